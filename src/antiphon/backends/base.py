@@ -1,0 +1,143 @@
+"""The seam to whatever makes tokens: Backend, its open call (TurnStream), and Route, which picks one for a model id."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+import msgspec
+from msgspec import Raw
+
+from antiphon.core.deltas import Delta
+from antiphon.core.echo import Defaults
+from antiphon.core.turn import Turn
+
+
+class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
+    """What a model can do; what it cannot is refused with 400 before anything streams (contract, "Models")."""
+
+    responses: bool = True
+    chat_completions: bool = True
+    functions: bool = True
+    images: bool = True
+    audio: bool = False
+    structured_outputs: bool = True
+    reasoning: bool = True
+
+
+class BackendModel(msgspec.Struct, frozen=True, kw_only=True):
+    """A model as a backend lists it. `context_length` is in tokens; None where the backend does not say."""
+
+    id: str
+    created: int = 0
+    owned_by: str = ""
+    context_length: int | None = None
+    capabilities: Capabilities = Capabilities()
+    parameters_number: str | None = None
+
+
+class TurnStream(Protocol):
+    """One model call that the backend has accepted.
+
+    Cancelling a `read` and then calling `abort` must be safe, and so must calling `abort` twice or after the end.
+    """
+
+    async def read(self) -> Sequence[Delta]:
+        """Return all Deltas that are there now, waiting for the first; empty at the end.
+
+        Raises BackendError when the backend fails, times out or breaks off in mid-answer.
+        """
+        ...
+
+    def abort(self) -> None:
+        """Let go of the call at once: the backend sees the connection close. Idempotent."""
+        ...
+
+
+class ByteStream(Protocol):
+    """A backend's raw answer, for relaying: status, headers worth keeping, and the body in pieces."""
+
+    status: int
+    headers: Sequence[tuple[bytes, bytes]]
+
+    async def read(self) -> bytes:
+        """Return the next piece of the body, b"" at its end. Raises BackendError."""
+        ...
+
+    def abort(self) -> None:
+        """Let go of the call at once. Idempotent."""
+        ...
+
+
+class Backend(Protocol):
+    """A server or engine that makes tokens."""
+
+    name: str
+
+    async def open(self, turn: Turn) -> TurnStream:
+        """Start a model call; return once the backend has accepted it.
+
+        Raises BackendError with the backend's own status and message where it refused. Cancelling this aborts the call.
+        """
+        ...
+
+    async def models(self) -> Sequence[BackendModel]:
+        """Ask the backend what it serves. Raises BackendError."""
+        ...
+
+    async def count_tokens(self, turn: Turn) -> int | None:
+        """Count a Turn's input tokens with the model's own tokenizer; None where the backend offers no way."""
+        ...
+
+    async def chat_completions(self, body: bytes) -> ByteStream:
+        """Relay a chat completions request whose `model` is the backend's own name already. Raises BackendError."""
+        ...
+
+    async def close(self) -> None:
+        """Free connections and processes."""
+        ...
+
+
+class ModelCard(msgspec.Struct, frozen=True, kw_only=True):
+    """A model as we serve it: the configured id and what clients are told of it."""
+
+    id: str
+    created: int = 0
+    owned_by: str = "antiphon"
+    context_length: int | None = None
+    parameters_number: str | None = None
+    capabilities: Capabilities = Capabilities()
+    aliases: Sequence[str] = ()
+
+
+class Route(Protocol):
+    """A configured model id, ready to be called: endpoints, retries and name mapping are its affair."""
+
+    card: ModelCard
+    defaults: Defaults
+    instructions: str | None
+    extra_body: Mapping[str, Raw]
+
+    async def open(self, turn: Turn) -> TurnStream:
+        """Start a Turn on the least busy endpoint; retries, before the first token only. Raises BackendError."""
+        ...
+
+    async def count_tokens(self, turn: Turn) -> int | None:
+        """Count a Turn's input tokens, or None."""
+        ...
+
+    async def chat_completions(self, fields: Mapping[str, Raw]) -> ByteStream:
+        """Relay a chat completions request; `model` is replaced, defaults are filled in. Raises BackendError."""
+        ...
+
+
+class Router(Protocol):
+    """Finds the Route of a model id."""
+
+    def resolve(self, model: str) -> Route:
+        """Return the Route of an id or alias. Raises InvalidRequest (`model_not_found`) that names the available ids."""
+        ...
+
+    def cards(self) -> Sequence[ModelCard]:
+        """Return all models, in the order of the configuration."""
+        ...

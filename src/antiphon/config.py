@@ -1,0 +1,114 @@
+"""Every setting once: its name, its default, its one-line meaning.
+
+A setting comes from a flag, else from the environment (`ANTIPHON_…`), else from one TOML file, else from here.
+`${NAME}` in a value of the file stands for an environment variable.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta
+
+
+class BackendConfig(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """A server that makes tokens."""
+
+    url: Annotated[str, Meta(description="Base URL, such as http://127.0.0.1:8000/v1.")]
+    key: Annotated[str, Meta(description="Key sent as a bearer token.")] = ""
+    api: Annotated[
+        Literal["chat", "responses", "scripted"],
+        Meta(description="What it speaks: chat completions, Responses, or the scripted backend of the package."),
+    ] = "chat"
+    profile: Annotated[str, Meta(description="Known kind of server, see `backends/profiles.py`.")] = "auto"
+    headers: Annotated[dict[str, str], Meta(description="Headers sent with every request.")] = {}
+    discover: Annotated[bool, Meta(description="Serve the models of its /v1/models.")] = True
+    connect_timeout: Annotated[float, Meta(description="Seconds to connect.", gt=0)] = 10.0
+    first_token_timeout: Annotated[float, Meta(description="Seconds to the first byte of an answer.", gt=0)] = 600.0
+    idle_timeout: Annotated[float, Meta(description="Seconds of silence in the middle of an answer.", gt=0)] = 300.0
+    max_connections: Annotated[int, Meta(description="Idle connections kept open.", ge=1)] = 256
+
+
+class ModelConfig(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """A model id that clients may name."""
+
+    backends: Annotated[list[str], Meta(description="Names of backends that serve it; several are balanced.")] = []
+    name: Annotated[str, Meta(description="The backend's own name for it; default: the id.")] = ""
+    aliases: Annotated[list[str], Meta(description="Further ids for the same model.")] = []
+    context_length: Annotated[int | None, Meta(description="Window in tokens.")] = None
+    parameters_number: Annotated[str | None, Meta(description="Size shown to clients, such as 60B.")] = None
+    owned_by: Annotated[str, Meta(description="Owner shown to clients.")] = "antiphon"
+    created: Annotated[int, Meta(description="Unix time shown to clients.")] = 0
+    responses: Annotated[bool, Meta(description="May be called through /v1/responses.")] = True
+    chat_completions: Annotated[bool, Meta(description="May be called through /v1/chat/completions.")] = True
+    functions: Annotated[bool, Meta(description="Can call tools.")] = True
+    images: Annotated[bool, Meta(description="Takes images.")] = True
+    audio: Annotated[bool, Meta(description="Takes audio.")] = False
+    structured_outputs: Annotated[bool, Meta(description="Takes text.format json_schema.")] = True
+    reasoning: Annotated[bool, Meta(description="Thinks before it answers.")] = True
+    think: Annotated[
+        Literal["auto", "off", "opened"],
+        Meta(description="Inline <think>: split it off, leave it, or split when the template opened it."),
+    ] = "auto"
+    roles: Annotated[
+        Literal["keep", "system", "merge", "merge-first"],
+        Meta(
+            description="developer messages: keep; rename to system; also merge neighbours; merge all into one at the start."
+        ),
+    ] = "system"
+    temperature: Annotated[float | None, Meta(description="Default temperature.", ge=0, le=2)] = None
+    top_p: Annotated[float | None, Meta(description="Default top_p.", ge=0, le=1)] = None
+    max_output_tokens: Annotated[int | None, Meta(description="Default max_output_tokens.", ge=1)] = None
+    reasoning_effort: Annotated[str | None, Meta(description="Default reasoning.effort.")] = None
+    instructions: Annotated[str | None, Meta(description="Instructions for requests that bring none.")] = None
+    extra_body: Annotated[dict[str, msgspec.Raw], Meta(description="Fields added to every backend request.")] = {}
+
+
+class EngineConfig(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """The embedded engine (llama.cpp)."""
+
+    model: Annotated[str, Meta(description="FILE.gguf or hub-repo[:quant]; empty: the demo model.")] = ""
+    mmproj: Annotated[str, Meta(description="FILE.gguf of the image projector.")] = ""
+    context: Annotated[int, Meta(description="Window in tokens; 0: the model's own, at most 8192.", ge=0)] = 0
+    threads: Annotated[int, Meta(description="CPU threads; 0: all cores.", ge=0)] = 0
+    gpu_layers: Annotated[int, Meta(description="Layers on the GPU; -1: all that fit.")] = -1
+    parallel: Annotated[int, Meta(description="Requests worked on at once.", ge=1)] = 4
+    cache: Annotated[str, Meta(description="Folder for downloaded models.")] = "~/.cache/antiphon/models"
+
+
+class Config(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """All settings of a server."""
+
+    host: Annotated[str, Meta(description="Address to listen on.")] = "127.0.0.1"
+    port: Annotated[int, Meta(description="Port to listen on.", ge=0, le=65535)] = 8080
+    workers: Annotated[int, Meta(description="Processes that share the port.", ge=1)] = 1
+    api_keys: Annotated[list[str], Meta(description="Keys of clients; none: open, on loopback only.")] = []
+    store: Annotated[str, Meta(description="Path of the SQLite file, or `memory`.")] = "antiphon.db"
+    store_default: Annotated[bool, Meta(description="What a request without `store` means.")] = True
+    store_days: Annotated[float, Meta(description="Days that responses are kept; 0: for ever.", ge=0)] = 30.0
+    unknown_fields: Annotated[
+        Literal["forward", "ignore", "reject"], Meta(description="Request fields that nobody knows.")
+    ] = "forward"
+    open_responses_names: Annotated[
+        bool, Meta(description="Name reasoning events as Open Responses does (response.reasoning.delta).")
+    ] = False
+    instructions_limit: Annotated[int, Meta(description="Longest `instructions` in characters; 0: no limit.", ge=0)] = 0
+    max_body: Annotated[int, Meta(description="Largest request body in bytes, packed or not.", ge=1)] = 64 * 1024 * 1024
+    header_timeout: Annotated[float, Meta(description="Seconds for a client to send head and body.", gt=0)] = 60.0
+    head_hold: Annotated[
+        float, Meta(description="Seconds that a stream's head waits for the backend to accept.", ge=0)
+    ] = 5.0
+    keepalive: Annotated[float, Meta(description="Seconds of silence before a keepalive event.", gt=0)] = 10.0
+    shutdown_grace: Annotated[float, Meta(description="Seconds that streams may go on after a stop signal.", ge=0)] = (
+        30.0
+    )
+    websocket: Annotated[bool, Meta(description="Offer WebSocket mode.")] = True
+    url_guard_allow: Annotated[
+        list[str], Meta(description="Networks (CIDR) that URLs of users may name although they are private.")
+    ] = []
+    secret: Annotated[str, Meta(description="Seals reasoning; empty: generated and kept beside the store.")] = ""
+    log_level: Annotated[Literal["debug", "info", "warning", "error"], Meta(description="What is logged.")] = "info"
+    backends: Annotated[dict[str, BackendConfig], Meta(description="Servers that make tokens, by name.")] = {}
+    models: Annotated[dict[str, ModelConfig], Meta(description="Model ids, beside the discovered ones.")] = {}
+    engine: Annotated[EngineConfig | None, Meta(description="The embedded engine.")] = None

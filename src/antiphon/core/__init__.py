@@ -1,0 +1,1 @@
+"""The protocol core: synchronous, no I/O, no clock, no randomness."""

@@ -1,0 +1,71 @@
+"""Deltas: all that a Backend can say in one Turn.
+
+A Backend turns whatever its server speaks into these, and `ResponseStream.feed` turns these into Events.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+from msgspec import Raw
+
+from antiphon.types.response import Usage
+
+CallKind = Literal["function", "custom"]
+
+
+class TextDelta(msgspec.Struct, frozen=True, gc=False):
+    """A piece of the answer. `logprobs` holds the pieces of a JSON array, without its brackets."""
+
+    text: str
+    logprobs: bytes = b""
+
+
+class RefusalDelta(msgspec.Struct, frozen=True, gc=False):
+    text: str
+
+
+class ReasoningDelta(msgspec.Struct, frozen=True, gc=False):
+    """A piece of the model's raw thoughts."""
+
+    text: str
+
+
+class CallStart(msgspec.Struct, frozen=True, gc=False):
+    """A tool call begins. `key` tells its fragments from those of other calls of the Turn."""
+
+    key: str
+    call_id: str
+    name: str
+    kind: CallKind = "function"
+    namespace: str | None = None
+
+
+class CallDelta(msgspec.Struct, frozen=True, gc=False):
+    """A piece of a call's arguments (JSON text), or of a custom tool's input (raw text)."""
+
+    key: str
+    text: str
+
+
+class UsageReport(msgspec.Struct, frozen=True, gc=False):
+    """Token counts of the Turn so far; a later report replaces an earlier one."""
+
+    usage: Usage
+
+
+class Finish(msgspec.Struct, frozen=True, gc=False):
+    """Why the Turn ended, in chat completions' words: stop, length, content_filter, tool_calls."""
+
+    reason: str
+
+
+class Relay(msgspec.Struct, frozen=True):
+    """An event of a backend that speaks Responses itself: its fields as they came."""
+
+    type: str
+    fields: dict[str, Raw]
+
+
+Delta = TextDelta | RefusalDelta | ReasoningDelta | CallStart | CallDelta | UsageReport | Finish | Relay

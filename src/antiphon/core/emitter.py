@@ -1,0 +1,61 @@
+"""The one owner of `sequence_number`: numbers, encodes and collects Events."""
+
+from __future__ import annotations
+
+from json import dumps
+from typing import Any
+
+import msgspec
+
+from antiphon.types.events import Event, Numbered
+
+_encoder = msgspec.json.Encoder()
+
+
+def to_json(value: Any) -> bytes:
+    """Encode a value; text with lone surrogates, which strict UTF-8 refuses, is escaped by the standard library."""
+    try:
+        return _encoder.encode(value)
+    except UnicodeEncodeError:
+        return dumps(msgspec.to_builtins(value), separators=(",", ":")).encode("ascii")
+
+
+class Emitter:
+    """Collects Events until somebody takes them."""
+
+    __slots__ = ("_pending", "sequence_number")
+
+    def __init__(self, first: int = 0) -> None:
+        self.sequence_number = first
+        self._pending: list[Event] = []
+
+    def take(self) -> list[Event]:
+        """Return the Events emitted since the last call, in order."""
+        pending = self._pending
+        self._pending = []
+        return pending
+
+    def delta(self, type: str, head: bytes, text: str) -> None:
+        """Emit a delta event. `head` is its JSON up to the text; only the text is encoded (0.5 µs against 1.5 as a struct)."""
+        number = self.sequence_number
+        self.sequence_number = number + 1
+        try:
+            encoded = _encoder.encode(text)
+        except UnicodeEncodeError:
+            encoded = to_json(text)
+        self._pending.append(Event(type, b'%b%b,"sequence_number":%d}' % (head, encoded, number)))
+
+    def emit(self, event: Numbered) -> None:
+        """Emit an event that is a struct."""
+        event.sequence_number = self.sequence_number
+        self.sequence_number += 1
+        tag = event.__struct_config__.tag
+        assert isinstance(tag, str)
+        self._pending.append(Event(tag, to_json(event)))
+
+    def raw(self, type: str, fields: bytes) -> None:
+        """Emit an event of ready-made fields: `"name":value,…` without braces."""
+        number = self.sequence_number
+        self.sequence_number = number + 1
+        body = b'{"type":"%b",%b,"sequence_number":%d}' % (type.encode(), fields, number)
+        self._pending.append(Event(type, body))

@@ -1,0 +1,52 @@
+"""Server-sent events, both directions: framing of our Events, parsing of a backend's bytes (HTML standard, 9.2)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from antiphon.types.events import Event
+
+DONE = b"data: [DONE]\n\n"
+
+
+def encode(events: Iterable[Event]) -> bytes:
+    """Return the frames of some Events as one piece, ready for one write."""
+    return b"".join([b"event: %b\ndata: %b\n\n" % (event.type.encode(), event.body) for event in events])
+
+
+class SSEParser:
+    """Cuts bytes into the `data` of events. Feed it any pieces; what is not yet complete waits.
+
+    Comments, `event`, `id` and `retry` lines are passed over: chat completions and Responses carry all in `data`.
+    """
+
+    __slots__ = ("_rest",)
+
+    def __init__(self) -> None:
+        self._rest = b""
+
+    def feed(self, data: bytes) -> list[bytes]:
+        """Return the data of the events that are complete now."""
+        data = self._rest + data
+        if b"\r" in data:
+            # A trailing CR may be half of a CRLF: it waits for the next piece.
+            data, tail = (data[:-1], b"\r") if data.endswith(b"\r") else (data, b"")
+            data = data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+        else:
+            tail = b""
+        *blocks, rest = data.split(b"\n\n")
+        self._rest = rest + tail
+        return [payload for block in blocks if (payload := _payload(block))]
+
+    def close(self) -> list[bytes]:
+        """Return the data of a last event whose blank line never came (some servers leave it out)."""
+        payload = _payload(self._rest.rstrip(b"\r\n"))
+        self._rest = b""
+        return [payload] if payload else []
+
+
+def _payload(block: bytes) -> bytes:
+    if block.startswith(b"data: ") and b"\n" not in block:
+        return block[6:]
+    lines = [line[5:].removeprefix(b" ") for line in block.split(b"\n") if line.startswith(b"data:")]
+    return b"\n".join(lines)

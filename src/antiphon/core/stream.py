@@ -1,0 +1,337 @@
+"""ResponseStream: the state machine between what a Backend says (Deltas) and what a client sees (Events).
+
+    start() → feed(delta)* → end_turn() → action → … → finish(now) | fail(error, now) → terminal
+
+It owns the open items, `output_index` and, through its Emitter, `sequence_number`. It does no I/O and knows no clock:
+times are given, ids are derived from a random base that is given.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from enum import Enum
+from json import JSONDecodeError, loads
+
+import msgspec
+from msgspec import Raw
+
+from antiphon.core.deltas import (
+    CallDelta,
+    CallStart,
+    Delta,
+    Finish,
+    ReasoningDelta,
+    RefusalDelta,
+    Relay,
+    TextDelta,
+    UsageReport,
+)
+from antiphon.core.emitter import Emitter, to_json
+from antiphon.core.writers import CallWriter, MessageWriter, ReasoningWriter
+from antiphon.errors import APIError, BackendError
+from antiphon.types.events import ErrorEvent, ErrorPayload, Event, Keepalive
+from antiphon.types.response import (
+    IncompleteDetails,
+    InputTokensDetails,
+    OutputTokensDetails,
+    Response,
+    ResponseError,
+    Usage,
+)
+
+INCOMPLETE_REASONS = {"length": "max_output_tokens", "content_filter": "content_filter"}
+
+
+class Action(Enum):
+    """What the engine has to do next."""
+
+    CALL_MODEL = "call_model"
+    DONE = "done"
+
+
+class StreamOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """How items are written: names of reasoning events, summaries, sealed reasoning."""
+
+    open_responses_names: bool = False
+    summarise: bool = False
+    seal: Callable[[str], str] | None = None
+
+
+class ResponseStream:
+    """One Response on its way to a client."""
+
+    def __init__(self, response: Response, id_base: str, options: StreamOptions | None = None) -> None:
+        self.response = response
+        self.action = Action.CALL_MODEL
+        self.terminal: Event | None = None
+        self._emitter = Emitter()
+        self._options = options or StreamOptions()
+        self._id_base = id_base
+        self._output: list[bytes | None] = []
+        self._message: MessageWriter | None = None
+        self._reasoning: ReasoningWriter | None = None
+        self._calls: dict[str, CallWriter] = {}
+        self._closed_calls: set[str] = set()
+        self._turn_usage: Usage | None = None
+        self._finish_reason = ""
+        self._relay_base = 0
+
+    # Events
+
+    def take(self) -> list[Event]:
+        """Return the Events that came up since the last call."""
+        return self._emitter.take()
+
+    def queued(self) -> None:
+        """Announce a background response that waits for its turn."""
+        self.response.status = "queued"
+        self._lifecycle("response.created")
+        self._lifecycle("response.queued")
+
+    def start(self) -> None:
+        """Announce the response, or that a queued one is now worked on."""
+        announced = self.response.status == "queued"
+        self.response.status = "in_progress"
+        if not announced:
+            self._lifecycle("response.created")
+        self._lifecycle("response.in_progress")
+
+    def keepalive(self) -> None:
+        """Emit a sign of life; it takes a number of the sequence (contract, "Stream")."""
+        self._emitter.emit(Keepalive())
+
+    def _lifecycle(self, type: str) -> None:
+        self._emitter.raw(type, b'"response":' + to_json(self.response))
+
+    # One Turn
+
+    def feed(self, delta: Delta) -> None:
+        """Take in one Delta. Raises BackendError where it makes no sense."""
+        match delta:
+            case TextDelta():
+                if delta.text:
+                    self._open_message().text(delta.text, delta.logprobs)
+            case ReasoningDelta():
+                if delta.text:
+                    self._open_reasoning().text(delta.text)
+            case CallDelta():
+                self._feed_call(delta)
+            case CallStart():
+                self._start_call(delta)
+            case RefusalDelta():
+                if delta.text:
+                    self._open_message().refusal(delta.text)
+            case UsageReport():
+                self._turn_usage = delta.usage
+            case Finish():
+                self._finish_reason = delta.reason
+            case Relay():
+                self._relay(delta)
+
+    def end_turn(self) -> None:
+        """Close what the Turn left open and decide what comes next."""
+        if not self._output and self._finish_reason not in INCOMPLETE_REASONS:
+            self._open_message()
+        self._close_items("incomplete" if self._finish_reason in INCOMPLETE_REASONS else "completed")
+        self._add_usage()
+        self._relay_base = len(self._output)
+        self.action = Action.DONE
+
+    # The end
+
+    def finish(self, now: int) -> bytes:
+        """Complete the response; `terminal` is then its last Event. Returns the response as JSON."""
+        reason = INCOMPLETE_REASONS.get(self._finish_reason)
+        if reason:
+            self.response.incomplete_details = IncompleteDetails(reason)
+        return self._terminate("incomplete" if reason else "completed", now)
+
+    def fail(self, error: APIError, now: int) -> bytes:
+        """End the response with an error, also after `finish` if its terminal Event has not been sent yet."""
+        self._close_items("incomplete")
+        self._add_usage()
+        payload = ErrorPayload(type=error.type, code=error.code, message=error.message, param=error.param)
+        self._emitter.emit(ErrorEvent(code=error.code, message=error.message, param=error.param, error=payload))
+        self.response.incomplete_details = None
+        self.response.error = ResponseError(error.code or error.type, error.message)
+        return self._terminate("failed", now)
+
+    def _terminate(self, status: str, now: int) -> bytes:
+        self.action = Action.DONE
+        self.response.status = status
+        self.response.completed_at = now if status == "completed" else None
+        self.response.output = [Raw(item) for item in self.output]
+        body = to_json(self.response)
+        number = self._emitter.sequence_number
+        event = b'{"type":"response.%b","response":%b,"sequence_number":%d}' % (status.encode(), body, number)
+        self.terminal = Event(f"response.{status}", event)
+        return body
+
+    @property
+    def output(self) -> list[bytes]:
+        """The closed items as JSON, in the order of `output_index`."""
+        return [item for item in self._output if item is not None]
+
+    # Open items
+
+    def _place(self, prefix: str) -> tuple[str, int]:
+        """Return the id and `output_index` of the next item."""
+        index = len(self._output)
+        self._output.append(None)
+        return f"{prefix}_{self._id_base}{index:04x}", index
+
+    def _open_message(self) -> MessageWriter:
+        if self._message is None:
+            self._close_reasoning("completed")
+            self._message = MessageWriter(self._emitter, *self._place("msg"))
+        return self._message
+
+    def _open_reasoning(self) -> ReasoningWriter:
+        if self._reasoning is None:
+            self._close_message("completed")
+            options = self._options
+            self._reasoning = ReasoningWriter(
+                self._emitter,
+                *self._place("rs"),
+                open_responses_names=options.open_responses_names,
+                summarise=options.summarise,
+                seal=options.seal,
+            )
+        return self._reasoning
+
+    def _start_call(self, call: CallStart) -> None:
+        self._close_reasoning("completed")
+        self._close_message("completed")
+        self._close_complete_calls()
+        place = self._place("ctc" if call.kind == "custom" else "fc")
+        self._calls[call.key] = CallWriter(self._emitter, *place, call)
+
+    def _feed_call(self, delta: CallDelta) -> None:
+        writer = self._calls.get(delta.key)
+        if writer is not None:
+            if delta.text:
+                writer.text(delta.text)
+        elif delta.key not in self._closed_calls or delta.text.strip():
+            raise BackendError(502, "The backend sent arguments for a tool call that is not open.")
+
+    def _close_complete_calls(self) -> None:
+        """Close the calls whose arguments are whole: a client can run them while the next one is still coming."""
+        for key in [key for key, writer in self._calls.items() if _is_object(writer.arguments)]:
+            self._close_call(key, "completed")
+
+    def _close_call(self, key: str, status: str) -> None:
+        writer = self._calls.pop(key)
+        self._closed_calls.add(key)
+        self._output[writer.index] = writer.close(status)
+
+    def _close_message(self, status: str) -> None:
+        if self._message is not None:
+            self._output[self._message.index] = self._message.close(status)
+            self._message = None
+
+    def _close_reasoning(self, status: str) -> None:
+        if self._reasoning is not None:
+            self._output[self._reasoning.index] = self._reasoning.close(status)
+            self._reasoning = None
+
+    def _close_items(self, status: str) -> None:
+        self._close_reasoning(status)
+        self._close_message(status)
+        for key in list(self._calls):
+            self._close_call(key, status)
+        self._closed_calls.clear()
+
+    def _add_usage(self) -> None:
+        if self._turn_usage is not None:
+            self.response.usage = _sum(self.response.usage, self._turn_usage)
+            self._turn_usage = None
+
+    # Backends that speak Responses
+
+    def _relay(self, delta: Relay) -> None:
+        """Pass an event of a Responses backend on: its numbers become ours, its items stay raw."""
+        fields = delta.fields
+        match delta.type:
+            case "response.created" | "response.queued" | "response.in_progress" | "keepalive":
+                return
+            case "response.completed" | "response.incomplete" | "response.failed":
+                self._relay_end(msgspec.json.decode(fields["response"], type=RelayedEnd))
+                return
+            case "error":
+                raise _relayed_error(fields)
+            case "response.output_item.added":
+                self._reserve(fields)
+            case "response.output_item.done":
+                self._output[self._reserve(fields)] = bytes(fields["item"])
+        self._emitter.raw(delta.type, _relayed_fields(fields, self._relay_base))
+
+    def _reserve(self, fields: dict[str, Raw]) -> int:
+        index = int(bytes(fields["output_index"])) + self._relay_base
+        self._output.extend([None] * (index + 1 - len(self._output)))
+        return index
+
+    def _relay_end(self, end: RelayedEnd) -> None:
+        if end.usage is not None:
+            self._turn_usage = end.usage
+        if end.error is not None:
+            raise BackendError(502, end.error.message, code=end.error.code)
+        if end.incomplete_details is not None:
+            reasons = {ours: theirs for theirs, ours in INCOMPLETE_REASONS.items()}
+            self._finish_reason = reasons.get(end.incomplete_details.reason, "length")
+        if not any(self._output):
+            self._output = [bytes(item) for item in end.output]
+
+
+class RelayedEnd(msgspec.Struct, frozen=True):
+    """What counts of another server's terminal response."""
+
+    output: list[Raw] = []
+    usage: Usage | None = None
+    error: ResponseError | None = None
+    incomplete_details: IncompleteDetails | None = None
+
+
+def _relayed_fields(fields: dict[str, Raw], base: int) -> bytes:
+    pairs = []
+    for name, value in fields.items():
+        if name in ("type", "sequence_number"):
+            continue
+        if name == "output_index" and base:
+            value = Raw(b"%d" % (int(bytes(value)) + base))
+        pairs.append(b'"%b":%b' % (name.encode(), bytes(value)))
+    return b",".join(pairs)
+
+
+def _relayed_error(fields: dict[str, Raw]) -> BackendError:
+    flat = {name: loads(bytes(value)) for name, value in fields.items()}
+    inner = flat.get("error") if isinstance(flat.get("error"), dict) else flat
+    assert isinstance(inner, dict)
+    return BackendError(
+        502, str(inner.get("message") or "The backend failed."), code=str(inner.get("code") or "backend_error")
+    )
+
+
+def _is_object(text: str) -> bool:
+    if not text.endswith("}"):
+        return False
+    try:
+        return isinstance(loads(text), dict)
+    except JSONDecodeError:
+        return False
+
+
+def _sum(total: Usage | None, turn: Usage) -> Usage:
+    if total is None:
+        return turn
+    return Usage(
+        input_tokens=total.input_tokens + turn.input_tokens,
+        input_tokens_details=InputTokensDetails(
+            total.input_tokens_details.cached_tokens + turn.input_tokens_details.cached_tokens,
+            total.input_tokens_details.cache_write_tokens + turn.input_tokens_details.cache_write_tokens,
+        ),
+        output_tokens=total.output_tokens + turn.output_tokens,
+        output_tokens_details=OutputTokensDetails(
+            total.output_tokens_details.reasoning_tokens + turn.output_tokens_details.reasoning_tokens
+        ),
+        total_tokens=total.total_tokens + turn.total_tokens,
+    )

@@ -1,0 +1,36 @@
+"""Turn: one model call, as a Backend gets it. Nothing in it is tied to a wire format."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import msgspec
+from msgspec import Raw
+
+from antiphon.core.decoding import ResolvedText
+from antiphon.types.items import Item
+from antiphon.types.request import CreateResponse
+from antiphon.types.tools import Tool, ToolChoice
+
+
+class Turn(msgspec.Struct, frozen=True, kw_only=True):
+    """What the model sees and how it is to answer: defaults are filled in, history is in `items`, oldest first.
+
+    `request` is there for what only a backend that speaks Responses itself understands. `model` is the backend's own
+    name. `extra` holds unknown request fields and the model's configured `extra_body`; they go to the backend as they are.
+    """
+
+    model: str
+    request: CreateResponse
+    instructions: str | None
+    items: Sequence[Item]
+    tools: Sequence[Tool]
+    tool_choice: str | ToolChoice
+    parallel_tool_calls: bool
+    text: ResolvedText
+    temperature: float | None
+    top_p: float | None
+    max_output_tokens: int | None
+    reasoning_effort: str | None
+    extra: Mapping[str, Raw]
+    stream: bool = True

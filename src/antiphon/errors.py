@@ -1,0 +1,100 @@
+"""The exception tree, and the one error body.
+
+AntiphonError
+├── ConfigError            the operator's mistake: bad setting, unreadable file
+└── APIError               what a client is told: status, type, code, param, message
+    ├── InvalidRequest     400
+    ├── NotFound           404
+    └── BackendError       502/503/504, or the backend's own 4xx passed on
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+TYPE_OF_STATUS: dict[int, str] = {
+    401: "authentication_error",
+    402: "payment_error",
+    403: "permission_error",
+    404: "not_found_error",
+    429: "rate_limit_error",
+}
+
+
+def error_type(status: int) -> str:
+    """Return the error `type` that belongs to an HTTP status."""
+    return TYPE_OF_STATUS.get(status, "server_error" if status >= 500 else "invalid_request_error")
+
+
+class AntiphonError(Exception):
+    """Root of everything that this package raises on purpose."""
+
+
+class ConfigError(AntiphonError):
+    """A setting is wrong; the message is for the operator and never holds a secret."""
+
+
+class APIError(AntiphonError):
+    """An error that a client sees. `param` and `code` are strings, "" where there is none (contract, "Errors")."""
+
+    def __init__(
+        self,
+        status: int,
+        message: str,
+        *,
+        code: str = "",
+        param: str = "",
+        type: str = "",
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.status = status
+        self.message = message
+        self.code = code
+        self.param = param
+        self.type = type or error_type(status)
+        self.headers: Mapping[str, str] = headers or {}
+
+    def body(self) -> dict[str, Any]:
+        """Return the one error body, ready for JSON: `{"error": {...}, "detail": message}`."""
+        error = {
+            "message": self.message,
+            "type": self.type,
+            "param": self.param,
+            "code": self.code,
+            "status": self.status,
+        }
+        return {"error": error, "detail": self.message}
+
+
+class InvalidRequest(APIError):
+    """A 400. `param` is the JSON path in OpenAI's spelling, such as `input[2].content[0].text`."""
+
+    def __init__(self, message: str, *, param: str = "", code: str = "invalid_value", status: int = 400) -> None:
+        super().__init__(status, message, code=code, param=param, type="invalid_request_error")
+
+
+class NotFound(APIError):
+    """A 404 for an object that does not exist, or belongs to somebody else."""
+
+    def __init__(self, message: str, *, param: str = "", code: str = "not_found") -> None:
+        super().__init__(404, message, code=code, param=param)
+
+
+class BackendError(APIError):
+    """A backend failed. `retriable` tells whether the same call may be tried elsewhere before the first token."""
+
+    def __init__(
+        self,
+        status: int,
+        message: str,
+        *,
+        code: str = "backend_error",
+        param: str = "",
+        type: str = "",
+        headers: Mapping[str, str] | None = None,
+        retriable: bool = False,
+    ) -> None:
+        super().__init__(status, message, code=code, param=param, type=type, headers=headers)
+        self.retriable = retriable

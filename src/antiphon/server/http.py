@@ -1,0 +1,75 @@
+"""What a handler sees of HTTP: Request in, Reply or a stream of bytes out. How bytes move is `server/protocol.py`'s affair."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Protocol
+
+import msgspec
+
+from antiphon.core.emitter import to_json
+
+Header = tuple[bytes, bytes]
+
+
+class ClientGone(Exception):
+    """The client closed the connection; there is nobody left to answer."""
+
+
+class Reply(msgspec.Struct, frozen=True):
+    """A whole answer. `content-length`, `x-request-id` and `openai-processing-ms` are added on the way out."""
+
+    body: bytes
+    status: int = 200
+    content_type: str = "application/json"
+    headers: Sequence[Header] = ()
+
+
+def json_reply(value: object, status: int = 200, headers: Sequence[Header] = ()) -> Reply:
+    """Return a JSON answer."""
+    return Reply(to_json(value), status, headers=headers)
+
+
+class ByteSink(Protocol):
+    """An answer that is being streamed."""
+
+    async def write(self, data: bytes) -> None:
+        """Send bytes, waiting while the client reads too slowly. Raises ClientGone."""
+        ...
+
+    async def close(self) -> None:
+        """End the answer."""
+        ...
+
+
+class Request(Protocol):
+    """One HTTP request. `path` has no query and no `/v1`; `params` are the path's variables, percent-decoded."""
+
+    method: str
+    path: str
+    params: Mapping[str, str]
+    query: Mapping[str, Sequence[str]]
+    owner: str
+    request_id: str
+
+    def header(self, name: bytes) -> bytes | None:
+        """Return a header by its lower-case name."""
+        ...
+
+    async def body(self) -> bytes:
+        """Return the body, decompressed. Raises APIError 413, 415 or 400, and ClientGone."""
+        ...
+
+    async def stream(
+        self, content_type: str = "text/event-stream", status: int = 200, headers: Sequence[Header] = ()
+    ) -> ByteSink:
+        """Send the head of a streamed answer. Raises ClientGone."""
+        ...
+
+    def on_disconnect(self, callback: Callable[[], None]) -> None:
+        """Call back, once, when the client goes away before the answer is complete (at once if it has gone already)."""
+        ...
+
+
+Handler = Callable[[Request], Awaitable[Reply | None]]
+"""Answers a request: with a Reply, or with None after it has streamed. An APIError raised becomes the one error body."""

@@ -1,0 +1,209 @@
+"""The seam to what is kept: responses, their inputs, conversations, background work. Every row has an owner.
+
+A foreign owner's object is as good as absent. JSON travels as bytes: encoded once, never decoded here.
+Times are Unix seconds and are given by the caller.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+import msgspec
+
+
+class StoredResponse(msgspec.Struct, frozen=True, kw_only=True):
+    """A Response as it was sent, and what it was made from.
+
+    `body` is the Response's JSON, byte for byte as the client got it; `output` is a slice of it: `output_span` says
+    where the JSON array stands. `input` is a JSON array of this response's own input items (not its history), each with an id.
+    `foreign_ids` maps item ids that are not derived from the response's id (a client's or another server's)
+    to their place: `input` items count from 0, `output` items follow. An `expires_at` of None means never.
+    """
+
+    id: str
+    owner: str
+    model: str
+    status: str
+    created_at: int
+    body: bytes
+    output_span: tuple[int, int]
+    input: bytes = b"[]"
+    previous_response_id: str | None = None
+    conversation_id: str | None = None
+    expires_at: int | None = None
+    background: bool = False
+    foreign_ids: Mapping[str, int] = {}
+
+    @property
+    def output(self) -> bytes:
+        """The output items as a JSON array."""
+        start, end = self.output_span
+        return self.body[start:end]
+
+
+class Conversation(msgspec.Struct, frozen=True, kw_only=True):
+    """A conversation without its items; `metadata` is a JSON object."""
+
+    id: str
+    owner: str
+    created_at: int
+    metadata: bytes = b"{}"
+
+
+class StoredItem(msgspec.Struct, frozen=True):
+    """An item of a conversation: its id and its JSON."""
+
+    id: str
+    body: bytes
+
+
+class Job(msgspec.Struct, frozen=True, kw_only=True):
+    """A background response that waits for a worker or is held by one.
+
+    `fence` grows with every claim: a write under an older fence is refused, so that a worker which lost its lease
+    can change nothing. `request` is the decoded request's JSON, enough to run it again; `cancelled` is the client's wish.
+    """
+
+    response_id: str
+    owner: str
+    request: bytes
+    fence: int
+    attempts: int
+    cancelled: bool = False
+
+
+class LoggedEvent(msgspec.Struct, frozen=True, gc=False):
+    """An event of a background response: its number, its type and its JSON."""
+
+    sequence_number: int
+    type: str
+    body: bytes
+
+
+class FenceError(Exception):
+    """The lease was lost to another worker; what was to be written is not."""
+
+
+class Store(Protocol):
+    """Keeps things. Every method that writes returns after the commit."""
+
+    # Responses
+
+    async def put(
+        self, response: StoredResponse, *, conversation_items: Sequence[StoredItem] = (), fence: int = 0
+    ) -> None:
+        """Insert or replace a response. `conversation_items` join its conversation in the same transaction.
+
+        With a `fence` the response is a background one: raises FenceError if the lease was lost.
+        Raises KeyError if the conversation is gone.
+        """
+        ...
+
+    async def get(self, id: str, owner: str) -> StoredResponse | None:
+        """Return a response, or None."""
+        ...
+
+    async def delete(self, id: str, owner: str) -> bool:
+        """Delete a response, its events and its job; tell whether it was there. Its items are gone for its successors too."""
+        ...
+
+    async def history(self, id: str, owner: str) -> Sequence[bytes] | None:
+        """Return the chain that ends with a response, oldest first: JSON arrays, input and output by turns; None if unknown.
+
+        One range read per fork of the chain, never one per response. Where an ancestor was deleted, the chain begins
+        behind it.
+        """
+        ...
+
+    async def items(self, ids: Sequence[str], owner: str) -> Mapping[str, bytes]:
+        """Return the items among these ids that exist, by id alone: output, input or conversation items."""
+        ...
+
+    # Conversations
+
+    async def create_conversation(self, conversation: Conversation, items: Sequence[StoredItem] = ()) -> None:
+        """Insert a conversation and its first items."""
+        ...
+
+    async def get_conversation(self, id: str, owner: str) -> Conversation | None:
+        """Return a conversation, or None."""
+        ...
+
+    async def update_conversation(self, id: str, owner: str, metadata: bytes) -> Conversation | None:
+        """Replace the metadata; return the conversation, or None."""
+        ...
+
+    async def delete_conversation(self, id: str, owner: str) -> bool:
+        """Delete a conversation and its items."""
+        ...
+
+    async def add_items(self, id: str, owner: str, items: Sequence[StoredItem]) -> bool:
+        """Append items; False if there is no such conversation."""
+        ...
+
+    async def conversation_items(
+        self, id: str, owner: str, *, after: str | None = None, limit: int | None = None, descending: bool = False
+    ) -> Sequence[StoredItem] | None:
+        """Return items in order, beginning behind item `after`; None if the conversation or `after` is unknown."""
+        ...
+
+    async def get_item(self, conversation_id: str, item_id: str, owner: str) -> StoredItem | None:
+        """Return one item of a conversation, or None."""
+        ...
+
+    async def delete_item(self, conversation_id: str, item_id: str, owner: str) -> bool:
+        """Delete one item of a conversation."""
+        ...
+
+    # Background
+
+    async def enqueue(self, response: StoredResponse, request: bytes, events: Sequence[LoggedEvent]) -> None:
+        """Insert a queued response with its job and its first events, in one transaction."""
+        ...
+
+    async def claim(self, worker: str, now: float, lease: float, id: str | None = None) -> Job | None:
+        """Take the oldest job that nobody holds (queued, or its lease ran out), or the job of response `id`; None if there is none.
+
+        The job's `fence` and `attempts` are raised by one. `lease` is in seconds.
+        """
+        ...
+
+    async def heartbeat(self, response_id: str, fence: int, now: float, lease: float) -> bool:
+        """Extend a lease; returns whether the client asked for cancellation. Raises FenceError if it was lost."""
+        ...
+
+    async def finish_job(self, response_id: str, fence: int) -> None:
+        """Remove a job: its response is terminal. Raises FenceError if the lease was lost."""
+        ...
+
+    async def cancel_job(self, response_id: str, owner: str) -> bool:
+        """Note the client's wish to cancel; False where there is no such job."""
+        ...
+
+    async def append_events(
+        self, response_id: str, fence: int, events: Sequence[LoggedEvent], checkpoint: bytes | None = None
+    ) -> None:
+        """Append to a background response's event log. `checkpoint` (JSON) replaces the state from which it can be taken up again.
+
+        Raises FenceError if the lease was lost.
+        """
+        ...
+
+    async def events(self, response_id: str, owner: str, after: int = -1, limit: int = 1000) -> Sequence[LoggedEvent]:
+        """Return logged events with a number above `after`, in order."""
+        ...
+
+    async def checkpoint(self, response_id: str) -> bytes | None:
+        """Return the latest checkpoint."""
+        ...
+
+    # Upkeep
+
+    async def purge(self, now: int) -> int:
+        """Delete what has expired; return how many responses."""
+        ...
+
+    async def close(self) -> None:
+        """Finish pending writes and close."""
+        ...

@@ -1,0 +1,1 @@
+"""The wire vocabulary: structs whose tags are the specification's own strings. No behaviour."""

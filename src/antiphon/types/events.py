@@ -1,0 +1,126 @@
+"""Streaming events (Responses API, "Streaming events"). Deltas are written from templates by the Writers; these are the rest."""
+
+from __future__ import annotations
+
+import msgspec
+from msgspec import Raw
+
+
+class Event(msgspec.Struct, frozen=True, gc=False):
+    """One event, encoded once: `body` is the JSON, whose `type` and `sequence_number` stand inside."""
+
+    type: str
+    body: bytes
+
+
+class Numbered(msgspec.Struct, tag_field="type", kw_only=True):
+    sequence_number: int = 0
+
+
+class OutputItemAdded(Numbered, tag="response.output_item.added"):
+    output_index: int
+    item: Raw
+
+
+class OutputItemDone(Numbered, tag="response.output_item.done"):
+    output_index: int
+    item: Raw
+
+
+class ContentPartAdded(Numbered, tag="response.content_part.added"):
+    item_id: str
+    output_index: int
+    content_index: int
+    part: Raw
+
+
+class ContentPartDone(Numbered, tag="response.content_part.done"):
+    item_id: str
+    output_index: int
+    content_index: int
+    part: Raw
+
+
+class OutputTextDone(Numbered, tag="response.output_text.done"):
+    item_id: str
+    output_index: int
+    content_index: int
+    text: str
+    logprobs: Raw = Raw(b"[]")
+
+
+class RefusalDone(Numbered, tag="response.refusal.done"):
+    item_id: str
+    output_index: int
+    content_index: int
+    refusal: str
+
+
+class ReasoningTextDone(Numbered, tag="response.reasoning_text.done"):
+    item_id: str
+    output_index: int
+    content_index: int
+    text: str
+
+
+class ReasoningDone(Numbered, tag="response.reasoning.done"):
+    """Open Responses' name for `response.reasoning_text.done`."""
+
+    item_id: str
+    output_index: int
+    content_index: int
+    text: str
+
+
+class SummaryPartAdded(Numbered, tag="response.reasoning_summary_part.added"):
+    item_id: str
+    output_index: int
+    summary_index: int
+    part: Raw
+
+
+class SummaryPartDone(Numbered, tag="response.reasoning_summary_part.done"):
+    item_id: str
+    output_index: int
+    summary_index: int
+    part: Raw
+
+
+class SummaryTextDone(Numbered, tag="response.reasoning_summary_text.done"):
+    item_id: str
+    output_index: int
+    summary_index: int
+    text: str
+
+
+class ArgumentsDone(Numbered, tag="response.function_call_arguments.done"):
+    item_id: str
+    output_index: int
+    name: str
+    arguments: str
+
+
+class InputDone(Numbered, tag="response.custom_tool_call_input.done"):
+    item_id: str
+    output_index: int
+    input: str
+
+
+class Keepalive(Numbered, tag="keepalive"):
+    pass
+
+
+class ErrorPayload(msgspec.Struct, frozen=True):
+    type: str
+    code: str
+    message: str
+    param: str
+
+
+class ErrorEvent(Numbered, tag="error"):
+    """Both shapes at once: the flat fields of OpenAI's document and the nested object of Open Responses'."""
+
+    code: str
+    message: str
+    param: str
+    error: ErrorPayload

@@ -1,0 +1,169 @@
+"""Items: the units of a Response's input and output (Responses API, "Item").
+
+One struct serves both directions. Decoding is lenient: unknown keys are ignored, `id` and `status` may be null.
+Fields that must be absent rather than null on the wire default to `UNSET`.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+from msgspec import UNSET, Raw, UnsetType
+
+type_tag = {"tag_field": "type", "kw_only": True, "frozen": True}
+
+Text = str | None | UnsetType
+
+
+class Annotation(msgspec.Struct, frozen=True):
+    """An annotation of an output text; kept as it came."""
+
+    type: str
+
+
+class InputText(msgspec.Struct, tag="input_text", tag_field="type", kw_only=True, frozen=True):
+    text: str
+
+
+class PlainText(msgspec.Struct, tag="text", tag_field="type", kw_only=True, frozen=True):
+    """Chat completions' spelling of a text part, which some clients send."""
+
+    text: str
+
+
+class OutputText(msgspec.Struct, tag="output_text", tag_field="type", kw_only=True, frozen=True):
+    text: str
+    annotations: Raw | None = Raw(b"[]")
+    logprobs: Raw | None = Raw(b"[]")
+
+
+class Refusal(msgspec.Struct, tag="refusal", tag_field="type", kw_only=True, frozen=True):
+    refusal: str
+
+
+class ReasoningText(msgspec.Struct, tag="reasoning_text", tag_field="type", kw_only=True, frozen=True):
+    text: str
+
+
+class SummaryText(msgspec.Struct, tag="summary_text", tag_field="type", kw_only=True, frozen=True):
+    text: str
+
+
+class InputImage(msgspec.Struct, tag="input_image", tag_field="type", kw_only=True, frozen=True):
+    """An image: `image_url` is an http(s) or data URL; `file_id` names an uploaded file."""
+
+    image_url: str | None | UnsetType = UNSET
+    file_id: str | None | UnsetType = UNSET
+    detail: str | None = "auto"
+
+
+class InputFile(msgspec.Struct, tag="input_file", tag_field="type", kw_only=True, frozen=True):
+    """A file: `file_data` is a data URL or base64, `file_url` an http(s) URL."""
+
+    file_id: str | None | UnsetType = UNSET
+    filename: str | None | UnsetType = UNSET
+    file_data: str | None | UnsetType = UNSET
+    file_url: str | None | UnsetType = UNSET
+
+
+class AudioData(msgspec.Struct, frozen=True):
+    data: str
+    format: str
+
+
+class InputAudio(msgspec.Struct, tag="input_audio", tag_field="type", kw_only=True, frozen=True):
+    input_audio: AudioData
+
+
+Part = InputText | PlainText | OutputText | Refusal | ReasoningText | SummaryText | InputImage | InputFile | InputAudio
+
+Role = Literal["user", "assistant", "system", "developer"]
+
+
+class Message(msgspec.Struct, tag="message", tag_field="type", kw_only=True, frozen=True):
+    """A message of any role; `content` is a string only in a request."""
+
+    id: Text = UNSET
+    status: Text = UNSET
+    role: Role
+    content: str | list[Part]
+    phase: Text = UNSET
+
+
+class Reasoning(msgspec.Struct, tag="reasoning", tag_field="type", kw_only=True, frozen=True):
+    """A model's thoughts: `content` raw, `summary` for people, `encrypted_content` for the server alone."""
+
+    id: Text = UNSET
+    summary: list[SummaryText] = []
+    content: list[ReasoningText | PlainText] | None | UnsetType = UNSET
+    encrypted_content: Text = UNSET
+    status: Text = UNSET
+
+
+class FunctionCall(msgspec.Struct, tag="function_call", tag_field="type", kw_only=True, frozen=True):
+    """A call of the client's function; `arguments` is JSON text."""
+
+    id: Text = UNSET
+    call_id: str
+    name: str
+    arguments: str
+    status: Text = UNSET
+    namespace: Text = UNSET
+
+
+class FunctionCallOutput(msgspec.Struct, tag="function_call_output", tag_field="type", kw_only=True, frozen=True):
+    id: Text = UNSET
+    call_id: str
+    output: str | list[Part]
+    status: Text = UNSET
+
+
+class CustomToolCall(msgspec.Struct, tag="custom_tool_call", tag_field="type", kw_only=True, frozen=True):
+    """A call of a custom (freeform) tool; `input` is raw text."""
+
+    id: Text = UNSET
+    call_id: str
+    name: str
+    input: str
+    status: Text = UNSET
+    namespace: Text = UNSET
+
+
+class CustomToolCallOutput(msgspec.Struct, tag="custom_tool_call_output", tag_field="type", kw_only=True, frozen=True):
+    id: Text = UNSET
+    call_id: str
+    output: str | list[Part]
+    status: Text = UNSET
+
+
+class ItemReference(msgspec.Struct, tag="item_reference", tag_field="type", kw_only=True, frozen=True):
+    """Stands for the stored item of that id."""
+
+    id: str
+
+
+class OtherItem(msgspec.Struct, frozen=True):
+    """An item of a type that the specification has and no backend here understands; kept as it came."""
+
+    type: str
+    raw: Raw
+    id: Text = UNSET
+
+
+KnownItem = (
+    Message | Reasoning | FunctionCall | FunctionCallOutput | CustomToolCall | CustomToolCallOutput | ItemReference
+)
+Item = KnownItem | OtherItem
+Call = FunctionCall | CustomToolCall
+CallOutput = FunctionCallOutput | CustomToolCallOutput
+
+# Every further input item type of OpenAI's document of 2026-08-21: accepted from clients, never a 400.
+OTHER_ITEM_TYPES = frozenset(
+    """
+    file_search_call computer_call computer_call_output web_search_call tool_search_call tool_search_output
+    additional_tools compaction compaction_summary image_generation_call code_interpreter_call local_shell_call
+    local_shell_call_output shell_call shell_call_output apply_patch_call apply_patch_call_output mcp_list_tools
+    mcp_approval_request mcp_approval_response mcp_call compaction_trigger program program_output
+    """.split()
+)

@@ -1,0 +1,103 @@
+"""The body of `POST /v1/responses` (CreateResponse), as it is decoded."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import UNSET, Meta, Raw, UnsetType
+
+from antiphon.types.tools import ToolChoice
+
+ModelName = Annotated[str, Meta(min_length=1, max_length=255)]
+Positive = Annotated[int, Meta(ge=1)]
+Penalty = Annotated[float, Meta(ge=-2, le=2)]
+Metadata = Annotated[
+    dict[Annotated[str, Meta(max_length=64)], Annotated[str, Meta(max_length=512)]], Meta(max_length=16)
+]
+
+
+class ReasoningConfig(msgspec.Struct, frozen=True, kw_only=True):
+    effort: str | None = None
+    summary: Literal["auto", "concise", "detailed", "none"] | None = None
+    generate_summary: Literal["auto", "concise", "detailed"] | None | UnsetType = UNSET
+
+
+class SchemaFormat(msgspec.Struct, frozen=True, kw_only=True):
+    """What chat completions nest under `json_schema`."""
+
+    name: str | None = None
+    schema: Raw | None = None
+    strict: bool | None = None
+    description: str | None = None
+
+
+class TextFormat(msgspec.Struct, frozen=True, kw_only=True):
+    type: Literal["text", "json_object", "json_schema"]
+    name: str | None = None
+    schema: Raw | None = None
+    strict: bool | None = None
+    description: str | None = None
+    json_schema: SchemaFormat | None = None
+
+
+class TextConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """`text`: nested under `format`, or flat as CompileLabs sends it (contract, "Request fields")."""
+
+    format: TextFormat | None = None
+    verbosity: Literal["low", "medium", "high"] | None = None
+    type: Literal["text", "json_object", "json_schema"] | None = None
+    name: str | None = None
+    schema: Raw | None = None
+    strict: bool | None = None
+    description: str | None = None
+    json_schema: SchemaFormat | None = None
+
+
+class StreamOptions(msgspec.Struct, frozen=True, kw_only=True):
+    include_obfuscation: bool | None = None
+    include_usage: bool | None = None
+
+
+class ConversationRef(msgspec.Struct, frozen=True):
+    id: str
+
+
+class CreateResponse(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A request. Null means "default" for every field but `input`; unknown fields are found by the strict decoding."""
+
+    model: ModelName
+    input: str | list[Raw] | None | UnsetType = UNSET
+    instructions: str | None = None
+    background: bool | None = None
+    client_metadata: Raw | None = None
+    context_management: Raw | None = None
+    conversation: str | ConversationRef | None = None
+    file_id: str | None = None
+    frequency_penalty: Penalty | None = None
+    include: list[str] | None = None
+    max_output_tokens: Positive | None = None
+    max_tool_calls: Positive | None = None
+    metadata: Metadata | None = None
+    moderation: Raw | None = None
+    parallel_tool_calls: bool | None = None
+    presence_penalty: Penalty | None = None
+    previous_response_id: str | None = None
+    prompt: Raw | None = None
+    prompt_cache_key: str | None = None
+    prompt_cache_options: Raw | None = None
+    prompt_cache_retention: str | None = None
+    reasoning: ReasoningConfig | None = None
+    safety_identifier: str | None = None
+    service_tier: str | None = None
+    store: bool | None = None
+    stream: bool | None = None
+    stream_options: StreamOptions | None = None
+    temperature: Annotated[float, Meta(ge=0, le=2)] | None = None
+    text: TextConfig | None = None
+    tool_choice: Literal["none", "auto", "required"] | ToolChoice | None = None
+    tools: list[Raw] | None = None
+    top_logprobs: Annotated[int, Meta(ge=0, le=20)] | None = None
+    top_p: Annotated[float, Meta(ge=0, le=1)] | None = None
+    truncation: Literal["auto", "disabled"] | None = None
+    user: str | None = None

@@ -1,0 +1,80 @@
+"""The Response object, with all its keys in every answer (contract, "Response object")."""
+
+from __future__ import annotations
+
+import msgspec
+from msgspec import Raw
+
+from antiphon.types.request import ConversationRef
+
+
+class ResponseError(msgspec.Struct, frozen=True):
+    code: str
+    message: str
+
+
+class IncompleteDetails(msgspec.Struct, frozen=True):
+    reason: str
+
+
+class InputTokensDetails(msgspec.Struct, frozen=True):
+    cached_tokens: int = 0
+    cache_write_tokens: int = 0
+
+
+class OutputTokensDetails(msgspec.Struct, frozen=True):
+    reasoning_tokens: int = 0
+
+
+class Usage(msgspec.Struct, frozen=True):
+    """Token counts of a whole Response: the sum over its turns."""
+
+    input_tokens: int = 0
+    input_tokens_details: InputTokensDetails = InputTokensDetails()
+    output_tokens: int = 0
+    output_tokens_details: OutputTokensDetails = OutputTokensDetails()
+    total_tokens: int = 0
+
+
+class ReasoningEcho(msgspec.Struct, frozen=True):
+    effort: str | None = None
+    summary: str | None = None
+
+
+class Response(msgspec.Struct, kw_only=True):
+    """What a client gets. `output` holds items as JSON, encoded once; the echoed `text`, `tools` and so on are JSON too."""
+
+    id: str
+    object: str = "response"
+    created_at: int
+    completed_at: int | None = None
+    status: str = "in_progress"
+    error: ResponseError | None = None
+    incomplete_details: IncompleteDetails | None = None
+    background: bool = False
+    conversation: ConversationRef | None = None
+    instructions: str | None = None
+    max_output_tokens: int | None = None
+    max_tool_calls: int | None = None
+    model: str
+    output: list[Raw] = []
+    parallel_tool_calls: bool = True
+    previous_response_id: str | None = None
+    prompt: Raw | None = None
+    prompt_cache_key: str | None = None
+    reasoning: ReasoningEcho = ReasoningEcho()
+    safety_identifier: str | None = None
+    service_tier: str = "default"
+    store: bool = True
+    temperature: float = 1.0
+    text: Raw = Raw(b'{"format":{"type":"text"}}')
+    tool_choice: Raw = Raw(b'"auto"')
+    tools: Raw = Raw(b"[]")
+    top_logprobs: int = 0
+    top_p: float = 1.0
+    truncation: str = "disabled"
+    usage: Usage | None = None
+    user: str | None = None
+    metadata: dict[str, str] = {}
+    presence_penalty: float = 0.0
+    frequency_penalty: float = 0.0

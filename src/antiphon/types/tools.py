@@ -1,0 +1,71 @@
+"""Tools that a request declares, and its choice among them (Responses API, "Tool", "ToolChoiceParam")."""
+
+from __future__ import annotations
+
+import msgspec
+from msgspec import UNSET, Raw, UnsetType
+
+
+class FunctionTool(msgspec.Struct, tag="function", tag_field="type", kw_only=True, frozen=True):
+    """A function of the client; `parameters` is a JSON Schema, kept as bytes."""
+
+    name: str
+    description: str | None = None
+    parameters: Raw | None = None
+    strict: bool | None = None
+    defer_loading: bool | UnsetType = UNSET
+
+
+class ToolFormat(msgspec.Struct, kw_only=True, frozen=True, omit_defaults=True):
+    """What a custom tool takes: free text, or text of a grammar (`syntax`: lark or regex)."""
+
+    type: str
+    syntax: str | UnsetType = UNSET
+    definition: str | UnsetType = UNSET
+
+
+class CustomTool(msgspec.Struct, tag="custom", tag_field="type", kw_only=True, frozen=True):
+    """A freeform tool of the client: its input is raw text, not JSON."""
+
+    name: str
+    description: str | UnsetType = UNSET
+    format: ToolFormat | UnsetType | None = UNSET
+    defer_loading: bool | UnsetType = UNSET
+
+
+class NamespaceTool(msgspec.Struct, tag="namespace", tag_field="type", kw_only=True, frozen=True):
+    """A named group of functions and custom tools."""
+
+    name: str
+    description: str = ""
+    tools: list[FunctionTool | CustomTool] = []
+
+
+class OtherTool(msgspec.Struct, frozen=True):
+    """A tool of a type that the specification has and that is not run here; kept as it came."""
+
+    type: str
+    raw: Raw
+
+
+KnownTool = FunctionTool | CustomTool | NamespaceTool
+Tool = KnownTool | OtherTool
+
+OTHER_TOOL_TYPES = frozenset(
+    """
+    file_search computer computer_use_preview computer_use web_search web_search_2025_08_26 web_search_preview
+    web_search_preview_2025_03_11 mcp code_interpreter programmatic_tool_calling image_generation local_shell shell
+    tool_search apply_patch
+    """.split()
+)
+
+
+class ToolChoice(msgspec.Struct, kw_only=True, frozen=True, omit_defaults=True):
+    """An object form of `tool_choice`: one tool by type and name, or `allowed_tools` with a mode."""
+
+    type: str
+    name: str | UnsetType = UNSET
+    mode: str | UnsetType = UNSET
+    tools: list[dict[str, Raw]] | UnsetType = UNSET
+    server_label: str | UnsetType = UNSET
+    namespace: str | UnsetType = UNSET
