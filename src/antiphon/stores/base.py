@@ -16,7 +16,8 @@ class StoredResponse(msgspec.Struct, frozen=True, kw_only=True):
     """A Response as it was sent, and what it was made from.
 
     `body` is the Response's JSON, byte for byte as the client got it; `output` is a slice of it: `output_span` says
-    where the JSON array stands. `input` is a JSON array of this response's own input items (not its history), each with an id.
+    where the JSON array stands. `input` is a JSON array of this response's own input items (not its history), each
+    with an id.
     `foreign_ids` maps item ids that are not derived from the response's id (a client's or another server's)
     to their place: `input` items count from 0, `output` items follow. An `expires_at` of None means never.
     """
@@ -62,7 +63,8 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     """A background response that waits for a worker or is held by one.
 
     `fence` grows with every claim: a write under an older fence is refused, so that a worker which lost its lease
-    can change nothing. `request` is the decoded request's JSON, enough to run it again; `cancelled` is the client's wish.
+    can change nothing. `request` is the decoded request's JSON, enough to run it again; `cancelled` is the client's
+    wish.
     """
 
     response_id: str
@@ -96,7 +98,7 @@ class Store(Protocol):
         """Insert or replace a response. `conversation_items` join its conversation in the same transaction.
 
         With a `fence` the response is a background one: raises FenceError if the lease was lost.
-        Raises KeyError if the conversation is gone.
+        Raises KeyError if the conversation that items are to join is gone, or the id is another owner's.
         """
         ...
 
@@ -105,11 +107,14 @@ class Store(Protocol):
         ...
 
     async def delete(self, id: str, owner: str) -> bool:
-        """Delete a response, its events and its job; tell whether it was there. Its items are gone for its successors too."""
+        """Delete a response, its events and its job; tell whether it was there.
+
+        Its items are gone for its successors too; those that joined a conversation stay there.
+        """
         ...
 
     async def history(self, id: str, owner: str) -> Sequence[bytes] | None:
-        """Return the chain that ends with a response, oldest first: JSON arrays, input and output by turns; None if unknown.
+        """Return the chain that ends with a response, or None: JSON arrays, input and output by turns, oldest first.
 
         One range read per fork of the chain, never one per response. Where an ancestor was deleted, the chain begins
         behind it.
@@ -117,13 +122,16 @@ class Store(Protocol):
         ...
 
     async def items(self, ids: Sequence[str], owner: str) -> Mapping[str, bytes]:
-        """Return the items among these ids that exist, by id alone: output, input or conversation items."""
+        """Return the items among these ids that exist, by id alone: output, input or conversation items.
+
+        Ids that `stores/items.py` can read need no index. Of a foreign id's several items the last one put is returned.
+        """
         ...
 
     # Conversations
 
     async def create_conversation(self, conversation: Conversation, items: Sequence[StoredItem] = ()) -> None:
-        """Insert a conversation and its first items."""
+        """Insert a conversation and its first items. Raises KeyError if the id is taken."""
         ...
 
     async def get_conversation(self, id: str, owner: str) -> Conversation | None:
@@ -139,7 +147,7 @@ class Store(Protocol):
         ...
 
     async def add_items(self, id: str, owner: str, items: Sequence[StoredItem]) -> bool:
-        """Append items; False if there is no such conversation."""
+        """Append items, but for those whose ids it has already; False if there is no such conversation."""
         ...
 
     async def conversation_items(
@@ -159,11 +167,14 @@ class Store(Protocol):
     # Background
 
     async def enqueue(self, response: StoredResponse, request: bytes, events: Sequence[LoggedEvent]) -> None:
-        """Insert a queued response with its job and its first events, in one transaction."""
+        """Insert a queued response with its job and its first events, in one transaction.
+
+        Raises KeyError if the response has a job already.
+        """
         ...
 
     async def claim(self, worker: str, now: float, lease: float, id: str | None = None) -> Job | None:
-        """Take the oldest job that nobody holds (queued, or its lease ran out), or the job of response `id`; None if there is none.
+        """Take the oldest job that nobody holds (queued, or its lease ran out), with `id` that response's, or None.
 
         The job's `fence` and `attempts` are raised by one. `lease` is in seconds.
         """
@@ -184,9 +195,10 @@ class Store(Protocol):
     async def append_events(
         self, response_id: str, fence: int, events: Sequence[LoggedEvent], checkpoint: bytes | None = None
     ) -> None:
-        """Append to a background response's event log. `checkpoint` (JSON) replaces the state from which it can be taken up again.
+        """Append to a background response's event log, with numbers that rise.
 
-        Raises FenceError if the lease was lost.
+        `checkpoint` (JSON) replaces the state from which it can be taken up again; it goes with the job.
+        Raises FenceError if the lease was lost, ValueError where a number is not above those logged.
         """
         ...
 

@@ -1,0 +1,67 @@
+"""Items by id alone: an id made here tells its response and its place; any other is looked up in an index.
+
+A response is `resp_<base>`, its output items are `<prefix>_<base><index, 4 hex digits>`, and its input items
+`<prefix>_<base>i<position, 4 or more hex digits>`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from string import hexdigits
+
+import msgspec
+from msgspec import Raw
+
+SHORTEST_BASE = 32
+
+_array = msgspec.json.Decoder(list[Raw])
+
+
+class Identified(msgspec.Struct, frozen=True, gc=False):
+    """What counts of an item here."""
+
+    id: str | None = None
+
+
+_identified = msgspec.json.Decoder(Identified)
+
+
+class ItemPlace(msgspec.Struct, frozen=True, gc=False):
+    """Where an item may stand: the response, in its output or its input, and the position there."""
+
+    response_id: str
+    in_output: bool
+    position: int
+
+
+def places(item_id: str) -> Iterator[ItemPlace]:
+    """Yield the places that an id may mean; none for a foreign one. An `i` that ends a base leaves two."""
+    _, _, rest = item_id.partition("_")
+    base, index = rest[:-4], rest[-4:]
+    if len(base) >= SHORTEST_BASE and _is_hex(index):
+        yield ItemPlace(f"resp_{base}", True, int(index, 16))
+    base, _, position = rest.rpartition("i")
+    if len(base) >= SHORTEST_BASE and _is_hex(position):
+        yield ItemPlace(f"resp_{base}", False, int(position, 16))
+
+
+def _is_hex(text: str) -> bool:
+    return text != "" and all(character in hexdigits for character in text)
+
+
+class ResponseItems:
+    """The items of one response: its input, then its output. Both arrays are decoded no deeper than needed."""
+
+    def __init__(self, input: bytes, output: bytes) -> None:
+        items = _array.decode(input)
+        self._input_length = len(items)
+        self._items = items + _array.decode(output)
+
+    def find(self, item_id: str, position: int, *, in_output: bool = False) -> bytes | None:
+        """Return the item with this id; `position` is where it should stand, and is tried first."""
+        if in_output:
+            position += self._input_length
+        for item in (*self._items[position : position + 1], *self._items):
+            if _identified.decode(item).id == item_id:
+                return bytes(item)
+        return None

@@ -1,0 +1,128 @@
+"""Statements about conversations; each function runs inside a transaction of its caller."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from sqlite3 import Connection
+
+import msgspec
+
+from antiphon.stores.base import Conversation, StoredItem
+from antiphon.stores.sqlite.sql import queries
+
+SQL = queries("conversations")
+
+
+class Page(msgspec.Struct, frozen=True, kw_only=True):
+    """Which items of a conversation: behind `after`, at most `limit`."""
+
+    after: str | None
+    limit: int | None
+    descending: bool
+
+
+def create(connection: Connection, conversation: Conversation, items: Sequence[StoredItem]) -> None:
+    """Insert a conversation and its items. Raises KeyError if the id is taken."""
+    if connection.execute(SQL["taken"], {"id": conversation.id}).fetchall():
+        raise KeyError(conversation.id)
+    row = {
+        "id": conversation.id,
+        "owner": conversation.owner,
+        "created_at": conversation.created_at,
+        "metadata": conversation.metadata,
+    }
+    connection.execute(SQL["insert"], row)
+    append(connection, conversation.id, conversation.owner, items)
+
+
+def get(connection: Connection, id: str, owner: str) -> Conversation | None:
+    """Return a conversation, or None."""
+    for _, created_at, metadata in connection.execute(SQL["get"], {"id": id, "owner": owner}).fetchall():
+        return Conversation(id=id, owner=owner, created_at=created_at, metadata=metadata)
+    return None
+
+
+def update(connection: Connection, id: str, owner: str, metadata: bytes) -> Conversation | None:
+    """Replace the metadata."""
+    parameters = {"id": id, "owner": owner, "metadata": metadata}
+    for (created_at,) in connection.execute(SQL["update"], parameters).fetchall():
+        return Conversation(id=id, owner=owner, created_at=created_at, metadata=metadata)
+    return None
+
+
+def delete(connection: Connection, id: str, owner: str) -> bool:
+    """Delete a conversation and its items."""
+    number = _number(connection, id, owner)
+    if number is None:
+        return False
+    connection.execute(SQL["remove_items"], {"number": number})
+    connection.execute(SQL["remove"], {"number": number})
+    return True
+
+
+def append(connection: Connection, id: str, owner: str, items: Sequence[StoredItem]) -> None:
+    """Append items, but for those whose ids it has. Raises KeyError if there is no such conversation."""
+    number = _number(connection, id, owner)
+    if number is None:
+        raise KeyError(id)
+    last = connection.execute(SQL["last"], {"number": number}).fetchall()[0][0]
+    place = (number << 24) - 1 if last is None else last
+    for item in items:
+        if _find(connection, number, item.id) is None:
+            place += 1
+            if place >> 24 != number:
+                raise OverflowError(f"The conversation {id} is full.")
+            connection.execute(SQL["insert_item"], {"place": place, "id": item.id, "body": item.body})
+
+
+def page(connection: Connection, id: str, owner: str, wanted: Page) -> list[StoredItem] | None:
+    """Return a page of items; None if the conversation or `after` is unknown."""
+    number = _number(connection, id, owner)
+    if number is None:
+        return None
+    start = (number + 1) << 24 if wanted.descending else (number << 24) - 1
+    if wanted.after is not None:
+        found = _find(connection, number, wanted.after)
+        if found is None:
+            return None
+        start = found[0]
+    limit = -1 if wanted.limit is None else wanted.limit
+    parameters = {"after": start, "number": number, "limit": limit}
+    rows = connection.execute(SQL["list_descending"] if wanted.descending else SQL["list"], parameters).fetchall()
+    return [StoredItem(*row) for row in rows]
+
+
+def get_item(connection: Connection, id: str, item_id: str, owner: str) -> StoredItem | None:
+    """Return one item, or None."""
+    number = _number(connection, id, owner)
+    found = None if number is None else _find(connection, number, item_id)
+    return StoredItem(item_id, found[1]) if found else None
+
+
+def delete_item(connection: Connection, id: str, item_id: str, owner: str) -> bool:
+    """Delete one item."""
+    number = _number(connection, id, owner)
+    found = None if number is None else _find(connection, number, item_id)
+    if found is None:
+        return False
+    connection.execute(SQL["remove_item"], {"place": found[0]})
+    return True
+
+
+def find_owned(connection: Connection, item_id: str, owner: str) -> bytes | None:
+    """Return an item by its id alone."""
+    for (body,) in connection.execute(SQL["find_owned"], {"id": item_id, "owner": owner}).fetchall():
+        return bytes(body)
+    return None
+
+
+def _number(connection: Connection, id: str, owner: str) -> int | None:
+    for number, _, _ in connection.execute(SQL["get"], {"id": id, "owner": owner}).fetchall():
+        return int(number)
+    return None
+
+
+def _find(connection: Connection, number: int, item_id: str) -> tuple[int, bytes] | None:
+    for place, body in connection.execute(SQL["find_item"], {"number": number, "id": item_id}).fetchall():
+        return place, body
+    return None

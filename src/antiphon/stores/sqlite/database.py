@@ -1,0 +1,100 @@
+"""The SQLite file: created private, opened with the right settings, brought to the newest schema."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from pathlib import Path
+from sqlite3 import Connection
+from typing import Literal
+
+from antiphon.errors import ConfigError
+from antiphon.stores.sqlite.sql import migrations, statements
+
+APPLICATION_ID = 0x416E7470  # "Antp" in the file's header: another program's database is left alone
+BUSY_SECONDS = 10.0
+Synchronous = Literal["NORMAL", "FULL"]
+
+
+def create(path: Path) -> None:
+    """Make the file, readable by its owner only, and its folders. Raises ConfigError."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+    except OSError as error:
+        raise ConfigError(f"The store {path} cannot be opened: {error.strerror}.") from error
+
+
+def connect(path: Path, *, synchronous: Synchronous = "NORMAL") -> Connection:
+    """Open for reading and writing, in autocommit mode: transactions are begun by hand."""
+    connection = sqlite3.connect(
+        path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False, cached_statements=256
+    )
+    connection.execute("PRAGMA page_size = 4096")
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute(f"PRAGMA synchronous = {synchronous}")
+    connection.execute("PRAGMA secure_delete = ON")
+    connection.execute("PRAGMA wal_autocheckpoint = 4000")
+    return connection
+
+
+def connect_reader(path: Path) -> Connection:
+    """Open for reading."""
+    connection = connect(path)
+    connection.execute("PRAGMA query_only = ON")
+    return connection
+
+
+def open_database(path: Path, *, synchronous: Synchronous = "NORMAL") -> Connection:
+    """Create the file where there is none, bring it to the newest schema and open it. Raises ConfigError."""
+    create(path)
+    try:
+        connection = connect(path, synchronous=synchronous)
+    except sqlite3.Error as error:
+        raise ConfigError(f"The store {path} cannot be opened: {error}.") from error
+    try:
+        migrate(connection, path)
+    except sqlite3.Error as error:
+        connection.close()
+        raise ConfigError(f"The store {path} cannot be brought to the newest schema: {error}.") from error
+    except ConfigError:
+        connection.close()
+        raise
+    return connection
+
+
+def migrate(connection: Connection, path: Path) -> None:
+    """Run the missing migrations in one transaction: of several processes that start at once, one does it."""
+    scripts = migrations()
+    if _number(connection, "user_version") == len(scripts) and _number(connection, "application_id") == APPLICATION_ID:
+        return
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        version = _checked_version(connection, path, len(scripts))
+        for script in scripts[version:]:
+            for statement in statements(script):
+                connection.execute(statement)
+        connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+        connection.execute(f"PRAGMA user_version = {len(scripts)}")
+    except BaseException:
+        connection.execute("ROLLBACK")
+        raise
+    connection.execute("COMMIT")
+
+
+def _checked_version(connection: Connection, path: Path, newest: int) -> int:
+    version = _number(connection, "user_version")
+    empty = not connection.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchall()
+    if not empty and _number(connection, "application_id") != APPLICATION_ID:
+        raise ConfigError(f"The store {path} is the database of another program.")
+    if version > newest:
+        raise ConfigError(
+            f"The store {path} was written by a newer version of Antiphon"
+            f" (schema {version}; this one knows {newest}). Update Antiphon, or name another store."
+        )
+    return version
+
+
+def _number(connection: Connection, pragma: str) -> int:
+    number: int = connection.execute(f"PRAGMA {pragma}").fetchall()[0][0]
+    return number

@@ -1,0 +1,128 @@
+"""Statements about background work and its event log; each function runs inside a transaction of its caller."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from sqlite3 import Connection
+
+import msgspec
+
+from antiphon.stores.base import FenceError, Job, LoggedEvent
+from antiphon.stores.sqlite.sql import queries
+
+SQL = queries("jobs")
+
+
+class Claim(msgspec.Struct, frozen=True, kw_only=True):
+    """Who wants a job, which one (None: the oldest), and until when."""
+
+    worker: str
+    now: float
+    lease_until: float
+    id: str | None
+
+
+def insert(connection: Connection, response_id: str, owner: str, request: bytes) -> int:
+    """Insert a job; return its number. Raises KeyError if the response has one."""
+    if connection.execute(SQL["number"], {"response_id": response_id}).fetchall():
+        raise KeyError(response_id)
+    rows = connection.execute(SQL["insert"], {"response_id": response_id, "owner": owner}).fetchall()
+    job: int = rows[0][0]
+    connection.execute(SQL["insert_request"], {"job": job, "request": request})
+    return job
+
+
+def waiting(connection: Connection, claim: Claim) -> bool:
+    """Tell whether there is anything to claim."""
+    return bool(connection.execute(SQL["waiting"], {"now": claim.now, "id": claim.id}).fetchall())
+
+
+def take(connection: Connection, claim: Claim) -> Job | None:
+    """Claim a job, or None."""
+    for number, response_id, owner, fence, attempts, cancelled in connection.execute(
+        SQL["claim"], msgspec.structs.asdict(claim)
+    ).fetchall():
+        return Job(
+            response_id=response_id,
+            owner=owner,
+            request=connection.execute(SQL["request"], {"job": number}).fetchall()[0][0],
+            fence=fence,
+            attempts=attempts,
+            cancelled=bool(cancelled),
+        )
+    return None
+
+
+def held(connection: Connection, response_id: str, fence: int) -> int:
+    """Return the job's number. Raises FenceError if the lease was lost."""
+    for (number,) in connection.execute(SQL["held"], {"response_id": response_id, "fence": fence}).fetchall():
+        return int(number)
+    raise FenceError(response_id)
+
+
+def heartbeat(connection: Connection, response_id: str, fence: int, lease_until: float) -> bool:
+    """Extend the lease; tell whether cancellation was asked for."""
+    parameters = {"response_id": response_id, "fence": fence, "lease_until": lease_until}
+    for (cancelled,) in connection.execute(SQL["heartbeat"], parameters).fetchall():
+        return bool(cancelled)
+    raise FenceError(response_id)
+
+
+def finish(connection: Connection, response_id: str, fence: int) -> None:
+    """Remove a job."""
+    _remove_job(connection, held(connection, response_id, fence))
+
+
+def cancel(connection: Connection, response_id: str, owner: str) -> bool:
+    """Note the wish to cancel."""
+    return bool(connection.execute(SQL["cancel"], {"response_id": response_id, "owner": owner}).fetchall())
+
+
+def append(
+    connection: Connection, response_id: str, fence: int, events: Sequence[LoggedEvent], checkpoint: bytes | None
+) -> None:
+    """Append events and replace the checkpoint."""
+    job = held(connection, response_id, fence)
+    log(connection, response_id, events)
+    if checkpoint is not None:
+        connection.execute(SQL["save_checkpoint"], {"job": job, "body": checkpoint})
+
+
+def log(connection: Connection, response_id: str, events: Sequence[LoggedEvent]) -> None:
+    """Append events to a response's log. Raises ValueError where a number is not above the ones before."""
+    if not events:
+        return
+    response: int = connection.execute(SQL["response"], {"response_id": response_id}).fetchall()[0][0]
+    last = connection.execute(SQL["last_event"], {"response": response}).fetchall()[0][0]
+    rows = []
+    for event in events:
+        if event.sequence_number <= last:
+            raise ValueError(f"Event {event.sequence_number} comes after event {last}.")
+        last = event.sequence_number
+        rows.append((response, last, event.type, event.body))
+    connection.executemany(SQL["insert_event"], rows)
+
+
+def events(connection: Connection, response_id: str, owner: str, after: int, limit: int) -> list[LoggedEvent]:
+    """Return logged events in order."""
+    parameters = {"response_id": response_id, "owner": owner, "after": after, "limit": limit}
+    return [LoggedEvent(*row) for row in connection.execute(SQL["events"], parameters).fetchall()]
+
+
+def checkpoint(connection: Connection, response_id: str) -> bytes | None:
+    """Return the checkpoint of a job."""
+    for (body,) in connection.execute(SQL["checkpoint"], {"response_id": response_id}).fetchall():
+        return bytes(body)
+    return None
+
+
+def remove(connection: Connection, response_id: str, place: int) -> None:
+    """Remove all traces of background work on a response."""
+    for (job,) in connection.execute(SQL["number"], {"response_id": response_id}).fetchall():
+        _remove_job(connection, job)
+    connection.execute(SQL["remove_events"], {"response": place})
+
+
+def _remove_job(connection: Connection, job: int) -> None:
+    for name in ("remove_request", "remove_checkpoint", "remove"):
+        connection.execute(SQL[name], {"job": job})

@@ -1,0 +1,73 @@
+-- name: find
+SELECT place, owner, foreign_ids FROM responses WHERE id = :id
+
+-- name: insert
+-- Behind its parent where that is the last of its thread, else as the first of a new thread.
+INSERT INTO responses VALUES (
+    coalesce(
+        (
+            SELECT parent.place + 1 FROM responses AS parent
+            WHERE parent.id = :previous_response_id AND parent.owner = :owner
+                AND (parent.place + 1) & 0xffffff
+                AND NOT EXISTS (
+                    SELECT 1 FROM responses AS next
+                    WHERE next.place > parent.place AND next.place < ((parent.place >> 24) + 1) << 24
+                )
+        ),
+        (SELECT ((coalesce(max(place), 0) >> 24) + 1) << 24 FROM responses)
+    ),
+    :id, :owner, :model, :status, :created_at, :expires_at, :background, :previous_response_id, :conversation_id,
+    :output_start, :output_end, :foreign_ids, :input, :body
+)
+
+-- name: replace
+UPDATE responses SET
+    model = :model, status = :status, created_at = :created_at, expires_at = :expires_at, background = :background,
+    previous_response_id = :previous_response_id, conversation_id = :conversation_id,
+    output_start = :output_start, output_end = :output_end, foreign_ids = :foreign_ids, input = :input, body = :body
+WHERE id = :id
+
+-- name: get
+SELECT model, status, created_at, expires_at, background, previous_response_id, conversation_id,
+    output_start, output_end, foreign_ids, input, body
+FROM responses WHERE id = :id AND owner = :owner
+
+-- name: place
+SELECT place FROM responses WHERE id = :id AND owner = :owner
+
+-- name: parent
+-- A parent's place is always below its children's: this also keeps a walk from going round.
+SELECT place FROM responses WHERE id = :id AND owner = :owner AND place < :place
+
+-- name: thread
+-- The thread of a place, from there backwards.
+SELECT place, id, previous_response_id, input, substr(body, output_start + 1, output_end - output_start)
+FROM responses WHERE place <= :place AND place >= (:place >> 24) << 24
+ORDER BY place DESC
+
+-- name: items
+SELECT input, substr(body, output_start + 1, output_end - output_start)
+FROM responses WHERE id = :id AND owner = :owner
+
+-- name: items_at
+SELECT input, substr(body, output_start + 1, output_end - output_start) FROM responses WHERE place = :place
+
+-- name: remove
+DELETE FROM responses WHERE place = :place
+
+-- name: expired
+SELECT place, owner, foreign_ids, id FROM responses WHERE expires_at <= :now LIMIT :limit
+
+-- name: find_foreign
+SELECT response, position FROM foreign_items WHERE owner = :owner AND item_id = :item_id
+ORDER BY generation DESC LIMIT 1
+
+-- name: insert_foreign
+INSERT INTO foreign_items VALUES (
+    :owner, :item_id,
+    (SELECT coalesce(max(generation), 0) + 1 FROM foreign_items WHERE owner = :owner AND item_id = :item_id),
+    :response, :position
+)
+
+-- name: remove_foreign
+DELETE FROM foreign_items WHERE owner = :owner AND item_id = :item_id AND response = :response

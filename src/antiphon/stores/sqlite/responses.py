@@ -1,0 +1,204 @@
+"""Statements about responses, their items and their threads; each function runs inside a transaction of its caller."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from sqlite3 import Connection
+from typing import Any
+
+import msgspec
+
+from antiphon.stores.base import StoredItem, StoredResponse
+from antiphon.stores.items import ResponseItems, places
+from antiphon.stores.sqlite import conversations, jobs
+from antiphon.stores.sqlite.sql import queries
+
+SQL = queries("responses")
+
+POSITION = 0xFFFFFF  # the bits of a place that count within a thread
+
+_foreign_ids = msgspec.json.Decoder(dict[str, int])
+
+
+def put(connection: Connection, response: StoredResponse, items: Sequence[StoredItem] = (), fence: int = 0) -> None:
+    """Insert or replace a response. Raises FenceError or KeyError before anything is written."""
+    if fence:
+        jobs.held(connection, response.id, fence)
+    if items:
+        conversations.append(connection, response.conversation_id or "", response.owner, items)
+    old = connection.execute(SQL["find"], {"id": response.id}).fetchall()
+    if old and old[0][1] != response.owner:
+        raise KeyError(response.id)
+    connection.execute(SQL["replace"] if old else SQL["insert"], _row(response))
+    if old:
+        _remove_foreign(connection, *old[0])
+    if response.foreign_ids:
+        _insert_foreign(connection, response)
+
+
+def _row(response: StoredResponse) -> dict[str, Any]:
+    start, end = response.output_span
+    return {
+        "id": response.id,
+        "owner": response.owner,
+        "model": response.model,
+        "status": response.status,
+        "created_at": response.created_at,
+        "expires_at": response.expires_at,
+        "background": response.background,
+        "previous_response_id": response.previous_response_id,
+        "conversation_id": response.conversation_id,
+        "output_start": start,
+        "output_end": end,
+        "foreign_ids": msgspec.json.encode(response.foreign_ids) if response.foreign_ids else None,
+        "input": response.input,
+        "body": response.body,
+    }
+
+
+def get(connection: Connection, id: str, owner: str) -> StoredResponse | None:
+    """Return a response, or None."""
+    for row in connection.execute(SQL["get"], {"id": id, "owner": owner}).fetchall():
+        return StoredResponse(
+            id=id,
+            owner=owner,
+            model=row[0],
+            status=row[1],
+            created_at=row[2],
+            expires_at=row[3],
+            background=bool(row[4]),
+            previous_response_id=row[5],
+            conversation_id=row[6],
+            output_span=(row[7], row[8]),
+            foreign_ids=_foreign_ids.decode(row[9]) if row[9] else {},
+            input=row[10],
+            body=row[11],
+        )
+    return None
+
+
+def delete(connection: Connection, id: str, owner: str) -> bool:
+    """Delete a response with all that hangs on it."""
+    for place, owner_of, foreign in connection.execute(SQL["find"], {"id": id}).fetchall():
+        if owner_of == owner:
+            _remove(connection, id, place, owner, foreign)
+            return True
+    return False
+
+
+def purge(connection: Connection, now: int, limit: int) -> int:
+    """Delete up to `limit` expired responses; return how many."""
+    rows = connection.execute(SQL["expired"], {"now": now, "limit": limit}).fetchall()
+    for place, owner, foreign, id in rows:
+        _remove(connection, id, place, owner, foreign)
+    return len(rows)
+
+
+def _remove(connection: Connection, id: str, place: int, owner: str, foreign: bytes | None) -> None:
+    _remove_foreign(connection, place, owner, foreign)
+    jobs.remove(connection, id, place)
+    connection.execute(SQL["remove"], {"place": place})
+
+
+# History
+
+
+def depth(connection: Connection, id: str, owner: str) -> int:
+    """Return how many responses of its thread stand before this one: a measure of what `history` has to read."""
+    place = _place(connection, SQL["place"], {"id": id, "owner": owner})
+    return 0 if place is None else place & POSITION
+
+
+def history(connection: Connection, id: str, owner: str) -> list[bytes] | None:
+    """Return input and output arrays of the chain, oldest first; one range read per thread that it runs through."""
+    place = _place(connection, SQL["place"], {"id": id, "owner": owner})
+    if place is None:
+        return None
+    newest_first: list[bytes] = []
+    while place is not None:
+        first, previous = _thread(connection, place, newest_first)
+        place = _place(connection, SQL["parent"], {"id": previous, "owner": owner, "place": first})
+    newest_first.reverse()
+    return newest_first
+
+
+def _thread(connection: Connection, place: int, newest_first: list[bytes]) -> tuple[int, str | None]:
+    """Collect a thread backwards while each is its neighbour's parent; return the last place and its parent's id."""
+    cursor = connection.execute(SQL["thread"], {"place": place})
+    previous: str | None = None
+    first = place
+    for position, id, parent, input, output in cursor:
+        if position != place and id != previous:
+            break
+        newest_first += (output, input)
+        first, previous = position, parent
+    cursor.close()  # an unfinished cursor would hold its snapshot
+    return first, previous
+
+
+def _place(connection: Connection, sql: str, parameters: Mapping[str, Any]) -> int | None:
+    for (place,) in connection.execute(sql, parameters).fetchall():
+        return int(place)
+    return None
+
+
+# Items
+
+
+def items(connection: Connection, ids: Sequence[str], owner: str) -> dict[str, bytes]:
+    """Return those of the items that exist."""
+    finder = ItemFinder(connection, owner)
+    found = ((id, finder.find(id)) for id in ids)
+    return {id: body for id, body in found if body is not None}
+
+
+class ItemFinder:
+    """Finds items by id; a response that several of them come from is decoded once."""
+
+    def __init__(self, connection: Connection, owner: str) -> None:
+        self._connection = connection
+        self._owner = owner
+        self._responses: dict[str | int, ResponseItems | None] = {}
+
+    def find(self, item_id: str) -> bytes | None:
+        """Look where the id says, then among foreign ids, then in conversations."""
+        return self._derived(item_id) or self._foreign(item_id) or self._of_conversation(item_id)
+
+    def _derived(self, item_id: str) -> bytes | None:
+        for place in places(item_id):
+            response = self._response(place.response_id, SQL["items"], {"id": place.response_id, "owner": self._owner})
+            item = response and response.find(item_id, place.position, in_output=place.in_output)
+            if item:
+                return item
+        return None
+
+    def _foreign(self, item_id: str) -> bytes | None:
+        key = {"owner": self._owner, "item_id": item_id}
+        for place, position in self._connection.execute(SQL["find_foreign"], key).fetchall():
+            response = self._response(place, SQL["items_at"], {"place": place})
+            return response.find(item_id, position) if response else None
+        return None
+
+    def _of_conversation(self, item_id: str) -> bytes | None:
+        return conversations.find_owned(self._connection, item_id, self._owner)
+
+    def _response(self, key: str | int, sql: str, parameters: Mapping[str, Any]) -> ResponseItems | None:
+        if key not in self._responses:
+            rows = self._connection.execute(sql, parameters).fetchall()
+            self._responses[key] = ResponseItems(*rows[0]) if rows else None
+        return self._responses[key]
+
+
+def _insert_foreign(connection: Connection, response: StoredResponse) -> None:
+    place = _place(connection, SQL["place"], {"id": response.id, "owner": response.owner})
+    rows = (
+        {"owner": response.owner, "item_id": id, "response": place, "position": position}
+        for id, position in response.foreign_ids.items()
+    )
+    connection.executemany(SQL["insert_foreign"], rows)
+
+
+def _remove_foreign(connection: Connection, place: int, owner: str, foreign: bytes | None) -> None:
+    if foreign:
+        rows = [{"owner": owner, "item_id": id, "response": place} for id in _foreign_ids.decode(foreign)]
+        connection.executemany(SQL["remove_foreign"], rows)

@@ -1,0 +1,32 @@
+"""SQL as SQL: named blocks of the .sql files beside this one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from importlib.resources import files
+from sqlite3 import complete_statement
+
+FOLDER = files("antiphon.stores.sqlite")
+
+
+def queries(noun: str) -> Mapping[str, str]:
+    """Return the statements of `queries/<noun>.sql` by the names in their `-- name:` lines."""
+    text = (FOLDER / "queries" / f"{noun}.sql").read_text(encoding="utf-8")
+    blocks = [block.partition("\n") for block in text.split("-- name: ")[1:]]
+    return {name.strip(): statement.strip() for name, _, statement in blocks}
+
+
+def migrations() -> list[str]:
+    """Return the scripts of `schema/`, in order: the first one brings a database to version 1."""
+    scripts = [file for file in (FOLDER / "schema").iterdir() if file.name.endswith(".sql")]
+    return [file.read_text(encoding="utf-8") for file in sorted(scripts, key=lambda file: file.name)]
+
+
+def statements(script: str) -> Iterator[str]:
+    """Split a script; `executescript` would commit the transaction that a migration runs in."""
+    statement = ""
+    for line in script.splitlines(keepends=True):
+        statement += line
+        if complete_statement(statement):
+            yield statement
+            statement = ""

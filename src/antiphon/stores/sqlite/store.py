@@ -1,0 +1,157 @@
+"""SQLiteStore: writes through the one writer thread, reads through connections of their own.
+
+Small reads (one row or one page) run on the event loop: there they take some 20 µs of which a hand-over to a thread
+would make 100. Reads that can be long (a deep history, a whole conversation) run in the reader thread.
+In WAL mode a reader waits for nobody.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+from sqlite3 import Connection
+from typing import TypeVar
+
+from antiphon.stores.base import Conversation, Job, LoggedEvent, StoredItem, StoredResponse
+from antiphon.stores.sqlite import conversations, jobs, responses
+from antiphon.stores.sqlite.conversations import Page
+from antiphon.stores.sqlite.database import Synchronous, connect_reader, open_database
+from antiphon.stores.sqlite.jobs import Claim
+from antiphon.stores.sqlite.writer import Writer
+
+T = TypeVar("T")
+
+SHALLOW = 16  # turns of history that are read on the event loop
+PURGE_GROUP = 500  # responses deleted in one transaction: between two of them other writers get their turn
+
+
+class SQLiteStore:
+    """A Store in a file, which several processes may share.
+
+    A commit survives the death of the process (`kill -9`). With `synchronous` "NORMAL" a power cut can take the last
+    commits with it, never the file's integrity; "FULL" waits for the disk at every commit.
+    """
+
+    def __init__(self, path: str | Path, *, synchronous: Synchronous = "NORMAL") -> None:
+        """Open or create the file and bring it to the newest schema. Raises ConfigError."""
+        path = Path(path).expanduser()
+        self._writer = Writer(open_database(path, synchronous=synchronous))
+        self._reader = connect_reader(path)
+        self._long_reader = connect_reader(path)
+        self._reader_thread = ThreadPoolExecutor(1, thread_name_prefix="antiphon-store-reader")
+
+    async def _read_long(self, read: Callable[[Connection], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._reader_thread, read, self._long_reader)
+
+    # Responses
+
+    async def put(
+        self, response: StoredResponse, *, conversation_items: Sequence[StoredItem] = (), fence: int = 0
+    ) -> None:
+        await self._writer.submit(lambda connection: responses.put(connection, response, conversation_items, fence))
+
+    async def get(self, id: str, owner: str) -> StoredResponse | None:
+        return responses.get(self._reader, id, owner)
+
+    async def delete(self, id: str, owner: str) -> bool:
+        return await self._writer.submit(lambda connection: responses.delete(connection, id, owner), erases=True)
+
+    async def history(self, id: str, owner: str) -> Sequence[bytes] | None:
+        if responses.depth(self._reader, id, owner) < SHALLOW:
+            return responses.history(self._reader, id, owner)
+        return await self._read_long(lambda connection: responses.history(connection, id, owner))
+
+    async def items(self, ids: Sequence[str], owner: str) -> Mapping[str, bytes]:
+        return responses.items(self._reader, ids, owner)
+
+    # Conversations
+
+    async def create_conversation(self, conversation: Conversation, items: Sequence[StoredItem] = ()) -> None:
+        await self._writer.submit(lambda connection: conversations.create(connection, conversation, items))
+
+    async def get_conversation(self, id: str, owner: str) -> Conversation | None:
+        return conversations.get(self._reader, id, owner)
+
+    async def update_conversation(self, id: str, owner: str, metadata: bytes) -> Conversation | None:
+        return await self._writer.submit(lambda connection: conversations.update(connection, id, owner, metadata))
+
+    async def delete_conversation(self, id: str, owner: str) -> bool:
+        return await self._writer.submit(lambda connection: conversations.delete(connection, id, owner), erases=True)
+
+    async def add_items(self, id: str, owner: str, items: Sequence[StoredItem]) -> bool:
+        try:
+            await self._writer.submit(lambda connection: conversations.append(connection, id, owner, items))
+        except KeyError:
+            return False
+        return True
+
+    async def conversation_items(
+        self, id: str, owner: str, *, after: str | None = None, limit: int | None = None, descending: bool = False
+    ) -> Sequence[StoredItem] | None:
+        page = Page(after=after, limit=limit, descending=descending)
+        if limit is not None and limit <= SHALLOW:
+            return conversations.page(self._reader, id, owner, page)
+        return await self._read_long(lambda connection: conversations.page(connection, id, owner, page))
+
+    async def get_item(self, conversation_id: str, item_id: str, owner: str) -> StoredItem | None:
+        return conversations.get_item(self._reader, conversation_id, item_id, owner)
+
+    async def delete_item(self, conversation_id: str, item_id: str, owner: str) -> bool:
+        operation = partial(conversations.delete_item, id=conversation_id, item_id=item_id, owner=owner)
+        return await self._writer.submit(operation, erases=True)
+
+    # Background
+
+    async def enqueue(self, response: StoredResponse, request: bytes, events: Sequence[LoggedEvent]) -> None:
+        def operation(connection: Connection) -> None:
+            responses.put(connection, response)
+            jobs.insert(connection, response.id, response.owner, request)
+            jobs.log(connection, response.id, events)
+
+        await self._writer.submit(operation)
+
+    async def claim(self, worker: str, now: float, lease: float, id: str | None = None) -> Job | None:
+        claim = Claim(worker=worker, now=now, lease_until=now + lease, id=id)
+        if not jobs.waiting(self._reader, claim):
+            return None
+        return await self._writer.submit(lambda connection: jobs.take(connection, claim))
+
+    async def heartbeat(self, response_id: str, fence: int, now: float, lease: float) -> bool:
+        return await self._writer.submit(lambda connection: jobs.heartbeat(connection, response_id, fence, now + lease))
+
+    async def finish_job(self, response_id: str, fence: int) -> None:
+        await self._writer.submit(lambda connection: jobs.finish(connection, response_id, fence))
+
+    async def cancel_job(self, response_id: str, owner: str) -> bool:
+        return await self._writer.submit(lambda connection: jobs.cancel(connection, response_id, owner))
+
+    async def append_events(
+        self, response_id: str, fence: int, events: Sequence[LoggedEvent], checkpoint: bytes | None = None
+    ) -> None:
+        await self._writer.submit(lambda connection: jobs.append(connection, response_id, fence, events, checkpoint))
+
+    async def events(self, response_id: str, owner: str, after: int = -1, limit: int = 1000) -> Sequence[LoggedEvent]:
+        return jobs.events(self._reader, response_id, owner, after, limit)
+
+    async def checkpoint(self, response_id: str) -> bytes | None:
+        return jobs.checkpoint(self._reader, response_id)
+
+    # Upkeep
+
+    async def purge(self, now: int) -> int:
+        total = 0
+        while True:
+            operation = partial(responses.purge, now=now, limit=PURGE_GROUP)
+            deleted = await self._writer.submit(operation, erases=True)
+            total += deleted
+            if deleted < PURGE_GROUP:
+                return total
+
+    async def close(self) -> None:
+        self._reader_thread.shutdown()
+        self._reader.close()
+        self._long_reader.close()
+        await self._writer.close()

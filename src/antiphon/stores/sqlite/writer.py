@@ -1,0 +1,161 @@
+"""Writer: the one thread that writes, with group commit.
+
+Everything that waits goes into one transaction; one hand-over to the event loop wakes all who waited for it.
+The queue wakes the thread only when it sleeps; while it works, to enqueue costs a list append.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from asyncio import AbstractEventLoop, Future
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from queue import Empty, SimpleQueue
+from sqlite3 import Connection
+from threading import Thread
+from time import monotonic
+from typing import Any, NamedTuple, TypeVar
+
+from antiphon.stores.sqlite.database import BUSY_SECONDS
+
+T = TypeVar("T")
+
+GROUP = 200
+SCRUB_SECONDS = 1.0  # deleted text is out of the write-ahead log after this time
+
+
+class Task(NamedTuple):
+    """A caller's operation and who waits for it. `erases` tells that it deletes text."""
+
+    operation: Callable[[Connection], Any]
+    future: Future[Any]
+    erases: bool
+
+
+class Outcome(NamedTuple):
+    """What became of a task."""
+
+    future: Future[Any]
+    value: Any
+    error: Exception | None
+
+
+class TornError(Exception):
+    """An operation failed after it had written something."""
+
+
+class Writer:
+    """Owns the writing connection."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._queue: SimpleQueue[Task | None] = SimpleQueue()
+        self._closing = False
+        self._scrub_at: float | None = None
+        self._thread = Thread(target=self._run, name="antiphon-store", daemon=True)
+        self._thread.start()
+
+    def submit(self, operation: Callable[[Connection], T], *, erases: bool = False) -> Future[T]:
+        """Enqueue; the future is done after the commit.
+
+        An operation may run twice (its transaction is rolled back in between): it touches nothing but the database.
+        Its exception is the future's, and undoes what it wrote, but not what its neighbours wrote.
+        """
+        if self._closing:
+            raise RuntimeError("The store is closed.")
+        future: Future[T] = asyncio.get_running_loop().create_future()
+        self._queue.put(Task(operation, future, erases))
+        return future
+
+    async def close(self) -> None:
+        """Finish what waits and close the connection."""
+        if not self._closing:
+            self._closing = True
+            self._queue.put(None)
+        await asyncio.to_thread(self._thread.join)
+
+    # In the thread
+
+    def _run(self) -> None:
+        open = True
+        while open:
+            tasks = self._next_tasks()
+            if None in tasks:
+                open = False
+            self._work([task for task in tasks if task is not None])
+            if self._scrub_at is not None and monotonic() >= self._scrub_at:
+                self._scrub()
+        self._scrub()
+        self._connection.close()
+
+    def _next_tasks(self) -> list[Task | None]:
+        """Wait for a task (or until it is time to scrub) and take all that have come."""
+        tasks: list[Task | None] = []
+        timeout = None if self._scrub_at is None else max(0.001, self._scrub_at - monotonic())
+        with suppress(Empty):
+            tasks.append(self._queue.get(timeout=timeout))
+            while len(tasks) < GROUP:
+                tasks.append(self._queue.get_nowait())
+        return tasks
+
+    def _work(self, tasks: Sequence[Task]) -> None:
+        if not tasks:
+            return
+        outcomes = self._transact(tasks)
+        if self._scrub_at is None and any(task.erases for task in tasks):
+            self._scrub_at = monotonic() + SCRUB_SECONDS
+        _hand_over(tasks[0].future.get_loop(), outcomes)
+
+    def _transact(self, tasks: Sequence[Task]) -> list[Outcome]:
+        try:
+            self._connection.execute("BEGIN IMMEDIATE")
+        except sqlite3.Error as error:
+            return [Outcome(task.future, None, error) for task in tasks]
+        try:
+            outcomes = [self._attempt(task) for task in tasks]
+            self._connection.execute("COMMIT")
+            return outcomes
+        except (TornError, sqlite3.Error) as error:
+            if self._connection.in_transaction:
+                self._connection.execute("ROLLBACK")
+            if len(tasks) == 1:
+                cause = error.__cause__ if isinstance(error, TornError) else error
+                assert isinstance(cause, Exception)
+                return [Outcome(tasks[0].future, None, cause)]
+        return [outcome for task in tasks for outcome in self._transact([task])]
+
+    def _attempt(self, task: Task) -> Outcome:
+        """Run one operation. Raises TornError if it failed and left a trace in the transaction."""
+        before = self._connection.total_changes
+        try:
+            return Outcome(task.future, task.operation(self._connection), None)
+        except Exception as error:
+            if self._connection.total_changes != before or not self._connection.in_transaction:
+                raise TornError from error
+            return Outcome(task.future, None, error)
+
+    def _scrub(self) -> None:
+        """Move the log into the database and empty it, so that deleted text is nowhere; a reader may put it off."""
+        self._scrub_at = monotonic() + SCRUB_SECONDS
+        with suppress(sqlite3.Error):  # a full disk is told to those who write
+            self._connection.execute("PRAGMA busy_timeout = 0")
+            busy = self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()[0][0]
+            self._connection.execute(f"PRAGMA busy_timeout = {BUSY_SECONDS * 1000:.0f}")
+            if not busy:
+                self._scrub_at = None
+
+
+def _hand_over(loop: AbstractEventLoop, outcomes: list[Outcome]) -> None:
+    if not loop.is_closed():
+        loop.call_soon_threadsafe(_settle, outcomes)
+
+
+def _settle(outcomes: list[Outcome]) -> None:
+    for future, value, error in outcomes:
+        if future.done():  # its caller was cancelled
+            continue
+        if error is None:
+            future.set_result(value)
+        else:
+            future.set_exception(error)

@@ -1,0 +1,497 @@
+"""What every Store promises."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+import pytest
+
+from antiphon.stores.base import FenceError, Store, StoredResponse
+
+from .samples import ANN, BOB, base, conversation, event, item, response
+
+
+def arrays(*responses: StoredResponse) -> Sequence[bytes]:
+    return [part for each in responses for part in (each.input, each.output)]
+
+
+async def chain(store: Store, *numbers: int, behind: str | None = None) -> list[StoredResponse]:
+    """Put responses, each behind the one before."""
+    rows = []
+    for number in numbers:
+        rows.append(response(number, previous_response_id=behind))
+        await store.put(rows[-1])
+        behind = rows[-1].id
+    return rows
+
+
+# Responses
+
+
+async def test_a_response_comes_back_as_it_was_put(store: Store) -> None:
+    full = response(
+        previous_response_id="resp_gone",
+        conversation_id="conv_gone",
+        expires_at=1_900_000_000,
+        background=True,
+        foreign_ids={"msg_theirs": 0},
+        status="incomplete",
+    )
+    await store.put(full)
+    assert await store.get(full.id, ANN) == full
+    plain = response(2)
+    await store.put(plain)
+    assert await store.get(plain.id, ANN) == plain
+
+
+async def test_bytes_that_are_not_text_survive(store: Store) -> None:
+    odd = response(body=b'{"output":[]}\x00\xff', output_span=(10, 12), input=b"[]\x00")
+    await store.put(odd)
+    assert await store.get(odd.id, ANN) == odd
+
+
+async def test_a_foreign_owner_sees_and_does_nothing(store: Store) -> None:
+    mine = response(foreign_ids={"theirs": 0})
+    await store.enqueue(mine, b"{}", [event(0)])
+    assert await store.get(mine.id, BOB) is None
+    assert await store.history(mine.id, BOB) is None
+    assert await store.items([f"msg_{base(1)}0000", f"msg_{base(1)}i0000", "theirs"], BOB) == {}
+    assert await store.events(mine.id, BOB) == []
+    assert not await store.cancel_job(mine.id, BOB)
+    assert not await store.delete(mine.id, BOB)
+    with pytest.raises(KeyError):
+        await store.put(response(owner=BOB, text="stolen"))
+    assert await store.get(mine.id, ANN) == mine
+
+
+async def test_put_replaces(store: Store) -> None:
+    await store.put(response(text="old", outputs=1, status="in_progress"))
+    new = response(text="new", outputs=3)
+    await store.put(new)
+    assert await store.get(new.id, ANN) == new
+    assert await store.history(new.id, ANN) == arrays(new)
+
+
+async def test_delete(store: Store) -> None:
+    row = response()
+    assert not await store.delete(row.id, ANN)
+    await store.put(row)
+    assert await store.delete(row.id, ANN)
+    assert await store.get(row.id, ANN) is None
+    assert await store.items([f"msg_{base(1)}0000"], ANN) == {}
+    assert not await store.delete(row.id, ANN)
+
+
+async def test_many_writers_at_once(store: Store) -> None:
+    rows = [response(number) for number in range(500)]
+    await asyncio.gather(*(store.put(row) for row in rows))
+    assert [await store.get(row.id, ANN) for row in rows] == rows
+
+
+async def test_one_failure_leaves_the_others_alone(store: Store) -> None:
+    """The failing ones fail before and after they have written something."""
+    await store.create_conversation(conversation())
+    await store.put(response(100, owner=BOB))
+    torn = response(100, conversation_id="conv_1")  # another owner's id
+    lost = response(101, conversation_id="conv_unknown")
+    outcomes = await asyncio.gather(
+        store.put(response(1)),
+        store.put(torn, conversation_items=[item("torn")]),
+        store.put(lost, conversation_items=[item("lost")]),
+        store.put(response(102), fence=7),
+        store.put(response(2)),
+        return_exceptions=True,
+    )
+    assert [type(outcome) for outcome in outcomes] == [type(None), KeyError, KeyError, FenceError, type(None)]
+    assert await store.get(response(1).id, ANN) and await store.get(response(2).id, ANN)
+    assert await store.get(lost.id, ANN) is None
+    assert await store.conversation_items("conv_1", ANN) == []
+
+
+async def test_a_cancelled_caller_disturbs_nobody(store: Store) -> None:
+    impatient = asyncio.ensure_future(store.put(response(1)))
+    await asyncio.sleep(0)
+    impatient.cancel()
+    await store.put(response(2))
+    assert await store.get(response(2).id, ANN)
+
+
+# History
+
+
+async def test_history_is_the_chain_oldest_first(store: Store) -> None:
+    rows = await chain(store, *range(40))
+    assert await store.history(rows[-1].id, ANN) == arrays(*rows)
+    assert await store.history(rows[20].id, ANN) == arrays(*rows[:21])
+    assert await store.history(rows[0].id, ANN) == arrays(rows[0])
+
+
+async def test_history_of_an_unknown_response(store: Store) -> None:
+    assert await store.history("resp_unknown", ANN) is None
+
+
+async def test_forks_share_what_came_before(store: Store) -> None:
+    trunk = await chain(store, 0, 1, 2, 3)
+    left = await chain(store, 10, 11, behind=trunk[1].id)
+    right = await chain(store, 20, behind=trunk[1].id)
+    twig = await chain(store, 30, 31, behind=left[0].id)
+    assert await store.history(trunk[3].id, ANN) == arrays(*trunk)
+    assert await store.history(left[1].id, ANN) == arrays(*trunk[:2], *left)
+    assert await store.history(right[0].id, ANN) == arrays(*trunk[:2], *right)
+    assert await store.history(twig[1].id, ANN) == arrays(*trunk[:2], left[0], *twig)
+
+
+async def test_forks_made_at_once(store: Store) -> None:
+    trunk = await chain(store, 0, 1)
+    forks = [response(number, previous_response_id=trunk[1].id) for number in range(10, 30)]
+    await asyncio.gather(*(store.put(fork) for fork in forks))
+    for fork in forks:
+        assert await store.history(fork.id, ANN) == arrays(*trunk, fork)
+
+
+async def test_a_deleted_ancestor_cuts_the_chain(store: Store) -> None:
+    rows = await chain(store, *range(5))
+    fork = await chain(store, 10, behind=rows[2].id)
+    await store.delete(rows[2].id, ANN)
+    assert await store.history(rows[4].id, ANN) == arrays(*rows[3:])
+    assert await store.history(fork[0].id, ANN) == arrays(*fork)
+    assert await store.history(rows[1].id, ANN) == arrays(*rows[:2])
+
+
+async def test_a_deleted_response_is_not_replaced_by_its_successor_in_place(store: Store) -> None:
+    """Neither the children nor the forks of a deleted response may inherit what is written after it."""
+    rows = await chain(store, 0, 1, 2)
+    fork = await chain(store, 10, behind=rows[2].id)
+    await store.delete(rows[2].id, ANN)
+    late = await chain(store, 20, 21, behind=rows[1].id)
+    assert await store.history(fork[0].id, ANN) == arrays(*fork)
+    assert await store.history(late[1].id, ANN) == arrays(rows[0], rows[1], *late)
+
+
+async def test_numbers_of_vanished_threads_are_not_confused(store: Store) -> None:
+    (gone,) = await chain(store, 1)
+    await store.delete(gone.id, ANN)
+    (stranger,) = await chain(store, 2)
+    orphan = await chain(store, 3, behind=gone.id)
+    assert await store.history(orphan[0].id, ANN) == arrays(*orphan)
+    assert await store.history(stranger.id, ANN) == arrays(stranger)
+
+
+async def test_anothers_response_is_no_ancestor(store: Store) -> None:
+    theirs = response(1, owner=BOB)
+    await store.put(theirs)
+    (mine,) = await chain(store, 2, behind=theirs.id)
+    assert await store.history(mine.id, ANN) == arrays(mine)
+
+
+async def test_a_replaced_response_keeps_its_place(store: Store) -> None:
+    await chain(store, 1, 2, 3)
+    second = response(2, text="again", previous_response_id=response(1).id)
+    await store.put(second)
+    assert (await store.history(response(3).id, ANN) or [])[2:4] == arrays(second)
+
+
+# Items
+
+
+async def test_items_by_id_alone(store: Store) -> None:
+    row = response(outputs=20, inputs=3)
+    await store.put(row)
+    wanted = [f"msg_{base(1)}0000", f"msg_{base(1)}0013", f"msg_{base(1)}i0002"]
+    assert await store.items(wanted, ANN) == {
+        f"msg_{base(1)}0000": f'{{"id":"msg_{base(1)}0000","text":"text of 1 ö 0"}}'.encode(),
+        f"msg_{base(1)}0013": f'{{"id":"msg_{base(1)}0013","text":"text of 1 ö 19"}}'.encode(),
+        f"msg_{base(1)}i0002": f'{{"id":"msg_{base(1)}i0002","text":"text of 1 ? 2"}}'.encode(),
+    }
+
+
+@pytest.mark.parametrize(
+    "id",
+    [
+        *(f"msg_{base(1)}{end}" for end in ("0001", "i0001", "zzzz", "i", "")),
+        *(f"rs_{base(1)}0000", f"msg_{base(2)}0000", "msg_0000", "msg_", "", "_", "i", "x" * 300, "msg_ä"),
+        "'; DROP TABLE responses",
+    ],
+)
+async def test_no_such_item(store: Store, id: str) -> None:
+    await store.put(response())
+    assert await store.items([id], ANN) == {}
+
+
+async def test_an_id_base_that_ends_like_a_separator(store: Store) -> None:
+    name = "a" * 31 + "i"
+    row = response(
+        id=f"resp_{name}",
+        body=b'{"output":[{"id":"msg_%b0000"}]}' % name.encode(),
+        output_span=(10, 61),
+        input=b'[{"id":"msg_%bi0000"}]' % name.encode(),
+    )
+    assert row.output == b'[{"id":"msg_%b0000"}]' % name.encode()
+    await store.put(row)
+    assert len(await store.items([f"msg_{name}0000", f"msg_{name}i0000"], ANN)) == 2
+
+
+async def test_foreign_ids(store: Store) -> None:
+    row = response(
+        body=b'{"output":[{"id":"out_0"},{"id":"out_1"}]}',
+        output_span=(10, 41),
+        input=b'[{"id":"in_0"},{"id":"in_1"}]',
+        foreign_ids={"in_1": 1, "out_0": 2, "out_1": 3},
+    )
+    await store.put(row)
+    assert await store.items(["in_1", "out_0", "out_1", "in_0"], ANN) == {
+        "in_1": b'{"id":"in_1"}',
+        "out_0": b'{"id":"out_0"}',
+        "out_1": b'{"id":"out_1"}',
+    }
+
+
+async def test_the_newest_of_a_foreign_id_wins(store: Store) -> None:
+    for number in (1, 2, 3):
+        await store.put(response(number, input=b'[{"id":"x","n":%d}]' % number, foreign_ids={"x": 0}))
+    assert await store.items(["x"], ANN) == {"x": b'{"id":"x","n":3}'}
+    await store.put(response(1, input=b'[{"id":"x","n":4}]', foreign_ids={"x": 0}))
+    assert await store.items(["x"], ANN) == {"x": b'{"id":"x","n":4}'}
+    await store.put(response(1, input=b"[]"))
+    assert await store.items(["x"], ANN) == {"x": b'{"id":"x","n":3}'}
+    await store.delete(response(3).id, ANN)
+    assert await store.items(["x"], ANN) == {"x": b'{"id":"x","n":2}'}
+    assert await store.items(["x"], BOB) == {}
+
+
+# Conversations
+
+
+async def test_a_conversation(store: Store) -> None:
+    await store.create_conversation(conversation(), [item("a"), item("b")])
+    assert await store.get_conversation("conv_1", ANN) == conversation()
+    assert await store.conversation_items("conv_1", ANN) == [item("a"), item("b")]
+    changed = await store.update_conversation("conv_1", ANN, b'{"c":"d"}')
+    assert changed is not None and changed.metadata == b'{"c":"d"}'
+    assert await store.get_conversation("conv_1", ANN) == changed
+    with pytest.raises(KeyError):
+        await store.create_conversation(conversation())
+    assert await store.delete_conversation("conv_1", ANN)
+    assert await store.get_conversation("conv_1", ANN) is None
+    assert await store.items(["a"], ANN) == {}
+
+
+async def test_items_of_a_conversation(store: Store) -> None:
+    await store.create_conversation(conversation(), [item("a"), item("b")])
+    await store.create_conversation(conversation(2), [item("z")])
+    assert await store.add_items("conv_1", ANN, [item("c"), item("a"), item("d")])
+    assert await store.conversation_items("conv_1", ANN) == [item(name) for name in "abcd"]
+    assert await store.get_item("conv_1", "c", ANN) == item("c")
+    assert await store.get_item("conv_1", "z", ANN) is None
+    assert await store.delete_item("conv_1", "b", ANN)
+    assert not await store.delete_item("conv_1", "b", ANN)
+    assert await store.add_items("conv_1", ANN, [item("b")])
+    assert await store.conversation_items("conv_1", ANN) == [item(name) for name in "acdb"]
+    assert await store.conversation_items("conv_2", ANN) == [item("z")]
+
+
+async def test_pages_of_a_conversation(store: Store) -> None:
+    names = [f"item_{number:03}" for number in range(100)]
+    await store.create_conversation(conversation(), [item(name) for name in names])
+
+    async def page(**arguments: object) -> list[str] | None:
+        items = await store.conversation_items("conv_1", ANN, **arguments)  # type: ignore[arg-type]
+        return None if items is None else [each.id for each in items]
+
+    assert await page(limit=3) == names[:3]
+    assert await page(after="item_002", limit=3) == names[3:6]
+    assert await page(after="item_010", limit=60) == names[11:71]
+    assert await page(descending=True, limit=2) == ["item_099", "item_098"]
+    assert await page(descending=True, after="item_098") == names[97::-1]
+    assert await page(after="item_099") == []
+    assert await page(limit=0) == []
+    assert await page(after="item_100") is None
+
+
+async def test_anothers_conversation_is_absent(store: Store) -> None:
+    await store.create_conversation(conversation(owner=BOB), [item("a")])
+    assert await store.get_conversation("conv_1", ANN) is None
+    assert await store.update_conversation("conv_1", ANN, b"{}") is None
+    assert not await store.delete_conversation("conv_1", ANN)
+    assert not await store.add_items("conv_1", ANN, [item("b")])
+    assert await store.conversation_items("conv_1", ANN) is None
+    assert await store.get_item("conv_1", "a", ANN) is None
+    assert not await store.delete_item("conv_1", "a", ANN)
+    assert await store.items(["a"], ANN) == {}
+    assert await store.items(["a"], BOB) == {"a": item("a").body}
+    with pytest.raises(KeyError):
+        await store.put(response(conversation_id="conv_1"), conversation_items=[item("c")])
+
+
+async def test_a_response_joins_its_conversation(store: Store) -> None:
+    await store.create_conversation(conversation(), [item("a")])
+    row = response(conversation_id="conv_1")
+    await store.put(row, conversation_items=[item("in"), item("out")])
+    assert await store.conversation_items("conv_1", ANN) == [item("a"), item("in"), item("out")]
+    await store.delete(row.id, ANN)
+    assert await store.items(["out"], ANN) == {"out": item("out").body}
+    await store.delete_conversation("conv_1", ANN)
+    with pytest.raises(KeyError):
+        await store.put(response(2, conversation_id="conv_1"), conversation_items=[item("in")])
+    assert await store.get(response(2).id, ANN) is None
+
+
+async def test_an_item_in_two_conversations(store: Store) -> None:
+    for number in (1, 2):
+        await store.create_conversation(conversation(number), [item("a")])
+    assert await store.items(["a"], ANN) == {"a": item("a").body}
+    await store.delete_conversation("conv_2", ANN)
+    assert await store.items(["a"], ANN) == {"a": item("a").body}
+
+
+# Background
+
+
+async def test_the_life_of_a_job(store: Store) -> None:
+    queued = response(status="queued", background=True)
+    await store.enqueue(queued, b'{"input":"x"}', [event(0), event(1)])
+    assert await store.get(queued.id, ANN) == queued
+    job = await store.claim("worker", 100.0, 10.0)
+    assert job is not None
+    assert (job.response_id, job.owner, job.request) == (queued.id, ANN, b'{"input":"x"}')
+    assert (job.fence, job.attempts, job.cancelled) == (1, 1, False)
+    await store.append_events(queued.id, job.fence, [event(2), event(3)], b'{"turn":1}')
+    assert await store.checkpoint(queued.id) == b'{"turn":1}'
+    await store.append_events(queued.id, job.fence, [], b'{"turn":2}')
+    assert await store.checkpoint(queued.id) == b'{"turn":2}'
+    done = response(background=True)
+    await store.put(done, fence=job.fence)
+    await store.finish_job(queued.id, job.fence)
+    assert await store.claim("worker", 1e9, 10.0) is None
+    assert await store.checkpoint(queued.id) is None
+    assert await store.get(queued.id, ANN) == done
+    assert await store.events(queued.id, ANN) == [event(number) for number in range(4)]
+    with pytest.raises(FenceError):
+        await store.put(done, fence=job.fence)
+
+
+async def test_jobs_are_claimed_in_order_and_once(store: Store) -> None:
+    for number in (3, 1, 2):
+        await store.enqueue(response(number), b"{}", [])
+    claimed = [await store.claim("worker", 0.0, 10.0) for _ in range(4)]
+    assert [job and job.response_id for job in claimed] == [response(3).id, response(1).id, response(2).id, None]
+
+
+async def test_a_job_is_claimed_by_id(store: Store) -> None:
+    for number in (1, 2):
+        await store.enqueue(response(number), b"{}", [])
+    job = await store.claim("worker", 0.0, 10.0, response(2).id)
+    assert job is not None and job.response_id == response(2).id
+    assert await store.claim("other", 5.0, 10.0, response(2).id) is None
+    assert await store.claim("other", 5.0, 10.0, "resp_unknown") is None
+
+
+async def test_a_job_is_enqueued_once(store: Store) -> None:
+    await store.enqueue(response(), b"{}", [event(0)])
+    with pytest.raises(KeyError):
+        await store.enqueue(response(text="again"), b"{}", [event(0)])
+    assert await store.get(response().id, ANN) == response()
+
+
+async def test_a_lost_lease_changes_nothing(store: Store) -> None:
+    row = response(background=True)
+    await store.enqueue(row, b"{}", [event(0)])
+    old = await store.claim("dead", 0.0, 10.0)
+    assert old is not None
+    assert await store.heartbeat(row.id, old.fence, 5.0, 10.0) is False
+    assert await store.claim("other", 14.9, 10.0) is None
+    new = await store.claim("other", 15.0, 10.0)
+    assert new is not None and (new.fence, new.attempts) == (2, 2)
+    for attempt in (
+        store.heartbeat(row.id, old.fence, 16.0, 10.0),
+        store.append_events(row.id, old.fence, [event(1)], b"{}"),
+        store.put(response(text="late"), fence=old.fence),
+        store.finish_job(row.id, old.fence),
+    ):
+        with pytest.raises(FenceError):
+            await attempt
+    assert await store.get(row.id, ANN) == row
+    assert await store.events(row.id, ANN) == [event(0)]
+    assert await store.checkpoint(row.id) is None
+    await store.append_events(row.id, new.fence, [event(1)])
+
+
+async def test_cancellation(store: Store) -> None:
+    row = response(background=True)
+    assert not await store.cancel_job(row.id, ANN)
+    await store.enqueue(row, b"{}", [])
+    job = await store.claim("worker", 0.0, 10.0)
+    assert job is not None
+    assert await store.cancel_job(row.id, ANN)
+    assert await store.cancel_job(row.id, ANN)
+    assert await store.heartbeat(row.id, job.fence, 1.0, 10.0) is True
+    again = await store.claim("worker", 20.0, 10.0)
+    assert again is not None and again.cancelled
+
+
+async def test_events_are_read_from_any_number(store: Store) -> None:
+    row = response(background=True)
+    await store.enqueue(row, b"{}", [event(number) for number in range(50)])
+    numbers = [each.sequence_number for each in await store.events(row.id, ANN, after=9, limit=5)]
+    assert numbers == [10, 11, 12, 13, 14]
+    assert await store.events(row.id, ANN, after=48) == [event(49)]
+    assert await store.events(row.id, ANN, after=49) == []
+    assert await store.events("resp_unknown", ANN) == []
+
+
+async def test_event_numbers_rise(store: Store) -> None:
+    row = response(background=True)
+    await store.enqueue(row, b"{}", [event(0), event(1)])
+    job = await store.claim("worker", 0.0, 10.0)
+    assert job is not None
+    for wrong in ([event(1)], [event(2), event(2)], [event(3), event(2)]):
+        with pytest.raises(ValueError):
+            await store.append_events(row.id, job.fence, wrong, b"{}")
+    assert await store.events(row.id, ANN) == [event(0), event(1)]
+    assert await store.checkpoint(row.id) is None
+
+
+async def test_deleting_a_response_ends_its_job(store: Store) -> None:
+    row = response(background=True)
+    await store.enqueue(row, b"{}", [event(0)])
+    job = await store.claim("worker", 0.0, 10.0)
+    assert job is not None
+    await store.append_events(row.id, job.fence, [], b"{}")
+    assert await store.delete(row.id, ANN)
+    assert await store.events(row.id, ANN) == []
+    assert await store.checkpoint(row.id) is None
+    assert await store.claim("worker", 1e9, 10.0) is None
+    with pytest.raises(FenceError):
+        await store.append_events(row.id, job.fence, [event(1)])
+
+
+# Upkeep
+
+
+async def test_purge(store: Store) -> None:
+    await store.put(response(1))
+    await store.put(response(2, expires_at=100, foreign_ids={"x": 0}))
+    await store.put(response(3, expires_at=101, previous_response_id=response(2).id))
+    await store.enqueue(response(4, expires_at=50, background=True), b"{}", [event(0)])
+    assert await store.purge(49) == 0
+    assert await store.purge(100) == 2
+    assert await store.get(response(2).id, ANN) is None
+    assert await store.items(["x", f"msg_{base(2)}0000"], ANN) == {}
+    assert await store.claim("worker", 0.0, 1.0) is None
+    assert await store.events(response(4).id, ANN) == []
+    assert await store.history(response(3).id, ANN) == arrays(response(3))
+    assert await store.get(response(1).id, ANN) == response(1)
+
+
+async def test_purge_of_many(store: Store) -> None:
+    await asyncio.gather(*(store.put(response(number, expires_at=number)) for number in range(1200)))
+    assert await store.purge(1099) == 1100
+    assert await store.purge(5000) == 100
+
+
+async def test_close_finishes_what_waits(store: Store) -> None:
+    pending = [asyncio.ensure_future(store.put(response(number))) for number in range(50)]
+    await asyncio.sleep(0)
+    await store.close()
+    await asyncio.gather(*pending)

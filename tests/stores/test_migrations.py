@@ -1,0 +1,117 @@
+"""The schema: fresh, old, newer, foreign, and opened by several processes at once."""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from antiphon.errors import ConfigError
+from antiphon.stores.sqlite import SQLiteStore
+from antiphon.stores.sqlite.database import APPLICATION_ID
+from antiphon.stores.sqlite.sql import migrations, statements
+
+from . import processes
+from .samples import ANN, base, conversation, item, response
+
+
+def schema(path: Path) -> list[tuple[str, str]]:
+    connection = sqlite3.connect(path)
+    rows = connection.execute("SELECT name, sql FROM sqlite_master ORDER BY name").fetchall()
+    connection.close()
+    return rows
+
+
+def version(path: Path) -> int:
+    connection = sqlite3.connect(path)
+    number: int = connection.execute("PRAGMA user_version").fetchall()[0][0]
+    connection.close()
+    return number
+
+
+def make(path: Path, version: int, application_id: int = APPLICATION_ID) -> sqlite3.Connection:
+    connection = sqlite3.connect(path)
+    for script in migrations()[:version]:
+        connection.executescript(script)
+    connection.execute(f"PRAGMA user_version = {version}")
+    connection.execute(f"PRAGMA application_id = {application_id}")
+    return connection
+
+
+async def test_a_fresh_file(tmp_path: Path) -> None:
+    await SQLiteStore(tmp_path / "store.db").close()
+    assert version(tmp_path / "store.db") == len(migrations()) >= 3
+
+
+@pytest.mark.parametrize("old", [1, 2])
+async def test_an_old_file_is_brought_up_with_its_data(tmp_path: Path, old: int) -> None:
+    path = tmp_path / "store.db"
+    connection = make(path, old)
+    row = response()
+    connection.execute(
+        "INSERT INTO responses VALUES (16777216, ?, ?, ?, ?, ?, NULL, 0, NULL, NULL, ?, ?, NULL, ?, ?)",
+        (row.id, row.owner, row.model, row.status, row.created_at, *row.output_span, row.input, row.body),
+    )
+    connection.commit()
+    connection.close()
+
+    store = SQLiteStore(path)
+    assert await store.get(row.id, ANN) == row
+    assert len(await store.items([f"msg_{base(1)}0000"], ANN)) == 1
+    await store.create_conversation(conversation(), [item("a")])
+    await store.enqueue(response(2, previous_response_id=row.id), b"{}", [])
+    assert await store.history(response(2).id, ANN) == [row.input, row.output, response(2).input, response(2).output]
+    await store.close()
+    await SQLiteStore(tmp_path / "fresh.db").close()
+    assert schema(path) == schema(tmp_path / "fresh.db")
+
+
+async def test_several_processes_open_a_new_file_at_once(tmp_path: Path) -> None:
+    path = tmp_path / "store.db"
+    starters = [processes.start("open", path) for _ in range(4)]
+    assert [starter.communicate()[0] for starter in starters] == ["open\n"] * 4
+    assert [starter.returncode for starter in starters] == [0] * 4
+    assert version(path) == len(migrations())
+
+
+def test_a_newer_file_is_refused(tmp_path: Path) -> None:
+    make(tmp_path / "store.db", 99).close()
+    with pytest.raises(ConfigError, match=r"newer version of Antiphon .schema 99; this one knows \d+"):
+        SQLiteStore(tmp_path / "store.db")
+
+
+def test_another_programs_database_is_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / "store.db"
+    connection = make(path, 0, application_id=0)
+    connection.execute("CREATE TABLE theirs (x)")
+    connection.close()
+    before = schema(path)
+    with pytest.raises(ConfigError, match="another program"):
+        SQLiteStore(path)
+    assert schema(path) == before
+
+
+def test_a_file_that_is_no_database(tmp_path: Path) -> None:
+    (tmp_path / "store.db").write_text("not a database, " * 100)
+    with pytest.raises(ConfigError, match="file is not a database"):
+        SQLiteStore(tmp_path / "store.db")
+
+
+def test_a_failed_migration_leaves_the_file_as_it_was(tmp_path: Path) -> None:
+    path = tmp_path / "store.db"
+    connection = make(path, 1)
+    connection.execute("CREATE TABLE events (in_the_way)")
+    connection.commit()
+    connection.close()
+    before = schema(path)
+    with pytest.raises(ConfigError, match="events already exists"):
+        SQLiteStore(path)
+    assert (schema(path), version(path)) == (before, 1)
+
+
+def test_scripts_are_split_at_statements_only() -> None:
+    script = "-- a; b\nCREATE TABLE a (x DEFAULT ';\n');\nCREATE TRIGGER t BEFORE DELETE ON a BEGIN\nSELECT 1;\nEND;\n"
+    assert len(list(statements(script))) == 2
+    for migration in migrations():
+        assert "".join(statements(migration)).strip() == migration.strip()

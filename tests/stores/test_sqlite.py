@@ -1,0 +1,181 @@
+"""What only the store in a file promises."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+import stat
+from pathlib import Path
+
+import pytest
+
+from antiphon.stores.sqlite import SQLiteStore
+
+from . import processes
+from .samples import ANN, conversation, event, item, response
+
+
+async def test_a_restart_keeps_everything(tmp_path: Path) -> None:
+    store = SQLiteStore(tmp_path / "store.db")
+    await store.create_conversation(conversation(), [item("a")])
+    await store.enqueue(response(1, background=True), b"{}", [event(0)])
+    await store.put(response(2, foreign_ids={"x": 0}))
+    await store.close()
+
+    store = SQLiteStore(tmp_path / "store.db")
+    assert await store.get(response(2).id, ANN) == response(2, foreign_ids={"x": 0})
+    assert await store.conversation_items("conv_1", ANN) == [item("a")]
+    assert await store.events(response(1).id, ANN) == [event(0)]
+    assert await store.claim("worker", 0.0, 1.0) is not None
+    await store.close()
+
+
+@pytest.mark.parametrize("seconds", [0.3, 0.5, 0.8])
+async def test_kill_9_loses_nothing_that_was_acknowledged(tmp_path: Path, seconds: float) -> None:
+    path = tmp_path / "store.db"
+    process = processes.start("put", path)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "open\n"
+    await asyncio.sleep(seconds)
+    process.kill()
+    acknowledged = [int(line) for line in process.communicate()[0].splitlines(keepends=True) if line.endswith("\n")]
+    assert len(acknowledged) > 50
+
+    store = SQLiteStore(path)
+    for number in acknowledged:
+        assert await store.get(response(number).id, ANN) == response(number, outputs=5)
+    await store.close()
+    assert sqlite3.connect(path).execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+
+
+async def test_two_processes_never_claim_the_same_job(tmp_path: Path) -> None:
+    path = tmp_path / "store.db"
+    store = SQLiteStore(path)
+    await asyncio.gather(*(store.enqueue(response(number), b"{}", []) for number in range(300)))
+    workers = [processes.start("claim", path, f"worker {number}") for number in range(2)]
+    claimed = [await asyncio.to_thread(worker.communicate) for worker in workers]
+    ids = [line for output, _ in claimed for line in output.splitlines() if line != "open"]
+    assert sorted(ids) == sorted(response(number).id for number in range(300))
+    await store.close()
+
+
+async def test_two_processes_fork_the_same_response(tmp_path: Path) -> None:
+    path = tmp_path / "store.db"
+    store = SQLiteStore(path)
+    trunk = response(0)
+    await store.put(trunk)
+    workers = [processes.start("fork", path, start) for start in ("1000", "2000")]
+    assert [await asyncio.to_thread(worker.wait) for worker in workers] == [0, 0]
+    for number in (*range(1000, 1100), *range(2000, 2100)):
+        mine, child = response(number), response(number + 50_000)
+        expected = [trunk.input, trunk.output, mine.input, mine.output, child.input, child.output]
+        assert await store.history(child.id, ANN) == expected
+    for worker in workers:
+        assert worker.stdout is not None
+        worker.stdout.close()
+    await store.close()
+
+
+async def test_deleted_text_is_nowhere_in_the_files(tmp_path: Path) -> None:
+    path = tmp_path / "store.db"
+    store = SQLiteStore(path)
+    await store.create_conversation(conversation(), [item("SECRETMARK")])
+    for number in range(300):
+        await store.put(response(number, text="SECRETMARK" * 100 if number % 2 else "harmless"))
+    await store.put(response(900, text="SECRETMARK", background=True))
+    await store.put(response(900, text="harmless", background=True))
+    assert b"SECRETMARK" in _all_bytes(tmp_path)
+    for number in range(1, 300, 2):
+        await store.delete(response(number).id, ANN)
+    await store.delete_item("conv_1", "SECRETMARK", ANN)
+    await asyncio.sleep(1.5)
+    assert b"SECRETMARK" not in _all_bytes(tmp_path)
+    assert await store.get(response(2).id, ANN) is not None
+    await store.close()
+
+
+def _all_bytes(folder: Path) -> bytes:
+    return b"".join(file.read_bytes() for file in folder.iterdir())
+
+
+async def test_the_log_is_gone_after_close(tmp_path: Path) -> None:
+    store = SQLiteStore(tmp_path / "store.db")
+    await store.put(response())
+    await store.close()
+    assert list(_modes(tmp_path)) == ["store.db"]
+
+
+async def test_files_are_private(tmp_path: Path) -> None:
+    store = SQLiteStore(tmp_path / "store.db")
+    await store.put(response())
+    assert _modes(tmp_path) == {"store.db": 0o600, "store.db-wal": 0o600, "store.db-shm": 0o600}
+    await store.close()
+
+
+def _modes(folder: Path) -> dict[str, int]:
+    return {file.name: stat.S_IMODE(file.stat().st_mode) for file in folder.iterdir()}
+
+
+async def test_history_costs_one_range_read_per_fork(tmp_path: Path) -> None:
+    store = SQLiteStore(tmp_path / "store.db")
+    behind = None
+    for number in range(12):
+        await store.put(response(number, previous_response_id=behind))
+        behind = response(number).id
+    fork = response(100, previous_response_id=response(5).id)
+    await store.put(fork)
+    statements: list[str] = []
+    store._reader.set_trace_callback(statements.append)
+    for id, threads in ((response(11).id, 1), (fork.id, 2)):
+        statements.clear()
+        await store.history(id, ANN)
+        assert len([each for each in statements if "ORDER BY place DESC" in each]) == threads
+        assert len(statements) <= 2 + 2 * threads
+    plan = " ".join(row[3] for row in store._reader.execute(f"EXPLAIN QUERY PLAN {_thread_query()}", {"place": 1}))
+    assert "SEARCH responses USING INTEGER PRIMARY KEY" in plan and "TEMP B-TREE" not in plan
+    await store.close()
+
+
+def _thread_query() -> str:
+    from antiphon.stores.sqlite.responses import SQL
+
+    return SQL["thread"]
+
+
+async def test_no_query_scans_what_grows(tmp_path: Path) -> None:
+    """Every statement finds its rows by an index; the jobs that wait are few."""
+    from antiphon.stores.sqlite.sql import queries
+
+    store = SQLiteStore(tmp_path / "store.db")
+    for noun in ("responses", "conversations", "jobs"):
+        for name, statement in queries(noun).items():
+            parameters: object = (1, 2, "type", b"") if "?" in statement else _Anything()
+            for row in store._reader.execute(f"EXPLAIN QUERY PLAN {statement}", parameters):  # type: ignore[arg-type]
+                assert not row[3].startswith("SCAN") or "CONSTANT" in row[3] or row[3] in ("SCAN jobs",), (name, row[3])
+    await store.close()
+
+
+class _Anything(dict[str, int]):
+    def __missing__(self, name: str) -> int:
+        return 1
+
+
+async def test_a_full_disk_is_told_to_the_writer_and_passes(tmp_path: Path) -> None:
+    store = SQLiteStore(tmp_path / "store.db")
+    await store.put(response(1))
+    store._writer._connection.execute("PRAGMA max_page_count = 20")
+    with pytest.raises(sqlite3.OperationalError, match="full"):
+        await store.put(response(2, text="x" * 200_000))
+    assert await store.get(response(2).id, ANN) is None
+    store._writer._connection.execute("PRAGMA max_page_count = 1000000")
+    await store.put(response(2))
+    assert await store.get(response(1).id, ANN) == response(1)
+    await store.close()
+
+
+async def test_a_closed_store_says_so(tmp_path: Path) -> None:
+    store = SQLiteStore(tmp_path / "store.db")
+    await store.close()
+    await store.close()
+    with pytest.raises(RuntimeError, match="closed"):
+        await store.put(response())

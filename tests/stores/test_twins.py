@@ -1,0 +1,185 @@
+"""Whatever is done to both stores, they answer alike."""
+
+from __future__ import annotations
+
+import asyncio
+import tempfile
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
+
+from antiphon.stores.base import FenceError, Store
+from antiphon.stores.memory import MemoryStore
+from antiphon.stores.sqlite import SQLiteStore
+
+from .samples import ANN, BOB, base, conversation, event, item, response
+
+owners = st.sampled_from([ANN, ANN, ANN, BOB])
+old = st.integers(0, 30)  # counted back from the newest response
+names = st.sampled_from("abcdef")
+name_lists = st.lists(names, max_size=4)
+
+
+class Twins(RuleBasedStateMachine):
+    """Runs every rule on both stores and compares what they return or raise."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.folder = tempfile.TemporaryDirectory()
+        self.runner = asyncio.Runner()
+        self.stores: list[Store] = [MemoryStore()]
+        self.count = 0
+        self.now = 0.0
+
+    @initialize()
+    def open(self) -> None:
+        self.stores.append(self.runner.run(self._open()))
+
+    async def _open(self) -> Store:
+        return SQLiteStore(Path(self.folder.name) / "store.db")
+
+    def same(self, call: Callable[[Store], Awaitable[Any]]) -> Any:
+        async def outcome(store: Store) -> Any:
+            try:
+                return await call(store)
+            except (FenceError, KeyError, ValueError) as error:
+                return type(error)
+
+        first, second = (self.runner.run(outcome(store)) for store in self.stores)
+        assert first == second
+        return first
+
+    def id(self, back: int) -> str:
+        return response(max(0, self.count - back)).id
+
+    # Responses
+
+    @rule(behind=st.none() | old, owner=owners, expires=st.none() | st.integers(0, 20), x=st.booleans())
+    def put(self, behind: int | None, owner: str, expires: int | None, x: bool) -> None:
+        self.count += 1
+        fields = {"foreign_ids": {"x": 0}, "input": b'[{"id":"x","n":%d}]' % self.count} if x else {}
+        previous = None if behind is None else self.id(behind + 1)
+        row = response(self.count, owner=owner, previous_response_id=previous, expires_at=expires, **fields)
+        self.same(lambda store: store.put(row))
+
+    @rule(back=old, text=st.sampled_from(["new", "newer"]), fence=st.integers(0, 3), outputs=st.integers(0, 3))
+    def replace(self, back: int, text: str, fence: int, outputs: int) -> None:
+        known = self.same(lambda store: store.get(self.id(back), ANN))
+        if known is not None:
+            row = response(
+                int(known.id[5:], 16),
+                outputs=outputs,
+                text=text,
+                previous_response_id=known.previous_response_id,
+            )
+            self.same(lambda store: store.put(row, fence=fence))
+
+    @rule(back=old, owner=owners)
+    def read(self, back: int, owner: str) -> None:
+        self.same(lambda store: store.get(self.id(back), owner))
+        self.same(lambda store: store.history(self.id(back), owner))
+        ids = [self.id(back).replace("resp_", "msg_") + end for end in ("0000", "0002", "i0000")]
+        self.same(lambda store: store.items([*ids, "x", "a", "b"], owner))
+
+    @rule(back=old, owner=owners)
+    def delete(self, back: int, owner: str) -> None:
+        self.same(lambda store: store.delete(self.id(back), owner))
+
+    @rule(now=st.integers(0, 25))
+    def purge(self, now: int) -> None:
+        self.same(lambda store: store.purge(now))
+
+    # Conversations
+
+    @rule(number=st.integers(1, 3), owner=owners, names=name_lists)
+    def create_conversation(self, number: int, owner: str, names: list[str]) -> None:
+        self.same(lambda store: store.create_conversation(conversation(number, owner), [item(name) for name in names]))
+
+    @rule(number=st.integers(1, 3), owner=owners, names=name_lists)
+    def add_items(self, number: int, owner: str, names: list[str]) -> None:
+        self.same(lambda store: store.add_items(f"conv_{number}", owner, [item(name) for name in names]))
+
+    @rule(number=st.integers(1, 3), names=name_lists)
+    def put_into_conversation(self, number: int, names: list[str]) -> None:
+        self.count += 1
+        row = response(self.count, conversation_id=f"conv_{number}")
+        self.same(lambda store: store.put(row, conversation_items=[item(name) for name in names]))
+
+    @rule(number=st.integers(1, 3), owner=owners, name=names)
+    def delete_item(self, number: int, owner: str, name: str) -> None:
+        self.same(lambda store: store.delete_item(f"conv_{number}", name, owner))
+
+    @rule(number=st.integers(1, 3), owner=owners)
+    def delete_conversation(self, number: int, owner: str) -> None:
+        self.same(lambda store: store.delete_conversation(f"conv_{number}", owner))
+
+    @rule(number=st.integers(1, 3), owner=owners, after=st.none() | names, limit=st.none() | st.integers(0, 20))
+    def list_items(self, number: int, owner: str, after: str | None, limit: int | None) -> None:
+        for descending in (False, True):
+            self.same(
+                lambda store, descending=descending: store.conversation_items(
+                    f"conv_{number}", owner, after=after, limit=limit, descending=descending
+                )
+            )
+        self.same(lambda store: store.get_item(f"conv_{number}", "a", owner))
+
+    @rule(number=st.integers(1, 3), owner=owners, metadata=st.sampled_from([b"{}", b'{"x":"y"}']))
+    def update_conversation(self, number: int, owner: str, metadata: bytes) -> None:
+        self.same(lambda store: store.update_conversation(f"conv_{number}", owner, metadata))
+        self.same(lambda store: store.get_conversation(f"conv_{number}", ANN))
+
+    # Background
+
+    @rule(again=st.booleans(), behind=old)
+    def enqueue(self, again: bool, behind: int) -> None:
+        self.count += 0 if again else 1
+        previous = response(self.count).id if self.count == behind else None
+        row = response(self.count, background=True, previous_response_id=previous)
+        self.same(lambda store: store.enqueue(row, base(self.count).encode(), [event(0)]))
+
+    @rule(seconds=st.integers(0, 12), lease=st.sampled_from([5.0, 10.0]), back=st.none() | old)
+    def claim(self, seconds: int, lease: float, back: int | None) -> None:
+        self.now += seconds
+        self.same(lambda store: store.claim("worker", self.now, lease, None if back is None else self.id(back)))
+
+    @rule(back=st.integers(0, 5), fence=st.integers(1, 3), action=st.sampled_from(["heartbeat", "finish", "cancel"]))
+    def hold(self, back: int, fence: int, action: str) -> None:
+        match action:
+            case "heartbeat":
+                self.same(lambda store: store.heartbeat(self.id(back), fence, self.now, 10.0))
+            case "finish":
+                self.same(lambda store: store.finish_job(self.id(back), fence))
+            case "cancel":
+                self.same(lambda store: store.cancel_job(self.id(back), ANN))
+
+    @rule(
+        back=st.integers(0, 5),
+        fence=st.integers(1, 2),
+        numbers=st.lists(st.integers(0, 9), max_size=4),
+        checkpoint=st.none() | st.just(b"{}"),
+    )
+    def append(self, back: int, fence: int, numbers: list[int], checkpoint: bytes | None) -> None:
+        events = [event(number) for number in numbers]
+        self.same(lambda store: store.append_events(self.id(back), fence, events, checkpoint))
+
+    @rule(back=st.integers(0, 5), owner=owners, after=st.integers(-1, 9), limit=st.integers(1, 5))
+    def follow(self, back: int, owner: str, after: int, limit: int) -> None:
+        self.same(lambda store: store.events(self.id(back), owner, after, limit))
+        self.same(lambda store: store.checkpoint(self.id(back)))
+
+    def teardown(self) -> None:
+        for store in self.stores:
+            self.runner.run(store.close())
+        self.runner.close()
+        self.folder.cleanup()
+
+
+Twins.TestCase.settings = settings(
+    max_examples=40, stateful_step_count=40, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True
+)
+test_twins = pytest.mark.timeout(60)(Twins.TestCase)
