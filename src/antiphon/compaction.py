@@ -1,0 +1,84 @@
+"""Compaction: asks the model for a summary that takes the place of a conversation (`/responses/compact`, `compaction_trigger`,
+`context_management`)."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Sequence
+
+import msgspec
+from msgspec import Raw
+
+from antiphon.backends.base import Route
+from antiphon.core import compact
+from antiphon.core.compact import Compacted
+from antiphon.core.decoding import PLAIN
+from antiphon.core.deltas import TextDelta, UsageReport
+from antiphon.core.turn import Turn
+from antiphon.errors import BackendError
+from antiphon.types.items import Item, Message
+from antiphon.types.response import Usage
+
+
+class Summary(msgspec.Struct, frozen=True):
+    """What the model wrote, and what it cost."""
+
+    text: str
+    usage: Usage | None
+
+
+async def summarise(route: Route, turn: Turn, items: Sequence[Item]) -> Summary:
+    """Ask the model for a summary of the items. Raises BackendError, also where it wrote nothing."""
+    asked = [*items, Message(role="user", content=compact.PROMPT)]
+    request = msgspec.structs.replace(
+        turn,
+        items=asked,
+        tools=(),
+        tool_choice="auto",
+        text=PLAIN,
+        max_output_tokens=None,
+        reasoning_effort=None,
+        stream=True,
+    )
+    pieces: list[str] = []
+    usage: Usage | None = None
+    stream = await route.open(request)
+    try:
+        while deltas := await stream.read():
+            for delta in deltas:
+                if isinstance(delta, TextDelta):
+                    pieces.append(delta.text)
+                elif isinstance(delta, UsageReport):
+                    usage = delta.usage
+    finally:
+        stream.abort()
+    text = "".join(pieces).strip()
+    if not text:
+        raise BackendError(502, "The model wrote no summary of the conversation.")
+    return Summary(text, usage)
+
+
+def threshold(context_management: Raw | None) -> int | None:
+    """Return the token threshold of a request's `context_management`, if it asks for compaction."""
+    if context_management is None:
+        return None
+    with contextlib.suppress(msgspec.DecodeError):
+        for rule in msgspec.json.decode(context_management, type=list[_Rule]):
+            if rule.type == "compaction":
+                return rule.compact_threshold or DEFAULT_THRESHOLD
+    return None
+
+
+DEFAULT_THRESHOLD = 100_000
+
+
+class _Rule(msgspec.Struct):
+    type: str
+    compact_threshold: int | None = None
+
+
+def compacted_turn(turn: Turn, summary: str, kept: Sequence[Item], raw: Sequence[Raw]) -> tuple[Turn, Compacted]:
+    """Return the Turn that goes on after a compaction, and what its item seals. `raw` is `kept` as JSON."""
+    compacted = Compacted(summary, list(raw))
+    items = [compact.summary_message(compacted), *kept]
+    return msgspec.structs.replace(turn, items=items), compacted

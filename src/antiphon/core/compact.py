@@ -1,0 +1,94 @@
+"""Compaction: a `compaction` item holds a sealed summary in the place of what came before it. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import msgspec
+from msgspec import Raw
+
+from antiphon.core.decoding import decode_items
+from antiphon.core.emitter import to_json
+from antiphon.types.items import InputText, Item, Message, OtherItem
+
+COMPACTION_TYPES = ("compaction", "compaction_summary")
+TRIGGER = "compaction_trigger"
+
+PROMPT = (
+    "The conversation above is about to be replaced by a summary. Write that handoff summary now, for the model that goes on: "
+    "what the user wants, what was decided and done, facts, names, numbers, file paths and code that are still needed, "
+    "what is open, and what comes next. Summarize the conversation only; do not answer it. Be complete and brief."
+)
+_HEADING = "Summary of the conversation so far:\n\n"
+
+
+class Compacted(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What a compaction item seals. `kept` are items that still stand as they were; None: the user's messages before it do."""
+
+    summary: str
+    kept: list[Raw] | None = None
+
+
+class _Sealed(msgspec.Struct):
+    encrypted_content: str = ""
+
+
+def seal_compaction(id: str, compacted: Compacted, seal: Callable[[str], str]) -> bytes:
+    """Return a compaction item."""
+    sealed = seal(to_json(compacted).decode())
+    return to_json({"id": id, "type": "compaction", "encrypted_content": sealed})
+
+
+def is_trigger(item: Item) -> bool:
+    """Tell whether an item asks for a compaction."""
+    return isinstance(item, OtherItem) and item.type == TRIGGER
+
+
+def expand(items: Sequence[Item], unseal: Callable[[str], str | None]) -> list[Item]:
+    """Replace all that stands before the last compaction item by what that item holds.
+
+    A compaction item that cannot be opened (another server's) is passed over.
+    """
+    for place in range(len(items) - 1, -1, -1):
+        item = items[place]
+        if isinstance(item, OtherItem) and item.type in COMPACTION_TYPES:
+            compacted = _open(item, unseal)
+            if compacted is not None:
+                rest = [later for later in items[place + 1 :] if not is_trigger(later)]
+                return [*_standing(items[:place], compacted), summary_message(compacted), *kept_items(compacted), *rest]
+    return [item for item in items if not is_trigger(item)]
+
+
+def _open(item: OtherItem, unseal: Callable[[str], str | None]) -> Compacted | None:
+    text = unseal(msgspec.json.decode(item.raw, type=_Sealed).encrypted_content)
+    return None if text is None else msgspec.json.decode(text.encode(), type=Compacted)
+
+
+def _standing(before: Sequence[Item], compacted: Compacted) -> list[Item]:
+    if compacted.kept is not None:
+        return []
+    return user_messages(before)
+
+
+def summary_message(compacted: Compacted) -> Item:
+    """Return the message that shows a summary to the model."""
+    return Message(role="user", content=[InputText(text=_HEADING + compacted.summary)])
+
+
+def kept_items(compacted: Compacted) -> list[Item]:
+    """Return the items that a compaction kept as they were."""
+    return decode_items(compacted.kept or [])
+
+
+def user_messages(items: Sequence[Item]) -> list[Item]:
+    """Return the user's messages among the items."""
+    return [item for item in items if isinstance(item, Message) and item.role == "user"]
+
+
+def split_at_last_user(items: Sequence[Item]) -> tuple[list[Item], list[Item]]:
+    """Split before the last message of the user's: what is summarised, and what is still to be answered."""
+    for place in range(len(items) - 1, -1, -1):
+        item = items[place]
+        if isinstance(item, Message) and item.role == "user":
+            return list(items[:place]), list(items[place:])
+    return list(items), []

@@ -1,0 +1,169 @@
+"""From what is stored and what was sent to what the model sees, and back to what is stored. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+import msgspec
+from msgspec import UNSET, Raw
+
+from antiphon.core.decoding import decode_items
+from antiphon.core.emitter import to_json
+from antiphon.errors import InvalidRequest, NotFound
+from antiphon.types.items import (
+    CustomToolCall,
+    CustomToolCallOutput,
+    FunctionCall,
+    FunctionCallOutput,
+    InputText,
+    Item,
+    ItemReference,
+    Message,
+    OtherItem,
+    OutputText,
+    PlainText,
+    Reasoning,
+    ReasoningText,
+)
+
+
+class _Identified(msgspec.Struct):
+    """The one key of an item that tells it from others."""
+
+    id: str = ""
+
+
+_array = msgspec.json.Decoder(list[Raw])
+_identified = msgspec.json.Decoder(_Identified)
+
+# OpenAI's own prefixes of item ids (contract, "Response object").
+_PREFIXES = {
+    Message: "msg",
+    Reasoning: "rs",
+    FunctionCall: "fc",
+    FunctionCallOutput: "fco",
+    CustomToolCall: "ctc",
+    CustomToolCallOutput: "ctco",
+}
+
+
+class OwnInput(msgspec.Struct, frozen=True):
+    """The input items of one response as they are kept: a JSON array, and the ids in it that are not ours."""
+
+    array: bytes = b"[]"
+    foreign_ids: Mapping[str, int] = {}
+    count: int = 0
+
+
+def split_array(array: bytes) -> list[Raw]:
+    """Split a JSON array into the JSON of its entries."""
+    return _array.decode(array)
+
+
+def item_id(item: bytes | Raw) -> str:
+    """Return the id of an item's JSON, "" where it has none."""
+    return _identified.decode(item).id
+
+
+def decode_history(arrays: Sequence[bytes]) -> list[Item]:
+    """Decode stored arrays of items, oldest first."""
+    return [item for array in arrays for item in decode_items(split_array(array))]
+
+
+def input_items(input: str | Sequence[Raw] | object) -> list[Item]:
+    """Decode a request's `input`: a string is one message of the user's."""
+    if isinstance(input, str):
+        return [Message(role="user", content=input)]
+    if isinstance(input, list):
+        return decode_items(input)
+    return []
+
+
+def references(items: Sequence[Item]) -> list[str]:
+    """Return the ids that `item_reference` items name."""
+    return [item.id for item in items if isinstance(item, ItemReference)]
+
+
+def resolve_references(items: Sequence[Item], found: Mapping[str, bytes]) -> list[Item]:
+    """Put stored items in the place of their references. Raises NotFound where there is none."""
+    resolved: list[Item] = []
+    for place, item in enumerate(items):
+        if not isinstance(item, ItemReference):
+            resolved.append(item)
+        elif item.id in found:
+            resolved.extend(decode_items([Raw(found[item.id])]))
+        else:
+            raise NotFound(f"Item with id '{item.id}' not found.", param=f"input[{place}].id", code="item_not_found")
+    return resolved
+
+
+def without_doubles(history: Sequence[Item], own: Sequence[Item]) -> list[Item]:
+    """Join history and own items; what was replayed although the history has it already stands once."""
+    if not history:
+        return list(own)
+    known = {item.id for item in history if isinstance(item.id, str)}
+    return [*history, *(item for item in own if not (isinstance(item.id, str) and item.id in known))]
+
+
+def unsealed(items: Sequence[Item], unseal: Callable[[str], str | None]) -> list[Item]:
+    """Restore thoughts from `encrypted_content` where the content itself was not sent back.
+
+    What cannot be opened (another server's, or a lost key) stays as it is: the model does without those thoughts.
+    """
+    return [_unsealed(item, unseal) if isinstance(item, Reasoning) else item for item in items]
+
+
+def _unsealed(item: Reasoning, unseal: Callable[[str], str | None]) -> Reasoning:
+    sealed = item.encrypted_content
+    if item.content or not isinstance(sealed, str) or not sealed:
+        return item
+    text = unseal(sealed)
+    return item if text is None else msgspec.structs.replace(item, content=[ReasoningText(text=text)])
+
+
+# What is kept of the input
+
+
+def keep_input(items: Sequence[Item], id_base: str) -> OwnInput:
+    """Return the items as they are stored: each with an id, a status and content parts.
+
+    An item without an id gets `<prefix>_<id_base>i<place>`, from which the store finds it again.
+    """
+    kept: list[bytes] = []
+    foreign: dict[str, int] = {}
+    for place, item in enumerate(items):
+        if isinstance(item.id, str) and item.id:
+            foreign[item.id] = place
+        kept.append(_kept(item, f"{id_base}i{place:04x}"))
+    return OwnInput(b"[%b]" % b",".join(kept), foreign, len(kept))
+
+
+def _kept(item: Item, own_id: str) -> bytes:
+    if isinstance(item, OtherItem):
+        return _kept_raw(item, own_id)
+    if isinstance(item, ItemReference):
+        raise InvalidRequest("References are resolved before items are kept.")
+    id = item.id or f"{_PREFIXES[type(item)]}_{own_id}"
+    if isinstance(item, Message):
+        return to_json(msgspec.structs.replace(item, id=id, status=item.status or "completed", content=_parts(item)))
+    if isinstance(item, Reasoning):
+        content = item.content if item.content is not None else UNSET
+        return to_json(msgspec.structs.replace(item, id=id, content=content))
+    return to_json(msgspec.structs.replace(item, id=id, status=item.status or "completed"))
+
+
+def _kept_raw(item: OtherItem, own_id: str) -> bytes:
+    if isinstance(item.id, str) and item.id:
+        return bytes(item.raw)
+    fields = msgspec.json.decode(item.raw, type=dict[str, Raw])
+    fields.pop("id", None)
+    return to_json({"id": f"{item.type.removesuffix('_call')}_{own_id}", **fields})
+
+
+def _parts(message: Message) -> list[object]:
+    """Give a message's content as parts, the assistant's as output text."""
+    content = message.content
+    kind = OutputText if message.role == "assistant" else InputText
+    if isinstance(content, str):
+        return [kind(text=content)]
+    return [kind(text=part.text) if isinstance(part, PlainText | InputText) else part for part in content]

@@ -1,0 +1,241 @@
+"""Intake: a request's bytes → a Plan, all that is needed to make one Response. Everything that can be refused is refused here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+import msgspec
+from msgspec import Raw
+
+from antiphon.backends.base import Capabilities, Route
+from antiphon.core import context
+from antiphon.core.context import OwnInput
+from antiphon.core.decoding import ResolvedText, check_tool_choice, decode_request, decode_tools, resolve_text
+from antiphon.core.echo import echo_response, is_stored
+from antiphon.core.stream import StreamOptions
+from antiphon.core.turn import Turn
+from antiphon.errors import InvalidRequest, NotFound
+from antiphon.services import Services
+from antiphon.types.items import CustomToolCallOutput, FunctionCallOutput, InputAudio, InputImage, Item, Message
+from antiphon.types.request import ConversationRef, CreateResponse
+from antiphon.types.response import Response
+from antiphon.types.tools import Tool
+
+SEALED_REASONING = "reasoning.encrypted_content"
+
+
+class History(Protocol):
+    """Where the items of earlier responses are looked up: the store, or a WebSocket connection's own memory before it."""
+
+    async def history(self, id: str, owner: str) -> Sequence[bytes] | None:
+        """Return the chain that ends with a response, oldest first, or None."""
+        ...
+
+    async def items(self, ids: Sequence[str], owner: str) -> Mapping[str, bytes]:
+        """Return the items among these ids that exist."""
+        ...
+
+
+class Identity(msgspec.Struct, frozen=True):
+    """What is not in a request but in its response from the first event on."""
+
+    id_base: str
+    created_at: int
+
+
+class Plan(msgspec.Struct, frozen=True, kw_only=True):
+    """One Response to be made: the request, its Route, the first Turn, and the Response as it stands before the first token."""
+
+    request: CreateResponse
+    owner: str
+    route: Route
+    turn: Turn
+    response: Response
+    id_base: str
+    own_items: Sequence[Item]
+    stored: bool
+    conversation_id: str | None
+    options: StreamOptions
+    ignored: Sequence[str] = ()
+
+    def own_input(self) -> OwnInput:
+        """Return this response's own input items as they are stored."""
+        return context.keep_input(self.own_items, self.id_base)
+
+
+class Intake:
+    """Turns requests into Plans."""
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+        self._config = services.config
+
+    async def plan(
+        self, body: bytes, owner: str, history: History | None = None, identity: Identity | None = None
+    ) -> Plan:
+        """Decode, check and complete a request. Raises APIError with the offending field as `param`."""
+        request, extra = decode_request(body, self._config.unknown_fields)
+        route = self._services.router.resolve(request.model)
+        tools = decode_tools(request.tools)
+        check_tool_choice(request.tool_choice, tools)
+        text = resolve_text(request.text)
+        self._check_limits(request)
+        own = context.input_items(request.input)
+        _check_capabilities(route.card.capabilities, request, tools, text, own)
+        source = history or self._services.store
+        own, earlier = await self._items(request, own, owner, source)
+        if identity is None:
+            identity = Identity(self._services.new_id_base(), int(self._services.clock()))
+        return self._complete(request, extra, owner, route, tools, text, own, earlier, identity)
+
+    def _check_limits(self, request: CreateResponse) -> None:
+        limit = self._config.instructions_limit
+        if limit and request.instructions and len(request.instructions) > limit:
+            raise InvalidRequest(f"'instructions' has more than {limit} characters.", param="instructions")
+        if request.background and request.store is False:
+            raise InvalidRequest("A background response is stored: 'store' cannot be false.", param="store")
+        if request.file_id is not None:
+            raise NotFound(f"File '{request.file_id}' not found.", param="file_id", code="file_not_found")
+
+    async def _items(
+        self, request: CreateResponse, own: list[Item], owner: str, source: History
+    ) -> tuple[list[Item], list[Item]]:
+        """Return the request's own items with references resolved, and those of its history."""
+        wanted = context.references(own)
+        if wanted:
+            own = context.resolve_references(own, await source.items(wanted, owner))
+        earlier: list[Item] = []
+        if request.previous_response_id is not None:
+            earlier = await self._previous(request.previous_response_id, owner, source)
+        elif request.conversation is not None:
+            earlier = await self._conversation(_conversation_id(request.conversation), owner)
+        return own, earlier
+
+    async def _previous(self, id: str, owner: str, source: History) -> list[Item]:
+        arrays = await source.history(id, owner)
+        if arrays is None:
+            raise InvalidRequest(
+                f"Previous response with id '{id}' not found.",
+                param="previous_response_id",
+                code="previous_response_not_found",
+            )
+        return context.decode_history(arrays)
+
+    async def _conversation(self, id: str, owner: str) -> list[Item]:
+        items = await self._services.store.conversation_items(id, owner)
+        if items is None:
+            raise NotFound(
+                f"Conversation with id '{id}' not found.", param="conversation", code="conversation_not_found"
+            )
+        return context.decode_history([b"[%b]" % b",".join(item.body for item in items)])
+
+    def _complete(
+        self,
+        request: CreateResponse,
+        extra: Mapping[str, Raw],
+        owner: str,
+        route: Route,
+        tools: list[Tool],
+        text: ResolvedText,
+        own: list[Item],
+        earlier: list[Item],
+        identity: Identity,
+    ) -> Plan:
+        services = self._services
+        defaults = msgspec.structs.replace(route.defaults, store=self._config.store_default)
+        response = echo_response(
+            request,
+            id=f"resp_{identity.id_base}",
+            created_at=identity.created_at,
+            tools=tools,
+            text=text,
+            defaults=defaults,
+        )
+        items = context.unsealed(context.without_doubles(earlier, own), services.sealer.open)
+        turn = Turn(
+            model=route.card.id,
+            request=request,
+            instructions=request.instructions if request.instructions is not None else route.instructions,
+            items=items,
+            tools=tools,
+            tool_choice=request.tool_choice or "auto",
+            parallel_tool_calls=request.parallel_tool_calls is not False,
+            text=text,
+            temperature=request.temperature if request.temperature is not None else defaults.temperature,
+            top_p=request.top_p if request.top_p is not None else defaults.top_p,
+            max_output_tokens=response.max_output_tokens,
+            reasoning_effort=response.reasoning.effort,
+            extra={**route.extra_body, **extra} if extra else route.extra_body,
+            stream=bool(request.stream),
+        )
+        return Plan(
+            request=request,
+            owner=owner,
+            route=route,
+            turn=turn,
+            response=response,
+            id_base=identity.id_base,
+            own_items=own,
+            stored=is_stored(request, defaults),
+            conversation_id=response.conversation.id if response.conversation else None,
+            options=self._stream_options(request),
+        )
+
+    def _stream_options(self, request: CreateResponse) -> StreamOptions:
+        reasoning = request.reasoning
+        summary = (reasoning.summary or reasoning.generate_summary) if reasoning else None
+        return StreamOptions(
+            open_responses_names=self._config.open_responses_names,
+            summarise=isinstance(summary, str) and summary != "none",
+            seal=self._services.sealer.seal if SEALED_REASONING in (request.include or ()) else None,
+        )
+
+
+def _conversation_id(conversation: str | ConversationRef) -> str:
+    return conversation if isinstance(conversation, str) else conversation.id
+
+
+# What a model cannot do
+
+
+def _check_capabilities(
+    can: Capabilities, request: CreateResponse, tools: Sequence[Tool], text: ResolvedText, items: Sequence[Item]
+) -> None:
+    """Refuse what the model cannot do, before anything streams (contract, "Request fields")."""
+    model = request.model
+    if not can.responses:
+        raise InvalidRequest(
+            f"The model '{model}' cannot be called through the Responses API.", param="model", code="unsupported_model"
+        )
+    if tools and not can.functions:
+        raise _unsupported(model, "tools", "call tools")
+    if text.format.type == "json_schema" and not can.structured_outputs:
+        raise _unsupported(model, "text.format", "follow a JSON Schema")
+    if not can.reasoning and request.reasoning and request.reasoning.effort not in (None, "none"):
+        raise _unsupported(model, "reasoning.effort", "think before it answers")
+    if not (can.images and can.audio):
+        _check_media(can, model, items)
+
+
+def _check_media(can: Capabilities, model: str, items: Sequence[Item]) -> None:
+    for place, item in enumerate(items):
+        for name, parts in _part_lists(item):
+            for at, part in enumerate(parts):
+                where = f"input[{place}].{name}[{at}]"
+                if isinstance(part, InputImage) and not can.images:
+                    raise _unsupported(model, where, "take images")
+                if isinstance(part, InputAudio) and not can.audio:
+                    raise _unsupported(model, where, "take audio")
+
+
+def _part_lists(item: Item) -> list[tuple[str, Sequence[object]]]:
+    if isinstance(item, Message) and not isinstance(item.content, str):
+        return [("content", item.content)]
+    if isinstance(item, FunctionCallOutput | CustomToolCallOutput) and not isinstance(item.output, str):
+        return [("output", item.output)]
+    return []
+
+
+def _unsupported(model: str, param: str, what: str) -> InvalidRequest:
+    return InvalidRequest(f"The model '{model}' cannot {what}.", param=param, code="unsupported_parameter")

@@ -1,0 +1,259 @@
+"""Background responses: run under a lease, logged event by event, followed, resumed, cancelled.
+
+A run that nobody holds any more (its server died) is taken over: from the start if no token had streamed, from its last
+tool boundary if none had streamed since, else it ends `failed` with a reason. It never hangs, and no model call that has
+streamed tokens is made twice.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import secrets
+from collections.abc import Sequence
+
+import msgspec
+from msgspec import Raw
+
+from antiphon.core.emitter import to_json
+from antiphon.core.resume import Restart, restart
+from antiphon.core.stream import ResponseStream
+from antiphon.engine import Run, output_span, stored_response
+from antiphon.errors import APIError
+from antiphon.event_log import EventLog, Follower, logged
+from antiphon.intake import Identity, Intake, Plan
+from antiphon.services import Services
+from antiphon.stores.base import FenceError, Job, LoggedEvent, StoredResponse
+from antiphon.types.events import Event
+from antiphon.types.response import Response
+
+log = logging.getLogger("antiphon.live")
+
+LEASE = 15.0  # seconds that a worker may be silent before another takes its job
+HEARTBEAT = 2.0
+POLL = 1.0
+CANCEL_WAIT = 10.0
+MAX_ATTEMPTS = 5
+WORKING = ("queued", "in_progress")
+
+INTERRUPTED = APIError(
+    500,
+    "The server stopped while it made this response. Tokens had been sent already, so it was not begun again.",
+    code="server_interrupted",
+)
+
+
+class JobRequest(msgspec.Struct, frozen=True):
+    """What any server needs to run a job: the request's body, and what made its ids and times."""
+
+    body: Raw
+    identity: Identity
+
+
+class Working:
+    """A background response that runs in this process."""
+
+    def __init__(self, run: Run, log: EventLog, job: Job) -> None:
+        self.run = run
+        self.log = log
+        self.job = job
+        self.task: asyncio.Task[None] | None = None
+
+
+class Live:
+    """The background responses of this process, and the way to those of others."""
+
+    def __init__(self, services: Services, intake: Intake) -> None:
+        self._services = services
+        self._store = services.store
+        self._intake = intake
+        self._worker = f"{os.getpid()}-{secrets.token_hex(6)}"
+        self._working: dict[str, Working] = {}
+        self._poller: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Begin to look for work that nobody holds, now and from time to time."""
+        self._poller = asyncio.create_task(self._poll())
+
+    async def close(self) -> None:
+        """Stop. What has streamed no token is left to another server, the rest ends `failed`."""
+        if self._poller is not None:
+            self._poller.cancel()
+            await asyncio.gather(self._poller, return_exceptions=True)
+        working = list(self._working.values())
+        for one in working:
+            if one.run.stream.output_begun:
+                one.run.stop(INTERRUPTED)
+            elif one.task is not None:
+                one.task.cancel()
+        await asyncio.gather(*(one.task for one in working if one.task), return_exceptions=True)
+
+    # For handlers
+
+    async def submit(self, plan: Plan, body: bytes) -> bytes:
+        """Store a response as queued and begin to work on it; return it as JSON."""
+        run = Run(plan, self._services)
+        run.stream.queued()
+        events = run.stream.take()
+        queued = to_json(plan.response)
+        request = to_json(JobRequest(Raw(body), Identity(plan.id_base, plan.response.created_at)))
+        days = self._services.config.store_days
+        await self._store.enqueue(stored_response(plan, queued, (), days), request, logged(events, 0))
+        job = await self._store.claim(self._worker, self._services.clock(), LEASE, plan.response.id)
+        if job is not None:
+            self._begin(run, job, len(events))
+        return queued
+
+    async def follow(self, id: str, owner: str, after: int) -> Follower:
+        """Return a reader of a response's events behind number `after`."""
+        here = self._working.get(id)
+        return Follower(self._store, id, owner, after, here.log if here else None)
+
+    def snapshot(self, id: str, owner: str) -> bytes | None:
+        """Return a response that runs here as it is now, or None."""
+        one = self._working.get(id)
+        if one is None or one.job.owner != owner or one.run.stream.terminal is not None:
+            return None
+        return one.run.stream.snapshot()
+
+    async def cancel(self, stored: StoredResponse) -> bytes:
+        """Cancel a background response, wherever it runs, and return it; one that has ended is returned as it is."""
+        here = self._working.get(stored.id)
+        if stored.status in WORKING and await self._store.cancel_job(stored.id, stored.owner):
+            if here is not None:
+                here.run.cancel()
+            deadline = self._services.clock() + CANCEL_WAIT
+            while stored.status in WORKING and self._services.clock() < deadline:
+                await self._settle(here)
+                stored = await self._store.get(stored.id, stored.owner) or stored
+        return stored.body
+
+    async def _settle(self, here: Working | None) -> None:
+        if here is not None and here.task is not None:
+            await asyncio.wait((here.task,), timeout=CANCEL_WAIT)
+        else:
+            await asyncio.sleep(0.1)
+
+    async def discard(self, id: str, owner: str) -> None:
+        """Stop a response that is about to be deleted."""
+        stored = await self._store.get(id, owner)
+        if stored is not None and stored.background:
+            await self.cancel(stored)
+
+    # Work
+
+    def _begin(self, run: Run, job: Job, first: int) -> None:
+        one = Working(run, EventLog(self._store, job.response_id, job.fence, first), job)
+        run.hold(job.fence, one.log.flush)
+        self._working[job.response_id] = one
+        one.task = asyncio.create_task(self._work(one))
+
+    async def _work(self, one: Working) -> None:
+        id, fence = one.job.response_id, one.job.fence
+        heart = asyncio.create_task(self._heartbeat(one))
+        try:
+            await one.run.run(one.log)
+            await one.log.close()
+            await self._store.finish_job(id, fence)
+        except FenceError:
+            log.warning("response %s: another server has taken it over", id)
+        except asyncio.CancelledError:
+            with contextlib.suppress(FenceError):
+                await self._store.heartbeat(id, fence, self._services.clock(), 0.0)
+            raise
+        except Exception:
+            log.exception("response %s: the run broke off", id)
+        finally:
+            heart.cancel()
+            one.run.abort()
+            one.log.abandon()
+            self._working.pop(id, None)
+
+    async def _heartbeat(self, one: Working) -> None:
+        while True:
+            await asyncio.sleep(HEARTBEAT)
+            try:
+                wish = await self._store.heartbeat(one.job.response_id, one.job.fence, self._services.clock(), LEASE)
+            except FenceError:
+                one.log.lost = True
+                if one.task is not None:
+                    one.task.cancel()
+                return
+            if wish:
+                one.run.cancel()
+
+    # Take over
+
+    async def _poll(self) -> None:
+        while True:
+            try:
+                while job := await self._store.claim(self._worker, self._services.clock(), LEASE):
+                    await self._take_over(job)
+            except Exception:
+                log.exception("looking for background work failed")
+            await asyncio.sleep(POLL)
+
+    async def _take_over(self, job: Job) -> None:
+        """Go on with a job whose worker is gone, or begin one that was never begun."""
+        stored = await self._store.get(job.response_id, job.owner)
+        if stored is None:
+            await self._store.finish_job(job.response_id, job.fence)
+            return
+        state = restart(await self._all_events(job), await self._store.checkpoint(job.response_id))
+        if stored.status not in WORKING:
+            await self._complete_log(job, stored, state)
+        elif job.cancelled:
+            await self._end(job, stored, state, None)
+        elif state.begun or job.attempts > MAX_ATTEMPTS:
+            await self._end(job, stored, state, INTERRUPTED)
+        else:
+            await self._again(job, stored, state)
+
+    async def _again(self, job: Job, stored: StoredResponse, state: Restart) -> None:
+        request = msgspec.json.decode(job.request, type=JobRequest)
+        try:
+            plan = await self._intake.plan(bytes(request.body), job.owner, identity=request.identity)
+        except APIError as error:
+            await self._end(job, stored, state, error)
+            return
+        run = Run(plan, self._services)
+        run.stream.restore(state)
+        log.info("response %s: taken over at event %d", job.response_id, state.sequence_number)
+        self._begin(run, job, state.sequence_number)
+
+    async def _end(self, job: Job, stored: StoredResponse, state: Restart, error: APIError | None) -> None:
+        """End what cannot go on: failed with a reason, or cancelled."""
+        response = msgspec.json.decode(stored.body, type=Response)
+        stream = ResponseStream(response, job.response_id.removeprefix("resp_"))
+        stream.restore(state)
+        now = int(self._services.clock())
+        body = stream.cancel(now) if error is None else stream.fail(error, now)
+        assert stream.terminal is not None
+        span = output_span(body, stream.output)
+        ended = msgspec.structs.replace(stored, status=response.status, body=body, output_span=span)
+        await self._store.put(ended, fence=job.fence)
+        await self._append(job, [*stream.take(), stream.terminal], state.sequence_number)
+
+    async def _complete_log(self, job: Job, stored: StoredResponse, state: Restart) -> None:
+        """The response was committed, its terminal event was not logged: log it."""
+        events: list[Event] = []
+        if not state.ended:
+            type = f"response.{stored.status}"
+            number = state.sequence_number
+            body = b'{"type":"%b","response":%b,"sequence_number":%d}' % (type.encode(), stored.body, number)
+            events = [Event(type, body)]
+        await self._append(job, events, state.sequence_number)
+
+    async def _append(self, job: Job, events: Sequence[Event], first: int) -> None:
+        await self._store.append_events(job.response_id, job.fence, logged(events, first))
+        await self._store.finish_job(job.response_id, job.fence)
+
+    async def _all_events(self, job: Job) -> list[LoggedEvent]:
+        events: list[LoggedEvent] = []
+        while batch := await self._store.events(
+            job.response_id, job.owner, events[-1].sequence_number if events else -1
+        ):
+            events.extend(batch)
+        return events

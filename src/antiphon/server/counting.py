@@ -1,0 +1,70 @@
+"""`/v1/responses/input_tokens` and `/v1/responses/compact`: what a request would cost, and how to make it shorter."""
+
+from __future__ import annotations
+
+import msgspec
+from msgspec import Raw
+
+from antiphon.compaction import summarise
+from antiphon.core import compact
+from antiphon.core.context import keep_input, split_array
+from antiphon.core.emitter import to_json
+from antiphon.intake import Intake
+from antiphon.server.http import Header, Reply, Request, json_reply
+from antiphon.services import Services
+from antiphon.types.response import Usage
+
+ESTIMATED: Header = (b"x-antiphon-token-count", b"estimate")
+
+
+class Counting:
+    """The handlers that look at a request without answering it."""
+
+    def __init__(self, services: Services, intake: Intake) -> None:
+        self._services = services
+        self._intake = intake
+
+    async def input_tokens(self, request: Request) -> Reply:
+        """POST /v1/responses/input_tokens: the model's own tokenizer where it can be reached, else an estimate that says so."""
+        plan = await self._intake.plan(await self._with_model(request), request.owner)
+        count = await plan.route.count_tokens(plan.turn)
+        headers: tuple[Header, ...] = ()
+        if count is None:
+            count = self._services.estimator.estimate(plan.turn)
+            headers = (ESTIMATED,)
+        return json_reply({"object": "response.input_tokens", "input_tokens": count}, headers=headers)
+
+    async def compact(self, request: Request) -> Reply:
+        """POST /v1/responses/compact: the user's messages, then one compaction item."""
+        plan = await self._intake.plan(await request.body(), request.owner)
+        summary = await summarise(plan.route, plan.turn, plan.turn.items)
+        users = compact.user_messages(plan.turn.items)
+        kept = split_array(keep_input(users, plan.id_base).array)
+        item = compact.seal_compaction(
+            f"cmp_{plan.id_base}{len(kept):04x}", compact.Compacted(summary.text), self._services.sealer.seal
+        )
+        usage = summary.usage or Usage()
+        if not usage.total_tokens:
+            count = self._services.estimator.estimate(plan.turn)
+            usage = Usage(input_tokens=count, output_tokens=len(summary.text) // 4, total_tokens=count + len(summary.text) // 4)
+        return json_reply(
+            {
+                "id": f"resp_{plan.id_base}",
+                "object": "response.compaction",
+                "created_at": plan.response.created_at,
+                "output": [*kept, Raw(item)],
+                "usage": usage,
+            }
+        )
+
+    async def _with_model(self, request: Request) -> bytes:
+        """Return the body; a request to count may leave the model out: the first one is meant."""
+        body = await request.body()
+        try:
+            fields = msgspec.json.decode(body, type=dict[str, Raw])
+        except msgspec.DecodeError:
+            return body
+        if "model" in fields and bytes(fields["model"]) != b"null":
+            return body
+        cards = self._services.router.cards()
+        return to_json({**fields, "model": cards[0].id}) if cards else body

@@ -1,0 +1,67 @@
+"""Lists in pages: `limit`, `order`, `after`, as OpenAI's list endpoints have them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+from msgspec import Raw
+
+from antiphon.core.context import item_id
+from antiphon.errors import InvalidRequest
+from antiphon.server.http import Request
+
+MAX_LIMIT = 100
+
+
+class PageQuery(msgspec.Struct, frozen=True):
+    """What part of a list is asked for. `after` and `before` are ids of items that are not part of it."""
+
+    limit: int = 20
+    ascending: bool = False
+    after: str | None = None
+    before: str | None = None
+
+
+def page_query(request: Request) -> PageQuery:
+    """Read the query. Raises InvalidRequest."""
+    query = {name: values[-1] for name, values in request.query.items() if values}
+    order = query.get("order", "desc")
+    if order not in ("asc", "desc"):
+        raise InvalidRequest("'order' is 'asc' or 'desc'.", param="order")
+    return PageQuery(_limit(query.get("limit", "20")), order == "asc", query.get("after"), query.get("before"))
+
+
+def _limit(given: str) -> int:
+    if not given.isdecimal() or not 1 <= int(given) <= MAX_LIMIT:
+        raise InvalidRequest(f"'limit' is a number from 1 to {MAX_LIMIT}.", param="limit")
+    return int(given)
+
+
+def page(items: Sequence[Raw], query: PageQuery) -> dict[str, Any]:
+    """Cut the page out of all items, which are given oldest first. Raises InvalidRequest for an unknown `after`."""
+    ordered = list(items) if query.ascending else list(items)[::-1]
+    ids = [item_id(item) for item in ordered]
+    begin = _place(ids, query.after, "after") + 1 if query.after else 0
+    end = _place(ids, query.before, "before") if query.before else len(ordered)
+    cut = ordered[begin:end]
+    return listing(cut[: query.limit], ids[begin : begin + min(query.limit, len(cut))], len(cut) > query.limit)
+
+
+def listing(data: Sequence[Raw], ids: Sequence[str], has_more: bool) -> dict[str, Any]:
+    """Return a list object."""
+    return {
+        "object": "list",
+        "data": data,
+        "first_id": ids[0] if ids else None,
+        "last_id": ids[-1] if ids else None,
+        "has_more": has_more,
+    }
+
+
+def _place(ids: Sequence[str], id: str, param: str) -> int:
+    try:
+        return ids.index(id)
+    except ValueError:
+        raise InvalidRequest(f"There is no item '{id}' in this list.", param=param) from None

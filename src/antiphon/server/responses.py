@@ -1,0 +1,189 @@
+"""`/v1/responses`: create, read, delete, cancel, input items (contract, "Paths")."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+from antiphon.core import sse
+from antiphon.core.context import split_array
+from antiphon.engine import Run
+from antiphon.errors import APIError, InvalidRequest, NotFound
+from antiphon.intake import Intake, Plan
+from antiphon.live import Follower, Live
+from antiphon.server.http import ByteSink, ClientGone, Header, Reply, Request, json_reply
+from antiphon.server.paging import page, page_query
+from antiphon.services import Services
+from antiphon.stores.base import StoredResponse
+from antiphon.types.events import Event
+
+SHUTDOWN = APIError(503, "The server is shutting down.", code="server_shutdown")
+
+
+class SSESink:
+    """Sends Events as server-sent events."""
+
+    def __init__(self, sink: ByteSink) -> None:
+        self._sink = sink
+        self.drain = sink.drain
+
+    def send(self, events: Sequence[Event]) -> None:
+        """Frame the events and hand them to the connection in one piece."""
+        self._sink.write_nowait(sse.encode(events))
+
+
+class NullSink:
+    """Takes Events nowhere: the answer is the fold of them all."""
+
+    def send(self, events: Sequence[Event]) -> None:
+        """Drop them."""
+
+    async def drain(self) -> None:
+        """Never wait."""
+
+
+NULL = NullSink()
+
+
+class Responses:
+    """The handlers of `/v1/responses`."""
+
+    def __init__(self, services: Services, intake: Intake, live: Live) -> None:
+        self._services = services
+        self._intake = intake
+        self._live = live
+        self._running: set[Run] = set()
+
+    def stop(self) -> None:
+        """End all running foreground responses with `response.failed`: the grace period is over."""
+        for run in list(self._running):
+            run.stop(SHUTDOWN)
+
+    # POST /v1/responses
+
+    async def create(self, request: Request) -> Reply | None:
+        """Make a response: JSON, or events with `"stream": true` (CreateResponse)."""
+        body = await request.body()
+        plan = await self._intake.plan(body, request.owner)
+        if plan.request.background:
+            return await self._background(request, plan, body)
+        task = asyncio.current_task()
+        assert task is not None
+        request.on_disconnect(task.cancel)
+        run = Run(plan, self._services)
+        self._running.add(run)
+        try:
+            if plan.request.stream:
+                return await self._stream(request, run)
+            await run.open()
+            await run.run(NULL)
+        finally:
+            self._running.discard(run)
+            run.abort()
+        if run.error is not None:
+            raise run.error
+        return Reply(run.body, headers=headers(plan))
+
+    async def _stream(self, request: Request, run: Run) -> None:
+        await run.open(self._services.config.head_hold)
+        try:
+            sink = await request.stream(headers=headers(run.plan))
+            await run.run(SSESink(sink))
+            sink.write_nowait(sse.DONE)
+            await sink.close()
+        except ClientGone:
+            return
+
+    async def _background(self, request: Request, plan: Plan, body: bytes) -> Reply | None:
+        queued = await self._live.submit(plan, body)
+        if not plan.request.stream:
+            return Reply(queued, headers=headers(plan))
+        follower = await self._live.follow(plan.response.id, plan.owner, -1)
+        assert follower is not None
+        return await _send_followed(request, follower)
+
+    # /v1/responses/{id}
+
+    async def read(self, request: Request) -> Reply | None:
+        """GET: the response as it was sent, or is now; `?stream=true&starting_after=N` follows a background one."""
+        id = request.params["id"]
+        if request.query.get("stream", ("false",))[-1] in ("true", "1"):
+            return await self._follow(request, id)
+        live = self._live.snapshot(id, request.owner)
+        if live is not None:
+            return Reply(live)
+        return Reply((await self._stored(request)).body)
+
+    async def _follow(self, request: Request, id: str) -> None:
+        stored = await self._stored(request)
+        if not stored.background:
+            raise InvalidRequest(
+                "Only a response that was created with 'background' can be streamed again.", param="stream"
+            )
+        follower = await self._live.follow(id, request.owner, _starting_after(request))
+        if follower is None:
+            raise _not_found(id)
+        await _send_followed(request, follower)
+
+    async def delete(self, request: Request) -> Reply:
+        """DELETE: a running background response is cancelled first."""
+        id = request.params["id"]
+        await self._live.discard(id, request.owner)
+        if not await self._services.store.delete(id, request.owner):
+            raise _not_found(id)
+        return json_reply({"id": id, "object": "response", "deleted": True})
+
+    async def cancel(self, request: Request) -> Reply:
+        """POST …/cancel: idempotent, for background responses only."""
+        stored = await self._stored(request)
+        if not stored.background:
+            raise InvalidRequest("Only a response that was created with 'background' can be cancelled.", param="id")
+        return Reply(await self._live.cancel(stored))
+
+    async def input_items(self, request: Request) -> Reply:
+        """GET …/input_items: this response's own input and its history, newest first unless `order=asc`."""
+        stored = await self._stored(request)
+        items = split_array(stored.input)
+        if stored.previous_response_id is not None:
+            arrays = await self._services.store.history(stored.previous_response_id, request.owner) or ()
+            items = [item for array in arrays for item in split_array(array)] + items
+        return json_reply(page(items, page_query(request)))
+
+    async def _stored(self, request: Request) -> StoredResponse:
+        id = request.params["id"]
+        stored = await self._services.store.get(id, request.owner)
+        if stored is None:
+            raise _not_found(id)
+        return stored
+
+
+def headers(plan: Plan) -> Sequence[Header]:
+    """Return what a client is told beside the response: the tools that nobody runs here."""
+    if not plan.ignored:
+        return ()
+    return ((b"x-antiphon-ignored", ", ".join(plan.ignored).encode("latin-1", "replace")),)
+
+
+def _not_found(id: str) -> NotFound:
+    return NotFound(f"Response with id '{id}' not found.", param="id", code="response_not_found")
+
+
+def _starting_after(request: Request) -> int:
+    given = request.query.get("starting_after", ("-1",))[-1]
+    try:
+        return int(given)
+    except ValueError:
+        raise InvalidRequest("'starting_after' is a number.", param="starting_after", code="invalid_type") from None
+
+
+async def _send_followed(request: Request, follower: Follower) -> None:
+    try:
+        sink = await request.stream()
+        while events := await follower.next():
+            await sink.write(sse.encode(events))
+        sink.write_nowait(sse.DONE)
+        await sink.close()
+    except ClientGone:
+        return
+    finally:
+        follower.close()

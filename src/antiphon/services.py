@@ -1,0 +1,34 @@
+"""What a Response needs of the world: models, a store, a clock, randomness, secrets. Handed in, never imported."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Callable
+
+import msgspec
+
+from antiphon.backends.base import Router
+from antiphon.config import Config
+from antiphon.core.tokens import Estimator
+from antiphon.sealing import Sealer
+from antiphon.stores.base import Store
+from antiphon.tools.base import ToolServers
+
+
+def new_id_base() -> str:
+    """Return 48 hexadecimal digits: 12 of the time in milliseconds, so that ids sort by age, and 36 random ones."""
+    return f"{time.time_ns() // 1_000_000:012x}{secrets.token_hex(18)}"
+
+
+class Services(msgspec.Struct, frozen=True, kw_only=True):
+    """The parts that the engine and the server work with; put together by `app`."""
+
+    config: Config
+    router: Router
+    store: Store
+    sealer: Sealer
+    tool_servers: ToolServers
+    estimator: Estimator = msgspec.field(default_factory=Estimator)
+    clock: Callable[[], float] = time.time
+    new_id_base: Callable[[], str] = new_id_base

@@ -1,0 +1,111 @@
+"""The seam to tools that the server runs itself: ToolServer offers some, ToolServers finds it for a declaration."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal, Protocol
+
+import msgspec
+from msgspec import Raw
+
+from antiphon.errors import AntiphonError
+
+
+class ToolFilter(msgspec.Struct, frozen=True, kw_only=True):
+    """A choice among a server's tools: by name, or by whether the server calls them read-only."""
+
+    tool_names: list[str] | None = None
+    read_only: bool | None = None
+
+    def takes(self, name: str, read_only: bool) -> bool:
+        """Tell whether the filter takes a tool."""
+        if self.tool_names is not None and name not in self.tool_names:
+            return False
+        return self.read_only is None or self.read_only == read_only
+
+
+class ApprovalFilter(msgspec.Struct, frozen=True, kw_only=True):
+    """`require_approval` as an object: which tools always need it, which never."""
+
+    always: ToolFilter | None = None
+    never: ToolFilter | None = None
+
+
+class McpTool(msgspec.Struct, frozen=True, kw_only=True, tag="mcp", tag_field="type"):
+    """The declaration of an MCP server (OpenAI's "MCPTool")."""
+
+    server_label: str
+    server_url: str | None = None
+    server_description: str | None = None
+    connector_id: str | None = None
+    authorization: str | None = None
+    headers: dict[str, str] | None = None
+    allowed_tools: list[str] | ToolFilter | None = None
+    require_approval: Literal["always", "never"] | ApprovalFilter | None = None
+    defer_loading: bool | None = None
+
+    def offers(self, tool: RemoteTool) -> bool:
+        """Tell whether the model may see a tool."""
+        allowed = self.allowed_tools
+        if isinstance(allowed, list):
+            return tool.name in allowed
+        return allowed is None or allowed.takes(tool.name, tool.read_only)
+
+    def needs_approval(self, tool: RemoteTool) -> bool:
+        """Tell whether a person has to agree to a call. Without a word on it: always."""
+        rule = self.require_approval
+        if isinstance(rule, ApprovalFilter):
+            if rule.never is not None and rule.never.takes(tool.name, tool.read_only):
+                return False
+            return rule.always is None or rule.always.takes(tool.name, tool.read_only)
+        return rule != "never"
+
+
+class RemoteTool(msgspec.Struct, frozen=True, kw_only=True):
+    """A tool as its server lists it. `input_schema` is a JSON Schema."""
+
+    server_label: str
+    name: str
+    description: str | None = None
+    input_schema: Raw = Raw(b'{"type":"object"}')
+    annotations: Raw | None = None
+    read_only: bool = False
+
+
+class ToolOutput(msgspec.Struct, frozen=True):
+    """What a call gave: text for the model. `failed` tells that the tool itself reported an error."""
+
+    text: str
+    failed: bool = False
+
+
+class ToolServerError(AntiphonError):
+    """The server of a tool cannot be reached, refuses, or speaks nonsense; the message may be shown to the client."""
+
+
+class ToolServer(Protocol):
+    """A server of tools, connected for one response."""
+
+    async def list(self) -> Sequence[RemoteTool]:
+        """Return its tools. Raises ToolServerError."""
+        ...
+
+    async def call(self, name: str, arguments: str) -> ToolOutput:
+        """Call a tool; `arguments` is a JSON object's text. Raises ToolServerError."""
+        ...
+
+    async def close(self) -> None:
+        """Disconnect."""
+        ...
+
+
+class ToolServers(Protocol):
+    """Finds the server of a declaration."""
+
+    async def check(self, tool: McpTool, param: str) -> None:
+        """Refuse a declaration whose server may not or cannot be called. Raises InvalidRequest."""
+        ...
+
+    def connect(self, tool: McpTool) -> ToolServer:
+        """Return the server; the connection is made at its first use."""
+        ...
