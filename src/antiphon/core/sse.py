@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from antiphon.errors import BackendError
 from antiphon.types.events import Event
 
 DONE = b"data: [DONE]\n\n"
+EVENT_LIMIT = 64 * 1024 * 1024
 
 
 def encode(events: Iterable[Event]) -> bytes:
@@ -20,28 +22,42 @@ class SSEParser:
     Comments, `event`, `id` and `retry` lines are passed over: chat completions and Responses carry all in `data`.
     """
 
-    __slots__ = ("_rest",)
+    __slots__ = ("_held", "_size")
 
     def __init__(self) -> None:
-        self._rest = b""
+        self._held: list[bytes] = []
+        self._size = 0
 
     def feed(self, data: bytes) -> list[bytes]:
-        """Return the data of the events that are complete now."""
-        data = self._rest + data
+        """Return the data of the events that are complete now. Raises BackendError for an event without an end."""
+        if b"\n" not in data and b"\r" not in data:
+            self._hold(data)  # the middle of a long line: joined once, not with every piece
+            return []
+        if self._held:
+            data = b"".join((*self._held, data))
+            self._held.clear()
+            self._size = 0
+        tail = b""
         if b"\r" in data:
             # A trailing CR may be half of a CRLF: it waits for the next piece.
             data, tail = (data[:-1], b"\r") if data.endswith(b"\r") else (data, b"")
             data = data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
-        else:
-            tail = b""
         *blocks, rest = data.split(b"\n\n")
-        self._rest = rest + tail
+        if rest or tail:
+            self._hold(rest + tail)
         return [payload for block in blocks if (payload := _payload(block))]
+
+    def _hold(self, data: bytes) -> None:
+        self._held.append(data)
+        self._size += len(data)
+        if self._size > EVENT_LIMIT:
+            raise BackendError(502, "An event of the backend's stream is too large.")
 
     def close(self) -> list[bytes]:
         """Return the data of a last event whose blank line never came (some servers leave it out)."""
-        payload = _payload(self._rest.rstrip(b"\r\n"))
-        self._rest = b""
+        payload = _payload(b"".join(self._held).rstrip(b"\r\n"))
+        self._held.clear()
+        self._size = 0
         return [payload] if payload else []
 
 

@@ -1,0 +1,103 @@
+"""What a backend lists at /v1/models, in the dialects of the known servers."""
+
+from __future__ import annotations
+
+import msgspec
+from msgspec import Raw
+
+from antiphon.backends.base import BackendModel, Capabilities
+from antiphon.errors import BackendError
+
+
+class _Meta(msgspec.Struct):
+    """llama.cpp's own figures."""
+
+    n_ctx: int | None = None
+    n_ctx_train: int | None = None
+
+
+class _Architecture(msgspec.Struct):
+    input_modalities: list[str] | None = None
+
+
+class _Model(msgspec.Struct):
+    id: str
+    created: float | None = 0
+    owned_by: str | None = ""
+    max_model_len: int | None = None  # vLLM, SGLang
+    context_length: int | None = None  # OpenRouter, Together, ourselves
+    context_window: int | None = None  # Groq
+    max_context_length: int | None = None  # LM Studio, Mistral
+    meta: _Meta | None = None
+    architecture: _Architecture | None = None  # OpenRouter
+    supported_parameters: list[str] | None = None  # OpenRouter
+
+
+class _Name(msgspec.Struct):
+    id: str
+
+
+class _List(msgspec.Struct):
+    data: list[Raw] | None
+
+
+_list = msgspec.json.Decoder(_List | list[Raw])
+_model = msgspec.json.Decoder(_Model, strict=False)
+_name = msgspec.json.Decoder(_Name)
+
+
+def parse_models(body: bytes) -> list[BackendModel]:
+    """Read a list of models, leniently: an entry that is odd but has an id counts. Raises BackendError for anything else."""
+    try:
+        found = _list.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        raise BackendError(502, "The backend's list of models cannot be read.") from None
+    entries = found if isinstance(found, list) else found.data or []
+    return [model for entry in entries if (model := _parse(entry)) is not None]
+
+
+def _parse(entry: Raw) -> BackendModel | None:
+    try:
+        model = _model.decode(entry)
+    except msgspec.ValidationError:
+        return _parse_name(entry)
+    return BackendModel(
+        id=model.id,
+        created=int(model.created or 0),
+        owned_by=model.owned_by or "",
+        context_length=_window(model),
+        capabilities=_capabilities(model),
+    )
+
+
+def _parse_name(entry: Raw) -> BackendModel | None:
+    try:
+        return BackendModel(id=_name.decode(entry).id)
+    except msgspec.ValidationError:
+        return None
+
+
+def _window(model: _Model) -> int | None:
+    meta = model.meta or _Meta()
+    sizes = (
+        model.max_model_len,
+        meta.n_ctx,
+        model.context_length,
+        model.context_window,
+        model.max_context_length,
+        meta.n_ctx_train,
+    )
+    return next((size for size in sizes if size and size > 0), None)
+
+
+def _capabilities(model: _Model) -> Capabilities:
+    """What the entry says of the model; where it says nothing, the model is given the benefit of the doubt."""
+    modalities = model.architecture.input_modalities if model.architecture else None
+    parameters = model.supported_parameters
+    return Capabilities(
+        images=modalities is None or "image" in modalities,
+        audio=modalities is not None and "audio" in modalities,
+        functions=parameters is None or "tools" in parameters,
+        structured_outputs=parameters is None or not {"structured_outputs", "response_format"}.isdisjoint(parameters),
+        reasoning=parameters is None or not {"reasoning", "include_reasoning"}.isdisjoint(parameters),
+    )

@@ -1,0 +1,215 @@
+"""The registry: which model ids there are, and the Route of each. Configured ones first, then what backends list."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Mapping, Sequence, Set
+from time import monotonic
+
+from antiphon.backends.base import Backend, BackendModel, Capabilities, ModelCard, Route
+from antiphon.backends.routing import BackendHealth, Endpoint, Member, ModelRoute
+from antiphon.config import ModelConfig
+from antiphon.core.echo import Defaults
+from antiphon.errors import APIError, BackendError, ConfigError, InvalidRequest
+
+log = logging.getLogger("antiphon.backends")
+
+REFRESH_SECONDS = 60.0
+DOWN_SECONDS = 5.0  # between two looks at a backend that is down, or for a model that nobody knows
+DISCOVERY_TIMEOUT = 10.0
+NAMED_IN_ERRORS = 20
+
+
+class Registry:
+    """Finds Routes (see `Router`). `discover` names the backends whose own models are served; None: all.
+
+    Raises ConfigError where a model names a backend that does not exist.
+    """
+
+    def __init__(
+        self,
+        models: Mapping[str, ModelConfig],
+        backends: Mapping[str, Backend],
+        *,
+        discover: Set[str] | None = None,
+    ) -> None:
+        self._models = models
+        self._members = {
+            name: Member(backend, discover is None or name in discover) for name, backend in backends.items()
+        }
+        for id, model in models.items():
+            for name in model.backends:
+                if name not in self._members:
+                    raise ConfigError(f"The model '{id}' names the backend '{name}', which is not configured.")
+        self._routes: dict[str, ModelRoute] = {}
+        self._aliases: dict[str, str] = {}
+        self._loop_task: asyncio.Task[None] | None = None
+        self._refreshing: asyncio.Task[None] | None = None
+        self._refreshed_at = -DOWN_SECONDS
+        self._rebuild()
+
+    # Router
+
+    def resolve(self, model: str) -> Route:
+        """Return the Route of an id or alias.
+
+        Raises InvalidRequest (`model_not_found`), and APIError 500 for a model that is configured without an endpoint.
+        """
+        route = self._routes.get(model) or self._find(model)
+        if route is None:
+            self._look_again()
+            raise self._unknown(model)
+        if not route.endpoints:
+            self._look_again()
+            raise APIError(500, f"The model '{model}' has no endpoint at present.", code="server_error", param="model")
+        return route
+
+    def cards(self) -> Sequence[ModelCard]:
+        """Return all models: configured ones first, then discovered ones."""
+        return [route.card for route in self._routes.values()]
+
+    def health(self) -> list[BackendHealth]:
+        """Tell how each backend does."""
+        return [member.health() for member in self._members.values()]
+
+    def _find(self, model: str) -> ModelRoute | None:
+        """Look for an alias, and for Ollama's habit of leaving out `:latest`."""
+        id = self._aliases.get(model) or f"{model}:latest"
+        return self._routes.get(id)
+
+    def _unknown(self, model: str) -> InvalidRequest:
+        ids = list(self._routes)
+        names = ", ".join(f"'{id}'" for id in ids[:NAMED_IN_ERRORS]) or "none at present"
+        more = f" and {len(ids) - NAMED_IN_ERRORS} more (GET /v1/models)" if len(ids) > NAMED_IN_ERRORS else ""
+        return InvalidRequest(
+            f"The model '{model}' does not exist. Available models: {names}{more}.",
+            param="model",
+            code="model_not_found",
+        )
+
+    # Discovery
+
+    async def start(self, wait: float = 2.0) -> None:
+        """Ask the backends what they serve, `wait` seconds at most, and go on asking in the background.
+
+        A backend that is down does not stop the start: its models appear when it comes up.
+        """
+        self._refreshing = asyncio.ensure_future(self.refresh())
+        await asyncio.wait((self._refreshing,), timeout=wait)
+        self._loop_task = asyncio.ensure_future(self._keep_fresh())
+
+    async def refresh(self) -> None:
+        """Ask all backends now. One that fails keeps the models that it listed before."""
+        self._refreshed_at = monotonic()
+        await asyncio.gather(*(self._discover(member) for member in self._members.values() if member.discover))
+
+    async def close(self) -> None:
+        """Stop asking, and close the backends."""
+        tasks = [task for task in (self._loop_task, self._refreshing) if task is not None]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.gather(*(member.backend.close() for member in self._members.values()))
+
+    async def _keep_fresh(self) -> None:
+        while True:
+            down = any(member.error for member in self._members.values())
+            await asyncio.sleep(DOWN_SECONDS if down else REFRESH_SECONDS)
+            await self.refresh()
+
+    def _look_again(self) -> None:
+        """Refresh in the background, unless that was done just now."""
+        if self._loop_task is None or monotonic() - self._refreshed_at < DOWN_SECONDS:
+            return
+        if self._refreshing is None or self._refreshing.done():
+            self._refreshing = asyncio.ensure_future(self.refresh())
+
+    async def _discover(self, member: Member) -> None:
+        try:
+            async with asyncio.timeout(DISCOVERY_TIMEOUT):
+                models = await member.backend.models()
+        except TimeoutError:
+            member.failed(BackendError(503, "The backend did not list its models in time.", code="backend_unavailable"))
+        except BackendError as error:
+            member.failed(error)
+            if error.status != 503 and not member.error:
+                log.warning("backend %s does not list its models: %s", member.backend.name, error.message)
+        except Exception:
+            log.exception("backend %s: listing its models failed", member.backend.name)
+        else:
+            member.well()
+            if models != member.models:
+                member.models = models
+                self._rebuild()
+
+    # Routes
+
+    def _rebuild(self) -> None:
+        """Make the table of routes anew; what is in flight keeps the route it has."""
+        routes = {id: self._configured(id, model) for id, model in self._models.items()}
+        for member in self._members.values():
+            for model in member.models:
+                if model.id not in routes:
+                    routes[model.id] = ModelRoute(_discovered_card(model), self._listing(model.id))
+        self._routes = routes
+        self._aliases = {alias: id for id, model in self._models.items() for alias in model.aliases}
+
+    def _configured(self, id: str, model: ModelConfig) -> ModelRoute:
+        name = model.name or id
+        if model.backends:
+            endpoints: Sequence[Endpoint] = [Endpoint(self._members[backend], name) for backend in model.backends]
+        else:
+            endpoints = self._listing(name)
+        if not endpoints and len(self._members) == 1:
+            endpoints = [Endpoint(member, name) for member in self._members.values()]
+        listed = [entry for endpoint in endpoints for entry in endpoint.member.models if entry.id == name]
+        return ModelRoute(
+            _configured_card(id, model, listed), endpoints, _defaults(model), model.instructions, model.extra_body
+        )
+
+    def _listing(self, name: str) -> list[Endpoint]:
+        """Return an endpoint for each backend that lists a model."""
+        members = self._members.values()
+        return [Endpoint(member, name) for member in members if any(model.id == name for model in member.models)]
+
+
+def _discovered_card(model: BackendModel) -> ModelCard:
+    return ModelCard(
+        id=model.id,
+        created=model.created,
+        owned_by=model.owned_by or "antiphon",
+        context_length=model.context_length,
+        parameters_number=model.parameters_number,
+        capabilities=model.capabilities,
+    )
+
+
+def _configured_card(id: str, model: ModelConfig, listed: Sequence[BackendModel]) -> ModelCard:
+    windows = [entry.context_length for entry in listed if entry.context_length]
+    return ModelCard(
+        id=id,
+        created=model.created or max((entry.created for entry in listed), default=0),
+        owned_by=model.owned_by,
+        context_length=model.context_length or min(windows, default=None),
+        parameters_number=model.parameters_number,
+        capabilities=Capabilities(
+            responses=model.responses,
+            chat_completions=model.chat_completions,
+            functions=model.functions,
+            images=model.images,
+            audio=model.audio,
+            structured_outputs=model.structured_outputs,
+            reasoning=model.reasoning,
+        ),
+        aliases=tuple(model.aliases),
+    )
+
+
+def _defaults(model: ModelConfig) -> Defaults:
+    return Defaults(
+        temperature=model.temperature,
+        top_p=model.top_p,
+        max_output_tokens=model.max_output_tokens,
+        reasoning_effort=model.reasoning_effort,
+    )
