@@ -273,6 +273,7 @@ async def test_a_conversation(store: Store) -> None:
     with pytest.raises(KeyError):
         await store.create_conversation(conversation())
     assert await store.delete_conversation("conv_1", ANN)
+    assert not await store.delete_conversation("conv_1", ANN)
     assert await store.get_conversation("conv_1", ANN) is None
     assert await store.items(["a"], ANN) == {}
 

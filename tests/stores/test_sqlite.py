@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 import stat
+from functools import partial
 from pathlib import Path
 
 import pytest
 
-from antiphon.stores.sqlite import SQLiteStore
+from antiphon.stores.sqlite import SQLiteStore, responses
+from antiphon.stores.sqlite.sql import queries
 
 from . import processes
 from .samples import ANN, conversation, event, item, response
@@ -131,21 +133,15 @@ async def test_history_costs_one_range_read_per_fork(tmp_path: Path) -> None:
         await store.history(id, ANN)
         assert len([each for each in statements if "ORDER BY place DESC" in each]) == threads
         assert len(statements) <= 2 + 2 * threads
-    plan = " ".join(row[3] for row in store._reader.execute(f"EXPLAIN QUERY PLAN {_thread_query()}", {"place": 1}))
+    plan = " ".join(
+        row[3] for row in store._reader.execute(f"EXPLAIN QUERY PLAN {responses.SQL['thread']}", {"place": 1})
+    )
     assert "SEARCH responses USING INTEGER PRIMARY KEY" in plan and "TEMP B-TREE" not in plan
     await store.close()
 
 
-def _thread_query() -> str:
-    from antiphon.stores.sqlite.responses import SQL
-
-    return SQL["thread"]
-
-
 async def test_no_query_scans_what_grows(tmp_path: Path) -> None:
     """Every statement finds its rows by an index; the jobs that wait are few."""
-    from antiphon.stores.sqlite.sql import queries
-
     store = SQLiteStore(tmp_path / "store.db")
     for noun in ("responses", "conversations", "jobs"):
         for name, statement in queries(noun).items():
@@ -179,3 +175,20 @@ async def test_a_closed_store_says_so(tmp_path: Path) -> None:
     await store.close()
     with pytest.raises(RuntimeError, match="closed"):
         await store.put(response())
+
+
+def test_the_store_outlives_an_event_loop_that_went_away(tmp_path: Path) -> None:
+    async def open_and_leave() -> SQLiteStore:
+        store = SQLiteStore(tmp_path / "store.db")
+        for number in range(50):
+            store._writer.submit(partial(responses.put, response=response(number)))
+        return store
+
+    async def look(store: SQLiteStore) -> int:
+        await store.put(response(100))
+        found = [await store.get(response(number).id, ANN) for number in range(50)]
+        await store.close()
+        return sum(row is not None for row in found)
+
+    store = asyncio.run(open_and_leave())
+    assert asyncio.run(look(store)) == 50

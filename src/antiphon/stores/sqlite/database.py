@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 from sqlite3 import Connection
 from typing import Literal
@@ -30,11 +31,9 @@ def connect(path: Path, *, synchronous: Synchronous = "NORMAL") -> Connection:
     connection = sqlite3.connect(
         path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False, cached_statements=256
     )
-    connection.execute("PRAGMA page_size = 4096")
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute(f"PRAGMA synchronous = {synchronous}")
     connection.execute("PRAGMA secure_delete = ON")
-    connection.execute("PRAGMA wal_autocheckpoint = 4000")
     return connection
 
 
@@ -49,6 +48,8 @@ def open_database(path: Path, *, synchronous: Synchronous = "NORMAL") -> Connect
     """Create the file where there is none, bring it to the newest schema and open it. Raises ConfigError."""
     create(path)
     try:
+        with closing(sqlite3.connect(path, timeout=BUSY_SECONDS)) as look:  # `connect` would change the file
+            _checked_version(look, path, len(migrations()))
         connection = connect(path, synchronous=synchronous)
     except sqlite3.Error as error:
         raise ConfigError(f"The store {path} cannot be opened: {error}.") from error

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 from asyncio import AbstractEventLoop, Future
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from queue import Empty, SimpleQueue
@@ -105,7 +106,7 @@ class Writer:
         outcomes = self._transact(tasks)
         if self._scrub_at is None and any(task.erases for task in tasks):
             self._scrub_at = monotonic() + SCRUB_SECONDS
-        _hand_over(tasks[0].future.get_loop(), outcomes)
+        _hand_over(outcomes)
 
     def _transact(self, tasks: Sequence[Task]) -> list[Outcome]:
         try:
@@ -138,17 +139,21 @@ class Writer:
     def _scrub(self) -> None:
         """Move the log into the database and empty it, so that deleted text is nowhere; a reader may put it off."""
         self._scrub_at = monotonic() + SCRUB_SECONDS
+        self._connection.execute("PRAGMA busy_timeout = 0")
         with suppress(sqlite3.Error):  # a full disk is told to those who write
-            self._connection.execute("PRAGMA busy_timeout = 0")
             busy = self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()[0][0]
-            self._connection.execute(f"PRAGMA busy_timeout = {BUSY_SECONDS * 1000:.0f}")
             if not busy:
                 self._scrub_at = None
+        self._connection.execute(f"PRAGMA busy_timeout = {BUSY_SECONDS * 1000:.0f}")
 
 
-def _hand_over(loop: AbstractEventLoop, outcomes: list[Outcome]) -> None:
-    if not loop.is_closed():
-        loop.call_soon_threadsafe(_settle, outcomes)
+def _hand_over(outcomes: Sequence[Outcome]) -> None:
+    by_loop: defaultdict[AbstractEventLoop, list[Outcome]] = defaultdict(list)
+    for outcome in outcomes:
+        by_loop[outcome.future.get_loop()].append(outcome)
+    for loop, its in by_loop.items():
+        with suppress(RuntimeError):  # the loop was closed: nobody waits any more
+            loop.call_soon_threadsafe(_settle, its)
 
 
 def _settle(outcomes: list[Outcome]) -> None:
