@@ -5,8 +5,8 @@ from __future__ import annotations
 import msgspec
 from msgspec import Raw
 
-from antiphon.core.decoding import ResolvedText
 from antiphon.core.emitter import to_json
+from antiphon.core.text_format import ResolvedText
 from antiphon.types.request import ConversationRef, CreateResponse
 from antiphon.types.response import ReasoningEcho, Response
 from antiphon.types.tools import CustomTool, FunctionTool, NamespaceTool, OtherTool, Tool, ToolChoice

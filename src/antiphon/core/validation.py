@@ -12,9 +12,8 @@ from antiphon.errors import InvalidRequest
 
 T = TypeVar("T")
 
-_PATH = re.compile(r" - at `(?:key in )?\$(?P<path>.*)`$")
+_PATH = re.compile(r" - at `(?:key in )?\$(?P<path>.*)`$", re.DOTALL)
 _MISSING = re.compile(r"Object missing required field `(?P<field>[^`]+)`")
-_WRONG_TYPE = re.compile(r"Expected `[^`]+`(?:, got|$)|Expected `[^`]+`.*got `")
 
 
 def decode(decoder: msgspec.json.Decoder[T], data: bytes | Raw, path: str = "") -> T:
@@ -23,10 +22,10 @@ def decode(decoder: msgspec.json.Decoder[T], data: bytes | Raw, path: str = "") 
         return decoder.decode(data)
     except msgspec.ValidationError as error:
         raise invalid(str(error), path) from None
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, ValueError) as error:
         raise malformed(error) from None
     except RecursionError:
-        raise InvalidRequest("The JSON is nested too deeply.", param=path, code="invalid_json") from None
+        raise too_deep(path) from None
 
 
 def malformed(error: Exception) -> InvalidRequest:
@@ -36,19 +35,31 @@ def malformed(error: Exception) -> InvalidRequest:
     return InvalidRequest(f"The request body is not valid JSON: {error}.", code="invalid_json")
 
 
+def too_deep(path: str = "") -> InvalidRequest:
+    """Return the 400 for JSON that is nested beyond reason."""
+    return InvalidRequest("The JSON is nested too deeply.", param=path, code="invalid_json")
+
+
+def missing(param: str) -> InvalidRequest:
+    """Return the 400 for a field that is not there."""
+    return InvalidRequest(f"Missing required parameter: '{param}'.", param=param, code="missing_required_parameter")
+
+
 def invalid(message: str, path: str = "") -> InvalidRequest:
     """Turn msgspec's words into a 400: `param` from its path, `code` from the kind of fault."""
     found = _PATH.search(message)
     reason = message[: found.start()] if found else message
     param = join(path, found["path"] if found else "")
-    missing = _MISSING.match(reason)
-    if missing:
-        param = join(param, "." + missing["field"])
-        return InvalidRequest(f"Missing required parameter: '{param}'.", param=param, code="missing_required_parameter")
-    wrong_type = reason.startswith("Expected") and "got `" in reason and "`, got `" in reason
-    code = "invalid_type" if wrong_type else "invalid_value"
+    absent = _MISSING.match(reason)
+    if absent:
+        return missing(join(param, "." + absent["field"]))
+    wrong_type = reason.startswith("Expected") and "`, got `" in reason
     where = f" for '{param}'" if param else ""
-    return InvalidRequest(f"Invalid value{where}: {_lower_first(reason)}.", param=param, code=code)
+    return InvalidRequest(
+        f"Invalid value{where}: {_lower_first(reason)}.",
+        param=param,
+        code="invalid_type" if wrong_type else "invalid_value",
+    )
 
 
 def join(path: str, rest: str) -> str:

@@ -11,6 +11,8 @@ from typing import Literal
 import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
+from antiphon.types.raw import settle_nulls
+
 type_tag = {"tag_field": "type", "kw_only": True, "frozen": True}
 
 Text = str | None | UnsetType
@@ -34,8 +36,11 @@ class PlainText(msgspec.Struct, tag="text", tag_field="type", kw_only=True, froz
 
 class OutputText(msgspec.Struct, tag="output_text", tag_field="type", kw_only=True, frozen=True):
     text: str
-    annotations: Raw | None = Raw(b"[]")
-    logprobs: Raw | None = Raw(b"[]")
+    annotations: Raw = Raw(b"[]")
+    logprobs: Raw = Raw(b"[]")
+
+    def __post_init__(self) -> None:
+        settle_nulls(self, Raw(b"[]"), annotations=self.annotations, logprobs=self.logprobs)
 
 
 class Refusal(msgspec.Struct, tag="refusal", tag_field="type", kw_only=True, frozen=True):

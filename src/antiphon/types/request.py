@@ -7,10 +7,11 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import UNSET, Meta, Raw, UnsetType
 
+from antiphon.types.raw import OptionalRaw, settle_nulls
 from antiphon.types.tools import ToolChoice
 
 ModelName = Annotated[str, Meta(min_length=1, max_length=255)]
-Positive = Annotated[int, Meta(ge=1)]
+Positive = Annotated[int, Meta(ge=1, le=2**53)]  # further than that JSON readers do not count exactly
 Penalty = Annotated[float, Meta(ge=-2, le=2)]
 Metadata = Annotated[
     dict[Annotated[str, Meta(max_length=64)], Annotated[str, Meta(max_length=512)]], Meta(max_length=16)
@@ -27,18 +28,24 @@ class SchemaFormat(msgspec.Struct, frozen=True, kw_only=True):
     """What chat completions nest under `json_schema`."""
 
     name: str | None = None
-    schema: Raw | None = None
+    schema: OptionalRaw = None
     strict: bool | None = None
     description: str | None = None
+
+    def __post_init__(self) -> None:
+        settle_nulls(self, schema=self.schema)
 
 
 class TextFormat(msgspec.Struct, frozen=True, kw_only=True):
     type: Literal["text", "json_object", "json_schema"]
     name: str | None = None
-    schema: Raw | None = None
+    schema: OptionalRaw = None
     strict: bool | None = None
     description: str | None = None
     json_schema: SchemaFormat | None = None
+
+    def __post_init__(self) -> None:
+        settle_nulls(self, schema=self.schema)
 
 
 class TextConfig(msgspec.Struct, frozen=True, kw_only=True):
@@ -48,10 +55,13 @@ class TextConfig(msgspec.Struct, frozen=True, kw_only=True):
     verbosity: Literal["low", "medium", "high"] | None = None
     type: Literal["text", "json_object", "json_schema"] | None = None
     name: str | None = None
-    schema: Raw | None = None
+    schema: OptionalRaw = None
     strict: bool | None = None
     description: str | None = None
     json_schema: SchemaFormat | None = None
+
+    def __post_init__(self) -> None:
+        settle_nulls(self, schema=self.schema)
 
 
 class StreamOptions(msgspec.Struct, frozen=True, kw_only=True):
@@ -63,15 +73,15 @@ class ConversationRef(msgspec.Struct, frozen=True):
     id: str
 
 
-class CreateResponse(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A request. Null means "default" for every field but `input`; unknown fields are found by the strict decoding."""
+class CreateResponse(msgspec.Struct, frozen=True, kw_only=True):
+    """A request. Null means "default" for every field but `input`."""
 
     model: ModelName
     input: str | list[Raw] | None | UnsetType = UNSET
     instructions: str | None = None
     background: bool | None = None
-    client_metadata: Raw | None = None
-    context_management: Raw | None = None
+    client_metadata: OptionalRaw = None
+    context_management: OptionalRaw = None
     conversation: str | ConversationRef | None = None
     file_id: str | None = None
     frequency_penalty: Penalty | None = None
@@ -79,13 +89,13 @@ class CreateResponse(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     max_output_tokens: Positive | None = None
     max_tool_calls: Positive | None = None
     metadata: Metadata | None = None
-    moderation: Raw | None = None
+    moderation: OptionalRaw = None
     parallel_tool_calls: bool | None = None
     presence_penalty: Penalty | None = None
     previous_response_id: str | None = None
-    prompt: Raw | None = None
+    prompt: OptionalRaw = None
     prompt_cache_key: str | None = None
-    prompt_cache_options: Raw | None = None
+    prompt_cache_options: OptionalRaw = None
     prompt_cache_retention: str | None = None
     reasoning: ReasoningConfig | None = None
     safety_identifier: str | None = None
@@ -101,3 +111,13 @@ class CreateResponse(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     top_p: Annotated[float, Meta(ge=0, le=1)] | None = None
     truncation: Literal["auto", "disabled"] | None = None
     user: str | None = None
+
+    def __post_init__(self) -> None:
+        settle_nulls(
+            self,
+            client_metadata=self.client_metadata,
+            context_management=self.context_management,
+            moderation=self.moderation,
+            prompt=self.prompt,
+            prompt_cache_options=self.prompt_cache_options,
+        )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 from msgspec import Raw
 
+from antiphon.types.raw import OptionalRaw, settle_nulls
 from antiphon.types.request import ConversationRef
 
 
@@ -60,7 +61,7 @@ class Response(msgspec.Struct, kw_only=True):
     output: list[Raw] = []
     parallel_tool_calls: bool = True
     previous_response_id: str | None = None
-    prompt: Raw | None = None
+    prompt: OptionalRaw = None
     prompt_cache_key: str | None = None
     reasoning: ReasoningEcho = ReasoningEcho()
     safety_identifier: str | None = None
@@ -78,3 +79,6 @@ class Response(msgspec.Struct, kw_only=True):
     metadata: dict[str, str] = {}
     presence_penalty: float = 0.0
     frequency_penalty: float = 0.0
+
+    def __post_init__(self) -> None:
+        settle_nulls(self, prompt=self.prompt)

@@ -5,15 +5,20 @@ from __future__ import annotations
 import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
+from antiphon.types.raw import OptionalRaw, settle_nulls
+
 
 class FunctionTool(msgspec.Struct, tag="function", tag_field="type", kw_only=True, frozen=True):
     """A function of the client; `parameters` is a JSON Schema, kept as bytes."""
 
     name: str
     description: str | None = None
-    parameters: Raw | None = None
+    parameters: OptionalRaw = None
     strict: bool | None = None
     defer_loading: bool | UnsetType = UNSET
+
+    def __post_init__(self) -> None:
+        settle_nulls(self, parameters=self.parameters)
 
 
 class ToolFormat(msgspec.Struct, kw_only=True, frozen=True, omit_defaults=True):
