@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import sqlite3
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Barrier
 
 import pytest
 
 from antiphon.errors import ConfigError
 from antiphon.stores.sqlite import SQLiteStore
-from antiphon.stores.sqlite.database import APPLICATION_ID
+from antiphon.stores.sqlite.database import APPLICATION_ID, open_database
 from antiphon.stores.sqlite.sql import migrations, statements
 
 from . import processes
@@ -73,6 +75,20 @@ async def test_several_processes_open_a_new_file_at_once(tmp_path: Path) -> None
     assert [starter.communicate()[0] for starter in starters] == ["open\n"] * 4
     assert [starter.returncode for starter in starters] == [0] * 4
     assert version(path) == len(migrations())
+
+
+def test_many_open_a_new_file_at_the_same_moment(tmp_path: Path) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        for attempt in range(10):
+            path, barrier = tmp_path / f"{attempt}.db", Barrier(8)
+
+            def open_one(path: Path = path, barrier: Barrier = barrier) -> None:
+                barrier.wait()
+                open_database(path).close()
+
+            for opened in [pool.submit(open_one) for _ in range(8)]:
+                opened.result()
+            assert version(path) == len(migrations())
 
 
 def test_a_newer_file_is_refused(tmp_path: Path) -> None:

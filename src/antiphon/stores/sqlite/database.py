@@ -7,6 +7,7 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 from sqlite3 import Connection
+from time import monotonic, sleep
 from typing import Literal
 
 from antiphon.errors import ConfigError
@@ -31,10 +32,23 @@ def connect(path: Path, *, synchronous: Synchronous = "NORMAL") -> Connection:
     connection = sqlite3.connect(
         path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False, cached_statements=256
     )
-    connection.execute("PRAGMA journal_mode = WAL")
+    _use_wal(connection)
     connection.execute(f"PRAGMA synchronous = {synchronous}")
     connection.execute("PRAGMA secure_delete = ON")
     return connection
+
+
+def _use_wal(connection: Connection) -> None:
+    """Switch to the write-ahead log. Where two processes do so at once, SQLite tells one of them to come back."""
+    deadline = monotonic() + BUSY_SECONDS
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+            return
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or monotonic() > deadline:
+                raise
+            sleep(0.01)
 
 
 def connect_reader(path: Path) -> Connection:
