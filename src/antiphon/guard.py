@@ -81,7 +81,7 @@ async def _lookup(host: str, port: int, param: str) -> list[Address]:
         found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError):
         raise Unresolvable(f"The URL's host '{host}' cannot be found.", param=param, code="url_not_reachable") from None
-    return [ip_address(entry[4][0].partition("%")[0]) for entry in found]
+    return [ip_address(str(entry[4][0]).partition("%")[0]) for entry in found]
 
 
 def _unwrapped(address: Address) -> Address:

@@ -10,7 +10,8 @@ from antiphon.core.context import split_array
 from antiphon.engine import Run
 from antiphon.errors import APIError, InvalidRequest, NotFound
 from antiphon.intake import Intake, Plan
-from antiphon.live import Follower, Live
+from antiphon.event_log import Follower
+from antiphon.live import Live
 from antiphon.server.http import ByteSink, ClientGone, Header, Reply, Request, json_reply
 from antiphon.server.paging import page, page_query
 from antiphon.services import Services
@@ -69,12 +70,13 @@ class Responses:
             return await self._background(request, plan, body)
         task = asyncio.current_task()
         assert task is not None
-        request.on_disconnect(task.cancel)
+        request.on_disconnect(lambda: _cancel(task))
         run = Run(plan, self._services)
         self._running.add(run)
         try:
             if plan.request.stream:
-                return await self._stream(request, run)
+                await self._stream(request, run)
+                return None
             await run.open()
             await run.run(NULL)
         finally:
@@ -99,8 +101,8 @@ class Responses:
         if not plan.request.stream:
             return Reply(queued, headers=headers(plan))
         follower = await self._live.follow(plan.response.id, plan.owner, -1)
-        assert follower is not None
-        return await _send_followed(request, follower)
+        await _send_followed(request, follower)
+        return None
 
     # /v1/responses/{id}
 
@@ -108,7 +110,8 @@ class Responses:
         """GET: the response as it was sent, or is now; `?stream=true&starting_after=N` follows a background one."""
         id = request.params["id"]
         if request.query.get("stream", ("false",))[-1] in ("true", "1"):
-            return await self._follow(request, id)
+            await self._follow(request, id)
+            return None
         live = self._live.snapshot(id, request.owner)
         if live is not None:
             return Reply(live)
@@ -121,8 +124,6 @@ class Responses:
                 "Only a response that was created with 'background' can be streamed again.", param="stream"
             )
         follower = await self._live.follow(id, request.owner, _starting_after(request))
-        if follower is None:
-            raise _not_found(id)
         await _send_followed(request, follower)
 
     async def delete(self, request: Request) -> Reply:
@@ -157,6 +158,10 @@ class Responses:
         return stored
 
 
+def _cancel(task: asyncio.Task[object]) -> None:
+    task.cancel()
+
+
 def headers(plan: Plan) -> Sequence[Header]:
     """Return what a client is told beside the response: the tools that nobody runs here."""
     if not plan.ignored:
@@ -185,5 +190,3 @@ async def _send_followed(request: Request, follower: Follower) -> None:
         await sink.close()
     except ClientGone:
         return
-    finally:
-        follower.close()

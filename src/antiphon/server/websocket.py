@@ -22,7 +22,7 @@ from antiphon.errors import APIError, InvalidRequest
 from antiphon.intake import Intake, Plan
 from antiphon.server.http import ClientGone
 from antiphon.server.ws_memory import ConnectionMemory
-from antiphon.server.ws_steer import Steering, SteerRefused
+from antiphon.server.ws_steer import RunningLane, Steering, SteerRefused
 from antiphon.services import Services
 from antiphon.types.events import Event
 
@@ -266,7 +266,9 @@ class Connection:
         self._lanes.pop(idle).task.cancel()
 
     def _steer(self, message: bytes) -> None:
-        running = {lane.run.plan.response.id: lane for lane in self._lanes.values() if lane.run is not None}
+        running: dict[str, RunningLane] = {
+            lane.run.plan.response.id: lane for lane in self._lanes.values() if lane.run is not None
+        }
         try:
             self.steering.take(message, running)
         except SteerRefused as refused:

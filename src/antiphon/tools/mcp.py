@@ -100,7 +100,7 @@ class McpServer:
             with contextlib.suppress(asyncio.TimeoutError, Exception):
                 await asyncio.wait_for(self._task, 2.0)
 
-    async def _list(self, client: Client) -> list[RemoteTool]:
+    async def _list(self, client: Client) -> Sequence[RemoteTool]:
         tools: list[RemoteTool] = []
         cursor: str | None = None
         while True:
@@ -180,7 +180,7 @@ def _transport(url: str, http: Any) -> Any:
         headers = dict(http.headers)
         transport = http._transport  # the factory makes a client of its own around the guarded transport
 
-        def factory(*, headers: Any = None, timeout: Any = None, auth: Any = None) -> Any:
+        def factory(headers: Any = None, timeout: Any = None, auth: Any = None) -> Any:
             import httpx2
 
             return httpx2.AsyncClient(headers=headers, timeout=timeout, auth=auth, transport=transport)

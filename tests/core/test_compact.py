@@ -1,0 +1,69 @@
+"""What stands in the place of a conversation after a compaction."""
+
+import json
+
+from msgspec import Raw
+
+from antiphon.core import compact, context
+from antiphon.core.compact import Compacted
+from antiphon.types.items import OtherItem
+
+
+def items(*values):
+    return context.input_items([Raw(json.dumps(value).encode()) for value in values])
+
+
+def seal(text):
+    return "sealed:" + text
+
+
+def unseal(sealed):
+    return sealed.removeprefix("sealed:") if sealed.startswith("sealed:") else None
+
+
+def compaction(**fields):
+    return json.loads(compact.seal_compaction("cmp_1", Compacted(**fields), seal))
+
+
+BEFORE = ({"role": "user", "content": "one"}, {"role": "assistant", "content": "two"})
+AFTER = {"role": "user", "content": "three"}
+
+
+def texts(expanded):
+    return [item.content if isinstance(item.content, str) else item.content[0].text for item in expanded]
+
+
+def test_the_users_messages_and_the_summary_stay():
+    expanded = compact.expand(items(*BEFORE, compaction(summary="S"), AFTER), unseal)
+    assert texts(expanded) == ["one", "Summary of the conversation so far:\n\nS", "three"]
+
+
+def test_a_compaction_that_kept_items_replaces_all_before_it():
+    kept = [Raw(json.dumps({"type": "message", "role": "user", "content": "kept"}).encode())]
+    expanded = compact.expand(items(*BEFORE, compaction(summary="S", kept=kept), AFTER), unseal)
+    assert texts(expanded) == ["Summary of the conversation so far:\n\nS", "kept", "three"]
+
+
+def test_the_last_compaction_counts():
+    expanded = compact.expand(items(*BEFORE, compaction(summary="old"), AFTER, compaction(summary="new")), unseal)
+    assert texts(expanded)[-1].endswith("new")
+    assert not any(text.endswith("old") for text in texts(expanded))
+
+
+def test_a_foreign_compaction_is_passed_over():
+    foreign = {"type": "compaction", "id": "cmp_x", "encrypted_content": "gAAAA"}
+    expanded = compact.expand(items(*BEFORE, foreign, AFTER), unseal)
+    assert [type(item) for item in expanded].count(OtherItem) == 1
+    assert len(expanded) == 4
+
+
+def test_a_trigger_is_not_part_of_the_conversation():
+    given = items(*BEFORE, {"type": "compaction_trigger"})
+    assert compact.is_trigger(given[-1])
+    assert texts(compact.expand(given, unseal)) == ["one", "two"]
+
+
+def test_what_is_still_to_be_answered_is_not_summarised():
+    head, tail = compact.split_at_last_user(items(*BEFORE, AFTER))
+    assert (texts(head), texts(tail)) == (["one", "two"], ["three"])
+    assert compact.split_at_last_user(items(BEFORE[1])) == (items(BEFORE[1]), [])
