@@ -1,0 +1,112 @@
+"""Reader of a GGUF file's header: its metadata and how many parameters it holds. Weights are not touched."""
+
+from __future__ import annotations
+
+import math
+import mmap
+import struct
+from pathlib import Path
+
+import msgspec
+
+from antiphon.errors import ConfigError
+
+Value = int | float | bool | str
+
+SCALARS = {0: "<B", 1: "<b", 2: "<H", 3: "<h", 4: "<I", 5: "<i", 6: "<f", 7: "<?", 10: "<Q", 11: "<q", 12: "<d"}
+STRING, ARRAY = 8, 9
+
+
+class GgufInfo(msgspec.Struct, frozen=True, kw_only=True):
+    """What a GGUF file says of itself. Arrays of the metadata are left out; `parameters` counts this file's tensors."""
+
+    metadata: dict[str, Value]
+    parameters: int
+
+    def text(self, key: str) -> str:
+        """Return a string of the metadata, "" where there is none."""
+        value = self.metadata.get(key)
+        return value if isinstance(value, str) else ""
+
+    def number(self, key: str) -> int | None:
+        """Return a whole number of the metadata, None where there is none."""
+        value = self.metadata.get(key)
+        return value if isinstance(value, int) else None
+
+    def flag(self, key: str, default: bool) -> bool:
+        """Return a flag of the metadata."""
+        value = self.metadata.get(key)
+        return value if isinstance(value, bool) else default
+
+
+def read_gguf(path: Path) -> GgufInfo:
+    """Read the header of a GGUF file, versions 2 and 3. Raises ConfigError that says what is wrong with the file."""
+    try:
+        with path.open("rb") as file:
+            if file.read(4) != b"GGUF":
+                raise ConfigError(f"{path} is not a GGUF file.")
+            with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+                return _Header(data).read()
+    except FileNotFoundError:
+        raise ConfigError(f"{path} does not exist.") from None
+    except IsADirectoryError:
+        raise ConfigError(f"{path} is a folder, not a GGUF file.") from None
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be read: {error.strerror}.") from None
+    except (struct.error, ValueError, KeyError):
+        raise ConfigError(f"The header of {path} is damaged or incomplete.") from None
+
+
+class _Header:
+    """A cursor over the header. Raises struct.error, ValueError or KeyError for what is not one."""
+
+    def __init__(self, data: mmap.mmap) -> None:
+        self._data = data
+        self._at = 4
+
+    def read(self) -> GgufInfo:
+        version = self._number("<I")
+        if version not in (2, 3):
+            raise ValueError(version)
+        tensors, pairs = self._number("<Q"), self._number("<Q")
+        metadata: dict[str, Value] = {}
+        for _ in range(pairs):
+            key, kind = self._text(), self._number("<I")
+            if kind == ARRAY:
+                self._skip_array()
+            else:
+                metadata[key] = self._text() if kind == STRING else self._unpack(SCALARS[kind])
+        return GgufInfo(metadata=metadata, parameters=sum(self._tensor() for _ in range(tensors)))
+
+    def _unpack(self, form: str) -> int | float | bool:
+        (value,) = struct.unpack_from(form, self._data, self._at)
+        self._at += struct.calcsize(form)
+        return value  # type: ignore[no-any-return]
+
+    def _number(self, form: str) -> int:
+        return int(self._unpack(form))
+
+    def _text(self) -> str:
+        size = self._number("<Q")
+        start = self._at
+        self._forward(size)
+        return self._data[start : self._at].decode("utf-8", "replace")
+
+    def _forward(self, size: int) -> None:
+        self._at += size
+        if self._at > len(self._data):
+            raise ValueError(self._at)
+
+    def _skip_array(self) -> None:
+        kind, count = self._number("<I"), self._number("<Q")
+        if kind != STRING:
+            return self._forward(count * struct.calcsize(SCALARS[kind]))
+        for _ in range(count):
+            self._forward(self._number("<Q"))
+        return None
+
+    def _tensor(self) -> int:
+        self._text()
+        sizes = [self._number("<Q") for _ in range(self._number("<I"))]
+        self._forward(12)  # its type and where its weights lie
+        return math.prod(sizes)
