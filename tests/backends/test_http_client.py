@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from antiphon.backends import http_protocol
 from antiphon.backends.http_client import Address, HttpClient, HttpResponse, Timeouts, parse_url
 from antiphon.backends.http_protocol import UNREAD_LIMIT
 from antiphon.errors import BackendError, ConfigError
@@ -409,7 +410,7 @@ async def test_silence_in_the_middle() -> None:
     async with pair(stops, Timeouts(first_byte=5, idle=0.2)) as (client, _):
         response = await client.send("GET", "/")
         found = b""
-        with pytest.raises(BackendError) as caught:
+        with pytest.raises(BackendError) as caught:  # noqa: PT012 (what was read before counts)
             while True:
                 found += await response.read()
         assert found == b"xxxx"
@@ -476,6 +477,41 @@ async def test_abort_after_the_end_keeps_the_connection() -> None:
         response.abort()
         assert await following.read_all()
         assert upstream.accepted == 1
+
+
+async def test_release_waits_a_moment_for_the_end_so_that_the_connection_is_kept() -> None:
+    async def late(call: Call) -> None:
+        await call.start()
+        await call.chunk(b"done")
+        await asyncio.sleep(0.05)
+        await call.chunk(b"more")
+        await call.end()
+
+    async with pair(late) as (client, upstream):
+        for _ in range(2):
+            response = await client.send("GET", "/")
+            assert await response.read() == b"done"
+            response.release()
+            response.release()
+            assert await response.read() == b""
+            await asyncio.sleep(0.1)
+        assert upstream.accepted == 1
+
+
+async def test_release_closes_when_the_end_does_not_come(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(http_protocol, "LINGER_SECONDS", 0.05)
+
+    async def endless(call: Call) -> None:
+        await call.start()
+        while True:
+            await call.chunk(b"x" * 100_000)
+
+    async with pair(endless) as (client, upstream):
+        response = await client.send("GET", "/")
+        await asyncio.sleep(0.05)
+        response.release()
+        await asyncio.wait_for(upstream.calls[0].gone.wait(), 1)
+        await until(lambda: client.connections == 0)
 
 
 async def test_cancelling_the_wait_for_the_head_closes() -> None:

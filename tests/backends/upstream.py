@@ -151,5 +151,5 @@ async def running(handler: Handler, socket: str = "", port: int = 0) -> AsyncIte
 async def until(condition: Callable[[], bool], seconds: float = 1.0) -> None:
     """Wait for a condition. Raises TimeoutError after some seconds."""
     async with asyncio.timeout(seconds):
-        while not condition():
+        while not condition():  # noqa: ASYNC110 (any condition, not only those that have an event)
             await asyncio.sleep(0.005)

@@ -10,7 +10,8 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from antiphon.backends.http_protocol import Connection, HttpResponse, StaleConnection, Timeouts, broke_off
+from antiphon.backends.http_protocol import Connection, StaleConnection, Timeouts
+from antiphon.backends.http_response import HttpResponse, broke_off
 from antiphon.errors import BackendError, ConfigError
 
 __all__ = ["Address", "HttpClient", "HttpResponse", "Timeouts"]
@@ -102,7 +103,7 @@ class HttpClient:
         self._idle.clear()
         for connection in list(self._all):
             connection.close()
-        while self._all:
+        while self._all:  # noqa: ASYNC110 (each is gone with the loop's next turn)
             await asyncio.sleep(0)
 
     @property

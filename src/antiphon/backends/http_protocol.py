@@ -1,22 +1,23 @@
-"""One HTTP/1.1 connection to a backend, on an asyncio protocol and httptools; and the answer that is read from it."""
+"""One HTTP/1.1 connection to a backend, on an asyncio protocol and httptools."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-import zlib
 from collections.abc import Callable
 from typing import Any, cast
 
 import httptools
 import msgspec
 
+from antiphon.backends.http_response import HttpResponse, broke_off, timed_out
 from antiphon.errors import BackendError
 
 log = logging.getLogger("antiphon.backends")
 
 HEAD_LIMIT = 64 * 1024
 UNREAD_LIMIT = 256 * 1024
+LINGER_SECONDS = 1.0
 
 
 class Timeouts(msgspec.Struct, frozen=True, kw_only=True):
@@ -29,146 +30,6 @@ class Timeouts(msgspec.Struct, frozen=True, kw_only=True):
 
 class StaleConnection(Exception):
     """A kept connection was closed before any byte of the answer: the request may be sent again."""
-
-
-def broke_off() -> BackendError:
-    return BackendError(502, "The backend broke off in the middle of its answer.", retriable=True)
-
-
-def timed_out() -> BackendError:
-    return BackendError(504, "The backend did not answer in time.", code="backend_timeout", retriable=True)
-
-
-class HttpResponse:
-    """An answer: its head, and its body as it arrives.
-
-    `headers` have lower-case names. `read` returns all bytes that are there now; b"" is the end.
-    """
-
-    __slots__ = (
-        "_connection",
-        "_error",
-        "_inflate",
-        "_pieces",
-        "_waiter",
-        "complete",
-        "head",
-        "headers",
-        "size",
-        "status",
-    )
-
-    def __init__(self, connection: Connection, head: asyncio.Future[None]) -> None:
-        self.status = 0
-        self.headers: list[tuple[bytes, bytes]] = []
-        self.head = head
-        self.size = 0
-        self.complete = False
-        self._connection = connection
-        self._pieces: list[bytes] = []
-        self._error: Exception | None = None
-        self._waiter: asyncio.Future[None] | None = None
-        self._inflate: Inflate | None = None
-
-    def header(self, name: bytes) -> bytes:
-        """Return the value of a header by its lower-case name, b"" if it did not come."""
-        return next((value for key, value in self.headers if key == name), b"")
-
-    async def read(self) -> bytes:
-        """Return all bytes of the body that have arrived, waiting for the first; b"" at its end. Raises BackendError."""
-        while not self._pieces:
-            if self._error is not None:
-                raise self._error
-            if self.complete:
-                return b""
-            self._waiter = self._connection.loop.create_future()
-            try:
-                await self._waiter
-            finally:
-                self._waiter = None
-        pieces = self._pieces
-        data = pieces[0] if len(pieces) == 1 else b"".join(pieces)
-        pieces.clear()
-        self.size = 0
-        self._connection.drained(self)
-        return data if self._inflate is None else await self._inflated(data)
-
-    async def _inflated(self, data: bytes) -> bytes:
-        assert self._inflate is not None
-        return self._inflate(data) or await self.read()
-
-    async def read_all(self, limit: int = 64 * 1024 * 1024) -> bytes:
-        """Return the whole body. Raises BackendError, also where it is larger than `limit` bytes."""
-        data = await self.read()
-        if self.complete and not self._pieces and self._error is None:
-            return data
-        pieces = [data]
-        size = len(data)
-        while data := await self.read():
-            pieces.append(data)
-            size += len(data)
-            if size > limit:
-                self.abort()
-                raise BackendError(502, "The backend's answer is too large.")
-        return b"".join(pieces)
-
-    def abort(self) -> None:
-        """Close the connection at once, unless the answer is whole. Idempotent."""
-        if not self.complete and self._error is None:
-            self._connection.close(broke_off())
-
-    # What the connection calls
-
-    def accept(self) -> None:
-        """Take note that the head is whole."""
-        encoding = self.header(b"content-encoding").lower()
-        if encoding and encoding != b"identity":
-            self._inflate = Inflate(encoding)
-        if not self.head.done():
-            self.head.set_result(None)
-
-    def body(self, data: bytes) -> None:
-        self._pieces.append(data)
-        self.size += len(data)
-        self._wake()
-
-    def finish(self) -> None:
-        self.complete = True
-        self._wake()
-
-    def fail(self, error: Exception) -> None:
-        """End with an error; what has arrived can still be read."""
-        self._error = error
-        if not self.head.done():
-            self.head.set_exception(error)
-        self._wake()
-
-    def _wake(self) -> None:
-        waiter = self._waiter
-        if waiter is not None and not waiter.done():
-            waiter.set_result(None)
-
-
-class Inflate:
-    """Unpacks a body that came packed although we asked for `identity`."""
-
-    def __init__(self, encoding: bytes) -> None:
-        if encoding not in (b"gzip", b"x-gzip", b"deflate"):
-            raise BackendError(502, "The backend's answer is packed in a way that is not understood.")
-        self._raw_allowed = encoding == b"deflate"
-        self._stream = zlib.decompressobj(47)
-
-    def __call__(self, data: bytes) -> bytes:
-        """Return what can be unpacked so far. Raises BackendError where the data is damaged."""
-        raw_allowed, self._raw_allowed = self._raw_allowed, False
-        try:
-            return self._stream.decompress(data)
-        except zlib.error:
-            if raw_allowed:
-                # Some servers send bare deflate data, without zlib's frame around it.
-                self._stream = zlib.decompressobj(-zlib.MAX_WBITS)
-                return self(data)
-            raise BackendError(502, "The backend's answer is damaged.") from None
 
 
 class Connection(asyncio.Protocol):
@@ -199,6 +60,7 @@ class Connection(asyncio.Protocol):
         self._framed = False
         self._deadline = 0.0
         self._timer: asyncio.TimerHandle | None = None
+        self._lingering: asyncio.TimerHandle | None = None
 
     # Requests
 
@@ -237,6 +99,12 @@ class Connection(asyncio.Protocol):
             self._paused = False
             self._deadline = self.loop.time() + self._timeouts.idle
             self._transport.resume_reading()
+
+    def linger(self, response: HttpResponse) -> None:
+        """Give an answer that nobody reads any more a moment to end."""
+        if response is self._response:
+            self._lingering = self.loop.call_later(LINGER_SECONDS, self.close)
+            self.drained(response)
 
     # asyncio.Protocol
 
@@ -278,6 +146,7 @@ class Connection(asyncio.Protocol):
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+        self._calm()
         response, self._response = self._response, None
         if response is None or response.complete:
             return
@@ -300,6 +169,7 @@ class Connection(asyncio.Protocol):
         """Hand the connection back if it can carry another request."""
         self._response = None
         self._used = True
+        self._calm()
         transport = self._transport
         assert transport is not None
         if self._paused:
@@ -309,6 +179,11 @@ class Connection(asyncio.Protocol):
             self._released(self)
         else:
             transport.abort()
+
+    def _calm(self) -> None:
+        if self._lingering is not None:
+            self._lingering.cancel()
+            self._lingering = None
 
     # httptools
 

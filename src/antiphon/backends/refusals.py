@@ -8,7 +8,7 @@ import re
 import msgspec
 from msgspec import Raw
 
-from antiphon.backends.http_protocol import HttpResponse
+from antiphon.backends.http_response import HttpResponse
 from antiphon.errors import BackendError
 
 MESSAGE_LIMIT = 2000
@@ -75,7 +75,9 @@ def refusal(status: int, body: bytes, retry_after: bytes = b"", *, ours: bool = 
     if status in (401, 403):
         return BackendError(502, "The backend refused our key.", retriable=True)
     if status == 402 or code == "insufficient_quota":
-        return BackendError(402, message or "The backend's account is empty.", code="insufficient_quota", retriable=True)
+        return BackendError(
+            402, message or "The backend's account is empty.", code="insufficient_quota", retriable=True
+        )
     if status == 429:
         return _busy(429, message or "The backend is busy.", "rate_limit_exceeded", retry_after)
     if _TOO_LONG.search(f"{message} {error.type} {code}"):

@@ -102,7 +102,7 @@ def script(items: Sequence[Item]) -> list[Step]:
         if isinstance(item, FunctionCallOutput | CustomToolCallOutput):
             outputs.insert(0, _text(item.output))
         elif isinstance(item, Message) and item.role == "user":
-            return _say("\n".join(outputs)) + [Finish("stop")] if outputs else play(_text(item.content))
+            return [*_say("\n".join(outputs)), Finish("stop")] if outputs else play(_text(item.content))
     return [*_say("\n".join(outputs) or "Hello."), Finish("stop")]
 
 
