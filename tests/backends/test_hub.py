@@ -139,7 +139,7 @@ def test_a_file_that_vanished_is_downloaded_again(server: Hub, tmp_path: Path) -
 
 
 def test_the_endpoint_comes_from_the_environment(server: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    server.token = "hf_good"  # noqa: S105
+    server.token = "hf_good"
     monkeypatch.setenv("HF_ENDPOINT", server.url + "/")
     monkeypatch.setenv("HF_TOKEN", "hf_good")
     assert download(REPO, tmp_path, quiet).path.read_bytes() == WEIGHTS
@@ -211,7 +211,7 @@ def test_paths_that_leave_the_folder_are_passed_over(server: Hub) -> None:
 
 def test_the_token_is_not_shown_to_another_host(server: Hub, tmp_path: Path) -> None:
     with hub(REPO, server.files) as files_host:
-        server.token = "hf_good"  # noqa: S105
+        server.token = "hf_good"
         server.redirect_to = files_host.url
         found = download(REPO, tmp_path, quiet, client(server, "hf_good"))
         assert found.path.read_bytes() == WEIGHTS
@@ -236,7 +236,7 @@ def test_an_unknown_repository(server: Hub, tmp_path: Path) -> None:
 
 
 def test_a_gated_repository(server: Hub, tmp_path: Path) -> None:
-    server.token = "hf_good"  # noqa: S105
+    server.token = "hf_good"
     assert "Set HF_TOKEN; accept its terms at" in refusal(server, tmp_path)
     message = refusal(server, tmp_path, "hf_secret")
     assert "Your HF_TOKEN does not open it" in message and "hf_secret" not in message
@@ -279,7 +279,7 @@ class Terminal(io.StringIO):
 def test_progress_in_a_log_is_a_line_every_ten_percent() -> None:
     out = io.StringIO()
     report = Progress(out)
-    for here in range(0, 1001):
+    for here in range(1001):
         report("m.gguf", here * 1_000_000, 1_000_000_000)
     assert out.getvalue().splitlines() == [f"m.gguf: {percent} % of 1,000 MB" for percent in range(0, 101, 10)]
 
@@ -287,7 +287,7 @@ def test_progress_in_a_log_is_a_line_every_ten_percent() -> None:
 def test_progress_on_a_terminal_is_one_line() -> None:
     out = Terminal()
     report = Progress(out)
-    for here in range(0, 1001):
+    for here in range(1001):
         report("m.gguf", here * 1_000_000, 1_000_000_000)
     assert out.getvalue().count("\n") == 1 and out.getvalue().endswith("\r\x1b[2Km.gguf: 100 % of 1,000 MB\n")
     assert out.getvalue().count("\r") < 100

@@ -9,14 +9,16 @@ import os
 import shutil
 import tempfile
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
 from antiphon.backends.base import Backend, BackendModel, ByteStream, TurnStream
+from antiphon.backends.chat import ChatBackend
 from antiphon.backends.llama_child import ChildParams
 from antiphon.backends.llama_model import EngineModel
 from antiphon.backends.llama_process import EngineFailure, EngineProcess
-from antiphon.config import EngineConfig
+from antiphon.config import BackendConfig, EngineConfig
 from antiphon.core.turn import Turn
 from antiphon.errors import BackendError, ConfigError
 
@@ -36,7 +38,7 @@ SOCKET_PATH_LIMIT = 90
 
 
 class LlamaCppBackend:
-    """The embedded engine as a Backend; `connect` makes the chat backend that speaks to a unix socket.
+    """The embedded engine as a Backend; `connect` makes the backend that speaks to its unix socket.
 
     A crash breaks the calls in flight (BackendError); the process is restarted, and calls that come meanwhile wait.
     """
@@ -45,15 +47,15 @@ class LlamaCppBackend:
         self,
         config: EngineConfig,
         model: EngineModel,
-        connect: Callable[[str], Backend],
         *,
         name: str = "engine",
         patience: float = PATIENCE,
+        connect: Callable[[str], Backend] | None = None,
     ) -> None:
         self.name = name
         self.model = model
         self._config = config
-        self._connect = connect
+        self._connect = connect or partial(_chat_backend, name)
         self._patience = patience
         self._up = asyncio.Event()
         self._first = asyncio.Event()
@@ -197,6 +199,10 @@ class LlamaCppBackend:
             )
         assert self._inner is not None
         return self._inner, self._ended
+
+
+def _chat_backend(name: str, socket: str) -> Backend:
+    return ChatBackend(name, BackendConfig(url="http://engine/v1", profile="llama_cpp"), socket=socket)
 
 
 async def _within(wait: Awaitable[object], seconds: float) -> bool:
