@@ -33,6 +33,14 @@ def json_reply(value: object, status: int = 200, headers: Sequence[Header] = ())
 class ByteSink(Protocol):
     """An answer that is being streamed."""
 
+    def write_nowait(self, data: bytes) -> None:
+        """Send bytes in order without waiting (keepalives come from a timer); follow it with `drain`. Raises ClientGone."""
+        ...
+
+    async def drain(self) -> None:
+        """Wait while the client reads too slowly; return at once otherwise. Raises ClientGone."""
+        ...
+
     async def write(self, data: bytes) -> None:
         """Send bytes, waiting while the client reads too slowly. Raises ClientGone."""
         ...
@@ -45,12 +53,18 @@ class ByteSink(Protocol):
 class Request(Protocol):
     """One HTTP request. `path` has no query and no `/v1`; `params` are the path's variables, percent-decoded."""
 
-    method: str
-    path: str
-    params: Mapping[str, str]
-    query: Mapping[str, Sequence[str]]
-    owner: str
-    request_id: str
+    @property
+    def method(self) -> str: ...
+    @property
+    def path(self) -> str: ...
+    @property
+    def params(self) -> Mapping[str, str]: ...
+    @property
+    def query(self) -> Mapping[str, Sequence[str]]: ...
+    @property
+    def owner(self) -> str: ...
+    @property
+    def request_id(self) -> str: ...
 
     def header(self, name: bytes) -> bytes | None:
         """Return a header by its lower-case name."""

@@ -1,0 +1,146 @@
+"""The application: Exchange in, answer out. A plain ASGI app; what every path has in common happens here."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, MutableMapping, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from typing import Any
+
+from antiphon.errors import APIError
+from antiphon.server.asgi_exchange import ASGIExchange
+from antiphon.server.auth import Authenticator
+from antiphon.server.exchange import Exchange
+from antiphon.server.head import ResponseHead, error_reply, server_error
+from antiphon.server.http import ClientGone, Header, Reply
+from antiphon.server.request import HTTPRequest
+from antiphon.server.router import Router
+from antiphon.server.ws_connection import ASGIWebSocket
+
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+Lifespan = Callable[[], AbstractAsyncContextManager[None]]
+
+log = logging.getLogger("antiphon.server")
+
+
+class AntiphonApp:
+    """All routes behind one door: authentication, request ids, and one shape of errors.
+
+    `lifespan` is entered before the first request and left after the last. `on_force` ends what still runs when the
+    grace period of a shutdown is over.
+    """
+
+    def __init__(
+        self,
+        router: Router,
+        auth: Authenticator,
+        *,
+        max_body: int = 64 * 1024 * 1024,
+        body_timeout: float = 60.0,
+        lifespan: Lifespan | None = None,
+        on_force: Callable[[], None] | None = None,
+    ) -> None:
+        self.router = router
+        self.max_body = max_body
+        self.body_timeout = body_timeout
+        self._auth = auth
+        self._lifespan = lifespan
+        self._on_force = on_force
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve ASGI: http, websocket, lifespan."""
+        if scope["type"] == "http":
+            await self.respond(ASGIExchange(scope, receive, send, self.body_timeout))
+        elif scope["type"] == "websocket":
+            await self._websocket(scope, receive, send)
+        elif scope["type"] == "lifespan":
+            await self._run_lifespan(receive, send)
+
+    def force(self) -> None:
+        """End what still runs."""
+        if self._on_force is not None:
+            self._on_force()
+
+    async def respond(self, exchange: Exchange) -> None:
+        """Answer one request, whatever happens."""
+        head = ResponseHead(exchange.headers)
+        try:
+            reply = await self._reply(exchange, head)
+            if reply is not None:
+                exchange.send(reply.status, head.headers(reply), reply.body)
+        except ClientGone:
+            pass
+        except APIError as error:
+            _send_error(exchange, head, error)
+        except asyncio.CancelledError:
+            exchange.abort()
+            raise
+        except Exception:
+            log.exception("request %s: unexpected error", head.request_id)
+            _send_error(exchange, head, server_error())
+        await exchange.finish()
+
+    async def refuse(self, exchange: Exchange, error: APIError) -> None:
+        """Answer what is not fit to be a request."""
+        _send_error(exchange, ResponseHead(exchange.headers), error)
+        await exchange.finish()
+
+    async def _reply(self, exchange: Exchange, head: ResponseHead) -> Reply | None:
+        if exchange.method == "OPTIONS":
+            return Reply(b"", 204, headers=[(b"allow", self.router.allowed(exchange.raw_path).encode())])
+        match = self.router.match(exchange.method, exchange.raw_path)
+        owner = "" if match.route.public else self._auth.authenticate(exchange.headers).owner
+        return await match.route.handler(HTTPRequest(exchange, match, owner, self.max_body, head))
+
+    # WebSocket
+
+    async def _websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
+        headers: Sequence[Header] = scope["headers"]
+        head = ResponseHead(headers)
+        await receive()
+        try:
+            handler = self.router.match_websocket(scope.get("raw_path") or scope["path"].encode())
+            owner = self._auth.authenticate(headers).owner
+        except APIError as error:
+            await _refuse_websocket(send, head.headers(error_reply(error)), error_reply(error))
+            return
+        await send({"type": "websocket.accept", "headers": [head.id_header]})
+        socket = ASGIWebSocket(receive, send, owner, head.request_id)
+        try:
+            await handler(socket)
+        except ClientGone:
+            return
+        except Exception:
+            log.exception("request %s: unexpected error on a WebSocket connection", head.request_id)
+            await socket.close(1011)
+        else:
+            await socket.close()
+
+    # Lifespan
+
+    async def _run_lifespan(self, receive: Receive, send: Send) -> None:
+        await receive()
+        async with AsyncExitStack() as stack:
+            if self._lifespan is not None:
+                await stack.enter_async_context(self._lifespan())
+            await send({"type": "lifespan.startup.complete"})
+            await receive()
+        await send({"type": "lifespan.shutdown.complete"})
+
+
+def _send_error(exchange: Exchange, head: ResponseHead, error: APIError) -> None:
+    """Send the one error body; an answer that has begun is broken off instead."""
+    if exchange.answered:
+        exchange.abort()
+        return
+    reply = error_reply(error)
+    exchange.send(reply.status, head.headers(reply), reply.body)
+
+
+async def _refuse_websocket(send: Send, headers: Sequence[Header], reply: Reply) -> None:
+    """Answer a handshake with the one error body (ASGI's "websocket.http.response")."""
+    await send({"type": "websocket.http.response.start", "status": reply.status, "headers": list(headers)})
+    await send({"type": "websocket.http.response.body", "body": reply.body})

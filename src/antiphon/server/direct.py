@@ -1,0 +1,229 @@
+"""An Exchange that writes straight to uvicorn's transport: no message per write, no copy of the scope, exact disconnects."""
+
+from __future__ import annotations
+
+import asyncio
+import http
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+from antiphon.errors import APIError
+from antiphon.server.body import too_large
+from antiphon.server.http import ClientGone, Header
+
+if TYPE_CHECKING:
+    from antiphon.server.protocol import DirectProtocol
+
+HIGH_WATER = 64 * 1024
+"""Bytes of a body that are taken in before somebody asks for it."""
+
+_REASONS = {status.value: status.phrase.encode() for status in http.HTTPStatus}
+_STATUS_LINES = {status: b"HTTP/1.1 %d %b\r\n" % (status, _REASONS.get(status, b"")) for status in range(100, 600)}
+_CLOSE = b"connection: close\r\n"
+
+
+class DirectExchange:
+    """One request on a connection of uvicorn's. uvicorn itself looks at `keep_alive` and `response_complete`."""
+
+    __slots__ = (
+        "_body",
+        "_callback",
+        "_chunked",
+        "_failure",
+        "_limit",
+        "_protocol",
+        "_size",
+        "_waiter",
+        "answered",
+        "expects_continue",
+        "gone",
+        "headers",
+        "keep_alive",
+        "method",
+        "more_body",
+        "old",
+        "query_string",
+        "raw_path",
+        "refusal",
+        "response_complete",
+    )
+
+    def __init__(self, protocol: DirectProtocol, method: str, url: bytes, headers: list[Header]) -> None:
+        self.method = method
+        self.raw_path, _, self.query_string = _origin_form(url).partition(b"?")
+        self.headers: Sequence[Header] = headers
+        self.answered = False
+        self.response_complete = False
+        self.gone = False
+        self.more_body = True
+        self.keep_alive = True
+        self.old = False  # HTTP/1.0: no chunks
+        self.expects_continue = False
+        self.refusal: APIError | None = None  # all the answer that it will get
+        self._protocol = protocol
+        self._body: list[bytes] = []
+        self._size = 0
+        self._limit = -1  # nobody has asked for the body yet
+        self._failure: APIError | None = None
+        self._waiter: asyncio.Future[None] | None = None
+        self._callback: Callable[[], None] | None = None
+        self._chunked = False
+
+    # Request
+
+    def feed(self, data: bytes) -> None:
+        """Take in a part of the body; what comes after the answer is thrown away."""
+        if self.response_complete or self._failure is not None:
+            return
+        self._size += len(data)
+        if 0 <= self._limit < self._size:
+            self.fail(too_large(self._limit))
+            return
+        self._body.append(data)
+        if self._limit < 0 and self._size > HIGH_WATER:
+            self._protocol.flow.pause_reading()
+
+    def feed_end(self) -> None:
+        """Note that the body is complete."""
+        self.more_body = False
+        self._wake()
+
+    def fail(self, error: APIError) -> None:
+        """Let `read_body` raise an error."""
+        self._failure = error
+        self._body.clear()
+        self._wake()
+
+    def leave(self) -> None:
+        """Note that the client has gone."""
+        self.gone = True
+        self._wake()
+        callback, self._callback = self._callback, None
+        if callback is not None and not self.response_complete:
+            callback()
+
+    async def read_body(self, limit: int) -> bytes:
+        """Return the body as it came. Raises APIError 413 or 408, and ClientGone."""
+        self._limit = limit
+        self._protocol.flow.resume_reading()  # what is buffered is asked for; and only who reads sees a client leave
+        if self._size > limit:
+            self.fail(too_large(limit))
+        while self.more_body and not self.gone and self._failure is None:
+            await self._more()
+        if self._failure is not None:
+            raise self._failure
+        if self.gone:
+            raise ClientGone
+        return self._body[0] if len(self._body) == 1 else b"".join(self._body)
+
+    async def _more(self) -> None:
+        if self.expects_continue:
+            self.expects_continue = False
+            self._protocol.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        self._protocol.flow.resume_reading()
+        self._waiter = self._protocol.loop.create_future()
+        try:
+            await self._waiter
+        finally:
+            self._waiter = None
+
+    def _wake(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+    def on_disconnect(self, callback: Callable[[], None]) -> None:
+        """Call back when the client goes away."""
+        self._callback = callback
+        if self.gone:
+            self.leave()
+
+    # Answer
+
+    def send(self, status: int, headers: Sequence[Header], body: bytes) -> None:
+        """Send a whole answer in one write."""
+        if self.gone:
+            return
+        head = self._head(status, headers)
+        if self.method != "HEAD":
+            head.append(body)
+        self._protocol.transport.write(b"".join(head))
+        self._complete()
+
+    def begin(self, status: int, headers: Sequence[Header]) -> DirectExchange:
+        """Send the head of a streamed answer. Raises ClientGone."""
+        if self.gone:
+            raise ClientGone
+        self._chunked = not self.old
+        if self.old:
+            self.keep_alive = False  # the connection's end is the answer's end
+        self._protocol.transport.write(b"".join(self._head(status, headers)))
+        return self
+
+    def _head(self, status: int, headers: Sequence[Header]) -> list[bytes]:
+        self.answered = True
+        if self.more_body:
+            self.keep_alive = False  # the rest of the body is not worth waiting for
+        head = [_STATUS_LINES[status]]
+        for name, value in (*self._protocol.server_state.default_headers, *headers):
+            head += (name, b": ", value, b"\r\n")
+        if not self.keep_alive:
+            head.append(_CLOSE)
+        elif self.old:
+            head.append(b"connection: keep-alive\r\n")
+        head.append(b"transfer-encoding: chunked\r\n\r\n" if self._chunked else b"\r\n")
+        return head
+
+    def write_nowait(self, data: bytes) -> None:
+        """Send bytes. Raises ClientGone."""
+        if self.gone or self.response_complete:
+            raise ClientGone
+        if not data:
+            return  # an empty chunk would end the answer
+        self._protocol.transport.write(b"%x\r\n%b\r\n" % (len(data), data) if self._chunked else data)
+
+    async def drain(self) -> None:
+        """Wait while the client reads too slowly. Raises ClientGone."""
+        if self._protocol.flow.write_paused:
+            await self._protocol.flow.drain()
+        if self.gone:
+            raise ClientGone
+
+    async def write(self, data: bytes) -> None:
+        """Send bytes. Raises ClientGone."""
+        self.write_nowait(data)
+        await self.drain()
+
+    async def close(self) -> None:
+        """End the answer."""
+        if self.gone or self.response_complete:
+            return
+        if self._chunked and self.method != "HEAD":
+            self._protocol.transport.write(b"0\r\n\r\n")
+        self._complete()
+
+    def _complete(self) -> None:
+        self.response_complete = True
+        self._callback = None
+        self._body.clear()
+        self._protocol.answered(self)
+
+    def abort(self) -> None:
+        """Break the connection off; what was written before still goes out."""
+        if not self.response_complete:
+            self.response_complete = True
+            self._callback = None
+            self._protocol.transport.close()
+
+    async def finish(self) -> None:
+        """Break off what was begun and not ended."""
+        if not self.response_complete:
+            self.abort()
+
+
+def _origin_form(url: bytes) -> bytes:
+    """Return path and query of a request target that may be a whole URL (RFC 9112, 3.2.2)."""
+    if url.startswith(b"/") or b"://" not in url:
+        return url
+    _, _, rest = url.partition(b"://")
+    _, slash, path = rest.partition(b"/")
+    return slash + path

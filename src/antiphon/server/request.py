@@ -1,0 +1,81 @@
+"""One HTTP request, as handlers see it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from urllib.parse import parse_qs
+
+from antiphon.server.body import BOM, check_content_type, encodings, too_large, unpack
+from antiphon.server.exchange import Exchange
+from antiphon.server.head import ResponseHead
+from antiphon.server.http import ByteSink, ClientGone, Header
+from antiphon.server.router import Match
+
+
+class HTTPRequest:
+    """A request on an Exchange."""
+
+    __slots__ = ("_exchange", "_head", "_max_body", "_query", "method", "owner", "params", "path", "request_id")
+
+    def __init__(self, exchange: Exchange, match: Match, owner: str, max_body: int, head: ResponseHead) -> None:
+        self.method = exchange.method
+        self.path = match.path
+        self.params = match.params
+        self.owner = owner
+        self.request_id = head.request_id
+        self._exchange = exchange
+        self._head = head
+        self._max_body = max_body
+        self._query: Mapping[str, Sequence[str]] | None = None
+
+    @property
+    def query(self) -> Mapping[str, Sequence[str]]:
+        """The query's values by name; `include[]` counts as `include`."""
+        if self._query is None:
+            self._query = _parse_query(self._exchange.query_string)
+        return self._query
+
+    def header(self, name: bytes) -> bytes | None:
+        """Return a header by its lower-case name."""
+        for given, value in self._exchange.headers:
+            if given == name:
+                return value
+        return None
+
+    async def body(self) -> bytes:
+        """Return the body, decompressed. Raises APIError 413, 415, 408 or 400, and ClientGone."""
+        check_content_type(self.header(b"content-type"))
+        packings = encodings(self._exchange.headers)
+        length = self.header(b"content-length")
+        if length is not None and length.isdigit() and int(length) > self._max_body:
+            raise too_large(self._max_body)
+        body = await self._exchange.read_body(self._max_body)
+        if packings:
+            body = await unpack(body, packings, self._max_body)
+        return body[3:] if body.startswith(BOM) else body
+
+    async def stream(
+        self, content_type: str = "text/event-stream", status: int = 200, headers: Sequence[Header] = ()
+    ) -> ByteSink:
+        """Send the head of a streamed answer. Raises ClientGone, also after a HEAD request: nobody wants the rest."""
+        extra = headers if any(name == b"cache-control" for name, _ in headers) else (*_UNCACHED, *headers)
+        sink = self._exchange.begin(status, self._head.begin(content_type, extra))
+        if self.method == "HEAD":
+            await sink.close()
+            raise ClientGone
+        return sink
+
+    def on_disconnect(self, callback: Callable[[], None]) -> None:
+        """Call back, once, when the client goes away before the answer is complete (at once if it has gone already)."""
+        self._exchange.on_disconnect(callback)
+
+
+# Proxies such as nginx hold streams back unless they are told not to.
+_UNCACHED: Sequence[Header] = ((b"cache-control", b"no-cache"), (b"x-accel-buffering", b"no"))
+
+
+def _parse_query(query_string: bytes) -> Mapping[str, Sequence[str]]:
+    query: dict[str, list[str]] = {}
+    for name, values in parse_qs(query_string.decode("latin-1"), keep_blank_values=True).items():
+        query.setdefault(name.removesuffix("[]"), []).extend(values)
+    return query

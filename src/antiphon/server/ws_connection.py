@@ -1,0 +1,44 @@
+"""One accepted WebSocket connection, on ASGI."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
+
+from antiphon.server.http import ClientGone
+
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+
+
+class ASGIWebSocket:
+    """A connection whose handshake is over. Pings, fragments and compression are the server's affair."""
+
+    def __init__(self, receive: Receive, send: Send, owner: str, request_id: str) -> None:
+        self.owner = owner
+        self.request_id = request_id
+        self._receive = receive
+        self._send = send
+
+    async def receive(self) -> bytes:
+        """Return the next message. Raises ClientGone."""
+        message = await self._receive()
+        if message["type"] == "websocket.disconnect":
+            raise ClientGone
+        text = message.get("text")
+        return text.encode() if text is not None else bytes(message["bytes"])
+
+    async def send(self, message: bytes) -> None:
+        """Send a text message, waiting while the client reads too slowly. Raises ClientGone."""
+        try:
+            await self._send({"type": "websocket.send", "text": message.decode()})
+        except (OSError, RuntimeError):  # ASGI servers differ in what they raise after the client has gone
+            raise ClientGone from None
+
+    async def close(self, code: int = 1000) -> None:
+        """Close the connection; nothing happens where it is closed already."""
+        try:
+            await self._send({"type": "websocket.close", "code": code})
+        except (OSError, RuntimeError):
+            return
