@@ -49,11 +49,13 @@ def decode_request(body: bytes, unknown: UnknownFields = "forward") -> tuple[Cre
 
     Raises InvalidRequest with the path of the offending field (contract, "Request fields").
     """
-    body = _as_utf8(body)
     try:
+        body = _on_one_line(_as_utf8(body))
         request, extra = _decode(body, unknown)
     except msgspec.ValidationError as error:
         raise invalid(str(error)) from None
+    except UnicodeDecodeError as error:
+        raise malformed(error) from None
     except (msgspec.DecodeError, ValueError) as error:
         mended = _without_lone_surrogates(body)
         if mended == body:
@@ -68,11 +70,13 @@ def decode_request(body: bytes, unknown: UnknownFields = "forward") -> tuple[Cre
 def _as_utf8(body: bytes) -> bytes:
     """Check the encoding of the whole body: what is kept as raw JSON is not looked at again."""
     if not body.isascii():
-        try:
-            body.decode()
-        except UnicodeDecodeError as error:
-            raise malformed(error) from None
+        body.decode()
     return body
+
+
+def _on_one_line(body: bytes) -> bytes:
+    """Take line breaks out of a printed body: what is echoed as raw JSON stands on one `data:` line of a stream."""
+    return msgspec.json.format(body, indent=-1) if b"\n" in body or b"\r" in body else body
 
 
 def _decode(body: bytes, unknown: UnknownFields) -> tuple[CreateResponse, Extra]:

@@ -1,0 +1,80 @@
+"""Where we differ from a document on purpose: which document, where, what it says, and why. Tests pin that each is needed."""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+
+class Divergence(NamedTuple):
+    """`place` is a pattern for the place inside the response or event, `fault` one for the document's words."""
+
+    document: str
+    place: str
+    fault: str
+    reason: str
+
+    def covers(self, document: str, fault: str) -> bool:
+        """Tell whether a fault found by a document is this one."""
+        place, message = fault.removeprefix(".response").split(": ", 1)
+        return (
+            document == self.document
+            and re.fullmatch(self.place, place) is not None
+            and re.search(self.fault, message) is not None
+        )
+
+
+DIVERGENCES = (
+    Divergence(
+        "OpenAI", r"\.user", "^null is not", "Every response has all keys; Open Responses' readers want no gaps."
+    ),
+    Divergence(
+        "OpenAI",
+        r"\.usage",
+        "^null is not",
+        "Open Responses requires the key; before the end, and where a backend does not count, there is no number to give.",
+    ),
+    Divergence(
+        "OpenAI",
+        r"\.error",
+        r'^\{"code":"backend_',
+        "OpenAI has no code for the failure of a backend; clients show the message, whatever the code.",
+    ),
+    Divergence(
+        "OpenAI",
+        r"\.text\.format",
+        '"description":null',
+        "Open Responses requires the key; OpenAI's own service sends null as well.",
+    ),
+    Divergence("OpenAI", r"\.type", "no event 'keepalive'", "OpenAI's service sends it; its document leaves it out."),
+    Divergence(
+        "Open Responses",
+        r"\.text\.format",
+        '"schema":',
+        "The document allows null alone as the schema; its own text means the schema that was sent.",
+    ),
+    Divergence(
+        "Open Responses",
+        r"\.tools\[\d+\]",
+        '"type":"(custom|namespace)"',
+        "The document knows functions only; other tools are its extensions, and are echoed as they were declared.",
+    ),
+    Divergence(
+        "Open Responses",
+        r"\.item|\.output\[\d+\]",
+        '"type":"custom_tool_call"',
+        "Custom tools are OpenAI's; the document leaves further item types to extensions.",
+    ),
+    Divergence(
+        "Open Responses",
+        r"\.type",
+        "no event 'response.custom_tool_call_input",
+        "Custom tools are OpenAI's; the document leaves further events to extensions.",
+    ),
+    Divergence(
+        "Open Responses",
+        r"\.type",
+        "no event 'keepalive'",
+        "As above: clients pass it over, and it keeps Codex waiting.",
+    ),
+)
