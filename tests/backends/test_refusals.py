@@ -84,3 +84,8 @@ def test_params_of_relayed_chat_completions_keep_their_names() -> None:
 def test_long_messages_are_cut_and_bytes_that_are_no_text_survive() -> None:
     assert len(refusal(400, b"x" * 100_000).message) == 2000
     assert refusal(400, b"\xff\xfe").message
+
+
+def test_addresses_and_keys_are_taken_out() -> None:
+    body = b'{"error":{"message":"Cannot connect to http://10.0.0.5:8000/v1 with sk-abcdefgh12345."}}'
+    assert refusal(500, body).message == "Cannot connect to [address] with [key]"

@@ -21,6 +21,9 @@ _TOO_LONG = re.compile(
     r"|context_length_exceeded|exceed_context_size|prompt is too long|input token count .{0,40}exceeds",
     re.IGNORECASE,
 )
+# A server's words may hold its own address, or a key.
+_ADDRESS = re.compile(r"\b[a-z][a-z0-9+.-]*://\S+", re.IGNORECASE)
+_KEY = re.compile(r"\b(?:sk|key|Bearer)[-_ ][A-Za-z0-9_\-*.]{8,}")
 # Chat completions' names of fields → ours, for `param`.
 _PARAMS = (
     (re.compile(r"^messages\b.*"), "input"),
@@ -68,7 +71,7 @@ def refusal(status: int, body: bytes, retry_after: bytes = b"", *, ours: bool = 
     do not try again. 429 and 5xx may be tried elsewhere.
     """
     error = parse(body)
-    message = error.message[:MESSAGE_LIMIT]
+    message = _KEY.sub("[key]", _ADDRESS.sub("[address]", error.message[:MESSAGE_LIMIT]))
     code = error.code if isinstance(error.code, str) else ""
     if status < 400:
         return BackendError(502, "The backend answered with a redirect.", retriable=True)

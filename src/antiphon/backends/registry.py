@@ -133,11 +133,13 @@ class Registry:
             member.failed(BackendError(503, "The backend did not list its models in time.", code="backend_unavailable"))
         except BackendError as error:
             member.failed(error)
-            if error.status != 503 and not member.error:
+            if error.status != 503 and error.message != member.complaint:
                 log.warning("backend %s does not list its models: %s", member.backend.name, error.message)
+                member.complaint = error.message
         except Exception:
             log.exception("backend %s: listing its models failed", member.backend.name)
         else:
+            member.complaint = ""
             member.well()
             if models != member.models:
                 member.models = models

@@ -43,6 +43,7 @@ class Member:
         self.models: Sequence[BackendModel] = ()
         self.outstanding = 0
         self.error = ""
+        self.complaint = ""
         self._avoided_until = 0.0
 
     @property

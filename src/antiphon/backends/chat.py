@@ -1,0 +1,169 @@
+"""ChatBackend: servers that speak chat completions, over HTTP or a unix socket."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping, Sequence
+from itertools import count
+
+import msgspec
+
+from antiphon.backends import chat_codec, chat_tokens, profiles
+from antiphon.backends.base import BackendModel
+from antiphon.backends.calls import accepted, connect, list_models
+from antiphon.backends.chat_codec import ChatDecoder, CodecOptions
+from antiphon.backends.http_response import HttpResponse, broke_off
+from antiphon.backends.profiles import Profile
+from antiphon.config import BackendConfig, ModelConfig
+from antiphon.core.deltas import Delta
+from antiphon.core.sse import SSEParser
+from antiphon.core.turn import Turn
+from antiphon.errors import BackendError, ConfigError
+
+_KEPT_HEADERS = (b"content-type", b"cache-control")
+
+
+class ChatStream:
+    """The answer to a streamed call."""
+
+    def __init__(self, response: HttpResponse, decoder: ChatDecoder) -> None:
+        self._response = response
+        self._decoder = decoder
+        self._parser = SSEParser()
+        self._ended = False
+
+    async def read(self) -> Sequence[Delta]:
+        """Return the Deltas of all bytes that are there now; empty at the end. Raises BackendError."""
+        try:
+            while not self._ended:
+                data = await self._response.read()
+                events = self._parser.feed(data) if data else self._parser.close()
+                deltas = self._decoder.feed(events) if events else []
+                if not data or (events and events[-1] == b"[DONE]"):
+                    deltas += self._end()
+                if deltas:
+                    return deltas
+        except BackendError:
+            self.abort()
+            raise
+        return ()
+
+    def _end(self) -> list[Delta]:
+        """Close the answer; a body that ends without a finish reason or `[DONE]` has broken off."""
+        if not self._decoder.complete:
+            raise broke_off()
+        self._ended = True
+        self._response.release()
+        return self._decoder.finish()
+
+    def abort(self) -> None:
+        self._ended = True
+        self._response.abort()
+
+
+class WholeStream:
+    """The answer to a call that is not streamed: all Deltas at once."""
+
+    def __init__(self, response: HttpResponse, decoder: ChatDecoder) -> None:
+        self._response = response
+        self._decoder = decoder
+        self._ended = False
+
+    async def read(self) -> Sequence[Delta]:
+        """Return all Deltas, then none. Raises BackendError."""
+        if self._ended:
+            return ()
+        body = await self._response.read_all()
+        self._ended = True
+        return [*self._decoder.feed_whole(body), *self._decoder.finish()]
+
+    def abort(self) -> None:
+        self._ended = True
+        self._response.abort()
+
+
+class RelayedBytes:
+    """An answer that passes through as it is."""
+
+    def __init__(self, response: HttpResponse) -> None:
+        self.status = response.status
+        self.headers: Sequence[tuple[bytes, bytes]] = [pair for pair in response.headers if pair[0] in _KEPT_HEADERS]
+        self._response = response
+
+    async def read(self) -> bytes:
+        return await self._response.read()
+
+    def abort(self) -> None:
+        self._response.abort()
+
+
+class ChatBackend:
+    """A server that speaks chat completions. `models` holds the settings of models by the backend's own names.
+
+    A client that does not stream gets its answer from a call that does not stream: servers do less for it, and so do we.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        config: BackendConfig,
+        models: Mapping[str, ModelConfig] | None = None,
+        *,
+        socket: str = "",
+    ) -> None:
+        profile = profiles.find(config.profile, config.url)
+        if profile is None:
+            raise ConfigError(f"The backend '{name}' has the profile '{config.profile}', which nobody knows.")
+        self.name = name
+        self._config = config
+        self._client = connect(config, socket)
+        self._path = f"{self._client.address.path}/chat/completions"
+        self._plain = CodecOptions(profile=profile)
+        self._options = {
+            own: CodecOptions(profile=profile, roles=model.roles, think=model.think)
+            for own, model in (models or {}).items()
+        }
+        self._call_base = secrets.token_hex(8)
+        self._calls = count()
+
+    @property
+    def profile(self) -> Profile:
+        """The kind of server that this one is taken for."""
+        return self._plain.profile
+
+    async def open(self, turn: Turn) -> ChatStream | WholeStream:
+        """Start a call. Raises BackendError."""
+        options = self._options.get(turn.model, self._plain)
+        body, call = chat_codec.request(turn, options)
+        response = await accepted(await self._client.send("POST", self._path, body))
+        decoder = chat_codec.decoder(turn, call, options, f"{self._call_base}{next(self._calls):x}")
+        type = response.header(b"content-type")
+        # Some servers do not stream although they are asked to, and the other way round: what came counts.
+        streamed = type.startswith(b"text/event-stream") or (turn.stream and not type.startswith(b"application/json"))
+        return ChatStream(response, decoder) if streamed else WholeStream(response, decoder)
+
+    async def models(self) -> Sequence[BackendModel]:
+        """Ask what it serves; who owns its models tells what kind of server it is. Raises BackendError."""
+        models = await list_models(self._client)
+        owners = [model.owned_by for model in models]
+        profile = profiles.find(self._config.profile, self._config.url, owners)
+        if profile is not None and profile is not self.profile:
+            self._plain = msgspec.structs.replace(self._plain, profile=profile)
+            for own, options in self._options.items():
+                self._options[own] = msgspec.structs.replace(options, profile=profile)
+        return models
+
+    async def count_tokens(self, turn: Turn) -> int | None:
+        """Count with the server's own tokenizer; None where its kind offers none. Raises BackendError."""
+        if not chat_tokens.offered(self.profile.name):
+            return None
+        body, _ = chat_codec.request(turn, self._options.get(turn.model, self._plain))
+        return await chat_tokens.count(self._client, self.profile.name, body)
+
+    async def chat_completions(self, body: bytes) -> RelayedBytes:
+        """Pass a request on as it is. Raises BackendError."""
+        return RelayedBytes(await accepted(await self._client.send("POST", self._path, body), ours=False))
+
+    async def close(self) -> None:
+        """Close all connections."""
+        await self._client.close()
