@@ -12,7 +12,7 @@ from antiphon.errors import InvalidRequest
 
 T = TypeVar("T")
 
-_PATH = re.compile(r" - at `(?:key in )?\$(?P<path>.*)`$", re.DOTALL)
+_PATH = re.compile(r" - at (?:`key` in )?`\$(?P<path>.*)`$", re.DOTALL)
 _MISSING = re.compile(r"Object missing required field `(?P<field>[^`]+)`")
 
 
