@@ -12,7 +12,7 @@ from msgspec import Raw
 
 from antiphon.types.response import Usage
 
-CallKind = Literal["function", "custom"]
+CallKind = Literal["function", "custom", "tool_search", "shell", "local_shell", "apply_patch", "mcp"]
 
 
 class TextDelta(msgspec.Struct, frozen=True, gc=False):
@@ -33,7 +33,10 @@ class ReasoningDelta(msgspec.Struct, frozen=True, gc=False):
 
 
 class CallStart(msgspec.Struct, frozen=True, gc=False):
-    """A tool call begins. `key` tells its fragments from those of other calls of the Turn."""
+    """A tool call begins. `key` tells its fragments from those of other calls of the Turn.
+
+    A call of kind `mcp` is the server's to run; its `namespace` is the server's label.
+    """
 
     key: str
     call_id: str

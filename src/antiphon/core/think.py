@@ -30,6 +30,11 @@ class ThinkSplitter:
         self._close = "</think>"
         self._held = ""
 
+    @property
+    def settled(self) -> bool:
+        """Tell whether all that still comes is answer: `feed` would return it unchanged."""
+        return self._state == "answer" and not self._held
+
     def feed(self, text: str) -> list[Piece]:
         """Return what of the text is certain; a piece that may be part of a tag is held back."""
         if self._state == "answer":

@@ -74,3 +74,20 @@ class ToolChoice(msgspec.Struct, kw_only=True, frozen=True, omit_defaults=True):
     tools: list[dict[str, Raw]] | UnsetType = UNSET
     server_label: str | UnsetType = UNSET
     namespace: str | UnsetType = UNSET
+
+
+class ListedTool(msgspec.Struct, kw_only=True, frozen=True):
+    """A tool of a server's (MCP) that the model may call; the server runs it. `input_schema` is a JSON Schema."""
+
+    server_label: str
+    name: str
+    description: str | None = None
+    input_schema: Raw = Raw(b'{"type":"object"}')
+
+
+class ToolSearchTool(msgspec.Struct, kw_only=True, frozen=True):
+    """The fields of a `tool_search` tool; with `client` execution the client answers the search."""
+
+    execution: str = "server"
+    description: str | None = None
+    parameters: OptionalRaw = None

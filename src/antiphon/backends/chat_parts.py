@@ -1,0 +1,119 @@
+"""Content parts → what a chat message holds: its text, and the images, files and sounds that stand beside it."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Sequence
+from mimetypes import guess_type
+
+import msgspec
+
+from antiphon.core.emitter import to_json
+from antiphon.errors import InvalidRequest
+from antiphon.types.items import (
+    InputAudio,
+    InputFile,
+    InputImage,
+    OutputText,
+    Part,
+    PlainText,
+    ReasoningText,
+    Refusal,
+    SummaryText,
+)
+from antiphon.types.items import InputText as InputTextPart
+
+_TEXT_TYPES = ("text/", "application/json", "application/xml", "application/x-yaml", "application/javascript")
+_DETAILS = {"low": "low", "high": "high", "original": "high"}
+
+
+class Content(msgspec.Struct, frozen=True):
+    """A message's text, and its other parts as JSON."""
+
+    text: str
+    media: tuple[bytes, ...] = ()
+
+    def whole(self) -> bytes:
+        """Return the `content` of a user message: a string, or a list where there is more than text."""
+        if not self.media:
+            return to_json(self.text)
+        text = b'{"type":"text","text":%b},' % to_json(self.text) if self.text else b""
+        return b"[%b%b]" % (text, b",".join(self.media))
+
+
+def text_of(content: str | Sequence[Part]) -> str:
+    """Return the text of a message; other parts are left out."""
+    if isinstance(content, str):
+        return content
+    return "\n".join(text for part in content if (text := _text(part)))
+
+
+def content(value: str | Sequence[Part]) -> Content:
+    """Split content into text and other parts. Raises InvalidRequest for a file that has not been fetched."""
+    if isinstance(value, str):
+        return Content(value)
+    texts: list[str] = []
+    media: list[bytes] = []
+    for part in value:
+        match part:
+            case InputImage():
+                media.append(_image(part))
+            case InputFile():
+                _file(part, texts, media)
+            case InputAudio():
+                media.append(b'{"type":"input_audio","input_audio":%b}' % to_json(part.input_audio))
+            case _:
+                text = _text(part)
+                if text:
+                    texts.append(text)
+    return Content("\n".join(texts), tuple(media))
+
+
+def _text(part: Part) -> str:
+    match part:
+        case InputTextPart() | PlainText() | OutputText() | ReasoningText() | SummaryText():
+            return part.text
+        case Refusal():
+            return part.refusal
+        case _:
+            return ""
+
+
+def _image(part: InputImage) -> bytes:
+    if not isinstance(part.image_url, str) or not part.image_url:
+        raise InvalidRequest("An image needs an 'image_url'.", param="input", code="missing_required_parameter")
+    return _image_url(part.image_url, _DETAILS.get(part.detail or ""))
+
+
+def _image_url(url: str, detail: str | None) -> bytes:
+    shown = b',"detail":"%b"' % detail.encode() if detail else b""
+    return b'{"type":"image_url","image_url":{"url":%b%b}}' % (to_json(url), shown)
+
+
+def _file(part: InputFile, texts: list[str], media: list[bytes]) -> None:
+    """Text files become text, which every model reads; images become images; the rest stays a file."""
+    if not isinstance(part.file_data, str):
+        raise InvalidRequest("A file needs 'file_data'.", param="input", code="missing_required_parameter")
+    name = part.filename if isinstance(part.filename, str) and part.filename else "file"
+    url = part.file_data
+    if not url.startswith("data:"):
+        url = f"data:{guess_type(name)[0] or 'application/pdf'};base64,{url}"
+    head, _, data = url.partition(",")
+    kind = head[5:].split(";")[0].lower()
+    text = _decoded(data) if kind.startswith(_TEXT_TYPES) and head.endswith(";base64") else None
+    if text is not None:
+        texts.append(f"File {name}:\n{text}")
+    elif kind.startswith("image/"):
+        media.append(_image_url(url, None))
+    else:
+        media.append(
+            b'{"type":"file","file":{"filename":%b,"file_data":%b}}' % (to_json(name), to_json(url)),
+        )
+
+
+def _decoded(data: str) -> str | None:
+    try:
+        return base64.b64decode(data, validate=True).decode()
+    except (binascii.Error, ValueError):
+        return None

@@ -1,0 +1,141 @@
+"""What servers and model families differ in, as data. `find` picks a profile by name, URL or owner."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from hashlib import blake2b
+from typing import Literal
+from urllib.parse import urlsplit
+
+import msgspec
+
+Roles = Literal["keep", "system", "merge", "merge-first"]
+ThinkPolicy = Literal["auto", "off", "opened"]
+Leak = Literal["hermes", "qwen_xml", "harmony", "mistral", "llama", "deepseek"]
+
+
+class Profile(msgspec.Struct, frozen=True, kw_only=True):
+    """How one kind of server is spoken to.
+
+    `effort`: where reasoning.effort goes. `efforts`: the values the server takes, weakest first; empty: any.
+    `reasoning_out`: the message field in which earlier thoughts are sent back; "" where the server refuses or ignores it.
+    `response_format`: which of its types the server takes. `grammar`: its own constrained decoding, if it has any.
+    `forced_calls`: whether a named or required call is obeyed, or has to be brought about by a schema for the answer.
+    `format_beside_tools`: whether tools can still be called while `response_format` constrains the answer.
+    `forward`: request fields beyond the common ones that the server knows. `share_reasoning`: it has no count of
+    reasoning tokens, so their share of the output is estimated.
+    """
+
+    name: str
+    max_tokens: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"
+    effort: Literal["reasoning_effort", "enable_thinking", "both", "reasoning", "none"] = "reasoning_effort"
+    efforts: tuple[str, ...] = ()
+    reasoning_out: Literal["reasoning_content", "reasoning", ""] = "reasoning_content"
+    response_format: Literal["all", "json_schema", "json_object", "none"] = "all"
+    grammar: Literal["none", "gbnf", "structured_outputs", "sglang"] = "none"
+    tool_choice_none: bool = True
+    forced_calls: Literal["tool_choice", "schema"] = "tool_choice"
+    format_beside_tools: bool = True
+    parallel_tool_calls: bool = True
+    strict: bool = True
+    stream_usage: bool = True
+    forward: frozenset[str] = frozenset()
+    share_reasoning: bool = False
+    leaks: tuple[Leak, ...] = ()
+    short_call_ids: bool = False
+
+    def call_id(self, id: str) -> str:
+        """Return a call's id as the server takes it: Mistral wants nine letters or digits."""
+        if not self.short_call_ids or (len(id) == 9 and id.isalnum()):
+            return id
+        return blake2b(id.encode(), digest_size=8).hexdigest()[:9]
+
+
+_OPENAI_FIELDS = frozenset(
+    ("prompt_cache_key", "prompt_cache_retention", "safety_identifier", "service_tier", "user", "verbosity", "metadata")
+)
+_LOW_TO_HIGH = ("low", "medium", "high")
+
+PROFILES: dict[str, Profile] = {
+    profile.name: profile
+    for profile in (
+        Profile(name="generic"),
+        Profile(
+            name="llama_cpp",
+            effort="enable_thinking",
+            grammar="gbnf",
+            forced_calls="schema",
+            format_beside_tools=False,
+            share_reasoning=True,
+        ),
+        Profile(
+            name="vllm",
+            effort="both",
+            efforts=_LOW_TO_HIGH,
+            grammar="structured_outputs",
+            format_beside_tools=False,
+            share_reasoning=True,
+        ),
+        Profile(name="sglang", effort="both", efforts=_LOW_TO_HIGH, grammar="sglang", format_beside_tools=False),
+        Profile(
+            name="ollama",
+            efforts=("none", *_LOW_TO_HIGH),
+            reasoning_out="reasoning",
+            tool_choice_none=False,
+            forced_calls="schema",
+            format_beside_tools=False,
+            share_reasoning=True,
+        ),
+        Profile(name="lmstudio", response_format="json_schema", forced_calls="schema", share_reasoning=True),
+        Profile(
+            name="openai",
+            max_tokens="max_completion_tokens",
+            reasoning_out="",
+            forward=_OPENAI_FIELDS,
+        ),
+        Profile(name="openrouter", effort="reasoning", reasoning_out="reasoning", forward=frozenset(("user",))),
+        Profile(name="deepseek", effort="none", response_format="json_object"),
+        Profile(name="mistral", effort="none", reasoning_out="", stream_usage=False, short_call_ids=True),
+        Profile(name="groq", reasoning_out="", max_tokens="max_completion_tokens", forward=frozenset(("user",))),
+    )
+}
+
+_HOSTS = {
+    "api.openai.com": "openai",
+    "openrouter.ai": "openrouter",
+    "api.deepseek.com": "deepseek",
+    "api.mistral.ai": "mistral",
+    "api.groq.com": "groq",
+}
+_PORTS = {11434: "ollama", 1234: "lmstudio", 30000: "sglang"}
+_OWNERS = {
+    "vllm": "vllm",
+    "sglang": "sglang",
+    "llamacpp": "llama_cpp",
+    "llama.cpp": "llama_cpp",
+    "library": "ollama",
+    "organization_owner": "lmstudio",
+}
+
+
+def find(name: str, url: str = "", owners: Sequence[str] = ()) -> Profile | None:
+    """Return the profile of that name; for `auto`, the one that the URL or the `owned_by` of its models points to.
+
+    Returns None for a name that nobody knows.
+    """
+    return PROFILES.get(name) if name != "auto" else PROFILES[_guess(url, owners)]
+
+
+def _guess(url: str, owners: Sequence[str]) -> str:
+    for owner in owners:
+        if owner.lower() in _OWNERS:
+            return _OWNERS[owner.lower()]
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname or "", parts.port
+    except ValueError:
+        return "generic"
+    for known, name in _HOSTS.items():
+        if host == known or host.endswith("." + known):
+            return name
+    return _PORTS.get(port or 0, "generic")

@@ -1,0 +1,110 @@
+"""Unwraps a custom tool's input from the function call that carries it, while it streams: `{"input": "…"}` → `…`."""
+
+from __future__ import annotations
+
+import re
+from json import JSONDecodeError, loads
+from typing import Literal
+
+_HEAD = re.compile(r'\s*\{\s*"input"\s*:\s*"')
+# How a head may look that is still coming: each piece optional, to the end.
+_PARTIAL_HEAD = re.compile(r'\s*(?:\{\s*(?:"(?:i(?:n(?:p(?:u(?:t(?:"\s*(?::\s*)?)?)?)?)?)?)?)?)?\Z')
+# Whole characters and escapes; a high surrogate only together with its low one.
+_WHOLE = re.compile(
+    r'(?:[^"\\]+|\\["\\/bfnrt]|\\u(?![dD][89abAB])[0-9a-fA-F]{4}'
+    r"|\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2})*"
+)
+_PARTIAL_ESCAPE = re.compile(
+    r"\\(?:u(?:[0-9a-fA-F]{0,3}|[dD][89abAB][0-9a-fA-F]{2}(?:\\(?:u(?:[dD](?:[c-fC-F][0-9a-fA-F]?)?)?)?)?)?)?\Z"
+)
+_LONE_HIGH = re.compile(r"\\u[dD][89abAB][0-9a-fA-F]{2}")
+
+
+State = Literal["head", "string", "raw", "other", "end"]
+
+
+class Unwrapper:
+    """Reads one call's arguments in pieces. What is not wrapped, because the model wrote raw text, passes as it is."""
+
+    __slots__ = ("_held", "_state")
+
+    def __init__(self) -> None:
+        self._state: State = "head"
+        self._held = ""
+
+    def feed(self, text: str) -> str:
+        """Return the input that is certain by now."""
+        if self._state == "raw":
+            return text
+        if self._state == "end":
+            return ""
+        self._held += text
+        state = self._begin() if self._state == "head" else self._state
+        if state == "string":
+            return self._string()
+        if state == "raw":
+            held, self._held = self._held, ""
+            return held
+        return ""
+
+    def close(self) -> str:
+        """Return what was held back; JSON of another shape is looked through for the input."""
+        held, self._held = self._held, ""
+        if self._state not in ("other", "head"):
+            return ""
+        return _search(held)
+
+    def _begin(self) -> State:
+        head = _HEAD.match(self._held)
+        if head:
+            self._state = "string"
+            self._held = self._held[head.end() :]
+        elif not _PARTIAL_HEAD.match(self._held):
+            # JSON of another shape is understood when it is complete; anything else is the input itself.
+            self._state = "other" if self._held.lstrip()[0] in '{"' else "raw"
+        return self._state
+
+    def _string(self) -> str:
+        pieces: list[str] = []
+        while True:
+            end = self._whole(pieces)
+            rest = self._held[end:]
+            self._held = rest
+            if rest.startswith('"'):
+                self._state = "end"
+                self._held = ""
+            elif rest and not _PARTIAL_ESCAPE.match(rest):
+                self._held = _wrong_escape(rest, pieces)
+                continue
+            return "".join(pieces)
+
+    def _whole(self, pieces: list[str]) -> int:
+        found = _WHOLE.match(self._held)
+        assert found is not None
+        if found.end():
+            # Models write raw line breaks into JSON strings: not strict.
+            pieces.append(loads(f'"{found[0]}"', strict=False))
+        return found.end()
+
+
+def _wrong_escape(rest: str, pieces: list[str]) -> str:
+    r"""Take an escape that JSON does not have literally (`\d`), a lone surrogate as itself. Returns what follows it."""
+    lone = _LONE_HIGH.match(rest)
+    size = lone.end() if lone else 2
+    pieces.append(loads(f'"{lone[0]}"') if lone else rest[:size])
+    return rest[size:]
+
+
+def _search(text: str) -> str:
+    try:
+        value = loads(text, strict=False)
+    except JSONDecodeError:
+        return text
+    if isinstance(value, str):
+        return value
+    if not isinstance(value, dict):
+        return text
+    if isinstance(value.get("input"), str):
+        return str(value["input"])
+    strings = [entry for entry in value.values() if isinstance(entry, str)]
+    return strings[0] if len(strings) == 1 and len(value) == 1 else text

@@ -1,0 +1,111 @@
+"""Chat completions, as far as they are read: chunks, whole answers, errors. Lenient: backends differ in what they send."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from antiphon.types.raw import OptionalRaw
+
+
+class ChatPart(msgspec.Struct, gc=False):
+    """A part of a `content` list; Mistral's thinking models nest their thoughts under `thinking`."""
+
+    type: str = "text"
+    text: str | None = None
+    refusal: str | None = None
+    thinking: str | list[ChatPart] | None = None
+
+
+class ChatFunction(msgspec.Struct, gc=False):
+    """A function's name and arguments, or a piece of them; some servers send the arguments as an object."""
+
+    name: str | None = None
+    arguments: str | dict[str, Any] | None = None
+
+
+class ChatCustom(msgspec.Struct, gc=False):
+    """A custom tool's name and input, or a piece of them."""
+
+    name: str | None = None
+    input: str | None = None
+
+
+class ChatToolCall(msgspec.Struct, gc=False):
+    """A tool call, or a fragment of one."""
+
+    index: int | None = None
+    id: str | None = None
+    function: ChatFunction | None = None
+    custom: ChatCustom | None = None
+
+
+class ChatDelta(msgspec.Struct, gc=False):
+    """What a chunk adds to a message; a whole message has the same fields."""
+
+    content: str | list[ChatPart] | None = None
+    reasoning_content: str | None = None
+    reasoning: str | None = None
+    refusal: str | None = None
+    tool_calls: list[ChatToolCall] | None = None
+    function_call: ChatFunction | None = None
+
+
+class ChatChoice(msgspec.Struct, gc=False):
+    """One of the answers; `message` stands for `delta` in a whole answer."""
+
+    index: int | None = 0
+    delta: ChatDelta | None = None
+    message: ChatDelta | None = None
+    finish_reason: str | None = None
+    logprobs: OptionalRaw = None
+
+
+class PromptDetails(msgspec.Struct, gc=False):
+    cached_tokens: int | None = None
+    cache_write_tokens: int | None = None
+
+
+class CompletionDetails(msgspec.Struct, gc=False):
+    reasoning_tokens: int | None = None
+
+
+class ChatUsage(msgspec.Struct, gc=False):
+    """Token counts so far. `prompt_cache_hit_tokens` is DeepSeek's spelling of `cached_tokens`."""
+
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
+    total_tokens: int | None = None
+    prompt_tokens_details: PromptDetails | None = None
+    completion_tokens_details: CompletionDetails | None = None
+    prompt_cache_hit_tokens: int | None = None
+    reasoning_tokens: int | None = None
+
+
+class ChatChunk(msgspec.Struct, gc=False):
+    """A chunk of a stream, a whole answer, or an error in the place of either."""
+
+    choices: list[ChatChoice] | None = None
+    usage: ChatUsage | None = None
+    error: OptionalRaw = None
+    object: str | None = None
+    message: str | None = None
+    code: OptionalRaw = None
+
+
+class TopLogprob(msgspec.Struct, gc=False):
+    token: str
+    logprob: float
+    bytes: list[int] | None = None
+
+
+class Logprob(msgspec.Struct, gc=False):
+    token: str
+    logprob: float
+    bytes: list[int] | None = None
+    top_logprobs: list[TopLogprob] | None = None
+
+
+class Logprobs(msgspec.Struct, gc=False):
+    content: list[Logprob] | None = None
