@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import os
+import select
 import signal
 import sys
 from pathlib import Path
@@ -20,6 +21,7 @@ PR_SET_PDEATHSIG = 1
 HTTP_THREADS = 64
 """Threads beside those of the slots: each request that waits for a slot holds one."""
 
+STDIN_SECONDS = 0.2
 WARNINGS = 2
 """llama.cpp's verbosity; from 4 on it would log prompts."""
 
@@ -117,8 +119,12 @@ def _die_with_parent(parent: int) -> None:
 
 
 def _leave(params: ChildParams) -> None:
-    """Exit at once; a parent that was killed cannot remove the socket's folder any more."""
-    if os.getppid() != params.parent:
+    """Exit at once. A parent that was killed cannot remove the socket's folder, so that is done here.
+
+    Its end of stdin may close a moment after the signal that tells of its death; a SIGTERM from elsewhere closes nothing.
+    """
+    closed, _, _ = select.select([0], [], [], STDIN_SECONDS)
+    if closed:
         socket = Path(params.socket)
         with contextlib.suppress(OSError):
             socket.unlink(missing_ok=True)

@@ -32,6 +32,9 @@ PATIENCE = 60.0
 SETTLED_SECONDS = 60.0
 """A process that served this long counts as sound: its crash is answered by a restart at once."""
 
+NOTICE_SECONDS = 0.5
+"""How soon after a broken call its process is known to be dead."""
+
 LONGEST_PAUSE = 30.0
 SOCKET_PATH_LIMIT = 90
 """macOS allows 104 bytes, Linux 108."""
@@ -175,12 +178,15 @@ class LlamaCppBackend:
         return await self._call(lambda inner: inner.chat_completions(body))
 
     async def _call(self, work: Callable[[Backend], Awaitable[T]]) -> T:
-        """Do a call when the engine is up; once more if its process turns out to have died before it got the call."""
+        """Do a call when the engine is up; once more if the process died before it answered a byte.
+
+        Not more often: the call itself may be what kills it.
+        """
         inner, ended = await self._wait()
         try:
             return await work(inner)
         except BackendError as error:
-            if error.code != "backend_unavailable" or not await _within(ended.wait(), 2.0):
+            if not error.retriable or not await _within(ended.wait(), NOTICE_SECONDS):
                 raise
         inner, _ = await self._wait()
         return await work(inner)
