@@ -61,6 +61,7 @@ class Run:
         self._task: asyncio.Task[object] | None = None
         self._stop: APIError | None = None
         self._cancel = False
+        self._steered = False
 
     def hold(self, fence: int, boundary: Callable[[bytes], Awaitable[None]]) -> None:
         """Run under a lease: writes carry its fence, `boundary` commits a checkpoint between two Turns."""
@@ -110,6 +111,18 @@ class Run:
             self._unwatch()
             self.abort()
         await self._end()
+
+    async def warm_up(self, sink: Sink) -> None:
+        """Make the response without calling the model: its input is there for those that follow it."""
+        self._sink = sink
+        self.stream.start()
+        self.body = self.stream.finish(int(self._services.clock()))
+        self._send()
+        await self._end()
+
+    def steer(self) -> None:
+        """End the response at its next safe boundary: between two model calls."""
+        self._steered = True
 
     def stop(self, error: APIError) -> None:
         """End the response with an error, from outside: the server stops."""

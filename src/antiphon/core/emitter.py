@@ -41,6 +41,10 @@ class Emitter:
         self._pending = []
         return pending
 
+    def put_back(self, events: list[Event]) -> None:
+        """Put Events that were taken in front of those that came since."""
+        self._pending = events + self._pending
+
     def delta(self, type: str, head: bytes, text: str) -> None:
         """Emit a delta event. `head` is its JSON up to the text; only the text is encoded (0.5 µs against 1.5 as a struct)."""
         number = self.sequence_number

@@ -3,15 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Protocol
 
 from antiphon.errors import BackendError
-from antiphon.types.events import Event
 
 DONE = b"data: [DONE]\n\n"
 EVENT_LIMIT = 64 * 1024 * 1024
 
 
-def encode(events: Iterable[Event]) -> bytes:
+class Framed(Protocol):
+    """What is framed: an event's type and its JSON."""
+
+    @property
+    def type(self) -> str:
+        """Its type."""
+        ...
+
+    @property
+    def body(self) -> bytes:
+        """Its JSON."""
+        ...
+
+
+def encode(events: Iterable[Framed]) -> bytes:
     """Return the frames of some Events as one piece, ready for one write."""
     return b"".join([b"event: %b\ndata: %b\n\n" % (event.type.encode(), event.body) for event in events])
 

@@ -27,6 +27,7 @@ from antiphon.core.deltas import (
     UsageReport,
 )
 from antiphon.core.emitter import Emitter, to_json
+from antiphon.core.resume import Restart
 from antiphon.core.writers import CallWriter, MessageWriter, ReasoningWriter
 from antiphon.errors import APIError, BackendError
 from antiphon.types.events import ErrorEvent, ErrorPayload, Event, Keepalive
@@ -75,6 +76,8 @@ class ResponseStream:
         self._turn_usage: Usage | None = None
         self._finish_reason = ""
         self._relay_base = 0
+        self._announced = False
+        self._terminal_number = -1
 
     # Events
 
@@ -90,9 +93,12 @@ class ResponseStream:
 
     def start(self) -> None:
         """Announce the response, or that a queued one is now worked on."""
-        announced = self.response.status == "queued"
+        queued = self.response.status == "queued"
         self.response.status = "in_progress"
-        if not announced:
+        if self._announced:
+            return
+        self._announced = True
+        if not queued:
             self._lifecycle("response.created")
         self._lifecycle("response.in_progress")
 
@@ -102,6 +108,38 @@ class ResponseStream:
 
     def _lifecycle(self, type: str) -> None:
         self._emitter.raw(type, b'"response":' + to_json(self.response))
+
+    def note(self, type: str, fields: bytes) -> Event:
+        """Number an event that stands beside the response, also behind its end: `"name":value,…` without braces."""
+        emitter = self._emitter
+        if self.terminal is not None and emitter.sequence_number == self._terminal_number:
+            emitter.sequence_number += 1
+        waiting = emitter.take()
+        emitter.raw(type, fields)
+        *_, event = emitter.take()
+        emitter.put_back(waiting)
+        return event
+
+    def snapshot(self) -> bytes:
+        """Return the response as it is now, with the items that are closed."""
+        return to_json(msgspec.structs.replace(self.response, output=[Raw(item) for item in self.output]))
+
+    def restore(self, state: Restart) -> None:
+        """Go on where another worker stopped. Items that were left open are passed over: they will not be closed."""
+        self._emitter.sequence_number = state.sequence_number
+        self._output = [item for item in state.output]
+        self._announced = state.announced
+        self.response.usage = state.usage
+
+    @property
+    def output_begun(self) -> bool:
+        """Tell whether anything of an answer was sent."""
+        return bool(self._output)
+
+    @property
+    def sequence_number(self) -> int:
+        """The number that the next event gets."""
+        return self._emitter.sequence_number
 
     # One Turn
 
@@ -156,13 +194,19 @@ class ResponseStream:
         self.response.error = ResponseError(error.code or error.type, error.message)
         return self._terminate("failed", now)
 
+    def cancel(self, now: int) -> bytes:
+        """End the response at the client's wish."""
+        self._close_items("incomplete")
+        self._add_usage()
+        return self._terminate("cancelled", now)
+
     def _terminate(self, status: str, now: int) -> bytes:
         self.action = Action.DONE
         self.response.status = status
         self.response.completed_at = now if status == "completed" else None
         self.response.output = [Raw(item) for item in self.output]
         body = to_json(self.response)
-        number = self._emitter.sequence_number
+        number = self._terminal_number = self._emitter.sequence_number
         event = b'{"type":"response.%b","response":%b,"sequence_number":%d}' % (status.encode(), body, number)
         self.terminal = Event(f"response.{status}", event)
         return body

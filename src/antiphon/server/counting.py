@@ -46,7 +46,9 @@ class Counting:
         usage = summary.usage or Usage()
         if not usage.total_tokens:
             count = self._services.estimator.estimate(plan.turn)
-            usage = Usage(input_tokens=count, output_tokens=len(summary.text) // 4, total_tokens=count + len(summary.text) // 4)
+            usage = Usage(
+                input_tokens=count, output_tokens=len(summary.text) // 4, total_tokens=count + len(summary.text) // 4
+            )
         return json_reply(
             {
                 "id": f"resp_{plan.id_base}",

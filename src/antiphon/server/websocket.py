@@ -237,7 +237,9 @@ class Connection:
             envelope = _envelope.decode(message)
             fields = _fields.decode(message)
         except (msgspec.DecodeError, UnicodeDecodeError):
-            raise InvalidRequest("A message is a JSON object with a 'type'.", param="type", code="invalid_json") from None
+            raise InvalidRequest(
+                "A message is a JSON object with a 'type'.", param="type", code="invalid_json"
+            ) from None
         if envelope.type == "response.create":
             self._create(envelope, fields)
         elif envelope.type == "response.steer":

@@ -63,7 +63,11 @@ class RunningLane(Protocol):
     """A lane with its running response."""
 
     run: Run | None
-    sink: Sink
+
+    @property
+    def sink(self) -> Sink:
+        """Where its events go."""
+        ...
 
 
 class SteerRefused(Exception):
@@ -107,7 +111,9 @@ class Steering:
         if len(waiting) >= MOST_PENDING:
             raise _refused("too_many_pending_steers", "Too much input is waiting.", message, lane.sink)
         accepted = Steered(
-            f"steer_{self._services.new_id_base()}", steer.previous_response_id, _user_messages(steer, message, lane.sink)
+            f"steer_{self._services.new_id_base()}",
+            steer.previous_response_id,
+            _user_messages(steer, message, lane.sink),
         )
         waiting.append(accepted)
         run.steer()

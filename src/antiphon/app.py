@@ -1,0 +1,187 @@
+"""The composition root: Config → backends, store, tools → the ASGI app. The only file that knows all parts."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import secrets
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+from antiphon.backends.base import Backend
+from antiphon.backends.open import open_backend
+from antiphon.backends.registry import Registry
+from antiphon.config import Config
+from antiphon.errors import ConfigError
+from antiphon.guard import UrlGuard
+from antiphon.intake import Intake
+from antiphon.live import Live
+from antiphon.sealing import Sealer
+from antiphon.server.asgi import AntiphonApp
+from antiphon.server.auth import authenticator
+from antiphon.server.chat_completions import ChatCompletions
+from antiphon.server.conversations import Conversations
+from antiphon.server.counting import Counting
+from antiphon.server.docs import docs
+from antiphon.server.health import BackendState, Health
+from antiphon.server.models import Models
+from antiphon.server.openapi import OpenAPI
+from antiphon.server.responses import SHUTDOWN, Responses
+from antiphon.server.router import Router
+from antiphon.server.websocket import WebSockets
+from antiphon.services import Services
+from antiphon.stores.base import Store
+from antiphon.stores.open import open_store
+from antiphon.tools.mcp import McpServers
+
+log = logging.getLogger("antiphon")
+
+PURGE_INTERVAL = 600.0  # seconds between two looks for responses that have expired
+
+
+def build(config: Config) -> AntiphonApp:
+    """Put a server together. Raises ConfigError."""
+    return Parts(config).app
+
+
+class Parts:
+    """A server's parts; `app` serves them."""
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        self.backends = make_backends(config)
+        discover = {name for name, backend in config.backends.items() if backend.discover}
+        self.registry = Registry(
+            config.models, self.backends, discover=discover | (self.backends.keys() - config.backends.keys())
+        )
+        self.store = open_store(config.store)
+        self.services = Services(
+            config=config,
+            router=self.registry,
+            store=self.store,
+            sealer=Sealer(sealing_secrets(config)),
+            tool_servers=McpServers(UrlGuard(config.url_guard_allow), config.mcp_servers, config.mcp_timeout),
+        )
+        intake = Intake(self.services)
+        self.live = Live(self.services, intake)
+        self.responses = Responses(self.services, intake, self.live)
+        self.sockets = WebSockets(self.services, intake)
+        router = Router()
+        self._add_routes(router, intake)
+        self.app = AntiphonApp(
+            router,
+            authenticator(config.api_keys),
+            max_body=config.max_body,
+            body_timeout=config.header_timeout,
+            lifespan=self._lifespan,
+            on_force=self._force,
+        )
+
+    def _add_routes(self, router: Router, intake: Intake) -> None:
+        add_responses(router, self.responses, Counting(self.services, intake))
+        add_conversations(router, Conversations(self.services))
+        router.websocket("/responses", self.sockets.serve if self.config.websocket else None)
+        models = Models(self.registry)
+        router.add("GET", "/models", models.list)
+        router.add("GET", "/models/{id:path}", models.read)
+        router.add("POST", "/chat/completions", ChatCompletions(self.registry).create)
+        health = Health(self._states)
+        router.add("GET", "/health", health.health, public=True)
+        router.add("GET", "/ready", health.ready, public=True)
+        router.add("GET", "/openapi.json", OpenAPI(router).read, public=True)
+        router.add("GET", "/docs", docs, public=True)
+        router.add("GET", "/", docs, public=True)
+
+    def _states(self) -> list[BackendState]:
+        return [BackendState(name=one.name, up=one.up, models=one.models) for one in self.registry.health()]
+
+    @contextlib.asynccontextmanager
+    async def _lifespan(self) -> AsyncIterator[None]:
+        await self.registry.start()
+        await self.live.start()
+        upkeep = asyncio.create_task(purge_forever(self.store, self.services))
+        try:
+            yield
+        finally:
+            upkeep.cancel()
+            await self.live.close()
+            await self.registry.close()
+            await self.store.close()
+
+    def _force(self) -> None:
+        """The grace period is over: what still runs ends `failed`."""
+        self.responses.stop()
+        self.sockets.stop(SHUTDOWN)
+
+
+def add_responses(router: Router, responses: Responses, counting: Counting) -> None:
+    """Register `/responses`."""
+    router.add("POST", "/responses", responses.create)
+    router.add("POST", "/responses/input_tokens", counting.input_tokens)
+    router.add("POST", "/responses/compact", counting.compact)
+    router.add("GET", "/responses/{id}", responses.read)
+    router.add("DELETE", "/responses/{id}", responses.delete)
+    router.add("POST", "/responses/{id}/cancel", responses.cancel)
+    router.add("GET", "/responses/{id}/input_items", responses.input_items)
+
+
+def add_conversations(router: Router, conversations: Conversations) -> None:
+    """Register `/conversations`."""
+    router.add("POST", "/conversations", conversations.create)
+    router.add("GET", "/conversations/{id}", conversations.read)
+    router.add("POST", "/conversations/{id}", conversations.update)
+    router.add("DELETE", "/conversations/{id}", conversations.delete)
+    router.add("POST", "/conversations/{id}/items", conversations.add_items)
+    router.add("GET", "/conversations/{id}/items", conversations.list_items)
+    router.add("GET", "/conversations/{id}/items/{item_id}", conversations.read_item)
+    router.add("DELETE", "/conversations/{id}/items/{item_id}", conversations.delete_item)
+
+
+def make_backends(config: Config) -> dict[str, Backend]:
+    """Make the configured backends and, where it is wanted, the embedded engine. Raises ConfigError."""
+    backends = {name: open_backend(name, backend, config.models) for name, backend in config.backends.items()}
+    if config.engine is not None:
+        from antiphon.backends.llama_cpp import LlamaCppBackend
+        from antiphon.backends.llama_model import find_model
+
+        engine = LlamaCppBackend(config.engine, find_model(config.engine))
+        backends[engine.name] = engine
+    return backends
+
+
+def sealing_secrets(config: Config) -> list[str]:
+    """Return the secrets that seal reasoning: the configured ones, newest first, or one kept beside the store."""
+    if config.secret:
+        return [secret.strip() for secret in config.secret.split(",") if secret.strip()]
+    if config.store == "memory":
+        return [secrets.token_hex(32)]
+    return [kept_secret(Path(config.store).expanduser().with_suffix(".key"))]
+
+
+def kept_secret(path: Path) -> str:
+    """Read a secret from a file, making it first where it is not there. Raises ConfigError."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with contextlib.suppress(FileExistsError), open(path, "x", opener=_private) as new:
+            new.write(secrets.token_hex(32))
+        return path.read_text().strip()
+    except OSError as error:
+        raise ConfigError(f"The secret's file {path} cannot be used: {error.strerror}.") from None
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
+
+
+async def purge_forever(store: Store, services: Services) -> None:
+    """Delete what has expired, now and from time to time."""
+    while True:
+        try:
+            gone = await store.purge(int(services.clock()))
+            if gone:
+                log.info("deleted %d expired responses", gone)
+        except Exception:
+            log.exception("deleting expired responses failed")
+        await asyncio.sleep(PURGE_INTERVAL)
