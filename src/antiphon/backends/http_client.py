@@ -23,13 +23,17 @@ RETRY_AFTER = {"Retry-After": "2"}
 
 
 class Address(msgspec.Struct, frozen=True, kw_only=True):
-    """Where a backend listens: host and port, or a unix socket; `path` is what its base URL ends with."""
+    """Where a backend listens: host and port, or a unix socket; `path` is what its base URL ends with.
+
+    With an `ip` the connection goes there, while `host` stays the name in the Host header and in TLS.
+    """
 
     host: str
     port: int
     tls: bool = False
     path: str = ""
     socket: str = ""
+    ip: str = ""
 
     @property
     def authority(self) -> str:
@@ -135,7 +139,7 @@ class HttpClient:
                 else:
                     name = address.host if self._tls else None
                     await loop.create_connection(
-                        lambda: connection, address.host, address.port, ssl=self._tls, server_hostname=name
+                        lambda: connection, address.ip or address.host, address.port, ssl=self._tls, server_hostname=name
                     )
         except OSError as error:
             connection.close()

@@ -1,4 +1,4 @@
-"""The seam to what is kept: responses, their inputs, conversations, background work. Every row has an owner.
+"""The seam to what is kept: responses, their inputs, conversations, files, background work. Every row has an owner.
 
 A foreign owner's object is as good as absent. JSON travels as bytes: encoded once, never decoded here.
 Times are Unix seconds and are given by the caller.
@@ -81,6 +81,33 @@ class LoggedEvent(msgspec.Struct, frozen=True, gc=False):
     sequence_number: int
     type: str
     body: bytes
+
+
+class StoredFile(msgspec.Struct, frozen=True, kw_only=True):
+    """An uploaded file without its content; `size` in bytes. An `expires_at` of None means never."""
+
+    id: str
+    owner: str
+    filename: str
+    purpose: str
+    media_type: str
+    size: int
+    created_at: int
+    expires_at: int | None = None
+
+
+class Delivery(msgspec.Struct, frozen=True, kw_only=True):
+    """A webhook's event that waits to be delivered to a URL: `id` and `url` together tell it from others.
+
+    `due` is the time of the next attempt; `attempts` counts those that were begun.
+    """
+
+    id: str
+    url: str
+    owner: str
+    body: bytes
+    due: float
+    attempts: int = 0
 
 
 class FenceError(Exception):
@@ -210,10 +237,66 @@ class Store(Protocol):
         """Return the latest checkpoint."""
         ...
 
+    # Files; one that has expired by `now` is as good as absent
+
+    async def put_file(self, file: StoredFile, content: bytes) -> None:
+        """Insert a file. Raises KeyError if the id is taken."""
+        ...
+
+    async def get_file(self, id: str, owner: str, now: float) -> StoredFile | None:
+        """Return what is known of a file, or None."""
+        ...
+
+    async def file_content(self, id: str, owner: str, now: float) -> bytes | None:
+        """Return a file's content, or None."""
+        ...
+
+    async def files(
+        self,
+        owner: str,
+        now: float,
+        *,
+        purpose: str | None = None,
+        after: str | None = None,
+        limit: int = 100,
+        descending: bool = False,
+    ) -> Sequence[StoredFile] | None:
+        """Return files in the order of their insertion, beginning behind file `after`; None if that is unknown."""
+        ...
+
+    async def delete_file(self, id: str, owner: str) -> bool:
+        """Delete a file; tell whether it was there."""
+        ...
+
+    # Webhooks
+
+    async def put_deliveries(self, deliveries: Sequence[Delivery]) -> None:
+        """Insert deliveries, but for those that wait already."""
+        ...
+
+    async def claim_delivery(self, now: float, lease: float) -> Delivery | None:
+        """Take the delivery that is due longest, or None. It is due again after `lease` seconds, whatever happens.
+
+        Its `attempts` are raised by one.
+        """
+        ...
+
+    async def postpone_delivery(self, id: str, url: str, due: float) -> None:
+        """Set the time of the next attempt."""
+        ...
+
+    async def finish_delivery(self, id: str, url: str) -> None:
+        """Remove a delivery."""
+        ...
+
+    async def next_delivery(self) -> float | None:
+        """Return when the next delivery is due, None where none waits."""
+        ...
+
     # Upkeep
 
     async def purge(self, now: int) -> int:
-        """Delete what has expired; return how many responses."""
+        """Delete what has expired; return how many responses and files."""
         ...
 
     async def close(self) -> None:

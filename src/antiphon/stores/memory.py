@@ -8,6 +8,8 @@ import msgspec
 
 from antiphon.stores.base import Conversation, FenceError, Job, LoggedEvent, StoredItem, StoredResponse
 from antiphon.stores.items import ResponseItems, places
+from antiphon.stores.memory_deliveries import MemoryDeliveries
+from antiphon.stores.memory_files import MemoryFiles
 
 
 class Kept(msgspec.Struct):
@@ -32,10 +34,12 @@ class KeptJob(msgspec.Struct):
     checkpoint: bytes | None = None
 
 
-class MemoryStore:
+class MemoryStore(MemoryFiles, MemoryDeliveries):
     """A Store in memory. Beyond `max_responses` the oldest responses are dropped; conversations are not counted."""
 
-    def __init__(self, max_responses: int = 10_000) -> None:
+    def __init__(self, max_responses: int = 10_000, max_file_bytes: int = 1 << 30) -> None:
+        MemoryFiles.__init__(self, max_file_bytes)
+        MemoryDeliveries.__init__(self)
         self._max_responses = max_responses
         self._serial = 0
         self._responses: dict[str, Kept] = {}
@@ -277,7 +281,7 @@ class MemoryStore:
         expired = [each for each in responses if each.expires_at is not None and each.expires_at <= now]
         for response in expired:
             self._remove(response)
-        return len(expired)
+        return len(expired) + self.purge_files(now)
 
     async def close(self) -> None:
         """Do nothing: there is nothing to finish."""

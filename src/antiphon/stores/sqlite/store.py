@@ -15,17 +15,20 @@ from pathlib import Path
 from sqlite3 import Connection
 from typing import TypeVar
 
-from antiphon.stores.base import Conversation, Job, LoggedEvent, StoredItem, StoredResponse
+from antiphon.stores.base import Conversation, Delivery, Job, LoggedEvent, StoredFile, StoredItem, StoredResponse
 from antiphon.stores.sqlite import conversations, jobs, responses
+from antiphon.stores.sqlite import deliveries as webhooks
+from antiphon.stores.sqlite import files as uploads
 from antiphon.stores.sqlite.conversations import Page
 from antiphon.stores.sqlite.database import Synchronous, connect_reader, open_database
+from antiphon.stores.sqlite.files import FilePage
 from antiphon.stores.sqlite.jobs import Claim
 from antiphon.stores.sqlite.writer import Writer
 
 T = TypeVar("T")
 
 SHALLOW = 16  # turns of history that are read on the event loop
-PURGE_GROUP = 500  # responses deleted in one transaction: between two of them other writers get their turn
+PURGE_GROUP = 500  # rows deleted in one transaction: between two of them other writers get their turn
 
 
 class SQLiteStore:
@@ -139,13 +142,62 @@ class SQLiteStore:
     async def checkpoint(self, response_id: str) -> bytes | None:
         return jobs.checkpoint(self._reader, response_id)
 
+    # Files
+
+    async def put_file(self, file: StoredFile, content: bytes) -> None:
+        await self._writer.submit(lambda connection: uploads.insert(connection, file, content))
+
+    async def get_file(self, id: str, owner: str, now: float) -> StoredFile | None:
+        return uploads.get(self._reader, id, owner, now)
+
+    async def file_content(self, id: str, owner: str, now: float) -> bytes | None:
+        return await self._read_long(lambda connection: uploads.content(connection, id, owner, now))
+
+    async def files(
+        self,
+        owner: str,
+        now: float,
+        *,
+        purpose: str | None = None,
+        after: str | None = None,
+        limit: int = 100,
+        descending: bool = False,
+    ) -> Sequence[StoredFile] | None:
+        page = FilePage(owner=owner, now=now, purpose=purpose, after=after, limit=limit, descending=descending)
+        return await self._read_long(lambda connection: uploads.page(connection, page))
+
+    async def delete_file(self, id: str, owner: str) -> bool:
+        return await self._writer.submit(lambda connection: uploads.delete(connection, id, owner), erases=True)
+
+    # Webhooks
+
+    async def put_deliveries(self, deliveries: Sequence[Delivery]) -> None:
+        await self._writer.submit(lambda connection: webhooks.insert(connection, deliveries))
+
+    async def claim_delivery(self, now: float, lease: float) -> Delivery | None:
+        due = webhooks.next_due(self._reader)
+        if due is None or due > now:
+            return None
+        return await self._writer.submit(lambda connection: webhooks.claim(connection, now, lease))
+
+    async def postpone_delivery(self, id: str, url: str, due: float) -> None:
+        await self._writer.submit(lambda connection: webhooks.postpone(connection, id, url, due))
+
+    async def finish_delivery(self, id: str, url: str) -> None:
+        await self._writer.submit(lambda connection: webhooks.finish(connection, id, url))
+
+    async def next_delivery(self) -> float | None:
+        return webhooks.next_due(self._reader)
+
     # Upkeep
 
     async def purge(self, now: int) -> int:
+        return await self._purge(responses.purge, now) + await self._purge(uploads.purge, now)
+
+    async def _purge(self, some: Callable[[Connection, int, int], int], now: int) -> int:
         total = 0
         while True:
-            operation = partial(responses.purge, now=now, limit=PURGE_GROUP)
-            deleted = await self._writer.submit(operation, erases=True)
+            deleted = await self._writer.submit(lambda connection: some(connection, now, PURGE_GROUP), erases=True)
             total += deleted
             if deleted < PURGE_GROUP:
                 return total

@@ -1,0 +1,150 @@
+"""What every Store promises about uploaded files and about deliveries to webhooks."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from antiphon.stores.base import Delivery, Store, StoredFile
+from antiphon.stores.memory import MemoryStore
+
+from .samples import ANN, BOB
+
+NOW = 1_700_000_000.0
+
+
+def file(number: int = 1, *, owner: str = ANN, purpose: str = "user_data", expires_at: int | None = None) -> StoredFile:
+    return StoredFile(
+        id=f"file_{number:03}",
+        owner=owner,
+        filename=f"ä {number}.txt",
+        purpose=purpose,
+        media_type="text/plain",
+        size=3,
+        created_at=int(NOW),
+        expires_at=expires_at,
+    )
+
+
+def delivery(number: int = 1, url: str = "http://a/", due: float = 10.0) -> Delivery:
+    return Delivery(id=f"evt_{number}", url=url, owner=ANN, body=b'{"n":%d}' % number, due=due)
+
+
+# Files
+
+
+async def test_a_file_comes_back_as_it_was_put(store: Store) -> None:
+    content = bytes(range(256)) * 5000
+    await store.put_file(file(), content)
+    assert await store.get_file("file_001", ANN, NOW) == file()
+    assert await store.file_content("file_001", ANN, NOW) == content
+    with pytest.raises(KeyError):
+        await store.put_file(file(), b"other")
+    assert await store.file_content("file_001", ANN, NOW) == content
+
+
+async def test_a_deleted_file_is_gone(store: Store) -> None:
+    await store.put_file(file(), b"abc")
+    assert await store.delete_file("file_001", ANN)
+    assert await store.get_file("file_001", ANN, NOW) is None
+    assert await store.file_content("file_001", ANN, NOW) is None
+    assert await store.files(ANN, NOW) == []
+    assert not await store.delete_file("file_001", ANN)
+
+
+async def test_anothers_file_is_absent(store: Store) -> None:
+    await store.put_file(file(), b"abc")
+    assert await store.get_file("file_001", BOB, NOW) is None
+    assert await store.file_content("file_001", BOB, NOW) is None
+    assert await store.files(BOB, NOW) == []
+    assert await store.files(BOB, NOW, after="file_001") is None
+    assert not await store.delete_file("file_001", BOB)
+    assert await store.get_file("file_001", ANN, NOW) == file()
+
+
+async def test_files_in_pages(store: Store) -> None:
+    for number in range(30):
+        await store.put_file(file(number, purpose="vision" if number % 3 == 0 else "user_data"), b"abc")
+    await store.put_file(file(99, owner=BOB), b"abc")
+
+    async def page(**arguments: object) -> list[int] | None:
+        found = await store.files(ANN, NOW, **arguments)  # type: ignore[arg-type]
+        return None if found is None else [int(each.id[5:]) for each in found]
+
+    assert await page() == list(range(30))
+    assert await page(limit=2) == [0, 1]
+    assert await page(after="file_004", limit=3) == [5, 6, 7]
+    assert await page(descending=True, limit=2) == [29, 28]
+    assert await page(descending=True, after="file_003") == [2, 1, 0]
+    assert await page(purpose="vision", after="file_004", limit=2) == [6, 9]
+    assert await page(after="file_029") == []
+    assert await page(after="file_099") is None
+
+
+async def test_an_expired_file_is_absent_and_purged(store: Store) -> None:
+    await store.put_file(file(1, expires_at=int(NOW) + 10), b"abc")
+    await store.put_file(file(2), b"abc")
+    assert await store.get_file("file_001", ANN, NOW + 9) == file(1, expires_at=int(NOW) + 10)
+    assert await store.get_file("file_001", ANN, NOW + 10) is None
+    assert await store.file_content("file_001", ANN, NOW + 10) is None
+    assert await store.files(ANN, NOW + 10) == [file(2)]
+    assert await store.purge(int(NOW) + 9) == 0
+    assert await store.purge(int(NOW) + 10) == 1
+    assert await store.files(ANN, NOW) == [file(2)]
+
+
+async def test_the_memory_store_drops_the_oldest_files() -> None:
+    store = MemoryStore(max_file_bytes=100)
+    for number in range(3):
+        await store.put_file(file(number), b"x" * 40)
+    assert await store.files(ANN, NOW) == [file(1), file(2)]
+    await store.put_file(file(3), b"x" * 500)
+    assert await store.files(ANN, NOW) == [file(3)]
+
+
+# Deliveries
+
+
+async def test_deliveries_are_claimed_as_they_are_due(store: Store) -> None:
+    assert await store.next_delivery() is None
+    await store.put_deliveries([delivery(1, due=12.0), delivery(2, due=11.0)])
+    assert await store.next_delivery() == 11.0
+    assert await store.claim_delivery(10.9, 60.0) is None
+    first = await store.claim_delivery(20.0, 60.0)
+    second = await store.claim_delivery(20.0, 60.0)
+    assert first is not None and (first.id, first.url, first.owner, first.body) == (
+        "evt_2",
+        "http://a/",
+        ANN,
+        b'{"n":2}',
+    )
+    assert (first.attempts, first.due) == (1, 80.0)
+    assert second is not None and second.id == "evt_1"
+    assert await store.claim_delivery(79.9, 60.0) is None
+    again = await store.claim_delivery(80.0, 60.0)
+    assert again is not None and again.attempts == 2
+
+
+async def test_a_delivery_waits_once(store: Store) -> None:
+    await store.put_deliveries([delivery(), delivery(url="http://b/")])
+    await store.put_deliveries([delivery(due=0.0)])
+    claimed = [await store.claim_delivery(10.0, 60.0) for _ in range(3)]
+    assert {each.url for each in claimed if each} == {"http://a/", "http://b/"} and claimed[2] is None
+
+
+async def test_deliveries_are_postponed_and_finished(store: Store) -> None:
+    await store.put_deliveries([delivery(), delivery(url="http://b/", due=50.0)])
+    await store.postpone_delivery("evt_1", "http://a/", 40.0)
+    assert await store.next_delivery() == 40.0
+    await store.finish_delivery("evt_1", "http://a/")
+    assert await store.next_delivery() == 50.0
+    await store.finish_delivery("evt_1", "http://a/")
+    await store.postpone_delivery("evt_1", "http://a/", 1.0)
+    assert await store.next_delivery() == 50.0
+
+
+async def test_a_delivery_is_claimed_by_one_of_many(store: Store) -> None:
+    await store.put_deliveries([delivery(number) for number in range(5)])
+    claimed = await asyncio.gather(*(store.claim_delivery(10.0, 60.0) for _ in range(20)))
+    assert sorted(each.id for each in claimed if each) == [f"evt_{number}" for number in range(5)]
