@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from json import JSONDecodeError, loads
 from typing import Any
 
 import msgspec
@@ -16,6 +15,7 @@ from antiphon.backends.emulation import Emulation
 from antiphon.backends.profiles import Profile, ThinkPolicy
 from antiphon.core.deltas import Delta, Finish, ReasoningDelta, RefusalDelta, TextDelta, UsageReport
 from antiphon.core.emitter import to_json
+from antiphon.core.halves import Halves
 from antiphon.core.toolmap import ToolMap
 from antiphon.errors import BackendError
 from antiphon.types.chat import ChatChoice, ChatChunk, ChatDelta, ChatPart, ChatToolCall, ChatUsage
@@ -31,6 +31,7 @@ class ChatDecoder:
 
     __slots__ = (
         "_calls",
+        "_halves",
         "_logprobs",
         "_plain",
         "_profile",
@@ -55,6 +56,7 @@ class ChatDecoder:
     ) -> None:
         self.complete = False
         self._calls = Calls(tools, call_base, parallel=parallel)
+        self._halves = Halves()
         self._profile = profile
         self._sink = open_sink(emulation, think, profile, tools, self._calls)
         self._plain = self._sink.plain
@@ -76,7 +78,7 @@ class ChatDecoder:
             try:
                 chunk = _chunk.decode(payload)
             except (msgspec.MsgspecError, UnicodeDecodeError):
-                chunk = _lenient(payload)
+                chunk = _lenient(payload, self._halves)
             if chunk.error is not None or chunk.usage is not None or not chunk.choices:
                 self._about(chunk, payload)
             for choice in chunk.choices or ():
@@ -190,9 +192,9 @@ def _text_of(arguments: str | dict[str, Any] | None) -> str:
     return to_json(arguments).decode()
 
 
-def _lenient(payload: bytes) -> ChatChunk:
-    """Decode what msgspec refuses: lone surrogates, for which Python's own decoder has a place."""
+def _lenient(payload: bytes, halves: Halves) -> ChatChunk:
+    """Decode what msgspec refuses because of lone surrogates, once they are mended."""
     try:
-        return msgspec.convert(loads(payload), ChatChunk, strict=False)
-    except (msgspec.ValidationError, JSONDecodeError, UnicodeDecodeError, RecursionError):
+        return _chunk.decode(halves.mend(payload))
+    except (ValueError, RecursionError):
         raise BackendError(502, "The backend sent something that is not a chat completion.") from None

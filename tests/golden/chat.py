@@ -1,0 +1,42 @@
+"""The backend's side of a golden case: chat completions' chunks → Deltas, by the decoder that the server uses."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from antiphon.backends.chat_codec import CodecOptions, decoder, request
+from antiphon.core.context import input_items
+from antiphon.core.deltas import Delta
+from antiphon.core.text_format import resolve_text
+from antiphon.core.turn import Turn
+from antiphon.types.request import CreateResponse
+from antiphon.types.tools import Tool
+
+OPTIONS = CodecOptions()
+
+
+def turn_of(asked: CreateResponse, tools: Sequence[Tool]) -> Turn:
+    """Return the Turn of a request without a history."""
+    return Turn(
+        model="served-name",
+        request=asked,
+        instructions=asked.instructions,
+        items=input_items(asked.input),
+        tools=tools,
+        tool_choice=asked.tool_choice or "auto",
+        parallel_tool_calls=asked.parallel_tool_calls is not False,
+        text=resolve_text(asked.text),
+        temperature=asked.temperature,
+        top_p=asked.top_p,
+        max_output_tokens=asked.max_output_tokens,
+        reasoning_effort=asked.reasoning.effort if asked.reasoning else None,
+        extra={},
+    )
+
+
+def deltas_of_chunks(asked: CreateResponse, tools: Sequence[Tool], chunks: Sequence[bytes]) -> list[Delta]:
+    """Return all that the decoder makes of the chunks, each of which came by itself."""
+    turn = turn_of(asked, tools)
+    _, call = request(turn, OPTIONS)
+    reader = decoder(turn, call, OPTIONS, "call_golden")
+    return [*(delta for chunk in chunks for delta in reader.feed([chunk])), *reader.finish()]
