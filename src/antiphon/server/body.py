@@ -30,10 +30,14 @@ def too_large(limit: int) -> APIError:
     return APIError(413, f"The request body is larger than {limit} bytes.", code="request_too_large")
 
 
-def check_content_type(value: bytes | None) -> None:
-    """Refuse forms with files; everything else is read as JSON (`curl -d` calls it a form). Raises APIError 415."""
-    if value is not None and value.strip().lower().startswith(b"multipart/"):
-        raise APIError(415, "The request body must be JSON: application/json.", code="unsupported_content_type")
+def check_content_type(value: bytes | None, *, form: bool = False) -> None:
+    """Refuse forms with files, or with `form` all else; what is no such form is read as JSON (`curl -d` calls it a form).
+
+    Raises APIError 415.
+    """
+    if (value is not None and value.strip().lower().startswith(b"multipart/")) != form:
+        wanted = "a form: multipart/form-data" if form else "JSON: application/json"
+        raise APIError(415, f"The request body must be {wanted}.", code="unsupported_content_type")
 
 
 def encodings(headers: Sequence[Header]) -> list[str]:

@@ -70,8 +70,8 @@ class Request(Protocol):
         """Return a header by its lower-case name."""
         ...
 
-    async def body(self) -> bytes:
-        """Return the body, decompressed. Raises APIError 413, 415 or 400, and ClientGone."""
+    async def body(self, *, form: bool = False) -> bytes:
+        """Return the body, decompressed: JSON, or a `form` with files. Raises APIError 413, 415 or 400, and ClientGone."""
         ...
 
     async def stream(
@@ -80,7 +80,7 @@ class Request(Protocol):
         """Send the head of a streamed answer. Raises ClientGone."""
         ...
 
-    def on_disconnect(self, callback: Callable[[], None]) -> None:
+    def on_disconnect(self, callback: Callable[[], object]) -> None:
         """Call back, once, when the client goes away before the answer is complete (at once if it has gone already)."""
         ...
 

@@ -49,7 +49,7 @@ def page(items: Sequence[Raw], query: PageQuery) -> dict[str, Any]:
     return listing(cut[: query.limit], ids[begin : begin + min(query.limit, len(cut))], len(cut) > query.limit)
 
 
-def listing(data: Sequence[Raw], ids: Sequence[str], has_more: bool) -> dict[str, Any]:
+def listing(data: Sequence[object], ids: Sequence[str], has_more: bool) -> dict[str, Any]:
     """Return a list object."""
     return {
         "object": "list",

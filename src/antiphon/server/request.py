@@ -42,9 +42,9 @@ class HTTPRequest:
                 return value
         return None
 
-    async def body(self) -> bytes:
-        """Return the body, decompressed. Raises APIError 413, 415, 408 or 400, and ClientGone."""
-        check_content_type(self.header(b"content-type"))
+    async def body(self, *, form: bool = False) -> bytes:
+        """Return the body, decompressed: JSON, or a `form` with files. Raises APIError 413, 415, 408 or 400, and ClientGone."""
+        check_content_type(self.header(b"content-type"), form=form)
         packings = encodings(self._exchange.headers)
         length = self.header(b"content-length")
         if length is not None and length.isdigit() and int(length) > self._max_body:
@@ -52,7 +52,7 @@ class HTTPRequest:
         body = await self._exchange.read_body(self._max_body)
         if packings:
             body = await unpack(body, packings, self._max_body)
-        return body[3:] if body.startswith(BOM) else body
+        return body[3:] if body.startswith(BOM) and not form else body
 
     async def stream(
         self, content_type: str = "text/event-stream", status: int = 200, headers: Sequence[Header] = ()
@@ -65,7 +65,7 @@ class HTTPRequest:
             raise ClientGone
         return sink
 
-    def on_disconnect(self, callback: Callable[[], None]) -> None:
+    def on_disconnect(self, callback: Callable[[], object]) -> None:
         """Call back, once, when the client goes away before the answer is complete (at once if it has gone already)."""
         self._exchange.on_disconnect(callback)
 
