@@ -11,14 +11,24 @@ import logging
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol
 
+from msgspec.structs import replace
+
 from antiphon.backends.base import TurnStream
-from antiphon.core.context import item_id, split_array
+from antiphon.compaction import summarise
+from antiphon.core import compact
+from antiphon.core.compact import Compacted
+from antiphon.core.context import item_id, keep_input, split_array
+from antiphon.core.deltas import UsageReport
+from antiphon.core.resume import checkpoint
 from antiphon.core.stream import Action, ResponseStream
 from antiphon.errors import APIError
 from antiphon.intake import Plan
 from antiphon.services import Services
 from antiphon.stores.base import StoredItem, StoredResponse
+from antiphon.structured import StructuredOutput
+from antiphon.toolwork import ToolWork
 from antiphon.types.events import Event
+from antiphon.types.items import Item
 
 log = logging.getLogger("antiphon.engine")
 
@@ -62,6 +72,11 @@ class Run:
         self._stop: APIError | None = None
         self._cancel = False
         self._steered = False
+        self._turn = plan.turn
+        self._tools = (
+            ToolWork(plan.remote, plan.turn, plan.own_items, self.stream, services) if plan.remote else None
+        )
+        self._structured = _structured_output(plan, services.config.structured_output)
 
     def hold(self, fence: int, boundary: Callable[[bytes], Awaitable[None]]) -> None:
         """Run under a lease: writes carry its fence, `boundary` commits a checkpoint between two Turns."""
@@ -73,6 +88,8 @@ class Run:
 
         Returns False if it has not yet answered; `run` goes on waiting. Raises APIError.
         """
+        if self.plan.compaction or self._tools is not None:
+            return True  # there is something to do, and to tell, before the model is called
         if wait is None:
             self._source = await self.plan.route.open(self.plan.turn)
             return True
@@ -110,6 +127,8 @@ class Run:
         finally:
             self._unwatch()
             self.abort()
+            if self._tools is not None:
+                await self._tools.close()
         await self._end()
 
     async def warm_up(self, sink: Sink) -> None:
@@ -158,17 +177,91 @@ class Run:
     # Turns
 
     async def _turns(self) -> None:
+        await self._prepare()
         while self.stream.action is Action.CALL_MODEL:
-            source = await self._turn_stream()
-            feed = self.stream.feed
-            while deltas := await source.read():
-                for delta in deltas:
-                    feed(delta)
-                await self._forward()
-            self._source = None
+            await self._call_model()
             self.stream.end_turn()
+            self._learn()
+            await self._between_turns()
+        if self._structured is not None and self.stream.complete:
+            self._structured.check(self.stream.output)
         self.body = self.stream.finish(int(self._services.clock()))
         self._send()
+
+    async def _call_model(self) -> None:
+        """Make one model call: its deltas go through the stream to the sink, one pass for all that has arrived."""
+        source = await self._turn_stream()
+        feed = self.stream.feed
+        watch = self._structured
+        while deltas := await source.read():
+            for delta in deltas if watch is None else watch.take(deltas):
+                feed(delta)
+            await self._forward()
+        self._source = None
+        if watch is not None:
+            await self._settle(watch)
+
+    async def _settle(self, watch: StructuredOutput) -> None:
+        """Show an answer that was held back; one that does not fit its format is asked for once more."""
+        again = watch.again(self._turn)
+        if again is not None:
+            self._source = await self.plan.route.open(again)
+            await self._call_model()
+            return
+        for delta in watch.release():
+            self.stream.feed(delta)
+        await self._forward()
+
+    async def _prepare(self) -> None:
+        """Do what comes before the first model call: compaction, listing the tools of servers."""
+        plan = self.plan
+        if plan.compaction == "trigger":
+            await self._compact(plan.turn.items, None)
+            self.stream.end_without_model()
+        elif plan.compaction == "threshold":
+            head, tail = compact.split_for_compaction(plan.turn.items)
+            if head:
+                await self._compact(head, tail)
+        if self._tools is not None:
+            await self._tools.prepare()
+            self._turn = self._tools.next_turn()
+            self._send()
+
+    async def _compact(self, items: Sequence[Item], kept: Sequence[Item] | None) -> None:
+        """Put a summary in the place of the items; those that are `kept` still stand as they are behind it."""
+        services = self._services
+        summary = await summarise(self.plan.route, self._turn, items)
+        raw = None if kept is None else split_array(keep_input(kept, self.plan.id_base).array)
+        compacted = Compacted(summary.text, raw)
+        self.stream.add_item(
+            "cmp", lambda id: compact.seal_compaction(id, compacted, services.sealer.seal), "response.compaction.compacting"
+        )
+        if summary.usage is not None:
+            self.stream.feed(UsageReport(summary.usage))
+            self.stream.settle_usage()
+        self._turn = replace(self._turn, items=[compact.summary_message(compacted), *(kept or ())])
+        self._send()
+
+    async def _between_turns(self) -> None:
+        """Run the tools that are the server's; then there is a boundary from which another server could go on."""
+        if self._tools is not None and self.stream.action is Action.CALL_TOOLS:
+            await self._tools.run_pending()
+            self._send()
+        if self.stream.action is not Action.CALL_MODEL:
+            return
+        if self._steered:
+            self.stream.end_steered()
+            return
+        if self._tools is not None:
+            self._turn = self._tools.next_turn()
+        if self._boundary is not None:
+            await self._boundary(checkpoint(self.stream.sequence_number, self.stream.output, self.plan.response.usage))
+
+    def _learn(self) -> None:
+        """Let the estimate of token counts learn from a real one."""
+        usage = self.plan.response.usage
+        if usage is not None:
+            self._services.estimator.learn(self.plan.turn, usage.input_tokens)
 
     async def _turn_stream(self) -> TurnStream:
         if self._source is None:
@@ -180,7 +273,7 @@ class Run:
                     opening.cancel()
                     raise
             else:
-                self._source = await self.plan.route.open(self.plan.turn)
+                self._source = await self.plan.route.open(self._turn)
         return self._source
 
     async def _forward(self) -> None:
@@ -239,6 +332,14 @@ class Run:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+
+
+def _structured_output(plan: Plan, policy: str) -> StructuredOutput | None:
+    """Return the watch over an answer that must fit a strict schema, or None."""
+    format = plan.turn.text.format
+    if policy == "off" or format.type != "json_schema" or not format.strict:
+        return None
+    return StructuredOutput(format, repair=policy == "repair")
 
 
 def stored_response(plan: Plan, body: bytes, output: Sequence[bytes], days: float) -> StoredResponse:

@@ -3,24 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Protocol
+from typing import Literal, Protocol
 
 import msgspec
 from msgspec import Raw
 
 from antiphon.backends.base import Capabilities, Route
-from antiphon.core import context
+from antiphon.compaction import threshold
+from antiphon.core import compact, context
 from antiphon.core.context import OwnInput
-from antiphon.core.decoding import ResolvedText, check_tool_choice, decode_request, decode_tools, resolve_text
+from antiphon.core.decoding import decode_request
 from antiphon.core.echo import echo_response, is_stored
 from antiphon.core.stream import StreamOptions
+from antiphon.core.text_format import ResolvedText, resolve_text
+from antiphon.core.tool_decoding import check_tool_choice, decode_tools
+from antiphon.core.toolmap import ToolMap
 from antiphon.core.turn import Turn
+from antiphon.core.validation import decode
 from antiphon.errors import InvalidRequest, NotFound
 from antiphon.services import Services
+from antiphon.tools.base import McpTool
 from antiphon.types.items import CustomToolCallOutput, FunctionCallOutput, InputAudio, InputImage, Item, Message
 from antiphon.types.request import ConversationRef, CreateResponse
 from antiphon.types.response import Response
-from antiphon.types.tools import Tool
+from antiphon.types.tools import OtherTool, Tool
+
+_mcp_tool = msgspec.json.Decoder(McpTool)
 
 SEALED_REASONING = "reasoning.encrypted_content"
 
@@ -58,6 +66,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     conversation_id: str | None
     options: StreamOptions
     ignored: Sequence[str] = ()
+    remote: Sequence[McpTool] = ()
+    compaction: Literal["", "trigger", "threshold"] = ""
 
     def own_input(self) -> OwnInput:
         """Return this response's own input items as they are stored."""
@@ -83,11 +93,61 @@ class Intake:
         self._check_limits(request)
         own = context.input_items(request.input)
         _check_capabilities(route.card.capabilities, request, tools, text, own)
+        remote = await self._remote(tools)
         source = history or self._services.store
         own, earlier = await self._items(request, own, owner, source)
         if identity is None:
             identity = Identity(self._services.new_id_base(), int(self._services.clock()))
-        return self._complete(request, extra, owner, route, tools, text, own, earlier, identity)
+        plan = self._complete(request, extra, owner, route, tools, text, own, earlier, identity)
+        return await self._fit(msgspec.structs.replace(plan, remote=remote) if remote else plan, len(body))
+
+    async def _remote(self, tools: Sequence[Tool]) -> list[McpTool]:
+        """Return the MCP servers that the request declares; all may be called. Raises InvalidRequest."""
+        remote: list[McpTool] = []
+        for place, tool in enumerate(tools):
+            if isinstance(tool, OtherTool) and tool.type == "mcp":
+                declared = decode(_mcp_tool, tool.raw, f"tools[{place}]")
+                await self._services.tool_servers.check(declared, f"tools[{place}]")
+                remote.append(declared)
+        return remote
+
+    async def _fit(self, plan: Plan, size: int) -> Plan:
+        """Bring a Plan into the model's window: compaction or truncation where the request wants it, else a 400."""
+        if any(compact.is_trigger(item) for item in plan.own_items):
+            return msgspec.structs.replace(plan, compaction="trigger")
+        limit = threshold(plan.request.context_management)
+        if limit is not None:
+            if await self._count(plan) > limit:
+                return msgspec.structs.replace(plan, compaction="threshold")
+            return plan
+        window = plan.route.card.context_length
+        earlier = plan.request.previous_response_id is not None or plan.request.conversation is not None
+        if window is None or (size < window and not earlier):
+            return plan  # a token takes a byte at least: this fits without counting
+        return await self._fit_window(plan, window)
+
+    async def _fit_window(self, plan: Plan, window: int) -> Plan:
+        if context.size_of(plan.turn.items) < window:
+            return plan
+        if plan.request.truncation != "auto":
+            count = await plan.route.count_tokens(plan.turn)
+            if count is not None and count > window:
+                raise InvalidRequest(
+                    f"The input has {count} tokens, the model's window {window}.",
+                    param="input",
+                    code="context_length_exceeded",
+                )
+            return plan
+        count = await self._count(plan)
+        room = window - (plan.turn.max_output_tokens or window // 8)
+        if count <= room:
+            return plan
+        items = context.truncated(plan.turn.items, room / count)
+        return msgspec.structs.replace(plan, turn=msgspec.structs.replace(plan.turn, items=items))
+
+    async def _count(self, plan: Plan) -> int:
+        count = await plan.route.count_tokens(plan.turn)
+        return count if count is not None else self._services.estimator.estimate(plan.turn)
 
     def _check_limits(self, request: CreateResponse) -> None:
         limit = self._config.instructions_limit
@@ -152,7 +212,8 @@ class Intake:
             text=text,
             defaults=defaults,
         )
-        items = context.unsealed(context.without_doubles(earlier, own), services.sealer.open)
+        open_seal = services.sealer.open
+        items = context.unsealed(compact.expand(context.without_doubles(earlier, own), open_seal), open_seal)
         turn = Turn(
             model=route.card.id,
             request=request,
@@ -180,6 +241,7 @@ class Intake:
             stored=is_stored(request, defaults),
             conversation_id=response.conversation.id if response.conversation else None,
             options=self._stream_options(request),
+            ignored=_ignored(tools),
         )
 
     def _stream_options(self, request: CreateResponse) -> StreamOptions:
@@ -190,6 +252,13 @@ class Intake:
             summarise=isinstance(summary, str) and summary != "none",
             seal=self._services.sealer.seal if SEALED_REASONING in (request.include or ()) else None,
         )
+
+
+def _ignored(tools: Sequence[Tool]) -> Sequence[str]:
+    """Name the declared tools that nobody runs here."""
+    if not any(isinstance(tool, OtherTool) for tool in tools):
+        return ()
+    return ToolMap(tools, ()).ignored
 
 
 def _conversation_id(conversation: str | ConversationRef) -> str:

@@ -85,6 +85,17 @@ def user_messages(items: Sequence[Item]) -> list[Item]:
     return [item for item in items if isinstance(item, Message) and item.role == "user"]
 
 
+def split_for_compaction(items: Sequence[Item]) -> tuple[list[Item], list[Item]]:
+    """Split into what is summarised and what still stands: the last message of the user's and what came after it.
+
+    Where that is most of it (one question, many tool calls), all is summarised and only the question stands.
+    """
+    head, tail = split_at_last_user(items)
+    if len(to_json(tail)) > len(to_json(head)) and len(tail) > 1:
+        return list(items), tail[:1]
+    return head, tail
+
+
 def split_at_last_user(items: Sequence[Item]) -> tuple[list[Item], list[Item]]:
     """Split before the last message of the user's: what is summarised, and what is still to be answered."""
     for place in range(len(items) - 1, -1, -1):

@@ -11,6 +11,7 @@ from antiphon.core.decoding import decode_items
 from antiphon.core.emitter import to_json
 from antiphon.errors import InvalidRequest, NotFound
 from antiphon.types.items import (
+    CallOutput,
     CustomToolCall,
     CustomToolCallOutput,
     FunctionCall,
@@ -119,6 +120,35 @@ def _unsealed(item: Reasoning, unseal: Callable[[str], str | None]) -> Reasoning
         return item
     text = unseal(sealed)
     return item if text is None else msgspec.structs.replace(item, content=[ReasoningText(text=text)])
+
+
+# The window
+
+
+def size_of(items: Sequence[Item]) -> int:
+    """Return the bytes of the items as JSON: never fewer than their tokens."""
+    return len(to_json(items))
+
+
+def truncated(items: Sequence[Item], share: float) -> list[Item]:
+    """Drop the oldest items until about this share of the bytes is left (`truncation: auto`).
+
+    The last message of the user's and all behind it stay; an output goes with its call.
+    """
+    sizes = [len(to_json(item)) for item in items]
+    budget = sum(sizes) * share
+    last = next((n for n in range(len(items) - 1, -1, -1) if _is_user(items[n])), len(items))
+    begin, left = 0, float(sum(sizes))
+    while begin < last and left > budget:
+        left -= sizes[begin]
+        begin += 1
+    rest = items[begin:]
+    called = {item.call_id for item in rest if isinstance(item, FunctionCall | CustomToolCall)}
+    return [item for item in rest if not isinstance(item, CallOutput) or item.call_id in called]
+
+
+def _is_user(item: Item) -> bool:
+    return isinstance(item, Message) and item.role == "user"
 
 
 # What is kept of the input
