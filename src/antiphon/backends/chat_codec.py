@@ -47,7 +47,7 @@ def request(turn: Turn, options: CodecOptions) -> tuple[bytes, ChatCall]:
     Raises InvalidRequest for what chat completions cannot say, such as an output without its call.
     """
     profile = options.profile
-    tools = ToolMap(turn.tools, turn.items, turn.listed, strict=profile.strict)
+    tools = ToolMap(turn.tools, turn.items, turn.remote_tools, strict=profile.strict)
     choice = _choose(turn.tool_choice, tools)
     emulation = _emulate(turn, choice, tools, profile)
     messages = Messages(tools, profile, options.roles)

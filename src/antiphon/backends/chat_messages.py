@@ -118,8 +118,7 @@ class Messages:
     def _add(self, entry: Entry) -> None:
         match entry:
             case HistoryCall():
-                if not entry.optional or entry.call_id in self._outputs:
-                    self._assistant.calls.append(entry)
+                self._assistant.calls.append(entry)
             case HistoryOutput():
                 # The call's message ends here; its outputs follow it, wherever they stood.
                 self._flush()

@@ -15,16 +15,16 @@ from antiphon.core.toolmap import Target, ToolMap
 from antiphon.errors import InvalidRequest
 from antiphon.types.items import OtherItem, Part
 from antiphon.types.raw import OptionalRaw
+from antiphon.types.tool_items import McpError
 from antiphon.types.tools import NamespaceTool, OtherTool, Tool
 
 
 class HistoryCall(msgspec.Struct, frozen=True):
-    """A call that a model made earlier; `arguments` is JSON text. An `optional` one counts only with its output."""
+    """A call that a model made earlier; `arguments` is JSON text."""
 
     call_id: str
     target: Target
     arguments: str
-    optional: bool = False
 
 
 class HistoryOutput(msgspec.Struct, frozen=True):
@@ -49,9 +49,6 @@ class _Fields(msgspec.Struct):
     error: OptionalRaw = None
     status: str | None = None
     tools: list[Raw] = []
-    approval_request_id: str | None = None
-    approve: bool = False
-    reason: str | None = None
 
 
 _fields = msgspec.json.Decoder(_Fields)
@@ -70,7 +67,7 @@ def read_other(
     item: OtherItem, tools: ToolMap
 ) -> HistoryCall | HistoryOutput | list[HistoryCall | HistoryOutput] | None:
     """Read an item; None where it says nothing to a chat model."""
-    if item.type not in _CALLS and item.type not in _OUTPUTS and not item.type.startswith("mcp_"):
+    if item.type not in _CALLS and item.type not in _OUTPUTS and item.type != "mcp_call":
         return None
     try:
         fields = _fields.decode(item.raw)
@@ -83,23 +80,26 @@ def read_other(
         return HistoryCall(call_id, Target(kind, kind), _object(raw))
     if item.type in _OUTPUTS:
         return HistoryOutput(call_id, _output(item.type, fields, tools), optional=fields.call_id is None)
-    return _mcp(item.type, fields)
+    return _mcp_call(fields)
 
 
-def _mcp(type: str, fields: _Fields) -> list[HistoryCall | HistoryOutput] | HistoryOutput | HistoryCall | None:
+def _mcp_call(fields: _Fields) -> list[HistoryCall | HistoryOutput]:
     id = fields.id or ""
+    error = _error(fields.error)
+    output = f"Error: {error}" if error else _text(fields.output)
     target = Target("mcp", fields.name, fields.server_label or None)
-    match type:
-        case "mcp_call":
-            output = _text(fields.output) or (f"Error: {_text(fields.error)}" if _text(fields.error) else "")
-            return [HistoryCall(id, target, _object(fields.arguments)), HistoryOutput(id, output)]
-        case "mcp_approval_request":
-            return HistoryCall(id, target, _object(fields.arguments), optional=True)
-        case "mcp_approval_response" if not fields.approve:
-            reason = f": {fields.reason}" if fields.reason else "."
-            return HistoryOutput(fields.approval_request_id or "", f"The user did not allow this call{reason}", True)
-        case _:
-            return None
+    return [HistoryCall(id, target, _object(fields.arguments)), HistoryOutput(id, output)]
+
+
+def _error(raw: Raw | None) -> str:
+    """Return the text of a call's error: a string, or an object that has the text in its content."""
+    if raw is None or not bytes(raw).startswith(b"{"):
+        return _text(raw)
+    try:
+        error = msgspec.json.decode(raw, type=McpError)
+    except msgspec.ValidationError:
+        return _text(raw)
+    return "\n".join(part.text for part in error.content)
 
 
 def _output(type: str, fields: _Fields, tools: ToolMap) -> str:

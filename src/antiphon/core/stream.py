@@ -1,6 +1,9 @@
 """ResponseStream: the state machine between what a Backend says (Deltas) and what a client sees (Events).
 
-    start() → feed(delta)* → end_turn() → action → … → finish(now) | fail(error, now) → terminal
+    start() → feed(delta)* → end_turn() → action → … → finish(now) | fail(error, now) | cancel(now) → terminal
+
+Where `action` is CALL_TOOLS, each of `pending` is answered by `tool_result` or `require_approval`; then `action` is
+CALL_MODEL again, or DONE where the client has to answer first.
 
 It owns the open items, `output_index` and, through its Emitter, `sequence_number`. It does no I/O and knows no clock:
 times are given, ids are derived from a random base that is given.
@@ -8,7 +11,7 @@ times are given, ids are derived from a random base that is given.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from enum import Enum
 from json import JSONDecodeError, loads
 
@@ -27,18 +30,16 @@ from antiphon.core.deltas import (
     UsageReport,
 )
 from antiphon.core.emitter import Emitter, to_json
+from antiphon.core.relay import RelayedEnd, relayed_error, relayed_fields
 from antiphon.core.resume import Restart
+from antiphon.core.server_calls import NeedsApproval, ServerCalls
+from antiphon.core.server_calls import PendingCall as PendingCall
+from antiphon.core.tool_writers import PREFIXES, ListingWriter, ReadyWriter, StructuredCallWriter
+from antiphon.core.usage import add_usage
 from antiphon.core.writers import CallWriter, MessageWriter, ReasoningWriter
 from antiphon.errors import APIError, BackendError
 from antiphon.types.events import ErrorEvent, ErrorPayload, Event, Keepalive
-from antiphon.types.response import (
-    IncompleteDetails,
-    InputTokensDetails,
-    OutputTokensDetails,
-    Response,
-    ResponseError,
-    Usage,
-)
+from antiphon.types.response import IncompleteDetails, Response, ResponseError, Usage
 
 INCOMPLETE_REASONS = {"length": "max_output_tokens", "content_filter": "content_filter"}
 
@@ -47,6 +48,7 @@ class Action(Enum):
     """What the engine has to do next."""
 
     CALL_MODEL = "call_model"
+    CALL_TOOLS = "call_tools"
     DONE = "done"
 
 
@@ -71,7 +73,11 @@ class ResponseStream:
         self._output: list[bytes | None] = []
         self._message: MessageWriter | None = None
         self._reasoning: ReasoningWriter | None = None
-        self._calls: dict[str, CallWriter] = {}
+        self._calls: dict[str, CallWriter | StructuredCallWriter] = {}
+        self._servers = ServerCalls(self._emitter, self._place, self._keep, response.max_tool_calls)
+        self._listings: dict[str, ListingWriter] = {}
+        self._client_is_asked = False
+        self._spoke = False
         self._closed_calls: set[str] = set()
         self._turn_usage: Usage | None = None
         self._finish_reason = ""
@@ -127,7 +133,8 @@ class ResponseStream:
     def restore(self, state: Restart) -> None:
         """Go on where another worker stopped. Items that were left open are passed over: they will not be closed."""
         self._emitter.sequence_number = state.sequence_number
-        self._output = [item for item in state.output]
+        self._output = list(state.output)
+        self._relay_base = len(self._output)
         self._announced = state.announced
         self.response.usage = state.usage
 
@@ -168,11 +175,94 @@ class ResponseStream:
 
     def end_turn(self) -> None:
         """Close what the Turn left open and decide what comes next."""
-        if not self._output and self._finish_reason not in INCOMPLETE_REASONS:
+        cut = self._finish_reason in INCOMPLETE_REASONS
+        refused = False if cut else self._servers.end_turn()
+        if cut:
+            self._servers.close()
+        elif not self._spoke:
+            # A model that says nothing: no turn ends without an item or a reason.
             self._open_message()
-        self._close_items("incomplete" if self._finish_reason in INCOMPLETE_REASONS else "completed")
+        self._close_items("incomplete" if cut else "completed")
         self._add_usage()
+        self._spoke = False
         self._relay_base = len(self._output)
+        again = refused and not self._client_is_asked and not self._servers.exhausted
+        self.action = Action.CALL_TOOLS if self.pending else Action.CALL_MODEL if again else Action.DONE
+
+    # Tools that the server runs
+
+    @property
+    def pending(self) -> list[PendingCall]:
+        """The calls that the engine has to make now."""
+        return self._servers.pending
+
+    def announce_calls(self, needs_approval: NeedsApproval) -> None:
+        """Let calls that need no approval stream from their first fragment on; without this, all wait for the Turn's end."""
+        self._servers.needs_approval = needs_approval
+
+    def begin_approved(self, label: str, name: str, arguments: str, request_id: str) -> str:
+        """Begin a call that a person was asked about in an earlier response. Returns its key, for `tool_result`."""
+        return self._servers.begin_approved(label, name, arguments, request_id)
+
+    def tool_result(self, key: str, output: str | None, error: str | None) -> None:
+        """End a call with its output, or with the error instead of one."""
+        self._servers.result(key, output, error)
+        self._after_answer()
+
+    def require_approval(self, key: str) -> None:
+        """Ask a person instead of making a call: the response ends when the other calls are answered."""
+        self._servers.require_approval(key)
+        self._after_answer()
+
+    def _after_answer(self) -> None:
+        if self.action is Action.CALL_TOOLS and not self.pending:
+            done = self._client_is_asked or self._servers.asked
+            self.action = Action.DONE if done else Action.CALL_MODEL
+        self._relay_base = len(self._output)
+
+    def open_listing(self, label: str) -> str:
+        """Announce that a server is asked for its tools. Returns the item's id."""
+        item_id, index = self._place("mcpl")
+        self._listings[item_id] = ListingWriter(self._emitter, item_id, index, label)
+        return item_id
+
+    def close_listing(self, item_id: str, tools: Sequence[bytes]) -> None:
+        """End a listing with the tools, each as JSON."""
+        writer = self._listings.pop(item_id)
+        self._keep(writer.index, writer.tools(tools))
+        self._relay_base = len(self._output)
+
+    def fail_listing(self, item_id: str, message: str) -> None:
+        """End a listing with the reason why there are no tools."""
+        writer = self._listings.pop(item_id)
+        self._keep(writer.index, writer.fail(message))
+
+    def end_without_model(self) -> None:
+        """Close the response without a model call: what there was to do is done."""
+        self._close_items("completed")
+        self._add_usage()
+        self.action = Action.DONE
+
+    def add_item(self, prefix: str, build: Callable[[str], bytes], between: str = "") -> None:
+        """Emit an item that is whole from the start. `build` makes its JSON from its id; `between` names an event of its own."""
+        self._close_items("completed")
+        item_id, index = self._place(prefix)
+        item = build(item_id)
+        ReadyWriter(self._emitter, item_id, index).write(item, between)
+        self._keep(index, item)
+        self._relay_base = len(self._output)
+
+    @property
+    def complete(self) -> bool:
+        """Tell whether the last Turn came to its own end, rather than being cut off."""
+        return self._finish_reason not in INCOMPLETE_REASONS
+
+    def settle_usage(self) -> None:
+        """Add the counts of a call beside the Turns."""
+        self._add_usage()
+
+    def end_steered(self) -> None:
+        """End the response before its next model call: a successor goes on."""
         self.action = Action.DONE
 
     # The end
@@ -186,8 +276,7 @@ class ResponseStream:
 
     def fail(self, error: APIError, now: int) -> bytes:
         """End the response with an error, also after `finish` if its terminal Event has not been sent yet."""
-        self._close_items("incomplete")
-        self._add_usage()
+        self._end_items()
         payload = ErrorPayload(type=error.type, code=error.code, message=error.message, param=error.param)
         self._emitter.emit(ErrorEvent(code=error.code, message=error.message, param=error.param, error=payload))
         self.response.incomplete_details = None
@@ -195,10 +284,16 @@ class ResponseStream:
         return self._terminate("failed", now)
 
     def cancel(self, now: int) -> bytes:
-        """End the response at the client's wish."""
-        self._close_items("incomplete")
-        self._add_usage()
+        """End the response at the client's wish: its status is `cancelled`, its last event `response.incomplete`."""
+        self._end_items()
         return self._terminate("cancelled", now)
+
+    def _end_items(self) -> None:
+        self._close_items("incomplete")
+        self._servers.close()
+        for item_id in list(self._listings):
+            self.fail_listing(item_id, "The response ended before the server had answered.")
+        self._add_usage()
 
     def _terminate(self, status: str, now: int) -> bytes:
         self.action = Action.DONE
@@ -207,8 +302,9 @@ class ResponseStream:
         self.response.output = [Raw(item) for item in self.output]
         body = to_json(self.response)
         number = self._terminal_number = self._emitter.sequence_number
-        event = b'{"type":"response.%b","response":%b,"sequence_number":%d}' % (status.encode(), body, number)
-        self.terminal = Event(f"response.{status}", event)
+        type = terminal_type(status)
+        event = b'{"type":"%b","response":%b,"sequence_number":%d}' % (type.encode(), body, number)
+        self.terminal = Event(type, event)
         return body
 
     @property
@@ -218,6 +314,9 @@ class ResponseStream:
 
     # Open items
 
+    def _keep(self, index: int, item: bytes) -> None:
+        self._output[index] = item
+
     def _place(self, prefix: str) -> tuple[str, int]:
         """Return the id and `output_index` of the next item."""
         index = len(self._output)
@@ -226,12 +325,14 @@ class ResponseStream:
 
     def _open_message(self) -> MessageWriter:
         if self._message is None:
+            self._spoke = True
             self._close_reasoning("completed")
             self._message = MessageWriter(self._emitter, *self._place("msg"))
         return self._message
 
     def _open_reasoning(self) -> ReasoningWriter:
         if self._reasoning is None:
+            self._spoke = True
             self._close_message("completed")
             options = self._options
             self._reasoning = ReasoningWriter(
@@ -244,17 +345,24 @@ class ResponseStream:
         return self._reasoning
 
     def _start_call(self, call: CallStart) -> None:
+        self._spoke = True
         self._close_reasoning("completed")
         self._close_message("completed")
         self._close_complete_calls()
-        place = self._place("ctc" if call.kind == "custom" else "fc")
-        self._calls[call.key] = CallWriter(self._emitter, *place, call)
+        if call.kind == "mcp":
+            self._servers.start(call)
+            return
+        self._client_is_asked = True
+        write = CallWriter if call.kind in ("function", "custom") else StructuredCallWriter
+        self._calls[call.key] = write(self._emitter, *self._place(PREFIXES[call.kind]), call)
 
     def _feed_call(self, delta: CallDelta) -> None:
         writer = self._calls.get(delta.key)
         if writer is not None:
             if delta.text:
                 writer.text(delta.text)
+        elif self._servers.text(delta.key, delta.text):
+            return
         elif delta.key not in self._closed_calls or delta.text.strip():
             raise BackendError(502, "The backend sent arguments for a tool call that is not open.")
 
@@ -287,7 +395,7 @@ class ResponseStream:
 
     def _add_usage(self) -> None:
         if self._turn_usage is not None:
-            self.response.usage = _sum(self.response.usage, self._turn_usage)
+            self.response.usage = add_usage(self.response.usage, self._turn_usage)
             self._turn_usage = None
 
     # Backends that speak Responses
@@ -302,14 +410,15 @@ class ResponseStream:
                 self._relay_end(msgspec.json.decode(fields["response"], type=RelayedEnd))
                 return
             case "error":
-                raise _relayed_error(fields)
+                raise relayed_error(fields)
             case "response.output_item.added":
                 self._reserve(fields)
             case "response.output_item.done":
                 self._output[self._reserve(fields)] = bytes(fields["item"])
-        self._emitter.raw(delta.type, _relayed_fields(fields, self._relay_base))
+        self._emitter.raw(delta.type, relayed_fields(fields, self._relay_base))
 
     def _reserve(self, fields: dict[str, Raw]) -> int:
+        self._spoke = True
         index = int(bytes(fields["output_index"])) + self._relay_base
         self._output.extend([None] * (index + 1 - len(self._output)))
         return index
@@ -324,35 +433,12 @@ class ResponseStream:
             self._finish_reason = reasons.get(end.incomplete_details.reason, "length")
         if not any(self._output):
             self._output = [bytes(item) for item in end.output]
+            self._spoke = bool(self._output)
 
 
-class RelayedEnd(msgspec.Struct, frozen=True):
-    """What counts of another server's terminal response."""
-
-    output: list[Raw] = []
-    usage: Usage | None = None
-    error: ResponseError | None = None
-    incomplete_details: IncompleteDetails | None = None
-
-
-def _relayed_fields(fields: dict[str, Raw], base: int) -> bytes:
-    pairs = []
-    for name, value in fields.items():
-        if name in ("type", "sequence_number"):
-            continue
-        if name == "output_index" and base:
-            value = Raw(b"%d" % (int(bytes(value)) + base))
-        pairs.append(b'"%b":%b' % (name.encode(), bytes(value)))
-    return b",".join(pairs)
-
-
-def _relayed_error(fields: dict[str, Raw]) -> BackendError:
-    flat = {name: loads(bytes(value)) for name, value in fields.items()}
-    inner = flat.get("error") if isinstance(flat.get("error"), dict) else flat
-    assert isinstance(inner, dict)
-    return BackendError(
-        502, str(inner.get("message") or "The backend failed."), code=str(inner.get("code") or "backend_error")
-    )
+def terminal_type(status: str) -> str:
+    """Return the type of the last event. OpenAI has none for `cancelled`, and clients' helpers throw on types they don't know."""
+    return "response.incomplete" if status == "cancelled" else f"response.{status}"
 
 
 def _is_object(text: str) -> bool:
@@ -362,20 +448,3 @@ def _is_object(text: str) -> bool:
         return isinstance(loads(text), dict)
     except JSONDecodeError:
         return False
-
-
-def _sum(total: Usage | None, turn: Usage) -> Usage:
-    if total is None:
-        return turn
-    return Usage(
-        input_tokens=total.input_tokens + turn.input_tokens,
-        input_tokens_details=InputTokensDetails(
-            total.input_tokens_details.cached_tokens + turn.input_tokens_details.cached_tokens,
-            total.input_tokens_details.cache_write_tokens + turn.input_tokens_details.cache_write_tokens,
-        ),
-        output_tokens=total.output_tokens + turn.output_tokens,
-        output_tokens_details=OutputTokensDetails(
-            total.output_tokens_details.reasoning_tokens + turn.output_tokens_details.reasoning_tokens
-        ),
-        total_tokens=total.total_tokens + turn.total_tokens,
-    )

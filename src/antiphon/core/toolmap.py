@@ -16,9 +16,9 @@ from antiphon.types.items import Item, OtherItem
 from antiphon.types.tools import (
     CustomTool,
     FunctionTool,
-    ListedTool,
     NamespaceTool,
     OtherTool,
+    RemoteTool,
     Tool,
     ToolFormat,
     ToolSearchTool,
@@ -91,7 +91,7 @@ class ToolMap:
         self,
         tools: Sequence[Tool] = (),
         items: Iterable[Item] = (),
-        listed: Iterable[ListedTool] = (),
+        remote: Iterable[RemoteTool] = (),
         *,
         strict: bool = True,
     ) -> None:
@@ -106,8 +106,8 @@ class ToolMap:
         for item in items:
             if isinstance(item, OtherItem) and item.type in ("additional_tools", "tool_search_output"):
                 self._declare_later(item)
-        for remote in listed:
-            self._declare_listed(remote)
+        for tool_of_server in remote:
+            self._declare_remote(tool_of_server)
 
     # There
 
@@ -176,7 +176,7 @@ class ToolMap:
         for place, raw in enumerate(msgspec.json.decode(item.raw, type=_LaterTools).tools):
             self._declare(decode_tool(raw, f"input.tools[{place}]"), found=item.type == "tool_search_output")
 
-    def _declare_listed(self, tool: ListedTool) -> None:
+    def _declare_remote(self, tool: RemoteTool) -> None:
         target = Target("mcp", tool.name, tool.server_label)
         self._offer(target, tool.description or "", tool.input_schema)
 

@@ -10,14 +10,14 @@ from msgspec import Raw
 from antiphon.core.decoding import ResolvedText
 from antiphon.types.items import Item
 from antiphon.types.request import CreateResponse
-from antiphon.types.tools import ListedTool, Tool, ToolChoice
+from antiphon.types.tools import RemoteTool, Tool, ToolChoice
 
 
 class Turn(msgspec.Struct, frozen=True, kw_only=True):
     """What the model sees and how it is to answer: defaults are filled in, history is in `items`, oldest first.
 
     `request` is there for what only a backend that speaks Responses itself understands. `model` is the backend's own
-    name. `listed` are the tools of MCP servers, which this server calls. `extra` holds unknown request fields and the
+    name. `remote_tools` are those of MCP servers, which this server calls. `extra` holds unknown request fields and the
     model's configured `extra_body`; they go to the backend as they are.
     """
 
@@ -26,7 +26,7 @@ class Turn(msgspec.Struct, frozen=True, kw_only=True):
     instructions: str | None
     items: Sequence[Item]
     tools: Sequence[Tool]
-    listed: Sequence[ListedTool] = ()
+    remote_tools: Sequence[RemoteTool] = ()
     tool_choice: str | ToolChoice
     parallel_tool_calls: bool
     text: ResolvedText

@@ -32,7 +32,7 @@ class Writer(Protocol):
         ...
 
 
-def _delta_head(type: str, item_id: str, output_index: int, rest: bytes) -> bytes:
+def delta_head(type: str, item_id: str, output_index: int, rest: bytes) -> bytes:
     """Return a delta event's JSON up to the text of its `delta`."""
     return b'{"type":"%b","item_id":"%b","output_index":%d,%b"delta":' % (
         type.encode(),
@@ -42,7 +42,7 @@ def _delta_head(type: str, item_id: str, output_index: int, rest: bytes) -> byte
     )
 
 
-class _ItemWriter:
+class ItemWriter:
     """What all Writers share: the item's id and place, and its first and last event."""
 
     __slots__ = ("_emitter", "index", "item_id")
@@ -75,7 +75,7 @@ class _ItemWriter:
         )
 
 
-class MessageWriter(_ItemWriter):
+class MessageWriter(ItemWriter):
     """An assistant message of text and refusal parts; a part is open while pieces of its kind come."""
 
     __slots__ = ("_head", "_kind", "_logprobs", "_parts", "_pieces")
@@ -121,10 +121,10 @@ class MessageWriter(_ItemWriter):
         if kind == "text":
             self._part_added(place, OutputText(text=""))
             rest = b'"content_index":%d,"logprobs":[],' % place
-            self._head = _delta_head("response.output_text.delta", self.item_id, self.index, rest)
+            self._head = delta_head("response.output_text.delta", self.item_id, self.index, rest)
         else:
             self._part_added(place, Refusal(refusal=""))
-            self._head = _delta_head("response.refusal.delta", self.item_id, self.index, b'"content_index":%d,' % place)
+            self._head = delta_head("response.refusal.delta", self.item_id, self.index, b'"content_index":%d,' % place)
 
     def _close_part(self) -> None:
         if not self._kind:
@@ -152,7 +152,7 @@ class MessageWriter(_ItemWriter):
         return self._done(self._item(status))
 
 
-class ReasoningWriter(_ItemWriter):
+class ReasoningWriter(ItemWriter):
     """A reasoning item: raw thoughts as `content`, mirrored as `summary` when asked, sealed when asked."""
 
     __slots__ = ("_head", "_names", "_pieces", "_seal", "_summary_head")
@@ -171,7 +171,7 @@ class ReasoningWriter(_ItemWriter):
         self._pieces: list[str] = []
         self._seal = seal
         self._names = "response.reasoning" if open_responses_names else "response.reasoning_text"
-        self._head = _delta_head(f"{self._names}.delta", item_id, index, b'"content_index":0,')
+        self._head = delta_head(f"{self._names}.delta", item_id, index, b'"content_index":0,')
         self._summary_head = b""
         self._added(Reasoning(id=item_id, status=IN_PROGRESS))
         self._part_added(0, ReasoningText(text=""))
@@ -179,7 +179,7 @@ class ReasoningWriter(_ItemWriter):
             self._open_summary()
 
     def _open_summary(self) -> None:
-        self._summary_head = _delta_head(
+        self._summary_head = delta_head(
             "response.reasoning_summary_text.delta", self.item_id, self.index, b'"summary_index":0,'
         )
         self._emitter.emit(
@@ -221,7 +221,7 @@ class ReasoningWriter(_ItemWriter):
         return [part]
 
 
-class CallWriter(_ItemWriter):
+class CallWriter(ItemWriter):
     """A call of the client's function or custom tool."""
 
     __slots__ = ("_call", "_head", "_pieces", "_type")
@@ -232,7 +232,7 @@ class CallWriter(_ItemWriter):
         self._pieces: list[str] = []
         name = "function_call_arguments" if call.kind == "function" else "custom_tool_call_input"
         self._type = f"response.{name}.delta"
-        self._head = _delta_head(self._type, item_id, index, b"")
+        self._head = delta_head(self._type, item_id, index, b"")
         self._added(self._item("", IN_PROGRESS))
 
     def _item(self, text: str, status: str) -> FunctionCall | CustomToolCall:

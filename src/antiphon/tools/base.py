@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from typing import Literal, Protocol
 
 import msgspec
-from msgspec import Raw
 
 from antiphon.errors import AntiphonError
+from antiphon.types.tools import RemoteTool as RemoteTool
 
 
 class ToolFilter(msgspec.Struct, frozen=True, kw_only=True):
@@ -59,17 +59,6 @@ class McpTool(msgspec.Struct, frozen=True, kw_only=True, tag="mcp", tag_field="t
                 return False
             return rule.always is None or rule.always.takes(tool.name, tool.read_only)
         return rule != "never"
-
-
-class RemoteTool(msgspec.Struct, frozen=True, kw_only=True):
-    """A tool as its server lists it. `input_schema` is a JSON Schema."""
-
-    server_label: str
-    name: str
-    description: str | None = None
-    input_schema: Raw = Raw(b'{"type":"object"}')
-    annotations: Raw | None = None
-    read_only: bool = False
 
 
 class ToolOutput(msgspec.Struct, frozen=True):

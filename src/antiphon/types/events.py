@@ -106,6 +106,60 @@ class InputDone(Numbered, tag="response.custom_tool_call_input.done"):
     input: str
 
 
+class ShellCommandAdded(Numbered, tag="response.shell_call_command.added"):
+    output_index: int
+    command_index: int
+    command: str
+
+
+class ShellCommandDelta(Numbered, tag="response.shell_call_command.delta"):
+    output_index: int
+    command_index: int
+    delta: str
+
+
+class ShellCommandDone(Numbered, tag="response.shell_call_command.done"):
+    output_index: int
+    command_index: int
+    command: str
+
+
+class McpArgumentsDone(Numbered, tag="response.mcp_call_arguments.done"):
+    item_id: str
+    output_index: int
+    arguments: str
+
+
+class McpCallInProgress(Numbered, tag="response.mcp_call.in_progress"):
+    item_id: str
+    output_index: int
+
+
+class McpCallCompleted(Numbered, tag="response.mcp_call.completed"):
+    item_id: str
+    output_index: int
+
+
+class McpCallFailed(Numbered, tag="response.mcp_call.failed"):
+    item_id: str
+    output_index: int
+
+
+class McpListToolsInProgress(Numbered, tag="response.mcp_list_tools.in_progress"):
+    item_id: str
+    output_index: int
+
+
+class McpListToolsCompleted(Numbered, tag="response.mcp_list_tools.completed"):
+    item_id: str
+    output_index: int
+
+
+class McpListToolsFailed(Numbered, tag="response.mcp_list_tools.failed"):
+    item_id: str
+    output_index: int
+
+
 class Keepalive(Numbered, tag="keepalive"):
     pass
 

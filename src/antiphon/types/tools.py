@@ -76,13 +76,15 @@ class ToolChoice(msgspec.Struct, kw_only=True, frozen=True, omit_defaults=True):
     namespace: str | UnsetType = UNSET
 
 
-class ListedTool(msgspec.Struct, kw_only=True, frozen=True):
-    """A tool of a server's (MCP) that the model may call; the server runs it. `input_schema` is a JSON Schema."""
+class RemoteTool(msgspec.Struct, frozen=True, kw_only=True):
+    """A tool as its MCP server lists it; the model may call it and we run it. `input_schema` is a JSON Schema."""
 
     server_label: str
     name: str
     description: str | None = None
     input_schema: Raw = Raw(b'{"type":"object"}')
+    annotations: OptionalRaw = None
+    read_only: bool = False
 
 
 class ToolSearchTool(msgspec.Struct, kw_only=True, frozen=True):

@@ -1,0 +1,111 @@
+"""Output items of the rarer tools: shell, apply_patch, tool_search, MCP. In a request's input they stay as they came."""
+
+from __future__ import annotations
+
+import msgspec
+from msgspec import Raw
+
+
+class ShellAction(msgspec.Struct, frozen=True, kw_only=True):
+    commands: list[str] = []
+    timeout_ms: int | None = None
+    max_output_length: int | None = None
+
+
+class LocalEnvironment(msgspec.Struct, tag="local", tag_field="type", frozen=True):
+    pass
+
+
+class ShellCall(msgspec.Struct, tag="shell_call", tag_field="type", kw_only=True, frozen=True):
+    """Commands for the client's shell."""
+
+    id: str
+    call_id: str
+    status: str
+    action: ShellAction
+    environment: LocalEnvironment | None = LocalEnvironment()
+
+
+class LocalShellAction(msgspec.Struct, tag="exec", tag_field="type", frozen=True, kw_only=True):
+    command: list[str] = []
+    env: dict[str, str] = {}
+    timeout_ms: int | None = None
+    working_directory: str | None = None
+    user: str | None = None
+
+
+class LocalShellCall(msgspec.Struct, tag="local_shell_call", tag_field="type", kw_only=True, frozen=True):
+    """A program for the client to run."""
+
+    id: str
+    call_id: str
+    status: str
+    action: LocalShellAction
+
+
+class PatchOperation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A change of one file; `delete_file` has no diff."""
+
+    type: str
+    path: str
+    diff: str | None = None
+
+
+class ApplyPatchCall(msgspec.Struct, tag="apply_patch_call", tag_field="type", kw_only=True, frozen=True):
+    """A file change for the client to make."""
+
+    id: str
+    call_id: str
+    status: str
+    operation: PatchOperation
+
+
+class ToolSearchCall(msgspec.Struct, tag="tool_search_call", tag_field="type", kw_only=True, frozen=True):
+    """A search among the client's tools; `arguments` is an object, not its text."""
+
+    id: str
+    call_id: str
+    status: str
+    execution: str = "client"
+    arguments: Raw = Raw(b"{}")
+
+
+class McpErrorText(msgspec.Struct, tag="text", tag_field="type", frozen=True):
+    text: str
+
+
+class McpError(msgspec.Struct, tag="mcp_tool_execution_error", tag_field="type", frozen=True):
+    """Why a call gave nothing."""
+
+    content: list[McpErrorText]
+
+
+class McpCall(msgspec.Struct, tag="mcp_call", tag_field="type", kw_only=True, frozen=True):
+    """A call of an MCP server's tool, and what it gave."""
+
+    id: str
+    status: str
+    server_label: str
+    name: str
+    arguments: str = ""
+    output: str | None = None
+    error: McpError | None = None
+    approval_request_id: str | None = None
+
+
+class McpListTools(msgspec.Struct, tag="mcp_list_tools", tag_field="type", kw_only=True, frozen=True):
+    """The tools of an MCP server."""
+
+    id: str
+    server_label: str
+    tools: list[Raw] = []
+    error: str | None = None
+
+
+class McpApprovalRequest(msgspec.Struct, tag="mcp_approval_request", tag_field="type", kw_only=True, frozen=True):
+    """A call that a person has to agree to."""
+
+    id: str
+    server_label: str
+    name: str
+    arguments: str
