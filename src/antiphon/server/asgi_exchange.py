@@ -37,19 +37,23 @@ class ASGIExchange:
         self._flushing = asyncio.Lock()
         self._flusher: asyncio.Task[None] | None = None
         self._watcher: asyncio.Task[None] | None = None
-        self._callback: Callable[[], None] | None = None
+        self._callback: Callable[[], object] | None = None
         self._aborted = False
         self._body_read = False
+        self._broken_body = False
 
     # Request
 
     async def read_body(self, limit: int) -> bytes:
         """Return the body as it came. Raises APIError 413 or 408, and ClientGone."""
+        self._broken_body = True
         try:
             async with asyncio.timeout(self._body_timeout):
-                return await self._read_body(limit)
+                body = await self._read_body(limit)
         except TimeoutError:
             raise too_slow() from None
+        self._broken_body = False
+        return body
 
     async def _read_body(self, limit: int) -> bytes:
         parts, size, more = [], 0, not self._body_read
@@ -66,7 +70,7 @@ class ASGIExchange:
         self._body_read = True
         return b"".join(parts)
 
-    def on_disconnect(self, callback: Callable[[], None]) -> None:
+    def on_disconnect(self, callback: Callable[[], object]) -> None:
         """Call back when the client goes away; the body must have been read."""
         self._callback = callback
         if self.gone:
@@ -91,7 +95,8 @@ class ASGIExchange:
         """Queue a whole answer."""
         self.answered = True
         self._callback = None
-        self._put({"type": "http.response.start", "status": status, "headers": list(headers)})
+        closing: list[Header] = [(b"connection", b"close")] if self._broken_body else []
+        self._put({"type": "http.response.start", "status": status, "headers": [*headers, *closing]})
         self._put({"type": "http.response.body", "body": body})
 
     def begin(self, status: int, headers: Sequence[Header]) -> ASGIExchange:

@@ -7,7 +7,6 @@ import re
 import secrets
 from collections.abc import Sequence
 from typing import Protocol
-from urllib.parse import urlsplit
 
 import msgspec
 
@@ -16,7 +15,8 @@ from antiphon.server.http import Header
 
 LOCAL_OWNER = "local"
 
-_IP_ADDRESS = re.compile(r"[\d.]+|.*:.*")
+# Names that can't be another site's, pointed here (DNS rebinding): localhost and addresses.
+_LOCAL = re.compile(r"((\w+\.)*localhost|[\d.]+|\[[\da-f:.]+\])(:\d+)?", re.ASCII)
 
 
 class Identity(msgspec.Struct, frozen=True):
@@ -97,15 +97,10 @@ def owner_of(key: bytes) -> str:
 
 def _is_own_page(origin: str, host: str) -> bool:
     """Tell whether a page is ours. Only web pages have http origins: extensions and desktop programs pass."""
-    parts = urlsplit(origin)
-    if parts.scheme not in ("http", "https"):
+    scheme, _, place = origin.partition("://")
+    if scheme not in ("http", "https"):
         return origin != "null"
-    return parts.netloc == host and _is_local(parts.hostname or "")
-
-
-def _is_local(host: str) -> bool:
-    """Tell whether a name can't be another site's, pointed here: an address, or localhost."""
-    return host == "localhost" or host.endswith(".localhost") or _IP_ADDRESS.fullmatch(host) is not None
+    return place == host and _LOCAL.fullmatch(host) is not None
 
 
 def _missing() -> APIError:

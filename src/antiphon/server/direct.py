@@ -66,7 +66,7 @@ class DirectExchange:
         self._limit = -1  # nobody has asked for the body yet
         self._failure: APIError | None = None
         self._waiter: asyncio.Future[None] | None = None
-        self._callback: Callable[[], None] | None = None
+        self._callback: Callable[[], object] | None = None
         self._chunked = False
 
     # Request
@@ -131,7 +131,7 @@ class DirectExchange:
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
 
-    def on_disconnect(self, callback: Callable[[], None]) -> None:
+    def on_disconnect(self, callback: Callable[[], object]) -> None:
         """Call back when the client goes away."""
         self._callback = callback
         if self.gone:

@@ -34,7 +34,7 @@ class Exchange(Protocol):
         """Send the head of a streamed answer. Raises ClientGone."""
         ...
 
-    def on_disconnect(self, callback: Callable[[], None]) -> None:
+    def on_disconnect(self, callback: Callable[[], object]) -> None:
         """Call back, once, when the client goes away before the answer is complete."""
         ...
 

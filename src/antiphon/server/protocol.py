@@ -105,15 +105,23 @@ class DirectProtocol(HttpToolsProtocol):
                 self._refuse(head_too_large())
 
     def _upgrade(self, data: bytes, upgrade: httptools.HttpParserUpgrade) -> None:
-        """Hand over to WebSocket; any other upgrade (h2c, as Java's client offers it) is passed over."""
+        """Hand over to WebSocket; any other upgrade is passed over.
+
+        The parser takes the body for another protocol's bytes. Java's client offers h2c with its first request, whatever
+        its method: it is read again without the offer.
+        """
         if self._wants_websocket:
             self._become_websocket()
             return
+        method, version = self.parser.get_method(), self.parser.get_http_version().encode()
+        if method == b"CONNECT":
+            self._refuse(APIError(405, "This is not a proxy.", code="method_not_allowed", headers={"allow": "GET, POST"}))
+            return
+        head = [b"%b %b HTTP/%b\r\n" % (method, self.url, version)]
+        head += [b"%b: %b\r\n" % header for header in self.headers if header[0] not in (b"upgrade", b"http2-settings")]
         self.parser = httptools.HttpRequestParser(self)
         self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
-        rest = data[upgrade.args[0] :]
-        if rest:
-            self.data_received(rest)
+        self.data_received(b"".join([*head, b"\r\n", data[upgrade.args[0] :]]))
 
     def _become_websocket(self) -> None:
         if self.cycle is not None and not self.cycle.response_complete:
@@ -157,8 +165,8 @@ class DirectProtocol(HttpToolsProtocol):
         self._in_head = False
         self._received = 0
         too_large = self._parsed > MAX_HEAD
-        if parser.should_upgrade() and not too_large and self._should_upgrade():
-            self._wants_websocket = True
+        if parser.should_upgrade() and not too_large:
+            self._wants_websocket = self._should_upgrade()
             return
         exchange = DirectExchange(self, parser.get_method().decode("ascii"), self.url, self.headers)
         exchange.old = parser.get_http_version() == "1.0"

@@ -103,8 +103,11 @@ def serve(app_factory: str, config: Config) -> int:
 def run(app: AntiphonApp, config: Config, sockets: Sequence[socket.socket]) -> int:
     """Serve on sockets until a signal comes; return the exit code."""
     server = make_server(app, config)
-    server.run(list(sockets))
-    return 0 if server.started else 1
+    try:
+        server.run(list(sockets))
+    except SystemExit:  # what uvicorn does when the application can't start; it has said why
+        return 1
+    return 0
 
 
 def listen(host: str, port: int, *, shared: bool = False) -> list[socket.socket]:

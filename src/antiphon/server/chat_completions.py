@@ -1,0 +1,113 @@
+"""`POST /v1/chat/completions`: handed on to the backend as it is, and its answer handed back as it is."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+
+import msgspec
+from msgspec import Raw
+
+from antiphon.backends.base import ByteStream, Route, Router
+from antiphon.core.validation import decode
+from antiphon.errors import BackendError, InvalidRequest
+from antiphon.server.http import ByteSink, ClientGone, Header, Reply, Request
+from antiphon.types.request import ModelName
+
+
+class ChatRequest(msgspec.Struct, frozen=True):
+    """The few fields that are looked at."""
+
+    model: ModelName
+    messages: list[Raw]
+    stream: bool | None = None
+
+
+_chat = msgspec.json.Decoder(ChatRequest)
+_fields: msgspec.json.Decoder[Mapping[str, Raw]] = msgspec.json.Decoder(dict[str, Raw])
+
+
+class ChatCompletions:
+    """The handler of `/v1/chat/completions`."""
+
+    def __init__(self, router: Router) -> None:
+        self._router = router
+
+    async def create(self, request: Request) -> Reply | None:
+        """Relay a request. Raises InvalidRequest for what every backend would refuse, BackendError for the rest."""
+        body = await request.body()
+        chat = decode(_chat, body)
+        route = self._router.resolve(chat.model)
+        _check(route, chat.model)
+        task = asyncio.current_task()
+        assert task is not None
+        request.on_disconnect(task.cancel)
+        answer = await route.chat_completions(decode(_fields, body))
+        try:
+            if not chat.stream or answer.status >= 300:
+                return await _whole(answer)
+            await _relay(request, answer)
+            return None
+        finally:
+            answer.abort()
+
+
+def _check(route: Route, model: str) -> None:
+    if not route.card.capabilities.chat_completions:
+        raise InvalidRequest(
+            f"The model '{model}' can't be called through /v1/chat/completions.",
+            param="model",
+            code="unsupported_model",
+        )
+
+
+async def _relay(request: Request, answer: ByteStream) -> None:
+    """Pass a stream on, piece by piece. Where the backend breaks off, so does the answer."""
+    sink = await request.stream(_content_type(answer), answer.status, _kept(answer))
+    try:
+        await _copy(answer, sink)
+    except ClientGone:
+        return
+    except BackendError as error:
+        # The head is out: the error goes into the stream, as OpenAI's own servers send it.
+        sink.write_nowait(b"data: " + msgspec.json.encode(error.body()) + b"\n\ndata: [DONE]\n\n")
+    await sink.close()
+
+
+async def _copy(answer: ByteStream, sink: ByteSink) -> None:
+    while data := await answer.read():
+        sink.write_nowait(data)
+        await sink.drain()
+
+
+async def _whole(answer: ByteStream) -> Reply:
+    parts = []
+    while data := await answer.read():
+        parts.append(data)
+    return Reply(b"".join(parts), answer.status, _content_type(answer), _kept(answer))
+
+
+def _content_type(answer: ByteStream) -> str:
+    for name, value in answer.headers:
+        if name == b"content-type":
+            return value.decode("latin-1")
+    return "application/json"
+
+
+def _kept(answer: ByteStream) -> list[Header]:
+    return [(name, value) for name, value in answer.headers if name not in _OURS]
+
+
+_OURS = frozenset(
+    {
+        b"connection",
+        b"content-length",
+        b"content-type",
+        b"date",
+        b"keep-alive",
+        b"openai-processing-ms",
+        b"server",
+        b"transfer-encoding",
+        b"x-request-id",
+    }
+)

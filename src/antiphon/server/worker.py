@@ -1,0 +1,35 @@
+"""`python -m antiphon.server.worker`: one of several processes, started by `server/workers.py`."""
+
+from __future__ import annotations
+
+import logging
+import socket
+import sys
+import threading
+
+import msgspec
+
+from antiphon.errors import ConfigError
+from antiphon.log import set_up
+from antiphon.server.run import load_factory, run
+from antiphon.server.workers import Task, exit_with_parent
+
+log = logging.getLogger("antiphon.server")
+
+
+def main() -> int:
+    """Serve on inherited sockets; return the exit code."""
+    task = msgspec.json.decode(sys.stdin.buffer.readline(), type=Task)
+    set_up(task.config.log_level, task.config.log_format)
+    sockets = [socket.socket(fileno=number) for number in task.sockets]
+    threading.Thread(target=exit_with_parent, daemon=True).start()
+    try:
+        app = load_factory(task.app_factory)(task.config)
+    except ConfigError as error:
+        log.error("%s", error)
+        return 1
+    return run(app, task.config, sockets)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
