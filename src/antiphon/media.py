@@ -1,0 +1,277 @@
+"""Images and files of a request: URLs are checked or fetched, file ids are resolved, shapes and sizes are looked at.
+
+What comes out is what a backend can take: images as http(s) or data URLs, files as data, or as text where that is wanted.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Sequence
+
+import msgspec
+from msgspec import UNSET
+from msgspec.structs import replace
+
+from antiphon.core import file_types
+from antiphon.core.file_types import BINARY, data_url, is_data_url
+from antiphon.core.validation import missing
+from antiphon.errors import APIError, InvalidRequest, NotFound
+from antiphon.fetching import Fetcher
+from antiphon.guard import Unresolvable, UrlGuard
+from antiphon.stores.base import Store, StoredFile
+from antiphon.types.items import (
+    CustomToolCallOutput,
+    FunctionCallOutput,
+    InputFile,
+    InputImage,
+    InputText,
+    Item,
+    Message,
+    OtherItem,
+    Part,
+)
+
+SECONDS = 90.0  # for all files of a request
+GONE = "[A file that stood here is not available any more.]"
+
+
+class Form(msgspec.Struct, frozen=True, kw_only=True):
+    """In which form a backend takes media: text files as text, images as data where it fetches none itself."""
+
+    files_as_text: bool = False
+    inline_images: bool = False
+
+
+AS_SENT = Form()
+
+
+class _Screenshot(msgspec.Struct):
+    image_url: str | None = None
+
+
+class _ComputerOutput(msgspec.Struct):
+    output: _Screenshot
+
+
+_computer_output = msgspec.json.Decoder(_ComputerOutput)
+
+
+class Media:
+    """Prepares the media of requests. `limit` is the most that the files of one request may have, in bytes."""
+
+    def __init__(
+        self, store: Store, guard: UrlGuard, fetcher: Fetcher, clock: Callable[[], float], *, limit: int
+    ) -> None:
+        self.store = store
+        self.guard = guard
+        self.fetcher = fetcher
+        self.clock = clock
+        self.limit = limit
+
+    async def admit(
+        self, items: Sequence[Item], owner: str, *, form: Form = AS_SENT, path: str = "input"
+    ) -> Sequence[Item]:
+        """Return the items with their media ready for a backend; the very same sequence where there are none.
+
+        Raises InvalidRequest (`param` such as `input[0].content[1].image_url`), and NotFound for an unknown file id.
+        """
+        places = [place for place, item in enumerate(items) if _has_media(item)]
+        if not places:
+            return items
+        return await self._ready(items, places, _Admission(self, owner, form), path)
+
+    async def restore(self, items: Sequence[Item], owner: str, *, form: Form = AS_SENT) -> Sequence[Item]:
+        """Do the same for items of earlier turns: what is gone since then becomes a note, never an error."""
+        places = [place for place, item in enumerate(items) if _has_media(item)]
+        if not places:
+            return items
+        return await self._ready(items, places, _Admission(self, owner, form, lenient=True), "input")
+
+    async def attach(self, items: Sequence[Item], file_id: str, owner: str) -> list[Item]:
+        """Let a stored file join the last user message (CompactifAI's `file_id`). Raises NotFound with param `file_id`."""
+        file = await self.store.get_file(file_id, owner, self.clock())
+        if file is None:
+            raise _not_found(file_id, "file_id")
+        image = file.media_type.startswith("image/")
+        part = InputImage(file_id=file_id) if image else InputFile(file_id=file_id, filename=file.filename)
+        return _joined(items, part)
+
+    async def _ready(
+        self, items: Sequence[Item], places: Sequence[int], admission: _Admission, path: str
+    ) -> Sequence[Item]:
+        ready = list(items)
+        try:
+            async with asyncio.timeout(SECONDS):
+                for place in places:
+                    ready[place] = await admission.item(items[place], f"{path}[{place}]")
+        except TimeoutError:
+            raise InvalidRequest("The files of this request take too long.", param=path, code="url_timeout") from None
+        return ready
+
+
+class _Admission:
+    """The media of one request."""
+
+    def __init__(self, media: Media, owner: str, form: Form, *, lenient: bool = False) -> None:
+        self._media = media
+        self._owner = owner
+        self._form = form
+        self._lenient = lenient
+        self._left = media.limit
+        self._checked: set[str] = set()
+
+    async def item(self, item: Item, path: str) -> Item:
+        match item:
+            case Message(content=list(parts)):
+                return replace(item, content=await self._parts(parts, f"{path}.content"))
+            case FunctionCallOutput(output=list(parts)) | CustomToolCallOutput(output=list(parts)):
+                return replace(item, output=await self._parts(parts, f"{path}.output"))
+            case OtherItem(type="computer_call_output"):
+                await self._screenshot(item, f"{path}.output.image_url")
+        return item
+
+    async def _parts(self, parts: Sequence[Part], path: str) -> list[Part]:
+        return [await self._part(part, f"{path}[{place}]") for place, part in enumerate(parts)]
+
+    async def _part(self, part: Part, path: str) -> Part:
+        try:
+            if isinstance(part, InputImage):
+                return await self._image(part, path)
+            if isinstance(part, InputFile):
+                return await self._file(part, path)
+        except APIError:
+            if not self._lenient:
+                raise
+            return InputText(text=GONE)
+        return part
+
+    async def _screenshot(self, item: OtherItem, param: str) -> None:
+        try:
+            url = _computer_output.decode(item.raw).output.image_url
+        except msgspec.ValidationError:
+            return  # of another shape than ours to judge
+        if url and not is_data_url(url) and not self._lenient:
+            await self._check(url, param)
+
+    # Images
+
+    async def _image(self, part: InputImage, path: str) -> Part:
+        param = f"{path}.image_url"
+        url = part.image_url
+        if not url:
+            return await self._stored_image(part, path)
+        if is_data_url(url):
+            kind, data = file_types.parse_data_url(url, param)
+            _check_image(kind, param)
+            self._spend(len(data) * 3 // 4, param)
+        elif self._form.inline_images:
+            fetched = await self._media.fetcher.fetch(url, param)
+            kind = file_types.media_type(fetched.filename, fetched.declared, fetched.content)
+            return replace(part, image_url=self._as_image(kind, fetched.content, param))
+        else:
+            await self._check(url, param)
+        return part
+
+    async def _stored_image(self, part: InputImage, path: str) -> Part:
+        if not part.file_id:
+            raise missing(f"{path}.image_url")
+        param = f"{path}.file_id"
+        file, content = await self._stored(part.file_id, param)
+        return replace(part, image_url=self._as_image(file.media_type, content, param), file_id=UNSET)
+
+    def _as_image(self, kind: str, content: bytes, param: str) -> str:
+        _check_image(kind, param)
+        self._spend(len(content), param)
+        return data_url(kind, content)
+
+    async def _check(self, url: str, param: str) -> None:
+        """Let a URL pass that the backend will fetch. A host unknown here may be known there."""
+        if url in self._checked:
+            return
+        with contextlib.suppress(Unresolvable):
+            await self._media.guard.check(url, param)
+        self._checked.add(url)
+
+    # Files
+
+    async def _file(self, part: InputFile, path: str) -> Part:
+        if part.file_id:
+            file, content = await self._stored(part.file_id, f"{path}.file_id")
+            self._spend(len(content), f"{path}.file_id")
+            return self._made(part.filename or file.filename, file.media_type, content)
+        if part.file_url:
+            param = f"{path}.file_url"
+            fetched = await self._media.fetcher.fetch(part.file_url, param)
+            self._spend(len(fetched.content), param)
+            name = part.filename or fetched.filename
+            return self._made(name, file_types.media_type(name, fetched.declared, fetched.content), fetched.content)
+        if part.file_data:
+            return self._sent(part, part.file_data, f"{path}.file_data")
+        raise missing(f"{path}.file_data")
+
+    def _sent(self, part: InputFile, data: str, param: str) -> Part:
+        """Look at data that came with the request: a data URL, or bare base64."""
+        name = part.filename or "file"
+        kind = ""
+        if is_data_url(data):
+            kind, data = file_types.parse_data_url(data, param)
+        self._spend(len(data) * 3 // 4, param)
+        if not self._form.files_as_text:
+            return part
+        content = file_types.decode_base64(data, param)
+        return self._made(name, file_types.media_type(name, kind, content), content)
+
+    def _made(self, name: str, kind: str, content: bytes) -> Part:
+        if self._form.files_as_text and file_types.is_text(kind):
+            text = file_types.as_text(content)
+            if text is not None:
+                return InputText(text=f"File {name}:\n{text}")
+        return InputFile(filename=name, file_data=data_url(kind or BINARY, content))
+
+    async def _stored(self, id: str, param: str) -> tuple[StoredFile, bytes]:
+        now = self._media.clock()
+        file = await self._media.store.get_file(id, self._owner, now)
+        content = await self._media.store.file_content(id, self._owner, now) if file else None
+        if file is None or content is None:
+            raise _not_found(id, param)
+        return file, content
+
+    def _spend(self, size: int, param: str) -> None:
+        self._left -= size
+        if self._left < 0:
+            raise InvalidRequest(
+                f"The files of this request are larger than {self._media.limit} bytes.",
+                param=param,
+                code="file_too_large",
+            )
+
+
+def _has_media(item: Item) -> bool:
+    if isinstance(item, Message):
+        parts = item.content
+    elif isinstance(item, FunctionCallOutput | CustomToolCallOutput):
+        parts = item.output
+    else:
+        return isinstance(item, OtherItem) and item.type == "computer_call_output"
+    return not isinstance(parts, str) and any(isinstance(part, InputImage | InputFile) for part in parts)
+
+
+def _joined(items: Sequence[Item], part: Part) -> list[Item]:
+    joined = list(items)
+    for place in range(len(joined) - 1, -1, -1):
+        item = joined[place]
+        if isinstance(item, Message) and item.role == "user":
+            parts = [InputText(text=item.content)] if isinstance(item.content, str) else item.content
+            joined[place] = replace(item, content=[*parts, part])
+            return joined
+    return [*joined, Message(role="user", content=[part])]
+
+
+def _check_image(kind: str, param: str) -> None:
+    if not kind.startswith("image/"):
+        raise InvalidRequest(f"An image is expected, this is '{kind[:100]}'.", param=param, code="invalid_image")
+
+
+def _not_found(id: str, param: str) -> NotFound:
+    return NotFound(f"File '{id}' not found.", param=param, code="file_not_found")
