@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from json import dumps, loads
 from typing import Any
 
 import httpx2
 import pytest
-from openai import OpenAI
+from openai import APIError, OpenAI
 from openai.types.responses import Response as TheirResponse
 from openai.types.responses import ResponseStreamEvent
 from pydantic import TypeAdapter
@@ -86,8 +87,17 @@ def test_the_body_is_one_of_theirs(name: str) -> None:
 def test_their_stream_of_a_failed_response_tells_why(name: str) -> None:
     case = Case(name)
     events = case.play(case.deltas, error=BROKEN)
-    with _reader(events) as client, pytest.raises(Exception, match=BROKEN.message):
-        for event in client.responses.create(model="golden", input="…", stream=True):
-            if event.type == "response.failed":
-                assert event.response.error is not None
-                raise RuntimeError(event.response.error.message)
+    with _reader(events) as client:
+        stream = client.responses.create(model="golden", input="…", stream=True)
+        with pytest.raises(APIError, match=BROKEN.message):
+            list(stream)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_a_failed_response_read_later_tells_why(name: str) -> None:
+    case = Case(name)
+    body = case.play(case.deltas, error=BROKEN)[-1].body
+    with _client(dumps(loads(body)["response"]).encode(), "application/json") as client:
+        theirs = client.responses.retrieve("resp_1")
+    assert theirs.status == "failed"
+    assert theirs.error is not None and theirs.error.message == BROKEN.message

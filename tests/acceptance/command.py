@@ -1,0 +1,69 @@
+"""The real command as a subprocess: what a person starts, on a port of its own."""
+
+from __future__ import annotations
+
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+PATIENCE = 20.0  # seconds until the server answers, on a busy machine
+
+
+class Command:
+    """A running `antiphon serve`."""
+
+    def __init__(self, process: subprocess.Popen[str], port: int) -> None:
+        self.process = process
+        self.url = f"http://127.0.0.1:{port}"
+
+    def wait_until_healthy(self) -> None:
+        """Return once it answers. Raises RuntimeError with its output if it ends or stays silent."""
+        deadline = time.monotonic() + PATIENCE
+        while time.monotonic() < deadline and self.process.poll() is None:
+            try:
+                urllib.request.urlopen(f"{self.url}/health", timeout=1).close()
+                return
+            except (urllib.error.URLError, OSError):
+                time.sleep(0.02)
+        self.process.kill()
+        raise RuntimeError(self.process.communicate()[0])
+
+    def stop(self) -> int:
+        """Ask it to stop, as a terminal or a supervisor does, and return its exit status."""
+        self.process.send_signal(signal.SIGTERM)
+        self.process.communicate(timeout=PATIENCE)
+        return self.process.returncode
+
+
+def free_port() -> int:
+    """Return a port that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@contextmanager
+def serving(folder: Path, *arguments: str) -> Iterator[Command]:
+    """Run `antiphon serve` in a folder until the block ends."""
+    port = free_port()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "antiphon", "serve", "--port", str(port), *arguments],
+        cwd=folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    command = Command(process, port)
+    try:
+        command.wait_until_healthy()
+        yield command
+    finally:
+        process.kill()
+        process.communicate()

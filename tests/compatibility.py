@@ -1,0 +1,175 @@
+"""What becomes of every field, item, tool and event: the data behind docs/compatibility.md.
+
+`python -m tests.compatibility` writes the page anew; tests/test_docs.py checks data and page.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import NamedTuple
+
+PAGE = Path(__file__).parents[1] / "docs" / "compatibility.md"
+
+
+class Field(NamedTuple):
+    """`fate`: honoured (changes what is done), forwarded (to backends that know it), echoed (only), refused, or ignored."""
+
+    name: str
+    fate: str
+    echoed: bool
+    note: str = ""
+
+
+class Kind(NamedTuple):
+    """A type of item, tool or event, and what becomes of it."""
+
+    types: str
+    fate: str
+
+
+FIELDS = (
+    Field("model", "honoured", True, "The configured id or an alias; the backend gets its own name for it."),
+    Field("input", "honoured", False, "A string, or items. May be absent beside a history or `prompt`."),
+    Field("instructions", "honoured", True, "Not carried over by `previous_response_id`."),
+    Field("background", "honoured", True, "Needs the store."),
+    Field("client_metadata", "ignored", False),
+    Field("context_management", "honoured", False, "Compaction at a threshold of tokens."),
+    Field("conversation", "honoured", True, "By string or object; not beside `previous_response_id`."),
+    Field("file_id", "honoured", False, "An unknown file is a 404."),
+    Field("frequency_penalty", "honoured", True, "−2 to 2."),
+    Field(
+        "include",
+        "honoured",
+        False,
+        "`reasoning.encrypted_content`, `message.output_text.logprobs`; others do nothing.",
+    ),
+    Field("max_output_tokens", "honoured", True, "1 or more; OpenAI wants 16."),
+    Field("max_tool_calls", "honoured", True),
+    Field("metadata", "honoured", True, "16 pairs; keys of 64, values of 512 characters."),
+    Field("moderation", "ignored", False),
+    Field("parallel_tool_calls", "honoured", True),
+    Field("presence_penalty", "honoured", True, "−2 to 2."),
+    Field("previous_response_id", "honoured", True),
+    Field("prompt", "honoured", True, "A template of the configuration."),
+    Field("prompt_cache_key", "forwarded", True, "To backends that know it."),
+    Field("prompt_cache_options", "ignored", False),
+    Field("prompt_cache_retention", "forwarded", False, "To backends that know it."),
+    Field("reasoning", "honoured", True, "`effort` as the backend understands it; `summary` mirrors the thoughts."),
+    Field("safety_identifier", "forwarded", True, "To backends that know it."),
+    Field("service_tier", "forwarded", True, "To backends that know it; the response says `default`."),
+    Field("store", "honoured", True, "`false` leaves no trace on disk."),
+    Field("stream", "honoured", False),
+    Field("stream_options", "ignored", False, "There is no obfuscation to switch off; usage is always sent."),
+    Field("temperature", "honoured", True, "0 to 2."),
+    Field("text", "honoured", True, "Nested or flat; a flat request gets the flat `type` beside the nested form."),
+    Field("tool_choice", "honoured", True, "All forms."),
+    Field("tools", "honoured", True, "See below."),
+    Field("top_logprobs", "honoured", True, "0 to 20."),
+    Field("top_p", "honoured", True, "0 to 1."),
+    Field("truncation", "honoured", True, "`auto` leaves out the oldest items where the window is too small."),
+    Field("user", "forwarded", True, "To backends that know it."),
+    Field("max_tokens", "refused", False, "400; the message names `max_output_tokens`."),
+    Field("anything else", "forwarded", False, "A setting: `unknown_fields` = `forward`, `ignore` or `reject`."),
+)
+
+ITEMS = (
+    Kind("message", "In and out, with text, refusal, image, file and audio parts. Needs no `type`."),
+    Kind("reasoning", "In and out: raw thoughts, summary, sealed content."),
+    Kind("function_call, function_call_output", "In and out; an output may be a string or parts."),
+    Kind("custom_tool_call, custom_tool_call_output", "In and out; functions on the way to chat backends."),
+    Kind("item_reference", "In: stands for the stored item."),
+    Kind(
+        "shell_call, shell_call_output, local_shell_call, local_shell_call_output, apply_patch_call, apply_patch_call_output",
+        "In and out; functions on the way to chat backends.",
+    ),
+    Kind(
+        "tool_search_call, tool_search_output, additional_tools", "In and out: tools that the client finds as it goes."
+    ),
+    Kind(
+        "mcp_list_tools, mcp_call, mcp_approval_request, mcp_approval_response",
+        "In and out; the server makes the calls.",
+    ),
+    Kind("compaction, compaction_summary, compaction_trigger", "In and out; sealed by the server."),
+    Kind(
+        "web_search_call, file_search_call, computer_call, computer_call_output, image_generation_call, "
+        "code_interpreter_call, program, program_output",
+        "Taken and kept; a Responses backend gets them as they came, a chat model does not see them.",
+    ),
+)
+
+TOOLS = (
+    Kind("function", "Honoured; also in chat completions' nested form."),
+    Kind("custom", "Honoured; a grammar constrains the backend where it can."),
+    Kind("namespace", "Honoured; the call comes back with `name` and `namespace` apart."),
+    Kind("mcp", "Run by the server, with approval where it is asked for."),
+    Kind("shell, local_shell, apply_patch, tool_search", "Given to chat models as functions; the client runs them."),
+    Kind(
+        "web_search, web_search_2025_08_26, web_search_preview, web_search_preview_2025_03_11, file_search, computer, "
+        "computer_use, computer_use_preview, code_interpreter, image_generation, programmatic_tool_calling",
+        "Taken and echoed; not run here. The header `x-antiphon-ignored` names them. A Responses backend gets them.",
+    ),
+)
+
+EVENTS = (
+    Kind("response.created, response.queued, response.in_progress", "`queued` in background mode only."),
+    Kind("response.completed, response.incomplete, response.failed", "One of them ends each stream, before `[DONE]`."),
+    Kind("error", "Before `response.failed`; flat and nested fields at once."),
+    Kind("keepalive", "After ten seconds of silence."),
+    Kind("response.output_item.added, response.output_item.done", "For every item, in every ending."),
+    Kind("response.content_part.added, response.content_part.done", ""),
+    Kind("response.output_text.delta, response.output_text.done", "With logprobs where asked for."),
+    Kind("response.refusal.delta, response.refusal.done", ""),
+    Kind(
+        "response.reasoning_text.delta, response.reasoning_text.done",
+        "Named `response.reasoning.delta` and `.done` with the setting `open_responses_names`.",
+    ),
+    Kind(
+        "response.reasoning_summary_part.added, response.reasoning_summary_part.done, "
+        "response.reasoning_summary_text.delta, response.reasoning_summary_text.done",
+        "Where a summary was asked for.",
+    ),
+    Kind("response.function_call_arguments.delta, response.function_call_arguments.done", ""),
+    Kind("response.custom_tool_call_input.delta, response.custom_tool_call_input.done", ""),
+    Kind("any other", "From a Responses backend: passed on, renumbered."),
+)
+
+
+def _rows(header: str, rows: Iterable[Iterable[str]]) -> str:
+    names = header.split("|")
+    lines = [f"| {' | '.join(names)} |", "|" + "---|" * len(names)]
+    return "\n".join([*lines, *(f"| {' | '.join(row)} |" for row in rows)])
+
+
+def _codes(types: str) -> str:
+    return ", ".join(f"`{name}`" if " " not in name else name for name in types.split(", "))
+
+
+def render() -> str:
+    """Return the page."""
+    fields = _rows(
+        "field|fate|in the response|note",
+        ([_codes(name), fate, "yes" if echoed else "", note] for name, fate, echoed, note in FIELDS),
+    )
+    tables = {
+        "Items": _rows("type|", ([_codes(kind.types), kind.fate] for kind in ITEMS)),
+        "Tools": _rows("type|", ([_codes(kind.types), kind.fate] for kind in TOOLS)),
+        "Events": _rows("type|", ([_codes(kind.types), kind.fate] for kind in EVENTS)),
+    }
+    rest = "\n\n".join(f"## {title}\n\n{table}" for title, table in tables.items())
+    return f"{_INTRODUCTION}\n## Request fields\n\n{fields}\n\n{rest}\n"
+
+
+_INTRODUCTION = """# Compatibility
+
+Written by `python -m tests.compatibility` from data that the tests check; do not edit it here.
+
+*Honoured*: it changes what is done. *Forwarded*: it goes to the backend as it is. *Refused*: a 400 that names it.
+*Ignored*: taken, without effect. `null` stands for the default everywhere but in `input` and `model`.
+
+Where OpenAI's document and Open Responses' differ, and where this server differs from either:
+[divergences.py](../tests/oracle/divergences.py), each with its reason and a test that pins it.
+"""
+
+if __name__ == "__main__":
+    PAGE.write_text(render())
