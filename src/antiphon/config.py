@@ -6,23 +6,56 @@ A setting comes from a flag, else from the environment (`ANTIPHON_…`), else fr
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+import re
+from typing import Annotated, Any, Literal, get_args
 
 import msgspec
 from msgspec import Meta
 
+SECRET = {"secret": True}
+MASK = "***"
+DEFAULT_STORE = "~/.local/share/antiphon/antiphon.db"
+"""Where responses are kept; `$XDG_DATA_HOME` takes the place of `~/.local/share`."""
 
-class BackendConfig(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+_USERINFO = re.compile(r"(?<=://)[^/@\s]+(?=@)")
+
+
+class Settings(msgspec.Struct):
+    """A table of settings whose `repr` masks keys and passwords."""
+
+    def __repr__(self) -> str:
+        pairs = zip(msgspec.structs.fields(self), msgspec.structs.astuple(self), strict=True)
+        shown = (f"{field.name}={mask(value, is_secret(field.type))!r}" for field, value in pairs)
+        return f"{type(self).__name__}({', '.join(shown)})"
+
+
+def is_secret(annotation: Any) -> bool:
+    """Tell whether a setting's annotation marks its value as secret."""
+    return any(isinstance(note, Meta) and note.extra == SECRET for note in get_args(annotation)[1:])
+
+
+def mask(value: Any, secret: bool = False) -> Any:
+    """Return a value fit for printing: secrets hidden, and a user and password inside a URL too."""
+    if isinstance(value, dict):
+        return {name: mask(item, secret) for name, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [mask(item, secret) for item in value]
+    if secret:
+        return MASK if value else value
+    return _USERINFO.sub(MASK, value) if isinstance(value, str) else value
+
+
+class BackendConfig(Settings, kw_only=True, forbid_unknown_fields=True):
     """A server that makes tokens."""
 
     url: Annotated[str, Meta(description="Base URL, such as http://127.0.0.1:8000/v1.")]
-    key: Annotated[str, Meta(description="Key sent as a bearer token.")] = ""
+    key: Annotated[str, Meta(description="Key sent as a bearer token.", extra=SECRET)] = ""
     api: Annotated[
         Literal["chat", "responses", "scripted"],
         Meta(description="What it speaks: chat completions, Responses, or the scripted backend of the package."),
     ] = "chat"
     profile: Annotated[str, Meta(description="Known kind of server, see `backends/profiles.py`.")] = "auto"
-    headers: Annotated[dict[str, str], Meta(description="Headers sent with every request.")] = {}
+    headers: Annotated[dict[str, str], Meta(description="Headers sent with every request.", extra=SECRET)] = {}
     discover: Annotated[bool, Meta(description="Serve the models of its /v1/models.")] = True
     connect_timeout: Annotated[float, Meta(description="Seconds to connect.", gt=0)] = 10.0
     first_token_timeout: Annotated[float, Meta(description="Seconds to the first byte of an answer.", gt=0)] = 600.0
@@ -30,7 +63,7 @@ class BackendConfig(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     max_connections: Annotated[int, Meta(description="Idle connections kept open.", ge=1)] = 256
 
 
-class ModelConfig(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+class ModelConfig(Settings, kw_only=True, forbid_unknown_fields=True):
     """A model id that clients may name."""
 
     backends: Annotated[list[str], Meta(description="Names of backends that serve it; several are balanced.")] = []
@@ -54,7 +87,7 @@ class ModelConfig(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     roles: Annotated[
         Literal["keep", "system", "merge", "merge-first"],
         Meta(
-            description="developer messages: keep; rename to system; also merge neighbours; merge all into one at the start."
+            description="developer messages: keep; rename to system; also merge neighbours; merge all into the first."
         ),
     ] = "system"
     temperature: Annotated[float | None, Meta(description="Default temperature.", ge=0, le=2)] = None
@@ -65,7 +98,7 @@ class ModelConfig(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     extra_body: Annotated[dict[str, msgspec.Raw], Meta(description="Fields added to every backend request.")] = {}
 
 
-class EngineConfig(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+class EngineConfig(Settings, kw_only=True, forbid_unknown_fields=True):
     """The embedded engine (llama.cpp)."""
 
     model: Annotated[str, Meta(description="FILE.gguf or hub-repo[:quant]; empty: the demo model.")] = ""
@@ -77,14 +110,26 @@ class EngineConfig(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     cache: Annotated[str, Meta(description="Folder for downloaded models.")] = "~/.cache/antiphon/models"
 
 
-class Config(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+class McpServerConfig(Settings, kw_only=True, forbid_unknown_fields=True):
+    """An MCP server that requests name by its label alone; it may be on a private address."""
+
+    command: Annotated[str, Meta(description="Program that speaks MCP over stdio.")] = ""
+    args: Annotated[list[str], Meta(description="Its arguments.", extra=SECRET)] = []
+    env: Annotated[dict[str, str], Meta(description="Variables added to its environment.", extra=SECRET)] = {}
+    url: Annotated[str, Meta(description="URL of a server over HTTP, instead of a program.")] = ""
+    headers: Annotated[dict[str, str], Meta(description="Headers sent to that URL.", extra=SECRET)] = {}
+
+
+class Config(Settings, kw_only=True, forbid_unknown_fields=True):
     """All settings of a server."""
 
     host: Annotated[str, Meta(description="Address to listen on.")] = "127.0.0.1"
     port: Annotated[int, Meta(description="Port to listen on.", ge=0, le=65535)] = 8080
     workers: Annotated[int, Meta(description="Processes that share the port.", ge=1)] = 1
-    api_keys: Annotated[list[str], Meta(description="Keys of clients; none: open, on loopback only.")] = []
-    store: Annotated[str, Meta(description="Path of the SQLite file, or `memory`.")] = "antiphon.db"
+    api_keys: Annotated[
+        list[str], Meta(description="Keys of clients; none: open, on loopback only.", extra=SECRET)
+    ] = []
+    store: Annotated[str, Meta(description="Path of the SQLite file, or `memory`.")] = DEFAULT_STORE
     store_default: Annotated[bool, Meta(description="What a request without `store` means.")] = True
     store_days: Annotated[float, Meta(description="Days that responses are kept; 0: for ever.", ge=0)] = 30.0
     unknown_fields: Annotated[
@@ -103,12 +148,22 @@ class Config(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     shutdown_grace: Annotated[float, Meta(description="Seconds that streams may go on after a stop signal.", ge=0)] = (
         30.0
     )
+    websocket_minutes: Annotated[float, Meta(description="Minutes that a WebSocket connection may last.", gt=0)] = 60.0
+    structured_output: Annotated[
+        Literal["check", "repair", "off"],
+        Meta(description="Answers that break a strict JSON Schema: fail; ask once more, holding text back; let pass."),
+    ] = "check"
     websocket: Annotated[bool, Meta(description="Offer WebSocket mode.")] = True
     url_guard_allow: Annotated[
         list[str], Meta(description="Networks (CIDR) that URLs of users may name although they are private.")
     ] = []
-    secret: Annotated[str, Meta(description="Seals reasoning; empty: generated and kept beside the store.")] = ""
+    secret: Annotated[
+        str, Meta(description="Seals reasoning; empty: generated and kept beside the store.", extra=SECRET)
+    ] = ""
     log_level: Annotated[Literal["debug", "info", "warning", "error"], Meta(description="What is logged.")] = "info"
+    log_format: Annotated[Literal["text", "json"], Meta(description="Lines for people, or JSON for machines.")] = "text"
+    mcp_servers: Annotated[dict[str, McpServerConfig], Meta(description="MCP servers by label.")] = {}
+    mcp_timeout: Annotated[float, Meta(description="Seconds for a call of an MCP server.", gt=0)] = 60.0
     backends: Annotated[dict[str, BackendConfig], Meta(description="Servers that make tokens, by name.")] = {}
     models: Annotated[dict[str, ModelConfig], Meta(description="Model ids, beside the discovered ones.")] = {}
     engine: Annotated[EngineConfig | None, Meta(description="The embedded engine.")] = None

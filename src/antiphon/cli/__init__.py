@@ -1,0 +1,56 @@
+"""The command line: parse arguments, print; nothing else. Heavy imports stay inside the commands."""
+
+from __future__ import annotations
+
+import click
+
+from antiphon import __version__
+from antiphon.cli.chat import chat
+from antiphon.cli.check import check
+from antiphon.cli.config import config
+from antiphon.cli.models import models
+from antiphon.cli.serve import serve
+from antiphon.errors import APIError, ConfigError
+
+
+class _Commands(click.Group):
+    """Commands whose known errors are one line on stderr."""
+
+    def invoke(self, ctx: click.Context) -> object:
+        try:
+            return super().invoke(ctx)
+        except (ConfigError, APIError) as error:
+            click.echo(f"antiphon: error: {error}", err=True)
+            raise SystemExit(2 if isinstance(error, ConfigError) else 1) from None
+
+
+@click.group(
+    cls=_Commands,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog="Documentation: docs/configuration.md, or `antiphon COMMAND --help`.",
+)
+@click.version_option(__version__, "-V", "--version", message="antiphon %(version)s")
+def cli() -> None:
+    """The self-hosted server for the Responses API. Any model, one complete API.
+
+    \b
+    antiphon serve                                      the embedded demo model
+    antiphon serve --backend http://127.0.0.1:8000/v1   your vLLM, llama.cpp, Ollama …
+    antiphon serve --model FILE.gguf                    your model, in the embedded engine
+    antiphon chat                                       talk to it in the terminal
+    """
+
+
+@cli.command()
+def version() -> None:
+    """Print the version."""
+    click.echo(f"antiphon {__version__}")
+
+
+for command in (serve, chat, check, models, config):
+    cli.add_command(command)
+
+
+def main() -> None:
+    """Run the command line."""
+    cli(prog_name="antiphon")

@@ -1,0 +1,116 @@
+"""What a person sees when the server has started: where it is, what it serves, who may call it, one line to paste."""
+
+from __future__ import annotations
+
+import http.client
+import sys
+import threading
+import time
+from collections.abc import Sequence
+from typing import TextIO
+
+import msgspec
+
+from antiphon import __version__
+from antiphon.config import Config
+
+PATIENCE = 1.0
+"""Seconds that the banner waits for the models."""
+
+NAMED = 8
+
+
+class _Entry(msgspec.Struct):
+    id: str
+
+
+class _Listing(msgspec.Struct):
+    data: list[_Entry]
+
+
+class Banner(threading.Thread):
+    """Prints the banner once the server answers, or after a second."""
+
+    def __init__(self, config: Config, port: int, out: TextIO | None = None) -> None:
+        super().__init__(daemon=True)
+        self._config = config
+        self._port = port
+        self._out = out or sys.stderr
+
+    def run(self) -> None:
+        """Ask the server for its models, and print."""
+        models = self._models()
+        print(banner(self._config, self._port, models, color=self._out.isatty()), file=self._out, flush=True)
+
+    def _models(self) -> Sequence[str] | None:
+        end = time.monotonic() + PATIENCE
+        while (left := end - time.monotonic()) > 0:
+            try:
+                return self._ask(left)
+            except (OSError, http.client.HTTPException, msgspec.MsgspecError):
+                time.sleep(0.02)
+        return None
+
+    def _ask(self, timeout: float) -> Sequence[str]:
+        connection = http.client.HTTPConnection(reachable(self._config.host), self._port, timeout=timeout)
+        keys = self._config.api_keys
+        try:
+            connection.request("GET", "/v1/models", headers={"authorization": f"Bearer {keys[0]}"} if keys else {})
+            return [model.id for model in msgspec.json.decode(connection.getresponse().read(), type=_Listing).data]
+        finally:
+            connection.close()
+
+
+def banner(config: Config, port: int, models: Sequence[str] | None, *, color: bool = False) -> str:
+    """Return the banner; `models` is None where they are not known yet."""
+    url = f"http://{_bracketed(reachable(config.host))}:{port}/v1"
+    lines = [f"{_bold(f'Antiphon {__version__}', color)}  {url}"]
+    rows = {"models": _models(models), "keys": _keys(config), "store": _store(config)}
+    lines += [f"  {name:<8}{text}" for name, text in rows.items()]
+    lines += ["", f"  {_curl(config, url, models)}", ""]
+    if config.engine and not config.engine.model:
+        lines += [f"  {_notice()}", ""]
+    return "\n".join(lines)
+
+
+def reachable(host: str) -> str:
+    """Return an address at which this machine reaches a server that listens on `host`."""
+    return {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host).strip("[]")  # noqa: S104
+
+
+def _models(models: Sequence[str] | None) -> str:
+    if models is None:
+        return "discovering…"
+    if not models:
+        return "none yet: no backend lists one (try `antiphon check`)"
+    more = f" and {len(models) - NAMED} more" if len(models) > NAMED else ""
+    return ", ".join(models[:NAMED]) + more
+
+
+def _keys(config: Config) -> str:
+    count = len(config.api_keys)
+    return f"{count} key{'s' if count > 1 else ''}" if count else "open (loopback only)"
+
+
+def _store(config: Config) -> str:
+    return "memory (gone when the server stops)" if config.store == "memory" else config.store
+
+
+def _curl(config: Config, url: str, models: Sequence[str] | None) -> str:
+    key = " -H 'authorization: Bearer YOUR_KEY'" if config.api_keys else ""
+    body = f'{{"model":"{models[0] if models else "MODEL"}","input":"Say hello in five words."}}'
+    return f"curl {url}/responses{key} -H 'content-type: application/json' -d '{body}'"
+
+
+def _notice() -> str:
+    from antiphon.backends.llama_model import DEMO_NOTICE
+
+    return DEMO_NOTICE
+
+
+def _bold(text: str, color: bool) -> str:
+    return f"\x1b[1m{text}\x1b[0m" if color else text
+
+
+def _bracketed(host: str) -> str:
+    return f"[{host}]" if ":" in host else host

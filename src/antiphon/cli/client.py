@@ -1,0 +1,97 @@
+"""The terminal's own client of a server: models, and one streamed response. Standard library, blocking."""
+
+from __future__ import annotations
+
+import http.client
+from collections.abc import Generator, Sequence
+from typing import Any
+from urllib.parse import urlsplit
+
+import msgspec
+
+from antiphon.core.sse import SSEParser
+from antiphon.errors import APIError, ConfigError
+
+
+class _Entry(msgspec.Struct):
+    id: str
+
+
+class _Listing(msgspec.Struct):
+    data: list[_Entry]
+
+
+class _Error(msgspec.Struct):
+    message: str = ""
+    code: str = ""
+
+
+class _ErrorBody(msgspec.Struct):
+    error: _Error
+
+
+class Client:
+    """Calls one server. `url` may end in `/v1` or not. Raises ConfigError for what is no URL."""
+
+    def __init__(self, url: str, key: str = "", timeout: float = 600.0) -> None:
+        parts = urlsplit(url if "://" in url else f"http://{url}")
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise ConfigError("--url: expected http://host:port/v1 or https://…")
+        self._kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
+        self._place = (parts.hostname, parts.port)
+        self._base = parts.path.rstrip("/").removesuffix("/v1") + "/v1"
+        self._headers = {"authorization": f"Bearer {key}"} if key else {}
+        self._timeout = timeout
+        self.url = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{self._base}"
+
+    def models(self) -> Sequence[str]:
+        """Return the ids of all models. Raises APIError."""
+        connection, answer = self._send("GET", "/models")
+        try:
+            return [entry.id for entry in msgspec.json.decode(answer.read(), type=_Listing).data]
+        except msgspec.MsgspecError:
+            raise APIError(502, f"{self.url} does not list models as this API does") from None
+        finally:
+            connection.close()
+
+    def stream(self, body: dict[str, Any]) -> Generator[dict[str, Any], None, None]:
+        """Create a streamed response and return its events; closing the iterator cancels it. Raises APIError."""
+        connection, answer = self._send("POST", "/responses", msgspec.json.encode({**body, "stream": True}))
+        parser = SSEParser()
+        try:
+            while data := answer.read1(65536):
+                for event in parser.feed(data):
+                    if event == b"[DONE]":
+                        return
+                    yield msgspec.json.decode(event, type=dict[str, Any])
+        except (OSError, http.client.HTTPException) as error:
+            raise APIError(502, f"the connection to {self.url} broke: {error}") from None
+        finally:
+            connection.close()
+
+    def _send(
+        self, method: str, path: str, body: bytes | None = None
+    ) -> tuple[http.client.HTTPConnection, http.client.HTTPResponse]:
+        connection = self._kind(*self._place, timeout=self._timeout)
+        try:
+            connection.request(method, self._base + path, body, {**self._headers, "content-type": "application/json"})
+            answer = connection.getresponse()
+        except (OSError, http.client.HTTPException) as error:
+            connection.close()
+            raise APIError(503, f"no server answers at {self.url} ({error})", code="unreachable") from None
+        except BaseException:
+            connection.close()
+            raise
+        if answer.status >= 400:
+            text = answer.read()
+            connection.close()
+            raise _refusal(answer.status, text)
+        return connection, answer
+
+
+def _refusal(status: int, text: bytes) -> APIError:
+    try:
+        error = msgspec.json.decode(text, type=_ErrorBody).error
+    except msgspec.MsgspecError:
+        return APIError(status, f"the server answered {status}")
+    return APIError(status, error.message, code=error.code)

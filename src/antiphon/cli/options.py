@@ -1,0 +1,99 @@
+"""The options that say what a server is made of, shared by the commands."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+if TYPE_CHECKING:
+    from antiphon.settings import Loaded
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+ENGINE_OPTIONS = ("model", "mmproj", "context", "threads", "gpu_layers")
+_OF_TABLES = {name: f"engine.{name}" for name in ENGINE_OPTIONS} | {"api_key": "api_keys"}
+
+PARTS: tuple[click.Option, ...] = (
+    click.Option(
+        ["--backend"],
+        multiple=True,
+        metavar="[NAME=]URL",
+        help="Base URL of a server that makes tokens, such as http://127.0.0.1:8000/v1; its models are served. Repeatable.",
+    ),
+    click.Option(
+        ["--backend-key"], multiple=True, metavar="KEY", help="Key of the backends: one for all, or one each, in order."
+    ),
+    click.Option(
+        ["--backend-api"],
+        multiple=True,
+        type=click.Choice(["chat", "responses", "scripted"]),
+        help="What the backends speak: one for all, or one each, in order.  [default: chat]",
+    ),
+    click.Option(
+        ["--model"], metavar="FILE.gguf|ORG/REPO[:QUANT]", help="Model for the embedded engine: a file, or from a hub."
+    ),
+    click.Option(["--mmproj"], metavar="FILE.gguf", help="Image projector of that model."),
+    click.Option(["--context"], type=int, metavar="TOKENS", help="Window of that model; 0: its own, at most 8192."),
+    click.Option(["--threads"], type=int, metavar="N", help="CPU threads; 0: all cores."),
+    click.Option(["--gpu-layers"], type=int, metavar="N", help="Layers on the GPU; -1: all that fit."),
+    click.Option(["--config"], metavar="FILE", help="Settings in TOML.  [default: ./antiphon.toml if it is there]"),
+)
+
+SERVER: tuple[click.Option, ...] = (
+    click.Option(["--host"], metavar="ADDRESS", help="Address to listen on.  [default: 127.0.0.1]"),
+    click.Option(["--port"], type=int, metavar="PORT", help="Port to listen on; 0: a free one.  [default: 8080]"),
+    click.Option(
+        ["--api-key"], multiple=True, metavar="KEY", help="Key that clients must send. Repeatable.  [default: open]"
+    ),
+    click.Option(
+        ["--store"],
+        metavar="PATH|memory",
+        help="Where responses are kept.  [default: ~/.local/share/antiphon/antiphon.db]",
+    ),
+    click.Option(["--workers"], type=int, metavar="N", help="Processes that share the port.  [default: 1]"),
+    click.Option(
+        ["--url-guard-allow"],
+        multiple=True,
+        metavar="CIDR",
+        help="Private network that URLs of users may name. Repeatable.",
+    ),
+    click.Option(["--log-level"], type=click.Choice(["debug", "info", "warning", "error"]), help="[default: info]"),
+)
+
+
+def with_options(*options: click.Option) -> Callable[[click.Command], click.Command]:
+    """Add options to a command, before its own."""
+
+    def add(command: click.Command) -> click.Command:
+        command.params[:0] = options
+        return command
+
+    return add
+
+
+def flags(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the options that were given, by key path: what `settings.load` takes."""
+    return {
+        _OF_TABLES.get(name, name): list(value) if isinstance(value, tuple) else value
+        for name, value in given.items()
+        if value is not None and value != ()
+    }
+
+
+def arguments(given: Mapping[str, Any]) -> list[str]:
+    """Return the options that were given as they stand on a command line."""
+    words: list[str] = []
+    for name, value in given.items():
+        for one in value if isinstance(value, tuple) else [value] if value is not None else []:
+            words += [f"--{name.replace('_', '-')}={one}"]
+    return words
+
+
+def load_settings(given: Mapping[str, Any]) -> Loaded:
+    """Load the settings of the options, the environment and the file. Raises ConfigError."""
+    from antiphon.settings import load
+
+    return load(flags(given), os.environ)

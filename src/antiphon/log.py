@@ -1,0 +1,72 @@
+"""Logging of a server: one line for people, or one JSON object for machines. Keys and prompts are never logged."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import time
+from typing import Literal, TextIO
+
+_STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName", "color_message"}
+_COLORS = {"WARNING": "\x1b[33m", "ERROR": "\x1b[31m", "CRITICAL": "\x1b[31m", "DEBUG": "\x1b[2m"}
+_QUIETER = ("uvicorn", "uvicorn.error", "asyncio", "mcp", "httpx", "httpcore")
+"""Libraries that have nothing to say at `info`."""
+
+
+class TextFormatter(logging.Formatter):
+    """`12:00:00 warning backends: message key=value`, in colour on a terminal."""
+
+    def __init__(self, *, color: bool = False) -> None:
+        super().__init__()
+        self._color = color
+
+    def format(self, record: logging.LogRecord) -> str:
+        level = record.levelname.lower()
+        if self._color and record.levelname in _COLORS:
+            level = f"{_COLORS[record.levelname]}{level}\x1b[0m"
+        when = time.strftime("%H:%M:%S", time.localtime(record.created))
+        extras = "".join(f" {name}={value}" for name, value in extra_fields(record).items())
+        name = record.name.removeprefix("antiphon.")
+        line = f"{when} {level} {name}: {_one_line(record.getMessage())}{extras}"
+        return f"{line}\n{self.formatException(record.exc_info)}" if record.exc_info else line
+
+
+class JsonFormatter(logging.Formatter):
+    """An object in one line: time (UTC), level, logger, message, the fields that the call added, exception."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        import msgspec
+
+        when = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created))
+        entry: dict[str, object] = {
+            "time": f"{when}.{int(record.msecs):03d}Z",
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": record.getMessage(),
+            **extra_fields(record),
+        }
+        if record.exc_info:
+            entry["exception"] = self.formatException(record.exc_info)
+        return msgspec.json.encode(entry, enc_hook=str).decode()
+
+
+def extra_fields(record: logging.LogRecord) -> dict[str, object]:
+    """Return what `extra=` added to a record, such as `request_id`."""
+    return {name: value for name, value in vars(record).items() if name not in _STANDARD}
+
+
+def set_up(level: str, format: Literal["text", "json"] = "text", out: TextIO | None = None) -> None:
+    """Send all logging to a stream, stderr by default."""
+    stream = out or sys.stderr
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(JsonFormatter() if format == "json" else TextFormatter(color=stream.isatty()))
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(level.upper())
+    for name in _QUIETER:
+        logging.getLogger(name).setLevel(max(logging.WARNING, root.level))
+    logging.getLogger("uvicorn.access").disabled = True
+
+
+def _one_line(text: str) -> str:
+    return text.replace("\r", "\\r").replace("\n", "\\n")

@@ -1,0 +1,116 @@
+"""What must be true of settings together; each rule raises ConfigError with the key path and the way out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from ipaddress import ip_address, ip_network
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from antiphon.config import Config
+from antiphon.errors import ConfigError
+from antiphon.settings.reading import nearest, quoted
+
+ENGINE = "engine"
+"""The name under which `models.*.backends` means the embedded engine."""
+
+
+def check(config: Config) -> None:
+    """Check all rules. Raises ConfigError."""
+    for rule in (_address, _keys, _workers, _networks, _backends, _engine, _models, _aliases, _mcp_servers):
+        rule(config)
+
+
+def is_loopback(host: str) -> bool:
+    """Tell whether only this machine can reach an address."""
+    try:
+        return ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _address(config: Config) -> None:
+    if not config.api_keys and not is_loopback(config.host):
+        raise ConfigError(
+            f"host: '{config.host}' can be reached from other machines, and no API key is set. "
+            "Set one with --api-key (or ANTIPHON_API_KEYS), or listen on 127.0.0.1."
+        )
+
+
+def _keys(config: Config) -> None:
+    for index, key in enumerate(config.api_keys):
+        if not key or not key.isascii() or not key.isprintable() or " " in key:
+            raise ConfigError(f"api_keys[{index}]: a key is printable ASCII without spaces, and not empty")
+
+
+def _workers(config: Config) -> None:
+    if config.workers > 1 and config.store == "memory":
+        raise ConfigError('workers: several processes cannot share `store = "memory"`; name a file, or use one worker')
+
+
+def _networks(config: Config) -> None:
+    for index, network in enumerate(config.url_guard_allow):
+        try:
+            ip_network(network, strict=False)
+        except ValueError:
+            raise ConfigError(
+                f"url_guard_allow[{index}]: '{network}' is not a network such as 10.0.0.0/8 or an address"
+            ) from None
+
+
+def _backends(config: Config) -> None:
+    for name, backend in config.backends.items():
+        if name == ENGINE:
+            raise ConfigError("backends.engine: this name means the embedded engine; choose another")
+        if backend.api != "scripted" and not _is_http(backend.url):
+            raise ConfigError(f"backends.{quoted(name)}.url: expected http://host:port/v1 or https://…")
+
+
+def _is_http(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port is None or parts.port > 0)
+    except ValueError:
+        return False
+
+
+def _engine(config: Config) -> None:
+    if config.engine is None:
+        return
+    model = config.engine.model
+    for path, file in (("engine.model", model), ("engine.mmproj", config.engine.mmproj)):
+        if file.endswith(".gguf") and not Path(file).is_file():
+            raise ConfigError(f"{path}: there is no file '{file}'")
+    if model and not Path(model).is_file() and "/" not in model:
+        raise ConfigError(f"engine.model: '{model}' is neither FILE.gguf nor a hub repository such as org/name:Q4_K_M")
+
+
+def _models(config: Config) -> None:
+    known = [*config.backends, *([ENGINE] if config.engine else [])]
+    for id, model in config.models.items():
+        path = f"models.{quoted(id)}"
+        if not 1 <= len(id) <= 255:
+            raise ConfigError(f"{path}: an id has 1 to 255 characters")
+        for backend in model.backends:
+            if backend not in known:
+                raise ConfigError(f"{path}.backends: there is no backend '{backend}'{nearest(backend, known)}")
+
+
+def _aliases(config: Config) -> None:
+    seen: dict[str, str] = {id: f"models.{quoted(id)}" for id in config.models}
+    for path, alias in _all_aliases(config):
+        if alias in seen:
+            raise ConfigError(f"{path}: '{alias}' is taken by {seen[alias]}")
+        seen[alias] = path
+
+
+def _all_aliases(config: Config) -> Iterator[tuple[str, str]]:
+    for id, model in config.models.items():
+        for alias in model.aliases:
+            yield f"models.{quoted(id)}.aliases", alias
+
+
+def _mcp_servers(config: Config) -> None:
+    for label, server in config.mcp_servers.items():
+        if bool(server.command) == bool(server.url):
+            raise ConfigError(f"mcp_servers.{quoted(label)}: expected either a command or a url")

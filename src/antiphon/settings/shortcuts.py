@@ -1,0 +1,79 @@
+"""The short way to name backends, `--backend URL` and its keys → the table `backends`; flags of other settings."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Any
+from urllib.parse import urlsplit
+
+from antiphon.errors import ConfigError
+
+FLAGS: dict[str, str] = {
+    "host": "--host",
+    "port": "--port",
+    "workers": "--workers",
+    "api_keys": "--api-key",
+    "store": "--store",
+    "url_guard_allow": "--url-guard-allow",
+    "log_level": "--log-level",
+    "engine.model": "--model",
+    "engine.mmproj": "--mmproj",
+    "engine.context": "--context",
+    "engine.threads": "--threads",
+    "engine.gpu_layers": "--gpu-layers",
+}
+"""The flag of each setting that has one."""
+
+_NAMED = re.compile(r"([A-Za-z0-9_.-]+)=(.+)")
+
+
+def nested(flat: dict[str, Any]) -> dict[str, Any]:
+    """Return settings by key path, such as `engine.context`, as tables."""
+    tree: dict[str, Any] = {}
+    for path, value in flat.items():
+        *tables, name = path.split(".")
+        table = tree
+        for step in tables:
+            table = table.setdefault(step, {})
+        table[name] = value
+    return tree
+
+
+def backend_tables(urls: Sequence[str], keys: Sequence[str], apis: Sequence[str], source: str) -> dict[str, Any]:
+    """Return the table `backends`. Keys and APIs belong to the URLs by order; a single one belongs to all.
+
+    `source` says in errors who gave them. Raises ConfigError.
+    """
+    tables: dict[str, Any] = {}
+    for entry in urls:
+        named = _NAMED.fullmatch(entry) if "://" not in entry.partition("=")[0] else None
+        name, url = (named[1], named[2]) if named else (_name(entry, tables), entry)
+        if name in tables:
+            raise ConfigError(f"{source}: two backends are called '{name}'")
+        tables[name] = {"url": url}
+    _spread(tables, "key", keys, f"{source}: backend keys")
+    _spread(tables, "api", apis, f"{source}: backend APIs")
+    return tables
+
+
+def _spread(tables: dict[str, Any], field: str, values: Sequence[str], what: str) -> None:
+    if not values:
+        return
+    if len(values) not in (1, len(tables)):
+        raise ConfigError(f"{what}: give one for all, or one for each of the {len(tables)} backends")
+    for index, table in enumerate(tables.values()):
+        table[field] = values[index if len(values) > 1 else 0]
+
+
+def _name(url: str, taken: dict[str, Any]) -> str:
+    """Return host and port of a URL, numbered where two backends share them."""
+    try:
+        base = urlsplit(url).netloc.rpartition("@")[2] or "backend"
+    except ValueError:
+        base = "backend"
+    number, name = 1, base
+    while name in taken:
+        number += 1
+        name = f"{base}-{number}"
+    return name
