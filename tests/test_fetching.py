@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import gzip
 import datetime
+import gzip
 import socket
 import ssl
 from pathlib import Path
