@@ -7,7 +7,7 @@ import contextlib
 import logging
 import os
 import secrets
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 
 from antiphon.backends.base import Backend
@@ -52,10 +52,7 @@ class Parts:
     def __init__(self, config: Config) -> None:
         self.config = config
         self.backends = make_backends(config)
-        discover = {name for name, backend in config.backends.items() if backend.discover}
-        self.registry = Registry(
-            config.models, self.backends, discover=discover | (self.backends.keys() - config.backends.keys())
-        )
+        self.registry = make_registry(config, self.backends)
         self.store = open_store(config.store)
         self.services = Services(
             config=config,
@@ -149,6 +146,12 @@ def make_backends(config: Config) -> dict[str, Backend]:
         engine = LlamaCppBackend(config.engine, find_model(config.engine))
         backends[engine.name] = engine
     return backends
+
+
+def make_registry(config: Config, backends: Mapping[str, Backend]) -> Registry:
+    """Return the registry of the configured models and of those that the backends list. Raises ConfigError."""
+    silent = {name for name, backend in config.backends.items() if not backend.discover}
+    return Registry(config.models, backends, discover=backends.keys() - silent)
 
 
 def sealing_secrets(config: Config) -> list[str]:
