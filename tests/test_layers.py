@@ -16,7 +16,7 @@ LAYERS = (
     r"__init__|errors|config|types(\..*)?",
     r"core(\..*)?|guard|log|sealing|settings(\..*)?|backends\.http_\w+",
     r"(backends|tools|stores)\.base|services|fetching",
-    r"intake|compaction|toolwork|structured|media",
+    r"intake|compaction|toolwork|structured|media|prompts|webhooks",
     r"engine|event_log",
     r"live",
     r"server(\..*)?",
