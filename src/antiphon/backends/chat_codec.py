@@ -12,7 +12,7 @@ from msgspec import UNSET, Raw
 from antiphon.backends.chat_decoder import ChatDecoder
 from antiphon.backends.chat_messages import Messages
 from antiphon.backends.emulation import Emulation, call_schema, constraint
-from antiphon.backends.profiles import PROFILES, Profile, Roles, ThinkPolicy
+from antiphon.backends.profiles import PROFILES, Leak, Profile, Roles, ThinkPolicy
 from antiphon.core.emitter import to_json
 from antiphon.core.toolmap import Offer, ToolMap
 from antiphon.core.turn import Turn
@@ -27,11 +27,12 @@ _OFF = ("none", "minimal")
 
 
 class CodecOptions(msgspec.Struct, frozen=True, kw_only=True):
-    """How a model is spoken to: the server's profile, and the model's own policies."""
+    """How a model is spoken to: the server's profile, and the model's own policies; `leaks` come on top of the profile's."""
 
     profile: Profile = PROFILES["generic"]
     roles: Roles = "system"
     think: ThinkPolicy = "auto"
+    leaks: tuple[Leak, ...] = ()
 
 
 class ChatCall(msgspec.Struct, frozen=True):
@@ -74,6 +75,7 @@ def decoder(turn: Turn, call: ChatCall, options: CodecOptions, call_base: str) -
         options.profile,
         call_base=call_base,
         think=options.think,
+        leaks=(*options.profile.leaks, *options.leaks),
         parallel=turn.parallel_tool_calls,
         logprobs=_wants_logprobs(turn),
         emulation=call.emulation,

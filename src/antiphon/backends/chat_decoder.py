@@ -12,7 +12,7 @@ from antiphon.backends.chat_errors import error_from_event
 from antiphon.backends.chat_text import open_sink
 from antiphon.backends.chat_usage import logprob_pieces, usage_from
 from antiphon.backends.emulation import Emulation
-from antiphon.backends.profiles import Profile, ThinkPolicy
+from antiphon.backends.profiles import Leak, Profile, ThinkPolicy
 from antiphon.core.deltas import Delta, Finish, ReasoningDelta, RefusalDelta, TextDelta, UsageReport
 from antiphon.core.emitter import to_json
 from antiphon.core.halves import Halves
@@ -50,6 +50,7 @@ class ChatDecoder:
         *,
         call_base: str,
         think: ThinkPolicy = "auto",
+        leaks: Sequence[Leak] = (),
         parallel: bool = True,
         logprobs: bool = False,
         emulation: Emulation | None = None,
@@ -58,7 +59,7 @@ class ChatDecoder:
         self._calls = Calls(tools, call_base, parallel=parallel)
         self._halves = Halves()
         self._profile = profile
-        self._sink = open_sink(emulation, think, profile, tools, self._calls)
+        self._sink = open_sink(emulation, think, leaks, tools, self._calls)
         self._plain = self._sink.plain
         self._logprobs = logprobs
         self._usage: ChatUsage | None = None

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Protocol
 
 from antiphon.backends.chat_calls import Calls
 from antiphon.backends.emulation import Emulation, read_call
-from antiphon.backends.profiles import Profile, ThinkPolicy
+from antiphon.backends.profiles import Leak, ThinkPolicy
 from antiphon.core.deltas import Delta, ReasoningDelta, TextDelta
 from antiphon.core.leaks import LeakedCall, LeakFilter, open_filters
 from antiphon.core.think import ThinkSplitter
@@ -31,14 +32,14 @@ class TextSink(Protocol):
 
 
 def open_sink(
-    emulation: Emulation | None, think: ThinkPolicy, profile: Profile, tools: ToolMap, calls: Calls
+    emulation: Emulation | None, think: ThinkPolicy, leaks: Sequence[Leak], tools: ToolMap, calls: Calls
 ) -> TextSink:
     """Return the sink for an answer."""
     if emulation is not None and emulation.raw is not None:
         return InputSink(emulation.raw, calls)
     if emulation is not None:
         return AnswerSink(tools, calls)
-    return FilterSink(think, profile, tools, calls)
+    return FilterSink(think, leaks, tools, calls)
 
 
 class FilterSink:
@@ -46,10 +47,14 @@ class FilterSink:
 
     __slots__ = ("_begun", "_calls", "_filters", "_logprobs", "_splitter")
 
-    def __init__(self, think: ThinkPolicy, profile: Profile, tools: ToolMap, calls: Calls) -> None:
+    def __init__(self, think: ThinkPolicy, leaks: Sequence[Leak], tools: ToolMap, calls: Calls) -> None:
         self._calls = calls
         self._splitter = None if think == "off" else ThinkSplitter(opened=think == "opened")
-        self._filters: list[LeakFilter] = open_filters(profile.leaks, frozenset(tools.offers))
+        # Without tools there is nothing to rescue, but Harmony's channels have to be told apart all the same.
+        leaks = leaks if tools.offers else [leak for leak in leaks if leak == "harmony"]
+        self._filters: list[LeakFilter] = open_filters(
+            leaks, {name: offer.parameters for name, offer in tools.offers.items()}
+        )
         self._logprobs = b""
         self._begun = False
 

@@ -55,6 +55,7 @@ _OPENAI_FIELDS = frozenset(
     ("prompt_cache_key", "prompt_cache_retention", "safety_identifier", "service_tier", "user", "verbosity", "metadata")
 )
 _LOW_TO_HIGH = ("low", "medium", "high")
+_COMMON_LEAKS: tuple[Leak, ...] = ("hermes", "qwen_xml")
 
 PROFILES: dict[str, Profile] = {
     profile.name: profile
@@ -70,15 +71,24 @@ PROFILES: dict[str, Profile] = {
         ),
         Profile(
             name="vllm",
+            leaks=_COMMON_LEAKS,
             effort="both",
             efforts=_LOW_TO_HIGH,
             grammar="structured_outputs",
             format_beside_tools=False,
             share_reasoning=True,
         ),
-        Profile(name="sglang", effort="both", efforts=_LOW_TO_HIGH, grammar="sglang", format_beside_tools=False),
+        Profile(
+            name="sglang",
+            effort="both",
+            efforts=_LOW_TO_HIGH,
+            grammar="sglang",
+            format_beside_tools=False,
+            leaks=_COMMON_LEAKS,
+        ),
         Profile(
             name="ollama",
+            leaks=_COMMON_LEAKS,
             efforts=("none", *_LOW_TO_HIGH),
             reasoning_out="reasoning",
             tool_choice_none=False,
@@ -86,7 +96,13 @@ PROFILES: dict[str, Profile] = {
             format_beside_tools=False,
             share_reasoning=True,
         ),
-        Profile(name="lmstudio", response_format="json_schema", forced_calls="schema", share_reasoning=True),
+        Profile(
+            name="lmstudio",
+            response_format="json_schema",
+            forced_calls="schema",
+            share_reasoning=True,
+            leaks=_COMMON_LEAKS,
+        ),
         Profile(
             name="openai",
             max_tokens="max_completion_tokens",

@@ -1,5 +1,26 @@
 """Tool calls that a backend leaks as text: streaming filters that turn them back into calls."""
 
-from antiphon.core.leaks.base import Found, LeakedCall, LeakFilter, open_filters
+from __future__ import annotations
 
-__all__ = ["Found", "LeakFilter", "LeakedCall", "open_filters"]
+from collections.abc import Callable, Sequence
+
+from antiphon.core.leaks.base import Found, LeakedCall, LeakFilter, Offered
+from antiphon.core.leaks.harmony import HarmonyFilter
+from antiphon.core.leaks.json_calls import HermesFilter, LlamaFilter, MistralFilter
+from antiphon.core.leaks.marked_calls import DeepSeekFilter, QwenXmlFilter
+
+__all__ = ["FILTERS", "Found", "LeakFilter", "LeakedCall", "Offered", "open_filters"]
+
+FILTERS: dict[str, Callable[[Offered], LeakFilter]] = {
+    "harmony": HarmonyFilter,
+    "hermes": HermesFilter,
+    "qwen_xml": QwenXmlFilter,
+    "mistral": MistralFilter,
+    "llama": LlamaFilter,
+    "deepseek": DeepSeekFilter,
+}
+
+
+def open_filters(leaks: Sequence[str], offered: Offered) -> list[LeakFilter]:
+    """Return the filters of these kinds, in this order; only tools that were `offered` are called."""
+    return [FILTERS[leak](offered) for leak in leaks]
