@@ -90,9 +90,11 @@ class ModelConfig(Settings, kw_only=True, forbid_unknown_fields=True):
             description="developer messages: keep; rename to system; also merge neighbours; merge all into the first."
         ),
     ] = "system"
-    temperature: Annotated[float | None, Meta(description="Default temperature.", ge=0, le=2)] = None
-    top_p: Annotated[float | None, Meta(description="Default top_p.", ge=0, le=1)] = None
-    max_output_tokens: Annotated[int | None, Meta(description="Default max_output_tokens.", ge=1)] = None
+    temperature: Annotated[Annotated[float, Meta(ge=0, le=2)] | None, Meta(description="Default temperature.")] = None
+    top_p: Annotated[Annotated[float, Meta(ge=0, le=1)] | None, Meta(description="Default top_p.")] = None
+    max_output_tokens: Annotated[Annotated[int, Meta(ge=1)] | None, Meta(description="Default max_output_tokens.")] = (
+        None
+    )
     reasoning_effort: Annotated[str | None, Meta(description="Default reasoning.effort.")] = None
     instructions: Annotated[str | None, Meta(description="Instructions for requests that bring none.")] = None
     extra_body: Annotated[dict[str, msgspec.Raw], Meta(description="Fields added to every backend request.")] = {}
@@ -118,6 +120,37 @@ class McpServerConfig(Settings, kw_only=True, forbid_unknown_fields=True):
     env: Annotated[dict[str, str], Meta(description="Variables added to its environment.", extra=SECRET)] = {}
     url: Annotated[str, Meta(description="URL of a server over HTTP, instead of a program.")] = ""
     headers: Annotated[dict[str, str], Meta(description="Headers sent to that URL.", extra=SECRET)] = {}
+
+
+class PromptVersion(Settings, kw_only=True, forbid_unknown_fields=True):
+    """One version of a prompt template; `{{name}}` in its texts is a variable of the request's."""
+
+    instructions: Annotated[str | None, Meta(description="Instructions, unless the request brings its own.")] = None
+    input: Annotated[list[dict[str, Any]], Meta(description="Items that stand before the request's own.")] = []
+    model: Annotated[str | None, Meta(description="Model for requests that name none.")] = None
+    temperature: Annotated[
+        Annotated[float, Meta(ge=0, le=2)] | None, Meta(description="temperature, unless given.")
+    ] = None
+    top_p: Annotated[Annotated[float, Meta(ge=0, le=1)] | None, Meta(description="top_p, unless given.")] = None
+    max_output_tokens: Annotated[
+        Annotated[int, Meta(ge=1)] | None, Meta(description="max_output_tokens, unless given.")
+    ] = None
+    reasoning_effort: Annotated[str | None, Meta(description="reasoning.effort, unless given.")] = None
+
+
+class PromptConfig(PromptVersion, kw_only=True, forbid_unknown_fields=True):
+    """A prompt template that requests name by `prompt.id`. Its own fields are the version for requests that name none."""
+
+    version: Annotated[str, Meta(description="Name of the version that stands here itself.")] = "1"
+    versions: Annotated[dict[str, PromptVersion], Meta(description="Further versions, by name.")] = {}
+
+
+class WebhookConfig(Settings, kw_only=True, forbid_unknown_fields=True):
+    """A receiver of events about background responses; it may be on a private address."""
+
+    url: Annotated[str, Meta(description="Where events are posted to.")]
+    secret: Annotated[str, Meta(description="Signs them: whsec_ and base64, as OpenAI's.", extra=SECRET)]
+    events: Annotated[list[str], Meta(description="Types of events, such as response.failed; none: all.")] = []
 
 
 class Config(Settings, kw_only=True, forbid_unknown_fields=True):
@@ -164,6 +197,8 @@ class Config(Settings, kw_only=True, forbid_unknown_fields=True):
     log_format: Annotated[Literal["text", "json"], Meta(description="Lines for people, or JSON for machines.")] = "text"
     mcp_servers: Annotated[dict[str, McpServerConfig], Meta(description="MCP servers by label.")] = {}
     mcp_timeout: Annotated[float, Meta(description="Seconds for a call of an MCP server.", gt=0)] = 60.0
+    prompts: Annotated[dict[str, PromptConfig], Meta(description="Prompt templates by id.")] = {}
+    webhooks: Annotated[dict[str, WebhookConfig], Meta(description="Receivers of events, by a name of yours.")] = {}
     backends: Annotated[dict[str, BackendConfig], Meta(description="Servers that make tokens, by name.")] = {}
     models: Annotated[dict[str, ModelConfig], Meta(description="Model ids, beside the discovered ones.")] = {}
     engine: Annotated[EngineConfig | None, Meta(description="The embedded engine.")] = None
