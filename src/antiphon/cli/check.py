@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +28,8 @@ def check(offline: bool, **given: Any) -> None:
 
     The exit code is 1 when a backend cannot be used, and 2 when the configuration is wrong.
     """
+    import asyncio
+
     loaded = load_settings(given)
     _line(True, "configuration", str(loaded.file) if loaded.file else "no file; flags, environment and defaults")
     if not offline and not asyncio.run(check_backends(loaded.config)):
@@ -37,6 +38,8 @@ def check(offline: bool, **given: Any) -> None:
 
 async def check_backends(config: Config) -> bool:
     """Check all backends, printing as it goes; return whether all can be used. Raises ConfigError."""
+    import asyncio
+
     from antiphon.app import make_backends
 
     backends = make_backends(config)
@@ -97,6 +100,6 @@ def _hint(status: int) -> str:
     }.get(status, "")
 
 
-def _line(ok: bool, name: str, note: str) -> None:
-    sign = click.style("✓", fg="green") if ok else click.style("✗", fg="red")
+def _line(ok: bool | None, name: str, note: str) -> None:
+    sign = "–" if ok is None else click.style("✓", fg="green") if ok else click.style("✗", fg="red")
     click.echo(f"  {sign} {name:<14}{note}".rstrip())

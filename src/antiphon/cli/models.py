@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -33,6 +32,8 @@ def models(url: str | None, key: str | None, **given: Any) -> None:
         ids = Client(url, key or "").models()
         click.echo("\n".join(ids) if ids else "The server has no models at present.")
         return
+    import asyncio
+
     cards = asyncio.run(find(load_settings(given).config))
     if not cards:
         click.echo("antiphon: error: no backend lists a model; `antiphon check` says why", err=True)

@@ -28,10 +28,10 @@ _TOOL = FunctionTool(name="get_weather", description="Return the weather of a ci
 
 
 class Finding(msgspec.Struct, frozen=True):
-    """The outcome of one probe. `needed` says that nothing works without it."""
+    """The outcome of one probe; None: not there, which may be right. `needed`: nothing works without it."""
 
     name: str
-    ok: bool
+    ok: bool | None
     note: str = ""
     needed: bool = False
 
@@ -147,7 +147,9 @@ async def _streaming(backend: Backend, model: str) -> list[Finding]:
     return [
         Finding("streaming", streamed, "" if streamed else "the answer was empty"),
         Finding("usage", said.counted, "" if said.counted else "no token counts in streams: clients will see zeros"),
-        Finding("reasoning", said.thought, "" if said.thought else "no thoughts seen; fine for a model that has none"),
+        Finding(
+            "reasoning", said.thought or None, "" if said.thought else "none seen; right for a model that has none"
+        ),
     ]
 
 

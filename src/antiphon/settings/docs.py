@@ -32,22 +32,28 @@ def page() -> str:
     return f"{intro}\n{tables}"
 
 
-def _tables() -> Iterator[tuple[str, type[Settings], str]]:
-    yield "Server", Config, ""
-    for shape in shapes(Config):
+def _tables(struct: type[Settings] = Config, path: str = "") -> Iterator[tuple[str, type[Settings], str]]:
+    yield f"[{path}]" if path else "Server", struct, path
+    for shape in shapes(struct):
         if shape.table is not None:
-            path = f"{shape.name}.NAME" if shape.kind is Kind.TABLES else shape.name
-            yield f"[{path}]", shape.table, path
+            yield from _tables(shape.table, _place(shape, path))
+
+
+def _place(shape: Shape, table: str) -> str:
+    path = f"{table}.{shape.name}" if table else shape.name
+    return f"{path}.NAME" if shape.kind is Kind.TABLES else path
 
 
 def _table(heading: str, struct: type[Settings], path: str) -> str:
     title = heading if not path else f"`{heading}`"
     lines = [f"### {title}", "", (struct.__doc__ or "").strip(), "", "| setting | type | default | meaning |"]
-    lines += ["|---|---|---|---|", *(_row(shape, path) for shape in shapes(struct) if shape.table is None), ""]
+    lines += ["|---|---|---|---|", *(_row(shape, path) for shape in shapes(struct)), ""]
     return "\n".join(lines)
 
 
 def _row(shape: Shape, table: str) -> str:
+    if shape.table is not None:
+        return f"| `{shape.name}` | table |  | {shape.description} See `[{_place(shape, table)}]`. |"
     path = f"{table}.{shape.name}" if table else shape.name
     also = [f"`{name}`" for name in (FLAGS.get(path), _SHORTCUT_OF.get(path) or variable_of(path)) if name]
     cells = [
@@ -62,14 +68,15 @@ def _row(shape: Shape, table: str) -> str:
 def type_name(annotation: Any) -> str:
     """Return a type in words that people who don't write Python know."""
     bare = bare_type(annotation)
+    arguments = [bare_type(argument) for argument in get_args(bare)]
     if get_origin(bare) is Literal:
-        return " ".join(f"`{value}`" for value in get_args(bare))
+        return " ".join(f"`{value}`" for value in arguments)
     if get_origin(bare) is list:
-        return "list of strings"
+        return f"list of {'strings' if arguments == [str] else 'tables'}"
     if get_origin(bare) is dict:
         return "table"
     names = {str: "string", int: "integer", float: "number", bool: "true/false"}
-    return names.get(bare) or names[next(one for one in get_args(bare) if one is not type(None))]
+    return next(names[one] for one in (bare, *arguments) if one in names)
 
 
 def _default(shape: Shape) -> str:
