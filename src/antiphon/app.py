@@ -51,6 +51,7 @@ class Parts:
 
     def __init__(self, config: Config) -> None:
         self.config = config
+        self._forced = False
         self.backends = make_backends(config)
         self.registry = make_registry(config, self.backends)
         self.store = open_store(config.store)
@@ -103,12 +104,13 @@ class Parts:
             yield
         finally:
             upkeep.cancel()
-            await self.live.close()
+            await self.live.close(0 if self._forced else self.config.shutdown_grace)
             await self.registry.close()
             await self.store.close()
 
     def _force(self) -> None:
         """The grace period is over: what still runs ends `failed`."""
+        self._forced = True
         self.responses.stop()
         self.sockets.stop(SHUTDOWN)
 

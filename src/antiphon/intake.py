@@ -17,7 +17,7 @@ from antiphon.core.echo import echo_response, is_stored
 from antiphon.core.stream import StreamOptions
 from antiphon.core.text_format import ResolvedText, resolve_text
 from antiphon.core.tool_decoding import check_tool_choice, decode_tools
-from antiphon.core.toolmap import ToolMap
+from antiphon.core.toolmap import ignored_tools
 from antiphon.core.turn import Turn
 from antiphon.core.validation import decode
 from antiphon.errors import InvalidRequest, NotFound
@@ -241,7 +241,7 @@ class Intake:
             stored=is_stored(request, defaults),
             conversation_id=response.conversation.id if response.conversation else None,
             options=self._stream_options(request),
-            ignored=_ignored(tools),
+            ignored=ignored_tools(tools),
         )
 
     def _stream_options(self, request: CreateResponse) -> StreamOptions:
@@ -252,13 +252,6 @@ class Intake:
             summarise=isinstance(summary, str) and summary != "none",
             seal=self._services.sealer.seal if SEALED_REASONING in (request.include or ()) else None,
         )
-
-
-def _ignored(tools: Sequence[Tool]) -> Sequence[str]:
-    """Name the declared tools that nobody runs here."""
-    if not any(isinstance(tool, OtherTool) for tool in tools):
-        return ()
-    return ToolMap(tools, ()).ignored
 
 
 def _conversation_id(conversation: str | ConversationRef) -> str:

@@ -77,11 +77,14 @@ class Live:
         """Begin to look for work that nobody holds, now and from time to time."""
         self._poller = asyncio.create_task(self._poll())
 
-    async def close(self) -> None:
-        """Stop. What has streamed no token is left to another server, the rest ends `failed`."""
+    async def close(self, grace: float) -> None:
+        """Stop, after `grace` seconds at most. What has streamed no token by then is left to another server, the rest ends `failed`."""
         if self._poller is not None:
             self._poller.cancel()
             await asyncio.gather(self._poller, return_exceptions=True)
+        tasks = [one.task for one in self._working.values() if one.task]
+        if tasks:
+            await asyncio.wait(tasks, timeout=grace)
         working = list(self._working.values())
         for one in working:
             if one.run.stream.output_begun:
