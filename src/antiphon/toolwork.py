@@ -76,6 +76,7 @@ class ToolWork:
 
     async def prepare(self) -> None:
         """List the tools of all servers and make the calls that were agreed to. Raises APIError (424)."""
+        self._stream.announce_calls(self._needs_approval)
         known = _listings(self._turn.items)
         fresh = [label for label in self._declared if label not in known]
         for label in self._declared.keys() & known.keys():
@@ -97,7 +98,7 @@ class ToolWork:
         calls = []
         for call in list(self._stream.pending):
             tool = self._tools.get((call.server_label, call.name))
-            if tool is not None and self._declared[call.server_label].needs_approval(tool):
+            if self._needs_approval(call.server_label, call.name):
                 self._stream.require_approval(call.key)
             else:
                 calls.append(self._run(call, tool))
@@ -107,6 +108,11 @@ class ToolWork:
         """Disconnect from all servers."""
         servers, self._servers = list(self._servers.values()), {}
         await asyncio.gather(*(server.close() for server in servers), return_exceptions=True)
+
+    def _needs_approval(self, label: str, name: str) -> bool:
+        """Tell whether a person has to agree to a call; one of an unknown tool fails without being made."""
+        tool = self._tools.get((label, name))
+        return tool is not None and self._declared[label].needs_approval(tool)
 
     # Listing
 
