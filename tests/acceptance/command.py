@@ -33,13 +33,13 @@ class Command:
             except (urllib.error.URLError, OSError):
                 time.sleep(0.02)
         self.process.kill()
-        raise RuntimeError(self.process.communicate()[0])
+        assert self.process.stdout is not None
+        raise RuntimeError(self.process.stdout.read())
 
     def stop(self) -> int:
         """Ask it to stop, as a terminal or a supervisor does, and return its exit status."""
         self.process.send_signal(signal.SIGTERM)
-        self.process.communicate(timeout=PATIENCE)
-        return self.process.returncode
+        return self.process.wait(timeout=PATIENCE)
 
 
 def free_port() -> int:
@@ -60,10 +60,12 @@ def serving(folder: Path, *arguments: str) -> Iterator[Command]:
         stderr=subprocess.STDOUT,
         text=True,
     )
+    assert process.stdout is not None
     command = Command(process, port)
     try:
         command.wait_until_healthy()
         yield command
     finally:
         process.kill()
-        process.communicate()
+        process.wait()
+        process.stdout.close()
