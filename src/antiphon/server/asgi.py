@@ -13,7 +13,7 @@ from antiphon.server.asgi_exchange import ASGIExchange
 from antiphon.server.auth import Authenticator
 from antiphon.server.exchange import Exchange
 from antiphon.server.head import ResponseHead, error_reply, server_error
-from antiphon.server.http import ClientGone, Header, Reply
+from antiphon.server.http import ClientGone, Header, Reply, ServerStopping
 from antiphon.server.request import HTTPRequest
 from antiphon.server.router import Router
 from antiphon.server.ws_connection import ASGIWebSocket
@@ -113,6 +113,8 @@ class AntiphonApp:
             await handler(socket)
         except ClientGone:
             return
+        except ServerStopping:
+            await socket.close(1012)
         except Exception:
             log.exception("request %s: unexpected error on a WebSocket connection", head.request_id)
             await socket.close(1011)

@@ -16,6 +16,10 @@ class ClientGone(Exception):
     """The client closed the connection; there is nobody left to answer."""
 
 
+class ServerStopping(Exception):
+    """The server stops: a WebSocket handler ends its turns and closes the connection."""
+
+
 class Reply(msgspec.Struct, frozen=True):
     """A whole answer. `content-length`, `x-request-id` and `openai-processing-ms` are added on the way out."""
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -13,7 +14,7 @@ from antiphon import __version__
 from antiphon.core.emitter import to_json
 from antiphon.server.http import Reply, Request
 from antiphon.server.operations import OPERATIONS, SERVER, Item, Operation
-from antiphon.server.router import Route
+from antiphon.server.router import Route, Router
 from antiphon.types.tools import CustomTool, FunctionTool, NamespaceTool
 
 Json = dict[str, Any]
@@ -42,21 +43,24 @@ class Error(msgspec.Struct, frozen=True, kw_only=True):
 class OpenAPI:
     """The handler of `/openapi.json`. The document is made once, when it is first asked for."""
 
-    def __init__(self, routes: Callable[[], Sequence[Route]]) -> None:
-        self._routes = routes
+    def __init__(self, router: Router) -> None:
+        self._router = router
         self._document: bytes | None = None
 
     async def read(self, request: Request) -> Reply:
         """GET /openapi.json."""
         if self._document is None:
-            self._document = to_json(document(self._routes()))
+            self._document = to_json(document(self._router.routes))
         return Reply(self._document, headers=[(b"cache-control", b"no-cache")])
 
 
 def document(routes: Sequence[Route]) -> Json:
-    """Return the document. Routes that nobody has described (files of a page) are left out."""
-    described = [(route, key) for route in routes if (key := (route.method, _template(route.path))) in OPERATIONS]
-    operations = [(route, key[1], OPERATIONS[key]) for route, key in described]
+    """Return the document of all routes; one that `operations.py` does not know is described by its handler's docstring."""
+    paths_of = [_template(route.path) for route in routes]
+    operations = [
+        (route, path, OPERATIONS.get((route.method, path)) or undescribed(route))
+        for route, path in zip(routes, paths_of, strict=True)
+    ]
     types = [kind for _, _, operation in operations for kind in (operation.body, operation.answer) if kind is not None]
     refs, schemas = schemas_of(types)
     paths: dict[str, Json] = {}
@@ -83,6 +87,13 @@ def document(routes: Sequence[Route]) -> Json:
             },
         },
     }
+
+
+def undescribed(route: Route) -> Operation:
+    """Return what a route tells of itself."""
+    words = (inspect.getdoc(route.handler) or route.path).splitlines()[0]
+    summary = re.sub(r"^[A-Z]+ \S*?[.:]? (?=\S)", "", words)
+    return Operation(tag=route.path.split("/")[1].capitalize() or SERVER, summary=summary)
 
 
 def describe(route: Route, path: str, operation: Operation, refs: dict[Any, Json]) -> Json:

@@ -13,12 +13,12 @@ from types import FrameType
 from typing import cast
 
 import uvicorn
-from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from antiphon.config import Config
 from antiphon.errors import ConfigError
 from antiphon.server.asgi import AntiphonApp
 from antiphon.server.protocol import DirectProtocol
+from antiphon.server.ws_protocol import GracefulWebSocket
 
 AppFactory = Callable[[Config], AntiphonApp]
 
@@ -66,7 +66,7 @@ def make_server(app: AntiphonApp, config: Config) -> GracefulServer:
     settings = uvicorn.Config(
         app,
         http=DirectProtocol,
-        ws=WebSocketsSansIOProtocol if config.websocket else "none",
+        ws=GracefulWebSocket if config.websocket else "none",
         ws_max_size=config.max_body,
         lifespan="on",
         interface="asgi3",

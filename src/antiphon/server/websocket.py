@@ -20,7 +20,7 @@ from antiphon.core.emitter import to_json
 from antiphon.engine import Run
 from antiphon.errors import APIError, InvalidRequest
 from antiphon.intake import Intake, Plan
-from antiphon.server.http import ClientGone
+from antiphon.server.http import ClientGone, ServerStopping
 from antiphon.server.ws_memory import ConnectionMemory
 from antiphon.server.ws_steer import RunningLane, Steering, SteerRefused
 from antiphon.services import Services
@@ -38,6 +38,8 @@ LIMIT_REACHED = APIError(
     code="websocket_connection_limit_reached",
 )
 
+STOPPING = APIError(503, "The server is shutting down. Open a new connection to go on.", code="server_shutdown")
+
 
 class WebSocket(Protocol):
     """One accepted connection."""
@@ -45,7 +47,7 @@ class WebSocket(Protocol):
     owner: str
 
     async def receive(self) -> bytes:
-        """Return the next message. Raises ClientGone."""
+        """Return the next message. Raises ClientGone, and ServerStopping once."""
         ...
 
     async def send(self, message: bytes) -> None:
@@ -211,7 +213,9 @@ class Connection:
         except ClientGone:
             pass
         except TimeoutError:
-            await self._say_goodbye()
+            await self._say_goodbye(LIMIT_REACHED)
+        except ServerStopping:
+            await self._say_goodbye(STOPPING, 1012)
         finally:
             tasks = [writer, *(lane.task for lane in self._lanes.values())]
             for task in tasks:
@@ -276,13 +280,13 @@ class Connection:
         except SteerRefused as refused:
             (refused.sink or LaneSink(self.outbox, None)).send([refused.event])
 
-    async def _say_goodbye(self) -> None:
+    async def _say_goodbye(self, error: APIError, code: int = 1000) -> None:
         """Let running turns end, then tell why the connection closes."""
         await asyncio.gather(*(self._until_idle(lane) for lane in self._lanes.values()))
-        LaneSink(self.outbox, None).error(LIMIT_REACHED)
+        LaneSink(self.outbox, None).error(error)
         try:
             await self.outbox.flush()
-            await self._socket.close()
+            await self._socket.close(code)
         except ClientGone:
             return
 

@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
-from antiphon.server.http import ClientGone
+from antiphon.server.http import ClientGone, ServerStopping
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
+
+STOPPING = "antiphon.stopping"
+"""The message with which `server/ws_protocol.py` says that the server stops; other servers just disconnect."""
 
 
 class ASGIWebSocket:
@@ -22,8 +25,10 @@ class ASGIWebSocket:
         self._send = send
 
     async def receive(self) -> bytes:
-        """Return the next message. Raises ClientGone."""
+        """Return the next message. Raises ClientGone, and ServerStopping once."""
         message = await self._receive()
+        if message["type"] == STOPPING:
+            raise ServerStopping
         if message["type"] == "websocket.disconnect":
             raise ClientGone
         text = message.get("text")
