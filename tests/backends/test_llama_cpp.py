@@ -381,9 +381,8 @@ async def test_restarts_come_ever_more_slowly(caplog: pytest.LogCaptureFixture) 
     assert pauses[:5] == [0, 0.5, 1, 2, 4] and pauses[-1] == 30
     async with engine() as backend:
         await backend.ready()
-        kill(backend)
-        assert await eventually(lambda: not backend.healthy)
-        assert await eventually(lambda: backend.healthy)
+        first = kill(backend)
+        assert await eventually(lambda: backend.healthy and backend.pid != first)
         kill(backend)
         assert await eventually(lambda: backend.failure == "the process died of SIGKILL")
         assert await eventually(lambda: "restarting in 0.5 s" in caplog.text)
@@ -404,17 +403,38 @@ async def test_close_ends_the_process_and_removes_its_socket() -> None:
             await backend.open(greedy("Hello"))
 
 
-async def test_close_while_it_loads() -> None:
+@pytest.mark.parametrize("delay", [0.0, 0.001, 0.02, 0.05, 0.1])
+async def test_close_while_it_loads(delay: float) -> None:
     async with engine() as backend:
         backend.start()
-        assert await eventually(lambda: backend.pid is not None)
+        await asyncio.sleep(0)
         pid = backend.pid
+        await asyncio.sleep(delay)
+        began = time.monotonic()
         await backend.close()
+    assert time.monotonic() - began < 1
     assert pid is not None and not running(pid)
 
 
+async def test_close_before_it_is_started() -> None:
+    async with engine() as backend:
+        await backend.close()
+        backend.start()
+        assert backend.pid is None
+
+
+async def test_a_signal_from_elsewhere_is_a_crash_too() -> None:
+    async with engine() as backend:
+        await backend.ready()
+        pid = backend.pid
+        assert pid is not None
+        os.kill(pid, signal.SIGTERM)
+        assert await eventually(lambda: backend.healthy and backend.pid != pid)
+        assert text_of(await ask(backend, "Hello"))
+
+
 async def test_a_process_that_does_not_heed_the_signal_is_killed(tmp_path: Path) -> None:
-    process = await EngineProcess.start(params(tmp_path))
+    process = EngineProcess(params(tmp_path))
     await process.loaded()
     os.kill(process.pid, signal.SIGSTOP)
     began = time.monotonic()
@@ -434,7 +454,7 @@ def params(folder: Path, **fields: Any) -> ChildParams:
 
 
 async def test_a_process_whose_parent_is_already_another_ends(tmp_path: Path) -> None:
-    process = await EngineProcess.start(params(tmp_path, parent=1))
+    process = EngineProcess(params(tmp_path, parent=1))
     with pytest.raises(EngineFailure, match="ended with status 1 while it loaded"):
         await process.loaded()
     await process.stop()

@@ -35,6 +35,9 @@ SETTLED_SECONDS = 60.0
 NOTICE_SECONDS = 0.5
 """How soon after a broken call its process is known to be dead."""
 
+REFUSALS = 3
+"""Failures to load in a row after which calls hardly wait any more."""
+
 LONGEST_PAUSE = 30.0
 SOCKET_PATH_LIMIT = 90
 """macOS allows 104 bytes, Linux 108."""
@@ -65,6 +68,7 @@ class LlamaCppBackend:
         self._ended = asyncio.Event()
         self._failure = ""
         self._failures = 0
+        self._refusals = 0
         self._folder: Path | None = None
         self._inner: Backend | None = None
         self._task: asyncio.Task[None] | None = None
@@ -131,10 +135,12 @@ class LlamaCppBackend:
     async def _run(self) -> None:
         """Run one process from its start to its end. Raises EngineFailure, always."""
         ended = self._ended = asyncio.Event()
-        process = self._process = await EngineProcess.start(self._params())
+        self._refusals += 1  # until it has loaded
+        process = self._process = EngineProcess(self._params())
         try:
             await process.loaded()
             log.info("the engine has loaded %s", self.model.card.id)
+            self._refusals = 0
             self._up.set()
             self._first.set()
             raise EngineFailure(await process.died())
@@ -192,9 +198,9 @@ class LlamaCppBackend:
         return await work(inner)
 
     async def _wait(self) -> tuple[Backend, asyncio.Event]:
-        """Wait for the engine; less patiently when it has failed again and again. Raises BackendError, 503."""
+        """Wait for the engine; less patiently when it fails to load again and again. Raises BackendError, 503."""
         self.start()
-        patience = self._patience if self._failures < 3 else 1.0
+        patience = self._patience if self._refusals <= REFUSALS else 1.0
         if self._closed or not await _within(self._up.wait(), patience):
             raise BackendError(
                 503,
