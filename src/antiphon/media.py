@@ -44,6 +44,7 @@ class Form(msgspec.Struct, frozen=True, kw_only=True):
 
 
 AS_SENT = Form()
+_MEDIA = frozenset((InputImage, InputFile))
 
 
 class _Screenshot(msgspec.Struct):
@@ -248,13 +249,19 @@ class _Admission:
 
 
 def _has_media(item: Item) -> bool:
+    """Tell whether there is anything to do: asked of every item of every request, so without ado."""
     if isinstance(item, Message):
         parts = item.content
-    elif isinstance(item, FunctionCallOutput | CustomToolCallOutput):
+    elif isinstance(item, (FunctionCallOutput, CustomToolCallOutput)):
         parts = item.output
     else:
         return isinstance(item, OtherItem) and item.type == "computer_call_output"
-    return not isinstance(parts, str) and any(isinstance(part, InputImage | InputFile) for part in parts)
+    if isinstance(parts, str):
+        return False
+    for part in parts:  # noqa: SIM110 (a generator would cost more than the question)
+        if type(part) in _MEDIA:
+            return True
+    return False
 
 
 def _joined(items: Sequence[Item], part: Part) -> list[Item]:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from antiphon.stores.base import Conversation, LoggedEvent, StoredItem, StoredResponse
+from antiphon.stores.base import Conversation, Delivery, LoggedEvent, StoredFile, StoredItem, StoredResponse
 
 ANN, BOB = "ann", "bob"
+NOW = 1_700_000_000.0
 
 
 def base(number: int) -> str:
@@ -43,3 +44,20 @@ def item(name: str) -> StoredItem:
 
 def event(number: int) -> LoggedEvent:
     return LoggedEvent(number, "response.output_text.delta", b'{"sequence_number":%d}' % number)
+
+
+def file(number: int = 1, *, owner: str = ANN, purpose: str = "user_data", expires_at: int | None = None) -> StoredFile:
+    return StoredFile(
+        id=f"file_{number:03}",
+        owner=owner,
+        filename=f"ä {number}.txt",
+        purpose=purpose,
+        media_type="text/plain",
+        size=3,
+        created_at=int(NOW),
+        expires_at=expires_at,
+    )
+
+
+def delivery(number: int = 1, url: str = "http://a/", due: float = 10.0) -> Delivery:
+    return Delivery(id=f"evt_{number}", url=url, owner=ANN, body=b'{"n":%d}' % number, due=due)

@@ -6,30 +6,10 @@ import asyncio
 
 import pytest
 
-from antiphon.stores.base import Delivery, Store, StoredFile
+from antiphon.stores.base import Store
 from antiphon.stores.memory import MemoryStore
 
-from .samples import ANN, BOB
-
-NOW = 1_700_000_000.0
-
-
-def file(number: int = 1, *, owner: str = ANN, purpose: str = "user_data", expires_at: int | None = None) -> StoredFile:
-    return StoredFile(
-        id=f"file_{number:03}",
-        owner=owner,
-        filename=f"ä {number}.txt",
-        purpose=purpose,
-        media_type="text/plain",
-        size=3,
-        created_at=int(NOW),
-        expires_at=expires_at,
-    )
-
-
-def delivery(number: int = 1, url: str = "http://a/", due: float = 10.0) -> Delivery:
-    return Delivery(id=f"evt_{number}", url=url, owner=ANN, body=b'{"n":%d}' % number, due=due)
-
+from .samples import ANN, BOB, NOW, delivery, file
 
 # Files
 

@@ -17,7 +17,7 @@ from antiphon.stores.base import FenceError, Store
 from antiphon.stores.memory import MemoryStore
 from antiphon.stores.sqlite import SQLiteStore
 
-from .samples import ANN, BOB, base, conversation, event, item, response
+from .samples import ANN, BOB, base, conversation, delivery, event, file, item, response
 
 owners = st.sampled_from([ANN, ANN, ANN, BOB])
 old = st.integers(0, 30)  # counted back from the newest response
@@ -171,6 +171,53 @@ class Twins(RuleBasedStateMachine):
     def follow(self, back: int, owner: str, after: int, limit: int) -> None:
         self.same(lambda store: store.events(self.id(back), owner, after, limit))
         self.same(lambda store: store.checkpoint(self.id(back)))
+
+    # Files and deliveries
+
+    @rule(number=st.integers(0, 9), owner=owners, expires=st.none() | st.integers(1, 20), vision=st.booleans())
+    def upload(self, number: int, owner: str, expires: int | None, vision: bool) -> None:
+        row = file(number, owner=owner, purpose="vision" if vision else "user_data", expires_at=expires)
+        self.same(lambda store: store.put_file(row, b"content %d" % number))
+
+    @rule(number=st.integers(0, 9), owner=owners, now=st.integers(0, 20), delete=st.booleans())
+    def read_file(self, number: int, owner: str, now: int, delete: bool) -> None:
+        id = file(number).id
+        self.same(lambda store: store.get_file(id, owner, now))
+        self.same(lambda store: store.file_content(id, owner, now))
+        if delete:
+            self.same(lambda store: store.delete_file(id, owner))
+
+    @rule(
+        owner=owners,
+        now=st.integers(0, 20),
+        purpose=st.sampled_from([None, "vision"]),
+        after=st.none() | st.integers(0, 9),
+        limit=st.integers(1, 5),
+        descending=st.booleans(),
+    )
+    def list_files(self, owner: str, now: int, after: int | None, **page: Any) -> None:
+        behind = None if after is None else file(after).id
+        self.same(lambda store: store.files(owner, now, after=behind, **page))
+
+    @rule(numbers=st.lists(st.integers(0, 3), max_size=3), due=st.integers(0, 1000))
+    def put_deliveries(self, numbers: list[int], due: int) -> None:
+        self.count += 1
+        times = (
+            due + (self.count + place) / 1024 for place in range(3)
+        )  # of two that are due at once either may be first
+        rows = [delivery(number, due=time) for number, time in zip(numbers, times, strict=False)]
+        self.same(lambda store: store.put_deliveries(rows))
+
+    @rule(now=st.integers(0, 1000), end=st.sampled_from(["finish", "postpone", "die"]), seconds=st.integers(1, 500))
+    def deliver(self, now: int, end: str, seconds: int) -> None:
+        self.count += 1
+        lease = seconds + self.count / 1_000_000
+        taken = self.same(lambda store: store.claim_delivery(now, lease))
+        if taken is not None and end == "finish":
+            self.same(lambda store: store.finish_delivery(taken.id, taken.url))
+        elif taken is not None and end == "postpone":
+            self.same(lambda store: store.postpone_delivery(taken.id, taken.url, now + lease / 2))
+        self.same(lambda store: store.next_delivery())
 
     def teardown(self) -> None:
         for store in self.stores:
