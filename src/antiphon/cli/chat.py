@@ -20,6 +20,7 @@ HELP = """\
 /new          begin a new conversation
 /model [ID]   show the models, or change to one
 /help         this
+//…           say something that begins with /
 Ctrl-C stops an answer, Ctrl-D leaves."""
 
 
@@ -103,10 +104,10 @@ def converse(talk: Talk) -> None:
         except KeyboardInterrupt:
             click.echo()
             continue
-        if text.startswith("/"):
+        if text.startswith("/") and not text.startswith("//"):
             command(talk, text)
         elif text:
-            talk.ask(text)
+            talk.ask(text.removeprefix("/"))
 
 
 def command(talk: Talk, text: str) -> None:

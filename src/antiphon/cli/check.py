@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from antiphon.backends.base import Backend
     from antiphon.cli.probes import Finding
     from antiphon.config import Config
+    from antiphon.errors import APIError
 
 
 @with_options(*PARTS, *SERVER)
@@ -58,7 +59,7 @@ async def _check(backend: Backend, config: Config) -> bool:
         listed = [model.id for model in await backend.models()]
     except APIError as error:
         listed = []
-        _line(False, "models", f"{error.message} {_hint(error.status)}".strip())
+        _line(False, "models", f"{error.message} {_hint(error)}".strip())
     else:
         _line(bool(listed), "models", ", ".join(listed[:8]) + (" …" if len(listed) > 8 else "") or "it lists none")
     wanted = configured(backend.name, config)
@@ -91,13 +92,12 @@ def _title(name: str, config: Config) -> str:
     return f"{name}  {mask(given.url)} ({given.api})" if given else f"{name}  the embedded engine"
 
 
-def _hint(status: int) -> str:
-    return {
-        401: "Give its key with --backend-key.",
-        403: "Is its key the right one?",
-        404: "Should the URL end in /v1?",
-        503: "Does it run, and is the URL right?",
-    }.get(status, "")
+def _hint(error: APIError) -> str:
+    if "key" in error.message:
+        return "Give its key with --backend-key."
+    if error.status in (503, 504):
+        return "Does it run, and is the URL right?"
+    return "Is the URL right, with /v1 at its end?"
 
 
 def _line(ok: bool | None, name: str, note: str) -> None:
