@@ -5,8 +5,11 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from antiphon.app import build
+from antiphon.config import BackendConfig, Config
 from tests.backends.upstream import Call, running
 from tests.cli.command import antiphon
+from tests.server.serving import serving
 
 USAGE = {"prompt_tokens": 3, "completion_tokens": 2, "total_tokens": 5}
 
@@ -127,3 +130,14 @@ async def test_no_models_is_an_error(tmp_path: Path) -> None:
     outcome = await antiphon(tmp_path, "models", "--backend", "http://127.0.0.1:9/v1")
     assert (outcome.code, outcome.out) == (1, "")
     assert "antiphon check" in outcome.err
+
+
+async def test_a_backend_that_speaks_responses_is_checked_too(tmp_path: Path) -> None:
+    config = Config(
+        store="memory", shutdown_grace=0, backends={"b": BackendConfig(url="http://127.0.0.1:9", api="scripted")}
+    )
+    with serving(build(config), config) as served:
+        outcome = await antiphon(tmp_path, "check", "--backend", f"{served.url}/v1", "--backend-api", "responses")
+    found = signs(outcome.out)
+    assert (found["answer"], found["streaming"], found["usage"], found["tool call"]) == ("✓", "✓", "✓", "✗")
+    assert outcome.code == 0

@@ -53,7 +53,9 @@ class Said(msgspec.Struct, frozen=True):
     @property
     def counted(self) -> bool:
         return self._has(UsageReport) or any(
-            b'"usage":{' in delta.fields.get("response", b"") for delta in self.deltas if isinstance(delta, Relay)
+            b'"usage":{' in bytes(delta.fields.get("response", b""))
+            for delta in self.deltas
+            if isinstance(delta, Relay)
         )
 
     @property
