@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import socket
 import threading
@@ -14,7 +13,7 @@ import uvicorn
 
 from antiphon.config import Config
 from antiphon.server.asgi import AntiphonApp
-from antiphon.server.run import GracefulServer, listen, make_server
+from antiphon.server.run import listen, make_server
 
 MODES = ("direct", "asgi")
 
@@ -86,6 +85,3 @@ def wait_until(condition, seconds: float = 5.0) -> None:
     while not condition():
         assert time.monotonic() < end, "it did not happen in time"
         time.sleep(0.005)
-
-
-__all__ = ["MODES", "GracefulServer", "Served", "asyncio", "read_all", "serving", "wait_until"]
