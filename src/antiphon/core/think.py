@@ -26,7 +26,7 @@ class ThinkSplitter:
     __slots__ = ("_close", "_held", "_state")
 
     def __init__(self, *, opened: bool = False) -> None:
-        self._state: Literal["start", "thinking", "gap", "answer"] = "thinking" if opened else "start"
+        self._state: Literal["start", "opened", "thinking", "gap", "answer"] = "thinking" if opened else "start"
         self._close = "</think>"
         self._held = ""
 
@@ -58,6 +58,9 @@ class ThinkSplitter:
         """Move on by one state; False when more text is needed."""
         if self._state == "start":
             return self._at_start()
+        if self._state == "opened" and self._held:
+            self._state = "thinking"
+            self._held = self._held.removeprefix("\n")
         if self._state == "thinking":
             return self._in_thoughts(pieces)
         if self._state == "gap":
@@ -74,8 +77,8 @@ class ThinkSplitter:
         begin = self._held.lstrip()
         for tag in OPEN_TAGS:
             if begin.startswith(tag):
-                self._state, self._close = "thinking", CLOSE_TAGS[tag]
-                self._held = begin[len(tag) :].removeprefix("\n")
+                self._state, self._close = "opened", CLOSE_TAGS[tag]
+                self._held = begin[len(tag) :]
                 return True
         if any(tag.startswith(begin) for tag in OPEN_TAGS):
             return False
