@@ -55,6 +55,7 @@ class MarkedFilter:
         self._quiet = True
         self._after_call = False
         self._markers = (*self.openers, self.stray) if self.stray else self.openers
+        self._firsts = {marker[0] for marker in self._markers}
 
     def read(self, text: str, final: bool) -> tuple[list[LeakedCall], int] | None:
         """Read what begins with an opener: the calls and how much of the text they took. None: more text is needed."""
@@ -62,6 +63,8 @@ class MarkedFilter:
 
     def feed(self, text: str) -> list[Found]:
         """Return what is certain; a marker, or what may become one, is held back."""
+        if not self._held and not self._quiet and self._firsts.isdisjoint(text):
+            return [TextDelta(text)]
         self._held += text
         # A body is looked at again only when it may have ended: long calls would cost the square of their length.
         if self._waiting and not any(end in text for end in "}]>"):

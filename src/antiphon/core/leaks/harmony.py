@@ -29,6 +29,8 @@ class HarmonyFilter:
 
     def feed(self, text: str) -> list[Found]:
         """Return what is certain; parts of markers are held back."""
+        if not self._held and not self._framed and "<" not in text:
+            return [TextDelta(text)] if text else []
         self._held += text
         out: list[Found] = []
         while self._step(out):
