@@ -29,7 +29,7 @@ class HarmonyFilter:
 
     def feed(self, text: str) -> list[Found]:
         """Return what is certain; parts of markers are held back."""
-        if not self._held and not self._framed and "<" not in text:
+        if not (self._held or self._head or self._framed or "<" in text):
             return [TextDelta(text)] if text else []
         self._held += text
         out: list[Found] = []
