@@ -56,10 +56,12 @@ class SSEParser:
             # A trailing CR may be half of a CRLF: it waits for the next piece.
             data, tail = (data[:-1], b"\r") if data.endswith(b"\r") else (data, b"")
             data = data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
-        *blocks, rest = data.split(b"\n\n")
-        if rest or tail:
-            self._hold(rest + tail)
-        return [payload for block in blocks if (payload := _payload(block))]
+        end = data.rfind(b"\n\n") + 2
+        if end < 2:
+            end = 0
+        if end < len(data) or tail:
+            self._hold(data[end:] + tail)
+        return _payloads(data[:end])
 
     def _hold(self, data: bytes) -> None:
         self._held.append(data)
@@ -73,6 +75,15 @@ class SSEParser:
         self._held.clear()
         self._size = 0
         return [payload] if payload else []
+
+
+def _payloads(data: bytes) -> list[bytes]:
+    """Return the data of whole events; where each is one `data` line, as the known servers write them, one split does."""
+    if data.startswith(b"data: "):
+        payloads = data[6:-2].split(b"\n\ndata: ")
+        if data.count(b"\n") == 2 * len(payloads) and b"" not in payloads:
+            return payloads
+    return [payload for block in data.split(b"\n\n") if (payload := _payload(block))]
 
 
 def _payload(block: bytes) -> bytes:
