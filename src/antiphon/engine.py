@@ -50,14 +50,15 @@ class Sink(Protocol):
 class Run:
     """One Response in the making.
 
+    A `mute` one makes no Events but the terminal one: its `body` is all that is wanted.
     `open` starts the first model call and raises what the backend refused, while an HTTP status can still tell it.
     `run` does the rest and never raises for a failed response: that is an ending like others. Cancelling either lets the
     backend go at once.
     """
 
-    def __init__(self, plan: Plan, services: Services) -> None:
+    def __init__(self, plan: Plan, services: Services, *, mute: bool = False) -> None:
         self.plan = plan
-        self.stream = ResponseStream(plan.response, plan.id_base, plan.options)
+        self.stream = ResponseStream(plan.response, plan.id_base, plan.options, mute=mute)
         self.body = b""
         self.error: APIError | None = None
         self._services = services
@@ -73,9 +74,7 @@ class Run:
         self._cancel = False
         self._steered = False
         self._turn = plan.turn
-        self._tools = (
-            ToolWork(plan.remote, plan.turn, plan.own_items, self.stream, services) if plan.remote else None
-        )
+        self._tools = ToolWork(plan.remote, plan.turn, plan.own_items, self.stream, services) if plan.remote else None
         self._structured = _structured_output(plan, services.config.structured_output)
 
     def hold(self, fence: int, boundary: Callable[[bytes], Awaitable[None]]) -> None:
@@ -234,7 +233,9 @@ class Run:
         raw = None if kept is None else split_array(keep_input(kept, self.plan.id_base).array)
         compacted = Compacted(summary.text, raw)
         self.stream.add_item(
-            "cmp", lambda id: compact.seal_compaction(id, compacted, services.sealer.seal), "response.compaction.compacting"
+            "cmp",
+            lambda id: compact.seal_compaction(id, compacted, services.sealer.seal),
+            "response.compaction.compacting",
         )
         if summary.usage is not None:
             self.stream.feed(UsageReport(summary.usage))

@@ -40,7 +40,7 @@ class Case:
         chunks = (self.folder / "turn-1.chunks.jsonl").read_bytes().splitlines()
         self.deltas = list(deltas_of_chunks(self.request, self.tools, chunks))
 
-    def stream(self, *, open_responses_names: bool = False) -> ResponseStream:
+    def stream(self, *, open_responses_names: bool = False, mute: bool = False) -> ResponseStream:
         """Return the machine as an engine would make it for this request."""
         request = self.request
         response = echo_response(
@@ -56,7 +56,7 @@ class Case:
             summarise=request.reasoning is not None and request.reasoning.summary is not None,
             seal=_seal if "reasoning.encrypted_content" in (request.include or ()) else None,
         )
-        return ResponseStream(response, ID_BASE, options)
+        return ResponseStream(response, ID_BASE, options, mute=mute)
 
     def play(self, deltas: Sequence[Delta], error: APIError | None = None, **options: bool) -> list[Event]:
         """Return all events for these deltas, ended by `error` where there is one."""

@@ -29,7 +29,7 @@ from antiphon.core.deltas import (
     TextDelta,
     UsageReport,
 )
-from antiphon.core.emitter import Emitter, to_json
+from antiphon.core.emitter import Emitter, MuteEmitter, to_json
 from antiphon.core.relay import RelayedEnd, relayed_error, relayed_fields
 from antiphon.core.resume import Restart
 from antiphon.core.server_calls import NeedsApproval, ServerCalls
@@ -38,7 +38,7 @@ from antiphon.core.tool_writers import PREFIXES, ListingWriter, ReadyWriter, Str
 from antiphon.core.usage import add_usage
 from antiphon.core.writers import CallWriter, MessageWriter, ReasoningWriter
 from antiphon.errors import APIError, BackendError
-from antiphon.types.events import ErrorEvent, ErrorPayload, Event, Keepalive
+from antiphon.types.events import ErrorEvent, ErrorPayload, Event, Keepalive, OutputItemDone
 from antiphon.types.response import IncompleteDetails, Response, ResponseError, Usage
 
 INCOMPLETE_REASONS = {"length": "max_output_tokens", "content_filter": "content_filter"}
@@ -61,13 +61,15 @@ class StreamOptions(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ResponseStream:
-    """One Response on its way to a client."""
+    """One Response on its way to a client. A `mute` one makes no Events but the terminal one."""
 
-    def __init__(self, response: Response, id_base: str, options: StreamOptions | None = None) -> None:
+    def __init__(
+        self, response: Response, id_base: str, options: StreamOptions | None = None, *, mute: bool = False
+    ) -> None:
         self.response = response
         self.action = Action.CALL_MODEL
         self.terminal: Event | None = None
-        self._emitter = Emitter()
+        self._emitter = MuteEmitter() if mute else Emitter()
         self._options = options or StreamOptions()
         self._id_base = id_base
         self._output: list[bytes | None] = []
@@ -94,8 +96,7 @@ class ResponseStream:
     def queued(self) -> None:
         """Announce a background response that waits for its turn."""
         self.response.status = "queued"
-        self._lifecycle("response.created")
-        self._lifecycle("response.queued")
+        self._emitter.responses(self.response, "response.created", "response.queued")
 
     def start(self) -> None:
         """Announce the response, or that a queued one is now worked on."""
@@ -104,16 +105,12 @@ class ResponseStream:
         if self._announced:
             return
         self._announced = True
-        if not queued:
-            self._lifecycle("response.created")
-        self._lifecycle("response.in_progress")
+        types = ("response.in_progress",) if queued else ("response.created", "response.in_progress")
+        self._emitter.responses(self.response, *types)
 
     def keepalive(self) -> None:
         """Emit a sign of life; it takes a number of the sequence (contract, "Stream")."""
         self._emitter.emit(Keepalive())
-
-    def _lifecycle(self, type: str) -> None:
-        self._emitter.raw(type, b'"response":' + to_json(self.response))
 
     def note(self, type: str, fields: bytes) -> Event:
         """Number an event that stands beside the response, also behind its end: `"name":value,…` without braces."""
@@ -137,6 +134,11 @@ class ResponseStream:
         self._relay_base = len(self._output)
         self._announced = state.announced
         self.response.usage = state.usage
+
+    def close_restored(self, place: int, item: bytes) -> None:
+        """Close an item that another worker left open."""
+        self._output[place] = item
+        self._emitter.emit(OutputItemDone(output_index=place, item=Raw(item)))
 
     @property
     def output_begun(self) -> bool:

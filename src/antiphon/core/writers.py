@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol
 
-from msgspec import UNSET, Raw
+from msgspec import UNSET, Raw, Struct
 
 from antiphon.core.deltas import CallStart
 from antiphon.core.emitter import Emitter, to_json
@@ -22,6 +22,8 @@ from antiphon.types.items import (
 )
 
 IN_PROGRESS = "in_progress"
+
+Part = OutputText | Refusal | ReasoningText
 
 
 class Writer(Protocol):
@@ -52,26 +54,22 @@ class ItemWriter:
         self.item_id = item_id
         self.index = index
 
-    def _added(self, item: object) -> None:
-        self._emitter.emit(ev.OutputItemAdded(output_index=self.index, item=Raw(to_json(item))))
+    def _added(self, item: Struct | Raw) -> None:
+        self._emitter.emit(ev.OutputItemAdded(output_index=self.index, item=item))
 
     def _done(self, item: object) -> bytes:
         encoded = to_json(item)
         self._emitter.emit(ev.OutputItemDone(output_index=self.index, item=Raw(encoded)))
         return encoded
 
-    def _part_added(self, content_index: int, part: object) -> None:
+    def _part_added(self, content_index: int, part: Part) -> None:
         self._emitter.emit(
-            ev.ContentPartAdded(
-                item_id=self.item_id, output_index=self.index, content_index=content_index, part=Raw(to_json(part))
-            )
+            ev.ContentPartAdded(item_id=self.item_id, output_index=self.index, content_index=content_index, part=part)
         )
 
-    def _part_done(self, content_index: int, part: object) -> None:
+    def _part_done(self, content_index: int, part: Part) -> None:
         self._emitter.emit(
-            ev.ContentPartDone(
-                item_id=self.item_id, output_index=self.index, content_index=content_index, part=Raw(to_json(part))
-            )
+            ev.ContentPartDone(item_id=self.item_id, output_index=self.index, content_index=content_index, part=part)
         )
 
 
@@ -184,7 +182,7 @@ class ReasoningWriter(ItemWriter):
         )
         self._emitter.emit(
             ev.SummaryPartAdded(
-                item_id=self.item_id, output_index=self.index, summary_index=0, part=Raw(to_json(SummaryText(text="")))
+                item_id=self.item_id, output_index=self.index, summary_index=0, part=SummaryText(text="")
             )
         )
 
@@ -217,7 +215,7 @@ class ReasoningWriter(ItemWriter):
         part = SummaryText(text=text)
         place = {"item_id": self.item_id, "output_index": self.index, "summary_index": 0}
         self._emitter.emit(ev.SummaryTextDone(text=text, **place))  # type: ignore[arg-type]  # one dict of mixed values for two structs
-        self._emitter.emit(ev.SummaryPartDone(part=Raw(to_json(part)), **place))  # type: ignore[arg-type]  # as above
+        self._emitter.emit(ev.SummaryPartDone(part=part, **place))  # type: ignore[arg-type]  # as above
         return [part]
 
 

@@ -71,7 +71,7 @@ class Responses:
         task = asyncio.current_task()
         assert task is not None
         request.on_disconnect(lambda: _cancel(task))
-        run = Run(plan, self._services)
+        run = Run(plan, self._services, mute=not plan.request.stream)
         self._running.add(run)
         try:
             if plan.request.stream:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import msgspec
 from msgspec import Raw
 
+from antiphon.types.items import OutputText, ReasoningText, Refusal, SummaryText
+
 
 class Event(msgspec.Struct, frozen=True, gc=False):
     """One event, encoded once: `body` is the JSON, whose `type` and `sequence_number` stand inside."""
@@ -19,7 +21,7 @@ class Numbered(msgspec.Struct, tag_field="type", kw_only=True):
 
 class OutputItemAdded(Numbered, tag="response.output_item.added"):
     output_index: int
-    item: Raw
+    item: msgspec.Struct | Raw
 
 
 class OutputItemDone(Numbered, tag="response.output_item.done"):
@@ -31,14 +33,14 @@ class ContentPartAdded(Numbered, tag="response.content_part.added"):
     item_id: str
     output_index: int
     content_index: int
-    part: Raw
+    part: OutputText | Refusal | ReasoningText
 
 
 class ContentPartDone(Numbered, tag="response.content_part.done"):
     item_id: str
     output_index: int
     content_index: int
-    part: Raw
+    part: OutputText | Refusal | ReasoningText
 
 
 class OutputTextDone(Numbered, tag="response.output_text.done"):
@@ -76,14 +78,14 @@ class SummaryPartAdded(Numbered, tag="response.reasoning_summary_part.added"):
     item_id: str
     output_index: int
     summary_index: int
-    part: Raw
+    part: SummaryText
 
 
 class SummaryPartDone(Numbered, tag="response.reasoning_summary_part.done"):
     item_id: str
     output_index: int
     summary_index: int
-    part: Raw
+    part: SummaryText
 
 
 class SummaryTextDone(Numbered, tag="response.reasoning_summary_text.done"):
