@@ -123,7 +123,7 @@ class ChatBackend:
             own: CodecOptions(profile=profile, roles=model.roles, think=model.think)
             for own, model in (models or {}).items()
         }
-        self._call_base = secrets.token_hex(8)
+        self._call_base = f"call_{secrets.token_hex(8)}"
         self._calls = count()
 
     @property
