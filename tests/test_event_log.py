@@ -18,7 +18,14 @@ def event(number, type="response.output_text.delta"):
 
 async def queued(store):
     response = StoredResponse(
-        id=ID, owner="me", model="m", status="queued", created_at=0, body=b'{"output":[]}', output_span=(10, 12), background=True
+        id=ID,
+        owner="me",
+        model="m",
+        status="queued",
+        created_at=0,
+        body=b'{"output":[]}',
+        output_span=(10, 12),
+        background=True,
     )
     await store.enqueue(response, b"{}", [])
     return await store.claim("worker", 0.0, 60.0)

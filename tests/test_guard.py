@@ -28,7 +28,14 @@ REFUSED = [
     "http://255.255.255.255/x",
 ]
 
-MALFORMED = ["ftp://example.com/x", "file:///etc/passwd", "http://", "http://user:pass@8.8.8.8/", "8.8.8.8", "http://8.8.8.8:99999/"]
+MALFORMED = [
+    "ftp://example.com/x",
+    "file:///etc/passwd",
+    "http://",
+    "http://user:pass@8.8.8.8/",
+    "8.8.8.8",
+    "http://8.8.8.8:99999/",
+]
 
 
 @pytest.mark.parametrize("url", REFUSED)

@@ -17,7 +17,9 @@ OBJECT = TextFormat(type="json_object")
 
 def item(text):
     content = [{"type": "output_text", "text": text, "annotations": []}]
-    return json.dumps({"type": "message", "id": "msg_1", "role": "assistant", "status": "completed", "content": content}).encode()
+    return json.dumps(
+        {"type": "message", "id": "msg_1", "role": "assistant", "status": "completed", "content": content}
+    ).encode()
 
 
 @pytest.mark.parametrize(

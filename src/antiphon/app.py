@@ -15,9 +15,12 @@ from antiphon.backends.open import open_backend
 from antiphon.backends.registry import Registry
 from antiphon.config import Config
 from antiphon.errors import ConfigError
+from antiphon.fetching import Fetcher
 from antiphon.guard import UrlGuard
 from antiphon.intake import Intake
 from antiphon.live import Live
+from antiphon.media import Media
+from antiphon.prompts import Prompts
 from antiphon.sealing import Sealer
 from antiphon.server.asgi import AntiphonApp
 from antiphon.server.auth import authenticator
@@ -25,6 +28,7 @@ from antiphon.server.chat_completions import ChatCompletions
 from antiphon.server.conversations import Conversations
 from antiphon.server.counting import Counting
 from antiphon.server.docs import docs
+from antiphon.server.files import Files
 from antiphon.server.health import BackendState, Health
 from antiphon.server.models import Models
 from antiphon.server.openapi import OpenAPI
@@ -35,6 +39,7 @@ from antiphon.services import Services
 from antiphon.stores.base import Store
 from antiphon.stores.open import open_store
 from antiphon.tools.mcp import McpServers
+from antiphon.webhooks import Webhooks
 
 log = logging.getLogger("antiphon")
 
@@ -62,8 +67,13 @@ class Parts:
             sealer=Sealer(sealing_secrets(config)),
             tool_servers=McpServers(UrlGuard(config.url_guard_allow), config.mcp_servers, config.mcp_timeout),
         )
-        intake = Intake(self.services)
-        self.live = Live(self.services, intake)
+        guard = UrlGuard(config.url_guard_allow)
+        media = Media(
+            self.store, guard, Fetcher(guard, limit=config.max_body), self.services.clock, limit=config.max_body
+        )
+        intake = Intake(self.services, media, Prompts(config.prompts))
+        self.webhooks = Webhooks(config.webhooks, self.store, self.services.clock)
+        self.live = Live(self.services, intake, self.webhooks)
         self.responses = Responses(self.services, intake, self.live)
         self.sockets = WebSockets(self.services, intake)
         router = Router()
@@ -81,6 +91,12 @@ class Parts:
         add_responses(router, self.responses, Counting(self.services, intake))
         add_conversations(router, Conversations(self.services))
         router.websocket("/responses", self.sockets.serve if self.config.websocket else None)
+        files = Files(self.services)
+        router.add("POST", "/files", files.create)
+        router.add("GET", "/files", files.list)
+        router.add("GET", "/files/{id}", files.read)
+        router.add("DELETE", "/files/{id}", files.delete)
+        router.add("GET", "/files/{id}/content", files.content)
         models = Models(self.registry)
         router.add("GET", "/models", models.list)
         router.add("GET", "/models/{id:path}", models.read)
@@ -99,11 +115,13 @@ class Parts:
     async def _lifespan(self) -> AsyncIterator[None]:
         await self.registry.start()
         await self.live.start()
+        await self.webhooks.start()
         upkeep = asyncio.create_task(purge_forever(self.store, self.services))
         try:
             yield
         finally:
             upkeep.cancel()
+            await self.webhooks.close()
             await self.live.close(0 if self._forced else self.config.shutdown_grace)
             await self.registry.close()
             await self.store.close()

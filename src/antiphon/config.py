@@ -84,6 +84,10 @@ class ModelConfig(Settings, kw_only=True, forbid_unknown_fields=True):
         Literal["auto", "off", "opened"],
         Meta(description="Inline <think>: split it off, leave it, or split when the template opened it."),
     ] = "auto"
+    leaks: Annotated[
+        list[Literal["hermes", "qwen_xml", "harmony", "mistral", "llama", "deepseek"]],
+        Meta(description="Forms of tool calls that leak into its text and are to be rescued, beside the profile's."),
+    ] = []
     roles: Annotated[
         Literal["keep", "system", "merge", "merge-first"],
         Meta(
@@ -182,6 +186,9 @@ class Config(Settings, kw_only=True, forbid_unknown_fields=True):
         30.0
     )
     websocket_minutes: Annotated[float, Meta(description="Minutes that a WebSocket connection may last.", gt=0)] = 60.0
+    background_lease: Annotated[
+        float, Meta(description="Seconds of silence after which a background response's server counts as dead.", gt=0)
+    ] = 15.0
     structured_output: Annotated[
         Literal["check", "repair", "off"],
         Meta(description="Answers that break a strict JSON Schema: fail; ask once more, holding text back; let pass."),

@@ -21,6 +21,8 @@ from antiphon.core.toolmap import ignored_tools
 from antiphon.core.turn import Turn
 from antiphon.core.validation import decode
 from antiphon.errors import InvalidRequest, NotFound
+from antiphon.media import Form, Media
+from antiphon.prompts import Prompts
 from antiphon.services import Services
 from antiphon.tools.base import McpTool
 from antiphon.types.items import CustomToolCallOutput, FunctionCallOutput, InputAudio, InputImage, Item, Message
@@ -29,6 +31,8 @@ from antiphon.types.response import Response
 from antiphon.types.tools import OtherTool, Tool
 
 _mcp_tool = msgspec.json.Decoder(McpTool)
+
+FORM = Form(files_as_text=True)  # chat models know text and images; few know files
 
 SEALED_REASONING = "reasoning.encrypted_content"
 
@@ -77,29 +81,44 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 class Intake:
     """Turns requests into Plans."""
 
-    def __init__(self, services: Services) -> None:
+    def __init__(self, services: Services, media: Media, prompts: Prompts) -> None:
         self._services = services
+        self._media = media
+        self._prompts = prompts
         self._config = services.config
 
     async def plan(
         self, body: bytes, owner: str, history: History | None = None, identity: Identity | None = None
     ) -> Plan:
         """Decode, check and complete a request. Raises APIError with the offending field as `param`."""
-        request, extra = decode_request(body, self._config.unknown_fields)
+        request, extra = decode_request(self._prompts.with_model(body), self._config.unknown_fields)
+        request, prompted = self._prompts.apply(request)
         route = self._services.router.resolve(request.model)
         tools = decode_tools(request.tools)
         check_tool_choice(request.tool_choice, tools)
         text = resolve_text(request.text)
         self._check_limits(request)
         own = context.input_items(request.input)
-        _check_capabilities(route.card.capabilities, request, tools, text, own)
+        if request.file_id is not None:
+            own = await self._media.attach(own, request.file_id, owner)
+        _check_capabilities(route.card.capabilities, request, tools, text, [*own, *prompted] if prompted else own)
         remote = await self._remote(tools)
         source = history or self._services.store
         own, earlier = await self._items(request, own, owner, source)
         if identity is None:
             identity = Identity(self._services.new_id_base(), int(self._services.clock()))
-        plan = self._complete(request, extra, owner, route, tools, text, own, earlier, identity)
-        return await self._fit(msgspec.structs.replace(plan, remote=remote) if remote else plan, len(body))
+        shown = await self._shown(prompted, earlier, own, owner)
+        plan = self._complete(request, extra, owner, route, tools, text, own, shown, identity)
+        return await self._fit(msgspec.structs.replace(plan, remote=remote) if remote else plan)
+
+    async def _shown(self, prompted: Sequence[Item], earlier: list[Item], own: list[Item], owner: str) -> list[Item]:
+        """Return what the model sees: the template's items, the history and the own input, with their media ready."""
+        admitted = await self._media.admit(own, owner, form=FORM)
+        restored = await self._media.restore(earlier, owner, form=FORM)
+        shown = context.without_doubles(restored, admitted)
+        if prompted:
+            shown[:0] = await self._media.admit(prompted, owner, form=FORM, path="prompt.input")
+        return shown
 
     async def _remote(self, tools: Sequence[Tool]) -> list[McpTool]:
         """Return the MCP servers that the request declares; all may be called. Raises InvalidRequest."""
@@ -111,7 +130,7 @@ class Intake:
                 remote.append(declared)
         return remote
 
-    async def _fit(self, plan: Plan, size: int) -> Plan:
+    async def _fit(self, plan: Plan) -> Plan:
         """Bring a Plan into the model's window: compaction or truncation where the request wants it, else a 400."""
         if any(compact.is_trigger(item) for item in plan.own_items):
             return msgspec.structs.replace(plan, compaction="trigger")
@@ -121,14 +140,11 @@ class Intake:
                 return msgspec.structs.replace(plan, compaction="threshold")
             return plan
         window = plan.route.card.context_length
-        earlier = plan.request.previous_response_id is not None or plan.request.conversation is not None
-        if window is None or (size < window and not earlier):
+        if window is None or context.smaller_than(plan.turn.items, window):
             return plan  # a token takes a byte at least: this fits without counting
         return await self._fit_window(plan, window)
 
     async def _fit_window(self, plan: Plan, window: int) -> Plan:
-        if context.size_of(plan.turn.items) < window:
-            return plan
         if plan.request.truncation != "auto":
             count = await plan.route.count_tokens(plan.turn)
             if count is not None and count > window:
@@ -155,8 +171,6 @@ class Intake:
             raise InvalidRequest(f"'instructions' has more than {limit} characters.", param="instructions")
         if request.background and request.store is False:
             raise InvalidRequest("A background response is stored: 'store' cannot be false.", param="store")
-        if request.file_id is not None:
-            raise NotFound(f"File '{request.file_id}' not found.", param="file_id", code="file_not_found")
 
     async def _items(
         self, request: CreateResponse, own: list[Item], owner: str, source: History
@@ -213,7 +227,7 @@ class Intake:
             defaults=defaults,
         )
         open_seal = services.sealer.open
-        items = context.unsealed(compact.expand(context.without_doubles(earlier, own), open_seal), open_seal)
+        items = context.unsealed(compact.expand(earlier, open_seal), open_seal)
         turn = Turn(
             model=route.card.id,
             request=request,

@@ -19,7 +19,7 @@ from msgspec import Raw
 
 from antiphon.core.emitter import to_json
 from antiphon.core.resume import Restart, restart
-from antiphon.core.stream import ResponseStream
+from antiphon.core.stream import ResponseStream, terminal_type
 from antiphon.engine import Run, output_span, stored_response
 from antiphon.errors import APIError
 from antiphon.event_log import EventLog, Follower, logged
@@ -28,11 +28,11 @@ from antiphon.services import Services
 from antiphon.stores.base import FenceError, Job, LoggedEvent, StoredResponse
 from antiphon.types.events import Event
 from antiphon.types.response import Response
+from antiphon.webhooks import Webhooks
 
 log = logging.getLogger("antiphon.live")
 
-LEASE = 15.0  # seconds that a worker may be silent before another takes its job
-HEARTBEAT = 2.0
+MOST_BETWEEN_BEATS = 2.0  # seconds; a beat also brings the client's wish to cancel
 POLL = 1.0
 CANCEL_WAIT = 10.0
 MAX_ATTEMPTS = 5
@@ -65,10 +65,12 @@ class Working:
 class Live:
     """The background responses of this process, and the way to those of others."""
 
-    def __init__(self, services: Services, intake: Intake) -> None:
+    def __init__(self, services: Services, intake: Intake, webhooks: Webhooks) -> None:
+        self._webhooks = webhooks
         self._services = services
         self._store = services.store
         self._intake = intake
+        self._lease = services.config.background_lease
         self._worker = f"{os.getpid()}-{secrets.token_hex(6)}"
         self._working: dict[str, Working] = {}
         self._poller: asyncio.Task[None] | None = None
@@ -78,7 +80,10 @@ class Live:
         self._poller = asyncio.create_task(self._poll())
 
     async def close(self, grace: float) -> None:
-        """Stop, after `grace` seconds at most. What has streamed no token by then is left to another server, the rest ends `failed`."""
+        """Stop, after `grace` seconds at most.
+
+        What has streamed no token by then is left to another server, the rest ends `failed`.
+        """
         if self._poller is not None:
             self._poller.cancel()
             await asyncio.gather(self._poller, return_exceptions=True)
@@ -104,7 +109,7 @@ class Live:
         request = to_json(JobRequest(Raw(body), Identity(plan.id_base, plan.response.created_at)))
         days = self._services.config.store_days
         await self._store.enqueue(stored_response(plan, queued, (), days), request, logged(events, 0))
-        job = await self._store.claim(self._worker, self._services.clock(), LEASE, plan.response.id)
+        job = await self._store.claim(self._worker, self._services.clock(), self._lease, plan.response.id)
         if job is not None:
             self._begin(run, job, len(events))
         return queued
@@ -159,6 +164,7 @@ class Live:
         try:
             await one.run.run(one.log)
             await one.log.close()
+            await self._webhooks.notify(f"response.{one.run.stream.response.status}", id, one.job.owner)
             await self._store.finish_job(id, fence)
         except FenceError:
             log.warning("response %s: another server has taken it over", id)
@@ -176,9 +182,11 @@ class Live:
 
     async def _heartbeat(self, one: Working) -> None:
         while True:
-            await asyncio.sleep(HEARTBEAT)
+            await asyncio.sleep(min(MOST_BETWEEN_BEATS, self._lease / 3))
             try:
-                wish = await self._store.heartbeat(one.job.response_id, one.job.fence, self._services.clock(), LEASE)
+                wish = await self._store.heartbeat(
+                    one.job.response_id, one.job.fence, self._services.clock(), self._lease
+                )
             except FenceError:
                 one.log.lost = True
                 if one.task is not None:
@@ -192,11 +200,11 @@ class Live:
     async def _poll(self) -> None:
         while True:
             try:
-                while job := await self._store.claim(self._worker, self._services.clock(), LEASE):
+                while job := await self._store.claim(self._worker, self._services.clock(), self._lease):
                     await self._take_over(job)
             except Exception:
                 log.exception("looking for background work failed")
-            await asyncio.sleep(POLL)
+            await asyncio.sleep(min(POLL, self._lease / 3))
 
     async def _take_over(self, job: Job) -> None:
         """Go on with a job whose worker is gone, or begin one that was never begun."""
@@ -231,26 +239,29 @@ class Live:
         response = msgspec.json.decode(stored.body, type=Response)
         stream = ResponseStream(response, job.response_id.removeprefix("resp_"))
         stream.restore(state)
+        for place, item in state.open.items():
+            stream.close_restored(place, item)
         now = int(self._services.clock())
         body = stream.cancel(now) if error is None else stream.fail(error, now)
         assert stream.terminal is not None
         span = output_span(body, stream.output)
         ended = msgspec.structs.replace(stored, status=response.status, body=body, output_span=span)
         await self._store.put(ended, fence=job.fence)
-        await self._append(job, [*stream.take(), stream.terminal], state.sequence_number)
+        await self._append(job, response.status, [*stream.take(), stream.terminal], state.sequence_number)
 
     async def _complete_log(self, job: Job, stored: StoredResponse, state: Restart) -> None:
         """The response was committed, its terminal event was not logged: log it."""
         events: list[Event] = []
         if not state.ended:
-            type = f"response.{stored.status}"
+            type = terminal_type(stored.status)
             number = state.sequence_number
             body = b'{"type":"%b","response":%b,"sequence_number":%d}' % (type.encode(), stored.body, number)
             events = [Event(type, body)]
-        await self._append(job, events, state.sequence_number)
+        await self._append(job, stored.status, events, state.sequence_number)
 
-    async def _append(self, job: Job, events: Sequence[Event], first: int) -> None:
+    async def _append(self, job: Job, status: str, events: Sequence[Event], first: int) -> None:
         await self._store.append_events(job.response_id, job.fence, logged(events, first))
+        await self._webhooks.notify(f"response.{status}", job.response_id, job.owner)
         await self._store.finish_job(job.response_id, job.fence)
 
     async def _all_events(self, job: Job) -> list[LoggedEvent]:

@@ -7,11 +7,11 @@ rotate by putting a new one in front.
 from __future__ import annotations
 
 import secrets
+import zlib
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Sequence
 from hashlib import blake2b
 from typing import TYPE_CHECKING
-from zlib import compress, decompress, error as ZlibError
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
@@ -33,7 +33,7 @@ class Sealer:
         """Return the text sealed with the first secret."""
         key_id, cipher = next(iter(self._load().items()))
         nonce = secrets.token_bytes(_NONCE)
-        box = cipher.encrypt(nonce, compress(text.encode("utf-8", "surrogatepass"), 1), _VERSION.encode())
+        box = cipher.encrypt(nonce, zlib.compress(text.encode("utf-8", "surrogatepass"), 1), _VERSION.encode())
         return f"{_VERSION}.{key_id}.{urlsafe_b64encode(nonce + box).decode()}"
 
     def open(self, sealed: str) -> str | None:
@@ -48,8 +48,8 @@ class Sealer:
         try:
             box = urlsafe_b64decode(data)
             packed = cipher.decrypt(box[:_NONCE], box[_NONCE:], _VERSION.encode())
-            return decompress(packed).decode("utf-8", "surrogatepass")
-        except (InvalidTag, ValueError, ZlibError):
+            return zlib.decompress(packed).decode("utf-8", "surrogatepass")
+        except (InvalidTag, ValueError, zlib.error):
             return None
 
     def _load(self) -> dict[str, ChaCha20Poly1305]:

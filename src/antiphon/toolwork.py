@@ -7,7 +7,7 @@ agreement ends the response with an `mcp_approval_request`; the next request ans
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import msgspec
 from msgspec import Raw
@@ -63,16 +63,24 @@ class ToolWork:
     """The server-run tools of one Response."""
 
     def __init__(
-        self, declared: Sequence[McpTool], turn: Turn, own_items: Sequence[Item], stream: ResponseStream, services: Services
+        self,
+        declared: Sequence[McpTool],
+        turn: Turn,
+        own_items: Sequence[Item],
+        stream: ResponseStream,
+        services: Services,
+        show: Callable[[], None],
     ) -> None:
         self._declared = {tool.server_label: tool for tool in declared}
         self._turn = turn
         self._own_items = own_items
         self._stream = stream
         self._services = services
+        self._show = show
         self._servers: dict[str, ToolServer] = {}
         self._tools: dict[tuple[str, str], RemoteTool] = {}
         self._seen = 0
+        self._called = False
 
     async def prepare(self) -> None:
         """List the tools of all servers and make the calls that were agreed to. Raises APIError (424)."""
@@ -90,11 +98,15 @@ class ToolWork:
         new = self._stream.output[self._seen :]
         self._seen += len(new)
         items = [*self._turn.items, *decode_items([Raw(item) for item in new])]
-        self._turn = msgspec.structs.replace(self._turn, items=items, remote_tools=list(self._tools.values()))
+        choice = "auto" if self._called else self._turn.tool_choice  # a call that was forced is forced once
+        self._turn = msgspec.structs.replace(
+            self._turn, items=items, remote_tools=list(self._tools.values()), tool_choice=choice
+        )
         return self._turn
 
     async def run_pending(self) -> None:
         """Make the calls that the model asked for, side by side; those that need agreement become requests for it."""
+        self._called = True
         calls = []
         for call in list(self._stream.pending):
             tool = self._tools.get((call.server_label, call.name))
@@ -118,6 +130,7 @@ class ToolWork:
 
     async def _list(self, label: str) -> None:
         item_id = self._stream.open_listing(label)
+        self._show()
         try:
             tools = await self._server(label).list()
         except ToolServerError as error:
@@ -143,10 +156,8 @@ class ToolWork:
             self._stream.tool_result(call.key, None, f"There is no tool '{call.name}' on server '{call.server_label}'.")
             return
         output = await self._call(call.server_label, call.name, call.arguments)
-        if output.failed:
-            self._stream.tool_result(call.key, None, output.text)
-        else:
-            self._stream.tool_result(call.key, output.text, None)
+        self._stream.tool_result(call.key, *((None, output.text) if output.failed else (output.text, None)))
+        self._show()
 
     async def _call(self, label: str, name: str, arguments: str) -> ToolOutput:
         try:

@@ -56,7 +56,10 @@ def test_a_clients_ids_stay_and_can_be_found():
 
 
 def test_what_is_kept_can_be_read_back_as_history():
-    values = ({"role": "user", "content": "Hi"}, {"type": "function_call", "call_id": "c", "name": "f", "arguments": "{}"})
+    values = (
+        {"role": "user", "content": "Hi"},
+        {"type": "function_call", "call_id": "c", "name": "f", "arguments": "{}"},
+    )
     array = context.keep_input(items(*values), BASE).array
     again = context.decode_history([array])
     assert [type(item).__name__ for item in again] == ["Message", "FunctionCall"]
@@ -85,7 +88,12 @@ def test_sealed_thoughts_are_restored_and_foreign_ones_left():
     given = items(
         {"type": "reasoning", "summary": [], "encrypted_content": "sealed"},
         {"type": "reasoning", "summary": [], "encrypted_content": "foreign"},
-        {"type": "reasoning", "summary": [], "encrypted_content": "sealed", "content": [{"type": "reasoning_text", "text": "sent"}]},
+        {
+            "type": "reasoning",
+            "summary": [],
+            "encrypted_content": "sealed",
+            "content": [{"type": "reasoning_text", "text": "sent"}],
+        },
     )
     opened = context.unsealed(given, lambda text: "thoughts" if text == "sealed" else None)
     texts = [item.content[0].text if item.content else None for item in opened if isinstance(item, Reasoning)]

@@ -120,7 +120,7 @@ class ChatBackend:
         self._path = f"{self._client.address.path}/chat/completions"
         self._plain = CodecOptions(profile=profile)
         self._options = {
-            own: CodecOptions(profile=profile, roles=model.roles, think=model.think)
+            own: CodecOptions(profile=profile, roles=model.roles, think=model.think, leaks=tuple(model.leaks))
             for own, model in (models or {}).items()
         }
         self._call_base = f"call_{secrets.token_hex(8)}"

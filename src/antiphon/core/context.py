@@ -125,9 +125,13 @@ def _unsealed(item: Reasoning, unseal: Callable[[str], str | None]) -> Reasoning
 # The window
 
 
-def size_of(items: Sequence[Item]) -> int:
-    """Return the bytes of the items as JSON: never fewer than their tokens."""
-    return len(to_json(items))
+def smaller_than(items: Sequence[Item], size: int) -> bool:
+    """Tell whether the items' JSON takes fewer bytes; stops to look as soon as it does not."""
+    for item in items:
+        size -= len(to_json(item))
+        if size <= 0:
+            return False
+    return True
 
 
 def truncated(items: Sequence[Item], share: float) -> list[Item]:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 import msgspec
 from msgspec import Raw
 
 from antiphon.core.emitter import to_json
+from antiphon.core.fold import fold
+from antiphon.types.events import Event
 from antiphon.types.response import Usage
 
 _LIFECYCLE = frozenset(("response.created", "response.queued", "response.in_progress", "keepalive"))
@@ -46,6 +48,7 @@ class Restart(msgspec.Struct, frozen=True, kw_only=True):
     """Where to go on.
 
     `sequence_number` is the next free one. `output` holds the closed items in order, None where one was left open.
+    `open` holds those as far as they had come.
     `begun` tells that tokens have streamed since the last boundary: the model call must not be made again.
     """
 
@@ -55,6 +58,7 @@ class Restart(msgspec.Struct, frozen=True, kw_only=True):
     ended: bool
     output: list[bytes | None]
     usage: Usage | None
+    open: Mapping[int, bytes] = {}
 
 
 class _ItemEvent(msgspec.Struct):
@@ -80,7 +84,24 @@ def restart(events: Sequence[Numbered], checkpoint: bytes | None) -> Restart:
         ended=bool(events) and events[-1].type in _TERMINAL,
         output=output,
         usage=boundary.usage if boundary else None,
+        open=_open_items(events, output),
     )
+
+
+def _open_items(events: Sequence[Numbered], output: Sequence[bytes | None]) -> dict[int, bytes]:
+    """Return the items that were left open, as far as they had come, with the status `incomplete`."""
+    places = [place for place, item in enumerate(output) if item is None]
+    if not places:
+        return {}
+    folded = fold([Event(event.type, event.body) for event in events]).output
+    return {place: _incomplete(folded[place]) for place in places if place < len(folded)}
+
+
+def _incomplete(item: Raw) -> bytes:
+    fields = msgspec.json.decode(item, type=dict[str, Raw])
+    if "status" in fields:
+        fields["status"] = Raw(b'"incomplete"')
+    return to_json(fields)
 
 
 def checkpoint(sequence_number: int, output: Sequence[bytes], usage: Usage | None) -> bytes:

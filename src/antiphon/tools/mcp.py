@@ -10,6 +10,7 @@ import contextlib
 import logging
 import os
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from importlib import import_module
 from importlib.util import find_spec
 from json import JSONDecodeError, loads
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -128,6 +129,7 @@ class McpServer:
         raise ToolServerError(f"The MCP server '{label}' did not answer within {self._timeout:g} seconds.")
 
     async def _session(self) -> None:
+        await asyncio.to_thread(import_module, "mcp")  # takes a second the first time: others must not wait for it
         async with self._client() as client:
             while job := await self._jobs.get():
                 work, answer = job

@@ -1,0 +1,99 @@
+"""`kill -9` of the real command: what a client was told is kept, byte for byte, and background work is not lost."""
+
+from __future__ import annotations
+
+import json
+import threading
+import urllib.request
+from pathlib import Path
+
+from tests.acceptance.background import Model, Tools, running
+from tests.acceptance.command import Command, serving
+from tests.acceptance.kill9 import CONFIG as BACKGROUND
+from tests.acceptance.kill9 import moment
+
+SCRIPTED = """
+store = "antiphon.db"
+[backends.demo]
+url = "http://127.0.0.1:9/v1"
+api = "scripted"
+"""
+
+
+class Client(threading.Thread):
+    """Makes responses, streamed and not, until the server is gone; keeps those whose end it saw."""
+
+    def __init__(self, url: str, number: int) -> None:
+        super().__init__(daemon=True)
+        self.url = url
+        self.number = number
+        self.seen: dict[str, bytes] = {}
+
+    def run(self) -> None:
+        try:
+            while True:
+                self._one(stream=self.number % 2 == 0)
+        except (OSError, ValueError, AssertionError):
+            return
+
+    def _one(self, *, stream: bool) -> None:
+        fields = {"model": "scripted", "input": f"Client {self.number} says {len(self.seen)} ünï.", "stream": stream}
+        request = urllib.request.Request(f"{self.url}/v1/responses", json.dumps(fields).encode())
+        with urllib.request.urlopen(request, timeout=10) as reply:
+            if not stream:
+                body = reply.read()
+                self.seen[json.loads(body)["id"]] = body
+                return
+            for line in reply:
+                if line.startswith(b'data: {"type":"response.completed","response":'):
+                    event = line.removeprefix(b"data: ").rstrip()
+                    begin, end = event.index(b'"response":') + 11, event.rindex(b',"sequence_number":')
+                    self.seen[json.loads(event)["response"]["id"]] = event[begin:end]
+
+
+def read(command: Command, id: str) -> bytes:
+    with urllib.request.urlopen(f"{command.url}/v1/responses/{id}", timeout=10) as reply:
+        body: bytes = reply.read()
+        return body
+
+
+def test_every_response_whose_end_was_seen_can_be_read_back(tmp_path: Path) -> None:
+    (tmp_path / "antiphon.toml").write_text(SCRIPTED)
+    with serving(tmp_path, "--config", "antiphon.toml") as first:
+        clients = [Client(first.url, number) for number in range(8)]
+        for client in clients:
+            client.start()
+        threading.Event().wait(1.5)
+        first.process.kill()
+        first.process.wait()
+        for client in clients:
+            client.join()
+    seen = {id: body for client in clients for id, body in client.seen.items()}
+    assert len(seen) > 50
+    with serving(tmp_path, "--config", "antiphon.toml") as second:
+        for id, body in seen.items():
+            assert read(second, id) == body
+
+
+def test_what_was_not_to_be_stored_is_in_no_file(tmp_path: Path) -> None:
+    (tmp_path / "antiphon.toml").write_text(SCRIPTED)
+    with serving(tmp_path, "--config", "antiphon.toml") as command:
+        for stream in (False, True):
+            fields = {"model": "scripted", "input": "A-SECRET-WORD said twice.", "store": False, "stream": stream}
+            request = urllib.request.Request(f"{command.url}/v1/responses", json.dumps(fields).encode())
+            with urllib.request.urlopen(request, timeout=10) as reply:
+                assert b"A-SECRET-WORD" in reply.read()
+        command.process.kill()
+        command.process.wait()
+    files = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert any(path.name == "antiphon.db" for path in files)
+    for path in files:
+        assert b"A-SECRET-WORD" not in path.read_bytes(), path.name
+
+
+def test_background_runs_go_on_or_end_with_a_reason(tmp_path: Path) -> None:
+    with running(Model) as model_url, running(Tools) as tools_url:
+        (tmp_path / "antiphon.toml").write_text(BACKGROUND.format(url=model_url))
+        endings = moment(tmp_path, tools_url, 0.3) + moment(tmp_path, tools_url, 1.6)
+    assert sum(endings.values()) == 12
+    assert endings["completed"] + endings["failed"] + endings["never begun"] == 12
