@@ -5,7 +5,7 @@ import json
 import pytest
 from msgspec import Raw
 
-from antiphon.core.deltas import ReasoningDelta, TextDelta
+from antiphon.core.deltas import CallStart, ReasoningDelta, TextDelta
 from antiphon.errors import BackendError
 from antiphon.structured import StructuredOutput, fault_of
 from antiphon.types.request import TextFormat
@@ -58,3 +58,14 @@ def test_with_repair_the_text_is_held_and_released():
     assert watch.take([TextDelta(" 1}")]) == []
     assert watch.again(None) is None
     assert "".join(delta.text for delta in watch.release()) == '{"n": 1}'
+
+
+def test_words_beside_a_call_are_no_answer():
+    watch = StructuredOutput(FORMAT, repair=True)
+    assert watch.take([TextDelta("Looking.")]) == []
+    call = CallStart("0", "call_1", "look")
+    assert watch.take([call]) == [TextDelta("Looking."), call]
+    assert watch.again(None) is None
+    watch.check(
+        [item("Looking."), b'{"type":"function_call","id":"fc_1","call_id":"c","name":"look","arguments":"{}"}']
+    )

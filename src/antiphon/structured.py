@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from antiphon.core.decoding import decode_items
-from antiphon.core.deltas import Delta, TextDelta
+from antiphon.core.deltas import CallStart, Delta, TextDelta
 from antiphon.core.turn import Turn
 from antiphon.errors import BackendError
-from antiphon.types.items import InputText, Message, OutputText
+from antiphon.types.items import InputText, Message, OutputText, Reasoning
 from antiphon.types.request import TextFormat
 
 if TYPE_CHECKING:
@@ -61,11 +61,16 @@ class StructuredOutput:
         self._format = format
         self._repair = repair
         self._held: list[TextDelta] = []
+        self._called = False
 
     def take(self, deltas: Sequence[Delta]) -> Sequence[Delta]:
-        """Return what may be shown now."""
-        if not self._repair:
+        """Return what may be shown now. Words beside a call are no answer yet: they are not held back."""
+        if not self._repair or self._called:
             return deltas
+        if any(isinstance(delta, CallStart) for delta in deltas):
+            held = self.release()
+            self._called = True
+            return [*held, *deltas]
         self._held += [delta for delta in deltas if isinstance(delta, TextDelta)]
         return [delta for delta in deltas if not isinstance(delta, TextDelta)]
 
@@ -84,17 +89,19 @@ class StructuredOutput:
         return msgspec.structs.replace(turn, items=[*turn.items, *asked])
 
     def release(self) -> Sequence[Delta]:
-        """Return what was held back."""
-        held, self._held = self._held, []
+        """Return what was held back: the turn ends."""
+        held, self._held, self._called = self._held, [], False
         return held
 
     def check(self, output: Sequence[bytes]) -> None:
-        """Raise BackendError where the answer's text does not fit; refusals and calls are not looked at."""
-        for item in decode_items([msgspec.Raw(item) for item in output]):
-            if isinstance(item, Message) and not isinstance(item.content, str):
-                text = "".join(part.text for part in item.content if isinstance(part, OutputText))
-                fault = fault_of(text, self._format) if text else ""
-                if fault:
-                    raise BackendError(
-                        502, f"The model's answer does not fit the required format. {fault}", code="invalid_output"
-                    )
+        """Raise BackendError where the answer's text does not fit: the last item. Words before a call are no answer."""
+        items = decode_items([msgspec.Raw(item) for item in output])
+        last = next((item for item in reversed(items) if not isinstance(item, Reasoning)), None)
+        if not isinstance(last, Message) or isinstance(last.content, str):
+            return
+        text = "".join(part.text for part in last.content if isinstance(part, OutputText))
+        fault = fault_of(text, self._format) if text else ""
+        if fault:
+            raise BackendError(
+                502, f"The model's answer does not fit the required format. {fault}", code="invalid_output"
+            )
