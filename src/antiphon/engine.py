@@ -74,7 +74,9 @@ class Run:
         self._cancel = False
         self._steered = False
         self._turn = plan.turn
-        self._tools = ToolWork(plan.remote, plan.turn, plan.own_items, self.stream, services) if plan.remote else None
+        self._tools = (
+            ToolWork(plan.remote, plan.turn, plan.own_items, self.stream, services, self._send) if plan.remote else None
+        )
         self._structured = _structured_output(plan, services.config.structured_output)
 
     def hold(self, fence: int, boundary: Callable[[bytes], Awaitable[None]]) -> None:

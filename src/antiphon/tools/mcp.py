@@ -115,6 +115,8 @@ class McpServer:
 
     async def _do(self, work: Callable[[Client], Awaitable[T]]) -> T:
         if self._task is None:
+            # It takes a second the first time: others must not wait for it, and it is not the server's fault.
+            await asyncio.to_thread(import_module, "mcp")
             self._task = asyncio.create_task(self._session())
         answer: asyncio.Future[T] = asyncio.get_running_loop().create_future()
         self._jobs.put_nowait((work, answer))
@@ -129,7 +131,6 @@ class McpServer:
         raise ToolServerError(f"The MCP server '{label}' did not answer within {self._timeout:g} seconds.")
 
     async def _session(self) -> None:
-        await asyncio.to_thread(import_module, "mcp")  # takes a second the first time: others must not wait for it
         async with self._client() as client:
             while job := await self._jobs.get():
                 work, answer = job
