@@ -43,10 +43,10 @@ def make(path: Path, version: int, application_id: int = APPLICATION_ID) -> sqli
 
 async def test_a_fresh_file(tmp_path: Path) -> None:
     await SQLiteStore(tmp_path / "store.db").close()
-    assert version(tmp_path / "store.db") == len(migrations()) >= 5
+    assert version(tmp_path / "store.db") == len(migrations()) >= 6
 
 
-@pytest.mark.parametrize("old", [1, 2, 3, 4])
+@pytest.mark.parametrize("old", [1, 2, 3, 4, 5])
 async def test_an_old_file_is_brought_up_with_its_data(tmp_path: Path, old: int) -> None:
     path = tmp_path / "store.db"
     connection = make(path, old)

@@ -13,7 +13,8 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
-from antiphon.stores.base import FenceError, Store
+from antiphon.core.gcra import Charge, Meter
+from antiphon.stores.base import FenceError, Slot, Store, StoredKey
 from antiphon.stores.memory import MemoryStore
 from antiphon.stores.sqlite import SQLiteStore
 
@@ -218,6 +219,35 @@ class Twins(RuleBasedStateMachine):
         elif taken is not None and end == "postpone":
             self.same(lambda store: store.postpone_delivery(taken.id, taken.url, now + lease / 2))
         self.same(lambda store: store.next_delivery())
+
+    # Keys and limits
+
+    @rule(number=st.integers(0, 3), digest=st.integers(0, 3))
+    def put_key(self, number: int, digest: int) -> None:
+        row = StoredKey(id=f"key_{number}", owner=ANN, digest=b"%d" % digest, created_at=number / 2, body=b"{}")
+        self.same(lambda store: store.put_key(row))
+        self.same(lambda store: store.find_key(b"%d" % digest))
+        self.same(lambda store: store.keys())
+
+    @rule(names=st.sets(names, min_size=1), amount=st.integers(-3, 5), now=st.integers(0, 30), enforce=st.booleans())
+    def charge(self, names: set[str], amount: int, now: int, enforce: bool) -> None:
+        kinds = {"a": 60.0, "b": 10.0}
+        meters = [
+            Meter(name=name, limit=6, window=kinds.get(name, 0.0), expires_at=0 if name in kinds else 20)
+            for name in sorted(names)
+        ]
+        self.same(lambda store: store.charge([Charge(meter, amount) for meter in meters], now, enforce=enforce))
+
+    @rule(name=names, holder=names, now=st.integers(0, 30), action=st.sampled_from(["take", "take", "free", "renew"]))
+    def slot(self, name: str, holder: str, now: int, action: str) -> None:
+        slot = Slot(name=name, holder=holder, most=2)
+        match action:
+            case "take":
+                self.same(lambda store: store.take_slot(slot, now, 10.0))
+            case "free":
+                self.same(lambda store: store.free_slot(slot))
+            case "renew":
+                self.same(lambda store: store.renew_slots(holder, now, 10.0))
 
     def teardown(self) -> None:
         for store in self.stores:

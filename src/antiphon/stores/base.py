@@ -11,6 +11,8 @@ from typing import Protocol
 
 import msgspec
 
+from antiphon.core.gcra import Charge
+
 
 class StoredResponse(msgspec.Struct, frozen=True, kw_only=True):
     """A Response as it was sent, and what it was made from.
@@ -108,6 +110,24 @@ class Delivery(msgspec.Struct, frozen=True, kw_only=True):
     body: bytes
     due: float
     attempts: int = 0
+
+
+class StoredKey(msgspec.Struct, frozen=True, kw_only=True):
+    """A client's key, known by its digest; what it may do is the JSON in `body`."""
+
+    id: str
+    owner: str
+    digest: bytes
+    created_at: float
+    body: bytes
+
+
+class Slot(msgspec.Struct, frozen=True, kw_only=True):
+    """A place among the `most` that may be taken at once under a `name`, by all holders (server processes) together."""
+
+    name: str
+    holder: str
+    most: int
 
 
 class FenceError(Exception):
@@ -293,10 +313,50 @@ class Store(Protocol):
         """Return when the next delivery is due, None where none waits."""
         ...
 
+    # Keys
+
+    async def secret(self, name: str, proposal: bytes) -> bytes:
+        """Return the secret that all servers on this store share under a name: the first proposal ever made."""
+        ...
+
+    async def put_key(self, key: StoredKey) -> None:
+        """Insert a key, or replace the one with its id. Raises KeyError if another key has the digest."""
+        ...
+
+    async def find_key(self, digest: bytes) -> StoredKey | None:
+        """Return the key with a digest, or None."""
+        ...
+
+    async def keys(self) -> Sequence[StoredKey]:
+        """Return all keys, oldest first; of the same age by id."""
+        ...
+
+    # Limits, shared by all servers on this store
+
+    async def charge(self, charges: Sequence[Charge], now: float, *, enforce: bool = True) -> Sequence[float]:
+        """Put charges on their meters, and return each meter's value as it was before; a new one's is 0.
+
+        All of them, or, where one does not fit (`core.gcra.fits`) and `enforce` is set, none: one atomic step.
+        Each meter is named once; what has expired by `now` counts as new.
+        """
+        ...
+
+    async def take_slot(self, slot: Slot, now: float, lease: float) -> bool:
+        """Take a place, unless all are taken; the holder's places are its own for `lease` seconds."""
+        ...
+
+    async def free_slot(self, slot: Slot) -> None:
+        """Give a place back."""
+        ...
+
+    async def renew_slots(self, holder: str, now: float, lease: float) -> None:
+        """Keep all places of a holder for `lease` seconds more, those too whose lease ran out."""
+        ...
+
     # Upkeep
 
     async def purge(self, now: int) -> int:
-        """Delete what has expired; return how many responses and files."""
+        """Delete what has expired; return how many responses and files. Meters and places go too, but are not counted."""
         ...
 
     async def close(self) -> None:

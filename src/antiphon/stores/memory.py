@@ -10,6 +10,7 @@ from antiphon.stores.base import Conversation, FenceError, Job, LoggedEvent, Sto
 from antiphon.stores.items import ResponseItems, places
 from antiphon.stores.memory_deliveries import MemoryDeliveries
 from antiphon.stores.memory_files import MemoryFiles
+from antiphon.stores.memory_keys import MemoryKeys
 
 
 class Kept(msgspec.Struct):
@@ -34,12 +35,13 @@ class KeptJob(msgspec.Struct):
     checkpoint: bytes | None = None
 
 
-class MemoryStore(MemoryFiles, MemoryDeliveries):
+class MemoryStore(MemoryFiles, MemoryDeliveries, MemoryKeys):
     """A Store in memory. Beyond `max_responses` the oldest responses are dropped; conversations are not counted."""
 
     def __init__(self, max_responses: int = 10_000, max_file_bytes: int = 1 << 30) -> None:
         MemoryFiles.__init__(self, max_file_bytes)
         MemoryDeliveries.__init__(self)
+        MemoryKeys.__init__(self)
         self._max_responses = max_responses
         self._serial = 0
         self._responses: dict[str, Kept] = {}
@@ -281,6 +283,7 @@ class MemoryStore(MemoryFiles, MemoryDeliveries):
         expired = [each for each in responses if each.expires_at is not None and each.expires_at <= now]
         for response in expired:
             self._remove(response)
+        self.purge_limits(now)
         return len(expired) + self.purge_files(now)
 
     async def close(self) -> None:

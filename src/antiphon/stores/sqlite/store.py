@@ -15,10 +15,22 @@ from pathlib import Path
 from sqlite3 import Connection
 from typing import TypeVar
 
-from antiphon.stores.base import Conversation, Delivery, Job, LoggedEvent, StoredFile, StoredItem, StoredResponse
-from antiphon.stores.sqlite import conversations, jobs, responses
+from antiphon.core.gcra import Charge
+from antiphon.stores.base import (
+    Conversation,
+    Delivery,
+    Job,
+    LoggedEvent,
+    Slot,
+    StoredFile,
+    StoredItem,
+    StoredKey,
+    StoredResponse,
+)
+from antiphon.stores.sqlite import conversations, jobs, limits, responses
 from antiphon.stores.sqlite import deliveries as webhooks
 from antiphon.stores.sqlite import files as uploads
+from antiphon.stores.sqlite import keys as clients
 from antiphon.stores.sqlite.conversations import Page
 from antiphon.stores.sqlite.database import Synchronous, connect_reader, open_database
 from antiphon.stores.sqlite.files import FilePage
@@ -189,9 +201,38 @@ class SQLiteStore:
     async def next_delivery(self) -> float | None:
         return webhooks.next_due(self._reader)
 
+    # Keys
+
+    async def secret(self, name: str, proposal: bytes) -> bytes:
+        return await self._writer.submit(lambda connection: clients.secret(connection, name, proposal))
+
+    async def put_key(self, key: StoredKey) -> None:
+        await self._writer.submit(lambda connection: clients.put(connection, key))
+
+    async def find_key(self, digest: bytes) -> StoredKey | None:
+        return clients.find(self._reader, digest)
+
+    async def keys(self) -> Sequence[StoredKey]:
+        return clients.everything(self._reader)
+
+    # Limits
+
+    async def charge(self, charges: Sequence[Charge], now: float, *, enforce: bool = True) -> Sequence[float]:
+        return await self._writer.submit(lambda connection: limits.charge(connection, charges, now, enforce))
+
+    async def take_slot(self, slot: Slot, now: float, lease: float) -> bool:
+        return await self._writer.submit(lambda connection: limits.take(connection, slot, now, now + lease))
+
+    async def free_slot(self, slot: Slot) -> None:
+        await self._writer.submit(lambda connection: limits.free(connection, slot))
+
+    async def renew_slots(self, holder: str, now: float, lease: float) -> None:
+        await self._writer.submit(lambda connection: limits.renew(connection, holder, now + lease))
+
     # Upkeep
 
     async def purge(self, now: int) -> int:
+        await self._writer.submit(lambda connection: limits.purge(connection, now))
         return await self._purge(responses.purge, now) + await self._purge(uploads.purge, now)
 
     async def _purge(self, some: Callable[[Connection, int, int], int], now: int) -> int:

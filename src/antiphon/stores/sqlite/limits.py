@@ -1,0 +1,57 @@
+"""Statements about meters and slots; each function runs inside a transaction of its caller: nothing comes in between."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from sqlite3 import Connection
+
+from antiphon.core import gcra
+from antiphon.core.gcra import Charge
+from antiphon.stores.base import Slot
+from antiphon.stores.sqlite.sql import queries
+
+SQL = queries("limits")
+
+
+def charge(connection: Connection, charges: Sequence[Charge], now: float, enforce: bool) -> Sequence[float]:
+    """Put charges on their meters, all or none; return the values before."""
+    values = [_value(connection, one.meter.name, now) for one in charges]
+    pairs = list(zip(charges, values, strict=True))
+    if enforce and not all(gcra.fits(one, value, now) for one, value in pairs):
+        return values
+    for one, before in pairs:
+        value = gcra.after(one, before, now)
+        row = {"name": one.meter.name, "value": value, "expires_at": gcra.expiry(one.meter, value)}
+        connection.execute(SQL["set_value"], row)
+    return values
+
+
+def _value(connection: Connection, name: str, now: float) -> float:
+    rows = connection.execute(SQL["value"], {"name": name, "now": now}).fetchall()
+    return rows[0][0] if rows else 0.0
+
+
+def take(connection: Connection, slot: Slot, now: float, until: float) -> bool:
+    """Take a place, unless all are taken."""
+    if connection.execute(SQL["taken"], {"name": slot.name, "now": now}).fetchall()[0][0] >= slot.most:
+        return False
+    connection.execute(SQL["take"], {"name": slot.name, "holder": slot.holder, "until": until})
+    return True
+
+
+def free(connection: Connection, slot: Slot) -> None:
+    """Give a place back."""
+    place = {"name": slot.name, "holder": slot.holder}
+    connection.execute(SQL["free"], place)
+    connection.execute(SQL["free_last"], place)
+
+
+def renew(connection: Connection, holder: str, until: float) -> None:
+    """Keep a holder's places."""
+    connection.execute(SQL["renew"], {"holder": holder, "until": until})
+
+
+def purge(connection: Connection, now: int) -> None:
+    """Delete what has expired."""
+    connection.execute(SQL["purge_meters"], {"now": now})
+    connection.execute(SQL["purge_slots"], {"now": now})
