@@ -9,8 +9,8 @@ from antiphon.core import sse
 from antiphon.core.context import split_array
 from antiphon.engine import Run
 from antiphon.errors import APIError, InvalidRequest, NotFound
-from antiphon.intake import Intake, Plan
 from antiphon.event_log import Follower
+from antiphon.intake import Intake, Plan
 from antiphon.live import Live
 from antiphon.server.http import ByteSink, ClientGone, Header, Reply, Request, json_reply
 from antiphon.server.paging import page, page_query
