@@ -7,8 +7,10 @@ import contextlib
 import logging
 import os
 import secrets
+import signal
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
+from typing import Protocol, runtime_checkable
 
 from antiphon.backends.base import Backend
 from antiphon.backends.open import open_backend
@@ -43,7 +45,21 @@ from antiphon.webhooks import Webhooks
 
 log = logging.getLogger("antiphon")
 
+ENGINE = "engine"  # the embedded engine's name among the backends
 PURGE_INTERVAL = 600.0  # seconds between two looks for responses that have expired
+
+
+@runtime_checkable
+class Loadable(Protocol):
+    """A backend that has a model to load first."""
+
+    def start(self) -> None:
+        """Begin to load."""
+        ...
+
+    async def ready(self) -> None:
+        """Return when it is loaded. Raises ConfigError."""
+        ...
 
 
 def build(config: Config) -> AntiphonApp:
@@ -58,6 +74,7 @@ class Parts:
         self.config = config
         self._forced = False
         self.backends = make_backends(config)
+        self._engine = self.backends.get(ENGINE)
         self.registry = make_registry(config, self.backends)
         self.store = open_store(config.store)
         self.services = Services(
@@ -116,15 +133,28 @@ class Parts:
         await self.registry.start()
         await self.live.start()
         await self.webhooks.start()
-        upkeep = asyncio.create_task(purge_forever(self.store, self.services))
+        tasks = [asyncio.create_task(purge_forever(self.store, self.services))]
+        if isinstance(self._engine, Loadable):
+            tasks.append(asyncio.create_task(self._load(self._engine)))
         try:
             yield
         finally:
-            upkeep.cancel()
+            for task in tasks:
+                task.cancel()
             await self.webhooks.close()
             await self.live.close(0 if self._forced else self.config.shutdown_grace)
             await self.registry.close()
             await self.store.close()
+
+    async def _load(self, engine: Loadable) -> None:
+        """Load the embedded engine's model while the server answers already; where it can't be loaded, stop."""
+        engine.start()
+        try:
+            await engine.ready()
+        except ConfigError as error:
+            log.critical("%s", error)
+            self.app.failure = str(error)
+            signal.raise_signal(signal.SIGTERM)
 
     def _force(self) -> None:
         """The grace period is over: what still runs ends `failed`."""

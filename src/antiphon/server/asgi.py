@@ -30,7 +30,7 @@ class AntiphonApp:
     """All routes behind one door: authentication, request ids, and one shape of errors.
 
     `lifespan` is entered before the first request and left after the last. `on_force` ends what still runs when the
-    grace period of a shutdown is over.
+    grace period of a shutdown is over. `failure` says why the application itself made the server stop.
     """
 
     def __init__(
@@ -49,6 +49,7 @@ class AntiphonApp:
         self._auth = auth
         self._lifespan = lifespan
         self._on_force = on_force
+        self.failure = ""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve ASGI: http, websocket, lifespan."""

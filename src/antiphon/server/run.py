@@ -109,7 +109,7 @@ def run(app: AntiphonApp, config: Config, sockets: Sequence[socket.socket]) -> i
         server.run(list(sockets))
     except SystemExit:  # what uvicorn does when the application can't start; it has said why
         return 1
-    return 0
+    return 1 if app.failure else 0
 
 
 def listen(host: str, port: int, *, shared: bool = False) -> list[socket.socket]:

@@ -75,6 +75,8 @@ def _is_http(url: str) -> bool:
 
 
 def _engine(config: Config) -> None:
+    if config.engine is not None and config.workers > 1:
+        raise ConfigError("workers: the embedded engine runs in one process only; use one worker, or a backend")
     if config.engine is None:
         return
     model = config.engine.model
