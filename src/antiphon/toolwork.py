@@ -220,6 +220,7 @@ def _remote(label: str, tool: _Listed) -> RemoteTool:
 
 
 def _as_listed(tool: RemoteTool) -> bytes:
-    return to_json(
-        _Listed(tool.name, tool.description, tool.input_schema, tool.annotations or Raw(b"null")),
-    )
+    # What is not there is left out: the AI SDK takes no null for it.
+    optional = {"description": tool.description, "annotations": tool.annotations}
+    present = {name: value for name, value in optional.items() if value is not None}
+    return to_json({"name": tool.name, "input_schema": tool.input_schema, **present})

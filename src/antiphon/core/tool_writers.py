@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from json import JSONDecodeError, loads
 from typing import Any
 
-from msgspec import Raw
+from msgspec import UNSET, Raw
 
 from antiphon.core.deltas import CallStart
 from antiphon.core.emitter import Emitter, to_json
@@ -112,8 +112,8 @@ def _local_shell(fields: dict[str, Any]) -> LocalShellAction:
     return LocalShellAction(
         command=_strings(fields.get("command", fields.get("commands"))),
         env={str(name): str(value) for name, value in env.items()} if isinstance(env, dict) else {},
-        timeout_ms=_number(fields.get("timeout_ms")),
-        working_directory=directory if isinstance(directory, str) else None,
+        timeout_ms=_number(fields.get("timeout_ms")) or UNSET,  # left out: the AI SDK takes no null
+        working_directory=directory if isinstance(directory, str) else UNSET,
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import msgspec
-from msgspec import Raw
+from msgspec import UNSET, Raw, UnsetType
 
 
 class ShellAction(msgspec.Struct, frozen=True, kw_only=True):
@@ -29,9 +29,9 @@ class ShellCall(msgspec.Struct, tag="shell_call", tag_field="type", kw_only=True
 class LocalShellAction(msgspec.Struct, tag="exec", tag_field="type", frozen=True, kw_only=True):
     command: list[str] = []
     env: dict[str, str] = {}
-    timeout_ms: int | None = None
-    working_directory: str | None = None
-    user: str | None = None
+    timeout_ms: int | UnsetType = UNSET
+    working_directory: str | UnsetType = UNSET
+    user: str | UnsetType = UNSET
 
 
 class LocalShellCall(msgspec.Struct, tag="local_shell_call", tag_field="type", kw_only=True, frozen=True):
@@ -99,7 +99,7 @@ class McpListTools(msgspec.Struct, tag="mcp_list_tools", tag_field="type", kw_on
     id: str
     server_label: str
     tools: list[Raw] = []
-    error: str | None = None
+    error: str | UnsetType = UNSET
 
 
 class McpApprovalRequest(msgspec.Struct, tag="mcp_approval_request", tag_field="type", kw_only=True, frozen=True):
