@@ -73,6 +73,9 @@ class Run:
         self._stop: APIError | None = None
         self._cancel = False
         self._steered = False
+        self._observer = services.observer
+        self._observed = False
+        self._speechless = True
         self._turn = plan.turn
         self._tools = (
             ToolWork(plan.remote, plan.turn, plan.own_items, self.stream, services, self._send) if plan.remote else None
@@ -89,6 +92,14 @@ class Run:
 
         Returns False if it has not yet answered; `run` goes on waiting. Raises APIError.
         """
+        self._observe()
+        try:
+            return await self._open(wait)
+        except APIError as error:
+            self.error = error
+            raise
+
+    async def _open(self, wait: float | None) -> bool:
         if self.plan.compaction or self._tools is not None:
             return True  # there is something to do, and to tell, before the model is called
         if wait is None:
@@ -108,6 +119,7 @@ class Run:
 
     async def run(self, sink: Sink) -> None:
         """Make the response, sending its Events; the last one is sent after the commit. `body` is then the Response's JSON."""
+        self._observe()
         self._sink = sink
         self._task = asyncio.current_task()
         self._watch()
@@ -118,7 +130,7 @@ class Run:
         except APIError as error:
             self._fail(error)
         except asyncio.CancelledError:
-            self.abort()
+            self._release()
             if self._task is None or not self._stopped():
                 raise
             self._task.uncancel()
@@ -127,7 +139,7 @@ class Run:
             self._fail(APIError(500, "The server had an error while it made the response.", code="server_error"))
         finally:
             self._unwatch()
-            self.abort()
+            self._release()
             if self._tools is not None:
                 await self._tools.close()
         await self._end()
@@ -168,7 +180,13 @@ class Run:
         return self._cancel or self._stop is not None
 
     def abort(self) -> None:
-        """Let the backend go. Idempotent."""
+        """Let the backend go: whatever the run has come to is its end. Idempotent."""
+        self._release()
+        if self._observed:
+            self._observed = False
+            self._observer.ended(self)
+
+    def _release(self) -> None:
         if self._opening is not None:
             self._opening.cancel()
             self._opening = None
@@ -194,10 +212,15 @@ class Run:
         source = await self._turn_stream()
         feed = self.stream.feed
         watch = self._structured
-        while deltas := await source.read():
+        deltas = await source.read()
+        if self._speechless:
+            self._speechless = False
+            self._observer.first_token(self)
+        while deltas:
             for delta in deltas if watch is None else watch.take(deltas):
                 feed(delta)
             await self._forward()
+            deltas = await source.read()
         self._source = None
         if watch is not None:
             await self._settle(watch)
@@ -317,6 +340,18 @@ class Run:
             arrays = (response.input, response.output)
             joined = [_item(raw) for array in arrays for raw in split_array(array)]
         await self._services.store.put(response, conversation_items=joined, fence=self._fence)
+
+    # Onlookers
+
+    @property
+    def events_made(self) -> int:
+        """How many Events there are so far."""
+        return self.stream.sequence_number
+
+    def _observe(self) -> None:
+        if not self._observed:
+            self._observed = True
+            self._observer.started(self)
 
     # Silence
 

@@ -1,0 +1,78 @@
+"""What an onlooker is told of each Response: three calls, never one per token.
+
+An observer keeps no reference to a run behind `ended`, takes microseconds, and raises nothing.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from antiphon.errors import APIError
+from antiphon.types.request import CreateResponse
+from antiphon.types.response import Response
+
+
+class ObservedPlan(Protocol):
+    """What was asked for (`intake.Plan`). The `response` fills up as it is made: its `status`, and `usage` at the end."""
+
+    @property
+    def request(self) -> CreateResponse: ...
+    @property
+    def owner(self) -> str: ...
+    @property
+    def response(self) -> Response: ...
+
+
+class Observed(Protocol):
+    """A Response in the making (`engine.Run`)."""
+
+    @property
+    def plan(self) -> ObservedPlan: ...
+
+    @property
+    def error(self) -> APIError | None:
+        """What it failed with, or what the backend refused it with."""
+        ...
+
+    @property
+    def events_made(self) -> int:
+        """How many Events there are so far: about one per token of a streamed one, none of one that is not streamed."""
+        ...
+
+
+class Observer(Protocol):
+    """Looks on."""
+
+    def started(self, run: Observed) -> None:
+        """A Response begins: the first model call is about to be opened."""
+        ...
+
+    def first_token(self, run: Observed) -> None:
+        """The model has said something for the first time."""
+        ...
+
+    def ended(self, run: Observed) -> None:
+        """It is over. A `status` of "in_progress" or "queued" means that its client or its server let go of it."""
+        ...
+
+
+class Observers:
+    """Tells several observers; with none it is the observer that does nothing."""
+
+    def __init__(self, *observers: Observer) -> None:
+        self._observers = observers
+
+    def started(self, run: Observed) -> None:
+        """Tell all."""
+        for one in self._observers:
+            one.started(run)
+
+    def first_token(self, run: Observed) -> None:
+        """Tell all."""
+        for one in self._observers:
+            one.first_token(run)
+
+    def ended(self, run: Observed) -> None:
+        """Tell all."""
+        for one in self._observers:
+            one.ended(run)
