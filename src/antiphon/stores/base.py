@@ -45,6 +45,18 @@ class StoredResponse(msgspec.Struct, frozen=True, kw_only=True):
         return self.body[start:end]
 
 
+class ListedResponse(msgspec.Struct, frozen=True, kw_only=True):
+    """A response as a list shows it: without its body and its input."""
+
+    id: str
+    model: str
+    status: str
+    created_at: int
+    background: bool = False
+    previous_response_id: str | None = None
+    conversation_id: str | None = None
+
+
 class Conversation(msgspec.Struct, frozen=True, kw_only=True):
     """A conversation without its items; `metadata` is a JSON object."""
 
@@ -157,6 +169,13 @@ class Store(Protocol):
         """Delete a response, its events and its job; tell whether it was there.
 
         Its items are gone for its successors too; those that joined a conversation stay there.
+        """
+        ...
+
+    async def recent(self, owner: str, limit: int, after: str | None = None) -> Sequence[ListedResponse]:
+        """Return an owner's responses, the newest first, of those whose ids sort before `after`: ids sort by age.
+
+        It may have to look past all other owners' responses: for people who browse, not for the hot path.
         """
         ...
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
-from antiphon.stores.base import Conversation, FenceError, Job, LoggedEvent, StoredItem, StoredResponse
+from antiphon.stores.base import Conversation, FenceError, Job, ListedResponse, LoggedEvent, StoredItem, StoredResponse
 from antiphon.stores.items import ResponseItems, places
 from antiphon.stores.memory_deliveries import MemoryDeliveries
 from antiphon.stores.memory_files import MemoryFiles
@@ -85,6 +85,12 @@ class MemoryStore(MemoryFiles, MemoryDeliveries, MemoryKeys):
         if kept is not None:
             self._remove(kept.response)
         return kept is not None
+
+    async def recent(self, owner: str, limit: int, after: str | None = None) -> Sequence[ListedResponse]:
+        mine = (kept.response for kept in self._responses.values() if kept.response.owner == owner)
+        older = [each for each in mine if after is None or each.id < after]
+        older.sort(key=lambda each: each.id, reverse=True)
+        return [msgspec.convert(each, ListedResponse, from_attributes=True) for each in older[:limit]]
 
     def _find(self, id: str, owner: str) -> Kept | None:
         kept = self._responses.get(id)

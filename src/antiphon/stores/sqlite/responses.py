@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from antiphon.stores.base import StoredItem, StoredResponse
+from antiphon.stores.base import ListedResponse, StoredItem, StoredResponse
 from antiphon.stores.items import ResponseItems, places
 from antiphon.stores.sqlite import conversations, jobs
 from antiphon.stores.sqlite.sql import queries
@@ -16,6 +16,8 @@ from antiphon.stores.sqlite.sql import queries
 SQL = queries("responses")
 
 POSITION = 0xFFFFFF  # the bits of a place that count within a thread
+
+LAST_ID = "~"  # sorts behind every id
 
 _foreign_ids = msgspec.json.Decoder(dict[str, int])
 
@@ -75,6 +77,23 @@ def get(connection: Connection, id: str, owner: str) -> StoredResponse | None:
             body=row[11],
         )
     return None
+
+
+def recent(connection: Connection, owner: str, limit: int, after: str | None) -> list[ListedResponse]:
+    """Return an owner's responses, newest first."""
+    rows = connection.execute(SQL["recent"], {"owner": owner, "limit": limit, "after": after or LAST_ID}).fetchall()
+    return [
+        ListedResponse(
+            id=id,
+            model=model,
+            status=status,
+            created_at=created_at,
+            background=bool(background),
+            previous_response_id=previous,
+            conversation_id=conversation,
+        )
+        for id, model, status, created_at, background, previous, conversation in rows
+    ]
 
 
 def delete(connection: Connection, id: str, owner: str) -> bool:

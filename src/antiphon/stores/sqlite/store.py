@@ -20,6 +20,7 @@ from antiphon.stores.base import (
     Conversation,
     Delivery,
     Job,
+    ListedResponse,
     LoggedEvent,
     Slot,
     StoredFile,
@@ -73,6 +74,9 @@ class SQLiteStore:
 
     async def delete(self, id: str, owner: str) -> bool:
         return await self._writer.submit(lambda connection: responses.delete(connection, id, owner), erases=True)
+
+    async def recent(self, owner: str, limit: int, after: str | None = None) -> Sequence[ListedResponse]:
+        return await self._read_long(lambda connection: responses.recent(connection, owner, limit, after))
 
     async def history(self, id: str, owner: str) -> Sequence[bytes] | None:
         if responses.depth(self._reader, id, owner) < SHALLOW:

@@ -32,6 +32,12 @@ SELECT model, status, created_at, expires_at, background, previous_response_id, 
     output_start, output_end, foreign_ids, input, body
 FROM responses WHERE id = :id AND owner = :owner
 
+-- name: recent
+-- Along the index of ids, backwards: an index of its own would cost every insert.
+SELECT id, model, status, created_at, background, previous_response_id, conversation_id
+FROM responses WHERE owner = :owner AND id < :after
+ORDER BY id DESC LIMIT :limit
+
 -- name: place
 SELECT place FROM responses WHERE id = :id AND owner = :owner
 
