@@ -98,3 +98,15 @@ def test_sealed_thoughts_are_restored_and_foreign_ones_left():
     opened = context.unsealed(given, lambda text: "thoughts" if text == "sealed" else None)
     texts = [item.content[0].text if item.content else None for item in opened if isinstance(item, Reasoning)]
     assert texts == ["thoughts", None, "sent"]
+
+
+def test_thoughts_sent_back_by_their_id_alone_are_restored_where_they_are_kept():
+    given = items(
+        {"type": "reasoning", "id": "rs_1", "summary": []},
+        {"type": "reasoning", "id": "rs_2", "summary": [], "content": [{"type": "reasoning_text", "text": "own"}]},
+        {"type": "reasoning", "id": "rs_3", "summary": []},
+    )
+    assert context.references(given) == ["rs_1", "rs_3"]
+    stored = json.dumps({"type": "reasoning", "id": "rs_1", "content": [{"type": "reasoning_text", "text": "kept"}]})
+    first, second, third = context.resolve_references(given, {"rs_1": stored.encode()})
+    assert (first.content[0].text, second.content[0].text, third) == ("kept", "own", given[2])

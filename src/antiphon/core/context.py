@@ -81,20 +81,27 @@ def input_items(input: str | Sequence[Raw] | object) -> list[Item]:
 
 
 def references(items: Sequence[Item]) -> list[str]:
-    """Return the ids that `item_reference` items name."""
-    return [item.id for item in items if isinstance(item, ItemReference)]
+    """Return the ids of stored items that are wanted: what `item_reference` items name, and thoughts without their text."""
+    return [item.id for item in items if isinstance(item.id, str) and _is_reference(item)]
+
+
+def _is_reference(item: Item) -> bool:
+    """Tell whether an item stands for a stored one. After a stream some clients send thoughts back by their id alone."""
+    bare_thoughts = isinstance(item, Reasoning) and not (item.content or item.encrypted_content)
+    return bare_thoughts or isinstance(item, ItemReference)
 
 
 def resolve_references(items: Sequence[Item], found: Mapping[str, bytes]) -> list[Item]:
-    """Put stored items in the place of their references. Raises NotFound where there is none."""
+    """Put stored items in the place of their references. Raises NotFound where there is none; thoughts may be missing."""
     resolved: list[Item] = []
     for place, item in enumerate(items):
-        if not isinstance(item, ItemReference):
-            resolved.append(item)
-        elif item.id in found:
-            resolved.extend(decode_items([Raw(found[item.id])]))
-        else:
+        stored = found.get(item.id) if isinstance(item.id, str) and _is_reference(item) else None
+        if stored is not None:
+            resolved.extend(decode_items([Raw(stored)]))
+        elif isinstance(item, ItemReference):
             raise NotFound(f"Item with id '{item.id}' not found.", param=f"input[{place}].id", code="item_not_found")
+        else:
+            resolved.append(item)
     return resolved
 
 
