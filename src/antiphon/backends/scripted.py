@@ -45,8 +45,8 @@ class ScriptedStream:
         deltas: list[Delta] = []
         while self._place < len(self._steps):
             step = self._steps[self._place]
-            if isinstance(step, BackendError) and deltas:
-                break
+            if deltas and (self._pause or isinstance(step, BackendError)):
+                break  # what was said so far comes first
             self._place += 1
             if isinstance(step, BackendError):
                 self.abort()

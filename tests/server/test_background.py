@@ -1,0 +1,110 @@
+"""Background responses over HTTP: queued, polled, followed from any place, cancelled, deleted, ended at shutdown."""
+
+from __future__ import annotations
+
+import json
+import time
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.server.whole import Client, parse_events, whole_server
+
+SLOW = "/delay 0.02\n/repeat 40 word"
+
+
+@pytest.fixture(scope="module")
+def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
+    store = tmp_path_factory.mktemp("store") / "antiphon.db"
+    with whole_server(store=str(store), background_lease=3.0) as client:
+        yield client
+
+
+def test_it_is_queued_shows_progress_and_ends(client: Client) -> None:
+    queued = client.create(model="scripted", input="First.\n/think hm\n" + SLOW, background=True)
+    assert (queued["status"], queued["background"], queued["output"]) == ("queued", True, [])
+    now = queued
+    while len(now["output"]) < 2:
+        _, now = client.get(f"/v1/responses/{queued['id']}")
+        assert now["status"] in ("queued", "in_progress")
+    assert [item["type"] for item in now["output"]] == ["message", "reasoning"]
+    ended = client.finished(queued["id"])
+    assert (ended["status"], ended["output"][-1]["content"][0]["text"].count("word")) == ("completed", 40)
+
+
+def test_a_broken_stream_is_taken_up_without_gap_or_repeat(client: Client) -> None:
+    fields = {"model": "scripted", "input": SLOW, "background": True, "stream": True}
+    request = urllib.request.Request(f"{client.url}/v1/responses", json.dumps(fields).encode())
+    seen = []
+    with urllib.request.urlopen(request, timeout=10) as reply:
+        for line in reply:
+            if line.startswith(b"data: {"):
+                seen.append(json.loads(line[6:]))
+            if len(seen) == 12:
+                break
+    id, last = seen[0]["response"]["id"], seen[-1]["sequence_number"]
+    _, rest = client.get(f"/v1/responses/{id}?stream=true&starting_after={last}")
+    assert [event["sequence_number"] for event in seen + rest] == list(range(len(seen) + len(rest)))
+    assert rest[-1]["type"] == "response.completed"
+    assert client.get(f"/v1/responses/{id}?stream=true")[1] == seen + rest
+    assert client.get(f"/v1/responses/{id}") == (200, rest[-1]["response"])
+
+
+def test_a_number_behind_the_end_gives_an_empty_stream(client: Client) -> None:
+    done = client.finished(client.create(model="scripted", input="Hi.", background=True)["id"])
+    _, events = client.get(f"/v1/responses/{done['id']}?stream=true")
+    request = f"{client.url}/v1/responses/{done['id']}?stream=true&starting_after={events[-1]['sequence_number']}"
+    with urllib.request.urlopen(request, timeout=10) as reply:
+        assert parse_events(reply.read()) == []
+    assert client.get(f"/v1/responses/{done['id']}?stream=true&starting_after=x")[1]["error"]["param"] == "starting_after"
+
+
+def test_cancelling_is_idempotent_and_ends_followers(client: Client) -> None:
+    queued = client.create(model="scripted", input="/delay 0.05\n/repeat 400 word", background=True)
+    time.sleep(0.2)
+    status, cancelled = client.send("POST", f"/v1/responses/{queued['id']}/cancel")
+    assert (status, cancelled["status"]) == (200, "cancelled")
+    assert cancelled["output"][0]["status"] == "incomplete"
+    assert client.send("POST", f"/v1/responses/{queued['id']}/cancel") == (200, cancelled)
+    assert client.get(f"/v1/responses/{queued['id']}") == (200, cancelled)
+    _, events = client.get(f"/v1/responses/{queued['id']}?stream=true")
+    assert events[-1]["response"] == cancelled
+
+
+def test_one_that_has_ended_stays_as_it_is(client: Client) -> None:
+    done = client.finished(client.create(model="scripted", input="Hi.", background=True)["id"])
+    assert client.send("POST", f"/v1/responses/{done['id']}/cancel") == (200, done)
+
+
+def test_a_refusal_of_the_backend_ends_it_failed(client: Client) -> None:
+    queued = client.create(model="scripted", input="/error 429 slow down", background=True)
+    failed = client.finished(queued["id"])
+    assert (failed["status"], failed["error"]["message"]) == ("failed", "slow down")
+
+
+def test_deleting_stops_it(client: Client) -> None:
+    queued = client.create(model="scripted", input="/delay 0.05\n/repeat 400 word", background=True)
+    assert client.send("DELETE", f"/v1/responses/{queued['id']}")[0] == 200
+    assert client.get(f"/v1/responses/{queued['id']}")[0] == 404
+
+
+def test_an_ended_one_can_be_continued(client: Client) -> None:
+    done = client.finished(client.create(model="scripted", input="Hi.", background=True)["id"])
+    again = client.create(model="scripted", input="More.", previous_response_id=done["id"])
+    assert again["usage"]["input_tokens"] == 2  # the scripted backend counts what users say
+
+
+def test_a_stop_of_the_server_ends_what_had_begun(tmp_path: Path) -> None:
+    store = str(tmp_path / "antiphon.db")
+    with whole_server(store=store, shutdown_grace=0.2) as client:
+        begun = client.create(model="scripted", input="/delay 0.05\n/repeat 400 word", background=True)["id"]
+        waiting = client.create(model="scripted", input="/delay 2\nLate.", background=True)["id"]
+        time.sleep(0.4)
+    with whole_server(store=store, background_lease=1.0) as client:
+        failed = client.finished(begun)
+        assert (failed["status"], failed["error"]["code"]) == ("failed", "server_interrupted")
+        _, events = client.get(f"/v1/responses/{begun}?stream=true")
+        assert [event["sequence_number"] for event in events] == list(range(len(events)))
+        assert client.finished(waiting)["status"] == "completed"
