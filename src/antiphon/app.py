@@ -39,7 +39,7 @@ from antiphon.server.router import Router
 from antiphon.server.websocket import WebSockets
 from antiphon.services import Services
 from antiphon.stores.base import Store
-from antiphon.stores.open import open_store
+from antiphon.stores.open import is_url, open_store, shared_secret
 from antiphon.tools.mcp import McpServers
 from antiphon.webhooks import Webhooks
 
@@ -210,6 +210,8 @@ def sealing_secrets(config: Config) -> list[str]:
         return [secret.strip() for secret in config.secret.split(",") if secret.strip()]
     if config.store == "memory":
         return [secrets.token_hex(32)]
+    if is_url(config.store):
+        return [shared_secret(config.store)]
     return [kept_secret(Path(config.store).expanduser().with_suffix(".key"))]
 
 

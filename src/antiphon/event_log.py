@@ -7,13 +7,20 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 from collections.abc import Sequence
+from time import monotonic
 
+from antiphon.errors import APIError
 from antiphon.stores.base import FenceError, LoggedEvent, Store
 from antiphon.types.events import Event
 
-FLUSH_INTERVAL = 0.02  # seconds: what a token may wait for others to be committed with it
-POLL_INTERVAL = 0.2  # seconds between looks at a log that another process writes
+log = logging.getLogger("antiphon.live")
+
+FLUSH_INTERVAL = 0.05  # seconds that a token may wait for others to be committed with it
+FLUSH_PAUSE = 0.5  # seconds after a commit that failed, as the store was away
+LOOK_INTERVAL = 1.0  # seconds after which a follower of another process looks again, told or not
+WORKING = ("queued", "in_progress")
 TERMINAL = frozenset(("response.completed", "response.incomplete", "response.failed", "response.cancelled"))
 
 
@@ -62,6 +69,9 @@ class EventLog:
             except FenceError:
                 self.lost = True
                 raise
+            except Exception:
+                self._pending[:0] = batch  # nothing is left out: the next flush writes it too
+                raise
             self.committed.extend(batch)
             self._wake()
 
@@ -92,8 +102,22 @@ class EventLog:
             while True:
                 await self._work.wait()
                 self._work.clear()
-                await self.flush()
-                await asyncio.sleep(FLUSH_INTERVAL)
+                await asyncio.sleep(await self._flush_or_wait())
+
+    async def _flush_or_wait(self) -> float:
+        """Flush; return how long to wait before the next time. Raises FenceError."""
+        try:
+            await self.flush()
+        except APIError as error:
+            log.warning("response %s: its events are not stored yet: %s", self._response_id, error.code)
+            self._work.set()
+            return FLUSH_PAUSE
+        return FLUSH_INTERVAL
+
+
+def _until_beat() -> float:
+    """Return the seconds to the next flush: all logs of a process flush on one beat, so that they share commits."""
+    return FLUSH_INTERVAL - monotonic() % FLUSH_INTERVAL
 
 
 class Follower:
@@ -131,8 +155,16 @@ class Follower:
         return events
 
     async def _wait_elsewhere(self) -> None:
-        """Wait for another process's events; an end without a terminal event (the response was deleted) is an end too."""
+        """Wait for another process's events; a response that was deleted, or a place behind the last event, is an end too."""
+        told = await self._store.wait_for_events(self._response_id, self._after, LOOK_INTERVAL)
+        if told:
+            return
         stored = await self._store.get(self._response_id, self._owner)
-        if stored is None:
-            self._done = True
-        await asyncio.sleep(POLL_INTERVAL)
+        self._done = stored is None or (stored.status not in WORKING and await self._log_has_ended())
+
+    async def _log_has_ended(self) -> bool:
+        """Tell whether the terminal event is logged: it may follow the response's own commit by some milliseconds."""
+        last, after = "", -1
+        while events := await self._store.events(self._response_id, self._owner, after):
+            last, after = events[-1].type, events[-1].sequence_number
+        return last in TERMINAL

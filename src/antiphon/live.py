@@ -77,6 +77,7 @@ class Live:
 
     async def start(self) -> None:
         """Begin to look for work that nobody holds, now and from time to time."""
+        self._store.on_cancel(self._cancel_here)
         self._poller = asyncio.create_task(self._poll())
 
     async def close(self, grace: float) -> None:
@@ -138,6 +139,12 @@ class Live:
                 stored = await self._store.get(stored.id, stored.owner) or stored
         return stored.body
 
+    def _cancel_here(self, id: str) -> None:
+        """A client asked for it, here or at another server."""
+        one = self._working.get(id)
+        if one is not None:
+            one.run.cancel()
+
     async def _settle(self, here: Working | None) -> None:
         if here is not None and here.task is not None:
             await asyncio.wait((here.task,), timeout=CANCEL_WAIT)
@@ -192,6 +199,9 @@ class Live:
                 if one.task is not None:
                     one.task.cancel()
                 return
+            except APIError as error:  # the store is away: the lease may be lost meanwhile, the fence will tell
+                log.warning("response %s: its lease is not renewed: %s", one.job.response_id, error.code)
+                continue
             if wish:
                 one.run.cancel()
 

@@ -2,18 +2,53 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
 
 from antiphon.stores.base import Store
 from antiphon.stores.memory import MemoryStore
+from antiphon.stores.postgres import PostgresStore
 from antiphon.stores.sqlite import SQLiteStore
 
+from .postgres_server import Postgres, running
 
-@pytest.fixture(params=["memory", "sqlite"])
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    """A PostgreSQL server."""
+    with running() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def store_url(postgres: Postgres) -> str:
+    """The URL of a database with the newest schema, shared by the tests."""
+    url = postgres.create("shared")
+    PostgresStore(url)
+    return url
+
+
+@pytest.fixture
+def postgres_url(postgres: Postgres, store_url: str) -> str:
+    """The same, with empty tables."""
+    postgres.empty("shared")
+    return store_url
+
+
+@pytest.fixture(params=["memory", "sqlite", "postgres"])
 async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Store]:
-    store: Store = MemoryStore() if request.param == "memory" else SQLiteStore(tmp_path / "store.db")
+    store = _open(request, tmp_path)
     yield store
     await store.close()
+
+
+def _open(request: pytest.FixtureRequest, folder: Path) -> Store:
+    match request.param:
+        case "memory":
+            return MemoryStore()
+        case "sqlite":
+            return SQLiteStore(folder / "store.db")
+        case _:
+            return PostgresStore(request.getfixturevalue("postgres_url"))

@@ -6,12 +6,15 @@ Times are Unix seconds and are given by the caller.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 import msgspec
 
 from antiphon.core.gcra import Charge
+
+POLL_INTERVAL = 0.2  # seconds between looks at what another process writes
 
 
 class StoredResponse(msgspec.Struct, frozen=True, kw_only=True):
@@ -258,6 +261,13 @@ class Store(Protocol):
         """Note the client's wish to cancel; False where there is no such job."""
         ...
 
+    def on_cancel(self, tell: Callable[[str], None]) -> None:
+        """Call back with a response's id once any server notes a wish to cancel, where the store can tell at once.
+
+        Where it cannot, the next heartbeat does. Called within the event loop.
+        """
+        ...
+
     async def append_events(
         self, response_id: str, fence: int, events: Sequence[LoggedEvent], checkpoint: bytes | None = None
     ) -> None:
@@ -270,6 +280,13 @@ class Store(Protocol):
 
     async def events(self, response_id: str, owner: str, after: int = -1, limit: int = 1000) -> Sequence[LoggedEvent]:
         """Return logged events with a number above `after`, in order."""
+        ...
+
+    async def wait_for_events(self, response_id: str, after: int, seconds: float) -> bool:
+        """Wait until another server may have logged events above `after`, some `seconds` at most.
+
+        True tells that it has; False, that nothing is known: look whether the response is still there.
+        """
         ...
 
     async def checkpoint(self, response_id: str) -> bytes | None:
@@ -381,3 +398,14 @@ class Store(Protocol):
     async def close(self) -> None:
         """Finish pending writes and close."""
         ...
+
+
+class PolledStore:
+    """What a Store does that hears nothing of other processes: its callers look again after a while."""
+
+    def on_cancel(self, tell: Callable[[str], None]) -> None:
+        """Do nothing: heartbeats tell."""
+
+    async def wait_for_events(self, response_id: str, after: int, seconds: float) -> bool:
+        await asyncio.sleep(min(seconds, POLL_INTERVAL))
+        return False

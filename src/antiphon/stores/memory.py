@@ -6,7 +6,16 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
-from antiphon.stores.base import Conversation, FenceError, Job, ListedResponse, LoggedEvent, StoredItem, StoredResponse
+from antiphon.stores.base import (
+    Conversation,
+    FenceError,
+    Job,
+    ListedResponse,
+    LoggedEvent,
+    PolledStore,
+    StoredItem,
+    StoredResponse,
+)
 from antiphon.stores.items import ResponseItems, places
 from antiphon.stores.memory_deliveries import MemoryDeliveries
 from antiphon.stores.memory_files import MemoryFiles
@@ -35,7 +44,7 @@ class KeptJob(msgspec.Struct):
     checkpoint: bytes | None = None
 
 
-class MemoryStore(MemoryFiles, MemoryDeliveries, MemoryKeys):
+class MemoryStore(MemoryFiles, MemoryDeliveries, MemoryKeys, PolledStore):
     """A Store in memory. Beyond `max_responses` the oldest responses are dropped; conversations are not counted."""
 
     def __init__(self, max_responses: int = 10_000, max_file_bytes: int = 1 << 30) -> None:

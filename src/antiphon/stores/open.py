@@ -2,15 +2,50 @@
 
 from __future__ import annotations
 
+from antiphon.errors import ConfigError
 from antiphon.stores.base import Store
+
+_SCHEMES = ("postgresql://", "postgres://")
+
+
+def is_url(spec: str) -> bool:
+    """Tell whether the setting `store` names a database server rather than a file or `memory`."""
+    return "://" in spec
 
 
 def open_store(spec: str) -> Store:
-    """Open the store that the setting `store` names: `memory`, or the path of an SQLite file. Raises ConfigError."""
+    """Open the store that the setting `store` names. Raises ConfigError.
+
+    It is `memory`, the path of an SQLite file, or the URL of a PostgreSQL database.
+    """
     if spec == "memory":
         from antiphon.stores.memory import MemoryStore
 
         return MemoryStore()
+    if is_url(spec):
+        require_postgres(spec)
+        from antiphon.stores.postgres import PostgresStore
+
+        return PostgresStore(spec)
     from antiphon.stores.sqlite import SQLiteStore
 
     return SQLiteStore(spec)
+
+
+def shared_secret(url: str) -> str:
+    """Return the secret that seals reasoning and that all servers on a database share. Raises ConfigError."""
+    require_postgres(url)
+    from antiphon.stores.postgres.address import read_address
+    from antiphon.stores.postgres.preparation import sealing_secret
+
+    return sealing_secret(read_address(url))
+
+
+def require_postgres(url: str) -> None:
+    """Check that a URL names PostgreSQL, and that its driver is installed. Raises ConfigError."""
+    if not url.startswith(_SCHEMES):
+        raise ConfigError(f"store: '{url.partition('://')[0]}://' is not known; name a file, or postgresql://…")
+    try:
+        import asyncpg  # noqa: F401
+    except ModuleNotFoundError:
+        raise ConfigError("A store in PostgreSQL needs a package more: pip install 'antiphon[postgres]'") from None

@@ -22,6 +22,7 @@ from antiphon.stores.base import (
     Job,
     ListedResponse,
     LoggedEvent,
+    PolledStore,
     Slot,
     StoredFile,
     StoredItem,
@@ -44,7 +45,7 @@ SHALLOW = 16  # turns of history that are read on the event loop
 PURGE_GROUP = 500  # rows deleted in one transaction: between two of them other writers get their turn
 
 
-class SQLiteStore:
+class SQLiteStore(PolledStore):
     """A Store in a file, which several processes may share.
 
     A commit survives the death of the process (`kill -9`). With `synchronous` "NORMAL" a power cut can take the last

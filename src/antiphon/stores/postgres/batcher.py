@@ -1,0 +1,79 @@
+"""Batcher: group commit. What waits is written together, in one transaction and one round trip."""
+
+from __future__ import annotations
+
+import asyncio
+from asyncio import Future
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Generic, NamedTuple, TypeVar
+
+from antiphon.errors import APIError
+
+Call = TypeVar("Call")
+Outcome = TypeVar("Outcome")
+
+GROUP = 200
+
+
+class Task(NamedTuple, Generic[Call, Outcome]):
+    """A call and who waits for it."""
+
+    call: Call
+    future: Future[Outcome]
+
+
+class Batcher(Generic[Call, Outcome]):
+    """Hands calls to `commit`, as many at once as came while the last ones were written."""
+
+    def __init__(self, commit: Callable[[Sequence[Call]], Awaitable[Sequence[Outcome]]]) -> None:
+        """`commit` writes all of its calls or none, and returns an outcome for each."""
+        self._commit = commit
+        self._waiting: list[Task[Call, Outcome]] = []
+        self._runner: asyncio.Task[None] | None = None
+        self._closing = False
+
+    def submit(self, call: Call) -> Future[Outcome]:
+        """Enqueue; the future is done after the commit, whether or not somebody still waits for it."""
+        if self._closing:
+            raise RuntimeError("The store is closed.")
+        loop = asyncio.get_running_loop()
+        future: Future[Outcome] = loop.create_future()
+        self._waiting.append(Task(call, future))
+        if self._runner is None:
+            self._runner = loop.create_task(self._run())
+        return future
+
+    async def close(self) -> None:
+        """Finish what waits."""
+        self._closing = True
+        if self._runner is not None:
+            await self._runner
+
+    async def _run(self) -> None:
+        while self._waiting:
+            group, self._waiting = self._waiting[:GROUP], self._waiting[GROUP:]
+            await self._write(group)
+        self._runner = None
+
+    async def _write(self, group: Sequence[Task[Call, Outcome]]) -> None:
+        """Write together; where that fails because of one of them, write each for itself."""
+        try:
+            outcomes = await self._commit([task.call for task in group])
+        except APIError as error:
+            for task in group:
+                _fail(task.future, APIError(error.status, error.message, code=error.code, headers=error.headers))
+        except Exception as error:
+            if len(group) == 1:
+                _fail(group[0].future, error)
+                return
+            for task in group:
+                await self._write([task])
+        else:
+            for task, outcome in zip(group, outcomes, strict=True):
+                if not task.future.done():  # its caller was cancelled
+                    task.future.set_result(outcome)
+
+
+def _fail(future: Future[Outcome], error: Exception) -> None:
+    if not future.done():
+        future.set_exception(error)

@@ -1,0 +1,105 @@
+"""Background work and its event log."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Any
+
+import msgspec
+
+from antiphon.stores.base import FenceError, Job, LoggedEvent, StoredResponse
+from antiphon.stores.postgres import responses
+from antiphon.stores.postgres.database import Database
+from antiphon.stores.postgres.sql import queries, unescape
+
+SQL = queries("jobs")
+
+
+class Claim(msgspec.Struct, frozen=True, kw_only=True):
+    """Who wants a job, which one (None: the oldest), and until when."""
+
+    worker: str
+    now: float
+    lease_until: float
+    id: str | None
+
+
+def _arrays(events: Sequence[LoggedEvent]) -> dict[str, Any]:
+    return {
+        "numbers": [event.sequence_number for event in events],
+        "types": [event.type for event in events],
+        "bodies": [event.body for event in events],
+    }
+
+
+async def enqueue(database: Database, response: StoredResponse, request: bytes, events: Sequence[LoggedEvent]) -> None:
+    """Insert a queued response with its job. Raises KeyError if the response has one."""
+    values = {**responses.values(response), "request": request, **_arrays(events)}
+    if not await database.value(SQL["enqueue"], **values):
+        raise KeyError(response.id)
+
+
+async def claim(database: Database, wanted: Claim) -> Job | None:
+    """Claim a job, or None."""
+    row = await database.row(SQL["claim"], **msgspec.structs.asdict(wanted))
+    if row is None:
+        return None
+    response_id, owner, request, fence, attempts, cancelled = row
+    return Job(
+        response_id=unescape(response_id),
+        owner=unescape(owner),
+        request=request,
+        fence=fence,
+        attempts=attempts,
+        cancelled=cancelled,
+    )
+
+
+async def heartbeat(database: Database, response_id: str, fence: int, lease_until: float) -> bool:
+    """Extend the lease; tell whether cancellation was asked for. Raises FenceError."""
+    row = await database.row(SQL["heartbeat"], response_id=response_id, fence=fence, lease_until=lease_until)
+    if row is None:
+        raise FenceError(response_id)
+    return bool(row[0])
+
+
+async def finish(database: Database, response_id: str, fence: int) -> None:
+    """Remove a job. Raises FenceError. Where the answer to an earlier attempt was lost, its absence will do."""
+
+    async def work(connection: Any, again: bool) -> bool:
+        values = {"response_id": response_id, "fence": fence}
+        query, known = SQL["finish"], SQL["known"]
+        if await connection.fetchval(query.text, *query.arguments(values)) is not None:
+            return True
+        return again and await connection.fetchval(known.text, *known.arguments(values)) is None
+
+    if not await database.run(work):
+        raise FenceError(response_id)
+
+
+async def cancel(database: Database, response_id: str, owner: str) -> bool:
+    """Note the wish to cancel, and tell all servers."""
+    return await database.row(SQL["cancel"], response_id=response_id, owner=owner) is not None
+
+
+def append_values(
+    response_id: str, fence: int, events: Sequence[LoggedEvent], checkpoint: bytes | None
+) -> dict[str, Any]:
+    """Return the parameters of an append. Raises ValueError where the numbers do not rise."""
+    for before, event in pairwise(events):
+        if event.sequence_number <= before.sequence_number:
+            raise ValueError(f"Event {event.sequence_number} comes after event {before.sequence_number}.")
+    return {"response_id": response_id, "fence": fence, "checkpoint": checkpoint, **_arrays(events)}
+
+
+async def events(database: Database, response_id: str, owner: str, after: int, limit: int) -> list[LoggedEvent]:
+    """Return logged events in order."""
+    rows = await database.rows(SQL["events"], response_id=response_id, owner=owner, after=after, limit=limit)
+    return [LoggedEvent(*row) for row in rows]
+
+
+async def checkpoint(database: Database, response_id: str) -> bytes | None:
+    """Return the checkpoint of a job."""
+    body: bytes | None = await database.value(SQL["checkpoint"], response_id=response_id)
+    return body

@@ -1,0 +1,100 @@
+"""Meters and slots. Whoever changes them holds the locks of their names: nothing comes in between."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from antiphon.core import gcra
+from antiphon.core.gcra import Charge
+from antiphon.stores.base import Slot
+from antiphon.stores.postgres.database import Database, Transaction
+from antiphon.stores.postgres.sql import queries, unescape
+
+SQL = queries("limits")
+METERS, SLOTS = 0x416D, 0x4173  # the spaces of their locks
+
+
+class Charging(msgspec.Struct, frozen=True):
+    """Charges that go together."""
+
+    charges: Sequence[Charge]
+    now: float
+    enforce: bool
+
+
+async def charge(database: Database, calls: Sequence[Charging]) -> Sequence[Sequence[float]]:
+    """Put charges on their meters, one call after the other; return the values before each."""
+    names = list({one.meter.name for call in calls for one in call.charges})
+    first = min(call.now for call in calls)
+
+    async def work(transaction: Transaction) -> Sequence[Sequence[float]]:
+        await transaction.rows(SQL["lock"], space=METERS, names=names)
+        rows = await transaction.rows(SQL["values"], names=names, now=first)
+        meters = Meters({unescape(name): (value, expires_at) for name, value, expires_at in rows})
+        before = [meters.charge(call) for call in calls]
+        await transaction.rows(SQL["set_values"], **meters.changed())
+        return before
+
+    return await database.transact(work)
+
+
+class Meters:
+    """Meters as they are while their locks are held: values and the times at which they expire."""
+
+    def __init__(self, known: dict[str, tuple[float, float]]) -> None:
+        self._known = known
+        self._changed: set[str] = set()
+
+    def charge(self, call: Charging) -> Sequence[float]:
+        """Put all of a call's charges on their meters, or none; return the values before."""
+        values = [self._value(one.meter.name, call.now) for one in call.charges]
+        pairs = list(zip(call.charges, values, strict=True))
+        if not call.enforce or all(gcra.fits(one, value, call.now) for one, value in pairs):
+            for one, before in pairs:
+                value = gcra.after(one, before, call.now)
+                self._known[one.meter.name] = (value, gcra.expiry(one.meter, value))
+                self._changed.add(one.meter.name)
+        return values
+
+    def _value(self, name: str, now: float) -> float:
+        value, expires_at = self._known.get(name, (0.0, 0.0))
+        return value if expires_at > now else 0.0
+
+    def changed(self) -> dict[str, Any]:
+        """Return what has to be written, as parameters."""
+        names = sorted(self._changed)
+        return {
+            "names": names,
+            "meters": [self._known[name][0] for name in names],
+            "expiries": [self._known[name][1] for name in names],
+        }
+
+
+async def take(database: Database, slot: Slot, now: float, until: float) -> bool:
+    """Take a place, unless all are taken."""
+
+    async def work(transaction: Transaction) -> bool:
+        await transaction.rows(SQL["lock"], space=SLOTS, names=[slot.name])
+        values = {"name": slot.name, "holder": slot.holder, "most": slot.most, "now": now, "until": until}
+        return await transaction.value(SQL["take"], **values) is not None
+
+    return await database.transact(work)
+
+
+async def free(database: Database, slot: Slot) -> None:
+    """Give a place back."""
+    await database.row(SQL["free"], name=slot.name, holder=slot.holder)
+
+
+async def renew(database: Database, holder: str, until: float) -> None:
+    """Keep a holder's places."""
+    await database.row(SQL["renew"], holder=holder, until=until)
+
+
+async def purge(database: Database, now: int) -> None:
+    """Delete what has expired."""
+    await database.row(SQL["purge_meters"], now=now)
+    await database.row(SQL["purge_slots"], now=now)

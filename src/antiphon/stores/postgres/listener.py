@@ -1,0 +1,197 @@
+"""Listener: what other servers tell of by NOTIFY: events of responses that are followed here, wishes to cancel.
+
+An append tells of itself only where its job's row says that somebody elsewhere follows (`queries/jobs.sql`), so that
+nobody pays for what nobody reads. Where LISTEN does not work (a pooler stands in between, the connection is lost),
+followers look again and again, as they do with the other stores.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+from asyncio import Future
+from collections.abc import Callable
+from time import monotonic
+from typing import Any
+
+import asyncpg
+
+from antiphon.stores.base import POLL_INTERVAL
+from antiphon.stores.postgres.address import Address
+from antiphon.stores.postgres.database import AWAY, CONNECT_SECONDS, Database
+from antiphon.stores.postgres.jobs import SQL
+
+log = logging.getLogger("antiphon.store")
+
+CHANNEL = "antiphon"
+FOLLOW_SECONDS = 60.0  # how long a wish to be told stands; renewed after half of it
+CHECK_SECONDS = 20.0  # between two looks whether the connection still lives
+HEAR_SECONDS = 2.0  # for its own first notification
+LONGEST_PAUSE = 5.0
+DEAF_PAUSE = 60.0
+
+
+class Followed:
+    """A response that somebody here follows."""
+
+    def __init__(self) -> None:
+        self.until = 0.0  # monotonic
+        self.latest = -1
+        self.waiting: set[Future[bool]] = set()
+
+    def tell(self, news: bool) -> None:
+        """Wake all who wait."""
+        for future in self.waiting:
+            if not future.done():
+                future.set_result(news)
+
+
+class Listener:
+    """A connection that listens, and who waits for what it hears."""
+
+    def __init__(self, address: Address, database: Database) -> None:
+        self._address = address
+        self._database = database
+        self._followed: dict[str, Followed] = {}
+        self._tell_cancel: Callable[[str], None] | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._heard = asyncio.Event()
+        self._nonce = secrets.token_hex(8)
+        self.listening = False
+
+    def on_cancel(self, tell: Callable[[str], None]) -> None:
+        """Call back with the id of a response that is to be cancelled."""
+        self._tell_cancel = tell
+        self._start()
+
+    def _start(self) -> None:
+        if self._task is None and not self._address.pgbouncer:
+            self._task = asyncio.create_task(self._run())
+
+    async def close(self) -> None:
+        """Stop listening."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+
+    # For followers
+
+    async def wait(self, response_id: str, after: int, seconds: float) -> bool:
+        """Wait for events above `after`; tell whether there may be some now."""
+        self._start()
+        if not self.listening:
+            await asyncio.sleep(min(seconds, POLL_INTERVAL))
+            return False
+        followed = self._followed.setdefault(response_id, Followed())
+        if followed.until < monotonic() + FOLLOW_SECONDS / 2:
+            return await self._follow(response_id, followed, seconds)
+        if followed.latest > after:
+            followed.latest = -1  # once: what is not there after all (it was deleted) shall not make anybody spin
+            return True
+        return await _wait(followed, seconds)
+
+    async def _follow(self, response_id: str, followed: Followed, seconds: float) -> bool:
+        """Ask to be told from now on. What was appended before that is there to be seen."""
+        self._forget()
+        values = {"response_id": response_id, "seconds": FOLLOW_SECONDS}
+        if await self._database.row(SQL["follow"], **values) is None:
+            await asyncio.sleep(min(seconds, POLL_INTERVAL))  # nobody works on it any more
+            return False
+        followed.until = monotonic() + FOLLOW_SECONDS
+        return True
+
+    def _forget(self) -> None:
+        now = monotonic()
+        gone = [id for id, each in self._followed.items() if 0.0 < each.until < now and not each.waiting]
+        for id in gone:
+            del self._followed[id]
+
+    # The connection
+
+    async def _run(self) -> None:
+        pause = 0.1
+        while True:
+            try:
+                if await self._listen():
+                    pause = 0.1
+                else:
+                    pause = DEAF_PAUSE
+                    log.info("the store %s does not pass notifications on; it is polled", self._address.shown)
+            except AWAY as error:
+                log.debug("listening to the store failed: %s", type(error).__name__)
+                pause = min(LONGEST_PAUSE, pause * 2)
+            await asyncio.sleep(pause)
+
+    async def _listen(self) -> bool:
+        """Listen until the connection is lost; return False where nothing can be heard on it."""
+        connection: Any = await asyncpg.connect(
+            self._address.url,
+            timeout=CONNECT_SECONDS,
+            command_timeout=CONNECT_SECONDS,
+            server_settings=self._address.settings,
+        )
+        lost = asyncio.Event()
+        connection.add_termination_listener(lambda _: lost.set())
+        try:
+            await connection.add_listener(CHANNEL, self._hear)
+            if not await self._hears(connection):
+                return False
+            self.listening = True
+            while not lost.is_set():
+                await connection.execute("SELECT 1")
+                await _elapsed(lost, CHECK_SECONDS)
+            return True
+        finally:
+            self.listening = False
+            connection.terminate()
+            self._let_go()
+
+    async def _hears(self, connection: Any) -> bool:
+        self._heard.clear()
+        await connection.execute("SELECT pg_notify($1, $2)", CHANNEL, f"hello {self._nonce}")
+        await _elapsed(self._heard, HEAR_SECONDS)
+        return self._heard.is_set()
+
+    def _let_go(self) -> None:
+        """What was told in the meantime is not known: everybody looks again."""
+        followed, self._followed = self._followed, {}
+        for each in followed.values():
+            each.tell(False)
+
+    def _hear(self, connection: Any, process: int, channel: str, payload: str) -> None:
+        kind, _, rest = payload.partition(" ")
+        id, _, number = rest.partition(" ")
+        followed = self._followed.get(id)
+        match kind:
+            case "hello" if id == self._nonce:
+                self._heard.set()
+            case "cancel" if self._tell_cancel is not None:
+                self._tell_cancel(id)
+            case "events" if followed is not None:
+                followed.latest = int(number)
+                followed.tell(True)
+            case "gone" if followed is not None:
+                followed.latest = -1
+                followed.tell(False)
+
+
+async def _wait(followed: Followed, seconds: float) -> bool:
+    future: Future[bool] = asyncio.get_running_loop().create_future()
+    followed.waiting.add(future)
+    try:
+        async with asyncio.timeout(seconds):
+            return await future
+    except TimeoutError:
+        return False
+    finally:
+        followed.waiting.discard(future)
+
+
+async def _elapsed(event: asyncio.Event, seconds: float) -> None:
+    """Wait for an event, some seconds at most."""
+    try:
+        async with asyncio.timeout(seconds):
+            await event.wait()
+    except TimeoutError:
+        return

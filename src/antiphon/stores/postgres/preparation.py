@@ -1,0 +1,123 @@
+"""Preparation: reach the database, bring it to the newest schema. Before the server's event loop runs, in one of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
+from time import monotonic
+from typing import Any, TypeVar
+
+import asyncpg
+
+from antiphon.errors import ConfigError
+from antiphon.stores.postgres.address import Address
+from antiphon.stores.postgres.database import CONNECT_SECONDS, Connection
+from antiphon.stores.postgres.keys import SQL as KEYS
+from antiphon.stores.postgres.sql import migrations
+
+log = logging.getLogger("antiphon.store")
+
+T = TypeVar("T")
+
+PATIENCE = 20.0  # seconds for a database that starts together with the server
+PAUSE = 0.25
+LOCK = 0x416E7469706E
+VERSION = "SELECT coalesce(max(version), 0) FROM antiphon.migrations"
+STARTING = (OSError, asyncpg.PostgresConnectionError, asyncpg.CannotConnectNowError, asyncpg.TooManyConnectionsError)
+
+
+def blocking(work: Callable[[], Awaitable[T]]) -> T:
+    """Run a coroutine to its end from code that is not one; an event loop that runs here already is kept waiting."""
+
+    async def whole() -> T:
+        return await work()
+
+    with ThreadPoolExecutor(1, thread_name_prefix="antiphon-store") as pool:
+        return pool.submit(lambda: asyncio.run(whole())).result()
+
+
+def prepare(address: Address, patience: float = PATIENCE) -> None:
+    """Bring the database to the newest schema; wait for it where it starts only now. Raises ConfigError."""
+    blocking(lambda: once(address, migrate, patience))
+
+
+def sealing_secret(address: Address, patience: float = PATIENCE) -> str:
+    """Return the secret that seals reasoning, the same for all servers on a database. Raises ConfigError."""
+
+    async def read(connection: Connection) -> bytes:
+        query = KEYS["secret"]
+        proposal = secrets.token_hex(32).encode()
+        known: bytes = await connection.fetchval(query.text, *query.arguments({"name": "seal", "proposal": proposal}))
+        return known
+
+    return blocking(lambda: once(address, read, patience)).decode()
+
+
+async def once(address: Address, work: Callable[[Connection], Awaitable[T]], patience: float = PATIENCE) -> T:
+    """Connect, run `work` in a transaction, and disconnect. Raises ConfigError, whose text has no password."""
+    try:
+        connection = await _connect(address, monotonic() + patience)
+        try:
+            async with connection.transaction():
+                return await work(connection)
+        finally:
+            await connection.close(timeout=CONNECT_SECONDS)
+    except asyncpg.PostgresError as error:
+        raise ConfigError(f"The store {address.shown} cannot be used: {error}.") from error
+    except (OSError, asyncpg.InterfaceError, asyncpg.InternalClientError, ValueError) as error:
+        reason = str(error) or "no answer"
+        raise ConfigError(f"The store {address.shown} cannot be reached: {reason.rstrip('.')}.") from error
+
+
+async def _connect(address: Address, deadline: float) -> Any:
+    told = False
+    while True:
+        try:
+            return await asyncpg.connect(
+                address.url,
+                timeout=CONNECT_SECONDS,
+                server_settings=address.settings | ({} if address.pgbouncer else {"lock_timeout": "0"}),
+                statement_cache_size=0,
+            )
+        except STARTING as error:
+            if monotonic() > deadline:
+                raise
+            if not told:
+                log.warning("waiting for the store %s: %s", address.shown, error)
+                told = True
+            await asyncio.sleep(PAUSE)
+
+
+async def version(connection: Connection) -> int:
+    """Return the schema's version; 0 where there is none."""
+    if await connection.fetchval("SELECT to_regclass('antiphon.migrations')") is None:
+        return 0
+    return int(await connection.fetchval(VERSION))
+
+
+async def migrate(connection: Connection) -> None:
+    """Run the missing migrations under a lock: of several servers that start at once, one does it. Raises ConfigError."""
+    scripts = migrations()
+    if _checked(await version(connection), len(scripts)) == len(scripts):
+        return
+    await connection.execute(f"SELECT pg_advisory_xact_lock({LOCK})")
+    await connection.execute("CREATE SCHEMA IF NOT EXISTS antiphon")
+    await connection.execute(
+        "CREATE TABLE IF NOT EXISTS antiphon.migrations"
+        " (version integer PRIMARY KEY, applied_at timestamptz NOT NULL DEFAULT now())"
+    )
+    for number in range(_checked(await version(connection), len(scripts)), len(scripts)):
+        await connection.execute(scripts[number])
+        await connection.execute("INSERT INTO antiphon.migrations (version) VALUES ($1)", number + 1)
+
+
+def _checked(version: int, newest: int) -> int:
+    if version > newest:
+        raise ConfigError(
+            f"The store was written by a newer version of Antiphon (schema {version}; this one knows {newest})."
+            " Update Antiphon, or name another store."
+        )
+    return version

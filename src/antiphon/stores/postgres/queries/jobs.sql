@@ -1,0 +1,113 @@
+-- name: enqueue
+-- `again`: the answer to an earlier attempt was lost, it may have been committed.
+WITH taken AS (
+    SELECT FROM antiphon.jobs WHERE response_id = :id AND NOT (:again::boolean AND owner = :owner)
+), written AS (
+    INSERT INTO antiphon.responses AS known (
+        id, owner, model, status, created_at, expires_at, background, previous_response_id, conversation_id,
+        output_start, output_end, foreign_ids, input, body
+    )
+    SELECT
+        :id, :owner, :model::text, :status::text, :created_at::bigint, :expires_at::bigint, :background::boolean,
+        :previous_response_id::text, :conversation_id::text, :output_start::integer, :output_end::integer,
+        :foreign_ids::bytea, :input::bytea, :body::bytea
+    WHERE NOT EXISTS (SELECT FROM taken)
+    ON CONFLICT (id) DO UPDATE SET
+        model = excluded.model, status = excluded.status, created_at = excluded.created_at,
+        expires_at = excluded.expires_at, background = excluded.background,
+        previous_response_id = excluded.previous_response_id, conversation_id = excluded.conversation_id,
+        output_start = excluded.output_start, output_end = excluded.output_end,
+        foreign_ids = excluded.foreign_ids, input = excluded.input, body = excluded.body
+    WHERE known.owner = excluded.owner
+    RETURNING number
+), unlinked AS (
+    DELETE FROM antiphon.foreign_items WHERE response = (SELECT number FROM written)
+), linked AS (
+    INSERT INTO antiphon.foreign_items (owner, item_id, response, position)
+    SELECT :owner, item.id, written.number, item.position
+    FROM written, unnest(:item_ids::text[], :positions::integer[]) AS item (id, position)
+), job AS (
+    INSERT INTO antiphon.jobs (response_id, owner, request)
+    SELECT :id, :owner, :request::bytea FROM written
+    ON CONFLICT (response_id) DO NOTHING
+), logged AS (
+    INSERT INTO antiphon.events (response, sequence_number, type, body)
+    SELECT written.number, event.number, event.type, event.body
+    FROM written, unnest(:numbers::integer[], :types::text[], :bodies::bytea[]) AS event (number, type, body)
+    ON CONFLICT (response, sequence_number) DO NOTHING
+)
+SELECT EXISTS (SELECT FROM written)
+
+-- name: claim
+UPDATE antiphon.jobs SET worker = :worker, lease_until = :lease_until, fence = fence + 1, attempts = attempts + 1
+WHERE number = (
+    SELECT number FROM antiphon.jobs
+    WHERE (lease_until IS NULL OR lease_until <= :now) AND (:id::text IS NULL OR response_id = :id)
+    ORDER BY number LIMIT 1
+    FOR NO KEY UPDATE SKIP LOCKED
+)
+RETURNING response_id, owner, request, fence, attempts, cancelled
+
+-- name: heartbeat
+UPDATE antiphon.jobs SET lease_until = :lease_until WHERE response_id = :response_id AND fence = :fence
+RETURNING cancelled
+
+-- name: finish
+DELETE FROM antiphon.jobs WHERE response_id = :response_id AND fence = :fence RETURNING 1
+
+-- name: known
+SELECT 1 FROM antiphon.jobs WHERE response_id = :response_id
+
+-- name: cancel
+UPDATE antiphon.jobs SET cancelled = true WHERE response_id = :response_id AND owner = :owner
+RETURNING pg_notify('antiphon', 'cancel ' || response_id)
+
+-- name: follow
+-- It waits for an append that holds the row: every append after this one tells of itself.
+UPDATE antiphon.jobs SET followed_until = now() + make_interval(secs => :seconds)
+WHERE response_id = :response_id
+RETURNING 1
+
+-- name: append
+-- The job's row is locked, and read as it is then: nobody claims the job, or begins to follow it, in the meantime.
+-- `again`: the answer to an earlier attempt was lost, it may have been committed.
+WITH held AS (
+    SELECT number, followed_until > now() AS followed FROM antiphon.jobs
+    WHERE response_id = :response_id AND fence = :fence
+    FOR NO KEY UPDATE
+), response AS (
+    SELECT number FROM antiphon.responses WHERE id = :response_id AND EXISTS (SELECT FROM held)
+), allowed AS (
+    SELECT CASE
+        WHEN NOT EXISTS (SELECT FROM held) THEN 'fence'
+        WHEN cardinality(:numbers::integer[]) > 0 AND NOT :again::boolean AND (:numbers::integer[])[1] <= (
+            SELECT max(sequence_number) FROM antiphon.events WHERE response = (SELECT number FROM response)
+        ) THEN 'order'
+        ELSE ''
+    END AS refusal
+), logged AS (
+    INSERT INTO antiphon.events (response, sequence_number, type, body)
+    SELECT response.number, event.number, event.type, event.body
+    FROM response, allowed, unnest(:numbers::integer[], :types::text[], :bodies::bytea[]) AS event (number, type, body)
+    WHERE refusal = ''
+    ON CONFLICT (response, sequence_number) DO NOTHING
+), saved AS (
+    INSERT INTO antiphon.checkpoints (job, body)
+    SELECT held.number, :checkpoint::bytea FROM held, allowed
+    WHERE refusal = '' AND :checkpoint::bytea IS NOT NULL
+    ON CONFLICT (job) DO UPDATE SET body = excluded.body
+), told AS MATERIALIZED (
+    SELECT pg_notify('antiphon', 'events ' || :response_id || ' ' || (:numbers::integer[])[cardinality(:numbers)])
+    FROM held, allowed WHERE followed AND refusal = '' AND cardinality(:numbers) > 0
+)
+SELECT refusal FROM allowed LEFT JOIN (SELECT count(*) FROM told) AS done ON true
+
+-- name: events
+SELECT sequence_number, type, body FROM antiphon.events
+WHERE response = (SELECT number FROM antiphon.responses WHERE id = :response_id AND owner = :owner)
+    AND sequence_number > :after
+ORDER BY sequence_number LIMIT :limit
+
+-- name: checkpoint
+SELECT checkpoint.body FROM antiphon.jobs AS job JOIN antiphon.checkpoints AS checkpoint ON checkpoint.job = job.number
+WHERE job.response_id = :response_id

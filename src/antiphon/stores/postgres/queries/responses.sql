@@ -1,0 +1,133 @@
+-- name: put
+-- Insert or replace. The answer is "" or why nothing was written.
+WITH written AS (
+    INSERT INTO antiphon.responses AS known (
+        id, owner, model, status, created_at, expires_at, background, previous_response_id, conversation_id,
+        output_start, output_end, foreign_ids, input, body
+    ) VALUES (
+        :id, :owner, :model, :status, :created_at, :expires_at, :background, :previous_response_id, :conversation_id,
+        :output_start, :output_end, :foreign_ids, :input, :body
+    )
+    ON CONFLICT (id) DO UPDATE SET
+        model = excluded.model, status = excluded.status, created_at = excluded.created_at,
+        expires_at = excluded.expires_at, background = excluded.background,
+        previous_response_id = excluded.previous_response_id, conversation_id = excluded.conversation_id,
+        output_start = excluded.output_start, output_end = excluded.output_end,
+        foreign_ids = excluded.foreign_ids, input = excluded.input, body = excluded.body
+    WHERE known.owner = excluded.owner
+    RETURNING number
+), unlinked AS (
+    DELETE FROM antiphon.foreign_items WHERE response = (SELECT number FROM written)
+), linked AS (
+    INSERT INTO antiphon.foreign_items (owner, item_id, response, position)
+    SELECT :owner, item.id, written.number, item.position
+    FROM written, unnest(:item_ids::text[], :positions::integer[]) AS item (id, position)
+)
+SELECT CASE WHEN EXISTS (SELECT FROM written) THEN '' ELSE 'owner' END
+
+-- name: put_bound
+-- The same, where a lease has to be held or items join a conversation; each part waits for the one before it.
+WITH held AS (
+    SELECT FROM antiphon.jobs WHERE response_id = :id AND fence = :fence FOR NO KEY UPDATE
+), conversation AS (
+    SELECT number FROM antiphon.conversations
+    WHERE id = :conversation_id AND owner = :owner AND cardinality(:joining::text[]) > 0
+    FOR NO KEY UPDATE
+), allowed AS (
+    SELECT CASE
+        WHEN :fence::integer <> 0 AND NOT EXISTS (SELECT FROM held) THEN 'fence'
+        WHEN cardinality(:joining::text[]) > 0 AND NOT EXISTS (SELECT FROM conversation) THEN 'conversation'
+        ELSE ''
+    END AS refusal
+), written AS (
+    INSERT INTO antiphon.responses AS known (
+        id, owner, model, status, created_at, expires_at, background, previous_response_id, conversation_id,
+        output_start, output_end, foreign_ids, input, body
+    )
+    SELECT
+        :id, :owner, :model::text, :status::text, :created_at::bigint, :expires_at::bigint, :background::boolean,
+        :previous_response_id::text, :conversation_id, :output_start::integer, :output_end::integer,
+        :foreign_ids::bytea, :input::bytea, :body::bytea
+    FROM allowed WHERE refusal = ''
+    ON CONFLICT (id) DO UPDATE SET
+        model = excluded.model, status = excluded.status, created_at = excluded.created_at,
+        expires_at = excluded.expires_at, background = excluded.background,
+        previous_response_id = excluded.previous_response_id, conversation_id = excluded.conversation_id,
+        output_start = excluded.output_start, output_end = excluded.output_end,
+        foreign_ids = excluded.foreign_ids, input = excluded.input, body = excluded.body
+    WHERE known.owner = excluded.owner
+    RETURNING number
+), joined AS (
+    INSERT INTO antiphon.conversation_items (conversation, id, body)
+    SELECT conversation.number, item.id, item.body
+    FROM written, conversation, unnest(:joining::text[], :bodies::bytea[]) WITH ORDINALITY AS item (id, body, place)
+    ORDER BY item.place
+    ON CONFLICT (id, conversation) DO NOTHING
+), unlinked AS (
+    DELETE FROM antiphon.foreign_items WHERE response = (SELECT number FROM written)
+), linked AS (
+    INSERT INTO antiphon.foreign_items (owner, item_id, response, position)
+    SELECT :owner, item.id, written.number, item.position
+    FROM written, unnest(:item_ids::text[], :positions::integer[]) AS item (id, position)
+)
+SELECT CASE WHEN refusal <> '' THEN refusal WHEN EXISTS (SELECT FROM written) THEN '' ELSE 'owner' END FROM allowed
+
+-- name: get
+SELECT model, status, created_at, expires_at, background, previous_response_id, conversation_id,
+    output_start, output_end, foreign_ids, input, body
+FROM antiphon.responses WHERE id = :id AND owner = :owner
+
+-- name: recent
+SELECT id, model, status, created_at, background, previous_response_id, conversation_id FROM antiphon.responses
+WHERE owner = :owner AND id < coalesce(:after::text, '~') ORDER BY id DESC LIMIT :limit
+
+-- name: history
+-- A parent's number is always below its children's: this also keeps a walk from going round.
+WITH RECURSIVE chain AS (
+    SELECT 0 AS depth, number, owner, previous_response_id, input, body, output_start, output_end
+    FROM antiphon.responses WHERE id = :id AND owner = :owner
+    UNION ALL
+    SELECT depth + 1, parent.number, parent.owner, parent.previous_response_id, parent.input, parent.body,
+        parent.output_start, parent.output_end
+    FROM chain JOIN antiphon.responses AS parent
+        ON parent.id = chain.previous_response_id AND parent.owner = chain.owner AND parent.number < chain.number
+)
+SELECT input, substr(body, output_start + 1, output_end - output_start) FROM chain ORDER BY depth DESC
+
+-- name: items
+SELECT id, input, substr(body, output_start + 1, output_end - output_start)
+FROM antiphon.responses WHERE id = ANY(:ids::text[]) AND owner = :owner
+
+-- name: foreign_items
+-- Of several items with an id the newest.
+SELECT DISTINCT ON (item.item_id)
+    item.item_id, item.position, response.input,
+    substr(response.body, response.output_start + 1, response.output_end - response.output_start)
+FROM antiphon.foreign_items AS item JOIN antiphon.responses AS response ON response.number = item.response
+WHERE item.owner = :owner AND item.item_id = ANY(:ids::text[])
+ORDER BY item.item_id, item.generation DESC
+
+-- name: find
+SELECT number FROM antiphon.responses WHERE id = :id AND owner = :owner
+
+-- name: expired
+SELECT number, id FROM antiphon.responses WHERE expires_at <= :now::double precision ORDER BY number LIMIT :limit
+
+-- name: remove_jobs
+-- First, as a run that still writes holds its job's row: afterwards nobody adds events.
+WITH gone AS (DELETE FROM antiphon.jobs WHERE response_id = ANY(:ids::text[]) RETURNING response_id, followed_until)
+SELECT pg_notify('antiphon', 'gone ' || response_id) FROM gone WHERE followed_until > now()
+
+-- name: remove_events
+DELETE FROM antiphon.events WHERE response = ANY(:numbers::bigint[])
+
+-- name: remove_foreign_items
+DELETE FROM antiphon.foreign_items WHERE response = ANY(:numbers::bigint[])
+
+-- name: remove
+WITH gone AS (DELETE FROM antiphon.responses WHERE number = ANY(:numbers::bigint[]) RETURNING 1)
+SELECT count(*) FROM gone
+
+-- name: purging
+-- Of several servers one purges.
+SELECT pg_try_advisory_xact_lock(:key)

@@ -1,0 +1,70 @@
+"""SQL as SQL: named blocks of the .sql files beside this one, with `:name` for a parameter.
+
+A text of PostgreSQL cannot hold the character U+0000, which a client may well put into an id: it is escaped on the way
+in, and unescaped where what was stored is shown again.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from importlib.resources import files
+from typing import Any
+
+FOLDER = files("antiphon.stores.postgres")
+
+_PARAMETER = re.compile(r"(?<![:\w]):([a-z_]+)")
+_ESCAPE = "\ufdd0"  # a noncharacter: not in anybody's text
+_UNESCAPED = {_ESCAPE + "0": "\0", _ESCAPE + "1": _ESCAPE}
+
+
+class Query:
+    """A statement and the names of its parameters. `again` is set by whoever runs it a second time."""
+
+    def __init__(self, text: str) -> None:
+        self.names = list(dict.fromkeys(_PARAMETER.findall(text)))
+        self.text = _PARAMETER.sub(lambda match: f"${self.names.index(match[1]) + 1}", text)
+
+    def arguments(self, values: Mapping[str, Any], again: bool = False) -> list[Any]:
+        """Return the values in the order of `$1`, `$2`, …"""
+        return [again or values.get(name, False) if name == "again" else _escaped(values[name]) for name in self.names]
+
+
+def _escaped(value: Any) -> Any:
+    if isinstance(value, str):
+        return escape(value)
+    if isinstance(value, list):
+        return [_escaped(item) for item in value]
+    return value
+
+
+def escape(text: str) -> str:
+    """Return a text as PostgreSQL can keep it."""
+    if "\0" in text or _ESCAPE in text:
+        return text.replace(_ESCAPE, _ESCAPE + "1").replace("\0", _ESCAPE + "0")
+    return text
+
+
+def unescape(text: str) -> str:
+    """Return a text as it was before `escape`."""
+    if _ESCAPE in text:
+        return re.sub(_ESCAPE + "[01]", lambda match: _UNESCAPED[match[0]], text)
+    return text
+
+
+def queries(noun: str) -> Mapping[str, Query]:
+    """Return the statements of `queries/<noun>.sql` by the names in their `-- name:` lines."""
+    text = (FOLDER / "queries" / f"{noun}.sql").read_text(encoding="utf-8")
+    blocks = [block.partition("\n") for block in text.split("-- name: ")[1:]]
+    return {name.strip(): Query(_bare(statement)) for name, _, statement in blocks}
+
+
+def _bare(statement: str) -> str:
+    """Leave out comments, which would be sent each time that a statement is prepared."""
+    return "\n".join(line for line in statement.splitlines() if not line.lstrip().startswith("--")).strip()
+
+
+def migrations() -> Sequence[str]:
+    """Return the scripts of `schema/`, in order: the first one brings a database to version 1."""
+    scripts = [file for file in (FOLDER / "schema").iterdir() if file.name.endswith(".sql")]
+    return [file.read_text(encoding="utf-8") for file in sorted(scripts, key=lambda file: file.name)]
