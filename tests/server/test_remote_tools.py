@@ -1,0 +1,198 @@
+"""MCP servers in requests: listed, filtered, called, approved and refused, streamed and not, in every mode."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler
+
+import pytest
+
+from tests.acceptance.background import Tools, running
+from tests.server.whole import Client, Upstream, turn, whole_server
+
+
+class Model(BaseHTTPRequestHandler):
+    """Calls what the last user message names (`NAME {arguments}`), then says all tool results."""
+
+    protocol_version = "HTTP/1.1"
+    asked: list[dict] = []
+
+    def log_message(self, *args: object) -> None:
+        """Say nothing."""
+
+    def do_GET(self) -> None:
+        self._send(b'{"object":"list","data":[{"id":"m","object":"model"}]}', "application/json")
+
+    def do_POST(self) -> None:
+        request = json.loads(self.rfile.read(int(self.headers["content-length"])))
+        self.asked.append(request)
+        messages = request["messages"]
+        last = max(place for place, message in enumerate(messages) if message["role"] == "user")
+        results = [message["content"] for message in messages[last:] if message["role"] == "tool"]
+        name, _, arguments = messages[last]["content"].partition(" ")
+        offered = [tool["function"]["name"] for tool in request.get("tools", [])]
+        call = next((tool for tool in offered if tool.endswith(name)), None)
+        if results or call is None:
+            delta: dict = {"content": " | ".join(results) or f"no {name} among {offered}"}
+        else:
+            function = {"name": call, "arguments": arguments or "{}"}
+            delta = {"tool_calls": [{"index": 0, "id": f"call_{len(self.asked)}", "type": "function", "function": function}]}
+        reason = "stop" if "content" in delta else "tool_calls"
+        chunks = [{"choices": [{"index": 0, "delta": delta}]}, {"choices": [{"index": 0, "delta": {}, "finish_reason": reason}]}]
+        body = b"".join(b"data: %b\n\n" % json.dumps(chunk).encode() for chunk in chunks)
+        self._send(body + b"data: [DONE]\n\n", "text/event-stream")
+
+    def _send(self, body: bytes, kind: str) -> None:
+        self.send_response(200)
+        self.send_header("content-type", kind)
+        self.send_header("content-length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+
+@contextmanager
+def model() -> Iterator[str]:
+    server = Upstream(("127.0.0.1", 0), Model)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_address[1]}/v1"
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+@pytest.fixture(scope="module")
+def tools() -> Iterator[str]:
+    with running(Tools) as url:
+        yield url + "/mcp"
+
+
+@pytest.fixture(scope="module")
+def client() -> Iterator[Client]:
+    with model() as url, whole_server(url, url_guard_allow=["127.0.0.0/8"], mcp_timeout=5.0) as client:
+        yield client
+
+
+def declared(url: str, **fields: object) -> dict:
+    return {"type": "mcp", "server_label": "clock", "server_url": url, "require_approval": "never", **fields}
+
+
+def kinds(response: dict) -> list[str]:
+    return [item["type"] for item in response["output"]]
+
+
+def said(response: dict) -> str:
+    return response["output"][-1]["content"][0]["text"]
+
+
+CALL = 'tick {"job": "a", "n": 7}'
+
+
+def test_a_tool_is_listed_called_and_told_of(client: Client, tools: str) -> None:
+    made = client.create(model="m", input=CALL, tools=[declared(tools)])
+    assert kinds(made) == ["mcp_list_tools", "mcp_call", "message"]
+    assert said(made) == "tick 7"
+    call = made["output"][1]
+    assert (call["name"], call["server_label"], call["output"], call["error"]) == ("tick", "clock", "tick 7", None)
+    assert json.loads(call["arguments"]) == {"job": "a", "n": 7}
+
+
+def test_the_events_of_listing_and_call(client: Client, tools: str) -> None:
+    events = client.stream(model="m", input=CALL, tools=[declared(tools)])
+    assert [event["sequence_number"] for event in events] == list(range(len(events)))
+    seen = [event["type"].removeprefix("response.") for event in events]
+    assert seen[:13] == [
+        "created",
+        "in_progress",
+        "output_item.added",
+        "mcp_list_tools.in_progress",
+        "mcp_list_tools.completed",
+        "output_item.done",
+        "output_item.added",
+        "mcp_call.in_progress",
+        "mcp_call_arguments.delta",
+        "mcp_call_arguments.done",
+        "mcp_call.completed",
+        "output_item.done",
+        "output_item.added",
+    ]
+
+
+def test_what_is_listed_already_is_not_listed_again(client: Client, tools: str) -> None:
+    first = client.create(model="m", input=CALL, tools=[declared(tools)])
+    again = client.create(model="m", input=CALL, tools=[declared(tools)], previous_response_id=first["id"])
+    assert kinds(again) == ["mcp_call", "message"]
+
+
+def test_allowed_tools_hold(client: Client, tools: str) -> None:
+    made = client.create(model="m", input=CALL, tools=[declared(tools, allowed_tools=["other"])])
+    assert kinds(made) == ["mcp_list_tools", "message"]
+    assert said(made) == "no tick among []"
+
+
+@pytest.mark.parametrize("stored", [True, False])
+@pytest.mark.parametrize("approve", [True, False])
+def test_an_approval_is_asked_for_and_answered(client: Client, tools: str, stored: bool, approve: bool) -> None:
+    for rule in ("always", None, {"always": {"tool_names": ["tick"]}}, {"never": {"tool_names": ["other"]}}):
+        tool = declared(tools, require_approval=rule)
+        asked = client.create(model="m", input=CALL, tools=[tool], store=stored)
+        assert kinds(asked) == ["mcp_list_tools", "mcp_approval_request"]
+        request = asked["output"][1]
+        answer = {"type": "mcp_approval_response", "approval_request_id": request["id"], "approve": approve, "reason": "so"}
+        if stored:
+            fields: dict = {"input": [answer], "previous_response_id": asked["id"]}
+        else:
+            fields = {"input": [{"role": "user", "content": CALL}, *asked["output"], answer], "store": False}
+        made = client.create(model="m", tools=[tool], **fields)
+        assert kinds(made) == ["mcp_call", "message"]
+        assert made["output"][0]["approval_request_id"] == request["id"]
+        assert ("tick 7" in said(made)) == approve
+
+
+def test_tools_that_need_none_are_called_at_once(client: Client, tools: str) -> None:
+    tool = declared(tools, require_approval={"never": {"tool_names": ["tick"]}})
+    assert kinds(client.create(model="m", input=CALL, tools=[tool])) == ["mcp_list_tools", "mcp_call", "message"]
+
+
+def test_a_forced_call_is_forced_once(client: Client, tools: str) -> None:
+    Model.asked.clear()
+    made = client.create(model="m", input=CALL, tools=[declared(tools)], tool_choice="required")
+    assert said(made) == "tick 7"
+    assert [request.get("tool_choice") for request in Model.asked] == ["required", None]
+
+
+def test_max_tool_calls_ends_the_calling(client: Client, tools: str) -> None:
+    made = client.create(model="m", input=CALL, tools=[declared(tools)], max_tool_calls=1)
+    assert kinds(made) == ["mcp_list_tools", "mcp_call", "message"]
+
+
+def test_calls_of_the_client_end_the_response(client: Client, tools: str) -> None:
+    own = {"type": "function", "name": "look", "parameters": {"type": "object", "properties": {}}}
+    made = client.create(model="m", input="look {}", tools=[declared(tools), own])
+    assert kinds(made) == ["mcp_list_tools", "function_call"]
+
+
+def test_a_server_that_cannot_be_reached_is_a_clear_error(client: Client) -> None:
+    status, body = client.post("/v1/responses", model="m", input=CALL, tools=[declared("http://127.0.0.1:9/mcp")])
+    assert (status, body["error"]["code"]) == (424, "mcp_server_error")
+    events = client.stream(model="m", input=CALL, tools=[declared("http://127.0.0.1:9/mcp")])
+    assert [event["type"] for event in events][-2:] == ["error", "response.failed"]
+    assert "response.mcp_list_tools.failed" in [event["type"] for event in events]
+
+
+def test_private_addresses_are_refused_before_anything_streams(client: Client) -> None:
+    for url in ("http://10.0.0.1/mcp", "http://[fd00::1]/mcp", "file:///etc/passwd"):
+        status, body = client.post("/v1/responses", model="m", input="x", stream=True, tools=[declared(url)])
+        assert (status, body["error"]["param"]) == (400, "tools[0].server_url")
+
+
+def test_in_the_background_and_over_websocket(client: Client, tools: str) -> None:
+    queued = client.create(model="m", input=CALL, tools=[declared(tools)], background=True)
+    assert said(client.finished(queued["id"])) == "tick 7"
+    with client.websocket() as connection:
+        assert said(turn(connection, model="m", input=CALL, tools=[declared(tools)])[-1]["response"]) == "tick 7"
