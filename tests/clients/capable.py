@@ -1,0 +1,5 @@
+from tests.clients.chat import Ask, Reply
+
+
+def answer(ask: Ask) -> Reply:
+    return Reply(say="todo")

