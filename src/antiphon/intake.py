@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import chain
 from typing import Literal, Protocol
 
 import msgspec
@@ -19,6 +20,7 @@ from antiphon.core.text_format import ResolvedText, resolve_text
 from antiphon.core.tool_decoding import check_tool_choice, decode_tools
 from antiphon.core.toolmap import ignored_tools
 from antiphon.core.turn import Turn
+from antiphon.core.updates import updated
 from antiphon.core.validation import decode
 from antiphon.errors import InvalidRequest, NotFound
 from antiphon.media import Form, Media
@@ -105,6 +107,7 @@ class Intake:
         remote = await self._remote(tools)
         source = history or self._services.store
         own, earlier = await self._items(request, own, owner, source)
+        request, text = updated(request, text, chain(earlier, own))
         if identity is None:
             identity = Identity(self._services.new_id_base(), int(self._services.clock()))
         shown = await self._shown(prompted, earlier, own, owner)
