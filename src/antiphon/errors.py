@@ -1,6 +1,7 @@
 """The exception tree, and the one error body.
 
 AntiphonError
+├── Gone                   nobody is left to be answered
 ├── ConfigError            the operator's mistake: bad setting, unreadable file
 └── APIError               what a client is told: status, type, code, param, message
     ├── InvalidRequest     400
@@ -29,6 +30,10 @@ def error_type(status: int) -> str:
 
 class AntiphonError(Exception):
     """Root of everything that this package raises on purpose."""
+
+
+class Gone(AntiphonError):
+    """Whoever was to get the answer is gone: there is nobody left to tell of anything."""
 
 
 class ConfigError(AntiphonError):

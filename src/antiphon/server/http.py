@@ -7,12 +7,14 @@ from typing import Protocol
 
 import msgspec
 
+from antiphon.caller import Caller
 from antiphon.core.emitter import to_json
+from antiphon.errors import Gone
 
 Header = tuple[bytes, bytes]
 
 
-class ClientGone(Exception):
+class ClientGone(Gone):
     """The client closed the connection; there is nobody left to answer."""
 
 
@@ -67,6 +69,8 @@ class Request(Protocol):
     def query(self) -> Mapping[str, Sequence[str]]: ...
     @property
     def owner(self) -> str: ...
+    @property
+    def caller(self) -> Caller: ...
     @property
     def request_id(self) -> str: ...
 
