@@ -6,7 +6,7 @@ from msgspec import Raw
 
 from antiphon.core import compact, context
 from antiphon.core.compact import Compacted
-from antiphon.types.items import OtherItem
+from antiphon.types.items import FunctionCall, FunctionCallOutput, Message, OtherItem
 
 
 def items(*values):
@@ -67,3 +67,14 @@ def test_what_is_still_to_be_answered_is_not_summarised():
     head, tail = compact.split_at_last_user(items(*BEFORE, AFTER))
     assert (texts(head), texts(tail)) == (["one", "two"], ["three"])
     assert compact.split_at_last_user(items(BEFORE[1])) == (items(BEFORE[1]), [])
+
+
+def test_what_stands_after_a_compaction_is_the_last_question_and_what_came_of_it():
+    old, long = Message(role="assistant", content="long " * 100), Message(role="user", content="long " * 100)
+    question = Message(role="user", content="And now?")
+    call = FunctionCall(call_id="c", name="look", arguments="{}")
+    output = FunctionCallOutput(call_id="c", output="much " * 500)
+    assert compact.split_for_compaction([old, question]) == ([old], [question])
+    assert compact.split_for_compaction([old, question, call, output]) == ([old, question, call, output], [question])
+    # A question that is most of it would still stand: nothing is gained
+    assert compact.split_for_compaction([long, call]) == ([], [long, call])

@@ -88,10 +88,12 @@ def user_messages(items: Sequence[Item]) -> list[Item]:
 def split_for_compaction(items: Sequence[Item]) -> tuple[list[Item], list[Item]]:
     """Split into what is summarised and what still stands: the last message of the user's and what came after it.
 
-    Where that is most of it (one question, many tool calls), all is summarised and only the question stands.
+    Where that is most of it (one question, many tool calls), all is summarised and only the question stands; unless the
+    question itself is most of it, as then nothing is gained.
     """
     head, tail = split_at_last_user(items)
-    if len(to_json(tail)) > len(to_json(head)) and len(tail) > 1:
+    before, question, after = len(to_json(head)), len(to_json(tail[:1])), len(to_json(tail[1:]))
+    if question + after > before and after > question:
         return list(items), tail[:1]
     return head, tail
 
