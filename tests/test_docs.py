@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from antiphon.app import Parts
-from antiphon.config import BackendConfig, Config, EngineConfig, McpServerConfig, ModelConfig
+from antiphon.config import BackendConfig, Config, EngineConfig, JwtConfig, KeyConfig, McpServerConfig, ModelConfig
 from antiphon.types.items import OTHER_ITEM_TYPES
 from antiphon.types.request import CreateResponse
 from antiphon.types.response import Response
@@ -26,7 +26,9 @@ def _text(name: str) -> str:
     return (DOCS / name).read_text()
 
 
-@pytest.mark.parametrize("struct", [Config, BackendConfig, ModelConfig, EngineConfig, McpServerConfig])
+@pytest.mark.parametrize(
+    "struct", [Config, BackendConfig, ModelConfig, EngineConfig, McpServerConfig, KeyConfig, JwtConfig]
+)
 def test_every_setting_is_documented(struct: type[msgspec.Struct]) -> None:
     documented = re.findall(r"`(\w+)`|`?\[(\w+)[.\]]", _text("configuration.md"))
     names = {name for found in documented for name in found}

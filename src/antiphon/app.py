@@ -8,6 +8,7 @@ import logging
 import os
 import secrets
 import signal
+import time
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from typing import Protocol, runtime_checkable
@@ -15,23 +16,29 @@ from typing import Protocol, runtime_checkable
 from antiphon.backends.base import Backend
 from antiphon.backends.open import open_backend
 from antiphon.backends.registry import Registry
+from antiphon.caller import CHAT, SCOPES
 from antiphon.config import Config
 from antiphon.errors import ConfigError
 from antiphon.fetching import Fetcher
 from antiphon.guard import UrlGuard
 from antiphon.intake import Intake
+from antiphon.keys import Keyring
+from antiphon.limits import Limiter, prices
 from antiphon.live import Live
 from antiphon.media import Media
 from antiphon.prompts import Prompts
 from antiphon.sealing import Sealer
 from antiphon.server.asgi import AntiphonApp
-from antiphon.server.auth import authenticator
+from antiphon.server.auth import Authenticator, Credentials, authenticator
 from antiphon.server.chat_completions import ChatCompletions
 from antiphon.server.conversations import Conversations
 from antiphon.server.counting import Counting
+from antiphon.server.credentials import StoredKeys, fixed_callers
 from antiphon.server.docs import docs
 from antiphon.server.files import Files
 from antiphon.server.health import BackendState, Health
+from antiphon.server.jwks import key_source
+from antiphon.server.jwt_auth import JwtTokens
 from antiphon.server.models import Models
 from antiphon.server.openapi import OpenAPI
 from antiphon.server.responses import SHUTDOWN, Responses
@@ -77,12 +84,16 @@ class Parts:
         self._engine = self.backends.get(ENGINE)
         self.registry = make_registry(config, self.backends)
         self.store = open_store(config.store)
+        self.limiter = Limiter(self.store, time.time, prices(config.models))
+        self.keyring = Keyring(self.store, time.time)
+        self.tokens = JwtTokens(config.jwt, key_source(config.jwt), time.time) if config.jwt else None
         self.services = Services(
             config=config,
             router=self.registry,
             store=self.store,
             sealer=Sealer(sealing_secrets(config)),
             tool_servers=McpServers(UrlGuard(config.url_guard_allow), config.mcp_servers, config.mcp_timeout),
+            limiter=self.limiter,
         )
         guard = UrlGuard(config.url_guard_allow)
         media = Media(
@@ -97,12 +108,19 @@ class Parts:
         self._add_routes(router, intake)
         self.app = AntiphonApp(
             router,
-            authenticator(config.api_keys),
+            self._authenticator(),
             max_body=config.max_body,
             body_timeout=config.header_timeout,
             lifespan=self._lifespan,
             on_force=self._force,
         )
+
+    def _authenticator(self) -> Authenticator:
+        others: list[Credentials] = [StoredKeys(self.keyring, time.time)]
+        if self.tokens is not None:
+            others.append(self.tokens)
+        closed = self.config.require_key or self.tokens is not None
+        return authenticator(fixed_callers(self.config), others, closed=closed)
 
     def _add_routes(self, router: Router, intake: Intake) -> None:
         add_responses(router, self.responses, Counting(self.services, intake))
@@ -115,9 +133,10 @@ class Parts:
         router.add("DELETE", "/files/{id}", files.delete)
         router.add("GET", "/files/{id}/content", files.content)
         models = Models(self.registry)
-        router.add("GET", "/models", models.list)
-        router.add("GET", "/models/{id:path}", models.read)
-        router.add("POST", "/chat/completions", ChatCompletions(self.registry).create)
+        router.add("GET", "/models", models.list, scopes=frozenset(SCOPES))
+        router.add("GET", "/models/{id:path}", models.read, scopes=frozenset(SCOPES))
+        chat = ChatCompletions(self.registry, self.limiter)
+        router.add("POST", "/chat/completions", chat.create, scopes=frozenset((CHAT,)))
         health = Health(self._states)
         router.add("GET", "/health", health.health, public=True)
         router.add("GET", "/ready", health.ready, public=True)
@@ -143,6 +162,9 @@ class Parts:
                 task.cancel()
             await self.webhooks.close()
             await self.live.close(0 if self._forced else self.config.shutdown_grace)
+            await self.limiter.close()
+            if self.tokens is not None:
+                await self.tokens.close()
             await self.registry.close()
             await self.store.close()
 

@@ -102,6 +102,11 @@ class ModelConfig(Settings, kw_only=True, forbid_unknown_fields=True):
     reasoning_effort: Annotated[str | None, Meta(description="Default reasoning.effort.")] = None
     instructions: Annotated[str | None, Meta(description="Instructions for requests that bring none.")] = None
     extra_body: Annotated[dict[str, msgspec.Raw], Meta(description="Fields added to every backend request.")] = {}
+    price_input: Annotated[float, Meta(description="Cost of a million input tokens, for budgets.", ge=0)] = 0.0
+    price_cached: Annotated[
+        Annotated[float, Meta(ge=0)] | None, Meta(description="The same for cached ones; default: price_input.")
+    ] = None
+    price_output: Annotated[float, Meta(description="Cost of a million output tokens.", ge=0)] = 0.0
 
 
 class EngineConfig(Settings, kw_only=True, forbid_unknown_fields=True):
@@ -157,6 +162,39 @@ class WebhookConfig(Settings, kw_only=True, forbid_unknown_fields=True):
     events: Annotated[list[str], Meta(description="Types of events, such as response.failed; none: all.")] = []
 
 
+class KeyConfig(Settings, kw_only=True, forbid_unknown_fields=True):
+    """A client's key with rights and limits of its own."""
+
+    key: Annotated[str, Meta(description="The key.", extra=SECRET)]
+    owner: Annotated[str, Meta(description="Whom its objects belong to; default: an owner of its own.")] = ""
+    scopes: Annotated[
+        list[Literal["responses", "chat", "read", "admin"]], Meta(description="What it may do: see docs/keys.md.")
+    ] = msgspec.field(default_factory=lambda: ["responses", "chat"])
+    models: Annotated[list[str], Meta(description="Models that it may call, such as gpt-*; none: all.")] = []
+    limits: Annotated[list[str], Meta(description='Such as "60 requests/min" or "20 cost/month on gpt-*".')] = []
+
+
+class JwtConfig(Settings, kw_only=True, forbid_unknown_fields=True):
+    """An identity provider whose JSON Web Tokens are let in."""
+
+    issuer: Annotated[str, Meta(description="The `iss` that tokens have.")]
+    audience: Annotated[list[str], Meta(description="The `aud` that tokens have, one of these.")]
+    jwks_url: Annotated[str, Meta(description="Where its keys are; default: asked of the issuer (OIDC).")] = ""
+    key_file: Annotated[str, Meta(description="File with its public key (PEM or JWKS), instead of a URL.")] = ""
+    algorithms: Annotated[list[Literal["RS256", "ES256", "EdDSA"]], Meta(description="Signatures that are taken.")] = (
+        msgspec.field(default_factory=lambda: ["RS256", "ES256", "EdDSA"])
+    )
+    leeway: Annotated[float, Meta(description="Seconds that clocks may differ.", ge=0)] = 60.0
+    owner_claim: Annotated[str, Meta(description="Claim that tells whom objects belong to.")] = "sub"
+    scopes_claim: Annotated[str, Meta(description="Claim with the scopes; empty: `scopes` for everybody.")] = ""
+    scopes: Annotated[
+        list[Literal["responses", "chat", "read", "admin"]], Meta(description="Scopes without such a claim.")
+    ] = msgspec.field(default_factory=lambda: ["responses", "chat"])
+    models_claim: Annotated[str, Meta(description="Claim with the models; empty: `models` for everybody.")] = ""
+    models: Annotated[list[str], Meta(description="Models without such a claim; none: all.")] = []
+    limits: Annotated[list[str], Meta(description="Limits of each owner, as in `keys`.")] = []
+
+
 class Config(Settings, kw_only=True, forbid_unknown_fields=True):
     """All settings of a server."""
 
@@ -166,6 +204,11 @@ class Config(Settings, kw_only=True, forbid_unknown_fields=True):
     api_keys: Annotated[
         list[str], Meta(description="Keys of clients; none: open, on loopback only.", extra=SECRET)
     ] = []
+    require_key: Annotated[
+        bool, Meta(description="Never open: keys are those of the store too (`antiphon keys create`).")
+    ] = False
+    keys: Annotated[dict[str, KeyConfig], Meta(description="Further keys, with rights and limits, by a name.")] = {}
+    jwt: Annotated[JwtConfig | None, Meta(description="Tokens of an identity provider.")] = None
     store: Annotated[str, Meta(description="Path of the SQLite file, or `memory`.")] = DEFAULT_STORE
     store_default: Annotated[bool, Meta(description="What a request without `store` means.")] = True
     store_days: Annotated[float, Meta(description="Days that responses are kept; 0: for ever.", ge=0)] = 30.0

@@ -23,6 +23,7 @@ from antiphon.core.resume import checkpoint
 from antiphon.core.stream import Action, ResponseStream
 from antiphon.errors import APIError
 from antiphon.intake import Plan
+from antiphon.limits import FREE, Permit
 from antiphon.services import Services
 from antiphon.stores.base import StoredItem, StoredResponse
 from antiphon.structured import StructuredOutput
@@ -56,12 +57,13 @@ class Run:
     backend go at once.
     """
 
-    def __init__(self, plan: Plan, services: Services, *, mute: bool = False) -> None:
+    def __init__(self, plan: Plan, services: Services, *, mute: bool = False, permit: Permit = FREE) -> None:
         self.plan = plan
         self.stream = ResponseStream(plan.response, plan.id_base, plan.options, mute=mute)
         self.body = b""
         self.error: APIError | None = None
         self._services = services
+        self._permit = permit
         self._fence = 0
         self._boundary: Callable[[bytes], Awaitable[None]] | None = None
         self._source: TurnStream | None = None
@@ -182,6 +184,7 @@ class Run:
     def abort(self) -> None:
         """Let the backend go: whatever the run has come to is its end. Idempotent."""
         self._release()
+        self._account()
         if self._observed:
             self._observed = False
             self._observer.ended(self)
@@ -328,6 +331,7 @@ class Run:
             except Exception:
                 log.exception("response %s could not be stored", self.plan.response.id)
                 self._fail(APIError(500, "The response could not be stored.", code="server_error"))
+        self._account()  # before the client can know, and ask for more
         assert self.stream.terminal is not None
         assert self._sink is not None
         self._sink.send([self.stream.terminal])
@@ -340,6 +344,14 @@ class Run:
             arrays = (response.input, response.output)
             joined = [_item(raw) for array in arrays for raw in split_array(array)]
         await self._services.store.put(response, conversation_items=joined, fence=self._fence)
+
+    def _account(self) -> None:
+        """Say what was used. A background response that has not ended goes on elsewhere: its reservation stands."""
+        if self._boundary is not None and self.stream.terminal is None:
+            self._permit.hand_over()
+        else:
+            seen = max(self.events_made, 1) if self.stream.output_begun else 0
+            self._permit.settle(self.plan.response.usage, seen)
 
     # Onlookers
 

@@ -10,6 +10,7 @@ import msgspec
 from msgspec import Raw
 
 from antiphon.backends.base import Capabilities, Route
+from antiphon.caller import Caller, resolve
 from antiphon.compaction import threshold
 from antiphon.core import compact, context
 from antiphon.core.context import OwnInput
@@ -90,12 +91,21 @@ class Intake:
         self._config = services.config
 
     async def plan(
-        self, body: bytes, owner: str, history: History | None = None, identity: Identity | None = None
+        self,
+        body: bytes,
+        owner: str,
+        history: History | None = None,
+        identity: Identity | None = None,
+        caller: Caller | None = None,
     ) -> Plan:
-        """Decode, check and complete a request. Raises APIError with the offending field as `param`."""
+        """Decode, check and complete a request. Raises APIError with the offending field as `param`.
+
+        A `caller` may call its own models only; without one, that was looked at before.
+        """
         request, extra = decode_request(self._prompts.with_model(body), self._config.unknown_fields)
         request, prompted = self._prompts.apply(request)
-        route = self._services.router.resolve(request.model)
+        router = self._services.router
+        route = resolve(router, request.model, caller) if caller else router.resolve(request.model)
         tools = decode_tools(request.tools)
         check_tool_choice(request.tool_choice, tools)
         text = resolve_text(request.text)

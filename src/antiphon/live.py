@@ -24,6 +24,7 @@ from antiphon.engine import Run, output_span, stored_response
 from antiphon.errors import APIError
 from antiphon.event_log import EventLog, Follower, logged
 from antiphon.intake import Identity, Intake, Plan
+from antiphon.limits import FREE, Permit
 from antiphon.services import Services
 from antiphon.stores.base import FenceError, Job, LoggedEvent, StoredResponse
 from antiphon.types.events import Event
@@ -101,9 +102,16 @@ class Live:
 
     # For handlers
 
-    async def submit(self, plan: Plan, body: bytes) -> bytes:
+    async def submit(self, plan: Plan, body: bytes, permit: Permit = FREE) -> bytes:
         """Store a response as queued and begin to work on it; return it as JSON."""
-        run = Run(plan, self._services)
+        try:
+            return await self._submit(plan, body, permit)
+        except BaseException:
+            permit.settle(None)
+            raise
+
+    async def _submit(self, plan: Plan, body: bytes, permit: Permit) -> bytes:
+        run = Run(plan, self._services, permit=permit)
         run.stream.queued()
         events = run.stream.take()
         queued = to_json(plan.response)
@@ -113,6 +121,8 @@ class Live:
         job = await self._store.claim(self._worker, self._services.clock(), self._lease, plan.response.id)
         if job is not None:
             self._begin(run, job, len(events))
+        else:
+            permit.hand_over()
         return queued
 
     async def follow(self, id: str, owner: str, after: int) -> Follower:

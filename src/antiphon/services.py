@@ -11,6 +11,7 @@ import msgspec
 from antiphon.backends.base import Router
 from antiphon.config import Config
 from antiphon.core.tokens import Estimator
+from antiphon.limits import Admission, Unlimited
 from antiphon.observe import Observer, Observers
 from antiphon.sealing import Sealer
 from antiphon.stores.base import Store
@@ -32,5 +33,6 @@ class Services(msgspec.Struct, frozen=True, kw_only=True):
     tool_servers: ToolServers
     estimator: Estimator = msgspec.field(default_factory=Estimator)
     observer: Observer = msgspec.field(default_factory=Observers)
+    limiter: Admission = msgspec.field(default_factory=Unlimited)
     clock: Callable[[], float] = time.time
     new_id_base: Callable[[], str] = new_id_base

@@ -10,7 +10,7 @@ import msgspec
 
 from antiphon.errors import APIError
 from antiphon.server.asgi import AntiphonApp
-from antiphon.server.auth import authenticator
+from antiphon.server.auth import authenticator, callers
 from antiphon.server.http import ClientGone, Reply, Request, json_reply
 from antiphon.server.router import Router
 from antiphon.server.ws_connection import ASGIWebSocket
@@ -140,7 +140,7 @@ def make_app(probe: Probe | None = None, keys: tuple[str, ...] = (), **options) 
     router.add("GET", "/open", probe.echo, public=True)
     router.websocket("/ws", probe.socket)
     router.websocket("/off", None)
-    return AntiphonApp(router, authenticator(keys), **options)
+    return AntiphonApp(router, authenticator(callers(keys)), **options)
 
 
 class Answer:

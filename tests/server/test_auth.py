@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from antiphon.errors import APIError
-from antiphon.server.auth import KeyAuthenticator, OpenAuthenticator, authenticator, owner_of
+from antiphon.server.auth import KeyAuthenticator, OpenAuthenticator, callers, owner_of
 from tests.server.handlers import Probe, call, make_app
 from tests.server.serving import serving
 
@@ -80,12 +80,13 @@ def test_an_owner_is_the_same_in_every_process():
 
 
 def test_keys_are_not_kept():
-    assert b"sk-very-secret" not in repr(vars(KeyAuthenticator(["sk-very-secret"]))).encode()
+    assert b"sk-very-secret" not in repr(vars(KeyAuthenticator(callers(["sk-very-secret"])))).encode()
 
 
-def test_a_key_may_hold_any_character():
+async def test_a_key_may_hold_any_character():
     key = "schlüssel"
-    assert KeyAuthenticator([key]).authenticate([(b"x-api-key", key.encode())]).owner == owner_of(key.encode())
+    caller = await KeyAuthenticator(callers([key])).authenticate([(b"x-api-key", key.encode())])
+    assert caller.owner == owner_of(key.encode())
 
 
 # Without keys
@@ -105,22 +106,21 @@ PAGES = [
 
 
 @pytest.mark.parametrize(("origin", "host", "welcome"), PAGES)
-def test_an_open_server_serves_no_foreign_pages(origin, host, welcome):
+async def test_an_open_server_serves_no_foreign_pages(origin, host, welcome):
     """Browsers let any page post to this machine, and open WebSockets to it."""
     headers = [(b"host", host.encode()), (b"origin", origin.encode())]
     if welcome:
-        assert OpenAuthenticator().authenticate(headers).owner == "local"
+        assert (await OpenAuthenticator().authenticate(headers)).owner == "local"
         return
     with pytest.raises(APIError) as caught:
-        OpenAuthenticator().authenticate(headers)
+        await OpenAuthenticator().authenticate(headers)
     assert (caught.value.status, caught.value.type) == (403, "permission_error")
 
 
 def test_programs_on_this_machine_need_no_key(plain):
     assert call(plain().url, "GET", "/echo", headers={"host": "anything.example"}).json()["owner"] == "local"
-    assert isinstance(authenticator([]), OpenAuthenticator)
 
 
-def test_a_malformed_origin_is_foreign():
+async def test_a_malformed_origin_is_foreign():
     with pytest.raises(APIError):
-        OpenAuthenticator().authenticate([(b"host", b"localhost"), (b"origin", b"http://[::1")])
+        await OpenAuthenticator().authenticate([(b"host", b"localhost"), (b"origin", b"http://[::1")])

@@ -14,7 +14,7 @@ from antiphon.backends.chat import ChatBackend
 from antiphon.backends.registry import Registry
 from antiphon.config import BackendConfig, ModelConfig
 from antiphon.server.asgi import AntiphonApp
-from antiphon.server.auth import authenticator
+from antiphon.server.auth import authenticator, callers
 from antiphon.server.chat_completions import ChatCompletions
 from antiphon.server.router import Router
 from tests.backends.upstream import Call
@@ -50,7 +50,7 @@ async def relay(handler: Handler) -> AsyncIterator[tuple[httpx2.AsyncClient, lis
             yield
             await registry.close()
 
-        app = AntiphonApp(router, authenticator(["k"]), lifespan=lifespan)
+        app = AntiphonApp(router, authenticator(callers(["k"])), lifespan=lifespan)
         with serving(app) as served:
             async with httpx2.AsyncClient(
                 base_url=f"{served.url}/v1", headers={"x-api-key": "k"}, timeout=10

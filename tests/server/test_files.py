@@ -16,7 +16,7 @@ from antiphon.config import Config
 from antiphon.guard import UrlGuard
 from antiphon.sealing import Sealer
 from antiphon.server.asgi import AntiphonApp
-from antiphon.server.auth import authenticator
+from antiphon.server.auth import authenticator, callers
 from antiphon.server.files import Files
 from antiphon.server.router import Router
 from antiphon.server.run import make_server
@@ -48,7 +48,7 @@ class Server:
         router.add("GET", "/files/{id}", files.read)
         router.add("DELETE", "/files/{id}", files.delete)
         router.add("GET", "/files/{id}/content", files.content)
-        self.app = AntiphonApp(router, authenticator(["ann", "bob"]), max_body=MAX_BODY)
+        self.app = AntiphonApp(router, authenticator(callers(["ann", "bob"])), max_body=MAX_BODY)
 
     def client(self, key: str = "ann") -> openai.AsyncOpenAI:
         return openai.AsyncOpenAI(base_url=self.url, api_key=key, max_retries=0)

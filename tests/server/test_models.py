@@ -9,7 +9,7 @@ import pytest
 from antiphon import __version__
 from antiphon.backends.base import Capabilities, ModelCard, Route
 from antiphon.server.asgi import AntiphonApp
-from antiphon.server.auth import authenticator
+from antiphon.server.auth import authenticator, callers
 from antiphon.server.health import BackendState, Health
 from antiphon.server.models import Models
 from antiphon.server.router import Router
@@ -54,7 +54,7 @@ def served():
     router.add("GET", "/models/{id:path}", models.read)
     router.add("GET", "/health", health.health, public=True)
     router.add("GET", "/ready", health.ready, public=True)
-    with serving(AntiphonApp(router, authenticator(["k"]))) as served:
+    with serving(AntiphonApp(router, authenticator(callers(["k"])))) as served:
         yield served
 
 

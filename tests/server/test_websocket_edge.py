@@ -10,7 +10,7 @@ from websockets.sync.client import connect
 
 from antiphon.config import Config
 from antiphon.server.asgi import AntiphonApp
-from antiphon.server.auth import authenticator, owner_of
+from antiphon.server.auth import authenticator, callers, owner_of
 from antiphon.server.http import ServerStopping
 from antiphon.server.router import Router
 from tests.server.handlers import make_app
@@ -91,7 +91,7 @@ def test_a_stopping_server_lets_the_handler_finish(serve):
 
     router = Router()
     router.websocket("/ws", handler)
-    served = serve(AntiphonApp(router, authenticator([])), Config(shutdown_grace=5))
+    served = serve(AntiphonApp(router, authenticator(callers([]))), Config(shutdown_grace=5))
     with connect(served.url.replace("http", "ws") + "/ws") as socket:
         served.server.should_exit = True
         assert socket.recv(timeout=5) == "last words"

@@ -11,6 +11,9 @@ from msgspec import Raw
 from antiphon.core.deltas import Delta
 from antiphon.core.echo import Defaults
 from antiphon.core.turn import Turn
+from antiphon.errors import InvalidRequest
+
+NAMED_IN_ERRORS = 20
 
 
 class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
@@ -129,6 +132,15 @@ class Route(Protocol):
     async def chat_completions(self, fields: Mapping[str, Raw]) -> ByteStream:
         """Relay a chat completions request; `model` is replaced, defaults are filled in. Raises BackendError."""
         ...
+
+
+def unknown_model(model: str, ids: Sequence[str]) -> InvalidRequest:
+    """Return the 400 for a model that does not exist, or that the caller must not know of; it names the `ids`."""
+    names = ", ".join(f"'{id}'" for id in ids[:NAMED_IN_ERRORS]) or "none at present"
+    more = f" and {len(ids) - NAMED_IN_ERRORS} more (GET /v1/models)" if len(ids) > NAMED_IN_ERRORS else ""
+    return InvalidRequest(
+        f"The model '{model}' does not exist. Available models: {names}{more}.", param="model", code="model_not_found"
+    )
 
 
 class Router(Protocol):

@@ -7,7 +7,7 @@ import logging
 from collections.abc import Mapping, Sequence, Set
 from time import monotonic
 
-from antiphon.backends.base import Backend, BackendModel, Capabilities, ModelCard, Route
+from antiphon.backends.base import Backend, BackendModel, Capabilities, ModelCard, Route, unknown_model
 from antiphon.backends.routing import BackendHealth, Endpoint, Member, ModelRoute
 from antiphon.config import ModelConfig
 from antiphon.core.echo import Defaults
@@ -18,7 +18,6 @@ log = logging.getLogger("antiphon.backends")
 REFRESH_SECONDS = 60.0
 DOWN_SECONDS = 5.0  # between two looks at a backend that is down, or for a model that nobody knows
 DISCOVERY_TIMEOUT = 10.0
-NAMED_IN_ERRORS = 20
 
 
 class Registry:
@@ -79,14 +78,7 @@ class Registry:
         return self._routes.get(id)
 
     def _unknown(self, model: str) -> InvalidRequest:
-        ids = list(self._routes)
-        names = ", ".join(f"'{id}'" for id in ids[:NAMED_IN_ERRORS]) or "none at present"
-        more = f" and {len(ids) - NAMED_IN_ERRORS} more (GET /v1/models)" if len(ids) > NAMED_IN_ERRORS else ""
-        return InvalidRequest(
-            f"The model '{model}' does not exist. Available models: {names}{more}.",
-            param="model",
-            code="model_not_found",
-        )
+        return unknown_model(model, list(self._routes))
 
     # Discovery
 

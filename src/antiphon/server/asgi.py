@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, MutableMapping, Sequence
+from collections.abc import Awaitable, Callable, MutableMapping, Sequence, Set
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from typing import Any
 
+from antiphon.caller import NOBODY, Caller
 from antiphon.errors import AntiphonError, APIError
 from antiphon.server.asgi_exchange import ASGIExchange
 from antiphon.server.auth import Authenticator
@@ -15,7 +16,7 @@ from antiphon.server.exchange import Exchange
 from antiphon.server.head import ResponseHead, error_reply, server_error
 from antiphon.server.http import ClientGone, Header, Reply, ServerStopping
 from antiphon.server.request import HTTPRequest
-from antiphon.server.router import Router
+from antiphon.server.router import WRITING, Router
 from antiphon.server.ws_connection import ASGIWebSocket
 
 Scope = MutableMapping[str, Any]
@@ -93,8 +94,17 @@ class AntiphonApp:
         if exchange.method == "OPTIONS":
             return Reply(b"", 204, headers=[(b"allow", self.router.allowed(exchange.raw_path).encode())])
         match = self.router.match(exchange.method, exchange.raw_path)
-        owner = "" if match.route.public else self._auth.authenticate(exchange.headers).owner
-        return await match.route.handler(HTTPRequest(exchange, match, owner, self.max_body, head))
+        route = match.route
+        caller = NOBODY if route.public else await self._admit(exchange.headers, route.scopes)
+        return await route.handler(HTTPRequest(exchange, match, caller, self.max_body, head))
+
+    async def _admit(self, headers: Sequence[Header], scopes: Set[str]) -> Caller:
+        """Return the caller. Raises APIError 401, or 403 where it has none of the scopes."""
+        caller = await self._auth.authenticate(headers)
+        if not caller.may(scopes):
+            needed = " or ".join(f"'{scope}'" for scope in sorted(scopes))
+            raise APIError(403, f"This needs a key with the scope {needed}.", code="insufficient_scope")
+        return caller
 
     # WebSocket
 
@@ -104,12 +114,12 @@ class AntiphonApp:
         await receive()
         try:
             handler = self.router.match_websocket(scope.get("raw_path") or scope["path"].encode())
-            owner = self._auth.authenticate(headers).owner
+            caller = await self._admit(headers, WRITING)
         except APIError as error:
             await _refuse_websocket(send, head.headers(error_reply(error)), error_reply(error))
             return
         await send({"type": "websocket.accept", "headers": [head.id_header]})
-        socket = ASGIWebSocket(receive, send, owner, head.request_id)
+        socket = ASGIWebSocket(receive, send, caller.owner, head.request_id, lambda: self._admit(headers, WRITING))
         try:
             await handler(socket)
         except ClientGone:

@@ -9,8 +9,11 @@ import msgspec
 from msgspec import Raw
 
 from antiphon.backends.base import ByteStream, Route, Router
+from antiphon.caller import resolve
 from antiphon.core.validation import decode
 from antiphon.errors import BackendError, InvalidRequest
+from antiphon.limits import Admission, Unlimited
+from antiphon.server.chat_meter import demand, metered
 from antiphon.server.http import ByteSink, ClientGone, Header, Reply, Request
 from antiphon.types.request import ModelName
 
@@ -30,19 +33,26 @@ _fields: msgspec.json.Decoder[Mapping[str, Raw]] = msgspec.json.Decoder(dict[str
 class ChatCompletions:
     """The handler of `/v1/chat/completions`."""
 
-    def __init__(self, router: Router) -> None:
+    def __init__(self, router: Router, limiter: Admission | None = None) -> None:
         self._router = router
+        self._limiter = limiter or Unlimited()
 
     async def create(self, request: Request) -> Reply | None:
         """Relay a request. Raises InvalidRequest for what every backend would refuse, BackendError for the rest."""
         body = await request.body()
         chat = decode(_chat, body)
-        route = self._router.resolve(chat.model)
+        route = resolve(self._router, chat.model, request.caller)
         _check(route, chat.model)
         task = asyncio.current_task()
         assert task is not None
         request.on_disconnect(task.cancel)
-        answer = await route.chat_completions(decode(_fields, body))
+        fields = decode(_fields, body)
+        permit = await self._limiter.admit(request.caller, route.card, lambda: demand(body, fields))
+        try:
+            answer = metered(await route.chat_completions(fields), permit)
+        except BaseException:
+            permit.settle(None)
+            raise
         try:
             if not chat.stream or answer.status >= 300:
                 return await _whole(answer)

@@ -5,11 +5,12 @@ from __future__ import annotations
 import msgspec
 from msgspec import Raw
 
-from antiphon.compaction import summarise
+from antiphon.compaction import Summary, summarise
 from antiphon.core import compact
 from antiphon.core.context import keep_input, split_array
 from antiphon.core.emitter import to_json
-from antiphon.intake import Intake
+from antiphon.intake import Intake, Plan
+from antiphon.server.admission import admit
 from antiphon.server.http import Header, Reply, Request, json_reply
 from antiphon.services import Services
 from antiphon.types.response import Usage
@@ -26,7 +27,7 @@ class Counting:
 
     async def input_tokens(self, request: Request) -> Reply:
         """POST /v1/responses/input_tokens: the model's own tokenizer where it can be reached, else an estimate that says so."""
-        plan = await self._intake.plan(await self._with_model(request), request.owner)
+        plan = await self._intake.plan(await self._with_model(request), request.owner, caller=request.caller)
         count = await plan.route.count_tokens(plan.turn)
         headers: tuple[Header, ...] = ()
         if count is None:
@@ -36,19 +37,19 @@ class Counting:
 
     async def compact(self, request: Request) -> Reply:
         """POST /v1/responses/compact: the user's messages, then one compaction item."""
-        plan = await self._intake.plan(await request.body(), request.owner)
-        summary = await summarise(plan.route, plan.turn, plan.turn.items)
+        plan = await self._intake.plan(await request.body(), request.owner, caller=request.caller)
+        permit = await admit(self._services, request.caller, plan)
+        usage: Usage | None = None
+        try:
+            summary = await summarise(plan.route, plan.turn, plan.turn.items)
+            usage = self._used(plan, summary)
+        finally:
+            permit.settle(usage)
         users = compact.user_messages(plan.turn.items)
         kept = split_array(keep_input(users, plan.id_base).array)
         item = compact.seal_compaction(
             f"cmp_{plan.id_base}{len(kept):04x}", compact.Compacted(summary.text), self._services.sealer.seal
         )
-        usage = summary.usage or Usage()
-        if not usage.total_tokens:
-            count = self._services.estimator.estimate(plan.turn)
-            usage = Usage(
-                input_tokens=count, output_tokens=len(summary.text) // 4, total_tokens=count + len(summary.text) // 4
-            )
         return json_reply(
             {
                 "id": f"resp_{plan.id_base}",
@@ -56,8 +57,16 @@ class Counting:
                 "created_at": plan.response.created_at,
                 "output": [*kept, Raw(item)],
                 "usage": usage,
-            }
+            },
+            headers=permit.headers,
         )
+
+    def _used(self, plan: Plan, summary: Summary) -> Usage:
+        if summary.usage is not None and summary.usage.total_tokens:
+            return summary.usage
+        count = self._services.estimator.estimate(plan.turn)
+        output = len(summary.text) // 4
+        return Usage(input_tokens=count, output_tokens=output, total_tokens=count + output)
 
     async def _with_model(self, request: Request) -> bytes:
         """Return the body; a request to count may leave the model out: the first one is meant."""
@@ -68,5 +77,6 @@ class Counting:
             return body
         if "model" in fields and bytes(fields["model"]) != b"null":
             return body
-        cards = self._services.router.cards()
-        return to_json({**fields, "model": cards[0].id}) if cards else body
+        cards = (card for card in self._services.router.cards() if request.caller.may_call(card))
+        first = next(cards, None)
+        return to_json({**fields, "model": first.id}) if first is not None else body

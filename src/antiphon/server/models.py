@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import msgspec
 
 from antiphon.backends.base import Capabilities, ModelCard, Router
@@ -94,17 +96,21 @@ class Models:
 
     async def list(self, request: Request) -> Reply:
         """GET /v1/models."""
-        cards = self._router.cards()
+        cards = self._cards(request)
         entries = [catalogue_entry(card, place) for place, card in enumerate(cards)]
         return json_reply(ModelList(data=[model_of(card) for card in cards], models=entries))
 
     async def read(self, request: Request) -> Reply:
         """GET /v1/models/{id}, where the id may be an alias and may contain slashes."""
         wanted = request.params["id"]
-        for card in self._router.cards():
+        for card in self._cards(request):
             if wanted == card.id or wanted in card.aliases:
                 return json_reply(msgspec.structs.replace(model_of(card), id=wanted))
         raise NotFound(f"The model '{wanted}' does not exist.", param="model", code="model_not_found")
+
+    def _cards(self, request: Request) -> Sequence[ModelCard]:
+        """Return the models that the caller may call."""
+        return [card for card in self._router.cards() if request.caller.may_call(card)]
 
 
 def model_of(card: ModelCard) -> Model:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from urllib.parse import parse_qs
 
+from antiphon.caller import Caller
 from antiphon.server.body import BOM, check_content_type, encodings, too_large, unpack
 from antiphon.server.exchange import Exchange
 from antiphon.server.head import ResponseHead
@@ -15,13 +16,25 @@ from antiphon.server.router import Match
 class HTTPRequest:
     """A request on an Exchange."""
 
-    __slots__ = ("_exchange", "_head", "_max_body", "_query", "method", "owner", "params", "path", "request_id")
+    __slots__ = (
+        "_exchange",
+        "_head",
+        "_max_body",
+        "_query",
+        "caller",
+        "method",
+        "owner",
+        "params",
+        "path",
+        "request_id",
+    )
 
-    def __init__(self, exchange: Exchange, match: Match, owner: str, max_body: int, head: ResponseHead) -> None:
+    def __init__(self, exchange: Exchange, match: Match, caller: Caller, max_body: int, head: ResponseHead) -> None:
         self.method = exchange.method
         self.path = match.path
         self.params = match.params
-        self.owner = owner
+        self.caller = caller
+        self.owner = caller.owner
         self.request_id = head.request_id
         self._exchange = exchange
         self._head = head

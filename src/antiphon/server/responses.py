@@ -11,7 +11,9 @@ from antiphon.engine import Run
 from antiphon.errors import APIError, InvalidRequest, NotFound
 from antiphon.event_log import Follower
 from antiphon.intake import Intake, Plan
+from antiphon.limits import Permit
 from antiphon.live import Live
+from antiphon.server.admission import admit
 from antiphon.server.http import ByteSink, ClientGone, Header, Reply, Request, json_reply
 from antiphon.server.paging import page, page_query
 from antiphon.services import Services
@@ -65,17 +67,18 @@ class Responses:
     async def create(self, request: Request) -> Reply | None:
         """Make a response: JSON, or events with `"stream": true` (CreateResponse)."""
         body = await request.body()
-        plan = await self._intake.plan(body, request.owner)
+        plan = await self._intake.plan(body, request.owner, caller=request.caller)
+        permit = await admit(self._services, request.caller, plan)
         if plan.request.background:
-            return await self._background(request, plan, body)
+            return await self._background(request, plan, body, permit)
         task = asyncio.current_task()
         assert task is not None
         request.on_disconnect(lambda: _cancel(task))
-        run = Run(plan, self._services, mute=not plan.request.stream)
+        run = Run(plan, self._services, mute=not plan.request.stream, permit=permit)
         self._running.add(run)
         try:
             if plan.request.stream:
-                await self._stream(request, run)
+                await self._stream(request, run, permit)
                 return None
             await run.open()
             await run.run(NULL)
@@ -84,22 +87,22 @@ class Responses:
             run.abort()
         if run.error is not None:
             raise run.error
-        return Reply(run.body, headers=headers(plan))
+        return Reply(run.body, headers=headers(plan, permit))
 
-    async def _stream(self, request: Request, run: Run) -> None:
+    async def _stream(self, request: Request, run: Run, permit: Permit) -> None:
         await run.open(self._services.config.head_hold)
         try:
-            sink = await request.stream(headers=headers(run.plan))
+            sink = await request.stream(headers=headers(run.plan, permit))
             await run.run(SSESink(sink))
             sink.write_nowait(sse.DONE)
             await sink.close()
         except ClientGone:
             return
 
-    async def _background(self, request: Request, plan: Plan, body: bytes) -> Reply | None:
-        queued = await self._live.submit(plan, body)
+    async def _background(self, request: Request, plan: Plan, body: bytes, permit: Permit) -> Reply | None:
+        queued = await self._live.submit(plan, body, permit)
         if not plan.request.stream:
-            return Reply(queued, headers=headers(plan))
+            return Reply(queued, headers=headers(plan, permit))
         follower = await self._live.follow(plan.response.id, plan.owner, -1)
         await _send_followed(request, follower)
         return None
@@ -162,11 +165,11 @@ def _cancel(task: asyncio.Task[object]) -> None:
     task.cancel()
 
 
-def headers(plan: Plan) -> Sequence[Header]:
-    """Return what a client is told beside the response: the tools that nobody runs here."""
+def headers(plan: Plan, permit: Permit) -> Sequence[Header]:
+    """Return what a client is told beside the response: its limits, and the tools that nobody runs here."""
     if not plan.ignored:
-        return ()
-    return ((b"x-antiphon-ignored", ", ".join(plan.ignored).encode("latin-1", "replace")),)
+        return permit.headers
+    return (*permit.headers, (b"x-antiphon-ignored", ", ".join(plan.ignored).encode("latin-1", "replace")))
 
 
 def _not_found(id: str) -> NotFound:

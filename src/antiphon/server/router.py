@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Set
 from urllib.parse import unquote
 
 import msgspec
 
+from antiphon.caller import READ, RESPONSES
 from antiphon.errors import APIError
 from antiphon.server.http import Handler
 from antiphon.server.ws_connection import ASGIWebSocket
@@ -16,6 +17,8 @@ WebSocketHandler = Callable[[ASGIWebSocket], Awaitable[None]]
 
 _VARIABLE = re.compile(r"\{(\w+)(:path)?\}")
 NO_PARAMS: Mapping[str, str] = {}
+WRITING = frozenset((RESPONSES,))
+READING = frozenset((RESPONSES, READ))
 
 
 class Route(msgspec.Struct, frozen=True, kw_only=True):
@@ -26,6 +29,8 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
     handler: Handler
     public: bool = False
     """Answers without a key."""
+    scopes: Set[str] = WRITING
+    """A caller needs one of them."""
 
 
 class Match(msgspec.Struct, frozen=True):
@@ -60,12 +65,18 @@ class Router:
         self._places: dict[str, _Place] = {}
         self._fixed: dict[bytes, _Place] = {}
 
-    def add(self, method: str, path: str, handler: Handler, *, public: bool = False) -> None:
-        """Register a handler. Raises ValueError if the path has one for this method."""
+    def add(
+        self, method: str, path: str, handler: Handler, *, public: bool = False, scopes: Set[str] | None = None
+    ) -> None:
+        """Register a handler. `scopes`: one of them is needed; None: `responses`, or `read` where it only reads.
+
+        Raises ValueError if the path has a handler for this method.
+        """
         place = self._place(path)
         if method in place.methods:
             raise ValueError(f"{method} {path} has two handlers")
-        place.methods[method] = Route(method=method, path=path, handler=handler, public=public)
+        needed = (READING if method == "GET" else WRITING) if scopes is None else scopes
+        place.methods[method] = Route(method=method, path=path, handler=handler, public=public, scopes=needed)
 
     def websocket(self, path: str, handler: WebSocketHandler | None) -> None:
         """Register a handler of WebSocket connections; with None the path says 426 to whoever asks for one."""

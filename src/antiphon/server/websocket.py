@@ -52,6 +52,7 @@ class Connection:
         self.services = services
         self.intake = intake
         self.owner = socket.owner
+        self.caller = socket.caller
         self.outbox = Outbox(socket)
         self.memory = ConnectionMemory(services.store)
         self.steering = Steering(services)

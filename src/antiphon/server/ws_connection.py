@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
+from antiphon.caller import Caller
 from antiphon.server.http import ClientGone, ServerStopping
 
 Message = MutableMapping[str, Any]
@@ -16,10 +17,16 @@ STOPPING = "antiphon.stopping"
 
 
 class ASGIWebSocket:
-    """A connection whose handshake is over. Pings, fragments and compression are the server's affair."""
+    """A connection whose handshake is over. Pings, fragments and compression are the server's affair.
 
-    def __init__(self, receive: Receive, send: Send, owner: str, request_id: str) -> None:
+    `caller` looks again who is asking: a connection can outlive its key. Raises APIError 401 or 403.
+    """
+
+    def __init__(
+        self, receive: Receive, send: Send, owner: str, request_id: str, caller: Callable[[], Awaitable[Caller]]
+    ) -> None:
         self.owner = owner
+        self.caller = caller
         self.request_id = request_id
         self._receive = receive
         self._send = send

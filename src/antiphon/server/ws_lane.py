@@ -5,13 +5,16 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol
 
+from antiphon.caller import Caller
 from antiphon.core.emitter import to_json
 from antiphon.engine import Run
 from antiphon.errors import APIError
 from antiphon.intake import Intake, Plan
+from antiphon.limits import FREE, Permit
+from antiphon.server.admission import admit
 from antiphon.server.http import ClientGone
 from antiphon.server.ws_memory import ConnectionMemory
 from antiphon.server.ws_steer import Steering
@@ -28,6 +31,7 @@ class WebSocket(Protocol):
     """One accepted connection."""
 
     owner: str
+    caller: Callable[[], Awaitable[Caller]]
 
     async def receive(self) -> bytes:
         """Return the next message. Raises ClientGone, and ServerStopping once."""
@@ -107,6 +111,7 @@ class Turns(Protocol):
     services: Services
     intake: Intake
     owner: str
+    caller: Callable[[], Awaitable[Caller]]
     outbox: Outbox
     memory: ConnectionMemory
     steering: Steering
@@ -164,13 +169,15 @@ class Lane:
         connection = self._connection
         next_body: bytes | None = connection.steering.joined(body)
         while next_body is not None:
-            plan = await connection.intake.plan(next_body, connection.owner, connection.memory)
-            run = await self._respond(plan, generate)
+            caller = await connection.caller()  # again: a connection can outlive its key
+            plan = await connection.intake.plan(next_body, connection.owner, connection.memory, caller=caller)
+            permit = await admit(connection.services, caller, plan) if generate else FREE
+            run = await self._respond(plan, generate, permit)
             connection.memory.keep(plan, run)
             next_body = connection.steering.successor(next_body, run, self.sink)
 
-    async def _respond(self, plan: Plan, generate: bool) -> Run:
-        run = self.run = Run(plan, self._connection.services)
+    async def _respond(self, plan: Plan, generate: bool, permit: Permit) -> Run:
+        run = self.run = Run(plan, self._connection.services, permit=permit)
         try:
             if generate:
                 await run.open(self._connection.services.config.head_hold)

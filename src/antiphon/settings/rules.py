@@ -7,7 +7,7 @@ from ipaddress import ip_address, ip_network
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from antiphon.config import Config
+from antiphon.config import Config, mask
 from antiphon.errors import ConfigError
 from antiphon.settings.reading import nearest, quoted
 
@@ -17,7 +17,7 @@ ENGINE = "engine"
 
 def check(config: Config) -> None:
     """Check all rules. Raises ConfigError."""
-    for rule in (_address, _keys, _workers, _networks, _backends, _engine, _models, _aliases, _mcp_servers):
+    for rule in (_address, _keys, _jwt, _workers, _networks, _backends, _engine, _models, _aliases, _mcp_servers):
         rule(config)
 
 
@@ -30,17 +30,38 @@ def is_loopback(host: str) -> bool:
 
 
 def _address(config: Config) -> None:
-    if not config.api_keys and not is_loopback(config.host):
+    locked = config.api_keys or config.keys or config.jwt or config.require_key
+    if not locked and not is_loopback(config.host):
         raise ConfigError(
             f"host: '{config.host}' can be reached from other machines, and no API key is set. "
-            "Set one with --api-key (or ANTIPHON_API_KEYS), or listen on 127.0.0.1."
+            "Set one with --api-key (or ANTIPHON_API_KEYS), set require_key and make some with `antiphon keys create`, "
+            "or listen on 127.0.0.1."
         )
 
 
 def _keys(config: Config) -> None:
-    for index, key in enumerate(config.api_keys):
+    places = {f"keys.{quoted(name)}.key": one.key for name, one in config.keys.items()}
+    places |= {f"api_keys[{index}]": key for index, key in enumerate(config.api_keys)}
+    seen: dict[str, str] = {}
+    for place, key in places.items():
         if not key or not key.isascii() or not key.isprintable() or " " in key:
-            raise ConfigError(f"api_keys[{index}]: a key is printable ASCII without spaces, and not empty")
+            raise ConfigError(f"{place}: a key is printable ASCII without spaces, and not empty")
+        if place.startswith("keys.") and key in seen:
+            raise ConfigError(f"{place}: the key is that of {seen[key]}")
+        seen[key] = place
+
+
+def _jwt(config: Config) -> None:
+    jwt = config.jwt
+    if jwt is None:
+        return
+    if not jwt.audience:
+        raise ConfigError("jwt.audience: name one, so that tokens for other programs are refused")
+    if jwt.jwks_url and jwt.key_file:
+        raise ConfigError("jwt: expected either jwks_url or key_file")
+    for path, url in (("jwt.jwks_url", jwt.jwks_url), ("jwt.issuer", "" if jwt.key_file else jwt.issuer)):
+        if url and not _is_http(url):
+            raise ConfigError(f"{path}: '{mask(url)}' is not a URL such as https://login.example.com")
 
 
 def _workers(config: Config) -> None:

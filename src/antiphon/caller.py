@@ -1,0 +1,123 @@
+"""Who asks: whom objects belong to, what may be done and called, and what is rationed."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Set
+from fnmatch import fnmatchcase
+from typing import Literal, cast
+
+import msgspec
+
+from antiphon.backends.base import ModelCard, Route, Router, unknown_model
+from antiphon.errors import APIError
+
+Unit = Literal["requests", "tokens", "cost", "streams"]
+Period = Literal["minute", "day", "month", ""]
+
+RESPONSES, CHAT, READ, ADMIN = "responses", "chat", "read", "admin"
+SCOPES = (RESPONSES, CHAT, READ, ADMIN)
+"""What a key may do: the whole API but chat completions; those; only read; everything, the operator's views too."""
+USUAL_SCOPES = frozenset((RESPONSES, CHAT))
+
+_LIMIT = re.compile(
+    r"(?P<most>\d[\d_]*(?:\.\d+)?) (?P<unit>requests|tokens|cost|streams)"
+    r"(?:/(?P<period>minute|min|day|month))?(?: on (?P<models>\S+))?"
+)
+
+
+class Limit(msgspec.Struct, frozen=True, kw_only=True):
+    """At most `most` units in a period; with `models`, a pattern, for each model that it fits, else for all together."""
+
+    most: float
+    unit: Unit
+    period: Period
+    models: str = ""
+
+    def __str__(self) -> str:
+        """Return the limit as it is written."""
+        per = f"/{self.period}" if self.period else ""
+        on = f" on {self.models}" if self.models else ""
+        return f"{self.most:.15g} {self.unit}{per}{on}"
+
+    def concerns(self, card: ModelCard) -> bool:
+        """Tell whether a call of this model counts."""
+        return not self.models or fits(card, (self.models,))
+
+
+class Caller(msgspec.Struct, frozen=True, kw_only=True):
+    """The party behind a request. `owner` is the same in every replica and after a restart.
+
+    No `models` means all; they are patterns such as `gpt-*`. `meter` is the name under which the limits are counted.
+    """
+
+    owner: str
+    scopes: Set[str] = USUAL_SCOPES
+    models: tuple[str, ...] = ()
+    limits: tuple[Limit, ...] = ()
+    meter: str = ""
+
+    def may(self, scopes: Set[str]) -> bool:
+        """Tell whether one of the scopes is the caller's."""
+        return not scopes.isdisjoint(self.scopes) or ADMIN in self.scopes
+
+    def may_call(self, card: ModelCard) -> bool:
+        """Tell whether a model may be called, and is shown."""
+        return not self.models or fits(card, self.models)
+
+
+NOBODY = Caller(owner="", scopes=frozenset())
+"""Who asks on public paths, where it does not matter."""
+
+
+def resolve(router: Router, model: str, caller: Caller) -> Route:
+    """Return the Route of a model that the caller may call; any other is as good as absent. Raises what `Router` does."""
+    if not caller.models:
+        return router.resolve(model)
+    cards = [card for card in router.cards() if caller.may_call(card)]
+    try:
+        route = router.resolve(model)
+        if caller.may_call(route.card):
+            return route
+    except APIError:
+        if any(model == card.id or model in card.aliases for card in cards):
+            raise
+    raise unknown_model(model, [card.id for card in cards])
+
+
+def fits(card: ModelCard, patterns: tuple[str, ...]) -> bool:
+    """Tell whether a model's id or an alias of it fits one of the patterns."""
+    return any(fnmatchcase(name, pattern) for pattern in patterns for name in (card.id, *card.aliases))
+
+
+def parse_limit(text: str) -> Limit:
+    """Read `60 requests/min`, `4 streams`, `20 cost/month`, `1000 tokens/day on gpt-*`. Raises ValueError."""
+    found = _LIMIT.fullmatch(" ".join(text.split()))
+    if found is None:
+        raise ValueError(
+            f"'{text}' is not a limit such as '60 requests/min', '4 streams' or '1000000 tokens/day on gpt-*'"
+        )
+    unit = cast(Unit, found["unit"])
+    period = cast(Period, "minute" if found["period"] == "min" else found["period"] or "")
+    if (unit == "streams") == bool(period):
+        raise ValueError(
+            f"'{text}': streams have no period" if period else f"'{text}': {unit} per minute, day or month?"
+        )
+    if unit == "cost" and period == "minute":
+        raise ValueError(f"'{text}': cost is limited per day or month")
+    most = float(found["most"].replace("_", ""))
+    if most <= 0:
+        raise ValueError(f"'{text}': a limit is above 0")
+    return Limit(most=most, unit=unit, period=period, models=found["models"] or "")
+
+
+def parse_limits(texts: Iterable[str]) -> tuple[Limit, ...]:
+    """Read limits, no two of a kind. Raises ValueError."""
+    limits: dict[tuple[str, str, str], Limit] = {}
+    for text in texts:
+        limit = parse_limit(text)
+        kind = (limit.unit, limit.period, limit.models)
+        if kind in limits:
+            raise ValueError(f"'{text}' and '{limits[kind]}' limit the same")
+        limits[kind] = limit
+    return tuple(limits.values())

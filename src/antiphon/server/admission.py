@@ -1,0 +1,16 @@
+"""From a Plan to the permit to carry it out."""
+
+from __future__ import annotations
+
+from antiphon.caller import Caller
+from antiphon.intake import Plan
+from antiphon.limits import Demand, Permit
+from antiphon.services import Services
+
+
+async def admit(services: Services, caller: Caller, plan: Plan) -> Permit:
+    """Return a permit. Raises APIError 429 or 402."""
+    turn = plan.turn
+    return await services.limiter.admit(
+        caller, plan.route.card, lambda: Demand(services.estimator.estimate(turn), turn.max_output_tokens)
+    )

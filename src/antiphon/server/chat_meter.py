@@ -1,0 +1,97 @@
+"""What a relayed chat completion uses, read off while it passes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import msgspec
+from msgspec import Raw
+
+from antiphon.backends.base import ByteStream
+from antiphon.limits import FREE, Demand, Permit
+from antiphon.types.chat import ChatUsage
+from antiphon.types.response import InputTokensDetails, Usage
+
+TAIL = 16_384  # bytes of the end of an answer that are looked at: usage stands in a stream's last chunk
+BYTES_PER_TOKEN = 4
+
+
+class _Answer(msgspec.Struct):
+    usage: ChatUsage | None = None
+
+
+_answer = msgspec.json.Decoder(_Answer)
+_number = msgspec.json.Decoder(int)
+
+
+def demand(body: bytes, fields: Mapping[str, Raw]) -> Demand:
+    """Return what a request will use, by its size and the limit that it names."""
+    most = None
+    for name in ("max_completion_tokens", "max_tokens"):
+        try:
+            most = most or _number.decode(fields.get(name, Raw(b"null")))
+        except msgspec.DecodeError:
+            continue  # null, or something that the backend will refuse
+    return Demand(len(body) // BYTES_PER_TOKEN, most)
+
+
+def metered(answer: ByteStream, permit: Permit) -> ByteStream:
+    """Return the answer; where a permit is to be settled, one that does so at its end."""
+    return answer if permit is FREE else MeteredAnswer(answer, permit)
+
+
+class MeteredAnswer:
+    """An answer that is read through. Chunks are counted as tokens where no usage is sent."""
+
+    def __init__(self, answer: ByteStream, permit: Permit) -> None:
+        self.status = answer.status
+        ours = {name for name, _ in permit.headers}
+        self.headers: Sequence[tuple[bytes, bytes]] = [
+            *permit.headers,
+            *((name, value) for name, value in answer.headers if name not in ours),
+        ]
+        self._answer = answer
+        self._permit = permit
+        self._tail = b""
+        self._chunks = 0
+
+    async def read(self) -> bytes:
+        """Return the next piece, b"" at the end. Raises BackendError."""
+        data = await self._answer.read()
+        self._chunks += data.count(b"data:")
+        self._tail = (self._tail[-TAIL:] if b"\n" in self._tail else self._tail) + data  # a whole answer is one line
+        if not data or b"[DONE]" in data:
+            self._settle()
+        return data
+
+    def abort(self) -> None:
+        """Let go of the call."""
+        self._answer.abort()
+        self._settle()
+
+    def _settle(self) -> None:
+        seen = max(self._chunks, 1) if self._tail and self.status < 300 else 0
+        self._permit.settle(usage_in(self._tail), seen)
+
+
+def usage_in(data: bytes) -> Usage | None:
+    """Return the usage in a whole answer or in the end of a stream; None where there is none."""
+    candidates = [data, *reversed(data.split(b"\n"))] if b'"usage"' in data else []
+    for text in candidates:
+        try:
+            usage = _answer.decode(text.removeprefix(b"data:")).usage
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            continue
+        if usage is not None:
+            return _usage(usage)
+    return None
+
+
+def _usage(usage: ChatUsage) -> Usage:
+    details = usage.prompt_tokens_details
+    cached = (details.cached_tokens if details is not None else None) or 0
+    return Usage(
+        input_tokens=usage.prompt_tokens or 0,
+        input_tokens_details=InputTokensDetails(cached_tokens=cached),
+        output_tokens=usage.completion_tokens or 0,
+    )
