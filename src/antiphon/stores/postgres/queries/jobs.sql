@@ -100,7 +100,7 @@ WITH held AS (
     SELECT pg_notify('antiphon', 'events ' || :response_id || ' ' || (:numbers::integer[])[cardinality(:numbers)])
     FROM held, allowed WHERE followed AND refusal = '' AND cardinality(:numbers) > 0
 )
-SELECT refusal FROM allowed LEFT JOIN (SELECT count(*) FROM told) AS done ON true
+SELECT refusal, (SELECT count(*) FROM told) FROM allowed
 
 -- name: events
 SELECT sequence_number, type, body FROM antiphon.events
