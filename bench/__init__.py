@@ -1,0 +1,1 @@
+"""Measure this checkout: `scripts/bench` (the harness), `bench/micro` (single parts)."""

@@ -1,0 +1,153 @@
+"""The measurements themselves: each returns what it found, by the names of `recorded.GOALS` where there is a goal."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+from collections.abc import Iterator
+
+from bench import load
+from bench.lab import Figures, Lab, median, pause, request_cost, token_cost, work
+
+IDLE_STREAMS = 1000
+CHAIN = 1000
+
+
+def ordinary(lab: Lab, repeats: int) -> Figures:
+    """The workloads of the harness, without a store, beside nginx."""
+    found: Figures = {}
+    with contextlib.suppress(FileNotFoundError), lab.nginx() as nginx:
+        for name in ("A64", "B", "C", "D8", "E"):
+            found[f"nginx {name}"] = nginx.measure(name, repeats)
+    starts = []
+    for _ in range(3):
+        with lab.server() as server:
+            starts.append(server.start["seconds"])
+    with lab.server() as server:
+        for name in ("A64", "B", "C", "D8", "E"):
+            found[name] = server.measure(name, repeats)
+        found["rss"] = server.rss_kb() / 1024
+    paced = found["C"]
+    found |= {
+        "start": median(starts),
+        "a64": request_cost(found["A64"]),
+        "b": token_cost(found["B"]),
+        "c": token_cost(paced),
+        "d8": request_cost(found["D8"]),
+        "e": token_cost(found["E"]),
+        "transit-p50": paced["transit_p50"] / 1000,
+        "transit-p99": paced["transit_p99"] / 1000,
+    }
+    if "nginx C" in found:
+        found["c-nginx"] = token_cost(paced) / token_cost(found["nginx C"])
+    return found
+
+
+def stored(lab: Lab, repeats: int) -> Figures:
+    """Short answers that are stored, and what they take on disk."""
+    path = lab.new_store()
+    with lab.server(store=path) as server:
+        figures = server.measure("A64", repeats)
+        requests = sum(run["requests"] for run in figures["runs"])
+    size = sum(file.stat().st_size for file in path.parent.glob(path.name + "*"))
+    return {"a64-store": request_cost(figures), "bytes per response": size / requests}
+
+
+def background(lab: Lab, repeats: int) -> Figures:
+    """The paced workload in the background: followed from the start, and resumed."""
+    tokens = 300
+    paced = work("C, long", up=f"mock-n{tokens}-d20", conc=200, n=(200, 200), tok=tokens, ramp=2000)
+    with lab.server(store=lab.new_store()) as server:
+        foreground = token_cost(server.measure(paced, repeats))
+    with lab.server(store=lab.new_store()) as server:
+        followed = token_cost(server.measure(paced, repeats, background=True))
+    with lab.server(store=lab.new_store()) as server:
+        costs = []
+        for _ in range(repeats):
+            before = server.cpu()
+            streams = asyncio.run(load.resumed(f"mock-n{tokens}-d20", 200, 2.0))
+            pause(0.2)
+            costs.append((server.cpu() - before) * 1e6 / (streams * tokens))
+    resumed = median(costs)
+    return {
+        "foreground, stored": foreground,
+        "background": 100 * (followed / foreground - 1),
+        "resumed": 100 * (resumed / foreground - 1),
+    }
+
+
+def idle(lab: Lab) -> Figures:
+    """Memory of streams that are open and silent."""
+    with lab.server() as server:
+        asyncio.run(load.hold_open("mock-n10-d0", 50, server.rss_kb))
+        before = server.rss_kb()
+        held = asyncio.run(load.hold_open("mock-n2-d30000", IDLE_STREAMS, server.rss_kb))
+        return {"idle": (held - before) / IDLE_STREAMS}
+
+
+def many(lab: Lab) -> Figures:
+    """2,000 streams of one token per second."""
+    name = work("many", up="mock-n20-d1000", conc=2000, n=(2000, 2000), tok=20, ramp=4000)
+    with lab.server() as server:
+        figures = server.measure(name, 1)
+    return {
+        "many-p99": figures["transit_p99"] / 1000,
+        "many-p50": figures["transit_p50"] / 1000,
+        "many": token_cost(figures),
+    }
+
+
+def workers(lab: Lab, repeats: int) -> Figures:
+    """Two workers against one. Mock and load generator share the two CPUs with them, which costs both alike."""
+    rates, costs = [], []
+    for count in (1, 2):
+        with lab.server(workers=count) as server:
+            figures = server.measure("A64", repeats)
+            rates.append(figures["rps"])
+            costs.append(request_cost(figures))
+    return {"workers": rates[1] / rates[0], "workers-cost": costs[1] / costs[0]}
+
+
+def growth(lab: Lab) -> Figures:
+    """CPU per token by number of streams and by length of the answer."""
+    by_streams, by_tokens = {}, {}
+    with lab.server() as server:
+        for name in _by_streams():
+            by_streams[name] = token_cost(server.measure(name, 2))
+        for name in _by_tokens():
+            by_tokens[name] = token_cost(server.measure(name, 2))
+    return {"by streams": by_streams, "by tokens": by_tokens}
+
+
+def _by_streams() -> Iterator[str]:
+    for streams, model, tokens in ((1, "mock-n100-d20", 100), (20, "mock-n100-d20", 100), (200, "mock-n100-d20", 100)):
+        yield work(
+            f"{streams} × 50 tokens/s", up=model, conc=streams, n=(2 * streams, 2 * streams), tok=tokens, ramp=2000
+        )
+    yield work("2000 × 5 tokens/s", up="mock-n20-d200", conc=2000, n=(4000, 4000), tok=20, ramp=4000)
+
+
+def _by_tokens() -> Iterator[str]:
+    for tokens, requests in ((10, 6400), (100, 3200), (1000, 640), (10_000, 64), (100_000, 8)):
+        streams = min(64, requests)
+        yield work(
+            f"{tokens:,} tokens", up=f"mock-n{tokens}-d0", conc=streams, n=(requests, requests), tok=tokens, ramp=0
+        )
+
+
+def chain(lab: Lab) -> Figures:
+    """CPU per turn of one long conversation, by hundreds of turns."""
+    path = lab.new_store()
+    marks: dict[int, float] = {}
+    with lab.server(store=path) as server:
+
+        def mark(turn: int) -> None:
+            if turn % 100 == 0 or turn == 1:
+                marks[turn] = server.cpu()
+
+        asyncio.run(load.conversation("mock-n100-d0", CHAIN, mark))
+    turns = sorted(marks)
+    costs = {b: (marks[b] - marks[a]) * 1000 / (b - a) for a, b in itertools.pairwise(turns)}
+    size = sum(file.stat().st_size for file in path.parent.glob(path.name + "*"))
+    return {"by turns": costs, "bytes per turn": size / CHAIN}

@@ -1,0 +1,141 @@
+"""Start the server and the mock on CPUs of their own, run work, read what it cost."""
+
+from __future__ import annotations
+
+import json
+import os
+import statistics
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from bench.harness import bench as harness
+
+ROOT = Path(__file__).parents[1]
+HARNESS = ROOT / "bench" / "harness"
+PORT = 19490
+PATH = "/v1/responses"
+COMMAND = os.environ.get("ANTIPHON", str(ROOT / ".venv/bin/antiphon"))
+Figures = dict[str, Any]
+
+
+class Lab:
+    """A folder for stores and request bodies, and the mock while it runs."""
+
+    def __init__(self, folder: Path, mock: subprocess.Popen[bytes]) -> None:
+        self.folder = folder
+        self.mock = mock
+        self._stores = 0
+
+    def new_store(self) -> Path:
+        """Return a path at which there is no store yet."""
+        self._stores += 1
+        return self.folder / f"store-{self._stores}.db"
+
+    @contextmanager
+    def server(self, *, store: Path | None = None, workers: int = 1) -> Iterator[Server]:
+        """Run the command; without a path the store is memory and requests say `store: false`."""
+        command = [COMMAND, "serve", "--port", str(PORT), "--backend", f"http://127.0.0.1:{harness.MOCK_PORT}/v1"]
+        command += ["--store", str(store or "memory"), "--workers", str(workers)]
+        peer = {"name": "antiphon", "api": "responses", "path": PATH, "port": PORT, "model": "{m}"}
+        peer |= {"cmd": command, "extra": {} if store else {"store": False}}
+        process = harness.Server(peer)
+        cpu, harness.CPU_SUT = harness.CPU_SUT, "0,1" if workers > 1 else harness.CPU_SUT
+        try:
+            start = process.start(str(self.folder))
+            yield Server(self, process, peer, start)
+        finally:
+            harness.CPU_SUT = cpu
+            process.stop()
+
+    @contextmanager
+    def nginx(self) -> Iterator[Server]:
+        """Run nginx as a relay, the physical limit."""
+        (self.folder / "nginx").mkdir(exist_ok=True)
+        command = ["/usr/sbin/nginx", "-p", str(self.folder / "nginx"), "-c", str(HARNESS / "conf/nginx.conf")]
+        peer = {"name": "nginx", "api": "responses", "path": PATH, "port": 19471, "model": "{m}", "cmd": command}
+        process = harness.Server(peer)
+        try:
+            yield Server(self, process, peer, process.start(str(self.folder)))
+        finally:
+            process.stop()
+
+
+class Server:
+    """A server that runs; `start` tells how it began: seconds, cpu_s, rss_mb."""
+
+    def __init__(self, lab: Lab, process: Any, peer: Figures, start: Figures) -> None:
+        self._lab = lab
+        self._process = process
+        self._peer = peer
+        self.start = start
+
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+        return int(self._process.pid)
+
+    def measure(self, work: str, repeats: int, **extra: object) -> Figures:
+        """Run one of the harness's workloads, with `extra` in each request. Raises RuntimeError when requests fail."""
+        peer = self._peer | {"extra": self._peer.get("extra", {}) | extra}
+        figures: Figures = harness.measure(peer, self.pid, self._lab.mock.pid, work, repeats, str(self._lab.folder))
+        if figures.get("errors") or figures.get("error"):
+            raise RuntimeError(f"{work}: {figures.get('errors')} errors: {figures.get('error')}")
+        return figures
+
+    def cpu(self) -> float:
+        """CPU seconds of the whole process tree so far."""
+        return float(harness.cpu(self.pid))
+
+    def rss_kb(self) -> float:
+        """Resident memory of the whole process tree."""
+        return float(harness.mem(self.pid)["rss_mb"]) * 1024
+
+
+def work(name: str, **fields: object) -> str:
+    """Add a workload to the harness's own."""
+    harness.WORK[name] = {"stream": True, "secs": 0, "what": name, **fields}
+    return name
+
+
+def token_cost(figures: Figures) -> float:
+    """µs of CPU per token."""
+    return float(figures["cpu_us_tok"])
+
+
+def request_cost(figures: Figures) -> float:
+    """ms of CPU per request."""
+    return float(figures["cpu_ms_req"])
+
+
+def median(values: list[float]) -> float:
+    """The median."""
+    return statistics.median(values)
+
+
+@contextmanager
+def laboratory() -> Iterator[Lab]:
+    """Build the tools and run the mock."""
+    harness.build()
+    with tempfile.TemporaryDirectory(prefix="bench-") as folder:
+        mock = harness.start_mock()
+        try:
+            yield Lab(Path(folder), mock)
+        finally:
+            mock.terminate()
+            mock.wait()
+            harness.Lease.drop()
+
+
+def request_body(**fields: object) -> bytes:
+    """Return the JSON of a request."""
+    return json.dumps(fields, separators=(",", ":")).encode()
+
+
+def pause(seconds: float) -> None:
+    """Wait for things to settle."""
+    time.sleep(seconds)

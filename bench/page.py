@@ -1,0 +1,117 @@
+"""Figures as a table on the terminal, and as `docs/performance.md`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from bench.lab import Figures, request_cost, token_cost
+from bench.recorded import GOALS, PEERS
+
+HEADER = (
+    "| server | A64 ms/request | B µs/token | C µs/token | C transit p50 / p99 ms | D8 ms/request | RSS MB | start s |\n"
+    "|---|---|---|---|---|---|---|---|"
+)
+
+
+def table(found: Figures) -> str:
+    """Return the servers side by side, this checkout first."""
+    rows = [_row("**Antiphon, `store: false`** (this run)", found)]
+    if "nginx C" in found:
+        nginx = {name.removeprefix("nginx "): value for name, value in found.items() if name.startswith("nginx ")}
+        rows.append(_row("nginx relaying the bytes (this run)", nginx))
+    rows += ["| " + " | ".join(peer) + " |" for peer in PEERS]
+    return "\n".join((HEADER, *rows))
+
+
+def _row(name: str, found: Figures) -> str:
+    paced = found["C"]
+    transit = f"{paced['transit_p50'] / 1000:.2f} / {paced['transit_p99'] / 1000:.2f}"
+    cells = [
+        f"{request_cost(found['A64']):.3f}",
+        f"{token_cost(found['B']):.1f}",
+        f"{token_cost(paced):.1f}",
+        transit,
+        f"{request_cost(found['D8']):.2f}",
+        f"{found['rss']:.0f}" if "rss" in found else "–",
+        f"{found['start']:.2f}" if "start" in found else "–",
+    ]
+    return f"| {name} | " + " | ".join(cells) + " |"
+
+
+def goals(found: Figures) -> str:
+    """Return each goal with what was found."""
+    lines = ["| what | must | stretch | found |", "|---|---|---|---|"]
+    for name, goal in GOALS.items():
+        value = found.get(name)
+        sign = "≥" if name == "workers" else "≤"
+        wants = f"{sign} {goal.must:g} {goal.unit} | {sign} {goal.stretch:g}"
+        lines.append(f"| {goal.what} | {wants} | {_verdict(name, value)} |")
+    return "\n".join(lines)
+
+
+def _verdict(name: str, value: float | None) -> str:
+    if value is None:
+        return "not measured"
+    goal = GOALS[name]
+    met = value >= goal.must if name == "workers" else value <= goal.must
+    figure = f"{value:+.0f}" if goal.unit == "% more" else f"{value:.3g}"
+    return f"{figure} {goal.unit.removesuffix(' more')}" + ("" if met else " (missed)")
+
+
+def page(found: Figures, machine: str, command: str) -> str:
+    """Return `docs/performance.md`."""
+    return "\n\n".join(_sections(found, machine, command)) + "\n"
+
+
+def _sections(found: Figures, machine: str, command: str) -> Iterator[str]:
+    yield "# Performance"
+    yield INTRODUCTION
+    yield f"Measured with `{command}` on {machine}."
+    yield "## Beside others"
+    yield table(found)
+    yield PEERS_NOTE
+    yield "## Goals"
+    yield goals(found)
+    if "by streams" in found:
+        yield "## Growth"
+        yield "CPU per token by number of streams, each paced:"
+        yield _pairs(("streams", "µs/token"), found["by streams"])
+        yield "CPU per token by length of the answer, flat out:"
+        yield _pairs(("answer", "µs/token"), found["by tokens"])
+    if "by turns" in found:
+        yield (
+            "One conversation of 1,000 turns with `previous_response_id`, about 1.3 kB of history per turn. Every turn sends "
+            "the whole history to the backend, so its cost grows with the input's size, and with nothing else:"
+        )
+        yield _pairs(("up to turn", "CPU ms per turn"), found["by turns"])
+    yield "## On disk"
+    yield (
+        f"{found.get('bytes per response', 0):,.0f} bytes per stored response of 100 tokens with all its keys; "
+        f"{found.get('bytes per turn', 0):,.0f} per turn of the conversation above: a turn stores its own items only."
+    )
+    yield METHOD
+
+
+def _pairs(head: tuple[str, str], pairs: Mapping[object, float]) -> str:
+    rows = [f"| {name} | {value:.2f} |" for name, value in pairs.items()]
+    return "\n".join((f"| {head[0]} | {head[1]} |", "|---|---|", *rows))
+
+
+INTRODUCTION = """A gateway's cost is CPU per request and per streamed token, the delay that it adds, and memory per open stream.
+All figures are CPU time of the whole process tree, on one core, translating chat completions to Responses with validation."""
+
+PEERS_NOTE = """The peers' figures were recorded on a shared two-core Xeon at 2.5 GHz; the rows marked "this run" come from
+the machine named above. nginx, which does nothing but relay, tells how the two compare."""
+
+METHOD = """## Method
+
+- `scripts/bench` runs everything and writes this page; `scripts/bench --only ordinary --repeats 1` takes half a minute.
+- `bench/harness` holds the mock backend and the load generator (C), and `bench.py`, which can hold any other server
+  against them: `python3 bench/harness/bench.py run --base-url URL --pid PID`.
+- The server is pinned to one CPU, mock and load generator to another, all at raised priority. CPU figures are the median of
+  the repeats, delays the best one: what else runs on a machine can only make delays longer.
+- Every token carries the time at which the mock wrote it, so the delay is what really passed between mock and client.
+- A64: 64 requests at a time, not streamed. B: 64 streams of 200 tokens, as fast as it goes. C: 200 streams, a token every
+  20 ms each. D8: 200 kB of input, 60 call items and 20 tools. E: a function call in 50 fragments with 20 tools.
+- `bench/micro` measures single parts; CI runs it as a smoke test without looking at the figures.
+- nginx is taken from the system where it is installed (`apt-get install nginx-light`)."""
