@@ -26,6 +26,7 @@ from antiphon.keys import Keyring
 from antiphon.limits import Limiter, prices
 from antiphon.live import Live
 from antiphon.media import Media
+from antiphon.observe import Observers
 from antiphon.prompts import Prompts
 from antiphon.sealing import Sealer
 from antiphon.server.asgi import AntiphonApp
@@ -36,6 +37,7 @@ from antiphon.server.counting import Counting
 from antiphon.server.credentials import StoredKeys, fixed_callers
 from antiphon.server.docs import docs
 from antiphon.server.files import Files
+from antiphon.server.gauges import Gauges
 from antiphon.server.health import BackendState, Health
 from antiphon.server.jwks import key_source
 from antiphon.server.jwt_auth import JwtTokens
@@ -43,6 +45,7 @@ from antiphon.server.models import Models
 from antiphon.server.openapi import OpenAPI
 from antiphon.server.responses import SHUTDOWN, Responses
 from antiphon.server.router import Router
+from antiphon.server.watch import Watch
 from antiphon.server.websocket import WebSockets
 from antiphon.services import Services
 from antiphon.stores.base import Store
@@ -84,6 +87,8 @@ class Parts:
         self._engine = self.backends.get(ENGINE)
         self.registry = make_registry(config, self.backends)
         self.store = open_store(config.store)
+        self.watch = Watch(config, Gauges(self.registry.health, lambda: self.live.running, lambda: self.sockets.open))
+        self.watch.time(self.store)
         self.limiter = Limiter(self.store, time.time, prices(config.models))
         self.keyring = Keyring(self.store, time.time)
         self.tokens = JwtTokens(config.jwt, key_source(config.jwt), time.time) if config.jwt else None
@@ -94,6 +99,7 @@ class Parts:
             sealer=Sealer(sealing_secrets(config)),
             tool_servers=McpServers(UrlGuard(config.url_guard_allow), config.mcp_servers, config.mcp_timeout),
             limiter=self.limiter,
+            observer=Observers(*self.watch.observers),
         )
         guard = UrlGuard(config.url_guard_allow)
         media = Media(
@@ -113,6 +119,7 @@ class Parts:
             body_timeout=config.header_timeout,
             lifespan=self._lifespan,
             on_force=self._force,
+            watchers=self.watch.watchers,
         )
 
     def _authenticator(self) -> Authenticator:
@@ -140,6 +147,7 @@ class Parts:
         health = Health(self._states)
         router.add("GET", "/health", health.health, public=True)
         router.add("GET", "/ready", health.ready, public=True)
+        self.watch.add_routes(router)
         router.add("GET", "/openapi.json", OpenAPI(router).read, public=True)
         router.add("GET", "/docs", docs, public=True)
         router.add("GET", "/", docs, public=True)
@@ -149,6 +157,7 @@ class Parts:
 
     @contextlib.asynccontextmanager
     async def _lifespan(self) -> AsyncIterator[None]:
+        await self.watch.start()
         await self.registry.start()
         await self.live.start()
         await self.webhooks.start()
@@ -167,6 +176,7 @@ class Parts:
                 await self.tokens.close()
             await self.registry.close()
             await self.store.close()
+            await self.watch.close()
 
     async def _load(self, engine: Loadable) -> None:
         """Load the embedded engine's model while the server answers already; where it can't be loaded, stop."""
@@ -223,7 +233,13 @@ def make_backends(config: Config) -> dict[str, Backend]:
 def make_registry(config: Config, backends: Mapping[str, Backend]) -> Registry:
     """Return the registry of the configured models and of those that the backends list. Raises ConfigError."""
     silent = {name for name, backend in config.backends.items() if not backend.discover}
-    return Registry(config.models, backends, discover=backends.keys() - silent)
+    return Registry(
+        config.models,
+        backends,
+        discover=backends.keys() - silent,
+        settings=config.backends,
+        retries=config.retries,
+    )
 
 
 def sealing_secrets(config: Config) -> list[str]:

@@ -61,6 +61,14 @@ class BackendConfig(Settings, kw_only=True, forbid_unknown_fields=True):
     first_token_timeout: Annotated[float, Meta(description="Seconds to the first byte of an answer.", gt=0)] = 600.0
     idle_timeout: Annotated[float, Meta(description="Seconds of silence in the middle of an answer.", gt=0)] = 300.0
     max_connections: Annotated[int, Meta(description="Idle connections kept open.", ge=1)] = 256
+    max_concurrent: Annotated[int, Meta(description="Calls at once, others wait in line; 0: no limit.", ge=0)] = 0
+    max_waiting: Annotated[int, Meta(description="Calls that may wait in line; further ones get 503.", ge=0)] = 256
+    wait_timeout: Annotated[float, Meta(description="Seconds that a call may wait in line.", gt=0)] = 120.0
+    break_after: Annotated[
+        int, Meta(description="Failures in a row after which it gets no calls for a while; 0: never.", ge=0)
+    ] = 5
+    break_seconds: Annotated[float, Meta(description="Seconds until one call may try it again.", gt=0)] = 10.0
+    check_interval: Annotated[float, Meta(description="Seconds between two looks whether it is well.", gt=0)] = 60.0
 
 
 class ModelConfig(Settings, kw_only=True, forbid_unknown_fields=True):
@@ -68,6 +76,9 @@ class ModelConfig(Settings, kw_only=True, forbid_unknown_fields=True):
 
     backends: Annotated[list[str], Meta(description="Names of backends that serve it; several are balanced.")] = []
     name: Annotated[str, Meta(description="The backend's own name for it; default: the id.")] = ""
+    fallbacks: Annotated[
+        list[str], Meta(description="Ids of models that answer in its place, in order, where its backends cannot.")
+    ] = []
     aliases: Annotated[list[str], Meta(description="Further ids for the same model.")] = []
     context_length: Annotated[int | None, Meta(description="Window in tokens.")] = None
     parameters_number: Annotated[str | None, Meta(description="Size shown to clients, such as 60B.")] = None
@@ -245,6 +256,20 @@ class Config(Settings, kw_only=True, forbid_unknown_fields=True):
     ] = ""
     log_level: Annotated[Literal["debug", "info", "warning", "error"], Meta(description="What is logged.")] = "info"
     log_format: Annotated[Literal["text", "json"], Meta(description="Lines for people, or JSON for machines.")] = "text"
+    recent_requests: Annotated[
+        int, Meta(description="Requests that /admin/requests remembers, without their texts.", ge=0)
+    ] = 200
+    access_log: Annotated[bool, Meta(description="Log a line for each request, at `info`.")] = True
+    metrics: Annotated[
+        Literal["key", "open", "off"],
+        Meta(description="Who reads /metrics: keys with the scope `admin`, everybody, nobody."),
+    ] = "key"
+    otlp_endpoint: Annotated[
+        str, Meta(description="Where traces go (OTLP over HTTP), such as http://127.0.0.1:4318; empty: no traces.")
+    ] = ""
+    retries: Annotated[
+        int, Meta(description="Further rounds over a model's backends, before the first token.", ge=0, le=5)
+    ] = 1
     mcp_servers: Annotated[dict[str, McpServerConfig], Meta(description="MCP servers by label.")] = {}
     mcp_timeout: Annotated[float, Meta(description="Seconds for a call of an MCP server.", gt=0)] = 60.0
     prompts: Annotated[dict[str, PromptConfig], Meta(description="Prompt templates by id.")] = {}

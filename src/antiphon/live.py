@@ -76,6 +76,11 @@ class Live:
         self._working: dict[str, Working] = {}
         self._poller: asyncio.Task[None] | None = None
 
+    @property
+    def running(self) -> int:
+        """How many responses this process works on."""
+        return len(self._working)
+
     async def start(self) -> None:
         """Begin to look for work that nobody holds, now and from time to time."""
         self._store.on_cancel(self._cancel_here)

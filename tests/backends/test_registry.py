@@ -11,7 +11,7 @@ import pytest
 from msgspec import Raw
 
 from antiphon.backends import registry as module
-from antiphon.backends import routing
+from antiphon.backends import member as members
 from antiphon.backends.base import Backend, BackendModel, TurnStream
 from antiphon.backends.registry import Registry
 from antiphon.backends.routing import ModelRoute
@@ -286,7 +286,7 @@ async def test_the_last_endpoints_error_is_told() -> None:
 
 
 async def test_an_endpoint_that_cannot_be_reached_is_avoided_for_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(routing, "AVOID_SECONDS", 0.1)
+    monkeypatch.setattr(members, "AVOID_SECONDS", 0.1)
     a, b = Puppet("a", "m"), Puppet("b", "m")
     async with started({}, a, b) as registry:
         route = registry.resolve("m")

@@ -10,7 +10,7 @@ from msgspec import Raw
 
 from antiphon.core.deltas import Delta
 from antiphon.core.echo import Defaults
-from antiphon.core.turn import Turn
+from antiphon.core.turn import NO_HINTS, Hints, Turn
 from antiphon.errors import InvalidRequest
 
 NAMED_IN_ERRORS = 20
@@ -54,6 +54,15 @@ class TurnStream(Protocol):
 
     def abort(self) -> None:
         """Let go of the call at once: the backend sees the connection close. Idempotent."""
+        ...
+
+
+class RoutedStream(TurnStream, Protocol):
+    """A TurnStream that knows where it is answered."""
+
+    @property
+    def place(self) -> str:
+        """The word that stands for the backend in `Hints.place`."""
         ...
 
 
@@ -101,6 +110,20 @@ class Backend(Protocol):
         ...
 
 
+class BackendHealth(msgspec.Struct, frozen=True, kw_only=True):
+    """How a backend does: `error` is what it last failed with, "" while it is well. Counts are those of this process."""
+
+    name: str
+    up: bool
+    models: int
+    outstanding: int
+    error: str
+    waiting: int = 0
+    circuit: str = "closed"
+    calls: int = 0
+    failures: int = 0
+
+
 class ModelCard(msgspec.Struct, frozen=True, kw_only=True):
     """A model as we serve it: the configured id and what clients are told of it."""
 
@@ -121,15 +144,15 @@ class Route(Protocol):
     instructions: str | None
     extra_body: Mapping[str, Raw]
 
-    async def open(self, turn: Turn) -> TurnStream:
-        """Start a Turn on the least busy endpoint; retries, before the first token only. Raises BackendError."""
+    async def open(self, turn: Turn) -> RoutedStream:
+        """Start a Turn on an endpoint; retries, before the first token only. Raises BackendError."""
         ...
 
     async def count_tokens(self, turn: Turn) -> int | None:
         """Count a Turn's input tokens, or None."""
         ...
 
-    async def chat_completions(self, fields: Mapping[str, Raw]) -> ByteStream:
+    async def chat_completions(self, fields: Mapping[str, Raw], hints: Hints = NO_HINTS) -> ByteStream:
         """Relay a chat completions request; `model` is replaced, defaults are filled in. Raises BackendError."""
         ...
 

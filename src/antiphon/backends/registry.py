@@ -5,17 +5,21 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Mapping, Sequence, Set
+from functools import partial
 from time import monotonic
 
-from antiphon.backends.base import Backend, BackendModel, Capabilities, ModelCard, Route, unknown_model
-from antiphon.backends.routing import BackendHealth, Endpoint, Member, ModelRoute
-from antiphon.config import ModelConfig
+import msgspec
+
+from antiphon.backends.base import Backend, BackendHealth, BackendModel, Capabilities, ModelCard, Route, unknown_model
+from antiphon.backends.choice import Endpoint
+from antiphon.backends.member import Member, Policy
+from antiphon.backends.routing import ModelRoute
+from antiphon.config import BackendConfig, ModelConfig
 from antiphon.core.echo import Defaults
 from antiphon.errors import APIError, BackendError, ConfigError, InvalidRequest
 
 log = logging.getLogger("antiphon.backends")
 
-REFRESH_SECONDS = 60.0
 DOWN_SECONDS = 5.0  # between two looks at a backend that is down, or for a model that nobody knows
 DISCOVERY_TIMEOUT = 10.0
 
@@ -23,6 +27,7 @@ DISCOVERY_TIMEOUT = 10.0
 class Registry:
     """Finds Routes (see `Router`). `discover` names the backends whose own models are served; None: all.
 
+    `settings` are those of backends that have some, `retries` the further rounds over a model's endpoints.
     Raises ConfigError where a model names a backend that does not exist.
     """
 
@@ -32,10 +37,15 @@ class Registry:
         backends: Mapping[str, Backend],
         *,
         discover: Set[str] | None = None,
+        settings: Mapping[str, BackendConfig] | None = None,
+        retries: int = 0,
     ) -> None:
         self._models = models
+        self._retries = retries
+        policies = {name: _policy(config) for name, config in (settings or {}).items()}
         self._members = {
-            name: Member(backend, discover is None or name in discover) for name, backend in backends.items()
+            name: Member(backend, discover is None or name in discover, policies.get(name))
+            for name, backend in backends.items()
         }
         for id, model in models.items():
             for name in model.backends:
@@ -106,9 +116,10 @@ class Registry:
 
     async def _keep_fresh(self) -> None:
         while True:
-            down = any(member.error for member in self._members.values())
-            await asyncio.sleep(DOWN_SECONDS if down else REFRESH_SECONDS)
-            await self.refresh()
+            await asyncio.sleep(DOWN_SECONDS)
+            now = monotonic()
+            due = [member for member in self._members.values() if member.error or member.check_at <= now]
+            await asyncio.gather(*(self._discover(member) for member in due))
 
     def _look_again(self) -> None:
         """Refresh in the background, unless that was done just now."""
@@ -118,14 +129,17 @@ class Registry:
             self._refreshing = asyncio.ensure_future(self.refresh())
 
     async def _discover(self, member: Member) -> None:
+        """Ask a backend for its models: that tells, too, whether it is well."""
+        member.check_at = monotonic() + member.policy.check_interval
         try:
             async with asyncio.timeout(DISCOVERY_TIMEOUT):
                 models = await member.backend.models()
         except TimeoutError:
-            member.failed(BackendError(503, "The backend did not list its models in time.", code="backend_unavailable"))
+            member.unreachable(BackendError(503, "The backend did not list its models in time."))
         except BackendError as error:
-            member.failed(error)
-            if error.status != 503 and error.message != member.complaint:
+            if error.status == 503:
+                member.unreachable(error)
+            elif error.message != member.complaint:
                 log.warning("backend %s does not list its models: %s", member.backend.name, error.message)
                 member.complaint = error.message
         except Exception:
@@ -133,7 +147,7 @@ class Registry:
         else:
             member.complaint = ""
             member.well()
-            if models != member.models:
+            if member.discover and models != member.models:
                 member.models = models
                 self._rebuild()
 
@@ -145,7 +159,8 @@ class Registry:
         for member in self._members.values():
             for model in member.models:
                 if model.id not in routes:
-                    routes[model.id] = ModelRoute(_discovered_card(model), self._listing(model.id))
+                    card = _discovered_card(model)
+                    routes[model.id] = ModelRoute(card, self._listing(model.id), retries=self._retries)
         self._routes = routes
         self._aliases = {alias: id for id, model in self._models.items() for alias in model.aliases}
 
@@ -159,8 +174,22 @@ class Registry:
             endpoints = [Endpoint(member, name) for member in self._members.values()]
         listed = [entry for endpoint in endpoints for entry in endpoint.member.models if entry.id == name]
         return ModelRoute(
-            _configured_card(id, model, listed), endpoints, _defaults(model), model.instructions, model.extra_body
+            _configured_card(id, model, listed),
+            endpoints,
+            _defaults(model),
+            model.instructions,
+            model.extra_body,
+            retries=self._retries,
+            fallbacks=partial(self._fallbacks, model) if model.fallbacks else None,
         )
+
+    def _fallbacks(self, model: ModelConfig) -> list[ModelRoute]:
+        """Return the routes that stand in for a model, those that can do what it can."""
+        found = [self._routes.get(id) or self._find(id) for id in model.fallbacks]
+        needed = _abilities(model)
+        return [
+            route for route in found if route is not None and route.endpoints and _does(route.card.capabilities, needed)
+        ]
 
     def _listing(self, name: str) -> list[Endpoint]:
         """Return an endpoint for each backend that lists a model."""
@@ -187,16 +216,37 @@ def _configured_card(id: str, model: ModelConfig, listed: Sequence[BackendModel]
         owned_by=model.owned_by,
         context_length=model.context_length or min(windows, default=None),
         parameters_number=model.parameters_number,
-        capabilities=Capabilities(
-            responses=model.responses,
-            chat_completions=model.chat_completions,
-            functions=model.functions,
-            images=model.images,
-            audio=model.audio,
-            structured_outputs=model.structured_outputs,
-            reasoning=model.reasoning,
-        ),
+        capabilities=_abilities(model),
         aliases=tuple(model.aliases),
+    )
+
+
+def _abilities(model: ModelConfig) -> Capabilities:
+    return Capabilities(
+        responses=model.responses,
+        chat_completions=model.chat_completions,
+        functions=model.functions,
+        images=model.images,
+        audio=model.audio,
+        structured_outputs=model.structured_outputs,
+        reasoning=model.reasoning,
+    )
+
+
+def _does(has: Capabilities, needed: Capabilities) -> bool:
+    """Tell whether a model can all that is needed."""
+    pairs = zip(msgspec.structs.astuple(has), msgspec.structs.astuple(needed), strict=True)
+    return all(able or not wanted for able, wanted in pairs)
+
+
+def _policy(config: BackendConfig) -> Policy:
+    return Policy(
+        max_concurrent=config.max_concurrent,
+        max_waiting=config.max_waiting,
+        wait_timeout=config.wait_timeout,
+        break_after=config.break_after,
+        break_seconds=config.break_seconds,
+        check_interval=config.check_interval,
     )
 
 

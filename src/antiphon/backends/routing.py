@@ -1,150 +1,38 @@
-"""Routes: a model id with its endpoints. The least busy endpoint is called; another one if it refuses before the first token."""
+"""Routes: a model id with its endpoints; another one is tried, or another model, if one refuses before the first token."""
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from time import monotonic
 from typing import TypeVar
 
 import msgspec
 from msgspec import Raw
 
-from antiphon.backends.base import Backend, BackendModel, ByteStream, ModelCard, TurnStream
-from antiphon.core.deltas import Delta
+from antiphon.backends.base import ByteStream, ModelCard, RoutedStream
+from antiphon.backends.choice import Endpoint, least_busy, preferred
+from antiphon.backends.leases import Lease, LeasedBytes, LeasedStream
+from antiphon.backends.line import Waiter
 from antiphon.core.echo import Defaults
-from antiphon.core.turn import Turn
-from antiphon.errors import APIError, BackendError
+from antiphon.core.turn import NO_HINTS, Hints, Turn
+from antiphon.errors import BackendError
 
 log = logging.getLogger("antiphon.backends")
 
-AVOID_SECONDS = 5.0
-ATTEMPTS = 3
+ATTEMPTS = 3  # endpoints in one round
+BACKOFF = 0.25  # seconds before the second round; doubled for each further one
+LONGEST_PAUSE = 2.0
+WORTH_ANOTHER_ROUND = (429, 502, 503)
 
 T = TypeVar("T")
 
 
-class BackendHealth(msgspec.Struct, frozen=True):
-    """How a backend does: `error` is what it last failed with, "" while it is well."""
-
-    name: str
-    up: bool
-    models: int
-    outstanding: int
-    error: str
-
-
-class Member:
-    """A backend as the registry sees it: what it serves, how busy it is, whether to avoid it for now."""
-
-    def __init__(self, backend: Backend, discover: bool) -> None:
-        self.backend = backend
-        self.discover = discover
-        self.models: Sequence[BackendModel] = ()
-        self.outstanding = 0
-        self.error = ""
-        self.complaint = ""
-        self._avoided_until = 0.0
-
-    @property
-    def avoided(self) -> bool:
-        return monotonic() < self._avoided_until
-
-    def well(self) -> None:
-        """Take note that it answered."""
-        if self.error:
-            log.info("backend %s answers again", self.backend.name)
-            self.error = ""
-        self._avoided_until = 0.0
-
-    def failed(self, error: BackendError) -> None:
-        """Take note of a failure; one that says "unreachable" or "not ready" keeps calls away for a few seconds."""
-        if error.status == 503:
-            if not self.error:
-                log.warning("backend %s: %s", self.backend.name, error.message)
-            self.error = error.message
-            self._avoided_until = monotonic() + AVOID_SECONDS
-
-    def take(self) -> Lease:
-        return Lease(self)
-
-    def health(self) -> BackendHealth:
-        return BackendHealth(self.backend.name, not self.error, len(self.models), self.outstanding, self.error)
-
-
-class Lease:
-    """One call that a member is busy with, given back exactly once."""
-
-    __slots__ = ("_member",)
-
-    def __init__(self, member: Member) -> None:
-        member.outstanding += 1
-        self._member: Member | None = member
-
-    def end(self) -> None:
-        """Give it back. Idempotent."""
-        if self._member is not None:
-            self._member.outstanding -= 1
-            self._member = None
-
-
-class LeasedStream:
-    """A TurnStream that gives its lease back when it ends, fails or is aborted."""
-
-    __slots__ = ("_inner", "_lease")
-
-    def __init__(self, inner: TurnStream, lease: Lease) -> None:
-        self._inner = inner
-        self._lease = lease
-
-    async def read(self) -> Sequence[Delta]:
-        try:
-            deltas = await self._inner.read()
-        except APIError:
-            self._lease.end()
-            raise
-        if not deltas:
-            self._lease.end()
-        return deltas
-
-    def abort(self) -> None:
-        self._lease.end()
-        self._inner.abort()
-
-
-class LeasedBytes:
-    """The same for a ByteStream."""
-
-    def __init__(self, inner: ByteStream, lease: Lease) -> None:
-        self.status = inner.status
-        self.headers = inner.headers
-        self._inner = inner
-        self._lease = lease
-
-    async def read(self) -> bytes:
-        try:
-            data = await self._inner.read()
-        except APIError:
-            self._lease.end()
-            raise
-        if not data:
-            self._lease.end()
-        return data
-
-    def abort(self) -> None:
-        self._lease.end()
-        self._inner.abort()
-
-
-class Endpoint(msgspec.Struct, frozen=True):
-    """A model on a backend, under the backend's own name for it."""
-
-    member: Member
-    name: str
-
-
 class ModelRoute:
-    """A model id, ready to be called (see `Route`)."""
+    """A model id, ready to be called (see `Route`).
+
+    `retries` are further rounds over the endpoints, `fallbacks` gives the routes that stand in.
+    """
 
     def __init__(
         self,
@@ -153,75 +41,213 @@ class ModelRoute:
         defaults: Defaults | None = None,
         instructions: str | None = None,
         extra_body: Mapping[str, Raw] | None = None,
+        *,
+        retries: int = 0,
+        fallbacks: Callable[[], Sequence[ModelRoute]] | None = None,
     ) -> None:
         self.card = card
         self.endpoints = endpoints
         self.defaults = defaults or Defaults()
         self.instructions = instructions
         self.extra_body: Mapping[str, Raw] = extra_body or {}
+        self._retries = retries
+        self._fallbacks = fallbacks
         self._turn = 0
 
-    async def open(self, turn: Turn) -> TurnStream:
-        """Start a Turn on the least busy endpoint. Raises BackendError of the last one that was tried."""
+    async def open(self, turn: Turn) -> RoutedStream:
+        """Start a Turn on an endpoint. Raises BackendError of the last one that was tried."""
+        if self._fallbacks is None:
+            return await self.open_here(turn)
 
-        async def call(endpoint: Endpoint) -> TurnStream:
+        async def call(route: ModelRoute) -> RoutedStream:
+            return await route.open_here(turn)
+
+        return await self._somewhere(call)
+
+    async def open_here(self, turn: Turn) -> RoutedStream:
+        """Start a Turn on an endpoint of this very model. Raises BackendError."""
+
+        async def call(endpoint: Endpoint) -> LeasedStream:
             named = turn if turn.model == endpoint.name else msgspec.structs.replace(turn, model=endpoint.name)
-            return await endpoint.member.backend.open(named)
+            lease = Lease(endpoint.member)
+            try:
+                return LeasedStream(await endpoint.member.backend.open(named), lease)
+            except BaseException:
+                lease.end()
+                raise
 
-        stream, lease = await self._call(call)
-        return LeasedStream(stream, lease)
+        return await self._call(call, turn.hints, turn.request.prompt_cache_key or "")
 
     async def count_tokens(self, turn: Turn) -> int | None:
         """Count a Turn's input tokens, or None where the backend offers no way or does not answer."""
-        endpoint = self._order()[0]
+        endpoint = least_busy(self.endpoints, 0)[0]
         try:
             return await endpoint.member.backend.count_tokens(msgspec.structs.replace(turn, model=endpoint.name))
         except BackendError as error:
             log.debug("backend %s does not count tokens: %s", endpoint.member.backend.name, error.message)
             return None
 
-    async def chat_completions(self, fields: Mapping[str, Raw]) -> ByteStream:
+    async def chat_completions(self, fields: Mapping[str, Raw], hints: Hints = NO_HINTS) -> ByteStream:
         """Relay a chat completions request: `model` is replaced, defaults are filled in. Raises BackendError."""
+
+        async def call(route: ModelRoute) -> ByteStream:
+            return await route.chat_completions_here(fields, hints)
+
+        return await self._somewhere(call)
+
+    async def chat_completions_here(self, fields: Mapping[str, Raw], hints: Hints) -> ByteStream:
+        """Relay a chat completions request to an endpoint of this very model. Raises BackendError."""
         filled = {**self.extra_body, **_chat_defaults(self.defaults, fields), **fields}
 
         async def call(endpoint: Endpoint) -> ByteStream:
             filled["model"] = Raw(msgspec.json.encode(endpoint.name))
-            return await endpoint.member.backend.chat_completions(msgspec.json.encode(filled))
+            lease = Lease(endpoint.member)
+            try:
+                body = msgspec.json.encode(filled)
+                return LeasedBytes(await endpoint.member.backend.chat_completions(body), lease)
+            except BaseException:
+                lease.end()
+                raise
 
-        stream, lease = await self._call(call)
-        return LeasedBytes(stream, lease)
+        return await self._call(call, hints, _cache_key(fields))
 
-    async def _call(self, call: Callable[[Endpoint], Awaitable[T]]) -> tuple[T, Lease]:
-        """Try endpoints, least busy first, until one accepts; only failures that another one may not share go on."""
-        endpoints = self._order()[:ATTEMPTS]
-        for place, endpoint in enumerate(endpoints, 1):
+    # Another model
+
+    async def _somewhere(self, call: Callable[[ModelRoute], Awaitable[T]]) -> T:
+        """Call this model, or where it cannot answer one that stands in for it."""
+        try:
+            return await call(self)
+        except BackendError as error:
+            if not error.retriable or self._fallbacks is None:
+                raise
+            for route in self._fallbacks():
+                log.warning("model %s cannot answer (%d); %s stands in", self.card.id, error.status, route.card.id)
+                try:
+                    return await call(route)
+                except BackendError as another:
+                    if not another.retriable:
+                        raise
+            raise
+
+    # Another endpoint
+
+    async def _call(self, call: Callable[[Endpoint], Awaitable[T]], hints: Hints, key: str) -> T:
+        """Try endpoints until one accepts; only failures that another one may not share go on."""
+        tried: list[Endpoint] = []
+        rounds = 0
+        while True:
+            endpoint = await self._take(tried, hints, key)
             member = endpoint.member
-            lease = member.take()
             try:
                 result = await call(endpoint)
-            except BaseException as error:
-                lease.end()
-                if not isinstance(error, BackendError):
-                    raise
+            except BackendError as error:
                 member.failed(error)
-                if place == len(endpoints) or not error.retriable:
+                if not error.retriable:
                     raise
-                log.debug("backend %s refused with %d; trying another", member.backend.name, error.status)
-                continue
-            if member.error:
-                member.well()
-            return result, lease
-        raise AssertionError("a route has an endpoint")
+                tried.append(endpoint)
+                log.debug("backend %s refused with %d", member.backend.name, error.status)
+                if len(tried) < ATTEMPTS and self._candidates(tried):
+                    continue
+                pause = _pause(error, rounds)
+                if rounds >= self._retries or pause is None:
+                    raise
+                rounds += 1
+                tried.clear()
+                await asyncio.sleep(pause)
+                if not self._candidates(()):
+                    raise
+            except BaseException:
+                member.breaker.ended()
+                raise
+            else:
+                member.answered()
+                return result
 
-    def _order(self) -> Sequence[Endpoint]:
-        """Return the endpoints, best first; equally busy ones take turns."""
-        endpoints = self.endpoints
-        count = len(endpoints)
-        if count == 1:
-            return endpoints
-        self._turn = (self._turn + 1) % count
-        turned = [*endpoints[self._turn :], *endpoints[: self._turn]]
-        return sorted(turned, key=lambda endpoint: (endpoint.member.avoided, endpoint.member.outstanding))
+    async def _take(self, tried: Sequence[Endpoint], hints: Hints, key: str) -> Endpoint:
+        """Take a place at the best endpoint, waiting for one where all are busy. Raises BackendError 503."""
+        endpoints = self._candidates(tried)
+        if not endpoints:
+            raise self._broken()
+        endpoint = self._best(endpoints, hints.place, key)
+        if not endpoint.member.has_room:
+            return await _wait(endpoints, hints.owner)
+        endpoint.member.take()
+        return endpoint
+
+    def _candidates(self, tried: Sequence[Endpoint]) -> Sequence[Endpoint]:
+        """Return the endpoints that may be called: where all circuits are open, those that at least answer."""
+        left = [endpoint for endpoint in self.endpoints if endpoint not in tried] if tried else self.endpoints
+        if len(left) == 1 and not left[0].member.breaker.broken:
+            return left
+        admitted = [endpoint for endpoint in left if endpoint.member.breaker.admits]
+        return admitted or [endpoint for endpoint in left if not endpoint.member.breaker.silent]
+
+    def _best(self, endpoints: Sequence[Endpoint], place: str, key: str) -> Endpoint:
+        if len(endpoints) == 1:
+            return endpoints[0]
+        if place or key:
+            found = preferred(endpoints, place, key)
+            if found is not None:
+                return found
+        self._turn = (self._turn + 1) % len(endpoints)
+        return least_busy(endpoints, self._turn)[0]
+
+    def _broken(self) -> BackendError:
+        seconds = min(endpoint.member.breaker.seconds_left for endpoint in self.endpoints)
+        return BackendError(
+            503,
+            "The model's backends cannot be reached at present.",
+            code="backend_unavailable",
+            headers={"Retry-After": str(int(seconds) + 1)},
+            retriable=True,
+        )
+
+
+async def _wait(endpoints: Sequence[Endpoint], owner: str) -> Endpoint:
+    """Wait in line for a place at any of the endpoints, and take it. Raises BackendError 503."""
+    lines = [one for one in endpoints if len(one.member.line) < one.member.policy.max_waiting]
+    if not lines:
+        raise _busy("Too many requests wait for this model.")
+    waiter = Waiter(owner)
+    for endpoint in lines:
+        endpoint.member.line.join(waiter)
+    try:
+        async with asyncio.timeout(max(endpoint.member.policy.wait_timeout for endpoint in lines)):
+            member = await asyncio.shield(waiter.place)
+    except BaseException as error:
+        if waiter.place.done():
+            waiter.place.result().give_back()
+        waiter.place.cancel()
+        if isinstance(error, TimeoutError):
+            raise _busy("This request has waited too long for a place at the model.") from None
+        raise
+    finally:
+        for endpoint in lines:
+            endpoint.member.line.leave(waiter)
+    return next(endpoint for endpoint in lines if endpoint.member is member)
+
+
+def _busy(message: str) -> BackendError:
+    return BackendError(503, message, code="backend_busy", headers={"Retry-After": "5"}, retriable=True)
+
+
+def _pause(error: BackendError, rounds: int) -> float | None:
+    """Return the seconds to wait before another round, or None where none is worth while."""
+    if error.status not in WORTH_ANOTHER_ROUND:
+        return None
+    pause: float = BACKOFF * 2**rounds
+    asked = error.headers.get("Retry-After", "")
+    if error.status == 429 and asked.isdigit():
+        return max(pause, int(asked)) if int(asked) <= LONGEST_PAUSE else None
+    return min(pause, LONGEST_PAUSE)
+
+
+def _cache_key(fields: Mapping[str, Raw]) -> str:
+    raw = fields.get("prompt_cache_key")
+    try:
+        return msgspec.json.decode(raw, type=str) if raw else ""
+    except msgspec.MsgspecError:
+        return ""
 
 
 def _chat_defaults(defaults: Defaults, fields: Mapping[str, Raw]) -> dict[str, Raw]:

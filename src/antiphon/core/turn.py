@@ -13,6 +13,21 @@ from antiphon.types.request import CreateResponse
 from antiphon.types.tools import RemoteTool, Tool, ToolChoice
 
 
+class Hints(msgspec.Struct, frozen=True, kw_only=True):
+    """What a request brings along beside its body for those who find it a backend.
+
+    `owner` is whose turn it is in a line, `place` where an earlier call of the same turn was answered, `traceparent` the
+    span that a backend's own trace hangs on (W3C Trace Context).
+    """
+
+    owner: str = ""
+    place: str = ""
+    traceparent: str = ""
+
+
+NO_HINTS = Hints()
+
+
 class Turn(msgspec.Struct, frozen=True, kw_only=True):
     """What the model sees and how it is to answer: defaults are filled in, history is in `items`, oldest first.
 
@@ -36,3 +51,4 @@ class Turn(msgspec.Struct, frozen=True, kw_only=True):
     reasoning_effort: str | None
     extra: Mapping[str, Raw]
     stream: bool = True
+    hints: Hints = NO_HINTS

@@ -15,8 +15,9 @@ from antiphon.server.auth import Authenticator
 from antiphon.server.exchange import Exchange
 from antiphon.server.head import ResponseHead, error_reply, server_error
 from antiphon.server.http import ClientGone, Header, Reply, ServerStopping
+from antiphon.server.record import CLIENT_GONE, UPGRADED, Record, Watcher, current, teller
 from antiphon.server.request import HTTPRequest
-from antiphon.server.router import WRITING, Router
+from antiphon.server.router import WRITING, Router, plain_path
 from antiphon.server.ws_connection import ASGIWebSocket
 
 Scope = MutableMapping[str, Any]
@@ -43,6 +44,7 @@ class AntiphonApp:
         body_timeout: float = 60.0,
         lifespan: Lifespan | None = None,
         on_force: Callable[[], None] | None = None,
+        watchers: Sequence[Watcher] = (),
     ) -> None:
         self.router = router
         self.max_body = max_body
@@ -50,6 +52,7 @@ class AntiphonApp:
         self._auth = auth
         self._lifespan = lifespan
         self._on_force = on_force
+        self._tell = teller(watchers)
         self.failure = ""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -69,32 +72,45 @@ class AntiphonApp:
     async def respond(self, exchange: Exchange) -> None:
         """Answer one request, whatever happens."""
         head = ResponseHead(exchange.headers)
+        record = Record(exchange.method, exchange.raw_path, head.request_id)
+        current.set(record)
         try:
-            reply = await self._reply(exchange, head)
+            reply = await self._reply(exchange, head, record)
             if reply is not None:
+                record.status = reply.status
                 exchange.send(reply.status, head.headers(reply), reply.body)
         except ClientGone:
-            pass
+            record.status = CLIENT_GONE
         except APIError as error:
+            record.status = error.status
             _send_error(exchange, head, error)
         except asyncio.CancelledError:
+            record.status = CLIENT_GONE
             exchange.abort()
             raise
         except Exception:
+            record.status = 500
             log.exception("request %s: unexpected error", head.request_id)
             _send_error(exchange, head, server_error())
+        finally:
+            self._tell(record)
         await exchange.finish()
 
     async def refuse(self, exchange: Exchange, error: APIError) -> None:
         """Answer what is not fit to be a request."""
-        _send_error(exchange, ResponseHead(exchange.headers), error)
+        head = ResponseHead(exchange.headers)
+        _send_error(exchange, head, error)
+        record = Record(exchange.method, exchange.raw_path, head.request_id)
+        record.status = error.status
+        self._tell(record)
         await exchange.finish()
 
-    async def _reply(self, exchange: Exchange, head: ResponseHead) -> Reply | None:
+    async def _reply(self, exchange: Exchange, head: ResponseHead, record: Record) -> Reply | None:
         if exchange.method == "OPTIONS":
             return Reply(b"", 204, headers=[(b"allow", self.router.allowed(exchange.raw_path).encode())])
         match = self.router.match(exchange.method, exchange.raw_path)
         route = match.route
+        record.route = route.path
         caller = NOBODY if route.public else await self._admit(exchange.headers, route.scopes)
         return await route.handler(HTTPRequest(exchange, match, caller, self.max_body, head))
 
@@ -111,11 +127,16 @@ class AntiphonApp:
     async def _websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers: Sequence[Header] = scope["headers"]
         head = ResponseHead(headers)
+        raw_path = scope.get("raw_path") or scope["path"].encode()
+        record = Record("GET", raw_path, head.request_id)
         await receive()
         try:
-            handler = self.router.match_websocket(scope.get("raw_path") or scope["path"].encode())
+            handler = self.router.match_websocket(raw_path)
+            record.route = plain_path(raw_path)
             caller = await self._admit(headers, WRITING)
         except APIError as error:
+            record.status = error.status
+            self._tell(record)
             await _refuse_websocket(send, head.headers(error_reply(error)), error_reply(error))
             return
         await send({"type": "websocket.accept", "headers": [head.id_header]})
@@ -131,6 +152,9 @@ class AntiphonApp:
             await socket.close(1011)
         else:
             await socket.close()
+        finally:
+            record.status = UPGRADED
+            self._tell(record)
 
     # Lifespan
 

@@ -15,6 +15,7 @@ from antiphon.errors import BackendError, InvalidRequest
 from antiphon.limits import Admission, Unlimited
 from antiphon.server.chat_meter import demand, metered
 from antiphon.server.http import ByteSink, ClientGone, Header, Reply, Request
+from antiphon.server.record import calls_model
 from antiphon.types.request import ModelName
 
 
@@ -43,6 +44,7 @@ class ChatCompletions:
         chat = decode(_chat, body)
         route = resolve(self._router, chat.model, request.caller)
         _check(route, chat.model)
+        calls_model(route.card.id)
         task = asyncio.current_task()
         assert task is not None
         request.on_disconnect(task.cancel)

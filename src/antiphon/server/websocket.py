@@ -163,6 +163,11 @@ class WebSockets:
         finally:
             self._connections.discard(connection)
 
+    @property
+    def open(self) -> int:
+        """How many connections there are."""
+        return len(self._connections)
+
     def stop(self, error: APIError) -> None:
         """End all running responses of all connections."""
         for connection in list(self._connections):

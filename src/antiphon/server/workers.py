@@ -131,7 +131,6 @@ def supervise(app_factory: str, config: Config) -> int:
     """Serve with `config.workers` processes until a signal comes; return the exit code. Raises ConfigError."""
     sockets = worker_sockets(config)
     announce(sockets[0])
-    config = msgspec.structs.replace(config, workers=1)
     return Supervisor([Worker(app_factory, config, own) for own in sockets]).run()
 
 
