@@ -112,7 +112,7 @@ class EventLog:
             log.warning("response %s: its events are not stored yet: %s", self._response_id, error.code)
             self._work.set()
             return FLUSH_PAUSE
-        return FLUSH_INTERVAL
+        return _until_beat()
 
 
 def _until_beat() -> float:
