@@ -14,7 +14,7 @@ SOURCE = Path(__file__).parents[1] / "src" / "antiphon"
 # From left to right. A module belongs to the first pattern that fits its name within the package.
 LAYERS = (
     r"__init__|errors|config|types(\..*)?",
-    r"core(\..*)?|guard|log|sealing|settings(\..*)?|backends\.http_\w+",
+    r"core(\..*)?|agents|guard|log|sealing|settings(\..*)?|backends\.http_\w+",
     r"(backends|tools|stores)\.base|services|fetching|observe|caller|keys|limits|periods|quota",
     r"intake|compaction|toolwork|structured|media|prompts|webhooks",
     r"engine|event_log",

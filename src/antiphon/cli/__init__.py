@@ -8,6 +8,8 @@ from antiphon import __version__
 from antiphon.cli.chat import chat
 from antiphon.cli.check import check
 from antiphon.cli.config import config
+from antiphon.cli.keys import keys
+from antiphon.cli.launch import connect, launch
 from antiphon.cli.models import models
 from antiphon.cli.serve import serve
 from antiphon.errors import APIError, ConfigError
@@ -38,6 +40,7 @@ def cli() -> None:
     antiphon serve --backend http://127.0.0.1:8000/v1   your vLLM, llama.cpp, Ollama …
     antiphon serve --model FILE.gguf                    your model, in the embedded engine
     antiphon chat                                       talk to it in the terminal
+    antiphon launch codex                               let an agent use it
     """
 
 
@@ -47,7 +50,7 @@ def version() -> None:
     click.echo(f"antiphon {__version__}")
 
 
-for command in (serve, chat, check, models, config):
+for command in (serve, chat, check, models, keys, launch, connect, config):
     cli.add_command(command)
 
 

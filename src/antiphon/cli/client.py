@@ -42,6 +42,7 @@ class Client:
         self._base = parts.path.rstrip("/").removesuffix("/v1") + "/v1"
         self._headers = {"authorization": f"Bearer {key}"} if key else {}
         self._timeout = timeout
+        self.key = key
         self.url = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{self._base}"
 
     def models(self) -> Sequence[str]:
