@@ -1,0 +1,221 @@
+"""`antiphon keys`: create, list, revoke, rotate."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from antiphon.cli.options import load_settings, with_options
+
+if TYPE_CHECKING:
+    from antiphon.keys import Key, Keyring, Made
+
+T = TypeVar("T")
+
+_SPAN = re.compile(r"(\d+)(s|m|h|d|w)")
+_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
+
+STORE = (
+    click.Option(["--store"], metavar="PATH|URL", help="The server's store.  [default: as `antiphon serve` has it]"),
+    click.Option(["--config"], metavar="FILE", help="Settings in TOML.  [default: ./antiphon.toml if it is there]"),
+)
+
+
+class Span(click.ParamType[Any]):
+    """A time span such as 30d, as seconds."""
+
+    name = "span"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        found = _SPAN.fullmatch(str(value))
+        if found is None:
+            self.fail(f"{value!r} is not a time span such as 30m, 24h, 90d or 4w", param, ctx)
+        return float(int(found[1]) * _SECONDS[found[2]])
+
+
+class LimitText(click.ParamType[Any]):
+    """A limit, in one spelling."""
+
+    name = "limit"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        from antiphon.caller import parse_limit
+
+        try:
+            return str(parse_limit(str(value)))
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+
+
+@click.group()
+def keys() -> None:
+    """Make and manage the keys of clients, on the server's store.
+
+    A running server knows of changes within seconds; it need not be started again.
+    """
+
+
+@with_options(*STORE)
+@keys.command()
+@click.option("--name", default="", metavar="TEXT", help="What you will know it by.")
+@click.option(
+    "--owner", default="", metavar="NAME", help="Keys of one owner share its objects.  [default: a new owner]"
+)
+@click.option(
+    "--scope",
+    "scopes",
+    multiple=True,
+    type=click.Choice(["responses", "chat", "read", "admin"]),
+    help="What it may do. Repeatable.  [default: responses, chat]",
+)
+@click.option(
+    "--model", "models", multiple=True, metavar="PATTERN", help="Models that it may call. Repeatable.  [default: all]"
+)
+@click.option(
+    "--limit",
+    "limits",
+    multiple=True,
+    type=LimitText(),
+    metavar="LIMIT",
+    help="Such as '60 requests/min', '100000 tokens/min', '4 streams', '20 cost/month', '10 requests/min on gpt-*'. Repeatable.",
+)
+@click.option("--expires", type=Span(), metavar="SPAN", help="When it ends, such as 90d.  [default: never]")
+def create(expires: float | None, **given: Any) -> None:
+    """Make a key. It is shown once: the store has a digest of it only.
+
+    \b
+    Examples:
+      antiphon keys create --name laptop
+      antiphon keys create --owner team-a --limit '60 requests/min' --limit '2000000 tokens/day' --expires 90d
+      antiphon keys create --scope read --model 'hypernova-*'
+    """
+    import time
+
+    from antiphon.keys import Rights
+
+    rights, settings = _split(given, Rights.__struct_fields__)
+    rights["scopes"] = rights["scopes"] or Rights().scopes
+    _check_limits(rights["limits"])
+    wanted = Rights(**rights, expires_at=None if expires is None else time.time() + expires)
+    _show(_on_store(settings, lambda keyring: keyring.create(wanted)))
+
+
+@with_options(*STORE)
+@keys.command("list")
+@click.option("--all", "everything", is_flag=True, help="Also those that are revoked or have expired.")
+@click.option("--json", "as_json", is_flag=True, help="As JSON, one object a line.")
+def list_(everything: bool, as_json: bool, **settings: Any) -> None:
+    """List the keys, oldest first."""
+    import time
+
+    import msgspec
+
+    now = time.time()
+    found = [key for key in _on_store(settings, _all) if everything or key.state(now) == "active"]
+    if as_json:
+        for key in found:
+            click.echo(msgspec.json.encode(key).decode())
+        return
+    click.echo("\n".join(table(found, now)) if found else "There are no keys: `antiphon keys create` makes one.")
+
+
+async def _all(keyring: Keyring) -> Sequence[Key]:
+    return await keyring.list()
+
+
+@with_options(*STORE)
+@keys.command()
+@click.argument("ids", nargs=-1, required=True, metavar="ID…")
+def revoke(ids: Sequence[str], **settings: Any) -> None:
+    """End keys now."""
+
+    async def revoke_all(keyring: Keyring) -> None:
+        for id in ids:
+            await keyring.revoke(id)
+            click.echo(f"{id} is revoked.")
+
+    _on_store(settings, revoke_all)
+
+
+@with_options(*STORE)
+@keys.command()
+@click.argument("id")
+@click.option(
+    "--overlap", type=Span(), default="24h", metavar="SPAN", help="How long the old one stays good.  [default: 24h]"
+)
+def rotate(id: str, overlap: float, **settings: Any) -> None:
+    """Make a key that takes another one's place: same owner, rights and limits, and one count for both."""
+    made = _on_store(settings, lambda keyring: keyring.rotate(id, overlap))
+    _show(made)
+    click.echo(f"{id} ends in {overlap / 3600:g} hours." if overlap else f"{id} has ended.", err=True)
+
+
+def table(found: Sequence[Key], now: float) -> list[str]:
+    """Return the lines of a table."""
+    rows = [("ID", "KEY", "NAME", "OWNER", "STATE", "SCOPES", "MODELS", "LIMITS")]
+    for key in found:
+        models, limits = ", ".join(key.models) or "all", ", ".join(key.limits) or "none"
+        rows.append(
+            (key.id, f"…{key.hint}", key.name or "-", key.owner, _state(key, now), ",".join(key.scopes), models, limits)
+        )
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+
+
+def _state(key: Key, now: float) -> str:
+    from datetime import UTC, datetime
+
+    state = key.state(now)
+    if state != "active" or key.expires_at is None:
+        return state
+    return f"until {datetime.fromtimestamp(key.expires_at, UTC):%Y-%m-%d %H:%M}"
+
+
+def _show(made: Made) -> None:
+    """Print the key alone on stdout, so that a script can take it, and the rest beside it."""
+    key = made.key
+    click.echo(f"id {key.id}, owner {key.owner}. This is the only time that the key is shown:", err=True)
+    click.echo(made.secret)
+
+
+def _check_limits(limits: Sequence[str]) -> None:
+    from antiphon.caller import parse_limits
+
+    try:
+        parse_limits(limits)
+    except ValueError as error:
+        raise click.UsageError(f"--limit: {error}") from None
+
+
+def _split(given: dict[str, Any], names: Sequence[str]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the options with these names, and the others."""
+    mine = {name: value for name, value in given.items() if name in names}
+    return mine, {name: value for name, value in given.items() if name not in names}
+
+
+def _on_store(settings: dict[str, Any], action: Callable[[Keyring], Awaitable[T]]) -> T:
+    """Do something with the keys of the store that the settings mean. Raises ConfigError."""
+    import asyncio
+
+    from antiphon.errors import ConfigError
+
+    config = load_settings(settings).config
+    if config.store == "memory":
+        raise ConfigError('store: "memory" keeps no keys; name a file or a database')
+    return asyncio.run(_with_keyring(config.store, action))
+
+
+async def _with_keyring(spec: str, action: Callable[[Keyring], Awaitable[T]]) -> T:
+    import time
+
+    from antiphon.keys import Keyring
+    from antiphon.stores.open import open_store
+
+    store = open_store(spec)
+    try:
+        return await action(Keyring(store, time.time))
+    finally:
+        await store.close()
