@@ -258,8 +258,10 @@ class Run:
         """Put a summary in the place of the items; those that are `kept` still stand as they are behind it."""
         services = self._services
         summary = await summarise(self.plan.route, self._turn, items)
-        raw = None if kept is None else split_array(keep_input(kept, self.plan.id_base).array)
-        compacted = Compacted(summary.text, raw)
+        if kept is None:
+            compacted = compact.in_place_of(items, summary.text)
+        else:
+            compacted = Compacted(summary.text, split_array(keep_input(kept, self.plan.id_base).array))
         self.stream.add_item(
             "cmp",
             lambda id: compact.seal_compaction(id, compacted, services.sealer.seal),

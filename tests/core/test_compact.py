@@ -78,3 +78,21 @@ def test_what_stands_after_a_compaction_is_the_last_question_and_what_came_of_it
     assert compact.split_for_compaction([old, question, call, output]) == ([old, question, call, output], [question])
     # A question that is most of it would still stand: nothing is gained
     assert compact.split_for_compaction([long, call]) == ([], [long, call])
+
+
+def test_an_item_sent_back_alone_still_knows_the_question_and_the_call_whose_output_comes():
+    call = FunctionCall(call_id="c", name="look", arguments="{}")
+    before = [*items(*BEFORE), call]
+    (item,) = items(json.loads(compact.seal_compaction("cmp_1", compact.in_place_of(before, "S"), seal)))
+    output = FunctionCallOutput(call_id="c", output="seen")
+    question, summary, *rest = compact.expand([item, output], unseal)
+    assert (question, rest) == (before[0], [call, output])
+    assert "S" in summary.content[0].text
+    # Where the client sends them itself, they stand once
+    assert compact.expand([before[0], item, call, output], unseal) == [question, summary, call, output]
+    assert compact.expand([item], unseal) == [question, summary]
+
+
+def test_only_the_last_messages_are_kept_where_they_are_long():
+    long = [Message(role="user", content=str(n) * 40_000) for n in range(3)]
+    assert [raw[-3:-2] for raw in map(bytes, compact.in_place_of(long, "S").asked)] == [b"2"]

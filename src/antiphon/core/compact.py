@@ -9,10 +9,11 @@ from msgspec import Raw
 
 from antiphon.core.decoding import decode_items
 from antiphon.core.emitter import to_json
-from antiphon.types.items import InputText, Item, Message, OtherItem
+from antiphon.types.items import Call, CallOutput, InputText, Item, Message, OtherItem
 
 COMPACTION_TYPES = ("compaction", "compaction_summary")
 TRIGGER = "compaction_trigger"
+ASKED_BYTES = 64 * 1024
 
 PROMPT = (
     "The conversation above is about to be replaced by a summary. Write that handoff summary now, for the model that goes on: "
@@ -23,14 +24,59 @@ _HEADING = "Summary of the conversation so far:\n\n"
 
 
 class Compacted(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What a compaction item seals. `kept` are items that still stand as they were; None: the user's messages before it do."""
+    """What a compaction item seals. `kept` are items that still stand as they were; None: the user's messages before it do.
+
+    `asked` are the user's last messages, for clients that send the item back without them; `waiting` are calls whose
+    outputs come later.
+    """
 
     summary: str
     kept: list[Raw] | None = None
+    asked: list[Raw] = []
+    waiting: list[Raw] = []
 
 
 class _Sealed(msgspec.Struct):
     encrypted_content: str = ""
+
+
+class _Call(msgspec.Struct):
+    call_id: str | None = None
+
+
+def in_place_of(items: Sequence[Item], summary: str) -> Compacted:
+    """Return what takes the place of a conversation as a whole."""
+    answered = {call_id for item in items if _is_output(item) and (call_id := _call_id(item))}
+    waiting = [item for item in items if not _is_output(item) and _call_id(item) not in ("", *answered)]
+    return Compacted(summary, None, _last(user_messages(items)), [_json(item) for item in waiting])
+
+
+def _last(messages: Sequence[Item]) -> list[Raw]:
+    """Return the JSON of the last of the messages, as far as there is room."""
+    kept: list[Raw] = []
+    room = ASKED_BYTES
+    for message in reversed(messages):
+        kept.append(_json(message))
+        room -= len(bytes(kept[-1]))
+        if room < 0:
+            kept.pop()
+            break
+    return kept[::-1]
+
+
+def _json(item: Item) -> Raw:
+    return item.raw if isinstance(item, OtherItem) else Raw(to_json(item))
+
+
+def _is_output(item: Item) -> bool:
+    return isinstance(item, CallOutput) or (isinstance(item, OtherItem) and item.type.endswith("_output"))
+
+
+def _call_id(item: Item) -> str:
+    """Return the id by which a call and its output find each other, "" where there is none."""
+    if isinstance(item, OtherItem):
+        return msgspec.json.decode(item.raw, type=_Call).call_id or ""
+    return item.call_id if isinstance(item, Call | CallOutput) else ""
 
 
 def seal_compaction(id: str, compacted: Compacted, seal: Callable[[str], str]) -> bytes:
@@ -55,7 +101,14 @@ def expand(items: Sequence[Item], unseal: Callable[[str], str | None]) -> list[I
             compacted = _open(item, unseal)
             if compacted is not None:
                 rest = [later for later in items[place + 1 :] if not is_trigger(later)]
-                return [*_standing(items[:place], compacted), summary_message(compacted), *kept_items(compacted), *rest]
+                standing = _standing(items[:place], compacted)
+                return [
+                    *standing,
+                    summary_message(compacted),
+                    *kept_items(compacted),
+                    *_waiting(compacted, rest),
+                    *rest,
+                ]
     return [item for item in items if not is_trigger(item)]
 
 
@@ -67,7 +120,15 @@ def _open(item: OtherItem, unseal: Callable[[str], str | None]) -> Compacted | N
 def _standing(before: Sequence[Item], compacted: Compacted) -> list[Item]:
     if compacted.kept is not None:
         return []
-    return user_messages(before)
+    return user_messages(before) or decode_items(compacted.asked)
+
+
+def _waiting(compacted: Compacted, rest: Sequence[Item]) -> list[Item]:
+    """Return the calls whose outputs have come, but not the calls themselves."""
+    came = {_call_id(item) for item in rest if _is_output(item)} - {
+        _call_id(item) for item in rest if not _is_output(item)
+    }
+    return [item for item in decode_items(compacted.waiting) if _call_id(item) in came]
 
 
 def summary_message(compacted: Compacted) -> Item:

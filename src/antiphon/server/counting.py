@@ -48,7 +48,9 @@ class Counting:
         users = compact.user_messages(plan.turn.items)
         kept = split_array(keep_input(users, plan.id_base).array)
         item = compact.seal_compaction(
-            f"cmp_{plan.id_base}{len(kept):04x}", compact.Compacted(summary.text), self._services.sealer.seal
+            f"cmp_{plan.id_base}{len(kept):04x}",
+            compact.in_place_of(plan.turn.items, summary.text),
+            self._services.sealer.seal,
         )
         return json_reply(
             {
