@@ -17,8 +17,9 @@ from antiphon.backends.base import ModelCard
 from antiphon.caller import Caller, parse_limit, parse_limits
 from antiphon.config import BackendConfig, Config, KeyConfig, ModelConfig
 from antiphon.errors import APIError
-from antiphon.limits import FREE, Demand, Limiter, Permit, prices
+from antiphon.limits import FREE, Demand, Limiter, Permit
 from antiphon.periods import window
+from antiphon.prices import prices
 from antiphon.quota import duration
 from antiphon.stores.base import Store
 from antiphon.stores.memory import MemoryStore

@@ -23,10 +23,11 @@ from antiphon.fetching import Fetcher
 from antiphon.guard import UrlGuard
 from antiphon.intake import Intake
 from antiphon.keys import Keyring
-from antiphon.limits import Limiter, prices
+from antiphon.limits import Limiter
 from antiphon.live import Live
 from antiphon.media import Media
 from antiphon.observe import Observers
+from antiphon.prices import prices
 from antiphon.prompts import Prompts
 from antiphon.sealing import Sealer
 from antiphon.server.asgi import AntiphonApp

@@ -17,10 +17,10 @@ import msgspec
 
 from antiphon.backends.base import ModelCard
 from antiphon.caller import Caller, Limit
-from antiphon.config import ModelConfig
 from antiphon.core import gcra
 from antiphon.core.gcra import Charge, Meter
 from antiphon.periods import Window, window
+from antiphon.prices import FREE_OF_CHARGE, Price
 from antiphon.quota import Header, Level, headers, refusal, too_many_streams
 from antiphon.stores.base import Slot, Store
 from antiphon.types.response import Usage
@@ -90,35 +90,6 @@ class Unlimited:
         return FREE
 
 
-class Price(msgspec.Struct, frozen=True):
-    """What a million tokens cost."""
-
-    input: float
-    cached: float
-    output: float
-
-    def of(self, input_tokens: int, cached_tokens: int, output_tokens: int) -> float:
-        """Return a cost."""
-        fresh = max(input_tokens - cached_tokens, 0)
-        return (fresh * self.input + cached_tokens * self.cached + output_tokens * self.output) / 1e6
-
-
-def prices(models: Mapping[str, ModelConfig]) -> dict[str, Price]:
-    """Return the configured prices by model id."""
-    return {
-        id: Price(model.price_input, _cached_price(model), model.price_output)
-        for id, model in models.items()
-        if model.price_input or model.price_output
-    }
-
-
-def _cached_price(model: ModelConfig) -> float:
-    return model.price_input if model.price_cached is None else model.price_cached
-
-
-_NO_PRICE = Price(0.0, 0.0, 0.0)
-
-
 class Reserved(msgspec.Struct, frozen=True):
     """A limit and what was put on its meter."""
 
@@ -167,7 +138,7 @@ class Limiter:
         self, caller: Caller, card: ModelCard, limits: Sequence[Limit], demand: Demand, slots: Sequence[Slot]
     ) -> Permit:
         now = self._clock()
-        price = self._prices.get(card.id, _NO_PRICE)
+        price = self._prices.get(card.id, FREE_OF_CHARGE)
         reserved = [
             Reserved(limit, Charge(_meter(caller, card, limit, now), _expected(limit, demand, price)))
             for limit in limits
