@@ -96,3 +96,9 @@ def test_an_item_sent_back_alone_still_knows_the_question_and_the_call_whose_out
 def test_only_the_last_messages_are_kept_where_they_are_long():
     long = [Message(role="user", content=str(n) * 40_000) for n in range(3)]
     assert [raw[-3:-2] for raw in map(bytes, compact.in_place_of(long, "S").asked)] == [b"2"]
+
+
+def test_a_summary_of_a_summary_leaves_the_first_one_out():
+    (item,) = items(compaction(summary="S", asked=[Raw(json.dumps(BEFORE[0]).encode())]))
+    again = compact.in_place_of(compact.expand([item], unseal), "T")
+    assert [json.loads(bytes(raw))["content"] for raw in again.asked] == ["one"]

@@ -142,8 +142,13 @@ def kept_items(compacted: Compacted) -> list[Item]:
 
 
 def user_messages(items: Sequence[Item]) -> list[Item]:
-    """Return the user's messages among the items."""
-    return [item for item in items if isinstance(item, Message) and item.role == "user"]
+    """Return the user's own messages among the items, without the summaries that stand for earlier ones."""
+    return [item for item in items if isinstance(item, Message) and item.role == "user" and not _is_summary(item)]
+
+
+def _is_summary(message: Message) -> bool:
+    first = next(iter(message.content), None)
+    return isinstance(first, InputText) and first.text.startswith(_HEADING)
 
 
 def split_for_compaction(items: Sequence[Item]) -> tuple[list[Item], list[Item]]:
