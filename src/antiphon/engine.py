@@ -327,13 +327,13 @@ class Run:
 
     async def _end(self) -> None:
         """Commit, then send the terminal event: an immediate `previous_response_id` finds the response."""
+        self._account()  # before anybody can know that it has ended, and ask for more
         if self.plan.stored:
             try:
                 await self._commit()
             except Exception:
                 log.exception("response %s could not be stored", self.plan.response.id)
                 self._fail(APIError(500, "The response could not be stored.", code="server_error"))
-        self._account()  # before the client can know, and ask for more
         assert self.stream.terminal is not None
         assert self._sink is not None
         self._sink.send([self.stream.terminal])
