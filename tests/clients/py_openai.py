@@ -3,10 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import base64
-import hashlib
-import hmac
-import json
 import time
 from collections.abc import Callable
 from typing import Any
@@ -36,7 +32,7 @@ class GetWeather(BaseModel):
     city: str
 
 
-def refused(call: Callable[[], object], kind: type[openai.APIError] = openai.BadRequestError, param: str | None = None, code: str | None = None) -> Any:
+def refused(call: Callable[[], object], kind: type[openai.APIError] | tuple[type[openai.APIError], ...] = openai.BadRequestError, param: str | None = None, code: str | None = None) -> Any:
     """Assert that a call is refused, and how."""
     try:
         call()
@@ -211,17 +207,26 @@ async def asynchronous() -> None:
         same((await many.models.retrieve(MODEL)).id, MODEL)
 
 
-def webhooks() -> None:
-    secret = base64.b64encode(b"s" * 24).decode()
-    body = json.dumps({"id": "evt_1", "object": "event", "created_at": 1, "type": "response.completed", "data": {"id": "resp_1"}})
-    now = str(int(time.time()))
-    signature = base64.b64encode(hmac.new(b"s" * 24, f"evt_1.{now}.{body}".encode(), hashlib.sha256).digest()).decode()
-    headers = {"webhook-id": "evt_1", "webhook-timestamp": now, "webhook-signature": f"v1,{signature}"}
-    same(client.webhooks.unwrap(body, headers, secret=f"whsec_{secret}").type, "response.completed")
+def chat_and_files() -> None:
+    """The other routes that the same client calls."""
+    said: Any = [{"role": "user", "content": play("x", {"say": TEXT})}]
+    same(client.chat.completions.create(model=MODEL, messages=said).choices[0].message.content, TEXT)
+    chunks = list(client.chat.completions.create(model=MODEL, messages=said, stream=True, stream_options={"include_usage": True}))
+    same("".join(chunk.choices[0].delta.content or "" for chunk in chunks if chunk.choices), TEXT)
+    assert chunks[-1].usage is not None and chunks[-1].usage.total_tokens
+    shaped: Any = [{"role": "user", "content": play("x", {"json": {"x": 4, "label": "p"}})}]
+    same(client.chat.completions.parse(model=MODEL, messages=shaped, response_format=Point).choices[0].message.parsed, Point(x=4, label="p"))
+    refused(lambda: client.chat.completions.create(model="nothing", messages=said), (openai.BadRequestError, openai.NotFoundError))
+    made = client.files.create(file=("note.txt", b"NOTE pet=cat"), purpose="user_data")
+    same((made.object, made.bytes, made.filename, client.files.retrieve(made.id).id), ("file", 12, "note.txt", made.id))
+    assert made.id in [file.id for file in client.files.list()]
+    same(client.files.content(made.id).read(), b"NOTE pet=cat")
+    assert client.files.delete(made.id).deleted
+    refused(lambda: client.files.retrieve(made.id), openai.NotFoundError)
 
 
 def everything() -> None:
-    for part in (creation, streaming, parsing, endings, lifecycle, limits):
+    for part in (creation, streaming, parsing, endings, lifecycle, limits, chat_and_files):
         part()
     asyncio.run(asynchronous())
 

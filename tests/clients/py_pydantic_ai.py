@@ -9,7 +9,7 @@ from pydantic import BaseModel
 from pydantic_ai import Agent, BinaryContent, ModelHTTPError, NativeOutput, PromptedOutput, ToolOutput, ToolReturn
 from pydantic_ai.capabilities import NativeTool
 from pydantic_ai.messages import ModelResponse, NativeToolReturnPart, ThinkingPart
-from pydantic_ai.models.openai import OpenAIResponsesModel
+from pydantic_ai.models.openai import OpenAICompaction, OpenAIResponsesModel
 from pydantic_ai.native_tools import CodeExecutionTool, MCPServerTool, WebSearchTool
 from pydantic_ai.providers.openai import OpenAIProvider
 
@@ -146,6 +146,24 @@ async def media() -> None:
     same((await one.run(play("x", {"call": [["photo", {}]]}, {"say": "{{images}}"}))).output, "1")
 
 
+async def compaction() -> None:
+    for capability, settings in (
+        (OpenAICompaction(token_threshold=1000), {}),
+        (OpenAICompaction(token_threshold=1000), {"openai_store": False}),
+        (OpenAICompaction(token_threshold=1000), {"openai_previous_response_id": "auto"}),
+        (OpenAICompaction(message_count_threshold=4), {"openai_store": False}),
+    ):
+        one = agent(capabilities=[capability], tools=[look], model_settings=settings)
+        first = await one.run("NOTE sky=blue " + "blah " * 3000 + play("x", {"call": [["look", {"city": "Rome"}]]}, {"say": "{{tool.0}}"}))
+        same(first.output, "seen Rome")
+        second = await one.run(play("?", {"say": "{{note.sky}}"}), message_history=first.all_messages())
+        same((settings, second.output), (settings, "blue"))
+        third = await one.run(play("?", {"say": "{{note.sky}}"}), message_history=second.all_messages())
+        same((settings, third.output), (settings, "blue"))
+        parts = [type(part).__name__ for message in third.all_messages() for part in message.parts]
+        assert "CompactionPart" in parts, (settings, parts)
+
+
 async def errors() -> None:
     for settings in ({}, {"openai_transport": "websocket"}):
         one = agent(model_settings=settings)
@@ -159,7 +177,7 @@ async def errors() -> None:
 
 
 async def everything() -> None:
-    for part in (runs, typed, remote, media, errors):
+    for part in (runs, typed, remote, media, compaction, errors):
         await part()
 
 
