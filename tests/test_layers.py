@@ -15,7 +15,7 @@ SOURCE = Path(__file__).parents[1] / "src" / "antiphon"
 LAYERS = (
     r"__init__|errors|config|types(\..*)?",
     r"core(\..*)?|agents|guard|log|sealing|settings(\..*)?|backends\.http_\w+",
-    r"(backends|tools|stores)\.base|services|fetching|observe|caller|keys|limits|periods|prices|quota",
+    r"(backends|tools|stores)\.base|services|token_count|fetching|observe|caller|keys|limits|periods|prices|quota",
     r"intake|compaction|toolwork|structured|media|prompts|webhooks",
     r"engine|event_log",
     r"live",

@@ -105,6 +105,9 @@ class ModelConfig(Settings, kw_only=True, forbid_unknown_fields=True):
             description="developer messages: keep; rename to system; also merge neighbours; merge all into the first."
         ),
     ] = "system"
+    tokenizer: Annotated[
+        str, Meta(description="Its tokenizer.json, to count tokens where the backend can't (extra `tokenizers`).")
+    ] = ""
     temperature: Annotated[Annotated[float, Meta(ge=0, le=2)] | None, Meta(description="Default temperature.")] = None
     top_p: Annotated[Annotated[float, Meta(ge=0, le=1)] | None, Meta(description="Default top_p.")] = None
     max_output_tokens: Annotated[Annotated[int, Meta(ge=1)] | None, Meta(description="Default max_output_tokens.")] = (

@@ -175,8 +175,7 @@ class Intake:
         return msgspec.structs.replace(plan, turn=msgspec.structs.replace(plan.turn, items=items))
 
     async def _count(self, plan: Plan) -> int:
-        count = await plan.route.count_tokens(plan.turn)
-        return count if count is not None else self._services.estimator.estimate(plan.turn)
+        return (await self._services.counter.count(plan.route, plan.turn)).tokens
 
     def _check_limits(self, request: CreateResponse) -> None:
         limit = self._config.instructions_limit

@@ -15,6 +15,7 @@ from antiphon.limits import Admission, Unlimited
 from antiphon.observe import Observer, Observers
 from antiphon.sealing import Sealer
 from antiphon.stores.base import Store
+from antiphon.token_count import TokenCounter
 from antiphon.tools.base import ToolServers
 
 
@@ -32,6 +33,7 @@ class Services(msgspec.Struct, frozen=True, kw_only=True):
     sealer: Sealer
     tool_servers: ToolServers
     estimator: Estimator = msgspec.field(default_factory=Estimator)
+    counter: TokenCounter = msgspec.field(default_factory=lambda: TokenCounter(Estimator(), {}))
     observer: Observer = msgspec.field(default_factory=Observers)
     limiter: Admission = msgspec.field(default_factory=Unlimited)
     clock: Callable[[], float] = time.time

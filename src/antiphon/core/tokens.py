@@ -2,10 +2,23 @@
 
 from __future__ import annotations
 
-import msgspec
+from collections.abc import Sequence
 
 from antiphon.core.emitter import to_json
 from antiphon.core.turn import Turn
+from antiphon.types.items import (
+    CustomToolCall,
+    CustomToolCallOutput,
+    FunctionCall,
+    FunctionCallOutput,
+    InputText,
+    Item,
+    Message,
+    OutputText,
+    Part,
+    PlainText,
+    Reasoning,
+)
 
 BYTES_PER_TOKEN = 4.0
 _SMOOTHING = 0.2
@@ -38,6 +51,29 @@ class Estimator:
         self._ratios[turn.model] = ratio if known is None else known + _SMOOTHING * (ratio - known)
 
 
-def replace_items(turn: Turn, items: list[object]) -> Turn:
-    """Return the Turn with other items."""
-    return msgspec.structs.replace(turn, items=items)
+def texts_of(turn: Turn) -> list[str]:
+    """Return the texts that a model reads of a Turn: instructions, what items say, declarations of tools."""
+    texts = [turn.instructions] if turn.instructions else []
+    for item in turn.items:
+        texts.append(_text_of(item))
+    return [*texts, *(to_json(tool).decode() for tool in turn.tools)]
+
+
+def _text_of(item: Item) -> str:
+    if isinstance(item, Message):
+        return _joined(item.content)
+    if isinstance(item, FunctionCallOutput | CustomToolCallOutput):
+        return _joined(item.output)
+    if isinstance(item, FunctionCall):
+        return f"{item.name} {item.arguments}"
+    if isinstance(item, CustomToolCall):
+        return f"{item.name} {item.input}"
+    if isinstance(item, Reasoning):
+        return "\n".join(part.text for part in item.content or ())
+    return to_json(item).decode()
+
+
+def _joined(content: str | Sequence[Part]) -> str:
+    if isinstance(content, str):
+        return content
+    return "\n".join(part.text for part in content if isinstance(part, InputText | OutputText | PlainText))

@@ -28,12 +28,9 @@ class Counting:
     async def input_tokens(self, request: Request) -> Reply:
         """POST /v1/responses/input_tokens: the model's own tokenizer where it can be reached, else an estimate that says so."""
         plan = await self._intake.plan(await self._with_model(request), request.owner, caller=request.caller)
-        count = await plan.route.count_tokens(plan.turn)
-        headers: tuple[Header, ...] = ()
-        if count is None:
-            count = self._services.estimator.estimate(plan.turn)
-            headers = (ESTIMATED,)
-        return json_reply({"object": "response.input_tokens", "input_tokens": count}, headers=headers)
+        count = await self._services.counter.count(plan.route, plan.turn)
+        headers = (ESTIMATED,) if count.estimated else ()
+        return json_reply({"object": "response.input_tokens", "input_tokens": count.tokens}, headers=headers)
 
     async def compact(self, request: Request) -> Reply:
         """POST /v1/responses/compact: the user's messages, then one compaction item."""
