@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import socket
 import subprocess
@@ -56,6 +57,7 @@ def serving(folder: Path, *arguments: str) -> Iterator[Command]:
     process = subprocess.Popen(
         [sys.executable, "-m", "antiphon", "serve", "--port", str(port), *arguments],
         cwd=folder,
+        env={**os.environ, "ANTIPHON_ACCESS_LOG": "false"},  # nobody reads the pipe until the end
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
