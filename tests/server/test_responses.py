@@ -13,6 +13,7 @@ from http.server import BaseHTTPRequestHandler
 import pytest
 
 from antiphon.config import ModelConfig
+from antiphon.server import direct
 from tests.server.whole import Client, Upstream, whole_server
 
 MISSING = "resp_" + "0" * 48
@@ -234,3 +235,39 @@ def test_ignored_tools_are_named(client: Client) -> None:
     request = urllib.request.Request(f"{client.url}/v1/responses", json.dumps(fields).encode())
     with urllib.request.urlopen(request, timeout=10) as reply:
         assert reply.headers["x-antiphon-ignored"] == "web_search, code_interpreter"
+
+
+class Flood(Slow):
+    """A backend that says more than any buffer holds."""
+
+    left = threading.Event()
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["content-length"]))
+        self.send_response(200)
+        self.send_header("content-type", "text/event-stream")
+        self.end_headers()
+        chunk = b'data: {"choices":[{"index":0,"delta":{"content":"%b"}}]}\n\n' % (b"word " * 200)
+        try:
+            for _ in range(100_000):
+                self.wfile.write(chunk * 20)
+        except OSError:
+            self.left.set()
+
+
+def test_a_client_that_stops_reading_is_let_go(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its connection stays open, its buffers are full: after a while the backend call ends."""
+    monkeypatch.setattr(direct, "STALLED", 0.5)
+    Flood.left.clear()
+    upstream = Upstream(("127.0.0.1", 0), Flood)
+    thread = threading.Thread(target=upstream.serve_forever, kwargs={"poll_interval": 0.05})
+    thread.start()
+    with whole_server(f"http://127.0.0.1:{upstream.server_address[1]}/v1") as client:
+        host, port = client.url.removeprefix("http://").split(":")
+        body = b'{"model":"slow","input":"Hi.","stream":true,"store":false}'
+        with socket.create_connection((host, int(port)), timeout=10) as connection:
+            connection.sendall(b"POST /v1/responses HTTP/1.1\r\nhost: x\r\ncontent-length: %d\r\n\r\n%b" % (len(body), body))
+            assert Flood.left.wait(10.0), "the backend call goes on"
+    upstream.shutdown()
+    upstream.server_close()
+    thread.join()

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 HIGH_WATER = 64 * 1024
 """Bytes of a body that are taken in before somebody asks for it."""
 
+STALLED = 120.0
+"""Seconds that an answer waits for a client that has stopped reading, its backend call held open meanwhile."""
+
 _REASONS = {status.value: status.phrase.encode() for status in http.HTTPStatus}
 _STATUS_LINES = {status: b"HTTP/1.1 %d %b\r\n" % (status, _REASONS.get(status, b"")) for status in range(100, 600)}
 _CLOSE = b"connection: close\r\n"
@@ -182,11 +185,18 @@ class DirectExchange:
         self._protocol.transport.write(b"%x\r\n%b\r\n" % (len(data), data) if self._chunked else data)
 
     async def drain(self) -> None:
-        """Wait while the client reads too slowly. Raises ClientGone."""
+        """Wait while the client reads too slowly; one that reads nothing for a while counts as gone. Raises ClientGone."""
         if self._protocol.flow.write_paused:
-            await self._protocol.flow.drain()
+            await self._drain()
         if self.gone:
             raise ClientGone
+
+    async def _drain(self) -> None:
+        try:
+            await asyncio.wait_for(self._protocol.flow.drain(), STALLED)
+        except TimeoutError:
+            self._protocol.transport.abort()
+            raise ClientGone from None
 
     async def write(self, data: bytes) -> None:
         """Send bytes. Raises ClientGone."""
