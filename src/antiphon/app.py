@@ -16,7 +16,7 @@ from typing import Protocol, runtime_checkable
 from antiphon.backends.base import Backend
 from antiphon.backends.open import open_backend
 from antiphon.backends.registry import Registry
-from antiphon.caller import CHAT, SCOPES
+from antiphon.caller import ADMIN, CHAT, SCOPES
 from antiphon.config import Config
 from antiphon.errors import ConfigError
 from antiphon.fetching import Fetcher
@@ -30,6 +30,7 @@ from antiphon.observe import Observers
 from antiphon.prices import prices
 from antiphon.prompts import Prompts
 from antiphon.sealing import Sealer
+from antiphon.server.admin import Admin, Ring
 from antiphon.server.asgi import AntiphonApp
 from antiphon.server.auth import Authenticator, Credentials, authenticator
 from antiphon.server.chat_completions import ChatCompletions
@@ -44,6 +45,7 @@ from antiphon.server.jwks import key_source
 from antiphon.server.jwt_auth import JwtTokens
 from antiphon.server.models import Models
 from antiphon.server.openapi import OpenAPI
+from antiphon.server.playground import playground, playground_file
 from antiphon.server.responses import SHUTDOWN, Responses
 from antiphon.server.router import Router
 from antiphon.server.watch import Watch
@@ -88,6 +90,7 @@ class Parts:
         self._engine = self.backends.get(ENGINE)
         self.registry = make_registry(config, self.backends)
         self.store = open_store(config.store)
+        self.ring = Ring(config.recent_requests, time.time)
         self.watch = Watch(config, Gauges(self.registry.health, lambda: self.live.running, lambda: self.sockets.open))
         self.watch.time(self.store)
         self.limiter = Limiter(self.store, time.time, prices(config.models))
@@ -100,7 +103,7 @@ class Parts:
             sealer=Sealer(sealing_secrets(config)),
             tool_servers=McpServers(UrlGuard(config.url_guard_allow), config.mcp_servers, config.mcp_timeout),
             limiter=self.limiter,
-            observer=Observers(*self.watch.observers),
+            observer=Observers(self.ring, *self.watch.observers),
         )
         guard = UrlGuard(config.url_guard_allow)
         media = Media(
@@ -151,7 +154,11 @@ class Parts:
         self.watch.add_routes(router)
         router.add("GET", "/openapi.json", OpenAPI(router).read, public=True)
         router.add("GET", "/docs", docs, public=True)
-        router.add("GET", "/", docs, public=True)
+        router.add("GET", "/", playground, public=True)
+        router.add("GET", "/playground/{name}", playground_file, public=True)
+        admin = Admin(self.services, self.ring)
+        router.add("GET", "/admin/requests", admin.requests, scopes=frozenset((ADMIN,)))
+        router.add("GET", "/admin/responses", admin.responses, scopes=frozenset((ADMIN,)))
 
     def _states(self) -> list[BackendState]:
         return [BackendState(name=one.name, up=one.up, models=one.models) for one in self.registry.health()]

@@ -6,10 +6,12 @@ from typing import Any
 
 import msgspec
 
+from antiphon.server.admin import RequestList
 from antiphon.server.chat_completions import ChatRequest
 from antiphon.server.conversations import AddItems, CreateConversation, UpdateConversation
 from antiphon.server.health import HealthStatus, Readiness
 from antiphon.server.models import Model, ModelList
+from antiphon.stores.base import ListedResponse
 from antiphon.types.request import CreateResponse
 from antiphon.types.response import Response
 
@@ -45,6 +47,16 @@ class ItemList(msgspec.Struct, frozen=True, kw_only=True):
 
     object: str = "list"
     data: list[Item]
+    first_id: str | None
+    last_id: str | None
+    has_more: bool
+
+
+class ResponseList(msgspec.Struct, frozen=True, kw_only=True):
+    """A page of responses, the newest first."""
+
+    object: str = "list"
+    data: list[ListedResponse]
     first_id: str | None
     last_id: str | None
     has_more: bool
@@ -188,4 +200,18 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
     ("GET", "/openapi.json"): Operation(tag=SERVER, summary="This document"),
     ("GET", "/docs"): Operation(tag=SERVER, summary="This document, for people", media="text/html"),
     ("GET", "/"): Operation(tag=SERVER, summary="The playground", media="text/html"),
+    ("GET", "/playground/{name}"): Operation(tag=SERVER, summary="Its style and modules", media="text/javascript"),
+    ("GET", "/admin/requests"): Operation(
+        tag=SERVER,
+        summary="What runs and what ran lately",
+        words="Of this process, without any text of a prompt or an answer. Needs the scope `admin`.",
+        answer=RequestList,
+    ),
+    ("GET", "/admin/responses"): Operation(
+        tag=SERVER,
+        summary="List the key's own stored responses",
+        words="Needs the scope `admin`.",
+        answer=ResponseList,
+        query=(PAGE[0], PAGE[2]),
+    ),
 }

@@ -16,6 +16,7 @@ from antiphon.live import Live
 from antiphon.server.admission import admit
 from antiphon.server.http import ByteSink, ClientGone, Header, Reply, Request, json_reply
 from antiphon.server.paging import page, page_query
+from antiphon.server.trace import Trace, trace
 from antiphon.services import Services
 from antiphon.stores.base import StoredResponse
 from antiphon.types.events import Event
@@ -74,11 +75,12 @@ class Responses:
         task = asyncio.current_task()
         assert task is not None
         request.on_disconnect(lambda: _cancel(task))
-        run = Run(plan, self._services, mute=not plan.request.stream, permit=permit)
+        traced = trace(request, plan) if plan.request.stream else None
+        run = Run(traced.plan if traced else plan, self._services, mute=not plan.request.stream, permit=permit)
         self._running.add(run)
         try:
             if plan.request.stream:
-                await self._stream(request, run, permit)
+                await self._stream(request, run, permit, traced)
                 return None
             await run.open()
             await run.run(NULL)
@@ -89,11 +91,11 @@ class Responses:
             raise run.error
         return Reply(run.body, headers=headers(plan, permit))
 
-    async def _stream(self, request: Request, run: Run, permit: Permit) -> None:
+    async def _stream(self, request: Request, run: Run, permit: Permit, traced: Trace | None) -> None:
         await run.open(self._services.config.head_hold)
         try:
             sink = await request.stream(headers=headers(run.plan, permit))
-            await run.run(SSESink(sink))
+            await run.run(traced.sink(sink) if traced else SSESink(sink))
             sink.write_nowait(sse.DONE)
             await sink.close()
         except ClientGone:

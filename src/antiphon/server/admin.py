@@ -1,0 +1,129 @@
+"""`/admin`: what runs, what ran lately, and the responses that the store has. No prompt and no answer is shown in it."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable
+
+import msgspec
+from msgspec.structs import replace
+
+from antiphon.observe import Observed
+from antiphon.server.http import Reply, Request, json_reply
+from antiphon.server.paging import listing, page_query
+from antiphon.services import Services
+from antiphon.types.response import Usage
+
+
+class Failure(msgspec.Struct, frozen=True):
+    """Why a request failed. Its message is the client's: it may quote what the client sent."""
+
+    status: int
+    type: str
+    code: str
+
+
+class RequestRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """A response that is being made or was made: times in seconds, counted from `started_at` (Unix).
+
+    `events` are those made so far, about one per token of a streamed response; `status` "abandoned" means that the client left.
+    """
+
+    id: str
+    model: str
+    owner: str
+    stream: bool
+    background: bool
+    started_at: float
+    status: str = "in_progress"
+    time_to_first_token: float | None = None
+    duration: float
+    events: int = 0
+    usage: Usage | None = None
+    error: Failure | None = None
+
+
+class RequestList(msgspec.Struct, frozen=True, kw_only=True):
+    """The body of `/admin/requests`: this process's, the newest first."""
+
+    object: str = "list"
+    running: list[RequestRecord]
+    data: list[RequestRecord]
+
+
+class _Running(msgspec.Struct):
+    """A run, and when it began and first spoke, by the steady clock."""
+
+    run: Observed
+    started_at: float
+    began: float
+    spoke: float | None = None
+
+
+class Ring:
+    """Remembers the last requests; an Observer."""
+
+    def __init__(self, size: int, clock: Callable[[], float], steady: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._steady = steady
+        self._running: dict[int, _Running] = {}
+        self._ended: deque[RequestRecord] = deque(maxlen=size)
+
+    def started(self, run: Observed) -> None:
+        """Note a start."""
+        self._running[id(run)] = _Running(run, self._clock(), self._steady())
+
+    def first_token(self, run: Observed) -> None:
+        """Note the first word."""
+        self._running[id(run)].spoke = self._steady()
+
+    def ended(self, run: Observed) -> None:
+        """Note the end; the oldest record makes room."""
+        one = self._running.pop(id(run))
+        record = self._record(one)
+        if record.status in ("queued", "in_progress"):
+            record = replace(record, status="failed" if record.error else "abandoned")
+        self._ended.append(record)
+
+    def list(self) -> RequestList:
+        """Return all, the newest first."""
+        running = [self._record(one) for one in self._running.values()]
+        return RequestList(running=running[::-1], data=list(self._ended)[::-1])
+
+    def _record(self, one: _Running) -> RequestRecord:
+        plan, error = one.run.plan, one.run.error
+        return RequestRecord(
+            id=plan.response.id,
+            model=plan.response.model,
+            owner=plan.owner,
+            stream=bool(plan.request.stream),
+            background=plan.response.background,
+            started_at=one.started_at,
+            status=plan.response.status,
+            time_to_first_token=None if one.spoke is None else one.spoke - one.began,
+            duration=self._steady() - one.began,
+            events=one.run.events_made,
+            usage=plan.response.usage,
+            error=None if error is None else Failure(error.status, error.type, error.code),
+        )
+
+
+class Admin:
+    """The handlers of `/admin`."""
+
+    def __init__(self, services: Services, ring: Ring) -> None:
+        self._store = services.store
+        self._ring = ring
+
+    async def requests(self, request: Request) -> Reply:
+        """GET /admin/requests."""
+        return json_reply(self._ring.list(), headers=((b"cache-control", b"no-store"),))
+
+    async def responses(self, request: Request) -> Reply:
+        """GET /admin/responses: the caller's own stored responses, newest first; `limit` and `after`."""
+        query = page_query(request)
+        found = await self._store.recent(request.owner, query.limit + 1, query.after)
+        shown = found[: query.limit]
+        data = [{"object": "response", **msgspec.structs.asdict(one)} for one in shown]
+        return json_reply(listing(data, [one.id for one in shown], len(found) > query.limit))

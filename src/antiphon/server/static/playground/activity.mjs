@@ -1,0 +1,60 @@
+// What runs now and what ran lately: on the server for its operators, else what was made on this page.
+
+import { call } from "./api.mjs";
+import { $, h, rate, seconds, short, when } from "./dom.mjs";
+import { responses } from "./memory.mjs";
+
+const EVERY = 1000; // milliseconds
+
+export class Activity {
+  #timer = 0;
+
+  show() {
+    this.#look();
+    this.#timer = setInterval(() => document.hidden || this.#look(), EVERY);
+  }
+
+  hide() {
+    clearInterval(this.#timer);
+  }
+
+  async #look() {
+    try {
+      this.#server(await call("GET", "/admin/requests"));
+    } catch (error) {
+      clearInterval(this.#timer);
+      this.#own(error);
+    }
+  }
+
+  #server({ running, data }) {
+    $("activity").replaceChildren(
+      h("h2", {}, "Running", h("span.note", {}, running.length ? ` ${running.length}` : "")),
+      running.length ? sheet(running.map((one) => row({ ...one, tokens: one.events, exact: false }))) : h("p.note", {}, "Nothing runs at the moment."),
+      h("h2", {}, "Lately", h("span.note", {}, data.length ? ` the last ${data.length}` : "")),
+      data.length ? sheet(data.map((one) => row({ ...one, tokens: one.usage?.output_tokens, exact: true }))) : h("p.note", {}, "No request has ended since the server started."));
+  }
+
+  #own(error) {
+    const mine = responses.list().map((one) => row({ ...one, started_at: one.created_at, time_to_first_token: one.first, duration: one.total, exact: true }));
+    const why = error.status === 401 || error.status === 403 ? "What the whole server does is shown to its operators. These were made on this page:" : `${error.message} These were made on this page:`;
+    $("activity").replaceChildren(h("h2", {}, "Lately"), h("p.note", {}, why), mine.length ? sheet(mine) : h("p.note", {}, "None yet."));
+  }
+}
+
+const HEADS = ["Started", "Response", "Model", "Status", "First token", "Took", "In", "Out", "Tokens/s"];
+
+function sheet(rows) {
+  return h("div.scroll", { tabIndex: 0, role: "group", "aria-label": "Requests" },
+    h("table.sheet", {}, h("thead", {}, h("tr", {}, ...HEADS.map((name) => h("th", { scope: "col" }, name)))), h("tbody", {}, ...rows)));
+}
+
+function row(one) {
+  const first = one.time_to_first_token ?? null;
+  const speaking = first === null ? 0 : one.duration - first;
+  const state = [one.status.replace("_", " "), one.background ? "background" : "", one.error && `${one.error.status} ${one.error.code}`].filter(Boolean).join(" · ");
+  const tokens = one.tokens || null;
+  return h("tr", { className: one.status }, h("td", {}, h("time", {}, when(one.started_at))), h("td", {}, h("a", { href: `#library/${one.id}` }, short(one.id))),
+    h("td", {}, one.model), h("td.state", {}, state), h("td.figure", {}, seconds(first)), h("td.figure", {}, seconds(one.duration ?? null)),
+    h("td.figure", {}, one.usage ? String(one.usage.input_tokens) : "–"), h("td.figure", {}, tokens ? `${one.exact ? "" : "≈ "}${tokens}` : "–"), h("td.figure", {}, rate(tokens, speaking)));
+}

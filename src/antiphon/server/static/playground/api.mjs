@@ -1,0 +1,40 @@
+// The server: JSON and streams, errors in one shape, the key in this tab's session only.
+
+import { Frames } from "./sse.mjs";
+
+const KEY = "antiphon-key";
+
+export const root = new URL(".", document.baseURI).href.replace(/\/$/, "");
+
+export const key = () => sessionStorage.getItem(KEY) ?? "";
+
+export const setKey = (value) => (value ? sessionStorage.setItem(KEY, value) : sessionStorage.removeItem(KEY));
+
+export class ApiError extends Error {
+  constructor(status, error, requestId) {
+    super(error.message ?? `HTTP ${status}`);
+    Object.assign(this, { status, code: error.code ?? "", param: error.param ?? "", requestId });
+  }
+}
+
+async function send(method, path, { body, signal, headers = {} } = {}) {
+  const all = { ...headers };
+  if (key()) all.authorization = `Bearer ${key()}`;
+  if (body !== undefined) all["content-type"] = "application/json";
+  const answer = await fetch(root + path, { method, headers: all, signal, body: body === undefined ? undefined : JSON.stringify(body) });
+  if (answer.ok) return answer;
+  const problem = await answer.json().catch(() => ({}));
+  throw new ApiError(answer.status, problem.error ?? {}, answer.headers.get("x-request-id"));
+}
+
+export const call = async (method, path, body) => (await send(method, path, { body })).json();
+
+export const id = encodeURIComponent;
+
+// Calls `take` with each event ({ event }) and each word of the backend ({ said }) as it comes.
+export async function stream(method, path, options, take) {
+  const answer = await send(method, path, options);
+  const frames = new Frames();
+  const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
+  for (let part = await reader.read(); !part.done; part = await reader.read()) frames.feed(part.value).forEach(take);
+}

@@ -1,0 +1,146 @@
+// Items as people read them: messages, thoughts, calls and their outputs. Each can grow while it is streamed.
+
+import { h, laidOut, pretty } from "./dom.mjs";
+import { code, markdown } from "./markdown.mjs";
+
+const SLOW = 20_000; // characters from which on a growing text is laid out less often
+
+const textOf = (content) => (typeof content === "string" ? content : (content ?? []).map(partText).join("\n\n"));
+
+function partText(part) {
+  if (typeof part.text === "string") return part.text;
+  if (typeof part.refusal === "string") return part.refusal;
+  const name = part.filename ?? part.file_id ?? (part.image_url ?? "").slice(0, 60);
+  return `*${part.type}* ${name}`;
+}
+
+const output = (value) => (typeof value === "string" ? value : textOf(value));
+
+export class ItemView {
+  #text = [];
+  #due = 0;
+
+  constructor(item) {
+    this.item = item;
+    this.body = h("div.body");
+    this.element = make(item, this.body);
+    this.#draw(true);
+  }
+
+  // Takes a piece of its text, thoughts, arguments or input.
+  add(piece) {
+    this.#text.push(piece);
+    if (this.#due) return;
+    const size = this.#text.length > 1 ? this.body.textContent.length : 0;
+    this.#due = setTimeout(() => this.#draw(false), size > SLOW ? 400 : 30);
+  }
+
+  // Takes the finished item.
+  settle(item) {
+    this.item = item;
+    this.#text = [];
+    this.#draw(true);
+    return this;
+  }
+
+  #draw(whole) {
+    clearTimeout(this.#due);
+    this.#due = 0;
+    const parts = whole ? content(this.item) : growing(this.item, this.#text.join(""));
+    this.body.replaceChildren(...parts);
+    if (whole && !parts.length && this.item.status !== "in_progress") this.body.append(h("p.note", {}, "(empty)"));
+  }
+}
+
+export const itemView = (item) => new ItemView(item).element;
+
+function make(item, body) {
+  const kind = item.type ?? "message";
+  if (kind === "message") return h(`article.item.${item.role ?? "user"}`, { "aria-label": item.role ?? "user" }, h("p.who", {}, item.role === "user" ? "you" : item.role), body);
+  if (kind === "reasoning") return h("details.item.reasoning", {}, h("summary", {}, "Thoughts"), body);
+  return h("article.item.call", { "aria-label": kind }, h("p.who", {}, title(item)), body);
+}
+
+function title(item) {
+  const name = item.name ?? item.server_label;
+  return h("span", {}, item.type.replaceAll("_", " "), name ? h("strong", {}, ` ${item.namespace ? `${item.namespace}.` : ""}${name}`) : "");
+}
+
+const thoughts = (item) => [...(item.summary ?? []), ...(item.content ?? [])].map((part) => part.text).join("\n\n");
+
+function content(item) {
+  switch (item.type ?? "message") {
+    case "message": {
+      const text = textOf(item.content);
+      if (item.role === "user") return [h("p.plain", {}, text)]; // as it was typed
+      return text ? [markdown(text), ...sources(item)] : [];
+    }
+    case "reasoning":
+      return thoughts(item) ? [markdown(thoughts(item))] : [h("p.note", {}, item.encrypted_content ? "sealed" : "none shown")];
+    case "function_call":
+      return [code(laidOut(item.arguments || "{}"), "arguments")];
+    case "custom_tool_call":
+      return [code(item.input ?? "", "input")];
+    case "function_call_output":
+    case "custom_tool_call_output":
+      return [code(laidOut(output(item.output)), "output")];
+    case "mcp_call":
+      return [code(laidOut(item.arguments || "{}"), "arguments"), code(item.error ? pretty(item.error) : laidOut(item.output ?? ""), item.error ? "error" : "output")];
+    default:
+      return [code(pretty(item), "item")];
+  }
+}
+
+function sources(item) {
+  const found = (Array.isArray(item.content) ? item.content : []).flatMap((part) => part.annotations ?? []).filter((one) => one.url);
+  return found.length ? [h("p.note", {}, found.map((one) => one.title || one.url).join(" · "))] : [];
+}
+
+function growing(item, text) {
+  if (item.type === "message" || item.type === "reasoning") return [markdown(text)];
+  return [code(text, item.type === "custom_tool_call" ? "input" : "arguments")];
+}
+
+// An answer in the making: events in, item views out.
+export class AnswerView {
+  #views = new Map();
+
+  constructor() {
+    this.element = h("div.answer", { "aria-live": "polite", "aria-busy": "true" });
+  }
+
+  take(event) {
+    const view = this.#views.get(event.output_index);
+    if (event.type === "response.output_item.added") this.#open(event.output_index, event.item);
+    else if (event.type === "response.output_item.done") (view ?? this.#open(event.output_index, event.item)).settle(event.item);
+    else if (view && event.type.endsWith(".delta") && typeof event.delta === "string") view.add(event.delta);
+  }
+
+  // Shows what an ended response holds, events or not.
+  end(response) {
+    this.element.setAttribute("aria-busy", "false");
+    for (const [index, item] of (response?.output ?? []).entries()) (this.#views.get(index) ?? this.#open(index, item)).settle(item);
+    const note = ending(response);
+    if (note) this.element.append(note);
+  }
+
+  #open(index, item) {
+    const view = new ItemView(item);
+    if (view.element.matches(".reasoning")) view.element.open = item.status === "in_progress";
+    for (const [earlier, other] of this.#views) if (earlier < index && other.element.matches(".reasoning")) other.element.open = false;
+    this.#views.set(index, view);
+    this.element.append(view.element);
+    return view;
+  }
+}
+
+function ending(response) {
+  if (response?.error) return problem(response.error.message, response.error.code);
+  if (response?.incomplete_details) return problem("The answer is incomplete.", response.incomplete_details.reason);
+  if (response?.status === "cancelled") return problem("Cancelled.", "");
+  return null;
+}
+
+export function problem(message, ...details) {
+  return h("div.problem", { role: "alert" }, h("p", {}, message), h("p.note", {}, details.filter(Boolean).join(" · ")));
+}

@@ -1,0 +1,68 @@
+// The page: views by the address's fragment, the key, the models, the server's health.
+
+import { Activity } from "./activity.mjs";
+import { call, key, setKey } from "./api.mjs";
+import { $ } from "./dom.mjs";
+import { setUpForm, showConversations, showModels } from "./form.mjs";
+import { Library } from "./library.mjs";
+import { Playground } from "./play.mjs";
+
+const VIEWS = ["play", "library", "activity"];
+const narrow = matchMedia("(max-width: 60rem)");
+
+const playground = new Playground();
+const library = new Library(playground);
+const activity = new Activity();
+
+function show() {
+  const [wanted, ...rest] = location.hash.slice(1).split("/");
+  const view = VIEWS.includes(wanted) ? wanted : "play";
+  for (const name of VIEWS) $(name).hidden = name !== view;
+  for (const link of document.querySelectorAll(".top nav a")) {
+    if (link.hash === `#${view}`) link.setAttribute("aria-current", "page");
+    else link.removeAttribute("aria-current");
+  }
+  activity.hide();
+  if (view === "activity") activity.show();
+  if (view === "library") {
+    library.open(rest.join("/"));
+    if (!rest.length || !$("shelf").childElementCount) library.list();
+  }
+}
+
+async function loadModels() {
+  try {
+    const { data } = await call("GET", "/v1/models");
+    showModels(data.filter((model) => model.capabilities?.supports_responses !== false));
+    $("key").removeAttribute("aria-invalid");
+  } catch (error) {
+    if (error.status === 401) $("key").setAttribute("aria-invalid", "true");
+    $("health").textContent = error.message;
+  }
+}
+
+async function lookAtHealth() {
+  const answer = await fetch("ready").catch(() => null);
+  const state = answer && (await answer.json().catch(() => null));
+  const backends = state?.backends ?? [];
+  const up = backends.filter((one) => one.up).length;
+  $("health").textContent = state ? `${up} of ${backends.length} backend${backends.length === 1 ? "" : "s"} up` : "the server does not answer";
+  $("health").className = up ? "up" : "down";
+}
+
+setUpForm();
+showConversations();
+for (const column of ["settings", "events"]) $(column).open = !narrow.matches;
+narrow.addEventListener("change", () => ["settings", "events"].forEach((column) => ($(column).open = !narrow.matches)));
+$("key").value = key();
+$("key").addEventListener("change", () => {
+  setKey($("key").value.trim());
+  loadModels();
+});
+addEventListener("hashchange", show);
+show();
+await lookAtHealth();
+await loadModels();
+setInterval(() => document.hidden || lookAtHealth(), 15_000);
+document.documentElement.dataset.ready = "yes";
+await playground.resume();

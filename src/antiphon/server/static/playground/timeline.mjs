@@ -1,0 +1,94 @@
+// The raw events: each with its time, its number, a glimpse of it, and its JSON when it is opened.
+
+import { $, h, pretty } from "./dom.mjs";
+
+const MOST = 5000; // rows that are shown; all events are counted
+
+function kind(type) {
+  if (type.endsWith(".delta")) return "delta";
+  if (/^(error|response\.(failed|cancelled))$/.test(type)) return "bad";
+  if (/^response\.(queued|created|in_progress|completed|incomplete)$/.test(type)) return "life";
+  return type === "keepalive" ? "delta" : "item";
+}
+
+function glimpse(event) {
+  if (typeof event.delta === "string") return event.delta;
+  if (event.item) return event.item.name ?? event.item.type;
+  if (event.part) return event.part.type;
+  return event.message ?? event.name ?? event.text ?? event.error?.message ?? "";
+}
+
+const heard = (said) => said.map((one) => one.text ?? one.name ?? one.reason ?? one.type ?? one.said).join("");
+
+export class Timeline {
+  #marks = [];
+  #waiting = [];
+  #frame = 0;
+
+  constructor() {
+    this.rows = $("rows");
+    this.canvas = $("ticks");
+    for (const name of ["deltas", "said"]) {
+      $(`show-${name}`).addEventListener("change", (change) => this.rows.classList.toggle(`without-${name}`, !change.target.checked));
+    }
+    new ResizeObserver(() => this.#draw()).observe(this.canvas);
+    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.#draw());
+  }
+
+  clear() {
+    this.#marks = [];
+    this.#waiting = [];
+    this.rows.replaceChildren();
+    this.#later();
+  }
+
+  // `at` is in seconds since the request was sent.
+  add(at, { event, said }) {
+    this.#marks.push([at, event ? kind(event.type) : "said"]);
+    this.#waiting.push([at, event, said]);
+    this.#later();
+  }
+
+  #later() {
+    this.#frame ||= setTimeout(() => this.#show(), 40);
+  }
+
+  #show() {
+    this.#frame = 0;
+    const atEnd = this.rows.scrollTop + this.rows.clientHeight > this.rows.scrollHeight - 40;
+    const room = Math.max(0, MOST - this.rows.childElementCount);
+    this.rows.append(...this.#waiting.slice(0, room).map(row));
+    this.#waiting = [];
+    if (atEnd) this.rows.scrollTop = this.rows.scrollHeight;
+    const events = this.#marks.filter(([, mark]) => mark !== "said").length;
+    $("count").textContent = events ? `${events.toLocaleString("en")} events${events > MOST ? `, ${MOST} shown` : ""}` : "";
+    this.#draw();
+  }
+
+  // A stroke for each event along the time that the response took.
+  #draw() {
+    const { clientWidth: width, clientHeight: height } = this.canvas;
+    const scale = devicePixelRatio;
+    Object.assign(this.canvas, { width: width * scale, height: height * scale });
+    const pen = this.canvas.getContext("2d");
+    const style = getComputedStyle(this.canvas);
+    pen.scale(scale, scale);
+    const end = Math.max(this.#marks.at(-1)?.[0] ?? 0, 0.001);
+    const reach = { said: [0.72, 1], delta: [0.22, 0.62], item: [0.08, 0.62], life: [0, 0.62], bad: [0, 0.62] };
+    for (const [at, mark] of this.#marks) {
+      const [top, bottom] = reach[mark];
+      pen.fillStyle = style.getPropertyValue(`--tick-${mark}`);
+      pen.fillRect(1 + (at / end) * (width - 3), top * height, mark === "delta" || mark === "said" ? 1 : 1.5, (bottom - top) * height);
+    }
+  }
+}
+
+function row([at, event, said]) {
+  const value = event ?? said;
+  const name = event ? event.type.replace(/^response\./, "") : "backend";
+  const text = (event ? glimpse(event) : heard(said)).slice(0, 80).replaceAll("\n", "↵");
+  const details = h("details", {}, h("summary", {},
+    h("time", {}, at.toFixed(3)), h("span.number", {}, event ? String(event.sequence_number) : "←"), h("span.type", {}, name), h("span.glimpse", {}, text)));
+  details.addEventListener("toggle", () => details.append(h("pre", { tabIndex: 0, "aria-label": name }, pretty(value))), { once: true });
+  return h(`li.${event ? kind(event.type) : "said"}`, {}, details);
+}

@@ -1,0 +1,86 @@
+"""Browsing: stored responses and conversations, forks, deletion; what the server does."""
+
+from __future__ import annotations
+
+from tests.page.browser import Page
+from tests.page.conftest import Open
+from tests.page.steps import ask, ask_and_wait, until_done
+from tests.server.whole import Client, whole_server
+
+
+def made_by_another(server: Client, text: str, **fields: object) -> str:
+    return str(server.create(model="scripted", input=text, **fields)["id"])
+
+
+def test_a_stored_response_is_read_forked_and_deleted(page: Page, server: Client) -> None:
+    first = made_by_another(server, "How are you?")
+    page.js("location.hash = 'library'")
+    page.wait(f"document.querySelector('#shelf a[href$={first}]')")
+    page.click(f"#shelf a[href$={first}]")
+    page.wait("document.querySelectorAll('#reading .item').length === 2")
+    assert page.text("#reading .item.user .plain") == "How are you?"
+    page.click("#reading .actions button")
+    page.wait("document.querySelector('#thread .item')")
+    ask_and_wait(page, "And now?")
+    second = page.js("document.querySelector('#continues a').hash.split('/')[1]")
+    assert server.get(f"/v1/responses/{second}")[1]["previous_response_id"] == first
+    page.js(f"location.hash = 'library/{first}'")
+    page.wait("document.querySelector('#reading .danger')")
+    page.click("#reading .danger")
+    assert server.get(f"/v1/responses/{first}")[0] == 200
+    page.click("#reading .danger")
+    page.wait(f"location.hash === '#library' && !document.querySelector('#shelf a[href$={first}]')")
+    assert server.get(f"/v1/responses/{first}")[0] == 404
+
+
+def test_a_conversation_is_begun_read_and_gone_on_with(page: Page, server: Client) -> None:
+    page.js("document.querySelector('#conversation').value = 'new'")
+    ask_and_wait(page, "Once upon a time")
+    ask_and_wait(page, "there was a choir.")
+    conversation = page.js("document.querySelector('#conversation').value")
+    assert len(server.get(f"/v1/conversations/{conversation}/items")[1]["data"]) == 4
+    page.js("location.hash = 'library'")
+    page.click("#list-conversations")
+    page.click(f"#shelf a[href$={conversation}]")
+    page.wait("document.querySelectorAll('#reading .item').length === 4")
+    page.click("#reading .actions button")
+    assert page.js("document.querySelector('#conversation').value") == conversation
+
+
+def test_a_background_response_of_another_is_watched(page: Page, server: Client) -> None:
+    id = made_by_another(server, "/delay 0.03\n/repeat 60 word", background=True)
+    page.js(f"location.hash = 'library/{id}'")
+    page.wait("document.querySelector('#reading .actions button')?.innerText === 'Watch it'")
+    page.click("#reading .actions button")
+    until_done(page)
+    assert page.text("#thread .item.assistant").split() == ["word"] * 60
+
+
+def test_what_runs_and_what_ran(page: Page) -> None:
+    ask(page, "/delay 0.05\n/repeat 2000 word")
+    page.wait("document.querySelectorAll('#rows .delta').length > 3")
+    page.js("location.hash = 'activity'")
+    page.wait("Number(document.querySelector('#activity .in_progress td:last-child')?.innerText) > 1")
+    page.js("location.hash = 'play'")
+    page.click("#stop")
+    page.js("location.hash = 'activity'")
+    page.wait("document.querySelector('#activity .abandoned')")
+    assert page.js("document.querySelector('#activity .in_progress')") is None
+
+
+def test_who_is_no_operator_sees_what_was_made_here(visit: Open) -> None:
+    with whole_server(api_keys=["sk-secret"]) as client:
+        client.headers = {"authorization": "Bearer sk-secret"}
+        made_by_another(client, "elsewhere")
+        page = visit(client)
+        page.type("#key", "sk-secret")
+        page.press("Tab")
+        page.wait("document.querySelector('#model').value === 'scripted'")
+        ask_and_wait(page, "here")
+        page.js("location.hash = 'library'")
+        page.wait("document.querySelector('#shelf-note').innerText.includes('operator')")
+        assert page.js("[...document.querySelectorAll('#shelf .title')].map(one => one.innerText)") == ["here"]
+        page.js("location.hash = 'activity'")
+        page.wait("document.querySelectorAll('#activity .completed').length === 1")
+        page.js("location.hash = 'play'")
+        page.problems.clear()  # the browser itself tells of every 401 and 403
