@@ -157,7 +157,7 @@ def render() -> str:
         "Events": _rows("type|", ([_codes(kind.types), kind.fate] for kind in EVENTS)),
     }
     rest = "\n\n".join(f"## {title}\n\n{table}" for title, table in tables.items())
-    return f"{_INTRODUCTION}\n## Request fields\n\n{fields}\n\n{rest}\n"
+    return f"{_INTRODUCTION}\n## Request fields\n\n{fields}\n\n{rest}\n\n{_CLIENTS}"
 
 
 _INTRODUCTION = """# Compatibility
@@ -169,6 +169,31 @@ Written by `python -m tests.compatibility` from data that the tests check; do no
 
 Where OpenAI's document and Open Responses' differ, and where this server differs from either:
 [divergences.py](../tests/oracle/divergences.py), each with its reason and a test that pins it.
+"""
+
+_CLIENTS = """## Clients
+
+`scripts/acceptance` fetches these from PyPI and npm and runs them against the real command: Codex CLI 0.169 (SSE and
+WebSocket, patches, MCP servers, resume, compaction of all kinds, `--oss`, its app server), openai-python 1.66 to 3.54,
+openai-node 7.57 (also its WebSocket client), openai-agents 0.24, @openai/agents 0.20, ai 7.0 with @ai-sdk/openai 4.0 and
+@ai-sdk/open-responses 2.0, langchain-openai 1.7, pydantic-ai 2.68, llm 0.36, opencode 1.18, pi 0.73. The scenarios are in
+[tests/clients](../tests/clients); each says in its first lines what it tries.
+
+## Conformance suites
+
+llmprobe 0.6.12, run against a model by rule that can do what the suite asks for
+([capable.py](../tests/clients/capable.py)), with `--full --no-bench`; `scripts/acceptance llmprobe` runs it again:
+
+| server | flag | models | chat completions | responses | inconclusive |
+|---|---|---|---|---|---|
+| defaults | `--reasoning off` | 4 of 4 | 94 of 94 | 94 of 94 | 0 |
+| `open_responses_names = true` | `--reasoning medium` | 4 of 4 | 101 of 101 | 95 of 95 | 0 |
+| defaults | `--reasoning medium` | 4 of 4 | 101 of 101 | 87 of 95 | 0 |
+
+These are its MUST assertions. The eight misses of the last row are one: the suite knows Open Responses' names of reasoning
+events only (`response.reasoning.delta`), and the default is OpenAI's (`response.reasoning_text.delta`), which the SDKs read.
+What it lists as absent is not offered: messages, embeddings, legacy completions, images, audio. Its sections on the model's
+ability and on agents measure the model, which here is a list of rules.
 """
 
 if __name__ == "__main__":

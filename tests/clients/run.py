@@ -65,9 +65,13 @@ def main() -> int:
         mcp = stack.enter_context(helper("mcp_server"))
         arguments = ("--backend", backend, "--store", "store.db", "--url-guard-allow", "127.0.0.0/8")
         server = stack.enter_context(serving(folder, *arguments))
+        (folder / "named.toml").write_text("open_responses_names = true\n")
+        named = ("--config", "named.toml", "--backend", backend, "--store", "memory")
+        open_responses = stack.enter_context(serving(folder, *named))
         environment = {
             **os.environ,
             "BASE_URL": f"{server.url}/v1",
+            "OPEN_RESPONSES_URL": f"{open_responses.url}/v1",
             "MODEL": "played",
             "MCP_URL": mcp,
             "NODE": str(NODE),

@@ -69,7 +69,7 @@ class Upstream(BaseHTTPRequestHandler):
                 "index": n,
                 "message": _message(reply),
                 "finish_reason": reply.finish_reason,
-                "logprobs": _logprobs(ask, reply.say),
+                "logprobs": _logprobs(ask, reply.say, reply.piece),
             }
             for n, reply in enumerate(replies)
         ]
@@ -83,7 +83,7 @@ class Upstream(BaseHTTPRequestHandler):
                 if place == reply.cut:
                     self.close_connection = True
                     return
-                logprobs = _logprobs(ask, delta.get("content") or "")
+                logprobs = _logprobs(ask, delta.get("content") or "", reply.piece)
                 choice = {"index": index, "delta": delta, "finish_reason": finish, "logprobs": logprobs}
                 self._event(json.dumps({**envelope, "choices": [choice]}))
                 time.sleep(reply.pace)
@@ -146,12 +146,12 @@ def _common(one: str, other: str) -> int:
     return next((n for n, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other)))
 
 
-def _logprobs(ask: Ask, text: str) -> Json | None:
+def _logprobs(ask: Ask, text: str, size: int) -> Json | None:
     if not ask.body.get("logprobs") or not text:
         return None
     rivals = ["A", "B", "C", "D", "E"][: ask.body.get("top_logprobs") or 0]
     top = [{"token": rival, "logprob": -3.0 - n, "bytes": [*rival.encode()]} for n, rival in enumerate(rivals[1:])]
-    return {"content": [_logprob(piece, top if rivals else None) for piece in _pieces(text, 4)]}
+    return {"content": [_logprob(piece, top if rivals else None) for piece in _pieces(text, size)]}
 
 
 def _logprob(token: str, rivals: list[Json] | None) -> Json:

@@ -1,0 +1,35 @@
+"""llmprobe, a conformance suite, with a model that can do what it asks for: every MUST of what the server offers, none left open.
+
+It knows only Open Responses' names of reasoning events: with OpenAI's, which are the default, the model does not think.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from typing import Any
+
+from tests.clients.lib import BASE_URL, HERE, same, scenario
+
+_PROBE = HERE / "node_modules/.bin/llmprobe"
+
+
+def probe(url: str, effort: str) -> dict[str, Any]:
+    """Run the suite and return its verdict on the engine."""
+    chosen = ["-m", "capable", "--reasoning", effort]
+    command = [os.environ["NODE"], str(_PROBE), url, *chosen, "--full", "--no-bench", "--no-save", "--json"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=200)
+    assert done.returncode == 0, done.stderr[-1000:]
+    return dict(json.loads(done.stdout)["conformance"])
+
+
+def main() -> None:
+    for url, effort in ((BASE_URL, "off"), (os.environ["OPEN_RESPONSES_URL"], "medium")):
+        verdict = probe(url, effort)
+        same([result for result in verdict["results"] if result["outcome"] not in ("pass", "unsupported")], [])
+        same((verdict["passed"], verdict["inconclusive"]), (verdict["total"], []))
+        assert {"chat", "responses"} <= {surface["surface"] for surface in verdict["bySurface"]}
+
+
+scenario(main)
