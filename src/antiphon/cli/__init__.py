@@ -12,6 +12,7 @@ from antiphon.cli.keys import keys
 from antiphon.cli.launch import connect, launch
 from antiphon.cli.models import models
 from antiphon.cli.serve import serve
+from antiphon.cli.top import top
 from antiphon.errors import APIError, ConfigError
 
 
@@ -41,6 +42,7 @@ def cli() -> None:
     antiphon serve --model FILE.gguf                    your model, in the embedded engine
     antiphon chat                                       talk to it in the terminal
     antiphon launch codex                               let an agent use it
+    antiphon top                                        watch a running server
     """
 
 
@@ -50,7 +52,7 @@ def version() -> None:
     click.echo(f"antiphon {__version__}")
 
 
-for command in (serve, chat, check, models, keys, launch, connect, config):
+for command in (serve, chat, check, models, keys, top, launch, connect, config):
     cli.add_command(command)
 
 

@@ -55,6 +55,16 @@ class Client:
         finally:
             connection.close()
 
+    def get(self, path: str) -> bytes:
+        """Return what stands at a path behind `/v1`. Raises APIError."""
+        connection, answer = self._send("GET", path)
+        try:
+            return answer.read()
+        except (OSError, http.client.HTTPException) as error:
+            raise APIError(502, f"the connection to {self.url} broke: {error}") from None
+        finally:
+            connection.close()
+
     def stream(self, body: dict[str, Any]) -> Generator[dict[str, Any], None, None]:
         """Create a streamed response and return its events; closing the iterator cancels it. Raises APIError."""
         connection, answer = self._send("POST", "/responses", msgspec.json.encode({**body, "stream": True}))
