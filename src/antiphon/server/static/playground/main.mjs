@@ -63,6 +63,10 @@ addEventListener("hashchange", show);
 show();
 await lookAtHealth();
 await loadModels();
-setInterval(() => document.hidden || lookAtHealth(), 15_000);
+setInterval(() => {
+  if (document.hidden) return;
+  lookAtHealth();
+  if (!$("model").options.length) loadModels(); // a model that was still being loaded
+}, 5_000);
 document.documentElement.dataset.ready = "yes";
 await playground.resume();

@@ -18,7 +18,9 @@ function glimpse(event) {
   return event.message ?? event.name ?? event.text ?? event.error?.message ?? "";
 }
 
-const heard = (said) => said.map((one) => one.text ?? one.name ?? one.reason ?? one.type ?? one.said).join("");
+const WORDS = { CallStart: (one) => `[call ${one.name}] `, Finish: (one) => ` [${one.reason}]`, UsageReport: () => " [usage]", Relay: (one) => `[${one.type}] ` };
+
+const heard = (said) => said.map((one) => WORDS[one.said]?.(one) ?? one.text ?? one.said).join("");
 
 export class Timeline {
   #marks = [];
