@@ -10,7 +10,7 @@ import jsonschema_rs
 import msgspec
 import pytest
 
-from antiphon.config import BackendConfig, Config, EngineConfig, McpServerConfig
+from antiphon.config import BackendConfig, Config, EngineConfig, KeyConfig, McpServerConfig
 from antiphon.errors import ConfigError
 from antiphon.settings import Loaded, load
 from antiphon.settings.docs import page, schema
@@ -171,6 +171,12 @@ WRONG_TOGETHER = {
     "[models.m]\naliases = ['x', 'x']": "models.m.aliases: 'x' is taken by models.m.aliases",
     "[models.m]\naliases = ['n']\n[models.n]": "models.m.aliases: 'n' is taken by models.n",
     "[mcp_servers.a]": "mcp_servers.a: expected either a command or a url",
+    "[keys.a]\nkey = 'x y'": "keys.a.key: a key is printable ASCII",
+    "api_keys = ['x']\n[keys.a]\nkey = 'y'\n[keys.b]\nkey = 'y'": "keys.b.key: the key is that of keys.a.key",
+    "[jwt]\nissuer = 'https://a'\naudience = []": "jwt.audience: name one",
+    "[jwt]\nissuer = 'a'\naudience = ['x']": "jwt.issuer: 'a' is not a URL such as",
+    "[jwt]\nissuer = 'a'\naudience = ['x']\njwks_url = 'b'": "jwt.jwks_url: 'b' is not a URL such as",
+    "[jwt]\nissuer = 'a'\naudience = ['x']\njwks_url = 'http://b'\nkey_file = 'c'": "expected either jwks_url or key_file",
 }
 
 
@@ -184,8 +190,18 @@ def test_loopback_needs_no_key(tmp_path: Path, host: str) -> None:
     assert settings(tmp_path, flags={"host": host}).config.host == host
 
 
-def test_a_key_opens_other_addresses(tmp_path: Path) -> None:
-    assert settings(tmp_path, flags={"host": "0.0.0.0", "api_keys": ["k"]}).config.host == "0.0.0.0"
+@pytest.mark.parametrize(
+    "file",
+    [
+        "api_keys = ['k']",
+        "require_key = true",
+        "[keys.a]\nkey = 'k'",
+        "[jwt]\nissuer = 'https://a'\naudience = ['x']",
+        "[jwt]\nissuer = 'a'\naudience = ['x']\nkey_file = 'k.pem'",
+    ],
+)
+def test_a_key_opens_other_addresses(tmp_path: Path, file: str) -> None:
+    assert settings(tmp_path, file, {"host": "0.0.0.0"}).config.host == "0.0.0.0"
 
 
 def test_wrong_variables_are_named(tmp_path: Path) -> None:
@@ -211,6 +227,7 @@ def test_no_secret_is_in_a_repr() -> None:
     config = Config(
         api_keys=["hush-1"],
         secret="hush-2",
+        keys={"k": KeyConfig(key="hush-9")},
         backends={"a": BackendConfig(url="http://me:hush-3@a/v1", key="hush-4", headers={"x": "hush-5"})},
         mcp_servers={
             "m": McpServerConfig(command="run", args=["hush-6"], env={"T": "hush-7"}, headers={"x": "hush-8"})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
 from msgspec import Raw
@@ -41,7 +41,7 @@ def metered(answer: ByteStream, permit: Permit) -> ByteStream:
 
 
 class MeteredAnswer:
-    """An answer that is read through. Chunks are counted as tokens where no usage is sent."""
+    """An answer that is read through. The chunks of a stream count as tokens where it has no usage."""
 
     def __init__(self, answer: ByteStream, permit: Permit) -> None:
         self.status = answer.status
@@ -52,14 +52,17 @@ class MeteredAnswer:
         ]
         self._answer = answer
         self._permit = permit
-        self._tail = b""
+        self._streamed = any(value.startswith(b"text/event-stream") for _, value in answer.headers)
+        self._seen = b""
         self._chunks = 0
 
     async def read(self) -> bytes:
         """Return the next piece, b"" at the end. Raises BackendError."""
         data = await self._answer.read()
-        self._chunks += data.count(b"data:")
-        self._tail = (self._tail[-TAIL:] if b"\n" in self._tail else self._tail) + data  # a whole answer is one line
+        self._seen += data
+        if self._streamed:
+            self._chunks += data.count(b"data:")
+            self._seen = self._seen[-TAIL:]
         if not data or b"[DONE]" in data:
             self._settle()
         return data
@@ -70,14 +73,16 @@ class MeteredAnswer:
         self._settle()
 
     def _settle(self) -> None:
-        seen = max(self._chunks, 1) if self._tail and self.status < 300 else 0
-        self._permit.settle(usage_in(self._tail), seen)
+        seen = max(self._chunks, 1) if self._seen and self.status < 300 else 0
+        texts = reversed(self._seen.split(b"\n")) if self._streamed else (self._seen,)
+        self._permit.settle(usage_in(texts), seen)
 
 
-def usage_in(data: bytes) -> Usage | None:
-    """Return the usage in a whole answer or in the end of a stream; None where there is none."""
-    candidates = [data, *reversed(data.split(b"\n"))] if b'"usage"' in data else []
-    for text in candidates:
+def usage_in(texts: Iterable[bytes]) -> Usage | None:
+    """Return the first usage among JSON texts, which may be a stream's lines; None where there is none."""
+    for text in texts:
+        if b'"usage"' not in text:
+            continue
         try:
             usage = _answer.decode(text.removeprefix(b"data:")).usage
         except (msgspec.DecodeError, UnicodeDecodeError):

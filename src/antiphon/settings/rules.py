@@ -59,9 +59,9 @@ def _jwt(config: Config) -> None:
         raise ConfigError("jwt.audience: name one, so that tokens for other programs are refused")
     if jwt.jwks_url and jwt.key_file:
         raise ConfigError("jwt: expected either jwks_url or key_file")
-    for path, url in (("jwt.jwks_url", jwt.jwks_url), ("jwt.issuer", "" if jwt.key_file else jwt.issuer)):
-        if url and not _is_http(url):
-            raise ConfigError(f"{path}: '{mask(url)}' is not a URL such as https://login.example.com")
+    path, url = ("jwt.jwks_url", jwt.jwks_url) if jwt.jwks_url else ("jwt.issuer", jwt.issuer)
+    if not jwt.key_file and not _is_http(url):
+        raise ConfigError(f"{path}: '{mask(url)}' is not a URL such as https://login.example.com")
 
 
 def _workers(config: Config) -> None:
