@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import os
+import select
 import sys
 import time
 from functools import lru_cache
@@ -55,6 +57,33 @@ class JsonFormatter(logging.Formatter):
         return msgspec.json.encode(entry, enc_hook=str).decode()
 
 
+class PatientStream:
+    """A pipe, file or terminal that is written only while it takes more: a server never waits for those who read its log.
+
+    What does not fit is dropped; the next line that fits says how many were.
+    """
+
+    def __init__(self, fd: int) -> None:
+        self._fd = fd
+        self._poll = select.poll()
+        self._poll.register(fd, select.POLLOUT)
+        self._dropped = 0
+
+    def write(self, text: str) -> None:
+        """Write a line, or drop it."""
+        if self._dropped and self._poll.poll(0):
+            text, self._dropped = f"({self._dropped} lines were dropped: nobody read them)\n{text}", 0
+        data = text.encode(errors="backslashreplace")
+        for start in range(0, len(data), select.PIPE_BUF):  # as much as a pipe takes that is ready
+            if not self._poll.poll(0):
+                self._dropped += 1
+                return
+            os.write(self._fd, data[start : start + select.PIPE_BUF])
+
+    def flush(self) -> None:
+        """Do nothing: nothing is kept."""
+
+
 def extra_fields(record: logging.LogRecord) -> dict[str, object]:
     """Return what `extra=` added to a record, such as `request_id`."""
     added = islice(vars(record).items(), _FIRST, None)
@@ -67,7 +96,7 @@ def set_up(level: str, format: Literal["text", "json"] = "text", out: TextIO | N
     logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     logging._srcfile = None
     stream = out or sys.stderr
-    handler = logging.StreamHandler(stream)
+    handler = logging.StreamHandler(PatientStream(sys.stderr.fileno()) if out is None else out)
     handler.setFormatter(JsonFormatter() if format == "json" else TextFormatter(color=stream.isatty()))
     root = logging.getLogger()
     root.handlers[:] = [handler]
