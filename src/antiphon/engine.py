@@ -13,7 +13,7 @@ from typing import Protocol
 
 from msgspec.structs import replace
 
-from antiphon.backends.base import TurnStream
+from antiphon.backends.base import RoutedStream
 from antiphon.compaction import summarise
 from antiphon.core import compact
 from antiphon.core.compact import Compacted
@@ -21,6 +21,7 @@ from antiphon.core.context import item_id, keep_input, split_array
 from antiphon.core.deltas import UsageReport
 from antiphon.core.resume import checkpoint
 from antiphon.core.stream import Action, ResponseStream
+from antiphon.core.turn import placed
 from antiphon.errors import APIError
 from antiphon.intake import Plan
 from antiphon.limits import FREE, Permit
@@ -66,8 +67,9 @@ class Run:
         self._permit = permit
         self._fence = 0
         self._boundary: Callable[[bytes], Awaitable[None]] | None = None
-        self._source: TurnStream | None = None
-        self._opening: asyncio.Task[TurnStream] | None = None
+        self._source: RoutedStream | None = None
+        self._opening: asyncio.Task[RoutedStream] | None = None
+        self._place = ""
         self._sink: Sink | None = None
         self._silent = False
         self._timer: asyncio.TimerHandle | None = None
@@ -213,6 +215,7 @@ class Run:
     async def _call_model(self) -> None:
         """Make one model call: its deltas go through the stream to the sink, one pass for all that has arrived."""
         source = await self._turn_stream()
+        self._place = source.place
         feed = self.stream.feed
         watch = self._structured
         deltas = await source.read()
@@ -284,7 +287,7 @@ class Run:
             self.stream.end_steered()
             return
         if self._tools is not None:
-            self._turn = self._tools.next_turn()
+            self._turn = placed(self._tools.next_turn(), self._place)
         if self._boundary is not None:
             await self._boundary(checkpoint(self.stream.sequence_number, self.stream.output, self.plan.response.usage))
 
@@ -294,7 +297,7 @@ class Run:
         if usage is not None:
             self._services.estimator.learn(self.plan.turn, usage.input_tokens)
 
-    async def _turn_stream(self) -> TurnStream:
+    async def _turn_stream(self) -> RoutedStream:
         if self._source is None:
             if self._opening is not None:
                 opening, self._opening = self._opening, None
@@ -354,6 +357,11 @@ class Run:
         else:
             seen = max(self.events_made, 1) if self.stream.output_begun else 0
             self._permit.settle(self.plan.response.usage, seen)
+
+    @property
+    def place(self) -> str:
+        """Where the model was called last (`core.turn.Hints`), "" where there is no choice."""
+        return self._source.place if self._source is not None else self._place
 
     # Onlookers
 

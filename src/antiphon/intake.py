@@ -20,7 +20,7 @@ from antiphon.core.stream import StreamOptions
 from antiphon.core.text_format import ResolvedText, resolve_text
 from antiphon.core.tool_decoding import check_tool_choice, decode_tools
 from antiphon.core.toolmap import ignored_tools
-from antiphon.core.turn import Turn
+from antiphon.core.turn import Hints, Turn
 from antiphon.core.updates import updated
 from antiphon.core.validation import decode
 from antiphon.errors import InvalidRequest, NotFound
@@ -255,6 +255,7 @@ class Intake:
             reasoning_effort=response.reasoning.effort,
             extra={**route.extra_body, **extra} if extra else route.extra_body,
             stream=bool(request.stream),
+            hints=Hints(owner=owner),
         )
         return Plan(
             request=request,

@@ -60,10 +60,8 @@ class TurnStream(Protocol):
 class RoutedStream(TurnStream, Protocol):
     """A TurnStream that knows where it is answered."""
 
-    @property
-    def place(self) -> str:
-        """The word that stands for the backend in `Hints.place`."""
-        ...
+    place: str
+    """The word that stands for the backend in `Hints.place`; "" where there is but one."""
 
 
 class ByteStream(Protocol):

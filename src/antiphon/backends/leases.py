@@ -13,10 +13,9 @@ from antiphon.errors import APIError, BackendError
 class Lease:
     """One call that a member is busy with; it has taken the place already."""
 
-    __slots__ = ("_member", "member")
+    __slots__ = ("_member",)
 
     def __init__(self, member: Member) -> None:
-        self.member = member
         self._member: Member | None = member
 
     def end(self) -> None:
@@ -35,16 +34,12 @@ class Lease:
 class LeasedStream:
     """A TurnStream that gives its lease back when it ends, fails or is aborted."""
 
-    __slots__ = ("_inner", "_lease")
+    __slots__ = ("_inner", "_lease", "place")
 
-    def __init__(self, inner: TurnStream, lease: Lease) -> None:
+    def __init__(self, inner: TurnStream, lease: Lease, place: str) -> None:
+        self.place = place
         self._inner = inner
         self._lease = lease
-
-    @property
-    def place(self) -> str:
-        """Where it is answered (`Hints.place`)."""
-        return self._lease.member.place
 
     async def read(self) -> Sequence[Delta]:
         try:

@@ -68,10 +68,11 @@ class ModelRoute:
         """Start a Turn on an endpoint of this very model. Raises BackendError."""
 
         async def call(endpoint: Endpoint) -> LeasedStream:
+            place = endpoint.member.place if len(self.endpoints) > 1 else ""
             named = turn if turn.model == endpoint.name else msgspec.structs.replace(turn, model=endpoint.name)
             lease = Lease(endpoint.member)
             try:
-                return LeasedStream(await endpoint.member.backend.open(named), lease)
+                return LeasedStream(await endpoint.member.backend.open(named), lease, place)
             except BaseException:
                 lease.end()
                 raise

@@ -52,3 +52,10 @@ class Turn(msgspec.Struct, frozen=True, kw_only=True):
     extra: Mapping[str, Raw]
     stream: bool = True
     hints: Hints = NO_HINTS
+
+
+def placed(turn: Turn, place: str) -> Turn:
+    """Return the Turn that follows one which was answered at `place`: its KV cache is there."""
+    if not place or turn.hints.place == place:
+        return turn
+    return msgspec.structs.replace(turn, hints=msgspec.structs.replace(turn.hints, place=place))

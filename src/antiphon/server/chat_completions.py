@@ -14,6 +14,7 @@ from antiphon.core.validation import decode
 from antiphon.errors import BackendError, InvalidRequest
 from antiphon.limits import Admission, Unlimited
 from antiphon.server.chat_meter import demand, metered
+from antiphon.server.hints import request_hints
 from antiphon.server.http import ByteSink, ClientGone, Header, Reply, Request
 from antiphon.server.record import calls_model
 from antiphon.types.request import ModelName
@@ -51,7 +52,7 @@ class ChatCompletions:
         fields = decode(_fields, body)
         permit = await self._limiter.admit(request.caller, route.card, lambda: demand(body, fields))
         try:
-            answer = metered(await route.chat_completions(fields), permit)
+            answer = metered(await route.chat_completions(fields, request_hints(request)), permit)
         except BaseException:
             permit.settle(None)
             raise

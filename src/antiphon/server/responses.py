@@ -15,6 +15,7 @@ from antiphon.limits import Permit
 from antiphon.live import Live
 from antiphon.server.admission import admit
 from antiphon.server.http import ByteSink, ClientGone, Header, Reply, Request, json_reply
+from antiphon.server.hints import hinted, turn_state
 from antiphon.server.paging import page, page_query
 from antiphon.server.trace import Trace, trace
 from antiphon.services import Services
@@ -68,7 +69,7 @@ class Responses:
     async def create(self, request: Request) -> Reply | None:
         """Make a response: JSON, or events with `"stream": true` (CreateResponse)."""
         body = await request.body()
-        plan = await self._intake.plan(body, request.owner, caller=request.caller)
+        plan = hinted(await self._intake.plan(body, request.owner, caller=request.caller), request)
         permit = await admit(self._services, request.caller, plan)
         if plan.request.background:
             return await self._background(request, plan, body, permit)
@@ -89,12 +90,12 @@ class Responses:
             run.abort()
         if run.error is not None:
             raise run.error
-        return Reply(run.body, headers=headers(plan, permit))
+        return Reply(run.body, headers=[*headers(plan, permit), *turn_state(run)])
 
     async def _stream(self, request: Request, run: Run, permit: Permit, traced: Trace | None) -> None:
         await run.open(self._services.config.head_hold)
         try:
-            sink = await request.stream(headers=headers(run.plan, permit))
+            sink = await request.stream(headers=[*headers(run.plan, permit), *turn_state(run)])
             await run.run(traced.sink(sink) if traced else SSESink(sink))
             sink.write_nowait(sse.DONE)
             await sink.close()

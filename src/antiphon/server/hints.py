@@ -1,0 +1,43 @@
+"""What a request's head tells about where it is to be answered, and what its answer's head tells the client of that.
+
+Codex echoes `x-codex-turn-state` in all further requests of a turn: they go where the beginning of their prompt is in a
+KV cache. `traceparent` goes along to the backend.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from msgspec.structs import replace
+
+from antiphon.core.turn import Hints
+from antiphon.engine import Run
+from antiphon.intake import Plan
+from antiphon.server.http import Header, Request
+
+TURN_STATE = b"x-codex-turn-state"
+TRACE_PARENT = b"traceparent"
+LONGEST = 256
+
+
+def request_hints(request: Request) -> Hints:
+    """Return what the head tells."""
+    return Hints(owner=request.owner, place=_text(request, TURN_STATE), traceparent=_text(request, TRACE_PARENT))
+
+
+def hinted(plan: Plan, request: Request) -> Plan:
+    """Return a Plan whose calls follow what the head tells."""
+    hints = request_hints(request)
+    if not (hints.place or hints.traceparent):
+        return plan
+    return replace(plan, turn=replace(plan.turn, hints=hints))
+
+
+def turn_state(run: Run) -> Sequence[Header]:
+    """Return the header that the client is to echo; nothing where there is but one backend to choose."""
+    return ((TURN_STATE, run.place.encode()),) if run.place else ()
+
+
+def _text(request: Request, name: bytes) -> str:
+    value = request.header(name)
+    return value.decode("latin-1") if value is not None and len(value) <= LONGEST else ""
