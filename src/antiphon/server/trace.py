@@ -12,11 +12,11 @@ import msgspec
 from msgspec import Raw
 from msgspec.structs import replace
 
-from antiphon.backends.base import ByteStream, Route, TurnStream
+from antiphon.backends.base import ByteStream, Route, RoutedStream
 from antiphon.core import sse
 from antiphon.core.deltas import Delta
 from antiphon.core.emitter import to_json
-from antiphon.core.turn import Turn
+from antiphon.core.turn import NO_HINTS, Hints, Turn
 from antiphon.intake import Plan
 from antiphon.server.http import ByteSink, Request
 from antiphon.types.events import Event
@@ -68,20 +68,21 @@ class _TracedRoute:
         self._route = route
         self._heard = heard
 
-    async def open(self, turn: Turn) -> TurnStream:
+    async def open(self, turn: Turn) -> RoutedStream:
         return _TracedStream(await self._route.open(turn), self._heard)
 
     async def count_tokens(self, turn: Turn) -> int | None:
         return await self._route.count_tokens(turn)
 
-    async def chat_completions(self, fields: Mapping[str, Raw]) -> ByteStream:
-        return await self._route.chat_completions(fields)
+    async def chat_completions(self, fields: Mapping[str, Raw], hints: Hints = NO_HINTS) -> ByteStream:
+        return await self._route.chat_completions(fields, hints)
 
 
 class _TracedStream:
     """A model call that is listened to."""
 
-    def __init__(self, source: TurnStream, heard: list[Delta]) -> None:
+    def __init__(self, source: RoutedStream, heard: list[Delta]) -> None:
+        self.place = source.place
         self._source = source
         self._heard = heard
         self.abort = source.abort
