@@ -147,6 +147,7 @@ class Run:
             if self._tools is not None:
                 await self._tools.close()
         await self._end()
+        self._task = None  # else the two would wait for the garbage collector
 
     async def warm_up(self, sink: Sink) -> None:
         """Make the response without calling the model: its input is there for those that follow it."""
@@ -210,7 +211,8 @@ class Run:
         if self._structured is not None and self.stream.complete:
             self._structured.check(self.stream.output)
         self.body = self.stream.finish(int(self._services.clock()))
-        self._send()
+        if self.plan.stored:
+            self._send()  # the commit takes a moment; else these go out with the terminal event
 
     async def _call_model(self) -> None:
         """Make one model call: its deltas go through the stream to the sink, one pass for all that has arrived."""
@@ -339,7 +341,7 @@ class Run:
                 self._fail(APIError(500, "The response could not be stored.", code="server_error"))
         assert self.stream.terminal is not None
         assert self._sink is not None
-        self._sink.send([self.stream.terminal])
+        self._sink.send([*self.stream.take(), self.stream.terminal])
         await self._sink.drain()
 
     async def _commit(self) -> None:

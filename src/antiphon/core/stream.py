@@ -30,6 +30,7 @@ from antiphon.core.deltas import (
     UsageReport,
 )
 from antiphon.core.emitter import Emitter, MuteEmitter, to_json
+from antiphon.core.output import Output
 from antiphon.core.relay import RelayedEnd, relayed_error, relayed_fields
 from antiphon.core.resume import Restart
 from antiphon.core.server_calls import NeedsApproval, ServerCalls
@@ -71,12 +72,12 @@ class ResponseStream:
         self.terminal: Event | None = None
         self._emitter = MuteEmitter() if mute else Emitter()
         self._options = options or StreamOptions()
-        self._id_base = id_base
-        self._output: list[bytes | None] = []
+        self._places = Output(id_base)
+        self._output = self._places.items
         self._message: MessageWriter | None = None
         self._reasoning: ReasoningWriter | None = None
         self._calls: dict[str, CallWriter | StructuredCallWriter] = {}
-        self._servers = ServerCalls(self._emitter, self._place, self._keep, response.max_tool_calls)
+        self._servers = ServerCalls(self._emitter, self._places.place, self._places.keep, response.max_tool_calls)
         self._listings: dict[str, ListingWriter] = {}
         self._client_is_asked = False
         self._spoke = False
@@ -130,7 +131,7 @@ class ResponseStream:
     def restore(self, state: Restart) -> None:
         """Go on where another worker stopped. Items that were left open are passed over: they will not be closed."""
         self._emitter.sequence_number = state.sequence_number
-        self._output = list(state.output)
+        self._output[:] = state.output
         self._relay_base = len(self._output)
         self._announced = state.announced
         self.response.usage = state.usage
@@ -224,20 +225,20 @@ class ResponseStream:
 
     def open_listing(self, label: str) -> str:
         """Announce that a server is asked for its tools. Returns the item's id."""
-        item_id, index = self._place("mcpl")
+        item_id, index = self._places.place("mcpl")
         self._listings[item_id] = ListingWriter(self._emitter, item_id, index, label)
         return item_id
 
     def close_listing(self, item_id: str, tools: Sequence[bytes]) -> None:
         """End a listing with the tools, each as JSON."""
         writer = self._listings.pop(item_id)
-        self._keep(writer.index, writer.tools(tools))
+        self._places.keep(writer.index, writer.tools(tools))
         self._relay_base = len(self._output)
 
     def fail_listing(self, item_id: str, message: str) -> None:
         """End a listing with the reason why there are no tools."""
         writer = self._listings.pop(item_id)
-        self._keep(writer.index, writer.fail(message))
+        self._places.keep(writer.index, writer.fail(message))
 
     def end_without_model(self) -> None:
         """Close the response without a model call: what there was to do is done."""
@@ -248,10 +249,10 @@ class ResponseStream:
     def add_item(self, prefix: str, build: Callable[[str], bytes], between: str = "") -> None:
         """Emit an item that is whole from the start. `build` makes its JSON from its id; `between` names an event of its own."""
         self._close_items("completed")
-        item_id, index = self._place(prefix)
+        item_id, index = self._places.place(prefix)
         item = build(item_id)
         ReadyWriter(self._emitter, item_id, index).write(item, between)
-        self._keep(index, item)
+        self._places.keep(index, item)
         self._relay_base = len(self._output)
 
     @property
@@ -316,20 +317,11 @@ class ResponseStream:
 
     # Open items
 
-    def _keep(self, index: int, item: bytes) -> None:
-        self._output[index] = item
-
-    def _place(self, prefix: str) -> tuple[str, int]:
-        """Return the id and `output_index` of the next item."""
-        index = len(self._output)
-        self._output.append(None)
-        return f"{prefix}_{self._id_base}{index:04x}", index
-
     def _open_message(self) -> MessageWriter:
         if self._message is None:
             self._spoke = True
             self._close_reasoning("completed")
-            self._message = MessageWriter(self._emitter, *self._place("msg"))
+            self._message = MessageWriter(self._emitter, *self._places.place("msg"))
         return self._message
 
     def _open_reasoning(self) -> ReasoningWriter:
@@ -339,7 +331,7 @@ class ResponseStream:
             options = self._options
             self._reasoning = ReasoningWriter(
                 self._emitter,
-                *self._place("rs"),
+                *self._places.place("rs"),
                 open_responses_names=options.open_responses_names,
                 summarise=options.summarise,
                 seal=options.seal,
@@ -356,7 +348,7 @@ class ResponseStream:
             return
         self._client_is_asked = True
         write = CallWriter if call.kind in ("function", "custom") else StructuredCallWriter
-        self._calls[call.key] = write(self._emitter, *self._place(PREFIXES[call.kind]), call)
+        self._calls[call.key] = write(self._emitter, *self._places.place(PREFIXES[call.kind]), call)
 
     def _feed_call(self, delta: CallDelta) -> None:
         writer = self._calls.get(delta.key)
@@ -434,7 +426,7 @@ class ResponseStream:
             reasons = {ours: theirs for theirs, ours in INCOMPLETE_REASONS.items()}
             self._finish_reason = reasons.get(end.incomplete_details.reason, "length")
         if not any(self._output):
-            self._output = [bytes(item) for item in end.output]
+            self._output[:] = [bytes(item) for item in end.output]
             self._spoke = bool(self._output)
 
 

@@ -128,10 +128,10 @@ class ASGIExchange:
         self.write_nowait(data)
         await self.drain()
 
-    async def close(self) -> None:
-        """End the answer."""
+    async def close(self, last: bytes = b"") -> None:
+        """End the answer, after its last bytes."""
         self._callback = None
-        self._put({"type": "http.response.body", "body": b""})
+        self._put({"type": "http.response.body", "body": last})
         await self._flush()
 
     def abort(self) -> None:

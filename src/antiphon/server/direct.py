@@ -33,6 +33,7 @@ class DirectExchange:
         "_callback",
         "_chunked",
         "_failure",
+        "_head_waiting",
         "_limit",
         "_protocol",
         "_size",
@@ -71,6 +72,7 @@ class DirectExchange:
         self._waiter: asyncio.Future[None] | None = None
         self._callback: Callable[[], object] | None = None
         self._chunked = False
+        self._head_waiting = b""  # goes out with the first bytes of the body, or with the loop's next turn
 
     # Request
 
@@ -159,8 +161,17 @@ class DirectExchange:
         self._chunked = not self.old
         if self.old:
             self.keep_alive = False  # the connection's end is the answer's end
-        self._protocol.transport.write(b"".join(self._head(status, headers)))
+        self._head_waiting = b"".join(self._head(status, headers))
+        self._protocol.loop.call_soon(self._flush)
         return self
+
+    def _flush(self, data: bytes = b"") -> None:
+        """Write what is given, with the head before it if that still waits."""
+        if self._head_waiting:
+            data = self._head_waiting + data
+            self._head_waiting = b""
+        if data:
+            self._protocol.transport.write(data)
 
     def _head(self, status: int, headers: Sequence[Header]) -> list[bytes]:
         self.answered = True
@@ -182,7 +193,7 @@ class DirectExchange:
             raise ClientGone
         if not data:
             return  # an empty chunk would end the answer
-        self._protocol.transport.write(b"%x\r\n%b\r\n" % (len(data), data) if self._chunked else data)
+        self._flush(b"%x\r\n%b\r\n" % (len(data), data) if self._chunked else data)
 
     async def drain(self) -> None:
         """Wait while the client reads too slowly; one that reads nothing for a while counts as gone. Raises ClientGone."""
@@ -203,12 +214,16 @@ class DirectExchange:
         self.write_nowait(data)
         await self.drain()
 
-    async def close(self) -> None:
-        """End the answer."""
+    async def close(self, last: bytes = b"") -> None:
+        """End the answer, after its last bytes."""
         if self.gone or self.response_complete:
             return
-        if self._chunked and self.method != "HEAD":
-            self._protocol.transport.write(b"0\r\n\r\n")
+        if self.method == "HEAD":
+            self._flush()
+        elif not self._chunked:
+            self._flush(last)
+        else:
+            self._flush(b"%x\r\n%b\r\n0\r\n\r\n" % (len(last), last) if last else b"0\r\n\r\n")
         self._complete()
 
     def _complete(self) -> None:
@@ -222,6 +237,7 @@ class DirectExchange:
         if not self.response_complete:
             self.response_complete = True
             self._callback = None
+            self._flush()
             self._protocol.transport.close()
 
     async def finish(self) -> None:

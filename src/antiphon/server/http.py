@@ -51,8 +51,8 @@ class ByteSink(Protocol):
         """Send bytes, waiting while the client reads too slowly. Raises ClientGone."""
         ...
 
-    async def close(self) -> None:
-        """End the answer."""
+    async def close(self, last: bytes = b"") -> None:
+        """End the answer, after its last bytes."""
         ...
 
 

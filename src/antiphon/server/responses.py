@@ -97,8 +97,7 @@ class Responses:
         try:
             sink = await request.stream(headers=[*headers(run.plan, permit), *turn_state(run)])
             await run.run(traced.sink(sink) if traced else SSESink(sink))
-            sink.write_nowait(sse.DONE)
-            await sink.close()
+            await sink.close(sse.DONE)
         except ClientGone:
             return
 
@@ -192,7 +191,6 @@ async def _send_followed(request: Request, follower: Follower) -> None:
         sink = await request.stream()
         while events := await follower.next():
             await sink.write(sse.encode(events))
-        sink.write_nowait(sse.DONE)
-        await sink.close()
+        await sink.close(sse.DONE)
     except ClientGone:
         return
