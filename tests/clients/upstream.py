@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import count
+from typing import Any
 
 from tests.clients.capable import answer
 from tests.clients.chat import Ask, Call, Json, Reply, read, tokens
@@ -202,10 +203,20 @@ def _pieces(text: str, size: int) -> list[str]:
     return [text[start : start + size] for start in range(0, len(text), size)]
 
 
+class Server(ThreadingHTTPServer):
+    """A thread for each connection; those that break off are no news."""
+
+    daemon_threads = True
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Tell of errors, but not of clients that have gone."""
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)
+
+
 def serve(port: int) -> None:
     """Serve until the process ends; port 0 takes any free one. Prints the URL."""
-    server = ThreadingHTTPServer(("127.0.0.1", port), Upstream)
-    server.daemon_threads = True
+    server = Server(("127.0.0.1", port), Upstream)
     print(f"http://127.0.0.1:{server.server_port}/v1", flush=True)
     server.serve_forever()
 
