@@ -319,6 +319,21 @@ async def test_a_place_is_given_back_where_another_limit_refuses() -> None:
     await bench.admit()
 
 
+@pytest.mark.parametrize("turns", range(6))
+async def test_a_caller_that_leaves_while_it_waits_keeps_no_place(tmp_path: Path, turns: int) -> None:
+    bench = Bench("1 streams", "100 requests/min", store=SQLiteStore(tmp_path / "store.db"))
+    asking = asyncio.create_task(bench.admit())
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    asking.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await asking
+    await asyncio.sleep(0.02)
+    await bench.admit()
+    await bench.limiter.close()
+    await bench.store.close()
+
+
 async def test_places_of_a_dead_server_are_free_after_a_while() -> None:
     dead = Bench("1 streams")
     alive = Bench("1 streams", store=dead.store, clock=dead.clock)

@@ -201,10 +201,21 @@ class Limiter:
 
     async def _take_one(self, slot: Slot) -> bool:
         for pause in (*PATIENCE, 0.0):
-            if await self._store.take_slot(slot, self._clock(), SLOT_LEASE):
-                return True
+            taking = asyncio.ensure_future(self._store.take_slot(slot, self._clock(), SLOT_LEASE))
+            try:
+                if await asyncio.shield(taking):
+                    return True
+            except asyncio.CancelledError:
+                taking.add_done_callback(lambda done: self._give_back(done, slot))
+                raise
             await asyncio.sleep(pause)
         return False
+
+    def _give_back(self, done: asyncio.Future[bool], slot: Slot) -> None:
+        """Free a place that nobody waited for any more."""
+        if not done.cancelled() and done.exception() is None and done.result():
+            self._taken += 1
+            self._free([slot])
 
     async def _renew(self) -> None:
         """Keep the places of this server while it has any."""
