@@ -35,6 +35,7 @@ from antiphon.types.items import Item
 log = logging.getLogger("antiphon.engine")
 
 _OUTPUT = b'"output":'
+LOOKS = 4  # at a stream's silence, per keepalive
 
 
 class Sink(Protocol):
@@ -71,7 +72,7 @@ class Run:
         self._opening: asyncio.Task[RoutedStream] | None = None
         self._place = ""
         self._sink: Sink | None = None
-        self._silent = False
+        self._quiet = 0  # looks since something was sent
         self._timer: asyncio.TimerHandle | None = None
         self._task: asyncio.Task[object] | None = None
         self._stop: APIError | None = None
@@ -320,7 +321,7 @@ class Run:
     def _send(self) -> None:
         events = self.stream.take()
         if events and self._sink is not None:
-            self._silent = False
+            self._quiet = 0
             self._sink.send(events)
 
     # Endings
@@ -380,12 +381,13 @@ class Run:
     # Silence
 
     def _watch(self) -> None:
-        self._silent = True
-        self._timer = asyncio.get_running_loop().call_later(self._services.config.keepalive, self._tick)
+        pause = self._services.config.keepalive / LOOKS
+        self._timer = asyncio.get_running_loop().call_later(pause, self._tick)
 
     def _tick(self) -> None:
-        """Send a sign of life if nothing else was sent since the last look."""
-        if self._silent and self.stream.terminal is None:
+        """Send a sign of life where nothing was sent for so many looks: no silence is longer than `keepalive`."""
+        self._quiet += 1
+        if self._quiet >= LOOKS and self.stream.terminal is None:
             self.stream.keepalive()
             self._send()
         self._watch()
