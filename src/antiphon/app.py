@@ -11,13 +11,13 @@ import signal
 import time
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
-from typing import Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from antiphon.backends.base import Backend
 from antiphon.backends.open import open_backend
 from antiphon.backends.registry import Registry
 from antiphon.caller import ADMIN, CHAT, SCOPES
-from antiphon.config import Config
+from antiphon.config import Config, JwtConfig
 from antiphon.errors import ConfigError
 from antiphon.fetching import Fetcher
 from antiphon.guard import UrlGuard
@@ -41,8 +41,6 @@ from antiphon.server.docs import docs
 from antiphon.server.files import Files
 from antiphon.server.gauges import Gauges
 from antiphon.server.health import BackendState, Health
-from antiphon.server.jwks import key_source
-from antiphon.server.jwt_auth import JwtTokens
 from antiphon.server.models import Models
 from antiphon.server.openapi import OpenAPI
 from antiphon.server.playground import playground, playground_file
@@ -55,6 +53,9 @@ from antiphon.stores.base import Store
 from antiphon.stores.open import is_url, open_store, shared_secret
 from antiphon.tools.mcp import McpServers
 from antiphon.webhooks import Webhooks
+
+if TYPE_CHECKING:
+    from antiphon.server.jwt_auth import JwtTokens
 
 log = logging.getLogger("antiphon")
 
@@ -95,7 +96,7 @@ class Parts:
         self.watch.time(self.store)
         self.limiter = Limiter(self.store, time.time, prices(config.models))
         self.keyring = Keyring(self.store, time.time)
-        self.tokens = JwtTokens(config.jwt, key_source(config.jwt), time.time) if config.jwt else None
+        self.tokens = make_tokens(config.jwt) if config.jwt else None
         self.services = Services(
             config=config,
             router=self.registry,
@@ -248,6 +249,14 @@ def make_registry(config: Config, backends: Mapping[str, Backend]) -> Registry:
         settings=config.backends,
         retries=config.retries,
     )
+
+
+def make_tokens(config: JwtConfig) -> JwtTokens:
+    """Make the reader of an identity provider's tokens; its cryptography is not imported without need."""
+    from antiphon.server.jwks import key_source
+    from antiphon.server.jwt_auth import JwtTokens
+
+    return JwtTokens(config, key_source(config), time.time)
 
 
 def sealing_secrets(config: Config) -> list[str]:
