@@ -1,6 +1,6 @@
 """CPU of the HTTP client alone: per request with a small answer, and per chunk of a stream. Not a test.
 
-python bench/micro/http_client.py [--asyncio]
+python bench/micro/http_client.py [--asyncio] [--quick]
 """
 
 from __future__ import annotations
@@ -13,9 +13,11 @@ from multiprocessing.connection import Connection
 
 from antiphon.backends.http_client import HttpClient, parse_url
 
-REQUESTS = 20_000
-CHUNKS = 2_000
-STREAMS = 50
+QUICK = "--quick" in sys.argv
+REQUESTS = 200 if QUICK else 20_000
+CHUNKS = 200 if QUICK else 2_000
+STREAMS = 5 if QUICK else 50
+PACED_CHUNKS = 50 if QUICK else 500
 CHUNK = b'data: {"id":"x","object":"chat.completion.chunk","choices":[{"index":0,"delta":{"content":"word "}}]}\n\n'
 SMALL = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 400\r\n\r\n" + b"x" * 400
 HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
@@ -37,7 +39,7 @@ class Server(asyncio.Protocol):
         else:
             self.transport.write(HEAD)
             self.loop = asyncio.get_running_loop()
-            self.pace(framed, 500)
+            self.pace(framed, PACED_CHUNKS)
 
     def pace(self, framed: bytes, left: int) -> None:
         self.transport.write(framed if left else b"0\r\n\r\n")

@@ -98,43 +98,45 @@ async def run(folder: Path, count: int, synchronous: Synchronous) -> None:
     print(f"synchronous={synchronous}, {count} responses")
     rows = [response(number) for number in range(count)]
     await report("put, 64 concurrent callers", count, lambda: puts(store, rows, 64))
-    single = [response(number, None, "s") for number in range(2000)]
-    await report("put, one caller", 2000, lambda: puts(store, single, 1))
-    busy = [response(number, None, "u") for number in range(5000)]
+    few, some = max(count // 10, 10), max(count // 4, 100)
+    single = [response(number, None, "s") for number in range(few)]
+    await report("put, one caller", few, lambda: puts(store, single, 1))
+    busy = [response(number, None, "u") for number in range(some)]
     delays: list[float] = []
 
     async def under_load() -> None:
         delays.extend(await busy_puts(store, busy))
 
-    await report("put, 64 callers + 200 µs of other work each", 5000, under_load)
-    print(f"    delay p50 {delays[2500] * 1e3:.2f} ms, p99 {delays[4950] * 1e3:.2f} ms, max {delays[-1] * 1e3:.2f} ms")
+    await report("put, 64 callers + 200 µs of other work each", some, under_load)
+    p50, p99 = delays[some // 2], delays[some * 99 // 100]
+    print(f"    delay p50 {p50 * 1e3:.2f} ms, p99 {p99 * 1e3:.2f} ms, max {delays[-1] * 1e3:.2f} ms")
 
     async def gets() -> None:
-        for row in rows[:5000]:
+        for row in rows[:some]:
             await store.get(row.id, "owner")
 
-    await report("get", 5000, gets)
+    await report("get", min(some, count), gets)
     for turns in (10, 100, 1000):
         await history(store, turns)
-    await events(store)
+    await events(store, count)
     await store.close()
-    total = count + 2000 + 5000 + 1110
+    total = count + few + some + 1110
     print(f"on disk: {path.stat().st_size / total:.0f} bytes per response ({len(BODY) + len(INPUT)} of JSON)")
 
 
-async def events(store: SQLiteStore) -> None:
-    """Append 20,000 events, 20 at a time."""
+async def events(store: SQLiteStore, count: int) -> None:
+    """Append events, 20 at a time."""
     row = response(1, None, "e")
     await store.enqueue(row, b"{}", [])
     job = await store.claim("worker", 0.0, 60.0)
     assert job is not None
 
     async def append() -> None:
-        for start in range(0, 20_000, 20):
+        for start in range(0, count, 20):
             batch = [LoggedEvent(n, "response.output_text.delta", b"x" * 200) for n in range(start, start + 20)]
             await store.append_events(row.id, job.fence, batch)
 
-    await report("logged event, 20 per append", 20_000, append)
+    await report("logged event, 20 per append", count, append)
 
 
 def main() -> None:
