@@ -67,7 +67,7 @@ class Run:
         self._services = services
         self._permit = permit
         self._fence = 0
-        self._boundary: Callable[[bytes], Awaitable[None]] | None = None
+        self._boundary: Callable[[bytes | None], Awaitable[None]] | None = None
         self._source: RoutedStream | None = None
         self._opening: asyncio.Task[RoutedStream] | None = None
         self._place = ""
@@ -87,8 +87,8 @@ class Run:
         )
         self._structured = _structured_output(plan, services.config.structured_output)
 
-    def hold(self, fence: int, boundary: Callable[[bytes], Awaitable[None]]) -> None:
-        """Run under a lease: writes carry its fence, `boundary` commits a checkpoint between two Turns."""
+    def hold(self, fence: int, boundary: Callable[[bytes | None], Awaitable[None]]) -> None:
+        """Run under a lease: writes carry its fence, `boundary` commits what was sent, and a checkpoint between two Turns."""
         self._fence = fence
         self._boundary = boundary
 
@@ -259,6 +259,7 @@ class Run:
             await self._tools.prepare()
             self._turn = self._tools.next_turn()
             self._send()
+            await self._note_boundary()
 
     async def _compact(self, items: Sequence[Item], kept: Sequence[Item] | None) -> None:
         """Put a summary in the place of the items; those that are `kept` still stand as they are behind it."""
@@ -282,6 +283,8 @@ class Run:
     async def _between_turns(self) -> None:
         """Run the tools that are the server's; then there is a boundary from which another server could go on."""
         if self._tools is not None and self.stream.action is Action.CALL_TOOLS:
+            if self._boundary is not None:
+                await self._boundary(None)  # whoever takes over shall know that the calls may have been made
             await self._tools.run_pending()
             self._send()
         if self.stream.action is not Action.CALL_MODEL:
@@ -291,6 +294,10 @@ class Run:
             return
         if self._tools is not None:
             self._turn = placed(self._tools.next_turn(), self._place)
+        await self._note_boundary()
+
+    async def _note_boundary(self) -> None:
+        """Commit a checkpoint: all items are closed, so that another server could go on from here."""
         if self._boundary is not None:
             await self._boundary(checkpoint(self.stream.sequence_number, self.stream.output, self.plan.response.usage))
 

@@ -122,12 +122,15 @@ class Live:
         queued = to_json(plan.response)
         request = to_json(JobRequest(Raw(body), Identity(plan.id_base, plan.response.created_at)))
         days = self._services.config.store_days
-        await self._store.enqueue(stored_response(plan, queued, (), days), request, logged(events, 0))
-        job = await self._store.claim(self._worker, self._services.clock(), self._lease, plan.response.id)
-        if job is not None:
-            self._begin(run, job, len(events))
-        else:
-            permit.hand_over()
+        job = await self._store.enqueue(
+            stored_response(plan, queued, (), days),
+            request,
+            logged(events, 0),
+            worker=self._worker,
+            lease_until=self._services.clock() + self._lease,
+        )
+        assert job is not None
+        self._begin(run, job, len(events))
         return queued
 
     async def follow(self, id: str, owner: str, after: int) -> Follower:

@@ -85,7 +85,7 @@ class ToolWork:
     async def prepare(self) -> None:
         """List the tools of all servers and make the calls that were agreed to. Raises APIError (424)."""
         self._stream.announce_calls(self._needs_approval)
-        known = _listings(self._turn.items)
+        known = _listings([*self._turn.items, *decode_items([Raw(item) for item in self._stream.output])])
         fresh = [label for label in self._declared if label not in known]
         for label in self._declared.keys() & known.keys():
             self._offer(label, known[label])

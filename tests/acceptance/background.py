@@ -64,7 +64,13 @@ class Model(_Handler):
 
     def _call(self, name: str, arguments: Json) -> None:
         text = json.dumps(arguments)
-        self._delta({"tool_calls": [{"index": 0, "id": f"call_{uuid.uuid4().hex}", "function": {"name": name, "arguments": ""}}]})
+        self._delta(
+            {
+                "tool_calls": [
+                    {"index": 0, "id": f"call_{uuid.uuid4().hex}", "function": {"name": name, "arguments": ""}}
+                ]
+            }
+        )
         for start in range(0, len(text), 12):
             self._delta({"tool_calls": [{"index": 0, "function": {"arguments": text[start : start + 12]}}]})
         self._end("tool_calls")
@@ -112,7 +118,11 @@ class Tools(_Handler):
     def _answer(self, method: str, params: Json) -> Json | None:
         if method == "initialize":
             version = params.get("protocolVersion", "2025-06-18")
-            return {"protocolVersion": version, "capabilities": {"tools": {}}, "serverInfo": {"name": "t", "version": "1"}}
+            return {
+                "protocolVersion": version,
+                "capabilities": {"tools": {}},
+                "serverInfo": {"name": "t", "version": "1"},
+            }
         if method == "tools/list":
             schema = {"type": "object", "properties": {"job": {"type": "string"}, "n": {"type": "integer"}}}
             return {"tools": [{"name": "tick", "description": "Counts.", "inputSchema": schema}]}
@@ -127,6 +137,7 @@ class Tools(_Handler):
 
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
+    request_queue_size = 512  # hundreds of streams may begin at once
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Clients that are killed are no error here."""
@@ -170,12 +181,16 @@ class Follower(threading.Thread):
         request = urllib.request.Request(f"{self.url}/v1/responses", json.dumps(fields).encode())
         try:
             self._read(request)
-            while not self.ended and self.id:
-                time.sleep(0.05)
-                last = self.events[-1]["sequence_number"]
-                self._read(urllib.request.Request(f"{self.url}/v1/responses/{self.id}?stream=true&starting_after={last}"))
+            self.follow()
         except AssertionError as error:
             self.problem = str(error)
+
+    def follow(self) -> None:
+        """Take the stream up behind the last event that was seen, as often as it breaks off."""
+        while not self.ended and self.id:
+            time.sleep(0.05)
+            last = self.events[-1]["sequence_number"]
+            self._read(urllib.request.Request(f"{self.url}/v1/responses/{self.id}?stream=true&starting_after={last}"))
 
     def _read(self, request: urllib.request.Request) -> None:
         try:

@@ -412,6 +412,17 @@ async def test_a_job_is_claimed_by_id(store: Store) -> None:
     assert await store.claim("other", 5.0, 10.0, "resp_unknown") is None
 
 
+async def test_a_job_is_claimed_as_it_is_enqueued(store: Store) -> None:
+    job = await store.enqueue(response(background=True), b"{}", [event(0)], worker="mine", lease_until=50.0)
+    assert job is not None
+    assert (job.response_id, job.owner, job.request, job.fence, job.attempts) == (response().id, ANN, b"{}", 1, 1)
+    assert await store.claim("other", 49.0, 10.0) is None
+    assert await store.heartbeat(response().id, job.fence, 45.0, 10.0) is False
+    taken = await store.claim("other", 55.0, 10.0)
+    assert taken is not None and (taken.fence, taken.attempts) == (2, 2)
+    assert await store.enqueue(response(2), b"{}", []) is None
+
+
 async def test_a_job_is_enqueued_once(store: Store) -> None:
     await store.enqueue(response(), b"{}", [event(0)])
     with pytest.raises(KeyError):

@@ -235,9 +235,18 @@ class Store(Protocol):
 
     # Background
 
-    async def enqueue(self, response: StoredResponse, request: bytes, events: Sequence[LoggedEvent]) -> None:
+    async def enqueue(
+        self,
+        response: StoredResponse,
+        request: bytes,
+        events: Sequence[LoggedEvent],
+        *,
+        worker: str | None = None,
+        lease_until: float = 0.0,
+    ) -> Job | None:
         """Insert a queued response with its job and its first events, in one transaction.
 
+        With a `worker` it claims the job too, and returns it: no other server comes first.
         Raises KeyError if the response has a job already.
         """
         ...

@@ -224,13 +224,23 @@ class MemoryStore(MemoryFiles, MemoryDeliveries, MemoryKeys, PolledStore):
 
     # Background
 
-    async def enqueue(self, response: StoredResponse, request: bytes, events: Sequence[LoggedEvent]) -> None:
+    async def enqueue(
+        self,
+        response: StoredResponse,
+        request: bytes,
+        events: Sequence[LoggedEvent],
+        *,
+        worker: str | None = None,
+        lease_until: float = 0.0,
+    ) -> Job | None:
         if response.id in self._jobs:
             raise KeyError(response.id)
         await self.put(response)
         self._log(response.id, events)
-        job = Job(response_id=response.id, owner=response.owner, request=request, fence=0, attempts=0)
-        self._jobs[response.id] = KeptJob(job)
+        times = 0 if worker is None else 1
+        job = Job(response_id=response.id, owner=response.owner, request=request, fence=times, attempts=times)
+        self._jobs[response.id] = KeptJob(job, None if worker is None else lease_until)
+        return None if worker is None else job
 
     async def claim(self, worker: str, now: float, lease: float, id: str | None = None) -> Job | None:
         for kept in self._jobs.values():

@@ -25,9 +25,17 @@ class Task(NamedTuple, Generic[Call, Outcome]):
 class Batcher(Generic[Call, Outcome]):
     """Hands calls to `commit`, as many at once as came while the last ones were written."""
 
-    def __init__(self, commit: Callable[[Sequence[Call]], Awaitable[Sequence[Outcome]]]) -> None:
-        """`commit` writes all of its calls or none, and returns an outcome for each."""
+    def __init__(
+        self,
+        commit: Callable[[Sequence[Call]], Awaitable[Sequence[Outcome]]],
+        order: Callable[[Call], tuple[str, ...]] | None = None,
+    ) -> None:
+        """`commit` writes all of its calls or none, and returns an outcome for each.
+
+        `order` tells in which order rows are locked, so that no two groups wait for each other.
+        """
         self._commit = commit
+        self._order = order
         self._waiting: list[Task[Call, Outcome]] = []
         self._runner: asyncio.Task[None] | None = None
         self._closing = False
@@ -52,6 +60,9 @@ class Batcher(Generic[Call, Outcome]):
     async def _run(self) -> None:
         while self._waiting:
             group, self._waiting = self._waiting[:GROUP], self._waiting[GROUP:]
+            if self._order is not None:
+                order = self._order
+                group.sort(key=lambda task: order(task.call))
             await self._write(group)
         self._runner = None
 

@@ -33,11 +33,22 @@ def _arrays(events: Sequence[LoggedEvent]) -> dict[str, Any]:
     }
 
 
-async def enqueue(database: Database, response: StoredResponse, request: bytes, events: Sequence[LoggedEvent]) -> None:
-    """Insert a queued response with its job. Raises KeyError if the response has one."""
-    values = {**responses.values(response), "request": request, **_arrays(events)}
+async def enqueue(
+    database: Database,
+    response: StoredResponse,
+    request: bytes,
+    events: Sequence[LoggedEvent],
+    worker: str | None,
+    lease_until: float,
+) -> Job | None:
+    """Insert a queued response with its job, for a worker or for nobody yet. Raises KeyError if the response has one."""
+    times = 0 if worker is None else 1
+    lease = {"worker": worker, "lease_until": None if worker is None else lease_until, "times": times}
+    values = {**responses.values(response), "request": request, **_arrays(events), **lease}
     if not await database.value(SQL["enqueue"], **values):
         raise KeyError(response.id)
+    job = Job(response_id=response.id, owner=response.owner, request=request, fence=times, attempts=times)
+    return None if worker is None else job
 
 
 async def claim(database: Database, wanted: Claim) -> Job | None:
@@ -54,14 +65,6 @@ async def claim(database: Database, wanted: Claim) -> Job | None:
         attempts=attempts,
         cancelled=cancelled,
     )
-
-
-async def heartbeat(database: Database, response_id: str, fence: int, lease_until: float) -> bool:
-    """Extend the lease; tell whether cancellation was asked for. Raises FenceError."""
-    row = await database.row(SQL["heartbeat"], response_id=response_id, fence=fence, lease_until=lease_until)
-    if row is None:
-        raise FenceError(response_id)
-    return bool(row[0])
 
 
 async def finish(database: Database, response_id: str, fence: int) -> None:

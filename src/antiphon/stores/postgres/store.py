@@ -34,6 +34,7 @@ from antiphon.stores.postgres.jobs import Claim
 from antiphon.stores.postgres.limits import Charging
 from antiphon.stores.postgres.listener import Listener
 from antiphon.stores.postgres.preparation import PATIENCE, prepare
+from antiphon.stores.postgres.sql import Query
 
 Values = Mapping[str, Any]
 
@@ -47,14 +48,15 @@ class PostgresStore:
         prepare(self.address, patience)
         self._database = Database(self.address)
         self._listener = Listener(self.address, self._database)
-        self._puts = self._batcher(responses.SQL["put"])
-        self._bound_puts = self._batcher(responses.SQL["put_bound"])
-        self._appends = self._batcher(jobs.SQL["append"])
+        self._puts: Batcher[Values, str] = self._batcher(responses.SQL["put"], "id")
+        self._bound_puts: Batcher[Values, str] = self._batcher(responses.SQL["put_bound"], "conversation_id", "id")
+        self._appends: Batcher[Values, str] = self._batcher(jobs.SQL["append"], "response_id")
+        self._beats: Batcher[Values, bool | None] = self._batcher(jobs.SQL["heartbeat"], "response_id")
         self._uncertain: set[str] = set()  # responses with an append that may have been committed
         self._charges: Batcher[Charging, Sequence[float]] = Batcher(partial(limits.charge, self._database))
 
-    def _batcher(self, query: Any) -> Batcher[Values, str]:
-        return Batcher(partial(self._database.many, query))
+    def _batcher(self, query: Query, *order: str) -> Batcher[Values, Any]:
+        return Batcher(partial(self._database.many, query), lambda call: tuple(call[name] or "" for name in order))
 
     # Responses
 
@@ -116,14 +118,26 @@ class PostgresStore:
 
     # Background
 
-    async def enqueue(self, response: StoredResponse, request: bytes, events: Sequence[LoggedEvent]) -> None:
-        await jobs.enqueue(self._database, response, request, events)
+    async def enqueue(
+        self,
+        response: StoredResponse,
+        request: bytes,
+        events: Sequence[LoggedEvent],
+        *,
+        worker: str | None = None,
+        lease_until: float = 0.0,
+    ) -> Job | None:
+        return await jobs.enqueue(self._database, response, request, events, worker, lease_until)
 
     async def claim(self, worker: str, now: float, lease: float, id: str | None = None) -> Job | None:
         return await jobs.claim(self._database, Claim(worker=worker, now=now, lease_until=now + lease, id=id))
 
     async def heartbeat(self, response_id: str, fence: int, now: float, lease: float) -> bool:
-        return await jobs.heartbeat(self._database, response_id, fence, now + lease)
+        values = {"response_id": response_id, "fence": fence, "lease_until": now + lease}
+        cancelled = await self._beats.submit(values)
+        if cancelled is None:
+            raise FenceError(response_id)
+        return cancelled
 
     async def finish_job(self, response_id: str, fence: int) -> None:
         await jobs.finish(self._database, response_id, fence)
@@ -246,6 +260,7 @@ class PostgresStore:
 
     async def close(self) -> None:
         await self._listener.close()
-        for batcher in (self._puts, self._bound_puts, self._appends, self._charges):
+        for batcher in (self._puts, self._bound_puts, self._appends, self._beats):
             await batcher.close()
+        await self._charges.close()
         await self._database.close()

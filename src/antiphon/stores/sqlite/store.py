@@ -125,13 +125,24 @@ class SQLiteStore(PolledStore):
 
     # Background
 
-    async def enqueue(self, response: StoredResponse, request: bytes, events: Sequence[LoggedEvent]) -> None:
-        def operation(connection: Connection) -> None:
+    async def enqueue(
+        self,
+        response: StoredResponse,
+        request: bytes,
+        events: Sequence[LoggedEvent],
+        *,
+        worker: str | None = None,
+        lease_until: float = 0.0,
+    ) -> Job | None:
+        def operation(connection: Connection) -> Job | None:
             responses.put(connection, response)
             jobs.insert(connection, response.id, response.owner, request)
             jobs.log(connection, response.id, events)
+            if worker is None:
+                return None
+            return jobs.take(connection, Claim(worker=worker, now=0.0, lease_until=lease_until, id=response.id))
 
-        await self._writer.submit(operation)
+        return await self._writer.submit(operation)
 
     async def claim(self, worker: str, now: float, lease: float, id: str | None = None) -> Job | None:
         claim = Claim(worker=worker, now=now, lease_until=now + lease, id=id)

@@ -27,8 +27,9 @@ WITH taken AS (
     SELECT :owner, item.id, written.number, item.position
     FROM written, unnest(:item_ids::text[], :positions::integer[]) AS item (id, position)
 ), job AS (
-    INSERT INTO antiphon.jobs (response_id, owner, request)
-    SELECT :id, :owner, :request::bytea FROM written
+    INSERT INTO antiphon.jobs (response_id, owner, request, worker, lease_until, fence, attempts)
+    SELECT :id, :owner, :request::bytea, :worker::text, :lease_until::double precision, :times::integer, :times
+    FROM written
     ON CONFLICT (response_id) DO NOTHING
 ), logged AS (
     INSERT INTO antiphon.events (response, sequence_number, type, body)
@@ -49,8 +50,12 @@ WHERE number = (
 RETURNING response_id, owner, request, fence, attempts, cancelled
 
 -- name: heartbeat
-UPDATE antiphon.jobs SET lease_until = :lease_until WHERE response_id = :response_id AND fence = :fence
-RETURNING cancelled
+-- Always one row: NULL where the lease was lost.
+WITH beat AS (
+    UPDATE antiphon.jobs SET lease_until = :lease_until WHERE response_id = :response_id AND fence = :fence
+    RETURNING cancelled
+)
+SELECT (SELECT cancelled FROM beat)
 
 -- name: finish
 DELETE FROM antiphon.jobs WHERE response_id = :response_id AND fence = :fence RETURNING 1
