@@ -99,10 +99,12 @@ class Parts:
         self.tokens = make_tokens(config.jwt) if config.jwt else None
         self.services = Services(
             config=config,
-            router=self.registry,
+            router=self.watch.router(self.registry),
             store=self.store,
             sealer=Sealer(sealing_secrets(config)),
-            tool_servers=McpServers(UrlGuard(config.url_guard_allow), config.mcp_servers, config.mcp_timeout),
+            tool_servers=self.watch.tool_servers(
+                McpServers(UrlGuard(config.url_guard_allow), config.mcp_servers, config.mcp_timeout)
+            ),
             limiter=self.limiter,
             observer=Observers(self.ring, *self.watch.observers),
         )
@@ -147,7 +149,7 @@ class Parts:
         models = Models(self.registry)
         router.add("GET", "/models", models.list, scopes=frozenset(SCOPES))
         router.add("GET", "/models/{id:path}", models.read, scopes=frozenset(SCOPES))
-        chat = ChatCompletions(self.registry, self.limiter)
+        chat = ChatCompletions(self.services.router, self.limiter)
         router.add("POST", "/chat/completions", chat.create, scopes=frozenset((CHAT,)))
         health = Health(self._states)
         router.add("GET", "/health", health.health, public=True)

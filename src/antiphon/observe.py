@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from antiphon.core.turn import Turn
 from antiphon.errors import APIError
 from antiphon.types.request import CreateResponse
 from antiphon.types.response import Response
@@ -21,6 +22,8 @@ class ObservedPlan(Protocol):
     def owner(self) -> str: ...
     @property
     def response(self) -> Response: ...
+    @property
+    def turn(self) -> Turn: ...
 
 
 class Observed(Protocol):

@@ -9,6 +9,7 @@ from antiphon.backends.http_client import HttpClient, HttpResponse, Timeouts, pa
 from antiphon.backends.model_list import parse_models
 from antiphon.backends.refusals import refused
 from antiphon.config import BackendConfig
+from antiphon.core.turn import Hints
 
 
 def connect(config: BackendConfig, socket: str = "") -> HttpClient:
@@ -31,6 +32,11 @@ async def accepted(response: HttpResponse, *, ours: bool = True) -> HttpResponse
         raise await refused(response, ours=ours)
     finally:
         response.abort()
+
+
+def trace_header(hints: Hints) -> bytes:
+    """Return the header that ties a backend's own trace to ours, or nothing (W3C Trace Context)."""
+    return b"traceparent: %b\r\n" % hints.traceparent.encode("ascii") if hints.traceparent else b""
 
 
 async def list_models(client: HttpClient) -> Sequence[BackendModel]:

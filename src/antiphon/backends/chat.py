@@ -10,7 +10,7 @@ import msgspec
 
 from antiphon.backends import chat_codec, chat_tokens, profiles
 from antiphon.backends.base import BackendModel
-from antiphon.backends.calls import accepted, connect, list_models
+from antiphon.backends.calls import accepted, connect, list_models, trace_header
 from antiphon.backends.chat_codec import ChatDecoder, CodecOptions
 from antiphon.backends.http_response import HttpResponse, broke_off
 from antiphon.backends.profiles import Profile
@@ -135,7 +135,7 @@ class ChatBackend:
         """Start a call. Raises BackendError."""
         options = self._options.get(turn.model, self._plain)
         body, call = chat_codec.request(turn, options)
-        response = await accepted(await self._client.send("POST", self._path, body))
+        response = await accepted(await self._client.send("POST", self._path, body, trace_header(turn.hints)))
         decoder = chat_codec.decoder(turn, call, options, f"{self._call_base}{next(self._calls):x}")
         type = response.header(b"content-type")
         # Some servers do not stream although they are asked to, and the other way round: what came counts.

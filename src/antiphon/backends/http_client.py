@@ -84,12 +84,13 @@ class HttpClient:
         self._all: set[Connection] = set()
         self._shut = False
 
-    async def send(self, method: str, path: str, body: bytes = b"") -> HttpResponse:
+    async def send(self, method: str, path: str, body: bytes = b"", headers: bytes = b"") -> HttpResponse:
         """Send a request and return once the head of its answer is here. `path` is absolute.
 
+        `headers` are further ones of this request, as they stand on the wire, for a method other than GET.
         Cancelling this closes the connection.
         """
-        request = self._request(method, path, body)
+        request = self._request(method, path, body, headers)
         while (connection := self._pop()) is not None:
             try:
                 return await _answer(connection, request)
@@ -117,14 +118,15 @@ class HttpClient:
 
     # Requests
 
-    def _request(self, method: str, path: str, body: bytes) -> bytes:
+    def _request(self, method: str, path: str, body: bytes, headers: bytes) -> bytes:
         start = self._starts.get((method, path))
         if start is None:
             start = f"{method} {path} HTTP/1.1\r\n".encode("ascii") + self._head
             self._starts[method, path] = start
         if method == "GET":
             return start + b"\r\n"
-        return b"%bcontent-type: application/json\r\ncontent-length: %d\r\n\r\n%b" % (start, len(body), body)
+        length = len(body)
+        return b"%bcontent-type: application/json\r\ncontent-length: %d\r\n%b\r\n%b" % (start, length, headers, body)
 
     # Connections
 
@@ -139,7 +141,11 @@ class HttpClient:
                 else:
                     name = address.host if self._tls else None
                     await loop.create_connection(
-                        lambda: connection, address.ip or address.host, address.port, ssl=self._tls, server_hostname=name
+                        lambda: connection,
+                        address.ip or address.host,
+                        address.port,
+                        ssl=self._tls,
+                        server_hostname=name,
                     )
         except OSError as error:
             connection.close()

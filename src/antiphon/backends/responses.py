@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from antiphon.backends import responses_codec
 from antiphon.backends.base import BackendModel, ByteStream
-from antiphon.backends.calls import accepted, connect, list_models
+from antiphon.backends.calls import accepted, connect, list_models, trace_header
 from antiphon.backends.http_client import HttpResponse
 from antiphon.backends.responses_codec import ResponsesDecoder
 from antiphon.config import BackendConfig
@@ -54,7 +54,8 @@ class ResponsesBackend:
     async def open(self, turn: Turn) -> RelayStream:
         """Start a call. Raises BackendError."""
         path = f"{self._client.address.path}/responses"
-        return RelayStream(await accepted(await self._client.send("POST", path, responses_codec.request(turn))))
+        body = responses_codec.request(turn)
+        return RelayStream(await accepted(await self._client.send("POST", path, body, trace_header(turn.hints))))
 
     async def models(self) -> Sequence[BackendModel]:
         return await list_models(self._client)

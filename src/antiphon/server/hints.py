@@ -6,6 +6,7 @@ KV cache. `traceparent` goes along to the backend.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from msgspec.structs import replace
@@ -19,10 +20,12 @@ TURN_STATE = b"x-codex-turn-state"
 TRACE_PARENT = b"traceparent"
 LONGEST = 256
 
+_PARENT = re.compile(rb"[\da-f]{2}-[\da-f]{32}-[\da-f]{16}-[\da-f]{2}")
+
 
 def request_hints(request: Request) -> Hints:
     """Return what the head tells."""
-    return Hints(owner=request.owner, place=_text(request, TURN_STATE), traceparent=_text(request, TRACE_PARENT))
+    return Hints(owner=request.owner, place=_text(request, TURN_STATE), traceparent=_parent(request))
 
 
 def hinted(plan: Plan, request: Request) -> Plan:
@@ -36,6 +39,11 @@ def hinted(plan: Plan, request: Request) -> Plan:
 def turn_state(run: Run) -> Sequence[Header]:
     """Return the header that the client is to echo; nothing where there is but one backend to choose."""
     return ((TURN_STATE, run.place.encode()),) if run.place else ()
+
+
+def _parent(request: Request) -> str:
+    value = request.header(TRACE_PARENT)
+    return value.decode() if value is not None and _PARENT.fullmatch(value) else ""
 
 
 def _text(request: Request, name: bytes) -> str:

@@ -1,21 +1,26 @@
-"""All that looks on: metrics, the access log, put together from the settings."""
+"""All that looks on: metrics, the access log, traces, put together from the settings."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable
 from inspect import iscoroutinefunction
 from operator import attrgetter
 
+from antiphon.backends.base import Router
 from antiphon.caller import ADMIN
 from antiphon.config import Config
 from antiphon.observe import Observer
+from antiphon.otlp import Exporter, from_environment
 from antiphon.server.access_log import AccessLog
 from antiphon.server.metrics import Metrics
 from antiphon.server.peers import Peers
 from antiphon.server.prometheus import Samples
 from antiphon.server.record import RecordRuns, Watcher
-from antiphon.server.router import Router
+from antiphon.server.router import Router as Routes
 from antiphon.stores.base import Store
+from antiphon.tools.base import ToolServers
+from antiphon.tracing import TracedRouter, TracedToolServers, Tracer
 
 
 class Watch:
@@ -34,6 +39,11 @@ class Watch:
             self.watchers.append(self._metrics)
         if config.access_log:
             self.watchers.append(AccessLog())
+        endpoint, headers, resource = from_environment(os.environ)
+        endpoint = config.otlp_endpoint or endpoint
+        self._exporter = Exporter(endpoint, headers, resource) if endpoint else None
+        if self._exporter is not None:
+            self.observers.append(Tracer(self._exporter))
 
     def time(self, store: Store) -> None:
         """Let the store's operations be timed."""
@@ -43,18 +53,30 @@ class Watch:
             if iscoroutinefunction(operation):
                 setattr(store, name, self._metrics.timed(name, attrgetter(name)(store)))
 
-    def add_routes(self, router: Router) -> None:
+    def router(self, router: Router) -> Router:
+        """Return the router, with calls that are traced."""
+        return TracedRouter(router, self._exporter) if self._exporter is not None else router
+
+    def tool_servers(self, servers: ToolServers) -> ToolServers:
+        """Return the servers of tools, with calls that are traced."""
+        return TracedToolServers(servers, self._exporter) if self._exporter is not None else servers
+
+    def add_routes(self, router: Routes) -> None:
         """Register `/metrics`."""
         if self._metrics is not None:
             router.add("GET", "/metrics", self._metrics.read, public=self._public, scopes=frozenset((ADMIN,)))
 
     async def start(self) -> None:
-        """Find the other processes of this server. Raises ConfigError."""
+        """Find the other processes of this server, begin to deliver traces. Raises ConfigError."""
+        if self._exporter is not None:
+            await self._exporter.start()
         if self._peers is not None:
             await self._peers.start()
 
     async def close(self) -> None:
-        """Leave them."""
+        """Leave them, and deliver the last traces."""
+        if self._exporter is not None:
+            await self._exporter.close()
         if self._peers is not None:
             await self._peers.close()
 
