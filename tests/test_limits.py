@@ -165,6 +165,45 @@ async def test_requests_per_minute() -> None:
     await bench.refused()
 
 
+class Counting(MemoryStore):
+    """A store that counts what it is asked."""
+
+    asked = 0
+
+    async def charge(self, charges: Any, now: float, *, enforce: bool = True) -> Any:
+        self.asked += 1
+        return await super().charge(charges, now, enforce=enforce)
+
+
+async def test_who_goes_on_asking_costs_the_store_nothing() -> None:
+    store = Counting()
+    bench = Bench("2 requests/min", store=store)
+    for _ in range(2):
+        await bench.admit()
+    errors = [await bench.refused() for _ in range(100)]
+    assert store.asked == 3
+    bench.clock.now += 9.5
+    later = await bench.refused()
+    assert (errors[-1].headers["retry-after"], later.headers["retry-after"]) == ("30", "21")
+    with pytest.raises(APIError):
+        bench.limiter.check(bench.caller)
+    bench.clock.now += 1
+    await bench.refused()
+    assert store.asked == 4  # limits may have been raised: from time to time it is asked again
+    bench.clock.now += 19.5
+    bench.limiter.check(bench.caller)
+    await bench.admit()
+
+
+async def test_what_may_be_given_back_is_asked_for_again() -> None:
+    bench = Bench("1000 tokens/min", "5 requests/min on gpt-*", "9 requests/min")
+    permit = await bench.admit(100, 900)
+    await bench.refused()
+    permit.settle(None)
+    await bench.settled()
+    await bench.admit()
+
+
 async def test_requests_per_day_are_a_429_until_the_day_ends() -> None:
     bench = Bench("1 requests/day")
     await bench.admit()

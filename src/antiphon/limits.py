@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
-import secrets
 from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
@@ -20,14 +18,15 @@ from antiphon.caller import Caller, Limit
 from antiphon.core import gcra
 from antiphon.core.gcra import Charge, Meter
 from antiphon.periods import Window, window
+from antiphon.places import Places
 from antiphon.prices import FREE_OF_CHARGE, Price
-from antiphon.quota import Header, Level, headers, refusal, too_many_streams
+from antiphon.quota import Header, Level, headers, refusal
 from antiphon.stores.base import Slot, Store
 from antiphon.types.response import Usage
 
-SLOT_LEASE = 30.0  # seconds after which the places of a dead server are free
+MEMORY = 10.0  # seconds that a refusal is remembered at most: limits may have been raised
+MOST_REMEMBERED = 10_000
 RESERVED_OUTPUT = 1024  # tokens, for a request that does not say how many it wants at most
-PATIENCE = (0.02, 0.08)  # seconds between tries for a place: one may be given back at this moment
 
 log = logging.getLogger("antiphon.limits")
 
@@ -81,6 +80,10 @@ class Admission(Protocol):
         """
         ...
 
+    def check(self, caller: Caller) -> None:
+        """Refuse what `admit` would surely refuse, before work is put into the request. Raises APIError 429."""
+        ...
+
 
 class Unlimited:
     """Gives everybody a permit."""
@@ -88,6 +91,9 @@ class Unlimited:
     async def admit(self, caller: Caller, card: ModelCard, demand: Callable[[], Demand]) -> Permit:
         """Return the permit that asks for nothing."""
         return FREE
+
+    def check(self, caller: Caller) -> None:
+        """Refuse nothing."""
 
 
 class Reserved(msgspec.Struct, frozen=True):
@@ -97,6 +103,13 @@ class Reserved(msgspec.Struct, frozen=True):
     charge: Charge
 
 
+class Refused(msgspec.Struct, frozen=True):
+    """What a caller was refused for, and the time until which nothing can have made room."""
+
+    until: float
+    levels: Sequence[Level]
+
+
 class Limiter:
     """Gives permits. `prices` are by model id."""
 
@@ -104,35 +117,42 @@ class Limiter:
         self._store = store
         self._clock = clock
         self._prices = prices
-        self._holder = f"{os.getpid()}-{secrets.token_hex(6)}"
+        self._places = Places(store, clock)
+        self._refused: dict[str, Refused] = {}
         self._corrections: dict[str, Charge] = {}
-        self._freed: list[Slot] = []
-        self._taken = 0
         self._flushing: asyncio.Task[None] | None = None
-        self._renewing: asyncio.Task[None] | None = None
 
     async def admit(self, caller: Caller, card: ModelCard, demand: Callable[[], Demand]) -> Permit:
         """Return a permit for one response. Raises APIError 429 or 402."""
         if not caller.limits:
             return FREE
+        self.check(caller)
         limits = [limit for limit in caller.limits if limit.concerns(card)]
         counted = [limit for limit in limits if limit.unit != "streams"]
         needed = demand() if any(limit.unit != "requests" for limit in counted) else Demand(0, 0)
-        slots = await self._take([_slot(caller, card, limit, self._holder) for limit in limits if limit not in counted])
+        places = [_place(caller, card, limit) for limit in limits if limit.unit == "streams"]
+        slots = await self._places.take(places) if places else ()
         try:
             return await self._reserve(caller, card, counted, needed, slots)
         except BaseException:
-            self._free(slots)
+            self._places.free(slots)
             raise
+
+    def check(self, caller: Caller) -> None:
+        """Refuse at once, without a look at the store, who has asked too often a moment ago. Raises APIError 429."""
+        refused = self._refused.get(caller.meter) if caller.limits else None
+        if refused is None:
+            return
+        now = self._clock()
+        if now < refused.until:
+            raise refusal(refused.levels, now)
+        del self._refused[caller.meter]
 
     async def close(self) -> None:
         """Write down what is still to be corrected."""
-        if self._renewing is not None:
-            self._renewing.cancel()
-            await asyncio.gather(self._renewing, return_exceptions=True)
+        await self._places.close()
         if self._flushing is not None:
             await self._flushing
-        await self._flush()
 
     async def _reserve(
         self, caller: Caller, card: ModelCard, limits: Sequence[Limit], demand: Demand, slots: Sequence[Slot]
@@ -147,84 +167,42 @@ class Limiter:
             return Reservation(self, reserved, slots, price, demand, ())
         values = await self._store.charge([one.charge for one in reserved], now)
         levels = [Level(one.limit, one.charge, value) for one, value in zip(reserved, values, strict=True)]
-        refused = [level for level in levels if not gcra.fits(level.charge, level.value, now)]
-        if refused:
-            raise refusal(refused, levels, now)
-        return Reservation(self, reserved, slots, price, demand, headers(levels, now, charged=True))
+        if all(gcra.fits(level.charge, level.value, now) for level in levels):
+            return Reservation(self, reserved, slots, price, demand, headers(levels, now, charged=True))
+        self._remember(caller, levels, now)
+        raise refusal(levels, now)
+
+    def _remember(self, caller: Caller, levels: Sequence[Level], now: float) -> None:
+        """Remember a refusal that time alone can end: requests, of all models together, are never given back."""
+        waits = [
+            gcra.wait(level.charge, level.value, now)
+            for level in levels
+            if level.limit.unit == "requests" and not level.limit.models
+        ]
+        if len(self._refused) > MOST_REMEMBERED:
+            self._refused.clear()
+        if any(waits):
+            self._refused[caller.meter] = Refused(now + min(max(waits), MEMORY), levels)
 
     # Corrections
 
     def correct(self, charges: Sequence[Charge], slots: Sequence[Slot]) -> None:
         """Note corrections and places given back; they are written at once, in the background."""
+        self._places.free(slots)
         for charge in charges:
             known = self._corrections.get(charge.meter.name)
             amount = charge.amount + (known.amount if known else 0.0)
             self._corrections[charge.meter.name] = Charge(charge.meter, amount)
-        self._free(slots)
-        self._flush_soon()
-
-    def _free(self, slots: Sequence[Slot]) -> None:
-        if slots:
-            self._freed += slots
-            self._flush_soon()
-
-    def _flush_soon(self) -> None:
-        if self._flushing is None or self._flushing.done():
+        if charges and (self._flushing is None or self._flushing.done()):
             self._flushing = asyncio.create_task(self._flush())
 
     async def _flush(self) -> None:
-        while self._corrections or self._freed:
+        while self._corrections:
             corrections, self._corrections = self._corrections, {}
-            freed, self._freed = self._freed, []
-            self._taken -= len(freed)
             try:
-                await asyncio.gather(*(self._store.free_slot(slot) for slot in freed))
-                if corrections:
-                    await self._store.charge(list(corrections.values()), self._clock(), enforce=False)
+                await self._store.charge(list(corrections.values()), self._clock(), enforce=False)
             except Exception:
                 log.exception("what was used could not be written down")
-
-    # Places
-
-    async def _take(self, slots: Sequence[Slot]) -> list[Slot]:
-        """Take a place for each. Raises APIError 429."""
-        taken: list[Slot] = []
-        for slot in slots:
-            if not await self._take_one(slot):
-                self._free(taken)
-                raise too_many_streams(slot.most)
-            self._taken += 1
-            taken.append(slot)
-        if taken and (self._renewing is None or self._renewing.done()):
-            self._renewing = asyncio.create_task(self._renew())
-        return taken
-
-    async def _take_one(self, slot: Slot) -> bool:
-        for pause in (*PATIENCE, 0.0):
-            taking = asyncio.ensure_future(self._store.take_slot(slot, self._clock(), SLOT_LEASE))
-            try:
-                if await asyncio.shield(taking):
-                    return True
-            except asyncio.CancelledError:
-                taking.add_done_callback(lambda done: self._give_back(done, slot))
-                raise
-            await asyncio.sleep(pause)
-        return False
-
-    def _give_back(self, done: asyncio.Future[bool], slot: Slot) -> None:
-        """Free a place that nobody waited for any more."""
-        if not done.cancelled() and done.exception() is None and done.result():
-            self._taken += 1
-            self._free([slot])
-
-    async def _renew(self) -> None:
-        """Keep the places of this server while it has any."""
-        while self._taken > 0:
-            await asyncio.sleep(SLOT_LEASE / 3)
-            try:
-                await self._store.renew_slots(self._holder, self._clock(), SLOT_LEASE)
-            except Exception:
-                log.exception("the places of running responses could not be kept")
 
 
 class Reservation:
@@ -290,6 +268,6 @@ def _meter(caller: Caller, card: ModelCard, limit: Limit, now: float) -> Meter:
     return Meter(name=name, limit=limit.most, window=span.seconds, expires_at=span.end)
 
 
-def _slot(caller: Caller, card: ModelCard, limit: Limit, holder: str) -> Slot:
-    name = "/".join((caller.meter, "streams", *((limit.models, card.id) if limit.models else ())))
-    return Slot(name=name, holder=holder, most=int(limit.most))
+def _place(caller: Caller, card: ModelCard, limit: Limit) -> tuple[str, int]:
+    """Return the name of a place and how many there are."""
+    return "/".join((caller.meter, "streams", *((limit.models, card.id) if limit.models else ()))), int(limit.most)

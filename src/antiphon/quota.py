@@ -46,16 +46,20 @@ def _headers(unit: str, levels: Sequence[Level], now: float, charged: bool) -> l
     return [(f"x-ratelimit-{what}-{unit}".encode(), text.encode()) for what, text in numbers.items()]
 
 
-def refusal(refused: Sequence[Level], levels: Sequence[Level], now: float) -> APIError:
+def refusal(levels: Sequence[Level], now: float) -> APIError:
     """Return the 402 for a spent budget, else the 429 of the limit that is longest to wait for."""
     told = {name.decode(): value.decode() for name, value in headers(levels, now, charged=False)}
-    for level in refused:
-        if not level.charge.meter.window and level.limit.unit != "requests":
+    for level in levels:
+        if level.limit.unit != "requests" and not level.charge.meter.window and _wait(level, now):
             return APIError(402, _spent(level), code="insufficient_quota", headers=told)
-    level = max(refused, key=lambda level: gcra.wait(level.charge, level.value, now))
-    seconds = math.ceil(gcra.wait(level.charge, level.value, now))
+    level = max(levels, key=lambda level: _wait(level, now))
+    seconds = math.ceil(_wait(level, now))
     message = f"The limit of {level.limit} is reached. Try again in {duration(seconds)}."
     return APIError(429, message, code="rate_limit_exceeded", headers={**told, "retry-after": str(max(seconds, 1))})
+
+
+def _wait(level: Level, now: float) -> float:
+    return gcra.wait(level.charge, level.value, now)
 
 
 def too_many_streams(most: int) -> APIError:

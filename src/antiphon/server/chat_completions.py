@@ -42,6 +42,7 @@ class ChatCompletions:
     async def create(self, request: Request) -> Reply | None:
         """Relay a request. Raises InvalidRequest for what every backend would refuse, BackendError for the rest."""
         body = await request.body()
+        self._limiter.check(request.caller)
         chat = decode(_chat, body)
         route = resolve(self._router, chat.model, request.caller)
         _check(route, chat.model)

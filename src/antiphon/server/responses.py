@@ -69,6 +69,7 @@ class Responses:
     async def create(self, request: Request) -> Reply | None:
         """Make a response: JSON, or events with `"stream": true` (CreateResponse)."""
         body = await request.body()
+        self._services.limiter.check(request.caller)
         plan = hinted(await self._intake.plan(body, request.owner, caller=request.caller), request)
         permit = await admit(self._services, request.caller, plan)
         if plan.request.background:
