@@ -81,6 +81,10 @@ class Page:
         self.send("Page.reload")
         self.wait("document.documentElement?.dataset.ready === 'yes'")
 
+    def leave(self) -> None:
+        """Leave the page: from now on it asks for nothing."""
+        self.send("Page.navigate", url="about:blank")
+
     def text(self, selector: str) -> str:
         """Return what a person reads in an element, "" where it is not there."""
         return str(self.js(f"document.querySelector({json.dumps(selector)})?.innerText ?? ''"))

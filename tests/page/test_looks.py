@@ -2,37 +2,33 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.page.browser import Page
-from tests.page.steps import ask_and_wait
+from tests.page.steps import ask_and_wait, until_done
+from tests.page.upstream import paced_upstream
+from tests.server.whole import Client, whole_server
 
 IMAGES = Path(__file__).parents[2] / "docs" / "images"
 
-PROMPT = """Compare the parts of an antiphon. Script for the demonstration backend:
-/think The person wants a comparison: a short list and a table will do.
-/delay 0.01
-An **antiphon** is a short chant, sung as a *refrain*. Two halves of a choir answer each other:
-
-1. the cantor intones it
-2. one side sings the `verse`
-3. the other side responds
-
-| part | sung by |
-| --- | --- |
-| intonation | cantor |
-| verse | one side |
-| response | the other side |"""
 VIEWS = ("play", "library", "activity")
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Client]:
+    """A server whose model answers in earnest."""
+    with paced_upstream() as url, whole_server(url) as client:
+        yield client
 
 
 def fill(page: Page) -> None:
     """Bring something of everything onto the page."""
+    ask_and_wait(page, "What is an antiphon, and who sings which part?")
     page.click("[data-example=tools]")
-    ask_and_wait(page, PROMPT.partition("\n")[2])
-    ask_and_wait(page, '/call get_weather {"city": "Paris"}')
+    ask_and_wait(page, "And what is the weather where they sing it?")
     page.wait("document.querySelector('.outputs')")
 
 
@@ -69,9 +65,11 @@ def test_all_can_be_done_from_the_keyboard(page: Page) -> None:
     page.wait("document.activeElement.id === 'input'")
     page.send("Input.insertText", text="Hi")
     page.press("Enter", control=True)
-    page.wait("document.querySelector('.item.assistant')?.innerText.includes('Hi')")
+    page.wait("document.querySelector('.item.assistant')?.innerText.includes('antiphon')")
+    until_done(page)
+    page.js("document.querySelector('.skip').focus()")
     reached = set()
-    for _ in range(60):
+    for _ in range(45):
         page.press("Tab")
         reached.add(page.js("document.activeElement.id || document.activeElement.tagName"))
     assert {"key", "model", "tools", "background", "thread", "input", "send", "code", "rows"} <= reached
@@ -87,24 +85,20 @@ def test_nothing_is_cut_off_where_the_window_is_narrow(page: Page) -> None:
 
 def test_pictures(page: Page, tmp_path: Path, pytestconfig: pytest.Config) -> None:
     folder = IMAGES if pytestconfig.getoption("--screenshots") else tmp_path
-    ask_and_wait(page, PROMPT.partition("\n")[2])
-    page.wait("!document.querySelector('#continues').hidden")
     page.look(1280, 800)
-    page.wait("document.querySelector('#rows').scrollTop > 0")
-    for name, width, dark in (
-        ("playground-light", 1280, False),
-        ("playground-dark", 1280, True),
-        ("playground-narrow", 400, False),
-    ):
-        page.look(width, 800, dark=dark)
-        page.screenshot(folder / f"{name}.png")
+    ask_and_wait(page, "What is an antiphon, and who sings which part?")
+    page.wait("!document.querySelector('#continues').hidden && document.querySelector('#rows').scrollTop > 0")
+    page.screenshot(folder / "playground-light.png")
+    page.look(400, 800)
+    page.js("scrollTo(0, 0)")
+    page.screenshot(folder / "playground-narrow.png")
+    page.look(1280, 800, dark=True)
+    page.click("[data-example=tools]")
+    ask_and_wait(page, "And what is the weather where they sing it?")
+    page.wait("document.querySelector('.outputs')")
+    page.screenshot(folder / "playground-dark.png")
     page.look(1280, 800)
     for view in ("library", "activity"):
-        page.js(f"location.hash = '{view}'")
-        page.wait("[...document.querySelectorAll('#shelf a, #activity .sheet')].some((one) => one.checkVisibility())")
-        if view == "library":
-            page.click("#shelf a")
-            page.wait("document.querySelector('#reading dl')")
-        page.wait(f"!document.querySelector('#{view}').hidden")
+        show(page, view)
         page.screenshot(folder / f"{view}.png")
     assert len(list(folder.glob("*.png"))) >= 5

@@ -167,3 +167,4 @@ def test_a_key_is_asked_for_and_kept_in_this_session_only(visit: Open) -> None:
         assert "sk-secret" not in page.js("JSON.stringify(localStorage)")
         page.click("#code")
         assert "sk-secret" not in page.text("#snippet")
+        page.leave()

@@ -63,10 +63,8 @@ addEventListener("hashchange", show);
 show();
 await lookAtHealth();
 await loadModels();
-setInterval(() => {
-  if (document.hidden) return;
-  lookAtHealth();
-  if (!$("model").options.length) loadModels(); // a model that was still being loaded
-}, 5_000);
+setInterval(() => document.hidden || lookAtHealth(), 15_000);
+// A model may still be loaded.
+setInterval(() => document.hidden || $("model").options.length || $("key").ariaInvalid === "true" || loadModels(), 3_000);
 document.documentElement.dataset.ready = "yes";
 await playground.resume();
