@@ -10,7 +10,7 @@ import os
 import subprocess
 from typing import Any
 
-from tests.clients.lib import BASE_URL, HERE, same, scenario
+from tests.clients.lib import API_KEY, BASE_URL, HERE, same, scenario
 
 _PROBE = HERE / "node_modules/.bin/llmprobe"
 
@@ -18,7 +18,18 @@ _PROBE = HERE / "node_modules/.bin/llmprobe"
 def probe(url: str, effort: str) -> dict[str, Any]:
     """Run the suite and return its verdict on the engine."""
     chosen = ["-m", "capable", "--reasoning", effort]
-    command = [os.environ["NODE"], str(_PROBE), url, *chosen, "--full", "--no-bench", "--no-save", "--json"]
+    command = [
+        os.environ["NODE"],
+        str(_PROBE),
+        url,
+        "--api-key",
+        API_KEY,
+        *chosen,
+        "--full",
+        "--no-bench",
+        "--no-save",
+        "--json",
+    ]
     done = subprocess.run(command, capture_output=True, text=True, timeout=200)
     assert done.returncode == 0, done.stderr[-1000:]
     return dict(json.loads(done.stdout)["conformance"])

@@ -42,7 +42,7 @@ class OpenCode:
         """Say something on standard input; return all the text that came back."""
         command = [str(HERE / "node_modules/.bin/opencode"), "run", "--format", "json", *arguments]
         done = subprocess.run(
-            command, cwd=self.work, env=self._environment, input=prompt, capture_output=True, text=True, timeout=100
+            command, cwd=self.work, env=self._environment, input=prompt, capture_output=True, text=True, timeout=180
         )
         events = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
         same([event for event in events if event["type"] == "error"], [])

@@ -8,10 +8,10 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-from tests.clients.lib import BASE_URL, HERE, MODEL, has, play, same, scenario
+from tests.clients.lib import API_KEY, BASE_URL, HERE, MODEL, has, play, same, scenario
 
 _MODEL = {"id": MODEL, "reasoning": True, "input": ["text", "image"], "contextWindow": 131072, "maxTokens": 8192}
-_PROVIDER = {"baseUrl": BASE_URL, "api": "openai-responses", "apiKey": "none", "models": [_MODEL]}
+_PROVIDER = {"baseUrl": BASE_URL, "api": "openai-responses", "apiKey": API_KEY, "models": [_MODEL]}
 
 
 class Pi:

