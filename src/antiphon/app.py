@@ -40,7 +40,7 @@ from antiphon.server.credentials import StoredKeys, fixed_callers
 from antiphon.server.docs import docs
 from antiphon.server.files import Files
 from antiphon.server.gauges import Gauges
-from antiphon.server.health import BackendState, Health
+from antiphon.server.health import Health
 from antiphon.server.models import Models
 from antiphon.server.openapi import OpenAPI
 from antiphon.server.playground import playground, playground_file
@@ -151,7 +151,7 @@ class Parts:
         router.add("GET", "/models/{id:path}", models.read, scopes=frozenset(SCOPES))
         chat = ChatCompletions(self.services.router, self.limiter)
         router.add("POST", "/chat/completions", chat.create, scopes=frozenset((CHAT,)))
-        health = Health(self._states)
+        health = Health(self.registry.health)
         router.add("GET", "/health", health.health, public=True)
         router.add("GET", "/ready", health.ready, public=True)
         self.watch.add_routes(router)
@@ -162,9 +162,6 @@ class Parts:
         admin = Admin(self.services, self.ring)
         router.add("GET", "/admin/requests", admin.requests, scopes=frozenset((ADMIN,)))
         router.add("GET", "/admin/responses", admin.responses, scopes=frozenset((ADMIN,)))
-
-    def _states(self) -> list[BackendState]:
-        return [BackendState(name=one.name, up=one.up, models=one.models) for one in self.registry.health()]
 
     @contextlib.asynccontextmanager
     async def _lifespan(self) -> AsyncIterator[None]:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import msgspec
 import openai
 import pytest
 
 from antiphon import __version__
-from antiphon.backends.base import Capabilities, ModelCard, Route
+from antiphon.backends.base import BackendHealth, Capabilities, ModelCard, Route
 from antiphon.server.asgi import AntiphonApp
 from antiphon.server.auth import authenticator, callers
-from antiphon.server.health import BackendState, Health
+from antiphon.server.health import Health
 from antiphon.server.models import Models
 from antiphon.server.router import Router
 from tests.server.handlers import call
@@ -42,7 +41,7 @@ class Cards:
         return CARDS
 
 
-states: list[BackendState] = []
+states: list[BackendHealth] = []
 
 
 @pytest.fixture(scope="module")
@@ -132,11 +131,15 @@ def test_health(served):
 def test_ready_while_a_backend_is_up(served):
     states[:] = []
     assert call(served.url, "GET", "/ready").status == 503
-    states[:] = [BackendState(name="a", up=False), BackendState(name="b", up=True, models=3)]
+    down = BackendHealth(name="a", up=False, models=0, outstanding=0, error="secret", waiting=2, circuit="open")
+    up = BackendHealth(name="b", up=True, models=3, outstanding=1, error="")
+    states[:] = [down, up]
     ready = call(served.url, "GET", "/ready")
     assert ready.status == 200
-    assert ready.json() == {"status": "ready", "backends": [msgspec.to_builtins(state) for state in states]}
-    states[:] = [BackendState(name="a", up=False)]
+    a = {"name": "a", "up": False, "models": 0, "circuit": "open", "outstanding": 0, "waiting": 2}
+    b = {"name": "b", "up": True, "models": 3, "circuit": "closed", "outstanding": 1, "waiting": 0}
+    assert ready.json() == {"status": "ready", "backends": [a, b]}
+    states[:] = [down]
     unready = call(served.url, "GET", "/ready")
     assert (unready.status, unready.headers["retry-after"]) == (503, "2")
-    assert unready.json()["backends"] == [{"name": "a", "up": False, "models": 0}]
+    assert unready.json()["backends"] == [a]

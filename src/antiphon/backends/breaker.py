@@ -34,9 +34,14 @@ class Breaker:
         return not self._open_until or (not self._probing and monotonic() >= self._open_until)
 
     @property
+    def dead(self) -> bool:
+        """Tell whether it is not closed because nobody answered."""
+        return self.broken and self._status in UNANSWERED
+
+    @property
     def silent(self) -> bool:
-        """Tell whether it is open because nobody answered: a call now would be in vain."""
-        return not self.admits and self._status in UNANSWERED
+        """Tell whether a call now would be in vain."""
+        return self.dead and not self.admits
 
     @property
     def seconds_left(self) -> float:

@@ -114,7 +114,7 @@ class Member:
         """Tell how it does."""
         return BackendHealth(
             name=self.backend.name,
-            up=not self.error and not self.breaker.broken,
+            up=not self.error and not self.breaker.dead,
             models=len(self.models),
             outstanding=self.outstanding,
             error=self.error,
