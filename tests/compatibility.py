@@ -91,6 +91,7 @@ ITEMS = (
         "In and out; the server makes the calls.",
     ),
     Kind("compaction, compaction_summary, compaction_trigger", "In and out; sealed by the server."),
+    Kind("configuration_update", "In: changes settings from there on, until the next."),
     Kind(
         "web_search_call, file_search_call, computer_call, computer_call_output, image_generation_call, "
         "code_interpreter_call, program, program_output",
