@@ -112,24 +112,40 @@ async def fleet(
 # Circuit breaker
 
 
-async def test_an_unreachable_backend_is_not_called_while_its_circuit_is_open(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_unreachable_backends_are_not_called_while_their_circuits_are_open(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(member, "AVOID_SECONDS", 0.0)
-    async with fleet("a", break_after=2, break_seconds=0.3, first_token_timeout=0.05) as one:
-        (server,) = one.servers
-        server.gate.clear()
-        for _ in range(2):
+    async with fleet("ab", break_after=2, break_seconds=0.3, first_token_timeout=0.05) as both:
+        for server in both.servers:
+            server.gate.clear()
+        while "closed" in (both.health("a").circuit, both.health("b").circuit):
             with pytest.raises(BackendError) as caught:
-                await one.ask()
+                await both.ask()
             assert caught.value.status == 504
-        assert (one.health("a").circuit, one.health("a").up) == ("open", False)
+        assert (both.health("a").up, both.health("b").up) == (False, False)
+        asked = [len(server.asked) for server in both.servers]
         with pytest.raises(BackendError) as caught:
-            await one.ask()
+            await both.ask()
         assert (caught.value.status, caught.value.headers["Retry-After"]) == (503, "1")
-        assert len(server.asked) == 2
-        server.gate.set()
-        await until(lambda: one.health("a").circuit == "half_open")
+        assert [len(server.asked) for server in both.servers] == asked
+        for server in both.servers:
+            server.gate.set()
+        await until(lambda: both.health("a").circuit == "half_open")
+        assert await both.ask() in "ab"
+        assert "closed" in (both.health("a").circuit, both.health("b").circuit)
+
+
+async def test_the_only_backend_is_called_whatever_it_did_before() -> None:
+    async with fleet("a", break_after=2, break_seconds=30.0) as one:
+        one.servers[0].broken = 503
+        for _ in range(3):
+            with pytest.raises(BackendError):
+                await one.ask()
+        assert one.health("a").circuit == "open"
+        one.servers[0].broken = 0
         assert await one.ask() == "a"
-        assert (one.health("a").circuit, one.health("a").up) == ("closed", True)
+        assert one.health("a").circuit == "closed"
 
 
 async def test_others_take_over_from_one_that_fails_and_a_probe_brings_it_back() -> None:

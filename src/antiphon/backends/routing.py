@@ -176,9 +176,13 @@ class ModelRoute:
         return endpoint
 
     def _candidates(self, tried: Sequence[Endpoint]) -> Sequence[Endpoint]:
-        """Return the endpoints that may be called: where all circuits are open, those that at least answer."""
+        """Return the endpoints that may be called: where all circuits are open, those that at least answer.
+
+        The only one is always called: nothing is gained by refusing in its name, and a circuit that opened for what some
+        requests did to it would take down all others.
+        """
         left = [endpoint for endpoint in self.endpoints if endpoint not in tried] if tried else self.endpoints
-        if len(left) == 1 and not left[0].member.breaker.broken:
+        if len(left) == 1 and (len(self.endpoints) == 1 or not left[0].member.breaker.broken):
             return left
         admitted = [endpoint for endpoint in left if endpoint.member.breaker.admits]
         return admitted or [endpoint for endpoint in left if not endpoint.member.breaker.silent]
