@@ -1,4 +1,4 @@
-"""openai-agents: handoffs, guardrails, parallel tools, typed output, thoughts replayed, streamed and not, chained responses, background."""
+"""openai-agents: handoffs, guardrails, parallel tools, typed output, thoughts sent back, chained responses, background."""
 
 from __future__ import annotations
 
@@ -80,7 +80,11 @@ async def guardrails() -> None:
 async def tools_and_types() -> None:
     agent = Agent(name="w", model=MODEL, tools=[get_weather, fails], output_type=Forecast, instructions="BE-BRIEF")
     steps: list[dict[str, Any]] = [
-        {"think": "hm", "say": "Looking.", "call": [["get_weather", {"city": "Rome"}], ["get_weather", {"city": "Oslo"}]]},
+        {
+            "think": "hm",
+            "say": "Looking.",
+            "call": [["get_weather", {"city": "Rome"}], ["get_weather", {"city": "Oslo"}]],
+        },
         {"think": "again", "call": [["fails", {}]]},
         {"json": {"city": "Rome", "degrees": 21.5}},
     ]
@@ -93,23 +97,45 @@ async def tools_and_types() -> None:
         more = play("more", {"json": {"city": "u", "degrees": 2}})
         again = await Runner.run(agent, [*result.to_input_list(), {"role": "user", "content": more}])
         same(again.final_output.city, "u")
-    thoughts = play("t", {"think": "DEEP", "call": [["get_weather", {"city": "Rome"}]]}, {"say": "{{thoughts}}|{{tool.0}}"})
+    thoughts = play(
+        "t", {"think": "DEEP", "call": [["get_weather", {"city": "Rome"}]]}, {"say": "{{thoughts}}|{{tool.0}}"}
+    )
     plain = Agent(name="t", model=MODEL, tools=[get_weather])
     same((await Runner.run(plain, thoughts)).final_output, "DEEP|sun over Rome")
     sealed = ModelSettings(store=False, response_include=["reasoning.encrypted_content"])
-    same((await Runner.run(Agent(name="t", model=MODEL, tools=[get_weather], model_settings=sealed), thoughts)).final_output, "DEEP|sun over Rome")
-    forced = Agent(name="f", model=MODEL, tools=[get_weather], model_settings=ModelSettings(tool_choice="get_weather", parallel_tool_calls=False))
-    forced_prompt = play("f", {"call": [["get_weather", {"city": "Bern"}]]}, {"say": "{{tool.0}} {{param.parallel_tool_calls}}"})
+    same(
+        (
+            await Runner.run(Agent(name="t", model=MODEL, tools=[get_weather], model_settings=sealed), thoughts)
+        ).final_output,
+        "DEEP|sun over Rome",
+    )
+    forced = Agent(
+        name="f",
+        model=MODEL,
+        tools=[get_weather],
+        model_settings=ModelSettings(tool_choice="get_weather", parallel_tool_calls=False),
+    )
+    forced_prompt = play(
+        "f", {"call": [["get_weather", {"city": "Bern"}]]}, {"say": "{{tool.0}} {{param.parallel_tool_calls}}"}
+    )
     same((await Runner.run(forced, forced_prompt)).final_output, "sun over Bern false")
 
 
 async def chained() -> None:
     agent = Agent(name="c", instructions="I", model=MODEL, tools=[get_weather])
-    first = await Runner.run(agent, play("NOTE pet=cat", {"call": [["get_weather", {"city": "Rome"}]]}, {"say": "ok"}), auto_previous_response_id=True)
+    first = await Runner.run(
+        agent,
+        play("NOTE pet=cat", {"call": [["get_weather", {"city": "Rome"}]]}, {"say": "ok"}),
+        auto_previous_response_id=True,
+    )
     assert first.last_response_id
-    second, _, _ = await streamed(agent, play("pet?", {"say": "{{note.pet}} {{users}} {{systems}}"}), previous_response_id=first.last_response_id)
+    second, _, _ = await streamed(
+        agent, play("pet?", {"say": "{{note.pet}} {{users}} {{systems}}"}), previous_response_id=first.last_response_id
+    )
     same(second.final_output, "cat 2 1")
-    settings = ModelSettings(extra_args={"background": True}, metadata={"k": "v"}, top_logprobs=2, truncation="auto", verbosity="low")
+    settings = ModelSettings(
+        extra_args={"background": True}, metadata={"k": "v"}, top_logprobs=2, truncation="auto", verbosity="low"
+    )
     tuned = Agent(name="b", model=MODEL, model_settings=settings)
     same((await streamed(tuned, play("b", {"say": "in the background"})))[0].final_output, "in the background")
 

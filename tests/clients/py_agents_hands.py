@@ -1,4 +1,4 @@
-"""openai-agents tools that act on the client's side: shell, local shell, apply_patch, custom, namespaces, deferred tools, images out of tools."""
+"""openai-agents tools on the client's side: shell, local shell, apply_patch, custom, namespaces, pictures out of tools."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from agents import (
     ToolOutputImage,
     ToolOutputText,
     function_tool,
+    tool_namespace,
 )
-from agents import tool_namespace
 from agents.editor import ApplyPatchOperation, ApplyPatchResult
 
 from tests.clients.agents_sdk import streamed, use_server
@@ -29,7 +29,10 @@ from tests.clients.lib import MODEL, has, play, same, scenario
 
 def run_shell(request: Any) -> ShellResult:
     action = request.data.action
-    outputs = [ShellCommandOutput(stdout=f"ran {line}", stderr="warn", outcome=ShellCallOutcome("exit", 3), command=line) for line in action.commands]
+    outputs = [
+        ShellCommandOutput(stdout=f"ran {line}", stderr="warn", outcome=ShellCallOutcome("exit", 3), command=line)
+        for line in action.commands
+    ]
     return ShellResult(output=outputs, max_output_length=action.max_output_length)
 
 
@@ -45,18 +48,29 @@ class Editor:
 
     def _take(self, operation: ApplyPatchOperation) -> ApplyPatchResult:
         self.seen.append((operation.type, operation.path, operation.diff))
-        return ApplyPatchResult(status="failed" if operation.path == "no" else "completed", output=f"{operation.type} {operation.path}")
+        return ApplyPatchResult(
+            status="failed" if operation.path == "no" else "completed", output=f"{operation.type} {operation.path}"
+        )
 
     create_file = update_file = delete_file = _take
 
 
 async def shells() -> None:
     agent = Agent(name="s", model=MODEL, tools=[ShellTool(executor=run_shell)])
-    calls = {"think": "HM", "call": [["shell", {"commands": ["ls -l", "pwd"], "timeout_ms": 1000}], ["shell", {"commands": ["id"]}]]}
-    prompt = play("run", calls, {"call": [["shell", {"commands": ["w"]}]]}, {"say": "{{tool.0}} & {{tool.1}} & {{tool.2}}"})
+    calls = {
+        "think": "HM",
+        "call": [["shell", {"commands": ["ls -l", "pwd"], "timeout_ms": 1000}], ["shell", {"commands": ["id"]}]],
+    }
+    prompt = play(
+        "run", calls, {"call": [["shell", {"commands": ["w"]}]]}, {"say": "{{tool.0}} & {{tool.1}} & {{tool.2}}"}
+    )
     for store in (True, False):
         agent.model_settings = ModelSettings(store=store)
-        for result in (await Runner.run(agent, prompt), (await streamed(agent, prompt))[0], await Runner.run(agent, prompt, auto_previous_response_id=store)):
+        for result in (
+            await Runner.run(agent, prompt),
+            (await streamed(agent, prompt))[0],
+            await Runner.run(agent, prompt, auto_previous_response_id=store),
+        ):
             for part in ("ran ls -l", "ran pwd", "ran id", "ran w", "warn"):
                 has(result.final_output, part)
             kinds = [item.type for response in result.raw_responses for item in response.output]
@@ -78,11 +92,19 @@ async def patches() -> None:
     made = {"type": "create_file", "path": "a.txt", "diff": '+one "quoted"\n+two \\ three\n'}
     changed = {"type": "update_file", "path": "b.txt", "diff": "@@\n-x\n+y\n"}
     gone = {"type": "delete_file", "path": "no"}
-    steps = [{"call": [["apply_patch", made], ["apply_patch", changed]]}, {"call": [["apply_patch", gone]]}, {"say": "{{tool.0}} & {{tool.1}} & {{tool.2}}"}]
+    steps = [
+        {"call": [["apply_patch", made], ["apply_patch", changed]]},
+        {"call": [["apply_patch", gone]]},
+        {"say": "{{tool.0}} & {{tool.1}} & {{tool.2}}"},
+    ]
     for result in (await Runner.run(agent, play("patch", *steps)), (await streamed(agent, play("patch", *steps)))[0]):
         for part in ("create_file a.txt", "update_file b.txt", "delete_file no"):
             has(result.final_output, part)
-    wanted = [("create_file", "a.txt", made["diff"]), ("update_file", "b.txt", changed["diff"]), ("delete_file", "no", None)]
+    wanted = [
+        ("create_file", "a.txt", made["diff"]),
+        ("update_file", "b.txt", changed["diff"]),
+        ("delete_file", "no", None),
+    ]
     same([(kind, path, diff or None) for kind, path, diff in editor.seen], wanted * 2)
 
 
@@ -100,7 +122,10 @@ async def others() -> None:
     @function_tool
     def draw() -> list[Any]:
         """Draws."""
-        return [ToolOutputText(text="drawn"), ToolOutputImage(image_url="data:image/png;base64,iVBORw0KGgo=", detail="low")]
+        return [
+            ToolOutputText(text="drawn"),
+            ToolOutputImage(image_url="data:image/png;base64,iVBORw0KGgo=", detail="low"),
+        ]
 
     @function_tool
     def look(city: str) -> str:
@@ -108,7 +133,12 @@ async def others() -> None:
         return f"seen {city}"
 
     drawing = Agent(name="d", model=MODEL, tools=[draw])
-    has((await Runner.run(drawing, play("draw", {"call": [["draw", {}]]}, {"say": "{{tool.0}} {{images}}"}))).final_output, "1")
+    has(
+        (
+            await Runner.run(drawing, play("draw", {"call": [["draw", {}]]}, {"say": "{{tool.0}} {{images}}"}))
+        ).final_output,
+        "1",
+    )
     grouped = Agent(name="n", model=MODEL, tools=tool_namespace(name="crm", description="Customers", tools=[look]))
     prompt = play("look", {"call": [["look", {"city": "Rome"}]]}, {"say": "{{tool.0}} of {{tools}}"})
     for result in (await Runner.run(grouped, prompt), (await streamed(grouped, prompt))[0]):

@@ -1,4 +1,4 @@
-"""openai-agents with hosted MCP servers: every form of approval, by callback and by full replay; errors; chained and stateless."""
+"""openai-agents with hosted MCP servers: every form of approval, by callback and by full replay; errors; stateless too."""
 
 from __future__ import annotations
 
@@ -17,15 +17,26 @@ SUM = {"say": "sum={{tool.0}}"}
 def agent(approval: object, on_approval: Any = None, *, store: bool | None = None, **config: Any) -> Agent[Any]:
     tool: Any = {"type": "mcp", "server_label": "calc", "server_url": MCP_URL, "require_approval": approval, **config}
     hosted = HostedMCPTool(tool_config=tool, on_approval_request=on_approval)
-    return Agent(name="m", instructions="USE-MCP", model=MODEL, tools=[hosted], model_settings=ModelSettings(store=store))
+    return Agent(
+        name="m", instructions="USE-MCP", model=MODEL, tools=[hosted], model_settings=ModelSettings(store=store)
+    )
 
 
 async def without_approval() -> None:
     for store in (None, False):
         result = await Runner.run(agent("never", store=store), play("2+3", {"think": "HM", **ADD}, SUM))
         same(result.final_output, "sum=5")
-        same([item.type for item in result.raw_responses[0].output], ["mcp_list_tools", "reasoning", "mcp_call", "message"])
-        more = [*result.to_input_list(), {"role": "user", "content": play("more", {"call": [["secret", {"name": "x"}]]}, {"say": "{{tool.0}} {{users}}"})}]
+        same(
+            [item.type for item in result.raw_responses[0].output],
+            ["mcp_list_tools", "reasoning", "mcp_call", "message"],
+        )
+        more = [
+            *result.to_input_list(),
+            {
+                "role": "user",
+                "content": play("more", {"call": [["secret", {"name": "x"}]]}, {"say": "{{tool.0}} {{users}}"}),
+            },
+        ]
         again = await Runner.run(agent("never", store=store), more)
         same(again.final_output, "secret-of-x 2")
         assert "mcp_list_tools" not in [item.type for item in again.raw_responses[0].output]
@@ -96,7 +107,12 @@ async def by_hand() -> None:
             replayed = [*result.to_input_list()]
             request = next(item for item in replayed if item.get("type") == "mcp_approval_request")
             for agreed, wanted in ((True, "sum=5"), (False, "sum=")):
-                answer = {"type": "mcp_approval_response", "approval_request_id": request["id"], "approve": agreed, "reason": "NO"}
+                answer = {
+                    "type": "mcp_approval_response",
+                    "approval_request_id": request["id"],
+                    "approve": agreed,
+                    "reason": "NO",
+                }
                 has((await Runner.run(stopped, [*replayed, answer])).final_output, wanted)
 
 

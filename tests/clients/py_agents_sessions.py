@@ -22,7 +22,11 @@ def agent(**settings: Any) -> Agent[Any]:
     return Agent(name="s", instructions="I", model=MODEL, tools=[get_weather], model_settings=ModelSettings(**settings))
 
 
-LOOK = {"think": "HM", "say": "Looking.", "call": [["get_weather", {"city": "Rome"}], ["get_weather", {"city": "Oslo"}]]}
+LOOK = {
+    "think": "HM",
+    "say": "Looking.",
+    "call": [["get_weather", {"city": "Rome"}], ["get_weather", {"city": "Oslo"}]],
+}
 
 
 async def conversations() -> None:
@@ -39,16 +43,24 @@ async def conversations() -> None:
     await session.pop_item()
     same((await Runner.run(agent(), play("again", {"say": "{{users}}"}), session=session)).final_output, "2")
     await session.add_items([{"role": "user", "content": f"NOTE n{n}={n}"} for n in range(45)])
-    same((await Runner.run(agent(), play("n?", {"say": "{{note.n7}} {{note.n44}}"}), session=session)).final_output, "7 44")
+    same(
+        (await Runner.run(agent(), play("n?", {"say": "{{note.n7}} {{note.n44}}"}), session=session)).final_output,
+        "7 44",
+    )
     await session.clear_session()
     same(await session.get_items(), [])
     chained = Agent(name="c", model=MODEL)
     client = use_server()
     conversation = await client.conversations.create()
     await Runner.run(chained, play("NOTE pet=dog", {"say": "ok"}), conversation_id=conversation.id)
-    same((await Runner.run(chained, play("?", {"say": "{{note.pet}}"}), conversation_id=conversation.id)).final_output, "dog")
+    same(
+        (await Runner.run(chained, play("?", {"say": "{{note.pet}}"}), conversation_id=conversation.id)).final_output,
+        "dog",
+    )
     called = agent()
-    looked = await Runner.run(called, play("look", LOOK, {"say": "{{tool.1}} {{note.pet}}"}), conversation_id=conversation.id)
+    looked = await Runner.run(
+        called, play("look", LOOK, {"say": "{{tool.1}} {{note.pet}}"}), conversation_id=conversation.id
+    )
     same(looked.final_output, "sun over Oslo dog")
 
 
@@ -56,7 +68,11 @@ async def compaction() -> None:
     for mode, store in (("previous_response_id", True), ("input", True), ("auto", False)):
         kept = SQLiteSession(f"{mode}-{store}")
         session = OpenAIResponsesCompactionSession(
-            "s", kept, model=f"gpt-{MODEL}", compaction_mode=mode, should_trigger_compaction=lambda seen: len(seen["compaction_candidate_items"]) >= 6
+            "s",
+            kept,
+            model=f"gpt-{MODEL}",
+            compaction_mode=mode,
+            should_trigger_compaction=lambda seen: len(seen["compaction_candidate_items"]) >= 6,
         )
         settings: dict[str, Any] = {"store": store}
         if not store:
@@ -68,7 +84,10 @@ async def compaction() -> None:
         again = await Runner.run(agent(**settings), play("?", {"say": "{{note.pet}}"}), session=session)
         same(again.final_output, "cat")
         await session.run_compaction({"force": True})
-        has((await Runner.run(agent(**settings), play("?", {"say": "{{note.pet}}"}), session=session)).final_output, "cat")
+        has(
+            (await Runner.run(agent(**settings), play("?", {"say": "{{note.pet}}"}), session=session)).final_output,
+            "cat",
+        )
 
 
 async def everything() -> None:

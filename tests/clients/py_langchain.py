@@ -1,4 +1,4 @@
-"""langchain-openai over the Responses API: invoke, stream, tools, structured output, thoughts, chains, custom tools, pictures, hosted MCP."""
+"""langchain-openai over the Responses API: streams, tools, structured output, thoughts, chains, pictures, hosted MCP."""
 
 from __future__ import annotations
 
@@ -47,7 +47,12 @@ def joined(llm: Any, given: Any) -> Any:
     return whole
 
 
-VERSIONS: list[dict[str, Any]] = [{}, {"output_version": "responses/v1"}, {"output_version": "v1"}, {"output_version": "v0"}]
+VERSIONS: list[dict[str, Any]] = [
+    {},
+    {"output_version": "responses/v1"},
+    {"output_version": "v1"},
+    {"output_version": "v0"},
+]
 
 
 def answers() -> None:
@@ -55,7 +60,10 @@ def answers() -> None:
     for version in VERSIONS:
         llm = model(temperature=0.3, **version)
         for answer in (llm.invoke(given), joined(llm, given)):
-            same((answer.text, answer.usage_metadata["total_tokens"], answer.response_metadata["status"]), ("hi BE", 11, "completed"))
+            same(
+                (answer.text, answer.usage_metadata["total_tokens"], answer.response_metadata["status"]),
+                ("hi BE", 11, "completed"),
+            )
             again = llm.invoke([*given, answer, HumanMessage(play("y", {"say": "{{users}} {{assistants}}"}))])
             same(again.text, "2 1")
     same(asyncio.run(model().ainvoke(given)).text, "hi BE")
@@ -68,8 +76,18 @@ def answers() -> None:
 
 def tools() -> None:
     both = {"think": "HM", "say": "Looking.", "call": [["look", {"city": "Rome"}], ["look", {"city": "Oslo"}]]}
-    prompt = play("go", both, {"think": "MORE", "call": [["look", {"city": "Bern"}]]}, {"say": "{{tool.0}} {{tool.1}} {{tool.2}} {{thoughts}}"})
-    modes: list[dict[str, Any]] = [{}, {"store": False, "include": ["reasoning.encrypted_content"]}, {"use_previous_response_id": True}, {"reasoning": {"effort": "low", "summary": "auto"}}]
+    prompt = play(
+        "go",
+        both,
+        {"think": "MORE", "call": [["look", {"city": "Bern"}]]},
+        {"say": "{{tool.0}} {{tool.1}} {{tool.2}} {{thoughts}}"},
+    )
+    modes: list[dict[str, Any]] = [
+        {},
+        {"store": False, "include": ["reasoning.encrypted_content"]},
+        {"use_previous_response_id": True},
+        {"reasoning": {"effort": "low", "summary": "auto"}},
+    ]
     for version in VERSIONS:
         for mode in modes:
             llm = model(**version, **mode).bind_tools([look])
@@ -104,10 +122,8 @@ def structured() -> None:
         same(model().with_structured_output(Point, method=method).invoke(prompt), Point(x=4, label="p"))
     both = model().with_structured_output(Point, method="function_calling", include_raw=True)
     same(both.invoke(play("x", {"call": [["Point", {"x": 4, "label": "p"}]]}))["parsed"], Point(x=4, label="p"))
-    last = None
-    for last in model().with_structured_output(Point, method="json_schema").stream(prompt):
-        pass
-    same(last, Point(x=4, label="p"))
+    pieces = list(model().with_structured_output(Point, method="json_schema").stream(prompt))
+    same(pieces[-1], Point(x=4, label="p"))
 
 
 def media_and_state() -> None:
@@ -123,9 +139,17 @@ def media_and_state() -> None:
     prompt = HumanMessage(play("x", {"call": [["draw", {}]]}, {"say": "{{tool.0}} {{images}}"}))
     has(model().invoke([prompt, drawn, output]).text, "1")
     first = model().invoke(play("NOTE pet=cat", {"say": "ok"}))
-    same(model().invoke(play("?", {"say": "{{note.pet}}"}), previous_response_id=first.response_metadata["id"]).text, "cat")
+    same(
+        model().invoke(play("?", {"say": "{{note.pet}}"}), previous_response_id=first.response_metadata["id"]).text,
+        "cat",
+    )
     chained = model(use_previous_response_id=True)
-    same(chained.invoke([HumanMessage("NOTE pet=cat"), first, HumanMessage(play("?", {"say": "{{note.pet}} {{users}}"}))]).text, "cat 2")
+    same(
+        chained.invoke(
+            [HumanMessage("NOTE pet=cat"), first, HumanMessage(play("?", {"say": "{{note.pet}} {{users}}"}))]
+        ).text,
+        "cat 2",
+    )
     calc = {"type": "mcp", "server_label": "calc", "server_url": MCP_URL, "require_approval": "never"}
     for version in VERSIONS[1:3]:
         llm = model(**version).bind_tools([calc])
@@ -142,17 +166,28 @@ def media_and_state() -> None:
             same(asked.invoke([*given, answer, HumanMessage([agreed])]).text, "=5")
     built_in = model().bind_tools([{"type": "web_search"}, look])
     same(built_in.invoke(play("x", {"call": [["look", {"city": "Rome"}]]})).tool_calls[0]["name"], "look")
-    verbose = model(verbosity="low", top_logprobs=2, service_tier="auto", truncation="auto", stream_usage=True, metadata={"k": "v"})
+    verbose = model(
+        verbosity="low", top_logprobs=2, service_tier="auto", truncation="auto", stream_usage=True, metadata={"k": "v"}
+    )
     same(verbose.invoke(play("x", {"say": "ok"})).text, "ok")
-    compacting = model(context_management=[{"type": "compaction", "compact_threshold": 500}], output_version="responses/v1")
-    long = [HumanMessage("NOTE sky=blue " + "blah " * 3000), AIMessage("ok"), HumanMessage(play("?", {"say": "{{note.sky}}"}))]
+    compacting = model(
+        context_management=[{"type": "compaction", "compact_threshold": 500}], output_version="responses/v1"
+    )
+    long = [
+        HumanMessage("NOTE sky=blue " + "blah " * 3000),
+        AIMessage("ok"),
+        HumanMessage(play("?", {"say": "{{note.sky}}"})),
+    ]
     answer = compacting.invoke(long)
     same((answer.text, answer.content[0]["type"]), ("blue", "compaction"))
     same(compacting.invoke([*long, answer, HumanMessage(play("?", {"say": "{{note.sky}}"}))]).text, "blue")
 
 
 def errors() -> None:
-    for step in ({"error": {"status": 400, "message": "WRONG", "code": "context_length_exceeded"}}, {"error": {"status": 429, "message": "WRONG"}}):
+    for step in (
+        {"error": {"status": 400, "message": "WRONG", "code": "context_length_exceeded"}},
+        {"error": {"status": 429, "message": "WRONG"}},
+    ):
         for call in (lambda: model().invoke(play("x", step)), lambda: joined(model(), play("x", step))):  # noqa: B023
             try:
                 call()

@@ -36,10 +36,15 @@ def sync() -> None:
         same(client.responses.retrieve(events[-1].response.id).output_text, "hello socket")
         prompt = play("NOTE a=1", {"call": [["look", {}], ["look", {}]]}, {"say": "{{tool.0}} {{tool.1}}"})
         r = ask(connection, store=False, tools=[LOOK], input=prompt)[-1].response
-        outputs = [{"type": "function_call_output", "call_id": call.call_id, "output": f"o{n}"} for n, call in enumerate(r.output)]
+        outputs = [
+            {"type": "function_call_output", "call_id": call.call_id, "output": f"o{n}"}
+            for n, call in enumerate(r.output)
+        ]
         r = ask(connection, store=False, tools=[LOOK], previous_response_id=r.id, input=outputs)[-1].response
         same(r.output_text, "o0 o1")
-        r = ask(connection, store=False, previous_response_id=r.id, input=play("?", {"say": "{{note.a}} {{users}}"}))[-1].response
+        r = ask(connection, store=False, previous_response_id=r.id, input=play("?", {"say": "{{note.a}} {{users}}"}))[
+            -1
+        ].response
         same(r.output_text, "1 2")
         missing = ask(connection, previous_response_id="resp_none", input="x")[-1]
         same((missing.type, missing.error.code), ("error", "previous_response_not_found"))
@@ -49,10 +54,25 @@ def sync() -> None:
         has(slow.error.message if slow.type == "error" else slow.response.error.message, "slow down")
         connection.send_raw("not json")
         same(to_end(connection)[-1].type, "error")
-        connection.send({"type": "response.create", "model": MODEL, "store": False, "generate": False, "input": "NOTE w=9"})
+        connection.send(
+            {"type": "response.create", "model": MODEL, "store": False, "generate": False, "input": "NOTE w=9"}
+        )
         warm = to_end(connection)[-1].response
-        same((warm.output, ask(connection, store=False, previous_response_id=warm.id, input=play("?", {"say": "{{note.w}}"}))[-1].response.output_text), ([], "9"))
-        same(ask(connection, input=play("x", {"json": {"a": 1}}), text={"format": {"type": "json_object"}})[-1].response.output_text, '{"a": 1}')
+        same(
+            (
+                warm.output,
+                ask(connection, store=False, previous_response_id=warm.id, input=play("?", {"say": "{{note.w}}"}))[
+                    -1
+                ].response.output_text,
+            ),
+            ([], "9"),
+        )
+        same(
+            ask(connection, input=play("x", {"json": {"a": 1}}), text={"format": {"type": "json_object"}})[
+                -1
+            ].response.output_text,
+            '{"a": 1}',
+        )
         cut = ask(connection, max_output_tokens=3, input=play("x", {"say": "word " * 50}))[-1]
         same(cut.type, "response.incomplete")
     with client.responses.connect() as other:
@@ -63,7 +83,9 @@ def sync() -> None:
 async def lanes() -> None:
     async with AsyncOpenAI(base_url=BASE_URL, api_key=API_KEY, max_retries=0).responses.connect() as connection:
         for lane in ("a", "b", "c"):
-            await connection.response.create(model=MODEL, input=play("x", {"say": f"lane {lane} " * 20, "pace": 0.01}), stream_id=lane)
+            await connection.response.create(
+                model=MODEL, input=play("x", {"say": f"lane {lane} " * 20, "pace": 0.01}), stream_id=lane
+            )
         await connection.response.create(model=MODEL, input=play("x", {"say": "second"}), stream_id="a")
         texts: dict[str, list[str]] = {}
         order = []
@@ -86,7 +108,9 @@ async def steering() -> None:
         async for event in connection:
             kinds.append(event.type)
             if event.type == "response.created" and not ends:
-                await connection.response.steer(input=play("now", {"say": "steered {{note.s}} {{users}}"}), previous_response_id=event.response.id)
+                await connection.response.steer(
+                    input=play("now", {"say": "steered {{note.s}} {{users}}"}), previous_response_id=event.response.id
+                )
             if event.type in ENDS:
                 ends.append(event)
                 if len(ends) == 2:

@@ -1,4 +1,4 @@
-"""pydantic-ai over the Responses API: runs, streams, tools, typed output, thoughts sealed and by id, chains, hosted MCP, pictures, sockets."""
+"""pydantic-ai over the Responses API: streams, tools, typed output, thoughts, chains, hosted MCP, pictures, sockets."""
 
 from __future__ import annotations
 
@@ -56,7 +56,11 @@ async def streamed(one: Agent[None, Any], prompt: Any, **options: Any) -> tuple[
 
 
 LOOK = {"think": "HM", "say": "Looking.", "call": [["look", {"city": "Rome"}], ["look", {"city": "Oslo"}]]}
-STEPS: list[dict[str, Any]] = [LOOK, {"think": "MORE", "call": [["look", {"city": "Bern"}]]}, {"say": "{{tool.0}} {{tool.1}} {{tool.2}} {{thoughts}}"}]
+STEPS: list[dict[str, Any]] = [
+    LOOK,
+    {"think": "MORE", "call": [["look", {"city": "Bern"}]]},
+    {"say": "{{tool.0}} {{tool.1}} {{tool.2}} {{thoughts}}"},
+]
 SEEN = "seen Rome seen Oslo seen Bern HM | MORE"
 SETTINGS: list[dict[str, Any]] = [
     {},
@@ -67,7 +71,14 @@ SETTINGS: list[dict[str, Any]] = [
     {"openai_conversation_id": "auto"},
     {"openai_background": True},
     {"openai_transport": "websocket"},
-    {"parallel_tool_calls": True, "temperature": 0.2, "openai_text_verbosity": "low", "openai_truncation": "auto", "openai_user": "u", "openai_service_tier": "auto"},
+    {
+        "parallel_tool_calls": True,
+        "temperature": 0.2,
+        "openai_text_verbosity": "low",
+        "openai_truncation": "auto",
+        "openai_user": "u",
+        "openai_service_tier": "auto",
+    },
 ]
 
 
@@ -81,7 +92,13 @@ async def runs() -> None:
         same((settings, output), (settings, SEEN))
         again = await one.run(play("?", {"say": "{{users}} {{systems}}"}), message_history=messages)
         same((settings, again.output), (settings, "2 1"))
-    thoughts = [part for message in messages if isinstance(message, ModelResponse) for part in message.parts if isinstance(part, ThinkingPart)]
+    thoughts = [
+        part
+        for message in messages
+        if isinstance(message, ModelResponse)
+        for part in message.parts
+        if isinstance(part, ThinkingPart)
+    ]
     same(len(thoughts), 2)
     async with agent(instructions="BE").run_stream(play("x", {"think": "HM", "say": "one two three"})) as run:
         same([text async for text in run.stream_text(delta=True, debounce_by=None)], ["one two", " three"])
@@ -115,9 +132,18 @@ async def remote() -> None:
         one = agent(capabilities=[NativeTool(calc)], model_settings=settings)
         result = await one.run(play("x", step, {"say": "={{tool.0}}"}))
         same(result.output, "=5")
-        returned = [part for message in result.all_messages() if isinstance(message, ModelResponse) for part in message.parts if isinstance(part, NativeToolReturnPart)]
+        returned = [
+            part
+            for message in result.all_messages()
+            if isinstance(message, ModelResponse)
+            for part in message.parts
+            if isinstance(part, NativeToolReturnPart)
+        ]
         assert len(returned) == 2, returned
-        again = await one.run(play("y", {"call": [["secret", {"name": "x"}]]}, {"say": "{{tool.0}} {{users}}"}), message_history=result.all_messages())
+        again = await one.run(
+            play("y", {"call": [["secret", {"name": "x"}]]}, {"say": "{{tool.0}} {{users}}"}),
+            message_history=result.all_messages(),
+        )
         same(again.output, "secret-of-x 2")
         output, messages = await streamed(one, play("x", step, {"say": "={{tool.0}}"}))
         same(output, "=5")
@@ -154,7 +180,9 @@ async def compaction() -> None:
         (OpenAICompaction(message_count_threshold=4), {"openai_store": False}),
     ):
         one = agent(capabilities=[capability], tools=[look], model_settings=settings)
-        first = await one.run("NOTE sky=blue " + "blah " * 3000 + play("x", {"call": [["look", {"city": "Rome"}]]}, {"say": "{{tool.0}}"}))
+        first = await one.run(
+            "NOTE sky=blue " + "blah " * 3000 + play("x", {"call": [["look", {"city": "Rome"}]]}, {"say": "{{tool.0}}"})
+        )
         same(first.output, "seen Rome")
         second = await one.run(play("?", {"say": "{{note.sky}}"}), message_history=first.all_messages())
         same((settings, second.output), (settings, "blue"))
