@@ -322,5 +322,5 @@ def test_tokens_and_keys_side_by_side(provider: Issuer) -> None:
         path = f"/v1/responses/{made.json()['id']}"
         assert call(served.url, "GET", path, headers={"x-api-key": bob}).status == 200
         assert call(served.url, "GET", path, headers={"x-api-key": ann}).status == 404
-        assert ask(provider.token(RSA)).error()["code"] == "model_not_found"
+        assert ask(provider.token(RSA, sub="carol")).error()["code"] == "model_not_found"
         assert ask(provider.token(STRANGER)).status == 401
