@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from antiphon.backends.http_client import HttpClient, Timeouts, parse_url
+from antiphon.backends.http_client import HttpClient, HttpResponse, Timeouts, parse_url
 from antiphon.config import JwtConfig
 from antiphon.errors import APIError, BackendError, ConfigError
 from antiphon.server.jwk import NamedKey, read_keys
@@ -125,20 +125,14 @@ async def fetch(url: str) -> bytes:
             response = await client.send("GET", target)
             if response.status != 200:
                 raise ValueError(f"it answers {response.status}")
-            return await _whole(response.read)
+            return await _whole(response)
     finally:
         await client.close()
 
 
-class Read(Protocol):
-    """Reads on; b"" at the end."""
-
-    async def __call__(self) -> bytes: ...
-
-
-async def _whole(read: Read) -> bytes:
+async def _whole(response: HttpResponse) -> bytes:
     parts, size = [], 0
-    while data := await read():
+    while data := await response.read():
         parts.append(data)
         size += len(data)
         if size > MOST_BYTES:
