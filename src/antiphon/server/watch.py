@@ -37,8 +37,9 @@ class Watch:
             self._metrics = Metrics(gauges, self._peers)
             self.observers.append(self._metrics)
             self.watchers.append(self._metrics)
-        if config.access_log:
-            self.watchers.append(AccessLog())
+        self._access_log = AccessLog() if config.access_log else None
+        if self._access_log is not None:
+            self.watchers.append(self._access_log)
         endpoint, headers, resource = from_environment(os.environ)
         endpoint = config.otlp_endpoint or endpoint
         self._exporter = Exporter(endpoint, headers, resource) if endpoint else None
@@ -74,7 +75,9 @@ class Watch:
             await self._peers.start()
 
     async def close(self) -> None:
-        """Leave them, and deliver the last traces."""
+        """Leave them, write the last lines and deliver the last traces."""
+        if self._access_log is not None:
+            self._access_log.flush()
         if self._exporter is not None:
             await self._exporter.close()
         if self._peers is not None:
