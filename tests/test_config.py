@@ -35,7 +35,7 @@ def refusal(tmp_path: Path, file: str = "", flags: dict[str, Any] | None = None,
 
 
 def test_flags_beat_the_environment_which_beats_the_file_which_beats_the_defaults(tmp_path: Path) -> None:
-    file = "port = 1\nworkers = 2\nkeepalive = 3\n"
+    file = 'port = 1\nworkers = 2\nkeepalive = 3\n[backends.x]\nurl = "http://127.0.0.1:9/v1"\n'
     loaded = settings(tmp_path, file, {"port": 9}, ANTIPHON_PORT="8", ANTIPHON_WORKERS="4")
     assert (loaded.config.port, loaded.config.workers, loaded.config.keepalive) == (9, 4, 3.0)
     assert loaded.config.host == "127.0.0.1"
@@ -43,6 +43,7 @@ def test_flags_beat_the_environment_which_beats_the_file_which_beats_the_default
         "port": "flag --port",
         "workers": "environment ANTIPHON_WORKERS",
         "keepalive": str(tmp_path / "antiphon.toml"),
+        "backends.x.url": str(tmp_path / "antiphon.toml"),
     }
 
 

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-
-import msgspec
+from typing import NamedTuple
 
 CONTEXT = 32_768  # tokens, where the server does not say
 
 
-class Target(msgspec.Struct, frozen=True, kw_only=True):
+class Target(NamedTuple):
     """The server that a client is to use. `url` ends with /v1."""
 
     url: str
@@ -19,7 +18,7 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
     context: int = CONTEXT
 
 
-class Launch(msgspec.Struct, frozen=True, kw_only=True):
+class Launch(NamedTuple):
     """How to start an agent: files for a temporary folder, variables (`{folder}` stands for it), and arguments in front."""
 
     command: Sequence[str]
