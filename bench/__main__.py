@@ -6,11 +6,13 @@ import argparse
 import json
 import os
 import platform
+import subprocess
 from pathlib import Path
 
 from bench import figures, page
 from bench.lab import ROOT, Figures, Lab, laboratory
 
+REPEATED = ("ordinary", "stored", "background", "workers")
 PARTS = ("ordinary", "stored", "background", "idle", "many", "workers", "growth", "chain")
 
 
@@ -26,27 +28,36 @@ def main() -> None:
     with laboratory() as lab:
         os.sched_setaffinity(0, {1 % (os.cpu_count() or 1)})
         for part in arguments.only.split(","):
+            before = os.getloadavg()[0]
             found |= measure(part, lab, arguments.repeats)
+            how = {"repeats": str(arguments.repeats if part in REPEATED else 1), "commit": commit()}
+            how["load"] = f"{before:.0f} → {os.getloadavg()[0]:.0f}"
+            found.setdefault("measured", {})[part] = how
             arguments.keep.parent.mkdir(parents=True, exist_ok=True)
             arguments.keep.write_text(json.dumps(found, indent=1))
     print(page.goals(found))
     if "C" not in found:
         return
     print(page.table(found))
-    arguments.page.write_text(page.page(found, machine(), f"scripts/bench --repeats {arguments.repeats}"))
+    arguments.page.write_text(page.page(found, machine(), "scripts/bench"))
 
 
 def measure(part: str, lab: Lab, repeats: int) -> Figures:
     """Run one part and say what came out."""
-    repeated = {"ordinary", "stored", "background", "workers"}
     function = vars(figures)[part]
-    found: Figures = function(lab, repeats) if part in repeated else function(lab)
+    found: Figures = function(lab, repeats) if part in REPEATED else function(lab)
     print(
         part,
         {name: value for name, value in found.items() if not isinstance(value, dict) or "runs" not in value},
         flush=True,
     )
     return found
+
+
+def commit() -> str:
+    """Name the checkout: `BENCH_COMMIT` where another one is measured than the harness stands in."""
+    command = ["git", "rev-parse", "--short", "HEAD"]
+    return os.environ.get("BENCH_COMMIT") or subprocess.check_output(command, cwd=ROOT, text=True).strip()
 
 
 def machine() -> str:

@@ -15,10 +15,10 @@ HEADER = (
 
 def table(found: Figures) -> str:
     """Return the servers side by side, this checkout first."""
-    rows = [_row("**Antiphon, `store: false`** (this run)", found)]
+    rows = [_row("**Antiphon, `store: false`** (here)", found)]
     if "nginx C" in found:
         nginx = {name.removeprefix("nginx "): value for name, value in found.items() if name.startswith("nginx ")}
-        rows.append(_row("nginx relaying the bytes (this run)", nginx))
+        rows.append(_row("nginx relaying the bytes (here)", nginx))
     rows += ["| " + " | ".join(peer) + " |" for peer in PEERS]
     return "\n".join((HEADER, *rows))
 
@@ -66,12 +66,15 @@ def page(found: Figures, machine: str, command: str) -> str:
 def _sections(found: Figures, machine: str, command: str) -> Iterator[str]:
     yield "# Performance"
     yield INTRODUCTION
-    yield f"Measured with `{command}` on {machine}."
+    yield f"Measured with `{command}` on {machine}. Parts can be measured apart; each says how it was:"
+    yield _origins(found["measured"])
     yield "## Beside others"
     yield table(found)
     yield PEERS_NOTE
     yield "## Goals"
     yield goals(found)
+    if "workers-ceiling" in found:
+        yield WORKERS_NOTE.format(ceiling=found["workers-ceiling"], ratio=found["workers-ratio"])
     if "by streams" in found:
         yield "## Growth"
         yield "CPU per token by number of streams, each paced:"
@@ -81,7 +84,7 @@ def _sections(found: Figures, machine: str, command: str) -> Iterator[str]:
     if "by turns" in found:
         yield (
             "One conversation of 1,000 turns with `previous_response_id`, about 1.3 kB of history per turn. Every turn sends "
-            "the whole history to the backend, so its cost grows with the input's size, and with nothing else:"
+            "the whole history to the backend, so its cost grows in proportion to the input:"
         )
         yield _pairs(("up to turn", "CPU ms per turn"), found["by turns"])
     yield "## On disk"
@@ -92,16 +95,31 @@ def _sections(found: Figures, machine: str, command: str) -> Iterator[str]:
     yield METHOD
 
 
+def _origins(measured: Mapping[str, Mapping[str, str]]) -> str:
+    rows = [f"| {part} | {how['repeats']} | {how['commit']} | {how['load']} |" for part, how in measured.items()]
+    return "\n".join(("| part | repeats | commit | load average before → after |", "|---|---|---|---|", *rows))
+
+
 def _pairs(head: tuple[str, str], pairs: Mapping[object, float]) -> str:
     rows = [f"| {name} | {value:.2f} |" for name, value in pairs.items()]
     return "\n".join((f"| {head[0]} | {head[1]} |", "|---|---|", *rows))
 
 
 INTRODUCTION = """A gateway's cost is CPU per request and per streamed token, the delay that it adds, and memory per open stream.
-All figures are CPU time of the whole process tree, on one core, translating chat completions to Responses with validation."""
+All figures are CPU time of the whole process tree, on one core, translating chat completions to Responses with validation.
+Other work on a machine makes them larger (caches, sibling threads): look at the ratio to nginx in the same run."""
 
-PEERS_NOTE = """The peers' figures were recorded on a shared two-core Xeon at 2.5 GHz; the rows marked "this run" come from
-the machine named above. nginx, which does nothing but relay, tells how the two compare."""
+PEERS_NOTE = """The peers' figures were recorded on a shared two-core Xeon at 2.5 GHz; the rows marked "here" come from
+the machine named above. nginx, which does nothing but relay, tells how the two compare.
+
+SMG 1.13 (Rust, pass-through) was run on such a machine too, one server after the other, two repeats each, while other work took
+0.5 to 1.6 cores (most during C, and more during Antiphon's A64 and B than during SMG's). CPU of Antiphon, SMG and nginx:
+A64 0.246, 0.173, 0.013 ms; B 4.0, 19.1, 0.3 µs per token; C 60, 50, 27 µs per token. So Antiphon took a fifth of SMG's CPU
+flat out, and more than SMG for short answers and for paced streams."""
+
+WORKERS_NOTE = """Two workers share their two CPUs with the mock and the load generator. By what those took in the run with one worker,
+{ceiling:.2f} × is the most that could be reached; {ratio:.2f} × was seen. Where the most is below the goal, or what was seen is above the
+most (other work slowed one of the two runs), the ratio tells nothing and counts as not measured."""
 
 METHOD = """## Method
 

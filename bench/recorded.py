@@ -39,7 +39,7 @@ GOALS = {
     "a64": Goal(0.20, 0.13, "ms", "A64: short answer, not streamed, `store: false`"),
     "a64-store": Goal(0.30, 0.20, "ms", "A64 with `store: true` on SQLite"),
     "b": Goal(12, 6, "µs/token", "B: 64 streams flat out"),
-    "c": Goal(45, 45, "µs/token", "C: 200 streams, a token every 20 ms each"),
+    "c": Goal(45, 36, "µs/token", "C: 200 streams, a token every 20 ms each"),
     "c-nginx": Goal(2.2, 1.6, "× nginx", "C against nginx in the same run"),
     "transit-p50": Goal(0.4, 0.25, "ms", "C: delay added to a token, p50"),
     "transit-p99": Goal(3, 1.5, "ms", "C: delay added to a token, p99"),

@@ -198,7 +198,7 @@ static void request(conn *c, char *head, size_t hl, char *body, size_t bl) {
         else if (!strncmp(head + 4, "/last", 5)) { buf o = {0}; bput(&o, last.p ? last.p : "", last.len); json(c, o.p ? o.p : ""); free(o.p); }
         else {                                        /* /v1/models */
             static const char *ms[] = {"mock-n100-d0", "mock-n100-d20", "mock-n200-d0", "mock-n200-d0-w", "mock-n50-d0-f",
-                "mock-n10-d0", "mock-n1000-d0", "mock-n10000-d0", "mock-n100000-d0", "mock-n20-d200", "mock-n20-d1000", "mock-n2-d30000", "mock-n300-d20", NULL}; buf o = {0}; bputs(&o, "{\"object\":\"list\",\"data\":[");
+                "mock-n10-d0", "mock-n1000-d0", "mock-n10000-d0", "mock-n100000-d0", "mock-n20-d200", "mock-n20-d1000", "mock-n2-d30000", "mock-n300-d20", "mock-n100-d200", NULL}; buf o = {0}; bputs(&o, "{\"object\":\"list\",\"data\":[");
             for (int i = 0; ms[i]; i++) { if (i) bputs(&o, ","); bputs(&o, "{\"id\":\""); bputs(&o, ms[i]); bputs(&o, "\",\"object\":\"model\",\"created\":1760000000,\"owned_by\":\"mock\",\"max_model_len\":131072}"); }
             bputs(&o, "]}"); json(c, o.p); free(o.p);
         }
