@@ -15,7 +15,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
+from typing import Any, ClassVar
 
 Json = dict[str, Any]
 CALLS = 3
@@ -93,7 +93,7 @@ class Model(_Handler):
 class Tools(_Handler):
     """An MCP server with one tool, which counts."""
 
-    made: Counter[tuple[str, int]] = Counter()
+    made: ClassVar[Counter[tuple[str, int]]] = Counter()
     lock = threading.Lock()
 
     def do_GET(self) -> None:

@@ -1,6 +1,6 @@
 """Kill the server with `kill -9` at random moments of background runs with tools, start it again, look for what was lost.
 
-    python -m tests.acceptance.kill9 [MOMENTS]
+python -m tests.acceptance.kill9 [MOMENTS]
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ def main(moments: int) -> None:
         folder = Path(name)
         (folder / "antiphon.toml").write_text(CONFIG.format(url=model_url))
         for number in range(moments):
-            after = random.uniform(0.0, LONGEST)  # noqa: S311  # a moment, not a secret
+            after = random.uniform(0.0, LONGEST)  # a moment, not a secret
             endings = moment(folder, tools_url, after)
             total += endings
             print(f"{number + 1:3}  killed after {after:.2f} s: {dict(endings)}", flush=True)

@@ -10,8 +10,8 @@ import msgspec
 import pytest
 from msgspec import Raw
 
-from antiphon.backends import registry as module
 from antiphon.backends import member as members
+from antiphon.backends import registry as module
 from antiphon.backends.base import Backend, BackendModel, TurnStream
 from antiphon.backends.registry import Registry
 from antiphon.backends.routing import ModelRoute

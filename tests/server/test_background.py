@@ -58,7 +58,9 @@ def test_a_number_behind_the_end_gives_an_empty_stream(client: Client) -> None:
     request = f"{client.url}/v1/responses/{done['id']}?stream=true&starting_after={events[-1]['sequence_number']}"
     with urllib.request.urlopen(request, timeout=10) as reply:
         assert parse_events(reply.read()) == []
-    assert client.get(f"/v1/responses/{done['id']}?stream=true&starting_after=x")[1]["error"]["param"] == "starting_after"
+    assert (
+        client.get(f"/v1/responses/{done['id']}?stream=true&starting_after=x")[1]["error"]["param"] == "starting_after"
+    )
 
 
 def test_cancelling_is_idempotent_and_ends_followers(client: Client) -> None:

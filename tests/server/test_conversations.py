@@ -30,7 +30,13 @@ def test_a_conversation_is_made_read_changed_and_deleted(client: Client) -> None
     assert client.get(path) == (200, made)
     assert client.post(path, metadata={"topic": "u"})[1]["metadata"] == {"topic": "u"}
     assert client.send("DELETE", path) == (200, {"id": made["id"], "object": "conversation.deleted", "deleted": True})
-    for method, rest in (("GET", ""), ("DELETE", ""), ("GET", "/items"), ("GET", "/items/msg_1"), ("DELETE", "/items/msg_1")):
+    for method, rest in (
+        ("GET", ""),
+        ("DELETE", ""),
+        ("GET", "/items"),
+        ("GET", "/items/msg_1"),
+        ("DELETE", "/items/msg_1"),
+    ):
         status, body = client.send(method, path + rest)
         assert (status, body["error"]["type"]) == (404, "not_found_error")
     assert client.post(path, metadata={})[0] == client.post(path + "/items", items=[user("x")])[0] == 404

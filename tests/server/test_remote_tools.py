@@ -7,6 +7,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler
+from typing import ClassVar
 
 import pytest
 
@@ -18,7 +19,7 @@ class Model(BaseHTTPRequestHandler):
     """Calls what the last user message names (`NAME {arguments}`), then says all tool results."""
 
     protocol_version = "HTTP/1.1"
-    asked: list[dict] = []
+    asked: ClassVar[list[dict]] = []
 
     def log_message(self, *args: object) -> None:
         """Say nothing."""
@@ -39,9 +40,14 @@ class Model(BaseHTTPRequestHandler):
             delta: dict = {"content": " | ".join(results) or f"no {name} among {offered}"}
         else:
             function = {"name": call, "arguments": arguments or "{}"}
-            delta = {"tool_calls": [{"index": 0, "id": f"call_{len(self.asked)}", "type": "function", "function": function}]}
+            delta = {
+                "tool_calls": [{"index": 0, "id": f"call_{len(self.asked)}", "type": "function", "function": function}]
+            }
         reason = "stop" if "content" in delta else "tool_calls"
-        chunks = [{"choices": [{"index": 0, "delta": delta}]}, {"choices": [{"index": 0, "delta": {}, "finish_reason": reason}]}]
+        chunks = [
+            {"choices": [{"index": 0, "delta": delta}]},
+            {"choices": [{"index": 0, "delta": {}, "finish_reason": reason}]},
+        ]
         body = b"".join(b"data: %b\n\n" % json.dumps(chunk).encode() for chunk in chunks)
         self._send(body + b"data: [DONE]\n\n", "text/event-stream")
 
@@ -143,7 +149,12 @@ def test_an_approval_is_asked_for_and_answered(client: Client, tools: str, store
         asked = client.create(model="m", input=CALL, tools=[tool], store=stored)
         assert kinds(asked) == ["mcp_list_tools", "mcp_approval_request"]
         request = asked["output"][1]
-        answer = {"type": "mcp_approval_response", "approval_request_id": request["id"], "approve": approve, "reason": "so"}
+        answer = {
+            "type": "mcp_approval_response",
+            "approval_request_id": request["id"],
+            "approve": approve,
+            "reason": "so",
+        }
         if stored:
             fields: dict = {"input": [answer], "previous_response_id": asked["id"]}
         else:

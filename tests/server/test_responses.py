@@ -23,10 +23,14 @@ MISSING = "resp_" + "0" * 48
 def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
     store = tmp_path_factory.mktemp("store") / "antiphon.db"
     models = {
-        "plain": ModelConfig(name="scripted", responses=True, functions=False, structured_outputs=False, reasoning=False),
+        "plain": ModelConfig(
+            name="scripted", responses=True, functions=False, structured_outputs=False, reasoning=False
+        ),
         "blind": ModelConfig(name="scripted", images=False),
         "chat-only": ModelConfig(name="scripted", responses=False),
-        "tuned": ModelConfig(name="scripted", temperature=0.3, max_output_tokens=77, aliases=["gpt-tuned", "org/tuned"]),
+        "tuned": ModelConfig(
+            name="scripted", temperature=0.3, max_output_tokens=77, aliases=["gpt-tuned", "org/tuned"]
+        ),
     }
     with whole_server(store=str(store), models=models, instructions_limit=100, keepalive=0.2, head_hold=0.3) as client:
         yield client
@@ -65,7 +69,9 @@ def test_what_is_not_stored_cannot_be_read_or_continued(client: Client) -> None:
 
 
 def test_input_items_are_paged_and_hold_the_history(client: Client) -> None:
-    first = client.create(model="scripted", input=[{"role": "user", "content": "one"}, {"role": "user", "content": "two"}])
+    first = client.create(
+        model="scripted", input=[{"role": "user", "content": "one"}, {"role": "user", "content": "two"}]
+    )
     second = client.create(model="scripted", input="three", previous_response_id=first["id"])
     _, all_items = client.get(f"/v1/responses/{second['id']}/input_items?order=asc&limit=100")
     texts = [item["content"][0]["text"] for item in all_items["data"]]
@@ -82,7 +88,9 @@ def test_output_items_resolve_by_id_alone(client: Client) -> None:
     made = client.create(model="scripted", input="Remember me.")
     items = [{"type": "item_reference", "id": made["output"][0]["id"]}, {"role": "user", "content": "Go on."}]
     assert text(client.create(model="scripted", input=items)) == "Go on."
-    status, body = client.post("/v1/responses", model="scripted", input=[{"type": "item_reference", "id": "msg_nobody"}])
+    status, body = client.post(
+        "/v1/responses", model="scripted", input=[{"type": "item_reference", "id": "msg_nobody"}]
+    )
     assert (status, body["error"]["param"]) == (404, "input[0].id")
 
 
@@ -109,7 +117,9 @@ def test_configured_ids_aliases_and_defaults(client: Client) -> None:
         (
             {
                 "model": "blind",
-                "input": [{"role": "user", "content": [{"type": "input_image", "image_url": "data:image/png;base64,AA=="}]}],
+                "input": [
+                    {"role": "user", "content": [{"type": "input_image", "image_url": "data:image/png;base64,AA=="}]}
+                ],
             },
             "input[0].content[0]",
             "unsupported_parameter",
@@ -267,7 +277,9 @@ def test_a_client_that_stops_reading_is_let_go(monkeypatch: pytest.MonkeyPatch) 
         host, port = client.url.removeprefix("http://").split(":")
         body = b'{"model":"slow","input":"Hi.","stream":true,"store":false}'
         with socket.create_connection((host, int(port)), timeout=10) as connection:
-            connection.sendall(b"POST /v1/responses HTTP/1.1\r\nhost: x\r\ncontent-length: %d\r\n\r\n%b" % (len(body), body))
+            connection.sendall(
+                b"POST /v1/responses HTTP/1.1\r\nhost: x\r\ncontent-length: %d\r\n\r\n%b" % (len(body), body)
+            )
             assert Flood.left.wait(10.0), "the backend call goes on"
     upstream.shutdown()
     upstream.server_close()

@@ -33,7 +33,9 @@ def several(*handlers: type[Golden], models: dict[str, ModelConfig] | None = Non
     with ExitStack() as stack:
         urls = [f"{stack.enter_context(serving(handler))}/v1" for handler in handlers]
         backends = {f"b{n}": BackendConfig(url=url, **settings) for n, url in enumerate(urls)}
-        yield stack.enter_context(whole_server(backends=backends, models=models or {}, retries=0, keepalive=0.1, head_hold=0.05))
+        yield stack.enter_context(
+            whole_server(backends=backends, models=models or {}, retries=0, keepalive=0.1, head_hold=0.05)
+        )
 
 
 def post(client: Client, state: str = "", **fields: Any) -> str | None:

@@ -31,7 +31,8 @@ def text(events: list[dict]) -> str:
 
 def test_turns_follow_one_another_and_remember_what_is_not_stored(client: Client) -> None:
     with client.websocket() as connection:
-        first = turn(connection, model="scripted", input="/call look {}", store=False, tools=[{"type": "function", "name": "look"}])
+        look = {"type": "function", "name": "look"}
+        first = turn(connection, model="scripted", input="/call look {}", store=False, tools=[look])
         response = first[-1]["response"]
         assert [event["sequence_number"] for event in first] == list(range(len(first)))
         output = {"type": "function_call_output", "call_id": response["output"][0]["call_id"], "output": "seen"}
@@ -73,7 +74,9 @@ def test_an_error_leaves_the_connection_alive(client: Client, message: str, para
 
 def test_a_failing_turn_ends_in_order_and_the_next_one_works(client: Client) -> None:
     with client.websocket() as connection:
-        connection.send(json.dumps({"type": "response.create", "model": "scripted", "input": "Words.\n/error 500 kaputt"}))
+        connection.send(
+            json.dumps({"type": "response.create", "model": "scripted", "input": "Words.\n/error 500 kaputt"})
+        )
         kinds = [event["type"] for event in until(connection, "response.failed")]
         assert kinds[-2:] == ["error", "response.failed"]
         assert text(turn(connection, model="scripted", input="Again.")) == "Again."
@@ -107,7 +110,9 @@ def test_turns_of_a_lane_wait_for_each_other(client: Client) -> None:
 
 def test_steering_makes_a_successor_with_the_queued_input(client: Client) -> None:
     with client.websocket() as connection:
-        connection.send(json.dumps({"type": "response.create", "model": "scripted", "input": "/delay 0.05\n/repeat 8 a"}))
+        connection.send(
+            json.dumps({"type": "response.create", "model": "scripted", "input": "/delay 0.05\n/repeat 8 a"})
+        )
         (created,) = until(connection, "response.created")
         target = created["response"]["id"]
         connection.send(json.dumps({"type": "response.steer", "previous_response_id": target, "input": "Steered."}))

@@ -1,4 +1,4 @@
-"""Whatever is done to both stores, they answer alike."""
+"""Whatever is done to two stores, they answer alike."""
 
 from __future__ import annotations
 
@@ -11,13 +11,15 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
 
 from antiphon.core.gcra import Charge, Meter
 from antiphon.stores.base import FenceError, Slot, Store, StoredKey
 from antiphon.stores.memory import MemoryStore
+from antiphon.stores.postgres import PostgresStore
 from antiphon.stores.sqlite import SQLiteStore
 
+from .postgres_server import Postgres
 from .samples import ANN, BOB, base, conversation, delivery, event, file, item, response
 
 owners = st.sampled_from([ANN, ANN, ANN, BOB])
@@ -260,3 +262,12 @@ Twins.TestCase.settings = settings(
     max_examples=40, stateful_step_count=40, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True
 )
 test_twins = pytest.mark.timeout(60)(Twins.TestCase)
+
+
+def test_postgres_twins(postgres: Postgres, postgres_url: str) -> None:
+    class PostgresTwins(Twins):
+        async def _open(self) -> Store:
+            postgres.empty("shared")
+            return PostgresStore(postgres_url)
+
+    run_state_machine_as_test(PostgresTwins, settings=settings(Twins.TestCase.settings, max_examples=12))  # type: ignore[no-untyped-call]

@@ -46,7 +46,7 @@ async def serving(app):
     with socket.create_server(("127.0.0.1", 0)) as listener:
         server = uvicorn.Server(uvicorn.Config(app, log_level="error", lifespan="on", timeout_graceful_shutdown=1))
         task = asyncio.create_task(server.serve(sockets=[listener]))
-        while not server.started:
+        while not server.started:  # noqa: ASYNC110  # uvicorn tells no other way
             await asyncio.sleep(0.01)
         try:
             yield listener.getsockname()[1]

@@ -163,7 +163,8 @@ Item = KnownItem | OtherItem
 Call = FunctionCall | CustomToolCall
 CallOutput = FunctionCallOutput | CustomToolCallOutput
 
-# Every further input item type of OpenAI's document of 2026-08-21 and of its newer client packages: accepted from clients, never a 400.
+# Every further input item type of OpenAI's document of 2026-08-21 and of its newer client packages: accepted from
+# clients, never a 400.
 OTHER_ITEM_TYPES = frozenset(
     """
     file_search_call computer_call computer_call_output web_search_call tool_search_call tool_search_output
