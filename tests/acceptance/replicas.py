@@ -24,8 +24,9 @@ from tests.acceptance.command import Command, serving
 from tests.stores.postgres_server import running as running_postgres
 
 REPLICAS = 3
-PATIENCE = 60.0
+PATIENCE = 100.0
 HELD = "held"
+LONG = 300  # words
 CONFIG = """
 store = "{store}"
 background_lease = {lease}
@@ -37,7 +38,7 @@ url = "{url}/v1"
 
 
 class HeldModel(Model):
-    """The model, which lets jobs with a certain name wait before it answers; without tools it says its text at once."""
+    """The model, which lets jobs with a certain name wait before it answers; without tools it only says a long text."""
 
     release = threading.Event()
 
@@ -45,9 +46,16 @@ class HeldModel(Model):
         request = super().read_json()
         if any(str(message["content"]).startswith(HELD) for message in request["messages"]):
             self.release.wait(PATIENCE)
-        if "tools" not in request:
+        self._long = "tools" not in request
+        if self._long:
             request["messages"] += [{"role": "tool"}] * CALLS
         return request
+
+    def _say(self) -> None:
+        if self._long:
+            for number in range(LONG):
+                self._delta({"content": f"{number} "})
+        super()._say()
 
 
 class Replicas:
@@ -81,7 +89,7 @@ def call(url: str, body: Json | None = None, method: str | None = None) -> Json:
 
 
 class Foreground(threading.Thread):
-    """A client that streams a response, three of four with tool calls, and does not try again."""
+    """A client that streams a response, one of four with tool calls, and does not try again."""
 
     def __init__(self, server: Command, tools_url: str, number: int) -> None:
         super().__init__(daemon=True)
@@ -91,7 +99,7 @@ class Foreground(threading.Thread):
         self._fields = {
             "model": "worker",
             "input": f"foreground {number}",
-            "tools": [tool] if number % 4 else [],
+            "tools": [] if number % 4 else [tool],
             "stream": True,
         }
 

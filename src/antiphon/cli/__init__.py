@@ -8,6 +8,7 @@ from antiphon import __version__
 from antiphon.cli.chat import chat
 from antiphon.cli.check import check
 from antiphon.cli.config import config
+from antiphon.cli.db import db
 from antiphon.cli.keys import keys
 from antiphon.cli.launch import connect, launch
 from antiphon.cli.models import models
@@ -52,7 +53,7 @@ def version() -> None:
     click.echo(f"antiphon {__version__}")
 
 
-for command in (serve, chat, check, models, keys, top, launch, connect, config):
+for command in (serve, chat, check, models, keys, top, launch, connect, config, db):
     cli.add_command(command)
 
 

@@ -12,7 +12,7 @@ from typing import TextIO
 import msgspec
 
 from antiphon import __version__
-from antiphon.config import Config
+from antiphon.config import Config, mask
 
 PATIENCE = 1.0
 """Seconds that the banner waits for the models."""
@@ -93,7 +93,7 @@ def _keys(config: Config) -> str:
 
 
 def _store(config: Config) -> str:
-    return "memory (gone when the server stops)" if config.store == "memory" else config.store
+    return "memory (gone when the server stops)" if config.store == "memory" else str(mask(config.store))
 
 
 def _curl(config: Config, url: str, models: Sequence[str] | None) -> str:

@@ -7,6 +7,7 @@ import logging
 import secrets
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from time import monotonic
 from typing import Any, TypeVar
 
@@ -56,12 +57,18 @@ def sealing_secret(address: Address, patience: float = PATIENCE) -> str:
     return blocking(lambda: once(address, read, patience)).decode()
 
 
-async def once(address: Address, work: Callable[[Connection], Awaitable[T]], patience: float = PATIENCE) -> T:
+async def once(
+    address: Address,
+    work: Callable[[Connection], Awaitable[T]],
+    patience: float = PATIENCE,
+    *,
+    transaction: bool = True,
+) -> T:
     """Connect, run `work` in a transaction, and disconnect. Raises ConfigError, whose text has no password."""
     try:
         connection = await _connect(address, monotonic() + patience)
         try:
-            async with connection.transaction():
+            async with connection.transaction() if transaction else nullcontext():
                 return await work(connection)
         finally:
             await connection.close(timeout=CONNECT_SECONDS)
@@ -79,7 +86,8 @@ async def _connect(address: Address, deadline: float) -> Any:
             return await asyncpg.connect(
                 address.url,
                 timeout=CONNECT_SECONDS,
-                server_settings=address.settings | ({} if address.pgbouncer else {"lock_timeout": "0"}),
+                server_settings=address.settings
+                | ({} if address.pgbouncer else {"lock_timeout": "0", "statement_timeout": "0"}),
                 statement_cache_size=0,
             )
         except STARTING as error:

@@ -151,17 +151,23 @@ class PostgresStore:
     async def append_events(
         self, response_id: str, fence: int, events: Sequence[LoggedEvent], checkpoint: bytes | None = None
     ) -> None:
+        orderly = jobs.rising(events)
         values = jobs.append_values(response_id, fence, events, checkpoint)
-        try:
-            refusal = await self._appends.submit({**values, "again": response_id in self._uncertain})
-        except APIError:
-            self._uncertain.add(response_id)
-            raise
-        self._uncertain.discard(response_id)
+        refusal = await self._append(values if orderly else jobs.append_values(response_id, fence, (), None))
         if refusal == "fence":
             raise FenceError(response_id)
-        if refusal:
-            raise ValueError(f"Event {events[0].sequence_number} comes after a later one.")
+        if refusal or not orderly:
+            raise ValueError("An event's number is not above those before it.")
+
+    async def _append(self, values: Values) -> str:
+        id = values["response_id"]
+        try:
+            refusal = await self._appends.submit({**values, "again": id in self._uncertain})
+        except APIError:
+            self._uncertain.add(id)
+            raise
+        self._uncertain.discard(id)
+        return refusal
 
     async def events(self, response_id: str, owner: str, after: int = -1, limit: int = 1000) -> Sequence[LoggedEvent]:
         return await jobs.events(self._database, response_id, owner, after, limit)

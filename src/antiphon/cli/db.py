@@ -1,0 +1,138 @@
+"""`antiphon db`: status, migrate, vacuum, import."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from antiphon.cli.options import PARTS, SERVER, load_settings, with_options
+
+if TYPE_CHECKING:
+    from antiphon.stores.upkeep import StoreStatus
+
+_STORE = [option for option in (*SERVER, *PARTS) if option.name in ("store", "config")]
+_UNITS = ("bytes", "kB", "MB", "GB", "TB")
+
+
+@click.group()
+def db() -> None:
+    """Look after the store: an SQLite file or a PostgreSQL database."""
+
+
+@with_options(*_STORE)
+@db.command()
+def status(**given: Any) -> None:
+    """Print the store's schema and sizes, without changing it.
+
+    \b
+    Examples:
+      antiphon db status
+      antiphon db status --store postgresql://antiphon@db/antiphon
+    """
+    from antiphon.stores import upkeep
+
+    found = upkeep.status(load_settings(given).config.store)
+    click.echo(f"{'store':<22}{found.shown}")
+    click.echo(f"{'schema':<22}{_schema(found)}")
+    click.echo(f"{'size':<22}{_size(found.bytes)}")
+    for table in found.tables:
+        size = "" if table.bytes is None else f"  {_size(table.bytes):>10}"
+        click.echo(f"  {table.name:<20}{table.rows:>12} rows{size}")
+
+
+@with_options(*_STORE)
+@db.command()
+def migrate(**given: Any) -> None:
+    """Bring the store to the newest schema. `antiphon serve` does so too as it starts."""
+    from antiphon.stores import upkeep
+
+    spec = load_settings(given).config.store
+    before = upkeep.status(spec).schema
+    upkeep.migrate(spec)
+    after = upkeep.status(spec)
+    click.echo(f"{after.shown}: schema {before} → {after.schema}" if before != after.schema else _newest(after))
+
+
+@with_options(*_STORE)
+@db.command()
+def vacuum(**given: Any) -> None:
+    """Give back the room of what was deleted."""
+    from antiphon.stores import upkeep
+
+    spec = load_settings(given).config.store
+    before = upkeep.status(spec).bytes
+    upkeep.vacuum(spec)
+    click.echo(f"{_size(before)} → {_size(upkeep.status(spec).bytes)}")
+
+
+@db.command("import")
+@click.argument("source", metavar="FROM")
+@click.argument("target", metavar="TO")
+def import_(source: str, target: str) -> None:
+    """Copy an SQLite store into a PostgreSQL database.
+
+    Stop the server of the SQLite store first. What is in the database already stays as it is. An import that broke
+    off goes on where it was when it is begun again.
+
+    \b
+    Example:
+      antiphon db import ~/.local/share/antiphon/antiphon.db postgresql://antiphon@db/antiphon
+    """
+    from pathlib import Path
+
+    from antiphon.stores.open import require_postgres
+
+    require_postgres(target)
+    from antiphon.stores.postgres.address import read_address
+    from antiphon.stores.postgres.importing import import_sqlite
+
+    with _Bars() as bars:
+        import_sqlite(Path(source).expanduser(), read_address(target), bars.show)
+
+
+class _Bars:
+    """A progress bar for each noun."""
+
+    def __init__(self) -> None:
+        self._noun = ""
+        self._bar: Any = None
+        self._done = 0
+
+    def __enter__(self) -> _Bars:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._end()
+
+    def show(self, noun: str, done: int, total: int) -> None:
+        """Show how far a noun has come."""
+        if noun != self._noun:
+            self._end()
+            self._noun, self._done = noun, 0
+            self._bar = click.progressbar(length=total, label=f"{noun:<20}", show_pos=True)
+            self._bar.__enter__()
+        self._bar.update(done - self._done)
+        self._done = done
+
+    def _end(self) -> None:
+        if self._bar is not None:
+            self._bar.render_finish()
+            self._bar = None
+
+
+def _schema(found: StoreStatus) -> str:
+    if found.schema == found.newest:
+        return f"{found.schema} (the newest)"
+    return f"{found.schema or 'none yet'} (the newest is {found.newest}: antiphon db migrate)"
+
+
+def _newest(found: StoreStatus) -> str:
+    return f"{found.shown}: schema {found.schema} is the newest"
+
+
+def _size(count: float) -> str:
+    unit = 0
+    while count >= 1000 and unit < len(_UNITS) - 1:
+        count, unit = count / 1000, unit + 1
+    return f"{count:.1f} {_UNITS[unit]}" if unit else f"{count:.0f} bytes"

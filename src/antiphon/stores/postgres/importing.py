@@ -1,0 +1,144 @@
+"""An SQLite store → PostgreSQL: in batches, each noted where it ends, so that an import that broke off goes on there.
+
+What is in the database already stays as it is: to import twice is to import once.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from antiphon.errors import ConfigError
+from antiphon.stores.postgres.address import Address
+from antiphon.stores.postgres.database import Connection
+from antiphon.stores.postgres.preparation import blocking, migrate, once
+from antiphon.stores.postgres.sql import queries
+from antiphon.stores.sqlite.database import open_database
+
+SQL = queries("imports")
+BATCH = 500
+
+Progress = Callable[[str, int, int], None]
+"""Told of a noun, how many of its rows are done, and how many there are."""
+
+
+class Noun(msgspec.Struct, frozen=True, kw_only=True):
+    """What is copied: the rows of `source` in the order of the columns `key`, from behind the last batch on."""
+
+    name: str
+    source: str
+    key: Sequence[str]
+    batch: int = BATCH
+
+
+NOUNS = (
+    Noun(name="secrets", source="SELECT * FROM secrets", key=["name"]),
+    Noun(name="keys", source="SELECT * FROM keys", key=["id"]),
+    Noun(name="meters", source="SELECT * FROM meters", key=["name"]),
+    Noun(name="conversations", source="SELECT * FROM conversations", key=["number"]),
+    Noun(
+        name="conversation_items",
+        source="SELECT item.*, conversation.id AS conversation FROM conversation_items AS item"
+        " JOIN conversations AS conversation ON conversation.number = item.place >> 24",
+        key=["place"],
+    ),
+    Noun(name="responses", source="SELECT * FROM responses", key=["place"], batch=200),
+    Noun(
+        name="foreign_items",
+        source="SELECT item.*, response.id FROM foreign_items AS item"
+        " JOIN responses AS response ON response.place = item.response",
+        key=["generation", "owner", "item_id"],
+    ),
+    Noun(
+        name="events",
+        source="SELECT event.*, response.id FROM events AS event"
+        " JOIN responses AS response ON response.place = event.response",
+        key=["response", "sequence_number"],
+    ),
+    Noun(
+        name="files",
+        source="SELECT file.*, content.content FROM files AS file"
+        " JOIN file_contents AS content ON content.file = file.number",
+        key=["number"],
+        batch=1,
+    ),
+    Noun(name="deliveries", source="SELECT * FROM deliveries", key=["id", "url"]),
+    Noun(
+        name="jobs",
+        source="SELECT job.*, request.request, checkpoint.body AS checkpoint FROM jobs AS job"
+        " JOIN job_requests AS request ON request.job = job.number"
+        " LEFT JOIN checkpoints AS checkpoint ON checkpoint.job = job.number",
+        key=["number"],
+    ),
+)
+
+
+def import_sqlite(path: Path, address: Address, progress: Progress) -> None:
+    """Copy all that an SQLite store holds. Raises ConfigError."""
+    if not path.is_file():
+        raise ConfigError(f"There is no store {path}.")
+    with closing(open_database(path)) as source:
+        source.row_factory = sqlite3.Row
+        source.execute("BEGIN")  # one snapshot, whoever writes meanwhile
+        blocking(lambda: once(address, migrate))
+        blocking(lambda: once(address, Import(source, path, progress).run, transaction=False))
+
+
+class Import:
+    """One import."""
+
+    def __init__(self, source: sqlite3.Connection, path: Path, progress: Progress) -> None:
+        self._source = source
+        self._path = path.resolve()
+        self._progress = progress
+
+    async def run(self, target: Connection) -> None:
+        """Copy noun by noun."""
+        key_file = self._path.with_suffix(".key")
+        if key_file.is_file():
+            secret = {"name": "seal", "secret": key_file.read_text().strip().encode()}
+            await target.execute(SQL["secrets"].text, *SQL["secrets"].arguments(secret))
+        for noun in NOUNS:
+            await self._copy(target, noun)
+        await target.execute(SQL["forget"].text, str(self._path))
+
+    async def _copy(self, target: Connection, noun: Noun) -> None:
+        total = self._source.execute(f"SELECT count(*) FROM ({noun.source})").fetchall()[0][0]  # noqa: S608  # ours
+        position = await target.fetchval(SQL["position"].text, str(self._path), noun.name)
+        done = 0
+        self._progress(noun.name, done, total)
+        for rows in self._batches(noun, msgspec.json.decode(position) if position else None):
+            await self._write(target, noun, rows)
+            done += len(rows)
+            self._progress(noun.name, done, total)
+        self._progress(noun.name, total, total)
+
+    def _batches(self, noun: Noun, position: Sequence[Any] | None) -> Iterator[Sequence[Mapping[str, Any]]]:
+        keys = ", ".join(noun.key)
+        marks = ", ".join("?" for _ in noun.key)
+        while True:
+            behind = f"WHERE ({keys}) > ({marks})" if position else ""
+            query = f"SELECT * FROM ({noun.source}) {behind} ORDER BY {keys} LIMIT {noun.batch}"  # noqa: S608  # ours
+            rows = [dict(row) for row in self._source.execute(query, position or ()).fetchall()]
+            if not rows:
+                return
+            position = [rows[-1][name] for name in noun.key]
+            yield rows
+
+    async def _write(self, target: Connection, noun: Noun, rows: Sequence[Mapping[str, Any]]) -> None:
+        query = SQL[noun.name]
+        position = msgspec.json.encode([rows[-1][name] for name in noun.key])
+        note = {"source": str(self._path), "noun": noun.name, "position": position}
+        async with target.transaction():
+            await target.executemany(query.text, [query.arguments(_typed(row)) for row in rows])
+            await target.execute(SQL["note"].text, *SQL["note"].arguments(note))
+
+
+def _typed(row: Mapping[str, Any]) -> dict[str, Any]:
+    """SQLite has no booleans."""
+    return {name: bool(value) if name in ("background", "cancelled") else value for name, value in row.items()}

@@ -1,0 +1,47 @@
+"""The SQLite file in an operator's hands."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+from antiphon.errors import ConfigError
+from antiphon.stores.sqlite.database import open_database
+from antiphon.stores.sqlite.sql import migrations
+from antiphon.stores.upkeep import StoreStatus, TableSize
+
+
+def status(path: Path) -> StoreStatus:
+    """Look at the file without changing it. Raises ConfigError."""
+    shown, newest = str(path), len(migrations())
+    if not path.is_file():
+        return StoreStatus(shown=shown, schema=0, newest=newest)
+    try:
+        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as connection:
+            schema = connection.execute("PRAGMA user_version").fetchall()[0][0]
+            query = "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%' ORDER BY name"
+            names = [row[0] for row in connection.execute(query)]
+            tables = [TableSize(name, _count(connection, name)) for name in names]
+    except sqlite3.Error as error:
+        raise ConfigError(f"The store {path} cannot be opened: {error}.") from error
+    files = [path, path.with_name(path.name + "-wal")]
+    size = sum(file.stat().st_size for file in files if file.exists())
+    return StoreStatus(shown=shown, schema=schema, newest=newest, bytes=size, tables=tables)
+
+
+def _count(connection: sqlite3.Connection, table: str) -> int:
+    quoted = table.replace('"', '""')
+    return int(connection.execute(f'SELECT count(*) FROM "{quoted}"').fetchall()[0][0])  # noqa: S608  # quoted
+
+
+def vacuum(path: Path) -> None:
+    """Rewrite the file without gaps. Raises ConfigError."""
+    if not path.is_file():
+        raise ConfigError(f"There is no store {path}.")
+    with closing(open_database(path)) as connection:
+        try:
+            connection.execute("VACUUM")
+            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+        except sqlite3.Error as error:
+            raise ConfigError(f"The store {path} cannot be cleared up now: {error}.") from error

@@ -1,0 +1,74 @@
+"""What an operator does with a store from the command line, whichever it is: look at it, migrate, clear up."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+
+from antiphon.errors import ConfigError
+from antiphon.stores.open import is_url, require_postgres
+
+
+class TableSize(msgspec.Struct, frozen=True):
+    """How much a table holds. `rows` may be an estimate; `bytes` is None where it is not known by table."""
+
+    name: str
+    rows: int
+    bytes: int | None = None
+
+
+class StoreStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """A store at a glance; a `schema` of 0 means that there is none yet."""
+
+    shown: str
+    schema: int
+    newest: int
+    bytes: int = 0
+    tables: Sequence[TableSize] = ()
+
+
+def status(spec: str) -> StoreStatus:
+    """Look at a store without changing it. Raises ConfigError."""
+    if is_url(spec):
+        require_postgres(spec)
+        from antiphon.stores.postgres import upkeep as postgres
+
+        return postgres.status(spec)
+    from antiphon.stores.sqlite import upkeep as sqlite
+
+    return sqlite.status(_path(spec))
+
+
+def migrate(spec: str) -> None:
+    """Bring a store to the newest schema, making it where there is none. Raises ConfigError."""
+    if is_url(spec):
+        require_postgres(spec)
+        from antiphon.stores.postgres.address import read_address
+        from antiphon.stores.postgres.preparation import prepare
+
+        prepare(read_address(spec))
+    else:
+        from antiphon.stores.sqlite.database import open_database
+
+        open_database(_path(spec)).close()
+
+
+def vacuum(spec: str) -> None:
+    """Give back the room of what was deleted; its text is gone for good afterwards. Raises ConfigError."""
+    if is_url(spec):
+        require_postgres(spec)
+        from antiphon.stores.postgres import upkeep as postgres
+
+        postgres.vacuum(spec)
+    else:
+        from antiphon.stores.sqlite import upkeep as sqlite
+
+        sqlite.vacuum(_path(spec))
+
+
+def _path(spec: str) -> Path:
+    if spec == "memory":
+        raise ConfigError("A store in memory ends with its server: there is nothing to look after.")
+    return Path(spec).expanduser()

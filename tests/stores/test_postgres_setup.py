@@ -1,0 +1,252 @@
+"""The database as it is found: reachable or not, new, old, newer, opened by several at once; and what operators do."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from antiphon.cli import cli
+from antiphon.errors import ConfigError
+from antiphon.stores.base import StoredKey
+from antiphon.stores.open import open_store, shared_secret
+from antiphon.stores.postgres import PostgresStore
+from antiphon.stores.postgres.address import read_address
+from antiphon.stores.postgres.importing import NOUNS, Import
+from antiphon.stores.postgres.sql import migrations
+from antiphon.stores.sqlite import SQLiteStore
+
+from .postgres_server import Postgres
+from .samples import ANN, BOB, NOW, conversation, delivery, event, file, item, response
+
+# Reaching it
+
+
+def test_many_open_a_new_database_at_once(postgres: Postgres) -> None:
+    url = postgres.create("at_once")
+    with ThreadPoolExecutor(8) as pool:
+        for opened in [pool.submit(PostgresStore, url) for _ in range(8)]:
+            opened.result()
+    assert postgres.psql("SELECT version FROM antiphon.migrations ORDER BY 1;", "at_once").split()[2:-2] == [
+        str(number + 1) for number in range(len(migrations()))
+    ]
+
+
+def test_processes_open_a_new_database_at_once(postgres: Postgres) -> None:
+    url = postgres.create("processes")
+    program = "import sys; from antiphon.stores.open import open_store; open_store(sys.argv[1])"
+    starting = [subprocess.Popen([sys.executable, "-c", program, url]) for _ in range(3)]
+    assert [process.wait(30) for process in starting] == [0, 0, 0]
+
+
+def test_a_newer_database_is_refused(postgres: Postgres) -> None:
+    url = postgres.create("newer")
+    PostgresStore(url)
+    postgres.psql("INSERT INTO antiphon.migrations (version) VALUES (99);", "newer")
+    with pytest.raises(ConfigError, match=r"newer version of Antiphon .schema 99; this one knows \d+"):
+        PostgresStore(url)
+
+
+def test_a_failed_migration_leaves_the_database_as_it_was(postgres: Postgres) -> None:
+    url = postgres.create("in_the_way")
+    postgres.psql("CREATE SCHEMA antiphon; CREATE TABLE antiphon.events (theirs int);", "in_the_way")
+    with pytest.raises(ConfigError, match='relation "events" already exists'):
+        PostgresStore(url)
+    tables = postgres.psql("SELECT tablename FROM pg_tables WHERE schemaname = 'antiphon';", "in_the_way")
+    assert tables.split()[2:-2] == ["events"]
+
+
+def test_other_programs_tables_are_left_alone(postgres: Postgres) -> None:
+    url = postgres.create("theirs")
+    postgres.psql("CREATE TABLE responses (x int); CREATE TABLE keys (y int);", "theirs")
+    PostgresStore(url)
+    assert "x" in postgres.psql("SELECT * FROM responses;", "theirs")
+
+
+@pytest.mark.parametrize(
+    ("url", "reason"),
+    [
+        ("postgresql://ann:hunter2@127.0.0.1:1/db", "cannot be reached: .*Connect call failed"),
+        ("postgresql://ann:hunter2@localhost/db?host=%2Fnowhere", "cannot be reached"),
+        ("postgresql://ann:hunter2@127.0.0.1/db?pool_size=none", "pool_size is a number"),
+        ("postgresql://ann:hunter2@[::1/db", "expected postgresql://"),
+        ("mysql://ann:hunter2@127.0.0.1/db", "'mysql://' is not known"),
+    ],
+)
+def test_what_cannot_be_used_is_told_without_the_password(
+    url: str, reason: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("antiphon.stores.postgres.preparation.PATIENCE", 0.0)
+    monkeypatch.setattr(PostgresStore.__init__, "__kwdefaults__", {"patience": 0.0})
+    with pytest.raises(ConfigError, match=reason) as caught:
+        open_store(url)
+    assert "hunter2" not in str(caught.value)
+
+
+def test_an_unknown_database(postgres: Postgres) -> None:
+    with pytest.raises(ConfigError, match='database "nobody" does not exist'):
+        PostgresStore(postgres.url("nobody"))
+
+
+def test_a_database_that_starts_with_the_server_is_waited_for(
+    postgres: Postgres, postgres_url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    postgres.stop()
+    with ThreadPoolExecutor(1) as pool, caplog.at_level(logging.WARNING, "antiphon.store"):
+        opening = pool.submit(PostgresStore, postgres_url)
+        while "waiting for the store" not in caplog.text and not opening.done():
+            time.sleep(0.01)
+        postgres.start()
+        opening.result(10)
+    assert "secret" not in caplog.text
+
+
+def test_the_url_has_settings_of_ours() -> None:
+    address = read_address("postgresql://ann:pw@db:5433/x?pool_size=3&sslmode=require&lock_timeout=5")
+    assert address.url == "postgresql://ann:pw@db:5433/x?sslmode=require&lock_timeout=5"
+    assert (address.shown, address.pool_size, address.pgbouncer) == ("postgresql://db:5433/x", 3, False)
+    assert "lock_timeout" not in address.settings and "statement_timeout" in address.settings
+    pooled = read_address("postgres://db/x?pgbouncer=true")
+    assert (pooled.url, pooled.pgbouncer, pooled.settings) == ("postgres://db/x", True, {})
+
+
+def test_servers_share_the_secret_that_seals(postgres_url: str) -> None:
+    assert len(shared_secret(postgres_url)) == 64
+    assert shared_secret(postgres_url) == shared_secret(postgres_url)
+
+
+async def test_it_works_without_a_session(postgres_url: str) -> None:
+    """Through a pooler that changes sessions between transactions: nothing prepared, nothing heard."""
+    store = PostgresStore(f"{postgres_url}&pgbouncer=true")
+    store.on_cancel(lambda id: None)
+    await asyncio.gather(*(store.put(response(number)) for number in range(20)))
+    assert await store.get(response(19).id, ANN) == response(19)
+    assert await store.wait_for_events(response(1).id, -1, 0.05) is False
+    assert await store._database.value(_prepared()) == 0
+    await store.close()
+
+
+def _prepared() -> object:
+    from antiphon.stores.postgres.sql import Query
+
+    return Query("SELECT count(*) FROM pg_prepared_statements WHERE name <> ''")
+
+
+# Operators
+
+
+def db(*arguments: str) -> str:
+    """Run `antiphon db …`; return what it prints."""
+    result = CliRunner().invoke(cli, ["db", *arguments])
+    assert result.exit_code == 0, result.output
+    return result.output
+
+
+def test_status_migrate_and_vacuum(postgres: Postgres, tmp_path: Path) -> None:
+    for spec in (postgres.create("operated"), str(tmp_path / "store.db")):
+        assert "none yet" in db("status", "--store", spec)
+        assert "schema 0 → " in db("migrate", "--store", spec)
+        assert "is the newest" in db("migrate", "--store", spec)
+        shown = db("status", "--store", spec)
+        assert "(the newest)" in shown and "responses" in shown and "secret" not in shown.replace("secrets", "")
+        assert "→" in db("vacuum", "--store", spec)
+
+
+@pytest.mark.parametrize("arguments", [("vacuum", "--store", "memory"), ("status", "--store", "http://x/y")])
+def test_what_is_no_store_is_told(arguments: Sequence[str]) -> None:
+    result = CliRunner().invoke(cli, ["db", *arguments])
+    assert result.exit_code == 2
+    assert "antiphon: error:" in result.output
+
+
+# Import
+
+
+async def fill(path: Path) -> None:
+    """Put something of everything into an SQLite store."""
+    store = SQLiteStore(path)
+    for number in range(30):
+        await store.put(response(number, previous_response_id=response(number - 1).id if number % 10 else None))
+    for number in (101, 100):
+        await store.put(response(number, input=b'[{"id":"x","n":%d}]' % number, foreign_ids={"x": 0}, expires_at=9))
+    await store.put(response(5, text="again", owner=ANN, previous_response_id=response(4).id))
+    await store.create_conversation(conversation(), [item(name) for name in "cab"])
+    await store.put(response(200, conversation_id="conv_1"), conversation_items=[item("d\0")])
+    await store.enqueue(response(201, background=True), b'{"r":1}', [event(0)])
+    job = await store.claim("worker", 0.0, 10.0)
+    assert job is not None
+    await store.append_events(job.response_id, job.fence, [event(number) for number in range(1, 700)], b'{"c":1}')
+    await store.cancel_job(job.response_id, ANN)
+    await store.put_file(file(1), b"\0content")
+    await store.put_deliveries([delivery(1), delivery(2)])
+    await store.put_key(StoredKey(id="key_1", owner=BOB, digest=b"d", created_at=NOW, body=b"{}"))
+    await store.secret("pepper", b"theirs")
+    await store.close()
+
+
+async def same(path: Path, url: str) -> None:
+    """Compare what both stores say."""
+    old, new = SQLiteStore(path), PostgresStore(url)
+    for number in (*range(30), 100, 101, 200, 201):
+        id = response(number).id
+        assert await new.get(id, ANN) == await old.get(id, ANN) is not None
+        assert await new.history(id, ANN) == await old.history(id, ANN)
+    assert await new.items(["x", "a", "d\0"], ANN) == await old.items(["x", "a", "d\0"], ANN)
+    assert await new.conversation_items("conv_1", ANN) == await old.conversation_items("conv_1", ANN)
+    assert await new.events(response(201).id, ANN) == await old.events(response(201).id, ANN)
+    assert await new.checkpoint(response(201).id) == b'{"c":1}'
+    assert await new.file_content("file_001", ANN, NOW) == b"\0content"
+    assert await new.files(ANN, NOW) == await old.files(ANN, NOW)
+    assert await new.keys() == await old.keys()
+    assert await new.secret("pepper", b"mine") == b"theirs"
+    assert await new.next_delivery() == await old.next_delivery()
+    assert await new.claim("worker", 9.0, 10.0) is None
+    assert await new.claim("worker", 10.0, 10.0) == await old.claim("worker", 10.0, 10.0)
+    await new.close()
+    await old.close()
+
+
+async def test_an_import_copies_everything(postgres: Postgres, tmp_path: Path) -> None:
+    path, url = tmp_path / "store.db", postgres.create("imported")
+    await fill(path)
+    (tmp_path / "store.key").write_text("5ea1" * 16)
+    shown = await asyncio.to_thread(db, "import", str(path), url)
+    assert all(noun.name in shown for noun in NOUNS)
+    await asyncio.to_thread(db, "import", str(path), url)
+    await same(path, url)
+    assert await asyncio.to_thread(shared_secret, url) == "5ea1" * 16
+
+
+async def test_an_import_that_broke_off_goes_on(
+    postgres: Postgres, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, url = tmp_path / "store.db", postgres.create("broken_off")
+    await fill(path)
+    write, written = Import._write, []
+
+    async def breaking(self: Import, target: object, noun: object, rows: Sequence[object]) -> None:
+        if len(written) == 8:
+            raise ConfigError("broken off")
+        await write(self, target, noun, rows)  # type: ignore[arg-type]
+        written.append(rows)
+
+    monkeypatch.setattr(Import, "_write", breaking)
+    result = await asyncio.to_thread(CliRunner().invoke, cli, ["db", "import", str(path), url])
+    assert result.exit_code == 2
+    monkeypatch.setattr(Import, "_write", write)
+    await asyncio.to_thread(db, "import", str(path), url)
+    await same(path, url)
+
+
+def test_an_import_from_nowhere(postgres_url: str, tmp_path: Path) -> None:
+    result = CliRunner().invoke(cli, ["db", "import", str(tmp_path / "none.db"), postgres_url])
+    assert result.exit_code == 2
+    assert "There is no store" in result.output
