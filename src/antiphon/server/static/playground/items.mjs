@@ -3,8 +3,6 @@
 import { h, laidOut, pretty } from "./dom.mjs";
 import { code, markdown } from "./markdown.mjs";
 
-const SLOW = 20_000; // characters from which on a growing text is laid out less often
-
 const textOf = (content) => (typeof content === "string" ? content : (content ?? []).map(partText).join("\n\n"));
 
 function partText(part) {
@@ -19,6 +17,7 @@ const output = (value) => (typeof value === "string" ? value : textOf(value));
 export class ItemView {
   #text = [];
   #due = 0;
+  #cost = 0; // milliseconds that it took to lay the text out: the longer, the less often
 
   constructor(item) {
     this.item = item;
@@ -30,9 +29,7 @@ export class ItemView {
   // Takes a piece of its text, thoughts, arguments or input.
   add(piece) {
     this.#text.push(piece);
-    if (this.#due) return;
-    const size = this.#text.length > 1 ? this.body.textContent.length : 0;
-    this.#due = setTimeout(() => this.#draw(false), size > SLOW ? 400 : 30);
+    this.#due ||= setTimeout(() => this.#draw(false), Math.min(30 + 5 * this.#cost, 1000));
   }
 
   // Takes the finished item.
@@ -46,8 +43,10 @@ export class ItemView {
   #draw(whole) {
     clearTimeout(this.#due);
     this.#due = 0;
+    const began = performance.now();
     const parts = whole ? content(this.item) : growing(this.item, this.#text.join(""));
     this.body.replaceChildren(...parts);
+    this.#cost = performance.now() - began;
     if (whole && !parts.length && this.item.status !== "in_progress") this.body.append(h("p.note", {}, "(empty)"));
   }
 }

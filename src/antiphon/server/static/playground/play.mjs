@@ -159,6 +159,7 @@ export class Playground {
 
   #ended(run, items) {
     const { response } = run;
+    this.timeline.show();
     this.#showFigures(run);
     this.#answer.end(run.error || WORKING.includes(response?.status) ? null : response);
     if (run.error) this.#complain(run.error);
@@ -228,7 +229,7 @@ export class Playground {
   #showFigures(run) {
     const { first, total, tokens, exact, time } = run.figures;
     const figure = (value, name) => h("span", {}, h("b", {}, value), ` ${name}`);
-    $("figures").replaceChildren(figure(seconds(first), "first token"), figure(`${exact ? "" : "≈ "}${tokens}`, "tokens"), figure(rate(tokens, time), "tokens/s"), figure(seconds(total), "in all"));
+    $("figures").replaceChildren(figure(seconds(first), "first token"), figure(`${exact ? "" : "≈ "}${tokens.toLocaleString("en")}`, "tokens"), figure(rate(tokens, time), "tokens/s"), figure(seconds(total), "in all"));
   }
 
   #toEnd(always = false) {

@@ -26,6 +26,7 @@ export class Timeline {
   #marks = [];
   #waiting = [];
   #frame = 0;
+  #cost = 0;
 
   constructor() {
     this.rows = $("rows");
@@ -52,11 +53,14 @@ export class Timeline {
   }
 
   #later() {
-    this.#frame ||= setTimeout(() => this.#show(), 40);
+    this.#frame ||= setTimeout(() => this.show(), Math.min(40 + 5 * this.#cost, 500));
   }
 
-  #show() {
+  // Shows what has come, now.
+  show() {
+    clearTimeout(this.#frame);
     this.#frame = 0;
+    const began = performance.now();
     const atEnd = this.rows.scrollTop + this.rows.clientHeight > this.rows.scrollHeight - 40;
     const room = Math.max(0, MOST - this.rows.childElementCount);
     this.rows.append(...this.#waiting.slice(0, room).map(row));
@@ -65,6 +69,7 @@ export class Timeline {
     const events = this.#marks.filter(([, mark]) => mark !== "said").length;
     $("count").textContent = events ? `${events.toLocaleString("en")} events${events > MOST ? `, ${MOST} shown` : ""}` : "";
     this.#draw();
+    this.#cost = performance.now() - began;
   }
 
   // A stroke for each event along the time that the response took.
@@ -88,7 +93,7 @@ export class Timeline {
 function row([at, event, said]) {
   const value = event ?? said;
   const name = event ? event.type.replace(/^response\./, "") : "backend";
-  const text = (event ? glimpse(event) : heard(said)).slice(0, 80).replaceAll("\n", "↵");
+  const text = (event ? glimpse(event) : heard(said)).slice(0, 80).replaceAll("\n", "↵").replace(/^ +$/, "␣");
   const details = h("details", {}, h("summary", {},
     h("time", {}, at.toFixed(3)), h("span.number", {}, event ? String(event.sequence_number) : "←"), h("span.type", {}, name), h("span.glimpse", {}, text)));
   details.addEventListener("toggle", () => details.append(h("pre", { tabIndex: 0, "aria-label": name }, pretty(value))), { once: true });
