@@ -18,6 +18,7 @@ from antiphon.backends.open import open_backend
 from antiphon.backends.registry import Registry
 from antiphon.caller import ADMIN, CHAT, SCOPES
 from antiphon.config import Config, JwtConfig
+from antiphon.core.tokens import Estimator
 from antiphon.errors import ConfigError
 from antiphon.fetching import Fetcher
 from antiphon.guard import UrlGuard
@@ -51,6 +52,7 @@ from antiphon.server.websocket import WebSockets
 from antiphon.services import Services
 from antiphon.stores.base import Store
 from antiphon.stores.open import is_url, open_store, shared_secret
+from antiphon.token_count import TokenCounter
 from antiphon.tools.mcp import McpServers
 from antiphon.webhooks import Webhooks
 
@@ -97,10 +99,13 @@ class Parts:
         self.limiter = Limiter(self.store, time.time, prices(config.models))
         self.keyring = Keyring(self.store, time.time)
         self.tokens = make_tokens(config.jwt) if config.jwt else None
+        estimator = Estimator()
         self.services = Services(
             config=config,
             router=self.watch.router(self.registry),
             store=self.store,
+            estimator=estimator,
+            counter=TokenCounter(estimator, {id: model.tokenizer for id, model in config.models.items()}),
             sealer=Sealer(sealing_secrets(config)),
             tool_servers=self.watch.tool_servers(
                 McpServers(UrlGuard(config.url_guard_allow), config.mcp_servers, config.mcp_timeout)

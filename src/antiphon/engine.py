@@ -22,11 +22,11 @@ from antiphon.core.deltas import UsageReport
 from antiphon.core.resume import checkpoint
 from antiphon.core.stream import Action, ResponseStream
 from antiphon.core.turn import placed
-from antiphon.errors import APIError
+from antiphon.errors import APIError, Gone
 from antiphon.intake import Plan
 from antiphon.limits import FREE, Permit
 from antiphon.services import Services
-from antiphon.stores.base import StoredItem, StoredResponse
+from antiphon.stores.base import FenceError, StoredItem, StoredResponse
 from antiphon.structured import StructuredOutput
 from antiphon.toolwork import ToolWork
 from antiphon.types.events import Event
@@ -36,6 +36,7 @@ log = logging.getLogger("antiphon.engine")
 
 _OUTPUT = b'"output":'
 LOOKS = 4  # at a stream's silence, per keepalive
+MOST_TURNS = 128  # model calls for one response; a model that calls tools for ever is stopped
 
 
 class Sink(Protocol):
@@ -134,6 +135,8 @@ class Run:
             await self._turns()
         except APIError as error:
             self._fail(error)
+        except (Gone, FenceError):
+            raise
         except asyncio.CancelledError:
             self._release()
             if self._task is None or not self._stopped():
@@ -204,10 +207,16 @@ class Run:
 
     async def _turns(self) -> None:
         await self._prepare()
+        turns = 0
         while self.stream.action is Action.CALL_MODEL:
             await self._call_model()
             self.stream.end_turn()
             self._learn()
+            turns += 1
+            if turns == MOST_TURNS:
+                raise APIError(
+                    500, f"The model called tools {MOST_TURNS} times without an answer.", code="too_many_turns"
+                )
             await self._between_turns()
         if self._structured is not None and self.stream.complete:
             self._structured.check(self.stream.output)
@@ -344,6 +353,8 @@ class Run:
         if self.plan.stored:
             try:
                 await self._commit()
+            except FenceError:
+                raise
             except Exception:
                 log.exception("response %s could not be stored", self.plan.response.id)
                 self._fail(APIError(500, "The response could not be stored.", code="server_error"))
@@ -430,8 +441,14 @@ def stored_response(plan: Plan, body: bytes, output: Sequence[bytes], days: floa
         conversation_id=plan.conversation_id,
         expires_at=response.created_at + int(days * 86400) if days else None,
         background=response.background,
-        foreign_ids=own.foreign_ids,
+        foreign_ids={**own.foreign_ids, **_foreign_ids(output, plan.id_base, own.count)},
     )
+
+
+def _foreign_ids(output: Sequence[bytes], id_base: str, first: int) -> dict[str, int]:
+    """Return the ids of items that another server made, and their places behind the input."""
+    base = id_base.encode()
+    return {item_id(item): first + place for place, item in enumerate(output) if base not in item[:200]}
 
 
 def output_span(body: bytes, output: Sequence[bytes]) -> tuple[int, int]:

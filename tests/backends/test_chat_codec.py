@@ -396,6 +396,7 @@ def test_sampling_and_extra_fields() -> None:
     body.pop("messages")
     assert body == {
         "model": "m",
+        "user": "u",
         "temperature": 0.5,
         "top_p": 0.9,
         "presence_penalty": 0.5,

@@ -60,7 +60,7 @@ _COMMON_LEAKS: tuple[Leak, ...] = ("hermes", "qwen_xml")
 PROFILES: dict[str, Profile] = {
     profile.name: profile
     for profile in (
-        Profile(name="generic"),
+        Profile(name="generic", forward=frozenset(("user", "verbosity"))),
         Profile(
             name="llama_cpp",
             effort="enable_thinking",

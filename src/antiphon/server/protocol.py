@@ -115,7 +115,9 @@ class DirectProtocol(HttpToolsProtocol):
             return
         method, version = self.parser.get_method(), self.parser.get_http_version().encode()
         if method == b"CONNECT":
-            self._refuse(APIError(405, "This is not a proxy.", code="method_not_allowed", headers={"allow": "GET, POST"}))
+            self._refuse(
+                APIError(405, "This is not a proxy.", code="method_not_allowed", headers={"allow": "GET, POST"})
+            )
             return
         head = [b"%b %b HTTP/%b\r\n" % (method, self.url, version)]
         head += [b"%b: %b\r\n" % header for header in self.headers if header[0] not in (b"upgrade", b"http2-settings")]

@@ -14,8 +14,8 @@ from antiphon.intake import Intake, Plan
 from antiphon.limits import Permit
 from antiphon.live import Live
 from antiphon.server.admission import admit
-from antiphon.server.http import ByteSink, ClientGone, Header, Reply, Request, json_reply
 from antiphon.server.hints import hinted, turn_state
+from antiphon.server.http import ByteSink, ClientGone, Header, Reply, Request, json_reply
 from antiphon.server.paging import page, page_query
 from antiphon.server.trace import Trace, trace
 from antiphon.services import Services
