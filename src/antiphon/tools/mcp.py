@@ -9,7 +9,9 @@ import asyncio
 import contextlib
 import logging
 import os
+import ssl
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import cache
 from importlib import import_module
 from importlib.util import find_spec
 from json import JSONDecodeError, loads
@@ -207,7 +209,15 @@ def _transport_of(guard: UrlGuard | None) -> Any:
                 request.url = request.url.copy_with(host=address)
             return await super().handle_async_request(request)
 
-    return Guarded(trust_env=False)
+    return Guarded(verify=_tls_context(), trust_env=False)
+
+
+@cache
+def _tls_context() -> ssl.SSLContext:
+    """Return the one context of all connections: to read the authorities anew for each would hold up the event loop."""
+    import httpx2
+
+    return httpx2.create_ssl_context(trust_env=False)
 
 
 def _stdio(configured: McpServerConfig) -> StdioServerParameters:
