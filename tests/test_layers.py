@@ -20,7 +20,7 @@ LAYERS = (
     r"engine|event_log",
     r"live",
     r"server(\..*)?",
-    r"app|(backends|stores)\.open",
+    r"app|reloading|(backends|stores)\.open",
     r"cli(\..*)?|__main__",
 )
 CONCRETE = re.compile(r"(backends|tools|stores)(\.(?!base$|open$|http_).*)?$")

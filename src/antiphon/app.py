@@ -30,6 +30,7 @@ from antiphon.media import Media
 from antiphon.observe import Observers
 from antiphon.prices import prices
 from antiphon.prompts import Prompts
+from antiphon.reloading import changed, reopened, talkative, tokenizers, validate
 from antiphon.sealing import Sealer
 from antiphon.server.admin import Admin, Ring
 from antiphon.server.asgi import AntiphonApp
@@ -99,25 +100,24 @@ class Parts:
         self.limiter = Limiter(self.store, time.time, prices(config.models))
         self.keyring = Keyring(self.store, time.time)
         self.tokens = make_tokens(config.jwt) if config.jwt else None
+        self.guard = UrlGuard(config.url_guard_allow)
+        self.mcp = McpServers(self.guard, config.mcp_servers, config.mcp_timeout)
+        self.prompts = Prompts(config.prompts)
         estimator = Estimator()
         self.services = Services(
             config=config,
             router=self.watch.router(self.registry),
             store=self.store,
             estimator=estimator,
-            counter=TokenCounter(estimator, {id: model.tokenizer for id, model in config.models.items()}),
+            counter=TokenCounter(estimator, tokenizers(config)),
             sealer=Sealer(sealing_secrets(config)),
-            tool_servers=self.watch.tool_servers(
-                McpServers(UrlGuard(config.url_guard_allow), config.mcp_servers, config.mcp_timeout)
-            ),
+            tool_servers=self.watch.tool_servers(self.mcp),
             limiter=self.limiter,
             observer=Observers(self.ring, *self.watch.observers),
         )
-        guard = UrlGuard(config.url_guard_allow)
-        media = Media(
-            self.store, guard, Fetcher(guard, limit=config.max_body), self.services.clock, limit=config.max_body
-        )
-        intake = Intake(self.services, media, Prompts(config.prompts))
+        fetcher = Fetcher(self.guard, limit=config.max_body)
+        media = Media(self.store, self.guard, fetcher, self.services.clock, limit=config.max_body)
+        intake = Intake(self.services, media, self.prompts)
         self.webhooks = Webhooks(config.webhooks, self.store, self.services.clock)
         self.live = Live(self.services, intake, self.webhooks)
         self.responses = Responses(self.services, intake, self.live)
@@ -126,20 +126,46 @@ class Parts:
         self._add_routes(router, intake)
         self.app = AntiphonApp(
             router,
-            self._authenticator(),
+            self._authenticator(config),
             max_body=config.max_body,
             body_timeout=config.header_timeout,
             lifespan=self._lifespan,
             on_force=self._force,
+            on_reload=self.reload,
             watchers=self.watch.watchers,
         )
 
-    def _authenticator(self) -> Authenticator:
+    def reload(self, config: Config) -> Authenticator:
+        """Take over what can change while the server runs; return who asks for keys from now on.
+
+        What cannot change stays, and is named in the log. Raises ConfigError, and then nothing has changed.
+        """
+        config = changed(self.config, config)
+        validate(config)
+        auth = self._authenticator(config)
+        backends = reopened(self.config, config, self.backends)
+        self.registry.replace(
+            config.models,
+            backends,
+            discover=talkative(config, backends),
+            settings=config.backends,
+            retries=config.retries,
+        )
+        self.guard.allow(config.url_guard_allow)
+        self.mcp.replace(config.mcp_servers, config.mcp_timeout)
+        self.prompts.replace(config.prompts)
+        self.services.counter.replace(tokenizers(config))
+        self.limiter.reprice(prices(config.models))
+        self.config, self.backends = config, backends
+        log.info("the configuration was loaded again")
+        return auth
+
+    def _authenticator(self, config: Config) -> Authenticator:
         others: list[Credentials] = [StoredKeys(self.keyring, time.time)]
         if self.tokens is not None:
             others.append(self.tokens)
-        closed = self.config.require_key or self.tokens is not None
-        return authenticator(fixed_callers(self.config), others, closed=closed)
+        closed = config.require_key or self.tokens is not None
+        return authenticator(fixed_callers(config), others, closed=closed)
 
     def _add_routes(self, router: Router, intake: Intake) -> None:
         add_responses(router, self.responses, Counting(self.services, intake))
@@ -245,11 +271,10 @@ def make_backends(config: Config) -> dict[str, Backend]:
 
 def make_registry(config: Config, backends: Mapping[str, Backend]) -> Registry:
     """Return the registry of the configured models and of those that the backends list. Raises ConfigError."""
-    silent = {name for name, backend in config.backends.items() if not backend.discover}
     return Registry(
         config.models,
         backends,
-        discover=backends.keys() - silent,
+        discover=talkative(config, backends),
         settings=config.backends,
         retries=config.retries,
     )

@@ -27,7 +27,11 @@ class UrlGuard:
     """Checks URLs. `allow` holds networks in CIDR notation that are let through although they are not public."""
 
     def __init__(self, allow: Sequence[str] = ()) -> None:
-        self._allow = [_network(text) for text in allow]
+        self.allow(allow)
+
+    def allow(self, networks: Sequence[str]) -> None:
+        """Let other networks through from now on. Raises ConfigError, and then nothing has changed."""
+        self._allow = [_network(text) for text in networks]
 
     async def check(self, url: str, param: str) -> None:
         """Refuse a URL that does not lead to a public or allowed address. Raises InvalidRequest, Unresolvable."""

@@ -122,6 +122,10 @@ class Limiter:
         self._corrections: dict[str, Charge] = {}
         self._flushing: asyncio.Task[None] | None = None
 
+    def reprice(self, prices: Mapping[str, Price]) -> None:
+        """Take other prices for what is admitted from now on."""
+        self._prices = prices
+
     async def admit(self, caller: Caller, card: ModelCard, demand: Callable[[], Demand]) -> Permit:
         """Return a permit for one response. Raises APIError 429 or 402."""
         if not caller.limits:

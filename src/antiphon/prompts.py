@@ -33,10 +33,14 @@ class Prompts:
     """Templates by id and version. Raises ConfigError for one whose items are none."""
 
     def __init__(self, configs: Mapping[str, PromptConfig]) -> None:
-        self._configs = configs
+        self.replace(configs)
+
+    def replace(self, configs: Mapping[str, PromptConfig]) -> None:
+        """Have other templates from now on. Raises ConfigError, and then nothing has changed."""
         for id, config in configs.items():
             for name, version in ((config.version, config), *config.versions.items()):
                 _check(version, f"prompts.{id} (version {name})")
+        self._configs = configs
 
     def apply(self, request: CreateResponse) -> tuple[CreateResponse, Sequence[Item]]:
         """Return the request with what its prompt says where it is silent itself, and the prompt's items.

@@ -32,11 +32,16 @@ class TokenCounter:
 
     def __init__(self, estimator: Estimator, files: Mapping[str, str]) -> None:
         self._estimator = estimator
-        self._files = {model: Path(file).expanduser() for model, file in files.items() if file}
-        self._loaded: dict[str, Tokenizer] = {}
-        for model, path in self._files.items():
+        self.replace(files)
+
+    def replace(self, files: Mapping[str, str]) -> None:
+        """Take other files from now on. Raises ConfigError, and then nothing has changed."""
+        paths = {model: Path(file).expanduser() for model, file in files.items() if file}
+        for model, path in paths.items():
             if not path.is_file():
                 raise ConfigError(f"models.{model}.tokenizer: there is no file {path}.")
+        self._files = paths
+        self._loaded: dict[str, Tokenizer] = {}
 
     async def count(self, route: Route, turn: Turn) -> Count:
         """Count a Turn's input. Raises BackendError."""

@@ -366,3 +366,49 @@ async def test_extra_body_is_the_routes() -> None:
         route = registry.resolve("m")
         assert isinstance(route, ModelRoute)
         assert msgspec.json.encode(route.extra_body) == b'{"top_k":20}'
+
+
+# Other settings
+
+
+async def test_a_removed_backend_is_closed_once_its_calls_have_ended() -> None:
+    models = {"m": ModelConfig(backends=["old"], name="m")}
+    old, kept, new = Puppet("old", "m", "own"), Puppet("kept", "k"), Puppet("new", "m", "fresh")
+    registry = Registry(models, {"old": old, "kept": kept})
+    await registry.start()
+    try:
+        route = registry.resolve("m")
+        stream = await route.open(turn("Hi."))
+        registry.replace({"m": ModelConfig(backends=["new"], name="m")}, {"kept": kept, "new": new}, linger=0.02)
+        await until(lambda: any(card.id == "fresh" for card in registry.cards()))
+        await asyncio.sleep(0.1)
+        assert not old.closed
+        await read_all(stream)
+        await until(lambda: old.closed)
+        assert not kept.closed and kept.asked == 2
+        await read_all(await registry.resolve("m").open(turn("Hi.")))
+        assert [len(backend.turns) for backend in (old, new)] == [1, 1]
+        with pytest.raises(InvalidRequest):
+            registry.resolve("own")
+    finally:
+        await registry.close()
+
+
+async def test_a_backend_that_stays_keeps_its_state_and_one_with_other_settings_its_models_meanwhile() -> None:
+    one, two, other = Puppet("one", "a"), Puppet("two", "b"), Puppet("two", "b", "c")
+    async with started({}, one, two) as registry:
+        await read_all(await registry.resolve("a").open(turn("Hi.")))
+        registry.replace({}, {"one": one, "two": other}, linger=10)
+        assert {card.id for card in registry.cards()} == {"a", "b"}
+        assert [health.calls for health in registry.health()] == [1, 0]
+        await until(lambda: any(card.id == "c" for card in registry.cards()))
+        await read_all(await registry.resolve("b").open(turn("Hi.")))
+        assert (len(two.turns), len(other.turns), two.closed) == (0, 1, False)
+
+
+async def test_what_cannot_be_served_changes_nothing() -> None:
+    one = Puppet("one", "a")
+    async with started({}, one) as registry:
+        with pytest.raises(ConfigError):
+            registry.replace({"m": ModelConfig(backends=["nowhere"])}, {})
+        assert [card.id for card in registry.cards()] == ["a"]

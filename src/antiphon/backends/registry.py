@@ -22,6 +22,7 @@ log = logging.getLogger("antiphon.backends")
 
 DOWN_SECONDS = 5.0  # between two looks at a backend that is down, or for a model that nobody knows
 DISCOVERY_TIMEOUT = 10.0
+LINGER = 120.0  # without a call, until a removed backend is closed: a response may be at its tools, and come back
 
 
 class Registry:
@@ -40,17 +41,11 @@ class Registry:
         settings: Mapping[str, BackendConfig] | None = None,
         retries: int = 0,
     ) -> None:
+        _check_names(models, backends)
         self._models = models
         self._retries = retries
-        policies = {name: _policy(config) for name, config in (settings or {}).items()}
-        self._members = {
-            name: Member(backend, discover is None or name in discover, policies.get(name))
-            for name, backend in backends.items()
-        }
-        for id, model in models.items():
-            for name in model.backends:
-                if name not in self._members:
-                    raise ConfigError(f"The model '{id}' names the backend '{name}', which is not configured.")
+        self._members = _members(backends, discover, settings or {})
+        self._leaving: set[asyncio.Task[None]] = set()
         self._routes: dict[str, ModelRoute] = {}
         self._aliases: dict[str, str] = {}
         self._loop_task: asyncio.Task[None] | None = None
@@ -90,6 +85,41 @@ class Registry:
     def _unknown(self, model: str) -> InvalidRequest:
         return unknown_model(model, list(self._routes))
 
+    # Other settings
+
+    def replace(
+        self,
+        models: Mapping[str, ModelConfig],
+        backends: Mapping[str, Backend],
+        *,
+        discover: Set[str] | None = None,
+        settings: Mapping[str, BackendConfig] | None = None,
+        retries: int = 0,
+        linger: float = LINGER,
+    ) -> None:
+        """Serve other models and backends from now on; what is in flight keeps its route.
+
+        A backend that is the same object as before stays what it was; one that is gone is closed when it has had no
+        calls for `linger` seconds. Raises ConfigError, and then nothing has changed.
+        """
+        _check_names(models, backends)
+        before, self._members = self._members, _members(backends, discover, settings or {})
+        for name, member in self._members.items():
+            old = before.get(name)
+            if old is not None and old.backend is member.backend:
+                self._members[name] = before.pop(name)
+            elif old is not None and member.discover:
+                member.models = old.models  # until it has been asked itself
+        self._models, self._retries = models, retries
+        self._rebuild()
+        for member in before.values():
+            leaving = asyncio.ensure_future(_close_later(member, linger))
+            self._leaving.add(leaving)
+            leaving.add_done_callback(self._leaving.discard)
+        if self._refreshing is not None:
+            self._refreshing.cancel()
+        self._refreshing = asyncio.ensure_future(self.refresh())
+
     # Discovery
 
     async def start(self, wait: float = 2.0) -> None:
@@ -108,7 +138,7 @@ class Registry:
 
     async def close(self) -> None:
         """Stop asking, and close the backends."""
-        tasks = [task for task in (self._loop_task, self._refreshing) if task is not None]
+        tasks = [task for task in (self._loop_task, self._refreshing, *self._leaving) if task is not None]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -195,6 +225,35 @@ class Registry:
         """Return an endpoint for each backend that lists a model."""
         members = self._members.values()
         return [Endpoint(member, name) for member in members if any(model.id == name for model in member.models)]
+
+
+def _check_names(models: Mapping[str, ModelConfig], backends: Mapping[str, Backend]) -> None:
+    for id, model in models.items():
+        for name in model.backends:
+            if name not in backends:
+                raise ConfigError(f"The model '{id}' names the backend '{name}', which is not configured.")
+
+
+def _members(
+    backends: Mapping[str, Backend], discover: Set[str] | None, settings: Mapping[str, BackendConfig]
+) -> dict[str, Member]:
+    policies = {name: _policy(config) for name, config in settings.items()}
+    return {
+        name: Member(backend, discover is None or name in discover, policies.get(name))
+        for name, backend in backends.items()
+    }
+
+
+async def _close_later(member: Member, linger: float) -> None:
+    """Close a backend that is served no more, once nobody needs it; at once when the server ends."""
+    quiet_since, calls = monotonic(), member.calls
+    try:
+        while member.outstanding or member.line or monotonic() - quiet_since < linger:
+            await asyncio.sleep(min(linger, 1.0))
+            if member.outstanding or member.line or member.calls != calls:
+                quiet_since, calls = monotonic(), member.calls
+    finally:
+        await member.backend.close()
 
 
 def _discovered_card(model: BackendModel) -> ModelCard:

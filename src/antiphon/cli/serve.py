@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -11,14 +12,16 @@ from antiphon.cli.options import PARTS, SERVER, load_settings, with_options
 
 if TYPE_CHECKING:
     from antiphon.config import Config
+    from antiphon.server.source import Source
 
 
 @with_options(*SERVER[:2], *PARTS, *SERVER[2:])
 @click.command(
     epilog="Every option is also a setting of the file and a variable: see `antiphon config docs`.",
 )
+@click.option("--reload", "watch", is_flag=True, help="Take changes of the settings' file over when it is written.")
 @click.option("-q", "--quiet", is_flag=True, help="No banner.")
-def serve(quiet: bool, **given: Any) -> None:
+def serve(watch: bool, quiet: bool, **given: Any) -> None:
     """Serve the Responses API.
 
     \b
@@ -31,16 +34,28 @@ def serve(quiet: bool, **given: Any) -> None:
       antiphon serve --host 0.0.0.0 --api-key "$(openssl rand -hex 24)"
 
     Without --backend and --model it serves a tiny demo model.
-    Ctrl-C ends it once running answers are complete; twice, at once.
+    Ctrl-C ends it once running answers are complete; twice, at once. SIGHUP loads the settings again.
     """
     from antiphon.log import set_up
+    from antiphon.server.source import Source
 
-    config = load_settings(given).config
+    loaded = load_settings(given)
+    config = loaded.config
     set_up(config.log_level, config.log_format)
-    sys.exit(run(config, banner=not quiet and config.log_format == "text"))
+    source = Source(lambda: load_again(config, given), loaded.file if watch else None)
+    sys.exit(run(config, source, banner=not quiet and config.log_format == "text"))
 
 
-def run(config: Config, *, banner: bool) -> int:
+def load_again(running: Config, given: Mapping[str, Any]) -> Config:
+    """Load the settings anew and return those that a running server takes over. Raises ConfigError."""
+    from antiphon.reloading import changed, validate
+
+    config = changed(running, load_settings(given).config)
+    validate(config)
+    return config
+
+
+def run(config: Config, source: Source, *, banner: bool) -> int:
     """Serve until a signal comes; return the exit code. Raises ConfigError."""
     from antiphon import app
     from antiphon.cli.banner import Banner
@@ -49,11 +64,11 @@ def run(config: Config, *, banner: bool) -> int:
     if config.workers > 1:
         if banner and config.port:
             Banner(config, config.port).start()
-        return server.serve("antiphon.app:build", config)
+        return server.serve("antiphon.app:build", config, source)
     sockets = server.listen(config.host, config.port)
     application = app.build(config)
     if banner:
         Banner(config, sockets[0].getsockname()[1]).start()
     else:
         server.announce(sockets)
-    return server.run(application, config, sockets)
+    return server.run(application, server.make_server(application, config, source), sockets)

@@ -9,6 +9,7 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from typing import Any
 
 from antiphon.caller import NOBODY, Caller
+from antiphon.config import Config
 from antiphon.errors import AntiphonError, APIError
 from antiphon.server.asgi_exchange import ASGIExchange
 from antiphon.server.auth import Authenticator
@@ -32,7 +33,8 @@ class AntiphonApp:
     """All routes behind one door: authentication, request ids, and one shape of errors.
 
     `lifespan` is entered before the first request and left after the last. `on_force` ends what still runs when the
-    grace period of a shutdown is over. `failure` says why the application itself made the server stop.
+    grace period of a shutdown is over. `on_reload` takes other settings over and returns who asks for keys from then on.
+    `failure` says why the application itself made the server stop.
     """
 
     def __init__(
@@ -44,6 +46,7 @@ class AntiphonApp:
         body_timeout: float = 60.0,
         lifespan: Lifespan | None = None,
         on_force: Callable[[], None] | None = None,
+        on_reload: Callable[[Config], Authenticator] | None = None,
         watchers: Sequence[Watcher] = (),
     ) -> None:
         self.router = router
@@ -52,6 +55,7 @@ class AntiphonApp:
         self._auth = auth
         self._lifespan = lifespan
         self._on_force = on_force
+        self._on_reload = on_reload
         self._tell = teller(watchers)
         self.failure = ""
 
@@ -68,6 +72,11 @@ class AntiphonApp:
         """End what still runs."""
         if self._on_force is not None:
             self._on_force()
+
+    def reload(self, config: Config) -> None:
+        """Take other settings over, without touching what runs. Raises ConfigError, and then nothing has changed."""
+        if self._on_reload is not None:
+            self._auth = self._on_reload(config)
 
     async def respond(self, exchange: Exchange) -> None:
         """Answer one request, whatever happens."""

@@ -7,6 +7,7 @@ import contextlib
 import gc
 import importlib
 import logging
+import signal
 import socket
 import sys
 from collections.abc import Callable, Sequence
@@ -19,6 +20,7 @@ from antiphon.config import Config
 from antiphon.errors import ConfigError
 from antiphon.server.asgi import AntiphonApp
 from antiphon.server.protocol import DirectProtocol
+from antiphon.server.source import WATCH_INTERVAL, Source
 from antiphon.server.ws_protocol import GracefulWebSocket
 
 AppFactory = Callable[[Config], AntiphonApp]
@@ -35,11 +37,15 @@ class GracefulServer(uvicorn.Server):
     A second signal ends the grace period, a third one leaves at once.
     """
 
-    def __init__(self, config: uvicorn.Config, app: AntiphonApp, grace: float) -> None:
+    def __init__(self, config: uvicorn.Config, app: AntiphonApp, grace: float, source: Source | None = None) -> None:
         super().__init__(config)
         self._app = app
         self._grace = grace
+        self._source = source
         self._hurry = asyncio.Event()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._pending: Config | None = None
+        self._watching: asyncio.Task[None] | None = None
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Count the signals; unlike uvicorn, don't raise them again at the end: a wish to stop is no failure."""
@@ -48,8 +54,49 @@ class GracefulServer(uvicorn.Server):
             self._hurry.set()
         self.should_exit = True
 
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Begin to serve, and to heed SIGHUP and the settings' file."""
+        await super().startup(sockets)
+        self._loop = asyncio.get_running_loop()
+        self._take_pending()
+        if self._source is None:
+            return
+        if sys.platform != "win32":
+            self._loop.add_signal_handler(signal.SIGHUP, self._on_hangup, self._source)
+        if self._source.watches:
+            self._watching = asyncio.create_task(self._watch(self._source))
+
+    def reload_soon(self, config: Config) -> None:
+        """Take other settings over; may be called from other threads."""
+        self._pending = config
+        if self._loop is not None:  # else `startup` looks
+            self._loop.call_soon_threadsafe(self._take_pending)
+
+    def _take_pending(self) -> None:
+        config, self._pending = self._pending, None
+        if config is not None:
+            self._reload(lambda: config)
+
+    def _on_hangup(self, source: Source) -> None:
+        if source.hung_up():
+            self.handle_exit(signal.SIGTERM, None)
+        else:
+            self._reload(source.load)
+
+    def _reload(self, load: Callable[[], Config]) -> None:
+        if not self.should_exit:
+            reload(load, self._app.reload)
+
+    async def _watch(self, source: Source) -> None:
+        while True:
+            await asyncio.sleep(WATCH_INTERVAL)
+            if source.touched():
+                self._reload(source.load)
+
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Stop accepting, let what runs come to its end, or make it."""
+        if self._watching is not None:
+            self._watching.cancel()
         forcing = asyncio.create_task(self._force())
         try:
             await super().shutdown(sockets)
@@ -62,7 +109,17 @@ class GracefulServer(uvicorn.Server):
         self._app.force()
 
 
-def make_server(app: AntiphonApp, config: Config) -> GracefulServer:
+def reload(load: Callable[[], Config], use: Callable[[Config], None]) -> None:
+    """Load settings and use them; where that fails, all stays as it was and the log says why."""
+    try:
+        use(load())
+    except ConfigError as error:
+        log.error("the configuration stays as it was: %s", error)
+    except Exception:
+        log.exception("the configuration could not be loaded again")
+
+
+def make_server(app: AntiphonApp, config: Config, source: Source | None = None) -> GracefulServer:
     """Return a server that is ready to run on given sockets."""
     settings = uvicorn.Config(
         app,
@@ -78,7 +135,7 @@ def make_server(app: AntiphonApp, config: Config) -> GracefulServer:
         proxy_headers=False,
         timeout_graceful_shutdown=cast(int, config.shutdown_grace + LAST_WORDS),
     )
-    return GracefulServer(settings, app, config.shutdown_grace)
+    return GracefulServer(settings, app, config.shutdown_grace, source)
 
 
 def load_factory(name: str) -> AppFactory:
@@ -87,23 +144,23 @@ def load_factory(name: str) -> AppFactory:
     return cast(AppFactory, vars(importlib.import_module(module))[function])
 
 
-def serve(app_factory: str, config: Config) -> int:
+def serve(app_factory: str, config: Config, source: Source | None = None) -> int:
     """Serve until a signal comes; return the exit code. `app_factory` is `module:function`, Config → AntiphonApp.
 
-    Raises ConfigError where the address can't be had.
+    `source` is where settings are loaded from again. Raises ConfigError where the address can't be had.
     """
     if config.workers > 1:
         from antiphon.server.workers import supervise
 
-        return supervise(app_factory, config)
+        return supervise(app_factory, config, source)
     sockets = listen(config.host, config.port)
     announce(sockets)
-    return run(load_factory(app_factory)(config), config, sockets)
+    app = load_factory(app_factory)(config)
+    return run(app, make_server(app, config, source), sockets)
 
 
-def run(app: AntiphonApp, config: Config, sockets: Sequence[socket.socket]) -> int:
+def run(app: AntiphonApp, server: GracefulServer, sockets: Sequence[socket.socket]) -> int:
     """Serve on sockets until a signal comes; return the exit code."""
-    server = make_server(app, config)
     gc.freeze()  # what is there now stays: the collector need not look at it again and again (4 % of a short request)
     try:
         server.run(list(sockets))

@@ -11,24 +11,26 @@ import msgspec
 
 from antiphon.errors import ConfigError
 from antiphon.log import set_up
-from antiphon.server.run import load_factory, run
-from antiphon.server.workers import Task, exit_with_parent
+from antiphon.server.run import load_factory, make_server, run
+from antiphon.server.workers import Task, lines, obey
 
 log = logging.getLogger("antiphon.server")
 
 
 def main() -> int:
     """Serve on inherited sockets; return the exit code."""
-    task = msgspec.json.decode(sys.stdin.buffer.readline(), type=Task)
+    orders = lines()
+    task = msgspec.json.decode(next(orders), type=Task)
     set_up(task.config.log_level, task.config.log_format)
     sockets = [socket.socket(fileno=number) for number in task.sockets]
-    threading.Thread(target=exit_with_parent, daemon=True).start()
     try:
         app = load_factory(task.app_factory)(task.config)
     except ConfigError as error:
         log.error("%s", error)
         return 1
-    return run(app, task.config, sockets)
+    server = make_server(app, task.config)
+    threading.Thread(target=obey, args=(orders, server.reload_soon), daemon=True).start()
+    return run(app, server, sockets)
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ process keeps them open, so that what has connected to a worker that died is ser
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import signal
@@ -13,13 +14,16 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from types import FrameType
 
 import msgspec
 
 from antiphon.config import Config
-from antiphon.server.run import announce, listen
+from antiphon.server.run import announce, listen, reload
+from antiphon.server.source import WATCH_INTERVAL, Source
+
+Handler = Callable[[int, FrameType | None], None]
 
 log = logging.getLogger("antiphon.server")
 
@@ -56,9 +60,7 @@ class Worker:
             pass_fds=self._task.sockets,
             start_new_session=True,
         )
-        assert self.process.stdin is not None
-        self.process.stdin.write(msgspec.json.encode(self._task) + b"\n")
-        self.process.stdin.flush()  # and left open: its end tells the worker that we are gone
+        self._tell(self._task)  # and the pipe is left open: its end tells the worker that we are gone
 
     def revive(self) -> None:
         """Start again after an unexpected death."""
@@ -67,6 +69,12 @@ class Worker:
         log.error("worker %d ended with code %d; starting another", self.process.pid, self.process.returncode)
         self._close_pipe()
         self.start()
+
+    def reload(self, config: Config) -> None:
+        """Let it take other settings over, and its successors."""
+        self._task = msgspec.structs.replace(self._task, config=config)
+        with contextlib.suppress(OSError):  # it has just died; its successor will know
+            self._tell(config)
 
     def signal(self, number: int) -> None:
         """Pass a signal on."""
@@ -79,22 +87,33 @@ class Worker:
         self._close_pipe()
         return code
 
+    def _tell(self, order: Task | Config) -> None:
+        assert self.process.stdin is not None
+        self.process.stdin.write(msgspec.json.encode(order) + b"\n")
+        self.process.stdin.flush()
+
     def _close_pipe(self) -> None:
         assert self.process.stdin is not None
-        self.process.stdin.close()
+        with contextlib.suppress(OSError):  # what it did not live to read
+            self.process.stdin.close()
 
 
 class Supervisor:
-    """Keeps the workers running until a signal comes."""
+    """Keeps the workers running until a signal comes, and tells them of other settings."""
 
-    def __init__(self, workers: Sequence[Worker]) -> None:
+    def __init__(self, workers: Sequence[Worker], source: Source | None = None) -> None:
         self._workers = workers
+        self._source = source
         self._stopping = False
+        self._wish = False
+        self._look_at = 0.0
 
     def run(self) -> int:
         """Return the exit code: 1 where workers can't even start."""
-        numbers = (signal.SIGINT, signal.SIGTERM)
-        before = {number: signal.signal(number, self._on_signal) for number in numbers}
+        handlers: dict[signal.Signals, Handler] = dict.fromkeys((signal.SIGINT, signal.SIGTERM), self._on_signal)
+        if self._source is not None and sys.platform != "win32":
+            handlers[signal.SIGHUP] = self._on_hangup
+        before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
         try:
             failed = self._watch()
             codes = [worker.wait() for worker in self._workers]
@@ -106,6 +125,8 @@ class Supervisor:
     def _watch(self) -> bool:
         while not self._stopping:
             time.sleep(POLL)
+            if self._source is not None and self._wanted(self._source):
+                reload(self._source.load, self._reload)
             for worker in self._workers:
                 if worker.process.poll() is None or self._stopping:
                     continue
@@ -115,6 +136,23 @@ class Supervisor:
                     return True
                 worker.revive()
         return False
+
+    def _wanted(self, source: Source) -> bool:
+        """Tell whether the settings are to be loaded again."""
+        wanted, self._wish = self._wish, False
+        if source.watches and self._look_at <= time.monotonic():
+            self._look_at = time.monotonic() + WATCH_INTERVAL
+            wanted = source.touched() or wanted
+        return wanted
+
+    def _reload(self, config: Config) -> None:
+        for worker in self._workers:
+            worker.reload(config)
+
+    def _on_hangup(self, number: int, frame: FrameType | None) -> None:
+        if self._source is not None and self._source.hung_up():
+            self._stop(signal.SIGTERM)
+        self._wish = True
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
         self._stop(signal.SIGTERM)
@@ -127,11 +165,11 @@ class Supervisor:
             worker.signal(number)
 
 
-def supervise(app_factory: str, config: Config) -> int:
+def supervise(app_factory: str, config: Config, source: Source | None = None) -> int:
     """Serve with `config.workers` processes until a signal comes; return the exit code. Raises ConfigError."""
     sockets = worker_sockets(config)
     announce(sockets[0])
-    return Supervisor([Worker(app_factory, config, own) for own in sockets]).run()
+    return Supervisor([Worker(app_factory, config, own) for own in sockets], source).run()
 
 
 def worker_sockets(config: Config) -> list[list[socket.socket]]:
@@ -145,8 +183,16 @@ def worker_sockets(config: Config) -> list[list[socket.socket]]:
     return [listen(config.host, port, shared=True) for _ in range(config.workers)]
 
 
-def exit_with_parent() -> None:
-    """Wait for the supervisor's end (that of our standard input), then stop as if it had said so."""
-    while os.read(0, 4096):  # not sys.stdin: its lock can't be had when the interpreter shuts down
-        pass
+def lines() -> Iterator[bytes]:
+    """Yield the lines of our standard input; it ends with the supervisor."""
+    rest = b""
+    while data := os.read(0, 65536):  # not sys.stdin: its lock can't be had when the interpreter shuts down
+        *whole, rest = (rest + data).split(b"\n")
+        yield from whole
+
+
+def obey(orders: Iterator[bytes], reload: Callable[[Config], None]) -> None:
+    """Pass on the settings that the supervisor sends; at its end, stop as if it had said so."""
+    for order in orders:
+        reload(msgspec.json.decode(order, type=Config))
     os.kill(os.getpid(), signal.SIGTERM)

@@ -43,6 +43,11 @@ class McpServers:
         self._configured = configured
         self._timeout = timeout
 
+    def replace(self, configured: Mapping[str, McpServerConfig], timeout: float) -> None:
+        """Know other servers from now on; connections that there are stay."""
+        self._configured = configured
+        self._timeout = timeout
+
     async def check(self, tool: McpTool, param: str) -> None:
         """Refuse what cannot be called: no URL and no such label, a private address, the extra not installed."""
         if tool.server_url is None:

@@ -1,0 +1,79 @@
+"""Other settings while the server runs: what may change, what stays, whether the new ones are good."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Set
+
+import msgspec
+
+from antiphon.backends.base import Backend
+from antiphon.backends.open import open_backend
+from antiphon.config import Config, ModelConfig
+from antiphon.core.tokens import Estimator
+from antiphon.guard import UrlGuard
+from antiphon.prompts import Prompts
+from antiphon.server.credentials import fixed_callers
+from antiphon.settings.rules import check
+from antiphon.token_count import TokenCounter
+
+CHANGEABLE = frozenset(
+    "api_keys keys require_key models backends retries prompts url_guard_allow mcp_servers mcp_timeout".split()
+)
+
+log = logging.getLogger("antiphon")
+
+
+def changed(old: Config, new: Config) -> Config:
+    """Return the settings in effect from now on: the new ones, but for those that need a restart. Raises ConfigError.
+
+    The rules hold for the outcome: without keys a server that listens on other addresses is refused, whatever the new
+    file says of `host`.
+    """
+    pairs = zip(msgspec.structs.fields(Config), msgspec.structs.astuple(old), msgspec.structs.astuple(new), strict=True)
+    kept = {field.name: before for field, before, after in pairs if field.name not in CHANGEABLE and before != after}
+    config = msgspec.structs.replace(new, **kept)
+    check(config)
+    if kept:
+        log.warning("these settings change only with a restart: %s", ", ".join(sorted(kept)))
+    return config
+
+
+def validate(config: Config) -> None:
+    """Refuse settings that a server could not be made of. Raises ConfigError."""
+    fixed_callers(config)
+    Prompts(config.prompts)
+    UrlGuard(config.url_guard_allow)
+    TokenCounter(Estimator(), tokenizers(config))
+    for name, backend in config.backends.items():
+        open_backend(name, backend, config.models)
+
+
+def tokenizers(config: Config) -> dict[str, str]:
+    """Return the tokenizers' files by model."""
+    return {id: model.tokenizer for id, model in config.models.items()}
+
+
+def talkative(config: Config, backends: Mapping[str, Backend]) -> Set[str]:
+    """Return the backends whose own models are served."""
+    return backends.keys() - {name for name, backend in config.backends.items() if not backend.discover}
+
+
+def reopened(old: Config, new: Config, backends: Mapping[str, Backend]) -> dict[str, Backend]:
+    """Return the backends of the new settings: those that are as before, with their connections, the others anew."""
+    engines = {name: backend for name, backend in backends.items() if name not in old.backends}
+    same_models = _spoken_to(old.models) == _spoken_to(new.models)
+    kept = {name for name, one in new.backends.items() if same_models and old.backends.get(name) == one}
+    fresh = {
+        name: backends[name] if name in kept else open_backend(name, one, new.models)
+        for name, one in new.backends.items()
+    }
+    return {**fresh, **engines}
+
+
+def _spoken_to(models: Mapping[str, ModelConfig]) -> list[tuple[object, ...]]:
+    """Return what backends have to know of their models: how they are spoken to."""
+    return [
+        (model.name or id, sorted(model.backends), model.roles, model.think, sorted(model.leaks))
+        for id, model in models.items()
+    ]
