@@ -1,4 +1,7 @@
-"""What the store costs: CPU per put, get and history, and bytes on disk. Run: python bench/micro/store.py [--full]."""
+"""What the store costs: CPU per put, get and history, and bytes on disk. Run: python bench/micro/store.py [--full].
+
+With `--store URL` in a PostgreSQL database, which should be empty; the database's own CPU is not counted.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,8 @@ import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
-from antiphon.stores.base import LoggedEvent, StoredResponse
+from antiphon.stores.base import LoggedEvent, Store, StoredResponse
+from antiphon.stores.open import open_store
 from antiphon.stores.sqlite import SQLiteStore
 from antiphon.stores.sqlite.database import Synchronous
 
@@ -44,7 +48,7 @@ async def report(label: str, count: int, work: Callable[[], Awaitable[object]]) 
     print(f"{label:<44}{cpu_us:9.1f} µs CPU {own_us:9.1f} µs on the loop {wall_us:9.1f} µs wall")
 
 
-async def puts(store: SQLiteStore, rows: list[StoredResponse], putters: int) -> None:
+async def puts(store: Store, rows: list[StoredResponse], putters: int) -> None:
     """Put all rows by so many concurrent callers."""
     pending = iter(rows)
 
@@ -55,7 +59,7 @@ async def puts(store: SQLiteStore, rows: list[StoredResponse], putters: int) -> 
     await asyncio.gather(*(putter() for _ in range(putters)))
 
 
-async def busy_puts(store: SQLiteStore, rows: list[StoredResponse]) -> list[float]:
+async def busy_puts(store: Store, rows: list[StoredResponse]) -> list[float]:
     """Put 64 at a time while the loop is kept busy; return the delays in seconds."""
     pending, delays = iter(rows), []
 
@@ -73,7 +77,7 @@ async def busy_puts(store: SQLiteStore, rows: list[StoredResponse]) -> list[floa
     return sorted(delays)
 
 
-async def history(store: SQLiteStore, turns: int) -> None:
+async def history(store: Store, turns: int) -> None:
     """Build a chain and read it."""
     series = {10: "b", 100: "c", 1000: "d"}[turns]
     rows = [response(number, number - 1 if number else None, series) for number in range(turns)]
@@ -92,10 +96,15 @@ async def history(store: SQLiteStore, turns: int) -> None:
 
 
 async def run(folder: Path, count: int, synchronous: Synchronous) -> None:
-    """Print all figures."""
+    """Print all figures of the store in a file."""
     path = folder / "store.db"
-    store = SQLiteStore(path, synchronous=synchronous)
     print(f"synchronous={synchronous}, {count} responses")
+    total = await measure(SQLiteStore(path, synchronous=synchronous), count)
+    print(f"on disk: {path.stat().st_size / total:.0f} bytes per response ({len(BODY) + len(INPUT)} of JSON)")
+
+
+async def measure(store: Store, count: int) -> int:
+    """Print what everything costs, and close the store; return how many responses were put."""
     rows = [response(number) for number in range(count)]
     await report("put, 64 concurrent callers", count, lambda: puts(store, rows, 64))
     few, some = max(count // 10, 10), max(count // 4, 100)
@@ -120,11 +129,10 @@ async def run(folder: Path, count: int, synchronous: Synchronous) -> None:
         await history(store, turns)
     await events(store, count)
     await store.close()
-    total = count + few + some + 1110
-    print(f"on disk: {path.stat().st_size / total:.0f} bytes per response ({len(BODY) + len(INPUT)} of JSON)")
+    return count + few + some + 1110
 
 
-async def events(store: SQLiteStore, count: int) -> None:
+async def events(store: Store, count: int) -> None:
     """Append events, 20 at a time."""
     row = response(1, None, "e")
     await store.enqueue(row, b"{}", [])
@@ -145,7 +153,11 @@ def main() -> None:
     parser.add_argument("--full", action="store_true", help="synchronous=FULL")
     parser.add_argument("--count", type=int, default=20_000)
     parser.add_argument("--folder", type=Path, help="where the database is written; default: a temporary folder")
+    parser.add_argument("--store", help="URL of a PostgreSQL database to measure instead of a file")
     arguments = parser.parse_args()
+    if arguments.store:
+        asyncio.run(measure(open_store(arguments.store), arguments.count))
+        return
     with tempfile.TemporaryDirectory(dir=arguments.folder) as folder:
         asyncio.run(run(Path(folder), arguments.count, "FULL" if arguments.full else "NORMAL"))
     assert threading.active_count() == 1

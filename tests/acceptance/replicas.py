@@ -26,7 +26,7 @@ from tests.stores.postgres_server import running as running_postgres
 REPLICAS = 3
 PATIENCE = 100.0
 HELD = "held"
-LONG = 300  # words
+LONG = 600  # words
 CONFIG = """
 store = "{store}"
 background_lease = {lease}
@@ -217,7 +217,7 @@ def _look(follower: Follower, alive: Sequence[Command]) -> str:
 def main(streams: int) -> None:
     """Try it and print what happened."""
     with tempfile.TemporaryDirectory() as name, replicas(Path(name), lease=15.0) as group:
-        after = random.uniform(0.0, 2.0)
+        after = random.uniform(0.0, 1.0)
         began = time.monotonic()
         outcome = kill_one(group, streams, after)
         judge(outcome)

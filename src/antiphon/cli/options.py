@@ -50,7 +50,7 @@ SERVER: tuple[click.Option, ...] = (
     ),
     click.Option(
         ["--store"],
-        metavar="PATH|memory",
+        metavar="PATH|URL|memory",
         help="Where responses are kept.  [default: ~/.local/share/antiphon/antiphon.db]",
     ),
     click.Option(["--workers"], type=int, metavar="N", help="Processes that share the port.  [default: 1]"),
