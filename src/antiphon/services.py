@@ -18,7 +18,6 @@ from antiphon.stores.base import Store
 from antiphon.token_count import TokenCounter
 from antiphon.tools.base import ToolServers
 
-
 _RANDOM_DIGITS = 36
 _random: list[str] = []  # digits in stock: a system call for each id would cost 3 % of a short request
 
