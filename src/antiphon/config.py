@@ -223,7 +223,9 @@ class Config(Settings, kw_only=True, forbid_unknown_fields=True):
     ] = False
     keys: Annotated[dict[str, KeyConfig], Meta(description="Further keys, with rights and limits, by a name.")] = {}
     jwt: Annotated[JwtConfig | None, Meta(description="Tokens of an identity provider.")] = None
-    store: Annotated[str, Meta(description="Path of the SQLite file, URL of a PostgreSQL database, or `memory`.")] = DEFAULT_STORE
+    store: Annotated[str, Meta(description="Path of the SQLite file, URL of a PostgreSQL database, or `memory`.")] = (
+        DEFAULT_STORE
+    )
     store_default: Annotated[bool, Meta(description="What a request without `store` means.")] = True
     store_days: Annotated[float, Meta(description="Days that responses are kept; 0: for ever.", ge=0)] = 30.0
     unknown_fields: Annotated[

@@ -19,7 +19,9 @@ def servers() -> Iterator[tuple[Client, Client]]:
 
 
 def essence(response: dict) -> list[tuple]:
-    return [(item["type"], item.get("content"), item.get("arguments"), item.get("status")) for item in response["output"]]
+    return [
+        (item["type"], item.get("content"), item.get("arguments"), item.get("status")) for item in response["output"]
+    ]
 
 
 SCRIPT = "/think hm\nSome words.\n/call look {}"
