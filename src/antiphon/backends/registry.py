@@ -16,7 +16,7 @@ from antiphon.backends.member import Member, Policy
 from antiphon.backends.routing import ModelRoute
 from antiphon.config import BackendConfig, ModelConfig
 from antiphon.core.echo import Defaults
-from antiphon.errors import APIError, BackendError, ConfigError, InvalidRequest
+from antiphon.errors import APIError, BackendError, ConfigError
 
 log = logging.getLogger("antiphon.backends")
 
@@ -58,7 +58,8 @@ class Registry:
     def resolve(self, model: str) -> Route:
         """Return the Route of an id or alias.
 
-        Raises InvalidRequest (`model_not_found`), and APIError 500 for a model that is configured without an endpoint.
+        Raises InvalidRequest (`model_not_found`), BackendError 503 while no backend is up to say what there is, and APIError
+        500 for a model that is configured without an endpoint.
         """
         route = self._routes.get(model) or self._find(model)
         if route is None:
@@ -82,7 +83,15 @@ class Registry:
         id = self._aliases.get(model) or f"{model}:latest"
         return self._routes.get(id)
 
-    def _unknown(self, model: str) -> InvalidRequest:
+    def _unknown(self, model: str) -> APIError:
+        """Return the error for a model that is not there; while nothing is up to list any, it may well be there soon."""
+        if not self._routes and any(member.error for member in self._members.values()):
+            return BackendError(
+                503,
+                "No backend can be reached at present.",
+                code="backend_unavailable",
+                headers={"Retry-After": f"{DOWN_SECONDS:.0f}"},
+            )
         return unknown_model(model, list(self._routes))
 
     # Other settings
