@@ -9,6 +9,7 @@ from antiphon.cli.chat import chat
 from antiphon.cli.check import check
 from antiphon.cli.config import config
 from antiphon.cli.db import db
+from antiphon.cli.doctor import doctor
 from antiphon.cli.keys import keys
 from antiphon.cli.launch import connect, launch
 from antiphon.cli.models import models
@@ -53,7 +54,7 @@ def version() -> None:
     click.echo(f"antiphon {__version__}")
 
 
-for command in (serve, chat, check, models, keys, top, launch, connect, config, db):
+for command in (serve, chat, check, doctor, models, keys, top, launch, connect, config, db):
     cli.add_command(command)
 
 

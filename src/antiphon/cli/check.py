@@ -74,10 +74,10 @@ async def _check(backend: Backend, config: Config) -> bool:
     return all(finding.ok for finding in findings if finding.needed)
 
 
-def report(findings: Sequence[Finding]) -> None:
+def report(findings: Sequence[Finding], *, err: bool = False) -> None:
     """Print findings."""
     for finding in findings:
-        _line(finding.ok, finding.name, finding.note)
+        _line(finding.ok, finding.name, finding.note, err=err)
 
 
 def configured(backend: str, config: Config) -> Mapping[str, str]:
@@ -100,6 +100,6 @@ def _hint(error: APIError) -> str:
     return "Is the URL right, with /v1 at its end?"
 
 
-def _line(ok: bool | None, name: str, note: str) -> None:
+def _line(ok: bool | None, name: str, note: str, *, err: bool = False) -> None:
     sign = "–" if ok is None else click.style("✓", fg="green") if ok else click.style("✗", fg="red")
-    click.echo(f"  {sign} {name:<14}{note}".rstrip())
+    click.echo(f"  {sign} {name:<14}{note}".rstrip(), err=err)

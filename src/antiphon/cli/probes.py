@@ -24,7 +24,7 @@ PATIENCE = 60.0
 _SCHEMA = Raw(
     b'{"type":"object","properties":{"city":{"type":"string"}},"required":["city"],"additionalProperties":false}'
 )
-_TOOL = FunctionTool(name="get_weather", description="Return the weather of a city.", parameters=_SCHEMA)
+TOOL = FunctionTool(name="get_weather", description="Return the weather of a city.", parameters=_SCHEMA)
 
 
 class Finding(msgspec.Struct, frozen=True):
@@ -56,6 +56,15 @@ class Said(msgspec.Struct, frozen=True):
             b'"usage":{' in bytes(delta.fields.get("response", b""))
             for delta in self.deltas
             if isinstance(delta, Relay)
+        )
+
+    @property
+    def calls(self) -> int:
+        """Return how many tools it called."""
+        return sum(
+            isinstance(delta, CallStart)
+            or (isinstance(delta, Relay) and delta.type == "response.function_call_arguments.done")
+            for delta in self.deltas
         )
 
     @property
@@ -121,16 +130,17 @@ async def ask(backend: Backend, turn: Turn) -> Said:
 
 async def probe(backend: Backend, model: str) -> list[Finding]:
     """Try everything on a model, one after the other: a small machine shall not be overrun."""
-    first = await _guarded("answer", lambda: _answer(backend, model), needed=True)
+    first = await guarded("answer", lambda: _answer(backend, model), needed=True)
     if not first[0].ok:
         return first
     found = list(first)
     for name, call in (("streaming", _streaming), ("tool call", _tool_call), ("json_schema", _json_schema)):
-        found += await _guarded(name, lambda call=call: call(backend, model))  # type: ignore[misc]
+        found += await guarded(name, lambda call=call: call(backend, model))  # type: ignore[misc]
     return found
 
 
-async def _guarded(name: str, call: Callable[[], Awaitable[list[Finding]]], *, needed: bool = False) -> list[Finding]:
+async def guarded(name: str, call: Callable[[], Awaitable[list[Finding]]], *, needed: bool = False) -> list[Finding]:
+    """Probe; an error is a finding."""
     try:
         return await call()
     except APIError as error:
@@ -156,7 +166,7 @@ async def _streaming(backend: Backend, model: str) -> list[Finding]:
 
 
 async def _tool_call(backend: Backend, model: str) -> list[Finding]:
-    wish = turn(model, "What is the weather in Paris? Use the tool.", 512, tools=[_TOOL])
+    wish = turn(model, "What is the weather in Paris? Use the tool.", 512, tools=[TOOL])
     said = await ask(backend, wish)
     if said.arguments is None:
         return [Finding("tool call", False, "it did not call; vLLM needs --enable-auto-tool-choice, llama.cpp --jinja")]

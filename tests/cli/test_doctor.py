@@ -1,0 +1,162 @@
+"""`antiphon doctor`, the real command against servers of the loopback: what it finds, and the settings it writes."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import sys
+import tomllib
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+from antiphon.settings import load
+from tests.backends.upstream import Call, running
+from tests.cli.command import antiphon
+from tests.cli.test_check import USAGE
+
+ROOT = Path(__file__).parents[2]
+
+Json = dict[str, object]
+
+
+def server(answer: Callable[[Call], Json | str], **listed: object) -> Callable[[Call], Awaitable[None]]:
+    """Return a backend that answers with what a function says: a message, or why it refuses."""
+
+    async def handle(call: Call) -> None:
+        if call.path.endswith("/models"):
+            await call.answer({"data": [{"id": "Org/Model-1", "object": "model", **listed}]})
+            return
+        said = answer(call)
+        if isinstance(said, str):
+            await call.answer({"error": {"message": said}}, 400)
+        elif not call.json.get("stream"):
+            await call.answer({"choices": [{"message": said, "finish_reason": "stop"}], "usage": USAGE})
+        else:
+            await call.start()
+            await call.event({"choices": [{"index": 0, "delta": said}]})
+            await call.event({"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}], "usage": USAGE})
+            await call.event("[DONE]")
+            await call.end()
+
+    return handle
+
+
+def able(call: Call) -> Json | str:
+    """A model that can do everything, and thinks beside its answer."""
+    if call.json.get("tools"):
+        cities = ("Paris", "Rome") if "Rome" in str(call.json["messages"]) else ("Paris",)
+        return {
+            "tool_calls": [
+                {
+                    "index": place,
+                    "id": f"c{place}",
+                    "type": "function",
+                    "function": {"name": "get_weather", "arguments": f'{{"city":"{city}"}}'},
+                }
+                for place, city in enumerate(cities)
+            ]
+        }
+    text = '{"city":"Paris"}' if "response_format" in call.json else "Red." if "image_url" in str(call.json) else "Hi."
+    return {"content": text, "reasoning_content": "Hm."}
+
+
+def limited(call: Call) -> Json | str:
+    """A model that only talks, thinks aloud, and wants its system message first."""
+    messages = call.json["messages"]
+    if call.json.get("tools"):
+        return "no tools here"
+    if any(message["role"] == "system" for message in messages[1:]):
+        return "System message must be at the beginning."
+    if any(isinstance(message["content"], list) for message in messages):
+        return "this model takes no images"
+    return {"content": "<think>Well.</think>Hello."}
+
+
+def signs(text: str) -> dict[str, str]:
+    return {name.strip(): sign for sign, name in re.findall(r"^  ([✓✗–]) (.{1,14})", text, re.MULTILINE)}
+
+
+async def test_a_capable_backend_is_described(tmp_path: Path) -> None:
+    async with running(server(able, owned_by="vllm", max_model_len=32768)) as upstream:
+        outcome = await antiphon(tmp_path, "doctor", f"gpu={upstream.url}", "--key", "hush")
+    assert outcome.code == 0, outcome.err
+    found = signs(outcome.err)
+    names = "models answer streaming usage reasoning json_schema images".split()
+    assert [found[name] for name in (*names, "tool call", "parallel calls", "context length", "system inside")] == [
+        "✓"
+    ] * 11
+    assert found["inline thought"] == "–"
+    assert "hush" not in outcome.out + outcome.err
+    assert tomllib.loads(outcome.out) == {
+        "backends": {"gpu": {"url": upstream.url, "key": "${GPU_KEY}", "profile": "vllm"}},
+        "models": {
+            "Org/Model-1": {
+                "backends": ["gpu"],
+                "context_length": 32768,
+                "functions": True,
+                "images": True,
+                "structured_outputs": True,
+                "reasoning": True,
+            }
+        },
+    }
+
+
+async def test_what_a_model_cannot_do_and_how_it_wants_to_be_spoken_to_is_written(tmp_path: Path) -> None:
+    async with running(server(limited)) as upstream:
+        outcome = await antiphon(tmp_path, "doctor", upstream.url, "--write", "found.toml")
+        assert (outcome.code, outcome.out) == (0, ""), outcome.err
+        again = await antiphon(tmp_path, "doctor", upstream.url, "--write", "found.toml")
+    assert again.code == 2 and "found.toml: cannot be written" in again.err
+    assert "System message must be at the beginning." in outcome.err
+    config = load({"config": str(tmp_path / "found.toml")}, {"HOME": str(tmp_path)}).config
+    model = config.models["Org/Model-1"]
+    assert (model.functions, model.images, model.structured_outputs, model.reasoning) == (False, False, False, True)
+    assert (model.roles, model.think, model.context_length) == ("merge-first", "auto", None)
+    assert [one.url for one in config.backends.values()] == [upstream.url]
+
+
+async def test_thoughts_that_the_template_opened_are_seen(tmp_path: Path) -> None:
+    async with running(server(lambda call: {"content": "Well.</think>Hello."})) as upstream:
+        outcome = await antiphon(tmp_path, "doctor", upstream.url)
+    assert tomllib.loads(outcome.out)["models"]["Org/Model-1"]["think"] == "opened"
+
+
+async def test_a_backend_of_the_configuration_and_a_model_of_choice(tmp_path: Path) -> None:
+    async with running(server(able)) as upstream:
+        (tmp_path / "antiphon.toml").write_text(f'[backends.mine]\nurl = "{upstream.url}"\n')
+        outcome = await antiphon(tmp_path, "doctor", "mine", "--model", "other")
+        asked = {call.json["model"] for call in upstream.calls if call.body}
+    assert (outcome.code, asked) == (0, {"other"})
+    assert list(tomllib.loads(outcome.out)["models"]) == ["other"]
+    unknown = await antiphon(tmp_path, "doctor", "yours")
+    assert unknown.code == 2 and "no backend 'yours'; configured are: mine" in unknown.err
+
+
+async def test_a_backend_that_is_down_has_no_settings(tmp_path: Path) -> None:
+    outcome = await antiphon(tmp_path, "doctor", "http://127.0.0.1:9/v1")
+    assert (outcome.code, outcome.out) == (1, "")
+    assert signs(outcome.err) == {"models": "✗"}
+
+
+async def test_a_model_that_refuses_everything_has_no_settings(tmp_path: Path) -> None:
+    async with running(server(lambda call: "not today")) as upstream:
+        outcome = await antiphon(tmp_path, "doctor", upstream.url)
+    assert (outcome.code, outcome.out) == (1, "")
+    assert signs(outcome.err) == {"models": "✓", "answer": "✗"}
+
+
+async def test_the_backend_of_the_client_scenarios_is_examined(tmp_path: Path) -> None:
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "tests.clients.upstream", "0"), cwd=ROOT, stdout=asyncio.subprocess.PIPE
+    )
+    try:
+        assert process.stdout is not None
+        url = (await process.stdout.readline()).decode().strip()
+        outcome = await antiphon(tmp_path, "doctor", url, "--model", "capable")
+    finally:
+        process.kill()
+        await process.communicate()
+    assert outcome.code == 0, outcome.err
+    model = tomllib.loads(outcome.out)["models"]["capable"]
+    assert (model["functions"], model["structured_outputs"], model["context_length"]) == (True, True, 131072)
