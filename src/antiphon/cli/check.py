@@ -102,4 +102,4 @@ def _hint(error: APIError) -> str:
 
 def _line(ok: bool | None, name: str, note: str, *, err: bool = False) -> None:
     sign = "–" if ok is None else click.style("✓", fg="green") if ok else click.style("✗", fg="red")
-    click.echo(f"  {sign} {name:<14}{note}".rstrip(), err=err)
+    click.echo(f"  {sign} {name:<15}{note}".rstrip(), err=err)
