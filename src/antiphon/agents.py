@@ -104,6 +104,7 @@ def _llm(target: Target) -> Launch:
     model = f"""- model_id: {json.dumps(target.model)}
   model_name: {json.dumps(target.model)}
   api_base: {json.dumps(target.url)}
+  api_key_name: openai
   responses: true
   reasoning: true
   supports_tools: true

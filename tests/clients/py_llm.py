@@ -21,6 +21,7 @@ PIXEL = bytes.fromhex(
 
 def describe(folder: Path) -> None:
     settings = (
+        "api_key_name: openai",
         "responses: true",
         "supports_tools: true",
         "supports_schema: true",

@@ -114,7 +114,7 @@ def test_a_response_its_model_calls_and_its_tools() -> None:
 def test_a_failure_is_marked_and_a_trace_begins_without_a_parent() -> None:
     with traced() as client, whole_server("http://127.0.0.1:9/v1", otlp_endpoint="") as untraced:
         assert client.post("/v1/responses", model="m", input="hi", tools=[declared("http://127.0.0.1:9/mcp")])[0] == 424
-        assert untraced.post("/v1/responses", model="m", input="hi")[0] == 400
+        assert untraced.post("/v1/responses", model="m", input="hi")[0] == 503
     root, listing = spans()
     assert "parentSpanId" not in root
     assert (root["status"]["code"], root["attributes"]["error.type"]) == (2, "mcp_server_error")
