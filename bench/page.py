@@ -116,7 +116,13 @@ the machine named above. nginx, which does nothing but relay, tells how the two 
 SMG 1.13 (Rust, pass-through) was run on such a machine too, one server after the other, two repeats each, while other work took
 0.5 to 1.6 cores (most during C, and more during Antiphon's A64 and B than during SMG's). CPU of Antiphon, SMG and nginx:
 A64 0.246, 0.173, 0.013 ms; B 4.0, 19.1, 0.3 µs per token; C 60, 50, 27 µs per token. So Antiphon took a fifth of SMG's CPU
-flat out, and more than SMG for short answers and for paced streams."""
+flat out, and more than SMG for short answers and for paced streams.
+
+The machine's own speed changes by the hour. A later run of the ordinary part (three repeats, load 1.6, little else running) found
+A64 0.302 ms, B 4.9 and C 69.3 µs per token, 3.1 × nginx (22.3), C's delay 0.38 / 3.20 ms, D8 1.58 ms, E 16.8 µs per fragment.
+By turns in the same quarter of an hour, one repeat each, an older commit (f762342, before limits, metrics and access log) took 0.21 to
+0.24 ms in A64 and 49 to 61 µs in C, a commit of that hour 0.26 to 0.28 ms and 54 to 58 µs, and 0.23 to 0.24 ms and 51 to 57 µs with
+metrics and access log switched off."""
 
 WORKERS_NOTE = """Two workers share their two CPUs with the mock and the load generator. By what those took in the run with one worker,
 {ceiling:.2f} × is the most that could be reached; {ratio:.2f} × was seen. Where the most is below the goal, or what was seen is above the
