@@ -11,7 +11,6 @@ from msgspec import Raw
 
 from antiphon.backends.base import Route
 from antiphon.core import compact
-from antiphon.core.compact import Compacted
 from antiphon.core.decoding import PLAIN
 from antiphon.core.deltas import TextDelta, UsageReport
 from antiphon.core.turn import Turn
@@ -75,10 +74,3 @@ DEFAULT_THRESHOLD = 100_000
 class _Rule(msgspec.Struct):
     type: str
     compact_threshold: int | None = None
-
-
-def compacted_turn(turn: Turn, summary: str, kept: Sequence[Item], raw: Sequence[Raw]) -> tuple[Turn, Compacted]:
-    """Return the Turn that goes on after a compaction, and what its item seals. `raw` is `kept` as JSON."""
-    compacted = Compacted(summary, list(raw))
-    items = [compact.summary_message(compacted), *kept]
-    return msgspec.structs.replace(turn, items=items), compacted

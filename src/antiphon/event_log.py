@@ -11,6 +11,7 @@ import logging
 from collections.abc import Sequence
 from time import monotonic
 
+from antiphon.core.resume import TERMINAL
 from antiphon.errors import APIError
 from antiphon.stores.base import FenceError, LoggedEvent, Store
 from antiphon.types.events import Event
@@ -21,7 +22,6 @@ FLUSH_INTERVAL = 0.05  # seconds that a token may wait for others to be committe
 FLUSH_PAUSE = 0.5  # seconds after a commit that failed, as the store was away
 LOOK_INTERVAL = 1.0  # seconds after which a follower of another process looks again, told or not
 WORKING = ("queued", "in_progress")
-TERMINAL = frozenset(("response.completed", "response.incomplete", "response.failed", "response.cancelled"))
 
 
 def logged(events: Sequence[Event], first: int) -> list[LoggedEvent]:

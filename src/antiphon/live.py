@@ -22,7 +22,7 @@ from antiphon.core.resume import Restart, restart
 from antiphon.core.stream import ResponseStream, terminal_type
 from antiphon.engine import Run, output_span, stored_response
 from antiphon.errors import APIError
-from antiphon.event_log import EventLog, Follower, logged
+from antiphon.event_log import WORKING, EventLog, Follower, logged
 from antiphon.intake import Identity, Intake, Plan
 from antiphon.limits import FREE, Permit
 from antiphon.services import Services
@@ -37,7 +37,6 @@ MOST_BETWEEN_BEATS = 2.0  # seconds; a beat also brings the client's wish to can
 POLL = 1.0
 CANCEL_WAIT = 10.0
 MAX_ATTEMPTS = 5
-WORKING = ("queued", "in_progress")
 
 INTERRUPTED = APIError(
     500,

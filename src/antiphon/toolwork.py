@@ -156,7 +156,7 @@ class ToolWork:
             self._stream.tool_result(call.key, None, f"There is no tool '{call.name}' on server '{call.server_label}'.")
             return
         output = await self._call(call.server_label, call.name, call.arguments)
-        self._stream.tool_result(call.key, *((None, output.text) if output.failed else (output.text, None)))
+        self._report(call.key, output)
         self._show()
 
     async def _call(self, label: str, name: str, arguments: str) -> ToolOutput:
@@ -184,7 +184,13 @@ class ToolWork:
             self._stream.tool_result(key, None, f"The user did not agree to this call{reason}")
             return
         output = await self._call(request.server_label, request.name, request.arguments)
-        self._stream.tool_result(key, *((None, output.text) if output.failed else (output.text, None)))
+        self._report(key, output)
+
+    def _report(self, key: str, output: ToolOutput) -> None:
+        if output.failed:
+            self._stream.tool_result(key, None, output.text)
+        else:
+            self._stream.tool_result(key, output.text, None)
 
 
 def _listings(items: Sequence[Item]) -> dict[str, list[RemoteTool]]:

@@ -14,7 +14,7 @@ from antiphon.types.events import Event
 from antiphon.types.response import Usage
 
 _LIFECYCLE = frozenset(("response.created", "response.queued", "response.in_progress", "keepalive"))
-_TERMINAL = frozenset(("response.completed", "response.incomplete", "response.failed", "response.cancelled"))
+TERMINAL = frozenset(("response.completed", "response.incomplete", "response.failed", "response.cancelled"))
 
 
 class Numbered(Protocol):
@@ -81,7 +81,7 @@ def restart(events: Sequence[Numbered], checkpoint: bytes | None) -> Restart:
         sequence_number=events[-1].sequence_number + 1 if events else 0,
         announced=any(event.type == "response.in_progress" for event in events),
         begun=any(event.type not in _LIFECYCLE and event.sequence_number >= since for event in events),
-        ended=bool(events) and events[-1].type in _TERMINAL,
+        ended=bool(events) and events[-1].type in TERMINAL,
         output=output,
         usage=boundary.usage if boundary else None,
         open=_open_items(events, output),

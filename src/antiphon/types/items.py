@@ -18,12 +18,6 @@ type_tag = {"tag_field": "type", "kw_only": True, "frozen": True}
 Text = str | None | UnsetType
 
 
-class Annotation(msgspec.Struct, frozen=True):
-    """An annotation of an output text; kept as it came."""
-
-    type: str
-
-
 class InputText(msgspec.Struct, tag="input_text", tag_field="type", kw_only=True, frozen=True):
     text: str
 

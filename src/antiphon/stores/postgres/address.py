@@ -8,7 +8,6 @@ import msgspec
 
 from antiphon.errors import ConfigError
 
-SCHEMES = ("postgresql", "postgres")
 MOST_CONNECTIONS = 1000
 _SETTINGS = {
     "application_name": "antiphon",
@@ -33,11 +32,6 @@ class Address(msgspec.Struct, frozen=True, kw_only=True):
     settings: dict[str, str]
     pool_size: int = 10
     pgbouncer: bool = False
-
-
-def is_postgres(spec: str) -> bool:
-    """Tell whether a setting `store` names a PostgreSQL database."""
-    return spec.partition("://")[0] in SCHEMES and "://" in spec
 
 
 def read_address(url: str) -> Address:

@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from antiphon.stores.base import ListedResponse, StoredItem, StoredResponse
+from antiphon.stores.columns import columns
 from antiphon.stores.items import ResponseItems, places
 from antiphon.stores.postgres import conversations
 from antiphon.stores.postgres.database import Database, Row, Transaction
@@ -22,22 +23,8 @@ _foreign_ids = msgspec.json.Decoder(dict[str, int])
 
 def values(response: StoredResponse) -> dict[str, Any]:
     """Return the parameters that say what a response is."""
-    start, end = response.output_span
     return {
-        "id": response.id,
-        "owner": response.owner,
-        "model": response.model,
-        "status": response.status,
-        "created_at": response.created_at,
-        "expires_at": response.expires_at,
-        "background": response.background,
-        "previous_response_id": response.previous_response_id,
-        "conversation_id": response.conversation_id,
-        "output_start": start,
-        "output_end": end,
-        "foreign_ids": msgspec.json.encode(response.foreign_ids) if response.foreign_ids else None,
-        "input": response.input,
-        "body": response.body,
+        **columns(response),
         "item_ids": list(response.foreign_ids),
         "positions": list(response.foreign_ids.values()),
     }

@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from antiphon.stores.base import ListedResponse, StoredItem, StoredResponse
+from antiphon.stores.columns import columns
 from antiphon.stores.items import ResponseItems, places
 from antiphon.stores.sqlite import conversations, jobs
 from antiphon.stores.sqlite.sql import queries
@@ -31,31 +32,11 @@ def put(connection: Connection, response: StoredResponse, items: Sequence[Stored
     old = connection.execute(SQL["find"], {"id": response.id}).fetchall()
     if old and old[0][1] != response.owner:
         raise KeyError(response.id)
-    connection.execute(SQL["replace"] if old else SQL["insert"], _row(response))
+    connection.execute(SQL["replace"] if old else SQL["insert"], columns(response))
     if old:
         _remove_foreign(connection, *old[0])
     if response.foreign_ids:
         _insert_foreign(connection, response)
-
-
-def _row(response: StoredResponse) -> dict[str, Any]:
-    start, end = response.output_span
-    return {
-        "id": response.id,
-        "owner": response.owner,
-        "model": response.model,
-        "status": response.status,
-        "created_at": response.created_at,
-        "expires_at": response.expires_at,
-        "background": response.background,
-        "previous_response_id": response.previous_response_id,
-        "conversation_id": response.conversation_id,
-        "output_start": start,
-        "output_end": end,
-        "foreign_ids": msgspec.json.encode(response.foreign_ids) if response.foreign_ids else None,
-        "input": response.input,
-        "body": response.body,
-    }
 
 
 def get(connection: Connection, id: str, owner: str) -> StoredResponse | None:
