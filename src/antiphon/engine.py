@@ -260,7 +260,7 @@ class Run:
         if plan.compaction == "trigger":
             await self._compact(plan.turn.items, None)
             self.stream.end_without_model()
-        elif plan.compaction == "threshold":
+        elif plan.compaction == "threshold" and not self.stream.output:  # a run taken over has done it
             head, tail = compact.split_for_compaction(plan.turn.items)
             if head:
                 await self._compact(head, tail)
@@ -287,6 +287,8 @@ class Run:
             self.stream.feed(UsageReport(summary.usage))
             self.stream.settle_usage()
         self._turn = replace(self._turn, items=[compact.summary_message(compacted), *(kept or ())])
+        if self._tools is not None:
+            self._tools.compacted(self._turn)
         self._send()
 
     async def _between_turns(self) -> None:

@@ -55,6 +55,12 @@ class _ApprovalRequest(msgspec.Struct):
     arguments: str = "{}"
 
 
+class _Approved(msgspec.Struct):
+    """What counts of an `mcp_call` item: one that stands in the output of a run taken over is not made again."""
+
+    approval_request_id: str | None = None
+
+
 class _ReadOnly(msgspec.Struct, rename="camel"):
     read_only_hint: bool | None = None
 
@@ -73,6 +79,7 @@ class ToolWork:
     ) -> None:
         self._declared = {tool.server_label: tool for tool in declared}
         self._turn = turn
+        self._history = turn.items
         self._own_items = own_items
         self._stream = stream
         self._services = services
@@ -85,13 +92,18 @@ class ToolWork:
     async def prepare(self) -> None:
         """List the tools of all servers and make the calls that were agreed to. Raises APIError (424)."""
         self._stream.announce_calls(self._needs_approval)
-        known = _listings([*self._turn.items, *decode_items([Raw(item) for item in self._stream.output])])
+        known = _listings([*self._history, *decode_items([Raw(item) for item in self._stream.output])])
         fresh = [label for label in self._declared if label not in known]
         for label in self._declared.keys() & known.keys():
             self._offer(label, known[label])
         for label in fresh:
             await self._list(label)
         await self._answer_approvals()
+
+    def compacted(self, turn: Turn) -> None:
+        """Go on from a Turn that holds all output so far; `prepare` still finds listings and approvals of the whole context."""
+        self._turn = turn
+        self._seen = len(self._stream.output)
 
     def next_turn(self) -> Turn:
         """Return the Turn with all output so far in its context, and the listed tools offered."""
@@ -168,13 +180,14 @@ class ToolWork:
     # Approvals
 
     async def _answer_approvals(self) -> None:
-        asked = _approval_requests(self._turn.items)
+        asked = _approval_requests(self._history)
+        made = {msgspec.json.decode(item, type=_Approved).approval_request_id for item in self._stream.output}
         for item in self._own_items:
             if not (isinstance(item, OtherItem) and item.type == "mcp_approval_response"):
                 continue
             answer = msgspec.json.decode(item.raw, type=_Approval)
             request = asked.get(answer.approval_request_id)
-            if request is not None and request.server_label in self._declared:
+            if request is not None and request.server_label in self._declared and request.id not in made:
                 await self._approved(request, answer)
 
     async def _approved(self, request: _ApprovalRequest, answer: _Approval) -> None:

@@ -7,10 +7,20 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler
-from typing import ClassVar
+from types import SimpleNamespace
+from typing import Any, ClassVar
+from unittest.mock import AsyncMock
 
+import msgspec
 import pytest
+from msgspec import Raw
 
+from antiphon.core.decoding import decode_items
+from antiphon.core.resume import Restart
+from antiphon.core.stream import ResponseStream
+from antiphon.tools.base import McpTool, ToolOutput
+from antiphon.toolwork import ToolWork
+from antiphon.types.response import Response
 from tests.acceptance.background import Tools, running
 from tests.server.whole import Client, Upstream, turn, whole_server
 
@@ -163,6 +173,58 @@ def test_an_approval_is_asked_for_and_answered(client: Client, tools: str, store
         assert kinds(made) == ["mcp_call", "message"]
         assert made["output"][0]["approval_request_id"] == request["id"]
         assert ("tick 7" in said(made)) == approve
+
+
+def test_a_compacted_context_stays_compacted_with_tools(client: Client, tools: str) -> None:
+    Model.asked.clear()
+    past = [{"role": "user", "content": "ANCIENT " * 200}, {"role": "assistant", "content": "ok"}]
+    made = client.create(
+        model="m",
+        input=[*past, {"role": "user", "content": CALL}],
+        tools=[declared(tools)],
+        context_management=[{"type": "compaction", "compact_threshold": 100}],
+    )
+    assert kinds(made) == ["compaction", "mcp_list_tools", "mcp_call", "message"]
+    assert said(made) == "tick 7"
+    assert ["ANCIENT" in json.dumps(request["messages"]) for request in Model.asked] == [True, False, False]
+
+
+async def test_a_run_taken_over_makes_no_approved_call_again() -> None:
+    request = {"type": "mcp_approval_request", "server_label": "clock", "name": "tick", "arguments": "{}"}
+    answer = {"type": "mcp_approval_response", "approve": True}
+    done = {
+        "type": "mcp_call",
+        "id": "mcp_1",
+        "server_label": "clock",
+        "name": "tick",
+        "arguments": "{}",
+        "output": "1",
+    }
+    encode = msgspec.json.encode
+    asked = decode_items([Raw(encode({**request, "id": f"mcpr_{n}"})) for n in (1, 2)])
+    answers = decode_items([Raw(encode({**answer, "approval_request_id": f"mcpr_{n}"})) for n in (1, 2)])
+    stream = ResponseStream(Response(id="resp_1", created_at=1, model="m"), "0")
+    stream.restore(
+        Restart(
+            sequence_number=9,
+            announced=True,
+            begun=False,
+            ended=False,
+            output=[encode({**done, "approval_request_id": "mcpr_1"})],
+            usage=None,
+        )
+    )
+    stream.start()
+    server = AsyncMock()
+    server.list.return_value = []
+    server.call.return_value = ToolOutput("2")
+    services: Any = SimpleNamespace(tool_servers=SimpleNamespace(connect=lambda tool: server))
+    whole: Any = SimpleNamespace(items=[*asked, *answers])
+    await ToolWork([McpTool(server_label="clock")], whole, answers, stream, services, lambda: None).prepare()
+    assert server.call.await_count == 1
+    items = [json.loads(item) for item in stream.output if item]
+    calls = [item["approval_request_id"] for item in items if item["type"] == "mcp_call"]
+    assert calls == ["mcpr_1", "mcpr_2"]
 
 
 def test_tools_that_need_none_are_called_at_once(client: Client, tools: str) -> None:
