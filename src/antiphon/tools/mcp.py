@@ -102,11 +102,17 @@ class McpServer:
         return ToolOutput(_text(result), bool(result.is_error))
 
     async def close(self) -> None:
-        """End the session."""
-        if self._task is not None:
-            self._jobs.put_nowait(None)
-            with contextlib.suppress(asyncio.TimeoutError, Exception):
-                await asyncio.wait_for(self._task, 2.0)
+        """End the session, however it ends: one that is cut off must not look like a cancelled response."""
+        task = self._task
+        if task is None:
+            return
+        self._jobs.put_nowait(None)
+        try:
+            await asyncio.wait((task,), timeout=2.0)
+        finally:
+            if not task.done():
+                task.cancel()
+            task.add_done_callback(_seen)
 
     async def _list(self, client: Client) -> Sequence[RemoteTool]:
         tools: list[RemoteTool] = []
@@ -133,7 +139,8 @@ class McpServer:
         answer.cancel()
         label = self._tool.server_label
         if self._task.done():
-            raise ToolServerError(f"The MCP server '{label}' cannot be reached: {_reason(self._task.exception())}")
+            error = None if self._task.cancelled() else self._task.exception()
+            raise ToolServerError(f"The MCP server '{label}' cannot be reached: {_reason(error)}")
         self._task.cancel()
         raise ToolServerError(f"The MCP server '{label}' did not answer within {self._timeout:g} seconds.")
 
@@ -180,6 +187,12 @@ class McpServer:
         guard = self._guard if self._configured is None else None
         timeout = httpx2.Timeout(self._timeout, connect=min(self._timeout, 10.0))
         return httpx2.AsyncClient(headers=headers, timeout=timeout, transport=_transport_of(guard))
+
+
+def _seen(task: asyncio.Task[None]) -> None:
+    """Look at what a session ended with: whoever waited for it has been told."""
+    if not task.cancelled():
+        task.exception()
 
 
 def _transport(url: str, http: Any) -> Any:
