@@ -62,9 +62,9 @@ def main() -> None:
     except Exception as error:
         _report(report_to, str(error))
         sys.exit(1)
-    signal.signal(signal.SIGTERM, lambda *_: _leave(params))
+    signalled = _sigterm()
     _report(report_to, "")
-    sys.stdin.buffer.read()
+    select.select([0, signalled], [], [])
     _leave(params)
     del server
 
@@ -96,6 +96,19 @@ def load(params: ChildParams) -> Any:
 
 def _cores() -> set[int]:
     return os.sched_getaffinity(0) if sys.platform == "linux" else set(range(os.cpu_count() or 1))
+
+
+def _sigterm() -> int:
+    """Return what can be read once SIGTERM has come.
+
+    A handler alone would not do: Python calls it after the system call that the signal interrupts, and a signal that comes
+    just before a read begins interrupts nothing.
+    """
+    signalled, write = os.pipe()
+    os.set_blocking(write, False)
+    signal.set_wakeup_fd(write)
+    signal.signal(signal.SIGTERM, lambda *_: None)
+    return signalled
 
 
 def _own_stdout() -> IO[bytes]:
