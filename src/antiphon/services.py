@@ -18,16 +18,22 @@ from antiphon.stores.base import Store
 from antiphon.token_count import TokenCounter
 from antiphon.tools.base import ToolServers
 
-_RANDOM_DIGITS = 36
+_RANDOM_DIGITS = 33
 _random: list[str] = []  # digits in stock: a system call for each id would cost 3 % of a short request
+_newest = 0
 
 
 def new_id_base() -> str:
-    """Return 48 hexadecimal digits: 12 of the time in milliseconds, so that ids sort by age, and 36 random ones."""
+    """Return 48 hexadecimal digits: 15 of the time in 1/4096 milliseconds and 33 random ones.
+
+    Ids of one process sort by age, also those of one moment.
+    """
+    global _newest
     if not _random:
         fresh = os.urandom(64 * _RANDOM_DIGITS).hex()
         _random.extend(fresh[at : at + _RANDOM_DIGITS] for at in range(0, len(fresh), _RANDOM_DIGITS))
-    return f"{time.time_ns() // 1_000_000:012x}{_random.pop()}"
+    _newest = max(_newest + 1, time.time_ns() * 4096 // 1_000_000)
+    return f"{_newest:015x}{_random.pop()}"
 
 
 os.register_at_fork(after_in_child=_random.clear)
