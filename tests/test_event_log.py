@@ -49,7 +49,7 @@ async def test_followers_of_any_place_see_each_event_once(after):
         await asyncio.sleep(0.005)
     log.send([event(9, "response.completed")])
     await log.close()
-    assert await asyncio.wait_for(follower, 2) == list(range(after + 1, 10))
+    assert await asyncio.wait_for(follower, 20) == list(range(after + 1, 10))
     assert await collect(Follower(store, ID, "me", after, None)) == list(range(after + 1, 10))
 
 
@@ -71,7 +71,7 @@ async def test_an_event_is_shown_after_its_commit_only():
     await asyncio.sleep(0.05)
     assert not waiting.done()
     gate.set()
-    assert [one.sequence_number for one in await asyncio.wait_for(waiting, 1)] == [0]
+    assert [one.sequence_number for one in await asyncio.wait_for(waiting, 20)] == [0]
     log.abandon()
 
 
@@ -105,7 +105,7 @@ async def test_a_follower_goes_on_where_another_worker_goes_on():
     second = EventLog(store, ID, other.fence, 1)
     second.send([event(1), event(2, "response.completed")])
     await second.close()
-    assert await asyncio.wait_for(follower, 2) == [0, 1, 2]
+    assert await asyncio.wait_for(follower, 20) == [0, 1, 2]
 
 
 async def test_a_deleted_response_ends_its_followers():
@@ -114,4 +114,4 @@ async def test_a_deleted_response_ends_its_followers():
     follower = asyncio.create_task(collect(Follower(store, ID, "me", -1, None)))
     await asyncio.sleep(0.05)
     await store.delete(ID, "me")
-    assert await asyncio.wait_for(follower, 2) == []
+    assert await asyncio.wait_for(follower, 20) == []

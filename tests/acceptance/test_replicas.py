@@ -57,9 +57,9 @@ def test_a_stream_is_followed_and_cancelled_through_other_servers(group: Replica
     began = time.monotonic()
     answer = call(f"{group.servers[2].url}/v1/responses/{begun.id}/cancel", {})
     assert answer["status"] == "cancelled"
-    assert time.monotonic() - began < 1.5
-    begun.join(5)
-    following.join(5)
+    assert time.monotonic() - began < 5
+    begun.join(20)
+    following.join(20)
     assert begun.events == elsewhere.events
     assert begun.events[-1]["response"]["status"] == "cancelled"
 

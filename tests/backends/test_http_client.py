@@ -384,7 +384,7 @@ async def test_no_head_in_time() -> None:
         with pytest.raises(BackendError) as caught:
             await client.send("GET", "/")
         assert (caught.value.status, caught.value.code) == (504, "backend_timeout")
-        await asyncio.wait_for(upstream.calls[0].gone.wait(), 1)
+        await asyncio.wait_for(upstream.calls[0].gone.wait(), 5)
 
 
 async def test_no_first_byte_of_the_body_in_time() -> None:
@@ -463,7 +463,7 @@ async def test_abort_closes_at_once() -> None:
         await response.read()
         response.abort()
         response.abort()
-        await asyncio.wait_for(upstream.calls[0].gone.wait(), 1)
+        await asyncio.wait_for(upstream.calls[0].gone.wait(), 5)
         with pytest.raises(BackendError):
             await response.read()
         assert client.connections == 0
@@ -510,7 +510,7 @@ async def test_release_closes_when_the_end_does_not_come(monkeypatch: pytest.Mon
         response = await client.send("GET", "/")
         await asyncio.sleep(0.05)
         response.release()
-        await asyncio.wait_for(upstream.calls[0].gone.wait(), 1)
+        await asyncio.wait_for(upstream.calls[0].gone.wait(), 5)
         await until(lambda: client.connections == 0)
 
 
@@ -521,7 +521,7 @@ async def test_cancelling_the_wait_for_the_head_closes() -> None:
         waiting.cancel()
         with pytest.raises(asyncio.CancelledError):
             await waiting
-        await asyncio.wait_for(upstream.calls[0].gone.wait(), 1)
+        await asyncio.wait_for(upstream.calls[0].gone.wait(), 5)
         assert client.connections == 0
 
 
@@ -541,7 +541,7 @@ async def test_a_cancelled_read_can_be_read_on_or_aborted() -> None:
         go_on.set()
         assert await response.read() == b"late"
         response.abort()
-        await asyncio.wait_for(upstream.calls[0].gone.wait(), 1)
+        await asyncio.wait_for(upstream.calls[0].gone.wait(), 5)
 
 
 async def test_close_ends_what_is_in_the_making() -> None:

@@ -119,7 +119,7 @@ def tools(*declared: dict[str, Any]) -> Any:
     return decode_tools([msgspec.Raw(msgspec.json.encode(tool)) for tool in declared])
 
 
-async def gone(pid: int, seconds: float = 1.0) -> bool:
+async def gone(pid: int, seconds: float = 10.0) -> bool:
     """Wait for a process to be gone, or a zombie that nobody has buried yet."""
     return await eventually(lambda: not running(pid), seconds)
 
@@ -131,7 +131,7 @@ def running(pid: int) -> bool:
         return False
 
 
-async def eventually(true: Callable[[], bool], seconds: float = 5.0) -> bool:
+async def eventually(true: Callable[[], bool], seconds: float = 30.0) -> bool:
     end = time.monotonic() + seconds
     while not true() and time.monotonic() < end:  # noqa: ASYNC110 (another process: nothing to await)
         await asyncio.sleep(0.01)
@@ -340,7 +340,7 @@ async def test_a_crash_in_the_middle_fails_the_stream_and_the_next_call_works() 
         began = time.monotonic()
         with pytest.raises(BackendError) as caught:
             await read_all(stream)
-        assert time.monotonic() - began < 1
+        assert time.monotonic() - began < 5
         assert caught.value.status == 502
         assert text_of(await ask(backend, "Hello"))
         assert backend.pid not in (None, first) and backend.healthy
@@ -397,7 +397,7 @@ async def test_close_ends_the_process_and_removes_its_socket() -> None:
         assert socket.parent.stat().st_mode & 0o777 == 0o700
         began = time.monotonic()
         await backend.close()
-        assert time.monotonic() - began < 1
+        assert time.monotonic() - began < 5
         assert not running(pid) and not socket.parent.exists()
         with pytest.raises(BackendError, match="not ready"):
             await backend.open(greedy("Hello"))
@@ -412,7 +412,7 @@ async def test_close_while_it_loads(delay: float) -> None:
         await asyncio.sleep(delay)
         began = time.monotonic()
         await backend.close()
-    assert time.monotonic() - began < 1
+    assert time.monotonic() - began < 5
     assert pid is not None and not running(pid)
 
 
@@ -439,7 +439,7 @@ async def test_a_process_that_does_not_heed_the_signal_is_killed(tmp_path: Path)
     os.kill(process.pid, signal.SIGSTOP)
     began = time.monotonic()
     await process.stop()
-    assert time.monotonic() - began < 1 and not running(process.pid)
+    assert time.monotonic() - began < 5 and not running(process.pid)
 
 
 def params(folder: Path, **fields: Any) -> ChildParams:
@@ -469,7 +469,7 @@ async def test_the_end_of_stdin_ends_the_process(tmp_path: Path) -> None:
         process.stdin.flush()
         assert process.stdout.readline() == b'{"error":""}\n'
         process.stdin.close()
-        assert await eventually(lambda: process.poll() == 0, 1)
+        assert await eventually(lambda: process.poll() == 0)
 
 
 PARENT = """
@@ -500,7 +500,7 @@ async def test_a_killed_parent_takes_the_process_along(when: str, tmp_path: Path
         parent.kill()
         assert await gone(pid)
     if when == "ready":
-        assert await eventually(lambda: not list(tmp_path.rglob("*")), 1), "its socket is left"
+        assert await eventually(lambda: not list(tmp_path.rglob("*")), 10), "its socket is left"
 
 
 async def test_a_file_that_llama_cpp_refuses(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -89,7 +89,7 @@ class Probe:
         """Write without ever draining, as a keepalive timer does."""
         sink = await request.stream()
         sink.write_nowait(b"data: tick\n\n")
-        await asyncio.sleep(0.3)
+        await asyncio.sleep(2)
         await sink.close()
 
     async def boom(self, request: Request) -> Reply:

@@ -79,7 +79,7 @@ def plain_server(app: AntiphonApp, config: Config) -> uvicorn.Server:
     return uvicorn.Server(settings)
 
 
-def wait_until(condition, seconds: float = 5.0) -> None:
+def wait_until(condition, seconds: float = 20.0) -> None:
     """Wait for something to become true."""
     end = time.monotonic() + seconds
     while not condition():

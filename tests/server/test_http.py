@@ -72,7 +72,7 @@ def test_what_a_timer_writes_goes_out_without_a_drain(plain, mode):
         received = b""
         while b"tick" not in received:
             received += sock.recv(4096)
-        assert time.monotonic() - began < 0.25
+        assert time.monotonic() - began < 1.5
         assert b"0\r\n\r\n" in read_all(sock)
 
 
@@ -115,7 +115,7 @@ def test_a_header_cannot_break_out_of_its_line(plain):
 
 def test_keeps_a_connection_alive(plain, mode):
     served = plain(mode)
-    connection = http.client.HTTPConnection("127.0.0.1", served.port, timeout=5)
+    connection = http.client.HTTPConnection("127.0.0.1", served.port, timeout=20)
     connection.connect()
     first = connection.sock
     for path in ("/echo", "/stream", "/nothing", "/echo"):

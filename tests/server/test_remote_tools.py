@@ -90,7 +90,7 @@ def tools() -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def client() -> Iterator[Client]:
-    with model() as url, whole_server(url, url_guard_allow=["127.0.0.0/8"], mcp_timeout=5.0) as client:
+    with model() as url, whole_server(url, url_guard_allow=["127.0.0.0/8"], mcp_timeout=30.0) as client:
         yield client
 
 

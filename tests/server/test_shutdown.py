@@ -92,7 +92,7 @@ def test_an_idle_server_ends_at_once(number):
         server.signal(number)
         assert read_all(idle) == b""
         code, log = server.end()
-        assert (code, time.monotonic() - began < 2) == (0, True)
+        assert (code, time.monotonic() - began < 10) == (0, True)
         assert "Traceback" not in log
 
 
@@ -109,7 +109,7 @@ def test_after_the_grace_period_streams_are_made_to_end():
         began = time.monotonic()
         server.signal()
         assert b"data: failed\n\ndata: [DONE]" in read_all(stream)
-        assert 0.3 <= time.monotonic() - began < 2
+        assert 0.3 <= time.monotonic() - began < 10
         assert server.end()[0] == 0
 
 
@@ -121,7 +121,7 @@ def test_a_second_signal_ends_the_grace_period():
         server.signal()
         assert b"data: failed" in read_all(stream)
         code, _ = server.end()
-        assert (code, time.monotonic() - began < 5) == (0, True)
+        assert (code, time.monotonic() - began < 15) == (0, True)
 
 
 def test_a_third_signal_waits_for_nobody():
@@ -131,7 +131,7 @@ def test_a_third_signal_waits_for_nobody():
             server.signal()
             time.sleep(0.3)
         server.end()
-        assert time.monotonic() - began < 4
+        assert time.monotonic() - began < 15
 
 
 def accepts(port: int) -> bool:

@@ -94,9 +94,9 @@ def test_a_stopping_server_lets_the_handler_finish(serve):
     served = serve(AntiphonApp(router, authenticator(callers([]))), Config(shutdown_grace=5))
     with connect(served.url.replace("http", "ws") + "/ws") as socket:
         served.server.should_exit = True
-        assert socket.recv(timeout=5) == "last words"
+        assert socket.recv(timeout=20) == "last words"
         with pytest.raises(ConnectionClosed) as caught:
-            socket.recv(timeout=5)
+            socket.recv(timeout=20)
     assert stopping.is_set() and caught.value.rcvd is not None and caught.value.rcvd.code == 1012
 
 
