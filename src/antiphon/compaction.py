@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import msgspec
 from msgspec import Raw
 
-from antiphon.backends.base import Route
+from antiphon.backends.base import Route, read
 from antiphon.core import compact
 from antiphon.core.decoding import PLAIN
 from antiphon.core.deltas import TextDelta, UsageReport
@@ -43,7 +43,7 @@ async def summarise(route: Route, turn: Turn, items: Sequence[Item]) -> Summary:
     usage: Usage | None = None
     stream = await route.open(request)
     try:
-        while deltas := await stream.read():
+        while deltas := await read(stream):
             for delta in deltas:
                 if isinstance(delta, TextDelta):
                     pieces.append(delta.text)

@@ -18,7 +18,7 @@ from antiphon.compaction import summarise
 from antiphon.core import compact
 from antiphon.core.compact import Compacted
 from antiphon.core.context import item_id, keep_input, split_array
-from antiphon.core.deltas import UsageReport
+from antiphon.core.deltas import Delta, UsageReport
 from antiphon.core.resume import checkpoint
 from antiphon.core.stream import Action, ResponseStream
 from antiphon.core.turn import placed
@@ -44,6 +44,11 @@ class Sink(Protocol):
 
     def send(self, events: Sequence[Event]) -> None:
         """Take Events, in order, without waiting."""
+        ...
+
+    @property
+    def ready(self) -> bool:
+        """Tell whether `drain` would return at once, and raise nothing."""
         ...
 
     async def drain(self) -> None:
@@ -228,20 +233,24 @@ class Run:
         """Make one model call: its deltas go through the stream to the sink, one pass for all that has arrived."""
         source = await self._turn_stream()
         self._place = source.place
-        feed = self.stream.feed
-        watch = self._structured
-        deltas = await source.read()
+        assert self._sink is not None
+        while not await source.pour(self._take):
+            await self._sink.drain()
+        self._source = None
+        if self._structured is not None:
+            await self._settle(self._structured)
+
+    def _take(self, deltas: Sequence[Delta]) -> bool:
+        """Pass on what the model says; False when the sink has no room for more."""
         if self._speechless:
             self._speechless = False
             self._observer.first_token(self)
-        while deltas:
-            for delta in deltas if watch is None else watch.take(deltas):
-                feed(delta)
-            await self._forward()
-            deltas = await source.read()
-        self._source = None
-        if watch is not None:
-            await self._settle(watch)
+        feed = self.stream.feed
+        for delta in deltas if self._structured is None else self._structured.take(deltas):
+            feed(delta)
+        self._send()
+        assert self._sink is not None
+        return self._sink.ready
 
     async def _settle(self, watch: StructuredOutput) -> None:
         """Show an answer that was held back; one that does not fit its format is asked for once more."""
@@ -252,7 +261,7 @@ class Run:
             return
         for delta in watch.release():
             self.stream.feed(delta)
-        await self._forward()
+        self._send()
 
     async def _prepare(self) -> None:
         """Do what comes before the first model call: compaction, listing the tools of servers."""
@@ -330,11 +339,6 @@ class Run:
             else:
                 self._source = await self.plan.route.open(self._turn)
         return self._source
-
-    async def _forward(self) -> None:
-        self._send()
-        assert self._sink is not None
-        await self._sink.drain()
 
     def _send(self) -> None:
         events = self.stream.take()

@@ -53,6 +53,11 @@ class EventLog:
         self._next += len(events)
         self._work.set()
 
+    @property
+    def ready(self) -> bool:
+        """Tell whether the job is still ours."""
+        return not self.lost
+
     async def drain(self) -> None:
         """Never wait: the log has room. Raises FenceError when another worker has taken the job over."""
         if self.lost:

@@ -12,7 +12,7 @@ from contextvars import ContextVar
 from msgspec import Raw
 from msgspec.structs import replace
 
-from antiphon.backends.base import ByteStream, ModelCard, Route, RoutedStream, Router
+from antiphon.backends.base import ByteStream, ModelCard, Route, RoutedStream, Router, Take
 from antiphon.core.deltas import Delta, Finish, UsageReport
 from antiphon.core.turn import NO_HINTS, Hints, Turn
 from antiphon.errors import APIError
@@ -148,24 +148,31 @@ class TracedStream:
         self._span = span
         self._silent = True
 
-    async def read(self) -> Sequence[Delta]:
-        """Return what has come. Raises BackendError."""
+    async def pour(self, take: Take) -> bool:
+        """Give what comes. Raises BackendError."""
+
+        def look(deltas: Sequence[Delta]) -> bool:
+            self._look(deltas)
+            return take(deltas)
+
         try:
-            deltas = await self._inner.read()
+            ended = await self._inner.pour(look)
         except BaseException as error:
             _end(self._span, error)
             raise
+        if ended:
+            self._span.end()
+        return ended
+
+    def _look(self, deltas: Sequence[Delta]) -> None:
         if self._silent:
             self._silent = False
             self._span.note(FIRST_TOKEN)
-        if not deltas:
-            self._span.end()
         for delta in deltas:
             if isinstance(delta, UsageReport):
                 _note_usage(self._span, delta.usage)
             elif isinstance(delta, Finish):
                 self._span.attributes[REASONS] = [delta.reason]
-        return deltas
 
     def abort(self) -> None:
         """Let go of the call."""

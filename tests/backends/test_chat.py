@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from msgspec import Raw
 
+from antiphon.backends.base import read
 from antiphon.backends.chat import ChatBackend
 from antiphon.backends.registry import Registry
 from antiphon.config import BackendConfig, ModelConfig
@@ -111,7 +112,7 @@ async def test_deltas_come_as_they_arrive() -> None:
 
     async with pair(slowly) as (backend, _):
         stream = await backend.open(turn("x"))
-        assert text_of(await stream.read()) == "one"
+        assert text_of(await read(stream)) == "one"
         go_on.set()
         assert text_of(await read_all(stream)) == "two"
 
@@ -138,7 +139,7 @@ async def test_a_stream_that_ends_too_early_is_a_break(chunked: bool) -> None:
 
     async with pair(cut) as (backend, _):
         stream = await backend.open(turn("x"))
-        assert text_of(await stream.read()) == "part"
+        assert text_of(await read(stream)) == "part"
         with pytest.raises(BackendError, match="broke off") as caught:
             await read_all(stream)
         assert (caught.value.status, caught.value.code) == (502, "backend_error")
@@ -207,8 +208,8 @@ async def test_abort_while_reading_and_while_waiting() -> None:
 
     async with pair(endless) as (backend, upstream):
         stream = await backend.open(turn("x"))
-        await stream.read()
-        reading = asyncio.ensure_future(stream.read())
+        await read(stream)
+        reading = asyncio.ensure_future(read(stream))
         await asyncio.sleep(0.02)
         reading.cancel()
         with pytest.raises(asyncio.CancelledError):

@@ -18,6 +18,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from antiphon.backends.base import read
 from antiphon.backends.chat import ChatBackend
 from antiphon.backends.http_client import HttpClient, parse_url
 from antiphon.backends.llama_child import ChildParams
@@ -313,7 +314,7 @@ async def test_a_call_that_is_let_go_frees_its_slot() -> None:
     sockets = Sockets()
     async with engine(sockets, parallel=1) as backend:
         stream = await backend.open(greedy("Tell me a story.", max_output_tokens=2000, extra=ENDLESS))
-        await stream.read()
+        await read(stream)
         stream.abort()
         end = time.monotonic() + 1
         while (await sockets.get("/slots"))[0]["is_processing"] and time.monotonic() < end:  # noqa: ASYNC110
@@ -335,7 +336,7 @@ async def test_a_model_from_a_hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 async def test_a_crash_in_the_middle_fails_the_stream_and_the_next_call_works() -> None:
     async with engine() as backend:
         stream = await backend.open(greedy("Tell me a story.", max_output_tokens=2000, extra=ENDLESS))
-        await stream.read()
+        await read(stream)
         first = kill(backend)
         began = time.monotonic()
         with pytest.raises(BackendError) as caught:

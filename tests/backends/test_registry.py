@@ -12,7 +12,7 @@ from msgspec import Raw
 
 from antiphon.backends import member as members
 from antiphon.backends import registry as module
-from antiphon.backends.base import Backend, BackendModel, TurnStream
+from antiphon.backends.base import Backend, BackendModel, TurnStream, read
 from antiphon.backends.registry import Registry
 from antiphon.backends.routing import ModelRoute
 from antiphon.backends.scripted import ScriptedBackend, ScriptedStream
@@ -306,9 +306,9 @@ async def test_after_the_first_token_nothing_is_tried_again() -> None:
     a, b = Puppet("a", "m"), Puppet("b", "m")
     async with started({}, a, b) as registry:
         stream = await registry.resolve("m").open(turn("text\n/error 502 gone", model="m"))
-        assert text_of(await stream.read()) == "text"
+        assert text_of(await read(stream)) == "text"
         with pytest.raises(BackendError, match="gone"):
-            await stream.read()
+            await read(stream)
         assert len(a.turns) + len(b.turns) == 1
 
 
@@ -330,9 +330,9 @@ async def test_a_call_is_given_back_exactly_once() -> None:
         await read_all(ended)
         ended.abort()
         assert outstanding() == 2
-        await broken.read()
+        await read(broken)
         with pytest.raises(BackendError):
-            await broken.read()
+            await read(broken)
         broken.abort()
         assert outstanding() == 1
         aborted.abort()

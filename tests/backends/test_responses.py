@@ -11,6 +11,7 @@ import msgspec
 import pytest
 from msgspec import Raw
 
+from antiphon.backends.base import read
 from antiphon.backends.responses import ResponsesBackend
 from antiphon.config import BackendConfig
 from antiphon.core.decoding import decode_request, decode_tools, resolve_text
@@ -151,9 +152,9 @@ async def test_an_end_without_a_terminal_event_is_a_break() -> None:
 
     async with pair(cut) as (backend, _):
         stream = await backend.open(turn("x"))
-        assert len(await stream.read()) == 1
+        assert len(await read(stream)) == 1
         with pytest.raises(BackendError, match="broke off"):
-            await stream.read()
+            await read(stream)
 
 
 async def test_events_that_cannot_be_read() -> None:
@@ -187,7 +188,7 @@ async def test_abort_frees_the_backend() -> None:
 
     async with pair(endless) as (backend, upstream):
         stream = await backend.open(turn("x"))
-        await stream.read()
+        await read(stream)
         stream.abort()
         stream.abort()
         await until(upstream.calls[0].gone.is_set)

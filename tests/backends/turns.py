@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from antiphon.backends.base import TurnStream
+from antiphon.backends.base import TurnStream, read
 from antiphon.core.decoding import PLAIN, decode_items
 from antiphon.core.deltas import CallDelta, Delta, ReasoningDelta, TextDelta
 from antiphon.core.turn import Turn
@@ -38,7 +38,7 @@ def turn(*texts: str, items: Sequence[dict[str, Any]] = (), model: str = "m", **
 async def read_all(stream: TurnStream) -> list[Delta]:
     """Read a stream to its end."""
     found: list[Delta] = []
-    while deltas := await stream.read():
+    while deltas := await read(stream):
         found += deltas
     return found
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 import msgspec
@@ -39,22 +39,39 @@ class BackendModel(msgspec.Struct, frozen=True, kw_only=True):
     parameters_number: str | None = None
 
 
+Take = Callable[[Sequence[Delta]], bool]
+"""Takes Deltas, never none of them; returns False when it wants no more for now. It is called by the event loop, may be, and
+must not wait."""
+
+
 class TurnStream(Protocol):
     """One model call that the backend has accepted.
 
-    Cancelling a `read` and then calling `abort` must be safe, and so must calling `abort` twice or after the end.
+    Cancelling a `pour` and then calling `abort` must be safe, and so must calling `abort` twice or after the end.
     """
 
-    async def read(self) -> Sequence[Delta]:
-        """Return all Deltas that are there now, waiting for the first; empty at the end.
+    async def pour(self, take: Take) -> bool:
+        """Give all Deltas to `take` as they come. Returns True at the end, False once `take` wanted no more: call it again.
 
-        Raises BackendError when the backend fails, times out or breaks off in mid-answer.
+        Raises BackendError when the backend fails, times out or breaks off in mid-answer, and what `take` raises.
         """
         ...
 
     def abort(self) -> None:
         """Let go of the call at once: the backend sees the connection close. Idempotent."""
         ...
+
+
+async def read(stream: TurnStream) -> Sequence[Delta]:
+    """Return all Deltas that are there now, waiting for the first; empty at the end. Raises BackendError."""
+    deltas: list[Delta] = []
+
+    def take(some: Sequence[Delta]) -> bool:
+        deltas.extend(some)
+        return False
+
+    await stream.pour(take)
+    return deltas
 
 
 class RoutedStream(TurnStream, Protocol):

@@ -9,7 +9,7 @@ from itertools import count
 import msgspec
 
 from antiphon.backends import chat_codec, chat_tokens, profiles
-from antiphon.backends.base import BackendModel
+from antiphon.backends.base import BackendModel, Take
 from antiphon.backends.calls import accepted, connect, list_models, trace_header
 from antiphon.backends.chat_codec import ChatDecoder, CodecOptions
 from antiphon.backends.http_response import HttpResponse, broke_off
@@ -23,6 +23,10 @@ from antiphon.errors import BackendError, ConfigError
 _KEPT_HEADERS = (b"content-type", b"cache-control")
 
 
+def _nobody(deltas: Sequence[Delta]) -> bool:
+    raise AssertionError("nobody takes the answer at present")
+
+
 class ChatStream:
     """The answer to a streamed call."""
 
@@ -30,23 +34,30 @@ class ChatStream:
         self._response = response
         self._decoder = decoder
         self._parser = SSEParser()
+        self._take: Take = _nobody
         self._ended = False
 
-    async def read(self) -> Sequence[Delta]:
-        """Return the Deltas of all bytes that are there now; empty at the end. Raises BackendError."""
+    async def pour(self, take: Take) -> bool:
+        """Give the Deltas of all bytes as they arrive. Raises BackendError."""
+        self._take = take
         try:
-            while not self._ended:
-                data = await self._response.read()
-                events = self._parser.feed(data) if data else self._parser.close()
-                deltas = self._decoder.feed(events) if events else []
-                if not data or (events and events[-1] == b"[DONE]"):
-                    deltas += self._end()
-                if deltas:
-                    return deltas
+            if not self._ended and await self._response.pour(self._feed):
+                take([*self._decoder.feed(self._parser.close()), *self._end()])
         except BackendError:
             self.abort()
             raise
-        return ()
+        finally:
+            self._take = _nobody
+        return self._ended
+
+    def _feed(self, data: bytes) -> bool:
+        events = self._parser.feed(data)
+        if not events:
+            return True
+        deltas = self._decoder.feed(events)
+        if events[-1] == b"[DONE]":
+            deltas += self._end()
+        return (not deltas or self._take(deltas)) and not self._ended
 
     def _end(self) -> list[Delta]:
         """Close the answer; a body that ends without a finish reason or `[DONE]` has broken off."""
@@ -69,13 +80,13 @@ class WholeStream:
         self._decoder = decoder
         self._ended = False
 
-    async def read(self) -> Sequence[Delta]:
-        """Return all Deltas, then none. Raises BackendError."""
-        if self._ended:
-            return ()
-        body = await self._response.read_all()
-        self._ended = True
-        return [*self._decoder.feed_whole(body), *self._decoder.finish()]
+    async def pour(self, take: Take) -> bool:
+        """Give all Deltas at once. Raises BackendError."""
+        if not self._ended:
+            body = await self._response.read_all()
+            self._ended = True
+            take([*self._decoder.feed_whole(body), *self._decoder.finish()])
+        return True
 
     def abort(self) -> None:
         self._ended = True

@@ -131,6 +131,7 @@ class Connection(asyncio.Protocol):
                 self.close(BackendError(502, "The head of the backend's answer is too large."))
         elif response.size:
             self._deadline = self.loop.time() + self._timeouts.idle
+            response.tell()
             if response.size > UNREAD_LIMIT and not self._paused:
                 self._pause()
 

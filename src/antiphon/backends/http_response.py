@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import zlib
+from collections.abc import Callable
 from typing import Protocol
 
 from antiphon.errors import BackendError
@@ -38,7 +39,8 @@ def timed_out() -> BackendError:
 class HttpResponse:
     """An answer: its head, and its body as it arrives.
 
-    `headers` have lower-case names. `read` returns all bytes that are there now; b"" is the end.
+    `headers` have lower-case names. `read` returns all bytes that are there now; b"" is the end. `pour` hands them on from
+    within the connection's own callback: waking a task for each token would cost more than to translate it.
     """
 
     __slots__ = (
@@ -47,6 +49,7 @@ class HttpResponse:
         "_error",
         "_inflate",
         "_pieces",
+        "_take",
         "_waiter",
         "complete",
         "head",
@@ -65,7 +68,8 @@ class HttpResponse:
         self._pieces: list[bytes] = []
         self._discard = False
         self._error: Exception | None = None
-        self._waiter: asyncio.Future[None] | None = None
+        self._take: Callable[[bytes], bool] | None = None
+        self._waiter: asyncio.Future[bool] | None = None
         self._inflate: Inflate | None = None
 
     def header(self, name: bytes) -> bytes:
@@ -84,16 +88,38 @@ class HttpResponse:
                 await self._waiter
             finally:
                 self._waiter = None
+        return self._arrived() or await self.read()
+
+    async def pour(self, take: Callable[[bytes], bool]) -> bool:
+        """Hand the body to `take` as it arrives. Returns True at its end, False once `take` wants no more for now.
+
+        Raises BackendError, and what `take` raises.
+        """
+        if self._pieces and not self._give(take):
+            return False
+        if self._error is not None:
+            raise self._error
+        if self.complete or self._discard:
+            return True
+        self._take = take
+        self._waiter = self._connection.loop.create_future()
+        try:
+            return await self._waiter
+        finally:
+            self._waiter = self._take = None
+
+    def _give(self, take: Callable[[bytes], bool]) -> bool:
+        data = self._arrived()
+        return not data or take(data)
+
+    def _arrived(self) -> bytes:
+        """Return what has arrived, b"" if that is only the beginning of something packed. Raises BackendError."""
         pieces = self._pieces
         data = pieces[0] if len(pieces) == 1 else b"".join(pieces)
         pieces.clear()
         self.size = 0
         self._connection.drained(self)
-        return data if self._inflate is None else await self._inflated(data)
-
-    async def _inflated(self, data: bytes) -> bytes:
-        assert self._inflate is not None
-        return self._inflate(data) or await self.read()
+        return data if self._inflate is None else self._inflate(data)
 
     async def read_all(self, limit: int = 64 * 1024 * 1024) -> bytes:
         """Return the whole body. Raises BackendError, also where it is larger than `limit` bytes."""
@@ -136,27 +162,41 @@ class HttpResponse:
             self.head.set_result(None)
 
     def body(self, data: bytes) -> None:
-        if self._discard:
-            return
-        self._pieces.append(data)
-        self.size += len(data)
-        self._wake()
+        """Keep a piece; `tell` follows when all that has arrived is kept."""
+        if not self._discard:
+            self._pieces.append(data)
+            self.size += len(data)
 
     def finish(self) -> None:
         self.complete = True
-        self._wake()
+        self.tell()
 
     def fail(self, error: Exception) -> None:
         """End with an error; what has arrived can still be read."""
         self._error = error
         if not self.head.done():
             self.head.set_exception(error)
-        self._wake()
+        self.tell()
 
-    def _wake(self) -> None:
+    def tell(self) -> None:
+        """Hand on what has arrived, or wake its reader."""
         waiter = self._waiter
-        if waiter is not None and not waiter.done():
-            waiter.set_result(None)
+        if waiter is None or waiter.done():
+            return
+        if self._take is None:
+            waiter.set_result(True)
+            return
+        try:
+            wanted = not self._pieces or self._give(self._take)
+        except Exception as error:
+            waiter.set_exception(error)
+            return
+        if not wanted:
+            waiter.set_result(False)
+        elif self._error is not None:
+            waiter.set_exception(self._error)
+        elif self.complete or self._discard:
+            waiter.set_result(True)
 
 
 class Inflate:

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-from antiphon.backends.base import ByteStream, TurnStream
+from antiphon.backends.base import ByteStream, Take, TurnStream
 from antiphon.backends.member import Member
-from antiphon.core.deltas import Delta
 from antiphon.errors import APIError, BackendError
 
 
@@ -41,15 +38,15 @@ class LeasedStream:
         self._inner = inner
         self._lease = lease
 
-    async def read(self) -> Sequence[Delta]:
+    async def pour(self, take: Take) -> bool:
         try:
-            deltas = await self._inner.read()
+            ended = await self._inner.pour(take)
         except APIError as error:
             self._lease.broke(error)
             raise
-        if not deltas:
+        if ended:
             self._lease.end()
-        return deltas
+        return ended
 
     def abort(self) -> None:
         self._lease.end()

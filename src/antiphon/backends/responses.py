@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from antiphon.backends import responses_codec
-from antiphon.backends.base import BackendModel, ByteStream
+from antiphon.backends.base import BackendModel, ByteStream, Take
 from antiphon.backends.calls import accepted, connect, list_models, trace_header
 from antiphon.backends.http_client import HttpResponse
 from antiphon.backends.responses_codec import ResponsesDecoder
 from antiphon.config import BackendConfig
-from antiphon.core.deltas import Delta
 from antiphon.core.sse import SSEParser
 from antiphon.core.turn import Turn
 from antiphon.errors import BackendError, InvalidRequest
@@ -24,21 +23,26 @@ class RelayStream:
         self._parser = SSEParser()
         self._decoder = ResponsesDecoder()
 
-    async def read(self) -> Sequence[Delta]:
-        """Return the events that have arrived; empty at the end. Raises BackendError."""
+    async def pour(self, take: Take) -> bool:
+        """Give the events as they arrive. Raises BackendError."""
+        decoder = self._decoder
+
+        def feed(data: bytes) -> bool:
+            deltas = decoder.feed(self._parser.feed(data))
+            return (not deltas or take(deltas)) and not decoder.ended
+
         try:
-            while not self._decoder.ended:
-                data = await self._response.read()
-                deltas = self._decoder.feed(self._parser.feed(data) if data else self._parser.close())
-                if not data:
-                    self._decoder.finish()
+            if not decoder.ended and await self._response.pour(feed):
+                deltas = decoder.feed(self._parser.close())
+                decoder.finish()
                 if deltas:
-                    return deltas
+                    take(deltas)
         except BackendError:
             self.abort()
             raise
-        self._response.release()
-        return ()
+        if decoder.ended:
+            self._response.release()
+        return decoder.ended
 
     def abort(self) -> None:
         self._response.abort()

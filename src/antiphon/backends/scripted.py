@@ -19,7 +19,7 @@ import asyncio
 import re
 from collections.abc import Sequence
 
-from antiphon.backends.base import BackendModel, ByteStream
+from antiphon.backends.base import BackendModel, ByteStream, Take
 from antiphon.core.deltas import CallDelta, CallKind, CallStart, Delta, Finish, ReasoningDelta, TextDelta, UsageReport
 from antiphon.core.turn import Turn
 from antiphon.errors import BackendError, InvalidRequest
@@ -40,8 +40,14 @@ class ScriptedStream:
         self._place = 0
         self._pause = 0.0
 
-    async def read(self) -> Sequence[Delta]:
-        """Return the next piece, or all up to the next pause or failure where there is no pause."""
+    async def pour(self, take: Take) -> bool:
+        """Give piece after piece, or all up to the next pause or failure where there is no pause."""
+        while deltas := await self._next():
+            if not take(deltas):
+                return False
+        return True
+
+    async def _next(self) -> Sequence[Delta]:
         deltas: list[Delta] = []
         while self._place < len(self._steps):
             step = self._steps[self._place]

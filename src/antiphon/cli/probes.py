@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 from msgspec import Raw
 
-from antiphon.backends.base import Backend
+from antiphon.backends.base import Backend, read
 from antiphon.core.deltas import CallDelta, CallStart, Delta, ReasoningDelta, Relay, TextDelta, UsageReport
 from antiphon.core.text_format import PLAIN, ResolvedText
 from antiphon.core.turn import Turn
@@ -118,7 +118,7 @@ async def ask(backend: Backend, turn: Turn) -> Said:
             deltas: list[Delta] = []
             reads = 0
             try:
-                while some := await stream.read():
+                while some := await read(stream):
                     deltas += some
                     reads += 1
             finally:

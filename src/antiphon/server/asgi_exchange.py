@@ -117,6 +117,11 @@ class ASGIExchange:
         if self._flusher is None or self._flusher.done():
             self._flusher = asyncio.create_task(self._flush())
 
+    @property
+    def ready(self) -> bool:
+        """Tell whether the server has taken all that was written."""
+        return not (self._waiting or self.gone)
+
     async def drain(self) -> None:
         """Send what is queued, waiting while the client reads too slowly. Raises ClientGone."""
         await self._flush()

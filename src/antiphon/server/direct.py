@@ -195,6 +195,11 @@ class DirectExchange:
             return  # an empty chunk would end the answer
         self._flush(b"%x\r\n%b\r\n" % (len(data), data) if self._chunked else data)
 
+    @property
+    def ready(self) -> bool:
+        """Tell whether the client is there and keeps up."""
+        return not (self.gone or self._protocol.flow.write_paused)
+
     async def drain(self) -> None:
         """Wait while the client reads too slowly; one that reads nothing for a while counts as gone. Raises ClientGone."""
         if self._protocol.flow.write_paused:

@@ -43,6 +43,11 @@ class ByteSink(Protocol):
         """Send bytes in order without waiting (keepalives come from a timer); follow it with `drain`. Raises ClientGone."""
         ...
 
+    @property
+    def ready(self) -> bool:
+        """Tell whether `drain` would return at once, and raise nothing."""
+        ...
+
     async def drain(self) -> None:
         """Wait while the client reads too slowly; return at once otherwise. Raises ClientGone."""
         ...

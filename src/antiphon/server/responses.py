@@ -28,9 +28,16 @@ SHUTDOWN = APIError(503, "The server is shutting down.", code="server_shutdown")
 class SSESink:
     """Sends Events as server-sent events."""
 
+    __slots__ = ("_sink", "drain")
+
     def __init__(self, sink: ByteSink) -> None:
         self._sink = sink
         self.drain = sink.drain
+
+    @property
+    def ready(self) -> bool:
+        """Tell whether the client keeps up."""
+        return self._sink.ready
 
     def send(self, events: Sequence[Event]) -> None:
         """Frame the events and hand them to the connection in one piece."""
@@ -42,6 +49,8 @@ class NullSink:
 
     def send(self, events: Sequence[Event]) -> None:
         """Drop them."""
+
+    ready = True
 
     async def drain(self) -> None:
         """Never wait."""

@@ -12,7 +12,7 @@ import msgspec
 from msgspec import Raw
 from msgspec.structs import replace
 
-from antiphon.backends.base import ByteStream, Route, RoutedStream
+from antiphon.backends.base import ByteStream, Route, RoutedStream, Take
 from antiphon.core import sse
 from antiphon.core.deltas import Delta
 from antiphon.core.emitter import to_json
@@ -49,6 +49,11 @@ class TracingSink:
         self._sink = sink
         self._heard = heard
         self.drain = sink.drain
+
+    @property
+    def ready(self) -> bool:
+        """Tell whether the client keeps up."""
+        return self._sink.ready
 
     def send(self, events: Sequence[Event]) -> None:
         """Frame what was heard and the events."""
@@ -87,10 +92,12 @@ class _TracedStream:
         self._heard = heard
         self.abort = source.abort
 
-    async def read(self) -> Sequence[Delta]:
-        deltas = await self._source.read()
-        self._heard.extend(deltas)
-        return deltas
+    async def pour(self, take: Take) -> bool:
+        def hear(deltas: Sequence[Delta]) -> bool:
+            self._heard.extend(deltas)
+            return take(deltas)
+
+        return await self._source.pour(hear)
 
 
 def _shown(delta: Delta) -> dict[str, Any]:

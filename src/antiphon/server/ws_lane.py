@@ -63,6 +63,11 @@ class Outbox:
         if len(self._waiting) > HIGH_WATER:
             self._room.clear()
 
+    @property
+    def ready(self) -> bool:
+        """Tell whether there is room."""
+        return self._room.is_set()
+
     async def room(self) -> None:
         """Wait while too much is queued."""
         await self._room.wait()
@@ -99,6 +104,11 @@ class LaneSink:
         inner = {"type": error.type, "code": error.code, "message": error.message, "param": error.param}
         flat = {"type": "error", "status": error.status, "error": inner}
         self.send([Event("error", to_json({**flat, "sequence_number": 0}))])
+
+    @property
+    def ready(self) -> bool:
+        """Tell whether the client keeps up."""
+        return self._outbox.ready
 
     async def drain(self) -> None:
         """Wait while the client reads too slowly."""
