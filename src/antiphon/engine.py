@@ -42,13 +42,8 @@ MOST_TURNS = 128  # model calls for one response; a model that calls tools for e
 class Sink(Protocol):
     """Takes Events as they come up."""
 
-    def send(self, events: Sequence[Event]) -> None:
-        """Take Events, in order, without waiting."""
-        ...
-
-    @property
-    def ready(self) -> bool:
-        """Tell whether `drain` would return at once, and raise nothing."""
+    def send(self, events: Sequence[Event]) -> bool:
+        """Take Events, in order, without waiting. Returns False where `drain` should come before more of them."""
         ...
 
     async def drain(self) -> None:
@@ -248,9 +243,7 @@ class Run:
         feed = self.stream.feed
         for delta in deltas if self._structured is None else self._structured.take(deltas):
             feed(delta)
-        self._send()
-        assert self._sink is not None
-        return self._sink.ready
+        return self._send()
 
     async def _settle(self, watch: StructuredOutput) -> None:
         """Show an answer that was held back; one that does not fit its format is asked for once more."""
@@ -340,11 +333,12 @@ class Run:
                 self._source = await self.plan.route.open(self._turn)
         return self._source
 
-    def _send(self) -> None:
+    def _send(self) -> bool:
         events = self.stream.take()
-        if events and self._sink is not None:
-            self._quiet = 0
-            self._sink.send(events)
+        if not events or self._sink is None:
+            return True
+        self._quiet = 0
+        return self._sink.send(events)
 
     # Endings
 

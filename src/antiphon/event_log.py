@@ -47,15 +47,11 @@ class EventLog:
         self._news = asyncio.Event()
         self._flusher = asyncio.create_task(self._flush_loop())
 
-    def send(self, events: Sequence[Event]) -> None:
-        """Take events; they are committed with others within some milliseconds."""
+    def send(self, events: Sequence[Event]) -> bool:
+        """Take events; they are committed with others within some milliseconds. Returns False when the job is lost."""
         self._pending.extend(logged(events, self._next))
         self._next += len(events)
         self._work.set()
-
-    @property
-    def ready(self) -> bool:
-        """Tell whether the job is still ours."""
         return not self.lost
 
     async def drain(self) -> None:

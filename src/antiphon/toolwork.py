@@ -75,7 +75,7 @@ class ToolWork:
         own_items: Sequence[Item],
         stream: ResponseStream,
         services: Services,
-        show: Callable[[], None],
+        show: Callable[[], object],
     ) -> None:
         self._declared = {tool.server_label: tool for tool in declared}
         self._turn = turn

@@ -50,6 +50,8 @@ class Connection(asyncio.Protocol):
         self._released = released
         self._closed = closed
         self._transport: asyncio.Transport | None = None
+        self._pieces: list[bytes] = []
+        self.on_body = self._pieces.append  # what the parser calls with each piece of a body
         self._parser: Any = httptools.HttpResponseParser(self)
         self._response: HttpResponse | None = None
         self._used = False
@@ -124,16 +126,14 @@ class Connection(asyncio.Protocol):
             return
         if response.complete:
             self._end()
-            return
-        if not response.status:
+        elif self._pieces:
+            self._deadline = self.loop.time() + self._timeouts.idle
+            if response.body(self._pieces) > UNREAD_LIMIT and not self._paused:
+                self._pause()
+        elif not response.status:
             self._head_size += len(data)
             if self._head_size > HEAD_LIMIT:
                 self.close(BackendError(502, "The head of the backend's answer is too large."))
-        elif response.size:
-            self._deadline = self.loop.time() + self._timeouts.idle
-            response.tell()
-            if response.size > UNREAD_LIMIT and not self._paused:
-                self._pause()
 
     def _pause(self) -> None:
         if self._transport is not None and not self._transport.is_closing():
@@ -154,12 +154,14 @@ class Connection(asyncio.Protocol):
         if self._silent and self._used:
             response.fail(StaleConnection())
         elif response.status and not self._framed and error is None:
-            response.finish()  # a body without a length ends with the connection
+            response.finish(self._pieces)  # a body without a length ends with the connection
         else:
             response.fail(broke_off())
 
     def _refuse(self, error: Exception) -> None:
-        """Give up on an answer that is not HTTP as we know it."""
+        """Give up on an answer that is not HTTP as we know it; what came before it can still be read."""
+        if self._response is not None and not self._response.complete:
+            self._response.body(self._pieces)
         if not isinstance(error, BackendError):
             cause = error.__context__ if isinstance(error.__context__, BackendError) else None
             log.warning("a backend's answer is not valid HTTP: %s", error)
@@ -168,6 +170,7 @@ class Connection(asyncio.Protocol):
 
     def _end(self) -> None:
         """Hand the connection back if it can carry another request."""
+        self._pieces.clear()  # of a second answer that nobody asked for
         self._response = None
         self._used = True
         self._calm()
@@ -208,16 +211,11 @@ class Connection(asyncio.Protocol):
         self._framed = b"content-length" in names or b"transfer-encoding" in names
         response.accept()
 
-    def on_body(self, data: bytes) -> None:
-        response = self._response
-        if response is not None and not response.complete:
-            response.body(data)
-
     def on_message_complete(self) -> None:
         response = self._response
         if response is not None and response.status and not response.complete:
             self._keep = self._parser.should_keep_alive()
-            response.finish()
+            response.finish(self._pieces)
 
     # Time
 

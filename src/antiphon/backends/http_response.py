@@ -62,10 +62,10 @@ class HttpResponse:
         self.status = 0
         self.headers: list[tuple[bytes, bytes]] = []
         self.head = head
-        self.size = 0
         self.complete = False
         self._connection = connection
         self._pieces: list[bytes] = []
+        self.size = 0
         self._discard = False
         self._error: Exception | None = None
         self._take: Callable[[bytes], bool] | None = None
@@ -78,63 +78,52 @@ class HttpResponse:
 
     async def read(self) -> bytes:
         """Return all bytes of the body that have arrived, waiting for the first; b"" at its end. Raises BackendError."""
-        while not self._pieces:
-            if self._error is not None:
-                raise self._error
-            if self.complete or self._discard:
-                return b""
-            self._waiter = self._connection.loop.create_future()
-            try:
-                await self._waiter
-            finally:
-                self._waiter = None
-        return self._arrived() or await self.read()
+        data: list[bytes] = []
+
+        def take(some: bytes) -> bool:
+            data.append(some)
+            return False
+
+        await self.pour(take)
+        return data[0] if data else b""
 
     async def pour(self, take: Callable[[bytes], bool]) -> bool:
         """Hand the body to `take` as it arrives. Returns True at its end, False once `take` wants no more for now.
 
         Raises BackendError, and what `take` raises.
         """
-        if self._pieces and not self._give(take):
-            return False
-        if self._error is not None:
-            raise self._error
-        if self.complete or self._discard:
-            return True
         self._take = take
-        self._waiter = self._connection.loop.create_future()
+        waiter: asyncio.Future[bool] = self._connection.loop.create_future()
+        self._waiter = waiter
         try:
-            return await self._waiter
+            if self._pieces:
+                pieces, self._pieces, self.size = self._pieces, [], 0
+                self._connection.drained(self)
+                self.body(pieces)
+            if not waiter.done():
+                if self._error is not None:
+                    raise self._error
+                if self.complete or self._discard:
+                    return True
+            return await waiter
         finally:
             self._waiter = self._take = None
 
-    def _give(self, take: Callable[[bytes], bool]) -> bool:
-        data = self._arrived()
-        return not data or take(data)
-
-    def _arrived(self) -> bytes:
-        """Return what has arrived, b"" if that is only the beginning of something packed. Raises BackendError."""
-        pieces = self._pieces
-        data = pieces[0] if len(pieces) == 1 else b"".join(pieces)
-        pieces.clear()
-        self.size = 0
-        self._connection.drained(self)
-        return data if self._inflate is None else self._inflate(data)
-
     async def read_all(self, limit: int = 64 * 1024 * 1024) -> bytes:
         """Return the whole body. Raises BackendError, also where it is larger than `limit` bytes."""
-        data = await self.read()
-        if self.complete and not self._pieces and self._error is None:
-            return data
-        pieces = [data]
-        size = len(data)
-        while data := await self.read():
+        pieces: list[bytes] = []
+        size = 0
+
+        def take(data: bytes) -> bool:
+            nonlocal size
             pieces.append(data)
             size += len(data)
-            if size > limit:
-                self.abort()
-                raise BackendError(502, "The backend's answer is too large.")
-        return b"".join(pieces)
+            return size <= limit
+
+        if not await self.pour(take):
+            self.abort()
+            raise BackendError(502, "The backend's answer is too large.")
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
     def abort(self) -> None:
         """Close the connection at once, unless the answer is whole. Idempotent."""
@@ -161,42 +150,41 @@ class HttpResponse:
         if not self.head.done():
             self.head.set_result(None)
 
-    def body(self, data: bytes) -> None:
-        """Keep a piece; `tell` follows when all that has arrived is kept."""
+    def body(self, pieces: list[bytes]) -> int:
+        """Take over what has arrived, and hand it on where somebody waits for it. Returns how many bytes still wait."""
+        waiter = self._waiter
+        if waiter is not None and self._take is not None and not waiter.done():
+            data = pieces[0] if len(pieces) == 1 else b"".join(pieces)
+            pieces.clear()
+            try:
+                if self._inflate is not None:
+                    data = self._inflate(data)
+                if data and not self._take(data):
+                    waiter.set_result(False)
+            except Exception as error:
+                waiter.set_exception(error)
+            return 0
         if not self._discard:
-            self._pieces.append(data)
-            self.size += len(data)
+            self._pieces += pieces
+            self.size += sum(map(len, pieces))
+        pieces.clear()
+        return self.size
 
-    def finish(self) -> None:
+    def finish(self, pieces: list[bytes]) -> None:
+        """Take note that the body is whole, with its last pieces."""
         self.complete = True
-        self.tell()
+        if pieces:
+            self.body(pieces)
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(True)
 
     def fail(self, error: Exception) -> None:
         """End with an error; what has arrived can still be read."""
         self._error = error
         if not self.head.done():
             self.head.set_exception(error)
-        self.tell()
-
-    def tell(self) -> None:
-        """Hand on what has arrived, or wake its reader."""
-        waiter = self._waiter
-        if waiter is None or waiter.done():
-            return
-        if self._take is None:
-            waiter.set_result(True)
-            return
-        try:
-            wanted = not self._pieces or self._give(self._take)
-        except Exception as error:
-            waiter.set_exception(error)
-            return
-        if not wanted:
-            waiter.set_result(False)
-        elif self._error is not None:
-            waiter.set_exception(self._error)
-        elif self.complete or self._discard:
-            waiter.set_result(True)
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_exception(error)
 
 
 class Inflate:

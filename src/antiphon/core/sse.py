@@ -27,7 +27,8 @@ class Framed(Protocol):
 
 def encode(events: Iterable[Framed]) -> bytes:
     """Return the frames of some Events as one piece, ready for one write."""
-    return b"".join([b"event: %b\ndata: %b\n\n" % (event.type.encode(), event.body) for event in events])
+    frames = [b"event: %b\ndata: %b\n\n" % (event.type.encode(), event.body) for event in events]
+    return frames[0] if len(frames) == 1 else b"".join(frames)
 
 
 class SSEParser:
@@ -44,6 +45,11 @@ class SSEParser:
 
     def feed(self, data: bytes) -> list[bytes]:
         """Return the data of the events that are complete now. Raises BackendError for an event without an end."""
+        if not self._held and data.startswith(b"data: ") and data.endswith(b"\n\n") and b"\r" not in data:
+            # Whole events of one `data` line each, as the known servers write them: one split does.
+            payloads = data[6:-2].split(b"\n\ndata: ")
+            if data.count(b"\n") == 2 * len(payloads) and b"" not in payloads:
+                return payloads
         if b"\n" not in data and b"\r" not in data:
             self._hold(data)  # the middle of a long line: joined once, not with every piece
             return []
@@ -61,7 +67,7 @@ class SSEParser:
             end = 0
         if end < len(data) or tail:
             self._hold(data[end:] + tail)
-        return _payloads(data[:end])
+        return [payload for block in data[:end].split(b"\n\n") if (payload := _payload(block))]
 
     def _hold(self, data: bytes) -> None:
         self._held.append(data)
@@ -75,15 +81,6 @@ class SSEParser:
         self._held.clear()
         self._size = 0
         return [payload] if payload else []
-
-
-def _payloads(data: bytes) -> list[bytes]:
-    """Return the data of whole events; where each is one `data` line, as the known servers write them, one split does."""
-    if data.startswith(b"data: "):
-        payloads = data[6:-2].split(b"\n\ndata: ")
-        if data.count(b"\n") == 2 * len(payloads) and b"" not in payloads:
-            return payloads
-    return [payload for block in data.split(b"\n\n") if (payload := _payload(block))]
 
 
 def _payload(block: bytes) -> bytes:

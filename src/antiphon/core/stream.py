@@ -71,6 +71,7 @@ class ResponseStream:
         self.action = Action.CALL_MODEL
         self.terminal: Event | None = None
         self._emitter = MuteEmitter() if mute else Emitter()
+        self.take = self._emitter.take  # returns the Events that came up since the last call
         self._options = options or StreamOptions()
         self._places = Output(id_base)
         self._output = self._places.items
@@ -89,10 +90,6 @@ class ResponseStream:
         self._terminal_number = -1
 
     # Events
-
-    def take(self) -> list[Event]:
-        """Return the Events that came up since the last call."""
-        return self._emitter.take()
 
     def queued(self) -> None:
         """Announce a background response that waits for its turn."""
@@ -158,7 +155,7 @@ class ResponseStream:
         match delta:
             case TextDelta():
                 if delta.text:
-                    self._open_message().text(delta.text, delta.logprobs)
+                    (self._message or self._open_message()).text(delta.text, delta.logprobs)
             case ReasoningDelta():
                 if delta.text:
                     self._open_reasoning().text(delta.text)

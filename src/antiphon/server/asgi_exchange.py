@@ -109,18 +109,14 @@ class ASGIExchange:
             self._watcher = asyncio.create_task(self._watch())
         return self
 
-    def write_nowait(self, data: bytes) -> None:
-        """Queue bytes. Raises ClientGone."""
+    def write_nowait(self, data: bytes) -> bool:
+        """Queue bytes. Returns False: `drain` tells how fast the server takes them. Raises ClientGone."""
         if self.gone:
             raise ClientGone
         self._put({"type": "http.response.body", "body": data, "more_body": True})
         if self._flusher is None or self._flusher.done():
             self._flusher = asyncio.create_task(self._flush())
-
-    @property
-    def ready(self) -> bool:
-        """Tell whether the server has taken all that was written."""
-        return not (self._waiting or self.gone)
+        return False
 
     async def drain(self) -> None:
         """Send what is queued, waiting while the client reads too slowly. Raises ClientGone."""

@@ -187,18 +187,19 @@ class DirectExchange:
         head.append(b"transfer-encoding: chunked\r\n\r\n" if self._chunked else b"\r\n")
         return head
 
-    def write_nowait(self, data: bytes) -> None:
-        """Send bytes. Raises ClientGone."""
+    def write_nowait(self, data: bytes) -> bool:
+        """Send bytes. Returns False where the client reads too slowly: `drain` waits for it. Raises ClientGone."""
         if self.gone or self.response_complete:
             raise ClientGone
-        if not data:
-            return  # an empty chunk would end the answer
-        self._flush(b"%x\r\n%b\r\n" % (len(data), data) if self._chunked else data)
-
-    @property
-    def ready(self) -> bool:
-        """Tell whether the client is there and keeps up."""
-        return not (self.gone or self._protocol.flow.write_paused)
+        protocol = self._protocol
+        if data:  # an empty chunk would end the answer
+            if self._chunked:
+                data = b"%x\r\n%b\r\n" % (len(data), data)
+            if self._head_waiting:
+                self._flush(data)
+            else:
+                protocol.transport.write(data)
+        return not protocol.flow.write_paused
 
     async def drain(self) -> None:
         """Wait while the client reads too slowly; one that reads nothing for a while counts as gone. Raises ClientGone."""

@@ -39,13 +39,8 @@ def json_reply(value: object, status: int = 200, headers: Sequence[Header] = ())
 class ByteSink(Protocol):
     """An answer that is being streamed."""
 
-    def write_nowait(self, data: bytes) -> None:
-        """Send bytes in order without waiting (keepalives come from a timer); follow it with `drain`. Raises ClientGone."""
-        ...
-
-    @property
-    def ready(self) -> bool:
-        """Tell whether `drain` would return at once, and raise nothing."""
+    def write_nowait(self, data: bytes) -> bool:
+        """Send bytes in order without waiting. Returns False where `drain` should come before more. Raises ClientGone."""
         ...
 
     async def drain(self) -> None:

@@ -34,23 +34,17 @@ class SSESink:
         self._sink = sink
         self.drain = sink.drain
 
-    @property
-    def ready(self) -> bool:
-        """Tell whether the client keeps up."""
-        return self._sink.ready
-
-    def send(self, events: Sequence[Event]) -> None:
+    def send(self, events: Sequence[Event]) -> bool:
         """Frame the events and hand them to the connection in one piece."""
-        self._sink.write_nowait(sse.encode(events))
+        return self._sink.write_nowait(sse.encode(events))
 
 
 class NullSink:
     """Takes Events nowhere: the answer is the fold of them all."""
 
-    def send(self, events: Sequence[Event]) -> None:
+    def send(self, events: Sequence[Event]) -> bool:
         """Drop them."""
-
-    ready = True
+        return True
 
     async def drain(self) -> None:
         """Never wait."""

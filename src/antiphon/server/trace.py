@@ -50,16 +50,11 @@ class TracingSink:
         self._heard = heard
         self.drain = sink.drain
 
-    @property
-    def ready(self) -> bool:
-        """Tell whether the client keeps up."""
-        return self._sink.ready
-
-    def send(self, events: Sequence[Event]) -> None:
+    def send(self, events: Sequence[Event]) -> bool:
         """Frame what was heard and the events."""
         comment = b": backend %b\n\n" % to_json([_shown(delta) for delta in self._heard]) if self._heard else b""
         self._heard.clear()
-        self._sink.write_nowait(comment + sse.encode(events))
+        return self._sink.write_nowait(comment + sse.encode(events))
 
 
 class _TracedRoute:

@@ -93,22 +93,18 @@ class LaneSink:
         self._outbox = outbox
         self._tail = b',"stream_id":%b}' % to_json(stream_id) if stream_id is not None else b""
 
-    def send(self, events: Sequence[Event]) -> None:
+    def send(self, events: Sequence[Event]) -> bool:
         """Queue the events, a message each."""
         tail = self._tail
         for event in events:
             self._outbox.put(event.body[:-1] + tail if tail else event.body)
+        return self._outbox.ready
 
     def error(self, error: APIError) -> None:
         """Queue an error that ends no response."""
         inner = {"type": error.type, "code": error.code, "message": error.message, "param": error.param}
         flat = {"type": "error", "status": error.status, "error": inner}
         self.send([Event("error", to_json({**flat, "sequence_number": 0}))])
-
-    @property
-    def ready(self) -> bool:
-        """Tell whether the client keeps up."""
-        return self._outbox.ready
 
     async def drain(self) -> None:
         """Wait while the client reads too slowly."""
