@@ -94,7 +94,7 @@ class Parts:
         self._engine = self.backends.get(ENGINE)
         self.registry = make_registry(config, self.backends)
         self.store = open_store(config.store)
-        self.ring = Ring(config.recent_requests, time.time)
+        self.ring = Ring(config.recent_requests)
         self.watch = Watch(config, Gauges(self.registry.health, lambda: self.live.running, lambda: self.sockets.open))
         self.watch.time(self.store)
         self.limiter = Limiter(self.store, time.time, prices(config.models))

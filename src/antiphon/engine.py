@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
+from time import perf_counter
 from typing import Protocol
 
 from msgspec.structs import replace
@@ -81,7 +82,7 @@ class Run:
         self._steered = False
         self._observer = services.observer
         self._observed = False
-        self._speechless = True
+        self.began_at = self.began = self.spoke = 0.0
         self._turn = plan.turn
         self._tools = (
             ToolWork(plan.remote, plan.turn, plan.own_items, self.stream, services, self._send) if plan.remote else None
@@ -237,9 +238,8 @@ class Run:
 
     def _take(self, deltas: Sequence[Delta]) -> bool:
         """Pass on what the model says; False when the sink has no room for more."""
-        if self._speechless:
-            self._speechless = False
-            self._observer.first_token(self)
+        if not self.spoke:
+            self.spoke = perf_counter()
         feed = self.stream.feed
         for delta in deltas if self._structured is None else self._structured.take(deltas):
             feed(delta)
@@ -394,6 +394,8 @@ class Run:
     def _observe(self) -> None:
         if not self._observed:
             self._observed = True
+            self.began_at = self._services.clock()
+            self.began = perf_counter()
             self._observer.started(self)
 
     # Silence

@@ -1,4 +1,4 @@
-"""What an onlooker is told of each Response: three calls, never one per token.
+"""What an onlooker is told of each Response: two calls, never one per token.
 
 An observer keeps no reference to a run behind `ended`, takes microseconds, and raises nothing.
 """
@@ -32,6 +32,15 @@ class Observed(Protocol):
     @property
     def plan(self) -> ObservedPlan: ...
 
+    began_at: float
+    """When it began (Unix time)."""
+
+    began: float
+    """The same by the steady clock (`time.perf_counter`)."""
+
+    spoke: float
+    """When the model first said something, by the steady clock; 0 while it has not."""
+
     @property
     def error(self) -> APIError | None:
         """What it failed with, or what the backend refused it with."""
@@ -50,10 +59,6 @@ class Observer(Protocol):
         """A Response begins: the first model call is about to be opened."""
         ...
 
-    def first_token(self, run: Observed) -> None:
-        """The model has said something for the first time."""
-        ...
-
     def ended(self, run: Observed) -> None:
         """It is over. A `status` of "in_progress" or "queued" means that its client or its server let go of it."""
         ...
@@ -63,19 +68,15 @@ class Observers:
     """Tells several observers; with none it is the observer that does nothing."""
 
     def __init__(self, *observers: Observer) -> None:
-        self._observers = observers
+        self._started = [one.started for one in observers]
+        self._ended = [one.ended for one in observers]
 
     def started(self, run: Observed) -> None:
         """Tell all."""
-        for one in self._observers:
-            one.started(run)
-
-    def first_token(self, run: Observed) -> None:
-        """Tell all."""
-        for one in self._observers:
-            one.first_token(run)
+        for tell in self._started:
+            tell(run)
 
     def ended(self, run: Observed) -> None:
         """Tell all."""
-        for one in self._observers:
-            one.ended(run)
+        for tell in self._ended:
+            tell(run)

@@ -76,9 +76,10 @@ class Span:
         self.events: list[tuple[int, str]] = []
         self.error = ""
 
-    def note(self, event: str) -> None:
-        """Note that something happened now."""
-        self.events.append((time.time_ns(), event))
+    def note(self, event: str, after: float | None = None) -> None:
+        """Note that something happened now, or so many seconds after the beginning."""
+        when = time.time_ns() if after is None else self._started + int(after * 1e9)
+        self.events.append((when, event))
 
     def end(self) -> None:
         """Deliver it. Idempotent."""

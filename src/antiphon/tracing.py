@@ -56,12 +56,6 @@ class Tracer:
         }
         _current.set(span)
 
-    def first_token(self, run: Observed) -> None:
-        """Note it."""
-        span = self._spans.get(run)
-        if span is not None:
-            span.note(FIRST_TOKEN)
-
     def ended(self, run: Observed) -> None:
         """End the span."""
         span = self._spans.pop(run, None)
@@ -70,6 +64,8 @@ class Tracer:
         response = run.plan.response
         span.attributes["antiphon.status"] = response.status
         _note_usage(span, response.usage)
+        if run.spoke:
+            span.note(FIRST_TOKEN, run.spoke - run.began)
         if run.error is not None:
             span.error = run.error.code or run.error.type
         span.end()

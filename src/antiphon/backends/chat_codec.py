@@ -255,17 +255,8 @@ def _add_sampling(body: _Body, turn: Turn, profile: Profile) -> None:
     if _wants_logprobs(turn):
         body.add("logprobs", b"true")
         body.put("top_logprobs", request.top_logprobs)
-    for name, value in (
-        ("prompt_cache_key", request.prompt_cache_key),
-        ("prompt_cache_retention", request.prompt_cache_retention),
-        ("safety_identifier", request.safety_identifier),
-        ("service_tier", request.service_tier),
-        ("user", request.user),
-        ("verbosity", turn.text.verbosity),
-        ("metadata", request.metadata),
-    ):
-        if name in profile.forward:
-            body.put(name, value)
+    for name in profile.forward:
+        body.put(name, turn.text.verbosity if name == "verbosity" else getattr(request, name))
 
 
 def _wants_logprobs(turn: Turn) -> bool:

@@ -74,7 +74,10 @@ class HttpResponse:
 
     def header(self, name: bytes) -> bytes:
         """Return the value of a header by its lower-case name, b"" if it did not come."""
-        return next((value for key, value in self.headers if key == name), b"")
+        for key, value in self.headers:
+            if key == name:
+                return value
+        return b""
 
     async def read(self) -> bytes:
         """Return all bytes of the body that have arrived, waiting for the first; b"" at its end. Raises BackendError."""

@@ -14,6 +14,8 @@ CLOSE_TAGS = {
     "[THINK]": "[/THINK]",
 }
 
+_FIRST = frozenset(("", "<", "["))
+
 Piece = TextDelta | ReasoningDelta
 
 
@@ -37,6 +39,8 @@ class ThinkSplitter:
 
     def feed(self, text: str) -> list[Piece]:
         """Return what of the text is certain; a piece that may be part of a tag is held back."""
+        if self._state == "start" and not self._held and text.lstrip()[:1] not in _FIRST:
+            self._state = "answer"  # the usual beginning
         if self._state == "answer":
             return [TextDelta(text)] if text else []
         self._held += text

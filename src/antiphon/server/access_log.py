@@ -14,6 +14,8 @@ log = logging.getLogger("antiphon.access")
 
 BEAT = 0.1  # seconds that a line may wait
 
+_TEMPLATE = vars(logging.LogRecord(log.name, logging.INFO, "", 0, "%s %s %d", (), None, "answered"))
+
 
 class Line(NamedTuple):
     """What a line says, until it is written. `when` in Unix seconds."""
@@ -66,13 +68,13 @@ class AccessLog:
 def _record(line: Line) -> logging.LogRecord:
     """Return the log's record; the fields are there by name, as if by `extra=`, for those who read JSON."""
     path = line.raw_path.decode("ascii", "backslashreplace")
-    # Made by hand: `log.info` would spend 2 µs more on where it was called from.
-    record = logging.LogRecord(
-        log.name, logging.INFO, "", 0, "%s %s %d", (line.method, path, line.status), None, "answered"
-    )
-    record.created = line.when
-    record.msecs = line.when % 1 * 1000
+    # Made by hand: `log.info` would spend 5 µs more on where it was called from and on names of files.
+    record = logging.LogRecord.__new__(logging.LogRecord)
     fields = record.__dict__
+    fields.update(_TEMPLATE)
+    fields["args"] = (line.method, path, line.status)
+    fields["created"] = line.when
+    fields["msecs"] = line.when % 1 * 1000
     fields["ms"] = round(line.seconds * 1000, 1)
     fields["request_id"] = line.request_id
     if line.model:

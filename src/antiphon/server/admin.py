@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable
 
 import msgspec
 from msgspec.structs import replace
@@ -52,61 +51,47 @@ class RequestList(msgspec.Struct, frozen=True, kw_only=True):
     data: list[RequestRecord]
 
 
-class _Running(msgspec.Struct):
-    """A run, and when it began and first spoke, by the steady clock."""
-
-    run: Observed
-    started_at: float
-    began: float
-    spoke: float | None = None
-
-
 class Ring:
     """Remembers the last requests; an Observer."""
 
-    def __init__(self, size: int, clock: Callable[[], float], steady: Callable[[], float] = time.monotonic) -> None:
-        self._clock = clock
-        self._steady = steady
-        self._running: dict[int, _Running] = {}
+    def __init__(self, size: int) -> None:
+        self._running: dict[Observed, None] = {}
         self._ended: deque[RequestRecord] = deque(maxlen=size)
 
     def started(self, run: Observed) -> None:
         """Note a start."""
-        self._running[id(run)] = _Running(run, self._clock(), self._steady())
-
-    def first_token(self, run: Observed) -> None:
-        """Note the first word."""
-        self._running[id(run)].spoke = self._steady()
+        self._running[run] = None
 
     def ended(self, run: Observed) -> None:
         """Note the end; the oldest record makes room."""
-        one = self._running.pop(id(run))
-        record = self._record(one)
+        del self._running[run]
+        record = _record(run)
         if record.status in ("queued", "in_progress"):
             record = replace(record, status="failed" if record.error else "abandoned")
         self._ended.append(record)
 
     def list(self) -> RequestList:
         """Return all, the newest first."""
-        running = [self._record(one) for one in self._running.values()]
+        running = [_record(run) for run in self._running]
         return RequestList(running=running[::-1], data=list(self._ended)[::-1])
 
-    def _record(self, one: _Running) -> RequestRecord:
-        plan, error = one.run.plan, one.run.error
-        return RequestRecord(
-            id=plan.response.id,
-            model=plan.response.model,
-            owner=plan.owner,
-            stream=bool(plan.request.stream),
-            background=plan.response.background,
-            started_at=one.started_at,
-            status=plan.response.status,
-            time_to_first_token=None if one.spoke is None else one.spoke - one.began,
-            duration=self._steady() - one.began,
-            events=one.run.events_made,
-            usage=plan.response.usage,
-            error=None if error is None else Failure(error.status, error.type, error.code),
-        )
+
+def _record(run: Observed) -> RequestRecord:
+    plan, response, error = run.plan, run.plan.response, run.error
+    return RequestRecord(
+        id=response.id,
+        model=response.model,
+        owner=plan.owner,
+        stream=bool(plan.request.stream),
+        background=response.background,
+        started_at=run.began_at,
+        status=response.status,
+        time_to_first_token=run.spoke - run.began if run.spoke else None,
+        duration=time.perf_counter() - run.began,
+        events=run.events_made,
+        usage=response.usage,
+        error=None if error is None else Failure(error.status, error.type, error.code),
+    )
 
 
 class Admin:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-import secrets
 import time
 from collections.abc import Sequence
 
 from antiphon.core.emitter import to_json
 from antiphon.errors import APIError
 from antiphon.server.http import Header, Reply
+from antiphon.services import new_id_base
 
 JSON_TYPE: Header = (b"content-type", b"application/json")
 
@@ -24,7 +24,7 @@ class ResponseHead:
 
     def __init__(self, headers: Sequence[Header]) -> None:
         self._started = time.perf_counter()
-        self.id_header = (b"x-request-id", _client_id(headers) or b"req_" + secrets.token_hex(16).encode())
+        self.id_header = (b"x-request-id", _client_id(headers) or b"req_" + new_id_base()[16:].encode())
         self.request_id = self.id_header[1].decode()
 
     def headers(self, reply: Reply) -> list[Header]:

@@ -33,16 +33,6 @@ DURATION = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0,
 STORE = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0)
 
 
-class Running:
-    """A Response that is being made: since when, and since when it speaks (`perf_counter` seconds)."""
-
-    __slots__ = ("spoke", "started")
-
-    def __init__(self) -> None:
-        self.started = perf_counter()
-        self.spoke = 0.0
-
-
 class Metrics:
     """Counts (`observe.Observer`, `record.Watcher`) and tells.
 
@@ -53,7 +43,7 @@ class Metrics:
         self._others = others
         self._peers = peers
         self._model = Bounded(MOST_MODELS)
-        self._running: dict[Observed, Running] = {}
+        self._running: set[Observed] = set()
         self._born = time.time()
         labels = ("model",)
         self._requests = Samples(
@@ -82,31 +72,23 @@ class Metrics:
 
     def started(self, run: Observed) -> None:
         """Begin to time a Response."""
-        self._running[run] = Running()
-
-    def first_token(self, run: Observed) -> None:
-        """Note when it begins to speak."""
-        running = self._running.get(run)
-        if running is not None:
-            running.spoke = perf_counter()
-            model = self._model(run.plan.response.model)
-            self._first_token.observe((model,), running.spoke - running.started)
+        self._running.add(run)
 
     def ended(self, run: Observed) -> None:
         """Count it."""
-        running = self._running.pop(run, None)
-        if running is None:
-            return
+        self._running.discard(run)
         response = run.plan.response
         model = (self._model(response.model),)
         now = perf_counter()
         self._responses.add((model[0], _ending(run)))
-        self._duration.observe(model, now - running.started)
+        self._duration.observe(model, now - run.began)
         self._events.add(model, run.events_made)
+        if run.spoke:
+            self._first_token.observe(model, run.spoke - run.began)
         if response.usage is not None:
             self._count_tokens(model[0], response.usage)
-            if run.plan.request.stream and running.spoke and response.usage.output_tokens > 1:
-                self._per_token.observe(model, (now - running.spoke) / (response.usage.output_tokens - 1))
+            if run.plan.request.stream and run.spoke and response.usage.output_tokens > 1:
+                self._per_token.observe(model, (now - run.spoke) / (response.usage.output_tokens - 1))
 
     def _count_tokens(self, model: str, usage: Usage) -> None:
         add = self._tokens.add

@@ -78,9 +78,6 @@ class RecordRuns:
         if record is not None:
             record.run = run
 
-    def first_token(self, run: Observed) -> None:
-        """Do nothing."""
-
     def ended(self, run: Observed) -> None:
         """Do nothing."""
 

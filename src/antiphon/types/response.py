@@ -81,4 +81,5 @@ class Response(msgspec.Struct, kw_only=True):
     frequency_penalty: float = 0.0
 
     def __post_init__(self) -> None:
-        settle_nulls(self, prompt=self.prompt)
+        if self.prompt is not None:
+            settle_nulls(self, prompt=self.prompt)
