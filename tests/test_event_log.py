@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from antiphon.event_log import EventLog, Follower
+from antiphon.event_log import Beat, EventLog, Follower
 from antiphon.stores.base import FenceError, StoredResponse
 from antiphon.stores.memory import MemoryStore
 from antiphon.types.events import Event
@@ -42,7 +42,7 @@ async def collect(follower):
 async def test_followers_of_any_place_see_each_event_once(after):
     store = MemoryStore()
     job = await queued(store)
-    log = EventLog(store, ID, job.fence, 0)
+    log = EventLog(Beat(store), ID, job.fence, 0)
     follower = asyncio.create_task(collect(Follower(store, ID, "me", after, log)))
     for number in range(9):
         log.send([event(number)])
@@ -64,7 +64,7 @@ async def test_an_event_is_shown_after_its_commit_only():
         await commit(*args)
 
     store.append_events = held
-    log = EventLog(store, ID, job.fence, 0)
+    log = EventLog(Beat(store), ID, job.fence, 0)
     follower = Follower(store, ID, "me", -1, log)
     log.send([event(0)])
     waiting = asyncio.create_task(follower.next())
@@ -78,7 +78,7 @@ async def test_an_event_is_shown_after_its_commit_only():
 async def test_a_worker_that_lost_its_lease_writes_nothing_more():
     store = MemoryStore()
     job = await queued(store)
-    log = EventLog(store, ID, job.fence, 0)
+    log = EventLog(Beat(store), ID, job.fence, 0)
     log.send([event(0)])
     await log.flush()
     other = await store.claim("other", 1000.0, 60.0)
@@ -95,14 +95,14 @@ async def test_a_worker_that_lost_its_lease_writes_nothing_more():
 async def test_a_follower_goes_on_where_another_worker_goes_on():
     store = MemoryStore()
     job = await queued(store)
-    log = EventLog(store, ID, job.fence, 0)
+    log = EventLog(Beat(store), ID, job.fence, 0)
     follower = asyncio.create_task(collect(Follower(store, ID, "me", -1, log)))
     log.send([event(0)])
     await log.flush()
     await asyncio.sleep(0.01)
     log.abandon()
     other = await store.claim("other", 1000.0, 60.0)
-    second = EventLog(store, ID, other.fence, 1)
+    second = EventLog(Beat(store), ID, other.fence, 1)
     second.send([event(1), event(2, "response.completed")])
     await second.close()
     assert await asyncio.wait_for(follower, 20) == [0, 1, 2]

@@ -6,19 +6,22 @@ A follower sees an event only after its commit: what it has seen survives a cras
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 from collections.abc import Sequence
 from time import monotonic
 
 from antiphon.core.resume import TERMINAL
 from antiphon.errors import APIError
-from antiphon.stores.base import FenceError, LoggedEvent, Store
+from antiphon.stores.base import EventBatch, FenceError, LoggedEvent, Store
 from antiphon.types.events import Event
 
-log = logging.getLogger("antiphon.live")
+logger = logging.getLogger("antiphon.live")
 
 FLUSH_INTERVAL = 0.05  # seconds that a token may wait for others to be committed with it
+LONG_INTERVAL = (
+    0.1  # the same where many responses are written: each has pages of its own, however little is new in them
+)
+MANY = 50
 FLUSH_PAUSE = 0.5  # seconds after a commit that failed, as the store was away
 LOOK_INTERVAL = 1.0  # seconds after which a follower of another process looks again, told or not
 WORKING = ("queued", "in_progress")
@@ -29,29 +32,82 @@ def logged(events: Sequence[Event], first: int) -> list[LoggedEvent]:
     return [LoggedEvent(first + place, event.type, event.body) for place, event in enumerate(events)]
 
 
+class Beat:
+    """Commits what the logs of a process have gathered, all of them at once: a commit apiece would cost as much as the rest."""
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+        self._waiting: dict[EventLog, None] = {}
+        self._task: asyncio.Task[None] | None = None
+
+    def join(self, log: EventLog) -> None:
+        """Commit what a log has: at once where nothing is under way, else with the next beat."""
+        self._waiting[log] = None
+        if self._task is None:
+            self._task = asyncio.create_task(self._run())
+
+    def leave(self, log: EventLog) -> None:
+        """Let a log be: it commits the rest itself."""
+        self._waiting.pop(log, None)
+
+    async def _run(self) -> None:
+        try:
+            while self._waiting:
+                interval = LONG_INTERVAL if len(self._waiting) > MANY else FLUSH_INTERVAL
+                pause = await self._commit()
+                await asyncio.sleep(pause or interval - monotonic() % interval)
+        finally:
+            self._task = None
+
+    async def _commit(self) -> float:
+        """Commit what there is. Returns how long to wait before the next time, 0 where there is no reason to."""
+        # One that commits something itself at the moment has its turn with the next beat.
+        logs = [log for log in self._waiting if not log.writing.locked()]
+        if not logs:
+            return 0.0
+        for log in logs:
+            del self._waiting[log]
+            await log.writing.acquire()  # nobody has it: this does not wait
+        batches = [log.take() for log in logs]
+        pause = 0.0
+        try:
+            refusals = await self.store.append_batches(batches)
+        except Exception as error:
+            if not isinstance(error, APIError):
+                logger.exception("events of background responses could not be stored")
+            refusals = [error] * len(logs)
+            pause = FLUSH_PAUSE
+        finally:
+            for log in logs:
+                log.writing.release()
+        for log, batch, refusal in zip(logs, batches, refusals, strict=True):
+            log.settle(batch.events, refusal)
+            if pause and not log.ended:
+                self._waiting[log] = None
+        return pause
+
+
 class EventLog:
     """The log as its writer has it: a Sink that commits, and wakes followers."""
 
-    def __init__(self, store: Store, response_id: str, fence: int, first: int) -> None:
+    def __init__(self, beat: Beat, response_id: str, fence: int, first: int) -> None:
         self.first = first
         self.lost = False
         self.ended = False
         self.committed: list[LoggedEvent] = []
-        self._store = store
+        self.writing = asyncio.Lock()
+        self._beat = beat
         self._response_id = response_id
         self._fence = fence
-        self._next = first
-        self._pending: list[LoggedEvent] = []
-        self._writing = asyncio.Lock()
-        self._work = asyncio.Event()
+        self._next = first  # the number of the first that is pending
+        self._pending: list[Event] = []
         self._news = asyncio.Event()
-        self._flusher = asyncio.create_task(self._flush_loop())
 
     def send(self, events: Sequence[Event]) -> bool:
         """Take events; they are committed with others within some milliseconds. Returns False when the job is lost."""
-        self._pending.extend(logged(events, self._next))
-        self._next += len(events)
-        self._work.set()
+        if not self._pending:
+            self._beat.join(self)
+        self._pending += events
         return not self.lost
 
     async def drain(self) -> None:
@@ -61,31 +117,45 @@ class EventLog:
 
     async def flush(self, checkpoint: bytes | None = None) -> None:
         """Commit what has come, then show it to followers. Raises FenceError."""
-        async with self._writing:
-            batch, self._pending = self._pending, []
-            if not batch and checkpoint is None:
+        async with self.writing:  # a commit under way ends first: its events are neither lost nor written twice
+            batch = self.take()
+            if not batch.events and checkpoint is None:
                 return
             try:
-                await self._store.append_events(self._response_id, self._fence, batch, checkpoint)
-            except FenceError:
-                self.lost = True
+                await self._beat.store.append_events(batch.response_id, batch.fence, batch.events, checkpoint)
+            except Exception as error:
+                self.settle(batch.events, error)
                 raise
-            except Exception:
-                self._pending[:0] = batch  # nothing is left out: the next flush writes it too
-                raise
-            self.committed.extend(batch)
+            self.settle(batch.events, None)
+
+    def take(self) -> EventBatch:
+        """Return what is to be committed. `settle` follows, while `writing` is held or right after."""
+        events = logged(self._pending, self._next)
+        self._next += len(events)
+        self._pending = []
+        return EventBatch(self._response_id, self._fence, events)
+
+    def settle(self, events: Sequence[LoggedEvent], refusal: Exception | None) -> None:
+        """Show what is committed to followers; what could not be waits for the next time, unless the job is lost."""
+        if refusal is None:
+            self.committed.extend(events)
             self._wake()
+        elif isinstance(refusal, FenceError):
+            self.lost = True
+        else:
+            self._pending[:0] = [Event(event.type, event.body) for event in events]  # nothing is left out
+            self._next -= len(events)
+            logger.warning("response %s: its events are not stored yet: %s", self._response_id, refusal)
 
     async def close(self) -> None:
         """Commit the rest and let the followers go. Raises FenceError."""
-        async with self._writing:  # a commit under way ends first: its events are neither lost nor written twice
-            self._flusher.cancel()
+        self._beat.leave(self)
         await self.flush()
         self.abandon()
 
     def abandon(self) -> None:
         """Stop without a further commit; followers look for the rest in the store."""
-        self._flusher.cancel()
+        self._beat.leave(self)
         self.ended = True
         self._wake()
 
@@ -97,28 +167,6 @@ class EventLog:
     def _wake(self) -> None:
         news, self._news = self._news, asyncio.Event()
         news.set()
-
-    async def _flush_loop(self) -> None:
-        with contextlib.suppress(FenceError):
-            while True:
-                await self._work.wait()
-                self._work.clear()
-                await asyncio.sleep(await self._flush_or_wait())
-
-    async def _flush_or_wait(self) -> float:
-        """Flush; return how long to wait before the next time. Raises FenceError."""
-        try:
-            await self.flush()
-        except APIError as error:
-            log.warning("response %s: its events are not stored yet: %s", self._response_id, error.code)
-            self._work.set()
-            return FLUSH_PAUSE
-        return _until_beat()
-
-
-def _until_beat() -> float:
-    """Return the seconds to the next flush: all logs of a process flush on one beat, so that they share commits."""
-    return FLUSH_INTERVAL - monotonic() % FLUSH_INTERVAL
 
 
 class Follower:

@@ -22,7 +22,7 @@ from antiphon.core.resume import Restart, restart
 from antiphon.core.stream import ResponseStream, terminal_type
 from antiphon.engine import Run, output_span, stored_response
 from antiphon.errors import APIError
-from antiphon.event_log import WORKING, EventLog, Follower, logged
+from antiphon.event_log import WORKING, Beat, EventLog, Follower, logged
 from antiphon.intake import Identity, Intake, Plan
 from antiphon.limits import FREE, Permit
 from antiphon.services import Services
@@ -72,6 +72,7 @@ class Live:
         self._intake = intake
         self._lease = services.config.background_lease
         self._worker = f"{os.getpid()}-{secrets.token_hex(6)}"
+        self._beat = Beat(self._store)
         self._working: dict[str, Working] = {}
         self._poller: asyncio.Task[None] | None = None
 
@@ -177,7 +178,7 @@ class Live:
     # Work
 
     def _begin(self, run: Run, job: Job, first: int) -> None:
-        one = Working(run, EventLog(self._store, job.response_id, job.fence, first), job)
+        one = Working(run, EventLog(self._beat, job.response_id, job.fence, first), job)
         run.hold(job.fence, one.log.flush)
         self._working[job.response_id] = one
         one.task = asyncio.create_task(self._work(one))

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from antiphon.stores.base import FenceError, ListedResponse, Store, StoredResponse
+from antiphon.stores.base import EventBatch, FenceError, ListedResponse, Store, StoredResponse
 
 from .samples import ANN, BOB, base, conversation, event, item, response
 
@@ -500,6 +500,27 @@ async def test_deleting_a_response_ends_its_job(store: Store) -> None:
     assert await store.claim("worker", 1e9, 10.0) is None
     with pytest.raises(FenceError):
         await store.append_events(row.id, job.fence, [event(1)])
+
+
+async def test_batches_of_several_logs_stand_each_for_itself(store: Store) -> None:
+    rows = [response(number, background=True) for number in range(3)]
+    fences = []
+    for row in rows:
+        await store.enqueue(row, b"{}", [event(0)])
+        job = await store.claim("worker", 0.0, 60.0)
+        assert job is not None
+        fences.append(job.fence)
+    refusals = await store.append_batches(
+        [
+            EventBatch(rows[0].id, fences[0], [event(1), event(2)]),
+            EventBatch(rows[1].id, fences[1] + 1, [event(1)]),
+            EventBatch(rows[2].id, fences[2], [event(1), event(1)]),
+        ]
+    )
+    assert [type(refusal) for refusal in refusals] == [type(None), FenceError, ValueError]
+    logged = [[one.sequence_number for one in await store.events(row.id, row.owner)] for row in rows]
+    assert logged == [[0, 1, 2], [0], [0]]
+    assert await store.append_batches([]) == []
 
 
 # Upkeep

@@ -12,7 +12,7 @@ import pytest
 from antiphon.core import gcra
 from antiphon.core.gcra import Charge, Meter
 from antiphon.errors import APIError
-from antiphon.event_log import EventLog, Follower
+from antiphon.event_log import Beat, EventLog, Follower
 from antiphon.stores.base import FenceError, LoggedEvent, StoredItem
 from antiphon.stores.postgres import PostgresStore, database
 from antiphon.stores.postgres.listener import Listener
@@ -134,7 +134,7 @@ async def test_a_follower_elsewhere_is_told_at_once(postgres_url: str) -> None:
         await here.enqueue(row, b"{}", [])
         job = await here.claim("worker", 0.0, 60.0)
         assert job is not None
-        log = EventLog(here, row.id, job.fence, 0)
+        log = EventLog(Beat(here), row.id, job.fence, 0)
         follower = Follower(there, row.id, ANN, -1, None)
         delays = []
         for number in range(20):
@@ -318,7 +318,7 @@ async def test_a_log_goes_on_after_an_outage_without_a_gap(
         await store.enqueue(response(background=True), b"{}", [])
         job = await store.claim("worker", 0.0, 60.0)
         assert job is not None
-        log = EventLog(store, response().id, job.fence, 0)
+        log = EventLog(Beat(store), response().id, job.fence, 0)
         stop = asyncio.create_task(asyncio.to_thread(restored.stop))
         for number in range(40):
             log.send([Event("response.output_text.delta", b"%d" % number)])

@@ -100,6 +100,14 @@ class LoggedEvent(msgspec.Struct, frozen=True, gc=False):
     body: bytes
 
 
+class EventBatch(msgspec.Struct, frozen=True):
+    """Events of one response, to be logged under its lease's fence."""
+
+    response_id: str
+    fence: int
+    events: Sequence[LoggedEvent]
+
+
 class StoredFile(msgspec.Struct, frozen=True, kw_only=True):
     """An uploaded file without its content; `size` in bytes. An `expires_at` of None means never."""
 
@@ -285,6 +293,10 @@ class Store(Protocol):
         `checkpoint` (JSON) replaces the state from which it can be taken up again; it goes with the job.
         Raises FenceError if the lease was lost, ValueError where a number is not above those logged.
         """
+        ...
+
+    async def append_batches(self, batches: Sequence[EventBatch]) -> Sequence[Exception | None]:
+        """Append to several logs at once. Returns what `append_events` would have raised for each, None where it went well."""
         ...
 
     async def events(self, response_id: str, owner: str, after: int = -1, limit: int = 1000) -> Sequence[LoggedEvent]:

@@ -8,6 +8,7 @@ import msgspec
 
 from antiphon.stores.base import (
     Conversation,
+    EventBatch,
     FenceError,
     Job,
     ListedResponse,
@@ -275,6 +276,16 @@ class MemoryStore(MemoryFiles, MemoryDeliveries, MemoryKeys, PolledStore):
         self._log(response_id, events)
         if checkpoint is not None:
             kept.checkpoint = checkpoint
+
+    async def append_batches(self, batches: Sequence[EventBatch]) -> Sequence[Exception | None]:
+        refusals: list[Exception | None] = []
+        for batch in batches:
+            try:
+                await self.append_events(batch.response_id, batch.fence, batch.events)
+                refusals.append(None)
+            except (FenceError, ValueError) as error:
+                refusals.append(error)
+        return refusals
 
     async def events(self, response_id: str, owner: str, after: int = -1, limit: int = 1000) -> Sequence[LoggedEvent]:
         if self._find(response_id, owner) is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
@@ -11,6 +12,7 @@ from antiphon.errors import APIError
 from antiphon.stores.base import (
     Conversation,
     Delivery,
+    EventBatch,
     FenceError,
     Job,
     ListedResponse,
@@ -158,6 +160,15 @@ class PostgresStore:
             raise FenceError(response_id)
         if refusal or not orderly:
             raise ValueError("An event's number is not above those before it.")
+
+    async def append_batches(self, batches: Sequence[EventBatch]) -> Sequence[Exception | None]:
+        # They meet again in one statement (`_appends`); one that fails for all is told to all.
+        appends = [self.append_events(batch.response_id, batch.fence, batch.events) for batch in batches]
+        refusals = await asyncio.gather(*appends, return_exceptions=True)
+        for refusal in refusals:
+            if isinstance(refusal, APIError) or (refusal is not None and not isinstance(refusal, Exception)):
+                raise refusal
+        return [refusal if isinstance(refusal, Exception) else None for refusal in refusals]
 
     async def _append(self, values: Values) -> str:
         id = values["response_id"]

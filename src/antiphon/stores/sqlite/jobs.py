@@ -7,10 +7,12 @@ from sqlite3 import Connection
 
 import msgspec
 
-from antiphon.stores.base import FenceError, Job, LoggedEvent
+from antiphon.stores.base import EventBatch, FenceError, Job, LoggedEvent
 from antiphon.stores.sqlite.sql import queries
 
 SQL = queries("jobs")
+
+Row = tuple[int, int, str, bytes]
 
 
 class Claim(msgspec.Struct, frozen=True, kw_only=True):
@@ -88,19 +90,46 @@ def append(
         connection.execute(SQL["save_checkpoint"], {"job": job, "body": checkpoint})
 
 
+def append_batches(connection: Connection, batches: Sequence[EventBatch]) -> list[Exception | None]:
+    """Append the events of several responses; return what speaks against each batch, None where it is written."""
+    rows: list[Row] = []
+    refusals: list[Exception | None] = []
+    ends: dict[int, int] = {}
+    for batch in batches:
+        try:
+            found = connection.execute(
+                SQL["log_end"], {"response_id": batch.response_id, "fence": batch.fence}
+            ).fetchall()
+            if not found:
+                raise FenceError(batch.response_id)
+            response, last = found[0]
+            rows += _rows(response, ends.get(response, last), batch.events)
+            if batch.events:
+                ends[response] = batch.events[-1].sequence_number
+            refusals.append(None)
+        except (FenceError, ValueError) as error:
+            refusals.append(error)
+    connection.executemany(SQL["insert_event"], rows)
+    return refusals
+
+
 def log(connection: Connection, response_id: str, events: Sequence[LoggedEvent]) -> None:
     """Append events to a response's log. Raises ValueError where a number is not above the ones before."""
     if not events:
         return
     response: int = connection.execute(SQL["response"], {"response_id": response_id}).fetchall()[0][0]
     last = connection.execute(SQL["last_event"], {"response": response}).fetchall()[0][0]
-    rows = []
+    connection.executemany(SQL["insert_event"], _rows(response, last, events))
+
+
+def _rows(response: int, last: int, events: Sequence[LoggedEvent]) -> list[Row]:
+    rows: list[Row] = []
     for event in events:
         if event.sequence_number <= last:
             raise ValueError(f"Event {event.sequence_number} comes after event {last}.")
         last = event.sequence_number
         rows.append((response, last, event.type, event.body))
-    connection.executemany(SQL["insert_event"], rows)
+    return rows
 
 
 def events(connection: Connection, response_id: str, owner: str, after: int, limit: int) -> list[LoggedEvent]:

@@ -19,6 +19,7 @@ from antiphon.core.gcra import Charge
 from antiphon.stores.base import (
     Conversation,
     Delivery,
+    EventBatch,
     Job,
     ListedResponse,
     LoggedEvent,
@@ -163,6 +164,9 @@ class SQLiteStore(PolledStore):
         self, response_id: str, fence: int, events: Sequence[LoggedEvent], checkpoint: bytes | None = None
     ) -> None:
         await self._writer.submit(lambda connection: jobs.append(connection, response_id, fence, events, checkpoint))
+
+    async def append_batches(self, batches: Sequence[EventBatch]) -> Sequence[Exception | None]:
+        return await self._writer.submit(lambda connection: jobs.append_batches(connection, batches))
 
     async def events(self, response_id: str, owner: str, after: int = -1, limit: int = 1000) -> Sequence[LoggedEvent]:
         return jobs.events(self._reader, response_id, owner, after, limit)

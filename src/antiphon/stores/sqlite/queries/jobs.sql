@@ -54,6 +54,11 @@ SELECT place FROM responses WHERE id = :response_id
 -- name: last_event
 SELECT coalesce(max(sequence_number), -1) FROM events WHERE response = :response
 
+-- name: log_end
+SELECT place, (SELECT coalesce(max(sequence_number), -1) FROM events WHERE response = place)
+FROM responses JOIN jobs ON jobs.response_id = responses.id
+WHERE responses.id = :response_id AND jobs.fence = :fence
+
 -- name: insert_event
 INSERT INTO events VALUES (?, ?, ?, ?)
 
