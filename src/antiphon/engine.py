@@ -7,6 +7,7 @@ of the stream: the terminal event's `response`.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from time import perf_counter
@@ -75,7 +76,6 @@ class Run:
         self._place = ""
         self._sink: Sink | None = None
         self._quiet = 0  # looks since something was sent
-        self._timer: asyncio.TimerHandle | None = None
         self._task: asyncio.Task[object] | None = None
         self._stop: APIError | None = None
         self._cancel = False
@@ -129,7 +129,8 @@ class Run:
         self._observe()
         self._sink = sink
         self._task = asyncio.current_task()
-        self._watch()
+        look = self._look
+        self._services.pulse.join(look, self._services.config.keepalive / LOOKS)
         try:
             self.stream.start()
             self._send()
@@ -147,7 +148,7 @@ class Run:
             log.exception("response %s failed", self.plan.response.id)
             self._fail(APIError(500, "The server had an error while it made the response.", code="server_error"))
         finally:
-            self._unwatch()
+            self._services.pulse.leave(look)
             self._release()
             if self._tools is not None:
                 await self._tools.close()
@@ -207,7 +208,8 @@ class Run:
     # Turns
 
     async def _turns(self) -> None:
-        await self._prepare()
+        if self.plan.compaction or self._tools is not None:
+            await self._prepare()
         turns = 0
         while self.stream.action is Action.CALL_MODEL:
             await self._call_model()
@@ -227,7 +229,7 @@ class Run:
 
     async def _call_model(self) -> None:
         """Make one model call: its deltas go through the stream to the sink, one pass for all that has arrived."""
-        source = await self._turn_stream()
+        source = self._source or await self._turn_stream()
         self._place = source.place
         assert self._sink is not None
         while not await source.pour(self._take):
@@ -373,6 +375,8 @@ class Run:
 
     def _account(self) -> None:
         """Say what was used. A background response that has not ended goes on elsewhere: its reservation stands."""
+        if self._permit is FREE:
+            return
         if self._boundary is not None and self.stream.terminal is None:
             self._permit.hand_over()
         else:
@@ -400,22 +404,13 @@ class Run:
 
     # Silence
 
-    def _watch(self) -> None:
-        pause = self._services.config.keepalive / LOOKS
-        self._timer = asyncio.get_running_loop().call_later(pause, self._tick)
-
-    def _tick(self) -> None:
+    def _look(self) -> None:
         """Send a sign of life where nothing was sent for so many looks: no silence is longer than `keepalive`."""
         self._quiet += 1
         if self._quiet >= LOOKS and self.stream.terminal is None:
             self.stream.keepalive()
-            self._send()
-        self._watch()
-
-    def _unwatch(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+            with contextlib.suppress(Gone):  # the task is told by other ways
+                self._send()
 
 
 def _structured_output(plan: Plan, policy: str) -> StructuredOutput | None:

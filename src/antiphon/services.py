@@ -13,6 +13,7 @@ from antiphon.config import Config
 from antiphon.core.tokens import Estimator
 from antiphon.limits import Admission, Unlimited
 from antiphon.observe import Observer, Observers
+from antiphon.pulse import Pulse
 from antiphon.sealing import Sealer
 from antiphon.stores.base import Store
 from antiphon.token_count import TokenCounter
@@ -49,6 +50,7 @@ class Services(msgspec.Struct, frozen=True, kw_only=True):
     tool_servers: ToolServers
     estimator: Estimator = msgspec.field(default_factory=Estimator)
     counter: TokenCounter = msgspec.field(default_factory=lambda: TokenCounter(Estimator(), {}))
+    pulse: Pulse = msgspec.field(default_factory=Pulse)
     observer: Observer = msgspec.field(default_factory=Observers)
     limiter: Admission = msgspec.field(default_factory=Unlimited)
     clock: Callable[[], float] = time.time

@@ -46,6 +46,10 @@ class _Assistant:
         self.reasoning: list[str] = []
         self.calls: list[HistoryCall] = []
 
+    @property
+    def empty(self) -> bool:
+        return not (self.texts or self.reasoning or self.calls)
+
 
 class Messages:
     """Gathers the messages of one request; `render` gives them as a JSON array."""
@@ -166,6 +170,8 @@ class Messages:
 
     def _flush(self) -> None:
         """End the assistant message: with its calls, and the outputs of these."""
+        if self._assistant.empty:
+            return
         assistant, self._assistant = self._assistant, _Assistant()
         text = "\n\n".join(text for text in assistant.texts if text)
         if not text and not assistant.calls:
