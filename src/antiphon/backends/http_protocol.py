@@ -12,6 +12,7 @@ import msgspec
 
 from antiphon.backends.http_response import HttpResponse, broke_off, timed_out
 from antiphon.errors import BackendError
+from antiphon.writes import writes_of
 
 log = logging.getLogger("antiphon.backends")
 
@@ -45,6 +46,7 @@ class Connection(asyncio.Protocol):
         closed: Callable[[Connection], None],
     ) -> None:
         self.loop = asyncio.get_running_loop()
+        self._writes = writes_of(self.loop)
         self._timeouts = timeouts
         self._period = min(timeouts.first_byte, timeouts.idle)
         self._released = released
@@ -80,7 +82,7 @@ class Connection(asyncio.Protocol):
         self._deadline = self.loop.time() + self._timeouts.first_byte
         if self._timer is None:
             self._timer = self.loop.call_later(self._period, self._tick)
-        transport.write(request)
+        self._writes.put(transport, request)
         return response
 
     def close(self, error: Exception | None = None) -> None:

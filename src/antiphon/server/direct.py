@@ -124,7 +124,7 @@ class DirectExchange:
     async def _more(self) -> None:
         if self.expects_continue:
             self.expects_continue = False
-            self._protocol.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+            self._protocol.write(b"HTTP/1.1 100 Continue\r\n\r\n")
         self._protocol.flow.resume_reading()
         self._waiter = self._protocol.loop.create_future()
         try:
@@ -151,7 +151,7 @@ class DirectExchange:
         head = self._head(status, headers)
         if self.method != "HEAD":
             head.append(body)
-        self._protocol.transport.write(b"".join(head))
+        self._protocol.write(b"".join(head))
         self._complete()
 
     def begin(self, status: int, headers: Sequence[Header]) -> DirectExchange:
@@ -171,7 +171,7 @@ class DirectExchange:
             data = self._head_waiting + data
             self._head_waiting = b""
         if data:
-            self._protocol.transport.write(data)
+            self._protocol.write(data)
 
     def _head(self, status: int, headers: Sequence[Header]) -> list[bytes]:
         self.answered = True
@@ -198,7 +198,7 @@ class DirectExchange:
             if self._head_waiting:
                 self._flush(data)
             else:
-                protocol.transport.write(data)
+                protocol.writes.put(protocol.transport, data)
         return not protocol.flow.write_paused
 
     async def drain(self) -> None:
@@ -244,7 +244,7 @@ class DirectExchange:
             self.response_complete = True
             self._callback = None
             self._flush()
-            self._protocol.transport.close()
+            self._protocol.hang_up()
 
     async def finish(self) -> None:
         """Break off what was begun and not ended."""

@@ -21,6 +21,7 @@ from antiphon.errors import APIError, InvalidRequest
 from antiphon.server.asgi import AntiphonApp
 from antiphon.server.asgi_exchange import too_slow
 from antiphon.server.direct import DirectExchange
+from antiphon.writes import writes_of
 
 MAX_HEAD = 64 * 1024
 """Bytes of a request line and its headers. Codex sends up to 8 kB, cookies of a shared domain more."""
@@ -48,6 +49,7 @@ class DirectProtocol(HttpToolsProtocol):
         super().__init__(config, server_state, app_state, _loop)
         assert isinstance(config.app, AntiphonApp)
         self._antiphon = config.app
+        self.writes = writes_of(self.loop)
         self._in_line: deque[DirectExchange] = deque()
         self._parsing: DirectExchange | None = None
         self._wants_websocket = False
@@ -82,7 +84,7 @@ class DirectProtocol(HttpToolsProtocol):
     def shutdown(self) -> None:
         """Close when the running answers are complete, at once where there are none."""
         if self.cycle is None or self.cycle.response_complete:
-            self.transport.close()
+            self.hang_up()
             return
         for exchange in (self.cycle, *self._in_line):
             exchange.keep_alive = False
@@ -126,6 +128,7 @@ class DirectProtocol(HttpToolsProtocol):
         self.data_received(b"".join([*head, b"\r\n", data[upgrade.args[0] :]]))
 
     def _become_websocket(self) -> None:
+        self.writes.flush()
         if self.cycle is not None and not self.cycle.response_complete:
             self.transport.close()  # an upgrade behind an unanswered request: nobody does that in earnest
             return
@@ -216,18 +219,28 @@ class DirectProtocol(HttpToolsProtocol):
             return
         self.flow.resume_reading()
         if not exchange.keep_alive:
-            self._hang_up(exchange)
+            self._end_after(exchange)
         elif self._in_line:
             self._start(self._in_line.popleft())
         elif not self._received:
             self._set_deadline(KEEP_ALIVE)
 
-    def _hang_up(self, exchange: DirectExchange) -> None:
+    def write(self, data: bytes) -> None:
+        """Write bytes within this turn of the event loop."""
+        self.writes.put(self.transport, data)
+
+    def hang_up(self) -> None:
+        """Close, behind what was written."""
+        self.writes.flush()
+        self.transport.close()
+
+    def _end_after(self, exchange: DirectExchange) -> None:
         """Close; a client that is still sending is heard out for a moment, else a reset would swallow the answer."""
         if not exchange.more_body:
-            self.transport.close()
+            self.hang_up()
             return
         self._deaf = True
+        self.writes.flush()
         if self.transport.can_write_eof():
             self.transport.write_eof()
         self.loop.call_later(LINGER, self.transport.close)
@@ -252,7 +265,7 @@ class DirectProtocol(HttpToolsProtocol):
         elif self._received:
             self._refuse(too_slow())
         else:
-            self.transport.close()
+            self.hang_up()
 
 
 def head_too_large() -> APIError:
