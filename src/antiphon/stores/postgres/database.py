@@ -41,6 +41,7 @@ AWAY = (
     asyncpg.InsufficientResourcesError,
     asyncpg.InvalidAuthorizationSpecificationError,
     asyncpg.InvalidCatalogNameError,
+    asyncpg.InternalClientError,  # the connection broke off in the middle of preparing a statement
     asyncpg.ReadOnlySQLTransactionError,  # another server is the primary by now
 )
 CONFLICTS = (asyncpg.DeadlockDetectedError, asyncpg.SerializationError, asyncpg.LockNotAvailableError)
@@ -139,10 +140,14 @@ class Database:
             self._pool = self._open_pool()
             await self._pool
         async with self._pool.acquire() as connection:
-            if not self._address.pgbouncer:
-                return await work(connection, again)
-            async with connection.transaction():  # holds one server connection for parse, bind and execute
-                return await work(connection, again)
+            try:
+                if not self._address.pgbouncer:
+                    return await work(connection, again)
+                async with connection.transaction():  # holds one server connection for parse, bind and execute
+                    return await work(connection, again)
+            except asyncpg.InternalClientError:
+                connection.terminate()  # nobody knows what state it is in
+                raise
 
     def _open_pool(self) -> Any:
         return asyncpg.create_pool(
