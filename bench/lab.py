@@ -40,7 +40,8 @@ class Lab:
     def server(self, *, store: Path | None = None, workers: int = 1) -> Iterator[Server]:
         """Run the command; without a path the store is memory and requests say `store: false`."""
         command = [COMMAND, "serve", "--port", str(PORT), "--backend", f"http://127.0.0.1:{harness.MOCK_PORT}/v1"]
-        command += ["--store", str(store or "memory"), "--workers", str(workers)]
+        place = store or ("memory" if workers == 1 else self.new_store())  # several processes do not share memory
+        command += ["--store", str(place), "--workers", str(workers)]
         peer = {"name": "antiphon", "api": "responses", "path": PATH, "port": PORT, "model": "{m}"}
         peer |= {"cmd": command, "extra": {} if store else {"store": False}}
         process = harness.Server(peer)

@@ -118,11 +118,15 @@ SMG 1.13 (Rust, pass-through) was run on such a machine too, one server after th
 A64 0.246, 0.173, 0.013 ms; B 4.0, 19.1, 0.3 µs per token; C 60, 50, 27 µs per token. So Antiphon took a fifth of SMG's CPU
 flat out, and more than SMG for short answers and for paced streams.
 
-The machine's own speed changes by the hour. A later run of the ordinary part (three repeats, load 1.6, little else running) found
-A64 0.302 ms, B 4.9 and C 69.3 µs per token, 3.1 × nginx (22.3), C's delay 0.38 / 3.20 ms, D8 1.58 ms, E 16.8 µs per fragment.
-By turns in the same quarter of an hour, one repeat each, an older commit (f762342, before limits, metrics and access log) took 0.21 to
-0.24 ms in A64 and 49 to 61 µs in C, a commit of that hour 0.26 to 0.28 ms and 54 to 58 µs, and 0.23 to 0.24 ms and 51 to 57 µs with
-metrics and access log switched off."""
+The machine's own speed changes by the hour: on the day of the table above, A64 was found between 0.18 and 0.22 ms and C between 36
+and 48 µs, nginx in C between 12 and 21 µs.
+
+What is left against nginx in C: of 36 µs per token, nginx's 12 are what reading and writing sockets costs; a stream of 100 tokens
+itself (request, connection, first and last events: about 0.6 ms of CPU, run cold between tokens of others) makes 6, and
+translating 18, which flat out (B) take 3: between two tokens the process has slept, and its code and data come from slower
+memory each time. Streams of 300 tokens take 28 to 34 µs per token. Sleeping on purpose to gather tokens (0.2 to 0.5 ms) changed
+nothing, nor did handling all tokens of a turn of the loop in one pass, an interpreter built with profile-guided optimisation
+(-3 %), Python 3.13 (±3 %) or a server without garbage collector (-2 %)."""
 
 WORKERS_NOTE = """Two workers share their two CPUs with the mock and the load generator. By what those took in the run with one worker,
 {ceiling:.2f} × is the most that could be reached; {ratio:.2f} × was seen. Where the most is below the goal, or what was seen is above the
