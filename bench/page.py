@@ -116,7 +116,8 @@ the machine named above. nginx, which does nothing but relay, tells how the two 
 SMG 1.13 (Rust, pass-through) was run on such a machine too, one server after the other, two repeats each, while other work took
 0.5 to 1.6 cores (most during C, and more during Antiphon's A64 and B than during SMG's). CPU of Antiphon, SMG and nginx:
 A64 0.246, 0.173, 0.013 ms; B 4.0, 19.1, 0.3 µs per token; C 60, 50, 27 µs per token. So Antiphon took a fifth of SMG's CPU
-flat out, and more than SMG for short answers and for paced streams.
+flat out, and more than SMG for short answers and for paced streams. That was before writes were gathered and tasks left asleep
+(docs/decisions.md), which has taken a quarter off both since.
 
 The machine's own speed changes by the hour: on the day of the table above, A64 was found between 0.18 and 0.22 ms and C between 36
 and 48 µs, nginx in C between 12 and 21 µs.
