@@ -127,7 +127,11 @@ itself (request, connection, first and last events: about 0.6 ms of CPU, run col
 translating 18, which flat out (B) take 3: between two tokens the process has slept, and its code and data come from slower
 memory each time. Streams of 300 tokens take 28 to 34 µs per token. Sleeping on purpose to gather tokens (0.2 to 0.5 ms) changed
 nothing, nor did handling all tokens of a turn of the loop in one pass, an interpreter built with profile-guided optimisation
-(-3 %), Python 3.13 (±3 %) or a server without garbage collector (-2 %)."""
+(-3 %), Python 3.13 (±3 %) or a server without garbage collector (-2 %).
+
+A background stream was found 23, 35, 45 and 45 % dearer than a foreground one in four runs of three repeats: its own cost
+hardly changes (42 to 48 µs per token), that of the foreground stream does (29 to 38). Most of the difference is the store's
+thread, which writes a page for each response with each commit. Fewer checkpoints of its log were worth 3 %."""
 
 WORKERS_NOTE = """Two workers share their two CPUs with the mock and the load generator. By what those took in the run with one worker,
 {ceiling:.2f} × is the most that could be reached; {ratio:.2f} × was seen. Where the most is below the goal, or what was seen is above the

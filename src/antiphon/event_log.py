@@ -18,10 +18,8 @@ from antiphon.types.events import Event
 logger = logging.getLogger("antiphon.live")
 
 FLUSH_INTERVAL = 0.05  # seconds that a token may wait for others to be committed with it
-LONG_INTERVAL = (
-    0.1  # the same where many responses are written: each has pages of its own, however little is new in them
-)
-MANY = 50
+PER_LOG = 0.001  # the same for each response that is written: it has pages of its own, however little is new
+LONGEST_INTERVAL = 0.15
 FLUSH_PAUSE = 0.5  # seconds after a commit that failed, as the store was away
 LOOK_INTERVAL = 1.0  # seconds after which a follower of another process looks again, told or not
 WORKING = ("queued", "in_progress")
@@ -53,7 +51,7 @@ class Beat:
     async def _run(self) -> None:
         try:
             while self._waiting:
-                interval = LONG_INTERVAL if len(self._waiting) > MANY else FLUSH_INTERVAL
+                interval = min(LONGEST_INTERVAL, max(FLUSH_INTERVAL, PER_LOG * len(self._waiting)))
                 pause = await self._commit()
                 await asyncio.sleep(pause or interval - monotonic() % interval)
         finally:
