@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 
+from antiphon.errors import APIError
 from antiphon.event_log import Beat, EventLog, Follower
 from antiphon.stores.base import FenceError, StoredResponse
 from antiphon.stores.memory import MemoryStore
@@ -73,6 +74,44 @@ async def test_an_event_is_shown_after_its_commit_only():
     gate.set()
     assert [one.sequence_number for one in await asyncio.wait_for(waiting, 20)] == [0]
     log.abandon()
+
+
+async def test_a_log_that_the_store_refuses_for_now_waits_and_holds_up_no_other():
+    store = MemoryStore()
+    job = await queued(store)
+    append = store.append_events
+    away = [True]
+
+    async def sometimes(id, *args):
+        if id == ID and away:
+            away.pop()
+            raise APIError(503, "The store is away.", code="store_unavailable")
+        if id == ID:
+            await append(id, *args)
+
+    async def batches(given):
+        refusals = []
+        for batch in given:
+            try:
+                refusals.append(await sometimes(batch.response_id, batch.fence, batch.events))
+            except APIError as error:
+                refusals.append(error)
+        return refusals
+
+    store.append_batches = batches
+    beat = Beat(store)
+    log, other = EventLog(beat, ID, job.fence, 0), EventLog(beat, "another", 1, 0)
+    log.send([event(0)])
+    other.send([event(0)])
+    await asyncio.wait_for(other.more(0), 20)
+    assert [one.sequence_number for one in other.committed] == [0] and log.committed == []
+    log.send([event(1)])
+    await asyncio.wait_for(log.more(0), 20)
+    assert [one.sequence_number for one in log.committed] == [0, 1]
+    assert len(other.committed) == 1
+    assert [one.sequence_number for one in await store.events(ID, "me")] == [0, 1]
+    for each in (log, other):
+        each.abandon()
 
 
 async def test_a_worker_that_lost_its_lease_writes_nothing_more():

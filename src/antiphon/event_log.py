@@ -67,21 +67,22 @@ class Beat:
             del self._waiting[log]
             await log.writing.acquire()  # nobody has it: this does not wait
         batches = [log.take() for log in logs]
-        pause = 0.0
+        refusals: Sequence[Exception | None]
         try:
             refusals = await self.store.append_batches(batches)
         except Exception as error:
             if not isinstance(error, APIError):
                 logger.exception("events of background responses could not be stored")
             refusals = [error] * len(logs)
-            pause = FLUSH_PAUSE
         finally:
             for log in logs:
                 log.writing.release()
+        pause = 0.0
         for log, batch, refusal in zip(logs, batches, refusals, strict=True):
             log.settle(batch.events, refusal)
-            if pause and not log.ended:
-                self._waiting[log] = None
+            if refusal is not None and not isinstance(refusal, FenceError | ValueError) and not log.ended:
+                self._waiting[log] = None  # the store is away
+                pause = FLUSH_PAUSE
         return pause
 
 

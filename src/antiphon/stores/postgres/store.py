@@ -162,13 +162,14 @@ class PostgresStore:
             raise ValueError("An event's number is not above those before it.")
 
     async def append_batches(self, batches: Sequence[EventBatch]) -> Sequence[Exception | None]:
-        # They meet again in one statement (`_appends`); one that fails for all is told to all.
-        appends = [self.append_events(batch.response_id, batch.fence, batch.events) for batch in batches]
-        refusals = await asyncio.gather(*appends, return_exceptions=True)
-        for refusal in refusals:
-            if isinstance(refusal, APIError) or (refusal is not None and not isinstance(refusal, Exception)):
-                raise refusal
-        return [refusal if isinstance(refusal, Exception) else None for refusal in refusals]
+        async def append(batch: EventBatch) -> Exception | None:
+            try:
+                await self.append_events(batch.response_id, batch.fence, batch.events)
+            except Exception as error:
+                return error
+            return None
+
+        return await asyncio.gather(*map(append, batches))  # they meet again in one statement (`_appends`)
 
     async def _append(self, values: Values) -> str:
         id = values["response_id"]
