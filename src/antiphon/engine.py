@@ -208,8 +208,7 @@ class Run:
     # Turns
 
     async def _turns(self) -> None:
-        if self.plan.compaction or self._tools is not None:
-            await self._prepare()
+        await self._prepare()
         turns = 0
         while self.stream.action is Action.CALL_MODEL:
             await self._call_model()
@@ -229,7 +228,7 @@ class Run:
 
     async def _call_model(self) -> None:
         """Make one model call: its deltas go through the stream to the sink, one pass for all that has arrived."""
-        source = self._source or await self._turn_stream()
+        source = await self._turn_stream()
         self._place = source.place
         assert self._sink is not None
         while not await source.pour(self._take):

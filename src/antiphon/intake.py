@@ -114,7 +114,7 @@ class Intake:
         if request.file_id is not None:
             own = await self._media.attach(own, request.file_id, owner)
         _check_capabilities(route.card.capabilities, request, tools, text, [*own, *prompted] if prompted else own)
-        remote = await self._remote(tools) if tools else []
+        remote = await self._remote(tools)
         source = history or self._services.store
         own, earlier = await self._items(request, own, owner, source)
         request, text = updated(request, text, chain(earlier, own))

@@ -155,7 +155,7 @@ class ResponseStream:
         match delta:
             case TextDelta():
                 if delta.text:
-                    (self._message or self._open_message()).text(delta.text, delta.logprobs)
+                    self._open_message().text(delta.text, delta.logprobs)
             case ReasoningDelta():
                 if delta.text:
                     self._open_reasoning().text(delta.text)

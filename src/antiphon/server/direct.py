@@ -191,15 +191,9 @@ class DirectExchange:
         """Send bytes. Returns False where the client reads too slowly: `drain` waits for it. Raises ClientGone."""
         if self.gone or self.response_complete:
             raise ClientGone
-        protocol = self._protocol
         if data:  # an empty chunk would end the answer
-            if self._chunked:
-                data = b"%x\r\n%b\r\n" % (len(data), data)
-            if self._head_waiting:
-                self._flush(data)
-            else:
-                protocol.writes.put(protocol.transport, data)
-        return not protocol.flow.write_paused
+            self._flush(b"%x\r\n%b\r\n" % (len(data), data) if self._chunked else data)
+        return not self._protocol.flow.write_paused
 
     async def drain(self) -> None:
         """Wait while the client reads too slowly; one that reads nothing for a while counts as gone. Raises ClientGone."""
