@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 from threading import Barrier
 
@@ -15,7 +16,7 @@ from antiphon.stores.sqlite.database import APPLICATION_ID, open_database
 from antiphon.stores.sqlite.sql import migrations, statements
 
 from . import processes
-from .samples import ANN, base, conversation, item, response
+from .samples import ANN, base, conversation, event, item, response
 
 
 def schema(path: Path) -> list[tuple[str, str]]:
@@ -43,10 +44,10 @@ def make(path: Path, version: int, application_id: int = APPLICATION_ID) -> sqli
 
 async def test_a_fresh_file(tmp_path: Path) -> None:
     await SQLiteStore(tmp_path / "store.db").close()
-    assert version(tmp_path / "store.db") == len(migrations()) >= 6
+    assert version(tmp_path / "store.db") == len(migrations()) >= 7
 
 
-@pytest.mark.parametrize("old", [1, 2, 3, 4, 5])
+@pytest.mark.parametrize("old", [1, 2, 3, 4, 5, 6])
 async def test_an_old_file_is_brought_up_with_its_data(tmp_path: Path, old: int) -> None:
     path = tmp_path / "store.db"
     connection = make(path, old)
@@ -67,6 +68,26 @@ async def test_an_old_file_is_brought_up_with_its_data(tmp_path: Path, old: int)
     await store.close()
     await SQLiteStore(tmp_path / "fresh.db").close()
     assert schema(path) == schema(tmp_path / "fresh.db")
+
+
+async def test_events_of_a_running_response_survive_the_change_to_batches(tmp_path: Path) -> None:
+    path = tmp_path / "store.db"
+    with closing(make(path, 6)) as connection:
+        row = response()
+        connection.execute(
+            "INSERT INTO responses VALUES (16777216, ?, ?, ?, ?, ?, NULL, 0, NULL, NULL, ?, ?, NULL, ?, ?)",
+            (row.id, row.owner, row.model, row.status, row.created_at, *row.output_span, row.input, row.body),
+        )
+        for one in map(event, (2, 0, 1)):
+            connection.execute(
+                "INSERT INTO events VALUES (16777216, ?, ?, ?)", (one.sequence_number, one.type, one.body)
+            )
+        connection.commit()
+
+    store = SQLiteStore(path)
+    assert await store.events(row.id, ANN) == [event(0), event(1), event(2)]
+    assert await store.events(row.id, ANN, after=0, limit=1) == [event(1)]
+    await store.close()
 
 
 async def test_several_processes_open_a_new_file_at_once(tmp_path: Path) -> None:

@@ -19,9 +19,12 @@ from antiphon.stores.postgres.database import Connection
 from antiphon.stores.postgres.preparation import blocking, migrate, once
 from antiphon.stores.postgres.sql import queries
 from antiphon.stores.sqlite.database import open_database
+from antiphon.stores.sqlite.jobs import unpack
 
 SQL = queries("imports")
 BATCH = 500
+
+Row = Mapping[str, Any]
 
 Progress = Callable[[str, int, int], None]
 """Told of a noun, how many of its rows are done, and how many there are."""
@@ -34,6 +37,8 @@ class Noun(msgspec.Struct, frozen=True, kw_only=True):
     source: str
     key: Sequence[str]
     batch: int = BATCH
+    unpack: Callable[[Row], Sequence[Row]] | None = None
+    """Makes the rows of the target out of one of the source, where they are not the same."""
 
 
 NOUNS = (
@@ -55,10 +60,14 @@ NOUNS = (
         key=["generation", "owner", "item_id"],
     ),
     Noun(
-        name="events",
-        source="SELECT event.*, response.id FROM events AS event"
-        " JOIN responses AS response ON response.place = event.response",
-        key=["response", "sequence_number"],
+        name="event_batches",
+        source="SELECT batch.*, response.id FROM event_batches AS batch"
+        " JOIN responses AS response ON response.place = batch.response",
+        key=["number"],
+        unpack=lambda row: [
+            {"id": row["id"], "sequence_number": event.sequence_number, "type": event.type, "body": event.body}
+            for event in unpack(row["events"])
+        ],
     ),
     Noun(
         name="files",
@@ -118,7 +127,7 @@ class Import:
             self._progress(noun.name, done, total)
         self._progress(noun.name, total, total)
 
-    def _batches(self, noun: Noun, position: Sequence[Any] | None) -> Iterator[Sequence[Mapping[str, Any]]]:
+    def _batches(self, noun: Noun, position: Sequence[Any] | None) -> Iterator[Sequence[Row]]:
         keys = ", ".join(noun.key)
         marks = ", ".join("?" for _ in noun.key)
         while True:
@@ -130,15 +139,17 @@ class Import:
             position = [rows[-1][name] for name in noun.key]
             yield rows
 
-    async def _write(self, target: Connection, noun: Noun, rows: Sequence[Mapping[str, Any]]) -> None:
+    async def _write(self, target: Connection, noun: Noun, rows: Sequence[Row]) -> None:
         query = SQL[noun.name]
         position = msgspec.json.encode([rows[-1][name] for name in noun.key])
         note = {"source": str(self._path), "noun": noun.name, "position": position}
+        if noun.unpack is not None:
+            rows = [made for row in rows for made in noun.unpack(row)]
         async with target.transaction():
             await target.executemany(query.text, [query.arguments(_typed(row)) for row in rows])
             await target.execute(SQL["note"].text, *SQL["note"].arguments(note))
 
 
-def _typed(row: Mapping[str, Any]) -> dict[str, Any]:
+def _typed(row: Row) -> dict[str, Any]:
     """SQLite has no booleans."""
     return {name: bool(value) if name in ("background", "cancelled") else value for name, value in row.items()}

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import closing
 from sqlite3 import Connection
 
 import msgspec
+from msgspec import Raw
 
 from antiphon.stores.base import EventBatch, FenceError, Job, LoggedEvent
 from antiphon.stores.sqlite.sql import queries
 
 SQL = queries("jobs")
 
-Row = tuple[int, int, str, bytes]
+_batch = msgspec.json.Decoder(list[tuple[int, str, Raw]])
+
+Row = tuple[int, int, bytes]
+"""Events that were written together: the response's place, the last one's number, and all of them as JSON."""
 
 
 class Claim(msgspec.Struct, frozen=True, kw_only=True):
@@ -103,13 +108,13 @@ def append_batches(connection: Connection, batches: Sequence[EventBatch]) -> lis
             if not found:
                 raise FenceError(batch.response_id)
             response, last = found[0]
-            rows += _rows(response, ends.get(response, last), batch.events)
             if batch.events:
+                rows.append(_row(response, ends.get(response, last), batch.events))
                 ends[response] = batch.events[-1].sequence_number
             refusals.append(None)
         except (FenceError, ValueError) as error:
             refusals.append(error)
-    connection.executemany(SQL["insert_event"], rows)
+    connection.executemany(SQL["insert_events"], rows)
     return refusals
 
 
@@ -119,23 +124,36 @@ def log(connection: Connection, response_id: str, events: Sequence[LoggedEvent])
         return
     response: int = connection.execute(SQL["response"], {"response_id": response_id}).fetchall()[0][0]
     last = connection.execute(SQL["last_event"], {"response": response}).fetchall()[0][0]
-    connection.executemany(SQL["insert_event"], _rows(response, last, events))
+    connection.execute(SQL["insert_events"], _row(response, last, events))
 
 
-def _rows(response: int, last: int, events: Sequence[LoggedEvent]) -> list[Row]:
-    rows: list[Row] = []
+def _row(response: int, last: int, events: Sequence[LoggedEvent]) -> Row:
     for event in events:
         if event.sequence_number <= last:
             raise ValueError(f"Event {event.sequence_number} comes after event {last}.")
         last = event.sequence_number
-        rows.append((response, last, event.type, event.body))
-    return rows
+    return (
+        response,
+        last,
+        msgspec.json.encode([(event.sequence_number, event.type, Raw(event.body)) for event in events]),
+    )
+
+
+def unpack(batch: bytes) -> list[LoggedEvent]:
+    """Return the events of one row."""
+    return [LoggedEvent(number, type, bytes(body)) for number, type, body in _batch.decode(batch)]
 
 
 def events(connection: Connection, response_id: str, owner: str, after: int, limit: int) -> list[LoggedEvent]:
     """Return logged events in order."""
-    parameters = {"response_id": response_id, "owner": owner, "after": after, "limit": limit}
-    return [LoggedEvent(*row) for row in connection.execute(SQL["events"], parameters).fetchall()]
+    parameters = {"response_id": response_id, "owner": owner, "after": after}
+    found: list[LoggedEvent] = []
+    with closing(connection.execute(SQL["events"], parameters)) as rows:
+        for (batch,) in rows:
+            found += [event for event in unpack(batch) if event.sequence_number > after]
+            if len(found) >= limit:
+                break
+    return found[:limit]
 
 
 def checkpoint(connection: Connection, response_id: str) -> bytes | None:

@@ -44,7 +44,7 @@ WHERE response.id = :id AND NOT EXISTS (
     SELECT FROM antiphon.foreign_items AS known WHERE known.response = response.number AND known.item_id = :item_id
 )
 
--- name: events
+-- name: event_batches
 INSERT INTO antiphon.events (response, sequence_number, type, body)
 SELECT number, :sequence_number::integer, :type::text, :body::bytea FROM antiphon.responses WHERE id = :id
 ON CONFLICT (response, sequence_number) DO NOTHING

@@ -52,20 +52,20 @@ SELECT body FROM checkpoints WHERE job = (SELECT number FROM jobs WHERE response
 SELECT place FROM responses WHERE id = :response_id
 
 -- name: last_event
-SELECT coalesce(max(sequence_number), -1) FROM events WHERE response = :response
+SELECT coalesce(max(last), -1) FROM event_batches WHERE response = :response
 
 -- name: log_end
-SELECT place, (SELECT coalesce(max(sequence_number), -1) FROM events WHERE response = place)
+SELECT place, (SELECT coalesce(max(last), -1) FROM event_batches WHERE response = place)
 FROM responses JOIN jobs ON jobs.response_id = responses.id
 WHERE responses.id = :response_id AND jobs.fence = :fence
 
--- name: insert_event
-INSERT INTO events VALUES (?, ?, ?, ?)
+-- name: insert_events
+INSERT INTO event_batches (response, last, events) VALUES (?, ?, ?)
 
 -- name: events
-SELECT sequence_number, type, body FROM events
-WHERE response = (SELECT place FROM responses WHERE id = :response_id AND owner = :owner) AND sequence_number > :after
-ORDER BY sequence_number LIMIT :limit
+SELECT events FROM event_batches
+WHERE response = (SELECT place FROM responses WHERE id = :response_id AND owner = :owner) AND last > :after
+ORDER BY last
 
 -- name: remove_events
-DELETE FROM events WHERE response = :response
+DELETE FROM event_batches WHERE response = :response
