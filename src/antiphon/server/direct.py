@@ -33,7 +33,6 @@ class DirectExchange:
         "_callback",
         "_chunked",
         "_failure",
-        "_head_waiting",
         "_limit",
         "_protocol",
         "_size",
@@ -72,7 +71,6 @@ class DirectExchange:
         self._waiter: asyncio.Future[None] | None = None
         self._callback: Callable[[], object] | None = None
         self._chunked = False
-        self._head_waiting = b""  # goes out with the first bytes of the body, or with the loop's next turn
 
     # Request
 
@@ -161,17 +159,8 @@ class DirectExchange:
         self._chunked = not self.old
         if self.old:
             self.keep_alive = False  # the connection's end is the answer's end
-        self._head_waiting = b"".join(self._head(status, headers))
-        self._protocol.loop.call_soon(self._flush)
+        self._protocol.write(b"".join(self._head(status, headers)))
         return self
-
-    def _flush(self, data: bytes = b"") -> None:
-        """Write what is given, with the head before it if that still waits."""
-        if self._head_waiting:
-            data = self._head_waiting + data
-            self._head_waiting = b""
-        if data:
-            self._protocol.write(data)
 
     def _head(self, status: int, headers: Sequence[Header]) -> list[bytes]:
         self.answered = True
@@ -192,7 +181,7 @@ class DirectExchange:
         if self.gone or self.response_complete:
             raise ClientGone
         if data:  # an empty chunk would end the answer
-            self._flush(b"%x\r\n%b\r\n" % (len(data), data) if self._chunked else data)
+            self._protocol.write(b"%x\r\n%b\r\n" % (len(data), data) if self._chunked else data)
         return not self._protocol.flow.write_paused
 
     async def drain(self) -> None:
@@ -218,12 +207,11 @@ class DirectExchange:
         """End the answer, after its last bytes."""
         if self.gone or self.response_complete:
             return
-        if self.method == "HEAD":
-            self._flush()
-        elif not self._chunked:
-            self._flush(last)
-        else:
-            self._flush(b"%x\r\n%b\r\n0\r\n\r\n" % (len(last), last) if last else b"0\r\n\r\n")
+        if self.method != "HEAD":
+            if self._chunked:
+                last = b"%x\r\n%b\r\n0\r\n\r\n" % (len(last), last) if last else b"0\r\n\r\n"
+            if last:
+                self._protocol.write(last)
         self._complete()
 
     def _complete(self) -> None:
@@ -237,7 +225,6 @@ class DirectExchange:
         if not self.response_complete:
             self.response_complete = True
             self._callback = None
-            self._flush()
             self._protocol.hang_up()
 
     async def finish(self) -> None:
