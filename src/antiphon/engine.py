@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from time import perf_counter
 from typing import Protocol
 
+from msgspec import Raw
 from msgspec.structs import replace
 
 from antiphon.backends.base import RoutedStream
@@ -20,6 +21,7 @@ from antiphon.compaction import summarise
 from antiphon.core import compact
 from antiphon.core.compact import Compacted
 from antiphon.core.context import item_id, keep_input, split_array
+from antiphon.core.decoding import decode_items
 from antiphon.core.deltas import Delta, UsageReport
 from antiphon.core.resume import checkpoint
 from antiphon.core.stream import Action, ResponseStream
@@ -263,7 +265,10 @@ class Run:
         if plan.compaction == "trigger":
             await self._compact(plan.turn.items, None)
             self.stream.end_without_model()
-        elif plan.compaction == "threshold" and not self.stream.output:  # a run taken over has done it
+        elif plan.compaction == "threshold" and self.stream.output:  # a run taken over has done it
+            made = decode_items([Raw(item) for item in self.stream.output])
+            self._replace_context(compact.expand([*plan.turn.items, *made], self._services.sealer.open))
+        elif plan.compaction == "threshold":
             head, tail = compact.split_for_compaction(plan.turn.items)
             if head:
                 await self._compact(head, tail)
@@ -289,10 +294,14 @@ class Run:
         if summary.usage is not None:
             self.stream.feed(UsageReport(summary.usage))
             self.stream.settle_usage()
-        self._turn = replace(self._turn, items=[compact.summary_message(compacted), *(kept or ())])
+        self._replace_context([compact.summary_message(compacted), *(kept or ())])
+        self._send()
+
+    def _replace_context(self, items: list[Item]) -> None:
+        """Go on from another context, in which all output so far has its place."""
+        self._turn = replace(self._turn, items=items)
         if self._tools is not None:
             self._tools.compacted(self._turn)
-        self._send()
 
     async def _between_turns(self) -> None:
         """Run the tools that are the server's; then there is a boundary from which another server could go on."""
@@ -407,7 +416,8 @@ class Run:
         """Send a sign of life where nothing was sent for so many looks: no silence is longer than `keepalive`."""
         self._quiet += 1
         if self._quiet >= LOOKS and self.stream.terminal is None:
-            self.stream.keepalive()
+            waits = self._source is None
+            self.stream.keepalive(self.plan.route.position(self.plan.response.id) if waits else 0)
             with contextlib.suppress(Gone):  # the task is told by other ways
                 self._send()
 

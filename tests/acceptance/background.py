@@ -13,7 +13,7 @@ import urllib.request
 import uuid
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, ClassVar
 
@@ -88,6 +88,37 @@ class Model(_Handler):
     def _end(self, reason: str) -> None:
         self._delta({}, reason)
         self.wfile.write(b"data: [DONE]\n\n")
+
+
+class Hesitant(Model):
+    """Summarises when it is asked to, calls a tool once, and after that does not answer until it may."""
+
+    contexts: ClassVar[list[str]] = []
+    reached = threading.Event()
+    may_answer = threading.Event()
+
+    def do_POST(self) -> None:
+        request = self.read_json()
+        context = json.dumps(request["messages"])
+        self.contexts.append(context)
+        if "tools" not in request:
+            choice = {"index": 0, "message": {"role": "assistant", "content": "IN-SHORT"}, "finish_reason": "stop"}
+            self.send(json.dumps({"object": "chat.completion", "choices": [choice]}).encode())
+            return
+        called = any(message["role"] == "tool" for message in request["messages"])
+        if called:
+            self.reached.set()
+            self.may_answer.wait(30)
+        with suppress(OSError):  # the server that asked may be gone
+            self.send_response(200)
+            self.send_header("content-type", "text/event-stream")
+            self.send_header("connection", "close")
+            self.end_headers()
+            self.close_connection = True
+            if called:
+                self._say()
+            else:
+                self._call(request["tools"][0]["function"]["name"], {"job": "compacted", "n": 0})
 
 
 class Tools(_Handler):

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 import urllib.request
 from pathlib import Path
+from typing import Any
 
-from tests.acceptance.background import Model, Tools, running
+from tests.acceptance.background import Hesitant, Model, Tools, running
 from tests.acceptance.command import Command, serving
 from tests.acceptance.kill9 import CONFIG as BACKGROUND
 from tests.acceptance.kill9 import moment
@@ -97,3 +99,43 @@ def test_background_runs_go_on_or_end_with_a_reason(tmp_path: Path) -> None:
         endings = moment(tmp_path, tools_url, 0.3) + moment(tmp_path, tools_url, 1.6)
     assert sum(endings.values()) == 12
     assert endings["completed"] + endings["failed"] + endings["never begun"] == 12
+
+
+def test_a_run_taken_over_after_a_compaction_goes_on_from_the_summary(tmp_path: Path) -> None:
+    with running(Hesitant) as model_url, running(Tools) as tools_url:
+        (tmp_path / "antiphon.toml").write_text(BACKGROUND.format(url=model_url))
+        past = [{"role": "user", "content": "ANCIENT " * 200}, {"role": "assistant", "content": "ok"}]
+        fields = {
+            "model": "worker",
+            "background": True,
+            "input": [*past, {"role": "user", "content": "Go on."}],
+            "tools": [
+                {"type": "mcp", "server_label": "t", "server_url": tools_url + "/mcp", "require_approval": "never"}
+            ],
+            "context_management": [{"type": "compaction", "compact_threshold": 100}],
+        }
+        with serving(tmp_path, "--config", "antiphon.toml") as first:
+            request = urllib.request.Request(f"{first.url}/v1/responses", json.dumps(fields).encode())
+            with urllib.request.urlopen(request, timeout=10) as reply:
+                id = json.load(reply)["id"]
+            assert Hesitant.reached.wait(20)
+            first.process.kill()
+            first.process.wait()
+        Hesitant.may_answer.set()
+        with serving(tmp_path, "--config", "antiphon.toml") as second:
+            ended = _ended(second, id)
+    assert [item["type"] for item in ended["output"]] == ["compaction", "mcp_list_tools", "mcp_call", "message"]
+    assert ended["status"] == "completed"
+    assert Tools.made["compacted", 0] == 1
+    assert ["ANCIENT" in context for context in Hesitant.contexts] == [True, False, False, False]
+    assert ["IN-SHORT" in context for context in Hesitant.contexts] == [False, True, True, True]
+
+
+def _ended(command: Command, id: str) -> dict[str, Any]:
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
+        ended: dict[str, Any] = json.loads(read(command, id))
+        if ended["status"] not in ("queued", "in_progress"):
+            return ended
+        time.sleep(0.1)
+    raise AssertionError(f"{id} does not end")
