@@ -255,7 +255,7 @@ class Intake:
             reasoning_effort=response.reasoning.effort,
             extra={**route.extra_body, **extra} if extra else route.extra_body,
             stream=bool(request.stream),
-            hints=Hints(owner=owner),
+            hints=Hints(owner=owner, response=response.id),
         )
         return Plan(
             request=request,

@@ -110,6 +110,10 @@ class TracedRoute:
             _end(span, error)
             raise
 
+    def position(self, response: str) -> int:
+        """Return at which place a response waits in line, 0 if it does not."""
+        return self._route.position(response)
+
     async def count_tokens(self, turn: Turn) -> int | None:
         """Count a Turn's input tokens, or None."""
         return await self._route.count_tokens(turn)

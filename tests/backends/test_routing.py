@@ -319,12 +319,15 @@ async def test_so_many_at_once_and_owners_take_turns() -> None:
         running = [asyncio.ensure_future(one.ask("first", owner="x"))]
         await until(lambda: server.at_once == 1)
         for text, owner in (("x1", "x"), ("x2", "x"), ("x3", "x"), ("y1", "y"), ("z1", "z"), ("y2", "y")):
-            running.append(asyncio.ensure_future(one.ask(text, owner=owner)))
+            running.append(asyncio.ensure_future(one.ask(text, owner=owner, response=text)))
             await asyncio.sleep(0)
         await until(lambda: one.health("a").waiting == 6)
+        turns = ["first", "x1", "y1", "z1", "x2", "y2", "x3"]
+        assert [one.registry.resolve("m").position(text) for text in turns] == list(range(7))
         server.gate.set()
         await asyncio.gather(*running)
-        assert server.asked == ["first", "x1", "y1", "z1", "x2", "y2", "x3"]
+        assert server.asked == turns
+        assert [one.registry.resolve("m").position(text) for text in turns] == [0] * 7
         assert server.most_at_once == 1
 
 

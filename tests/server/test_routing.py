@@ -92,6 +92,8 @@ def test_who_waits_in_line_gets_keepalives_and_who_finds_it_full_a_503() -> None
             thread.join()
     assert [events[-1]["type"] for events in found] == ["response.completed"] * 2
     assert all("keepalive" in [event["type"] for event in events] for events in found)
+    places = [{event.get("queue_position") for event in events if event["type"] == "keepalive"} for events in found]
+    assert sorted(places, key=str) == [{1}, {None}]
 
 
 def test_a_model_that_stands_in_is_not_seen() -> None:

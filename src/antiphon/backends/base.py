@@ -163,6 +163,10 @@ class Route(Protocol):
         """Start a Turn on an endpoint; retries, before the first token only. Raises BackendError."""
         ...
 
+    def position(self, response: str) -> int:
+        """Return at which place a response's call waits in line (`Hints.response`), from 1 on; 0 where it does not wait."""
+        ...
+
     async def count_tokens(self, turn: Turn) -> int | None:
         """Count a Turn's input tokens, or None."""
         ...

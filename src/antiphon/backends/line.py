@@ -13,8 +13,9 @@ if TYPE_CHECKING:
 class Waiter:
     """A call that waits, perhaps in the lines of several backends; the first one with a place for it gets it."""
 
-    def __init__(self, owner: str) -> None:
+    def __init__(self, owner: str, response: str) -> None:
         self.owner = owner
+        self.response = response
         self.place: asyncio.Future[Member] = asyncio.get_running_loop().create_future()
 
 
@@ -41,6 +42,18 @@ class Line:
             self._length -= 1
             if not waiters:
                 del self._owners[waiter.owner]
+
+    def position(self, response: str) -> int:
+        """Return at which place the call for a response stands, from 1 on; 0 where it does not wait here."""
+        owners = list(self._owners.values())
+        for turn, waiters in enumerate(owners):
+            for before, waiter in enumerate(waiters):
+                if waiter.response == response:
+                    others = [
+                        min(len(its), before + (place < turn)) for place, its in enumerate(owners) if place != turn
+                    ]
+                    return before + sum(others) + 1
+        return 0
 
     def next(self) -> Waiter | None:
         """Take out whose turn it is; the owner's next call comes after one of each other owner."""

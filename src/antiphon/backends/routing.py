@@ -79,6 +79,12 @@ class ModelRoute:
 
         return await self._call(call, turn.hints, turn.request.prompt_cache_key or "")
 
+    def position(self, response: str) -> int:
+        """Return the best place at which a response's call waits in line, from 1 on; 0 where it does not wait."""
+        routes = [self, *(self._fallbacks() if self._fallbacks is not None else ())]
+        places = [one.member.line.position(response) for route in routes for one in route.endpoints]
+        return min(filter(None, places), default=0)
+
     async def count_tokens(self, turn: Turn) -> int | None:
         """Count a Turn's input tokens, or None where the backend offers no way or does not answer."""
         endpoint = least_busy(self.endpoints, 0)[0]
@@ -171,7 +177,7 @@ class ModelRoute:
             raise self._broken()
         endpoint = self._best(endpoints, hints.place, key)
         if not endpoint.member.has_room:
-            return await _wait(endpoints, hints.owner)
+            return await _wait(endpoints, hints)
         endpoint.member.take()
         return endpoint
 
@@ -208,12 +214,12 @@ class ModelRoute:
         )
 
 
-async def _wait(endpoints: Sequence[Endpoint], owner: str) -> Endpoint:
+async def _wait(endpoints: Sequence[Endpoint], hints: Hints) -> Endpoint:
     """Wait in line for a place at any of the endpoints, and take it. Raises BackendError 503."""
     lines = [one for one in endpoints if len(one.member.line) < one.member.policy.max_waiting]
     if not lines:
         raise _busy("Too many requests wait for this model.")
-    waiter = Waiter(owner)
+    waiter = Waiter(hints.owner, hints.response)
     for endpoint in lines:
         endpoint.member.line.join(waiter)
     try:

@@ -16,7 +16,7 @@ from enum import Enum
 from json import JSONDecodeError, loads
 
 import msgspec
-from msgspec import Raw
+from msgspec import UNSET, Raw
 
 from antiphon.core.deltas import (
     CallDelta,
@@ -106,9 +106,9 @@ class ResponseStream:
         types = ("response.in_progress",) if queued else ("response.created", "response.in_progress")
         self._emitter.responses(self.response, *types)
 
-    def keepalive(self) -> None:
-        """Emit a sign of life; it takes a number of the sequence (contract, "Stream")."""
-        self._emitter.emit(Keepalive())
+    def keepalive(self, position: int = 0) -> None:
+        """Emit a sign of life; it takes a number of the sequence (contract, "Stream"). `position`: the place in a line."""
+        self._emitter.emit(Keepalive(queue_position=position or UNSET))
 
     def note(self, type: str, fields: bytes) -> Event:
         """Number an event that stands beside the response, also behind its end: `"name":value,…` without braces."""

@@ -16,11 +16,12 @@ from antiphon.types.tools import RemoteTool, Tool, ToolChoice
 class Hints(msgspec.Struct, frozen=True, kw_only=True):
     """What a request brings along beside its body for those who find it a backend.
 
-    `owner` is whose turn it is in a line, `place` where an earlier call of the same turn was answered, `traceparent` the
-    span that a backend's own trace hangs on (W3C Trace Context).
+    `owner` is whose turn it is in a line, `response` the id of what waits there, `place` where an earlier call of the same
+    turn was answered, `traceparent` the span that a backend's own trace hangs on (W3C Trace Context).
     """
 
     owner: str = ""
+    response: str = ""
     place: str = ""
     traceparent: str = ""
 

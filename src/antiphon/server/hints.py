@@ -33,7 +33,7 @@ def hinted(plan: Plan, request: Request) -> Plan:
     hints = request_hints(request)
     if not (hints.place or hints.traceparent):
         return plan
-    return replace(plan, turn=replace(plan.turn, hints=hints))
+    return replace(plan, turn=replace(plan.turn, hints=replace(hints, response=plan.response.id)))
 
 
 def turn_state(run: Run) -> Sequence[Header]:

@@ -71,6 +71,9 @@ class _TracedRoute:
     async def open(self, turn: Turn) -> RoutedStream:
         return _TracedStream(await self._route.open(turn), self._heard)
 
+    def position(self, response: str) -> int:
+        return self._route.position(response)
+
     async def count_tokens(self, turn: Turn) -> int | None:
         return await self._route.count_tokens(turn)
 

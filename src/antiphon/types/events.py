@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import msgspec
-from msgspec import Raw
+from msgspec import UNSET, Raw, UnsetType
 
 from antiphon.types.items import OutputText, ReasoningText, Refusal, SummaryText
 
@@ -163,7 +163,7 @@ class McpListToolsFailed(Numbered, tag="response.mcp_list_tools.failed"):
 
 
 class Keepalive(Numbered, tag="keepalive"):
-    pass
+    queue_position: int | UnsetType = UNSET
 
 
 class ErrorPayload(msgspec.Struct, frozen=True):
