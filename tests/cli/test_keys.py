@@ -53,7 +53,8 @@ def test_the_key_is_kept_nowhere(tmp_path: Path) -> None:
     assert store.stat().st_mode & 0o077 == 0
     for file in store.parent.iterdir():
         assert secret.encode() not in file.read_bytes() and secret[20:50].encode() not in file.read_bytes()
-    assert sqlite3.connect(store).execute("SELECT length(digest) FROM keys").fetchall() == [(32,)]
+    with contextlib.closing(sqlite3.connect(store)) as connection:
+        assert connection.execute("SELECT length(digest) FROM keys").fetchall() == [(32,)]
 
 
 def test_what_was_asked_for_is_listed(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 import stat
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 
@@ -47,7 +48,8 @@ async def test_kill_9_loses_nothing_that_was_acknowledged(tmp_path: Path, second
     for number in acknowledged:
         assert await store.get(response(number).id, ANN) == response(number, outputs=5)
     await store.close()
-    assert sqlite3.connect(path).execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+    with closing(sqlite3.connect(path)) as connection:
+        assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
 
 
 async def test_two_processes_never_claim_the_same_job(tmp_path: Path) -> None:
