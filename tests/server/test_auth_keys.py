@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
+from msgspec.structs import replace
 
 from antiphon import app
 from antiphon.caller import Caller
@@ -342,4 +343,4 @@ async def test_to_know_a_key_costs_little() -> None:
 
 def test_a_bad_limit_of_the_configuration_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"keys\.ann\.limits: '6 x' is not a limit"):
-        app.build(settings(tmp_path, keys={"ann": KeyConfig(key="k", limits=["6 x"])}))
+        app.build(replace(settings(tmp_path), store="memory", keys={"ann": KeyConfig(key="k", limits=["6 x"])}))
