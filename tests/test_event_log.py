@@ -6,8 +6,9 @@ import pytest
 
 from antiphon.errors import APIError
 from antiphon.event_log import Beat, EventLog, Follower
-from antiphon.stores.base import FenceError, StoredResponse
+from antiphon.stores.base import FenceError
 from antiphon.stores.memory import MemoryStore
+from antiphon.stores.rows import StoredResponse
 from antiphon.types.events import Event
 
 ID = "resp_" + "a" * 48

@@ -14,8 +14,8 @@ from antiphon.errors import APIError, InvalidRequest
 from antiphon.fetching import Fetcher
 from antiphon.guard import UrlGuard
 from antiphon.media import AS_SENT, GONE, Form, Media
-from antiphon.stores.base import StoredFile
 from antiphon.stores.memory import MemoryStore
+from antiphon.stores.rows import StoredFile
 from antiphon.types.items import InputFile, InputImage, InputText, Item, Message
 
 from .backends.upstream import Call, Upstream, running

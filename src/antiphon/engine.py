@@ -20,7 +20,7 @@ from antiphon.backends.base import RoutedStream
 from antiphon.compaction import summarise
 from antiphon.core import compact
 from antiphon.core.compact import Compacted
-from antiphon.core.context import item_id, keep_input, split_array
+from antiphon.core.context import keep_input, split_array
 from antiphon.core.decoding import decode_items
 from antiphon.core.deltas import Delta, UsageReport
 from antiphon.core.resume import checkpoint
@@ -28,9 +28,10 @@ from antiphon.core.stream import Action, ResponseStream
 from antiphon.core.turn import placed
 from antiphon.errors import APIError, Gone
 from antiphon.intake import Plan
+from antiphon.keeping import items_of, stored_response
 from antiphon.limits import FREE, Permit
 from antiphon.services import Services
-from antiphon.stores.base import FenceError, StoredItem, StoredResponse
+from antiphon.stores.base import FenceError
 from antiphon.structured import StructuredOutput
 from antiphon.toolwork import ToolWork
 from antiphon.types.events import Event
@@ -38,7 +39,6 @@ from antiphon.types.items import Item
 
 log = logging.getLogger("antiphon.engine")
 
-_OUTPUT = b'"output":'
 LOOKS = 4  # at a stream's silence, per keepalive
 MOST_TURNS = 128  # model calls for one response; a model that calls tools for ever is stopped
 
@@ -374,11 +374,8 @@ class Run:
         await self._sink.drain()
 
     async def _commit(self) -> None:
-        joined: list[StoredItem] = []
         response = stored_response(self.plan, self.body, self.stream.output, self._services.config.store_days)
-        if self.plan.conversation_id is not None:
-            arrays = (response.input, response.output)
-            joined = [_item(raw) for array in arrays for raw in split_array(array)]
+        joined = items_of(response) if self.plan.conversation_id is not None else []
         await self._services.store.put(response, conversation_items=joined, fence=self._fence)
 
     def _account(self) -> None:
@@ -428,43 +425,3 @@ def _structured_output(plan: Plan, policy: str) -> StructuredOutput | None:
     if policy == "off" or format.type != "json_schema" or not format.strict:
         return None
     return StructuredOutput(format, repair=policy == "repair")
-
-
-def stored_response(plan: Plan, body: bytes, output: Sequence[bytes], days: float) -> StoredResponse:
-    """Return what the store keeps of a response: its body as sent, and its own input."""
-    response = plan.response
-    own = plan.own_input()
-    return StoredResponse(
-        id=response.id,
-        owner=plan.owner,
-        model=response.model,
-        status=response.status,
-        created_at=response.created_at,
-        body=body,
-        output_span=output_span(body, output),
-        input=own.array,
-        previous_response_id=response.previous_response_id,
-        conversation_id=plan.conversation_id,
-        expires_at=response.created_at + int(days * 86400) if days else None,
-        background=response.background,
-        foreign_ids={**own.foreign_ids, **_foreign_ids(output, plan.id_base, own.count)},
-    )
-
-
-def _foreign_ids(output: Sequence[bytes], id_base: str, first: int) -> dict[str, int]:
-    """Return the ids of items that another server made, and their places behind the input."""
-    base = id_base.encode()
-    return {item_id(item): first + place for place, item in enumerate(output) if base not in item[:200]}
-
-
-def output_span(body: bytes, output: Sequence[bytes]) -> tuple[int, int]:
-    """Tell where the output array stands in a Response's JSON.
-
-    The first such key is it: before it stand only scalars and strings, whose quotes are escaped.
-    """
-    start = body.index(_OUTPUT) + len(_OUTPUT)
-    return start, start + sum(map(len, output)) + max(len(output) - 1, 0) + 2
-
-
-def _item(raw: bytes) -> StoredItem:
-    return StoredItem(item_id(raw), bytes(raw))

@@ -12,7 +12,8 @@ from time import monotonic
 
 from antiphon.core.resume import TERMINAL
 from antiphon.errors import APIError
-from antiphon.stores.base import EventBatch, FenceError, LoggedEvent, Store
+from antiphon.stores.base import FenceError, Store
+from antiphon.stores.rows import EventBatch, LoggedEvent
 from antiphon.types.events import Event
 
 logger = logging.getLogger("antiphon.live")

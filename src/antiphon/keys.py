@@ -12,7 +12,8 @@ from msgspec.structs import replace
 
 from antiphon.caller import USUAL_SCOPES, Caller, parse_limits
 from antiphon.errors import ConfigError
-from antiphon.stores.base import Store, StoredKey
+from antiphon.stores.base import Store
+from antiphon.stores.rows import StoredKey
 
 PREFIX = "sk-antiphon-"
 """Keys fit `sk-antiphon-[0-9A-Za-z]{49}`, for scanners: 43 digits of 256 random bits, 6 of a CRC-32 of what precedes."""

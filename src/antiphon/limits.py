@@ -21,7 +21,8 @@ from antiphon.periods import Window, window
 from antiphon.places import Places
 from antiphon.prices import FREE_OF_CHARGE, Price
 from antiphon.quota import Header, Level, headers, refusal
-from antiphon.stores.base import Slot, Store
+from antiphon.stores.base import Store
+from antiphon.stores.rows import Slot
 from antiphon.types.response import Usage
 
 MEMORY = 10.0  # seconds that a refusal is remembered at most: limits may have been raised

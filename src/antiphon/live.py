@@ -20,13 +20,15 @@ from msgspec import Raw
 from antiphon.core.emitter import to_json
 from antiphon.core.resume import Restart, restart
 from antiphon.core.stream import ResponseStream, terminal_type
-from antiphon.engine import Run, output_span, stored_response
+from antiphon.engine import Run
 from antiphon.errors import APIError
 from antiphon.event_log import WORKING, Beat, EventLog, Follower, logged
 from antiphon.intake import Identity, Intake, Plan
+from antiphon.keeping import output_span, stored_response
 from antiphon.limits import FREE, Permit
 from antiphon.services import Services
-from antiphon.stores.base import FenceError, Job, LoggedEvent, StoredResponse
+from antiphon.stores.base import FenceError
+from antiphon.stores.rows import Job, LoggedEvent, StoredResponse
 from antiphon.types.events import Event
 from antiphon.types.response import Response
 from antiphon.webhooks import Webhooks

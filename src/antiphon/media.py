@@ -19,7 +19,8 @@ from antiphon.core.validation import missing
 from antiphon.errors import APIError, InvalidRequest, NotFound
 from antiphon.fetching import Fetcher
 from antiphon.guard import Unresolvable, UrlGuard
-from antiphon.stores.base import Store, StoredFile
+from antiphon.stores.base import Store
+from antiphon.stores.rows import StoredFile
 from antiphon.types.items import (
     CustomToolCallOutput,
     FunctionCallOutput,

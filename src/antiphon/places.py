@@ -9,7 +9,8 @@ import secrets
 from collections.abc import Callable, Sequence
 
 from antiphon.quota import too_many_streams
-from antiphon.stores.base import Slot, Store
+from antiphon.stores.base import Store
+from antiphon.stores.rows import Slot
 
 LEASE = 30.0  # seconds after which the places of a dead server are free
 PATIENCE = (0.02, 0.08)  # seconds between tries for a place: one may be given back at this moment

@@ -26,7 +26,8 @@ from antiphon.config import WebhookConfig
 from antiphon.core.emitter import to_json
 from antiphon.errors import BackendError, ConfigError, InvalidRequest
 from antiphon.guard import split_url
-from antiphon.stores.base import Delivery, Store
+from antiphon.stores.base import Store
+from antiphon.stores.rows import Delivery
 
 log = logging.getLogger("antiphon.webhooks")
 

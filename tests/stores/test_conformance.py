@@ -7,7 +7,8 @@ from collections.abc import Sequence
 
 import pytest
 
-from antiphon.stores.base import EventBatch, FenceError, ListedResponse, Store, StoredResponse
+from antiphon.stores.base import FenceError, Store
+from antiphon.stores.rows import EventBatch, ListedResponse, StoredResponse
 
 from .samples import ANN, BOB, base, conversation, event, item, response
 

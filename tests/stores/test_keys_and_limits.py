@@ -9,7 +9,8 @@ import pytest
 
 from antiphon.core import gcra
 from antiphon.core.gcra import Charge, Meter
-from antiphon.stores.base import Slot, Store, StoredKey
+from antiphon.stores.base import Store
+from antiphon.stores.rows import Slot, StoredKey
 from antiphon.stores.sqlite import SQLiteStore
 
 from .samples import ANN, BOB, NOW

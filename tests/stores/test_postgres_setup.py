@@ -16,12 +16,12 @@ from click.testing import CliRunner
 
 from antiphon.cli import cli
 from antiphon.errors import ConfigError
-from antiphon.stores.base import StoredKey
 from antiphon.stores.open import open_store, shared_secret
 from antiphon.stores.postgres import PostgresStore
 from antiphon.stores.postgres.address import read_address
 from antiphon.stores.postgres.importing import NOUNS, Import
 from antiphon.stores.postgres.sql import migrations
+from antiphon.stores.rows import StoredKey
 from antiphon.stores.sqlite import SQLiteStore
 
 from .postgres_server import Postgres

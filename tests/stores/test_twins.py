@@ -14,9 +14,10 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
 
 from antiphon.core.gcra import Charge, Meter
-from antiphon.stores.base import FenceError, Slot, Store, StoredKey
+from antiphon.stores.base import FenceError, Store
 from antiphon.stores.memory import MemoryStore
 from antiphon.stores.postgres import PostgresStore
+from antiphon.stores.rows import Slot, StoredKey
 from antiphon.stores.sqlite import SQLiteStore
 
 from .postgres_server import Postgres

@@ -17,7 +17,7 @@ from antiphon.errors import InvalidRequest, NotFound
 from antiphon.server.http import Reply, Request, json_reply
 from antiphon.server.paging import listing, page_query
 from antiphon.services import Services
-from antiphon.stores.base import Conversation, StoredItem
+from antiphon.stores.rows import Conversation, StoredItem
 from antiphon.types.request import Metadata
 
 MOST_ITEMS = 20

@@ -11,7 +11,7 @@ from antiphon.server.http import Reply, Request, json_reply
 from antiphon.server.multipart import Field, parse_form
 from antiphon.server.paging import listing
 from antiphon.services import Services
-from antiphon.stores.base import StoredFile
+from antiphon.stores.rows import StoredFile
 
 PURPOSES = ("assistants", "batch", "evals", "fine-tune", "user_data", "vision")
 MOST_LISTED = 10_000

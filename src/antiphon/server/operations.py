@@ -11,7 +11,7 @@ from antiphon.server.chat_completions import ChatRequest
 from antiphon.server.conversations import AddItems, CreateConversation, UpdateConversation
 from antiphon.server.health import HealthStatus, Readiness
 from antiphon.server.models import Model, ModelList
-from antiphon.stores.base import ListedResponse
+from antiphon.stores.rows import ListedResponse
 from antiphon.types.request import CreateResponse
 from antiphon.types.response import Response
 

@@ -19,7 +19,7 @@ from antiphon.server.http import ByteSink, ClientGone, Header, Reply, Request, j
 from antiphon.server.paging import page, page_query
 from antiphon.server.trace import Trace, trace
 from antiphon.services import Services
-from antiphon.stores.base import StoredResponse
+from antiphon.stores.rows import StoredResponse
 from antiphon.types.events import Event
 
 SHUTDOWN = APIError(503, "The server is shutting down.", code="server_shutdown")

@@ -10,147 +10,22 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
-import msgspec
-
 from antiphon.core.gcra import Charge
+from antiphon.stores.rows import (
+    Conversation,
+    Delivery,
+    EventBatch,
+    Job,
+    ListedResponse,
+    LoggedEvent,
+    Slot,
+    StoredFile,
+    StoredItem,
+    StoredKey,
+    StoredResponse,
+)
 
 POLL_INTERVAL = 0.2  # seconds between looks at what another process writes
-
-
-class StoredResponse(msgspec.Struct, frozen=True, kw_only=True):
-    """A Response as it was sent, and what it was made from.
-
-    `body` is the Response's JSON, byte for byte as the client got it; `output` is a slice of it: `output_span` says
-    where the JSON array stands. `input` is a JSON array of this response's own input items (not its history), each
-    with an id.
-    `foreign_ids` maps item ids that are not derived from the response's id (a client's or another server's)
-    to their place: `input` items count from 0, `output` items follow. An `expires_at` of None means never.
-    """
-
-    id: str
-    owner: str
-    model: str
-    status: str
-    created_at: int
-    body: bytes
-    output_span: tuple[int, int]
-    input: bytes = b"[]"
-    previous_response_id: str | None = None
-    conversation_id: str | None = None
-    expires_at: int | None = None
-    background: bool = False
-    foreign_ids: Mapping[str, int] = {}
-
-    @property
-    def output(self) -> bytes:
-        """The output items as a JSON array."""
-        start, end = self.output_span
-        return self.body[start:end]
-
-
-class ListedResponse(msgspec.Struct, frozen=True, kw_only=True):
-    """A response as a list shows it: without its body and its input."""
-
-    id: str
-    model: str
-    status: str
-    created_at: int
-    background: bool = False
-    previous_response_id: str | None = None
-    conversation_id: str | None = None
-
-
-class Conversation(msgspec.Struct, frozen=True, kw_only=True):
-    """A conversation without its items; `metadata` is a JSON object."""
-
-    id: str
-    owner: str
-    created_at: int
-    metadata: bytes = b"{}"
-
-
-class StoredItem(msgspec.Struct, frozen=True):
-    """An item of a conversation: its id and its JSON."""
-
-    id: str
-    body: bytes
-
-
-class Job(msgspec.Struct, frozen=True, kw_only=True):
-    """A background response that waits for a worker or is held by one.
-
-    `fence` grows with every claim: a write under an older fence is refused, so that a worker which lost its lease
-    can change nothing. `request` is the decoded request's JSON, enough to run it again; `cancelled` is the client's
-    wish.
-    """
-
-    response_id: str
-    owner: str
-    request: bytes
-    fence: int
-    attempts: int
-    cancelled: bool = False
-
-
-class LoggedEvent(msgspec.Struct, frozen=True, gc=False):
-    """An event of a background response: its number, its type and its JSON."""
-
-    sequence_number: int
-    type: str
-    body: bytes
-
-
-class EventBatch(msgspec.Struct, frozen=True):
-    """Events of one response, to be logged under its lease's fence."""
-
-    response_id: str
-    fence: int
-    events: Sequence[LoggedEvent]
-
-
-class StoredFile(msgspec.Struct, frozen=True, kw_only=True):
-    """An uploaded file without its content; `size` in bytes. An `expires_at` of None means never."""
-
-    id: str
-    owner: str
-    filename: str
-    purpose: str
-    media_type: str
-    size: int
-    created_at: int
-    expires_at: int | None = None
-
-
-class Delivery(msgspec.Struct, frozen=True, kw_only=True):
-    """A webhook's event that waits to be delivered to a URL: `id` and `url` together tell it from others.
-
-    `due` is the time of the next attempt; `attempts` counts those that were begun.
-    """
-
-    id: str
-    url: str
-    owner: str
-    body: bytes
-    due: float
-    attempts: int = 0
-
-
-class StoredKey(msgspec.Struct, frozen=True, kw_only=True):
-    """A client's key, known by its digest; what it may do is the JSON in `body`."""
-
-    id: str
-    owner: str
-    digest: bytes
-    created_at: float
-    body: bytes
-
-
-class Slot(msgspec.Struct, frozen=True, kw_only=True):
-    """A place among the `most` that may be taken at once under a `name`, by all holders (server processes) together."""
-
-    name: str
-    holder: str
-    most: int
 
 
 class FenceError(Exception):

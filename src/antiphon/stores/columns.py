@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from antiphon.stores.base import StoredResponse
+from antiphon.stores.rows import StoredResponse
 
 
 def columns(response: StoredResponse) -> dict[str, Any]:

@@ -6,21 +6,12 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
-from antiphon.stores.base import (
-    Conversation,
-    EventBatch,
-    FenceError,
-    Job,
-    ListedResponse,
-    LoggedEvent,
-    PolledStore,
-    StoredItem,
-    StoredResponse,
-)
+from antiphon.stores.base import FenceError, PolledStore
 from antiphon.stores.items import ResponseItems, places
 from antiphon.stores.memory_deliveries import MemoryDeliveries
 from antiphon.stores.memory_files import MemoryFiles
 from antiphon.stores.memory_keys import MemoryKeys
+from antiphon.stores.rows import Conversation, EventBatch, Job, ListedResponse, LoggedEvent, StoredItem, StoredResponse
 
 
 class Kept(msgspec.Struct):

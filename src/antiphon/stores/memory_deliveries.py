@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from msgspec.structs import replace
 
-from antiphon.stores.base import Delivery
+from antiphon.stores.rows import Delivery
 
 
 class MemoryDeliveries:

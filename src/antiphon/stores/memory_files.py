@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from antiphon.stores.base import StoredFile
+from antiphon.stores.rows import StoredFile
 
 
 class KeptFile(msgspec.Struct, frozen=True):

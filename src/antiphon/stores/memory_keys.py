@@ -8,7 +8,7 @@ import msgspec
 
 from antiphon.core import gcra
 from antiphon.core.gcra import Charge
-from antiphon.stores.base import Slot, StoredKey
+from antiphon.stores.rows import Slot, StoredKey
 
 
 class KeptMeter(msgspec.Struct):

@@ -7,9 +7,9 @@ from typing import Any
 
 import msgspec
 
-from antiphon.stores.base import Conversation, StoredItem
 from antiphon.stores.postgres.database import Database
 from antiphon.stores.postgres.sql import queries, unescape
+from antiphon.stores.rows import Conversation, StoredItem
 
 SQL = queries("conversations")
 LAST = (1 << 63) - 1

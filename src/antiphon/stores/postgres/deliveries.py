@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 import msgspec
 
-from antiphon.stores.base import Delivery
 from antiphon.stores.postgres.database import Database, Transaction
 from antiphon.stores.postgres.sql import queries, unescape
+from antiphon.stores.rows import Delivery
 
 SQL = queries("deliveries")
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import msgspec
 
-from antiphon.stores.base import StoredFile
 from antiphon.stores.postgres.database import Database, Row
 from antiphon.stores.postgres.sql import queries, unescape
+from antiphon.stores.rows import StoredFile
 
 SQL = queries("files")
 LAST = (1 << 63) - 1

@@ -8,10 +8,11 @@ from typing import Any
 
 import msgspec
 
-from antiphon.stores.base import FenceError, Job, LoggedEvent, StoredResponse
+from antiphon.stores.base import FenceError
 from antiphon.stores.postgres import responses
 from antiphon.stores.postgres.database import Database
 from antiphon.stores.postgres.sql import queries, unescape
+from antiphon.stores.rows import Job, LoggedEvent, StoredResponse
 
 SQL = queries("jobs")
 

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import asyncpg
 import msgspec
 
-from antiphon.stores.base import StoredKey
 from antiphon.stores.postgres.database import Database, Row
 from antiphon.stores.postgres.sql import queries, unescape
+from antiphon.stores.rows import StoredKey
 
 SQL = queries("keys")
 

@@ -7,12 +7,12 @@ from typing import Any
 
 import msgspec
 
-from antiphon.stores.base import ListedResponse, StoredItem, StoredResponse
 from antiphon.stores.columns import columns
 from antiphon.stores.items import ResponseItems, places
 from antiphon.stores.postgres import conversations
 from antiphon.stores.postgres.database import Database, Row, Transaction
 from antiphon.stores.postgres.sql import queries, unescape
+from antiphon.stores.rows import ListedResponse, StoredItem, StoredResponse
 
 SQL = queries("responses")
 PURGING = 0x416E7470  # the lock of the one server that purges

@@ -9,20 +9,7 @@ from typing import Any
 
 from antiphon.core.gcra import Charge
 from antiphon.errors import APIError
-from antiphon.stores.base import (
-    Conversation,
-    Delivery,
-    EventBatch,
-    FenceError,
-    Job,
-    ListedResponse,
-    LoggedEvent,
-    Slot,
-    StoredFile,
-    StoredItem,
-    StoredKey,
-    StoredResponse,
-)
+from antiphon.stores.base import FenceError
 from antiphon.stores.postgres import conversations, jobs, limits, responses
 from antiphon.stores.postgres import deliveries as webhooks
 from antiphon.stores.postgres import files as uploads
@@ -37,6 +24,19 @@ from antiphon.stores.postgres.limits import Charging
 from antiphon.stores.postgres.listener import Listener
 from antiphon.stores.postgres.preparation import PATIENCE, prepare
 from antiphon.stores.postgres.sql import Query
+from antiphon.stores.rows import (
+    Conversation,
+    Delivery,
+    EventBatch,
+    Job,
+    ListedResponse,
+    LoggedEvent,
+    Slot,
+    StoredFile,
+    StoredItem,
+    StoredKey,
+    StoredResponse,
+)
 
 Values = Mapping[str, Any]
 

@@ -7,7 +7,7 @@ from sqlite3 import Connection
 
 import msgspec
 
-from antiphon.stores.base import Conversation, StoredItem
+from antiphon.stores.rows import Conversation, StoredItem
 from antiphon.stores.sqlite.sql import queries
 
 SQL = queries("conversations")

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from antiphon.stores.base import StoredFile
+from antiphon.stores.rows import StoredFile
 from antiphon.stores.sqlite.sql import queries
 
 SQL = queries("files")

@@ -9,7 +9,8 @@ from sqlite3 import Connection
 import msgspec
 from msgspec import Raw
 
-from antiphon.stores.base import EventBatch, FenceError, Job, LoggedEvent
+from antiphon.stores.base import FenceError
+from antiphon.stores.rows import EventBatch, Job, LoggedEvent
 from antiphon.stores.sqlite.sql import queries
 
 SQL = queries("jobs")

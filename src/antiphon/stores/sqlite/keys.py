@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from antiphon.stores.base import StoredKey
+from antiphon.stores.rows import StoredKey
 from antiphon.stores.sqlite.sql import queries
 
 SQL = queries("keys")

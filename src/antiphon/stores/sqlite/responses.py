@@ -8,9 +8,9 @@ from typing import Any
 
 import msgspec
 
-from antiphon.stores.base import ListedResponse, StoredItem, StoredResponse
 from antiphon.stores.columns import columns
 from antiphon.stores.items import ResponseItems, places
+from antiphon.stores.rows import ListedResponse, StoredItem, StoredResponse
 from antiphon.stores.sqlite import conversations, jobs
 from antiphon.stores.sqlite.sql import queries
 

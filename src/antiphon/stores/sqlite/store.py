@@ -16,14 +16,14 @@ from sqlite3 import Connection
 from typing import TypeVar
 
 from antiphon.core.gcra import Charge
-from antiphon.stores.base import (
+from antiphon.stores.base import PolledStore
+from antiphon.stores.rows import (
     Conversation,
     Delivery,
     EventBatch,
     Job,
     ListedResponse,
     LoggedEvent,
-    PolledStore,
     Slot,
     StoredFile,
     StoredItem,
