@@ -180,6 +180,7 @@ class Live:
     # Work
 
     def _begin(self, run: Run, job: Job, first: int) -> None:
+        job = msgspec.structs.replace(job, request=b"")  # the Plan has it: a large one need not be held twice
         one = Working(run, EventLog(self._beat, job.response_id, job.fence, first), job)
         run.hold(job.fence, one.log.flush)
         self._working[job.response_id] = one

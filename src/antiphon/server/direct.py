@@ -117,7 +117,8 @@ class DirectExchange:
             raise self._failure
         if self.gone:
             raise ClientGone
-        return self._body[0] if len(self._body) == 1 else b"".join(self._body)
+        pieces, self._body = self._body, []  # not held beside the whole: an open stream keeps its request
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
     async def _more(self) -> None:
         if self.expects_continue:
