@@ -102,6 +102,7 @@ class Page:
 
     def type(self, selector: str, text: str) -> None:
         """Put text into a field in the place of what is there."""
+        self.wait(f"document.querySelector({json.dumps(selector)})?.checkVisibility()")
         self.js(f"document.querySelector({json.dumps(selector)}).select()")
         self.js(f"document.querySelector({json.dumps(selector)}).focus()")
         self.send("Input.insertText", text=text)

@@ -21,6 +21,7 @@ def test_a_stored_response_is_read_forked_and_deleted(page: Page, server: Client
     assert page.text("#reading .item.user .plain") == "How are you?"
     page.click("#reading .actions button")
     page.wait("document.querySelector('#thread .item')")
+    assert page.js("document.activeElement.id") == "input"
     ask_and_wait(page, "And now?")
     second = page.js("document.querySelector('#continues a').hash.split('/')[1]")
     assert server.get(f"/v1/responses/{second}")[1]["previous_response_id"] == first

@@ -105,10 +105,13 @@ export class Library {
       ...items.data.map(itemView), items.has_more ? h("p.note", {}, "These are the first 100 items.") : "");
   }
 
+  // Goes to the playground, and on once it is shown: what is hidden takes no focus.
   #leave(then) {
+    addEventListener("hashchange", () => {
+      showConversations();
+      then();
+    }, { once: true });
     location.hash = "play";
-    showConversations();
-    then();
   }
 
   async #delete(path, key, memory) {
