@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import pytest
 
 from antiphon.stores.base import FenceError, Store
-from antiphon.stores.rows import EventBatch, ListedResponse, StoredResponse
+from antiphon.stores.rows import EventBatch, ListedResponse, LoggedEvent, StoredResponse
 
 from .samples import ANN, BOB, base, conversation, event, item, response
 
@@ -465,6 +465,16 @@ async def test_cancellation(store: Store) -> None:
     assert await store.heartbeat(row.id, job.fence, 1.0, 10.0) is True
     again = await store.claim("worker", 20.0, 10.0)
     assert again is not None and again.cancelled
+
+
+async def test_events_come_back_byte_for_byte(store: Store) -> None:
+    row = response(background=True)
+    job = await store.enqueue(row, b"{}", [event(0)], worker="w", lease_until=50.0)
+    assert job is not None
+    odd = [LoggedEvent(n, "t", body) for n, body in enumerate((b"{}", '{"ä":\n"\\ud800"}'.encode(), b'{"a":"\\n"}'), 1)]
+    await store.append_events(row.id, job.fence, odd[:2])
+    await store.append_batches([EventBatch(row.id, job.fence, odd[2:])])
+    assert list(await store.events(row.id, ANN)) == [event(0), *odd]
 
 
 async def test_events_are_read_from_any_number(store: Store) -> None:

@@ -11,6 +11,7 @@ from threading import Barrier
 import pytest
 
 from antiphon.errors import ConfigError
+from antiphon.stores.rows import LoggedEvent
 from antiphon.stores.sqlite import SQLiteStore
 from antiphon.stores.sqlite.database import APPLICATION_ID, open_database
 from antiphon.stores.sqlite.sql import migrations, statements
@@ -78,14 +79,15 @@ async def test_events_of_a_running_response_survive_the_change_to_batches(tmp_pa
             "INSERT INTO responses VALUES (16777216, ?, ?, ?, ?, ?, NULL, 0, NULL, NULL, ?, ?, NULL, ?, ?)",
             (row.id, row.owner, row.model, row.status, row.created_at, *row.output_span, row.input, row.body),
         )
-        for one in map(event, (2, 0, 1)):
+        odd = LoggedEvent(3, "odd", '{"ä":\n"\\ud800"}'.encode())
+        for one in (event(2), event(0), event(1), odd):
             connection.execute(
                 "INSERT INTO events VALUES (16777216, ?, ?, ?)", (one.sequence_number, one.type, one.body)
             )
         connection.commit()
 
     store = SQLiteStore(path)
-    assert await store.events(row.id, ANN) == [event(0), event(1), event(2)]
+    assert await store.events(row.id, ANN) == [event(0), event(1), event(2), odd]
     assert await store.events(row.id, ANN, after=0, limit=1) == [event(1)]
     await store.close()
 

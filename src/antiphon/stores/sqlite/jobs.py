@@ -7,7 +7,6 @@ from contextlib import closing
 from sqlite3 import Connection
 
 import msgspec
-from msgspec import Raw
 
 from antiphon.stores.base import FenceError
 from antiphon.stores.rows import EventBatch, Job, LoggedEvent
@@ -15,10 +14,10 @@ from antiphon.stores.sqlite.sql import queries
 
 SQL = queries("jobs")
 
-_batch = msgspec.json.Decoder(list[tuple[int, str, Raw]])
+_index = msgspec.json.Decoder(list[tuple[int, str, int]])
 
 Row = tuple[int, int, bytes]
-"""Events that were written together: the response's place, the last one's number, and all of them as JSON."""
+"""Events that were written together: the response's place, the last one's number, and all of them (`pack`)."""
 
 
 class Claim(msgspec.Struct, frozen=True, kw_only=True):
@@ -133,16 +132,24 @@ def _row(response: int, last: int, events: Sequence[LoggedEvent]) -> Row:
         if event.sequence_number <= last:
             raise ValueError(f"Event {event.sequence_number} comes after event {last}.")
         last = event.sequence_number
-    return (
-        response,
-        last,
-        msgspec.json.encode([(event.sequence_number, event.type, Raw(event.body)) for event in events]),
-    )
+    return response, last, pack(events)
+
+
+def pack(events: Sequence[LoggedEvent]) -> bytes:
+    """Return events as one piece: a line of JSON, `[[sequence_number, type, bytes], …]`, then their bodies as they are."""
+    index = [(event.sequence_number, event.type, len(event.body)) for event in events]
+    return b"%b\n%b" % (msgspec.json.encode(index), b"".join([event.body for event in events]))
 
 
 def unpack(batch: bytes) -> list[LoggedEvent]:
-    """Return the events of one row."""
-    return [LoggedEvent(number, type, bytes(body)) for number, type, body in _batch.decode(batch)]
+    """Return the events of one piece."""
+    index, _, bodies = batch.partition(b"\n")
+    events: list[LoggedEvent] = []
+    start = 0
+    for number, type, size in _index.decode(index):
+        events.append(LoggedEvent(number, type, bodies[start : start + size]))
+        start += size
+    return events
 
 
 def events(connection: Connection, response_id: str, owner: str, after: int, limit: int) -> list[LoggedEvent]:

@@ -4,13 +4,16 @@ CREATE TABLE event_batches (
     number INTEGER PRIMARY KEY,
     response INTEGER NOT NULL,  -- responses.place
     last INTEGER NOT NULL,  -- the highest sequence_number in it
-    events BLOB NOT NULL  -- JSON: [[sequence_number, type, event], …]
+    events BLOB NOT NULL  -- [[sequence_number, type, bytes], …] as JSON, a line feed, the events' JSON as it was sent
 ) STRICT;
 
 CREATE UNIQUE INDEX event_batches_by_response ON event_batches (response, last);
 
 INSERT INTO event_batches (response, last, events)
-SELECT response, sequence_number, CAST('[[' || sequence_number || ',"' || type || '",' || CAST(body AS TEXT) || ']]' AS BLOB)
+SELECT
+    response,
+    sequence_number,
+    CAST('[[' || sequence_number || ',"' || type || '",' || length(body) || ']]' || char(10) || body AS BLOB)
 FROM events ORDER BY response, sequence_number;
 
 DROP TABLE events;
