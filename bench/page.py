@@ -102,8 +102,9 @@ A64 0.246, 0.173, 0.013 ms; B 4.0, 19.1, 0.3 µs per token; C 60, 50, 27 µs per
 flat out, and more than SMG for short answers and for paced streams. That was before writes were gathered and tasks left asleep
 (docs/decisions.md), which has taken a quarter off both since.
 
-The machine's own speed changes by the hour: on the day of the table above, A64 was found between 0.18 and 0.22 ms and C between 36
-and 48 µs, nginx in C between 12 and 21 µs.
+The machine's own speed changes by the hour: on the day of the table above, A64 was found between 0.17 and 0.23 ms, C between 34
+and 48 µs, nginx in C between 12 and 21 µs. A whole run 90 minutes after that of the table gave 0.229 ms and 45.7 µs, with no
+difference between the two commits when they were run by turns (0.205 and 0.209 ms, 43 and 41 µs).
 
 What is left against nginx in C: of 36 µs per token, nginx's 12 are what reading and writing sockets costs; a stream of 100 tokens
 itself (request, connection, first and last events: about 0.6 ms of CPU, run cold between tokens of others) makes 6, and
