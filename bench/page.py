@@ -77,6 +77,24 @@ def _sections(found: Figures, machine: str, command: str) -> Iterator[str]:
     if "workers-seen" in found:
         seen = ", ".join(f"{name} {ratio:.2f} ×" for name, ratio in found["workers-seen"].items())
         yield WORKERS_NOTE.format(seen=seen, cost=found["workers-cost"])
+    if "by streams" in found:
+        yield "## Growth"
+        yield "CPU per token by number of streams, each paced:"
+        yield _pairs(("streams", "µs/token"), found["by streams"])
+        yield "CPU per token by length of the answer, flat out:"
+        yield _pairs(("answer", "µs/token"), found["by tokens"])
+    if "by turns" in found:
+        yield (
+            "One conversation of 1,000 turns with `previous_response_id`, about 1.3 kB of history per turn. Every turn sends "
+            "the whole history to the backend, so its cost grows in proportion to the input:"
+        )
+        yield _pairs(("up to turn", "CPU ms per turn"), found["by turns"])
+    yield "## On disk"
+    yield (
+        f"{found.get('bytes per response', 0):,.0f} bytes per stored response of 100 tokens with all its keys; "
+        f"{found.get('bytes per turn', 0):,.0f} per turn of the conversation above: a turn stores its own items only."
+    )
+    yield METHOD
 
 
 def _origins(measured: Mapping[str, Mapping[str, str]]) -> str:
