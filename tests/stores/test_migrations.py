@@ -11,7 +11,7 @@ from threading import Barrier
 import pytest
 
 from antiphon.errors import ConfigError
-from antiphon.stores.rows import LoggedEvent
+from antiphon.stores.rows import LoggedEvent, StoredResponse
 from antiphon.stores.sqlite import SQLiteStore
 from antiphon.stores.sqlite.database import APPLICATION_ID, open_database
 from antiphon.stores.sqlite.sql import migrations, statements
@@ -43,6 +43,14 @@ def make(path: Path, version: int, application_id: int = APPLICATION_ID) -> sqli
     return connection
 
 
+def insert(connection: sqlite3.Connection, row: StoredResponse) -> None:
+    """Insert a response as the first versions of the schema kept it; its place is 16777216."""
+    connection.execute(
+        "INSERT INTO responses VALUES (16777216, ?, ?, ?, ?, ?, NULL, 0, NULL, NULL, ?, ?, NULL, ?, ?)",
+        (row.id, row.owner, row.model, row.status, row.created_at, *row.output_span, row.input, row.body),
+    )
+
+
 async def test_a_fresh_file(tmp_path: Path) -> None:
     await SQLiteStore(tmp_path / "store.db").close()
     assert version(tmp_path / "store.db") == len(migrations()) >= 7
@@ -53,10 +61,7 @@ async def test_an_old_file_is_brought_up_with_its_data(tmp_path: Path, old: int)
     path = tmp_path / "store.db"
     connection = make(path, old)
     row = response()
-    connection.execute(
-        "INSERT INTO responses VALUES (16777216, ?, ?, ?, ?, ?, NULL, 0, NULL, NULL, ?, ?, NULL, ?, ?)",
-        (row.id, row.owner, row.model, row.status, row.created_at, *row.output_span, row.input, row.body),
-    )
+    insert(connection, row)
     connection.commit()
     connection.close()
 
@@ -75,10 +80,7 @@ async def test_events_of_a_running_response_survive_the_change_to_batches(tmp_pa
     path = tmp_path / "store.db"
     with closing(make(path, 6)) as connection:
         row = response()
-        connection.execute(
-            "INSERT INTO responses VALUES (16777216, ?, ?, ?, ?, ?, NULL, 0, NULL, NULL, ?, ?, NULL, ?, ?)",
-            (row.id, row.owner, row.model, row.status, row.created_at, *row.output_span, row.input, row.body),
-        )
+        insert(connection, row)
         odd = LoggedEvent(3, "odd", '{"ä":\n"\\ud800"}'.encode())
         for one in (event(2), event(0), event(1), odd):
             connection.execute(

@@ -147,8 +147,7 @@ async def test_no_query_scans_what_grows(tmp_path: Path) -> None:
     store = SQLiteStore(tmp_path / "store.db")
     for noun in ("responses", "conversations", "jobs"):
         for name, statement in queries(noun).items():
-            parameters: object = (1, 2, b"") if "?" in statement else _Anything()
-            for row in store._reader.execute(f"EXPLAIN QUERY PLAN {statement}", parameters):  # type: ignore[arg-type]
+            for row in store._reader.execute(f"EXPLAIN QUERY PLAN {statement}", _Anything()):
                 assert not row[3].startswith("SCAN") or "CONSTANT" in row[3] or row[3] in ("SCAN jobs",), (name, row[3])
     await store.close()
 

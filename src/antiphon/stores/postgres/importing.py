@@ -64,10 +64,7 @@ NOUNS = (
         source="SELECT batch.*, response.id FROM event_batches AS batch"
         " JOIN responses AS response ON response.place = batch.response",
         key=["number"],
-        unpack=lambda row: [
-            {"id": row["id"], "sequence_number": event.sequence_number, "type": event.type, "body": event.body}
-            for event in unpack(row["events"])
-        ],
+        unpack=lambda row: [{**msgspec.structs.asdict(event), "id": row["id"]} for event in unpack(row["events"])],
     ),
     Noun(
         name="files",

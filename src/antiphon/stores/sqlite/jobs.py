@@ -16,9 +16,6 @@ SQL = queries("jobs")
 
 _index = msgspec.json.Decoder(list[tuple[int, str, int]])
 
-Row = tuple[int, int, bytes]
-"""Events that were written together: the response's place, the last one's number, and all of them (`pack`)."""
-
 
 class Claim(msgspec.Struct, frozen=True, kw_only=True):
     """Who wants a job, which one (None: the oldest), and until when."""
@@ -86,53 +83,33 @@ def cancel(connection: Connection, response_id: str, owner: str) -> bool:
 
 
 def append(
-    connection: Connection, response_id: str, fence: int, events: Sequence[LoggedEvent], checkpoint: bytes | None
+    connection: Connection, response_id: str, fence: int, events: Sequence[LoggedEvent], checkpoint: bytes | None = None
 ) -> None:
-    """Append events and replace the checkpoint."""
-    job = held(connection, response_id, fence)
-    log(connection, response_id, events)
+    """Append events and replace the checkpoint. Raises FenceError, and ValueError where a number does not rise."""
+    found = connection.execute(SQL["log_end"], {"response_id": response_id, "fence": fence}).fetchall()
+    if not found:
+        raise FenceError(response_id)
+    job, response, last = found[0]
+    for event in events:
+        if event.sequence_number <= last:
+            raise ValueError(f"Event {event.sequence_number} comes after event {last}.")
+        last = event.sequence_number
+    if events:
+        connection.execute(SQL["insert_events"], {"response": response, "last": last, "events": pack(events)})
     if checkpoint is not None:
         connection.execute(SQL["save_checkpoint"], {"job": job, "body": checkpoint})
 
 
 def append_batches(connection: Connection, batches: Sequence[EventBatch]) -> list[Exception | None]:
     """Append the events of several responses; return what speaks against each batch, None where it is written."""
-    rows: list[Row] = []
     refusals: list[Exception | None] = []
-    ends: dict[int, int] = {}
     for batch in batches:
         try:
-            found = connection.execute(
-                SQL["log_end"], {"response_id": batch.response_id, "fence": batch.fence}
-            ).fetchall()
-            if not found:
-                raise FenceError(batch.response_id)
-            response, last = found[0]
-            if batch.events:
-                rows.append(_row(response, ends.get(response, last), batch.events))
-                ends[response] = batch.events[-1].sequence_number
+            append(connection, batch.response_id, batch.fence, batch.events)
             refusals.append(None)
-        except (FenceError, ValueError) as error:
+        except (FenceError, ValueError) as error:  # raised before anything of the batch is written
             refusals.append(error)
-    connection.executemany(SQL["insert_events"], rows)
     return refusals
-
-
-def log(connection: Connection, response_id: str, events: Sequence[LoggedEvent]) -> None:
-    """Append events to a response's log. Raises ValueError where a number is not above the ones before."""
-    if not events:
-        return
-    response: int = connection.execute(SQL["response"], {"response_id": response_id}).fetchall()[0][0]
-    last = connection.execute(SQL["last_event"], {"response": response}).fetchall()[0][0]
-    connection.execute(SQL["insert_events"], _row(response, last, events))
-
-
-def _row(response: int, last: int, events: Sequence[LoggedEvent]) -> Row:
-    for event in events:
-        if event.sequence_number <= last:
-            raise ValueError(f"Event {event.sequence_number} comes after event {last}.")
-        last = event.sequence_number
-    return response, last, pack(events)
 
 
 def pack(events: Sequence[LoggedEvent]) -> bytes:

@@ -138,7 +138,7 @@ class SQLiteStore(PolledStore):
         def operation(connection: Connection) -> Job | None:
             responses.put(connection, response)
             jobs.insert(connection, response.id, response.owner, request)
-            jobs.log(connection, response.id, events)
+            jobs.append(connection, response.id, 0, events)
             if worker is None:
                 return None
             return jobs.take(connection, Claim(worker=worker, now=0.0, lease_until=lease_until, id=response.id))

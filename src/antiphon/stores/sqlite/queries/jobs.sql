@@ -48,19 +48,13 @@ INSERT INTO checkpoints VALUES (:job, :body) ON CONFLICT (job) DO UPDATE SET bod
 -- name: checkpoint
 SELECT body FROM checkpoints WHERE job = (SELECT number FROM jobs WHERE response_id = :response_id)
 
--- name: response
-SELECT place FROM responses WHERE id = :response_id
-
--- name: last_event
-SELECT coalesce(max(last), -1) FROM event_batches WHERE response = :response
-
 -- name: log_end
-SELECT place, (SELECT coalesce(max(last), -1) FROM event_batches WHERE response = place)
+SELECT jobs.number, place, (SELECT coalesce(max(last), -1) FROM event_batches WHERE response = place)
 FROM responses JOIN jobs ON jobs.response_id = responses.id
 WHERE responses.id = :response_id AND jobs.fence = :fence
 
 -- name: insert_events
-INSERT INTO event_batches (response, last, events) VALUES (?, ?, ?)
+INSERT INTO event_batches (response, last, events) VALUES (:response, :last, :events)
 
 -- name: events
 SELECT events FROM event_batches
