@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from itertools import zip_longest
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -45,15 +46,9 @@ class Line:
 
     def position(self, response: str) -> int:
         """Return at which place the call for a response stands, from 1 on; 0 where it does not wait here."""
-        owners = list(self._owners.values())
-        for turn, waiters in enumerate(owners):
-            for before, waiter in enumerate(waiters):
-                if waiter.response == response:
-                    others = [
-                        min(len(its), before + (place < turn)) for place, its in enumerate(owners) if place != turn
-                    ]
-                    return before + sum(others) + 1
-        return 0
+        rounds = zip_longest(*self._owners.values())
+        in_turn = (waiter for one in rounds for waiter in one if waiter is not None)
+        return next((place for place, waiter in enumerate(in_turn, 1) if waiter.response == response), 0)
 
     def next(self) -> Waiter | None:
         """Take out whose turn it is; the owner's next call comes after one of each other owner."""

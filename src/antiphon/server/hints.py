@@ -33,7 +33,9 @@ def hinted(plan: Plan, request: Request) -> Plan:
     hints = request_hints(request)
     if not (hints.place or hints.traceparent):
         return plan
-    return replace(plan, turn=replace(plan.turn, hints=replace(hints, response=plan.response.id)))
+    known = plan.turn.hints
+    both = replace(known, place=hints.place, traceparent=hints.traceparent)
+    return replace(plan, turn=replace(plan.turn, hints=both))
 
 
 def turn_state(run: Run) -> Sequence[Header]:
