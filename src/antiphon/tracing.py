@@ -12,7 +12,7 @@ from contextvars import ContextVar
 from msgspec import Raw
 from msgspec.structs import replace
 
-from antiphon.backends.base import ByteStream, ModelCard, Route, RoutedStream, Router, Take
+from antiphon.backends.base import ByteStream, ModelCard, Route, RoutedStream, RouteProxy, Router, Take
 from antiphon.core.deltas import Delta, Finish, UsageReport
 from antiphon.core.turn import NO_HINTS, Hints, Turn
 from antiphon.errors import APIError
@@ -87,15 +87,11 @@ class TracedRouter:
         return self._router.cards()
 
 
-class TracedRoute:
+class TracedRoute(RouteProxy):
     """A Route that makes a span of each call, and tells the backend of it."""
 
     def __init__(self, route: Route, exporter: Exporter) -> None:
-        self.card = route.card
-        self.defaults = route.defaults
-        self.instructions = route.instructions
-        self.extra_body = route.extra_body
-        self._route = route
+        super().__init__(route)
         self._exporter = exporter
 
     async def open(self, turn: Turn) -> RoutedStream:
@@ -109,14 +105,6 @@ class TracedRoute:
         except BaseException as error:
             _end(span, error)
             raise
-
-    def position(self, response: str) -> int:
-        """Return at which place a response waits in line, 0 if it does not."""
-        return self._route.position(response)
-
-    async def count_tokens(self, turn: Turn) -> int | None:
-        """Count a Turn's input tokens, or None."""
-        return await self._route.count_tokens(turn)
 
     async def chat_completions(self, fields: Mapping[str, Raw], hints: Hints = NO_HINTS) -> ByteStream:
         """Relay a chat completions request within a span. Raises BackendError."""

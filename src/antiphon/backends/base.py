@@ -176,6 +176,29 @@ class Route(Protocol):
         ...
 
 
+class RouteProxy:
+    """A Route that does what another one does: who watches or changes calls overrides their methods."""
+
+    def __init__(self, route: Route) -> None:
+        self.card = route.card
+        self.defaults = route.defaults
+        self.instructions = route.instructions
+        self.extra_body = route.extra_body
+        self._route = route
+
+    async def open(self, turn: Turn) -> RoutedStream:
+        return await self._route.open(turn)
+
+    def position(self, response: str) -> int:
+        return self._route.position(response)
+
+    async def count_tokens(self, turn: Turn) -> int | None:
+        return await self._route.count_tokens(turn)
+
+    async def chat_completions(self, fields: Mapping[str, Raw], hints: Hints = NO_HINTS) -> ByteStream:
+        return await self._route.chat_completions(fields, hints)
+
+
 def unknown_model(model: str, ids: Sequence[str]) -> InvalidRequest:
     """Return the 400 for a model that does not exist, or that the caller must not know of; it names the `ids`."""
     names = ", ".join(f"'{id}'" for id in ids[:NAMED_IN_ERRORS]) or "none at present"

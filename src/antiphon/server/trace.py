@@ -5,18 +5,18 @@ A traced response goes through a Route and a Sink of its own; others pay nothing
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
 from msgspec import Raw
 from msgspec.structs import replace
 
-from antiphon.backends.base import ByteStream, Route, RoutedStream, Take
+from antiphon.backends.base import Route, RoutedStream, RouteProxy, Take
 from antiphon.core import sse
 from antiphon.core.deltas import Delta
 from antiphon.core.emitter import to_json
-from antiphon.core.turn import NO_HINTS, Hints, Turn
+from antiphon.core.turn import Turn
 from antiphon.intake import Plan
 from antiphon.server.http import ByteSink, Request
 from antiphon.types.events import Event
@@ -57,28 +57,15 @@ class TracingSink:
         return self._sink.write_nowait(comment + sse.encode(events))
 
 
-class _TracedRoute:
+class _TracedRoute(RouteProxy):
     """A Route whose calls are listened to."""
 
     def __init__(self, route: Route, heard: list[Delta]) -> None:
-        self.card = route.card
-        self.defaults = route.defaults
-        self.instructions = route.instructions
-        self.extra_body = route.extra_body
-        self._route = route
+        super().__init__(route)
         self._heard = heard
 
     async def open(self, turn: Turn) -> RoutedStream:
         return _TracedStream(await self._route.open(turn), self._heard)
-
-    def position(self, response: str) -> int:
-        return self._route.position(response)
-
-    async def count_tokens(self, turn: Turn) -> int | None:
-        return await self._route.count_tokens(turn)
-
-    async def chat_completions(self, fields: Mapping[str, Raw], hints: Hints = NO_HINTS) -> ByteStream:
-        return await self._route.chat_completions(fields, hints)
 
 
 class _TracedStream:
