@@ -52,15 +52,18 @@ class Model(_Handler):
         request = self.read_json()
         done = sum(message["role"] == "tool" for message in request["messages"])
         job = next(message["content"] for message in request["messages"] if message["role"] == "user")
+        self._begin()
+        if done < CALLS:
+            self._call(request["tools"][0]["function"]["name"], {"job": job, "n": done})
+        else:
+            self._say()
+
+    def _begin(self) -> None:
         self.send_response(200)
         self.send_header("content-type", "text/event-stream")
         self.send_header("connection", "close")
         self.end_headers()
         self.close_connection = True
-        if done < CALLS:
-            self._call(request["tools"][0]["function"]["name"], {"job": job, "n": done})
-        else:
-            self._say()
 
     def _call(self, name: str, arguments: Json) -> None:
         text = json.dumps(arguments)
@@ -110,11 +113,7 @@ class Hesitant(Model):
             self.reached.set()
             self.may_answer.wait(30)
         with suppress(OSError):  # the server that asked may be gone
-            self.send_response(200)
-            self.send_header("content-type", "text/event-stream")
-            self.send_header("connection", "close")
-            self.end_headers()
-            self.close_connection = True
+            self._begin()
             if called:
                 self._say()
             else:
