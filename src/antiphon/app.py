@@ -116,8 +116,15 @@ class Parts:
             observer=Observers(self.ring, *self.watch.observers),
         )
         fetcher = Fetcher(self.guard, limit=config.max_body)
-        media = Media(self.store, self.guard, fetcher, self.services.clock, limit=config.max_body)
-        intake = Intake(self.services, media, self.prompts)
+        self.media = Media(
+            self.store,
+            self.guard,
+            fetcher,
+            self.services.clock,
+            limit=config.max_body,
+            max_image=config.max_image,
+        )
+        intake = Intake(self.services, self.media, self.prompts)
         self.webhooks = Webhooks(config.webhooks, self.store, self.services.clock)
         self.live = Live(self.services, intake, self.webhooks)
         self.responses = Responses(self.services, intake, self.live)
@@ -180,7 +187,7 @@ class Parts:
         models = Models(self.registry)
         router.add("GET", "/models", models.list, scopes=frozenset(SCOPES))
         router.add("GET", "/models/{id:path}", models.read, scopes=frozenset(SCOPES))
-        chat = ChatCompletions(self.services.router, self.limiter)
+        chat = ChatCompletions(self.services.router, self.media, self.limiter)
         router.add("POST", "/chat/completions", chat.create, scopes=frozenset((CHAT,)))
         health = Health(self.registry.health)
         router.add("GET", "/health", health.health, public=True)

@@ -68,6 +68,10 @@ class BackendConfig(Settings, kw_only=True, forbid_unknown_fields=True):
         int, Meta(description="Failures in a row after which it gets no calls for a while; 0: never.", ge=0)
     ] = 5
     break_seconds: Annotated[float, Meta(description="Seconds until one call may try it again.", gt=0)] = 10.0
+    inline_images: Annotated[
+        bool,
+        Meta(description="Fetch images and other media of URLs here and send data; false: it fetches them itself."),
+    ] = True
     check_interval: Annotated[float, Meta(description="Seconds between two looks whether it is well.", gt=0)] = 60.0
 
 
@@ -236,6 +240,9 @@ class Config(Settings, kw_only=True, forbid_unknown_fields=True):
     ] = False
     instructions_limit: Annotated[int, Meta(description="Longest `instructions` in characters; 0: no limit.", ge=0)] = 0
     max_body: Annotated[int, Meta(description="Largest request body in bytes, packed or not.", ge=1)] = 64 * 1024 * 1024
+    max_image: Annotated[
+        int, Meta(description="Largest image or other medium that is fetched for a backend, in bytes.", ge=1)
+    ] = 20 * 1024 * 1024
     header_timeout: Annotated[float, Meta(description="Seconds for a client to send head and body.", gt=0)] = 60.0
     head_hold: Annotated[
         float, Meta(description="Seconds that a stream's head waits for the backend to accept.", ge=0)
@@ -254,7 +261,8 @@ class Config(Settings, kw_only=True, forbid_unknown_fields=True):
     ] = "check"
     websocket: Annotated[bool, Meta(description="Offer WebSocket mode.")] = True
     url_guard_allow: Annotated[
-        list[str], Meta(description="Networks (CIDR) that URLs of users may name although they are private.")
+        list[str],
+        Meta(description="Networks (CIDR) and hosts (a name, or *.domain) that users' URLs may name although private."),
     ] = []
     secret: Annotated[
         str, Meta(description="Seals reasoning; empty: generated and kept beside the store.", extra=SECRET)

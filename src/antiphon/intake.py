@@ -20,7 +20,7 @@ from antiphon.core.stream import StreamOptions
 from antiphon.core.text_format import ResolvedText, resolve_text
 from antiphon.core.tool_decoding import check_tool_choice, decode_tools
 from antiphon.core.toolmap import ignored_tools
-from antiphon.core.turn import Hints, Turn
+from antiphon.core.turn import Hints, Turn, with_operators
 from antiphon.core.updates import updated
 from antiphon.core.validation import decode
 from antiphon.errors import InvalidRequest, NotFound
@@ -35,7 +35,8 @@ from antiphon.types.tools import OtherTool, Tool
 
 _mcp_tool = msgspec.json.Decoder(McpTool)
 
-FORM = Form(files_as_text=True)  # chat models know text and images; few know files
+FORM = Form(files_as_text=True, inline_images=True)  # chat models know text and images; few know files
+FETCHED_THERE = Form(files_as_text=True)  # for backends that fetch images themselves
 
 SEALED_REASONING = "reasoning.encrypted_content"
 
@@ -120,17 +121,19 @@ class Intake:
         request, text = updated(request, text, chain(earlier, own))
         if identity is None:
             identity = Identity(self._services.new_id_base(), int(self._services.clock()))
-        shown = await self._shown(prompted, earlier, own, owner)
+        shown = await self._shown(prompted, earlier, own, owner, FORM if route.inline_images else FETCHED_THERE)
         plan = self._complete(request, extra, owner, route, tools, text, own, shown, identity)
         return await self._fit(msgspec.structs.replace(plan, remote=remote) if remote else plan)
 
-    async def _shown(self, prompted: Sequence[Item], earlier: list[Item], own: list[Item], owner: str) -> list[Item]:
+    async def _shown(
+        self, prompted: Sequence[Item], earlier: list[Item], own: list[Item], owner: str, form: Form
+    ) -> list[Item]:
         """Return what the model sees: the template's items, the history and the own input, with their media ready."""
-        admitted = await self._media.admit(own, owner, form=FORM)
-        restored = await self._media.restore(earlier, owner, form=FORM)
+        admitted = await self._media.admit(own, owner, form=form)
+        restored = await self._media.restore(earlier, owner, form=form)
         shown = context.without_doubles(restored, admitted)
         if prompted:
-            shown[:0] = await self._media.admit(prompted, owner, form=FORM, path="prompt.input")
+            shown[:0] = await self._media.admit(prompted, owner, form=form, path="prompt.input")
         return shown
 
     async def _remote(self, tools: Sequence[Tool]) -> list[McpTool]:
@@ -253,7 +256,7 @@ class Intake:
             top_p=request.top_p if request.top_p is not None else defaults.top_p,
             max_output_tokens=response.max_output_tokens,
             reasoning_effort=response.reasoning.effort,
-            extra={**route.extra_body, **extra} if extra else route.extra_body,
+            extra=with_operators(extra, route.extra_body),
             stream=bool(request.stream),
             hints=Hints(owner=owner, response=response.id),
         )
