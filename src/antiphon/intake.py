@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from itertools import chain
 from typing import Literal, Protocol
 
@@ -26,12 +27,14 @@ from antiphon.core.validation import decode
 from antiphon.errors import InvalidRequest, NotFound
 from antiphon.media import Form, Media
 from antiphon.prompts import Prompts
+from antiphon.sealing import SealError
 from antiphon.services import Services
 from antiphon.tools.base import McpTool
 from antiphon.types.items import CustomToolCallOutput, FunctionCallOutput, InputAudio, InputImage, Item, Message
 from antiphon.types.request import ConversationRef, CreateResponse
 from antiphon.types.response import Response
 from antiphon.types.tools import OtherTool, Tool
+from antiphon.unsealing import Unsealing
 
 _mcp_tool = msgspec.json.Decoder(McpTool)
 
@@ -111,6 +114,7 @@ class Intake:
         text = resolve_text(request.text)
         self._check_limits(request)
         own = context.input_items(request.input)
+        compact.check(own)
         if request.file_id is not None:
             own = await self._media.attach(own, request.file_id, owner)
         _check_capabilities(route.card.capabilities, request, tools, text, [*own, *prompted] if prompted else own)
@@ -121,6 +125,8 @@ class Intake:
         if identity is None:
             identity = Identity(self._services.new_id_base(), int(self._services.clock()))
         shown = await self._shown(prompted, earlier, own, owner)
+        seals = Unsealing(self._services.sealer, owner, own, _source_of(request))
+        shown = await seals.restored(shown)
         plan = self._complete(request, extra, owner, route, tools, text, own, shown, identity)
         return await self._fit(msgspec.structs.replace(plan, remote=remote) if remote else plan)
 
@@ -225,10 +231,9 @@ class Intake:
         tools: list[Tool],
         text: ResolvedText,
         own: list[Item],
-        earlier: list[Item],
+        items: list[Item],
         identity: Identity,
     ) -> Plan:
-        services = self._services
         defaults = msgspec.structs.replace(route.defaults, store=self._config.store_default)
         response = echo_response(
             request,
@@ -238,8 +243,6 @@ class Intake:
             text=text,
             defaults=defaults,
         )
-        open_seal = services.sealer.open
-        items = context.unsealed(compact.expand(earlier, open_seal), open_seal)
         turn = Turn(
             model=route.card.id,
             request=request,
@@ -267,18 +270,32 @@ class Intake:
             own_items=own,
             stored=is_stored(request, defaults),
             conversation_id=response.conversation.id if response.conversation else None,
-            options=self._stream_options(request),
+            options=self._stream_options(request, owner),
             ignored=ignored_tools(tools),
         )
 
-    def _stream_options(self, request: CreateResponse) -> StreamOptions:
+    def _stream_options(self, request: CreateResponse, owner: str) -> StreamOptions:
         reasoning = request.reasoning
         summary = (reasoning.summary or reasoning.generate_summary) if reasoning else None
         return StreamOptions(
             open_responses_names=self._config.open_responses_names,
             summarise=isinstance(summary, str) and summary != "none",
-            seal=self._services.sealer.seal if SEALED_REASONING in (request.include or ()) else None,
+            seal=partial(self._sealed, owner) if SEALED_REASONING in (request.include or ()) else None,
         )
+
+    def _sealed(self, owner: str, text: str) -> str | None:
+        """Return thoughts sealed for their owner, None where there are too many to be opened again."""
+        try:
+            return self._services.sealer.seal(text, "reasoning", owner)
+        except SealError:
+            return None
+
+
+def _source_of(request: CreateResponse) -> str:
+    """Return the field that items before the request's own come from."""
+    if request.previous_response_id is not None:
+        return "previous_response_id"
+    return "conversation" if request.conversation is not None else "input"
 
 
 def _conversation_id(conversation: str | ConversationRef) -> str:

@@ -58,7 +58,7 @@ class StreamOptions(msgspec.Struct, frozen=True, kw_only=True):
 
     open_responses_names: bool = False
     summarise: bool = False
-    seal: Callable[[str], str] | None = None
+    seal: Callable[[str], str | None] | None = None
 
 
 class ResponseStream:
