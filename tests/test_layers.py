@@ -16,7 +16,7 @@ LAYERS = (
     r"__init__|errors|config|types(\..*)?",
     r"core(\..*)?|agents|guard|log|sealing|writes|settings(\..*)?|backends\.http_\w+",
     r"(backends|tools|stores)\.base|stores\.rows|services|token_count|fetching|observe|otlp|pulse|caller|keys|limits|periods|places|prices|quota",
-    r"intake|compaction|unsealing|toolwork|structured|media|prompts|webhooks|tracing",
+    r"intake|compaction|unsealing|approvals|toolwork|structured|media|prompts|webhooks|tracing",
     r"engine|event_log|keeping|job_request",
     r"live",
     r"server(\..*)?",

@@ -88,7 +88,7 @@ class Run:
         self.began_at = self.began = self.spoke = 0.0
         self._turn = plan.turn
         self._tools = (
-            ToolWork(plan.remote, plan.turn, plan.own_items, self.stream, services, self._send) if plan.remote else None
+            ToolWork(plan.remote, plan.turn, plan.approvals, self.stream, services, self._send) if plan.remote else None
         )
         self._structured = _structured_output(plan, services.config.structured_output)
 

@@ -10,6 +10,7 @@ from typing import Literal, Protocol
 import msgspec
 from msgspec import Raw
 
+from antiphon.approvals import Approval, check_answers, given
 from antiphon.backends.base import Capabilities, Route
 from antiphon.caller import Caller, resolve
 from antiphon.compaction import threshold
@@ -29,7 +30,8 @@ from antiphon.media import Form, Media
 from antiphon.prompts import Prompts
 from antiphon.sealing import SealError
 from antiphon.services import Services
-from antiphon.tools.base import McpTool
+from antiphon.tools.base import McpTool, not_for_key
+from antiphon.toolwork import check_listings
 from antiphon.types.items import CustomToolCallOutput, FunctionCallOutput, InputAudio, InputImage, Item, Message
 from antiphon.types.request import ConversationRef, CreateResponse
 from antiphon.types.response import Response
@@ -39,6 +41,9 @@ from antiphon.unsealing import Unsealing
 _mcp_tool = msgspec.json.Decoder(McpTool)
 
 FORM = Form(files_as_text=True)  # chat models know text and images; few know files
+
+MOST_SERVERS = 32
+"""MCP servers that one request may declare."""
 
 SEALED_REASONING = "reasoning.encrypted_content"
 
@@ -77,6 +82,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     options: StreamOptions
     ignored: Sequence[str] = ()
     remote: Sequence[McpTool] = ()
+    approvals: Sequence[Approval] = ()
     compaction: Literal["", "trigger", "threshold"] = ""
 
     def own_input(self) -> OwnInput:
@@ -115,10 +121,12 @@ class Intake:
         self._check_limits(request)
         own = context.input_items(request.input)
         compact.check(own)
+        check_listings(own)
+        check_answers(own)
         if request.file_id is not None:
             own = await self._media.attach(own, request.file_id, owner)
         _check_capabilities(route.card.capabilities, request, tools, text, [*own, *prompted] if prompted else own)
-        remote = await self._remote(tools)
+        remote = await self._remote(tools, caller)
         source = history or self._services.store
         own, earlier = await self._items(request, own, owner, source)
         request, text = updated(request, text, chain(earlier, own))
@@ -126,9 +134,12 @@ class Intake:
             identity = Identity(self._services.new_id_base(), int(self._services.clock()))
         shown = await self._shown(prompted, earlier, own, owner)
         seals = Unsealing(self._services.sealer, owner, own, _source_of(request))
+        approvals = (
+            given(own, shown, {tool.server_label for tool in remote}, self._services.sealer, owner) if remote else []
+        )
         shown = await seals.restored(shown)
         plan = self._complete(request, extra, owner, route, tools, text, own, shown, identity)
-        return await self._fit(msgspec.structs.replace(plan, remote=remote) if remote else plan)
+        return await self._fit(msgspec.structs.replace(plan, remote=remote, approvals=approvals) if remote else plan)
 
     async def _shown(self, prompted: Sequence[Item], earlier: list[Item], own: list[Item], owner: str) -> list[Item]:
         """Return what the model sees: the template's items, the history and the own input, with their media ready."""
@@ -139,12 +150,21 @@ class Intake:
             shown[:0] = await self._media.admit(prompted, owner, form=FORM, path="prompt.input")
         return shown
 
-    async def _remote(self, tools: Sequence[Tool]) -> list[McpTool]:
+    async def _remote(self, tools: Sequence[Tool], caller: Caller | None) -> list[McpTool]:
         """Return the MCP servers that the request declares; all may be called. Raises InvalidRequest."""
         remote: list[McpTool] = []
         for place, tool in enumerate(tools):
             if isinstance(tool, OtherTool) and tool.type == "mcp":
                 declared = decode(_mcp_tool, tool.raw, f"tools[{place}]")
+                if any(declared.server_label == other.server_label for other in remote):
+                    raise InvalidRequest(
+                        f"Two MCP servers have the label '{declared.server_label}'.",
+                        param=f"tools[{place}].server_label",
+                    )
+                if len(remote) == MOST_SERVERS:
+                    raise InvalidRequest(f"A request declares at most {MOST_SERVERS} MCP servers.", param="tools")
+                if caller is not None and not caller.may_use(declared.place):
+                    raise not_for_key(declared, f"tools[{place}]")
                 await self._services.tool_servers.check(declared, f"tools[{place}]")
                 remote.append(declared)
         return remote
