@@ -101,7 +101,13 @@ class Parts:
         self.keyring = Keyring(self.store, time.time)
         self.tokens = make_tokens(config.jwt) if config.jwt else None
         self.guard = UrlGuard(config.url_guard_allow)
-        self.mcp = McpServers(self.guard, config.mcp_servers, config.mcp_timeout)
+        self.mcp = McpServers(
+            self.guard,
+            config.mcp_servers,
+            config.mcp_timeout,
+            most_bytes=config.mcp_max_answer,
+            most_tools=config.mcp_max_tools,
+        )
         self.prompts = Prompts(config.prompts)
         estimator = Estimator()
         self.services = Services(
@@ -159,7 +165,12 @@ class Parts:
             retries=config.retries,
         )
         self.guard.allow(config.url_guard_allow)
-        self.mcp.replace(config.mcp_servers, config.mcp_timeout)
+        self.mcp.replace(
+            config.mcp_servers,
+            config.mcp_timeout,
+            most_bytes=config.mcp_max_answer,
+            most_tools=config.mcp_max_tools,
+        )
         self.prompts.replace(config.prompts)
         self.services.counter.replace(tokenizers(config))
         self.limiter.reprice(prices(config.models))
