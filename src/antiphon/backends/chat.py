@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Mapping, Sequence
 from itertools import count
+from time import monotonic
 
 import msgspec
 
@@ -12,7 +13,7 @@ from antiphon.backends import chat_codec, chat_tokens, profiles
 from antiphon.backends.base import BackendModel, Take
 from antiphon.backends.calls import accepted, connect, list_models, trace_header
 from antiphon.backends.chat_codec import ChatDecoder, CodecOptions
-from antiphon.backends.http_response import HttpResponse, broke_off
+from antiphon.backends.http_response import HttpResponse, timed_out
 from antiphon.backends.profiles import Profile
 from antiphon.config import BackendConfig, ModelConfig
 from antiphon.core.deltas import Delta
@@ -23,6 +24,13 @@ from antiphon.errors import BackendError, ConfigError
 _KEPT_HEADERS = (b"content-type", b"cache-control")
 
 
+class AnswerLimits(msgspec.Struct, frozen=True):
+    """Seconds that an answer may be silent: before its first token, and in its middle."""
+
+    first_token: float
+    idle: float
+
+
 def _nobody(deltas: Sequence[Delta]) -> bool:
     raise AssertionError("nobody takes the answer at present")
 
@@ -30,19 +38,22 @@ def _nobody(deltas: Sequence[Delta]) -> bool:
 class ChatStream:
     """The answer to a streamed call."""
 
-    def __init__(self, response: HttpResponse, decoder: ChatDecoder) -> None:
+    def __init__(self, response: HttpResponse, decoder: ChatDecoder, limits: AnswerLimits) -> None:
         self._response = response
         self._decoder = decoder
+        self._limits = limits
         self._parser = SSEParser()
         self._take: Take = _nobody
         self._ended = False
+        self._size = 0
+        self._quiet_since = 0.0
 
     async def pour(self, take: Take) -> bool:
         """Give the Deltas of all bytes as they arrive. Raises BackendError."""
         self._take = take
         try:
             if not self._ended and await self._response.pour(self._feed):
-                take([*self._decoder.feed(self._parser.close()), *self._end()])
+                self._close()
         except BackendError:
             self.abort()
             raise
@@ -52,20 +63,49 @@ class ChatStream:
 
     def _feed(self, data: bytes) -> bool:
         events = self._parser.feed(data)
-        if not events:
+        decoder = self._decoder
+        deltas: list[Delta] = []
+        try:
+            if events:
+                decoder.feed(events, deltas)
+            if decoder.ended:
+                self._end(deltas)
+        except BackendError:
+            if deltas:
+                self._take(deltas)
+            raise
+        if not deltas:
+            self._look()
             return True
-        deltas = self._decoder.feed(events)
-        if events[-1] == b"[DONE]":
-            deltas += self._end()
-        return (not deltas or self._take(deltas)) and not self._ended
+        return self._take(deltas) and not self._ended
 
-    def _end(self) -> list[Delta]:
-        """Close the answer; a body that ends without a finish reason or `[DONE]` has broken off."""
-        if not self._decoder.complete:
-            raise broke_off()
+    def _close(self) -> None:
+        """Read what the end of the body brings."""
+        deltas: list[Delta] = []
+        try:
+            self._decoder.feed(self._parser.close(), deltas)
+            self._end(deltas)
+        finally:
+            if deltas:
+                self._take(deltas)
+
+    def _end(self, deltas: list[Delta]) -> None:
+        """Close the answer. Raises BackendError where it was broken off: then there was no finish reason."""
+        if self._parser.stray:
+            self._decoder.feed_stray(b"\n".join(self._parser.stray), deltas)
+        self._decoder.finish(deltas)
         self._ended = True
         self._response.release()
-        return self._decoder.finish()
+
+    def _look(self) -> None:
+        """See whether the answer goes on: comments and empty chunks are silence, and as long as silence may be."""
+        size = self._decoder.size
+        now = monotonic()
+        if size != self._size or not self._quiet_since:
+            self._size = size
+            self._quiet_since = now
+        elif now - self._quiet_since > (self._limits.idle if size else self._limits.first_token):
+            raise timed_out()
 
     def abort(self) -> None:
         self._ended = True
@@ -75,9 +115,10 @@ class ChatStream:
 class WholeStream:
     """The answer to a call that is not streamed: all Deltas at once."""
 
-    def __init__(self, response: HttpResponse, decoder: ChatDecoder) -> None:
+    def __init__(self, response: HttpResponse, decoder: ChatDecoder, limits: AnswerLimits) -> None:
         self._response = response
         self._decoder = decoder
+        self._limits = limits
         self._ended = False
 
     async def pour(self, take: Take) -> bool:
@@ -85,8 +126,25 @@ class WholeStream:
         if not self._ended:
             body = await self._response.read_all()
             self._ended = True
-            take([*self._decoder.feed_whole(body), *self._decoder.finish()])
+            deltas: list[Delta] = []
+            try:
+                self._read(body, deltas)
+            finally:
+                if deltas:
+                    take(deltas)
         return True
+
+    def _read(self, body: bytes, deltas: list[Delta]) -> None:
+        decoder = self._decoder
+        if body.lstrip()[:1] in (b"{", b"["):
+            decoder.feed_whole(body, deltas)
+        else:
+            # Some servers stream and call it JSON.
+            parser = SSEParser()
+            decoder.feed([*parser.feed(body), *parser.close()], deltas)
+            if parser.stray:
+                decoder.feed_stray(b"\n".join(parser.stray), deltas)
+        decoder.finish(deltas)
 
     def abort(self) -> None:
         self._ended = True
@@ -129,9 +187,10 @@ class ChatBackend:
         self._config = config
         self._client = connect(config, socket)
         self._path = f"{self._client.address.path}/chat/completions"
-        self._plain = CodecOptions(profile=profile)
+        self._limits = AnswerLimits(config.first_token_timeout, config.idle_timeout)
+        self._plain = CodecOptions(profile=profile, need_reason=config.finish_reason == "required")
         self._options = {
-            own: CodecOptions(profile=profile, roles=model.roles, think=model.think, leaks=tuple(model.leaks))
+            own: msgspec.structs.replace(self._plain, roles=model.roles, think=model.think, leaks=tuple(model.leaks))
             for own, model in (models or {}).items()
         }
         self._call_base = f"call_{secrets.token_hex(8)}"
@@ -151,7 +210,7 @@ class ChatBackend:
         type = response.header(b"content-type")
         # Some servers do not stream although they are asked to, and the other way round: what came counts.
         streamed = type.startswith(b"text/event-stream") or (turn.stream and not type.startswith(b"application/json"))
-        return ChatStream(response, decoder) if streamed else WholeStream(response, decoder)
+        return (ChatStream if streamed else WholeStream)(response, decoder, self._limits)
 
     async def models(self) -> Sequence[BackendModel]:
         """Ask what it serves; who owns its models tells what kind of server it is. Raises BackendError."""

@@ -5,9 +5,7 @@ from __future__ import annotations
 import math
 import re
 
-import msgspec
-from msgspec import Raw
-
+from antiphon.backends.error_words import parse
 from antiphon.backends.http_response import HttpResponse
 from antiphon.errors import BackendError
 
@@ -33,25 +31,6 @@ _PARAMS = (
     (re.compile(r"^verbosity$"), "text.verbosity"),
     (re.compile(r"^(tools\[\d+\])\.(?:function|custom)\b"), r"\1"),
 )
-
-
-class _Error(msgspec.Struct):
-    """The error objects of the servers, laid over each other; `code` is a number with some."""
-
-    message: str = ""
-    type: str | None = None
-    code: str | int | float | None = None
-    param: str | None = None
-    detail: str | list[Raw] | Raw | None = None
-
-
-class _Body(msgspec.Struct):
-    error: Raw = Raw(b"null")
-
-
-_body = msgspec.json.Decoder(_Body)
-_error = msgspec.json.Decoder(_Error, strict=False)
-_text = msgspec.json.Decoder(str)
 
 
 async def refused(response: HttpResponse, *, ours: bool = True) -> BackendError:
@@ -96,21 +75,6 @@ def refusal(status: int, body: bytes, retry_after: bytes = b"", *, ours: bool = 
         param=_param(error.param or "", ours),
         type="invalid_request_error",
     )
-
-
-def parse(body: bytes) -> _Error:
-    """Find message, code and param in an error body of any known server; plain text counts as a message, HTML does not."""
-    try:
-        inner = bytes(_body.decode(body).error)
-        error = _error.decode(body if inner == b"null" else inner if inner[:1] == b"{" else b"{}")
-        if inner[:1] == b'"':
-            error.message = _text.decode(inner)
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        text = body[: 2 * MESSAGE_LIMIT].decode("utf-8", "replace").strip()
-        return _Error(message="" if text[:1] in ("<", "{", "[") else text)
-    if not error.message and error.detail is not None:
-        error.message = error.detail if isinstance(error.detail, str) else msgspec.json.encode(error.detail).decode()
-    return error
 
 
 def _failed(status: int, message: str, retry_after: bytes) -> BackendError:

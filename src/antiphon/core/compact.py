@@ -7,10 +7,11 @@ from collections.abc import Callable, Iterator, Sequence
 import msgspec
 from msgspec import Raw
 
+from antiphon.core.call_pairs import BREAK, pair, sides_of
 from antiphon.core.decoding import decode_items
 from antiphon.core.emitter import to_json
 from antiphon.core.validation import decode
-from antiphon.types.items import Call, CallOutput, InputText, Item, Message, OtherItem
+from antiphon.types.items import InputText, Item, Message, OtherItem
 
 COMPACTION_TYPES = ("compaction", "compaction_summary")
 TRIGGER = "compaction_trigger"
@@ -44,14 +45,15 @@ class _Sealed(msgspec.Struct):
 _sealed = msgspec.json.Decoder(_Sealed)
 
 
-class _Call(msgspec.Struct):
-    call_id: str | None = None
-
-
 def in_place_of(items: Sequence[Item], summary: str) -> Compacted:
     """Return what takes the place of a conversation as a whole."""
-    answered = {call_id for item in items if _is_output(item) and (call_id := _call_id(item))}
-    waiting = [item for item in items if not _is_output(item) and _call_id(item) not in ("", *answered)]
+    sides = sides_of(items)
+    answered = set(pair(sides).calls.values())
+    waiting = [
+        item
+        for place, (item, side) in enumerate(zip(items, sides, strict=True))
+        if side is not None and side is not BREAK and not side.output and place not in answered
+    ]
     return Compacted(summary, None, _last(user_messages(items)), [_json(item) for item in waiting])
 
 
@@ -70,17 +72,6 @@ def _last(messages: Sequence[Item]) -> list[Raw]:
 
 def _json(item: Item) -> Raw:
     return item.raw if isinstance(item, OtherItem) else Raw(to_json(item))
-
-
-def _is_output(item: Item) -> bool:
-    return isinstance(item, CallOutput) or (isinstance(item, OtherItem) and item.type.endswith("_output"))
-
-
-def _call_id(item: Item) -> str:
-    """Return the id by which a call and its output find each other, "" where there is none."""
-    if isinstance(item, OtherItem):
-        return msgspec.json.decode(item.raw, type=_Call).call_id or ""
-    return item.call_id if isinstance(item, Call | CallOutput) else ""
 
 
 def compaction_item(id: str, sealed: str) -> bytes:
@@ -153,10 +144,10 @@ def _standing(before: Sequence[Item], compacted: Compacted) -> list[Item]:
 
 def _waiting(compacted: Compacted, rest: Sequence[Item]) -> list[Item]:
     """Return the calls whose outputs have come, but not the calls themselves."""
-    came = {_call_id(item) for item in rest if _is_output(item)} - {
-        _call_id(item) for item in rest if not _is_output(item)
-    }
-    return [item for item in decode_items(compacted.waiting) if _call_id(item) in came]
+    held = decode_items(compacted.waiting)
+    pairs = pair([*sides_of(held), BREAK, *sides_of(rest)])
+    called = set(pairs.calls.values())
+    return [item for place, item in enumerate(held) if place in called]
 
 
 def summary_message(compacted: Compacted) -> Item:

@@ -9,6 +9,9 @@ from antiphon.errors import BackendError
 
 DONE = b"data: [DONE]\n\n"
 EVENT_LIMIT = 64 * 1024 * 1024
+_BOM = b"\xef\xbb\xbf"
+_PASSED_OVER = (b":", b"event:", b"id:", b"retry:")
+_BARE = (b"", b"event", b"id", b"retry", b"data")
 
 
 class Framed(Protocol):
@@ -34,12 +37,15 @@ def encode(events: Iterable[Framed]) -> bytes:
 class SSEParser:
     """Cuts bytes into the `data` of events. Feed it any pieces; what is not yet complete waits.
 
-    Comments, `event`, `id` and `retry` lines are passed over: chat completions and Responses carry all in `data`.
+    Comments, `event`, `id` and `retry` lines are passed over: chat completions and Responses carry all in `data`. Lines that
+    are none of these (JSON or a page in the place of events) are kept in `stray`, for whoever has to tell what they say.
     """
 
-    __slots__ = ("_held", "_size")
+    __slots__ = ("_held", "_size", "_stray_size", "stray")
 
     def __init__(self) -> None:
+        self.stray: list[bytes] = []
+        self._stray_size = 0
         self._held: list[bytes] = []
         self._size = 0
 
@@ -67,7 +73,7 @@ class SSEParser:
             end = 0
         if end < len(data) or tail:
             self._hold(data[end:] + tail)
-        return [payload for block in data[:end].split(b"\n\n") if (payload := _payload(block))]
+        return [payload for block in data[:end].split(b"\n\n") if (payload := self._payload(block))]
 
     def _hold(self, data: bytes) -> None:
         self._held.append(data)
@@ -77,14 +83,24 @@ class SSEParser:
 
     def close(self) -> list[bytes]:
         """Return the data of a last event whose blank line never came (some servers leave it out)."""
-        payload = _payload(b"".join(self._held).rstrip(b"\r\n"))
+        payload = self._payload(b"".join(self._held).rstrip(b"\r\n"))
         self._held.clear()
         self._size = 0
         return [payload] if payload else []
 
+    def _payload(self, block: bytes) -> bytes:
+        if block.startswith(b"data: ") and b"\n" not in block:
+            return block[6:]
+        data: list[bytes] = []
+        for line in block.removeprefix(_BOM).split(b"\n"):
+            if line.startswith(b"data:"):
+                data.append(line[5:].removeprefix(b" "))
+            elif not line.startswith(_PASSED_OVER) and line not in _BARE:
+                self._keep(line)
+        return b"\n".join(data)
 
-def _payload(block: bytes) -> bytes:
-    if block.startswith(b"data: ") and b"\n" not in block:
-        return block[6:]
-    lines = [line[5:].removeprefix(b" ") for line in block.split(b"\n") if line.startswith(b"data:")]
-    return b"\n".join(lines)
+    def _keep(self, line: bytes) -> None:
+        self.stray.append(line)
+        self._stray_size += len(line)
+        if self._stray_size > EVENT_LIMIT:
+            raise BackendError(502, "The backend sent too much that is not an event.")
