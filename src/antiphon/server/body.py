@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import zlib
 from collections.abc import Sequence
-
-import brotli
 
 from antiphon.errors import APIError, InvalidRequest
 from antiphon.server.http import Header
-from antiphon.server.inflate import UNPACK, NoRoom, Unpackable, zstd
+from antiphon.server.inflate import BROKEN, UNPACK, NoRoom, Unpackable
 
 INLINE = 64 * 1024
 """Packed bytes up to which a body is unpacked on the event loop, if its text is small too."""
@@ -82,7 +79,7 @@ def _unpacked(body: bytes, name: str, limit: int) -> bytes:
         return UNPACK[name](body, limit)
     except Unpackable as reason:
         raise _broken(name, f": {reason}") from None
-    except (zlib.error, brotli.error, zstd.ZstdError, EOFError):
+    except BROKEN:
         raise _broken(name) from None
 
 

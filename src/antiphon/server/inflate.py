@@ -35,6 +35,10 @@ STEP_OUT = 1024 * 1024
 """Bytes that come out at once, at most."""
 
 
+BROKEN = (zlib.error, brotli.error, zstd.ZstdError, EOFError)
+"""What the libraries raise for broken data."""
+
+
 class NoRoom(Exception):
     """The text is longer than the limit."""
 
