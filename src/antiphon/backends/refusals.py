@@ -4,15 +4,23 @@ from __future__ import annotations
 
 import math
 import re
+from typing import Any
 
 import msgspec
-from msgspec import Raw
 
 from antiphon.backends.http_response import HttpResponse
 from antiphon.errors import BackendError
+from antiphon.masking import masked
 
 MESSAGE_LIMIT = 2000
+PARAM_LIMIT = 200
 BODY_LIMIT = 1024 * 1024
+LONGEST_RETRY = 600
+"""Seconds: a client that is told to wait for longer would rather ask again, or fail."""
+
+_WORDS = ("message", "msg", "error_msg", "error_message", "description", "reason", "detail")
+_CODE = re.compile(r"[A-Za-z][A-Za-z0-9_.:-]{0,63}")
+_STATUS_OF_CODE = {"context_length_exceeded": 400, "rate_limit_exceeded": 429, "insufficient_quota": 402}
 
 # vLLM, llama.cpp, SGLang, Ollama, TGI, OpenAI, Anthropic's and Google's compatible endpoints, in this order.
 _TOO_LONG = re.compile(
@@ -21,9 +29,6 @@ _TOO_LONG = re.compile(
     r"|context_length_exceeded|exceed_context_size|prompt is too long|input token count .{0,40}exceeds",
     re.IGNORECASE,
 )
-# A server's words may hold its own address, or a key.
-_ADDRESS = re.compile(r"\b[a-z][a-z0-9+.-]*://\S+", re.IGNORECASE)
-_KEY = re.compile(r"\b(?:sk|key|Bearer)[-_ ][A-Za-z0-9_\-*.]{8,}")
 # Chat completions' names of fields → ours, for `param`.
 _PARAMS = (
     (re.compile(r"^messages\b.*"), "input"),
@@ -35,23 +40,13 @@ _PARAMS = (
 )
 
 
-class _Error(msgspec.Struct):
-    """The error objects of the servers, laid over each other; `code` is a number with some."""
+class Told(msgspec.Struct, frozen=True):
+    """What an error body tells: `code` is a number with some servers, None where there is none."""
 
     message: str = ""
-    type: str | None = None
-    code: str | int | float | None = None
-    param: str | None = None
-    detail: str | list[Raw] | Raw | None = None
-
-
-class _Body(msgspec.Struct):
-    error: Raw = Raw(b"null")
-
-
-_body = msgspec.json.Decoder(_Body)
-_error = msgspec.json.Decoder(_Error, strict=False)
-_text = msgspec.json.Decoder(str)
+    type: str = ""
+    code: str | int | None = None
+    param: str = ""
 
 
 async def refused(response: HttpResponse, *, ours: bool = True) -> BackendError:
@@ -70,8 +65,22 @@ def refusal(status: int, body: bytes, retry_after: bytes = b"", *, ours: bool = 
     refused key or an unknown path is the operator's fault: 502, never a 401. An empty account stays 402, so that clients
     do not try again. 429 and 5xx may be tried elsewhere.
     """
-    error = parse(body)
-    message = _KEY.sub("[key]", _ADDRESS.sub("[address]", error.message[:MESSAGE_LIMIT]))
+    return _refusal(status, parse(body), retry_after, ours)
+
+
+def told_error(value: object) -> BackendError:
+    """Return the error that stands in the place of an event: its code may be an HTTP status, without one it is a 502."""
+    told = _told(value) or Told()
+    if isinstance(told.code, int):
+        return _refusal(told.code if 400 <= told.code < 600 else 500, told)
+    error = _refusal(_STATUS_OF_CODE.get(told.code or "", 500), told)
+    if not told.code or error.code != "backend_error":
+        return error
+    return BackendError(502, error.message, code=told.code)
+
+
+def _refusal(status: int, error: Told, retry_after: bytes = b"", ours: bool = True) -> BackendError:
+    message = error.message
     code = error.code if isinstance(error.code, str) else ""
     if status < 400:
         return BackendError(502, "The backend answered with a redirect.", retriable=True)
@@ -93,24 +102,87 @@ def refusal(status: int, body: bytes, retry_after: bytes = b"", *, ours: bool = 
         status if status in (409, 413) else 400,
         message or f"The backend refused the request with status {status}.",
         code=code or ("model_not_found" if status == 404 else "invalid_value"),
-        param=_param(error.param or "", ours),
+        param=_param(error.param, ours),
         type="invalid_request_error",
     )
 
 
-def parse(body: bytes) -> _Error:
-    """Find message, code and param in an error body of any known server; plain text counts as a message, HTML does not."""
+def parse(body: bytes) -> Told:
+    """Find message, code and param in an error body of any known server; plain text counts as a message, HTML does not.
+
+    What stands in the message is masked: a server's words may hold its own address, or a key.
+    """
     try:
-        inner = bytes(_body.decode(body).error)
-        error = _error.decode(body if inner == b"null" else inner if inner[:1] == b"{" else b"{}")
-        if inner[:1] == b'"':
-            error.message = _text.decode(inner)
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        text = body[: 2 * MESSAGE_LIMIT].decode("utf-8", "replace").strip()
-        return _Error(message="" if text[:1] in ("<", "{", "[") else text)
-    if not error.message and error.detail is not None:
-        error.message = error.detail if isinstance(error.detail, str) else msgspec.json.encode(error.detail).decode()
-    return error
+        value = msgspec.json.decode(body)
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        text = body[: 4 * MESSAGE_LIMIT].decode("utf-8", "replace").strip()
+        return Told(message="" if text[:1] in ("<", "{", "[") else masked(text, MESSAGE_LIMIT))
+    return _told(value) or Told()
+
+
+def _told(value: object, depth: int = 0) -> Told | None:
+    """Look for the error in its known wrappings: an object, a list of them, `error`, `errors`, `detail`; None: nothing said."""
+    if isinstance(value, list):
+        value = value[0] if value else None
+    if isinstance(value, str):
+        return Told(message=masked(value, MESSAGE_LIMIT)) if value else None
+    if not isinstance(value, dict) or depth > 4:
+        return None
+    for name in ("error", "errors", "response", "detail"):
+        inner = value.get(name)
+        if isinstance(inner, (dict, list, str)) and inner and (name != "detail" or isinstance(inner, dict)):
+            told = _told(inner, depth + 1)
+            if told is not None and told.message:
+                return _with_code(told, value)
+    return Told(
+        message=_message(value),
+        type=_word(value.get("type")),
+        code=_code(value),
+        param=masked(_word(value.get("param")), PARAM_LIMIT),
+    )
+
+
+def _with_code(told: Told, around: dict[str, Any]) -> Told:
+    return told if told.code is not None else msgspec.structs.replace(told, code=_code(around))
+
+
+def _message(value: dict[str, Any]) -> str:
+    """Return the words, in the spelling of many servers; what the model wrote is told too (Groq)."""
+    found = next((value[name] for name in _WORDS if isinstance(value.get(name), str) and value[name]), "")
+    if not found and isinstance(value.get("base_resp"), dict):
+        found = _word(value["base_resp"].get("status_msg"))
+    if not found and isinstance(value.get("detail"), list):
+        found = _details(value["detail"])
+    written = value.get("failed_generation")
+    if isinstance(written, str) and written:
+        found = f"{found} The model wrote: {written}"
+    return masked(found, MESSAGE_LIMIT)
+
+
+def _details(entries: list[Any]) -> str:
+    """Return what FastAPI finds wrong with a request, without the values: they are the request's own."""
+    try:
+        return msgspec.json.encode(entries[:10]).decode()
+    except (OverflowError, RecursionError, UnicodeEncodeError):
+        return ""
+
+
+def _word(value: object) -> str:
+    return value if isinstance(value, str) else ""
+
+
+def _code(value: dict[str, Any]) -> str | int | None:
+    """Return a code that can be shown: a number, or a word without a secret in it."""
+    code = value.get("code")
+    if isinstance(code, float) and code == code // 1 and abs(code) < 1e9:
+        code = int(code)
+    if isinstance(code, str) and code.isascii() and code.isdigit():
+        code = int(code[:9])
+    if isinstance(code, int) and not isinstance(code, bool):
+        return code if abs(code) < 10**9 else None
+    if isinstance(code, str) and _CODE.fullmatch(code) and masked(code) == code:
+        return code
+    return None
 
 
 def _failed(status: int, message: str, retry_after: bytes) -> BackendError:
@@ -130,7 +202,7 @@ def _busy(status: int, message: str, code: str, retry_after: bytes) -> BackendEr
 def _seconds(retry_after: bytes) -> int:
     """Read Retry-After; 1 where it is missing, a date or nonsense."""
     try:
-        return min(max(math.ceil(float(retry_after)), 1), 86400)
+        return min(max(math.ceil(float(retry_after)), 1), LONGEST_RETRY)
     except (ValueError, OverflowError):
         return 1
 
