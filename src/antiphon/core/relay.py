@@ -141,6 +141,7 @@ class Relayer:
     def _show(self, one: RelayedItem) -> None:
         """Announce an item, once it is certain that it is one."""
         if not one.announced:
+            one.check()
             made, index = self._places.place(PREFIXES.get(one.type, one.type.removesuffix("_call")))
             self.spoke = True
             one.announce(one.id or made, index)
@@ -164,6 +165,7 @@ class Relayer:
     def _finish(self, one: RelayedItem, item: Json) -> None:
         if one.type != item["type"]:
             raise wrong("an item changes its type")
+        encoded(item)  # what cannot be encoded is refused before anything of it is shown
         if not one.announced:
             if one.is_empty(item):
                 one.closed = True  # an empty message beside a call: no client has a use for it

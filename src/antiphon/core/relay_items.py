@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import msgspec
 
 from antiphon.core.emitter import to_json
 from antiphon.core.relay_shapes import (
+    INNER,
     OPTIONAL,
     OTHER_ITEMS,
     STATUSES,
+    WEB_ACTIONS,
+    WEB_OPTIONAL,
     WORKED_ON,
     Json,
     check,
@@ -63,6 +67,8 @@ def other_item(item: Json, id: str, status: str) -> Json:
     type = item["type"]
     made = {**item, "id": id}
     check(made, OTHER_ITEMS[type], f"its item of the type '{type}'")
+    if type in INNER:
+        made[INNER[type][0]] = _inner(type, made[INNER[type][0]])
     for name, kind in OPTIONAL.get(type, {}).items():
         if name in made and not fits(made[name], kind):
             del made[name]
@@ -74,6 +80,20 @@ def other_item(item: Json, id: str, status: str) -> Json:
             if made["status"] not in known:
                 made["status"] = known[0]
     return made
+
+
+def _inner(type: str, value: Any) -> object:
+    """Return what is inside of an item, checked: an object, or a list of objects. Raises BackendError."""
+    name, shape = INNER[type]
+    what = f"the '{name}' of its item of the type '{type}'"
+    for entry in value if isinstance(value, list) else [value]:
+        check(entry, shape, what)
+    if type != "web_search_call":
+        return value
+    if value["type"] not in WEB_ACTIONS:
+        raise wrong(f"{what} has a type that is not known")
+    check(value, WEB_ACTIONS[value["type"]], what)
+    return {key: entry for key, entry in value.items() if key not in WEB_OPTIONAL or fits(entry, WEB_OPTIONAL[key])}
 
 
 def parts_of(value: object) -> list[Json]:

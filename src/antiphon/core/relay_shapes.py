@@ -99,6 +99,22 @@ OTHER_ITEMS: Mapping[str, Mapping[str, str]] = {
     "tool_search_output": {"call_id": "s?", "execution": "s", "tools": "lo"},
     "web_search_call": {"action": "o"},
 }
+# What an item's object or list of objects holds in turn.
+INNER: Mapping[str, tuple[str, Mapping[str, str]]] = {
+    "apply_patch_call": ("operation", {"type": "s", "path": "s"}),
+    "computer_call": ("pending_safety_checks", {"id": "s"}),
+    "computer_call_output": ("output", {"type": "s"}),
+    "local_shell_call": ("action", {"type": "s", "command": "ls", "env": "o"}),
+    "mcp_list_tools": ("tools", {"name": "s", "input_schema": "o"}),
+    "shell_call": ("action", {"commands": "ls"}),
+    "web_search_call": ("action", {"type": "s"}),
+}
+WEB_ACTIONS: Mapping[str, Mapping[str, str]] = {
+    "search": {},
+    "open_page": {},
+    "find_in_page": {"url": "s", "pattern": "s"},
+}
+WEB_OPTIONAL: Mapping[str, str] = {"query": "s", "queries": "ls", "sources": "lo", "url": "s"}
 # What may be left out; a value of another kind counts as left out.
 OPTIONAL: Mapping[str, Mapping[str, str]] = {
     "message": {"phase": "s"},

@@ -99,8 +99,12 @@ class RelayedItem:
         """Take what the other server says of the item now, before it is announced."""
         self._item = item
 
+    def check(self) -> None:
+        """Make sure that the item can be announced. Raises BackendError."""
+        encoded(self._first())
+
     def announce(self, id: str, index: int) -> None:
-        """Emit `output_item.added`. Raises BackendError."""
+        """Emit `output_item.added`, after `check`."""
         self.id, self.index = id, index
         self.announced = True
         self.emit("response.output_item.added", item=self._first())
