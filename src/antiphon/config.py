@@ -60,6 +60,9 @@ class BackendConfig(Settings, kw_only=True, forbid_unknown_fields=True):
     connect_timeout: Annotated[float, Meta(description="Seconds to connect.", gt=0)] = 10.0
     first_token_timeout: Annotated[float, Meta(description="Seconds to the first byte of an answer.", gt=0)] = 600.0
     idle_timeout: Annotated[float, Meta(description="Seconds of silence in the middle of an answer.", gt=0)] = 300.0
+    max_answer: Annotated[
+        int, Meta(description="Largest answer in bytes, a whole stream too; larger ones are 502.", ge=1024)
+    ] = 256 * 1024 * 1024
     max_connections: Annotated[int, Meta(description="Idle connections kept open.", ge=1)] = 256
     max_concurrent: Annotated[int, Meta(description="Calls at once, others wait in line; 0: no limit.", ge=0)] = 0
     max_waiting: Annotated[int, Meta(description="Calls that may wait in line; further ones get 503.", ge=0)] = 256

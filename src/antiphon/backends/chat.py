@@ -31,6 +31,7 @@ class ChatStream:
     """The answer to a streamed call."""
 
     def __init__(self, response: HttpResponse, decoder: ChatDecoder) -> None:
+        response.counts_itself = True  # comments are no part of an answer
         self._response = response
         self._decoder = decoder
         self._parser = SSEParser()
@@ -54,6 +55,7 @@ class ChatStream:
         events = self._parser.feed(data)
         if not events:
             return True
+        self._response.alive()
         deltas = self._decoder.feed(events)
         if events[-1] == b"[DONE]":
             deltas += self._end()
