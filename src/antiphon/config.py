@@ -64,6 +64,9 @@ class BackendConfig(Settings, kw_only=True, forbid_unknown_fields=True):
         Literal["required", "optional"],
         Meta(description="Whether a streamed answer without a finish_reason was broken off, or the server sends none."),
     ] = "required"
+    max_answer: Annotated[
+        int, Meta(description="Largest answer in bytes, a whole stream too; larger ones are 502.", ge=1024)
+    ] = 256 * 1024 * 1024
     max_connections: Annotated[int, Meta(description="Idle connections kept open.", ge=1)] = 256
     max_concurrent: Annotated[int, Meta(description="Calls at once, others wait in line; 0: no limit.", ge=0)] = 0
     max_waiting: Annotated[int, Meta(description="Calls that may wait in line; further ones get 503.", ge=0)] = 256

@@ -10,7 +10,8 @@ from antiphon.backends.calls import accepted, connect, list_models, trace_header
 from antiphon.backends.http_client import HttpResponse
 from antiphon.backends.responses_codec import ResponsesDecoder
 from antiphon.config import BackendConfig
-from antiphon.core.deltas import Delta
+from antiphon.core.deltas import Delta, Relay
+from antiphon.core.relay_shapes import LIFE
 from antiphon.core.sse import EVENT_LIMIT, SSEParser
 from antiphon.core.turn import Turn
 from antiphon.errors import BackendError, InvalidRequest
@@ -20,6 +21,7 @@ class RelayStream:
     """The events of one answer, as Deltas; or an answer that came whole, although a stream was asked for."""
 
     def __init__(self, response: HttpResponse) -> None:
+        response.counts_itself = True  # comments, keepalives and the like are no part of an answer
         self._response = response
         self._parser = SSEParser()
         self._decoder = ResponsesDecoder()
@@ -53,11 +55,15 @@ class RelayStream:
                 self._whole = bytearray()
         if self._whole is not None:
             self._whole += data
+            if not data.isspace():
+                self._response.alive()
             if len(self._whole) > EVENT_LIMIT:
                 raise BackendError(502, "The backend's answer is too large.")
             return True
-        events = self._parser.feed(data)
-        return self._pass_on(self._decoder.feed(events)) and not self._decoder.ended
+        deltas = self._decoder.feed(self._parser.feed(data))
+        if any(not (isinstance(delta, Relay) and delta.type in LIFE) for delta in deltas):
+            self._response.alive()
+        return self._pass_on(deltas) and not self._decoder.ended
 
     def _rest(self) -> Sequence[Delta]:
         if self._whole is not None:
