@@ -27,6 +27,7 @@ from antiphon.errors import InvalidRequest, NotFound
 from antiphon.media import Form, Media
 from antiphon.prompts import Prompts
 from antiphon.services import Services
+from antiphon.structured import check_format
 from antiphon.tools.base import McpTool
 from antiphon.types.items import CustomToolCallOutput, FunctionCallOutput, InputAudio, InputImage, Item, Message
 from antiphon.types.request import ConversationRef, CreateResponse
@@ -118,6 +119,7 @@ class Intake:
         source = history or self._services.store
         own, earlier = await self._items(request, own, owner, source)
         request, text = updated(request, text, chain(earlier, own))
+        await check_format(text, owner, self._services)
         if identity is None:
             identity = Identity(self._services.new_id_base(), int(self._services.clock()))
         shown = await self._shown(prompted, earlier, own, owner)
