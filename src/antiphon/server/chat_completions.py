@@ -31,7 +31,7 @@ class ChatRequest(msgspec.Struct, frozen=True):
 
 
 class _Schema(msgspec.Struct):
-    schema: Raw | None = None
+    schema: Raw = Raw(b"null")
 
 
 class _Format(msgspec.Struct):
@@ -86,10 +86,11 @@ def _schema(response_format: Raw | None) -> bytes | None:
     if response_format is None:
         return None
     try:
-        schema = _format.decode(response_format).json_schema
+        format = _format.decode(response_format)
     except msgspec.DecodeError:
         return None
-    return bytes(schema.schema) if schema is not None and schema.schema is not None else None
+    schema = bytes(format.json_schema.schema) if format.json_schema is not None else b"null"
+    return schema if schema != b"null" else None
 
 
 def _check(route: Route, model: str) -> None:
