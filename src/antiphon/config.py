@@ -278,6 +278,16 @@ class Config(Settings, kw_only=True, forbid_unknown_fields=True):
         Literal["check", "repair", "off"],
         Meta(description="Answers that break a strict JSON Schema: fail; ask once more, holding text back; let pass."),
     ] = "check"
+    schema_limit: Annotated[int, Meta(description="Largest JSON Schema of `text.format` in bytes.", ge=1)] = 1024 * 1024
+    schema_timeout: Annotated[
+        float, Meta(description="Seconds that a JSON Schema may take to compile; an answer's check twice that.", gt=0)
+    ] = 2.0
+    schema_memory: Annotated[
+        int, Meta(description="MiB that a process which checks JSON Schemas may have.", ge=128)
+    ] = 512
+    schema_processes: Annotated[
+        int, Meta(description="Processes that check JSON Schemas, at most; an owner has one at a time.", ge=1)
+    ] = 2
     websocket: Annotated[bool, Meta(description="Offer WebSocket mode.")] = True
     url_guard_allow: Annotated[
         list[str],

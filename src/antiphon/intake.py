@@ -30,6 +30,7 @@ from antiphon.media import Form, Media
 from antiphon.prompts import Prompts
 from antiphon.sealing import SealError
 from antiphon.services import Services
+from antiphon.structured import check_format
 from antiphon.tools.base import McpTool, not_for_key
 from antiphon.toolwork import check_listings
 from antiphon.types.items import CustomToolCallOutput, FunctionCallOutput, InputAudio, InputImage, Item, Message
@@ -131,6 +132,7 @@ class Intake:
         source = history or self._services.store
         own, earlier = await self._items(request, own, owner, source)
         request, text = updated(request, text, chain(earlier, own))
+        await check_format(text, owner, self._services)
         if identity is None:
             identity = Identity(self._services.new_id_base(), int(self._services.clock()))
         shown = await self._shown(prompted, earlier, own, owner, FORM if route.inline_images else FETCHED_THERE)
