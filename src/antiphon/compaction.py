@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Sequence
 
 import msgspec
@@ -14,8 +13,10 @@ from antiphon.core import compact
 from antiphon.core.decoding import PLAIN
 from antiphon.core.deltas import TextDelta, UsageReport
 from antiphon.core.turn import Turn
+from antiphon.core.validation import decode
 from antiphon.errors import BackendError
 from antiphon.types.items import Item, Message
+from antiphon.types.request import Positive
 from antiphon.types.response import Usage
 
 
@@ -58,13 +59,12 @@ async def summarise(route: Route, turn: Turn, items: Sequence[Item]) -> Summary:
 
 
 def threshold(context_management: Raw | None) -> int | None:
-    """Return the token threshold of a request's `context_management`, if it asks for compaction."""
+    """Return the token threshold of a request's `context_management`, if it asks for compaction. Raises InvalidRequest."""
     if context_management is None:
         return None
-    with contextlib.suppress(msgspec.DecodeError):
-        for rule in msgspec.json.decode(context_management, type=list[_Rule]):
-            if rule.type == "compaction":
-                return rule.compact_threshold or DEFAULT_THRESHOLD
+    for rule in decode(_rules, context_management, "context_management"):
+        if rule.type == "compaction":
+            return rule.compact_threshold or DEFAULT_THRESHOLD
     return None
 
 
@@ -73,4 +73,7 @@ DEFAULT_THRESHOLD = 100_000
 
 class _Rule(msgspec.Struct):
     type: str
-    compact_threshold: int | None = None
+    compact_threshold: Positive | None = None
+
+
+_rules = msgspec.json.Decoder(list[_Rule])

@@ -14,6 +14,7 @@ from msgspec import Raw
 
 from antiphon.core.decoding import decode_items
 from antiphon.core.emitter import to_json
+from antiphon.core.other_items import Approval, ApprovalRequest, approval, approval_request, listed_tools
 from antiphon.core.stream import PendingCall, ResponseStream
 from antiphon.core.turn import Turn
 from antiphon.errors import APIError
@@ -22,47 +23,10 @@ from antiphon.tools.base import McpTool, RemoteTool, ToolOutput, ToolServer, Too
 from antiphon.types.items import Item, OtherItem
 
 
-class _Listed(msgspec.Struct):
-    """One tool of an `mcp_list_tools` item."""
-
-    name: str
-    description: str | None = None
-    input_schema: Raw = Raw(b'{"type":"object"}')
-    annotations: Raw = Raw(b"null")
-
-
-class _Listing(msgspec.Struct):
-    """What counts of an `mcp_list_tools` item."""
-
-    server_label: str = ""
-    tools: list[_Listed] = []
-
-
-class _Approval(msgspec.Struct):
-    """What counts of an `mcp_approval_response` item."""
-
-    approval_request_id: str = ""
-    approve: bool = False
-    reason: str | None = None
-
-
-class _ApprovalRequest(msgspec.Struct):
-    """What counts of an `mcp_approval_request` item."""
-
-    id: str = ""
-    server_label: str = ""
-    name: str = ""
-    arguments: str = "{}"
-
-
 class _Approved(msgspec.Struct):
     """What counts of an `mcp_call` item: one that stands in the output of a run taken over is not made again."""
 
     approval_request_id: str | None = None
-
-
-class _ReadOnly(msgspec.Struct, rename="camel"):
-    read_only_hint: bool | None = None
 
 
 class ToolWork:
@@ -185,12 +149,12 @@ class ToolWork:
         for item in self._own_items:
             if not (isinstance(item, OtherItem) and item.type == "mcp_approval_response"):
                 continue
-            answer = msgspec.json.decode(item.raw, type=_Approval)
+            answer = approval(item)
             request = asked.get(answer.approval_request_id)
             if request is not None and request.server_label in self._declared and request.id not in made:
                 await self._approved(request, answer)
 
-    async def _approved(self, request: _ApprovalRequest, answer: _Approval) -> None:
+    async def _approved(self, request: ApprovalRequest, answer: Approval) -> None:
         key = self._stream.begin_approved(request.server_label, request.name, request.arguments, request.id)
         if not answer.approve:
             reason = f": {answer.reason}" if answer.reason else "."
@@ -211,31 +175,16 @@ def _listings(items: Sequence[Item]) -> dict[str, list[RemoteTool]]:
     found: dict[str, list[RemoteTool]] = {}
     for item in items:
         if isinstance(item, OtherItem) and item.type == "mcp_list_tools":
-            listing = msgspec.json.decode(item.raw, type=_Listing)
-            found[listing.server_label] = [_remote(listing.server_label, tool) for tool in listing.tools]
+            label, tools = listed_tools(item)
+            found[label] = list(tools)
     return found
 
 
-def _approval_requests(items: Sequence[Item]) -> dict[str, _ApprovalRequest]:
+def _approval_requests(items: Sequence[Item]) -> dict[str, ApprovalRequest]:
     requests = [
-        msgspec.json.decode(item.raw, type=_ApprovalRequest)
-        for item in items
-        if isinstance(item, OtherItem) and item.type == "mcp_approval_request"
+        approval_request(item) for item in items if isinstance(item, OtherItem) and item.type == "mcp_approval_request"
     ]
     return {request.id: request for request in requests}
-
-
-def _remote(label: str, tool: _Listed) -> RemoteTool:
-    annotations = bytes(tool.annotations)
-    hint = msgspec.json.decode(annotations, type=_ReadOnly | None)
-    return RemoteTool(
-        server_label=label,
-        name=tool.name,
-        description=tool.description,
-        input_schema=tool.input_schema,
-        annotations=None if annotations == b"null" else tool.annotations,
-        read_only=bool(hint and hint.read_only_hint),
-    )
 
 
 def _as_listed(tool: RemoteTool) -> bytes:

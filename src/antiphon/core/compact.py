@@ -7,8 +7,10 @@ from collections.abc import Callable, Sequence
 import msgspec
 from msgspec import Raw
 
+from antiphon.core import other_items
 from antiphon.core.decoding import decode_items
 from antiphon.core.emitter import to_json
+from antiphon.errors import InvalidRequest
 from antiphon.types.items import Call, CallOutput, InputText, Item, Message, OtherItem
 
 COMPACTION_TYPES = ("compaction", "compaction_summary")
@@ -36,12 +38,7 @@ class Compacted(msgspec.Struct, frozen=True, omit_defaults=True):
     waiting: list[Raw] = []
 
 
-class _Sealed(msgspec.Struct):
-    encrypted_content: str = ""
-
-
-class _Call(msgspec.Struct):
-    call_id: str | None = None
+_compacted = msgspec.json.Decoder(Compacted)
 
 
 def in_place_of(items: Sequence[Item], summary: str) -> Compacted:
@@ -75,7 +72,7 @@ def _is_output(item: Item) -> bool:
 def _call_id(item: Item) -> str:
     """Return the id by which a call and its output find each other, "" where there is none."""
     if isinstance(item, OtherItem):
-        return msgspec.json.decode(item.raw, type=_Call).call_id or ""
+        return other_items.call_id(item)
     return item.call_id if isinstance(item, Call | CallOutput) else ""
 
 
@@ -93,12 +90,13 @@ def is_trigger(item: Item) -> bool:
 def expand(items: Sequence[Item], unseal: Callable[[str], str | None]) -> list[Item]:
     """Replace all that stands before the last compaction item by what that item holds.
 
-    A compaction item that cannot be opened (another server's) is passed over.
+    A compaction item that cannot be opened (another server's) is passed over. Raises InvalidRequest for one that holds
+    something else than a compaction.
     """
     for place in range(len(items) - 1, -1, -1):
         item = items[place]
         if isinstance(item, OtherItem) and item.type in COMPACTION_TYPES:
-            compacted = _open(item, unseal)
+            compacted = _open(item, unseal, f"input[{place}]")
             if compacted is not None:
                 rest = [later for later in items[place + 1 :] if not is_trigger(later)]
                 standing = _standing(items[:place], compacted)
@@ -112,9 +110,16 @@ def expand(items: Sequence[Item], unseal: Callable[[str], str | None]) -> list[I
     return [item for item in items if not is_trigger(item)]
 
 
-def _open(item: OtherItem, unseal: Callable[[str], str | None]) -> Compacted | None:
-    text = unseal(msgspec.json.decode(item.raw, type=_Sealed).encrypted_content)
-    return None if text is None else msgspec.json.decode(text.encode(), type=Compacted)
+def _open(item: OtherItem, unseal: Callable[[str], str | None], path: str) -> Compacted | None:
+    text = unseal(other_items.sealed_content(item, path))
+    if text is None:
+        return None
+    try:
+        return _compacted.decode(text)
+    except (ValueError, RecursionError):
+        raise InvalidRequest(
+            "This 'encrypted_content' was not made by a compaction.", param=f"{path}.encrypted_content"
+        ) from None
 
 
 def _standing(before: Sequence[Item], compacted: Compacted) -> list[Item]:

@@ -9,6 +9,7 @@ from msgspec import UNSET, Raw
 
 from antiphon.core.decoding import decode_items
 from antiphon.core.emitter import to_json
+from antiphon.core.validation import decode_fields
 from antiphon.errors import InvalidRequest, NotFound
 from antiphon.types.items import (
     CallOutput,
@@ -196,7 +197,7 @@ def _kept(item: Item, own_id: str) -> bytes:
 def _kept_raw(item: OtherItem, own_id: str) -> bytes:
     if isinstance(item.id, str) and item.id:
         return bytes(item.raw)
-    fields = msgspec.json.decode(item.raw, type=dict[str, Raw])
+    fields = decode_fields(item.raw, "input")
     fields.pop("id", None)
     return to_json({"id": f"{item.type.removesuffix('_call')}_{own_id}", **fields})
 

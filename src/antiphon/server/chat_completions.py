@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
 
 import msgspec
 from msgspec import Raw
 
 from antiphon.backends.base import ByteStream, Route, Router
 from antiphon.caller import resolve
-from antiphon.core.validation import decode
+from antiphon.core.validation import decode, decode_fields
 from antiphon.errors import BackendError, InvalidRequest
 from antiphon.limits import Admission, Unlimited
 from antiphon.server.chat_meter import demand, metered
@@ -29,7 +28,6 @@ class ChatRequest(msgspec.Struct, frozen=True):
 
 
 _chat = msgspec.json.Decoder(ChatRequest)
-_fields: msgspec.json.Decoder[Mapping[str, Raw]] = msgspec.json.Decoder(dict[str, Raw])
 
 
 class ChatCompletions:
@@ -50,7 +48,7 @@ class ChatCompletions:
         task = asyncio.current_task()
         assert task is not None
         request.on_disconnect(task.cancel)
-        fields = decode(_fields, body)
+        fields = decode_fields(body)
         permit = await self._limiter.admit(request.caller, route.card, lambda: demand(body, fields))
         try:
             answer = metered(await route.chat_completions(fields, request_hints(request)), permit)
