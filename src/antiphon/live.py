@@ -286,7 +286,7 @@ class Live:
         if not state.ended:
             type = terminal_type(stored.status)
             number = state.sequence_number
-            body = b'{"type":"%b","response":%b,"sequence_number":%d}' % (type.encode(), stored.body, number)
+            body = b'{"type":%b,"response":%b,"sequence_number":%d}' % (to_json(type), stored.body, number)
             events = [Event(type, body)]
         await self._append(job, stored.status, events, state.sequence_number)
 

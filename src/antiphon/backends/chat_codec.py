@@ -107,7 +107,7 @@ class _Body:
                 self.fields[name] = to_json({**loads(self.fields[name]), **loads(bytes(value))})
 
     def render(self) -> bytes:
-        return b"{%b}" % b",".join([b'"%b":%b' % (name.encode(), value) for name, value in self.fields.items()])
+        return b"{%b}" % b",".join([b"%b:%b" % (to_json(name), value) for name, value in self.fields.items()])
 
 
 # Tools
@@ -239,7 +239,7 @@ def _json_schema(format: TextFormat) -> bytes:
 
 
 def _schema_format(name: str, schema: Raw) -> bytes:
-    return b'{"type":"json_schema","json_schema":{"name":"%b","schema":%b}}' % (name.encode(), bytes(schema))
+    return b'{"type":"json_schema","json_schema":{"name":%b,"schema":%b}}' % (to_json(name), bytes(schema))
 
 
 # The rest

@@ -180,7 +180,7 @@ class Messages:
         fields = [b'{"role":"assistant","content":', to_json(text)]
         reasoning = "\n\n".join(piece for piece in assistant.reasoning if piece)
         if reasoning and self._profile.reasoning_out:
-            fields.append(b',"%b":%b' % (self._profile.reasoning_out.encode(), to_json(reasoning)))
+            fields.append(b",%b:%b" % (to_json(self._profile.reasoning_out), to_json(reasoning)))
         if assistant.calls:
             fields.append(b',"tool_calls":[%b]' % b",".join(map(self._call, assistant.calls)))
         self._done.append(b"".join(fields) + b"}")
@@ -212,7 +212,7 @@ class Messages:
 
 
 def _message(role: str, content: bytes) -> bytes:
-    return b'{"role":"%b","content":%b}' % (role.encode(), content)
+    return b'{"role":%b,"content":%b}' % (to_json(role), content)
 
 
 def _namespace(value: object) -> str | None:

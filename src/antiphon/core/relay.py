@@ -7,6 +7,7 @@ from json import loads
 import msgspec
 from msgspec import Raw
 
+from antiphon.core.emitter import to_json
 from antiphon.errors import BackendError
 from antiphon.types.response import IncompleteDetails, ResponseError, Usage
 
@@ -28,7 +29,7 @@ def relayed_fields(fields: dict[str, Raw], base: int) -> bytes:
             continue
         if name == "output_index" and base:
             value = Raw(b"%d" % (int(bytes(value)) + base))
-        pairs.append(b'"%b":%b' % (name.encode(), bytes(value)))
+        pairs.append(b"%b:%b" % (to_json(name), bytes(value)))
     return b",".join(pairs)
 
 
