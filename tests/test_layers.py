@@ -16,7 +16,7 @@ LAYERS = (
     r"__init__|errors|config|types(\..*)?",
     r"core(\..*)?|agents|guard|log|offload|sealing|writes|settings(\..*)?|backends\.http_\w+",
     r"(backends|tools|stores)\.base|stores\.rows|services|token_count|fetching|observe|otlp|pulse|caller|keys|limits|periods|places|prices|quota",
-    r"intake|compaction|toolwork|structured|media|prompts|webhooks|tracing",
+    r"abilities|intake|compaction|toolwork|structured|media|prompts|webhooks|tracing",
     r"engine|event_log|keeping",
     r"live",
     r"server(\..*)?",

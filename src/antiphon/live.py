@@ -26,6 +26,7 @@ from antiphon.event_log import WORKING, Beat, EventLog, Follower, logged
 from antiphon.intake import Identity, Intake, Plan
 from antiphon.keeping import output_span, stored_response
 from antiphon.limits import FREE, Permit
+from antiphon.offload import by_size
 from antiphon.services import Services
 from antiphon.stores.base import FenceError
 from antiphon.stores.rows import Job, LoggedEvent, StoredResponse
@@ -125,7 +126,7 @@ class Live:
         request = to_json(JobRequest(Raw(body), Identity(plan.id_base, plan.response.created_at)))
         days = self._services.config.store_days
         job = await self._store.enqueue(
-            stored_response(plan, queued, (), days),
+            await by_size(plan.turn.size, stored_response, plan, queued, (), days),
             request,
             logged(events, 0),
             worker=self._worker,
