@@ -11,7 +11,7 @@ from msgspec import UNSET, Raw
 
 from antiphon.core.deltas import CallKind
 from antiphon.core.emitter import to_json
-from antiphon.core.tool_decoding import decode_tool
+from antiphon.core.tool_decoding import decode_tools
 from antiphon.types.items import Item, OtherItem
 from antiphon.types.tools import (
     CustomTool,
@@ -173,8 +173,8 @@ class ToolMap:
             self._offer(target, description, tool.parameters, strict=bool(tool.strict))
 
     def _declare_later(self, item: OtherItem) -> None:
-        for place, raw in enumerate(msgspec.json.decode(item.raw, type=_LaterTools).tools):
-            self._declare(decode_tool(raw, f"input.tools[{place}]"), found=item.type == "tool_search_output")
+        for tool in decode_tools(msgspec.json.decode(item.raw, type=_LaterTools).tools, "input.tools"):
+            self._declare(tool, found=item.type == "tool_search_output")
 
     def _declare_remote(self, tool: RemoteTool) -> None:
         target = Target("mcp", tool.name, tool.server_label)
