@@ -18,7 +18,7 @@ from antiphon.settings.rules import check
 from antiphon.token_count import TokenCounter
 
 CHANGEABLE = frozenset(
-    "api_keys keys require_key models backends retries prompts url_guard_allow mcp_servers mcp_timeout".split()
+    "allowed_hosts api_keys keys require_key models backends retries prompts url_guard_allow mcp_servers mcp_timeout".split()
 )
 
 log = logging.getLogger("antiphon")
