@@ -44,6 +44,7 @@ from antiphon.server.docs import docs
 from antiphon.server.files import Files
 from antiphon.server.gauges import Gauges
 from antiphon.server.health import Health
+from antiphon.server.hosts import Hosts
 from antiphon.server.models import Models
 from antiphon.server.openapi import OpenAPI
 from antiphon.server.playground import playground, playground_file
@@ -185,7 +186,7 @@ class Parts:
         if self.tokens is not None:
             others.append(self.tokens)
         closed = config.require_key or self.tokens is not None
-        return authenticator(fixed_callers(config), others, closed=closed)
+        return authenticator(fixed_callers(config), others, closed=closed, hosts=Hosts(config.allowed_hosts))
 
     def _add_routes(self, router: Router, intake: Intake) -> None:
         add_responses(router, self.responses, Counting(self.services, intake))

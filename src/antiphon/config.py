@@ -237,6 +237,10 @@ class Config(Settings, kw_only=True, forbid_unknown_fields=True):
 
     host: Annotated[str, Meta(description="Address to listen on.")] = "127.0.0.1"
     port: Annotated[int, Meta(description="Port to listen on.", ge=0, le=65535)] = 8080
+    allowed_hosts: Annotated[
+        list[str],
+        Meta(description="Names that requests may have as Host, such as *.example.com; see docs/keys.md."),
+    ] = []
     workers: Annotated[int, Meta(description="Processes that share the port.", ge=1)] = 1
     api_keys: Annotated[
         list[str], Meta(description="Keys of clients; none: open, on loopback only.", extra=SECRET)
