@@ -6,6 +6,7 @@ from msgspec import Raw
 
 from antiphon.core import compact, context
 from antiphon.core.compact import Compacted
+from antiphon.core.emitter import to_json
 from antiphon.types.items import FunctionCall, FunctionCallOutput, Message, OtherItem
 
 
@@ -22,7 +23,7 @@ def unseal(sealed):
 
 
 def compaction(**fields):
-    return json.loads(compact.seal_compaction("cmp_1", Compacted(**fields), seal))
+    return json.loads(compact.compaction_item("cmp_1", seal(to_json(Compacted(**fields)).decode())))
 
 
 BEFORE = ({"role": "user", "content": "one"}, {"role": "assistant", "content": "two"})
@@ -83,7 +84,9 @@ def test_what_stands_after_a_compaction_is_the_last_question_and_what_came_of_it
 def test_an_item_sent_back_alone_still_knows_the_question_and_the_call_whose_output_comes():
     call = FunctionCall(call_id="c", name="look", arguments="{}")
     before = [*items(*BEFORE), call]
-    (item,) = items(json.loads(compact.seal_compaction("cmp_1", compact.in_place_of(before, "S"), seal)))
+    (item,) = items(
+        json.loads(compact.compaction_item("cmp_1", seal(to_json(compact.in_place_of(before, "S")).decode())))
+    )
     output = FunctionCallOutput(call_id="c", output="seen")
     question, summary, *rest = compact.expand([item, output], unseal)
     assert (question, rest) == (before[0], [call, output])

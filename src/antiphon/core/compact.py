@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import msgspec
 from msgspec import Raw
@@ -10,6 +10,7 @@ from msgspec import Raw
 from antiphon.core.call_pairs import BREAK, pair, sides_of
 from antiphon.core.decoding import decode_items
 from antiphon.core.emitter import to_json
+from antiphon.core.validation import decode
 from antiphon.types.items import InputText, Item, Message, OtherItem
 
 COMPACTION_TYPES = ("compaction", "compaction_summary")
@@ -38,7 +39,10 @@ class Compacted(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class _Sealed(msgspec.Struct):
-    encrypted_content: str = ""
+    encrypted_content: str
+
+
+_sealed = msgspec.json.Decoder(_Sealed)
 
 
 def in_place_of(items: Sequence[Item], summary: str) -> Compacted:
@@ -70,9 +74,8 @@ def _json(item: Item) -> Raw:
     return item.raw if isinstance(item, OtherItem) else Raw(to_json(item))
 
 
-def seal_compaction(id: str, compacted: Compacted, seal: Callable[[str], str]) -> bytes:
-    """Return a compaction item."""
-    sealed = seal(to_json(compacted).decode())
+def compaction_item(id: str, sealed: str) -> bytes:
+    """Return a compaction item. `sealed` is the seal of a Compacted's JSON."""
     return to_json({"id": id, "type": "compaction", "encrypted_content": sealed})
 
 
@@ -84,7 +87,8 @@ def is_trigger(item: Item) -> bool:
 def expand(items: Sequence[Item], unseal: Callable[[str], str | None]) -> list[Item]:
     """Replace all that stands before the last compaction item by what that item holds.
 
-    A compaction item that cannot be opened (another server's) is passed over.
+    A compaction item that `unseal` knows nothing of (another server's) is passed over. Raises ValueError where what was
+    opened is no Compacted.
     """
     for place in range(len(items) - 1, -1, -1):
         item = items[place]
@@ -103,8 +107,32 @@ def expand(items: Sequence[Item], unseal: Callable[[str], str | None]) -> list[I
     return [item for item in items if not is_trigger(item)]
 
 
+def sealed(items: Sequence[Item]) -> Iterator[str]:
+    """Yield what compaction items seal, the last first."""
+    for item in reversed(items):
+        if isinstance(item, OtherItem) and (content := sealed_content(item)):
+            yield content
+
+
+def sealed_content(item: OtherItem) -> str:
+    """Return what a compaction item seals, "" where it is none or has none."""
+    if item.type not in COMPACTION_TYPES:
+        return ""
+    try:
+        return msgspec.json.decode(item.raw, type=_Sealed).encrypted_content
+    except msgspec.DecodeError:
+        return ""
+
+
+def check(items: Sequence[Item], path: str = "input") -> None:
+    """Refuse compaction items that hold nothing sealed. Raises InvalidRequest."""
+    for place, item in enumerate(items):
+        if isinstance(item, OtherItem) and item.type in COMPACTION_TYPES:
+            decode(_sealed, item.raw, f"{path}[{place}]")
+
+
 def _open(item: OtherItem, unseal: Callable[[str], str | None]) -> Compacted | None:
-    text = unseal(msgspec.json.decode(item.raw, type=_Sealed).encrypted_content)
+    text = unseal(sealed_content(item))
     return None if text is None else msgspec.json.decode(text.encode(), type=Compacted)
 
 

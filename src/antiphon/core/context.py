@@ -113,6 +113,15 @@ def without_doubles(history: Sequence[Item], own: Sequence[Item]) -> list[Item]:
     return [*history, *(item for item in own if not (isinstance(item.id, str) and item.id in known))]
 
 
+def sealed_thoughts(items: Sequence[Item]) -> list[str]:
+    """Return the `encrypted_content` of thoughts whose content was not sent back."""
+    return [
+        item.encrypted_content
+        for item in items
+        if isinstance(item, Reasoning) and not item.content and isinstance(item.encrypted_content, str)
+    ]
+
+
 def unsealed(items: Sequence[Item], unseal: Callable[[str], str | None]) -> list[Item]:
     """Restore thoughts from `encrypted_content` where the content itself was not sent back.
 
