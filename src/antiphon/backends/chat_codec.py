@@ -25,6 +25,11 @@ __all__ = ["ChatDecoder", "CodecOptions", "decoder", "request"]
 LOGPROBS = "message.output_text.logprobs"
 _OFF = ("none", "minimal")
 
+_OWN = {
+    name: to_json(name) + b":"
+    for name in "model messages tools tool_choice temperature top_p max_tokens stream stream_options".split()
+}
+
 _any = msgspec.json.Decoder(Any)
 
 
@@ -118,7 +123,10 @@ class _Body:
                 self.fields[name] = _merged(self.fields[name], value, name)
 
     def render(self) -> bytes:
-        return b"{%b}" % b",".join([to_json(name) + b":" + value for name, value in self.fields.items()])
+        """Return the body. Names may be a client's: they are encoded like any other text."""
+        return b"{%b}" % b",".join(
+            [(_OWN.get(name) or to_json(name) + b":") + value for name, value in self.fields.items()]
+        )
 
 
 _object = msgspec.json.Decoder(dict[str, Raw])
