@@ -71,7 +71,7 @@ class SSEParser:
             end = 0
         if end < len(data) or tail:
             self._hold(data[end:] + tail)
-        return [payload for block in data[:end].split(b"\n\n") if (payload := _payload(block))]
+        return _payloads(data, end)
 
     def _hold(self, data: bytes) -> None:
         self._held += data
@@ -84,6 +84,21 @@ class SSEParser:
         self._held.clear()
         payload = _payload(held)
         return [payload] if payload else []
+
+
+def _payloads(data: bytes, end: int) -> list[bytes]:
+    """Return the data of the events that stand before `end`; comments and the like cost no look at each of them."""
+    found = []
+    start = 0
+    while (at := data.find(b"data:", start, end)) >= 0:
+        before = data.rfind(b"\n\n", start, at)
+        start = before + 2 if before >= 0 else start
+        stop = data.find(b"\n\n", at, end)
+        payload = _payload(data[start:stop])
+        start = stop + 2
+        if payload:
+            found.append(payload)
+    return found
 
 
 def _payload(block: bytes) -> bytes:
