@@ -27,6 +27,7 @@ from antiphon.intake import Intake
 from antiphon.keys import Keyring
 from antiphon.limits import Limiter
 from antiphon.live import Live
+from antiphon.masking import SECRETS, secrets_of
 from antiphon.media import Media
 from antiphon.observe import Observers
 from antiphon.prices import prices
@@ -91,6 +92,7 @@ class Parts:
 
     def __init__(self, config: Config) -> None:
         self.config = config
+        SECRETS.know(secrets_of(config))
         self._forced = False
         self.backends = make_backends(config)
         self._engine = self.backends.get(ENGINE)
@@ -159,6 +161,7 @@ class Parts:
         config = changed(self.config, config)
         validate(config)
         auth = self._authenticator(config)
+        SECRETS.know(secrets_of(config))
         backends = reopened(self.config, config, self.backends)
         self.registry.replace(
             config.models,
