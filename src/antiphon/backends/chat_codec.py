@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from json import loads
 from typing import Any
 
 import msgspec
@@ -16,11 +15,15 @@ from antiphon.backends.profiles import PROFILES, Leak, Profile, Roles, ThinkPoli
 from antiphon.core.emitter import to_json
 from antiphon.core.toolmap import Offer, ToolMap
 from antiphon.core.turn import Turn
+from antiphon.core.validation import decode
 from antiphon.errors import InvalidRequest
 from antiphon.types.request import TextFormat
 from antiphon.types.tools import ToolChoice
 
 __all__ = ["ChatDecoder", "CodecOptions", "decoder", "request"]
+
+_any = msgspec.json.Decoder(Any)
+_kwargs = msgspec.json.Decoder(dict[str, Raw])
 
 LOGPROBS = "message.output_text.logprobs"
 _OFF = ("none", "minimal")
@@ -104,10 +107,11 @@ class _Body:
             if name not in self.fields:
                 self.fields[name] = bytes(value)
             elif name == "chat_template_kwargs":
-                self.fields[name] = to_json({**loads(self.fields[name]), **loads(bytes(value))})
+                given = decode(_kwargs, value, name)
+                self.fields[name] = to_json({**_kwargs.decode(self.fields[name]), **given})
 
     def render(self) -> bytes:
-        return b"{%b}" % b",".join([b"%b:%b" % (to_json(name), value) for name, value in self.fields.items()])
+        return b"{%b}" % b",".join([to_json(name) + b":" + value for name, value in self.fields.items()])
 
 
 # Tools
@@ -147,22 +151,15 @@ def _named(choice: ToolChoice, tools: ToolMap) -> Offer | None:
 
 def _allowed(wanted: Iterable[dict[str, Raw]], tools: ToolMap) -> list[Offer]:
     allowed: list[Offer] = []
-    for entry in wanted:
-        fields = {name: loads(bytes(value)) for name, value in entry.items()}
-        for offer in tools.offers.values():
-            if _matches(fields, offer):
-                allowed.append(offer)
+    for place, entry in enumerate(wanted):
+        fields = {name: decode(_any, value, f"tool_choice.tools[{place}].{name}") for name, value in entry.items()}
+        kind = fields.get("type")
+        if isinstance(kind, str) and kind == "namespace":
+            allowed += tools.matching("", None, fields.get("name"))
+        else:
+            namespace = fields.get("namespace", fields.get("server_label"))
+            allowed += tools.matching(kind, fields.get("name"), namespace)
     return allowed
-
-
-def _matches(fields: dict[str, Any], offer: Offer) -> bool:
-    target = offer.target
-    if fields.get("type") == "namespace":
-        return target.namespace == fields.get("name")
-    namespace = fields.get("namespace", fields.get("server_label"))
-    if fields.get("type") != target.kind or namespace not in (None, target.namespace):
-        return False
-    return fields.get("name") in (None, target.name)
 
 
 def _emulate(turn: Turn, choice: _Choice, tools: ToolMap, profile: Profile) -> Emulation | None:

@@ -223,7 +223,7 @@ def _valid(arguments: str) -> str:
     """Keep arguments that are JSON; templates and servers parse them, and a call cut off in the middle would break them."""
     try:
         _raw.decode(arguments)
-    except (msgspec.DecodeError, UnicodeEncodeError):
+    except (msgspec.MsgspecError, ValueError, RecursionError):
         return to_json({"arguments": arguments}).decode() if arguments.strip() else "{}"
     return arguments if arguments.lstrip().startswith("{") else "{}"
 

@@ -30,15 +30,29 @@ _NO_STRUCTURE = bytes(byte for byte in range(256) if byte not in b'[]{}"')
 
 
 def check_json(body: bytes, path: str = "") -> bytes:
-    """Return the body if it may be decoded. Raises InvalidRequest: not UTF-8, too deep, or too many parts.
+    """Return the body, fit to be decoded. Raises InvalidRequest: not UTF-8, too deep, or too many parts.
 
-    Whether it is JSON at all is for the decoder to say.
+    Whether it is JSON at all is for the decoder to say. Lone surrogates become U+FFFD.
     """
     if not body.isascii():
         _check_encoding(body, path)
     if _has_brackets(body):
         _check_structure(body, path)
+    if b"\\ud" in body or b"\\uD" in body:
+        return without_lone_surrogates(body)
     return body
+
+
+_HIGH, _LOW = rb"\\u[dD][89abAB][0-9a-fA-F]{2}", rb"\\u[dD][c-fC-F][0-9a-fA-F]{2}"
+_MAY_BE_LONE = re.compile(rb"%b(?!%b)|%b(?<!%b%b)" % (_HIGH, _LOW, _LOW, rb"\\u[dD][89abAB]..", rb"\\u[dD][c-fC-F].."))
+_ESCAPE = re.compile(rb"%b%b|(?P<lone>\\u[dD][89a-fA-F][0-9a-fA-F]{2})|\\." % (_HIGH, _LOW), re.DOTALL)
+
+
+def without_lone_surrogates(body: bytes) -> bytes:
+    """Put U+FFFD in the place of halves of characters, which JavaScript's slicing leaves and no tokenizer takes."""
+    if not _MAY_BE_LONE.search(body):
+        return body
+    return _ESCAPE.sub(lambda found: rb"\ufffd" if found["lone"] else found[0], body)
 
 
 def _check_encoding(body: bytes, path: str) -> None:
