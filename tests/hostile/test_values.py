@@ -192,7 +192,18 @@ def test_no_query_is_a_500() -> None:
     assert not asyncio.run(run())
 
 
-IDS = ("x", "%00", "%ff", "resp_" + "f" * 4000, "%2e%2e%2f", "conv_%F0%9F%92%A9", "9" * 5000, "resp_%ED%A0%80", "'", '"')
+IDS = (
+    "x",
+    "%00",
+    "%ff",
+    "resp_" + "f" * 4000,
+    "%2e%2e%2f",
+    "conv_%F0%9F%92%A9",
+    "9" * 5000,
+    "resp_%ED%A0%80",
+    "'",
+    '"',
+)
 
 
 @pytest.mark.parametrize("id", IDS, ids=lambda id: id[:12])

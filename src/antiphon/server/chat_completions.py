@@ -12,6 +12,7 @@ from antiphon.caller import resolve
 from antiphon.core.validation import decode, decode_fields
 from antiphon.errors import BackendError, InvalidRequest
 from antiphon.limits import Admission, Unlimited
+from antiphon.offload import by_size
 from antiphon.server.chat_meter import demand, metered
 from antiphon.server.hints import request_hints
 from antiphon.server.http import ByteSink, ClientGone, Header, Reply, Request
@@ -41,14 +42,13 @@ class ChatCompletions:
         """Relay a request. Raises InvalidRequest for what every backend would refuse, BackendError for the rest."""
         body = await request.body()
         self._limiter.check(request.caller)
-        chat = decode(_chat, body)
+        chat, fields = await by_size(len(body), _decoded, body)
         route = resolve(self._router, chat.model, request.caller)
         _check(route, chat.model)
         calls_model(route.card.id)
         task = asyncio.current_task()
         assert task is not None
         request.on_disconnect(task.cancel)
-        fields = decode_fields(body)
         permit = await self._limiter.admit(request.caller, route.card, lambda: demand(body, fields))
         try:
             answer = metered(await route.chat_completions(fields, request_hints(request)), permit)
@@ -62,6 +62,10 @@ class ChatCompletions:
             return None
         finally:
             answer.abort()
+
+
+def _decoded(body: bytes) -> tuple[ChatRequest, dict[str, Raw]]:
+    return decode(_chat, body), decode_fields(body)
 
 
 def _check(route: Route, model: str) -> None:

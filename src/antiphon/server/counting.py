@@ -10,6 +10,7 @@ from antiphon.core.context import keep_input, split_array
 from antiphon.core.emitter import to_json
 from antiphon.core.validation import decode_fields
 from antiphon.intake import Intake, Plan
+from antiphon.offload import by_size
 from antiphon.server.admission import admit
 from antiphon.server.http import Header, Reply, Request, json_reply
 from antiphon.services import Services
@@ -42,6 +43,9 @@ class Counting:
             usage = self._used(plan, summary)
         finally:
             permit.settle(usage)
+        return Reply(await by_size(plan.turn.size, self._compacted, plan, summary, usage), headers=permit.headers)
+
+    def _compacted(self, plan: Plan, summary: Summary, usage: Usage | None) -> bytes:
         users = compact.user_messages(plan.turn.items)
         kept = split_array(keep_input(users, plan.id_base).array)
         item = compact.seal_compaction(
@@ -49,15 +53,14 @@ class Counting:
             compact.in_place_of(plan.turn.items, summary.text),
             self._services.sealer.seal,
         )
-        return json_reply(
+        return to_json(
             {
                 "id": f"resp_{plan.id_base}",
                 "object": "response.compaction",
                 "created_at": plan.response.created_at,
                 "output": [*kept, Raw(item)],
                 "usage": usage,
-            },
-            headers=permit.headers,
+            }
         )
 
     def _used(self, plan: Plan, summary: Summary) -> Usage:
