@@ -28,14 +28,21 @@ _kwargs = msgspec.json.Decoder(dict[str, Raw])
 LOGPROBS = "message.output_text.logprobs"
 _OFF = ("none", "minimal")
 
+_any = msgspec.json.Decoder(Any)
+_kwargs = msgspec.json.Decoder(dict[str, Raw])
+
 
 class CodecOptions(msgspec.Struct, frozen=True, kw_only=True):
-    """How a model is spoken to: the server's profile, and the model's own policies; `leaks` come on top of the profile's."""
+    """How a model is spoken to: the server's profile, and the model's own policies; `leaks` come on top of the profile's.
+
+    `need_reason`: an answer without a `finish_reason` was broken off; False for servers that never send one.
+    """
 
     profile: Profile = PROFILES["generic"]
     roles: Roles = "system"
     think: ThinkPolicy = "auto"
     leaks: tuple[Leak, ...] = ()
+    need_reason: bool = True
 
 
 class ChatCall(msgspec.Struct, frozen=True):
@@ -82,6 +89,8 @@ def decoder(turn: Turn, call: ChatCall, options: CodecOptions, call_base: str) -
         parallel=turn.parallel_tool_calls,
         logprobs=_wants_logprobs(turn),
         emulation=call.emulation,
+        history=turn.items,
+        need_reason=options.need_reason,
     )
 
 

@@ -10,6 +10,7 @@ from msgspec import UNSET, Raw
 
 from antiphon.core.emitter import to_json
 from antiphon.core.other_items import check_other
+from antiphon.core.redaction import BRINGERS, shown_item
 from antiphon.core.text_format import PLAIN, ResolvedText, resolve_text
 from antiphon.core.tool_decoding import check_tool_choice, decode_tool, decode_tools
 from antiphon.core.validation import decode, decode_fields, invalid, malformed, missing, too_deep
@@ -155,7 +156,9 @@ def _decode_unusual_item(raw: bytes, path: str, error: Exception) -> Item:
     if kind.type is UNSET or kind.type is None:
         return _decode_untyped(raw, kind, path)
     if kind.type in OTHER_ITEM_TYPES:
-        return check_other(OtherItem(kind.type, Raw(raw), kind.id if kind.id is not None else UNSET), path)
+        id = kind.id if kind.id is not None else UNSET
+        item = check_other(OtherItem(kind.type, Raw(raw), id), path)
+        return OtherItem(kind.type, shown_item(item.raw), id) if kind.type in BRINGERS else item
     if str(error).endswith("`$.type`"):
         raise InvalidRequest(f"Invalid value: '{kind.type}' is not an item type.", param=f"{path}.type")
     return _decode_known(raw, path)

@@ -5,7 +5,7 @@ The JSON of such an item is kept as it came. Whoever reads it later decodes it w
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from typing import Any
 
 import msgspec
 from msgspec import Raw
@@ -15,7 +15,7 @@ from antiphon.core.validation import decode
 from antiphon.errors import InvalidRequest
 from antiphon.types.items import OtherItem
 from antiphon.types.raw import OptionalRaw, settle_nulls
-from antiphon.types.tools import RemoteTool, Tool
+from antiphon.types.tools import Tool
 
 DECLARING = frozenset(("additional_tools", "tool_search_output"))
 """Items whose `tools` are declarations like a request's own."""
@@ -32,33 +32,19 @@ class _Common(msgspec.Struct):
     tools: list[Raw] | None = None
 
 
-class Sealed(msgspec.Struct):
-    """What is read of a `compaction` item."""
-
+class _Sealed(msgspec.Struct):
     encrypted_content: str
 
 
-class Called(msgspec.Struct):
-    """The id by which a call and its output find each other."""
-
-    call_id: str | None = None
-
-
-class DeclaredLater(msgspec.Struct):
-    """The tools that an `additional_tools` or `tool_search_output` item brings."""
-
+class _DeclaredLater(msgspec.Struct):
     tools: list[Raw] | None = None
 
 
-class Hints(msgspec.Struct, rename="camel"):
-    """What is read of a listed tool's `annotations`."""
-
+class _Hints(msgspec.Struct, rename="camel"):
     read_only_hint: bool | None = None
 
 
-class Listed(msgspec.Struct):
-    """One tool of an `mcp_list_tools` item."""
-
+class _Listed(msgspec.Struct):
     name: str
     description: str | None = None
     input_schema: OptionalRaw = None
@@ -68,24 +54,18 @@ class Listed(msgspec.Struct):
         settle_nulls(self, input_schema=self.input_schema, annotations=self.annotations)
 
 
-class Listing(msgspec.Struct):
-    """What is read of an `mcp_list_tools` item."""
-
+class _Listing(msgspec.Struct):
     server_label: str = ""
     tools: list[Raw] | None = None
 
 
-class Approval(msgspec.Struct):
-    """What is read of an `mcp_approval_response` item."""
-
-    approval_request_id: str = ""
-    approve: bool = False
+class _Approval(msgspec.Struct):
+    approval_request_id: str
+    approve: bool
     reason: str | None = None
 
 
-class ApprovalRequest(msgspec.Struct):
-    """What is read of an `mcp_approval_request` item."""
-
+class _ApprovalRequest(msgspec.Struct):
     id: str = ""
     server_label: str = ""
     name: str = ""
@@ -93,77 +73,43 @@ class ApprovalRequest(msgspec.Struct):
 
 
 _common = msgspec.json.Decoder(_Common)
-_sealed = msgspec.json.Decoder(Sealed)
-_called = msgspec.json.Decoder(Called)
-_later = msgspec.json.Decoder(DeclaredLater)
-_listing = msgspec.json.Decoder(Listing)
-_listed = msgspec.json.Decoder(Listed)
-_hints = msgspec.json.Decoder(Hints | None)
-_approval = msgspec.json.Decoder(Approval)
-_approval_request = msgspec.json.Decoder(ApprovalRequest)
+_later = msgspec.json.Decoder(_DeclaredLater)
+_listing = msgspec.json.Decoder(_Listing)
+_listed = msgspec.json.Decoder(_Listed)
+_hints = msgspec.json.Decoder(_Hints | None)
+_read: dict[str, msgspec.json.Decoder[Any]] = {
+    "compaction": msgspec.json.Decoder(_Sealed),
+    "compaction_summary": msgspec.json.Decoder(_Sealed),
+    "mcp_approval_request": msgspec.json.Decoder(_ApprovalRequest),
+    "mcp_approval_response": msgspec.json.Decoder(_Approval),
+}
 
 
 def check_other(item: OtherItem, path: str) -> OtherItem:
-    """Return the item if all that may be read of it is of its type. Raises InvalidRequest."""
+    """Return the item if all that is read of it is of its type. Raises InvalidRequest."""
     decode(_common, item.raw, path)
     if item.type in DECLARING:
         declared_later(item, path)
-    elif item.type in ("compaction", "compaction_summary"):
-        sealed_content(item, path)
     elif item.type == "mcp_list_tools":
-        listed_tools(item, path)
-    elif item.type == "mcp_approval_response":
-        approval(item, path)
-    elif item.type == "mcp_approval_request":
-        approval_request(item, path)
+        _check_listing(item, path)
+    elif item.type in _read:
+        decode(_read[item.type], item.raw, path)
     return item
 
 
-def call_id(item: OtherItem, path: str = "input") -> str:
-    """Return an item's `call_id`, "" where it has none. Raises InvalidRequest."""
-    return decode(_called, item.raw, path).call_id or ""
-
-
-def sealed_content(item: OtherItem, path: str = "input") -> str:
-    """Return what a `compaction` item seals. Raises InvalidRequest."""
-    return decode(_sealed, item.raw, path).encrypted_content
-
-
 def declared_later(item: OtherItem, path: str = "input") -> list[Tool]:
-    """Return the tools that an item declares. Raises InvalidRequest."""
+    """Return the tools that an `additional_tools` or `tool_search_output` item declares. Raises InvalidRequest."""
     tools = decode(_later, item.raw, path).tools or ()
     return [decode_tool(raw, f"{path}.tools[{place}]") for place, raw in enumerate(tools)]
 
 
-def listed_tools(item: OtherItem, path: str = "input") -> tuple[str, Sequence[RemoteTool]]:
-    """Return the label of an `mcp_list_tools` item's server, and the server's tools. Raises InvalidRequest."""
-    listing = decode(_listing, item.raw, path)
-    label = listing.server_label
-    return label, [_remote(label, raw, f"{path}.tools[{n}]") for n, raw in enumerate(listing.tools or ())]
-
-
-def _remote(label: str, raw: Raw, path: str) -> RemoteTool:
-    tool = decode(_listed, raw, path)
-    if tool.input_schema is not None and not bytes(tool.input_schema).startswith(b"{"):
-        raise InvalidRequest(
-            "A tool's input schema is a JSON Schema object.", param=f"{path}.input_schema", code="invalid_type"
-        )
-    hints = None if tool.annotations is None else decode(_hints, tool.annotations, f"{path}.annotations")
-    return RemoteTool(
-        server_label=label,
-        name=tool.name,
-        description=tool.description,
-        input_schema=tool.input_schema or Raw(b'{"type":"object"}'),
-        annotations=tool.annotations,
-        read_only=bool(hints and hints.read_only_hint),
-    )
-
-
-def approval(item: OtherItem, path: str = "input") -> Approval:
-    """Return what a person decided. Raises InvalidRequest."""
-    return decode(_approval, item.raw, path)
-
-
-def approval_request(item: OtherItem, path: str = "input") -> ApprovalRequest:
-    """Return the call that a person was asked about. Raises InvalidRequest."""
-    return decode(_approval_request, item.raw, path)
+def _check_listing(item: OtherItem, path: str) -> None:
+    for place, raw in enumerate(decode(_listing, item.raw, path).tools or ()):
+        where = f"{path}.tools[{place}]"
+        tool = decode(_listed, raw, where)
+        if tool.input_schema is not None and not bytes(tool.input_schema).startswith(b"{"):
+            raise InvalidRequest(
+                "A tool's input schema is a JSON Schema object.", param=f"{where}.input_schema", code="invalid_type"
+            )
+        if tool.annotations is not None:
+            decode(_hints, tool.annotations, f"{where}.annotations")

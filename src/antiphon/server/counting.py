@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from msgspec import Raw
 
-from antiphon.compaction import Summary, summarise
+from antiphon.compaction import Summary, sealed_compaction, summarise
 from antiphon.core import compact
 from antiphon.core.context import keep_input, split_array
 from antiphon.core.emitter import to_json
@@ -43,25 +43,16 @@ class Counting:
             usage = self._used(plan, summary)
         finally:
             permit.settle(usage)
-        return Reply(await by_size(plan.turn.size, self._compacted, plan, summary, usage), headers=permit.headers)
-
-    def _compacted(self, plan: Plan, summary: Summary, usage: Usage | None) -> bytes:
-        users = compact.user_messages(plan.turn.items)
-        kept = split_array(keep_input(users, plan.id_base).array)
-        item = compact.seal_compaction(
-            f"cmp_{plan.id_base}{len(kept):04x}",
-            compact.in_place_of(plan.turn.items, summary.text),
-            self._services.sealer.seal,
-        )
-        return to_json(
-            {
-                "id": f"resp_{plan.id_base}",
-                "object": "response.compaction",
-                "created_at": plan.response.created_at,
-                "output": [*kept, Raw(item)],
-                "usage": usage,
-            }
-        )
+        kept, compacted = await by_size(plan.turn.size, _in_place_of, plan, summary)
+        sealed = await sealed_compaction(self._services.sealer, compacted, plan.owner)
+        answer = {
+            "id": f"resp_{plan.id_base}",
+            "object": "response.compaction",
+            "created_at": plan.response.created_at,
+            "output": [*kept, Raw(compact.compaction_item(f"cmp_{plan.id_base}{len(kept):04x}", sealed))],
+            "usage": usage,
+        }
+        return json_reply(answer, headers=permit.headers)
 
     def _used(self, plan: Plan, summary: Summary) -> Usage:
         if summary.usage is not None and summary.usage.total_tokens:
@@ -79,3 +70,10 @@ class Counting:
         cards = (card for card in self._services.router.cards() if request.caller.may_call(card))
         first = next(cards, None)
         return to_json({**fields, "model": first.id}) if first is not None else body
+
+
+def _in_place_of(plan: Plan, summary: Summary) -> tuple[list[Raw], compact.Compacted]:
+    """Return the user's messages as they are kept, and what takes the place of the whole conversation."""
+    users = compact.user_messages(plan.turn.items)
+    kept = split_array(keep_input(users, plan.id_base).array)
+    return kept, compact.in_place_of(plan.turn.items, summary.text)
