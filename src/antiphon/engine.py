@@ -27,6 +27,7 @@ from antiphon.core.resume import checkpoint
 from antiphon.core.stream import Action, ResponseStream
 from antiphon.core.turn import placed
 from antiphon.errors import APIError, Gone
+from antiphon.faults import unexpected
 from antiphon.intake import Plan
 from antiphon.keeping import items_of, stored_response
 from antiphon.limits import FREE, Permit
@@ -149,7 +150,7 @@ class Run:
                 raise
             self._task.uncancel()
         except Exception:
-            log.exception("response %s failed", self.plan.response.id)
+            unexpected("response", log, "response %s failed", self.plan.response.id)
             self._fail(APIError(500, "The server had an error while it made the response.", code="server_error"))
         finally:
             self._services.pulse.leave(look)

@@ -22,6 +22,7 @@ from antiphon.core.decoding import (
 )
 from antiphon.core.echo import Defaults, echo_response
 from antiphon.core.emitter import to_json
+from antiphon.core.json_text import check_json
 from antiphon.errors import InvalidRequest
 from antiphon.types.items import (
     CustomToolCall,
@@ -42,7 +43,7 @@ Json = dict[str, Any]
 
 def _take(body: bytes, setting: Any = "forward") -> tuple[CreateResponse, Json]:
     """Decode all of a request, as the intake does, and return it with what its response echoes."""
-    request, _ = decode_request(body, setting)
+    request, _ = decode_request(check_json(body), setting)
     tools = decode_tools(request.tools)
     check_tool_choice(request.tool_choice, tools)
     text = resolve_text(request.text)
@@ -89,7 +90,7 @@ def test_the_hint_names_the_right_field() -> None:
 @given(st.binary(max_size=200) | st.text(max_size=200).map(str.encode))
 def test_bytes_of_any_kind_are_refused_politely(body: bytes) -> None:
     with pytest.raises(InvalidRequest):
-        decode_request(body)
+        decode_request(check_json(body))
 
 
 _json_values = st.recursive(

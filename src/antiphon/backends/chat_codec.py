@@ -22,6 +22,9 @@ from antiphon.types.tools import ToolChoice
 
 __all__ = ["ChatDecoder", "CodecOptions", "decoder", "request"]
 
+_any = msgspec.json.Decoder(Any)
+_kwargs = msgspec.json.Decoder(dict[str, Raw])
+
 LOGPROBS = "message.output_text.logprobs"
 _OFF = ("none", "minimal")
 
@@ -179,20 +182,13 @@ def _allowed(wanted: Iterable[dict[str, Raw]], tools: ToolMap) -> list[Offer]:
     allowed: list[Offer] = []
     for place, entry in enumerate(wanted):
         fields = {name: decode(_any, value, f"tool_choice.tools[{place}].{name}") for name, value in entry.items()}
-        for offer in tools.offers.values():
-            if _matches(fields, offer):
-                allowed.append(offer)
+        kind = fields.get("type")
+        if isinstance(kind, str) and kind == "namespace":
+            allowed += tools.matching("", None, fields.get("name"))
+        else:
+            namespace = fields.get("namespace", fields.get("server_label"))
+            allowed += tools.matching(kind, fields.get("name"), namespace)
     return allowed
-
-
-def _matches(fields: dict[str, Any], offer: Offer) -> bool:
-    target = offer.target
-    if fields.get("type") == "namespace":
-        return target.namespace == fields.get("name")
-    namespace = fields.get("namespace", fields.get("server_label"))
-    if fields.get("type") != target.kind or namespace not in (None, target.namespace):
-        return False
-    return fields.get("name") in (None, target.name)
 
 
 def _emulate(turn: Turn, choice: _Choice, tools: ToolMap, profile: Profile) -> Emulation | None:

@@ -13,8 +13,10 @@ import msgspec
 from msgspec import Raw
 
 from antiphon.core.emitter import to_json
+from antiphon.core.json_text import check_json
 from antiphon.errors import APIError, InvalidRequest
 from antiphon.intake import Intake
+from antiphon.offload import by_size
 from antiphon.server.http import ClientGone, ServerStopping
 from antiphon.server.ws_lane import Lane, LaneSink, Outbox, WebSocket
 from antiphon.server.ws_memory import ConnectionMemory
@@ -52,6 +54,7 @@ class Connection:
         self.services = services
         self.intake = intake
         self.owner = socket.owner
+        self.request_id = socket.request_id
         self.caller = socket.caller
         self.outbox = Outbox(socket)
         self.memory = ConnectionMemory(services.store)
@@ -87,7 +90,7 @@ class Connection:
         while True:
             message = await self._socket.receive()
             try:
-                self._take(message)
+                self._take(await by_size(len(message), check_json, message))
             except APIError as error:
                 LaneSink(self.outbox, None).error(error)
 
@@ -95,7 +98,7 @@ class Connection:
         try:
             envelope = _envelope.decode(message)
             fields = _fields.decode(message)
-        except (msgspec.DecodeError, UnicodeDecodeError):
+        except (ValueError, RecursionError):
             raise InvalidRequest(
                 "A message is a JSON object with a 'type'.", param="type", code="invalid_json"
             ) from None
