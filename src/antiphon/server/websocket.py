@@ -56,7 +56,7 @@ class Connection:
         self.outbox = Outbox(socket)
         self.memory = ConnectionMemory(services.store)
         self.steering = Steering(services)
-        self._socket = socket
+        self.socket = socket
         self._lanes: dict[str | None, Lane] = {}
 
     async def serve(self) -> None:
@@ -85,7 +85,7 @@ class Connection:
 
     async def _read(self) -> None:
         while True:
-            message = await self._socket.receive()
+            message = await self.socket.receive()
             try:
                 self._take(message)
             except APIError as error:
@@ -141,7 +141,7 @@ class Connection:
         LaneSink(self.outbox, None).error(error)
         try:
             await self.outbox.flush()
-            await self._socket.close(code)
+            await self.socket.close(code)
         except ClientGone:
             return
 
