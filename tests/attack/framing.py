@@ -14,7 +14,9 @@ _GOOD = b'{"model":"scripted","input":"hi"}'
 
 def raw_case(random: Random, key: str) -> bytes:
     """Return the bytes of a hostile request."""
-    maker = random.choice((_head, _head, _length, _chunks, _chunks, _packed, _packed, _form, _form, _flipped, _noise, _line))
+    maker = random.choice(
+        (_head, _head, _length, _chunks, _chunks, _packed, _packed, _form, _form, _flipped, _noise, _line)
+    )
     return maker(random, key)
 
 
@@ -43,7 +45,9 @@ def _head(random: Random, key: str) -> bytes:
 
 
 def _length(random: Random, key: str) -> bytes:
-    wrong = random.choice(("0", "1", "34", "-1", "99999999999999999999", "0x21", "33, 33", "33 33", "", "१", "1e2", "033"))
+    wrong = random.choice(
+        ("0", "1", "34", "-1", "99999999999999999999", "0x21", "33, 33", "33 33", "", "१", "1e2", "033")
+    )
     return _post(key).replace(b"content-length: 33", b"content-length: " + wrong.encode())
 
 
@@ -80,7 +84,9 @@ def _packed(random: Random, key: str) -> bytes:
         "x-gzip": gzip.compress, "identity": bytes,
     }  # fmt: skip
     names = random.choices(list(packers), k=random.choice((1, 1, 2, 3)))
-    body = random.choice((_GOOD, b"", b"x" * 200_000, b"[" * 100_000, gzip.compress(b"") * 3000, b'"' + b"a" * 2_000_000 + b'"'))
+    body = random.choice(
+        (_GOOD, b"", b"x" * 200_000, b"[" * 100_000, gzip.compress(b"") * 3000, b'"' + b"a" * 2_000_000 + b'"')
+    )
     for name in names:
         body = packers[name](body)
     if random.random() < 0.3:
@@ -94,10 +100,15 @@ def _form(random: Random, key: str) -> bytes:
     boundary = random.choice(("b", "x" * 70, "b" * 300, 'a"b', "", "-", "b;c", "é"))
     field = b'--%b\r\ncontent-disposition: form-data; name="purpose"\r\n\r\nuser_data\r\n'
     file = b'--%b\r\ncontent-disposition: form-data; name="file"; filename="%b"\r\ncontent-type: %b\r\n\r\n%b\r\n'
-    name = random.choice((b"a.txt", b"\\" * 60, b"../../x", b"a\x00b", b'"', b"", "é".encode(), b"a" * 3000, b"\r\nx: y"))
+    name = random.choice(
+        (b"a.txt", b"\\" * 60, b"../../x", b"a\x00b", b'"', b"", "é".encode(), b"a" * 3000, b"\r\nx: y")
+    )
     kind = random.choice((b"text/plain", b"", b"a" * 500, b"image/png", b"\xff"))
     mark = boundary.encode()
-    parts = [field % mark, file % (mark, name, kind, random.choice((b"hello", b"", b"%PDF-1.4", b"\x89PNG\r\n", b"--b")))]
+    parts = [
+        field % mark,
+        file % (mark, name, kind, random.choice((b"hello", b"", b"%PDF-1.4", b"\x89PNG\r\n", b"--b"))),
+    ]
     parts *= random.choice((1, 1, 1, 2, 300))
     body = b"".join(parts) + b"--%b--\r\n" % mark
     if random.random() < 0.5:
@@ -131,4 +142,6 @@ def _line(random: Random, key: str) -> bytes:
             "/metrics?x=\"\\", "/admin/requests?limit=-1", "/docs/%2e", "/playground/..%2fapp.py", "/v1",
         )
     )  # fmt: skip
-    return request(random.choice(("GET", "GET", "DELETE", "OPTIONS", "POST")), path, None, (("connection", "close"),), key)
+    return request(
+        random.choice(("GET", "GET", "DELETE", "OPTIONS", "POST")), path, None, (("connection", "close"),), key
+    )

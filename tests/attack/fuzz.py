@@ -141,12 +141,16 @@ async def fuzz_http(target: Target, report: Report, *, seed: int, count: int, fi
         for number in numbers:
             if not target.alive:
                 break
-            status = await _one(connection, target, report, http_case(seed, number, ids), f"http seed={seed} case={number}")
+            status = await _one(
+                connection, target, report, http_case(seed, number, ids), f"http seed={seed} case={number}"
+            )
             statuses[status] += 1
             done = sum(statuses.values())
             if done % 5000 == 0:
                 delay = await target.largest_delay() if target.alive else -1
-                report.say(f"{done} requests, {done / (time.monotonic() - began):.0f}/s, loop delay {delay * 1000:.0f} ms")
+                report.say(
+                    f"{done} requests, {done / (time.monotonic() - began):.0f}/s, loop delay {delay * 1000:.0f} ms"
+                )
         connection.close()
 
     await asyncio.gather(*(worker() for _ in range(AT_ONCE)))

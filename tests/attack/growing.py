@@ -68,7 +68,10 @@ def _patterns(size: int) -> Any:
 
 
 def _tools(size: int, **more: Any) -> list[Any]:
-    return [{"type": "function", "name": f"f{n}", "parameters": {"type": "object", "properties": {}}, **more} for n in range(size)]
+    return [
+        {"type": "function", "name": f"f{n}", "parameters": {"type": "object", "properties": {}}, **more}
+        for n in range(size)
+    ]
 
 
 def _form(parts: bytes, boundary: str = "x") -> bytes:
@@ -119,7 +122,17 @@ def _grammar(definition: str, syntax: str = "lark") -> bytes:
     return _json(model="chat-llama_cpp", tools=[tool])
 
 
-_ECHO = ("<think>", "</think>", "<", "<|", "<|channel|>", "<tool_call>", '{"name": "f", "arguments": {', "[TOOL_CALLS]", "`" * 3)
+_ECHO = (
+    "<think>",
+    "</think>",
+    "<",
+    "<|",
+    "<|channel|>",
+    "<tool_call>",
+    '{"name": "f", "arguments": {',
+    "[TOOL_CALLS]",
+    "`" * 3,
+)
 
 KINDS: tuple[Growing, ...] = (
     # packings

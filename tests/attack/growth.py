@@ -101,7 +101,10 @@ async def run_growth(target: Target, report: Report, only: str = "", delay: floa
         fault, told = "", ""
         for _ in range(TRIES):
             found = await measure(target, kind)
-            fault, told = _fault(found, delay), f"{[round(s, 3) for s in found.seconds]} s, loop delay ≤ {found.delay} s"
+            fault, told = (
+                _fault(found, delay),
+                f"{[round(s, 3) for s in found.seconds]} s, loop delay ≤ {found.delay} s",
+            )
             if not fault or found.fault or sum(found.seconds) > PATIENCE / 2:
                 break
             await asyncio.sleep(0.2)

@@ -141,7 +141,9 @@ def _as_text(value: object) -> str:
 def _boundary(random: Random, old: Any) -> Any:
     if isinstance(old, bool) or not isinstance(old, int | float):
         return old
-    return random.choice((-old, old + 1, old * 1000, -old - 1, str(old), float(old), 2**random.choice((15, 31, 32, 63))))
+    return random.choice(
+        (-old, old + 1, old * 1000, -old - 1, str(old), float(old), 2 ** random.choice((15, 31, 32, 63)))
+    )
 
 
 def _pick(random: Random, value: Any) -> Any:
@@ -193,7 +195,9 @@ def mutate_bytes(random: Random, data: bytes) -> bytes:
             case 2:
                 out[at:at] = out[at : at + random.choice((1, 10, 200))]
             case 3:
-                out[at:at] = random.choice((b"\x00", b"\xff", b"\xc0\x80", b"\xed\xa0\x80", b"\r\n", b'"', b"{", b"[", b"\\"))
+                out[at:at] = random.choice(
+                    (b"\x00", b"\xff", b"\xc0\x80", b"\xed\xa0\x80", b"\r\n", b'"', b"{", b"[", b"\\")
+                )
             case 4:
                 out[at:at] = random.randbytes(random.choice((1, 4, 30)))
             case _:

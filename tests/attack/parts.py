@@ -15,7 +15,6 @@ from tests.attack.target import KEYS, Target, backends, target
 from tests.attack.upstream import echo, upstream
 from tests.stores.postgres_server import running
 
-
 PROMPTS = """
 [prompts.p]
 model = "chat-generic"
@@ -78,4 +77,35 @@ async def run_growth(report: Report, options: Options) -> None:
         await run(one, report, options.only)
 
 
-PARTS: dict[str, Part] = {"fuzz": run_fuzz, "tenants": run_tenants, "growth": run_growth}
+async def run_kill(report: Report, options: Options) -> None:
+    """Kill the server with SIGKILL at random moments."""
+    from tests.attack.kill import run_kill as run
+
+    with tempfile.TemporaryDirectory(prefix="antiphon-attack-") as name:
+        await run(Path(name), report, seed=options.seed, count=options.count or 1000)
+
+
+async def run_storage(report: Report, options: Options) -> None:
+    """Break the store under a running server."""
+    from tests.attack.storage import run_storage as run
+
+    with tempfile.TemporaryDirectory(prefix="antiphon-attack-") as name:
+        await run(Path(name), report, options.only)
+
+
+async def run_soak(report: Report, options: Options) -> None:
+    """Load the server for a long time."""
+    from tests.attack.soak import run_soak as run
+
+    async with common_target() as one:
+        await run(one, report, seed=options.seed, minutes=options.minutes)
+
+
+PARTS: dict[str, Part] = {
+    "fuzz": run_fuzz,
+    "tenants": run_tenants,
+    "growth": run_growth,
+    "storage": run_storage,
+    "kill": run_kill,
+    "soak": run_soak,
+}

@@ -46,7 +46,7 @@ _PLACE = re.compile(r'File "[^"]*/((?:antiphon|uvicorn|websockets)/[^"]+)", line
 
 
 def backends(url: str) -> str:
-    """Return settings for backends of several kinds at one URL, and a scripted one. Models: `chat-PROFILE`, `relayed`, `scripted`."""
+    """Return settings for backends of several kinds at one URL, and a scripted one. Their models: `MODELS`."""
     lines = ['[backends.scripted]\nurl = "http://127.0.0.1:9"\napi = "scripted"']
     for profile in ("generic", "llama_cpp", "vllm", "sglang", "ollama", "openai"):
         lines.append(f'[backends.{profile}]\nurl = "{url}"\nprofile = "{profile}"\ndiscover = false')
@@ -73,16 +73,19 @@ class Target:
 
     async def start(self, seconds: float = 30.0) -> None:
         """Start the process and wait until it answers. Raises AssertionError with its log."""
-        with self.log.open("ab") as log:
-            self.process = subprocess.Popen(
-                self._arguments, cwd=self.folder, stdout=log, stderr=log, env={**os.environ, "PYTHONFAULTHANDLER": "1"}
-            )
+        self.process = self._launch()
         end = time.monotonic() + seconds
         while time.monotonic() < end and self.process.poll() is None:
             if (await self.ask("GET", "/health", seconds=2)).status == 200:
                 return
             await asyncio.sleep(0.01)
         raise AssertionError(self.log.read_text(errors="replace")[-4000:])
+
+    def _launch(self) -> subprocess.Popen[bytes]:
+        with self.log.open("ab") as log:
+            return subprocess.Popen(
+                self._arguments, cwd=self.folder, stdout=log, stderr=log, env={**os.environ, "PYTHONFAULTHANDLER": "1"}
+            )
 
     def kill(self) -> None:
         """Kill it with SIGKILL."""
@@ -94,10 +97,9 @@ class Target:
         """Ask it to stop; return the exit status, -9 where it had to be killed."""
         assert self.process is not None
         self.process.send_signal(signal.SIGTERM)
-        end = time.monotonic() + 15
-        while self.process.poll() is None and time.monotonic() < end:
-            await asyncio.sleep(0.01)
-        if self.process.poll() is None:
+        try:
+            await asyncio.to_thread(self.process.wait, 15)
+        except subprocess.TimeoutExpired:
             self.kill()
         return self.process.returncode
 

@@ -51,7 +51,9 @@ def settings(url: str) -> str:
     lines.append(f'[models.{OTHER_MODEL}]\nbackends = ["echo"]\nname = "forbidden"\naliases = ["forbidden-alias"]')
     lines.append(f'[prompts.secret]\nmodel = "{OTHER_MODEL}"\ninput = []')
     text = "\n".join(lines)
-    return text.replace(f'key = "{LIMITED}"\nmodels = ["scripted"]', f'key = "{LIMITED}"\nmodels = ["scripted", "echo"]')
+    return text.replace(
+        f'key = "{LIMITED}"\nmodels = ["scripted"]', f'key = "{LIMITED}"\nmodels = ["scripted", "echo"]'
+    )
 
 
 async def make_things(one: Target) -> Things:
@@ -113,7 +115,9 @@ class Table:
         if fault:
             self.report.found("tenants", fault, case, b"", answer.body[:2000].decode(errors="replace"))
         elif answer.status not in expected:
-            self.report.found("tenants", f"status {answer.status}", case, b"", answer.body[:500].decode(errors="replace"))
+            self.report.found(
+                "tenants", f"status {answer.status}", case, b"", answer.body[:500].decode(errors="replace")
+            )
 
     async def foreign_ids(self) -> None:
         """Put every id of Ann's into every variable of every route, as Bob, as nobody and as a stranger."""
@@ -171,8 +175,14 @@ class Table:
                 came = await _turn(socket, body)
                 self.tried += 1
                 if SECRET.encode() in came:
-                    self.report.found("tenants", "a foreign text was read", f"{self.store}: ws {name} {model}", b"", came.decode())
-            item = {"type": "item_reference", "id": "x", **(fields["input"][0] if isinstance(fields.get("input"), list) else {})}
+                    self.report.found(
+                        "tenants", "a foreign text was read", f"{self.store}: ws {name} {model}", b"", came.decode()
+                    )
+            item = {
+                "type": "item_reference",
+                "id": "x",
+                **(fields["input"][0] if isinstance(fields.get("input"), list) else {}),
+            }
             own = await self.one.json("POST", "/v1/conversations", {}, key=BOB)
             answer = await self.one.ask("POST", f"/v1/conversations/{own['id']}/items", {"items": [item]}, key=BOB)
             self.judge(f"items {name}", answer, {200, 400, 404})
@@ -182,7 +192,9 @@ class Table:
             for event in ("response.steer", "response.cancel"):
                 came = await _turn(socket, {"previous_response_id": id, "input": "Stop."}, event)
                 if SECRET.encode() in came:
-                    self.report.found("tenants", "a foreign text was read", f"{self.store}: ws {event}", b"", came.decode())
+                    self.report.found(
+                        "tenants", "a foreign text was read", f"{self.store}: ws {event}", b"", came.decode()
+                    )
         socket.close()
 
     async def lists(self) -> None:
@@ -208,7 +220,9 @@ class Table:
             self.tried += 1
             may = route.public or bool(scopes & set(route.scopes))
             if may == (answer.status in (401, 403)):
-                self.report.found("tenants", f"status {answer.status} with scopes {sorted(scopes)}", f"{route.method} {path}")
+                self.report.found(
+                    "tenants", f"status {answer.status} with scopes {sorted(scopes)}", f"{route.method} {path}"
+                )
             if not route.public:
                 answer = await self.one.ask(route.method, path, body)
                 self.judge(f"{route.method} {path} without a key", answer, {401}, route.method)
@@ -223,7 +237,9 @@ class Table:
         ):
             answer = await self.one.ask("GET", path, key=ANN)
             if answer.status != 200 or (b'"cancelled"' in answer.body):
-                self.report.found("tenants", "what is Ann's was changed", f"{self.store}: {path}", b"", answer.body[:500].decode())
+                self.report.found(
+                    "tenants", "what is Ann's was changed", f"{self.store}: {path}", b"", answer.body[:500].decode()
+                )
 
 
 async def _turn(socket: WebSocket, fields: Json, event: str = "response.create") -> bytes:
@@ -273,14 +289,20 @@ async def model_limits(one: Target, report: Report, called: set[str], store: str
     tried = 0
     for body in limited_bodies():
         for path in (*SENDING, "/v1/chat/completions"):
-            sent = body.replace(b'"input": "hi"', b'"messages":[{"role":"user","content":"hi"}]') if "chat" in path else body
+            sent = (
+                body.replace(b'"input": "hi"', b'"messages":[{"role":"user","content":"hi"}]')
+                if "chat" in path
+                else body
+            )
             for extra in ({}, {"background": True}, {"stream": True}):
                 fields = sent[:-1] + b"".join(b',"%b":true' % name.encode() for name in extra) + b"}"
                 answer = await one.ask("POST", path, fields, key=LIMITED)
                 tried += 1
                 fault = fault_of(answer)
                 if fault:
-                    report.found("tenants", fault, f"{store}: {path}", fields, answer.body[:600].decode(errors="replace"))
+                    report.found(
+                        "tenants", fault, f"{store}: {path}", fields, answer.body[:600].decode(errors="replace")
+                    )
                 if "forbidden" in called:
                     report.found("tenants", "a model was called that the key may not call", f"{store}: {path}", fields)
                     called.discard("forbidden")
@@ -299,7 +321,10 @@ async def model_limits(one: Target, report: Report, called: set[str], store: str
     if INVALID in called:
         report.found("tenants", "a backend was sent what is no JSON", store)
     shown = await one.ask("GET", "/v1/models", key=LIMITED)
-    if OTHER_MODEL.encode() in shown.body or (await one.ask("GET", f"/v1/models/{OTHER_MODEL}", key=LIMITED)).status != 404:
+    if (
+        OTHER_MODEL.encode() in shown.body
+        or (await one.ask("GET", f"/v1/models/{OTHER_MODEL}", key=LIMITED)).status != 404
+    ):
         report.found("tenants", "a model was shown that the key may not call", store)
     return tried
 

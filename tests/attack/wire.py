@@ -118,8 +118,7 @@ class Connection:
                     await reader.news.wait()
         except TimeoutError:
             return NONE
-        answer = reader.answers.popleft()
-        return answer
+        return reader.answers.popleft()
 
     async def _open(self) -> _Reader:
         loop = asyncio.get_running_loop()
