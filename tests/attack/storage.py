@@ -179,7 +179,7 @@ async def check_read_only(folder: Path, report: Report) -> None:
         target.log = folder.with_suffix(".log")
         await target.start()
         target.kill()
-        subprocess.run(["mount", "-o", "remount,ro", str(folder)], check=True, capture_output=True)
+        await asyncio.to_thread(subprocess.run, ["mount", "-o", "remount,ro", str(folder)], check=True)
         try:
             await target.start(10)
             answer = await make(target, "read only")
