@@ -199,6 +199,8 @@ async def check_alive(target: Target, report: Report, part: str, case: str) -> N
     answer = await target.ask("GET", "/health", seconds=30)
     if answer.status != 200:
         report.found(part, "the server does not answer", case)
+    for function, times in target.held().items():
+        report.figures[f"{part}: the event loop was held by {function}"] = times
     for name, text in target.crashes():
         report.found(part, f"logged: {name}", case, b"", text)
 

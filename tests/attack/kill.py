@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 import sqlite3
 import time
 from collections import Counter
@@ -72,8 +73,23 @@ class Work:
         self.made: dict[str, str] = {}  # acknowledged response → its text
         self.deleted: list[str] = []
         self.counts: Counter[str] = Counter()
-        self.following: dict[str, float] = {}  # background response that has not ended → when it was made
         self.stopped = False
+        self._lived = 0.0  # seconds for which servers ran, without the one that runs
+        self._up_since = time.monotonic()
+
+    def up(self) -> None:
+        """Note that the server answers from now on."""
+        self._up_since = time.monotonic()
+
+    def down(self) -> None:
+        """Note that it does so no more."""
+        self._lived += time.monotonic() - self._up_since
+        self._up_since = math.inf
+
+    @property
+    def lived(self) -> float:
+        """Seconds for which servers have run."""
+        return self._lived + max(0.0, time.monotonic() - self._up_since)
 
     def fault(self, fault: str, about: object) -> None:
         """Note that something was lost, doubled or out of order."""
@@ -92,8 +108,8 @@ class Work:
 
     async def until_up(self, method: str, path: str) -> Answer:
         """Ask until there is an answer."""
-        end = time.monotonic() + HANGS
-        while time.monotonic() < end:
+        end = self.lived + HANGS
+        while self.lived < end:
             answer = await self.ask(method, path)
             if answer.status and answer.whole:
                 return answer
@@ -167,13 +183,12 @@ class Work:
         """Start a background response as a stream and follow it to its end, however often it breaks off."""
         text = words(random)
         fields = {"model": "scripted", "input": script(text, 0.02), "background": True, "stream": True}
-        began = time.monotonic()
+        began = self.lived
         events = events_of(await self.ask("POST", "/v1/responses", fields))
         if not events:
             return
         id = events[0]["response"]["id"]
-        self.following[id] = began
-        while events[-1]["type"] not in TERMINAL and time.monotonic() < began + HANGS:
+        while events[-1]["type"] not in TERMINAL and self.lived < began + HANGS:
             await asyncio.sleep(0.05)
             after = events[-1]["sequence_number"]
             answer = await self.ask("GET", f"/v1/responses/{id}?stream=true&starting_after={after}")
@@ -181,7 +196,6 @@ class Work:
                 self.fault(f"a background response cannot be followed: {answer.status}", [id, answer.body.decode()])
                 break
             events += events_of(answer)
-        del self.following[id]
         self._judge(id, text, events)
 
     def _judge(self, id: str, text: str, events: list[Json]) -> None:
@@ -268,14 +282,16 @@ async def run_kill(folder: Path, report: Report, *, seed: int, count: int) -> No
         looking = asyncio.create_task(work.look(list({*recent, *old})))
         await asyncio.sleep(random.uniform(0.02, LONGEST))
         target.kill()
+        work.down()
         await looking
         began = time.monotonic()
         await target.start()
+        work.up()
         slowest = max(slowest, time.monotonic() - began)
         if (moment + 1) % 25 == 0:
             report.say(f"{moment + 1} kills, {dict(work.counts)}")
     work.stopped = True
-    await asyncio.wait(tasks, timeout=HANGS + 20)
+    await asyncio.wait(tasks, timeout=HANGS + 40)
     for task in tasks:
         if not task.done():
             task.cancel()

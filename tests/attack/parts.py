@@ -85,6 +85,22 @@ async def run_kill(report: Report, options: Options) -> None:
         await run(Path(name), report, seed=options.seed, count=options.count or 1000)
 
 
+async def run_backends(report: Report, options: Options) -> None:
+    """Let hostile backends answer."""
+    from tests.attack.hostile import run_backends as run
+
+    with tempfile.TemporaryDirectory(prefix="antiphon-attack-") as name:
+        await run(Path(name), report, options.only)
+
+
+async def run_mcp(report: Report, options: Options) -> None:
+    """Let hostile MCP servers answer."""
+    from tests.attack.hostile import run_mcp as run
+
+    with tempfile.TemporaryDirectory(prefix="antiphon-attack-") as name:
+        await run(Path(name), report, options.only)
+
+
 async def run_storage(report: Report, options: Options) -> None:
     """Break the store under a running server."""
     from tests.attack.storage import run_storage as run
@@ -105,6 +121,8 @@ PARTS: dict[str, Part] = {
     "fuzz": run_fuzz,
     "tenants": run_tenants,
     "growth": run_growth,
+    "backends": run_backends,
+    "mcp": run_mcp,
     "storage": run_storage,
     "kill": run_kill,
     "soak": run_soak,

@@ -42,6 +42,7 @@ scopes = ["admin"]
 """
 
 _CRASH = re.compile(r"Traceback \(most recent call last\):|Fatal Python error")
+_HELD = re.compile(r"event loop was held for (\d+) ms function=(\S+)")
 _PLACE = re.compile(r'File "[^"]*/((?:antiphon|uvicorn|websockets)/[^"]+)", line \d+, in (\w+)')
 
 
@@ -155,6 +156,14 @@ class Target:
         """Open file descriptors."""
         assert self.process is not None
         return len(os.listdir(f"/proc/{self.process.pid}/fd"))
+
+    def held(self) -> dict[str, str]:
+        """Return the functions that held the event loop for long, by the log: how often, and the longest in ms."""
+        text = self.log.read_text(errors="replace")
+        found: dict[str, list[int]] = {}
+        for milliseconds, function in _HELD.findall(text):
+            found.setdefault(function, []).append(int(milliseconds))
+        return {function: f"{len(times)} times, {max(times)} ms" for function, times in found.items()}
 
     def crashes(self) -> list[tuple[str, str]]:
         """Return the tracebacks in the log since the last call: where each came from, and its text."""

@@ -7,7 +7,7 @@ import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from random import Random
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import httptools
 
@@ -97,6 +97,42 @@ class _Echo(_Upstream):
             body = json.dumps({"object": "chat.completion", "choices": [choice]}).encode()
         head = b"HTTP/1.1 200 OK\r\ncontent-type: %b\r\ncontent-length: %d\r\n\r\n" % (kind, len(body))
         self.transport.write(head + body)
+
+
+def _chat_answer(delta: Any, finish: str) -> bytes:
+    """Return the bytes of a streamed chat completion."""
+    chunks = [
+        {"object": "chat.completion.chunk", "choices": [{"index": 0, "delta": delta, "finish_reason": None}]},
+        {"object": "chat.completion.chunk", "choices": [{"index": 0, "delta": {}, "finish_reason": finish}]},
+    ]
+    body = b"".join(b"data: %b\n\n" % json.dumps(one).encode() for one in chunks) + b"data: [DONE]\n\n"
+    return b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ncontent-length: %d\r\n\r\n" % len(body) + body
+
+
+class _Caller(_Echo):
+    """Calls the first tool that has `tool` in its name, once, then says a word."""
+
+    tool = ""
+
+    def on_message_complete(self) -> None:
+        asked = json.loads(self.body or b"{}")
+        names = [tool["function"]["name"] for tool in asked.get("tools", ()) if self.tool in tool["function"]["name"]]
+        if names and not any(message["role"] == "tool" for message in asked["messages"]):
+            call = {"index": 0, "id": "call_1", "function": {"name": names[0], "arguments": "{}"}}
+            self.transport.write(_chat_answer({"tool_calls": [call]}, "tool_calls"))
+        else:
+            self.transport.write(_chat_answer({"content": "done"}, "stop"))
+
+
+@asynccontextmanager
+async def calling(tool: str) -> AsyncIterator[str]:
+    """Run a chat backend that calls a tool; gives its base URL."""
+    _Caller.tool = tool
+    server = await asyncio.get_running_loop().create_server(_Caller, "127.0.0.1", 0)
+    try:
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1"
+    finally:
+        server.close()
 
 
 @asynccontextmanager
