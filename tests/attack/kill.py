@@ -98,10 +98,11 @@ class Work:
     async def ask(self, method: str, path: str, body: Json | None = None) -> Answer:
         """Make a request that may be cut off."""
         data = None if body is None else json.dumps(body).encode()
-        connection = Connection(self.target.port)
+        connection = Connection(self.target.port, tries=1)
         try:
             return await connection.ask(request(method, path, data), 20)
         except OSError:
+            await asyncio.sleep(0.05)
             return Answer(0, {}, b"", False)
         finally:
             connection.close()
@@ -207,7 +208,7 @@ class Work:
         response = events[-1]["response"]
         if response["status"] == "completed":
             self._acknowledge("background", response, text)
-        elif (response["error"] or {}).get("code") not in ("server_interrupted", "server_shutdown"):
+        elif (response["error"] or {}).get("code") not in ("server_interrupted", "server_crashed"):
             self.fault("a background response failed otherwise", [id, response])
         else:
             self.counts["background, interrupted"] += 1
@@ -253,6 +254,8 @@ class Work:
     async def look(self, ids: list[str]) -> None:
         """Look whether acknowledged responses are as they were."""
         for id in ids:
+            if not self.target.alive:
+                return
             text = self.made.get(id)
             answer = await self.ask("GET", f"/v1/responses/{quote(id)}")
             if not answer.status or text is None or id not in self.made:

@@ -77,7 +77,7 @@ class Target:
         self.process = self._launch()
         end = time.monotonic() + seconds
         while time.monotonic() < end and self.process.poll() is None:
-            if (await self.ask("GET", "/health", seconds=2)).status == 200:
+            if (await self.ask("GET", "/health", seconds=2, tries=1)).status == 200:
                 return
             await asyncio.sleep(0.01)
         raise AssertionError(self.log.read_text(errors="replace")[-4000:])
@@ -118,10 +118,11 @@ class Target:
         key: str = "",
         seconds: float = 20.0,
         headers: tuple[tuple[str, str], ...] = (),
+        tries: int = 20,
     ) -> Answer:
         """Make one request on a connection of its own."""
         data = body if isinstance(body, bytes) or body is None else json.dumps(body).encode()
-        connection = Connection(self.port)
+        connection = Connection(self.port, tries)
         try:
             return await connection.ask(request(method, path, data, headers, key), seconds)
         except OSError:

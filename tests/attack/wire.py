@@ -87,8 +87,9 @@ class _Reader(asyncio.Protocol):
 class Connection:
     """One connection, opened anew whenever it was closed."""
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, port: int, tries: int = 20) -> None:
         self._port = port
+        self._tries = tries
         self._reader: _Reader | None = None
 
     async def ask(self, data: bytes, seconds: float = 20.0, *, eof: bool = False) -> Answer:
@@ -122,11 +123,11 @@ class Connection:
 
     async def _open(self) -> _Reader:
         loop = asyncio.get_running_loop()
-        for attempt in range(20):
+        for attempt in range(self._tries):
             try:
                 _, reader = await loop.create_connection(_Reader, "127.0.0.1", self._port)
             except OSError:
-                if attempt == 19:
+                if attempt == self._tries - 1:
                     raise
                 await asyncio.sleep(0.05)
             else:
