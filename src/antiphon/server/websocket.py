@@ -59,7 +59,7 @@ class Connection:
         self.outbox = Outbox(socket)
         self.memory = ConnectionMemory(services.store)
         self.steering = Steering(services)
-        self._socket = socket
+        self.socket = socket
         self._lanes: dict[str | None, Lane] = {}
 
     async def serve(self) -> None:
@@ -88,7 +88,7 @@ class Connection:
 
     async def _read(self) -> None:
         while True:
-            message = await self._socket.receive()
+            message = await self.socket.receive()
             try:
                 self._take(await by_size(len(message), check_json, message))
             except APIError as error:
@@ -144,7 +144,7 @@ class Connection:
         LaneSink(self.outbox, None).error(error)
         try:
             await self.outbox.flush()
-            await self._socket.close(code)
+            await self.socket.close(code)
         except ClientGone:
             return
 
