@@ -11,7 +11,7 @@ import msgspec
 from msgspec import Raw
 
 from antiphon.abilities import check_capabilities
-from antiphon.approvals import Approval, check_answers, given
+from antiphon.approvals import Approval, given
 from antiphon.backends.base import Route
 from antiphon.caller import Caller, resolve
 from antiphon.compaction import threshold
@@ -145,7 +145,6 @@ class Intake:
         check_tool_choice(request.tool_choice, tools)
         own = context.input_items(request.input)
         context.check_ids(own)
-        check_answers(own)
         return tools, resolve_text(request.text), own
 
     async def _shown(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from json import loads
 from typing import Any
 
 import msgspec
@@ -13,6 +12,7 @@ from antiphon.backends.profiles import Profile
 from antiphon.core.emitter import to_json
 from antiphon.core.grammar import GrammarError, lark_to_gbnf, regex_to_gbnf
 from antiphon.core.toolmap import Offer
+from antiphon.core.validation import decode_any
 
 
 class Emulation(msgspec.Struct, frozen=True, kw_only=True):
@@ -78,10 +78,11 @@ def _hoist(schema: Raw, prefix: str, definitions: dict[str, Any]) -> Any:
     """Return a schema for use inside another: its definitions move to the root, under names of their own."""
     if b'"$ref"' not in bytes(schema):
         return schema
-    value = loads(bytes(schema))
+    value = decode_any(schema, "tools")
     for name in ("$defs", "definitions"):
-        for key, entry in value.pop(name, {}).items():
-            definitions[f"{prefix}_{key}"] = _renamed(entry, prefix)
+        if isinstance(value.get(name), dict):
+            for key, entry in value.pop(name).items():
+                definitions[f"{prefix}_{key}"] = _renamed(entry, prefix)
     return _renamed(value, prefix)
 
 
