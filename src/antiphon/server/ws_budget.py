@@ -10,10 +10,11 @@ from antiphon.errors import APIError
 class OwnerBytes:
     """What all connections of an owner keep in this process."""
 
-    __slots__ = ("__weakref__", "kept")
+    __slots__ = ("__weakref__", "kept", "waiting")
 
     def __init__(self) -> None:
-        self.kept = 0
+        self.waiting = 0
+        self.kept = 0  # those that wait, too
 
 
 class Budgets:
@@ -47,15 +48,18 @@ class Budget:
         """Make room for a message. Raises APIError 429."""
         if self.waiting + size > self._limits.connection:
             raise _full("this connection", self._limits.connection, "websocket_queue")
-        if self._owner.kept + size > self._limits.owner:
+        if self._owner.waiting + size > self._limits.owner:
             raise _full("your connections", self._limits.owner, "websocket_owner_bytes")
-        self.waiting += size
-        self.keep(size)
+        self._wait(size)
 
     def release(self, size: int) -> None:
         """Give the room of a message back."""
-        self.waiting -= size
-        self.keep(-size)
+        self._wait(-size)
+
+    def _wait(self, size: int) -> None:
+        self.waiting += size
+        self._owner.waiting += size
+        self.keep(size)
 
     def keep(self, size: int) -> None:
         """Count bytes that are remembered; a negative size: no more."""
@@ -64,13 +68,13 @@ class Budget:
 
     @property
     def over(self) -> bool:
-        """Tell whether the owner keeps more than it may."""
+        """Tell whether the owner keeps more than it may: what is remembered gives way to what waits."""
         return self._owner.kept > self._limits.owner
 
     def close(self) -> None:
         """Give everything back."""
+        self._wait(-self.waiting)
         self.keep(-self.kept)
-        self.waiting = 0
 
 
 def _full(where: str, limit: int, setting: str) -> APIError:

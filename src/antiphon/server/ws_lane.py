@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
@@ -160,6 +161,11 @@ class Lane:
         await self._rest.wait()
 
     async def _work(self) -> None:
+        """Make turns until the lane is cancelled, which is no exception: its traceback would lead back to the lane."""
+        with contextlib.suppress(asyncio.CancelledError):
+            await self._make_turns()
+
+    async def _make_turns(self) -> None:
         while True:
             body, generate = await self._turns.get()
             size = len(body)
