@@ -102,7 +102,13 @@ class Parts:
         self.keyring = Keyring(self.store, time.time)
         self.tokens = make_tokens(config.jwt) if config.jwt else None
         self.guard = UrlGuard(config.url_guard_allow)
-        self.mcp = McpServers(self.guard, config.mcp_servers, config.mcp_timeout)
+        self.mcp = McpServers(
+            self.guard,
+            config.mcp_servers,
+            config.mcp_timeout,
+            most_bytes=config.mcp_max_answer,
+            most_tools=config.mcp_max_tools,
+        )
         self.prompts = Prompts(config.prompts)
         estimator = Estimator()
         self.services = Services(
@@ -118,8 +124,15 @@ class Parts:
             observer=Observers(self.ring, *self.watch.observers),
         )
         fetcher = Fetcher(self.guard, limit=config.max_body)
-        media = Media(self.store, self.guard, fetcher, self.services.clock, limit=config.max_body)
-        intake = Intake(self.services, media, self.prompts)
+        self.media = Media(
+            self.store,
+            self.guard,
+            fetcher,
+            self.services.clock,
+            limit=config.max_body,
+            max_image=config.max_image,
+        )
+        intake = Intake(self.services, self.media, self.prompts)
         self.webhooks = Webhooks(config.webhooks, self.store, self.services.clock)
         self.live = Live(self.services, intake, self.webhooks)
         self.responses = Responses(self.services, intake, self.live)
@@ -154,7 +167,12 @@ class Parts:
             retries=config.retries,
         )
         self.guard.allow(config.url_guard_allow)
-        self.mcp.replace(config.mcp_servers, config.mcp_timeout)
+        self.mcp.replace(
+            config.mcp_servers,
+            config.mcp_timeout,
+            most_bytes=config.mcp_max_answer,
+            most_tools=config.mcp_max_tools,
+        )
         self.prompts.replace(config.prompts)
         self.services.counter.replace(tokenizers(config))
         self.limiter.reprice(prices(config.models))
@@ -182,7 +200,7 @@ class Parts:
         models = Models(self.registry)
         router.add("GET", "/models", models.list, scopes=frozenset(SCOPES))
         router.add("GET", "/models/{id:path}", models.read, scopes=frozenset(SCOPES))
-        chat = ChatCompletions(self.services.router, self.limiter, self.services.checker)
+        chat = ChatCompletions(self.services.router, self.media, self.limiter, self.services.checker)
         router.add("POST", "/chat/completions", chat.create, scopes=frozenset((CHAT,)))
         health = Health(self.registry.health)
         router.add("GET", "/health", health.health, public=True)

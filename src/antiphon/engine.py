@@ -17,7 +17,7 @@ from msgspec import Raw
 from msgspec.structs import replace
 
 from antiphon.backends.base import RoutedStream
-from antiphon.compaction import summarise
+from antiphon.compaction import sealed_compaction, summarise
 from antiphon.core import compact
 from antiphon.core.compact import Compacted
 from antiphon.core.context import keep_input, split_array
@@ -36,6 +36,7 @@ from antiphon.structured import StructuredOutput, structured_output
 from antiphon.toolwork import ToolWork
 from antiphon.types.events import Event
 from antiphon.types.items import Item
+from antiphon.unsealing import Unsealing
 
 log = logging.getLogger("antiphon.engine")
 
@@ -87,7 +88,7 @@ class Run:
         self.began_at = self.began = self.spoke = 0.0
         self._turn = plan.turn
         self._tools = (
-            ToolWork(plan.remote, plan.turn, plan.own_items, self.stream, services, self._send) if plan.remote else None
+            ToolWork(plan.remote, plan.turn, plan.approvals, self.stream, services, self._send) if plan.remote else None
         )
         self._structured = structured_output(plan, services)
 
@@ -267,7 +268,8 @@ class Run:
             self.stream.end_without_model()
         elif plan.compaction == "threshold" and self.stream.output:  # a run taken over has done it
             made = decode_items([Raw(item) for item in self.stream.output])
-            self._replace_context(compact.expand([*plan.turn.items, *made], self._services.sealer.open))
+            seals = Unsealing(self._services.sealer, plan.owner, ())
+            self._replace_context(await seals.restored([*plan.turn.items, *made]))
         elif plan.compaction == "threshold":
             head, tail = compact.split_for_compaction(plan.turn.items)
             if head:
@@ -286,9 +288,10 @@ class Run:
             compacted = compact.in_place_of(items, summary.text)
         else:
             compacted = Compacted(summary.text, split_array(keep_input(kept, self.plan.id_base).array))
+        sealed = await sealed_compaction(services.sealer, compacted, self.plan.owner)
         self.stream.add_item(
             "cmp",
-            lambda id: compact.seal_compaction(id, compacted, services.sealer.seal),
+            lambda id: compact.compaction_item(id, sealed),
             "response.compaction.compacting",
         )
         if summary.usage is not None:

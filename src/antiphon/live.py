@@ -18,7 +18,6 @@ import secrets
 from collections.abc import Sequence
 
 import msgspec
-from msgspec import Raw
 
 from antiphon.core.emitter import to_json
 from antiphon.core.resume import Restart, restart
@@ -26,7 +25,8 @@ from antiphon.core.stream import ResponseStream, terminal_type
 from antiphon.engine import Run
 from antiphon.errors import APIError
 from antiphon.event_log import WORKING, Beat, EventLog, Follower, logged
-from antiphon.intake import Identity, Intake, Plan
+from antiphon.intake import Intake, Plan
+from antiphon.job_request import packed, unpacked
 from antiphon.keeping import output_span, stored_response
 from antiphon.limits import FREE, Permit
 from antiphon.services import Services
@@ -54,13 +54,6 @@ CRASHED = APIError(
     f"The server died {MOST_CRASHES} times while it made this response. It is not tried again.",
     code="server_crashed",
 )
-
-
-class JobRequest(msgspec.Struct, frozen=True):
-    """What any server needs to run a job: the request's body, and what made its ids and times."""
-
-    body: Raw
-    identity: Identity
 
 
 class Working:
@@ -131,7 +124,7 @@ class Live:
         run.stream.queued()
         events = run.stream.take()
         queued = to_json(plan.response)
-        request = to_json(JobRequest(Raw(body), Identity(plan.id_base, plan.response.created_at)))
+        request = await packed(plan, body, self._services.sealer)
         days = self._services.config.store_days
         job = await self._store.enqueue(
             stored_response(plan, queued, (), days),
@@ -275,9 +268,9 @@ class Live:
             await self._again(job, stored, state)
 
     async def _again(self, job: Job, stored: StoredResponse, state: Restart) -> None:
-        request = msgspec.json.decode(job.request, type=JobRequest)
         try:
-            plan = await self._intake.plan(bytes(request.body), job.owner, identity=request.identity)
+            body, identity = await unpacked(job, self._services.sealer)
+            plan = await self._intake.plan(body, job.owner, identity=identity)
         except APIError as error:
             await self._end(job, stored, state, error)
             return

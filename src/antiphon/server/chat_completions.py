@@ -14,6 +14,8 @@ from antiphon.checker.pool import Checker
 from antiphon.core.validation import decode
 from antiphon.errors import BackendError, InvalidRequest
 from antiphon.limits import Admission, Unlimited
+from antiphon.media import Media
+from antiphon.server.chat_media import with_media
 from antiphon.server.chat_meter import demand, metered
 from antiphon.server.hints import request_hints
 from antiphon.server.http import ByteSink, ClientGone, Header, Reply, Request
@@ -46,8 +48,11 @@ _fields: msgspec.json.Decoder[Mapping[str, Raw]] = msgspec.json.Decoder(dict[str
 class ChatCompletions:
     """The handler of `/v1/chat/completions`."""
 
-    def __init__(self, router: Router, limiter: Admission | None = None, checker: Checker | None = None) -> None:
+    def __init__(
+        self, router: Router, media: Media, limiter: Admission | None = None, checker: Checker | None = None
+    ) -> None:
         self._router = router
+        self._media = media
         self._limiter = limiter or Unlimited()
         self._checker = checker or Checker()
 
@@ -66,6 +71,7 @@ class ChatCompletions:
         schema = _schema(fields.get("response_format"))
         if schema is not None:
             await check_schema(schema, "response_format.json_schema.schema", request.owner, self._checker)
+        fields = await with_media(self._media, fields, chat.messages, request.caller.owner, inline=route.inline_images)
         permit = await self._limiter.admit(request.caller, route.card, lambda: demand(body, fields))
         try:
             answer = metered(await route.chat_completions(fields, request_hints(request)), permit)
