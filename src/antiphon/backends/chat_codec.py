@@ -132,15 +132,12 @@ class _Body:
         )
 
 
-_object = msgspec.json.Decoder(dict[str, Raw])
-
-
 def _merged(ours: bytes, theirs: Raw, name: str) -> bytes:
     """Return an object of ours with a client's or the operator's fields in it; theirs count. Raises InvalidRequest."""
     if bytes(theirs) == b"null":
         return ours
-    given = decode(_object, theirs, name)
-    return to_json({**_object.decode(ours), **given})
+    given = decode(_kwargs, theirs, name)
+    return to_json({**_kwargs.decode(ours), **given})
 
 
 # Tools

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import chain
 from json import loads
 from typing import Any
 
@@ -13,11 +14,13 @@ from antiphon.backends.profiles import Profile
 from antiphon.core.emitter import to_json
 from antiphon.core.grammar import GrammarError, GrammarFault, lark_to_gbnf, regex_to_gbnf
 from antiphon.core.toolmap import Offer, Target
+from antiphon.core.turn import Turn
 from antiphon.errors import APIError, InvalidRequest
-from antiphon.types.tools import CustomTool, FunctionTool, NamespaceTool, Tool
+from antiphon.types.tools import CustomTool, FunctionTool, NamespaceTool, Tool, ToolFormat
 
 MOST_DEPTH = 128  # objects and lists within each other, in a schema whose references are renamed
 MOST_REFERRING = 1024 * 1024  # bytes of all schemas whose references are renamed
+LONG = 8192  # characters of grammars and schemas, from which on they are translated in a thread
 
 
 class Unusable(ValueError):
@@ -61,6 +64,19 @@ class Emulation(msgspec.Struct, frozen=True, kw_only=True):
     schema: Raw | None = None
     raw: str | None = None
     fields: Mapping[str, bytes] = {}
+
+
+def is_long(turn: Turn) -> bool:
+    """Tell whether what `constraint` and `call_schema` may have to translate takes more than some milliseconds."""
+    if not turn.tools or (turn.tool_choice in ("auto", "none") and turn.text.format.type == "text"):
+        return False
+    size = len(bytes(turn.text.format.schema or b""))
+    for tool in chain(turn.tools, *(tool.tools for tool in turn.tools if isinstance(tool, NamespaceTool))):
+        if isinstance(tool, FunctionTool):
+            size += len(bytes(tool.parameters or b""))
+        elif isinstance(tool, CustomTool) and isinstance(tool.format, ToolFormat):
+            size += len(tool.format.definition or "")
+    return size > LONG
 
 
 def constraint(offer: Offer, profile: Profile) -> dict[str, bytes] | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from itertools import pairwise
 
 from antiphon.core.gbnf import (
     MOST_DEPTH,
@@ -92,7 +93,7 @@ def _joined(tokens: list[Token]) -> list[Token]:
     """Drop the line breaks before a `|`: the definition goes on."""
     return [
         token
-        for token, after in zip(tokens, [*tokens[1:], ("line", "")], strict=True)
+        for token, after in pairwise([*tokens, ("line", "")])
         if not (token[0] == "line" and after == ("mark", "|"))
     ]
 
@@ -242,7 +243,9 @@ class _Lark:
             return self._terminal(f"({_expression(text[1:end].replace(chr(92) + '/', '/'), text[end + 1 :])})")
         if kind == "name" and self._next() != ("mark", "{"):
             return self._reference(text)
-        raise GrammarError(f"{text!r} has no counterpart here.")
+        if kind == "name":
+            raise GrammarError(f"The template '{text}' has no counterpart.")
+        raise GrammarFault(f"{text!r} cannot stand here.")
 
     def _reference(self, name: str) -> str:
         self._used.add(name)
