@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 from collections.abc import Sequence
 
@@ -11,12 +12,16 @@ from msgspec import Raw
 
 from antiphon.backends.base import Route, read
 from antiphon.core import compact
+from antiphon.core.compact import Compacted
 from antiphon.core.decoding import PLAIN
 from antiphon.core.deltas import TextDelta, UsageReport
+from antiphon.core.emitter import to_json
 from antiphon.core.turn import Turn
-from antiphon.errors import BackendError
+from antiphon.errors import BackendError, InvalidRequest
+from antiphon.sealing import Sealer, SealError
 from antiphon.types.items import Item, Message
 from antiphon.types.response import Usage
+from antiphon.unsealing import AT_ONCE
 
 
 class Summary(msgspec.Struct, frozen=True):
@@ -55,6 +60,19 @@ async def summarise(route: Route, turn: Turn, items: Sequence[Item]) -> Summary:
     if not text:
         raise BackendError(502, "The model wrote no summary of the conversation.")
     return Summary(text, usage)
+
+
+async def sealed_compaction(sealer: Sealer, compacted: Compacted, owner: str) -> str:
+    """Return the seal of what takes the place of a conversation; a large one is made in a thread. Raises InvalidRequest."""
+    text = to_json(compacted).decode()
+    try:
+        if len(text) > AT_ONCE:
+            return await asyncio.to_thread(sealer.seal, text, "compaction", owner)
+        return sealer.seal(text, "compaction", owner)
+    except SealError as error:
+        raise InvalidRequest(
+            f"What stays of the conversation is too large to be compacted: {error}", param="input"
+        ) from None
 
 
 def threshold(context_management: Raw | None) -> int | None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from itertools import chain
 from typing import Literal, Protocol
 
 import msgspec
 from msgspec import Raw
 
+from antiphon.approvals import Approval, check_answers, given
 from antiphon.backends.base import Capabilities, Route
 from antiphon.caller import Caller, resolve
 from antiphon.compaction import threshold
@@ -20,22 +22,30 @@ from antiphon.core.stream import StreamOptions
 from antiphon.core.text_format import ResolvedText, resolve_text
 from antiphon.core.tool_decoding import check_tool_choice, decode_tools
 from antiphon.core.toolmap import ignored_tools
-from antiphon.core.turn import Hints, Turn
+from antiphon.core.turn import Hints, Turn, with_operators
 from antiphon.core.updates import updated
 from antiphon.core.validation import decode
 from antiphon.errors import InvalidRequest, NotFound
 from antiphon.media import Form, Media
 from antiphon.prompts import Prompts
+from antiphon.sealing import SealError
 from antiphon.services import Services
-from antiphon.tools.base import McpTool
+from antiphon.structured import check_format
+from antiphon.tools.base import McpTool, not_for_key
+from antiphon.toolwork import check_listings
 from antiphon.types.items import CustomToolCallOutput, FunctionCallOutput, InputAudio, InputImage, Item, Message
 from antiphon.types.request import ConversationRef, CreateResponse
 from antiphon.types.response import Response
 from antiphon.types.tools import OtherTool, Tool
+from antiphon.unsealing import Unsealing
 
 _mcp_tool = msgspec.json.Decoder(McpTool)
 
-FORM = Form(files_as_text=True)  # chat models know text and images; few know files
+FORM = Form(files_as_text=True, inline_images=True)  # chat models know text and images; few know files
+FETCHED_THERE = Form(files_as_text=True)  # for backends that fetch images themselves
+
+MOST_SERVERS = 32
+"""MCP servers that one request may declare."""
 
 SEALED_REASONING = "reasoning.encrypted_content"
 
@@ -74,6 +84,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     options: StreamOptions
     ignored: Sequence[str] = ()
     remote: Sequence[McpTool] = ()
+    approvals: Sequence[Approval] = ()
     compaction: Literal["", "trigger", "threshold"] = ""
 
     def own_input(self) -> OwnInput:
@@ -111,34 +122,54 @@ class Intake:
         text = resolve_text(request.text)
         self._check_limits(request)
         own = context.input_items(request.input)
+        compact.check(own)
+        check_listings(own)
+        check_answers(own)
         if request.file_id is not None:
             own = await self._media.attach(own, request.file_id, owner)
         _check_capabilities(route.card.capabilities, request, tools, text, [*own, *prompted] if prompted else own)
-        remote = await self._remote(tools)
+        remote = await self._remote(tools, caller)
         source = history or self._services.store
         own, earlier = await self._items(request, own, owner, source)
         request, text = updated(request, text, chain(earlier, own))
+        await check_format(text, owner, self._services)
         if identity is None:
             identity = Identity(self._services.new_id_base(), int(self._services.clock()))
-        shown = await self._shown(prompted, earlier, own, owner)
+        shown = await self._shown(prompted, earlier, own, owner, FORM if route.inline_images else FETCHED_THERE)
+        seals = Unsealing(self._services.sealer, owner, own, _source_of(request))
+        approvals = (
+            given(own, shown, {tool.server_label for tool in remote}, self._services.sealer, owner) if remote else []
+        )
+        shown = await seals.restored(shown)
         plan = self._complete(request, extra, owner, route, tools, text, own, shown, identity)
-        return await self._fit(msgspec.structs.replace(plan, remote=remote) if remote else plan)
+        return await self._fit(msgspec.structs.replace(plan, remote=remote, approvals=approvals) if remote else plan)
 
-    async def _shown(self, prompted: Sequence[Item], earlier: list[Item], own: list[Item], owner: str) -> list[Item]:
+    async def _shown(
+        self, prompted: Sequence[Item], earlier: list[Item], own: list[Item], owner: str, form: Form
+    ) -> list[Item]:
         """Return what the model sees: the template's items, the history and the own input, with their media ready."""
-        admitted = await self._media.admit(own, owner, form=FORM)
-        restored = await self._media.restore(earlier, owner, form=FORM)
+        admitted = await self._media.admit(own, owner, form=form)
+        restored = await self._media.restore(earlier, owner, form=form)
         shown = context.without_doubles(restored, admitted)
         if prompted:
-            shown[:0] = await self._media.admit(prompted, owner, form=FORM, path="prompt.input")
+            shown[:0] = await self._media.admit(prompted, owner, form=form, path="prompt.input")
         return shown
 
-    async def _remote(self, tools: Sequence[Tool]) -> list[McpTool]:
+    async def _remote(self, tools: Sequence[Tool], caller: Caller | None) -> list[McpTool]:
         """Return the MCP servers that the request declares; all may be called. Raises InvalidRequest."""
         remote: list[McpTool] = []
         for place, tool in enumerate(tools):
             if isinstance(tool, OtherTool) and tool.type == "mcp":
                 declared = decode(_mcp_tool, tool.raw, f"tools[{place}]")
+                if any(declared.server_label == other.server_label for other in remote):
+                    raise InvalidRequest(
+                        f"Two MCP servers have the label '{declared.server_label}'.",
+                        param=f"tools[{place}].server_label",
+                    )
+                if len(remote) == MOST_SERVERS:
+                    raise InvalidRequest(f"A request declares at most {MOST_SERVERS} MCP servers.", param="tools")
+                if caller is not None and not caller.may_use(declared.place):
+                    raise not_for_key(declared, f"tools[{place}]")
                 await self._services.tool_servers.check(declared, f"tools[{place}]")
                 remote.append(declared)
         return remote
@@ -225,10 +256,9 @@ class Intake:
         tools: list[Tool],
         text: ResolvedText,
         own: list[Item],
-        earlier: list[Item],
+        items: list[Item],
         identity: Identity,
     ) -> Plan:
-        services = self._services
         defaults = msgspec.structs.replace(route.defaults, store=self._config.store_default)
         response = echo_response(
             request,
@@ -238,8 +268,6 @@ class Intake:
             text=text,
             defaults=defaults,
         )
-        open_seal = services.sealer.open
-        items = context.unsealed(compact.expand(earlier, open_seal), open_seal)
         turn = Turn(
             model=route.card.id,
             request=request,
@@ -253,7 +281,7 @@ class Intake:
             top_p=request.top_p if request.top_p is not None else defaults.top_p,
             max_output_tokens=response.max_output_tokens,
             reasoning_effort=response.reasoning.effort,
-            extra={**route.extra_body, **extra} if extra else route.extra_body,
+            extra=with_operators(extra, route.extra_body),
             stream=bool(request.stream),
             hints=Hints(owner=owner, response=response.id),
         )
@@ -267,18 +295,32 @@ class Intake:
             own_items=own,
             stored=is_stored(request, defaults),
             conversation_id=response.conversation.id if response.conversation else None,
-            options=self._stream_options(request),
+            options=self._stream_options(request, owner),
             ignored=ignored_tools(tools),
         )
 
-    def _stream_options(self, request: CreateResponse) -> StreamOptions:
+    def _stream_options(self, request: CreateResponse, owner: str) -> StreamOptions:
         reasoning = request.reasoning
         summary = (reasoning.summary or reasoning.generate_summary) if reasoning else None
         return StreamOptions(
             open_responses_names=self._config.open_responses_names,
             summarise=isinstance(summary, str) and summary != "none",
-            seal=self._services.sealer.seal if SEALED_REASONING in (request.include or ()) else None,
+            seal=partial(self._sealed, owner) if SEALED_REASONING in (request.include or ()) else None,
         )
+
+    def _sealed(self, owner: str, text: str) -> str | None:
+        """Return thoughts sealed for their owner, None where there are too many to be opened again."""
+        try:
+            return self._services.sealer.seal(text, "reasoning", owner)
+        except SealError:
+            return None
+
+
+def _source_of(request: CreateResponse) -> str:
+    """Return the field that items before the request's own come from."""
+    if request.previous_response_id is not None:
+        return "previous_response_id"
+    return "conversation" if request.conversation is not None else "input"
 
 
 def _conversation_id(conversation: str | ConversationRef) -> str:

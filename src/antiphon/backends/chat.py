@@ -12,7 +12,7 @@ from antiphon.backends import chat_codec, chat_tokens, profiles
 from antiphon.backends.base import BackendModel, Take
 from antiphon.backends.calls import accepted, connect, list_models, trace_header
 from antiphon.backends.chat_codec import ChatDecoder, CodecOptions
-from antiphon.backends.http_response import HttpResponse, broke_off
+from antiphon.backends.http_response import HttpResponse
 from antiphon.backends.profiles import Profile
 from antiphon.config import BackendConfig, ModelConfig
 from antiphon.core.deltas import Delta
@@ -31,19 +31,20 @@ class ChatStream:
     """The answer to a streamed call."""
 
     def __init__(self, response: HttpResponse, decoder: ChatDecoder) -> None:
-        response.counts_itself = True  # comments are no part of an answer
+        response.counts_itself = True  # comments and empty chunks are no part of an answer
         self._response = response
         self._decoder = decoder
         self._parser = SSEParser()
         self._take: Take = _nobody
         self._ended = False
+        self._size = 0
 
     async def pour(self, take: Take) -> bool:
         """Give the Deltas of all bytes as they arrive. Raises BackendError."""
         self._take = take
         try:
             if not self._ended and await self._response.pour(self._feed):
-                take([*self._decoder.feed(self._parser.close()), *self._end()])
+                self._close()
         except BackendError:
             self.abort()
             raise
@@ -53,21 +54,39 @@ class ChatStream:
 
     def _feed(self, data: bytes) -> bool:
         events = self._parser.feed(data)
-        if not events:
-            return True
-        self._response.alive()
-        deltas = self._decoder.feed(events)
-        if events[-1] == b"[DONE]":
-            deltas += self._end()
+        decoder = self._decoder
+        deltas: list[Delta] = []
+        try:
+            if events:
+                decoder.feed(events, deltas)
+            if decoder.ended:
+                self._end(deltas)
+        except BackendError:
+            if deltas:
+                self._take(deltas)
+            raise
+        if decoder.size != self._size:
+            self._size = decoder.size
+            self._response.alive()
         return (not deltas or self._take(deltas)) and not self._ended
 
-    def _end(self) -> list[Delta]:
-        """Close the answer; a body that ends without a finish reason or `[DONE]` has broken off."""
-        if not self._decoder.complete:
-            raise broke_off()
+    def _close(self) -> None:
+        """Read what the end of the body brings."""
+        deltas: list[Delta] = []
+        try:
+            self._decoder.feed(self._parser.close(), deltas)
+            self._end(deltas)
+        finally:
+            if deltas:
+                self._take(deltas)
+
+    def _end(self, deltas: list[Delta]) -> None:
+        """Close the answer. Raises BackendError where it was broken off: then there was no finish reason."""
+        if self._parser.stray:
+            self._decoder.feed_stray(b"\n".join(self._parser.stray), deltas)
+        self._decoder.finish(deltas)
         self._ended = True
         self._response.release()
-        return self._decoder.finish()
 
     def abort(self) -> None:
         self._ended = True
@@ -87,8 +106,25 @@ class WholeStream:
         if not self._ended:
             body = await self._response.read_all()
             self._ended = True
-            take([*self._decoder.feed_whole(body), *self._decoder.finish()])
+            deltas: list[Delta] = []
+            try:
+                self._read(body, deltas)
+            finally:
+                if deltas:
+                    take(deltas)
         return True
+
+    def _read(self, body: bytes, deltas: list[Delta]) -> None:
+        decoder = self._decoder
+        if body.lstrip()[:1] in (b"{", b"["):
+            decoder.feed_whole(body, deltas)
+        else:
+            # Some servers stream and call it JSON.
+            parser = SSEParser()
+            decoder.feed([*parser.feed(body), *parser.close()], deltas)
+            if parser.stray:
+                decoder.feed_stray(b"\n".join(parser.stray), deltas)
+        decoder.finish(deltas)
 
     def abort(self) -> None:
         self._ended = True
@@ -131,9 +167,9 @@ class ChatBackend:
         self._config = config
         self._client = connect(config, socket)
         self._path = f"{self._client.address.path}/chat/completions"
-        self._plain = CodecOptions(profile=profile)
+        self._plain = CodecOptions(profile=profile, need_reason=config.finish_reason == "required")
         self._options = {
-            own: CodecOptions(profile=profile, roles=model.roles, think=model.think, leaks=tuple(model.leaks))
+            own: msgspec.structs.replace(self._plain, roles=model.roles, think=model.think, leaks=tuple(model.leaks))
             for own, model in (models or {}).items()
         }
         self._call_base = f"call_{secrets.token_hex(8)}"
@@ -153,7 +189,7 @@ class ChatBackend:
         type = response.header(b"content-type")
         # Some servers do not stream although they are asked to, and the other way round: what came counts.
         streamed = type.startswith(b"text/event-stream") or (turn.stream and not type.startswith(b"application/json"))
-        return ChatStream(response, decoder) if streamed else WholeStream(response, decoder)
+        return (ChatStream if streamed else WholeStream)(response, decoder)
 
     async def models(self) -> Sequence[BackendModel]:
         """Ask what it serves; who owns its models tells what kind of server it is. Raises BackendError."""

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import math
 import re
-from typing import Any
 
-import msgspec
-
+from antiphon.backends.error_words import ErrorWords, parse, words_of
 from antiphon.backends.http_response import HttpResponse
 from antiphon.errors import BackendError
 from antiphon.masking import masked
@@ -18,7 +16,7 @@ BODY_LIMIT = 1024 * 1024
 LONGEST_RETRY = 600
 """Seconds: a client that is told to wait for longer would rather ask again, or fail."""
 
-_WORDS = ("message", "msg", "error_msg", "error_message", "description", "reason", "detail")
+MOST_CODE = 10**9
 _CODE = re.compile(r"[A-Za-z][A-Za-z0-9_.:-]{0,63}")
 _STATUS_OF_CODE = {"context_length_exceeded": 400, "rate_limit_exceeded": 429, "insufficient_quota": 402}
 
@@ -38,15 +36,6 @@ _PARAMS = (
     (re.compile(r"^verbosity$"), "text.verbosity"),
     (re.compile(r"^(tools\[\d+\])\.(?:function|custom)\b"), r"\1"),
 )
-
-
-class Told(msgspec.Struct, frozen=True):
-    """What an error body tells: `code` is a number with some servers, None where there is none."""
-
-    message: str = ""
-    type: str = ""
-    code: str | int | None = None
-    param: str = ""
 
 
 async def refused(response: HttpResponse, *, ours: bool = True) -> BackendError:
@@ -70,18 +59,25 @@ def refusal(status: int, body: bytes, retry_after: bytes = b"", *, ours: bool = 
 
 def told_error(value: object) -> BackendError:
     """Return the error that stands in the place of an event: its code may be an HTTP status, without one it is a 502."""
-    told = _told(value) or Told()
-    if isinstance(told.code, int):
-        return _refusal(told.code if 400 <= told.code < 600 else 500, told)
-    error = _refusal(_STATUS_OF_CODE.get(told.code or "", 500), told)
-    if not told.code or error.code != "backend_error":
+    return error_of(ErrorWords(message=value) if isinstance(value, str) else words_of(value))
+
+
+def error_of(words: ErrorWords) -> BackendError:
+    """Do what `told_error` does, for words that have been found."""
+    code = _code(words.code)
+    if isinstance(code, int):
+        return _refusal(code if 400 <= code < 600 else 500, words)
+    error = _refusal(_STATUS_OF_CODE.get(code or "", 500), words)
+    if not code or error.code != "backend_error":
         return error
-    return BackendError(502, error.message, code=told.code)
+    return BackendError(502, error.message, code=code)
 
 
-def _refusal(status: int, error: Told, retry_after: bytes = b"", ours: bool = True) -> BackendError:
-    message = error.message
-    code = error.code if isinstance(error.code, str) else ""
+def _refusal(status: int, error: ErrorWords, retry_after: bytes = b"", ours: bool = True) -> BackendError:
+    """Map a status and words, which are masked: a server's words may hold its own address, or a key."""
+    message = masked(error.message, MESSAGE_LIMIT)
+    found = _code(error.code)
+    code = found if isinstance(found, str) else ""
     if status < 400:
         return BackendError(502, "The backend answered with a redirect.", retriable=True)
     if status in (401, 403):
@@ -102,84 +98,19 @@ def _refusal(status: int, error: Told, retry_after: bytes = b"", ours: bool = Tr
         status if status in (409, 413) else 400,
         message or f"The backend refused the request with status {status}.",
         code=code or ("model_not_found" if status == 404 else "invalid_value"),
-        param=_param(error.param, ours),
+        param=_param(masked(error.param or "", PARAM_LIMIT), ours),
         type="invalid_request_error",
     )
 
 
-def parse(body: bytes) -> Told:
-    """Find message, code and param in an error body of any known server; plain text counts as a message, HTML does not.
-
-    What stands in the message is masked: a server's words may hold its own address, or a key.
-    """
-    try:
-        value = msgspec.json.decode(body)
-    except (msgspec.MsgspecError, ValueError, RecursionError):
-        text = body[: 4 * MESSAGE_LIMIT].decode("utf-8", "replace").strip()
-        return Told(message="" if text[:1] in ("<", "{", "[") else masked(text, MESSAGE_LIMIT))
-    return _told(value) or Told()
-
-
-def _told(value: object, depth: int = 0) -> Told | None:
-    """Look for the error in its known wrappings: an object, a list of them, `error`, `errors`, `detail`; None: nothing said."""
-    if isinstance(value, list):
-        value = value[0] if value else None
-    if isinstance(value, str):
-        return Told(message=masked(value, MESSAGE_LIMIT)) if value else None
-    if not isinstance(value, dict) or depth > 4:
-        return None
-    for name in ("error", "errors", "response", "detail"):
-        inner = value.get(name)
-        if isinstance(inner, (dict, list, str)) and inner and (name != "detail" or isinstance(inner, dict)):
-            told = _told(inner, depth + 1)
-            if told is not None and told.message:
-                return _with_code(told, value)
-    return Told(
-        message=_message(value),
-        type=_word(value.get("type")),
-        code=_code(value),
-        param=masked(_word(value.get("param")), PARAM_LIMIT),
-    )
-
-
-def _with_code(told: Told, around: dict[str, Any]) -> Told:
-    return told if told.code is not None else msgspec.structs.replace(told, code=_code(around))
-
-
-def _message(value: dict[str, Any]) -> str:
-    """Return the words, in the spelling of many servers; what the model wrote is told too (Groq)."""
-    found = next((value[name] for name in _WORDS if isinstance(value.get(name), str) and value[name]), "")
-    if not found and isinstance(value.get("base_resp"), dict):
-        found = _word(value["base_resp"].get("status_msg"))
-    if not found and isinstance(value.get("detail"), list):
-        found = _details(value["detail"])
-    written = value.get("failed_generation")
-    if isinstance(written, str) and written:
-        found = f"{found} The model wrote: {written}"
-    return masked(found, MESSAGE_LIMIT)
-
-
-def _details(entries: list[Any]) -> str:
-    """Return what FastAPI finds wrong with a request, without the values: they are the request's own."""
-    try:
-        return msgspec.json.encode(entries[:10]).decode()
-    except (OverflowError, RecursionError, UnicodeEncodeError):
-        return ""
-
-
-def _word(value: object) -> str:
-    return value if isinstance(value, str) else ""
-
-
-def _code(value: dict[str, Any]) -> str | int | None:
+def _code(code: object) -> str | int | None:
     """Return a code that can be shown: a number, or a word without a secret in it."""
-    code = value.get("code")
-    if isinstance(code, float) and code == code // 1 and abs(code) < 1e9:
+    if isinstance(code, float) and code == code // 1 and abs(code) < MOST_CODE:
         code = int(code)
     if isinstance(code, str) and code.isascii() and code.isdigit():
         code = int(code[:9])
     if isinstance(code, int) and not isinstance(code, bool):
-        return code if abs(code) < 10**9 else None
+        return code if abs(code) < MOST_CODE else None
     if isinstance(code, str) and _CODE.fullmatch(code) and masked(code) == code:
         return code
     return None

@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 from msgspec import UNSET, Raw
 
+from antiphon.backends.error_words import read_json
 from antiphon.backends.refusals import told_error
 from antiphon.core.deltas import Delta, Relay, RelayedText, UsageReport
 from antiphon.core.emitter import to_json
@@ -200,7 +201,7 @@ class ResponsesDecoder:
         """Decode what is refused for its halves of characters. Raises BackendError for anything else."""
         try:
             if b"\\u" in data:
-                return msgspec.json.decode(self._halves.mend(data))
+                return self._halves.mend(read_json(data))
         except (msgspec.MsgspecError, ValueError, RecursionError):
             pass
         raise BackendError(502, "The backend sent an event that cannot be read.")

@@ -7,11 +7,11 @@ from collections.abc import Callable, Mapping, Sequence
 import msgspec
 from msgspec import UNSET, Raw
 
+from antiphon.core.call_pairs import pair, sides_of
 from antiphon.core.decoding import decode_items
 from antiphon.core.emitter import to_json
 from antiphon.errors import InvalidRequest, NotFound
 from antiphon.types.items import (
-    CallOutput,
     CustomToolCall,
     CustomToolCallOutput,
     FunctionCall,
@@ -113,6 +113,15 @@ def without_doubles(history: Sequence[Item], own: Sequence[Item]) -> list[Item]:
     return [*history, *(item for item in own if not (isinstance(item.id, str) and item.id in known))]
 
 
+def sealed_thoughts(items: Sequence[Item]) -> list[str]:
+    """Return the `encrypted_content` of thoughts whose content was not sent back."""
+    return [
+        item.encrypted_content
+        for item in items
+        if isinstance(item, Reasoning) and not item.content and isinstance(item.encrypted_content, str)
+    ]
+
+
 def unsealed(items: Sequence[Item], unseal: Callable[[str], str | None]) -> list[Item]:
     """Restore thoughts from `encrypted_content` where the content itself was not sent back.
 
@@ -153,9 +162,12 @@ def truncated(items: Sequence[Item], share: float) -> list[Item]:
     while begin < last and left > budget:
         left -= sizes[begin]
         begin += 1
-    rest = items[begin:]
-    called = {item.call_id for item in rest if isinstance(item, FunctionCall | CustomToolCall)}
-    return [item for item in rest if not isinstance(item, CallOutput) or item.call_id in called]
+    if not begin:
+        return list(items)
+    # The output of a call that is dropped goes with it, whichever other call has its id.
+    pairs = pair(sides_of(items))
+    gone = {output for output, call in pairs.calls.items() if call < begin} | set(pairs.orphans)
+    return [item for place, item in enumerate(items) if place >= begin and place not in gone]
 
 
 def _is_user(item: Item) -> bool:

@@ -8,6 +8,7 @@ from typing import Literal
 import msgspec
 from msgspec import UNSET, Raw
 
+from antiphon.core.redaction import BRINGERS, shown_item
 from antiphon.core.text_format import PLAIN, ResolvedText, resolve_text
 from antiphon.core.tool_decoding import check_tool_choice, decode_tool, decode_tools
 from antiphon.core.validation import decode, invalid, malformed, missing, too_deep
@@ -176,7 +177,8 @@ def _decode_unusual_item(raw: bytes, path: str, message: str) -> Item:
     if kind.type is UNSET or kind.type is None:
         return _decode_untyped(raw, kind, path)
     if kind.type in OTHER_ITEM_TYPES:
-        return OtherItem(kind.type, Raw(raw), kind.id if kind.id is not None else UNSET)
+        shown = shown_item(Raw(raw)) if kind.type in BRINGERS else Raw(raw)
+        return OtherItem(kind.type, shown, kind.id if kind.id is not None else UNSET)
     if message.endswith("`$.type`"):
         raise InvalidRequest(f"Invalid value: '{kind.type}' is not an item type.", param=f"{path}.type")
     return _decode_known(raw, path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from typing import Protocol
 
@@ -13,6 +14,11 @@ EVENT_LIMIT = 16 * 1024 * 1024
 
 MOST_LINES = 100_000
 """Lines of one event."""
+
+_COMMENT = re.compile(rb"^:[^\n]*\n", re.MULTILINE)
+_BOM = b"\xef\xbb\xbf"
+_PASSED_OVER = (b":", b"event:", b"id:", b"retry:")
+_BARE = (b"", b"event", b"id", b"retry", b"data")
 
 
 class Framed(Protocol):
@@ -38,12 +44,15 @@ def encode(events: Iterable[Framed]) -> bytes:
 class SSEParser:
     """Cuts bytes into the `data` of events. Feed it any pieces; what is not yet complete waits.
 
-    Comments, `event`, `id` and `retry` lines are passed over: chat completions and Responses carry all in `data`.
+    Comments, `event`, `id` and `retry` lines are passed over: chat completions and Responses carry all in `data`. Lines that
+    are none of these (JSON or a page in the place of events) are kept in `stray`, for whoever has to tell what they say.
     """
 
-    __slots__ = ("_held",)
+    __slots__ = ("_held", "_stray_size", "stray")
 
     def __init__(self) -> None:
+        self.stray: list[bytes] = []
+        self._stray_size = 0
         self._held = bytearray()
 
     def feed(self, data: bytes) -> list[bytes]:
@@ -71,7 +80,10 @@ class SSEParser:
             end = 0
         if end < len(data) or tail:
             self._hold(data[end:] + tail)
-        return _payloads(data, end)
+        data = data[:end]
+        if data.startswith(b":") or b"\n:" in data:
+            data = _COMMENT.sub(b"", data)
+        return [payload for block in data.split(b"\n\n") if block and (payload := self._payload(block))]
 
     def _hold(self, data: bytes) -> None:
         self._held += data
@@ -82,29 +94,24 @@ class SSEParser:
         """Return the data of a last event whose blank line never came (some servers leave it out)."""
         held = bytes(self._held).rstrip(b"\r\n").replace(b"\r\n", b"\n").replace(b"\r", b"\n")
         self._held.clear()
-        payload = _payload(held)
+        payload = self._payload(held)
         return [payload] if payload else []
 
+    def _payload(self, block: bytes) -> bytes:
+        if block.startswith(b"data: ") and b"\n" not in block:
+            return block[6:]
+        if block.count(b"\n") > MOST_LINES:
+            raise BackendError(502, "An event of the backend's stream has too many lines.")
+        data: list[bytes] = []
+        for line in block.removeprefix(_BOM).split(b"\n"):
+            if line.startswith(b"data:"):
+                data.append(line[5:].removeprefix(b" "))
+            elif not line.startswith(_PASSED_OVER) and line not in _BARE:
+                self._keep(line)
+        return b"\n".join(data)
 
-def _payloads(data: bytes, end: int) -> list[bytes]:
-    """Return the data of the events that stand before `end`; comments and the like cost no look at each of them."""
-    found = []
-    start = 0
-    while (at := data.find(b"data:", start, end)) >= 0:
-        before = data.rfind(b"\n\n", start, at)
-        start = before + 2 if before >= 0 else start
-        stop = data.find(b"\n\n", at, end)
-        payload = _payload(data[start:stop])
-        start = stop + 2
-        if payload:
-            found.append(payload)
-    return found
-
-
-def _payload(block: bytes) -> bytes:
-    if block.startswith(b"data: ") and b"\n" not in block:
-        return block[6:]
-    if block.count(b"\n") > MOST_LINES:
-        raise BackendError(502, "An event of the backend's stream has too many lines.")
-    lines = [line[5:].removeprefix(b" ") for line in block.split(b"\n") if line.startswith(b"data:")]
-    return b"\n".join(lines)
+    def _keep(self, line: bytes) -> None:
+        self.stray.append(line)
+        self._stray_size += len(line)
+        if self._stray_size > EVENT_LIMIT:
+            raise BackendError(502, "The backend sent too much that is not an event.")

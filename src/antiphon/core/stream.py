@@ -36,7 +36,7 @@ from antiphon.core.relay import Relayer
 from antiphon.core.relay_end import RelayedEnd, relayed_end
 from antiphon.core.relay_shapes import ENDS
 from antiphon.core.resume import Restart
-from antiphon.core.server_calls import NeedsApproval, ServerCalls
+from antiphon.core.server_calls import NeedsApproval, ServerCalls, SignId
 from antiphon.core.server_calls import PendingCall as PendingCall
 from antiphon.core.tool_writers import PREFIXES, ListingWriter, ReadyWriter, StructuredCallWriter
 from antiphon.core.usage import add_usage
@@ -61,7 +61,7 @@ class StreamOptions(msgspec.Struct, frozen=True, kw_only=True):
 
     open_responses_names: bool = False
     summarise: bool = False
-    seal: Callable[[str], str] | None = None
+    seal: Callable[[str], str | None] | None = None
 
 
 class ResponseStream:
@@ -199,9 +199,13 @@ class ResponseStream:
         """The calls that the engine has to make now."""
         return self._servers.pending
 
-    def announce_calls(self, needs_approval: NeedsApproval) -> None:
-        """Let calls that need no approval stream from their first fragment on; without this, all wait for the Turn's end."""
+    def announce_calls(self, needs_approval: NeedsApproval, sign: SignId | None = None) -> None:
+        """Let calls that need no approval stream from their first fragment on; without this, all wait for the Turn's end.
+
+        `sign` makes the ids of approval requests.
+        """
         self._servers.needs_approval = needs_approval
+        self._servers.sign = sign
 
     def begin_approved(self, label: str, name: str, arguments: str, request_id: str) -> str:
         """Begin a call that a person was asked about in an earlier response. Returns its key, for `tool_result`."""

@@ -194,8 +194,8 @@ class ToolMap:
         schema = parameters if parameters is not None and bytes(parameters) != b"null" else NO_PARAMETERS
         name = _free_name(target, self.offers)
         self._targets[target] = name
-        function = b'{"type":"function","function":{"name":"%b","description":%b,"parameters":%b%b}}' % (
-            name.encode(),
+        function = b'{"type":"function","function":{"name":%b,"description":%b,"parameters":%b%b}}' % (
+            to_json(name),
             to_json(description),
             bytes(schema),
             b',"strict":true' if strict and self.strict else b"",

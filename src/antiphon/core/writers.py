@@ -163,7 +163,7 @@ class ReasoningWriter(ItemWriter):
         *,
         open_responses_names: bool = False,
         summarise: bool = False,
-        seal: Callable[[str], str] | None = None,
+        seal: Callable[[str], str | None] | None = None,
     ) -> None:
         super().__init__(emitter, item_id, index)
         self._pieces: list[str] = []
@@ -205,7 +205,7 @@ class ReasoningWriter(ItemWriter):
                 status=status,
                 summary=self._close_summary(text),
                 content=[ReasoningText(text=text)],
-                encrypted_content=self._seal(text) if self._seal else UNSET,
+                encrypted_content=(self._seal(text) if self._seal else None) or UNSET,
             )
         )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 from msgspec import Raw
 
-from antiphon.compaction import Summary, summarise
+from antiphon.compaction import Summary, sealed_compaction, summarise
 from antiphon.core import compact
 from antiphon.core.context import keep_input, split_array
 from antiphon.core.emitter import to_json
@@ -44,11 +44,9 @@ class Counting:
             permit.settle(usage)
         users = compact.user_messages(plan.turn.items)
         kept = split_array(keep_input(users, plan.id_base).array)
-        item = compact.seal_compaction(
-            f"cmp_{plan.id_base}{len(kept):04x}",
-            compact.in_place_of(plan.turn.items, summary.text),
-            self._services.sealer.seal,
-        )
+        compacted = compact.in_place_of(plan.turn.items, summary.text)
+        sealed = await sealed_compaction(self._services.sealer, compacted, plan.owner)
+        item = compact.compaction_item(f"cmp_{plan.id_base}{len(kept):04x}", sealed)
         return json_reply(
             {
                 "id": f"resp_{plan.id_base}",

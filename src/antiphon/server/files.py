@@ -8,7 +8,7 @@ from antiphon.core.file_types import BINARY, media_type
 from antiphon.core.validation import missing
 from antiphon.errors import InvalidRequest, NotFound
 from antiphon.server.http import Reply, Request, json_reply
-from antiphon.server.multipart import Field, parse_form
+from antiphon.server.multipart import Field, read_form
 from antiphon.server.paging import listing
 from antiphon.services import Services
 from antiphon.stores.rows import StoredFile
@@ -27,7 +27,7 @@ class Files:
 
     async def create(self, request: Request) -> Reply:
         """POST /v1/files: a form with `file`, `purpose` and perhaps `expires_after`; not larger than a body may be."""
-        form = parse_form(await request.body(form=True), request.header(b"content-type") or b"")
+        form = await read_form(await request.body(form=True), request.header(b"content-type") or b"")
         upload = _upload(form)
         created_at = int(self._services.clock())
         name = upload.filename or "file"

@@ -1,7 +1,7 @@
 """Items by id alone: an id made here tells its response and its place; any other is looked up in an index.
 
 A response is `resp_<base>`, its output items are `<prefix>_<base><index, 4 hex digits>`, and its input items
-`<prefix>_<base>i<position, 4 or more hex digits>`.
+`<prefix>_<base>i<position, 4 or more hex digits>`. A signature may follow behind an `s`.
 """
 
 from __future__ import annotations
@@ -37,6 +37,7 @@ class ItemPlace(msgspec.Struct, frozen=True, gc=False):
 def places(item_id: str) -> Iterator[ItemPlace]:
     """Yield the places that an id may mean; none for a foreign one. An `i` that ends a base leaves two."""
     _, _, rest = item_id.partition("_")
+    rest, _, _ = rest.partition("s")
     base, index = rest[:-4], rest[-4:]
     if len(base) >= SHORTEST_BASE and _is_hex(index):
         yield ItemPlace(f"resp_{base}", True, int(index, 16))

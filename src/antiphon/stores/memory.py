@@ -29,11 +29,16 @@ class KeptConversation(msgspec.Struct):
 
 
 class KeptJob(msgspec.Struct):
-    """A job and its lease; None: nobody had it yet."""
+    """A job and its lease; None: nobody has it."""
 
     job: Job
     lease_until: float | None = None
     checkpoint: bytes | None = None
+
+
+def _suspect(kept: KeptJob) -> bool:
+    """Tell whether a holder of a free job fell silent."""
+    return kept.lease_until is not None or kept.job.crashes > 0
 
 
 class MemoryStore(MemoryFiles, MemoryDeliveries, MemoryKeys, PolledStore):
@@ -234,15 +239,27 @@ class MemoryStore(MemoryFiles, MemoryDeliveries, MemoryKeys, PolledStore):
         self._jobs[response.id] = KeptJob(job, None if worker is None else lease_until)
         return None if worker is None else job
 
-    async def claim(self, worker: str, now: float, lease: float, id: str | None = None) -> Job | None:
-        for kept in self._jobs.values():
-            free = kept.lease_until is None or kept.lease_until <= now
-            if free and id in (None, kept.job.response_id):
-                kept.lease_until = now + lease
-                job = kept.job
-                kept.job = msgspec.structs.replace(job, fence=job.fence + 1, attempts=job.attempts + 1)
-                return kept.job
+    async def claim(
+        self, worker: str, now: float, lease: float, id: str | None = None, *, clean: bool = False
+    ) -> Job | None:
+        free = [
+            kept
+            for kept in self._jobs.values()
+            if (kept.lease_until is None or kept.lease_until <= now) and id in (None, kept.job.response_id)
+        ]
+        for kept in sorted(free, key=_suspect):
+            if clean and _suspect(kept):
+                return None
+            job, silent = kept.job, kept.lease_until is not None
+            kept.lease_until = now + lease
+            kept.job = msgspec.structs.replace(
+                job, fence=job.fence + 1, attempts=job.attempts + 1, crashes=job.crashes + silent
+            )
+            return kept.job
         return None
+
+    async def release_job(self, response_id: str, fence: int) -> None:
+        self._held(response_id, fence).lease_until = None
 
     async def heartbeat(self, response_id: str, fence: int, now: float, lease: float) -> bool:
         kept = self._held(response_id, fence)
