@@ -73,6 +73,7 @@ class Connection(asyncio.Protocol):
         self._turn = 0.0  # the loop's time, the same for all that is read in one of its turns
         self._share = 0  # bytes in this turn
         self._waits = False
+        self._backlog = b""  # what has been read and is looked at in the next turn
         self._framed = False
         self._deadline = 0.0
         self._timer: asyncio.TimerHandle | None = None
@@ -132,6 +133,10 @@ class Connection(asyncio.Protocol):
         if response is None:
             self.close()  # an idle connection has nothing to say
             return
+        if self._backlog or len(data) > FAIR_SHARE:
+            data = self._backlog + data
+            data, self._backlog = data[:FAIR_SHARE], data[FAIR_SHARE:]
+            self._wait()
         self._silent = False
         try:
             self._parser.feed_data(data)
@@ -163,14 +168,21 @@ class Connection(asyncio.Protocol):
         if now != self._turn:
             self._turn, self._share = now, 0
         self._share += size
-        if self._share > FAIR_SHARE and not self._waits and not self._paused and self._transport is not None:
+        if self._share > FAIR_SHARE:
+            self._wait()
+
+    def _wait(self) -> None:
+        if not self._waits and self._transport is not None and not self._transport.is_closing():
             self._waits = True
             self._transport.pause_reading()
             self.loop.call_soon(self._go_on)
 
     def _go_on(self) -> None:
         self._waits = False
-        if self._transport is not None and not self._paused and not self._transport.is_closing():
+        if self._backlog:
+            data, self._backlog = self._backlog, b""
+            self.data_received(data)
+        if self._transport is not None and not (self._paused or self._waits or self._transport.is_closing()):
             self._transport.resume_reading()
 
     def _progress(self, pieces: list[bytes]) -> None:
@@ -188,6 +200,8 @@ class Connection(asyncio.Protocol):
             self._transport.pause_reading()
 
     def connection_lost(self, error: Exception | None) -> None:
+        while self._backlog and self._response is not None:
+            self._go_on()  # what came before the end counts
         self._transport = None
         self._parser = None  # it holds our methods: without this the two would wait for the garbage collector
         self._closed(self)
@@ -217,7 +231,10 @@ class Connection(asyncio.Protocol):
 
     def _end(self) -> None:
         """Hand the connection back if it can carry another request."""
-        self._pieces.clear()  # of a second answer that nobody asked for
+        if self._backlog or self._pieces:
+            self._keep = False  # more than was asked for
+        self._backlog = b""
+        self._pieces.clear()
         self._response = None
         self._used = True
         self._calm()
