@@ -111,9 +111,12 @@ def test_a_database_that_starts_with_the_server_is_waited_for(
 
 def test_the_url_has_settings_of_ours() -> None:
     address = read_address("postgresql://ann:pw@db:5433/x?pool_size=3&sslmode=require&lock_timeout=5")
-    assert address.url == "postgresql://ann:pw@db:5433/x?sslmode=require&lock_timeout=5"
+    assert address.url == "postgresql://ann:pw@db:5433/x?sslmode=require"
     assert (address.shown, address.pool_size, address.pgbouncer) == ("postgresql://db:5433/x", 3, False)
-    assert "lock_timeout" not in address.settings and "statement_timeout" in address.settings
+    assert (address.settings["lock_timeout"], address.settings["statement_timeout"]) == ("5", "30000")
+    several = read_address("postgresql://db1,db2/x")
+    assert several.url == "postgresql://db1,db2/x?target_session_attrs=read-write"
+    assert read_address(several.url.replace("read-write", "any")).url.endswith("?target_session_attrs=any")
     pooled = read_address("postgres://db/x?pgbouncer=true")
     assert (pooled.url, pooled.pgbouncer, pooled.settings) == ("postgres://db/x", True, {})
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from antiphon.errors import APIError
 from antiphon.stores.sqlite import SQLiteStore, responses
 from antiphon.stores.sqlite.sql import queries
 
@@ -157,14 +158,18 @@ class _Anything(dict[str, int]):
         return 1
 
 
-async def test_a_full_disk_is_told_to_the_writer_and_passes(tmp_path: Path) -> None:
+async def test_a_full_disk_is_told_to_the_writer_and_passes(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     store = SQLiteStore(tmp_path / "store.db")
     await store.put(response(1))
-    store._writer._connection.execute("PRAGMA max_page_count = 20")
-    with pytest.raises(sqlite3.OperationalError, match="full"):
-        await store.put(response(2, text="x" * 200_000))
+    store._keeper.connection.execute("PRAGMA max_page_count = 20")
+    for _ in range(5):
+        with pytest.raises(APIError) as caught:
+            await store.put(response(2, text="x" * 200_000))
+        assert (caught.value.status, caught.value.code) == (503, "store_unavailable")
+    assert store.condition.reason == "full"
+    assert len([line for line in caplog.messages if "unavailable" in line]) == 1
     assert await store.get(response(2).id, ANN) is None
-    store._writer._connection.execute("PRAGMA max_page_count = 1000000")
+    store._keeper.connection.execute("PRAGMA max_page_count = 1000000")
     await store.put(response(2))
     assert await store.get(response(1).id, ANN) == response(1)
     await store.close()

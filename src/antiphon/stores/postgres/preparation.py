@@ -15,7 +15,8 @@ import asyncpg
 
 from antiphon.errors import ConfigError
 from antiphon.stores.postgres.address import Address
-from antiphon.stores.postgres.database import CONNECT_SECONDS, Connection
+from antiphon.stores.postgres.connecting import CONNECT_SECONDS, Connection, changes_sessions, connect
+from antiphon.stores.postgres.faults import FAULTS
 from antiphon.stores.postgres.keys import SQL as KEYS
 from antiphon.stores.postgres.sql import migrations
 
@@ -42,7 +43,31 @@ def blocking(work: Callable[[], Awaitable[T]]) -> T:
 
 def prepare(address: Address, patience: float = PATIENCE) -> None:
     """Bring the database to the newest schema; wait for it where it starts only now. Raises ConfigError."""
-    blocking(lambda: once(address, migrate, patience))
+
+    async def whole() -> None:
+        await once(address, _nothing, patience)
+        await _refuse_changing_sessions(address)
+        await once(address, migrate, patience)
+
+    blocking(whole)
+
+
+async def _nothing(connection: Connection) -> None:
+    """Only see whether the database answers."""
+
+
+async def _refuse_changing_sessions(address: Address) -> None:
+    if address.pgbouncer:
+        return
+    try:
+        pooled = await changes_sessions(address)
+    except FAULTS:
+        return  # no room for two connections: nothing can be told
+    if pooled:
+        raise ConfigError(
+            f"The store {address.shown} stands behind a pooler that changes sessions between transactions"
+            " (PgBouncer: pool_mode = transaction). Add pgbouncer=true to the URL, or let the pool use pool_mode = session."
+        )
 
 
 def sealing_secret(address: Address, patience: float = PATIENCE) -> str:
@@ -83,13 +108,7 @@ async def _connect(address: Address, deadline: float) -> Any:
     told = False
     while True:
         try:
-            return await asyncpg.connect(
-                address.url,
-                timeout=CONNECT_SECONDS,
-                server_settings=address.settings
-                | ({} if address.pgbouncer else {"lock_timeout": "0", "statement_timeout": "0"}),
-                statement_cache_size=0,
-            )
+            return await connect(address, lock_timeout="0", statement_timeout="0")
         except STARTING as error:
             if monotonic() > deadline:
                 raise

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sqlite3
 from contextlib import closing
@@ -13,13 +14,20 @@ from typing import Literal
 from antiphon.errors import ConfigError
 from antiphon.stores.sqlite.sql import migrations, statements
 
+log = logging.getLogger("antiphon.store")
+
 APPLICATION_ID = 0x416E7470  # "Antp" in the file's header: another program's database is left alone
 BUSY_SECONDS = 10.0
+START_CHECK_SECONDS = 1.0  # for the check whether a file is damaged, before it is used
+LOG_LEFT = 16 << 20  # bytes of the write-ahead log that are kept once its content is in the file
 Synchronous = Literal["NORMAL", "FULL"]
 
 
 def create(path: Path) -> None:
     """Make the file, readable by its owner only, and its folders. Raises ConfigError."""
+    left = [other.name for other in (path.with_name(path.name + "-wal"), path.with_suffix(".key")) if other.exists()]
+    if left and not path.exists():
+        log.warning("the store %s is not there, but %s is: an empty store is made", path, " and ".join(left))
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
@@ -35,6 +43,7 @@ def connect(path: Path, *, synchronous: Synchronous = "NORMAL") -> Connection:
     _use_wal(connection)
     connection.execute(f"PRAGMA synchronous = {synchronous}")
     connection.execute("PRAGMA secure_delete = ON")
+    connection.execute(f"PRAGMA journal_size_limit = {LOG_LEFT}")
     return connection
 
 
@@ -51,11 +60,27 @@ def _use_wal(connection: Connection) -> None:
             sleep(0.01)
 
 
-def connect_reader(path: Path) -> Connection:
-    """Open for reading."""
+def connect_reader(path: Path, *, patience: float = BUSY_SECONDS) -> Connection:
+    """Open for reading; `patience` in seconds is for another program that holds the whole file."""
     connection = connect(path)
     connection.execute("PRAGMA query_only = ON")
+    connection.execute(f"PRAGMA busy_timeout = {patience * 1000:.0f}")
     return connection
+
+
+def damage(connection: Connection, seconds: float) -> str | None:
+    """Look for damage of the file for some seconds at most; return what was found first, None where nothing was."""
+    deadline = monotonic() + seconds
+    connection.set_progress_handler(lambda: monotonic() > deadline, 20_000)
+    try:
+        found = str(connection.execute("PRAGMA quick_check(1)").fetchall()[0][0])
+        return None if found == "ok" else found
+    except sqlite3.Error as error:
+        if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_INTERRUPT:
+            return None
+        return str(error)
+    finally:
+        connection.set_progress_handler(None, 0)
 
 
 def open_database(path: Path, *, synchronous: Synchronous = "NORMAL") -> Connection:
@@ -64,6 +89,7 @@ def open_database(path: Path, *, synchronous: Synchronous = "NORMAL") -> Connect
     try:
         with closing(sqlite3.connect(path, timeout=BUSY_SECONDS)) as look:  # `connect` would change the file
             _checked_version(look, path, len(migrations()))
+            _refuse_damage(look, path)
         connection = connect(path, synchronous=synchronous)
     except sqlite3.Error as error:
         raise ConfigError(f"The store {path} cannot be opened: {error}.") from error
@@ -76,6 +102,15 @@ def open_database(path: Path, *, synchronous: Synchronous = "NORMAL") -> Connect
         connection.close()
         raise
     return connection
+
+
+def _refuse_damage(connection: Connection, path: Path) -> None:
+    found = damage(connection, START_CHECK_SECONDS)
+    if found is not None:
+        raise ConfigError(
+            f"The store {path} is damaged: {' '.join(found.split())}. Put a backup in its place, or take out what can be"
+            f' read: sqlite3 {path.name} ".recover" | sqlite3 new.db'
+        )
 
 
 def migrate(connection: Connection, path: Path) -> None:
