@@ -10,9 +10,11 @@ from contextlib import asynccontextmanager, suppress
 import asyncpg
 import pytest
 
+from antiphon.core import gcra
+from antiphon.core.gcra import Charge, Meter
 from antiphon.errors import APIError, ConfigError
-from antiphon.stores.postgres import PostgresStore, database
-from antiphon.stores.rows import StoredItem
+from antiphon.stores.postgres import PostgresStore, database, preparation, sql
+from antiphon.stores.rows import Delivery, Slot, StoredItem
 
 from .pgbouncer import pooled
 from .postgres_server import Postgres
@@ -280,3 +282,63 @@ async def test_a_pgbouncer_without_room_is_told(postgres_url: str) -> None:
                 puts = [other.get(response(1).id, ANN) for _ in range(20)]
                 found = await asyncio.wait_for(asyncio.gather(*puts, return_exceptions=True), PATIENCE + SLACK + 2)
                 assert all(isinstance(each, APIError) or each == response(1) for each in found)
+
+
+# Clocks
+
+
+@pytest.mark.parametrize("skew", [-3600.0, -30.0, -14.0, 10.0, 14.0, 30.0, 3600.0])
+async def test_leases_go_by_the_databases_clock(
+    postgres_url: str, skew: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A server whose clock is wrong takes nothing over that another holds, and keeps what it holds itself."""
+    lease = 15.0
+
+    def wrong() -> float:
+        return time.time() + skew
+
+    async with opened(postgres_url) as store:
+        until = time.time() + lease
+        assert await store.enqueue(response(1, background=True), b"{}", [], worker="right", lease_until=until)
+        assert await store.take_slot(Slot(name="n", holder="right", most=1), time.time(), lease)
+        with monkeypatch.context() as context:
+            context.setattr(sql, "time", wrong)
+            assert await store.claim("wrong", wrong(), lease) is None
+            assert not await store.take_slot(Slot(name="n", holder="wrong", most=1), wrong(), lease)
+            assert await store.enqueue(
+                response(2, background=True), b"{}", [], worker="wrong", lease_until=wrong() + lease
+            )
+            assert await store.heartbeat(response(2).id, 1, wrong(), lease) is False
+            await store.enqueue(response(3, background=True), b"{}", [])
+            assert await store.claim("wrong", wrong(), lease, response(3).id)
+            await store.put_deliveries([Delivery(id="evt_1", url="u", owner=ANN, body=b"{}", due=wrong())])
+            due = await store.next_delivery()
+            assert due is not None and abs(due - wrong()) < 2
+        assert await store.claim("right", time.time(), lease) is None
+        assert await store.claim_delivery(time.time() + 2, 60.0) is not None
+        job = await store.claim("right", time.time() + lease + 2, lease)
+        assert job is not None
+
+
+async def test_limits_go_by_the_databases_clock(postgres_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    charge = [Charge(Meter(name="ann/requests", limit=6, window=60.0), 1)]
+    admitted = 0
+    async with opened(postgres_url) as store:
+        for skew in (0.0, 30.0, -30.0) * 5:
+
+            def wrong(skew: float = skew) -> float:
+                return time.time() + skew
+
+            monkeypatch.setattr(sql, "time", wrong)
+            now = wrong()
+            values = await store.charge(charge, now)
+            admitted += gcra.fits(charge[0], values[0], now)
+    assert admitted == 6
+
+
+def test_a_clock_that_is_wrong_is_told(
+    postgres_url: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(preparation, "time", lambda: time.time() - 30)
+    PostgresStore(postgres_url)
+    assert "this server's clock is -30.0 seconds off" in caplog.text

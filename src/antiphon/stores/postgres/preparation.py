@@ -8,7 +8,7 @@ import secrets
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
-from time import monotonic
+from time import monotonic, time
 from typing import Any, TypeVar
 
 import asyncpg
@@ -26,6 +26,7 @@ T = TypeVar("T")
 
 PATIENCE = 20.0  # seconds for a database that starts together with the server
 PAUSE = 0.25
+MOST_SKEW = 1.0  # seconds between two clocks that nobody need know of
 LOCK = 0x416E7469706E
 VERSION = "SELECT coalesce(max(version), 0) FROM antiphon.migrations"
 STARTING = (OSError, asyncpg.PostgresConnectionError, asyncpg.CannotConnectNowError, asyncpg.TooManyConnectionsError)
@@ -45,15 +46,20 @@ def prepare(address: Address, patience: float = PATIENCE) -> None:
     """Bring the database to the newest schema; wait for it where it starts only now. Raises ConfigError."""
 
     async def whole() -> None:
-        await once(address, _nothing, patience)
+        await once(address, _compare_clocks, patience)
         await _refuse_changing_sessions(address)
         await once(address, migrate, patience)
 
     blocking(whole)
 
 
-async def _nothing(connection: Connection) -> None:
-    """Only see whether the database answers."""
+async def _compare_clocks(connection: Connection) -> None:
+    """Warn where the database's clock is another: leases go by it, but ids and times in answers by this server's."""
+    before = time()
+    theirs = float(await connection.fetchval("SELECT extract(epoch FROM clock_timestamp())::double precision"))
+    ahead = (before + time()) / 2 - theirs
+    if abs(ahead) > MOST_SKEW:
+        log.warning("this server's clock is %+.1f seconds off the clock of the store", ahead)
 
 
 async def _refuse_changing_sessions(address: Address) -> None:
