@@ -79,16 +79,16 @@ class Database:
         )
         return found
 
-    async def row(self, query: Query, **values: Any) -> Row | None:
-        """Return the first row, or None."""
+    async def row(self, query: Query, seconds: float | None = None, /, **values: Any) -> Row | None:
+        """Return the first row, or None; `seconds` is the call's deadline where it may take longer than others."""
         found: Row | None = await self.run(
-            lambda connection, again: connection.fetchrow(query.text, *query.arguments(values, again))
+            lambda connection, again: connection.fetchrow(query.text, *query.arguments(values, again)), seconds
         )
         return found
 
-    async def value(self, query: Query, **values: Any) -> Any:
+    async def value(self, query: Query, seconds: float | None = None, /, **values: Any) -> Any:
         """Return the first row's first column, or None."""
-        found = await self.row(query, **values)
+        found = await self.row(query, seconds, **values)
         return None if found is None else found[0]
 
     async def many(self, query: Query, calls: Sequence[Mapping[str, Any]]) -> Sequence[Any]:

@@ -18,7 +18,7 @@ from antiphon.stores.postgres.address import Address
 from antiphon.stores.postgres.connecting import CONNECT_SECONDS, Connection, changes_sessions, connect
 from antiphon.stores.postgres.faults import FAULTS
 from antiphon.stores.postgres.keys import SQL as KEYS
-from antiphon.stores.postgres.sql import migrations
+from antiphon.stores.postgres.sql import indexes, migrations
 
 log = logging.getLogger("antiphon.store")
 
@@ -28,6 +28,12 @@ PATIENCE = 20.0  # seconds for a database that starts together with the server
 PAUSE = 0.25
 MOST_SKEW = 1.0  # seconds between two clocks that nobody need know of
 LOCK = 0x416E7469706E
+INDEX_STATE = """
+SELECT indisvalid AS valid, EXISTS (
+    SELECT FROM pg_stat_progress_create_index AS building WHERE building.index_relid = indexrelid
+) AS building
+FROM pg_index WHERE indexrelid = to_regclass('antiphon.' || $1)
+"""
 VERSION = "SELECT coalesce(max(version), 0) FROM antiphon.migrations"
 STARTING = (OSError, asyncpg.PostgresConnectionError, asyncpg.CannotConnectNowError, asyncpg.TooManyConnectionsError)
 
@@ -49,6 +55,7 @@ def prepare(address: Address, patience: float = PATIENCE) -> None:
         await once(address, _compare_clocks, patience)
         await _refuse_changing_sessions(address)
         await once(address, migrate, patience)
+        await once(address, build_indexes, patience, transaction=False)
 
     blocking(whole)
 
@@ -145,6 +152,21 @@ async def migrate(connection: Connection) -> None:
     for number in range(_checked(await version(connection), len(scripts)), len(scripts)):
         await connection.execute(scripts[number])
         await connection.execute("INSERT INTO antiphon.migrations (version) VALUES ($1)", number + 1)
+
+
+async def build_indexes(connection: Connection) -> None:
+    """Build the indexes that came with later versions, while other servers go on writing. It may take minutes."""
+    for name, statement in indexes().items():
+        state = await connection.fetchrow(INDEX_STATE, name)
+        if state is not None and (state["valid"] or state["building"]):
+            continue
+        log.info("building the index %s", name)
+        try:
+            if state is not None:  # a server that built it has died
+                await connection.execute(f"DROP INDEX CONCURRENTLY IF EXISTS antiphon.{name}")
+            await connection.execute(statement.text)
+        except (asyncpg.UniqueViolationError, asyncpg.DuplicateTableError, asyncpg.DeadlockDetectedError):
+            log.info("another server builds the index %s", name)
 
 
 def _checked(version: int, newest: int) -> int:

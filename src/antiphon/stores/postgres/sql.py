@@ -20,7 +20,10 @@ FOLDER = files("antiphon.stores.postgres")
 _PARAMETER = re.compile(r"(?<![:\w]):([a-z_]+)")
 _CLOCK = re.compile(r"clock\((:[a-z_]+|0)\)")
 _SKEW = "(extract(epoch FROM clock_timestamp())::double precision - :here::double precision)"
-_SHIFTED = f"(SELECT {{0}}::double precision + CASE WHEN abs(skew) <= 1 THEN 0 ELSE skew END FROM (SELECT {_SKEW}) AS _ (skew))"
+_SHIFTED = (
+    "(SELECT {0}::double precision + CASE WHEN abs(skew) <= 1 THEN 0 ELSE skew END"  # noqa: S608  # from our own files
+    f" FROM (SELECT {_SKEW}) AS clocks (skew))"
+)
 _ESCAPE = "\ufdd0"  # a noncharacter: not in anybody's text
 _UNESCAPED = {_ESCAPE + "0": "\0", _ESCAPE + "1": _ESCAPE}
 
@@ -67,7 +70,10 @@ def unescape(text: str) -> str:
 
 def queries(noun: str) -> Mapping[str, Query]:
     """Return the statements of `queries/<noun>.sql` by the names in their `-- name:` lines."""
-    text = (FOLDER / "queries" / f"{noun}.sql").read_text(encoding="utf-8")
+    return _blocks((FOLDER / "queries" / f"{noun}.sql").read_text(encoding="utf-8"))
+
+
+def _blocks(text: str) -> Mapping[str, Query]:
     blocks = [block.partition("\n") for block in text.split("-- name: ")[1:]]
     return {name.strip(): Query(_bare(statement)) for name, _, statement in blocks}
 
@@ -81,3 +87,8 @@ def migrations() -> Sequence[str]:
     """Return the scripts of `schema/`, in order: the first one brings a database to version 1."""
     scripts = [file for file in (FOLDER / "schema").iterdir() if file.name.endswith(".sql")]
     return [file.read_text(encoding="utf-8") for file in sorted(scripts, key=lambda file: file.name)]
+
+
+def indexes() -> Mapping[str, Query]:
+    """Return the statements of `indexes.sql` by the names of their indexes."""
+    return _blocks((FOLDER / "indexes.sql").read_text(encoding="utf-8"))

@@ -25,6 +25,7 @@ from antiphon.stores.postgres.jobs import Claim
 from antiphon.stores.postgres.limits import Charging
 from antiphon.stores.postgres.listener import Listener
 from antiphon.stores.postgres.preparation import PATIENCE, prepare
+from antiphon.stores.postgres.responses import PURGE_GROUP
 from antiphon.stores.postgres.sql import Query
 from antiphon.stores.rows import (
     Conversation,
@@ -281,7 +282,7 @@ class PostgresStore:
             deleted = await some(self._database, now)
             total += deleted
             self._purged += deleted
-            if deleted < responses.PURGE_GROUP:
+            if deleted < PURGE_GROUP:
                 return total
             await asyncio.sleep(perf_counter() - began)  # others have the disk meanwhile
 

@@ -50,7 +50,7 @@ P = ParamSpec("P")
 
 SHALLOW = 16  # turns of history that are read on the event loop
 READ_SECONDS = 0.25  # that a read on the event loop waits for another program
-PURGE_GROUP = 50  # rows deleted in one transaction: between two of them other writers get their turn
+PURGE_GROUP = 20  # rows deleted in one transaction: between two of them other writers get their turn
 PURGE_REST = 2.0  # times as long as a group takes, others have the file to themselves
 
 
