@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 
 import pytest
 
@@ -49,11 +48,11 @@ ALL_OF_A_TABLE = {
 
 
 @pytest.fixture(scope="module")
-def filled(postgres: Postgres) -> Iterator[Postgres]:
+def filled(postgres: Postgres) -> Postgres:
     """A database of some size."""
     PostgresStore(postgres.create("filled"))
     postgres.psql(FILL, "filled")
-    yield postgres
+    return postgres
 
 
 NAMES = [

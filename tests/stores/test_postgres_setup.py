@@ -50,7 +50,9 @@ def test_processes_open_a_new_database_at_once(postgres: Postgres) -> None:
 def test_a_newer_database_is_refused(postgres: Postgres) -> None:
     url = postgres.create("newer")
     PostgresStore(url)
-    postgres.psql("INSERT INTO antiphon.migrations (version) VALUES (99);", "newer")
+    postgres.psql(
+        "INSERT INTO antiphon.migrations (version) VALUES (99); UPDATE antiphon.compatibility SET oldest = 99;", "newer"
+    )
     with pytest.raises(ConfigError, match=r"newer version of Antiphon .schema 99; this one knows \d+"):
         PostgresStore(url)
 

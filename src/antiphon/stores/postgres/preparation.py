@@ -19,6 +19,7 @@ from antiphon.stores.postgres.connecting import CONNECT_SECONDS, Connection, cha
 from antiphon.stores.postgres.faults import FAULTS
 from antiphon.stores.postgres.keys import SQL as KEYS
 from antiphon.stores.postgres.sql import indexes, migrations
+from antiphon.stores.versions import check, oldest
 
 log = logging.getLogger("antiphon.store")
 
@@ -141,7 +142,8 @@ async def version(connection: Connection) -> int:
 async def migrate(connection: Connection) -> None:
     """Run the missing migrations under a lock: of several servers that start at once, one does it. Raises ConfigError."""
     scripts = migrations()
-    if _checked(await version(connection), len(scripts)) == len(scripts):
+    shown = "in PostgreSQL"
+    if await _checked(connection, shown, len(scripts)) >= len(scripts):
         return
     await connection.execute(f"SELECT pg_advisory_xact_lock({LOCK})")
     await connection.execute("CREATE SCHEMA IF NOT EXISTS antiphon")
@@ -149,9 +151,23 @@ async def migrate(connection: Connection) -> None:
         "CREATE TABLE IF NOT EXISTS antiphon.migrations"
         " (version integer PRIMARY KEY, applied_at timestamptz NOT NULL DEFAULT now())"
     )
-    for number in range(_checked(await version(connection), len(scripts)), len(scripts)):
+    missing = range(await _checked(connection, shown, len(scripts)), len(scripts))
+    for number in missing:
         await connection.execute(scripts[number])
         await connection.execute("INSERT INTO antiphon.migrations (version) VALUES ($1)", number + 1)
+    if missing:
+        await connection.execute("DELETE FROM antiphon.compatibility")
+        await connection.execute("INSERT INTO antiphon.compatibility (oldest) VALUES ($1)", oldest(scripts))
+
+
+async def _checked(connection: Connection, shown: str, newest: int) -> int:
+    """Return the schema's version, if this version of Antiphon can work with it. Raises ConfigError."""
+    found = await version(connection)
+    least: int | None = None
+    if found > newest and await connection.fetchval("SELECT to_regclass('antiphon.compatibility')") is not None:
+        least = await connection.fetchval("SELECT max(oldest) FROM antiphon.compatibility")
+    check(shown, found, newest, least)
+    return found
 
 
 async def build_indexes(connection: Connection) -> None:
@@ -167,12 +183,3 @@ async def build_indexes(connection: Connection) -> None:
             await connection.execute(statement.text)
         except (asyncpg.UniqueViolationError, asyncpg.DuplicateTableError, asyncpg.DeadlockDetectedError):
             log.info("another server builds the index %s", name)
-
-
-def _checked(version: int, newest: int) -> int:
-    if version > newest:
-        raise ConfigError(
-            f"The store was written by a newer version of Antiphon (schema {version}; this one knows {newest})."
-            " Update Antiphon, or name another store."
-        )
-    return version

@@ -50,7 +50,7 @@ P = ParamSpec("P")
 
 SHALLOW = 16  # turns of history that are read on the event loop
 READ_SECONDS = 0.25  # that a read on the event loop waits for another program
-PURGE_GROUP = 20  # rows deleted in one transaction: between two of them other writers get their turn
+PURGE_GROUP = 50  # rows deleted in one transaction: between two of them other writers get their turn
 PURGE_REST = 2.0  # times as long as a group takes, others have the file to themselves
 
 
@@ -289,10 +289,12 @@ class SQLiteStore(PolledStore):
         total = 0
         while True:
             began = perf_counter()
-            deleted = await self._writer.submit(lambda connection: some(connection, now, PURGE_GROUP), erases=True)
+            deleted = await self._writer.submit(lambda connection: some(connection, now, PURGE_GROUP))
             total += deleted
             self._purged += deleted
             if deleted < PURGE_GROUP:
+                if total:  # once: to empty the log holds up whoever writes
+                    await self._writer.submit(lambda connection: None, erases=True)
                 return total
             await asyncio.sleep(PURGE_REST * (perf_counter() - began))
 
