@@ -34,7 +34,7 @@ class Bounds(msgspec.Struct, frozen=True, kw_only=True):
 
     processes: int = 2
     seconds: float = 2.0
-    memory: int = 512 * MIB
+    memory: int = 256 * MIB
     schema: int = MIB
     answer: int = 8 * MIB
 
