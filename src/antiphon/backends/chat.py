@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import secrets
 from collections.abc import Mapping, Sequence
 from itertools import count
@@ -21,6 +20,7 @@ from antiphon.core.deltas import Delta
 from antiphon.core.sse import SSEParser
 from antiphon.core.turn import Turn
 from antiphon.errors import BackendError, ConfigError
+from antiphon.offload import LARGE, by_size
 
 _KEPT_HEADERS = (b"content-type", b"cache-control")
 
@@ -149,10 +149,8 @@ class RelayedBytes:
 
 
 async def _written(turn: Turn, options: CodecOptions) -> tuple[bytes, ChatCall]:
-    """Return the request's body; one whose grammars or schemas are long to translate is written in a thread."""
-    if is_long(turn):
-        return await asyncio.to_thread(chat_codec.request, turn, options)
-    return chat_codec.request(turn, options)
+    """Return the request's body; a large one, and one whose grammars or schemas are long to translate, is made in a thread."""
+    return await by_size(LARGE if is_long(turn) else turn.size, chat_codec.request, turn, options)
 
 
 class ChatBackend:

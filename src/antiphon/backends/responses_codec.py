@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 from msgspec import UNSET, Raw
 
+from antiphon.backends.error_words import read_json
 from antiphon.backends.refusals import told_error
 from antiphon.core.deltas import Delta, Relay, RelayedText, UsageReport
 from antiphon.core.emitter import to_json
@@ -198,8 +199,9 @@ class ResponsesDecoder:
         """Decode what is refused for its halves of characters. Raises BackendError for anything else."""
         try:
             if b"\\u" in data:
-                return msgspec.json.decode(self._halves.mend(data))
-        except (msgspec.MsgspecError, ValueError, RecursionError):
+                mended: object = self._halves.mend(read_json(data))
+                return mended
+        except (ValueError, RecursionError):
             pass
         raise BackendError(502, "The backend sent an event that cannot be read.")
 
