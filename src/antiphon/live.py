@@ -239,6 +239,8 @@ class Live:
                     await self._take_over(job)
             except Exception:
                 log.exception("looking for background work failed")
+                # The store may have been away: whoever holds a run renews its lease first, none of them is dead.
+                await asyncio.sleep(2 * min(MOST_BETWEEN_BEATS, self._lease / 3))
             await asyncio.sleep(min(POLL, self._lease / 3))
 
     async def _claim(self) -> Job | None:

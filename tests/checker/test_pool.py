@@ -181,6 +181,16 @@ async def test_a_process_that_was_killed_while_idle_is_replaced(checker: Checker
     assert await checker.answer('{"n": 1}', PLAIN, "ann") == Verdict()
 
 
+async def test_a_process_that_has_worked_before_is_not_held_against_who_comes_next(checker: Checker) -> None:
+    await checker.schema(PLAIN, "ann", compile=True)
+    task = asyncio.create_task(checker.answer(LONG, SLOW, "ann"))
+    pid = checker.processes[0]
+    await asyncio.sleep(0.2)
+    assert checker.processes == []
+    os.kill(pid, signal.SIGKILL)
+    assert "more than 2 seconds" in (await task).reason, "it was tried again in a process of its own"
+
+
 async def test_a_process_that_dies_at_work_is_told_as_such() -> None:
     worker = await start(256 * MIB)
     asyncio.get_running_loop().call_later(0.1, os.kill, worker.pid, signal.SIGSEGV)

@@ -166,8 +166,8 @@ class Checker:
                     self._waiting.move_to_end(owner)  # all others come first
                 self._dispatch()
 
-    async def _ask(self, entry: _Entry) -> Verdict:
-        worker = await self._worker()
+    async def _ask(self, entry: _Entry, *, fresh: bool = False) -> Verdict:
+        worker = await start(self.bounds.memory) if fresh else await self._worker()
         try:
             verdict = await worker.ask(entry.task, entry.seconds)
         except TimeoutError:
@@ -175,6 +175,8 @@ class Checker:
             return Verdict(outcome="unchecked", reason=f"It takes more than {entry.seconds:g} seconds to check it.")
         except WorkerDied as error:
             log.warning("a process that checked a JSON Schema is gone: %s", error)
+            if not worker.fresh:  # something else that it did before may be why
+                return await self._ask(entry, fresh=True)
             return Verdict(outcome="unchecked", reason=DIED)
         if not verdict.last:
             self._idle.append(worker)
