@@ -12,8 +12,10 @@ from typing import Any
 import pytest
 
 from antiphon.checker.protocol import Task, Verdict
-from antiphon.checker.schemas import LONGEST_REASON, MOST_DEPTH, perform
+from antiphon.checker.schemas import LONGEST_REASON, MOST_DEPTH, _branches, perform
+from antiphon.checker.schemas import inspect as inspect_schema
 from tests.checker import bombs
+from tests.growth import assert_linear, cpu_time
 
 SCHEMA = {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"], "additionalProperties": False}
 Json = dict[str, Any]
@@ -286,3 +288,30 @@ def test_whatever_is_written_there_is_a_verdict(seed: int) -> None:
             perform(Task(kind="check", schema=schema, text=json.dumps(chance.value(4)), seconds=1.0)) for _ in range(3)
         ]
         assert all((verdict.outcome == "fits") == (verdict.reason == "") for verdict in verdicts)
+
+
+def _named(size: int) -> Json:
+    """Schemas with names of their own, and absolute references to them."""
+    names = [f"http://example.com/{n}" for n in range(size)]
+    return {"$defs": {str(n): {"$id": name, "items": {"$ref": name}} for n, name in enumerate(names)}}
+
+
+GROWING = {
+    "chain": bombs.chain,
+    "properties": bombs.properties,
+    "enum": bombs.enum,
+    "named": _named,
+    "long references": lambda size: {"$ref": "#/" + "a/" * size},
+    "anchors": lambda size: {"$defs": {str(n): {"$anchor": f"a{n}", "$ref": f"#a{n}"} for n in range(size)}},
+    "wide": lambda size: {"anyOf": [{"$ref": "#/$defs/x"}] * size, "$defs": {"x": {}}},
+    "a loop": lambda size: {"$defs": {str(n): {"anyOf": [{"$ref": f"#/$defs/{(n + 1) % size}"}]} for n in range(size)}},
+}
+
+
+@pytest.mark.parametrize("kind", GROWING)
+def test_looking_at_a_schema_costs_what_its_size_is(kind: str) -> None:
+    def cost(size: int) -> float:
+        schema = json.dumps(GROWING[kind](size)).encode()
+        return cpu_time(lambda: _branches(inspect_schema(schema)))
+
+    assert_linear(cost, 1000)
