@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
+from antiphon.checker import pool
 from antiphon.checker import worker as processes
 from antiphon.checker.pool import MIB, MOST_WAITING_OF_OWNER, Bounds, Checker
 from antiphon.checker.protocol import Task, Verdict
@@ -162,6 +163,17 @@ async def test_the_queue_is_bounded(checker: Checker) -> None:
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def test_nobody_waits_for_long(checker: Checker, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pool, "LONGEST_WAIT", 0.5)
+    running = asyncio.create_task(checker.answer(LONG, SLOW, "eve"))
+    await asyncio.sleep(0)
+    began = time.perf_counter()
+    with pytest.raises(APIError, match="wait to be checked"):
+        await checker.answer('{"n": 1}', PLAIN, "eve")
+    assert 0.4 < time.perf_counter() - began < 2.0
+    assert (await running).outcome == "unchecked", "what has begun goes on"
 
 
 async def test_what_nobody_waits_for_any_more_is_not_done(checker: Checker) -> None:
