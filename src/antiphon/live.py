@@ -275,6 +275,9 @@ class Live:
             body, identity = await unpacked(job, self._services.sealer)
             plan = await self._intake.plan(body, job.owner, identity=identity)
         except APIError as error:
+            if error.status == 503:  # what is needed is away, or too busy: another time
+                await self._store.release_job(job.response_id, job.fence)
+                raise
             await self._end(job, stored, state, error)
             return
         run = Run(plan, self._services)
