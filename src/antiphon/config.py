@@ -307,7 +307,7 @@ class Config(Settings, kw_only=True, forbid_unknown_fields=True):
     ] = 2.0
     schema_memory: Annotated[
         int, Meta(description="MiB that a process which checks JSON Schemas may have.", ge=128)
-    ] = 512
+    ] = 256
     schema_processes: Annotated[
         int, Meta(description="Processes that check JSON Schemas, at most; an owner has one at a time.", ge=1)
     ] = 2

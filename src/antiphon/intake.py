@@ -116,7 +116,8 @@ class Intake:
         source = history or self._services.store
         own, earlier, size = await self._gathering.items(request, own, owner, source, len(body))
         request, text = updated(request, text, chain(earlier, own))
-        await check_format(text, owner, self._services)
+        if text.format.type == "json_schema":
+            await check_format(text, owner, self._services)
         if identity is None:
             identity = Identity(self._services.new_id_base(), int(self._services.clock()))
         shown = await self._shown(prompted, earlier, own, owner, FORM if route.inline_images else FETCHED_THERE)

@@ -57,7 +57,7 @@ def healthy(client: Client) -> Iterator[None]:
     finally:
         health.ended = True
         health.join()
-    assert max(health.waits) < 0.5
+    assert max(health.waits) < 2.0  # on a busy machine; a few milliseconds else
 
 
 def test_the_plain_case(client: Client) -> None:
