@@ -65,7 +65,7 @@ def decode(count: int, per_read: int) -> None:
     parser = sse.SSEParser()
     decoder = ChatDecoder(ToolMap(), PROFILES["generic"], call_base="0")
     for _ in range(count // per_read):
-        decoder.feed(parser.feed(CHUNK * per_read))
+        decoder.feed(parser.feed(CHUNK * per_read), [])
 
 
 def translate(count: int, tools: int) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import Raw
 from msgspec.structs import asdict
 
 from antiphon.core.context import input_items
@@ -385,3 +386,32 @@ def test_an_error_of_a_later_item_names_its_place() -> None:
     with pytest.raises(InvalidRequest) as caught:
         decode_items(items, "items")  # type: ignore[arg-type]  # Raw or bytes
     assert caught.value.param == "items[30].content"
+
+
+def _levels(depth: int) -> bytes:
+    return b'{"items":' * depth + b"{}" + b"}" * depth
+
+
+@pytest.mark.parametrize("depth", [150, 700, 900, 20_000])
+def test_a_string_as_required_beside_deep_schemas_is_refused(depth: int) -> None:
+    tool = b'{"type":"function","name":"f","parameters":{"required":"a","properties":{"a":%b}}}' % _levels(depth)
+    with pytest.raises(InvalidRequest) as refused:
+        decode_tools([Raw(tool)])
+    assert refused.value.param.startswith("tools[0]")
+
+
+@pytest.mark.parametrize("filler", [b'"%b"' % (b"x" * 600_000), b"1" * 5000, b'"\xff"'])
+def test_a_string_as_required_beside_what_cannot_be_rewritten(filler: bytes) -> None:
+    tool = b'{"type":"function","name":"f","parameters":{"required":"a","default":%b}}' % filler
+    with pytest.raises(InvalidRequest) as refused:
+        decode_tools([Raw(tool)])
+    assert refused.value.param.startswith("tools[0]")
+
+
+def test_what_is_rewritten_in_one_request_has_a_bound() -> None:
+    tool = b'{"type":"function","name":"f","parameters":{"required":"a","description":"%b"}}' % (b"x" * 5000)
+    assert len(decode_tools([Raw(tool)] * 80)) == 80
+    with pytest.raises(InvalidRequest, match="must be a list of strings"):
+        decode_tools([Raw(tool)] * 200)
+    plain = tool.replace(b'"required":"a"', b'"required":["a"]')
+    assert len(decode_tools([Raw(plain)] * 200)) == 200

@@ -116,6 +116,7 @@ class AntiphonApp:
         await exchange.finish()
 
     async def _reply(self, exchange: Exchange, head: ResponseHead, record: Record) -> Reply | None:
+        self._auth.visit(exchange.raw_path, exchange.headers)
         if exchange.method == "OPTIONS":
             path = exchange.raw_path
             allowed = self.router.allowed(path) if path != b"*" else "GET, HEAD, OPTIONS, POST, DELETE"
@@ -143,6 +144,7 @@ class AntiphonApp:
         record = Record("GET", raw_path, head.request_id)
         await receive()
         try:
+            self._auth.visit(raw_path, headers)
             handler = self.router.match_websocket(raw_path)
             record.route = plain_path(raw_path)
             caller = await self._admit(headers, WRITING)
