@@ -261,10 +261,12 @@ class Config(Settings, kw_only=True, forbid_unknown_fields=True):
     open_responses_names: Annotated[
         bool, Meta(description="Name reasoning events as Open Responses does (response.reasoning.delta).")
     ] = False
-    instructions_limit: Annotated[int, Meta(description="Longest `instructions` in characters; 0: no limit.", ge=0)] = 0
+    instructions_limit: Annotated[int, Meta(description="Longest `instructions` in characters; 0: no limit.", ge=0)] = (
+        10_000_000
+    )
     max_items: Annotated[
         int, Meta(description="Most items that a request may have, its history and references included.", ge=1)
-    ] = 20_000
+    ] = 10_000
     max_tools: Annotated[
         int, Meta(description="Most tools that a request may declare, those of namespaces included.", ge=1)
     ] = 4_096

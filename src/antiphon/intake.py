@@ -49,6 +49,9 @@ FETCHED_THERE = Form(files_as_text=True)  # for backends that fetch images thems
 MOST_SERVERS = 32
 """MCP servers that one request may declare."""
 
+MOST_ECHOED = 16 * 1024 * 1024
+"""Bytes of a request's `tools`, and of its `prompt`: each event that shows the response repeats them."""
+
 SEALED_REASONING = "reasoning.encrypted_content"
 
 
@@ -224,6 +227,10 @@ class Intake:
         ):
             if listed is not None and len(listed) > self._config.max_tools:
                 raise InvalidRequest(f"'{name}' has more than {self._config.max_tools} entries.", param=name)
+        echoed = (("tools", request.tools or ()), ("prompt", () if request.prompt is None else (request.prompt,)))
+        for name, raws in echoed:
+            if sum([len(bytes(raw)) for raw in raws]) > MOST_ECHOED:
+                raise InvalidRequest(f"'{name}' has more than {MOST_ECHOED} bytes.", param=name)
         if request.background and request.store is False:
             raise InvalidRequest("A background response is stored: 'store' cannot be false.", param="store")
 
