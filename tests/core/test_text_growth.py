@@ -28,7 +28,8 @@ FILLERS = [
     "}", "{", "[", "]", ">", "<", " ", "\n", "x", "\\", "\\d", '"', "`", "```", "<tool_call>", "</tool_call>", "<function=",
     "<parameter=", "</function>", "<parameter=a>", "<|channel|>", "<|start|>", "<|end|>", "<|message|>", "to=f", "[TOOL_CALLS]",
     "[TOOL_CALLS]f{}", "<｜tool▁call▁begin｜>", "<｜tool▁sep｜>", "<｜tool▁call▁end｜>", '<｜DSML｜invoke name="',
-    "<|python_tag|>", '<｜DSML｜invoke name="f">', '<｜DSML｜parameter name="', "<think>", "</think>", "<tool_call>x</tool_call>", "\\ud800",
+    "<|python_tag|>", '<｜DSML｜invoke name="f">', '<｜DSML｜parameter name="', "<think>",
+    "</think>", "<tool_call>x</tool_call>", "\\ud800",
 ]  # fmt: skip
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import secrets
 from collections.abc import Mapping, Sequence
 from itertools import count
-from time import monotonic
 
 import msgspec
 
@@ -13,22 +12,16 @@ from antiphon.backends import chat_codec, chat_tokens, profiles
 from antiphon.backends.base import BackendModel, Take
 from antiphon.backends.calls import accepted, connect, list_models, trace_header
 from antiphon.backends.chat_codec import ChatDecoder, CodecOptions
-from antiphon.backends.http_response import HttpResponse, timed_out
+from antiphon.backends.http_response import HttpResponse
 from antiphon.backends.profiles import Profile
 from antiphon.config import BackendConfig, ModelConfig
 from antiphon.core.deltas import Delta
 from antiphon.core.sse import SSEParser
 from antiphon.core.turn import Turn
 from antiphon.errors import BackendError, ConfigError
+from antiphon.offload import by_size
 
 _KEPT_HEADERS = (b"content-type", b"cache-control")
-
-
-class AnswerLimits(msgspec.Struct, frozen=True):
-    """Seconds that an answer may be silent: before its first token, and in its middle."""
-
-    first_token: float
-    idle: float
 
 
 def _nobody(deltas: Sequence[Delta]) -> bool:
@@ -38,15 +31,14 @@ def _nobody(deltas: Sequence[Delta]) -> bool:
 class ChatStream:
     """The answer to a streamed call."""
 
-    def __init__(self, response: HttpResponse, decoder: ChatDecoder, limits: AnswerLimits) -> None:
+    def __init__(self, response: HttpResponse, decoder: ChatDecoder) -> None:
+        response.counts_itself = True  # comments and empty chunks are no part of an answer
         self._response = response
         self._decoder = decoder
-        self._limits = limits
         self._parser = SSEParser()
         self._take: Take = _nobody
         self._ended = False
         self._size = 0
-        self._quiet_since = 0.0
 
     async def pour(self, take: Take) -> bool:
         """Give the Deltas of all bytes as they arrive. Raises BackendError."""
@@ -74,10 +66,10 @@ class ChatStream:
             if deltas:
                 self._take(deltas)
             raise
-        if not deltas:
-            self._look()
-            return True
-        return self._take(deltas) and not self._ended
+        if decoder.size != self._size:
+            self._size = decoder.size
+            self._response.alive()
+        return (not deltas or self._take(deltas)) and not self._ended
 
     def _close(self) -> None:
         """Read what the end of the body brings."""
@@ -97,16 +89,6 @@ class ChatStream:
         self._ended = True
         self._response.release()
 
-    def _look(self) -> None:
-        """See whether the answer goes on: comments and empty chunks are silence, and as long as silence may be."""
-        size = self._decoder.size
-        now = monotonic()
-        if size != self._size or not self._quiet_since:
-            self._size = size
-            self._quiet_since = now
-        elif now - self._quiet_since > (self._limits.idle if size else self._limits.first_token):
-            raise timed_out()
-
     def abort(self) -> None:
         self._ended = True
         self._response.abort()
@@ -115,10 +97,9 @@ class ChatStream:
 class WholeStream:
     """The answer to a call that is not streamed: all Deltas at once."""
 
-    def __init__(self, response: HttpResponse, decoder: ChatDecoder, limits: AnswerLimits) -> None:
+    def __init__(self, response: HttpResponse, decoder: ChatDecoder) -> None:
         self._response = response
         self._decoder = decoder
-        self._limits = limits
         self._ended = False
 
     async def pour(self, take: Take) -> bool:
@@ -187,7 +168,6 @@ class ChatBackend:
         self._config = config
         self._client = connect(config, socket)
         self._path = f"{self._client.address.path}/chat/completions"
-        self._limits = AnswerLimits(config.first_token_timeout, config.idle_timeout)
         self._plain = CodecOptions(profile=profile, need_reason=config.finish_reason == "required")
         self._options = {
             own: msgspec.structs.replace(self._plain, roles=model.roles, think=model.think, leaks=tuple(model.leaks))
@@ -204,13 +184,13 @@ class ChatBackend:
     async def open(self, turn: Turn) -> ChatStream | WholeStream:
         """Start a call. Raises BackendError."""
         options = self._options.get(turn.model, self._plain)
-        body, call = chat_codec.request(turn, options)
+        body, call = await by_size(turn.size, chat_codec.request, turn, options)
         response = await accepted(await self._client.send("POST", self._path, body, trace_header(turn.hints)))
         decoder = chat_codec.decoder(turn, call, options, f"{self._call_base}{next(self._calls):x}")
         type = response.header(b"content-type")
         # Some servers do not stream although they are asked to, and the other way round: what came counts.
         streamed = type.startswith(b"text/event-stream") or (turn.stream and not type.startswith(b"application/json"))
-        return (ChatStream if streamed else WholeStream)(response, decoder, self._limits)
+        return (ChatStream if streamed else WholeStream)(response, decoder)
 
     async def models(self) -> Sequence[BackendModel]:
         """Ask what it serves; who owns its models tells what kind of server it is. Raises BackendError."""
@@ -227,7 +207,7 @@ class ChatBackend:
         """Count with the server's own tokenizer; None where its kind offers none. Raises BackendError."""
         if not chat_tokens.offered(self.profile.name):
             return None
-        body, _ = chat_codec.request(turn, self._options.get(turn.model, self._plain))
+        body, _ = await by_size(turn.size, chat_codec.request, turn, self._options.get(turn.model, self._plain))
         return await chat_tokens.count(self._client, self.profile.name, body)
 
     async def chat_completions(self, body: bytes) -> RelayedBytes:
