@@ -92,11 +92,13 @@ class Secrets:
 
     def __init__(self) -> None:
         self._words: tuple[str, ...] = ()
+        self._bytes: tuple[bytes, ...] = ()
 
     def know(self, values: Iterable[str]) -> None:
         """Take out these values from now on, in every form in which a server may repeat them."""
         words = {form for value in values if _is_secret(value) for form in _forms(value)}
         self._words = tuple(sorted(words, key=len, reverse=True))
+        self._bytes = tuple(word.encode() for word in self._words)
 
     def hide(self, text: str) -> str:
         """Return a text without them."""
@@ -104,6 +106,13 @@ class Secrets:
             if word in text:
                 text = text.replace(word, KEY)
         return text
+
+    def hide_in_bytes(self, data: bytes) -> bytes:
+        """Return UTF-8 without them."""
+        for word in self._bytes:
+            if word in data:
+                data = data.replace(word, KEY.encode())
+        return data
 
 
 def _is_secret(value: str) -> bool:

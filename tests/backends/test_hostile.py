@@ -177,3 +177,17 @@ def test_no_answer_of_a_backend_does_harm(watched: Watched, kind: Kind, caplog: 
         busiest[0] = 0.0
         play(served, kind, mode)
     assert busiest[0] < BUSY_MS
+
+
+@pytest.mark.parametrize(
+    "kind", [kind for kind in KINDS.values() if kind.api == "chat" and kind.quick], ids=lambda kind: kind.name
+)
+def test_chat_completions_that_pass_untouched_do_no_harm(watched: Watched, kind: Kind) -> None:
+    served = watched.served
+    for stream in (True, False):
+        request = {"model": kind.name, "messages": [], "stream": stream}
+        status, _, body = send(served, "POST", "/v1/chat/completions", request)
+        if status >= 300:
+            check_error(status, body)
+        assert SECRET.encode() not in body
+    assert get(served, "/health")[0] == 200
