@@ -262,6 +262,12 @@ class Config(Settings, kw_only=True, forbid_unknown_fields=True):
         bool, Meta(description="Name reasoning events as Open Responses does (response.reasoning.delta).")
     ] = False
     instructions_limit: Annotated[int, Meta(description="Longest `instructions` in characters; 0: no limit.", ge=0)] = 0
+    max_items: Annotated[
+        int, Meta(description="Most items that a request may have, its history and references included.", ge=1)
+    ] = 20_000
+    max_tools: Annotated[
+        int, Meta(description="Most tools that a request may declare, those of namespaces included.", ge=1)
+    ] = 4_096
     max_body: Annotated[int, Meta(description="Largest request body in bytes, packed or not.", ge=1)] = 64 * 1024 * 1024
     max_image: Annotated[
         int, Meta(description="Largest image or other medium that is fetched for a backend, in bytes.", ge=1)

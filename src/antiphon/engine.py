@@ -30,6 +30,7 @@ from antiphon.errors import APIError, BackendError, Gone
 from antiphon.intake import Plan
 from antiphon.keeping import items_of, stored_response
 from antiphon.limits import FREE, Permit
+from antiphon.offload import by_size
 from antiphon.services import Services
 from antiphon.stores.base import FenceError
 from antiphon.structured import StructuredOutput, structured_output
@@ -380,7 +381,8 @@ class Run:
         await self._sink.drain()
 
     async def _commit(self) -> None:
-        response = stored_response(self.plan, self.body, self.stream.output, self._services.config.store_days)
+        days = self._services.config.store_days
+        response = await by_size(self.plan.turn.size, stored_response, self.plan, self.body, self.stream.output, days)
         joined = items_of(response) if self.plan.conversation_id is not None else []
         await self._services.store.put(response, conversation_items=joined, fence=self._fence)
 

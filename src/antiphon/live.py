@@ -29,6 +29,7 @@ from antiphon.intake import Intake, Plan
 from antiphon.job_request import packed, unpacked
 from antiphon.keeping import output_span, stored_response
 from antiphon.limits import FREE, Permit
+from antiphon.offload import by_size
 from antiphon.services import Services
 from antiphon.stores.base import FenceError
 from antiphon.stores.rows import Job, LoggedEvent, StoredResponse
@@ -127,7 +128,7 @@ class Live:
         request = await packed(plan, body, self._services.sealer)
         days = self._services.config.store_days
         job = await self._store.enqueue(
-            stored_response(plan, queued, (), days),
+            await by_size(plan.turn.size, stored_response, plan, queued, (), days),
             request,
             logged(events, 0),
             worker=self._worker,
@@ -300,7 +301,7 @@ class Live:
         if not state.ended:
             type = terminal_type(stored.status)
             number = state.sequence_number
-            body = b'{"type":"%b","response":%b,"sequence_number":%d}' % (type.encode(), stored.body, number)
+            body = b'{"type":%b,"response":%b,"sequence_number":%d}' % (to_json(type), stored.body, number)
             events = [Event(type, body)]
         await self._append(job, stored.status, events, state.sequence_number)
 

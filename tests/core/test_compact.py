@@ -118,7 +118,7 @@ def output(id, text="o"):
 def test_a_waiting_call_is_kept_although_its_id_was_answered_before():
     made = compact.in_place_of(items(*BEFORE, call("x"), output("x"), AFTER, call("x")), "S")
     assert len(made.waiting) == 1
-    item = json.loads(compact.seal_compaction("cmp_1", made, seal))
+    item = json.loads(compact.compaction_item("cmp_1", seal(to_json(made).decode())))
     expanded = compact.expand(items(*BEFORE, item, output("x")), unseal)
     assert [type(entry) for entry in expanded[-2:]] == [FunctionCall, FunctionCallOutput]
     expanded = compact.expand(items(*BEFORE, item, output("x"), call("x"), output("x", "p")), unseal)

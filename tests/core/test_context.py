@@ -61,7 +61,7 @@ def test_what_is_kept_can_be_read_back_as_history():
         {"type": "function_call", "call_id": "c", "name": "f", "arguments": "{}"},
     )
     array = context.keep_input(items(*values), BASE).array
-    again = context.decode_history([array])
+    again = context.decode_history([array], 100)
     assert [type(item).__name__ for item in again] == ["Message", "FunctionCall"]
 
 

@@ -20,6 +20,7 @@ from antiphon.core.sse import SSEParser
 from antiphon.core.turn import Turn
 from antiphon.errors import BackendError, ConfigError
 from antiphon.masking import SECRETS
+from antiphon.offload import by_size
 
 _KEPT_HEADERS = (b"content-type", b"cache-control")
 
@@ -186,7 +187,7 @@ class ChatBackend:
     async def open(self, turn: Turn) -> ChatStream | WholeStream:
         """Start a call. Raises BackendError."""
         options = self._options.get(turn.model, self._plain)
-        body, call = chat_codec.request(turn, options)
+        body, call = await by_size(turn.size, chat_codec.request, turn, options)
         response = await accepted(await self._client.send("POST", self._path, body, trace_header(turn.hints)))
         decoder = chat_codec.decoder(turn, call, options, f"{self._call_base}{next(self._calls):x}")
         type = response.header(b"content-type")
@@ -209,7 +210,7 @@ class ChatBackend:
         """Count with the server's own tokenizer; None where its kind offers none. Raises BackendError."""
         if not chat_tokens.offered(self.profile.name):
             return None
-        body, _ = chat_codec.request(turn, self._options.get(turn.model, self._plain))
+        body, _ = await by_size(turn.size, chat_codec.request, turn, self._options.get(turn.model, self._plain))
         return await chat_tokens.count(self._client, self.profile.name, body)
 
     async def chat_completions(self, body: bytes) -> RelayedBytes:

@@ -15,6 +15,7 @@ from antiphon.core.relay_shapes import LIFE
 from antiphon.core.sse import EVENT_LIMIT, SSEParser
 from antiphon.core.turn import Turn
 from antiphon.errors import BackendError, InvalidRequest
+from antiphon.offload import by_size
 
 
 class RelayStream:
@@ -87,7 +88,7 @@ class ResponsesBackend:
     async def open(self, turn: Turn) -> RelayStream:
         """Start a call. Raises BackendError."""
         path = f"{self._client.address.path}/responses"
-        body = responses_codec.request(turn)
+        body = await by_size(turn.size, responses_codec.request, turn)
         return RelayStream(await accepted(await self._client.send("POST", path, body, trace_header(turn.hints))))
 
     async def models(self) -> Sequence[BackendModel]:

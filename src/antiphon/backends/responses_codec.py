@@ -201,8 +201,9 @@ class ResponsesDecoder:
         """Decode what is refused for its halves of characters. Raises BackendError for anything else."""
         try:
             if b"\\u" in data:
-                return self._halves.mend(read_json(data))
-        except (msgspec.MsgspecError, ValueError, RecursionError):
+                mended: object = self._halves.mend(read_json(data))
+                return mended
+        except (ValueError, RecursionError):
             pass
         raise BackendError(502, "The backend sent an event that cannot be read.")
 

@@ -7,10 +7,11 @@ from collections.abc import Callable, Iterator, Sequence
 import msgspec
 from msgspec import Raw
 
+from antiphon.core import other_items
 from antiphon.core.call_pairs import BREAK, pair, sides_of
 from antiphon.core.decoding import decode_items
 from antiphon.core.emitter import to_json
-from antiphon.core.validation import decode
+from antiphon.errors import InvalidRequest
 from antiphon.types.items import InputText, Item, Message, OtherItem
 
 COMPACTION_TYPES = ("compaction", "compaction_summary")
@@ -38,11 +39,7 @@ class Compacted(msgspec.Struct, frozen=True, omit_defaults=True):
     waiting: list[Raw] = []
 
 
-class _Sealed(msgspec.Struct):
-    encrypted_content: str
-
-
-_sealed = msgspec.json.Decoder(_Sealed)
+_compacted = msgspec.json.Decoder(Compacted)
 
 
 def in_place_of(items: Sequence[Item], summary: str) -> Compacted:
@@ -87,13 +84,13 @@ def is_trigger(item: Item) -> bool:
 def expand(items: Sequence[Item], unseal: Callable[[str], str | None]) -> list[Item]:
     """Replace all that stands before the last compaction item by what that item holds.
 
-    A compaction item that `unseal` knows nothing of (another server's) is passed over. Raises ValueError where what was
-    opened is no Compacted.
+    A compaction item that `unseal` knows nothing of (another server's) is passed over. Raises InvalidRequest for one that
+    holds something else than a compaction.
     """
     for place in range(len(items) - 1, -1, -1):
         item = items[place]
         if isinstance(item, OtherItem) and item.type in COMPACTION_TYPES:
-            compacted = _open(item, unseal)
+            compacted = _open(item, unseal, f"input[{place}]")
             if compacted is not None:
                 rest = [later for later in items[place + 1 :] if not is_trigger(later)]
                 standing = _standing(items[:place], compacted)
@@ -119,21 +116,21 @@ def sealed_content(item: OtherItem) -> str:
     if item.type not in COMPACTION_TYPES:
         return ""
     try:
-        return msgspec.json.decode(item.raw, type=_Sealed).encrypted_content
-    except msgspec.DecodeError:
-        return ""
+        return other_items.sealed_content(item)
+    except InvalidRequest:
+        return ""  # an item that was stored before such ones were refused
 
 
-def check(items: Sequence[Item], path: str = "input") -> None:
-    """Refuse compaction items that hold nothing sealed. Raises InvalidRequest."""
-    for place, item in enumerate(items):
-        if isinstance(item, OtherItem) and item.type in COMPACTION_TYPES:
-            decode(_sealed, item.raw, f"{path}[{place}]")
-
-
-def _open(item: OtherItem, unseal: Callable[[str], str | None]) -> Compacted | None:
+def _open(item: OtherItem, unseal: Callable[[str], str | None], path: str) -> Compacted | None:
     text = unseal(sealed_content(item))
-    return None if text is None else msgspec.json.decode(text.encode(), type=Compacted)
+    if text is None:
+        return None
+    try:
+        return _compacted.decode(text)
+    except (ValueError, RecursionError):
+        raise InvalidRequest(
+            "This 'encrypted_content' was not made by a compaction.", param=f"{path}.encrypted_content"
+        ) from None
 
 
 def _standing(before: Sequence[Item], compacted: Compacted) -> list[Item]:

@@ -307,7 +307,7 @@ class ResponseStream:
         body = to_json(self.response)
         number = self._terminal_number = self._emitter.sequence_number
         type = terminal_type(status)
-        event = b'{"type":"%b","response":%b,"sequence_number":%d}' % (type.encode(), body, number)
+        event = b'{"type":%b,"response":%b,"sequence_number":%d}' % (to_json(type), body, number)
         self.terminal = Event(type, event)
         return body
 

@@ -39,7 +39,8 @@ class Turn(msgspec.Struct, frozen=True, kw_only=True):
 
     `request` is there for what only a backend that speaks Responses itself understands. `model` is the backend's own
     name. `remote_tools` are those of MCP servers, which this server calls. `extra` holds unknown request fields and the
-    model's configured `extra_body`; they go to the backend as they are.
+    model's configured `extra_body`; they go to the backend as they are. `size` is about how many bytes of JSON all of it
+    has, where that is so much that it is worked on off the event loop, else 0.
     """
 
     model: str
@@ -58,6 +59,7 @@ class Turn(msgspec.Struct, frozen=True, kw_only=True):
     extra: Mapping[str, Raw]
     stream: bool = True
     hints: Hints = NO_HINTS
+    size: int = 0
 
 
 def with_operators(fields: Mapping[str, Raw], operators: Mapping[str, Raw]) -> Mapping[str, Raw]:

@@ -11,7 +11,7 @@ from msgspec import Raw
 from antiphon.backends.base import ByteStream, Route, Router
 from antiphon.caller import resolve
 from antiphon.checker.pool import Checker
-from antiphon.core.validation import decode
+from antiphon.core.validation import decode, decode_fields
 from antiphon.errors import BackendError, InvalidRequest
 from antiphon.limits import Admission, Unlimited
 from antiphon.media import Media
@@ -42,7 +42,6 @@ class _Format(msgspec.Struct):
 
 _format = msgspec.json.Decoder(_Format)
 _chat = msgspec.json.Decoder(ChatRequest)
-_fields: msgspec.json.Decoder[Mapping[str, Raw]] = msgspec.json.Decoder(dict[str, Raw])
 
 
 class ChatCompletions:
@@ -67,7 +66,7 @@ class ChatCompletions:
         task = asyncio.current_task()
         assert task is not None
         request.on_disconnect(task.cancel)
-        fields = decode(_fields, body)
+        fields: Mapping[str, Raw] = decode_fields(body)
         schema = _schema(fields.get("response_format"))
         if schema is not None:
             await check_schema(schema, "response_format.json_schema.schema", request.owner, self._checker)

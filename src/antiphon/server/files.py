@@ -9,7 +9,7 @@ from antiphon.core.validation import missing
 from antiphon.errors import InvalidRequest, NotFound
 from antiphon.server.http import Reply, Request, json_reply
 from antiphon.server.multipart import Field, read_form
-from antiphon.server.paging import listing
+from antiphon.server.paging import listing, whole_number
 from antiphon.services import Services
 from antiphon.stores.rows import StoredFile
 
@@ -50,7 +50,7 @@ class Files:
         order = query.get("order", "desc")
         if order not in ("asc", "desc"):
             raise InvalidRequest("'order' is 'asc' or 'desc'.", param="order")
-        limit = _limit(query.get("limit", str(MOST_LISTED)))
+        limit = whole_number(request, "limit", MOST_LISTED, 1, MOST_LISTED)
         files = await self._store.files(
             request.owner,
             self._services.clock(),
@@ -144,9 +144,3 @@ def _expires_at(form: dict[str, Field], created_at: int) -> int | None:
             f"'expires_after[seconds]' is a number from {SHORTEST} to {LONGEST}.", param="expires_after[seconds]"
         )
     return created_at + int(given)
-
-
-def _limit(given: str) -> int:
-    if not (given.isdecimal() and len(given) < 10 and 1 <= int(given) <= MOST_LISTED):
-        raise InvalidRequest(f"'limit' is a number from 1 to {MOST_LISTED}.", param="limit")
-    return int(given)

@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from urllib.parse import parse_qs
 
 from antiphon.caller import Caller
+from antiphon.core.json_text import check_json
+from antiphon.offload import by_size
 from antiphon.server.body import BOM, check_content_type, encoding, too_large, unpack
 from antiphon.server.exchange import Exchange
 from antiphon.server.head import ResponseHead
@@ -65,7 +67,9 @@ class HTTPRequest:
         body = await self._exchange.read_body(self._max_body)
         if packing:
             body = await unpack(body, packing, self._max_body)
-        return body[3:] if body.startswith(BOM) and not form else body
+        if form:
+            return body
+        return await by_size(len(body), check_json, body.removeprefix(BOM))
 
     async def stream(
         self, content_type: str = "text/event-stream", status: int = 200, headers: Sequence[Header] = ()
