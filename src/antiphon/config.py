@@ -58,8 +58,12 @@ class BackendConfig(Settings, kw_only=True, forbid_unknown_fields=True):
     headers: Annotated[dict[str, str], Meta(description="Headers sent with every request.", extra=SECRET)] = {}
     discover: Annotated[bool, Meta(description="Serve the models of its /v1/models.")] = True
     connect_timeout: Annotated[float, Meta(description="Seconds to connect.", gt=0)] = 10.0
-    first_token_timeout: Annotated[float, Meta(description="Seconds to the first byte of an answer.", gt=0)] = 600.0
-    idle_timeout: Annotated[float, Meta(description="Seconds of silence in the middle of an answer.", gt=0)] = 300.0
+    first_token_timeout: Annotated[
+        float, Meta(description="Seconds to the first event of an answer; comments are none.", gt=0)
+    ] = 600.0
+    idle_timeout: Annotated[float, Meta(description="Seconds without an event in the middle of an answer.", gt=0)] = (
+        300.0
+    )
     finish_reason: Annotated[
         Literal["required", "optional"],
         Meta(description="Whether a streamed answer without a finish_reason was broken off, or the server sends none."),

@@ -20,6 +20,7 @@ from antiphon.config import McpServerConfig
 from antiphon.core.redaction import masked
 from antiphon.errors import InvalidRequest
 from antiphon.guard import UrlGuard, split_url
+from antiphon.masking import SECRETS
 from antiphon.tools import mcp_messages as rpc
 from antiphon.tools.base import McpTool, RemoteTool, ToolOutput, ToolServer, ToolServerError
 from antiphon.tools.mcp_headers import check_headers, headers_for, secrets_of
@@ -235,7 +236,9 @@ class McpServer:
             raise self._error(f"cannot be reached: {type(error).__name__}") from None
 
     def _error(self, reason: str) -> ToolServerError:
-        return ToolServerError(masked(f"The MCP server '{self._tool.server_label}' {reason}", self._secrets))
+        return ToolServerError(
+            f"The MCP server '{self._tool.server_label}' {SECRETS.hide(masked(reason, self._secrets))}"
+        )
 
     # Connection
 
