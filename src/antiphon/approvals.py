@@ -6,12 +6,13 @@ its history itself proves with the item alone that the server asked; what it cha
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Collection, Iterator, Sequence
 from typing import TypeGuard
 
 import msgspec
 
-from antiphon.core.validation import decode
+from antiphon.core.other_items import ApprovalRequest, approval, approval_request, approved_by
 from antiphon.errors import InvalidRequest
 from antiphon.sealing import Sealer
 from antiphon.types.items import Item, OtherItem
@@ -19,29 +20,6 @@ from antiphon.types.items import Item, OtherItem
 _MARK = "s"
 """Stands before the signature: no hexadecimal digit, so that an id without one is not taken for signed."""
 _PURPOSE = "mcp_approval_request"
-
-
-class ApprovalRequest(msgspec.Struct, frozen=True):
-    """What counts of an `mcp_approval_request` item."""
-
-    id: str = ""
-    server_label: str = ""
-    name: str = ""
-    arguments: str = "{}"
-
-
-class _Answer(msgspec.Struct):
-    """What counts of an `mcp_approval_response` item."""
-
-    approval_request_id: str
-    approve: bool
-    reason: str | None = None
-
-
-class _Made(msgspec.Struct):
-    """What counts of an `mcp_call` item."""
-
-    approval_request_id: str | None = None
 
 
 class Approval(msgspec.Struct, frozen=True):
@@ -52,21 +30,9 @@ class Approval(msgspec.Struct, frozen=True):
     reason: str | None = None
 
 
-_request = msgspec.json.Decoder(ApprovalRequest)
-_answer = msgspec.json.Decoder(_Answer)
-_made = msgspec.json.Decoder(_Made)
-
-
 def signed_id(sealer: Sealer, owner: str, id: str, label: str, name: str, arguments: str) -> str:
     """Return the id of an approval request with its signature."""
     return f"{id}{_MARK}{sealer.sign(_PURPOSE, owner, id, label, name, arguments)}"
-
-
-def check_answers(items: Sequence[Item], path: str = "input") -> None:
-    """Refuse approval responses that are not whole. Raises InvalidRequest."""
-    for place, item in enumerate(items):
-        if _is(item, "mcp_approval_response"):
-            decode(_answer, item.raw, f"{path}[{place}]")
 
 
 def given(
@@ -83,7 +49,7 @@ def given(
     made = set(calls_made(items))
     approvals: list[Approval] = []
     for place, item in answers:
-        answer = decode(_answer, item.raw, f"input[{place}]")
+        answer = approval(item, f"input[{place}]")
         id = answer.approval_request_id
         if id in made:
             continue
@@ -108,21 +74,17 @@ def calls_made(items: Sequence[Item]) -> Iterator[str]:
     """Yield the ids of the approval requests that calls were made for."""
     for item in items:
         if _is(item, "mcp_call"):
-            try:
-                id = _made.decode(item.raw).approval_request_id
-            except msgspec.DecodeError:
-                continue
-            if id is not None:
-                yield id
+            with contextlib.suppress(InvalidRequest):
+                id = approved_by(item)
+                if id is not None:
+                    yield id
 
 
 def _requests(items: Sequence[Item]) -> Iterator[ApprovalRequest]:
     for item in items:
         if _is(item, "mcp_approval_request"):
-            try:
-                yield _request.decode(item.raw)
-            except msgspec.DecodeError:
-                continue  # not as this server writes them: whoever answers it is told
+            with contextlib.suppress(InvalidRequest):  # not as this server writes them: whoever answers it is told
+                yield approval_request(item)
 
 
 def _is_signed(sealer: Sealer, owner: str, request: ApprovalRequest) -> bool:

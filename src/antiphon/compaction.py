@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import Sequence
 
 import msgspec
@@ -17,9 +16,11 @@ from antiphon.core.decoding import PLAIN
 from antiphon.core.deltas import TextDelta, UsageReport
 from antiphon.core.emitter import to_json
 from antiphon.core.turn import Turn
+from antiphon.core.validation import decode
 from antiphon.errors import BackendError, InvalidRequest
 from antiphon.sealing import Sealer, SealError
 from antiphon.types.items import Item, Message
+from antiphon.types.request import Positive
 from antiphon.types.response import Usage
 from antiphon.unsealing import AT_ONCE
 
@@ -76,13 +77,12 @@ async def sealed_compaction(sealer: Sealer, compacted: Compacted, owner: str) ->
 
 
 def threshold(context_management: Raw | None) -> int | None:
-    """Return the token threshold of a request's `context_management`, if it asks for compaction."""
+    """Return the token threshold of a request's `context_management`, if it asks for compaction. Raises InvalidRequest."""
     if context_management is None:
         return None
-    with contextlib.suppress(msgspec.DecodeError):
-        for rule in msgspec.json.decode(context_management, type=list[_Rule]):
-            if rule.type == "compaction":
-                return rule.compact_threshold or DEFAULT_THRESHOLD
+    for rule in decode(_rules, context_management, "context_management"):
+        if rule.type == "compaction":
+            return rule.compact_threshold or DEFAULT_THRESHOLD
     return None
 
 
@@ -91,4 +91,7 @@ DEFAULT_THRESHOLD = 100_000
 
 class _Rule(msgspec.Struct):
     type: str
-    compact_threshold: int | None = None
+    compact_threshold: Positive | None = None
+
+
+_rules = msgspec.json.Decoder(list[_Rule])

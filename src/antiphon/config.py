@@ -60,6 +60,13 @@ class BackendConfig(Settings, kw_only=True, forbid_unknown_fields=True):
     connect_timeout: Annotated[float, Meta(description="Seconds to connect.", gt=0)] = 10.0
     first_token_timeout: Annotated[float, Meta(description="Seconds to the first byte of an answer.", gt=0)] = 600.0
     idle_timeout: Annotated[float, Meta(description="Seconds of silence in the middle of an answer.", gt=0)] = 300.0
+    finish_reason: Annotated[
+        Literal["required", "optional"],
+        Meta(description="Whether a streamed answer without a finish_reason was broken off, or the server sends none."),
+    ] = "required"
+    max_answer: Annotated[
+        int, Meta(description="Largest answer in bytes, a whole stream too; larger ones are 502.", ge=1024)
+    ] = 256 * 1024 * 1024
     max_connections: Annotated[int, Meta(description="Idle connections kept open.", ge=1)] = 256
     max_concurrent: Annotated[int, Meta(description="Calls at once, others wait in line; 0: no limit.", ge=0)] = 0
     max_waiting: Annotated[int, Meta(description="Calls that may wait in line; further ones get 503.", ge=0)] = 256
@@ -68,6 +75,10 @@ class BackendConfig(Settings, kw_only=True, forbid_unknown_fields=True):
         int, Meta(description="Failures in a row after which it gets no calls for a while; 0: never.", ge=0)
     ] = 5
     break_seconds: Annotated[float, Meta(description="Seconds until one call may try it again.", gt=0)] = 10.0
+    inline_images: Annotated[
+        bool,
+        Meta(description="Fetch images and other media of URLs here and send data; false: it fetches them itself."),
+    ] = True
     check_interval: Annotated[float, Meta(description="Seconds between two looks whether it is well.", gt=0)] = 60.0
 
 
@@ -247,7 +258,16 @@ class Config(Settings, kw_only=True, forbid_unknown_fields=True):
         bool, Meta(description="Name reasoning events as Open Responses does (response.reasoning.delta).")
     ] = False
     instructions_limit: Annotated[int, Meta(description="Longest `instructions` in characters; 0: no limit.", ge=0)] = 0
+    max_items: Annotated[
+        int, Meta(description="Most items that a request may have, its history and references included.", ge=1)
+    ] = 20_000
+    max_tools: Annotated[
+        int, Meta(description="Most tools that a request may declare, those of namespaces included.", ge=1)
+    ] = 4_096
     max_body: Annotated[int, Meta(description="Largest request body in bytes, packed or not.", ge=1)] = 64 * 1024 * 1024
+    max_image: Annotated[
+        int, Meta(description="Largest image or other medium that is fetched for a backend, in bytes.", ge=1)
+    ] = 20 * 1024 * 1024
     header_timeout: Annotated[float, Meta(description="Seconds for a client to send head and body.", gt=0)] = 60.0
     head_hold: Annotated[
         float, Meta(description="Seconds that a stream's head waits for the backend to accept.", ge=0)
@@ -264,9 +284,20 @@ class Config(Settings, kw_only=True, forbid_unknown_fields=True):
         Literal["check", "repair", "off"],
         Meta(description="Answers that break a strict JSON Schema: fail; ask once more, holding text back; let pass."),
     ] = "check"
+    schema_limit: Annotated[int, Meta(description="Largest JSON Schema of `text.format` in bytes.", ge=1)] = 1024 * 1024
+    schema_timeout: Annotated[
+        float, Meta(description="Seconds that a JSON Schema may take to compile; an answer's check twice that.", gt=0)
+    ] = 2.0
+    schema_memory: Annotated[
+        int, Meta(description="MiB that a process which checks JSON Schemas may have.", ge=128)
+    ] = 512
+    schema_processes: Annotated[
+        int, Meta(description="Processes that check JSON Schemas, at most; an owner has one at a time.", ge=1)
+    ] = 2
     websocket: Annotated[bool, Meta(description="Offer WebSocket mode.")] = True
     url_guard_allow: Annotated[
-        list[str], Meta(description="Networks (CIDR) that URLs of users may name although they are private.")
+        list[str],
+        Meta(description="Networks (CIDR) and hosts (a name, or *.domain) that users' URLs may name although private."),
     ] = []
     secret: Annotated[
         str, Meta(description="Seals reasoning; empty: generated and kept beside the store.", extra=SECRET)

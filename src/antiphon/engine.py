@@ -30,9 +30,10 @@ from antiphon.errors import APIError, Gone
 from antiphon.intake import Plan
 from antiphon.keeping import items_of, stored_response
 from antiphon.limits import FREE, Permit
+from antiphon.offload import by_size
 from antiphon.services import Services
 from antiphon.stores.base import FenceError
-from antiphon.structured import StructuredOutput
+from antiphon.structured import StructuredOutput, structured_output
 from antiphon.toolwork import ToolWork
 from antiphon.types.events import Event
 from antiphon.types.items import Item
@@ -90,7 +91,7 @@ class Run:
         self._tools = (
             ToolWork(plan.remote, plan.turn, plan.approvals, self.stream, services, self._send) if plan.remote else None
         )
-        self._structured = _structured_output(plan, services.config.structured_output)
+        self._structured = structured_output(plan, services)
 
     def hold(self, fence: int, boundary: Callable[[bytes | None], Awaitable[None]]) -> None:
         """Run under a lease: writes carry its fence, `boundary` commits what was sent, and a checkpoint between two Turns."""
@@ -224,7 +225,7 @@ class Run:
                 )
             await self._between_turns()
         if self._structured is not None and self.stream.complete:
-            self._structured.check(self.stream.output)
+            await self._structured.check(self.stream.output)
         self.body = self.stream.finish(int(self._services.clock()))
         if self.plan.stored:
             self._send()  # the commit takes a moment; else these go out with the terminal event
@@ -251,7 +252,7 @@ class Run:
 
     async def _settle(self, watch: StructuredOutput) -> None:
         """Show an answer that was held back; one that does not fit its format is asked for once more."""
-        again = watch.again(self._turn)
+        again = await watch.again(self._turn)
         if again is not None:
             self._source = await self.plan.route.open(again)
             await self._call_model()
@@ -377,7 +378,8 @@ class Run:
         await self._sink.drain()
 
     async def _commit(self) -> None:
-        response = stored_response(self.plan, self.body, self.stream.output, self._services.config.store_days)
+        days = self._services.config.store_days
+        response = await by_size(self.plan.turn.size, stored_response, self.plan, self.body, self.stream.output, days)
         joined = items_of(response) if self.plan.conversation_id is not None else []
         await self._services.store.put(response, conversation_items=joined, fence=self._fence)
 
@@ -420,11 +422,3 @@ class Run:
             self.stream.keepalive(self.plan.route.position(self.plan.response.id) if waits else 0)
             with contextlib.suppress(Gone):  # the task is told by other ways
                 self._send()
-
-
-def _structured_output(plan: Plan, policy: str) -> StructuredOutput | None:
-    """Return the watch over an answer that must fit a strict schema, or None."""
-    format = plan.turn.text.format
-    if policy == "off" or format.type != "json_schema" or not format.strict:
-        return None
-    return StructuredOutput(format, repair=policy == "repair")

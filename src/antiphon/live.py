@@ -1,8 +1,11 @@
 """Background responses: run under a lease, logged event by event, followed, resumed, cancelled.
 
-A run that nobody holds any more (its server died) is taken over: from the start if no token had streamed, from its last
-tool boundary if none had streamed since, else it ends `failed` with a reason. It never hangs, and no model call that has
-streamed tokens is made twice.
+A run that nobody holds any more (its server died or gave it back) is taken over: from the start if no token had streamed,
+from its last tool boundary if none had streamed since, else it ends `failed` with a reason. It never hangs, and no model call
+that has streamed tokens is made twice.
+
+A run whose process died may be what killed it: it is tried once more at most, and alone, with no other run taken over beside
+it in the same process. When that process dies too, it ends `failed`: no run takes more than two processes with it.
 """
 
 from __future__ import annotations
@@ -26,6 +29,7 @@ from antiphon.intake import Intake, Plan
 from antiphon.job_request import packed, unpacked
 from antiphon.keeping import output_span, stored_response
 from antiphon.limits import FREE, Permit
+from antiphon.offload import by_size
 from antiphon.services import Services
 from antiphon.stores.base import FenceError
 from antiphon.stores.rows import Job, LoggedEvent, StoredResponse
@@ -38,12 +42,18 @@ log = logging.getLogger("antiphon.live")
 MOST_BETWEEN_BEATS = 2.0  # seconds; a beat also brings the client's wish to cancel
 POLL = 1.0
 CANCEL_WAIT = 10.0
-MAX_ATTEMPTS = 5
+MOST_CRASHES = 2  # processes that may die with one run
 
 INTERRUPTED = APIError(
     500,
     "The server stopped while it made this response. Tokens had been sent already, so it was not begun again.",
     code="server_interrupted",
+)
+
+CRASHED = APIError(
+    500,
+    f"The server died {MOST_CRASHES} times while it made this response. It is not tried again.",
+    code="server_crashed",
 )
 
 
@@ -118,7 +128,7 @@ class Live:
         request = await packed(plan, body, self._services.sealer)
         days = self._services.config.store_days
         job = await self._store.enqueue(
-            stored_response(plan, queued, (), days),
+            await by_size(plan.turn.size, stored_response, plan, queued, (), days),
             request,
             logged(events, 0),
             worker=self._worker,
@@ -190,8 +200,9 @@ class Live:
         except FenceError:
             log.warning("response %s: another server has taken it over", id)
         except asyncio.CancelledError:
-            with contextlib.suppress(FenceError):
-                await self._store.heartbeat(id, fence, self._services.clock(), 0.0)
+            heart.cancel()
+            with contextlib.suppress(FenceError, APIError):
+                await self._store.release_job(id, fence)
             raise
         except Exception:
             log.exception("response %s: the run broke off", id)
@@ -224,11 +235,19 @@ class Live:
     async def _poll(self) -> None:
         while True:
             try:
-                while job := await self._store.claim(self._worker, self._services.clock(), self._lease):
+                while job := await self._claim():
                     await self._take_over(job)
             except Exception:
                 log.exception("looking for background work failed")
             await asyncio.sleep(min(POLL, self._lease / 3))
+
+    async def _claim(self) -> Job | None:
+        """Take a run that nobody holds; one whose process died only where none that was taken over runs here."""
+        here = [one.job for one in self._working.values()]
+        if any(job.crashes for job in here):
+            return None
+        others = any(job.attempts > 1 for job in here)
+        return await self._store.claim(self._worker, self._services.clock(), self._lease, clean=others)
 
     async def _take_over(self, job: Job) -> None:
         """Go on with a job whose worker is gone, or begin one that was never begun."""
@@ -241,8 +260,11 @@ class Live:
             await self._complete_log(job, stored, state)
         elif job.cancelled:
             await self._end(job, stored, state, None)
-        elif state.begun or job.attempts > MAX_ATTEMPTS:
+        elif state.begun:
             await self._end(job, stored, state, INTERRUPTED)
+        elif job.crashes >= MOST_CRASHES:
+            log.error("response %s: %d processes died while they made it", job.response_id, job.crashes)
+            await self._end(job, stored, state, CRASHED)
         else:
             await self._again(job, stored, state)
 
@@ -279,7 +301,7 @@ class Live:
         if not state.ended:
             type = terminal_type(stored.status)
             number = state.sequence_number
-            body = b'{"type":"%b","response":%b,"sequence_number":%d}' % (type.encode(), stored.body, number)
+            body = b'{"type":%b,"response":%b,"sequence_number":%d}' % (to_json(type), stored.body, number)
             events = [Event(type, body)]
         await self._append(job, stored.status, events, state.sequence_number)
 

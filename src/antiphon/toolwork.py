@@ -11,6 +11,7 @@ that the server does not list, is never called.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Sequence
 
 import msgspec
@@ -20,38 +21,13 @@ from antiphon import approvals
 from antiphon.approvals import Approval
 from antiphon.core.decoding import decode_items
 from antiphon.core.emitter import to_json
+from antiphon.core.other_items import listed_tools
 from antiphon.core.stream import PendingCall, ResponseStream
 from antiphon.core.turn import Turn
-from antiphon.core.validation import decode
-from antiphon.errors import APIError
+from antiphon.errors import APIError, InvalidRequest
 from antiphon.services import Services
 from antiphon.tools.base import McpTool, RemoteTool, ToolOutput, ToolServer, ToolServerError
 from antiphon.types.items import Item, OtherItem
-
-
-class _Listed(msgspec.Struct):
-    """One tool of an `mcp_list_tools` item."""
-
-    name: str
-    description: str | None = None
-    input_schema: Raw = Raw(b'{"type":"object"}')
-    annotations: Raw = Raw(b"null")
-
-
-class _Listing(msgspec.Struct):
-    """What counts of an `mcp_list_tools` item."""
-
-    server_label: str = ""
-    tools: list[_Listed] = []
-    error: Raw = Raw(b"null")
-
-
-class _ReadOnly(msgspec.Struct, rename="camel"):
-    read_only_hint: bool | None = None
-
-
-_listing = msgspec.json.Decoder(_Listing)
-_hints = msgspec.json.Decoder(_ReadOnly | None)
 
 
 class Budget:
@@ -250,41 +226,16 @@ class ToolWork:
             self._stream.tool_result(key, output.text, None)
 
 
-def check_listings(items: Sequence[Item], path: str = "input") -> None:
-    """Refuse listings that cannot be read. Raises InvalidRequest."""
-    for place, item in enumerate(items):
-        if isinstance(item, OtherItem) and item.type == "mcp_list_tools":
-            for at, tool in enumerate(decode(_listing, item.raw, f"{path}[{place}]").tools):
-                decode(_hints, tool.annotations, f"{path}[{place}].tools[{at}].annotations")
-
-
 def _listings(items: Sequence[Item]) -> dict[str, list[RemoteTool]]:
     """Return the tools that the context lists already, by server; a listing that failed or cannot be read lists none."""
     found: dict[str, list[RemoteTool]] = {}
     for item in items:
-        if not (isinstance(item, OtherItem) and item.type == "mcp_list_tools"):
-            continue
-        try:
-            listing = _listing.decode(item.raw)
-            tools = [_remote(listing.server_label, tool) for tool in listing.tools]
-        except (msgspec.MsgspecError, RecursionError):
-            continue
-        if bytes(listing.error) == b"null":
-            found[listing.server_label] = tools
+        if isinstance(item, OtherItem) and item.type == "mcp_list_tools":
+            with contextlib.suppress(InvalidRequest):  # stored before such ones were refused
+                listing = listed_tools(item)
+                if not listing.failed:
+                    found[listing.server_label] = list(listing.tools)
     return found
-
-
-def _remote(label: str, tool: _Listed) -> RemoteTool:
-    annotations = bytes(tool.annotations)
-    hint = _hints.decode(annotations)
-    return RemoteTool(
-        server_label=label,
-        name=tool.name,
-        description=tool.description,
-        input_schema=tool.input_schema,
-        annotations=None if annotations == b"null" else tool.annotations,
-        read_only=bool(hint and hint.read_only_hint),
-    )
 
 
 def _size(tool: RemoteTool) -> int:

@@ -105,3 +105,21 @@ def test_a_summary_of_a_summary_leaves_the_first_one_out():
     (item,) = items(compaction(summary="S", asked=[Raw(json.dumps(BEFORE[0]).encode())]))
     again = compact.in_place_of(compact.expand([item], unseal), "T")
     assert [json.loads(bytes(raw))["content"] for raw in again.asked] == ["one"]
+
+
+def call(id):
+    return {"type": "function_call", "call_id": id, "name": "f", "arguments": "{}"}
+
+
+def output(id, text="o"):
+    return {"type": "function_call_output", "call_id": id, "output": text}
+
+
+def test_a_waiting_call_is_kept_although_its_id_was_answered_before():
+    made = compact.in_place_of(items(*BEFORE, call("x"), output("x"), AFTER, call("x")), "S")
+    assert len(made.waiting) == 1
+    item = json.loads(compact.compaction_item("cmp_1", seal(to_json(made).decode())))
+    expanded = compact.expand(items(*BEFORE, item, output("x")), unseal)
+    assert [type(entry) for entry in expanded[-2:]] == [FunctionCall, FunctionCallOutput]
+    expanded = compact.expand(items(*BEFORE, item, output("x"), call("x"), output("x", "p")), unseal)
+    assert [entry.call_id for entry in expanded[-4:]] == ["x"] * 4

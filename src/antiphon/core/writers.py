@@ -36,12 +36,8 @@ class Writer(Protocol):
 
 def delta_head(type: str, item_id: str, output_index: int, rest: bytes) -> bytes:
     """Return a delta event's JSON up to the text of its `delta`."""
-    return b'{"type":"%b","item_id":"%b","output_index":%d,%b"delta":' % (
-        type.encode(),
-        item_id.encode(),
-        output_index,
-        rest,
-    )
+    head = b'{"type":%b,"item_id":%b,"output_index":%d,' % (to_json(type), to_json(item_id), output_index)
+    return b"".join((head, rest, b'"delta":'))
 
 
 class ItemWriter:

@@ -8,7 +8,7 @@ from typing import TypeVar
 import msgspec
 from msgspec import Raw
 
-from antiphon.core import compact, context
+from antiphon.core import context
 from antiphon.core.context import item_id, keep_input, split_array
 from antiphon.core.decoding import decode_items
 from antiphon.core.emitter import to_json
@@ -133,7 +133,6 @@ class Conversations:
         if len(raw) > MOST_ITEMS:
             raise InvalidRequest(f"At most {MOST_ITEMS} items can be added in one call.", param="items")
         items = decode_items(list(raw), "items")
-        compact.check(items, "items")
         wanted = context.references(items)
         if wanted:
             items = context.resolve_references(items, await self._store.items(wanted, owner))

@@ -51,18 +51,31 @@ def _is_hex(text: str) -> bool:
 
 
 class ResponseItems:
-    """The items of one response: its input, then its output. Both arrays are decoded no deeper than needed."""
+    """The items of one response: its input, then its output. Both arrays are decoded no deeper than needed.
+
+    Items are tried where they should stand; all their ids are read at most once, however many items are wanted.
+    """
 
     def __init__(self, input: bytes, output: bytes) -> None:
         items = _array.decode(input)
         self._input_length = len(items)
         self._items = items + _array.decode(output)
+        self._by_id: dict[str, Raw] | None = None
 
     def find(self, item_id: str, position: int, *, in_output: bool = False) -> bytes | None:
         """Return the item with this id; `position` is where it should stand, and is tried first."""
         if in_output:
             position += self._input_length
-        for item in (*self._items[position : position + 1], *self._items):
-            if _identified.decode(item).id == item_id:
-                return bytes(item)
-        return None
+        if position < len(self._items) and _identified.decode(self._items[position]).id == item_id:
+            return bytes(self._items[position])
+        item = self._index().get(item_id)
+        return bytes(item) if item is not None else None
+
+    def _index(self) -> dict[str, Raw]:
+        if self._by_id is None:
+            self._by_id = {}
+            for item in self._items:
+                id = _identified.decode(item).id
+                if id is not None:
+                    self._by_id.setdefault(id, item)
+        return self._by_id
