@@ -230,7 +230,9 @@ class McpServer:
         except Exception as error:
             # Messages of the HTTP client and of the system may name addresses: they are not shown.
             if not isinstance(error, OSError) and type(error).__module__.partition(".")[0] not in _CLIENT:
-                log.exception("the MCP server %r failed in a way that is not expected", self._tool.server_label)
+                log.error(
+                    "the MCP server %r failed in a way that is not expected: %s", self._tool.server_label, _where(error)
+                )
             self._drop()
             raise self._error(f"cannot be reached: {type(error).__name__}") from None
 
@@ -295,6 +297,15 @@ def _decoded(raw: Raw | None) -> str:
 
 
 _CLIENT = frozenset(("httpx2", "httpcore2", "h11", "anyio", "ssl"))
+
+
+def _where(error: Exception) -> str:
+    """Return an error's type and its place in the code: its own words may hold what was sent in confidence."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    place = f" at {trace.tb_frame.f_code.co_filename}:{trace.tb_lineno}" if trace is not None else ""
+    return f"{type(error).__name__}{place}"
 
 
 async def _closed(channel: Channel) -> None:
