@@ -153,7 +153,11 @@ class McpServer:
             return rpc.tool_output(await self._ask(channel, "tools/call", {"name": name, "arguments": given}, name))
 
         output = await self._do(work)
-        return ToolOutput(masked(output.text, self._secrets), output.failed)
+        if len(output.text) * len(self._secrets) > UNBROKEN * 8:
+            text = await asyncio.to_thread(masked, output.text, self._secrets)
+        else:
+            text = masked(output.text, self._secrets)
+        return ToolOutput(text, output.failed)
 
     async def close(self) -> None:
         """End the session."""
@@ -178,13 +182,14 @@ class McpServer:
             if len(tools) + len(listed) > self._limits.tools:
                 raise ToolServerError(f"it lists more than {self._limits.tools} tools.")
             for raw in listed:
-                tools.append(self._checked(rpc.remote_tool(self._tool.server_label, raw)))
+                tools.append(rpc.remote_tool(self._tool.server_label, raw))
                 unbroken += len(bytes(raw)) + 1000
                 if unbroken > UNBROKEN:
                     unbroken = 0
                     await asyncio.sleep(0)
             if cursor is None:
                 rpc.no_doubles(tools)
+                await asyncio.to_thread(self._check_secrets, tools)
                 return [tool for tool in tools if self._may_call(tool.name)]
             if len(cursor) > MOST_CURSOR:
                 break
@@ -195,12 +200,13 @@ class McpServer:
         allowed = self._configured.allowed_tools if self._configured else []
         return not allowed or name in allowed
 
-    def _checked(self, tool: RemoteTool) -> RemoteTool:
-        """Refuse a tool that shows a secret of the declaration's: its listing is stored and shown."""
-        shown = "\n".join((tool.name, tool.description or "", *map(_decoded, (tool.input_schema, tool.annotations))))
-        if any(secret in shown for secret in self._secrets):
-            raise ToolServerError("it lists a tool that repeats the credentials it was sent.")
-        return tool
+    def _check_secrets(self, tools: Sequence[RemoteTool]) -> None:
+        """Refuse tools that show a secret of the declaration's: their listing is stored and shown."""
+        for tool in tools:
+            schemas = map(_decoded, (tool.input_schema, tool.annotations))
+            shown = "\n".join((tool.name, tool.description or "", *schemas))
+            if any(secret in shown for secret in self._secrets):
+                raise ToolServerError("it lists a tool that repeats the credentials it was sent.")
 
     async def _ask(self, channel: Channel, method: str, params: dict[str, object], name: str = "") -> Raw:
         self._next_id += 1
