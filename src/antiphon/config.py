@@ -323,7 +323,11 @@ class Config(Settings, kw_only=True, forbid_unknown_fields=True):
         Meta(description="Networks (CIDR) and hosts (a name, or *.domain) that users' URLs may name although private."),
     ] = []
     secret: Annotated[
-        str, Meta(description="Seals reasoning; empty: generated and kept beside the store.", extra=SECRET)
+        str,
+        Meta(
+            description="Seals thoughts, compactions and secrets of jobs; empty: generated, kept beside the store.",
+            extra=SECRET,
+        ),
     ] = ""
     log_level: Annotated[Literal["debug", "info", "warning", "error"], Meta(description="What is logged.")] = "info"
     log_format: Annotated[Literal["text", "json"], Meta(description="Lines for people, or JSON for machines.")] = "text"

@@ -129,6 +129,7 @@ class Intake:
             given(own, shown, {tool.server_label for tool in remote}, self._services.sealer, owner) if remote else []
         )
         shown = await seals.restored(shown)
+        size += seals.size
         plan = await by_size(
             size, self._complete, request, extra, owner, route, tools, text, own, shown, identity, large=size >= LARGE
         )
