@@ -31,12 +31,6 @@ def test_the_image_copies_what_there_is() -> None:
         assert (ROOT / name).exists(), name
 
 
-def test_the_image_asks_for_extras_that_exist() -> None:
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    (extras,) = re.findall(r'"\.\[(.+)\]"', (DEPLOY / "Dockerfile").read_text())
-    assert set(extras.split(",")) <= set(project["optional-dependencies"])
-
-
 def test_the_composition_hangs_together() -> None:
     composed = yaml.safe_load((DEPLOY / "compose.yaml").read_text())
     services = composed["services"]

@@ -54,7 +54,20 @@ async def test_a_file() -> None:
 
 @pytest.mark.parametrize(
     ("disposition", "name"),
-    [('attachment; filename="a.txt"', "a.txt"), ("attachment; filename*=UTF-8''%C3%A4.txt", "ä.txt"), ("inline", "x")],
+    [
+        ('attachment; filename="a.txt"', "a.txt"),
+        ("attachment; filename*=UTF-8''%C3%A4.txt", "ä.txt"),
+        ("attachment; filename*=ISO-8859-1'en'%E4.txt", "ä.txt"),
+        ("inline", "x"),
+        ("attachment; filename*=idna''xn--a", "x"),
+        ("attachment; filename*=undefined''a", "x"),
+        ("attachment; filename*=punycode''%FF%FF-", "x"),
+        ("attachment; filename*=UTF-8''%FF%FE", "\N{REPLACEMENT CHARACTER}\N{REPLACEMENT CHARACTER}"),
+        ("attachment; filename*0*=UTF-8''a; filename*" + "9" * 900 + "=b", "ab"),
+        ("attachment; filename=" + ";" * 5000, "x"),
+        ('attachment; filename="' + "\\" * 900, "file"),
+        ("attachment; filename=../../etc/passwd", "passwd"),
+    ],
 )
 async def test_its_name_as_the_server_says(disposition: str, name: str) -> None:
     async def serve(call: Call) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 from collections.abc import AsyncIterator
 
+import msgspec
 import pytest
 from msgspec import Raw
 
@@ -13,10 +14,10 @@ from antiphon.core.emitter import to_json
 from antiphon.errors import APIError, InvalidRequest
 from antiphon.fetching import Fetcher
 from antiphon.guard import UrlGuard
-from antiphon.media import AS_SENT, GONE, Form, Media
+from antiphon.media import AS_SENT, GONE, MOST_URLS, Form, Media
 from antiphon.stores.memory import MemoryStore
 from antiphon.stores.rows import StoredFile
-from antiphon.types.items import InputFile, InputImage, InputText, Item, Message
+from antiphon.types.items import InputFile, InputImage, InputText, Item, Message, OtherItem
 
 from .backends.upstream import Call, Upstream, running
 
@@ -114,9 +115,12 @@ async def test_images_that_need_nothing(media: Media) -> None:
         assert await one(media, part) == InputImage(image_url=url, detail="high")
 
 
-async def test_a_host_that_only_the_backend_knows_may_pass(media: Media) -> None:
+async def test_a_host_that_only_the_backend_knows_has_to_be_allowed(media: Media) -> None:
     url = "http://images.invalid/a.png"
-    assert await one(media, {"type": "input_image", "image_url": url}) == InputImage(image_url=url)
+    part = {"type": "input_image", "image_url": url}
+    assert await refusal(media, part) == (400, "url_not_reachable", "image_url")
+    media.guard.allow(["images.invalid"])
+    assert await one(media, part) == InputImage(image_url=url)
 
 
 @pytest.mark.parametrize(
@@ -153,6 +157,29 @@ async def test_images_as_data_for_backends_that_fetch_nothing(media: Media, site
     assert part == InputImage(image_url=PNG_URL)
     page = {"type": "input_image", "image_url": f"{site.url}/a.md"}
     assert await refusal(media, page, form) == (400, "invalid_image", "image_url")
+    media.max_image = len(PNG) - 1
+    large = {"type": "input_image", "image_url": f"{site.url}/b.png"}
+    assert await refusal(media, large, form) == (400, "file_too_large", "image_url")
+
+
+async def test_an_image_that_stands_twice_is_fetched_once(media: Media, site: Upstream) -> None:
+    parts = [{"type": "input_image", "image_url": f"{site.url}/{name}.png"} for name in "aba"]
+    (ready,) = await media.admit(items(message(*parts)), "ann", form=Form(inline_images=True))
+    assert isinstance(ready, Message) and ready.content == [InputImage(image_url=PNG_URL)] * 3
+    assert sorted(call.path for call in site.calls) == ["/v1/a.png", "/v1/b.png"]
+
+
+async def test_urls_are_counted(media: Media) -> None:
+    parts = [{"type": "input_image", "image_url": f"http://127.0.0.1:9/{n}.png"} for n in range(MOST_URLS + 1)]
+    with pytest.raises(InvalidRequest) as error:
+        await media.admit(items(message(*parts)), "ann")
+    assert (error.value.code, error.value.param) == ("too_many_urls", f"input[0].content[{MOST_URLS}].image_url")
+
+
+async def test_an_earlier_image_that_is_gone_becomes_a_note(media: Media) -> None:
+    parts = [{"type": "input_image", "image_url": "http://127.0.0.1:9/gone.png"}]
+    (ready,) = await media.restore(items(message(*parts)), "ann", form=Form(inline_images=True))
+    assert isinstance(ready, Message) and ready.content == [InputText(text=GONE)]
 
 
 # Files
@@ -219,6 +246,19 @@ async def test_screenshots_are_guarded(media: Media) -> None:
     with pytest.raises(InvalidRequest) as error:
         await media.admit(output("http://10.0.0.1/"), "ann", path="items")
     assert (error.value.code, error.value.param) == ("url_not_allowed", "items[0].output.image_url")
+
+
+async def test_screenshots_are_fetched_for_backends_that_fetch_nothing(media: Media, site: Upstream) -> None:
+    shot = {"type": "computer_screenshot", "image_url": f"{site.url}/a.png"}
+    output = items({"type": "computer_call_output", "call_id": "c", "output": shot, "odd": [1]})
+    (ready,) = await media.admit(output, "ann", form=Form(inline_images=True))
+    assert isinstance(ready, OtherItem)
+    assert msgspec.json.decode(ready.raw) == {
+        "type": "computer_call_output",
+        "call_id": "c",
+        "output": {"type": "computer_screenshot", "image_url": PNG_URL},
+        "odd": [1],
+    }
 
 
 # Earlier turns

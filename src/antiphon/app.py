@@ -17,6 +17,7 @@ from antiphon.backends.base import Backend
 from antiphon.backends.open import open_backend
 from antiphon.backends.registry import Registry
 from antiphon.caller import ADMIN, CHAT, SCOPES
+from antiphon.checker.pool import Bounds, Checker
 from antiphon.config import Config, JwtConfig
 from antiphon.core.tokens import Estimator
 from antiphon.errors import APIError, ConfigError
@@ -108,7 +109,13 @@ class Parts:
         self.keyring = Keyring(self.store, time.time)
         self.tokens = make_tokens(config.jwt) if config.jwt else None
         self.guard = UrlGuard(config.url_guard_allow)
-        self.mcp = McpServers(self.guard, config.mcp_servers, config.mcp_timeout)
+        self.mcp = McpServers(
+            self.guard,
+            config.mcp_servers,
+            config.mcp_timeout,
+            most_bytes=config.mcp_max_answer,
+            most_tools=config.mcp_max_tools,
+        )
         self.prompts = Prompts(config.prompts)
         estimator = Estimator()
         self.services = Services(
@@ -117,14 +124,22 @@ class Parts:
             store=self.store,
             estimator=estimator,
             counter=TokenCounter(estimator, tokenizers(config)),
+            checker=Checker(schema_bounds(config)),
             sealer=Sealer(sealing_secrets(config)),
             tool_servers=self.watch.tool_servers(self.mcp),
             limiter=self.limiter,
             observer=Observers(self.ring, *self.watch.observers),
         )
         fetcher = Fetcher(self.guard, limit=config.max_body)
-        media = Media(self.store, self.guard, fetcher, self.services.clock, limit=config.max_body)
-        intake = Intake(self.services, media, self.prompts)
+        self.media = Media(
+            self.store,
+            self.guard,
+            fetcher,
+            self.services.clock,
+            limit=config.max_body,
+            max_image=config.max_image,
+        )
+        intake = Intake(self.services, self.media, self.prompts)
         self.webhooks = Webhooks(config.webhooks, self.store, self.services.clock)
         self.live = Live(self.services, intake, self.webhooks)
         self.responses = Responses(self.services, intake, self.live)
@@ -159,7 +174,12 @@ class Parts:
             retries=config.retries,
         )
         self.guard.allow(config.url_guard_allow)
-        self.mcp.replace(config.mcp_servers, config.mcp_timeout)
+        self.mcp.replace(
+            config.mcp_servers,
+            config.mcp_timeout,
+            most_bytes=config.mcp_max_answer,
+            most_tools=config.mcp_max_tools,
+        )
         self.prompts.replace(config.prompts)
         self.services.counter.replace(tokenizers(config))
         self.limiter.reprice(prices(config.models))
@@ -187,7 +207,7 @@ class Parts:
         models = Models(self.registry)
         router.add("GET", "/models", models.list, scopes=frozenset(SCOPES))
         router.add("GET", "/models/{id:path}", models.read, scopes=frozenset(SCOPES))
-        chat = ChatCompletions(self.services.router, self.limiter)
+        chat = ChatCompletions(self.services.router, self.media, self.limiter, self.services.checker)
         router.add("POST", "/chat/completions", chat.create, scopes=frozenset((CHAT,)))
         health = Health(self.registry.health, self.store.condition)
         router.add("GET", "/health", health.health, public=True)
@@ -224,6 +244,7 @@ class Parts:
             if self.tokens is not None:
                 await self.tokens.close()
             await self.registry.close()
+            await self.services.checker.close()
             await self.store.close()
             await self.watch.close()
 
@@ -287,6 +308,16 @@ def make_registry(config: Config, backends: Mapping[str, Backend]) -> Registry:
         discover=talkative(config, backends),
         settings=config.backends,
         retries=config.retries,
+    )
+
+
+def schema_bounds(config: Config) -> Bounds:
+    """Return what the check of a JSON Schema, or of an answer against one, may take."""
+    return Bounds(
+        processes=config.schema_processes,
+        seconds=config.schema_timeout,
+        memory=config.schema_memory * 1024 * 1024,
+        schema=config.schema_limit,
     )
 
 

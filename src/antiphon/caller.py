@@ -48,12 +48,14 @@ class Limit(msgspec.Struct, frozen=True, kw_only=True):
 class Caller(msgspec.Struct, frozen=True, kw_only=True):
     """The party behind a request. `owner` is the same in every replica and after a restart.
 
-    No `models` means all; they are patterns such as `gpt-*`. `meter` is the name under which the limits are counted.
+    No `models` means all; they are patterns such as `gpt-*`. No `mcp_servers` means all; they are patterns of labels of the
+    configuration, and of URLs. `meter` is the name under which the limits are counted.
     """
 
     owner: str
     scopes: Set[str] = USUAL_SCOPES
     models: tuple[str, ...] = ()
+    mcp_servers: tuple[str, ...] = ()
     limits: tuple[Limit, ...] = ()
     meter: str = ""
 
@@ -64,6 +66,10 @@ class Caller(msgspec.Struct, frozen=True, kw_only=True):
     def may_call(self, card: ModelCard) -> bool:
         """Tell whether a model may be called, and is shown."""
         return not self.models or fits(card, self.models)
+
+    def may_use(self, server: str) -> bool:
+        """Tell whether an MCP server may be used, by its label in the configuration or by its URL."""
+        return not self.mcp_servers or any(fnmatchcase(server, pattern) for pattern in self.mcp_servers)
 
 
 NOBODY = Caller(owner="", scopes=frozenset())

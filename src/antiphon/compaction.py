@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-import contextlib
+import asyncio
 from collections.abc import Sequence
 
 import msgspec
@@ -11,12 +11,18 @@ from msgspec import Raw
 
 from antiphon.backends.base import Route, read
 from antiphon.core import compact
+from antiphon.core.compact import Compacted
 from antiphon.core.decoding import PLAIN
 from antiphon.core.deltas import TextDelta, UsageReport
+from antiphon.core.emitter import to_json
 from antiphon.core.turn import Turn
-from antiphon.errors import BackendError
+from antiphon.core.validation import decode
+from antiphon.errors import BackendError, InvalidRequest
+from antiphon.sealing import Sealer, SealError
 from antiphon.types.items import Item, Message
+from antiphon.types.request import Positive
 from antiphon.types.response import Usage
+from antiphon.unsealing import AT_ONCE
 
 
 class Summary(msgspec.Struct, frozen=True):
@@ -57,14 +63,26 @@ async def summarise(route: Route, turn: Turn, items: Sequence[Item]) -> Summary:
     return Summary(text, usage)
 
 
+async def sealed_compaction(sealer: Sealer, compacted: Compacted, owner: str) -> str:
+    """Return the seal of what takes the place of a conversation; a large one is made in a thread. Raises InvalidRequest."""
+    text = to_json(compacted).decode()
+    try:
+        if len(text) > AT_ONCE:
+            return await asyncio.to_thread(sealer.seal, text, "compaction", owner)
+        return sealer.seal(text, "compaction", owner)
+    except SealError as error:
+        raise InvalidRequest(
+            f"What stays of the conversation is too large to be compacted: {error}", param="input"
+        ) from None
+
+
 def threshold(context_management: Raw | None) -> int | None:
-    """Return the token threshold of a request's `context_management`, if it asks for compaction."""
+    """Return the token threshold of a request's `context_management`, if it asks for compaction. Raises InvalidRequest."""
     if context_management is None:
         return None
-    with contextlib.suppress(msgspec.DecodeError):
-        for rule in msgspec.json.decode(context_management, type=list[_Rule]):
-            if rule.type == "compaction":
-                return rule.compact_threshold or DEFAULT_THRESHOLD
+    for rule in decode(_rules, context_management, "context_management"):
+        if rule.type == "compaction":
+            return rule.compact_threshold or DEFAULT_THRESHOLD
     return None
 
 
@@ -73,4 +91,7 @@ DEFAULT_THRESHOLD = 100_000
 
 class _Rule(msgspec.Struct):
     type: str
-    compact_threshold: int | None = None
+    compact_threshold: Positive | None = None
+
+
+_rules = msgspec.json.Decoder(list[_Rule])

@@ -60,6 +60,13 @@ class BackendConfig(Settings, kw_only=True, forbid_unknown_fields=True):
     connect_timeout: Annotated[float, Meta(description="Seconds to connect.", gt=0)] = 10.0
     first_token_timeout: Annotated[float, Meta(description="Seconds to the first byte of an answer.", gt=0)] = 600.0
     idle_timeout: Annotated[float, Meta(description="Seconds of silence in the middle of an answer.", gt=0)] = 300.0
+    finish_reason: Annotated[
+        Literal["required", "optional"],
+        Meta(description="Whether a streamed answer without a finish_reason was broken off, or the server sends none."),
+    ] = "required"
+    max_answer: Annotated[
+        int, Meta(description="Largest answer in bytes, a whole stream too; larger ones are 502.", ge=1024)
+    ] = 256 * 1024 * 1024
     max_connections: Annotated[int, Meta(description="Idle connections kept open.", ge=1)] = 256
     max_concurrent: Annotated[int, Meta(description="Calls at once, others wait in line; 0: no limit.", ge=0)] = 0
     max_waiting: Annotated[int, Meta(description="Calls that may wait in line; further ones get 503.", ge=0)] = 256
@@ -68,6 +75,10 @@ class BackendConfig(Settings, kw_only=True, forbid_unknown_fields=True):
         int, Meta(description="Failures in a row after which it gets no calls for a while; 0: never.", ge=0)
     ] = 5
     break_seconds: Annotated[float, Meta(description="Seconds until one call may try it again.", gt=0)] = 10.0
+    inline_images: Annotated[
+        bool,
+        Meta(description="Fetch images and other media of URLs here and send data; false: it fetches them itself."),
+    ] = True
     check_interval: Annotated[float, Meta(description="Seconds between two looks whether it is well.", gt=0)] = 60.0
 
 
@@ -143,6 +154,10 @@ class McpServerConfig(Settings, kw_only=True, forbid_unknown_fields=True):
     env: Annotated[dict[str, str], Meta(description="Variables added to its environment.", extra=SECRET)] = {}
     url: Annotated[str, Meta(description="URL of a server over HTTP, instead of a program.")] = ""
     headers: Annotated[dict[str, str], Meta(description="Headers sent to that URL.", extra=SECRET)] = {}
+    client_headers: Annotated[
+        list[str], Meta(description="Headers that requests may set, such as authorization; none: all are refused.")
+    ] = []
+    allowed_tools: Annotated[list[str], Meta(description="Tools that may be called; none: all that it lists.")] = []
 
 
 class PromptVersion(Settings, kw_only=True, forbid_unknown_fields=True):
@@ -185,6 +200,10 @@ class KeyConfig(Settings, kw_only=True, forbid_unknown_fields=True):
         list[Literal["responses", "chat", "read", "admin"]], Meta(description="What it may do: see docs/keys.md.")
     ] = msgspec.field(default_factory=lambda: ["responses", "chat"])
     models: Annotated[list[str], Meta(description="Models that it may call, such as gpt-*; none: all.")] = []
+    mcp_servers: Annotated[
+        list[str],
+        Meta(description="MCP servers that it may use, by label or URL, such as https://mcp.me/*; none: all."),
+    ] = []
     limits: Annotated[list[str], Meta(description='Such as "60 requests/min" or "20 cost/month on gpt-*".')] = []
 
 
@@ -206,6 +225,10 @@ class JwtConfig(Settings, kw_only=True, forbid_unknown_fields=True):
     ] = msgspec.field(default_factory=lambda: ["responses", "chat"])
     models_claim: Annotated[str, Meta(description="Claim with the models; empty: `models` for everybody.")] = ""
     models: Annotated[list[str], Meta(description="Models without such a claim; none: all.")] = []
+    mcp_servers_claim: Annotated[
+        str, Meta(description="Claim with the MCP servers; empty: `mcp_servers` for everybody.")
+    ] = ""
+    mcp_servers: Annotated[list[str], Meta(description="MCP servers without such a claim; none: all.")] = []
     limits: Annotated[list[str], Meta(description="Limits of each owner, as in `keys`.")] = []
 
 
@@ -235,7 +258,16 @@ class Config(Settings, kw_only=True, forbid_unknown_fields=True):
         bool, Meta(description="Name reasoning events as Open Responses does (response.reasoning.delta).")
     ] = False
     instructions_limit: Annotated[int, Meta(description="Longest `instructions` in characters; 0: no limit.", ge=0)] = 0
+    max_items: Annotated[
+        int, Meta(description="Most items that a request may have, its history and references included.", ge=1)
+    ] = 20_000
+    max_tools: Annotated[
+        int, Meta(description="Most tools that a request may declare, those of namespaces included.", ge=1)
+    ] = 4_096
     max_body: Annotated[int, Meta(description="Largest request body in bytes, packed or not.", ge=1)] = 64 * 1024 * 1024
+    max_image: Annotated[
+        int, Meta(description="Largest image or other medium that is fetched for a backend, in bytes.", ge=1)
+    ] = 20 * 1024 * 1024
     header_timeout: Annotated[float, Meta(description="Seconds for a client to send head and body.", gt=0)] = 60.0
     head_hold: Annotated[
         float, Meta(description="Seconds that a stream's head waits for the backend to accept.", ge=0)
@@ -252,9 +284,20 @@ class Config(Settings, kw_only=True, forbid_unknown_fields=True):
         Literal["check", "repair", "off"],
         Meta(description="Answers that break a strict JSON Schema: fail; ask once more, holding text back; let pass."),
     ] = "check"
+    schema_limit: Annotated[int, Meta(description="Largest JSON Schema of `text.format` in bytes.", ge=1)] = 1024 * 1024
+    schema_timeout: Annotated[
+        float, Meta(description="Seconds that a JSON Schema may take to compile; an answer's check twice that.", gt=0)
+    ] = 2.0
+    schema_memory: Annotated[
+        int, Meta(description="MiB that a process which checks JSON Schemas may have.", ge=128)
+    ] = 512
+    schema_processes: Annotated[
+        int, Meta(description="Processes that check JSON Schemas, at most; an owner has one at a time.", ge=1)
+    ] = 2
     websocket: Annotated[bool, Meta(description="Offer WebSocket mode.")] = True
     url_guard_allow: Annotated[
-        list[str], Meta(description="Networks (CIDR) that URLs of users may name although they are private.")
+        list[str],
+        Meta(description="Networks (CIDR) and hosts (a name, or *.domain) that users' URLs may name although private."),
     ] = []
     secret: Annotated[
         str, Meta(description="Seals reasoning; empty: generated and kept beside the store.", extra=SECRET)
@@ -277,6 +320,16 @@ class Config(Settings, kw_only=True, forbid_unknown_fields=True):
     ] = 1
     mcp_servers: Annotated[dict[str, McpServerConfig], Meta(description="MCP servers by label.")] = {}
     mcp_timeout: Annotated[float, Meta(description="Seconds for a call of an MCP server.", gt=0)] = 60.0
+    mcp_total_timeout: Annotated[
+        float, Meta(description="Seconds that one response may wait for MCP servers, all calls together.", gt=0)
+    ] = 600.0
+    mcp_max_answer: Annotated[
+        int, Meta(description="Largest answer of an MCP server in bytes: a result, a list of tools.", ge=1024)
+    ] = 4 * 1024 * 1024
+    mcp_max_total: Annotated[
+        int, Meta(description="Bytes of MCP servers' answers in one response, all together.", ge=1024)
+    ] = 16 * 1024 * 1024
+    mcp_max_tools: Annotated[int, Meta(description="Tools that one MCP server may list.", ge=1)] = 1000
     prompts: Annotated[dict[str, PromptConfig], Meta(description="Prompt templates by id.")] = {}
     webhooks: Annotated[dict[str, WebhookConfig], Meta(description="Receivers of events, by a name of yours.")] = {}
     backends: Annotated[dict[str, BackendConfig], Meta(description="Servers that make tokens, by name.")] = {}

@@ -17,7 +17,7 @@ from msgspec import Raw
 from msgspec.structs import replace
 
 from antiphon.backends.base import RoutedStream
-from antiphon.compaction import summarise
+from antiphon.compaction import sealed_compaction, summarise
 from antiphon.core import compact
 from antiphon.core.compact import Compacted
 from antiphon.core.context import keep_input, split_array
@@ -30,12 +30,14 @@ from antiphon.errors import APIError, Gone, NotFound
 from antiphon.intake import Plan
 from antiphon.keeping import items_of, stored_response
 from antiphon.limits import FREE, Permit
+from antiphon.offload import by_size
 from antiphon.services import Services
 from antiphon.stores.base import FenceError
-from antiphon.structured import StructuredOutput
+from antiphon.structured import StructuredOutput, structured_output
 from antiphon.toolwork import ToolWork
 from antiphon.types.events import Event
 from antiphon.types.items import Item
+from antiphon.unsealing import Unsealing
 
 log = logging.getLogger("antiphon.engine")
 
@@ -87,9 +89,9 @@ class Run:
         self.began_at = self.began = self.spoke = 0.0
         self._turn = plan.turn
         self._tools = (
-            ToolWork(plan.remote, plan.turn, plan.own_items, self.stream, services, self._send) if plan.remote else None
+            ToolWork(plan.remote, plan.turn, plan.approvals, self.stream, services, self._send) if plan.remote else None
         )
-        self._structured = _structured_output(plan, services.config.structured_output)
+        self._structured = structured_output(plan, services)
 
     def hold(self, fence: int, boundary: Callable[[bytes | None], Awaitable[None]]) -> None:
         """Run under a lease: writes carry its fence, `boundary` commits what was sent, and a checkpoint between two Turns."""
@@ -223,7 +225,7 @@ class Run:
                 )
             await self._between_turns()
         if self._structured is not None and self.stream.complete:
-            self._structured.check(self.stream.output)
+            await self._structured.check(self.stream.output)
         self.body = self.stream.finish(int(self._services.clock()))
         if self.plan.stored:
             self._send()  # the commit takes a moment; else these go out with the terminal event
@@ -250,7 +252,7 @@ class Run:
 
     async def _settle(self, watch: StructuredOutput) -> None:
         """Show an answer that was held back; one that does not fit its format is asked for once more."""
-        again = watch.again(self._turn)
+        again = await watch.again(self._turn)
         if again is not None:
             self._source = await self.plan.route.open(again)
             await self._call_model()
@@ -267,7 +269,8 @@ class Run:
             self.stream.end_without_model()
         elif plan.compaction == "threshold" and self.stream.output:  # a run taken over has done it
             made = decode_items([Raw(item) for item in self.stream.output])
-            self._replace_context(compact.expand([*plan.turn.items, *made], self._services.sealer.open))
+            seals = Unsealing(self._services.sealer, plan.owner, ())
+            self._replace_context(await seals.restored([*plan.turn.items, *made]))
         elif plan.compaction == "threshold":
             head, tail = compact.split_for_compaction(plan.turn.items)
             if head:
@@ -286,9 +289,10 @@ class Run:
             compacted = compact.in_place_of(items, summary.text)
         else:
             compacted = Compacted(summary.text, split_array(keep_input(kept, self.plan.id_base).array))
+        sealed = await sealed_compaction(services.sealer, compacted, self.plan.owner)
         self.stream.add_item(
             "cmp",
-            lambda id: compact.seal_compaction(id, compacted, services.sealer.seal),
+            lambda id: compact.compaction_item(id, sealed),
             "response.compaction.compacting",
         )
         if summary.usage is not None:
@@ -386,7 +390,8 @@ class Run:
         )
 
     async def _commit(self) -> None:
-        response = stored_response(self.plan, self.body, self.stream.output, self._services.config.store_days)
+        days = self._services.config.store_days
+        response = await by_size(self.plan.turn.size, stored_response, self.plan, self.body, self.stream.output, days)
         joined = items_of(response) if self.plan.conversation_id is not None else []
         await self._services.store.put(response, conversation_items=joined, fence=self._fence)
 
@@ -429,11 +434,3 @@ class Run:
             self.stream.keepalive(self.plan.route.position(self.plan.response.id) if waits else 0)
             with contextlib.suppress(Gone):  # the task is told by other ways
                 self._send()
-
-
-def _structured_output(plan: Plan, policy: str) -> StructuredOutput | None:
-    """Return the watch over an answer that must fit a strict schema, or None."""
-    format = plan.turn.text.format
-    if policy == "off" or format.type != "json_schema" or not format.strict:
-        return None
-    return StructuredOutput(format, repair=policy == "repair")

@@ -23,6 +23,16 @@ TYPE_OF_STATUS: dict[int, str] = {
 }
 
 
+LONGEST_MESSAGE = 4096
+LONGEST_PARAM = 256
+"""Characters of what a client is told: messages and names quote what it sent, which may have many millions."""
+
+
+def shortened(text: str, most: int) -> str:
+    """Return a text, its middle left out where it has more characters."""
+    return text if len(text) <= most else f"{text[: most // 2]} … {text[-most // 4 :]}"
+
+
 def error_type(status: int) -> str:
     """Return the error `type` that belongs to an HTTP status."""
     return TYPE_OF_STATUS.get(status, "server_error" if status >= 500 else "invalid_request_error")
@@ -53,11 +63,12 @@ class APIError(AntiphonError):
         type: str = "",
         headers: Mapping[str, str] | None = None,
     ) -> None:
+        message = shortened(message, LONGEST_MESSAGE)
         super().__init__(message)
         self.status = status
         self.message = message
         self.code = code
-        self.param = param
+        self.param = shortened(param, LONGEST_PARAM)
         self.type = type or error_type(status)
         self.headers: Mapping[str, str] = headers or {}
 

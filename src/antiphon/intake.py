@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from itertools import chain
 from typing import Literal, Protocol
 
 import msgspec
 from msgspec import Raw
 
-from antiphon.backends.base import Capabilities, Route
+from antiphon.abilities import check_capabilities
+from antiphon.approvals import Approval, given
+from antiphon.backends.base import Route
 from antiphon.caller import Caller, resolve
 from antiphon.compaction import threshold
-from antiphon.core import compact, context
+from antiphon.core import compact, context, tokens
 from antiphon.core.context import OwnInput
 from antiphon.core.decoding import decode_request
 from antiphon.core.echo import echo_response, is_stored
@@ -20,22 +23,32 @@ from antiphon.core.stream import StreamOptions
 from antiphon.core.text_format import ResolvedText, resolve_text
 from antiphon.core.tool_decoding import check_tool_choice, decode_tools
 from antiphon.core.toolmap import ignored_tools
-from antiphon.core.turn import Hints, Turn
+from antiphon.core.turn import Hints, Turn, with_operators
 from antiphon.core.updates import updated
 from antiphon.core.validation import decode
 from antiphon.errors import InvalidRequest, NotFound
 from antiphon.media import Form, Media
+from antiphon.offload import LARGE, by_size
 from antiphon.prompts import Prompts
+from antiphon.sealing import SealError
 from antiphon.services import Services
-from antiphon.tools.base import McpTool
-from antiphon.types.items import CustomToolCallOutput, FunctionCallOutput, InputAudio, InputImage, Item, Message
+from antiphon.structured import check_format
+from antiphon.tools.base import McpTool, not_for_key
+from antiphon.types.items import Item
 from antiphon.types.request import ConversationRef, CreateResponse
 from antiphon.types.response import Response
-from antiphon.types.tools import OtherTool, Tool
+from antiphon.types.tools import NamespaceTool, OtherTool, Tool, ToolChoice
+from antiphon.unsealing import Unsealing
 
 _mcp_tool = msgspec.json.Decoder(McpTool)
 
-FORM = Form(files_as_text=True)  # chat models know text and images; few know files
+FORM = Form(files_as_text=True, inline_images=True)  # chat models know text and images; few know files
+FETCHED_THERE = Form(files_as_text=True)  # for backends that fetch images themselves
+
+MOST_SERVERS = 32
+"""MCP servers that one request may declare."""
+
+HISTORY_BODIES = 4  # a request's items may have so many times the bytes of a body, with history and references
 
 SEALED_REASONING = "reasoning.encrypted_content"
 
@@ -74,6 +87,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     options: StreamOptions
     ignored: Sequence[str] = ()
     remote: Sequence[McpTool] = ()
+    approvals: Sequence[Approval] = ()
     compaction: Literal["", "trigger", "threshold"] = ""
 
     def own_input(self) -> OwnInput:
@@ -102,43 +116,75 @@ class Intake:
 
         A `caller` may call its own models only; without one, that was looked at before.
         """
-        request, extra = decode_request(self._prompts.with_model(body), self._config.unknown_fields)
-        request, prompted = self._prompts.apply(request)
+        request, extra, prompted = await by_size(len(body), self._read, body)
         router = self._services.router
         route = resolve(router, request.model, caller) if caller else router.resolve(request.model)
-        tools = decode_tools(request.tools)
-        check_tool_choice(request.tool_choice, tools)
-        text = resolve_text(request.text)
-        self._check_limits(request)
-        own = context.input_items(request.input)
+        tools, text, own = await by_size(len(body), self._parts, request)
         if request.file_id is not None:
             own = await self._media.attach(own, request.file_id, owner)
-        _check_capabilities(route.card.capabilities, request, tools, text, [*own, *prompted] if prompted else own)
-        remote = await self._remote(tools)
+        seen = [*own, *prompted] if prompted else own
+        await by_size(len(body), check_capabilities, route.card.capabilities, request, tools, text, seen)
+        remote = await self._remote(tools, caller)
         source = history or self._services.store
-        own, earlier = await self._items(request, own, owner, source)
+        own, earlier, size = await self._items(request, own, owner, source, len(body))
         request, text = updated(request, text, chain(earlier, own))
+        await check_format(text, owner, self._services)
         if identity is None:
             identity = Identity(self._services.new_id_base(), int(self._services.clock()))
-        shown = await self._shown(prompted, earlier, own, owner)
-        plan = self._complete(request, extra, owner, route, tools, text, own, shown, identity)
-        return await self._fit(msgspec.structs.replace(plan, remote=remote) if remote else plan)
+        shown = await self._shown(prompted, earlier, own, owner, FORM if route.inline_images else FETCHED_THERE)
+        seals = Unsealing(self._services.sealer, owner, own, _source_of(request))
+        approvals = (
+            given(own, shown, {tool.server_label for tool in remote}, self._services.sealer, owner) if remote else []
+        )
+        shown = await seals.restored(shown)
+        plan = await by_size(
+            size, self._complete, request, extra, owner, route, tools, text, own, shown, identity, large=size >= LARGE
+        )
+        return await self._fit(msgspec.structs.replace(plan, remote=remote, approvals=approvals) if remote else plan)
 
-    async def _shown(self, prompted: Sequence[Item], earlier: list[Item], own: list[Item], owner: str) -> list[Item]:
+    def _read(self, body: bytes) -> tuple[CreateResponse, Mapping[str, Raw], Sequence[Item]]:
+        """Return the request, the unknown fields that are forwarded, and the items of its prompt template."""
+        request, extra = decode_request(self._prompts.with_model(body), self._config.unknown_fields)
+        request, prompted = self._prompts.apply(request)
+        self._check_limits(request)
+        return request, extra, prompted
+
+    def _parts(self, request: CreateResponse) -> tuple[list[Tool], ResolvedText, list[Item]]:
+        """Return the request's tools, the format of its answer and its own items."""
+        tools = decode_tools(request.tools)
+        if sum(_weight(tool) for tool in tools) > self._config.max_tools:
+            raise InvalidRequest(f"A request declares at most {self._config.max_tools} tools.", param="tools")
+        check_tool_choice(request.tool_choice, tools)
+        own = context.input_items(request.input)
+        context.check_ids(own)
+        return tools, resolve_text(request.text), own
+
+    async def _shown(
+        self, prompted: Sequence[Item], earlier: list[Item], own: list[Item], owner: str, form: Form
+    ) -> list[Item]:
         """Return what the model sees: the template's items, the history and the own input, with their media ready."""
-        admitted = await self._media.admit(own, owner, form=FORM)
-        restored = await self._media.restore(earlier, owner, form=FORM)
+        admitted = await self._media.admit(own, owner, form=form)
+        restored = await self._media.restore(earlier, owner, form=form)
         shown = context.without_doubles(restored, admitted)
         if prompted:
-            shown[:0] = await self._media.admit(prompted, owner, form=FORM, path="prompt.input")
+            shown[:0] = await self._media.admit(prompted, owner, form=form, path="prompt.input")
         return shown
 
-    async def _remote(self, tools: Sequence[Tool]) -> list[McpTool]:
+    async def _remote(self, tools: Sequence[Tool], caller: Caller | None) -> list[McpTool]:
         """Return the MCP servers that the request declares; all may be called. Raises InvalidRequest."""
         remote: list[McpTool] = []
         for place, tool in enumerate(tools):
             if isinstance(tool, OtherTool) and tool.type == "mcp":
                 declared = decode(_mcp_tool, tool.raw, f"tools[{place}]")
+                if any(declared.server_label == other.server_label for other in remote):
+                    raise InvalidRequest(
+                        f"Two MCP servers have the label '{declared.server_label}'.",
+                        param=f"tools[{place}].server_label",
+                    )
+                if len(remote) == MOST_SERVERS:
+                    raise InvalidRequest(f"A request declares at most {MOST_SERVERS} MCP servers.", param="tools")
+                if caller is not None and not caller.may_use(declared.place):
+                    raise not_for_key(declared, f"tools[{place}]")
                 await self._services.tool_servers.check(declared, f"tools[{place}]")
                 remote.append(declared)
         return remote
@@ -153,7 +199,7 @@ class Intake:
                 return msgspec.structs.replace(plan, compaction="threshold")
             return plan
         window = plan.route.card.context_length
-        if window is None or context.smaller_than(plan.turn.items, window):
+        if window is None or (not plan.turn.size and context.smaller_than(plan.turn.items, window)):
             return plan  # a token takes a byte at least: this fits without counting
         return await self._fit_window(plan, window)
 
@@ -171,7 +217,7 @@ class Intake:
         room = window - (plan.turn.max_output_tokens or window // 8)
         if count <= room:
             return plan
-        items = context.truncated(plan.turn.items, room / count)
+        items = await by_size(plan.turn.size, context.truncated, plan.turn.items, room / count)
         return msgspec.structs.replace(plan, turn=msgspec.structs.replace(plan.turn, items=items))
 
     async def _count(self, plan: Plan) -> int:
@@ -181,24 +227,55 @@ class Intake:
         limit = self._config.instructions_limit
         if limit and request.instructions and len(request.instructions) > limit:
             raise InvalidRequest(f"'instructions' has more than {limit} characters.", param="instructions")
+        self._check_count(len(request.input) if isinstance(request.input, list) else 1, "input")
+        for name, listed in (
+            ("tools", request.tools),
+            ("include", request.include),
+            ("tool_choice", _choices(request)),
+        ):
+            if listed is not None and len(listed) > self._config.max_tools:
+                raise InvalidRequest(f"'{name}' has more than {self._config.max_tools} entries.", param=name)
         if request.background and request.store is False:
             raise InvalidRequest("A background response is stored: 'store' cannot be false.", param="store")
 
+    def _check_count(self, items: int, param: str) -> None:
+        if items > self._config.max_items:
+            raise InvalidRequest(
+                f"A request has at most {self._config.max_items} items, its history included; this one has {items}.",
+                param=param,
+            )
+
     async def _items(
-        self, request: CreateResponse, own: list[Item], owner: str, source: History
-    ) -> tuple[list[Item], list[Item]]:
-        """Return the request's own items with references resolved, and those of its history."""
+        self, request: CreateResponse, own: list[Item], owner: str, source: History, size: int
+    ) -> tuple[list[Item], list[Item], int]:
+        """Return the request's own items with references resolved, those of its history, and the bytes of both."""
         wanted = context.references(own)
         if wanted:
-            own = context.resolve_references(own, await source.items(wanted, owner))
-        earlier: list[Item] = []
+            found = await source.items(wanted, owner)
+            size += _bytes_of(item for id in wanted if (item := found.get(id)) is not None)
+            self._check_bytes(size, "input")
+            own = await by_size(size, context.resolve_references, own, found)
+        arrays: Sequence[bytes] = ()
+        param = "previous_response_id"
         if request.previous_response_id is not None:
-            earlier = await self._previous(request.previous_response_id, owner, source)
+            arrays = await self._previous(request.previous_response_id, owner, source)
         elif request.conversation is not None:
-            earlier = await self._conversation(_conversation_id(request.conversation), owner)
-        return own, earlier
+            param = "conversation"
+            arrays = await self._conversation(_conversation_id(request.conversation), owner)
+        if not arrays:
+            return own, [], size
+        size += _bytes_of(arrays)
+        self._check_bytes(size, param)
+        earlier = await by_size(size, context.decode_history, arrays, self._config.max_items)
+        self._check_count(len(own) + len(earlier), param)
+        return own, earlier, size
 
-    async def _previous(self, id: str, owner: str, source: History) -> list[Item]:
+    def _check_bytes(self, size: int, param: str) -> None:
+        most = self._config.max_body * HISTORY_BODIES
+        if size > most:
+            raise InvalidRequest(f"The request has more than {most} bytes, its history included.", param=param)
+
+    async def _previous(self, id: str, owner: str, source: History) -> Sequence[bytes]:
         arrays = await source.history(id, owner)
         if arrays is None:
             raise InvalidRequest(
@@ -206,15 +283,16 @@ class Intake:
                 param="previous_response_id",
                 code="previous_response_not_found",
             )
-        return context.decode_history(arrays)
+        return arrays
 
-    async def _conversation(self, id: str, owner: str) -> list[Item]:
+    async def _conversation(self, id: str, owner: str) -> Sequence[bytes]:
         items = await self._services.store.conversation_items(id, owner)
         if items is None:
             raise NotFound(
                 f"Conversation with id '{id}' not found.", param="conversation", code="conversation_not_found"
             )
-        return context.decode_history([b"[%b]" % b",".join(item.body for item in items)])
+        self._check_count(len(items), "conversation")
+        return [b"[%b]" % b",".join([item.body for item in items])]
 
     def _complete(
         self,
@@ -225,10 +303,11 @@ class Intake:
         tools: list[Tool],
         text: ResolvedText,
         own: list[Item],
-        earlier: list[Item],
+        items: list[Item],
         identity: Identity,
+        *,
+        large: bool = False,
     ) -> Plan:
-        services = self._services
         defaults = msgspec.structs.replace(route.defaults, store=self._config.store_default)
         response = echo_response(
             request,
@@ -238,8 +317,6 @@ class Intake:
             text=text,
             defaults=defaults,
         )
-        open_seal = services.sealer.open
-        items = context.unsealed(compact.expand(earlier, open_seal), open_seal)
         turn = Turn(
             model=route.card.id,
             request=request,
@@ -253,10 +330,12 @@ class Intake:
             top_p=request.top_p if request.top_p is not None else defaults.top_p,
             max_output_tokens=response.max_output_tokens,
             reasoning_effort=response.reasoning.effort,
-            extra={**route.extra_body, **extra} if extra else route.extra_body,
+            extra=with_operators(extra, route.extra_body),
             stream=bool(request.stream),
             hints=Hints(owner=owner, response=response.id),
         )
+        if large:
+            turn = msgspec.structs.replace(turn, size=max(tokens.size(turn), LARGE))
         return Plan(
             request=request,
             owner=owner,
@@ -267,64 +346,47 @@ class Intake:
             own_items=own,
             stored=is_stored(request, defaults),
             conversation_id=response.conversation.id if response.conversation else None,
-            options=self._stream_options(request),
+            options=self._stream_options(request, owner),
             ignored=ignored_tools(tools),
         )
 
-    def _stream_options(self, request: CreateResponse) -> StreamOptions:
+    def _stream_options(self, request: CreateResponse, owner: str) -> StreamOptions:
         reasoning = request.reasoning
         summary = (reasoning.summary or reasoning.generate_summary) if reasoning else None
         return StreamOptions(
             open_responses_names=self._config.open_responses_names,
             summarise=isinstance(summary, str) and summary != "none",
-            seal=self._services.sealer.seal if SEALED_REASONING in (request.include or ()) else None,
+            seal=partial(self._sealed, owner) if SEALED_REASONING in (request.include or ()) else None,
         )
+
+    def _sealed(self, owner: str, text: str) -> str | None:
+        """Return thoughts sealed for their owner, None where there are too many to be opened again."""
+        try:
+            return self._services.sealer.seal(text, "reasoning", owner)
+        except SealError:
+            return None
+
+
+def _source_of(request: CreateResponse) -> str:
+    """Return the field that items before the request's own come from."""
+    if request.previous_response_id is not None:
+        return "previous_response_id"
+    return "conversation" if request.conversation is not None else "input"
+
+
+def _weight(tool: Tool) -> int:
+    """Return how many functions a declaration may become."""
+    return max(len(tool.tools), 1) if isinstance(tool, NamespaceTool) else 1
+
+
+def _choices(request: CreateResponse) -> Sequence[object] | None:
+    choice = request.tool_choice
+    return choice.tools if isinstance(choice, ToolChoice) and isinstance(choice.tools, list) else None
+
+
+def _bytes_of(texts: Iterable[bytes]) -> int:
+    return sum(map(len, texts))
 
 
 def _conversation_id(conversation: str | ConversationRef) -> str:
     return conversation if isinstance(conversation, str) else conversation.id
-
-
-# What a model cannot do
-
-
-def _check_capabilities(
-    can: Capabilities, request: CreateResponse, tools: Sequence[Tool], text: ResolvedText, items: Sequence[Item]
-) -> None:
-    """Refuse what the model cannot do, before anything streams (contract, "Request fields")."""
-    model = request.model
-    if not can.responses:
-        raise InvalidRequest(
-            f"The model '{model}' cannot be called through the Responses API.", param="model", code="unsupported_model"
-        )
-    if tools and not can.functions:
-        raise _unsupported(model, "tools", "call tools")
-    if text.format.type == "json_schema" and not can.structured_outputs:
-        raise _unsupported(model, "text.format", "follow a JSON Schema")
-    if not can.reasoning and request.reasoning and request.reasoning.effort not in (None, "none"):
-        raise _unsupported(model, "reasoning.effort", "think before it answers")
-    if not (can.images and can.audio):
-        _check_media(can, model, items)
-
-
-def _check_media(can: Capabilities, model: str, items: Sequence[Item]) -> None:
-    for place, item in enumerate(items):
-        for name, parts in _part_lists(item):
-            for at, part in enumerate(parts):
-                where = f"input[{place}].{name}[{at}]"
-                if isinstance(part, InputImage) and not can.images:
-                    raise _unsupported(model, where, "take images")
-                if isinstance(part, InputAudio) and not can.audio:
-                    raise _unsupported(model, where, "take audio")
-
-
-def _part_lists(item: Item) -> list[tuple[str, Sequence[object]]]:
-    if isinstance(item, Message) and not isinstance(item.content, str):
-        return [("content", item.content)]
-    if isinstance(item, FunctionCallOutput | CustomToolCallOutput) and not isinstance(item.output, str):
-        return [("output", item.output)]
-    return []
-
-
-def _unsupported(model: str, param: str, what: str) -> InvalidRequest:
-    return InvalidRequest(f"The model '{model}' cannot {what}.", param=param, code="unsupported_parameter")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from antiphon.core.context import item_id, split_array
+from antiphon.core.context import LONGEST_ID, item_id, split_array
 from antiphon.intake import Plan
 from antiphon.stores.rows import StoredItem, StoredResponse
 
@@ -35,7 +35,8 @@ def stored_response(plan: Plan, body: bytes, output: Sequence[bytes], days: floa
 def _foreign_ids(output: Sequence[bytes], id_base: str, first: int) -> dict[str, int]:
     """Return the ids of items that another server made, and their places behind the input."""
     base = id_base.encode()
-    return {item_id(item): first + place for place, item in enumerate(output) if base not in item[:200]}
+    found = {item_id(item): first + place for place, item in enumerate(output) if base not in item[:200]}
+    return {id: place for id, place in found.items() if id and len(id.encode(errors="replace")) <= LONGEST_ID}
 
 
 def output_span(body: bytes, output: Sequence[bytes]) -> tuple[int, int]:

@@ -35,6 +35,7 @@ class Key(msgspec.Struct, frozen=True, kw_only=True):
     hint: str = ""
     scopes: tuple[str, ...] = tuple(sorted(USUAL_SCOPES))
     models: tuple[str, ...] = ()
+    mcp_servers: tuple[str, ...] = ()
     limits: tuple[str, ...] = ()
     created_at: float
     expires_at: float | None = None
@@ -52,6 +53,7 @@ class Key(msgspec.Struct, frozen=True, kw_only=True):
             owner=self.owner,
             scopes=frozenset(self.scopes),
             models=self.models,
+            mcp_servers=self.mcp_servers,
             limits=parse_limits(self.limits),
             meter=self.line,
         )
@@ -64,6 +66,7 @@ class Rights(msgspec.Struct, frozen=True, kw_only=True):
     name: str = ""
     scopes: tuple[str, ...] = tuple(sorted(USUAL_SCOPES))
     models: tuple[str, ...] = ()
+    mcp_servers: tuple[str, ...] = ()
     limits: tuple[str, ...] = ()
     expires_at: float | None = None
 

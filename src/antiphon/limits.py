@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 import msgspec
+from msgspec.structs import force_setattr
 
 from antiphon.backends.base import ModelCard
 from antiphon.caller import Caller, Limit
@@ -23,7 +24,7 @@ from antiphon.prices import FREE_OF_CHARGE, Price
 from antiphon.quota import Header, Level, headers, refusal
 from antiphon.stores.base import Store
 from antiphon.stores.rows import Slot
-from antiphon.types.response import Usage
+from antiphon.types.response import MOST_TOKENS, Usage
 
 MEMORY = 10.0  # seconds that a refusal is remembered at most: limits may have been raised
 MOST_REMEMBERED = 10_000
@@ -33,10 +34,18 @@ log = logging.getLogger("antiphon.limits")
 
 
 class Demand(msgspec.Struct, frozen=True):
-    """What a request will use, as far as it can be told: its input, and the most it wants as output. In tokens."""
+    """What a request will use, as far as it can be told: its input, and the most it wants as output. In tokens.
+
+    Numbers below 1, which some backends read as "no limit", say nothing about the output; huge ones count as `MOST_TOKENS`.
+    """
 
     input_tokens: int
     max_output_tokens: int | None
+
+    def __post_init__(self) -> None:
+        wanted = self.max_output_tokens
+        force_setattr(self, "input_tokens", min(max(self.input_tokens, 0), MOST_TOKENS))
+        force_setattr(self, "max_output_tokens", None if not wanted or wanted < 0 else min(wanted, MOST_TOKENS))
 
 
 class Permit(Protocol):

@@ -1,8 +1,11 @@
 """Background responses: run under a lease, logged event by event, followed, resumed, cancelled.
 
-A run that nobody holds any more (its server died) is taken over: from the start if no token had streamed, from its last
-tool boundary if none had streamed since, else it ends `failed` with a reason. It never hangs, and no model call that has
-streamed tokens is made twice.
+A run that nobody holds any more (its server died or gave it back) is taken over: from the start if no token had streamed,
+from its last tool boundary if none had streamed since, else it ends `failed` with a reason. It never hangs, and no model call
+that has streamed tokens is made twice.
+
+A run whose process died may be what killed it: it is tried once more at most, and alone, with no other run taken over beside
+it in the same process. When that process dies too, it ends `failed`: no run takes more than two processes with it.
 """
 
 from __future__ import annotations
@@ -15,7 +18,6 @@ import secrets
 from collections.abc import Sequence
 
 import msgspec
-from msgspec import Raw
 
 from antiphon.core.emitter import to_json
 from antiphon.core.resume import Restart, restart
@@ -23,9 +25,11 @@ from antiphon.core.stream import ResponseStream, terminal_type
 from antiphon.engine import Run
 from antiphon.errors import APIError
 from antiphon.event_log import WORKING, Beat, EventLog, Follower, logged
-from antiphon.intake import Identity, Intake, Plan
+from antiphon.intake import Intake, Plan
+from antiphon.job_request import packed, unpacked
 from antiphon.keeping import output_span, stored_response
 from antiphon.limits import FREE, Permit
+from antiphon.offload import by_size
 from antiphon.services import Services
 from antiphon.stores.base import FenceError
 from antiphon.stores.rows import Job, LoggedEvent, StoredResponse
@@ -38,7 +42,7 @@ log = logging.getLogger("antiphon.live")
 MOST_BETWEEN_BEATS = 2.0  # seconds; a beat also brings the client's wish to cancel
 POLL = 1.0
 CANCEL_WAIT = 10.0
-MAX_ATTEMPTS = 5
+MOST_CRASHES = 2  # processes that may die with one run
 
 INTERRUPTED = APIError(
     500,
@@ -46,12 +50,11 @@ INTERRUPTED = APIError(
     code="server_interrupted",
 )
 
-
-class JobRequest(msgspec.Struct, frozen=True):
-    """What any server needs to run a job: the request's body, and what made its ids and times."""
-
-    body: Raw
-    identity: Identity
+CRASHED = APIError(
+    500,
+    f"The server died {MOST_CRASHES} times while it made this response. It is not tried again.",
+    code="server_crashed",
+)
 
 
 class Working:
@@ -123,10 +126,10 @@ class Live:
         run.stream.queued()
         events = run.stream.take()
         queued = to_json(plan.response)
-        request = to_json(JobRequest(Raw(body), Identity(plan.id_base, plan.response.created_at)))
+        request = await packed(plan, body, self._services.sealer)
         days = self._services.config.store_days
         job = await self._store.enqueue(
-            stored_response(plan, queued, (), days),
+            await by_size(plan.turn.size, stored_response, plan, queued, (), days),
             request,
             logged(events, 0),
             worker=self._worker,
@@ -201,8 +204,9 @@ class Live:
         except APIError:  # the store is away, which its own log line tells
             log.warning("response %s: the run broke off, as the store is away", id)
         except asyncio.CancelledError:
+            heart.cancel()
             with contextlib.suppress(FenceError, APIError):
-                await self._store.heartbeat(id, fence, self._services.clock(), 0.0)
+                await self._store.release_job(id, fence)
             raise
         except Exception:
             log.exception("response %s: the run broke off", id)
@@ -252,13 +256,21 @@ class Live:
     async def _poll(self) -> None:
         while True:
             try:
-                while job := await self._store.claim(self._worker, self._services.clock(), self._lease):
+                while job := await self._claim():
                     await self._take_over(job)
             except APIError:
                 log.debug("looking for background work failed: the store is away")
             except Exception:
                 log.exception("looking for background work failed")
             await asyncio.sleep(min(POLL, self._lease / 3))
+
+    async def _claim(self) -> Job | None:
+        """Take a run that nobody holds; one whose process died only where none that was taken over runs here."""
+        here = [one.job for one in self._working.values()]
+        if any(job.crashes for job in here):
+            return None
+        others = any(job.attempts > 1 for job in here)
+        return await self._store.claim(self._worker, self._services.clock(), self._lease, clean=others)
 
     async def _take_over(self, job: Job) -> None:
         """Go on with a job whose worker is gone, or begin one that was never begun."""
@@ -271,15 +283,18 @@ class Live:
             await self._complete_log(job, stored, state)
         elif job.cancelled:
             await self._end(job, stored, state, None)
-        elif state.begun or job.attempts > MAX_ATTEMPTS:
+        elif state.begun:
             await self._end(job, stored, state, INTERRUPTED)
+        elif job.crashes >= MOST_CRASHES:
+            log.error("response %s: %d processes died while they made it", job.response_id, job.crashes)
+            await self._end(job, stored, state, CRASHED)
         else:
             await self._again(job, stored, state)
 
     async def _again(self, job: Job, stored: StoredResponse, state: Restart) -> None:
-        request = msgspec.json.decode(job.request, type=JobRequest)
         try:
-            plan = await self._intake.plan(bytes(request.body), job.owner, identity=request.identity)
+            body, identity = await unpacked(job, self._services.sealer)
+            plan = await self._intake.plan(body, job.owner, identity=identity)
         except APIError as error:
             await self._end(job, stored, state, error)
             return
@@ -310,7 +325,7 @@ class Live:
         if not state.ended:
             type = terminal_type(stored.status)
             number = state.sequence_number
-            body = b'{"type":"%b","response":%b,"sequence_number":%d}' % (type.encode(), stored.body, number)
+            body = b'{"type":%b,"response":%b,"sequence_number":%d}' % (to_json(type), stored.body, number)
             events = [Event(type, body)]
         await self._append(job, stored.status, events, state.sequence_number)
 

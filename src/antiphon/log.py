@@ -20,7 +20,7 @@ _FIRST = len(vars(logging.makeLogRecord({})))
 """So many attributes stand before those of `extra=`."""
 
 _COLORS = {"WARNING": "\x1b[33m", "ERROR": "\x1b[31m", "CRITICAL": "\x1b[31m", "DEBUG": "\x1b[2m"}
-_QUIETER = ("uvicorn", "uvicorn.error", "asyncio", "mcp", "httpx", "httpcore")
+_QUIETER = ("uvicorn", "uvicorn.error", "asyncio", "mcp", "httpx2", "httpcore2")
 """Libraries that have nothing to say at `info`."""
 
 

@@ -1,4 +1,4 @@
-"""Images and files of a request: URLs are checked or fetched, file ids are resolved, shapes and sizes are looked at.
+"""Images and files of a request: URLs are fetched or checked, file ids are resolved, shapes and sizes are looked at.
 
 What comes out is what a backend can take: images as http(s) or data URLs, files as data, or as text where that is wanted.
 """
@@ -7,18 +7,21 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from typing import Any, Self
 
 import msgspec
-from msgspec import UNSET
+from msgspec import UNSET, Raw
 from msgspec.structs import replace
 
 from antiphon.core import file_types
+from antiphon.core.emitter import to_json
 from antiphon.core.file_types import BINARY, data_url, is_data_url
+from antiphon.core.media_urls import UrlSlot, decode_any, may_hold_urls, url_slots
 from antiphon.core.validation import missing
 from antiphon.errors import APIError, InvalidRequest, NotFound
 from antiphon.fetching import Fetcher
-from antiphon.guard import Unresolvable, UrlGuard
+from antiphon.guard import UrlGuard
 from antiphon.stores.base import Store
 from antiphon.stores.rows import StoredFile
 from antiphon.types.items import (
@@ -34,11 +37,14 @@ from antiphon.types.items import (
 )
 
 SECONDS = 90.0  # for all files of a request
+MOST_URLS = 500
+FETCHED_AT_ONCE = 4
+MEDIA_FIELDS = frozenset(("image_url", "file_url", "audio_url", "video_url"))
 GONE = "[A file that stood here is not available any more.]"
 
 
 class Form(msgspec.Struct, frozen=True, kw_only=True):
-    """In which form a backend takes media: text files as text, images as data where it fetches none itself."""
+    """In which form a backend takes media: text files as text, images as data where it must fetch none itself."""
 
     files_as_text: bool = False
     inline_images: bool = False
@@ -48,28 +54,28 @@ AS_SENT = Form()
 _MEDIA = frozenset((InputImage, InputFile))
 
 
-class _Screenshot(msgspec.Struct):
-    image_url: str | None = None
-
-
-class _ComputerOutput(msgspec.Struct):
-    output: _Screenshot
-
-
-_computer_output = msgspec.json.Decoder(_ComputerOutput)
-
-
 class Media:
-    """Prepares the media of requests. `limit` is the most that the files of one request may have, in bytes."""
+    """Prepares the media of requests.
+
+    `limit` is the most that the files of one request may have, `max_image` the most that a fetched image may have, in bytes.
+    """
 
     def __init__(
-        self, store: Store, guard: UrlGuard, fetcher: Fetcher, clock: Callable[[], float], *, limit: int
+        self,
+        store: Store,
+        guard: UrlGuard,
+        fetcher: Fetcher,
+        clock: Callable[[], float],
+        *,
+        limit: int,
+        max_image: int | None = None,
     ) -> None:
         self.store = store
         self.guard = guard
         self.fetcher = fetcher
         self.clock = clock
         self.limit = limit
+        self.max_image = limit if max_image is None else max_image
 
     async def admit(
         self, items: Sequence[Item], owner: str, *, form: Form = AS_SENT, path: str = "input"
@@ -90,6 +96,17 @@ class Media:
             return items
         return await self._ready(items, places, _Admission(self, owner, form, lenient=True), "input")
 
+    async def admit_json(self, value: Any, owner: str, *, inline: bool, path: str) -> bool:
+        """Fetch or check the URLs of media inside JSON that goes to a backend as it is; tell whether there were any.
+
+        They are replaced in `value`. Raises InvalidRequest.
+        """
+        slots = list(url_slots(value, path))
+        if slots:
+            async with _Admission(self, owner, Form(inline_images=inline)) as admission, _deadline(path):
+                await admission.slots(slots)
+        return bool(slots)
+
     async def attach(self, items: Sequence[Item], file_id: str, owner: str) -> list[Item]:
         """Let a stored file join the last user message (CompactifAI's `file_id`). Raises NotFound with param `file_id`."""
         file = await self.store.get_file(file_id, owner, self.clock())
@@ -103,17 +120,23 @@ class Media:
         self, items: Sequence[Item], places: Sequence[int], admission: _Admission, path: str
     ) -> Sequence[Item]:
         ready = list(items)
-        try:
-            async with asyncio.timeout(SECONDS):
-                for place in places:
-                    ready[place] = await admission.item(items[place], f"{path}[{place}]")
-        except TimeoutError:
-            raise InvalidRequest("The files of this request take too long.", param=path, code="url_timeout") from None
+        async with admission, _deadline(path):
+            for place in places:
+                ready[place] = await admission.item(items[place], f"{path}[{place}]")
         return ready
 
 
+@contextlib.asynccontextmanager
+async def _deadline(path: str) -> AsyncIterator[None]:
+    try:
+        async with asyncio.timeout(SECONDS):
+            yield
+    except TimeoutError:
+        raise InvalidRequest("The files of this request take too long.", param=path, code="url_timeout") from None
+
+
 class _Admission:
-    """The media of one request."""
+    """The media of one request. Left as a context, it lets go of what is still being fetched."""
 
     def __init__(self, media: Media, owner: str, form: Form, *, lenient: bool = False) -> None:
         self._media = media
@@ -121,7 +144,16 @@ class _Admission:
         self._form = form
         self._lenient = lenient
         self._left = media.limit
-        self._checked: set[str] = set()
+        self._urls: dict[str, asyncio.Task[str]] = {}
+        self._room = asyncio.Semaphore(FETCHED_AT_ONCE)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        for task in self._urls.values():
+            task.cancel()
+        await asyncio.gather(*self._urls.values(), return_exceptions=True)
 
     async def item(self, item: Item, path: str) -> Item:
         match item:
@@ -129,11 +161,15 @@ class _Admission:
                 return replace(item, content=await self._parts(parts, f"{path}.content"))
             case FunctionCallOutput(output=list(parts)) | CustomToolCallOutput(output=list(parts)):
                 return replace(item, output=await self._parts(parts, f"{path}.output"))
-            case OtherItem(type="computer_call_output"):
-                await self._screenshot(item, f"{path}.output.image_url")
+            case OtherItem() if may_hold_urls(item.raw):
+                return await self._other(item, path)
         return item
 
     async def _parts(self, parts: Sequence[Part], path: str) -> list[Part]:
+        for place, part in enumerate(parts):
+            if isinstance(part, InputImage) and part.image_url and not is_data_url(part.image_url):
+                with contextlib.suppress(InvalidRequest):  # told when the part's turn comes
+                    self._begin(part.image_url, f"{path}[{place}].image_url")
         return [await self._part(part, f"{path}[{place}]") for place, part in enumerate(parts)]
 
     async def _part(self, part: Part, path: str) -> Part:
@@ -148,13 +184,60 @@ class _Admission:
             return InputText(text=GONE)
         return part
 
-    async def _screenshot(self, item: OtherItem, param: str) -> None:
+    # URLs
+
+    async def _other(self, item: OtherItem, path: str) -> Item:
+        """Look at an item that goes to a backend as it came, such as a screenshot."""
+        value = decode_any(item.raw, path)
+        slots = [slot for slot in url_slots(value, path) if slot.name in MEDIA_FIELDS]
         try:
-            url = _computer_output.decode(item.raw).output.image_url
-        except msgspec.ValidationError:
-            return  # of another shape than ours to judge
-        if url and not is_data_url(url) and not self._lenient:
-            await self._check(url, param)
+            await self.slots(slots)
+        except APIError:
+            if not self._lenient:
+                raise
+            return Message(role="user", content=[InputText(text=GONE)])
+        return replace(item, raw=Raw(to_json(value))) if slots else item
+
+    async def slots(self, slots: Sequence[UrlSlot]) -> None:
+        """Fetch or check the URLs of slots, and put what comes of them into their places. Raises InvalidRequest."""
+        for slot in slots:
+            if not is_data_url(slot.url):
+                self._begin(slot.url, slot.path)
+        for slot in slots:
+            slot.put(await self._put(slot.url, slot.path, image=slot.name.startswith("image")))
+
+    async def _put(self, url: str, param: str, *, image: bool) -> str:
+        """Return what a backend gets for a URL: the URL itself, or data."""
+        if is_data_url(url):
+            kind, data = file_types.parse_data_url(url, param)
+            self._spend(len(data) * 3 // 4, param)
+        else:
+            url = await self._begin(url, param)
+            kind = file_types.kind_of(url) if is_data_url(url) else ""
+        if image and kind:
+            _check_image(kind, param)
+        return url
+
+    def _begin(self, url: str, param: str) -> asyncio.Task[str]:
+        """Begin to fetch or to check a URL, once; a few are fetched at a time."""
+        task = self._urls.get(url)
+        if task is None:
+            if len(self._urls) >= MOST_URLS:
+                raise InvalidRequest(
+                    f"A request names at most {MOST_URLS} URLs of media.", param=param, code="too_many_urls"
+                )
+            task = self._urls[url] = asyncio.ensure_future(self._lead(url, param))
+        return task
+
+    async def _lead(self, url: str, param: str) -> str:
+        async with self._room:
+            if not self._form.inline_images:
+                await self._media.guard.check(url, param)
+                return url
+            fetched = await self._media.fetcher.fetch(url, param, self._media.max_image)
+            self._spend(len(fetched.content), param)
+            kind = file_types.media_type(fetched.filename, fetched.declared, fetched.content)
+            return data_url(kind, fetched.content)
 
     # Images
 
@@ -163,17 +246,8 @@ class _Admission:
         url = part.image_url
         if not url:
             return await self._stored_image(part, path)
-        if is_data_url(url):
-            kind, data = file_types.parse_data_url(url, param)
-            _check_image(kind, param)
-            self._spend(len(data) * 3 // 4, param)
-        elif self._form.inline_images:
-            fetched = await self._media.fetcher.fetch(url, param)
-            kind = file_types.media_type(fetched.filename, fetched.declared, fetched.content)
-            return replace(part, image_url=self._as_image(kind, fetched.content, param))
-        else:
-            await self._check(url, param)
-        return part
+        put = await self._put(url, param, image=True)
+        return part if put == url else replace(part, image_url=put)
 
     async def _stored_image(self, part: InputImage, path: str) -> Part:
         if not part.file_id:
@@ -186,14 +260,6 @@ class _Admission:
         _check_image(kind, param)
         self._spend(len(content), param)
         return data_url(kind, content)
-
-    async def _check(self, url: str, param: str) -> None:
-        """Let a URL pass that the backend will fetch. A host unknown here may be known there."""
-        if url in self._checked:
-            return
-        with contextlib.suppress(Unresolvable):
-            await self._media.guard.check(url, param)
-        self._checked.add(url)
 
     # Files
 
@@ -256,7 +322,7 @@ def _has_media(item: Item) -> bool:
     elif isinstance(item, (FunctionCallOutput, CustomToolCallOutput)):
         parts = item.output
     else:
-        return isinstance(item, OtherItem) and item.type == "computer_call_output"
+        return isinstance(item, OtherItem) and may_hold_urls(item.raw)
     if isinstance(parts, str):
         return False
     for part in parts:  # noqa: SIM110 (a generator would cost more than the question)

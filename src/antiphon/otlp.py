@@ -19,6 +19,7 @@ import msgspec
 
 from antiphon import __version__
 from antiphon.backends.http_client import HttpClient, Timeouts, parse_url
+from antiphon.core.emitter import to_json
 from antiphon.errors import BackendError
 
 log = logging.getLogger("antiphon.traces")
@@ -162,7 +163,7 @@ class Exporter:
         self._refused = not taken
 
     def _body(self, batch: Sequence[bytes]) -> bytes:
-        scope = b'{"name":"antiphon","version":"%b"}' % __version__.encode()
+        scope = to_json({"name": "antiphon", "version": __version__})
         return b'{"resourceSpans":[{"resource":{"attributes":%b},"scopeSpans":[{"scope":%b,"spans":[%b]}]}]}' % (
             self._resource,
             scope,

@@ -18,8 +18,9 @@ class Price(msgspec.Struct, frozen=True):
 
     def of(self, input_tokens: int, cached_tokens: int, output_tokens: int) -> float:
         """Return a cost."""
-        fresh = max(input_tokens - cached_tokens, 0)
-        return (fresh * self.input + cached_tokens * self.cached + output_tokens * self.output) / 1e6
+        cached = min(cached_tokens, input_tokens)
+        fresh = input_tokens - cached
+        return (fresh * self.input + cached * self.cached + output_tokens * self.output) / 1e6
 
 
 def prices(models: Mapping[str, ModelConfig]) -> dict[str, Price]:

@@ -69,7 +69,7 @@ class Prompts:
             if given.prompt is None or not (given.model is None or bytes(given.model) == b"null"):
                 return body
             model = self._version(decode_prompt(given.prompt)).model
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, InvalidRequest):
+        except (ValueError, RecursionError, InvalidRequest):
             return body  # whoever decodes the whole of it knows what to say
         return body if model is None else to_json({**_fields.decode(body), "model": model})
 

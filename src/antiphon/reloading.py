@@ -18,7 +18,10 @@ from antiphon.settings.rules import check
 from antiphon.token_count import TokenCounter
 
 CHANGEABLE = frozenset(
-    "api_keys keys require_key models backends retries prompts url_guard_allow mcp_servers mcp_timeout".split()
+    """
+    api_keys keys require_key models backends retries prompts url_guard_allow mcp_servers mcp_timeout mcp_max_answer
+    mcp_max_tools
+    """.split()
 )
 
 log = logging.getLogger("antiphon")

@@ -9,6 +9,7 @@ from collections.abc import Callable
 import msgspec
 
 from antiphon.backends.base import Router
+from antiphon.checker.pool import Checker
 from antiphon.config import Config
 from antiphon.core.tokens import Estimator
 from antiphon.limits import Admission, Unlimited
@@ -50,6 +51,7 @@ class Services(msgspec.Struct, frozen=True, kw_only=True):
     tool_servers: ToolServers
     estimator: Estimator = msgspec.field(default_factory=Estimator)
     counter: TokenCounter = msgspec.field(default_factory=lambda: TokenCounter(Estimator(), {}))
+    checker: Checker = msgspec.field(default_factory=Checker)
     pulse: Pulse = msgspec.field(default_factory=Pulse)
     observer: Observer = msgspec.field(default_factory=Observers)
     limiter: Admission = msgspec.field(default_factory=Unlimited)

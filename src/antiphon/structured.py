@@ -1,54 +1,61 @@
-"""Structured output: checks an answer against the request's JSON Schema, and asks once more where the operator wants that."""
+"""Structured output: a request's JSON Schema is looked at before the model is asked, the answer is held against it, and asked
+for once more where the operator wants that. Both is done by processes of their own (`checker`), within bounds."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import lru_cache
-from json import JSONDecodeError, loads
 from typing import TYPE_CHECKING
 
 import msgspec
 
+from antiphon.checker.pool import Checker
+from antiphon.checker.protocol import Verdict
 from antiphon.core.decoding import decode_items
 from antiphon.core.deltas import CallStart, Delta, TextDelta
+from antiphon.core.text_format import ResolvedText
 from antiphon.core.turn import Turn
-from antiphon.errors import BackendError
+from antiphon.errors import BackendError, InvalidRequest
+from antiphon.services import Services
 from antiphon.types.items import InputText, Message, OutputText, Reasoning
 from antiphon.types.request import TextFormat
 
 if TYPE_CHECKING:
-    from jsonschema_rs import Validator
+    from antiphon.intake import Plan
 
 _REPAIR = "That answer does not fit the required format: {fault} Answer again with valid JSON only, and nothing else."
 
 
-def fault_of(text: str, format: TextFormat) -> str:
-    """Return why a text does not fit the format, "" where it does. A schema that cannot be checked is not held against it."""
-    try:
-        value = loads(text)
-    except JSONDecodeError as error:
-        return f"It is not valid JSON: {error}."
-    if format.type == "json_object":
-        return "" if isinstance(value, dict) else "It is not a JSON object."
-    validator = _validator(bytes(format.schema or b"true"))
-    if validator is None:
-        return ""
-    found = next(validator.iter_errors(value), None)
-    if found is None:
-        return ""
-    where = "/".join(map(str, found.instance_path))
-    return f"At '/{where}': {found.message}."
+async def check_format(text: ResolvedText, owner: str, services: Services) -> None:
+    """Refuse a JSON Schema that is wrong, or cannot be checked within the bounds. Raises InvalidRequest.
+
+    One that no answer is held against (not strict, or `structured_output` is off) is only looked at: its size and depth, and
+    whether it refers to what is outside of it. What else it says is the backend's affair then.
+    """
+    format = text.format
+    if format.type != "json_schema":
+        return
+    param = "text.schema" if text.flat else "text.format.schema"
+    compile = bool(format.strict) and services.config.structured_output != "off"
+    await check_schema(bytes(format.schema or b"{}"), param, owner, services.checker, compile=compile)
 
 
-@lru_cache(maxsize=64)
-def _validator(schema: bytes) -> Validator | None:
-    """Compile a schema; the import takes its time and is not made before the first use."""
-    import jsonschema_rs
+async def check_schema(schema: bytes, param: str, owner: str, checker: Checker, *, compile: bool = False) -> None:
+    """Refuse a schema, named `param`, that is wrong or cannot be checked within the bounds. Raises InvalidRequest."""
+    verdict = await checker.schema(schema, owner, compile=compile)
+    if verdict.outcome == "fault":
+        raise InvalidRequest(f"Invalid schema for '{param}': {verdict.reason}", param=param, code="invalid_json_schema")
+    if verdict.outcome == "unchecked":
+        raise InvalidRequest(
+            f"The schema in '{param}' cannot be checked: {verdict.reason}", param=param, code="invalid_json_schema"
+        )
 
-    try:
-        return jsonschema_rs.validator_for(loads(schema))
-    except (ValueError, jsonschema_rs.ValidationError):
+
+def structured_output(plan: Plan, services: Services) -> StructuredOutput | None:
+    """Return the watch over an answer that must fit a strict schema, or None."""
+    format, policy = plan.turn.text.format, services.config.structured_output
+    if policy == "off" or format.type != "json_schema" or not format.strict:
         return None
+    return StructuredOutput(format, services.checker, plan.owner, repair=policy == "repair")
 
 
 class StructuredOutput:
@@ -57,9 +64,12 @@ class StructuredOutput:
     With `repair` the answer is held back until it is whole, so that a wrong one can be asked for again, once, unseen.
     """
 
-    def __init__(self, format: TextFormat, *, repair: bool) -> None:
-        self._format = format
+    def __init__(self, format: TextFormat, checker: Checker, owner: str, *, repair: bool) -> None:
+        self._schema = bytes(format.schema or b"{}")
+        self._checker = checker
+        self._owner = owner
         self._repair = repair
+        self._judged: tuple[str, Verdict] | None = None
         self._held: list[TextDelta] = []
         self._called = False
 
@@ -74,10 +84,10 @@ class StructuredOutput:
         self._held += [delta for delta in deltas if isinstance(delta, TextDelta)]
         return [delta for delta in deltas if not isinstance(delta, TextDelta)]
 
-    def again(self, turn: Turn) -> Turn | None:
+    async def again(self, turn: Turn) -> Turn | None:
         """Return the Turn that asks once more, or None where the answer fits or was asked for already."""
         text = "".join(delta.text for delta in self._held)
-        fault = fault_of(text, self._format) if self._repair and text else ""
+        fault = await self._fault(text) if self._repair and text else ""
         self._repair = self._repair and not fault
         if not fault:
             return None
@@ -93,15 +103,33 @@ class StructuredOutput:
         held, self._held, self._called = self._held, [], False
         return held
 
-    def check(self, output: Sequence[bytes]) -> None:
+    async def check(self, output: Sequence[bytes]) -> None:
         """Raise BackendError where the answer's text does not fit: the last item. Words before a call are no answer."""
         items = decode_items([msgspec.Raw(item) for item in output])
         last = next((item for item in reversed(items) if not isinstance(item, Reasoning)), None)
         if not isinstance(last, Message) or isinstance(last.content, str):
             return
         text = "".join(part.text for part in last.content if isinstance(part, OutputText))
-        fault = fault_of(text, self._format) if text else ""
-        if fault:
+        if not text:
+            return
+        verdict = await self._judge(text)
+        if verdict.outcome == "fault":
             raise BackendError(
-                502, f"The model's answer does not fit the required format. {fault}", code="invalid_output"
+                502, f"The model's answer does not fit the required format. {verdict.reason}", code="invalid_output"
             )
+        if verdict.outcome == "unchecked":
+            raise BackendError(
+                502,
+                f"The model's answer cannot be checked against the required format. {verdict.reason}",
+                code="unchecked_output",
+            )
+
+    async def _fault(self, text: str) -> str:
+        verdict = await self._judge(text)
+        return verdict.reason if verdict.outcome == "fault" else ""
+
+    async def _judge(self, text: str) -> Verdict:
+        """Hold a text against the schema; one and the same text is not looked at twice."""
+        if self._judged is None or self._judged[0] != text:
+            self._judged = text, await self._checker.answer(text, self._schema, self._owner)
+        return self._judged[1]

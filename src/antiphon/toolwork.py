@@ -2,67 +2,70 @@
 
 Per server: its tools are listed once, or taken from an `mcp_list_tools` item of the context. A call that needs a person's
 agreement ends the response with an `mcp_approval_request`; the next request answers it, by history or by full replay.
+
+Items of the context may have been made up. So a listing of the context is compared with the server's own before the first
+call of a tool, and before anything where approval hangs on what it says; a tool that the declaration does not admit, or
+that the server does not list, is never called.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Sequence
 
 import msgspec
 from msgspec import Raw
 
+from antiphon import approvals
+from antiphon.approvals import Approval
 from antiphon.core.decoding import decode_items
 from antiphon.core.emitter import to_json
+from antiphon.core.other_items import listed_tools
 from antiphon.core.stream import PendingCall, ResponseStream
 from antiphon.core.turn import Turn
-from antiphon.errors import APIError
+from antiphon.errors import APIError, InvalidRequest
 from antiphon.services import Services
 from antiphon.tools.base import McpTool, RemoteTool, ToolOutput, ToolServer, ToolServerError
 from antiphon.types.items import Item, OtherItem
 
 
-class _Listed(msgspec.Struct):
-    """One tool of an `mcp_list_tools` item."""
+class Budget:
+    """What the servers of one Response may take together: bytes of answers, and seconds in which one of them is waited for."""
 
-    name: str
-    description: str | None = None
-    input_schema: Raw = Raw(b'{"type":"object"}')
-    annotations: Raw = Raw(b"null")
+    def __init__(self, bytes: int, seconds: float) -> None:
+        self._bytes, self._most_bytes = bytes, bytes
+        self._seconds, self._most_seconds = seconds, seconds
+        self._waiting = 0
+        self._since = 0.0
 
+    async def __aenter__(self) -> None:
+        """Begin to wait for a server. Raises ToolServerError where there is no time left."""
+        now = asyncio.get_running_loop().time()
+        self._count(now)
+        if self._seconds <= 0:
+            raise ToolServerError(
+                f"The response has waited for MCP servers for {self._most_seconds:g} seconds; it waits no longer."
+            )
+        self._waiting += 1
 
-class _Listing(msgspec.Struct):
-    """What counts of an `mcp_list_tools` item."""
+    async def __aexit__(self, *_: object) -> None:
+        """End to wait."""
+        self._count(asyncio.get_running_loop().time())
+        self._waiting -= 1
 
-    server_label: str = ""
-    tools: list[_Listed] = []
+    def take(self, bytes: int) -> None:
+        """Count an answer. Raises ToolServerError where it is too much."""
+        if bytes > self._bytes:
+            raise ToolServerError(
+                f"The answers of MCP servers in this response have more than {self._most_bytes} bytes together."
+            )
+        self._bytes -= bytes
 
-
-class _Approval(msgspec.Struct):
-    """What counts of an `mcp_approval_response` item."""
-
-    approval_request_id: str = ""
-    approve: bool = False
-    reason: str | None = None
-
-
-class _ApprovalRequest(msgspec.Struct):
-    """What counts of an `mcp_approval_request` item."""
-
-    id: str = ""
-    server_label: str = ""
-    name: str = ""
-    arguments: str = "{}"
-
-
-class _Approved(msgspec.Struct):
-    """What counts of an `mcp_call` item: one that stands in the output of a run taken over is not made again."""
-
-    approval_request_id: str | None = None
-
-
-class _ReadOnly(msgspec.Struct, rename="camel"):
-    read_only_hint: bool | None = None
+    def _count(self, now: float) -> None:
+        if self._waiting:
+            self._seconds -= now - self._since
+        self._since = now
 
 
 class ToolWork:
@@ -72,7 +75,7 @@ class ToolWork:
         self,
         declared: Sequence[McpTool],
         turn: Turn,
-        own_items: Sequence[Item],
+        approved: Sequence[Approval],
         stream: ResponseStream,
         services: Services,
         show: Callable[[], object],
@@ -80,25 +83,32 @@ class ToolWork:
         self._declared = {tool.server_label: tool for tool in declared}
         self._turn = turn
         self._history = turn.items
-        self._own_items = own_items
+        self._approvals = approved
         self._stream = stream
         self._services = services
         self._show = show
         self._servers: dict[str, ToolServer] = {}
         self._tools: dict[tuple[str, str], RemoteTool] = {}
+        self._hearsay: set[str] = set()  # labels whose tools are known from the context alone
+        self._comparing = asyncio.Lock()
+        self._budget = Budget(services.config.mcp_max_total, services.config.mcp_total_timeout)
         self._seen = 0
         self._called = False
 
     async def prepare(self) -> None:
         """List the tools of all servers and make the calls that were agreed to. Raises APIError (424)."""
-        self._stream.announce_calls(self._needs_approval)
-        known = _listings([*self._history, *decode_items([Raw(item) for item in self._stream.output])])
-        fresh = [label for label in self._declared if label not in known]
-        for label in self._declared.keys() & known.keys():
-            self._offer(label, known[label])
-        for label in fresh:
-            await self._list(label)
-        await self._answer_approvals()
+        self._stream.announce_calls(self._needs_approval, self._signed_id)
+        made = decode_items([Raw(item) for item in self._stream.output])
+        known = {**_listings(self._history), **_listings(made)}
+        for label, declared in self._declared.items():
+            if label in known and not declared.depends_on_hints:
+                self._hearsay.add(label)
+                self._offer(label, known[label])
+            else:
+                await self._list(label)
+        for approval in self._approvals:
+            if approval.request.id not in approvals.calls_made(made):
+                await self._answered(approval)
 
     def compacted(self, turn: Turn) -> None:
         """Go on from a Turn that holds all output so far; `prepare` still finds listings and approvals of the whole context."""
@@ -121,11 +131,10 @@ class ToolWork:
         self._called = True
         calls = []
         for call in list(self._stream.pending):
-            tool = self._tools.get((call.server_label, call.name))
             if self._needs_approval(call.server_label, call.name):
                 self._stream.require_approval(call.key)
             else:
-                calls.append(self._run(call, tool))
+                calls.append(self._run(call))
         await asyncio.gather(*calls)
 
     async def close(self) -> None:
@@ -138,23 +147,42 @@ class ToolWork:
         tool = self._tools.get((label, name))
         return tool is not None and self._declared[label].needs_approval(tool)
 
+    def _signed_id(self, id: str, label: str, name: str, arguments: str) -> str:
+        return approvals.signed_id(self._services.sealer, self._turn.hints.owner, id, label, name, arguments)
+
     # Listing
 
     async def _list(self, label: str) -> None:
         item_id = self._stream.open_listing(label)
         self._show()
         try:
-            tools = await self._server(label).list()
+            offered = self._offer(label, await self._ask(label))
         except ToolServerError as error:
             self._stream.fail_listing(item_id, str(error))
             raise APIError(424, str(error), code="mcp_server_error", param="tools") from None
-        offered = self._offer(label, tools)
         self._stream.close_listing(item_id, [_as_listed(tool) for tool in offered])
+
+    async def _ask(self, label: str) -> Sequence[RemoteTool]:
+        """Return the tools as the server itself lists them. Raises ToolServerError."""
+        async with self._budget:
+            tools = await self._server(label).list()
+        self._budget.take(sum(_size(tool) for tool in tools))
+        return tools
 
     def _offer(self, label: str, tools: Sequence[RemoteTool]) -> list[RemoteTool]:
         offered = [tool for tool in tools if self._declared[label].offers(tool)]
         self._tools.update({(label, tool.name): tool for tool in offered})
         return offered
+
+    async def _compare(self, label: str) -> None:
+        """Put the server's own list in the place of what the context says. Raises ToolServerError."""
+        async with self._comparing:
+            if label not in self._hearsay:
+                return
+            tools = await self._ask(label)
+            self._tools = {key: tool for key, tool in self._tools.items() if key[0] != label}
+            self._offer(label, tools)
+            self._hearsay.discard(label)
 
     def _server(self, label: str) -> ToolServer:
         if label not in self._servers:
@@ -163,40 +191,32 @@ class ToolWork:
 
     # Calls
 
-    async def _run(self, call: PendingCall, tool: RemoteTool | None) -> None:
-        if tool is None:
-            self._stream.tool_result(call.key, None, f"There is no tool '{call.name}' on server '{call.server_label}'.")
-            return
-        output = await self._call(call.server_label, call.name, call.arguments)
-        self._report(call.key, output)
+    async def _run(self, call: PendingCall) -> None:
+        self._report(call.key, await self._call(call.server_label, call.name, call.arguments))
         self._show()
 
-    async def _call(self, label: str, name: str, arguments: str) -> ToolOutput:
+    async def _call(self, label: str, name: str, arguments: str, *, agreed: bool = False) -> ToolOutput:
+        """Call a tool that is offered; what goes wrong is the call's error."""
         try:
-            return await self._server(label).call(name, arguments)
+            if (label, name) in self._tools or agreed:
+                await self._compare(label)
+            if (label, name) not in self._tools:
+                return ToolOutput(f"There is no tool '{name}' on server '{label}'.", failed=True)
+            async with self._budget:
+                output = await self._server(label).call(name, arguments)
+            self._budget.take(len(output.text))
+            return output
         except ToolServerError as error:
             return ToolOutput(str(error), failed=True)
 
-    # Approvals
-
-    async def _answer_approvals(self) -> None:
-        asked = _approval_requests(self._history)
-        made = {msgspec.json.decode(item, type=_Approved).approval_request_id for item in self._stream.output}
-        for item in self._own_items:
-            if not (isinstance(item, OtherItem) and item.type == "mcp_approval_response"):
-                continue
-            answer = msgspec.json.decode(item.raw, type=_Approval)
-            request = asked.get(answer.approval_request_id)
-            if request is not None and request.server_label in self._declared and request.id not in made:
-                await self._approved(request, answer)
-
-    async def _approved(self, request: _ApprovalRequest, answer: _Approval) -> None:
+    async def _answered(self, approval: Approval) -> None:
+        request = approval.request
         key = self._stream.begin_approved(request.server_label, request.name, request.arguments, request.id)
-        if not answer.approve:
-            reason = f": {answer.reason}" if answer.reason else "."
-            self._stream.tool_result(key, None, f"The user did not agree to this call{reason}")
-            return
-        output = await self._call(request.server_label, request.name, request.arguments)
+        if approval.approve:
+            output = await self._call(request.server_label, request.name, request.arguments, agreed=True)
+        else:
+            reason = f": {approval.reason}" if approval.reason else "."
+            output = ToolOutput(f"The user did not agree to this call{reason}", failed=True)
         self._report(key, output)
 
     def _report(self, key: str, output: ToolOutput) -> None:
@@ -207,35 +227,20 @@ class ToolWork:
 
 
 def _listings(items: Sequence[Item]) -> dict[str, list[RemoteTool]]:
-    """Return the tools that the context lists already, by server."""
+    """Return the tools that the context lists already, by server; a listing that failed or cannot be read lists none."""
     found: dict[str, list[RemoteTool]] = {}
     for item in items:
         if isinstance(item, OtherItem) and item.type == "mcp_list_tools":
-            listing = msgspec.json.decode(item.raw, type=_Listing)
-            found[listing.server_label] = [_remote(listing.server_label, tool) for tool in listing.tools]
+            with contextlib.suppress(InvalidRequest):  # stored before such ones were refused
+                listing = listed_tools(item)
+                if not listing.failed:
+                    found[listing.server_label] = list(listing.tools)
     return found
 
 
-def _approval_requests(items: Sequence[Item]) -> dict[str, _ApprovalRequest]:
-    requests = [
-        msgspec.json.decode(item.raw, type=_ApprovalRequest)
-        for item in items
-        if isinstance(item, OtherItem) and item.type == "mcp_approval_request"
-    ]
-    return {request.id: request for request in requests}
-
-
-def _remote(label: str, tool: _Listed) -> RemoteTool:
-    annotations = bytes(tool.annotations)
-    hint = msgspec.json.decode(annotations, type=_ReadOnly | None)
-    return RemoteTool(
-        server_label=label,
-        name=tool.name,
-        description=tool.description,
-        input_schema=tool.input_schema,
-        annotations=None if annotations == b"null" else tool.annotations,
-        read_only=bool(hint and hint.read_only_hint),
-    )
+def _size(tool: RemoteTool) -> int:
+    raw = (tool.input_schema, tool.annotations or Raw(b""))
+    return len(tool.name) + len(tool.description or "") + sum(len(bytes(one)) for one in raw)
 
 
 def _as_listed(tool: RemoteTool) -> bytes:

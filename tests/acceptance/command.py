@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+ROOT = Path(__file__).parents[2]
 PATIENCE = 20.0  # seconds until the server answers, on a busy machine
 
 
@@ -51,13 +52,17 @@ def free_port() -> int:
 
 
 @contextmanager
-def serving(folder: Path, *arguments: str) -> Iterator[Command]:
-    """Run `antiphon serve` in a folder until the block ends."""
+def serving(folder: Path, *arguments: str, module: str = "antiphon") -> Iterator[Command]:
+    """Run `antiphon serve` in a folder until the block ends; `module` may be one of the tests that changes it."""
     port = free_port()
     process = subprocess.Popen(
-        [sys.executable, "-m", "antiphon", "serve", "--port", str(port), *arguments],
+        [sys.executable, "-m", module, "serve", "--port", str(port), *arguments],
         cwd=folder,
-        env={**os.environ, "ANTIPHON_ACCESS_LOG": "false"},  # nobody reads the pipe until the end
+        env={
+            **os.environ,
+            "ANTIPHON_ACCESS_LOG": "false",
+            "PYTHONPATH": str(ROOT),
+        },  # nobody reads the pipe until the end
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

@@ -84,13 +84,27 @@ def call_chunk(
     return chunk(tool_calls=[{**call, "function": function}])
 
 
-def heard(turn: Turn, *payloads: bytes, profile: str = "generic", whole: bool = False, **fields: Any) -> list[Delta]:
+def heard(
+    turn: Turn,
+    *payloads: bytes,
+    profile: str = "generic",
+    whole: bool = False,
+    need_reason: bool = False,
+    **fields: Any,
+) -> list[Delta]:
     """Return the Deltas of an answer: chunks, each by itself, or one whole answer."""
-    opts = options(profile, **fields)
+    opts = options(profile, need_reason=need_reason, **fields)
     _, call = request(turn, opts)
     reader = decoder(turn, call, opts, "call_")
-    read = [reader.feed_whole(*payloads)] if whole else [reader.feed([payload]) for payload in payloads]
-    return [*(delta for deltas in read for delta in deltas), *reader.finish()]
+    out: list[Delta] = []
+    if whole:
+        reader.feed_whole(*payloads, out)
+    else:
+        for payload in payloads:
+            reader.feed([payload], out)
+        reader.feed([b"[DONE]"], out)
+    reader.finish(out)
+    return out
 
 
 def summary(deltas: Sequence[Delta]) -> list[tuple[str, ...]]:

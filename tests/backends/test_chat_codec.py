@@ -461,3 +461,101 @@ def test_every_profile_passes_a_long_history(profile: str) -> None:
         ask(*items, tools=[WEATHER, PATCH, {"type": "shell"}, {"type": "image_generation"}], instructions="be"), profile
     )
     assert len(body["tools"]) == 5  # with the two tools that the search found
+
+
+# Ids that repeat
+
+
+def _read(id: str, path: str) -> Json:
+    return {"type": "function_call", "call_id": id, "name": "read", "arguments": dumps({"path": path})}
+
+
+def _gave(id: str, output: str) -> Json:
+    return {"type": "function_call_output", "call_id": id, "output": output}
+
+
+def _told(body: Json) -> list[tuple[str, str]]:
+    """Return what the model is told of each call: its arguments and its output, paired by the ids that are sent."""
+    outputs: dict[str, str] = {}
+    calls: list[tuple[str, str]] = []
+    for message in body["messages"]:
+        calls += [(call["id"], call["function"]["arguments"]) for call in message.get("tool_calls", ())]
+        if message["role"] == "tool":
+            assert message["tool_call_id"] not in outputs
+            outputs[message["tool_call_id"]] = message["content"]
+    assert len({id for id, _ in calls}) == len(calls)
+    return [(arguments, outputs[id]) for id, arguments in calls]
+
+
+@pytest.mark.parametrize("profile", ["generic", "mistral"])
+@pytest.mark.parametrize("id", ["read:0", "call_0", "functions.read:7"])
+def test_each_call_has_its_own_output_where_ids_repeat(profile: str, id: str) -> None:
+    history = [USER, _read(id, "a"), _gave(id, "A"), _read(id, "b"), _gave(id, "B"), USER]
+    history += [_read(id, "c"), _read(id, "d"), _gave(id, "C"), _gave(id, "D")]
+    assert _told(sent(ask(*history), profile)) == [(dumps({"path": name}), name.upper()) for name in "abcd"]
+
+
+PAIRED = [
+    (
+        {"type": "custom_tool_call", "name": "apply_patch", "input": "x"},
+        {"type": "custom_tool_call_output"},
+    ),
+    ({"type": "shell_call", "action": {"commands": ["ls"]}}, {"type": "shell_call_output"}),
+    ({"type": "local_shell_call", "id": "l", "action": {"command": ["ls"]}}, {"type": "local_shell_call_output"}),
+    (
+        {"type": "apply_patch_call", "operation": {"type": "delete_file", "path": "x"}},
+        {"type": "apply_patch_call_output"},
+    ),
+]
+
+
+@pytest.mark.parametrize(("call", "output"), PAIRED)
+def test_every_kind_of_call_is_paired_so(call: Json, output: Json) -> None:
+    history = []
+    for turn in range(3):
+        history += [_read("x", f"f{turn}"), call | {"call_id": "x"}]
+        history += [output | {"call_id": "x", "output": f"other {turn}"}, _gave("x", f"read {turn}")]
+    told = [found for _, found in _told(sent(ask(USER, *history)))]
+    assert told == [word for turn in range(3) for word in (f"read {turn}", f"other {turn}")]
+
+
+def test_a_second_output_for_a_call_is_refused_unless_it_says_the_same() -> None:
+    history = [USER, _read("x", "a"), _gave("x", "A")]
+    with pytest.raises(InvalidRequest, match=r"Duplicate tool output for call_id x") as caught:
+        sent(ask(*history, _gave("x", "B")))
+    assert (caught.value.status, caught.value.param) == (400, "input")
+    assert _told(sent(ask(*history, _gave("x", "A")))) == [(dumps({"path": "a"}), "A")]
+
+
+def test_an_interrupted_call_does_not_get_a_later_ones_output() -> None:
+    history = [_read("x", "a"), USER, _read("x", "b"), _gave("x", "B")]
+    assert [output for _, output in _told(sent(ask(*history)))] == ["(no output)", "B"]
+
+
+# Names of fields
+
+
+@pytest.mark.parametrize("quote", ['"', '\\"', "\\u0022", "\n", "\x7f", "é😀"])
+def test_the_name_of_a_field_stays_a_name(quote: str) -> None:
+    name = f'z{quote}:0,"model":"other","messages":[],{quote}y'
+    body = sent(ask(extra={name: msgspec.Raw(b"0"), "model": msgspec.Raw(b'"other"')}))
+    assert (body["model"], body[name]) == ("m", 0)
+    assert body["messages"]
+
+
+@pytest.mark.parametrize("given", ["5", "[1]", '"x"', "[" * 5000 + "]" * 5000, '{"a":1}'])
+def test_template_arguments_that_are_no_object_are_the_clients_fault(given: str) -> None:
+    turn = ask(extra={"chat_template_kwargs": msgspec.Raw(given.encode())}, reasoning_effort="high")
+    if given.startswith("{"):
+        assert sent(turn, "vllm")["chat_template_kwargs"]["enable_thinking"] is True
+        return
+    with pytest.raises(InvalidRequest) as caught:
+        sent(turn, "vllm")
+    assert (caught.value.status, caught.value.param) == (400, "chat_template_kwargs")
+
+
+@pytest.mark.parametrize("value", ["9" * 5000, "[" * 5000 + "]" * 5000])
+def test_allowed_tools_that_cannot_be_read_are_the_clients_fault(value: str) -> None:
+    choice = ToolChoice(type="allowed_tools", mode="auto", tools=[{"type": msgspec.Raw(value.encode())}])
+    with pytest.raises(InvalidRequest):
+        sent(ask(tools=[WEATHER], tool_choice=choice))

@@ -15,7 +15,7 @@ from antiphon.backends.base import read
 from antiphon.backends.responses import ResponsesBackend
 from antiphon.config import BackendConfig
 from antiphon.core.decoding import decode_request, decode_tools, resolve_text
-from antiphon.core.deltas import Relay
+from antiphon.core.deltas import Relay, RelayedText
 from antiphon.core.stream import ResponseStream
 from antiphon.errors import BackendError, InvalidRequest
 from antiphon.types.response import Response
@@ -68,7 +68,9 @@ async def test_events_pass_through_and_fold_to_one_response() -> None:
             deltas = await read_all(await backend.open(turn("Hello", model="gpt")))
             await asyncio.sleep(0.02)
         assert upstream.accepted == 1
-        assert [delta.type for delta in deltas if isinstance(delta, Relay)] == [event["type"] for event in EVENTS]
+        assert [delta.type for delta in deltas if isinstance(delta, (Relay, RelayedText))] == [
+            event["type"] for event in EVENTS
+        ]
         machine = ResponseStream(Response(id="resp_ours", created_at=1, model="gpt"), "0" * 48)
         machine.start()
         for delta in deltas:

@@ -6,6 +6,7 @@ from msgspec import Raw
 
 from antiphon.core import compact, context
 from antiphon.core.compact import Compacted
+from antiphon.core.emitter import to_json
 from antiphon.types.items import FunctionCall, FunctionCallOutput, Message, OtherItem
 
 
@@ -22,7 +23,7 @@ def unseal(sealed):
 
 
 def compaction(**fields):
-    return json.loads(compact.seal_compaction("cmp_1", Compacted(**fields), seal))
+    return json.loads(compact.compaction_item("cmp_1", seal(to_json(Compacted(**fields)).decode())))
 
 
 BEFORE = ({"role": "user", "content": "one"}, {"role": "assistant", "content": "two"})
@@ -83,7 +84,9 @@ def test_what_stands_after_a_compaction_is_the_last_question_and_what_came_of_it
 def test_an_item_sent_back_alone_still_knows_the_question_and_the_call_whose_output_comes():
     call = FunctionCall(call_id="c", name="look", arguments="{}")
     before = [*items(*BEFORE), call]
-    (item,) = items(json.loads(compact.seal_compaction("cmp_1", compact.in_place_of(before, "S"), seal)))
+    (item,) = items(
+        json.loads(compact.compaction_item("cmp_1", seal(to_json(compact.in_place_of(before, "S")).decode())))
+    )
     output = FunctionCallOutput(call_id="c", output="seen")
     question, summary, *rest = compact.expand([item, output], unseal)
     assert (question, rest) == (before[0], [call, output])
@@ -102,3 +105,21 @@ def test_a_summary_of_a_summary_leaves_the_first_one_out():
     (item,) = items(compaction(summary="S", asked=[Raw(json.dumps(BEFORE[0]).encode())]))
     again = compact.in_place_of(compact.expand([item], unseal), "T")
     assert [json.loads(bytes(raw))["content"] for raw in again.asked] == ["one"]
+
+
+def call(id):
+    return {"type": "function_call", "call_id": id, "name": "f", "arguments": "{}"}
+
+
+def output(id, text="o"):
+    return {"type": "function_call_output", "call_id": id, "output": text}
+
+
+def test_a_waiting_call_is_kept_although_its_id_was_answered_before():
+    made = compact.in_place_of(items(*BEFORE, call("x"), output("x"), AFTER, call("x")), "S")
+    assert len(made.waiting) == 1
+    item = json.loads(compact.compaction_item("cmp_1", seal(to_json(made).decode())))
+    expanded = compact.expand(items(*BEFORE, item, output("x")), unseal)
+    assert [type(entry) for entry in expanded[-2:]] == [FunctionCall, FunctionCallOutput]
+    expanded = compact.expand(items(*BEFORE, item, output("x"), call("x"), output("x", "p")), unseal)
+    assert [entry.call_id for entry in expanded[-4:]] == ["x"] * 4

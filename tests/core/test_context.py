@@ -61,7 +61,7 @@ def test_what_is_kept_can_be_read_back_as_history():
         {"type": "function_call", "call_id": "c", "name": "f", "arguments": "{}"},
     )
     array = context.keep_input(items(*values), BASE).array
-    again = context.decode_history([array])
+    again = context.decode_history([array], 100)
     assert [type(item).__name__ for item in again] == ["Message", "FunctionCall"]
 
 
@@ -110,3 +110,12 @@ def test_thoughts_sent_back_by_their_id_alone_are_restored_where_they_are_kept()
     stored = json.dumps({"type": "reasoning", "id": "rs_1", "content": [{"type": "reasoning_text", "text": "kept"}]})
     first, second, third = context.resolve_references(given, {"rs_1": stored.encode()})
     assert (first.content[0].text, second.content[0].text, third) == ("kept", "own", given[2])
+
+
+def test_an_output_goes_with_its_own_call_where_ids_repeat():
+    call = {"type": "function_call", "call_id": "x:0", "name": "f", "arguments": "{}"}
+    output = {"type": "function_call_output", "call_id": "x:0", "output": "o" * 500}
+    user = {"role": "user", "content": "u"}
+    history = items(call, output, call, output, user)
+    left = context.truncated(history, 0.9)
+    assert left == history[2:]

@@ -29,7 +29,7 @@ def _check_fold(events: list[Event]) -> None:
 
 
 def test_as_recorded(case: Case) -> None:
-    events = case.play(case.deltas)
+    events = case.play(case.deltas, case.error)
     assert parsed(events) == case.recorded_events()
     assert parsed(events)[-1]["response"] == case.recorded_response()
     assert [event.type for event in events] == [event["type"] for event in parsed(events)]
@@ -38,14 +38,14 @@ def test_as_recorded(case: Case) -> None:
 
 
 def test_shattered_into_characters(case: Case) -> None:
-    events = case.play(list(shattered(case.deltas)))
+    events = case.play(list(shattered(case.deltas)), case.error)
     check_stream(parsed(events))
     assert coalesced(parsed(events)) == coalesced(case.recorded_events())
     _check_fold(events)
 
 
 def test_merged(case: Case) -> None:
-    events = case.play(list(merged(case.deltas)))
+    events = case.play(list(merged(case.deltas)), case.error)
     check_stream(parsed(events))
     assert coalesced(parsed(events)) == coalesced(case.recorded_events())
     _check_fold(events)
@@ -60,7 +60,7 @@ def test_cut_off_after_each_delta(case: Case) -> None:
 
 
 def test_a_fold_of_a_stream_that_broke_off_has_what_came_so_far(case: Case) -> None:
-    events = case.play(case.deltas)
+    events = case.play(case.deltas, case.error)
     for length in range(1, len(events)):
         so_far = loads(to_json(fold(events[:length])))
         assert so_far["status"] == "in_progress"

@@ -59,11 +59,26 @@ def test_a_long_event_in_small_pieces_takes_linear_time() -> None:
     parser = SSEParser()
     started = time.process_time()
     parser.feed(b"data: ")
-    for _ in range(20_000):
+    for _ in range(16_000):
         parser.feed(b"x" * 1000)
     (event,) = parser.feed(b"\n\n")
-    assert len(event) == 20_000_000
+    assert len(event) == 16_000_000
     assert time.process_time() - started < 1
+
+
+@pytest.mark.parametrize("line", [b"data: x\n", b": drip\n", b"data: x\r\n", b"x\r", b"event: y\n"])
+def test_an_event_of_many_lines_takes_linear_time(line: bytes) -> None:
+    parser = SSEParser()
+    started = time.process_time()
+    for _ in range(90_000):
+        assert parser.feed(line) == []
+    assert time.process_time() - started < 1
+    parser.feed(b"\n\n")
+
+
+def test_an_event_of_too_many_lines_is_refused() -> None:
+    with pytest.raises(BackendError, match="too many lines"):
+        SSEParser().feed(b"data: 1\n" * 200_000 + b"\n")
 
 
 def test_an_event_without_an_end_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,6 +9,7 @@ from antiphon.core.context import input_items
 from antiphon.core.deltas import Delta
 from antiphon.core.text_format import resolve_text
 from antiphon.core.turn import Turn
+from antiphon.errors import BackendError
 from antiphon.types.request import CreateResponse
 from antiphon.types.tools import Tool
 
@@ -34,9 +35,18 @@ def turn_of(asked: CreateResponse, tools: Sequence[Tool]) -> Turn:
     )
 
 
-def deltas_of_chunks(asked: CreateResponse, tools: Sequence[Tool], chunks: Sequence[bytes]) -> list[Delta]:
-    """Return all that the decoder makes of the chunks, each of which came by itself."""
+def deltas_of_chunks(
+    asked: CreateResponse, tools: Sequence[Tool], chunks: Sequence[bytes], options: CodecOptions = OPTIONS
+) -> tuple[list[Delta], BackendError | None]:
+    """Return all that the decoder makes of the chunks, each of which came by itself, and the error that it ends with."""
     turn = turn_of(asked, tools)
-    _, call = request(turn, OPTIONS)
-    reader = decoder(turn, call, OPTIONS, "call_golden")
-    return [*(delta for chunk in chunks for delta in reader.feed([chunk])), *reader.finish()]
+    _, call = request(turn, options)
+    reader = decoder(turn, call, options, "call_golden")
+    out: list[Delta] = []
+    try:
+        for chunk in [*chunks, b"[DONE]"]:
+            reader.feed([chunk], out)
+        reader.finish(out)
+    except BackendError as error:
+        return out, error
+    return out, None

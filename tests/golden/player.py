@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 from msgspec.structs import replace
 
+from antiphon.backends.chat_codec import CodecOptions
 from antiphon.core.decoding import decode_request, decode_tools, resolve_text
 from antiphon.core.deltas import CallDelta, Delta, ReasoningDelta, RefusalDelta, TextDelta
 from antiphon.core.echo import Defaults, echo_response
@@ -21,6 +22,10 @@ from tests.golden.chat import deltas_of_chunks
 
 ROOT = Path(__file__).parent
 CASES = sorted(path.parent.name for path in ROOT.glob("*/request.json"))
+ANSWERED = [
+    name for name in CASES if loads((ROOT / name / "response.json").read_text() or "{}").get("status") != "failed"
+]
+"""The cases in which the backend's answer is a whole one."""
 ID_BASE = "0123456789abcdef"
 STARTED, ENDED = 1767225600, 1767225605
 BROKEN = BackendError(502, "The backend broke off in mid-answer.", code="backend_error")
@@ -30,7 +35,7 @@ Json = dict[str, Any]
 
 
 class Case:
-    """A folder of `tests/golden`."""
+    """A folder of `tests/golden`. `error` is what the backend's answer ends with; `options.json` may hold CodecOptions."""
 
     def __init__(self, name: str) -> None:
         self.folder = ROOT / name
@@ -38,7 +43,9 @@ class Case:
         self.request, _ = decode_request(self.body)
         self.tools = decode_tools(self.request.tools)
         chunks = (self.folder / "turn-1.chunks.jsonl").read_bytes().splitlines()
-        self.deltas = list(deltas_of_chunks(self.request, self.tools, chunks))
+        settings = self.folder / "options.json"
+        options = CodecOptions(**loads(settings.read_text())) if settings.exists() else CodecOptions()
+        self.deltas, self.error = deltas_of_chunks(self.request, self.tools, chunks, options)
 
     def stream(self, *, open_responses_names: bool = False, mute: bool = False) -> ResponseStream:
         """Return the machine as an engine would make it for this request."""
@@ -83,7 +90,7 @@ class Case:
 
     def record(self) -> None:
         """Write down what comes out now; somebody has to read the difference."""
-        events = parsed(self.play(self.deltas))
+        events = parsed(self.play(self.deltas, self.error))
         lines = "".join(dumps(event, ensure_ascii=False) + "\n" for event in events)
         (self.folder / "events.jsonl").write_text(_storable(lines))
         response = dumps(events[-1]["response"], indent=2, ensure_ascii=False) + "\n"

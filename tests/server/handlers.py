@@ -92,6 +92,11 @@ class Probe:
         await asyncio.sleep(2)
         await sink.close()
 
+    async def wait(self, request: Request) -> Reply:
+        """Answer after a while."""
+        await asyncio.sleep(1.2)
+        return json_reply({"waited": True})
+
     async def boom(self, request: Request) -> Reply:
         raise RuntimeError("upstream http://10.0.0.1/v1 said sk-secret")
 
@@ -128,6 +133,7 @@ def make_app(probe: Probe | None = None, keys: tuple[str, ...] = (), **options) 
         ("GET", "/flood", probe.flood),
         ("GET", "/drip", probe.drip),
         ("GET", "/timer", probe.timer),
+        ("GET", "/wait", probe.wait),
         ("GET", "/boom", probe.boom),
         ("GET", "/break", probe.break_off),
         ("GET", "/refuse", probe.refuse),

@@ -110,3 +110,16 @@ def test_a_stop_of_the_server_ends_what_had_begun(tmp_path: Path) -> None:
         _, events = client.get(f"/v1/responses/{begun}?stream=true")
         assert [event["sequence_number"] for event in events] == list(range(len(events)))
         assert client.finished(waiting)["status"] == "completed"
+
+
+def test_stops_of_the_server_are_no_crashes_however_many(tmp_path: Path) -> None:
+    store = str(tmp_path / "antiphon.db")
+    with whole_server(store=store, shutdown_grace=0.0) as client:
+        id = client.create(model="scripted", input="/delay 1\nLate.", background=True)["id"]
+        time.sleep(0.1)
+    for _ in range(6):
+        with whole_server(store=store, shutdown_grace=0.0) as client:
+            assert client.get(f"/v1/responses/{id}")[1]["status"] in ("queued", "in_progress")
+            time.sleep(0.1)
+    with whole_server(store=store) as client:
+        assert client.finished(id)["status"] == "completed"

@@ -7,16 +7,21 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
 import httpx2
+import msgspec
 import openai
 import pytest
 
 from antiphon.backends.chat import ChatBackend
 from antiphon.backends.registry import Registry
 from antiphon.config import BackendConfig, ModelConfig
+from antiphon.fetching import Fetcher
+from antiphon.guard import UrlGuard
+from antiphon.media import Media
 from antiphon.server.asgi import AntiphonApp
 from antiphon.server.auth import authenticator, callers
 from antiphon.server.chat_completions import ChatCompletions
 from antiphon.server.router import Router
+from antiphon.stores.memory import MemoryStore
 from tests.backends.upstream import Call
 from tests.backends.upstream import running as upstream
 from tests.server.serving import serving
@@ -37,13 +42,18 @@ ANSWER = {
 
 
 @asynccontextmanager
-async def relay(handler: Handler) -> AsyncIterator[tuple[httpx2.AsyncClient, list[Call]]]:
+async def relay(
+    handler: Handler, allow: list[str] | None = None, **settings: object
+) -> AsyncIterator[tuple[httpx2.AsyncClient, list[Call]]]:
     """Put a client, the relay and an upstream in a row."""
     async with upstream(handler) as backend:
-        chat = ChatBackend("one", BackendConfig(url=backend.url, key="sk-upstream", discover=False), MODELS)
-        registry = Registry(MODELS, {"one": chat}, discover=set())
+        config = BackendConfig(url=backend.url, key="sk-upstream", discover=False, **settings)
+        chat = ChatBackend("one", config, MODELS)
+        registry = Registry(MODELS, {"one": chat}, discover=set(), settings={"one": config})
+        guard = UrlGuard(allow or [])
+        media = Media(MemoryStore(), guard, Fetcher(guard, limit=10_000), lambda: 1.0, limit=10_000)
         router = Router()
-        router.add("POST", "/chat/completions", ChatCompletions(registry).create)
+        router.add("POST", "/chat/completions", ChatCompletions(registry, media).create)
 
         @asynccontextmanager
         async def lifespan() -> AsyncIterator[None]:
@@ -176,3 +186,78 @@ async def test_the_backend_is_let_go_when_the_client_leaves(streamed):
         await arrived.wait()
         request.cancel()
         await asyncio.wait_for(calls[0].gone.wait(), 5)
+
+
+# Media
+
+LOOPBACK = ["127.0.0.0/8"]
+PNG = b"\x89PNG\r\n\x1a\n"
+PNG_URL = "data:image/png;base64,iVBORw0KGgo="
+FORMS = {
+    "image_url": lambda url: {"type": "image_url", "image_url": {"url": url}},
+    "image_url as a string": lambda url: {"type": "image_url", "image_url": url},
+    "escaped name": lambda url: {"type": "image_url", "image_url": {"url": url}},
+    "video_url": lambda url: {"type": "video_url", "video_url": {"url": url}},
+    "audio_url": lambda url: {"type": "audio_url", "audio_url": {"url": url}},
+    "file": lambda url: {"type": "file", "file": {"file_url": url}},
+    "source": lambda url: {"type": "image", "source": {"type": "url", "url": url}},
+}
+REFUSED = [
+    "http://169.254.169.254/latest/meta-data",
+    "http://10.0.0.1/a.png",
+    "http://localhost./a.png",
+    "http://internal-service.default.svc.cluster.local/a.png",
+    "file:///etc/passwd",
+    "http://%31%32%37.0.0.1/a.png",
+    "gopher://8.8.8.8/",
+]
+
+
+def seeing(part: dict[str, object]) -> dict[str, object]:
+    return body(messages=[{"role": "user", "content": [{"type": "text", "text": "see"}, part]}])
+
+
+@pytest.mark.parametrize("inline", [True, False])
+@pytest.mark.parametrize("form", FORMS)
+async def test_urls_of_media_are_guarded(form: str, inline: bool) -> None:
+    async with relay(answer, inline_images=inline) as (client, calls):
+        for url in REFUSED:
+            content = msgspec.json.encode(seeing(FORMS[form](url)))
+            if form == "escaped name":
+                content = content.replace(b"image_url", b"image\\u005furl")
+            got = await client.post("/chat/completions", content=content)
+            error = got.json()["error"]
+            assert (got.status_code, error["code"]) in {(400, "url_not_allowed"), (400, "invalid_url")}, url
+            assert error["param"].startswith("messages[0].content[1].")
+        assert not calls
+
+
+async def test_images_are_fetched_here_unless_the_backend_is_to_do_it() -> None:
+    async def picture(call: Call) -> None:
+        await call.answer(PNG, type="image/png")
+
+    async with upstream(picture) as site:
+        part = FORMS["image_url"](f"{site.url}/a.png")
+        async with relay(answer, LOOPBACK) as (client, calls):
+            assert (await client.post("/chat/completions", json=seeing(part))).status_code == 200
+            sent = calls[0].json["messages"][0]["content"]
+            assert sent == [{"type": "text", "text": "see"}, FORMS["image_url"](PNG_URL)]
+        async with relay(answer, LOOPBACK, inline_images=False) as (client, calls):
+            assert (await client.post("/chat/completions", json=seeing(part))).status_code == 200
+            assert calls[0].json["messages"][0]["content"][1] == part
+        assert len(site.calls) == 1
+
+
+async def test_links_in_texts_are_nobodys_business() -> None:
+    async with relay(answer) as (client, calls):
+        request = body(messages=[{"role": "user", "content": "see http://10.0.0.1/ \\u0075rl"}])
+        assert (await client.post("/chat/completions", json=request)).status_code == 200
+        assert calls[0].json["messages"] == request["messages"]
+
+
+async def test_an_mcp_server_for_the_backend_is_guarded() -> None:
+    async with relay(answer) as (client, calls):
+        tools = [{"type": "mcp", "server_label": "x", "server_url": "http://10.0.0.1/mcp"}]
+        got = await client.post("/chat/completions", json=body(tools=tools))
+        assert (got.status_code, got.json()["error"]["param"]) == (400, "tools[0].server_url")
+        assert not calls

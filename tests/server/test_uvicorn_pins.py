@@ -29,20 +29,21 @@ def test_a_protocol_has_what_is_used():
     state = ServerState()
     loop = asyncio.new_event_loop()
     protocol = HttpToolsProtocol(config, state, {}, loop)
-    loop.close()
     assert protocol.connections is state.connections and protocol.tasks is state.tasks
+    loop.close()
     assert protocol.loop is loop and protocol.server_state is state
     assert protocol.ws_protocol_class is WebSocketsSansIOProtocol
     assert isinstance(protocol.parser, httptools.HttpRequestParser)
     assert state.default_headers == [] and state.total_requests == 0
-    assert callable(protocol.handle_websocket_upgrade) and callable(protocol._should_upgrade)
+    assert protocol.config is config and protocol.app_state == {} and callable(protocol._should_upgrade)
+    socket = WebSocketsSansIOProtocol(config=config, server_state=state, app_state={}, _loop=loop)
+    assert socket.queue.empty() and not socket.handshake_complete and not socket.close_sent
 
 
 # Digests of the functions that run as they are, or that ours must agree with.
 READ: dict[Callable[..., object], str] = {
     HttpToolsProtocol.__init__: "264f2f06759670d4",
     HttpToolsProtocol.connection_made: "ba1915817ccf6c1b",
-    HttpToolsProtocol.handle_websocket_upgrade: "f5384e926c8c43c6",
     HttpToolsProtocol._should_upgrade: "ae8ade68aa39944a",
     HttpToolsProtocol._get_upgrade: "a71e9b242ebb5b0f",
     HttpToolsProtocol.pause_writing: "0d1d5ff822175905",
@@ -50,6 +51,13 @@ READ: dict[Callable[..., object], str] = {
     FlowControl.pause_reading: "0c34066c765b8da2",
     FlowControl.resume_reading: "06e36d83841b63db",
     FlowControl.drain: "a9105709156fa00a",
+    WebSocketsSansIOProtocol.connection_made: "453e89b605d1ec7b",
+    WebSocketsSansIOProtocol.connection_lost: "44a325646ee17ef3",
+    WebSocketsSansIOProtocol.data_received: "0d468d6299c957bb",
+    WebSocketsSansIOProtocol.handle_events: "af7f9cc40c90f431",
+    WebSocketsSansIOProtocol.handle_connect: "fa2597da918de20a",
+    WebSocketsSansIOProtocol.send_receive_event_to_app: "935390da9a9c065f",
+    WebSocketsSansIOProtocol.run_asgi: "632f86c7cd771ab9",
     WebSocketsSansIOProtocol.shutdown: "47ea7a1725b19a87",
     WebSocketsSansIOProtocol.receive: "150d41c7f477225e",
     Server.handle_exit: "b31a1f2364655748",

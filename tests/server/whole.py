@@ -73,9 +73,10 @@ def golden_upstream() -> Iterator[str]:
 
 
 @contextmanager
-def whole_server(url: str = "", **settings: Any) -> Iterator[Client]:
+def whole_server(url: str = "", finish_reason: Any = "required", **settings: Any) -> Iterator[Client]:
     """Run a server in front of a backend; without one, of the scripted backend."""
-    backend = BackendConfig(url=url or "http://127.0.0.1:9/v1", api="chat" if url else "scripted")
+    api: Any = "chat" if url else "scripted"
+    backend = BackendConfig(url=url or "http://127.0.0.1:9/v1", api=api, finish_reason=finish_reason)
     settings = {"store": "memory", "shutdown_grace": 1.0, "backends": {"upstream": backend}, **settings}
     config = Config(**settings)
     with serving(app.build(config), config) as served:

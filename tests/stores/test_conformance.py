@@ -454,6 +454,46 @@ async def test_a_lost_lease_changes_nothing(store: Store) -> None:
     await store.append_events(row.id, new.fence, [event(1)])
 
 
+async def test_a_job_whose_holder_fell_silent_is_told_from_one_that_was_given_back(store: Store) -> None:
+    row = response(background=True)
+    job = await store.enqueue(row, b"{}", [event(0)], worker="first", lease_until=10.0)
+    assert job is not None and job.crashes == 0
+    await store.release_job(row.id, job.fence)
+    given = await store.claim("second", 1.0, 10.0)
+    assert given is not None and (given.fence, given.attempts, given.crashes) == (2, 2, 0)
+    with pytest.raises(FenceError):
+        await store.release_job(row.id, job.fence)
+    await store.heartbeat(row.id, given.fence, 10.0, 10.0)
+    assert await store.claim("third", 19.0, 10.0) is None
+    silent = await store.claim("third", 20.0, 10.0)
+    assert silent is not None and (silent.attempts, silent.crashes) == (3, 1)
+    await store.release_job(row.id, silent.fence)
+    again = await store.claim("fourth", 21.0, 10.0)
+    assert again is not None and (again.attempts, again.crashes) == (4, 1), "giving it back does not wipe out the crash"
+    last = await store.claim("fifth", 40.0, 10.0)
+    assert last is not None and (last.attempts, last.crashes) == (5, 2)
+
+
+async def test_clean_jobs_are_claimed_before_the_others_and_alone(store: Store) -> None:
+    for number in (1, 2, 3, 4):
+        await store.enqueue(response(number), b"{}", [], worker="dead", lease_until=10.0)
+    job = await store.claim("dead", 20.0, 10.0, response(2).id)  # one crash, given back
+    assert job is not None and job.crashes == 1
+    await store.release_job(response(2).id, job.fence)
+    await store.release_job(response(3).id, 1)
+    await store.enqueue(response(5), b"{}", [])
+    order = [await store.claim("alive", 20.0, 10.0, clean=True) for _ in range(3)]
+    assert [one and one.response_id for one in order] == [response(3).id, response(5).id, None]
+    assert await store.claim("alive", 20.0, 10.0, response(1).id, clean=True) is None
+    order = [await store.claim("alive", 20.0, 10.0) for _ in range(4)]
+    assert [one and (one.response_id, one.crashes) for one in order] == [
+        (response(1).id, 1),
+        (response(2).id, 1),
+        (response(4).id, 1),
+        None,
+    ]
+
+
 async def test_cancellation(store: Store) -> None:
     row = response(background=True)
     assert not await store.cancel_job(row.id, ANN)

@@ -146,12 +146,22 @@ class Twins(RuleBasedStateMachine):
         row = response(self.count, background=True, previous_response_id=previous)
         self.same(lambda store: store.enqueue(row, base(self.count).encode(), [event(0)]))
 
-    @rule(seconds=st.integers(0, 12), lease=st.sampled_from([5.0, 10.0]), back=st.none() | old)
-    def claim(self, seconds: int, lease: float, back: int | None) -> None:
+    @rule(
+        seconds=st.integers(0, 12),
+        lease=st.sampled_from([5.0, 10.0]),
+        back=st.none() | old,
+        clean=st.booleans(),
+    )
+    def claim(self, seconds: int, lease: float, back: int | None, clean: bool) -> None:
         self.now += seconds
-        self.same(lambda store: store.claim("worker", self.now, lease, None if back is None else self.id(back)))
+        id = None if back is None else self.id(back)
+        self.same(lambda store: store.claim("worker", self.now, lease, id, clean=clean))
 
-    @rule(back=st.integers(0, 5), fence=st.integers(1, 3), action=st.sampled_from(["heartbeat", "finish", "cancel"]))
+    @rule(
+        back=st.integers(0, 5),
+        fence=st.integers(1, 3),
+        action=st.sampled_from(["heartbeat", "finish", "cancel", "release"]),
+    )
     def hold(self, back: int, fence: int, action: str) -> None:
         match action:
             case "heartbeat":
@@ -160,6 +170,8 @@ class Twins(RuleBasedStateMachine):
                 self.same(lambda store: store.finish_job(self.id(back), fence))
             case "cancel":
                 self.same(lambda store: store.cancel_job(self.id(back), ANN))
+            case "release":
+                self.same(lambda store: store.release_job(self.id(back), fence))
 
     @rule(
         back=st.integers(0, 5),

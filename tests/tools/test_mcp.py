@@ -171,11 +171,17 @@ WRITE = RemoteTool(server_label="x", name="write")
         (None, True, True),
         ("always", True, True),
         ("never", False, False),
-        (ApprovalFilter(never=ToolFilter(tool_names=["read"])), False, True),
-        (ApprovalFilter(always=ToolFilter(tool_names=["write"])), False, True),
+        (ApprovalFilter(never=ToolFilter(tool_names=frozenset(["read"]))), False, True),
+        (ApprovalFilter(always=ToolFilter(tool_names=frozenset(["write"]))), False, True),
         (ApprovalFilter(never=ToolFilter(read_only=True)), False, True),
         (ApprovalFilter(always=ToolFilter(read_only=False)), False, True),
-        (ApprovalFilter(always=ToolFilter(tool_names=["read"]), never=ToolFilter(tool_names=["write"])), True, False),
+        (
+            ApprovalFilter(
+                always=ToolFilter(tool_names=frozenset(["read"])), never=ToolFilter(tool_names=frozenset(["write"]))
+            ),
+            True,
+            False,
+        ),
     ],
 )
 def test_every_form_of_require_approval(rule, read, write):
@@ -190,7 +196,7 @@ def test_every_form_of_require_approval(rule, read, write):
         (["write"], ["write"]),
         ([], []),
         (ToolFilter(read_only=True), ["read"]),
-        (ToolFilter(tool_names=["read"]), ["read"]),
+        (ToolFilter(tool_names=frozenset(["read"])), ["read"]),
     ],
 )
 def test_allowed_tools(allowed, names):

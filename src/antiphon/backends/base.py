@@ -159,6 +159,11 @@ class Route(Protocol):
     instructions: str | None
     extra_body: Mapping[str, Raw]
 
+    @property
+    def inline_images(self) -> bool:
+        """Whether a backend of it, or of those that stand in, is to get media as data instead of URLs."""
+        ...
+
     async def open(self, turn: Turn) -> RoutedStream:
         """Start a Turn on an endpoint; retries, before the first token only. Raises BackendError."""
         ...
@@ -185,6 +190,10 @@ class RouteProxy:
         self.instructions = route.instructions
         self.extra_body = route.extra_body
         self._route = route
+
+    @property
+    def inline_images(self) -> bool:
+        return self._route.inline_images
 
     async def open(self, turn: Turn) -> RoutedStream:
         return await self._route.open(turn)

@@ -11,6 +11,9 @@ from antiphon.backends.refusals import refused
 from antiphon.config import BackendConfig
 from antiphon.core.turn import Hints
 
+LIST_LIMIT = 8 * 1024 * 1024
+"""Bytes of a list of models."""
+
 
 def connect(config: BackendConfig, socket: str = "") -> HttpClient:
     """Return a client for a configured backend; `socket` is the path of a unix socket. Raises ConfigError."""
@@ -21,6 +24,7 @@ def connect(config: BackendConfig, socket: str = "") -> HttpClient:
         headers=headers | {name.lower(): value for name, value in config.headers.items()},
         timeouts=timeouts,
         max_idle=config.max_connections,
+        max_answer=config.max_answer,
     )
 
 
@@ -43,6 +47,6 @@ async def list_models(client: HttpClient) -> Sequence[BackendModel]:
     """Ask for the models. Raises BackendError."""
     response = await accepted(await client.send("GET", f"{client.address.path}/models"))
     try:
-        return parse_models(await response.read_all())
+        return parse_models(await response.read_all(LIST_LIMIT))
     finally:
         response.abort()

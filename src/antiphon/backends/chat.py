@@ -12,13 +12,14 @@ from antiphon.backends import chat_codec, chat_tokens, profiles
 from antiphon.backends.base import BackendModel, Take
 from antiphon.backends.calls import accepted, connect, list_models, trace_header
 from antiphon.backends.chat_codec import ChatDecoder, CodecOptions
-from antiphon.backends.http_response import HttpResponse, broke_off
+from antiphon.backends.http_response import HttpResponse
 from antiphon.backends.profiles import Profile
 from antiphon.config import BackendConfig, ModelConfig
 from antiphon.core.deltas import Delta
 from antiphon.core.sse import SSEParser
 from antiphon.core.turn import Turn
 from antiphon.errors import BackendError, ConfigError
+from antiphon.offload import by_size
 
 _KEPT_HEADERS = (b"content-type", b"cache-control")
 
@@ -31,18 +32,20 @@ class ChatStream:
     """The answer to a streamed call."""
 
     def __init__(self, response: HttpResponse, decoder: ChatDecoder) -> None:
+        response.counts_itself = True  # comments and empty chunks are no part of an answer
         self._response = response
         self._decoder = decoder
         self._parser = SSEParser()
         self._take: Take = _nobody
         self._ended = False
+        self._size = 0
 
     async def pour(self, take: Take) -> bool:
         """Give the Deltas of all bytes as they arrive. Raises BackendError."""
         self._take = take
         try:
             if not self._ended and await self._response.pour(self._feed):
-                take([*self._decoder.feed(self._parser.close()), *self._end()])
+                self._close()
         except BackendError:
             self.abort()
             raise
@@ -52,20 +55,39 @@ class ChatStream:
 
     def _feed(self, data: bytes) -> bool:
         events = self._parser.feed(data)
-        if not events:
-            return True
-        deltas = self._decoder.feed(events)
-        if events[-1] == b"[DONE]":
-            deltas += self._end()
+        decoder = self._decoder
+        deltas: list[Delta] = []
+        try:
+            if events:
+                decoder.feed(events, deltas)
+            if decoder.ended:
+                self._end(deltas)
+        except BackendError:
+            if deltas:
+                self._take(deltas)
+            raise
+        if decoder.size != self._size:
+            self._size = decoder.size
+            self._response.alive()
         return (not deltas or self._take(deltas)) and not self._ended
 
-    def _end(self) -> list[Delta]:
-        """Close the answer; a body that ends without a finish reason or `[DONE]` has broken off."""
-        if not self._decoder.complete:
-            raise broke_off()
+    def _close(self) -> None:
+        """Read what the end of the body brings."""
+        deltas: list[Delta] = []
+        try:
+            self._decoder.feed(self._parser.close(), deltas)
+            self._end(deltas)
+        finally:
+            if deltas:
+                self._take(deltas)
+
+    def _end(self, deltas: list[Delta]) -> None:
+        """Close the answer. Raises BackendError where it was broken off: then there was no finish reason."""
+        if self._parser.stray:
+            self._decoder.feed_stray(b"\n".join(self._parser.stray), deltas)
+        self._decoder.finish(deltas)
         self._ended = True
         self._response.release()
-        return self._decoder.finish()
 
     def abort(self) -> None:
         self._ended = True
@@ -85,8 +107,25 @@ class WholeStream:
         if not self._ended:
             body = await self._response.read_all()
             self._ended = True
-            take([*self._decoder.feed_whole(body), *self._decoder.finish()])
+            deltas: list[Delta] = []
+            try:
+                self._read(body, deltas)
+            finally:
+                if deltas:
+                    take(deltas)
         return True
+
+    def _read(self, body: bytes, deltas: list[Delta]) -> None:
+        decoder = self._decoder
+        if body.lstrip()[:1] in (b"{", b"["):
+            decoder.feed_whole(body, deltas)
+        else:
+            # Some servers stream and call it JSON.
+            parser = SSEParser()
+            decoder.feed([*parser.feed(body), *parser.close()], deltas)
+            if parser.stray:
+                decoder.feed_stray(b"\n".join(parser.stray), deltas)
+        decoder.finish(deltas)
 
     def abort(self) -> None:
         self._ended = True
@@ -129,9 +168,9 @@ class ChatBackend:
         self._config = config
         self._client = connect(config, socket)
         self._path = f"{self._client.address.path}/chat/completions"
-        self._plain = CodecOptions(profile=profile)
+        self._plain = CodecOptions(profile=profile, need_reason=config.finish_reason == "required")
         self._options = {
-            own: CodecOptions(profile=profile, roles=model.roles, think=model.think, leaks=tuple(model.leaks))
+            own: msgspec.structs.replace(self._plain, roles=model.roles, think=model.think, leaks=tuple(model.leaks))
             for own, model in (models or {}).items()
         }
         self._call_base = f"call_{secrets.token_hex(8)}"
@@ -145,13 +184,13 @@ class ChatBackend:
     async def open(self, turn: Turn) -> ChatStream | WholeStream:
         """Start a call. Raises BackendError."""
         options = self._options.get(turn.model, self._plain)
-        body, call = chat_codec.request(turn, options)
+        body, call = await by_size(turn.size, chat_codec.request, turn, options)
         response = await accepted(await self._client.send("POST", self._path, body, trace_header(turn.hints)))
         decoder = chat_codec.decoder(turn, call, options, f"{self._call_base}{next(self._calls):x}")
         type = response.header(b"content-type")
         # Some servers do not stream although they are asked to, and the other way round: what came counts.
         streamed = type.startswith(b"text/event-stream") or (turn.stream and not type.startswith(b"application/json"))
-        return ChatStream(response, decoder) if streamed else WholeStream(response, decoder)
+        return (ChatStream if streamed else WholeStream)(response, decoder)
 
     async def models(self) -> Sequence[BackendModel]:
         """Ask what it serves; who owns its models tells what kind of server it is. Raises BackendError."""
@@ -168,7 +207,7 @@ class ChatBackend:
         """Count with the server's own tokenizer; None where its kind offers none. Raises BackendError."""
         if not chat_tokens.offered(self.profile.name):
             return None
-        body, _ = chat_codec.request(turn, self._options.get(turn.model, self._plain))
+        body, _ = await by_size(turn.size, chat_codec.request, turn, self._options.get(turn.model, self._plain))
         return await chat_tokens.count(self._client, self.profile.name, body)
 
     async def chat_completions(self, body: bytes) -> RelayedBytes:

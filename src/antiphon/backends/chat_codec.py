@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from json import loads
 from typing import Any
 
 import msgspec
@@ -16,6 +15,7 @@ from antiphon.backends.profiles import PROFILES, Leak, Profile, Roles, ThinkPoli
 from antiphon.core.emitter import to_json
 from antiphon.core.toolmap import Offer, ToolMap
 from antiphon.core.turn import Turn
+from antiphon.core.validation import decode
 from antiphon.errors import InvalidRequest
 from antiphon.types.request import TextFormat
 from antiphon.types.tools import ToolChoice
@@ -25,14 +25,21 @@ __all__ = ["ChatDecoder", "CodecOptions", "decoder", "request"]
 LOGPROBS = "message.output_text.logprobs"
 _OFF = ("none", "minimal")
 
+_any = msgspec.json.Decoder(Any)
+_kwargs = msgspec.json.Decoder(dict[str, Raw])
+
 
 class CodecOptions(msgspec.Struct, frozen=True, kw_only=True):
-    """How a model is spoken to: the server's profile, and the model's own policies; `leaks` come on top of the profile's."""
+    """How a model is spoken to: the server's profile, and the model's own policies; `leaks` come on top of the profile's.
+
+    `need_reason`: an answer without a `finish_reason` was broken off; False for servers that never send one.
+    """
 
     profile: Profile = PROFILES["generic"]
     roles: Roles = "system"
     think: ThinkPolicy = "auto"
     leaks: tuple[Leak, ...] = ()
+    need_reason: bool = True
 
 
 class ChatCall(msgspec.Struct, frozen=True):
@@ -79,6 +86,8 @@ def decoder(turn: Turn, call: ChatCall, options: CodecOptions, call_base: str) -
         parallel=turn.parallel_tool_calls,
         logprobs=_wants_logprobs(turn),
         emulation=call.emulation,
+        history=turn.items,
+        need_reason=options.need_reason,
     )
 
 
@@ -104,10 +113,11 @@ class _Body:
             if name not in self.fields:
                 self.fields[name] = bytes(value)
             elif name == "chat_template_kwargs":
-                self.fields[name] = to_json({**loads(self.fields[name]), **loads(bytes(value))})
+                given = decode(_kwargs, value, name)
+                self.fields[name] = to_json({**_kwargs.decode(self.fields[name]), **given})
 
     def render(self) -> bytes:
-        return b"{%b}" % b",".join([b'"%b":%b' % (name.encode(), value) for name, value in self.fields.items()])
+        return b"{%b}" % b",".join([to_json(name) + b":" + value for name, value in self.fields.items()])
 
 
 # Tools
@@ -147,8 +157,8 @@ def _named(choice: ToolChoice, tools: ToolMap) -> Offer | None:
 
 def _allowed(wanted: Iterable[dict[str, Raw]], tools: ToolMap) -> list[Offer]:
     allowed: list[Offer] = []
-    for entry in wanted:
-        fields = {name: loads(bytes(value)) for name, value in entry.items()}
+    for place, entry in enumerate(wanted):
+        fields = {name: decode(_any, value, f"tool_choice.tools[{place}].{name}") for name, value in entry.items()}
         for offer in tools.offers.values():
             if _matches(fields, offer):
                 allowed.append(offer)
@@ -239,7 +249,7 @@ def _json_schema(format: TextFormat) -> bytes:
 
 
 def _schema_format(name: str, schema: Raw) -> bytes:
-    return b'{"type":"json_schema","json_schema":{"name":"%b","schema":%b}}' % (name.encode(), bytes(schema))
+    return b'{"type":"json_schema","json_schema":{"name":%b,"schema":%b}}' % (to_json(name), bytes(schema))
 
 
 # The rest

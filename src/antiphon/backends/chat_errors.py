@@ -1,18 +1,20 @@
-"""An error in the place of a chunk → BackendError."""
+"""An error in the place of a chunk or an answer → BackendError."""
 
 from __future__ import annotations
 
-from antiphon.backends.refusals import parse, refusal
+from antiphon.backends.error_words import parse
+from antiphon.backends.refusals import error_of
 from antiphon.errors import BackendError
 
 
 def error_from_event(payload: bytes) -> BackendError:
     """Return the error; its code may be an HTTP status, and without one it is a 502."""
-    code = parse(payload).code
-    if isinstance(code, int | float) or (isinstance(code, str) and code.isdigit()):
-        status = int(code)
-        return refusal(status if 400 <= status < 600 else 500, payload)
-    error = refusal(500, payload)
-    if not code or error.code != "backend_error":
-        return error
-    return BackendError(502, error.message, code=code)
+    return error_of(parse(payload))
+
+
+def no_answer(payload: bytes) -> BackendError:
+    """Return the error for what is neither a chunk nor an answer: with its words, where it has any."""
+    words = parse(payload)
+    if words.message:
+        return error_of(words)
+    return BackendError(502, "The backend sent something that is not a chat completion.")

@@ -11,6 +11,8 @@ from antiphon.backends.chat_parts import Content, text_of
 from antiphon.backends.chat_parts import content as render_content
 from antiphon.backends.other_items import HistoryCall, HistoryOutput, read_other
 from antiphon.backends.profiles import Profile, Roles
+from antiphon.core.call_pairs import BREAK, CallSide, FreshIds, pair
+from antiphon.core.deltas import CallKind
 from antiphon.core.emitter import to_json
 from antiphon.core.toolmap import Target, ToolMap
 from antiphon.errors import InvalidRequest
@@ -63,10 +65,11 @@ class Messages:
         self._role = "system"
         self._done: list[bytes] = []
         self._assistant = _Assistant()
-        self._outputs: dict[str, HistoryOutput] = {}
+        self._outputs: dict[int, HistoryOutput] = {}
+        self._ids = FreshIds()
 
     def add(self, instructions: str | None, items: Sequence[Item]) -> None:
-        """Take in what the model is to see. Raises InvalidRequest for an output without its call."""
+        """Take in what the model is to see. Raises InvalidRequest for an output without its call, or a second one."""
         if instructions:
             self._add_system("system", instructions)
         read = [self._read(item) for item in items]
@@ -100,22 +103,38 @@ class Messages:
                 target = Target("custom", item.name, _namespace(item.namespace))
                 return HistoryCall(item.call_id, target, to_json({"input": item.input}).decode())
             case FunctionCallOutput() | CustomToolCallOutput():
-                return HistoryOutput(item.call_id, item.output)
+                kind: CallKind = "custom" if isinstance(item, CustomToolCallOutput) else "function"
+                return HistoryOutput(item.call_id, kind, item.output)
             case ItemReference():
                 raise InvalidRequest("An item reference was not resolved.", param="input")
             case OtherItem():
                 return read_other(item, self._tools)
 
     def _match(self, read: Sequence[Entry | None]) -> None:
+        """Find the output of each call, which is kept under the identity of the call's entry."""
         entries = [inner for entry in read for inner in (entry if isinstance(entry, list) else (entry,))]
-        calls = {entry.call_id for entry in entries if isinstance(entry, HistoryCall)}
-        for entry in entries:
-            if isinstance(entry, HistoryOutput):
-                if entry.call_id not in calls and not entry.optional:
-                    raise InvalidRequest(
-                        f"No tool call found for function call output with call_id {entry.call_id}.", param="input"
-                    )
-                self._outputs[entry.call_id] = entry
+        pairs = pair([_side(entry) for entry in entries])
+        for place in pairs.orphans:
+            output = entries[place]
+            assert isinstance(output, HistoryOutput)
+            if not output.optional:
+                raise InvalidRequest(
+                    f"No tool call found for function call output with call_id {output.call_id}.", param="input"
+                )
+        given: dict[int, HistoryOutput] = {}
+        for place, call in pairs.calls.items():
+            output = entries[place]
+            assert isinstance(output, HistoryOutput)
+            given[call] = self._outputs[id(entries[call])] = output
+        for place, call in pairs.doubles.items():
+            output = entries[place]
+            assert isinstance(output, HistoryOutput)
+            # The same output once more, as a client sends it that tries again, says nothing new.
+            if not output.optional and output.output != given[call].output:
+                raise InvalidRequest(
+                    f"Duplicate tool output for call_id {output.call_id}: each tool call must have exactly one output.",
+                    param="input",
+                )
 
     # Gathering
 
@@ -180,39 +199,47 @@ class Messages:
         fields = [b'{"role":"assistant","content":', to_json(text)]
         reasoning = "\n\n".join(piece for piece in assistant.reasoning if piece)
         if reasoning and self._profile.reasoning_out:
-            fields.append(b',"%b":%b' % (self._profile.reasoning_out.encode(), to_json(reasoning)))
-        if assistant.calls:
-            fields.append(b',"tool_calls":[%b]' % b",".join(map(self._call, assistant.calls)))
+            fields.append(b",%b:%b" % (to_json(self._profile.reasoning_out), to_json(reasoning)))
+        named = [(self._profile.call_id(self._ids.take(call.call_id)), call) for call in assistant.calls]
+        if named:
+            fields.append(b',"tool_calls":[%b]' % b",".join([self._call(id, call) for id, call in named]))
         self._done.append(b"".join(fields) + b"}")
-        self._add_outputs(assistant.calls)
+        self._add_outputs(named)
 
-    def _call(self, call: HistoryCall) -> bytes:
+    def _call(self, id: str, call: HistoryCall) -> bytes:
         return b'{"id":%b,"type":"function","function":{"name":%b,"arguments":%b}}' % (
-            to_json(self._id(call.call_id)),
+            to_json(id),
             to_json(self._tools.chat_name(call.target)),
             to_json(call.arguments),
         )
 
-    def _add_outputs(self, calls: Sequence[HistoryCall]) -> None:
+    def _add_outputs(self, calls: Sequence[tuple[str, HistoryCall]]) -> None:
         media: list[tuple[Content, str]] = []
-        for call in calls:
-            output = self._outputs.get(call.call_id)
+        for call_id, call in calls:
+            output = self._outputs.get(id(call))
             found = render_content(output.output) if output is not None else Content(NO_OUTPUT)
             if found.media:
-                media.append((found, f"Output of the tool call {call.call_id}:"))
+                media.append((found, f"Output of the tool call {call_id}:"))
             text = found.text or ("(The output is in the next message.)" if found.media else "")
-            self._done.append(
-                b'{"role":"tool","tool_call_id":%b,"content":%b}' % (to_json(self._id(call.call_id)), to_json(text))
-            )
+            self._done.append(b'{"role":"tool","tool_call_id":%b,"content":%b}' % (to_json(call_id), to_json(text)))
         for found, note in media:
             self._add_media(found, note)
 
-    def _id(self, call_id: str) -> str:
-        return self._profile.call_id(call_id)
+
+def _side(entry: Message | Reasoning | HistoryEntry | None) -> CallSide | None:
+    match entry:
+        case HistoryCall():
+            return CallSide(entry.call_id, entry.target.kind)
+        case HistoryOutput():
+            return CallSide(entry.call_id, entry.kind, output=True)
+        case Message() if entry.role != "assistant":
+            return BREAK
+        case _:
+            return None
 
 
 def _message(role: str, content: bytes) -> bytes:
-    return b'{"role":"%b","content":%b}' % (role.encode(), content)
+    return b'{"role":%b,"content":%b}' % (to_json(role), content)
 
 
 def _namespace(value: object) -> str | None:
@@ -223,7 +250,7 @@ def _valid(arguments: str) -> str:
     """Keep arguments that are JSON; templates and servers parse them, and a call cut off in the middle would break them."""
     try:
         _raw.decode(arguments)
-    except (msgspec.DecodeError, UnicodeEncodeError):
+    except (msgspec.MsgspecError, ValueError, RecursionError):
         return to_json({"arguments": arguments}).decode() if arguments.strip() else "{}"
     return arguments if arguments.lstrip().startswith("{") else "{}"
 

@@ -87,7 +87,7 @@ def _image(part: InputImage) -> bytes:
 
 
 def _image_url(url: str, detail: str | None) -> bytes:
-    shown = b',"detail":"%b"' % detail.encode() if detail else b""
+    shown = b',"detail":%b' % to_json(detail) if detail else b""
     return b'{"type":"image_url","image_url":{"url":%b%b}}' % (to_json(url), shown)
 
 

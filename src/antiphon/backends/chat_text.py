@@ -111,7 +111,7 @@ class FilterSink:
             case ReasoningDelta():
                 out.append(found)
             case LeakedCall():
-                self._calls.whole(found.name, found.arguments, out)
+                self._calls.whole("", found.name, found.arguments, out)
 
 
 class AnswerSink:
@@ -135,7 +135,7 @@ class AnswerSink:
         text, self._pieces = "".join(self._pieces), []
         called = read_call(text)
         if called is not None and called[0] in self._tools.offers:
-            self._calls.whole(*called, out)
+            self._calls.whole("", *called, out)
         elif text:
             out.append(TextDelta(text))
 
@@ -157,5 +157,5 @@ class InputSink:
 
     def end(self, out: list[Delta], *, before_call: bool) -> None:
         """End the call; also an empty input is one."""
-        if not self._calls.count:
+        if not self._calls.started:
             self._calls.fragment(0, "", self._name, "", out, raw=True)

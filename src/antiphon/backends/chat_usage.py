@@ -15,30 +15,35 @@ _logprobs = msgspec.json.Decoder(Logprobs | None)
 
 def usage_from(usage: ChatUsage, profile: Profile, reasoning_size: int, text_size: int) -> Usage:
     """Return the counts. Sizes are characters of thoughts and answer, for servers that do not count thoughts."""
-    prompt, completion = usage.prompt_tokens or 0, usage.completion_tokens or 0
-    reasoning = usage.reasoning_tokens or 0
+    prompt, completion = _count(usage.prompt_tokens), _count(usage.completion_tokens)
+    reasoning = _count(usage.reasoning_tokens)
     if usage.completion_tokens_details is not None:
-        reasoning = usage.completion_tokens_details.reasoning_tokens or reasoning
+        reasoning = _count(usage.completion_tokens_details.reasoning_tokens) or reasoning
     if not reasoning and reasoning_size and profile.share_reasoning:
         reasoning = round(completion * reasoning_size / (reasoning_size + text_size))
     details = usage.prompt_tokens_details
-    cached = (details.cached_tokens if details is not None else None) or usage.prompt_cache_hit_tokens or 0
-    written = (details.cache_write_tokens if details is not None else None) or 0
+    cached = _count(details.cached_tokens if details is not None else None) or _count(usage.prompt_cache_hit_tokens)
+    written = _count(details.cache_write_tokens if details is not None else None)
     return Usage(
         input_tokens=prompt,
         input_tokens_details=InputTokensDetails(cached, written),
         output_tokens=completion,
         output_tokens_details=OutputTokensDetails(reasoning),
-        total_tokens=usage.total_tokens or prompt + completion,
+        total_tokens=_count(usage.total_tokens) or prompt + completion,
     )
+
+
+def _count(tokens: int | None) -> int:
+    """Return a count that can be one: nobody reads or writes 10^15 tokens, or fewer than none."""
+    return tokens if tokens is not None and 0 <= tokens < 10**15 else 0
 
 
 def logprob_pieces(raw: Raw) -> bytes:
     """Return the entries of a chunk's logprobs as JSON, joined by commas; the bytes that strict clients want are filled in."""
     try:
         found = _logprobs.decode(raw)
-    except (msgspec.MsgspecError, UnicodeDecodeError):
-        return b""
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        return b""  # they stand beside the text, which is worth more
     if found is None or not found.content:
         return b""
     return b",".join([to_json(_complete(entry)) for entry in found.content])

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from antiphon.backends.http_protocol import Connection, StaleConnection, Timeouts
+from antiphon.backends.http_protocol import ANSWER_LIMIT, Connection, StaleConnection, Timeouts
 from antiphon.backends.http_response import HttpResponse, broke_off
 from antiphon.errors import BackendError, ConfigError
 
@@ -72,11 +72,13 @@ class HttpClient:
         headers: Mapping[str, str] | None = None,
         timeouts: Timeouts | None = None,
         max_idle: int = 256,
+        max_answer: int = ANSWER_LIMIT,
         tls: ssl.SSLContext | None = None,
     ) -> None:
         self.address = address
         self._timeouts = timeouts or Timeouts()
         self._max_idle = max_idle
+        self._max_answer = max_answer
         self._tls = (tls or ssl.create_default_context()) if address.tls else None
         self._head = _head(address, headers or {})
         self._starts: dict[tuple[str, str], bytes] = {}
@@ -133,7 +135,7 @@ class HttpClient:
     async def _connect(self) -> Connection:
         loop = asyncio.get_running_loop()
         address = self.address
-        connection = Connection(self._timeouts, self._release, self._forget)
+        connection = Connection(self._timeouts, self._release, self._forget, self._max_answer)
         try:
             async with asyncio.timeout(self._timeouts.connect):
                 if address.socket:

@@ -10,13 +10,16 @@ from typing import Any, cast
 import httptools
 import msgspec
 
-from antiphon.backends.http_response import HttpResponse, broke_off, timed_out
+from antiphon.backends.http_response import HttpResponse, broke_off, timed_out, too_large
 from antiphon.errors import BackendError
 from antiphon.writes import writes_of
 
 log = logging.getLogger("antiphon.backends")
 
 HEAD_LIMIT = 64 * 1024
+"""Bytes of a head with all that may come before it (1xx), and of what may stand between two pieces of a body."""
+HEADERS_LIMIT = 256
+ANSWER_LIMIT = 256 * 1024 * 1024
 UNREAD_LIMIT = 256 * 1024
 LINGER_SECONDS = 1.0
 
@@ -36,7 +39,8 @@ class StaleConnection(Exception):
 class Connection(asyncio.Protocol):
     """A connection that carries one request at a time.
 
-    `released` is called with it when it can carry another one, and with `closed` when it is gone.
+    `released` is called with it when it can carry another one, and with `closed` when it is gone. `most` is the largest
+    answer in bytes, packed or not.
     """
 
     def __init__(
@@ -44,6 +48,7 @@ class Connection(asyncio.Protocol):
         timeouts: Timeouts,
         released: Callable[[Connection], None],
         closed: Callable[[Connection], None],
+        most: int = ANSWER_LIMIT,
     ) -> None:
         self.loop = asyncio.get_running_loop()
         self._writes = writes_of(self.loop)
@@ -60,7 +65,9 @@ class Connection(asyncio.Protocol):
         self._silent = True
         self._paused = False
         self._keep = False
-        self._head_size = 0
+        self._most = most
+        self._size = 0  # bytes of the answer so far
+        self._between = 0  # those since the last piece of its body
         self._framed = False
         self._deadline = 0.0
         self._timer: asyncio.TimerHandle | None = None
@@ -71,13 +78,13 @@ class Connection(asyncio.Protocol):
     def send(self, request: bytes) -> HttpResponse:
         """Write a request; the answer's `head` is done when the status is known, or raises BackendError or StaleConnection."""
         transport = self._transport
-        response = HttpResponse(self, self.loop.create_future())
+        response = HttpResponse(self, self.loop.create_future(), self._most)
         if transport is None or transport.is_closing():
             response.head.set_exception(StaleConnection())
             return response
         self._response = response
         self._silent = True
-        self._head_size = 0
+        self._size = self._between = 0
         self._framed = False
         self._deadline = self.loop.time() + self._timeouts.first_byte
         if self._timer is None:
@@ -128,14 +135,30 @@ class Connection(asyncio.Protocol):
             return
         if response.complete:
             self._end()
-        elif self._pieces:
-            self._deadline = self.loop.time() + self._timeouts.idle
+            return
+        self._size += len(data)
+        if self._pieces:
+            self._between = 0
+            if not response.counts_itself:
+                self._progress(self._pieces)
             if response.body(self._pieces) > UNREAD_LIMIT and not self._paused:
                 self._pause()
-        elif not response.status:
-            self._head_size += len(data)
-            if self._head_size > HEAD_LIMIT:
-                self.close(BackendError(502, "The head of the backend's answer is too large."))
+        else:
+            self._between += len(data)
+        if self._between > HEAD_LIMIT:
+            what = "A trailer or chunk" if response.status else "The head"
+            self.close(BackendError(502, f"{what} of the backend's answer is too large."))
+        elif self._size > self._most:
+            self.close(too_large())
+
+    def _progress(self, pieces: list[bytes]) -> None:
+        """Give the backend more time, unless all that it sends are the blanks and comments that keep a call waiting."""
+        if any(not (piece.isspace() or (piece.startswith(b":") and b"data" not in piece)) for piece in pieces):
+            self.alive()
+
+    def alive(self) -> None:
+        """Give the backend more time: a part of its answer has come."""
+        self._deadline = self.loop.time() + self._timeouts.idle
 
     def _pause(self) -> None:
         if self._transport is not None and not self._transport.is_closing():
@@ -193,12 +216,14 @@ class Connection(asyncio.Protocol):
 
     # httptools
 
+    def on_message_begin(self) -> None:
+        if self._response is None or self._response.complete:
+            self._keep = False  # a second answer that nobody asked for: it must not become that of the next request
+
     def on_header(self, name: bytes, value: bytes) -> None:
         response = self._response
-        if response is None or response.complete:
-            self._keep = False  # a second answer that nobody asked for
-        else:
-            response.headers.append((name.lower(), value))
+        if response is not None and not response.status and len(response.headers) < HEADERS_LIMIT:
+            response.headers.append((name.lower(), value))  # later ones are trailers, which mean nothing here
 
     def on_headers_complete(self) -> None:
         response = self._response
@@ -227,8 +252,8 @@ class Connection(asyncio.Protocol):
         if self._response is None:
             return
         now = self.loop.time()
-        if self._paused:
-            self._deadline = now + self._timeouts.idle
+        if self._paused or not self._response.awaited:
+            self._deadline = max(self._deadline, now + self._timeouts.idle)  # it is the reader who is slow
         if now >= self._deadline:
             self.close(timed_out())
         else:

@@ -27,6 +27,20 @@ class Carrier(Protocol):
         """Give an answer that nobody reads any more a moment to end."""
         ...
 
+    def alive(self) -> None:
+        """Give the backend more time: a part of its answer has come."""
+        ...
+
+
+WHOLE_LIMIT = 64 * 1024 * 1024
+"""Bytes of an answer that is read whole."""
+UNPACKED_AT_ONCE = 8 * 1024 * 1024
+"""Bytes that one read may unpack to: more would hold up everybody else."""
+
+
+def too_large() -> BackendError:
+    return BackendError(502, "The backend's answer is too large.")
+
 
 def broke_off() -> BackendError:
     return BackendError(502, "The backend broke off in the middle of its answer.", retriable=True)
@@ -48,17 +62,19 @@ class HttpResponse:
         "_discard",
         "_error",
         "_inflate",
+        "_most",
         "_pieces",
         "_take",
         "_waiter",
         "complete",
+        "counts_itself",
         "head",
         "headers",
         "size",
         "status",
     )
 
-    def __init__(self, connection: Carrier, head: asyncio.Future[None]) -> None:
+    def __init__(self, connection: Carrier, head: asyncio.Future[None], most: int = WHOLE_LIMIT) -> None:
         self.status = 0
         self.headers: list[tuple[bytes, bytes]] = []
         self.head = head
@@ -71,6 +87,17 @@ class HttpResponse:
         self._take: Callable[[bytes], bool] | None = None
         self._waiter: asyncio.Future[bool] | None = None
         self._inflate: Inflate | None = None
+        self._most = most
+        self.counts_itself = False  # the reader tells by `alive` what is a part of the answer
+
+    @property
+    def awaited(self) -> bool:
+        """Tell whether somebody waits for more of it."""
+        return self._waiter is not None or not self.head.done()
+
+    def alive(self) -> None:
+        """Give the backend more time: what has come is a part of the answer, not a mere sign of life."""
+        self._connection.alive()
 
     def header(self, name: bytes) -> bytes:
         """Return the value of a header by its lower-case name, b"" if it did not come."""
@@ -112,8 +139,9 @@ class HttpResponse:
         finally:
             self._waiter = self._take = None
 
-    async def read_all(self, limit: int = 64 * 1024 * 1024) -> bytes:
+    async def read_all(self, limit: int = WHOLE_LIMIT) -> bytes:
         """Return the whole body. Raises BackendError, also where it is larger than `limit` bytes."""
+        limit = min(limit, self._most)
         pieces: list[bytes] = []
         size = 0
 
@@ -125,7 +153,7 @@ class HttpResponse:
 
         if not await self.pour(take):
             self.abort()
-            raise BackendError(502, "The backend's answer is too large.")
+            raise too_large()
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
     def abort(self) -> None:
@@ -149,7 +177,7 @@ class HttpResponse:
         """Take note that the head is whole."""
         encoding = self.header(b"content-encoding").lower()
         if encoding and encoding != b"identity":
-            self._inflate = Inflate(encoding)
+            self._inflate = Inflate(encoding, self._most)
         if not self.head.done():
             self.head.set_result(None)
 
@@ -191,19 +219,24 @@ class HttpResponse:
 
 
 class Inflate:
-    """Unpacks a body that came packed although we asked for `identity`."""
+    """Unpacks a body that came packed although we asked for `identity`; `most` bytes of it, and few at once."""
 
-    def __init__(self, encoding: bytes) -> None:
+    def __init__(self, encoding: bytes, most: int) -> None:
         if encoding not in (b"gzip", b"x-gzip", b"deflate"):
             raise BackendError(502, "The backend's answer is packed in a way that is not understood.")
         self._raw_allowed = encoding == b"deflate"
+        self._left = most
         self._stream = zlib.decompressobj(47)
 
     def __call__(self, data: bytes) -> bytes:
-        """Return what can be unpacked so far. Raises BackendError where the data is damaged."""
+        """Return what can be unpacked so far. Raises BackendError where the data is damaged, or a bomb."""
         raw_allowed, self._raw_allowed = self._raw_allowed, False
         try:
-            return self._stream.decompress(data)
+            unpacked = self._stream.decompress(data, UNPACKED_AT_ONCE)
+            self._left -= len(unpacked)
+            if self._stream.unconsumed_tail or self._left < 0:
+                raise too_large()
+            return unpacked
         except zlib.error:
             if raw_allowed:
                 # Some servers send bare deflate data, without zlib's frame around it.

@@ -28,6 +28,7 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
     break_after: int = 0
     break_seconds: float = 10.0
     check_interval: float = 60.0
+    inline_images: bool = True
 
 
 class Member:

@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import logging
+
 import msgspec
 from msgspec import Raw
 
 from antiphon.backends.base import BackendModel, Capabilities
 from antiphon.errors import BackendError
+
+log = logging.getLogger("antiphon.backends")
+
+MOST_MODELS = 10_000
+LONGEST_ID = 256  # characters
+MOST_NUMBER = 2**40
 
 
 class _Meta(msgspec.Struct):
@@ -47,24 +55,36 @@ _name = msgspec.json.Decoder(_Name)
 
 
 def parse_models(body: bytes) -> list[BackendModel]:
-    """Read a list of models, leniently: an entry that is odd but has an id counts. Raises BackendError for anything else."""
+    """Read a list of models, leniently: an entry that is odd but has an id counts. Raises BackendError for anything else.
+
+    Of a list that is too long, the first MOST_MODELS entries count.
+    """
     try:
         found = _list.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.MsgspecError, ValueError, RecursionError):
         raise BackendError(502, "The backend's list of models cannot be read.") from None
     entries = found if isinstance(found, list) else found.data or []
-    return [model for entry in entries if (model := _parse(entry)) is not None]
+    if len(entries) > MOST_MODELS:
+        log.warning("a backend lists %d models; the first %d are served", len(entries), MOST_MODELS)
+    models = (_parse(entry) for entry in entries[:MOST_MODELS])
+    return [model for model in models if model is not None and is_name(model.id)]
+
+
+def is_name(id: str) -> bool:
+    """Tell whether a model's id can be shown, logged and asked for."""
+    return 0 < len(id) <= LONGEST_ID and id.isprintable()
 
 
 def _parse(entry: Raw) -> BackendModel | None:
     try:
         model = _model.decode(entry)
-    except msgspec.ValidationError:
+    except (msgspec.MsgspecError, ValueError, RecursionError):
         return _parse_name(entry)
+    created = model.created or 0
     return BackendModel(
         id=model.id,
-        created=int(model.created or 0),
-        owned_by=model.owned_by or "",
+        created=int(created) if 0 <= created <= MOST_NUMBER else 0,
+        owned_by=(model.owned_by or "")[:LONGEST_ID],
         context_length=_window(model),
         capabilities=_capabilities(model),
     )
@@ -73,7 +93,7 @@ def _parse(entry: Raw) -> BackendModel | None:
 def _parse_name(entry: Raw) -> BackendModel | None:
     try:
         return BackendModel(id=_name.decode(entry).id)
-    except msgspec.ValidationError:
+    except (msgspec.MsgspecError, ValueError, RecursionError):
         return None
 
 
@@ -87,7 +107,7 @@ def _window(model: _Model) -> int | None:
         model.max_context_length,
         meta.n_ctx_train,
     )
-    return next((size for size in sizes if size and size > 0), None)
+    return next((size for size in sizes if size and 0 < size <= MOST_NUMBER), None)
 
 
 def _capabilities(model: _Model) -> Capabilities:

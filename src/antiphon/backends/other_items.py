@@ -28,9 +28,10 @@ class HistoryCall(msgspec.Struct, frozen=True):
 
 
 class HistoryOutput(msgspec.Struct, frozen=True):
-    """What a call gave. An `optional` one may lack its call."""
+    """What a call of that kind gave. An `optional` one may lack its call."""
 
     call_id: str
+    kind: CallKind
     output: str | Sequence[Part]
     optional: bool = False
 
@@ -60,7 +61,12 @@ _CALLS: dict[str, tuple[CallKind, str]] = {
     "apply_patch_call": ("apply_patch", "operation"),
     "tool_search_call": ("tool_search", "arguments"),
 }
-_OUTPUTS = frozenset(("shell_call_output", "local_shell_call_output", "apply_patch_call_output", "tool_search_output"))
+_OUTPUTS: dict[str, CallKind] = {
+    "shell_call_output": "shell",
+    "local_shell_call_output": "local_shell",
+    "apply_patch_call_output": "apply_patch",
+    "tool_search_output": "tool_search",
+}
 
 
 def read_other(
@@ -71,7 +77,7 @@ def read_other(
         return None
     try:
         fields = _fields.decode(item.raw)
-    except msgspec.ValidationError as error:
+    except (msgspec.MsgspecError, ValueError, RecursionError) as error:
         raise InvalidRequest(f"Invalid {item.type} item: {error}", param="input") from None
     call_id = fields.call_id or fields.id or ""
     if item.type in _CALLS:
@@ -79,7 +85,8 @@ def read_other(
         raw = {"action": fields.action, "operation": fields.operation, "arguments": fields.arguments}[source]
         return HistoryCall(call_id, Target(kind, kind), _object(raw))
     if item.type in _OUTPUTS:
-        return HistoryOutput(call_id, _output(item.type, fields, tools), optional=fields.call_id is None)
+        output = _output(item.type, fields, tools)
+        return HistoryOutput(call_id, _OUTPUTS[item.type], output, optional=fields.call_id is None)
     return _mcp_call(fields)
 
 
@@ -88,7 +95,7 @@ def _mcp_call(fields: _Fields) -> list[HistoryCall | HistoryOutput]:
     error = _error(fields.error)
     output = f"Error: {error}" if error else _text(fields.output)
     target = Target("mcp", fields.name, fields.server_label or None)
-    return [HistoryCall(id, target, _object(fields.arguments)), HistoryOutput(id, output)]
+    return [HistoryCall(id, target, _object(fields.arguments)), HistoryOutput(id, "mcp", output)]
 
 
 def _error(raw: Raw | None) -> str:
@@ -97,7 +104,7 @@ def _error(raw: Raw | None) -> str:
         return _text(raw)
     try:
         error = msgspec.json.decode(raw, type=McpError)
-    except msgspec.ValidationError:
+    except (msgspec.MsgspecError, ValueError, RecursionError):
         return _text(raw)
     return "\n".join(part.text for part in error.content)
 

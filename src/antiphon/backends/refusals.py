@@ -5,14 +5,20 @@ from __future__ import annotations
 import math
 import re
 
-import msgspec
-from msgspec import Raw
-
+from antiphon.backends.error_words import ErrorWords, parse, words_of
 from antiphon.backends.http_response import HttpResponse
 from antiphon.errors import BackendError
+from antiphon.masking import masked
 
 MESSAGE_LIMIT = 2000
+PARAM_LIMIT = 200
 BODY_LIMIT = 1024 * 1024
+LONGEST_RETRY = 600
+"""Seconds: a client that is told to wait for longer would rather ask again, or fail."""
+
+MOST_CODE = 10**9
+_CODE = re.compile(r"[A-Za-z][A-Za-z0-9_.:-]{0,63}")
+_STATUS_OF_CODE = {"context_length_exceeded": 400, "rate_limit_exceeded": 429, "insufficient_quota": 402}
 
 # vLLM, llama.cpp, SGLang, Ollama, TGI, OpenAI, Anthropic's and Google's compatible endpoints, in this order.
 _TOO_LONG = re.compile(
@@ -21,9 +27,6 @@ _TOO_LONG = re.compile(
     r"|context_length_exceeded|exceed_context_size|prompt is too long|input token count .{0,40}exceeds",
     re.IGNORECASE,
 )
-# A server's words may hold its own address, or a key.
-_ADDRESS = re.compile(r"\b[a-z][a-z0-9+.-]*://\S+", re.IGNORECASE)
-_KEY = re.compile(r"\b(?:sk|key|Bearer)[-_ ][A-Za-z0-9_\-*.]{8,}")
 # Chat completions' names of fields → ours, for `param`.
 _PARAMS = (
     (re.compile(r"^messages\b.*"), "input"),
@@ -33,25 +36,6 @@ _PARAMS = (
     (re.compile(r"^verbosity$"), "text.verbosity"),
     (re.compile(r"^(tools\[\d+\])\.(?:function|custom)\b"), r"\1"),
 )
-
-
-class _Error(msgspec.Struct):
-    """The error objects of the servers, laid over each other; `code` is a number with some."""
-
-    message: str = ""
-    type: str | None = None
-    code: str | int | float | None = None
-    param: str | None = None
-    detail: str | list[Raw] | Raw | None = None
-
-
-class _Body(msgspec.Struct):
-    error: Raw = Raw(b"null")
-
-
-_body = msgspec.json.Decoder(_Body)
-_error = msgspec.json.Decoder(_Error, strict=False)
-_text = msgspec.json.Decoder(str)
 
 
 async def refused(response: HttpResponse, *, ours: bool = True) -> BackendError:
@@ -70,9 +54,30 @@ def refusal(status: int, body: bytes, retry_after: bytes = b"", *, ours: bool = 
     refused key or an unknown path is the operator's fault: 502, never a 401. An empty account stays 402, so that clients
     do not try again. 429 and 5xx may be tried elsewhere.
     """
-    error = parse(body)
-    message = _KEY.sub("[key]", _ADDRESS.sub("[address]", error.message[:MESSAGE_LIMIT]))
-    code = error.code if isinstance(error.code, str) else ""
+    return _refusal(status, parse(body), retry_after, ours)
+
+
+def told_error(value: object) -> BackendError:
+    """Return the error that stands in the place of an event: its code may be an HTTP status, without one it is a 502."""
+    return error_of(ErrorWords(message=value) if isinstance(value, str) else words_of(value))
+
+
+def error_of(words: ErrorWords) -> BackendError:
+    """Do what `told_error` does, for words that have been found."""
+    code = _code(words.code)
+    if isinstance(code, int):
+        return _refusal(code if 400 <= code < 600 else 500, words)
+    error = _refusal(_STATUS_OF_CODE.get(code or "", 500), words)
+    if not code or error.code != "backend_error":
+        return error
+    return BackendError(502, error.message, code=code)
+
+
+def _refusal(status: int, error: ErrorWords, retry_after: bytes = b"", ours: bool = True) -> BackendError:
+    """Map a status and words, which are masked: a server's words may hold its own address, or a key."""
+    message = masked(error.message, MESSAGE_LIMIT)
+    found = _code(error.code)
+    code = found if isinstance(found, str) else ""
     if status < 400:
         return BackendError(502, "The backend answered with a redirect.", retriable=True)
     if status in (401, 403):
@@ -93,24 +98,22 @@ def refusal(status: int, body: bytes, retry_after: bytes = b"", *, ours: bool = 
         status if status in (409, 413) else 400,
         message or f"The backend refused the request with status {status}.",
         code=code or ("model_not_found" if status == 404 else "invalid_value"),
-        param=_param(error.param or "", ours),
+        param=_param(masked(error.param or "", PARAM_LIMIT), ours),
         type="invalid_request_error",
     )
 
 
-def parse(body: bytes) -> _Error:
-    """Find message, code and param in an error body of any known server; plain text counts as a message, HTML does not."""
-    try:
-        inner = bytes(_body.decode(body).error)
-        error = _error.decode(body if inner == b"null" else inner if inner[:1] == b"{" else b"{}")
-        if inner[:1] == b'"':
-            error.message = _text.decode(inner)
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        text = body[: 2 * MESSAGE_LIMIT].decode("utf-8", "replace").strip()
-        return _Error(message="" if text[:1] in ("<", "{", "[") else text)
-    if not error.message and error.detail is not None:
-        error.message = error.detail if isinstance(error.detail, str) else msgspec.json.encode(error.detail).decode()
-    return error
+def _code(code: object) -> str | int | None:
+    """Return a code that can be shown: a number, or a word without a secret in it."""
+    if isinstance(code, float) and code == code // 1 and abs(code) < MOST_CODE:
+        code = int(code)
+    if isinstance(code, str) and code.isascii() and code.isdigit():
+        code = int(code[:9])
+    if isinstance(code, int) and not isinstance(code, bool):
+        return code if abs(code) < MOST_CODE else None
+    if isinstance(code, str) and _CODE.fullmatch(code) and masked(code) == code:
+        return code
+    return None
 
 
 def _failed(status: int, message: str, retry_after: bytes) -> BackendError:
@@ -130,7 +133,7 @@ def _busy(status: int, message: str, code: str, retry_after: bytes) -> BackendEr
 def _seconds(retry_after: bytes) -> int:
     """Read Retry-After; 1 where it is missing, a date or nonsense."""
     try:
-        return min(max(math.ceil(float(retry_after)), 1), 86400)
+        return min(max(math.ceil(float(retry_after)), 1), LONGEST_RETRY)
     except (ValueError, OverflowError):
         return 1
 

@@ -315,6 +315,7 @@ def _policy(config: BackendConfig) -> Policy:
         break_after=config.break_after,
         break_seconds=config.break_seconds,
         check_interval=config.check_interval,
+        inline_images=config.inline_images,
     )
 
 

@@ -10,39 +10,69 @@ from antiphon.backends.calls import accepted, connect, list_models, trace_header
 from antiphon.backends.http_client import HttpResponse
 from antiphon.backends.responses_codec import ResponsesDecoder
 from antiphon.config import BackendConfig
-from antiphon.core.sse import SSEParser
+from antiphon.core.deltas import Delta, Relay
+from antiphon.core.relay_shapes import LIFE
+from antiphon.core.sse import EVENT_LIMIT, SSEParser
 from antiphon.core.turn import Turn
 from antiphon.errors import BackendError, InvalidRequest
+from antiphon.offload import by_size
 
 
 class RelayStream:
-    """The events of one answer, as Relays."""
+    """The events of one answer, as Deltas; or an answer that came whole, although a stream was asked for."""
 
     def __init__(self, response: HttpResponse) -> None:
+        response.counts_itself = True  # comments, keepalives and the like are no part of an answer
         self._response = response
         self._parser = SSEParser()
         self._decoder = ResponsesDecoder()
+        self._take: Take | None = None
+        self._whole: bytearray | None = None
+        self._begun = False
 
     async def pour(self, take: Take) -> bool:
-        """Give the events as they arrive. Raises BackendError."""
+        """Give the Deltas as they arrive. Raises BackendError."""
         decoder = self._decoder
-
-        def feed(data: bytes) -> bool:
-            deltas = decoder.feed(self._parser.feed(data))
-            return (not deltas or take(deltas)) and not decoder.ended
-
+        self._take = take
         try:
-            if not decoder.ended and await self._response.pour(feed):
-                deltas = decoder.feed(self._parser.close())
+            if not decoder.ended and await self._response.pour(self._feed):
+                self._pass_on(self._rest())
                 decoder.finish()
-                if deltas:
-                    take(deltas)
+            if decoder.error is not None:
+                raise decoder.error
         except BackendError:
             self.abort()
             raise
+        finally:
+            self._take = None
         if decoder.ended:
             self._response.release()
         return decoder.ended
+
+    def _feed(self, data: bytes) -> bool:
+        if not self._begun and (begin := data.lstrip()):
+            self._begun = True
+            if begin.startswith(b"{"):
+                self._whole = bytearray()
+        if self._whole is not None:
+            self._whole += data
+            if not data.isspace():
+                self._response.alive()
+            if len(self._whole) > EVENT_LIMIT:
+                raise BackendError(502, "The backend's answer is too large.")
+            return True
+        deltas = self._decoder.feed(self._parser.feed(data))
+        if any(not (isinstance(delta, Relay) and delta.type in LIFE) for delta in deltas):
+            self._response.alive()
+        return self._pass_on(deltas) and not self._decoder.ended
+
+    def _rest(self) -> Sequence[Delta]:
+        if self._whole is not None:
+            return self._decoder.whole(bytes(self._whole))
+        return self._decoder.feed(self._parser.close())
+
+    def _pass_on(self, deltas: Sequence[Delta]) -> bool:
+        return not deltas or self._take is None or self._take(deltas)
 
     def abort(self) -> None:
         self._response.abort()
@@ -58,7 +88,7 @@ class ResponsesBackend:
     async def open(self, turn: Turn) -> RelayStream:
         """Start a call. Raises BackendError."""
         path = f"{self._client.address.path}/responses"
-        body = responses_codec.request(turn)
+        body = await by_size(turn.size, responses_codec.request, turn)
         return RelayStream(await accepted(await self._client.send("POST", path, body, trace_header(turn.hints))))
 
     async def models(self) -> Sequence[BackendModel]:

@@ -1,14 +1,22 @@
-"""Turn → a request to a server that speaks Responses itself; its events → Relay Deltas."""
+"""Turn → a request to a server that speaks Responses itself; its events → Deltas."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 import msgspec
-from msgspec import Raw
+from msgspec import UNSET, Raw
 
-from antiphon.core.deltas import Relay
+from antiphon.backends.error_words import read_json
+from antiphon.backends.refusals import told_error
+from antiphon.core.deltas import Delta, Relay, RelayedText, UsageReport
 from antiphon.core.emitter import to_json
+from antiphon.core.halves import Halves
+from antiphon.core.relay_end import has_failed, response_of, usage_of
+from antiphon.core.relay_items import logprobs_of
+from antiphon.core.relay_shapes import ENDS, TEXTS, good_name, index_of, too_deep, wrong
 from antiphon.core.turn import Turn
 from antiphon.errors import BackendError
 from antiphon.types.items import Item, OtherItem
@@ -22,8 +30,10 @@ _OURS = frozenset(
     """.split()
 )
 
-_fields = msgspec.json.Decoder(dict[str, Raw])
-_string = msgspec.json.Decoder(str)
+LARGE = 1024 * 1024  # bytes; a larger event may hold no more than
+MOST_VALUES = 500_000
+
+_TYPE = re.compile(r"[a-z][a-z0-9_.]{0,99}", re.ASCII)
 
 
 def request(turn: Turn) -> bytes:
@@ -56,7 +66,14 @@ def _chosen(turn: Turn) -> dict[str, object]:
 
 
 def _item(item: Item) -> object:
-    return item.raw if isinstance(item, OtherItem) else item
+    """Return an item as it is sent: without nulls, which strict servers refuse (xAI)."""
+    if isinstance(item, OtherItem):
+        return item.raw
+    fields = msgspec.structs.asdict(item)
+    if None not in fields.values():
+        return item
+    kept = {name: value for name, value in fields.items() if value is not None and value is not UNSET}
+    return {"type": item.__struct_config__.tag, **kept}
 
 
 def _tool(tool: Tool) -> object:
@@ -90,27 +107,136 @@ def _reasoning(turn: Turn) -> object:
     return {name: value for name, value in pairs.items() if value is not None} or None
 
 
+class _TextEvent(msgspec.Struct, gc=False):
+    """The events that make up most of a stream, as the known servers send them."""
+
+    type: str
+    delta: str
+    item_id: str = ""
+    output_index: int | None = None
+    content_index: int | None = None
+    summary_index: int | None = None
+    logprobs: list[Raw] | None = None
+
+
+_text_event = msgspec.json.Decoder(_TextEvent)
+
+
 class ResponsesDecoder:
-    """Turns the `data` of events into Relays, and tells whether the answer came to its end."""
+    """Turns the `data` of events into Deltas.
+
+    `ended` tells whether the answer came to its end; `error` is what it failed with, once all that came before it is taken.
+    """
 
     def __init__(self) -> None:
         self.ended = False
+        self.error: BackendError | None = None
+        self._halves = Halves()
 
-    def feed(self, events: Iterable[bytes]) -> list[Relay]:
-        """Decode events. Raises BackendError for what is no event."""
-        return [self._relay(data) for data in events if data != b"[DONE]"]
+    def feed(self, events: Iterable[bytes]) -> list[Delta]:
+        """Decode events. What is no event ends the answer with an `error`."""
+        deltas: list[Delta] = []
+        for data in events:
+            if self.ended:
+                break
+            try:
+                deltas += self._event(data)
+            except BackendError as error:
+                self._fail(error)
+        return deltas
+
+    def whole(self, body: bytes) -> Sequence[Delta]:
+        """Decode a response that came whole although a stream was asked for."""
+        try:
+            return self._whole(self._fields(body))
+        except BackendError as error:
+            self._fail(error)
+            return ()
+
+    def _whole(self, fields: dict[str, Any]) -> Sequence[Delta]:
+        if fields.get("object") != "response" and "output" not in fields:
+            fields = {"type": "error", **fields}
+        else:
+            status = fields.get("status")
+            type = f"response.{status}" if status in ("incomplete", "failed") else "response.completed"
+            fields = {"type": type, "response": fields}
+        return self._other(fields)
 
     def finish(self) -> None:
         """Make sure that the terminal event came. Raises BackendError."""
         if not self.ended:
             raise BackendError(502, "The backend broke off in the middle of its answer.", retriable=True)
 
-    def _relay(self, data: bytes) -> Relay:
+    def _fail(self, error: BackendError) -> None:
+        self.ended = True
+        self.error = error
+
+    def _event(self, data: bytes) -> Sequence[Delta]:
         try:
-            fields = _fields.decode(data)
-            type = _string.decode(fields["type"])
-        except (msgspec.DecodeError, UnicodeDecodeError, KeyError):
-            raise BackendError(502, "The backend sent an event that cannot be read.") from None
-        if type in ("response.completed", "response.incomplete", "response.failed", "error"):
-            self.ended = True
-        return Relay(type, fields)
+            event = _text_event.decode(data)
+        except (msgspec.MsgspecError, ValueError, RecursionError):
+            return () if data == b"[DONE]" else self._other(self._fields(data))
+        if event.type not in TEXTS or event.logprobs:
+            return self._other(self._fields(data))
+        place = event.content_index if event.summary_index is None else event.summary_index
+        return (RelayedText(event.type, event.delta, event.item_id, event.output_index, place or 0),)
+
+    def _fields(self, data: bytes) -> dict[str, Any]:
+        """Decode an event whole: what is wrong with it is seen here, and names and numbers are written anew."""
+        if len(data) > LARGE and data.count(b",") > MOST_VALUES:
+            raise BackendError(502, "An event of the backend's stream holds too many values.")
+        try:
+            fields = msgspec.json.decode(data)
+        except (msgspec.MsgspecError, ValueError, RecursionError):
+            fields = self._mended(data)
+        if not isinstance(fields, dict):
+            raise BackendError(502, "The backend sent an event that is not an object.")
+        if too_deep(data):
+            raise BackendError(502, "The backend sent an event that is nested too deeply.")
+        return fields
+
+    def _mended(self, data: bytes) -> object:
+        """Decode what is refused for its halves of characters. Raises BackendError for anything else."""
+        try:
+            if b"\\u" in data:
+                mended: object = self._halves.mend(read_json(data))
+                return mended
+        except (ValueError, RecursionError):
+            pass
+        raise BackendError(502, "The backend sent an event that cannot be read.")
+
+    def _other(self, fields: dict[str, Any]) -> Sequence[Delta]:
+        type = fields.get("type")
+        if not isinstance(type, str):
+            if not fields.get("error"):
+                raise wrong("it has no type")
+            type = "error"
+        if type == "error":
+            raise told_error(fields)
+        if not _TYPE.fullmatch(type):
+            raise wrong("its type is not the name of an event")
+        if type in TEXTS:
+            return (_piece(type, fields),)
+        if type not in ENDS:
+            return (Relay(type, fields),)
+        return self._end(type, response_of(fields), fields)
+
+    def _end(self, type: str, response: dict[str, Any], fields: dict[str, Any]) -> Sequence[Delta]:
+        if has_failed(type, response):
+            self._fail(told_error(response.get("error")))
+            usage = usage_of(response.get("usage"))
+            return () if usage is None else (UsageReport(usage),)
+        self.ended = True
+        return (Relay(type, fields),)
+
+
+def _piece(type: str, fields: dict[str, Any]) -> RelayedText:
+    """Read a piece of text with care: its places may be missing, null or no places."""
+    text = fields.get("delta")
+    if not isinstance(text, str):
+        raise wrong("its 'delta' is not a text")
+    place = index_of(fields.get("summary_index" if TEXTS[type].list == "summary" else "content_index"))
+    index = index_of(fields.get("output_index"))
+    return RelayedText(
+        type, text, good_name(fields.get("item_id")), index, place or 0, logprobs_of(fields.get("logprobs"))
+    )

@@ -15,7 +15,7 @@ from antiphon.backends.choice import Endpoint, least_busy, preferred
 from antiphon.backends.leases import Lease, LeasedBytes, LeasedStream
 from antiphon.backends.line import Waiter
 from antiphon.core.echo import Defaults
-from antiphon.core.turn import NO_HINTS, Hints, Turn
+from antiphon.core.turn import NO_HINTS, Hints, Turn, with_operators
 from antiphon.errors import BackendError
 
 log = logging.getLogger("antiphon.backends")
@@ -53,6 +53,12 @@ class ModelRoute:
         self._retries = retries
         self._fallbacks = fallbacks
         self._turn = 0
+
+    @property
+    def inline_images(self) -> bool:
+        """Whether a backend that may be called is to get media as data instead of URLs (`BackendConfig.inline_images`)."""
+        routes = [self, *(self._fallbacks() if self._fallbacks is not None else ())]
+        return any(one.member.policy.inline_images for route in routes for one in route.endpoints)
 
     async def open(self, turn: Turn) -> RoutedStream:
         """Start a Turn on an endpoint. Raises BackendError of the last one that was tried."""
@@ -104,7 +110,7 @@ class ModelRoute:
 
     async def chat_completions_here(self, fields: Mapping[str, Raw], hints: Hints) -> ByteStream:
         """Relay a chat completions request to an endpoint of this very model. Raises BackendError."""
-        filled = {**self.extra_body, **_chat_defaults(self.defaults, fields), **fields}
+        filled = dict(with_operators({**_chat_defaults(self.defaults, fields), **fields}, self.extra_body))
 
         async def call(endpoint: Endpoint) -> ByteStream:
             filled["model"] = Raw(msgspec.json.encode(endpoint.name))

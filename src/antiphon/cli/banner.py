@@ -7,6 +7,8 @@ import sys
 import threading
 import time
 from collections.abc import Sequence
+from json import dumps
+from shlex import quote
 from typing import TextIO
 
 import msgspec
@@ -98,8 +100,10 @@ def _store(config: Config) -> str:
 
 def _curl(config: Config, url: str, models: Sequence[str] | None) -> str:
     key = " -H 'authorization: Bearer YOUR_KEY'" if config.api_keys else ""
-    body = f'{{"model":"{models[0] if models else "MODEL"}","input":"Say hello in five words."}}'
-    return f"curl {url}/responses{key} -H 'content-type: application/json' -d '{body}'"
+    body = dumps(
+        {"model": models[0] if models else "MODEL", "input": "Say hello in five words."}, separators=(",", ":")
+    )
+    return f"curl {url}/responses{key} -H 'content-type: application/json' -d {quote(body)}"
 
 
 def _notice() -> str:

@@ -75,6 +75,13 @@ def keys() -> None:
     "--model", "models", multiple=True, metavar="PATTERN", help="Models that it may call. Repeatable.  [default: all]"
 )
 @click.option(
+    "--mcp-server",
+    "mcp_servers",
+    multiple=True,
+    metavar="PATTERN",
+    help="MCP servers that it may use, by label or URL. Repeatable.  [default: all]",
+)
+@click.option(
     "--limit",
     "limits",
     multiple=True,
@@ -155,12 +162,11 @@ def rotate(id: str, overlap: float, **settings: Any) -> None:
 
 def table(found: Sequence[Key], now: float) -> list[str]:
     """Return the lines of a table."""
-    rows = [("ID", "KEY", "NAME", "OWNER", "STATE", "SCOPES", "MODELS", "LIMITS")]
+    rows = [("ID", "KEY", "NAME", "OWNER", "STATE", "SCOPES", "MODELS", "MCP", "LIMITS")]
     for key in found:
-        models, limits = ", ".join(key.models) or "all", ", ".join(key.limits) or "none"
-        rows.append(
-            (key.id, f"…{key.hint}", key.name or "-", key.owner, _state(key, now), ",".join(key.scopes), models, limits)
-        )
+        models, servers = ", ".join(key.models) or "all", ", ".join(key.mcp_servers) or "all"
+        known = (key.id, f"…{key.hint}", key.name or "-", key.owner, _state(key, now), ",".join(key.scopes))
+        rows.append((*known, models, servers, ", ".join(key.limits) or "none"))
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
 

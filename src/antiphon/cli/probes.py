@@ -10,7 +10,10 @@ import msgspec
 from msgspec import Raw
 
 from antiphon.backends.base import Backend, read
-from antiphon.core.deltas import CallDelta, CallStart, Delta, ReasoningDelta, Relay, TextDelta, UsageReport
+from antiphon.core.deltas import CallDelta, CallStart, Delta, ReasoningDelta, Relay, RelayedText, TextDelta, UsageReport
+from antiphon.core.relay_end import response_of, usage_of
+from antiphon.core.relay_items import arguments_of, item_of
+from antiphon.core.relay_shapes import ENDS
 from antiphon.core.text_format import PLAIN, ResolvedText
 from antiphon.core.turn import Turn
 from antiphon.errors import APIError
@@ -53,43 +56,41 @@ class Said(msgspec.Struct, frozen=True):
     @property
     def counted(self) -> bool:
         return self._has(UsageReport) or any(
-            b'"usage":{' in bytes(delta.fields.get("response", b""))
+            usage_of(response_of(delta.fields).get("usage")) is not None
             for delta in self.deltas
-            if isinstance(delta, Relay)
+            if isinstance(delta, Relay) and delta.type in ENDS
         )
 
     @property
     def calls(self) -> int:
         """Return how many tools it called."""
-        return sum(
-            isinstance(delta, CallStart)
-            or (isinstance(delta, Relay) and delta.type == "response.function_call_arguments.done")
-            for delta in self.deltas
-        )
+        return sum(isinstance(delta, CallStart) for delta in self.deltas) + len(self._relayed_calls())
 
     @property
     def arguments(self) -> str | None:
         """Return the arguments of its call, None where it called nothing."""
         if self._has(CallStart):
             return "".join(delta.text for delta in self.deltas if isinstance(delta, CallDelta))
-        whole = self._field("response.function_call_arguments.done", "arguments")
-        return whole or None
+        return "".join(self._relayed_calls()) or None
 
     def _has(self, kind: type[Delta]) -> bool:
         return any(isinstance(delta, kind) for delta in self.deltas)
 
     def _relays(self, prefix: str) -> bool:
-        return any(isinstance(delta, Relay) and delta.type.startswith(prefix) for delta in self.deltas)
+        return any(isinstance(delta, (Relay, RelayedText)) and delta.type.startswith(prefix) for delta in self.deltas)
 
     def _relayed(self) -> str:
-        return self._field("response.output_text.delta", "delta")
+        found = (delta for delta in self.deltas if isinstance(delta, RelayedText))
+        return "".join(delta.text for delta in found if delta.type == "response.output_text.delta")
 
-    def _field(self, type: str, name: str) -> str:
-        return "".join(
-            msgspec.json.decode(delta.fields[name], type=str)
+    def _relayed_calls(self) -> list[str]:
+        """Return the arguments of the calls of a server that speaks Responses itself."""
+        done = [
+            item_of(delta.fields.get("item"))
             for delta in self.deltas
-            if isinstance(delta, Relay) and delta.type == type and name in delta.fields
-        )
+            if isinstance(delta, Relay) and delta.type == "response.output_item.done"
+        ]
+        return [arguments_of(item) for item in done if item["type"] == "function_call"]
 
 
 def turn(model: str, prompt: str, tokens: int, **fields: Any) -> Turn:

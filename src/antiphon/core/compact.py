@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import msgspec
 from msgspec import Raw
 
+from antiphon.core import other_items
+from antiphon.core.call_pairs import BREAK, pair, sides_of
 from antiphon.core.decoding import decode_items
 from antiphon.core.emitter import to_json
-from antiphon.types.items import Call, CallOutput, InputText, Item, Message, OtherItem
+from antiphon.errors import InvalidRequest
+from antiphon.types.items import InputText, Item, Message, OtherItem
 
 COMPACTION_TYPES = ("compaction", "compaction_summary")
 TRIGGER = "compaction_trigger"
@@ -36,18 +39,18 @@ class Compacted(msgspec.Struct, frozen=True, omit_defaults=True):
     waiting: list[Raw] = []
 
 
-class _Sealed(msgspec.Struct):
-    encrypted_content: str = ""
-
-
-class _Call(msgspec.Struct):
-    call_id: str | None = None
+_compacted = msgspec.json.Decoder(Compacted)
 
 
 def in_place_of(items: Sequence[Item], summary: str) -> Compacted:
     """Return what takes the place of a conversation as a whole."""
-    answered = {call_id for item in items if _is_output(item) and (call_id := _call_id(item))}
-    waiting = [item for item in items if not _is_output(item) and _call_id(item) not in ("", *answered)]
+    sides = sides_of(items)
+    answered = set(pair(sides).calls.values())
+    waiting = [
+        item
+        for place, (item, side) in enumerate(zip(items, sides, strict=True))
+        if side is not None and side is not BREAK and not side.output and place not in answered
+    ]
     return Compacted(summary, None, _last(user_messages(items)), [_json(item) for item in waiting])
 
 
@@ -68,20 +71,8 @@ def _json(item: Item) -> Raw:
     return item.raw if isinstance(item, OtherItem) else Raw(to_json(item))
 
 
-def _is_output(item: Item) -> bool:
-    return isinstance(item, CallOutput) or (isinstance(item, OtherItem) and item.type.endswith("_output"))
-
-
-def _call_id(item: Item) -> str:
-    """Return the id by which a call and its output find each other, "" where there is none."""
-    if isinstance(item, OtherItem):
-        return msgspec.json.decode(item.raw, type=_Call).call_id or ""
-    return item.call_id if isinstance(item, Call | CallOutput) else ""
-
-
-def seal_compaction(id: str, compacted: Compacted, seal: Callable[[str], str]) -> bytes:
-    """Return a compaction item."""
-    sealed = seal(to_json(compacted).decode())
+def compaction_item(id: str, sealed: str) -> bytes:
+    """Return a compaction item. `sealed` is the seal of a Compacted's JSON."""
     return to_json({"id": id, "type": "compaction", "encrypted_content": sealed})
 
 
@@ -93,12 +84,13 @@ def is_trigger(item: Item) -> bool:
 def expand(items: Sequence[Item], unseal: Callable[[str], str | None]) -> list[Item]:
     """Replace all that stands before the last compaction item by what that item holds.
 
-    A compaction item that cannot be opened (another server's) is passed over.
+    A compaction item that `unseal` knows nothing of (another server's) is passed over. Raises InvalidRequest for one that
+    holds something else than a compaction.
     """
     for place in range(len(items) - 1, -1, -1):
         item = items[place]
         if isinstance(item, OtherItem) and item.type in COMPACTION_TYPES:
-            compacted = _open(item, unseal)
+            compacted = _open(item, unseal, f"input[{place}]")
             if compacted is not None:
                 rest = [later for later in items[place + 1 :] if not is_trigger(later)]
                 standing = _standing(items[:place], compacted)
@@ -112,9 +104,33 @@ def expand(items: Sequence[Item], unseal: Callable[[str], str | None]) -> list[I
     return [item for item in items if not is_trigger(item)]
 
 
-def _open(item: OtherItem, unseal: Callable[[str], str | None]) -> Compacted | None:
-    text = unseal(msgspec.json.decode(item.raw, type=_Sealed).encrypted_content)
-    return None if text is None else msgspec.json.decode(text.encode(), type=Compacted)
+def sealed(items: Sequence[Item]) -> Iterator[str]:
+    """Yield what compaction items seal, the last first."""
+    for item in reversed(items):
+        if isinstance(item, OtherItem) and (content := sealed_content(item)):
+            yield content
+
+
+def sealed_content(item: OtherItem) -> str:
+    """Return what a compaction item seals, "" where it is none or has none."""
+    if item.type not in COMPACTION_TYPES:
+        return ""
+    try:
+        return other_items.sealed_content(item)
+    except InvalidRequest:
+        return ""  # an item that was stored before such ones were refused
+
+
+def _open(item: OtherItem, unseal: Callable[[str], str | None], path: str) -> Compacted | None:
+    text = unseal(sealed_content(item))
+    if text is None:
+        return None
+    try:
+        return _compacted.decode(text)
+    except (ValueError, RecursionError):
+        raise InvalidRequest(
+            "This 'encrypted_content' was not made by a compaction.", param=f"{path}.encrypted_content"
+        ) from None
 
 
 def _standing(before: Sequence[Item], compacted: Compacted) -> list[Item]:
@@ -125,10 +141,10 @@ def _standing(before: Sequence[Item], compacted: Compacted) -> list[Item]:
 
 def _waiting(compacted: Compacted, rest: Sequence[Item]) -> list[Item]:
     """Return the calls whose outputs have come, but not the calls themselves."""
-    came = {_call_id(item) for item in rest if _is_output(item)} - {
-        _call_id(item) for item in rest if not _is_output(item)
-    }
-    return [item for item in decode_items(compacted.waiting) if _call_id(item) in came]
+    held = decode_items(compacted.waiting)
+    pairs = pair([*sides_of(held), BREAK, *sides_of(rest)])
+    called = set(pairs.calls.values())
+    return [item for place, item in enumerate(held) if place in called]
 
 
 def summary_message(compacted: Compacted) -> Item:

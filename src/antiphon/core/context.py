@@ -7,11 +7,12 @@ from collections.abc import Callable, Mapping, Sequence
 import msgspec
 from msgspec import UNSET, Raw
 
+from antiphon.core.call_pairs import pair, sides_of
 from antiphon.core.decoding import decode_items
 from antiphon.core.emitter import to_json
+from antiphon.core.validation import decode_fields
 from antiphon.errors import InvalidRequest, NotFound
 from antiphon.types.items import (
-    CallOutput,
     CustomToolCall,
     CustomToolCallOutput,
     FunctionCall,
@@ -31,11 +32,14 @@ from antiphon.types.items import (
 class _Identified(msgspec.Struct):
     """The one key of an item that tells it from others."""
 
-    id: str = ""
+    id: str | None = None
 
 
 _array = msgspec.json.Decoder(list[Raw])
 _identified = msgspec.json.Decoder(_Identified)
+
+LONGEST_ID = 1024
+"""Bytes of an item's id: stores have it in an index. Ids that other servers seal have about 500."""
 
 # OpenAI's own prefixes of item ids (contract, "Response object").
 _PREFIXES = {
@@ -62,13 +66,21 @@ def split_array(array: bytes) -> list[Raw]:
 
 
 def item_id(item: bytes | Raw) -> str:
-    """Return the id of an item's JSON, "" where it has none."""
-    return _identified.decode(item).id
+    """Return the id of an item's JSON, "" where it has none that is a string."""
+    try:
+        return _identified.decode(item).id or ""
+    except (ValueError, RecursionError):
+        return ""
 
 
-def decode_history(arrays: Sequence[bytes]) -> list[Item]:
-    """Decode stored arrays of items, oldest first."""
-    return [item for array in arrays for item in decode_items(split_array(array))]
+def decode_history(arrays: Sequence[bytes], most: int) -> list[Item]:
+    """Decode stored arrays of items, oldest first; no further than to the first item behind `most`."""
+    history: list[Item] = []
+    for array in arrays:
+        history += decode_items(split_array(array))
+        if len(history) > most:
+            break
+    return history
 
 
 def input_items(input: str | Sequence[Raw] | object) -> list[Item]:
@@ -78,6 +90,14 @@ def input_items(input: str | Sequence[Raw] | object) -> list[Item]:
     if isinstance(input, list):
         return decode_items(input)
     return []
+
+
+def check_ids(items: Sequence[Item], path: str = "input") -> None:
+    """Raise InvalidRequest for an item whose id is longer than stores keep in an index."""
+    for place, item in enumerate(items):
+        id = item.id
+        if isinstance(id, str) and len(id) > LONGEST_ID // 4 and len(id.encode()) > LONGEST_ID:
+            raise InvalidRequest(f"An item's id has at most {LONGEST_ID} bytes.", param=f"{path}[{place}].id")
 
 
 def references(items: Sequence[Item]) -> list[str]:
@@ -111,6 +131,15 @@ def without_doubles(history: Sequence[Item], own: Sequence[Item]) -> list[Item]:
         return list(own)
     known = {item.id for item in history if isinstance(item.id, str)}
     return [*history, *(item for item in own if not (isinstance(item.id, str) and item.id in known))]
+
+
+def sealed_thoughts(items: Sequence[Item]) -> list[str]:
+    """Return the `encrypted_content` of thoughts whose content was not sent back."""
+    return [
+        item.encrypted_content
+        for item in items
+        if isinstance(item, Reasoning) and not item.content and isinstance(item.encrypted_content, str)
+    ]
 
 
 def unsealed(items: Sequence[Item], unseal: Callable[[str], str | None]) -> list[Item]:
@@ -153,9 +182,12 @@ def truncated(items: Sequence[Item], share: float) -> list[Item]:
     while begin < last and left > budget:
         left -= sizes[begin]
         begin += 1
-    rest = items[begin:]
-    called = {item.call_id for item in rest if isinstance(item, FunctionCall | CustomToolCall)}
-    return [item for item in rest if not isinstance(item, CallOutput) or item.call_id in called]
+    if not begin:
+        return list(items)
+    # The output of a call that is dropped goes with it, whichever other call has its id.
+    pairs = pair(sides_of(items))
+    gone = {output for output, call in pairs.calls.items() if call < begin} | set(pairs.orphans)
+    return [item for place, item in enumerate(items) if place >= begin and place not in gone]
 
 
 def _is_user(item: Item) -> bool:
@@ -196,7 +228,7 @@ def _kept(item: Item, own_id: str) -> bytes:
 def _kept_raw(item: OtherItem, own_id: str) -> bytes:
     if isinstance(item.id, str) and item.id:
         return bytes(item.raw)
-    fields = msgspec.json.decode(item.raw, type=dict[str, Raw])
+    fields = decode_fields(item.raw, "input")
     fields.pop("id", None)
     return to_json({"id": f"{item.type.removesuffix('_call')}_{own_id}", **fields})
 

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Literal
 
 import msgspec
 from msgspec import UNSET, Raw
 
+from antiphon.core.emitter import to_json
+from antiphon.core.json_text import check_json
+from antiphon.core.other_items import check_other
+from antiphon.core.redaction import BRINGERS, shown_item
 from antiphon.core.text_format import PLAIN, ResolvedText, resolve_text
 from antiphon.core.tool_decoding import check_tool_choice, decode_tool, decode_tools
-from antiphon.core.validation import decode, invalid, malformed, missing, too_deep
+from antiphon.core.validation import decode, decode_fields, invalid, malformed, missing, too_deep
 from antiphon.errors import InvalidRequest
 from antiphon.types.items import OTHER_ITEM_TYPES, Item, KnownItem, OtherItem
 from antiphon.types.request import CreateResponse
@@ -37,7 +42,6 @@ class _StrictRequest(CreateResponse, frozen=True, kw_only=True, forbid_unknown_f
 
 _strict_request = msgspec.json.Decoder(_StrictRequest)
 _request = msgspec.json.Decoder(CreateResponse)
-_fields = msgspec.json.Decoder(dict[str, Raw])
 _known_item: msgspec.json.Decoder[KnownItem] = msgspec.json.Decoder(KnownItem)
 _names = frozenset(field.encode_name for field in msgspec.structs.fields(CreateResponse))
 
@@ -49,29 +53,21 @@ def decode_request(body: bytes, unknown: UnknownFields = "forward") -> tuple[Cre
 
     Raises InvalidRequest with the path of the offending field (contract, "Request fields").
     """
+    body = check_json(body)
     try:
-        body = _on_one_line(_as_utf8(body))
+        body = _on_one_line(body)
         request, extra = _decode(body, unknown)
     except msgspec.ValidationError as error:
         raise invalid(str(error)) from None
-    except UnicodeDecodeError as error:
-        raise malformed(error) from None
-    except (msgspec.DecodeError, ValueError) as error:
-        mended = _without_lone_surrogates(body)
+    except (msgspec.DecodeError, ValueError, OverflowError) as error:
+        mended = without_lone_surrogates(body)
         if mended == body:
-            raise malformed(error) from None
+            raise malformed(error, "", body) from None
         return decode_request(mended, unknown)
     except RecursionError:
         raise too_deep() from None
     _check(request)
     return request, extra
-
-
-def _as_utf8(body: bytes) -> bytes:
-    """Check the encoding of the whole body: what is kept as raw JSON is not looked at again."""
-    if not body.isascii():
-        body.decode()
-    return body
 
 
 def _on_one_line(body: bytes) -> bytes:
@@ -83,7 +79,7 @@ def _decode(body: bytes, unknown: UnknownFields) -> tuple[CreateResponse, Extra]
     try:
         return _strict_request.decode(body), {}
     except msgspec.ValidationError:
-        fields = _fields.decode(body)
+        fields = decode_fields(body)
     extra = {name: value for name, value in fields.items() if name not in _names and bytes(value) != b"null"}
     if "max_tokens" in extra:
         raise InvalidRequest(
@@ -102,7 +98,7 @@ _ESCAPE = re.compile(
 )
 
 
-def _without_lone_surrogates(body: bytes) -> bytes:
+def without_lone_surrogates(body: bytes) -> bytes:
     """Put U+FFFD in the place of halves of characters, which JavaScript's slicing leaves and no tokenizer takes."""
     return _ESCAPE.sub(lambda found: rb"\ufffd" if found["lone"] else found[0], body)
 
@@ -147,15 +143,15 @@ class _Kind(msgspec.Struct):
 _kind = msgspec.json.Decoder(_Kind)
 
 
-def decode_items(items: list[Raw], path: str = "input") -> list[Item]:
+def decode_items(items: Sequence[Raw], path: str = "input") -> list[Item]:
     """Decode items one by one, so that an error names its place."""
     decode = _known_item.decode
     decoded: list[Item] = []
     for place, raw in enumerate(items):
         try:
             decoded.append(decode(raw))
-        except msgspec.ValidationError as error:
-            decoded.append(_decode_unusual_item(bytes(raw), f"{path}[{place}]", str(error)))
+        except (ValueError, RecursionError) as error:
+            decoded.append(_decode_unusual_item(bytes(raw), f"{path}[{place}]", error))
     return decoded
 
 
@@ -163,21 +159,23 @@ def decode_item(raw: bytes | Raw, path: str = "input") -> Item:
     """Decode one item. A message needs no `type`, a reference may have it null; other known types stay as they came."""
     try:
         return _known_item.decode(raw)
-    except msgspec.ValidationError as error:
-        return _decode_unusual_item(bytes(raw), path, str(error))
-    except (msgspec.DecodeError, ValueError) as error:
-        raise malformed(error) from None
+    except (ValueError, RecursionError) as error:
+        return _decode_unusual_item(bytes(raw), path, error)
 
 
-def _decode_unusual_item(raw: bytes, path: str, message: str) -> Item:
+def _decode_unusual_item(raw: bytes, path: str, error: Exception) -> Item:
+    if not isinstance(error, msgspec.ValidationError):
+        mended = without_lone_surrogates(raw)
+        return decode_item(mended, path) if mended != raw else decode(_known_item, raw, path)
     kind = decode(_kind, raw, path)
     if kind.type is UNSET and kind.role is not None:
         return _decode_known(b'{"type":"message",%b' % raw[raw.index(b"{") + 1 :], path)
     if kind.type is UNSET or kind.type is None:
         return _decode_untyped(raw, kind, path)
     if kind.type in OTHER_ITEM_TYPES:
-        return OtherItem(kind.type, Raw(raw), kind.id if kind.id is not None else UNSET)
-    if message.endswith("`$.type`"):
+        shown = shown_item(Raw(raw)) if kind.type in BRINGERS else Raw(raw)
+        return check_other(OtherItem(kind.type, shown, kind.id if kind.id is not None else UNSET), path)
+    if str(error).endswith("`$.type`"):
         raise InvalidRequest(f"Invalid value: '{kind.type}' is not an item type.", param=f"{path}.type")
     return _decode_known(raw, path)
 
@@ -186,7 +184,7 @@ def _decode_untyped(raw: bytes, kind: _Kind, path: str) -> Item:
     if kind.role is None and kind.id is None:
         raise missing(f"{path}.type")
     type = "message" if kind.role is not None else "item_reference"
-    return _decode_known(msgspec.json.encode({**_fields.decode(raw), "type": type}), path)
+    return _decode_known(to_json({**decode_fields(raw, path), "type": type}), path)
 
 
 def _decode_known(raw: bytes, path: str) -> Item:
@@ -194,7 +192,9 @@ def _decode_known(raw: bytes, path: str) -> Item:
     try:
         return _known_item.decode(raw)
     except msgspec.ValidationError as error:
-        if not str(error).split(" - at ")[0].endswith("got `null`"):
+        if not str(error).rpartition(" - at ")[0].endswith("got `null`"):
             raise invalid(str(error), path) from None
-    fields = {name: value for name, value in _fields.decode(raw).items() if bytes(value) != b"null"}
-    return decode(_known_item, msgspec.json.encode(fields), path)
+    except (ValueError, RecursionError):
+        return decode(_known_item, raw, path)
+    fields = {name: value for name, value in decode_fields(raw, path).items() if bytes(value) != b"null"}
+    return decode(_known_item, to_json(fields), path)

@@ -5,10 +5,9 @@ A Backend turns whatever its server speaks into these, and `ResponseStream.feed`
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
-from msgspec import Raw
 
 from antiphon.types.response import Usage
 
@@ -64,11 +63,25 @@ class Finish(msgspec.Struct, frozen=True, gc=False):
     reason: str
 
 
-class Relay(msgspec.Struct, frozen=True):
-    """An event of a backend that speaks Responses itself: its fields as they came."""
+class RelayedText(msgspec.Struct, frozen=True, gc=False):
+    """A piece of text of a backend that speaks Responses itself: `type` is one of `relay_shapes.TEXTS`.
+
+    `item_id`, `output_index` and `place` (the part's) are the other server's; "" and None where it sends none.
+    """
 
     type: str
-    fields: dict[str, Raw]
+    text: str
+    item_id: str = ""
+    output_index: int | None = None
+    place: int = 0
+    logprobs: bytes = b""
 
 
-Delta = TextDelta | RefusalDelta | ReasoningDelta | CallStart | CallDelta | UsageReport | Finish | Relay
+class Relay(msgspec.Struct, frozen=True):
+    """Any other event of such a backend, decoded; nothing of it is certain but that it is JSON of a bounded depth."""
+
+    type: str
+    fields: dict[str, Any]
+
+
+Delta = TextDelta | RefusalDelta | ReasoningDelta | CallStart | CallDelta | UsageReport | Finish | RelayedText | Relay

@@ -6,6 +6,7 @@ import msgspec
 from msgspec import Raw
 
 from antiphon.core.emitter import to_json
+from antiphon.core.redaction import SECRETIVE, shown_tool
 from antiphon.core.text_format import ResolvedText
 from antiphon.types.request import ConversationRef, CreateResponse
 from antiphon.types.response import ReasoningEcho, Response
@@ -103,12 +104,12 @@ def echo_text(text: ResolvedText) -> Raw:
 
 
 def echo_tools(tools: list[Tool]) -> Raw:
-    """Echo the declared tools; schemas are passed on as bytes."""
+    """Echo the declared tools, without their secrets; schemas are passed on as bytes."""
     return Raw(b"[%b]" % b",".join(_echo_tool(tool) for tool in tools)) if tools else Raw(b"[]")
 
 
 def _echo_tool(tool: Tool) -> bytes:
     if isinstance(tool, OtherTool):
-        return bytes(tool.raw)
+        return bytes(shown_tool(tool.raw) if tool.type in SECRETIVE else tool.raw)
     assert isinstance(tool, FunctionTool | CustomTool | NamespaceTool)
     return to_json(tool)

@@ -74,7 +74,7 @@ class Emitter:
         """Emit an event of ready-made fields: `"name":value,…` without braces."""
         number = self.sequence_number
         self.sequence_number = number + 1
-        body = b'{"type":"%b",%b,"sequence_number":%d}' % (type.encode(), fields, number)
+        body = b'{"type":%b,%b,"sequence_number":%d}' % (to_json(type), fields, number)
         self._pending.append(Event(type, body))
 
 

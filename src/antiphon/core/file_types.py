@@ -92,6 +92,11 @@ def is_data_url(text: str) -> bool:
     return text[:5].lower() == "data:"
 
 
+def kind_of(url: str) -> str:
+    """Return the media type that a data URL names, in lower case."""
+    return url[5:].partition(",")[0].partition(";")[0].lower()
+
+
 def parse_data_url(url: str, param: str) -> tuple[str, str]:
     """Split a data URL into its media type and its base64. Raises InvalidRequest where it is not of that shape."""
     head, comma, data = url.partition(",")

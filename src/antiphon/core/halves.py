@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from json import dumps, loads
 from typing import Any
 
 
@@ -14,16 +13,16 @@ class Halves:
     def __init__(self) -> None:
         self._held: dict[str, str] = {}
 
-    def mend(self, payload: bytes) -> bytes:
-        """Return the JSON without lone surrogates. A half at a string's end waits for the same string of the next payload.
+    def mend(self, value: Any) -> Any:
+        """Return a JSON value without lone surrogates. A half at a string's end waits for the same string of the next value.
 
-        Raises ValueError for what is no JSON, RecursionError for what is nested too deeply.
+        Raises RecursionError for what is nested too deeply.
         """
-        return dumps(self._whole(loads(payload), "")).encode()
+        return self._whole(value, "")
 
     def _whole(self, value: Any, place: str) -> Any:
         if isinstance(value, dict):
-            return {key: self._whole(entry, f"{place}.{key}") for key, entry in value.items()}
+            return {_clean(key): self._whole(entry, f"{place}.{key}") for key, entry in value.items()}
         if isinstance(value, list):
             return [self._whole(entry, f"{place}[{at}]") for at, entry in enumerate(value)]
         return self._text(value, place) if isinstance(value, str) else value
@@ -33,4 +32,8 @@ class Halves:
         if text and "\ud800" <= text[-1] <= "\udbff":
             self._held[place] = text[-1]
             text = text[:-1]
-        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+        return _clean(text)
+
+
+def _clean(text: str) -> str:
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")

@@ -15,6 +15,8 @@ LIMIT_REACHED = "The call was not made: the request's max_tool_calls is reached.
 Place = Callable[[str], tuple[str, int]]
 Keep = Callable[[int, bytes], None]
 NeedsApproval = Callable[[str, str], bool]
+SignId = Callable[[str, str, str, str], str]
+"""An item's id, a server's label, a tool's name and the arguments → the id with its signature."""
 
 
 class PendingCall(msgspec.Struct, frozen=True):
@@ -43,6 +45,7 @@ class ServerCalls:
     def __init__(self, emitter: Emitter, place: Place, keep: Keep, limit: int | None) -> None:
         self.pending: list[PendingCall] = []
         self.needs_approval: NeedsApproval | None = None
+        self.sign: SignId | None = None
         self.asked = False
         self.exhausted = False
         self._emitter = emitter
@@ -123,7 +126,10 @@ class ServerCalls:
         if call.writer is not None:
             self._keep(call.writer.index, call.writer.close("incomplete"))
         item_id, index = self._place("mcpr")
-        item = to_json(approval_request(item_id, call.start, "".join(call.pieces)))
+        arguments = "".join(call.pieces) or "{}"
+        if self.sign is not None:
+            item_id = self.sign(item_id, call.start.namespace or "", call.start.name, arguments)
+        item = to_json(approval_request(item_id, call.start, arguments))
         ReadyWriter(self._emitter, item_id, index).write(item)
         self._keep(index, item)
 

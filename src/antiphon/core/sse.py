@@ -8,7 +8,15 @@ from typing import Protocol
 from antiphon.errors import BackendError
 
 DONE = b"data: [DONE]\n\n"
-EVENT_LIMIT = 64 * 1024 * 1024
+EVENT_LIMIT = 16 * 1024 * 1024
+"""Bytes of one event, and of what may stand between two: comments, blank lines."""
+
+MOST_LINES = 100_000
+"""Lines of one event."""
+
+_BOM = b"\xef\xbb\xbf"
+_PASSED_OVER = (b":", b"event:", b"id:", b"retry:")
+_BARE = (b"", b"event", b"id", b"retry", b"data")
 
 
 class Framed(Protocol):
@@ -34,14 +42,16 @@ def encode(events: Iterable[Framed]) -> bytes:
 class SSEParser:
     """Cuts bytes into the `data` of events. Feed it any pieces; what is not yet complete waits.
 
-    Comments, `event`, `id` and `retry` lines are passed over: chat completions and Responses carry all in `data`.
+    Comments, `event`, `id` and `retry` lines are passed over: chat completions and Responses carry all in `data`. Lines that
+    are none of these (JSON or a page in the place of events) are kept in `stray`, for whoever has to tell what they say.
     """
 
-    __slots__ = ("_held", "_size")
+    __slots__ = ("_held", "_stray_size", "stray")
 
     def __init__(self) -> None:
-        self._held: list[bytes] = []
-        self._size = 0
+        self.stray: list[bytes] = []
+        self._stray_size = 0
+        self._held = bytearray()
 
     def feed(self, data: bytes) -> list[bytes]:
         """Return the data of the events that are complete now. Raises BackendError for an event without an end."""
@@ -50,13 +60,14 @@ class SSEParser:
             payloads = data[6:-2].split(b"\n\ndata: ")
             if data.count(b"\n") == 2 * len(payloads) and b"" not in payloads:
                 return payloads
-        if b"\n" not in data and b"\r" not in data:
-            self._hold(data)  # the middle of a long line: joined once, not with every piece
+        # What holds no blank line is only kept: an event of many lines is looked at once, not with every piece.
+        seam = bytes(self._held[-2:]) + data
+        if b"\n\n" not in seam and b"\n\r" not in seam and b"\r\r" not in seam:
+            self._hold(data)
             return []
         if self._held:
-            data = b"".join((*self._held, data))
+            data = bytes(self._held) + data
             self._held.clear()
-            self._size = 0
         tail = b""
         if b"\r" in data:
             # A trailing CR may be half of a CRLF: it waits for the next piece.
@@ -67,24 +78,35 @@ class SSEParser:
             end = 0
         if end < len(data) or tail:
             self._hold(data[end:] + tail)
-        return [payload for block in data[:end].split(b"\n\n") if (payload := _payload(block))]
+        return [payload for block in data[:end].split(b"\n\n") if (payload := self._payload(block))]
 
     def _hold(self, data: bytes) -> None:
-        self._held.append(data)
-        self._size += len(data)
-        if self._size > EVENT_LIMIT:
+        self._held += data
+        if len(self._held) > EVENT_LIMIT:
             raise BackendError(502, "An event of the backend's stream is too large.")
 
     def close(self) -> list[bytes]:
         """Return the data of a last event whose blank line never came (some servers leave it out)."""
-        payload = _payload(b"".join(self._held).rstrip(b"\r\n"))
+        held = bytes(self._held).rstrip(b"\r\n").replace(b"\r\n", b"\n").replace(b"\r", b"\n")
         self._held.clear()
-        self._size = 0
+        payload = self._payload(held)
         return [payload] if payload else []
 
+    def _payload(self, block: bytes) -> bytes:
+        if block.startswith(b"data: ") and b"\n" not in block:
+            return block[6:]
+        if block.count(b"\n") > MOST_LINES:
+            raise BackendError(502, "An event of the backend's stream has too many lines.")
+        data: list[bytes] = []
+        for line in block.removeprefix(_BOM).split(b"\n"):
+            if line.startswith(b"data:"):
+                data.append(line[5:].removeprefix(b" "))
+            elif not line.startswith(_PASSED_OVER) and line not in _BARE:
+                self._keep(line)
+        return b"\n".join(data)
 
-def _payload(block: bytes) -> bytes:
-    if block.startswith(b"data: ") and b"\n" not in block:
-        return block[6:]
-    lines = [line[5:].removeprefix(b" ") for line in block.split(b"\n") if line.startswith(b"data:")]
-    return b"\n".join(lines)
+    def _keep(self, line: bytes) -> None:
+        self.stray.append(line)
+        self._stray_size += len(line)
+        if self._stray_size > EVENT_LIMIT:
+            raise BackendError(502, "The backend sent too much that is not an event.")

@@ -26,14 +26,17 @@ from antiphon.core.deltas import (
     ReasoningDelta,
     RefusalDelta,
     Relay,
+    RelayedText,
     TextDelta,
     UsageReport,
 )
 from antiphon.core.emitter import Emitter, MuteEmitter, to_json
 from antiphon.core.output import Output
-from antiphon.core.relay import RelayedEnd, relayed_error, relayed_fields
+from antiphon.core.relay import Relayer
+from antiphon.core.relay_end import RelayedEnd, relayed_end
+from antiphon.core.relay_shapes import ENDS
 from antiphon.core.resume import Restart
-from antiphon.core.server_calls import NeedsApproval, ServerCalls
+from antiphon.core.server_calls import NeedsApproval, ServerCalls, SignId
 from antiphon.core.server_calls import PendingCall as PendingCall
 from antiphon.core.tool_writers import PREFIXES, ListingWriter, ReadyWriter, StructuredCallWriter
 from antiphon.core.usage import add_usage
@@ -58,7 +61,7 @@ class StreamOptions(msgspec.Struct, frozen=True, kw_only=True):
 
     open_responses_names: bool = False
     summarise: bool = False
-    seal: Callable[[str], str] | None = None
+    seal: Callable[[str], str | None] | None = None
 
 
 class ResponseStream:
@@ -85,7 +88,7 @@ class ResponseStream:
         self._closed_calls: set[str] = set()
         self._turn_usage: Usage | None = None
         self._finish_reason = ""
-        self._relay_base = 0
+        self._relayer: Relayer | None = None
         self._announced = False
         self._terminal_number = -1
 
@@ -129,7 +132,6 @@ class ResponseStream:
         """Go on where another worker stopped. Items that were left open are passed over: they will not be closed."""
         self._emitter.sequence_number = state.sequence_number
         self._output[:] = state.output
-        self._relay_base = len(self._output)
         self._announced = state.announced
         self.response.usage = state.usage
 
@@ -170,6 +172,8 @@ class ResponseStream:
                 self._turn_usage = delta.usage
             case Finish():
                 self._finish_reason = delta.reason
+            case RelayedText():
+                self._relayed().text(delta)
             case Relay():
                 self._relay(delta)
 
@@ -179,13 +183,12 @@ class ResponseStream:
         refused = False if cut else self._servers.end_turn()
         if cut:
             self._servers.close()
-        elif not self._spoke:
+        elif not self._spoke and not (self._relayer is not None and self._relayer.spoke):
             # A model that says nothing: no turn ends without an item or a reason.
             self._open_message()
         self._close_items("incomplete" if cut else "completed")
         self._add_usage()
         self._spoke = False
-        self._relay_base = len(self._output)
         again = refused and not self._client_is_asked and not self._servers.exhausted
         self.action = Action.CALL_TOOLS if self.pending else Action.CALL_MODEL if again else Action.DONE
 
@@ -196,9 +199,13 @@ class ResponseStream:
         """The calls that the engine has to make now."""
         return self._servers.pending
 
-    def announce_calls(self, needs_approval: NeedsApproval) -> None:
-        """Let calls that need no approval stream from their first fragment on; without this, all wait for the Turn's end."""
+    def announce_calls(self, needs_approval: NeedsApproval, sign: SignId | None = None) -> None:
+        """Let calls that need no approval stream from their first fragment on; without this, all wait for the Turn's end.
+
+        `sign` makes the ids of approval requests.
+        """
         self._servers.needs_approval = needs_approval
+        self._servers.sign = sign
 
     def begin_approved(self, label: str, name: str, arguments: str, request_id: str) -> str:
         """Begin a call that a person was asked about in an earlier response. Returns its key, for `tool_result`."""
@@ -218,7 +225,6 @@ class ResponseStream:
         if self.action is Action.CALL_TOOLS and not self.pending:
             done = self._client_is_asked or self._servers.asked
             self.action = Action.DONE if done else Action.CALL_MODEL
-        self._relay_base = len(self._output)
 
     def open_listing(self, label: str) -> str:
         """Announce that a server is asked for its tools. Returns the item's id."""
@@ -230,7 +236,6 @@ class ResponseStream:
         """End a listing with the tools, each as JSON."""
         writer = self._listings.pop(item_id)
         self._places.keep(writer.index, writer.tools(tools))
-        self._relay_base = len(self._output)
 
     def fail_listing(self, item_id: str, message: str) -> None:
         """End a listing with the reason why there are no tools."""
@@ -250,7 +255,6 @@ class ResponseStream:
         item = build(item_id)
         ReadyWriter(self._emitter, item_id, index).write(item, between)
         self._places.keep(index, item)
-        self._relay_base = len(self._output)
 
     @property
     def complete(self) -> bool:
@@ -303,7 +307,7 @@ class ResponseStream:
         body = to_json(self.response)
         number = self._terminal_number = self._emitter.sequence_number
         type = terminal_type(status)
-        event = b'{"type":"%b","response":%b,"sequence_number":%d}' % (type.encode(), body, number)
+        event = b'{"type":%b,"response":%b,"sequence_number":%d}' % (to_json(type), body, number)
         self.terminal = Event(type, event)
         return body
 
@@ -383,6 +387,8 @@ class ResponseStream:
         for key in list(self._calls):
             self._close_call(key, status)
         self._closed_calls.clear()
+        if self._relayer is not None:
+            self._relayer.close(status)
 
     def _add_usage(self) -> None:
         if self._turn_usage is not None:
@@ -391,40 +397,26 @@ class ResponseStream:
 
     # Backends that speak Responses
 
-    def _relay(self, delta: Relay) -> None:
-        """Pass an event of a Responses backend on: its numbers become ours, its items stay raw."""
-        fields = delta.fields
-        match delta.type:
-            case "response.created" | "response.queued" | "response.in_progress" | "keepalive":
-                return
-            case "response.completed" | "response.incomplete" | "response.failed":
-                self._relay_end(msgspec.json.decode(fields["response"], type=RelayedEnd))
-                return
-            case "error":
-                raise relayed_error(fields)
-            case "response.output_item.added":
-                self._reserve(fields)
-            case "response.output_item.done":
-                self._output[self._reserve(fields)] = bytes(fields["item"])
-        self._emitter.raw(delta.type, relayed_fields(fields, self._relay_base))
+    def _relayed(self) -> Relayer:
+        if self._relayer is None:
+            names = self._options.open_responses_names
+            self._relayer = Relayer(self._emitter, self._places, open_responses_names=names)
+        return self._relayer
 
-    def _reserve(self, fields: dict[str, Raw]) -> int:
-        self._spoke = True
-        index = int(bytes(fields["output_index"])) + self._relay_base
-        self._output.extend([None] * (index + 1 - len(self._output)))
-        return index
+    def _relay(self, delta: Relay) -> None:
+        if delta.type in ENDS:
+            self._relay_end(relayed_end(delta))
+        else:
+            self._relayed().event(delta)
 
     def _relay_end(self, end: RelayedEnd) -> None:
+        """End the Turn as the other server says. Raises BackendError where it has said nothing at all."""
         if end.usage is not None:
             self._turn_usage = end.usage
-        if end.error is not None:
-            raise BackendError(502, end.error.message, code=end.error.code)
-        if end.incomplete_details is not None:
-            reasons = {ours: theirs for theirs, ours in INCOMPLETE_REASONS.items()}
-            self._finish_reason = reasons.get(end.incomplete_details.reason, "length")
-        if not any(self._output):
-            self._output[:] = [bytes(item) for item in end.output]
-            self._spoke = bool(self._output)
+        self._finish_reason = end.reason
+        self._relayed().end(end.output)
+        if not self._spoke and not self._relayed().spoke and end.usage is None:
+            raise BackendError(502, "The backend ended its answer without any output.")
 
 
 def terminal_type(status: str) -> str:

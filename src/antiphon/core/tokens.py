@@ -22,10 +22,13 @@ from antiphon.types.items import (
 
 BYTES_PER_TOKEN = 4.0
 _SMOOTHING = 0.2
+_LEAST, _MOST = 1 / 64, 1.0  # tokens per byte: what a backend's nonsense may make of the estimates of others
 
 
 def size(turn: Turn) -> int:
     """Return the bytes of a Turn's input as JSON: items, instructions and tools."""
+    if turn.size:
+        return turn.size  # known, and not worth another pass
     return len(to_json(turn.items)) + len(to_json(turn.instructions or "")) + len(to_json(turn.tools))
 
 
@@ -46,7 +49,7 @@ class Estimator:
         self._seen[turn.model] = seen + 1
         if input_tokens <= 0 or (seen >= 8 and seen % 32):
             return
-        ratio = input_tokens / max(1, size(turn))
+        ratio = min(max(input_tokens / max(1, size(turn)), _LEAST), _MOST)
         known = self._ratios.get(turn.model)
         self._ratios[turn.model] = ratio if known is None else known + _SMOOTHING * (ratio - known)
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from functools import lru_cache
-from json import dumps, loads
 from typing import Any
 
 import msgspec
 from msgspec import UNSET, Raw
 
-from antiphon.core.validation import decode, missing
+from antiphon.core.emitter import to_json
+from antiphon.core.validation import decode, decode_any, decode_fields, missing
 from antiphon.errors import InvalidRequest
 from antiphon.types.tools import (
     OTHER_TOOL_TYPES,
@@ -22,9 +22,10 @@ from antiphon.types.tools import (
     OtherTool,
     Tool,
     ToolChoice,
+    ToolSearchTool,
 )
 
-_fields = msgspec.json.Decoder(dict[str, Raw])
+_search_tool = msgspec.json.Decoder(ToolSearchTool)
 _known_tool: msgspec.json.Decoder[KnownTool] = msgspec.json.Decoder(KnownTool)
 MEMORABLE = 8192  # bytes; a larger tool is decoded every time
 _STRING_REQUIRED = re.compile(rb'"required"\s*:\s*"')
@@ -60,11 +61,13 @@ def _usual(data: bytes) -> Tool | None:
 
 def _decode(data: bytes, path: str) -> Tool:
     if _STRING_REQUIRED.search(data):
-        data = _mended(data)
+        data = _mended(data, path)
     try:
         tool: Tool = _known_tool.decode(data)
     except msgspec.ValidationError as error:
         tool = _decode_unusual(data, path, str(error))
+    except (ValueError, RecursionError):
+        tool = decode(_known_tool, data, path)  # says what is wrong
     _check(tool, path)
     return tool
 
@@ -74,15 +77,28 @@ def _decode_unusual(data: bytes, path: str, message: str) -> Tool:
     if kind is None:
         raise missing(f"{path}.type")
     if kind in OTHER_TOOL_TYPES:
+        if kind == "tool_search":
+            decode_search(data, path)
         return OtherTool(kind, Raw(data))
     if message.endswith("`$.type`"):
         raise InvalidRequest(f"Invalid value: '{kind}' is not a tool type.", param=f"{path}.type")
-    fields = {name: value for name, value in _fields.decode(data).items() if bytes(value) != b"null"}
+    fields = {name: value for name, value in decode_fields(data, path).items() if bytes(value) != b"null"}
     nested = fields.get("function")
     if kind == "function" and "name" not in fields and nested is not None and bytes(nested).startswith(b"{"):
         # Chat completions' nested form, which many clients send here too.
-        fields, path = {**_fields.decode(nested), "type": Raw(b'"function"')}, f"{path}.function"
-    return decode(_known_tool, msgspec.json.encode(fields), path)
+        path = f"{path}.function"
+        fields = {**decode_fields(nested, path), "type": Raw(b'"function"')}
+    return decode(_known_tool, to_json(fields), path)
+
+
+def decode_search(data: bytes | Raw, path: str = "tools") -> ToolSearchTool:
+    """Decode a `tool_search` tool. Raises InvalidRequest."""
+    search = decode(_search_tool, data, path)
+    if search.parameters is not None and not bytes(search.parameters).startswith(b"{"):
+        raise InvalidRequest(
+            "A tool search's parameters are a JSON Schema object.", param=f"{path}.parameters", code="invalid_type"
+        )
+    return search
 
 
 def _check(tool: Tool, path: str) -> None:
@@ -111,11 +127,11 @@ def _check_parameters(tool: FunctionTool, path: str) -> None:
 # A string as `required`
 
 
-def _mended(data: bytes) -> bytes:
-    tool = loads(data)
+def _mended(data: bytes, path: str) -> bytes:
+    tool = decode_any(data, path)
     if not isinstance(tool, dict):
         return data
-    return dumps({name: _mend(value) for name, value in tool.items()}, separators=(",", ":")).encode()
+    return to_json({name: _mend(value) for name, value in tool.items()})
 
 
 def _mend(schema: Any) -> Any:
@@ -172,7 +188,7 @@ def _check_allowed(choice: ToolChoice, declared: frozenset[str]) -> None:
 
 
 def _string(value: Raw | None) -> str | None:
-    decoded = loads(bytes(value)) if value is not None else None
+    decoded = decode_any(value, "tool_choice.tools") if value is not None else None
     return decoded if isinstance(decoded, str) else None
 
 

@@ -225,7 +225,7 @@ class ReadyWriter(ItemWriter):
         """Write its first and last event, and one of its own between them."""
         self._added(Raw(item))
         if between:
-            self._emitter.raw(between, b'"item_id":"%b","output_index":%d' % (self.item_id.encode(), self.index))
+            self._emitter.raw(between, b'"item_id":%b,"output_index":%d' % (to_json(self.item_id), self.index))
         self._done(Raw(item))
 
 

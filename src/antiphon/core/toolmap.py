@@ -11,7 +11,8 @@ from msgspec import UNSET, Raw
 
 from antiphon.core.deltas import CallKind
 from antiphon.core.emitter import to_json
-from antiphon.core.tool_decoding import decode_tool
+from antiphon.core.other_items import DECLARING, declared_later
+from antiphon.core.tool_decoding import decode_search
 from antiphon.types.items import Item, OtherItem
 from antiphon.types.tools import (
     CustomTool,
@@ -21,7 +22,6 @@ from antiphon.types.tools import (
     RemoteTool,
     Tool,
     ToolFormat,
-    ToolSearchTool,
 )
 
 NAME_LIMIT = 64
@@ -49,10 +49,25 @@ _CLIENT_TOOLS: dict[str, tuple[CallKind, str, Raw]] = {
     "local_shell": ("local_shell", "Runs a program on the user's machine and returns its output.", _LOCAL_SHELL),
     "apply_patch": ("apply_patch", "Creates, updates or deletes one file by a diff.", _APPLY_PATCH),
 }
+
+
+def _raw_text(about: str) -> Raw:
+    return Raw(
+        to_json(
+            {
+                "type": "object",
+                "properties": {"input": {"type": "string", "description": about}},
+                "required": ["input"],
+                "additionalProperties": False,
+            }
+        )
+    )
+
+
+_FREE_INPUT = _raw_text("The whole input, as raw text.")
+_GRAMMAR_INPUT = _raw_text("The whole input, as raw text of the grammar.")
 _SEARCH = "Searches for further tools that are not listed here. Those found can be called afterwards."
 _QUERY = Raw(b'{"type":"object","properties":{"query":{"type":"string"}},"required":["query"]}')
-
-_search_tool = msgspec.json.Decoder(ToolSearchTool)
 
 
 class Target(msgspec.Struct, frozen=True):
@@ -71,12 +86,6 @@ class Offer(msgspec.Struct, frozen=True, kw_only=True):
     function: bytes
     parameters: Raw
     format: ToolFormat | None = None
-
-
-class _LaterTools(msgspec.Struct):
-    """The tools that an `additional_tools` or `tool_search_output` item brings."""
-
-    tools: list[Raw] = []
 
 
 class ToolMap:
@@ -104,7 +113,7 @@ class ToolMap:
         for tool in tools:
             self._declare(tool)
         for item in items:
-            if isinstance(item, OtherItem) and item.type in ("additional_tools", "tool_search_output"):
+            if isinstance(item, OtherItem) and item.type in DECLARING:
                 self._declare_later(item)
         for tool_of_server in remote:
             self._declare_remote(tool_of_server)
@@ -142,7 +151,7 @@ class ToolMap:
         elif isinstance(tool, NamespaceTool):
             self._declare_namespace(tool, found)
         elif tool.type == "tool_search" and _is_client_search(tool):
-            search = _search_tool.decode(tool.raw)
+            search = decode_search(tool.raw)
             self._offer(
                 Target("tool_search", "tool_search"), search.description or _SEARCH, search.parameters or _QUERY
             )
@@ -173,8 +182,8 @@ class ToolMap:
             self._offer(target, description, tool.parameters, strict=bool(tool.strict))
 
     def _declare_later(self, item: OtherItem) -> None:
-        for place, raw in enumerate(msgspec.json.decode(item.raw, type=_LaterTools).tools):
-            self._declare(decode_tool(raw, f"input.tools[{place}]"), found=item.type == "tool_search_output")
+        for tool in declared_later(item):
+            self._declare(tool, found=item.type == "tool_search_output")
 
     def _declare_remote(self, tool: RemoteTool) -> None:
         target = Target("mcp", tool.name, tool.server_label)
@@ -194,8 +203,8 @@ class ToolMap:
         schema = parameters if parameters is not None and bytes(parameters) != b"null" else NO_PARAMETERS
         name = _free_name(target, self.offers)
         self._targets[target] = name
-        function = b'{"type":"function","function":{"name":"%b","description":%b,"parameters":%b%b}}' % (
-            name.encode(),
+        function = b'{"type":"function","function":{"name":%b,"description":%b,"parameters":%b%b}}' % (
+            to_json(name),
             to_json(description),
             bytes(schema),
             b',"strict":true' if strict and self.strict else b"",
@@ -215,7 +224,7 @@ def _is_ignored(tool: OtherTool) -> bool:
 def _is_client_search(tool: Tool) -> bool:
     if not isinstance(tool, OtherTool) or tool.type != "tool_search":
         return False
-    return _search_tool.decode(tool.raw).execution == "client"
+    return decode_search(tool.raw).execution == "client"
 
 
 def _free_name(target: Target, taken: dict[str, Offer]) -> str:
@@ -240,8 +249,4 @@ def _about_format(format: ToolFormat | None) -> str:
 
 
 def _input_schema(format: ToolFormat | None) -> Raw:
-    about = "The whole input, as raw text." if format is None else "The whole input, as raw text of the grammar."
-    return Raw(
-        b'{"type":"object","properties":{"input":{"type":"string","description":"%b"}},"required":["input"],'
-        b'"additionalProperties":false}' % about.encode()
-    )
+    return _FREE_INPUT if format is None else _GRAMMAR_INPUT

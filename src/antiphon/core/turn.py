@@ -12,6 +12,11 @@ from antiphon.types.items import Item
 from antiphon.types.request import CreateResponse
 from antiphon.types.tools import RemoteTool, Tool, ToolChoice
 
+TEMPLATE_FIELDS = "chat_template_kwargs"
+
+_fields = msgspec.json.Decoder(dict[str, Raw])
+_raw_fields = msgspec.json.Encoder()
+
 
 class Hints(msgspec.Struct, frozen=True, kw_only=True):
     """What a request brings along beside its body for those who find it a backend.
@@ -34,7 +39,8 @@ class Turn(msgspec.Struct, frozen=True, kw_only=True):
 
     `request` is there for what only a backend that speaks Responses itself understands. `model` is the backend's own
     name. `remote_tools` are those of MCP servers, which this server calls. `extra` holds unknown request fields and the
-    model's configured `extra_body`; they go to the backend as they are.
+    model's configured `extra_body`; they go to the backend as they are. `size` is about how many bytes of JSON all of it
+    has, where that is so much that it is worked on off the event loop, else 0.
     """
 
     model: str
@@ -53,6 +59,25 @@ class Turn(msgspec.Struct, frozen=True, kw_only=True):
     extra: Mapping[str, Raw]
     stream: bool = True
     hints: Hints = NO_HINTS
+    size: int = 0
+
+
+def with_operators(fields: Mapping[str, Raw], operators: Mapping[str, Raw]) -> Mapping[str, Raw]:
+    """Return a client's fields with the operator's `extra_body`, which wins; of two `chat_template_kwargs`, both count."""
+    if not operators or not fields:
+        return operators or fields
+    merged = {**fields, **operators}
+    both = fields.get(TEMPLATE_FIELDS), operators.get(TEMPLATE_FIELDS)
+    if both[0] is not None and both[1] is not None:
+        merged[TEMPLATE_FIELDS] = _merged(both[0], both[1])
+    return merged
+
+
+def _merged(theirs: Raw, ours: Raw) -> Raw:
+    try:
+        return Raw(_raw_fields.encode({**_fields.decode(theirs), **_fields.decode(ours)}))
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
+        return ours
 
 
 def placed(turn: Turn, place: str) -> Turn:

@@ -36,12 +36,8 @@ class Writer(Protocol):
 
 def delta_head(type: str, item_id: str, output_index: int, rest: bytes) -> bytes:
     """Return a delta event's JSON up to the text of its `delta`."""
-    return b'{"type":"%b","item_id":"%b","output_index":%d,%b"delta":' % (
-        type.encode(),
-        item_id.encode(),
-        output_index,
-        rest,
-    )
+    head = b'{"type":%b,"item_id":%b,"output_index":%d,' % (to_json(type), to_json(item_id), output_index)
+    return b"".join((head, rest, b'"delta":'))
 
 
 class ItemWriter:
@@ -163,7 +159,7 @@ class ReasoningWriter(ItemWriter):
         *,
         open_responses_names: bool = False,
         summarise: bool = False,
-        seal: Callable[[str], str] | None = None,
+        seal: Callable[[str], str | None] | None = None,
     ) -> None:
         super().__init__(emitter, item_id, index)
         self._pieces: list[str] = []
@@ -205,7 +201,7 @@ class ReasoningWriter(ItemWriter):
                 status=status,
                 summary=self._close_summary(text),
                 content=[ReasoningText(text=text)],
-                encrypted_content=self._seal(text) if self._seal else UNSET,
+                encrypted_content=(self._seal(text) if self._seal else None) or UNSET,
             )
         )
 

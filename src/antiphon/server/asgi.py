@@ -116,7 +116,9 @@ class AntiphonApp:
 
     async def _reply(self, exchange: Exchange, head: ResponseHead, record: Record) -> Reply | None:
         if exchange.method == "OPTIONS":
-            return Reply(b"", 204, headers=[(b"allow", self.router.allowed(exchange.raw_path).encode())])
+            path = exchange.raw_path
+            allowed = self.router.allowed(path) if path != b"*" else "GET, HEAD, OPTIONS, POST, DELETE"
+            return Reply(b"", 204, headers=[(b"allow", allowed.encode())])
         match = self.router.match(exchange.method, exchange.raw_path)
         route = match.route
         record.route = route.path

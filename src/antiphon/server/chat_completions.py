@@ -10,13 +10,17 @@ from msgspec import Raw
 
 from antiphon.backends.base import ByteStream, Route, Router
 from antiphon.caller import resolve
-from antiphon.core.validation import decode
+from antiphon.checker.pool import Checker
+from antiphon.core.validation import decode, decode_fields
 from antiphon.errors import BackendError, InvalidRequest
 from antiphon.limits import Admission, Unlimited
+from antiphon.media import Media
+from antiphon.server.chat_media import with_media
 from antiphon.server.chat_meter import demand, metered
 from antiphon.server.hints import request_hints
 from antiphon.server.http import ByteSink, ClientGone, Header, Reply, Request
 from antiphon.server.record import calls_model
+from antiphon.structured import check_schema
 from antiphon.types.request import ModelName
 
 
@@ -28,16 +32,28 @@ class ChatRequest(msgspec.Struct, frozen=True):
     stream: bool | None = None
 
 
+class _Schema(msgspec.Struct):
+    schema: Raw = Raw(b"null")
+
+
+class _Format(msgspec.Struct):
+    json_schema: _Schema | None = None
+
+
+_format = msgspec.json.Decoder(_Format)
 _chat = msgspec.json.Decoder(ChatRequest)
-_fields: msgspec.json.Decoder[Mapping[str, Raw]] = msgspec.json.Decoder(dict[str, Raw])
 
 
 class ChatCompletions:
     """The handler of `/v1/chat/completions`."""
 
-    def __init__(self, router: Router, limiter: Admission | None = None) -> None:
+    def __init__(
+        self, router: Router, media: Media, limiter: Admission | None = None, checker: Checker | None = None
+    ) -> None:
         self._router = router
+        self._media = media
         self._limiter = limiter or Unlimited()
+        self._checker = checker or Checker()
 
     async def create(self, request: Request) -> Reply | None:
         """Relay a request. Raises InvalidRequest for what every backend would refuse, BackendError for the rest."""
@@ -50,7 +66,11 @@ class ChatCompletions:
         task = asyncio.current_task()
         assert task is not None
         request.on_disconnect(task.cancel)
-        fields = decode(_fields, body)
+        fields: Mapping[str, Raw] = decode_fields(body)
+        schema = _schema(fields.get("response_format"))
+        if schema is not None:
+            await check_schema(schema, "response_format.json_schema.schema", request.owner, self._checker)
+        fields = await with_media(self._media, fields, chat.messages, request.caller.owner, inline=route.inline_images)
         permit = await self._limiter.admit(request.caller, route.card, lambda: demand(body, fields))
         try:
             answer = metered(await route.chat_completions(fields, request_hints(request)), permit)
@@ -64,6 +84,18 @@ class ChatCompletions:
             return None
         finally:
             answer.abort()
+
+
+def _schema(response_format: Raw | None) -> bytes | None:
+    """Return the schema that an answer shall follow, None where there is none; a wrong shape is the backend's affair."""
+    if response_format is None:
+        return None
+    try:
+        format = _format.decode(response_format)
+    except msgspec.DecodeError:
+        return None
+    schema = bytes(format.json_schema.schema) if format.json_schema is not None else b"null"
+    return schema if schema != b"null" else None
 
 
 def _check(route: Route, model: str) -> None:

@@ -26,13 +26,18 @@ _number = msgspec.json.Decoder(int)
 
 def demand(body: bytes, fields: Mapping[str, Raw]) -> Demand:
     """Return what a request will use, by its size and the limit that it names."""
-    most = None
-    for name in ("max_completion_tokens", "max_tokens"):
-        try:
-            most = most or _number.decode(fields.get(name, Raw(b"null")))
-        except msgspec.DecodeError:
-            continue  # null, or something that the backend will refuse
+    most = max(
+        (_number_of(fields[name]) for name in ("max_completion_tokens", "max_tokens") if name in fields), default=0
+    )
     return Demand(len(body) // BYTES_PER_TOKEN, most)
+
+
+def _number_of(value: Raw) -> int:
+    """Return a number, 0 for null and for what the backend will refuse."""
+    try:
+        return _number.decode(value)
+    except (ValueError, RecursionError):
+        return 0
 
 
 def metered(answer: ByteStream, permit: Permit) -> ByteStream:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import msgspec
 from msgspec import Raw
 
-from antiphon.compaction import Summary, summarise
+from antiphon.compaction import Summary, sealed_compaction, summarise
 from antiphon.core import compact
 from antiphon.core.context import keep_input, split_array
 from antiphon.core.emitter import to_json
+from antiphon.core.validation import decode_fields
 from antiphon.intake import Intake, Plan
 from antiphon.server.admission import admit
 from antiphon.server.http import Header, Reply, Request, json_reply
@@ -44,11 +44,9 @@ class Counting:
             permit.settle(usage)
         users = compact.user_messages(plan.turn.items)
         kept = split_array(keep_input(users, plan.id_base).array)
-        item = compact.seal_compaction(
-            f"cmp_{plan.id_base}{len(kept):04x}",
-            compact.in_place_of(plan.turn.items, summary.text),
-            self._services.sealer.seal,
-        )
+        compacted = compact.in_place_of(plan.turn.items, summary.text)
+        sealed = await sealed_compaction(self._services.sealer, compacted, plan.owner)
+        item = compact.compaction_item(f"cmp_{plan.id_base}{len(kept):04x}", sealed)
         return json_reply(
             {
                 "id": f"resp_{plan.id_base}",
@@ -70,10 +68,7 @@ class Counting:
     async def _with_model(self, request: Request) -> bytes:
         """Return the body; a request to count may leave the model out: the first one is meant."""
         body = await request.body()
-        try:
-            fields = msgspec.json.decode(body, type=dict[str, Raw])
-        except msgspec.DecodeError:
-            return body
+        fields = decode_fields(body)
         if "model" in fields and bytes(fields["model"]) != b"null":
             return body
         cards = (card for card in self._services.router.cards() if request.caller.may_call(card))

@@ -48,6 +48,7 @@ def _caller(name: str, key: KeyConfig) -> Caller:
         owner=key.owner or owner_of(key.key.encode()),
         scopes=frozenset(key.scopes),
         models=tuple(key.models),
+        mcp_servers=tuple(key.mcp_servers),
         limits=limits,
         meter=f"config/{name}",
     )

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from antiphon.errors import APIError
 from antiphon.server.body import too_large
+from antiphon.server.framing import origin_form
 from antiphon.server.http import ClientGone, Header
 
 if TYPE_CHECKING:
@@ -23,6 +24,10 @@ STALLED = 120.0
 _REASONS = {status.value: status.phrase.encode() for status in http.HTTPStatus}
 _STATUS_LINES = {status: b"HTTP/1.1 %d %b\r\n" % (status, _REASONS.get(status, b"")) for status in range(100, 600)}
 _CLOSE = b"connection: close\r\n"
+_ALL_BEGIN_WITH = b"HTTP/1.1 "
+
+MOST_ZEROS = 8
+"""Zeros before the length of a chunk; some readers take no more than 16 digits."""
 
 
 class DirectExchange:
@@ -34,6 +39,7 @@ class DirectExchange:
         "_chunked",
         "_failure",
         "_limit",
+        "_probes",
         "_protocol",
         "_size",
         "_waiter",
@@ -53,7 +59,9 @@ class DirectExchange:
 
     def __init__(self, protocol: DirectProtocol, method: str, url: bytes, headers: list[Header]) -> None:
         self.method = method
-        self.raw_path, _, self.query_string = _origin_form(url).partition(b"?")
+        self.raw_path, self.query_string, authority = origin_form(url)
+        if authority is not None:
+            headers = [header for header in headers if header[0] != b"host"] + [(b"host", authority)]
         self.headers: Sequence[Header] = headers
         self.answered = False
         self.response_complete = False
@@ -71,6 +79,7 @@ class DirectExchange:
         self._waiter: asyncio.Future[None] | None = None
         self._callback: Callable[[], object] | None = None
         self._chunked = False
+        self._probes = 0  # bytes of what comes next that were sent before it
 
     # Request
 
@@ -167,7 +176,8 @@ class DirectExchange:
         self.answered = True
         if self.more_body:
             self.keep_alive = False  # the rest of the body is not worth waiting for
-        head = [_STATUS_LINES[status]]
+        head = [_STATUS_LINES[status][self._probes :]]
+        self._probes = 0
         for name, value in (*self._protocol.server_state.default_headers, *headers):
             head += (name, b": ", value, b"\r\n")
         if not self.keep_alive:
@@ -221,6 +231,21 @@ class DirectExchange:
         self._body.clear()
         self._protocol.answered(self)
 
+    def probe(self) -> None:
+        """Send a byte that does no harm, so that a client which has gone answers it with a reset.
+
+        It is one of those that every answer begins with; in a stream it is a zero before the length of the next chunk.
+        """
+        if self.response_complete:
+            return
+        if not self.answered:
+            byte = _ALL_BEGIN_WITH[self._probes : self._probes + 1]
+        else:
+            byte = b"0" if self._chunked and self._probes < MOST_ZEROS else b""
+        if byte:
+            self._probes += 1
+            self._protocol.write(byte)
+
     def abort(self) -> None:
         """Break the connection off; what was written before still goes out."""
         if not self.response_complete:
@@ -232,12 +257,3 @@ class DirectExchange:
         """Break off what was begun and not ended."""
         if not self.response_complete:
             self.abort()
-
-
-def _origin_form(url: bytes) -> bytes:
-    """Return path and query of a request target that may be a whole URL (RFC 9112, 3.2.2)."""
-    if url.startswith(b"/") or b"://" not in url:
-        return url
-    _, _, rest = url.partition(b"://")
-    _, slash, path = rest.partition(b"/")
-    return slash + path

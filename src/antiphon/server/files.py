@@ -8,8 +8,8 @@ from antiphon.core.file_types import BINARY, media_type
 from antiphon.core.validation import missing
 from antiphon.errors import InvalidRequest, NotFound
 from antiphon.server.http import Reply, Request, json_reply
-from antiphon.server.multipart import Field, parse_form
-from antiphon.server.paging import listing
+from antiphon.server.multipart import Field, read_form
+from antiphon.server.paging import listing, whole_number
 from antiphon.services import Services
 from antiphon.stores.rows import StoredFile
 
@@ -27,7 +27,7 @@ class Files:
 
     async def create(self, request: Request) -> Reply:
         """POST /v1/files: a form with `file`, `purpose` and perhaps `expires_after`; not larger than a body may be."""
-        form = parse_form(await request.body(form=True), request.header(b"content-type") or b"")
+        form = await read_form(await request.body(form=True), request.header(b"content-type") or b"")
         upload = _upload(form)
         created_at = int(self._services.clock())
         name = upload.filename or "file"
@@ -50,7 +50,7 @@ class Files:
         order = query.get("order", "desc")
         if order not in ("asc", "desc"):
             raise InvalidRequest("'order' is 'asc' or 'desc'.", param="order")
-        limit = _limit(query.get("limit", str(MOST_LISTED)))
+        limit = whole_number(request, "limit", MOST_LISTED, 1, MOST_LISTED)
         files = await self._store.files(
             request.owner,
             self._services.clock(),
@@ -144,9 +144,3 @@ def _expires_at(form: dict[str, Field], created_at: int) -> int | None:
             f"'expires_after[seconds]' is a number from {SHORTEST} to {LONGEST}.", param="expires_after[seconds]"
         )
     return created_at + int(given)
-
-
-def _limit(given: str) -> int:
-    if not (given.isdecimal() and len(given) < 10 and 1 <= int(given) <= MOST_LISTED):
-        raise InvalidRequest(f"'limit' is a number from 1 to {MOST_LISTED}.", param="limit")
-    return int(given)

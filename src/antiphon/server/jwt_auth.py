@@ -100,6 +100,7 @@ class JwtTokens:
             owner=name,
             scopes=self._scopes(others),
             models=self._models(others),
+            mcp_servers=self._mcp_servers(others),
             limits=self._limits,
             meter=name,
         )
@@ -127,9 +128,14 @@ class JwtTokens:
             return tuple(self._config.models)
         return tuple(_list(claims, self._config.models_claim)) or NO_MODEL
 
+    def _mcp_servers(self, claims: dict[str, Raw]) -> tuple[str, ...]:
+        if not self._config.mcp_servers_claim:
+            return tuple(self._config.mcp_servers)
+        return tuple(_list(claims, self._config.mcp_servers_claim)) or NO_MODEL
+
 
 NO_MODEL = ("",)
-"""A pattern that no id fits: none at all would mean every model."""
+"""A pattern that no id fits: none at all would mean every model, or every MCP server."""
 
 
 def _list(claims: dict[str, Raw], name: str) -> Sequence[str]:

@@ -1,21 +1,36 @@
-"""Forms with files (multipart/form-data, RFC 7578): a body → its fields. The contents are taken as they are."""
+"""Forms with files (multipart/form-data, RFC 7578): a body → its fields. The contents are taken as they are.
+
+The parsing is python-multipart's; here are the bounds, and what a form must have.
+"""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator
-from urllib.parse import unquote_to_bytes
+import asyncio
+import logging
+from typing import TYPE_CHECKING
 
 import msgspec
+from python_multipart.exceptions import FormParserError
+from python_multipart.multipart import MultipartParser, parse_options_header
 
 from antiphon.errors import InvalidRequest
 
-MOST_FIELDS = 32
-MOST_HEADER_BYTES = 16 * 1024
+if TYPE_CHECKING:
+    from python_multipart.multipart import MultipartCallbacks
 
-_BOUNDARY = re.compile(rb';\s*boundary=(?:"([^"]+)"|([^\s;]+))', re.IGNORECASE)
-_PARAMETER = re.compile(rb';\s*([\w*-]+)\s*=\s*(?:"((?:\\["\\]|[^"])*)"|([^\s;]*))')
-_ESCAPED = re.compile(rb'\\(["\\])')
+MOST_FIELDS = 32
+MOST_HEADERS = 16
+MOST_HEADER_BYTES = 4096
+MOST_TYPE_BYTES = 1024
+"""Bytes of a content type: the longest boundary has 70 (RFC 2046, 5.1.1)."""
+
+STEP = 1024 * 1024
+"""Bytes that are parsed in one go: between two, other threads run."""
+
+THREAD_ABOVE = 256 * 1024
+"""Bytes above which a form is parsed off the event loop."""
+
+logging.getLogger("python_multipart").setLevel(logging.ERROR)  # what it warns of is the client's affair: a 400
 
 
 class Field(msgspec.Struct, frozen=True, kw_only=True):
@@ -32,77 +47,111 @@ class Field(msgspec.Struct, frozen=True, kw_only=True):
         return self.content.decode("utf-8", "replace")
 
 
+async def read_form(body: bytes, content_type: bytes) -> dict[str, Field]:
+    """Return the fields by name, the last one of each; off the event loop where that takes long. Raises InvalidRequest."""
+    if len(body) > THREAD_ABOVE:
+        return await asyncio.to_thread(parse_form, body, content_type)
+    return parse_form(body, content_type)
+
+
 def parse_form(body: bytes, content_type: bytes) -> dict[str, Field]:
-    """Return the fields by name, the last one of each. Raises InvalidRequest."""
-    found = _BOUNDARY.search(content_type)
-    if found is None:
-        raise _malformed("its content type names no boundary")
-    fields: dict[str, Field] = {}
-    for count, part in enumerate(_parts(body, b"--" + (found[1] or found[2]))):
-        if count == MOST_FIELDS:
-            raise _malformed(f"it has more than {MOST_FIELDS} fields")
-        field = _field(part)
-        fields[field.name] = field
-    return fields
-
-
-def _parts(body: bytes, delimiter: bytes) -> Iterator[memoryview]:
-    """Yield what stands between the delimiters, each of which begins a line."""
-    start = _first(body, delimiter)
+    """Do what `read_form` does, in this thread."""
+    boundary = _boundary(content_type)
+    form = _Form()
+    start = _start(body, b"--" + boundary)
     view = memoryview(body)
-    while not body.startswith(b"--", start):
-        start = body.find(b"\r\n", start)  # blanks may follow a delimiter
-        end = body.find(b"\r\n" + delimiter, start)
-        if start < 0 or end < 0:
-            raise _malformed("its end is missing")
-        yield view[start + 2 : end]
-        start = end + 2 + len(delimiter)
+    try:
+        parser = MultipartParser(
+            boundary, form.callbacks(), max_header_count=MOST_HEADERS, max_header_size=MOST_HEADER_BYTES
+        )
+        for place in range(start, len(body), STEP):
+            parser.write(bytes(view[place : place + STEP]))
+    except FormParserError as error:
+        raise _malformed(str(error)) from None
+    if not form.ended:
+        raise _malformed("its end is missing")
+    return form.fields
 
 
-def _first(body: bytes, delimiter: bytes) -> int:
-    """Return where the first delimiter ends; what stands before it is passed over."""
+class _Form:
+    """Gathers the fields of a form as the parser finds them."""
+
+    def __init__(self) -> None:
+        self.fields: dict[str, Field] = {}
+        self.ended = False
+        self._count = 0
+        self._name = b""
+        self._value = b""
+        self._headers: dict[bytes, bytes] = {}
+        self._content: list[bytes] = []
+
+    def callbacks(self) -> MultipartCallbacks:
+        """Return what the parser calls."""
+        return {
+            "on_part_begin": self._begin,
+            "on_header_field": self._on_name,
+            "on_header_value": self._on_value,
+            "on_header_end": self._on_header,
+            "on_part_data": self._on_data,
+            "on_part_end": self._end,
+            "on_end": self._on_end,
+        }
+
+    def _begin(self) -> None:
+        self._count += 1
+        if self._count > MOST_FIELDS:
+            raise _malformed(f"it has more than {MOST_FIELDS} fields")
+        self._headers, self._content = {}, []
+
+    def _on_name(self, data: bytes, start: int, end: int) -> None:
+        self._name += data[start:end]
+
+    def _on_value(self, data: bytes, start: int, end: int) -> None:
+        self._value += data[start:end]
+
+    def _on_header(self) -> None:
+        self._headers[self._name.lower()] = self._value.strip()
+        self._name = self._value = b""
+
+    def _on_data(self, data: bytes, start: int, end: int) -> None:
+        self._content.append(data[start:end])
+
+    def _end(self) -> None:
+        _, parameters = parse_options_header(self._headers.get(b"content-disposition", b""))
+        if b"name" not in parameters:
+            raise _malformed("a field has no name")
+        filename = parameters.get(b"filename")
+        field = Field(
+            name=_text(parameters[b"name"]),
+            content=b"".join(self._content),
+            filename=None if filename is None else _last_step(_text(filename)),
+            content_type=self._headers.get(b"content-type", b"").decode("latin-1"),
+        )
+        self._content = []
+        self.fields[field.name] = field
+
+    def _on_end(self) -> None:
+        self.ended = True
+
+
+def _boundary(content_type: bytes) -> bytes:
+    if len(content_type) > MOST_TYPE_BYTES:
+        raise _malformed(f"its content type is longer than {MOST_TYPE_BYTES} bytes")
+    _, parameters = parse_options_header(content_type)
+    boundary = parameters.get(b"boundary", b"")
+    if not boundary:
+        raise _malformed("its content type names no boundary")
+    return boundary
+
+
+def _start(body: bytes, delimiter: bytes) -> int:
+    """Return where the first delimiter begins; what stands before it is passed over."""
     if body.startswith(delimiter):
-        return len(delimiter)
+        return 0
     place = body.find(b"\r\n" + delimiter)
     if place < 0:
         raise _malformed("its boundary does not occur in it")
-    return place + 2 + len(delimiter)
-
-
-def _field(part: memoryview) -> Field:
-    head = bytes(part[:MOST_HEADER_BYTES])
-    end = head.find(b"\r\n\r\n")
-    if end < 0:
-        raise _malformed("a field has no headers, or too long ones")
-    headers = _headers(head[:end])
-    disposition = headers.get(b"content-disposition", b"")
-    parameters = {found[1].lower(): _value(found) for found in _PARAMETER.finditer(disposition)}
-    if b"name" not in parameters:
-        raise _malformed("a field has no name")
-    return Field(
-        name=_text(parameters[b"name"]),
-        content=bytes(part[end + 4 :]),
-        filename=_filename(parameters),
-        content_type=headers.get(b"content-type", b"").decode("latin-1"),
-    )
-
-
-def _headers(head: bytes) -> dict[bytes, bytes]:
-    lines = (line.partition(b":") for line in head.split(b"\r\n"))
-    return {name.strip().lower(): value.strip() for name, _, value in lines}
-
-
-def _value(found: re.Match[bytes]) -> bytes:
-    return found[3] if found[2] is None else _ESCAPED.sub(rb"\1", found[2])
-
-
-def _filename(parameters: dict[bytes, bytes]) -> str | None:
-    """Return the last step of the file's name; `filename*` (RFC 5987) goes before `filename`."""
-    extended = parameters.get(b"filename*")
-    if extended is not None:
-        return _last_step(unquote_to_bytes(extended.rpartition(b"'")[2]).decode("utf-8", "replace"))
-    plain = parameters.get(b"filename")
-    return None if plain is None else _last_step(_text(plain))
+    return place + 2
 
 
 def _text(value: bytes) -> str:
@@ -113,7 +162,8 @@ def _text(value: bytes) -> str:
 
 
 def _last_step(name: str) -> str:
-    return re.split(r"[/\\]", name)[-1]
+    """Return a file's name without the folders before it."""
+    return name.replace("\\", "/").rpartition("/")[2]
 
 
 def _malformed(reason: str) -> InvalidRequest:

@@ -13,6 +13,7 @@ from antiphon.errors import InvalidRequest
 from antiphon.server.http import Request
 
 MAX_LIMIT = 100
+_MOST_DIGITS = 15
 
 
 class PageQuery(msgspec.Struct, frozen=True):
@@ -30,13 +31,18 @@ def page_query(request: Request) -> PageQuery:
     order = query.get("order", "desc")
     if order not in ("asc", "desc"):
         raise InvalidRequest("'order' is 'asc' or 'desc'.", param="order")
-    return PageQuery(_limit(query.get("limit", "20")), order == "asc", query.get("after"), query.get("before"))
+    limit = whole_number(request, "limit", 20, 1, MAX_LIMIT)
+    return PageQuery(limit, order == "asc", query.get("after"), query.get("before"))
 
 
-def _limit(given: str) -> int:
-    if not given.isdecimal() or not 1 <= int(given) <= MAX_LIMIT:
-        raise InvalidRequest(f"'limit' is a number from 1 to {MAX_LIMIT}.", param="limit")
-    return int(given)
+def whole_number(request: Request, name: str, default: int, least: int, most: int) -> int:
+    """Return a whole number of the query, the last one given. Raises InvalidRequest where it is out of bounds."""
+    values = request.query.get(name)
+    given = values[-1] if values else str(default)
+    digits = given.removeprefix("-")
+    if digits.isascii() and digits.isdecimal() and len(digits) <= _MOST_DIGITS and least <= int(given) <= most:
+        return int(given)
+    raise InvalidRequest(f"'{name}' is a number from {least} to {most}.", param=name)
 
 
 def page(items: Sequence[Raw], query: PageQuery) -> dict[str, Any]:

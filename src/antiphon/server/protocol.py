@@ -1,7 +1,8 @@
 """uvicorn's HTTP protocol with another request cycle: DirectExchange instead of ASGI messages.
 
 What it adds: a limit on heads (431), a deadline for heads and bodies (408), requests in a row that don't stop the
-reading of the connection (so a disconnect is always seen), answers that reach clients which are still sending.
+reading of the connection (so a disconnect is always seen), answers that reach clients which are still sending or have
+closed their writing side, refusals of malformed framing at once (`framing.py`).
 What it uses of uvicorn 0.54 is listed in tests/server/test_uvicorn_pins.py.
 """
 
@@ -17,14 +18,23 @@ from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
-from antiphon.errors import APIError, InvalidRequest
+from antiphon.errors import APIError
 from antiphon.server.asgi import AntiphonApp
 from antiphon.server.asgi_exchange import too_slow
 from antiphon.server.direct import DirectExchange
+from antiphon.server.framing import WATCHED, handshake_fault, head_fault, invalid_http
+from antiphon.server.half_closed import HalfClosed
+from antiphon.server.ws_protocol import GracefulWebSocket
 from antiphon.writes import writes_of
 
 MAX_HEAD = 64 * 1024
 """Bytes of a request line and its headers. Codex sends up to 8 kB, cookies of a shared domain more."""
+
+MAX_FRAMING = 64 * 1024
+"""Bytes of trailers, or of a chunk's extensions, in a row."""
+
+SMALLEST_SHARE = 8
+"""How many bytes may come for each byte of a body: a chunk of one byte has five more."""
 
 KEEP_ALIVE = 75.0
 """Seconds that an idle connection stays open: longer than client libraries keep theirs in their pools."""
@@ -56,6 +66,11 @@ class DirectProtocol(HttpToolsProtocol):
         self._in_head = True
         self._received = 0  # bytes since the last complete head
         self._parsed = 0  # bytes of the head at hand
+        self._framing = 0  # bytes since the last head that are not the body's
+        self._hosts: list[bytes] = []
+        self._codings: list[bytes] = []
+        self._fault: APIError | None = None  # of a head that asks for an upgrade
+        self._half_closed: HalfClosed | None = None
         self._deadline = math.inf
         self._timer: asyncio.TimerHandle | None = None
         self._tick = min(TICK, self._antiphon.body_timeout / 4)
@@ -70,8 +85,7 @@ class DirectProtocol(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.connections.discard(self)
-        if self._timer is not None:
-            self._timer.cancel()
+        self._let_go()
         running, waiting = self.cycle, list(self._in_line)
         self._in_line.clear()
         self.flow.resume_writing()
@@ -89,58 +103,103 @@ class DirectProtocol(HttpToolsProtocol):
         for exchange in (self.cycle, *self._in_line):
             exchange.keep_alive = False
 
+    def eof_received(self) -> bool:  # type: ignore[override]
+        """Keep the connection open for the answers that are due: the client may have closed its writing side only."""
+        if self.cycle is None or self.cycle.response_complete or self._parsing is not None:
+            self.hang_up()
+            return False
+        last = self._in_line[-1] if self._in_line else self.cycle
+        last.keep_alive = False
+        self._half_closed = HalfClosed(self.transport, self._probe, self.transport.abort)
+        return True
+
+    def _probe(self) -> None:
+        if self.cycle is not None:
+            self.cycle.probe()
+
     def data_received(self, data: bytes) -> None:
-        if self._deaf:
-            return
+        rest: bytes | memoryview | None = data
+        while rest and not self._deaf:
+            rest = self._feed(rest)
+
+    def _feed(self, data: bytes | memoryview) -> memoryview | None:
+        """Parse; return what is to be parsed next."""
         if self._in_head:
             if not self._received:
                 self._set_deadline(self._antiphon.body_timeout)
             self._received += len(data)
+        else:
+            self._framing += len(data)
         try:
             self.parser.feed_data(data)
         except httptools.HttpParserUpgrade as upgrade:
-            self._upgrade(data, upgrade)
-        except httptools.HttpParserError:
-            self._refuse(InvalidRequest("This is not a valid HTTP request.", code="invalid_http"))
+            return self._upgrade(memoryview(data)[upgrade.args[0] :])
+        except httptools.HttpParserError as error:
+            self._break(invalid_http(str(error)[:100].lower()))
         else:
             if self._in_head and self._received > MAX_HEAD:
                 self._refuse(head_too_large())
+            elif not self._in_head and self._framing > MAX_FRAMING:
+                self._break(invalid_http("its trailers or chunk extensions are too large"))
+        return None
 
-    def _upgrade(self, data: bytes, upgrade: httptools.HttpParserUpgrade) -> None:
-        """Hand over to WebSocket; any other upgrade is passed over.
+    def _upgrade(self, rest: memoryview) -> memoryview | None:
+        """Hand over to WebSocket; any other upgrade is passed over. Return what is to be parsed next.
 
         The parser takes the body for another protocol's bytes. Java's client offers h2c with its first request, whatever
         its method: it is read again without the offer.
         """
+        method, version = self.parser.get_method(), self.parser.get_http_version()
+        fault, self._fault = self._fault, None
+        if fault is None and method == b"CONNECT":
+            fault = APIError(405, "This is not a proxy.", code="method_not_allowed", headers={"allow": "GET, POST"})
+        if fault is None and self._wants_websocket:
+            fault = handshake_fault(method, version, self.headers)
+        if fault is not None:
+            self._refuse(fault)
+            return None
         if self._wants_websocket:
-            self._become_websocket()
-            return
-        method, version = self.parser.get_method(), self.parser.get_http_version().encode()
-        if method == b"CONNECT":
-            self._refuse(
-                APIError(405, "This is not a proxy.", code="method_not_allowed", headers={"allow": "GET, POST"})
-            )
-            return
-        head = [b"%b %b HTTP/%b\r\n" % (method, self.url, version)]
+            self._become_websocket(bytes(rest))
+            return None
+        head = [b"%b %b HTTP/%b\r\n" % (method, self.url, version.encode())]
         head += [b"%b: %b\r\n" % header for header in self.headers if header[0] not in (b"upgrade", b"http2-settings")]
         self.parser = httptools.HttpRequestParser(self)
         self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
-        self.data_received(b"".join([*head, b"\r\n", data[upgrade.args[0] :]]))
+        self._feed(b"".join([*head, b"\r\n"]))
+        return rest
 
-    def _become_websocket(self) -> None:
+    def _become_websocket(self, rest: bytes) -> None:
         self.writes.flush()
         if self.cycle is not None and not self.cycle.response_complete:
             self.transport.close()  # an upgrade behind an unanswered request: nobody does that in earnest
             return
+        self._deaf = True
+        self._let_go()
+        self.connections.discard(self)
+        socket = GracefulWebSocket(config=self.config, server_state=self.server_state, app_state=self.app_state)
+        socket.connection_made(self.transport)
+        self.transport.set_protocol(socket)
+        socket.begin(self.url, self.headers, rest)
+
+    def _break(self, error: APIError) -> None:
+        """Refuse a request whose head was good and whose body is not, or what is no request."""
+        exchange, self._parsing = self._parsing, None
+        if exchange is None:
+            self._refuse(error)
+            return
+        self._deaf = True
         self._deadline = math.inf
-        self.scope = {"method": "GET", "headers": self.headers}  # type: ignore[typeddict-item]
-        self.handle_websocket_upgrade()
+        exchange.keep_alive = False
+        exchange.fail(error)
 
     def _refuse(self, error: APIError) -> None:
         """Answer something that is no request, behind the answers that are still due, and hang up."""
-        exchange = DirectExchange(self, "GET", b"", [])
+        self._answer_only(DirectExchange(self, "GET", b"", []), error)
+
+    def _answer_only(self, exchange: DirectExchange, error: APIError) -> None:
         exchange.keep_alive = False
         exchange.refusal = error
+        self._deadline = math.inf
         self._enter(exchange)
         self._deaf = True
 
@@ -153,36 +212,53 @@ class DirectProtocol(HttpToolsProtocol):
         self._wants_websocket = False
         self._in_head = True
         self._parsed = 0
+        self._hosts = []
+        self._codings = []
 
     def on_url(self, url: bytes) -> None:
         self.url += url
         self._parsed += len(url)
 
     def on_header(self, name: bytes, value: bytes) -> None:
+        if not self._in_head:
+            return  # a trailer is no header (RFC 9110, 6.5.1); nobody here wants one
         name = name.lower()
-        if name == b"expect" and value.lower() == b"100-continue":
-            self.expect_100_continue = True
+        if name in WATCHED:
+            self._watch(name, value)
         self.headers.append((name, value))
         self._parsed += len(name) + len(value)
+
+    def _watch(self, name: bytes, value: bytes) -> None:
+        if name == b"host":
+            self._hosts.append(value)
+        elif name == b"transfer-encoding":
+            self._codings.append(value)
+        else:
+            self.expect_100_continue = value.lower() == b"100-continue"
 
     def on_headers_complete(self) -> None:
         parser = self.parser
         self._in_head = False
-        self._received = 0
-        too_large = self._parsed > MAX_HEAD
-        if parser.should_upgrade() and not too_large:
-            self._wants_websocket = self._should_upgrade()
+        self._received = self._framing = 0
+        version = parser.get_http_version()
+        fault = (
+            head_too_large() if self._parsed > MAX_HEAD else head_fault(version, self.url, self._hosts, self._codings)
+        )
+        if parser.should_upgrade():
+            self._wants_websocket, self._fault = self._should_upgrade(), fault
             return
         exchange = DirectExchange(self, parser.get_method().decode("ascii"), self.url, self.headers)
-        exchange.old = parser.get_http_version() == "1.0"
-        exchange.keep_alive = parser.should_keep_alive() and not too_large
-        exchange.expects_continue = self.expect_100_continue
-        if too_large:
-            exchange.refusal = head_too_large()
+        if fault is not None:
+            self._answer_only(exchange, fault)
+            return
+        exchange.old = version == "1.0"
+        exchange.keep_alive = parser.should_keep_alive()
+        exchange.expects_continue = self.expect_100_continue and not exchange.old
         self._parsing = exchange
         self._enter(exchange)
 
     def on_body(self, body: bytes) -> None:
+        self._framing = max(0, self._framing - SMALLEST_SHARE * len(body))
         if self._parsing is not None:
             self._parsing.feed(body)
 
@@ -246,6 +322,17 @@ class DirectProtocol(HttpToolsProtocol):
         self.loop.call_later(LINGER, self.transport.close)
 
     # Deadlines: one slow tick per connection is cheaper than a timer per request
+
+    def _let_go(self) -> None:
+        """Drop what refers back to this object: nobody is to wait for the garbage collector."""
+        self.parser = None  # type: ignore[assignment]
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self._half_closed is not None:
+            self._half_closed.cancel()
+            self._half_closed = None
+        self._deadline = math.inf
 
     def _set_deadline(self, seconds: float) -> None:
         self._deadline = self.loop.time() + seconds

@@ -6,7 +6,9 @@ from collections.abc import Callable, Mapping, Sequence
 from urllib.parse import parse_qs
 
 from antiphon.caller import Caller
-from antiphon.server.body import BOM, check_content_type, encodings, too_large, unpack
+from antiphon.core.json_text import check_json
+from antiphon.offload import by_size
+from antiphon.server.body import BOM, check_content_type, encoding, too_large, unpack
 from antiphon.server.exchange import Exchange
 from antiphon.server.head import ResponseHead
 from antiphon.server.http import ByteSink, ClientGone, Header
@@ -58,14 +60,16 @@ class HTTPRequest:
     async def body(self, *, form: bool = False) -> bytes:
         """Return the body, decompressed: JSON, or a `form` with files. Raises APIError 413, 415, 408 or 400, and ClientGone."""
         check_content_type(self.header(b"content-type"), form=form)
-        packings = encodings(self._exchange.headers)
+        packing = encoding(self._exchange.headers)
         length = self.header(b"content-length")
         if length is not None and length.isdigit() and int(length) > self._max_body:
             raise too_large(self._max_body)
         body = await self._exchange.read_body(self._max_body)
-        if packings:
-            body = await unpack(body, packings, self._max_body)
-        return body[3:] if body.startswith(BOM) and not form else body
+        if packing:
+            body = await unpack(body, packing, self._max_body)
+        if form:
+            return body
+        return await by_size(len(body), check_json, body.removeprefix(BOM))
 
     async def stream(
         self, content_type: str = "text/event-stream", status: int = 200, headers: Sequence[Header] = ()

@@ -17,11 +17,13 @@ from antiphon.live import Live
 from antiphon.server.admission import admit
 from antiphon.server.hints import hinted, turn_state
 from antiphon.server.http import ByteSink, ClientGone, Header, Reply, Request, json_reply
-from antiphon.server.paging import page, page_query
+from antiphon.server.paging import page, page_query, whole_number
 from antiphon.server.trace import Trace, trace
 from antiphon.services import Services
 from antiphon.stores.rows import StoredResponse
 from antiphon.types.events import Event
+
+MOST_EVENTS = 2**31 - 1  # numbers that `starting_after` may name
 
 SHUTDOWN = APIError(503, "The server is shutting down.", code="server_shutdown")
 
@@ -184,11 +186,7 @@ def _not_found(id: str) -> NotFound:
 
 
 def _starting_after(request: Request) -> int:
-    given = request.query.get("starting_after", ("-1",))[-1]
-    try:
-        return int(given)
-    except ValueError:
-        raise InvalidRequest("'starting_after' is a number.", param="starting_after", code="invalid_type") from None
+    return whole_number(request, "starting_after", -1, -1, MOST_EVENTS)
 
 
 async def _send_followed(request: Request, follower: Follower) -> None:

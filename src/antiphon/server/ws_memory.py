@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 
 from antiphon.core.context import item_id, split_array
 from antiphon.engine import Run
 from antiphon.intake import Plan
+from antiphon.offload import by_size
 from antiphon.stores.base import Store
 
 MOST_BYTES = 64 * 1024 * 1024
@@ -63,13 +64,19 @@ class ConnectionMemory:
 
     async def items(self, ids: Sequence[str], owner: str) -> Mapping[str, bytes]:
         """Return the items among these ids that exist."""
-        wanted = set(ids)
-        found: dict[str, bytes] = {}
-        for kept in self._kept.values():
-            for item in (*split_array(kept.input), *split_array(kept.output)):
-                if item_id(item) in wanted:
-                    found[item_id(item)] = bytes(item)
+        found = await by_size(self._size, _pick, list(self._kept.values()), set(ids))
         rest = [id for id in ids if id not in found]
         if rest:
             found.update(await self._store.items(rest, owner))
         return found
+
+
+def _pick(memory: Sequence[Remembered], wanted: Set[str]) -> dict[str, bytes]:
+    """Return the items that are wanted, of several with an id the newest."""
+    found: dict[str, bytes] = {}
+    for kept in memory:
+        for item in (*split_array(kept.input), *split_array(kept.output)):
+            id = item_id(item)
+            if id in wanted:
+                found[id] = bytes(item)
+    return found

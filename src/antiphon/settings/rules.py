@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from ipaddress import ip_address, ip_network
+from ipaddress import ip_address
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from antiphon.config import Config, mask
 from antiphon.errors import ConfigError
+from antiphon.guard import is_allowance
 from antiphon.settings.reading import nearest, quoted
 
 ENGINE = "engine"
@@ -70,13 +71,11 @@ def _workers(config: Config) -> None:
 
 
 def _networks(config: Config) -> None:
-    for index, network in enumerate(config.url_guard_allow):
-        try:
-            ip_network(network, strict=False)
-        except ValueError:
+    for index, entry in enumerate(config.url_guard_allow):
+        if not is_allowance(entry):
             raise ConfigError(
-                f"url_guard_allow[{index}]: '{network}' is not a network such as 10.0.0.0/8 or an address"
-            ) from None
+                f"url_guard_allow[{index}]: '{entry}' is not a network such as 10.0.0.0/8, an address, or a host name"
+            )
 
 
 def _backends(config: Config) -> None:

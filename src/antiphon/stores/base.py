@@ -142,11 +142,18 @@ class Store(Protocol):
         """
         ...
 
-    async def claim(self, worker: str, now: float, lease: float, id: str | None = None) -> Job | None:
-        """Take the oldest job that nobody holds (queued, or its lease ran out), with `id` that response's, or None.
+    async def claim(
+        self, worker: str, now: float, lease: float, id: str | None = None, *, clean: bool = False
+    ) -> Job | None:
+        """Take a job that nobody holds (queued, given back, or its lease ran out), with `id` that response's, or None.
 
-        The job's `fence` and `attempts` are raised by one. `lease` is in seconds.
+        Clean ones come first, of whose holders none fell silent, the oldest of them; with `clean` no others.
+        The job's `fence` and `attempts` are raised by one, and `crashes` where its lease ran out. `lease` is in seconds.
         """
+        ...
+
+    async def release_job(self, response_id: str, fence: int) -> None:
+        """Give a job back, for whoever claims it next. Raises FenceError if the lease was lost."""
         ...
 
     async def heartbeat(self, response_id: str, fence: int, now: float, lease: float) -> bool:

@@ -1,7 +1,7 @@
 """Items by id alone: an id made here tells its response and its place; any other is looked up in an index.
 
 A response is `resp_<base>`, its output items are `<prefix>_<base><index, 4 hex digits>`, and its input items
-`<prefix>_<base>i<position, 4 or more hex digits>`.
+`<prefix>_<base>i<position, 4 or more hex digits>`. A signature may follow behind an `s`.
 """
 
 from __future__ import annotations
@@ -37,6 +37,7 @@ class ItemPlace(msgspec.Struct, frozen=True, gc=False):
 def places(item_id: str) -> Iterator[ItemPlace]:
     """Yield the places that an id may mean; none for a foreign one. An `i` that ends a base leaves two."""
     _, _, rest = item_id.partition("_")
+    rest, _, _ = rest.partition("s")
     base, index = rest[:-4], rest[-4:]
     if len(base) >= SHORTEST_BASE and _is_hex(index):
         yield ItemPlace(f"resp_{base}", True, int(index, 16))
@@ -50,18 +51,31 @@ def _is_hex(text: str) -> bool:
 
 
 class ResponseItems:
-    """The items of one response: its input, then its output. Both arrays are decoded no deeper than needed."""
+    """The items of one response: its input, then its output. Both arrays are decoded no deeper than needed.
+
+    Items are tried where they should stand; all their ids are read at most once, however many items are wanted.
+    """
 
     def __init__(self, input: bytes, output: bytes) -> None:
         items = _array.decode(input)
         self._input_length = len(items)
         self._items = items + _array.decode(output)
+        self._by_id: dict[str, Raw] | None = None
 
     def find(self, item_id: str, position: int, *, in_output: bool = False) -> bytes | None:
         """Return the item with this id; `position` is where it should stand, and is tried first."""
         if in_output:
             position += self._input_length
-        for item in (*self._items[position : position + 1], *self._items):
-            if _identified.decode(item).id == item_id:
-                return bytes(item)
-        return None
+        if position < len(self._items) and _identified.decode(self._items[position]).id == item_id:
+            return bytes(self._items[position])
+        item = self._index().get(item_id)
+        return bytes(item) if item is not None else None
+
+    def _index(self) -> dict[str, Raw]:
+        if self._by_id is None:
+            self._by_id = {}
+            for item in self._items:
+                id = _identified.decode(item).id
+                if id is not None:
+                    self._by_id.setdefault(id, item)
+        return self._by_id

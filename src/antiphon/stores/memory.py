@@ -30,11 +30,16 @@ class KeptConversation(msgspec.Struct):
 
 
 class KeptJob(msgspec.Struct):
-    """A job and its lease; None: nobody had it yet."""
+    """A job and its lease; None: nobody has it."""
 
     job: Job
     lease_until: float | None = None
     checkpoint: bytes | None = None
+
+
+def _suspect(kept: KeptJob) -> bool:
+    """Tell whether a holder of a free job fell silent."""
+    return kept.lease_until is not None or kept.job.crashes > 0
 
 
 class MemoryStore(MemoryFiles, MemoryDeliveries, MemoryKeys, PolledStore):
@@ -128,23 +133,28 @@ class MemoryStore(MemoryFiles, MemoryDeliveries, MemoryKeys, PolledStore):
         return parent if parent is not None and parent.serial < child.serial else None
 
     async def items(self, ids: Sequence[str], owner: str) -> Mapping[str, bytes]:
-        found = ((id, self._item(id, owner)) for id in ids)
+        split: Split = {}
+        found = ((id, self._item(id, owner, split)) for id in dict.fromkeys(ids))
         return {id: body for id, body in found if body is not None}
 
-    def _item(self, item_id: str, owner: str) -> bytes | None:
-        return self._derived(item_id, owner) or self._foreign_item(item_id, owner) or self._loose_item(item_id, owner)
+    def _item(self, item_id: str, owner: str, split: Split) -> bytes | None:
+        return (
+            self._derived(item_id, owner, split)
+            or self._foreign_item(item_id, owner, split)
+            or self._loose_item(item_id, owner)
+        )
 
-    def _derived(self, item_id: str, owner: str) -> bytes | None:
+    def _derived(self, item_id: str, owner: str, split: Split) -> bytes | None:
         for place in places(item_id):
             kept = self._find(place.response_id, owner)
-            item = kept and _items(kept).find(item_id, place.position, in_output=place.in_output)
+            item = kept and _items(kept, split).find(item_id, place.position, in_output=place.in_output)
             if item:
                 return item
         return None
 
-    def _foreign_item(self, item_id: str, owner: str) -> bytes | None:
+    def _foreign_item(self, item_id: str, owner: str, split: Split) -> bytes | None:
         for response_id, position in reversed(self._foreign.get((owner, item_id), {}).items()):
-            return _items(self._responses[response_id]).find(item_id, position)
+            return _items(self._responses[response_id], split).find(item_id, position)
         return None
 
     def _loose_item(self, item_id: str, owner: str) -> bytes | None:
@@ -236,15 +246,27 @@ class MemoryStore(MemoryFiles, MemoryDeliveries, MemoryKeys, PolledStore):
         self._jobs[response.id] = KeptJob(job, None if worker is None else lease_until)
         return None if worker is None else job
 
-    async def claim(self, worker: str, now: float, lease: float, id: str | None = None) -> Job | None:
-        for kept in self._jobs.values():
-            free = kept.lease_until is None or kept.lease_until <= now
-            if free and id in (None, kept.job.response_id):
-                kept.lease_until = now + lease
-                job = kept.job
-                kept.job = msgspec.structs.replace(job, fence=job.fence + 1, attempts=job.attempts + 1)
-                return kept.job
+    async def claim(
+        self, worker: str, now: float, lease: float, id: str | None = None, *, clean: bool = False
+    ) -> Job | None:
+        free = [
+            kept
+            for kept in self._jobs.values()
+            if (kept.lease_until is None or kept.lease_until <= now) and id in (None, kept.job.response_id)
+        ]
+        for kept in sorted(free, key=_suspect):
+            if clean and _suspect(kept):
+                return None
+            job, silent = kept.job, kept.lease_until is not None
+            kept.lease_until = now + lease
+            kept.job = msgspec.structs.replace(
+                job, fence=job.fence + 1, attempts=job.attempts + 1, crashes=job.crashes + silent
+            )
+            return kept.job
         return None
+
+    async def release_job(self, response_id: str, fence: int) -> None:
+        self._held(response_id, fence).lease_until = None
 
     async def heartbeat(self, response_id: str, fence: int, now: float, lease: float) -> bool:
         kept = self._held(response_id, fence)
@@ -328,5 +350,12 @@ class MemoryStore(MemoryFiles, MemoryDeliveries, MemoryKeys, PolledStore):
         """Do nothing: there is nothing to finish."""
 
 
-def _items(kept: Kept) -> ResponseItems:
-    return ResponseItems(kept.response.input, kept.response.output)
+Split = dict[str, ResponseItems]
+"""Responses whose items one look-up has taken apart, by id."""
+
+
+def _items(kept: Kept, split: Split) -> ResponseItems:
+    response = kept.response
+    if response.id not in split:
+        split[response.id] = ResponseItems(response.input, response.output)
+    return split[response.id]

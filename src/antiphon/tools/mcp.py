@@ -1,65 +1,113 @@
 """MCP servers: those that a request names by URL (streamable HTTP, SSE), and those of the configuration by label (stdio, HTTP).
 
-The official `mcp` package is an extra and takes a second to import: it is imported when the first server is called.
+The HTTP client is an extra and takes a moment to import: it is imported when the first server is called.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
-import os
 import ssl
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import cache
 from importlib import import_module
 from importlib.util import find_spec
-from json import JSONDecodeError, loads
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from msgspec import Raw
 
+from antiphon import __version__
 from antiphon.config import McpServerConfig
-from antiphon.core.emitter import to_json
+from antiphon.core.redaction import masked
 from antiphon.errors import InvalidRequest
 from antiphon.guard import UrlGuard, split_url
+from antiphon.tools import mcp_messages as rpc
 from antiphon.tools.base import McpTool, RemoteTool, ToolOutput, ToolServer, ToolServerError
-
-if TYPE_CHECKING:
-    from mcp import Client
-    from mcp.client.stdio import StdioServerParameters
+from antiphon.tools.mcp_headers import check_headers, headers_for, secrets_of
+from antiphon.tools.mcp_http import SseChannel, StreamableChannel
+from antiphon.tools.mcp_messages import Limits, Message
+from antiphon.tools.mcp_stdio import StdioChannel
 
 log = logging.getLogger("antiphon.mcp")
 
+MOST_PAGES = 100
+"""Pages of a list of tools."""
+MOST_CURSOR = 16 * 1024
+"""Characters of a page's cursor."""
+UNBROKEN = 64 * 1024
+"""Bytes of tools that are read before others have their turn."""
+MOST_LABEL = 128
+MOST_BYTES = 4 * 1024 * 1024
+MOST_TOOLS = 1000
+
 T = TypeVar("T")
-Work = Callable[["Client"], Awaitable[Any]]
+
+
+class Channel(Protocol):
+    """The way to a server: messages out, answers in."""
+
+    async def ask(self, message: bytes, id: int, method: str, name: str = "") -> Message:
+        """Send a request and return its answer. Raises ToolServerError, OSError, httpx2.HTTPError."""
+        ...
+
+    async def tell(self, message: bytes) -> None:
+        """Send a message that is not answered."""
+        ...
+
+    def agree(self, version: str) -> None:
+        """Know the revision of the protocol that both sides speak."""
+        ...
+
+    async def close(self) -> None:
+        """Disconnect."""
+        ...
 
 
 class McpServers:
     """All MCP servers that may be called."""
 
-    def __init__(self, guard: UrlGuard, configured: Mapping[str, McpServerConfig], timeout: float) -> None:
+    def __init__(
+        self,
+        guard: UrlGuard,
+        configured: Mapping[str, McpServerConfig],
+        timeout: float,
+        *,
+        most_bytes: int = MOST_BYTES,
+        most_tools: int = MOST_TOOLS,
+    ) -> None:
         self._guard = guard
-        self._configured = configured
-        self._timeout = timeout
+        self.replace(configured, timeout, most_bytes=most_bytes, most_tools=most_tools)
 
-    def replace(self, configured: Mapping[str, McpServerConfig], timeout: float) -> None:
-        """Know other servers from now on; connections that there are stay."""
+    def replace(
+        self,
+        configured: Mapping[str, McpServerConfig],
+        timeout: float,
+        *,
+        most_bytes: int = MOST_BYTES,
+        most_tools: int = MOST_TOOLS,
+    ) -> None:
+        """Know other servers and limits from now on; connections that there are stay."""
         self._configured = configured
-        self._timeout = timeout
+        self._limits = Limits(answer=most_bytes, tools=most_tools, pages=MOST_PAGES, timeout=timeout)
 
     async def check(self, tool: McpTool, param: str) -> None:
-        """Refuse what cannot be called: no URL and no such label, a private address, the extra not installed."""
-        if tool.server_url is None:
-            if tool.server_label not in self._configured:
-                raise InvalidRequest(
-                    f"The MCP server '{tool.server_label}' needs a 'server_url', or a place in the configuration.",
-                    param=f"{param}.server_url",
-                    code="missing_required_parameter",
-                )
-        else:
+        """Refuse what cannot be called: no URL and no such label, headers that may not be set, a private address."""
+        label = tool.server_label
+        if not 1 <= len(label) <= MOST_LABEL or not label.isprintable():
+            raise InvalidRequest(
+                f"A server's label has 1 to {MOST_LABEL} printable characters.", param=f"{param}.server_label"
+            )
+        configured = self._configured_for(tool)
+        if tool.server_url is None and configured is None:
+            raise InvalidRequest(
+                f"The MCP server '{label}' needs a 'server_url', or a place in the configuration.",
+                param=f"{param}.server_url",
+                code="missing_required_parameter",
+            )
+        check_headers(tool, configured, param)
+        if tool.server_url is not None:
             await self._guard.check(tool.server_url, f"{param}.server_url")
-        if find_spec("mcp") is None:
+        if find_spec("httpx2") is None and not (configured and configured.command):
             raise InvalidRequest(
                 "This server was installed without MCP: pip install 'antiphon[mcp]'.",
                 param=param,
@@ -68,150 +116,195 @@ class McpServers:
 
     def connect(self, tool: McpTool) -> ToolServer:
         """Return the server; the connection is made at its first use."""
-        configured = self._configured.get(tool.server_label) if tool.server_url is None else None
-        return McpServer(tool, configured, self._guard, self._timeout)
+        return McpServer(tool, self._configured_for(tool), self._guard, self._limits)
+
+    def _configured_for(self, tool: McpTool) -> McpServerConfig | None:
+        return self._configured.get(tool.server_label) if tool.server_url is None else None
 
 
 class McpServer:
-    """One MCP server during one response.
+    """One MCP server during one response. After a failure the next use connects anew."""
 
-    The session lives in a task of its own, because the `mcp` package's scopes must be left where they were entered.
-    """
-
-    def __init__(self, tool: McpTool, configured: McpServerConfig | None, guard: UrlGuard, timeout: float) -> None:
+    def __init__(self, tool: McpTool, configured: McpServerConfig | None, guard: UrlGuard, limits: Limits) -> None:
         self._tool = tool
         self._configured = configured
         self._guard = guard
-        self._timeout = timeout
-        self._jobs: asyncio.Queue[tuple[Work, asyncio.Future[Any]] | None] = asyncio.Queue()
-        self._task: asyncio.Task[None] | None = None
+        self._limits = limits
+        self._secrets = secrets_of(tool, configured)
+        self._connecting = asyncio.Lock()
+        self._channel: Channel | None = None
+        self._http: Any = None
+        self._meta: dict[str, object] = {}
+        self._next_id = 0
+        self._closing: set[asyncio.Task[None]] = set()
 
     async def list(self) -> Sequence[RemoteTool]:
-        """Return the tools, all pages of them."""
+        """Return the tools, all pages of them. Raises ToolServerError."""
         return await self._do(self._list)
 
     async def call(self, name: str, arguments: str) -> ToolOutput:
-        """Call a tool."""
-        try:
-            given = loads(arguments or "{}")
-        except JSONDecodeError:
-            return ToolOutput("The arguments are not valid JSON.", failed=True)
-        if not isinstance(given, dict):
+        """Call a tool. Raises ToolServerError."""
+        if not self._may_call(name):
+            raise self._error(f"has no tool '{name}' that may be called.")
+        given = rpc.arguments(arguments)
+        if given is None:
             return ToolOutput("The arguments are not a JSON object.", failed=True)
-        result = await self._do(lambda client: client.call_tool(name, given))
-        return ToolOutput(_text(result), bool(result.is_error))
+
+        async def work(channel: Channel) -> ToolOutput:
+            return rpc.tool_output(await self._ask(channel, "tools/call", {"name": name, "arguments": given}, name))
+
+        output = await self._do(work)
+        return ToolOutput(masked(output.text, self._secrets), output.failed)
 
     async def close(self) -> None:
-        """End the session, however it ends: one that is cut off must not look like a cancelled response."""
-        task = self._task
-        if task is None:
-            return
-        self._jobs.put_nowait(None)
-        try:
-            await asyncio.wait((task,), timeout=2.0)
-        finally:
-            if not task.done():
-                task.cancel()
-            task.add_done_callback(_seen)
+        """End the session."""
+        self._drop()
+        if self._closing:
+            await asyncio.wait(self._closing, timeout=5.0)
+        if self._http is not None:
+            await self._http.aclose()
 
-    async def _list(self, client: Client) -> Sequence[RemoteTool]:
+    # Work
+
+    async def _list(self, channel: Channel) -> Sequence[RemoteTool]:
         tools: list[RemoteTool] = []
         cursor: str | None = None
-        while True:
-            found = await client.list_tools(cursor=cursor)
-            tools.extend(_remote(self._tool.server_label, tool) for tool in found.tools)
-            cursor = found.next_cursor
-            if not cursor:
-                return tools
+        size = unbroken = 0
+        for _ in range(self._limits.pages):
+            answer = await self._ask(channel, "tools/list", {} if cursor is None else {"cursor": cursor})
+            size += len(bytes(answer))
+            if size > self._limits.answer:
+                raise ToolServerError(f"its list of tools has more than {self._limits.answer} bytes.")
+            listed, cursor = rpc.page(answer)
+            if len(tools) + len(listed) > self._limits.tools:
+                raise ToolServerError(f"it lists more than {self._limits.tools} tools.")
+            for raw in listed:
+                tools.append(self._checked(rpc.remote_tool(self._tool.server_label, raw)))
+                unbroken += len(bytes(raw)) + 1000
+                if unbroken > UNBROKEN:
+                    unbroken = 0
+                    await asyncio.sleep(0)
+            if cursor is None:
+                rpc.no_doubles(tools)
+                return [tool for tool in tools if self._may_call(tool.name)]
+            if len(cursor) > MOST_CURSOR:
+                break
+        raise ToolServerError(f"its list of tools has more than {self._limits.pages} pages, or a cursor without end.")
 
-    # The session's task
+    def _may_call(self, name: str) -> bool:
+        """Tell whether the operator lets a tool be called."""
+        allowed = self._configured.allowed_tools if self._configured else []
+        return not allowed or name in allowed
 
-    async def _do(self, work: Callable[[Client], Awaitable[T]]) -> T:
-        if self._task is None:
-            # It takes a second the first time: others must not wait for it, and it is not the server's fault.
-            await asyncio.to_thread(import_module, "mcp")
-            self._task = asyncio.create_task(self._session())
-        answer: asyncio.Future[T] = asyncio.get_running_loop().create_future()
-        self._jobs.put_nowait((work, answer))
-        await asyncio.wait((answer, self._task), timeout=self._timeout, return_when=asyncio.FIRST_COMPLETED)
-        if answer.done():
-            return answer.result()
-        answer.cancel()
-        label = self._tool.server_label
-        if self._task.done():
-            error = None if self._task.cancelled() else self._task.exception()
-            raise ToolServerError(f"The MCP server '{label}' cannot be reached: {_reason(error)}")
-        self._task.cancel()
-        raise ToolServerError(f"The MCP server '{label}' did not answer within {self._timeout:g} seconds.")
+    def _checked(self, tool: RemoteTool) -> RemoteTool:
+        """Refuse a tool that shows a secret of the declaration's: its listing is stored and shown."""
+        shown = "\n".join((tool.name, tool.description or "", *map(_decoded, (tool.input_schema, tool.annotations))))
+        if any(secret in shown for secret in self._secrets):
+            raise ToolServerError("it lists a tool that repeats the credentials it was sent.")
+        return tool
 
-    async def _session(self) -> None:
-        async with self._client() as client:
-            while job := await self._jobs.get():
-                work, answer = job
-                try:
-                    result = await work(client)
-                except asyncio.CancelledError:
-                    raise
-                except Exception as error:
-                    failed = ToolServerError(f"The MCP server '{self._tool.server_label}' failed: {_reason(error)}")
-                    if not answer.done():
-                        answer.set_exception(failed)
-                else:
-                    if not answer.done():
-                        answer.set_result(result)
+    async def _ask(self, channel: Channel, method: str, params: dict[str, object], name: str = "") -> Raw:
+        self._next_id += 1
+        id = self._next_id
+        if self._meta:
+            params = {**params, "_meta": self._meta}
+        return rpc.result(await channel.ask(rpc.request(id, method, params), id, method, name))
 
-    @contextlib.asynccontextmanager
-    async def _client(self) -> Any:
-        from mcp import Client
+    async def _do(self, work: Callable[[Channel], Awaitable[T]]) -> T:
+        """Do something within the time that a server has. Raises ToolServerError: all that is told of a server's faults."""
+        if find_spec("httpx2") is not None:
+            await asyncio.to_thread(
+                import_module, "httpx2"
+            )  # others must not wait for it, nor is it the server's fault
+        try:
+            async with asyncio.timeout(self._limits.timeout):
+                return await work(await self._connected())
+        except TimeoutError:
+            self._drop()
+            raise self._error(f"did not answer within {self._limits.timeout:g} seconds.") from None
+        except rpc.RpcError as error:
+            raise self._error(f"failed: {error}") from None
+        except ToolServerError as error:
+            self._drop()
+            raise self._error(f"failed: {error}") from None
+        except InvalidRequest as error:  # the guard's, for what a name leads to now
+            self._drop()
+            raise self._error(f"cannot be reached: {error.message}") from None
+        except Exception as error:
+            # Messages of the HTTP client and of the system may name addresses: they are not shown.
+            if not isinstance(error, OSError) and type(error).__module__.partition(".")[0] not in _CLIENT:
+                log.exception("the MCP server %r failed in a way that is not expected", self._tool.server_label)
+            self._drop()
+            raise self._error(f"cannot be reached: {type(error).__name__}") from None
 
-        if self._configured is not None and self._configured.command:
-            async with Client(_stdio(self._configured)) as client:
-                yield client
-            return
-        url, headers = self._endpoint()
-        async with self._http(headers) as http, Client(_transport(url, http)) as client:
-            yield client
+    def _error(self, reason: str) -> ToolServerError:
+        return ToolServerError(masked(f"The MCP server '{self._tool.server_label}' {reason}", self._secrets))
 
-    def _endpoint(self) -> tuple[str, dict[str, str]]:
+    # Connection
+
+    async def _connected(self) -> Channel:
+        async with self._connecting:
+            if self._channel is None:
+                channel = self._channel = self._new_channel()
+                await self._shake_hands(channel)
+            return self._channel
+
+    def _new_channel(self) -> Channel:
         configured = self._configured
-        headers = dict(configured.headers) if configured else {}
-        headers.update(self._tool.headers or {})
-        if self._tool.authorization:
-            headers["authorization"] = f"Bearer {self._tool.authorization}"
+        if configured is not None and configured.command:
+            return StdioChannel(configured, self._limits)
         url = self._tool.server_url or (configured.url if configured else "")
-        return url, headers
+        if self._http is None:
+            self._http = self._new_http()
+        # MCP servers of 2024 have a stream of events, at a path that ends so.
+        kind = SseChannel if url.partition("?")[0].rstrip("/").endswith("/sse") else StreamableChannel
+        return kind(url, self._http, self._limits)
 
-    def _http(self, headers: Mapping[str, str]) -> Any:
+    async def _shake_hands(self, channel: Channel) -> None:
+        us = {"name": "antiphon", "version": __version__}
+        asked: dict[str, object] = {"protocolVersion": rpc.NEWEST_HANDSHAKE, "capabilities": {}, "clientInfo": us}
+        self._meta = {}
+        try:
+            answer = await self._ask(channel, "initialize", asked)
+        except rpc.RpcError as error:
+            if error.code not in (rpc.UNSUPPORTED_VERSION, rpc.NO_SUCH_METHOD):
+                raise
+            said = {"protocolVersion": rpc.WITHOUT_HANDSHAKE, "clientInfo": us, "clientCapabilities": {}}
+            self._meta = {f"io.modelcontextprotocol/{name}": value for name, value in said.items()}
+            channel.agree(rpc.WITHOUT_HANDSHAKE)
+            return
+        channel.agree(rpc.version(answer))
+        await channel.tell(rpc.request(None, "notifications/initialized"))
+
+    def _drop(self) -> None:
+        """Let the connection go; the next use makes another."""
+        channel, self._channel = self._channel, None
+        if channel is not None:
+            task = asyncio.create_task(_closed(channel))
+            self._closing.add(task)
+            task.add_done_callback(self._closing.discard)
+
+    def _new_http(self) -> Any:
         import httpx2
 
+        timeout = httpx2.Timeout(self._limits.timeout, connect=min(self._limits.timeout, 10.0))
+        headers = {**headers_for(self._tool, self._configured), "accept-encoding": "identity"}
         guard = self._guard if self._configured is None else None
-        timeout = httpx2.Timeout(self._timeout, connect=min(self._timeout, 10.0))
         return httpx2.AsyncClient(headers=headers, timeout=timeout, transport=_transport_of(guard))
 
 
-def _seen(task: asyncio.Task[None]) -> None:
-    """Look at what a session ended with: whoever waited for it has been told."""
-    if not task.cancelled():
-        task.exception()
+def _decoded(raw: Raw | None) -> str:
+    return "" if raw is None else bytes(raw).decode()
 
 
-def _transport(url: str, http: Any) -> Any:
-    """Choose the transport: SSE where the URL's path ends so, as MCP servers of 2024 have it; else streamable HTTP."""
-    if url.partition("?")[0].rstrip("/").endswith("/sse"):
-        from mcp.client.sse import sse_client
+_CLIENT = frozenset(("httpx2", "httpcore2", "h11", "anyio", "ssl"))
 
-        headers = dict(http.headers)
-        transport = http._transport  # the factory makes a client of its own around the guarded transport
 
-        def factory(headers: Any = None, timeout: Any = None, auth: Any = None) -> Any:
-            import httpx2
-
-            return httpx2.AsyncClient(headers=headers, timeout=timeout, auth=auth, transport=transport)
-
-        return sse_client(url, headers=headers, httpx_client_factory=factory)
-    from mcp.client.streamable_http import streamable_http_client
-
-    return streamable_http_client(url, http_client=http)
+async def _closed(channel: Channel) -> None:
+    try:
+        await channel.close()
+    except Exception as error:  # whoever used it has been told; what is left of it does not matter
+        log.debug("an MCP connection did not close well: %s", type(error).__name__)
 
 
 def _transport_of(guard: UrlGuard | None) -> Any:
@@ -236,45 +329,3 @@ def _tls_context() -> ssl.SSLContext:
     import httpx2
 
     return httpx2.create_ssl_context(trust_env=False)
-
-
-def _stdio(configured: McpServerConfig) -> StdioServerParameters:
-    from mcp.client.stdio import StdioServerParameters
-
-    environment = {**os.environ, **configured.env} if configured.env else None
-    return StdioServerParameters(command=configured.command, args=configured.args, env=environment)
-
-
-def _remote(label: str, tool: Any) -> RemoteTool:
-    listed = tool.model_dump(by_alias=True, exclude_none=True, mode="json")
-    annotations = listed.get("annotations")
-    return RemoteTool(
-        server_label=label,
-        name=listed["name"],
-        description=listed.get("description"),
-        input_schema=Raw(to_json(listed.get("inputSchema") or {"type": "object"})),
-        annotations=Raw(to_json(annotations)) if annotations else None,
-        read_only=bool((annotations or {}).get("readOnlyHint")),
-    )
-
-
-def _text(result: Any) -> str:
-    """Return a result's text; parts that are not text are given as JSON."""
-    pieces = [part.text if part.type == "text" else part.model_dump_json(by_alias=True) for part in result.content]
-    if not pieces and result.structured_content is not None:
-        return to_json(result.structured_content).decode()
-    return "\n".join(pieces)
-
-
-def _reason(error: BaseException | None) -> str:
-    """Return the innermost message of what may be a group of errors."""
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    if isinstance(error, InvalidRequest | ToolServerError):
-        return error.args[0] if error.args else "refused"
-    if error is None:
-        return "the connection ended"
-    from mcp.shared.exceptions import MCPError
-
-    # An MCPError holds the server's own words; other messages may name addresses and are not shown.
-    return str(error) if isinstance(error, MCPError) else type(error).__name__

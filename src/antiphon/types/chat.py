@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
+from msgspec import Meta
 
 from antiphon.types.raw import OptionalRaw
+
+Byte = Annotated[int, Meta(ge=0, le=255)]
 
 
 class ChatPart(msgspec.Struct, gc=False):
@@ -52,16 +55,6 @@ class ChatDelta(msgspec.Struct, gc=False):
     function_call: ChatFunction | None = None
 
 
-class ChatChoice(msgspec.Struct, gc=False):
-    """One of the answers; `message` stands for `delta` in a whole answer."""
-
-    index: int | None = 0
-    delta: ChatDelta | None = None
-    message: ChatDelta | None = None
-    finish_reason: str | None = None
-    logprobs: OptionalRaw = None
-
-
 class PromptDetails(msgspec.Struct, gc=False):
     cached_tokens: int | None = None
     cache_write_tokens: int | None = None
@@ -83,27 +76,35 @@ class ChatUsage(msgspec.Struct, gc=False):
     reasoning_tokens: int | None = None
 
 
+class ChatChoice(msgspec.Struct, gc=False):
+    """One of the answers; `message` stands for `delta` in a whole answer. Moonshot puts `usage` here."""
+
+    index: int | None = 0
+    delta: ChatDelta | None = None
+    message: ChatDelta | None = None
+    finish_reason: str | None = None
+    logprobs: OptionalRaw = None
+    usage: ChatUsage | None = None
+
+
 class ChatChunk(msgspec.Struct, gc=False):
     """A chunk of a stream, a whole answer, or an error in the place of either."""
 
     choices: list[ChatChoice] | None = None
     usage: ChatUsage | None = None
     error: OptionalRaw = None
-    object: str | None = None
-    message: str | None = None
-    code: OptionalRaw = None
 
 
 class TopLogprob(msgspec.Struct, gc=False):
     token: str
     logprob: float
-    bytes: list[int] | None = None
+    bytes: list[Byte] | None = None
 
 
 class Logprob(msgspec.Struct, gc=False):
     token: str
     logprob: float
-    bytes: list[int] | None = None
+    bytes: list[Byte] | None = None
     top_logprobs: list[TopLogprob] | None = None
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import msgspec
-from msgspec import Raw
+from msgspec import Raw, Struct
+from msgspec.structs import force_setattr
 
 from antiphon.types.raw import OptionalRaw, settle_nulls
 from antiphon.types.request import ConversationRef
@@ -18,13 +19,31 @@ class IncompleteDetails(msgspec.Struct, frozen=True):
     reason: str
 
 
+MOST_TOKENS = 10**9
+"""More tokens than that nobody counts: what a backend reports is kept between 0 and this."""
+
+
+def _bound(counts: Struct, *names: str) -> None:
+    """Bring token counts between 0 and `MOST_TOKENS`: they go into accounts."""
+    for name in names:
+        count = getattr(counts, name)
+        if not 0 <= count <= MOST_TOKENS:
+            force_setattr(counts, name, min(max(count, 0), MOST_TOKENS))
+
+
 class InputTokensDetails(msgspec.Struct, frozen=True):
     cached_tokens: int = 0
     cache_write_tokens: int = 0
 
+    def __post_init__(self) -> None:
+        _bound(self, "cached_tokens", "cache_write_tokens")
+
 
 class OutputTokensDetails(msgspec.Struct, frozen=True):
     reasoning_tokens: int = 0
+
+    def __post_init__(self) -> None:
+        _bound(self, "reasoning_tokens")
 
 
 class Usage(msgspec.Struct, frozen=True):
@@ -35,6 +54,9 @@ class Usage(msgspec.Struct, frozen=True):
     output_tokens: int = 0
     output_tokens_details: OutputTokensDetails = OutputTokensDetails()
     total_tokens: int = 0
+
+    def __post_init__(self) -> None:
+        _bound(self, "input_tokens", "output_tokens", "total_tokens")
 
 
 class ReasoningEcho(msgspec.Struct, frozen=True):

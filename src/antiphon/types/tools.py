@@ -90,6 +90,9 @@ class RemoteTool(msgspec.Struct, frozen=True, kw_only=True):
 class ToolSearchTool(msgspec.Struct, kw_only=True, frozen=True):
     """The fields of a `tool_search` tool; with `client` execution the client answers the search."""
 
-    execution: str = "server"
+    execution: str | None = "server"
     description: str | None = None
     parameters: OptionalRaw = None
+
+    def __post_init__(self) -> None:
+        settle_nulls(self, parameters=self.parameters)

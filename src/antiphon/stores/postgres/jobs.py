@@ -18,12 +18,13 @@ SQL = queries("jobs")
 
 
 class Claim(msgspec.Struct, frozen=True, kw_only=True):
-    """Who wants a job, which one (None: the oldest), and until when."""
+    """Who wants a job, which one (None: any; `clean`: none of whose holders fell silent), and until when."""
 
     worker: str
     now: float
     lease_until: float
     id: str | None
+    clean: bool = False
 
 
 def _arrays(events: Sequence[LoggedEvent]) -> dict[str, Any]:
@@ -57,7 +58,7 @@ async def claim(database: Database, wanted: Claim) -> Job | None:
     row = await database.row(SQL["claim"], **msgspec.structs.asdict(wanted))
     if row is None:
         return None
-    response_id, owner, request, fence, attempts, cancelled = row
+    response_id, owner, request, fence, attempts, cancelled, crashes = row
     return Job(
         response_id=unescape(response_id),
         owner=unescape(owner),
@@ -65,7 +66,14 @@ async def claim(database: Database, wanted: Claim) -> Job | None:
         fence=fence,
         attempts=attempts,
         cancelled=cancelled,
+        crashes=crashes,
     )
+
+
+async def release(database: Database, response_id: str, fence: int) -> None:
+    """Give a job back. Raises FenceError if the lease was lost."""
+    if await database.value(SQL["release"], response_id=response_id, fence=fence) is None:
+        raise FenceError(response_id)
 
 
 async def finish(database: Database, response_id: str, fence: int) -> None:

@@ -7,8 +7,9 @@ from typing import Any
 
 import msgspec
 
+from antiphon.offload import by_size
 from antiphon.stores.columns import columns
-from antiphon.stores.items import ResponseItems, places
+from antiphon.stores.items import ItemPlace, ResponseItems, places
 from antiphon.stores.postgres import conversations
 from antiphon.stores.postgres.database import UPKEEP_PATIENCE, Database, Row, Transaction
 from antiphon.stores.postgres.sql import queries, unescape
@@ -118,7 +119,7 @@ async def _remove(transaction: Transaction, numbers: list[int], ids: list[str]) 
 
 
 async def items(database: Database, ids: Sequence[str], owner: str) -> Mapping[str, bytes]:
-    """Look where the ids say, then among foreign ids, then in conversations; three statements at most."""
+    """Look where the ids say, then among foreign ids, then in conversations; four statements at most."""
     found = await _derived(database, ids, owner)
     for look in (_foreign, conversations.find_owned):
         missing = [id for id in ids if id not in found]
@@ -132,6 +133,10 @@ async def _derived(database: Database, ids: Iterable[str], owner: str) -> dict[s
     if not wanted:
         return {}
     rows = await database.rows(SQL["items"], ids=list({place.response_id for _, place in wanted}), owner=owner)
+    return await by_size(_size(rows), _pick_derived, wanted, rows)
+
+
+def _pick_derived(wanted: Sequence[tuple[str, ItemPlace]], rows: Sequence[Row]) -> dict[str, bytes]:
     responses = {unescape(row[0]): ResponseItems(row[1], row[2]) for row in rows}
     found: dict[str, bytes] = {}
     for id, place in wanted:
@@ -143,11 +148,24 @@ async def _derived(database: Database, ids: Iterable[str], owner: str) -> dict[s
 
 
 async def _foreign(database: Database, ids: Sequence[str], owner: str) -> dict[str, bytes]:
-    rows = await database.rows(SQL["foreign_items"], ids=list(ids), owner=owner)
-    found = {unescape(row[0]): _item(row) for row in rows}
-    return {id: item for id, item in found.items() if item is not None}
+    places = await database.rows(SQL["foreign_items"], ids=list(ids), owner=owner)
+    if not places:
+        return {}
+    rows = await database.rows(SQL["items_at"], numbers=list({number for _, _, number in places}))
+    return await by_size(_size(rows), _pick_foreign, places, rows)
 
 
-def _item(row: Row) -> bytes | None:
-    id, position, input, output = row
-    return ResponseItems(input, output).find(unescape(id), position)
+def _pick_foreign(places: Sequence[Row], rows: Sequence[Row]) -> dict[str, bytes]:
+    responses = {number: ResponseItems(input, output) for number, input, output in rows}
+    found: dict[str, bytes] = {}
+    for escaped, position, number in places:
+        id = unescape(escaped)
+        item = responses[number].find(id, position) if number in responses else None
+        if item is not None:
+            found[id] = item
+    return found
+
+
+def _size(rows: Sequence[Row]) -> int:
+    """Return the bytes of responses' items."""
+    return sum(len(input) + len(output) for _, input, output in rows)

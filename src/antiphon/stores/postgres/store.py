@@ -138,8 +138,12 @@ class PostgresStore:
     ) -> Job | None:
         return await jobs.enqueue(self._database, response, request, events, worker, lease_until)
 
-    async def claim(self, worker: str, now: float, lease: float, id: str | None = None) -> Job | None:
-        return await jobs.claim(self._database, Claim(worker=worker, now=now, lease_until=now + lease, id=id))
+    async def claim(
+        self, worker: str, now: float, lease: float, id: str | None = None, *, clean: bool = False
+    ) -> Job | None:
+        return await jobs.claim(
+            self._database, Claim(worker=worker, now=now, lease_until=now + lease, id=id, clean=clean)
+        )
 
     async def heartbeat(self, response_id: str, fence: int, now: float, lease: float) -> bool:
         values = {"response_id": response_id, "fence": fence, "lease_until": now + lease}
@@ -147,6 +151,9 @@ class PostgresStore:
         if cancelled is None:
             raise FenceError(response_id)
         return cancelled
+
+    async def release_job(self, response_id: str, fence: int) -> None:
+        await jobs.release(self._database, response_id, fence)
 
     async def finish_job(self, response_id: str, fence: int) -> None:
         await jobs.finish(self._database, response_id, fence)

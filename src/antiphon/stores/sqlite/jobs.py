@@ -18,12 +18,13 @@ _index = msgspec.json.Decoder(list[tuple[int, str, int]])
 
 
 class Claim(msgspec.Struct, frozen=True, kw_only=True):
-    """Who wants a job, which one (None: the oldest), and until when."""
+    """Who wants a job, which one (None: any; `clean`: none of whose holders fell silent), and until when."""
 
     worker: str
     now: float
     lease_until: float
     id: str | None
+    clean: bool = False
 
 
 def insert(connection: Connection, response_id: str, owner: str, request: bytes) -> int:
@@ -38,12 +39,13 @@ def insert(connection: Connection, response_id: str, owner: str, request: bytes)
 
 def waiting(connection: Connection, claim: Claim) -> bool:
     """Tell whether there is anything to claim."""
-    return bool(connection.execute(SQL["waiting"], {"now": claim.now, "id": claim.id}).fetchall())
+    parameters = {"now": claim.now, "id": claim.id, "clean": claim.clean}
+    return bool(connection.execute(SQL["waiting"], parameters).fetchall())
 
 
 def take(connection: Connection, claim: Claim) -> Job | None:
     """Claim a job, or None."""
-    for number, response_id, owner, fence, attempts, cancelled in connection.execute(
+    for number, response_id, owner, fence, attempts, cancelled, crashes in connection.execute(
         SQL["claim"], msgspec.structs.asdict(claim)
     ).fetchall():
         return Job(
@@ -53,6 +55,7 @@ def take(connection: Connection, claim: Claim) -> Job | None:
             fence=fence,
             attempts=attempts,
             cancelled=bool(cancelled),
+            crashes=crashes,
         )
     return None
 
@@ -70,6 +73,12 @@ def heartbeat(connection: Connection, response_id: str, fence: int, lease_until:
     for (cancelled,) in connection.execute(SQL["heartbeat"], parameters).fetchall():
         return bool(cancelled)
     raise FenceError(response_id)
+
+
+def release(connection: Connection, response_id: str, fence: int) -> None:
+    """Give a job back. Raises FenceError if the lease was lost."""
+    if not connection.execute(SQL["release"], {"response_id": response_id, "fence": fence}).fetchall():
+        raise FenceError(response_id)
 
 
 def finish(connection: Connection, response_id: str, fence: int) -> None:

@@ -175,14 +175,19 @@ class SQLiteStore(PolledStore):
 
         return await self._writer.submit(operation)
 
-    async def claim(self, worker: str, now: float, lease: float, id: str | None = None) -> Job | None:
-        claim = Claim(worker=worker, now=now, lease_until=now + lease, id=id)
+    async def claim(
+        self, worker: str, now: float, lease: float, id: str | None = None, *, clean: bool = False
+    ) -> Job | None:
+        claim = Claim(worker=worker, now=now, lease_until=now + lease, id=id, clean=clean)
         if not self._read(jobs.waiting, claim):
             return None
         return await self._writer.submit(lambda connection: jobs.take(connection, claim))
 
     async def heartbeat(self, response_id: str, fence: int, now: float, lease: float) -> bool:
         return await self._writer.submit(lambda connection: jobs.heartbeat(connection, response_id, fence, now + lease))
+
+    async def release_job(self, response_id: str, fence: int) -> None:
+        await self._writer.submit(lambda connection: jobs.release(connection, response_id, fence))
 
     async def finish_job(self, response_id: str, fence: int) -> None:
         await self._writer.submit(lambda connection: jobs.finish(connection, response_id, fence))

@@ -40,14 +40,18 @@ WITH taken AS (
 SELECT EXISTS (SELECT FROM written)
 
 -- name: claim
-UPDATE antiphon.jobs SET worker = :worker, lease_until = clock(:lease_until), fence = fence + 1, attempts = attempts + 1
+-- A worker that stands in a free job has fallen silent: whoever gives a job back takes its name out.
+UPDATE antiphon.jobs SET
+    crashes = crashes + (worker IS NOT NULL)::integer, worker = :worker, lease_until = clock(:lease_until), fence = fence + 1,
+    attempts = attempts + 1
 WHERE number = (
     SELECT number FROM antiphon.jobs
     WHERE (lease_until IS NULL OR lease_until <= clock(:now)) AND (:id::text IS NULL OR response_id = :id)
-    ORDER BY number LIMIT 1
+        AND NOT (:clean::boolean AND (worker IS NOT NULL OR crashes > 0))
+    ORDER BY worker IS NOT NULL OR crashes > 0, number LIMIT 1
     FOR NO KEY UPDATE SKIP LOCKED
 )
-RETURNING response_id, owner, request, fence, attempts, cancelled
+RETURNING response_id, owner, request, fence, attempts, cancelled, crashes
 
 -- name: heartbeat
 -- Always one row: NULL where the lease was lost.
@@ -56,6 +60,10 @@ WITH beat AS (
     RETURNING cancelled
 )
 SELECT (SELECT cancelled FROM beat)
+
+-- name: release
+UPDATE antiphon.jobs SET worker = NULL, lease_until = NULL WHERE response_id = :response_id AND fence = :fence
+RETURNING 1
 
 -- name: finish
 DELETE FROM antiphon.jobs WHERE response_id = :response_id AND fence = :fence RETURNING 1

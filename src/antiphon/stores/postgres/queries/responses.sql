@@ -99,13 +99,14 @@ SELECT id, input, substr(body, output_start + 1, output_end - output_start)
 FROM antiphon.responses WHERE id = ANY(:ids::text[]) AND owner = :owner
 
 -- name: foreign_items
--- Of several items with an id the newest.
-SELECT DISTINCT ON (item.item_id)
-    item.item_id, item.position, response.input,
-    substr(response.body, response.output_start + 1, response.output_end - response.output_start)
-FROM antiphon.foreign_items AS item JOIN antiphon.responses AS response ON response.number = item.response
-WHERE item.owner = :owner AND item.item_id = ANY(:ids::text[])
-ORDER BY item.item_id, item.generation DESC
+-- Of several items with an id the newest. The responses come by themselves, as many ids may mean the same one.
+SELECT DISTINCT ON (item_id) item_id, position, response
+FROM antiphon.foreign_items WHERE owner = :owner AND item_id = ANY(:ids::text[])
+ORDER BY item_id, generation DESC
+
+-- name: items_at
+SELECT number, input, substr(body, output_start + 1, output_end - output_start)
+FROM antiphon.responses WHERE number = ANY(:numbers::bigint[])
 
 -- name: find
 SELECT number FROM antiphon.responses WHERE id = :id AND owner = :owner

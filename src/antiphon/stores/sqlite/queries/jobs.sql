@@ -7,16 +7,22 @@ INSERT INTO job_requests (job, request) VALUES (:job, :request)
 -- name: waiting
 -- Read before `claim`, so that a poll in vain takes no write lock.
 SELECT 1 FROM jobs
-WHERE (lease_until IS NULL OR lease_until <= :now) AND (:id IS NULL OR response_id = :id) LIMIT 1
+WHERE (lease_until IS NULL OR lease_until <= :now) AND (:id IS NULL OR response_id = :id)
+    AND NOT (:clean AND (worker IS NOT NULL OR crashes > 0))
+LIMIT 1
 
 -- name: claim
-UPDATE jobs SET worker = :worker, lease_until = :lease_until, fence = fence + 1, attempts = attempts + 1
+-- A worker that stands in a free job has fallen silent: whoever gives a job back takes its name out.
+UPDATE jobs SET
+    crashes = crashes + (worker IS NOT NULL), worker = :worker, lease_until = :lease_until, fence = fence + 1,
+    attempts = attempts + 1
 WHERE number = (
     SELECT number FROM jobs
     WHERE (lease_until IS NULL OR lease_until <= :now) AND (:id IS NULL OR response_id = :id)
-    ORDER BY number LIMIT 1
+        AND NOT (:clean AND (worker IS NOT NULL OR crashes > 0))
+    ORDER BY worker IS NOT NULL OR crashes > 0, number LIMIT 1
 )
-RETURNING number, response_id, owner, fence, attempts, cancelled
+RETURNING number, response_id, owner, fence, attempts, cancelled, crashes
 
 -- name: request
 SELECT request FROM job_requests WHERE job = :job
@@ -26,6 +32,9 @@ SELECT number FROM jobs WHERE response_id = :response_id AND fence = :fence
 
 -- name: heartbeat
 UPDATE jobs SET lease_until = :lease_until WHERE response_id = :response_id AND fence = :fence RETURNING cancelled
+
+-- name: release
+UPDATE jobs SET worker = NULL, lease_until = NULL WHERE response_id = :response_id AND fence = :fence RETURNING 1
 
 -- name: cancel
 UPDATE jobs SET cancelled = 1 WHERE response_id = :response_id AND owner = :owner RETURNING 1

@@ -1,0 +1,163 @@
+"""One checking process as the server has it: started, asked, ended."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import msgspec
+
+import antiphon
+from antiphon.checker.protocol import LENGTH, MOST_FRAME, Ready, Task, Verdict
+from antiphon.errors import AntiphonError
+
+log = logging.getLogger("antiphon.checker")
+
+START_SECONDS = 30.0  # a process that is not ready by then is given up; a busy machine takes its time
+OWN_DEADLINE = 2.0  # seconds after which a process ends itself, beyond the Task's time
+REAP_SECONDS = 0.01
+_KEPT_ENVIRONMENT = ("LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH")  # where shared libraries are found; no secrets
+
+_encode = msgspec.msgpack.Encoder().encode
+_verdict = msgspec.msgpack.Decoder(Verdict).decode
+_ready = msgspec.msgpack.Decoder(Ready).decode
+
+
+class WorkerDied(AntiphonError):
+    """A process ended in the midst of a Task; the message says how."""
+
+
+class WorkerUnusable(AntiphonError):
+    """A process does not start; the message is for the operator."""
+
+
+class Worker:
+    """A process that does one Task at a time. It has none of the server's environment and files."""
+
+    def __init__(self, popen: subprocess.Popen[bytes], connection: socket.socket) -> None:
+        self._popen = popen
+        self._connection = connection
+
+    @property
+    def pid(self) -> int:
+        return self._popen.pid
+
+    @property
+    def alive(self) -> bool:
+        """Tell whether it runs still."""
+        return self._popen.poll() is None
+
+    async def ask(self, task: Task, seconds: float) -> Verdict:
+        """Have a Task done within `seconds`. Raises TimeoutError or WorkerDied, and the process has ended then."""
+        body = _encode(msgspec.structs.replace(task, seconds=seconds + OWN_DEADLINE))
+        try:
+            async with asyncio.timeout(seconds):
+                verdict = _verdict(await self._exchange(LENGTH.pack(len(body)) + body))
+        except TimeoutError:
+            await self.kill()
+            raise
+        except (OSError, EOFError, msgspec.MsgspecError):
+            raise WorkerDied(await self.kill()) from None
+        except asyncio.CancelledError:
+            self.abandon()
+            raise
+        if verdict.last:
+            await self.kill()
+        return verdict
+
+    async def _exchange(self, frame: bytes) -> bytes:
+        if frame:
+            await asyncio.get_running_loop().sock_sendall(self._connection, frame)
+        size = LENGTH.unpack(await self._exactly(LENGTH.size))[0]
+        if size > MOST_FRAME:
+            raise EOFError
+        return await self._exactly(size)
+
+    async def _exactly(self, size: int) -> bytes:
+        loop = asyncio.get_running_loop()
+        parts = bytearray()
+        while len(parts) < size:
+            piece = await loop.sock_recv(self._connection, size - len(parts))
+            if not piece:
+                raise EOFError
+            parts += piece
+        return bytes(parts)
+
+    async def ready(self) -> None:
+        """Wait until it has loaded what it needs. Raises WorkerUnusable."""
+        try:
+            async with asyncio.timeout(START_SECONDS):
+                _ready(await self._exchange(b""))
+        except (OSError, EOFError, msgspec.MsgspecError) as error:  # TimeoutError is an OSError
+            late = isinstance(error, TimeoutError)
+            how = await self.kill()
+            raise WorkerUnusable(f"not ready after {START_SECONDS:.0f} seconds" if late else how) from None
+        except asyncio.CancelledError:
+            self.abandon()
+            raise
+
+    async def kill(self) -> str:
+        """End the process at once; return how it ended."""
+        self._connection.close()
+        if self._popen.poll() is None:
+            self._popen.kill()
+        while self._popen.poll() is None:  # noqa: ASYNC110 (nothing tells of it)
+            await asyncio.sleep(REAP_SECONDS)
+        code = self._popen.returncode
+        if code < 0:
+            with contextlib.suppress(ValueError):
+                return f"it died of {signal.Signals(-code).name}"
+        return f"it ended with status {code}"
+
+    def abandon(self) -> None:
+        """End the process at once; what is left of it is cleared up here, which takes a moment. Idempotent."""
+        self._connection.close()
+        if self._popen.poll() is None:
+            self._popen.kill()
+            self._popen.wait()
+
+
+async def start(memory: int) -> Worker:
+    """Start a process that may have `memory` bytes of address space. Raises WorkerUnusable."""
+    ours, theirs = socket.socketpair()
+    try:
+        popen = _spawn(theirs, memory)
+    except OSError as error:
+        ours.close()
+        raise WorkerUnusable(f"it cannot be started: {error.strerror}") from None
+    finally:
+        theirs.close()
+    ours.setblocking(False)
+    worker = Worker(popen, ours)
+    await worker.ready()
+    return worker
+
+
+_PROGRAM = """
+import sys
+parent, memory, *sys.path[:] = sys.argv[1:]
+from antiphon.checker.child import main
+main(int(parent), int(memory))
+"""
+
+
+def _spawn(stdin: socket.socket, memory: int) -> subprocess.Popen[bytes]:
+    # -I -S: nothing of the environment, of the user's folder or of `.pth` files. A session of its own: Ctrl-C at the
+    # terminal is for the server alone.
+    places = [str(Path(antiphon.__file__).parents[1]), *(place for place in sys.path if place)]
+    return subprocess.Popen(  # noqa: S603 (our own program)
+        [sys.executable, "-I", "-S", "-B", "-c", _PROGRAM, str(os.getpid()), str(memory), *places],
+        stdin=stdin.fileno(),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        cwd="/",
+        env={name: os.environ[name] for name in _KEPT_ENVIRONMENT if name in os.environ},
+        start_new_session=True,
+    )

@@ -1,0 +1,223 @@
+"""What is refused of a schema, and what fits it: the part that runs in the checking process."""
+
+from __future__ import annotations
+
+import json
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from antiphon.checker.protocol import Task, Verdict
+from antiphon.checker.schemas import LONGEST_REASON, MOST_DEPTH, perform
+from tests.checker import bombs
+
+SCHEMA = {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"], "additionalProperties": False}
+Json = dict[str, Any]
+
+
+def compile(schema: object) -> Verdict:
+    return perform(Task(kind="compile", schema=json.dumps(schema).encode(), seconds=1.0))
+
+
+def inspect(schema: object) -> Verdict:
+    return perform(Task(kind="inspect", schema=json.dumps(schema).encode(), seconds=1.0))
+
+
+def check(text: str, schema: object = SCHEMA) -> Verdict:
+    return perform(Task(kind="check", schema=json.dumps(schema).encode(), text=text, seconds=1.0))
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {},
+        SCHEMA,
+        {"$schema": "https://json-schema.org/draft/2020-12/schema", **SCHEMA},
+        {"$schema": "http://json-schema.org/draft-07/schema#", "definitions": {"a": {}}, "$ref": "#/definitions/a"},
+        {"$defs": {"a~b/c d": {"type": "string"}}, "$ref": "#/$defs/a~0b~1c%20d"},
+        {"$defs": {"a": {"$anchor": "here", "type": "string"}}, "items": {"$ref": "#here"}},
+        {"$dynamicAnchor": "node", "properties": {"c": {"$dynamicRef": "#node"}}},
+        {"$id": "http://example.com/a", "$defs": {"b": {"$id": "b", "type": "string"}}, "items": {"$ref": "b"}},
+        {"$id": "http://example.com/a", "$defs": {"b": {"$id": "b"}}, "items": {"$ref": "http://example.com/b"}},
+        {"properties": {"$ref": {"type": "string"}, "default": {"type": "string"}}},
+        {"const": ["x", {"$ref": "http://127.0.0.1:9/x"}], "enum": [{"$ref": "file:///x"}]},
+        {"$ref": "#"},
+        {"anyOf": [{"$ref": "#"}, {"$ref": "#"}]},
+        # As zod writes an e-mail address.
+        {
+            "pattern": r"^(?!\.)(?!.*\.\.)([A-Za-z0-9_'+\-\.]*)[A-Za-z0-9_+-]@([A-Za-z0-9][A-Za-z0-9\-]*\.)+[A-Za-z]{2,}$"
+        },
+        {"type": "string", "format": "date-time"},
+        {"unknownKeyword": {"$comment": "x"}},
+    ],
+)
+def test_schemas_that_are_taken(schema: Json) -> None:
+    if "const" in schema:  # an object as a sample value looks like a schema, one in a list does not
+        assert inspect(schema) == compile(schema) == Verdict()
+    assert compile(schema) == Verdict(), schema
+
+
+@pytest.mark.parametrize("keyword", ["$ref", "$dynamicRef", "$recursiveRef"])
+@pytest.mark.parametrize(
+    "uri",
+    [
+        "http://127.0.0.1:9/x",
+        "https://example.com/x.json#/a",
+        "HTTP://example.com/x",
+        "file:///etc/passwd",
+        "urn:example:x",
+        "urn:uuid:f81d4fae-7dec-11d0-a765-00a0c91e6bf6#a",
+        "ftp://example.com/x",
+        "data:application/json,{}",
+        "//example.com/x",
+        "other.json",
+        "other.json#/a",
+        "/x",
+        "../x",
+        "?x",
+        "",
+    ],
+)
+@pytest.mark.parametrize("kind", ["inspect", "compile"])
+def test_nothing_outside_the_document_is_referred_to(kind: str, uri: str, keyword: str) -> None:
+    for schema in ({"properties": {"a": {keyword: uri}}}, {"$defs": {"a": {"items": [{"not": {keyword: uri}}]}}}):
+        verdict = inspect(schema) if kind == "inspect" else compile(schema)
+        if uri == "" and verdict.outcome == "fits":
+            continue  # the document itself
+        assert verdict.outcome == "fault" and "outside" in verdict.reason, verdict
+
+
+def test_a_name_of_its_own_opens_no_way_out() -> None:
+    for base in ("http://127.0.0.1:9/a", "file:///etc/", "urn:x:y"):
+        for keyword in ("$ref", "$dynamicRef"):
+            verdict = compile({"$id": base, "properties": {"a": {keyword: "passwd"}}})
+            assert verdict.outcome == "fault", (base, verdict)
+
+
+class _Counting(BaseHTTPRequestHandler):
+    hits = 0
+
+    def do_GET(self) -> None:
+        type(self).hits += 1
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(b'{"const":"internal-secret"}')
+
+
+def test_nothing_is_fetched_and_no_file_is_read(tmp_path: Path) -> None:
+    secret = tmp_path / "secret.json"
+    secret.write_text('{"const":"file-secret","type":"object"}')
+    server = ThreadingHTTPServer(("127.0.0.1", 0), _Counting)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+    thread.start()
+    try:
+        for uri in (f"http://127.0.0.1:{server.server_address[1]}/x", secret.as_uri(), f"{secret.as_uri()}#/x"):
+            for schema in (
+                {"$ref": uri},
+                {"$dynamicRef": uri},
+                {"$recursiveRef": uri},
+                {"$schema": uri},
+                {"$id": uri, "$ref": "y"},
+                {"$id": uri, "properties": {"a": {"$ref": "y#/x"}}},
+                {"$defs": {"m": {"$schema": uri, "$id": "m"}}, "$ref": "#/$defs/m"},
+                {
+                    "definitions": {"m": {"$id": uri}},
+                    "$ref": "x.json",
+                    "$schema": "http://json-schema.org/draft-04/schema#",
+                },
+            ):
+                for verdict in (compile(schema), check("{}", schema)):
+                    assert "secret" not in verdict.reason.replace(secret.as_uri(), ""), verdict
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+    assert _Counting.hits == 0
+
+
+@pytest.mark.parametrize(
+    ("schema", "words"),
+    [
+        ({"type": 12}, "At '/type'"),
+        ({"type": "strng"}, "At '/type'"),
+        ({"$defs": [1]}, "At '/$defs'"),
+        ({"definitions": "x"}, "At '/definitions'"),
+        ({"required": "a"}, "At '/required'"),
+        ({"pattern": "("}, "At '/pattern'"),
+        ({"pattern": "(" * 5000}, "At '/pattern'"),
+        ({"pattern": "((a{1000}){1000}){1000}"}, "At '/pattern'"),
+        ({"$ref": "#/$defs/none"}, "nothing within the schema"),
+        ({"$ref": "#none"}, "nothing within the schema"),
+        ({"$schema": "http://127.0.0.1:9/x"}, "'$schema'"),
+        ({"$schema": 5}, "'/$schema'"),
+        ({"minLength": -1}, "At '/minLength'"),
+        ({"properties": {"a": 5}}, "At '/properties/a'"),
+        ([], "is an object"),
+        (True, "is an object"),
+        (bombs.nested(MOST_DEPTH), "deeper than 128"),
+        ({"enum": [json.loads("[" * 200 + "]" * 200)]}, "deeper than 128"),
+        (bombs.diamonds(20), "more than 10000 combinations"),
+        (bombs.diamonds(40, "allOf"), "more than 10000 combinations"),
+        (bombs.inner_diamonds(40), "more than 10000 combinations"),
+        (bombs.chain(60_000), "more than 10000 combinations"),
+    ],
+)
+def test_a_wrong_schema_is_told_why(schema: Json, words: str) -> None:
+    verdict = compile(schema)
+    assert verdict.outcome == "fault" and words in verdict.reason, verdict
+    assert len(verdict.reason) <= LONGEST_REASON
+
+
+@pytest.mark.parametrize("schema", [b"{", b"", b'{"a":NaN}', b'{"a":\xff}', b'{"a":%b}' % (b"1" * 5000), b"[" * 50_000])
+def test_a_schema_that_is_no_json(schema: bytes) -> None:
+    verdict = perform(Task(kind="compile", schema=schema, seconds=1.0))
+    assert verdict.outcome == "fault" and verdict.reason.endswith(".")
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ('{"n": 1}', ""),
+        (' {"n": 1}\n', ""),
+        ('{"n": "1"}', "At '/n'"),
+        ('{"m": 1}', "At '/'"),
+        ('{"n": 1', "not valid JSON"),
+        ('{"n": 1} x', "not valid JSON"),
+        ("", "not valid JSON"),
+        ('{"n": NaN}', "'NaN' is not a JSON value"),
+        ('{"n": Infinity}', "'Infinity' is not a JSON value"),
+        ('{"n": -Infinity}', "'-Infinity' is not a JSON value"),
+        ("NaN", "'NaN' is not a JSON value"),
+        ('{"n": "\\ud800"}', "surrogate"),
+        ('{"n": "' + "x" * 10_000 + '"}', "At '/n'"),
+    ],
+)
+def test_answers(text: str, words: str) -> None:
+    verdict = check(text)
+    assert verdict.outcome == ("fault" if words else "fits") and words in verdict.reason, verdict
+    assert len(verdict.reason) <= LONGEST_REASON
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("[" * 20_000, "nested"),
+        ("[" * 20_000 + "]" * 20_000, "nested"),
+        ("1" * 6000, "6000 digits"),
+        ('{"n":-' + "1" * 6000 + "}", "digits"),
+        ("1e400", "beyond"),
+        ("[-1.5E+400]", "beyond"),
+    ],
+)
+def test_answers_that_cannot_be_checked(text: str, words: str) -> None:
+    verdict = check(text, {"maxItems": 5})
+    assert verdict.outcome == "unchecked" and words in verdict.reason, verdict
+
+
+def test_a_pattern_that_takes_too_many_steps_is_told_as_such() -> None:
+    verdict = check('"' + "a" * 60 + '"', {"pattern": r"^(a|aa|a?)+\1c$"})
+    assert verdict.outcome == "unchecked" and "steps" in verdict.reason
+    assert check('"' + "a" * 100_000 + '"', {"pattern": "(a*)*b"}).outcome == "fault"  # linear: no steps are counted

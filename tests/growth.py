@@ -1,0 +1,63 @@
+"""How the cost of a parser grows with its input."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncIterator, Callable
+
+SLACK = 3.0
+"""How many times dearer than linear growth would be; a square is 8 times dearer at 8 times the size."""
+
+TOO_SHORT = 0.02
+"""CPU seconds below which nothing is said: that is cheap enough, whatever its shape."""
+
+
+def cpu_time(work: Callable[[], object]) -> float:
+    """Return the CPU seconds of this thread, the best of three."""
+    return min(_once(work) for _ in range(3))
+
+
+def _once(work: Callable[[], object]) -> float:
+    began = time.thread_time()
+    work()
+    return time.thread_time() - began
+
+
+def assert_linear(cost: Callable[[int], float], size: int, times: int = 8) -> None:
+    """Make sure that an input `times` as large as `size` costs no more than `times` as much, with some slack.
+
+    `cost` is given a size and returns CPU seconds.
+    """
+    large = cost(size * times)
+    if large < TOO_SHORT:
+        return
+    small = max(cost(size), TOO_SHORT / times)
+    assert large < small * times * SLACK, f"{size}: {small:.4f} s, {size * times}: {large:.4f} s"
+
+
+class Delay:
+    """The longest time that the event loop did nothing else."""
+
+    def __init__(self) -> None:
+        self.worst = 0.0
+
+
+@contextlib.asynccontextmanager
+async def loop_delay() -> AsyncIterator[Delay]:
+    """Measure the event loop's delay meanwhile, in seconds."""
+    delay = Delay()
+
+    async def tick() -> None:
+        while True:
+            began = time.perf_counter()
+            await asyncio.sleep(0.001)
+            delay.worst = max(delay.worst, time.perf_counter() - began - 0.001)
+
+    ticking = asyncio.create_task(tick())
+    await asyncio.sleep(0)
+    try:
+        yield delay
+    finally:
+        ticking.cancel()

@@ -1,0 +1,98 @@
+"""JSON is composed by an encoder: nowhere in the package does a template put a value between quotes of its own."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+SOURCE = Path(__file__).parents[1] / "src" / "antiphon"
+
+# Texts that are not JSON, or are read and not written; each with its reason.
+OTHER_TEXTS = {
+    "cli/diagnosis.py": "a line of TOML for people to read",
+    "core/gbnf.py": "a GBNF literal, each character escaped",
+    "core/unwrap.py": "a piece of a JSON string, matched as such, is given its quotes back to be decoded",
+    "server/metrics.py": "a Prometheus label: a worker's number",
+    "server/playground.py": "an entity tag: a digest",
+    "server/prometheus.py": "Prometheus labels, escaped",
+    "settings/reading.py": "a key of TOML for people to read",
+    "stores/postgres/upkeep.py": "an identifier of SQL from the database's own catalogue",
+    "stores/sqlite/upkeep.py": "an identifier of SQL, its quotes doubled",
+}
+
+_PLACEHOLDER = re.compile(r'"%[bsra]|%[bsra]"')
+_FORMAT_FIELD = re.compile(r'"\{[^{}]*\}|\{[^{}]*\}"')
+_LIKE_JSON = re.compile(r'"\s*:|[{\[,]\s*"|^"|"$')
+
+
+def _constant(node: ast.expr) -> str:
+    """Return the text of a literal, "" for anything else."""
+    if isinstance(node, ast.Constant):
+        if isinstance(node.value, bytes):
+            return node.value.decode("latin-1")
+        if isinstance(node.value, str):
+            return node.value
+    return ""
+
+
+def _between_quotes(node: ast.AST) -> bool:
+    """Tell whether an expression puts a value directly between or beside double quotes, in what looks like JSON."""
+    match node:
+        case ast.BinOp(left=left, op=ast.Mod()):
+            text = _constant(left)
+            return bool(_PLACEHOLDER.search(text) and _LIKE_JSON.search(text))
+        case ast.BinOp(left=left, op=ast.Add(), right=right):
+            return _constant(left).endswith('"') or _constant(right).startswith('"')
+        case ast.Call(func=ast.Attribute(value=template, attr="format")):
+            text = _constant(template)
+            return bool(_FORMAT_FIELD.search(text) and _LIKE_JSON.search(text))
+        case ast.Call(func=ast.Attribute(value=joiner, attr="join")):
+            return '"' in _constant(joiner)
+        case ast.JoinedStr(values=values):
+            text = "".join(_constant(value) or "\0" for value in values)
+            return bool(re.search(r'"\0|\0"', text) and _LIKE_JSON.search(text))
+    return False
+
+
+def _faults(source: str) -> Iterator[int]:
+    for node in ast.walk(ast.parse(source)):
+        if _between_quotes(node):
+            yield getattr(node, "lineno", 0)
+
+
+@pytest.mark.parametrize("path", sorted(SOURCE.rglob("*.py")), ids=lambda path: str(path.relative_to(SOURCE)))
+def test_no_value_stands_between_quotes_of_a_template(path: Path) -> None:
+    name = str(path.relative_to(SOURCE))
+    faults = list(_faults(path.read_text()))
+    if name in OTHER_TEXTS:
+        assert faults, f"{name} is no exception any more"
+        return
+    assert not faults, f"{name}: lines {faults} put a value between quotes: let an encoder write name and value"
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        """b'"%b":%b' % (name.encode(), value)""",
+        """'{"a": "%s"}' % text""",
+        """f'{{"name":"{name}"}}'""",
+        """f'"{text}"'""",
+        """'{{"a":"{}"}}'.format(text)""",
+        """b'{"a":"' + text + b'"}'""",
+        """'","'.join(names)""",
+    ],
+)
+def test_what_is_found(source: str) -> None:
+    assert list(_faults(source)) == [1] or set(_faults(source)) == {1}
+
+
+@pytest.mark.parametrize(
+    "source",
+    ["""b'{"type":%b}' % to_json(type)""", """f"'{name}' is not known." """, """b'"index":%d' % index"""],
+)
+def test_what_is_right(source: str) -> None:
+    assert not list(_faults(source))
