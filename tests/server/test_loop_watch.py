@@ -7,6 +7,7 @@ import logging
 import re
 import sys
 import time
+from types import FrameType
 
 import pytest
 
@@ -100,6 +101,26 @@ async def test_a_delay_that_lasts_is_told_of_while_it_lasts(
     watch.close()
     assert len(during) == 1 and during[0].endswith("and still is")
     assert len(warnings(caplog)) == 2
+
+
+def test_a_thread_that_keeps_the_lock_is_named() -> None:
+    """Where the loop's own stack shows nothing that runs, the one other thread of ours is to blame."""
+    loop, other = _stack("antiphon.server.run", "run"), _stack("antiphon.core.decoding", "decode")
+    assert loop_watch._blame_of({1: loop, 2: other}, 1) == {
+        "function": "antiphon.core.decoding:decode",
+        "thread": "another",
+    }
+    busy = _stack("antiphon.core.sse", "feed")
+    assert loop_watch._blame_of({1: busy, 2: other}, 1) == {"function": "antiphon.core.sse:feed"}
+    assert loop_watch._blame_of({1: loop}, 1) == {"function": "antiphon.server.run:run"}
+
+
+def _stack(module: str, function: str) -> FrameType:
+    """Return a frame of a function that has this name, in a file of the package's."""
+    source = f"def {function}():\n    return sys._getframe()\nframe = {function}()"
+    names = {"__name__": module, "sys": sys}
+    exec(compile(source, f"{loop_watch._PACKAGE}/made.py", "exec"), names)
+    return names["frame"]
 
 
 async def test_a_quiet_loop_is_not_late(caplog: pytest.LogCaptureFixture) -> None:
