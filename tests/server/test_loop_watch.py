@@ -11,6 +11,7 @@ from types import FrameType
 
 import pytest
 
+from antiphon.engine import Run
 from antiphon.server import loop_watch, responses, ws_lane
 from antiphon.server.http import Reply, Request
 from antiphon.server.loop_watch import BEAT, LoopWatch, blame
@@ -142,6 +143,19 @@ def test_a_path_with_line_breaks_stays_one_line() -> None:
     found = blame(_inside(record))
     line = logging.makeLogRecord({"name": "antiphon.loop", "msg": "held", **found, "owner": "a\nb"})
     assert "\n" not in TextFormatter().format(line)
+
+
+def test_an_object_that_is_just_being_made_does_no_harm() -> None:
+    made = object.__new__(Run)
+    found = blame(_frame_with("antiphon.engine", made))
+    assert found == {"function": "antiphon.engine:f"}
+
+
+def _frame_with(module: str, value: object) -> FrameType:
+    names = {"__name__": module, "sys": sys, "value": value}
+    source = "def f(it):\n    return sys._getframe()\nframe = f(value)"
+    exec(compile(source, f"{loop_watch._PACKAGE}/made.py", "exec"), names)
+    return names["frame"]
 
 
 def _inside(record: object) -> object:

@@ -11,6 +11,7 @@ import logging
 import sys
 import threading
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from time import monotonic
 from types import FrameType
@@ -159,8 +160,9 @@ def blame(frame: FrameType | None) -> Blame:
     for one in _frames(frame):
         if _is_own(one):
             for value in list(one.f_locals.values()):
-                for name, text in _told_by(value):
-                    found.setdefault(name, text)
+                with suppress(AttributeError):  # an object that is just being made
+                    for name, text in _told_by(value):
+                        found.setdefault(name, text)
     return found
 
 
