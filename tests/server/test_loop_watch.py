@@ -23,6 +23,8 @@ from tests.server.whole import Client, golden_upstream, turn, whole_server
 
 HOLD = 0.25
 
+log = logging.getLogger("antiphon.loop")
+
 
 def hold(seconds: float = HOLD) -> None:
     """Do what a callback must not."""
@@ -109,8 +111,9 @@ def test_a_thread_that_keeps_the_lock_is_named() -> None:
     loop, other = _stack("antiphon.server.run", "run"), _stack("antiphon.core.decoding", "decode")
     assert loop_watch._blame_of({1: loop, 2: other}, 1) == {
         "function": "antiphon.core.decoding:decode",
-        "thread": "another",
+        "held_in": "thread",
     }
+    log.warning("held", extra=loop_watch._blame_of({1: loop, 2: other}, 1))  # none of the names is a record's own
     busy = _stack("antiphon.core.sse", "feed")
     assert loop_watch._blame_of({1: busy, 2: other}, 1) == {"function": "antiphon.core.sse:feed"}
     assert loop_watch._blame_of({1: loop}, 1) == {"function": "antiphon.server.run:run"}

@@ -54,7 +54,8 @@ _PACKAGE = str(Path(antiphon.__file__).parent)
 log = logging.getLogger("antiphon.loop")
 
 Blame = dict[str, str]
-"""Who held the loop: `function` always, and what is known of `request_id`, `method`, `path`, `owner`, `response_id`."""
+"""Who held the loop: `function` always, and what is known of `request_id`, `method`, `path`, `owner`, `response_id`; `held_in` is
+"thread" where a thread kept Python's lock. None of them is a name of logging's own."""
 
 
 class LoopWatch:
@@ -151,7 +152,7 @@ def _blame_of(stacks: dict[int, FrameType], loop_thread: int) -> Blame:
         return found
     stacks.pop(threading.get_ident(), None)
     others = [blame(stack) for stack in stacks.values() if any(map(_is_own, _frames(stack)))]
-    return {**others[0], "thread": "another"} if len(others) == 1 else found
+    return {**others[0], "held_in": "thread"} if len(others) == 1 else found
 
 
 def blame(frame: FrameType | None) -> Blame:
