@@ -237,6 +237,10 @@ class Config(Settings, kw_only=True, forbid_unknown_fields=True):
 
     host: Annotated[str, Meta(description="Address to listen on.")] = "127.0.0.1"
     port: Annotated[int, Meta(description="Port to listen on.", ge=0, le=65535)] = 8080
+    allowed_hosts: Annotated[
+        list[str],
+        Meta(description="Names that requests may have as Host, such as *.example.com; see docs/keys.md."),
+    ] = []
     workers: Annotated[int, Meta(description="Processes that share the port.", ge=1)] = 1
     api_keys: Annotated[
         list[str], Meta(description="Keys of clients; none: open, on loopback only.", extra=SECRET)
@@ -277,6 +281,19 @@ class Config(Settings, kw_only=True, forbid_unknown_fields=True):
         30.0
     )
     websocket_minutes: Annotated[float, Meta(description="Minutes that a WebSocket connection may last.", gt=0)] = 60.0
+    websocket_max_message: Annotated[
+        int, Meta(description="Largest WebSocket message in bytes, unpacked.", ge=1024)
+    ] = 8 * 1024 * 1024
+    websocket_queue: Annotated[
+        int, Meta(description="Bytes of messages that may wait or run on a WebSocket connection.", ge=1024)
+    ] = 32 * 1024 * 1024
+    websocket_memory: Annotated[
+        int,
+        Meta(description="Bytes of turns that a WebSocket connection remembers; older ones are forgotten.", ge=1024),
+    ] = 64 * 1024 * 1024
+    websocket_owner_bytes: Annotated[
+        int, Meta(description="Bytes that all WebSocket connections of an owner keep, in each process.", ge=1024)
+    ] = 256 * 1024 * 1024
     background_lease: Annotated[
         float, Meta(description="Seconds of silence after which a background response's server counts as dead.", gt=0)
     ] = 15.0

@@ -13,6 +13,7 @@ import msgspec
 from msgspec import Raw
 
 from antiphon.core.emitter import to_json
+from antiphon.core.validation import decode_any
 
 MCP = "mcp"
 SECRETIVE = frozenset((MCP, "shell", "code_interpreter"))
@@ -47,7 +48,7 @@ def shown_tool(raw: Raw) -> Raw:
     data = bytes(raw)
     if not any(name in data for name in _MAY_HOLD_SECRETS):
         return raw
-    return Raw(to_json(_without_secrets(msgspec.json.decode(data))))
+    return Raw(to_json(_without_secrets(decode_any(data, "tools"))))
 
 
 _MAY_HOLD_SECRETS = (b"secret", b"\\u")

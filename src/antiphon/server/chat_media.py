@@ -8,7 +8,8 @@ from typing import Any
 from msgspec import Raw
 
 from antiphon.core.emitter import to_json
-from antiphon.core.media_urls import decode_any, may_hold_urls
+from antiphon.core.media_urls import may_hold_urls
+from antiphon.core.validation import decode_any
 from antiphon.media import Media
 
 

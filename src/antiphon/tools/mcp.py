@@ -10,7 +10,6 @@ import logging
 import ssl
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import cache
-from importlib import import_module
 from importlib.util import find_spec
 from typing import Any, Protocol, TypeVar
 
@@ -212,10 +211,8 @@ class McpServer:
 
     async def _do(self, work: Callable[[Channel], Awaitable[T]]) -> T:
         """Do something within the time that a server has. Raises ToolServerError: all that is told of a server's faults."""
-        if find_spec("httpx2") is not None:
-            await asyncio.to_thread(
-                import_module, "httpx2"
-            )  # others must not wait for it, nor is it the server's fault
+        if self._http is None and find_spec("httpx2") is not None:
+            await asyncio.to_thread(_tls_context)  # others must not wait for it, nor is it the server's fault
         try:
             async with asyncio.timeout(self._limits.timeout):
                 return await work(await self._connected())
@@ -325,7 +322,7 @@ def _transport_of(guard: UrlGuard | None) -> Any:
 
 @cache
 def _tls_context() -> ssl.SSLContext:
-    """Return the one context of all connections: to read the authorities anew for each would hold up the event loop."""
+    """Return the one context of all connections: the import and the authorities take 100 ms."""
     import httpx2
 
     return httpx2.create_ssl_context(trust_env=False)

@@ -7,9 +7,17 @@ from contextlib import closing
 from pathlib import Path
 
 from antiphon.errors import ConfigError
+from antiphon.stores.condition import Census
 from antiphon.stores.sqlite.database import open_database
-from antiphon.stores.sqlite.sql import migrations
+from antiphon.stores.sqlite.sql import migrations, queries
 from antiphon.stores.upkeep import StoreStatus, TableSize
+
+SQL = queries("upkeep")
+
+
+def census(connection: sqlite3.Connection, now: float) -> Census:
+    """Count what waits."""
+    return Census(*connection.execute(SQL["census"], {"now": now}).fetchall()[0])
 
 
 def status(path: Path) -> StoreStatus:
