@@ -20,13 +20,14 @@ from antiphon.caller import ADMIN, CHAT, SCOPES
 from antiphon.checker.pool import Bounds, Checker
 from antiphon.config import Config, JwtConfig
 from antiphon.core.tokens import Estimator
-from antiphon.errors import ConfigError
+from antiphon.errors import APIError, ConfigError
 from antiphon.fetching import Fetcher
 from antiphon.guard import UrlGuard
 from antiphon.intake import Intake
 from antiphon.keys import Keyring
 from antiphon.limits import Limiter
 from antiphon.live import Live
+from antiphon.masking import SECRETS, secrets_of
 from antiphon.media import Media
 from antiphon.observe import Observers
 from antiphon.prices import prices
@@ -50,6 +51,7 @@ from antiphon.server.openapi import OpenAPI
 from antiphon.server.playground import playground, playground_file
 from antiphon.server.responses import SHUTDOWN, Responses
 from antiphon.server.router import Router
+from antiphon.server.store_watch import StoreWatch
 from antiphon.server.watch import Watch
 from antiphon.server.websocket import WebSockets
 from antiphon.services import Services
@@ -91,13 +93,20 @@ class Parts:
 
     def __init__(self, config: Config) -> None:
         self.config = config
+        SECRETS.know(secrets_of(config))
         self._forced = False
         self.backends = make_backends(config)
         self._engine = self.backends.get(ENGINE)
         self.registry = make_registry(config, self.backends)
         self.store = open_store(config.store)
         self.ring = Ring(config.recent_requests)
-        self.watch = Watch(config, Gauges(self.registry.health, lambda: self.live.running, lambda: self.sockets.open))
+        self.store_watch = StoreWatch(self.store, time.time, lambda: self.live)
+        self.watch = Watch(
+            config,
+            Gauges(
+                self.registry.health, lambda: self.live.running, lambda: self.sockets.open, lambda: self.store_watch()
+            ),
+        )
         self.watch.time(self.store)
         self.limiter = Limiter(self.store, time.time, prices(config.models))
         self.keyring = Keyring(self.store, time.time)
@@ -159,6 +168,7 @@ class Parts:
         config = changed(self.config, config)
         validate(config)
         auth = self._authenticator(config)
+        SECRETS.know(secrets_of(config))
         backends = reopened(self.config, config, self.backends)
         self.registry.replace(
             config.models,
@@ -203,7 +213,7 @@ class Parts:
         router.add("GET", "/models/{id:path}", models.read, scopes=frozenset(SCOPES))
         chat = ChatCompletions(self.services.router, self.media, self.limiter, self.services.checker)
         router.add("POST", "/chat/completions", chat.create, scopes=frozenset((CHAT,)))
-        health = Health(self.registry.health)
+        health = Health(self.registry.health, self.store.condition)
         router.add("GET", "/health", health.health, public=True)
         router.add("GET", "/ready", health.ready, public=True)
         self.watch.add_routes(router)
@@ -221,7 +231,10 @@ class Parts:
         await self.registry.start()
         await self.live.start()
         await self.webhooks.start()
-        tasks = [asyncio.create_task(purge_forever(self.store, self.services))]
+        tasks = [
+            asyncio.create_task(purge_forever(self.store, self.services)),
+            asyncio.create_task(self.store_watch.run()),
+        ]
         if isinstance(self._engine, Loadable):
             tasks.append(asyncio.create_task(self._load(self._engine)))
         try:
@@ -353,6 +366,8 @@ async def purge_forever(store: Store, services: Services) -> None:
             gone = await store.purge(int(services.clock()))
             if gone:
                 log.info("deleted %d expired responses", gone)
+        except APIError:
+            log.debug("expired responses are not deleted: the store is away")
         except Exception:
             log.exception("deleting expired responses failed")
         await asyncio.sleep(PURGE_INTERVAL)

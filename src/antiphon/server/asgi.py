@@ -11,6 +11,7 @@ from typing import Any
 from antiphon.caller import NOBODY, Caller
 from antiphon.config import Config
 from antiphon.errors import AntiphonError, APIError
+from antiphon.faults import unexpected
 from antiphon.server.asgi_exchange import ASGIExchange
 from antiphon.server.auth import Authenticator
 from antiphon.server.exchange import Exchange
@@ -99,7 +100,7 @@ class AntiphonApp:
             raise
         except Exception:
             record.status = 500
-            log.exception("request %s: unexpected error", head.request_id)
+            unexpected("request", log, "request %s: unexpected error", head.request_id)
             _send_error(exchange, head, server_error())
         finally:
             self._tell(record)
@@ -161,7 +162,7 @@ class AntiphonApp:
         except ServerStopping:
             await socket.close(1012)
         except Exception:
-            log.exception("request %s: unexpected error on a WebSocket connection", head.request_id)
+            unexpected("websocket", log, "request %s: unexpected error on a WebSocket connection", head.request_id)
             await socket.close(1011)
         else:
             await socket.close()

@@ -15,8 +15,10 @@ import msgspec
 from msgspec import Raw
 
 from antiphon.core.emitter import to_json
+from antiphon.core.json_text import check_json
 from antiphon.errors import APIError, InvalidRequest
 from antiphon.intake import Intake
+from antiphon.offload import by_size
 from antiphon.server.head import server_error
 from antiphon.server.http import ClientGone, ServerStopping
 from antiphon.server.ws_budget import Budget, Budgets
@@ -60,12 +62,13 @@ class Connection:
         self.services = services
         self.intake = intake
         self.owner = socket.owner
+        self.request_id = socket.request_id
         self.caller = socket.caller
         self.outbox = Outbox(socket)
         self.budget = budget
         self.memory = ConnectionMemory(services.store, services.config.websocket_memory, budget)
         self.steering = Steering(services, budget)
-        self._socket = socket
+        self.socket = socket
         self._lanes: dict[str | None, Lane] = {}
 
     async def serve(self) -> None:
@@ -97,9 +100,9 @@ class Connection:
     async def _read(self) -> None:
         while True:
             await self.outbox.room()  # who reads nothing is not read
-            message = await self._socket.receive()
+            message = await self.socket.receive()
             try:
-                self._take(message)
+                self._take(await by_size(len(message), check_json, message))
             except APIError as error:
                 LaneSink(self.outbox, _stream_id(message)).error(error)
             except Exception:
@@ -162,7 +165,7 @@ class Connection:
         LaneSink(self.outbox, None).error(error)
         try:
             await self.outbox.flush()
-            await self._socket.close(code)
+            await self.socket.close(code)
         except ClientGone:
             return
 

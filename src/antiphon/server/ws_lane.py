@@ -13,6 +13,7 @@ from antiphon.caller import Caller
 from antiphon.core.emitter import to_json
 from antiphon.engine import Run
 from antiphon.errors import APIError
+from antiphon.faults import unexpected
 from antiphon.intake import Intake, Plan
 from antiphon.limits import FREE, Permit
 from antiphon.server.admission import admit
@@ -34,6 +35,7 @@ class WebSocket(Protocol):
     """One accepted connection."""
 
     owner: str
+    request_id: str
     caller: Callable[[], Awaitable[Caller]]
 
     async def receive(self) -> bytes:
@@ -124,6 +126,7 @@ class Turns(Protocol):
     services: Services
     intake: Intake
     owner: str
+    request_id: str
     caller: Callable[[], Awaitable[Caller]]
     outbox: Outbox
     budget: Budget
@@ -177,7 +180,9 @@ class Lane:
                 self._rest.set()
                 return
             except Exception:
-                log.exception("a turn failed")
+                unexpected(
+                    "turn", log, "request %s: a turn of a WebSocket connection failed", self._connection.request_id
+                )
                 self.sink.error(APIError(500, "The server had an error.", code="server_error"))
             finally:
                 self.run = None
