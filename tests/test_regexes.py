@@ -237,8 +237,13 @@ def test_an_expression_is_linear(name: str) -> None:
     found = patterns(name)
     assert found
     for pattern in found:
-        for make in hostile(pattern):
-            assert_linear(lambda size, pattern=pattern, make=make: cost(pattern, make(size), OUTSIDE[name]), SIZE)
+        measure(pattern, OUTSIDE[name])
+
+
+def measure(pattern: re.Pattern[str] | re.Pattern[bytes], use: str) -> None:
+    """Make sure that an expression is linear in all hostile inputs."""
+    for make in hostile(pattern):
+        assert_linear(lambda size, make=make: cost(pattern, make(size), use), SIZE)
 
 
 def patterns(name: str) -> list[re.Pattern[str] | re.Pattern[bytes]]:
@@ -268,9 +273,8 @@ def cost(pattern: re.Pattern[str] | re.Pattern[bytes], text: str, use: str) -> f
     return cpu_time(lambda: sum(1 for _ in pattern.finditer(given)))
 
 
-@pytest.mark.parametrize("bad", [r"\s+$", r"<a[^>]+>", r'"[^"]*"x', r"a.*?b"])
+@pytest.mark.parametrize("bad", [r"\s+$", r"<a[^>]+>", r"a.*?b"])
 def test_a_bad_expression_would_be_found(bad: str) -> None:
     pattern = re.compile(bad, re.DOTALL)
     with pytest.raises(AssertionError):
-        for make in hostile(pattern):
-            assert_linear(lambda size, make=make: cost(pattern, make(size), "search"), SIZE)
+        measure(pattern, "search")
