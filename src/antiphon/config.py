@@ -274,7 +274,7 @@ class Config(Settings, kw_only=True, forbid_unknown_fields=True):
     max_tools: Annotated[
         int, Meta(description="Most tools that a request may declare, those of namespaces included.", ge=1)
     ] = 4_096
-    max_body: Annotated[int, Meta(description="Largest request body in bytes, packed or not.", ge=1)] = 64 * 1024 * 1024
+    max_body: Annotated[int, Meta(description="Largest request body in bytes, packed or not.", ge=1)] = 32 * 1024 * 1024
     max_image: Annotated[
         int, Meta(description="Largest image or other medium that is fetched for a backend, in bytes.", ge=1)
     ] = 20 * 1024 * 1024

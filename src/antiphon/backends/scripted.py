@@ -26,7 +26,7 @@ from antiphon.errors import BackendError, InvalidRequest
 from antiphon.types.items import CustomToolCallOutput, FunctionCallOutput, InputText, Item, Message, PlainText
 from antiphon.types.response import Usage
 
-_PIECE = re.compile(r"\s*\S+\s*$|\s*\S+")
+_PIECE = re.compile(r"(?<!\s)\s*+\S++(?:\s++\Z)?")
 
 # A number among the steps is the pause before each step after it.
 Step = Delta | float | BackendError

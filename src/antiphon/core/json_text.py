@@ -164,7 +164,7 @@ def _depth(brackets: bytes) -> int:
 
 # Where a fault stands
 
-_TOKEN = re.compile(rb'"(?P<text>(?:[^"\\]++|\\.)*+)(?:"|\Z)|[\[\]{},:]', re.DOTALL)
+_TOKEN = re.compile(rb'"(?P<text>(?:[^"\\]++|\\.)*+)(?:"|\\?\Z)|[\[\]{},:]', re.DOTALL)
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,63}")
 _SHOWN = 4  # levels of a path that are named
 
