@@ -76,7 +76,12 @@ FIELDS = (
 ITEMS = (
     Kind("message", "In and out, with text, refusal, image, file and audio parts. Needs no `type`."),
     Kind("reasoning", "In and out: raw thoughts, summary, sealed content, which opens for its owner only."),
-    Kind("function_call, function_call_output", "In and out; an output may be a string or parts."),
+    Kind(
+        "function_call, function_call_output",
+        "In and out; an output may be a string or parts. Ids of calls may repeat in a history: an output belongs to the nearest "
+        "earlier calls of its id that have none yet, in their order. A second, different output for a call is a 400, and so is "
+        "one without a call. The ids of new calls are unique in their conversation, whatever the backend sends.",
+    ),
     Kind("custom_tool_call, custom_tool_call_output", "In and out; functions on the way to chat backends."),
     Kind("item_reference", "In: stands for the stored item."),
     Kind(
@@ -118,7 +123,11 @@ TOOLS = (
 
 EVENTS = (
     Kind("response.created, response.queued, response.in_progress", "`queued` in background mode only."),
-    Kind("response.completed, response.incomplete, response.failed", "One of them ends each stream, before `[DONE]`."),
+    Kind(
+        "response.completed, response.incomplete, response.failed",
+        "One of them ends each stream, before `[DONE]`. An answer is completed only if the backend says so: text that ends "
+        "without a `finish_reason` is failed (setting `finish_reason` of a backend), and so is an answer that says nothing.",
+    ),
     Kind("error", "Before `response.failed`; flat and nested fields at once."),
     Kind("keepalive", "After ten seconds of silence."),
     Kind("response.output_item.added, response.output_item.done", "For every item, in every ending."),
@@ -136,7 +145,10 @@ EVENTS = (
     ),
     Kind("response.function_call_arguments.delta, response.function_call_arguments.done", ""),
     Kind("response.custom_tool_call_input.delta, response.custom_tool_call_input.done", ""),
-    Kind("any other", "From a Responses backend: passed on, renumbered."),
+    Kind(
+        "any other",
+        "From a Responses backend: passed on with our numbers and places, where it belongs to an item that is open.",
+    ),
 )
 
 

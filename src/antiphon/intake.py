@@ -119,7 +119,8 @@ class Intake:
         source = history or self._services.store
         own, earlier, size = await self._gathering.items(request, own, owner, source, len(body))
         request, text = updated(request, text, chain(earlier, own))
-        await check_format(text, owner, self._services)
+        if text.format.type == "json_schema":
+            await check_format(text, owner, self._services)
         if identity is None:
             identity = Identity(self._services.new_id_base(), int(self._services.clock()))
         shown = await self._shown(prompted, earlier, own, owner, FORM if route.inline_images else FETCHED_THERE)
@@ -128,6 +129,7 @@ class Intake:
             given(own, shown, {tool.server_label for tool in remote}, self._services.sealer, owner) if remote else []
         )
         shown = await seals.restored(shown)
+        size += seals.size
         plan = await by_size(
             size, self._complete, request, extra, owner, route, tools, text, own, shown, identity, large=size >= LARGE
         )

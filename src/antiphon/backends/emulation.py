@@ -190,6 +190,6 @@ def read_call(answer: str) -> tuple[str, str] | None:
     """Return the function and the arguments of an answer that is a call, or None."""
     try:
         called = _called.decode(answer)
-    except (msgspec.MsgspecError, UnicodeEncodeError):
+    except (msgspec.MsgspecError, ValueError, RecursionError):
         return None
     return called.name, bytes(called.arguments).decode()

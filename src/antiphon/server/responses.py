@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from antiphon.core import sse
 from antiphon.core.context import split_array
+from antiphon.core.emitter import to_json
 from antiphon.engine import Run
 from antiphon.errors import APIError, InvalidRequest, NotFound
 from antiphon.event_log import Follower
@@ -197,8 +198,18 @@ def _starting_after(request: Request) -> int:
 async def _send_followed(request: Request, follower: Follower) -> None:
     try:
         sink = await request.stream()
-        while events := await follower.next():
-            await sink.write(sse.encode(events))
+        try:
+            while events := await follower.next():
+                await sink.write(sse.encode(events))
+        except APIError as error:  # the store is away: whoever follows takes it up again behind the last event
+            await sink.close(sse.encode([_error_event(error, max(follower.seen, 0))]))
+            return
         await sink.close(sse.DONE)
     except ClientGone:
         return
+
+
+def _error_event(error: APIError, number: int) -> Event:
+    """Return an error that ends no response (ResponseErrorEvent); `number` is the last event's, so that none is left out."""
+    fields = {"code": error.code, "message": error.message, "param": error.param or None, "sequence_number": number}
+    return Event("error", to_json({"type": "error", **fields}))
