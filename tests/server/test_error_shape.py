@@ -6,6 +6,8 @@ import logging
 
 import pytest
 
+from antiphon import faults
+from antiphon.server.metrics import Metrics
 from tests.server.handlers import call, make_app
 from tests.server.serving import wait_until
 
@@ -78,3 +80,11 @@ def test_errors_come_through_a_disconnected_upgrade(serve):
         b"sec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
     )
     assert raw.startswith(b"HTTP/1.1 401") and b'"code":"missing_api_key"' in raw and b"x-request-id: req_" in raw
+
+
+def test_a_bug_is_counted_where_it_was_caught(plain, mode):
+    before = faults.counts()["request"]
+    call(plain(mode).url, "GET", "/boom")
+    assert faults.counts()["request"] == before + 1
+    assert b'antiphon_internal_errors_total{where="request"} %d' % (before + 1) in Metrics().scrape()
+    assert b'antiphon_internal_errors_total{where="turn"} ' in Metrics().scrape()

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from antiphon.errors import APIError
+from antiphon.errors import APIError, InvalidRequest
 from antiphon.stores.sqlite import SQLiteStore, responses
 from antiphon.stores.sqlite.sql import FOLDER, queries
 
@@ -199,3 +199,24 @@ def test_the_store_outlives_an_event_loop_that_went_away(tmp_path: Path) -> None
 
     store = asyncio.run(open_and_leave())
     assert asyncio.run(look(store)) == 50
+
+
+async def test_a_history_is_read_within_bounds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also one of many forks, of which each thread is short, and one of few large turns."""
+    store = SQLiteStore(tmp_path / "antiphon.db")
+    try:
+        previous: str | None = None
+        for turn in range(60):
+            for sibling in (1, 2):  # the first child goes on with its parent's thread, the second begins one
+                last = response(10 * turn + sibling, previous_response_id=previous)
+                await store.put(last)
+            previous = last.id
+        arrays = await store.history(last.id, ANN)
+        assert arrays is not None
+        assert len(arrays) == 120
+        monkeypatch.setattr("antiphon.stores.sqlite.store.MOST_ARRAYS", 100)
+        with pytest.raises(InvalidRequest) as caught:
+            await store.history(last.id, ANN)
+        assert caught.value.param == "previous_response_id"
+    finally:
+        await store.close()

@@ -103,36 +103,63 @@ def _remove(connection: Connection, id: str, place: int, owner: str, foreign: by
 # History
 
 
-def depth(connection: Connection, id: str, owner: str) -> int:
-    """Return how many responses of its thread stand before this one: a measure of what `history` has to read."""
-    place = _place(connection, SQL["place"], {"id": id, "owner": owner})
-    return 0 if place is None else place & POSITION
+class Extensive(Exception):
+    """There is more to read than was allowed."""
 
 
-def history(connection: Connection, id: str, owner: str) -> list[bytes] | None:
-    """Return input and output arrays of the chain, oldest first; one range read per thread that it runs through."""
+class Allowance(msgspec.Struct):
+    """How much a read may take: arrays, and their `size` in bytes."""
+
+    arrays: int
+    size: int
+
+    def take(self, *arrays: bytes) -> None:
+        """Count arrays. Raises Extensive."""
+        self.arrays -= len(arrays)
+        self.size -= sum(map(len, arrays))
+        if self.arrays < 0 or self.size < 0:
+            raise Extensive
+
+
+def is_short(connection: Connection, id: str, owner: str, turns: int, size: int) -> bool:
+    """Tell whether few responses of its thread stand before this one, and its own items have few bytes."""
+    for place, length in connection.execute(SQL["extent"], {"id": id, "owner": owner}).fetchall():
+        return bool(place & POSITION < turns and length < size)
+    return True
+
+
+def history(connection: Connection, id: str, owner: str, allowance: Allowance) -> list[bytes] | None:
+    """Return input and output arrays of the chain, oldest first; one range read per thread that it runs through.
+
+    Raises Extensive where that is more than is allowed.
+    """
     place = _place(connection, SQL["place"], {"id": id, "owner": owner})
     if place is None:
         return None
     newest_first: list[bytes] = []
     while place is not None:
-        first, previous = _thread(connection, place, newest_first)
+        first, previous = _thread(connection, place, newest_first, allowance)
         place = _place(connection, SQL["parent"], {"id": previous, "owner": owner, "place": first})
     newest_first.reverse()
     return newest_first
 
 
-def _thread(connection: Connection, place: int, newest_first: list[bytes]) -> tuple[int, str | None]:
+def _thread(
+    connection: Connection, place: int, newest_first: list[bytes], allowance: Allowance
+) -> tuple[int, str | None]:
     """Collect a thread backwards while each is its neighbour's parent; return the last place and its parent's id."""
     cursor = connection.execute(SQL["thread"], {"place": place})
     previous: str | None = None
     first = place
-    for position, id, parent, input, output in cursor:
-        if position != place and id != previous:
-            break
-        newest_first += (output, input)
-        first, previous = position, parent
-    cursor.close()  # an unfinished cursor would hold its snapshot
+    try:
+        for position, id, parent, input, output in cursor:
+            if position != place and id != previous:
+                break
+            allowance.take(output, input)
+            newest_first += (output, input)
+            first, previous = position, parent
+    finally:
+        cursor.close()  # an unfinished cursor would hold its snapshot
     return first, previous
 
 

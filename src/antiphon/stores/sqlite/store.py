@@ -8,6 +8,7 @@ In WAL mode a reader waits for nobody.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import sqlite3
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -18,6 +19,8 @@ from time import perf_counter
 from typing import Concatenate, ParamSpec, TypeVar
 
 from antiphon.core.gcra import Charge
+from antiphon.errors import InvalidRequest
+from antiphon.offload import LARGE
 from antiphon.stores.base import PolledStore
 from antiphon.stores.condition import Census, Condition, Labels, Measure
 from antiphon.stores.rows import (
@@ -42,13 +45,18 @@ from antiphon.stores.sqlite.database import Synchronous, connect_reader, open_da
 from antiphon.stores.sqlite.files import FilePage
 from antiphon.stores.sqlite.jobs import Claim
 from antiphon.stores.sqlite.keeper import WAL_LIMIT, Keeper
+from antiphon.stores.sqlite.responses import Allowance, Extensive
 from antiphon.stores.sqlite.upkeep import census
 from antiphon.stores.sqlite.writer import Writer
 
 T = TypeVar("T")
 P = ParamSpec("P")
 
-SHALLOW = 16  # turns of history that are read on the event loop
+SHALLOW = 16  # turns of history, or items by their ids, that are read on the event loop
+MOST_HISTORY = 256 * 1024 * 1024
+"""Bytes of a chain's items: what is read for one request is held in memory."""
+MOST_ARRAYS = 200_000
+"""Arrays of a chain's items, two for each response."""
 READ_SECONDS = 0.25  # that a read on the event loop waits for another program
 PURGE_GROUP = 50  # rows deleted in one transaction: between two of them other writers get their turn
 PURGE_REST = 2.0  # times as long as a group takes, others have the file to themselves
@@ -111,12 +119,22 @@ class SQLiteStore(PolledStore):
         return await self._read_long(lambda connection: responses.recent(connection, owner, limit, after))
 
     async def history(self, id: str, owner: str) -> Sequence[bytes] | None:
-        if self._read(responses.depth, id, owner) < SHALLOW:
-            return self._read(responses.history, id, owner)
-        return await self._read_long(lambda connection: responses.history(connection, id, owner))
+        if self._read(responses.is_short, id, owner, SHALLOW, LARGE):
+            with contextlib.suppress(Extensive):  # a chain of many forks, or of large turns
+                return self._read(responses.history, id, owner, Allowance(2 * SHALLOW, LARGE))
+        try:
+            allowance = Allowance(MOST_ARRAYS, MOST_HISTORY)
+            return await self._read_long(lambda connection: responses.history(connection, id, owner, allowance))
+        except Extensive:
+            raise InvalidRequest(
+                f"The history has more than {MOST_HISTORY} bytes or {MOST_ARRAYS // 2} responses.",
+                param="previous_response_id",
+            ) from None
 
     async def items(self, ids: Sequence[str], owner: str) -> Mapping[str, bytes]:
-        return self._read(responses.items, ids, owner)
+        if len(ids) <= SHALLOW:
+            return self._read(responses.items, ids, owner)
+        return await self._read_long(lambda connection: responses.items(connection, ids, owner))
 
     # Conversations
 

@@ -54,6 +54,9 @@ SELECT place, id, previous_response_id, input, substr(body, output_start + 1, ou
 FROM responses WHERE place <= :place AND place >= (:place >> 24) << 24
 ORDER BY place DESC
 
+-- name: extent
+SELECT place, length(input) + output_end - output_start FROM responses WHERE id = :id AND owner = :owner
+
 -- name: items
 SELECT input, substr(body, output_start + 1, output_end - output_start)
 FROM responses WHERE id = :id AND owner = :owner
