@@ -145,7 +145,10 @@ EVENTS = (
     ),
     Kind("response.function_call_arguments.delta, response.function_call_arguments.done", ""),
     Kind("response.custom_tool_call_input.delta, response.custom_tool_call_input.done", ""),
-    Kind("any other", "From a Responses backend: passed on, renumbered."),
+    Kind(
+        "any other",
+        "From a Responses backend: passed on with our numbers and places, where it belongs to an item that is open.",
+    ),
 )
 
 

@@ -93,7 +93,7 @@ def translate(count: int, tools: int) -> None:
 
 def context(turns: int) -> None:
     """Decode the history of a conversation."""
-    decode_history(list(TURN) * turns)
+    decode_history(list(TURN) * turns, len(TURN) * turns)
 
 
 def report(label: str, count: int, work: Callable[[], object]) -> None:

@@ -181,6 +181,11 @@ class Follower:
         self._log = log
         self._done = False
 
+    @property
+    def seen(self) -> int:
+        """The number of the last event that was returned, or the one that reading began behind."""
+        return self._after
+
     async def next(self) -> Sequence[LoggedEvent]:
         """Return the next committed events, waiting for them; empty at the end."""
         while not self._done:

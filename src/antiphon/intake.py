@@ -49,6 +49,9 @@ FETCHED_THERE = Form(files_as_text=True)  # for backends that fetch images thems
 MOST_SERVERS = 32
 """MCP servers that one request may declare."""
 
+MOST_ECHOED = 16 * 1024 * 1024
+"""Bytes of a request's `tools`, and of its `prompt`: each event that shows the response repeats them."""
+
 SEALED_REASONING = "reasoning.encrypted_content"
 
 
@@ -116,7 +119,8 @@ class Intake:
         source = history or self._services.store
         own, earlier, size = await self._gathering.items(request, own, owner, source, len(body))
         request, text = updated(request, text, chain(earlier, own))
-        await check_format(text, owner, self._services)
+        if text.format.type == "json_schema":
+            await check_format(text, owner, self._services)
         if identity is None:
             identity = Identity(self._services.new_id_base(), int(self._services.clock()))
         shown = await self._shown(prompted, earlier, own, owner, FORM if route.inline_images else FETCHED_THERE)
@@ -125,6 +129,7 @@ class Intake:
             given(own, shown, {tool.server_label for tool in remote}, self._services.sealer, owner) if remote else []
         )
         shown = await seals.restored(shown)
+        size += seals.size
         plan = await by_size(
             size, self._complete, request, extra, owner, route, tools, text, own, shown, identity, large=size >= LARGE
         )
@@ -223,6 +228,10 @@ class Intake:
         ):
             if listed is not None and len(listed) > self._config.max_tools:
                 raise InvalidRequest(f"'{name}' has more than {self._config.max_tools} entries.", param=name)
+        echoed = (("tools", request.tools or ()), ("prompt", () if request.prompt is None else (request.prompt,)))
+        for name, raws in echoed:
+            if sum([len(bytes(raw)) for raw in raws]) > MOST_ECHOED:
+                raise InvalidRequest(f"'{name}' has more than {MOST_ECHOED} bytes.", param=name)
         if request.background and request.store is False:
             raise InvalidRequest("A background response is stored: 'store' cannot be false.", param="store")
 

@@ -28,6 +28,11 @@ class Unsealing:
         self._room = MOST_TOGETHER
         self._unbroken = 0
 
+    @property
+    def size(self) -> int:
+        """Bytes of what was opened."""
+        return MOST_TOGETHER - self._room
+
     async def restored(self, items: Sequence[Item]) -> list[Item]:
         """Return the items with the last compaction in the place of what it stands for, and thoughts restored.
 

@@ -85,6 +85,14 @@ async def run_kill(report: Report, options: Options) -> None:
         await run(Path(name), report, seed=options.seed, count=options.count or 1000)
 
 
+async def run_documents(report: Report, options: Options) -> None:
+    """Send hostile schemas, grammars, files and URLs."""
+    from tests.attack.documents import run_documents as run
+
+    async with common_target() as one:
+        await run(one, report, options.only)
+
+
 async def run_backends(report: Report, options: Options) -> None:
     """Let hostile backends answer."""
     from tests.attack.hostile import run_backends as run
@@ -121,6 +129,7 @@ PARTS: dict[str, Part] = {
     "fuzz": run_fuzz,
     "tenants": run_tenants,
     "growth": run_growth,
+    "documents": run_documents,
     "backends": run_backends,
     "mcp": run_mcp,
     "storage": run_storage,

@@ -153,6 +153,12 @@ class Target:
         return sum(_rss(pid) for pid in _family(self.process.pid))
 
     @property
+    def cpu(self) -> float:
+        """CPU seconds so far, of the process and its children."""
+        assert self.process is not None
+        return sum(_cpu(pid) for pid in _family(self.process.pid))
+
+    @property
     def files(self) -> int:
         """Open file descriptors."""
         assert self.process is not None
@@ -199,6 +205,14 @@ def _rss(pid: int) -> float:
         return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 1e6
     except OSError:
         return 0.0
+
+
+def _cpu(pid: int) -> float:
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return 0.0
+    return sum(map(int, fields[11:15])) / os.sysconf("SC_CLK_TCK")  # its own and that of children that have ended
 
 
 def make_target(folder: Path, settings: str, *, store: str = "antiphon.db", extra: tuple[str, ...] = ()) -> Target:

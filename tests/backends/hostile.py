@@ -219,6 +219,13 @@ def _http(api: Api) -> Iterator[Kind]:
     yield kind("crlf", head() + body.replace(b"\n", b"\r\n"))
     yield kind("cr", head() + body.replace(b"\n", b"\r"))
     yield kind("nul-bytes", head() + b"data: \0\0\0\n\n", ends="failed")
+    lengths = {
+        "sized": sized,
+        "chunked": head("200 OK", "text/event-stream", "transfer-encoding: chunked") + chunked(body) + b"0\r\n\r\n",
+    }
+    for way, answer in lengths.items():
+        for at in range(1, len(answer) - 1, len(answer) // 12):
+            yield kind(f"{way}-cut-at-{at}", answer[:at])
     yield from _refusals(api)
 
 

@@ -11,10 +11,12 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import pytest
+from websockets.sync.client import connect
 
 from antiphon import app
 from antiphon.config import BackendConfig, Config
 from tests.server.serving import Served, serving, wait_until
+from tests.server.whole import turn
 
 from .hostile import FINE, KINDS, SECRET, TEXT, Kind, hostile
 
@@ -177,3 +179,31 @@ def test_no_answer_of_a_backend_does_harm(watched: Watched, kind: Kind, caplog: 
         busiest[0] = 0.0
         play(served, kind, mode)
     assert busiest[0] < BUSY_MS
+
+
+@pytest.mark.parametrize(
+    "kind", [kind for kind in KINDS.values() if kind.api == "chat" and kind.quick], ids=lambda kind: kind.name
+)
+def test_chat_completions_that_pass_untouched_do_no_harm(watched: Watched, kind: Kind) -> None:
+    served = watched.served
+    for stream in (True, False):
+        request = {"model": kind.name, "messages": [], "stream": stream}
+        status, _, body = send(served, "POST", "/v1/chat/completions", request)
+        if status >= 300:
+            check_error(status, body)
+        assert SECRET.encode() not in body
+    assert get(served, "/health")[0] == 200
+
+
+@pytest.mark.parametrize("kind", [kind for kind in KINDS.values() if kind.quick][::9], ids=lambda kind: kind.name)
+def test_over_websocket_too(watched: Watched, kind: Kind) -> None:
+    with connect(f"ws://127.0.0.1:{watched.served.port}/v1/responses") as connection:
+        events = turn(connection, model=kind.name, input="x")
+        assert SECRET not in json.dumps(events)
+        last = events[-1]
+        if last["type"] == "error":
+            assert last["status"] >= 400 and last["status"] != 500
+        else:
+            check_response(last["response"], kind)
+        events = turn(connection, model=f"{FINE}-{kind.api}", input="x")
+        assert events[-1]["response"]["output"][0]["content"][0]["text"] == TEXT

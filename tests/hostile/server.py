@@ -13,6 +13,9 @@ from antiphon.config import BackendConfig, Config, ModelConfig
 from antiphon.server.asgi import AntiphonApp
 
 NOBODY = "http://127.0.0.1:9/v1"  # where nothing listens: requests are made and go nowhere
+ENDINGS = (
+    "error", "response.completed", "response.incomplete", "response.failed", "response.steer.failed", "response.steer.accepted",
+)  # fmt: skip
 PROFILES = ("openai", "vllm", "llama_cpp", "sglang")
 
 
@@ -25,6 +28,31 @@ class Answer(NamedTuple):
     @property
     def json(self) -> Any:
         return json.loads(self.body)
+
+
+class LocalSocket:
+    """The client's end of a WebSocket connection."""
+
+    def __init__(self) -> None:
+        self.arrived = asyncio.Queue[dict[str, Any]]()
+        self.said = asyncio.Queue[dict[str, Any]]()
+        self.closed: int | None = None
+        self.arrived.put_nowait({"type": "websocket.connect"})
+
+    async def take(self, message: Any) -> None:
+        """Take what the server sends."""
+        if message["type"] == "websocket.close":
+            self.closed = message.get("code")
+        elif message["type"] == "websocket.send":
+            self.said.put_nowait(json.loads(message["text"], parse_int=float))  # numbers of any length come back
+
+    async def ask(self, message: bytes) -> dict[str, Any]:
+        """Send a message and return the event that ends its turn, or refuses it."""
+        self.arrived.put_nowait({"type": "websocket.receive", "bytes": message})
+        while True:
+            event = await asyncio.wait_for(self.said.get(), 20)
+            if event["type"] in ENDINGS:
+                return event
 
 
 class Local:
@@ -56,6 +84,23 @@ class Local:
 
         await self.app(scope, arrived.get, send)
         return Answer(said[0]["status"], b"".join(message.get("body", b"") for message in said[1:]))
+
+    @asynccontextmanager
+    async def websocket(self) -> AsyncIterator[LocalSocket]:
+        """Open a WebSocket connection, and close it in the end."""
+        socket = LocalSocket()
+        scope = {
+            "type": "websocket",
+            "path": "/v1/responses",
+            "raw_path": b"/v1/responses",
+            "headers": [(b"host", b"127.0.0.1")],
+        }
+        serving = asyncio.create_task(self.app(scope, socket.arrived.get, socket.take))
+        try:
+            yield socket
+        finally:
+            socket.arrived.put_nowait({"type": "websocket.disconnect", "code": 1000})
+            await asyncio.wait_for(serving, 20)
 
     async def post(self, target: str, **fields: Any) -> Answer:
         """Post JSON."""

@@ -226,6 +226,42 @@ def test_no_id_is_a_500(id: str) -> None:
     assert not asyncio.run(run())
 
 
+FORM = (
+    b'--x\r\nContent-Disposition: form-data; name="NAME"; filename="FILE"\r\nContent-Type: TYPE\r\n\r\nVALUE\r\n'
+    b'--x\r\nContent-Disposition: form-data; name="purpose"\r\n\r\nPURPOSE\r\n'
+    b'--x\r\nContent-Disposition: form-data; name="expires_after[seconds]"\r\n\r\nSECONDS\r\n'
+    b'--x\r\nContent-Disposition: form-data; name="expires_after[anchor]"\r\n\r\nANCHOR\r\n--x--\r\n'
+)
+GOOD = {
+    b"NAME": b"file", b"FILE": b"a.txt", b"TYPE": b"text/plain", b"VALUE": b"hi", b"PURPOSE": b"user_data",
+    b"SECONDS": b"3600", b"ANCHOR": b"created_at",
+}  # fmt: skip
+
+
+def test_no_form_is_a_500() -> None:
+    async def run() -> list[str]:
+        found = []
+        async with local() as server:
+            for field in GOOD:
+                for name, value in {**HOSTILE, "bytes": bytes(range(256)), "digits": "\u0663".encode()}.items():
+                    body = FORM
+                    for key, good in GOOD.items():
+                        body = body.replace(key, value if key == field else good)
+                    answer = await server.send(
+                        "POST", "/v1/files", body, {"content-type": "multipart/form-data; boundary=x"}
+                    )
+                    if answer.status >= 500:
+                        found.append(f"{field!r} {name}: {answer.status}")
+                    elif answer.status == 200:
+                        file = answer.json["id"]
+                        for path in (f"/v1/files/{file}", f"/v1/files/{file}/content"):
+                            if (await server.send("GET", path)).status >= 500:
+                                found.append(f"{field!r} {name}: {path}")
+        return found
+
+    assert not asyncio.run(run())
+
+
 def test_the_hostile_values_are_what_they_say() -> None:
     assert len(HOSTILE) > 30
     assert len(ITEMS) > 50

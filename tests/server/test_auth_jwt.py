@@ -147,6 +147,17 @@ async def test_models_of_a_claim(provider: Issuer) -> None:
     assert nothing.models == ("",)  # a token that names none may call none
 
 
+async def test_mcp_servers_of_a_claim(provider: Issuer) -> None:
+    token = provider.token(RSA, servers=["docs", "https://mcp.example.com/*"])
+    some = await caller_of(provider, token, mcp_servers_claim="servers")
+    assert [some.may_use(name) for name in ("docs", "https://mcp.example.com/a", "other")] == [True, True, False]
+    fixed = await caller_of(provider, token, mcp_servers=["other"])
+    assert [fixed.may_use(name) for name in ("docs", "other")] == [False, True]
+    nothing = await caller_of(provider, provider.token(RSA), mcp_servers_claim="servers")
+    assert not nothing.may_use("docs")  # a token that names none may use none
+    assert (await caller_of(provider, token)).may_use("docs")
+
+
 async def test_limits_are_each_owners(provider: Issuer) -> None:
     ann = await caller_of(provider, provider.token(RSA), limits=["60 requests/min"])
     bob = await caller_of(provider, provider.token(RSA, sub="bob"), limits=["60 requests/min"])

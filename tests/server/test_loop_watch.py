@@ -7,9 +7,11 @@ import logging
 import re
 import sys
 import time
+from types import FrameType
 
 import pytest
 
+from antiphon.engine import Run
 from antiphon.server import loop_watch, responses, ws_lane
 from antiphon.server.http import Reply, Request
 from antiphon.server.loop_watch import BEAT, LoopWatch, blame
@@ -20,6 +22,8 @@ from tests.server.test_metrics import scrape
 from tests.server.whole import Client, golden_upstream, turn, whole_server
 
 HOLD = 0.25
+
+log = logging.getLogger("antiphon.loop")
 
 
 def hold(seconds: float = HOLD) -> None:
@@ -102,6 +106,27 @@ async def test_a_delay_that_lasts_is_told_of_while_it_lasts(
     assert len(warnings(caplog)) == 2
 
 
+def test_a_thread_that_keeps_the_lock_is_named() -> None:
+    """Where the loop's own stack shows nothing that runs, the one other thread of ours is to blame."""
+    loop, other = _stack("antiphon.server.run", "run"), _stack("antiphon.core.decoding", "decode")
+    assert loop_watch._blame_of({1: loop, 2: other}, 1) == {
+        "function": "antiphon.core.decoding:decode",
+        "held_in": "thread",
+    }
+    log.warning("held", extra=loop_watch._blame_of({1: loop, 2: other}, 1))  # none of the names is a record's own
+    busy = _stack("antiphon.core.sse", "feed")
+    assert loop_watch._blame_of({1: busy, 2: other}, 1) == {"function": "antiphon.core.sse:feed"}
+    assert loop_watch._blame_of({1: loop}, 1) == {"function": "antiphon.server.run:run"}
+
+
+def _stack(module: str, function: str) -> FrameType:
+    """Return a frame of a function that has this name, in a file of the package's."""
+    source = f"def {function}():\n    return sys._getframe()\nframe = {function}()"
+    names = {"__name__": module, "sys": sys}
+    exec(compile(source, f"{loop_watch._PACKAGE}/made.py", "exec"), names)
+    return names["frame"]
+
+
 async def test_a_quiet_loop_is_not_late(caplog: pytest.LogCaptureFixture) -> None:
     watch = LoopWatch()
     watch.start()
@@ -121,6 +146,19 @@ def test_a_path_with_line_breaks_stays_one_line() -> None:
     found = blame(_inside(record))
     line = logging.makeLogRecord({"name": "antiphon.loop", "msg": "held", **found, "owner": "a\nb"})
     assert "\n" not in TextFormatter().format(line)
+
+
+def test_an_object_that_is_just_being_made_does_no_harm() -> None:
+    made = object.__new__(Run)
+    found = blame(_frame_with("antiphon.engine", made))
+    assert found == {"function": "antiphon.engine:f"}
+
+
+def _frame_with(module: str, value: object) -> FrameType:
+    names = {"__name__": module, "sys": sys, "value": value}
+    source = "def f(it):\n    return sys._getframe()\nframe = f(value)"
+    exec(compile(source, f"{loop_watch._PACKAGE}/made.py", "exec"), names)
+    return names["frame"]
 
 
 def _inside(record: object) -> object:

@@ -161,6 +161,8 @@ def everything(client: Recorded, url: str) -> None:
             if mode.get("store", True):
                 client.finished(first["id"])
                 ids.append(first["id"])
+    choice = {"type": "allowed_tools", "mode": "auto", "tools": [{**tool, "name": "echo"}]}
+    client.create(model="m", input=ask, tools=[tool], tool_choice=choice)
     refused = secretive(f"{url}/refuse")
     status, _ = client.post("/v1/responses", model="m", input=ask, tools=[refused])
     assert status == 424

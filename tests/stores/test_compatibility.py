@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
 from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+from antiphon.cli import cli
 from antiphon.errors import APIError, ConfigError
 from antiphon.stores import versions
 from antiphon.stores.base import Store
 from antiphon.stores.postgres import PostgresStore, preparation
 from antiphon.stores.postgres import sql as postgres_sql
+from antiphon.stores.rows import Delivery
 from antiphon.stores.sqlite import SQLiteStore, database
 from antiphon.stores.sqlite import sql as sqlite_sql
 
@@ -161,3 +165,37 @@ def test_every_insert_names_its_columns(source: object) -> None:
         for line in text.splitlines():
             if "INSERT INTO" in line:
                 assert "(" in line.partition("INSERT INTO")[2].partition("VALUES")[0], (file.name, line)
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "postgres"])
+async def test_a_copy_is_detached(
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> None:
+    place = str(tmp_path / "store.db")
+    if kind == "postgres":
+        place = request.getfixturevalue("postgres_url")
+    stores = Versions(kind, place, monkeypatch)
+    store = stores.open()
+    await store.enqueue(response(1, background=True), b"{}", [event(0)], worker="w", lease_until=1e10)
+    await store.put_deliveries([Delivery(id="evt_1", url="u", owner=ANN, body=b"{}", due=0.0)])
+    await store.close()
+    result = await asyncio.to_thread(CliRunner().invoke, cli, ["db", "detach", "--store", place])
+    assert result.output.startswith("1 background responses are cancelled, 1 webhook events are dropped"), result.output
+    store = stores.open()
+    job = await store.claim("w", 0.0, 1.0)
+    assert job is not None and job.cancelled
+    assert await store.next_delivery() is None
+    await store.close()
+
+
+def test_a_file_is_checked(tmp_path: Path) -> None:
+    path = tmp_path / "store.db"
+    SQLiteStore(path)._keeper.truncate()
+    assert "nothing is damaged" in CliRunner().invoke(cli, ["db", "check", "--store", str(path)]).output
+    data = bytearray(path.read_bytes())
+    data[5 * 4096 : 20 * 4096] = b"\xff" * (15 * 4096)
+    path.write_bytes(data)
+    result = CliRunner().invoke(cli, ["db", "check", "--store", str(path)])
+    assert result.exit_code != 0 and "is damaged" in result.output
+    with pytest.raises(ConfigError, match="is damaged"):
+        SQLiteStore(path)

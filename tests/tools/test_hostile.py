@@ -122,6 +122,13 @@ def test_a_hostile_program_does_no_harm(server: Watched, name: str) -> None:
     all_modes(server, tool, may_be_good=name in ("prints_garbage", "fills_stderr"))
 
 
+def test_many_secrets_do_not_hold_the_loop(server: Watched, places: str) -> None:
+    headers = {f"x-{n}": f"Bearer aaaaaaaaaa{n}" for n in range(60)}
+    for name in ("a_text_of_3_mb", "tools_900_with_schemas"):
+        tool = {"type": "mcp", "server_label": "x", "server_url": f"{places}/{name}/mcp", "headers": headers}
+        all_modes(server, {**tool, "require_approval": "never"}, may_be_good=True)
+
+
 @pytest.mark.timeout(120)
 def test_many_hostile_servers_at_once_keep_nobody_waiting(server: Watched, places: str) -> None:
     wild = [kind for kind in KINDS if kind.name.endswith(("for_ever", "without_end", "never_answers"))]

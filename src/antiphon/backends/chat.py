@@ -20,6 +20,7 @@ from antiphon.core.deltas import Delta
 from antiphon.core.sse import SSEParser
 from antiphon.core.turn import Turn
 from antiphon.errors import BackendError, ConfigError
+from antiphon.masking import SECRETS
 from antiphon.offload import LARGE, by_size
 
 _KEPT_HEADERS = (b"content-type", b"cache-control")
@@ -145,7 +146,9 @@ class RelayedBytes:
         self._response = response
 
     async def read(self) -> bytes:
-        return await self._response.read()
+        """Return the next piece; an error in it does not tell the operator's secrets."""
+        data = await self._response.read()
+        return SECRETS.hide_in_bytes(data) if b'"error"' in data else data
 
     def abort(self) -> None:
         self._response.abort()

@@ -6,7 +6,7 @@ OpenAI shows neither `authorization` nor `headers`, and of `server_url` the orig
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import msgspec
@@ -28,6 +28,9 @@ SHOWN = frozenset(
     """.split()
 )
 """Fields of an MCP declaration that are shown; any other may be a secret."""
+
+NAMING = frozenset("type name server_label namespace".split())
+"""Fields by which a choice names a tool."""
 
 _URL = re.compile(r"(?P<origin>[a-zA-Z]+://[\w.:\[\]-]+)(?P<rest>|[/?#].*)", re.DOTALL)
 _fields = msgspec.json.Decoder(dict[str, Raw])
@@ -66,6 +69,13 @@ def _shown_mcp(raw: Raw) -> Raw:
     if "server_url" in fields:
         fields["server_url"] = Raw(to_json(shown_url(fields["server_url"])))
     return Raw(to_json(fields))
+
+
+def shown_choice(fields: Mapping[str, Raw]) -> dict[str, Raw]:
+    """Return an entry of `allowed_tools`: what names a tool, and nothing of a declaration that was put in its place."""
+    if not _may_hold_secrets(Raw(to_json(fields))):
+        return dict(fields)
+    return {name: value for name, value in fields.items() if name in NAMING}
 
 
 def shown_url(url: Raw) -> str:

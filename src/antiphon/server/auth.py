@@ -22,6 +22,7 @@ LOCAL_OWNER = "local"
 log = logging.getLogger("antiphon.auth")
 
 MEMORY = 2.0  # seconds that a caller is remembered: a revoked key works for as long at most
+STORE_AWAY = 503  # an error of the store's, not of the key's
 MOST_REMEMBERED = 10_000
 
 
@@ -100,6 +101,10 @@ class KeyAuthenticator:
             for credentials in self._others:
                 found = replace(found, caller=found.caller or await credentials.find(key))
         except APIError as error:
+            if error.status == STORE_AWAY:
+                if known is None:
+                    raise
+                return known  # nor can anybody revoke it meanwhile
             found = Remembered(None, error, 0.0)
         except Exception:
             if known is None:
@@ -148,6 +153,7 @@ class UntilClosed:
         self._others = others
         self._open: OpenAuthenticator | None = OpenAuthenticator(hosts)
         self._look_at = 0.0
+        self._looked = False
 
     def visit(self, raw_path: bytes, headers: Sequence[Header]) -> None:
         """Look at the Host. Raises APIError 403."""
@@ -158,9 +164,15 @@ class UntilClosed:
         """Return the caller. Raises APIError 401 or 403."""
         if self._open is not None and self._look_at <= monotonic():
             self._look_at = monotonic() + MEMORY
-            for credentials in self._others:
-                if await credentials.closed():
-                    self._open = None
+            try:
+                for credentials in self._others:
+                    if await credentials.closed():
+                        self._open = None
+            except APIError:  # the store is away: the door stays as it was a moment ago
+                if not self._looked:
+                    self._look_at = 0.0
+                    raise
+            self._looked = True
         door: Authenticator = self._open or self._keys
         return await door.authenticate(headers)
 

@@ -11,6 +11,7 @@ import logging
 import sys
 import threading
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from time import monotonic
 from types import FrameType
@@ -45,12 +46,16 @@ WINDOW = 30.0
 
 BOUNDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 
+_IDLE = "antiphon.server.run:run"
+"""What a stack shows while the loop waits for something to do."""
+
 _PACKAGE = str(Path(antiphon.__file__).parent)
 
 log = logging.getLogger("antiphon.loop")
 
 Blame = dict[str, str]
-"""Who held the loop: `function` always, and what is known of `request_id`, `method`, `path`, `owner`, `response_id`."""
+"""Who held the loop: `function` always, and what is known of `request_id`, `method`, `path`, `owner`, `response_id`; `held_in` is
+"thread" where a thread kept Python's lock. None of them is a name of logging's own."""
 
 
 class LoopWatch:
@@ -132,7 +137,7 @@ class LoopWatch:
             if late < SUSPECT_AFTER:
                 continue
             if "request_id" not in self._blame:
-                found = blame(sys._current_frames().get(loop_thread))
+                found = _blame_of(sys._current_frames(), loop_thread)
                 if due == self._due and (len(found) > 1 or not self._blame):
                     self._blame = found
             if late > STUCK and told != due:
@@ -140,15 +145,30 @@ class LoopWatch:
                 log.warning("the event loop has been held for %d ms and still is", late * 1000, extra=self._blame)
 
 
+def _blame_of(stacks: dict[int, FrameType], loop_thread: int) -> Blame:
+    """Return who holds the loop: what runs in it or, where nothing does, the thread that keeps Python's lock from it."""
+    found = blame(stacks.pop(loop_thread, None))
+    if len(found) > 1 or found["function"] != _IDLE:
+        return found
+    stacks.pop(threading.get_ident(), None)
+    others = [blame(stack) for stack in stacks.values() if any(map(_is_own, _frames(stack)))]
+    return {**others[0], "held_in": "thread"} if len(others) == 1 else found
+
+
 def blame(frame: FrameType | None) -> Blame:
     """Return what a stack tells of who runs there. The innermost values count."""
     found: Blame = {"function": _function(frame)}
     for one in _frames(frame):
-        if one.f_code.co_filename.startswith(_PACKAGE):
+        if _is_own(one):
             for value in list(one.f_locals.values()):
-                for name, text in _told_by(value):
-                    found.setdefault(name, text)
+                with suppress(AttributeError):  # an object that is just being made
+                    for name, text in _told_by(value):
+                        found.setdefault(name, text)
     return found
+
+
+def _is_own(frame: FrameType) -> bool:
+    return frame.f_code.co_filename.startswith(_PACKAGE)
 
 
 def _frames(frame: FrameType | None) -> Iterator[FrameType]:
@@ -161,7 +181,7 @@ def _function(frame: FrameType | None) -> str:
     """Return the innermost function of this package as `module:function`, or the innermost of all."""
     if frame is None:
         return "unknown"
-    own = (one for one in _frames(frame) if one.f_code.co_filename.startswith(_PACKAGE))
+    own = (one for one in _frames(frame) if _is_own(one))
     at = next((one for one in own if one.f_code.co_filename != __file__), frame)
     return f"{at.f_globals.get('__name__', '?')}:{at.f_code.co_name}"
 

@@ -12,10 +12,10 @@ from typing import Protocol
 import msgspec
 from msgspec import Raw
 
-from antiphon.core.context import split_array
 from antiphon.core.decoding import decode_items
 from antiphon.core.emitter import to_json
 from antiphon.core.stream import ResponseStream
+from antiphon.core.validation import decode
 from antiphon.engine import Run, Sink
 from antiphon.errors import APIError
 from antiphon.server.ws_budget import Budget
@@ -85,6 +85,7 @@ class SteerRefused(Exception):
 _message = msgspec.json.Decoder(SteerMessage)
 _call = msgspec.json.Decoder(_Call)
 _fields = msgspec.json.Decoder(dict[str, Raw])
+_array = msgspec.json.Decoder(list[Raw])
 
 
 class Steering:
@@ -99,7 +100,7 @@ class Steering:
         """Accept a submission for a running response, or raise SteerRefused."""
         try:
             steer = _message.decode(message)
-        except msgspec.DecodeError:
+        except (ValueError, RecursionError):
             raise _refused("invalid_input", "'previous_response_id' and 'input' are required.", message) from None
         lane = running.get(steer.previous_response_id)
         if lane is None or lane.run is None:
@@ -132,8 +133,12 @@ class Steering:
         """Put input that waited for a response in front of the input of the request that continues it."""
         fields = _fields.decode(body)
         previous = fields.get("previous_response_id")
-        waiting = self._pop(_string(previous)) if previous is not None else None
-        return _with_input(fields, waiting) if waiting else body
+        waiting = self._pending.get(_string(previous)) if previous is not None else None
+        if not waiting or previous is None:
+            return body
+        joined = _with_input(fields, waiting)  # an input that is none is refused, and what waits goes on waiting
+        self._pop(_string(previous))
+        return joined
 
     def successor(self, body: bytes, run: Run, sink: Sink) -> bytes | None:
         """Return the request of the successor that the queued input asks for, or None."""
@@ -163,13 +168,13 @@ class Steering:
 
 
 def _with_input(fields: dict[str, Raw], steered: Sequence[Steered]) -> bytes:
-    """Return a request whose input begins with what was queued."""
+    """Return a request whose input begins with what was queued. Raises InvalidRequest for an input that is none."""
     queued = [item for one in steered for item in one.input]
     given = bytes(fields.get("input", b"[]"))
     if given.startswith(b'"'):
         own = [Raw(b'{"type":"message","role":"user","content":%b}' % given)]
     else:
-        own = split_array(given)
+        own = decode(_array, given, "input")
     return to_json({**fields, "input": [*queued, *own]})
 
 

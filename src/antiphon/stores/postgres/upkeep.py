@@ -28,9 +28,21 @@ def status(url: str) -> StoreStatus:
         schema = await version(connection)
         tables = [TableSize(*row) for row in await connection.fetch(TABLES)]
         size = sum(table.bytes or 0 for table in tables)
-        return StoreStatus(shown=address.shown, schema=schema, newest=len(migrations()), bytes=size, tables=tables)
+        return StoreStatus(
+            shown=address.shown, schema=schema, newest=len(migrations()), bytes=size, tables=tables, estimated=True
+        )
 
     return blocking(lambda: once(address, look))
+
+
+def detach(url: str) -> tuple[int, int]:
+    """End all background work of a copy; return how many runs and deliveries there were. Raises ConfigError."""
+
+    async def end(connection: Connection) -> tuple[int, int]:
+        runs = await connection.fetchval(SQL["cancel_all"].text)
+        return int(runs), int(await connection.fetchval(SQL["drop_deliveries"].text))
+
+    return blocking(lambda: once(read_address(url), end))
 
 
 def vacuum(url: str) -> None:

@@ -9,3 +9,11 @@ SELECT
     ), 0),
     (SELECT count(*) FROM antiphon.deliveries),
     coalesce((SELECT greatest(0, clock(:now) - min(due)) FROM antiphon.deliveries), 0)
+
+-- name: cancel_all
+WITH cancelled AS (UPDATE antiphon.jobs SET cancelled = true, lease_until = NULL, worker = NULL RETURNING 1)
+SELECT count(*) FROM cancelled
+
+-- name: drop_deliveries
+WITH dropped AS (DELETE FROM antiphon.deliveries RETURNING 1)
+SELECT count(*) FROM dropped

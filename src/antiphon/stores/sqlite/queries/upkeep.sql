@@ -8,3 +8,9 @@ SELECT
     ), 0.0),
     (SELECT count(*) FROM deliveries),
     coalesce((SELECT max(0.0, :now - min(due)) FROM deliveries), 0.0)
+
+-- name: cancel_all
+UPDATE jobs SET cancelled = 1, lease_until = NULL, worker = NULL
+
+-- name: drop_deliveries
+DELETE FROM deliveries
