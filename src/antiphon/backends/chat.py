@@ -68,10 +68,13 @@ class ChatStream:
             if deltas:
                 self._take(deltas)
             raise
-        if decoder.size != self._size:
+        if deltas:
+            self._response.alive()
+            return self._take(deltas) and not self._ended
+        if decoder.size != self._size:  # what was said is held back
             self._size = decoder.size
             self._response.alive()
-        return (not deltas or self._take(deltas)) and not self._ended
+        return not self._ended
 
     def _close(self) -> None:
         """Read what the end of the body brings."""
