@@ -229,7 +229,8 @@ class Connection(asyncio.Protocol):
             self._response.body(self._pieces)
         if not isinstance(error, BackendError):
             cause = error.__context__ if isinstance(error.__context__, BackendError) else None
-            log.warning("a backend's answer is not valid HTTP: %s", error)
+            if cause is None:
+                log.warning("a backend's answer is not valid HTTP: %s", error)
             error = cause or BackendError(502, "The backend's answer is not valid HTTP.")
         self.close(error)
 
