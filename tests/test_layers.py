@@ -14,16 +14,16 @@ SOURCE = Path(__file__).parents[1] / "src" / "antiphon"
 # From left to right. A module belongs to the first pattern that fits its name within the package.
 LAYERS = (
     r"__init__|errors|config|types(\..*)?",
-    r"core(\..*)?|checker(\..*)?|agents|guard|log|masking|offload|sealing|writes|settings(\..*)?|backends\.http_\w+",
-    r"(backends|tools|stores)\.base|stores\.rows|services|token_count|fetching|observe|otlp|pulse|caller|keys|limits|periods|places|prices|quota",
-    r"abilities|intake|compaction|unsealing|approvals|toolwork|structured|media|prompts|webhooks|tracing",
+    r"core(\..*)?|checker(\..*)?|agents|guard|faults|log|masking|offload|sealing|writes|settings(\..*)?|backends\.http_\w+",
+    r"(backends|tools|stores)\.base|stores\.rows|stores\.condition|services|token_count|fetching|observe|otlp|pulse|caller|keys|limits|periods|places|prices|quota",
+    r"abilities|gathering|intake|compaction|unsealing|approvals|toolwork|structured|media|prompts|webhooks|tracing",
     r"engine|event_log|keeping|job_request",
     r"live",
     r"server(\..*)?",
     r"app|reloading|(backends|stores)\.open",
     r"cli(\..*)?|__main__",
 )
-CONCRETE = re.compile(r"(backends|tools|stores)(\.(?!base$|rows$|open$|http_).*)?$")
+CONCRETE = re.compile(r"(backends|tools|stores)(\.(?!base$|rows$|condition$|open$|http_).*)?$")
 MAY_USE = re.compile(LAYERS[0] + "|" + LAYERS[1])
 IMPURE = frozenset(
     "asyncio datetime http os random secrets select socket sqlite3 subprocess threading time urllib uuid".split()

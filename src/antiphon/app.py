@@ -20,7 +20,7 @@ from antiphon.caller import ADMIN, CHAT, SCOPES
 from antiphon.checker.pool import Bounds, Checker
 from antiphon.config import Config, JwtConfig
 from antiphon.core.tokens import Estimator
-from antiphon.errors import ConfigError
+from antiphon.errors import APIError, ConfigError
 from antiphon.fetching import Fetcher
 from antiphon.guard import UrlGuard
 from antiphon.intake import Intake
@@ -45,11 +45,13 @@ from antiphon.server.docs import docs
 from antiphon.server.files import Files
 from antiphon.server.gauges import Gauges
 from antiphon.server.health import Health
+from antiphon.server.hosts import Hosts
 from antiphon.server.models import Models
 from antiphon.server.openapi import OpenAPI
 from antiphon.server.playground import playground, playground_file
 from antiphon.server.responses import SHUTDOWN, Responses
 from antiphon.server.router import Router
+from antiphon.server.store_watch import StoreWatch
 from antiphon.server.watch import Watch
 from antiphon.server.websocket import WebSockets
 from antiphon.services import Services
@@ -98,7 +100,13 @@ class Parts:
         self.registry = make_registry(config, self.backends)
         self.store = open_store(config.store)
         self.ring = Ring(config.recent_requests)
-        self.watch = Watch(config, Gauges(self.registry.health, lambda: self.live.running, lambda: self.sockets.open))
+        self.store_watch = StoreWatch(self.store, time.time, lambda: self.live)
+        self.watch = Watch(
+            config,
+            Gauges(
+                self.registry.health, lambda: self.live.running, lambda: self.sockets.open, lambda: self.store_watch()
+            ),
+        )
         self.watch.time(self.store)
         self.limiter = Limiter(self.store, time.time, prices(config.models))
         self.keyring = Keyring(self.store, time.time)
@@ -188,7 +196,7 @@ class Parts:
         if self.tokens is not None:
             others.append(self.tokens)
         closed = config.require_key or self.tokens is not None
-        return authenticator(fixed_callers(config), others, closed=closed)
+        return authenticator(fixed_callers(config), others, closed=closed, hosts=Hosts(config.allowed_hosts))
 
     def _add_routes(self, router: Router, intake: Intake) -> None:
         add_responses(router, self.responses, Counting(self.services, intake))
@@ -205,7 +213,7 @@ class Parts:
         router.add("GET", "/models/{id:path}", models.read, scopes=frozenset(SCOPES))
         chat = ChatCompletions(self.services.router, self.media, self.limiter, self.services.checker)
         router.add("POST", "/chat/completions", chat.create, scopes=frozenset((CHAT,)))
-        health = Health(self.registry.health)
+        health = Health(self.registry.health, self.store.condition)
         router.add("GET", "/health", health.health, public=True)
         router.add("GET", "/ready", health.ready, public=True)
         self.watch.add_routes(router)
@@ -223,7 +231,10 @@ class Parts:
         await self.registry.start()
         await self.live.start()
         await self.webhooks.start()
-        tasks = [asyncio.create_task(purge_forever(self.store, self.services))]
+        tasks = [
+            asyncio.create_task(purge_forever(self.store, self.services)),
+            asyncio.create_task(self.store_watch.run()),
+        ]
         if isinstance(self._engine, Loadable):
             tasks.append(asyncio.create_task(self._load(self._engine)))
         try:
@@ -355,6 +366,8 @@ async def purge_forever(store: Store, services: Services) -> None:
             gone = await store.purge(int(services.clock()))
             if gone:
                 log.info("deleted %d expired responses", gone)
+        except APIError:
+            log.debug("expired responses are not deleted: the store is away")
         except Exception:
             log.exception("deleting expired responses failed")
         await asyncio.sleep(PURGE_INTERVAL)

@@ -26,7 +26,8 @@ from antiphon.core.deltas import Delta, UsageReport
 from antiphon.core.resume import checkpoint
 from antiphon.core.stream import Action, ResponseStream
 from antiphon.core.turn import placed
-from antiphon.errors import APIError, BackendError, Gone
+from antiphon.errors import APIError, BackendError, Gone, NotFound
+from antiphon.faults import unexpected
 from antiphon.intake import Plan
 from antiphon.keeping import items_of, stored_response
 from antiphon.limits import FREE, Permit
@@ -150,7 +151,7 @@ class Run:
                 raise
             self._task.uncancel()
         except Exception:
-            log.exception("response %s failed", self.plan.response.id)
+            unexpected("response", log, "response %s failed", self.plan.response.id)
             self._fail(APIError(500, "The server had an error while it made the response.", code="server_error"))
         finally:
             self._services.pulse.leave(look)
@@ -372,6 +373,10 @@ class Run:
                 await self._commit()
             except FenceError:
                 raise
+            except APIError as error:  # the store is away, which its own log line tells
+                self._fail(error)
+            except KeyError:
+                self._fail(self._gone())
             except Exception:
                 log.exception("response %s could not be stored", self.plan.response.id)
                 self._fail(APIError(500, "The response could not be stored.", code="server_error"))
@@ -379,6 +384,14 @@ class Run:
         assert self._sink is not None
         self._sink.send([*self.stream.take(), self.stream.terminal])
         await self._sink.drain()
+
+    def _gone(self) -> APIError:
+        """Return what is told where the items' conversation was deleted while the response was made."""
+        return NotFound(
+            f"Conversation with id '{self.plan.conversation_id}' was deleted while the response was made.",
+            param="conversation",
+            code="conversation_not_found",
+        )
 
     async def _commit(self) -> None:
         days = self._services.config.store_days

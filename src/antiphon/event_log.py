@@ -145,7 +145,8 @@ class EventLog:
         else:
             self._pending[:0] = [Event(event.type, event.body) for event in events]  # nothing is left out
             self._next -= len(events)
-            logger.warning("response %s: its events are not stored yet: %s", self._response_id, refusal)
+            level = logging.DEBUG if isinstance(refusal, APIError) else logging.WARNING  # the store tells of its outage
+            logger.log(level, "response %s: its events are not stored yet: %s", self._response_id, refusal)
 
     async def close(self) -> None:
         """Commit the rest and let the followers go. Raises FenceError."""
@@ -179,6 +180,11 @@ class Follower:
         self._after = after
         self._log = log
         self._done = False
+
+    @property
+    def seen(self) -> int:
+        """The number of the last event that was returned, or the one that reading began behind."""
+        return self._after
 
     async def next(self) -> Sequence[LoggedEvent]:
         """Return the next committed events, waiting for them; empty at the end."""

@@ -80,6 +80,7 @@ class Live:
         self._beat = Beat(self._store)
         self._working: dict[str, Working] = {}
         self._poller: asyncio.Task[None] | None = None
+        self.taken_over = self.lost = 0  # leases, since the start
 
     @property
     def running(self) -> int:
@@ -198,7 +199,10 @@ class Live:
             await self._webhooks.notify(f"response.{one.run.stream.response.status}", id, one.job.owner)
             await self._store.finish_job(id, fence)
         except FenceError:
+            self.lost += 1
             log.warning("response %s: another server has taken it over", id)
+        except APIError:  # the store is away, which its own log line tells
+            log.warning("response %s: the run broke off, as the store is away", id)
         except asyncio.CancelledError:
             heart.cancel()
             with contextlib.suppress(FenceError, APIError):
@@ -213,22 +217,39 @@ class Live:
             self._working.pop(id, None)
 
     async def _heartbeat(self, one: Working) -> None:
+        """Keep the lease. Where a store is lost to this server alone, the run stops when another may take it over."""
+        clock = asyncio.get_running_loop().time
+        until = clock() + self._lease
         while True:
-            await asyncio.sleep(min(MOST_BETWEEN_BEATS, self._lease / 3))
+            pause = min(MOST_BETWEEN_BEATS, self._lease / 3)
+            await asyncio.sleep(min(pause, max(0.0, until - clock())) if self._store.remote else pause)
+            sent = clock()
             try:
-                wish = await self._store.heartbeat(
-                    one.job.response_id, one.job.fence, self._services.clock(), self._lease
-                )
+                async with asyncio.timeout_at(until if self._store.remote else None):
+                    wish = await self._store.heartbeat(
+                        one.job.response_id, one.job.fence, self._services.clock(), self._lease
+                    )
             except FenceError:
-                one.log.lost = True
-                if one.task is not None:
-                    one.task.cancel()
+                self._lose(one)
                 return
-            except APIError as error:  # the store is away: the lease may be lost meanwhile, the fence will tell
-                log.warning("response %s: its lease is not renewed: %s", one.job.response_id, error.code)
+            except TimeoutError:
+                log.warning(
+                    "response %s: its lease has ended, and the store is away: it stops here", one.job.response_id
+                )
+                self._lose(one)
+                return
+            except APIError:  # the store is away: the lease may be lost meanwhile, the fence will tell
                 continue
+            until = sent + self._lease
             if wish:
                 one.run.cancel()
+
+    def _lose(self, one: Working) -> None:
+        """Stop a run whose lease is gone, its model call too."""
+        self.lost += 1
+        one.log.lost = True
+        if one.task is not None:
+            one.task.cancel()
 
     # Take over
 
@@ -237,8 +258,12 @@ class Live:
             try:
                 while job := await self._claim():
                     await self._take_over(job)
+            except APIError:
+                log.debug("looking for background work failed: the store is away")
             except Exception:
                 log.exception("looking for background work failed")
+                # The store may have been away: whoever holds a run renews its lease first, none of them is dead.
+                await asyncio.sleep(2 * min(MOST_BETWEEN_BEATS, self._lease / 3))
             await asyncio.sleep(min(POLL, self._lease / 3))
 
     async def _claim(self) -> Job | None:
@@ -273,10 +298,14 @@ class Live:
             body, identity = await unpacked(job, self._services.sealer)
             plan = await self._intake.plan(body, job.owner, identity=identity)
         except APIError as error:
+            if error.status == 503:  # what is needed is away, or too busy: another time
+                await self._store.release_job(job.response_id, job.fence)
+                raise
             await self._end(job, stored, state, error)
             return
         run = Run(plan, self._services)
         run.stream.restore(state)
+        self.taken_over += 1
         log.info("response %s: taken over at event %d", job.response_id, state.sequence_number)
         self._begin(run, job, state.sequence_number)
 

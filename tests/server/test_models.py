@@ -12,6 +12,7 @@ from antiphon.server.auth import authenticator, callers
 from antiphon.server.health import Health
 from antiphon.server.models import Models
 from antiphon.server.router import Router
+from antiphon.stores.condition import Condition
 from tests.server.handlers import call
 
 CARDS = [
@@ -42,13 +43,14 @@ class Cards:
 
 
 states: list[BackendHealth] = []
+CONDITION = Condition("memory")
 
 
 @pytest.fixture(scope="module")
 def served():
     from tests.server.serving import serving
 
-    models, health, router = Models(Cards()), Health(lambda: states), Router()
+    models, health, router = Models(Cards()), Health(lambda: states, CONDITION), Router()
     router.add("GET", "/models", models.list)
     router.add("GET", "/models/{id:path}", models.read)
     router.add("GET", "/health", health.health, public=True)
@@ -138,7 +140,11 @@ def test_ready_while_a_backend_is_up(served):
     assert ready.status == 200
     a = {"name": "a", "up": False, "models": 0, "circuit": "open", "outstanding": 0, "waiting": 2}
     b = {"name": "b", "up": True, "models": 3, "circuit": "closed", "outstanding": 1, "waiting": 0}
-    assert ready.json() == {"status": "ready", "backends": [a, b]}
+    assert ready.json() == {"status": "ready", "store": {"up": True}, "backends": [a, b]}
+    CONDITION.fail("full", "no room")
+    unready = call(served.url, "GET", "/ready")
+    assert (unready.status, unready.json()["store"]) == (503, {"up": False, "reason": "full"})
+    CONDITION.recover()
     states[:] = [down]
     unready = call(served.url, "GET", "/ready")
     assert (unready.status, unready.headers["retry-after"]) == (503, "2")

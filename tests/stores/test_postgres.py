@@ -43,6 +43,13 @@ async def heard(store: PostgresStore) -> None:
             await asyncio.sleep(0.01)
 
 
+async def well(store: PostgresStore) -> None:
+    """Return once a store takes writes."""
+    async with asyncio.timeout(20):
+        while store.condition.reason is not None:  # noqa: ASYNC110  # nobody is told of it
+            await asyncio.sleep(0.01)
+
+
 # Many servers
 
 
@@ -280,6 +287,7 @@ async def test_a_long_outage_is_told(restored: Postgres, postgres_url: str, monk
                 await store.get(response(1).id, ANN)
         assert time.perf_counter() - began < 1.2, "in a known outage nobody waits again"
         await asyncio.to_thread(restored.start)
+        await well(store)
         assert await store.get(response(1).id, ANN) == response(1)
 
 
@@ -291,8 +299,8 @@ async def test_an_append_whose_answer_was_lost_is_no_error(postgres_url: str) ->
         real = store._database._attempt
         lost: list[int] = []
 
-        async def losing(work: object, again: bool) -> object:
-            outcome = await real(work, again)  # type: ignore[arg-type]
+        async def losing(work: object, again: bool, deadline: float) -> object:
+            outcome = await real(work, again, deadline)  # type: ignore[arg-type]
             if not lost:
                 lost.append(1)
                 raise ConnectionResetError
@@ -327,6 +335,7 @@ async def test_a_log_goes_on_after_an_outage_without_a_gap(
         await stop
         await asyncio.sleep(0.5)
         await asyncio.to_thread(restored.start)
+        await well(store)
         log.send([Event("response.completed", b"40")])
         await log.close()
         assert [each.sequence_number for each in await store.events(response().id, ANN)] == list(range(41))

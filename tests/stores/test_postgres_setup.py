@@ -50,7 +50,9 @@ def test_processes_open_a_new_database_at_once(postgres: Postgres) -> None:
 def test_a_newer_database_is_refused(postgres: Postgres) -> None:
     url = postgres.create("newer")
     PostgresStore(url)
-    postgres.psql("INSERT INTO antiphon.migrations (version) VALUES (99);", "newer")
+    postgres.psql(
+        "INSERT INTO antiphon.migrations (version) VALUES (99); UPDATE antiphon.compatibility SET oldest = 99;", "newer"
+    )
     with pytest.raises(ConfigError, match=r"newer version of Antiphon .schema 99; this one knows \d+"):
         PostgresStore(url)
 
@@ -111,9 +113,12 @@ def test_a_database_that_starts_with_the_server_is_waited_for(
 
 def test_the_url_has_settings_of_ours() -> None:
     address = read_address("postgresql://ann:pw@db:5433/x?pool_size=3&sslmode=require&lock_timeout=5")
-    assert address.url == "postgresql://ann:pw@db:5433/x?sslmode=require&lock_timeout=5"
+    assert address.url == "postgresql://ann:pw@db:5433/x?sslmode=require"
     assert (address.shown, address.pool_size, address.pgbouncer) == ("postgresql://db:5433/x", 3, False)
-    assert "lock_timeout" not in address.settings and "statement_timeout" in address.settings
+    assert (address.settings["lock_timeout"], address.settings["statement_timeout"]) == ("5", "30000")
+    several = read_address("postgresql://db1,db2/x")
+    assert several.url == "postgresql://db1,db2/x?target_session_attrs=read-write"
+    assert read_address(several.url.replace("read-write", "any")).url.endswith("?target_session_attrs=any")
     pooled = read_address("postgres://db/x?pgbouncer=true")
     assert (pooled.url, pooled.pgbouncer, pooled.settings) == ("postgres://db/x", True, {})
 

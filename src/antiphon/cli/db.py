@@ -1,4 +1,4 @@
-"""`antiphon db`: status, migrate, vacuum, import."""
+"""`antiphon db`: status, migrate, vacuum, check, detach, import."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from antiphon.cli.options import PARTS, SERVER, load_settings, with_options
+from antiphon.errors import ConfigError
 
 if TYPE_CHECKING:
     from antiphon.stores.upkeep import StoreStatus
@@ -36,9 +37,10 @@ def status(**given: Any) -> None:
     click.echo(f"{'store':<22}{found.shown}")
     click.echo(f"{'schema':<22}{_schema(found)}")
     click.echo(f"{'size':<22}{_size(found.bytes)}")
+    about = "about " if found.estimated else ""
     for table in found.tables:
         size = "" if table.bytes is None else f"  {_size(table.bytes):>10}"
-        click.echo(f"  {table.name:<20}{table.rows:>12} rows{size}")
+        click.echo(f"  {table.name:<20}{about + str(table.rows):>18} rows{size}")
 
 
 @with_options(*_STORE)
@@ -64,6 +66,32 @@ def vacuum(**given: Any) -> None:
     before = upkeep.status(spec).bytes
     upkeep.vacuum(spec)
     click.echo(f"{_size(before)} → {_size(upkeep.status(spec).bytes)}")
+
+
+@with_options(*_STORE)
+@db.command()
+def check(**given: Any) -> None:
+    """Read the whole SQLite file and say whether it is damaged. Servers may run meanwhile."""
+    from antiphon.stores import upkeep
+
+    spec = load_settings(given).config.store
+    found = upkeep.check(spec)
+    if found is not None:
+        raise ConfigError(f"The store {spec} is damaged: {' '.join(found.split())}.")
+    click.echo(f"{spec}: nothing is damaged")
+
+
+@with_options(*_STORE)
+@db.command()
+def detach(**given: Any) -> None:
+    """Let a copy go on with nothing: for a restored dump that must not act for the original.
+
+    Its open background responses end as cancelled once a server starts on it, and no webhook waits any more.
+    """
+    from antiphon.stores import upkeep
+
+    found = upkeep.detach(load_settings(given).config.store)
+    click.echo(f"{found.runs} background responses are cancelled, {found.deliveries} webhook events are dropped")
 
 
 @db.command("import")

@@ -11,17 +11,19 @@ _BACKEND = ("backend",)
 
 
 class Gauges:
-    """Looks at the backends, the background responses and the WebSocket connections when it is called."""
+    """Looks at the backends, the background responses, the WebSocket connections and the store when it is called."""
 
     def __init__(
         self,
         backends: Callable[[], Sequence[BackendHealth]],
         background: Callable[[], int],
         connections: Callable[[], int],
+        store: Callable[[], Iterable[Samples]] = tuple,
     ) -> None:
         self._backends = backends
         self._background = background
         self._connections = connections
+        self._store = store
 
     def __call__(self) -> Iterable[Samples]:
         """Return the families as they are now."""
@@ -30,6 +32,7 @@ class Gauges:
             "antiphon_background_running", "Background responses that this process works on.", self._background()
         )
         yield _one("antiphon_websocket_connections", "Open WebSocket connections.", self._connections())
+        yield from self._store()
 
 
 def _backends(all: Sequence[BackendHealth]) -> Iterable[Samples]:

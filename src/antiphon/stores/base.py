@@ -7,10 +7,11 @@ Times are Unix seconds and are given by the caller.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Protocol
 
 from antiphon.core.gcra import Charge
+from antiphon.stores.condition import Census, Condition, Measure
 from antiphon.stores.rows import (
     Conversation,
     Delivery,
@@ -33,7 +34,14 @@ class FenceError(Exception):
 
 
 class Store(Protocol):
-    """Keeps things. Every method that writes returns after the commit."""
+    """Keeps things. Every method that writes returns after the commit.
+
+    All raise APIError 503 `store_unavailable` where the store's disk, file or server fails them; `condition` tells
+    whether it is known to. A store that is `remote` may be lost to this server alone, while others go on with it.
+    """
+
+    condition: Condition
+    remote: bool
 
     # Responses
 
@@ -298,6 +306,14 @@ class Store(Protocol):
         """Delete what has expired; return how many responses and files. Meters and places go too, but are not counted."""
         ...
 
+    async def census(self, now: float) -> Census:
+        """Count what waits: background responses and deliveries."""
+        ...
+
+    def measures(self) -> Iterable[Measure]:
+        """Return the store's own figures, without looking at what is stored."""
+        ...
+
     async def close(self) -> None:
         """Finish pending writes and close."""
         ...
@@ -305,6 +321,8 @@ class Store(Protocol):
 
 class PolledStore:
     """What a Store does that hears nothing of other processes: its callers look again after a while."""
+
+    remote = False
 
     def on_cancel(self, tell: Callable[[str], None]) -> None:
         """Do nothing: heartbeats tell."""

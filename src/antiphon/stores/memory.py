@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
 
 from antiphon.stores.base import FenceError, PolledStore
+from antiphon.stores.condition import Census, Condition, Measure
 from antiphon.stores.items import ResponseItems, places
 from antiphon.stores.memory_deliveries import MemoryDeliveries
 from antiphon.stores.memory_files import MemoryFiles
@@ -45,6 +46,7 @@ class MemoryStore(MemoryFiles, MemoryDeliveries, MemoryKeys, PolledStore):
     """A Store in memory. Beyond `max_responses` the oldest responses are dropped; conversations are not counted."""
 
     def __init__(self, max_responses: int = 10_000, max_file_bytes: int = 1 << 30) -> None:
+        self.condition = Condition("memory")
         MemoryFiles.__init__(self, max_file_bytes)
         MemoryDeliveries.__init__(self)
         MemoryKeys.__init__(self)
@@ -334,6 +336,15 @@ class MemoryStore(MemoryFiles, MemoryDeliveries, MemoryKeys, PolledStore):
             self._remove(response)
         self.purge_limits(now)
         return len(expired) + self.purge_files(now)
+
+    async def census(self, now: float) -> Census:
+        running = sum(kept.lease_until is not None and kept.lease_until > now for kept in self._jobs.values())
+        begun = [now - self._responses[id].response.created_at for id in self._jobs if id in self._responses]
+        waiting, oldest = self.waiting_deliveries(now)
+        return Census(len(self._jobs) - running, running, max(begun, default=0.0), waiting, oldest)
+
+    def measures(self) -> Iterable[Measure]:
+        return ()
 
     async def close(self) -> None:
         """Do nothing: there is nothing to finish."""

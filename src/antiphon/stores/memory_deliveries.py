@@ -38,3 +38,8 @@ class MemoryDeliveries:
 
     async def next_delivery(self) -> float | None:
         return min((delivery.due for delivery in self._deliveries.values()), default=None)
+
+    def waiting_deliveries(self, now: float) -> tuple[int, float]:
+        """Return how many wait, and for how many seconds the oldest has been due."""
+        due = [delivery.due for delivery in self._deliveries.values()]
+        return len(due), max(0.0, now - min(due, default=now))

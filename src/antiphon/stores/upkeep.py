@@ -27,6 +27,8 @@ class StoreStatus(msgspec.Struct, frozen=True, kw_only=True):
     newest: int
     bytes: int = 0
     tables: Sequence[TableSize] = ()
+    estimated: bool = False
+    """Whether the numbers of rows are estimates."""
 
 
 def status(spec: str) -> StoreStatus:
@@ -66,6 +68,37 @@ def vacuum(spec: str) -> None:
         from antiphon.stores.sqlite import upkeep as sqlite
 
         sqlite.vacuum(_path(spec))
+
+
+class Detached(msgspec.Struct, frozen=True):
+    """What a copy of a store would have gone on with."""
+
+    runs: int
+    deliveries: int
+
+
+def detach(spec: str) -> Detached:
+    """Let a copy of a store go on with nothing: its open background responses end as cancelled, no webhook waits.
+
+    Raises ConfigError.
+    """
+    if is_url(spec):
+        require_postgres(spec)
+        from antiphon.stores.postgres import upkeep as postgres
+
+        return Detached(*postgres.detach(spec))
+    from antiphon.stores.sqlite import upkeep as sqlite
+
+    return Detached(*sqlite.detach(_path(spec)))
+
+
+def check(spec: str) -> str | None:
+    """Read a whole SQLite file and return what is damaged in it, None where nothing is. Raises ConfigError."""
+    if is_url(spec):
+        raise ConfigError("PostgreSQL checks its own files: see pg_amcheck and data checksums.")
+    from antiphon.stores.sqlite import upkeep as sqlite
+
+    return sqlite.check(_path(spec))
 
 
 def _path(spec: str) -> Path:

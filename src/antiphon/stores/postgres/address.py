@@ -10,9 +10,8 @@ from antiphon.errors import ConfigError
 
 MOST_CONNECTIONS = 1000
 _SETTINGS = {
-    "application_name": "antiphon",
     "statement_timeout": "30000",
-    "lock_timeout": "10000",
+    "lock_timeout": "4000",
     "idle_in_transaction_session_timeout": "30000",
     "jit": "off",
 }
@@ -24,7 +23,7 @@ class Address(msgspec.Struct, frozen=True, kw_only=True):
 
     `url` is for the driver, `shown` for people: without user, password and parameters. `pool_size` counts the
     connections of a server process, apart from the one that listens. `pgbouncer`: sessions change between
-    transactions, so nothing may depend on one.
+    transactions, so nothing may depend on one. `settings` are set in each session, `application` is told as it starts.
     """
 
     url: str
@@ -32,6 +31,7 @@ class Address(msgspec.Struct, frozen=True, kw_only=True):
     settings: dict[str, str]
     pool_size: int = 10
     pgbouncer: bool = False
+    application: str = "antiphon"
 
 
 def read_address(url: str) -> Address:
@@ -41,15 +41,19 @@ def read_address(url: str) -> Address:
         given = dict(parse_qsl(parts.query, keep_blank_values=True))
     except ValueError:
         raise ConfigError("store: expected postgresql://user:password@host:port/database") from None
-    own = ("pool_size", "pgbouncer")
-    rest = "&".join(pair for pair in parts.query.split("&") if pair.partition("=")[0] not in own)
+    own = {"pool_size", "pgbouncer", "application_name", *_SETTINGS}
+    rest = [pair for pair in parts.query.split("&") if pair and pair.partition("=")[0] not in own]
+    several = "," in parts.netloc.rpartition("@")[2] or "," in given.get("host", "")
+    if several and "target_session_attrs" not in given:
+        rest.append("target_session_attrs=read-write")  # of several servers the primary
     pgbouncer = given.get("pgbouncer", "false").lower() in ("true", "yes", "on", "1")
     return Address(
-        url=urlunsplit((parts.scheme, parts.netloc, parts.path, rest, "")),
+        url=urlunsplit((parts.scheme, parts.netloc, parts.path, "&".join(rest), "")),
         shown=f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}",
-        settings={} if pgbouncer else {name: value for name, value in _SETTINGS.items() if name not in given},
+        settings={} if pgbouncer else {name: given.get(name, value) for name, value in _SETTINGS.items()},
         pool_size=_pool_size(given.get("pool_size", "10")),
         pgbouncer=pgbouncer,
+        application=given.get("application_name", "antiphon"),
     )
 
 

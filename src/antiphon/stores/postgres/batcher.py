@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Generic, NamedTuple, TypeVar
 
 from antiphon.errors import APIError
+from antiphon.stores.postgres.database import HeldError
 
 Call = TypeVar("Call")
 Outcome = TypeVar("Outcome")
@@ -38,6 +39,7 @@ class Batcher(Generic[Call, Outcome]):
         self._order = order
         self._waiting: list[Task[Call, Outcome]] = []
         self._runner: asyncio.Task[None] | None = None
+        self._alone: set[asyncio.Task[None]] = set()
         self._closing = False
 
     def submit(self, call: Call) -> Future[Outcome]:
@@ -56,6 +58,8 @@ class Batcher(Generic[Call, Outcome]):
         self._closing = True
         if self._runner is not None:
             await self._runner
+        while self._alone:
+            await asyncio.wait(self._alone)
 
     async def _run(self) -> None:
         while self._waiting:
@@ -70,6 +74,14 @@ class Batcher(Generic[Call, Outcome]):
         """Write together; where that fails because of one of them, write each for itself."""
         try:
             outcomes = await self._commit([task.call for task in group])
+        except HeldError as error:
+            if len(group) == 1:
+                _fail(group[0].future, error)
+                return
+            for task in group:  # one of them waits for a lock: the others, and those behind them, do not
+                alone = asyncio.create_task(self._write([task]))
+                self._alone.add(alone)
+                alone.add_done_callback(self._alone.discard)
         except APIError as error:
             for task in group:
                 _fail(task.future, APIError(error.status, error.message, code=error.code, headers=error.headers))

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import msgspec
 
-from antiphon.stores.postgres.database import Database, Row
+from antiphon.stores.postgres.database import UPKEEP_PATIENCE, Database, Row
+from antiphon.stores.postgres.responses import PURGE_GROUP
 from antiphon.stores.postgres.sql import queries, unescape
 from antiphon.stores.rows import StoredFile
 
 SQL = queries("files")
 LAST = (1 << 63) - 1
-PURGE_GROUP = 500
 
 
 class FilePage(msgspec.Struct, frozen=True, kw_only=True):
@@ -26,7 +26,7 @@ class FilePage(msgspec.Struct, frozen=True, kw_only=True):
 
 async def insert(database: Database, file: StoredFile, content: bytes) -> None:
     """Insert a file. Raises KeyError if the id is taken."""
-    if await database.row(SQL["insert"], **msgspec.structs.asdict(file), content=content) is None:
+    if await database.row(SQL["insert"], UPKEEP_PATIENCE, **msgspec.structs.asdict(file), content=content) is None:
         raise KeyError(file.id)
 
 
@@ -38,7 +38,7 @@ async def get(database: Database, id: str, owner: str, now: float) -> StoredFile
 
 async def content(database: Database, id: str, owner: str, now: float) -> bytes | None:
     """Return a file's content, or None."""
-    found: bytes | None = await database.value(SQL["content"], id=id, owner=owner, now=now)
+    found: bytes | None = await database.value(SQL["content"], UPKEEP_PATIENCE, id=id, owner=owner, now=now)
     return found
 
 
@@ -61,7 +61,7 @@ async def delete(database: Database, id: str, owner: str) -> bool:
 
 async def purge(database: Database, now: int) -> int:
     """Delete up to `PURGE_GROUP` expired files; return how many."""
-    return int(await database.value(SQL["purge"], now=now, limit=PURGE_GROUP))
+    return int(await database.value(SQL["purge"], UPKEEP_PATIENCE, now=now, limit=PURGE_GROUP))
 
 
 def _file(owner: str, row: Row) -> StoredFile:

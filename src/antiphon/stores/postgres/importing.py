@@ -15,7 +15,7 @@ import msgspec
 
 from antiphon.errors import ConfigError
 from antiphon.stores.postgres.address import Address
-from antiphon.stores.postgres.database import Connection
+from antiphon.stores.postgres.connecting import Connection
 from antiphon.stores.postgres.preparation import blocking, migrate, once
 from antiphon.stores.postgres.sql import queries
 from antiphon.stores.sqlite.database import open_database

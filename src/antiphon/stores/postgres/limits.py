@@ -31,9 +31,10 @@ async def charge(database: Database, calls: Sequence[Charging]) -> Sequence[Sequ
     first = min(call.now for call in calls)
 
     async def work(transaction: Transaction) -> Sequence[Sequence[float]]:
-        await transaction.rows(SQL["lock"], space=METERS, names=names)
-        rows = await transaction.rows(SQL["values"], names=names, now=first)
-        meters = Meters({unescape(name): (value, expires_at) for name, value, expires_at in rows})
+        locks = await transaction.rows(SQL["lock"], space=METERS, names=names)
+        skew: float = locks[0][2]
+        rows = await transaction.rows(SQL["values"], names=names, now=first + skew)
+        meters = Meters({unescape(name): (value, expires_at) for name, value, expires_at in rows}, skew)
         before = [meters.charge(call) for call in calls]
         await transaction.rows(SQL["set_values"], **meters.changed())
         return before
@@ -42,22 +43,27 @@ async def charge(database: Database, calls: Sequence[Charging]) -> Sequence[Sequ
 
 
 class Meters:
-    """Meters as they are while their locks are held: values and the times at which they expire."""
+    """Meters as they are while their locks are held: values and the times at which they expire.
 
-    def __init__(self, known: dict[str, tuple[float, float]]) -> None:
+    `skew`: seconds that the database's clock is before the callers'. Times are kept by the one and told by the other.
+    """
+
+    def __init__(self, known: dict[str, tuple[float, float]], skew: float = 0.0) -> None:
         self._known = known
+        self._skew = skew
         self._changed: set[str] = set()
 
     def charge(self, call: Charging) -> Sequence[float]:
         """Put all of a call's charges on their meters, or none; return the values before."""
-        values = [self._value(one.meter.name, call.now) for one in call.charges]
+        now = call.now + self._skew
+        values = [self._value(one.meter.name, now) for one in call.charges]
         pairs = list(zip(call.charges, values, strict=True))
-        if not call.enforce or all(gcra.fits(one, value, call.now) for one, value in pairs):
+        if not call.enforce or all(gcra.fits(one, value, now) for one, value in pairs):
             for one, before in pairs:
-                value = gcra.after(one, before, call.now)
+                value = gcra.after(one, before, now)
                 self._known[one.meter.name] = (value, gcra.expiry(one.meter, value))
                 self._changed.add(one.meter.name)
-        return values
+        return [value - self._skew if value and one.meter.window else value for one, value in pairs]
 
     def _value(self, name: str, now: float) -> float:
         value, expires_at = self._known.get(name, (0.0, 0.0))

@@ -15,11 +15,11 @@ from collections.abc import Callable
 from time import monotonic
 from typing import Any
 
-import asyncpg
-
 from antiphon.stores.base import POLL_INTERVAL
 from antiphon.stores.postgres.address import Address
-from antiphon.stores.postgres.database import AWAY, CONNECT_SECONDS, Database
+from antiphon.stores.postgres.connecting import CONNECT_SECONDS, connect
+from antiphon.stores.postgres.database import Database
+from antiphon.stores.postgres.faults import FAULTS
 from antiphon.stores.postgres.jobs import SQL
 
 log = logging.getLogger("antiphon.store")
@@ -118,19 +118,14 @@ class Listener:
                 else:
                     pause = DEAF_PAUSE
                     log.info("the store %s does not pass notifications on; it is polled", self._address.shown)
-            except AWAY as error:
+            except FAULTS as error:
                 log.debug("listening to the store failed: %s", type(error).__name__)
                 pause = min(LONGEST_PAUSE, pause * 2)
             await asyncio.sleep(pause)
 
     async def _listen(self) -> bool:
         """Listen until the connection is lost; return False where nothing can be heard on it."""
-        connection: Any = await asyncpg.connect(
-            self._address.url,
-            timeout=CONNECT_SECONDS,
-            command_timeout=CONNECT_SECONDS,
-            server_settings=self._address.settings,
-        )
+        connection: Any = await connect(self._address, command_timeout=CONNECT_SECONDS)
         lost = asyncio.Event()
         connection.add_termination_listener(lambda _: lost.set())
         try:

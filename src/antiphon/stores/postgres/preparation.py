@@ -8,16 +8,18 @@ import secrets
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
-from time import monotonic
+from time import monotonic, time
 from typing import Any, TypeVar
 
 import asyncpg
 
 from antiphon.errors import ConfigError
 from antiphon.stores.postgres.address import Address
-from antiphon.stores.postgres.database import CONNECT_SECONDS, Connection
+from antiphon.stores.postgres.connecting import CONNECT_SECONDS, Connection, changes_sessions, connect
+from antiphon.stores.postgres.faults import FAULTS
 from antiphon.stores.postgres.keys import SQL as KEYS
-from antiphon.stores.postgres.sql import migrations
+from antiphon.stores.postgres.sql import indexes, migrations
+from antiphon.stores.versions import check, oldest
 
 log = logging.getLogger("antiphon.store")
 
@@ -25,7 +27,14 @@ T = TypeVar("T")
 
 PATIENCE = 20.0  # seconds for a database that starts together with the server
 PAUSE = 0.25
+MOST_SKEW = 1.0  # seconds between two clocks that nobody need know of
 LOCK = 0x416E7469706E
+INDEX_STATE = """
+SELECT indisvalid AS valid, EXISTS (
+    SELECT FROM pg_stat_progress_create_index AS building WHERE building.index_relid = indexrelid
+) AS building
+FROM pg_index WHERE indexrelid = to_regclass('antiphon.' || $1)
+"""
 VERSION = "SELECT coalesce(max(version), 0) FROM antiphon.migrations"
 STARTING = (OSError, asyncpg.PostgresConnectionError, asyncpg.CannotConnectNowError, asyncpg.TooManyConnectionsError)
 
@@ -42,7 +51,37 @@ def blocking(work: Callable[[], Awaitable[T]]) -> T:
 
 def prepare(address: Address, patience: float = PATIENCE) -> None:
     """Bring the database to the newest schema; wait for it where it starts only now. Raises ConfigError."""
-    blocking(lambda: once(address, migrate, patience))
+
+    async def whole() -> None:
+        await once(address, _compare_clocks, patience)
+        await _refuse_changing_sessions(address)
+        await once(address, migrate, patience)
+        await once(address, build_indexes, patience, transaction=False)
+
+    blocking(whole)
+
+
+async def _compare_clocks(connection: Connection) -> None:
+    """Warn where the database's clock is another: leases go by it, but ids and times in answers by this server's."""
+    before = time()
+    theirs = float(await connection.fetchval("SELECT extract(epoch FROM clock_timestamp())::double precision"))
+    ahead = (before + time()) / 2 - theirs
+    if abs(ahead) > MOST_SKEW:
+        log.warning("this server's clock is %+.1f seconds off the clock of the store", ahead)
+
+
+async def _refuse_changing_sessions(address: Address) -> None:
+    if address.pgbouncer:
+        return
+    try:
+        pooled = await changes_sessions(address)
+    except FAULTS:
+        return  # no room for two connections: nothing can be told
+    if pooled:
+        raise ConfigError(
+            f"The store {address.shown} stands behind a pooler that changes sessions between transactions"
+            " (PgBouncer: pool_mode = transaction). Add pgbouncer=true to the URL, or let the pool use pool_mode = session."
+        )
 
 
 def sealing_secret(address: Address, patience: float = PATIENCE) -> str:
@@ -83,13 +122,7 @@ async def _connect(address: Address, deadline: float) -> Any:
     told = False
     while True:
         try:
-            return await asyncpg.connect(
-                address.url,
-                timeout=CONNECT_SECONDS,
-                server_settings=address.settings
-                | ({} if address.pgbouncer else {"lock_timeout": "0", "statement_timeout": "0"}),
-                statement_cache_size=0,
-            )
+            return await connect(address, lock_timeout="0", statement_timeout="0")
         except STARTING as error:
             if monotonic() > deadline:
                 raise
@@ -109,7 +142,8 @@ async def version(connection: Connection) -> int:
 async def migrate(connection: Connection) -> None:
     """Run the missing migrations under a lock: of several servers that start at once, one does it. Raises ConfigError."""
     scripts = migrations()
-    if _checked(await version(connection), len(scripts)) == len(scripts):
+    shown = "in PostgreSQL"
+    if await _checked(connection, shown, len(scripts)) >= len(scripts):
         return
     await connection.execute(f"SELECT pg_advisory_xact_lock({LOCK})")
     await connection.execute("CREATE SCHEMA IF NOT EXISTS antiphon")
@@ -117,15 +151,35 @@ async def migrate(connection: Connection) -> None:
         "CREATE TABLE IF NOT EXISTS antiphon.migrations"
         " (version integer PRIMARY KEY, applied_at timestamptz NOT NULL DEFAULT now())"
     )
-    for number in range(_checked(await version(connection), len(scripts)), len(scripts)):
+    missing = range(await _checked(connection, shown, len(scripts)), len(scripts))
+    for number in missing:
         await connection.execute(scripts[number])
         await connection.execute("INSERT INTO antiphon.migrations (version) VALUES ($1)", number + 1)
+    if missing:
+        await connection.execute("DELETE FROM antiphon.compatibility")
+        await connection.execute("INSERT INTO antiphon.compatibility (oldest) VALUES ($1)", oldest(scripts))
 
 
-def _checked(version: int, newest: int) -> int:
-    if version > newest:
-        raise ConfigError(
-            f"The store was written by a newer version of Antiphon (schema {version}; this one knows {newest})."
-            " Update Antiphon, or name another store."
-        )
-    return version
+async def _checked(connection: Connection, shown: str, newest: int) -> int:
+    """Return the schema's version, if this version of Antiphon can work with it. Raises ConfigError."""
+    found = await version(connection)
+    least: int | None = None
+    if found > newest and await connection.fetchval("SELECT to_regclass('antiphon.compatibility')") is not None:
+        least = await connection.fetchval("SELECT max(oldest) FROM antiphon.compatibility")
+    check(shown, found, newest, least)
+    return found
+
+
+async def build_indexes(connection: Connection) -> None:
+    """Build the indexes that came with later versions, while other servers go on writing. It may take minutes."""
+    for name, statement in indexes().items():
+        state = await connection.fetchrow(INDEX_STATE, name)
+        if state is not None and (state["valid"] or state["building"]):
+            continue
+        log.info("building the index %s", name)
+        try:
+            if state is not None:  # a server that built it has died
+                await connection.execute(f"DROP INDEX CONCURRENTLY IF EXISTS antiphon.{name}")
+            await connection.execute(statement.text)
+        except (asyncpg.UniqueViolationError, asyncpg.DuplicateTableError, asyncpg.DeadlockDetectedError):
+            log.info("another server builds the index %s", name)

@@ -11,13 +11,13 @@ from antiphon.offload import by_size
 from antiphon.stores.columns import columns
 from antiphon.stores.items import ItemPlace, ResponseItems, places
 from antiphon.stores.postgres import conversations
-from antiphon.stores.postgres.database import Database, Row, Transaction
+from antiphon.stores.postgres.database import UPKEEP_PATIENCE, Database, Row, Transaction
 from antiphon.stores.postgres.sql import queries, unescape
 from antiphon.stores.rows import ListedResponse, StoredItem, StoredResponse
 
 SQL = queries("responses")
 PURGING = 0x416E7470  # the lock of the one server that purges
-PURGE_GROUP = 500  # rows deleted in one transaction
+PURGE_GROUP = 100  # rows deleted in one transaction
 
 _foreign_ids = msgspec.json.Decoder(dict[str, int])
 
@@ -105,7 +105,7 @@ async def purge(database: Database, now: int) -> int:
         rows = await transaction.rows(SQL["expired"], now=now, limit=PURGE_GROUP)
         return await _remove(transaction, [row[0] for row in rows], [unescape(row[1]) for row in rows]) if rows else 0
 
-    return await database.transact(work)
+    return await database.transact(work, UPKEEP_PATIENCE)
 
 
 async def _remove(transaction: Transaction, numbers: list[int], ids: list[str]) -> int:

@@ -1,5 +1,8 @@
 """SQL as SQL: named blocks of the .sql files beside this one, with `:name` for a parameter.
 
+`clock(:name)` is a time of this server's clock by the database's: the same where the two agree within a second, else
+shifted by what lies between them. Leases of servers whose clocks differ are so compared by one clock.
+
 A text of PostgreSQL cannot hold the character U+0000, which a client may well put into an id: it is escaped on the way
 in, and unescaped where what was stored is shown again.
 """
@@ -9,25 +12,38 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from importlib.resources import files
+from time import time
 from typing import Any
 
 FOLDER = files("antiphon.stores.postgres")
 
 _PARAMETER = re.compile(r"(?<![:\w]):([a-z_]+)")
+_CLOCK = re.compile(r"clock\((:[a-z_]+|0)\)")
+_SKEW = "(extract(epoch FROM clock_timestamp())::double precision - :here::double precision)"
+_SHIFTED = (
+    "(SELECT {0}::double precision + CASE WHEN abs(skew) <= 1 THEN 0 ELSE skew END"  # noqa: S608  # from our own files
+    f" FROM (SELECT {_SKEW}) AS clocks (skew))"
+)
 _ESCAPE = "\ufdd0"  # a noncharacter: not in anybody's text
 _UNESCAPED = {_ESCAPE + "0": "\0", _ESCAPE + "1": _ESCAPE}
 
 
 class Query:
-    """A statement and the names of its parameters. `again` is set by whoever runs it a second time."""
+    """A statement and the names of its parameters.
+
+    `again` is set by whoever runs it a second time, `here` is the time by this server's clock as it is sent.
+    """
 
     def __init__(self, text: str) -> None:
+        text = _CLOCK.sub(lambda match: _SHIFTED.format(match[1]), text)
         self.names = list(dict.fromkeys(_PARAMETER.findall(text)))
         self.text = _PARAMETER.sub(lambda match: f"${self.names.index(match[1]) + 1}", text)
 
     def arguments(self, values: Mapping[str, Any], again: bool = False) -> list[Any]:
         """Return the values in the order of `$1`, `$2`, …"""
-        return [again or values.get(name, False) if name == "again" else _escaped(values[name]) for name in self.names]
+        found: dict[str, Any] = {"here": time(), **values}
+        found["again"] = again or values.get("again", False)
+        return [_escaped(found[name]) for name in self.names]
 
 
 def _escaped(value: Any) -> Any:
@@ -54,7 +70,10 @@ def unescape(text: str) -> str:
 
 def queries(noun: str) -> Mapping[str, Query]:
     """Return the statements of `queries/<noun>.sql` by the names in their `-- name:` lines."""
-    text = (FOLDER / "queries" / f"{noun}.sql").read_text(encoding="utf-8")
+    return _blocks((FOLDER / "queries" / f"{noun}.sql").read_text(encoding="utf-8"))
+
+
+def _blocks(text: str) -> Mapping[str, Query]:
     blocks = [block.partition("\n") for block in text.split("-- name: ")[1:]]
     return {name.strip(): Query(_bare(statement)) for name, _, statement in blocks}
 
@@ -68,3 +87,8 @@ def migrations() -> Sequence[str]:
     """Return the scripts of `schema/`, in order: the first one brings a database to version 1."""
     scripts = [file for file in (FOLDER / "schema").iterdir() if file.name.endswith(".sql")]
     return [file.read_text(encoding="utf-8") for file in sorted(scripts, key=lambda file: file.name)]
+
+
+def indexes() -> Mapping[str, Query]:
+    """Return the statements of `indexes.sql` by the names of their indexes."""
+    return _blocks((FOLDER / "indexes.sql").read_text(encoding="utf-8"))

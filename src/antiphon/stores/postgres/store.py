@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from functools import partial
+from time import perf_counter
 from typing import Any
 
 from antiphon.core.gcra import Charge
 from antiphon.errors import APIError
 from antiphon.stores.base import FenceError
-from antiphon.stores.postgres import conversations, jobs, limits, responses
+from antiphon.stores.condition import Census, Measure
+from antiphon.stores.postgres import conversations, jobs, limits, responses, upkeep
 from antiphon.stores.postgres import deliveries as webhooks
 from antiphon.stores.postgres import files as uploads
 from antiphon.stores.postgres import keys as clients
@@ -23,6 +25,7 @@ from antiphon.stores.postgres.jobs import Claim
 from antiphon.stores.postgres.limits import Charging
 from antiphon.stores.postgres.listener import Listener
 from antiphon.stores.postgres.preparation import PATIENCE, prepare
+from antiphon.stores.postgres.responses import PURGE_GROUP
 from antiphon.stores.postgres.sql import Query
 from antiphon.stores.rows import (
     Conversation,
@@ -44,11 +47,15 @@ Values = Mapping[str, Any]
 class PostgresStore:
     """A Store in a database that any number of servers share. Its methods raise APIError 503 while that is away."""
 
+    remote = True
+
     def __init__(self, url: str, *, patience: float = PATIENCE) -> None:
         """Bring the database to the newest schema; wait `patience` seconds for it. Raises ConfigError."""
         self.address = read_address(url)
         prepare(self.address, patience)
         self._database = Database(self.address)
+        self.condition = self._database.condition
+        self._purged = 0
         self._listener = Listener(self.address, self._database)
         self._puts: Batcher[Values, str] = self._batcher(responses.SQL["put"], "id")
         self._bound_puts: Batcher[Values, str] = self._batcher(responses.SQL["put_bound"], "conversation_id", "id")
@@ -278,10 +285,21 @@ class PostgresStore:
     async def _purge(self, some: Callable[[Database, int], Awaitable[int]], now: int) -> int:
         total = 0
         while True:
+            began = perf_counter()
             deleted = await some(self._database, now)
             total += deleted
-            if deleted < responses.PURGE_GROUP:
+            self._purged += deleted
+            if deleted < PURGE_GROUP:
                 return total
+            await asyncio.sleep(perf_counter() - began)  # others have the disk meanwhile
+
+    async def census(self, now: float) -> Census:
+        row = await self._database.row(upkeep.SQL["census"], now=now)
+        assert row is not None
+        return Census(*row)
+
+    def measures(self) -> Iterable[Measure]:
+        return upkeep.measures(self._database, self._listener.listening, self._purged)
 
     async def close(self) -> None:
         await self._listener.close()

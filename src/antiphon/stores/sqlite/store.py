@@ -8,15 +8,18 @@ In WAL mode a reader waits for nobody.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+import sqlite3
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from sqlite3 import Connection
-from typing import TypeVar
+from time import perf_counter
+from typing import Concatenate, ParamSpec, TypeVar
 
 from antiphon.core.gcra import Charge
 from antiphon.stores.base import PolledStore
+from antiphon.stores.condition import Census, Condition, Labels, Measure
 from antiphon.stores.rows import (
     Conversation,
     Delivery,
@@ -38,12 +41,17 @@ from antiphon.stores.sqlite.conversations import Page
 from antiphon.stores.sqlite.database import Synchronous, connect_reader, open_database
 from antiphon.stores.sqlite.files import FilePage
 from antiphon.stores.sqlite.jobs import Claim
+from antiphon.stores.sqlite.keeper import WAL_LIMIT, Keeper
+from antiphon.stores.sqlite.upkeep import census
 from antiphon.stores.sqlite.writer import Writer
 
 T = TypeVar("T")
+P = ParamSpec("P")
 
 SHALLOW = 16  # turns of history that are read on the event loop
-PURGE_GROUP = 500  # rows deleted in one transaction: between two of them other writers get their turn
+READ_SECONDS = 0.25  # that a read on the event loop waits for another program
+PURGE_GROUP = 50  # rows deleted in one transaction: between two of them other writers get their turn
+PURGE_REST = 2.0  # times as long as a group takes, others have the file to themselves
 
 
 class SQLiteStore(PolledStore):
@@ -53,16 +61,38 @@ class SQLiteStore(PolledStore):
     commits with it, never the file's integrity; "FULL" waits for the disk at every commit.
     """
 
-    def __init__(self, path: str | Path, *, synchronous: Synchronous = "NORMAL") -> None:
-        """Open or create the file and bring it to the newest schema. Raises ConfigError."""
-        path = Path(path).expanduser()
-        self._writer = Writer(open_database(path, synchronous=synchronous))
-        self._reader = connect_reader(path)
-        self._long_reader = connect_reader(path)
+    def __init__(self, path: str | Path, *, synchronous: Synchronous = "NORMAL", wal_limit: int = WAL_LIMIT) -> None:
+        """Open or create the file and bring it to the newest schema. Raises ConfigError.
+
+        `wal_limit`: bytes of the write-ahead log from which on writes are refused, 0 for never.
+        """
+        self._path = Path(path).expanduser()
+        self._synchronous: Synchronous = synchronous
+        self.condition = Condition(str(self._path))
+        self._keeper = Keeper(self._path, self._open, self.condition, wal_limit=wal_limit)
+        self._purged = 0
         self._reader_thread = ThreadPoolExecutor(1, thread_name_prefix="antiphon-store-reader")
+        self._writer = Writer(self._keeper)
+
+    def _open(self) -> Connection:
+        """Open the file, for the first time or anew. Connections that are in use elsewhere end with their use."""
+        connection = open_database(self._path, synchronous=self._synchronous)
+        self._reader = connect_reader(self._path, patience=READ_SECONDS)
+        self._long_reader = connect_reader(self._path)
+        return connection
+
+    def _read(self, read: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Read something short, here and now. Raises APIError 503 where the file fails."""
+        try:
+            return read(self._reader, *args, **kwargs)
+        except sqlite3.Error as error:
+            raise self._keeper.told(error) from error
 
     async def _read_long(self, read: Callable[[Connection], T]) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._reader_thread, read, self._long_reader)
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._reader_thread, read, self._long_reader)
+        except sqlite3.Error as error:
+            raise self._keeper.told(error) from error
 
     # Responses
 
@@ -72,7 +102,7 @@ class SQLiteStore(PolledStore):
         await self._writer.submit(lambda connection: responses.put(connection, response, conversation_items, fence))
 
     async def get(self, id: str, owner: str) -> StoredResponse | None:
-        return responses.get(self._reader, id, owner)
+        return self._read(responses.get, id, owner)
 
     async def delete(self, id: str, owner: str) -> bool:
         return await self._writer.submit(lambda connection: responses.delete(connection, id, owner), erases=True)
@@ -81,12 +111,12 @@ class SQLiteStore(PolledStore):
         return await self._read_long(lambda connection: responses.recent(connection, owner, limit, after))
 
     async def history(self, id: str, owner: str) -> Sequence[bytes] | None:
-        if responses.depth(self._reader, id, owner) < SHALLOW:
-            return responses.history(self._reader, id, owner)
+        if self._read(responses.depth, id, owner) < SHALLOW:
+            return self._read(responses.history, id, owner)
         return await self._read_long(lambda connection: responses.history(connection, id, owner))
 
     async def items(self, ids: Sequence[str], owner: str) -> Mapping[str, bytes]:
-        return responses.items(self._reader, ids, owner)
+        return self._read(responses.items, ids, owner)
 
     # Conversations
 
@@ -94,7 +124,7 @@ class SQLiteStore(PolledStore):
         await self._writer.submit(lambda connection: conversations.create(connection, conversation, items))
 
     async def get_conversation(self, id: str, owner: str) -> Conversation | None:
-        return conversations.get(self._reader, id, owner)
+        return self._read(conversations.get, id, owner)
 
     async def update_conversation(self, id: str, owner: str, metadata: bytes) -> Conversation | None:
         return await self._writer.submit(lambda connection: conversations.update(connection, id, owner, metadata))
@@ -114,11 +144,11 @@ class SQLiteStore(PolledStore):
     ) -> Sequence[StoredItem] | None:
         page = Page(after=after, limit=limit, descending=descending)
         if limit is not None and limit <= SHALLOW:
-            return conversations.page(self._reader, id, owner, page)
+            return self._read(conversations.page, id, owner, page)
         return await self._read_long(lambda connection: conversations.page(connection, id, owner, page))
 
     async def get_item(self, conversation_id: str, item_id: str, owner: str) -> StoredItem | None:
-        return conversations.get_item(self._reader, conversation_id, item_id, owner)
+        return self._read(conversations.get_item, conversation_id, item_id, owner)
 
     async def delete_item(self, conversation_id: str, item_id: str, owner: str) -> bool:
         operation = partial(conversations.delete_item, id=conversation_id, item_id=item_id, owner=owner)
@@ -149,7 +179,7 @@ class SQLiteStore(PolledStore):
         self, worker: str, now: float, lease: float, id: str | None = None, *, clean: bool = False
     ) -> Job | None:
         claim = Claim(worker=worker, now=now, lease_until=now + lease, id=id, clean=clean)
-        if not jobs.waiting(self._reader, claim):
+        if not self._read(jobs.waiting, claim):
             return None
         return await self._writer.submit(lambda connection: jobs.take(connection, claim))
 
@@ -174,10 +204,10 @@ class SQLiteStore(PolledStore):
         return await self._writer.submit(lambda connection: jobs.append_batches(connection, batches))
 
     async def events(self, response_id: str, owner: str, after: int = -1, limit: int = 1000) -> Sequence[LoggedEvent]:
-        return jobs.events(self._reader, response_id, owner, after, limit)
+        return self._read(jobs.events, response_id, owner, after, limit)
 
     async def checkpoint(self, response_id: str) -> bytes | None:
-        return jobs.checkpoint(self._reader, response_id)
+        return self._read(jobs.checkpoint, response_id)
 
     # Files
 
@@ -185,7 +215,7 @@ class SQLiteStore(PolledStore):
         await self._writer.submit(lambda connection: uploads.insert(connection, file, content))
 
     async def get_file(self, id: str, owner: str, now: float) -> StoredFile | None:
-        return uploads.get(self._reader, id, owner, now)
+        return self._read(uploads.get, id, owner, now)
 
     async def file_content(self, id: str, owner: str, now: float) -> bytes | None:
         return await self._read_long(lambda connection: uploads.content(connection, id, owner, now))
@@ -212,7 +242,7 @@ class SQLiteStore(PolledStore):
         await self._writer.submit(lambda connection: webhooks.insert(connection, deliveries))
 
     async def claim_delivery(self, now: float, lease: float) -> Delivery | None:
-        due = webhooks.next_due(self._reader)
+        due = self._read(webhooks.next_due)
         if due is None or due > now:
             return None
         return await self._writer.submit(lambda connection: webhooks.claim(connection, now, lease))
@@ -224,7 +254,7 @@ class SQLiteStore(PolledStore):
         await self._writer.submit(lambda connection: webhooks.finish(connection, id, url))
 
     async def next_delivery(self) -> float | None:
-        return webhooks.next_due(self._reader)
+        return self._read(webhooks.next_due)
 
     # Keys
 
@@ -235,10 +265,10 @@ class SQLiteStore(PolledStore):
         await self._writer.submit(lambda connection: clients.put(connection, key))
 
     async def find_key(self, digest: bytes) -> StoredKey | None:
-        return clients.find(self._reader, digest)
+        return self._read(clients.find, digest)
 
     async def keys(self) -> Sequence[StoredKey]:
-        return clients.everything(self._reader)
+        return self._read(clients.everything)
 
     # Limits
 
@@ -263,10 +293,31 @@ class SQLiteStore(PolledStore):
     async def _purge(self, some: Callable[[Connection, int, int], int], now: int) -> int:
         total = 0
         while True:
-            deleted = await self._writer.submit(lambda connection: some(connection, now, PURGE_GROUP), erases=True)
+            began = perf_counter()
+            deleted = await self._writer.submit(lambda connection: some(connection, now, PURGE_GROUP))
             total += deleted
+            self._purged += deleted
             if deleted < PURGE_GROUP:
+                if total:  # once: to empty the log holds up whoever writes
+                    await self._writer.submit(lambda connection: None, erases=True)
                 return total
+            await asyncio.sleep(PURGE_REST * (perf_counter() - began))
+
+    async def census(self, now: float) -> Census:
+        return await self._read_long(lambda connection: census(connection, now))
+
+    def measures(self) -> Iterable[Measure]:
+        file = self._keeper.file
+        sizes: dict[Labels, float] = {("file",): float(file.bytes()), ("log",): float(file.wal_bytes())}
+        yield Measure(
+            name="bytes", help="Sizes of the store's file and of its write-ahead log.", labels=("part",), values=sizes
+        )
+        yield Measure(
+            name="purged_total",
+            help="Expired responses and files that this process has deleted.",
+            kind="counter",
+            values={(): float(self._purged)},
+        )
 
     async def close(self) -> None:
         self._reader_thread.shutdown()

@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+import math
 import sqlite3
 from contextlib import closing
 from pathlib import Path
 
 from antiphon.errors import ConfigError
-from antiphon.stores.sqlite.database import open_database
-from antiphon.stores.sqlite.sql import migrations
+from antiphon.stores.condition import Census
+from antiphon.stores.sqlite.database import damage, open_database
+from antiphon.stores.sqlite.sql import migrations, queries
 from antiphon.stores.upkeep import StoreStatus, TableSize
+
+SQL = queries("upkeep")
+
+
+def census(connection: sqlite3.Connection, now: float) -> Census:
+    """Count what waits."""
+    return Census(*connection.execute(SQL["census"], {"now": now}).fetchall()[0])
 
 
 def status(path: Path) -> StoreStatus:
@@ -33,6 +42,25 @@ def status(path: Path) -> StoreStatus:
 def _count(connection: sqlite3.Connection, table: str) -> int:
     quoted = table.replace('"', '""')
     return int(connection.execute(f'SELECT count(*) FROM "{quoted}"').fetchall()[0][0])  # noqa: S608  # quoted
+
+
+def detach(path: Path) -> tuple[int, int]:
+    """End all background work of a copy; return how many runs and deliveries there were. Raises ConfigError."""
+    if not path.is_file():
+        raise ConfigError(f"There is no store {path}.")
+    with closing(open_database(path)) as connection:
+        connection.execute("BEGIN IMMEDIATE")
+        found = (connection.execute(SQL["cancel_all"]).rowcount, connection.execute(SQL["drop_deliveries"]).rowcount)
+        connection.execute("COMMIT")
+    return found
+
+
+def check(path: Path) -> str | None:
+    """Read the whole file; return what is damaged. Raises ConfigError."""
+    if not path.is_file():
+        raise ConfigError(f"There is no store {path}.")
+    with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as connection:
+        return damage(connection, math.inf)
 
 
 def vacuum(path: Path) -> None:

@@ -2,11 +2,13 @@
 
 Everything that waits goes into one transaction; one hand-over to the event loop wakes all who waited for it.
 The queue wakes the thread only when it sleeps; while it works, to enqueue costs a list append.
+Between two groups, and once a second where there are none, it looks after the file: see `keeper`.
 """
 
 from __future__ import annotations
 
 import asyncio
+import logging
 import sqlite3
 from asyncio import AbstractEventLoop, Future
 from collections import defaultdict
@@ -18,12 +20,15 @@ from threading import Thread
 from time import monotonic
 from typing import Any, NamedTuple, TypeVar
 
-from antiphon.stores.sqlite.database import BUSY_SECONDS
+from antiphon.stores.condition import unavailable
+from antiphon.stores.sqlite.keeper import Keeper
 
 T = TypeVar("T")
 
 GROUP = 200
 SCRUB_SECONDS = 1.0  # deleted text is out of the write-ahead log after this time
+
+log = logging.getLogger("antiphon.store")
 
 
 class Task(NamedTuple):
@@ -47,10 +52,10 @@ class TornError(Exception):
 
 
 class Writer:
-    """Owns the writing connection."""
+    """Runs operations on the keeper's writing connection."""
 
-    def __init__(self, connection: Connection) -> None:
-        self._connection = connection
+    def __init__(self, keeper: Keeper) -> None:
+        self._keeper = keeper
         self._queue: SimpleQueue[Task | None] = SimpleQueue()
         self._closing = False
         self._scrub_at: float | None = None
@@ -61,7 +66,8 @@ class Writer:
         """Enqueue; the future is done after the commit.
 
         An operation may run twice (its transaction is rolled back in between): it touches nothing but the database.
-        Its exception is the future's, and undoes what it wrote, but not what its neighbours wrote.
+        Its exception is the future's, and undoes what it wrote, but not what its neighbours wrote. Where the file, the
+        disk or another program is at fault, it is APIError 503.
         """
         if self._closing:
             raise RuntimeError("The store is closed.")
@@ -84,18 +90,23 @@ class Writer:
             tasks = self._next_tasks()
             if None in tasks:
                 open = False
-            self._work([task for task in tasks if task is not None])
-            if self._scrub_at is not None and monotonic() >= self._scrub_at:
-                self._scrub()
+            try:
+                self._work([task for task in tasks if task is not None])
+                if self._scrub_at is not None and monotonic() >= self._scrub_at:
+                    self._scrub()
+                self._keeper.look()
+            except Exception:  # nobody else would write from then on
+                log.exception("the store's writer failed")
+                _hand_over([Outcome(task.future, None, unavailable()) for task in tasks if task is not None])
         self._scrub()
-        self._connection.close()
+        self._keeper.connection.close()
 
     def _next_tasks(self) -> list[Task | None]:
-        """Wait for a task (or until it is time to scrub) and take all that have come."""
+        """Wait for a task (or until it is time to scrub, or to look after the file) and take all that have come."""
         tasks: list[Task | None] = []
-        timeout = None if self._scrub_at is None else max(0.001, self._scrub_at - monotonic())
+        at = self._keeper.look_at if self._scrub_at is None else min(self._scrub_at, self._keeper.look_at)
         with suppress(Empty):
-            tasks.append(self._queue.get(timeout=timeout))
+            tasks.append(self._queue.get(timeout=max(0.001, at - monotonic())))
             while len(tasks) < GROUP:
                 tasks.append(self._queue.get_nowait())
         return tasks
@@ -109,42 +120,39 @@ class Writer:
         _hand_over(outcomes)
 
     def _transact(self, tasks: Sequence[Task]) -> list[Outcome]:
+        connection = self._keeper.connection
         try:
-            self._connection.execute("BEGIN IMMEDIATE")
-        except sqlite3.Error as error:
-            return [Outcome(task.future, None, error) for task in tasks]
+            self._keeper.begin()
+        except Exception as error:
+            return [Outcome(task.future, None, self._keeper.told(error)) for task in tasks]
         try:
             outcomes = [self._attempt(task) for task in tasks]
-            self._connection.execute("COMMIT")
+            connection.execute("COMMIT")
             return outcomes
         except (TornError, sqlite3.Error) as error:
-            if self._connection.in_transaction:
-                self._connection.execute("ROLLBACK")
+            if connection.in_transaction:
+                with suppress(sqlite3.Error):  # what failed before fails here too; the next BEGIN tells
+                    connection.execute("ROLLBACK")
+            cause = error.__cause__ if isinstance(error, TornError) else error
+            assert isinstance(cause, Exception)
             if len(tasks) == 1:
-                cause = error.__cause__ if isinstance(error, TornError) else error
-                assert isinstance(cause, Exception)
-                return [Outcome(tasks[0].future, None, cause)]
+                return [Outcome(tasks[0].future, None, self._keeper.told(cause))]
         return [outcome for task in tasks for outcome in self._transact([task])]
 
     def _attempt(self, task: Task) -> Outcome:
         """Run one operation. Raises TornError if it failed and left a trace in the transaction."""
-        before = self._connection.total_changes
+        connection = self._keeper.connection
+        before = connection.total_changes
         try:
-            return Outcome(task.future, task.operation(self._connection), None)
+            return Outcome(task.future, task.operation(connection), None)
         except Exception as error:
-            if self._connection.total_changes != before or not self._connection.in_transaction:
+            if connection.total_changes != before or not connection.in_transaction:
                 raise TornError from error
-            return Outcome(task.future, None, error)
+            return Outcome(task.future, None, self._keeper.told(error))
 
     def _scrub(self) -> None:
         """Move the log into the database and empty it, so that deleted text is nowhere; a reader may put it off."""
-        self._scrub_at = monotonic() + SCRUB_SECONDS
-        self._connection.execute("PRAGMA busy_timeout = 0")
-        with suppress(sqlite3.Error):  # a full disk is told to those who write
-            busy = self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()[0][0]
-            if not busy:
-                self._scrub_at = None
-        self._connection.execute(f"PRAGMA busy_timeout = {BUSY_SECONDS * 1000:.0f}")
+        self._scrub_at = None if self._keeper.truncate() else monotonic() + SCRUB_SECONDS
 
 
 def _hand_over(outcomes: Sequence[Outcome]) -> None:

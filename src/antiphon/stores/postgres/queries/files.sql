@@ -32,10 +32,10 @@ DELETE FROM antiphon.files WHERE id = :id AND owner = :owner RETURNING 1
 
 -- name: purge
 WITH gone AS (
-    DELETE FROM antiphon.files WHERE number IN (
-        SELECT number FROM antiphon.files WHERE expires_at <= :now::double precision LIMIT :limit
+    DELETE FROM antiphon.files WHERE number = ANY (ARRAY(
+        SELECT number FROM antiphon.files WHERE expires_at <= :now::bigint ORDER BY expires_at LIMIT :limit
         FOR UPDATE SKIP LOCKED
-    )
+    ))
     RETURNING 1
 )
 SELECT count(*) FROM gone

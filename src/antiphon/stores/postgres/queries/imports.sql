@@ -9,14 +9,14 @@ ON CONFLICT (source, noun) DO UPDATE SET position = excluded.position
 DELETE FROM antiphon.imports WHERE source = :source
 
 -- name: secrets
-INSERT INTO antiphon.secrets VALUES (:name, :secret) ON CONFLICT (name) DO NOTHING
+INSERT INTO antiphon.secrets (name, secret) VALUES (:name, :secret) ON CONFLICT (name) DO NOTHING
 
 -- name: keys
 INSERT INTO antiphon.keys (id, owner, digest, created_at, body) VALUES (:id, :owner, :digest, :created_at, :body)
 ON CONFLICT DO NOTHING
 
 -- name: meters
-INSERT INTO antiphon.meters VALUES (:name, :value, :expires_at) ON CONFLICT (name) DO NOTHING
+INSERT INTO antiphon.meters (name, value, expires_at) VALUES (:name, :value, :expires_at) ON CONFLICT (name) DO NOTHING
 
 -- name: conversations
 INSERT INTO antiphon.conversations (id, owner, created_at, metadata) VALUES (:id, :owner, :created_at, :metadata)

@@ -28,7 +28,7 @@ WITH taken AS (
     FROM written, unnest(:item_ids::text[], :positions::integer[]) AS item (id, position)
 ), job AS (
     INSERT INTO antiphon.jobs (response_id, owner, request, worker, lease_until, fence, attempts)
-    SELECT :id, :owner, :request::bytea, :worker::text, :lease_until::double precision, :times::integer, :times
+    SELECT :id, :owner, :request::bytea, :worker::text, clock(:lease_until), :times::integer, :times
     FROM written
     ON CONFLICT (response_id) DO NOTHING
 ), logged AS (
@@ -42,13 +42,13 @@ SELECT EXISTS (SELECT FROM written)
 -- name: claim
 -- A worker that stands in a free job has fallen silent: whoever gives a job back takes its name out.
 UPDATE antiphon.jobs SET
-    crashes = crashes + (worker IS NOT NULL)::integer, worker = :worker, lease_until = :lease_until, fence = fence + 1,
+    crashes = crashes + (worker IS NOT NULL)::integer, worker = :worker, lease_until = clock(:lease_until), fence = fence + 1,
     attempts = attempts + 1
 WHERE number = (
     SELECT number FROM antiphon.jobs
-    WHERE (lease_until IS NULL OR lease_until <= :now) AND (:id::text IS NULL OR response_id = :id)
+    WHERE (lease_until IS NULL OR lease_until <= clock(:now)) AND (:id::text IS NULL OR response_id = :id)
         AND NOT (:clean::boolean AND (worker IS NOT NULL OR crashes > 0))
-    ORDER BY worker IS NOT NULL OR crashes > 0, number LIMIT 1
+    ORDER BY number LIMIT 1
     FOR NO KEY UPDATE SKIP LOCKED
 )
 RETURNING response_id, owner, request, fence, attempts, cancelled, crashes
@@ -56,7 +56,7 @@ RETURNING response_id, owner, request, fence, attempts, cancelled, crashes
 -- name: heartbeat
 -- Always one row: NULL where the lease was lost.
 WITH beat AS (
-    UPDATE antiphon.jobs SET lease_until = :lease_until WHERE response_id = :response_id AND fence = :fence
+    UPDATE antiphon.jobs SET lease_until = clock(:lease_until) WHERE response_id = :response_id AND fence = :fence
     RETURNING cancelled
 )
 SELECT (SELECT cancelled FROM beat)

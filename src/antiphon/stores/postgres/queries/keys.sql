@@ -1,6 +1,6 @@
 -- name: secret
 -- The row is touched so that it is returned whoever was first.
-INSERT INTO antiphon.secrets AS known VALUES (:name, :proposal)
+INSERT INTO antiphon.secrets AS known (name, secret) VALUES (:name, :proposal)
 ON CONFLICT (name) DO UPDATE SET secret = known.secret
 RETURNING secret
 

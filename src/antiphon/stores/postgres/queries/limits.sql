@@ -1,7 +1,7 @@
 -- name: lock
 -- Whoever reads these names' rows to write them waits here. Always in the same order, so that no two wait for each
 -- other. A crash of the database may take the last moment's charges with it: nobody waits for the disk.
-SELECT set_config('synchronous_commit', 'off', true), count(pg_advisory_xact_lock(:space, key))
+SELECT set_config('synchronous_commit', 'off', true), count(pg_advisory_xact_lock(:space, key)), clock(0)
 FROM (SELECT DISTINCT hashtext(name) AS key FROM unnest(:names::text[]) AS name ORDER BY key) AS keys
 
 -- name: values
@@ -15,8 +15,8 @@ ON CONFLICT (name) DO UPDATE SET value = excluded.value, expires_at = excluded.e
 -- name: take
 -- What a holder took before its lease ran out counts again: it is alive.
 INSERT INTO antiphon.slots AS known (name, holder, taken, until)
-SELECT :name, :holder, 1, :until::double precision
-WHERE (SELECT coalesce(sum(taken), 0) FROM antiphon.slots WHERE name = :name AND until > :now) < :most::integer
+SELECT :name, :holder, 1, clock(:until)
+WHERE (SELECT coalesce(sum(taken), 0) FROM antiphon.slots WHERE name = :name AND until > clock(:now)) < :most::integer
 ON CONFLICT (name, holder) DO UPDATE SET taken = known.taken + 1, until = excluded.until
 RETURNING 1
 
@@ -24,10 +24,10 @@ RETURNING 1
 UPDATE antiphon.slots SET taken = greatest(taken - 1, 0) WHERE name = :name AND holder = :holder
 
 -- name: renew
-UPDATE antiphon.slots SET until = :until WHERE holder = :holder
+UPDATE antiphon.slots SET until = clock(:until) WHERE holder = :holder
 
 -- name: purge_meters
-DELETE FROM antiphon.meters WHERE expires_at <= :now::double precision
+DELETE FROM antiphon.meters WHERE expires_at <= clock(:now)
 
 -- name: purge_slots
-DELETE FROM antiphon.slots WHERE until <= :now::double precision OR taken <= 0
+DELETE FROM antiphon.slots WHERE until <= clock(:now) OR taken <= 0

@@ -112,7 +112,8 @@ FROM antiphon.responses WHERE number = ANY(:numbers::bigint[])
 SELECT number FROM antiphon.responses WHERE id = :id AND owner = :owner
 
 -- name: expired
-SELECT number, id FROM antiphon.responses WHERE expires_at <= :now::double precision ORDER BY number LIMIT :limit
+-- `now` is of the column's type: another one would keep the index from being used.
+SELECT number, id FROM antiphon.responses WHERE expires_at <= :now::bigint ORDER BY expires_at LIMIT :limit
 
 -- name: remove_jobs
 -- First, as a run that still writes holds its job's row: afterwards nobody adds events.

@@ -20,7 +20,7 @@ DELETE FROM conversation_items WHERE place >= :number << 24 AND place < (:number
 SELECT max(place) FROM conversation_items WHERE place >= :number << 24 AND place < (:number + 1) << 24
 
 -- name: insert_item
-INSERT INTO conversation_items VALUES (:place, :id, :body)
+INSERT INTO conversation_items (place, id, body) VALUES (:place, :id, :body)
 
 -- name: find_item
 SELECT place, body FROM conversation_items

@@ -6,7 +6,7 @@ INSERT INTO files (id, owner, filename, purpose, media_type, size, created_at, e
 VALUES (:id, :owner, :filename, :purpose, :media_type, :size, :created_at, :expires_at) RETURNING number
 
 -- name: insert_content
-INSERT INTO file_contents VALUES (:file, :content)
+INSERT INTO file_contents (file, content) VALUES (:file, :content)
 
 -- name: get
 SELECT id, filename, purpose, media_type, size, created_at, expires_at FROM files

@@ -2,7 +2,7 @@
 INSERT INTO jobs (response_id, owner) VALUES (:response_id, :owner) RETURNING number
 
 -- name: insert_request
-INSERT INTO job_requests VALUES (:job, :request)
+INSERT INTO job_requests (job, request) VALUES (:job, :request)
 
 -- name: waiting
 -- Read before `claim`, so that a poll in vain takes no write lock.
@@ -52,7 +52,7 @@ DELETE FROM job_requests WHERE job = :job
 DELETE FROM checkpoints WHERE job = :job
 
 -- name: save_checkpoint
-INSERT INTO checkpoints VALUES (:job, :body) ON CONFLICT (job) DO UPDATE SET body = excluded.body
+INSERT INTO checkpoints (job, body) VALUES (:job, :body) ON CONFLICT (job) DO UPDATE SET body = excluded.body
 
 -- name: checkpoint
 SELECT body FROM checkpoints WHERE job = (SELECT number FROM jobs WHERE response_id = :response_id)

@@ -1,5 +1,5 @@
 -- name: propose_secret
-INSERT INTO secrets VALUES (:name, :secret) ON CONFLICT (name) DO NOTHING
+INSERT INTO secrets (name, secret) VALUES (:name, :secret) ON CONFLICT (name) DO NOTHING
 
 -- name: secret
 SELECT secret FROM secrets WHERE name = :name

@@ -2,7 +2,7 @@
 SELECT value FROM meters WHERE name = :name AND expires_at > :now
 
 -- name: set_value
-INSERT INTO meters VALUES (:name, :value, :expires_at)
+INSERT INTO meters (name, value, expires_at) VALUES (:name, :value, :expires_at)
 ON CONFLICT (name) DO UPDATE SET value = excluded.value, expires_at = excluded.expires_at
 
 -- name: taken
@@ -10,7 +10,7 @@ SELECT coalesce(sum(taken), 0) FROM slots WHERE name = :name AND until > :now
 
 -- name: take
 -- What a holder took before its lease ran out counts again: it is alive.
-INSERT INTO slots VALUES (:name, :holder, 1, :until)
+INSERT INTO slots (name, holder, taken, until) VALUES (:name, :holder, 1, :until)
 ON CONFLICT (name, holder) DO UPDATE SET taken = taken + 1, until = excluded.until
 
 -- name: free

@@ -3,7 +3,10 @@ SELECT place, owner, foreign_ids FROM responses WHERE id = :id
 
 -- name: insert
 -- Behind its parent where that is the last of its thread, else as the first of a new thread.
-INSERT INTO responses VALUES (
+INSERT INTO responses (
+    place, id, owner, model, status, created_at, expires_at, background, previous_response_id, conversation_id,
+    output_start, output_end, foreign_ids, input, body
+) VALUES (
     coalesce(
         (
             SELECT parent.place + 1 FROM responses AS parent
@@ -69,7 +72,7 @@ SELECT response, position FROM foreign_items WHERE owner = :owner AND item_id = 
 ORDER BY generation DESC LIMIT 1
 
 -- name: insert_foreign
-INSERT INTO foreign_items VALUES (
+INSERT INTO foreign_items (owner, item_id, generation, response, position) VALUES (
     :owner, :item_id,
     (SELECT coalesce(max(generation), 0) + 1 FROM foreign_items WHERE owner = :owner AND item_id = :item_id),
     :response, :position

@@ -1,3 +1,5 @@
+-- alone: it drops a table that older versions write to.
+--
 -- Events are written in batches, and each batch is one row at the end of the table: a row per event, kept beside those of
 -- its own response, touched a page or two of every response at each commit.
 CREATE TABLE event_batches (

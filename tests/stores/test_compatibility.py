@@ -1,0 +1,201 @@
+"""Versions side by side: an older server goes on while a newer one migrates, and starts again afterwards."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections.abc import Sequence
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from antiphon.cli import cli
+from antiphon.errors import APIError, ConfigError
+from antiphon.stores import versions
+from antiphon.stores.base import Store
+from antiphon.stores.postgres import PostgresStore, preparation
+from antiphon.stores.postgres import sql as postgres_sql
+from antiphon.stores.rows import Delivery
+from antiphon.stores.sqlite import SQLiteStore, database
+from antiphon.stores.sqlite import sql as sqlite_sql
+
+from .postgres_server import Postgres
+from .samples import ANN, conversation, event, item, response
+
+EXPAND = {
+    "sqlite": "CREATE TABLE newer (x TEXT); ALTER TABLE responses ADD COLUMN newer TEXT;"
+    " ALTER TABLE jobs ADD COLUMN newer INTEGER NOT NULL DEFAULT 0; ALTER TABLE meters ADD COLUMN newer TEXT;"
+    " ALTER TABLE slots ADD COLUMN newer TEXT; ALTER TABLE event_batches ADD COLUMN newer TEXT;"
+    " ALTER TABLE conversation_items ADD COLUMN newer TEXT; ALTER TABLE foreign_items ADD COLUMN newer TEXT;"
+    " ALTER TABLE file_contents ADD COLUMN newer TEXT; ALTER TABLE secrets ADD COLUMN newer TEXT;"
+    " ALTER TABLE job_requests ADD COLUMN newer TEXT; ALTER TABLE checkpoints ADD COLUMN newer TEXT;",
+    "postgres": "CREATE TABLE antiphon.newer (x text); ALTER TABLE antiphon.responses ADD COLUMN newer text;"
+    " ALTER TABLE antiphon.jobs ADD COLUMN newer integer NOT NULL DEFAULT 0;"
+    " ALTER TABLE antiphon.events ADD COLUMN newer text; ALTER TABLE antiphon.meters ADD COLUMN newer text;"
+    " ALTER TABLE antiphon.conversation_items ADD COLUMN newer text; ALTER TABLE antiphon.slots ADD COLUMN newer text;",
+}
+CONTRACT = {
+    "sqlite": "-- alone: it takes a table away.\nDROP TABLE event_batches;",
+    "postgres": "-- alone: it takes a table away.\nDROP TABLE antiphon.events;",
+}
+
+
+class Versions:
+    """Stores of one place by versions of Antiphon that know so many migrations."""
+
+    def __init__(self, kind: str, place: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.kind = kind
+        self._place = place
+        self._monkeypatch = monkeypatch
+        source = sqlite_sql if kind == "sqlite" else postgres_sql
+        self.scripts: Sequence[str] = source.migrations()
+
+    def open(self, *further: str) -> Store:
+        """Open as a version does that has `further` migrations."""
+        module = database if self.kind == "sqlite" else preparation
+        with self._monkeypatch.context() as context:
+            lines = [script.replace("; ", ";\n") for script in further]
+            context.setattr(module, "migrations", lambda: [*self.scripts, *lines])
+            return SQLiteStore(self._place) if self.kind == "sqlite" else PostgresStore(self._place)
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def stores(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Versions:
+    if request.param == "sqlite":
+        return Versions("sqlite", str(tmp_path / "store.db"), monkeypatch)
+    postgres: Postgres = request.getfixturevalue("postgres")
+    name = f"versions_{tmp_path.name}"
+    return Versions("postgres", postgres.create(name), monkeypatch)
+
+
+async def work(store: Store, number: int) -> None:
+    """Use whatever there is."""
+    await store.put(response(number, foreign_ids={"x": 0}))
+    await store.create_conversation(conversation(number), [item(f"a{number}")])
+    await store.put(response(number + 1, conversation_id=f"conv_{number}"), conversation_items=[item(f"b{number}")])
+    row = response(number + 2, background=True)
+    job = await store.enqueue(row, b"{}", [event(0)], worker="w", lease_until=1e10)
+    assert job is not None
+    await store.append_events(row.id, job.fence, [event(1)], b"{}")
+    assert await store.events(row.id, ANN) == [event(0), event(1)]
+    await store.finish_job(row.id, job.fence)
+    assert await store.secret(f"s{number}", b"s") == b"s"
+    assert await store.get(response(number).id, ANN) == response(number, foreign_ids={"x": 0})
+
+
+async def test_old_new_old(stores: Versions) -> None:
+    old = stores.open()
+    await work(old, 100)
+    new = stores.open(EXPAND[stores.kind])
+    await work(new, 200)
+    await work(old, 300)  # it was never stopped
+    await new.close()
+    await work(old, 400)
+    await old.close()
+    again = stores.open()  # and it may start again
+    await work(again, 500)
+    for number in (100, 200, 300, 400):
+        assert await again.get(response(number).id, ANN) is not None
+    await again.close()
+    newest = stores.open(EXPAND[stores.kind])
+    await work(newest, 600)
+    await newest.close()
+
+
+async def test_what_an_older_version_cannot_work_with_is_refused(stores: Versions) -> None:
+    await stores.open().close()
+    newer = stores.open(EXPAND[stores.kind], CONTRACT[stores.kind])
+    await newer.close()
+    with pytest.raises(ConfigError, match="was written by a newer version of Antiphon"):
+        stores.open()
+    with pytest.raises(ConfigError, match="was written by a newer version of Antiphon"):
+        stores.open(EXPAND[stores.kind])
+    await stores.open(EXPAND[stores.kind], CONTRACT[stores.kind]).close()
+
+
+async def test_nothing_is_taken_away_from_a_file_in_use(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(database, "ALONE_SECONDS", 0.3)
+    each = Versions("sqlite", str(tmp_path / "store.db"), monkeypatch)
+    old = each.open()
+    await old.put(response(1))
+    with pytest.raises(ConfigError, match="stop all servers that use it first"):
+        each.open(CONTRACT["sqlite"])
+    await work(old, 100)
+    await old.close()
+    new = each.open(CONTRACT["sqlite"])
+    assert await new.get(response(1).id, ANN) == response(1)
+    await new.close()
+
+
+async def test_tables_that_are_taken_away_all_the_same_are_told(
+    stores: Versions, caplog: pytest.LogCaptureFixture
+) -> None:
+    old = stores.open()
+    await work(old, 100)
+    row = response(1, background=True)
+    if isinstance(old, PostgresStore):
+        await stores.open(CONTRACT["postgres"]).close()
+    else:
+        with closing(sqlite3.connect(stores._place)) as connection:
+            connection.executescript(CONTRACT["sqlite"])
+    for _ in range(3):
+        with pytest.raises(APIError) as caught:
+            await old.enqueue(row, b"{}", [event(0)])
+        assert caught.value.status == 503
+    assert old.condition.reason == "schema"
+    assert len([line for line in caplog.messages if "is unavailable: schema" in line]) == 1
+    await old.close()
+
+
+def test_the_oldest_version_follows_from_the_scripts() -> None:
+    assert versions.oldest(["a", "b"]) == 1
+    assert versions.oldest(["a", "-- alone: x", "c"]) == 2
+    assert not versions.needs_alone(["a", "-- alone: x"], 0)
+    assert versions.needs_alone(["a", "-- alone: x"], 1)
+    assert not versions.needs_alone(["a", "-- alone: x"], 2)
+
+
+@pytest.mark.parametrize("source", [sqlite_sql, postgres_sql])
+def test_every_insert_names_its_columns(source: object) -> None:
+    """Else a column more would stop older versions."""
+    for file in (source.FOLDER / "queries").iterdir():  # type: ignore[attr-defined]
+        text = file.read_text()
+        for line in text.splitlines():
+            if "INSERT INTO" in line:
+                assert "(" in line.partition("INSERT INTO")[2].partition("VALUES")[0], (file.name, line)
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "postgres"])
+async def test_a_copy_is_detached(
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> None:
+    place = str(tmp_path / "store.db")
+    if kind == "postgres":
+        place = request.getfixturevalue("postgres_url")
+    stores = Versions(kind, place, monkeypatch)
+    store = stores.open()
+    await store.enqueue(response(1, background=True), b"{}", [event(0)], worker="w", lease_until=1e10)
+    await store.put_deliveries([Delivery(id="evt_1", url="u", owner=ANN, body=b"{}", due=0.0)])
+    await store.close()
+    result = await asyncio.to_thread(CliRunner().invoke, cli, ["db", "detach", "--store", place])
+    assert result.output.startswith("1 background responses are cancelled, 1 webhook events are dropped"), result.output
+    store = stores.open()
+    job = await store.claim("w", 0.0, 1.0)
+    assert job is not None and job.cancelled
+    assert await store.next_delivery() is None
+    await store.close()
+
+
+def test_a_file_is_checked(tmp_path: Path) -> None:
+    path = tmp_path / "store.db"
+    SQLiteStore(path)._keeper.truncate()
+    assert "nothing is damaged" in CliRunner().invoke(cli, ["db", "check", "--store", str(path)]).output
+    data = bytearray(path.read_bytes())
+    data[5 * 4096 : 20 * 4096] = b"\xff" * (15 * 4096)
+    path.write_bytes(data)
+    result = CliRunner().invoke(cli, ["db", "check", "--store", str(path)])
+    assert result.exit_code != 0 and "is damaged" in result.output
+    with pytest.raises(ConfigError, match="is damaged"):
+        SQLiteStore(path)

@@ -1,0 +1,92 @@
+"""Every statement finds its rows by an index, on tables that are filled."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from antiphon.stores.postgres import PostgresStore
+from antiphon.stores.postgres.sql import FOLDER, queries
+
+from .postgres_server import Postgres
+
+FILL = """
+INSERT INTO antiphon.responses (
+    id, owner, model, status, created_at, expires_at, background, previous_response_id, output_start, output_end, input, body
+)
+SELECT 'resp_' || lpad(n::text, 32, '0'), 'owner' || n % 50, 'm', 'completed', n, 1000000 + n, false,
+    'resp_' || lpad((n - 1)::text, 32, '0'), 0, 2, '[]', '[]'
+FROM generate_series(1, 20000) AS n;
+INSERT INTO antiphon.foreign_items (owner, item_id, response, position)
+SELECT 'owner' || n % 50, 'item' || n, n, 0 FROM generate_series(1, 20000) AS n;
+INSERT INTO antiphon.conversations (id, owner, created_at, metadata)
+SELECT 'conv_' || n, 'owner' || n % 50, n, '{}' FROM generate_series(1, 5000) AS n;
+INSERT INTO antiphon.conversation_items (conversation, id, body)
+SELECT number, 'item' || number || '_' || n, '{}' FROM antiphon.conversations, generate_series(1, 5) AS n;
+INSERT INTO antiphon.events (response, sequence_number, type, body)
+SELECT response, n, 'type', '{}' FROM generate_series(1, 2000) AS response, generate_series(1, 20) AS n;
+INSERT INTO antiphon.files (id, owner, filename, purpose, media_type, size, created_at, expires_at, content)
+SELECT 'file_' || n, 'owner' || n % 50, 'f', 'p', 't', 1, n, 1000000 + n, 'x' FROM generate_series(1, 5000) AS n;
+INSERT INTO antiphon.meters SELECT 'meter' || n, 0, 1 FROM generate_series(1, 5000) AS n;
+INSERT INTO antiphon.keys SELECT 'key' || n, 'owner', n::text::bytea, 0, '{}' FROM generate_series(1, 5000) AS n;
+INSERT INTO antiphon.jobs (response_id, owner, request)
+SELECT 'resp_' || lpad(n::text, 32, '0'), 'owner', '{}' FROM generate_series(1, 3000) AS n;
+INSERT INTO antiphon.checkpoints SELECT number, '{}' FROM antiphon.jobs;
+INSERT INTO antiphon.deliveries (id, url, owner, due, attempts, body)
+SELECT 'evt_' || n, 'u', 'owner', n, 0, '{}' FROM generate_series(1, 3000) AS n;
+INSERT INTO antiphon.slots SELECT 'slot' || n, 'holder' || n % 100, 1, 1 FROM generate_series(1, 3000) AS n;
+ANALYZE;
+"""
+
+ALL_OF_A_TABLE = {
+    ("upkeep", "census"),  # counts what waits
+    ("keys", "all"),
+    ("limits", "purge_meters"),  # every ten minutes
+    ("limits", "purge_slots"),
+}
+
+
+@pytest.fixture(scope="module")
+def filled(postgres: Postgres) -> Postgres:
+    """A database of some size."""
+    PostgresStore(postgres.create("filled"))
+    postgres.psql(FILL, "filled")
+    return postgres
+
+
+NAMES = [
+    (noun, name)
+    for noun in sorted(file.name.removesuffix(".sql") for file in (FOLDER / "queries").iterdir())
+    if noun != "imports"
+    for name in queries(noun)
+]
+
+
+@pytest.mark.parametrize(("noun", "name"), NAMES, ids=lambda name: name)
+def test_no_statement_reads_a_whole_table(filled: Postgres, noun: str, name: str) -> None:
+    if (noun, name) in ALL_OF_A_TABLE:
+        return
+    plan = filled.psql(f"EXPLAIN (GENERIC_PLAN) {queries(noun)[name].text}", "filled")
+    assert not re.findall(r"Seq Scan on (\w+)", plan), plan
+
+
+def test_what_has_expired_is_found_by_its_time(filled: Postgres) -> None:
+    for noun, name, index in (("responses", "expired", "responses_by_expiry"), ("files", "purge", "files_by_expiry")):
+        plan = filled.psql(f"EXPLAIN (GENERIC_PLAN) {queries(noun)[name].text}", "filled")
+        assert f"using {index}" in plan, plan
+
+
+def test_an_owners_responses_are_found_by_the_owner(filled: Postgres) -> None:
+    plan = filled.psql(f"EXPLAIN (GENERIC_PLAN) {queries('responses')['recent'].text}", "filled")
+    assert "using responses_by_owner" in plan, plan
+
+
+async def test_a_broken_index_is_built_again(filled: Postgres) -> None:
+    valid = "SELECT indisvalid FROM pg_index WHERE indexrelid = 'antiphon.responses_by_owner'::regclass"
+    await filled.execute(
+        "UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'antiphon.responses_by_owner'::regclass", "filled"
+    )
+    assert await filled.fetch(valid, "filled") == [(False,)]
+    await PostgresStore(filled.url("filled")).close()
+    assert await filled.fetch(valid, "filled") == [(True,)]
