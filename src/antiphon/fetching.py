@@ -10,6 +10,7 @@ from urllib.parse import quote, unquote, urljoin, urlsplit
 import msgspec
 
 from antiphon.backends.http_client import Address, HttpClient, HttpResponse, Timeouts
+from antiphon.backends.http_protocol import HEAD_LIMIT
 from antiphon.errors import BackendError, ConfigError, InvalidRequest
 from antiphon.guard import UrlGuard, split_url
 
@@ -74,7 +75,11 @@ class Fetcher:
         try:
             address = Address(host=_ascii(host), port=port, tls=tls, ip=ip)
             return HttpClient(
-                address, headers={"accept": "*/*"}, timeouts=self._timeouts, tls=_tls_context() if tls else None
+                address,
+                headers={"accept": "*/*"},
+                timeouts=self._timeouts,
+                max_answer=2 * self._limit + HEAD_LIMIT,  # with the frames of its chunks
+                tls=_tls_context() if tls else None,
             )
         except (ConfigError, UnicodeError):
             raise InvalidRequest("The URL's host is not a valid name.", param=param, code="invalid_url") from None

@@ -160,3 +160,32 @@ async def test_the_backend_of_the_client_scenarios_is_examined(tmp_path: Path) -
     assert outcome.code == 0, outcome.err
     model = tomllib.loads(outcome.out)["models"]["capable"]
     assert (model["functions"], model["structured_outputs"], model["context_length"]) == (True, True, 131072)
+
+
+def relaying(item: Json) -> Callable[[Call], Awaitable[None]]:
+    """Return a backend that speaks Responses, as llama.cpp does: without places and numbers."""
+
+    async def handle(call: Call) -> None:
+        if call.path.endswith("/models"):
+            await call.answer({"data": [{"id": "m", "object": "model"}]})
+            return
+        usage = {"input_tokens": 1, "output_tokens": 1, "total_tokens": 2}
+        await call.start()
+        await call.event({"type": "response.output_text.delta", "item_id": "msg_1", "delta": "Hi."})
+        await call.event({"type": "response.output_item.done", "item": item})
+        await call.event({"type": "response.completed", "response": {"output": [item], "usage": usage}})
+        await call.end()
+
+    return handle
+
+
+async def test_a_responses_backend_is_read_as_the_server_reads_it(tmp_path: Path) -> None:
+    parts = [{"type": "output_text", "text": "Hi."}]
+    async with running(relaying({"type": "message", "id": "msg_1", "content": parts})) as upstream:
+        good = await antiphon(tmp_path, "doctor", upstream.url, "--api", "responses")
+    async with running(relaying({"type": "message", "id": "msg_1", "content": 5})) as upstream:
+        bad = await antiphon(tmp_path, "doctor", upstream.url, "--api", "responses")
+    found = signs(good.err)
+    assert [found[name] for name in ("answer", "streaming", "usage")] == ["✓"] * 3, good.err
+    assert (bad.code, signs(bad.err)["answer"]) == (1, "✗"), bad.err
+    assert "the 'content' of its message has the wrong type" in bad.err

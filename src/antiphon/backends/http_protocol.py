@@ -21,6 +21,8 @@ HEAD_LIMIT = 64 * 1024
 HEADERS_LIMIT = 256
 ANSWER_LIMIT = 256 * 1024 * 1024
 UNREAD_LIMIT = 256 * 1024
+LARGE_READ = 4096
+"""Bytes; one who floods us fills what is read at once."""
 FAIR_SHARE = 64 * 1024
 """Bytes that one connection may bring in one turn of the event loop, before others have theirs."""
 LINGER_SECONDS = 1.0
@@ -146,8 +148,10 @@ class Connection(asyncio.Protocol):
         if response.complete:
             self._end()
             return
-        self._size += len(data)
-        self._be_fair(len(data))
+        size = len(data)
+        self._size += size
+        if size > LARGE_READ:
+            self._be_fair(size)
         if self._pieces:
             self._between = 0
             if not response.counts_itself:
@@ -155,11 +159,11 @@ class Connection(asyncio.Protocol):
             if response.body(self._pieces) > UNREAD_LIMIT and not self._paused:
                 self._pause()
         else:
-            self._between += len(data)
-        if self._between > HEAD_LIMIT:
-            what = "A trailer or chunk" if response.status else "The head"
-            self.close(BackendError(502, f"{what} of the backend's answer is too large."))
-        elif self._size > self._most:
+            self._between += size
+            if self._between > HEAD_LIMIT:
+                what = "A trailer or chunk" if response.status else "The head"
+                self.close(BackendError(502, f"{what} of the backend's answer is too large."))
+        if self._size > self._most:
             self.close(too_large())
 
     def _be_fair(self, size: int) -> None:
@@ -225,7 +229,8 @@ class Connection(asyncio.Protocol):
             self._response.body(self._pieces)
         if not isinstance(error, BackendError):
             cause = error.__context__ if isinstance(error.__context__, BackendError) else None
-            log.warning("a backend's answer is not valid HTTP: %s", error)
+            if cause is None:
+                log.warning("a backend's answer is not valid HTTP: %s", error)
             error = cause or BackendError(502, "The backend's answer is not valid HTTP.")
         self.close(error)
 

@@ -66,6 +66,7 @@ class HttpResponse:
         "_pieces",
         "_take",
         "_waiter",
+        "alive",
         "complete",
         "counts_itself",
         "head",
@@ -88,16 +89,13 @@ class HttpResponse:
         self._waiter: asyncio.Future[bool] | None = None
         self._inflate: Inflate | None = None
         self._most = most
-        self.counts_itself = False  # the reader tells by `alive` what is a part of the answer
+        self.counts_itself = False  # the reader tells by `alive` what is a part of the answer, and no mere sign of life
+        self.alive = connection.alive  # gives the backend more time
 
     @property
     def awaited(self) -> bool:
         """Tell whether somebody waits for more of it."""
         return self._waiter is not None or not self.head.done()
-
-    def alive(self) -> None:
-        """Give the backend more time: what has come is a part of the answer, not a mere sign of life."""
-        self._connection.alive()
 
     def header(self, name: bytes) -> bytes:
         """Return the value of a header by its lower-case name, b"" if it did not come."""

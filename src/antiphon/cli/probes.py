@@ -14,11 +14,13 @@ from antiphon.core.deltas import CallDelta, CallStart, Delta, ReasoningDelta, Re
 from antiphon.core.relay_end import response_of, usage_of
 from antiphon.core.relay_items import arguments_of, item_of
 from antiphon.core.relay_shapes import ENDS
+from antiphon.core.stream import ResponseStream
 from antiphon.core.text_format import PLAIN, ResolvedText
 from antiphon.core.turn import Turn
 from antiphon.errors import APIError
 from antiphon.types.items import Message
 from antiphon.types.request import CreateResponse
+from antiphon.types.response import Response
 from antiphon.types.tools import FunctionTool
 
 PATIENCE = 60.0
@@ -124,9 +126,19 @@ async def ask(backend: Backend, turn: Turn) -> Said:
                     reads += 1
             finally:
                 stream.abort()
+            _play(deltas)
             return Said(deltas, reads)
     except TimeoutError:
         raise APIError(504, f"no answer in {PATIENCE:g} seconds") from None
+
+
+def _play(deltas: Sequence[Delta]) -> None:
+    """Make a response of what was said, as the server does. Raises BackendError where it cannot."""
+    stream = ResponseStream(Response(id="resp_0", created_at=0, model=""), "0" * 48, mute=True)
+    stream.start()
+    for delta in deltas:
+        stream.feed(delta)
+    stream.end_turn()
 
 
 async def probe(backend: Backend, model: str) -> list[Finding]:
