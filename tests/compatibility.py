@@ -75,8 +75,13 @@ FIELDS = (
 
 ITEMS = (
     Kind("message", "In and out, with text, refusal, image, file and audio parts. Needs no `type`."),
-    Kind("reasoning", "In and out: raw thoughts, summary, sealed content."),
-    Kind("function_call, function_call_output", "In and out; an output may be a string or parts."),
+    Kind("reasoning", "In and out: raw thoughts, summary, sealed content, which opens for its owner only."),
+    Kind(
+        "function_call, function_call_output",
+        "In and out; an output may be a string or parts. Ids of calls may repeat in a history: an output belongs to the nearest "
+        "earlier calls of its id that have none yet, in their order. A second, different output for a call is a 400, and so is "
+        "one without a call. The ids of new calls are unique in their conversation, whatever the backend sends.",
+    ),
     Kind("custom_tool_call, custom_tool_call_output", "In and out; functions on the way to chat backends."),
     Kind("item_reference", "In: stands for the stored item."),
     Kind(
@@ -88,9 +93,9 @@ ITEMS = (
     ),
     Kind(
         "mcp_list_tools, mcp_call, mcp_approval_request, mcp_approval_response",
-        "In and out; the server makes the calls.",
+        "In and out; the server makes the calls. An approval is good for a request that this server signed for its owner.",
     ),
-    Kind("compaction, compaction_summary, compaction_trigger", "In and out; sealed by the server."),
+    Kind("compaction, compaction_summary, compaction_trigger", "In and out; sealed by the server for its owner."),
     Kind("configuration_update", "In: changes settings from there on, until the next."),
     Kind(
         "web_search_call, file_search_call, computer_call, computer_call_output, image_generation_call, "
@@ -103,7 +108,11 @@ TOOLS = (
     Kind("function", "Honoured; also in chat completions' nested form."),
     Kind("custom", "Honoured; a grammar constrains the backend where it can."),
     Kind("namespace", "Honoured; the call comes back with `name` and `namespace` apart."),
-    Kind("mcp", "Run by the server, with approval where it is asked for."),
+    Kind(
+        "mcp",
+        "Run by the server, with approval where it is asked for. `authorization`, `headers` and all of `server_url` behind its "
+        "origin are not echoed and not kept: send them with every request.",
+    ),
     Kind("shell, local_shell, apply_patch, tool_search", "Given to chat models as functions; the client runs them."),
     Kind(
         "web_search, web_search_2025_08_26, web_search_preview, web_search_preview_2025_03_11, file_search, computer, "
@@ -114,7 +123,11 @@ TOOLS = (
 
 EVENTS = (
     Kind("response.created, response.queued, response.in_progress", "`queued` in background mode only."),
-    Kind("response.completed, response.incomplete, response.failed", "One of them ends each stream, before `[DONE]`."),
+    Kind(
+        "response.completed, response.incomplete, response.failed",
+        "One of them ends each stream, before `[DONE]`. An answer is completed only if the backend says so: text that ends "
+        "without a `finish_reason` is failed (setting `finish_reason` of a backend), and so is an answer that says nothing.",
+    ),
     Kind("error", "Before `response.failed`; flat and nested fields at once."),
     Kind("keepalive", "After ten seconds of silence."),
     Kind("response.output_item.added, response.output_item.done", "For every item, in every ending."),
@@ -132,7 +145,10 @@ EVENTS = (
     ),
     Kind("response.function_call_arguments.delta, response.function_call_arguments.done", ""),
     Kind("response.custom_tool_call_input.delta, response.custom_tool_call_input.done", ""),
-    Kind("any other", "From a Responses backend: passed on, renumbered."),
+    Kind(
+        "any other",
+        "From a Responses backend: passed on with our numbers and places, where it belongs to an item that is open.",
+    ),
 )
 
 

@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 
 from antiphon.server.gauges import Gauges
+from antiphon.server.loop_watch import LoopWatch
 from antiphon.server.metrics import Metrics
 from antiphon.server.prometheus import Histogram, Samples
 
@@ -14,7 +15,8 @@ ROOT = Path(__file__).parents[1]
 
 
 def _names() -> set[str]:
-    page = Metrics(Gauges(list, lambda: 0, lambda: 0)).scrape().decode()
+    parts = (Gauges(list, lambda: 0, lambda: 0), LoopWatch().samples)
+    page = Metrics(lambda: [family for part in parts for family in part()]).scrape().decode()
     names: set[str] = set()
     for name, kind in re.findall(r"# TYPE (\S+) (\S+)", page):
         names |= {f"{name}_{part}" for part in ("bucket", "sum", "count")} if kind == "histogram" else {name}

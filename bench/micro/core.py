@@ -65,7 +65,7 @@ def decode(count: int, per_read: int) -> None:
     parser = sse.SSEParser()
     decoder = ChatDecoder(ToolMap(), PROFILES["generic"], call_base="0")
     for _ in range(count // per_read):
-        decoder.feed(parser.feed(CHUNK * per_read))
+        decoder.feed(parser.feed(CHUNK * per_read), [])
 
 
 def translate(count: int, tools: int) -> None:
@@ -93,7 +93,7 @@ def translate(count: int, tools: int) -> None:
 
 def context(turns: int) -> None:
     """Decode the history of a conversation."""
-    decode_history(list(TURN) * turns)
+    decode_history(list(TURN) * turns, len(TURN) * turns)
 
 
 def report(label: str, count: int, work: Callable[[], object]) -> None:

@@ -7,7 +7,15 @@ from collections.abc import Sequence
 from antiphon.backends.base import Capabilities
 from antiphon.core.text_format import ResolvedText
 from antiphon.errors import InvalidRequest
-from antiphon.types.items import CustomToolCallOutput, FunctionCallOutput, InputAudio, InputImage, Item, Message
+from antiphon.types.items import (
+    CustomToolCallOutput,
+    FunctionCallOutput,
+    InputAudio,
+    InputFile,
+    InputImage,
+    Item,
+    Message,
+)
 from antiphon.types.request import CreateResponse
 from antiphon.types.tools import Tool
 
@@ -16,6 +24,7 @@ def check_capabilities(
     can: Capabilities, request: CreateResponse, tools: Sequence[Tool], text: ResolvedText, items: Sequence[Item]
 ) -> None:
     """Refuse what the model cannot do, before anything streams (contract, "Request fields")."""
+    _check_media_count(items)
     model = request.model
     if not can.responses:
         raise InvalidRequest(
@@ -29,6 +38,24 @@ def check_capabilities(
         raise _unsupported(model, "reasoning.effort", "think before it answers")
     if not (can.images and can.audio):
         _check_media(can, model, items)
+
+
+MOST_MEDIA = 2_000
+"""Images, files and pieces of audio in one request: each is looked at, and perhaps fetched."""
+
+
+def _check_media_count(items: Sequence[Item]) -> None:
+    found = 0
+    for place, item in enumerate(items):
+        for name, parts in _part_lists(item):
+            found += sum([type(part) in _MEDIA for part in parts])
+            if found > MOST_MEDIA:
+                raise InvalidRequest(
+                    f"A request has at most {MOST_MEDIA} images and files.", param=f"input[{place}].{name}"
+                )
+
+
+_MEDIA = frozenset((InputImage, InputFile, InputAudio))
 
 
 def _check_media(can: Capabilities, model: str, items: Sequence[Item]) -> None:

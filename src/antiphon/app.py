@@ -27,6 +27,7 @@ from antiphon.intake import Intake
 from antiphon.keys import Keyring
 from antiphon.limits import Limiter
 from antiphon.live import Live
+from antiphon.masking import SECRETS, secrets_of
 from antiphon.media import Media
 from antiphon.observe import Observers
 from antiphon.prices import prices
@@ -44,6 +45,7 @@ from antiphon.server.docs import docs
 from antiphon.server.files import Files
 from antiphon.server.gauges import Gauges
 from antiphon.server.health import Health
+from antiphon.server.hosts import Hosts
 from antiphon.server.models import Models
 from antiphon.server.openapi import OpenAPI
 from antiphon.server.playground import playground, playground_file
@@ -91,6 +93,7 @@ class Parts:
 
     def __init__(self, config: Config) -> None:
         self.config = config
+        SECRETS.know(secrets_of(config))
         self._forced = False
         self.backends = make_backends(config)
         self._engine = self.backends.get(ENGINE)
@@ -165,6 +168,7 @@ class Parts:
         config = changed(self.config, config)
         validate(config)
         auth = self._authenticator(config)
+        SECRETS.know(secrets_of(config))
         backends = reopened(self.config, config, self.backends)
         self.registry.replace(
             config.models,
@@ -192,7 +196,7 @@ class Parts:
         if self.tokens is not None:
             others.append(self.tokens)
         closed = config.require_key or self.tokens is not None
-        return authenticator(fixed_callers(config), others, closed=closed)
+        return authenticator(fixed_callers(config), others, closed=closed, hosts=Hosts(config.allowed_hosts))
 
     def _add_routes(self, router: Router, intake: Intake) -> None:
         add_responses(router, self.responses, Counting(self.services, intake))

@@ -58,8 +58,12 @@ class BackendConfig(Settings, kw_only=True, forbid_unknown_fields=True):
     headers: Annotated[dict[str, str], Meta(description="Headers sent with every request.", extra=SECRET)] = {}
     discover: Annotated[bool, Meta(description="Serve the models of its /v1/models.")] = True
     connect_timeout: Annotated[float, Meta(description="Seconds to connect.", gt=0)] = 10.0
-    first_token_timeout: Annotated[float, Meta(description="Seconds to the first byte of an answer.", gt=0)] = 600.0
-    idle_timeout: Annotated[float, Meta(description="Seconds of silence in the middle of an answer.", gt=0)] = 300.0
+    first_token_timeout: Annotated[
+        float, Meta(description="Seconds to the first event of an answer; comments are none.", gt=0)
+    ] = 600.0
+    idle_timeout: Annotated[float, Meta(description="Seconds without an event in the middle of an answer.", gt=0)] = (
+        300.0
+    )
     finish_reason: Annotated[
         Literal["required", "optional"],
         Meta(description="Whether a streamed answer without a finish_reason was broken off, or the server sends none."),
@@ -237,6 +241,10 @@ class Config(Settings, kw_only=True, forbid_unknown_fields=True):
 
     host: Annotated[str, Meta(description="Address to listen on.")] = "127.0.0.1"
     port: Annotated[int, Meta(description="Port to listen on.", ge=0, le=65535)] = 8080
+    allowed_hosts: Annotated[
+        list[str],
+        Meta(description="Names that requests may have as Host, such as *.example.com; see docs/keys.md."),
+    ] = []
     workers: Annotated[int, Meta(description="Processes that share the port.", ge=1)] = 1
     api_keys: Annotated[
         list[str], Meta(description="Keys of clients; none: open, on loopback only.", extra=SECRET)
@@ -257,10 +265,12 @@ class Config(Settings, kw_only=True, forbid_unknown_fields=True):
     open_responses_names: Annotated[
         bool, Meta(description="Name reasoning events as Open Responses does (response.reasoning.delta).")
     ] = False
-    instructions_limit: Annotated[int, Meta(description="Longest `instructions` in characters; 0: no limit.", ge=0)] = 0
+    instructions_limit: Annotated[int, Meta(description="Longest `instructions` in characters; 0: no limit.", ge=0)] = (
+        10_000_000
+    )
     max_items: Annotated[
         int, Meta(description="Most items that a request may have, its history and references included.", ge=1)
-    ] = 20_000
+    ] = 10_000
     max_tools: Annotated[
         int, Meta(description="Most tools that a request may declare, those of namespaces included.", ge=1)
     ] = 4_096
@@ -277,6 +287,19 @@ class Config(Settings, kw_only=True, forbid_unknown_fields=True):
         30.0
     )
     websocket_minutes: Annotated[float, Meta(description="Minutes that a WebSocket connection may last.", gt=0)] = 60.0
+    websocket_max_message: Annotated[
+        int, Meta(description="Largest WebSocket message in bytes, unpacked.", ge=1024)
+    ] = 8 * 1024 * 1024
+    websocket_queue: Annotated[
+        int, Meta(description="Bytes of messages that may wait or run on a WebSocket connection.", ge=1024)
+    ] = 32 * 1024 * 1024
+    websocket_memory: Annotated[
+        int,
+        Meta(description="Bytes of turns that a WebSocket connection remembers; older ones are forgotten.", ge=1024),
+    ] = 64 * 1024 * 1024
+    websocket_owner_bytes: Annotated[
+        int, Meta(description="Bytes that all WebSocket connections of an owner keep, in each process.", ge=1024)
+    ] = 256 * 1024 * 1024
     background_lease: Annotated[
         float, Meta(description="Seconds of silence after which a background response's server counts as dead.", gt=0)
     ] = 15.0
@@ -290,7 +313,7 @@ class Config(Settings, kw_only=True, forbid_unknown_fields=True):
     ] = 2.0
     schema_memory: Annotated[
         int, Meta(description="MiB that a process which checks JSON Schemas may have.", ge=128)
-    ] = 512
+    ] = 256
     schema_processes: Annotated[
         int, Meta(description="Processes that check JSON Schemas, at most; an owner has one at a time.", ge=1)
     ] = 2
@@ -300,7 +323,11 @@ class Config(Settings, kw_only=True, forbid_unknown_fields=True):
         Meta(description="Networks (CIDR) and hosts (a name, or *.domain) that users' URLs may name although private."),
     ] = []
     secret: Annotated[
-        str, Meta(description="Seals reasoning; empty: generated and kept beside the store.", extra=SECRET)
+        str,
+        Meta(
+            description="Seals thoughts, compactions and secrets of jobs; empty: generated, kept beside the store.",
+            extra=SECRET,
+        ),
     ] = ""
     log_level: Annotated[Literal["debug", "info", "warning", "error"], Meta(description="What is logged.")] = "info"
     log_format: Annotated[Literal["text", "json"], Meta(description="Lines for people, or JSON for machines.")] = "text"

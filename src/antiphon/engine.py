@@ -26,7 +26,8 @@ from antiphon.core.deltas import Delta, UsageReport
 from antiphon.core.resume import checkpoint
 from antiphon.core.stream import Action, ResponseStream
 from antiphon.core.turn import placed
-from antiphon.errors import APIError, Gone, NotFound
+from antiphon.errors import APIError, BackendError, Gone, NotFound
+from antiphon.faults import unexpected
 from antiphon.intake import Plan
 from antiphon.keeping import items_of, stored_response
 from antiphon.limits import FREE, Permit
@@ -42,6 +43,7 @@ from antiphon.unsealing import Unsealing
 log = logging.getLogger("antiphon.engine")
 
 LOOKS = 4  # at a stream's silence, per keepalive
+MOST_EVENTS = 2_000_000  # of one response: they are kept for a background one
 MOST_TURNS = 128  # model calls for one response; a model that calls tools for ever is stopped
 
 
@@ -149,7 +151,7 @@ class Run:
                 raise
             self._task.uncancel()
         except Exception:
-            log.exception("response %s failed", self.plan.response.id)
+            unexpected("response", log, "response %s failed", self.plan.response.id)
             self._fail(APIError(500, "The server had an error while it made the response.", code="server_error"))
         finally:
             self._services.pulse.leave(look)
@@ -248,6 +250,8 @@ class Run:
         feed = self.stream.feed
         for delta in deltas if self._structured is None else self._structured.take(deltas):
             feed(delta)
+        if self.stream.sequence_number > MOST_EVENTS:
+            raise BackendError(502, f"The answer has more than {MOST_EVENTS} events.")
         return self._send()
 
     async def _settle(self, watch: StructuredOutput) -> None:

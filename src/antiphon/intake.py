@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from itertools import chain
-from typing import Literal, Protocol
+from typing import Literal
 
 import msgspec
 from msgspec import Raw
@@ -26,7 +26,8 @@ from antiphon.core.toolmap import ignored_tools
 from antiphon.core.turn import Hints, Turn, with_operators
 from antiphon.core.updates import updated
 from antiphon.core.validation import decode
-from antiphon.errors import InvalidRequest, NotFound
+from antiphon.errors import InvalidRequest
+from antiphon.gathering import Gathering, History
 from antiphon.media import Form, Media
 from antiphon.offload import LARGE, by_size
 from antiphon.prompts import Prompts
@@ -35,7 +36,7 @@ from antiphon.services import Services
 from antiphon.structured import check_format
 from antiphon.tools.base import McpTool, not_for_key
 from antiphon.types.items import Item
-from antiphon.types.request import ConversationRef, CreateResponse
+from antiphon.types.request import CreateResponse
 from antiphon.types.response import Response
 from antiphon.types.tools import NamespaceTool, OtherTool, Tool, ToolChoice
 from antiphon.unsealing import Unsealing
@@ -48,21 +49,10 @@ FETCHED_THERE = Form(files_as_text=True)  # for backends that fetch images thems
 MOST_SERVERS = 32
 """MCP servers that one request may declare."""
 
-HISTORY_BODIES = 4  # a request's items may have so many times the bytes of a body, with history and references
+MOST_ECHOED = 16 * 1024 * 1024
+"""Bytes of a request's `tools`, and of its `prompt`: each event that shows the response repeats them."""
 
 SEALED_REASONING = "reasoning.encrypted_content"
-
-
-class History(Protocol):
-    """Where the items of earlier responses are looked up: the store, or a WebSocket connection's own memory before it."""
-
-    async def history(self, id: str, owner: str) -> Sequence[bytes] | None:
-        """Return the chain that ends with a response, oldest first, or None."""
-        ...
-
-    async def items(self, ids: Sequence[str], owner: str) -> Mapping[str, bytes]:
-        """Return the items among these ids that exist."""
-        ...
 
 
 class Identity(msgspec.Struct, frozen=True):
@@ -103,6 +93,7 @@ class Intake:
         self._media = media
         self._prompts = prompts
         self._config = services.config
+        self._gathering = Gathering(services.store, services.config)
 
     async def plan(
         self,
@@ -126,9 +117,10 @@ class Intake:
         await by_size(len(body), check_capabilities, route.card.capabilities, request, tools, text, seen)
         remote = await self._remote(tools, caller)
         source = history or self._services.store
-        own, earlier, size = await self._items(request, own, owner, source, len(body))
+        own, earlier, size = await self._gathering.items(request, own, owner, source, len(body))
         request, text = updated(request, text, chain(earlier, own))
-        await check_format(text, owner, self._services)
+        if text.format.type == "json_schema":
+            await check_format(text, owner, self._services)
         if identity is None:
             identity = Identity(self._services.new_id_base(), int(self._services.clock()))
         shown = await self._shown(prompted, earlier, own, owner, FORM if route.inline_images else FETCHED_THERE)
@@ -137,6 +129,7 @@ class Intake:
             given(own, shown, {tool.server_label for tool in remote}, self._services.sealer, owner) if remote else []
         )
         shown = await seals.restored(shown)
+        size += seals.size
         plan = await by_size(
             size, self._complete, request, extra, owner, route, tools, text, own, shown, identity, large=size >= LARGE
         )
@@ -227,7 +220,7 @@ class Intake:
         limit = self._config.instructions_limit
         if limit and request.instructions and len(request.instructions) > limit:
             raise InvalidRequest(f"'instructions' has more than {limit} characters.", param="instructions")
-        self._check_count(len(request.input) if isinstance(request.input, list) else 1, "input")
+        self._gathering.check_count(len(request.input) if isinstance(request.input, list) else 1, "input")
         for name, listed in (
             ("tools", request.tools),
             ("include", request.include),
@@ -235,64 +228,12 @@ class Intake:
         ):
             if listed is not None and len(listed) > self._config.max_tools:
                 raise InvalidRequest(f"'{name}' has more than {self._config.max_tools} entries.", param=name)
+        echoed = (("tools", request.tools or ()), ("prompt", () if request.prompt is None else (request.prompt,)))
+        for name, raws in echoed:
+            if sum([len(bytes(raw)) for raw in raws]) > MOST_ECHOED:
+                raise InvalidRequest(f"'{name}' has more than {MOST_ECHOED} bytes.", param=name)
         if request.background and request.store is False:
             raise InvalidRequest("A background response is stored: 'store' cannot be false.", param="store")
-
-    def _check_count(self, items: int, param: str) -> None:
-        if items > self._config.max_items:
-            raise InvalidRequest(
-                f"A request has at most {self._config.max_items} items, its history included; this one has {items}.",
-                param=param,
-            )
-
-    async def _items(
-        self, request: CreateResponse, own: list[Item], owner: str, source: History, size: int
-    ) -> tuple[list[Item], list[Item], int]:
-        """Return the request's own items with references resolved, those of its history, and the bytes of both."""
-        wanted = context.references(own)
-        if wanted:
-            found = await source.items(wanted, owner)
-            size += _bytes_of(item for id in wanted if (item := found.get(id)) is not None)
-            self._check_bytes(size, "input")
-            own = await by_size(size, context.resolve_references, own, found)
-        arrays: Sequence[bytes] = ()
-        param = "previous_response_id"
-        if request.previous_response_id is not None:
-            arrays = await self._previous(request.previous_response_id, owner, source)
-        elif request.conversation is not None:
-            param = "conversation"
-            arrays = await self._conversation(_conversation_id(request.conversation), owner)
-        if not arrays:
-            return own, [], size
-        size += _bytes_of(arrays)
-        self._check_bytes(size, param)
-        earlier = await by_size(size, context.decode_history, arrays, self._config.max_items)
-        self._check_count(len(own) + len(earlier), param)
-        return own, earlier, size
-
-    def _check_bytes(self, size: int, param: str) -> None:
-        most = self._config.max_body * HISTORY_BODIES
-        if size > most:
-            raise InvalidRequest(f"The request has more than {most} bytes, its history included.", param=param)
-
-    async def _previous(self, id: str, owner: str, source: History) -> Sequence[bytes]:
-        arrays = await source.history(id, owner)
-        if arrays is None:
-            raise InvalidRequest(
-                f"Previous response with id '{id}' not found.",
-                param="previous_response_id",
-                code="previous_response_not_found",
-            )
-        return arrays
-
-    async def _conversation(self, id: str, owner: str) -> Sequence[bytes]:
-        items = await self._services.store.conversation_items(id, owner)
-        if items is None:
-            raise NotFound(
-                f"Conversation with id '{id}' not found.", param="conversation", code="conversation_not_found"
-            )
-        self._check_count(len(items), "conversation")
-        return [b"[%b]" % b",".join([item.body for item in items])]
 
     def _complete(
         self,
@@ -382,11 +323,3 @@ def _weight(tool: Tool) -> int:
 def _choices(request: CreateResponse) -> Sequence[object] | None:
     choice = request.tool_choice
     return choice.tools if isinstance(choice, ToolChoice) and isinstance(choice.tools, list) else None
-
-
-def _bytes_of(texts: Iterable[bytes]) -> int:
-    return sum(map(len, texts))
-
-
-def _conversation_id(conversation: str | ConversationRef) -> str:
-    return conversation if isinstance(conversation, str) else conversation.id

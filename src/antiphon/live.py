@@ -262,6 +262,8 @@ class Live:
                 log.debug("looking for background work failed: the store is away")
             except Exception:
                 log.exception("looking for background work failed")
+                # The store may have been away: whoever holds a run renews its lease first, none of them is dead.
+                await asyncio.sleep(2 * min(MOST_BETWEEN_BEATS, self._lease / 3))
             await asyncio.sleep(min(POLL, self._lease / 3))
 
     async def _claim(self) -> Job | None:
@@ -296,6 +298,9 @@ class Live:
             body, identity = await unpacked(job, self._services.sealer)
             plan = await self._intake.plan(body, job.owner, identity=identity)
         except APIError as error:
+            if error.status == 503:  # what is needed is away, or too busy: another time
+                await self._store.release_job(job.response_id, job.fence)
+                raise
             await self._end(job, stored, state, error)
             return
         run = Run(plan, self._services)

@@ -36,10 +36,10 @@ class TextFormatter(logging.Formatter):
         if self._color and record.levelname in _COLORS:
             level = f"{_COLORS[record.levelname]}{level}\x1b[0m"
         when = _local(int(record.created))
-        extras = "".join(f" {name}={value}" for name, value in extra_fields(record).items())
+        extras = "".join(f" {name}={_one_line(str(value))}" for name, value in extra_fields(record).items())
         name = record.name.removeprefix("antiphon.")
-        line = f"{when} {level} {name}: {_one_line(record.getMessage())}{extras}"
-        return f"{line}\n{self.formatException(record.exc_info)}" if record.exc_info else line
+        line = f"{when} {level} {name}: {_one_line(_message(record))}{extras}"
+        return f"{line}\n{_traceback(self, record)}" if record.exc_info else line
 
 
 class JsonFormatter(logging.Formatter):
@@ -53,12 +53,29 @@ class JsonFormatter(logging.Formatter):
             "time": f"{when}.{int(record.msecs):03d}Z",
             "level": record.levelname.lower(),
             "logger": record.name,
-            "message": record.getMessage(),
+            "message": _message(record),
             **extra_fields(record),
         }
         if record.exc_info:
-            entry["exception"] = self.formatException(record.exc_info)
+            entry["exception"] = _traceback(self, record)
         return msgspec.json.encode(entry, enc_hook=str).decode()
+
+
+def _message(record: logging.LogRecord) -> str:
+    """Return what is logged. Where something went wrong, it may be in others' words, which may hold a key."""
+    message = record.getMessage()
+    if record.levelno < logging.WARNING:
+        return message
+    from antiphon.masking import masked_for_operators
+
+    return masked_for_operators(message)
+
+
+def _traceback(formatter: logging.Formatter, record: logging.LogRecord) -> str:
+    from antiphon.masking import masked_for_operators
+
+    assert record.exc_info
+    return masked_for_operators(formatter.formatException(record.exc_info))
 
 
 class PatientStream:

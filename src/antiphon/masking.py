@@ -18,15 +18,13 @@ from antiphon.config import Config, is_secret
 
 SHORTEST = 6
 """Characters: a shorter value is a word like any other, and would be taken out of every text."""
-LONGEST_TEXT = 64 * 1024
+LONGEST_TEXT = 16 * 1024
 """Characters of a text that are looked at; what comes behind them is cut off."""
 
 KEY, ADDRESS, PATH = "[key]", "[address]", "[path]"
 _NO_SECRETS = frozenset(("bearer", "default", "no-key", "not-needed", "nokey", "secret", "token-abc123"))
 
-_PATTERNS = (
-    # user:password@host and every other address with a scheme
-    (re.compile(r"\b[a-z][a-z0-9+.-]{0,31}://[^\s\"'<>]+", re.IGNORECASE), ADDRESS),
+_KEYS = (
     # JSON Web Tokens; keys of known services
     (re.compile(r"\beyJ[\w-]{6,}(?:\.[\w-]*){0,4}", re.ASCII), KEY),
     (re.compile(r"\b(?:AKIA|ASIA|AROA|AIDA)[A-Z0-9]{12,}", re.ASCII), KEY),
@@ -51,6 +49,8 @@ _PATTERNS = (
         rf"\g<name>\g<sign>{KEY}",
     ),
     (re.compile(r"-----BEGIN [A-Z ]{0,40}-----[^-]*(?:-----END [A-Z ]{0,40}-----)?", re.ASCII), KEY),
+)
+_PLACES = (
     # machines
     (re.compile(r"(?<![\w.])\d{1,3}(?:\.\d{1,3}){3}(?::\d{1,5})?(?![\w.])", re.ASCII), ADDRESS),
     (
@@ -59,7 +59,8 @@ _PATTERNS = (
     ),
     (
         re.compile(
-            r"(?<![\w.\-/@])[a-z][a-z0-9-]{0,62}(?:\.[a-z0-9-]{1,63}){0,8}:\d{2,5}(?![\w.:])", re.IGNORECASE | re.ASCII
+            r"(?<![\w.\-/@])[a-z][a-z0-9-]{0,62}(?:(?:\.[a-z0-9-]{1,63}){1,8}:\d{2,5}|:\d{4,5})(?![\w.:])",
+            re.IGNORECASE | re.ASCII,
         ),
         ADDRESS,
     ),
@@ -81,6 +82,9 @@ _PATTERNS = (
     ),
     (re.compile(r"(?<!\w)[A-Za-z]:\\[^\s\"'<>|,;:()]+"), PATH),
 )
+_URLS = (re.compile(r"\b[a-z][a-z0-9+.-]{0,31}://[^\s\"'<>]+", re.IGNORECASE), ADDRESS)
+_PATTERNS = (_URLS, *_KEYS, *_PLACES)
+_USER = re.compile(r"(?<=://)[^/@\s]{1,512}(?=@)")
 
 
 class Secrets:
@@ -88,11 +92,13 @@ class Secrets:
 
     def __init__(self) -> None:
         self._words: tuple[str, ...] = ()
+        self._bytes: tuple[bytes, ...] = ()
 
     def know(self, values: Iterable[str]) -> None:
         """Take out these values from now on, in every form in which a server may repeat them."""
         words = {form for value in values if _is_secret(value) for form in _forms(value)}
         self._words = tuple(sorted(words, key=len, reverse=True))
+        self._bytes = tuple(word.encode() for word in self._words)
 
     def hide(self, text: str) -> str:
         """Return a text without them."""
@@ -100,6 +106,13 @@ class Secrets:
             if word in text:
                 text = text.replace(word, KEY)
         return text
+
+    def hide_in_bytes(self, data: bytes) -> bytes:
+        """Return UTF-8 without them."""
+        for word in self._bytes:
+            if word in data:
+                data = data.replace(word, KEY.encode())
+        return data
 
 
 def _is_secret(value: str) -> bool:
@@ -125,6 +138,14 @@ def masked(text: str, limit: int | None = None) -> str:
     for pattern, instead in _PATTERNS:
         text = pattern.sub(instead, text)
     return text if limit is None else text[:limit]
+
+
+def masked_for_operators(text: str) -> str:
+    """Return a text for the log: without keys and passwords, but with addresses and paths, which operators need."""
+    text = _USER.sub(KEY, SECRETS.hide(text))
+    for pattern, instead in _KEYS:
+        text = pattern.sub(instead, text)
+    return text
 
 
 def secrets_of(config: Config) -> Iterator[str]:

@@ -17,8 +17,8 @@ from msgspec.structs import replace
 from antiphon.core import file_types
 from antiphon.core.emitter import to_json
 from antiphon.core.file_types import BINARY, data_url, is_data_url
-from antiphon.core.media_urls import UrlSlot, decode_any, may_hold_urls, url_slots
-from antiphon.core.validation import missing
+from antiphon.core.media_urls import UrlSlot, may_hold_urls, url_slots
+from antiphon.core.validation import decode_any, missing
 from antiphon.errors import APIError, InvalidRequest, NotFound
 from antiphon.fetching import Fetcher
 from antiphon.guard import UrlGuard

@@ -19,8 +19,8 @@ from antiphon.token_count import TokenCounter
 
 CHANGEABLE = frozenset(
     """
-    api_keys keys require_key models backends retries prompts url_guard_allow mcp_servers mcp_timeout mcp_max_answer
-    mcp_max_tools
+    allowed_hosts api_keys keys require_key models backends retries prompts url_guard_allow mcp_servers mcp_timeout
+    mcp_max_answer mcp_max_tools
     """.split()
 )
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 Kind = Literal["reasoning", "compaction", "job"]
 
-MOST_BYTES = 8 * 1024 * 1024
+MOST_BYTES = 4 * 1024 * 1024
 """Bytes of the largest text that is sealed or opened, a job's request excepted."""
 MOST_JOB_BYTES = 1 << 40
 ONLY_OWNER = "local"

@@ -26,14 +26,12 @@ _REPAIR = "That answer does not fit the required format: {fault} Answer again wi
 
 
 async def check_format(text: ResolvedText, owner: str, services: Services) -> None:
-    """Refuse a JSON Schema that is wrong, or cannot be checked within the bounds. Raises InvalidRequest.
+    """Refuse a `json_schema` format that is wrong, or cannot be checked within the bounds. Raises InvalidRequest.
 
     One that no answer is held against (not strict, or `structured_output` is off) is only looked at: its size and depth, and
     whether it refers to what is outside of it. What else it says is the backend's affair then.
     """
     format = text.format
-    if format.type != "json_schema":
-        return
     param = "text.schema" if text.flat else "text.format.schema"
     compile = bool(format.strict) and services.config.structured_output != "off"
     await check_schema(bytes(format.schema or b"{}"), param, owner, services.checker, compile=compile)

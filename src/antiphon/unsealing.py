@@ -10,7 +10,7 @@ from antiphon.errors import InvalidRequest
 from antiphon.sealing import Kind, Sealer, SealError, is_ours
 from antiphon.types.items import Item, OtherItem, Reasoning
 
-MOST_TOGETHER = 32 * 1024 * 1024
+MOST_TOGETHER = 8 * 1024 * 1024
 """Bytes that the sealed texts of one request may have together."""
 AT_ONCE = 128 * 1024
 """Bytes that are opened in one go; a larger text is opened in a thread."""
@@ -28,6 +28,11 @@ class Unsealing:
         self._room = MOST_TOGETHER
         self._unbroken = 0
 
+    @property
+    def size(self) -> int:
+        """Bytes of what was opened."""
+        return MOST_TOGETHER - self._room
+
     async def restored(self, items: Sequence[Item]) -> list[Item]:
         """Return the items with the last compaction in the place of what it stands for, and thoughts restored.
 
@@ -41,18 +46,15 @@ class Unsealing:
             items = compact.expand(items, opened.get)
         except ValueError:
             raise self._refused("The encrypted content could not be verified.", sealed or "") from None
-        for thoughts in context.sealed_thoughts(items):
-            if is_ours(thoughts) and thoughts not in opened:
+        for thoughts in filter(is_ours, context.sealed_thoughts(items)):
+            if thoughts in opened:
+                self._count(thoughts)  # it is opened once, but stands in the context again
+            else:
                 opened[thoughts] = await self._open(thoughts, "reasoning")
         return context.unsealed(items, opened.get)
 
     async def _open(self, sealed: str, kind: Kind) -> str:
-        size = max(self._sealer.size(sealed), len(sealed))
-        self._room -= size
-        if self._room < 0:
-            raise self._refused(
-                f"The encrypted contents of the request hold more than {MOST_TOGETHER} bytes together.", sealed
-            )
+        size = self._count(sealed)
         try:
             if size > AT_ONCE:
                 return await asyncio.to_thread(self._sealer.open, sealed, kind, self._owner)
@@ -63,6 +65,16 @@ class Unsealing:
             return self._sealer.open(sealed, kind, self._owner)
         except SealError as error:
             raise self._refused(str(error), sealed) from None
+
+    def _count(self, sealed: str) -> int:
+        """Return the bytes that a seal stands for. Raises InvalidRequest where they are too many together."""
+        size = max(self._sealer.size(sealed), len(sealed))
+        self._room -= size
+        if self._room < 0:
+            raise self._refused(
+                f"The encrypted contents of the request hold more than {MOST_TOGETHER} bytes together.", sealed
+            )
+        return size
 
     def _refused(self, reason: str, sealed: str) -> InvalidRequest:
         param = self._source

@@ -11,7 +11,7 @@ import pytest
 
 from antiphon.backends.profiles import PROFILES, find
 from antiphon.core.text_format import resolve_text
-from antiphon.errors import InvalidRequest
+from antiphon.errors import APIError, InvalidRequest
 from antiphon.types.request import CreateResponse, TextConfig
 from antiphon.types.tools import RemoteTool, ToolChoice
 from tests.backends.chats import PARAMETERS, PATCH, TIME, USER, WEATHER, ask, sent
@@ -559,3 +559,77 @@ def test_allowed_tools_that_cannot_be_read_are_the_clients_fault(value: str) -> 
     choice = ToolChoice(type="allowed_tools", mode="auto", tools=[{"type": msgspec.Raw(value.encode())}])
     with pytest.raises(InvalidRequest):
         sent(ask(tools=[WEATHER], tool_choice=choice))
+
+
+# What a client's declarations may not be
+
+
+LARK = ['start: "\\x"', 'start: "\\N{foo}"..x', 'start: "a"..foo', 'start: "\0"', "", "start:" + " (" * 5000]
+
+
+@pytest.mark.parametrize("profile", ["llama_cpp", "vllm", "sglang"])
+@pytest.mark.parametrize("definition", LARK)
+def test_a_wrong_grammar_names_its_tool(profile: str, definition: str) -> None:
+    tool = {**PATCH, "format": {"type": "grammar", "syntax": "lark", "definition": definition}}
+    space = {"type": "namespace", "name": "n", "description": "", "tools": [tool]}
+    choice = ToolChoice(type="custom", name="apply_patch")
+    for tools, where in (([WEATHER, tool], "tools[1]"), ([space], "tools[0].tools[0]")):
+        with pytest.raises(InvalidRequest) as refused:
+            sent(ask(tools=tools, tool_choice=choice), profile)
+        assert refused.value.param == f"{where}.format.definition"
+
+
+def test_a_wrong_expression_names_its_tool() -> None:
+    tool = {**PATCH, "format": {"type": "grammar", "syntax": "regex", "definition": "(" * 5000}}
+    with pytest.raises(InvalidRequest) as refused:
+        sent(ask(tools=[tool], tool_choice=ToolChoice(type="custom", name="apply_patch")), "llama_cpp")
+    assert refused.value.param == "tools[0].format.definition"
+
+
+def test_a_grammar_that_cannot_be_carried_over_stays_in_the_description() -> None:
+    tool = {**PATCH, "format": {"type": "grammar", "syntax": "regex", "definition": "(?=a)b"}}
+    body = sent(ask(tools=[tool], tool_choice=ToolChoice(type="custom", name="apply_patch")), "llama_cpp")
+    assert "grammar" not in body and "(?=a)b" in body["tools"][0]["function"]["description"]
+
+
+def nested(depth: int) -> Json:
+    schema: Json = {"$ref": "#/$defs/x"}
+    for _ in range(depth):
+        schema = {"items": schema}
+    return schema
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        {"type": "object", "$ref": "#/$defs/x", "$defs": [1]},
+        {"type": "object", "$ref": "#/$defs/x", "$defs": 5},
+        {"type": "object", "$ref": "#/definitions/x", "definitions": "x"},
+        {"type": "object", "$ref": "#/$defs/x", "$defs": None},
+        {"type": "object", "properties": {"a": nested(300)}},
+        {"type": "object", "$defs": {"x": nested(300)}},
+        {"type": "object", "properties": {"a": {"$ref": "#/$defs/x", "enum": ["x" * 2**20]}}},
+    ],
+)
+def test_a_schema_that_cannot_be_put_into_another_names_its_tool(parameters: Json) -> None:
+    tool = {"type": "function", "name": "f", "parameters": parameters}
+    with pytest.raises(InvalidRequest) as refused:
+        sent(ask(tools=[WEATHER, tool], tool_choice=ToolChoice(type="function", name="f")), "llama_cpp")
+    assert refused.value.param == "tools[1].parameters"
+
+
+def test_a_format_that_cannot_be_put_into_another_is_named() -> None:
+    for schema in ({"$ref": "#/$defs/x", "$defs": [1]}, nested(300)):
+        config = dumps({"format": {"type": "json_schema", "name": "n", "schema": schema}})
+        text = resolve_text(msgspec.json.decode(config, type=TextConfig))
+        with pytest.raises(InvalidRequest) as refused:
+            sent(ask(text=text, tools=[WEATHER]), "llama_cpp")
+        assert refused.value.param == "text.format.schema"
+
+
+def test_what_an_mcp_server_declares_wrongly_is_its_fault() -> None:
+    remote = [RemoteTool(server_label="s", name="t", input_schema=msgspec.Raw(b'{"$ref":"#/$defs/x","$defs":[1]}'))]
+    turn = msgspec.structs.replace(ask(tools=[WEATHER], tool_choice="required"), remote_tools=remote)
+    with pytest.raises(APIError) as refused:
+        sent(turn, "llama_cpp")
+    assert (refused.value.status, refused.value.code) == (424, "mcp_server_error")

@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from json import dumps
-from time import perf_counter
 from typing import Any
 
 import pytest
@@ -20,6 +19,7 @@ from antiphon.core.emitter import to_json
 from antiphon.errors import BackendError
 from antiphon.types.request import CreateResponse
 from tests.backends.chats import TIME, WEATHER, ask, call_chunk, chunk, heard, summary
+from tests.growth import assert_linear, cpu_time
 
 Json = dict[str, Any]
 TURN = ask(tools=[WEATHER, TIME])
@@ -399,23 +399,26 @@ def test_ids_are_unique_in_the_conversation(id: str) -> None:
 # Size
 
 
-def test_a_million_empty_chunks_and_tiny_pieces_cost_no_more_than_their_number() -> None:
-    def cost(count: int, *payload: bytes) -> float:
-        begin = perf_counter()
-        heard(TURN, *(payload * count), chunk("stop", content="."))
-        return perf_counter() - begin
+@pytest.mark.parametrize(
+    "payload",
+    [
+        chunk(),
+        chunk(content="x"),
+        call_chunk(0, "a", "get_time", "}"),
+        call_chunk(0, "a", "get_time", '{"a":'),
+        call_chunk(0, "a", "get_time", ""),
+        call_chunk(0, "a", "get_time", "{}"),
+        chunk(tool_calls=[entry("x", "get_time", "{}", 0), entry("x", "get_weather", "{}", 0)]),
+        b'{"choices":[{"index":0,"message":{"content":"x"}}]}',
+        b'{"choices":[{"index":0,"delta":{"content":"x","refusal":false}}]}',
+        b"{}",
+    ],
+)
+def test_many_tiny_chunks_cost_no_more_than_their_number(payload: bytes) -> None:
+    def cost(count: int) -> float:
+        return cpu_time(lambda: outcome(*[payload] * count, chunk("stop", content=".")))
 
-    for payloads in (
-        (chunk(),),
-        (chunk(content="x"),),
-        (call_chunk(0, "a", "get_time", "}"),),
-        (call_chunk(0, "a", "get_time", ""),),
-        (call_chunk(0, "a", None, "{"),),
-        (chunk(tool_calls=[entry("x", "get_time", "{}", 0), entry("x", "get_weather", "{}", 0)]),),
-    ):
-        first = payloads if payloads[0] != call_chunk(0, "a", None, "{") else (call_chunk(0, "a", "get_time", "{"),)
-        small = min(cost(500, *first) for _ in range(2))
-        assert min(cost(5_000, *first) for _ in range(2)) < 30 * small + 0.05
+    assert_linear(cost, 1_000)
 
 
 def test_huge_arguments_come_through() -> None:

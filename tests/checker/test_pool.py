@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
+from antiphon.checker import pool
 from antiphon.checker import worker as processes
 from antiphon.checker.pool import MIB, MOST_WAITING_OF_OWNER, Bounds, Checker
 from antiphon.checker.protocol import Task, Verdict
@@ -36,21 +37,25 @@ async def checker() -> AsyncIterator[Checker]:
 
 
 class Watch:
-    """Measures how late a loop is, in seconds."""
+    """Measures how long the loop's thread works without a pause, and how late the loop is: seconds.
+
+    On a busy machine the loop is late because others have the CPU; what it does itself is what counts.
+    """
 
     def __init__(self) -> None:
-        self.worst = 0.0
+        self.work = self.delay = 0.0
         self._task = asyncio.create_task(self._run())
 
     async def _run(self) -> None:
         while True:
-            before = time.perf_counter()
+            before, worked = time.perf_counter(), time.thread_time()
             await asyncio.sleep(0.002)
-            self.worst = max(self.worst, time.perf_counter() - before - 0.002)
+            self.work = max(self.work, time.thread_time() - worked)
+            self.delay = max(self.delay, time.perf_counter() - before - 0.002)
 
-    def stop(self) -> float:
+    def check(self) -> None:
         self._task.cancel()
-        return self.worst
+        assert self.work < 0.05 and self.delay < 0.5
 
 
 async def test_schemas_and_answers(checker: Checker) -> None:
@@ -78,8 +83,8 @@ async def test_every_kind_of_schema_ends_in_bounds(checker: Checker, kind: str, 
     if first.outcome == "fits":
         for text in ('{"a":1}', "[[[]]]", f'"{"a" * 2000}"', "1", bombs.family(100)):
             await checker.answer(text, schema, "ann")
-    assert time.perf_counter() - began < 1.0 + 5 * 2.0 + 2.0
-    assert watch.stop() < 0.05
+    assert time.perf_counter() - began < 1.0 + 5 * 2.0 + 5.0
+    watch.check()
     assert await checker.schema(PLAIN, "ann", compile=True) == Verdict()
 
 
@@ -87,8 +92,8 @@ async def test_an_answer_that_takes_too_long_is_given_up(checker: Checker) -> No
     watch, began = Watch(), time.perf_counter()
     verdict = await checker.answer(LONG, SLOW, "ann")
     assert verdict.outcome == "unchecked" and "more than 2 seconds" in verdict.reason
-    assert time.perf_counter() - began < 3.0
-    assert watch.stop() < 0.05
+    assert time.perf_counter() - began < 5.0
+    watch.check()
     assert checker.processes == []
 
 
@@ -143,8 +148,8 @@ async def test_owners_take_turns(checker: Checker) -> None:
     await asyncio.sleep(0.1)
     began = time.perf_counter()
     assert await checker.answer('{"n": 1}', PLAIN, "bob") == Verdict()
-    assert time.perf_counter() - began < 3.0
-    assert len(order) <= 2
+    assert time.perf_counter() - began < 8.0
+    assert len(order) <= 2, "it waits for one turn of each, not for all that they have queued"
     for task in tasks:
         task.cancel()
 
@@ -160,6 +165,17 @@ async def test_the_queue_is_bounded(checker: Checker) -> None:
     await asyncio.gather(*tasks, return_exceptions=True)
 
 
+async def test_nobody_waits_for_long(checker: Checker, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pool, "LONGEST_WAIT", 0.5)
+    running = asyncio.create_task(checker.answer(LONG, SLOW, "eve"))
+    await asyncio.sleep(0)
+    began = time.perf_counter()
+    with pytest.raises(APIError, match="wait to be checked"):
+        await checker.answer('{"n": 1}', PLAIN, "eve")
+    assert 0.4 < time.perf_counter() - began < 2.0
+    assert (await running).outcome == "unchecked", "what has begun goes on"
+
+
 async def test_what_nobody_waits_for_any_more_is_not_done(checker: Checker) -> None:
     tasks = [asyncio.create_task(checker.answer(LONG, SLOW, "eve")) for _ in range(20)]
     await asyncio.sleep(0.1)
@@ -167,7 +183,7 @@ async def test_what_nobody_waits_for_any_more_is_not_done(checker: Checker) -> N
         task.cancel()
     began = time.perf_counter()
     assert await checker.answer('{"n": 1}', PLAIN, "eve") == Verdict()
-    assert time.perf_counter() - began < 3.0
+    assert time.perf_counter() - began < 8.0  # one Task's time, and a process's start on a busy machine
 
 
 async def test_a_process_that_was_killed_while_idle_is_replaced(checker: Checker) -> None:
@@ -177,8 +193,18 @@ async def test_a_process_that_was_killed_while_idle_is_replaced(checker: Checker
     assert await checker.answer('{"n": 1}', PLAIN, "ann") == Verdict()
 
 
+async def test_a_process_that_has_worked_before_is_not_held_against_who_comes_next(checker: Checker) -> None:
+    await checker.schema(PLAIN, "ann", compile=True)
+    task = asyncio.create_task(checker.answer(LONG, SLOW, "ann"))
+    pid = checker.processes[0]
+    await asyncio.sleep(0.2)
+    assert checker.processes == []
+    os.kill(pid, signal.SIGKILL)
+    assert "more than 2 seconds" in (await task).reason, "it was tried again in a process of its own"
+
+
 async def test_a_process_that_dies_at_work_is_told_as_such() -> None:
-    worker = await start(512 * MIB)
+    worker = await start(256 * MIB)
     asyncio.get_running_loop().call_later(0.1, os.kill, worker.pid, signal.SIGSEGV)
     with pytest.raises(WorkerDied, match="SIGSEGV"):
         await worker.ask(Task(kind="check", schema=SLOW, text=LONG, seconds=0.0), 5.0)
@@ -196,7 +222,7 @@ async def test_nothing_of_the_server_is_in_the_process(monkeypatch: pytest.Monke
     monkeypatch.setenv("ANTIPHON_SECRET", "very-secret")
     with open(tmp_path / "open", "w") as file:  # noqa: ASYNC230
         os.set_inheritable(file.fileno(), True)
-        worker = await start(512 * MIB)
+        worker = await start(256 * MIB)
     place = Path(f"/proc/{worker.pid}")
     try:
         assert b"very-secret" not in (place / "environ").read_bytes() + (place / "cmdline").read_bytes()
@@ -248,7 +274,7 @@ def _runs(pid: int) -> bool:
 
 
 async def test_a_process_ends_itself_when_nobody_ends_it() -> None:
-    worker = await start(512 * MIB)
+    worker = await start(256 * MIB)
     body = processes._encode(Task(kind="check", schema=SLOW, text=LONG, seconds=0.3))
     with pytest.raises(EOFError):
         await worker._exchange(processes.LENGTH.pack(len(body)) + body)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -11,8 +12,10 @@ from typing import Any
 import pytest
 
 from antiphon.checker.protocol import Task, Verdict
-from antiphon.checker.schemas import LONGEST_REASON, MOST_DEPTH, perform
+from antiphon.checker.schemas import LONGEST_REASON, MOST_DEPTH, _branches, perform
+from antiphon.checker.schemas import inspect as inspect_schema
 from tests.checker import bombs
+from tests.growth import assert_linear, cpu_time
 
 SCHEMA = {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"], "additionalProperties": False}
 Json = dict[str, Any]
@@ -221,3 +224,94 @@ def test_a_pattern_that_takes_too_many_steps_is_told_as_such() -> None:
     verdict = check('"' + "a" * 60 + '"', {"pattern": r"^(a|aa|a?)+\1c$"})
     assert verdict.outcome == "unchecked" and "steps" in verdict.reason
     assert check('"' + "a" * 100_000 + '"', {"pattern": "(a*)*b"}).outcome == "fault"  # linear: no steps are counted
+
+
+KEYWORDS = (
+    "$ref $dynamicRef $recursiveRef $id $schema $anchor $dynamicAnchor $defs definitions allOf anyOf oneOf not if then else"
+    " properties patternProperties additionalProperties items prefixItems contains minContains propertyNames"
+    " dependentSchemas dependentRequired dependencies unevaluatedProperties unevaluatedItems type enum const minimum"
+    " multipleOf minLength pattern format minItems uniqueItems required contentEncoding contentMediaType contentSchema"
+    " default examples $vocabulary id"
+).split()
+BY_NAME = ("properties", "$defs", "definitions", "patternProperties", "dependentSchemas")
+LISTS = ("allOf", "anyOf", "oneOf", "prefixItems")
+STRINGS = [
+    *"# #/ #/$defs/a #a % #%zz a http://h/x file:///x urn:x //x : ? http://[ string object array ( [a (?=a) a{1000}".split(),
+    *"date-time email regex uri ipv4 idn-hostname uuid json-pointer uri-template duration base64 application/json".split(),
+    "http://json-schema.org/draft-07/schema#",
+    "http://json-schema.org/draft-04/schema#",
+    "https://json-schema.org/draft/2019-09/schema",
+    "",
+    "\ud800",
+    "\0",
+    "é" * 50,
+]
+NUMBERS = [None, True, False, 0, -1, 1.5, 10**30, 1e308, 5e-324, 2**63, -(2**64)]
+
+
+class _Chance:
+    """Makes schemas and values that are half right."""
+
+    def __init__(self, seed: int) -> None:
+        self._random = random.Random(seed)
+
+    def value(self, depth: int) -> Any:
+        kind = self._random.random()
+        if depth <= 0 or kind < 0.25:
+            return self._random.choice(NUMBERS)
+        if kind < 0.5:
+            return self._random.choice(STRINGS)
+        if kind < 0.65:
+            return [self.value(depth - 1) for _ in range(self._random.randint(0, 3))]
+        return self.schema(depth - 1)
+
+    def schema(self, depth: int) -> Any:
+        if depth <= 0:
+            return True
+        return {key: self._under(key, depth - 1) for key in self._random.sample(KEYWORDS, self._random.randint(0, 4))}
+
+    def _under(self, key: str, depth: int) -> Any:
+        if self._random.random() < 0.2:
+            return self.value(depth)
+        if key in BY_NAME:
+            return {name: self.schema(depth) for name in self._random.sample([*STRINGS, "a", "b"], 2)}
+        return [self.schema(depth) for _ in range(2)] if key in LISTS else self.value(depth)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_whatever_is_written_there_is_a_verdict(seed: int) -> None:
+    chance = _Chance(seed)
+    for _ in range(200):
+        schema = json.dumps(chance.schema(5) or {}).encode()
+        verdicts = [perform(Task(kind=kind, schema=schema, seconds=1.0)) for kind in ("inspect", "compile")]
+        verdicts += [
+            perform(Task(kind="check", schema=schema, text=json.dumps(chance.value(4)), seconds=1.0)) for _ in range(3)
+        ]
+        assert all((verdict.outcome == "fits") == (verdict.reason == "") for verdict in verdicts)
+
+
+def _named(size: int) -> Json:
+    """Schemas with names of their own, and absolute references to them."""
+    names = [f"http://example.com/{n}" for n in range(size)]
+    return {"$defs": {str(n): {"$id": name, "items": {"$ref": name}} for n, name in enumerate(names)}}
+
+
+GROWING = {
+    "chain": bombs.chain,
+    "properties": bombs.properties,
+    "enum": bombs.enum,
+    "named": _named,
+    "long references": lambda size: {"$ref": "#/" + "a/" * size},
+    "anchors": lambda size: {"$defs": {str(n): {"$anchor": f"a{n}", "$ref": f"#a{n}"} for n in range(size)}},
+    "wide": lambda size: {"anyOf": [{"$ref": "#/$defs/x"}] * size, "$defs": {"x": {}}},
+    "a loop": lambda size: {"$defs": {str(n): {"anyOf": [{"$ref": f"#/$defs/{(n + 1) % size}"}]} for n in range(size)}},
+}
+
+
+@pytest.mark.parametrize("kind", GROWING)
+def test_looking_at_a_schema_costs_what_its_size_is(kind: str) -> None:
+    def cost(size: int) -> float:
+        schema = json.dumps(GROWING[kind](size)).encode()
+        return cpu_time(lambda: _branches(inspect_schema(schema)))
+
+    assert_linear(cost, 1000)

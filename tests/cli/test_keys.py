@@ -62,11 +62,13 @@ def test_what_was_asked_for_is_listed(tmp_path: Path) -> None:
         tmp_path,
         *("--name", "ci", "--owner", "team", "--scope", "responses", "--scope", "read", "--model", "gpt-*"),
         *("--limit", "60 requests/min", "--limit", "1_000 tokens/day on gpt-*", "--expires", "90d"),
+        *("--mcp-server", "docs", "--mcp-server", "https://mcp.example.com/*"),
     )
     (key,) = listed(tmp_path)
     assert (key["id"], key["name"], key["owner"], key["hint"]) == (id, "ci", "team", secret[-4:])
     assert (key["scopes"], key["models"]) == (["responses", "read"], ["gpt-*"])
     assert key["limits"] == ["60 requests/minute", "1000 tokens/day on gpt-*"]
+    assert key["mcp_servers"] == ["docs", "https://mcp.example.com/*"]
     assert round(key["expires_at"] - key["created_at"]) == 90 * 86400
     table = run(tmp_path, "list").stdout
     assert all(word in table for word in (id, secret[-4:], "ci", "team", "responses,read", "gpt-*", "until 20"))

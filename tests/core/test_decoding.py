@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import Raw
 from msgspec.structs import asdict
 
 from antiphon.core.context import input_items
@@ -22,6 +23,7 @@ from antiphon.core.decoding import (
 )
 from antiphon.core.echo import Defaults, echo_response
 from antiphon.core.emitter import to_json
+from antiphon.core.json_text import check_json
 from antiphon.errors import InvalidRequest
 from antiphon.types.items import (
     CustomToolCall,
@@ -42,7 +44,7 @@ Json = dict[str, Any]
 
 def _take(body: bytes, setting: Any = "forward") -> tuple[CreateResponse, Json]:
     """Decode all of a request, as the intake does, and return it with what its response echoes."""
-    request, _ = decode_request(body, setting)
+    request, _ = decode_request(check_json(body), setting)
     tools = decode_tools(request.tools)
     check_tool_choice(request.tool_choice, tools)
     text = resolve_text(request.text)
@@ -89,7 +91,7 @@ def test_the_hint_names_the_right_field() -> None:
 @given(st.binary(max_size=200) | st.text(max_size=200).map(str.encode))
 def test_bytes_of_any_kind_are_refused_politely(body: bytes) -> None:
     with pytest.raises(InvalidRequest):
-        decode_request(body)
+        decode_request(check_json(body))
 
 
 _json_values = st.recursive(
@@ -384,3 +386,32 @@ def test_an_error_of_a_later_item_names_its_place() -> None:
     with pytest.raises(InvalidRequest) as caught:
         decode_items(items, "items")  # type: ignore[arg-type]  # Raw or bytes
     assert caught.value.param == "items[30].content"
+
+
+def _levels(depth: int) -> bytes:
+    return b'{"items":' * depth + b"{}" + b"}" * depth
+
+
+@pytest.mark.parametrize("depth", [150, 700, 900, 20_000])
+def test_a_string_as_required_beside_deep_schemas_is_refused(depth: int) -> None:
+    tool = b'{"type":"function","name":"f","parameters":{"required":"a","properties":{"a":%b}}}' % _levels(depth)
+    with pytest.raises(InvalidRequest) as refused:
+        decode_tools([Raw(tool)])
+    assert refused.value.param.startswith("tools[0]")
+
+
+@pytest.mark.parametrize("filler", [b'"%b"' % (b"x" * 600_000), b"1" * 5000, b'"\xff"'])
+def test_a_string_as_required_beside_what_cannot_be_rewritten(filler: bytes) -> None:
+    tool = b'{"type":"function","name":"f","parameters":{"required":"a","default":%b}}' % filler
+    with pytest.raises(InvalidRequest) as refused:
+        decode_tools([Raw(tool)])
+    assert refused.value.param.startswith("tools[0]")
+
+
+def test_what_is_rewritten_in_one_request_has_a_bound() -> None:
+    tool = b'{"type":"function","name":"f","parameters":{"required":"a","description":"%b"}}' % (b"x" * 5000)
+    assert len(decode_tools([Raw(tool)] * 80)) == 80
+    with pytest.raises(InvalidRequest, match="must be a list of strings"):
+        decode_tools([Raw(tool)] * 200)
+    plain = tool.replace(b'"required":"a"', b'"required":["a"]')
+    assert len(decode_tools([Raw(plain)] * 200)) == 200

@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 
 from antiphon.backends.responses_codec import ResponsesDecoder
+from antiphon.core.emitter import to_json
+from antiphon.core.fold import fold
 from antiphon.core.sse import SSEParser, encode
 from antiphon.core.stream import ResponseStream, StreamOptions
 from antiphon.errors import BackendError
@@ -120,6 +122,9 @@ def play(events: Sequence[object], **options: Any) -> list[Json]:
         stream.fail(error, 2)
     assert stream.terminal is not None
     seen = [*stream.take(), stream.terminal]
+    for length in range(2, len(seen) + 1, 3):
+        fold(seen[:length])  # as a server does that goes on with another one's response
+    assert json.loads(to_json(fold(seen))) == json.loads(seen[-1].body)["response"]
     frames = encode(seen)
     assert frames.count(b"\n") == 3 * len(seen)
     return parsed(seen)

@@ -11,9 +11,13 @@ import msgspec
 from antiphon.errors import APIError
 from antiphon.server.asgi import AntiphonApp
 from antiphon.server.auth import authenticator, callers
+from antiphon.server.hosts import Hosts
 from antiphon.server.http import ClientGone, Reply, Request, json_reply
 from antiphon.server.router import Router
 from antiphon.server.ws_connection import ASGIWebSocket
+
+HOSTS = ["a", "anything.example"]
+"""Names that the tests' requests have as Host."""
 
 
 class Probe:
@@ -146,7 +150,7 @@ def make_app(probe: Probe | None = None, keys: tuple[str, ...] = (), **options) 
     router.add("GET", "/open", probe.echo, public=True)
     router.websocket("/ws", probe.socket)
     router.websocket("/off", None)
-    return AntiphonApp(router, authenticator(callers(keys)), **options)
+    return AntiphonApp(router, authenticator(callers(keys), hosts=Hosts(HOSTS)), **options)
 
 
 class Answer:

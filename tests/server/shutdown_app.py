@@ -12,6 +12,7 @@ from antiphon.config import Config
 from antiphon.errors import ConfigError
 from antiphon.server.asgi import AntiphonApp
 from antiphon.server.auth import authenticator, callers
+from antiphon.server.hosts import Hosts
 from antiphon.server.http import Reply, Request, json_reply
 from antiphon.server.router import Router
 
@@ -64,7 +65,7 @@ def build(config: Config, lifespan=lifespan) -> AntiphonApp:
     router.add("GET", "/finite", finite)
     router.add("GET", "/endless", endless)
     router.add("GET", "/stubborn", stubborn)
-    return AntiphonApp(router, authenticator(callers([])), lifespan=lifespan, on_force=forced.set)
+    return AntiphonApp(router, authenticator(callers([]), hosts=Hosts(["*"])), lifespan=lifespan, on_force=forced.set)
 
 
 def build_broken(config: Config) -> AntiphonApp:

@@ -85,6 +85,26 @@ async def test_the_key_may_be_a_file(tmp_path: Path, provider: Issuer, algorithm
         assert (await caller_of(provider, provider.token(key), key_file=str(file))).owner
 
 
+@pytest.mark.parametrize("value", [5, True, ["responses", 5], {"responses": 1}])
+@pytest.mark.parametrize("claim", ["scopes_claim", "models_claim"])
+async def test_scopes_and_models_are_texts(provider: Issuer, claim: str, value: object) -> None:
+    settings = config(provider, **{claim: "what"})
+    tokens = JwtTokens(settings, key_source(settings), time.time)
+    try:
+        assert "is neither a text" in await refused(tokens, provider.token(RSA, what=value))
+    finally:
+        await tokens.close()
+
+
+@pytest.mark.parametrize("part", [0, 1])
+async def test_a_deep_token_is_refused(provider: Issuer, tokens: JwtTokens, part: int) -> None:
+    deep = b'{"alg":"RS256","iss":"x","a":%b%b}' % (b"[" * 5000, b"]" * 5000)
+    good = provider.token(RSA).split(".")[:2]
+    good[part] = pack(deep)
+    message = ".".join(good)
+    assert await refused(tokens, f"{message}.{pack(RSA.sign(message.encode()))}")
+
+
 async def test_an_owner_is_the_issuers_and_the_subjects(provider: Issuer) -> None:
     ann, again = [await caller_of(provider, provider.token(RSA)) for _ in range(2)]
     bob = await caller_of(provider, provider.token(RSA, sub="bob"))
@@ -127,6 +147,17 @@ async def test_models_of_a_claim(provider: Issuer) -> None:
     assert nothing.models == ("",)  # a token that names none may call none
 
 
+async def test_mcp_servers_of_a_claim(provider: Issuer) -> None:
+    token = provider.token(RSA, servers=["docs", "https://mcp.example.com/*"])
+    some = await caller_of(provider, token, mcp_servers_claim="servers")
+    assert [some.may_use(name) for name in ("docs", "https://mcp.example.com/a", "other")] == [True, True, False]
+    fixed = await caller_of(provider, token, mcp_servers=["other"])
+    assert [fixed.may_use(name) for name in ("docs", "other")] == [False, True]
+    nothing = await caller_of(provider, provider.token(RSA), mcp_servers_claim="servers")
+    assert not nothing.may_use("docs")  # a token that names none may use none
+    assert (await caller_of(provider, token)).may_use("docs")
+
+
 async def test_limits_are_each_owners(provider: Issuer) -> None:
     ann = await caller_of(provider, provider.token(RSA), limits=["60 requests/min"])
     bob = await caller_of(provider, provider.token(RSA, sub="bob"), limits=["60 requests/min"])
@@ -166,8 +197,14 @@ async def test_claims_that_are_not_good(provider: Issuer, tokens: JwtTokens) -> 
         ({"aud": None}, "lacks a claim"),
         ({"exp": None}, "lacks a claim"),
         ({"exp": "tomorrow"}, "lacks a claim"),
-        ({"sub": None}, "lacks a claim"),
-        ({"sub": {"a": 1}}, "lacks a claim"),
+        ({"sub": None}, "lacks the claim 'sub'"),
+        *(({"sub": value}, "is not a text") for value in ({"a": 1}, 5, 5.0, True, False, ["ann"], [])),
+        *(({"sub": value}, "is empty") for value in ("", " ", "\t\n", "\u00a0")),
+        *(({"iss": value}, "wrong type") for value in (5, True, ["x"], {})),
+        *(({"aud": value}, "wrong type") for value in (5, True, [AUDIENCE, 5], {AUDIENCE: 1})),
+        *(({"exp": value}, "wrong type") for value in ("9999999999", True, [9999999999])),
+        *(({"nbf": value}, "wrong type") for value in ("0", False, [])),
+        *(({"iat": value}, "wrong type") for value in ("0", False, [])),
     ):
         assert words in await refused(tokens, provider.token(RSA, **claims))
 

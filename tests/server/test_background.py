@@ -123,3 +123,20 @@ def test_stops_of_the_server_are_no_crashes_however_many(tmp_path: Path) -> None
             time.sleep(0.1)
     with whole_server(store=store) as client:
         assert client.finished(id)["status"] == "completed"
+
+
+def test_a_run_that_cannot_be_taken_up_for_now_is_taken_up_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = str(tmp_path / "antiphon.db")
+    schema = {"format": {"type": "json_schema", "name": "x", "strict": True, "schema": {"type": "object"}}}
+    with whole_server(store=store, shutdown_grace=0.0) as client:
+        id = client.create(model="scripted", input="/delay 1\n{}", text=schema, background=True)["id"]
+        time.sleep(0.1)
+    with monkeypatch.context() as patched:
+        patched.setattr("antiphon.checker.worker._PROGRAM", "raise SystemExit(3)")
+        with whole_server(store=store, background_lease=1.0) as client:
+            time.sleep(1.5)
+            assert client.get(f"/v1/responses/{id}")[1]["status"] in ("queued", "in_progress")
+    with whole_server(store=store, background_lease=1.0) as client:
+        assert client.finished(id)["status"] == "completed"

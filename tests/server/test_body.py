@@ -183,7 +183,7 @@ async def test_unpacking_does_not_hold_up_others(packer_step, size, noise):
         assert len(await unpack(packed, name, size)) == size
         with pytest.raises(APIError):
             await unpack(packed, name, size - 1)
-    assert delay.worst < 0.05
+    assert delay.bearable, delay.worst
 
 
 @pytest.mark.parametrize(

@@ -148,7 +148,7 @@ def test_connection_close_is_honoured(plain, mode):
 
 
 def test_http_1_0_gets_no_chunks(plain):
-    raw = plain().exchange(b"GET /stream HTTP/1.0\r\n\r\n")
+    raw = plain().exchange(b"GET /stream HTTP/1.0\r\nhost: a\r\n\r\n")
     head, _, body = raw.partition(b"\r\n\r\n")
     assert b"transfer-encoding" not in head and b"connection: close" in head
     assert body.startswith(b"data: 0\n\n") and body.endswith(b"data: [DONE]\n\n")
@@ -158,7 +158,7 @@ def test_http_1_0_may_keep_its_connection(plain):
     served = plain()
     with served.connect() as sock:
         for _ in range(2):
-            sock.sendall(b"GET /echo HTTP/1.0\r\nconnection: keep-alive\r\n\r\n")
+            sock.sendall(b"GET /echo HTTP/1.0\r\nhost: a\r\nconnection: keep-alive\r\n\r\n")
             assert b"connection: keep-alive" in sock.recv(65536)
 
 

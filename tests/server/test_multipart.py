@@ -159,4 +159,4 @@ async def test_a_large_form_does_not_hold_up_others() -> None:
     async with loop_delay() as delay:
         fields = await read_form(body, TYPE)
     assert len(fields["file"].content) == 30_000_000
-    assert delay.worst < 0.05
+    assert delay.bearable, delay.worst

@@ -445,3 +445,49 @@ def test_a_listing_that_was_made_up_offers_no_tool_of_the_server(client: Client,
 def test_items_of_mcp_that_cannot_be_read_are_refused(client: Client, tools: str, item: dict, param: str) -> None:
     status, body = client.post("/v1/responses", model="m", input=[item], tools=[declared(tools)])
     assert (status, body["error"]["param"]) == (400, f"input[0].{param}"), body
+
+
+# What servers may take together
+
+
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [
+        ({"mcp_max_total": 5000}, "more than 5000 bytes together"),
+        ({"mcp_max_answer": 2000}, "more than 2000 bytes"),
+        ({"mcp_max_tools": 1}, "lists more than 1 tools"),
+        ({"mcp_total_timeout": 0.000001}, "it waits no longer"),
+    ],
+)
+def test_servers_together_have_limits(settings: dict, told: str) -> None:
+    with running(Wordy) as place, model() as url:
+        with whole_server(url, url_guard_allow=["127.0.0.0/8"], **settings) as client:
+            status, body = client.post("/v1/responses", model="m", input="say {}", tools=[declared(place + "/mcp")])
+        if status == 200:
+            body = {"error": {"message": body["output"][1]["error"]["content"][0]["text"], "code": "mcp_server_error"}}
+        assert told in body["error"]["message"]
+        assert body["error"]["code"] == "mcp_server_error"
+
+
+class Wordy(Tools):
+    """Lists two tools, of which one says much."""
+
+    def _answer(self, method: str, params: Any) -> Any:
+        if method == "tools/list":
+            return {"tools": [{"name": name, "inputSchema": {"type": "object"}} for name in ("say", "tick")]}
+        if method == "tools/call":
+            return {"content": [{"type": "text", "text": "word " * 2000}]}
+        return super()._answer(method, params)
+
+
+def test_labels_and_their_number_are_checked(client: Client, tools: str) -> None:
+    many = [declared(tools, server_label=f"s{n}") for n in range(33)]
+    for given, param in (
+        ([declared(tools), declared(tools)], "tools[1].server_label"),
+        (many, "tools"),
+        ([declared(tools, server_label="")], "tools[0].server_label"),
+        ([declared(tools, server_label="a\n")], "tools[0].server_label"),
+        ([declared(tools, server_label="x" * 129)], "tools[0].server_label"),
+    ):
+        status, body = client.post("/v1/responses", model="m", input=CALL, tools=given)
+        assert (status, body["error"]["param"]) == (400, param)

@@ -204,7 +204,7 @@ def test_the_backend_is_let_go_when_the_client_leaves(stream: bool) -> None:
         host, port = client.url.removeprefix("http://").split(":")
         body = b'{"model":"slow","input":"Hi.","stream":%b}' % str(stream).lower().encode()
         with socket.create_connection((host, int(port)), timeout=10) as connection:
-            head = b"POST /v1/responses HTTP/1.1\r\nhost: x\r\ncontent-length: %d\r\n\r\n" % len(body)
+            head = b"POST /v1/responses HTTP/1.1\r\nhost: localhost\r\ncontent-length: %d\r\n\r\n" % len(body)
             connection.sendall(head + body)
             if stream:
                 assert b"200 OK" in connection.recv(65536)
@@ -278,7 +278,7 @@ def test_a_client_that_stops_reading_is_let_go(monkeypatch: pytest.MonkeyPatch) 
         body = b'{"model":"slow","input":"Hi.","stream":true,"store":false}'
         with socket.create_connection((host, int(port)), timeout=10) as connection:
             connection.sendall(
-                b"POST /v1/responses HTTP/1.1\r\nhost: x\r\ncontent-length: %d\r\n\r\n%b" % (len(body), body)
+                b"POST /v1/responses HTTP/1.1\r\nhost: localhost\r\ncontent-length: %d\r\n\r\n%b" % (len(body), body)
             )
             assert Flood.left.wait(10.0), "the backend call goes on"
     upstream.shutdown()

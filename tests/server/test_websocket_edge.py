@@ -11,6 +11,7 @@ from websockets.sync.client import connect
 from antiphon.config import Config
 from antiphon.server.asgi import AntiphonApp
 from antiphon.server.auth import authenticator, callers, owner_of
+from antiphon.server.hosts import Hosts
 from antiphon.server.http import ServerStopping
 from antiphon.server.router import Router
 from tests.server.handlers import make_app
@@ -91,7 +92,7 @@ def test_a_stopping_server_lets_the_handler_finish(serve):
 
     router = Router()
     router.websocket("/ws", handler)
-    served = serve(AntiphonApp(router, authenticator(callers([]))), Config(shutdown_grace=5))
+    served = serve(AntiphonApp(router, authenticator(callers([]), hosts=Hosts(["*"]))), Config(shutdown_grace=5))
     with connect(served.url.replace("http", "ws") + "/ws") as socket:
         served.server.should_exit = True
         assert socket.recv(timeout=20) == "last words"

@@ -14,6 +14,8 @@ from antiphon.errors import InvalidRequest
 from antiphon.guard import UrlGuard
 from antiphon.tools.base import ApprovalFilter, McpTool, RemoteTool, ToolFilter, ToolServerError
 from antiphon.tools.mcp import McpServers
+from antiphon.tools.mcp_messages import WITHOUT_HANDSHAKE
+from tests.acceptance.background import Tools, running
 
 LOOPBACK = UrlGuard(["127.0.0.0/8"])
 
@@ -202,3 +204,51 @@ def test_every_form_of_require_approval(rule, read, write):
 def test_allowed_tools(allowed, names):
     declared = McpTool(server_label="x", allowed_tools=allowed)
     assert [one.name for one in (READ, WRITE) if declared.offers(one)] == names
+
+
+class Modern(Tools):
+    """A server of the revision without a handshake: every request says what `initialize` said."""
+
+    def do_POST(self) -> None:  # noqa: N802
+        self.asked = self.headers
+        super().do_POST()
+
+    def _answer(self, method, params):
+        said = params.get("_meta", {}).get("io.modelcontextprotocol/protocolVersion")
+        if method == "initialize" or said != WITHOUT_HANDSHAKE:
+            return None
+        assert self.asked["mcp-protocol-version"] == WITHOUT_HANDSHAKE
+        assert self.asked["mcp-method"] == method
+        return super()._answer(method, params)
+
+
+async def test_a_server_without_a_handshake():
+    with running(Modern) as url:
+        server = McpServers(LOOPBACK, {}, 10).connect(McpTool(server_label="m", server_url=f"{url}/mcp"))
+        assert [found.name for found in await server.list()] == ["tick"]
+        assert (await server.call("tick", '{"job": "m", "n": 3}')).text == "tick 3"
+        await server.close()
+
+
+async def test_after_a_failure_the_next_call_connects_anew():
+    async with serving(build_server().sse_app()) as port:
+        server = McpServers(LOOPBACK, {}, 2.0).connect(tool(port, "/sse"))
+        with pytest.raises(ToolServerError, match="did not answer"):
+            await server.call("slow", "{}")
+        assert (await server.call("add", '{"a": 2, "b": 3}')).text == "5"
+        await server.close()
+
+
+async def test_calls_side_by_side_share_a_connection():
+    for app, path in ((build_server().streamable_http_app(), "/mcp"), (build_server().sse_app(), "/sse")):
+        async with serving(app) as port:
+            server = McpServers(LOOPBACK, {}, 10).connect(tool(port, path))
+            calls = [server.call("add", f'{{"a": {n}, "b": 1}}') for n in range(20)]
+            assert [output.text for output in await asyncio.gather(*calls)] == [str(n + 1) for n in range(20)]
+            await server.close()
+
+
+@pytest.mark.parametrize("text", ["[1]", "nonsense", "[" * 100_000, '{"a":' * 100_000, "5", '"x"', '{"a": 1'])
+async def test_arguments_that_are_no_object_are_not_sent(text):
+    output = await McpServers(LOOPBACK, {}, 10).connect(tool(1)).call("add", text)
+    assert output.failed

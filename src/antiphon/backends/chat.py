@@ -11,7 +11,8 @@ import msgspec
 from antiphon.backends import chat_codec, chat_tokens, profiles
 from antiphon.backends.base import BackendModel, Take
 from antiphon.backends.calls import accepted, connect, list_models, trace_header
-from antiphon.backends.chat_codec import ChatDecoder, CodecOptions
+from antiphon.backends.chat_codec import ChatCall, ChatDecoder, CodecOptions
+from antiphon.backends.emulation import is_long
 from antiphon.backends.http_response import HttpResponse
 from antiphon.backends.profiles import Profile
 from antiphon.config import BackendConfig, ModelConfig
@@ -19,7 +20,8 @@ from antiphon.core.deltas import Delta
 from antiphon.core.sse import SSEParser
 from antiphon.core.turn import Turn
 from antiphon.errors import BackendError, ConfigError
-from antiphon.offload import by_size
+from antiphon.masking import SECRETS
+from antiphon.offload import LARGE, by_size
 
 _KEPT_HEADERS = (b"content-type", b"cache-control")
 
@@ -141,10 +143,17 @@ class RelayedBytes:
         self._response = response
 
     async def read(self) -> bytes:
-        return await self._response.read()
+        """Return the next piece; an error in it does not tell the operator's secrets."""
+        data = await self._response.read()
+        return SECRETS.hide_in_bytes(data) if b'"error"' in data else data
 
     def abort(self) -> None:
         self._response.abort()
+
+
+async def _written(turn: Turn, options: CodecOptions) -> tuple[bytes, ChatCall]:
+    """Return the request's body; a large one, and one whose grammars or schemas are long to translate, is made in a thread."""
+    return await by_size(LARGE if is_long(turn) else turn.size, chat_codec.request, turn, options)
 
 
 class ChatBackend:
@@ -184,7 +193,7 @@ class ChatBackend:
     async def open(self, turn: Turn) -> ChatStream | WholeStream:
         """Start a call. Raises BackendError."""
         options = self._options.get(turn.model, self._plain)
-        body, call = await by_size(turn.size, chat_codec.request, turn, options)
+        body, call = await _written(turn, options)
         response = await accepted(await self._client.send("POST", self._path, body, trace_header(turn.hints)))
         decoder = chat_codec.decoder(turn, call, options, f"{self._call_base}{next(self._calls):x}")
         type = response.header(b"content-type")
@@ -207,7 +216,7 @@ class ChatBackend:
         """Count with the server's own tokenizer; None where its kind offers none. Raises BackendError."""
         if not chat_tokens.offered(self.profile.name):
             return None
-        body, _ = await by_size(turn.size, chat_codec.request, turn, self._options.get(turn.model, self._plain))
+        body, _ = await _written(turn, self._options.get(turn.model, self._plain))
         return await chat_tokens.count(self._client, self.profile.name, body)
 
     async def chat_completions(self, body: bytes) -> RelayedBytes:

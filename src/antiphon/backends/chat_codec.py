@@ -10,7 +10,7 @@ from msgspec import UNSET, Raw
 
 from antiphon.backends.chat_decoder import ChatDecoder
 from antiphon.backends.chat_messages import Messages
-from antiphon.backends.emulation import Emulation, call_schema, constraint
+from antiphon.backends.emulation import Emulation, Unusable, call_schema, constraint
 from antiphon.backends.profiles import PROFILES, Leak, Profile, Roles, ThinkPolicy
 from antiphon.core.emitter import to_json
 from antiphon.core.toolmap import Offer, ToolMap
@@ -22,11 +22,18 @@ from antiphon.types.tools import ToolChoice
 
 __all__ = ["ChatDecoder", "CodecOptions", "decoder", "request"]
 
+_any = msgspec.json.Decoder(Any)
+_kwargs = msgspec.json.Decoder(dict[str, Raw])
+
 LOGPROBS = "message.output_text.logprobs"
 _OFF = ("none", "minimal")
 
+_OWN = {
+    name: to_json(name) + b":"
+    for name in "model messages tools tool_choice temperature top_p max_tokens stream stream_options".split()
+}
+
 _any = msgspec.json.Decoder(Any)
-_kwargs = msgspec.json.Decoder(dict[str, Raw])
 
 
 class CodecOptions(msgspec.Struct, frozen=True, kw_only=True):
@@ -57,7 +64,10 @@ def request(turn: Turn, options: CodecOptions) -> tuple[bytes, ChatCall]:
     profile = options.profile
     tools = ToolMap(turn.tools, turn.items, turn.remote_tools, strict=profile.strict)
     choice = _choose(turn.tool_choice, tools)
-    emulation = _emulate(turn, choice, tools, profile)
+    try:
+        emulation = _emulate(turn, choice, tools, profile)
+    except Unusable as unusable:
+        raise unusable.error(turn.tools) from None
     messages = Messages(tools, profile, options.roles)
     messages.add(turn.instructions, turn.items)
     body = _Body()
@@ -113,11 +123,21 @@ class _Body:
             if name not in self.fields:
                 self.fields[name] = bytes(value)
             elif name == "chat_template_kwargs":
-                given = decode(_kwargs, value, name)
-                self.fields[name] = to_json({**_kwargs.decode(self.fields[name]), **given})
+                self.fields[name] = _merged(self.fields[name], value, name)
 
     def render(self) -> bytes:
-        return b"{%b}" % b",".join([to_json(name) + b":" + value for name, value in self.fields.items()])
+        """Return the body. Names may be a client's: they are encoded like any other text."""
+        return b"{%b}" % b",".join(
+            [(_OWN.get(name) or to_json(name) + b":") + value for name, value in self.fields.items()]
+        )
+
+
+def _merged(ours: bytes, theirs: Raw, name: str) -> bytes:
+    """Return an object of ours with a client's or the operator's fields in it; theirs count. Raises InvalidRequest."""
+    if bytes(theirs) == b"null":
+        return ours
+    given = decode(_kwargs, theirs, name)
+    return to_json({**_kwargs.decode(ours), **given})
 
 
 # Tools
@@ -159,20 +179,13 @@ def _allowed(wanted: Iterable[dict[str, Raw]], tools: ToolMap) -> list[Offer]:
     allowed: list[Offer] = []
     for place, entry in enumerate(wanted):
         fields = {name: decode(_any, value, f"tool_choice.tools[{place}].{name}") for name, value in entry.items()}
-        for offer in tools.offers.values():
-            if _matches(fields, offer):
-                allowed.append(offer)
+        kind = fields.get("type")
+        if isinstance(kind, str) and kind == "namespace":
+            allowed += tools.matching("", None, fields.get("name"))
+        else:
+            namespace = fields.get("namespace", fields.get("server_label"))
+            allowed += tools.matching(kind, fields.get("name"), namespace)
     return allowed
-
-
-def _matches(fields: dict[str, Any], offer: Offer) -> bool:
-    target = offer.target
-    if fields.get("type") == "namespace":
-        return target.namespace == fields.get("name")
-    namespace = fields.get("namespace", fields.get("server_label"))
-    if fields.get("type") != target.kind or namespace not in (None, target.namespace):
-        return False
-    return fields.get("name") in (None, target.name)
 
 
 def _emulate(turn: Turn, choice: _Choice, tools: ToolMap, profile: Profile) -> Emulation | None:

@@ -152,7 +152,7 @@ class ChatDecoder:
         """Read what stood in a stream of events and was none: a whole answer, or an error. Raises BackendError."""
         if not self.size and not self._reason and self._message is None:
             self.feed_whole(data, out)
-        elif not self._reason or parse(data).message:
+        elif not self._reason or (data.lstrip().startswith((b"{", b"[")) and parse(data).message):
             raise no_answer(data)
 
     def finish(self, out: list[Delta]) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 from msgspec import Raw
 
 from antiphon.backends.chat_errors import no_answer
-from antiphon.backends.error_words import read_json
+from antiphon.backends.error_words import mended
 from antiphon.core.emitter import to_json
 from antiphon.core.halves import Halves
 from antiphon.errors import BackendError
@@ -38,7 +38,7 @@ def read_chunk(payload: bytes, halves: Halves) -> ChatChunk:
     if len(payload) > LARGEST:
         raise no_answer(payload)
     try:
-        value = halves.mend(read_json(payload))
+        value = mended(payload, halves)
         if isinstance(value, dict):
             return _chunk(value)
     except (ValueError, RecursionError):

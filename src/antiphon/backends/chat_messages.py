@@ -112,6 +112,8 @@ class Messages:
 
     def _match(self, read: Sequence[Entry | None]) -> None:
         """Find the output of each call, which is kept under the identity of the call's entry."""
+        if not any(isinstance(entry, HistoryOutput | list) for entry in read):
+            return
         entries = [inner for entry in read for inner in (entry if isinstance(entry, list) else (entry,))]
         pairs = pair([_side(entry) for entry in entries])
         for place in pairs.orphans:

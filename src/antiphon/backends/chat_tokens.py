@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import msgspec
-from msgspec import UNSET, Raw, UnsetType
+from msgspec import UNSET, Meta, Raw, UnsetType
 
 from antiphon.backends.calls import accepted
 from antiphon.backends.http_client import HttpClient
@@ -31,7 +33,7 @@ class _Content(msgspec.Struct):
 
 class _Tokens(msgspec.Struct):
     tokens: list[Raw] = []
-    count: int | None = None
+    count: Annotated[int, Meta(ge=0, le=2**40)] | None = None
 
 
 def offered(kind: str) -> bool:
@@ -48,7 +50,7 @@ async def count(client: HttpClient, kind: str, body: bytes) -> int:
             rendered = msgspec.json.decode(await _post(client, f"{root}/apply-template", request), type=_Rendered)
             request = msgspec.json.encode(_Content(rendered.prompt))
         tokens = msgspec.json.decode(await _post(client, f"{root}/tokenize", request), type=_Tokens)
-    except msgspec.DecodeError:
+    except (msgspec.MsgspecError, ValueError, RecursionError):
         raise BackendError(502, "The backend's count of tokens cannot be read.") from None
     return len(tokens.tokens) if tokens.count is None else tokens.count
 

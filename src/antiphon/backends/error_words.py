@@ -15,6 +15,7 @@ _MESSAGES = ("message", "msg", "error_msg", "error_message", "status_msg", "desc
 _CODES = ("code", "error_code", "status_code")
 _BEFORE = ("error", "errors", "base_resp")  # say more than what stands around them
 _BEHIND = ("detail", "data")
+MOST_PARTS = 50_000  # brackets and commas in what is read with Python's objects: 15 ms of the event loop
 _LEVELS = 4  # of objects in objects that are looked through
 _LARGEST = 1024 * 1024  # bytes of an error that are read: it is done between the tokens of others
 _LONGEST = 64 * 1024  # bytes of plain text
@@ -29,12 +30,20 @@ class ErrorWords(msgspec.Struct):
     param: str | None = None
 
 
-def read_json(body: bytes | str) -> Any:
+def read_json(body: bytes) -> Any:
     """Return any JSON as Python's objects. Numbers beyond 18 digits, which nobody means, become 0.
 
-    Raises ValueError for what is no JSON, RecursionError for what is nested too deeply.
+    Raises ValueError for what is no JSON or has too many parts, RecursionError for what is nested too deeply.
     """
+    if body.count(b",") + body.count(b"[") + body.count(b"{") > MOST_PARTS:
+        raise ValueError("too many parts")
     return loads(body, parse_int=_int)
+
+
+def mended(body: bytes, halves: Halves) -> Any:
+    """Return any JSON without lone surrogates. Raises as `read_json` does."""
+    value = read_json(body)
+    return halves.mend(value) if halves.waiting or b"\\u" in body else value
 
 
 def _int(digits: str) -> int:
@@ -113,7 +122,7 @@ def parse(body: bytes) -> ErrorWords:
     if len(body) > _LARGEST:
         return ErrorWords()
     try:
-        value = Halves().mend(read_json(body))
+        value = mended(body, Halves())
     except (ValueError, RecursionError):
         text = body[:_LONGEST].decode("utf-8", "replace").strip()
         return ErrorWords(message="" if text[:1] in ("<", "{", "[") else text)

@@ -21,6 +21,8 @@ HEAD_LIMIT = 64 * 1024
 HEADERS_LIMIT = 256
 ANSWER_LIMIT = 256 * 1024 * 1024
 UNREAD_LIMIT = 256 * 1024
+FAIR_SHARE = 64 * 1024
+"""Bytes that one connection may bring in one turn of the event loop, before others have theirs."""
 LINGER_SECONDS = 1.0
 
 
@@ -68,6 +70,10 @@ class Connection(asyncio.Protocol):
         self._most = most
         self._size = 0  # bytes of the answer so far
         self._between = 0  # those since the last piece of its body
+        self._turn = 0.0  # the loop's time, the same for all that is read in one of its turns
+        self._share = 0  # bytes in this turn
+        self._waits = False
+        self._backlog = b""  # what has been read and is looked at in the next turn
         self._framed = False
         self._deadline = 0.0
         self._timer: asyncio.TimerHandle | None = None
@@ -127,6 +133,10 @@ class Connection(asyncio.Protocol):
         if response is None:
             self.close()  # an idle connection has nothing to say
             return
+        if self._backlog or len(data) > FAIR_SHARE:
+            data = self._backlog + data
+            data, self._backlog = data[:FAIR_SHARE], data[FAIR_SHARE:]
+            self._wait()
         self._silent = False
         try:
             self._parser.feed_data(data)
@@ -137,6 +147,7 @@ class Connection(asyncio.Protocol):
             self._end()
             return
         self._size += len(data)
+        self._be_fair(len(data))
         if self._pieces:
             self._between = 0
             if not response.counts_itself:
@@ -150,6 +161,29 @@ class Connection(asyncio.Protocol):
             self.close(BackendError(502, f"{what} of the backend's answer is too large."))
         elif self._size > self._most:
             self.close(too_large())
+
+    def _be_fair(self, size: int) -> None:
+        """Stop reading for the rest of this turn, once the connection has had its share: loops read on while there is more."""
+        now = self.loop.time()
+        if now != self._turn:
+            self._turn, self._share = now, 0
+        self._share += size
+        if self._share > FAIR_SHARE:
+            self._wait()
+
+    def _wait(self) -> None:
+        if not self._waits and self._transport is not None and not self._transport.is_closing():
+            self._waits = True
+            self._transport.pause_reading()
+            self.loop.call_soon(self._go_on)
+
+    def _go_on(self) -> None:
+        self._waits = False
+        if self._backlog:
+            data, self._backlog = self._backlog, b""
+            self.data_received(data)
+        if self._transport is not None and not (self._paused or self._waits or self._transport.is_closing()):
+            self._transport.resume_reading()
 
     def _progress(self, pieces: list[bytes]) -> None:
         """Give the backend more time, unless all that it sends are the blanks and comments that keep a call waiting."""
@@ -166,6 +200,8 @@ class Connection(asyncio.Protocol):
             self._transport.pause_reading()
 
     def connection_lost(self, error: Exception | None) -> None:
+        while self._backlog and self._response is not None:
+            self._go_on()  # what came before the end counts
         self._transport = None
         self._parser = None  # it holds our methods: without this the two would wait for the garbage collector
         self._closed(self)
@@ -195,7 +231,10 @@ class Connection(asyncio.Protocol):
 
     def _end(self) -> None:
         """Hand the connection back if it can carry another request."""
-        self._pieces.clear()  # of a second answer that nobody asked for
+        if self._backlog or self._pieces:
+            self._keep = False  # more than was asked for
+        self._backlog = b""
+        self._pieces.clear()
         self._response = None
         self._used = True
         self._calm()

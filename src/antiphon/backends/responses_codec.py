@@ -172,6 +172,8 @@ class ResponsesDecoder:
         self.error = error
 
     def _event(self, data: bytes) -> Sequence[Delta]:
+        if len(data) > LARGE:
+            return self._other(self._fields(data))
         try:
             event = _text_event.decode(data)
         except (msgspec.MsgspecError, ValueError, RecursionError):

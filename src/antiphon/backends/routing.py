@@ -17,6 +17,7 @@ from antiphon.backends.line import Waiter
 from antiphon.core.echo import Defaults
 from antiphon.core.turn import NO_HINTS, Hints, Turn, with_operators
 from antiphon.errors import BackendError
+from antiphon.offload import by_size
 
 log = logging.getLogger("antiphon.backends")
 
@@ -110,13 +111,14 @@ class ModelRoute:
 
     async def chat_completions_here(self, fields: Mapping[str, Raw], hints: Hints) -> ByteStream:
         """Relay a chat completions request to an endpoint of this very model. Raises BackendError."""
+        size = sum([len(bytes(value)) for value in fields.values()])
         filled = dict(with_operators({**_chat_defaults(self.defaults, fields), **fields}, self.extra_body))
 
         async def call(endpoint: Endpoint) -> ByteStream:
             filled["model"] = Raw(msgspec.json.encode(endpoint.name))
             lease = Lease(endpoint.member)
             try:
-                body = msgspec.json.encode(filled)
+                body = await by_size(size, msgspec.json.encode, filled)
                 return LeasedBytes(await endpoint.member.backend.chat_completions(body), lease)
             except BaseException:
                 lease.end()

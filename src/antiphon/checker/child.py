@@ -33,6 +33,7 @@ def main(parent: int, memory: int) -> None:
     _die_with_parent(parent)
     _warm_up()
     connection = socket.socket(fileno=0)
+    _offer_to_oom_killer()
     statm = _open_statm()
     _limit(memory, 3 if statm is None else statm + 1)
     _send(connection, Ready(pid=os.getpid()))
@@ -45,6 +46,12 @@ def main(parent: int, memory: int) -> None:
         _send(connection, msgspec.structs.replace(verdict, last=worn))
         if worn:
             return
+
+
+def _offer_to_oom_killer() -> None:
+    """Where memory runs out, this process shall be ended rather than the server."""
+    with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "w") as file:
+        file.write("1000")
 
 
 def _open_statm() -> int | None:

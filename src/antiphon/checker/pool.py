@@ -24,6 +24,7 @@ log = logging.getLogger("antiphon.checker")
 MIB = 1024 * 1024
 MOST_WAITING = 256  # Tasks of all owners
 MOST_WAITING_OF_OWNER = 64
+LONGEST_WAIT = 30.0  # seconds in the queue
 REMEMBERED = 1024  # verdicts on schemas
 CHECK_FACTOR = 2  # an answer's check may have to compile the schema again: it has this much more time
 DIED = "It takes more memory or depth than is allowed to check it."
@@ -34,7 +35,7 @@ class Bounds(msgspec.Struct, frozen=True, kw_only=True):
 
     processes: int = 2
     seconds: float = 2.0
-    memory: int = 512 * MIB
+    memory: int = 256 * MIB
     schema: int = MIB
     answer: int = 8 * MIB
 
@@ -43,6 +44,16 @@ class _Entry(msgspec.Struct, eq=False):
     task: Task
     seconds: float
     done: asyncio.Future[Verdict]
+    started: bool = False
+
+    def give_up(self) -> None:
+        """Tell whoever waits that it takes too long, where the Task has not begun."""
+        if not self.started and not self.done.done():
+            self.done.set_exception(_busy())
+
+
+def _busy() -> APIError:
+    return APIError(503, "Too many JSON Schemas wait to be checked.", code="checker_busy", headers={"retry-after": "1"})
 
 
 class Checker:
@@ -110,17 +121,19 @@ class Checker:
         if self._closed or self._count >= MOST_WAITING or len(queue) >= MOST_WAITING_OF_OWNER:
             if not queue:
                 del self._waiting[owner]
-            raise APIError(
-                503,
-                "Too many JSON Schemas wait to be checked.",
-                code="checker_busy",
-                headers={"retry-after": "1"},
-            )
-        entry = _Entry(task, seconds, asyncio.get_running_loop().create_future())
+            raise _busy()
+        loop = asyncio.get_running_loop()
+        entry = _Entry(task, seconds, loop.create_future())
         queue.append(entry)
         self._count += 1
         self._dispatch()
-        return await entry.done
+        if entry.started:
+            return await entry.done
+        timer = loop.call_later(LONGEST_WAIT, entry.give_up)
+        try:
+            return await entry.done
+        finally:
+            timer.cancel()
 
     def _dispatch(self) -> None:
         """Start as many Tasks as there are processes for, of the owners whose turn it is."""
@@ -141,6 +154,7 @@ class Checker:
             entry = queue.popleft()
             self._count -= 1
             if not entry.done.done():
+                entry.started = True
                 found = entry
         if queue:
             self._waiting[owner] = queue
@@ -166,8 +180,8 @@ class Checker:
                     self._waiting.move_to_end(owner)  # all others come first
                 self._dispatch()
 
-    async def _ask(self, entry: _Entry) -> Verdict:
-        worker = await self._worker()
+    async def _ask(self, entry: _Entry, *, fresh: bool = False) -> Verdict:
+        worker = await start(self.bounds.memory) if fresh else await self._worker()
         try:
             verdict = await worker.ask(entry.task, entry.seconds)
         except TimeoutError:
@@ -175,6 +189,8 @@ class Checker:
             return Verdict(outcome="unchecked", reason=f"It takes more than {entry.seconds:g} seconds to check it.")
         except WorkerDied as error:
             log.warning("a process that checked a JSON Schema is gone: %s", error)
+            if not worker.fresh:  # something else that it did before may be why
+                return await self._ask(entry, fresh=True)
             return Verdict(outcome="unchecked", reason=DIED)
         if not verdict.last:
             self._idle.append(worker)

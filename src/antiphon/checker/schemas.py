@@ -119,8 +119,9 @@ def inspect(schema: bytes) -> dict[str, Any]:
     base = value.get("$id")
     if isinstance(base, str):
         names |= {_joined(base, name) for name in names}
+    bases = {name.partition("#")[0] for name in names}
     for reference in references:
-        if not _inside(reference, names):
+        if not _inside(reference, bases):
             raise _outside(reference)
     return value
 
@@ -152,14 +153,12 @@ def _joined(base: str, name: str) -> str:
         return name
 
 
-def _inside(reference: str, names: set[str]) -> bool:
+def _inside(reference: str, bases: set[str]) -> bool:
     """Tell whether a reference stays within the document: a fragment, or below an `$id` that the document has."""
     if reference.startswith("#"):
         return True
-    if not names:
-        return False
     absolute = ":" in reference or reference.startswith("//")
-    return not absolute or reference.partition("#")[0] in {name.partition("#")[0] for name in names}
+    return bool(bases) and (not absolute or reference.partition("#")[0] in bases)
 
 
 def _outside(reference: str) -> SchemaFault:

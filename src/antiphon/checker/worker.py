@@ -42,6 +42,7 @@ class Worker:
     """A process that does one Task at a time. It has none of the server's environment and files."""
 
     def __init__(self, popen: subprocess.Popen[bytes], connection: socket.socket) -> None:
+        self.fresh = True  # it has done nothing yet
         self._popen = popen
         self._connection = connection
 
@@ -68,6 +69,7 @@ class Worker:
         except asyncio.CancelledError:
             self.abandon()
             raise
+        self.fresh = False
         if verdict.last:
             await self.kill()
         return verdict

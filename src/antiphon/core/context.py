@@ -182,8 +182,6 @@ def truncated(items: Sequence[Item], share: float) -> list[Item]:
     while begin < last and left > budget:
         left -= sizes[begin]
         begin += 1
-    if not begin:
-        return list(items)
     # The output of a call that is dropped goes with it, whichever other call has its id.
     pairs = pair(sides_of(items))
     gone = {output for output, call in pairs.calls.items() if call < begin} | set(pairs.orphans)

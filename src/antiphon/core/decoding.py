@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from typing import Literal
 
@@ -10,7 +9,6 @@ import msgspec
 from msgspec import UNSET, Raw
 
 from antiphon.core.emitter import to_json
-from antiphon.core.json_text import check_json
 from antiphon.core.other_items import check_other
 from antiphon.core.redaction import BRINGERS, shown_item
 from antiphon.core.text_format import PLAIN, ResolvedText, resolve_text
@@ -51,19 +49,15 @@ _names = frozenset(field.encode_name for field in msgspec.structs.fields(CreateR
 def decode_request(body: bytes, unknown: UnknownFields = "forward") -> tuple[CreateResponse, Extra]:
     """Decode a body. Returns the request and the unknown fields that are to be forwarded.
 
-    Raises InvalidRequest with the path of the offending field (contract, "Request fields").
+    The body has passed `check_json`. Raises InvalidRequest with the path of the offending field (contract, "Request fields").
     """
-    body = check_json(body)
     try:
         body = _on_one_line(body)
         request, extra = _decode(body, unknown)
     except msgspec.ValidationError as error:
         raise invalid(str(error)) from None
     except (msgspec.DecodeError, ValueError, OverflowError) as error:
-        mended = without_lone_surrogates(body)
-        if mended == body:
-            raise malformed(error, "", body) from None
-        return decode_request(mended, unknown)
+        raise malformed(error, "", body) from None
     except RecursionError:
         raise too_deep() from None
     _check(request)
@@ -91,16 +85,6 @@ def _decode(body: bytes, unknown: UnknownFields) -> tuple[CreateResponse, Extra]
         name = next(iter(extra))
         raise InvalidRequest(f"Unknown parameter: '{name}'.", param=name, code="unknown_parameter")
     return _request.decode(body), extra if unknown == "forward" else {}
-
-
-_ESCAPE = re.compile(
-    rb"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(?P<lone>\\u[dD][89a-fA-F][0-9a-fA-F]{2})|\\."
-)
-
-
-def without_lone_surrogates(body: bytes) -> bytes:
-    """Put U+FFFD in the place of halves of characters, which JavaScript's slicing leaves and no tokenizer takes."""
-    return _ESCAPE.sub(lambda found: rb"\ufffd" if found["lone"] else found[0], body)
 
 
 def _check(request: CreateResponse) -> None:
@@ -165,16 +149,16 @@ def decode_item(raw: bytes | Raw, path: str = "input") -> Item:
 
 def _decode_unusual_item(raw: bytes, path: str, error: Exception) -> Item:
     if not isinstance(error, msgspec.ValidationError):
-        mended = without_lone_surrogates(raw)
-        return decode_item(mended, path) if mended != raw else decode(_known_item, raw, path)
+        return decode(_known_item, raw, path)  # says what is wrong
     kind = decode(_kind, raw, path)
     if kind.type is UNSET and kind.role is not None:
         return _decode_known(b'{"type":"message",%b' % raw[raw.index(b"{") + 1 :], path)
     if kind.type is UNSET or kind.type is None:
         return _decode_untyped(raw, kind, path)
     if kind.type in OTHER_ITEM_TYPES:
-        shown = shown_item(Raw(raw)) if kind.type in BRINGERS else Raw(raw)
-        return check_other(OtherItem(kind.type, shown, kind.id if kind.id is not None else UNSET), path)
+        id = kind.id if kind.id is not None else UNSET
+        item = check_other(OtherItem(kind.type, Raw(raw), id), path)
+        return OtherItem(kind.type, shown_item(item.raw), id) if kind.type in BRINGERS else item
     if str(error).endswith("`$.type`"):
         raise InvalidRequest(f"Invalid value: '{kind.type}' is not an item type.", param=f"{path}.type")
     return _decode_known(raw, path)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import msgspec
-from msgspec import Raw
+from msgspec import UNSET, Raw
 
 from antiphon.core.emitter import to_json
-from antiphon.core.redaction import SECRETIVE, shown_tool
+from antiphon.core.redaction import SECRETIVE, shown_choice, shown_tool
 from antiphon.core.text_format import ResolvedText
 from antiphon.types.request import ConversationRef, CreateResponse
 from antiphon.types.response import ReasoningEcho, Response
@@ -81,7 +81,9 @@ def _conversation(conversation: str | ConversationRef | None) -> ConversationRef
 
 
 def _choice(choice: str | ToolChoice | None) -> str | ToolChoice:
-    return choice if choice is not None else "auto"
+    if not isinstance(choice, ToolChoice) or choice.tools is UNSET:
+        return choice if choice is not None else "auto"
+    return msgspec.structs.replace(choice, tools=[shown_choice(tool) for tool in choice.tools])
 
 
 def echo_text(text: ResolvedText) -> Raw:

@@ -1,11 +1,42 @@
-"""GBNF, the grammar notation of llama.cpp and XGrammar: literals, classes, and regular expressions put into it."""
+"""GBNF, the grammar notation of llama.cpp and XGrammar: literals, classes, and regular expressions put into it.
+
+All of it takes time in proportion to the length of what it reads, times the depth of its parentheses; both have a bound.
+"""
 
 from __future__ import annotations
+
+MOST_CHARACTERS = 32_768  # of a definition
+MOST_DEPTH = 64  # parentheses within each other
 
 
 class GrammarError(ValueError):
     """A grammar uses what GBNF cannot say."""
 
+
+class GrammarFault(GrammarError):
+    """A grammar is wrong in itself, or beyond the bounds."""
+
+
+def check_size(definition: str) -> None:
+    """Refuse a definition that is too long, or holds what no grammar can. Raises GrammarFault."""
+    if len(definition) > MOST_CHARACTERS:
+        raise GrammarFault(f"It has {len(definition)} characters; at most {MOST_CHARACTERS} are translated.")
+    for char in definition:
+        if char == "\0" or "\ud800" <= char <= "\udfff":
+            raise GrammarFault(f"It holds the character U+{ord(char):04X}.")
+
+
+def character(digits: str, size: int) -> str:
+    """Return the character of a hexadecimal escape of `size` digits. Raises GrammarFault."""
+    if len(digits) != size or not set(digits) <= _HEXADECIMAL or int(digits, 16) > 0x10FFFF:
+        raise GrammarFault("A wrong escape.")
+    char = chr(int(digits, 16))
+    if "\ud800" <= char <= "\udfff":
+        raise GrammarFault("An escape stands for half of a surrogate pair.")
+    return char
+
+
+_HEXADECIMAL = frozenset("0123456789abcdefABCDEF")
 
 _LITERAL = {"\n": "\\n", "\r": "\\r", "\t": "\\t", '"': '\\"', "\\": "\\\\"}
 _IN_CLASS = {"\n": "\\n", "\r": "\\r", "\t": "\\t", "]": "\\]", "[": "\\[", "\\": "\\\\", "^": "\\x5E", "-": "\\x2D"}
@@ -35,12 +66,21 @@ def _escaped(char: str) -> str:
 
 
 def regex_to_gbnf(pattern: str, flags: str = "") -> str:
-    """Return an expression for a regular expression. Raises GrammarError for lookarounds, back references and the like."""
+    """Return an expression for a regular expression.
+
+    Raises GrammarError for lookarounds, back references and the like, and GrammarFault for what is no regular expression.
+    """
+    check_size(pattern)
     reader = _Regex(pattern, flags)
     expression = reader.alternatives()
     if reader.place < len(pattern):
-        raise GrammarError("An unmatched ')'.")
+        raise GrammarFault("An unmatched ')'.")
     return expression
+
+
+def is_count(text: str) -> bool:
+    """Tell whether a text is a number of repetitions, of nine digits at most."""
+    return len(text) <= 9 and text.isascii() and text.isdigit()
 
 
 class _Regex:
@@ -51,6 +91,7 @@ class _Regex:
             raise GrammarError(f"The flags '{flags}' have no counterpart.")
         self.place = 0
         self._pattern = pattern
+        self._depth = 0
         self._ignore_case = "i" in flags
         self._any = "[^\\x00]" if "s" in flags else "[^\\n]"
 
@@ -68,7 +109,7 @@ class _Regex:
     def _take(self) -> str:
         char = self._next()
         if not char:
-            raise GrammarError("The expression ends in the middle.")
+            raise GrammarFault("The expression ends in the middle.")
         self.place += 1
         return char
 
@@ -94,7 +135,7 @@ class _Regex:
         if char == "\\":
             return self._escape()
         if char in "*+?{":
-            raise GrammarError("A quantifier without an expression.")
+            raise GrammarFault("A quantifier without an expression.")
         return literal(char, ignore_case=self._ignore_case)
 
     def _group(self) -> str:
@@ -109,9 +150,13 @@ class _Regex:
                     pass
             elif kind != ":":
                 raise GrammarError("Lookarounds and flags inside an expression have no counterpart.")
+        self._depth += 1
+        if self._depth > MOST_DEPTH:
+            raise GrammarFault(f"Its parentheses are nested deeper than {MOST_DEPTH} levels.")
         inner = self.alternatives()
         if self._take() != ")":
-            raise GrammarError("An unmatched '('.")
+            raise GrammarFault("An unmatched '('.")
+        self._depth -= 1
         return f"({inner})"
 
     def _escape(self) -> str:
@@ -126,10 +171,7 @@ class _Regex:
         if char in "xu":
             size = 2 if char == "x" else 4
             digits, self.place = self._pattern[self.place : self.place + size], self.place + size
-            try:
-                return chr(int(digits, 16))
-            except ValueError:
-                raise GrammarError("A wrong escape.") from None
+            return character(digits, size)
         if char in _CONTROL:
             return _CONTROL[char]
         if char.isalnum():
@@ -155,19 +197,22 @@ class _Regex:
         self.place += 1
         high = self._class_item()
         if len(high) > 1:
-            raise GrammarError("A range without an end.")
+            raise GrammarFault("A range without an end.")
         return self._range(low, high)
 
     def _range(self, low: str, high: str) -> str:
+        if low > high:
+            raise GrammarFault(f"The range from {low!r} to {high!r} is empty.")
         text = f"{class_char(low)}-{class_char(high)}"
         if self._ignore_case and low.isalpha() and high.isalpha():
-            swapped = f"{class_char(low.swapcase())}-{class_char(high.swapcase())}"
-            return text + swapped
+            first, last = low.swapcase(), high.swapcase()
+            if len(first) == len(last) == 1 and first <= last:
+                return f"{text}{class_char(first)}-{class_char(last)}"
         return text
 
     def _cased(self, char: str) -> str:
-        both = {char.lower(), char.upper()} if self._ignore_case else {char}
-        return "".join(class_char(one) for one in sorted(both))
+        both = {char, char.lower(), char.upper()} if self._ignore_case else {char}
+        return "".join(class_char(one) for one in sorted(both) if len(one) == 1)
 
     def _class_item(self) -> str:
         """Read one character, or a set such as `\\d`, which comes back as a class's inside."""
@@ -189,8 +234,10 @@ class _Regex:
         elif char == "{":
             end = self._pattern.find("}", self.place)
             low, comma, high = self._pattern[self.place + 1 : end].partition(",")
-            if end < 0 or not low.strip().isdigit() or (high.strip() and not high.strip().isdigit()):
-                raise GrammarError("A wrong number of repetitions.")
+            if end < 0 or not is_count(low.strip()) or (high.strip() and not is_count(high.strip())):
+                raise GrammarFault("A wrong number of repetitions.")
+            if comma and high.strip() and int(low) > int(high):
+                raise GrammarFault("A repetition's lowest number is above its highest.")
             self.place = end + 1
             found = f"{{{low.strip()}{comma}{high.strip()}}}"
         else:

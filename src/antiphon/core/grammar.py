@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 import re
-from ast import literal_eval
+from itertools import pairwise
 
-from antiphon.core.gbnf import GrammarError, class_char, literal
+from antiphon.core.gbnf import (
+    MOST_DEPTH,
+    GrammarError,
+    GrammarFault,
+    character,
+    check_size,
+    class_char,
+    is_count,
+    literal,
+)
 from antiphon.core.gbnf import regex_to_gbnf as _expression
 
-__all__ = ["GrammarError", "lark_to_gbnf", "regex_to_gbnf"]
+__all__ = ["GrammarError", "GrammarFault", "lark_to_gbnf", "regex_to_gbnf"]
 
 _TOKEN = re.compile(
     r"""
-    (?P<space>[ \t\r\f]+|//[^\n]*|\\\r?\n)
+    (?P<space>[ \t\r\f]+|//[^\n]*|\#[^\n]*|\\\r?\n)
   | (?P<line>\n\s*)
   | (?P<string>"(?:[^"\\\n]|\\.)*"i?)
   | (?P<regex>/(?!/)(?:[^/\\\n]|\\.)+/[imslux]*)
@@ -59,7 +68,11 @@ def regex_to_gbnf(pattern: str) -> str:
 
 
 def lark_to_gbnf(grammar: str) -> str:
-    """Translate a grammar whose start is `start`. Raises GrammarError for templates and what Lark itself would refuse."""
+    """Translate a grammar whose start is `start`.
+
+    Raises GrammarError for templates and other things that GBNF has not, and GrammarFault for what Lark itself would refuse.
+    """
+    check_size(grammar)
     return _Lark(_tokens(grammar)).translate()
 
 
@@ -69,7 +82,7 @@ def _tokens(grammar: str) -> list[Token]:
     while place < len(grammar):
         found = _TOKEN.match(grammar, place)
         if found is None or found.lastgroup is None:
-            raise GrammarError(f"The grammar cannot be read at {grammar[place : place + 20]!r}.")
+            raise GrammarFault(f"The grammar cannot be read at {grammar[place : place + 20]!r}.")
         place = found.end()
         if found.lastgroup != "space":
             tokens.append((found.lastgroup, found[0]))
@@ -80,7 +93,7 @@ def _joined(tokens: list[Token]) -> list[Token]:
     """Drop the line breaks before a `|`: the definition goes on."""
     return [
         token
-        for token, after in zip(tokens, [*tokens[1:], ("line", "")], strict=True)
+        for token, after in pairwise([*tokens, ("line", "")])
         if not (token[0] == "line" and after == ("mark", "|"))
     ]
 
@@ -93,6 +106,7 @@ class _Lark:
         self._place = 0
         self._rules: dict[str, str] = {}
         self._used: set[str] = set()
+        self._depth = 0
         self._ignored: list[str] = []
         self._in_rule = False
         # What is ignored may follow each terminal: whether there is such a thing has to be known first.
@@ -103,9 +117,9 @@ class _Lark:
         while self._place < len(self._tokens):
             self._definition()
         for name in sorted(self._used - self._rules.keys()):
-            raise GrammarError(f"'{name}' is not defined.")
+            raise GrammarFault(f"'{name}' is not defined.")
         if "start" not in self._rules:
-            raise GrammarError("There is no rule 'start'.")
+            raise GrammarFault("There is no rule 'start'.")
         lines = [f"{_name(name)} ::= {body}" for name, body in self._rules.items()]
         if self._ignores:
             lines.append(f"ignored ::= ({' | '.join(self._ignored)})*")
@@ -130,7 +144,7 @@ class _Lark:
 
     def _expect(self, mark: str) -> None:
         if not self._takes(mark):
-            raise GrammarError(f"'{mark}' is missing before {self._next()[1]!r}.")
+            raise GrammarFault(f"'{mark}' is missing before {self._next()[1]!r}.")
 
     # Definitions
 
@@ -142,7 +156,7 @@ class _Lark:
             self._directive(text)
             return
         if kind != "name":
-            raise GrammarError(f"A definition cannot begin with {text!r}.")
+            raise GrammarFault(f"A definition cannot begin with {text!r}.")
         if self._next()[0] == "priority":
             self._take()
         self._expect(":")
@@ -198,18 +212,29 @@ class _Lark:
             return f"({atom}){text}"
         if not self._takes("~"):
             return atom
-        low = self._take()[1]
-        high = low
+        low = high = self._count()
         if self._next()[0] == "range":
             self._take()
-            high = self._take()[1]
+            high = self._count()
+        if int(low) > int(high):
+            raise GrammarFault(f"The repetition '{low}..{high}' is empty.")
         return f"({atom}){{{low},{high}}}"
+
+    def _count(self) -> str:
+        kind, text = self._take()
+        if kind != "number" or not is_count(text):
+            raise GrammarFault(f"{text!r} is no number of repetitions.")
+        return text
 
     def _atom(self) -> str:
         kind, text = self._take()
         if kind == "mark" and text in "([":
+            self._depth += 1
+            if self._depth > MOST_DEPTH:
+                raise GrammarFault(f"Its parentheses are nested deeper than {MOST_DEPTH} levels.")
             inner = self._alternatives()
             self._expect(")" if text == "(" else "]")
+            self._depth -= 1
             return f"({inner})" if text == "(" else f"({inner})?"
         if kind == "string":
             return self._terminal(self._string(text))
@@ -218,7 +243,9 @@ class _Lark:
             return self._terminal(f"({_expression(text[1:end].replace(chr(92) + '/', '/'), text[end + 1 :])})")
         if kind == "name" and self._next() != ("mark", "{"):
             return self._reference(text)
-        raise GrammarError(f"{text!r} has no counterpart here.")
+        if kind == "name":
+            raise GrammarError(f"The template '{text}' has no counterpart.")
+        raise GrammarFault(f"{text!r} cannot stand here.")
 
     def _reference(self, name: str) -> str:
         self._used.add(name)
@@ -227,15 +254,37 @@ class _Lark:
 
     def _string(self, text: str) -> str:
         ignore_case = text.endswith("i")
-        value = str(literal_eval(text.removesuffix("i")))
-        if self._next()[0] == "range":
-            self._take()
-            last = str(literal_eval(self._take()[1]))
-            return f"[{class_char(value)}-{class_char(last)}]"
-        return literal(value, ignore_case=ignore_case)
+        value = _unquoted(text.removesuffix("i"))
+        if self._next()[0] != "range":
+            return literal(value, ignore_case=ignore_case)
+        self._take()
+        kind, end = self._take()
+        last = _unquoted(end) if kind == "string" and not end.endswith("i") else ""
+        if len(value) != 1 or len(last) != 1 or value > last or ignore_case:
+            raise GrammarFault(f"{text}..{end} is no range of characters.")
+        return f"[{class_char(value)}-{class_char(last)}]"
 
     def _terminal(self, expression: str) -> str:
         return f"{expression} ignored" if self._in_rule and self._ignores else expression
+
+
+def _unquoted(text: str) -> str:
+    """Return what a string in quotes stands for, as Lark reads it. Raises GrammarFault."""
+    return _ESCAPE.sub(_unescaped, text[1:-1])
+
+
+_ESCAPE = re.compile(r"\\(x.{0,2}|u.{0,4}|U.{0,8}|.)", re.DOTALL)
+_CONTROL = {"n": "\n", "f": "\f", "t": "\t", "r": "\r", '"': '"', "\\": "\\"}
+
+
+def _unescaped(found: re.Match[str]) -> str:
+    kind, digits = found[1][0], found[1][1:]
+    if kind in _SIZES:
+        return character(digits, _SIZES[kind])
+    return _CONTROL.get(kind) or f"\\{kind}"  # Lark keeps the backslash before any other character
+
+
+_SIZES = {"x": 2, "u": 4, "U": 8}
 
 
 def _name(name: str) -> str:

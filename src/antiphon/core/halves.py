@@ -11,23 +11,28 @@ class Halves:
     __slots__ = ("_held",)
 
     def __init__(self) -> None:
-        self._held: dict[str, str] = {}
+        self._held: dict[int, str] = {}  # by the hash of the string's place
+
+    @property
+    def waiting(self) -> bool:
+        """Tell whether a half waits for the other one."""
+        return bool(self._held)
 
     def mend(self, value: Any) -> Any:
         """Return a JSON value without lone surrogates. A half at a string's end waits for the same string of the next value.
 
         Raises RecursionError for what is nested too deeply.
         """
-        return self._whole(value, "")
+        return self._whole(value, 0)
 
-    def _whole(self, value: Any, place: str) -> Any:
+    def _whole(self, value: Any, place: int) -> Any:
         if isinstance(value, dict):
-            return {_clean(key): self._whole(entry, f"{place}.{key}") for key, entry in value.items()}
+            return {_clean(key): self._whole(entry, hash((place, key))) for key, entry in value.items()}
         if isinstance(value, list):
-            return [self._whole(entry, f"{place}[{at}]") for at, entry in enumerate(value)]
+            return [self._whole(entry, hash((place, at))) for at, entry in enumerate(value)]
         return self._text(value, place) if isinstance(value, str) else value
 
-    def _text(self, text: str, place: str) -> str:
+    def _text(self, text: str, place: int) -> str:
         text = self._held.pop(place, "") + text
         if text and "\ud800" <= text[-1] <= "\udbff":
             self._held[place] = text[-1]

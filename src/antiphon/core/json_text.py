@@ -15,30 +15,50 @@ from antiphon.errors import InvalidRequest
 DEEPEST = 128
 """Levels of arrays and objects in a body. Real requests have about 15; Python's parsers give up at a few hundred."""
 
-MOST_CONTAINERS = 500_000
+MOST_CONTAINERS = 250_000
 """Arrays and objects in a body."""
 
-MOST_STRINGS = 1_000_000
-"""Strings in a body that have brackets in them."""
+MOST_VALUES = 500_000
+"""Entries of arrays and objects in a body."""
+
+MOST_STRINGS = 500_000
+"""Strings in a body that have brackets or commas in them."""
 
 LOOKED_AT = 1024 * 1024
 """Bytes of a refused body that are read again, to name the field at fault."""
 
 _SLICE = 1024 * 1024  # bytes that are looked at in one call: other threads get their turn between two
 _AS_ARRAYS = bytes.maketrans(b"{}", b"[]")  # only the depth counts
+_NO_COMMAS = bytes(byte for byte in range(256) if byte not in b',"')
 _NO_STRUCTURE = bytes(byte for byte in range(256) if byte not in b'[]{}"')
 
 
 def check_json(body: bytes, path: str = "") -> bytes:
-    """Return the body if it may be decoded. Raises InvalidRequest: not UTF-8, too deep, or too many parts.
+    """Return the body, fit to be decoded. Raises InvalidRequest: not UTF-8, too deep, or too many parts.
 
-    Whether it is JSON at all is for the decoder to say.
+    Whether it is JSON at all is for the decoder to say. Lone surrogates become U+FFFD.
     """
     if not body.isascii():
         _check_encoding(body, path)
-    if _has_brackets(body):
+    if len(body) > DEEPEST and _more_than(DEEPEST, body, b"[", b"{"):
         _check_structure(body, path)
+    if len(body) > MOST_VALUES and _more_than(MOST_VALUES, body, b","):
+        _check_values(body, path)
+    if b"\\ud" in body or b"\\uD" in body:
+        return without_lone_surrogates(body)
     return body
+
+
+_HIGH, _LOW = rb"\\u[dD][89abAB][0-9a-fA-F]{2}", rb"\\u[dD][c-fC-F][0-9a-fA-F]{2}"
+_MAY_BE_LONE = re.compile(rb"%b(?!%b)|%b(?<!%b%b)" % (_HIGH, _LOW, _LOW, rb"\\u[dD][89abAB]..", rb"\\u[dD][c-fC-F].."))
+_ESCAPE = re.compile(rb"%b%b|(?P<lone>\\u[dD][89a-fA-F][0-9a-fA-F]{2})|\\." % (_HIGH, _LOW), re.DOTALL)
+
+
+def without_lone_surrogates(body: bytes) -> bytes:
+    """Put U+FFFD in the place of halves of characters, which JavaScript's slicing leaves and no tokenizer takes."""
+    if not _MAY_BE_LONE.search(body):
+        return body
+    return _ESCAPE.sub(lambda found: rb"\ufffd" if found["lone"] else found[0], body)
 
 
 def _check_encoding(body: bytes, path: str) -> None:
@@ -56,29 +76,27 @@ def _check_encoding(body: bytes, path: str) -> None:
         ) from None
 
 
-def _has_brackets(body: bytes) -> bool:
-    """Tell whether there are so many brackets that the body may be too deep."""
+def _more_than(most: int, body: bytes, *marks: bytes) -> bool:
+    """Tell whether some characters stand in the body more often, in its strings or outside."""
+    if len(body) <= _SLICE:
+        return sum([body.count(mark) for mark in marks]) > most
     found = 0
     for begin in range(0, len(body), _SLICE):
-        end = begin + _SLICE
-        found += body.count(b"[", begin, end) + body.count(b"{", begin, end)
-        if found > DEEPEST:
+        found += sum([body.count(mark, begin, begin + _SLICE) for mark in marks])
+        if found > most:
             return True
     return False
 
 
+def _check_values(body: bytes, path: str) -> None:
+    if len(_outside(body, _NO_COMMAS, path)) > MOST_VALUES:
+        raise _too_many(MOST_VALUES, "values", path)
+
+
 def _check_structure(body: bytes, path: str) -> None:
-    marks = _marks(body) if len(body) <= _SLICE else b"".join(_pieces(body))
-    marks = marks.replace(_TWO_QUOTES, b"")
-    if marks.count(b'"') > 2 * MOST_STRINGS:
-        raise InvalidRequest(
-            f"The request body has more than {MOST_STRINGS} texts with brackets.", param=path, code="invalid_json"
-        )
-    brackets = b"".join(marks.split(b'"')[::2]) if b'"' in marks else marks
+    brackets = _outside(body, _NO_STRUCTURE, path)
     if len(brackets) > 2 * MOST_CONTAINERS:
-        raise InvalidRequest(
-            f"The request body has more than {MOST_CONTAINERS} arrays and objects.", param=path, code="invalid_json"
-        )
+        raise _too_many(MOST_CONTAINERS, "arrays and objects", path)
     if deeper_than(brackets, DEEPEST):
         raise InvalidRequest(
             f"The JSON is nested more than {DEEPEST} levels deep.",
@@ -87,24 +105,39 @@ def _check_structure(body: bytes, path: str) -> None:
         )
 
 
+def _too_many(most: int, what: str, path: str) -> InvalidRequest:
+    return InvalidRequest(f"The request body has more than {most} {what}.", param=path, code="invalid_json")
+
+
 _TWO_QUOTES = b'""'  # a pair of quotes changes nothing for what stands behind it
 
 
-def _marks(text: bytes) -> bytes:
-    """Return the brackets and quotes of a text, without escaped quotes."""
+def _outside(body: bytes, without: bytes, path: str) -> bytes:
+    """Return what stands outside the strings of a JSON text, without some characters (quotes are never among them)."""
+    marks = _marks(body, without) if len(body) <= _SLICE else b"".join(_pieces(body, without))
+    marks = marks.replace(_TWO_QUOTES, b"")
+    if b'"' not in marks:
+        return marks
+    if marks.count(b'"') > 2 * MOST_STRINGS:
+        raise _too_many(MOST_STRINGS, "texts with brackets or commas", path)
+    return b"".join(marks.split(b'"')[::2])
+
+
+def _marks(text: bytes, without: bytes) -> bytes:
+    """Return a text without some characters and without escaped quotes."""
     if b"\\" in text:
         text = text.replace(b"\\\\", b"").replace(b'\\"', b"")
-    return text.translate(_AS_ARRAYS, _NO_STRUCTURE)
+    return text.translate(_AS_ARRAYS, without)
 
 
-def _pieces(body: bytes) -> Iterator[bytes]:
+def _pieces(body: bytes, without: bytes) -> Iterator[bytes]:
     """Yield the marks slice by slice; an escape that a slice would cut goes to the next one."""
     held = b""
     for begin in range(0, len(body), _SLICE):
         piece = held + body[begin : begin + _SLICE]
         odd = (len(piece) - len(piece.rstrip(b"\\"))) % 2
         held = piece[len(piece) - odd :]
-        yield _marks(piece[: len(piece) - odd]).replace(_TWO_QUOTES, b"")
+        yield _marks(piece[: len(piece) - odd], without).replace(_TWO_QUOTES, b"")
 
 
 def deeper_than(brackets: bytes, limit: int) -> bool:

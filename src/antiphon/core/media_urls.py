@@ -8,10 +8,6 @@ from typing import Any
 import msgspec
 from msgspec import Raw
 
-from antiphon.core.validation import decode
-
-_any: msgspec.json.Decoder[Any] = msgspec.json.Decoder()
-
 
 class UrlSlot(msgspec.Struct, frozen=True):
     """A place that holds the URL of an image, a file, a sound or a video: `holder[key]`.
@@ -38,11 +34,6 @@ def may_hold_urls(raw: Raw) -> bool:
     """Tell whether JSON may name a URL, without reading it: names may be written with escapes."""
     text = bytes(raw)
     return b"url" in text or b"\\u" in text
-
-
-def decode_any(raw: Raw, path: str) -> Any:
-    """Return JSON as Python's own types. Raises InvalidRequest; `path` is where it stands in the request."""
-    return decode(_any, raw, path)
 
 
 def url_slots(value: Any, path: str) -> Iterator[UrlSlot]:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import msgspec
 from msgspec import Raw
 
-from antiphon.core.tool_decoding import decode_tool
+from antiphon.core.tool_decoding import decode_tools
 from antiphon.core.validation import decode
 from antiphon.errors import InvalidRequest
 from antiphon.types.items import OtherItem
@@ -150,8 +150,7 @@ def sealed_content(item: OtherItem, path: str = "input") -> str:
 
 def declared_later(item: OtherItem, path: str = "input") -> list[Tool]:
     """Return the tools that an item declares. Raises InvalidRequest."""
-    tools = decode(_later, item.raw, path).tools or ()
-    return [decode_tool(raw, f"{path}.tools[{place}]") for place, raw in enumerate(tools)]
+    return decode_tools(decode(_later, item.raw, path).tools, f"{path}.tools")
 
 
 def listed_tools(item: OtherItem, path: str = "input") -> Listed:

@@ -6,13 +6,14 @@ OpenAI shows neither `authorization` nor `headers`, and of `server_url` the orig
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import msgspec
 from msgspec import Raw
 
 from antiphon.core.emitter import to_json
+from antiphon.core.validation import decode_any
 
 MCP = "mcp"
 SECRETIVE = frozenset((MCP, "shell", "code_interpreter"))
@@ -27,6 +28,9 @@ SHOWN = frozenset(
     """.split()
 )
 """Fields of an MCP declaration that are shown; any other may be a secret."""
+
+NAMING = frozenset("type name server_label namespace".split())
+"""Fields by which a choice names a tool."""
 
 _URL = re.compile(r"(?P<origin>[a-zA-Z]+://[\w.:\[\]-]+)(?P<rest>|[/?#].*)", re.DOTALL)
 _fields = msgspec.json.Decoder(dict[str, Raw])
@@ -47,7 +51,7 @@ def shown_tool(raw: Raw) -> Raw:
     data = bytes(raw)
     if not any(name in data for name in _MAY_HOLD_SECRETS):
         return raw
-    return Raw(to_json(_without_secrets(msgspec.json.decode(data))))
+    return Raw(to_json(_without_secrets(decode_any(data, "tools"))))
 
 
 _MAY_HOLD_SECRETS = (b"secret", b"\\u")
@@ -65,6 +69,13 @@ def _shown_mcp(raw: Raw) -> Raw:
     if "server_url" in fields:
         fields["server_url"] = Raw(to_json(shown_url(fields["server_url"])))
     return Raw(to_json(fields))
+
+
+def shown_choice(fields: Mapping[str, Raw]) -> dict[str, Raw]:
+    """Return an entry of `allowed_tools`: what names a tool, and nothing of a declaration that was put in its place."""
+    if not _may_hold_secrets(Raw(to_json(fields))):
+        return dict(fields)
+    return {name: value for name, value in fields.items() if name in NAMING}
 
 
 def shown_url(url: Raw) -> str:

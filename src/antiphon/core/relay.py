@@ -12,7 +12,7 @@ from collections import defaultdict, deque
 from antiphon.core.deltas import Relay, RelayedText
 from antiphon.core.emitter import Emitter
 from antiphon.core.output import Output
-from antiphon.core.relay_items import encoded, item_of, without_nulls
+from antiphon.core.relay_items import encoded, item_of
 from antiphon.core.relay_shapes import (
     LIFE,
     OTHER_EVENTS,
@@ -21,6 +21,7 @@ from antiphon.core.relay_shapes import (
     WHOLE_TEXTS,
     Json,
     check,
+    fits,
     good_name,
     index_of,
     is_annotation,
@@ -230,7 +231,7 @@ class Relayer:
         if shape is not None:
             check(fields, shape, "it")
         id, index = good_name(fields.get("item_id")), index_of(fields.get("output_index"))
-        made = without_nulls({name: value for name, value in fields.items() if name not in _OURS}, {})
+        made = {name: value for name, value in fields.items() if name not in _OURS and _may_pass(name, value)}
         if shape is not None or id or index is not None:
             one = self._by_id.get(id) or (self._by_index.get(index) if index is not None else None)
             if one is None or one.closed or not one.announced:
@@ -240,4 +241,10 @@ class Relayer:
             self._emitter.raw(type, encoded(made)[1:-1])
 
 
-_OURS = frozenset(("type", "sequence_number", "item_id", "output_index"))
+_OURS = frozenset(("type", "sequence_number", "item_id", "output_index", "response"))
+_READ_BACK = {"content_index": "i", "summary_index": "i", "item": "o", "part": "o", "logprobs": "l"}
+
+
+def _may_pass(name: str, value: object) -> bool:
+    """Tell whether a field can be passed on: what a stream is put together from keeps its kind, and nulls are left out."""
+    return value is not None and fits(value, _READ_BACK.get(name, "*"))

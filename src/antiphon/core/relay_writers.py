@@ -25,18 +25,31 @@ from antiphon.errors import BackendError
 
 PREFIXES = {"message": "msg", "reasoning": "rs", "function_call": "fc", "custom_tool_call": "ctc"}
 MOST_PARTS = 10_000
+MOST_PIECES = 1024
 _STAND_INS: dict[str, Any] = {"s": "", "l": [], "lo": [], "ls": [], "sl": ""}
 
 
 class TextPart:
     """A part of a message or of thoughts, or a call's arguments: its text so far."""
 
-    __slots__ = ("_emitter", "_head", "_type", "annotations", "closed", "kind", "logprobs", "pieces", "place")
+    __slots__ = (
+        "_emitter",
+        "_head",
+        "_type",
+        "annotations",
+        "closed",
+        "kind",
+        "logprobs",
+        "pieces",
+        "place",
+        "whole_pieces",
+    )
 
     def __init__(self, emitter: Emitter, type: str, kind: str, where: Json, place: int) -> None:
         self.kind = kind
         self.place = place
-        self.pieces: list[str] = []
+        self.pieces: list[str] = []  # the last ones; a text of very many small ones would take many times its size
+        self.whole_pieces: list[str] = []
         self.logprobs: list[bytes] = []
         self.annotations: list[Json] = []
         self.closed = False
@@ -47,6 +60,9 @@ class TextPart:
     def add(self, text: str, logprobs: bytes = b"") -> None:
         """Append a piece of text; `logprobs` holds the pieces of a JSON array, without its brackets."""
         self.pieces.append(text)
+        if len(self.pieces) >= MOST_PIECES:
+            self.whole_pieces.append("".join(self.pieces))
+            self.pieces.clear()
         head = self._head
         if self.kind == "output_text":
             head += b',"logprobs":[%b]' % logprobs
@@ -69,7 +85,7 @@ class TextPart:
 
     @property
     def text(self) -> str:
-        return "".join(self.pieces)
+        return "".join((*self.whole_pieces, *self.pieces))
 
 
 class RelayedItem:

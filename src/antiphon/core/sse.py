@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from typing import Protocol
 
@@ -16,6 +17,8 @@ MOST_LINES = 100_000
 
 _BOM = b"\xef\xbb\xbf"
 _PASSED_OVER = (b":", b"event:", b"id:", b"retry:")
+_STRAY = re.compile(rb"\n(?:[^:\neir]|(?!event:|id:|retry:)[eir])")
+_SILENT_LINE = re.compile(rb"\n(?::|event:|id:|retry:)[^\n]*")
 _BARE = (b"", b"event", b"id", b"retry", b"data")
 
 
@@ -78,7 +81,7 @@ class SSEParser:
             end = 0
         if end < len(data) or tail:
             self._hold(data[end:] + tail)
-        return [payload for block in data[:end].split(b"\n\n") if (payload := self._payload(block))]
+        return self._payloads(data, end)
 
     def _hold(self, data: bytes) -> None:
         self._held += data
@@ -110,3 +113,27 @@ class SSEParser:
         self._stray_size += len(line)
         if self._stray_size > EVENT_LIMIT:
             raise BackendError(502, "The backend sent too much that is not an event.")
+
+    def _payloads(self, data: bytes, end: int) -> list[bytes]:
+        """Return the data of the events that stand before `end`; comments and the like cost no look at each of them."""
+        found: list[bytes] = []
+        start = 0
+        while (at := data.find(b"data:", start, end)) >= 0:
+            before = data.rfind(b"\n\n", start, at) + 2
+            if before > 1:
+                self._pass_over(data[start:before])
+                start = before
+            stop = data.find(b"\n\n", at, end)
+            payload = self._payload(data[start:stop])
+            start = stop + 2
+            if payload:
+                found.append(payload)
+        if start < end:
+            self._pass_over(data[start:end])
+        return found
+
+    def _pass_over(self, blocks: bytes) -> None:
+        """Look at blocks without data: what is no part of the format is kept, as one piece."""
+        lines = b"\n" + blocks.removeprefix(_BOM)
+        if _STRAY.search(lines):
+            self._keep(_SILENT_LINE.sub(b"", lines).strip(b"\n"))

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from enum import Enum
-from json import JSONDecodeError, loads
+from json import loads
 
 import msgspec
 from msgspec import UNSET, Raw
@@ -429,5 +429,5 @@ def _is_object(text: str) -> bool:
         return False
     try:
         return isinstance(loads(text), dict)
-    except JSONDecodeError:
+    except (ValueError, RecursionError):
         return False

@@ -14,6 +14,8 @@ CLOSE_TAGS = {
     "[THINK]": "[/THINK]",
 }
 
+_LONGEST_START = 1024  # characters, blanks nearly all of them
+
 _FIRST = frozenset(("", "<", "["))
 
 Piece = TextDelta | ReasoningDelta
@@ -84,7 +86,7 @@ class ThinkSplitter:
                 self._state, self._close = "opened", CLOSE_TAGS[tag]
                 self._held = begin[len(tag) :]
                 return True
-        if any(tag.startswith(begin) for tag in OPEN_TAGS):
+        if len(self._held) <= _LONGEST_START and any(tag.startswith(begin) for tag in OPEN_TAGS):
             return False
         self._state = "answer"
         return True

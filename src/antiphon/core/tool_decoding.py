@@ -28,6 +28,8 @@ from antiphon.types.tools import (
 _search_tool = msgspec.json.Decoder(ToolSearchTool)
 _known_tool: msgspec.json.Decoder[KnownTool] = msgspec.json.Decoder(KnownTool)
 MEMORABLE = 8192  # bytes; a larger tool is decoded every time
+MOST_MENDED = 512 * 1024  # bytes of tools that are mended in one request
+MOST_DEPTH = 128  # objects and lists within each other, in a tool that is mended
 _STRING_REQUIRED = re.compile(rb'"required"\s*:\s*"')
 
 
@@ -40,7 +42,25 @@ _kind = msgspec.json.Decoder(_Kind)
 
 def decode_tools(tools: list[Raw] | None, path: str = "tools") -> list[Tool]:
     """Decode tools one by one, so that an error names its place; types that are not run here stay as they came."""
+    if tools and sum(len(bytes(raw)) for raw in tools) > MOST_MENDED:
+        _check_mending(tools, path)
     return [decode_tool(raw, f"{path}[{place}]") for place, raw in enumerate(tools or ())]
+
+
+def _check_mending(tools: list[Raw], path: str) -> None:
+    """Refuse tools whose schemas, with a string as `required`, are too much to be mended in one go."""
+    size = 0
+    for place, raw in enumerate(tools):
+        size += len(bytes(raw)) if _STRING_REQUIRED.search(bytes(raw)) else 0
+        if size > MOST_MENDED:
+            raise _too_much(f"{path}[{place}]")
+
+
+def _too_much(path: str) -> InvalidRequest:
+    return InvalidRequest(
+        f"Schemas of more than {MOST_MENDED} bytes have a string as 'required'; it must be a list of strings.",
+        param=path,
+    )
 
 
 def decode_tool(raw: bytes | Raw, path: str = "tools") -> Tool:
@@ -128,19 +148,28 @@ def _check_parameters(tool: FunctionTool, path: str) -> None:
 
 
 def _mended(data: bytes, path: str) -> bytes:
+    if len(data) > MOST_MENDED:
+        raise _too_much(path)
     tool = decode_any(data, path)
     if not isinstance(tool, dict):
         return data
-    return to_json({name: _mend(value) for name, value in tool.items()})
+    try:
+        return to_json({name: _mend(value, 2) for name, value in tool.items()})
+    except RecursionError:
+        raise InvalidRequest(
+            f"A schema with a string as 'required' is nested deeper than {MOST_DEPTH} levels.", param=path
+        ) from None
 
 
-def _mend(schema: Any) -> Any:
+def _mend(schema: Any, depth: int) -> Any:
     """Put a list in the place of a string `required`, at every depth but among a schema's sample values."""
+    if depth > MOST_DEPTH:
+        raise RecursionError
     if isinstance(schema, list):
-        return [_mend(entry) for entry in schema]
+        return [_mend(entry, depth + 1) for entry in schema]
     if not isinstance(schema, dict):
         return schema
-    mended = {key: value if key in ("default", "const", "enum", "examples") else _mend(value)
+    mended = {key: value if key in ("default", "const", "enum", "examples") else _mend(value, depth + 1)
               for key, value in schema.items()}  # fmt: skip
     if isinstance(mended.get("required"), str):
         mended["required"] = [mended["required"]]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from json import JSONDecodeError, loads
+from json import loads
 from typing import Any
 
 from msgspec import UNSET, Raw
@@ -93,7 +93,7 @@ class StructuredCallWriter(ItemWriter):
 def _fields(arguments: str) -> dict[str, Any] | None:
     try:
         value = loads(arguments or "{}", strict=False)
-    except JSONDecodeError:
+    except (ValueError, RecursionError):
         return None
     return value if isinstance(value, dict) else None
 
@@ -132,7 +132,10 @@ def _strings(value: Any) -> list[str]:
 
 
 def _number(value: Any) -> int | None:
-    return int(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
+    """Return a number that can be one of milliseconds or characters."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 2**53:
+        return None
+    return int(value)
 
 
 class McpCallWriter(ItemWriter):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from hashlib import blake2b
+from itertools import product
 
 import msgspec
 from msgspec import UNSET, Raw
@@ -94,7 +95,7 @@ class ToolMap:
     `ignored` names the types of declared tools that nobody runs here.
     """
 
-    __slots__ = ("_deferring", "_opened", "_targets", "ignored", "offers", "strict")
+    __slots__ = ("_asked", "_deferring", "_index", "_opened", "_targets", "ignored", "offers", "strict")
 
     def __init__(
         self,
@@ -109,6 +110,8 @@ class ToolMap:
         self.strict = strict
         self._targets: dict[Target, str] = {}
         self._opened: set[str] = set()
+        self._asked: set[tuple[object, ...]] = set()
+        self._index: dict[tuple[object, ...], list[Offer]] | None = None
         self._deferring = any(_is_client_search(tool) for tool in tools)
         for tool in tools:
             self._declare(tool)
@@ -126,15 +129,33 @@ class ToolMap:
 
     def find(self, name: str, kind: str = "", namespace: str | None = None) -> Offer | None:
         """Return the offer that a request means by a name; without a namespace, whichever has one of that name."""
-        for offer in self.offers.values():
-            target = offer.target
-            if target.name == name and kind in ("", target.kind) and namespace in (None, target.namespace):
-                return offer
-        return None
+        return next(iter(self._found(kind, name, namespace)), None)
+
+    def matching(self, kind: object, name: object, namespace: object) -> Sequence[Offer]:
+        """Return all offers of a kind, a name and a namespace; "" as kind and None as the others mean any.
+
+        What has been asked for before gives nothing more, so that a long list of wishes costs no more than what it names.
+        """
+        wish = (kind, name, namespace)
+        if not all(part is None or isinstance(part, str) for part in wish) or kind is None or wish in self._asked:
+            return ()
+        self._asked.add(wish)
+        return self._found(*wish)
+
+    def _found(self, *wish: object) -> Sequence[Offer]:
+        if self._index is None:
+            self._index = {}
+            for offer in self.offers.values():
+                target = offer.target
+                keys = product(("", target.kind), (None, target.name), {None, target.namespace})
+                for key in keys:
+                    self._index.setdefault(key, []).append(offer)
+        return self._index.get(wish, ())
 
     def restrict(self, offers: Iterable[Offer]) -> None:
         """Offer these alone (`allowed_tools` is a hard constraint)."""
         self.offers = {offer.chat_name: offer for offer in offers}
+        self._index = None
 
     # Back
 
@@ -209,6 +230,7 @@ class ToolMap:
             bytes(schema),
             b',"strict":true' if strict and self.strict else b"",
         )
+        self._index = None
         self.offers[name] = Offer(target=target, chat_name=name, function=function, parameters=schema, format=format)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from json import JSONDecodeError, loads
+from json import loads
 from typing import Literal
 
 _HEAD = re.compile(r'\s*\{\s*"input"\s*:\s*"')
@@ -20,23 +20,29 @@ _PARTIAL_ESCAPE = re.compile(
 _LONE_HIGH = re.compile(r"\\u[dD][89abAB][0-9a-fA-F]{2}")
 
 
+_LONGEST_HEAD = 256  # characters; the usual one has a dozen
+
 State = Literal["head", "string", "raw", "other", "end"]
 
 
 class Unwrapper:
     """Reads one call's arguments in pieces. What is not wrapped, because the model wrote raw text, passes as it is."""
 
-    __slots__ = ("_held", "_state")
+    __slots__ = ("_held", "_rest", "_state")
 
     def __init__(self) -> None:
         self._state: State = "head"
         self._held = ""
+        self._rest: list[str] = []
 
     def feed(self, text: str) -> str:
         """Return the input that is certain by now."""
         if self._state == "raw":
             return text
         if self._state == "end":
+            return ""
+        if self._state == "other":
+            self._rest.append(text)
             return ""
         self._held += text
         state = self._begin() if self._state == "head" else self._state
@@ -49,7 +55,8 @@ class Unwrapper:
 
     def close(self) -> str:
         """Return what was held back; JSON of another shape is looked through for the input."""
-        held, self._held = self._held, ""
+        held, self._held = "".join((self._held, *self._rest)), ""
+        self._rest.clear()
         if self._state not in ("other", "head"):
             return ""
         return _search(held)
@@ -59,46 +66,46 @@ class Unwrapper:
         if head:
             self._state = "string"
             self._held = self._held[head.end() :]
+        elif len(self._held) > _LONGEST_HEAD:
+            self._state = "other"
         elif not _PARTIAL_HEAD.match(self._held):
             # JSON of another shape is understood when it is complete; anything else is the input itself.
             self._state = "other" if self._held.lstrip()[0] in '{"' else "raw"
         return self._state
 
     def _string(self) -> str:
+        text, place = self._held, 0
         pieces: list[str] = []
         while True:
-            end = self._whole(pieces)
-            rest = self._held[end:]
-            self._held = rest
-            if rest.startswith('"'):
+            found = _WHOLE.match(text, place)
+            assert found is not None
+            if found.end() > place:
+                # Models write raw line breaks into JSON strings: not strict.
+                pieces.append(loads(f'"{found[0]}"', strict=False))
+                place = found.end()
+            if text.startswith('"', place):
                 self._state = "end"
                 self._held = ""
-            elif rest and not _PARTIAL_ESCAPE.match(rest):
-                self._held = _wrong_escape(rest, pieces)
-                continue
-            return "".join(pieces)
-
-    def _whole(self, pieces: list[str]) -> int:
-        found = _WHOLE.match(self._held)
-        assert found is not None
-        if found.end():
-            # Models write raw line breaks into JSON strings: not strict.
-            pieces.append(loads(f'"{found[0]}"', strict=False))
-        return found.end()
+                break
+            if place == len(text) or _PARTIAL_ESCAPE.match(text, place):
+                self._held = text[place:]
+                break
+            place = _wrong_escape(text, place, pieces)
+        return "".join(pieces)
 
 
-def _wrong_escape(rest: str, pieces: list[str]) -> str:
-    r"""Take an escape that JSON does not have literally (`\d`), a lone surrogate as itself. Returns what follows it."""
-    lone = _LONE_HIGH.match(rest)
-    size = lone.end() if lone else 2
-    pieces.append(loads(f'"{lone[0]}"') if lone else rest[:size])
-    return rest[size:]
+def _wrong_escape(text: str, place: int, pieces: list[str]) -> int:
+    r"""Take an escape that JSON does not have literally (`\d`), a lone surrogate as itself. Returns where it ends."""
+    lone = _LONE_HIGH.match(text, place)
+    end = lone.end() if lone else place + 2
+    pieces.append(loads(f'"{lone[0]}"') if lone else text[place:end])
+    return end
 
 
 def _search(text: str) -> str:
     try:
         value = loads(text, strict=False)
-    except JSONDecodeError:
+    except (ValueError, RecursionError):
         return text
     if isinstance(value, str):
         return value

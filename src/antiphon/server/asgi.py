@@ -11,6 +11,7 @@ from typing import Any
 from antiphon.caller import NOBODY, Caller
 from antiphon.config import Config
 from antiphon.errors import AntiphonError, APIError
+from antiphon.faults import unexpected
 from antiphon.server.asgi_exchange import ASGIExchange
 from antiphon.server.auth import Authenticator
 from antiphon.server.exchange import Exchange
@@ -99,7 +100,7 @@ class AntiphonApp:
             raise
         except Exception:
             record.status = 500
-            log.exception("request %s: unexpected error", head.request_id)
+            unexpected("request", log, "request %s: unexpected error", head.request_id)
             _send_error(exchange, head, server_error())
         finally:
             self._tell(record)
@@ -115,6 +116,7 @@ class AntiphonApp:
         await exchange.finish()
 
     async def _reply(self, exchange: Exchange, head: ResponseHead, record: Record) -> Reply | None:
+        self._auth.visit(exchange.raw_path, exchange.headers)
         if exchange.method == "OPTIONS":
             path = exchange.raw_path
             allowed = self.router.allowed(path) if path != b"*" else "GET, HEAD, OPTIONS, POST, DELETE"
@@ -142,6 +144,7 @@ class AntiphonApp:
         record = Record("GET", raw_path, head.request_id)
         await receive()
         try:
+            self._auth.visit(raw_path, headers)
             handler = self.router.match_websocket(raw_path)
             record.route = plain_path(raw_path)
             caller = await self._admit(headers, WRITING)
@@ -159,7 +162,7 @@ class AntiphonApp:
         except ServerStopping:
             await socket.close(1012)
         except Exception:
-            log.exception("request %s: unexpected error on a WebSocket connection", head.request_id)
+            unexpected("websocket", log, "request %s: unexpected error on a WebSocket connection", head.request_id)
             await socket.close(1011)
         else:
             await socket.close()

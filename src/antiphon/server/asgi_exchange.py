@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, MutableMapping, Sequence
+from io import BytesIO
 from typing import Any
 
 from antiphon.errors import APIError
@@ -56,19 +57,20 @@ class ASGIExchange:
         return body
 
     async def _read_body(self, limit: int) -> bytes:
-        parts, size, more = [], 0, not self._body_read
+        body, size, more = BytesIO(), 0, not self._body_read
         while more:
             message = await self._receive()
             if message["type"] == "http.disconnect":
                 self._leave()
                 raise ClientGone
-            parts.append(message.get("body", b""))
-            size += len(parts[-1])
+            part = message.get("body", b"")
+            body.write(part)
+            size += len(part)
             if size > limit:
                 raise too_large(limit)
             more = message.get("more_body", False)
         self._body_read = True
-        return b"".join(parts)
+        return body.getvalue()
 
     def on_disconnect(self, callback: Callable[[], object]) -> None:
         """Call back when the client goes away; the body must have been read."""

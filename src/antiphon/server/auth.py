@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import re
 import secrets
 from collections.abc import Mapping, Sequence
 from time import monotonic
@@ -15,6 +14,7 @@ from msgspec.structs import replace
 
 from antiphon.caller import SCOPES, Caller
 from antiphon.errors import APIError
+from antiphon.server.hosts import Hosts
 from antiphon.server.http import Header
 
 LOCAL_OWNER = "local"
@@ -25,12 +25,13 @@ MEMORY = 2.0  # seconds that a caller is remembered: a revoked key works for as 
 STORE_AWAY = 503  # an error of the store's, not of the key's
 MOST_REMEMBERED = 10_000
 
-# Names that can't be another site's, pointed here (DNS rebinding): localhost and addresses.
-_LOCAL = re.compile(r"((\w+\.)*localhost|[\d.]+|\[[\da-f:.]+\])(:\d+)?", re.ASCII)
-
 
 class Authenticator(Protocol):
     """Tells who is asking, from a request's headers alone."""
+
+    def visit(self, raw_path: bytes, headers: Sequence[Header]) -> None:
+        """Look at what must be right of every request, of those for public paths too. Raises APIError 403."""
+        ...
 
     async def authenticate(self, headers: Sequence[Header]) -> Caller:
         """Return the caller. Raises APIError 401 (`missing_api_key`, `invalid_api_key`) or 403."""
@@ -60,11 +61,19 @@ class Remembered(msgspec.Struct, frozen=True):
 class KeyAuthenticator:
     """Knows fixed keys by digests under a secret of this process, and others for a moment: no key is kept."""
 
-    def __init__(self, fixed: Mapping[str, Caller], others: Sequence[Credentials] = ()) -> None:
+    def __init__(
+        self, fixed: Mapping[str, Caller], others: Sequence[Credentials] = (), hosts: Hosts | None = None
+    ) -> None:
+        self._hosts = hosts if hosts is not None and hosts.configured else None
         self._pepper = secrets.token_bytes(32)
         self._fixed = {self._digest(key.encode()): caller for key, caller in fixed.items()}
         self._others = others
         self._remembered: dict[bytes, Remembered] = {}
+
+    def visit(self, raw_path: bytes, headers: Sequence[Header]) -> None:
+        """Look at the Host where hosts are configured. Raises APIError 403."""
+        if self._hosts is not None:
+            self._hosts.check(raw_path, headers, open=False)
 
     async def authenticate(self, headers: Sequence[Header]) -> Caller:
         """Return the caller of the first good key; a bad one beside it does no harm."""
@@ -123,28 +132,33 @@ class OpenAuthenticator:
 
     _caller = Caller(owner=LOCAL_OWNER, scopes=frozenset(SCOPES))
 
+    def __init__(self, hosts: Hosts | None = None) -> None:
+        self._hosts = hosts or Hosts()
+
+    def visit(self, raw_path: bytes, headers: Sequence[Header]) -> None:
+        """Look at the Host: a foreign name may be pointed at this machine (DNS rebinding). Raises APIError 403."""
+        self._hosts.check(raw_path, headers, open=True)
+
     async def authenticate(self, headers: Sequence[Header]) -> Caller:
-        """Return the one owner. Raises APIError 403 for a foreign web page, DNS rebinding included."""
-        origin = host = b""
-        for name, value in headers:
-            if name == b"origin":
-                origin = value
-            elif name == b"host":
-                host = value
-        if origin and not _is_own_page(origin.decode("latin-1"), host.decode("latin-1")):
-            raise APIError(403, "Without an API key, other web sites' pages are not served.", code="foreign_origin")
+        """Return the one owner. Raises APIError 403 for a foreign web page."""
+        self._hosts.check_origin(headers)
         return self._caller
 
 
 class UntilClosed:
     """Lets everybody in until there are credentials; from then on, those who have one."""
 
-    def __init__(self, keys: KeyAuthenticator, others: Sequence[Credentials]) -> None:
+    def __init__(self, keys: KeyAuthenticator, others: Sequence[Credentials], hosts: Hosts | None = None) -> None:
         self._keys = keys
         self._others = others
-        self._open: OpenAuthenticator | None = OpenAuthenticator()
+        self._open: OpenAuthenticator | None = OpenAuthenticator(hosts)
         self._look_at = 0.0
         self._looked = False
+
+    def visit(self, raw_path: bytes, headers: Sequence[Header]) -> None:
+        """Look at the Host. Raises APIError 403."""
+        door: Authenticator = self._open or self._keys
+        door.visit(raw_path, headers)
 
     async def authenticate(self, headers: Sequence[Header]) -> Caller:
         """Return the caller. Raises APIError 401 or 403."""
@@ -164,14 +178,18 @@ class UntilClosed:
 
 
 def authenticator(
-    fixed: Mapping[str, Caller], others: Sequence[Credentials] = (), *, closed: bool = False
+    fixed: Mapping[str, Caller],
+    others: Sequence[Credentials] = (),
+    *,
+    closed: bool = False,
+    hosts: Hosts | None = None,
 ) -> Authenticator:
     """Return what asks for the fixed keys and the other credentials.
 
-    Without any it lets everybody on this machine in, unless it is to be `closed`.
+    Without any it lets everybody on this machine in, unless it is to be `closed`. `hosts` are the names that it answers to.
     """
-    keys = KeyAuthenticator(fixed, others)
-    return keys if fixed or closed else UntilClosed(keys, others)
+    keys = KeyAuthenticator(fixed, others, hosts)
+    return keys if fixed or closed else UntilClosed(keys, others, hosts)
 
 
 def presented_keys(headers: Sequence[Header]) -> list[bytes]:
@@ -205,14 +223,6 @@ def unauthorised(message: str, code: str) -> APIError:
 def invalid(reason: str = "Incorrect API key provided.") -> APIError:
     """Return the 401 for a key that is not good."""
     return unauthorised(reason, "invalid_api_key")
-
-
-def _is_own_page(origin: str, host: str) -> bool:
-    """Tell whether a page is ours. Only web pages have http origins: extensions and desktop programs pass."""
-    scheme, _, place = origin.partition("://")
-    if scheme not in ("http", "https"):
-        return origin != "null"
-    return place == host and _LOCAL.fullmatch(host) is not None
 
 
 def _missing() -> APIError:

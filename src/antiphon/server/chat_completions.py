@@ -15,6 +15,7 @@ from antiphon.core.validation import decode, decode_fields
 from antiphon.errors import BackendError, InvalidRequest
 from antiphon.limits import Admission, Unlimited
 from antiphon.media import Media
+from antiphon.offload import by_size
 from antiphon.server.chat_media import with_media
 from antiphon.server.chat_meter import demand, metered
 from antiphon.server.hints import request_hints
@@ -59,14 +60,13 @@ class ChatCompletions:
         """Relay a request. Raises InvalidRequest for what every backend would refuse, BackendError for the rest."""
         body = await request.body()
         self._limiter.check(request.caller)
-        chat = decode(_chat, body)
+        chat, fields = await by_size(len(body), _decoded, body)
         route = resolve(self._router, chat.model, request.caller)
         _check(route, chat.model)
         calls_model(route.card.id)
         task = asyncio.current_task()
         assert task is not None
         request.on_disconnect(task.cancel)
-        fields: Mapping[str, Raw] = decode_fields(body)
         schema = _schema(fields.get("response_format"))
         if schema is not None:
             await check_schema(schema, "response_format.json_schema.schema", request.owner, self._checker)
@@ -86,13 +86,17 @@ class ChatCompletions:
             answer.abort()
 
 
+def _decoded(body: bytes) -> tuple[ChatRequest, Mapping[str, Raw]]:
+    return decode(_chat, body), decode_fields(body)
+
+
 def _schema(response_format: Raw | None) -> bytes | None:
     """Return the schema that an answer shall follow, None where there is none; a wrong shape is the backend's affair."""
     if response_format is None:
         return None
     try:
         format = _format.decode(response_format)
-    except msgspec.DecodeError:
+    except (ValueError, RecursionError):
         return None
     schema = bytes(format.json_schema.schema) if format.json_schema is not None else b"null"
     return schema if schema != b"null" else None

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from msgspec import Raw
 
 from antiphon.core.emitter import to_json
-from antiphon.core.media_urls import decode_any, may_hold_urls
+from antiphon.core.media_urls import may_hold_urls
+from antiphon.core.validation import decode_any
 from antiphon.media import Media
+from antiphon.offload import by_size
 
 
 async def with_media(
@@ -22,9 +24,10 @@ async def with_media(
     """
     if "tools" in fields and may_hold_urls(fields["tools"]):
         await _check_servers(media, decode_any(fields["tools"], "tools"))
-    if not any(may_hold_urls(message) for message in messages):
+    size = sum([len(bytes(message)) for message in messages])
+    if not await by_size(size, _any_urls, messages):
         return fields
-    values = [decode_any(message, f"messages[{index}]") for index, message in enumerate(messages)]
+    values = await by_size(size, _decoded, messages)
     contents = [value.get("content") if isinstance(value, dict) else None for value in values]
     found = False
     for index, content in enumerate(contents):
@@ -32,6 +35,14 @@ async def with_media(
             path = f"messages[{index}].content"
             found = await media.admit_json(content, owner, inline=inline, path=path) or found
     return {**fields, "messages": Raw(to_json(values))} if found else fields
+
+
+def _any_urls(messages: Sequence[Raw]) -> bool:
+    return any(may_hold_urls(message) for message in messages)
+
+
+def _decoded(messages: Sequence[Raw]) -> list[Any]:
+    return [decode_any(message, f"messages[{index}]") for index, message in enumerate(messages)]
 
 
 async def _check_servers(media: Media, tools: Any) -> None:

@@ -10,6 +10,7 @@ from antiphon.core.context import keep_input, split_array
 from antiphon.core.emitter import to_json
 from antiphon.core.validation import decode_fields
 from antiphon.intake import Intake, Plan
+from antiphon.offload import by_size
 from antiphon.server.admission import admit
 from antiphon.server.http import Header, Reply, Request, json_reply
 from antiphon.services import Services
@@ -42,21 +43,16 @@ class Counting:
             usage = self._used(plan, summary)
         finally:
             permit.settle(usage)
-        users = compact.user_messages(plan.turn.items)
-        kept = split_array(keep_input(users, plan.id_base).array)
-        compacted = compact.in_place_of(plan.turn.items, summary.text)
+        kept, compacted = await by_size(plan.turn.size, _in_place_of, plan, summary)
         sealed = await sealed_compaction(self._services.sealer, compacted, plan.owner)
-        item = compact.compaction_item(f"cmp_{plan.id_base}{len(kept):04x}", sealed)
-        return json_reply(
-            {
-                "id": f"resp_{plan.id_base}",
-                "object": "response.compaction",
-                "created_at": plan.response.created_at,
-                "output": [*kept, Raw(item)],
-                "usage": usage,
-            },
-            headers=permit.headers,
-        )
+        answer = {
+            "id": f"resp_{plan.id_base}",
+            "object": "response.compaction",
+            "created_at": plan.response.created_at,
+            "output": [*kept, Raw(compact.compaction_item(f"cmp_{plan.id_base}{len(kept):04x}", sealed))],
+            "usage": usage,
+        }
+        return json_reply(answer, headers=permit.headers)
 
     def _used(self, plan: Plan, summary: Summary) -> Usage:
         if summary.usage is not None and summary.usage.total_tokens:
@@ -74,3 +70,10 @@ class Counting:
         cards = (card for card in self._services.router.cards() if request.caller.may_call(card))
         first = next(cards, None)
         return to_json({**fields, "model": first.id}) if first is not None else body
+
+
+def _in_place_of(plan: Plan, summary: Summary) -> tuple[list[Raw], compact.Compacted]:
+    """Return the user's messages as they are kept, and what takes the place of the whole conversation."""
+    users = compact.user_messages(plan.turn.items)
+    kept = split_array(keep_input(users, plan.id_base).array)
+    return kept, compact.in_place_of(plan.turn.items, summary.text)

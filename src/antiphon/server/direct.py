@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import http
 from collections.abc import Callable, Sequence
+from io import BytesIO
 from typing import TYPE_CHECKING
 
 from antiphon.errors import APIError
@@ -35,6 +36,7 @@ class DirectExchange:
 
     __slots__ = (
         "_body",
+        "_buffer",
         "_callback",
         "_chunked",
         "_failure",
@@ -73,6 +75,7 @@ class DirectExchange:
         self.refusal: APIError | None = None  # all the answer that it will get
         self._protocol = protocol
         self._body: list[bytes] = []
+        self._buffer: BytesIO | None = None  # a body that is not small: made whole as it comes, without one long copy
         self._size = 0
         self._limit = -1  # nobody has asked for the body yet
         self._failure: APIError | None = None
@@ -91,7 +94,14 @@ class DirectExchange:
         if 0 <= self._limit < self._size:
             self.fail(too_large(self._limit))
             return
-        self._body.append(data)
+        if self._buffer is None and self._body and self._size > HIGH_WATER:
+            self._buffer = BytesIO()
+            self._buffer.writelines(self._body)
+            self._body.clear()
+        if self._buffer is not None:
+            self._buffer.write(data)
+        else:
+            self._body.append(data)
         if self._limit < 0 and self._size > HIGH_WATER:
             self._protocol.flow.pause_reading()
 
@@ -103,7 +113,7 @@ class DirectExchange:
     def fail(self, error: APIError) -> None:
         """Let `read_body` raise an error."""
         self._failure = error
-        self._body.clear()
+        self._drop_body()
         self._wake()
 
     def leave(self) -> None:
@@ -126,8 +136,15 @@ class DirectExchange:
             raise self._failure
         if self.gone:
             raise ClientGone
-        pieces, self._body = self._body, []  # not held beside the whole: an open stream keeps its request
+        pieces, buffer = self._body, self._buffer
+        self._body, self._buffer = [], None  # not held beside the whole: an open stream keeps its request
+        if buffer is not None:
+            return buffer.getvalue()  # no copy
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+    def _drop_body(self) -> None:
+        self._body.clear()
+        self._buffer = None
 
     async def _more(self) -> None:
         if self.expects_continue:
@@ -228,7 +245,7 @@ class DirectExchange:
     def _complete(self) -> None:
         self.response_complete = True
         self._callback = None
-        self._body.clear()
+        self._drop_body()
         self._protocol.answered(self)
 
     def probe(self) -> None:

@@ -10,6 +10,7 @@ import sys
 import time
 import zlib
 from collections.abc import Callable
+from io import BytesIO
 from typing import Protocol, TypeAlias
 
 import brotli
@@ -74,7 +75,7 @@ class _Text:
     """What has come out so far."""
 
     def __init__(self, limit: int) -> None:
-        self._parts: list[bytes] = []
+        self._parts = BytesIO()
         self._limit = limit
         self._until = time.thread_time() + MOST_SECONDS
         self.size = 0
@@ -91,12 +92,11 @@ class _Text:
             raise NoRoom
         if time.thread_time() > self._until:
             raise Unpackable(f"it takes more than {MOST_SECONDS:g} seconds to unpack")
-        if part:
-            self._parts.append(part)
+        self._parts.write(part)
 
     def whole(self) -> bytes:
         """Return all of it."""
-        return b"".join(self._parts)
+        return self._parts.getvalue()  # no copy
 
 
 def _members(body: bytes, limit: int, make: Callable[[], Member], padding: bytes = b"") -> bytes:

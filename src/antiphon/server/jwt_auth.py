@@ -42,7 +42,7 @@ _head = msgspec.json.Decoder(Head)
 _claims = msgspec.json.Decoder(Claims)
 _all_claims = msgspec.json.Decoder(dict[str, Raw])
 _texts = msgspec.json.Decoder(str | list[str])
-_identity = msgspec.json.Decoder(str | int)
+_identity = msgspec.json.Decoder(str)
 
 
 class JwtTokens:
@@ -64,7 +64,7 @@ class JwtTokens:
         try:
             head, payload = _head.decode(unpack(parts[0])), unpack(parts[1])
             signature = unpack(parts[2])
-        except ValueError:
+        except (ValueError, RecursionError):
             raise invalid("The token is malformed.") from None
         await self._check_signature(head, b".".join(parts[:2]), signature)
         return self._caller(payload)
@@ -91,11 +91,10 @@ class JwtTokens:
     def _caller(self, payload: bytes) -> Caller:
         try:
             claims, others = _claims.decode(payload), _all_claims.decode(payload)
-            owner = _identity.decode(others[self._config.owner_claim])
-        except (ValueError, KeyError):
-            raise invalid("The token lacks a claim that is needed.") from None
+        except (ValueError, RecursionError):
+            raise invalid("The token lacks a claim that is needed, or has one of a wrong type.") from None
         self._check(claims)
-        name = _owner(claims.iss, str(owner))
+        name = _owner(claims.iss, self._identity(others))
         return Caller(
             owner=name,
             scopes=self._scopes(others),
@@ -104,6 +103,19 @@ class JwtTokens:
             limits=self._limits,
             meter=name,
         )
+
+    def _identity(self, claims: dict[str, Raw]) -> str:
+        """Return whom objects belong to: a text that is not empty, so that 5 and "5" are never one owner."""
+        claim = self._config.owner_claim
+        if claim not in claims:
+            raise invalid(f"The token lacks the claim '{claim}'.")
+        try:
+            identity = _identity.decode(claims[claim])
+        except (ValueError, RecursionError):
+            raise invalid(f"The token's claim '{claim}' is not a text.") from None
+        if not identity.strip():
+            raise invalid(f"The token's claim '{claim}' is empty.")
+        return identity
 
     def _check(self, claims: Claims) -> None:
         config, now = self._config, self._clock()
@@ -144,7 +156,7 @@ def _list(claims: dict[str, Raw], name: str) -> Sequence[str]:
         return ()
     try:
         value = _texts.decode(claims[name])
-    except msgspec.DecodeError:
+    except (ValueError, RecursionError):
         raise invalid(f"The token's claim '{name}' is neither a text nor a list of texts.") from None
     return value.split() if isinstance(value, str) else value
 

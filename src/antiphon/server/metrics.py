@@ -12,7 +12,7 @@ from functools import wraps
 from time import perf_counter
 from typing import ParamSpec, TypeVar
 
-from antiphon import __version__
+from antiphon import __version__, faults
 from antiphon.observe import Observed
 from antiphon.server import process
 from antiphon.server.http import Reply, Request
@@ -162,6 +162,12 @@ class Metrics:
             events.add(model, run.events_made)
         yield running
         yield events
+        yield Samples(
+            "antiphon_internal_errors_total",
+            "Errors that nobody foresaw, by where they were caught; each is in the log.",
+            ("where",),
+            {(where,): number for where, number in faults.counts().items()},
+        )
         yield Samples("antiphon_info", "The version.", ("version",), {(__version__,): 1})
 
 

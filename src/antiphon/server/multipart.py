@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from io import BytesIO
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -83,7 +84,7 @@ class _Form:
         self._name = b""
         self._value = b""
         self._headers: dict[bytes, bytes] = {}
-        self._content: list[bytes] = []
+        self._content = BytesIO()
 
     def callbacks(self) -> MultipartCallbacks:
         """Return what the parser calls."""
@@ -101,7 +102,7 @@ class _Form:
         self._count += 1
         if self._count > MOST_FIELDS:
             raise _malformed(f"it has more than {MOST_FIELDS} fields")
-        self._headers, self._content = {}, []
+        self._headers, self._content = {}, BytesIO()
 
     def _on_name(self, data: bytes, start: int, end: int) -> None:
         self._name += data[start:end]
@@ -114,7 +115,7 @@ class _Form:
         self._name = self._value = b""
 
     def _on_data(self, data: bytes, start: int, end: int) -> None:
-        self._content.append(data[start:end])
+        self._content.write(memoryview(data)[start:end])
 
     def _end(self) -> None:
         _, parameters = parse_options_header(self._headers.get(b"content-disposition", b""))
@@ -123,11 +124,11 @@ class _Form:
         filename = parameters.get(b"filename")
         field = Field(
             name=_text(parameters[b"name"]),
-            content=b"".join(self._content),
+            content=self._content.getvalue(),  # no copy
             filename=None if filename is None else _last_step(_text(filename)),
             content_type=self._headers.get(b"content-type", b"").decode("latin-1"),
         )
-        self._content = []
+        self._content = BytesIO()
         self.fields[field.name] = field
 
     def _on_end(self) -> None:

@@ -21,7 +21,7 @@ from uvicorn.server import ServerState
 from antiphon.errors import APIError
 from antiphon.server.asgi import AntiphonApp
 from antiphon.server.asgi_exchange import too_slow
-from antiphon.server.direct import DirectExchange
+from antiphon.server.direct import STALLED, DirectExchange
 from antiphon.server.framing import WATCHED, handshake_fault, head_fault, invalid_http
 from antiphon.server.half_closed import HalfClosed
 from antiphon.server.ws_protocol import GracefulWebSocket
@@ -94,6 +94,7 @@ class DirectProtocol(HttpToolsProtocol):
             running.leave()
         for exchange in waiting:
             exchange.leave()
+        self.cycle = self._parsing = None
 
     def shutdown(self) -> None:
         """Close when the running answers are complete, at once where there are none."""
@@ -306,9 +307,11 @@ class DirectProtocol(HttpToolsProtocol):
         self.writes.put(self.transport, data)
 
     def hang_up(self) -> None:
-        """Close, behind what was written."""
+        """Close, behind what was written; who does not read that for a while is cut off."""
         self.writes.flush()
         self.transport.close()
+        if self.transport.get_write_buffer_size():
+            self.loop.call_later(STALLED, self.transport.abort)
 
     def _end_after(self, exchange: DirectExchange) -> None:
         """Close; a client that is still sending is heard out for a moment, else a reset would swallow the answer."""
@@ -319,7 +322,7 @@ class DirectProtocol(HttpToolsProtocol):
         self.writes.flush()
         if self.transport.can_write_eof():
             self.transport.write_eof()
-        self.loop.call_later(LINGER, self.transport.close)
+        self.loop.call_later(LINGER, self.hang_up)
 
     # Deadlines: one slow tick per connection is cheaper than a timer per request
 

@@ -14,10 +14,11 @@ from antiphon.event_log import Follower
 from antiphon.intake import Intake, Plan
 from antiphon.limits import Permit
 from antiphon.live import Live
+from antiphon.offload import by_size
 from antiphon.server.admission import admit
 from antiphon.server.hints import hinted, turn_state
 from antiphon.server.http import ByteSink, ClientGone, Header, Reply, Request, json_reply
-from antiphon.server.paging import page, page_query, whole_number
+from antiphon.server.paging import PageQuery, page, page_query, whole_number
 from antiphon.server.trace import Trace, trace
 from antiphon.services import Services
 from antiphon.stores.rows import StoredResponse
@@ -156,11 +157,12 @@ class Responses:
     async def input_items(self, request: Request) -> Reply:
         """GET …/input_items: this response's own input and its history, newest first unless `order=asc`."""
         stored = await self._stored(request)
-        items = split_array(stored.input)
+        query = page_query(request)
+        arrays = [stored.input]
         if stored.previous_response_id is not None:
-            arrays = await self._services.store.history(stored.previous_response_id, request.owner) or ()
-            items = [item for array in arrays for item in split_array(array)] + items
-        return json_reply(page(items, page_query(request)))
+            earlier = await self._services.store.history(stored.previous_response_id, request.owner) or ()
+            arrays = [*earlier, stored.input]
+        return await by_size(sum(map(len, arrays)), _page_of, arrays, query)
 
     async def _stored(self, request: Request) -> StoredResponse:
         id = request.params["id"]
@@ -168,6 +170,10 @@ class Responses:
         if stored is None:
             raise _not_found(id)
         return stored
+
+
+def _page_of(arrays: Sequence[bytes], query: PageQuery) -> Reply:
+    return json_reply(page([item for array in arrays for item in split_array(array)], query))
 
 
 def _cancel(task: asyncio.Task[object]) -> None:

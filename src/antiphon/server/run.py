@@ -128,7 +128,7 @@ def make_server(app: AntiphonApp, config: Config, source: Source | None = None) 
         app,
         http=DirectProtocol,
         ws=GracefulWebSocket if config.websocket else "none",
-        ws_max_size=config.max_body,
+        ws_max_size=config.websocket_max_message,
         lifespan="on",
         interface="asgi3",
         loop="uvloop" if sys.platform != "win32" else "asyncio",

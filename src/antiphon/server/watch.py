@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable
 from inspect import iscoroutinefunction
+from itertools import chain
 from operator import attrgetter
 
 from antiphon.backends.base import Router
@@ -13,6 +14,7 @@ from antiphon.config import Config
 from antiphon.observe import Observer
 from antiphon.otlp import Exporter, from_environment
 from antiphon.server.access_log import AccessLog
+from antiphon.server.loop_watch import LoopWatch
 from antiphon.server.metrics import Metrics
 from antiphon.server.peers import Peers
 from antiphon.server.prometheus import Samples
@@ -30,11 +32,12 @@ class Watch:
         self._public = config.metrics == "open"
         self._metrics: Metrics | None = None
         self._peers: Peers | None = None
+        self._loop = LoopWatch()
         self.observers: list[Observer] = [RecordRuns()]
         self.watchers: list[Watcher] = []
         if config.metrics != "off":
             self._peers = Peers(config.workers, self._scrape) if config.workers > 1 else None
-            self._metrics = Metrics(gauges, self._peers)
+            self._metrics = Metrics(lambda: chain(gauges(), self._loop.samples()), self._peers)
             self.observers.append(self._metrics)
             self.watchers.append(self._metrics)
         self._access_log = AccessLog() if config.access_log else None
@@ -68,7 +71,8 @@ class Watch:
             router.add("GET", "/metrics", self._metrics.read, public=self._public, scopes=frozenset((ADMIN,)))
 
     async def start(self) -> None:
-        """Find the other processes of this server, begin to deliver traces. Raises ConfigError."""
+        """Watch the event loop, find the other processes of this server, begin to deliver traces. Raises ConfigError."""
+        self._loop.start()
         if self._exporter is not None:
             await self._exporter.start()
         if self._peers is not None:
@@ -76,6 +80,7 @@ class Watch:
 
     async def close(self) -> None:
         """Leave them, write the last lines and deliver the last traces."""
+        self._loop.close()
         if self._access_log is not None:
             self._access_log.flush()
         if self._exporter is not None:

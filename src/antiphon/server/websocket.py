@@ -8,20 +8,29 @@ as the connection lives. An error leaves the connection alive.
 from __future__ import annotations
 
 import asyncio
+import logging
+import re
 
 import msgspec
 from msgspec import Raw
 
 from antiphon.core.emitter import to_json
+from antiphon.core.json_text import check_json
 from antiphon.errors import APIError, InvalidRequest
 from antiphon.intake import Intake
+from antiphon.offload import by_size
+from antiphon.server.head import server_error
 from antiphon.server.http import ClientGone, ServerStopping
+from antiphon.server.ws_budget import Budget, Budgets
 from antiphon.server.ws_lane import Lane, LaneSink, Outbox, WebSocket
 from antiphon.server.ws_memory import ConnectionMemory
 from antiphon.server.ws_steer import RunningLane, Steering, SteerRefused
 from antiphon.services import Services
 
+log = logging.getLogger("antiphon.websocket")
+
 MOST_LANES = 16
+LONGEST_STREAM_ID = 256
 
 LIMIT_REACHED = APIError(
     400,
@@ -42,21 +51,24 @@ class Envelope(msgspec.Struct):
 
 _envelope = msgspec.json.Decoder(Envelope)
 _fields = msgspec.json.Decoder(dict[str, Raw])
+_LANE = re.compile(rb'"stream_id"\s*:\s*"([^"\\]{0,256})"')
 _not_of_the_request = ("type", "stream_id", "generate", "stream", "stream_options", "background")
 
 
 class Connection:
     """One WebSocket connection."""
 
-    def __init__(self, services: Services, intake: Intake, socket: WebSocket) -> None:
+    def __init__(self, services: Services, intake: Intake, socket: WebSocket, budget: Budget) -> None:
         self.services = services
         self.intake = intake
         self.owner = socket.owner
+        self.request_id = socket.request_id
         self.caller = socket.caller
         self.outbox = Outbox(socket)
-        self.memory = ConnectionMemory(services.store)
-        self.steering = Steering(services)
-        self._socket = socket
+        self.budget = budget
+        self.memory = ConnectionMemory(services.store, services.config.websocket_memory, budget)
+        self.steering = Steering(services, budget)
+        self.socket = socket
         self._lanes: dict[str | None, Lane] = {}
 
     async def serve(self) -> None:
@@ -76,6 +88,8 @@ class Connection:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+            self._lanes.clear()  # they refer back to this object
+            self.budget.close()
 
     def stop(self, error: APIError) -> None:
         """End all running responses: the server stops."""
@@ -85,26 +99,36 @@ class Connection:
 
     async def _read(self) -> None:
         while True:
-            message = await self._socket.receive()
+            await self.outbox.room()  # who reads nothing is not read
+            message = await self.socket.receive()
             try:
-                self._take(message)
+                self._take(await by_size(len(message), check_json, message))
             except APIError as error:
-                LaneSink(self.outbox, None).error(error)
+                LaneSink(self.outbox, _stream_id(message)).error(error)
+            except Exception:
+                log.exception("a message could not be taken")
+                LaneSink(self.outbox, _stream_id(message)).error(server_error())
 
     def _take(self, message: bytes) -> None:
         try:
+            if not message.isascii():
+                message.decode()  # what is kept as raw JSON is not looked at again
             envelope = _envelope.decode(message)
             fields = _fields.decode(message)
-        except (msgspec.DecodeError, UnicodeDecodeError):
+        except RecursionError:
+            raise InvalidRequest("The message is nested too deeply.", code="invalid_json") from None
+        except (msgspec.DecodeError, ValueError):
             raise InvalidRequest(
                 "A message is a JSON object with a 'type'.", param="type", code="invalid_json"
             ) from None
+        if envelope.stream_id is not None and len(envelope.stream_id) > LONGEST_STREAM_ID:
+            raise InvalidRequest(f"'stream_id' has at most {LONGEST_STREAM_ID} characters.", param="stream_id")
         if envelope.type == "response.create":
             self._create(envelope, fields)
         elif envelope.type == "response.steer":
             self._steer(message)
         else:
-            raise InvalidRequest(f"Unknown event type: '{envelope.type}'.", param="type")
+            raise InvalidRequest(f"Unknown event type: '{envelope.type[:100]}'.", param="type")
 
     def _create(self, envelope: Envelope, fields: dict[str, Raw]) -> None:
         body = {name: value for name, value in fields.items() if name not in _not_of_the_request}
@@ -141,9 +165,19 @@ class Connection:
         LaneSink(self.outbox, None).error(error)
         try:
             await self.outbox.flush()
-            await self._socket.close(code)
+            await self.socket.close(code)
         except ClientGone:
             return
+
+
+def _stream_id(message: bytes) -> str | None:
+    """Return the lane that a message names, also one that cannot be decoded as a whole; None where it names none."""
+    try:
+        name = _envelope.decode(message).stream_id
+    except (msgspec.DecodeError, ValueError, RecursionError):
+        found = _LANE.search(message)
+        name = found[1].decode("utf-8", "replace") if found else None
+    return name if name is not None and len(name) <= LONGEST_STREAM_ID else None
 
 
 class WebSockets:
@@ -153,10 +187,12 @@ class WebSockets:
         self._services = services
         self._intake = intake
         self._connections: set[Connection] = set()
+        config = services.config
+        self._budgets = Budgets(config.websocket_queue, config.websocket_owner_bytes)
 
     async def serve(self, socket: WebSocket) -> None:
         """Serve one connection."""
-        connection = Connection(self._services, self._intake, socket)
+        connection = Connection(self._services, self._intake, socket, self._budgets.open(socket.owner))
         self._connections.add(connection)
         try:
             await connection.serve()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
@@ -12,10 +13,12 @@ from antiphon.caller import Caller
 from antiphon.core.emitter import to_json
 from antiphon.engine import Run
 from antiphon.errors import APIError
+from antiphon.faults import unexpected
 from antiphon.intake import Intake, Plan
 from antiphon.limits import FREE, Permit
 from antiphon.server.admission import admit
 from antiphon.server.http import ClientGone
+from antiphon.server.ws_budget import Budget
 from antiphon.server.ws_memory import ConnectionMemory
 from antiphon.server.ws_steer import Steering
 from antiphon.services import Services
@@ -25,12 +28,14 @@ log = logging.getLogger("antiphon.websocket")
 
 MOST_WAITING = 64
 HIGH_WATER = 1024  # events that wait for a slow client before its turn waits too
+HIGH_WATER_BYTES = 1024 * 1024  # the same in bytes
 
 
 class WebSocket(Protocol):
     """One accepted connection."""
 
     owner: str
+    request_id: str
     caller: Callable[[], Awaitable[Caller]]
 
     async def receive(self) -> bytes:
@@ -52,6 +57,7 @@ class Outbox:
     def __init__(self, socket: WebSocket) -> None:
         self._socket = socket
         self._waiting: deque[bytes] = deque()
+        self._size = 0
         self._news = asyncio.Event()
         self._room = asyncio.Event()
         self._room.set()
@@ -59,8 +65,9 @@ class Outbox:
     def put(self, message: bytes) -> None:
         """Queue a message."""
         self._waiting.append(message)
+        self._size += len(message)
         self._news.set()
-        if len(self._waiting) > HIGH_WATER:
+        if len(self._waiting) > HIGH_WATER or self._size > HIGH_WATER_BYTES:
             self._room.clear()
 
     @property
@@ -82,7 +89,9 @@ class Outbox:
         """Send all that is queued."""
         self._news.clear()
         while self._waiting:
-            await self._socket.send(self._waiting.popleft())
+            message = self._waiting.popleft()
+            self._size -= len(message)
+            await self._socket.send(message)
         self._room.set()
 
 
@@ -117,8 +126,10 @@ class Turns(Protocol):
     services: Services
     intake: Intake
     owner: str
+    request_id: str
     caller: Callable[[], Awaitable[Caller]]
     outbox: Outbox
+    budget: Budget
     memory: ConnectionMemory
     steering: Steering
 
@@ -136,12 +147,12 @@ class Lane:
         self.task = asyncio.create_task(self._work())
 
     def put(self, body: bytes, generate: bool) -> None:
-        """Queue a turn."""
-        try:
-            self._turns.put_nowait((body, generate))
-            self._rest.clear()
-        except asyncio.QueueFull:
-            self.sink.error(APIError(429, "Too many turns are waiting on this lane.", code="rate_limit_exceeded"))
+        """Queue a turn. Raises APIError 429 where too many, or too many bytes, wait."""
+        if self._turns.full():
+            raise APIError(429, "Too many turns are waiting on this lane.", code="rate_limit_exceeded")
+        self._connection.budget.reserve(len(body))
+        self._turns.put_nowait((body, generate))
+        self._rest.clear()
 
     @property
     def idle(self) -> bool:
@@ -153,8 +164,14 @@ class Lane:
         await self._rest.wait()
 
     async def _work(self) -> None:
+        """Make turns until the lane is cancelled, which is no exception: its traceback would lead back to the lane."""
+        with contextlib.suppress(asyncio.CancelledError):
+            await self._make_turns()
+
+    async def _make_turns(self) -> None:
         while True:
             body, generate = await self._turns.get()
+            size = len(body)
             try:
                 await self._turn(body, generate)
             except APIError as error:
@@ -163,10 +180,14 @@ class Lane:
                 self._rest.set()
                 return
             except Exception:
-                log.exception("a turn failed")
+                unexpected(
+                    "turn", log, "request %s: a turn of a WebSocket connection failed", self._connection.request_id
+                )
                 self.sink.error(APIError(500, "The server had an error.", code="server_error"))
             finally:
                 self.run = None
+                body = b""  # not held while the lane waits for its next turn
+                self._connection.budget.release(size)
                 if self._turns.empty():
                     self._rest.set()
 

@@ -8,9 +8,8 @@ from antiphon.core.context import item_id, split_array
 from antiphon.engine import Run
 from antiphon.intake import Plan
 from antiphon.offload import by_size
+from antiphon.server.ws_budget import Budget
 from antiphon.stores.base import Store
-
-MOST_BYTES = 64 * 1024 * 1024
 
 
 class Remembered:
@@ -30,10 +29,12 @@ class Remembered:
 
 
 class ConnectionMemory:
-    """A History: the connection's own responses first, the store behind them. The oldest are forgotten beyond 64 MiB."""
+    """A History: the connection's own responses first, the store behind them. The oldest are forgotten beyond `limit` bytes."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, limit: int, budget: Budget) -> None:
         self._store = store
+        self._limit = limit
+        self._budget = budget
         self._kept: dict[str, Remembered] = {}
         self._size = 0
 
@@ -42,9 +43,13 @@ class ConnectionMemory:
         output = b"[%b]" % b",".join(run.stream.output)
         kept = Remembered(plan.response.previous_response_id, plan.own_input().array, output)
         self._kept[plan.response.id] = kept
-        self._size += kept.size
-        while self._size > MOST_BYTES and len(self._kept) > 1:
-            self._size -= self._kept.pop(next(iter(self._kept))).size
+        self._count(kept.size)
+        while (self._size > self._limit or self._budget.over) and len(self._kept) > 1:
+            self._count(-self._kept.pop(next(iter(self._kept))).size)
+
+    def _count(self, size: int) -> None:
+        self._size += size
+        self._budget.keep(size)
 
     async def history(self, id: str, owner: str) -> Sequence[bytes] | None:
         """Return the chain that ends with a response, oldest first, or None."""

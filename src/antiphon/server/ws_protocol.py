@@ -1,6 +1,7 @@
 """uvicorn's WebSocket protocol, but for its beginning and its end.
 
-The handshake comes checked and whole: none stays half open. Running turns are not cut off when the server stops.
+The handshake comes checked and whole: none stays half open. Running turns are not cut off when the server stops. A client
+that reads nothing does not stay, and what a connection kept is given back at once, without the garbage collector.
 """
 
 from __future__ import annotations
@@ -10,11 +11,18 @@ from typing import Any, cast
 from urllib.parse import unquote
 
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets.frames import Frame
 from websockets.http11 import Request
 
 from antiphon.server.framing import handshake_head, origin_form
 from antiphon.server.http import Header
 from antiphon.server.ws_connection import STOPPING
+
+MOST_FRAGMENTS = 4096
+"""Frames of one message. Clients send one, or one for each 16 kB and more."""
+
+LAST_WRITE = 5.0
+"""Seconds for what is written last to go out to a client that is closed."""
 
 
 class GracefulWebSocket(WebSocketsSansIOProtocol):
@@ -39,6 +47,42 @@ class GracefulWebSocket(WebSocketsSansIOProtocol):
             headers = [header for header in headers if header[0] != b"host"] + [(b"host", authority)]
         self.scope["raw_path"], self.scope["path"] = path, unquote(path.decode("latin-1"))
         self.scope["query_string"], self.scope["headers"] = query, headers
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Break the cycle of the WebSocket library's objects: the parser is a generator that refers to its owner."""
+        super().connection_lost(exc)
+        self.conn.parser.close()
+
+    def keepalive_timeout(self) -> None:
+        """Close the connection of a client that answers no ping: what it does not read is not kept."""
+        super().keepalive_timeout()
+        self.loop.call_later(LAST_WRITE, self.transport.abort)
+
+    def handle_cont(self, event: Frame) -> None:
+        """Take a part of a message; their number is limited, since empty ones have no size."""
+        if len(self.frames) >= MOST_FRAGMENTS:
+            self._fail(1008, "too many fragments")
+            return
+        super().handle_cont(event)
+
+    def send_receive_event_to_app(self) -> None:
+        """Hand a message over as bytes: it is JSON, and read as such."""
+        if self.curr_msg_data_type == "text":
+            self.curr_msg_data_type = "bytes"
+            data = self.frames[0] if len(self.frames) == 1 else b"".join(self.frames)
+            try:
+                str(data, "utf-8")
+            except UnicodeDecodeError:
+                self.frames = []
+                self._fail(1007, "a text message is not UTF-8")
+                return
+            self.frames = [bytes(data)]
+        super().send_receive_event_to_app()
+
+    def _fail(self, code: int, reason: str) -> None:
+        if not self.close_sent:
+            self.conn.fail(code, reason)
+            self.handle_parser_exception()
 
     def shutdown(self) -> None:
         """Tell the handler that the server stops; it closes when it is done."""

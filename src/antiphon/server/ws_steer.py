@@ -12,17 +12,19 @@ from typing import Protocol
 import msgspec
 from msgspec import Raw
 
-from antiphon.core.context import split_array
 from antiphon.core.decoding import decode_items
 from antiphon.core.emitter import to_json
 from antiphon.core.stream import ResponseStream
+from antiphon.core.validation import decode
 from antiphon.engine import Run, Sink
 from antiphon.errors import APIError
+from antiphon.server.ws_budget import Budget
 from antiphon.services import Services
 from antiphon.types.events import Event
 from antiphon.types.items import Message
 
 MOST_PENDING = 16
+MOST_STEERED = 64  # responses for which input waits
 
 # What a client owes, and the key that tells which: output item type → (input item type, key).
 _OWED = {
@@ -52,11 +54,12 @@ class _Call(msgspec.Struct):
 
 
 class Steered(msgspec.Struct):
-    """One accepted submission."""
+    """One accepted submission; `size` is the bytes of its message."""
 
     id: str
     target: str
     input: list[Raw]
+    size: int
 
 
 class RunningLane(Protocol):
@@ -82,20 +85,22 @@ class SteerRefused(Exception):
 _message = msgspec.json.Decoder(SteerMessage)
 _call = msgspec.json.Decoder(_Call)
 _fields = msgspec.json.Decoder(dict[str, Raw])
+_array = msgspec.json.Decoder(list[Raw])
 
 
 class Steering:
     """The submissions of one connection."""
 
-    def __init__(self, services: Services) -> None:
+    def __init__(self, services: Services, budget: Budget) -> None:
         self._services = services
+        self._budget = budget
         self._pending: dict[str, list[Steered]] = {}
 
     def take(self, message: bytes, running: Mapping[str, RunningLane]) -> None:
         """Accept a submission for a running response, or raise SteerRefused."""
         try:
             steer = _message.decode(message)
-        except msgspec.DecodeError:
+        except (ValueError, RecursionError):
             raise _refused("invalid_input", "'previous_response_id' and 'input' are required.", message) from None
         lane = running.get(steer.previous_response_id)
         if lane is None or lane.run is None:
@@ -107,15 +112,20 @@ class Steering:
             raise _refused(
                 "steering_not_supported", "A response in a conversation cannot be steered.", message, lane.sink
             )
-        waiting = self._pending.setdefault(steer.previous_response_id, [])
-        if len(waiting) >= MOST_PENDING:
+        waiting = self._pending.get(steer.previous_response_id, [])
+        if len(waiting) >= MOST_PENDING or len(self._pending) > MOST_STEERED:
             raise _refused("too_many_pending_steers", "Too much input is waiting.", message, lane.sink)
         accepted = Steered(
             f"steer_{self._services.new_id_base()}",
             steer.previous_response_id,
             _user_messages(steer, message, lane.sink),
+            len(message),
         )
-        waiting.append(accepted)
+        try:
+            self._budget.reserve(accepted.size)
+        except APIError as error:
+            raise _refused("too_many_pending_steers", error.message, message, lane.sink) from None
+        self._pending[accepted.target] = [*waiting, accepted]
         run.steer()
         lane.sink.send([_event(run.stream, "response.steer.accepted", _about(accepted))])
 
@@ -123,8 +133,12 @@ class Steering:
         """Put input that waited for a response in front of the input of the request that continues it."""
         fields = _fields.decode(body)
         previous = fields.get("previous_response_id")
-        waiting = self._pending.pop(_string(previous), None) if previous is not None else None
-        return _with_input(fields, waiting) if waiting else body
+        waiting = self._pending.get(_string(previous)) if previous is not None else None
+        if not waiting or previous is None:
+            return body
+        joined = _with_input(fields, waiting)  # an input that is none is refused, and what waits goes on waiting
+        self._pop(_string(previous))
+        return joined
 
     def successor(self, body: bytes, run: Run, sink: Sink) -> bytes | None:
         """Return the request of the successor that the queued input asks for, or None."""
@@ -133,7 +147,7 @@ class Steering:
         if not waiting:
             return None
         if run.error is not None:
-            for steered in self._pending.pop(target):
+            for steered in self._pop(target):
                 sink.send([_failed(run.stream, steered, run.error)])
             return None
         owed = _owed(run.stream.output)
@@ -145,17 +159,22 @@ class Steering:
         fields = _fields.decode(body)
         fields["previous_response_id"] = Raw(to_json(target))
         fields.pop("input", None)
-        return _with_input(fields, self._pending.pop(target))
+        return _with_input(fields, self._pop(target))
+
+    def _pop(self, target: str) -> list[Steered]:
+        waiting = self._pending.pop(target, [])
+        self._budget.release(sum(steered.size for steered in waiting))
+        return waiting
 
 
 def _with_input(fields: dict[str, Raw], steered: Sequence[Steered]) -> bytes:
-    """Return a request whose input begins with what was queued."""
+    """Return a request whose input begins with what was queued. Raises InvalidRequest for an input that is none."""
     queued = [item for one in steered for item in one.input]
     given = bytes(fields.get("input", b"[]"))
     if given.startswith(b'"'):
         own = [Raw(b'{"type":"message","role":"user","content":%b}' % given)]
     else:
-        own = split_array(given)
+        own = decode(_array, given, "input")
     return to_json({**fields, "input": [*queued, *own]})
 
 

@@ -18,7 +18,19 @@ ENGINE = "engine"
 
 def check(config: Config) -> None:
     """Check all rules. Raises ConfigError."""
-    for rule in (_address, _keys, _jwt, _workers, _networks, _backends, _engine, _models, _aliases, _mcp_servers):
+    for rule in (
+        _address,
+        _hosts,
+        _keys,
+        _jwt,
+        _workers,
+        _networks,
+        _backends,
+        _engine,
+        _models,
+        _aliases,
+        _mcp_servers,
+    ):
         rule(config)
 
 
@@ -38,6 +50,15 @@ def _address(config: Config) -> None:
             "Set one with --api-key (or ANTIPHON_API_KEYS), set require_key and make some with `antiphon keys create`, "
             "or listen on 127.0.0.1."
         )
+
+
+def _hosts(config: Config) -> None:
+    for name in config.allowed_hosts:
+        plain = name.removeprefix("*.")
+        if name != "*" and (
+            not plain or not plain.isascii() or not plain.isprintable() or set(plain) & set(" */?#@\\")
+        ):
+            raise ConfigError(f"allowed_hosts: '{mask(name)}' is not a host such as ai.example.com or *.example.com")
 
 
 def _keys(config: Config) -> None:

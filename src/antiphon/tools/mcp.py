@@ -10,7 +10,6 @@ import logging
 import ssl
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import cache
-from importlib import import_module
 from importlib.util import find_spec
 from typing import Any, Protocol, TypeVar
 
@@ -21,6 +20,7 @@ from antiphon.config import McpServerConfig
 from antiphon.core.redaction import masked
 from antiphon.errors import InvalidRequest
 from antiphon.guard import UrlGuard, split_url
+from antiphon.masking import SECRETS
 from antiphon.tools import mcp_messages as rpc
 from antiphon.tools.base import McpTool, RemoteTool, ToolOutput, ToolServer, ToolServerError
 from antiphon.tools.mcp_headers import check_headers, headers_for, secrets_of
@@ -154,7 +154,11 @@ class McpServer:
             return rpc.tool_output(await self._ask(channel, "tools/call", {"name": name, "arguments": given}, name))
 
         output = await self._do(work)
-        return ToolOutput(masked(output.text, self._secrets), output.failed)
+        if len(output.text) * len(self._secrets) > UNBROKEN * 8:
+            text = await asyncio.to_thread(masked, output.text, self._secrets)
+        else:
+            text = masked(output.text, self._secrets)
+        return ToolOutput(text, output.failed)
 
     async def close(self) -> None:
         """End the session."""
@@ -179,13 +183,14 @@ class McpServer:
             if len(tools) + len(listed) > self._limits.tools:
                 raise ToolServerError(f"it lists more than {self._limits.tools} tools.")
             for raw in listed:
-                tools.append(self._checked(rpc.remote_tool(self._tool.server_label, raw)))
+                tools.append(rpc.remote_tool(self._tool.server_label, raw))
                 unbroken += len(bytes(raw)) + 1000
                 if unbroken > UNBROKEN:
                     unbroken = 0
                     await asyncio.sleep(0)
             if cursor is None:
                 rpc.no_doubles(tools)
+                await asyncio.to_thread(self._check_secrets, tools)
                 return [tool for tool in tools if self._may_call(tool.name)]
             if len(cursor) > MOST_CURSOR:
                 break
@@ -196,12 +201,13 @@ class McpServer:
         allowed = self._configured.allowed_tools if self._configured else []
         return not allowed or name in allowed
 
-    def _checked(self, tool: RemoteTool) -> RemoteTool:
-        """Refuse a tool that shows a secret of the declaration's: its listing is stored and shown."""
-        shown = "\n".join((tool.name, tool.description or "", *map(_decoded, (tool.input_schema, tool.annotations))))
-        if any(secret in shown for secret in self._secrets):
-            raise ToolServerError("it lists a tool that repeats the credentials it was sent.")
-        return tool
+    def _check_secrets(self, tools: Sequence[RemoteTool]) -> None:
+        """Refuse tools that show a secret of the declaration's: their listing is stored and shown."""
+        for tool in tools:
+            schemas = map(_decoded, (tool.input_schema, tool.annotations))
+            shown = "\n".join((tool.name, tool.description or "", *schemas))
+            if any(secret in shown for secret in self._secrets):
+                raise ToolServerError("it lists a tool that repeats the credentials it was sent.")
 
     async def _ask(self, channel: Channel, method: str, params: dict[str, object], name: str = "") -> Raw:
         self._next_id += 1
@@ -212,10 +218,8 @@ class McpServer:
 
     async def _do(self, work: Callable[[Channel], Awaitable[T]]) -> T:
         """Do something within the time that a server has. Raises ToolServerError: all that is told of a server's faults."""
-        if find_spec("httpx2") is not None:
-            await asyncio.to_thread(
-                import_module, "httpx2"
-            )  # others must not wait for it, nor is it the server's fault
+        if self._http is None and find_spec("httpx2") is not None:
+            await asyncio.to_thread(_tls_context)  # others must not wait for it, nor is it the server's fault
         try:
             async with asyncio.timeout(self._limits.timeout):
                 return await work(await self._connected())
@@ -233,12 +237,16 @@ class McpServer:
         except Exception as error:
             # Messages of the HTTP client and of the system may name addresses: they are not shown.
             if not isinstance(error, OSError) and type(error).__module__.partition(".")[0] not in _CLIENT:
-                log.exception("the MCP server %r failed in a way that is not expected", self._tool.server_label)
+                log.error(
+                    "the MCP server %r failed in a way that is not expected: %s", self._tool.server_label, _where(error)
+                )
             self._drop()
             raise self._error(f"cannot be reached: {type(error).__name__}") from None
 
     def _error(self, reason: str) -> ToolServerError:
-        return ToolServerError(masked(f"The MCP server '{self._tool.server_label}' {reason}", self._secrets))
+        return ToolServerError(
+            f"The MCP server '{self._tool.server_label}' {SECRETS.hide(masked(reason, self._secrets))}"
+        )
 
     # Connection
 
@@ -300,6 +308,15 @@ def _decoded(raw: Raw | None) -> str:
 _CLIENT = frozenset(("httpx2", "httpcore2", "h11", "anyio", "ssl"))
 
 
+def _where(error: Exception) -> str:
+    """Return an error's type and its place in the code: its own words may hold what was sent in confidence."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    place = f" at {trace.tb_frame.f_code.co_filename}:{trace.tb_lineno}" if trace is not None else ""
+    return f"{type(error).__name__}{place}"
+
+
 async def _closed(channel: Channel) -> None:
     try:
         await channel.close()
@@ -325,7 +342,7 @@ def _transport_of(guard: UrlGuard | None) -> Any:
 
 @cache
 def _tls_context() -> ssl.SSLContext:
-    """Return the one context of all connections: to read the authorities anew for each would hold up the event loop."""
+    """Return the one context of all connections: the import and the authorities take 100 ms."""
     import httpx2
 
     return httpx2.create_ssl_context(trust_env=False)

@@ -14,6 +14,9 @@ from antiphon.tools.base import McpTool
 MOST_HEADERS = 64
 MOST_BYTES = 16 * 1024
 """Bytes that a declaration's headers and `authorization` may have together."""
+MOST_URL = 8192
+MOST_SECRETS = 160
+"""Values of a declaration that are looked for in what its server sends."""
 SHORTEST_SECRET = 8
 """Characters of the shortest value that is masked where a server repeats it."""
 
@@ -43,6 +46,13 @@ def check_headers(tool: McpTool, configured: McpServerConfig | None, param: str)
         raise InvalidRequest("'authorization' has printable ASCII characters only.", param=f"{param}.authorization")
     for name, value in headers.items():
         _check_header(name, value, f"{param}.headers")
+    if len(tool.server_url or "") > MOST_URL:
+        raise InvalidRequest(f"An MCP server's URL has at most {MOST_URL} characters.", param=f"{param}.server_url")
+    if len(secrets_of(tool, None)) > MOST_SECRETS:
+        raise InvalidRequest(
+            f"An MCP declaration has at most {MOST_SECRETS} values in its headers and its URL that are masked.",
+            param=f"{param}.headers",
+        )
     if configured is not None:
         _check_allowed(tool, configured, param)
 
@@ -101,7 +111,7 @@ def _of_headers(headers: Mapping[str, str]) -> Iterator[str]:
     for name, value in headers.items():
         if name.lower() not in _PLAIN:
             yield value
-            yield from value.split(" ")  # the token behind a scheme
+            yield value.partition(" ")[2]  # the token behind a scheme
 
 
 def _of_url(url: str) -> Iterator[str]:

@@ -27,7 +27,7 @@ MOST_DESCRIPTION = 32 * 1024
 MOST_SCHEMA = 128 * 1024
 """Bytes of a tool's input schema, and of its annotations."""
 MOST_DEPTH = 64
-"""Levels of a tool's input schema, and of a part of a result."""
+"""Levels of a tool's input schema, and of its annotations."""
 MOST_PARTS = 4096
 """Parts of a result."""
 MOST_REASON = 1000
@@ -259,7 +259,7 @@ def tool_output(answer: Raw) -> ToolOutput:
         raise ToolServerError(f"its result has more than {MOST_PARTS} parts.")
     pieces = [_piece(part) for part in found.content]
     if not pieces and bytes(found.structured_content) != b"null":
-        pieces = [_anew(bytes(found.structured_content), "its structured result").decode()]
+        pieces = [bytes(found.structured_content).decode()]
     return ToolOutput("\n".join(pieces), bool(found.is_error))
 
 
@@ -268,7 +268,7 @@ def _piece(part: Raw) -> str:
         text = _text.decode(part)
     except FAULTS:
         raise ToolServerError("its result has a part that cannot be read.") from None
-    return text.text if text.type == "text" else _anew(bytes(part), "a part of its result").decode()
+    return text.text if text.type == "text" else bytes(part).decode()
 
 
 def printable(text: str) -> str:

@@ -17,7 +17,7 @@ log = logging.getLogger("antiphon.mcp")
 
 MOST_LINES = 10_000
 """Lines that a program may write before the answer that is waited for."""
-PATIENCE = 2.0
+PATIENCE = 1.0
 """Seconds that a program has to end by itself once its input is closed."""
 STDERR = 4096
 """Bytes of what a program last wrote to stderr that are kept, for the log."""

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from json import JSONDecodeError, JSONDecoder
+from collections.abc import Iterator, Mapping
+from json import JSONDecoder
 from typing import Any, Protocol
 
 import msgspec
@@ -14,6 +14,9 @@ from antiphon.core.emitter import to_json
 
 Offered = Mapping[str, Raw]
 """The offered functions: name → JSON Schema of the parameters."""
+
+SHORT = 4096  # characters
+LONGEST = 1024 * 1024  # characters of a call in text; what is longer passes as text
 
 _json = JSONDecoder(strict=False)
 
@@ -40,6 +43,27 @@ class LeakFilter(Protocol):
         ...
 
 
+class Patience:
+    """Tells when a text that is not whole yet is worth another look, so that all looks together cost no more than its length."""
+
+    __slots__ = ("_looked_at",)
+
+    def __init__(self) -> None:
+        self._looked_at = 0
+
+    def due(self, size: int) -> bool:
+        """Tell whether it has grown by an eighth since the last look; a short one is always looked at."""
+        if size > SHORT and size < self._looked_at + self._looked_at // 8:
+            return False
+        self._looked_at = size
+        return True
+
+
+def slices(text: str) -> Iterator[str]:
+    """Cut a long text, of whose beginning some is taken away again and again."""
+    return (text[place : place + SHORT] for place in range(0, len(text), SHORT))
+
+
 class MarkedFilter:
     """Takes out what begins with one of `openers`. What turns out to be no call of an offered tool passes unchanged."""
 
@@ -50,6 +74,9 @@ class MarkedFilter:
     def __init__(self, offered: Offered) -> None:
         self.offered = offered
         self._held = ""
+        self._pieces: list[str] = []  # what came while a body was waited for
+        self._size = 0
+        self._patience = Patience()
         self._waiting = False
         self._spaces = ""
         self._quiet = True
@@ -65,11 +92,32 @@ class MarkedFilter:
         """Return what is certain; a marker, or what may become one, is held back."""
         if not self._held and not self._quiet and self._firsts.isdisjoint(text):
             return [TextDelta(text)]
-        self._held += text
-        # A body is looked at again only when it may have ended: long calls would cost the square of their length.
-        if self._waiting and not any(end in text for end in "}]>"):
-            return []
+        if len(text) > SHORT:
+            return [found for piece in slices(text) for found in self.feed(piece)]
+        if self._waiting:
+            # A body is looked at again only when it may have ended: long calls would cost the square of their length.
+            self._pieces.append(text)
+            self._size += len(text)
+            if self._size > LONGEST:
+                return self._give_up()
+            if not any(end in text for end in "}]>") or not self._patience.due(self._size):
+                return []
+        else:
+            self._held += text
         return self._run(final=False)
+
+    def _give_up(self) -> list[Found]:
+        """Pass on what is too long to be a call."""
+        self._join()
+        held, self._held, self._waiting = self._held, "", False
+        out: list[Found] = []
+        self._pass(held, out)
+        return out
+
+    def _join(self) -> None:
+        if self._pieces:
+            self._held = "".join((self._held, *self._pieces))
+            self._pieces.clear()
 
     def close(self) -> list[Found]:
         """Return the rest; blank lines that stood around calls are dropped."""
@@ -77,6 +125,7 @@ class MarkedFilter:
 
     def _run(self, *, final: bool) -> list[Found]:
         out: list[Found] = []
+        self._join()
         self._waiting = False
         while self._held:
             start = self._find(final)
@@ -87,6 +136,9 @@ class MarkedFilter:
             found = self._read(final)
             if found is None and not final:
                 self._waiting = True
+                self._size = len(self._held)
+                self._patience = Patience()
+                self._patience.due(self._size)
                 break
             calls, size = found or ([], len(self._held))
             if calls:
@@ -163,7 +215,7 @@ def json_at(text: str, place: int) -> tuple[Any, int] | None:
         place += 1
     try:
         return _json.raw_decode(text, place)
-    except (JSONDecodeError, RecursionError):
+    except (ValueError, RecursionError):
         return None
 
 
@@ -193,5 +245,11 @@ def typed(schema: Raw, name: str, text: str) -> Any:
 
 
 def _kinds(schema: Raw) -> dict[str, Any]:
-    properties = msgspec.json.decode(schema).get("properties") or {}
+    try:
+        whole = msgspec.json.decode(schema)
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        return {}
+    properties = whole.get("properties") if isinstance(whole, dict) else None
+    if not isinstance(properties, dict):
+        return {}
     return {name: about.get("type") for name, about in properties.items() if isinstance(about, dict)}

@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 
 from antiphon.core.deltas import ReasoningDelta, TextDelta
-from antiphon.core.leaks.base import Found, LeakedCall, Offered, overlap
+from antiphon.core.leaks.base import SHORT, Found, LeakedCall, Offered, overlap, slices
 
 _HEADS = ("<|start|>", "<|channel|>")
 _MESSAGE = "<|message|>"
 _ENDS = ("<|end|>", "<|call|>", "<|return|>", *_HEADS)
+_LONGEST_HEAD = 1024  # characters
 _CHANNEL = re.compile(r"<\|channel\|>\s*(\w+)")
 _RECIPIENT = re.compile(r"\bto=(?:functions\.)?([\w.-]+)")
 
@@ -31,6 +32,8 @@ class HarmonyFilter:
         """Return what is certain; parts of markers are held back."""
         if not (self._held or self._head or self._framed or "<" in text):
             return [TextDelta(text)] if text else []
+        if len(text) > SHORT:
+            return [found for piece in slices(text) for found in self.feed(piece)]
         self._held += text
         out: list[Found] = []
         while self._step(out):
@@ -52,7 +55,7 @@ class HarmonyFilter:
 
     def _step(self, out: list[Found]) -> bool:
         if self._head:
-            return self._in_head()
+            return self._in_head(out)
         markers = _ENDS if self._in_message else _HEADS
         found = [(place, marker) for marker in markers if (place := self._held.find(marker)) >= 0]
         if not found:
@@ -69,8 +72,13 @@ class HarmonyFilter:
             self._head = marker
         return True
 
-    def _in_head(self) -> bool:
+    def _in_head(self, out: list[Found]) -> bool:
         head, marker, rest = self._held.partition(_MESSAGE)
+        if len(head) > _LONGEST_HEAD:
+            # Not Harmony's: it is text.
+            self._piece(self._head + head, out)
+            self._head, self._held = "", self._held[len(head) :]
+            return True
         if not marker:
             return False
         head = self._head + head

@@ -4,7 +4,16 @@ from __future__ import annotations
 
 import re
 
-from antiphon.core.leaks.base import Found, LeakedCall, MarkedFilter, Offered, json_at, json_values
+from antiphon.core.leaks.base import (
+    LONGEST,
+    Found,
+    LeakedCall,
+    MarkedFilter,
+    Offered,
+    Patience,
+    json_at,
+    json_values,
+)
 
 
 class HermesFilter(MarkedFilter):
@@ -53,20 +62,36 @@ class LlamaFilter(MarkedFilter):
     def __init__(self, offered: Offered) -> None:
         super().__init__(offered)
         self._start: str | None = ""
+        self._unread: list[str] = []
+        self._length = 0
+        self._looks = Patience()
 
     def feed(self, text: str) -> list[Found]:
         """Look at the very start for a bare object, then for markers."""
         if self._start is None:
             return super().feed(text)
-        self._start += text
+        self._unread.append(text)
+        self._length += len(text)
+        if not self._looks.due(self._length):
+            return []
+        news = self._take_in()
         begin = self._start.lstrip()
-        if self._undecided.match(begin) or (self._bare.match(begin) and "}" not in text):
+        if self._length <= LONGEST and (self._undecided.match(begin) or (self._bare.match(begin) and "}" not in news)):
             return []
         return self._begin(final=False)
 
+    def _take_in(self) -> str:
+        news = "".join(self._unread)
+        self._unread.clear()
+        self._start = (self._start or "") + news
+        return news
+
     def close(self) -> list[Found]:
         """Return the rest."""
-        found = self._begin(final=True) if self._start is not None else []
+        found: list[Found] = []
+        if self._start is not None:
+            self._take_in()
+            found = self._begin(final=True)
         return found + super().close()
 
     def _begin(self, *, final: bool) -> list[Found]:
@@ -74,7 +99,7 @@ class LlamaFilter(MarkedFilter):
         begin = start.lstrip()
         if self._bare.match(begin):
             found = self._objects(begin, 0, final)
-            if found is None and not final:
+            if found is None and not final and self._length <= LONGEST:
                 return []
             calls, end = found or ([], 0)
             if calls:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from typing import Any, ClassVar
 
 from antiphon.core.leaks.base import LeakedCall, MarkedFilter, json_values, typed
@@ -13,8 +14,9 @@ class QwenXmlFilter(MarkedFilter):
 
     openers = ("<tool_call>", "<function=")
     stray = "</tool_call>"
-    _whole = re.compile(r"(?:<tool_call>\s*)?<function=([^>\n]+)>(.*?)</function>(?:\s*</tool_call>)?", re.DOTALL)
-    _parameter = re.compile(r"<parameter=([^>\n]+)>\n?(.*?)(?:\n?</parameter>|(?=\n?<parameter=)|\Z)", re.DOTALL)
+    _whole = re.compile(
+        r"(?:<tool_call>\s*)?<function=([^<>\n]{1,256})>(.*?)</function>(?:\s*</tool_call>)?", re.DOTALL
+    )
 
     def read(self, text: str, final: bool) -> tuple[list[LeakedCall], int] | None:
         """Read one function. The closing outer tag is waited for where there was an opening one."""
@@ -27,9 +29,7 @@ class QwenXmlFilter(MarkedFilter):
         name, body = whole[1].strip(), whole[2]
         if name not in self.offered:
             return [], whole.end()
-        arguments: dict[str, Any] = {
-            key.strip(): typed(self.offered[name], key.strip(), value) for key, value in self._parameter.findall(body)
-        }
+        arguments = {key: typed(self.offered[name], key, value) for key, value in _parameters(body)}
         call = self.call(name, arguments)
         return [call] if call else [], whole.end()
 
@@ -43,12 +43,6 @@ class DeepSeekFilter(MarkedFilter):
         "<｜tool▁call▁begin｜>": "<｜tool▁call▁end｜>",
         "<｜DSML｜function_calls>": "</｜DSML｜function_calls>",
     }
-    _call = re.compile(r"<｜tool▁call▁begin｜>(.*?)<｜tool▁sep｜>(.*?)(?:<｜tool▁call▁end｜>|\Z)", re.DOTALL)
-    _fenced = re.compile(r"\s*([\w.-]+)\s*```(?:json)?\s*(.*?)\s*```\s*\Z", re.DOTALL)
-    _invoke = re.compile(r'<｜DSML｜invoke name="([^"]+)">(.*?)</｜DSML｜invoke>', re.DOTALL)
-    _parameter = re.compile(
-        r'<｜DSML｜parameter name="([^"]+)"(?: string="(true|false)")?>(.*?)</｜DSML｜parameter>', re.DOTALL
-    )
 
     def read(self, text: str, final: bool) -> tuple[list[LeakedCall], int] | None:
         """Read one block of calls."""
@@ -61,19 +55,48 @@ class DeepSeekFilter(MarkedFilter):
 
     def _called(self, body: str) -> list[LeakedCall | None]:
         calls: list[LeakedCall | None] = []
-        for first, second in self._call.findall(body):
-            fenced = self._fenced.match(second)
-            name, arguments = (fenced[1], fenced[2]) if fenced else (first.strip(), second)
-            values = json_values(arguments)
-            calls.append(self.call(name, values[0]) if values else None)
+        for block in body.split("<｜tool▁call▁begin｜>")[1:]:
+            first, separator, second = block.partition("<｜tool▁sep｜>")
+            if separator:
+                name, arguments = _fenced(first.strip(), second.partition("<｜tool▁call▁end｜>")[0])
+                values = json_values(arguments)
+                calls.append(self.call(name, values[0]) if values else None)
         return calls
 
     def _invoked(self, body: str) -> list[LeakedCall | None]:
         calls: list[LeakedCall | None] = []
-        for name, inner in self._invoke.findall(body):
+        for name, _, inner in _elements(body, "invoke"):
             arguments: dict[str, Any] = {}
-            for key, string, value in self._parameter.findall(inner):
-                values = None if string == "true" else json_values(value)
+            for key, rest, value in _elements(inner, "parameter"):
+                values = None if rest == ' string="true"' else json_values(value)
                 arguments[key] = values[0] if values and len(values) == 1 else value
             calls.append(self.call(name, arguments))
         return calls
+
+
+def _parameters(body: str) -> Iterator[tuple[str, str]]:
+    """Yield names and values of Qwen's parameters; a closing tag may be missing."""
+    for block in body.split("<parameter=")[1:]:
+        key, tag, value = block.partition(">")
+        if tag and "\n" not in key:
+            value, _closed, _ = value.removeprefix("\n").partition("</parameter>")
+            yield key.strip(), value.removesuffix("\n")
+
+
+def _fenced(name: str, text: str) -> tuple[str, str]:
+    """Return the name and the arguments of an older DeepSeek's call: `function<sep>NAME`, then JSON in a fence."""
+    head, fence, rest = text.partition("```")
+    rest = rest.rstrip()
+    if not fence or not rest.endswith("```"):
+        return name, text
+    return head.strip(), rest.removesuffix("```").removeprefix("json")
+
+
+def _elements(body: str, tag: str) -> Iterator[tuple[str, str, str]]:
+    """Yield name, further attributes and content of DSML's elements that are closed."""
+    for block in body.split(f'<｜DSML｜{tag} name="')[1:]:
+        name, _, rest = block.partition('"')
+        attributes, end, inner = rest.partition(">")
+        inner, closed, _ = inner.partition(f"</｜DSML｜{tag}>")
+        if end and closed:
+            yield name, attributes, inner

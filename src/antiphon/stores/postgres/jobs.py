@@ -54,8 +54,11 @@ async def enqueue(
 
 
 async def claim(database: Database, wanted: Claim) -> Job | None:
-    """Claim a job, or None."""
-    row = await database.row(SQL["claim"], **msgspec.structs.asdict(wanted))
+    """Claim a job, or None; clean ones come first. One statement for both kinds could not read the jobs in their order."""
+    parameters = msgspec.structs.asdict(wanted)
+    row = await database.row(SQL["claim"], **(parameters | {"clean": True}))
+    if row is None and not wanted.clean:
+        row = await database.row(SQL["claim"], **parameters)
     if row is None:
         return None
     response_id, owner, request, fence, attempts, cancelled, crashes = row

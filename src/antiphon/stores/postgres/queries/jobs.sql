@@ -48,7 +48,7 @@ WHERE number = (
     SELECT number FROM antiphon.jobs
     WHERE (lease_until IS NULL OR lease_until <= clock(:now)) AND (:id::text IS NULL OR response_id = :id)
         AND NOT (:clean::boolean AND (worker IS NOT NULL OR crashes > 0))
-    ORDER BY worker IS NOT NULL OR crashes > 0, number LIMIT 1
+    ORDER BY number LIMIT 1
     FOR NO KEY UPDATE SKIP LOCKED
 )
 RETURNING response_id, owner, request, fence, attempts, cancelled, crashes

@@ -1,0 +1,85 @@
+"""How many bytes WebSocket connections may keep: messages that wait or are worked on, and what is remembered."""
+
+from __future__ import annotations
+
+from weakref import WeakValueDictionary
+
+from antiphon.errors import APIError
+
+
+class OwnerBytes:
+    """What all connections of an owner keep in this process."""
+
+    __slots__ = ("__weakref__", "kept", "waiting")
+
+    def __init__(self) -> None:
+        self.waiting = 0
+        self.kept = 0  # those that wait, too
+
+
+class Budgets:
+    """The owners that have connections. `connection` bytes may wait on a connection, `owner` be kept for an owner."""
+
+    def __init__(self, connection: int, owner: int) -> None:
+        self.connection = connection
+        self.owner = owner
+        self._owners: WeakValueDictionary[str, OwnerBytes] = WeakValueDictionary()
+
+    def open(self, owner: str) -> Budget:
+        """Return the budget of a new connection."""
+        shared = self._owners.get(owner)
+        if shared is None:
+            shared = self._owners[owner] = OwnerBytes()
+        return Budget(self, shared)
+
+
+class Budget:
+    """What one connection keeps."""
+
+    __slots__ = ("_limits", "_owner", "kept", "waiting")
+
+    def __init__(self, limits: Budgets, owner: OwnerBytes) -> None:
+        self._limits = limits
+        self._owner = owner
+        self.waiting = 0
+        self.kept = 0
+
+    def reserve(self, size: int) -> None:
+        """Make room for a message. Raises APIError 429."""
+        if self.waiting + size > self._limits.connection:
+            raise _full("this connection", self._limits.connection, "websocket_queue")
+        if self._owner.waiting + size > self._limits.owner:
+            raise _full("your connections", self._limits.owner, "websocket_owner_bytes")
+        self._wait(size)
+
+    def release(self, size: int) -> None:
+        """Give the room of a message back."""
+        self._wait(-size)
+
+    def _wait(self, size: int) -> None:
+        self.waiting += size
+        self._owner.waiting += size
+        self.keep(size)
+
+    def keep(self, size: int) -> None:
+        """Count bytes that are remembered; a negative size: no more."""
+        self.kept += size
+        self._owner.kept += size
+
+    @property
+    def over(self) -> bool:
+        """Tell whether the owner keeps more than it may: what is remembered gives way to what waits."""
+        return self._owner.kept > self._limits.owner
+
+    def close(self) -> None:
+        """Give everything back."""
+        self._wait(-self.waiting)
+        self.keep(-self.kept)
+
+
+def _full(where: str, limit: int, setting: str) -> APIError:
+    return APIError(
+        429,
+        f"Too many bytes of messages wait on {where}: {limit} may ({setting}). Wait until a turn has ended.",
+        code="rate_limit_exceeded",
+    )

@@ -1,0 +1,181 @@
+"""Hostile backends and MCP servers: each kind of `tests.backends.hostile` and `tests.tools.hostile`, in every mode."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+from tests.attack.fuzz import check_alive
+from tests.attack.report import Report
+from tests.attack.target import ANN, KEYS, Target, target
+from tests.attack.upstream import calling
+from tests.attack.verdict import TERMINAL, fault_of, of_events
+from tests.attack.wire import Closed, WebSocket, frame
+
+AT_ONCE = 6
+PATIENCE = 40.0
+
+SHORT = """
+mcp_timeout = 3.0
+keepalive = 1.0
+retries = 0
+url_guard_allow = ["127.0.0.0/8"]
+"""
+
+Json = dict[str, Any]
+
+
+async def answers(one: Target, body: Json) -> dict[str, tuple[str, bytes]]:
+    """Make a response in every mode; return the fault and what came, by mode."""
+    found: dict[str, tuple[str, bytes]] = {}
+    for mode, more in (("whole", {}), ("stream", {"stream": True})):
+        answer = await one.ask("POST", "/v1/responses", {**body, **more}, key=ANN, seconds=PATIENCE)
+        found[mode] = (fault_of(answer), answer.body)
+    queued = await one.ask("POST", "/v1/responses", {**body, "background": True}, key=ANN)
+    if queued.status == 200:
+        answer = await one.ask(
+            "GET", f"/v1/responses/{json.loads(queued.body)['id']}?stream=true", key=ANN, seconds=PATIENCE
+        )
+        found["background"] = (fault_of(answer), answer.body)
+    found["WebSocket"] = await _over_websocket(one, body)
+    return found
+
+
+async def _over_websocket(one: Target, body: Json) -> tuple[str, bytes]:
+    events: list[Json] = []
+    socket = await WebSocket.open(one.port, ANN)
+    try:
+        socket.send(frame(json.dumps({"type": "response.create", **body}).encode()))
+        while not events or events[-1]["type"] not in (*TERMINAL, "error"):
+            events.append(json.loads(await socket.receive(PATIENCE)))
+        if events[-1]["type"] == "error":
+            return ("an error 500" if events[-1].get("status") == 500 else ""), json.dumps(events).encode()
+        return of_events(events), json.dumps(events).encode()
+    except (Closed, TimeoutError) as error:
+        return repr(error), b""
+    finally:
+        socket.close()
+
+
+async def _all(works: Iterable[Callable[[], Awaitable[None]]]) -> None:
+    gate = asyncio.Semaphore(AT_ONCE)
+
+    async def one(work: Callable[[], Awaitable[None]]) -> None:
+        async with gate:
+            await work()
+
+    await asyncio.gather(*(one(work) for work in works))
+
+
+async def run_backends(folder: Path, report: Report, only: str = "") -> None:
+    """Let every kind of hostile backend answer."""
+    try:
+        from tests.backends.hostile import FINE, KINDS, SECRET, hostile
+    except ImportError:
+        report.say("no hostile backends here")
+        return
+    kinds = [kind for kind in KINDS.values() if only in kind.name]
+    with hostile("chat") as chat, hostile("responses") as responses:
+        lines = [SHORT, KEYS]
+        for name, url, api in (("chat", chat.url, "chat"), ("responses", responses.url, "responses")):
+            lines.append(
+                f'[backends.{name}]\nurl = "{url}"\napi = "{api}"\nkey = "{SECRET}"\ndiscover = false\nbreak_after = 0'
+            )
+            lines.append("connect_timeout = 2.0\nfirst_token_timeout = 2.0\nidle_timeout = 2.0")
+            lines.append(f'[models."{name}-fine"]\nbackends = ["{name}"]\nname = "{FINE}"')
+        for kind in KINDS.values():
+            lines.append(f'[models."{kind.name}"]\nbackends = ["{kind.api}"]')
+        async with target(folder, "\n".join(lines)) as one:
+
+            async def try_kind(kind: Any) -> None:
+                schema = {"type": "object", "properties": {"a": {"type": "integer"}}}
+                for extra in (
+                    {},
+                    {"text": {"format": {"type": "json_schema", "name": "x", "schema": schema, "strict": True}}},
+                ):
+                    for mode, (fault, body) in (
+                        await answers(one, {"model": kind.name, "input": "hi", **extra})
+                    ).items():
+                        case = f"{kind.name} {mode}{' strict' if extra else ''}"
+                        if fault:
+                            report.found("backends", fault, case, b"", body[-600:].decode(errors="replace"))
+                        if SECRET.encode() in body:
+                            report.found(
+                                "backends",
+                                "the operator's secret came back",
+                                case,
+                                b"",
+                                body.decode(errors="replace")[:3000],
+                            )
+                        if kind.ends == "failed" and b'"status":"completed"' in body and b'"output":[{' in body:
+                            report.found(
+                                "backends",
+                                "a failure ended as completed",
+                                case,
+                                b"",
+                                body.decode(errors="replace")[-1500:],
+                            )
+
+            await _all([lambda kind=kind: try_kind(kind) for kind in kinds])
+            for name in ("chat-fine", "responses-fine"):
+                answer = await one.ask("POST", "/v1/responses", {"model": name, "input": "hi"}, key=ANN)
+                if b"All is well." not in answer.body:
+                    report.found("backends", "a good answer after all that is another", name, b"", answer.body.decode())
+            report.figure("backends: kinds", len(kinds))
+            report.figure("backends: memory of the server in MB", round(one.rss))
+            report.figure("backends: loop delay in s, most", await one.largest_delay())
+            await check_alive(one, report, "backends", "")
+
+
+async def run_mcp(folder: Path, report: Report, only: str = "") -> None:
+    """Let every kind of hostile MCP server answer, named by a client and by the operator."""
+    try:
+        from tests.tools.hostile import KINDS, running
+    except ImportError:
+        report.say("no hostile MCP servers here")
+        return
+    kinds = [kind for kind in KINDS if only in kind.name]
+    with running() as url:
+        async with calling("tick") as model_url:
+            settings = (
+                SHORT
+                + KEYS
+                + f'[backends.model]\nurl = "{model_url}"\ndiscover = false\n[models.m]\nbackends = ["model"]\n'
+            )
+            async with target(folder, settings) as one:
+
+                async def try_kind(kind: Any) -> None:
+                    tool = {
+                        "type": "mcp", "server_label": "x", "server_url": kind.url(url), "require_approval": "never",
+                        "authorization": "MCP-TOKEN-4242",
+                    }  # fmt: skip
+                    for mode, (fault, body) in (
+                        await answers(one, {"model": "m", "input": "hi", "tools": [tool]})
+                    ).items():
+                        if fault:
+                            report.found("mcp", fault, f"{kind.name} {mode}", b"", body[-600:].decode(errors="replace"))
+                        if b"MCP-TOKEN-4242" in body:
+                            report.found(
+                                "mcp",
+                                "the token came back",
+                                f"{kind.name} {mode}",
+                                b"",
+                                body.decode(errors="replace")[:2000],
+                            )
+                        if len(body) > 80_000_000:
+                            report.found(
+                                "mcp", "an answer is larger than all bounds", f"{kind.name} {mode}", b"", str(len(body))
+                            )
+
+                await _all([lambda kind=kind: try_kind(kind) for kind in kinds])
+                report.figure("mcp: kinds", len(kinds))
+                report.figure("mcp: memory of the server in MB", round(one.rss))
+                report.figure("mcp: loop delay in s, most", await one.largest_delay())
+                kept = (one.folder / "antiphon.db").read_bytes() + one.log.read_bytes()
+                wal = one.folder / "antiphon.db-wal"
+                if b"MCP-TOKEN-4242" in kept + (wal.read_bytes() if wal.exists() else b""):
+                    report.found("mcp", "the token is in the store or the log", "")
+                await check_alive(one, report, "mcp", "")
