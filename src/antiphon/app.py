@@ -98,7 +98,7 @@ class Parts:
         self.backends = make_backends(config)
         self._engine = self.backends.get(ENGINE)
         self.registry = make_registry(config, self.backends)
-        self.store = open_store(config.store)
+        self.store = open_store(config.store, log_limit=config.store_log_limit)
         self.ring = Ring(config.recent_requests)
         self.store_watch = StoreWatch(self.store, time.time, lambda: self.live)
         self.watch = Watch(

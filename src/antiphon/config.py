@@ -258,6 +258,14 @@ class Config(Settings, kw_only=True, forbid_unknown_fields=True):
         DEFAULT_STORE
     )
     store_default: Annotated[bool, Meta(description="What a request without `store` means.")] = True
+    store_log_limit: Annotated[
+        int,
+        Meta(
+            description="Bytes that an SQLite store's write-ahead log may take while another program reads the file;"
+            " from there on writes are refused. 0: no limit.",
+            ge=0,
+        ),
+    ] = 1 << 30
     store_days: Annotated[float, Meta(description="Days that responses are kept; 0: for ever.", ge=0)] = 30.0
     unknown_fields: Annotated[
         Literal["forward", "ignore", "reject"], Meta(description="Request fields that nobody knows.")

@@ -27,8 +27,8 @@ def stores(monkeypatch: pytest.MonkeyPatch) -> list[SQLiteStore]:
     """The stores that servers open."""
     opened: list[SQLiteStore] = []
 
-    def opening(spec: str) -> SQLiteStore:
-        opened.append(SQLiteStore(spec, wal_limit=1 << 21))
+    def opening(spec: str, *, log_limit: int) -> SQLiteStore:
+        opened.append(SQLiteStore(spec, wal_limit=log_limit))
         return opened[-1]
 
     monkeypatch.setattr("antiphon.app.open_store", opening)
@@ -131,7 +131,7 @@ def test_a_fault_is_told_before_the_model_is_called_and_passes(
     monkeypatch.setattr(keeper, "BUSY_SECONDS", 3.0)
     fault, reason = FAULTS[name]
     path = tmp_path / "store.db"
-    with whole_server(store=str(path)) as client:
+    with whole_server(store=str(path), store_log_limit=1 << 21) as client:
         kept = client.create(model=MODEL, input="hi")["id"]
         conversation = client.post("/v1/conversations")[1]["id"]
         assert client.get("/ready")[0] == 200

@@ -102,6 +102,18 @@ async def test_several_processes_open_a_new_file_at_once(tmp_path: Path) -> None
     assert version(path) == len(migrations())
 
 
+async def test_several_processes_bring_up_an_old_file_at_once(tmp_path: Path) -> None:
+    """Workers start together; none of them takes the others for older servers."""
+    path = tmp_path / "store.db"
+    with closing(make(path, 6)) as connection:
+        insert(connection, response())
+        connection.commit()
+        connection.execute("PRAGMA journal_mode = WAL")
+    starters = [processes.start("open", path) for _ in range(4)]
+    assert [starter.communicate()[0] for starter in starters] == ["open\n"] * 4
+    assert version(path) == len(migrations())
+
+
 def test_many_open_a_new_file_at_the_same_moment(tmp_path: Path) -> None:
     with ThreadPoolExecutor(8) as pool:
         for attempt in range(10):

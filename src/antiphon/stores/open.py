@@ -5,6 +5,7 @@ from __future__ import annotations
 from antiphon.errors import ConfigError
 from antiphon.stores.base import Store
 
+LOG_LIMIT = 1 << 30
 _SCHEMES = ("postgresql://", "postgres://")
 
 
@@ -13,8 +14,10 @@ def is_url(spec: str) -> bool:
     return "://" in spec
 
 
-def open_store(spec: str) -> Store:
+def open_store(spec: str, *, log_limit: int = LOG_LIMIT) -> Store:
     """Open the store that the setting `store` names. Raises ConfigError.
+
+    `log_limit`: bytes that the write-ahead log of an SQLite file may take, 0 for any number.
 
     It is `memory`, the path of an SQLite file, or the URL of a PostgreSQL database.
     """
@@ -29,7 +32,7 @@ def open_store(spec: str) -> Store:
         return PostgresStore(spec)
     from antiphon.stores.sqlite import SQLiteStore
 
-    return SQLiteStore(spec)
+    return SQLiteStore(spec, wal_limit=log_limit)
 
 
 def shared_secret(url: str) -> str:

@@ -182,6 +182,8 @@ class Database:
             self._pool = self._open_pool()
             await self._pool
         pool = self._pool
+        if pool.get_idle_size():
+            return await pool.acquire()  # at once: a deadline would cost as much as the rest
         self.waiting += 1
         try:
             return await pool.acquire(timeout=max(0.05, deadline - monotonic()))

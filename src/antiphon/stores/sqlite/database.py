@@ -150,10 +150,10 @@ def _migrate_alone(path: Path) -> None:
     deadline = monotonic() + ALONE_SECONDS
     while True:
         with closing(sqlite3.connect(path, timeout=0.0, isolation_level=None)) as connection:
-            version = _number(connection, "user_version")
-            if not needs_alone(migrations(), version):
-                return
             try:  # it takes the file for itself, or fails
+                version = _number(connection, "user_version")
+                if not needs_alone(migrations(), version):
+                    return
                 if connection.execute("PRAGMA journal_mode = DELETE").fetchall()[0][0] == "delete":
                     migrate(connection, path)
                     return
@@ -162,8 +162,8 @@ def _migrate_alone(path: Path) -> None:
                     raise
         if monotonic() > deadline:
             raise ConfigError(
-                f"The store {path} is open in another process. To bring it from schema {version} to {len(migrations())}"
-                " takes tables away from older versions of Antiphon: stop all servers that use it first."
+                f"The store {path} is open in another process. To bring it to schema {len(migrations())} takes tables"
+                " away from older versions of Antiphon: stop all servers that use it first."
             )
         sleep(random.uniform(0.02, 0.1))  # noqa: S311  # a pause, not a secret
 
