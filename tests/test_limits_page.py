@@ -44,9 +44,11 @@ def number(limit: str) -> float:
 @pytest.mark.parametrize("row", list(rows()), ids=lambda row: row[0][:50])
 def test_a_limit_is_what_the_code_holds(row: tuple[str, str, str, str]) -> None:
     what, limit, source, error = row
-    assert what and error
-    (name,) = re.findall(r"^`([\w.:]+)`$", source)
-    assert value_of(name) == pytest.approx(number(limit)), f"{name} is {value_of(name)}"
+    assert what and limit and source and error
+    names = re.findall(r"`([\w.:]+)`", source)
+    parts = limit.split(", ") if len(names) > 1 else [limit]
+    for name, one in zip(names, parts if names else (), strict=True):
+        assert value_of(name) == pytest.approx(number(one)), f"{name} is {value_of(name)}"
 
 
 def test_no_limit_stands_twice() -> None:
