@@ -93,7 +93,7 @@ def of_stream(body: bytes) -> str:
 
 def of_events(events: Sequence[dict[str, Any]]) -> str:
     """Judge the events of one response, or the chunks of a chat completion."""
-    if not events or "choices" in events[0] or events[0].get("object") == "chat.completion.chunk":
+    if not any(str(event.get("type")).startswith("response.") for event in events):
         return ""
     ends = [event for event in events if event.get("type") in TERMINAL]
     if len(ends) != 1 or (events[-1] is not ends[0] and events[-1].get("type") != "error"):
