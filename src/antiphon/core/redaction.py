@@ -19,7 +19,7 @@ MCP = "mcp"
 SECRETIVE = frozenset((MCP, "shell", "code_interpreter"))
 """Types of tools whose declarations may hold secrets."""
 BRINGERS = frozenset(("additional_tools", "tool_search_output"))
-"""Types of items that bring tools."""
+"""Types of items whose `tools` are declarations like a request's own."""
 REDACTED = "<redacted>"
 SHOWN = frozenset(
     """
