@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from functools import partial
 from itertools import chain
@@ -117,6 +118,8 @@ class Intake:
         request, text = updated(request, text, chain(earlier, own))
         if text.format.type == "json_schema":
             await check_format(text, owner, self._services)
+        if SEALED_REASONING in (request.include or ()) and not self._services.sealer.loaded:
+            await asyncio.to_thread(self._services.sealer.load)
         if identity is None:
             identity = Identity(self._services.new_id_base(), int(self._services.clock()))
         shown = await self._shown(prompted, earlier, own, owner, FORM if route.inline_images else FETCHED_THERE)
