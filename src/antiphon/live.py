@@ -25,6 +25,7 @@ from antiphon.core.stream import ResponseStream, terminal_type
 from antiphon.engine import Run
 from antiphon.errors import APIError
 from antiphon.event_log import WORKING, Beat, EventLog, Follower, logged
+from antiphon.faults import unexpected
 from antiphon.intake import Intake, Plan
 from antiphon.job_request import packed, unpacked
 from antiphon.keeping import output_span, stored_response
@@ -209,7 +210,7 @@ class Live:
                 await self._store.release_job(id, fence)
             raise
         except Exception:
-            log.exception("response %s: the run broke off", id)
+            unexpected("response", log, "response %s: the run broke off", id)
         finally:
             heart.cancel()
             one.run.abort()

@@ -17,6 +17,7 @@ from msgspec import Raw
 from antiphon.core.emitter import to_json
 from antiphon.core.json_text import check_json
 from antiphon.errors import APIError, InvalidRequest
+from antiphon.faults import unexpected
 from antiphon.intake import Intake
 from antiphon.offload import by_size
 from antiphon.server.head import server_error
@@ -106,7 +107,7 @@ class Connection:
             except APIError as error:
                 LaneSink(self.outbox, _stream_id(message)).error(error)
             except Exception:
-                log.exception("a message could not be taken")
+                unexpected("websocket", log, "request %s: a message could not be taken", self.request_id)
                 LaneSink(self.outbox, _stream_id(message)).error(server_error())
 
     def _take(self, message: bytes) -> None:
