@@ -155,7 +155,10 @@ class McpServerConfig(Settings, kw_only=True, forbid_unknown_fields=True):
 
     command: Annotated[str, Meta(description="Program that speaks MCP over stdio.")] = ""
     args: Annotated[list[str], Meta(description="Its arguments.", extra=SECRET)] = []
-    env: Annotated[dict[str, str], Meta(description="Variables added to its environment.", extra=SECRET)] = {}
+    env: Annotated[
+        dict[str, str],
+        Meta(description="Variables added to its environment, which is this server's without ANTIPHON_…", extra=SECRET),
+    ] = {}
     url: Annotated[str, Meta(description="URL of a server over HTTP, instead of a program.")] = ""
     headers: Annotated[dict[str, str], Meta(description="Headers sent to that URL.", extra=SECRET)] = {}
     client_headers: Annotated[

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import json
 import socket
 import sys
 import textwrap
@@ -112,6 +113,33 @@ async def test_stdio_from_the_configuration(tmp_path):
     declared = McpTool(server_label="numbers")
     await servers.check(declared, "tools[0]")
     await use(servers, declared)
+
+
+async def test_programs_do_not_inherit_the_servers_own_settings(tmp_path, monkeypatch):
+    script = tmp_path / "server.py"
+    script.write_text(
+        textwrap.dedent(
+            """
+            import json, os, sys
+            for line in sys.stdin:
+                asked = json.loads(line)
+                if asked["method"] == "tools/call":
+                    text = json.dumps({name: value for name, value in os.environ.items()})
+                    result = {"content": [{"type": "text", "text": text}]}
+                else:
+                    result = {"protocolVersion": "2025-11-25", "tools": []}
+                if "id" in asked:
+                    print(json.dumps({"jsonrpc": "2.0", "id": asked["id"], "result": result}), flush=True)
+            """
+        )
+    )
+    monkeypatch.setenv("ANTIPHON_BACKEND_KEY", "sk-of-the-backend")
+    monkeypatch.setenv("PLAIN", "inherited")
+    configured = McpServerConfig(command=sys.executable, args=[str(script)], env={"OWN": "x"})
+    server = McpServers(UrlGuard(), {"own": configured}, 20).connect(McpTool(server_label="own"))
+    seen = json.loads((await server.call("environment", "{}")).text)
+    await server.close()
+    assert (seen["PLAIN"], seen["OWN"], "ANTIPHON_BACKEND_KEY" in seen) == ("inherited", "x", False)
 
 
 async def test_headers_and_authorization_reach_the_server():
