@@ -116,7 +116,7 @@ def _is_mcp(tool: Raw) -> bool:
         return False
 
 
-def masked(text: str, secrets: Iterable[str]) -> str:
+def without(text: str, secrets: Iterable[str]) -> str:
     """Return a text without these secrets."""
     for secret in secrets:
         text = text.replace(secret, REDACTED)
