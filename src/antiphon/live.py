@@ -22,7 +22,8 @@ import msgspec
 
 from antiphon.core.emitter import to_json
 from antiphon.core.resume import Restart, restart
-from antiphon.core.stream import ResponseStream, terminal_type
+from antiphon.core.stream import ResponseStream
+from antiphon.core.stream_terms import terminal_type
 from antiphon.engine import Run
 from antiphon.errors import APIError
 from antiphon.event_log import WORKING, Beat, EventLog, Follower, logged

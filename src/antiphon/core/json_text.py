@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from codecs import utf_8_decode
 from collections.abc import Iterator
+from json import loads
 
 from antiphon.errors import InvalidRequest
 
@@ -160,6 +161,16 @@ def _depth(brackets: bytes) -> int:
         if depth > deepest:
             deepest = depth
     return deepest
+
+
+def is_object(text: str) -> bool:
+    """Tell whether a text is one whole JSON object."""
+    if not text.endswith("}"):
+        return False
+    try:
+        return isinstance(loads(text), dict)
+    except (ValueError, RecursionError):
+        return False
 
 
 # Where a fault stands

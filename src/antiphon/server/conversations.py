@@ -9,7 +9,7 @@ import msgspec
 from msgspec import Raw
 
 from antiphon.core import context
-from antiphon.core.context import item_id, keep_input, split_array
+from antiphon.core.context import item_id
 from antiphon.core.decoding import decode_items
 from antiphon.core.emitter import to_json
 from antiphon.core.validation import decode
@@ -136,7 +136,7 @@ class Conversations:
         wanted = context.references(items)
         if wanted:
             items = context.resolve_references(items, await self._store.items(wanted, owner))
-        return [StoredItem(item_id(item), bytes(item)) for item in split_array(keep_input(items, id_base).array)]
+        return [StoredItem(item_id(item), bytes(item)) for item in context.kept_items(items, id_base)]
 
 
 def _list(items: Sequence[StoredItem], *, has_more: bool) -> dict[str, object]:
