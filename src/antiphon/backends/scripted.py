@@ -28,6 +28,15 @@ from antiphon.types.response import Usage
 
 _PIECE = re.compile(r"(?<!\s)\s*+\S++(?:\s++\Z)?")
 
+PIECES = 256
+"""Pieces that are given at once: other streams go on between them."""
+
+MOST_REPEATED = 16 * 1024 * 1024
+"""Characters that /repeat says at most."""
+
+LARGE = 64 * 1024
+"""Characters from which on a script is read in a thread."""
+
 # A number among the steps is the pause before each step after it.
 Step = Delta | float | BackendError
 
@@ -45,11 +54,12 @@ class ScriptedStream:
         while deltas := await self._next():
             if not take(deltas):
                 return False
+            await asyncio.sleep(0)
         return True
 
     async def _next(self) -> Sequence[Delta]:
         deltas: list[Delta] = []
-        while self._place < len(self._steps):
+        while self._place < len(self._steps) and len(deltas) < PIECES:
             step = self._steps[self._place]
             if deltas and (self._pause or isinstance(step, BackendError)):
                 break  # what was said so far comes first
@@ -80,10 +90,10 @@ class ScriptedBackend:
 
     async def open(self, turn: Turn) -> ScriptedStream:
         """Start playing. Raises BackendError where the script begins with /error."""
-        steps = script(turn.items)
+        steps = await asyncio.to_thread(_played, turn) if _costs(turn.items) else _played(turn)
         if isinstance(steps[0], BackendError):
             raise steps[0]
-        return ScriptedStream([*steps, _usage(turn, steps)])
+        return ScriptedStream(steps)
 
     async def models(self) -> Sequence[BackendModel]:
         return self._models
@@ -99,6 +109,17 @@ class ScriptedBackend:
 
     async def close(self) -> None:
         pass
+
+
+def _played(turn: Turn) -> list[Step]:
+    steps = script(turn.items)
+    return [*steps, _usage(turn, steps)]
+
+
+def _costs(items: Sequence[Item]) -> bool:
+    """Tell whether a script takes long to read: it is long, or says much."""
+    texts = [_text(item.content) for item in items if isinstance(item, Message)]
+    return sum(map(len, texts)) > LARGE or any("/repeat" in text for text in texts)
 
 
 def script(items: Sequence[Item]) -> list[Step]:
@@ -145,7 +166,10 @@ def _command(command: str, rest: str, key: str) -> list[Step]:
         case "/custom":
             return _call(key, first, last, "custom")
         case "/repeat":
-            return _say(" ".join([last] * int(_number(first))))
+            times = int(_number(first))
+            if times * (len(last) + 1) > MOST_REPEATED:
+                return [BackendError(400, f"/repeat says at most {MOST_REPEATED} characters.")]
+            return _say(" ".join([last] * times))
         case "/delay":
             return [_number(first)]
         case _:
