@@ -315,6 +315,25 @@ class Config(Settings, kw_only=True, forbid_unknown_fields=True):
     websocket_owner_bytes: Annotated[
         int, Meta(description="Bytes that all WebSocket connections of an owner keep, in each process.", ge=1024)
     ] = 256 * 1024 * 1024
+    request_owner_bytes: Annotated[
+        int,
+        Meta(
+            description="Bytes that the requests of an owner which are being answered may hold in each process: bodies,"
+            " histories, files. Further ones get 429.",
+            ge=1024,
+        ),
+    ] = 256 * 1024 * 1024
+    request_bytes: Annotated[
+        int, Meta(description="The same for those of all owners together; further ones get 503.", ge=1024)
+    ] = 1024 * 1024 * 1024
+    unread_owner_bytes: Annotated[
+        int,
+        Meta(
+            description="Bytes of answers that may wait for an owner's clients to read them, in each process; beyond,"
+            " the one that waits longest is cut off. 0: no limit.",
+            ge=0,
+        ),
+    ] = 256 * 1024 * 1024
     background_lease: Annotated[
         float, Meta(description="Seconds of silence after which a background response's server counts as dead.", gt=0)
     ] = 15.0

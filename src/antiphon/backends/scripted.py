@@ -170,7 +170,10 @@ def _command(command: str, rest: str, key: str) -> list[Step]:
         case "/custom":
             return _call(key, first, last, "custom")
         case "/repeat":
-            return _say(" ".join([last] * min(int(_number(first)), MOST_REPEATED // (len(last) + 1) + 1)))
+            times = int(_number(first))
+            if times * (len(last) + 1) > MOST_REPEATED:
+                return [BackendError(400, f"/repeat says at most {MOST_REPEATED} characters.")]
+            return _say(" ".join([last] * times))
         case "/delay":
             return [_number(first)]
         case _:

@@ -65,7 +65,7 @@ class Connection:
         self.owner = socket.owner
         self.request_id = socket.request_id
         self.caller = socket.caller
-        self.outbox = Outbox(socket)
+        self.outbox = Outbox(socket, budget)
         self.budget = budget
         self.memory = ConnectionMemory(services.store, services.config.websocket_memory, budget)
         self.steering = Steering(services, budget)
