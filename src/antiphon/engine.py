@@ -185,6 +185,10 @@ class Run:
         """Let the backend go: whatever the run has come to is its end. Idempotent."""
         self._release()
         self._account()
+        self._task = None  # its context leads back here, and nobody is to wait for the garbage collector
+        self._sink = None
+        if self.error is not None:
+            self.error.__traceback__ = None
         if self._observed:
             self._observed = False
             self._observer.ended(self)
@@ -354,8 +358,8 @@ class Run:
                 self._fail(APIError(500, "The response could not be stored.", code="server_error"))
         assert self.stream.terminal is not None
         assert self._sink is not None
+        # Nobody waits until these are read: what they were made from is let go of before.
         self._sink.send([*self.stream.take(), self.stream.terminal])
-        await self._sink.drain()
 
     def _account(self) -> None:
         """Say what was used. A background response that has not ended goes on elsewhere: its reservation stands."""

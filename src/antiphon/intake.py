@@ -9,7 +9,7 @@ from itertools import chain
 from typing import Literal
 
 import msgspec
-from msgspec import Raw
+from msgspec import UNSET, Raw
 
 from antiphon.abilities import check_capabilities
 from antiphon.approvals import Approval, given
@@ -20,6 +20,7 @@ from antiphon.core import compact, context, tokens
 from antiphon.core.context import OwnInput
 from antiphon.core.decoding import decode_request
 from antiphon.core.echo import echo_response, is_stored
+from antiphon.core.emitter import to_json
 from antiphon.core.stream_terms import StreamOptions
 from antiphon.core.text_format import ResolvedText, resolve_text
 from antiphon.core.tool_decoding import check_tool_choice, decode_tools
@@ -45,8 +46,8 @@ from antiphon.unsealing import Unsealing
 FORM = Form(files_as_text=True, inline_images=True)  # chat models know text and images; few know files
 FETCHED_THERE = Form(files_as_text=True)  # for backends that fetch images themselves
 
-MOST_ECHOED = 16 * 1024 * 1024
-"""Bytes of a request's `tools`, and of its `prompt`: each event that shows the response repeats them."""
+MOST_ECHOED = 4 * 1024 * 1024
+"""Bytes of what a response repeats of its request (tools, instructions, names): three events of a stream show it."""
 
 SEALED_REASONING = "reasoning.encrypted_content"
 
@@ -208,10 +209,6 @@ class Intake:
         ):
             if listed is not None and len(listed) > self._config.max_tools:
                 raise InvalidRequest(f"'{name}' has more than {self._config.max_tools} entries.", param=name)
-        echoed = (("tools", request.tools or ()), ("prompt", () if request.prompt is None else (request.prompt,)))
-        for name, raws in echoed:
-            if sum([len(bytes(raw)) for raw in raws]) > MOST_ECHOED:
-                raise InvalidRequest(f"'{name}' has more than {MOST_ECHOED} bytes.", param=name)
         if request.background and request.store is False:
             raise InvalidRequest("A background response is stored: 'store' cannot be false.", param="store")
 
@@ -256,7 +253,8 @@ class Intake:
             hints=Hints(owner=owner, response=response.id),
         )
         if large:
-            turn = msgspec.structs.replace(turn, size=max(tokens.size(turn), LARGE))
+            _check_echo(response)
+            turn = msgspec.structs.replace(turn, size=max(tokens.size_of_large(turn), LARGE))
         return Plan(
             request=request,
             owner=owner,
@@ -286,6 +284,20 @@ class Intake:
             return self._services.sealer.seal(text, "reasoning", owner)
         except SealError:
             return None
+
+
+def _check_echo(response: Response) -> None:
+    """Raise InvalidRequest where a response repeats too much of its request; `param` is the field that has most of it."""
+    sizes = {
+        name: len(to_json(value)) for name, value in msgspec.structs.asdict(response).items() if value is not UNSET
+    }
+    if sum(sizes.values()) > MOST_ECHOED:
+        largest = max(sizes, key=sizes.__getitem__)
+        raise InvalidRequest(
+            f"The response would repeat more than {MOST_ECHOED} bytes of its request; '{largest}' has"
+            f" {sizes[largest]} of them.",
+            param=largest,
+        )
 
 
 def _source_of(request: CreateResponse) -> str:

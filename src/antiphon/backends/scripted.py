@@ -10,7 +10,8 @@ Each line of the last user message is played in order; a line that is no command
     /error STATUS MESSAGE   fail; before anything else: refuse
     /finish REASON          end with this finish reason (length, content_filter)
 
-After the outputs of tools it says these instead.
+After the outputs of tools it says these instead. What stands behind 262,144 characters is not played, and nothing is said
+more often than makes a million of them.
 """
 
 from __future__ import annotations
@@ -21,12 +22,23 @@ from collections.abc import Sequence
 
 from antiphon.backends.base import BackendModel, ByteStream, Take
 from antiphon.core.deltas import CallDelta, CallKind, CallStart, Delta, Finish, ReasoningDelta, TextDelta, UsageReport
+from antiphon.core.pieces import PIECE
 from antiphon.core.turn import Turn
 from antiphon.errors import BackendError, InvalidRequest
+from antiphon.offload import LARGE, by_size
 from antiphon.types.items import CustomToolCallOutput, FunctionCallOutput, InputText, Item, Message, PlainText
 from antiphon.types.response import Usage
 
 _PIECE = re.compile(r"(?<!\s)\s*+\S++(?:\s++\Z)?")
+
+LONGEST = 262_144
+"""Characters of a script that are played: to find the words takes 25 ms."""
+
+MOST_REPEATED = 1_000_000
+"""Characters that `/repeat` says."""
+
+AT_ONCE = 256
+"""Steps that are given in one turn of the event loop."""
 
 # A number among the steps is the pause before each step after it.
 Step = Delta | float | BackendError
@@ -45,11 +57,13 @@ class ScriptedStream:
         while deltas := await self._next():
             if not take(deltas):
                 return False
+            if len(deltas) >= AT_ONCE:
+                await asyncio.sleep(0)
         return True
 
     async def _next(self) -> Sequence[Delta]:
         deltas: list[Delta] = []
-        while self._place < len(self._steps):
+        while self._place < len(self._steps) and len(deltas) < AT_ONCE:
             step = self._steps[self._place]
             if deltas and (self._pause or isinstance(step, BackendError)):
                 break  # what was said so far comes first
@@ -80,17 +94,17 @@ class ScriptedBackend:
 
     async def open(self, turn: Turn) -> ScriptedStream:
         """Start playing. Raises BackendError where the script begins with /error."""
-        steps = script(turn.items)
+        steps, usage = await by_size(turn.size or _weight(turn.items), _steps, turn)
         if isinstance(steps[0], BackendError):
             raise steps[0]
-        return ScriptedStream([*steps, _usage(turn, steps)])
+        return ScriptedStream([*steps, usage])
 
     async def models(self) -> Sequence[BackendModel]:
         return self._models
 
     async def count_tokens(self, turn: Turn) -> int | None:
         """Count words."""
-        return _words(turn.items)
+        return await by_size(turn.size, _words, turn.items)
 
     async def chat_completions(self, body: bytes) -> ByteStream:
         raise InvalidRequest(
@@ -99,6 +113,17 @@ class ScriptedBackend:
 
     async def close(self) -> None:
         pass
+
+
+def _weight(items: Sequence[Item]) -> int:
+    """Return the size of a script that says more than it is long."""
+    texts = [_text(item.content) for item in items[-1:] if isinstance(item, Message)]
+    return LARGE if any("/repeat" in text for text in texts) else 0
+
+
+def _steps(turn: Turn) -> tuple[list[Step], UsageReport]:
+    steps = script(turn.items)
+    return steps, _usage(turn, steps)
 
 
 def script(items: Sequence[Item]) -> list[Step]:
@@ -117,7 +142,7 @@ def play(text: str) -> list[Step]:
     steps: list[Step] = []
     said: list[str] = []
     reason = ""
-    for number, line in enumerate(text.split("\n")):
+    for number, line in enumerate(text[:LONGEST].split("\n")):
         command, _, rest = line.partition(" ")
         if command == "/finish":
             reason = rest
@@ -145,7 +170,10 @@ def _command(command: str, rest: str, key: str) -> list[Step]:
         case "/custom":
             return _call(key, first, last, "custom")
         case "/repeat":
-            return _say(" ".join([last] * int(_number(first))))
+            times = int(_number(first))
+            if times * (len(last) + 1) > MOST_REPEATED:
+                return [BackendError(400, f"/repeat says at most {MOST_REPEATED} characters.")]
+            return _say(" ".join([last] * times))
         case "/delay":
             return [_number(first)]
         case _:
@@ -157,7 +185,7 @@ def _call(key: str, name: str, text: str, kind: CallKind) -> list[Step]:
 
 
 def _say(text: str) -> list[Step]:
-    return [TextDelta(piece) for piece in _PIECE.findall(text)]
+    return [TextDelta(found[0]) for found in _PIECE.finditer(text)]
 
 
 def _number(text: str) -> float:
@@ -176,7 +204,7 @@ def _usage(turn: Turn, steps: Sequence[Step]) -> UsageReport:
 def _words(items: Sequence[Item]) -> int:
     texts = [_text(item.content) for item in items if isinstance(item, Message)]
     texts += [_text(item.output) for item in items if isinstance(item, FunctionCallOutput | CustomToolCallOutput)]
-    return sum(len(text.split()) for text in texts)
+    return sum(len(text[begin : begin + PIECE].split()) for text in texts for begin in range(0, len(text), PIECE))
 
 
 def _text(content: str | Sequence[object]) -> str:
