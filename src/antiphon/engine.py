@@ -62,13 +62,12 @@ class Run:
         self.error: APIError | None = None
         self._services = services
         self._permit = permit
-        self._fence = 0
+        self._fence = self._quiet = 0  # quiet: looks since something was sent
         self._boundary: Callable[[bytes | None], Awaitable[None]] | None = None
         self._source: RoutedStream | None = None
         self._opening: asyncio.Task[RoutedStream] | None = None
         self._place = ""
         self._sink: Sink | None = None
-        self._quiet = 0  # looks since something was sent
         self._task: asyncio.Task[object] | None = None
         self._stop: APIError | None = None
         self._cancel = self._steered = self._observed = False
@@ -356,8 +355,7 @@ class Run:
             except Exception:
                 unexpected("response", log, "response %s could not be stored", self.plan.response.id)
                 self._fail(APIError(500, "The response could not be stored.", code="server_error"))
-        assert self.stream.terminal is not None
-        assert self._sink is not None
+        assert self.stream.terminal is not None and self._sink is not None
         # Nobody waits until these are read: what they were made from is let go of before.
         self._sink.send([*self.stream.take(), self.stream.terminal])
 
