@@ -173,7 +173,6 @@ OUTSIDE: dict[str, str] = {
     "core.leaks.marked_calls:QwenXmlFilter._whole": "search",
     "core.prompts:_PLACEHOLDER": "search",
     "core.redaction:_URL": "fullmatch",
-    "core.relay_shapes:_STRINGS": "search",
     "core.tool_decoding:_STRING_REQUIRED": "search",
     "core.toolmap:_NOT_IN_NAMES": "search",
     "core.unwrap:_HEAD": "match",

@@ -30,7 +30,7 @@ from antiphon.tools.base import McpTool, RemoteTool, ToolOutput, ToolServer, Too
 from antiphon.types.items import Item, OtherItem
 
 
-class Budget:
+class ServerBudget:
     """What the servers of one Response may take together: bytes of answers, and seconds in which one of them is waited for."""
 
     def __init__(self, bytes: int, seconds: float) -> None:
@@ -91,7 +91,7 @@ class ToolWork:
         self._tools: dict[tuple[str, str], RemoteTool] = {}
         self._hearsay: set[str] = set()  # labels whose tools are known from the context alone
         self._comparing = asyncio.Lock()
-        self._budget = Budget(services.config.mcp_max_total, services.config.mcp_total_timeout)
+        self._budget = ServerBudget(services.config.mcp_max_total, services.config.mcp_total_timeout)
         self._seen = 0
         self._called = False
 

@@ -18,7 +18,7 @@ import pytest_asyncio
 from antiphon.checker import pool
 from antiphon.checker import worker as processes
 from antiphon.checker.pool import MIB, MOST_WAITING_OF_OWNER, Bounds, Checker
-from antiphon.checker.protocol import Task, Verdict
+from antiphon.checker.protocol import CheckTask, Verdict
 from antiphon.checker.worker import WorkerDied, start
 from antiphon.errors import APIError
 from tests.checker import bombs
@@ -183,7 +183,7 @@ async def test_what_nobody_waits_for_any_more_is_not_done(checker: Checker) -> N
         task.cancel()
     began = time.perf_counter()
     assert await checker.answer('{"n": 1}', PLAIN, "eve") == Verdict()
-    assert time.perf_counter() - began < 8.0  # one Task's time, and a process's start on a busy machine
+    assert time.perf_counter() - began < 8.0  # one CheckTask's time, and a process's start on a busy machine
 
 
 async def test_a_process_that_was_killed_while_idle_is_replaced(checker: Checker) -> None:
@@ -207,7 +207,7 @@ async def test_a_process_that_dies_at_work_is_told_as_such() -> None:
     worker = await start(256 * MIB)
     asyncio.get_running_loop().call_later(0.1, os.kill, worker.pid, signal.SIGSEGV)
     with pytest.raises(WorkerDied, match="SIGSEGV"):
-        await worker.ask(Task(kind="check", schema=SLOW, text=LONG, seconds=0.0), 5.0)
+        await worker.ask(CheckTask(kind="check", schema=SLOW, text=LONG, seconds=0.0), 5.0)
 
 
 async def test_a_process_that_does_not_start_is_a_503(checker: Checker, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -250,7 +250,7 @@ asyncio.run(main())
 """
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere it ends with its Task's time")
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere it ends with its CheckTask's time")
 def test_it_dies_with_its_parent_also_at_work() -> None:
     parent = subprocess.Popen([sys.executable, "-c", _PARENT], stdout=subprocess.PIPE, text=True)
     assert parent.stdout is not None
@@ -275,7 +275,7 @@ def _runs(pid: int) -> bool:
 
 async def test_a_process_ends_itself_when_nobody_ends_it() -> None:
     worker = await start(256 * MIB)
-    body = processes._encode(Task(kind="check", schema=SLOW, text=LONG, seconds=0.3))
+    body = processes._encode(CheckTask(kind="check", schema=SLOW, text=LONG, seconds=0.3))
     with pytest.raises(EOFError):
         await worker._exchange(processes.LENGTH.pack(len(body)) + body)
     assert await worker.kill() == "it died of SIGALRM"

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from antiphon.checker.protocol import Task, Verdict
+from antiphon.checker.protocol import CheckTask, Verdict
 from antiphon.checker.schemas import LONGEST_REASON, MOST_DEPTH, _branches, perform
 from antiphon.checker.schemas import inspect as inspect_schema
 from tests.checker import bombs
@@ -22,15 +22,15 @@ Json = dict[str, Any]
 
 
 def compile(schema: object) -> Verdict:
-    return perform(Task(kind="compile", schema=json.dumps(schema).encode(), seconds=1.0))
+    return perform(CheckTask(kind="compile", schema=json.dumps(schema).encode(), seconds=1.0))
 
 
 def inspect(schema: object) -> Verdict:
-    return perform(Task(kind="inspect", schema=json.dumps(schema).encode(), seconds=1.0))
+    return perform(CheckTask(kind="inspect", schema=json.dumps(schema).encode(), seconds=1.0))
 
 
 def check(text: str, schema: object = SCHEMA) -> Verdict:
-    return perform(Task(kind="check", schema=json.dumps(schema).encode(), text=text, seconds=1.0))
+    return perform(CheckTask(kind="check", schema=json.dumps(schema).encode(), text=text, seconds=1.0))
 
 
 @pytest.mark.parametrize(
@@ -176,7 +176,7 @@ def test_a_wrong_schema_is_told_why(schema: Json, words: str) -> None:
 
 @pytest.mark.parametrize("schema", [b"{", b"", b'{"a":NaN}', b'{"a":\xff}', b'{"a":%b}' % (b"1" * 5000), b"[" * 50_000])
 def test_a_schema_that_is_no_json(schema: bytes) -> None:
-    verdict = perform(Task(kind="compile", schema=schema, seconds=1.0))
+    verdict = perform(CheckTask(kind="compile", schema=schema, seconds=1.0))
     assert verdict.outcome == "fault" and verdict.reason.endswith(".")
 
 
@@ -283,9 +283,10 @@ def test_whatever_is_written_there_is_a_verdict(seed: int) -> None:
     chance = _Chance(seed)
     for _ in range(200):
         schema = json.dumps(chance.schema(5) or {}).encode()
-        verdicts = [perform(Task(kind=kind, schema=schema, seconds=1.0)) for kind in ("inspect", "compile")]
+        verdicts = [perform(CheckTask(kind=kind, schema=schema, seconds=1.0)) for kind in ("inspect", "compile")]
         verdicts += [
-            perform(Task(kind="check", schema=schema, text=json.dumps(chance.value(4)), seconds=1.0)) for _ in range(3)
+            perform(CheckTask(kind="check", schema=schema, text=json.dumps(chance.value(4)), seconds=1.0))
+            for _ in range(3)
         ]
         assert all((verdict.outcome == "fits") == (verdict.reason == "") for verdict in verdicts)
 

@@ -185,7 +185,7 @@ class ResponsesDecoder:
 
     def _fields(self, data: bytes) -> dict[str, Any]:
         """Decode an event whole: what is wrong with it is seen here, and names and numbers are written anew."""
-        if len(data) > LARGE and data.count(b",") > MOST_VALUES:
+        if len(data) > LARGE and data.count(b",") + data.count(b"[") + data.count(b"{") > MOST_VALUES:
             raise BackendError(502, "An event of the backend's stream holds too many values.")
         try:
             fields = msgspec.json.decode(data)

@@ -1,6 +1,6 @@
-"""A checking process: reads Tasks from the socket that is its stdin, answers each with a Verdict.
+"""A checking process: reads CheckTasks from the socket that is its stdin, answers each with a Verdict.
 
-It ends with its socket, with its parent, after a Task's time, and where it would take more memory than it may. It opens no
+It ends with its socket, with its parent, after a CheckTask's time, and where it would take more memory than it may. It opens no
 file and no connection once it is ready: the limit of file descriptors stands at those that it has.
 """
 
@@ -16,7 +16,7 @@ import sys
 
 import msgspec
 
-from antiphon.checker.protocol import LENGTH, Ready, Task, Verdict
+from antiphon.checker.protocol import LENGTH, CheckTask, Ready, Verdict
 from antiphon.checker.schemas import perform
 
 PR_SET_PDEATHSIG = 1
@@ -24,7 +24,7 @@ PR_SET_NO_NEW_PRIVS = 38
 NICENESS = 5  # the server's own work comes first
 RETIRE_SHARE = 0.5  # of the memory; a process that has held more is replaced
 
-_decode = msgspec.msgpack.Decoder(Task).decode
+_decode = msgspec.msgpack.Decoder(CheckTask).decode
 _encode = msgspec.msgpack.Encoder().encode
 
 
@@ -78,11 +78,11 @@ def _die_with_parent(parent: int) -> None:
 
 
 def _warm_up() -> None:
-    """Load all that a Task may need while files can still be opened."""
+    """Load all that a CheckTask may need while files can still be opened."""
     schema = b'{"type":"object","properties":{"a":{"type":"string","pattern":"^a$"}},"required":["a"]}'
     for text in ('{"a":"a"}', '{"a":"b"}', "{"):
-        perform(Task(kind="check", schema=schema, text=text, seconds=1.0))
-    perform(Task(kind="compile", schema=b'{"$ref":"urn:x"}', seconds=1.0))
+        perform(CheckTask(kind="check", schema=schema, text=text, seconds=1.0))
+    perform(CheckTask(kind="compile", schema=b'{"$ref":"urn:x"}', seconds=1.0))
 
 
 def _limit(memory: int, files: int) -> None:

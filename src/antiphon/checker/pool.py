@@ -1,7 +1,7 @@
 """The checking processes of a server, and the queue before them.
 
-A process is started when it is first needed, and again after one has ended. An owner has one Task running at a time, and the
-owners take turns: one whose schemas are heavy delays its own requests, and those of others by one Task's time at most while
+A process is started when it is first needed, and again after one has ended. An owner has one CheckTask running at a time, and the
+owners take turns: one whose schemas are heavy delays its own requests, and those of others by one CheckTask's time at most while
 there are as many processes as such owners.
 """
 
@@ -15,14 +15,14 @@ from typing import Literal
 
 import msgspec
 
-from antiphon.checker.protocol import Task, Verdict
-from antiphon.checker.worker import Worker, WorkerDied, WorkerUnusable, start
+from antiphon.checker.protocol import CheckTask, Verdict
+from antiphon.checker.worker import CheckWorker, WorkerDied, WorkerUnusable, start
 from antiphon.errors import APIError
 
 log = logging.getLogger("antiphon.checker")
 
 MIB = 1024 * 1024
-MOST_WAITING = 256  # Tasks of all owners
+MOST_WAITING = 256  # CheckTasks of all owners
 MOST_WAITING_OF_OWNER = 64
 LONGEST_WAIT = 30.0  # seconds in the queue
 REMEMBERED = 1024  # verdicts on schemas
@@ -41,13 +41,13 @@ class Bounds(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class _Entry(msgspec.Struct, eq=False):
-    task: Task
+    task: CheckTask
     seconds: float
     done: asyncio.Future[Verdict]
     started: bool = False
 
     def give_up(self) -> None:
-        """Tell whoever waits that it takes too long, where the Task has not begun."""
+        """Tell whoever waits that it takes too long, where the CheckTask has not begun."""
         if not self.started and not self.done.done():
             self.done.set_exception(_busy())
 
@@ -64,7 +64,7 @@ class Checker:
         self._waiting: OrderedDict[str, deque[_Entry]] = OrderedDict()
         self._count = 0
         self._busy: dict[str, asyncio.Task[None]] = {}
-        self._idle: list[Worker] = []
+        self._idle: list[CheckWorker] = []
         self._known: OrderedDict[tuple[str, bytes], Verdict] = OrderedDict()
         self._closed = False
 
@@ -83,7 +83,7 @@ class Checker:
         if known is not None:
             self._known.move_to_end(key)
             return known
-        verdict = await self._do(Task(kind=kind, schema=schema, seconds=0.0), owner, self.bounds.seconds)
+        verdict = await self._do(CheckTask(kind=kind, schema=schema, seconds=0.0), owner, self.bounds.seconds)
         if verdict.outcome != "unchecked":  # what a busy machine or a short memory said may be different next time
             self._known[key] = verdict
             if len(self._known) > REMEMBERED:
@@ -97,7 +97,7 @@ class Checker:
                 outcome="unchecked",
                 reason=f"It has {len(text)} characters; at most {self.bounds.answer} are checked.",
             )
-        task = Task(kind="check", schema=schema, text=_encodable(text), seconds=0.0)
+        task = CheckTask(kind="check", schema=schema, text=_encodable(text), seconds=0.0)
         return await self._do(task, owner, CHECK_FACTOR * self.bounds.seconds)
 
     async def close(self) -> None:
@@ -116,7 +116,7 @@ class Checker:
 
     # The queue
 
-    async def _do(self, task: Task, owner: str, seconds: float) -> Verdict:
+    async def _do(self, task: CheckTask, owner: str, seconds: float) -> Verdict:
         queue = self._waiting.setdefault(owner, deque())
         if self._closed or self._count >= MOST_WAITING or len(queue) >= MOST_WAITING_OF_OWNER:
             if not queue:
@@ -136,7 +136,7 @@ class Checker:
             timer.cancel()
 
     def _dispatch(self) -> None:
-        """Start as many Tasks as there are processes for, of the owners whose turn it is."""
+        """Start as many CheckTasks as there are processes for, of the owners whose turn it is."""
         for owner in list(self._waiting):
             if len(self._busy) >= self.bounds.processes:
                 return
@@ -147,7 +147,7 @@ class Checker:
                 self._busy[owner] = asyncio.create_task(self._run(owner, entry))
 
     def _next(self, owner: str) -> _Entry | None:
-        """Take an owner's oldest Task that somebody still waits for; the owner goes to the end of the line."""
+        """Take an owner's oldest CheckTask that somebody still waits for; the owner goes to the end of the line."""
         queue = self._waiting.pop(owner)
         found = None
         while queue and found is None:
@@ -196,7 +196,7 @@ class Checker:
             self._idle.append(worker)
         return msgspec.structs.replace(verdict, last=False)
 
-    async def _worker(self) -> Worker:
+    async def _worker(self) -> CheckWorker:
         while self._idle:
             worker = self._idle.pop()
             if worker.alive:

@@ -13,7 +13,7 @@ MOST_FRAME = 64 * 1024 * 1024  # bytes
 Outcome = Literal["fits", "fault", "unchecked"]
 
 
-class Task(msgspec.Struct, frozen=True, kw_only=True):
+class CheckTask(msgspec.Struct, frozen=True, kw_only=True):
     """One piece of work.
 
     `inspect`: look at a schema without compiling it. `compile`: inspect and compile it. `check`: hold `text` against it.
@@ -27,7 +27,7 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Verdict(msgspec.Struct, frozen=True, kw_only=True):
-    """What came of a Task. `reason` is one sentence, "" where the outcome is `fits`.
+    """What came of a CheckTask. `reason` is one sentence, "" where the outcome is `fits`.
 
     `fault`: the schema is wrong, or the text does not fit it. `unchecked`: it cannot be told within the bounds.
     `last`: the process ends after this one.

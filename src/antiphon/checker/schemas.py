@@ -15,7 +15,7 @@ from urllib.parse import unquote, urljoin
 import jsonschema_rs
 from jsonschema_rs import ValidationError, Validator
 
-from antiphon.checker.protocol import Task, Verdict
+from antiphon.checker.protocol import CheckTask, Verdict
 
 MOST_DEPTH = 128  # objects and lists within each other, in a schema
 MOST_BRANCHES = 10_000  # ways in which a schema applies further schemas to one and the same value
@@ -42,7 +42,7 @@ class Unchecked(ValueError):
     """A text cannot be held against its schema; the message says why."""
 
 
-def perform(task: Task) -> Verdict:
+def perform(task: CheckTask) -> Verdict:
     """Do one piece of work. Never raises for what a client sent."""
     try:
         if task.kind == "inspect":

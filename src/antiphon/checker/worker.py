@@ -15,13 +15,13 @@ from pathlib import Path
 import msgspec
 
 import antiphon
-from antiphon.checker.protocol import LENGTH, MOST_FRAME, Ready, Task, Verdict
+from antiphon.checker.protocol import LENGTH, MOST_FRAME, CheckTask, Ready, Verdict
 from antiphon.errors import AntiphonError
 
 log = logging.getLogger("antiphon.checker")
 
 START_SECONDS = 30.0  # a process that is not ready by then is given up; a busy machine takes its time
-OWN_DEADLINE = 2.0  # seconds after which a process ends itself, beyond the Task's time
+OWN_DEADLINE = 2.0  # seconds after which a process ends itself, beyond the CheckTask's time
 REAP_SECONDS = 0.01
 _KEPT_ENVIRONMENT = ("LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH")  # where shared libraries are found; no secrets
 
@@ -31,15 +31,15 @@ _ready = msgspec.msgpack.Decoder(Ready).decode
 
 
 class WorkerDied(AntiphonError):
-    """A process ended in the midst of a Task; the message says how."""
+    """A process ended in the midst of a CheckTask; the message says how."""
 
 
 class WorkerUnusable(AntiphonError):
     """A process does not start; the message is for the operator."""
 
 
-class Worker:
-    """A process that does one Task at a time. It has none of the server's environment and files."""
+class CheckWorker:
+    """A process that does one CheckTask at a time. It has none of the server's environment and files."""
 
     def __init__(self, popen: subprocess.Popen[bytes], connection: socket.socket) -> None:
         self.fresh = True  # it has done nothing yet
@@ -55,8 +55,8 @@ class Worker:
         """Tell whether it runs still."""
         return self._popen.poll() is None
 
-    async def ask(self, task: Task, seconds: float) -> Verdict:
-        """Have a Task done within `seconds`. Raises TimeoutError or WorkerDied, and the process has ended then."""
+    async def ask(self, task: CheckTask, seconds: float) -> Verdict:
+        """Have a CheckTask done within `seconds`. Raises TimeoutError or WorkerDied, and the process has ended then."""
         body = _encode(msgspec.structs.replace(task, seconds=seconds + OWN_DEADLINE))
         try:
             async with asyncio.timeout(seconds):
@@ -126,7 +126,7 @@ class Worker:
             self._popen.wait()
 
 
-async def start(memory: int) -> Worker:
+async def start(memory: int) -> CheckWorker:
     """Start a process that may have `memory` bytes of address space. Raises WorkerUnusable."""
     ours, theirs = socket.socketpair()
     try:
@@ -137,7 +137,7 @@ async def start(memory: int) -> Worker:
     finally:
         theirs.close()
     ours.setblocking(False)
-    worker = Worker(popen, ours)
+    worker = CheckWorker(popen, ours)
     await worker.ready()
     return worker
 

@@ -161,6 +161,16 @@ def _pieces(body: bytes, without: bytes) -> Iterator[bytes]:
         yield _marks(piece[: len(piece) - odd], without).replace(_TWO_QUOTES, b"")
 
 
+def nested_deeper(data: bytes, limit: int) -> bool:
+    """Tell whether JSON is nested deeper than `limit` levels, or has more than `MOST_STRINGS` strings with brackets."""
+    if not _more_than(limit, data, b"[", b"{"):
+        return False
+    try:
+        return deeper_than(_outside(data, _NO_STRUCTURE, ""), limit)
+    except InvalidRequest:
+        return True
+
+
 def deeper_than(brackets: bytes, limit: int) -> bool:
     """Tell whether brackets, all of them `[` and `]`, are nested deeper: each pass takes the innermost pairs away."""
     for left in range(limit, 0, -1):

@@ -36,19 +36,13 @@ class Sealed(msgspec.Struct):
     encrypted_content: str
 
 
-class Called(msgspec.Struct):
-    """The id by which a call and its output find each other."""
-
-    call_id: str | None = None
-
-
 class DeclaredLater(msgspec.Struct):
     """The tools that an `additional_tools` or `tool_search_output` item brings."""
 
     tools: list[Raw] | None = None
 
 
-class Hints(msgspec.Struct, rename="camel"):
+class ToolHints(msgspec.Struct, rename="camel"):
     """What is read of a listed tool's `annotations`."""
 
     read_only_hint: bool | None = None
@@ -109,11 +103,10 @@ class _McpCall(msgspec.Struct):
 _call = msgspec.json.Decoder(_McpCall)
 _common = msgspec.json.Decoder(_Common)
 _sealed = msgspec.json.Decoder(Sealed)
-_called = msgspec.json.Decoder(Called)
 _later = msgspec.json.Decoder(DeclaredLater)
 _listing = msgspec.json.Decoder(Listing)
 _listed = msgspec.json.Decoder(ListedTool)
-_hints = msgspec.json.Decoder(Hints | None)
+_hints = msgspec.json.Decoder(ToolHints | None)
 _approval = msgspec.json.Decoder(ApprovalAnswer)
 _approval_request = msgspec.json.Decoder(ApprovalRequest)
 
@@ -134,11 +127,6 @@ def check_other(item: OtherItem, path: str) -> OtherItem:
     elif item.type == "mcp_approval_request":
         approval_request(item, path)
     return item
-
-
-def call_id(item: OtherItem, path: str = "input") -> str:
-    """Return an item's `call_id`, "" where it has none. Raises InvalidRequest."""
-    return decode(_called, item.raw, path).call_id or ""
 
 
 def sealed_content(item: OtherItem, path: str = "input") -> str:

@@ -6,10 +6,10 @@ objects, `sl` text or list, `*` anything; with `?` it may be null, and null stan
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+from antiphon.core.json_text import nested_deeper
 from antiphon.errors import BackendError
 
 Json = dict[str, Any]
@@ -221,17 +221,6 @@ def is_annotation(value: object) -> bool:
     return all(name in value and fits(value[name], kind) for name, kind in shape.items())
 
 
-_STRINGS = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)', re.DOTALL)
-_NO_BRACKETS = bytes(byte for byte in range(256) if byte not in b"[]{}")
-
-
 def too_deep(data: bytes) -> bool:
-    """Tell whether JSON is nested beyond MOST_NESTED levels, or a little more: linear, without a look at each value."""
-    if data.count(b"[") + data.count(b"{") <= MOST_NESTED:
-        return False
-    bare = _STRINGS.sub(b"", data).translate(None, _NO_BRACKETS)
-    for _ in range(MOST_NESTED):
-        if not bare:
-            return False
-        bare = bare.replace(b"[]", b"").replace(b"{}", b"")
-    return bool(bare)
+    """Tell whether JSON is nested beyond MOST_NESTED levels: linear, without a look at each value."""
+    return nested_deeper(data, MOST_NESTED)

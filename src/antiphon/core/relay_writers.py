@@ -315,7 +315,7 @@ class CallItem(RelayedItem):
         return self._made(item or self._item, part.text, status)
 
 
-class OtherItem(RelayedItem):
+class PassedItem(RelayedItem):
     """An item that passes as it is, once it is checked."""
 
     __slots__ = ()
@@ -346,4 +346,4 @@ def write(emitter: Emitter, item: Json, id: str, names: str) -> RelayedItem:
     """Return the writer of an item; `names` begins the events of raw thoughts."""
     if item["type"] in ("message", "reasoning"):
         return PartedItem(emitter, item, id, names)
-    return CallItem(emitter, item, id) if item["type"] in ARGUMENTS else OtherItem(emitter, item, id)
+    return CallItem(emitter, item, id) if item["type"] in ARGUMENTS else PassedItem(emitter, item, id)

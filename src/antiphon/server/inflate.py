@@ -48,7 +48,7 @@ class Unpackable(Exception):
     """The data keep to their format, but not to the bounds; the message says which."""
 
 
-class Member(Protocol):
+class PackedMember(Protocol):
     """One member of a packed file."""
 
     def feed(self, data: memoryview, most: int) -> bytes:
@@ -71,7 +71,7 @@ class Member(Protocol):
         ...
 
 
-class _Text:
+class _Unpacked:
     """What has come out so far."""
 
     def __init__(self, limit: int) -> None:
@@ -99,9 +99,9 @@ class _Text:
         return self._parts.getvalue()  # no copy
 
 
-def _members(body: bytes, limit: int, make: Callable[[], Member], padding: bytes = b"") -> bytes:
+def _members(body: bytes, limit: int, make: Callable[[], PackedMember], padding: bytes = b"") -> bytes:
     """Unpack all members; `padding` may stand behind each."""
-    view, text, place, count = memoryview(body), _Text(limit), 0, 0
+    view, text, place, count = memoryview(body), _Unpacked(limit), 0, 0
     while place < len(view) or not count:
         before = text.size
         place = _past(view, _member(view, place, make(), text), padding)
@@ -113,7 +113,7 @@ def _members(body: bytes, limit: int, make: Callable[[], Member], padding: bytes
     return text.whole()
 
 
-def _member(view: memoryview, place: int, member: Member, text: _Text) -> int:
+def _member(view: memoryview, place: int, member: PackedMember, text: _Unpacked) -> int:
     """Unpack the member that begins at `place`, return where it ends. Raises EOFError where its end is missing."""
     while not member.eof:
         data = view[place : place + STEP]
@@ -218,13 +218,13 @@ def _gzip(body: bytes, limit: int) -> bytes:
 def _deflate(body: bytes, limit: int) -> bytes:
     """Unpack deflate: with zlib's head as RFC 9110 has it, or raw, as some clients send it."""
     zlib_head = len(body) > 1 and body[0] & 15 == 8 and (body[0] * 256 + body[1]) % 31 == 0
-    text = _Text(limit)
+    text = _Unpacked(limit)
     _member(memoryview(body), 0, _Deflated(15 if zlib_head else -15), text)
     return text.whole()
 
 
 def _brotli(body: bytes, limit: int) -> bytes:
-    text = _Text(limit)
+    text = _Unpacked(limit)
     _member(memoryview(body), 0, _BrotliStream(), text)
     return text.whole()
 

@@ -25,7 +25,7 @@ from antiphon.tools import mcp_messages as rpc
 from antiphon.tools.base import McpTool, RemoteTool, ToolOutput, ToolServer, ToolServerError
 from antiphon.tools.mcp_headers import check_headers, headers_for, secrets_of
 from antiphon.tools.mcp_http import SseChannel, StreamableChannel
-from antiphon.tools.mcp_messages import Limits, Message
+from antiphon.tools.mcp_messages import Limits, RpcMessage
 from antiphon.tools.mcp_stdio import StdioChannel
 
 log = logging.getLogger("antiphon.mcp")
@@ -46,7 +46,7 @@ T = TypeVar("T")
 class Channel(Protocol):
     """The way to a server: messages out, answers in."""
 
-    async def ask(self, message: bytes, id: int, method: str, name: str = "") -> Message:
+    async def ask(self, message: bytes, id: int, method: str, name: str = "") -> RpcMessage:
         """Send a request and return its answer. Raises ToolServerError, OSError, httpx2.HTTPError."""
         ...
 

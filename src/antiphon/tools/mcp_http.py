@@ -14,7 +14,7 @@ from urllib.parse import urljoin, urlsplit
 import msgspec
 
 from antiphon.tools.base import ToolServerError
-from antiphon.tools.mcp_messages import WITHOUT_HANDSHAKE, Limits, Message, RpcError, answer_to, messages, reply
+from antiphon.tools.mcp_messages import WITHOUT_HANDSHAKE, Limits, RpcError, RpcMessage, answer_to, messages, reply
 
 if TYPE_CHECKING:
     from httpx2 import AsyncClient, Response
@@ -31,7 +31,7 @@ SHORTEST_PAUSE, LONGEST_PAUSE = 0.1, 10.0
 """Seconds before a stream that broke off is taken up again."""
 
 
-class Event(msgspec.Struct, frozen=True):
+class StreamEvent(msgspec.Struct, frozen=True):
     """An event of a stream; `retry` in milliseconds."""
 
     type: str
@@ -50,7 +50,7 @@ class StreamableChannel:
         self._session = ""
         self._version = ""
 
-    async def ask(self, message: bytes, id: int, method: str, name: str = "") -> Message:
+    async def ask(self, message: bytes, id: int, method: str, name: str = "") -> RpcMessage:
         """Send a request and return its answer. Raises ToolServerError, httpx2.HTTPError."""
         named: dict[str, str] = {}
         if self._version == WITHOUT_HANDSHAKE:
@@ -109,13 +109,13 @@ class StreamableChannel:
             self._session = session
 
     async def _from_stream(
-        self, response: Response, id: int, last: Event | None = None
-    ) -> tuple[Message | None, Event]:
+        self, response: Response, id: int, last: StreamEvent | None = None
+    ) -> tuple[RpcMessage | None, StreamEvent]:
         """Read events until the answer comes. Returns it, and what to know to take the stream up where it broke off."""
         others = replies = 0
-        last = last or Event("", b"")
+        last = last or StreamEvent("", b"")
         async for event in events(response, self._limits.answer):
-            last = Event("", b"", event.id or last.id, event.retry if event.retry is not None else last.retry)
+            last = StreamEvent("", b"", event.id or last.id, event.retry if event.retry is not None else last.retry)
             if not event.data or event.type != "message":
                 continue
             found = messages(event.data)
@@ -140,12 +140,12 @@ class SseChannel:
         self._http = http
         self._limits = limits
         self._stack = contextlib.AsyncExitStack()
-        self._events: AsyncIterator[Event] | None = None
+        self._events: AsyncIterator[StreamEvent] | None = None
         self._counter = _Counter(limits.answer)
         self._endpoint = ""
         self._one_by_one = asyncio.Lock()
 
-    async def ask(self, message: bytes, id: int, method: str, name: str = "") -> Message:
+    async def ask(self, message: bytes, id: int, method: str, name: str = "") -> RpcMessage:
         """Send a request and return its answer. Raises ToolServerError, httpx2.HTTPError."""
         async with self._one_by_one:
             self._counter.left = self._limits.answer
@@ -188,7 +188,7 @@ class SseChannel:
         async with _within_origin(self._http, "POST", self._endpoint, message, headers) as response:
             await _check(response)
 
-    async def _answer(self, id: int, posting: asyncio.Future[None]) -> Message:
+    async def _answer(self, id: int, posting: asyncio.Future[None]) -> RpcMessage:
         assert self._events is not None
         others = replies = 0
         while True:
@@ -234,7 +234,7 @@ class _Counter:
             raise ToolServerError(f"its answer has more than {self.most} bytes.")
 
 
-async def events(response: Response, most: int, counter: _Counter | None = None) -> AsyncIterator[Event]:
+async def events(response: Response, most: int, counter: _Counter | None = None) -> AsyncIterator[StreamEvent]:
     """Yield the events of a stream, comments passed over (HTML standard, 9.2). Raises ToolServerError beyond `most` bytes."""
     counter = counter or _Counter(most)
     type, id, retry = "", "", None
@@ -244,7 +244,7 @@ async def events(response: Response, most: int, counter: _Counter | None = None)
         value = value.removeprefix(b" ")
         if not line:
             if data or id or retry is not None:
-                yield Event(type or "message", b"\n".join(data), id, retry)
+                yield StreamEvent(type or "message", b"\n".join(data), id, retry)
             type, id, retry, data = "", "", None, []
         elif name == b"data":
             data.append(value)
@@ -302,7 +302,7 @@ async def _check(response: Response) -> None:
         raise ToolServerError(f"it answered with HTTP status {response.status_code}.")
 
 
-async def _explained(response: Response) -> list[Message]:
+async def _explained(response: Response) -> list[RpcMessage]:
     """Return the messages in the body of an error, none where it holds something else."""
     with contextlib.suppress(ToolServerError):
         return messages(await _body(response, 65_536))

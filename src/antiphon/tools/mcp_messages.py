@@ -11,6 +11,7 @@ import msgspec
 from msgspec import Raw
 
 from antiphon.core.emitter import to_json
+from antiphon.core.json_text import nested_deeper
 from antiphon.masking import masked
 from antiphon.tools.base import ToolOutput, ToolServerError
 from antiphon.types.tools import RemoteTool
@@ -53,7 +54,7 @@ class _Error(msgspec.Struct):
     message: str = ""
 
 
-class Message(msgspec.Struct):
+class RpcMessage(msgspec.Struct):
     """A JSON-RPC message: an answer has a `result` or an `error`, a request a `method` and an `id`."""
 
     id: int | str | None = None
@@ -85,7 +86,7 @@ class _Result(msgspec.Struct, rename="camel"):
     result_type: str | None = None
 
 
-class _Text(msgspec.Struct):
+class _TextPart(msgspec.Struct):
     type: str
     text: str = ""
 
@@ -94,13 +95,13 @@ class _Initialized(msgspec.Struct, rename="camel"):
     protocol_version: str = ""
 
 
-_message = msgspec.json.Decoder(Message)
+_message = msgspec.json.Decoder(RpcMessage)
 _batch = msgspec.json.Decoder(list[Raw])
 _listing = msgspec.json.Decoder(_Listing)
 _tool = msgspec.json.Decoder(_Tool)
 _hints = msgspec.json.Decoder(_Hints | None)
 _result = msgspec.json.Decoder(_Result)
-_text = msgspec.json.Decoder(_Text)
+_text = msgspec.json.Decoder(_TextPart)
 _initialized = msgspec.json.Decoder(_Initialized)
 _arguments = msgspec.json.Decoder(dict[str, Raw])
 
@@ -124,7 +125,7 @@ def request(id: int | None, method: str, params: Json | None = None) -> bytes:
     return to_json({**fields, "method": method, **({} if params is None else {"params": params})})
 
 
-def reply(message: Message) -> bytes:
+def reply(message: RpcMessage) -> bytes:
     """Return the answer to a server's request: to a ping, nothing; the rest (sampling, elicitation, roots) is not offered."""
     answer: dict[str, object] = {"jsonrpc": "2.0", "id": message.id}
     if message.method == "ping":
@@ -132,7 +133,7 @@ def reply(message: Message) -> bytes:
     return to_json({**answer, "error": {"code": NO_SUCH_METHOD, "message": "This client offers tools' calls only."}})
 
 
-def messages(data: bytes) -> list[Message]:
+def messages(data: bytes) -> list[RpcMessage]:
     """Decode a message or a batch of messages. Raises ToolServerError."""
     try:
         data.decode()
@@ -146,7 +147,7 @@ def messages(data: bytes) -> list[Message]:
         raise ToolServerError("it sent a message that cannot be read.") from None
 
 
-def result(message: Message) -> Raw:
+def result(message: RpcMessage) -> Raw:
     """Return the result of an answer. Raises RpcError, ToolServerError."""
     if message.error is not None:
         raise RpcError(message.error.code, message.error.message)
@@ -212,27 +213,11 @@ def _object(raw: Raw, what: str) -> Raw | None:
 
 def _anew(data: bytes, what: str) -> bytes:
     try:
-        value = msgspec.json.decode(data)
-        if _depth_exceeds(value, MOST_DEPTH):
+        if nested_deeper(data, MOST_DEPTH):
             raise ToolServerError(f"{what} is nested more than {MOST_DEPTH} levels deep.")
-        return to_json(value)
+        return to_json(msgspec.json.decode(data))
     except FAULTS:
         raise ToolServerError(f"{what} cannot be read.") from None
-
-
-def _depth_exceeds(value: object, most: int) -> bool:
-    level = [value]
-    for _ in range(most):
-        inner: list[object] = []
-        for one in level:
-            if isinstance(one, dict):
-                inner.extend(one.values())
-            elif isinstance(one, list):
-                inner.extend(one)
-        if not inner:
-            return False
-        level = inner
-    return any(isinstance(one, dict | list) for one in level)
 
 
 # Calls
@@ -287,6 +272,6 @@ def no_doubles(tools: Sequence[RemoteTool]) -> None:
         seen.add(tool.name)
 
 
-def answer_to(id: int, found: Iterable[Message]) -> Message | None:
+def answer_to(id: int, found: Iterable[RpcMessage]) -> RpcMessage | None:
     """Return the answer to a request among messages."""
     return next((one for one in found if one.id == id and one.method is None), None)

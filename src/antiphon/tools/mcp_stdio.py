@@ -12,7 +12,7 @@ from collections import deque
 from antiphon.config import McpServerConfig
 from antiphon.settings.environment import PREFIX
 from antiphon.tools.base import ToolServerError
-from antiphon.tools.mcp_messages import Limits, Message, answer_to, messages, reply
+from antiphon.tools.mcp_messages import Limits, RpcMessage, answer_to, messages, reply
 
 log = logging.getLogger("antiphon.mcp")
 
@@ -35,7 +35,7 @@ class StdioChannel:
         self._last_words: deque[bytes] = deque(maxlen=8)
         self._one_by_one = asyncio.Lock()
 
-    async def ask(self, message: bytes, id: int, method: str, name: str = "") -> Message:
+    async def ask(self, message: bytes, id: int, method: str, name: str = "") -> RpcMessage:
         """Send a request and return its answer. Raises ToolServerError, OSError."""
         async with self._one_by_one:
             await self._send(message)
@@ -96,7 +96,7 @@ class StdioChannel:
         except (ConnectionError, RuntimeError):
             raise self._ended() from None
 
-    async def _answer(self, id: int) -> Message:
+    async def _answer(self, id: int) -> RpcMessage:
         assert self._process is not None
         assert self._process.stdout is not None
         read = 0

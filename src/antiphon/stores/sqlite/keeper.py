@@ -30,7 +30,7 @@ WAL_WARNING = 64 << 20
 """Bytes of the log from which on its size is told in the log, at each doubling."""
 
 
-class Gone(Exception):
+class FileGone(Exception):
     """The file that is open is not the one at its path."""
 
 
@@ -51,12 +51,12 @@ class Keeper:
         self._warned = WAL_WARNING // 2
 
     def begin(self) -> None:
-        """Begin a transaction. Raises sqlite3.Error, and Gone where what is written would be lost."""
+        """Begin a transaction. Raises sqlite3.Error, and FileGone where what is written would be lost."""
         fault = self.file.fault()  # two calls of the system, 3 µs, for a group of writes
         if fault is not None:
             self.condition.fail(*fault)
         if self._closed or self.condition.reason in ("missing", "log_full", "corrupt"):
-            raise Gone
+            raise FileGone
         try:
             self.connection.execute("BEGIN IMMEDIATE")
         except sqlite3.OperationalError as error:
@@ -80,7 +80,7 @@ class Keeper:
 
     def told(self, error: Exception) -> Exception:
         """Return what a caller is told of an error; one of the store's own faults becomes its condition."""
-        if isinstance(error, Gone):
+        if isinstance(error, FileGone):
             self.condition.count(self.condition.reason or "missing")
             return unavailable()
         reason = reason_of(error)
