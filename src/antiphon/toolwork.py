@@ -25,6 +25,7 @@ from antiphon.core.other_items import listed_tools
 from antiphon.core.stream import PendingCall, ResponseStream
 from antiphon.core.turn import Turn
 from antiphon.errors import APIError, InvalidRequest
+from antiphon.offload import LARGE
 from antiphon.services import Services
 from antiphon.tools.base import McpTool, RemoteTool, ToolOutput, ToolServer, ToolServerError
 from antiphon.types.items import Item, OtherItem
@@ -93,6 +94,7 @@ class ToolWork:
         self._comparing = asyncio.Lock()
         self._budget = ServerBudget(services.config.mcp_max_total, services.config.mcp_total_timeout)
         self._seen = 0
+        self._size = turn.size
         self._called = False
 
     async def prepare(self) -> None:
@@ -120,9 +122,14 @@ class ToolWork:
         new = self._stream.output[self._seen :]
         self._seen += len(new)
         items = [*self._turn.items, *decode_items([Raw(item) for item in new])]
+        self._size += sum(map(len, new))  # what servers gave may make a Turn large
         choice = "auto" if self._called else self._turn.tool_choice  # a call that was forced is forced once
         self._turn = msgspec.structs.replace(
-            self._turn, items=items, remote_tools=list(self._tools.values()), tool_choice=choice
+            self._turn,
+            items=items,
+            remote_tools=list(self._tools.values()),
+            tool_choice=choice,
+            size=self._size if self._size >= LARGE else 0,
         )
         return self._turn
 

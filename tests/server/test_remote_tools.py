@@ -217,7 +217,7 @@ async def test_a_run_taken_over_makes_no_approved_call_again() -> None:
     server.list.return_value = [RemoteTool(server_label="clock", name="tick")]
     server.call.return_value = ToolOutput("2")
     services: Any = SimpleNamespace(tool_servers=SimpleNamespace(connect=lambda tool: server), config=Config())
-    whole: Any = SimpleNamespace(items=[])
+    whole: Any = SimpleNamespace(size=0, items=[])
     await ToolWork([McpTool(server_label="clock")], whole, approvals, stream, services, lambda: None).prepare()
     assert server.call.await_count == 1
     items = [json.loads(item) for item in stream.output if item]
