@@ -17,7 +17,7 @@ from antiphon.backends.http_response import HttpResponse
 from antiphon.backends.profiles import Profile
 from antiphon.config import BackendConfig, ModelConfig
 from antiphon.core.deltas import Delta
-from antiphon.core.sse import SSEParser
+from antiphon.core.sse import MOST_SAID, SSEParser
 from antiphon.core.turn import Turn
 from antiphon.errors import BackendError, ConfigError
 from antiphon.masking import SECRETS
@@ -41,6 +41,7 @@ class ChatStream:
         self._take: Take = _nobody
         self._ended = False
         self._size = 0
+        self._came = 0
 
     async def pour(self, take: Take) -> bool:
         """Give the Deltas of all bytes as they arrive. Raises BackendError."""
@@ -56,12 +57,15 @@ class ChatStream:
         return self._ended
 
     def _feed(self, data: bytes) -> bool:
+        self._came += len(data)
         events = self._parser.feed(data)
         decoder = self._decoder
         deltas: list[Delta] = []
         try:
             if events:
                 decoder.feed(events, deltas)
+            if self._came > MOST_SAID:
+                _check_size(decoder)
             if decoder.ended:
                 self._end(deltas)
         except BackendError:
@@ -99,6 +103,15 @@ class ChatStream:
         self._response.abort()
 
 
+def _check_size(decoder: ChatDecoder) -> None:
+    if decoder.size > MOST_SAID:
+        raise BackendError(502, f"The backend's answer has more than {MOST_SAID} characters.")
+
+
+WHOLE_LIMIT = 16 * 1024 * 1024
+"""Bytes of an answer that comes whole."""
+
+
 class WholeStream:
     """The answer to a call that is not streamed: all Deltas at once."""
 
@@ -110,11 +123,15 @@ class WholeStream:
     async def pour(self, take: Take) -> bool:
         """Give all Deltas at once. Raises BackendError."""
         if not self._ended:
-            body = await self._response.read_all()
+            body = await self._response.read_all(WHOLE_LIMIT)
             self._ended = True
             deltas: list[Delta] = []
             try:
-                self._read(body, deltas)
+                await by_size(len(body), self._read, body, deltas)
+            except BackendError:
+                if self._decoder.size > MOST_SAID:
+                    deltas.clear()
+                raise
             finally:
                 if deltas:
                     take(deltas)
@@ -130,6 +147,7 @@ class WholeStream:
             decoder.feed([*parser.feed(body), *parser.close()], deltas)
             if parser.stray:
                 decoder.feed_stray(b"\n".join(parser.stray), deltas)
+        _check_size(decoder)
         decoder.finish(deltas)
 
     def abort(self) -> None:

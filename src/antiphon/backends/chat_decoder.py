@@ -18,6 +18,8 @@ from antiphon.backends.profiles import Leak, Profile, ThinkPolicy
 from antiphon.core.deltas import Delta, Finish, ReasoningDelta, RefusalDelta, TextDelta, UsageReport
 from antiphon.core.emitter import to_json
 from antiphon.core.halves import Halves
+from antiphon.core.json_text import has_more_containers
+from antiphon.core.sse import LARGE_EVENT
 from antiphon.core.toolmap import ToolMap
 from antiphon.errors import BackendError
 from antiphon.masking import masked
@@ -44,6 +46,18 @@ _BROKEN = frozenset(
 _NO_ERROR = (b"null", b"{}", b"[]", b'""', b"false", b"0")
 _FINE = (0, 200, "0", "200", "ok", "success")  # codes in vendors' envelopes that are no error
 MOST_QUOTED = 1200  # bytes of what is no answer that are looked at; a quarter is shown
+MOST_CALLS = 500
+"""Tool calls of one answer."""
+
+MOST_CONTAINERS = 10_000
+"""Arrays and objects of one chunk."""
+
+MOST_CONTAINERS_OF_WHOLE = 200_000
+"""The same of an answer that comes whole, which is read in a thread: 20 logprobs for each of 8,000 tokens."""
+
+MOST_ODD = 1_000
+"""Chunks of one answer that say nothing that is known."""
+
 _UNFINISHED = "The backend broke off in the middle of its answer: it sent no finish_reason."
 
 
@@ -61,6 +75,7 @@ class ChatDecoder:
         "_message",
         "_need_reason",
         "_odd",
+        "_odd_ones",
         "_plain",
         "_profile",
         "_reason",
@@ -103,6 +118,7 @@ class ChatDecoder:
         self._seen = False  # a delta that said nothing: the answer may be empty
         self._message: ChatChoice | None = None  # a whole answer in a stream
         self._odd = b""
+        self._odd_ones = 0
 
     @property
     def size(self) -> int:
@@ -117,6 +133,8 @@ class ChatDecoder:
             if payload == b"[DONE]":
                 self.ended = True
                 return
+            if len(payload) > LARGE_EVENT:
+                self._check(payload, MOST_CONTAINERS)
             try:
                 chunk = _chunk.decode(payload)
             except (msgspec.MsgspecError, ValueError, RecursionError):
@@ -138,6 +156,8 @@ class ChatDecoder:
     def feed_whole(self, body: bytes, out: list[Delta]) -> None:
         """Read a whole answer. Raises BackendError where it is none."""
         body = body.strip().removesuffix(b"data: [DONE]")
+        if len(body) > LARGE_EVENT:
+            self._check(body, MOST_CONTAINERS_OF_WHOLE)
         try:
             answer = _chunk.decode(body)
         except (msgspec.MsgspecError, ValueError, RecursionError):
@@ -149,6 +169,12 @@ class ChatDecoder:
         if first.finish_reason:
             self._finished(first)
         self._read_whole(first, out)
+
+    def _check(self, data: bytes, most: int) -> None:
+        if has_more_containers(most, data):
+            raise BackendError(
+                502, f"The backend sent something that is not a chat completion: it has over {most} arrays and objects."
+            )
 
     def feed_stray(self, data: bytes, out: list[Delta]) -> None:
         """Read what stood in a stream of events and was none: a whole answer, or an error. Raises BackendError."""
@@ -200,6 +226,9 @@ class ChatDecoder:
             if words.message and words.code not in _FINE:
                 raise error_from_event(bytes(payload))
             self._odd = bytes(payload)
+            self._odd_ones += 1
+            if self._odd_ones > MOST_ODD:
+                raise BackendError(502, f"The backend sent more than {MOST_ODD} chunks that say nothing.")
 
     def _read(self, choice: ChatChoice, delta: ChatDelta, out: list[Delta]) -> None:
         reasoning = delta.reasoning_content or delta.reasoning
@@ -247,6 +276,8 @@ class ChatDecoder:
             self._usage = choice.usage
 
     def _call(self, call: ChatToolCall, out: list[Delta]) -> None:
+        if self._calls.count > MOST_CALLS:
+            raise BackendError(502, f"The backend's answer has more than {MOST_CALLS} tool calls.")
         function, custom = call.function, call.custom
         if custom is not None:
             name, text = custom.name or "", custom.input or ""

@@ -28,7 +28,7 @@ from antiphon.types.chat import (
     PromptDetails,
 )
 
-LARGEST = 4 * 1024 * 1024  # bytes that are read so: it is slow, and done between the tokens of others
+LARGEST = 512 * 1024
 
 _NOTHING = (None, False, "", 0)
 

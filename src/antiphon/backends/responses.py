@@ -10,9 +10,9 @@ from antiphon.backends.calls import accepted, connect, list_models, trace_header
 from antiphon.backends.http_client import HttpResponse
 from antiphon.backends.responses_codec import ResponsesDecoder
 from antiphon.config import BackendConfig
-from antiphon.core.deltas import Delta, Relay
+from antiphon.core.deltas import Delta, Relay, RelayedText
 from antiphon.core.relay_shapes import LIFE
-from antiphon.core.sse import EVENT_LIMIT, SSEParser
+from antiphon.core.sse import EVENT_LIMIT, MOST_SAID, SSEParser
 from antiphon.core.turn import Turn
 from antiphon.errors import BackendError, InvalidRequest
 from antiphon.offload import by_size
@@ -29,6 +29,7 @@ class RelayStream:
         self._take: Take | None = None
         self._whole: bytearray | None = None
         self._begun = False
+        self._said = 0
 
     async def pour(self, take: Take) -> bool:
         """Give the Deltas as they arrive. Raises BackendError."""
@@ -62,6 +63,9 @@ class RelayStream:
                 raise BackendError(502, "The backend's answer is too large.")
             return True
         deltas = self._decoder.feed(self._parser.feed(data))
+        self._said += sum([len(delta.text) for delta in deltas if isinstance(delta, RelayedText)])
+        if self._said > MOST_SAID:
+            raise BackendError(502, f"The backend's answer has more than {MOST_SAID} characters.")
         if any(not (isinstance(delta, Relay) and delta.type in LIFE) for delta in deltas):
             self._response.alive()
         return self._pass_on(deltas) and not self._decoder.ended

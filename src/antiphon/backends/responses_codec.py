@@ -14,9 +14,11 @@ from antiphon.backends.refusals import told_error
 from antiphon.core.deltas import Delta, Relay, RelayedText, UsageReport
 from antiphon.core.emitter import to_json
 from antiphon.core.halves import Halves
+from antiphon.core.json_text import has_more_containers
 from antiphon.core.relay_end import has_failed, response_of, usage_of
 from antiphon.core.relay_items import logprobs_of
 from antiphon.core.relay_shapes import ENDS, TEXTS, good_name, index_of, too_deep, wrong
+from antiphon.core.sse import LARGE_EVENT
 from antiphon.core.turn import Turn
 from antiphon.errors import BackendError
 from antiphon.types.items import Item, OtherItem
@@ -32,6 +34,12 @@ _OURS = frozenset(
 
 LARGE = 1024 * 1024  # bytes; a larger event may hold no more than
 MOST_VALUES = 500_000
+
+MOST_CONTAINERS = 20_000
+"""Arrays and objects of one event, with the tools that a response repeats."""
+
+MOST_OF_OUTPUT = 4_000
+"""Those of the items and parts in it, which are written anew."""
 
 _TYPE = re.compile(r"[a-z][a-z0-9_.]{0,99}", re.ASCII)
 
@@ -187,6 +195,8 @@ class ResponsesDecoder:
         """Decode an event whole: what is wrong with it is seen here, and names and numbers are written anew."""
         if len(data) > LARGE and data.count(b",") + data.count(b"[") + data.count(b"{") > MOST_VALUES:
             raise BackendError(502, "An event of the backend's stream holds too many values.")
+        if len(data) > LARGE_EVENT and has_more_containers(MOST_CONTAINERS, data):
+            raise BackendError(502, "An event of the backend's stream holds too many arrays and objects.")
         try:
             fields = msgspec.json.decode(data)
         except (msgspec.MsgspecError, ValueError, RecursionError):
@@ -195,6 +205,8 @@ class ResponsesDecoder:
             raise BackendError(502, "The backend sent an event that is not an object.")
         if too_deep(data):
             raise BackendError(502, "The backend sent an event that is nested too deeply.")
+        if len(data) > LARGE_EVENT and has_more_containers(MOST_OF_OUTPUT, data):
+            _check_output(fields)
         return fields
 
     def _mended(self, data: bytes) -> object:
@@ -230,6 +242,15 @@ class ResponsesDecoder:
             return () if usage is None else (UsageReport(usage),)
         self.ended = True
         return (Relay(type, fields),)
+
+
+def _check_output(fields: dict[str, Any]) -> None:
+    """Raise BackendError where an event, or a response that came whole, has too much output."""
+    response = fields.get("response")
+    holder = response if isinstance(response, dict) else fields
+    said = [holder.get(name) for name in ("output", "item", "part", "annotation", "logprobs", "content")]
+    if has_more_containers(MOST_OF_OUTPUT, to_json(said)):
+        raise BackendError(502, "The output in an event of the backend's stream holds too many arrays and objects.")
 
 
 def _piece(type: str, fields: dict[str, Any]) -> RelayedText:

@@ -10,8 +10,8 @@ Each line of the last user message is played in order; a line that is no command
     /error STATUS MESSAGE   fail; before anything else: refuse
     /finish REASON          end with this finish reason (length, content_filter)
 
-After the outputs of tools it says these instead. What stands behind 262,144 characters is not played, and nothing is said
-more often than makes a million of them.
+After the outputs of tools it says these instead. What stands behind a million characters is not played, and nothing is
+repeated beyond as many.
 """
 
 from __future__ import annotations
@@ -31,11 +31,8 @@ from antiphon.types.response import Usage
 
 _PIECE = re.compile(r"(?<!\s)\s*+\S++(?:\s++\Z)?")
 
-LONGEST = 262_144
-"""Characters of a script that are played: to find the words takes 25 ms."""
-
-MOST_REPEATED = 1_000_000
-"""Characters that `/repeat` says."""
+LONGEST = 1_000_000
+"""Characters of a script that are played, and those that `/repeat` says."""
 
 AT_ONCE = 256
 """Steps that are given in one turn of the event loop."""
@@ -164,15 +161,15 @@ def _command(command: str, rest: str, key: str) -> list[Step]:
     first, _, last = rest.partition(" ")
     match command:
         case "/think":
-            return [ReasoningDelta(piece) for piece in _PIECE.findall(rest)]
+            return [ReasoningDelta(found[0]) for found in _PIECE.finditer(rest)]
         case "/call":
             return _call(key, first, last or "{}", "function")
         case "/custom":
             return _call(key, first, last, "custom")
         case "/repeat":
             times = int(_number(first))
-            if times * (len(last) + 1) > MOST_REPEATED:
-                return [BackendError(400, f"/repeat says at most {MOST_REPEATED} characters.")]
+            if times * (len(last) + 1) > LONGEST:
+                return [BackendError(400, f"/repeat says at most {LONGEST} characters.")]
             return _say(" ".join([last] * times))
         case "/delay":
             return [_number(first)]
@@ -181,7 +178,7 @@ def _command(command: str, rest: str, key: str) -> list[Step]:
 
 
 def _call(key: str, name: str, text: str, kind: CallKind) -> list[Step]:
-    return [CallStart(key, key, name, kind), *(CallDelta(key, piece) for piece in _PIECE.findall(text))]
+    return [CallStart(key, key, name, kind), *(CallDelta(key, found[0]) for found in _PIECE.finditer(text))]
 
 
 def _say(text: str) -> list[Step]:

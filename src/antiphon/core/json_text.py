@@ -171,6 +171,16 @@ def nested_deeper(data: bytes, limit: int) -> bool:
         return True
 
 
+def has_more_containers(most: int, data: bytes) -> bool:
+    """Tell whether JSON has more arrays and objects; brackets in its texts do not count."""
+    if data.count(b"{") + data.count(b"[") <= most:
+        return False
+    try:
+        return len(_outside(data, _NO_STRUCTURE, "")) > 2 * most
+    except InvalidRequest:
+        return True
+
+
 def deeper_than(brackets: bytes, limit: int) -> bool:
     """Tell whether brackets, all of them `[` and `]`, are nested deeper: each pass takes the innermost pairs away."""
     for left in range(limit, 0, -1):

@@ -113,6 +113,8 @@ class ResponseStream:
         self._emitter.sequence_number = state.sequence_number
         self._output[:] = state.output
         self._announced = state.announced
+        if state.sequence_number and not state.announced:
+            self.response.status = "queued"  # that much was told
         self.response.usage = state.usage
 
     def close_restored(self, place: int, item: bytes) -> None:
