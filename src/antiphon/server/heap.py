@@ -16,6 +16,6 @@ APART = 1024 * 1024
 def keep_large_blocks_apart() -> bool:
     """Fix the size from which blocks stand apart. Returns False where the C library has no such setting (musl, macOS)."""
     try:
-        return bool(ctypes.CDLL(None).mallopt(M_MMAP_THRESHOLD, APART))
+        libc = ctypes.CDLL(None); return bool(libc.mallopt(-1, 64 * 1024 * 1024)) and bool(libc.mallopt(M_MMAP_THRESHOLD, APART))
     except (AttributeError, OSError, TypeError):
         return False
