@@ -14,9 +14,9 @@ SOURCE = Path(__file__).parents[1] / "src" / "antiphon"
 # From left to right. A module belongs to the first pattern that fits its name within the package.
 LAYERS = (
     r"__init__|errors|config|types(\..*)?",
-    r"core(\..*)?|checker(\..*)?|agents|guard|faults|log|masking|offload|sealing|writes|settings(\..*)?|backends\.http_\w+",
+    r"core(\..*)?|checker(\..*)?|agents|guard|faults|log|masking|offload|room|sealing|turns|writes|settings(\..*)?|backends\.http_\w+",
     r"(backends|tools|stores)\.base|stores\.rows|stores\.condition|services|token_count|fetching|observe|otlp|pulse|caller|keys|limits|periods|places|prices|quota",
-    r"abilities|gathering|intake|compaction|unsealing|approvals|toolwork|structured|media|prompts|webhooks|tracing",
+    r"abilities|gathering|intake|mcp_declarations|compaction|unsealing|approvals|toolwork|structured|media|prompts|webhooks|tracing",
     r"engine|event_log|keeping|job_request",
     r"live",
     r"server(\..*)?",

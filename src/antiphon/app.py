@@ -33,6 +33,7 @@ from antiphon.observe import Observers
 from antiphon.prices import prices
 from antiphon.prompts import Prompts
 from antiphon.reloading import changed, reopened, talkative, tokenizers, validate
+from antiphon.room import Rooms
 from antiphon.sealing import Sealer
 from antiphon.server.admin import Admin, Ring
 from antiphon.server.asgi import AntiphonApp
@@ -52,6 +53,7 @@ from antiphon.server.playground import playground, playground_file
 from antiphon.server.responses import SHUTDOWN, Responses
 from antiphon.server.router import Router
 from antiphon.server.store_watch import StoreWatch
+from antiphon.server.unread import Unread
 from antiphon.server.watch import Watch
 from antiphon.server.websocket import WebSockets
 from antiphon.services import Services
@@ -131,6 +133,7 @@ class Parts:
             sealer=Sealer(sealing_secrets(config)),
             tool_servers=self.watch.tool_servers(self.mcp),
             limiter=self.limiter,
+            rooms=Rooms(config.request_owner_bytes, config.request_bytes),
             observer=Observers(self.ring, *self.watch.observers),
         )
         fetcher = Fetcher(self.guard, limit=config.max_body)
@@ -158,6 +161,8 @@ class Parts:
             on_force=self._force,
             on_reload=self.reload,
             watchers=self.watch.watchers,
+            rooms=self.services.rooms,
+            unread=Unread(config.unread_owner_bytes),
         )
 
     def reload(self, config: Config) -> Authenticator:
@@ -168,7 +173,8 @@ class Parts:
         config = changed(self.config, config)
         validate(config)
         auth = self._authenticator(config)
-        SECRETS.know(secrets_of(config))
+        # What runs still goes on with the settings before: their secrets are taken out as well.
+        SECRETS.know([*secrets_of(self.config), *secrets_of(config)])
         backends = reopened(self.config, config, self.backends)
         self.registry.replace(
             config.models,

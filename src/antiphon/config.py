@@ -155,7 +155,10 @@ class McpServerConfig(Settings, kw_only=True, forbid_unknown_fields=True):
 
     command: Annotated[str, Meta(description="Program that speaks MCP over stdio.")] = ""
     args: Annotated[list[str], Meta(description="Its arguments.", extra=SECRET)] = []
-    env: Annotated[dict[str, str], Meta(description="Variables added to its environment.", extra=SECRET)] = {}
+    env: Annotated[
+        dict[str, str],
+        Meta(description="Variables added to its environment, which is this server's without ANTIPHON_…", extra=SECRET),
+    ] = {}
     url: Annotated[str, Meta(description="URL of a server over HTTP, instead of a program.")] = ""
     headers: Annotated[dict[str, str], Meta(description="Headers sent to that URL.", extra=SECRET)] = {}
     client_headers: Annotated[
@@ -311,6 +314,25 @@ class Config(Settings, kw_only=True, forbid_unknown_fields=True):
     ] = 64 * 1024 * 1024
     websocket_owner_bytes: Annotated[
         int, Meta(description="Bytes that all WebSocket connections of an owner keep, in each process.", ge=1024)
+    ] = 256 * 1024 * 1024
+    request_owner_bytes: Annotated[
+        int,
+        Meta(
+            description="Bytes that the requests of an owner which are being answered may hold in each process: bodies,"
+            " histories, files. Further ones get 429.",
+            ge=1024,
+        ),
+    ] = 256 * 1024 * 1024
+    request_bytes: Annotated[
+        int, Meta(description="The same for those of all owners together; further ones get 503.", ge=1024)
+    ] = 1024 * 1024 * 1024
+    unread_owner_bytes: Annotated[
+        int,
+        Meta(
+            description="Bytes of answers that may wait for an owner's clients to read them, in each process; beyond,"
+            " the one that waits longest is cut off. 0: no limit.",
+            ge=0,
+        ),
     ] = 256 * 1024 * 1024
     background_lease: Annotated[
         float, Meta(description="Seconds of silence after which a background response's server counts as dead.", gt=0)

@@ -200,6 +200,10 @@ class Run:
         """Let the backend go: whatever the run has come to is its end. Idempotent."""
         self._release()
         self._account()
+        self._task = None  # its context leads back here, and nobody is to wait for the garbage collector
+        self._sink = None
+        if self.error is not None:
+            self.error.__traceback__ = None
         if self._observed:
             self._observed = False
             self._observer.ended(self)
@@ -378,12 +382,12 @@ class Run:
             except KeyError:
                 self._fail(self._gone())
             except Exception:
-                log.exception("response %s could not be stored", self.plan.response.id)
+                unexpected("response", log, "response %s could not be stored", self.plan.response.id)
                 self._fail(APIError(500, "The response could not be stored.", code="server_error"))
         assert self.stream.terminal is not None
         assert self._sink is not None
+        # Nobody waits until these are read: what they were made from is let go of before.
         self._sink.send([*self.stream.take(), self.stream.terminal])
-        await self._sink.drain()
 
     def _gone(self) -> APIError:
         """Return what is told where the items' conversation was deleted while the response was made."""

@@ -9,6 +9,7 @@ from antiphon.config import Config
 from antiphon.core import context
 from antiphon.errors import InvalidRequest, NotFound
 from antiphon.offload import by_size
+from antiphon.room import take
 from antiphon.stores.base import Store
 from antiphon.types.items import Item
 from antiphon.types.request import ConversationRef, CreateResponse
@@ -47,11 +48,13 @@ class Gathering:
         self, request: CreateResponse, own: list[Item], owner: str, source: History, size: int
     ) -> tuple[list[Item], list[Item], int]:
         """Return the request's own items with references resolved, those of its history, and the bytes of both."""
+        brought = size
         wanted = context.references(own)
         if wanted:
             found = await source.items(wanted, owner)
             size += _bytes_of(item for id in wanted if (item := found.get(id)) is not None)
             self._check_bytes(size, "input")
+            take(size - brought)
             own = await by_size(size, context.resolve_references, own, found)
         arrays: Sequence[bytes] = ()
         param = "previous_response_id"
@@ -62,8 +65,10 @@ class Gathering:
             arrays = await self._conversation(_conversation_id(request.conversation), owner)
         if not arrays:
             return own, [], size
-        size += _bytes_of(arrays)
+        earlier_bytes = _bytes_of(arrays)
+        size += earlier_bytes
         self._check_bytes(size, param)
+        take(earlier_bytes)
         earlier = await by_size(size, context.decode_history, arrays, self._config.max_items)
         self.check_count(len(own) + len(earlier), param)
         return own, earlier, size

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from functools import partial
 from itertools import chain
@@ -26,29 +27,24 @@ from antiphon.core.tool_decoding import check_tool_choice, decode_tools
 from antiphon.core.toolmap import ignored_tools
 from antiphon.core.turn import Hints, Turn, with_operators
 from antiphon.core.updates import updated
-from antiphon.core.validation import decode
 from antiphon.errors import InvalidRequest
 from antiphon.gathering import Gathering, History
+from antiphon.mcp_declarations import check_brought, declared_servers
 from antiphon.media import Form, Media
 from antiphon.offload import LARGE, by_size
 from antiphon.prompts import Prompts
 from antiphon.sealing import SealError
 from antiphon.services import Services
 from antiphon.structured import check_format
-from antiphon.tools.base import McpTool, not_for_key
+from antiphon.tools.base import McpTool
 from antiphon.types.items import Item
 from antiphon.types.request import CreateResponse
 from antiphon.types.response import Response
-from antiphon.types.tools import NamespaceTool, OtherTool, Tool, ToolChoice
+from antiphon.types.tools import NamespaceTool, Tool, ToolChoice
 from antiphon.unsealing import Unsealing
-
-_mcp_tool = msgspec.json.Decoder(McpTool)
 
 FORM = Form(files_as_text=True, inline_images=True)  # chat models know text and images; few know files
 FETCHED_THERE = Form(files_as_text=True)  # for backends that fetch images themselves
-
-MOST_SERVERS = 32
-"""MCP servers that one request may declare."""
 
 MOST_ECHOED = 4 * 1024 * 1024
 """Bytes of what a response repeats of its request (tools, instructions, names): three events of a stream show it."""
@@ -116,12 +112,15 @@ class Intake:
             own = await self._media.attach(own, request.file_id, owner)
         seen = [*own, *prompted] if prompted else own
         await by_size(len(body), check_capabilities, route.card.capabilities, request, tools, text, seen)
-        remote = await self._remote(tools, caller)
+        remote = await declared_servers(tools, caller, self._services.tool_servers)
         source = history or self._services.store
         own, earlier, size = await self._gathering.items(request, own, owner, source, len(body))
+        await check_brought(own, earlier, caller, self._media.guard)
         request, text = updated(request, text, chain(earlier, own))
         if text.format.type == "json_schema":
             await check_format(text, owner, self._services)
+        if SEALED_REASONING in (request.include or ()) and not self._services.sealer.loaded:
+            await asyncio.to_thread(self._services.sealer.load)
         if identity is None:
             identity = Identity(self._services.new_id_base(), int(self._services.clock()))
         shown = await self._shown(prompted, earlier, own, owner, FORM if route.inline_images else FETCHED_THERE)
@@ -163,25 +162,6 @@ class Intake:
         if prompted:
             shown[:0] = await self._media.admit(prompted, owner, form=form, path="prompt.input")
         return shown
-
-    async def _remote(self, tools: Sequence[Tool], caller: Caller | None) -> list[McpTool]:
-        """Return the MCP servers that the request declares; all may be called. Raises InvalidRequest."""
-        remote: list[McpTool] = []
-        for place, tool in enumerate(tools):
-            if isinstance(tool, OtherTool) and tool.type == "mcp":
-                declared = decode(_mcp_tool, tool.raw, f"tools[{place}]")
-                if any(declared.server_label == other.server_label for other in remote):
-                    raise InvalidRequest(
-                        f"Two MCP servers have the label '{declared.server_label}'.",
-                        param=f"tools[{place}].server_label",
-                    )
-                if len(remote) == MOST_SERVERS:
-                    raise InvalidRequest(f"A request declares at most {MOST_SERVERS} MCP servers.", param="tools")
-                if caller is not None and not caller.may_use(declared.place):
-                    raise not_for_key(declared, f"tools[{place}]")
-                await self._services.tool_servers.check(declared, f"tools[{place}]")
-                remote.append(declared)
-        return remote
 
     async def _fit(self, plan: Plan) -> Plan:
         """Bring a Plan into the model's window: compaction or truncation where the request wants it, else a 400."""

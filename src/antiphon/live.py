@@ -15,6 +15,7 @@ import contextlib
 import logging
 import os
 import secrets
+import time
 from collections.abc import Sequence
 
 import msgspec
@@ -25,6 +26,7 @@ from antiphon.core.stream import ResponseStream, terminal_type
 from antiphon.engine import Run
 from antiphon.errors import APIError
 from antiphon.event_log import WORKING, Beat, EventLog, Follower, logged
+from antiphon.faults import unexpected
 from antiphon.intake import Intake, Plan
 from antiphon.job_request import packed, unpacked
 from antiphon.keeping import output_span, stored_response
@@ -42,6 +44,7 @@ log = logging.getLogger("antiphon.live")
 MOST_BETWEEN_BEATS = 2.0  # seconds; a beat also brings the client's wish to cancel
 POLL = 1.0
 CANCEL_WAIT = 10.0
+SUSPECT_WAIT = 60.0  # seconds
 MOST_CRASHES = 2  # processes that may die with one run
 
 INTERRUPTED = APIError(
@@ -80,6 +83,7 @@ class Live:
         self._beat = Beat(self._store)
         self._working: dict[str, Working] = {}
         self._poller: asyncio.Task[None] | None = None
+        self._idle_at = time.monotonic()
         self.taken_over = self.lost = 0  # leases, since the start
 
     @property
@@ -209,7 +213,7 @@ class Live:
                 await self._store.release_job(id, fence)
             raise
         except Exception:
-            log.exception("response %s: the run broke off", id)
+            unexpected("response", log, "response %s: the run broke off", id)
         finally:
             heart.cancel()
             one.run.abort()
@@ -267,12 +271,18 @@ class Live:
             await asyncio.sleep(min(POLL, self._lease / 3))
 
     async def _claim(self) -> Job | None:
-        """Take a run that nobody holds; one whose process died only where none that was taken over runs here."""
-        here = [one.job for one in self._working.values()]
-        if any(job.crashes for job in here):
+        """Take a run that nobody holds.
+
+        One whose process died is taken where no other background run is made: if it kills this process too, none ends with
+        it. A process that is never without one takes it after `SUSPECT_WAIT` all the same.
+        """
+        if any(one.job.crashes for one in self._working.values()):
             return None
-        others = any(job.attempts > 1 for job in here)
-        return await self._store.claim(self._worker, self._services.clock(), self._lease, clean=others)
+        now = time.monotonic()
+        if not self._working:
+            self._idle_at = now
+        clean = now - self._idle_at < SUSPECT_WAIT if self._working else False
+        return await self._store.claim(self._worker, self._services.clock(), self._lease, clean=clean)
 
     async def _take_over(self, job: Job) -> None:
         """Go on with a job whose worker is gone, or begin one that was never begun."""

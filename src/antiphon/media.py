@@ -23,6 +23,7 @@ from antiphon.errors import APIError, InvalidRequest, NotFound
 from antiphon.fetching import Fetcher
 from antiphon.guard import UrlGuard
 from antiphon.offload import by_size
+from antiphon.room import take
 from antiphon.stores.base import Store
 from antiphon.stores.rows import StoredFile
 from antiphon.types.items import (
@@ -303,6 +304,7 @@ class _Admission:
         return file, content
 
     def _spend(self, size: int, param: str) -> None:
+        take(size * 4 // 3)  # it becomes base64
         self._left -= size
         if self._left < 0:
             raise InvalidRequest(

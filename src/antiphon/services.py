@@ -15,6 +15,7 @@ from antiphon.core.tokens import Estimator
 from antiphon.limits import Admission, Unlimited
 from antiphon.observe import Observer, Observers
 from antiphon.pulse import Pulse
+from antiphon.room import Rooms
 from antiphon.sealing import Sealer
 from antiphon.stores.base import Store
 from antiphon.token_count import TokenCounter
@@ -52,6 +53,7 @@ class Services(msgspec.Struct, frozen=True, kw_only=True):
     estimator: Estimator = msgspec.field(default_factory=Estimator)
     counter: TokenCounter = msgspec.field(default_factory=lambda: TokenCounter(Estimator(), {}))
     checker: Checker = msgspec.field(default_factory=Checker)
+    rooms: Rooms = msgspec.field(default_factory=Rooms)
     pulse: Pulse = msgspec.field(default_factory=Pulse)
     observer: Observer = msgspec.field(default_factory=Observers)
     limiter: Admission = msgspec.field(default_factory=Unlimited)

@@ -86,10 +86,12 @@ async def _main(folder: Path) -> None:
     from antiphon import app
     from antiphon.config import Config
     from antiphon.log import set_up
+    from antiphon.server.heap import keep_large_blocks_apart
     from antiphon.server.run import listen, make_server
 
     config = msgspec.convert(json.loads((folder / "config.json").read_text()), Config)
     set_up("info", "text")
+    keep_large_blocks_apart()
     sockets = listen("127.0.0.1", 0)
     server = make_server(app.build(config), config)
     beat = asyncio.create_task(_beat(folder))

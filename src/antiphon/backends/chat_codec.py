@@ -34,8 +34,6 @@ _OWN = {
     for name in "model messages tools tool_choice temperature top_p max_tokens stream stream_options".split()
 }
 
-_any = msgspec.json.Decoder(Any)
-
 
 class CodecOptions(msgspec.Struct, frozen=True, kw_only=True):
     """How a model is spoken to: the server's profile, and the model's own policies; `leaks` come on top of the profile's.

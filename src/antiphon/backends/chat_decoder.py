@@ -22,6 +22,7 @@ from antiphon.core.json_text import has_more_containers
 from antiphon.core.sse import LARGE_EVENT
 from antiphon.core.toolmap import ToolMap
 from antiphon.errors import BackendError
+from antiphon.masking import masked
 from antiphon.types.chat import ChatChoice, ChatChunk, ChatDelta, ChatPart, ChatToolCall, ChatUsage
 from antiphon.types.items import Item
 
@@ -56,6 +57,7 @@ MOST_CONTAINERS_OF_WHOLE = 200_000
 MOST_ODD = 1_000
 """Chunks of one answer that say nothing that is known."""
 
+MOST_QUOTED = 1200  # bytes of what is no answer that are looked at; a quarter is shown
 _UNFINISHED = "The backend broke off in the middle of its answer: it sent no finish_reason."
 
 
@@ -207,7 +209,7 @@ class ChatDecoder:
     def _nothing(self) -> BackendError:
         """Return the error for an answer that says nothing and has no end."""
         if self._odd:
-            text = self._odd[:300].decode("utf-8", "replace")
+            text = masked(self._odd[:MOST_QUOTED].decode("utf-8", "replace"), MOST_QUOTED // 4)
             return BackendError(502, f"The backend's answer holds no message: {text}", retriable=True)
         return BackendError(502, "The backend's answer holds no message.", retriable=True)
 

@@ -10,8 +10,8 @@ Each line of the last user message is played in order; a line that is no command
     /error STATUS MESSAGE   fail; before anything else: refuse
     /finish REASON          end with this finish reason (length, content_filter)
 
-After the outputs of tools it says these instead. What stands behind a million characters is not played, and nothing is
-repeated beyond as many.
+After the outputs of tools it says these instead. What stands behind a million characters is not played, and a /repeat
+of more than as many is an error.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from antiphon.types.response import Usage
 _PIECE = re.compile(r"(?<!\s)\s*+\S++(?:\s++\Z)?")
 
 LONGEST = 1_000_000
-"""Characters of a script that are played, and those that `/repeat` says."""
+"""Characters of a script that are played, and those that `/repeat` says at most."""
 
 AT_ONCE = 256
 """Steps that are given in one turn of the event loop."""
@@ -167,7 +167,10 @@ def _command(command: str, rest: str, key: str) -> list[Step]:
         case "/custom":
             return _call(key, first, last, "custom")
         case "/repeat":
-            return _say(" ".join([last] * min(int(_number(first)), LONGEST // (len(last) + 1) + 1)))
+            times = int(_number(first))
+            if times * (len(last) + 1) > LONGEST:
+                return [BackendError(400, f"/repeat says at most {LONGEST} characters.")]
+            return _say(" ".join([last] * times))
         case "/delay":
             return [_number(first)]
         case _:

@@ -12,6 +12,7 @@ from antiphon.caller import NOBODY, Caller
 from antiphon.config import Config
 from antiphon.errors import AntiphonError, APIError
 from antiphon.faults import unexpected
+from antiphon.room import HELD, Held, Rooms
 from antiphon.server.asgi_exchange import ASGIExchange
 from antiphon.server.auth import Authenticator
 from antiphon.server.exchange import Exchange
@@ -20,6 +21,7 @@ from antiphon.server.http import ClientGone, Header, Reply, ServerStopping
 from antiphon.server.record import CLIENT_GONE, UPGRADED, Record, Watcher, current, teller
 from antiphon.server.request import HTTPRequest
 from antiphon.server.router import WRITING, Router, plain_path
+from antiphon.server.unread import Unread
 from antiphon.server.ws_connection import ASGIWebSocket
 
 Scope = MutableMapping[str, Any]
@@ -49,6 +51,8 @@ class AntiphonApp:
         on_force: Callable[[], None] | None = None,
         on_reload: Callable[[Config], Authenticator] | None = None,
         watchers: Sequence[Watcher] = (),
+        rooms: Rooms | None = None,
+        unread: Unread | None = None,
     ) -> None:
         self.router = router
         self.max_body = max_body
@@ -58,6 +62,8 @@ class AntiphonApp:
         self._on_force = on_force
         self._on_reload = on_reload
         self._tell = teller(watchers)
+        self._rooms = rooms or Rooms()
+        self.unread = unread or Unread()
         self.failure = ""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -84,8 +90,10 @@ class AntiphonApp:
         head = ResponseHead(exchange.headers)
         record = Record(exchange.method, exchange.raw_path, head.request_id)
         current.set(record)
+        held = self._rooms.open()
+        HELD.set(held)
         try:
-            reply = await self._reply(exchange, head, record)
+            reply = await self._reply(exchange, head, record, held)
             if reply is not None:
                 record.status = reply.status
                 exchange.send(reply.status, head.headers(reply), reply.body)
@@ -94,6 +102,7 @@ class AntiphonApp:
         except APIError as error:
             record.status = error.status
             _send_error(exchange, head, error)
+            error.__traceback__ = None  # it leads to all that the request has held
         except asyncio.CancelledError:
             record.status = CLIENT_GONE
             exchange.abort()
@@ -104,6 +113,8 @@ class AntiphonApp:
             _send_error(exchange, head, server_error())
         finally:
             self._tell(record)
+            record.run = None
+            held.close()
         await exchange.finish()
 
     async def refuse(self, exchange: Exchange, error: APIError) -> None:
@@ -115,7 +126,7 @@ class AntiphonApp:
         self._tell(record)
         await exchange.finish()
 
-    async def _reply(self, exchange: Exchange, head: ResponseHead, record: Record) -> Reply | None:
+    async def _reply(self, exchange: Exchange, head: ResponseHead, record: Record, held: Held) -> Reply | None:
         self._auth.visit(exchange.raw_path, exchange.headers)
         if exchange.method == "OPTIONS":
             path = exchange.raw_path
@@ -125,7 +136,8 @@ class AntiphonApp:
         route = match.route
         record.route = route.path
         caller = NOBODY if route.public else await self._admit(exchange.headers, route.scopes)
-        return await route.handler(HTTPRequest(exchange, match, caller, self.max_body, head))
+        held.owner = exchange.owner = caller.owner
+        return await route.handler(HTTPRequest(exchange, match, caller, self.max_body, head, held))
 
     async def _admit(self, headers: Sequence[Header], scopes: Set[str]) -> Caller:
         """Return the caller. Raises APIError 401, or 403 where it has none of the scopes."""
@@ -148,6 +160,7 @@ class AntiphonApp:
             handler = self.router.match_websocket(raw_path)
             record.route = plain_path(raw_path)
             caller = await self._admit(headers, WRITING)
+            HELD.set(self._rooms.open(caller.owner))
         except APIError as error:
             record.status = error.status
             self._tell(record)

@@ -9,6 +9,7 @@ from typing import Any
 
 from antiphon.errors import APIError
 from antiphon.server.body import too_large
+from antiphon.server.exchange import Take
 from antiphon.server.http import ClientGone, Header
 
 Message = MutableMapping[str, Any]
@@ -30,6 +31,7 @@ class ASGIExchange:
         self.query_string: bytes = scope["query_string"]
         self.headers: Sequence[Header] = list(scope["headers"])
         self.answered = False
+        self.owner = ""
         self.gone = False
         self._receive = receive
         self._deliver = send
@@ -45,18 +47,18 @@ class ASGIExchange:
 
     # Request
 
-    async def read_body(self, limit: int) -> bytes:
-        """Return the body as it came. Raises APIError 413 or 408, and ClientGone."""
+    async def read_body(self, limit: int, take: Take | None = None) -> bytes:
+        """Return the body as it came. Raises APIError 413, 408 or what `take` raises, and ClientGone."""
         self._broken_body = True
         try:
             async with asyncio.timeout(self._body_timeout):
-                body = await self._read_body(limit)
+                body = await self._read_body(limit, take)
         except TimeoutError:
             raise too_slow() from None
         self._broken_body = False
         return body
 
-    async def _read_body(self, limit: int) -> bytes:
+    async def _read_body(self, limit: int, take: Take | None) -> bytes:
         body, size, more = BytesIO(), 0, not self._body_read
         while more:
             message = await self._receive()
@@ -68,6 +70,8 @@ class ASGIExchange:
             size += len(part)
             if size > limit:
                 raise too_large(limit)
+            if take is not None:
+                take(len(part))
             more = message.get("more_body", False)
         self._body_read = True
         return body.getvalue()

@@ -8,31 +8,34 @@ from typing import Any
 from msgspec import Raw
 
 from antiphon.abilities import MOST_MEDIA
+from antiphon.caller import Caller
 from antiphon.core.emitter import to_json
 from antiphon.core.media_urls import UrlSlot, may_hold_urls, url_slots
 from antiphon.core.pieces import joined
+from antiphon.core.redaction import MCP
 from antiphon.core.validation import decode_any
 from antiphon.errors import InvalidRequest
+from antiphon.mcp_declarations import MOST_SERVERS, check_named, named_server
 from antiphon.media import Media
 from antiphon.offload import by_size
 
 
 async def with_media(
-    media: Media, fields: Mapping[str, Raw], messages: list[Raw], owner: str, *, inline: bool
+    media: Media, fields: Mapping[str, Raw], messages: list[Raw], caller: Caller, *, inline: bool
 ) -> Mapping[str, Raw]:
     """Return a request's fields with its messages' media ready for a backend, and its tools' servers checked.
 
     With `inline` they are fetched and sent as data. Raises InvalidRequest with `param` such as
     `messages[0].content[1].image_url.url`.
     """
-    if "tools" in fields and may_hold_urls(fields["tools"]):
-        await _check_servers(media, await by_size(len(bytes(fields["tools"])), _servers, fields["tools"]))
+    if "tools" in fields and may_name_servers(fields["tools"]):
+        await _check_servers(media, fields["tools"], caller)
     size = sum([len(bytes(message)) for message in messages])
     if not await by_size(size, _any_urls, messages):
         return fields
     values, slots = await by_size(size, _slots_of, messages)
     for here in slots:
-        await media.admit_slots(here, owner, inline=inline, path="messages")
+        await media.admit_slots(here, caller.owner, inline=inline, path="messages")
     return {**fields, "messages": Raw(await by_size(size, _written, values))} if slots else fields
 
 
@@ -68,19 +71,23 @@ def _written(values: Sequence[Any]) -> bytes:
     return joined(parts)
 
 
-def _servers(tools: Raw) -> dict[int, str]:
-    """Return the URLs of the MCP servers that a backend is asked to call itself, by their places."""
-    value = decode_any(tools, "tools")
-    urls = (
-        {at: tool.get("server_url") for at, tool in enumerate(value) if isinstance(tool, dict)}
-        if isinstance(value, list)
-        else {}
-    )
-    return {at: url for at, url in urls.items() if isinstance(url, str)}
+def may_name_servers(tools: Raw) -> bool:
+    """Tell whether declarations of tools may name an MCP server, without reading them."""
+    text = bytes(tools)
+    return b"mcp" in text or b"server_" in text or b"\\u" in text
 
 
-async def _check_servers(media: Media, servers: Mapping[int, str]) -> None:
-    if len(servers) > MOST_MEDIA:
-        raise InvalidRequest(f"A request declares at most {MOST_MEDIA} MCP servers.", param="tools")
-    for index, url in servers.items():
-        await media.guard.check(url, f"tools[{index}].server_url")
+async def _check_servers(media: Media, tools: Raw, caller: Caller) -> None:
+    """Check the MCP servers that a backend is asked to call itself. Raises InvalidRequest."""
+    found = await by_size(len(bytes(tools)), decode_any, tools, "tools")
+    count = 0
+    for index, tool in enumerate(found if isinstance(found, list) else ()):
+        if not isinstance(tool, dict) or not (
+            tool.get("type") == MCP or "server_url" in tool or "server_label" in tool
+        ):
+            continue
+        count += 1
+        if count > MOST_SERVERS:
+            raise InvalidRequest(f"A request declares at most {MOST_SERVERS} MCP servers.", param="tools")
+        path = f"tools[{index}]"
+        await check_named(named_server(to_json(tool), path), caller, media.guard, path)

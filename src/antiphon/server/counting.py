@@ -10,6 +10,7 @@ from antiphon.core.context import keep_input, split_array
 from antiphon.core.emitter import to_json
 from antiphon.core.validation import decode_fields
 from antiphon.intake import Intake, Plan
+from antiphon.limits import Demand
 from antiphon.offload import by_size
 from antiphon.server.admission import admit
 from antiphon.server.http import Header, Reply, Request, json_reply
@@ -28,14 +29,22 @@ class Counting:
 
     async def input_tokens(self, request: Request) -> Reply:
         """POST /v1/responses/input_tokens: the model's own tokenizer where it can be reached, else an estimate that says so."""
-        plan = await self._intake.plan(await self._with_model(request), request.owner, caller=request.caller)
-        count = await self._services.counter.count(plan.route, plan.turn)
-        headers = (ESTIMATED,) if count.estimated else ()
+        body = await self._with_model(request)
+        self._services.limiter.check(request.caller)
+        plan = await self._intake.plan(body, request.owner, caller=request.caller)
+        permit = await self._services.limiter.admit(request.caller, plan.route.card, lambda: Demand(0, 1))
+        try:
+            count = await self._services.counter.count(plan.route, plan.turn)
+        finally:
+            permit.settle(Usage())  # it is a request as others are; tokens are used by answers
+        headers = [*permit.headers, ESTIMATED] if count.estimated else permit.headers
         return json_reply({"object": "response.input_tokens", "input_tokens": count.tokens}, headers=headers)
 
     async def compact(self, request: Request) -> Reply:
         """POST /v1/responses/compact: the user's messages, then one compaction item."""
-        plan = await self._intake.plan(await request.body(), request.owner, caller=request.caller)
+        body = await request.body()
+        self._services.limiter.check(request.caller)
+        plan = await self._intake.plan(body, request.owner, caller=request.caller)
         permit = await admit(self._services, request.caller, plan)
         usage: Usage | None = None
         try:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from antiphon.errors import APIError
 from antiphon.server.body import too_large
+from antiphon.server.exchange import Take
 from antiphon.server.framing import origin_form
 from antiphon.server.http import ClientGone, Header
 
@@ -20,7 +21,7 @@ HIGH_WATER = 64 * 1024
 """Bytes of a body that are taken in before somebody asks for it."""
 
 STALLED = 120.0
-"""Seconds that an answer waits for a client that has stopped reading, its backend call held open meanwhile."""
+"""Seconds in which a client that is sent something reads some of it, or is cut off."""
 
 _REASONS = {status.value: status.phrase.encode() for status in http.HTTPStatus}
 _STATUS_LINES = {status: b"HTTP/1.1 %d %b\r\n" % (status, _REASONS.get(status, b"")) for status in range(100, 600)}
@@ -44,6 +45,7 @@ class DirectExchange:
         "_probes",
         "_protocol",
         "_size",
+        "_take",
         "_waiter",
         "answered",
         "expects_continue",
@@ -53,6 +55,7 @@ class DirectExchange:
         "method",
         "more_body",
         "old",
+        "owner",
         "query_string",
         "raw_path",
         "refusal",
@@ -65,6 +68,7 @@ class DirectExchange:
         if authority is not None:
             headers = [header for header in headers if header[0] != b"host"] + [(b"host", authority)]
         self.headers: Sequence[Header] = headers
+        self.owner = ""
         self.answered = False
         self.response_complete = False
         self.gone = False
@@ -78,6 +82,7 @@ class DirectExchange:
         self._buffer: BytesIO | None = None  # a body that is not small: made whole as it comes, without one long copy
         self._size = 0
         self._limit = -1  # nobody has asked for the body yet
+        self._take: Take | None = None
         self._failure: APIError | None = None
         self._waiter: asyncio.Future[None] | None = None
         self._callback: Callable[[], object] | None = None
@@ -94,6 +99,8 @@ class DirectExchange:
         if 0 <= self._limit < self._size:
             self.fail(too_large(self._limit))
             return
+        if self._take is not None and not self._taken(len(data)):
+            return
         if self._buffer is None and self._body and self._size > HIGH_WATER:
             self._buffer = BytesIO()
             self._buffer.writelines(self._body)
@@ -104,6 +111,15 @@ class DirectExchange:
             self._body.append(data)
         if self._limit < 0 and self._size > HIGH_WATER:
             self._protocol.flow.pause_reading()
+
+    def _taken(self, size: int) -> bool:
+        assert self._take is not None
+        try:
+            self._take(size)
+        except APIError as error:
+            self.fail(error)
+            return False
+        return True
 
     def feed_end(self) -> None:
         """Note that the body is complete."""
@@ -124,9 +140,12 @@ class DirectExchange:
         if callback is not None and not self.response_complete:
             callback()
 
-    async def read_body(self, limit: int) -> bytes:
-        """Return the body as it came. Raises APIError 413 or 408, and ClientGone."""
+    async def read_body(self, limit: int, take: Take | None = None) -> bytes:
+        """Return the body as it came. Raises APIError 413, 408 or what `take` raises, and ClientGone."""
         self._limit = limit
+        if take is not None:
+            self._take = take
+            self._taken(self._size)
         self._protocol.flow.resume_reading()  # what is buffered is asked for; and only who reads sees a client leave
         if self._size > limit:
             self.fail(too_large(limit))
@@ -224,11 +243,15 @@ class DirectExchange:
             raise ClientGone
 
     async def _drain(self) -> None:
-        try:
-            await asyncio.wait_for(self._protocol.flow.drain(), STALLED)
-        except TimeoutError:
-            self._protocol.transport.abort()
-            raise ClientGone from None
+        unread = self._protocol.unread()
+        while self._protocol.flow.write_paused:
+            try:
+                await asyncio.wait_for(self._protocol.flow.drain(), STALLED)
+            except TimeoutError:
+                before, unread = unread, self._protocol.unread()
+                if unread >= before:
+                    self._protocol.transport.abort()
+                    raise ClientGone from None
 
     async def write(self, data: bytes) -> None:
         """Send bytes. Raises ClientGone."""

@@ -11,6 +11,9 @@ from typing import Protocol
 
 from antiphon.server.http import ByteSink, Header
 
+Take = Callable[[int], None]
+"""Is told of so many bytes more. Raises APIError where they are too many."""
+
 
 class Exchange(Protocol):
     """One request and its answer. The headers' names are lower-case."""
@@ -21,9 +24,14 @@ class Exchange(Protocol):
     headers: Sequence[Header]
     answered: bool
     """Whether a head has been sent."""
+    owner: str
+    """Whose request it is, "" where nobody knows."""
 
-    async def read_body(self, limit: int) -> bytes:
-        """Return the body as it came. Raises APIError 413 above `limit` bytes, 408 when it takes too long, and ClientGone."""
+    async def read_body(self, limit: int, take: Take | None = None) -> bytes:
+        """Return the body as it came. `take` is told of the bytes as they come; what it raises ends the reading.
+
+        Raises APIError 413 above `limit` bytes, 408 when it takes too long, and ClientGone.
+        """
         ...
 
     def send(self, status: int, headers: Sequence[Header], body: bytes) -> None:

@@ -64,6 +64,7 @@ class DirectProtocol(HttpToolsProtocol):
         self._parsing: DirectExchange | None = None
         self._wants_websocket = False
         self._in_head = True
+        self.url = b""
         self._received = 0  # bytes since the last complete head
         self._parsed = 0  # bytes of the head at hand
         self._framing = 0  # bytes since the last head that are not the body's
@@ -75,6 +76,7 @@ class DirectProtocol(HttpToolsProtocol):
         self._timer: asyncio.TimerHandle | None = None
         self._tick = min(TICK, self._antiphon.body_timeout / 4)
         self._deaf = False  # the last answer is out: what still comes is thrown away
+        self._owner: str | None = None  # whose answer waits for its client
         self.cycle: DirectExchange | None = None  # type: ignore[assignment]
 
     # Connection
@@ -88,6 +90,7 @@ class DirectProtocol(HttpToolsProtocol):
         self._let_go()
         running, waiting = self.cycle, list(self._in_line)
         self._in_line.clear()
+        self._all_read()
         self.flow.resume_writing()
         self.transport.close()
         if running is not None:
@@ -140,9 +143,15 @@ class DirectProtocol(HttpToolsProtocol):
         else:
             if self._in_head and self._received > MAX_HEAD:
                 self._refuse(head_too_large())
+            elif self._in_head and self._received and self._lacks_version(data):
+                self._refuse(invalid_http("its request line names no version"))
             elif not self._in_head and self._framing > MAX_FRAMING:
                 self._break(invalid_http("its trailers or chunk extensions are too large"))
         return None
+
+    def _lacks_version(self, data: bytes | memoryview) -> bool:
+        """Tell whether the first request line has ended without a version: HTTP/0.9, whose clients send nothing more."""
+        return self.url != b"" and self.parser.get_http_version() == "0.0" and b"\n" in bytes(data)
 
     def _upgrade(self, rest: memoryview) -> memoryview | None:
         """Hand over to WebSocket; any other upgrade is passed over. Return what is to be parsed next.
@@ -274,7 +283,7 @@ class DirectProtocol(HttpToolsProtocol):
 
     def _enter(self, exchange: DirectExchange) -> None:
         """Begin to answer a request, or let it wait for those before it."""
-        if self.cycle is None or self.cycle.response_complete:
+        if self.cycle is None or (self.cycle.response_complete and not self.flow.write_paused):
             self._start(exchange)
             return
         self._in_line.append(exchange)
@@ -294,10 +303,18 @@ class DirectProtocol(HttpToolsProtocol):
         self.server_state.total_requests += 1
         if self.transport.is_closing():
             return
-        self.flow.resume_reading()
         if not exchange.keep_alive:
+            self.flow.resume_reading()
             self._end_after(exchange)
-        elif self._in_line:
+        elif self.flow.write_paused:
+            self._set_deadline(STALLED)  # who does not read its answer is not read, and gets no other one
+        else:
+            self._go_on()
+
+    def _go_on(self) -> None:
+        """Begin with what waits in line, or wait for more."""
+        self.flow.resume_reading()
+        if self._in_line:
             self._start(self._in_line.popleft())
         elif not self._received:
             self._set_deadline(KEEP_ALIVE)
@@ -305,13 +322,49 @@ class DirectProtocol(HttpToolsProtocol):
     def write(self, data: bytes) -> None:
         """Write bytes within this turn of the event loop."""
         self.writes.put(self.transport, data)
+        if self.flow.write_paused:
+            self._wrote(len(data))
+
+    def _wrote(self, size: int) -> None:
+        if self._owner is None:
+            self._owner = self.cycle.owner if self.cycle is not None else ""
+        self._antiphon.unread.wrote(self._owner, self, size)
+
+    def resume_writing(self) -> None:
+        """Go on: the client has read."""
+        super().resume_writing()
+        self._all_read()
+        cycle = self.cycle
+        if cycle is not None and cycle.response_complete and cycle.keep_alive and not self.transport.is_closing():
+            self._deadline = math.inf
+            self._go_on()
+
+    def _all_read(self) -> None:
+        owner, self._owner = self._owner, None
+        if owner is not None:
+            self._antiphon.unread.left(owner, self)
+
+    def unread(self) -> int:
+        """Return the bytes that wait for the client to read."""
+        return self.transport.get_write_buffer_size()
+
+    def cut_off(self) -> None:
+        """Break the connection off at once, with what waits."""
+        self.transport.abort()
 
     def hang_up(self) -> None:
         """Close, behind what was written; who does not read that for a while is cut off."""
         self.writes.flush()
         self.transport.close()
-        if self.transport.get_write_buffer_size():
-            self.loop.call_later(STALLED, self.transport.abort)
+        if self.unread():
+            self.loop.call_later(STALLED, self._read_or_abort, self.unread())
+
+    def _read_or_abort(self, before: int) -> None:
+        unread = self.unread()
+        if 0 < unread < before:
+            self.loop.call_later(STALLED, self._read_or_abort, unread)
+        elif unread:
+            self.transport.abort()
 
     def _end_after(self, exchange: DirectExchange) -> None:
         """Close; a client that is still sending is heard out for a moment, else a reset would swallow the answer."""
@@ -350,7 +403,9 @@ class DirectProtocol(HttpToolsProtocol):
             self._timer = self.loop.call_later(self._tick, self._on_tick)
             return
         self._deadline = math.inf
-        if self._parsing is not None:
+        if self.flow.write_paused and self.cycle is not None and self.cycle.response_complete:
+            self.hang_up()
+        elif self._parsing is not None:
             self._parsing.fail(too_slow())
         elif self._received:
             self._refuse(too_slow())

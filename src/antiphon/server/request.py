@@ -8,7 +8,8 @@ from urllib.parse import parse_qs
 from antiphon.caller import Caller
 from antiphon.core.json_text import check_json
 from antiphon.offload import by_size
-from antiphon.server.body import BOM, check_content_type, encoding, too_large, unpack
+from antiphon.room import Held
+from antiphon.server.body import BOM, INLINE, check_content_type, encoding, too_large, unpack
 from antiphon.server.exchange import Exchange
 from antiphon.server.head import ResponseHead
 from antiphon.server.http import ByteSink, ClientGone, Header
@@ -21,6 +22,7 @@ class HTTPRequest:
     __slots__ = (
         "_exchange",
         "_head",
+        "_held",
         "_max_body",
         "_query",
         "caller",
@@ -31,7 +33,9 @@ class HTTPRequest:
         "request_id",
     )
 
-    def __init__(self, exchange: Exchange, match: Match, caller: Caller, max_body: int, head: ResponseHead) -> None:
+    def __init__(
+        self, exchange: Exchange, match: Match, caller: Caller, max_body: int, head: ResponseHead, held: Held
+    ) -> None:
         self.method = exchange.method
         self.path = match.path
         self.params = match.params
@@ -41,6 +45,7 @@ class HTTPRequest:
         self._exchange = exchange
         self._head = head
         self._max_body = max_body
+        self._held = held
         self._query: Mapping[str, Sequence[str]] | None = None
 
     @property
@@ -58,18 +63,33 @@ class HTTPRequest:
         return None
 
     async def body(self, *, form: bool = False) -> bytes:
-        """Return the body, decompressed: JSON, or a `form` with files. Raises APIError 413, 415, 408 or 400, and ClientGone."""
+        """Return the body, decompressed: JSON, or a `form` with files.
+
+        It is held until the request is answered. Raises APIError 413, 415, 408, 400, 429 or 503, and ClientGone.
+        """
         check_content_type(self.header(b"content-type"), form=form)
         packing = encoding(self._exchange.headers)
         length = self.header(b"content-length")
-        if length is not None and length.isdigit() and int(length) > self._max_body:
+        declared = int(length) if length is not None and length.isdigit() else -1
+        if declared > self._max_body:
             raise too_large(self._max_body)
-        body = await self._exchange.read_body(self._max_body)
+        if declared >= 0:
+            self._held.take(declared)
+        body = await self._exchange.read_body(self._max_body, self._held.take if declared < 0 else None)
         if packing:
-            body = await unpack(body, packing, self._max_body)
+            body = await self._unpacked(body, packing)
         if form:
             return body
         return await by_size(len(body), check_json, body.removeprefix(BOM))
+
+    async def _unpacked(self, body: bytes, packing: str) -> bytes:
+        """Undo a packing; nobody knows before how large the body becomes, so the most that it may is held meanwhile."""
+        packed, most = len(body), self._max_body
+        if packed > INLINE:
+            self._held.take(most)
+        body = await unpack(body, packing, most)
+        self._held.take(len(body) - packed - (most if packed > INLINE else 0))
+        return body
 
     async def stream(
         self, content_type: str = "text/event-stream", status: int = 200, headers: Sequence[Header] = ()

@@ -19,6 +19,7 @@ import uvicorn
 from antiphon.config import Config
 from antiphon.errors import ConfigError
 from antiphon.server.asgi import AntiphonApp
+from antiphon.server.heap import keep_large_blocks_apart
 from antiphon.server.protocol import DirectProtocol
 from antiphon.server.source import WATCH_INTERVAL, Source
 from antiphon.server.ws_protocol import GracefulWebSocket
@@ -165,6 +166,7 @@ def serve(app_factory: str, config: Config, source: Source | None = None) -> int
 
 def run(app: AntiphonApp, server: GracefulServer, sockets: Sequence[socket.socket]) -> int:
     """Serve on sockets until a signal comes; return the exit code."""
+    keep_large_blocks_apart()
     gc.freeze()  # what is there now stays: the collector need not look at it again and again (4 % of a short request)
     gc.set_threshold(*COLLECT_AFTER)
     try:

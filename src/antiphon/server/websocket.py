@@ -17,6 +17,7 @@ from msgspec import Raw
 from antiphon.core.emitter import to_json
 from antiphon.core.json_text import check_json
 from antiphon.errors import APIError, InvalidRequest
+from antiphon.faults import unexpected
 from antiphon.intake import Intake
 from antiphon.offload import by_size
 from antiphon.server.head import server_error
@@ -64,7 +65,7 @@ class Connection:
         self.owner = socket.owner
         self.request_id = socket.request_id
         self.caller = socket.caller
-        self.outbox = Outbox(socket)
+        self.outbox = Outbox(socket, budget)
         self.budget = budget
         self.memory = ConnectionMemory(services.store, services.config.websocket_memory, budget)
         self.steering = Steering(services, budget)
@@ -107,7 +108,7 @@ class Connection:
             except APIError as error:
                 LaneSink(self.outbox, await by_size(len(message), _stream_id, message)).error(error)
             except Exception:
-                log.exception("a message could not be taken")
+                unexpected("websocket", log, "request %s: a message could not be taken", self.request_id)
                 LaneSink(self.outbox, await by_size(len(message), _stream_id, message)).error(server_error())
 
     def _take(self, envelope: Envelope, body: bytes) -> None:

@@ -1,4 +1,4 @@
-"""How many bytes WebSocket connections may keep: messages that wait or are worked on, and what is remembered."""
+"""How many bytes WebSocket connections may keep: messages that wait, in either direction, and what is remembered."""
 
 from __future__ import annotations
 
@@ -50,13 +50,14 @@ class Budget:
             raise _full("this connection", self._limits.connection, "websocket_queue")
         if self._owner.waiting + size > self._limits.owner:
             raise _full("your connections", self._limits.owner, "websocket_owner_bytes")
-        self._wait(size)
+        self.wait(size)
 
     def release(self, size: int) -> None:
         """Give the room of a message back."""
-        self._wait(-size)
+        self.wait(-size)
 
-    def _wait(self, size: int) -> None:
+    def wait(self, size: int) -> None:
+        """Count bytes that wait, in either direction; a negative size: no more."""
         self.waiting += size
         self._owner.waiting += size
         self.keep(size)
@@ -73,7 +74,7 @@ class Budget:
 
     def close(self) -> None:
         """Give everything back."""
-        self._wait(-self.waiting)
+        self.wait(-self.waiting)
         self.keep(-self.kept)
 
 

@@ -15,7 +15,8 @@ from antiphon.engine import Run
 from antiphon.errors import APIError
 from antiphon.faults import unexpected
 from antiphon.intake import Intake, Plan
-from antiphon.limits import FREE, Permit
+from antiphon.limits import Permit
+from antiphon.room import HELD
 from antiphon.server.admission import admit
 from antiphon.server.http import ClientGone
 from antiphon.server.ws_budget import Budget
@@ -54,8 +55,9 @@ class WebSocket(Protocol):
 class Outbox:
     """Messages on their way to the client, in order, from all lanes."""
 
-    def __init__(self, socket: WebSocket) -> None:
+    def __init__(self, socket: WebSocket, budget: Budget) -> None:
         self._socket = socket
+        self._budget = budget
         self._waiting: deque[bytes] = deque()
         self._size = 0
         self._news = asyncio.Event()
@@ -66,6 +68,7 @@ class Outbox:
         """Queue a message."""
         self._waiting.append(message)
         self._size += len(message)
+        self._budget.wait(len(message))
         self._news.set()
         if len(self._waiting) > HIGH_WATER or self._size > HIGH_WATER_BYTES:
             self._room.clear()
@@ -90,8 +93,11 @@ class Outbox:
         self._news.clear()
         while self._waiting:
             message = self._waiting.popleft()
-            self._size -= len(message)
-            await self._socket.send(message)
+            try:
+                await self._socket.send(message)
+            finally:
+                self._size -= len(message)
+                self._budget.wait(-len(message))
         self._room.set()
 
 
@@ -170,9 +176,13 @@ class Lane:
 
     async def _make_turns(self) -> None:
         while True:
+            await self.sink.drain()  # the turn before has been read, but for what an Outbox holds
             body, generate = await self._turns.get()
             size = len(body)
+            held = self._connection.services.rooms.open(self._connection.owner)
+            HELD.set(held)
             try:
+                held.take(size)
                 await self._turn(body, generate)
             except APIError as error:
                 self.sink.error(error)
@@ -185,6 +195,7 @@ class Lane:
                 )
                 self.sink.error(APIError(500, "The server had an error.", code="server_error"))
             finally:
+                held.close()
                 self.run = None
                 body = b""  # not held while the lane waits for its next turn
                 self._connection.budget.release(size)
@@ -197,8 +208,9 @@ class Lane:
         next_body: bytes | None = connection.steering.joined(body)
         while next_body is not None:
             caller = await connection.caller()  # again: a connection can outlive its key
+            connection.services.limiter.check(caller)
             plan = await connection.intake.plan(next_body, connection.owner, connection.memory, caller=caller)
-            permit = await admit(connection.services, caller, plan) if generate else FREE
+            permit = await admit(connection.services, caller, plan)
             run = await self._respond(plan, generate, permit)
             connection.memory.keep(plan, run)
             next_body = connection.steering.successor(next_body, run, self.sink)

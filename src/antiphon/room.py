@@ -1,0 +1,95 @@
+"""How many bytes the requests that are being answered may hold, for an owner and for all, in this process.
+
+What counts is what a request brings or has fetched: its body, its history, its files. Each is counted before it is taken in,
+and until the request is answered. A request that is alone with its owner is never refused for its own size: other limits are.
+"""
+
+from __future__ import annotations
+
+from contextvars import ContextVar
+
+from antiphon.errors import APIError
+
+RETRY_AFTER = 1  # seconds, as a client is told that was refused
+
+
+class Rooms:
+    """What all owners hold. `owner` bytes may be held for one owner, `total` for all of them."""
+
+    def __init__(self, owner: int = 1 << 28, total: int = 1 << 30) -> None:
+        self.owner = owner
+        self.total = total
+        self.held = 0
+        self.by_owner: dict[str, int] = {}
+
+    def open(self, owner: str = "") -> Held:
+        """Return what is held for a new request."""
+        return Held(self, owner)
+
+
+class Held:
+    """What is held for one request. `owner` is to be set before anything is taken."""
+
+    __slots__ = ("_rooms", "owner", "size")
+
+    def __init__(self, rooms: Rooms, owner: str) -> None:
+        self._rooms = rooms
+        self.owner = owner
+        self.size = 0
+
+    def take(self, size: int) -> None:
+        """Hold so many bytes more. Raises APIError 429 where the owner holds too many, 503 where all together do."""
+        rooms = self._rooms
+        owners = rooms.by_owner.get(self.owner, 0)
+        if owners > self.size and owners + size > rooms.owner:
+            raise _refusal(429, "your requests", rooms.owner, "request_owner_bytes", "rate_limit_exceeded")
+        if rooms.held > self.size and rooms.held + size > rooms.total:
+            raise _refusal(503, "requests", rooms.total, "request_bytes", "server_overloaded")
+        self.size += size
+        rooms.held += size
+        rooms.by_owner[self.owner] = owners + size
+
+    def close(self) -> None:
+        """Give everything back. Idempotent."""
+        size, self.size = self.size, 0
+        if not size:
+            return
+        rooms = self._rooms
+        rooms.held -= size
+        left = rooms.by_owner[self.owner] - size
+        if left:
+            rooms.by_owner[self.owner] = left
+        else:
+            del rooms.by_owner[self.owner]
+
+    def hand_over(self) -> Held:
+        """Return another one that holds what this one did: the work goes on when the request is answered."""
+        other = Held(self._rooms, self.owner)
+        other.size, self.size = self.size, 0
+        return other
+
+
+HELD: ContextVar[Held | None] = ContextVar("antiphon_held", default=None)
+"""What the request at hand holds, in the tasks that answer it."""
+
+
+def take(size: int) -> None:
+    """Hold so many bytes more for the request at hand. Raises APIError 429 or 503."""
+    held = HELD.get()
+    if held is not None:
+        held.take(size)
+
+
+def owner() -> str:
+    """Return the owner of the request at hand, "" where there is none."""
+    held = HELD.get()
+    return held.owner if held is not None else ""
+
+
+def _refusal(status: int, whose: str, limit: int, setting: str, code: str) -> APIError:
+    return APIError(
+        status,
+        f"Too many bytes of {whose} are held at once: {limit} may ({setting}). Try again when one is answered.",
+        code=code,
+        headers={"retry-after": str(RETRY_AFTER)},
+    )

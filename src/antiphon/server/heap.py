@@ -1,0 +1,21 @@
+"""Memory of large blocks goes back to the system when they are let go of.
+
+glibc takes blocks from the system apart from its heap at first, but after the first large one that is given back it puts those
+of up to 32 MiB among the small ones, where they leave holes: after a peak, most of its memory stays (docs/decisions.md).
+"""
+
+from __future__ import annotations
+
+import ctypes
+
+M_MMAP_THRESHOLD = -3  # malloc.h
+APART = 1024 * 1024
+"""Bytes from which a block is taken from the system by itself."""
+
+
+def keep_large_blocks_apart() -> bool:
+    """Fix the size from which blocks stand apart. Returns False where the C library has no such setting (musl, macOS)."""
+    try:
+        return bool(ctypes.CDLL(None).mallopt(M_MMAP_THRESHOLD, APART))
+    except (AttributeError, OSError, TypeError):
+        return False
