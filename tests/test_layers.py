@@ -15,9 +15,9 @@ SOURCE = Path(__file__).parents[1] / "src" / "antiphon"
 LAYERS = (
     r"__init__|errors|config|types(\..*)?",
     r"core(\..*)?|checker(\..*)?|agents|guard|faults|log|masking|offload|room|sealing|turns|writes|settings(\..*)?|backends\.http_\w+",
-    r"(backends|tools|stores)\.base|stores\.rows|stores\.condition|services|token_count|fetching|observe|otlp|pulse|caller|keys|limits|periods|places|prices|quota",
+    r"(backends|tools|stores)\.base|stores\.rows|stores\.condition|services|sink|token_count|fetching|observe|otlp|pulse|caller|keys|limits|periods|places|prices|quota",
     r"abilities|gathering|intake|mcp_declarations|compaction|unsealing|approvals|toolwork|structured|media|prompts|webhooks|tracing",
-    r"engine|event_log|keeping|job_request",
+    r"background|engine|event_log|keeping|job_request",
     r"live",
     r"server(\..*)?",
     r"app|reloading|(backends|stores)\.open",

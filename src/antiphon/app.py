@@ -122,20 +122,7 @@ class Parts:
             most_tools=config.mcp_max_tools,
         )
         self.prompts = Prompts(config.prompts)
-        estimator = Estimator()
-        self.services = Services(
-            config=config,
-            router=self.watch.router(self.registry),
-            store=self.store,
-            estimator=estimator,
-            counter=TokenCounter(estimator, tokenizers(config)),
-            checker=Checker(schema_bounds(config)),
-            sealer=Sealer(sealing_secrets(config)),
-            tool_servers=self.watch.tool_servers(self.mcp),
-            limiter=self.limiter,
-            rooms=Rooms(config.request_owner_bytes, config.request_bytes),
-            observer=Observers(self.ring, *self.watch.observers),
-        )
+        self.services = self._services(config)
         fetcher = Fetcher(self.guard, limit=config.max_body)
         self.media = Media(
             self.store,
@@ -163,6 +150,23 @@ class Parts:
             watchers=self.watch.watchers,
             rooms=self.services.rooms,
             unread=Unread(config.unread_owner_bytes),
+        )
+
+    def _services(self, config: Config) -> Services:
+        """Return what requests need, of the parts that there are by now."""
+        estimator = Estimator()
+        return Services(
+            config=config,
+            router=self.watch.router(self.registry),
+            store=self.store,
+            estimator=estimator,
+            counter=TokenCounter(estimator, tokenizers(config)),
+            checker=Checker(schema_bounds(config)),
+            sealer=Sealer(sealing_secrets(config)),
+            tool_servers=self.watch.tool_servers(self.mcp),
+            limiter=self.limiter,
+            rooms=Rooms(config.request_owner_bytes, config.request_bytes),
+            observer=Observers(self.ring, *self.watch.observers),
         )
 
     def reload(self, config: Config) -> Authenticator:

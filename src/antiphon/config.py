@@ -337,6 +337,15 @@ class Config(Settings, kw_only=True, forbid_unknown_fields=True):
     background_lease: Annotated[
         float, Meta(description="Seconds of silence after which a background response's server counts as dead.", gt=0)
     ] = 15.0
+    background_per_owner: Annotated[
+        int, Meta(description="Background responses of an owner that run at once in each process; others wait.", ge=1)
+    ] = 100
+    background_running: Annotated[
+        int, Meta(description="Background responses of all owners that run at once in each process.", ge=1)
+    ] = 1000
+    background_queue_per_owner: Annotated[
+        int, Meta(description="Background responses of an owner that wait in each process; further ones get 429.", ge=0)
+    ] = 1000
     structured_output: Annotated[
         Literal["check", "repair", "off"],
         Meta(description="Answers that break a strict JSON Schema: fail; ask once more, holding text back; let pass."),

@@ -11,7 +11,6 @@ import contextlib
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from time import perf_counter
-from typing import Protocol
 
 from msgspec import Raw
 from msgspec.structs import replace
@@ -20,23 +19,23 @@ from antiphon.backends.base import RoutedStream
 from antiphon.compaction import sealed_compaction, summarise
 from antiphon.core import compact
 from antiphon.core.compact import Compacted
-from antiphon.core.context import keep_input, split_array
+from antiphon.core.context import kept_items
 from antiphon.core.decoding import decode_items
 from antiphon.core.deltas import Delta, UsageReport
 from antiphon.core.resume import checkpoint
-from antiphon.core.stream import Action, ResponseStream
+from antiphon.core.stream import ResponseStream
+from antiphon.core.stream_terms import Action
 from antiphon.core.turn import placed
-from antiphon.errors import APIError, BackendError, Gone, NotFound
+from antiphon.errors import APIError, BackendError, Gone
 from antiphon.faults import unexpected
 from antiphon.intake import Plan
-from antiphon.keeping import items_of, stored_response
+from antiphon.keeping import commit
 from antiphon.limits import FREE, Permit
-from antiphon.offload import by_size
 from antiphon.services import Services
+from antiphon.sink import Sink
 from antiphon.stores.base import FenceError
 from antiphon.structured import StructuredOutput, structured_output
 from antiphon.toolwork import ToolWork
-from antiphon.types.events import Event
 from antiphon.types.items import Item
 from antiphon.unsealing import Unsealing
 
@@ -45,18 +44,6 @@ log = logging.getLogger("antiphon.engine")
 LOOKS = 4  # at a stream's silence, per keepalive
 MOST_EVENTS = 2_000_000  # of one response: they are kept for a background one
 MOST_TURNS = 128  # model calls for one response; a model that calls tools for ever is stopped
-
-
-class Sink(Protocol):
-    """Takes Events as they come up."""
-
-    def send(self, events: Sequence[Event]) -> bool:
-        """Take Events, in order, without waiting. Returns False where `drain` should come before more of them."""
-        ...
-
-    async def drain(self) -> None:
-        """Return once there is room for more."""
-        ...
 
 
 class Run:
@@ -75,19 +62,16 @@ class Run:
         self.error: APIError | None = None
         self._services = services
         self._permit = permit
-        self._fence = 0
+        self._fence = self._quiet = 0  # quiet: looks since something was sent
         self._boundary: Callable[[bytes | None], Awaitable[None]] | None = None
         self._source: RoutedStream | None = None
         self._opening: asyncio.Task[RoutedStream] | None = None
         self._place = ""
         self._sink: Sink | None = None
-        self._quiet = 0  # looks since something was sent
         self._task: asyncio.Task[object] | None = None
         self._stop: APIError | None = None
-        self._cancel = False
-        self._steered = False
+        self._cancel = self._steered = self._observed = False
         self._observer = services.observer
-        self._observed = False
         self.began_at = self.began = self.spoke = 0.0
         self._turn = plan.turn
         self._tools = (
@@ -223,7 +207,8 @@ class Run:
         while self.stream.action is Action.CALL_MODEL:
             await self._call_model()
             self.stream.end_turn()
-            self._learn()
+            if (usage := self.plan.response.usage) is not None:
+                self._services.estimator.learn(self.plan.turn, usage.input_tokens)
             turns += 1
             if turns == MOST_TURNS:
                 raise APIError(
@@ -291,18 +276,12 @@ class Run:
 
     async def _compact(self, items: Sequence[Item], kept: Sequence[Item] | None) -> None:
         """Put a summary in the place of the items; those that are `kept` still stand as they are behind it."""
-        services = self._services
-        summary = await summarise(self.plan.route, self._turn, items)
-        if kept is None:
-            compacted = compact.in_place_of(items, summary.text)
-        else:
-            compacted = Compacted(summary.text, split_array(keep_input(kept, self.plan.id_base).array))
-        sealed = await sealed_compaction(services.sealer, compacted, self.plan.owner)
-        self.stream.add_item(
-            "cmp",
-            lambda id: compact.compaction_item(id, sealed),
-            "response.compaction.compacting",
-        )
+        plan = self.plan
+        summary = await summarise(plan.route, self._turn, items)
+        standing = None if kept is None else Compacted(summary.text, kept_items(kept, plan.id_base))
+        compacted = standing or compact.in_place_of(items, summary.text)
+        sealed = await sealed_compaction(self._services.sealer, compacted, plan.owner)
+        self.stream.add_item("cmp", lambda id: compact.compaction_item(id, sealed), "response.compaction.compacting")
         if summary.usage is not None:
             self.stream.feed(UsageReport(summary.usage))
             self.stream.settle_usage()
@@ -336,12 +315,6 @@ class Run:
         if self._boundary is not None:
             await self._boundary(checkpoint(self.stream.sequence_number, self.stream.output, self.plan.response.usage))
 
-    def _learn(self) -> None:
-        """Let the estimate of token counts learn from a real one."""
-        usage = self.plan.response.usage
-        if usage is not None:
-            self._services.estimator.learn(self.plan.turn, usage.input_tokens)
-
     async def _turn_stream(self) -> RoutedStream:
         if self._source is None:
             if self._opening is not None:
@@ -374,34 +347,17 @@ class Run:
         self._account()  # before anybody can know that it has ended, and ask for more
         if self.plan.stored:
             try:
-                await self._commit()
+                await commit(self._services, self.plan, self.body, self.stream.output, self._fence)
             except FenceError:
                 raise
             except APIError as error:  # the store is away, which its own log line tells
                 self._fail(error)
-            except KeyError:
-                self._fail(self._gone())
             except Exception:
                 unexpected("response", log, "response %s could not be stored", self.plan.response.id)
                 self._fail(APIError(500, "The response could not be stored.", code="server_error"))
-        assert self.stream.terminal is not None
-        assert self._sink is not None
+        assert self.stream.terminal is not None and self._sink is not None
         # Nobody waits until these are read: what they were made from is let go of before.
         self._sink.send([*self.stream.take(), self.stream.terminal])
-
-    def _gone(self) -> APIError:
-        """Return what is told where the items' conversation was deleted while the response was made."""
-        return NotFound(
-            f"Conversation with id '{self.plan.conversation_id}' was deleted while the response was made.",
-            param="conversation",
-            code="conversation_not_found",
-        )
-
-    async def _commit(self) -> None:
-        days = self._services.config.store_days
-        response = await by_size(self.plan.turn.size, stored_response, self.plan, self.body, self.stream.output, days)
-        joined = items_of(response) if self.plan.conversation_id is not None else []
-        await self._services.store.put(response, conversation_items=joined, fence=self._fence)
 
     def _account(self) -> None:
         """Say what was used. A background response that has not ended goes on elsewhere: its reservation stands."""

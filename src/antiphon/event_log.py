@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from time import monotonic
 
 from antiphon.core.resume import TERMINAL
@@ -22,6 +22,7 @@ FLUSH_INTERVAL = 0.05  # seconds that a token may wait for others to be committe
 PER_LOG = 0.001  # the same for each response that is written: it has pages of its own, however little is new
 LONGEST_INTERVAL = 0.15
 FLUSH_PAUSE = 0.5  # seconds after a commit that failed, as the store was away
+AT_ONCE = 500  # events that a follower is given out of memory
 LOOK_INTERVAL = 1.0  # seconds after which a follower of another process looks again, told or not
 WORKING = ("queued", "in_progress")
 
@@ -173,12 +174,22 @@ class EventLog:
 class Follower:
     """Reads a log from behind event `after`: out of memory where this process writes it, else out of the store."""
 
-    def __init__(self, store: Store, response_id: str, owner: str, after: int, log: EventLog | None) -> None:
+    def __init__(
+        self,
+        store: Store,
+        response_id: str,
+        owner: str,
+        after: int,
+        log: EventLog | None,
+        find: Callable[[], EventLog | None] = lambda: None,
+    ) -> None:
+        """`find` looks for a log that this process began to write meanwhile."""
         self._store = store
         self._response_id = response_id
         self._owner = owner
         self._after = after
         self._log = log
+        self._find = find
         self._done = False
 
     @property
@@ -197,12 +208,12 @@ class Follower:
         return ()
 
     async def _look(self) -> Sequence[LoggedEvent]:
-        log = self._log
+        log = self._log = self._log or self._find()
         if log is not None and self._after + 1 >= log.first:
             seen = self._after + 1 - log.first
             await log.more(seen)
             if len(log.committed) > seen:
-                return log.committed[seen:]
+                return log.committed[seen : seen + AT_ONCE]
             self._log = None  # it ended without us: somebody else writes the rest
         events = await self._store.events(self._response_id, self._owner, self._after)
         if not events and log is None:

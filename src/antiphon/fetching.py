@@ -13,11 +13,15 @@ from antiphon.backends.http_client import Address, HttpClient, HttpResponse, Tim
 from antiphon.backends.http_protocol import HEAD_LIMIT
 from antiphon.errors import BackendError, ConfigError, InvalidRequest
 from antiphon.guard import UrlGuard, split_url
+from antiphon.room import owner
+from antiphon.turns import Turns
 
 MOST_REDIRECTS = 5
 REDIRECTS = (301, 302, 303, 307, 308)
 TIMEOUTS = Timeouts(connect=10.0, first_byte=30.0, idle=15.0)
 SECONDS = 60.0  # for the whole of a file
+MOST_AT_ONCE = 32  # files, for all requests of the process
+OF_OWNER = 8  # of those, for the requests of one owner
 SAFE = "/%:@!$&'()*+,;=~-._?"
 LONGEST_DISPOSITION = 1024  # bytes of a Content-Disposition that is read; a longer one names no file
 LONGEST_NAME = 255
@@ -40,6 +44,7 @@ class Fetcher:
         self._limit = limit
         self._timeouts = timeouts
         self._seconds = seconds
+        self._turns = Turns(MOST_AT_ONCE, OF_OWNER)
 
     async def fetch(self, url: str, param: str, limit: int | None = None) -> Fetched:
         """Return what the URL leads to, of at most `limit` bytes where that is less than the fetcher's own limit.
@@ -48,7 +53,7 @@ class Fetcher:
         """
         limit = self._limit if limit is None else min(limit, self._limit)
         try:
-            async with asyncio.timeout(self._seconds):
+            async with self._turns.turn(owner()), asyncio.timeout(self._seconds):
                 return await self._follow(url, param, limit)
         except TimeoutError:
             raise _failed("its server takes too long", param) from None

@@ -10,9 +10,12 @@ import asyncio
 import socket
 from collections.abc import Sequence
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
 from antiphon.errors import ConfigError, InvalidRequest
+from antiphon.room import owner
+from antiphon.turns import Turns
 
 Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
@@ -22,6 +25,9 @@ MOST_URL = 8192
 
 MOST_LOOKUPS = 2
 """Names that are looked up at once: the event loop has four threads for it, and backends' names need them too."""
+
+LOOKUPS_OF_OWNER = 1
+"""Of those, the ones that requests of one owner name: names that are slow to resolve do not hold up other owners."""
 
 LOOKUP_SECONDS = 10.0
 
@@ -60,7 +66,7 @@ class UrlGuard:
     """
 
     def __init__(self, allow: Sequence[str] = ()) -> None:
-        self._lookups = asyncio.Semaphore(MOST_LOOKUPS)
+        self._lookups = Turns(MOST_LOOKUPS, LOOKUPS_OF_OWNER)
         self.allow(allow)
 
     def allow(self, entries: Sequence[str]) -> None:
@@ -98,15 +104,27 @@ class UrlGuard:
 
     async def _lookup(self, host: str, port: int, param: str) -> list[Address]:
         """Ask the DNS. Few at a time: names that are slow to resolve must not hold up those of backends."""
-        loop = asyncio.get_running_loop()
+        whose = owner()
         try:
-            async with asyncio.timeout(LOOKUP_SECONDS), self._lookups:
-                found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-        except (OSError, UnicodeError):  # TimeoutError is an OSError
-            raise Unresolvable(
-                f"The URL's host '{host}' cannot be found.", param=param, code="url_not_reachable"
-            ) from None
+            async with asyncio.timeout(LOOKUP_SECONDS):
+                await self._lookups.begin(whose)
+            asked = asyncio.ensure_future(self._ask(host, port, whose))
+            async with asyncio.timeout(LOOKUP_SECONDS):
+                found = await asyncio.shield(asked)
+        except TimeoutError:
+            found = ()
+        if not found:
+            raise Unresolvable(f"The URL's host '{host}' cannot be found.", param=param, code="url_not_reachable")
         return [ip_address(str(entry[4][0]).partition("%")[0]) for entry in found]
+
+    async def _ask(self, host: str, port: int, whose: str) -> Sequence[tuple[Any, ...]]:
+        """Look a name up. Its thread is busy until the end, whoever still waits for it, and so long its turn lasts."""
+        try:
+            return await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        except (OSError, UnicodeError):
+            return ()
+        finally:
+            self._lookups.end(whose)
 
     def allows(self, address: Address) -> bool:
         """Tell whether an address may be called; addresses wrapped in IPv6 count as what they wrap, and as themselves."""

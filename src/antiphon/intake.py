@@ -21,7 +21,7 @@ from antiphon.core.context import OwnInput
 from antiphon.core.decoding import decode_request
 from antiphon.core.echo import echo_response, is_stored
 from antiphon.core.emitter import to_json
-from antiphon.core.stream import StreamOptions
+from antiphon.core.stream_terms import StreamOptions
 from antiphon.core.text_format import ResolvedText, resolve_text
 from antiphon.core.tool_decoding import check_tool_choice, decode_tools
 from antiphon.core.toolmap import ignored_tools

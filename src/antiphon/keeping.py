@@ -5,10 +5,27 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from antiphon.core.context import LONGEST_ID, item_id, split_array
+from antiphon.errors import NotFound
 from antiphon.intake import Plan
+from antiphon.offload import by_size
+from antiphon.services import Services
 from antiphon.stores.rows import StoredItem, StoredResponse
 
 _OUTPUT = b'"output":'
+
+
+async def commit(services: Services, plan: Plan, body: bytes, output: Sequence[bytes], fence: int) -> None:
+    """Store a response that has ended. Raises APIError 503, 404 where its conversation was deleted meanwhile, and FenceError."""
+    response = await by_size(plan.turn.size, stored_response, plan, body, output, services.config.store_days)
+    joined = items_of(response) if plan.conversation_id is not None else []
+    try:
+        await services.store.put(response, conversation_items=joined, fence=fence)
+    except KeyError:
+        raise NotFound(
+            f"Conversation with id '{plan.conversation_id}' was deleted while the response was made.",
+            param="conversation",
+            code="conversation_not_found",
+        ) from None
 
 
 def stored_response(plan: Plan, body: bytes, output: Sequence[bytes], days: float) -> StoredResponse:

@@ -6,6 +6,9 @@ that has streamed tokens is made twice.
 
 A run whose process died may be what killed it: it is tried once more at most, and alone, with no other run taken over beside
 it in the same process. When that process dies too, it ends `failed`: no run takes more than two processes with it.
+
+Of each owner so many run at once. Others wait in the store, held by nobody, so that no death counts for them; whoever has room
+begins the oldest whose owner has room.
 """
 
 from __future__ import annotations
@@ -16,13 +19,15 @@ import logging
 import os
 import secrets
 import time
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 
 import msgspec
 
+from antiphon.background import Line
 from antiphon.core.emitter import to_json
 from antiphon.core.resume import Restart, restart
-from antiphon.core.stream import ResponseStream, terminal_type
+from antiphon.core.stream import ResponseStream
+from antiphon.core.stream_terms import terminal_type
 from antiphon.engine import Run
 from antiphon.errors import APIError
 from antiphon.event_log import WORKING, Beat, EventLog, Follower, logged
@@ -32,6 +37,7 @@ from antiphon.job_request import packed, unpacked
 from antiphon.keeping import output_span, stored_response
 from antiphon.limits import FREE, Permit
 from antiphon.offload import by_size
+from antiphon.room import HELD, Held
 from antiphon.services import Services
 from antiphon.stores.base import FenceError
 from antiphon.stores.rows import Job, LoggedEvent, StoredResponse
@@ -63,10 +69,11 @@ CRASHED = APIError(
 class Working:
     """A background response that runs in this process."""
 
-    def __init__(self, run: Run, log: EventLog, job: Job) -> None:
+    def __init__(self, run: Run, log: EventLog, job: Job, held: Held) -> None:
         self.run = run
         self.log = log
         self.job = job
+        self.held = held
         self.task: asyncio.Task[None] | None = None
 
 
@@ -82,6 +89,9 @@ class Live:
         self._worker = f"{os.getpid()}-{secrets.token_hex(6)}"
         self._beat = Beat(self._store)
         self._working: dict[str, Working] = {}
+        config = services.config
+        self._line = Line(config.background_running, config.background_per_owner, config.background_queue_per_owner)
+        self._freed = asyncio.Event()
         self._poller: asyncio.Task[None] | None = None
         self._idle_at = time.monotonic()
         self.taken_over = self.lost = 0  # leases, since the start
@@ -114,18 +124,29 @@ class Live:
             elif one.task is not None:
                 one.task.cancel()
         await asyncio.gather(*(one.task for one in working if one.task), return_exceptions=True)
+        self._line.close()
 
     # For handlers
 
     async def submit(self, plan: Plan, body: bytes, permit: Permit = FREE) -> bytes:
-        """Store a response as queued and begin to work on it; return it as JSON."""
+        """Store a response as queued and begin to work on it, once there is room; return it as JSON.
+
+        Raises APIError 429 where too many of its owner wait.
+        """
+        begins = self._line.may_begin(plan.owner)
         try:
-            return await self._submit(plan, body, permit)
+            if begins:
+                self._line.begin(plan.owner)
+            else:
+                self._line.check(plan.owner)
+            return await self._submit(plan, body, permit, begins)
         except BaseException:
+            if begins:
+                self._line.end(plan.owner)
             permit.settle(None)
             raise
 
-    async def _submit(self, plan: Plan, body: bytes, permit: Permit) -> bytes:
+    async def _submit(self, plan: Plan, body: bytes, permit: Permit, begins: bool) -> bytes:
         run = Run(plan, self._services, permit=permit)
         run.stream.queued()
         events = run.stream.take()
@@ -136,17 +157,25 @@ class Live:
             await by_size(plan.turn.size, stored_response, plan, queued, (), days),
             request,
             logged(events, 0),
-            worker=self._worker,
+            worker=self._worker if begins else None,
             lease_until=self._services.clock() + self._lease,
         )
-        assert job is not None
-        self._begin(run, job, len(events))
+        if job is None:
+            self._line.wait(plan.response.id, plan.owner, permit)
+            self._freed.set()  # there may be room meanwhile
+        else:
+            held = HELD.get()
+            self._begin(run, job, len(events), held.hand_over() if held else self._services.rooms.open(plan.owner))
         return queued
 
     async def follow(self, id: str, owner: str, after: int) -> Follower:
         """Return a reader of a response's events behind number `after`."""
-        here = self._working.get(id)
-        return Follower(self._store, id, owner, after, here.log if here else None)
+
+        def find() -> EventLog | None:
+            here = self._working.get(id)
+            return here.log if here else None
+
+        return Follower(self._store, id, owner, after, find(), find)
 
     def snapshot(self, id: str, owner: str) -> bytes | None:
         """Return a response that runs here as it is now, or None."""
@@ -161,11 +190,19 @@ class Live:
         if stored.status in WORKING and await self._store.cancel_job(stored.id, stored.owner):
             if here is not None:
                 here.run.cancel()
+            else:
+                await self._end_waiting(stored.id)
             deadline = self._services.clock() + CANCEL_WAIT
             while stored.status in WORKING and self._services.clock() < deadline:
                 await self._settle(here)
                 stored = await self._store.get(stored.id, stored.owner) or stored
         return stored.body
+
+    async def _end_waiting(self, id: str) -> None:
+        """End a cancelled response that nobody works on: it need not wait for room."""
+        job = await self._store.claim(self._worker, self._services.clock(), self._lease, id)
+        if job is not None:
+            await self._take_over(job)
 
     def _cancel_here(self, id: str) -> None:
         """A client asked for it, here or at another server."""
@@ -187,11 +224,12 @@ class Live:
 
     # Work
 
-    def _begin(self, run: Run, job: Job, first: int) -> None:
+    def _begin(self, run: Run, job: Job, first: int, held: Held) -> None:
         job = msgspec.structs.replace(job, request=b"")  # the Plan has it: a large one need not be held twice
-        one = Working(run, EventLog(self._beat, job.response_id, job.fence, first), job)
+        one = Working(run, EventLog(self._beat, job.response_id, job.fence, first), job, held)
         run.hold(job.fence, one.log.flush)
         self._working[job.response_id] = one
+        HELD.set(held)
         one.task = asyncio.create_task(self._work(one))
 
     async def _work(self, one: Working) -> None:
@@ -219,6 +257,9 @@ class Live:
             one.run.abort()
             one.log.abandon()
             self._working.pop(id, None)
+            one.held.close()
+            self._line.end(one.job.owner)
+            self._freed.set()
 
     async def _heartbeat(self, one: Working) -> None:
         """Keep the lease. Where a store is lost to this server alone, the run stops when another may take it over."""
@@ -259,33 +300,67 @@ class Live:
 
     async def _poll(self) -> None:
         while True:
+            self._freed.clear()
             try:
-                while job := await self._claim():
-                    await self._take_over(job)
+                crowded: set[str] = set()
+                while job := await self._claim(crowded):
+                    if not await self._take_over(job):
+                        crowded.add(job.owner)
+                await self._line.look(self._store)
             except APIError:
                 log.debug("looking for background work failed: the store is away")
             except Exception:
                 log.exception("looking for background work failed")
                 # The store may have been away: whoever holds a run renews its lease first, none of them is dead.
                 await asyncio.sleep(2 * min(MOST_BETWEEN_BEATS, self._lease / 3))
-            await asyncio.sleep(min(POLL, self._lease / 3))
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._freed.wait(), min(POLL, self._lease / 3))
 
-    async def _claim(self) -> Job | None:
-        """Take a run that nobody holds.
+    async def _claim(self, crowded: Set[str]) -> Job | None:
+        """Take a run that nobody holds, of an owner who has room.
 
         One whose process died is taken where no other background run is made: if it kills this process too, none ends with
         it. A process that is never without one takes it after `SUSPECT_WAIT` all the same.
         """
-        if any(one.job.crashes for one in self._working.values()):
+        if not self._line.room or any(one.job.crashes for one in self._working.values()):
             return None
         now = time.monotonic()
         if not self._working:
             self._idle_at = now
         clean = now - self._idle_at < SUSPECT_WAIT if self._working else False
-        return await self._store.claim(self._worker, self._services.clock(), self._lease, clean=clean)
+        without = [*self._line.full(), *crowded]
+        return await self._store.claim(self._worker, self._services.clock(), self._lease, clean=clean, without=without)
 
-    async def _take_over(self, job: Job) -> None:
-        """Go on with a job whose worker is gone, or begin one that was never begun."""
+    async def _take_over(self, job: Job) -> bool:
+        """Go on with a job whose worker is gone, or begin one that was never begun.
+
+        Returns False where it was given back, as its owner's requests hold too much.
+        """
+        permit = self._line.leave(job.response_id) or FREE
+        held = self._services.rooms.open(job.owner)
+        HELD.set(held)
+        self._line.begin(job.owner)
+        try:
+            held.take(len(job.request))
+            await self._resume(job, permit, held)
+        except APIError as error:
+            if error.status not in (429, 503):
+                raise
+            await self._store.release_job(job.response_id, job.fence)
+            if permit is not FREE:
+                self._line.wait(job.response_id, job.owner, permit)
+                permit = FREE
+            if error.status == 503:  # what is needed is away, or too busy: another time
+                raise
+            return False
+        finally:
+            if job.response_id not in self._working:
+                permit.settle(None)
+                held.close()
+                self._line.end(job.owner)
+        return True
+
+    async def _resume(self, job: Job, permit: Permit, held: Held) -> None:
         stored = await self._store.get(job.response_id, job.owner)
         if stored is None:
             await self._store.finish_job(job.response_id, job.fence)
@@ -301,23 +376,23 @@ class Live:
             log.error("response %s: %d processes died while they made it", job.response_id, job.crashes)
             await self._end(job, stored, state, CRASHED)
         else:
-            await self._again(job, stored, state)
+            await self._again(job, stored, state, permit, held)
 
-    async def _again(self, job: Job, stored: StoredResponse, state: Restart) -> None:
+    async def _again(self, job: Job, stored: StoredResponse, state: Restart, permit: Permit, held: Held) -> None:
         try:
             body, identity = await unpacked(job, self._services.sealer)
             plan = await self._intake.plan(body, job.owner, identity=identity)
         except APIError as error:
-            if error.status == 503:  # what is needed is away, or too busy: another time
-                await self._store.release_job(job.response_id, job.fence)
+            if error.status in (429, 503):
                 raise
             await self._end(job, stored, state, error)
             return
-        run = Run(plan, self._services)
+        run = Run(plan, self._services, permit=permit)
         run.stream.restore(state)
-        self.taken_over += 1
-        log.info("response %s: taken over at event %d", job.response_id, state.sequence_number)
-        self._begin(run, job, state.sequence_number)
+        if job.attempts > 1:
+            self.taken_over += 1
+            log.info("response %s: taken over at event %d", job.response_id, state.sequence_number)
+        self._begin(run, job, state.sequence_number, held)
 
     async def _end(self, job: Job, stored: StoredResponse, state: Restart, error: APIError | None) -> None:
         """End what cannot go on: failed with a reason, or cancelled."""

@@ -24,6 +24,9 @@ LARGE = 256 * 1024
 THREADS = 2
 """Large requests that are worked on at once; each takes the loop 5 ms at most at a time (`sys.getswitchinterval`)."""
 
+OF_OWNER = 1
+"""Of those, the ones of one owner: two would not be faster, as most of the work keeps Python's lock."""
+
 _threads = ThreadPoolExecutor(THREADS, "antiphon-large")
 _turns: WeakKeyDictionary[asyncio.AbstractEventLoop, Turns] = WeakKeyDictionary()
 
@@ -35,7 +38,7 @@ async def by_size(size: int, call: Callable[P, T], *args: P.args, **kwargs: P.kw
     loop = asyncio.get_running_loop()
     turns = _turns.get(loop)
     if turns is None:
-        turns = _turns[loop] = Turns(THREADS)
+        turns = _turns[loop] = Turns(THREADS, OF_OWNER)
     whose = owner()
     await turns.begin(whose)
 

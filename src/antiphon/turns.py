@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 
 class Turns:
@@ -30,6 +32,15 @@ class Turns:
             else:
                 self._leave(owner, turn)
             raise
+
+    @asynccontextmanager
+    async def turn(self, owner: str) -> AsyncIterator[None]:
+        """Wait for a turn, and have it until the block ends."""
+        await self.begin(owner)
+        try:
+            yield
+        finally:
+            self.end(owner)
 
     def end(self, owner: str) -> None:
         """Give a turn back; the owner whose last one is longest ago comes next."""

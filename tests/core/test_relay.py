@@ -14,7 +14,8 @@ from antiphon.backends.responses_codec import ResponsesDecoder
 from antiphon.core.emitter import to_json
 from antiphon.core.fold import fold
 from antiphon.core.sse import SSEParser, encode
-from antiphon.core.stream import ResponseStream, StreamOptions
+from antiphon.core.stream import ResponseStream
+from antiphon.core.stream_terms import StreamOptions
 from antiphon.errors import BackendError
 from antiphon.types.response import Response
 from tests.golden.player import parsed

@@ -21,7 +21,8 @@ from antiphon.core.deltas import (
 )
 from antiphon.core.emitter import to_json
 from antiphon.core.fold import fold
-from antiphon.core.stream import Action, ResponseStream
+from antiphon.core.stream import ResponseStream
+from antiphon.core.stream_terms import Action
 from antiphon.errors import APIError
 from antiphon.types.events import Event
 from antiphon.types.response import Response

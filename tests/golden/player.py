@@ -15,7 +15,8 @@ from antiphon.backends.chat_codec import CodecOptions
 from antiphon.core.decoding import decode_request, decode_tools, resolve_text
 from antiphon.core.deltas import CallDelta, Delta, ReasoningDelta, RefusalDelta, TextDelta
 from antiphon.core.echo import Defaults, echo_response
-from antiphon.core.stream import ResponseStream, StreamOptions
+from antiphon.core.stream import ResponseStream
+from antiphon.core.stream_terms import StreamOptions
 from antiphon.errors import APIError, BackendError
 from antiphon.types.events import Event
 from tests.golden.chat import deltas_of_chunks

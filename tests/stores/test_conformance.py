@@ -413,6 +413,17 @@ async def test_a_job_is_claimed_by_id(store: Store) -> None:
     assert await store.claim("other", 5.0, 10.0, "resp_unknown") is None
 
 
+async def test_owners_are_passed_over(store: Store) -> None:
+    for number in (1, 2):
+        await store.enqueue(response(number), b"{}", [])
+    await store.enqueue(response(3, owner="bob"), b"{}", [])
+    job = await store.claim("worker", 0.0, 10.0, without=[ANN, "o'\0nobody"])
+    assert job is not None and job.owner == "bob"
+    assert await store.claim("worker", 0.0, 10.0, without=[ANN]) is None
+    assert await store.claim("worker", 0.0, 10.0, response(1).id, without=[ANN]) is None
+    assert await store.claim("worker", 20.0, 10.0, without=["bob"]) is not None
+
+
 async def test_a_job_is_claimed_as_it_is_enqueued(store: Store) -> None:
     job = await store.enqueue(response(background=True), b"{}", [event(0)], worker="mine", lease_until=50.0)
     assert job is not None

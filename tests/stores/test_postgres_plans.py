@@ -43,6 +43,7 @@ ALL_OF_A_TABLE = {
     ("upkeep", "census"),  # counts what waits
     ("upkeep", "cancel_all"),  # by hand: `antiphon db detach`
     ("upkeep", "drop_deliveries"),
+    ("jobs", "claim"),  # a row for each background run that has not ended: the planner reads a few thousand as they lie
     ("keys", "all"),
     ("limits", "purge_meters"),  # every ten minutes
     ("limits", "purge_slots"),

@@ -45,6 +45,7 @@ _BROKEN = frozenset(
 )
 _NO_ERROR = (b"null", b"{}", b"[]", b'""', b"false", b"0")
 _FINE = (0, 200, "0", "200", "ok", "success")  # codes in vendors' envelopes that are no error
+MOST_QUOTED = 1200  # bytes of what is no answer that are looked at; a quarter is shown
 MOST_CALLS = 500
 """Tool calls of one answer."""
 
@@ -57,7 +58,6 @@ MOST_CONTAINERS_OF_WHOLE = 200_000
 MOST_ODD = 1_000
 """Chunks of one answer that say nothing that is known."""
 
-MOST_QUOTED = 1200  # bytes of what is no answer that are looked at; a quarter is shown
 _UNFINISHED = "The backend broke off in the middle of its answer: it sent no finish_reason."
 
 

@@ -195,6 +195,11 @@ def _is_user(item: Item) -> bool:
 # What is kept of the input
 
 
+def kept_items(items: Sequence[Item], id_base: str) -> list[Raw]:
+    """Return items as `keep_input` stores them, one by one."""
+    return split_array(keep_input(items, id_base).array)
+
+
 def keep_input(items: Sequence[Item], id_base: str) -> OwnInput:
     """Return the items as they are stored: each with an id, a status and content parts.
 

@@ -10,6 +10,7 @@ import re
 from codecs import utf_8_decode
 from collections.abc import Iterator
 from io import BytesIO
+from json import loads
 
 from antiphon.errors import InvalidRequest
 
@@ -190,6 +191,16 @@ def _depth(brackets: bytes) -> int:
         if depth > deepest:
             deepest = depth
     return deepest
+
+
+def is_object(text: str) -> bool:
+    """Tell whether a text is one whole JSON object."""
+    if not text.endswith("}"):
+        return False
+    try:
+        return isinstance(loads(text), dict)
+    except (ValueError, RecursionError):
+        return False
 
 
 # Where a fault stands

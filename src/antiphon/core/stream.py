@@ -12,11 +12,9 @@ times are given, ids are derived from a random base that is given.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from enum import Enum
-from json import loads
 
-import msgspec
 from msgspec import UNSET, Raw
+from msgspec.structs import replace
 
 from antiphon.core.deltas import (
     CallDelta,
@@ -31,6 +29,7 @@ from antiphon.core.deltas import (
     UsageReport,
 )
 from antiphon.core.emitter import Emitter, MuteEmitter, to_json
+from antiphon.core.json_text import is_object
 from antiphon.core.output import Output
 from antiphon.core.relay import Relayer
 from antiphon.core.relay_end import RelayedEnd, relayed_end
@@ -38,30 +37,13 @@ from antiphon.core.relay_shapes import ENDS
 from antiphon.core.resume import Restart
 from antiphon.core.server_calls import NeedsApproval, ServerCalls, SignId
 from antiphon.core.server_calls import PendingCall as PendingCall
+from antiphon.core.stream_terms import INCOMPLETE_REASONS, Action, StreamOptions, terminal_type
 from antiphon.core.tool_writers import PREFIXES, ListingWriter, ReadyWriter, StructuredCallWriter
 from antiphon.core.usage import add_usage
 from antiphon.core.writers import CallWriter, MessageWriter, ReasoningWriter
 from antiphon.errors import APIError, BackendError
 from antiphon.types.events import ErrorEvent, ErrorPayload, Event, Keepalive, OutputItemDone
 from antiphon.types.response import IncompleteDetails, Response, ResponseError, Usage
-
-INCOMPLETE_REASONS = {"length": "max_output_tokens", "content_filter": "content_filter"}
-
-
-class Action(Enum):
-    """What the engine has to do next."""
-
-    CALL_MODEL = "call_model"
-    CALL_TOOLS = "call_tools"
-    DONE = "done"
-
-
-class StreamOptions(msgspec.Struct, frozen=True, kw_only=True):
-    """How items are written: names of reasoning events, summaries, sealed reasoning."""
-
-    open_responses_names: bool = False
-    summarise: bool = False
-    seal: Callable[[str], str | None] | None = None
 
 
 class ResponseStream:
@@ -83,13 +65,11 @@ class ResponseStream:
         self._calls: dict[str, CallWriter | StructuredCallWriter] = {}
         self._servers = ServerCalls(self._emitter, self._places.place, self._places.keep, response.max_tool_calls)
         self._listings: dict[str, ListingWriter] = {}
-        self._client_is_asked = False
-        self._spoke = False
+        self._client_is_asked = self._spoke = self._announced = False
         self._closed_calls: set[str] = set()
         self._turn_usage: Usage | None = None
         self._finish_reason = ""
         self._relayer: Relayer | None = None
-        self._announced = False
         self._terminal_number = -1
 
     # Events
@@ -126,13 +106,15 @@ class ResponseStream:
 
     def snapshot(self) -> bytes:
         """Return the response as it is now, with the items that are closed."""
-        return to_json(msgspec.structs.replace(self.response, output=[Raw(item) for item in self.output]))
+        return to_json(replace(self.response, output=[Raw(item) for item in self.output]))
 
     def restore(self, state: Restart) -> None:
         """Go on where another worker stopped. Items that were left open are passed over: they will not be closed."""
         self._emitter.sequence_number = state.sequence_number
         self._output[:] = state.output
         self._announced = state.announced
+        if state.sequence_number and not state.announced:
+            self.response.status = "queued"  # that much was told
         self.response.usage = state.usage
 
     def close_restored(self, place: int, item: bytes) -> None:
@@ -363,7 +345,7 @@ class ResponseStream:
 
     def _close_complete_calls(self) -> None:
         """Close the calls whose arguments are whole: a client can run them while the next one is still coming."""
-        for key in [key for key, writer in self._calls.items() if _is_object(writer.arguments)]:
+        for key in [key for key, writer in self._calls.items() if is_object(writer.arguments)]:
             self._close_call(key, "completed")
 
     def _close_call(self, key: str, status: str) -> None:
@@ -417,17 +399,3 @@ class ResponseStream:
         self._relayed().end(end.output)
         if not self._spoke and not self._relayed().spoke and end.usage is None:
             raise BackendError(502, "The backend ended its answer without any output.")
-
-
-def terminal_type(status: str) -> str:
-    """Return the type of the last event. OpenAI has none for `cancelled`, and clients' helpers throw on types they don't know."""
-    return "response.incomplete" if status == "cancelled" else f"response.{status}"
-
-
-def _is_object(text: str) -> bool:
-    if not text.endswith("}"):
-        return False
-    try:
-        return isinstance(loads(text), dict)
-    except (ValueError, RecursionError):
-        return False

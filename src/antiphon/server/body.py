@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 
 from antiphon.errors import APIError, InvalidRequest
+from antiphon.offload import LARGE, by_size
 from antiphon.server.http import Header
 from antiphon.server.inflate import BROKEN, UNPACK, NoRoom, Unpackable
 
@@ -62,7 +62,7 @@ async def unpack(body: bytes, name: str, limit: int) -> bytes:
         except NoRoom:
             if limit <= INLINE_TEXT:
                 raise too_large(limit) from None
-    return await asyncio.to_thread(unpack_now, body, name, limit)
+    return await by_size(LARGE, unpack_now, body, name, limit)
 
 
 def unpack_now(body: bytes, name: str, limit: int) -> bytes:

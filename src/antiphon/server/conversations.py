@@ -9,7 +9,7 @@ import msgspec
 from msgspec import Raw
 
 from antiphon.core import context
-from antiphon.core.context import item_id, keep_input, split_array
+from antiphon.core.context import item_id, kept_items
 from antiphon.core.decoding import decode_items
 from antiphon.core.emitter import to_json
 from antiphon.core.validation import decode
@@ -146,7 +146,7 @@ class Conversations:
 
 
 def _stored(items: Sequence[Item], id_base: str) -> list[StoredItem]:
-    return [StoredItem(item_id(item), bytes(item)) for item in split_array(keep_input(items, id_base).array)]
+    return [StoredItem(item_id(item), bytes(item)) for item in kept_items(items, id_base)]
 
 
 async def _page(items: Sequence[StoredItem], *, has_more: bool) -> Reply:

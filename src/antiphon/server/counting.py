@@ -6,7 +6,7 @@ from msgspec import Raw
 
 from antiphon.compaction import Summary, sealed_compaction, summarise
 from antiphon.core import compact
-from antiphon.core.context import keep_input, split_array
+from antiphon.core.context import kept_items
 from antiphon.core.emitter import to_json
 from antiphon.core.validation import decode_fields
 from antiphon.intake import Intake, Plan
@@ -84,5 +84,5 @@ class Counting:
 def _in_place_of(plan: Plan, summary: Summary) -> tuple[list[Raw], compact.Compacted]:
     """Return the user's messages as they are kept, and what takes the place of the whole conversation."""
     users = compact.user_messages(plan.turn.items)
-    kept = split_array(keep_input(users, plan.id_base).array)
+    kept = kept_items(users, plan.id_base)
     return kept, compact.in_place_of(plan.turn.items, summary.text)

@@ -13,6 +13,15 @@ from websockets.headers import parse_extension
 from antiphon.errors import APIError, InvalidRequest
 from antiphon.server.http import Header
 
+MAX_HEAD = 64 * 1024
+"""Bytes of a request line and its headers. Codex sends up to 8 kB, cookies of a shared domain more."""
+
+MAX_FRAMING = 64 * 1024
+"""Bytes of trailers, or of a chunk's extensions, in a row."""
+
+SMALLEST_SHARE = 8
+"""How many bytes may come for each byte of a body: a chunk of one byte has five more."""
+
 WATCHED = frozenset((b"expect", b"host", b"transfer-encoding"))
 """The headers that the protocol looks at itself."""
 
@@ -27,8 +36,22 @@ def invalid_http(reason: str) -> InvalidRequest:
     return InvalidRequest(f"This is not a valid HTTP request: {reason}.", code="invalid_http")
 
 
-def head_fault(version: str, url: bytes, hosts: Sequence[bytes], codings: Sequence[bytes]) -> APIError | None:
-    """Return why a head is refused, or None. `hosts` and `codings` are the values of Host and Transfer-Encoding."""
+def head_too_large() -> APIError:
+    """Return the 431."""
+    return APIError(431, f"The request's headers are larger than {MAX_HEAD} bytes.", code="headers_too_large")
+
+
+def lacks_version(url: bytes, version: str, data: bytes | memoryview) -> bool:
+    """Tell whether the first request line has ended without a version: HTTP/0.9, whose clients send nothing more."""
+    return url != b"" and version == "0.0" and b"\n" in bytes(data)
+
+
+def head_fault(
+    size: int, version: str, url: bytes, hosts: Sequence[bytes], codings: Sequence[bytes]
+) -> APIError | None:
+    """Return why a head of `size` bytes is refused, or None; `hosts` and `codings`: values of Host and Transfer-Encoding."""
+    if size > MAX_HEAD:
+        return head_too_large()
     if version not in ("1.0", "1.1"):
         if version.startswith("0"):
             return invalid_http(f"its version is {version}, and 1.0 and 1.1 are spoken here")

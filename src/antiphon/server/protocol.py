@@ -19,22 +19,13 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
 from antiphon.errors import APIError
+from antiphon.server import framing
 from antiphon.server.asgi import AntiphonApp
 from antiphon.server.asgi_exchange import too_slow
 from antiphon.server.direct import STALLED, DirectExchange
-from antiphon.server.framing import WATCHED, handshake_fault, head_fault, invalid_http
 from antiphon.server.half_closed import HalfClosed
 from antiphon.server.ws_protocol import GracefulWebSocket
 from antiphon.writes import writes_of
-
-MAX_HEAD = 64 * 1024
-"""Bytes of a request line and its headers. Codex sends up to 8 kB, cookies of a shared domain more."""
-
-MAX_FRAMING = 64 * 1024
-"""Bytes of trailers, or of a chunk's extensions, in a row."""
-
-SMALLEST_SHARE = 8
-"""How many bytes may come for each byte of a body: a chunk of one byte has five more."""
 
 KEEP_ALIVE = 75.0
 """Seconds that an idle connection stays open: longer than client libraries keep theirs in their pools."""
@@ -139,19 +130,15 @@ class DirectProtocol(HttpToolsProtocol):
         except httptools.HttpParserUpgrade as upgrade:
             return self._upgrade(memoryview(data)[upgrade.args[0] :])
         except httptools.HttpParserError as error:
-            self._break(invalid_http(str(error)[:100].lower()))
+            self._break(framing.invalid_http(str(error)[:100].lower()))
         else:
-            if self._in_head and self._received > MAX_HEAD:
-                self._refuse(head_too_large())
-            elif self._in_head and self._received and self._lacks_version(data):
-                self._refuse(invalid_http("its request line names no version"))
-            elif not self._in_head and self._framing > MAX_FRAMING:
-                self._break(invalid_http("its trailers or chunk extensions are too large"))
+            if self._in_head and self._received > framing.MAX_HEAD:
+                self._refuse(framing.head_too_large())
+            elif self._in_head and framing.lacks_version(self.url, self.parser.get_http_version(), data):
+                self._refuse(framing.invalid_http("its request line names no version"))
+            elif not self._in_head and self._framing > framing.MAX_FRAMING:
+                self._break(framing.invalid_http("its trailers or chunk extensions are too large"))
         return None
-
-    def _lacks_version(self, data: bytes | memoryview) -> bool:
-        """Tell whether the first request line has ended without a version: HTTP/0.9, whose clients send nothing more."""
-        return self.url != b"" and self.parser.get_http_version() == "0.0" and b"\n" in bytes(data)
 
     def _upgrade(self, rest: memoryview) -> memoryview | None:
         """Hand over to WebSocket; any other upgrade is passed over. Return what is to be parsed next.
@@ -164,7 +151,7 @@ class DirectProtocol(HttpToolsProtocol):
         if fault is None and method == b"CONNECT":
             fault = APIError(405, "This is not a proxy.", code="method_not_allowed", headers={"allow": "GET, POST"})
         if fault is None and self._wants_websocket:
-            fault = handshake_fault(method, version, self.headers)
+            fault = framing.handshake_fault(method, version, self.headers)
         if fault is not None:
             self._refuse(fault)
             return None
@@ -233,7 +220,7 @@ class DirectProtocol(HttpToolsProtocol):
         if not self._in_head:
             return  # a trailer is no header (RFC 9110, 6.5.1); nobody here wants one
         name = name.lower()
-        if name in WATCHED:
+        if name in framing.WATCHED:
             self._watch(name, value)
         self.headers.append((name, value))
         self._parsed += len(name) + len(value)
@@ -251,9 +238,7 @@ class DirectProtocol(HttpToolsProtocol):
         self._in_head = False
         self._received = self._framing = 0
         version = parser.get_http_version()
-        fault = (
-            head_too_large() if self._parsed > MAX_HEAD else head_fault(version, self.url, self._hosts, self._codings)
-        )
+        fault = framing.head_fault(self._parsed, version, self.url, self._hosts, self._codings)
         if parser.should_upgrade():
             self._wants_websocket, self._fault = self._should_upgrade(), fault
             return
@@ -268,7 +253,7 @@ class DirectProtocol(HttpToolsProtocol):
         self._enter(exchange)
 
     def on_body(self, body: bytes) -> None:
-        self._framing = max(0, self._framing - SMALLEST_SHARE * len(body))
+        self._framing = max(0, self._framing - framing.SMALLEST_SHARE * len(body))
         if self._parsing is not None:
             self._parsing.feed(body)
 
@@ -411,8 +396,3 @@ class DirectProtocol(HttpToolsProtocol):
             self._refuse(too_slow())
         else:
             self.hang_up()
-
-
-def head_too_large() -> APIError:
-    """Return the 431."""
-    return APIError(431, f"The request's headers are larger than {MAX_HEAD} bytes.", code="headers_too_large")

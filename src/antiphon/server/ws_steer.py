@@ -16,10 +16,11 @@ from antiphon.core.decoding import decode_items
 from antiphon.core.emitter import to_json
 from antiphon.core.stream import ResponseStream
 from antiphon.core.validation import decode
-from antiphon.engine import Run, Sink
+from antiphon.engine import Run
 from antiphon.errors import APIError
 from antiphon.server.ws_budget import Budget
 from antiphon.services import Services
+from antiphon.sink import Sink
 from antiphon.types.events import Event
 from antiphon.types.items import Message
 

@@ -143,11 +143,19 @@ class Store(Protocol):
         ...
 
     async def claim(
-        self, worker: str, now: float, lease: float, id: str | None = None, *, clean: bool = False
+        self,
+        worker: str,
+        now: float,
+        lease: float,
+        id: str | None = None,
+        *,
+        clean: bool = False,
+        without: Sequence[str] = (),
     ) -> Job | None:
         """Take a job that nobody holds (queued, given back, or its lease ran out), with `id` that response's, or None.
 
         Clean ones come first, of whose holders none fell silent, the oldest of them; with `clean` no others.
+        Those of the owners in `without` are passed over.
         The job's `fence` and `attempts` are raised by one, and `crashes` where its lease ran out. `lease` is in seconds.
         """
         ...

@@ -247,12 +247,21 @@ class MemoryStore(MemoryFiles, MemoryDeliveries, MemoryKeys, PolledStore):
         return None if worker is None else job
 
     async def claim(
-        self, worker: str, now: float, lease: float, id: str | None = None, *, clean: bool = False
+        self,
+        worker: str,
+        now: float,
+        lease: float,
+        id: str | None = None,
+        *,
+        clean: bool = False,
+        without: Sequence[str] = (),
     ) -> Job | None:
         free = [
             kept
             for kept in self._jobs.values()
-            if (kept.lease_until is None or kept.lease_until <= now) and id in (None, kept.job.response_id)
+            if (kept.lease_until is None or kept.lease_until <= now)
+            and id in (None, kept.job.response_id)
+            and kept.job.owner not in without
         ]
         for kept in sorted(free, key=_suspect):
             if clean and _suspect(kept):

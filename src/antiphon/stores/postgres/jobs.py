@@ -11,20 +11,24 @@ import msgspec
 from antiphon.stores.base import FenceError
 from antiphon.stores.postgres import responses
 from antiphon.stores.postgres.database import Database
-from antiphon.stores.postgres.sql import queries, unescape
+from antiphon.stores.postgres.sql import escape, queries, unescape
 from antiphon.stores.rows import Job, LoggedEvent, StoredResponse
 
 SQL = queries("jobs")
 
 
 class Claim(msgspec.Struct, frozen=True, kw_only=True):
-    """Who wants a job, which one (None: any; `clean`: none of whose holders fell silent), and until when."""
+    """Who wants a job, which one (None: any; `clean`: none of whose holders fell silent), and until when.
+
+    Jobs of the owners in `without` are passed over.
+    """
 
     worker: str
     now: float
     lease_until: float
     id: str | None
     clean: bool = False
+    without: Sequence[str] = ()
 
 
 def _arrays(events: Sequence[LoggedEvent]) -> dict[str, Any]:
@@ -55,7 +59,7 @@ async def enqueue(
 
 async def claim(database: Database, wanted: Claim) -> Job | None:
     """Claim a job, or None; clean ones come first. One statement for both kinds could not read the jobs in their order."""
-    parameters = msgspec.structs.asdict(wanted)
+    parameters = msgspec.structs.asdict(wanted) | {"without": [escape(owner) for owner in wanted.without]}
     row = await database.row(SQL["claim"], **(parameters | {"clean": True}))
     if row is None and not wanted.clean:
         row = await database.row(SQL["claim"], **parameters)

@@ -139,10 +139,17 @@ class PostgresStore:
         return await jobs.enqueue(self._database, response, request, events, worker, lease_until)
 
     async def claim(
-        self, worker: str, now: float, lease: float, id: str | None = None, *, clean: bool = False
+        self,
+        worker: str,
+        now: float,
+        lease: float,
+        id: str | None = None,
+        *,
+        clean: bool = False,
+        without: Sequence[str] = (),
     ) -> Job | None:
         return await jobs.claim(
-            self._database, Claim(worker=worker, now=now, lease_until=now + lease, id=id, clean=clean)
+            self._database, Claim(worker=worker, now=now, lease_until=now + lease, id=id, clean=clean, without=without)
         )
 
     async def heartbeat(self, response_id: str, fence: int, now: float, lease: float) -> bool:

@@ -18,13 +18,22 @@ _index = msgspec.json.Decoder(list[tuple[int, str, int]])
 
 
 class Claim(msgspec.Struct, frozen=True, kw_only=True):
-    """Who wants a job, which one (None: any; `clean`: none of whose holders fell silent), and until when."""
+    """Who wants a job, which one (None: any; `clean`: none of whose holders fell silent), and until when.
+
+    `without` is a JSON array of owners whose jobs are passed over.
+    """
 
     worker: str
     now: float
     lease_until: float
     id: str | None
     clean: bool = False
+    without: str = "[]"
+
+
+def owners(names: Sequence[str]) -> str:
+    """Return owners as a statement takes them: a JSON array."""
+    return msgspec.json.encode(names).decode()
 
 
 def insert(connection: Connection, response_id: str, owner: str, request: bytes) -> int:
@@ -39,7 +48,7 @@ def insert(connection: Connection, response_id: str, owner: str, request: bytes)
 
 def waiting(connection: Connection, claim: Claim) -> bool:
     """Tell whether there is anything to claim."""
-    parameters = {"now": claim.now, "id": claim.id, "clean": claim.clean}
+    parameters = {"now": claim.now, "id": claim.id, "clean": claim.clean, "without": claim.without}
     return bool(connection.execute(SQL["waiting"], parameters).fetchall())
 
 

@@ -194,9 +194,16 @@ class SQLiteStore(PolledStore):
         return await self._writer.submit(operation)
 
     async def claim(
-        self, worker: str, now: float, lease: float, id: str | None = None, *, clean: bool = False
+        self,
+        worker: str,
+        now: float,
+        lease: float,
+        id: str | None = None,
+        *,
+        clean: bool = False,
+        without: Sequence[str] = (),
     ) -> Job | None:
-        claim = Claim(worker=worker, now=now, lease_until=now + lease, id=id, clean=clean)
+        claim = Claim(worker=worker, now=now, lease_until=now + lease, id=id, clean=clean, without=jobs.owners(without))
         if not self._read(jobs.waiting, claim):
             return None
         return await self._writer.submit(lambda connection: jobs.take(connection, claim))

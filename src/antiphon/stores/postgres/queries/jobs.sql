@@ -48,6 +48,7 @@ WHERE number = (
     SELECT number FROM antiphon.jobs
     WHERE (lease_until IS NULL OR lease_until <= clock(:now)) AND (:id::text IS NULL OR response_id = :id)
         AND NOT (:clean::boolean AND (worker IS NOT NULL OR crashes > 0))
+        AND owner <> ALL(:without::text[])
     ORDER BY number LIMIT 1
     FOR NO KEY UPDATE SKIP LOCKED
 )

@@ -9,6 +9,7 @@ INSERT INTO job_requests (job, request) VALUES (:job, :request)
 SELECT 1 FROM jobs
 WHERE (lease_until IS NULL OR lease_until <= :now) AND (:id IS NULL OR response_id = :id)
     AND NOT (:clean AND (worker IS NOT NULL OR crashes > 0))
+    AND owner NOT IN (SELECT value FROM json_each(:without))
 LIMIT 1
 
 -- name: claim
@@ -20,6 +21,7 @@ WHERE number = (
     SELECT number FROM jobs
     WHERE (lease_until IS NULL OR lease_until <= :now) AND (:id IS NULL OR response_id = :id)
         AND NOT (:clean AND (worker IS NOT NULL OR crashes > 0))
+        AND owner NOT IN (SELECT value FROM json_each(:without))
     ORDER BY worker IS NOT NULL OR crashes > 0, number LIMIT 1
 )
 RETURNING number, response_id, owner, fence, attempts, cancelled, crashes

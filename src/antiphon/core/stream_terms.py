@@ -1,0 +1,31 @@
+"""What a ResponseStream is told, and what it asks for: options, Actions, the names of its endings."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from enum import Enum
+
+import msgspec
+
+INCOMPLETE_REASONS = {"length": "max_output_tokens", "content_filter": "content_filter"}
+
+
+class Action(Enum):
+    """What the engine has to do next."""
+
+    CALL_MODEL = "call_model"
+    CALL_TOOLS = "call_tools"
+    DONE = "done"
+
+
+class StreamOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """How items are written: names of reasoning events, summaries, sealed reasoning."""
+
+    open_responses_names: bool = False
+    summarise: bool = False
+    seal: Callable[[str], str | None] | None = None
+
+
+def terminal_type(status: str) -> str:
+    """Return the type of the last event. OpenAI has none for `cancelled`, and clients' helpers throw on types they don't know."""
+    return "response.incomplete" if status == "cancelled" else f"response.{status}"
