@@ -13,7 +13,7 @@ from antiphon.backends.chat_messages import Messages
 from antiphon.backends.emulation import Emulation, Unusable, call_schema, constraint
 from antiphon.backends.profiles import PROFILES, Leak, Profile, Roles, ThinkPolicy
 from antiphon.core.emitter import to_json
-from antiphon.core.pieces import joined
+from antiphon.core.pieces import enclosed
 from antiphon.core.toolmap import Offer, ToolMap
 from antiphon.core.turn import Turn
 from antiphon.core.validation import decode
@@ -126,11 +126,8 @@ class _Body:
 
     def render(self) -> bytes:
         """Return the body. Names may be a client's: they are encoded like any other text."""
-        parts = [b"{"]
-        for name, value in self.fields.items():
-            parts += ((_OWN.get(name) or to_json(name) + b":"), value, b",")
-        parts[-1] = b"}"
-        return joined(parts)
+        fields = [(_OWN.get(name) or to_json(name) + b":") + value for name, value in self.fields.items()]
+        return enclosed(b"{", fields, b"}")
 
 
 def _merged(ours: bytes, theirs: Raw, name: str) -> bytes:

@@ -14,7 +14,7 @@ from antiphon.backends.profiles import Profile, Roles
 from antiphon.core.call_pairs import BREAK, CallSide, FreshIds, pair
 from antiphon.core.deltas import CallKind
 from antiphon.core.emitter import to_json
-from antiphon.core.pieces import joined, text_json
+from antiphon.core.pieces import enclosed, text_json
 from antiphon.core.toolmap import Target, ToolMap
 from antiphon.errors import InvalidRequest
 from antiphon.types.items import (
@@ -91,10 +91,7 @@ class Messages:
         messages = self._done
         if self._first:
             messages = [_message("system", text_json("\n\n".join(self._first))), *messages]
-        if not messages:
-            return b"[]"
-        first, *others = messages
-        return joined([b"[", first, *[part for message in others for part in (b",", message)], b"]"])
+        return enclosed(b"[", messages, b"]")
 
     # Reading
 

@@ -15,6 +15,7 @@ from antiphon.backends.choice import Endpoint, least_busy, preferred
 from antiphon.backends.leases import Lease, LeasedBytes, LeasedStream
 from antiphon.backends.line import Waiter
 from antiphon.core.echo import Defaults
+from antiphon.core.pieces import joined
 from antiphon.core.turn import NO_HINTS, Hints, Turn, with_operators
 from antiphon.errors import BackendError
 from antiphon.offload import by_size
@@ -118,7 +119,7 @@ class ModelRoute:
             filled["model"] = Raw(msgspec.json.encode(endpoint.name))
             lease = Lease(endpoint.member)
             try:
-                body = await by_size(size, msgspec.json.encode, filled)
+                body = await by_size(size, _written, filled)
                 return LeasedBytes(await endpoint.member.backend.chat_completions(body), lease)
             except BaseException:
                 lease.end()
@@ -267,6 +268,14 @@ def _cache_key(fields: Mapping[str, Raw]) -> str:
         return msgspec.json.decode(raw, type=str) if raw else ""
     except msgspec.MsgspecError:
         return ""
+
+
+def _written(fields: Mapping[str, Raw]) -> bytes:
+    parts = [b"{"]
+    for name, value in fields.items():
+        parts += (msgspec.json.encode(name), b":", bytes(value), b",")
+    parts[-1] = b"}"
+    return joined(parts)
 
 
 def _chat_defaults(defaults: Defaults, fields: Mapping[str, Raw]) -> dict[str, Raw]:

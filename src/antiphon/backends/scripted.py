@@ -10,8 +10,8 @@ Each line of the last user message is played in order; a line that is no command
     /error STATUS MESSAGE   fail; before anything else: refuse
     /finish REASON          end with this finish reason (length, content_filter)
 
-After the outputs of tools it says these instead. What stands behind a million characters is not played, and nothing is
-repeated beyond as many.
+After the outputs of tools it says these instead. What stands behind a million characters is not played, and a /repeat
+of more than as many is an error.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from antiphon.types.response import Usage
 _PIECE = re.compile(r"(?<!\s)\s*+\S++(?:\s++\Z)?")
 
 LONGEST = 1_000_000
-"""Characters of a script that are played, and those that `/repeat` says."""
+"""Characters of a script that are played, and those that `/repeat` says at most."""
 
 AT_ONCE = 256
 """Steps that are given in one turn of the event loop."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 import base64
 import binascii
 import codecs
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from io import BytesIO
 
 from antiphon.core.emitter import to_json
@@ -31,6 +31,13 @@ def joined(parts: Iterable[bytes]) -> bytes:
             for begin in range(0, len(part), PIECE):
                 whole.write(view[begin : begin + PIECE])
     return whole.getvalue()
+
+
+def enclosed(first: bytes, parts: Sequence[bytes], last: bytes) -> bytes:
+    """Return parts with commas between them, and what stands around them."""
+    if sum(map(len, parts)) <= PIECE:
+        return b"%b%b%b" % (first, b",".join(parts), last)
+    return joined([first, *[piece for part in parts for piece in (part, b",")][:-1], last])
 
 
 def text_json(text: str) -> bytes:

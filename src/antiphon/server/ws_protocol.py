@@ -85,6 +85,15 @@ class GracefulWebSocket(WebSocketsSansIOProtocol):
         if not (self._backlog or self.read_paused or self.transport.is_closing()):
             self.transport.resume_reading()
 
+    async def receive(self) -> Any:
+        """Return the next event; more is read once those before it, and what waits to be parsed, are taken."""
+        event = await self.queue.get()
+        if self.read_paused and self.queue.empty():
+            self.read_paused = False
+            if not self._backlog:
+                self.transport.resume_reading()
+        return event
+
     def connection_lost(self, exc: Exception | None) -> None:
         """Break the cycle of the WebSocket library's objects: the parser is a generator that refers to its owner."""
         super().connection_lost(exc)
