@@ -16,7 +16,7 @@ LAYERS = (
     r"__init__|errors|config|types(\..*)?",
     r"core(\..*)?|checker(\..*)?|agents|guard|faults|log|masking|offload|room|sealing|turns|writes|settings(\..*)?|backends\.http_\w+",
     r"(backends|tools|stores)\.base|stores\.rows|stores\.condition|services|token_count|fetching|observe|otlp|pulse|caller|keys|limits|periods|places|prices|quota",
-    r"abilities|gathering|intake|compaction|unsealing|approvals|toolwork|structured|media|prompts|webhooks|tracing",
+    r"abilities|gathering|intake|mcp_declarations|compaction|unsealing|approvals|toolwork|structured|media|prompts|webhooks|tracing",
     r"background|engine|event_log|keeping|job_request",
     r"live",
     r"server(\..*)?",

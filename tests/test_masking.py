@@ -125,6 +125,9 @@ def test_logs_hold_no_secret_of_others_words(formatter: logging.Formatter) -> No
     except ValueError:
         error = sys.exc_info()
     record = logging.LogRecord("antiphon.x", logging.WARNING, "", 0, "at db:5432: %s", ("client-key-one",), error)
+    record.said = "backend/key+1"  # as by `extra=`
     line = formatter.format(record)
     assert "db:5432" in line
+    assert "said" in line
+    assert "backend/key+1" not in line
     assert not any(secret in line for secret in ("client-key-one", "sealing-secret", "abcdefgh12345"))

@@ -173,7 +173,8 @@ class Parts:
         config = changed(self.config, config)
         validate(config)
         auth = self._authenticator(config)
-        SECRETS.know(secrets_of(config))
+        # What runs still goes on with the settings before: their secrets are taken out as well.
+        SECRETS.know([*secrets_of(self.config), *secrets_of(config)])
         backends = reopened(self.config, config, self.backends)
         self.registry.replace(
             config.models,

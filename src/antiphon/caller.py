@@ -69,7 +69,24 @@ class Caller(msgspec.Struct, frozen=True, kw_only=True):
 
     def may_use(self, server: str) -> bool:
         """Tell whether an MCP server may be used, by its label in the configuration or by its URL."""
-        return not self.mcp_servers or any(fnmatchcase(server, pattern) for pattern in self.mcp_servers)
+        return not self.mcp_servers or any(_names(pattern, server) for pattern in self.mcp_servers)
+
+
+def _names(pattern: str, server: str) -> bool:
+    """Tell whether a pattern of MCP servers names one. The host of a URL is compared apart: no `*` reaches into the path."""
+    scheme, is_url, place = server.partition("://")
+    wanted, of_url, rest = pattern.partition("://")
+    if pattern == "*" or not (is_url or of_url):
+        return fnmatchcase(server, pattern)
+    if not (is_url and of_url):
+        return False
+    host, _, path = place.partition("/")
+    wanted_host, has_path, wanted_path = rest.partition("/")
+    return (
+        fnmatchcase(scheme, wanted)
+        and fnmatchcase(host, wanted_host)
+        and (not has_path or fnmatchcase(path, wanted_path))
+    )
 
 
 NOBODY = Caller(owner="", scopes=frozenset())

@@ -67,7 +67,7 @@ async def sealed_compaction(sealer: Sealer, compacted: Compacted, owner: str) ->
     """Return the seal of what takes the place of a conversation; a large one is made in a thread. Raises InvalidRequest."""
     text = to_json(compacted).decode()
     try:
-        if len(text) > AT_ONCE:
+        if len(text) > AT_ONCE or not sealer.loaded:
             return await asyncio.to_thread(sealer.seal, text, "compaction", owner)
         return sealer.seal(text, "compaction", owner)
     except SealError as error:

@@ -382,7 +382,7 @@ class Run:
             except KeyError:
                 self._fail(self._gone())
             except Exception:
-                log.exception("response %s could not be stored", self.plan.response.id)
+                unexpected("response", log, "response %s could not be stored", self.plan.response.id)
                 self._fail(APIError(500, "The response could not be stored.", code="server_error"))
         assert self.stream.terminal is not None
         assert self._sink is not None

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from functools import partial
 from itertools import chain
 from typing import Literal
 
 import msgspec
-from msgspec import Raw
+from msgspec import UNSET, Raw
 
 from antiphon.abilities import check_capabilities
 from antiphon.approvals import Approval, given
@@ -19,38 +20,34 @@ from antiphon.core import compact, context, tokens
 from antiphon.core.context import OwnInput
 from antiphon.core.decoding import decode_request
 from antiphon.core.echo import echo_response, is_stored
+from antiphon.core.emitter import to_json
 from antiphon.core.stream import StreamOptions
 from antiphon.core.text_format import ResolvedText, resolve_text
 from antiphon.core.tool_decoding import check_tool_choice, decode_tools
 from antiphon.core.toolmap import ignored_tools
 from antiphon.core.turn import Hints, Turn, with_operators
 from antiphon.core.updates import updated
-from antiphon.core.validation import decode
 from antiphon.errors import InvalidRequest
 from antiphon.gathering import Gathering, History
+from antiphon.mcp_declarations import check_brought, declared_servers
 from antiphon.media import Form, Media
 from antiphon.offload import LARGE, by_size
 from antiphon.prompts import Prompts
 from antiphon.sealing import SealError
 from antiphon.services import Services
 from antiphon.structured import check_format
-from antiphon.tools.base import McpTool, not_for_key
+from antiphon.tools.base import McpTool
 from antiphon.types.items import Item
 from antiphon.types.request import CreateResponse
 from antiphon.types.response import Response
-from antiphon.types.tools import NamespaceTool, OtherTool, Tool, ToolChoice
+from antiphon.types.tools import NamespaceTool, Tool, ToolChoice
 from antiphon.unsealing import Unsealing
-
-_mcp_tool = msgspec.json.Decoder(McpTool)
 
 FORM = Form(files_as_text=True, inline_images=True)  # chat models know text and images; few know files
 FETCHED_THERE = Form(files_as_text=True)  # for backends that fetch images themselves
 
-MOST_SERVERS = 32
-"""MCP servers that one request may declare."""
-
-MOST_ECHOED = 16 * 1024 * 1024
-"""Bytes of a request's `tools`, and of its `prompt`: each event that shows the response repeats them."""
+MOST_ECHOED = 4 * 1024 * 1024
+"""Bytes of what a response repeats of its request (tools, instructions, names): three events of a stream show it."""
 
 SEALED_REASONING = "reasoning.encrypted_content"
 
@@ -115,12 +112,15 @@ class Intake:
             own = await self._media.attach(own, request.file_id, owner)
         seen = [*own, *prompted] if prompted else own
         await by_size(len(body), check_capabilities, route.card.capabilities, request, tools, text, seen)
-        remote = await self._remote(tools, caller)
+        remote = await declared_servers(tools, caller, self._services.tool_servers)
         source = history or self._services.store
         own, earlier, size = await self._gathering.items(request, own, owner, source, len(body))
+        await check_brought(own, earlier, caller, self._media.guard)
         request, text = updated(request, text, chain(earlier, own))
         if text.format.type == "json_schema":
             await check_format(text, owner, self._services)
+        if SEALED_REASONING in (request.include or ()) and not self._services.sealer.loaded:
+            await asyncio.to_thread(self._services.sealer.load)
         if identity is None:
             identity = Identity(self._services.new_id_base(), int(self._services.clock()))
         shown = await self._shown(prompted, earlier, own, owner, FORM if route.inline_images else FETCHED_THERE)
@@ -162,25 +162,6 @@ class Intake:
         if prompted:
             shown[:0] = await self._media.admit(prompted, owner, form=form, path="prompt.input")
         return shown
-
-    async def _remote(self, tools: Sequence[Tool], caller: Caller | None) -> list[McpTool]:
-        """Return the MCP servers that the request declares; all may be called. Raises InvalidRequest."""
-        remote: list[McpTool] = []
-        for place, tool in enumerate(tools):
-            if isinstance(tool, OtherTool) and tool.type == "mcp":
-                declared = decode(_mcp_tool, tool.raw, f"tools[{place}]")
-                if any(declared.server_label == other.server_label for other in remote):
-                    raise InvalidRequest(
-                        f"Two MCP servers have the label '{declared.server_label}'.",
-                        param=f"tools[{place}].server_label",
-                    )
-                if len(remote) == MOST_SERVERS:
-                    raise InvalidRequest(f"A request declares at most {MOST_SERVERS} MCP servers.", param="tools")
-                if caller is not None and not caller.may_use(declared.place):
-                    raise not_for_key(declared, f"tools[{place}]")
-                await self._services.tool_servers.check(declared, f"tools[{place}]")
-                remote.append(declared)
-        return remote
 
     async def _fit(self, plan: Plan) -> Plan:
         """Bring a Plan into the model's window: compaction or truncation where the request wants it, else a 400."""
@@ -228,10 +209,6 @@ class Intake:
         ):
             if listed is not None and len(listed) > self._config.max_tools:
                 raise InvalidRequest(f"'{name}' has more than {self._config.max_tools} entries.", param=name)
-        echoed = (("tools", request.tools or ()), ("prompt", () if request.prompt is None else (request.prompt,)))
-        for name, raws in echoed:
-            if sum([len(bytes(raw)) for raw in raws]) > MOST_ECHOED:
-                raise InvalidRequest(f"'{name}' has more than {MOST_ECHOED} bytes.", param=name)
         if request.background and request.store is False:
             raise InvalidRequest("A background response is stored: 'store' cannot be false.", param="store")
 
@@ -276,7 +253,8 @@ class Intake:
             hints=Hints(owner=owner, response=response.id),
         )
         if large:
-            turn = msgspec.structs.replace(turn, size=max(tokens.size(turn), LARGE))
+            _check_echo(response)
+            turn = msgspec.structs.replace(turn, size=max(tokens.size_of_large(turn), LARGE))
         return Plan(
             request=request,
             owner=owner,
@@ -306,6 +284,20 @@ class Intake:
             return self._services.sealer.seal(text, "reasoning", owner)
         except SealError:
             return None
+
+
+def _check_echo(response: Response) -> None:
+    """Raise InvalidRequest where a response repeats too much of its request; `param` is the field that has most of it."""
+    sizes = {
+        name: len(to_json(value)) for name, value in msgspec.structs.asdict(response).items() if value is not UNSET
+    }
+    if sum(sizes.values()) > MOST_ECHOED:
+        largest = max(sizes, key=sizes.__getitem__)
+        raise InvalidRequest(
+            f"The response would repeat more than {MOST_ECHOED} bytes of its request; '{largest}' has"
+            f" {sizes[largest]} of them.",
+            param=largest,
+        )
 
 
 def _source_of(request: CreateResponse) -> str:

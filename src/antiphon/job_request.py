@@ -42,7 +42,7 @@ async def packed(plan: Plan, body: bytes, sealer: Sealer) -> bytes:
     if not _has_secrets(plan):
         return to_json(JobRequest(Raw(body), identity))
     text = body.decode("utf-8", "surrogatepass")
-    if len(body) > SMALL:
+    if len(body) > SMALL or not sealer.loaded:
         sealed = await asyncio.to_thread(sealer.seal, text, "job", plan.owner)
     else:
         sealed = sealer.seal(text, "job", plan.owner)

@@ -18,6 +18,7 @@ import contextlib
 import logging
 import os
 import secrets
+import time
 from collections.abc import Sequence, Set
 
 import msgspec
@@ -29,6 +30,7 @@ from antiphon.core.stream import ResponseStream, terminal_type
 from antiphon.engine import Run
 from antiphon.errors import APIError
 from antiphon.event_log import WORKING, Beat, EventLog, Follower, logged
+from antiphon.faults import unexpected
 from antiphon.intake import Intake, Plan
 from antiphon.job_request import packed, unpacked
 from antiphon.keeping import output_span, stored_response
@@ -47,6 +49,7 @@ log = logging.getLogger("antiphon.live")
 MOST_BETWEEN_BEATS = 2.0  # seconds; a beat also brings the client's wish to cancel
 POLL = 1.0
 CANCEL_WAIT = 10.0
+SUSPECT_WAIT = 60.0  # seconds
 MOST_CRASHES = 2  # processes that may die with one run
 
 INTERRUPTED = APIError(
@@ -89,6 +92,7 @@ class Live:
         self._line = Line(config.background_running, config.background_per_owner, config.background_queue_per_owner)
         self._freed = asyncio.Event()
         self._poller: asyncio.Task[None] | None = None
+        self._idle_at = time.monotonic()
         self.taken_over = self.lost = 0  # leases, since the start
 
     @property
@@ -246,7 +250,7 @@ class Live:
                 await self._store.release_job(id, fence)
             raise
         except Exception:
-            log.exception("response %s: the run broke off", id)
+            unexpected("response", log, "response %s: the run broke off", id)
         finally:
             heart.cancel()
             one.run.abort()
@@ -314,16 +318,17 @@ class Live:
     async def _claim(self, crowded: Set[str]) -> Job | None:
         """Take a run that nobody holds, of an owner who has room.
 
-        One whose process died is taken only where none that was taken over runs here.
+        One whose process died is taken where no other background run is made: if it kills this process too, none ends with
+        it. A process that is never without one takes it after `SUSPECT_WAIT` all the same.
         """
-        if not self._line.room:
+        if not self._line.room or any(one.job.crashes for one in self._working.values()):
             return None
-        here = [one.job for one in self._working.values()]
-        if any(job.crashes for job in here):
-            return None
-        others = any(job.attempts > 1 for job in here)
+        now = time.monotonic()
+        if not self._working:
+            self._idle_at = now
+        clean = now - self._idle_at < SUSPECT_WAIT if self._working else False
         without = [*self._line.full(), *crowded]
-        return await self._store.claim(self._worker, self._services.clock(), self._lease, clean=others, without=without)
+        return await self._store.claim(self._worker, self._services.clock(), self._lease, clean=clean, without=without)
 
     async def _take_over(self, job: Job) -> bool:
         """Go on with a job whose worker is gone, or begin one that was never begun.

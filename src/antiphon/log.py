@@ -36,7 +36,7 @@ class TextFormatter(logging.Formatter):
         if self._color and record.levelname in _COLORS:
             level = f"{_COLORS[record.levelname]}{level}\x1b[0m"
         when = _local(int(record.created))
-        extras = "".join(f" {name}={_one_line(str(value))}" for name, value in extra_fields(record).items())
+        extras = "".join(f" {name}={_one_line(str(value))}" for name, value in _fields(record).items())
         name = record.name.removeprefix("antiphon.")
         line = f"{when} {level} {name}: {_one_line(_message(record))}{extras}"
         return f"{line}\n{_traceback(self, record)}" if record.exc_info else line
@@ -54,7 +54,7 @@ class JsonFormatter(logging.Formatter):
             "level": record.levelname.lower(),
             "logger": record.name,
             "message": _message(record),
-            **extra_fields(record),
+            **_fields(record),
         }
         if record.exc_info:
             entry["exception"] = _traceback(self, record)
@@ -64,18 +64,26 @@ class JsonFormatter(logging.Formatter):
 def _message(record: logging.LogRecord) -> str:
     """Return what is logged. Where something went wrong, it may be in others' words, which may hold a key."""
     message = record.getMessage()
-    if record.levelno < logging.WARNING:
-        return message
+    return message if record.levelno < logging.WARNING else _masked(message)
+
+
+def _fields(record: logging.LogRecord) -> dict[str, object]:
+    """Return what `extra=` added, masked as the message is."""
+    fields = extra_fields(record)
+    if not fields or record.levelno < logging.WARNING:
+        return fields
+    return {name: _masked(value) if isinstance(value, str) else value for name, value in fields.items()}
+
+
+def _masked(text: str) -> str:
     from antiphon.masking import masked_for_operators
 
-    return masked_for_operators(message)
+    return masked_for_operators(text)
 
 
 def _traceback(formatter: logging.Formatter, record: logging.LogRecord) -> str:
-    from antiphon.masking import masked_for_operators
-
     assert record.exc_info
-    return masked_for_operators(formatter.formatException(record.exc_info))
+    return _masked(formatter.formatException(record.exc_info))
 
 
 class PatientStream:

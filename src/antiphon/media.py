@@ -22,6 +22,7 @@ from antiphon.core.validation import decode_any, missing
 from antiphon.errors import APIError, InvalidRequest, NotFound
 from antiphon.fetching import Fetcher
 from antiphon.guard import UrlGuard
+from antiphon.offload import by_size
 from antiphon.room import take
 from antiphon.stores.base import Store
 from antiphon.stores.rows import StoredFile
@@ -97,16 +98,13 @@ class Media:
             return items
         return await self._ready(items, places, _Admission(self, owner, form, lenient=True), "input")
 
-    async def admit_json(self, value: Any, owner: str, *, inline: bool, path: str) -> bool:
-        """Fetch or check the URLs of media inside JSON that goes to a backend as it is; tell whether there were any.
+    async def admit_slots(self, slots: Sequence[UrlSlot], owner: str, *, inline: bool, path: str) -> None:
+        """Fetch or check the URLs of media inside JSON that goes to a backend as it is, and replace them.
 
-        They are replaced in `value`. Raises InvalidRequest.
+        Raises InvalidRequest.
         """
-        slots = list(url_slots(value, path))
-        if slots:
-            async with _Admission(self, owner, Form(inline_images=inline)) as admission, _deadline(path):
-                await admission.slots(slots)
-        return bool(slots)
+        async with _Admission(self, owner, Form(inline_images=inline)) as admission, _deadline(path):
+            await admission.slots(slots)
 
     async def attach(self, items: Sequence[Item], file_id: str, owner: str) -> list[Item]:
         """Let a stored file join the last user message (CompactifAI's `file_id`). Raises NotFound with param `file_id`."""
@@ -189,15 +187,15 @@ class _Admission:
 
     async def _other(self, item: OtherItem, path: str) -> Item:
         """Look at an item that goes to a backend as it came, such as a screenshot."""
-        value = decode_any(item.raw, path)
-        slots = [slot for slot in url_slots(value, path) if slot.name in MEDIA_FIELDS]
+        size = len(bytes(item.raw))
+        value, slots = await by_size(size, _slots_of, item.raw, path)
         try:
             await self.slots(slots)
         except APIError:
             if not self._lenient:
                 raise
             return Message(role="user", content=[InputText(text=GONE)])
-        return replace(item, raw=Raw(to_json(value))) if slots else item
+        return replace(item, raw=Raw(await by_size(size, to_json, value))) if slots else item
 
     async def slots(self, slots: Sequence[UrlSlot]) -> None:
         """Fetch or check the URLs of slots, and put what comes of them into their places. Raises InvalidRequest."""
@@ -238,7 +236,7 @@ class _Admission:
             fetched = await self._media.fetcher.fetch(url, param, self._media.max_image)
             self._spend(len(fetched.content), param)
             kind = file_types.media_type(fetched.filename, fetched.declared, fetched.content)
-            return data_url(kind, fetched.content)
+            return await by_size(len(fetched.content), data_url, kind, fetched.content)
 
     # Images
 
@@ -255,12 +253,10 @@ class _Admission:
             raise missing(f"{path}.image_url")
         param = f"{path}.file_id"
         file, content = await self._stored(part.file_id, param)
-        return replace(part, image_url=self._as_image(file.media_type, content, param), file_id=UNSET)
-
-    def _as_image(self, kind: str, content: bytes, param: str) -> str:
-        _check_image(kind, param)
+        _check_image(file.media_type, param)
         self._spend(len(content), param)
-        return data_url(kind, content)
+        url = await by_size(len(content), data_url, file.media_type, content)
+        return replace(part, image_url=url, file_id=UNSET)
 
     # Files
 
@@ -268,18 +264,19 @@ class _Admission:
         if part.file_id:
             file, content = await self._stored(part.file_id, f"{path}.file_id")
             self._spend(len(content), f"{path}.file_id")
-            return self._made(part.filename or file.filename, file.media_type, content)
+            return await self._made(part.filename or file.filename, file.media_type, content)
         if part.file_url:
             param = f"{path}.file_url"
             fetched = await self._media.fetcher.fetch(part.file_url, param)
             self._spend(len(fetched.content), param)
             name = part.filename or fetched.filename
-            return self._made(name, file_types.media_type(name, fetched.declared, fetched.content), fetched.content)
+            kind = file_types.media_type(name, fetched.declared, fetched.content)
+            return await self._made(name, kind, fetched.content)
         if part.file_data:
-            return self._sent(part, part.file_data, f"{path}.file_data")
+            return await self._sent(part, part.file_data, f"{path}.file_data")
         raise missing(f"{path}.file_data")
 
-    def _sent(self, part: InputFile, data: str, param: str) -> Part:
+    async def _sent(self, part: InputFile, data: str, param: str) -> Part:
         """Look at data that came with the request: a data URL, or bare base64."""
         name = part.filename or "file"
         kind = ""
@@ -288,15 +285,15 @@ class _Admission:
         self._spend(len(data) * 3 // 4, param)
         if not self._form.files_as_text:
             return part
-        content = file_types.decode_base64(data, param)
-        return self._made(name, file_types.media_type(name, kind, content), content)
+        content = await by_size(len(data), file_types.decode_base64, data, param)
+        return await self._made(name, file_types.media_type(name, kind, content), content)
 
-    def _made(self, name: str, kind: str, content: bytes) -> Part:
+    async def _made(self, name: str, kind: str, content: bytes) -> Part:
         if self._form.files_as_text and file_types.is_text(kind):
-            text = file_types.as_text(content)
+            text = await by_size(len(content), file_types.as_text, content)
             if text is not None:
                 return InputText(text=f"File {name}:\n{text}")
-        return InputFile(filename=name, file_data=data_url(kind or BINARY, content))
+        return InputFile(filename=name, file_data=await by_size(len(content), data_url, kind or BINARY, content))
 
     async def _stored(self, id: str, param: str) -> tuple[StoredFile, bytes]:
         now = self._media.clock()
@@ -315,6 +312,12 @@ class _Admission:
                 param=param,
                 code="file_too_large",
             )
+
+
+def _slots_of(raw: Raw, path: str) -> tuple[Any, list[UrlSlot]]:
+    """Return an item's JSON, and where URLs of media stand in it."""
+    value = decode_any(raw, path)
+    return value, [slot for slot in url_slots(value, path) if slot.name in MEDIA_FIELDS]
 
 
 def _has_media(item: Item) -> bool:

@@ -87,6 +87,15 @@ class Sealer:
             return int(parts[3])
         return MOST_BYTES if parts[0] == _FIRST_VERSION else 0
 
+    @property
+    def loaded(self) -> bool:
+        """Tell whether a seal takes no longer than its text: the first one imports the cryptography, which takes a while."""
+        return bool(self._ciphers)
+
+    def load(self) -> None:
+        """Import the cryptography and derive the keys."""
+        self._load()
+
     def sign(self, *parts: str) -> str:
         """Return a signature of texts in their order, as hexadecimal digits."""
         return self._signature(self._secrets[0], parts)

@@ -56,7 +56,7 @@ class Unsealing:
     async def _open(self, sealed: str, kind: Kind) -> str:
         size = self._count(sealed)
         try:
-            if size > AT_ONCE:
+            if size > AT_ONCE or not self._sealer.loaded:
                 return await asyncio.to_thread(self._sealer.open, sealed, kind, self._owner)
             self._unbroken += size
             if self._unbroken > AT_ONCE:

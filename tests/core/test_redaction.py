@@ -7,7 +7,7 @@ from msgspec import Raw
 
 from antiphon.core.decoding import decode_items, decode_tools
 from antiphon.core.echo import echo_tools
-from antiphon.core.redaction import REDACTED, masked, shown_url
+from antiphon.core.redaction import REDACTED, shown_url, without
 
 CANARY = "CANARY"
 
@@ -89,4 +89,4 @@ def test_a_url_is_shown_as_its_origin(url, seen):
 
 
 def test_masking_a_text():
-    assert masked("no token-1 here, nor token-2", ["token-1", "token-2"]) == f"no {REDACTED} here, nor {REDACTED}"
+    assert without("no token-1 here, nor token-2", ["token-1", "token-2"]) == f"no {REDACTED} here, nor {REDACTED}"

@@ -261,3 +261,33 @@ async def test_an_mcp_server_for_the_backend_is_guarded() -> None:
         got = await client.post("/chat/completions", json=body(tools=tools))
         assert (got.status_code, got.json()["error"]["param"]) == (400, "tools[0].server_url")
         assert not calls
+
+
+BARE = [
+    {"type": "image", "image": "http://169.254.169.254/a"},
+    {"type": "video", "video": ["http://169.254.169.254/1", "http://169.254.169.254/2"]},
+    {"type": "audio", "audio": "HTTP://localhost/a"},
+    {"type": "file", "file": {"file_id": "http://10.0.0.1/a.pdf"}},
+    {"type": "file", "file": {"filename": "a.pdf", "file_data": "http://10.0.0.1/a.pdf"}},
+    {"type": "image_url", "image_url": ["http://10.0.0.1/a"]},
+]
+
+
+@pytest.mark.parametrize("part", BARE, ids=lambda part: part["type"])
+async def test_addresses_in_the_place_of_data_are_guarded(part: dict) -> None:
+    async with relay(answer) as (client, calls):
+        got = await client.post("/chat/completions", json=seeing(part))
+        assert (got.status_code, got.json()["error"]["code"]) == (400, "url_not_allowed")
+        assert not calls
+
+
+async def test_data_and_ids_pass_as_they_are() -> None:
+    parts = [
+        {"type": "file", "file": {"file_id": "file-1"}},
+        {"type": "image", "image": "iVBORw0KGgo="},
+        {"type": "input_audio", "input_audio": {"data": "UklGRg==", "format": "wav"}},
+    ]
+    async with relay(answer) as (client, calls):
+        for part in parts:
+            assert (await client.post("/chat/completions", json=seeing(part))).status_code == 200
+            assert calls[-1].json["messages"][0]["content"][1] == part

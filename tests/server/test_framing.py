@@ -63,6 +63,7 @@ REFUSED = {
     "a host with a user": (b"GET /echo HTTP/1.1\r\nhost: u@a\r\n\r\n", 400),
     "a host that is not ASCII": (b"GET /echo HTTP/1.1\r\nhost: \xe4\r\n\r\n", 400),
     "0.9": (b"GET /echo\r\n\r\n", 400),
+    "0.9 without a blank line": (b"GET /echo\r\n", 400),
     "0.9 by name": (b"GET /echo HTTP/0.9\r\nhost: a\r\n\r\n", 400),
     "2.0": (b"GET /echo HTTP/2.0\r\nhost: a\r\n\r\n", 505),
     "preface of HTTP/2": (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 400),

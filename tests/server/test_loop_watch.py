@@ -144,7 +144,8 @@ def test_a_path_with_line_breaks_stays_one_line() -> None:
 
     record = Record("GET", b"/a\r\nb", "id")
     found = blame(_inside(record))
-    line = logging.makeLogRecord({"name": "antiphon.loop", "msg": "held", **found, "owner": "a\nb"})
+    warning = {"levelno": logging.WARNING, "levelname": "WARNING"}
+    line = logging.makeLogRecord({"name": "antiphon.loop", "msg": "held", **warning, **found, "owner": "a\nb"})
     assert "\n" not in TextFormatter().format(line)
 
 

@@ -15,6 +15,7 @@ import msgspec
 import pytest
 
 from antiphon.approvals import Approval, ApprovalRequest
+from antiphon.caller import Caller
 from antiphon.config import Config, KeyConfig, McpServerConfig
 from antiphon.core.resume import Restart
 from antiphon.core.stream import ResponseStream
@@ -305,6 +306,53 @@ def test_a_key_is_kept_from_mcp_servers(tools: str, patterns: list[str], place: 
         with client.websocket() as connection:
             last = turn(connection, model="m", input=CALL, tools=[tool])[-1]
             assert (last["type"] == "response.completed") == may, last
+
+
+@pytest.mark.parametrize(
+    ("pattern", "server", "may"),
+    [
+        ("*", "https://mcp.example.com/a", True),
+        ("docs", "docs", True),
+        ("*docs", "https://evil.example/docs", False),
+        ("https://*.example.com/*", "https://mcp.example.com/a", True),
+        ("https://*.example.com/*", "https://evil.test/x.example.com/a", False),
+        ("https://mcp.example.com/*", "http://mcp.example.com/a", False),
+        ("https://mcp.example.com", "https://mcp.example.com/a/b", True),
+        ("https://mcp.example.com/a", "https://mcp.example.com/a/b", False),
+        ("https://mcp.example.com*/*", "https://mcp.example.com:8443/a", True),
+        ("https://*", "https://evil.test/a", True),
+    ],
+)
+def test_patterns_of_mcp_servers(pattern: str, server: str, may: bool) -> None:
+    assert Caller(owner="ann", mcp_servers=(pattern,)).may_use(server) is may
+
+
+BROUGHT = {"type": "mcp", "server_label": "far", "server_url": "https://93.184.215.14/mcp"}
+PRIVATE = {"type": "mcp", "server_label": "near", "server_url": "http://169.254.169.254"}
+
+
+@pytest.mark.parametrize(("tool", "code"), [(BROUGHT, "mcp_server_not_allowed"), (PRIVATE, "url_not_allowed")])
+def test_servers_that_items_bring_are_looked_at_too(tool: dict, code: str) -> None:
+    keys = {
+        "one": KeyConfig(key="sk-one", mcp_servers=["clock"]),
+        "all": KeyConfig(key="sk-all", owner="all"),
+    }
+    with model() as url, whole_server(url, keys=keys) as server:
+        client = Client(server.url, "sk-one" if tool is BROUGHT else "sk-all")
+        items = [
+            {"type": "additional_tools", "role": "developer", "tools": [tool]},
+            {"type": "tool_search_output", "call_id": "c", "execution": "client", "tools": [tool]},
+        ]
+        for item in items:
+            sent = [{"role": "user", "content": "x"}, item]
+            for mode in ({}, {"stream": True}, {"background": True}):
+                status, body = client.post("/v1/responses", model="m", input=sent, **mode)
+                assert (status, body["error"]["code"]) == (400, code), body
+                assert body["error"]["param"].startswith("input[1].tools[0].server_url")
+            with client.websocket() as connection:
+                assert turn(connection, model="m", input=sent)[-1]["type"] == "error"
+        status, body = client.post("/v1/chat/completions", model="m", messages=[], tools=[tool])
+        assert (status, body["error"]["code"]) == (400, code)
 
 
 # A server of the configuration

@@ -16,6 +16,7 @@ import pytest
 
 from antiphon.errors import ConfigError
 from antiphon.server.run import listen
+from antiphon.server.workers import Supervisor
 from tests.server.handlers import Answer, call
 from tests.server.serving import read_all, wait_until
 
@@ -213,3 +214,17 @@ def test_localhost_and_wildcards_can_be_listened_on():
 def test_an_unknown_host_is_a_config_error():
     with pytest.raises(ConfigError, match="can't be resolved"):
         listen("no.such.host.invalid", 0)
+
+
+@pytest.mark.parametrize(("codes", "code"), [((0, -signal.SIGTERM), 0), ((0, 1), 1), ((-signal.SIGKILL, 0), 1)])
+def test_a_worker_that_is_stopped_while_it_starts_is_no_failure(codes, code):
+    class Ended:
+        sockets = ()
+        early_deaths = 0
+
+        def __init__(self, code):
+            self.wait = lambda: code
+
+    supervisor = Supervisor([Ended(code) for code in codes])
+    supervisor._stopping = True  # as behind the signal
+    assert supervisor.run() == code

@@ -17,7 +17,12 @@ from tests.server.test_framing import KEY, UPGRADE, VERSION
 from tests.server.whole import turn, whole_server
 
 DEEP = "[" * 100_000
-SMALL = {"websocket_max_message": 200_000, "websocket_queue": 300_000, "websocket_owner_bytes": 500_000}
+SMALL = {
+    "websocket_compression": True,
+    "websocket_max_message": 200_000,
+    "websocket_queue": 300_000,
+    "websocket_owner_bytes": 500_000,
+}
 
 
 @pytest.fixture(scope="module")

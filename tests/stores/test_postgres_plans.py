@@ -41,6 +41,8 @@ ANALYZE;
 
 ALL_OF_A_TABLE = {
     ("upkeep", "census"),  # counts what waits
+    ("upkeep", "cancel_all"),  # by hand: `antiphon db detach`
+    ("upkeep", "drop_deliveries"),
     ("keys", "all"),
     ("limits", "purge_meters"),  # every ten minutes
     ("limits", "purge_slots"),

@@ -95,7 +95,16 @@ def check(ended: dict[str, Any], *, may_be_good: bool) -> None:
 
 
 def all_modes(server: Watched, tool: dict, *, may_be_good: bool) -> None:
-    """Make a response in each mode; see that the loop was free."""
+    """Make a response in each mode; see that the loop was free, in one of two tries: the interpreter may pause by itself."""
+    held = one_try(server, tool, may_be_good=may_be_good)
+    if held >= HELD:
+        held = one_try(server, tool, may_be_good=may_be_good)
+    assert held < HELD, f"the event loop was held for {held * 1000:.0f} ms"
+    assert server.memory() < 400_000_000
+
+
+def one_try(server: Watched, tool: dict, *, may_be_good: bool) -> float:
+    """Make a response in each mode; return the longest time that the loop was held, in seconds of CPU."""
     client = Client(server.url)
     begun = time.monotonic()
     check(made(client, tool, {}), may_be_good=may_be_good)
@@ -103,9 +112,7 @@ def all_modes(server: Watched, tool: dict, *, may_be_good: bool) -> None:
     with ThreadPoolExecutor(2 if waits else 1) as pool:
         for ended in pool.map(lambda mode: made(client, tool, mode), ({"stream": True}, {"background": True})):
             check(ended, may_be_good=may_be_good)
-    held = server.held()
-    assert held < HELD, f"the event loop was held for {held * 1000:.0f} ms"
-    assert server.memory() < 400_000_000
+    return server.held()
 
 
 @pytest.mark.timeout(120)

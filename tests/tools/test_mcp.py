@@ -2,10 +2,12 @@
 
 import asyncio
 import contextlib
+import json
 import socket
 import sys
 import textwrap
 
+import msgspec
 import pytest
 import uvicorn
 
@@ -114,6 +116,33 @@ async def test_stdio_from_the_configuration(tmp_path):
     await use(servers, declared)
 
 
+async def test_programs_do_not_inherit_the_servers_own_settings(tmp_path, monkeypatch):
+    script = tmp_path / "server.py"
+    script.write_text(
+        textwrap.dedent(
+            """
+            import json, os, sys
+            for line in sys.stdin:
+                asked = json.loads(line)
+                if asked["method"] == "tools/call":
+                    text = json.dumps({name: value for name, value in os.environ.items()})
+                    result = {"content": [{"type": "text", "text": text}]}
+                else:
+                    result = {"protocolVersion": "2025-11-25", "tools": []}
+                if "id" in asked:
+                    print(json.dumps({"jsonrpc": "2.0", "id": asked["id"], "result": result}), flush=True)
+            """
+        )
+    )
+    monkeypatch.setenv("ANTIPHON_BACKEND_KEY", "sk-of-the-backend")
+    monkeypatch.setenv("PLAIN", "inherited")
+    configured = McpServerConfig(command=sys.executable, args=[str(script)], env={"OWN": "x"})
+    server = McpServers(UrlGuard(), {"own": configured}, 20).connect(McpTool(server_label="own"))
+    seen = json.loads((await server.call("environment", "{}")).text)
+    await server.close()
+    assert (seen["PLAIN"], seen["OWN"], "ANTIPHON_BACKEND_KEY" in seen) == ("inherited", "x", False)
+
+
 async def test_headers_and_authorization_reach_the_server():
     seen = []
     inner = build_server().streamable_http_app()
@@ -124,7 +153,7 @@ async def test_headers_and_authorization_reach_the_server():
         await inner(scope, receive, send)
 
     async with serving(app) as port:
-        server = McpServers(LOOPBACK, {}, 10).connect(tool(port, headers={"x-team": "blue"}, authorization="token"))
+        server = McpServers(LOOPBACK, {}, 60).connect(tool(port, headers={"x-team": "blue"}, authorization="token"))
         await server.list()
         await server.close()
     assert seen[0][b"x-team"] == b"blue"
@@ -150,7 +179,7 @@ async def test_a_label_alone_must_be_configured():
 
 
 async def test_an_unreachable_and_a_silent_server_say_so():
-    servers = McpServers(LOOPBACK, {}, 3.0)
+    servers = McpServers(LOOPBACK, {}, 30.0)  # to connect and to list may take its time on a busy machine
     server = servers.connect(tool(1))
     with pytest.raises(ToolServerError, match="cannot be reached"):
         await server.list()
@@ -158,7 +187,8 @@ async def test_an_unreachable_and_a_silent_server_say_so():
     async with serving(build_server().streamable_http_app()) as port:
         server = servers.connect(tool(port))
         await server.list()
-        with pytest.raises(ToolServerError, match="did not answer within 3 seconds"):
+        server._limits = msgspec.structs.replace(server._limits, timeout=0.5)
+        with pytest.raises(ToolServerError, match=r"did not answer within 0\.5 seconds"):
             await server.call("slow", "{}")
         await server.close()
 

@@ -13,6 +13,7 @@ from antiphon.backends.chat_messages import Messages
 from antiphon.backends.emulation import Emulation, Unusable, call_schema, constraint
 from antiphon.backends.profiles import PROFILES, Leak, Profile, Roles, ThinkPolicy
 from antiphon.core.emitter import to_json
+from antiphon.core.pieces import joined
 from antiphon.core.toolmap import Offer, ToolMap
 from antiphon.core.turn import Turn
 from antiphon.core.validation import decode
@@ -32,8 +33,6 @@ _OWN = {
     name: to_json(name) + b":"
     for name in "model messages tools tool_choice temperature top_p max_tokens stream stream_options".split()
 }
-
-_any = msgspec.json.Decoder(Any)
 
 
 class CodecOptions(msgspec.Struct, frozen=True, kw_only=True):
@@ -127,9 +126,11 @@ class _Body:
 
     def render(self) -> bytes:
         """Return the body. Names may be a client's: they are encoded like any other text."""
-        return b"{%b}" % b",".join(
-            [(_OWN.get(name) or to_json(name) + b":") + value for name, value in self.fields.items()]
-        )
+        parts = [b"{"]
+        for name, value in self.fields.items():
+            parts += ((_OWN.get(name) or to_json(name) + b":"), value, b",")
+        parts[-1] = b"}"
+        return joined(parts)
 
 
 def _merged(ours: bytes, theirs: Raw, name: str) -> bytes:

@@ -20,6 +20,7 @@ from antiphon.core.emitter import to_json
 from antiphon.core.halves import Halves
 from antiphon.core.toolmap import ToolMap
 from antiphon.errors import BackendError
+from antiphon.masking import masked
 from antiphon.types.chat import ChatChoice, ChatChunk, ChatDelta, ChatPart, ChatToolCall, ChatUsage
 from antiphon.types.items import Item
 
@@ -42,6 +43,7 @@ _BROKEN = frozenset(
 )
 _NO_ERROR = (b"null", b"{}", b"[]", b'""', b"false", b"0")
 _FINE = (0, 200, "0", "200", "ok", "success")  # codes in vendors' envelopes that are no error
+MOST_QUOTED = 1200  # bytes of what is no answer that are looked at; a quarter is shown
 _UNFINISHED = "The backend broke off in the middle of its answer: it sent no finish_reason."
 
 
@@ -181,7 +183,7 @@ class ChatDecoder:
     def _nothing(self) -> BackendError:
         """Return the error for an answer that says nothing and has no end."""
         if self._odd:
-            text = self._odd[:300].decode("utf-8", "replace")
+            text = masked(self._odd[:MOST_QUOTED].decode("utf-8", "replace"), MOST_QUOTED // 4)
             return BackendError(502, f"The backend's answer holds no message: {text}", retriable=True)
         return BackendError(502, "The backend's answer holds no message.", retriable=True)
 

@@ -14,6 +14,7 @@ from antiphon.backends.profiles import Profile, Roles
 from antiphon.core.call_pairs import BREAK, CallSide, FreshIds, pair
 from antiphon.core.deltas import CallKind
 from antiphon.core.emitter import to_json
+from antiphon.core.pieces import joined, text_json
 from antiphon.core.toolmap import Target, ToolMap
 from antiphon.errors import InvalidRequest
 from antiphon.types.items import (
@@ -87,8 +88,13 @@ class Messages:
         """Return the messages as a JSON array."""
         self._flush()
         self._flush_system()
-        head = [_message("system", to_json("\n\n".join(self._first)))] if self._first else []
-        return b"[%b]" % b",".join(head + self._done)
+        messages = self._done
+        if self._first:
+            messages = [_message("system", text_json("\n\n".join(self._first))), *messages]
+        if not messages:
+            return b"[]"
+        first, *others = messages
+        return joined([b"[", first, *[part for message in others for part in (b",", message)], b"]"])
 
     # Reading
 
@@ -180,7 +186,7 @@ class Messages:
 
     def _flush_system(self) -> None:
         if self._system:
-            self._done.append(_message(self._role, to_json("\n\n".join(self._system))))
+            self._done.append(_message(self._role, text_json("\n\n".join(self._system))))
             self._system = []
 
     def _add_media(self, found: Content, note: str) -> None:
@@ -198,10 +204,10 @@ class Messages:
         if not text and not assistant.calls:
             return
         self._flush_system()
-        fields = [b'{"role":"assistant","content":', to_json(text)]
+        fields = [b'{"role":"assistant","content":', text_json(text)]
         reasoning = "\n\n".join(piece for piece in assistant.reasoning if piece)
         if reasoning and self._profile.reasoning_out:
-            fields.append(b",%b:%b" % (to_json(self._profile.reasoning_out), to_json(reasoning)))
+            fields.append(b",%b:%b" % (to_json(self._profile.reasoning_out), text_json(reasoning)))
         named = [(self._profile.call_id(self._ids.take(call.call_id)), call) for call in assistant.calls]
         if named:
             fields.append(b',"tool_calls":[%b]' % b",".join([self._call(id, call) for id, call in named]))
@@ -212,7 +218,7 @@ class Messages:
         return b'{"id":%b,"type":"function","function":{"name":%b,"arguments":%b}}' % (
             to_json(id),
             to_json(self._tools.chat_name(call.target)),
-            to_json(call.arguments),
+            text_json(call.arguments),
         )
 
     def _add_outputs(self, calls: Sequence[tuple[str, HistoryCall]]) -> None:
@@ -223,7 +229,7 @@ class Messages:
             if found.media:
                 media.append((found, f"Output of the tool call {call_id}:"))
             text = found.text or ("(The output is in the next message.)" if found.media else "")
-            self._done.append(b'{"role":"tool","tool_call_id":%b,"content":%b}' % (to_json(call_id), to_json(text)))
+            self._done.append(b'{"role":"tool","tool_call_id":%b,"content":%b}' % (to_json(call_id), text_json(text)))
         for found, note in media:
             self._add_media(found, note)
 

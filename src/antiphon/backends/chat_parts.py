@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 from collections.abc import Sequence
 from mimetypes import guess_type
 
 import msgspec
 
 from antiphon.core.emitter import to_json
+from antiphon.core.file_types import LONGEST_HEAD
+from antiphon.core.pieces import from_base64, joined, text_json, to_text
 from antiphon.errors import InvalidRequest
 from antiphon.types.items import (
     InputAudio,
@@ -37,9 +37,10 @@ class Content(msgspec.Struct, frozen=True):
     def whole(self) -> bytes:
         """Return the `content` of a user message: a string, or a list where there is more than text."""
         if not self.media:
-            return to_json(self.text)
-        text = b'{"type":"text","text":%b},' % to_json(self.text) if self.text else b""
-        return b"[%b%b]" % (text, b",".join(self.media))
+            return text_json(self.text)
+        text = b'{"type":"text","text":%b},' % text_json(self.text) if self.text else b""
+        first, *others = self.media
+        return joined([b"[", text, first, *[part for one in others for part in (b",", one)], b"]"])
 
 
 def text_of(content: str | Sequence[Part]) -> str:
@@ -88,7 +89,7 @@ def _image(part: InputImage) -> bytes:
 
 def _image_url(url: str, detail: str | None) -> bytes:
     shown = b',"detail":%b' % to_json(detail) if detail else b""
-    return b'{"type":"image_url","image_url":{"url":%b%b}}' % (to_json(url), shown)
+    return b'{"type":"image_url","image_url":{"url":%b%b}}' % (text_json(url), shown)
 
 
 def _file(part: InputFile, texts: list[str], media: list[bytes]) -> None:
@@ -99,7 +100,8 @@ def _file(part: InputFile, texts: list[str], media: list[bytes]) -> None:
     url = part.file_data
     if not url.startswith("data:"):
         url = f"data:{guess_type(name)[0] or 'application/pdf'};base64,{url}"
-    head, _, data = url.partition(",")
+    head, _, _ = url[:LONGEST_HEAD].partition(",")
+    data = url[len(head) + 1 :]
     kind = head[5:].split(";")[0].lower()
     text = _decoded(data) if kind.startswith(_TEXT_TYPES) and head.endswith(";base64") else None
     if text is not None:
@@ -108,12 +110,12 @@ def _file(part: InputFile, texts: list[str], media: list[bytes]) -> None:
         media.append(_image_url(url, None))
     else:
         media.append(
-            b'{"type":"file","file":{"filename":%b,"file_data":%b}}' % (to_json(name), to_json(url)),
+            b'{"type":"file","file":{"filename":%b,"file_data":%b}}' % (to_json(name), text_json(url)),
         )
 
 
 def _decoded(data: str) -> str | None:
     try:
-        return base64.b64decode(data, validate=True).decode()
-    except (binascii.Error, ValueError):
+        return to_text(from_base64(data), "utf-8")
+    except ValueError:
         return None

@@ -10,7 +10,8 @@ Each line of the last user message is played in order; a line that is no command
     /error STATUS MESSAGE   fail; before anything else: refuse
     /finish REASON          end with this finish reason (length, content_filter)
 
-After the outputs of tools it says these instead.
+After the outputs of tools it says these instead. What stands behind 262,144 characters is not played, and nothing is said
+more often than makes a million of them.
 """
 
 from __future__ import annotations
@@ -21,21 +22,23 @@ from collections.abc import Sequence
 
 from antiphon.backends.base import BackendModel, ByteStream, Take
 from antiphon.core.deltas import CallDelta, CallKind, CallStart, Delta, Finish, ReasoningDelta, TextDelta, UsageReport
+from antiphon.core.pieces import PIECE
 from antiphon.core.turn import Turn
 from antiphon.errors import BackendError, InvalidRequest
+from antiphon.offload import LARGE, by_size
 from antiphon.types.items import CustomToolCallOutput, FunctionCallOutput, InputText, Item, Message, PlainText
 from antiphon.types.response import Usage
 
 _PIECE = re.compile(r"(?<!\s)\s*+\S++(?:\s++\Z)?")
 
-PIECES = 256
-"""Pieces that are given at once: other streams go on between them."""
+LONGEST = 262_144
+"""Characters of a script that are played: to find the words takes 25 ms."""
 
-MOST_REPEATED = 16 * 1024 * 1024
-"""Characters that /repeat says at most."""
+MOST_REPEATED = 1_000_000
+"""Characters that `/repeat` says."""
 
-LARGE = 64 * 1024
-"""Characters from which on a script is read in a thread."""
+AT_ONCE = 256
+"""Steps that are given in one turn of the event loop."""
 
 # A number among the steps is the pause before each step after it.
 Step = Delta | float | BackendError
@@ -54,12 +57,13 @@ class ScriptedStream:
         while deltas := await self._next():
             if not take(deltas):
                 return False
-            await asyncio.sleep(0)
+            if len(deltas) >= AT_ONCE:
+                await asyncio.sleep(0)
         return True
 
     async def _next(self) -> Sequence[Delta]:
         deltas: list[Delta] = []
-        while self._place < len(self._steps) and len(deltas) < PIECES:
+        while self._place < len(self._steps) and len(deltas) < AT_ONCE:
             step = self._steps[self._place]
             if deltas and (self._pause or isinstance(step, BackendError)):
                 break  # what was said so far comes first
@@ -90,17 +94,17 @@ class ScriptedBackend:
 
     async def open(self, turn: Turn) -> ScriptedStream:
         """Start playing. Raises BackendError where the script begins with /error."""
-        steps = await asyncio.to_thread(_played, turn) if _costs(turn.items) else _played(turn)
+        steps, usage = await by_size(turn.size or _weight(turn.items), _steps, turn)
         if isinstance(steps[0], BackendError):
             raise steps[0]
-        return ScriptedStream(steps)
+        return ScriptedStream([*steps, usage])
 
     async def models(self) -> Sequence[BackendModel]:
         return self._models
 
     async def count_tokens(self, turn: Turn) -> int | None:
         """Count words."""
-        return _words(turn.items)
+        return await by_size(turn.size, _words, turn.items)
 
     async def chat_completions(self, body: bytes) -> ByteStream:
         raise InvalidRequest(
@@ -111,15 +115,15 @@ class ScriptedBackend:
         pass
 
 
-def _played(turn: Turn) -> list[Step]:
+def _weight(items: Sequence[Item]) -> int:
+    """Return the size of a script that says more than it is long."""
+    texts = [_text(item.content) for item in items[-1:] if isinstance(item, Message)]
+    return LARGE if any("/repeat" in text for text in texts) else 0
+
+
+def _steps(turn: Turn) -> tuple[list[Step], UsageReport]:
     steps = script(turn.items)
-    return [*steps, _usage(turn, steps)]
-
-
-def _costs(items: Sequence[Item]) -> bool:
-    """Tell whether a script takes long to read: it is long, or says much."""
-    texts = [_text(item.content) for item in items if isinstance(item, Message)]
-    return sum(map(len, texts)) > LARGE or any("/repeat" in text for text in texts)
+    return steps, _usage(turn, steps)
 
 
 def script(items: Sequence[Item]) -> list[Step]:
@@ -138,7 +142,7 @@ def play(text: str) -> list[Step]:
     steps: list[Step] = []
     said: list[str] = []
     reason = ""
-    for number, line in enumerate(text.split("\n")):
+    for number, line in enumerate(text[:LONGEST].split("\n")):
         command, _, rest = line.partition(" ")
         if command == "/finish":
             reason = rest
@@ -181,7 +185,7 @@ def _call(key: str, name: str, text: str, kind: CallKind) -> list[Step]:
 
 
 def _say(text: str) -> list[Step]:
-    return [TextDelta(piece) for piece in _PIECE.findall(text)]
+    return [TextDelta(found[0]) for found in _PIECE.finditer(text)]
 
 
 def _number(text: str) -> float:
@@ -200,7 +204,7 @@ def _usage(turn: Turn, steps: Sequence[Step]) -> UsageReport:
 def _words(items: Sequence[Item]) -> int:
     texts = [_text(item.content) for item in items if isinstance(item, Message)]
     texts += [_text(item.output) for item in items if isinstance(item, FunctionCallOutput | CustomToolCallOutput)]
-    return sum(len(text.split()) for text in texts)
+    return sum(len(text[begin : begin + PIECE].split()) for text in texts for begin in range(0, len(text), PIECE))
 
 
 def _text(content: str | Sequence[object]) -> str:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
-
+from antiphon.core.pieces import from_base64, to_base64, to_text
 from antiphon.errors import InvalidRequest
 
 BINARY = "application/octet-stream"
 LOOKED_AT = 4096  # bytes from which the kind of an unknown file is told
+LONGEST_HEAD = 1024  # characters of a data URL before its comma
 
 _SOURCE = frozenset(
     """
@@ -85,7 +84,7 @@ def is_text(kind: str) -> bool:
 
 def data_url(kind: str, content: bytes) -> str:
     """Return a file as a data URL."""
-    return f"data:{kind};base64,{base64.b64encode(content).decode('ascii')}"
+    return f"data:{kind};base64,{to_base64(content)}"
 
 
 def is_data_url(text: str) -> bool:
@@ -94,14 +93,15 @@ def is_data_url(text: str) -> bool:
 
 def kind_of(url: str) -> str:
     """Return the media type that a data URL names, in lower case."""
-    return url[5:].partition(",")[0].partition(";")[0].lower()
+    return url[5:LONGEST_HEAD].partition(",")[0].partition(";")[0].lower()
 
 
 def parse_data_url(url: str, param: str) -> tuple[str, str]:
     """Split a data URL into its media type and its base64. Raises InvalidRequest where it is not of that shape."""
-    head, comma, data = url.partition(",")
-    kind, *parameters = head[5:].lower().split(";")
-    if not comma or "base64" not in parameters or kind.count("/") != 1 or not data.strip():
+    end = url.find(",", 0, LONGEST_HEAD)
+    kind, *parameters = url[5 : max(end, 5)].lower().split(";")
+    data = url[end + 1 :]
+    if end < 0 or "base64" not in parameters or kind.count("/") != 1 or not data[:LOOKED_AT].strip():
         raise InvalidRequest(
             "A data URL looks like data:<type>/<subtype>;base64,<data>.", param=param, code="invalid_data_url"
         )
@@ -111,8 +111,8 @@ def parse_data_url(url: str, param: str) -> tuple[str, str]:
 def decode_base64(data: str, param: str) -> bytes:
     """Return the bytes. Raises InvalidRequest."""
     try:
-        return base64.b64decode("".join(data.split()), validate=True)
-    except (binascii.Error, ValueError):
+        return from_base64(data)
+    except ValueError:
         raise InvalidRequest("The data is not valid base64.", param=param, code="invalid_base64") from None
 
 
@@ -120,6 +120,6 @@ def as_text(content: bytes) -> str | None:
     """Return a text file's text, None where it is not UTF-8 (or UTF-16 that says so)."""
     encoding = "utf-16" if content[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
     try:
-        return content.decode(encoding)
+        return to_text(content, encoding)
     except UnicodeDecodeError:
         return None

@@ -15,8 +15,8 @@ class UrlSlot(msgspec.Struct, frozen=True):
     `path` names it as `param` of an error does; `name` is the field that tells what is meant, such as `image_url`.
     """
 
-    holder: dict[str, Any]
-    key: str
+    holder: Any
+    key: str | int
     name: str
     path: str
 
@@ -30,27 +30,40 @@ class UrlSlot(msgspec.Struct, frozen=True):
         self.holder[self.key] = url
 
 
+BARE = frozenset(("image", "video", "audio", "file_data", "file_id"))
+"""Fields in which some servers take a URL in the place of data or an id (Qwen's models, LiteLLM, OpenRouter)."""
+_MARKS = (b"url", b"\\u", *(f'"{name}"'.encode() for name in sorted(BARE)))
+
+
 def may_hold_urls(raw: Raw) -> bool:
     """Tell whether JSON may name a URL, without reading it: names may be written with escapes."""
     text = bytes(raw)
-    return b"url" in text or b"\\u" in text
+    return any(mark in text for mark in _MARKS)
 
 
 def url_slots(value: Any, path: str) -> Iterator[UrlSlot]:
     """Yield the slots in a JSON value, in no particular order; the walk keeps a stack of its own.
 
-    A slot is a string in a field whose name is `url` or ends with `_url`. A field `url` of an object that such a field
-    holds has the outer one's name (`"image_url": {"url": …}`).
+    A slot is a string in a field whose name is `url` or ends with `_url`, or one with `://` in a field of `BARE`; of a list
+    in such a field each string is one. A field `url` of an object that such a field holds has the outer one's name
+    (`"image_url": {"url": …}`).
     """
     stack: list[tuple[Any, str, str]] = [(value, path, "")]
     while stack:
         here, where, name = stack.pop()
         if isinstance(here, list):
-            stack += [(entry, f"{where}[{index}]", "") for index, entry in enumerate(here)]
+            for index, entry in enumerate(here):
+                if isinstance(entry, str) and _is_slot(name, entry):
+                    yield UrlSlot(here, index, name, f"{where}[{index}]")
+                elif isinstance(entry, dict | list):
+                    stack.append((entry, f"{where}[{index}]", ""))
         elif isinstance(here, dict):
             for key, entry in here.items():
-                is_url = key.endswith("_url")
-                if isinstance(entry, str) and (is_url or key == "url"):
-                    yield UrlSlot(here, key, key if is_url else name or key, f"{where}.{key}")
+                if isinstance(entry, str) and _is_slot(key, entry):
+                    yield UrlSlot(here, key, name if key == "url" and name else key, f"{where}.{key}")
                 elif isinstance(entry, dict | list):
-                    stack.append((entry, f"{where}.{key}", key if is_url else ""))
+                    stack.append((entry, f"{where}.{key}", key if _is_slot(key, "://") else ""))
+
+
+def _is_slot(name: str, text: str) -> bool:
+    return name == "url" or name.endswith("_url") or (name in BARE and "://" in text)

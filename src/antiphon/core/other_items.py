@@ -10,15 +10,13 @@ from collections.abc import Sequence
 import msgspec
 from msgspec import Raw
 
+from antiphon.core.redaction import BRINGERS
 from antiphon.core.tool_decoding import decode_tools
 from antiphon.core.validation import decode
 from antiphon.errors import InvalidRequest
 from antiphon.types.items import OtherItem
 from antiphon.types.raw import OptionalRaw, settle_nulls
 from antiphon.types.tools import RemoteTool, Tool
-
-DECLARING = frozenset(("additional_tools", "tool_search_output"))
-"""Items whose `tools` are declarations like a request's own."""
 
 
 class _Common(msgspec.Struct):
@@ -123,7 +121,7 @@ _approval_request = msgspec.json.Decoder(ApprovalRequest)
 def check_other(item: OtherItem, path: str) -> OtherItem:
     """Return the item if all that may be read of it is of its type. Raises InvalidRequest."""
     decode(_common, item.raw, path)
-    if item.type in DECLARING:
+    if item.type in BRINGERS:
         declared_later(item, path)
     elif item.type in ("compaction", "compaction_summary"):
         sealed_content(item, path)

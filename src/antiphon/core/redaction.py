@@ -19,7 +19,7 @@ MCP = "mcp"
 SECRETIVE = frozenset((MCP, "shell", "code_interpreter"))
 """Types of tools whose declarations may hold secrets."""
 BRINGERS = frozenset(("additional_tools", "tool_search_output"))
-"""Types of items that bring tools."""
+"""Types of items whose `tools` are declarations like a request's own."""
 REDACTED = "<redacted>"
 SHOWN = frozenset(
     """
@@ -116,7 +116,7 @@ def _is_mcp(tool: Raw) -> bool:
         return False
 
 
-def masked(text: str, secrets: Iterable[str]) -> str:
+def without(text: str, secrets: Iterable[str]) -> str:
     """Return a text without these secrets."""
     for secret in secrets:
         text = text.replace(secret, REDACTED)

@@ -32,6 +32,20 @@ def size(turn: Turn) -> int:
     return len(to_json(turn.items)) + len(to_json(turn.instructions or "")) + len(to_json(turn.tools))
 
 
+def size_of_large(turn: Turn) -> int:
+    """Return about the same, item by item: other threads get their turn between two."""
+    items = sum([_size_of(item) + 1 for item in turn.items])
+    return items + len(turn.instructions or "") + sum([len(to_json(tool)) for tool in turn.tools])
+
+
+def _size_of(item: Item) -> int:
+    """Return the bytes of an item as JSON; of texts, which files may have become, about those."""
+    parts = item.content if isinstance(item, Message) else getattr(item, "output", None)
+    if not isinstance(parts, list):
+        return len(to_json(item))
+    return sum([len(part.text) if isinstance(part, InputText) else len(to_json(part)) for part in parts])
+
+
 class Estimator:
     """Tokens per byte, model by model, calibrated by the usage of real calls."""
 

@@ -12,7 +12,8 @@ from msgspec import UNSET, Raw
 
 from antiphon.core.deltas import CallKind
 from antiphon.core.emitter import to_json
-from antiphon.core.other_items import DECLARING, declared_later
+from antiphon.core.other_items import declared_later
+from antiphon.core.redaction import BRINGERS
 from antiphon.core.tool_decoding import decode_search
 from antiphon.types.items import Item, OtherItem
 from antiphon.types.tools import (
@@ -116,7 +117,7 @@ class ToolMap:
         for tool in tools:
             self._declare(tool)
         for item in items:
-            if isinstance(item, OtherItem) and item.type in DECLARING:
+            if isinstance(item, OtherItem) and item.type in BRINGERS:
                 self._declare_later(item)
         for tool_of_server in remote:
             self._declare_remote(tool_of_server)

@@ -45,7 +45,7 @@ class AntiphonApp:
         router: Router,
         auth: Authenticator,
         *,
-        max_body: int = 32 * 1024 * 1024,
+        max_body: int = 16 * 1024 * 1024,
         body_timeout: float = 60.0,
         lifespan: Lifespan | None = None,
         on_force: Callable[[], None] | None = None,

@@ -70,7 +70,7 @@ class ChatCompletions:
         schema = _schema(fields.get("response_format"))
         if schema is not None:
             await check_schema(schema, "response_format.json_schema.schema", request.owner, self._checker)
-        fields = await with_media(self._media, fields, chat.messages, request.caller.owner, inline=route.inline_images)
+        fields = await with_media(self._media, fields, chat.messages, request.caller, inline=route.inline_images)
         permit = await self._limiter.admit(request.caller, route.card, lambda: demand(body, fields))
         try:
             answer = metered(await route.chat_completions(fields, request_hints(request)), permit)

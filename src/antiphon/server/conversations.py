@@ -14,10 +14,12 @@ from antiphon.core.decoding import decode_items
 from antiphon.core.emitter import to_json
 from antiphon.core.validation import decode
 from antiphon.errors import InvalidRequest, NotFound
+from antiphon.offload import by_size
 from antiphon.server.http import Reply, Request, json_reply
-from antiphon.server.paging import listing, page_query
+from antiphon.server.paging import listed, listing, page_query
 from antiphon.services import Services
 from antiphon.stores.rows import Conversation, StoredItem
+from antiphon.types.items import Item
 from antiphon.types.request import Metadata
 
 MOST_ITEMS = 20
@@ -58,7 +60,8 @@ class Conversations:
 
     async def create(self, request: Request) -> Reply:
         """POST /v1/conversations; an empty body makes an empty conversation."""
-        body = decode(_create, await request.body() or b"{}")
+        text = await request.body() or b"{}"
+        body = await by_size(len(text), decode, _create, text)
         id_base = self._services.new_id_base()
         conversation = Conversation(
             id=f"conv_{id_base}",
@@ -77,7 +80,8 @@ class Conversations:
 
     async def update(self, request: Request) -> Reply:
         """POST /v1/conversations/{id}: replace the metadata."""
-        body = decode(_update, await request.body())
+        text = await request.body()
+        body = await by_size(len(text), decode, _update, text)
         changed = await self._store.update_conversation(
             request.params["id"], request.owner, to_json(body.metadata or {})
         )
@@ -94,11 +98,12 @@ class Conversations:
 
     async def add_items(self, request: Request) -> Reply:
         """POST …/items: at most 20 in a call."""
-        body = decode(_add, await request.body())
+        text = await request.body()
+        body = await by_size(len(text), decode, _add, text)
         items = await self._kept(body.items, request.owner, self._services.new_id_base())
         if not await self._store.add_items(request.params["id"], request.owner, items):
             raise _not_found(request.params["id"])
-        return json_reply(_list(items, has_more=False))
+        return await _page(items, has_more=False)
 
     async def list_items(self, request: Request) -> Reply:
         """GET …/items: newest first unless `order=asc`; `limit`, `after`."""
@@ -110,7 +115,7 @@ class Conversations:
         )
         if items is None:
             raise InvalidRequest(f"There is no item '{query.after}' in this conversation.", param="after")
-        return json_reply(_list(items[: query.limit], has_more=len(items) > query.limit))
+        return await _page(items[: query.limit], has_more=len(items) > query.limit)
 
     async def read_item(self, request: Request) -> Reply:
         """GET …/items/{item_id}."""
@@ -132,15 +137,22 @@ class Conversations:
         """Decode, check and complete items; references are resolved."""
         if len(raw) > MOST_ITEMS:
             raise InvalidRequest(f"At most {MOST_ITEMS} items can be added in one call.", param="items")
-        items = decode_items(list(raw), "items")
+        size = sum([len(bytes(one)) for one in raw])
+        items = await by_size(size, decode_items, list(raw), "items")
         wanted = context.references(items)
         if wanted:
             items = context.resolve_references(items, await self._store.items(wanted, owner))
-        return [StoredItem(item_id(item), bytes(item)) for item in split_array(keep_input(items, id_base).array)]
+        return await by_size(size, _stored, items, id_base)
 
 
-def _list(items: Sequence[StoredItem], *, has_more: bool) -> dict[str, object]:
-    return listing([Raw(item.body) for item in items], [item.id for item in items], has_more)
+def _stored(items: Sequence[Item], id_base: str) -> list[StoredItem]:
+    return [StoredItem(item_id(item), bytes(item)) for item in split_array(keep_input(items, id_base).array)]
+
+
+async def _page(items: Sequence[StoredItem], *, has_more: bool) -> Reply:
+    bodies = [Raw(item.body) for item in items]
+    size = sum([len(item.body) for item in items])
+    return await by_size(size, listed, listing(bodies, [item.id for item in items], has_more))
 
 
 def _json(conversation: Conversation) -> bytes:

@@ -193,9 +193,13 @@ class DirectExchange:
         if self.gone:
             return
         head = self._head(status, headers)
-        if self.method != "HEAD":
-            head.append(body)
-        self._protocol.write(b"".join(head))
+        if self.method == "HEAD":
+            body = b""
+        if len(body) <= HIGH_WATER:
+            self._protocol.write(b"".join([*head, body]))
+        else:
+            self._protocol.write(b"".join(head))
+            self._protocol.write(body)
         self._complete()
 
     def begin(self, status: int, headers: Sequence[Header]) -> DirectExchange:

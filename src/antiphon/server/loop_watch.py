@@ -161,7 +161,7 @@ def blame(frame: FrameType | None) -> Blame:
     for one in _frames(frame):
         if _is_own(one):
             for value in list(one.f_locals.values()):
-                with suppress(AttributeError):  # an object that is just being made
+                with suppress(Exception):  # an object that is just being made, or stands for another
                     for name, text in _told_by(value):
                         found.setdefault(name, text)
     return found

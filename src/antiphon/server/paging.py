@@ -9,8 +9,10 @@ import msgspec
 from msgspec import Raw
 
 from antiphon.core.context import item_id
+from antiphon.core.emitter import to_json
+from antiphon.core.pieces import joined
 from antiphon.errors import InvalidRequest
-from antiphon.server.http import Request
+from antiphon.server.http import Reply, Request
 
 MAX_LIMIT = 100
 _MOST_DIGITS = 15
@@ -64,6 +66,18 @@ def listing(data: Sequence[object], ids: Sequence[str], has_more: bool) -> dict[
         "last_id": ids[-1] if ids else None,
         "has_more": has_more,
     }
+
+
+def listed(page: dict[str, Any]) -> Reply:
+    """Return a list object with raw items as an answer."""
+    data: list[Raw] = page["data"]
+    parts = [b'{"object":"list","data":[']
+    for item in data:
+        parts += (bytes(item), b",")
+    if data:
+        parts.pop()
+    rest = {name: value for name, value in page.items() if name not in ("object", "data")}
+    return Reply(joined([*parts, b"],", to_json(rest)[1:]]))
 
 
 def _place(ids: Sequence[str], id: str, param: str) -> int:

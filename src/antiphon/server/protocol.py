@@ -64,6 +64,7 @@ class DirectProtocol(HttpToolsProtocol):
         self._parsing: DirectExchange | None = None
         self._wants_websocket = False
         self._in_head = True
+        self.url = b""
         self._received = 0  # bytes since the last complete head
         self._parsed = 0  # bytes of the head at hand
         self._framing = 0  # bytes since the last head that are not the body's
@@ -142,9 +143,15 @@ class DirectProtocol(HttpToolsProtocol):
         else:
             if self._in_head and self._received > MAX_HEAD:
                 self._refuse(head_too_large())
+            elif self._in_head and self._received and self._lacks_version(data):
+                self._refuse(invalid_http("its request line names no version"))
             elif not self._in_head and self._framing > MAX_FRAMING:
                 self._break(invalid_http("its trailers or chunk extensions are too large"))
         return None
+
+    def _lacks_version(self, data: bytes | memoryview) -> bool:
+        """Tell whether the first request line has ended without a version: HTTP/0.9, whose clients send nothing more."""
+        return self.url != b"" and self.parser.get_http_version() == "0.0" and b"\n" in bytes(data)
 
     def _upgrade(self, rest: memoryview) -> memoryview | None:
         """Hand over to WebSocket; any other upgrade is passed over. Return what is to be parsed next.
@@ -322,6 +329,11 @@ class DirectProtocol(HttpToolsProtocol):
         if self._owner is None:
             self._owner = self.cycle.owner if self.cycle is not None else ""
         self._antiphon.unread.wrote(self._owner, self, size)
+
+    def pause_writing(self) -> None:
+        """Note that the client reads more slowly than it is written to."""
+        super().pause_writing()
+        self._wrote(0)
 
     def resume_writing(self) -> None:
         """Go on: the client has read."""

@@ -18,7 +18,7 @@ from antiphon.offload import by_size
 from antiphon.server.admission import admit
 from antiphon.server.hints import hinted, turn_state
 from antiphon.server.http import ByteSink, ClientGone, Header, Reply, Request, json_reply
-from antiphon.server.paging import PageQuery, page, page_query, whole_number
+from antiphon.server.paging import PageQuery, listed, page, page_query, whole_number
 from antiphon.server.trace import Trace, trace
 from antiphon.services import Services
 from antiphon.stores.rows import StoredResponse
@@ -173,7 +173,7 @@ class Responses:
 
 
 def _page_of(arrays: Sequence[bytes], query: PageQuery) -> Reply:
-    return json_reply(page([item for array in arrays for item in split_array(array)], query))
+    return listed(page([item for array in arrays for item in split_array(array)], query))
 
 
 def _cancel(task: asyncio.Task[object]) -> None:

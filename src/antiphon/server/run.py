@@ -130,6 +130,7 @@ def make_server(app: AntiphonApp, config: Config, source: Source | None = None) 
         http=DirectProtocol,
         ws=GracefulWebSocket if config.websocket else "none",
         ws_max_size=config.websocket_max_message,
+        ws_per_message_deflate=config.websocket_compression,
         lifespan="on",
         interface="asgi3",
         loop="uvloop" if sys.platform != "win32" else "asyncio",

@@ -17,6 +17,7 @@ from msgspec import Raw
 from antiphon.core.emitter import to_json
 from antiphon.core.json_text import check_json
 from antiphon.errors import APIError, InvalidRequest
+from antiphon.faults import unexpected
 from antiphon.intake import Intake
 from antiphon.offload import by_size
 from antiphon.server.head import server_error
@@ -99,41 +100,24 @@ class Connection:
 
     async def _read(self) -> None:
         while True:
+            await asyncio.sleep(0)  # many small messages may be there already
             await self.outbox.room()  # who reads nothing is not read
             message = await self.socket.receive()
             try:
-                self._take(await by_size(len(message), check_json, message))
+                self._take(*await by_size(len(message), _opened, message))
             except APIError as error:
-                LaneSink(self.outbox, _stream_id(message)).error(error)
+                LaneSink(self.outbox, await by_size(len(message), _stream_id, message)).error(error)
             except Exception:
-                log.exception("a message could not be taken")
-                LaneSink(self.outbox, _stream_id(message)).error(server_error())
+                unexpected("websocket", log, "request %s: a message could not be taken", self.request_id)
+                LaneSink(self.outbox, await by_size(len(message), _stream_id, message)).error(server_error())
 
-    def _take(self, message: bytes) -> None:
-        try:
-            if not message.isascii():
-                message.decode()  # what is kept as raw JSON is not looked at again
-            envelope = _envelope.decode(message)
-            fields = _fields.decode(message)
-        except RecursionError:
-            raise InvalidRequest("The message is nested too deeply.", code="invalid_json") from None
-        except (msgspec.DecodeError, ValueError):
-            raise InvalidRequest(
-                "A message is a JSON object with a 'type'.", param="type", code="invalid_json"
-            ) from None
-        if envelope.stream_id is not None and len(envelope.stream_id) > LONGEST_STREAM_ID:
-            raise InvalidRequest(f"'stream_id' has at most {LONGEST_STREAM_ID} characters.", param="stream_id")
+    def _take(self, envelope: Envelope, body: bytes) -> None:
         if envelope.type == "response.create":
-            self._create(envelope, fields)
+            self._lane(envelope.stream_id).put(body, envelope.generate is not False)
         elif envelope.type == "response.steer":
-            self._steer(message)
+            self._steer(body)
         else:
             raise InvalidRequest(f"Unknown event type: '{envelope.type[:100]}'.", param="type")
-
-    def _create(self, envelope: Envelope, fields: dict[str, Raw]) -> None:
-        body = {name: value for name, value in fields.items() if name not in _not_of_the_request}
-        lane = self._lane(envelope.stream_id)
-        lane.put(to_json({**body, "stream": True}), envelope.generate is not False)
 
     def _lane(self, stream_id: str | None) -> Lane:
         lane = self._lanes.get(stream_id)
@@ -168,6 +152,24 @@ class Connection:
             await self.socket.close(code)
         except ClientGone:
             return
+
+
+def _opened(message: bytes) -> tuple[Envelope, bytes]:
+    """Return what a message is, and its text; for a `response.create` the body of its request. Raises InvalidRequest."""
+    message = check_json(message)
+    try:
+        envelope = _envelope.decode(message)
+        fields = _fields.decode(message)
+    except RecursionError:
+        raise InvalidRequest("The message is nested too deeply.", code="invalid_json") from None
+    except (msgspec.DecodeError, ValueError):
+        raise InvalidRequest("A message is a JSON object with a 'type'.", param="type", code="invalid_json") from None
+    if envelope.stream_id is not None and len(envelope.stream_id) > LONGEST_STREAM_ID:
+        raise InvalidRequest(f"'stream_id' has at most {LONGEST_STREAM_ID} characters.", param="stream_id")
+    if envelope.type != "response.create":
+        return envelope, message
+    body = {name: value for name, value in fields.items() if name not in _not_of_the_request}
+    return envelope, to_json({**body, "stream": True})
 
 
 def _stream_id(message: bytes) -> str | None:

@@ -31,6 +31,9 @@ EARLY = 5.0
 """Seconds; who dies sooner after the start was never well."""
 
 MOST_EARLY_DEATHS = 3
+GOOD_ENDS = frozenset((0, -signal.SIGTERM))
+"""Exit codes after a stop: a worker that is still starting heeds no signal yet, and dies of it."""
+
 POLL = 0.1
 
 
@@ -116,8 +119,8 @@ class Supervisor:
         before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
         try:
             failed = self._watch()
-            codes = [worker.wait() for worker in self._workers]
-            return 1 if failed or any(codes) else 0
+            codes = {worker.wait() for worker in self._workers}
+            return 1 if failed or codes - GOOD_ENDS else 0
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)

@@ -6,6 +6,7 @@ that reads nothing does not stay, and what a connection kept is given back at on
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from typing import Any, cast
 from urllib.parse import unquote
@@ -21,6 +22,12 @@ from antiphon.server.ws_connection import STOPPING
 MOST_FRAGMENTS = 4096
 """Frames of one message. Clients send one, or one for each 16 kB and more."""
 
+SLICE = 4096
+"""Bytes that are parsed at once: 700 empty frames, or one that unpacks to `websocket_max_message`."""
+
+SHARE = 0.005
+"""Seconds that one connection may take in a turn of the event loop; the rest of what it sent waits for the next."""
+
 LAST_WRITE = 5.0
 """Seconds for what is written last to go out to a client that is closed."""
 
@@ -30,6 +37,7 @@ class GracefulWebSocket(WebSocketsSansIOProtocol):
 
     _url = b"/"
     _headers: Sequence[Header] = ()
+    _backlog = b""
 
     def begin(self, url: bytes, headers: Sequence[Header], rest: bytes) -> None:
         """Open the connection with a handshake that is in order; `rest` is what came behind it."""
@@ -47,6 +55,35 @@ class GracefulWebSocket(WebSocketsSansIOProtocol):
             headers = [header for header in headers if header[0] != b"host"] + [(b"host", authority)]
         self.scope["raw_path"], self.scope["path"] = path, unquote(path.decode("latin-1"))
         self.scope["query_string"], self.scope["headers"] = query, headers
+
+    def data_received(self, data: bytes) -> None:
+        """Parse what has come, a little at a time."""
+        if self._backlog:
+            self._backlog += data
+        elif len(data) <= SLICE:
+            super().data_received(data)
+        else:
+            self._parse(data)
+
+    def _parse(self, data: bytes) -> None:
+        end = time.perf_counter() + SHARE
+        for begin in range(0, len(data), SLICE):
+            if self.transport.is_closing():
+                return
+            if begin and time.perf_counter() > end:
+                self._backlog = data[begin:]
+                self.transport.pause_reading()
+                self.loop.call_soon(self._go_on)
+                return
+            super().data_received(data[begin : begin + SLICE])
+
+    def _go_on(self) -> None:
+        data, self._backlog = self._backlog, b""
+        if self.transport.is_closing():
+            return
+        self._parse(data)
+        if not (self._backlog or self.read_paused or self.transport.is_closing()):
+            self.transport.resume_reading()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Break the cycle of the WebSocket library's objects: the parser is a generator that refers to its owner."""

@@ -33,18 +33,11 @@ class ApprovalFilter(msgspec.Struct, frozen=True, kw_only=True):
     never: ToolFilter | None = None
 
 
-class McpTool(msgspec.Struct, frozen=True, kw_only=True, tag="mcp", tag_field="type"):
-    """The declaration of an MCP server (OpenAI's "MCPTool")."""
+class NamedServer(msgspec.Struct, frozen=True, kw_only=True):
+    """What of an MCP server's declaration tells which one is meant."""
 
-    server_label: str
+    server_label: str = ""
     server_url: str | None = None
-    server_description: str | None = None
-    connector_id: str | None = None
-    authorization: str | None = None
-    headers: dict[str, str] | None = None
-    allowed_tools: frozenset[str] | ToolFilter | None = None
-    require_approval: Literal["always", "never"] | ApprovalFilter | None = None
-    defer_loading: bool | None = None
 
     @property
     def place(self) -> str:
@@ -52,6 +45,19 @@ class McpTool(msgspec.Struct, frozen=True, kw_only=True, tag="mcp", tag_field="t
         if self.server_url is None:
             return self.server_label
         return normal_url(self.server_url)
+
+
+class McpTool(NamedServer, frozen=True, kw_only=True, tag="mcp", tag_field="type"):
+    """The declaration of an MCP server (OpenAI's "MCPTool")."""
+
+    server_label: str
+    server_description: str | None = None
+    connector_id: str | None = None
+    authorization: str | None = None
+    headers: dict[str, str] | None = None
+    allowed_tools: frozenset[str] | ToolFilter | None = None
+    require_approval: Literal["always", "never"] | ApprovalFilter | None = None
+    defer_loading: bool | None = None
 
     def offers(self, tool: RemoteTool) -> bool:
         """Tell whether the model may see a tool."""
@@ -92,7 +98,7 @@ def normal_url(url: str) -> str:
     return f"{parts.scheme}://{where}{path}"
 
 
-def not_for_key(tool: McpTool, param: str) -> InvalidRequest:
+def not_for_key(tool: NamedServer, param: str) -> InvalidRequest:
     """Return the refusal of a server that the caller's key is kept from."""
     field = "server_label" if tool.server_url is None else "server_url"
     return InvalidRequest(

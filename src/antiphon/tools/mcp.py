@@ -17,7 +17,7 @@ from msgspec import Raw
 
 from antiphon import __version__
 from antiphon.config import McpServerConfig
-from antiphon.core.redaction import masked
+from antiphon.core.redaction import without
 from antiphon.errors import InvalidRequest
 from antiphon.guard import UrlGuard, split_url
 from antiphon.masking import SECRETS
@@ -155,9 +155,9 @@ class McpServer:
 
         output = await self._do(work)
         if len(output.text) * len(self._secrets) > UNBROKEN * 8:
-            text = await asyncio.to_thread(masked, output.text, self._secrets)
+            text = await asyncio.to_thread(without, output.text, self._secrets)
         else:
-            text = masked(output.text, self._secrets)
+            text = without(output.text, self._secrets)
         return ToolOutput(text, output.failed)
 
     async def close(self) -> None:
@@ -245,7 +245,7 @@ class McpServer:
 
     def _error(self, reason: str) -> ToolServerError:
         return ToolServerError(
-            f"The MCP server '{self._tool.server_label}' {SECRETS.hide(masked(reason, self._secrets))}"
+            f"The MCP server '{self._tool.server_label}' {SECRETS.hide(without(reason, self._secrets))}"
         )
 
     # Connection

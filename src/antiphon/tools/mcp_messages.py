@@ -11,6 +11,7 @@ import msgspec
 from msgspec import Raw
 
 from antiphon.core.emitter import to_json
+from antiphon.masking import masked
 from antiphon.tools.base import ToolOutput, ToolServerError
 from antiphon.types.tools import RemoteTool
 
@@ -111,7 +112,7 @@ class RpcError(ToolServerError):
     """A server answered with an error."""
 
     def __init__(self, code: int, message: str) -> None:
-        super().__init__(f"it answered with error {code}: {printable(message)}")
+        super().__init__(f"it answered with error {code}: {printable(masked(message))}")
         self.code = code
 
 

@@ -10,6 +10,7 @@ import signal
 from collections import deque
 
 from antiphon.config import McpServerConfig
+from antiphon.settings.environment import PREFIX
 from antiphon.tools.base import ToolServerError
 from antiphon.tools.mcp_messages import Limits, Message, answer_to, messages, reply
 
@@ -69,7 +70,7 @@ class StdioChannel:
         process = await asyncio.create_subprocess_exec(
             configured.command,
             *configured.args,
-            env={**os.environ, **configured.env} if configured.env else None,
+            env={**_inherited(), **configured.env},
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
@@ -129,3 +130,8 @@ class StdioChannel:
             words = words.replace(secret, "<redacted>") if len(secret) > 3 else words
         log.warning("the MCP server's program ended; its last words: %s", words or "none")
         return ToolServerError("its program ended.")
+
+
+def _inherited() -> dict[str, str]:
+    """Return this server's environment without its own settings, which hold keys and are not the program's affair."""
+    return {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}

@@ -11,6 +11,8 @@ from antiphon.types.raw import OptionalRaw, settle_nulls
 from antiphon.types.tools import ToolChoice
 
 ModelName = Annotated[str, Meta(min_length=1, max_length=255)]
+LONGEST_ID = 1024
+Id = Annotated[str, Meta(max_length=LONGEST_ID)]
 Positive = Annotated[int, Meta(ge=1, le=2**53)]  # further than that JSON readers do not count exactly
 Penalty = Annotated[float, Meta(ge=-2, le=2)]
 Metadata = Annotated[
@@ -70,7 +72,7 @@ class StreamOptions(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ConversationRef(msgspec.Struct, frozen=True):
-    id: str
+    id: Id
 
 
 class CreateResponse(msgspec.Struct, frozen=True, kw_only=True):
@@ -82,8 +84,8 @@ class CreateResponse(msgspec.Struct, frozen=True, kw_only=True):
     background: bool | None = None
     client_metadata: OptionalRaw = None
     context_management: OptionalRaw = None
-    conversation: str | ConversationRef | None = None
-    file_id: str | None = None
+    conversation: Id | ConversationRef | None = None
+    file_id: Id | None = None
     frequency_penalty: Penalty | None = None
     include: list[str] | None = None
     max_output_tokens: Positive | None = None
@@ -92,7 +94,7 @@ class CreateResponse(msgspec.Struct, frozen=True, kw_only=True):
     moderation: OptionalRaw = None
     parallel_tool_calls: bool | None = None
     presence_penalty: Penalty | None = None
-    previous_response_id: str | None = None
+    previous_response_id: Id | None = None
     prompt: OptionalRaw = None
     prompt_cache_key: str | None = None
     prompt_cache_options: OptionalRaw = None
