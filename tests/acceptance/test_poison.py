@@ -108,8 +108,6 @@ def test_it_is_so_with_many_replicas(tmp_path: Path) -> None:
                 found = endings(alive[-1], ids)
             except OSError:
                 continue
-        assert [found[id] for id in ids[:2]] == ["completed", "server_crashed"]
-        # What was begun where it runs may be beside the one that kills, and may have streamed tokens by then.
-        assert found[ids[2]] in ("completed", "server_interrupted")
+        assert [found[id] for id in ids] == ["completed", "server_crashed", "completed"]
         time.sleep(3)  # longer than a lease: nobody takes it up again
         assert sum(server.process.poll() is None for server in servers) == 2

@@ -164,13 +164,13 @@ PARSERS: dict[str, tuple[int, Callable[[int], Work]]] = {
     "a long text": (1_000_000, lambda n: _to_a_backend(input="a" * n)),
     "a text of escapes": (200_000, lambda n: _to_a_backend(input="\n" * n)),
     "a text of quotes": (200_000, lambda n: _refused(b'{"model":"m","input":"x","a":["[[",%b""]}' % (b'"[",' * n))),
-    "backslashes": (500_000, lambda n: _refused(b'{"a":"%b","b":%b}' % (b"\\" * n, b"[" * 200))),
+    "backslashes": (500_000, lambda n: _refused(b'{"a":"%b","b":%b}' % (b"\\" * n, b"[" * 400))),
     "halves of characters": (50_000, lambda n: _refused(b'{"model":"m","input":"%b"}' % (b"\\ud83d" * n))),
     "whole characters": (50_000, lambda n: _refused(b'{"model":"m","input":"%b"}' % (b"\\ud83d\\ude00" * n))),
     "brackets": (200_000, lambda n: _refused(b"[" * n)),
     "closing brackets": (200_000, lambda n: _refused(b"]" * n)),
-    "chains": (500, lambda n: _refused(b"[%b[]]" % ((b"[" * 120 + b"]" * 120 + b",") * n))),
-    "pairs": (20_000, lambda n: _refused(b"[%b[]]" % (b"[],{}," * n))),
+    "chains": (100, lambda n: _refused(b"[%b[]]" % ((b"[" * 120 + b"]" * 120 + b",") * n))),
+    "pairs": (5_000, lambda n: _refused(b"[%b[]]" % (b"[],{}," * n))),
     "keys": (20_000, lambda n: _refused(json.dumps({f"k{i}": i for i in range(n)}).encode())),
     "the place of a fault": (50_000, lambda n: lambda: place_of(b'{"a":[' + b'"\\"",' * n)),
     "an endless text": (100_000, lambda n: lambda: place_of(b'{"a":"' + b'\\"' * n)),
@@ -206,14 +206,14 @@ def test_the_cost_grows_with_the_size(name: str) -> None:
 
 
 LARGE: dict[str, Callable[[], bytes]] = {
-    "20 MB of text": lambda: b'{"model":"vllm","store":false,"input":"%b"}' % (b"a" * 20_000_000),
+    "16 MB of text": lambda: b'{"model":"vllm","store":false,"input":"%b"}' % (b"a" * 16_000_000),
     "10,000 items": lambda: json.dumps({"model": "vllm", "store": False, "input": [USER] * 10_000}).encode(),
     "4,000 tools": lambda: json.dumps(
         {"model": "vllm", "store": False, "input": "x", "tools": [_function(n) for n in range(4_000)]}
     ).encode(),
     "100,000 items": lambda: json.dumps({"model": "vllm", "input": [USER] * 100_000}).encode(),
     "100,000 tools": lambda: json.dumps({"model": "vllm", "input": "x", "tools": [_function(1)] * 100_000}).encode(),
-    "20,000,000 brackets": lambda: b"[" * 20_000_000,
+    "16,000,000 brackets": lambda: b"[" * 16_000_000,
 }
 
 

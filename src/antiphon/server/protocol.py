@@ -315,6 +315,11 @@ class DirectProtocol(HttpToolsProtocol):
             self._owner = self.cycle.owner if self.cycle is not None else ""
         self._antiphon.unread.wrote(self._owner, self, size)
 
+    def pause_writing(self) -> None:
+        """Note that the client reads more slowly than it is written to."""
+        super().pause_writing()
+        self._wrote(0)
+
     def resume_writing(self) -> None:
         """Go on: the client has read."""
         super().resume_writing()
