@@ -69,10 +69,13 @@ def _check_media(can: Capabilities, model: str, items: Sequence[Item]) -> None:
                     raise _unsupported(model, where, "take audio")
 
 
+_OUTPUTS = (FunctionCallOutput, CustomToolCallOutput)
+
+
 def _part_lists(item: Item) -> list[tuple[str, Sequence[object]]]:
     if isinstance(item, Message) and not isinstance(item.content, str):
         return [("content", item.content)]
-    if isinstance(item, FunctionCallOutput | CustomToolCallOutput) and not isinstance(item.output, str):
+    if isinstance(item, _OUTPUTS) and not isinstance(item.output, str):
         return [("output", item.output)]
     return []
 

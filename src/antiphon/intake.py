@@ -29,7 +29,7 @@ from antiphon.core.turn import Hints, Turn, with_operators
 from antiphon.core.updates import updated
 from antiphon.errors import InvalidRequest
 from antiphon.gathering import Gathering, History
-from antiphon.mcp_declarations import check_brought, declared_servers
+from antiphon.mcp_declarations import brings_servers, check_brought, declared_servers
 from antiphon.media import Form, Media
 from antiphon.offload import LARGE, by_size
 from antiphon.prompts import Prompts
@@ -104,18 +104,23 @@ class Intake:
 
         A `caller` may call its own models only; without one, that was looked at before.
         """
-        request, extra, prompted = await by_size(len(body), self._read, body)
+        small = len(body) < LARGE  # then no step is worth a detour
+        request, extra, prompted = self._read(body) if small else await by_size(len(body), self._read, body)
         router = self._services.router
         route = resolve(router, request.model, caller) if caller else router.resolve(request.model)
-        tools, text, own = await by_size(len(body), self._parts, request)
+        tools, text, own = self._parts(request) if small else await by_size(len(body), self._parts, request)
         if request.file_id is not None:
             own = await self._media.attach(own, request.file_id, owner)
         seen = [*own, *prompted] if prompted else own
-        await by_size(len(body), check_capabilities, route.card.capabilities, request, tools, text, seen)
+        if small:
+            check_capabilities(route.card.capabilities, request, tools, text, seen)
+        else:
+            await by_size(len(body), check_capabilities, route.card.capabilities, request, tools, text, seen)
         remote = await declared_servers(tools, caller, self._services.tool_servers)
         source = history or self._services.store
         own, earlier, size = await self._gathering.items(request, own, owner, source, len(body))
-        await check_brought(own, earlier, caller, self._media.guard)
+        if brings_servers(own) or brings_servers(earlier):
+            await check_brought(own, earlier, caller, self._media.guard)
         request, text = updated(request, text, chain(earlier, own))
         if text.format.type == "json_schema":
             await check_format(text, owner, self._services)

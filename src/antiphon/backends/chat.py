@@ -127,7 +127,10 @@ class WholeStream:
             self._ended = True
             deltas: list[Delta] = []
             try:
-                await by_size(len(body), self._read, body, deltas)
+                if len(body) < LARGE:
+                    self._read(body, deltas)
+                else:
+                    await by_size(len(body), self._read, body, deltas)
             except BackendError:
                 if self._decoder.size > MOST_SAID:
                     deltas.clear()
@@ -174,7 +177,9 @@ class RelayedBytes:
 
 async def _written(turn: Turn, options: CodecOptions) -> tuple[bytes, ChatCall]:
     """Return the request's body; a large one, and one whose grammars or schemas are long to translate, is made in a thread."""
-    return await by_size(LARGE if is_long(turn) else turn.size, chat_codec.request, turn, options)
+    if turn.size < LARGE and not is_long(turn):
+        return chat_codec.request(turn, options)
+    return await by_size(LARGE, chat_codec.request, turn, options)
 
 
 class ChatBackend:

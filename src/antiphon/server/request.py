@@ -7,7 +7,7 @@ from urllib.parse import parse_qs
 
 from antiphon.caller import Caller
 from antiphon.core.json_text import check_json
-from antiphon.offload import by_size
+from antiphon.offload import LARGE, by_size
 from antiphon.room import Held
 from antiphon.server.body import BOM, INLINE, check_content_type, encoding, too_large, unpack
 from antiphon.server.exchange import Exchange
@@ -80,7 +80,8 @@ class HTTPRequest:
             body = await self._unpacked(body, packing)
         if form:
             return body
-        return await by_size(len(body), check_json, body.removeprefix(BOM))
+        body = body.removeprefix(BOM)
+        return check_json(body) if len(body) < LARGE else await by_size(len(body), check_json, body)
 
     async def _unpacked(self, body: bytes, packing: str) -> bytes:
         """Undo a packing; nobody knows before how large the body becomes, so the most that it may is held meanwhile."""
