@@ -395,7 +395,7 @@ class Config(Settings, kw_only=True, forbid_unknown_fields=True):
     ] = 600.0
     mcp_max_answer: Annotated[
         int, Meta(description="Largest answer of an MCP server in bytes: a result, a list of tools.", ge=1024)
-    ] = 4 * 1024 * 1024
+    ] = 2 * 1024 * 1024
     mcp_max_total: Annotated[
         int, Meta(description="Bytes of MCP servers' answers in one response, all together.", ge=1024)
     ] = 16 * 1024 * 1024

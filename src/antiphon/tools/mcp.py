@@ -37,7 +37,7 @@ MOST_CURSOR = 16 * 1024
 UNBROKEN = 64 * 1024
 """Bytes of tools that are read before others have their turn."""
 MOST_LABEL = 128
-MOST_BYTES = 4 * 1024 * 1024
+MOST_BYTES = 2 * 1024 * 1024
 MOST_TOOLS = 1000
 
 T = TypeVar("T")
