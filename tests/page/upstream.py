@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 import re
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler
 from typing import Any
 
-from tests.server.whole import Upstream
+from tests.server.whole import upstream
 
 MODEL = "hypernova-60b"
 PACE = 0.012  # seconds per token
@@ -88,12 +87,5 @@ class Paced(BaseHTTPRequestHandler):
 @contextmanager
 def paced_upstream() -> Iterator[str]:
     """Run the server; gives its base URL."""
-    server = Upstream(("127.0.0.1", 0), Paced)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_address[1]}/v1"
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
+    with upstream(Paced) as url:
+        yield url

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import http.server
 import json
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
 
 from tests.golden.player import ANSWERED, CASES, ROOT
-from tests.server.whole import Client, Json, Upstream, golden_upstream, turn, whole_server
+from tests.server.whole import Client, Json, golden_upstream, turn, upstream, whole_server
 
 BROKEN = [case for case in CASES if case not in ANSWERED]
 
@@ -119,15 +118,8 @@ class Bytes(http.server.BaseHTTPRequestHandler):
 
 @contextmanager
 def bytes_upstream() -> Iterator[str]:
-    server = Upstream(("127.0.0.1", 0), Bytes)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_address[1]}/v1"
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
+    with upstream(Bytes) as url:
+        yield url
 
 
 @pytest.fixture(scope="module")

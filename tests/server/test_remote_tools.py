@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler
@@ -23,7 +22,7 @@ from antiphon.tools.base import McpTool, RemoteTool, ToolOutput
 from antiphon.toolwork import ToolWork
 from antiphon.types.response import Response
 from tests.acceptance.background import Tools, running
-from tests.server.whole import Client, Upstream, turn, whole_server
+from tests.server.whole import Client, turn, upstream, whole_server
 
 
 class Model(BaseHTTPRequestHandler):
@@ -72,15 +71,8 @@ class Model(BaseHTTPRequestHandler):
 
 @contextmanager
 def model() -> Iterator[str]:
-    server = Upstream(("127.0.0.1", 0), Model)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_address[1]}/v1"
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
+    with upstream(Model) as url:
+        yield url
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,7 @@ import pytest
 
 from antiphon.stores.postgres import database
 from tests.server.serving import wait_until
-from tests.server.whole import Client, Golden, Upstream, turn, whole_server
+from tests.server.whole import Client, Golden, turn, upstream, whole_server
 from tests.stores.postgres_server import Postgres, running
 from tests.stores.proxy import Proxy, proxied
 
@@ -66,15 +66,8 @@ class Endless(Golden):
 @contextmanager
 def endless_upstream() -> Iterator[str]:
     """Run the backend that goes on talking; gives its base URL."""
-    server = Upstream(("127.0.0.1", 0), Endless)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_address[1]}/v1"
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
+    with upstream(Endless) as url:
+        yield url
 
 
 def metric(client: Client, name: str) -> float:

@@ -59,9 +59,9 @@ class Upstream(ThreadingHTTPServer):
 
 
 @contextmanager
-def golden_upstream() -> Iterator[str]:
-    """Run the backend; gives its base URL."""
-    server = Upstream(("127.0.0.1", 0), Golden)
+def upstream(handler: type[BaseHTTPRequestHandler]) -> Iterator[str]:
+    """Run a backend; gives its base URL."""
+    server = Upstream(("127.0.0.1", 0), handler)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
     thread.start()
     try:
@@ -70,6 +70,13 @@ def golden_upstream() -> Iterator[str]:
         server.shutdown()
         server.server_close()
         thread.join()
+
+
+@contextmanager
+def golden_upstream() -> Iterator[str]:
+    """Run the backend that plays golden cases; gives its base URL."""
+    with upstream(Golden) as url:
+        yield url
 
 
 @contextmanager

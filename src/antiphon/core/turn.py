@@ -8,14 +8,14 @@ import msgspec
 from msgspec import Raw
 
 from antiphon.core.decoding import ResolvedText
+from antiphon.core.emitter import to_json
+from antiphon.core.validation import decode_fields
+from antiphon.errors import InvalidRequest
 from antiphon.types.items import Item
 from antiphon.types.request import CreateResponse
 from antiphon.types.tools import RemoteTool, Tool, ToolChoice
 
 TEMPLATE_FIELDS = "chat_template_kwargs"
-
-_fields = msgspec.json.Decoder(dict[str, Raw])
-_raw_fields = msgspec.json.Encoder()
 
 
 class Hints(msgspec.Struct, frozen=True, kw_only=True):
@@ -75,8 +75,8 @@ def with_operators(fields: Mapping[str, Raw], operators: Mapping[str, Raw]) -> M
 
 def _merged(theirs: Raw, ours: Raw) -> Raw:
     try:
-        return Raw(_raw_fields.encode({**_fields.decode(theirs), **_fields.decode(ours)}))
-    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
+        return Raw(to_json({**decode_fields(theirs), **decode_fields(ours)}))
+    except InvalidRequest:
         return ours
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urljoin, urlsplit
 
@@ -112,7 +112,7 @@ class StreamableChannel:
         self, response: Response, id: int, last: StreamEvent | None = None
     ) -> tuple[RpcMessage | None, StreamEvent]:
         """Read events until the answer comes. Returns it, and what to know to take the stream up where it broke off."""
-        others = replies = 0
+        others = _Others()
         last = last or StreamEvent("", b"")
         async for event in events(response, self._limits.answer):
             last = StreamEvent("", b"", event.id or last.id, event.retry if event.retry is not None else last.retry)
@@ -122,12 +122,7 @@ class StreamableChannel:
             answer = answer_to(id, found)
             if answer is not None:
                 return answer, last
-            others += len(found)
-            asked = [one for one in found if one.method is not None and one.id is not None]
-            replies += len(asked)
-            if others > MOST_OTHERS or replies > MOST_REPLIES:
-                raise ToolServerError("it sent too many messages that are no answer.")
-            for one in asked:
+            for one in others.asking(found):
                 await self.tell(reply(one))
         return None, last
 
@@ -190,7 +185,7 @@ class SseChannel:
 
     async def _answer(self, id: int, posting: asyncio.Future[None]) -> RpcMessage:
         assert self._events is not None
-        others = replies = 0
+        others = _Others()
         while True:
             reading = asyncio.ensure_future(anext(self._events))
             try:
@@ -209,16 +204,27 @@ class SseChannel:
             answer = answer_to(id, found)
             if answer is not None:
                 return answer
-            others += len(found)
-            asked = [one for one in found if one.method is not None and one.id is not None]
-            replies += len(asked)
-            if others > MOST_OTHERS or replies > MOST_REPLIES:
-                raise ToolServerError("it sent too many messages that are no answer.")
-            for one in asked:
+            for one in others.asking(found):
                 await self.tell(reply(one))
 
 
 # Reading
+
+
+class _Others:
+    """Counts what a server sends before an answer."""
+
+    def __init__(self) -> None:
+        self._messages = self._replies = 0
+
+    def asking(self, found: Sequence[RpcMessage]) -> list[RpcMessage]:
+        """Return the messages that want a reply. Raises ToolServerError where too many have come that are no answer."""
+        asked = [one for one in found if one.method is not None and one.id is not None]
+        self._messages += len(found)
+        self._replies += len(asked)
+        if self._messages > MOST_OTHERS or self._replies > MOST_REPLIES:
+            raise ToolServerError("it sent too many messages that are no answer.")
+        return asked
 
 
 class _Counter:
