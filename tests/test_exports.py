@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import subprocess
 import sys
 import tomllib
@@ -32,6 +33,16 @@ def test_the_package_is_typed() -> None:
 def test_the_command_exists() -> None:
     module, _, function = PROJECT["scripts"]["antiphon"].partition(":")
     assert callable(vars(import_module(module))[function])
+
+
+def test_the_public_names_are_there_and_typed() -> None:
+    stub = ast.parse((PACKAGE / "__init__.pyi").read_text())
+    typed = [alias.asname for node in stub.body if isinstance(node, ast.ImportFrom) for alias in node.names]
+    assert sorted(["__version__", *typed]) == sorted(antiphon.__all__)
+    assert {name: getattr(antiphon, name) for name in antiphon.__all__}
+    assert set(antiphon.__all__) <= set(dir(antiphon))
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        _ = antiphon.nothing  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize("module", MODULES)

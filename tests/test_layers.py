@@ -20,7 +20,7 @@ LAYERS = (
     r"background|engine|event_log|keeping|job_request",
     r"live",
     r"server(\..*)?",
-    r"app|reloading|(backends|stores)\.open",
+    r"app|factory|reloading|(backends|stores)\.open",
     r"cli(\..*)?|__main__",
 )
 CONCRETE = re.compile(r"(backends|tools|stores)(\.(?!base$|rows$|condition$|open$|http_).*)?$")

@@ -1,3 +1,37 @@
-"""Antiphon: the self-hosted server for the Responses API. Any model, one complete API."""
+"""Antiphon: the self-hosted server for the Responses API. Any model, one complete API.
+
+The names of `__all__` are public (docs/embedding.md says what that promises); they are imported when they are first used.
+"""
+
+from importlib import import_module
 
 __version__ = "0.1.0"
+
+_HOMES = {
+    "antiphon.backends.base": "Backend BackendModel Capabilities Take TurnStream",
+    "antiphon.config": "BackendConfig Config EngineConfig KeyConfig McpServerConfig ModelConfig",
+    "antiphon.core.deltas": "CallDelta CallStart Delta Finish ReasoningDelta RefusalDelta TextDelta UsageReport",
+    "antiphon.core.turn": "Turn",
+    "antiphon.errors": "AntiphonError APIError BackendError ConfigError InvalidRequest NotFound",
+    "antiphon.factory": "create_app load_config",
+    "antiphon.server.asgi": "AntiphonApp",
+    "antiphon.stores.base": "Store",
+    "antiphon.tools.base": "ToolOutput ToolServer ToolServerError",
+    "antiphon.types.response": "Usage",
+    "antiphon.types.tools": "RemoteTool",
+}
+_MODULE_OF = {name: module for module, names in _HOMES.items() for name in names.split()}
+
+__all__ = ["__version__", *_MODULE_OF]
+
+
+def __getattr__(name: str) -> object:
+    module = _MODULE_OF.get(name)
+    if module is None:
+        raise AttributeError(f"module 'antiphon' has no attribute '{name}'")
+    value = globals()[name] = getattr(import_module(module), name)
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -9,7 +9,7 @@ import os
 import secrets
 import signal
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
@@ -86,15 +86,16 @@ class Loadable(Protocol):
 
 
 def build(config: Config) -> AntiphonApp:
-    """Put a server together. Raises ConfigError."""
-    return Parts(config).app
+    """Put a server together that has a process of its own: it stops where it cannot serve. Raises ConfigError."""
+    return Parts(config, stop=lambda: signal.raise_signal(signal.SIGTERM)).app
 
 
 class Parts:
-    """A server's parts; `app` serves them."""
+    """A server's parts; `app` serves them. `stop` is called where it cannot serve: its model cannot be loaded."""
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: Config, stop: Callable[[], None] | None = None) -> None:
         self.config = config
+        self._stop = stop
         SECRETS.know(secrets_of(config))
         self._forced = False
         self.backends = make_backends(config)
@@ -270,7 +271,8 @@ class Parts:
         except ConfigError as error:
             log.critical("%s", error)
             self.app.failure = str(error)
-            signal.raise_signal(signal.SIGTERM)
+            if self._stop is not None:
+                self._stop()
 
     def _force(self) -> None:
         """The grace period is over: what still runs ends `failed`."""

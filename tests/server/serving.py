@@ -79,6 +79,21 @@ def plain_server(app: AntiphonApp, config: Config) -> uvicorn.Server:
     return uvicorn.Server(settings)
 
 
+@contextlib.contextmanager
+def serving_any(app) -> Iterator[str]:
+    """Run any ASGI application on uvicorn as it is; yield its URL."""
+    sockets = listen("127.0.0.1", 0)
+    server = uvicorn.Server(uvicorn.Config(app, log_config=None, timeout_graceful_shutdown=1))
+    thread = threading.Thread(target=server.run, args=[sockets])
+    thread.start()
+    try:
+        wait_until(lambda: server.started or not thread.is_alive())
+        yield f"http://127.0.0.1:{sockets[0].getsockname()[1]}"
+    finally:
+        server.should_exit = True
+        thread.join()
+
+
 def wait_until(condition, seconds: float = 20.0) -> None:
     """Wait for something to become true."""
     end = time.monotonic() + seconds

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, MutableMapping, Sequence, Set
-from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping, Sequence, Set
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from enum import Enum, auto
 from typing import Any
 
 from antiphon.caller import NOBODY, Caller
@@ -13,7 +14,7 @@ from antiphon.config import Config
 from antiphon.errors import AntiphonError, APIError
 from antiphon.faults import unexpected
 from antiphon.room import HELD, Held, Rooms
-from antiphon.server.asgi_exchange import ASGIExchange
+from antiphon.server.asgi_exchange import ASGIExchange, path_below
 from antiphon.server.auth import Authenticator
 from antiphon.server.exchange import Exchange
 from antiphon.server.head import ResponseHead, error_reply, server_error
@@ -29,13 +30,29 @@ Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 Lifespan = Callable[[], AbstractAsyncContextManager[None]]
 
+NOT_STARTED = (
+    "Antiphon was not started: the program that serves it ran no ASGI lifespan for it. "
+    "Frameworks run none for applications that are mounted: enter `async with app.running():` in the lifespan of the "
+    "outer application (docs/embedding.md)."
+)
+CLOSED = "This Antiphon application was closed; `create_app` makes another one."
+
 log = logging.getLogger("antiphon.server")
+
+
+class State(Enum):
+    """The life of an application. It cannot be started again after it was closed."""
+
+    NEW = auto()
+    RUNNING = auto()
+    CLOSED = auto()
 
 
 class AntiphonApp:
     """All routes behind one door: authentication, request ids, and one shape of errors.
 
-    `lifespan` is entered before the first request and left after the last. `on_force` ends what still runs when the
+    `lifespan` is entered before the first request and left after the last, by ASGI's lifespan or by `running`; requests
+    outside of it get an error. `on_force` ends what still runs when the
     grace period of a shutdown is over. `on_reload` takes other settings over and returns who asks for keys from then on.
     `failure` says why the application itself made the server stop.
     """
@@ -65,11 +82,17 @@ class AntiphonApp:
         self._rooms = rooms or Rooms()
         self.unread = unread or Unread()
         self.failure = ""
+        self._state = State.NEW if lifespan is not None else State.RUNNING
+        self._warned = False
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve ASGI: http, websocket, lifespan."""
         if scope["type"] == "http":
-            await self.respond(ASGIExchange(scope, receive, send, self.body_timeout))
+            exchange = ASGIExchange(scope, receive, send, self.body_timeout)
+            if self._state is State.RUNNING:
+                await self.respond(exchange)
+            else:
+                await self.refuse(exchange, self._not_running())
         elif scope["type"] == "websocket":
             await self._websocket(scope, receive, send)
         elif scope["type"] == "lifespan":
@@ -152,10 +175,12 @@ class AntiphonApp:
     async def _websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers: Sequence[Header] = scope["headers"]
         head = ResponseHead(headers)
-        raw_path = scope.get("raw_path") or scope["path"].encode()
+        raw_path = path_below(scope)
         record = Record("GET", raw_path, head.request_id)
         await receive()
         try:
+            if self._state is not State.RUNNING:
+                raise self._not_running()
             self._auth.visit(raw_path, headers)
             handler = self.router.match_websocket(raw_path)
             record.route = plain_path(raw_path)
@@ -164,7 +189,7 @@ class AntiphonApp:
         except APIError as error:
             record.status = error.status
             self._tell(record)
-            await _refuse_websocket(send, head.headers(error_reply(error)), error_reply(error))
+            await _refuse_websocket(scope, send, head.headers(error_reply(error)), error_reply(error))
             return
         await send({"type": "websocket.accept", "headers": [head.id_header]})
         socket = ASGIWebSocket(receive, send, caller.owner, head.request_id, lambda: self._admit(headers, WRITING))
@@ -185,13 +210,39 @@ class AntiphonApp:
 
     # Lifespan
 
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[AntiphonApp]:
+        """Start the application, and close it at the end; for hosts that run no ASGI lifespan for it.
+
+        Raises RuntimeError when it runs already or was closed, and ConfigError.
+        """
+        if self._lifespan is None:
+            yield self
+            return
+        if self._state is not State.NEW:
+            raise RuntimeError(CLOSED if self._state is State.CLOSED else "This Antiphon application runs already.")
+        async with self._lifespan():
+            self._state = State.RUNNING
+            try:
+                yield self
+            finally:
+                self._state = State.CLOSED
+
+    def _not_running(self) -> APIError:
+        """Return the 500 for a request before the start, and log it once; or the 503 for one after the end."""
+        if self._state is State.CLOSED:
+            return APIError(503, CLOSED, code="server_shutdown")
+        if not self._warned:
+            self._warned = True
+            log.error("requests are refused: %s", NOT_STARTED)
+        return APIError(500, NOT_STARTED, code="not_started")
+
     async def _run_lifespan(self, receive: Receive, send: Send) -> None:
         await receive()
         async with AsyncExitStack() as stack:
             try:
-                if self._lifespan is not None:
-                    await stack.enter_async_context(self._lifespan())
-            except AntiphonError as error:
+                await stack.enter_async_context(self.running())
+            except (AntiphonError, RuntimeError) as error:
                 await send({"type": "lifespan.startup.failed", "message": str(error)})
                 return
             await send({"type": "lifespan.startup.complete"})
@@ -208,7 +259,10 @@ def _send_error(exchange: Exchange, head: ResponseHead, error: APIError) -> None
     exchange.send(reply.status, head.headers(reply), reply.body)
 
 
-async def _refuse_websocket(send: Send, headers: Sequence[Header], reply: Reply) -> None:
-    """Answer a handshake with the one error body (ASGI's "websocket.http.response")."""
+async def _refuse_websocket(scope: Scope, send: Send, headers: Sequence[Header], reply: Reply) -> None:
+    """Answer a handshake with the one error body, on servers that can do that (ASGI's "websocket.http.response")."""
+    if "websocket.http.response" not in scope.get("extensions", {}):
+        await send({"type": "websocket.close", "code": 1008, "reason": ""})  # the server answers 403
+        return
     await send({"type": "websocket.http.response.start", "status": reply.status, "headers": list(headers)})
     await send({"type": "websocket.http.response.body", "body": reply.body})

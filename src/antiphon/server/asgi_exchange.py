@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, MutableMapping, Sequence
 from io import BytesIO
 from typing import Any
+from urllib.parse import quote, unquote
 
 from antiphon.errors import APIError
 from antiphon.server.body import too_large
@@ -22,12 +23,30 @@ def too_slow() -> APIError:
     return APIError(408, "The request took too long to arrive.", code="request_timeout")
 
 
+def path_below(scope: Message) -> bytes:
+    """Return a request's path, still percent-encoded, below the `root_path` at which the application is mounted.
+
+    ASGI's `path` and `raw_path` begin with `root_path`; those of servers which cut it off are taken as they are.
+    """
+    raw: bytes = scope.get("raw_path") or quote(scope["path"]).encode()
+    root: str = scope.get("root_path", "").rstrip("/")
+    if not root:
+        return raw
+    end = raw.find(b"/", 1)
+    while end != -1:
+        if unquote(raw[:end].decode("latin-1")) == root:
+            return raw[end:]
+        end = raw.find(b"/", end + 1)
+    return b"/" if unquote(raw.decode("latin-1")) == root else raw
+
+
 class ASGIExchange:
     """One request of an ASGI server's."""
 
     def __init__(self, scope: Message, receive: Receive, send: Send, body_timeout: float) -> None:
         self.method: str = scope["method"]
-        self.raw_path: bytes = scope.get("raw_path") or scope["path"].encode()
+        self.raw_path = path_below(scope)
+        self.root_path: str = scope.get("root_path", "").rstrip("/")
         self.query_string: bytes = scope["query_string"]
         self.headers: Sequence[Header] = list(scope["headers"])
         self.answered = False

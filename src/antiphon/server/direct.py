@@ -62,6 +62,8 @@ class DirectExchange:
         "response_complete",
     )
 
+    root_path: str = ""  # nothing is mounted anywhere here
+
     def __init__(self, protocol: DirectProtocol, method: str, url: bytes, headers: list[Header]) -> None:
         self.method = method
         self.raw_path, self.query_string, authority = origin_form(url)

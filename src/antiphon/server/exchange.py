@@ -20,6 +20,9 @@ class Exchange(Protocol):
 
     method: str
     raw_path: bytes
+    """The path below `root_path`, percent-encoded."""
+    root_path: str
+    """Where the application is mounted, such as `/ai`; "" at the root."""
     query_string: bytes
     headers: Sequence[Header]
     answered: bool

@@ -57,12 +57,17 @@ class ByteSink(Protocol):
 
 
 class Request(Protocol):
-    """One HTTP request. `path` has no query and no `/v1`; `params` are the path's variables, percent-decoded."""
+    """One HTTP request. `path` has no query and no `/v1`; `params` are the path's variables, percent-decoded.
+
+    `root_path` is where the application is mounted, such as `/ai`; "" at the root.
+    """
 
     @property
     def method(self) -> str: ...
     @property
     def path(self) -> str: ...
+    @property
+    def root_path(self) -> str: ...
     @property
     def params(self) -> Mapping[str, str]: ...
     @property

@@ -6,6 +6,7 @@ import inspect
 import re
 from collections.abc import Sequence
 from typing import Any
+from urllib.parse import quote
 
 import msgspec
 from msgspec import Raw
@@ -45,13 +46,18 @@ class OpenAPI:
 
     def __init__(self, router: Router) -> None:
         self._router = router
-        self._document: bytes | None = None
+        self._document: Json | None = None
+        self._encoded = b""
 
     async def read(self, request: Request) -> Reply:
-        """GET /openapi.json."""
+        """GET /openapi.json. A mounted server names its `root_path` as the one that the paths belong to."""
         if self._document is None:
-            self._document = to_json(document(self._router.routes))
-        return Reply(self._document, headers=[(b"cache-control", b"no-cache")])
+            self._document = document(self._router.routes)
+            self._encoded = to_json(self._document)
+        body = self._encoded
+        if request.root_path:  # may be another one in each request: nothing is kept of it
+            body = to_json({**self._document, "servers": [{"url": quote(request.root_path)}]})
+        return Reply(body, headers=[(b"cache-control", b"no-cache")])
 
 
 def document(routes: Sequence[Route]) -> Json:

@@ -49,6 +49,11 @@ class HTTPRequest:
         self._query: Mapping[str, Sequence[str]] | None = None
 
     @property
+    def root_path(self) -> str:
+        """Where the application is mounted, such as `/ai`; "" at the root."""
+        return self._exchange.root_path
+
+    @property
     def query(self) -> Mapping[str, Sequence[str]]:
         """The query's values by name; `include[]` counts as `include`."""
         if self._query is None:

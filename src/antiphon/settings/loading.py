@@ -41,13 +41,13 @@ def load(flags: Mapping[str, Any], variables: Mapping[str, str], folder: Path = 
     layers = [_flag_layer(flags), environment(variables, names), *([stored] if stored else [])]
     reader = Reader()
     config = reader.read(Config, [(layer, layer.table) for layer in layers])
-    _complete(config, variables)
+    complete(config, variables)
     check(config)
     return Loaded(config, reader.origins, file)
 
 
-def _complete(config: Config, variables: Mapping[str, str]) -> None:
-    """Fill in what depends on the machine or on other settings."""
+def complete(config: Config, variables: Mapping[str, str]) -> None:
+    """Fill in what depends on the machine or on other settings: the demo model where no model is named, home folders."""
     if config.engine is None and not config.backends:
         config.engine = EngineConfig()
     if config.engine:

@@ -1,0 +1,35 @@
+"""The server as an application for other programs: `create_app`."""
+
+from __future__ import annotations
+
+import copy
+import os
+
+from antiphon.app import Parts
+from antiphon.config import Config
+from antiphon.server.asgi import AntiphonApp
+from antiphon.settings.loading import complete, load
+from antiphon.settings.rules import check
+
+
+def load_config(file: str | os.PathLike[str] | None = None) -> Config:
+    """Return the settings as `antiphon serve` finds them: environment, then the file, then defaults. Raises ConfigError.
+
+    Without `file`: that of `ANTIPHON_CONFIG`, else `antiphon.toml` in the current folder if it is there.
+    """
+    return load({} if file is None else {"config": os.fspath(file)}, os.environ).config
+
+
+def create_app(config: Config | None = None) -> AntiphonApp:
+    """Return the server as an ASGI application, for another program's process. Raises ConfigError.
+
+    The settings are checked by the rules of `antiphon serve`; without a backend it serves the demo model. None: what
+    `load_config` finds. The host runs its ASGI lifespan, or enters `async with app.running():`.
+    """
+    if config is None:
+        config = load_config()
+    else:
+        config = copy.deepcopy(config)
+        complete(config, os.environ)
+        check(config)
+    return Parts(config).app
