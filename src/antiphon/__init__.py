@@ -8,7 +8,7 @@ from importlib import import_module
 __version__ = "0.1.0"
 
 _HOMES = {
-    "antiphon.backends.base": "Backend BackendModel Capabilities Take TurnStream",
+    "antiphon.backends.base": "Backend BackendModel ByteStream Capabilities Take TurnStream",
     "antiphon.config": "BackendConfig Config EngineConfig KeyConfig McpServerConfig ModelConfig",
     "antiphon.core.deltas": "CallDelta CallStart Delta Finish ReasoningDelta RefusalDelta TextDelta UsageReport",
     "antiphon.core.turn": "Turn",
@@ -17,8 +17,11 @@ _HOMES = {
     "antiphon.server.asgi": "AntiphonApp",
     "antiphon.stores.base": "Store",
     "antiphon.tools.base": "ToolOutput ToolServer ToolServerError",
+    "antiphon.types.items": (
+        "CustomToolCall CustomToolCallOutput FunctionCall FunctionCallOutput InputText Message OutputText Reasoning"
+    ),
     "antiphon.types.response": "Usage",
-    "antiphon.types.tools": "RemoteTool",
+    "antiphon.types.tools": "CustomTool FunctionTool RemoteTool",
 }
 _MODULE_OF = {name: module for module, names in _HOMES.items() for name in names.split()}
 

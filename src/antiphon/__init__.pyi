@@ -2,6 +2,7 @@
 
 from antiphon.backends.base import Backend as Backend
 from antiphon.backends.base import BackendModel as BackendModel
+from antiphon.backends.base import ByteStream as ByteStream
 from antiphon.backends.base import Capabilities as Capabilities
 from antiphon.backends.base import Take as Take
 from antiphon.backends.base import TurnStream as TurnStream
@@ -33,7 +34,17 @@ from antiphon.stores.base import Store as Store
 from antiphon.tools.base import ToolOutput as ToolOutput
 from antiphon.tools.base import ToolServer as ToolServer
 from antiphon.tools.base import ToolServerError as ToolServerError
+from antiphon.types.items import CustomToolCall as CustomToolCall
+from antiphon.types.items import CustomToolCallOutput as CustomToolCallOutput
+from antiphon.types.items import FunctionCall as FunctionCall
+from antiphon.types.items import FunctionCallOutput as FunctionCallOutput
+from antiphon.types.items import InputText as InputText
+from antiphon.types.items import Message as Message
+from antiphon.types.items import OutputText as OutputText
+from antiphon.types.items import Reasoning as Reasoning
 from antiphon.types.response import Usage as Usage
+from antiphon.types.tools import CustomTool as CustomTool
+from antiphon.types.tools import FunctionTool as FunctionTool
 from antiphon.types.tools import RemoteTool as RemoteTool
 
 __version__: str

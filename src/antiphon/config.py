@@ -14,6 +14,7 @@ from msgspec import Meta
 
 SECRET = {"secret": True}
 MASK = "***"
+MCP = "mcp"
 DEFAULT_STORE = "~/.local/share/antiphon/antiphon.db"
 """Where responses are kept; `$XDG_DATA_HOME` takes the place of `~/.local/share`."""
 
@@ -51,11 +52,15 @@ class BackendConfig(Settings, kw_only=True, forbid_unknown_fields=True):
     url: Annotated[str, Meta(description="Base URL, such as http://127.0.0.1:8000/v1.")]
     key: Annotated[str, Meta(description="Key sent as a bearer token.", extra=SECRET)] = ""
     api: Annotated[
-        Literal["chat", "responses", "scripted"],
-        Meta(description="What it speaks: chat completions, Responses, or the scripted backend of the package."),
+        str,
+        Meta(
+            description="What it speaks: `chat` completions, `responses`, `scripted` (the package's own), or a kind that"
+            " another package adds: see docs/embedding.md."
+        ),
     ] = "chat"
     profile: Annotated[str, Meta(description="Known kind of server, see `backends/profiles.py`.")] = "auto"
     headers: Annotated[dict[str, str], Meta(description="Headers sent with every request.", extra=SECRET)] = {}
+    options: Annotated[dict[str, Any], Meta(description="Settings of a kind that another package adds.")] = {}
     discover: Annotated[bool, Meta(description="Serve the models of its /v1/models.")] = True
     connect_timeout: Annotated[float, Meta(description="Seconds to connect.", gt=0)] = 10.0
     first_token_timeout: Annotated[
@@ -152,6 +157,11 @@ class EngineConfig(Settings, kw_only=True, forbid_unknown_fields=True):
 
 class McpServerConfig(Settings, kw_only=True, forbid_unknown_fields=True):
     """An MCP server that requests name by its label alone; it may be on a private address."""
+
+    kind: Annotated[
+        str, Meta(description="`mcp`, or a kind of tool server that another package adds: see docs/embedding.md.")
+    ] = MCP
+    options: Annotated[dict[str, Any], Meta(description="Settings of a kind that another package adds.")] = {}
 
     command: Annotated[str, Meta(description="Program that speaks MCP over stdio.")] = ""
     args: Annotated[list[str], Meta(description="Its arguments.", extra=SECRET)] = []

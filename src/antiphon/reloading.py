@@ -16,6 +16,7 @@ from antiphon.prompts import Prompts
 from antiphon.server.credentials import fixed_callers
 from antiphon.settings.rules import check
 from antiphon.token_count import TokenCounter
+from antiphon.tools.plugins import tool_kinds
 
 CHANGEABLE = frozenset(
     """
@@ -47,6 +48,7 @@ def validate(config: Config) -> None:
     fixed_callers(config)
     Prompts(config.prompts)
     UrlGuard(config.url_guard_allow)
+    tool_kinds(config.mcp_servers)
     TokenCounter(Estimator(), tokenizers(config))
     for name, backend in config.backends.items():
         open_backend(name, backend, config.models)

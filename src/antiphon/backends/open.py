@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from antiphon.backends.base import Backend
 from antiphon.backends.chat import ChatBackend
 from antiphon.backends.responses import ResponsesBackend
 from antiphon.backends.scripted import ScriptedBackend
 from antiphon.config import BackendConfig, ModelConfig
+from antiphon.settings.plugins import BACKENDS, load_plugin
+from antiphon.settings.reading import quoted
+
+BackendFactory = Callable[[str, BackendConfig, Mapping[str, ModelConfig]], Backend]
 
 
 def open_backend(
@@ -25,6 +29,9 @@ def open_backend(
             return ResponsesBackend(name, config, socket=socket)
         case "scripted":
             return ScriptedBackend(name)
+        case kind:
+            make: BackendFactory = load_plugin(BACKENDS, kind, f"backends.{quoted(name)}.api")
+            return make(name, config, _own_names(name, models or {}))
 
 
 def _own_names(backend: str, models: Mapping[str, ModelConfig]) -> dict[str, ModelConfig]:

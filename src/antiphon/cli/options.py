@@ -29,8 +29,9 @@ PARTS: tuple[click.Option, ...] = (
     click.Option(
         ["--backend-api"],
         multiple=True,
-        type=click.Choice(["chat", "responses", "scripted"]),
-        help="What the backends speak: one for all, or one each, in order.  [default: chat]",
+        metavar="chat|responses|scripted|NAME",
+        help="What the backends speak, NAME as another package adds it: one for all, or one each, in order."
+        "  [default: chat]",
     ),
     click.Option(
         ["--model"], metavar="FILE.gguf|ORG/REPO[:QUANT]", help="Model for the embedded engine: a file, or from a hub."

@@ -7,13 +7,16 @@ from ipaddress import ip_address
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from antiphon.config import Config, mask
+from antiphon.config import MCP, Config, mask
 from antiphon.errors import ConfigError
 from antiphon.guard import is_allowance
+from antiphon.settings.plugins import BACKENDS, STORES, TOOLS, check_plugin
 from antiphon.settings.reading import nearest, quoted
 
 ENGINE = "engine"
 """The name under which `models.*.backends` means the embedded engine."""
+APIS = ("chat", "responses", "scripted")
+SCHEMES = ("postgresql", "postgres")
 
 
 def check(config: Config) -> None:
@@ -24,6 +27,7 @@ def check(config: Config) -> None:
         _keys,
         _jwt,
         _workers,
+        _store,
         _networks,
         _backends,
         _engine,
@@ -91,6 +95,12 @@ def _workers(config: Config) -> None:
         raise ConfigError('workers: several processes cannot share `store = "memory"`; name a file, or use one worker')
 
 
+def _store(config: Config) -> None:
+    scheme, is_url, _ = config.store.partition("://")
+    if is_url:
+        check_plugin(STORES, scheme, "store", SCHEMES)
+
+
 def _networks(config: Config) -> None:
     for index, entry in enumerate(config.url_guard_allow):
         if not is_allowance(entry):
@@ -103,7 +113,8 @@ def _backends(config: Config) -> None:
     for name, backend in config.backends.items():
         if name == ENGINE:
             raise ConfigError("backends.engine: this name means the embedded engine; choose another")
-        if backend.api != "scripted" and not _is_http(backend.url):
+        check_plugin(BACKENDS, backend.api, f"backends.{quoted(name)}.api", APIS)
+        if backend.api in ("chat", "responses") and not _is_http(backend.url):
             raise ConfigError(f"backends.{quoted(name)}.url: expected http://host:port/v1 or https://…")
 
 
@@ -155,5 +166,6 @@ def _all_aliases(config: Config) -> Iterator[tuple[str, str]]:
 
 def _mcp_servers(config: Config) -> None:
     for label, server in config.mcp_servers.items():
-        if bool(server.command) == bool(server.url):
+        check_plugin(TOOLS, server.kind, f"mcp_servers.{quoted(label)}.kind", (MCP,))
+        if server.kind == MCP and bool(server.command) == bool(server.url):
             raise ConfigError(f"mcp_servers.{quoted(label)}: expected either a command or a url")

@@ -16,7 +16,7 @@ from typing import Any, Protocol, TypeVar
 from msgspec import Raw
 
 from antiphon import __version__
-from antiphon.config import McpServerConfig
+from antiphon.config import MCP, McpServerConfig
 from antiphon.core.redaction import without
 from antiphon.errors import InvalidRequest
 from antiphon.guard import UrlGuard, split_url
@@ -27,6 +27,7 @@ from antiphon.tools.mcp_headers import check_headers, headers_for, secrets_of
 from antiphon.tools.mcp_http import SseChannel, StreamableChannel
 from antiphon.tools.mcp_messages import Limits, RpcMessage
 from antiphon.tools.mcp_stdio import StdioChannel
+from antiphon.tools.plugins import PluginServer, tool_kinds
 
 log = logging.getLogger("antiphon.mcp")
 
@@ -86,7 +87,8 @@ class McpServers:
         most_bytes: int = MOST_BYTES,
         most_tools: int = MOST_TOOLS,
     ) -> None:
-        """Know other servers and limits from now on; connections that there are stay."""
+        """Know other servers and limits from now on; connections that there are stay. Raises ConfigError."""
+        self._kinds = tool_kinds(configured)
         self._configured = configured
         self._limits = Limits(answer=most_bytes, tools=most_tools, pages=MOST_PAGES, timeout=timeout)
 
@@ -107,7 +109,7 @@ class McpServers:
         check_headers(tool, configured, param)
         if tool.server_url is not None:
             await self._guard.check(tool.server_url, f"{param}.server_url")
-        if find_spec("httpx2") is None and not (configured and configured.command):
+        if find_spec("httpx2") is None and not (configured and (configured.command or configured.kind != MCP)):
             raise InvalidRequest(
                 "This server was installed without MCP: pip install 'antiphon[mcp]'.",
                 param=param,
@@ -116,7 +118,10 @@ class McpServers:
 
     def connect(self, tool: McpTool) -> ToolServer:
         """Return the server; the connection is made at its first use."""
-        return McpServer(tool, self._configured_for(tool), self._guard, self._limits)
+        configured = self._configured_for(tool)
+        if configured is not None and configured.kind in self._kinds:
+            return PluginServer(tool.server_label, configured, self._kinds[configured.kind], self._limits)
+        return McpServer(tool, configured, self._guard, self._limits)
 
     def _configured_for(self, tool: McpTool) -> McpServerConfig | None:
         return self._configured.get(tool.server_label) if tool.server_url is None else None
