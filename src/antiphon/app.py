@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from antiphon.backends.base import Backend
-from antiphon.backends.open import open_backend
+from antiphon.backends.open import open_backends
 from antiphon.backends.registry import Registry
 from antiphon.caller import ADMIN, CHAT, SCOPES
 from antiphon.checker.pool import Bounds, Checker
@@ -306,7 +306,7 @@ def add_conversations(router: Router, conversations: Conversations) -> None:
 
 def make_backends(config: Config) -> dict[str, Backend]:
     """Make the configured backends and, where it is wanted, the embedded engine. Raises ConfigError."""
-    backends = {name: open_backend(name, backend, config.models) for name, backend in config.backends.items()}
+    backends = open_backends(config)
     if config.engine is not None:
         from antiphon.backends.llama_cpp import LlamaCppBackend
         from antiphon.backends.llama_model import find_model

@@ -58,7 +58,9 @@ class BackendConfig(Settings, kw_only=True, forbid_unknown_fields=True):
             " another package adds: see docs/embedding.md."
         ),
     ] = "chat"
-    profile: Annotated[str, Meta(description="Known kind of server, see `backends/profiles.py`.")] = "auto"
+    profile: Annotated[
+        str, Meta(description="Kind of server: `auto`, one that is known, or one of `profiles`; see Profiles above.")
+    ] = "auto"
     headers: Annotated[dict[str, str], Meta(description="Headers sent with every request.", extra=SECRET)] = {}
     options: Annotated[dict[str, Any], Meta(description="Settings of a kind that another package adds.")] = {}
     discover: Annotated[bool, Meta(description="Serve the models of its /v1/models.")] = True
@@ -413,5 +415,8 @@ class Config(Settings, kw_only=True, forbid_unknown_fields=True):
     prompts: Annotated[dict[str, PromptConfig], Meta(description="Prompt templates by id.")] = {}
     webhooks: Annotated[dict[str, WebhookConfig], Meta(description="Receivers of events, by a name of yours.")] = {}
     backends: Annotated[dict[str, BackendConfig], Meta(description="Servers that make tokens, by name.")] = {}
+    profiles: Annotated[
+        dict[str, dict[str, Any]], Meta(description="Kinds of servers by name, for `profile`: see Profiles above.")
+    ] = {}
     models: Annotated[dict[str, ModelConfig], Meta(description="Model ids, beside the discovered ones.")] = {}
     engine: Annotated[EngineConfig | None, Meta(description="The embedded engine.")] = None

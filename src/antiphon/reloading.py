@@ -8,8 +8,8 @@ from collections.abc import Mapping, Set
 import msgspec
 
 from antiphon.backends.base import Backend
-from antiphon.backends.open import open_backend
-from antiphon.config import Config, ModelConfig
+from antiphon.backends.open import made_of, open_backends
+from antiphon.config import Config
 from antiphon.core.tokens import Estimator
 from antiphon.guard import UrlGuard
 from antiphon.prompts import Prompts
@@ -20,7 +20,7 @@ from antiphon.tools.plugins import tool_kinds
 
 CHANGEABLE = frozenset(
     """
-    allowed_hosts api_keys keys require_key models backends retries prompts url_guard_allow mcp_servers mcp_timeout
+    allowed_hosts api_keys keys require_key models profiles backends retries prompts url_guard_allow mcp_servers mcp_timeout
     mcp_max_answer mcp_max_tools
     """.split()
 )
@@ -50,8 +50,7 @@ def validate(config: Config) -> None:
     UrlGuard(config.url_guard_allow)
     tool_kinds(config.mcp_servers)
     TokenCounter(Estimator(), tokenizers(config))
-    for name, backend in config.backends.items():
-        open_backend(name, backend, config.models)
+    open_backends(config)
 
 
 def tokenizers(config: Config) -> dict[str, str]:
@@ -67,18 +66,6 @@ def talkative(config: Config, backends: Mapping[str, Backend]) -> Set[str]:
 def reopened(old: Config, new: Config, backends: Mapping[str, Backend]) -> dict[str, Backend]:
     """Return the backends of the new settings: those that are as before, with their connections, the others anew."""
     engines = {name: backend for name, backend in backends.items() if name not in old.backends}
-    same_models = _spoken_to(old.models) == _spoken_to(new.models)
-    kept = {name for name, one in new.backends.items() if same_models and old.backends.get(name) == one}
-    fresh = {
-        name: backends[name] if name in kept else open_backend(name, one, new.models)
-        for name, one in new.backends.items()
-    }
-    return {**fresh, **engines}
-
-
-def _spoken_to(models: Mapping[str, ModelConfig]) -> list[tuple[object, ...]]:
-    """Return what backends have to know of their models: how they are spoken to."""
-    return [
-        (model.name or id, sorted(model.backends), model.roles, model.think, sorted(model.leaks))
-        for id, model in models.items()
-    ]
+    both = [name for name in new.backends if name in old.backends]
+    kept = {name: backends[name] for name in both if made_of(name, old) == made_of(name, new)}
+    return {**open_backends(new, kept), **engines}

@@ -14,7 +14,7 @@ from antiphon.backends.calls import accepted, connect, list_models, trace_header
 from antiphon.backends.chat_codec import ChatCall, ChatDecoder, CodecOptions
 from antiphon.backends.emulation import is_long
 from antiphon.backends.http_response import HttpResponse
-from antiphon.backends.profiles import Profile
+from antiphon.backends.profiles import NO_PROFILES, Profile, Profiles
 from antiphon.config import BackendConfig, ModelConfig
 from antiphon.core.deltas import Delta
 from antiphon.core.sse import MOST_SAID, SSEParser
@@ -22,6 +22,7 @@ from antiphon.core.turn import Turn
 from antiphon.errors import BackendError, ConfigError
 from antiphon.masking import SECRETS
 from antiphon.offload import LARGE, by_size
+from antiphon.settings.reading import nearest, quoted
 
 _KEPT_HEADERS = (b"content-type", b"cache-control")
 
@@ -182,8 +183,30 @@ async def _written(turn: Turn, options: CodecOptions) -> tuple[bytes, ChatCall]:
     return await by_size(LARGE, chat_codec.request, turn, options)
 
 
+def codec_options(
+    name: str, config: BackendConfig, models: Mapping[str, ModelConfig], known: Profiles
+) -> tuple[CodecOptions, dict[str, CodecOptions]]:
+    """Return how a backend is spoken to, and how about each configured model. Raises ConfigError.
+
+    That is all a ChatBackend knows of its models: a reload keeps the backend as long as it stays the same.
+    """
+    profile = profiles.find(config.profile, config.url, configured=known)
+    if profile is None:
+        names = [*profiles.PROFILES, *known]
+        raise ConfigError(
+            f"backends.{quoted(name)}.profile: there is no profile '{config.profile}'{nearest(config.profile, names)}"
+        )
+    plain = CodecOptions(profile=profile, need_reason=config.finish_reason == "required")
+    return plain, {
+        own: msgspec.structs.replace(plain, roles=model.roles, think=model.think, leaks=tuple(model.leaks))
+        for own, model in models.items()
+    }
+
+
 class ChatBackend:
     """A server that speaks chat completions. `models` holds the settings of models by the backend's own names.
+
+    `known` are the configured profiles.
 
     A client that does not stream gets its answer from a call that does not stream: servers do less for it, and so do we.
     """
@@ -195,19 +218,14 @@ class ChatBackend:
         models: Mapping[str, ModelConfig] | None = None,
         *,
         socket: str = "",
+        known: Profiles = NO_PROFILES,
     ) -> None:
-        profile = profiles.find(config.profile, config.url)
-        if profile is None:
-            raise ConfigError(f"The backend '{name}' has the profile '{config.profile}', which nobody knows.")
+        self._plain, self._options = codec_options(name, config, models or {}, known)
         self.name = name
         self._config = config
+        self._known = known
         self._client = connect(config, socket)
         self._path = f"{self._client.address.path}/chat/completions"
-        self._plain = CodecOptions(profile=profile, need_reason=config.finish_reason == "required")
-        self._options = {
-            own: msgspec.structs.replace(self._plain, roles=model.roles, think=model.think, leaks=tuple(model.leaks))
-            for own, model in (models or {}).items()
-        }
         self._call_base = f"call_{secrets.token_hex(8)}"
         self._calls = count()
 
@@ -231,7 +249,7 @@ class ChatBackend:
         """Ask what it serves; who owns its models tells what kind of server it is. Raises BackendError."""
         models = await list_models(self._client)
         owners = [model.owned_by for model in models]
-        profile = profiles.find(self._config.profile, self._config.url, owners)
+        profile = profiles.find(self._config.profile, self._config.url, owners, self._known)
         if profile is not None and profile is not self.profile:
             self._plain = msgspec.structs.replace(self._plain, profile=profile)
             for own, options in self._options.items():
@@ -240,10 +258,10 @@ class ChatBackend:
 
     async def count_tokens(self, turn: Turn) -> int | None:
         """Count with the server's own tokenizer; None where its kind offers none. Raises BackendError."""
-        if not chat_tokens.offered(self.profile.name):
+        if not chat_tokens.offered(self.profile.kind):
             return None
         body, _ = await _written(turn, self._options.get(turn.model, self._plain))
-        return await chat_tokens.count(self._client, self.profile.name, body)
+        return await chat_tokens.count(self._client, self.profile.kind, body)
 
     async def chat_completions(self, body: bytes) -> RelayedBytes:
         """Pass a request on as it is. Raises BackendError."""

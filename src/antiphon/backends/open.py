@@ -5,33 +5,64 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from antiphon.backends.base import Backend
-from antiphon.backends.chat import ChatBackend
+from antiphon.backends.chat import ChatBackend, codec_options
+from antiphon.backends.profiles import NO_PROFILES, Profiles, configured_profiles
 from antiphon.backends.responses import ResponsesBackend
 from antiphon.backends.scripted import ScriptedBackend
-from antiphon.config import BackendConfig, ModelConfig
+from antiphon.config import BackendConfig, Config, ModelConfig
 from antiphon.settings.plugins import BACKENDS, load_plugin
 from antiphon.settings.reading import quoted
 
 BackendFactory = Callable[[str, BackendConfig, Mapping[str, ModelConfig]], Backend]
+NONE_KEPT: Mapping[str, Backend] = {}
+
+
+def open_backends(config: Config, kept: Mapping[str, Backend] = NONE_KEPT) -> dict[str, Backend]:
+    """Return the configured backends, in order; those of `kept` are taken as they are. Raises ConfigError."""
+    known = configured_profiles(config.profiles)
+    return {
+        name: kept[name] if name in kept else open_backend(name, backend, config.models, known=known)
+        for name, backend in config.backends.items()
+    }
 
 
 def open_backend(
-    name: str, config: BackendConfig, models: Mapping[str, ModelConfig] | None = None, *, socket: str = ""
+    name: str,
+    config: BackendConfig,
+    models: Mapping[str, ModelConfig] | None = None,
+    *,
+    socket: str = "",
+    known: Profiles = NO_PROFILES,
 ) -> Backend:
     """Return the backend of some settings; `socket` is the path of a unix socket. Nothing is connected yet.
 
-    `models` are all configured models; those that this backend serves keep their policies (roles, think). Raises ConfigError.
+    `models` are all configured models; those that this backend serves keep their policies (roles, think). `known` are the
+    configured profiles. Raises ConfigError.
     """
+    own = _own_names(name, models or {})
     match config.api:
         case "chat":
-            return ChatBackend(name, config, _own_names(name, models or {}), socket=socket)
+            return ChatBackend(name, config, own, socket=socket, known=known)
         case "responses":
             return ResponsesBackend(name, config, socket=socket)
         case "scripted":
             return ScriptedBackend(name)
         case kind:
             make: BackendFactory = load_plugin(BACKENDS, kind, f"backends.{quoted(name)}.api")
-            return make(name, config, _own_names(name, models or {}))
+            return make(name, config, own)
+
+
+def made_of(name: str, config: Config) -> object:
+    """Return all that `open_backend` makes a backend of, so that two configurations can be compared. Raises ConfigError."""
+    backend = config.backends[name]
+    own = _own_names(name, config.models)
+    match backend.api:
+        case "chat":
+            return backend, codec_options(name, backend, own, configured_profiles(config.profiles))
+        case "responses" | "scripted":
+            return backend
+        case _:
+            return backend, own
 
 
 def _own_names(backend: str, models: Mapping[str, ModelConfig]) -> dict[str, ModelConfig]:

@@ -1,13 +1,20 @@
-"""What servers and model families differ in, as data. `find` picks a profile by name, URL or owner."""
+"""What servers and model families differ in, as data. `find` picks a profile by name, URL or owner.
+
+The configuration adds others, each made from one of these: `[profiles.NAME]` (`configured_profiles`).
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from hashlib import blake2b
-from typing import Literal
+from typing import Any, Literal
 from urllib.parse import urlsplit
 
 import msgspec
+
+from antiphon.errors import ConfigError
+from antiphon.settings.reading import nearest, quoted
+from antiphon.settings.values import convert
 
 Roles = Literal["keep", "system", "merge", "merge-first"]
 ThinkPolicy = Literal["auto", "off", "opened"]
@@ -23,10 +30,12 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
     `forced_calls`: whether a named or required call is obeyed, or has to be brought about by a schema for the answer.
     `format_beside_tools`: whether tools can still be called while `response_format` constrains the answer.
     `forward`: request fields beyond the common ones that the server knows. `share_reasoning`: it has no count of
-    reasoning tokens, so their share of the output is estimated.
+    reasoning tokens, so their share of the output is estimated. `base`: of a configured profile, the known one that it
+    was made from.
     """
 
     name: str
+    base: str = ""
     max_tokens: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"
     effort: Literal["reasoning_effort", "enable_thinking", "both", "reasoning", "none"] = "reasoning_effort"
     efforts: tuple[str, ...] = ()
@@ -43,6 +52,11 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
     share_reasoning: bool = False
     leaks: tuple[Leak, ...] = ()
     short_call_ids: bool = False
+
+    @property
+    def kind(self) -> str:
+        """The known kind of server, also of a configured profile."""
+        return self.base or self.name
 
     def call_id(self, id: str) -> str:
         """Return a call's id as the server takes it: Mistral wants nine letters or digits."""
@@ -134,12 +148,46 @@ _OWNERS = {
 }
 
 
-def find(name: str, url: str = "", owners: Sequence[str] = ()) -> Profile | None:
+Profiles = Mapping[str, Profile]
+NO_PROFILES: Profiles = {}
+
+
+def find(name: str, url: str = "", owners: Sequence[str] = (), configured: Profiles = NO_PROFILES) -> Profile | None:
     """Return the profile of that name; for `auto`, the one that the URL or the `owned_by` of its models points to.
 
-    Returns None for a name that nobody knows.
+    Returns None for a name that is neither known nor configured.
     """
-    return PROFILES.get(name) if name != "auto" else PROFILES[_guess(url, owners)]
+    if name == "auto":
+        return PROFILES[_guess(url, owners)]
+    return PROFILES.get(name) or configured.get(name)
+
+
+def configured_profiles(tables: Mapping[str, Mapping[str, Any]]) -> dict[str, Profile]:
+    """Return the profiles of `[profiles.NAME]`: `base` names a known one, the other fields replace its own.
+
+    Raises ConfigError.
+    """
+    return {name: _configured(name, table, f"profiles.{quoted(name)}") for name, table in tables.items()}
+
+
+def _configured(name: str, table: Mapping[str, Any], path: str) -> Profile:
+    if name in PROFILES or name == "auto":
+        raise ConfigError(f"{path}: '{name}' is a known profile; choose another name")
+    base = str(table.get("base", "generic"))
+    if base not in PROFILES:
+        raise ConfigError(f"{path}.base: there is no profile '{base}'{nearest(base, PROFILES)}")
+    types = {field.name: field.type for field in msgspec.structs.fields(Profile) if field.name not in ("name", "base")}
+    fields: dict[str, Any] = {}
+    for field, value in table.items():
+        if field == "base":
+            continue
+        if field not in types:
+            raise ConfigError(f"unknown setting '{path}.{field}'{nearest(field, types)}")
+        try:
+            fields[field] = convert(value, types[field], text=False)
+        except ValueError as error:
+            raise ConfigError(f"{path}.{field}: {error}") from None
+    return msgspec.structs.replace(PROFILES[base], name=name, base=base, **fields)
 
 
 def _guess(url: str, owners: Sequence[str]) -> str:

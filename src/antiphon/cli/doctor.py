@@ -13,7 +13,7 @@ from antiphon.cli.options import load_settings
 
 if TYPE_CHECKING:
     from antiphon.cli.diagnosis import Diagnosis
-    from antiphon.config import BackendConfig
+    from antiphon.config import BackendConfig, Config
 
 
 @click.command()
@@ -43,10 +43,11 @@ def doctor(backend: str, key: str, api: str, models: Sequence[str], config: str 
     import asyncio
 
     name, target = find(backend, key, api, config)
+    backend_config = target.backends[name]
     profile, found = asyncio.run(examine(name, target, models))
     if not found:
         raise SystemExit(1)
-    text = described(name, target, profile, found)
+    text = described(name, backend_config, profile, found)
     if write is None:
         click.echo(text, nl=False)
         return
@@ -54,34 +55,37 @@ def doctor(backend: str, key: str, api: str, models: Sequence[str], config: str 
     click.echo(f"\nwritten to {write}", err=True)
 
 
-def find(backend: str, key: str, api: str, config: str | None) -> tuple[str, BackendConfig]:
-    """Return a backend's name and settings. Raises ConfigError."""
+def find(backend: str, key: str, api: str, config: str | None) -> tuple[str, Config]:
+    """Return a backend's name, and the settings in which it stands. Raises ConfigError."""
     from antiphon.errors import ConfigError
 
     by_url = "://" in backend
     given = {"backend": (backend,), "backend_key": (key,) if key else (), "backend_api": (api,)} if by_url else {}
-    known = load_settings({**given, "config": config}).config.backends
+    settings = load_settings({**given, "config": config}).config
+    known = settings.backends
     if by_url:
         from antiphon.settings.shortcuts import backend_tables
 
         backend = next(iter(backend_tables([backend], [], [], "doctor")))
     if backend not in known:
         raise ConfigError(f"There is no backend '{backend}'; configured are: {', '.join(known) or 'none'}.")
-    return backend, known[backend]
+    return backend, settings
 
 
-async def examine(name: str, config: BackendConfig, wanted: Sequence[str]) -> tuple[str, Sequence[Diagnosis]]:
+async def examine(name: str, config: Config, wanted: Sequence[str]) -> tuple[str, Sequence[Diagnosis]]:
     """Examine models, printing as it goes; return the profile, and what is known of the models that can be used."""
     from antiphon.backends.base import BackendModel
     from antiphon.backends.chat import ChatBackend
     from antiphon.backends.open import open_backend
+    from antiphon.backends.profiles import configured_profiles
     from antiphon.cli.diagnosis import diagnose
     from antiphon.cli.probes import Finding
     from antiphon.config import ModelConfig
     from antiphon.errors import APIError
 
     untouched = {model: ModelConfig(think="off") for model in wanted}
-    backend = open_backend(name, config, untouched)
+    known = configured_profiles(config.profiles)
+    backend = open_backend(name, config.backends[name], untouched, known=known)
     try:
         listed = {model.id: model for model in await backend.models()}
         if not wanted and listed:

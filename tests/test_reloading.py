@@ -1,0 +1,68 @@
+"""Which backends a reload keeps: those that would be made of the same settings."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import pytest
+
+from antiphon.backends.chat_codec import CodecOptions
+from antiphon.backends.open import open_backends
+from antiphon.config import BackendConfig, Config, ModelConfig
+from antiphon.reloading import reopened
+
+BEFORE = Config(
+    backends={"a": BackendConfig(url="http://a/v1", profile="ours"), "b": BackendConfig(url="http://b/v1")},
+    profiles={"ours": {"base": "vllm"}},
+    models={"of-a": ModelConfig(backends=["a"]), "of-b": ModelConfig(backends=["b"])},
+)
+
+
+def changed(**settings: Any) -> set[str]:
+    """Return the names of the backends that are opened anew for other settings."""
+    backends = open_backends(BEFORE)
+    after = reopened(BEFORE, msgspec.structs.replace(BEFORE, **settings), backends)
+    return {name for name, backend in after.items() if backend is not backends.get(name)}
+
+
+def with_model(id: str = "of-a", **settings: Any) -> dict[str, ModelConfig]:
+    return {**BEFORE.models, id: msgspec.structs.replace(BEFORE.models[id], **settings)}
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {},
+        {"retries": 3},
+        {"models": with_model(temperature=0.5, extra_body={"top_k": msgspec.Raw(b"1")}, aliases=["x"])},
+        {"profiles": {**BEFORE.profiles, "other": {}}},
+    ],
+)
+def test_what_backends_do_not_know_keeps_them(settings: dict[str, Any]) -> None:
+    assert changed(**settings) == set()
+
+
+@pytest.mark.parametrize(
+    ("settings", "names"),
+    [
+        ({"models": with_model(roles="merge")}, {"a"}),
+        ({"models": with_model("of-b", think="off")}, {"b"}),
+        ({"models": with_model(leaks=["hermes"])}, {"a"}),
+        ({"models": with_model(name="other", roles="merge")}, {"a"}),
+        ({"models": with_model(backends=["a", "b"])}, {"b"}),
+        ({"profiles": {"ours": {"base": "sglang"}}}, {"a"}),
+        ({"backends": {"a": BEFORE.backends["a"], "b": BackendConfig(url="http://c/v1")}}, {"b"}),
+        ({"backends": {**BEFORE.backends, "c": BackendConfig(url="http://c/v1")}}, {"c"}),
+    ],
+)
+def test_what_a_backend_knows_opens_it_anew(settings: dict[str, Any], names: set[str]) -> None:
+    assert changed(**settings) == names
+
+
+def test_no_setting_of_a_model_that_tells_how_it_is_spoken_to_is_forgotten() -> None:
+    other = {"roles": "merge", "think": "off", "leaks": ["hermes"]}
+    spoken = {field.name for field in msgspec.structs.fields(CodecOptions)} & set(ModelConfig.__struct_fields__)
+    assert spoken == set(other), "give the new setting another value here"
+    for name in spoken:
+        assert changed(models=with_model(**{name: other[name]})) == {"a"}
