@@ -12,7 +12,7 @@ import socket
 import sys
 from collections.abc import Callable, Sequence
 from types import FrameType
-from typing import cast
+from typing import Any, cast
 
 import uvicorn
 
@@ -20,14 +20,15 @@ from antiphon.config import Config
 from antiphon.errors import ConfigError
 from antiphon.server.asgi import AntiphonApp
 from antiphon.server.heap import keep_large_blocks_apart
-from antiphon.server.protocol import DirectProtocol
 from antiphon.server.source import WATCH_INTERVAL, Source
-from antiphon.server.ws_protocol import GracefulWebSocket
 
 AppFactory = Callable[[Config], AntiphonApp]
 
 LAST_WORDS = 5.0
 """Seconds for running responses to say that they failed, after the grace period."""
+
+DIRECT_WITH = "0.54"
+"""The minor version of uvicorn on whose insides `server/protocol.py` and `server/ws_protocol.py` build."""
 
 COLLECT_AFTER = (10_000, 20, 20)
 """New objects before the collector looks at them: hardly any are in cycles, and a look at each 700th costs 2 %."""
@@ -123,12 +124,26 @@ def reload(load: Callable[[], Config], use: Callable[[Config], None]) -> None:
         log.exception("the configuration could not be loaded again")
 
 
+def protocols(websocket: bool) -> dict[str, Any]:
+    """Return uvicorn's settings `http` and `ws`: our protocols, or its own where its version is another one."""
+    if uvicorn.__version__.startswith(f"{DIRECT_WITH}."):
+        from antiphon.server.protocol import DirectProtocol
+        from antiphon.server.ws_protocol import GracefulWebSocket
+
+        return {"http": DirectProtocol, "ws": GracefulWebSocket if websocket else "none"}
+    log.warning(
+        "uvicorn %s is installed: serving by plain ASGI, which is slower; with uvicorn %s.* antiphon writes to sockets itself",
+        uvicorn.__version__,
+        DIRECT_WITH,
+    )
+    return {"http": "httptools", "ws": "websockets-sansio" if websocket else "none"}
+
+
 def make_server(app: AntiphonApp, config: Config, source: Source | None = None) -> GracefulServer:
     """Return a server that is ready to run on given sockets."""
     settings = uvicorn.Config(
         app,
-        http=DirectProtocol,
-        ws=GracefulWebSocket if config.websocket else "none",
+        **protocols(config.websocket),
         ws_max_size=config.websocket_max_message,
         ws_per_message_deflate=config.websocket_compression,
         lifespan="on",
