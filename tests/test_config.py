@@ -172,6 +172,7 @@ WRONG_TOGETHER = {
     "[models.m]\naliases = ['x', 'x']": "models.m.aliases: 'x' is taken by models.m.aliases",
     "[models.m]\naliases = ['n']\n[models.n]": "models.m.aliases: 'n' is taken by models.n",
     "[mcp_servers.a]": "mcp_servers.a: expected either a command or a url",
+    "[models.m]\nextra_body = {chat_template_kwargs = 5}": "models.m.extra_body.chat_template_kwargs: expected a table",
     "[keys.a]\nkey = 'x y'": "keys.a.key: a key is printable ASCII",
     "api_keys = ['x']\n[keys.a]\nkey = 'y'\n[keys.b]\nkey = 'y'": "keys.b.key: the key is that of keys.a.key",
     "[jwt]\nissuer = 'https://a'\naudience = []": "jwt.audience: name one",

@@ -15,7 +15,7 @@ from antiphon.backends.profiles import PROFILES, Leak, Profile, Roles, ThinkPoli
 from antiphon.core.emitter import to_json
 from antiphon.core.pieces import enclosed
 from antiphon.core.toolmap import Offer, ToolMap
-from antiphon.core.turn import Turn
+from antiphon.core.turn import TEMPLATE_FIELDS, Turn, merged_objects
 from antiphon.core.validation import decode
 from antiphon.errors import InvalidRequest
 from antiphon.types.request import TextFormat
@@ -24,7 +24,6 @@ from antiphon.types.tools import ToolChoice
 __all__ = ["ChatDecoder", "CodecOptions", "decoder", "request"]
 
 _any = msgspec.json.Decoder(Any)
-_kwargs = msgspec.json.Decoder(dict[str, Raw])
 
 LOGPROBS = "message.output_text.logprobs"
 _OFF = ("none", "minimal")
@@ -121,21 +120,13 @@ class _Body:
         for name, value in turn.extra.items():
             if name not in self.fields:
                 self.fields[name] = bytes(value)
-            elif name == "chat_template_kwargs":
-                self.fields[name] = _merged(self.fields[name], value, name)
+            elif name == TEMPLATE_FIELDS:
+                self.fields[name] = merged_objects(self.fields[name], value, name)
 
     def render(self) -> bytes:
         """Return the body. Names may be a client's: they are encoded like any other text."""
         fields = [(_OWN.get(name) or to_json(name) + b":") + value for name, value in self.fields.items()]
         return enclosed(b"{", fields, b"}")
-
-
-def _merged(ours: bytes, theirs: Raw, name: str) -> bytes:
-    """Return an object of ours with a client's or the operator's fields in it; theirs count. Raises InvalidRequest."""
-    if bytes(theirs) == b"null":
-        return ours
-    given = decode(_kwargs, theirs, name)
-    return to_json({**_kwargs.decode(ours), **given})
 
 
 # Tools
@@ -289,7 +280,7 @@ def _add_effort(body: _Body, effort: str | None, profile: Profile) -> None:
         return
     thinking = effort not in _OFF
     if profile.effort in ("enable_thinking", "both"):
-        body.put("chat_template_kwargs", {"enable_thinking": thinking})
+        body.put(TEMPLATE_FIELDS, {"enable_thinking": thinking})
     if profile.effort == "reasoning":
         body.put("reasoning", {"effort": effort})
     elif profile.effort == "reasoning_effort" or (profile.effort == "both" and thinking):

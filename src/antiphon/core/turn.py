@@ -9,13 +9,14 @@ from msgspec import Raw
 
 from antiphon.core.decoding import ResolvedText
 from antiphon.core.emitter import to_json
-from antiphon.core.validation import decode_fields
-from antiphon.errors import InvalidRequest
+from antiphon.core.validation import decode
 from antiphon.types.items import Item
 from antiphon.types.request import CreateResponse
 from antiphon.types.tools import RemoteTool, Tool, ToolChoice
 
 TEMPLATE_FIELDS = "chat_template_kwargs"
+
+_object = msgspec.json.Decoder(dict[str, Raw] | None)
 
 
 class Hints(msgspec.Struct, frozen=True, kw_only=True):
@@ -63,21 +64,23 @@ class Turn(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def with_operators(fields: Mapping[str, Raw], operators: Mapping[str, Raw]) -> Mapping[str, Raw]:
-    """Return a client's fields with the operator's `extra_body`, which wins; of two `chat_template_kwargs`, both count."""
+    """Return a client's fields with the operator's `extra_body`, which wins; of two `chat_template_kwargs`, both count.
+
+    Raises InvalidRequest for a client's `chat_template_kwargs` that are no object.
+    """
     if not operators or not fields:
         return operators or fields
     merged = {**fields, **operators}
     both = fields.get(TEMPLATE_FIELDS), operators.get(TEMPLATE_FIELDS)
     if both[0] is not None and both[1] is not None:
-        merged[TEMPLATE_FIELDS] = _merged(both[0], both[1])
+        merged[TEMPLATE_FIELDS] = Raw(merged_objects(both[0], both[1], TEMPLATE_FIELDS))
     return merged
 
 
-def _merged(theirs: Raw, ours: Raw) -> Raw:
-    try:
-        return Raw(to_json({**decode_fields(theirs), **decode_fields(ours)}))
-    except InvalidRequest:
-        return ours
+def merged_objects(weaker: bytes | Raw, stronger: bytes | Raw, path: str) -> bytes:
+    """Return two JSON objects as one: fields of the stronger one win, `null` has none. Raises InvalidRequest."""
+    first, second = (decode(_object, one, path) or {} for one in (weaker, stronger))
+    return to_json({**first, **second})
 
 
 def placed(turn: Turn, place: str) -> Turn:

@@ -145,6 +145,9 @@ def _models(config: Config) -> None:
         path = f"models.{quoted(id)}"
         if not 1 <= len(id) <= 255:
             raise ConfigError(f"{path}: an id has 1 to 255 characters")
+        kwargs = bytes(model.extra_body.get("chat_template_kwargs", b"{}"))
+        if not kwargs.lstrip().startswith(b"{"):
+            raise ConfigError(f"{path}.extra_body.chat_template_kwargs: expected a table")
         for backend in model.backends:
             if backend not in known:
                 raise ConfigError(f"{path}.backends: there is no backend '{backend}'{nearest(backend, known)}")
