@@ -13,15 +13,16 @@ from msgspec import Raw
 from antiphon.backends import member as members
 from antiphon.backends import registry as module
 from antiphon.backends.base import Backend, BackendModel, TurnStream, read
+from antiphon.backends.open import open_backend
 from antiphon.backends.registry import Registry
 from antiphon.backends.routing import ModelRoute
 from antiphon.backends.scripted import ScriptedBackend, ScriptedStream
-from antiphon.config import ModelConfig
+from antiphon.config import BackendConfig, ModelConfig
 from antiphon.core.turn import Turn
 from antiphon.errors import APIError, BackendError, ConfigError, InvalidRequest
 
 from .turns import read_all, text_of, turn
-from .upstream import until
+from .upstream import running, until
 
 
 class Puppet(ScriptedBackend):
@@ -72,6 +73,40 @@ async def started(models: dict[str, ModelConfig], *backends: Puppet) -> AsyncIte
 
 def ids(registry: Registry) -> list[str]:
     return [card.id for card in registry.cards()]
+
+
+def in_chat(registry: Registry) -> dict[str, bool]:
+    return {card.id: card.capabilities.chat_completions for card in registry.cards()}
+
+
+@pytest.mark.parametrize(("api", "able"), [("chat", True), ("responses", False), ("scripted", False)])
+async def test_models_tell_whether_they_can_be_called_through_chat_completions(api: str, able: bool) -> None:
+    listing = {"data": [{"id": "theirs"}]}
+    async with running(lambda call: call.answer(listing)) as upstream:
+        url = f"http://127.0.0.1:{upstream.port}/v1"
+        settings = {"a": BackendConfig(url=url, api=api), "quiet": BackendConfig(url=url, api=api)}
+        backends = {name: open_backend(name, config) for name, config in settings.items()}
+        models = {
+            "listed": ModelConfig(name="scripted" if api == "scripted" else "theirs"),
+            "quiet": ModelConfig(backends=["quiet"]),
+            "no": ModelConfig(chat_completions=False),
+        }
+        registry = Registry(models, backends, discover={"a"}, settings=settings)
+        await registry.start()
+        (own,) = in_chat(registry).keys() - models.keys()
+        assert in_chat(registry) == {"listed": able, "quiet": able, "no": False, own: able}
+        await registry.close()
+
+
+async def test_a_model_that_speaks_responses_alone_stands_in_for_one_that_speaks_chat_too() -> None:
+    a, b = Puppet("a", "m"), Puppet("b", "n")
+    settings = {"a": BackendConfig(url="http://a"), "b": BackendConfig(url="http://b", api="responses")}
+    models = {"m": ModelConfig(backends=["a"], fallbacks=["n"]), "n": ModelConfig(backends=["b"])}
+    registry = Registry(models, {"a": a, "b": b}, settings=settings)
+    a.down = True
+    assert text_of(await read_all(await registry.resolve("m").open(turn("hi", model="m")))) == "hi"
+    assert [one.model for one in b.turns] == ["n"]
+    await registry.close()
 
 
 # Ids

@@ -29,6 +29,7 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
     break_seconds: float = 10.0
     check_interval: float = 60.0
     inline_images: bool = True
+    chat_completions: bool = True
 
 
 class Member:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from msgspec.structs import replace
+
 from antiphon.backends import responses_codec
 from antiphon.backends.base import BackendModel, ByteStream, Take
 from antiphon.backends.calls import accepted, connect, list_models, trace_header
@@ -96,7 +98,11 @@ class ResponsesBackend:
         return RelayStream(await accepted(await self._client.send("POST", path, body, trace_header(turn.hints))))
 
     async def models(self) -> Sequence[BackendModel]:
-        return await list_models(self._client)
+        """Ask what it serves; none of it can be called through chat completions here. Raises BackendError."""
+        return [
+            replace(model, capabilities=replace(model.capabilities, chat_completions=False))
+            for model in await list_models(self._client)
+        ]
 
     async def count_tokens(self, turn: Turn) -> int | None:
         """Return None: counting is left to those who have a tokenizer."""

@@ -20,7 +20,7 @@ import asyncio
 import re
 from collections.abc import Sequence
 
-from antiphon.backends.base import BackendModel, ByteStream, Take
+from antiphon.backends.base import BackendModel, ByteStream, Capabilities, Take
 from antiphon.core.deltas import CallDelta, CallKind, CallStart, Delta, Finish, ReasoningDelta, TextDelta, UsageReport
 from antiphon.core.pieces import PIECE
 from antiphon.core.turn import Turn
@@ -87,7 +87,10 @@ class ScriptedBackend:
 
     def __init__(self, name: str = "scripted", models: Sequence[str] = ("scripted",)) -> None:
         self.name = name
-        self._models = [BackendModel(id=model, owned_by="antiphon", context_length=131072) for model in models]
+        able = Capabilities(chat_completions=False)
+        self._models = [
+            BackendModel(id=model, owned_by="antiphon", context_length=131072, capabilities=able) for model in models
+        ]
 
     async def open(self, turn: Turn) -> ScriptedStream:
         """Start playing. Raises BackendError where the script begins with /error."""
