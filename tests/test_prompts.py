@@ -69,7 +69,6 @@ def test_a_request_without_a_prompt_is_passed_on_as_it_is(prompts: Prompts) -> N
     plain = request()
     completed, items = prompts.apply(plain)
     assert completed is plain and list(items) == []
-    assert not prompts.knows(plain)
 
 
 @pytest.mark.parametrize(
@@ -86,11 +85,6 @@ def test_what_is_refused(prompts: Prompts, prompt: dict[str, object], status: in
     with pytest.raises(APIError) as error:
         prompts.apply(request(prompt=prompt))
     assert (error.value.status, error.value.param) == (status, param)
-
-
-def test_who_knows_a_prompt(prompts: Prompts) -> None:
-    assert prompts.knows(request(prompt={"id": "greet"}))
-    assert not prompts.knows(request(prompt={"id": "pmpt_elsewhere"}))
 
 
 @pytest.mark.parametrize("model", [{}, {"model": None}])

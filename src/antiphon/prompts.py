@@ -56,10 +56,6 @@ class Prompts:
         rendered = render(template, prompt.variables or {})
         return _completed(request, version, rendered.instructions), rendered.items
 
-    def knows(self, request: CreateResponse) -> bool:
-        """Tell whether the request's prompt is one of ours; another server behind us may have more."""
-        return request.prompt is not None and decode_prompt(request.prompt).id in self._configs
-
     def with_model(self, body: bytes) -> bytes:
         """Return a request's body with the model of its prompt where it names none itself."""
         if not self._configs or b'"prompt"' not in body:

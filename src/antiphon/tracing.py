@@ -21,7 +21,7 @@ from antiphon.otlp import CLIENT, INTERNAL, SERVER, Exporter, Span, parse_parent
 from antiphon.tools.base import McpTool, RemoteTool, ToolOutput, ToolServer, ToolServerError, ToolServers
 from antiphon.types.response import Usage
 
-OPERATION, MODEL, RESPONSE_MODEL = "gen_ai.operation.name", "gen_ai.request.model", "gen_ai.response.model"
+OPERATION, MODEL = "gen_ai.operation.name", "gen_ai.request.model"
 RESPONSE_ID, CONVERSATION, REASONS = "gen_ai.response.id", "gen_ai.conversation.id", "gen_ai.response.finish_reasons"
 MOST_TOKENS, TEMPERATURE, TOP_P = "gen_ai.request.max_tokens", "gen_ai.request.temperature", "gen_ai.request.top_p"
 INPUT_TOKENS, OUTPUT_TOKENS = "gen_ai.usage.input_tokens", "gen_ai.usage.output_tokens"

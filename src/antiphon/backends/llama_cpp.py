@@ -88,8 +88,8 @@ class LlamaCppBackend:
         """Wait until the model is loaded. Raises ConfigError when the first attempt failed."""
         self.start()
         await self._first.wait()
-        if not self._up.is_set() and self._failure:
-            raise ConfigError(f"The engine cannot load {self.model.path}: {self._failure}")
+        if self.failure:
+            raise ConfigError(f"The engine cannot load {self.model.path}: {self.failure}")
 
     @property
     def healthy(self) -> bool:
@@ -99,7 +99,7 @@ class LlamaCppBackend:
     @property
     def failure(self) -> str:
         """Why the engine is not up, in words for the operator; "" when it is, or still loads for the first time."""
-        return "" if self._up.is_set() else self._failure
+        return "" if self.healthy else self._failure
 
     @property
     def pid(self) -> int | None:

@@ -25,14 +25,13 @@ CONTEXT_CAP = 8192
 
 
 class EngineModel(msgspec.Struct, frozen=True, kw_only=True):
-    """A model file, ready to be loaded. `notice` is for the operator, "" when there is nothing to say."""
+    """A model file, ready to be loaded."""
 
     path: Path
     card: BackendModel
     context: int
     mmproj: Path | None = None
     demo: bool = False
-    notice: str = ""
 
 
 def find_model(config: EngineConfig, report: Report | None = None) -> EngineModel:
@@ -70,7 +69,6 @@ def _describe(config: EngineConfig, files: HubModel, id: str, demo: bool = False
         context=context,
         mmproj=files.mmproj,
         demo=demo,
-        notice=DEMO_NOTICE if demo else "",
     )
 
 

@@ -37,7 +37,7 @@ class Numbered(Protocol):
 
 
 class Checkpoint(msgspec.Struct, frozen=True):
-    """A tool boundary: all items are closed, the next model call has not begun. `turns` counts the model calls made."""
+    """A tool boundary: all items are closed, the next model call has not begun."""
 
     sequence_number: int
     output: list[Raw]

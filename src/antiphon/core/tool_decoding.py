@@ -72,7 +72,10 @@ def decode_tool(raw: bytes | Raw, path: str = "tools") -> Tool:
 
 @lru_cache(maxsize=1024)
 def _usual(data: bytes) -> Tool | None:
-    """Decode a tool, None where it is refused. Clients send the same tools with every request: 12 % of E."""
+    """Decode a tool, None where it is refused.
+
+    Clients send the same tools with every request: to remember them saves 12 % of a coding agent's request.
+    """
     try:
         return _decode(data, "")
     except InvalidRequest:

@@ -96,7 +96,7 @@ class ToolMap:
     `ignored` names the types of declared tools that nobody runs here.
     """
 
-    __slots__ = ("_asked", "_deferring", "_index", "_opened", "_targets", "ignored", "offers", "strict")
+    __slots__ = ("_asked", "_deferring", "_index", "_targets", "ignored", "offers", "strict")
 
     def __init__(
         self,
@@ -110,7 +110,6 @@ class ToolMap:
         self.ignored: list[str] = []
         self.strict = strict
         self._targets: dict[Target, str] = {}
-        self._opened: set[str] = set()
         self._asked: set[tuple[object, ...]] = set()
         self._index: dict[tuple[object, ...], list[Offer]] | None = None
         self._deferring = any(_is_client_search(tool) for tool in tools)

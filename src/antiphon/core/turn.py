@@ -38,10 +38,10 @@ NO_HINTS = Hints()
 class Turn(msgspec.Struct, frozen=True, kw_only=True):
     """What the model sees and how it is to answer: defaults are filled in, history is in `items`, oldest first.
 
-    `request` is there for what only a backend that speaks Responses itself understands. `model` is the backend's own
-    name. `remote_tools` are those of MCP servers, which this server calls. `extra` holds unknown request fields and the
-    model's configured `extra_body`; they go to the backend as they are. `size` is about how many bytes of JSON all of it
-    has, where that is so much that it is worked on off the event loop, else 0.
+    `request` is there for what only a backend that speaks Responses itself understands. `model` is the id of the model's
+    card; routing replaces it by the backend's own name. `remote_tools` are those of MCP servers, which this server calls.
+    `extra` holds unknown request fields and the model's configured `extra_body`; they go to the backend as they are. `size`
+    is about how many bytes of JSON all of it has, where that is so much that it is worked on off the event loop, else 0.
     """
 
     model: str

@@ -70,8 +70,8 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     """A background response that waits for a worker or is held by one.
 
     `fence` grows with every claim: a write under an older fence is refused, so that a worker which lost its lease
-    can change nothing. `crashes` counts the holders that fell silent without giving it back. `request` is the decoded
-    request's JSON, enough to run it again; `cancelled` is the client's wish.
+    can change nothing. `crashes` counts the holders that fell silent without giving it back. `request` is the JSON of a
+    `job_request.JobRequest`, enough to run it again; `cancelled` is the client's wish.
     """
 
     response_id: str

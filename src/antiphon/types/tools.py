@@ -47,7 +47,7 @@ class NamespaceTool(msgspec.Struct, tag="namespace", tag_field="type", kw_only=T
 
 
 class OtherTool(msgspec.Struct, frozen=True):
-    """A tool of a type that the specification has and that is not run here; kept as it came."""
+    """A tool of a type that has no struct of its own; kept as it came. Who runs its kind decodes it (`mcp`: `tools.base`)."""
 
     type: str
     raw: Raw
