@@ -140,6 +140,30 @@ def test_parts_of_a_user_message() -> None:
 
 
 @pytest.mark.parametrize(
+    ("name", "data", "kind"),
+    [
+        ("a.ts", b"let x = 1", None),  # no video, as the tables of some machines have it
+        ("a.toml", b"x = 1", None),
+        ("a.yaml", b"x: 1", None),
+        ("a.svg", b"<svg/>", "image/svg+xml"),
+        ("a.docx", b"PK", "application/vnd.openxmlformats-officedocument.wordprocessingml.document"),
+        ("a.unheard-of", b"%PDF-", "application/pdf"),
+    ],
+)
+def test_the_type_of_a_file_without_one_is_that_of_the_one_table(name: str, data: bytes, kind: str | None) -> None:
+    raw = base64.b64encode(data).decode()
+    part = {"type": "input_file", "filename": name, "file_data": raw}
+    (message,) = messages({"role": "user", "content": [part]})
+    url = f"data:{kind};base64,{raw}"
+    if kind is None:
+        assert message["content"] == f"File {name}:\n{data.decode()}"
+    elif kind.startswith("image/"):
+        assert message["content"] == [{"type": "image_url", "image_url": {"url": url}}]
+    else:
+        assert message["content"] == [{"type": "file", "file": {"filename": name, "file_data": url}}]
+
+
+@pytest.mark.parametrize(
     "part", [{"type": "input_image", "file_id": "f"}, {"type": "input_file", "file_url": "https://x/y"}]
 )
 def test_files_that_were_not_fetched_are_refused(part: Json) -> None:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from mimetypes import guess_type
 
 import msgspec
 
 from antiphon.core.emitter import to_json
-from antiphon.core.file_types import LONGEST_HEAD
+from antiphon.core.file_types import BINARY, LONGEST_HEAD, is_text, kind_of, media_type
 from antiphon.core.pieces import from_base64, joined, text_json, to_text
 from antiphon.errors import InvalidRequest
 from antiphon.types.items import (
@@ -24,7 +23,6 @@ from antiphon.types.items import (
 )
 from antiphon.types.items import InputText as InputTextPart
 
-_TEXT_TYPES = ("text/", "application/json", "application/xml", "application/x-yaml", "application/javascript")
 _DETAILS = {"low": "low", "high": "high", "original": "high"}
 
 
@@ -99,11 +97,12 @@ def _file(part: InputFile, texts: list[str], media: list[bytes]) -> None:
     name = part.filename if isinstance(part.filename, str) and part.filename else "file"
     url = part.file_data
     if not url.startswith("data:"):
-        url = f"data:{guess_type(name)[0] or 'application/pdf'};base64,{url}"
+        kind = media_type(name)
+        url = f"data:{'application/pdf' if kind == BINARY else kind};base64,{url}"
     head, _, _ = url[:LONGEST_HEAD].partition(",")
     data = url[len(head) + 1 :]
-    kind = head[5:].split(";")[0].lower()
-    text = _decoded(data) if kind.startswith(_TEXT_TYPES) and head.endswith(";base64") else None
+    kind = kind_of(url)
+    text = _decoded(data) if is_text(kind) and head.endswith(";base64") else None
     if text is not None:
         texts.append(f"File {name}:\n{text}")
     elif kind.startswith("image/"):
