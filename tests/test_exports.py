@@ -45,6 +45,10 @@ def test_the_public_names_are_there_and_typed() -> None:
         _ = antiphon.nothing  # type: ignore[attr-defined]
 
 
+def test_no_code_is_for_windows_where_nothing_here_runs() -> None:
+    assert not [path.name for path in PACKAGE.rglob("*.py") if "win32" in path.read_text()]
+
+
 @pytest.mark.parametrize("module", MODULES)
 def test_every_module_imports_and_has_what_it_exports(module: str) -> None:
     loaded = vars(import_module(module))

@@ -57,6 +57,7 @@ from antiphon.server.unread import Unread
 from antiphon.server.watch import Watch
 from antiphon.server.websocket import WebSockets
 from antiphon.services import Services
+from antiphon.settings.rules import ENGINE
 from antiphon.stores.base import Store
 from antiphon.stores.open import is_url, open_store, shared_secret
 from antiphon.token_count import TokenCounter
@@ -68,7 +69,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("antiphon")
 
-ENGINE = "engine"  # the embedded engine's name among the backends
 PURGE_INTERVAL = 600.0  # seconds between two looks for responses that have expired
 
 

@@ -22,7 +22,7 @@ from antiphon.config import BackendConfig, EngineConfig
 from antiphon.core.turn import Turn
 from antiphon.errors import BackendError, ConfigError
 
-log = logging.getLogger("antiphon.engine")
+log = logging.getLogger("antiphon.llama")
 
 T = TypeVar("T")
 

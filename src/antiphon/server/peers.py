@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import fcntl
 import os
 import tempfile
 from collections.abc import Callable, Sequence
@@ -94,8 +95,6 @@ def common_folder() -> Path:
 
 def _locked(path: Path) -> int | None:
     """Lock a file and return its number, or None where another process holds it."""
-    import fcntl  # not on Windows, where a server is one process
-
     while True:
         lock = os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
         try:

@@ -9,7 +9,6 @@ import importlib
 import logging
 import signal
 import socket
-import sys
 from collections.abc import Callable, Sequence
 from types import FrameType
 from typing import Any, cast
@@ -66,8 +65,7 @@ class GracefulServer(uvicorn.Server):
         self._take_pending()
         if self._source is None:
             return
-        if sys.platform != "win32":
-            self._loop.add_signal_handler(signal.SIGHUP, self._on_hangup, self._source)
+        self._loop.add_signal_handler(signal.SIGHUP, self._on_hangup, self._source)
         if self._source.watches:
             self._watching = asyncio.create_task(self._watch(self._source))
 
@@ -148,7 +146,7 @@ def make_server(app: AntiphonApp, config: Config, source: Source | None = None) 
         ws_per_message_deflate=config.websocket_compression,
         lifespan="on",
         interface="asgi3",
-        loop="uvloop" if sys.platform != "win32" else "asyncio",
+        loop="uvloop",
         log_config=None,
         access_log=False,
         server_header=False,

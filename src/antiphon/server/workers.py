@@ -114,7 +114,7 @@ class Supervisor:
     def run(self) -> int:
         """Return the exit code: 1 where workers can't even start."""
         handlers: dict[signal.Signals, Handler] = dict.fromkeys((signal.SIGINT, signal.SIGTERM), self._on_signal)
-        if self._source is not None and sys.platform != "win32":
+        if self._source is not None:
             handlers[signal.SIGHUP] = self._on_hangup
         before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
         try:
