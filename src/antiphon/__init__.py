@@ -12,10 +12,12 @@ _HOMES = {
     "antiphon.config": "BackendConfig Config EngineConfig KeyConfig McpServerConfig ModelConfig",
     "antiphon.core.deltas": "CallDelta CallStart Delta Finish ReasoningDelta RefusalDelta TextDelta UsageReport",
     "antiphon.core.turn": "Turn",
-    "antiphon.errors": "AntiphonError APIError BackendError ConfigError InvalidRequest NotFound",
+    "antiphon.errors": (
+        "AntiphonError APIError BackendError ConfigError InvalidRequest NotFound StoreConflict StoreError StoreUnknown"
+    ),
     "antiphon.factory": "create_app load_config",
     "antiphon.server.asgi": "AntiphonApp",
-    "antiphon.stores.base": "Store",
+    "antiphon.stores.base": "FenceError Store",
     "antiphon.tools.base": "ToolOutput ToolServer ToolServerError",
     "antiphon.types.items": (
         "CustomToolCall CustomToolCallOutput FunctionCall FunctionCallOutput InputText Message OutputText Reasoning"

@@ -27,9 +27,13 @@ from antiphon.errors import BackendError as BackendError
 from antiphon.errors import ConfigError as ConfigError
 from antiphon.errors import InvalidRequest as InvalidRequest
 from antiphon.errors import NotFound as NotFound
+from antiphon.errors import StoreConflict as StoreConflict
+from antiphon.errors import StoreError as StoreError
+from antiphon.errors import StoreUnknown as StoreUnknown
 from antiphon.factory import create_app as create_app
 from antiphon.factory import load_config as load_config
 from antiphon.server.asgi import AntiphonApp as AntiphonApp
+from antiphon.stores.base import FenceError as FenceError
 from antiphon.stores.base import Store as Store
 from antiphon.tools.base import ToolOutput as ToolOutput
 from antiphon.tools.base import ToolServer as ToolServer

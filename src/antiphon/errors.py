@@ -2,11 +2,24 @@
 
 AntiphonError
 ├── Gone                   nobody is left to be answered
+│   └── ClientGone         the client closed the connection
 ├── ConfigError            the operator's mistake: bad setting, unreadable file
-└── APIError               what a client is told: status, type, code, param, message
-    ├── InvalidRequest     400
-    ├── NotFound           404
-    └── BackendError       502/503/504, or the backend's own 4xx passed on
+├── APIError               what a client is told: status, type, code, param, message
+│   ├── InvalidRequest     400
+│   │   └── Unresolvable   a host that a request names has no address
+│   ├── NotFound           404
+│   ├── BackendError       502/503/504, or the backend's own 4xx passed on
+│   └── HeldError          PostgreSQL: a lock was not had in time
+├── StoreError             what a store refuses; the store itself is well
+│   ├── StoreConflict      an id, a key or an event's number is taken
+│   ├── StoreUnknown       what a row is to belong to does not exist
+│   └── FenceError         a background response's lease was lost to another worker
+├── ToolServerError        a tool server cannot be reached, refuses, or speaks nonsense
+│   └── RpcError           it answered with a JSON-RPC error
+└── what one module tells another, and no client sees:
+    SealError, GrammarError, GrammarFault, SchemaFault, Unchecked, Unusable, UnusableKey, WorkerDied, WorkerUnusable,
+    EngineFailure, StaleConnection, BrokenOff, ServerStopping, SteerRefused, NoRoom, Unpackable, BusyError, Extensive,
+    FileGone, TornError
 """
 
 from __future__ import annotations
@@ -48,6 +61,18 @@ class Gone(AntiphonError):
 
 class ConfigError(AntiphonError):
     """A setting is wrong; the message is for the operator and never holds a secret."""
+
+
+class StoreError(AntiphonError):
+    """What a store refuses by its contract. A store that is away or full raises APIError 503 instead."""
+
+
+class StoreConflict(StoreError):
+    """An id, a key or an event's number is taken."""
+
+
+class StoreUnknown(StoreError):
+    """What a row is to belong to does not exist: its conversation."""
 
 
 class APIError(AntiphonError):

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from time import monotonic
 
 from antiphon.core.resume import TERMINAL
-from antiphon.errors import APIError
+from antiphon.errors import APIError, StoreError
 from antiphon.stores.base import FenceError, Store
 from antiphon.stores.rows import EventBatch, LoggedEvent
 from antiphon.types.events import Event
@@ -82,7 +82,7 @@ class Beat:
         pause = 0.0
         for log, batch, refusal in zip(logs, batches, refusals, strict=True):
             log.settle(batch.events, refusal)
-            if refusal is not None and not isinstance(refusal, FenceError | ValueError) and not log.ended:
+            if refusal is not None and not isinstance(refusal, StoreError) and not log.ended:
                 self._waiting[log] = None  # the store is away
                 pause = FLUSH_PAUSE
         return pause

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from antiphon.core.context import LONGEST_ID, item_id, split_array
-from antiphon.errors import NotFound
+from antiphon.errors import NotFound, StoreUnknown
 from antiphon.intake import Plan
 from antiphon.offload import by_size
 from antiphon.services import Services
@@ -20,7 +20,7 @@ async def commit(services: Services, plan: Plan, body: bytes, output: Sequence[b
     joined = items_of(response) if plan.conversation_id is not None else []
     try:
         await services.store.put(response, conversation_items=joined, fence=fence)
-    except KeyError:
+    except StoreUnknown:
         raise NotFound(
             f"Conversation with id '{plan.conversation_id}' was deleted while the response was made.",
             param="conversation",

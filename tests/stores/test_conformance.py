@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import pytest
 
+from antiphon.errors import StoreConflict, StoreUnknown
 from antiphon.stores.base import FenceError, Store
 from antiphon.stores.rows import EventBatch, ListedResponse, LoggedEvent, StoredResponse
 
@@ -61,7 +62,7 @@ async def test_a_foreign_owner_sees_and_does_nothing(store: Store) -> None:
     assert await store.events(mine.id, BOB) == []
     assert not await store.cancel_job(mine.id, BOB)
     assert not await store.delete(mine.id, BOB)
-    with pytest.raises(KeyError):
+    with pytest.raises(StoreConflict):
         await store.put(response(owner=BOB, text="stolen"))
     assert await store.get(mine.id, ANN) == mine
 
@@ -128,7 +129,7 @@ async def test_one_failure_leaves_the_others_alone(store: Store) -> None:
         store.put(response(2)),
         return_exceptions=True,
     )
-    assert [type(outcome) for outcome in outcomes] == [type(None), KeyError, KeyError, FenceError, type(None)]
+    assert [type(outcome) for outcome in outcomes] == [type(None), StoreConflict, StoreUnknown, FenceError, type(None)]
     assert await store.get(response(1).id, ANN) and await store.get(response(2).id, ANN)
     assert await store.get(lost.id, ANN) is None
     assert await store.conversation_items("conv_1", ANN) == []
@@ -295,7 +296,7 @@ async def test_a_conversation(store: Store) -> None:
     changed = await store.update_conversation("conv_1", ANN, b'{"c":"d"}')
     assert changed is not None and changed.metadata == b'{"c":"d"}'
     assert await store.get_conversation("conv_1", ANN) == changed
-    with pytest.raises(KeyError):
+    with pytest.raises(StoreConflict):
         await store.create_conversation(conversation())
     assert await store.delete_conversation("conv_1", ANN)
     assert not await store.delete_conversation("conv_1", ANN)
@@ -346,7 +347,7 @@ async def test_anothers_conversation_is_absent(store: Store) -> None:
     assert not await store.delete_item("conv_1", "a", ANN)
     assert await store.items(["a"], ANN) == {}
     assert await store.items(["a"], BOB) == {"a": item("a").body}
-    with pytest.raises(KeyError):
+    with pytest.raises(StoreUnknown):
         await store.put(response(conversation_id="conv_1"), conversation_items=[item("c")])
 
 
@@ -358,7 +359,7 @@ async def test_a_response_joins_its_conversation(store: Store) -> None:
     await store.delete(row.id, ANN)
     assert await store.items(["out"], ANN) == {"out": item("out").body}
     await store.delete_conversation("conv_1", ANN)
-    with pytest.raises(KeyError):
+    with pytest.raises(StoreUnknown):
         await store.put(response(2, conversation_id="conv_1"), conversation_items=[item("in")])
     assert await store.get(response(2).id, ANN) is None
 
@@ -437,7 +438,7 @@ async def test_a_job_is_claimed_as_it_is_enqueued(store: Store) -> None:
 
 async def test_a_job_is_enqueued_once(store: Store) -> None:
     await store.enqueue(response(), b"{}", [event(0)])
-    with pytest.raises(KeyError):
+    with pytest.raises(StoreConflict):
         await store.enqueue(response(text="again"), b"{}", [event(0)])
     assert await store.get(response().id, ANN) == response()
 
@@ -544,7 +545,7 @@ async def test_event_numbers_rise(store: Store) -> None:
     job = await store.claim("worker", 0.0, 10.0)
     assert job is not None
     for wrong in ([event(1)], [event(2), event(2)], [event(3), event(2)]):
-        with pytest.raises(ValueError):
+        with pytest.raises(StoreConflict):
             await store.append_events(row.id, job.fence, wrong, b"{}")
     assert await store.events(row.id, ANN) == [event(0), event(1)]
     assert await store.checkpoint(row.id) is None
@@ -579,7 +580,7 @@ async def test_batches_of_several_logs_stand_each_for_itself(store: Store) -> No
             EventBatch(rows[2].id, fences[2], [event(1), event(1)]),
         ]
     )
-    assert [type(refusal) for refusal in refusals] == [type(None), FenceError, ValueError]
+    assert [type(refusal) for refusal in refusals] == [type(None), FenceError, StoreConflict]
     logged = [[one.sequence_number for one in await store.events(row.id, row.owner)] for row in rows]
     assert logged == [[0, 1, 2], [0], [0]]
     assert await store.append_batches([]) == []

@@ -6,6 +6,7 @@ import asyncio
 
 import pytest
 
+from antiphon.errors import StoreConflict
 from antiphon.stores.base import Store
 from antiphon.stores.memory import MemoryStore
 
@@ -19,7 +20,7 @@ async def test_a_file_comes_back_as_it_was_put(store: Store) -> None:
     await store.put_file(file(), content)
     assert await store.get_file("file_001", ANN, NOW) == file()
     assert await store.file_content("file_001", ANN, NOW) == content
-    with pytest.raises(KeyError):
+    with pytest.raises(StoreConflict):
         await store.put_file(file(), b"other")
     assert await store.file_content("file_001", ANN, NOW) == content
 

@@ -9,6 +9,7 @@ import pytest
 
 from antiphon.core import gcra
 from antiphon.core.gcra import Charge, Meter
+from antiphon.errors import StoreConflict
 from antiphon.stores.base import Store
 from antiphon.stores.rows import Slot, StoredKey
 from antiphon.stores.sqlite import SQLiteStore
@@ -52,7 +53,7 @@ async def test_a_key_is_replaced(store: Store) -> None:
 
 async def test_a_digest_belongs_to_one_key(store: Store) -> None:
     await store.put_key(key(1))
-    with pytest.raises(KeyError):
+    with pytest.raises(StoreConflict):
         await store.put_key(StoredKey(id="key_2", owner=BOB, digest=b"digest 1", created_at=NOW, body=b"{}"))
     assert await store.keys() == [key(1)]
 

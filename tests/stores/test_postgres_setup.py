@@ -80,7 +80,7 @@ def test_other_programs_tables_are_left_alone(postgres: Postgres) -> None:
         ("postgresql://ann:hunter2@localhost/db?host=%2Fnowhere", "cannot be reached"),
         ("postgresql://ann:hunter2@127.0.0.1/db?pool_size=none", "pool_size is a number"),
         ("postgresql://ann:hunter2@[::1/db", "expected postgresql://"),
-        ("mysql://ann:hunter2@127.0.0.1/db", "'mysql://' is not known"),
+        ("mysql://ann:hunter2@127.0.0.1/db", "'mysql' is not known"),
     ],
 )
 def test_what_cannot_be_used_is_told_without_the_password(

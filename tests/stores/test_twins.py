@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
 
 from antiphon.core.gcra import Charge, Meter
-from antiphon.stores.base import FenceError, Store
+from antiphon.errors import StoreError
+from antiphon.stores.base import Store
 from antiphon.stores.memory import MemoryStore
 from antiphon.stores.postgres import PostgresStore
 from antiphon.stores.rows import Slot, StoredKey
@@ -51,7 +52,7 @@ class Twins(RuleBasedStateMachine):
         async def outcome(store: Store) -> Any:
             try:
                 return await call(store)
-            except (FenceError, KeyError, ValueError) as error:
+            except StoreError as error:
                 return type(error)
 
         first, second = (self.runner.run(outcome(store)) for store in self.stores)

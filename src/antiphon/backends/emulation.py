@@ -15,7 +15,7 @@ from antiphon.core.emitter import to_json
 from antiphon.core.grammar import GrammarError, GrammarFault, lark_to_gbnf, regex_to_gbnf
 from antiphon.core.toolmap import Offer, Target
 from antiphon.core.turn import Turn
-from antiphon.errors import APIError, InvalidRequest
+from antiphon.errors import AntiphonError, APIError, InvalidRequest
 from antiphon.types.tools import CustomTool, FunctionTool, NamespaceTool, Tool, ToolFormat
 
 MOST_DEPTH = 128  # objects and lists within each other, in a schema whose references are renamed
@@ -23,7 +23,7 @@ MOST_REFERRING = 1024 * 1024  # bytes of all schemas whose references are rename
 LONG = 8192  # characters of grammars and schemas, from which on they are translated in a thread
 
 
-class Unusable(ValueError):
+class Unusable(AntiphonError, ValueError):
     """A tool's or format's own declaration cannot be made use of. `offer` is None for the format."""
 
     def __init__(self, message: str, offer: Offer | None, field: str = "parameters") -> None:

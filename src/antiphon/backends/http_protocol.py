@@ -11,7 +11,7 @@ import httptools
 import msgspec
 
 from antiphon.backends.http_response import HttpResponse, broke_off, timed_out, too_large
-from antiphon.errors import BackendError
+from antiphon.errors import AntiphonError, BackendError
 from antiphon.writes import writes_of
 
 log = logging.getLogger("antiphon.backends")
@@ -36,7 +36,7 @@ class Timeouts(msgspec.Struct, frozen=True, kw_only=True):
     idle: float = 300.0
 
 
-class StaleConnection(Exception):
+class StaleConnection(AntiphonError):
     """A kept connection was closed before any byte of the answer: the request may be sent again."""
 
 

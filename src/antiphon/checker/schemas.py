@@ -16,6 +16,7 @@ import jsonschema_rs
 from jsonschema_rs import ValidationError, Validator
 
 from antiphon.checker.protocol import CheckTask, Verdict
+from antiphon.errors import AntiphonError
 
 MOST_DEPTH = 128  # objects and lists within each other, in a schema
 MOST_BRANCHES = 10_000  # ways in which a schema applies further schemas to one and the same value
@@ -34,11 +35,11 @@ _SINGLE = ("not", "if", "then", "else")
 _BY_PROPERTY = ("dependentSchemas", "dependencies")
 
 
-class SchemaFault(ValueError):
+class SchemaFault(AntiphonError, ValueError):
     """A schema is refused; the message is for the client."""
 
 
-class Unchecked(ValueError):
+class Unchecked(AntiphonError, ValueError):
     """A text cannot be held against its schema; the message says why."""
 
 

@@ -5,11 +5,13 @@ All of it takes time in proportion to the length of what it reads, times the dep
 
 from __future__ import annotations
 
+from antiphon.errors import AntiphonError
+
 MOST_CHARACTERS = 32_768  # of a definition
 MOST_DEPTH = 64  # parentheses within each other
 
 
-class GrammarError(ValueError):
+class GrammarError(AntiphonError, ValueError):
     """A grammar uses what GBNF cannot say."""
 
 

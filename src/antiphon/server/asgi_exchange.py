@@ -8,7 +8,7 @@ from io import BytesIO
 from typing import Any
 from urllib.parse import quote, unquote
 
-from antiphon.errors import APIError
+from antiphon.errors import AntiphonError, APIError
 from antiphon.server.body import too_large
 from antiphon.server.exchange import Take
 from antiphon.server.http import ClientGone, Header
@@ -187,5 +187,5 @@ class ASGIExchange:
                     self._leave()
 
 
-class BrokenOff(Exception):
+class BrokenOff(AntiphonError):
     """The answer could not be completed."""

@@ -9,7 +9,7 @@ import msgspec
 
 from antiphon.caller import Caller
 from antiphon.core.emitter import to_json
-from antiphon.errors import Gone
+from antiphon.errors import AntiphonError, Gone
 
 Header = tuple[bytes, bytes]
 
@@ -18,7 +18,7 @@ class ClientGone(Gone):
     """The client closed the connection; there is nobody left to answer."""
 
 
-class ServerStopping(Exception):
+class ServerStopping(AntiphonError):
     """The server stops: a WebSocket handler ends its turns and closes the connection."""
 
 

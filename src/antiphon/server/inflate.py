@@ -15,6 +15,8 @@ from typing import Protocol, TypeAlias
 
 import brotli
 
+from antiphon.errors import AntiphonError
+
 if sys.version_info >= (3, 14):
     from compression import zstd
 else:
@@ -40,11 +42,11 @@ BROKEN = (zlib.error, brotli.error, zstd.ZstdError, EOFError)
 """What the libraries raise for broken data."""
 
 
-class NoRoom(Exception):
+class NoRoom(AntiphonError):
     """The text is longer than the limit."""
 
 
-class Unpackable(Exception):
+class Unpackable(AntiphonError):
     """The data keep to their format, but not to the bounds; the message says which."""
 
 

@@ -15,10 +15,12 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
 from cryptography.x509 import load_pem_x509_certificate
 
+from antiphon.errors import AntiphonError
+
 LEAST_RSA_BITS = 2048
 
 
-class UnusableKey(ValueError):
+class UnusableKey(AntiphonError, ValueError):
     """This is no public key that can be used; the message is for the operator."""
 
 

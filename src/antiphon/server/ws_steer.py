@@ -17,7 +17,7 @@ from antiphon.core.emitter import to_json
 from antiphon.core.stream import ResponseStream
 from antiphon.core.validation import decode
 from antiphon.engine import Run
-from antiphon.errors import APIError
+from antiphon.errors import AntiphonError, APIError
 from antiphon.server.ws_budget import Budget
 from antiphon.services import Services
 from antiphon.sink import Sink
@@ -74,7 +74,7 @@ class RunningLane(Protocol):
         ...
 
 
-class SteerRefused(Exception):
+class SteerRefused(AntiphonError):
     """A submission that was not accepted; `event` tells the client why."""
 
     def __init__(self, event: Event, sink: Sink | None) -> None:

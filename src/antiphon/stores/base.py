@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Protocol
 
 from antiphon.core.gcra import Charge
+from antiphon.errors import StoreError
 from antiphon.stores.condition import Census, Condition, Measure
 from antiphon.stores.rows import (
     Conversation,
@@ -29,7 +30,7 @@ from antiphon.stores.rows import (
 POLL_INTERVAL = 0.2  # seconds between looks at what another process writes
 
 
-class FenceError(Exception):
+class FenceError(StoreError):
     """The lease was lost to another worker; what was to be written is not."""
 
 
@@ -51,7 +52,7 @@ class Store(Protocol):
         """Insert or replace a response. `conversation_items` join its conversation in the same transaction.
 
         With a `fence` the response is a background one: raises FenceError if the lease was lost.
-        Raises KeyError if the conversation that items are to join is gone, or the id is another owner's.
+        Raises StoreUnknown if the conversation that items are to join is gone, StoreConflict if the id is another owner's.
         """
         ...
 
@@ -91,7 +92,7 @@ class Store(Protocol):
     # Conversations
 
     async def create_conversation(self, conversation: Conversation, items: Sequence[StoredItem] = ()) -> None:
-        """Insert a conversation and its first items. Raises KeyError if the id is taken."""
+        """Insert a conversation and its first items. Raises StoreConflict if the id is taken."""
         ...
 
     async def get_conversation(self, id: str, owner: str) -> Conversation | None:
@@ -138,7 +139,7 @@ class Store(Protocol):
         """Insert a queued response with its job and its first events, in one transaction.
 
         With a `worker` it claims the job too, and returns it: no other server comes first.
-        Raises KeyError if the response has a job already.
+        Raises StoreConflict if the response has a job already.
         """
         ...
 
@@ -189,7 +190,7 @@ class Store(Protocol):
         """Append to a background response's event log, with numbers that rise.
 
         `checkpoint` (JSON) replaces the state from which it can be taken up again; it goes with the job.
-        Raises FenceError if the lease was lost, ValueError where a number is not above those logged.
+        Raises FenceError if the lease was lost, StoreConflict where a number is not above those logged.
         """
         ...
 
@@ -215,7 +216,7 @@ class Store(Protocol):
     # Files; one that has expired by `now` is as good as absent
 
     async def put_file(self, file: StoredFile, content: bytes) -> None:
-        """Insert a file. Raises KeyError if the id is taken."""
+        """Insert a file. Raises StoreConflict if the id is taken."""
         ...
 
     async def get_file(self, id: str, owner: str, now: float) -> StoredFile | None:
@@ -275,7 +276,7 @@ class Store(Protocol):
         ...
 
     async def put_key(self, key: StoredKey) -> None:
-        """Insert a key, or replace the one with its id. Raises KeyError if another key has the digest."""
+        """Insert a key, or replace the one with its id. Raises StoreConflict if another key has the digest."""
         ...
 
     async def find_key(self, digest: bytes) -> StoredKey | None:

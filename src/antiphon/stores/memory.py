@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
 
+from antiphon.errors import StoreConflict, StoreError, StoreUnknown
 from antiphon.stores.base import FenceError, PolledStore
 from antiphon.stores.condition import Census, Condition, Measure
 from antiphon.stores.items import ResponseItems, places
@@ -67,7 +68,7 @@ class MemoryStore(MemoryFiles, MemoryDeliveries, MemoryKeys, PolledStore):
             self._held(response.id, fence)
         old = self._responses.get(response.id)
         if old is not None and old.response.owner != response.owner:
-            raise KeyError(response.id)
+            raise StoreConflict(response.id)
         if conversation_items:
             self._append(response.conversation_id or "", response.owner, conversation_items)
         self._keep(response, old)
@@ -167,7 +168,7 @@ class MemoryStore(MemoryFiles, MemoryDeliveries, MemoryKeys, PolledStore):
 
     async def create_conversation(self, conversation: Conversation, items: Sequence[StoredItem] = ()) -> None:
         if conversation.id in self._conversations:
-            raise KeyError(conversation.id)
+            raise StoreConflict(conversation.id)
         self._conversations[conversation.id] = KeptConversation(conversation, {})
         self._append(conversation.id, conversation.owner, items)
 
@@ -191,7 +192,7 @@ class MemoryStore(MemoryFiles, MemoryDeliveries, MemoryKeys, PolledStore):
     async def add_items(self, id: str, owner: str, items: Sequence[StoredItem]) -> bool:
         try:
             self._append(id, owner, items)
-        except KeyError:
+        except StoreUnknown:
             return False
         return True
 
@@ -222,7 +223,7 @@ class MemoryStore(MemoryFiles, MemoryDeliveries, MemoryKeys, PolledStore):
     def _append(self, id: str, owner: str, items: Sequence[StoredItem]) -> None:
         kept = self._conversation(id, owner)
         if kept is None:
-            raise KeyError(id)
+            raise StoreUnknown(id)
         for item in items:
             kept.items.setdefault(item.id, item)
 
@@ -238,7 +239,7 @@ class MemoryStore(MemoryFiles, MemoryDeliveries, MemoryKeys, PolledStore):
         lease_until: float = 0.0,
     ) -> Job | None:
         if response.id in self._jobs:
-            raise KeyError(response.id)
+            raise StoreConflict(response.id)
         await self.put(response)
         self._log(response.id, events)
         times = 0 if worker is None else 1
@@ -307,7 +308,7 @@ class MemoryStore(MemoryFiles, MemoryDeliveries, MemoryKeys, PolledStore):
             try:
                 await self.append_events(batch.response_id, batch.fence, batch.events)
                 refusals.append(None)
-            except (FenceError, ValueError) as error:
+            except StoreError as error:
                 refusals.append(error)
         return refusals
 
@@ -332,7 +333,7 @@ class MemoryStore(MemoryFiles, MemoryDeliveries, MemoryKeys, PolledStore):
         last = log[-1].sequence_number if log else -1
         for event in events:
             if event.sequence_number <= last:
-                raise ValueError(f"Event {event.sequence_number} comes after event {last}.")
+                raise StoreConflict(f"Event {event.sequence_number} comes after event {last}.")
             last = event.sequence_number
         self._events[response_id] = [*log, *events]
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import msgspec
 
+from antiphon.errors import StoreConflict
 from antiphon.stores.rows import StoredFile
 
 
@@ -26,7 +27,7 @@ class MemoryFiles:
 
     async def put_file(self, file: StoredFile, content: bytes) -> None:
         if file.id in self._files:
-            raise KeyError(file.id)
+            raise StoreConflict(file.id)
         self._files[file.id] = KeptFile(file, content)
         self._file_bytes += len(content)
         while self._file_bytes > self._max_file_bytes and len(self._files) > 1:

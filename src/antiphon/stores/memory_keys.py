@@ -8,6 +8,7 @@ import msgspec
 
 from antiphon.core import gcra
 from antiphon.core.gcra import Charge
+from antiphon.errors import StoreConflict
 from antiphon.stores.rows import Slot, StoredKey
 
 
@@ -42,7 +43,7 @@ class MemoryKeys:
 
     async def put_key(self, key: StoredKey) -> None:
         if self._key_ids.get(key.digest, key.id) != key.id:
-            raise KeyError(key.id)
+            raise StoreConflict(key.id)
         old = self._keys.get(key.id)
         if old is not None:
             del self._key_ids[old.digest]

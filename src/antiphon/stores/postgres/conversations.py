@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from antiphon.errors import StoreConflict
 from antiphon.stores.postgres.database import Database
 from antiphon.stores.postgres.sql import queries, unescape
 from antiphon.stores.rows import Conversation, StoredItem
@@ -28,9 +29,9 @@ def _arrays(items: Sequence[StoredItem]) -> dict[str, Any]:
 
 
 async def create(database: Database, conversation: Conversation, items: Sequence[StoredItem]) -> None:
-    """Insert a conversation and its items. Raises KeyError if the id is taken."""
+    """Insert a conversation and its items. Raises StoreConflict if the id is taken."""
     if not await database.value(SQL["create"], **msgspec.structs.asdict(conversation), **_arrays(items)):
-        raise KeyError(conversation.id)
+        raise StoreConflict(conversation.id)
 
 
 async def get(database: Database, id: str, owner: str) -> Conversation | None:

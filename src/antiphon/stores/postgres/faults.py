@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncpg
 
+from antiphon.errors import AntiphonError
 from antiphon.stores.condition import Reason
 
 CONFLICTS = (
@@ -31,7 +32,7 @@ AWAY = (
 FAULTS = (*AWAY, *CONFLICTS, *LOCKED, *SCHEMA)
 
 
-class BusyError(Exception):
+class BusyError(AntiphonError):
     """All connections of the pool are in use, and none was given back in time."""
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
+from antiphon.errors import StoreConflict
 from antiphon.stores.postgres.database import UPKEEP_PATIENCE, Database, Row
 from antiphon.stores.postgres.responses import PURGE_GROUP
 from antiphon.stores.postgres.sql import queries, unescape
@@ -25,9 +26,9 @@ class FilePage(msgspec.Struct, frozen=True, kw_only=True):
 
 
 async def insert(database: Database, file: StoredFile, content: bytes) -> None:
-    """Insert a file. Raises KeyError if the id is taken."""
+    """Insert a file. Raises StoreConflict if the id is taken."""
     if await database.row(SQL["insert"], UPKEEP_PATIENCE, **msgspec.structs.asdict(file), content=content) is None:
-        raise KeyError(file.id)
+        raise StoreConflict(file.id)
 
 
 async def get(database: Database, id: str, owner: str, now: float) -> StoredFile | None:

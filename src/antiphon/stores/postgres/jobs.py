@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from antiphon.errors import StoreConflict
 from antiphon.stores.base import FenceError
 from antiphon.stores.postgres import responses
 from antiphon.stores.postgres.database import Database
@@ -47,12 +48,12 @@ async def enqueue(
     worker: str | None,
     lease_until: float,
 ) -> Job | None:
-    """Insert a queued response with its job, for a worker or for nobody yet. Raises KeyError if the response has one."""
+    """Insert a queued response with its job, for a worker or for nobody yet. Raises StoreConflict if the response has one."""
     times = 0 if worker is None else 1
     lease = {"worker": worker, "lease_until": None if worker is None else lease_until, "times": times}
     values = {**responses.values(response), "request": request, **_arrays(events), **lease}
     if not await database.value(SQL["enqueue"], **values):
-        raise KeyError(response.id)
+        raise StoreConflict(response.id)
     job = Job(response_id=response.id, owner=response.owner, request=request, fence=times, attempts=times)
     return None if worker is None else job
 

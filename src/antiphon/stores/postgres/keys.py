@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import asyncpg
 import msgspec
 
+from antiphon.errors import StoreConflict
 from antiphon.stores.postgres.database import Database, Row
 from antiphon.stores.postgres.sql import queries, unescape
 from antiphon.stores.rows import StoredKey
@@ -21,11 +22,11 @@ async def secret(database: Database, name: str, proposal: bytes) -> bytes:
 
 
 async def put(database: Database, key: StoredKey) -> None:
-    """Insert or replace a key. Raises KeyError if another key has the digest."""
+    """Insert or replace a key. Raises StoreConflict if another key has the digest."""
     try:
         await database.row(SQL["put"], **msgspec.structs.asdict(key))
     except asyncpg.UniqueViolationError:
-        raise KeyError(key.id) from None
+        raise StoreConflict(key.id) from None
 
 
 async def find(database: Database, digest: bytes) -> StoredKey | None:

@@ -9,7 +9,7 @@ from time import perf_counter
 from typing import Any
 
 from antiphon.core.gcra import Charge
-from antiphon.errors import APIError
+from antiphon.errors import APIError, StoreConflict, StoreUnknown
 from antiphon.stores.base import FenceError
 from antiphon.stores.condition import Census, Measure
 from antiphon.stores.postgres import conversations, jobs, limits, responses, upkeep
@@ -78,8 +78,10 @@ class PostgresStore:
             refusal = await self._puts.submit(responses.values(response))
         if refusal == "fence":
             raise FenceError(response.id)
+        if refusal == "conversation":
+            raise StoreUnknown(response.conversation_id)
         if refusal:
-            raise KeyError(response.conversation_id if refusal == "conversation" else response.id)
+            raise StoreConflict(response.id)
 
     async def get(self, id: str, owner: str) -> StoredResponse | None:
         return await responses.get(self._database, id, owner)
@@ -180,7 +182,7 @@ class PostgresStore:
         if refusal == "fence":
             raise FenceError(response_id)
         if refusal or not orderly:
-            raise ValueError("An event's number is not above those before it.")
+            raise StoreConflict("An event's number is not above those before it.")
 
     async def append_batches(self, batches: Sequence[EventBatch]) -> Sequence[Exception | None]:
         async def append(batch: EventBatch) -> Exception | None:

@@ -7,6 +7,7 @@ from sqlite3 import Connection
 
 import msgspec
 
+from antiphon.errors import StoreConflict, StoreUnknown
 from antiphon.stores.rows import Conversation, StoredItem
 from antiphon.stores.sqlite.sql import queries
 
@@ -22,9 +23,9 @@ class Page(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def create(connection: Connection, conversation: Conversation, items: Sequence[StoredItem]) -> None:
-    """Insert a conversation and its items. Raises KeyError if the id is taken."""
+    """Insert a conversation and its items. Raises StoreConflict if the id is taken."""
     if connection.execute(SQL["taken"], {"id": conversation.id}).fetchall():
-        raise KeyError(conversation.id)
+        raise StoreConflict(conversation.id)
     row = {
         "id": conversation.id,
         "owner": conversation.owner,
@@ -61,10 +62,10 @@ def delete(connection: Connection, id: str, owner: str) -> bool:
 
 
 def append(connection: Connection, id: str, owner: str, items: Sequence[StoredItem]) -> None:
-    """Append items, but for those whose ids it has. Raises KeyError if there is no such conversation."""
+    """Append items, but for those whose ids it has. Raises StoreUnknown if there is no such conversation."""
     number = _number(connection, id, owner)
     if number is None:
-        raise KeyError(id)
+        raise StoreUnknown(id)
     last = connection.execute(SQL["last"], {"number": number}).fetchall()[0][0]
     place = (number << 24) - 1 if last is None else last
     for item in items:

@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from antiphon.errors import StoreConflict
 from antiphon.stores.rows import StoredFile
 from antiphon.stores.sqlite.sql import queries
 
@@ -26,9 +27,9 @@ class FilePage(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def insert(connection: Connection, file: StoredFile, content: bytes) -> None:
-    """Insert a file. Raises KeyError if the id is taken."""
+    """Insert a file. Raises StoreConflict if the id is taken."""
     if connection.execute(SQL["taken"], {"id": file.id}).fetchall():
-        raise KeyError(file.id)
+        raise StoreConflict(file.id)
     number = connection.execute(SQL["insert"], msgspec.structs.asdict(file)).fetchall()[0][0]
     connection.execute(SQL["insert_content"], {"file": number, "content": content})
 

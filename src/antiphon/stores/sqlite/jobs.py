@@ -8,6 +8,7 @@ from sqlite3 import Connection
 
 import msgspec
 
+from antiphon.errors import StoreConflict, StoreError
 from antiphon.stores.base import FenceError
 from antiphon.stores.rows import EventBatch, Job, LoggedEvent
 from antiphon.stores.sqlite.sql import queries
@@ -37,9 +38,9 @@ def owners(names: Sequence[str]) -> str:
 
 
 def insert(connection: Connection, response_id: str, owner: str, request: bytes) -> int:
-    """Insert a job; return its number. Raises KeyError if the response has one."""
+    """Insert a job; return its number. Raises StoreConflict if the response has one."""
     if connection.execute(SQL["number"], {"response_id": response_id}).fetchall():
-        raise KeyError(response_id)
+        raise StoreConflict(response_id)
     rows = connection.execute(SQL["insert"], {"response_id": response_id, "owner": owner}).fetchall()
     job: int = rows[0][0]
     connection.execute(SQL["insert_request"], {"job": job, "request": request})
@@ -103,14 +104,14 @@ def cancel(connection: Connection, response_id: str, owner: str) -> bool:
 def append(
     connection: Connection, response_id: str, fence: int, events: Sequence[LoggedEvent], checkpoint: bytes | None = None
 ) -> None:
-    """Append events and replace the checkpoint. Raises FenceError, and ValueError where a number does not rise."""
+    """Append events and replace the checkpoint. Raises FenceError, and StoreConflict where a number does not rise."""
     found = connection.execute(SQL["log_end"], {"response_id": response_id, "fence": fence}).fetchall()
     if not found:
         raise FenceError(response_id)
     job, response, last = found[0]
     for event in events:
         if event.sequence_number <= last:
-            raise ValueError(f"Event {event.sequence_number} comes after event {last}.")
+            raise StoreConflict(f"Event {event.sequence_number} comes after event {last}.")
         last = event.sequence_number
     if events:
         connection.execute(SQL["insert_events"], {"response": response, "last": last, "events": pack(events)})
@@ -125,7 +126,7 @@ def append_batches(connection: Connection, batches: Sequence[EventBatch]) -> lis
         try:
             append(connection, batch.response_id, batch.fence, batch.events)
             refusals.append(None)
-        except (FenceError, ValueError) as error:  # raised before anything of the batch is written
+        except StoreError as error:  # raised before anything of the batch is written
             refusals.append(error)
     return refusals
 

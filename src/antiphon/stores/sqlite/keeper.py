@@ -13,7 +13,7 @@ from pathlib import Path
 from sqlite3 import Connection
 from time import monotonic
 
-from antiphon.errors import ConfigError
+from antiphon.errors import AntiphonError, ConfigError
 from antiphon.stores.condition import Condition, log, unavailable
 from antiphon.stores.sqlite.database import BUSY_SECONDS, damage
 from antiphon.stores.sqlite.faults import reason_of
@@ -30,7 +30,7 @@ WAL_WARNING = 64 << 20
 """Bytes of the log from which on its size is told in the log, at each doubling."""
 
 
-class FileGone(Exception):
+class FileGone(AntiphonError):
     """The file that is open is not the one at its path."""
 
 

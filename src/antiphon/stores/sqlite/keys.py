@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from antiphon.errors import StoreConflict
 from antiphon.stores.rows import StoredKey
 from antiphon.stores.sqlite.sql import queries
 
@@ -22,10 +23,10 @@ def secret(connection: Connection, name: str, proposal: bytes) -> bytes:
 
 
 def put(connection: Connection, key: StoredKey) -> None:
-    """Insert or replace a key. Raises KeyError."""
+    """Insert or replace a key. Raises StoreConflict."""
     row = msgspec.structs.asdict(key)
     if connection.execute(SQL["other"], row).fetchall():
-        raise KeyError(key.id)
+        raise StoreConflict(key.id)
     connection.execute(SQL["put"], row)
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from antiphon.errors import AntiphonError, StoreConflict
 from antiphon.stores.columns import columns
 from antiphon.stores.items import ResponseItems, places
 from antiphon.stores.rows import ListedResponse, StoredItem, StoredResponse
@@ -24,14 +25,14 @@ _foreign_ids = msgspec.json.Decoder(dict[str, int])
 
 
 def put(connection: Connection, response: StoredResponse, items: Sequence[StoredItem] = (), fence: int = 0) -> None:
-    """Insert or replace a response. Raises FenceError or KeyError before anything is written."""
+    """Insert or replace a response. Raises FenceError, StoreUnknown or StoreConflict before anything is written."""
     if fence:
         jobs.held(connection, response.id, fence)
     if items:
         conversations.append(connection, response.conversation_id or "", response.owner, items)
     old = connection.execute(SQL["find"], {"id": response.id}).fetchall()
     if old and old[0][1] != response.owner:
-        raise KeyError(response.id)
+        raise StoreConflict(response.id)
     connection.execute(SQL["replace"] if old else SQL["insert"], columns(response))
     if old:
         _remove_foreign(connection, *old[0])
@@ -103,7 +104,7 @@ def _remove(connection: Connection, id: str, place: int, owner: str, foreign: by
 # History
 
 
-class Extensive(Exception):
+class Extensive(AntiphonError):
     """There is more to read than was allowed."""
 
 

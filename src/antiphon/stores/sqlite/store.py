@@ -19,7 +19,7 @@ from time import perf_counter
 from typing import Concatenate, ParamSpec, TypeVar
 
 from antiphon.core.gcra import Charge
-from antiphon.errors import InvalidRequest
+from antiphon.errors import InvalidRequest, StoreUnknown
 from antiphon.offload import LARGE
 from antiphon.stores.base import PolledStore
 from antiphon.stores.condition import Census, Condition, Labels, Measure
@@ -153,7 +153,7 @@ class SQLiteStore(PolledStore):
     async def add_items(self, id: str, owner: str, items: Sequence[StoredItem]) -> bool:
         try:
             await self._writer.submit(lambda connection: conversations.append(connection, id, owner, items))
-        except KeyError:
+        except StoreUnknown:
             return False
         return True
 

@@ -20,6 +20,7 @@ from threading import Thread
 from time import monotonic
 from typing import Any, NamedTuple, TypeVar
 
+from antiphon.errors import AntiphonError
 from antiphon.stores.condition import unavailable
 from antiphon.stores.sqlite.keeper import Keeper
 
@@ -47,7 +48,7 @@ class Outcome(NamedTuple):
     error: Exception | None
 
 
-class TornError(Exception):
+class TornError(AntiphonError):
     """An operation failed after it had written something."""
 
 
