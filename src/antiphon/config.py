@@ -55,7 +55,8 @@ class BackendConfig(Settings, kw_only=True, forbid_unknown_fields=True):
         str,
         Meta(
             description="What it speaks: `chat` completions, `responses`, `scripted` (the package's own), or a kind that"
-            " another package adds: see docs/embedding.md."
+            " another package adds: see docs/embedding.md.",
+            examples=["chat", "responses", "scripted"],
         ),
     ] = "chat"
     profile: Annotated[

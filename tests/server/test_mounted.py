@@ -170,6 +170,21 @@ async def test_it_runs_once():
             pass
 
 
+async def test_a_second_lifespan_is_told_that_it_runs():
+    sent = []
+
+    async def receive():
+        return {"type": "lifespan.startup"}
+
+    async def send(message):
+        sent.append(message)
+
+    inner = app()
+    async with inner.running():
+        await inner({"type": "lifespan"}, receive, send)
+    assert sent == [{"type": "lifespan.startup.failed", "message": "This Antiphon application runs already."}]
+
+
 # create_app
 
 

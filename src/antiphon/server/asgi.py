@@ -220,13 +220,16 @@ class AntiphonApp:
             yield self
             return
         if self._state is not State.NEW:
-            raise RuntimeError(CLOSED if self._state is State.CLOSED else "This Antiphon application runs already.")
+            raise RuntimeError(self._started_before())
         async with self._lifespan():
             self._state = State.RUNNING
             try:
                 yield self
             finally:
                 self._state = State.CLOSED
+
+    def _started_before(self) -> str:
+        return CLOSED if self._state is State.CLOSED else "This Antiphon application runs already."
 
     def _not_running(self) -> APIError:
         """Return the 500 for a request before the start, and log it once; or the 503 for one after the end."""
@@ -239,10 +242,13 @@ class AntiphonApp:
 
     async def _run_lifespan(self, receive: Receive, send: Send) -> None:
         await receive()
+        if self._lifespan is not None and self._state is not State.NEW:
+            await send({"type": "lifespan.startup.failed", "message": self._started_before()})
+            return
         async with AsyncExitStack() as stack:
             try:
                 await stack.enter_async_context(self.running())
-            except (AntiphonError, RuntimeError) as error:
+            except AntiphonError as error:
                 await send({"type": "lifespan.startup.failed", "message": str(error)})
                 return
             await send({"type": "lifespan.startup.complete"})
