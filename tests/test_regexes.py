@@ -144,6 +144,7 @@ def hostile(pattern: re.Pattern[str] | re.Pattern[bytes]) -> Iterator[Hostile]:
 # Expressions that see input from outside, and how they are used.
 OUTSIDE: dict[str, str] = {
     "core.grammar:_ESCAPE": "search",
+    "core.json_text:_SURROGATE": "search",
     "core.json_text:_MAY_BE_LONE": "search",
     "core.json_text:_ESCAPE": "search",
     "core.sse:_STRAY": "search",

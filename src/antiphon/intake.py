@@ -30,14 +30,14 @@ from antiphon.core.updates import updated
 from antiphon.errors import InvalidRequest
 from antiphon.gathering import Gathering, History
 from antiphon.mcp_declarations import brings_servers, check_brought, declared_servers
-from antiphon.media import Form, Media
+from antiphon.media import Form, Media, media_holders
 from antiphon.offload import LARGE, by_size
 from antiphon.prompts import Prompts
 from antiphon.sealing import SealError
 from antiphon.services import Services
 from antiphon.structured import check_format
 from antiphon.tools.base import McpTool
-from antiphon.types.items import Item
+from antiphon.types.items import Item, OtherItem, Reasoning
 from antiphon.types.request import CreateResponse
 from antiphon.types.response import Response
 from antiphon.types.tools import NamespaceTool, Tool, ToolChoice
@@ -48,6 +48,9 @@ FETCHED_THERE = Form(files_as_text=True)  # for backends that fetch images thems
 
 MOST_ECHOED = 4 * 1024 * 1024
 """Bytes of what a response repeats of its request (tools, instructions, names): three events of a stream show it."""
+
+SEALED = frozenset((OtherItem, Reasoning))
+"""The kinds of items that may hold sealed text."""
 
 SEALED_REASONING = "reasoning.encrypted_content"
 
@@ -105,9 +108,9 @@ class Intake:
         A `caller` may call its own models only; without one, that was looked at before.
         """
         small = len(body) < LARGE  # then no step is worth a detour
+        services = self._services
         request, extra, prompted = self._read(body) if small else await by_size(len(body), self._read, body)
-        router = self._services.router
-        route = resolve(router, request.model, caller) if caller else router.resolve(request.model)
+        route = resolve(services.router, request.model, caller) if caller else services.router.resolve(request.model)
         tools, text, own = self._parts(request) if small else await by_size(len(body), self._parts, request)
         if request.file_id is not None:
             own = await self._media.attach(own, request.file_id, owner)
@@ -116,29 +119,31 @@ class Intake:
             check_capabilities(route.card.capabilities, request, tools, text, seen)
         else:
             await by_size(len(body), check_capabilities, route.card.capabilities, request, tools, text, seen)
-        remote = await declared_servers(tools, caller, self._services.tool_servers)
-        source = history or self._services.store
-        own, earlier, size = await self._gathering.items(request, own, owner, source, len(body))
-        if brings_servers(own) or brings_servers(earlier):
-            await check_brought(own, earlier, caller, self._media.guard)
-        request, text = updated(request, text, chain(earlier, own))
+        remote = await declared_servers(tools, caller, services.tool_servers) if tools else []
+        own, earlier, size = await self._gathering.items(request, own, owner, history or services.store, len(body))
+        kinds = set(map(type, chain(earlier, own, prompted)))
+        if OtherItem in kinds:
+            if brings_servers(own) or brings_servers(earlier):
+                await check_brought(own, earlier, caller, self._media.guard)
+            request, text = updated(request, text, chain(earlier, own))
         if text.format.type == "json_schema":
-            await check_format(text, owner, self._services)
-        if SEALED_REASONING in (request.include or ()) and not self._services.sealer.loaded:
-            await asyncio.to_thread(self._services.sealer.load)
+            await check_format(text, owner, services)
+        if request.include and SEALED_REASONING in request.include and not services.sealer.loaded:
+            await asyncio.to_thread(services.sealer.load)
         if identity is None:
-            identity = Identity(self._services.new_id_base(), int(self._services.clock()))
-        shown = await self._shown(prompted, earlier, own, owner, FORM if route.inline_images else FETCHED_THERE)
-        seals = Unsealing(self._services.sealer, owner, own, _source_of(request))
-        approvals = (
-            given(own, shown, {tool.server_label for tool in remote}, self._services.sealer, owner) if remote else []
-        )
-        shown = await seals.restored(shown)
-        size += seals.size
-        plan = await by_size(
-            size, self._complete, request, extra, owner, route, tools, text, own, shown, identity, large=size >= LARGE
-        )
-        return await self._fit(msgspec.structs.replace(plan, remote=remote, approvals=approvals) if remote else plan)
+            identity = Identity(services.new_id_base(), int(services.clock()))
+        plain = not (earlier or prompted or media_holders(own))
+        shown = list(own) if plain else await self._shown(prompted, earlier, own, owner, route)
+        approvals = given(own, shown, {tool.server_label for tool in remote}, services.sealer, owner) if remote else []
+        if not SEALED.isdisjoint(kinds):
+            seals = Unsealing(services.sealer, owner, own, _source_of(request))
+            shown = await seals.restored(shown)
+            size += seals.size
+        whole = (request, extra, owner, route, tools, text, own, shown, identity)
+        plan = self._complete(*whole) if size < LARGE else await by_size(size, self._complete, *whole, large=True)
+        if remote:
+            plan = msgspec.structs.replace(plan, remote=remote, approvals=approvals)
+        return await self._fit(plan, size if plain else -1)
 
     def _read(self, body: bytes) -> tuple[CreateResponse, Mapping[str, Raw], Sequence[Item]]:
         """Return the request, the unknown fields that are forwarded, and the items of its prompt template."""
@@ -150,7 +155,7 @@ class Intake:
     def _parts(self, request: CreateResponse) -> tuple[list[Tool], ResolvedText, list[Item]]:
         """Return the request's tools, the format of its answer and its own items."""
         tools = decode_tools(request.tools)
-        if sum(_weight(tool) for tool in tools) > self._config.max_tools:
+        if tools and _functions(tools) > self._config.max_tools:
             raise InvalidRequest(f"A request declares at most {self._config.max_tools} tools.", param="tools")
         check_tool_choice(request.tool_choice, tools)
         own = context.input_items(request.input)
@@ -158,9 +163,10 @@ class Intake:
         return tools, resolve_text(request.text), own
 
     async def _shown(
-        self, prompted: Sequence[Item], earlier: list[Item], own: list[Item], owner: str, form: Form
+        self, prompted: Sequence[Item], earlier: list[Item], own: list[Item], owner: str, route: Route
     ) -> list[Item]:
         """Return what the model sees: the template's items, the history and the own input, with their media ready."""
+        form = FORM if route.inline_images else FETCHED_THERE
         admitted = await self._media.admit(own, owner, form=form)
         restored = await self._media.restore(earlier, owner, form=form)
         shown = context.without_doubles(restored, admitted)
@@ -168,9 +174,12 @@ class Intake:
             shown[:0] = await self._media.admit(prompted, owner, form=form, path="prompt.input")
         return shown
 
-    async def _fit(self, plan: Plan) -> Plan:
-        """Bring a Plan into the model's window: compaction or truncation where the request wants it, else a 400."""
-        if any(compact.is_trigger(item) for item in plan.own_items):
+    async def _fit(self, plan: Plan, size: int) -> Plan:
+        """Bring a Plan into the model's window: compaction or truncation where the request wants it, else a 400.
+
+        `size` are the bytes in which all that the model sees has come, -1 where they do not tell.
+        """
+        if compact.has_trigger(plan.own_items):
             return msgspec.structs.replace(plan, compaction="trigger")
         limit = threshold(plan.request.context_management)
         if limit is not None:
@@ -178,8 +187,11 @@ class Intake:
                 return msgspec.structs.replace(plan, compaction="threshold")
             return plan
         window = plan.route.card.context_length
-        if window is None or (not plan.turn.size and context.smaller_than(plan.turn.items, window)):
-            return plan  # a token takes a byte at least: this fits without counting
+        # A token takes a byte at least: this fits without counting.
+        if window is None or 0 <= size < window:
+            return plan
+        if not plan.turn.size and context.smaller_than(plan.turn.items, window):
+            return plan
         return await self._fit_window(plan, window)
 
     async def _fit_window(self, plan: Plan, window: int) -> Plan:
@@ -203,17 +215,20 @@ class Intake:
         return (await self._services.counter.count(plan.route, plan.turn)).tokens
 
     def _check_limits(self, request: CreateResponse) -> None:
-        limit = self._config.instructions_limit
+        config = self._config
+        limit = config.instructions_limit
         if limit and request.instructions and len(request.instructions) > limit:
             raise InvalidRequest(f"'instructions' has more than {limit} characters.", param="instructions")
-        self._gathering.check_count(len(request.input) if isinstance(request.input, list) else 1, "input")
-        for name, listed in (
-            ("tools", request.tools),
-            ("include", request.include),
-            ("tool_choice", _choices(request)),
-        ):
-            if listed is not None and len(listed) > self._config.max_tools:
-                raise InvalidRequest(f"'{name}' has more than {self._config.max_tools} entries.", param=name)
+        if isinstance(request.input, list):
+            self._gathering.check_count(len(request.input), "input")
+        most = config.max_tools
+        if request.tools and len(request.tools) > most:
+            raise _too_many("tools", most)
+        if request.include and len(request.include) > most:
+            raise _too_many("include", most)
+        choice = request.tool_choice
+        if isinstance(choice, ToolChoice) and isinstance(choice.tools, list) and len(choice.tools) > most:
+            raise _too_many("tool_choice", most)
         if request.background and request.store is False:
             raise InvalidRequest("A background response is stored: 'store' cannot be false.", param="store")
 
@@ -312,11 +327,10 @@ def _source_of(request: CreateResponse) -> str:
     return "conversation" if request.conversation is not None else "input"
 
 
-def _weight(tool: Tool) -> int:
-    """Return how many functions a declaration may become."""
-    return max(len(tool.tools), 1) if isinstance(tool, NamespaceTool) else 1
+def _functions(tools: Sequence[Tool]) -> int:
+    """Return how many functions the declarations may become."""
+    return len(tools) + sum([max(len(tool.tools) - 1, 0) for tool in tools if type(tool) is NamespaceTool])
 
 
-def _choices(request: CreateResponse) -> Sequence[object] | None:
-    choice = request.tool_choice
-    return choice.tools if isinstance(choice, ToolChoice) and isinstance(choice.tools, list) else None
+def _too_many(name: str, most: int) -> InvalidRequest:
+    return InvalidRequest(f"'{name}' has more than {most} entries.", param=name)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from antiphon.core.context import LONGEST_ID, item_id, split_array
 from antiphon.errors import NotFound, StoreUnknown
 from antiphon.intake import Plan
-from antiphon.offload import by_size
+from antiphon.offload import LARGE, by_size
 from antiphon.services import Services
 from antiphon.stores.rows import StoredItem, StoredResponse
 
@@ -16,7 +16,11 @@ _OUTPUT = b'"output":'
 
 async def commit(services: Services, plan: Plan, body: bytes, output: Sequence[bytes], fence: int) -> None:
     """Store a response that has ended. Raises APIError 503, 404 where its conversation was deleted meanwhile, and FenceError."""
-    response = await by_size(plan.turn.size, stored_response, plan, body, output, services.config.store_days)
+    days = services.config.store_days
+    if plan.turn.size < LARGE:
+        response = stored_response(plan, body, output, days)
+    else:
+        response = await by_size(plan.turn.size, stored_response, plan, body, output, days)
     joined = items_of(response) if plan.conversation_id is not None else []
     try:
         await services.store.put(response, conversation_items=joined, fence=fence)
@@ -53,6 +57,8 @@ def _foreign_ids(output: Sequence[bytes], id_base: str, first: int) -> dict[str,
     """Return the ids of items that another server made, and their places behind the input."""
     base = id_base.encode()
     found = {item_id(item): first + place for place, item in enumerate(output) if base not in item[:200]}
+    if not found:
+        return found
     return {id: place for id, place in found.items() if id and len(id.encode(errors="replace")) <= LONGEST_ID}
 
 

@@ -36,9 +36,9 @@ class TextFormatter(logging.Formatter):
         if self._color and record.levelname in _COLORS:
             level = f"{_COLORS[record.levelname]}{level}\x1b[0m"
         when = _local(int(record.created))
-        extras = "".join(f" {name}={_one_line(str(value))}" for name, value in _fields(record).items())
+        extras = "".join([f" {name}={value}" for name, value in _fields(record).items()])
         name = record.name.removeprefix("antiphon.")
-        line = f"{when} {level} {name}: {_one_line(_message(record))}{extras}"
+        line = f"{when} {level} {name}: {_one_line(_message(record) + extras)}"
         return f"{line}\n{_traceback(self, record)}" if record.exc_info else line
 
 

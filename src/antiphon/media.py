@@ -15,6 +15,7 @@ from msgspec import UNSET, Raw
 from msgspec.structs import replace
 
 from antiphon.core import file_types
+from antiphon.core.context import content_of
 from antiphon.core.emitter import to_json
 from antiphon.core.file_types import BINARY, data_url, is_data_url
 from antiphon.core.media_urls import UrlSlot, may_hold_urls, url_slots
@@ -86,14 +87,14 @@ class Media:
 
         Raises InvalidRequest (`param` such as `input[0].content[1].image_url`), and NotFound for an unknown file id.
         """
-        places = [place for place, item in enumerate(items) if _has_media(item)]
+        places = media_holders(items)
         if not places:
             return items
         return await self._ready(items, places, _Admission(self, owner, form), path)
 
     async def restore(self, items: Sequence[Item], owner: str, *, form: Form = AS_SENT) -> Sequence[Item]:
         """Do the same for items of earlier turns: what is gone since then becomes a note, never an error."""
-        places = [place for place, item in enumerate(items) if _has_media(item)]
+        places = media_holders(items)
         if not places:
             return items
         return await self._ready(items, places, _Admission(self, owner, form, lenient=True), "input")
@@ -320,20 +321,18 @@ def _slots_of(raw: Raw, path: str) -> tuple[Any, list[UrlSlot]]:
     return value, [slot for slot in url_slots(value, path) if slot.name in MEDIA_FIELDS]
 
 
-def _has_media(item: Item) -> bool:
-    """Tell whether there is anything to do: asked of every item of every request, so without ado."""
-    if isinstance(item, Message):
-        parts = item.content
-    elif isinstance(item, (FunctionCallOutput, CustomToolCallOutput)):
-        parts = item.output
-    else:
-        return isinstance(item, OtherItem) and may_hold_urls(item.raw)
-    if isinstance(parts, str):
-        return False
-    for part in parts:  # noqa: SIM110 (a generator would cost more than the question)
-        if type(part) in _MEDIA:
-            return True
-    return False
+def media_holders(items: Sequence[Item]) -> list[int]:
+    """Return the indexes of the items in which there is anything to do: asked of all items of every request."""
+    holders: list[int] = []
+    for index, item in enumerate(items):
+        if isinstance(item, OtherItem):
+            if may_hold_urls(item.raw):
+                holders.append(index)
+            continue
+        parts = content_of(item)
+        if type(parts) is not str and not _MEDIA.isdisjoint(map(type, parts)):
+            holders.append(index)
+    return holders
 
 
 def _joined(items: Sequence[Item], part: Part) -> list[Item]:

@@ -1,7 +1,8 @@
 """How many bytes the requests that are being answered may hold, for an owner and for all, in this process.
 
-What counts is what a request brings or has fetched: its body, its history, its files. Each is counted before it is taken in,
-and until the request is answered. A request that is alone with its owner is never refused for its own size: other limits are.
+What counts is what a request brings or has fetched: its body, its history, its files; a body of less than `SMALL` bytes does
+not, as a connection takes as much. Each is counted before it is taken in, and until the request is answered. A request that
+is alone with its owner is never refused for its own size: other limits are.
 """
 
 from __future__ import annotations
@@ -9,6 +10,8 @@ from __future__ import annotations
 from contextvars import ContextVar
 
 from antiphon.errors import APIError
+
+SMALL = 4096
 
 RETRY_AFTER = 1  # seconds, as a client is told that was refused
 

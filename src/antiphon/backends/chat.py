@@ -177,9 +177,7 @@ class RelayedBytes:
 
 
 async def _written(turn: Turn, options: CodecOptions) -> tuple[bytes, ChatCall]:
-    """Return the request's body; a large one, and one whose grammars or schemas are long to translate, is made in a thread."""
-    if turn.size < LARGE and not is_long(turn):
-        return chat_codec.request(turn, options)
+    """Return the request's body, made in a thread: it is large, or its grammars or schemas are long to translate."""
     return await by_size(LARGE, chat_codec.request, turn, options)
 
 
@@ -237,7 +235,8 @@ class ChatBackend:
     async def open(self, turn: Turn) -> ChatStream | WholeStream:
         """Start a call. Raises BackendError."""
         options = self._options.get(turn.model, self._plain)
-        body, call = await _written(turn, options)
+        small = turn.size < LARGE and not (turn.tools and is_long(turn))
+        body, call = chat_codec.request(turn, options) if small else await _written(turn, options)
         response = await accepted(await self._client.send("POST", self._path, body, trace_header(turn.hints)))
         decoder = chat_codec.decoder(turn, call, options, f"{self._call_base}{next(self._calls):x}")
         type = response.header(b"content-type")
@@ -260,7 +259,9 @@ class ChatBackend:
         """Count with the server's own tokenizer; None where its kind offers none. Raises BackendError."""
         if not chat_tokens.offered(self.profile.kind):
             return None
-        body, _ = await _written(turn, self._options.get(turn.model, self._plain))
+        options = self._options.get(turn.model, self._plain)
+        small = turn.size < LARGE and not is_long(turn)
+        body, _ = chat_codec.request(turn, options) if small else await _written(turn, options)
         return await chat_tokens.count(self._client, self.profile.kind, body)
 
     async def chat_completions(self, body: bytes) -> RelayedBytes:

@@ -19,12 +19,12 @@ _MARKS = re.compile(r'[\\"{}\[\]]')
 class _Object:
     """Follows JSON text in pieces until the object that it begins with has ended; each character is looked at once."""
 
-    __slots__ = ("_depth", "_escaped", "_pieces", "_quoted", "_scanned", "_whole", "begun", "size")
+    __slots__ = ("_depth", "_escaped", "_quoted", "_scanned", "_whole", "begun", "pieces", "size")
 
     def __init__(self) -> None:
         self.begun = False  # there is any text but blanks
         self.size = 0
-        self._pieces: list[str] = []
+        self.pieces: list[str] = []
         self._scanned = 0
         self._depth = 0
         self._quoted = False
@@ -33,19 +33,20 @@ class _Object:
 
     def add(self, piece: str) -> None:
         """Take in a piece; it is looked at when somebody asks."""
-        self._pieces.append(piece)
+        self.pieces.append(piece)
         self.size += len(piece)
-        self.begun = self.begun or not piece.isspace()
+        if not self.begun:
+            self.begun = not piece.isspace()
 
     def says(self, text: str) -> bool:
         """Tell whether all of it is this text."""
-        return len(text) == self.size and "".join(self._pieces) == text
+        return len(text) == self.size and "".join(self.pieces) == text
 
     @property
     def whole(self) -> bool:
         """Tell whether the object has ended."""
-        while self._scanned < len(self._pieces):
-            self._scan(self._pieces[self._scanned])
+        while self._scanned < len(self.pieces):
+            self._scan(self.pieces[self._scanned])
             self._scanned += 1
         return self._whole
 
@@ -69,7 +70,19 @@ class _Object:
 class _Call:
     """One call that is being gathered. It begins for the client with its first argument, when its name is certain."""
 
-    __slots__ = ("arguments", "chunk", "id", "index", "key", "name", "named_again", "raw", "started", "unwrapper")
+    __slots__ = (
+        "arguments",
+        "chunk",
+        "id",
+        "index",
+        "key",
+        "name",
+        "named_again",
+        "plain",
+        "raw",
+        "started",
+        "unwrapper",
+    )
 
     def __init__(self, key: str, index: int | None, id: str) -> None:
         self.key = key
@@ -81,6 +94,7 @@ class _Call:
         self.named_again = False
         self.raw = False
         self.started = False
+        self.plain = False  # it has begun, and its arguments are passed on as they are
         self.unwrapper: Unwrapper | None = None
 
     def add_name(self, piece: str) -> None:
@@ -101,12 +115,12 @@ class Calls:
         "_base",
         "_by_id",
         "_by_index",
-        "_chunk",
         "_history",
         "_ids",
         "_last",
         "_parallel",
         "_tools",
+        "chunk",
         "count",
         "size",
         "started",
@@ -124,17 +138,19 @@ class Calls:
         self._by_id: dict[str, _Call] = {}
         self._by_index: dict[int, _Call] = {}
         self._last: _Call | None = None
-        self._chunk = 0
-
-    def next_chunk(self) -> None:
-        """Note that the fragments that follow came in another chunk."""
-        self._chunk += 1
+        self.chunk = 0  # the chunk that the fragments come in: its reader counts
 
     def fragment(
         self, index: int | None, id: str, name: str, arguments: str, out: list[Delta], *, raw: bool = False
     ) -> None:
         """Take in one fragment; its parts may be empty. `raw` arguments are a custom tool's input, not wrapped in JSON."""
         call = self._find(index, id)
+        if call is not None and call.plain and not (name or id or raw or call.named_again):
+            if arguments:  # nearly all fragments: they can only go on with their call
+                self.size += len(arguments)
+                call.arguments.add(arguments)
+                out.append(CallDelta(call.key, arguments))
+            return
         if call is None:
             call = self._open(index, id, out)
         elif id and arguments and name == call.name and call.arguments.says(arguments) and call.arguments.whole:
@@ -180,7 +196,7 @@ class Calls:
             return not call.named_again
         if not name or name == call.name:
             return False
-        if call.name and call.chunk == self._chunk:
+        if call.name and call.chunk == self.chunk:
             return True  # nobody cuts a name within one chunk
         offers = self._tools.offers
         return call.name in offers and name in offers and call.name + name not in offers
@@ -206,7 +222,7 @@ class Calls:
         call.raw = raw
         if name:
             call.add_name(name)
-            call.chunk = self._chunk
+            call.chunk = self.chunk
         if arguments:
             self.size += len(arguments)
             call.arguments.add(arguments)
@@ -233,6 +249,7 @@ class Calls:
         target = self._tools.target(call.name)
         if target.kind == "custom" and not call.raw:
             call.unwrapper = Unwrapper()
+        call.plain = call.unwrapper is None and not call.raw
         out.append(CallStart(call.key, call.id, target.name, target.kind, target.namespace))
 
     def _end(self, call: _Call, out: list[Delta]) -> None:

@@ -13,7 +13,7 @@ from antiphon.backends.chat_messages import Messages
 from antiphon.backends.emulation import Emulation, Unusable, call_schema, constraint
 from antiphon.backends.profiles import PROFILES, Leak, Profile, Roles, ThinkPolicy
 from antiphon.core.emitter import to_json
-from antiphon.core.pieces import enclosed
+from antiphon.core.pieces import joined
 from antiphon.core.toolmap import Offer, ToolMap
 from antiphon.core.turn import TEMPLATE_FIELDS, Turn, merged_objects
 from antiphon.core.validation import decode
@@ -125,8 +125,11 @@ class _Body:
 
     def render(self) -> bytes:
         """Return the body. Names may be a client's: they are encoded like any other text."""
-        fields = [(_OWN.get(name) or to_json(name) + b":") + value for name, value in self.fields.items()]
-        return enclosed(b"{", fields, b"}")
+        pieces: list[bytes] = []
+        for name, value in self.fields.items():
+            pieces += (_OWN.get(name) or to_json(name) + b":", value, b",")
+        pieces[-1] = b"}"
+        return joined([b"{", *pieces])
 
 
 # Tools

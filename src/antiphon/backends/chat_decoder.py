@@ -163,12 +163,13 @@ class ChatDecoder:
         except (msgspec.MsgspecError, ValueError, RecursionError):
             answer = read_chunk(body, self._halves)
         self._about(answer, body)
-        first = next((choice for choice in answer.choices or () if not choice.index), None)
-        if first is None:
-            raise self._nothing()
-        if first.finish_reason:
-            self._finished(first)
-        self._read_whole(first, out)
+        for choice in answer.choices or ():
+            if not choice.index:
+                if choice.finish_reason:
+                    self._finished(choice)
+                self._read_whole(choice, out)
+                return
+        raise self._nothing()
 
     def _check(self, data: bytes, most: int) -> None:
         if has_more_containers(most, data):
@@ -196,7 +197,7 @@ class ChatDecoder:
         out.append(Finish(reason))
 
     def _check_end(self) -> None:
-        said = self.size > 0 or self._calls.started > 0
+        said = self._text_size > 0 or self._reasoning_size > 0 or self._calls.size > 0 or self._calls.started > 0
         if said and (self._reason or self._whole or (self.ended and not self._need_reason)):
             return
         if said:
@@ -247,7 +248,7 @@ class ChatDecoder:
             self._refuse(delta.refusal, out)
         if delta.tool_calls:
             self._end_text(out, before_call=True)
-            self._calls.next_chunk()
+            self._calls.chunk += 1
             for call in delta.tool_calls:
                 self._call(call, out)
         elif delta.function_call is not None:

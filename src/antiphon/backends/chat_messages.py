@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import msgspec
 from msgspec import UNSET, Raw
@@ -67,7 +68,7 @@ class Messages:
         self._done: list[bytes] = []
         self._assistant = _Assistant()
         self._outputs: dict[int, HistoryOutput] = {}
-        self._ids = FreshIds()
+        self._ids: FreshIds | None = None
 
     def add(self, instructions: str | None, items: Sequence[Item]) -> None:
         """Take in what the model is to see. Raises InvalidRequest for an output without its call, or a second one."""
@@ -113,11 +114,14 @@ class Messages:
             case OtherItem():
                 return read_other(item, self._tools)
 
-    def _match(self, read: Sequence[Entry | None]) -> None:
+    def _match(self, read: Sequence[Any]) -> None:
         """Find the output of each call, which is kept under the identity of the call's entry."""
-        if not any(isinstance(entry, HistoryOutput | list) for entry in read):
+        kinds = set(map(type, read))
+        if HistoryOutput not in kinds and list not in kinds:
             return
-        entries = [inner for entry in read for inner in (entry if isinstance(entry, list) else (entry,))]
+        entries = read
+        if list in kinds:
+            entries = [inner for entry in read for inner in (entry if isinstance(entry, list) else (entry,))]
         pairs = pair([_side(entry) for entry in entries])
         for place in pairs.orphans:
             output = entries[place]
@@ -205,16 +209,23 @@ class Messages:
         reasoning = "\n\n".join(piece for piece in assistant.reasoning if piece)
         if reasoning and self._profile.reasoning_out:
             fields.append(b",%b:%b" % (to_json(self._profile.reasoning_out), text_json(reasoning)))
-        named = [(self._profile.call_id(self._ids.take(call.call_id)), call) for call in assistant.calls]
+        named = self._named(assistant.calls) if assistant.calls else []
         if named:
             fields.append(b',"tool_calls":[%b]' % b",".join([self._call(id, call) for id, call in named]))
         self._done.append(b"".join(fields) + b"}")
         self._add_outputs(named)
 
+    def _named(self, calls: Sequence[HistoryCall]) -> list[tuple[str, HistoryCall]]:
+        """Return the calls with the ids that the backend gets: no two are the same."""
+        if self._ids is None:
+            self._ids = FreshIds()
+        take, form = self._ids.take, self._profile.call_id
+        return [(form(take(call.call_id)), call) for call in calls]
+
     def _call(self, id: str, call: HistoryCall) -> bytes:
         return b'{"id":%b,"type":"function","function":{"name":%b,"arguments":%b}}' % (
-            to_json(id),
-            to_json(self._tools.chat_name(call.target)),
+            text_json(id),
+            text_json(self._tools.chat_name(call.target)),
             text_json(call.arguments),
         )
 
@@ -226,25 +237,24 @@ class Messages:
             if found.media:
                 media.append((found, f"Output of the tool call {call_id}:"))
             text = found.text or ("(The output is in the next message.)" if found.media else "")
-            self._done.append(b'{"role":"tool","tool_call_id":%b,"content":%b}' % (to_json(call_id), text_json(text)))
+            self._done.append(b'{"role":"tool","tool_call_id":%b,"content":%b}' % (text_json(call_id), text_json(text)))
         for found, note in media:
             self._add_media(found, note)
 
 
 def _side(entry: Message | Reasoning | HistoryEntry | None) -> CallSide | None:
-    match entry:
-        case HistoryCall():
-            return CallSide(entry.call_id, entry.target.kind)
-        case HistoryOutput():
-            return CallSide(entry.call_id, entry.kind, output=True)
-        case Message() if entry.role != "assistant":
-            return BREAK
-        case _:
-            return None
+    if isinstance(entry, HistoryCall):
+        return CallSide(entry.call_id, entry.target.kind)
+    if isinstance(entry, HistoryOutput):
+        return CallSide(entry.call_id, entry.kind, True)
+    return BREAK if isinstance(entry, Message) and entry.role != "assistant" else None
 
 
 def _message(role: str, content: bytes) -> bytes:
-    return b'{"role":%b,"content":%b}' % (to_json(role), content)
+    return (_HEADS.get(role) or b'{"role":%b,"content":' % to_json(role)) + content + b"}"
+
+
+_HEADS = {role: b'{"role":%b,"content":' % to_json(role) for role in ("user", "system", "developer", "tool")}
 
 
 def _namespace(value: object) -> str | None:

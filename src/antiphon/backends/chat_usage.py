@@ -15,27 +15,34 @@ _logprobs = msgspec.json.Decoder(Logprobs | None)
 
 def usage_from(usage: ChatUsage, profile: Profile, reasoning_size: int, text_size: int) -> Usage:
     """Return the counts. Sizes are characters of thoughts and answer, for servers that do not count thoughts."""
-    prompt, completion = _count(usage.prompt_tokens), _count(usage.completion_tokens)
-    reasoning = _count(usage.reasoning_tokens)
+    prompt, completion = usage.prompt_tokens or 0, usage.completion_tokens or 0
+    total, reasoning = usage.total_tokens or 0, usage.reasoning_tokens or 0
     if usage.completion_tokens_details is not None:
-        reasoning = _count(usage.completion_tokens_details.reasoning_tokens) or reasoning
+        reasoning = usage.completion_tokens_details.reasoning_tokens or reasoning
+    details = usage.prompt_tokens_details
+    cached = (details.cached_tokens if details is not None else 0) or usage.prompt_cache_hit_tokens or 0
+    written = (details.cache_write_tokens if details is not None else 0) or 0
+    # Of counts that are not negative, none is larger than all their bits together.
+    if not 0 <= prompt | completion | total | reasoning | cached | written < _MOST:
+        prompt, completion, total = _count(prompt), _count(completion), _count(total)
+        reasoning, cached, written = _count(reasoning), _count(cached), _count(written)
     if not reasoning and reasoning_size and profile.share_reasoning:
         reasoning = round(completion * reasoning_size / (reasoning_size + text_size))
-    details = usage.prompt_tokens_details
-    cached = _count(details.cached_tokens if details is not None else None) or _count(usage.prompt_cache_hit_tokens)
-    written = _count(details.cache_write_tokens if details is not None else None)
     return Usage(
         input_tokens=prompt,
         input_tokens_details=InputTokensDetails(cached, written),
         output_tokens=completion,
         output_tokens_details=OutputTokensDetails(reasoning),
-        total_tokens=_count(usage.total_tokens) or prompt + completion,
+        total_tokens=total or prompt + completion,
     )
 
 
-def _count(tokens: int | None) -> int:
+_MOST = 2**50
+
+
+def _count(tokens: int) -> int:
     """Return a count that can be one: nobody reads or writes 10^15 tokens, or fewer than none."""
-    return tokens if tokens is not None and 0 <= tokens < 10**15 else 0
+    return tokens if 0 <= tokens < _MOST else 0
 
 
 def logprob_pieces(raw: Raw) -> bytes:

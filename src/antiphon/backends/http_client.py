@@ -127,8 +127,8 @@ class HttpClient:
             self._starts[method, path] = start
         if method == "GET":
             return start + b"\r\n"
-        length = len(body)
-        return b"%bcontent-type: application/json\r\ncontent-length: %d\r\n%b\r\n%b" % (start, length, headers, body)
+        length = b"content-type: application/json\r\ncontent-length: %d\r\n" % len(body)
+        return b"".join((start, length, headers, b"\r\n", body))
 
     # Connections
 

@@ -89,6 +89,9 @@ def pair(sides: Sequence[CallSide | None]) -> Pairs:
 
     An output that stands before its only call is taken too: some clients send them so.
     """
+    plain = _plain_pairs(sides)
+    if plain is not None:
+        return Pairs(plain, [], {})
     found = Pairs({}, [], {})
     by_id: dict[str, _SameId] = {}
     group = 0
@@ -98,7 +101,9 @@ def pair(sides: Sequence[CallSide | None]) -> Pairs:
         if side is BREAK:
             group += 1
             continue
-        known = by_id.setdefault(side.call_id, _SameId())
+        known = by_id.get(side.call_id)
+        if known is None:
+            known = by_id[side.call_id] = _SameId()
         if not side.output:
             known.add(side.kind, group, place)
             continue
@@ -113,6 +118,27 @@ def pair(sides: Sequence[CallSide | None]) -> Pairs:
     for known in by_id.values():
         if known.early:
             _pair_early(known, found)
+    return found
+
+
+def _plain_pairs(sides: Sequence[CallSide | None]) -> dict[int, int] | None:
+    """Pair where each id is one call's and has one output at most, behind it; None where that is not so."""
+    calls: dict[str, int] = {}
+    found: dict[int, int] = {}
+    for index, side in enumerate(sides):
+        if side is None or side is BREAK:
+            continue
+        call_id = side.call_id
+        if not side.output:
+            if call_id in calls:
+                return None
+            calls[call_id] = index
+            continue
+        call = calls.get(call_id, -1)
+        if call < 0:
+            return None
+        found[index] = call
+        calls[call_id] = -1
     return found
 
 

@@ -81,6 +81,11 @@ def is_trigger(item: Item) -> bool:
     return isinstance(item, OtherItem) and item.type == TRIGGER
 
 
+def has_trigger(items: Sequence[Item]) -> bool:
+    """Tell whether one of the items asks for a compaction."""
+    return OtherItem in set(map(type, items)) and any(is_trigger(item) for item in items)
+
+
 def expand(items: Sequence[Item], unseal: Callable[[str], str | None]) -> list[Item]:
     """Replace all that stands before the last compaction item by what that item holds.
 

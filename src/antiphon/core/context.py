@@ -23,6 +23,7 @@ from antiphon.types.items import (
     Message,
     OtherItem,
     OutputText,
+    Part,
     PlainText,
     Reasoning,
     ReasoningText,
@@ -94,15 +95,30 @@ def input_items(input: str | Sequence[Raw] | object) -> list[Item]:
 
 def check_ids(items: Sequence[Item], path: str = "input") -> None:
     """Raise InvalidRequest for an item whose id is longer than stores keep in an index."""
-    for place, item in enumerate(items):
-        id = item.id
-        if isinstance(id, str) and len(id) > LONGEST_ID // 4 and len(id.encode()) > LONGEST_ID:
+    for place, id in enumerate([item.id for item in items]):
+        if type(id) is str and len(id) > LONGEST_ID // 4 and len(id.encode()) > LONGEST_ID:
             raise InvalidRequest(f"An item's id has at most {LONGEST_ID} bytes.", param=f"{path}[{place}].id")
 
 
 def references(items: Sequence[Item]) -> list[str]:
     """Return the ids of stored items that are wanted: what `item_reference` items name, and thoughts without their text."""
+    if _REFERRING.isdisjoint(map(type, items)):
+        return []
     return [item.id for item in items if isinstance(item.id, str) and _is_reference(item)]
+
+
+_REFERRING = frozenset((ItemReference, Reasoning))
+
+
+def content_of(item: Item) -> str | Sequence[Part]:
+    """Return a message's content or a call's output; "" for items of other kinds."""
+    kind = type(item)
+    if kind is Message:
+        return item.content  # type: ignore[union-attr, return-value]
+    return item.output if kind in _OUTPUTS else ""  # type: ignore[union-attr]
+
+
+_OUTPUTS = frozenset((FunctionCallOutput, CustomToolCallOutput))
 
 
 def _is_reference(item: Item) -> bool:

@@ -48,17 +48,18 @@ def check_json(body: bytes, path: str = "") -> bytes:
     """
     if not body.isascii():
         _check_encoding(body, path)
-    if len(body) > FEW_CONTAINERS and _more_than(FEW_CONTAINERS, body, b"[", b"{"):
+    if len(body) > FEW_CONTAINERS and _more_than_few(body):
         _check_structure(body, path)
     if len(body) > 2 * MOST_VALUES and _more_than(MOST_VALUES, body, b","):
         _check_values(body, path)
     if len(body) > MOST_ESCAPES and _more_than(MOST_ESCAPES, body, b"\\"):
         raise _too_many(MOST_ESCAPES, "backslashes", path)
-    if b"\\u" in body and (b"\\ud" in body or b"\\uD" in body):
+    if b"\\" in body and _SURROGATE.search(body):
         return without_lone_surrogates(body)
     return body
 
 
+_SURROGATE = re.compile(rb"\\u[dD]")  # its search takes a third of the time of `in`
 _HIGH, _LOW = rb"\\u[dD][89abAB][0-9a-fA-F]{2}", rb"\\u[dD][c-fC-F][0-9a-fA-F]{2}"
 _MAY_BE_LONE = re.compile(rb"%b(?!%b)|%b(?<!%b%b)" % (_HIGH, _LOW, _LOW, rb"\\u[dD][89abAB]..", rb"\\u[dD][c-fC-F].."))
 _ESCAPE = re.compile(rb"%b%b|(?P<lone>\\u[dD][89a-fA-F][0-9a-fA-F]{2})|\\." % (_HIGH, _LOW), re.DOTALL)
@@ -97,6 +98,18 @@ def _check_encoding(body: bytes, path: str) -> None:
             param=path or place_of(body, begin + error.start),
             code="invalid_json",
         ) from None
+
+
+def _more_than_few(body: bytes) -> bool:
+    """Tell whether the body has more brackets than `FEW_CONTAINERS`.
+
+    `bytes.replace` goes from hit to hit and stops at the last that it wants; `bytes.count` of Python 3.11 looks at each byte.
+    """
+    begin = body[:_SLICE]
+    left = len(begin.replace(b"{", b"", FEW_CONTAINERS + 1)) + len(begin.replace(b"[", b"", FEW_CONTAINERS + 1))
+    if 2 * len(begin) - left > FEW_CONTAINERS or len(body) <= _SLICE:
+        return 2 * len(begin) - left > FEW_CONTAINERS
+    return _more_than(FEW_CONTAINERS, body, b"[", b"{")
 
 
 def _more_than(most: int, body: bytes, *marks: bytes) -> bool:

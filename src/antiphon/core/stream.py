@@ -40,7 +40,7 @@ from antiphon.core.server_calls import PendingCall as PendingCall
 from antiphon.core.stream_terms import INCOMPLETE_REASONS, Action, StreamOptions, terminal_type
 from antiphon.core.tool_writers import PREFIXES, ListingWriter, ReadyWriter, StructuredCallWriter
 from antiphon.core.usage import add_usage
-from antiphon.core.writers import CallWriter, MessageWriter, ReasoningWriter
+from antiphon.core.writers import CallWriter, MessageWriter, ReasoningWriter, type_json
 from antiphon.errors import APIError, BackendError
 from antiphon.types.events import ErrorEvent, ErrorPayload, Event, Keepalive, OutputItemDone
 from antiphon.types.response import IncompleteDetails, Response, ResponseError, Usage
@@ -289,7 +289,7 @@ class ResponseStream:
         body = to_json(self.response)
         number = self._terminal_number = self._emitter.sequence_number
         type = terminal_type(status)
-        event = b'{"type":%b,"response":%b,"sequence_number":%d}' % (to_json(type), body, number)
+        event = b"".join((b'{"type":', type_json(type), b',"response":', body, b',"sequence_number":%d}' % number))
         self.terminal = Event(type, event)
         return body
 

@@ -42,9 +42,11 @@ _kind = msgspec.json.Decoder(_Kind)
 
 def decode_tools(tools: list[Raw] | None, path: str = "tools") -> list[Tool]:
     """Decode tools one by one, so that an error names its place; types that are not run here stay as they came."""
-    if tools and sum(len(bytes(raw)) for raw in tools) > MOST_MENDED:
+    if not tools:
+        return []
+    if sum([len(raw) for raw in map(bytes, tools)]) > MOST_MENDED:
         _check_mending(tools, path)
-    return [decode_tool(raw, f"{path}[{place}]") for place, raw in enumerate(tools or ())]
+    return [decode_tool(raw, f"{path}[{place}]") for place, raw in enumerate(tools)]
 
 
 def _check_mending(tools: list[Raw], path: str) -> None:

@@ -191,6 +191,9 @@ class ToolMap:
     def _declare_client(self, tool: FunctionTool | CustomTool, namespace: str | None, about: str, found: bool) -> None:
         if tool.defer_loading is True and self._deferring and not found:
             return
+        if isinstance(tool, FunctionTool) and namespace is None:
+            self._declare_function(tool)
+            return
         description = tool.description if isinstance(tool.description, str) else ""
         if about:
             description = f"({namespace}: {about})\n{description}"
@@ -201,6 +204,24 @@ class ToolMap:
         else:
             target = Target("function", tool.name, namespace)
             self._offer(target, description, tool.parameters, strict=bool(tool.strict))
+
+    def _declare_function(self, tool: FunctionTool) -> None:
+        """Offer a function that is in no namespace; the offer is made once where the same tool comes again and again."""
+        known = _known_offers.get(id(tool))
+        if known is not None and known.tool is tool and known.strict is self.strict:
+            offer = known.offer
+            if offer.target in self._targets:
+                return
+            if offer.chat_name not in self.offers:
+                self._targets[offer.target] = offer.chat_name
+                self._index = None
+                self.offers[offer.chat_name] = offer
+                return
+        target = Target("function", tool.name)
+        taken = len(self.offers)
+        self._offer(target, tool.description or "", tool.parameters, strict=bool(tool.strict))
+        if len(self.offers) > taken:
+            _remember(tool, self.strict, self.offers[self._targets[target]])
 
     def _declare_later(self, item: OtherItem) -> None:
         for tool in declared_later(item):
@@ -232,6 +253,28 @@ class ToolMap:
         )
         self._index = None
         self.offers[name] = Offer(target=target, chat_name=name, function=function, parameters=schema, format=format)
+
+
+class _KnownOffer(msgspec.Struct, frozen=True):
+    """A tool and its offer. The tool is kept: while it is, no other one has its identity."""
+
+    tool: FunctionTool
+    strict: bool
+    offer: Offer
+
+
+_known_offers: dict[int, _KnownOffer] = {}
+MOST_KNOWN = 1024
+LONGEST_KNOWN = 8192  # bytes of an offer that is kept
+
+
+def _remember(tool: FunctionTool, strict: bool, offer: Offer) -> None:
+    """Keep an offer under the identity of its tool: `decode_tool` gives the same one for the same bytes."""
+    if len(offer.function) > LONGEST_KNOWN or offer.chat_name != tool.name:
+        return
+    if len(_known_offers) >= MOST_KNOWN:
+        _known_offers.clear()
+    _known_offers[id(tool)] = _KnownOffer(tool, strict, offer)
 
 
 def ignored_tools(tools: Sequence[Tool]) -> list[str]:

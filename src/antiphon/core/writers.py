@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Protocol
 
 from msgspec import UNSET, Raw, Struct
@@ -36,8 +37,14 @@ class Writer(Protocol):
 
 def delta_head(type: str, item_id: str, output_index: int, rest: bytes) -> bytes:
     """Return a delta event's JSON up to the text of its `delta`."""
-    head = b'{"type":%b,"item_id":%b,"output_index":%d,' % (to_json(type), to_json(item_id), output_index)
+    head = b'{"type":%b,"item_id":%b,"output_index":%d,' % (type_json(type), to_json(item_id), output_index)
     return b"".join((head, rest, b'"delta":'))
+
+
+@lru_cache(maxsize=64)
+def type_json(type: str) -> bytes:
+    """Return the type of an event as JSON."""
+    return to_json(type)
 
 
 class ItemWriter:
@@ -55,7 +62,10 @@ class ItemWriter:
 
     def _done(self, item: object) -> bytes:
         encoded = to_json(item)
-        self._emitter.emit(ev.OutputItemDone(output_index=self.index, item=Raw(encoded)))
+        if self._emitter.mute:
+            self._emitter.skip()
+        else:
+            self._emitter.emit(ev.OutputItemDone(output_index=self.index, item=Raw(encoded)))
         return encoded
 
     def _part_added(self, content_index: int, part: Part) -> None:
@@ -81,7 +91,10 @@ class MessageWriter(ItemWriter):
         self._logprobs: list[bytes] = []
         self._kind = ""
         self._head = b""
-        self._added(self._item(IN_PROGRESS))
+        if emitter.mute:
+            emitter.skip()
+        else:
+            self._added(self._item(IN_PROGRESS))
 
     def _item(self, status: str) -> Message:
         return Message(id=self.item_id, status=status, role="assistant", content=list(self._parts))
@@ -112,7 +125,9 @@ class MessageWriter(ItemWriter):
         self._close_part()
         self._kind = kind
         place = len(self._parts)
-        if kind == "text":
+        if self._emitter.mute:
+            self._emitter.skip()
+        elif kind == "text":
             self._part_added(place, OutputText(text=""))
             rest = b'"content_index":%d,"logprobs":[],' % place
             self._head = delta_head("response.output_text.delta", self.item_id, self.index, rest)
@@ -123,20 +138,27 @@ class MessageWriter(ItemWriter):
     def _close_part(self) -> None:
         if not self._kind:
             return
-        text, place = "".join(self._pieces), len(self._parts)
-        where = {"item_id": self.item_id, "output_index": self.index, "content_index": place}
+        text = "".join(self._pieces)
         part: OutputText | Refusal
         if self._kind == "text":
-            logprobs = Raw(b"[%b]" % b",".join(self._logprobs))
-            self._emitter.emit(ev.OutputTextDone(text=text, logprobs=logprobs, **where))  # type: ignore[arg-type]  # one dict of mixed values for two structs
-            part = OutputText(text=text, logprobs=logprobs)
+            part = OutputText(text=text, logprobs=Raw(b"[%b]" % b",".join(self._logprobs)))
         else:
-            self._emitter.emit(ev.RefusalDone(refusal=text, **where))  # type: ignore[arg-type]  # as above
             part = Refusal(refusal=text)
-        self._part_done(place, part)
+        if self._emitter.mute:
+            self._emitter.skip(2)
+        else:
+            self._content_done(part)
+            self._part_done(len(self._parts), part)
         self._parts.append(part)
         self._kind = ""
         self._pieces, self._logprobs = [], []
+
+    def _content_done(self, part: OutputText | Refusal) -> None:
+        where = {"item_id": self.item_id, "output_index": self.index, "content_index": len(self._parts)}
+        if isinstance(part, OutputText):
+            self._emitter.emit(ev.OutputTextDone(text=part.text, logprobs=part.logprobs, **where))  # type: ignore[arg-type]  # one dict of mixed values for two structs
+        else:
+            self._emitter.emit(ev.RefusalDone(refusal=part.refusal, **where))  # type: ignore[arg-type]  # as above
 
     def close(self, status: str) -> bytes:
         """End the open part and the message."""

@@ -113,7 +113,7 @@ class AntiphonApp:
         head = ResponseHead(exchange.headers)
         record = Record(exchange.method, exchange.raw_path, head.request_id)
         current.set(record)
-        held = self._rooms.open()
+        held = Held(self._rooms, "")
         HELD.set(held)
         try:
             reply = await self._reply(exchange, head, record, held)
@@ -137,7 +137,8 @@ class AntiphonApp:
         finally:
             self._tell(record)
             record.run = None
-            held.close()
+            if held.size:
+                held.close()
         await exchange.finish()
 
     async def refuse(self, exchange: Exchange, error: APIError) -> None:

@@ -151,14 +151,17 @@ class UntilClosed:
     def __init__(self, keys: KeyAuthenticator, others: Sequence[Credentials], hosts: Hosts | None = None) -> None:
         self._keys = keys
         self._others = others
-        self._open: OpenAuthenticator | None = OpenAuthenticator(hosts)
+        self._hosts = hosts or Hosts()
+        self._open: OpenAuthenticator | None = OpenAuthenticator(self._hosts)
         self._look_at = 0.0
         self._looked = False
 
     def visit(self, raw_path: bytes, headers: Sequence[Header]) -> None:
         """Look at the Host. Raises APIError 403."""
-        door: Authenticator = self._open or self._keys
-        door.visit(raw_path, headers)
+        if self._open is not None:
+            self._hosts.check(raw_path, headers, open=True)
+        else:
+            self._keys.visit(raw_path, headers)
 
     async def authenticate(self, headers: Sequence[Header]) -> Caller:
         """Return the caller. Raises APIError 401 or 403."""

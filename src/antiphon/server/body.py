@@ -35,12 +35,10 @@ def check_content_type(value: bytes | None, *, form: bool = False) -> None:
 
 def encoding(headers: Sequence[Header]) -> str:
     """Return the content encoding, "" where there is none. One layer is undone. Raises APIError 415."""
-    names = [
-        token.strip().lower()
-        for name, value in headers
-        if name == b"content-encoding"
-        for token in value.decode("latin-1").split(",")
-    ]
+    given = [value for name, value in headers if name == b"content-encoding"]
+    if not given:
+        return ""
+    names = [token.strip().lower() for value in given for token in value.decode("latin-1").split(",")]
     names = [name for name in names if name not in ("", "identity")]
     if not names:
         return ""

@@ -39,7 +39,13 @@ class Hosts:
 
         On an `open` server probes need no Host; on another one they may name any.
         """
-        host = next((value for name, value in headers if name == b"host"), None)
+        host = None
+        for name, value in headers:
+            if name == b"host":
+                if value in self._good:
+                    return
+                host = value
+                break
         if host is not None and self.knows(host):
             return
         if raw_path in PROBES and (host is None or not open):

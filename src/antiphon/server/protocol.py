@@ -113,7 +113,7 @@ class DirectProtocol(HttpToolsProtocol):
             self.cycle.probe()
 
     def data_received(self, data: bytes) -> None:
-        rest: bytes | memoryview | None = data
+        rest = self._feed(data) if data and not self._deaf else None
         while rest and not self._deaf:
             rest = self._feed(rest)
 
@@ -134,7 +134,11 @@ class DirectProtocol(HttpToolsProtocol):
         else:
             if self._in_head and self._received > framing.MAX_HEAD:
                 self._refuse(framing.head_too_large())
-            elif self._in_head and framing.lacks_version(self.url, self.parser.get_http_version(), data):
+            elif (
+                self._in_head
+                and self._received
+                and framing.lacks_version(self.url, self.parser.get_http_version(), data)
+            ):
                 self._refuse(framing.invalid_http("its request line names no version"))
             elif not self._in_head and self._framing > framing.MAX_FRAMING:
                 self._break(framing.invalid_http("its trailers or chunk extensions are too large"))

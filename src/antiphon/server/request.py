@@ -8,7 +8,7 @@ from urllib.parse import parse_qs
 from antiphon.caller import Caller
 from antiphon.core.json_text import check_json
 from antiphon.offload import LARGE, by_size
-from antiphon.room import Held
+from antiphon.room import SMALL, Held
 from antiphon.server.body import BOM, INLINE, check_content_type, encoding, too_large, unpack
 from antiphon.server.exchange import Exchange
 from antiphon.server.head import ResponseHead
@@ -78,7 +78,7 @@ class HTTPRequest:
         declared = int(length) if length is not None and length.isdigit() else -1
         if declared > self._max_body:
             raise too_large(self._max_body)
-        if declared >= 0:
+        if declared >= SMALL:
             self._held.take(declared)
         body = await self._exchange.read_body(self._max_body, self._held.take if declared < 0 else None)
         if packing:

@@ -23,6 +23,10 @@ MOST_TOKENS = 10**9
 """More tokens than that nobody counts: what a backend reports is kept between 0 and this."""
 
 
+_SURE = 2**29
+"""Counts whose bits together stay below this are in bounds: so all of them are seen in one step."""
+
+
 def _bound(counts: Struct, *names: str) -> None:
     """Bring token counts between 0 and `MOST_TOKENS`: they go into accounts."""
     for name in names:
@@ -36,14 +40,16 @@ class InputTokensDetails(msgspec.Struct, frozen=True):
     cache_write_tokens: int = 0
 
     def __post_init__(self) -> None:
-        _bound(self, "cached_tokens", "cache_write_tokens")
+        if not 0 <= self.cached_tokens | self.cache_write_tokens < _SURE:
+            _bound(self, "cached_tokens", "cache_write_tokens")
 
 
 class OutputTokensDetails(msgspec.Struct, frozen=True):
     reasoning_tokens: int = 0
 
     def __post_init__(self) -> None:
-        _bound(self, "reasoning_tokens")
+        if not 0 <= self.reasoning_tokens < _SURE:
+            _bound(self, "reasoning_tokens")
 
 
 class Usage(msgspec.Struct, frozen=True):
@@ -56,7 +62,8 @@ class Usage(msgspec.Struct, frozen=True):
     total_tokens: int = 0
 
     def __post_init__(self) -> None:
-        _bound(self, "input_tokens", "output_tokens", "total_tokens")
+        if not 0 <= self.input_tokens | self.output_tokens | self.total_tokens < _SURE:
+            _bound(self, "input_tokens", "output_tokens", "total_tokens")
 
 
 class ReasoningEcho(msgspec.Struct, frozen=True):
