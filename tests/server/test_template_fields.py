@@ -10,9 +10,11 @@ from antiphon import BackendConfig, Config, ModelConfig, create_app
 
 CONFIG = Config(
     store="memory",
-    backends={"only": BackendConfig(api="scripted", url="http://unused")},
+    backends={"only": BackendConfig(url="http://127.0.0.1:9/v1", discover=False)},  # nobody listens there
     models={
-        "m": ModelConfig(name="scripted", extra_body={"chat_template_kwargs": msgspec.Raw(b'{"enable_thinking":true}')})
+        "m": ModelConfig(
+            backends=["only"], extra_body={"chat_template_kwargs": msgspec.Raw(b'{"enable_thinking":true}')}
+        )
     },
 )
 
