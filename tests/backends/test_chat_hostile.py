@@ -21,6 +21,8 @@ from antiphon.types.request import CreateResponse
 from tests.backends.chats import TIME, WEATHER, ask, call_chunk, chunk, heard, summary
 from tests.growth import assert_linear, cpu_time
 
+pytestmark = pytest.mark.slow
+
 Json = dict[str, Any]
 TURN = ask(tools=[WEATHER, TIME])
 LOGPROBS = ask(tools=[WEATHER, TIME], request=CreateResponse(model="m", input="x", top_logprobs=1))

@@ -335,10 +335,10 @@ async def test_strangers_fill_no_memory(quick: None) -> None:
 async def test_to_know_a_key_costs_little() -> None:
     door = KeyAuthenticator({"k": Caller(owner="ann")})
     headers = [(b"host", b"a"), (b"accept", b"*/*"), *key("k")]
-    started = time.perf_counter()
+    started = time.thread_time()
     for _ in range(2000):
         await door.authenticate(headers)
-    assert (time.perf_counter() - started) / 2000 < 40e-6  # 2 µs when nothing else runs
+    assert (time.thread_time() - started) / 2000 < 40e-6  # 2 µs when nothing else runs
 
 
 def test_a_bad_limit_of_the_configuration_is_refused(tmp_path: Path) -> None:

@@ -21,6 +21,8 @@ from tests.server.serving import wait_until
 from tests.server.test_metrics import scrape
 from tests.server.whole import Client, golden_upstream, turn, whole_server
 
+pytestmark = pytest.mark.slow
+
 HOLD = 0.25
 
 log = logging.getLogger("antiphon.loop")

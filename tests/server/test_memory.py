@@ -20,6 +20,8 @@ from antiphon.server.unread import Unread
 from tests.server.whole import Client, whole_server
 from tests.tools.watched import Watched, watched
 
+pytestmark = pytest.mark.slow
+
 MIB = 1024 * 1024
 SCRIPTED = {"upstream": {"url": "http://127.0.0.1:9/v1", "api": "scripted"}}
 

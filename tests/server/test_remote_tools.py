@@ -24,6 +24,8 @@ from antiphon.types.response import Response
 from tests.acceptance.background import Tools, running
 from tests.server.whole import Client, turn, upstream, whole_server
 
+pytestmark = pytest.mark.slow
+
 
 class Model(BaseHTTPRequestHandler):
     """Calls what the last user message names (`NAME {arguments}`), then says all tool results."""

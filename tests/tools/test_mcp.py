@@ -19,6 +19,8 @@ from antiphon.tools.mcp import McpServers
 from antiphon.tools.mcp_messages import WITHOUT_HANDSHAKE
 from tests.acceptance.background import Tools, running
 
+pytestmark = [pytest.mark.slow, pytest.mark.needs("mcp")]
+
 LOOPBACK = UrlGuard(["127.0.0.0/8"])
 
 
