@@ -18,7 +18,7 @@ import pytest_asyncio
 from antiphon.checker import pool
 from antiphon.checker import worker as processes
 from antiphon.checker.pool import MIB, MOST_WAITING_OF_OWNER, Bounds, Checker
-from antiphon.checker.protocol import CheckTask, Verdict
+from antiphon.checker.protocol import LENGTH, CheckTask, Verdict
 from antiphon.checker.worker import WorkerDied, start
 from antiphon.errors import APIError
 from tests.checker import bombs
@@ -280,7 +280,7 @@ async def test_a_process_ends_itself_when_nobody_ends_it() -> None:
     worker = await start(256 * MIB)
     body = processes._encode(CheckTask(kind="check", schema=SLOW, text=LONG, seconds=0.3))
     with pytest.raises(EOFError):
-        await worker._exchange(processes.LENGTH.pack(len(body)) + body)
+        await worker._exchange(LENGTH.pack(len(body)) + body)
     assert await worker.kill() == "it died of SIGALRM"
 
 

@@ -267,7 +267,7 @@ def test_a_key_sees_only_the_models_that_it_may_call(scoped: str) -> None:
     for path in ("/v1/responses", "/v1/chat/completions", "/v1/responses/input_tokens", "/v1/responses/compact"):
         hidden, unknown = (ask(scoped, "gpt", path, model=model).error() for model in ("llama", "nobody"))
         assert hidden["code"] == "model_not_found" and hidden["status"] == 400
-        assert hidden["message"] == unknown["message"].replace("nobody", "llama")
+        assert hidden["message"] == str(unknown["message"]).replace("nobody", "llama")
         assert "Available models: 'gpt-small'." in hidden["message"]
     assert ask(scoped, "gpt", model="tiny").status == ask(scoped, "gpt", model="gpt-small").status == 200
 

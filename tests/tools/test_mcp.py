@@ -6,6 +6,7 @@ import json
 import socket
 import sys
 import textwrap
+from typing import Any
 
 import msgspec
 import pytest
@@ -189,7 +190,8 @@ async def test_an_unreachable_and_a_silent_server_say_so():
     async with serving(build_server().streamable_http_app()) as port:
         server = servers.connect(tool(port))
         await server.list()
-        server._limits = msgspec.structs.replace(server._limits, timeout=0.5)
+        inner: Any = server
+        inner._limits = msgspec.structs.replace(inner._limits, timeout=0.5)
         with pytest.raises(ToolServerError, match=r"did not answer within 0\.5 seconds"):
             await server.call("slow", "{}")
         await server.close()
