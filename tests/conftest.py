@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
+from pathlib import Path
 
 import pytest
 
@@ -19,6 +21,16 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--regenerate-golden", action="store_true", help="write the golden transcripts anew, to be read by a person"
     )
     parser.addoption("--screenshots", action="store_true", help="renew the pictures of the page in docs/images")
+
+
+SLOW_MODULE = re.compile(r"^pytestmark = .*pytest\.mark\.slow", re.MULTILINE)
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Do not even import modules that are slow as a whole for `-m "not slow"`: in each process that takes seconds."""
+    if config.option.markexpr == "not slow" and collection_path.suffix == ".py":
+        return bool(SLOW_MODULE.search(collection_path.read_text())) or None
+    return None
 
 
 @pytest.hookimpl(tryfirst=True)
