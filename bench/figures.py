@@ -114,7 +114,9 @@ def workers(lab: Lab, repeats: int) -> Figures:
             two = {name: server.measure(name, 1) for name in SCALED}
         for name in SCALED:
             run = two[name]["runs"][0]
-            others = (run["mock_cpu_s"] + run["cpu_s"]) / run["requests"] * two[name]["rps"]  # CPUs that the harness takes
+            others = (
+                (run["mock_cpu_s"] + run["cpu_s"]) / run["requests"] * two[name]["rps"]
+            )  # CPUs that the harness takes
             seen[name].append(two[name]["rps"] / one[name]["rps"])
             scaled.append(seen[name][-1] * 2 / (2 - others))
             costs.append(request_cost(two[name]) / request_cost(one[name]))

@@ -27,7 +27,8 @@ class Wire:
 
     def send(self, method: str, path: str, body: bytes = b"") -> None:
         """Write a request."""
-        head = f"{method} {path} HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: {len(body)}\r\n\r\n"
+        fields = f"host: localhost\r\ncontent-type: application/json\r\ncontent-length: {len(body)}"
+        head = f"{method} {path} HTTP/1.1\r\n{fields}\r\n\r\n"
         self._writer.write(head.encode() + body)
 
     async def until(self, mark: bytes) -> bytes:

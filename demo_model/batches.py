@@ -50,6 +50,7 @@ def stack(batch: list[Encoded], pad: int) -> tuple[Tensor, Tensor]:
 def batches(tokenizer: Tokenizer, seed: int, tokens: int, max_len: int) -> Iterator[tuple[Tensor, Tensor]]:
     generator, order = Generator(seed), random.Random(seed)
     pad = tokenizer.token_to_id("<|endoftext|>")
+    assert pad is not None, "the tokenizer has it"
     while True:
         pool = [encode(tokenizer, render(generator.sample()), max_len) for _ in range(POOL)]
         grouped = group(pool, tokens)

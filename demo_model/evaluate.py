@@ -156,7 +156,7 @@ def answers(sample: Sample) -> list[int]:
 
 def row_of(sample: Sample, wanted: Message) -> str:
     if sample["kind"] != "tools":
-        return sample["kind"]
+        return str(sample["kind"])
     after_call = sample["messages"][sample["messages"].index(wanted) - 1]["role"] == "tool"
     return "tool call" if wanted.get("tool_calls") else "tool result" if after_call else "tool not needed"
 

@@ -1,5 +1,7 @@
 """The little that the model knows about the world, and free texts about it: stories and poems."""
 
+from collections.abc import Sequence
+
 from render import Message
 from source import Source, article, capital, turn
 from words import (
@@ -119,6 +121,7 @@ class Facts(Source):
         full = f"{hero} named {self.name()}" if self.chance(0.15) else hero
         start, body, more = self.plot(full, hero)
         kind = self.random.random()
+        questions: Sequence[str]
         if kind < 0.1:
             questions, told = LONG_STORY, [start + ".", *body, *more]
         elif kind < 0.3:

@@ -132,7 +132,8 @@ class Model(nn.Module):
     def generate(self, ids: list[int], stop: int, limit: int = 64) -> list[int]:
         """Greedy decoding, for quick looks during the training; llama.cpp does the serving."""
         caches: list[dict[str, Tensor]] = [{} for _ in self.blocks]
-        x, position, out = torch.tensor([ids]), 0, []
+        out: list[int] = []
+        x, position = torch.tensor([ids]), 0
         while len(out) < limit:
             hidden = self.hidden(x, position, caches)
             position += x.shape[1]

@@ -118,7 +118,7 @@ def call(name: str, arguments: dict[str, Any]) -> dict[str, Any]:
 
 
 def name_of(tool: Tool) -> str:
-    return tool["function"]["name"]
+    return str(tool["function"]["name"])
 
 
 def type_of(value: object) -> str:

@@ -1,6 +1,6 @@
 """What becomes of every field, item, tool and event: the data behind docs/compatibility.md.
 
-`python -m tests.compatibility` writes the page anew; tests/test_docs.py checks data and page.
+`scripts/docs` writes the page anew; tests/test_docs.py checks data and page.
 """
 
 from __future__ import annotations
@@ -179,7 +179,7 @@ def render() -> str:
 
 _INTRODUCTION = """# Compatibility
 
-Written by `python -m tests.compatibility` from data that the tests check; do not edit it here.
+Written by `scripts/docs` from `tests/compatibility.py`, whose data the tests check; do not edit it here.
 
 *Honoured*: it changes what is done. *Forwarded*: it goes to the backend as it is. *Refused*: a 400 that names it.
 *Ignored*: taken, without effect. `null` stands for the default everywhere but in `input` and `model`.

@@ -1,10 +1,15 @@
-"""What all tests share."""
+"""What all tests share: the tiers of `scripts/test`, and what tests need from the machine (`tests/needs.py`)."""
 
 from __future__ import annotations
 
+import os
+import re
 import signal
+from pathlib import Path
 
 import pytest
+
+from tests import needs
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # A shell's background command ignores it, and so would the servers and terminals that the tests start and interrupt.
@@ -16,3 +21,27 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--regenerate-golden", action="store_true", help="write the golden transcripts anew, to be read by a person"
     )
     parser.addoption("--screenshots", action="store_true", help="renew the pictures of the page in docs/images")
+
+
+SLOW_MODULE = re.compile(r"^pytestmark = .*pytest\.mark\.slow", re.MULTILINE)
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Do not even import modules that are slow as a whole for `-m "not slow"`: in each process that takes seconds."""
+    if config.option.markexpr == "not slow" and collection_path.suffix == ".py":
+        return bool(SLOW_MODULE.search(collection_path.read_text())) or None
+    return None
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What needs a part of the machine is not in the fast tier: `-m "not slow"`."""
+    for item in items:
+        if needs.needed(item):
+            item.add_marker("slow")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    for name in needs.needed(item):
+        needs.judge(name, os.environ)

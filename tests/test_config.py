@@ -243,7 +243,7 @@ def test_no_secret_is_in_a_repr() -> None:
 
 
 def test_the_page_is_what_the_code_says() -> None:
-    assert PAGE.read_text() == page(), "run: antiphon config docs > docs/configuration.md"
+    assert PAGE.read_text() == page(), "run: scripts/docs"
 
 
 def test_the_example_of_the_page_works_and_fits_the_schema(tmp_path: Path) -> None:

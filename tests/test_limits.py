@@ -25,7 +25,7 @@ from antiphon.stores.memory import MemoryStore
 from antiphon.stores.sqlite import SQLiteStore
 from antiphon.types.response import InputTokensDetails, Usage
 from tests.server.handlers import Answer, call
-from tests.server.serving import serving
+from tests.server.serving import serving, wait_until
 
 CARD = ModelCard(id="gpt-small", aliases=("tiny",))
 OTHER = ModelCard(id="llama")
@@ -141,10 +141,10 @@ def test_times_are_written_as_openai_writes_them(seconds: float, text: str) -> N
 async def test_callers_without_limits_pass_untouched() -> None:
     bench = Bench()
     assert await bench.admit() is FREE
-    started = time.perf_counter()
+    started = time.thread_time()
     for _ in range(2000):
         await bench.limiter.admit(bench.caller, CARD, lambda: Demand(1, 1))
-    assert (time.perf_counter() - started) / 2000 < 20e-6  # 0.2 µs when nothing else runs
+    assert (time.thread_time() - started) / 2000 < 20e-6  # 0.2 µs when nothing else runs
 
 
 async def test_requests_per_minute() -> None:
@@ -442,12 +442,14 @@ def test_every_mode_is_counted_and_told(tmp_path: Path) -> None:
 def test_real_usage_is_settled(tmp_path: Path, fields: dict[str, Any]) -> None:
     config = settings(tmp_path, "3000 tokens/min")
     with serving(app.build(config), config) as served:
+        began = time.monotonic()
         answer = ask(served.url, "/repeat 200 word", max_output_tokens=2900, **fields)
         assert int(answer.headers["x-ratelimit-remaining-tokens"]) < 100
         if fields.get("background"):
             finished(served.url, answer.json()["id"])
         left = int(ask(served.url, max_output_tokens=1).headers["x-ratelimit-remaining-tokens"])
-        assert 2500 < left < 2850  # some 200 tokens of output
+        leaked = 50 * (time.monotonic() - began)
+        assert 2500 < left < 2850 + leaked  # some 200 tokens of output
 
 
 def test_one_stream_at_a_time(tmp_path: Path) -> None:
@@ -455,7 +457,7 @@ def test_one_stream_at_a_time(tmp_path: Path) -> None:
     with serving(app.build(config), config) as served:
         for _ in range(5):  # one after the other, each place is free again at once
             assert ask(served.url, stream=True).status == 200
-        background = ask(served.url, "/delay 0.3\n/repeat 2 word", background=True)
+        background = ask(served.url, "/delay 1\n/repeat 2 word", background=True)
         assert background.status == 200
         assert ask(served.url).status == 429
         id = background.json()["id"]
@@ -475,8 +477,7 @@ def test_a_client_that_leaves_gives_its_place_back(tmp_path: Path) -> None:
             sock.sendall(head + body)
             assert sock.recv(100).startswith(b"HTTP/1.1 200")
             assert ask(served.url).status == 429
-        time.sleep(0.2)
-        assert ask(served.url).status == 200
+        wait_until(lambda: ask(served.url).status == 200)
 
 
 def test_a_request_that_is_refused_otherwise_costs_nothing(tmp_path: Path) -> None:

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 MICRO = Path(__file__).parents[1] / "bench" / "micro"
 QUICK = {"core.py": ["--count", "200"], "store.py": ["--count", "200"], "http_client.py": ["--quick"]}
 

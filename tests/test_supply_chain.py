@@ -115,6 +115,25 @@ def test_the_wheel_carries_its_bill_of_materials(tmp_path: Path) -> None:
         assert archive.read(name) == (ROOT / "sbom.cdx.json").read_bytes()
 
 
+# What the public forge runs
+
+
+def test_actions_are_named_by_commit_and_may_only_read() -> None:
+    text = (ROOT / ".github/workflows/ci.yml").read_text()
+    used = re.findall(r"uses: (.*)", text)
+    assert used and all(re.fullmatch(r"[\w-]+/[\w-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+", one) for one in used)
+    workflow = yaml.safe_load(text)
+    assert workflow["permissions"] == {}
+    assert all(job["permissions"] == {"contents": "read"} for job in workflow["jobs"].values())
+
+
+def test_every_python_that_is_promised_is_tested() -> None:
+    workflow = yaml.safe_load((ROOT / ".github/workflows/ci.yml").read_text())
+    tested = set(workflow["jobs"]["check"]["strategy"]["matrix"]["python"])
+    promised = {one.rpartition(" ")[2] for one in PROJECT["project"]["classifiers"] if re.search(r":: 3\.\d+$", one)}
+    assert tested == promised == {"3.11", "3.12", "3.13", "3.14"}
+
+
 # Images, and what they may do
 
 

@@ -10,6 +10,7 @@ import multiprocessing
 import sys
 import time
 from multiprocessing.connection import Connection
+from typing import cast
 
 from antiphon.backends.http_client import HttpClient, parse_url
 
@@ -28,7 +29,7 @@ class Server(asyncio.Protocol):
     """Answers at once, or with a stream: all at once, or a chunk every two milliseconds."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self.transport = transport
+        self.transport = cast(asyncio.Transport, transport)
 
     def data_received(self, data: bytes) -> None:
         framed = b"%x\r\n%b\r\n" % (len(CHUNK), CHUNK)

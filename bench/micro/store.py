@@ -14,8 +14,8 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from antiphon.stores.base import Store
-from antiphon.stores.rows import LoggedEvent, StoredResponse
 from antiphon.stores.open import open_store
+from antiphon.stores.rows import LoggedEvent, StoredResponse
 from antiphon.stores.sqlite import SQLiteStore
 from antiphon.stores.sqlite.database import Synchronous
 

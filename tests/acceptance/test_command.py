@@ -10,6 +10,8 @@ from openai import BadRequestError, OpenAI
 
 from tests.acceptance.command import Command, serving
 
+pytestmark = pytest.mark.slow
+
 CONFIG = """
 store = "store.db"
 [backends.demo]

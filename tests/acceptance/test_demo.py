@@ -16,6 +16,8 @@ from openai import OpenAI
 
 from tests.acceptance.command import Command, serving
 
+pytestmark = pytest.mark.slow
+
 MODEL = "antiphon-demo"
 WEATHER = {
     "type": "function",

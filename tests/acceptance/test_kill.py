@@ -9,10 +9,14 @@ import urllib.request
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from tests.acceptance.background import Hesitant, Model, Tools, running
 from tests.acceptance.command import Command, serving
 from tests.acceptance.kill9 import CONFIG as BACKGROUND
 from tests.acceptance.kill9 import moment
+
+pytestmark = pytest.mark.slow
 
 SCRIPTED = """
 store = "antiphon.db"

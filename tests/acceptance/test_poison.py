@@ -16,6 +16,8 @@ from tests.acceptance.killer import KILL
 from tests.acceptance.replicas import call
 from tests.stores.postgres_server import running as running_postgres
 
+pytestmark = pytest.mark.slow
+
 CONFIG = """
 store = "{store}"
 background_lease = 1.0
@@ -90,6 +92,7 @@ def test_a_run_kills_two_processes_at_most(tmp_path: Path, prompts: list[str]) -
     assert max(side_by_side) == 1, "what is tried again is alone"
 
 
+@pytest.mark.needs("postgresql")
 def test_it_is_so_with_many_replicas(tmp_path: Path) -> None:
     with ExitStack() as stack:
         store = stack.enter_context(running_postgres()).create("poison")

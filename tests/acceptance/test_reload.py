@@ -20,6 +20,8 @@ import pytest
 
 from tests.acceptance.command import Command, free_port
 
+pytestmark = pytest.mark.slow
+
 BACKENDS = """
 [backends.one]
 url = "http://127.0.0.1:9"

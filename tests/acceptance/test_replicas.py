@@ -11,6 +11,8 @@ import pytest
 from tests.acceptance.background import Follower
 from tests.acceptance.replicas import HELD, Foreground, Replicas, call, judge, kill_one, replicas
 
+pytestmark = [pytest.mark.slow, pytest.mark.needs("postgresql")]
+
 
 @pytest.fixture(scope="module")
 def group(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Replicas]:

@@ -14,7 +14,7 @@ from tests.attack.report import Report
 from tests.attack.tenants import routes, run_tenants
 from tests.stores.postgres_server import running
 
-pytestmark = pytest.mark.timeout(400)
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
 
 BUSY = 2.0
 """Seconds that the event loop may be late here: tests run beside others. `scripts/attack growth` asks for 50 ms."""
@@ -55,6 +55,7 @@ def postgres_url() -> object:
         yield postgres.create("tenants")
 
 
+@pytest.mark.needs("postgresql")
 async def test_nobody_reads_what_is_anothers_on_postgresql(report: Report, tmp_path: Path, postgres_url: str) -> None:
     await run_tenants(tmp_path, report, postgres_url, "postgres")
     judge(report)

@@ -17,6 +17,8 @@ from tests.attack.mutate import shrink
 from tests.attack.verdict import fault_of, of_events
 from tests.attack.wire import CONTINUATION, Answer, frame
 
+pytestmark = pytest.mark.slow
+
 IDS = Known("resp_1", "conv_1", "msg_1", "file_1")
 JSON = {b"content-type": b"application/json"}
 SSE = {b"content-type": b"text/event-stream; charset=utf-8"}

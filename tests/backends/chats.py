@@ -98,7 +98,8 @@ def heard(
     reader = decoder(turn, call, opts, "call_")
     out: list[Delta] = []
     if whole:
-        reader.feed_whole(*payloads, out)
+        (body,) = payloads
+        reader.feed_whole(body, out)
     else:
         for payload in payloads:
             reader.feed([payload], out)

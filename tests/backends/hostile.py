@@ -10,6 +10,7 @@ from __future__ import annotations
 import gzip
 import json
 import socketserver
+import struct
 import threading
 import time
 import zlib
@@ -281,8 +282,14 @@ def _endless(first: bytes, piece: bytes, count: int) -> Iterator[Piece]:
 
 
 def _bomb() -> bytes:
-    packer = zlib.compressobj(9, wbits=31)
-    return b"".join(packer.compress(b" " * 1_000_000) for _ in range(300)) + packer.flush()
+    """Return 300 MB of spaces, gzipped: one block again and again, as to pack it all would take seconds."""
+    spaces, count, checksum = b" " * 1_000_000, 300, 0
+    packer = zlib.compressobj(9, wbits=-15)
+    block = packer.compress(spaces) + packer.flush(zlib.Z_FULL_FLUSH)
+    for _ in range(count):
+        checksum = zlib.crc32(spaces, checksum)
+    head = b"\x1f\x8b\x08" + bytes(5) + b"\x02\xff"
+    return head + block * count + packer.flush() + struct.pack("<II", checksum, len(spaces) * count)
 
 
 # Chat completions

@@ -21,6 +21,8 @@ from antiphon.types.request import CreateResponse
 from tests.backends.chats import TIME, WEATHER, ask, call_chunk, chunk, heard, summary
 from tests.growth import assert_linear, cpu_time
 
+pytestmark = pytest.mark.slow
+
 Json = dict[str, Any]
 TURN = ask(tools=[WEATHER, TIME])
 LOGPROBS = ask(tools=[WEATHER, TIME], request=CreateResponse(model="m", input="x", top_logprobs=1))
@@ -350,7 +352,7 @@ IDS = [(None, None), ("", ""), ("x", "x"), ("functions.x:0", "functions.x:0"), (
 @pytest.mark.parametrize("indexes", [(None, None), (0, 0), (0, 1), (1, 1)])
 @pytest.mark.parametrize("way", ["whole", "one chunk", "two chunks"])
 def test_two_whole_calls_are_two(two: Any, ids: Any, indexes: Any, way: str) -> None:
-    calls = [entry(id, *call, index) for id, call, index in zip(ids, two, indexes, strict=True)]
+    calls = [entry(id, name, said, index) for id, (name, said), index in zip(ids, two, indexes, strict=True)]
     if way == "whole":
         body = {"choices": [{"message": {"content": None, "tool_calls": calls}, "finish_reason": "tool_calls"}]}
         found = outcome(dumps(body).encode(), whole=True)

@@ -20,6 +20,8 @@ from tests.server.whole import turn
 
 from .hostile import FINE, KINDS, SECRET, TEXT, Kind, hostile
 
+pytestmark = pytest.mark.slow
+
 Json = dict[str, Any]
 TERMINAL = {"response.completed", "response.incomplete", "response.failed"}
 BUSY_MS = 50.0

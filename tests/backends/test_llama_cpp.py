@@ -37,6 +37,8 @@ from antiphon.types.tools import ToolChoice
 from .hub_server import hub
 from .turns import arguments_of, read_all, text_of, thoughts_of, turn
 
+pytestmark = pytest.mark.slow
+
 WEATHER = {
     "type": "function",
     "name": "get_weather",

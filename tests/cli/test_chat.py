@@ -22,6 +22,8 @@ from antiphon.errors import APIError
 from tests.cli.command import antiphon, environment
 from tests.server.serving import Served, serving
 
+pytestmark = pytest.mark.slow
+
 SCRIPTED = ("--backend", "http://127.0.0.1:9/v1", "--backend-api", "scripted")
 
 

@@ -5,11 +5,15 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import pytest
+
 from antiphon.app import build
 from antiphon.config import BackendConfig, Config
 from tests.backends.upstream import Call, running
 from tests.cli.command import antiphon
 from tests.server.serving import serving
+
+pytestmark = pytest.mark.slow
 
 USAGE = {"prompt_tokens": 3, "completion_tokens": 2, "total_tokens": 5}
 

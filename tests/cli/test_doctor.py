@@ -9,10 +9,14 @@ import tomllib
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
+import pytest
+
 from antiphon.settings import load
 from tests.backends.upstream import Call, running
 from tests.cli.command import antiphon
 from tests.cli.test_check import USAGE
+
+pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).parents[2]
 

@@ -15,6 +15,8 @@ import pytest
 from antiphon.agents import AGENTS, SNIPPETS, Target, launch, snippet
 from tests.acceptance.command import serving
 
+pytestmark = pytest.mark.slow
+
 TARGET = Target(url="http://127.0.0.1:8080/v1", key="sk-secret", model="org/a-model")
 AGENT = """#!/bin/sh
 cat "$CODEX_HOME/config.toml"

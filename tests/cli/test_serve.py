@@ -16,6 +16,8 @@ from antiphon.config import BackendConfig, Config, EngineConfig
 from antiphon.log import set_up
 from tests.server.serving import serving
 
+pytestmark = pytest.mark.slow
+
 SCRIPTED = {"demo": BackendConfig(url="http://127.0.0.1:9", api="scripted")}
 
 

@@ -18,6 +18,8 @@ from antiphon.cli.top_view import Running, lines
 from tests.cli.command import antiphon, environment
 from tests.server.whole import Client, golden_upstream, whole_server
 
+pytestmark = pytest.mark.slow
+
 INFINITE = 'x_bucket{le="0.1"} %d\nx_bucket{le="1"} %d\nx_bucket{le="+Inf"} %d\n'
 
 

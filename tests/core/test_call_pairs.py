@@ -90,7 +90,8 @@ def test_turns_that_number_their_calls_anew(seed: int) -> None:
 @pytest.mark.parametrize("kind", ["alike", "answered last", "early", "doubled"])
 def test_the_cost_grows_with_the_size(kind: str) -> None:
     def history(size: int) -> list[CallSide | None]:
-        call, output = CallSide("x", "function_call"), CallSide("x", "function_call", output=True)
+        call: CallSide | None = CallSide("x", "function_call")
+        output: CallSide | None = CallSide("x", "function_call", output=True)
         match kind:
             case "alike":
                 return [call, output] * size

@@ -15,6 +15,8 @@ from antiphon.core.think import ThinkSplitter
 from antiphon.core.unwrap import Unwrapper
 from tests.growth import assert_linear, cpu_time
 
+pytestmark = pytest.mark.slow
+
 OFFERED = {"f": Raw(b'{"type":"object","properties":{"a":{"type":"string"}}}')}
 LEAKS: list[Any] = ["hermes", "qwen_xml", "harmony", "mistral", "llama", "deepseek"]
 DSML = "<｜DSML｜function_calls>"

@@ -16,7 +16,6 @@ from antiphon.core.deltas import (
     Finish,
     ReasoningDelta,
     TextDelta,
-    Usage,
     UsageReport,
 )
 from antiphon.core.emitter import to_json
@@ -25,7 +24,7 @@ from antiphon.core.stream import ResponseStream
 from antiphon.core.stream_terms import Action
 from antiphon.errors import APIError
 from antiphon.types.events import Event
-from antiphon.types.response import Response
+from antiphon.types.response import Response, Usage
 from tests.oracle.documents import OPENAI
 
 Json = dict[str, Any]

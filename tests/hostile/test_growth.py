@@ -26,6 +26,8 @@ from antiphon.stores.memory import MemoryStore
 from tests.growth import assert_linear, cpu_time, loop_delay
 from tests.hostile.server import local
 
+pytestmark = pytest.mark.slow
+
 Work = Callable[[], object]
 
 USER = {"type": "message", "role": "user", "content": "hi"}

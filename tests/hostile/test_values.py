@@ -18,6 +18,8 @@ from antiphon import faults
 from tests.hostile.samples import CHOICES, HOSTILE, Attack, attacks, items, request, tools
 from tests.hostile.server import PROFILES, Answer, Local, local
 
+pytestmark = pytest.mark.slow
+
 STRIDE = 1 if os.environ.get("ANTIPHON_ALL_HOSTILE") else 5
 MODELS = ("scripted", *PROFILES, "responses")
 LONGEST_ANSWER = 20_000

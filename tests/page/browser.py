@@ -6,7 +6,6 @@ import base64
 import contextlib
 import json
 import os
-import shutil
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -15,6 +14,8 @@ from typing import Any
 
 from websockets.sync.client import ClientConnection, connect
 
+from tests import needs
+
 Tabs = Callable[[], contextlib.AbstractContextManager["Page"]]
 
 PATIENCE = 20.0
@@ -22,7 +23,6 @@ FLAGS = (
     "--headless --disable-gpu --disable-quic --no-first-run --disable-background-networking --disable-component-update "
     "--disable-sync --disable-dev-shm-usage --hide-scrollbars --force-device-scale-factor=1 --remote-debugging-port=0"
 ).split()
-NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 
 
 class Page:
@@ -133,10 +133,8 @@ class Page:
 @contextlib.contextmanager
 def chromium(profile: Path) -> Iterator[Tabs]:
     """Run a browser with a fresh profile; gives what opens a tab with a storage of its own, until its block ends."""
-    program = next(filter(None, map(shutil.which, NAMES)), None)
-    assert program is not None, (
-        "The page's tests need Chromium: scripts/install fetches it, or apt-get install chromium."
-    )
+    program = needs.program(*needs.CHROMIUM)
+    assert program is not None, "the tests that need it are skipped without it: tests/needs.py"
     sandbox = ["--no-sandbox"] if os.geteuid() == 0 else []
     process = subprocess.Popen(
         [program, *FLAGS, *sandbox, f"--user-data-dir={profile}", "about:blank"],

@@ -267,7 +267,7 @@ def test_a_key_sees_only_the_models_that_it_may_call(scoped: str) -> None:
     for path in ("/v1/responses", "/v1/chat/completions", "/v1/responses/input_tokens", "/v1/responses/compact"):
         hidden, unknown = (ask(scoped, "gpt", path, model=model).error() for model in ("llama", "nobody"))
         assert hidden["code"] == "model_not_found" and hidden["status"] == 400
-        assert hidden["message"] == unknown["message"].replace("nobody", "llama")
+        assert hidden["message"] == str(unknown["message"]).replace("nobody", "llama")
         assert "Available models: 'gpt-small'." in hidden["message"]
     assert ask(scoped, "gpt", model="tiny").status == ask(scoped, "gpt", model="gpt-small").status == 200
 
@@ -335,10 +335,10 @@ async def test_strangers_fill_no_memory(quick: None) -> None:
 async def test_to_know_a_key_costs_little() -> None:
     door = KeyAuthenticator({"k": Caller(owner="ann")})
     headers = [(b"host", b"a"), (b"accept", b"*/*"), *key("k")]
-    started = time.perf_counter()
+    started = time.thread_time()
     for _ in range(2000):
         await door.authenticate(headers)
-    assert (time.perf_counter() - started) / 2000 < 40e-6  # 2 µs when nothing else runs
+    assert (time.thread_time() - started) / 2000 < 40e-6  # 2 µs when nothing else runs
 
 
 def test_a_bad_limit_of_the_configuration_is_refused(tmp_path: Path) -> None:

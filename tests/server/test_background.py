@@ -12,6 +12,8 @@ import pytest
 
 from tests.server.whole import Client, parse_events, whole_server
 
+pytestmark = pytest.mark.slow
+
 SLOW = "/delay 0.02\n/repeat 40 word"
 
 

@@ -12,6 +12,8 @@ import pytest
 from antiphon.config import KeyConfig
 from tests.server.whole import Client, whole_server
 
+pytestmark = pytest.mark.slow
+
 SLOW = "/delay 0.15\none two three"
 ENDLESS = "/delay 60\nnever"
 
@@ -70,7 +72,7 @@ def test_all_owners_together_have_a_bound(url: str) -> None:
     ann, bob, cid = (Client(url, key) for key in ("ann", "bob", "cid"))
     for client in (ann, bob):
         for _ in range(2):
-            submit(client, "/delay 0.3\none two three")
+            submit(client, "/delay 0.6\none two three")
     late = submit(cid, "Hello.")
     assert statuses(cid, [late]) == ["queued"]
     assert cid.finished(late)["status"] == "completed"

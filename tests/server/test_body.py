@@ -173,6 +173,7 @@ def packer_step(request):
 
 
 # A small body that is a large text, and a large body
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [1_000_000, 64_000_000])
 @pytest.mark.parametrize("noise", [False, True])
 async def test_unpacking_does_not_hold_up_others(packer_step, size, noise):

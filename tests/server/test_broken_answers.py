@@ -12,6 +12,8 @@ import pytest
 from tests.golden.player import ANSWERED, CASES, ROOT
 from tests.server.whole import Client, Json, golden_upstream, turn, upstream, whole_server
 
+pytestmark = pytest.mark.slow
+
 BROKEN = [case for case in CASES if case not in ANSWERED]
 
 

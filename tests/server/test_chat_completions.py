@@ -26,6 +26,8 @@ from tests.backends.upstream import Call
 from tests.backends.upstream import running as upstream
 from tests.server.serving import serving
 
+pytestmark = pytest.mark.slow
+
 Handler = Callable[[Call], Awaitable[None]]
 
 MODELS = {

@@ -14,6 +14,8 @@ from antiphon.server.framing import origin_form
 from tests.server.handlers import Probe, call, make_app
 from tests.server.serving import read_all, wait_until
 
+pytestmark = pytest.mark.slow
+
 CHUNKED = b"POST /echo HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n"
 UPGRADE = b"connection: upgrade\r\nupgrade: websocket\r\n"
 VERSION = b"sec-websocket-version: 13\r\n"

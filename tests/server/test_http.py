@@ -64,15 +64,15 @@ def test_streams_in_chunks(plain, mode):
     assert answer.body == b"data: 0\n\ndata: 1\n\ndata: 2\n\ndata: 3\n\ndata: [DONE]\n\n"
 
 
+@pytest.mark.slow
 def test_what_a_timer_writes_goes_out_without_a_drain(plain, mode):
     served = plain(mode)
     with served.connect() as sock:
-        began = time.monotonic()
         sock.sendall(b"GET /timer HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n")
         received = b""
         while b"tick" not in received:
             received += sock.recv(4096)
-        assert time.monotonic() - began < 1.5
+        assert b"0\r\n\r\n" not in received, "the end comes two seconds later"
         assert b"0\r\n\r\n" in read_all(sock)
 
 

@@ -19,6 +19,8 @@ from tests.attack.growing import _calls
 from tests.attack.wire import CONTINUATION, PING, TEXT, frame
 from tests.tools.watched import Watched, watched
 
+pytestmark = [pytest.mark.slow, pytest.mark.alone]
+
 HELD = 0.1
 """Seconds. Half of it is what is asked for; processors and their caches are shared with other tests."""
 

@@ -8,6 +8,7 @@ import re
 import sys
 import time
 from types import FrameType
+from typing import Any
 
 import pytest
 
@@ -20,6 +21,8 @@ from tests.acceptance.command import serving as command
 from tests.server.serving import wait_until
 from tests.server.test_metrics import scrape
 from tests.server.whole import Client, golden_upstream, turn, whole_server
+
+pytestmark = pytest.mark.slow
 
 HOLD = 0.25
 
@@ -122,7 +125,7 @@ def test_a_thread_that_keeps_the_lock_is_named() -> None:
 def _stack(module: str, function: str) -> FrameType:
     """Return a frame of a function that has this name, in a file of the package's."""
     source = f"def {function}():\n    return sys._getframe()\nframe = {function}()"
-    names = {"__name__": module, "sys": sys}
+    names: dict[str, Any] = {"__name__": module, "sys": sys}
     exec(compile(source, f"{loop_watch._PACKAGE}/made.py", "exec"), names)
     return names["frame"]
 
@@ -156,7 +159,7 @@ def test_an_object_that_is_just_being_made_does_no_harm() -> None:
 
 
 def _frame_with(module: str, value: object) -> FrameType:
-    names = {"__name__": module, "sys": sys, "value": value}
+    names: dict[str, Any] = {"__name__": module, "sys": sys, "value": value}
     source = "def f(it):\n    return sys._getframe()\nframe = f(value)"
     exec(compile(source, f"{loop_watch._PACKAGE}/made.py", "exec"), names)
     return names["frame"]

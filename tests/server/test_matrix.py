@@ -12,6 +12,8 @@ import pytest
 from tests.golden.player import ANSWERED, ROOT
 from tests.server.whole import TERMINAL, Client, Json, golden_upstream, turn, whole_server
 
+pytestmark = pytest.mark.slow
+
 _ID = re.compile(r"(resp|msg|rs|fc|ctc|cmp|conv)_[0-9a-fi]+|call_(golden|[0-9a-f]{16})[0-9a-f]+")
 _PLACE = ("id", "created_at", "completed_at", "previous_response_id", "conversation", "background", "store")
 

@@ -193,6 +193,7 @@ async def test_who_does_not_answer_is_left_out(tmp_path: Path, monkeypatch: pyte
     await peers.close()
 
 
+@pytest.mark.slow
 def test_one_page_tells_of_all_workers(upstream: str, tmp_path: Path) -> None:
     with serving(tmp_path, "--workers", "2", "--backend", upstream, "--store", str(tmp_path / "a.db")) as command:
         client = Client(command.url)

@@ -137,6 +137,7 @@ HOSTILE = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", HOSTILE)
 @pytest.mark.parametrize("length", [2, 70])
 def test_the_cost_of_a_form_grows_as_its_size(kind: str, length: int) -> None:

@@ -13,9 +13,10 @@ from unittest.mock import AsyncMock
 import msgspec
 import pytest
 
-from antiphon.approvals import Approval, ApprovalRequest
+from antiphon.approvals import Approval
 from antiphon.caller import Caller
 from antiphon.config import Config, KeyConfig, McpServerConfig
+from antiphon.core.other_items import ApprovalRequest
 from antiphon.core.resume import Restart
 from antiphon.core.stream import ResponseStream
 from antiphon.tools.base import McpTool, RemoteTool, ToolOutput
@@ -23,6 +24,8 @@ from antiphon.toolwork import ToolWork
 from antiphon.types.response import Response
 from tests.acceptance.background import Tools, running
 from tests.server.whole import Client, turn, upstream, whole_server
+
+pytestmark = pytest.mark.slow
 
 
 class Model(BaseHTTPRequestHandler):

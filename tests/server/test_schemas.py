@@ -17,6 +17,8 @@ from antiphon.config import BackendConfig
 from tests.checker import bombs
 from tests.server.whole import Client, Json, golden_upstream, turn, whole_server
 
+pytestmark = pytest.mark.slow
+
 PLAIN: Json = {"type": "object", "properties": {"a": {"type": "integer"}}, "required": ["a"]}
 
 

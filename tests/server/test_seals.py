@@ -18,6 +18,8 @@ from antiphon.unsealing import MOST_TOGETHER
 from tests.server.whole import Client, turn, whole_server
 from tests.tools.watched import Watched, watched
 
+pytestmark = pytest.mark.slow
+
 SECRET = "a-secret-of-the-tests"
 THOUGHTS = "thoughts of alice"
 HELD = 0.05
@@ -165,6 +167,7 @@ def process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
         yield running
 
 
+@pytest.mark.alone
 @pytest.mark.timeout(120)
 @pytest.mark.parametrize("kind", ["reasoning", "compaction"])
 @pytest.mark.parametrize(("size", "count"), [(MOST_BYTES, 40), (64 * 1024, 1000), (MOST_BYTES, 1), (64 * 1024, 100)])

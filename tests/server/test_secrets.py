@@ -22,6 +22,8 @@ from tests.server.whole import Client, turn, whole_server
 from tests.stores.postgres_server import Postgres
 from tests.stores.postgres_server import running as running_postgres
 
+pytestmark = pytest.mark.slow
+
 TOKEN = "CANARY-authorization-5fd1"
 HEADER = "CANARY-header-93ab"
 PATH = "CANARY-path-0c7e-of-a-url-with-a-token"
@@ -109,7 +111,7 @@ def lines() -> Iterator[io.StringIO]:
     root.setLevel(level)
 
 
-@pytest.fixture(params=["sqlite", "postgres"])
+@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.needs("postgresql"))])
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[str, Any]:
     """A store, and what reads all its bytes."""
     if request.param == "sqlite":

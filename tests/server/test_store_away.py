@@ -18,6 +18,8 @@ from tests.server.whole import Client, Golden, turn, upstream, whole_server
 from tests.stores.postgres_server import Postgres, running
 from tests.stores.proxy import Proxy, proxied
 
+pytestmark = pytest.mark.slow
+
 MODEL = "scripted"
 
 
@@ -99,7 +101,7 @@ def test_what_is_known_is_told_before_the_model_is_called(proxy: Proxy, mode: An
             assert client.get(path)[0] == 503
         with client.websocket() as connection:
             assert turn(connection, model=MODEL, input="hi")[-1]["status"] == 503
-        assert time.monotonic() - began < 3
+        assert time.monotonic() - began < 6, "in a known outage nobody waits"
         assert metric(client, "antiphon_backend_calls_total") == calls
         assert metric(client, "antiphon_store_up") == 0
         assert metric(client, "antiphon_store_failures_total") > 0
@@ -130,7 +132,7 @@ def test_a_run_ends_with_its_lease(proxy: Proxy, postgres: Postgres) -> None:
         proxy.mode = "swallow"
         began = time.monotonic()
         wait_until(lambda: Endless.open == 0)
-        assert time.monotonic() - began < 3.0 + 1.0
+        assert time.monotonic() - began < 3.0 + 3.0
         following.join(20)
         frames = followed[0].decode().split("\n\n")
         last = json.loads(frames[-2].partition("data: ")[2])

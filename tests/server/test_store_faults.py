@@ -19,6 +19,8 @@ from antiphon.stores.sqlite import SQLiteStore, keeper
 from tests.server.serving import wait_until
 from tests.server.whole import Client, turn, whole_server
 
+pytestmark = pytest.mark.slow
+
 MODEL = "scripted"
 
 
@@ -155,7 +157,10 @@ def test_a_fault_is_told_before_the_model_is_called_and_passes(
             metrics = client.get("/metrics")[1].decode()
             assert "antiphon_store_up 0\n" in metrics
             assert f'antiphon_store_failures_total{{reason="{reason}"}}' in metrics
-            told = [record for record in caplog.records if record.levelname in ("WARNING", "ERROR")]
+            loud = [record for record in caplog.records if record.levelname in ("WARNING", "ERROR")]
+            told = [
+                record for record in loud if record.name != "antiphon.loop"
+            ]  # a busy machine is no fault of the store
             assert [record.message for record in told if "is unavailable" in record.message], caplog.text
             assert len([record for record in told if "write-ahead log of" not in record.message]) == 1, caplog.text
         wait_until(lambda: client.get("/ready")[0] == 200)
@@ -286,12 +291,11 @@ def test_a_limit_of_the_files_size(tmp_path: Path) -> None:
     assert "recovered" in said
 
 
+@pytest.mark.needs("mount")
 def test_a_small_file_system(tmp_path: Path) -> None:
     disk = tmp_path / "disk"
     disk.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", disk], capture_output=True)
-    if mounted.returncode:
-        pytest.skip("file systems cannot be mounted here")
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", disk], check=True)
     with ExitStack() as stack:
         stack.callback(subprocess.run, ["umount", "-l", disk], check=True)
         said = _child(

@@ -16,6 +16,8 @@ from antiphon.server.ws_budget import Budgets
 from tests.server.test_framing import KEY, UPGRADE, VERSION
 from tests.server.whole import turn, whole_server
 
+pytestmark = pytest.mark.slow
+
 DEEP = "[" * 100_000
 SMALL = {
     "websocket_compression": True,

@@ -17,6 +17,8 @@ from antiphon.server.router import Router
 from tests.server.handlers import make_app
 from tests.server.serving import wait_until
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def url(serve, mode):

@@ -123,7 +123,9 @@ class Client:
 
     def stream(self, **fields: Any) -> list[Json]:
         """Make a response and return its events."""
-        return self.create(stream=True, **fields)
+        status, events = self.post("/v1/responses", stream=True, **fields)
+        assert status == 200, events
+        return events
 
     def finished(self, id: str) -> Json:
         """Poll a background response to its end."""

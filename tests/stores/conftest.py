@@ -37,7 +37,7 @@ def postgres_url(postgres: Postgres, store_url: str) -> str:
     return store_url
 
 
-@pytest.fixture(params=["memory", "sqlite", "postgres"])
+@pytest.fixture(params=["memory", "sqlite", pytest.param("postgres", marks=pytest.mark.needs("postgresql"))])
 async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Store]:
     store = _open(request, tmp_path)
     yield store

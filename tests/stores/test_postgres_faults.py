@@ -21,6 +21,8 @@ from .postgres_server import Postgres
 from .proxy import Proxy, proxied
 from .samples import ANN, conversation, event, item, response
 
+pytestmark = pytest.mark.slow
+
 PATIENCE = 1.5
 SLACK = 1.5  # seconds more that a busy machine may take
 
@@ -143,8 +145,8 @@ async def test_a_refused_connection(proxy: Proxy, caplog: pytest.LogCaptureFixtu
         assert store.condition.reason == "unreachable"
         began = time.monotonic()
         for number in range(50):
-            await refused(store.put(response(number)), 0.1)
-        assert time.monotonic() - began < 0.5
+            await refused(store.put(response(number)), SLACK)
+        assert time.monotonic() - began < 2 * SLACK, "in a known outage nobody waits"
         proxy.mode = "pass"
         await well(store)
         await store.put(response(2))
@@ -256,6 +258,7 @@ async def test_tables_that_another_version_took_away(postgres: Postgres, postgre
 # PgBouncer
 
 
+@pytest.mark.needs("pgbouncer")
 async def test_a_plain_url_through_pgbouncer_in_session_mode(postgres_url: str) -> None:
     with pooled(postgres_url, "session") as url:
         async with opened(url) as store, opened(url) as other:
@@ -267,6 +270,7 @@ async def test_a_plain_url_through_pgbouncer_in_session_mode(postgres_url: str) 
                     await asyncio.sleep(0.01)
 
 
+@pytest.mark.needs("pgbouncer")
 async def test_transaction_mode_wants_a_setting(postgres_url: str) -> None:
     with pooled(postgres_url, "transaction") as url:
         with pytest.raises(ConfigError, match="Add pgbouncer=true to the URL"):
@@ -276,6 +280,7 @@ async def test_transaction_mode_wants_a_setting(postgres_url: str) -> None:
             assert await store.get(response(29).id, ANN) == response(29)
 
 
+@pytest.mark.needs("pgbouncer")
 async def test_a_pgbouncer_without_room_is_told(postgres_url: str) -> None:
     with pooled(postgres_url, "session", size=3) as url:
         async with opened(f"{url}&pool_size=2") as store:

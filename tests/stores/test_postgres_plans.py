@@ -11,6 +11,8 @@ from antiphon.stores.postgres.sql import FOLDER, queries
 
 from .postgres_server import Postgres
 
+pytestmark = pytest.mark.slow
+
 FILL = """
 INSERT INTO antiphon.responses (
     id, owner, model, status, created_at, expires_at, background, previous_response_id, output_start, output_end, input, body

@@ -16,6 +16,8 @@ from antiphon.config import BackendConfig, Config, KeyConfig
 from tests.server.handlers import Answer, call
 from tests.server.serving import serving, wait_until
 
+pytestmark = pytest.mark.slow
+
 KEYS = {
     "hasty": KeyConfig(key="hasty", limits=["60 requests/min", "1000000 tokens/min"]),
     "broad": KeyConfig(key="broad", limits=["4 streams"]),
@@ -23,7 +25,7 @@ KEYS = {
 }
 
 
-@pytest.fixture(params=["sqlite", "postgres"])
+@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.needs("postgresql"))])
 def urls(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[list[str]]:
     """Start three servers."""
     store = str(tmp_path / "store.db") if request.param == "sqlite" else request.getfixturevalue("postgres_url")

@@ -18,6 +18,8 @@ from antiphon.stores.sqlite.sql import FOLDER, queries
 from . import processes
 from .samples import ANN, conversation, event, item, response
 
+pytestmark = pytest.mark.slow
+
 
 async def test_a_restart_keeps_everything(tmp_path: Path) -> None:
     store = SQLiteStore(tmp_path / "store.db")

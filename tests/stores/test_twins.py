@@ -24,6 +24,8 @@ from antiphon.stores.sqlite import SQLiteStore
 from .postgres_server import Postgres
 from .samples import ANN, BOB, base, conversation, delivery, event, file, item, response
 
+pytestmark = pytest.mark.slow
+
 owners = st.sampled_from([ANN, ANN, ANN, BOB])
 old = st.integers(0, 30)  # counted back from the newest response
 names = st.sampled_from("abcdef")

@@ -385,7 +385,7 @@ def a_pattern_that_backtracks(exchange: Exchange) -> None:
 def large(exchange: Exchange, before: bytes, megabytes: int) -> None:
     """Answer with a part that is so large."""
     exchange.raw(b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nconnection: close\r\n\r\n")
-    exchange.handler.wfile.write(b'{"jsonrpc":"2.0","id":%d,"result":{"content":[{%b:"' % (exchange.id, before))
+    exchange.handler.wfile.write(b'{"jsonrpc":"2.0","id":%d,"result":{"content":[{%b:"' % (exchange.id or 0, before))
     for _ in range(16 * megabytes):
         exchange.handler.wfile.write(b"A" * 65_536)
     exchange.handler.wfile.write(b'"}]}}')

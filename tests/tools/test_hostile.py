@@ -17,6 +17,8 @@ from tests.tools import hostile
 from tests.tools.hostile import KINDS, PROGRAMS, Kind
 from tests.tools.watched import Watched, watched
 
+pytestmark = [pytest.mark.slow, pytest.mark.alone]
+
 HELD = 0.05  # seconds of CPU time that the event loop may be held
 TIMEOUT = 1.0
 FAULTLESS = {

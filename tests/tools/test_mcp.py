@@ -6,6 +6,7 @@ import json
 import socket
 import sys
 import textwrap
+from typing import Any
 
 import msgspec
 import pytest
@@ -18,6 +19,8 @@ from antiphon.tools.base import ApprovalFilter, McpTool, RemoteTool, ToolFilter,
 from antiphon.tools.mcp import McpServers
 from antiphon.tools.mcp_messages import WITHOUT_HANDSHAKE
 from tests.acceptance.background import Tools, running
+
+pytestmark = [pytest.mark.slow, pytest.mark.needs("mcp")]
 
 LOOPBACK = UrlGuard(["127.0.0.0/8"])
 
@@ -187,7 +190,8 @@ async def test_an_unreachable_and_a_silent_server_say_so():
     async with serving(build_server().streamable_http_app()) as port:
         server = servers.connect(tool(port))
         await server.list()
-        server._limits = msgspec.structs.replace(server._limits, timeout=0.5)
+        inner: Any = server
+        inner._limits = msgspec.structs.replace(inner._limits, timeout=0.5)
         with pytest.raises(ToolServerError, match=r"did not answer within 0\.5 seconds"):
             await server.call("slow", "{}")
         await server.close()
