@@ -52,3 +52,4 @@ from antiphon.types.tools import FunctionTool as FunctionTool
 from antiphon.types.tools import RemoteTool as RemoteTool
 
 __version__: str
+__all__: list[str]

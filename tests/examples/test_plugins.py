@@ -120,7 +120,7 @@ class Calling(ScriptedBackend):
         super().__init__(name)
         self._calls = config.options["calls"]
 
-    async def open(self, turn: Turn) -> ShoutStream:
+    async def open(self, turn: Turn) -> ShoutStream:  # type: ignore[override]
         stream = ShoutStream(["done"], "")
         if not any("mcp_call" in str(item) for item in turn.items):
             starts = [CallStart(f"c{i}", f"c{i}", name, "mcp", "time") for i, (name, _) in enumerate(self._calls)]
