@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 HERE = Path(__file__).parent
-MODEL = HERE.parent / "src" / "antiphon" / "backends" / "demo" / "antiphon-demo.gguf"
+MODEL = HERE.parent / "src" / "antiphon" / "backends" / "llama" / "demo" / "antiphon-demo.gguf"
 
 
 def step(script: str, *arguments: object) -> None:

@@ -1,6 +1,6 @@
 """Requests that are refused, as data: what is sent, and the status, `param` and `code` that must come back.
 
-At the level of the core in `tests/core/test_decoding.py`, over HTTP in `tests/server`. `setting` is `unknown_fields`.
+At the level of the core in `tests/core/request/test_decoding.py`, over HTTP in `tests/server`. `setting` is `unknown_fields`.
 """
 
 from __future__ import annotations

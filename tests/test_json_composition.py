@@ -13,13 +13,13 @@ SOURCE = Path(__file__).parents[1] / "src" / "antiphon"
 
 # Texts that are not JSON, or are read and not written; each with its reason.
 OTHER_TEXTS = {
-    "cli/diagnosis.py": "a line of TOML for people to read",
-    "core/gbnf.py": "a GBNF literal, each character escaped",
-    "core/unwrap.py": "a piece of a JSON string, matched as such, is given its quotes back to be decoded",
-    "server/metrics.py": "a Prometheus label: a worker's number",
-    "server/playground.py": "an entity tag: a digest",
-    "server/prometheus.py": "Prometheus labels, escaped",
-    "settings/reading.py": "a key of TOML for people to read",
+    "cli/checks/diagnosis.py": "a line of TOML for people to read",
+    "core/tools/gbnf.py": "a GBNF literal, each character escaped",
+    "core/tools/input_unwrapper.py": "a piece of a JSON string, matched as such, is given its quotes back to be decoded",
+    "telemetry/metrics.py": "a Prometheus label: a worker's number",
+    "server/pages/playground.py": "an entity tag: a digest",
+    "telemetry/prometheus.py": "Prometheus labels, escaped",
+    "config/reading.py": "a key of TOML for people to read",
     "stores/postgres/upkeep.py": "an identifier of SQL from the database's own catalogue",
     "stores/sqlite/upkeep.py": "an identifier of SQL, its quotes doubled",
 }

@@ -1,85 +1,147 @@
-"""The layers of docs/design.md: a module imports only what stands to its left; concrete parts only what they need."""
+"""The layers of docs/design.md: what each folder may import, one line each."""
 
 from __future__ import annotations
 
 import ast
-import re
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
 
 SOURCE = Path(__file__).parents[1] / "src" / "antiphon"
 
-# From left to right. A module belongs to the first pattern that fits its name within the package.
-LAYERS = (
-    r"__init__|errors|config|types(\..*)?",
-    r"core(\..*)?|checker(\..*)?|agents|guard|faults|log|masking|offload|room|sealing|turns|writes|settings(\..*)?|backends\.http_\w+",
-    r"(backends|tools|stores)\.base|stores\.rows|stores\.condition|services|sink|token_count|fetching|observe|otlp|pulse|caller|keys|limits|periods|places|prices|quota",
-    r"abilities|gathering|intake|mcp_declarations|compaction|unsealing|approvals|toolwork|structured|media|prompts|webhooks|tracing",
-    r"background|engine|event_log|keeping|job_request",
-    r"live",
-    r"server(\..*)?",
-    r"app|factory|reloading|(backends|stores)\.open",
-    r"cli(\..*)?|__main__",
-)
-CONCRETE = re.compile(r"(backends|tools|stores)(\.(?!base$|rows$|condition$|open$|http_).*)?$")
-MAY_USE = re.compile(LAYERS[0] + "|" + LAYERS[1])
+# A folder, or a module that lies beside the folders → what it imports besides itself; `*`: all that stand above it.
+MAY_IMPORT = {
+    "__init__": "",
+    "types": "",
+    "errors": "",
+    "core": "types errors",
+    "runtime": "errors",
+    "net": "errors runtime",
+    "config": "errors net",
+    "checker": "errors",
+    "stores": "types errors core runtime net config",
+    "backends": "types errors core runtime net config",
+    "tools": "types errors core runtime net config",
+    "access": "types errors core config stores backends",
+    "telemetry": "types errors core runtime net config stores backends tools",
+    "responses": "*",
+    "server": "*",
+    "reloading": "*",
+    "app": "*",
+    "factory": "*",
+    "cli": "*",
+    "__main__": "cli",
+}
+
+# What the others see of a folder that holds several kinds of one thing. Which kind is used is known to COMPOSING only.
+SEAMS = {"backends": "base", "stores": "base records condition", "tools": "base"}
+COMPOSING = frozenset(("reloading", "app", "factory", "cli"))
+
+MOST_FILES = 20
 IMPURE = frozenset(
     "asyncio datetime http os random secrets select socket sqlite3 subprocess threading time urllib uuid".split()
 )
 
 
-def _modules() -> Iterator[tuple[str, ast.Module]]:
+@cache
+def modules() -> dict[str, ast.Module]:
+    """Return the package's modules by name within it, `__init__` of a folder under the folder's name."""
+    found = {}
     for path in sorted(SOURCE.rglob("*.py")):
         name = ".".join(path.relative_to(SOURCE).with_suffix("").parts)
-        yield name.removesuffix(".__init__"), ast.parse(path.read_text())
-
-
-def _imports(tree: ast.Module) -> set[str]:
-    found: set[str] = set()
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            found.update(alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            found.add(node.module)
+        found[name.removesuffix(".__init__")] = ast.parse(path.read_text())
     return found
 
 
-def _own_imports(tree: ast.Module) -> set[str]:
-    names = {name.removeprefix("antiphon").lstrip(".") for name in _imports(tree) if name.split(".")[0] == "antiphon"}
-    return {name or "__init__" for name in names}
+def imports(tree: ast.Module, *, for_types: bool = True) -> Iterator[str]:
+    """Yield what a module imports, in functions as well; without `for_types` not what only type checkers see."""
+    unseen = (
+        set() if for_types else {id(node) for block in ast.walk(tree) if _for_types(block) for node in ast.walk(block)}
+    )
+    for node in ast.walk(tree):
+        if id(node) in unseen:
+            continue
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 
-def _layer(module: str) -> int:
-    for place, pattern in enumerate(LAYERS):
-        if re.fullmatch(pattern, module):
-            return place
-    raise AssertionError(f"{module} has no layer yet: give it one in LAYERS")
+def _for_types(node: ast.AST) -> bool:
+    return isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING"
 
 
-def _allowed(module: str, imported: str) -> bool:
-    package = module.split(".")[0]
-    if CONCRETE.match(module):
-        return imported.split(".")[0] == package or MAY_USE.fullmatch(imported) is not None
-    if CONCRETE.match(imported):
-        return _layer(module) >= _layer("app")
-    return imported.split(".")[0] == package or _layer(imported) <= _layer(module)
+def own_imports(name: str, *, for_types: bool = True) -> set[str]:
+    """Return the package's modules that one of them imports."""
+    found = set()
+    for imported in imports(modules()[name], for_types=for_types):
+        package, _, rest = imported.partition(".")
+        if package == "antiphon":
+            module = rest if rest in modules() else rest.rpartition(".")[0]
+            found.add(module or "__init__")
+    return found - {name}
 
 
-@pytest.mark.parametrize(
-    ("module", "tree"), list(_modules()), ids=lambda value: value if isinstance(value, str) else ""
-)
-def test_a_module_imports_only_what_stands_to_its_left(module: str, tree: ast.Module) -> None:
-    assert not [name for name in sorted(_own_imports(tree)) if not _allowed(module, name)]
+def folder_of(name: str) -> str:
+    return name.partition(".")[0]
 
 
-def _pure() -> list[tuple[str, ast.Module]]:
-    return [(name, tree) for name, tree in _modules() if re.match(r"core\b|types\b", name) or name.endswith("_codec")]
+def allowed_to(folder: str) -> set[str]:
+    """Return the folders that one may import."""
+    if MAY_IMPORT[folder] != "*":
+        return set(MAY_IMPORT[folder].split())
+    order = list(MAY_IMPORT)
+    return set(order[: order.index(folder)])
 
 
-@pytest.mark.parametrize(("module", "tree"), _pure(), ids=lambda value: value if isinstance(value, str) else "")
-def test_the_core_is_synchronous_and_knows_no_clock_network_or_chance(module: str, tree: ast.Module) -> None:
+@pytest.mark.parametrize("name", modules())
+def test_a_module_imports_what_its_folder_may(name: str) -> None:
+    folder = folder_of(name)
+    allowed = {folder, "__init__", *allowed_to(folder)}
+    assert not [one for one in sorted(own_imports(name)) if folder_of(one) not in allowed]
+
+
+@pytest.mark.parametrize("name", modules())
+def test_the_kinds_behind_a_seam_are_known_to_their_folder_alone(name: str) -> None:
+    folder = folder_of(name)
+    if folder in COMPOSING:
+        return
+    for imported in sorted(own_imports(name)):
+        behind = folder_of(imported)
+        if behind in SEAMS and behind != folder:
+            assert imported in {f"{behind}.{seam}" for seam in SEAMS[behind].split()}
+
+
+def test_layers_stand_in_order() -> None:
+    seen: set[str] = set()
+    for folder in MAY_IMPORT:
+        assert allowed_to(folder) <= seen
+        seen.add(folder)
+
+
+def test_no_imports_go_in_a_circle() -> None:
+    left = {name: own_imports(name, for_types=False) for name in modules()}
+    while free := [name for name, needs in left.items() if not needs & left.keys()]:
+        for name in free:
+            del left[name]
+    assert not left
+
+
+def test_no_folder_is_crowded() -> None:
+    for folder in (SOURCE, *(path for path in SOURCE.rglob("*") if path.is_dir() and path.name != "__pycache__")):
+        files = [path.name for path in folder.iterdir() if path.is_file()]
+        assert len(files) <= MOST_FILES, folder
+
+
+def _pure() -> list[str]:
+    return [name for name in modules() if folder_of(name) in ("core", "types") or name.endswith(".codec")]
+
+
+@pytest.mark.parametrize("name", _pure())
+def test_the_core_is_synchronous_and_knows_no_clock_network_or_chance(name: str) -> None:
+    tree = modules()[name]
     asynchronous = (ast.AsyncFunctionDef, ast.Await, ast.AsyncFor, ast.AsyncWith)
     assert not [node for node in ast.walk(tree) if isinstance(node, asynchronous)]
-    assert not IMPURE & {name.split(".")[0] for name in _imports(tree)}
+    assert not IMPURE & {found.partition(".")[0] for found in imports(tree)}

@@ -145,83 +145,83 @@ def hostile(pattern: re.Pattern[str] | re.Pattern[bytes]) -> Iterator[Hostile]:
 
 # Expressions that see input from outside, and how they are used.
 OUTSIDE: dict[str, str] = {
-    "core.grammar:_ESCAPE": "search",
-    "core.json_text:_SURROGATE": "search",
-    "core.json_text:_MAY_BE_LONE": "search",
-    "core.json_text:_ESCAPE": "search",
-    "core.sse:_STRAY": "search",
-    "core.sse:_SILENT_LINE": "search",
-    "masking:_KEYS": "search",
-    "masking:_PLACES": "search",
-    "masking:_URLS": "search",
-    "masking:_USER": "search",
-    "backends.chat_calls:_MARKS": "search",
-    "backends.llama_process:STAMP": "match",
+    "core.tools.grammar:_ESCAPE": "search",
+    "core.request.json_text:_SURROGATE": "search",
+    "core.request.json_text:_MAY_BE_LONE": "search",
+    "core.request.json_text:_ESCAPE": "search",
+    "core.text.sse:_STRAY": "search",
+    "core.text.sse:_SILENT_LINE": "search",
+    "config.masking:_KEYS": "search",
+    "config.masking:_PLACES": "search",
+    "config.masking:_URLS": "search",
+    "config.masking:_USER": "search",
+    "backends.chat.tool_calls:_MARKS": "search",
+    "backends.llama.process:STAMP": "match",
     "backends.refusals:_CODE": "fullmatch",
     "backends.refusals:_TOO_LONG": "search",
     "backends.refusals:_PARAMS": "search",
-    "backends.responses_codec:_TYPE": "fullmatch",
+    "backends.responses.codec:_TYPE": "fullmatch",
     "backends.scripted:_PIECE": "search",
-    "core.call_pairs:_NUMBERED": "fullmatch",
-    "core.grammar:_TOKEN": "match",
-    "core.json_text:_TOKEN": "search",
-    "core.json_text:_NAME": "fullmatch",
-    "core.leaks.harmony:_CHANNEL": "search",
-    "core.leaks.harmony:_RECIPIENT": "search",
-    "core.leaks.json_calls:MistralFilter._named": "search",
-    "core.leaks.json_calls:LlamaFilter._bare": "match",
-    "core.leaks.json_calls:LlamaFilter._more": "match",
-    "core.leaks.json_calls:LlamaFilter._end": "match",
-    "core.leaks.json_calls:LlamaFilter._undecided": "match",
-    "core.leaks.marked_calls:QwenXmlFilter._whole": "search",
-    "core.prompts:_PLACEHOLDER": "search",
-    "core.redaction:_URL": "fullmatch",
-    "core.tool_decoding:_STRING_REQUIRED": "search",
-    "core.toolmap:_NOT_IN_NAMES": "search",
-    "core.unwrap:_HEAD": "match",
-    "core.unwrap:_PARTIAL_HEAD": "match",
-    "core.unwrap:_WHOLE": "match",
-    "core.unwrap:_PARTIAL_ESCAPE": "search",
-    "core.unwrap:_LONE_HIGH": "search",
-    "core.validation:_OFFSET": "search",
-    "core.validation:_MISSING": "search",
-    "otlp:_PARENT": "fullmatch",
-    "server.head:_SANE_ID": "fullmatch",
-    "server.head:_UNSAFE": "search",
-    "server.hints:_PARENT": "fullmatch",
-    "server.websocket:_LANE": "search",
-    "tools.mcp_headers:_TOKEN": "fullmatch",
-    "tools.mcp_headers:_VALUE": "fullmatch",
-    "tools.mcp_headers:_OURS": "fullmatch",
+    "core.tools.call_pairs:_NUMBERED": "fullmatch",
+    "core.tools.grammar:_TOKEN": "match",
+    "core.request.json_text:_TOKEN": "search",
+    "core.request.json_text:_NAME": "fullmatch",
+    "core.text.leaks.harmony:_CHANNEL": "search",
+    "core.text.leaks.harmony:_RECIPIENT": "search",
+    "core.text.leaks.json_calls:MistralFilter._named": "search",
+    "core.text.leaks.json_calls:LlamaFilter._bare": "match",
+    "core.text.leaks.json_calls:LlamaFilter._more": "match",
+    "core.text.leaks.json_calls:LlamaFilter._end": "match",
+    "core.text.leaks.json_calls:LlamaFilter._undecided": "match",
+    "core.text.leaks.marked_calls:QwenXmlFilter._whole": "search",
+    "core.request.prompts:_PLACEHOLDER": "search",
+    "core.tools.redaction:_URL": "fullmatch",
+    "core.request.tool_decoding:_STRING_REQUIRED": "search",
+    "core.tools.tool_map:_NOT_IN_NAMES": "search",
+    "core.tools.input_unwrapper:_HEAD": "match",
+    "core.tools.input_unwrapper:_PARTIAL_HEAD": "match",
+    "core.tools.input_unwrapper:_WHOLE": "match",
+    "core.tools.input_unwrapper:_PARTIAL_ESCAPE": "search",
+    "core.tools.input_unwrapper:_LONE_HIGH": "search",
+    "core.request.validation:_OFFSET": "search",
+    "core.request.validation:_MISSING": "search",
+    "telemetry.otlp:_PARENT": "fullmatch",
+    "server.http.response_head:_SANE_ID": "fullmatch",
+    "server.http.response_head:_UNSAFE": "search",
+    "server.api.routing_hints:_PARENT": "fullmatch",
+    "server.ws.connection:_LANE": "search",
+    "tools.mcp.headers:_TOKEN": "fullmatch",
+    "tools.mcp.headers:_VALUE": "fullmatch",
+    "tools.mcp.headers:_OURS": "fullmatch",
 }
 
 # Those that see only what the operator, the developers or this machine say.
 INSIDE = frozenset(
     """
     stores.postgres.sql:_CLOCK
-    backends.hub:NAME
-    backends.hub:SHARD
-    backends.hub:QUANT
-    backends.llama_model:_id
-    caller:_LIMIT
-    cli.diagnosis:_think
-    cli.doctor:described
+    backends.llama.hub.models:NAME
+    backends.llama.hub.models:SHARD
+    backends.llama.hub.models:QUANT
+    backends.llama.model:_id
+    access.caller:_LIMIT
+    cli.checks.diagnosis:_think
+    cli.checks.doctor:described
     cli.keys:_SPAN
-    cli.scrape:_SERIES
-    cli.scrape:_LABEL
-    cli.scrape:_ESCAPE
-    config:_USERINFO
-    server.openapi:_VARIABLE
-    server.openapi:undescribed
-    server.openapi:operation_id
-    server.router:_VARIABLE
-    settings.environment:_KUBERNETES
-    settings.environment:_plain
-    settings.environment:_split
-    settings.layers:_VARIABLE
-    settings.shortcuts:_NAMED
+    cli.monitor.scrape:_SERIES
+    cli.monitor.scrape:_LABEL
+    cli.monitor.scrape:_ESCAPE
+    config.structs:_USERINFO
+    server.pages.openapi:_VARIABLE
+    server.pages.openapi:undescribed
+    server.pages.openapi:operation_id
+    server.http.router:_VARIABLE
+    config.environment:_KUBERNETES
+    config.environment:_plain
+    config.environment:_split
+    config.layers:_VARIABLE
+    config.shortcuts:_NAMED
     stores.postgres.sql:_PARAMETER
-    server.router:_pattern
+    server.http.router:_pattern
     stores.postgres.sql:unescape
     """.split()
 )

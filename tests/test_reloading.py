@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from antiphon.backends.chat_codec import CodecOptions
+from antiphon.backends.chat.codec import CodecOptions
 from antiphon.backends.open import open_backends
 from antiphon.config import BackendConfig, Config, ModelConfig
 from antiphon.reloading import reopened

@@ -6,16 +6,16 @@ import argparse
 import time
 from collections.abc import Callable, Sequence
 
-from antiphon.backends import chat_codec
-from antiphon.backends.chat_codec import ChatDecoder, CodecOptions
-from antiphon.backends.profiles import PROFILES
-from antiphon.core import sse
+from antiphon.backends.chat import codec
+from antiphon.backends.chat.codec import ChatDecoder, CodecOptions
+from antiphon.backends.chat.profiles import PROFILES
 from antiphon.core.context import decode_history, input_items
-from antiphon.core.decoding import decode_request, decode_tools, resolve_text
 from antiphon.core.deltas import TextDelta
-from antiphon.core.echo import Defaults, echo_response
-from antiphon.core.stream import ResponseStream
-from antiphon.core.toolmap import ToolMap
+from antiphon.core.request.decoding import decode_request, decode_tools, resolve_text
+from antiphon.core.request.echo import Defaults, echo_response
+from antiphon.core.stream.response_stream import ResponseStream
+from antiphon.core.text import sse
+from antiphon.core.tools.tool_map import ToolMap
 from antiphon.core.turn import Turn
 from antiphon.types.events import Event
 
@@ -88,7 +88,7 @@ def translate(count: int, tools: int) -> None:
             reasoning_effort=None,
             extra=extra,
         )
-        chat_codec.request(turn, CodecOptions())
+        codec.request(turn, CodecOptions())
 
 
 def context(turns: int) -> None:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from antiphon.stores.base import Store
 from antiphon.stores.open import open_store
-from antiphon.stores.rows import LoggedEvent, StoredResponse
+from antiphon.stores.records import LoggedEvent, StoredResponse
 from antiphon.stores.sqlite import SQLiteStore
 from antiphon.stores.sqlite.database import Synchronous
 

@@ -13,59 +13,59 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
+from antiphon.access.caller import ADMIN, CHAT, SCOPES
+from antiphon.access.keys import Keyring
+from antiphon.access.limits import Limiter
+from antiphon.access.prices import prices
 from antiphon.backends.base import Backend
 from antiphon.backends.open import open_backends
-from antiphon.backends.registry import Registry
-from antiphon.caller import ADMIN, CHAT, SCOPES
+from antiphon.backends.routing.registry import Registry
 from antiphon.checker.pool import Bounds, Checker
 from antiphon.config import Config, JwtConfig
-from antiphon.core.tokens import Estimator
+from antiphon.config.masking import SECRETS, secrets_of
+from antiphon.config.rules import ENGINE
+from antiphon.core.token_count import Estimator
 from antiphon.errors import APIError, ConfigError
-from antiphon.fetching import Fetcher
-from antiphon.guard import UrlGuard
-from antiphon.intake import Intake
-from antiphon.keys import Keyring
-from antiphon.limits import Limiter
-from antiphon.live import Live
-from antiphon.masking import SECRETS, secrets_of
-from antiphon.media import Media
-from antiphon.observe import Observers
-from antiphon.prices import prices
-from antiphon.prompts import Prompts
+from antiphon.net.fetching import Fetcher
+from antiphon.net.url_guard import UrlGuard
 from antiphon.reloading import changed, reopened, talkative, tokenizers, validate
-from antiphon.room import Rooms
-from antiphon.sealing import Sealer
-from antiphon.server.admin import Admin, Ring
+from antiphon.responses.background.live import Live
+from antiphon.responses.intake.intake import Intake
+from antiphon.responses.intake.media import Media
+from antiphon.responses.intake.prompts import Prompts
+from antiphon.responses.intake.token_count import TokenCounter
+from antiphon.responses.sealing import Sealer
+from antiphon.responses.services import Services
+from antiphon.responses.webhooks import Webhooks
+from antiphon.runtime.request_memory import Rooms
+from antiphon.server.api.admin import Admin, Ring
+from antiphon.server.api.chat.completions import ChatCompletions
+from antiphon.server.api.conversations import Conversations
+from antiphon.server.api.counting import Counting
+from antiphon.server.api.files import Files
+from antiphon.server.api.health import Health
+from antiphon.server.api.models import Models
+from antiphon.server.api.responses import SHUTDOWN, Responses
 from antiphon.server.asgi import AntiphonApp
-from antiphon.server.auth import Authenticator, Credentials, authenticator
-from antiphon.server.chat_completions import ChatCompletions
-from antiphon.server.conversations import Conversations
-from antiphon.server.counting import Counting
-from antiphon.server.credentials import StoredKeys, fixed_callers
-from antiphon.server.docs import docs
-from antiphon.server.files import Files
-from antiphon.server.gauges import Gauges
-from antiphon.server.health import Health
-from antiphon.server.hosts import Hosts
-from antiphon.server.models import Models
-from antiphon.server.openapi import OpenAPI
-from antiphon.server.playground import playground, playground_file
-from antiphon.server.responses import SHUTDOWN, Responses
-from antiphon.server.router import Router
-from antiphon.server.store_watch import StoreWatch
-from antiphon.server.unread import Unread
+from antiphon.server.auth.authenticator import Authenticator, Credentials, authenticator
+from antiphon.server.auth.credentials import StoredKeys, fixed_callers
+from antiphon.server.auth.hosts import Hosts
+from antiphon.server.http.router import Router
+from antiphon.server.http.unread_answers import Unread
+from antiphon.server.pages.docs import docs
+from antiphon.server.pages.openapi import OpenAPI
+from antiphon.server.pages.playground import playground, playground_file
 from antiphon.server.watch import Watch
-from antiphon.server.websocket import WebSockets
-from antiphon.services import Services
-from antiphon.settings.rules import ENGINE
+from antiphon.server.ws.connection import WebSockets
 from antiphon.stores.base import Store
 from antiphon.stores.open import is_url, open_store, shared_secret
-from antiphon.token_count import TokenCounter
-from antiphon.tools.mcp import McpServers
-from antiphon.webhooks import Webhooks
+from antiphon.telemetry.gauges import Gauges
+from antiphon.telemetry.observers import Observers
+from antiphon.telemetry.store_metrics import StoreWatch
+from antiphon.tools.mcp.servers import McpServers
 
 if TYPE_CHECKING:
-    from antiphon.server.jwt_auth import JwtTokens
+    from antiphon.server.auth.jwt_auth import JwtTokens
 
 log = logging.getLogger("antiphon")
 
@@ -308,8 +308,8 @@ def make_backends(config: Config) -> dict[str, Backend]:
     """Make the configured backends and, where it is wanted, the embedded engine. Raises ConfigError."""
     backends = open_backends(config)
     if config.engine is not None:
-        from antiphon.backends.llama_cpp import LlamaCppBackend
-        from antiphon.backends.llama_model import find_model
+        from antiphon.backends.llama.backend import LlamaCppBackend
+        from antiphon.backends.llama.model import find_model
 
         engine = LlamaCppBackend(config.engine, find_model(config.engine))
         backends[engine.name] = engine
@@ -339,8 +339,8 @@ def schema_bounds(config: Config) -> Bounds:
 
 def make_tokens(config: JwtConfig) -> JwtTokens:
     """Make the reader of an identity provider's tokens; its cryptography is not imported without need."""
-    from antiphon.server.jwks import key_source
-    from antiphon.server.jwt_auth import JwtTokens
+    from antiphon.server.auth.jwks import key_source
+    from antiphon.server.auth.jwt_auth import JwtTokens
 
     return JwtTokens(config, key_source(config), time.time)
 

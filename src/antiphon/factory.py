@@ -7,9 +7,9 @@ import os
 
 from antiphon.app import Parts
 from antiphon.config import Config
+from antiphon.config.loading import complete, load
+from antiphon.config.rules import check
 from antiphon.server.asgi import AntiphonApp
-from antiphon.settings.loading import complete, load
-from antiphon.settings.rules import check
 
 
 def load_config(file: str | os.PathLike[str] | None = None) -> Config:

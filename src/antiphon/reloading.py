@@ -10,12 +10,12 @@ import msgspec
 from antiphon.backends.base import Backend
 from antiphon.backends.open import made_of, open_backends
 from antiphon.config import Config
-from antiphon.core.tokens import Estimator
-from antiphon.guard import UrlGuard
-from antiphon.prompts import Prompts
-from antiphon.server.credentials import fixed_callers
-from antiphon.settings.rules import check
-from antiphon.token_count import TokenCounter
+from antiphon.config.rules import check
+from antiphon.core.token_count import Estimator
+from antiphon.net.url_guard import UrlGuard
+from antiphon.responses.intake.prompts import Prompts
+from antiphon.responses.intake.token_count import TokenCounter
+from antiphon.server.auth.credentials import fixed_callers
 from antiphon.tools.plugins import tool_kinds
 
 CHANGEABLE = frozenset(

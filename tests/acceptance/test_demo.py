@@ -149,7 +149,7 @@ def engine_of(server: int) -> int:
     """Return the process of the engine, a child of the server."""
     deadline = time.monotonic() + 5
     while time.monotonic() < deadline:
-        found = subprocess.run(["pgrep", "-P", str(server), "-f", "llama_child"], capture_output=True, text=True)
+        found = subprocess.run(["pgrep", "-P", str(server), "-f", "llama[.]child"], capture_output=True, text=True)
         if found.stdout.split():
             return int(found.stdout.split()[0])
     raise AssertionError("the engine does not run")
@@ -163,6 +163,6 @@ def test_the_engine_ends_with_the_server(tmp_path: Path) -> None:
         running.process.kill()
         running.process.wait()
         deadline = time.monotonic() + 3
-        while Path(f"/proc/{engine}").exists() and "llama_child" in Path(f"/proc/{engine}/cmdline").read_text():
+        while Path(f"/proc/{engine}").exists() and "llama.child" in Path(f"/proc/{engine}/cmdline").read_text():
             assert time.monotonic() < deadline, "the engine outlives its server"
             time.sleep(0.05)

@@ -1,4 +1,4 @@
-"""Hostile backends and MCP servers: each kind of `tests.backends.hostile` and `tests.tools.hostile`, in every mode."""
+"""Hostile backends and MCP servers: each kind of `tests.backends.hostile` and `tests.tools.mcp.hostile`, in every mode."""
 
 from __future__ import annotations
 
@@ -133,7 +133,7 @@ async def run_backends(folder: Path, report: Report, only: str = "") -> None:
 async def run_mcp(folder: Path, report: Report, only: str = "") -> None:
     """Let every kind of hostile MCP server answer, named by a client and by the operator."""
     try:
-        from tests.tools.hostile import KINDS, running
+        from tests.tools.mcp.hostile import KINDS, running
     except ImportError:
         report.say("no hostile MCP servers here")
         return

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from antiphon import app
-from antiphon.caller import ADMIN
+from antiphon.access.caller import ADMIN
 from antiphon.config import BackendConfig, Config
-from antiphon.server.router import Route
+from antiphon.server.http.router import Route
 from tests.attack.fuzz import check_alive
 from tests.attack.report import Report
 from tests.attack.target import ADMIN as ADMIN_KEY

@@ -8,8 +8,8 @@ from typing import Any
 import msgspec
 
 from antiphon.backends.base import TurnStream, read
-from antiphon.core.decoding import PLAIN, decode_items
 from antiphon.core.deltas import CallDelta, Delta, ReasoningDelta, TextDelta
+from antiphon.core.request.decoding import PLAIN, decode_items
 from antiphon.core.turn import Turn
 from antiphon.types.items import Item, Message
 from antiphon.types.request import CreateResponse

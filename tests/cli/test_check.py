@@ -9,8 +9,8 @@ import pytest
 
 from antiphon.app import build
 from antiphon.config import BackendConfig, Config
-from tests.backends.upstream import Call, running
 from tests.cli.command import antiphon
+from tests.net.upstream import Call, running
 from tests.server.serving import serving
 
 pytestmark = pytest.mark.slow

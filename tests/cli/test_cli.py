@@ -12,7 +12,7 @@ from click.testing import CliRunner, Result
 
 from antiphon import __version__
 from antiphon.cli import cli
-from antiphon.settings.docs import page
+from antiphon.config.docs import page
 from tests.cli.command import antiphon
 
 COMMANDS = ("serve", "check", "models", "chat", "config", "config show", "version")

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from antiphon.settings import load
-from tests.backends.upstream import Call, running
+from antiphon.config.loading import load
 from tests.cli.command import antiphon
 from tests.cli.test_check import USAGE
+from tests.net.upstream import Call, running
 
 pytestmark = pytest.mark.slow
 

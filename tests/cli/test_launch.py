@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from antiphon.agents import AGENTS, SNIPPETS, Target, launch, snippet
+from antiphon.cli.agents import AGENTS, SNIPPETS, Target, launch, snippet
 from tests.acceptance.command import serving
 
 pytestmark = pytest.mark.slow

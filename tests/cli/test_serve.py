@@ -13,7 +13,7 @@ import pytest
 from antiphon.app import build
 from antiphon.cli.banner import Banner, banner
 from antiphon.config import BackendConfig, Config, EngineConfig
-from antiphon.log import set_up
+from antiphon.telemetry.log import set_up
 from tests.server.serving import serving
 
 pytestmark = pytest.mark.slow

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from antiphon.cli.scrape import Scrape, Window
-from antiphon.cli.top_view import Running, lines
+from antiphon.cli.monitor.scrape import Scrape, Window
+from antiphon.cli.monitor.view import Running, lines
 from tests.cli.command import antiphon, environment
 from tests.server.whole import Client, golden_upstream, whole_server
 

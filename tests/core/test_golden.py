@@ -9,8 +9,8 @@ from json import loads
 
 import pytest
 
-from antiphon.core.emitter import to_json
-from antiphon.core.fold import fold
+from antiphon.core.json_encoding import to_json
+from antiphon.core.stream.fold import fold
 from antiphon.types.events import Event
 from tests.golden.player import BROKEN, CASES, Case, coalesced, merged, parsed, shattered
 from tests.golden.rules import check_stream

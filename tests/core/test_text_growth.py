@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 from msgspec import Raw
 
-from antiphon.core.leaks import LeakedCall, open_filters
-from antiphon.core.think import ThinkSplitter
-from antiphon.core.unwrap import Unwrapper
+from antiphon.core.text.leaks import LeakedCall, open_filters
+from antiphon.core.text.thoughts import ThinkSplitter
+from antiphon.core.tools.input_unwrapper import Unwrapper
 from tests.growth import assert_linear, cpu_time
 
 pytestmark = pytest.mark.slow

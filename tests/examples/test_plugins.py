@@ -104,7 +104,7 @@ def test_nothing_is_looked_up_for_kinds_that_are_built_in(monkeypatch):
     def entry_points(**_: object):
         raise AssertionError("looked up")
 
-    monkeypatch.setattr("antiphon.settings.plugins.entry_points", entry_points)
+    monkeypatch.setattr("antiphon.config.plugins.entry_points", entry_points)
     create_app(Config(store="memory", backends=SCRIPTED, mcp_servers={"m": McpServerConfig(command="mcp")}))
 
 

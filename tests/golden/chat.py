@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from antiphon.backends.chat_codec import CodecOptions, decoder, request
+from antiphon.backends.chat.codec import CodecOptions, decoder, request
 from antiphon.core.context import input_items
 from antiphon.core.deltas import Delta
-from antiphon.core.text_format import resolve_text
+from antiphon.core.request.text_format import resolve_text
 from antiphon.core.turn import Turn
 from antiphon.errors import BackendError
 from antiphon.types.request import CreateResponse

@@ -11,12 +11,12 @@ from typing import Any
 import msgspec
 from msgspec.structs import replace
 
-from antiphon.backends.chat_codec import CodecOptions
-from antiphon.core.decoding import decode_request, decode_tools, resolve_text
+from antiphon.backends.chat.codec import CodecOptions
 from antiphon.core.deltas import CallDelta, Delta, ReasoningDelta, RefusalDelta, TextDelta
-from antiphon.core.echo import Defaults, echo_response
-from antiphon.core.stream import ResponseStream
-from antiphon.core.stream_terms import StreamOptions
+from antiphon.core.request.decoding import decode_request, decode_tools, resolve_text
+from antiphon.core.request.echo import Defaults, echo_response
+from antiphon.core.stream.response_stream import ResponseStream
+from antiphon.core.stream.terms import StreamOptions
 from antiphon.errors import APIError, BackendError
 from antiphon.types.events import Event
 from tests.golden.chat import deltas_of_chunks

@@ -7,13 +7,13 @@ import json
 
 import pytest
 
+from antiphon.access.caller import Caller, parse_limits
+from antiphon.access.limits import Demand, Limiter
+from antiphon.access.prices import Price, prices
 from antiphon.backends.base import ModelCard
-from antiphon.caller import Caller, parse_limits
 from antiphon.config import ModelConfig
-from antiphon.core.tokens import Estimator
-from antiphon.limits import Demand, Limiter
-from antiphon.prices import Price, prices
-from antiphon.server.chat_meter import demand, usage_in
+from antiphon.core.token_count import Estimator
+from antiphon.server.api.chat.meter import demand, usage_in
 from antiphon.stores.memory import MemoryStore
 from antiphon.types.response import MOST_TOKENS, InputTokensDetails, OutputTokensDetails, Usage
 from tests.hostile.samples import HOSTILE

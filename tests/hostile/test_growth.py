@@ -10,18 +10,18 @@ from typing import Any
 
 import pytest
 
-from antiphon.backends import chat_codec
-from antiphon.backends.profiles import PROFILES
-from antiphon.core import context, tokens
-from antiphon.core.decoding import decode_items, decode_request, resolve_text
-from antiphon.core.json_text import check_json, place_of
-from antiphon.core.tool_decoding import check_tool_choice, decode_tools
-from antiphon.core.toolmap import ToolMap
+from antiphon.backends.chat import codec
+from antiphon.backends.chat.profiles import PROFILES
+from antiphon.core import context, token_count
+from antiphon.core.request.decoding import decode_items, decode_request, resolve_text
+from antiphon.core.request.json_text import check_json, place_of
+from antiphon.core.request.tool_decoding import check_tool_choice, decode_tools
+from antiphon.core.tools.tool_map import ToolMap
 from antiphon.core.turn import Turn
 from antiphon.errors import InvalidRequest
-from antiphon.offload import by_size
-from antiphon.server.chat_meter import demand
-from antiphon.stores.items import ResponseItems, places
+from antiphon.runtime.offload import by_size
+from antiphon.server.api.chat.meter import demand
+from antiphon.stores.item_ids import ResponseItems, places
 from antiphon.stores.memory import MemoryStore
 from tests.growth import assert_linear, cpu_time, loop_delay
 from tests.hostile.server import local
@@ -65,13 +65,13 @@ def _turn(body: bytes) -> Turn:
 def _to_a_backend(**fields: Any) -> Work:
     """Go all the way from a body to a backend's request."""
     body = json.dumps({"model": "m", "input": "x", **fields}).encode()
-    options = chat_codec.CodecOptions(profile=PROFILES["llama_cpp"])
+    options = codec.CodecOptions(profile=PROFILES["llama_cpp"])
 
     def work() -> object:
         turn = _turn(body)
         context.keep_input(turn.items, "0" * 48)
-        tokens.size(turn)
-        return chat_codec.request(turn, options)
+        token_count.size(turn)
+        return codec.request(turn, options)
 
     return work
 
@@ -151,7 +151,7 @@ def _chat(count: int) -> Work:
 
 
 def _store_items(count: int) -> Work:
-    from antiphon.stores.rows import StoredResponse
+    from antiphon.stores.records import StoredResponse
 
     store = MemoryStore()
     response = StoredResponse(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator
 
-from antiphon import faults
+from antiphon.runtime import unexpected_errors
 from tests.hostile.samples import CHOICES, HOSTILE, attacks, items, tools
 from tests.hostile.server import local
 
@@ -51,6 +51,6 @@ def test_no_message_ends_a_connection() -> None:
                 assert socket.closed is None, message[:200]
         return found
 
-    before = sum(faults.counts().values())
+    before = sum(unexpected_errors.counts().values())
     assert not asyncio.run(run())
-    assert sum(faults.counts().values()) == before
+    assert sum(unexpected_errors.counts().values()) == before

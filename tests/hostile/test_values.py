@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import pytest
 
-from antiphon import faults
+from antiphon.runtime import unexpected_errors
 from tests.hostile.samples import CHOICES, HOSTILE, Attack, attacks, items, request, tools
 from tests.hostile.server import PROFILES, Answer, Local, local
 
@@ -154,11 +154,11 @@ def test_no_value_anywhere_is_a_500(group: str) -> None:
         async with local() as server:
             return await _strike(server, GROUPS[group]())
 
-    before = sum(faults.counts().values())
+    before = sum(unexpected_errors.counts().values())
     tried, found = asyncio.run(run())
     assert tried > 10
     assert not found, f"{len(found)} of {tried}:\n" + "\n".join(found[:10])
-    assert sum(faults.counts().values()) == before  # none behind a status of 200 either
+    assert sum(unexpected_errors.counts().values()) == before  # none behind a status of 200 either
 
 
 QUERIES = (

@@ -12,7 +12,7 @@ from openai.types.responses import Response as TheirResponse
 from openai.types.responses import ResponseStreamEvent
 from pydantic import TypeAdapter
 
-from antiphon.core import sse
+from antiphon.core.text import sse
 from antiphon.types.events import Event
 from tests.golden.player import BROKEN, CASES, Case, parsed
 

@@ -10,11 +10,11 @@ import msgspec
 
 from antiphon.errors import APIError
 from antiphon.server.asgi import AntiphonApp
-from antiphon.server.auth import authenticator, callers
-from antiphon.server.hosts import Hosts
-from antiphon.server.http import ClientGone, Reply, Request, json_reply
-from antiphon.server.router import Router
-from antiphon.server.ws_connection import ASGIWebSocket
+from antiphon.server.auth.authenticator import authenticator, callers
+from antiphon.server.auth.hosts import Hosts
+from antiphon.server.http.messages import ClientGone, Reply, Request, json_reply
+from antiphon.server.http.router import Router
+from antiphon.server.ws.asgi_socket import ASGIWebSocket
 
 HOSTS = ["a", "anything.example"]
 """Names that the tests' requests have as Host."""

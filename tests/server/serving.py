@@ -13,7 +13,8 @@ import uvicorn
 
 from antiphon.config import Config
 from antiphon.server.asgi import AntiphonApp
-from antiphon.server.run import listen, make_server
+from antiphon.server.process.run import make_server
+from antiphon.server.process.sockets import listen
 
 MODES = ("direct", "asgi")
 

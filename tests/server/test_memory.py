@@ -15,11 +15,11 @@ from typing import Any
 import pytest
 
 from antiphon.errors import APIError
-from antiphon.room import Rooms
-from antiphon.server.unread import Unread
+from antiphon.runtime.request_memory import Rooms
+from antiphon.server.http.unread_answers import Unread
+from tests.server.process.watched import Watched, watched
 from tests.server.serving import wait_until
 from tests.server.whole import Client, whole_server
-from tests.tools.watched import Watched, watched
 
 pytestmark = pytest.mark.slow
 

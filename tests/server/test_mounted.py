@@ -18,7 +18,7 @@ from websockets.sync.client import connect
 
 from antiphon import BackendConfig, Config, ConfigError, KeyConfig, create_app, load_config
 from antiphon.backends.scripted import ScriptedBackend
-from antiphon.server.asgi_exchange import path_below
+from antiphon.server.http.asgi_exchange import path_below
 from tests.server.serving import serving_any
 
 SCRIPTED = {"only": BackendConfig(api="scripted", url="http://unused")}

@@ -13,14 +13,14 @@ from unittest.mock import AsyncMock
 import msgspec
 import pytest
 
-from antiphon.approvals import Approval
-from antiphon.caller import Caller
+from antiphon.access.caller import Caller
 from antiphon.config import Config, KeyConfig, McpServerConfig
-from antiphon.core.other_items import ApprovalRequest
-from antiphon.core.resume import Restart
-from antiphon.core.stream import ResponseStream
+from antiphon.core.request.other_items import ApprovalRequest
+from antiphon.core.stream.response_stream import ResponseStream
+from antiphon.core.stream.resume import Restart
+from antiphon.responses.approvals import Approval
+from antiphon.responses.server_calls import ToolWork
 from antiphon.tools.base import McpTool, RemoteTool, ToolOutput
-from antiphon.toolwork import ToolWork
 from antiphon.types.response import Response
 from tests.acceptance.background import Tools, running
 from tests.server.whole import Client, turn, upstream, whole_server

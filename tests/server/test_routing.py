@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 from antiphon.config import BackendConfig, ModelConfig
-from tests.server.test_tracing import serving
 from tests.server.whole import Client, Golden, whole_server
+from tests.telemetry.test_tracing import serving
 
 
 class Slow(Golden):

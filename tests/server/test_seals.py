@@ -11,12 +11,12 @@ from typing import Any
 
 import pytest
 
-from antiphon.core.compact import Compacted
-from antiphon.core.emitter import to_json
-from antiphon.sealing import MOST_BYTES, Sealer
-from antiphon.unsealing import MOST_TOGETHER
+from antiphon.core.compaction import Compacted
+from antiphon.core.json_encoding import to_json
+from antiphon.responses.sealing import MOST_BYTES, Sealer
+from antiphon.responses.unsealing import MOST_TOGETHER
+from tests.server.process.watched import Watched, watched
 from tests.server.whole import Client, turn, whole_server
-from tests.tools.watched import Watched, watched
 
 pytestmark = pytest.mark.slow
 

@@ -14,8 +14,8 @@ from typing import Any, ClassVar
 
 import pytest
 
-from antiphon import log
 from antiphon.config import McpServerConfig, WebhookConfig
+from antiphon.telemetry import log
 from tests.acceptance.background import Tools, running
 from tests.server.test_remote_tools import Model, declared, model, said
 from tests.server.whole import Client, turn, whole_server

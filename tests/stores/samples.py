@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from antiphon.stores.rows import Conversation, Delivery, LoggedEvent, StoredFile, StoredItem, StoredResponse
+from antiphon.stores.records import Conversation, Delivery, LoggedEvent, StoredFile, StoredItem, StoredResponse
 
 ANN, BOB = "ann", "bob"
 NOW = 1_700_000_000.0

@@ -13,11 +13,11 @@ from click.testing import CliRunner
 
 from antiphon.cli import cli
 from antiphon.errors import APIError, ConfigError
-from antiphon.stores import versions
+from antiphon.stores import schema_versions
 from antiphon.stores.base import Store
 from antiphon.stores.postgres import PostgresStore, preparation
 from antiphon.stores.postgres import sql as postgres_sql
-from antiphon.stores.rows import Delivery
+from antiphon.stores.records import Delivery
 from antiphon.stores.sqlite import SQLiteStore, database
 from antiphon.stores.sqlite import sql as sqlite_sql
 
@@ -152,11 +152,11 @@ async def test_tables_that_are_taken_away_all_the_same_are_told(
 
 
 def test_the_oldest_version_follows_from_the_scripts() -> None:
-    assert versions.oldest(["a", "b"]) == 1
-    assert versions.oldest(["a", "-- alone: x", "c"]) == 2
-    assert not versions.needs_alone(["a", "-- alone: x"], 0)
-    assert versions.needs_alone(["a", "-- alone: x"], 1)
-    assert not versions.needs_alone(["a", "-- alone: x"], 2)
+    assert schema_versions.oldest(["a", "b"]) == 1
+    assert schema_versions.oldest(["a", "-- alone: x", "c"]) == 2
+    assert not schema_versions.needs_alone(["a", "-- alone: x"], 0)
+    assert schema_versions.needs_alone(["a", "-- alone: x"], 1)
+    assert not schema_versions.needs_alone(["a", "-- alone: x"], 2)
 
 
 @pytest.mark.parametrize("source", [sqlite_sql, postgres_sql])

@@ -9,7 +9,7 @@ import pytest
 
 from antiphon.errors import StoreConflict, StoreUnknown
 from antiphon.stores.base import FenceError, Store
-from antiphon.stores.rows import EventBatch, ListedResponse, LoggedEvent, StoredResponse
+from antiphon.stores.records import EventBatch, ListedResponse, LoggedEvent, StoredResponse
 
 from .samples import ANN, BOB, base, conversation, event, item, response
 

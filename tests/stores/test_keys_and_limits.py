@@ -11,7 +11,7 @@ from antiphon.core import gcra
 from antiphon.core.gcra import Charge, Meter
 from antiphon.errors import StoreConflict
 from antiphon.stores.base import Store
-from antiphon.stores.rows import Slot, StoredKey
+from antiphon.stores.records import Slot, StoredKey
 from antiphon.stores.sqlite import SQLiteStore
 
 from .samples import ANN, BOB, NOW

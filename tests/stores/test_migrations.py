@@ -11,7 +11,7 @@ from threading import Barrier
 import pytest
 
 from antiphon.errors import ConfigError
-from antiphon.stores.rows import LoggedEvent, StoredResponse
+from antiphon.stores.records import LoggedEvent, StoredResponse
 from antiphon.stores.sqlite import SQLiteStore
 from antiphon.stores.sqlite.database import APPLICATION_ID, open_database
 from antiphon.stores.sqlite.sql import migrations, statements

@@ -12,12 +12,12 @@ import pytest
 from antiphon.core import gcra
 from antiphon.core.gcra import Charge, Meter
 from antiphon.errors import APIError
-from antiphon.event_log import LOOK_INTERVAL, Beat, EventLog, Follower
+from antiphon.responses.background.event_log import LOOK_INTERVAL, Beat, EventLog, Follower
 from antiphon.stores.base import FenceError
 from antiphon.stores.postgres import PostgresStore, database
 from antiphon.stores.postgres.listener import Listener
 from antiphon.stores.postgres.sql import Query, escape, queries, unescape
-from antiphon.stores.rows import LoggedEvent, StoredItem
+from antiphon.stores.records import LoggedEvent, StoredItem
 from antiphon.types.events import Event
 
 from .postgres_server import Postgres

@@ -14,7 +14,7 @@ from antiphon.core import gcra
 from antiphon.core.gcra import Charge, Meter
 from antiphon.errors import APIError, ConfigError
 from antiphon.stores.postgres import PostgresStore, database, preparation, sql
-from antiphon.stores.rows import Delivery, Slot, StoredItem
+from antiphon.stores.records import Delivery, Slot, StoredItem
 
 from .pgbouncer import pooled
 from .postgres_server import Postgres

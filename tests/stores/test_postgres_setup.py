@@ -21,7 +21,7 @@ from antiphon.stores.postgres import PostgresStore
 from antiphon.stores.postgres.address import read_address
 from antiphon.stores.postgres.importing import NOUNS, Import
 from antiphon.stores.postgres.sql import migrations
-from antiphon.stores.rows import StoredKey
+from antiphon.stores.records import StoredKey
 from antiphon.stores.sqlite import SQLiteStore
 
 from .postgres_server import Postgres

@@ -18,7 +18,7 @@ from antiphon.errors import StoreError
 from antiphon.stores.base import Store
 from antiphon.stores.memory import MemoryStore
 from antiphon.stores.postgres import PostgresStore
-from antiphon.stores.rows import Slot, StoredKey
+from antiphon.stores.records import Slot, StoredKey
 from antiphon.stores.sqlite import SQLiteStore
 
 from .postgres_server import Postgres

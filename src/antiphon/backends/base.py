@@ -9,7 +9,7 @@ import msgspec
 from msgspec import Raw
 
 from antiphon.core.deltas import Delta
-from antiphon.core.echo import Defaults
+from antiphon.core.request.echo import Defaults
 from antiphon.core.turn import NO_HINTS, Hints, Turn
 from antiphon.errors import InvalidRequest
 

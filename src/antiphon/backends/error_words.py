@@ -8,8 +8,8 @@ from typing import Any
 
 import msgspec
 
-from antiphon.core.emitter import to_json
-from antiphon.core.halves import Halves
+from antiphon.core.json_encoding import to_json
+from antiphon.core.text.surrogate_halves import Halves
 
 _MESSAGES = ("message", "msg", "error_msg", "error_message", "status_msg", "description", "reason", "title")
 _CODES = ("code", "error_code", "status_code")

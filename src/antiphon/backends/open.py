@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from antiphon.backends.base import Backend
-from antiphon.backends.chat import ChatBackend, codec_options
-from antiphon.backends.profiles import NO_PROFILES, Profiles, configured_profiles
-from antiphon.backends.responses import ResponsesBackend
+from antiphon.backends.chat.backend import ChatBackend, codec_options
+from antiphon.backends.chat.profiles import NO_PROFILES, Profiles, configured_profiles
+from antiphon.backends.responses.backend import ResponsesBackend
 from antiphon.backends.scripted import ScriptedBackend
 from antiphon.config import BackendConfig, Config, ModelConfig
-from antiphon.settings.plugins import BACKENDS, load_plugin
-from antiphon.settings.reading import quoted
+from antiphon.config.plugins import BACKENDS, load_plugin
+from antiphon.config.reading import quoted
 
 BackendFactory = Callable[[str, BackendConfig, Mapping[str, ModelConfig]], Backend]
 NONE_KEPT: Mapping[str, Backend] = {}

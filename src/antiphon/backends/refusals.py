@@ -6,9 +6,9 @@ import math
 import re
 
 from antiphon.backends.error_words import ErrorWords, parse, words_of
-from antiphon.backends.http_response import HttpResponse
+from antiphon.config.masking import masked
 from antiphon.errors import BackendError
-from antiphon.masking import masked
+from antiphon.net.http.response import HttpResponse
 
 MESSAGE_LIMIT = 2000
 PARAM_LIMIT = 200

@@ -22,10 +22,10 @@ from collections.abc import Sequence
 
 from antiphon.backends.base import BackendModel, ByteStream, Capabilities, Take
 from antiphon.core.deltas import CallDelta, CallKind, CallStart, Delta, Finish, ReasoningDelta, TextDelta, UsageReport
-from antiphon.core.pieces import PIECE
+from antiphon.core.text.pieces import PIECE
 from antiphon.core.turn import Turn
 from antiphon.errors import BackendError, InvalidRequest
-from antiphon.offload import LARGE, by_size
+from antiphon.runtime.offload import LARGE, by_size
 from antiphon.types.items import CustomToolCallOutput, FunctionCallOutput, InputText, Item, Message, PlainText
 from antiphon.types.response import Usage
 

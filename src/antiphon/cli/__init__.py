@@ -6,15 +6,15 @@ import click
 
 from antiphon import __version__
 from antiphon.cli.chat import chat
-from antiphon.cli.check import check
+from antiphon.cli.checks.check import check
+from antiphon.cli.checks.doctor import doctor
 from antiphon.cli.config import config
 from antiphon.cli.db import db
-from antiphon.cli.doctor import doctor
 from antiphon.cli.keys import keys
 from antiphon.cli.launch import connect, launch
 from antiphon.cli.models import models
+from antiphon.cli.monitor.top import top
 from antiphon.cli.serve import serve
-from antiphon.cli.top import top
 from antiphon.errors import APIError, ConfigError
 
 

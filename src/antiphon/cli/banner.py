@@ -107,7 +107,7 @@ def _curl(config: Config, url: str, models: Sequence[str] | None) -> str:
 
 
 def _notice() -> str:
-    from antiphon.backends.llama_model import DEMO_NOTICE
+    from antiphon.backends.llama.model import DEMO_NOTICE
 
     return DEMO_NOTICE
 

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from antiphon.core.sse import SSEParser
+from antiphon.core.text.sse import SSEParser
 from antiphon.errors import APIError, ConfigError
 
 

@@ -41,7 +41,7 @@ def schema() -> None:
     """Print the JSON Schema of the TOML file."""
     import msgspec
 
-    from antiphon.settings import docs
+    from antiphon.config import docs
 
     click.echo(msgspec.json.format(msgspec.json.encode(docs.schema()), indent=2))
 
@@ -49,7 +49,7 @@ def schema() -> None:
 @config.command("docs")
 def docs_() -> None:
     """Print docs/configuration.md: every setting, its default, its meaning."""
-    from antiphon.settings import docs
+    from antiphon.config import docs
 
     click.echo(docs.page(), nl=False)
 
@@ -59,8 +59,8 @@ def rows_of(settings: Settings, origins: Mapping[str, str], path: str = "") -> I
     import msgspec
 
     from antiphon.config import mask
-    from antiphon.settings.reading import quoted
-    from antiphon.settings.shapes import Kind, shapes
+    from antiphon.config.reading import quoted
+    from antiphon.config.shapes import Kind, shapes
 
     values = dict(zip(settings.__struct_fields__, msgspec.structs.astuple(settings), strict=True))
     for shape in shapes(type(settings)):

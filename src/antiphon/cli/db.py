@@ -10,7 +10,7 @@ from antiphon.cli.options import PARTS, SERVER, load_settings, with_options
 from antiphon.errors import ConfigError
 
 if TYPE_CHECKING:
-    from antiphon.stores.upkeep import StoreStatus
+    from antiphon.stores.status import StoreStatus
 
 _STORE = [option for option in (*SERVER, *PARTS) if option.name in ("store", "config")]
 _UNITS = ("bytes", "kB", "MB", "GB", "TB")

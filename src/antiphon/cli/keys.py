@@ -11,7 +11,7 @@ import click
 from antiphon.cli.options import load_settings, with_options
 
 if TYPE_CHECKING:
-    from antiphon.keys import Key, Keyring, Made
+    from antiphon.access.keys import Key, Keyring, Made
 
 T = TypeVar("T")
 
@@ -42,7 +42,7 @@ class LimitText(click.ParamType[Any]):
     name = "limit"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        from antiphon.caller import parse_limit
+        from antiphon.access.caller import parse_limit
 
         try:
             return str(parse_limit(str(value)))
@@ -101,7 +101,7 @@ def create(expires: float | None, **given: Any) -> None:
     """
     import time
 
-    from antiphon.keys import Rights
+    from antiphon.access.keys import Rights
 
     rights, settings = _split(given, Rights.__struct_fields__)
     rights["scopes"] = rights["scopes"] or Rights().scopes
@@ -188,7 +188,7 @@ def _show(made: Made) -> None:
 
 
 def _check_limits(limits: Sequence[str]) -> None:
-    from antiphon.caller import parse_limits
+    from antiphon.access.caller import parse_limits
 
     try:
         parse_limits(limits)
@@ -217,7 +217,7 @@ def _on_store(settings: dict[str, Any], action: Callable[[Keyring], Awaitable[T]
 async def _with_keyring(spec: str, action: Callable[[Keyring], Awaitable[T]]) -> T:
     import time
 
-    from antiphon.keys import Keyring
+    from antiphon.access.keys import Keyring
     from antiphon.stores.open import open_store
 
     store = open_store(spec)

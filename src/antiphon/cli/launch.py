@@ -13,8 +13,8 @@ from typing import Any
 
 import click
 
-from antiphon.agents import AGENTS, SNIPPETS, Launch, Target, snippet
-from antiphon.agents import launch as launch_of
+from antiphon.cli.agents import AGENTS, SNIPPETS, Launch, Target, snippet
+from antiphon.cli.agents import launch as launch_of
 from antiphon.cli.chat import DEFAULT_URL, connected
 from antiphon.cli.options import PARTS, with_options
 

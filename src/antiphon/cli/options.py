@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 if TYPE_CHECKING:
-    from antiphon.settings import Loaded
+    from antiphon.config.loading import Loaded
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -76,7 +76,7 @@ def with_options(*options: click.Option) -> Callable[[click.Command], click.Comm
 
 
 def flags(given: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the options that were given, by key path: what `settings.load` takes."""
+    """Return the options that were given, by key path: what `loading.load` takes."""
     return {
         _OF_TABLES.get(name, name): list(value) if isinstance(value, tuple) else value
         for name, value in given.items()
@@ -95,6 +95,6 @@ def arguments(given: Mapping[str, Any]) -> list[str]:
 
 def load_settings(given: Mapping[str, Any]) -> Loaded:
     """Load the settings of the options, the environment and the file. Raises ConfigError."""
-    from antiphon.settings import load
+    from antiphon.config.loading import load
 
     return load(flags(given), os.environ)

@@ -12,7 +12,7 @@ from antiphon.cli.options import PARTS, SERVER, load_settings, with_options
 
 if TYPE_CHECKING:
     from antiphon.config import Config
-    from antiphon.server.source import Source
+    from antiphon.server.process.settings_source import Source
 
 
 @with_options(*SERVER[:2], *PARTS, *SERVER[2:])
@@ -36,8 +36,8 @@ def serve(watch: bool, quiet: bool, **given: Any) -> None:
     Without --backend and --model it serves a tiny demo model.
     Ctrl-C ends it once running answers are complete; twice, at once. SIGHUP loads the settings again.
     """
-    from antiphon.log import set_up
-    from antiphon.server.source import Source
+    from antiphon.server.process.settings_source import Source
+    from antiphon.telemetry.log import set_up
 
     loaded = load_settings(given)
     config = loaded.config
@@ -59,16 +59,17 @@ def run(config: Config, source: Source, *, banner: bool) -> int:
     """Serve until a signal comes; return the exit code. Raises ConfigError."""
     from antiphon import app
     from antiphon.cli.banner import Banner
-    from antiphon.server import run as server
+    from antiphon.server.process import run as server
+    from antiphon.server.process import sockets as listening
 
     if config.workers > 1:
         if banner and config.port:
             Banner(config, config.port).start()
         return server.serve("antiphon.app:build", config, source)
-    sockets = server.listen(config.host, config.port)
+    sockets = listening.listen(config.host, config.port)
     application = app.build(config)
     if banner:
         Banner(config, sockets[0].getsockname()[1]).start()
     else:
-        server.announce(sockets)
+        listening.announce(sockets)
     return server.run(application, server.make_server(application, config, source), sockets)

@@ -7,10 +7,10 @@ from collections.abc import Callable, Mapping, Sequence
 import msgspec
 from msgspec import UNSET, Raw
 
-from antiphon.core.call_pairs import pair, sides_of
-from antiphon.core.decoding import decode_items
-from antiphon.core.emitter import to_json
-from antiphon.core.validation import decode_fields
+from antiphon.core.json_encoding import to_json
+from antiphon.core.request.decoding import decode_items
+from antiphon.core.request.validation import decode_fields
+from antiphon.core.tools.call_pairs import pair, sides_of
 from antiphon.errors import InvalidRequest, NotFound
 from antiphon.types.items import (
     CustomToolCall,

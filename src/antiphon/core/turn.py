@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 import msgspec
 from msgspec import Raw
 
-from antiphon.core.decoding import ResolvedText
-from antiphon.core.emitter import to_json
-from antiphon.core.validation import decode
+from antiphon.core.json_encoding import to_json
+from antiphon.core.request.decoding import ResolvedText
+from antiphon.core.request.validation import decode
 from antiphon.types.items import Item
 from antiphon.types.request import CreateResponse
 from antiphon.types.tools import RemoteTool, Tool, ToolChoice

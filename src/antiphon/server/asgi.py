@@ -9,21 +9,21 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontext
 from enum import Enum, auto
 from typing import Any
 
-from antiphon.caller import NOBODY, Caller
+from antiphon.access.caller import NOBODY, Caller
 from antiphon.config import Config
 from antiphon.errors import AntiphonError, APIError
-from antiphon.faults import unexpected
-from antiphon.room import HELD, Held, Rooms
-from antiphon.server.asgi_exchange import ASGIExchange, path_below
-from antiphon.server.auth import Authenticator
-from antiphon.server.exchange import Exchange
-from antiphon.server.head import ResponseHead, error_reply, server_error
-from antiphon.server.http import ClientGone, Header, Reply, ServerStopping
-from antiphon.server.record import CLIENT_GONE, UPGRADED, Record, Watcher, current, teller
-from antiphon.server.request import HTTPRequest
-from antiphon.server.router import WRITING, Router, plain_path
-from antiphon.server.unread import Unread
-from antiphon.server.ws_connection import ASGIWebSocket
+from antiphon.runtime.request_memory import HELD, Held, Rooms
+from antiphon.runtime.unexpected_errors import unexpected
+from antiphon.server.auth.authenticator import Authenticator
+from antiphon.server.http.asgi_exchange import ASGIExchange, path_below
+from antiphon.server.http.exchange import Exchange
+from antiphon.server.http.messages import ClientGone, Header, Reply, ServerStopping
+from antiphon.server.http.request import HTTPRequest
+from antiphon.server.http.response_head import ResponseHead, error_reply, server_error
+from antiphon.server.http.router import WRITING, Router, plain_path
+from antiphon.server.http.unread_answers import Unread
+from antiphon.server.ws.asgi_socket import ASGIWebSocket
+from antiphon.telemetry.request_record import CLIENT_GONE, UPGRADED, Record, Watcher, current, teller
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]

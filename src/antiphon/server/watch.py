@@ -8,21 +8,22 @@ from inspect import iscoroutinefunction
 from itertools import chain
 from operator import attrgetter
 
+from antiphon.access.caller import ADMIN
 from antiphon.backends.base import Router
-from antiphon.caller import ADMIN
 from antiphon.config import Config
-from antiphon.observe import Observer
-from antiphon.otlp import Exporter, from_environment
-from antiphon.server.access_log import AccessLog
-from antiphon.server.loop_watch import LoopWatch
-from antiphon.server.metrics import Metrics
-from antiphon.server.peers import Peers
-from antiphon.server.prometheus import Samples
-from antiphon.server.record import RecordRuns, Watcher
-from antiphon.server.router import Router as Routes
+from antiphon.server.api.metrics import MetricsPage
+from antiphon.server.http.router import Router as Routes
+from antiphon.server.process.loop_watch import LoopWatch
 from antiphon.stores.base import Store
+from antiphon.telemetry.access_log import AccessLog
+from antiphon.telemetry.metrics import Metrics
+from antiphon.telemetry.observers import Observer
+from antiphon.telemetry.otlp import Exporter, from_environment
+from antiphon.telemetry.peers import Peers
+from antiphon.telemetry.prometheus import Samples
+from antiphon.telemetry.request_record import RecordRuns, Watcher
+from antiphon.telemetry.tracing import TracedRouter, TracedToolServers, Tracer
 from antiphon.tools.base import ToolServers
-from antiphon.tracing import TracedRouter, TracedToolServers, Tracer
 
 
 class Watch:
@@ -68,7 +69,9 @@ class Watch:
     def add_routes(self, router: Routes) -> None:
         """Register `/metrics`."""
         if self._metrics is not None:
-            router.add("GET", "/metrics", self._metrics.read, public=self._public, scopes=frozenset((ADMIN,)))
+            router.add(
+                "GET", "/metrics", MetricsPage(self._metrics).read, public=self._public, scopes=frozenset((ADMIN,))
+            )
 
     async def start(self) -> None:
         """Watch the event loop, find the other processes of this server, begin to deliver traces. Raises ConfigError."""

@@ -13,7 +13,7 @@ from typing import Protocol
 from antiphon.core.gcra import Charge
 from antiphon.errors import StoreError
 from antiphon.stores.condition import Census, Condition, Measure
-from antiphon.stores.rows import (
+from antiphon.stores.records import (
     Conversation,
     Delivery,
     EventBatch,
@@ -85,7 +85,7 @@ class Store(Protocol):
     async def items(self, ids: Sequence[str], owner: str) -> Mapping[str, bytes]:
         """Return the items among these ids that exist, by id alone: output, input or conversation items.
 
-        Ids that `stores/items.py` can read need no index. Of a foreign id's several items the last one put is returned.
+        Ids that `stores/item_ids.py` can read need no index. Of a foreign id's several items the last one put is returned.
         """
         ...
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from antiphon.config.plugins import STORES, load_plugin
 from antiphon.errors import ConfigError
-from antiphon.settings.plugins import STORES, load_plugin
 from antiphon.stores.base import Store
 
 StoreFactory = Callable[[str], Store]

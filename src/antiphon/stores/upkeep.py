@@ -2,33 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
 
 from antiphon.errors import ConfigError
 from antiphon.stores.open import is_url, require_postgres
-
-
-class TableSize(msgspec.Struct, frozen=True):
-    """How much a table holds. `rows` may be an estimate; `bytes` is None where it is not known by table."""
-
-    name: str
-    rows: int
-    bytes: int | None = None
-
-
-class StoreStatus(msgspec.Struct, frozen=True, kw_only=True):
-    """A store at a glance; a `schema` of 0 means that there is none yet."""
-
-    shown: str
-    schema: int
-    newest: int
-    bytes: int = 0
-    tables: Sequence[TableSize] = ()
-    estimated: bool = False
-    """Whether the numbers of rows are estimates."""
+from antiphon.stores.status import StoreStatus
 
 
 def status(spec: str) -> StoreStatus:

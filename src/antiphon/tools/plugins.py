@@ -10,10 +10,10 @@ from contextlib import asynccontextmanager
 import msgspec
 
 from antiphon.config import MCP, McpServerConfig
-from antiphon.settings.plugins import TOOLS, load_plugin
-from antiphon.settings.reading import quoted
+from antiphon.config.plugins import TOOLS, load_plugin
+from antiphon.config.reading import quoted
 from antiphon.tools.base import RemoteTool, ToolOutput, ToolServer, ToolServerError
-from antiphon.tools.mcp_messages import Limits, no_doubles
+from antiphon.tools.mcp.messages import Limits, no_doubles
 
 log = logging.getLogger("antiphon.tools")
 

@@ -143,7 +143,7 @@ class ItemReference(msgspec.Struct, tag="item_reference", tag_field="type", kw_o
 
 
 class OtherItem(msgspec.Struct, frozen=True):
-    """An item of a type that has no struct of its own; kept as it came. `backends/other_items` reads some for chat models."""
+    """An item of a type that has no struct of its own; kept as it came. `history_items` reads some for chat models."""
 
     type: str
     raw: Raw

@@ -10,7 +10,7 @@ import msgspec
 from antiphon.errors import StoreConflict
 from antiphon.stores.postgres.database import Database
 from antiphon.stores.postgres.sql import queries, unescape
-from antiphon.stores.rows import Conversation, StoredItem
+from antiphon.stores.records import Conversation, StoredItem
 
 SQL = queries("conversations")
 LAST = (1 << 63) - 1

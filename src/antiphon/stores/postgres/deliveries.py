@@ -8,7 +8,7 @@ import msgspec
 
 from antiphon.stores.postgres.database import Database, Transaction
 from antiphon.stores.postgres.sql import queries, unescape
-from antiphon.stores.rows import Delivery
+from antiphon.stores.records import Delivery
 
 SQL = queries("deliveries")
 

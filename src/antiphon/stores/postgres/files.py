@@ -8,7 +8,7 @@ from antiphon.errors import StoreConflict
 from antiphon.stores.postgres.database import UPKEEP_PATIENCE, Database, Row
 from antiphon.stores.postgres.responses import PURGE_GROUP
 from antiphon.stores.postgres.sql import queries, unescape
-from antiphon.stores.rows import StoredFile
+from antiphon.stores.records import StoredFile
 
 SQL = queries("files")
 LAST = (1 << 63) - 1

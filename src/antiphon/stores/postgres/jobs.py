@@ -13,7 +13,7 @@ from antiphon.stores.base import FenceError
 from antiphon.stores.postgres import responses
 from antiphon.stores.postgres.database import Database
 from antiphon.stores.postgres.sql import escape, queries, unescape
-from antiphon.stores.rows import Job, LoggedEvent, StoredResponse
+from antiphon.stores.records import Job, LoggedEvent, StoredResponse
 
 SQL = queries("jobs")
 

@@ -10,7 +10,7 @@ import msgspec
 from antiphon.errors import StoreConflict
 from antiphon.stores.postgres.database import Database, Row
 from antiphon.stores.postgres.sql import queries, unescape
-from antiphon.stores.rows import StoredKey
+from antiphon.stores.records import StoredKey
 
 SQL = queries("keys")
 

@@ -11,7 +11,7 @@ from antiphon.core import gcra
 from antiphon.core.gcra import Charge
 from antiphon.stores.postgres.database import Database, Transaction
 from antiphon.stores.postgres.sql import queries, unescape
-from antiphon.stores.rows import Slot
+from antiphon.stores.records import Slot
 
 SQL = queries("limits")
 METERS, SLOTS = 0x416D, 0x4173  # the spaces of their locks

@@ -19,7 +19,7 @@ from antiphon.stores.postgres.connecting import CONNECT_SECONDS, Connection, cha
 from antiphon.stores.postgres.faults import FAULTS
 from antiphon.stores.postgres.keys import SQL as KEYS
 from antiphon.stores.postgres.sql import indexes, migrations
-from antiphon.stores.versions import check, oldest
+from antiphon.stores.schema_versions import check, oldest
 
 log = logging.getLogger("antiphon.store")
 

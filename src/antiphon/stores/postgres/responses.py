@@ -7,13 +7,13 @@ from typing import Any
 
 import msgspec
 
-from antiphon.offload import by_size
-from antiphon.stores.columns import columns
-from antiphon.stores.items import ItemPlace, ResponseItems, places
+from antiphon.runtime.offload import by_size
+from antiphon.stores.item_ids import ItemPlace, ResponseItems, places
 from antiphon.stores.postgres import conversations
 from antiphon.stores.postgres.database import UPKEEP_PATIENCE, Database, Row, Transaction
 from antiphon.stores.postgres.sql import queries, unescape
-from antiphon.stores.rows import ListedResponse, StoredItem, StoredResponse
+from antiphon.stores.records import ListedResponse, StoredItem, StoredResponse
+from antiphon.stores.response_columns import columns
 
 SQL = queries("responses")
 PURGING = 0x416E7470  # the lock of the one server that purges

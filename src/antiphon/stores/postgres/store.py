@@ -27,7 +27,7 @@ from antiphon.stores.postgres.listener import Listener
 from antiphon.stores.postgres.preparation import PATIENCE, prepare
 from antiphon.stores.postgres.responses import PURGE_GROUP
 from antiphon.stores.postgres.sql import Query
-from antiphon.stores.rows import (
+from antiphon.stores.records import (
     Conversation,
     Delivery,
     EventBatch,

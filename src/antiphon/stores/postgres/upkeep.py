@@ -10,7 +10,7 @@ from antiphon.stores.postgres.connecting import Connection
 from antiphon.stores.postgres.database import Database
 from antiphon.stores.postgres.preparation import blocking, once, version
 from antiphon.stores.postgres.sql import migrations, queries
-from antiphon.stores.upkeep import StoreStatus, TableSize
+from antiphon.stores.status import StoreStatus, TableSize
 
 SQL = queries("upkeep")
 

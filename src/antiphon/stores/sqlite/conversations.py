@@ -8,7 +8,7 @@ from sqlite3 import Connection
 import msgspec
 
 from antiphon.errors import StoreConflict, StoreUnknown
-from antiphon.stores.rows import Conversation, StoredItem
+from antiphon.stores.records import Conversation, StoredItem
 from antiphon.stores.sqlite.sql import queries
 
 SQL = queries("conversations")

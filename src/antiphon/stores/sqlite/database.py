@@ -13,9 +13,9 @@ from time import monotonic, sleep
 from typing import Literal
 
 from antiphon.errors import ConfigError
+from antiphon.stores.schema_versions import check, needs_alone, oldest
 from antiphon.stores.sqlite.faults import reason_of
 from antiphon.stores.sqlite.sql import migrations, statements
-from antiphon.stores.versions import check, needs_alone, oldest
 
 log = logging.getLogger("antiphon.store")
 

@@ -7,7 +7,7 @@ from sqlite3 import Connection
 
 import msgspec
 
-from antiphon.stores.rows import Delivery
+from antiphon.stores.records import Delivery
 from antiphon.stores.sqlite.sql import queries
 
 SQL = queries("deliveries")

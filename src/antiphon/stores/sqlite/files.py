@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from antiphon.errors import StoreConflict
-from antiphon.stores.rows import StoredFile
+from antiphon.stores.records import StoredFile
 from antiphon.stores.sqlite.sql import queries
 
 SQL = queries("files")

@@ -10,7 +10,7 @@ import msgspec
 
 from antiphon.errors import StoreConflict, StoreError
 from antiphon.stores.base import FenceError
-from antiphon.stores.rows import EventBatch, Job, LoggedEvent
+from antiphon.stores.records import EventBatch, Job, LoggedEvent
 from antiphon.stores.sqlite.sql import queries
 
 SQL = queries("jobs")

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from antiphon.errors import StoreConflict
-from antiphon.stores.rows import StoredKey
+from antiphon.stores.records import StoredKey
 from antiphon.stores.sqlite.sql import queries
 
 SQL = queries("keys")

@@ -7,7 +7,7 @@ from sqlite3 import Connection
 
 from antiphon.core import gcra
 from antiphon.core.gcra import Charge
-from antiphon.stores.rows import Slot
+from antiphon.stores.records import Slot
 from antiphon.stores.sqlite.sql import queries
 
 SQL = queries("limits")

@@ -9,9 +9,9 @@ from typing import Any
 import msgspec
 
 from antiphon.errors import AntiphonError, StoreConflict
-from antiphon.stores.columns import columns
-from antiphon.stores.items import ResponseItems, places
-from antiphon.stores.rows import ListedResponse, StoredItem, StoredResponse
+from antiphon.stores.item_ids import ResponseItems, places
+from antiphon.stores.records import ListedResponse, StoredItem, StoredResponse
+from antiphon.stores.response_columns import columns
 from antiphon.stores.sqlite import conversations, jobs
 from antiphon.stores.sqlite.sql import queries
 

@@ -20,10 +20,10 @@ from typing import Concatenate, ParamSpec, TypeVar
 
 from antiphon.core.gcra import Charge
 from antiphon.errors import InvalidRequest, StoreUnknown
-from antiphon.offload import LARGE
+from antiphon.runtime.offload import LARGE
 from antiphon.stores.base import PolledStore
 from antiphon.stores.condition import Census, Condition, Labels, Measure
-from antiphon.stores.rows import (
+from antiphon.stores.records import (
     Conversation,
     Delivery,
     EventBatch,

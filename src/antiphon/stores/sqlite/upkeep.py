@@ -11,7 +11,7 @@ from antiphon.errors import ConfigError
 from antiphon.stores.condition import Census
 from antiphon.stores.sqlite.database import damage, open_database
 from antiphon.stores.sqlite.sql import migrations, queries
-from antiphon.stores.upkeep import StoreStatus, TableSize
+from antiphon.stores.status import StoreStatus, TableSize
 
 SQL = queries("upkeep")
 

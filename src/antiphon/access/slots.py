@@ -1,0 +1,98 @@
+"""Places: how many responses of a caller are in the making at once, counted with all servers on the same store."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import secrets
+from collections.abc import Callable, Sequence
+
+from antiphon.access.quota import too_many_streams
+from antiphon.stores.base import Store
+from antiphon.stores.records import Slot
+
+LEASE = 30.0  # seconds after which the places of a dead server are free
+PATIENCE = (0.02, 0.08)  # seconds between tries for a place: one may be given back at this moment
+
+log = logging.getLogger("antiphon.limits")
+
+
+class Places:
+    """The places that this server has taken."""
+
+    def __init__(self, store: Store, clock: Callable[[], float]) -> None:
+        self._store = store
+        self._clock = clock
+        self._holder = f"{os.getpid()}-{secrets.token_hex(6)}"
+        self._taken = 0
+        self._freed: list[Slot] = []
+        self._freeing: asyncio.Task[None] | None = None
+        self._renewing: asyncio.Task[None] | None = None
+
+    async def take(self, names: Sequence[tuple[str, int]]) -> Sequence[Slot]:
+        """Take a place under each name, of so many. Raises APIError 429."""
+        taken: list[Slot] = []
+        try:
+            for name, most in names:
+                slot = Slot(name=name, holder=self._holder, most=most)
+                if not await self._take(slot):
+                    raise too_many_streams(most)
+                self._taken += 1
+                taken.append(slot)
+        except BaseException:
+            self.free(taken)
+            raise
+        if taken and (self._renewing is None or self._renewing.done()):
+            self._renewing = asyncio.create_task(self._renew())
+        return taken
+
+    def free(self, slots: Sequence[Slot]) -> None:
+        """Give places back: at once, in the background."""
+        self._freed += slots
+        if slots and (self._freeing is None or self._freeing.done()):
+            self._freeing = asyncio.create_task(self._free())
+
+    async def close(self) -> None:
+        """Give back what is still to be given back."""
+        if self._renewing is not None:
+            self._renewing.cancel()
+            await asyncio.gather(self._renewing, return_exceptions=True)
+        if self._freeing is not None:
+            await self._freeing
+
+    async def _take(self, slot: Slot) -> bool:
+        for pause in (*PATIENCE, 0.0):
+            taking = asyncio.ensure_future(self._store.take_slot(slot, self._clock(), LEASE))
+            try:
+                if await asyncio.shield(taking):
+                    return True
+            except asyncio.CancelledError:
+                taking.add_done_callback(lambda done: self._give_back(done, slot))
+                raise
+            await asyncio.sleep(pause)
+        return False
+
+    def _give_back(self, done: asyncio.Future[bool], slot: Slot) -> None:
+        """Free a place that nobody waited for any more."""
+        if not done.cancelled() and done.exception() is None and done.result():
+            self._taken += 1
+            self.free([slot])
+
+    async def _free(self) -> None:
+        while self._freed:
+            freed, self._freed = self._freed, []
+            self._taken -= len(freed)
+            try:
+                await asyncio.gather(*(self._store.free_slot(slot) for slot in freed))
+            except Exception:
+                log.exception("places could not be given back")
+
+    async def _renew(self) -> None:
+        """Keep the places while there are any."""
+        while self._taken > 0:
+            await asyncio.sleep(LEASE / 3)
+            try:
+                await self._store.renew_slots(self._holder, self._clock(), LEASE)
+            except Exception:
+                log.exception("the places of running responses could not be kept")

@@ -1,0 +1,161 @@
+"""Where the text of an answer goes: split from thoughts and leaked calls, or read as an emulated call."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from antiphon.backends.chat.emulation import Emulation, read_call
+from antiphon.backends.chat.profiles import Leak, ThinkPolicy
+from antiphon.backends.chat.tool_calls import Calls
+from antiphon.core.deltas import Delta, ReasoningDelta, TextDelta
+from antiphon.core.text.leaks import LeakedCall, LeakFilter, open_filters
+from antiphon.core.text.thoughts import ThinkSplitter
+from antiphon.core.tools.tool_map import ToolMap
+
+
+class TextSink(Protocol):
+    """Takes the pieces of an answer's text."""
+
+    @property
+    def plain(self) -> bool:
+        """Tell whether all text from here on is answer, so that it need not come here at all."""
+        ...
+
+    def feed(self, text: str, logprobs: bytes, out: list[Delta]) -> None:
+        """Take in a piece and give what is certain."""
+        ...
+
+    def end(self, out: list[Delta], *, before_call: bool) -> None:
+        """Give what is held back: the text ends here, or a tool call begins."""
+        ...
+
+
+def open_sink(
+    emulation: Emulation | None, think: ThinkPolicy, leaks: Sequence[Leak], tools: ToolMap, calls: Calls
+) -> TextSink:
+    """Return the sink for an answer."""
+    if emulation is not None and emulation.raw is not None:
+        return InputSink(emulation.raw, calls)
+    if emulation is not None:
+        return AnswerSink(tools, calls)
+    return FilterSink(think, leaks, tools, calls)
+
+
+class FilterSink:
+    """Ordinary text: inline thoughts and leaked calls are taken out."""
+
+    __slots__ = ("_begun", "_calls", "_filters", "_logprobs", "_splitter")
+
+    def __init__(self, think: ThinkPolicy, leaks: Sequence[Leak], tools: ToolMap, calls: Calls) -> None:
+        self._calls = calls
+        self._splitter = None if think == "off" else ThinkSplitter(opened=think == "opened")
+        # Without tools there is nothing to rescue, but Harmony's channels have to be told apart all the same.
+        leaks = leaks if tools.offers else [leak for leak in leaks if leak == "harmony"]
+        self._filters: list[LeakFilter] = open_filters(
+            leaks, {name: offer.parameters for name, offer in tools.offers.items()}
+        )
+        self._logprobs = b""
+        self._begun = False
+
+    @property
+    def plain(self) -> bool:
+        """Tell whether nothing is looked for any more."""
+        return self._splitter is None and not self._filters
+
+    def feed(self, text: str, logprobs: bytes, out: list[Delta]) -> None:
+        """Split a piece; its logprobs go with the next text that is certain."""
+        if logprobs:
+            self._logprobs += b"," + logprobs if self._logprobs else logprobs
+        if self._splitter is None:
+            self._filter(TextDelta(text), 0, out)
+            return
+        for piece in self._splitter.feed(text):
+            self._piece(piece, out)
+        if self._splitter.settled:
+            self._splitter = None
+
+    def end(self, out: list[Delta], *, before_call: bool) -> None:
+        """Give what is held back; blank lines between thoughts and a call are no message."""
+        if self._splitter is not None:
+            for piece in self._splitter.close():
+                if not (before_call and not self._begun and not piece.text.strip()):
+                    self._piece(piece, out)
+            self._splitter = None
+        for place, filter in enumerate(self._filters):
+            for found in filter.close():
+                self._found(found, place + 1, out)
+        self._filters = []
+
+    def _piece(self, piece: TextDelta | ReasoningDelta, out: list[Delta]) -> None:
+        if isinstance(piece, ReasoningDelta):
+            self._logprobs = b""
+            out.append(piece)
+        else:
+            self._filter(piece, 0, out)
+
+    def _filter(self, piece: TextDelta, place: int, out: list[Delta]) -> None:
+        """Send text through the filters from one of them on."""
+        if place == len(self._filters):
+            self._begun = True
+            out.append(TextDelta(piece.text, self._logprobs))
+            self._logprobs = b""
+            return
+        for found in self._filters[place].feed(piece.text):
+            self._found(found, place + 1, out)
+
+    def _found(self, found: TextDelta | ReasoningDelta | LeakedCall, place: int, out: list[Delta]) -> None:
+        match found:
+            case TextDelta():
+                self._filter(found, place, out)
+            case ReasoningDelta():
+                out.append(found)
+            case LeakedCall():
+                self._calls.whole("", found.name, found.arguments, out)
+
+
+class AnswerSink:
+    """An answer held to a schema: a call as `{"name", "arguments"}`, or the wanted format."""
+
+    __slots__ = ("_calls", "_pieces", "_tools")
+
+    plain = False
+
+    def __init__(self, tools: ToolMap, calls: Calls) -> None:
+        self._tools = tools
+        self._calls = calls
+        self._pieces: list[str] = []
+
+    def feed(self, text: str, logprobs: bytes, out: list[Delta]) -> None:
+        """Keep a piece: only the whole tells what it is."""
+        self._pieces.append(text)
+
+    def end(self, out: list[Delta], *, before_call: bool) -> None:
+        """Read the whole."""
+        text, self._pieces = "".join(self._pieces), []
+        called = read_call(text)
+        if called is not None and called[0] in self._tools.offers:
+            self._calls.whole("", *called, out)
+        elif text:
+            out.append(TextDelta(text))
+
+
+class InputSink:
+    """An answer held to a grammar: all of it is the input of one custom tool."""
+
+    __slots__ = ("_calls", "_name")
+
+    plain = False
+
+    def __init__(self, name: str, calls: Calls) -> None:
+        self._name = name
+        self._calls = calls
+
+    def feed(self, text: str, logprobs: bytes, out: list[Delta]) -> None:
+        """Pass a piece of the input on."""
+        self._calls.fragment(0, "", self._name, text, out, raw=True)
+
+    def end(self, out: list[Delta], *, before_call: bool) -> None:
+        """End the call; also an empty input is one."""
+        if not self._calls.started:
+            self._calls.fragment(0, "", self._name, "", out, raw=True)

@@ -1,0 +1,297 @@
+"""Turn → the body of a chat completions request. What comes back is read by `ChatDecoder`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import msgspec
+from msgspec import UNSET, Raw
+
+from antiphon.backends.chat.decoder import ChatDecoder
+from antiphon.backends.chat.emulation import Emulation, Unusable, call_schema, constraint
+from antiphon.backends.chat.messages import Messages
+from antiphon.backends.chat.profiles import PROFILES, Leak, Profile, Roles, ThinkPolicy
+from antiphon.core.json_encoding import to_json
+from antiphon.core.request.validation import decode
+from antiphon.core.text.pieces import joined
+from antiphon.core.tools.tool_map import Offer, ToolMap
+from antiphon.core.turn import TEMPLATE_FIELDS, Turn, merged_objects
+from antiphon.errors import InvalidRequest
+from antiphon.types.request import TextFormat
+from antiphon.types.tools import ToolChoice
+
+__all__ = ["ChatDecoder", "CodecOptions", "decoder", "request"]
+
+_any = msgspec.json.Decoder(Any)
+
+LOGPROBS = "message.output_text.logprobs"
+_OFF = ("none", "minimal")
+
+_OWN = {
+    name: to_json(name) + b":"
+    for name in "model messages tools tool_choice temperature top_p max_tokens stream stream_options".split()
+}
+
+
+class CodecOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """How a model is spoken to: the server's profile, and the model's own policies; `leaks` come on top of the profile's.
+
+    `need_reason`: an answer without a `finish_reason` was broken off; False for servers that never send one.
+    """
+
+    profile: Profile = PROFILES["generic"]
+    roles: Roles = "system"
+    think: ThinkPolicy = "auto"
+    leaks: tuple[Leak, ...] = ()
+    need_reason: bool = True
+
+
+class ChatCall(msgspec.Struct, frozen=True):
+    """What a request has set up for its answer: the functions, and how a call or format is brought about."""
+
+    tools: ToolMap
+    emulation: Emulation | None = None
+
+
+def request(turn: Turn, options: CodecOptions) -> tuple[bytes, ChatCall]:
+    """Return the body of the request, and what its ChatDecoder has to know.
+
+    Raises InvalidRequest for what chat completions cannot say, such as an output without its call.
+    """
+    profile = options.profile
+    tools = ToolMap(turn.tools, turn.items, turn.remote_tools, strict=profile.strict)
+    choice = _choose(turn.tool_choice, tools)
+    try:
+        emulation = _emulate(turn, choice, tools, profile)
+    except Unusable as unusable:
+        raise unusable.error(turn.tools) from None
+    messages = Messages(tools, profile, options.roles)
+    messages.add(turn.instructions, turn.items)
+    body = _Body()
+    body.add("model", to_json(turn.model))
+    _add_tools(body, turn, tools, choice, emulation, profile)
+    _add_format(body, turn, emulation, profile, messages)
+    body.add("messages", messages.render())
+    _add_sampling(body, turn, profile)
+    _add_effort(body, turn.reasoning_effort, profile)
+    if turn.stream:
+        body.add("stream", b"true")
+        if profile.stream_usage:
+            body.add("stream_options", b'{"include_usage":true}')
+    body.extend(turn)
+    return body.render(), ChatCall(tools, emulation)
+
+
+def decoder(turn: Turn, call: ChatCall, options: CodecOptions, call_base: str) -> ChatDecoder:
+    """Return the reader of the answer. Ids of calls that bring none begin with `call_base`."""
+    return ChatDecoder(
+        call.tools,
+        options.profile,
+        call_base=call_base,
+        think=options.think,
+        leaks=(*options.profile.leaks, *options.leaks),
+        parallel=turn.parallel_tool_calls,
+        logprobs=_wants_logprobs(turn),
+        emulation=call.emulation,
+        history=turn.items,
+        need_reason=options.need_reason,
+    )
+
+
+class _Body:
+    """The fields of a request, as JSON."""
+
+    __slots__ = ("fields",)
+
+    def __init__(self) -> None:
+        self.fields: dict[str, bytes] = {}
+
+    def add(self, name: str, value: bytes) -> None:
+        self.fields[name] = value
+
+    def put(self, name: str, value: object) -> None:
+        """Add a value unless it is None."""
+        if value is not None and value is not UNSET:
+            self.fields[name] = to_json(value)
+
+    def extend(self, turn: Turn) -> None:
+        """Add the extra fields. They never replace what is set here; of `chat_template_kwargs`, both sides count."""
+        for name, value in turn.extra.items():
+            if name not in self.fields:
+                self.fields[name] = bytes(value)
+            elif name == TEMPLATE_FIELDS:
+                self.fields[name] = merged_objects(self.fields[name], value, name)
+
+    def render(self) -> bytes:
+        """Return the body. Names may be a client's: they are encoded like any other text."""
+        pieces: list[bytes] = []
+        for name, value in self.fields.items():
+            pieces += (_OWN.get(name) or to_json(name) + b":", value, b",")
+        pieces[-1] = b"}"
+        return joined([b"{", *pieces])
+
+
+# Tools
+
+
+class _Choice(msgspec.Struct, frozen=True):
+    """The choice among the offered tools: `mode` is auto, none or required; `only` is the one that must be called."""
+
+    mode: str
+    only: Offer | None = None
+
+
+def _choose(choice: str | ToolChoice, tools: ToolMap) -> _Choice:
+    if isinstance(choice, str):
+        return _Choice(choice)
+    if choice.type == "allowed_tools":
+        wanted = choice.tools if choice.tools is not UNSET else []
+        tools.restrict(_allowed(wanted, tools))
+        return _Choice(choice.mode if isinstance(choice.mode, str) else "auto")
+    if choice.type == "mcp" and choice.name is UNSET:
+        tools.restrict(offer for offer in tools.offers.values() if offer.target.namespace == choice.server_label)
+        return _Choice("required")
+    if choice.type in tools.ignored:
+        return _Choice("auto")
+    offer = _named(choice, tools)
+    if offer is None:
+        name = choice.name if isinstance(choice.name, str) else choice.type
+        raise InvalidRequest(f"Tool choice '{name}' not found in 'tools'.", param="tool_choice")
+    return _Choice("required", offer)
+
+
+def _named(choice: ToolChoice, tools: ToolMap) -> Offer | None:
+    name = choice.name if isinstance(choice.name, str) else choice.type
+    namespace = next((value for value in (choice.namespace, choice.server_label) if isinstance(value, str)), None)
+    return tools.find(name, choice.type, namespace)
+
+
+def _allowed(wanted: Iterable[dict[str, Raw]], tools: ToolMap) -> list[Offer]:
+    allowed: list[Offer] = []
+    for place, entry in enumerate(wanted):
+        fields = {name: decode(_any, value, f"tool_choice.tools[{place}].{name}") for name, value in entry.items()}
+        kind = fields.get("type")
+        if isinstance(kind, str) and kind == "namespace":
+            allowed += tools.matching("", None, fields.get("name"))
+        else:
+            namespace = fields.get("namespace", fields.get("server_label"))
+            allowed += tools.matching(kind, fields.get("name"), namespace)
+    return allowed
+
+
+def _emulate(turn: Turn, choice: _Choice, tools: ToolMap, profile: Profile) -> Emulation | None:
+    """Decide whether the answer has to be constrained, because the server does not obey the choice or the format."""
+    if not tools.offers or choice.mode == "none":
+        return None
+    forced = choice.mode == "required"
+    if forced and choice.only is not None:
+        fields = constraint(choice.only, profile)
+        if fields is not None:
+            return Emulation(raw=choice.only.chat_name, fields=fields)
+    if forced and profile.forced_calls == "schema":
+        offers = [choice.only] if choice.only is not None else list(tools.offers.values())
+        return Emulation(schema=call_schema(offers, None))
+    if turn.text.format.type != "text" and not profile.format_beside_tools and not forced:
+        return Emulation(
+            schema=call_schema(list(tools.offers.values()), turn.text.format.schema or Raw(b'{"type":"object"}'))
+        )
+    return None
+
+
+def _add_tools(
+    body: _Body, turn: Turn, tools: ToolMap, choice: _Choice, emulation: Emulation | None, profile: Profile
+) -> None:
+    mode = "none" if emulation is not None else choice.mode
+    if not tools.offers or (mode == "none" and emulation is None and not profile.tool_choice_none):
+        return
+    body.add("tools", b"[%b]" % b",".join([offer.function for offer in tools.offers.values()]))
+    if mode == "required" and choice.only is not None:
+        body.put("tool_choice", {"type": "function", "function": {"name": choice.only.chat_name}})
+    elif mode != "auto" and profile.tool_choice_none:
+        # `auto` is every server's default, and vLLM refuses the word unless it was started for it.
+        body.put("tool_choice", mode)
+    if not turn.parallel_tool_calls and profile.parallel_tool_calls:
+        body.add("parallel_tool_calls", b"false")
+
+
+# Format
+
+
+def _add_format(body: _Body, turn: Turn, emulation: Emulation | None, profile: Profile, messages: Messages) -> None:
+    format = turn.text.format
+    if emulation is not None:
+        for name, value in emulation.fields.items():
+            body.add(name, value)
+        if emulation.schema is not None:
+            body.add("response_format", _schema_format("answer", emulation.schema))
+        return
+    if format.type == "text":
+        return
+    supported = profile.response_format
+    if format.type == "json_schema" and supported in ("all", "json_schema"):
+        body.add("response_format", _json_schema(format))
+    elif format.type == "json_object" and supported == "json_schema":
+        body.add("response_format", _schema_format("object", Raw(b'{"type":"object"}')))
+    elif supported in ("all", "json_object"):
+        body.add("response_format", b'{"type":"json_object"}')
+    if format.type == "json_schema" and supported in ("json_object", "none"):
+        assert format.schema is not None
+        messages.note(
+            f"Answer with JSON that follows this JSON Schema, and nothing else:\n{bytes(format.schema).decode()}"
+        )
+    elif format.type == "json_object" and supported == "none":
+        messages.note("Answer with a JSON object, and nothing else.")
+
+
+def _json_schema(format: TextFormat) -> bytes:
+    shape: dict[str, object] = {"name": format.name, "schema": format.schema}
+    if format.strict is not None:
+        shape["strict"] = format.strict
+    if format.description is not None:
+        shape["description"] = format.description
+    return b'{"type":"json_schema","json_schema":%b}' % to_json(shape)
+
+
+def _schema_format(name: str, schema: Raw) -> bytes:
+    return b'{"type":"json_schema","json_schema":{"name":%b,"schema":%b}}' % (to_json(name), bytes(schema))
+
+
+# The rest
+
+
+def _add_sampling(body: _Body, turn: Turn, profile: Profile) -> None:
+    request = turn.request
+    body.put("temperature", turn.temperature)
+    body.put("top_p", turn.top_p)
+    body.put("presence_penalty", request.presence_penalty)
+    body.put("frequency_penalty", request.frequency_penalty)
+    body.put(profile.max_tokens, turn.max_output_tokens)
+    if _wants_logprobs(turn):
+        body.add("logprobs", b"true")
+        body.put("top_logprobs", request.top_logprobs)
+    for name in profile.forward:
+        body.put(name, turn.text.verbosity if name == "verbosity" else getattr(request, name))
+
+
+def _wants_logprobs(turn: Turn) -> bool:
+    return bool(turn.request.top_logprobs) or LOGPROBS in (turn.request.include or ())
+
+
+def _add_effort(body: _Body, effort: str | None, profile: Profile) -> None:
+    if effort is None or profile.effort == "none":
+        return
+    thinking = effort not in _OFF
+    if profile.effort in ("enable_thinking", "both"):
+        body.put(TEMPLATE_FIELDS, {"enable_thinking": thinking})
+    if profile.effort == "reasoning":
+        body.put("reasoning", {"effort": effort})
+    elif profile.effort == "reasoning_effort" or (profile.effort == "both" and thinking):
+        body.put("reasoning_effort", _clamp(effort, profile.efforts))
+
+
+def _clamp(effort: str, known: tuple[str, ...]) -> str:
+    """Return the nearest value that the server takes."""
+    if not known or effort in known:
+        return effort
+    return known[0] if effort in (*_OFF, "low") else known[-1]

@@ -1,0 +1,120 @@
+"""Content parts → what a chat message holds: its text, and the images, files and sounds that stand beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+
+from antiphon.core.json_encoding import to_json
+from antiphon.core.media.file_types import BINARY, LONGEST_HEAD, is_text, kind_of, media_type
+from antiphon.core.text.pieces import from_base64, joined, text_json, to_text
+from antiphon.errors import InvalidRequest
+from antiphon.types.items import (
+    InputAudio,
+    InputFile,
+    InputImage,
+    OutputText,
+    Part,
+    PlainText,
+    ReasoningText,
+    Refusal,
+    SummaryText,
+)
+from antiphon.types.items import InputText as InputTextPart
+
+_DETAILS = {"low": "low", "high": "high", "original": "high"}
+
+
+class Content(msgspec.Struct, frozen=True):
+    """A message's text, and its other parts as JSON."""
+
+    text: str
+    media: tuple[bytes, ...] = ()
+
+    def whole(self) -> bytes:
+        """Return the `content` of a user message: a string, or a list where there is more than text."""
+        if not self.media:
+            return text_json(self.text)
+        text = b'{"type":"text","text":%b},' % text_json(self.text) if self.text else b""
+        first, *others = self.media
+        return joined([b"[", text, first, *[part for one in others for part in (b",", one)], b"]"])
+
+
+def text_of(content: str | Sequence[Part]) -> str:
+    """Return the text of a message; other parts are left out."""
+    if isinstance(content, str):
+        return content
+    return "\n".join(text for part in content if (text := _text(part)))
+
+
+def content(value: str | Sequence[Part]) -> Content:
+    """Split content into text and other parts. Raises InvalidRequest for a file that has not been fetched."""
+    if isinstance(value, str):
+        return Content(value)
+    texts: list[str] = []
+    media: list[bytes] = []
+    for part in value:
+        match part:
+            case InputImage():
+                media.append(_image(part))
+            case InputFile():
+                _file(part, texts, media)
+            case InputAudio():
+                media.append(b'{"type":"input_audio","input_audio":%b}' % to_json(part.input_audio))
+            case _:
+                text = _text(part)
+                if text:
+                    texts.append(text)
+    return Content("\n".join(texts), tuple(media))
+
+
+def _text(part: Part) -> str:
+    match part:
+        case InputTextPart() | PlainText() | OutputText() | ReasoningText() | SummaryText():
+            return part.text
+        case Refusal():
+            return part.refusal
+        case _:
+            return ""
+
+
+def _image(part: InputImage) -> bytes:
+    if not isinstance(part.image_url, str) or not part.image_url:
+        raise InvalidRequest("An image needs an 'image_url'.", param="input", code="missing_required_parameter")
+    return _image_url(part.image_url, _DETAILS.get(part.detail or ""))
+
+
+def _image_url(url: str, detail: str | None) -> bytes:
+    shown = b',"detail":%b' % to_json(detail) if detail else b""
+    return b'{"type":"image_url","image_url":{"url":%b%b}}' % (text_json(url), shown)
+
+
+def _file(part: InputFile, texts: list[str], media: list[bytes]) -> None:
+    """Text files become text, which every model reads; images become images; the rest stays a file."""
+    if not isinstance(part.file_data, str):
+        raise InvalidRequest("A file needs 'file_data'.", param="input", code="missing_required_parameter")
+    name = part.filename if isinstance(part.filename, str) and part.filename else "file"
+    url = part.file_data
+    if not url.startswith("data:"):
+        kind = media_type(name)
+        url = f"data:{'application/pdf' if kind == BINARY else kind};base64,{url}"
+    head, _, _ = url[:LONGEST_HEAD].partition(",")
+    data = url[len(head) + 1 :]
+    kind = kind_of(url)
+    text = _decoded(data) if is_text(kind) and head.endswith(";base64") else None
+    if text is not None:
+        texts.append(f"File {name}:\n{text}")
+    elif kind.startswith("image/"):
+        media.append(_image_url(url, None))
+    else:
+        media.append(
+            b'{"type":"file","file":{"filename":%b,"file_data":%b}}' % (to_json(name), text_json(url)),
+        )
+
+
+def _decoded(data: str) -> str | None:
+    try:
+        return to_text(from_base64(data), "utf-8")
+    except ValueError:
+        return None

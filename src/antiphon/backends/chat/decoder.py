@@ -1,0 +1,339 @@
+"""Chat completions' chunks → Deltas. A whole answer is read as one chunk, so that both give the same response."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from antiphon.backends.chat.answer_text import open_sink
+from antiphon.backends.chat.emulation import Emulation
+from antiphon.backends.chat.errors import error_from_event, no_answer
+from antiphon.backends.chat.lenient import read_chunk
+from antiphon.backends.chat.profiles import Leak, Profile, ThinkPolicy
+from antiphon.backends.chat.tool_calls import Calls
+from antiphon.backends.chat.usage import logprob_pieces, usage_from
+from antiphon.backends.error_words import parse
+from antiphon.config.masking import masked
+from antiphon.core.deltas import Delta, Finish, ReasoningDelta, RefusalDelta, TextDelta, UsageReport
+from antiphon.core.json_encoding import to_json
+from antiphon.core.request.json_text import has_more_containers
+from antiphon.core.text.sse import LARGE_EVENT
+from antiphon.core.text.surrogate_halves import Halves
+from antiphon.core.tools.tool_map import ToolMap
+from antiphon.errors import BackendError
+from antiphon.types.chat import ChatChoice, ChatChunk, ChatDelta, ChatPart, ChatToolCall, ChatUsage
+from antiphon.types.items import Item
+
+_chunk = msgspec.json.Decoder(ChatChunk, strict=False)
+_REASONS = {
+    "function_call": "tool_calls",
+    "max_tokens": "length",
+    "model_length": "length",
+    "model_context_window_exceeded": "length",
+    "safety": "content_filter",
+    "recitation": "content_filter",
+    "sensitive": "content_filter",
+}
+_NORMAL = frozenset(("stop", "length", "content_filter", "tool_calls"))
+_CUT = ("length", "content_filter")
+_BROKEN = frozenset(
+    """
+    error abort aborted cancelled canceled timeout insufficient_system_resource network_error malformed_function_call
+    """.split()
+)
+_NO_ERROR = (b"null", b"{}", b"[]", b'""', b"false", b"0")
+_FINE = (0, 200, "0", "200", "ok", "success")  # codes in vendors' envelopes that are no error
+MOST_QUOTED = 1200  # bytes of what is no answer that are looked at; a quarter is shown
+MOST_CALLS = 500
+"""Tool calls of one answer."""
+
+MOST_CONTAINERS = 10_000
+"""Arrays and objects of one chunk."""
+
+MOST_CONTAINERS_OF_WHOLE = 200_000
+"""The same of an answer that comes whole, which is read in a thread: 20 logprobs for each of 8,000 tokens."""
+
+MOST_ODD = 1_000
+"""Chunks of one answer that say nothing that is known."""
+
+_UNFINISHED = "The backend broke off in the middle of its answer: it sent no finish_reason."
+
+
+class ChatDecoder:
+    """Reads the answer to one request, streamed or whole.
+
+    `ended` tells that the backend has said `[DONE]`. An answer is at its end with a `finish_reason`, which `finish` asks for:
+    servers send `[DONE]` also after what they broke off. `need_reason` is False for servers that never send one.
+    """
+
+    __slots__ = (
+        "_calls",
+        "_halves",
+        "_logprobs",
+        "_message",
+        "_need_reason",
+        "_odd",
+        "_odd_ones",
+        "_plain",
+        "_profile",
+        "_reason",
+        "_reasoning_size",
+        "_seen",
+        "_sink",
+        "_text_size",
+        "_usage",
+        "_whole",
+        "ended",
+    )
+
+    def __init__(
+        self,
+        tools: ToolMap,
+        profile: Profile,
+        *,
+        call_base: str,
+        think: ThinkPolicy = "auto",
+        leaks: Sequence[Leak] = (),
+        parallel: bool = True,
+        logprobs: bool = False,
+        emulation: Emulation | None = None,
+        history: Sequence[Item] = (),
+        need_reason: bool = True,
+    ) -> None:
+        self.ended = False
+        self._calls = Calls(tools, call_base, parallel=parallel, history=history)
+        self._halves = Halves()
+        self._profile = profile
+        self._sink = open_sink(emulation, think, leaks, tools, self._calls)
+        self._plain = self._sink.plain
+        self._logprobs = logprobs
+        self._need_reason = need_reason
+        self._usage: ChatUsage | None = None
+        self._reason = ""
+        self._reasoning_size = 0
+        self._text_size = 0
+        self._whole = False  # what is read is not a fragment
+        self._seen = False  # a delta that said nothing: the answer may be empty
+        self._message: ChatChoice | None = None  # a whole answer in a stream
+        self._odd = b""
+        self._odd_ones = 0
+
+    @property
+    def size(self) -> int:
+        """Characters that have been said so far."""
+        return self._text_size + self._reasoning_size + self._calls.size
+
+    # Feeding
+
+    def feed(self, payloads: Sequence[bytes], out: list[Delta]) -> None:
+        """Read the data of some events. Raises BackendError for an error among them; `out` has what came before it."""
+        for payload in payloads:
+            if payload == b"[DONE]":
+                self.ended = True
+                return
+            if len(payload) > LARGE_EVENT:
+                self._check(payload, MOST_CONTAINERS)
+            try:
+                chunk = _chunk.decode(payload)
+            except (msgspec.MsgspecError, ValueError, RecursionError):
+                if payload.strip() == b"[DONE]":
+                    self.ended = True
+                    return
+                chunk = read_chunk(payload, self._halves)
+            if chunk.error is not None or chunk.usage is not None or not chunk.choices:
+                self._about(chunk, payload)
+            for choice in chunk.choices or ():
+                if not choice.index:
+                    if choice.delta is not None:
+                        self._read(choice, choice.delta, out)
+                    elif choice.message is not None:
+                        self._keep(choice)
+                    if choice.finish_reason:
+                        self._finished(choice)
+
+    def feed_whole(self, body: bytes, out: list[Delta]) -> None:
+        """Read a whole answer. Raises BackendError where it is none."""
+        body = body.strip().removesuffix(b"data: [DONE]")
+        if len(body) > LARGE_EVENT:
+            self._check(body, MOST_CONTAINERS_OF_WHOLE)
+        try:
+            answer = _chunk.decode(body)
+        except (msgspec.MsgspecError, ValueError, RecursionError):
+            answer = read_chunk(body, self._halves)
+        self._about(answer, body)
+        for choice in answer.choices or ():
+            if not choice.index:
+                if choice.finish_reason:
+                    self._finished(choice)
+                self._read_whole(choice, out)
+                return
+        raise self._nothing()
+
+    def _check(self, data: bytes, most: int) -> None:
+        if has_more_containers(most, data):
+            raise BackendError(
+                502, f"The backend sent something that is not a chat completion: it has over {most} arrays and objects."
+            )
+
+    def feed_stray(self, data: bytes, out: list[Delta]) -> None:
+        """Read what stood in a stream of events and was none: a whole answer, or an error. Raises BackendError."""
+        if not self.size and not self._reason and self._message is None:
+            self.feed_whole(data, out)
+        elif not self._reason or (data.lstrip().startswith((b"{", b"[")) and parse(data).message):
+            raise no_answer(data)
+
+    def finish(self, out: list[Delta]) -> None:
+        """Add what the end brings: text held back, the usage, the reason. Raises BackendError for an answer without an end."""
+        if self._message is not None and not self.size and not self._calls.count:
+            self._read_whole(self._message, out)
+        self._end_text(out, before_call=False)
+        self._calls.close(out)
+        if self._usage is not None:
+            out.append(UsageReport(usage_from(self._usage, self._profile, self._reasoning_size, self._text_size)))
+        self._check_end()
+        reason = self._reason or ("tool_calls" if self._calls.started else "stop")
+        out.append(Finish(reason))
+
+    def _check_end(self) -> None:
+        said = self._text_size > 0 or self._reasoning_size > 0 or self._calls.size > 0 or self._calls.started > 0
+        if said and (self._reason or self._whole or (self.ended and not self._need_reason)):
+            return
+        if said:
+            raise BackendError(502, _UNFINISHED, retriable=True)
+        if self._reason == "tool_calls":
+            raise BackendError(502, "The backend announced a tool call and sent none.", retriable=True)
+        if self._reason not in _CUT and not (self._reason and self._seen):
+            raise self._nothing()
+
+    def _nothing(self) -> BackendError:
+        """Return the error for an answer that says nothing and has no end."""
+        if self._odd:
+            text = masked(self._odd[:MOST_QUOTED].decode("utf-8", "replace"), MOST_QUOTED // 4)
+            return BackendError(502, f"The backend's answer holds no message: {text}", retriable=True)
+        return BackendError(502, "The backend's answer holds no message.", retriable=True)
+
+    # One chunk
+
+    def _about(self, chunk: ChatChunk, payload: bytes) -> None:
+        """Take in what a chunk says beside its choices. One that has none is looked through for an error's words."""
+        if chunk.error is not None and bytes(chunk.error) not in _NO_ERROR:
+            raise error_from_event(bytes(payload))
+        if chunk.usage is not None:
+            self._usage = chunk.usage
+        if not chunk.choices and (chunk.usage is None or b"base_resp" in payload):
+            words = parse(payload)
+            if words.message and words.code not in _FINE:
+                raise error_from_event(bytes(payload))
+            self._odd = bytes(payload)
+            self._odd_ones += 1
+            if self._odd_ones > MOST_ODD:
+                raise BackendError(502, f"The backend sent more than {MOST_ODD} chunks that say nothing.")
+
+    def _read(self, choice: ChatChoice, delta: ChatDelta, out: list[Delta]) -> None:
+        reasoning = delta.reasoning_content or delta.reasoning
+        if reasoning:
+            self._reasoning_size += len(reasoning)
+            out.append(ReasoningDelta(reasoning))
+        content = delta.content
+        if content:
+            if isinstance(content, str):
+                self._text(content, choice, out)
+            else:
+                self._parts(content, choice, out)
+        else:
+            self._seen = True
+        if delta.refusal:
+            self._refuse(delta.refusal, out)
+        if delta.tool_calls:
+            self._end_text(out, before_call=True)
+            self._calls.chunk += 1
+            for call in delta.tool_calls:
+                self._call(call, out)
+        elif delta.function_call is not None:
+            self._end_text(out, before_call=True)
+            self._call(ChatToolCall(index=0, function=delta.function_call), out)
+
+    def _keep(self, choice: ChatChoice) -> None:
+        """Keep a whole answer that came in a stream. It counts where no deltas came; a later one that goes on replaces it."""
+        if self._message is not None and not _goes_on(self._message.message, choice.message):
+            raise BackendError(502, "The backend sent several whole messages in one stream.")
+        self._message = choice
+
+    def _read_whole(self, choice: ChatChoice, out: list[Delta]) -> None:
+        message = choice.message if choice.message is not None else choice.delta
+        if message is not None:
+            self._whole = True
+            self._read(choice, message, out)
+
+    def _finished(self, choice: ChatChoice) -> None:
+        reason = (choice.finish_reason or "").lower()
+        if reason in _BROKEN:
+            raise BackendError(502, "The backend broke off its answer.")
+        reason = _REASONS.get(reason, reason)
+        self._reason = reason if reason in _NORMAL else "stop"
+        if choice.usage is not None and self._usage is None:
+            self._usage = choice.usage
+
+    def _call(self, call: ChatToolCall, out: list[Delta]) -> None:
+        if self._calls.count > MOST_CALLS:
+            raise BackendError(502, f"The backend's answer has more than {MOST_CALLS} tool calls.")
+        function, custom = call.function, call.custom
+        if custom is not None:
+            name, text = custom.name or "", custom.input or ""
+        elif function is not None:
+            name, text = function.name or "", _text_of(function.arguments)
+        else:
+            name = text = ""
+        if self._whole:
+            self._calls.whole(call.id or "", name, text, out, raw=custom is not None)
+        elif function is not None or custom is not None or call.id:
+            self._calls.fragment(call.index, call.id or "", name, text, out, raw=custom is not None)
+
+    def _refuse(self, text: str, out: list[Delta]) -> None:
+        self._text_size += len(text)
+        out.append(RefusalDelta(text))
+
+    def _parts(self, parts: Sequence[ChatPart], choice: ChatChoice, out: list[Delta]) -> None:
+        for part in parts:
+            if part.thinking is not None:
+                thoughts = part.thinking
+                text = thoughts if isinstance(thoughts, str) else "".join(inner.text or "" for inner in thoughts)
+                if text:
+                    self._reasoning_size += len(text)
+                    out.append(ReasoningDelta(text))
+            elif part.refusal:
+                self._refuse(part.refusal, out)
+            elif part.text:
+                self._text(part.text, choice, out)
+
+    def _text(self, text: str, choice: ChatChoice, out: list[Delta]) -> None:
+        self._text_size += len(text)
+        logprobs = b""
+        if self._logprobs and choice.logprobs is not None:
+            logprobs = logprob_pieces(choice.logprobs)
+        if self._plain:
+            out.append(TextDelta(text, logprobs))
+        else:
+            self._sink.feed(text, logprobs, out)
+            self._plain = self._sink.plain
+
+    def _end_text(self, out: list[Delta], *, before_call: bool) -> None:
+        if not self._plain:
+            self._sink.end(out, before_call=before_call)
+            self._plain = self._sink.plain
+
+
+def _text_of(arguments: str | dict[str, Any] | None) -> str:
+    if arguments is None or isinstance(arguments, str):
+        return arguments or ""
+    return to_json(arguments).decode()
+
+
+def _goes_on(before: ChatDelta | None, after: ChatDelta | None) -> bool:
+    """Tell whether a message holds all that an earlier one did."""
+    if before is None or after is None or (before.tool_calls and before.tool_calls != after.tool_calls):
+        return before is None or not (before.content or before.tool_calls)
+    text, longer = before.content or "", after.content or ""
+    return isinstance(text, str) and isinstance(longer, str) and longer.startswith(text)

@@ -1,0 +1,195 @@
+"""Calls and formats that a server does not bring about by itself: the answer is constrained, and read back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from itertools import chain
+from json import loads
+from typing import Any
+
+import msgspec
+from msgspec import Raw
+
+from antiphon.backends.chat.profiles import Profile
+from antiphon.core.json_encoding import to_json
+from antiphon.core.tools.grammar import GrammarError, GrammarFault, lark_to_gbnf, regex_to_gbnf
+from antiphon.core.tools.tool_map import Offer, Target
+from antiphon.core.turn import Turn
+from antiphon.errors import AntiphonError, APIError, InvalidRequest
+from antiphon.types.tools import CustomTool, FunctionTool, NamespaceTool, Tool, ToolFormat
+
+MOST_DEPTH = 128  # objects and lists within each other, in a schema whose references are renamed
+MOST_REFERRING = 1024 * 1024  # bytes of all schemas whose references are renamed
+LONG = 8192  # characters of grammars and schemas, from which on they are translated in a thread
+
+
+class Unusable(AntiphonError, ValueError):
+    """A tool's or format's own declaration cannot be made use of. `offer` is None for the format."""
+
+    def __init__(self, message: str, offer: Offer | None, field: str = "parameters") -> None:
+        super().__init__(message)
+        self.offer = offer
+        self.field = field
+
+    def error(self, tools: Sequence[Tool]) -> APIError:
+        """Return what the client is told: the field at fault, or that the MCP server is at fault."""
+        if self.offer is None:
+            return InvalidRequest(f"The schema cannot be used: {self}", param="text.format.schema")
+        target = self.offer.target
+        message = f"The tool '{target.name}' cannot be used: {self}"
+        if target.kind == "mcp":
+            return APIError(424, message, code="mcp_server_error", param="tools")
+        return InvalidRequest(message, param=f"{_declared_at(target, tools)}.{self.field}")
+
+
+def _declared_at(target: Target, tools: Sequence[Tool]) -> str:
+    """Return where a tool is declared; `tools` where an item of the input has brought it."""
+    for place, tool in enumerate(tools):
+        if isinstance(tool, NamespaceTool) and tool.name == target.namespace:
+            for at, inner in enumerate(tool.tools):
+                if inner.name == target.name:
+                    return f"tools[{place}].tools[{at}]"
+        elif isinstance(tool, FunctionTool | CustomTool) and not target.namespace and tool.name == target.name:
+            return f"tools[{place}]"
+    return "tools"
+
+
+class Emulation(msgspec.Struct, frozen=True, kw_only=True):
+    """How the answer is constrained.
+
+    `schema`: the answer is JSON, a call as `{"name", "arguments"}` or the wanted format. `raw`: the answer is the input of
+    the custom tool that has this chat name. `fields` go into the request.
+    """
+
+    schema: Raw | None = None
+    raw: str | None = None
+    fields: Mapping[str, bytes] = {}
+
+
+def is_long(turn: Turn) -> bool:
+    """Tell whether what `constraint` and `call_schema` may have to translate takes more than some milliseconds."""
+    if not turn.tools or (turn.tool_choice in ("auto", "none") and turn.text.format.type == "text"):
+        return False
+    size = len(bytes(turn.text.format.schema or b""))
+    for tool in chain(turn.tools, *(tool.tools for tool in turn.tools if isinstance(tool, NamespaceTool))):
+        if isinstance(tool, FunctionTool):
+            size += len(bytes(tool.parameters or b""))
+        elif isinstance(tool, CustomTool) and isinstance(tool.format, ToolFormat):
+            size += len(tool.format.definition or "")
+    return size > LONG
+
+
+def constraint(offer: Offer, profile: Profile) -> dict[str, bytes] | None:
+    """Return the request fields that hold a custom tool's input to its grammar; None where the server has no way.
+
+    Raises Unusable for a grammar that is wrong in itself.
+    """
+    format = offer.format
+    if format is None or format.type != "grammar" or not isinstance(format.definition, str):
+        return None
+    definition = format.definition
+    try:
+        match profile.grammar, format.syntax:
+            case "gbnf", "regex":
+                return {"grammar": to_json(regex_to_gbnf(definition))}
+            case "gbnf", "lark":
+                return {"grammar": to_json(lark_to_gbnf(definition))}
+            case "structured_outputs", "regex":
+                return {"structured_outputs": to_json({"regex": definition})}
+            case "structured_outputs", "lark":
+                return {"structured_outputs": to_json({"grammar": lark_to_gbnf(definition)})}
+            case "sglang", "regex":
+                return {"regex": to_json(definition)}
+            case "sglang", "lark":
+                return {"ebnf": to_json(lark_to_gbnf(definition))}
+            case _:
+                return None
+    except GrammarFault as fault:
+        raise Unusable(f"Its grammar is wrong. {fault}", offer, "format.definition") from None
+    except GrammarError:
+        # A grammar that cannot be carried over stays in the tool's description.
+        return None
+
+
+def call_schema(offers: Sequence[Offer], format: Raw | None) -> Raw:
+    """Return the schema of an answer that is one call of these, or follows the format if one is given. Raises Unusable."""
+    referring = [schema for schema in (*(offer.parameters for offer in offers), format) if schema and _refers(schema)]
+    if sum(len(bytes(schema)) for schema in referring) > MOST_REFERRING:
+        raise Unusable(f"Schemas with '$ref' have more than {MOST_REFERRING} bytes in all.", offers[0])
+    definitions: dict[str, Any] = {}
+    forms: list[Any] = []
+    for place, offer in enumerate(offers):
+        arguments = _hoist(offer.parameters, f"t{place}", definitions, offer)
+        forms.append(
+            {
+                "type": "object",
+                "properties": {"name": {"const": offer.chat_name}, "arguments": arguments},
+                "required": ["name", "arguments"],
+                "additionalProperties": False,
+            }
+        )
+    if format is not None:
+        forms.append(_hoist(format, "f", definitions, None))
+    schema = forms[0] if len(forms) == 1 else {"anyOf": forms}
+    return Raw(to_json({**schema, "$defs": definitions} if definitions else schema))
+
+
+def _refers(schema: Raw) -> bool:
+    return b'"$ref"' in bytes(schema)
+
+
+def _hoist(schema: Raw, prefix: str, definitions: dict[str, Any], offer: Offer | None) -> Any:
+    """Return a schema for use inside another: its definitions move to the root, under names of their own.
+
+    Raises Unusable where it is nested too deeply, or its definitions are no object.
+    """
+    if not _refers(schema):
+        return schema
+    try:
+        value = loads(bytes(schema))
+        if not isinstance(value, dict):
+            raise ValueError("it is no object")
+        for name in ("$defs", "definitions"):
+            entries = value.pop(name, {})
+            if not isinstance(entries, dict):
+                raise ValueError(f"'{name}' is no object")
+            for key, entry in entries.items():
+                definitions[f"{prefix}_{key}"] = _renamed(entry, prefix, 1)
+        return _renamed(value, prefix, 0)
+    except RecursionError:
+        raise Unusable(f"Its schema is nested deeper than {MOST_DEPTH} levels.", offer) from None
+    except ValueError as error:
+        raise Unusable(f"Its schema is wrong: {error}.", offer) from None
+
+
+def _renamed(value: Any, prefix: str, depth: int) -> Any:
+    if depth > MOST_DEPTH:
+        raise RecursionError
+    if isinstance(value, list):
+        return [_renamed(entry, prefix, depth + 1) for entry in value]
+    if not isinstance(value, dict):
+        return value
+    renamed = {key: _renamed(entry, prefix, depth + 1) for key, entry in value.items()}
+    reference = renamed.get("$ref")
+    if isinstance(reference, str):
+        for root in ("#/$defs/", "#/definitions/"):
+            if reference.startswith(root):
+                renamed["$ref"] = f"#/$defs/{prefix}_{reference[len(root) :]}"
+    return renamed
+
+
+class _Called(msgspec.Struct, forbid_unknown_fields=True):
+    name: str
+    arguments: Raw
+
+
+_called = msgspec.json.Decoder(_Called)
+
+
+def read_call(answer: str) -> tuple[str, str] | None:
+    """Return the function and the arguments of an answer that is a call, or None."""
+    try:
+        called = _called.decode(answer)
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        return None
+    return called.name, bytes(called.arguments).decode()

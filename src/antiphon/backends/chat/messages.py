@@ -1,0 +1,276 @@
+"""Items → chat messages, in the strict order that backends ask for: each `tool` message directly after its call."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+from msgspec import UNSET, Raw
+
+from antiphon.backends.chat.content_parts import Content, text_of
+from antiphon.backends.chat.content_parts import content as render_content
+from antiphon.backends.chat.history_items import HistoryCall, HistoryOutput, read_other
+from antiphon.backends.chat.profiles import Profile, Roles
+from antiphon.core.deltas import CallKind
+from antiphon.core.json_encoding import to_json
+from antiphon.core.text.pieces import enclosed, text_json
+from antiphon.core.tools.call_pairs import BREAK, CallSide, FreshIds, pair
+from antiphon.core.tools.tool_map import Target, ToolMap
+from antiphon.errors import InvalidRequest
+from antiphon.types.items import (
+    CustomToolCall,
+    CustomToolCallOutput,
+    FunctionCall,
+    FunctionCallOutput,
+    Item,
+    ItemReference,
+    Message,
+    OtherItem,
+    Reasoning,
+)
+
+# A call without an output (the person interrupted, or answered with a message instead) is answered with this: strict
+# backends refuse a call that nothing follows, and dropping the call would hide from the model what it had tried.
+NO_OUTPUT = "(no output)"
+
+HistoryEntry = HistoryCall | HistoryOutput
+Entry = Message | Reasoning | HistoryEntry | list[HistoryEntry]
+
+_raw = msgspec.json.Decoder(Raw)
+
+
+class _Assistant:
+    """An assistant message that is still being gathered."""
+
+    __slots__ = ("calls", "reasoning", "texts")
+
+    def __init__(self) -> None:
+        self.texts: list[str] = []
+        self.reasoning: list[str] = []
+        self.calls: list[HistoryCall] = []
+
+    @property
+    def empty(self) -> bool:
+        return not (self.texts or self.reasoning or self.calls)
+
+
+class Messages:
+    """Gathers the messages of one request; `render` gives them as a JSON array."""
+
+    def __init__(self, tools: ToolMap, profile: Profile, roles: Roles) -> None:
+        self._tools = tools
+        self._profile = profile
+        self._roles = roles
+        self._first: list[str] = []
+        self._system: list[str] = []
+        self._role = "system"
+        self._done: list[bytes] = []
+        self._assistant = _Assistant()
+        self._outputs: dict[int, HistoryOutput] = {}
+        self._ids: FreshIds | None = None
+
+    def add(self, instructions: str | None, items: Sequence[Item]) -> None:
+        """Take in what the model is to see. Raises InvalidRequest for an output without its call, or a second one."""
+        if instructions:
+            self._add_system("system", instructions)
+        read = [self._read(item) for item in items]
+        self._match(read)
+        for entry in read:
+            if entry is not None:
+                self._add(entry)
+        self._flush()
+
+    def note(self, text: str) -> None:
+        """Add to what stands at the very beginning."""
+        self._first.append(text)
+
+    def render(self) -> bytes:
+        """Return the messages as a JSON array."""
+        self._flush()
+        self._flush_system()
+        messages = self._done
+        if self._first:
+            messages = [_message("system", text_json("\n\n".join(self._first))), *messages]
+        return enclosed(b"[", messages, b"]")
+
+    # Reading
+
+    def _read(self, item: Item) -> Entry | None:
+        match item:
+            case Message() | Reasoning():
+                return item
+            case FunctionCall():
+                target = Target("function", item.name, _namespace(item.namespace))
+                return HistoryCall(item.call_id, target, _valid(item.arguments))
+            case CustomToolCall():
+                target = Target("custom", item.name, _namespace(item.namespace))
+                return HistoryCall(item.call_id, target, to_json({"input": item.input}).decode())
+            case FunctionCallOutput() | CustomToolCallOutput():
+                kind: CallKind = "custom" if isinstance(item, CustomToolCallOutput) else "function"
+                return HistoryOutput(item.call_id, kind, item.output)
+            case ItemReference():
+                raise InvalidRequest("An item reference was not resolved.", param="input")
+            case OtherItem():
+                return read_other(item, self._tools)
+
+    def _match(self, read: Sequence[Any]) -> None:
+        """Find the output of each call, which is kept under the identity of the call's entry."""
+        kinds = set(map(type, read))
+        if HistoryOutput not in kinds and list not in kinds:
+            return
+        entries = read
+        if list in kinds:
+            entries = [inner for entry in read for inner in (entry if isinstance(entry, list) else (entry,))]
+        pairs = pair([_side(entry) for entry in entries])
+        for place in pairs.orphans:
+            output = entries[place]
+            assert isinstance(output, HistoryOutput)
+            if not output.optional:
+                raise InvalidRequest(
+                    f"No tool call found for function call output with call_id {output.call_id}.", param="input"
+                )
+        given: dict[int, HistoryOutput] = {}
+        for place, call in pairs.calls.items():
+            output = entries[place]
+            assert isinstance(output, HistoryOutput)
+            given[call] = self._outputs[id(entries[call])] = output
+        for place, call in pairs.doubles.items():
+            output = entries[place]
+            assert isinstance(output, HistoryOutput)
+            # The same output once more, as a client sends it that tries again, says nothing new.
+            if not output.optional and output.output != given[call].output:
+                raise InvalidRequest(
+                    f"Duplicate tool output for call_id {output.call_id}: each tool call must have exactly one output.",
+                    param="input",
+                )
+
+    # Gathering
+
+    def _add(self, entry: Entry) -> None:
+        match entry:
+            case HistoryCall():
+                self._assistant.calls.append(entry)
+            case HistoryOutput():
+                # The call's message ends here; its outputs follow it, wherever they stood.
+                self._flush()
+            case Reasoning():
+                self._assistant.reasoning.append(_thoughts(entry))
+            case Message():
+                self._add_message(entry)
+            case list():
+                for inner in entry:
+                    self._add(inner)
+
+    def _add_message(self, message: Message) -> None:
+        if message.role == "assistant":
+            self._assistant.texts.append(text_of(message.content))
+            return
+        self._flush()
+        found = render_content(message.content)
+        if message.role == "user":
+            self._flush_system()
+            self._done.append(_message("user", found.whole()))
+        else:
+            self._add_system(message.role, found.text)
+            self._add_media(found, "")
+
+    def _add_system(self, role: str, text: str) -> None:
+        if self._roles == "merge-first":
+            self._first.append(text)
+            return
+        role = role if self._roles == "keep" else "system"
+        if self._system and (self._roles != "merge" or role != self._role):
+            self._flush_system()
+        self._role = role
+        self._system.append(text)
+
+    def _flush_system(self) -> None:
+        if self._system:
+            self._done.append(_message(self._role, text_json("\n\n".join(self._system))))
+            self._system = []
+
+    def _add_media(self, found: Content, note: str) -> None:
+        """Put images and files, which only user messages may hold, into one that follows."""
+        if found.media:
+            self._flush_system()
+            self._done.append(_message("user", Content(note, found.media).whole()))
+
+    def _flush(self) -> None:
+        """End the assistant message: with its calls, and the outputs of these."""
+        if self._assistant.empty:
+            return
+        assistant, self._assistant = self._assistant, _Assistant()
+        text = "\n\n".join(text for text in assistant.texts if text)
+        if not text and not assistant.calls:
+            return
+        self._flush_system()
+        fields = [b'{"role":"assistant","content":', text_json(text)]
+        reasoning = "\n\n".join(piece for piece in assistant.reasoning if piece)
+        if reasoning and self._profile.reasoning_out:
+            fields.append(b",%b:%b" % (to_json(self._profile.reasoning_out), text_json(reasoning)))
+        named = self._named(assistant.calls) if assistant.calls else []
+        if named:
+            fields.append(b',"tool_calls":[%b]' % b",".join([self._call(id, call) for id, call in named]))
+        self._done.append(b"".join(fields) + b"}")
+        self._add_outputs(named)
+
+    def _named(self, calls: Sequence[HistoryCall]) -> list[tuple[str, HistoryCall]]:
+        """Return the calls with the ids that the backend gets: no two are the same."""
+        if self._ids is None:
+            self._ids = FreshIds()
+        take, form = self._ids.take, self._profile.call_id
+        return [(form(take(call.call_id)), call) for call in calls]
+
+    def _call(self, id: str, call: HistoryCall) -> bytes:
+        return b'{"id":%b,"type":"function","function":{"name":%b,"arguments":%b}}' % (
+            text_json(id),
+            text_json(self._tools.chat_name(call.target)),
+            text_json(call.arguments),
+        )
+
+    def _add_outputs(self, calls: Sequence[tuple[str, HistoryCall]]) -> None:
+        media: list[tuple[Content, str]] = []
+        for call_id, call in calls:
+            output = self._outputs.get(id(call))
+            found = render_content(output.output) if output is not None else Content(NO_OUTPUT)
+            if found.media:
+                media.append((found, f"Output of the tool call {call_id}:"))
+            text = found.text or ("(The output is in the next message.)" if found.media else "")
+            self._done.append(b'{"role":"tool","tool_call_id":%b,"content":%b}' % (text_json(call_id), text_json(text)))
+        for found, note in media:
+            self._add_media(found, note)
+
+
+def _side(entry: Message | Reasoning | HistoryEntry | None) -> CallSide | None:
+    if isinstance(entry, HistoryCall):
+        return CallSide(entry.call_id, entry.target.kind)
+    if isinstance(entry, HistoryOutput):
+        return CallSide(entry.call_id, entry.kind, True)
+    return BREAK if isinstance(entry, Message) and entry.role != "assistant" else None
+
+
+def _message(role: str, content: bytes) -> bytes:
+    return (_HEADS.get(role) or b'{"role":%b,"content":' % to_json(role)) + content + b"}"
+
+
+_HEADS = {role: b'{"role":%b,"content":' % to_json(role) for role in ("user", "system", "developer", "tool")}
+
+
+def _namespace(value: object) -> str | None:
+    return value if isinstance(value, str) and value else None
+
+
+def _valid(arguments: str) -> str:
+    """Keep arguments that are JSON; templates and servers parse them, and a call cut off in the middle would break them."""
+    try:
+        _raw.decode(arguments)
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        return to_json({"arguments": arguments}).decode() if arguments.strip() else "{}"
+    return arguments if arguments.lstrip().startswith("{") else "{}"
+
+
+def _thoughts(item: Reasoning) -> str:
+    content = item.content if item.content not in (None, UNSET) else ()
+    assert not isinstance(content, type(UNSET)) and content is not None
+    return "".join(part.text for part in content) or "\n\n".join(part.text for part in item.summary)

@@ -1,0 +1,205 @@
+"""What servers and model families differ in, as data. `find` picks a profile by name, URL or owner.
+
+The configuration adds others, each made from one of these: `[profiles.NAME]` (`configured_profiles`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from hashlib import blake2b
+from typing import Any, Literal
+from urllib.parse import urlsplit
+
+import msgspec
+
+from antiphon.config.reading import nearest, quoted
+from antiphon.config.values import convert
+from antiphon.errors import ConfigError
+
+Roles = Literal["keep", "system", "merge", "merge-first"]
+ThinkPolicy = Literal["auto", "off", "opened"]
+Leak = Literal["hermes", "qwen_xml", "harmony", "mistral", "llama", "deepseek"]
+
+
+class Profile(msgspec.Struct, frozen=True, kw_only=True):
+    """How one kind of server is spoken to.
+
+    `effort`: where reasoning.effort goes. `efforts`: the values the server takes, weakest first; empty: any.
+    `reasoning_out`: the message field in which earlier thoughts are sent back; "" where the server refuses or ignores it.
+    `response_format`: which of its types the server takes. `grammar`: its own constrained decoding, if it has any.
+    `forced_calls`: whether a named or required call is obeyed, or has to be brought about by a schema for the answer.
+    `format_beside_tools`: whether tools can still be called while `response_format` constrains the answer.
+    `forward`: request fields beyond the common ones that the server knows. `share_reasoning`: it has no count of
+    reasoning tokens, so their share of the output is estimated. `base`: of a configured profile, the known one that it
+    was made from.
+    """
+
+    name: str
+    base: str = ""
+    max_tokens: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"
+    effort: Literal["reasoning_effort", "enable_thinking", "both", "reasoning", "none"] = "reasoning_effort"
+    efforts: tuple[str, ...] = ()
+    reasoning_out: Literal["reasoning_content", "reasoning", ""] = "reasoning_content"
+    response_format: Literal["all", "json_schema", "json_object", "none"] = "all"
+    grammar: Literal["none", "gbnf", "structured_outputs", "sglang"] = "none"
+    tool_choice_none: bool = True
+    forced_calls: Literal["tool_choice", "schema"] = "tool_choice"
+    format_beside_tools: bool = True
+    parallel_tool_calls: bool = True
+    strict: bool = True
+    stream_usage: bool = True
+    forward: frozenset[str] = frozenset()
+    share_reasoning: bool = False
+    leaks: tuple[Leak, ...] = ()
+    short_call_ids: bool = False
+
+    @property
+    def kind(self) -> str:
+        """The known kind of server, also of a configured profile."""
+        return self.base or self.name
+
+    def call_id(self, id: str) -> str:
+        """Return a call's id as the server takes it: Mistral wants nine letters or digits."""
+        if not self.short_call_ids or (len(id) == 9 and id.isalnum()):
+            return id
+        return blake2b(id.encode(), digest_size=8).hexdigest()[:9]
+
+
+_OPENAI_FIELDS = frozenset(
+    ("prompt_cache_key", "prompt_cache_retention", "safety_identifier", "service_tier", "user", "verbosity", "metadata")
+)
+_LOW_TO_HIGH = ("low", "medium", "high")
+_COMMON_LEAKS: tuple[Leak, ...] = ("hermes", "qwen_xml")
+
+PROFILES: dict[str, Profile] = {
+    profile.name: profile
+    for profile in (
+        Profile(name="generic", forward=frozenset(("user", "verbosity"))),
+        Profile(
+            name="llama_cpp",
+            effort="enable_thinking",
+            grammar="gbnf",
+            forced_calls="schema",
+            format_beside_tools=False,
+            share_reasoning=True,
+        ),
+        Profile(
+            name="vllm",
+            leaks=_COMMON_LEAKS,
+            effort="both",
+            efforts=_LOW_TO_HIGH,
+            grammar="structured_outputs",
+            format_beside_tools=False,
+            share_reasoning=True,
+        ),
+        Profile(
+            name="sglang",
+            effort="both",
+            efforts=_LOW_TO_HIGH,
+            grammar="sglang",
+            format_beside_tools=False,
+            leaks=_COMMON_LEAKS,
+        ),
+        Profile(
+            name="ollama",
+            leaks=_COMMON_LEAKS,
+            efforts=("none", *_LOW_TO_HIGH),
+            reasoning_out="reasoning",
+            tool_choice_none=False,
+            forced_calls="schema",
+            format_beside_tools=False,
+            share_reasoning=True,
+        ),
+        Profile(
+            name="lmstudio",
+            response_format="json_schema",
+            forced_calls="schema",
+            share_reasoning=True,
+            leaks=_COMMON_LEAKS,
+        ),
+        Profile(
+            name="openai",
+            max_tokens="max_completion_tokens",
+            reasoning_out="",
+            forward=_OPENAI_FIELDS,
+        ),
+        Profile(name="openrouter", effort="reasoning", reasoning_out="reasoning", forward=frozenset(("user",))),
+        Profile(name="deepseek", effort="none", response_format="json_object"),
+        Profile(name="mistral", effort="none", reasoning_out="", stream_usage=False, short_call_ids=True),
+        Profile(name="groq", reasoning_out="", max_tokens="max_completion_tokens", forward=frozenset(("user",))),
+    )
+}
+
+_HOSTS = {
+    "api.openai.com": "openai",
+    "openrouter.ai": "openrouter",
+    "api.deepseek.com": "deepseek",
+    "api.mistral.ai": "mistral",
+    "api.groq.com": "groq",
+}
+_PORTS = {11434: "ollama", 1234: "lmstudio", 30000: "sglang"}
+_OWNERS = {
+    "vllm": "vllm",
+    "sglang": "sglang",
+    "llamacpp": "llama_cpp",
+    "llama.cpp": "llama_cpp",
+    "library": "ollama",
+    "organization_owner": "lmstudio",
+}
+
+
+Profiles = Mapping[str, Profile]
+NO_PROFILES: Profiles = {}
+
+
+def find(name: str, url: str = "", owners: Sequence[str] = (), configured: Profiles = NO_PROFILES) -> Profile | None:
+    """Return the profile of that name; for `auto`, the one that the URL or the `owned_by` of its models points to.
+
+    Returns None for a name that is neither known nor configured.
+    """
+    if name == "auto":
+        return PROFILES[_guess(url, owners)]
+    return PROFILES.get(name) or configured.get(name)
+
+
+def configured_profiles(tables: Mapping[str, Mapping[str, Any]]) -> dict[str, Profile]:
+    """Return the profiles of `[profiles.NAME]`: `base` names a known one, the other fields replace its own.
+
+    Raises ConfigError.
+    """
+    return {name: _configured(name, table, f"profiles.{quoted(name)}") for name, table in tables.items()}
+
+
+def _configured(name: str, table: Mapping[str, Any], path: str) -> Profile:
+    if name in PROFILES or name == "auto":
+        raise ConfigError(f"{path}: '{name}' is a known profile; choose another name")
+    base = str(table.get("base", "generic"))
+    if base not in PROFILES:
+        raise ConfigError(f"{path}.base: there is no profile '{base}'{nearest(base, PROFILES)}")
+    types = {field.name: field.type for field in msgspec.structs.fields(Profile) if field.name not in ("name", "base")}
+    fields: dict[str, Any] = {}
+    for field, value in table.items():
+        if field == "base":
+            continue
+        if field not in types:
+            raise ConfigError(f"unknown setting '{path}.{field}'{nearest(field, types)}")
+        try:
+            fields[field] = convert(value, types[field], text=False)
+        except ValueError as error:
+            raise ConfigError(f"{path}.{field}: {error}") from None
+    return msgspec.structs.replace(PROFILES[base], name=name, base=base, **fields)
+
+
+def _guess(url: str, owners: Sequence[str]) -> str:
+    for owner in owners:
+        if owner.lower() in _OWNERS:
+            return _OWNERS[owner.lower()]
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname or "", parts.port
+    except ValueError:
+        return "generic"
+    for known, name in _HOSTS.items():
+        if host == known or host.endswith("." + known):
+            return name
+    return _PORTS.get(port or 0, "generic")

@@ -1,0 +1,118 @@
+"""ResponsesBackend: servers that speak Responses themselves."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from msgspec.structs import replace
+
+from antiphon.backends.base import BackendModel, ByteStream, Take
+from antiphon.backends.openai_calls import accepted, connect, list_models, trace_header
+from antiphon.backends.responses import codec
+from antiphon.backends.responses.codec import ResponsesDecoder
+from antiphon.config import BackendConfig
+from antiphon.core.deltas import Delta, Relay, RelayedText
+from antiphon.core.relay.shapes import LIFE
+from antiphon.core.text.sse import EVENT_LIMIT, MOST_SAID, SSEParser
+from antiphon.core.turn import Turn
+from antiphon.errors import BackendError, InvalidRequest
+from antiphon.net.http.client import HttpResponse
+from antiphon.runtime.offload import by_size
+
+
+class RelayStream:
+    """The events of one answer, as Deltas; or an answer that came whole, although a stream was asked for."""
+
+    def __init__(self, response: HttpResponse) -> None:
+        response.counts_itself = True  # comments, keepalives and the like are no part of an answer
+        self._response = response
+        self._parser = SSEParser()
+        self._decoder = ResponsesDecoder()
+        self._take: Take | None = None
+        self._whole: bytearray | None = None
+        self._begun = False
+        self._said = 0
+
+    async def pour(self, take: Take) -> bool:
+        """Give the Deltas as they arrive. Raises BackendError."""
+        decoder = self._decoder
+        self._take = take
+        try:
+            if not decoder.ended and await self._response.pour(self._feed):
+                self._pass_on(self._rest())
+                decoder.finish()
+            if decoder.error is not None:
+                raise decoder.error
+        except BackendError:
+            self.abort()
+            raise
+        finally:
+            self._take = None
+        if decoder.ended:
+            self._response.release()
+        return decoder.ended
+
+    def _feed(self, data: bytes) -> bool:
+        if not self._begun and (begin := data.lstrip()):
+            self._begun = True
+            if begin.startswith(b"{"):
+                self._whole = bytearray()
+        if self._whole is not None:
+            self._whole += data
+            if not data.isspace():
+                self._response.alive()
+            if len(self._whole) > EVENT_LIMIT:
+                raise BackendError(502, "The backend's answer is too large.")
+            return True
+        deltas = self._decoder.feed(self._parser.feed(data))
+        self._said += sum([len(delta.text) for delta in deltas if isinstance(delta, RelayedText)])
+        if self._said > MOST_SAID:
+            raise BackendError(502, f"The backend's answer has more than {MOST_SAID} characters.")
+        if any(not (isinstance(delta, Relay) and delta.type in LIFE) for delta in deltas):
+            self._response.alive()
+        return self._pass_on(deltas) and not self._decoder.ended
+
+    def _rest(self) -> Sequence[Delta]:
+        if self._whole is not None:
+            return self._decoder.whole(bytes(self._whole))
+        return self._decoder.feed(self._parser.close())
+
+    def _pass_on(self, deltas: Sequence[Delta]) -> bool:
+        return not deltas or self._take is None or self._take(deltas)
+
+    def abort(self) -> None:
+        self._response.abort()
+
+
+class ResponsesBackend:
+    """A backend that is asked with the whole history, `store: false`, and whose events pass through."""
+
+    def __init__(self, name: str, config: BackendConfig, *, socket: str = "") -> None:
+        self.name = name
+        self._client = connect(config, socket)
+
+    async def open(self, turn: Turn) -> RelayStream:
+        """Start a call. Raises BackendError."""
+        path = f"{self._client.address.path}/responses"
+        body = await by_size(turn.size, codec.request, turn)
+        return RelayStream(await accepted(await self._client.send("POST", path, body, trace_header(turn.hints))))
+
+    async def models(self) -> Sequence[BackendModel]:
+        """Ask what it serves; none of it can be called through chat completions here. Raises BackendError."""
+        return [
+            replace(model, capabilities=replace(model.capabilities, chat_completions=False))
+            for model in await list_models(self._client)
+        ]
+
+    async def count_tokens(self, turn: Turn) -> int | None:
+        """Return None: counting is left to those who have a tokenizer."""
+        return None
+
+    async def chat_completions(self, body: bytes) -> ByteStream:
+        """Refuse: such a backend is not asked for chat completions."""
+        raise InvalidRequest(
+            "This model cannot be called through chat completions.", param="model", code="unsupported_model"
+        )
+
+    async def close(self) -> None:
+        await self._client.close()

@@ -1,0 +1,1 @@
+"""Which backend answers: models, routes, endpoints, and calls that wait."""

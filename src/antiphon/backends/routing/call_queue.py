@@ -1,0 +1,64 @@
+"""Calls that wait for a place at a backend: first come, first served within an owner, owners in turns."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from itertools import zip_longest
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from antiphon.backends.routing.member import Member
+
+
+class Waiter:
+    """A call that waits, perhaps in the lines of several backends; the first one with a place for it gets it."""
+
+    def __init__(self, owner: str, response: str) -> None:
+        self.owner = owner
+        self.response = response
+        self.place: asyncio.Future[Member] = asyncio.get_running_loop().create_future()
+
+
+class Line:
+    """The line of one backend."""
+
+    def __init__(self) -> None:
+        self._owners: dict[str, deque[Waiter]] = {}
+        self._length = 0
+
+    def __len__(self) -> int:
+        return self._length
+
+    def join(self, waiter: Waiter) -> None:
+        """Stand at the end of the owner's own line."""
+        self._owners.setdefault(waiter.owner, deque()).append(waiter)
+        self._length += 1
+
+    def leave(self, waiter: Waiter) -> None:
+        """Go away. Idempotent."""
+        waiters = self._owners.get(waiter.owner)
+        if waiters is not None and waiter in waiters:
+            waiters.remove(waiter)
+            self._length -= 1
+            if not waiters:
+                del self._owners[waiter.owner]
+
+    def position(self, response: str) -> int:
+        """Return at which place the call for a response stands, from 1 on; 0 where it does not wait here."""
+        rounds = zip_longest(*self._owners.values())
+        in_turn = (waiter for one in rounds for waiter in one if waiter is not None)
+        return next((place for place, waiter in enumerate(in_turn, 1) if waiter.response == response), 0)
+
+    def next(self) -> Waiter | None:
+        """Take out whose turn it is; the owner's next call comes after one of each other owner."""
+        while self._owners:
+            owner = next(iter(self._owners))
+            waiters = self._owners.pop(owner)
+            waiter = waiters.popleft()
+            self._length -= 1
+            if waiters:
+                self._owners[owner] = waiters
+            if not waiter.place.done():
+                return waiter
+        return None

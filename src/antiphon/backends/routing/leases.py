@@ -1,0 +1,77 @@
+"""A call's place at a backend, given back exactly once, whichever way the call ends."""
+
+from __future__ import annotations
+
+from antiphon.backends.base import ByteStream, Take, TurnStream
+from antiphon.backends.routing.member import Member
+from antiphon.errors import APIError, BackendError
+
+
+class Lease:
+    """One call that a member is busy with; it has taken the place already."""
+
+    __slots__ = ("_member",)
+
+    def __init__(self, member: Member) -> None:
+        self._member: Member | None = member
+
+    def end(self) -> None:
+        """Give it back. Idempotent."""
+        if self._member is not None:
+            self._member.give_back()
+            self._member = None
+
+    def broke(self, error: APIError) -> None:
+        """Give it back after the backend failed in the middle of its answer."""
+        if self._member is not None and isinstance(error, BackendError):
+            self._member.failed(error)
+        self.end()
+
+
+class LeasedStream:
+    """A TurnStream that gives its lease back when it ends, fails or is aborted."""
+
+    __slots__ = ("_inner", "_lease", "place")
+
+    def __init__(self, inner: TurnStream, lease: Lease, place: str) -> None:
+        self.place = place
+        self._inner = inner
+        self._lease = lease
+
+    async def pour(self, take: Take) -> bool:
+        try:
+            ended = await self._inner.pour(take)
+        except APIError as error:
+            self._lease.broke(error)
+            raise
+        if ended:
+            self._lease.end()
+        return ended
+
+    def abort(self) -> None:
+        self._lease.end()
+        self._inner.abort()
+
+
+class LeasedBytes:
+    """The same for a ByteStream."""
+
+    def __init__(self, inner: ByteStream, lease: Lease) -> None:
+        self.status = inner.status
+        self.headers = inner.headers
+        self._inner = inner
+        self._lease = lease
+
+    async def read(self) -> bytes:
+        try:
+            data = await self._inner.read()
+        except APIError as error:
+            self._lease.broke(error)
+            raise
+        if not data:
+            self._lease.end()
+        return data
+
+    def abort(self) -> None:
+        self._lease.end()
+        self._inner.abort()

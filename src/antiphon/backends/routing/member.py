@@ -1,0 +1,132 @@
+"""A backend as the registry sees it: what it serves, how busy it is, whether it is well."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections.abc import Sequence
+from time import monotonic
+
+import msgspec
+
+from antiphon.backends.base import Backend, BackendHealth, BackendModel
+from antiphon.backends.routing.breaker import Breaker
+from antiphon.backends.routing.call_queue import Line
+from antiphon.errors import BackendError
+
+log = logging.getLogger("antiphon.backends")
+
+AVOID_SECONDS = 5.0
+
+
+class Policy(msgspec.Struct, frozen=True, kw_only=True):
+    """How a backend is treated (`config.BackendConfig` says what each means); 0 is no limit, and no circuit breaker."""
+
+    max_concurrent: int = 0
+    max_waiting: int = 256
+    wait_timeout: float = 120.0
+    break_after: int = 0
+    break_seconds: float = 10.0
+    check_interval: float = 60.0
+    inline_images: bool = True
+    chat_completions: bool = True
+
+
+class Member:
+    """A backend and how it does. Calls take a place (`take`, or by way of the `line`) and give it back."""
+
+    def __init__(self, backend: Backend, discover: bool, policy: Policy | None = None) -> None:
+        self.backend = backend
+        self.discover = discover
+        self.policy = policy or Policy()
+        self.models: Sequence[BackendModel] = ()
+        self.outstanding = 0
+        self.calls = 0
+        self.failures = 0
+        self.error = ""
+        self.complaint = ""
+        self.line = Line()
+        self.breaker = Breaker(self.policy.break_after, self.policy.break_seconds)
+        self.place = place_of(backend.name)
+        self.check_at = 0.0
+        self._avoided_until = 0.0
+
+    @property
+    def avoided(self) -> bool:
+        """Tell whether others are to be preferred for a moment."""
+        return monotonic() < self._avoided_until
+
+    @property
+    def has_room(self) -> bool:
+        """Tell whether a call may be made without overtaking others."""
+        limit = self.policy.max_concurrent
+        return not limit or (self.outstanding < limit and not self.line)
+
+    def take(self) -> None:
+        """Take a place for a call."""
+        self.outstanding += 1
+        self.calls += 1
+        self.breaker.begin()
+
+    def give_back(self) -> None:
+        """Give a place back; who waits longest for it has it at once."""
+        self.outstanding -= 1
+        if self.policy.max_concurrent and self.outstanding < self.policy.max_concurrent:
+            waiter = self.line.next()
+            if waiter is not None:
+                self.take()
+                waiter.place.set_result(self)
+
+    def well(self) -> None:
+        """Take note that it answered."""
+        if self.error:
+            log.info("backend %s answers again", self.backend.name)
+            self.error = ""
+        self._avoided_until = 0.0
+
+    def answered(self) -> None:
+        """Take note that it accepted a call."""
+        if self.breaker.broken:
+            log.info("backend %s: the circuit is closed again", self.backend.name)
+        self.breaker.succeeded()
+        if self.error:
+            self.well()
+
+    def unreachable(self, error: BackendError) -> None:
+        """Take note that it could not be asked: for a few seconds others are preferred."""
+        if not self.error:
+            log.warning("backend %s: %s", self.backend.name, error.message)
+        self.error = error.message
+        self._avoided_until = monotonic() + AVOID_SECONDS
+
+    def failed(self, error: BackendError) -> None:
+        """Take note that a call failed; only what is the backend's own fault counts."""
+        if error.status < 500:
+            self.breaker.ended()
+            return
+        self.failures += 1
+        if error.status == 503:
+            self.unreachable(error)
+        was_broken = self.breaker.broken
+        self.breaker.failed(error.status)
+        if self.breaker.broken and not was_broken:
+            log.warning("backend %s fails again and again; its circuit is open", self.backend.name)
+
+    def health(self) -> BackendHealth:
+        """Tell how it does."""
+        return BackendHealth(
+            name=self.backend.name,
+            up=not self.error and not self.breaker.dead,
+            models=len(self.models),
+            outstanding=self.outstanding,
+            error=self.error,
+            waiting=len(self.line),
+            circuit=self.breaker.state,
+            calls=self.calls,
+            failures=self.failures,
+        )
+
+
+def place_of(name: str) -> str:
+    """Return the word under which clients carry a backend along: it tells them nothing, and all replicas the same."""
+    return hashlib.blake2b(name.encode(), digest_size=9, person=b"antiphon.place").hexdigest()

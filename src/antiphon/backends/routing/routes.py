@@ -1,0 +1,289 @@
+"""Routes: a model id with its endpoints; another one is tried, or another model, if one refuses before the first token."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import TypeVar
+
+import msgspec
+from msgspec import Raw
+
+from antiphon.backends.base import ByteStream, ModelCard, RoutedStream
+from antiphon.backends.routing.call_queue import Waiter
+from antiphon.backends.routing.endpoints import Endpoint, least_busy, preferred
+from antiphon.backends.routing.leases import Lease, LeasedBytes, LeasedStream
+from antiphon.core.request.echo import Defaults
+from antiphon.core.text.pieces import joined
+from antiphon.core.turn import NO_HINTS, Hints, Turn, with_operators
+from antiphon.errors import BackendError
+from antiphon.runtime.offload import by_size
+
+log = logging.getLogger("antiphon.backends")
+
+ATTEMPTS = 3  # endpoints in one round
+BACKOFF = 0.25  # seconds before the second round; doubled for each further one
+LONGEST_PAUSE = 2.0
+WORTH_ANOTHER_ROUND = (429, 502, 503)
+
+T = TypeVar("T")
+
+
+class ModelRoute:
+    """A model id, ready to be called (see `Route`).
+
+    `retries` are further rounds over the endpoints, `fallbacks` gives the routes that stand in.
+    """
+
+    def __init__(
+        self,
+        card: ModelCard,
+        endpoints: Sequence[Endpoint],
+        defaults: Defaults | None = None,
+        instructions: str | None = None,
+        extra_body: Mapping[str, Raw] | None = None,
+        *,
+        retries: int = 0,
+        fallbacks: Callable[[], Sequence[ModelRoute]] | None = None,
+    ) -> None:
+        self.card = card
+        self.endpoints = endpoints
+        self.defaults = defaults or Defaults()
+        self.instructions = instructions
+        self.extra_body: Mapping[str, Raw] = extra_body or {}
+        self._retries = retries
+        self._fallbacks = fallbacks
+        self._turn = 0
+
+    @property
+    def inline_images(self) -> bool:
+        """Whether a backend that may be called is to get media as data instead of URLs (`BackendConfig.inline_images`)."""
+        routes = [self, *(self._fallbacks() if self._fallbacks is not None else ())]
+        return any(one.member.policy.inline_images for route in routes for one in route.endpoints)
+
+    async def open(self, turn: Turn) -> RoutedStream:
+        """Start a Turn on an endpoint. Raises BackendError of the last one that was tried."""
+        if self._fallbacks is None:
+            return await self.open_here(turn)
+
+        async def call(route: ModelRoute) -> RoutedStream:
+            return await route.open_here(turn)
+
+        return await self._somewhere(call)
+
+    async def open_here(self, turn: Turn) -> RoutedStream:
+        """Start a Turn on an endpoint of this very model. Raises BackendError."""
+
+        async def call(endpoint: Endpoint) -> LeasedStream:
+            place = endpoint.member.place if len(self.endpoints) > 1 else ""
+            named = turn if turn.model == endpoint.name else msgspec.structs.replace(turn, model=endpoint.name)
+            lease = Lease(endpoint.member)
+            try:
+                return LeasedStream(await endpoint.member.backend.open(named), lease, place)
+            except BaseException:
+                lease.end()
+                raise
+
+        return await self._call(call, turn.hints, turn.request.prompt_cache_key or "")
+
+    def position(self, response: str) -> int:
+        """Return the best place at which a response's call waits in line, from 1 on; 0 where it does not wait."""
+        routes = [self, *(self._fallbacks() if self._fallbacks is not None else ())]
+        places = [one.member.line.position(response) for route in routes for one in route.endpoints]
+        return min(filter(None, places), default=0)
+
+    async def count_tokens(self, turn: Turn) -> int | None:
+        """Count a Turn's input tokens, or None where the backend offers no way or does not answer."""
+        endpoint = least_busy(self.endpoints, 0)[0]
+        try:
+            return await endpoint.member.backend.count_tokens(msgspec.structs.replace(turn, model=endpoint.name))
+        except BackendError as error:
+            log.debug("backend %s does not count tokens: %s", endpoint.member.backend.name, error.message)
+            return None
+
+    async def chat_completions(self, fields: Mapping[str, Raw], hints: Hints = NO_HINTS) -> ByteStream:
+        """Relay a chat completions request: `model` is replaced, defaults are filled in. Raises BackendError."""
+
+        async def call(route: ModelRoute) -> ByteStream:
+            return await route.chat_completions_here(fields, hints)
+
+        return await self._somewhere(call)
+
+    async def chat_completions_here(self, fields: Mapping[str, Raw], hints: Hints) -> ByteStream:
+        """Relay a chat completions request to an endpoint of this very model. Raises BackendError."""
+        size = sum([len(bytes(value)) for value in fields.values()])
+        filled = dict(with_operators({**_chat_defaults(self.defaults, fields), **fields}, self.extra_body))
+
+        async def call(endpoint: Endpoint) -> ByteStream:
+            filled["model"] = Raw(msgspec.json.encode(endpoint.name))
+            lease = Lease(endpoint.member)
+            try:
+                body = await by_size(size, _written, filled)
+                return LeasedBytes(await endpoint.member.backend.chat_completions(body), lease)
+            except BaseException:
+                lease.end()
+                raise
+
+        return await self._call(call, hints, _cache_key(fields))
+
+    # Another model
+
+    async def _somewhere(self, call: Callable[[ModelRoute], Awaitable[T]]) -> T:
+        """Call this model, or where it cannot answer one that stands in for it."""
+        try:
+            return await call(self)
+        except BackendError as error:
+            if not error.retriable or self._fallbacks is None:
+                raise
+            for route in self._fallbacks():
+                log.warning("model %s cannot answer (%d); %s stands in", self.card.id, error.status, route.card.id)
+                try:
+                    return await call(route)
+                except BackendError as another:
+                    if not another.retriable:
+                        raise
+            raise
+
+    # Another endpoint
+
+    async def _call(self, call: Callable[[Endpoint], Awaitable[T]], hints: Hints, key: str) -> T:
+        """Try endpoints until one accepts; only failures that another one may not share go on."""
+        tried: list[Endpoint] = []
+        rounds = 0
+        while True:
+            endpoint = await self._take(tried, hints, key)
+            member = endpoint.member
+            try:
+                result = await call(endpoint)
+            except BackendError as error:
+                member.failed(error)
+                if not error.retriable:
+                    raise
+                tried.append(endpoint)
+                log.debug("backend %s refused with %d", member.backend.name, error.status)
+                if len(tried) < ATTEMPTS and self._candidates(tried):
+                    continue
+                pause = _pause(error, rounds)
+                if rounds >= self._retries or pause is None:
+                    raise
+                rounds += 1
+                tried.clear()
+                await asyncio.sleep(pause)
+                if not self._candidates(()):
+                    raise
+            except BaseException:
+                member.breaker.ended()
+                raise
+            else:
+                member.answered()
+                return result
+
+    async def _take(self, tried: Sequence[Endpoint], hints: Hints, key: str) -> Endpoint:
+        """Take a place at the best endpoint, waiting for one where all are busy. Raises BackendError 503."""
+        endpoints = self._candidates(tried)
+        if not endpoints:
+            raise self._broken()
+        endpoint = self._best(endpoints, hints.place, key)
+        if not endpoint.member.has_room:
+            return await _wait(endpoints, hints)
+        endpoint.member.take()
+        return endpoint
+
+    def _candidates(self, tried: Sequence[Endpoint]) -> Sequence[Endpoint]:
+        """Return the endpoints that may be called: where all circuits are open, those that at least answer.
+
+        The only one is always called: nothing is gained by refusing in its name, and a circuit that opened for what some
+        requests did to it would take down all others.
+        """
+        left = [endpoint for endpoint in self.endpoints if endpoint not in tried] if tried else self.endpoints
+        if len(left) == 1 and (len(self.endpoints) == 1 or not left[0].member.breaker.broken):
+            return left
+        admitted = [endpoint for endpoint in left if endpoint.member.breaker.admits]
+        return admitted or [endpoint for endpoint in left if not endpoint.member.breaker.silent]
+
+    def _best(self, endpoints: Sequence[Endpoint], place: str, key: str) -> Endpoint:
+        if len(endpoints) == 1:
+            return endpoints[0]
+        if place or key:
+            found = preferred(endpoints, place, key)
+            if found is not None:
+                return found
+        self._turn = (self._turn + 1) % len(endpoints)
+        return least_busy(endpoints, self._turn)[0]
+
+    def _broken(self) -> BackendError:
+        seconds = min(endpoint.member.breaker.seconds_left for endpoint in self.endpoints)
+        return BackendError(
+            503,
+            "The model's backends cannot be reached at present.",
+            code="backend_unavailable",
+            headers={"Retry-After": str(int(seconds) + 1)},
+            retriable=True,
+        )
+
+
+async def _wait(endpoints: Sequence[Endpoint], hints: Hints) -> Endpoint:
+    """Wait in line for a place at any of the endpoints, and take it. Raises BackendError 503."""
+    lines = [one for one in endpoints if len(one.member.line) < one.member.policy.max_waiting]
+    if not lines:
+        raise _busy("Too many requests wait for this model.")
+    waiter = Waiter(hints.owner, hints.response)
+    for endpoint in lines:
+        endpoint.member.line.join(waiter)
+    try:
+        async with asyncio.timeout(max(endpoint.member.policy.wait_timeout for endpoint in lines)):
+            member = await asyncio.shield(waiter.place)
+    except BaseException as error:
+        if waiter.place.done():
+            waiter.place.result().give_back()
+        waiter.place.cancel()
+        if isinstance(error, TimeoutError):
+            raise _busy("This request has waited too long for a place at the model.") from None
+        raise
+    finally:
+        for endpoint in lines:
+            endpoint.member.line.leave(waiter)
+    return next(endpoint for endpoint in lines if endpoint.member is member)
+
+
+def _busy(message: str) -> BackendError:
+    return BackendError(503, message, code="backend_busy", headers={"Retry-After": "5"}, retriable=True)
+
+
+def _pause(error: BackendError, rounds: int) -> float | None:
+    """Return the seconds to wait before another round, or None where none is worth while."""
+    if error.status not in WORTH_ANOTHER_ROUND:
+        return None
+    pause: float = BACKOFF * 2**rounds
+    asked = error.headers.get("Retry-After", "")
+    if error.status == 429 and asked.isdigit():
+        return max(pause, int(asked)) if int(asked) <= LONGEST_PAUSE else None
+    return min(pause, LONGEST_PAUSE)
+
+
+def _cache_key(fields: Mapping[str, Raw]) -> str:
+    raw = fields.get("prompt_cache_key")
+    try:
+        return msgspec.json.decode(raw, type=str) if raw else ""
+    except msgspec.MsgspecError:
+        return ""
+
+
+def _written(fields: Mapping[str, Raw]) -> bytes:
+    parts = [b"{"]
+    for name, value in fields.items():
+        parts += (msgspec.json.encode(name), b":", bytes(value), b",")
+    parts[-1] = b"}"
+    return joined(parts)
+
+
+def _chat_defaults(defaults: Defaults, fields: Mapping[str, Raw]) -> dict[str, Raw]:
+    wanted: dict[str, object] = {
+        "temperature": defaults.temperature,
+        "top_p": defaults.top_p,
+        "reasoning_effort": defaults.reasoning_effort,
+    }
+    if "max_completion_tokens" not in fields:
+        wanted["max_tokens"] = defaults.max_output_tokens
+    return {name: Raw(msgspec.json.encode(value)) for name, value in wanted.items() if value is not None}

@@ -1,0 +1,1 @@
+"""`antiphon check` and `antiphon doctor`."""

@@ -1,0 +1,41 @@
+"""Settings: what there is (`structs`), where it comes from, what must be true of it."""
+
+from antiphon.config.structs import (
+    DEFAULT_STORE,
+    MASK,
+    MCP,
+    SECRET,
+    BackendConfig,
+    Config,
+    EngineConfig,
+    JwtConfig,
+    KeyConfig,
+    McpServerConfig,
+    ModelConfig,
+    PromptConfig,
+    PromptVersion,
+    Settings,
+    WebhookConfig,
+    is_secret,
+    mask,
+)
+
+__all__ = [
+    "DEFAULT_STORE",
+    "MASK",
+    "MCP",
+    "SECRET",
+    "BackendConfig",
+    "Config",
+    "EngineConfig",
+    "JwtConfig",
+    "KeyConfig",
+    "McpServerConfig",
+    "ModelConfig",
+    "PromptConfig",
+    "PromptVersion",
+    "Settings",
+    "WebhookConfig",
+    "is_secret",
+    "mask",
+]

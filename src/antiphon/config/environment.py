@@ -1,0 +1,120 @@
+"""`ANTIPHON_…` variables → settings: `ANTIPHON_PORT`, `ANTIPHON_ENGINE_CONTEXT`, `ANTIPHON_BACKENDS_VLLM_KEY`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from difflib import get_close_matches
+from typing import Any
+
+from antiphon.config.layers import Layer
+from antiphon.config.reading import quoted
+from antiphon.config.shapes import Kind, Shape, shapes
+from antiphon.config.shortcuts import backend_tables
+from antiphon.config.structs import Config
+from antiphon.errors import ConfigError
+
+PREFIX = "ANTIPHON_"
+SHORTCUTS = {"BACKEND": "backend", "BACKEND_KEY": "backend_key", "BACKEND_API": "backend_api", "MODEL": "engine.model"}
+OTHERS = ("CONFIG", "URL", "KEY")
+"""Not settings of a server: the file to read, and what `antiphon chat` and `models` talk to."""
+
+_KUBERNETES = re.compile(r"(\w+_)?SERVICE_(HOST|PORT)(_\w+)?|(\w+_)?PORT_\d+_(TCP|UDP)(_\w+)?")
+Place = tuple[str, ...]
+
+
+def environment(variables: Mapping[str, str], names: Mapping[str, Sequence[str]]) -> Layer:
+    """Return the layer of the environment. `names` holds the tables that the file has, by setting (`backends` …).
+
+    Raises ConfigError for a variable that is nearly, but not quite, a setting. What Kubernetes sets for a service
+    called `antiphon` is left alone.
+    """
+    table: dict[str, Any] = {}
+    origins: dict[str, str] = {}
+    places = dict(_places())
+    for variable, value in variables.items():
+        name = variable.removeprefix(PREFIX)
+        if name == variable or name in SHORTCUTS or name in OTHERS or _is_kubernetes(name, value):
+            continue
+        place = places.get(name) or _named(name, names)
+        if place is None:
+            _refuse_typo(variable, [*places, *SHORTCUTS, *OTHERS])
+            continue
+        _put(table, place, value)
+        origins[".".join(quoted(step) for step in place)] = f"environment {variable}"
+    _shortcuts(variables, table, origins)
+    return Layer(name="environment", table=table, origins=origins, text=True)
+
+
+def variable_of(path: str) -> str:
+    """Return the variable of a key path."""
+    return PREFIX + path.upper().replace(".", "_")
+
+
+def _shortcuts(variables: Mapping[str, str], table: dict[str, Any], origins: dict[str, str]) -> None:
+    given = {name: _split(variables.get(PREFIX + name, "")) for name in SHORTCUTS}
+    backends = backend_tables(
+        given["BACKEND"], given["BACKEND_KEY"], given["BACKEND_API"], f"environment {PREFIX}BACKEND"
+    )
+    for name, fields in backends.items():
+        table.setdefault("backends", {}).setdefault(name, {}).update(fields)
+        for field in fields:
+            suffix = "" if field == "url" else f"_{field.upper()}"
+            origins[f"backends.{quoted(name)}.{field}"] = f"environment {PREFIX}BACKEND{suffix}"
+    if model := variables.get(f"{PREFIX}MODEL"):
+        table.setdefault("engine", {}).setdefault("model", model)
+        origins.setdefault("engine.model", f"environment {PREFIX}MODEL")
+
+
+def _places() -> Iterator[tuple[str, Place]]:
+    """Return variable names without prefix, and the settings that they mean, for all that need no table's name."""
+    for shape in shapes(Config):
+        if shape.kind is Kind.VALUE:
+            yield shape.name.upper(), (shape.name,)
+        elif shape.kind is Kind.TABLE:
+            for field in _fields(shape):
+                yield f"{shape.name}_{field}".upper(), (shape.name, field)
+
+
+def _named(name: str, names: Mapping[str, Sequence[str]]) -> Place | None:
+    """Find `BACKENDS_VLLM_KEY`; the table may be one of the file, written there with other characters."""
+    for shape in shapes(Config):
+        prefix = f"{shape.name.upper()}_"
+        if shape.kind is not Kind.TABLES or not name.startswith(prefix):
+            continue
+        for field in sorted(_fields(shape), key=len, reverse=True):
+            middle = name[len(prefix) :].removesuffix(f"_{field.upper()}")
+            if middle and middle != name[len(prefix) :]:
+                known = {_plain(table): table for table in names.get(shape.name, ())}
+                return shape.name, known.get(_plain(middle), middle.lower()), field
+    return None
+
+
+def _fields(shape: Shape) -> list[str]:
+    assert shape.table is not None
+    return [field.name for field in shapes(shape.table)]
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"\W", "_", name).upper()
+
+
+def _put(table: dict[str, Any], place: Place, value: str) -> None:
+    *tables, name = place
+    for step in tables:
+        table = table.setdefault(step, {})
+    table[name] = value
+
+
+def _split(text: str) -> list[str]:
+    return [item for item in re.split(r"[,\s]+", text) if item]
+
+
+def _is_kubernetes(name: str, value: str) -> bool:
+    return _KUBERNETES.fullmatch(name) is not None or (name == "PORT" and "://" in value)
+
+
+def _refuse_typo(variable: str, known: Sequence[str]) -> None:
+    found = get_close_matches(variable, [PREFIX + name for name in known], n=1, cutoff=0.85)
+    if found:
+        raise ConfigError(f"environment: unknown setting '{variable}'; did you mean '{found[0]}'?")

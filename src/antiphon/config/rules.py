@@ -1,0 +1,174 @@
+"""What must be true of settings together; each rule raises ConfigError with the key path and the way out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from ipaddress import ip_address
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from antiphon.config.plugins import BACKENDS, STORES, TOOLS, check_plugin
+from antiphon.config.reading import nearest, quoted
+from antiphon.config.structs import MCP, Config, mask
+from antiphon.errors import ConfigError
+from antiphon.net.url_guard import is_allowance
+
+ENGINE = "engine"
+"""The name under which `models.*.backends` means the embedded engine."""
+APIS = ("chat", "responses", "scripted")
+SCHEMES = ("postgresql", "postgres")
+
+
+def check(config: Config) -> None:
+    """Check all rules. Raises ConfigError."""
+    for rule in (
+        _address,
+        _hosts,
+        _keys,
+        _jwt,
+        _workers,
+        _store,
+        _networks,
+        _backends,
+        _engine,
+        _models,
+        _aliases,
+        _mcp_servers,
+    ):
+        rule(config)
+
+
+def is_loopback(host: str) -> bool:
+    """Tell whether only this machine can reach an address."""
+    try:
+        return ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _address(config: Config) -> None:
+    locked = config.api_keys or config.keys or config.jwt or config.require_key
+    if not locked and not is_loopback(config.host):
+        raise ConfigError(
+            f"host: '{config.host}' can be reached from other machines, and no API key is set. "
+            "Set one with --api-key (or ANTIPHON_API_KEYS), set require_key and make some with `antiphon keys create`, "
+            "or listen on 127.0.0.1."
+        )
+
+
+def _hosts(config: Config) -> None:
+    for name in config.allowed_hosts:
+        plain = name.removeprefix("*.")
+        if name != "*" and (
+            not plain or not plain.isascii() or not plain.isprintable() or set(plain) & set(" */?#@\\")
+        ):
+            raise ConfigError(f"allowed_hosts: '{mask(name)}' is not a host such as ai.example.com or *.example.com")
+
+
+def _keys(config: Config) -> None:
+    places = {f"keys.{quoted(name)}.key": one.key for name, one in config.keys.items()}
+    places |= {f"api_keys[{index}]": key for index, key in enumerate(config.api_keys)}
+    seen: dict[str, str] = {}
+    for place, key in places.items():
+        if not key or not key.isascii() or not key.isprintable() or " " in key:
+            raise ConfigError(f"{place}: a key is printable ASCII without spaces, and not empty")
+        if place.startswith("keys.") and key in seen:
+            raise ConfigError(f"{place}: the key is that of {seen[key]}")
+        seen[key] = place
+
+
+def _jwt(config: Config) -> None:
+    jwt = config.jwt
+    if jwt is None:
+        return
+    if not jwt.audience:
+        raise ConfigError("jwt.audience: name one, so that tokens for other programs are refused")
+    if jwt.jwks_url and jwt.key_file:
+        raise ConfigError("jwt: expected either jwks_url or key_file")
+    path, url = ("jwt.jwks_url", jwt.jwks_url) if jwt.jwks_url else ("jwt.issuer", jwt.issuer)
+    if not jwt.key_file and not _is_http(url):
+        raise ConfigError(f"{path}: '{mask(url)}' is not a URL such as https://login.example.com")
+
+
+def _workers(config: Config) -> None:
+    if config.workers > 1 and config.store == "memory":
+        raise ConfigError('workers: several processes cannot share `store = "memory"`; name a file, or use one worker')
+
+
+def _store(config: Config) -> None:
+    scheme, is_url, _ = config.store.partition("://")
+    if is_url:
+        check_plugin(STORES, scheme, "store", SCHEMES)
+
+
+def _networks(config: Config) -> None:
+    for index, entry in enumerate(config.url_guard_allow):
+        if not is_allowance(entry):
+            raise ConfigError(
+                f"url_guard_allow[{index}]: '{entry}' is not a network such as 10.0.0.0/8, an address, or a host name"
+            )
+
+
+def _backends(config: Config) -> None:
+    for name, backend in config.backends.items():
+        if name == ENGINE:
+            raise ConfigError("backends.engine: this name means the embedded engine; choose another")
+        check_plugin(BACKENDS, backend.api, f"backends.{quoted(name)}.api", APIS)
+        if backend.api in ("chat", "responses") and not _is_http(backend.url):
+            raise ConfigError(f"backends.{quoted(name)}.url: expected http://host:port/v1 or https://…")
+
+
+def _is_http(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port is None or parts.port > 0)
+    except ValueError:
+        return False
+
+
+def _engine(config: Config) -> None:
+    if config.engine is not None and config.workers > 1:
+        raise ConfigError("workers: the embedded engine runs in one process only; use one worker, or a backend")
+    if config.engine is None:
+        return
+    model = config.engine.model
+    for path, file in (("engine.model", model), ("engine.mmproj", config.engine.mmproj)):
+        if file.endswith(".gguf") and not Path(file).is_file():
+            raise ConfigError(f"{path}: there is no file '{file}'")
+    if model and not Path(model).is_file() and "/" not in model:
+        raise ConfigError(f"engine.model: '{model}' is neither FILE.gguf nor a hub repository such as org/name:Q4_K_M")
+
+
+def _models(config: Config) -> None:
+    known = [*config.backends, *([ENGINE] if config.engine else [])]
+    for id, model in config.models.items():
+        path = f"models.{quoted(id)}"
+        if not 1 <= len(id) <= 255:
+            raise ConfigError(f"{path}: an id has 1 to 255 characters")
+        kwargs = bytes(model.extra_body.get("chat_template_kwargs", b"{}"))
+        if not kwargs.lstrip().startswith(b"{"):
+            raise ConfigError(f"{path}.extra_body.chat_template_kwargs: expected a table")
+        for backend in model.backends:
+            if backend not in known:
+                raise ConfigError(f"{path}.backends: there is no backend '{backend}'{nearest(backend, known)}")
+
+
+def _aliases(config: Config) -> None:
+    seen: dict[str, str] = {id: f"models.{quoted(id)}" for id in config.models}
+    for path, alias in _all_aliases(config):
+        if alias in seen:
+            raise ConfigError(f"{path}: '{alias}' is taken by {seen[alias]}")
+        seen[alias] = path
+
+
+def _all_aliases(config: Config) -> Iterator[tuple[str, str]]:
+    for id, model in config.models.items():
+        for alias in model.aliases:
+            yield f"models.{quoted(id)}.aliases", alias
+
+
+def _mcp_servers(config: Config) -> None:
+    for label, server in config.mcp_servers.items():
+        check_plugin(TOOLS, server.kind, f"mcp_servers.{quoted(label)}.kind", (MCP,))
+        if server.kind == MCP and bool(server.command) == bool(server.url):
+            raise ConfigError(f"mcp_servers.{quoted(label)}: expected either a command or a url")

@@ -1,0 +1,73 @@
+"""What kind of setting a field of `config` is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from enum import Enum, auto
+from typing import Annotated, Any, get_args, get_origin
+
+import msgspec
+from msgspec import Meta
+
+from antiphon.config.structs import Settings, is_secret
+
+
+class Kind(Enum):
+    """A value, a table of settings, or tables of settings by name."""
+
+    VALUE = auto()
+    TABLE = auto()
+    TABLES = auto()
+
+
+class Shape(msgspec.Struct, frozen=True):
+    """A setting. `annotation` holds its constraints; `table` is the struct of a TABLE or of TABLES."""
+
+    name: str
+    kind: Kind
+    annotation: Any
+    description: str
+    default: Any
+    secret: bool
+    table: type[Settings] | None = None
+
+
+def shapes(struct: type[Settings]) -> Iterator[Shape]:
+    """Return the settings of a table, in order."""
+    for field in msgspec.structs.fields(struct):
+        bare, note = _bare(field.type)
+        kind, table = _kind(bare)
+        default = field.default if field.default_factory is msgspec.NODEFAULT else field.default_factory()
+        yield Shape(
+            field.name,
+            kind,
+            field.type,
+            (note.description or "") if note else "",
+            default,
+            is_secret(field.type),
+            table,
+        )
+
+
+def bare_type(annotation: Any) -> Any:
+    """Return an annotation without its notes."""
+    return _bare(annotation)[0]
+
+
+def _bare(annotation: Any) -> tuple[Any, Meta | None]:
+    if get_origin(annotation) is not Annotated:
+        return annotation, None
+    bare, *notes = get_args(annotation)
+    return bare, next((note for note in notes if isinstance(note, Meta)), None)
+
+
+def _kind(bare: Any) -> tuple[Kind, type[Settings] | None]:
+    arguments = get_args(bare)
+    table = next((argument for argument in arguments if _is_table(argument)), None)
+    if table is None:
+        return Kind.VALUE, None
+    return (Kind.TABLES if get_origin(bare) is dict else Kind.TABLE), table
+
+
+def _is_table(annotation: Any) -> bool:
+    return isinstance(annotation, type) and issubclass(annotation, Settings)

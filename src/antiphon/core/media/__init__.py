@@ -1,0 +1,1 @@
+"""Images and files: their types, and their URLs inside JSON."""

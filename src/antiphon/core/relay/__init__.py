@@ -1,0 +1,1 @@
+"""Events of a backend that speaks Responses itself → our own."""

@@ -1,0 +1,76 @@
+"""How another server's response ended: its last event → usage, reason, output."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from antiphon.core.deltas import Relay
+from antiphon.core.relay.shapes import Json, wrong
+from antiphon.types.response import InputTokensDetails, OutputTokensDetails, Usage
+
+MOST_TOKENS = 2**53 - 1  # what JavaScript counts without loss
+
+
+class RelayedEnd(msgspec.Struct, frozen=True):
+    """What counts of another server's last event. `reason` is in chat completions' words, "" for an answer that is whole."""
+
+    output: object
+    usage: Usage | None
+    reason: str
+
+
+def response_of(fields: Json) -> Json:
+    """Return the response of a terminal event. Raises BackendError where there is none."""
+    response = fields.get("response")
+    if not isinstance(response, dict):
+        raise wrong("it has no response")
+    return response
+
+
+def has_failed(type: str, response: Json) -> bool:
+    """Tell whether a response failed. Where the event and its response contradict each other, the worse of the two counts."""
+    return type == "response.failed" or response.get("status") in ("failed", "cancelled") or bool(response.get("error"))
+
+
+def relayed_end(delta: Relay) -> RelayedEnd:
+    """Read a terminal event of a response that did not fail. Raises BackendError for one without a response."""
+    response = response_of(delta.fields)
+    return RelayedEnd(response.get("output"), usage_of(response.get("usage")), _reason(delta.type, response))
+
+
+def _reason(type: str, response: Json) -> str:
+    details = response.get("incomplete_details")
+    if type != "response.incomplete" and response.get("status") != "incomplete" and not details:
+        return ""
+    reason = details.get("reason") if isinstance(details, dict) else None
+    return "content_filter" if reason == "content_filter" else "length"
+
+
+def usage_of(value: object) -> Usage | None:
+    """Return token counts; None where they are not counts."""
+    if not isinstance(value, dict):
+        return None
+    read, written = _count(value, "input_tokens"), _count(value, "output_tokens")
+    if read is None or written is None:
+        return None
+    inner, outer = value.get("input_tokens_details"), value.get("output_tokens_details")
+    cached = _count(inner, "cached_tokens") or 0
+    stored = _count(inner, "cache_write_tokens") or 0
+    return Usage(
+        input_tokens=read,
+        input_tokens_details=InputTokensDetails(min(cached, read), stored),
+        output_tokens=written,
+        output_tokens_details=OutputTokensDetails(min(_count(outer, "reasoning_tokens") or 0, written)),
+        total_tokens=read + written,
+    )
+
+
+def _count(value: Any, name: str) -> int | None:
+    number = value.get(name) if isinstance(value, dict) else None
+    if isinstance(number, float) and number == number // 1 and abs(number) <= MOST_TOKENS:
+        number = int(number)
+    if not isinstance(number, int) or isinstance(number, bool) or not 0 <= number <= MOST_TOKENS:
+        return None
+    return number

@@ -1,0 +1,250 @@
+"""Events of a backend that speaks Responses itself → our own: `output_index`, numbers and the life of items are ours.
+
+Messages, reasoning and calls are written anew from what the other server says of them, so that a stream keeps its grammar
+whatever came: items and parts are opened once and closed once, and all places tell the same text. Other items pass as they
+are, once they are checked. An item is found by its id, else by its `output_index`, else it is the one that is open.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict, deque
+
+from antiphon.core.deltas import Relay, RelayedText
+from antiphon.core.relay.items import encoded, item_of
+from antiphon.core.relay.shapes import (
+    LIFE,
+    OTHER_EVENTS,
+    PARTS,
+    TEXTS,
+    WHOLE_TEXTS,
+    Json,
+    check,
+    fits,
+    good_name,
+    index_of,
+    is_annotation,
+    wrong,
+)
+from antiphon.core.relay.writers import PREFIXES, RelayedItem, TextPart, write
+from antiphon.core.stream.emitter import Emitter
+from antiphon.core.stream.output import Output
+
+MOST_ITEMS = 2000
+MOST_ALIASES = 50_000
+
+
+class Relayer:
+    """The items of one Turn as another server tells of them. `spoke` tells whether any of them was shown."""
+
+    def __init__(self, emitter: Emitter, places: Output, *, open_responses_names: bool = False) -> None:
+        self.spoke = False
+        self._emitter = emitter
+        self._places = places
+        self._names = "response.reasoning" if open_responses_names else "response.reasoning_text"
+        self._items: list[RelayedItem] = []
+        self._used: set[str] = set()  # ids, of all Turns
+        self._by_id: dict[str, RelayedItem] = {}
+        self._by_index: dict[int, RelayedItem] = {}
+        self._parts: dict[tuple[str, str, int | None, int], TextPart] = {}
+
+    def text(self, event: RelayedText) -> None:
+        """Take in a piece of text. Raises BackendError."""
+        if not event.text:
+            return
+        key = (event.type, event.item_id, event.output_index, event.place)
+        part = self._parts.get(key)
+        if part is None or part.closed:
+            part = self._part(event)
+            if len(self._parts) < MOST_ALIASES:
+                self._parts[key] = part
+        part.add(event.text, event.logprobs)
+
+    def event(self, event: Relay) -> None:
+        """Take in an event that is neither text nor an ending. Raises BackendError."""
+        type, fields = event.type, event.fields
+        if type in LIFE:
+            return
+        if type == "response.output_item.added":
+            self._added(fields)
+        elif type == "response.output_item.done":
+            self._done(item_of(fields.get("item")), index_of(fields.get("output_index")))
+        elif type in PARTS:
+            self._part_event(type, fields)
+        elif type in WHOLE_TEXTS:
+            self._whole_text(type, fields)
+        elif type == "response.output_text.annotation.added":
+            self._annotation(fields)
+        elif type.startswith("response."):
+            self._pass_on(type, fields)
+
+    def end(self, output: object) -> None:
+        """Take in the `output` of the last event: items that had no events of their own get them now. Raises BackendError."""
+        if not isinstance(output, list):
+            if output is not None:
+                raise wrong("the 'output' of its response is not a list")
+            return
+        if len(output) > MOST_ITEMS:
+            raise wrong(f"it has more than {MOST_ITEMS} items")
+        final = [item_of(entry) for entry in output]
+        ids = {good_name(item.get("id")) for item in final}
+        left: defaultdict[str, deque[RelayedItem]] = defaultdict(deque)
+        for one in self._items:
+            if one.id not in ids:
+                left[one.type].append(one)
+        for item in final:
+            found = self._by_id.get(good_name(item.get("id")))
+            if found is None:
+                others = left[item["type"]]
+                found = others.popleft() if others else self._begin(item, None)
+            if not found.closed:
+                self._finish(found, item)
+
+    def close(self, status: str) -> None:
+        """Close what is open, and be ready for another Turn."""
+        for one in self._items:
+            if not one.closed and one.announced:
+                self._keep(one, one.close(None, status))
+            one.closed = True
+        self.spoke = False
+        self._items.clear()
+        for known in (self._by_id, self._by_index, self._parts):
+            known.clear()
+
+    # Which item
+
+    def _find(self, id: str, index: int | None, type: str) -> RelayedItem | None:
+        """Return the item that an event is about; one that is not there yet is none."""
+        one = self._by_id.get(id) if id else None
+        if one is None and index is not None:
+            one = self._by_index.get(index)
+            if one is not None and (one.closed or (type and one.type != type)):
+                one = None
+        elif one is None:
+            one = next((item for item in reversed(self._items) if not item.closed and item.type == type), None)
+        if one is not None and id and len(self._by_id) < MOST_ALIASES:
+            self._by_id.setdefault(id, one)
+        return one
+
+    def _begin(self, item: Json, index: int | None) -> RelayedItem:
+        """Take up an item that is new. Its place is given when it is shown."""
+        if len(self._items) >= MOST_ITEMS:
+            raise wrong(f"it has more than {MOST_ITEMS} items")
+        id = good_name(item.get("id"))
+        one = write(self._emitter, item, "" if id in self._used else id, self._names)
+        self._items.append(one)
+        self._used.add(id)
+        if id:
+            self._by_id[id] = one
+        if index is not None:
+            self._by_index[index] = one
+        return one
+
+    def _show(self, one: RelayedItem) -> None:
+        """Announce an item, once it is certain that it is one."""
+        if not one.announced:
+            one.check()
+            made, index = self._places.place(PREFIXES.get(one.type, one.type.removesuffix("_call")))
+            self.spoke = True
+            one.announce(one.id or made, index)
+
+    # Events
+
+    def _added(self, fields: Json) -> None:
+        item, index = item_of(fields.get("item")), index_of(fields.get("output_index"))
+        one = self._by_id.get(good_name(item.get("id")))
+        if one is not None and not one.closed and one.type == item["type"]:
+            return
+        one = self._begin(item, index)
+        if one.showable:
+            self._show(one)
+
+    def _done(self, item: Json, index: int | None) -> None:
+        one = self._find(good_name(item.get("id")), index, item["type"]) or self._begin(item, index)
+        if not one.closed:  # else it is told twice
+            self._finish(one, item)
+
+    def _finish(self, one: RelayedItem, item: Json) -> None:
+        if one.type != item["type"]:
+            raise wrong("an item changes its type")
+        encoded(item)  # what cannot be encoded is refused before anything of it is shown
+        if not one.announced:
+            if one.is_empty(item):
+                one.closed = True  # an empty message beside a call: no client has a use for it
+                return
+            one.update(item)
+            self._show(one)
+        self._keep(one, one.close(item, "completed"))
+
+    def _keep(self, one: RelayedItem, made: bytes) -> None:
+        one.closed = True
+        self._places.keep(one.index, made)
+
+    def _part(self, event: RelayedText) -> TextPart:
+        """Return the open part that a piece of text belongs to."""
+        target = TEXTS[event.type]
+        one = self._of(event.item_id, event.output_index, target.item)
+        self._show(one)
+        return one.part(target.list, target.part, event.place)
+
+    def _of(self, id: str, index: int | None, type: str) -> RelayedItem:
+        one = self._find(id, index, type)
+        if one is None:
+            if type not in ("message", "reasoning"):
+                raise wrong("it belongs to an item that was not announced")
+            one = self._begin({"type": type, "id": id}, index)
+        if one.type != type:
+            raise wrong("it belongs to an item of another type")
+        if one.closed:
+            raise wrong("it belongs to an item that is closed")
+        return one
+
+    def _part_event(self, type: str, fields: Json) -> None:
+        """Note what is known of a part; it is shown with its first text, or when its item is closed."""
+        part = fields.get("part")
+        if not isinstance(part, dict):
+            raise wrong("its part is not an object")
+
+    def _whole_text(self, type: str, fields: Json) -> None:
+        """Take the whole text of a part: what of it has not streamed streams now."""
+        target = WHOLE_TEXTS[type]
+        text = fields.get(target.field)
+        if not isinstance(text, str):
+            raise wrong(f"its '{target.field}' is not a text")
+        if not text:
+            return
+        one = self._of(good_name(fields.get("item_id")), index_of(fields.get("output_index")), target.item)
+        self._show(one)
+        place = index_of(fields.get("summary_index" if target.list == "summary" else "content_index")) or 0
+        one.part(target.list, target.part, place).whole(text)
+
+    def _annotation(self, fields: Json) -> None:
+        annotation = fields.get("annotation")
+        if not isinstance(annotation, dict) or not is_annotation(annotation):
+            return  # an odd citation is no reason to lose the answer
+        one = self._of(good_name(fields.get("item_id")), index_of(fields.get("output_index")), "message")
+        self._show(one)
+        one.part("content", "output_text", index_of(fields.get("content_index")) or 0).annotate(annotation)
+
+    def _pass_on(self, type: str, fields: Json) -> None:
+        """Pass on an event of an item that passes as it is, or one of a type that is not known here."""
+        shape = OTHER_EVENTS.get(type)
+        if shape is not None:
+            check(fields, shape, "it")
+        id, index = good_name(fields.get("item_id")), index_of(fields.get("output_index"))
+        made = {name: value for name, value in fields.items() if name not in _OURS and _may_pass(name, value)}
+        if shape is not None or id or index is not None:
+            one = self._by_id.get(id) or (self._by_index.get(index) if index is not None else None)
+            if one is None or one.closed or not one.announced:
+                raise wrong("it belongs to an item that is not open")
+            made |= {"item_id": one.id, "output_index": one.index}
+        if made:
+            self._emitter.raw(type, encoded(made)[1:-1])
+
+
+_OURS = frozenset(("type", "sequence_number", "item_id", "output_index", "response"))
+_READ_BACK = {"content_index": "i", "summary_index": "i", "item": "o", "part": "o", "logprobs": "l"}
+
+
+def _may_pass(name: str, value: object) -> bool:
+    """Tell whether a field can be passed on: what a stream is put together from keeps its kind, and nulls are left out."""
+    return value is not None and fits(value, _READ_BACK.get(name, "*"))

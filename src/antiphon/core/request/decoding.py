@@ -1,0 +1,184 @@
+"""A request's body → CreateResponse and its items. Lenient in: what real clients send is taken."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+import msgspec
+from msgspec import UNSET, Raw
+
+from antiphon.core.json_encoding import to_json
+from antiphon.core.request.other_items import check_other
+from antiphon.core.request.text_format import PLAIN, ResolvedText, resolve_text
+from antiphon.core.request.tool_decoding import check_tool_choice, decode_tool, decode_tools
+from antiphon.core.request.validation import decode, decode_fields, invalid, malformed, missing, too_deep
+from antiphon.core.tools.redaction import BRINGERS, shown_item
+from antiphon.errors import InvalidRequest
+from antiphon.types.items import OTHER_ITEM_TYPES, Item, KnownItem, OtherItem
+from antiphon.types.request import CreateResponse
+
+__all__ = [
+    "PLAIN",
+    "ResolvedText",
+    "check_tool_choice",
+    "decode_item",
+    "decode_items",
+    "decode_request",
+    "decode_tool",
+    "decode_tools",
+    "resolve_text",
+]
+
+UnknownFields = Literal["forward", "ignore", "reject"]
+Extra = dict[str, Raw]
+
+
+class _StrictRequest(CreateResponse, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Tells in the same pass whether there are fields that nobody knows."""
+
+
+_strict_request = msgspec.json.Decoder(_StrictRequest)
+_request = msgspec.json.Decoder(CreateResponse)
+_known_item: msgspec.json.Decoder[KnownItem] = msgspec.json.Decoder(KnownItem)
+_names = frozenset(field.encode_name for field in msgspec.structs.fields(CreateResponse))
+
+# Request
+
+
+def decode_request(body: bytes, unknown: UnknownFields = "forward") -> tuple[CreateResponse, Extra]:
+    """Decode a body. Returns the request and the unknown fields that are to be forwarded.
+
+    The body has passed `check_json`. Raises InvalidRequest with the path of the offending field (contract, "Request fields").
+    """
+    try:
+        body = _on_one_line(body)
+        request, extra = _decode(body, unknown)
+    except msgspec.ValidationError as error:
+        raise invalid(str(error)) from None
+    except (msgspec.DecodeError, ValueError, OverflowError) as error:
+        raise malformed(error, "", body) from None
+    except RecursionError:
+        raise too_deep() from None
+    _check(request)
+    return request, extra
+
+
+def _on_one_line(body: bytes) -> bytes:
+    """Take line breaks out of a printed body: what is echoed as raw JSON stands on one `data:` line of a stream."""
+    return msgspec.json.format(body, indent=-1) if b"\n" in body or b"\r" in body else body
+
+
+def _decode(body: bytes, unknown: UnknownFields) -> tuple[CreateResponse, Extra]:
+    try:
+        return _strict_request.decode(body), {}
+    except msgspec.ValidationError:
+        fields = decode_fields(body)
+    extra = {name: value for name, value in fields.items() if name not in _names and bytes(value) != b"null"}
+    if "max_tokens" in extra:
+        raise InvalidRequest(
+            "Unsupported parameter: 'max_tokens' is not supported here. Use 'max_output_tokens' instead.",
+            param="max_tokens",
+            code="unsupported_parameter",
+        )
+    if extra and unknown == "reject":
+        name = next(iter(extra))
+        raise InvalidRequest(f"Unknown parameter: '{name}'.", param=name, code="unknown_parameter")
+    return _request.decode(body), extra if unknown == "forward" else {}
+
+
+def _check(request: CreateResponse) -> None:
+    if request.input is None or (request.input is UNSET and not _may_lack_input(request)):
+        raise missing("input")
+    if request.input == [] and not _may_lack_input(request):
+        raise InvalidRequest("'input' must hold at least one item.", param="input")
+    if request.previous_response_id is not None and request.conversation is not None:
+        raise InvalidRequest(
+            "'previous_response_id' and 'conversation' cannot be used together.", param="previous_response_id"
+        )
+    _check_shape("prompt", request.prompt, b"{")
+    _check_shape("client_metadata", request.client_metadata, b"{")
+    _check_shape("context_management", request.context_management, b"[")
+    _check_shape("moderation", request.moderation, b"{")
+    _check_shape("prompt_cache_options", request.prompt_cache_options, b"{")
+
+
+def _may_lack_input(request: CreateResponse) -> bool:
+    return bool(request.prompt or request.conversation or request.previous_response_id)
+
+
+def _check_shape(name: str, value: Raw | None, first: bytes) -> None:
+    if value is not None and not bytes(value).startswith(first):
+        shape = "object" if first == b"{" else "array"
+        raise InvalidRequest(f"Invalid value for '{name}': expected `{shape}`.", param=name, code="invalid_type")
+
+
+# Items
+
+
+class _Kind(msgspec.Struct):
+    """The few keys that tell what an item is."""
+
+    type: str | None | msgspec.UnsetType = UNSET
+    role: str | None = None
+    id: str | None = None
+
+
+_kind = msgspec.json.Decoder(_Kind)
+
+
+def decode_items(items: Sequence[Raw], path: str = "input") -> list[Item]:
+    """Decode items one by one, so that an error names its place."""
+    decode = _known_item.decode
+    decoded: list[Item] = []
+    for place, raw in enumerate(items):
+        try:
+            decoded.append(decode(raw))
+        except (ValueError, RecursionError) as error:
+            decoded.append(_decode_unusual_item(bytes(raw), f"{path}[{place}]", error))
+    return decoded
+
+
+def decode_item(raw: bytes | Raw, path: str = "input") -> Item:
+    """Decode one item. A message needs no `type`, a reference may have it null; other known types stay as they came."""
+    try:
+        return _known_item.decode(raw)
+    except (ValueError, RecursionError) as error:
+        return _decode_unusual_item(bytes(raw), path, error)
+
+
+def _decode_unusual_item(raw: bytes, path: str, error: Exception) -> Item:
+    if not isinstance(error, msgspec.ValidationError):
+        return decode(_known_item, raw, path)  # says what is wrong
+    kind = decode(_kind, raw, path)
+    if kind.type is UNSET and kind.role is not None:
+        return _decode_known(b'{"type":"message",%b' % raw[raw.index(b"{") + 1 :], path)
+    if kind.type is UNSET or kind.type is None:
+        return _decode_untyped(raw, kind, path)
+    if kind.type in OTHER_ITEM_TYPES:
+        id = kind.id if kind.id is not None else UNSET
+        item = check_other(OtherItem(kind.type, Raw(raw), id), path)
+        return OtherItem(kind.type, shown_item(item.raw), id) if kind.type in BRINGERS else item
+    if str(error).endswith("`$.type`"):
+        raise InvalidRequest(f"Invalid value: '{kind.type}' is not an item type.", param=f"{path}.type")
+    return _decode_known(raw, path)
+
+
+def _decode_untyped(raw: bytes, kind: _Kind, path: str) -> Item:
+    if kind.role is None and kind.id is None:
+        raise missing(f"{path}.type")
+    type = "message" if kind.role is not None else "item_reference"
+    return _decode_known(to_json({**decode_fields(raw, path), "type": type}), path)
+
+
+def _decode_known(raw: bytes, path: str) -> Item:
+    """Decode an item of a known type; a null where the type has none stands for a field left out."""
+    try:
+        return _known_item.decode(raw)
+    except msgspec.ValidationError as error:
+        if not str(error).rpartition(" - at ")[0].endswith("got `null`"):
+            raise invalid(str(error), path) from None
+    except (ValueError, RecursionError):
+        return decode(_known_item, raw, path)
+    fields = {name: value for name, value in decode_fields(raw, path).items() if bytes(value) != b"null"}
+    return decode(_known_item, to_json(fields), path)

@@ -1,0 +1,117 @@
+"""What a Response echoes of its request: the defaults filled in, the shapes strict clients parse."""
+
+from __future__ import annotations
+
+import msgspec
+from msgspec import UNSET, Raw
+
+from antiphon.core.json_encoding import to_json
+from antiphon.core.request.text_format import ResolvedText
+from antiphon.core.tools.redaction import SECRETIVE, shown_choice, shown_tool
+from antiphon.types.request import ConversationRef, CreateResponse
+from antiphon.types.response import ReasoningEcho, Response
+from antiphon.types.tools import CustomTool, FunctionTool, NamespaceTool, OtherTool, Tool, ToolChoice
+
+
+class Defaults(msgspec.Struct, frozen=True, kw_only=True):
+    """A model's own values for fields that a request leaves open."""
+
+    temperature: float | None = None
+    top_p: float | None = None
+    max_output_tokens: int | None = None
+    store: bool = True
+    reasoning_effort: str | None = None
+
+
+def _or(value: float | None, default: float | None, last: float) -> float:
+    return value if value is not None else default if default is not None else last
+
+
+def echo_response(
+    request: CreateResponse,
+    *,
+    id: str,
+    created_at: int,
+    tools: list[Tool],
+    text: ResolvedText,
+    defaults: Defaults,
+) -> Response:
+    """Return the Response as it stands before the first token (contract, "Response object")."""
+    reasoning = request.reasoning
+    return Response(
+        id=id,
+        created_at=created_at,
+        model=request.model,
+        background=bool(request.background),
+        conversation=_conversation(request.conversation),
+        instructions=request.instructions,
+        max_output_tokens=request.max_output_tokens or defaults.max_output_tokens,
+        max_tool_calls=request.max_tool_calls,
+        parallel_tool_calls=request.parallel_tool_calls is not False,
+        previous_response_id=request.previous_response_id,
+        prompt=request.prompt,
+        prompt_cache_key=request.prompt_cache_key,
+        reasoning=ReasoningEcho(
+            effort=(reasoning.effort if reasoning else None) or defaults.reasoning_effort,
+            summary=reasoning.summary if reasoning else None,
+        ),
+        safety_identifier=request.safety_identifier,
+        store=is_stored(request, defaults),
+        temperature=_or(request.temperature, defaults.temperature, 1.0),
+        text=echo_text(text),
+        tool_choice=Raw(to_json(_choice(request.tool_choice))),
+        tools=echo_tools(tools),
+        top_logprobs=request.top_logprobs or 0,
+        top_p=_or(request.top_p, defaults.top_p, 1.0),
+        truncation=request.truncation or "disabled",
+        user=request.user,
+        metadata=request.metadata or {},
+        presence_penalty=request.presence_penalty or 0.0,
+        frequency_penalty=request.frequency_penalty or 0.0,
+    )
+
+
+def is_stored(request: CreateResponse, defaults: Defaults) -> bool:
+    """Tell whether the response is kept: the request's word, else the setting."""
+    return request.store if request.store is not None else defaults.store
+
+
+def _conversation(conversation: str | ConversationRef | None) -> ConversationRef | None:
+    return ConversationRef(conversation) if isinstance(conversation, str) else conversation
+
+
+def _choice(choice: str | ToolChoice | None) -> str | ToolChoice:
+    if not isinstance(choice, ToolChoice) or choice.tools is UNSET:
+        return choice if choice is not None else "auto"
+    return msgspec.structs.replace(choice, tools=[shown_choice(tool) for tool in choice.tools])
+
+
+def echo_text(text: ResolvedText) -> Raw:
+    """Echo `text` nested; the flat `type` stands beside it when the request was flat."""
+    format = text.format
+    shape: dict[str, object] = {"type": format.type}
+    if format.type == "json_schema":
+        shape |= {
+            "name": format.name,
+            "description": format.description,
+            "schema": format.schema,
+            "strict": bool(format.strict),
+        }
+    echo: dict[str, object] = {"format": shape}
+    if text.verbosity is not None:
+        echo["verbosity"] = text.verbosity
+    if text.flat:
+        echo["type"] = format.type
+    return Raw(to_json(echo))
+
+
+def echo_tools(tools: list[Tool]) -> Raw:
+    """Echo the declared tools, without their secrets; schemas are passed on as bytes."""
+    return Raw(b"[%b]" % b",".join(_echo_tool(tool) for tool in tools)) if tools else Raw(b"[]")
+
+
+def _echo_tool(tool: Tool) -> bytes:
+    if isinstance(tool, OtherTool):
+        return bytes(shown_tool(tool.raw) if tool.type in SECRETIVE else tool.raw)
+    assert isinstance(tool, FunctionTool | CustomTool | NamespaceTool)
+    return to_json(tool)

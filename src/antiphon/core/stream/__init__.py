@@ -1,0 +1,1 @@
+"""ResponseStream, and all that writes its Events."""

@@ -1,0 +1,120 @@
+"""Events → Response: what a client that reads a stream ends up with. Pure; the reverse of ResponseStream.
+
+The output is put together from the items' own events, not taken from the terminal event: the two must be equal.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, NamedTuple
+
+import msgspec
+from msgspec import Raw
+
+from antiphon.core.json_encoding import to_json
+from antiphon.types.events import Event
+from antiphon.types.raw import OptionalRaw
+from antiphon.types.response import Response
+
+Json = dict[str, Any]
+
+
+class _Fields(msgspec.Struct, frozen=True):
+    """The fields of an event that a fold looks at."""
+
+    response: OptionalRaw = None
+    output_index: int = 0
+    content_index: int = 0
+    summary_index: int = 0
+    item: Json = {}
+    part: Json = {}
+    delta: Any = None
+    logprobs: list[Any] = []
+
+
+class _Target(NamedTuple):
+    """Where a delta's text goes: a field of a part in the item's `list`, or of the item itself where that is ""."""
+
+    list: str
+    field: str
+
+
+_TARGETS = {
+    "response.output_text.delta": _Target("content", "text"),
+    "response.refusal.delta": _Target("content", "refusal"),
+    "response.reasoning_text.delta": _Target("content", "text"),
+    "response.reasoning.delta": _Target("content", "text"),
+    "response.reasoning_summary_text.delta": _Target("summary", "text"),
+    "response.function_call_arguments.delta": _Target("", "arguments"),
+    "response.custom_tool_call_input.delta": _Target("", "input"),
+}
+
+_fields = msgspec.json.Decoder(_Fields)
+_response = msgspec.json.Decoder(Response)
+
+
+def fold(events: Iterable[Event]) -> Response:
+    """Fold a stream, whole or broken off, into its Response. Raises ValueError where there is no response in it."""
+    folding = _Fold()
+    for event in events:
+        folding.apply(event)
+    return folding.result()
+
+
+class _Fold:
+    """The items as they stand, and pieces of text that have not been joined yet."""
+
+    def __init__(self) -> None:
+        self._response: Response | None = None
+        self._items: dict[int, Json] = {}
+        self._pieces: dict[tuple[int, _Target, int], list[str]] = {}
+
+    def apply(self, event: Event) -> None:
+        """Take in the next event; types that carry nothing new are passed over."""
+        fields = _fields.decode(event.body)
+        place = fields.output_index
+        if fields.response is not None:
+            self._response = _response.decode(fields.response)
+        elif event.type in _TARGETS:
+            self._add(_TARGETS[event.type], fields)
+        elif event.type == "response.output_item.added":
+            self._items[place] = fields.item
+        elif event.type == "response.output_item.done":
+            self._forget(place)
+            self._items[place] = fields.item
+        elif event.type in ("response.content_part.added", "response.content_part.done"):
+            self._put(place, "content", fields.content_index, fields.part)
+        elif event.type in ("response.reasoning_summary_part.added", "response.reasoning_summary_part.done"):
+            self._put(place, "summary", fields.summary_index, fields.part)
+
+    def _add(self, target: _Target, fields: _Fields) -> None:
+        at = fields.summary_index if target.list == "summary" else fields.content_index
+        self._pieces.setdefault((fields.output_index, target, at), []).append(fields.delta)
+        if fields.logprobs:
+            part = self._items[fields.output_index]["content"][at]
+            part["logprobs"] = [*part["logprobs"], *fields.logprobs]
+
+    def _put(self, place: int, list: str, at: int, part: Json) -> None:
+        """Put a part in its place; with it come its whole text and logprobs."""
+        self._pieces = {key: pieces for key, pieces in self._pieces.items() if not _is_of(key, place, list, at)}
+        parts = self._items[place].setdefault(list, [])
+        parts[at : at + 1] = [part]
+
+    def _forget(self, place: int) -> None:
+        self._pieces = {key: pieces for key, pieces in self._pieces.items() if key[0] != place}
+
+    def result(self) -> Response:
+        """Return the Response as far as it has come."""
+        if self._response is None:
+            raise ValueError("The stream holds no response.")
+        for (place, target, at), pieces in self._pieces.items():
+            item = self._items[place]
+            holder = item[target.list][at] if target.list else item
+            holder[target.field] = "".join((holder[target.field], *pieces))
+        self._pieces.clear()
+        output = [Raw(to_json(item)) for _, item in sorted(self._items.items())]
+        return msgspec.structs.replace(self._response, output=output)
+
+
+def _is_of(key: tuple[int, _Target, int], place: int, list: str, at: int) -> bool:
+    return key[0] == place and key[1].list == list and key[2] == at

@@ -1,0 +1,402 @@
+"""ResponseStream: the state machine between what a Backend says (Deltas) and what a client sees (Events).
+
+    start() → feed(delta)* → end_turn() → action → … → finish(now) | fail(error, now) | cancel(now) → terminal
+
+Where `action` is CALL_TOOLS, each of `pending` is answered by `tool_result` or `require_approval`; then `action` is
+CALL_MODEL again, or DONE where the client has to answer first.
+
+It owns the open items, `output_index` and, through its Emitter, `sequence_number`. It does no I/O and knows no clock:
+times are given, ids are derived from a random base that is given.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from msgspec import UNSET, Raw
+from msgspec.structs import replace
+
+from antiphon.core.deltas import (
+    CallDelta,
+    CallStart,
+    Delta,
+    Finish,
+    ReasoningDelta,
+    RefusalDelta,
+    Relay,
+    RelayedText,
+    TextDelta,
+    UsageReport,
+)
+from antiphon.core.json_encoding import to_json
+from antiphon.core.relay.end import RelayedEnd, relayed_end
+from antiphon.core.relay.relay import Relayer
+from antiphon.core.relay.shapes import ENDS
+from antiphon.core.request.json_text import is_object
+from antiphon.core.stream.emitter import Emitter, MuteEmitter
+from antiphon.core.stream.output import Output
+from antiphon.core.stream.resume import Restart
+from antiphon.core.stream.server_calls import NeedsApproval, ServerCalls, SignId
+from antiphon.core.stream.server_calls import PendingCall as PendingCall
+from antiphon.core.stream.terms import INCOMPLETE_REASONS, Action, StreamOptions, terminal_type
+from antiphon.core.stream.tool_writers import PREFIXES, ListingWriter, ReadyWriter, StructuredCallWriter
+from antiphon.core.stream.usage import add_usage
+from antiphon.core.stream.writers import CallWriter, MessageWriter, ReasoningWriter, type_json
+from antiphon.errors import APIError, BackendError
+from antiphon.types.events import ErrorEvent, ErrorPayload, Event, Keepalive, OutputItemDone
+from antiphon.types.response import IncompleteDetails, Response, ResponseError, Usage
+
+
+class ResponseStream:
+    """One Response on its way to a client. A `mute` one makes no Events but the terminal one."""
+
+    def __init__(
+        self, response: Response, id_base: str, options: StreamOptions | None = None, *, mute: bool = False
+    ) -> None:
+        self.response = response
+        self.action = Action.CALL_MODEL
+        self.terminal: Event | None = None
+        self._emitter = MuteEmitter() if mute else Emitter()
+        self.take = self._emitter.take  # returns the Events that came up since the last call
+        self._options = options or StreamOptions()
+        self._places = Output(id_base)
+        self._output = self._places.items
+        self._message: MessageWriter | None = None
+        self._reasoning: ReasoningWriter | None = None
+        self._calls: dict[str, CallWriter | StructuredCallWriter] = {}
+        self._servers = ServerCalls(self._emitter, self._places.place, self._places.keep, response.max_tool_calls)
+        self._listings: dict[str, ListingWriter] = {}
+        self._client_is_asked = self._spoke = self._announced = False
+        self._closed_calls: set[str] = set()
+        self._turn_usage: Usage | None = None
+        self._finish_reason = ""
+        self._relayer: Relayer | None = None
+        self._terminal_number = -1
+
+    # Events
+
+    def queued(self) -> None:
+        """Announce a background response that waits for its turn."""
+        self.response.status = "queued"
+        self._emitter.responses(self.response, "response.created", "response.queued")
+
+    def start(self) -> None:
+        """Announce the response, or that a queued one is now worked on."""
+        queued = self.response.status == "queued"
+        self.response.status = "in_progress"
+        if self._announced:
+            return
+        self._announced = True
+        types = ("response.in_progress",) if queued else ("response.created", "response.in_progress")
+        self._emitter.responses(self.response, *types)
+
+    def keepalive(self, position: int = 0) -> None:
+        """Emit a sign of life; it takes a number of the sequence (contract, "Stream"). `position`: the place in a line."""
+        self._emitter.emit(Keepalive(queue_position=position or UNSET))
+
+    def note(self, type: str, fields: bytes) -> Event:
+        """Number an event that stands beside the response, also behind its end: `"name":value,…` without braces."""
+        emitter = self._emitter
+        if self.terminal is not None and emitter.sequence_number == self._terminal_number:
+            emitter.sequence_number += 1
+        waiting = emitter.take()
+        emitter.raw(type, fields)
+        *_, event = emitter.take()
+        emitter.put_back(waiting)
+        return event
+
+    def snapshot(self) -> bytes:
+        """Return the response as it is now, with the items that are closed."""
+        return to_json(replace(self.response, output=[Raw(item) for item in self.output]))
+
+    def restore(self, state: Restart) -> None:
+        """Go on where another worker stopped. Items that were left open are passed over: they will not be closed."""
+        self._emitter.sequence_number = state.sequence_number
+        self._output[:] = state.output
+        self._announced = state.announced
+        if state.sequence_number and not state.announced:
+            self.response.status = "queued"  # that much was told
+        self.response.usage = state.usage
+
+    def close_restored(self, place: int, item: bytes) -> None:
+        """Close an item that another worker left open."""
+        self._output[place] = item
+        self._emitter.emit(OutputItemDone(output_index=place, item=Raw(item)))
+
+    @property
+    def output_begun(self) -> bool:
+        """Tell whether anything of an answer was sent."""
+        return bool(self._output)
+
+    @property
+    def sequence_number(self) -> int:
+        """The number that the next event gets."""
+        return self._emitter.sequence_number
+
+    # One Turn
+
+    def feed(self, delta: Delta) -> None:
+        """Take in one Delta. Raises BackendError where it makes no sense."""
+        match delta:
+            case TextDelta():
+                if delta.text:
+                    self._open_message().text(delta.text, delta.logprobs)
+            case ReasoningDelta():
+                if delta.text:
+                    self._open_reasoning().text(delta.text)
+            case CallDelta():
+                self._feed_call(delta)
+            case CallStart():
+                self._start_call(delta)
+            case RefusalDelta():
+                if delta.text:
+                    self._open_message().refusal(delta.text)
+            case UsageReport():
+                self._turn_usage = delta.usage
+            case Finish():
+                self._finish_reason = delta.reason
+            case RelayedText():
+                self._relayed().text(delta)
+            case Relay():
+                self._relay(delta)
+
+    def end_turn(self) -> None:
+        """Close what the Turn left open and decide what comes next."""
+        cut = self._finish_reason in INCOMPLETE_REASONS
+        refused = False if cut else self._servers.end_turn()
+        if cut:
+            self._servers.close()
+        elif not self._spoke and not (self._relayer is not None and self._relayer.spoke):
+            # A model that says nothing: no turn ends without an item or a reason.
+            self._open_message()
+        self._close_items("incomplete" if cut else "completed")
+        self._add_usage()
+        self._spoke = False
+        again = refused and not self._client_is_asked and not self._servers.exhausted
+        self.action = Action.CALL_TOOLS if self.pending else Action.CALL_MODEL if again else Action.DONE
+
+    # Tools that the server runs
+
+    @property
+    def pending(self) -> list[PendingCall]:
+        """The calls that the engine has to make now."""
+        return self._servers.pending
+
+    def announce_calls(self, needs_approval: NeedsApproval, sign: SignId | None = None) -> None:
+        """Let calls that need no approval stream from their first fragment on; without this, all wait for the Turn's end.
+
+        `sign` makes the ids of approval requests.
+        """
+        self._servers.needs_approval = needs_approval
+        self._servers.sign = sign
+
+    def begin_approved(self, label: str, name: str, arguments: str, request_id: str) -> str:
+        """Begin a call that a person was asked about in an earlier response. Returns its key, for `tool_result`."""
+        return self._servers.begin_approved(label, name, arguments, request_id)
+
+    def tool_result(self, key: str, output: str | None, error: str | None) -> None:
+        """End a call with its output, or with the error instead of one."""
+        self._servers.result(key, output, error)
+        self._after_answer()
+
+    def require_approval(self, key: str) -> None:
+        """Ask a person instead of making a call: the response ends when the other calls are answered."""
+        self._servers.require_approval(key)
+        self._after_answer()
+
+    def _after_answer(self) -> None:
+        if self.action is Action.CALL_TOOLS and not self.pending:
+            done = self._client_is_asked or self._servers.asked
+            self.action = Action.DONE if done else Action.CALL_MODEL
+
+    def open_listing(self, label: str) -> str:
+        """Announce that a server is asked for its tools. Returns the item's id."""
+        item_id, index = self._places.place("mcpl")
+        self._listings[item_id] = ListingWriter(self._emitter, item_id, index, label)
+        return item_id
+
+    def close_listing(self, item_id: str, tools: Sequence[bytes]) -> None:
+        """End a listing with the tools, each as JSON."""
+        writer = self._listings.pop(item_id)
+        self._places.keep(writer.index, writer.tools(tools))
+
+    def fail_listing(self, item_id: str, message: str) -> None:
+        """End a listing with the reason why there are no tools."""
+        writer = self._listings.pop(item_id)
+        self._places.keep(writer.index, writer.fail(message))
+
+    def end_without_model(self) -> None:
+        """Close the response without a model call: what there was to do is done."""
+        self._close_items("completed")
+        self._add_usage()
+        self.action = Action.DONE
+
+    def add_item(self, prefix: str, build: Callable[[str], bytes], between: str = "") -> None:
+        """Emit an item that is whole from the start. `build` makes its JSON from its id; `between` names an event of its own."""
+        self._close_items("completed")
+        item_id, index = self._places.place(prefix)
+        item = build(item_id)
+        ReadyWriter(self._emitter, item_id, index).write(item, between)
+        self._places.keep(index, item)
+
+    @property
+    def complete(self) -> bool:
+        """Tell whether the last Turn came to its own end, rather than being cut off."""
+        return self._finish_reason not in INCOMPLETE_REASONS
+
+    def settle_usage(self) -> None:
+        """Add the counts of a call beside the Turns."""
+        self._add_usage()
+
+    def end_steered(self) -> None:
+        """End the response before its next model call: a successor goes on."""
+        self.action = Action.DONE
+
+    # The end
+
+    def finish(self, now: int) -> bytes:
+        """Complete the response; `terminal` is then its last Event. Returns the response as JSON."""
+        reason = INCOMPLETE_REASONS.get(self._finish_reason)
+        if reason:
+            self.response.incomplete_details = IncompleteDetails(reason)
+        return self._terminate("incomplete" if reason else "completed", now)
+
+    def fail(self, error: APIError, now: int) -> bytes:
+        """End the response with an error, also after `finish` if its terminal Event has not been sent yet."""
+        self._end_items()
+        payload = ErrorPayload(type=error.type, code=error.code, message=error.message, param=error.param)
+        self._emitter.emit(ErrorEvent(code=error.code, message=error.message, param=error.param, error=payload))
+        self.response.incomplete_details = None
+        self.response.error = ResponseError(error.code or error.type, error.message)
+        return self._terminate("failed", now)
+
+    def cancel(self, now: int) -> bytes:
+        """End the response at the client's wish: its status is `cancelled`, its last event `response.incomplete`."""
+        self._end_items()
+        return self._terminate("cancelled", now)
+
+    def _end_items(self) -> None:
+        self._close_items("incomplete")
+        self._servers.close()
+        for item_id in list(self._listings):
+            self.fail_listing(item_id, "The response ended before the server had answered.")
+        self._add_usage()
+
+    def _terminate(self, status: str, now: int) -> bytes:
+        self.action = Action.DONE
+        self.response.status = status
+        self.response.completed_at = now if status == "completed" else None
+        self.response.output = [Raw(item) for item in self.output]
+        body = to_json(self.response)
+        number = self._terminal_number = self._emitter.sequence_number
+        type = terminal_type(status)
+        event = b"".join((b'{"type":', type_json(type), b',"response":', body, b',"sequence_number":%d}' % number))
+        self.terminal = Event(type, event)
+        return body
+
+    @property
+    def output(self) -> list[bytes]:
+        """The closed items as JSON, in the order of `output_index`."""
+        return [item for item in self._output if item is not None]
+
+    # Open items
+
+    def _open_message(self) -> MessageWriter:
+        if self._message is None:
+            self._spoke = True
+            self._close_reasoning("completed")
+            self._message = MessageWriter(self._emitter, *self._places.place("msg"))
+        return self._message
+
+    def _open_reasoning(self) -> ReasoningWriter:
+        if self._reasoning is None:
+            self._spoke = True
+            self._close_message("completed")
+            options = self._options
+            self._reasoning = ReasoningWriter(
+                self._emitter,
+                *self._places.place("rs"),
+                open_responses_names=options.open_responses_names,
+                summarise=options.summarise,
+                seal=options.seal,
+            )
+        return self._reasoning
+
+    def _start_call(self, call: CallStart) -> None:
+        self._spoke = True
+        self._close_reasoning("completed")
+        self._close_message("completed")
+        self._close_complete_calls()
+        if call.kind == "mcp":
+            self._servers.start(call)
+            return
+        self._client_is_asked = True
+        write = CallWriter if call.kind in ("function", "custom") else StructuredCallWriter
+        self._calls[call.key] = write(self._emitter, *self._places.place(PREFIXES[call.kind]), call)
+
+    def _feed_call(self, delta: CallDelta) -> None:
+        writer = self._calls.get(delta.key)
+        if writer is not None:
+            if delta.text:
+                writer.text(delta.text)
+        elif self._servers.text(delta.key, delta.text):
+            return
+        elif delta.key not in self._closed_calls or delta.text.strip():
+            raise BackendError(502, "The backend sent arguments for a tool call that is not open.")
+
+    def _close_complete_calls(self) -> None:
+        """Close the calls whose arguments are whole: a client can run them while the next one is still coming."""
+        for key in [key for key, writer in self._calls.items() if is_object(writer.arguments)]:
+            self._close_call(key, "completed")
+
+    def _close_call(self, key: str, status: str) -> None:
+        writer = self._calls.pop(key)
+        self._closed_calls.add(key)
+        self._output[writer.index] = writer.close(status)
+
+    def _close_message(self, status: str) -> None:
+        if self._message is not None:
+            self._output[self._message.index] = self._message.close(status)
+            self._message = None
+
+    def _close_reasoning(self, status: str) -> None:
+        if self._reasoning is not None:
+            self._output[self._reasoning.index] = self._reasoning.close(status)
+            self._reasoning = None
+
+    def _close_items(self, status: str) -> None:
+        self._close_reasoning(status)
+        self._close_message(status)
+        for key in list(self._calls):
+            self._close_call(key, status)
+        self._closed_calls.clear()
+        if self._relayer is not None:
+            self._relayer.close(status)
+
+    def _add_usage(self) -> None:
+        if self._turn_usage is not None:
+            self.response.usage = add_usage(self.response.usage, self._turn_usage)
+            self._turn_usage = None
+
+    # Backends that speak Responses
+
+    def _relayed(self) -> Relayer:
+        if self._relayer is None:
+            names = self._options.open_responses_names
+            self._relayer = Relayer(self._emitter, self._places, open_responses_names=names)
+        return self._relayer
+
+    def _relay(self, delta: Relay) -> None:
+        if delta.type in ENDS:
+            self._relay_end(relayed_end(delta))
+        else:
+            self._relayed().event(delta)
+
+    def _relay_end(self, end: RelayedEnd) -> None:
+        """End the Turn as the other server says. Raises BackendError where it has said nothing at all."""
+        if end.usage is not None:
+            self._turn_usage = end.usage
+        self._finish_reason = end.reason
+        self._relayed().end(end.output)
+        if not self._spoke and not self._relayed().spoke and end.usage is None:
+            raise BackendError(502, "The backend ended its answer without any output.")

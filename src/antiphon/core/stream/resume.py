@@ -1,0 +1,109 @@
+"""Where a background response stands, read back from its event log, so that another server can go on or end it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+import msgspec
+from msgspec import Raw
+
+from antiphon.core.json_encoding import to_json
+from antiphon.core.stream.fold import fold
+from antiphon.types.events import Event
+from antiphon.types.response import Usage
+
+_LIFECYCLE = frozenset(("response.created", "response.queued", "response.in_progress", "keepalive"))
+TERMINAL = frozenset(("response.completed", "response.incomplete", "response.failed", "response.cancelled"))
+
+
+class Numbered(Protocol):
+    """An event with its number and its JSON."""
+
+    @property
+    def sequence_number(self) -> int:
+        """Its place in the stream."""
+        ...
+
+    @property
+    def type(self) -> str:
+        """Its type."""
+        ...
+
+    @property
+    def body(self) -> bytes:
+        """Its JSON."""
+        ...
+
+
+class Checkpoint(msgspec.Struct, frozen=True):
+    """A tool boundary: all items are closed, the next model call has not begun."""
+
+    sequence_number: int
+    output: list[Raw]
+    usage: Usage | None = None
+
+
+class Restart(msgspec.Struct, frozen=True, kw_only=True):
+    """Where to go on.
+
+    `sequence_number` is the next free one. `output` holds the closed items in order, None where one was left open.
+    `open` holds those as far as they had come.
+    `begun` tells that tokens have streamed since the last boundary: the model call must not be made again.
+    """
+
+    sequence_number: int
+    announced: bool
+    begun: bool
+    ended: bool
+    output: list[bytes | None]
+    usage: Usage | None
+    open: Mapping[int, bytes] = {}
+
+
+class _ItemEvent(msgspec.Struct):
+    output_index: int
+    item: Raw
+
+
+def restart(events: Sequence[Numbered], checkpoint: bytes | None) -> Restart:
+    """Read the state off the log. `checkpoint` is a Checkpoint's JSON."""
+    boundary = msgspec.json.decode(checkpoint, type=Checkpoint) if checkpoint else None
+    since = boundary.sequence_number if boundary else 0
+    output: list[bytes | None] = []
+    for event in events:
+        if event.type in ("response.output_item.added", "response.output_item.done"):
+            found = msgspec.json.decode(event.body, type=_ItemEvent)
+            output.extend([None] * (found.output_index + 1 - len(output)))
+            if event.type.endswith("done"):
+                output[found.output_index] = bytes(found.item)
+    return Restart(
+        sequence_number=events[-1].sequence_number + 1 if events else 0,
+        announced=any(event.type == "response.in_progress" for event in events),
+        begun=any(event.type not in _LIFECYCLE and event.sequence_number >= since for event in events),
+        ended=bool(events) and events[-1].type in TERMINAL,
+        output=output,
+        usage=boundary.usage if boundary else None,
+        open=_open_items(events, output),
+    )
+
+
+def _open_items(events: Sequence[Numbered], output: Sequence[bytes | None]) -> dict[int, bytes]:
+    """Return the items that were left open, as far as they had come, with the status `incomplete`."""
+    places = [place for place, item in enumerate(output) if item is None]
+    if not places:
+        return {}
+    folded = fold([Event(event.type, event.body) for event in events]).output
+    return {place: _incomplete(folded[place]) for place in places if place < len(folded)}
+
+
+def _incomplete(item: Raw) -> bytes:
+    fields = msgspec.json.decode(item, type=dict[str, Raw])
+    if "status" in fields:
+        fields["status"] = Raw(b'"incomplete"')
+    return to_json(fields)
+
+
+def checkpoint(sequence_number: int, output: Sequence[bytes], usage: Usage | None) -> bytes:
+    """Return a Checkpoint as JSON."""
+    return to_json(Checkpoint(sequence_number, [Raw(item) for item in output], usage))

@@ -1,0 +1,96 @@
+"""How many tokens a Turn's input has, where nobody can say: an estimate that learns from what backends report."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from antiphon.core.json_encoding import to_json
+from antiphon.core.turn import Turn
+from antiphon.types.items import (
+    CustomToolCall,
+    CustomToolCallOutput,
+    FunctionCall,
+    FunctionCallOutput,
+    InputText,
+    Item,
+    Message,
+    OutputText,
+    Part,
+    PlainText,
+    Reasoning,
+)
+
+BYTES_PER_TOKEN = 4.0
+_SMOOTHING = 0.2
+_LEAST, _MOST = 1 / 64, 1.0  # tokens per byte: what a backend's nonsense may make of the estimates of others
+
+
+def size(turn: Turn) -> int:
+    """Return the bytes of a Turn's input as JSON: items, instructions and tools."""
+    if turn.size:
+        return turn.size  # known, and not worth another pass
+    return len(to_json(turn.items)) + len(to_json(turn.instructions or "")) + len(to_json(turn.tools))
+
+
+def size_of_large(turn: Turn) -> int:
+    """Return about the same, item by item: other threads get their turn between two."""
+    items = sum([_size_of(item) + 1 for item in turn.items])
+    return items + len(turn.instructions or "") + sum([len(to_json(tool)) for tool in turn.tools])
+
+
+def _size_of(item: Item) -> int:
+    """Return the bytes of an item as JSON; of texts, which files may have become, about those."""
+    parts = item.content if isinstance(item, Message) else getattr(item, "output", None)
+    if not isinstance(parts, list):
+        return len(to_json(item))
+    return sum([len(part.text) if isinstance(part, InputText) else len(to_json(part)) for part in parts])
+
+
+class Estimator:
+    """Tokens per byte, model by model, calibrated by the usage of real calls."""
+
+    def __init__(self) -> None:
+        self._ratios: dict[str, float] = {}
+        self._seen: dict[str, int] = {}
+
+    def estimate(self, turn: Turn) -> int:
+        """Return about how many tokens the input has; at least 1."""
+        return max(1, round(size(turn) * self._ratios.get(turn.model, 1 / BYTES_PER_TOKEN)))
+
+    def learn(self, turn: Turn, input_tokens: int) -> None:
+        """Take in a real count. Only the first calls and then one in 32 are looked at: the size costs a pass over the input."""
+        seen = self._seen.get(turn.model, 0)
+        self._seen[turn.model] = seen + 1
+        if input_tokens <= 0 or (seen >= 8 and seen % 32):
+            return
+        ratio = min(max(input_tokens / max(1, size(turn)), _LEAST), _MOST)
+        known = self._ratios.get(turn.model)
+        self._ratios[turn.model] = ratio if known is None else known + _SMOOTHING * (ratio - known)
+
+
+def texts_of(turn: Turn) -> list[str]:
+    """Return the texts that a model reads of a Turn: instructions, what items say, declarations of tools."""
+    texts = [turn.instructions] if turn.instructions else []
+    for item in turn.items:
+        texts.append(_text_of(item))
+    return [*texts, *(to_json(tool).decode() for tool in turn.tools)]
+
+
+def _text_of(item: Item) -> str:
+    if isinstance(item, Message):
+        return _joined(item.content)
+    if isinstance(item, FunctionCallOutput | CustomToolCallOutput):
+        return _joined(item.output)
+    if isinstance(item, FunctionCall):
+        return f"{item.name} {item.arguments}"
+    if isinstance(item, CustomToolCall):
+        return f"{item.name} {item.input}"
+    if isinstance(item, Reasoning):
+        return "\n".join(part.text for part in item.content or ())
+    return to_json(item).decode()
+
+
+def _joined(content: str | Sequence[Part]) -> str:
+    if isinstance(content, str):
+        return content
+    return "\n".join(part.text for part in content if isinstance(part, InputText | OutputText | PlainText))

@@ -1,0 +1,317 @@
+"""Tool declarations ↔ functions: all that a request may offer, as functions a chat model can call, and back."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from hashlib import blake2b
+from itertools import product
+
+import msgspec
+from msgspec import UNSET, Raw
+
+from antiphon.core.deltas import CallKind
+from antiphon.core.json_encoding import to_json
+from antiphon.core.request.other_items import declared_later
+from antiphon.core.request.tool_decoding import decode_search
+from antiphon.core.tools.redaction import BRINGERS
+from antiphon.types.items import Item, OtherItem
+from antiphon.types.tools import (
+    CustomTool,
+    FunctionTool,
+    NamespaceTool,
+    OtherTool,
+    RemoteTool,
+    Tool,
+    ToolFormat,
+)
+
+NAME_LIMIT = 64
+NO_PARAMETERS = Raw(b'{"type":"object","properties":{}}')
+_NOT_IN_NAMES = re.compile(r"[^a-zA-Z0-9_-]")
+
+_SHELL = Raw(
+    b'{"type":"object","properties":{"commands":{"type":"array","items":{"type":"string"},"description":'
+    b'"Shell commands, run in this order."},"timeout_ms":{"type":"integer"},"max_output_length":{"type":"integer"}},'
+    b'"required":["commands"]}'
+)
+_LOCAL_SHELL = Raw(
+    b'{"type":"object","properties":{"command":{"type":"array","items":{"type":"string"},"description":'
+    b'"The program and its arguments."},"timeout_ms":{"type":"integer"},"working_directory":{"type":"string"},'
+    b'"env":{"type":"object","additionalProperties":{"type":"string"}}},"required":["command"]}'
+)
+_APPLY_PATCH = Raw(
+    b'{"type":"object","properties":{"type":{"type":"string","enum":["create_file","update_file","delete_file"]},'
+    b'"path":{"type":"string"},"diff":{"type":"string","description":"The change as a V4A diff: lines that begin with '
+    b"'+', '-' or a space, sections headed by '@@'. A new file has '+' lines only. Left out for delete_file.\"}},"
+    b'"required":["type","path"]}'
+)
+_CLIENT_TOOLS: dict[str, tuple[CallKind, str, Raw]] = {
+    "shell": ("shell", "Runs shell commands and returns their output.", _SHELL),
+    "local_shell": ("local_shell", "Runs a program on the user's machine and returns its output.", _LOCAL_SHELL),
+    "apply_patch": ("apply_patch", "Creates, updates or deletes one file by a diff.", _APPLY_PATCH),
+}
+
+
+def _raw_text(about: str) -> Raw:
+    return Raw(
+        to_json(
+            {
+                "type": "object",
+                "properties": {"input": {"type": "string", "description": about}},
+                "required": ["input"],
+                "additionalProperties": False,
+            }
+        )
+    )
+
+
+_FREE_INPUT = _raw_text("The whole input, as raw text.")
+_GRAMMAR_INPUT = _raw_text("The whole input, as raw text of the grammar.")
+_SEARCH = "Searches for further tools that are not listed here. Those found can be called afterwards."
+_QUERY = Raw(b'{"type":"object","properties":{"query":{"type":"string"}},"required":["query"]}')
+
+
+class Target(msgspec.Struct, frozen=True):
+    """What a chat function stands for. `namespace` is the server's label where the kind is `mcp`."""
+
+    kind: CallKind
+    name: str
+    namespace: str | None = None
+
+
+class Offer(msgspec.Struct, frozen=True, kw_only=True):
+    """One function that the model is offered. `function` is the chat tool as JSON."""
+
+    target: Target
+    chat_name: str
+    function: bytes
+    parameters: Raw
+    format: ToolFormat | None = None
+
+
+class ToolMap:
+    """The functions of one Turn, in the order of their declaration.
+
+    `ignored` names the types of declared tools that nobody runs here.
+    """
+
+    __slots__ = ("_asked", "_deferring", "_index", "_targets", "ignored", "offers", "strict")
+
+    def __init__(
+        self,
+        tools: Sequence[Tool] = (),
+        items: Iterable[Item] = (),
+        remote: Iterable[RemoteTool] = (),
+        *,
+        strict: bool = True,
+    ) -> None:
+        self.offers: dict[str, Offer] = {}
+        self.ignored: list[str] = []
+        self.strict = strict
+        self._targets: dict[Target, str] = {}
+        self._asked: set[tuple[object, ...]] = set()
+        self._index: dict[tuple[object, ...], list[Offer]] | None = None
+        self._deferring = any(_is_client_search(tool) for tool in tools)
+        for tool in tools:
+            self._declare(tool)
+        for item in items:
+            if isinstance(item, OtherItem) and item.type in BRINGERS:
+                self._declare_later(item)
+        for tool_of_server in remote:
+            self._declare_remote(tool_of_server)
+
+    # There
+
+    def chat_name(self, target: Target) -> str:
+        """Return the function's name for a tool; also for one that is not declared, as history may name it."""
+        return self._targets.get(target) or _free_name(target, self.offers)
+
+    def find(self, name: str, kind: str = "", namespace: str | None = None) -> Offer | None:
+        """Return the offer that a request means by a name; without a namespace, whichever has one of that name."""
+        return next(iter(self._found(kind, name, namespace)), None)
+
+    def matching(self, kind: object, name: object, namespace: object) -> Sequence[Offer]:
+        """Return all offers of a kind, a name and a namespace; "" as kind and None as the others mean any.
+
+        What has been asked for before gives nothing more, so that a long list of wishes costs no more than what it names.
+        """
+        wish = (kind, name, namespace)
+        if not all(part is None or isinstance(part, str) for part in wish) or kind is None or wish in self._asked:
+            return ()
+        self._asked.add(wish)
+        return self._found(*wish)
+
+    def _found(self, *wish: object) -> Sequence[Offer]:
+        if self._index is None:
+            self._index = {}
+            for offer in self.offers.values():
+                target = offer.target
+                keys = product(("", target.kind), (None, target.name), {None, target.namespace})
+                for key in keys:
+                    self._index.setdefault(key, []).append(offer)
+        return self._index.get(wish, ())
+
+    def restrict(self, offers: Iterable[Offer]) -> None:
+        """Offer these alone (`allowed_tools` is a hard constraint)."""
+        self.offers = {offer.chat_name: offer for offer in offers}
+        self._index = None
+
+    # Back
+
+    def target(self, chat_name: str) -> Target:
+        """Return what a function stands for. One that was not offered is passed on as the client's function."""
+        offer = self.offers.get(chat_name)
+        return offer.target if offer is not None else Target("function", chat_name)
+
+    # Declarations
+
+    def _declare(self, tool: Tool, *, found: bool = False) -> None:
+        if isinstance(tool, FunctionTool | CustomTool):
+            self._declare_client(tool, None, "", found)
+        elif isinstance(tool, NamespaceTool):
+            self._declare_namespace(tool, found)
+        elif tool.type == "tool_search" and _is_client_search(tool):
+            search = decode_search(tool.raw)
+            self._offer(
+                Target("tool_search", "tool_search"), search.description or _SEARCH, search.parameters or _QUERY
+            )
+        elif tool.type in _CLIENT_TOOLS:
+            kind, description, parameters = _CLIENT_TOOLS[tool.type]
+            self._offer(Target(kind, tool.type), description, parameters)
+        elif tool.type != "mcp" and tool.type not in self.ignored:
+            self.ignored.append(tool.type)
+
+    def _declare_namespace(self, namespace: NamespaceTool, found: bool) -> None:
+        about = namespace.description
+        for tool in namespace.tools:
+            self._declare_client(tool, namespace.name, about, found)
+            about = ""
+
+    def _declare_client(self, tool: FunctionTool | CustomTool, namespace: str | None, about: str, found: bool) -> None:
+        if tool.defer_loading is True and self._deferring and not found:
+            return
+        if isinstance(tool, FunctionTool) and namespace is None:
+            self._declare_function(tool)
+            return
+        description = tool.description if isinstance(tool.description, str) else ""
+        if about:
+            description = f"({namespace}: {about})\n{description}"
+        if isinstance(tool, CustomTool):
+            format = tool.format if isinstance(tool.format, ToolFormat) else None
+            text = "\n\n".join(part for part in (description, _about_format(format)) if part)
+            self._offer(Target("custom", tool.name, namespace), text, _input_schema(format), format=format)
+        else:
+            target = Target("function", tool.name, namespace)
+            self._offer(target, description, tool.parameters, strict=bool(tool.strict))
+
+    def _declare_function(self, tool: FunctionTool) -> None:
+        """Offer a function that is in no namespace; the offer is made once where the same tool comes again and again."""
+        known = _known_offers.get(id(tool))
+        if known is not None and known.tool is tool and known.strict is self.strict:
+            offer = known.offer
+            if offer.target in self._targets:
+                return
+            if offer.chat_name not in self.offers:
+                self._targets[offer.target] = offer.chat_name
+                self._index = None
+                self.offers[offer.chat_name] = offer
+                return
+        target = Target("function", tool.name)
+        taken = len(self.offers)
+        self._offer(target, tool.description or "", tool.parameters, strict=bool(tool.strict))
+        if len(self.offers) > taken:
+            _remember(tool, self.strict, self.offers[self._targets[target]])
+
+    def _declare_later(self, item: OtherItem) -> None:
+        for tool in declared_later(item):
+            self._declare(tool, found=item.type == "tool_search_output")
+
+    def _declare_remote(self, tool: RemoteTool) -> None:
+        target = Target("mcp", tool.name, tool.server_label)
+        self._offer(target, tool.description or "", tool.input_schema)
+
+    def _offer(
+        self,
+        target: Target,
+        description: str,
+        parameters: Raw | None,
+        *,
+        strict: bool = False,
+        format: ToolFormat | None = None,
+    ) -> None:
+        if target in self._targets:
+            return
+        schema = parameters if parameters is not None and bytes(parameters) != b"null" else NO_PARAMETERS
+        name = _free_name(target, self.offers)
+        self._targets[target] = name
+        function = b'{"type":"function","function":{"name":%b,"description":%b,"parameters":%b%b}}' % (
+            to_json(name),
+            to_json(description),
+            bytes(schema),
+            b',"strict":true' if strict and self.strict else b"",
+        )
+        self._index = None
+        self.offers[name] = Offer(target=target, chat_name=name, function=function, parameters=schema, format=format)
+
+
+class _KnownOffer(msgspec.Struct, frozen=True):
+    """A tool and its offer. The tool is kept: while it is, no other one has its identity."""
+
+    tool: FunctionTool
+    strict: bool
+    offer: Offer
+
+
+_known_offers: dict[int, _KnownOffer] = {}
+MOST_KNOWN = 1024
+LONGEST_KNOWN = 8192  # bytes of an offer that is kept
+
+
+def _remember(tool: FunctionTool, strict: bool, offer: Offer) -> None:
+    """Keep an offer under the identity of its tool: `decode_tool` gives the same one for the same bytes."""
+    if len(offer.function) > LONGEST_KNOWN or offer.chat_name != tool.name:
+        return
+    if len(_known_offers) >= MOST_KNOWN:
+        _known_offers.clear()
+    _known_offers[id(tool)] = _KnownOffer(tool, strict, offer)
+
+
+def ignored_tools(tools: Sequence[Tool]) -> list[str]:
+    """Return the types of declared tools that nobody runs here (`x-antiphon-ignored`)."""
+    return list(dict.fromkeys(tool.type for tool in tools if isinstance(tool, OtherTool) and _is_ignored(tool)))
+
+
+def _is_ignored(tool: OtherTool) -> bool:
+    return tool.type != "mcp" and tool.type not in _CLIENT_TOOLS and not _is_client_search(tool)
+
+
+def _is_client_search(tool: Tool) -> bool:
+    if not isinstance(tool, OtherTool) or tool.type != "tool_search":
+        return False
+    return decode_search(tool.raw).execution == "client"
+
+
+def _free_name(target: Target, taken: dict[str, Offer]) -> str:
+    """Return a name that chat backends accept: `namespace__name`, with a hash where it is too long or already taken."""
+    full = f"{target.namespace}__{target.name}" if target.namespace else target.name
+    name = _NOT_IN_NAMES.sub("_", full) or "_"
+    if len(name) <= NAME_LIMIT and name not in taken:
+        return name
+    digest = blake2b(f"{target.kind}\0{full}".encode(), digest_size=4).hexdigest()
+    return f"{name[: NAME_LIMIT - 9]}_{digest}"
+
+
+# Custom tools
+
+
+def _about_format(format: ToolFormat | None) -> str:
+    if format is None or format.type != "grammar" or format.definition is UNSET:
+        return ""
+    if format.syntax == "regex":
+        return f"The input matches this regular expression:\n{format.definition}"
+    return f"The input follows this {format.syntax} grammar:\n{format.definition}"
+
+
+def _input_schema(format: ToolFormat | None) -> Raw:
+    return _FREE_INPUT if format is None else _GRAMMAR_INPUT

@@ -1,0 +1,1 @@
+"""The making of one response: Intake, Run, what it stores, background runs."""

@@ -1,0 +1,96 @@
+"""Approvals of MCP calls: a person's answers to what this server asked, in this or an earlier request (OpenAI's "MCP" guide).
+
+The id of an `mcp_approval_request` ends with a signature of its owner, server, tool and arguments. So a client that keeps
+its history itself proves with the item alone that the server asked; what it changed or made up is refused.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Collection, Iterator, Sequence
+from typing import TypeGuard
+
+import msgspec
+
+from antiphon.core.request.other_items import ApprovalRequest, approval, approval_request, approved_by
+from antiphon.errors import InvalidRequest
+from antiphon.responses.sealing import Sealer
+from antiphon.types.items import Item, OtherItem
+
+_MARK = "s"
+"""Stands before the signature: no hexadecimal digit, so that an id without one is not taken for signed."""
+_PURPOSE = "mcp_approval_request"
+
+
+class Approval(msgspec.Struct, frozen=True):
+    """An answer to a request that this server made, and that no call was made for yet."""
+
+    request: ApprovalRequest
+    approve: bool
+    reason: str | None = None
+
+
+def signed_id(sealer: Sealer, owner: str, id: str, label: str, name: str, arguments: str) -> str:
+    """Return the id of an approval request with its signature."""
+    return f"{id}{_MARK}{sealer.sign(_PURPOSE, owner, id, label, name, arguments)}"
+
+
+def given(
+    own: Sequence[Item], items: Sequence[Item], labels: Collection[str], sealer: Sealer, owner: str
+) -> list[Approval]:
+    """Return the answers among a request's own items that calls are still to be made for; `items` are the whole context.
+
+    Raises InvalidRequest where what is answered was not asked by this server, or of a server that is not declared.
+    """
+    answers = [(place, item) for place, item in enumerate(own) if _is(item, "mcp_approval_response")]
+    if not answers:
+        return []
+    asked = {request.id: request for request in _requests(items)}
+    made = set(calls_made(items))
+    approvals: list[Approval] = []
+    for place, item in answers:
+        answer = approval(item, f"input[{place}]")
+        id = answer.approval_request_id
+        if id in made:
+            continue
+        made.add(id)
+        request = asked.get(id)
+        param = f"input[{place}].approval_request_id"
+        if request is None or not _is_signed(sealer, owner, request):
+            raise InvalidRequest(
+                f"The approval response answers '{id}', which is no approval request that this server made for you.",
+                param=param,
+            )
+        if request.server_label not in labels:
+            raise InvalidRequest(
+                f"The approved call is one of the MCP server '{request.server_label}', which 'tools' does not declare.",
+                param=param,
+            )
+        approvals.append(Approval(request, answer.approve, answer.reason))
+    return approvals
+
+
+def calls_made(items: Sequence[Item]) -> Iterator[str]:
+    """Yield the ids of the approval requests that calls were made for."""
+    for item in items:
+        if _is(item, "mcp_call"):
+            with contextlib.suppress(InvalidRequest):
+                id = approved_by(item)
+                if id is not None:
+                    yield id
+
+
+def _requests(items: Sequence[Item]) -> Iterator[ApprovalRequest]:
+    for item in items:
+        if _is(item, "mcp_approval_request"):
+            with contextlib.suppress(InvalidRequest):  # not as this server writes them: whoever answers it is told
+                yield approval_request(item)
+
+
+def _is_signed(sealer: Sealer, owner: str, request: ApprovalRequest) -> bool:
+    id, _, signature = request.id.rpartition(_MARK)
+    return sealer.signed(signature, _PURPOSE, owner, id, request.server_label, request.name, request.arguments)
+
+
+def _is(item: Item, type: str) -> TypeGuard[OtherItem]:
+    return isinstance(item, OtherItem) and item.type == type

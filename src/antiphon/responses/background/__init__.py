@@ -1,0 +1,1 @@
+"""Background responses: leases, event logs, followers, cancelling."""

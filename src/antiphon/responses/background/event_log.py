@@ -1,0 +1,239 @@
+"""The event log of a background response: written in batches, followed from any number on.
+
+A follower sees an event only after its commit: what it has seen survives a crash of the server.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+from time import monotonic
+
+from antiphon.core.stream.resume import TERMINAL
+from antiphon.errors import APIError, StoreError
+from antiphon.stores.base import FenceError, Store
+from antiphon.stores.records import EventBatch, LoggedEvent
+from antiphon.types.events import Event
+
+logger = logging.getLogger("antiphon.live")
+
+FLUSH_INTERVAL = 0.05  # seconds that a token may wait for others to be committed with it
+PER_LOG = 0.001  # the same for each response that is written: it has pages of its own, however little is new
+LONGEST_INTERVAL = 0.15
+FLUSH_PAUSE = 0.5  # seconds after a commit that failed, as the store was away
+AT_ONCE = 500  # events that a follower is given out of memory
+LOOK_INTERVAL = 1.0  # seconds after which a follower of another process looks again, told or not
+WORKING = ("queued", "in_progress")
+
+
+def logged(events: Sequence[Event], first: int) -> list[LoggedEvent]:
+    """Number events as they stand in the log."""
+    return [LoggedEvent(first + place, event.type, event.body) for place, event in enumerate(events)]
+
+
+class Beat:
+    """Commits what the logs of a process have gathered, all of them at once: a commit apiece would cost as much as the rest."""
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+        self._waiting: dict[EventLog, None] = {}
+        self._task: asyncio.Task[None] | None = None
+
+    def join(self, log: EventLog) -> None:
+        """Commit what a log has: at once where nothing is under way, else with the next beat."""
+        self._waiting[log] = None
+        if self._task is None:
+            self._task = asyncio.create_task(self._run())
+
+    def leave(self, log: EventLog) -> None:
+        """Let a log be: it commits the rest itself."""
+        self._waiting.pop(log, None)
+
+    async def _run(self) -> None:
+        try:
+            while self._waiting:
+                interval = min(LONGEST_INTERVAL, max(FLUSH_INTERVAL, PER_LOG * len(self._waiting)))
+                pause = await self._commit()
+                await asyncio.sleep(pause or interval - monotonic() % interval)
+        finally:
+            self._task = None
+
+    async def _commit(self) -> float:
+        """Commit what there is. Returns how long to wait before the next time, 0 where there is no reason to."""
+        # One that commits something itself at the moment has its turn with the next beat.
+        logs = [log for log in self._waiting if not log.writing.locked()]
+        if not logs:
+            return 0.0
+        for log in logs:
+            del self._waiting[log]
+            await log.writing.acquire()  # nobody has it: this does not wait
+        batches = [log.take() for log in logs]
+        refusals: Sequence[Exception | None]
+        try:
+            refusals = await self.store.append_batches(batches)
+        except Exception as error:
+            if not isinstance(error, APIError):
+                logger.exception("events of background responses could not be stored")
+            refusals = [error] * len(logs)
+        finally:
+            for log in logs:
+                log.writing.release()
+        pause = 0.0
+        for log, batch, refusal in zip(logs, batches, refusals, strict=True):
+            log.settle(batch.events, refusal)
+            if refusal is not None and not isinstance(refusal, StoreError) and not log.ended:
+                self._waiting[log] = None  # the store is away
+                pause = FLUSH_PAUSE
+        return pause
+
+
+class EventLog:
+    """The log as its writer has it: a Sink that commits, and wakes followers."""
+
+    def __init__(self, beat: Beat, response_id: str, fence: int, first: int) -> None:
+        self.first = first
+        self.lost = False
+        self.ended = False
+        self.committed: list[LoggedEvent] = []
+        self.writing = asyncio.Lock()
+        self._beat = beat
+        self._response_id = response_id
+        self._fence = fence
+        self._next = first  # the number of the first that is pending
+        self._pending: list[Event] = []
+        self._news = asyncio.Event()
+
+    def send(self, events: Sequence[Event]) -> bool:
+        """Take events; they are committed with others within some milliseconds. Returns False when the job is lost."""
+        if not self._pending:
+            self._beat.join(self)
+        self._pending += events
+        return not self.lost
+
+    async def drain(self) -> None:
+        """Never wait: the log has room. Raises FenceError when another worker has taken the job over."""
+        if self.lost:
+            raise FenceError(self._response_id)
+
+    async def flush(self, checkpoint: bytes | None = None) -> None:
+        """Commit what has come, then show it to followers. Raises FenceError."""
+        async with self.writing:  # a commit under way ends first: its events are neither lost nor written twice
+            batch = self.take()
+            if not batch.events and checkpoint is None:
+                return
+            try:
+                await self._beat.store.append_events(batch.response_id, batch.fence, batch.events, checkpoint)
+            except Exception as error:
+                self.settle(batch.events, error)
+                raise
+            self.settle(batch.events, None)
+
+    def take(self) -> EventBatch:
+        """Return what is to be committed. `settle` follows, while `writing` is held or right after."""
+        events = logged(self._pending, self._next)
+        self._next += len(events)
+        self._pending = []
+        return EventBatch(self._response_id, self._fence, events)
+
+    def settle(self, events: Sequence[LoggedEvent], refusal: Exception | None) -> None:
+        """Show what is committed to followers; what could not be waits for the next time, unless the job is lost."""
+        if refusal is None:
+            self.committed.extend(events)
+            self._wake()
+        elif isinstance(refusal, FenceError):
+            self.lost = True
+        else:
+            self._pending[:0] = [Event(event.type, event.body) for event in events]  # nothing is left out
+            self._next -= len(events)
+            level = logging.DEBUG if isinstance(refusal, APIError) else logging.WARNING  # the store tells of its outage
+            logger.log(level, "response %s: its events are not stored yet: %s", self._response_id, refusal)
+
+    async def close(self) -> None:
+        """Commit the rest and let the followers go. Raises FenceError."""
+        self._beat.leave(self)
+        await self.flush()
+        self.abandon()
+
+    def abandon(self) -> None:
+        """Stop without a further commit; followers look for the rest in the store."""
+        self._beat.leave(self)
+        self.ended = True
+        self._wake()
+
+    async def more(self, seen: int) -> None:
+        """Wait until more than `seen` events are committed, or the log has ended."""
+        while len(self.committed) <= seen and not self.ended:
+            await self._news.wait()
+
+    def _wake(self) -> None:
+        news, self._news = self._news, asyncio.Event()
+        news.set()
+
+
+class Follower:
+    """Reads a log from behind event `after`: out of memory where this process writes it, else out of the store."""
+
+    def __init__(
+        self,
+        store: Store,
+        response_id: str,
+        owner: str,
+        after: int,
+        log: EventLog | None,
+        find: Callable[[], EventLog | None] = lambda: None,
+    ) -> None:
+        """`find` looks for a log that this process began to write meanwhile."""
+        self._store = store
+        self._response_id = response_id
+        self._owner = owner
+        self._after = after
+        self._log = log
+        self._find = find
+        self._done = False
+
+    @property
+    def seen(self) -> int:
+        """The number of the last event that was returned, or the one that reading began behind."""
+        return self._after
+
+    async def next(self) -> Sequence[LoggedEvent]:
+        """Return the next committed events, waiting for them; empty at the end."""
+        while not self._done:
+            events = await self._look()
+            if events:
+                self._after = events[-1].sequence_number
+                self._done = events[-1].type in TERMINAL
+                return events
+        return ()
+
+    async def _look(self) -> Sequence[LoggedEvent]:
+        log = self._log = self._log or self._find()
+        if log is not None and self._after + 1 >= log.first:
+            seen = self._after + 1 - log.first
+            await log.more(seen)
+            if len(log.committed) > seen:
+                return log.committed[seen : seen + AT_ONCE]
+            self._log = None  # it ended without us: somebody else writes the rest
+        events = await self._store.events(self._response_id, self._owner, self._after)
+        if not events and log is None:
+            await self._wait_elsewhere()
+        return events
+
+    async def _wait_elsewhere(self) -> None:
+        """Wait for another process's events; a response that was deleted, or a place behind the last event, is an end too."""
+        told = await self._store.wait_for_events(self._response_id, self._after, LOOK_INTERVAL)
+        if told:
+            return
+        stored = await self._store.get(self._response_id, self._owner)
+        self._done = stored is None or (stored.status not in WORKING and await self._log_has_ended())
+
+    async def _log_has_ended(self) -> bool:
+        """Tell whether the terminal event is logged and nothing is left to be read.
+
+        It may follow the response's own commit by some milliseconds, and it may have come while this follower waited.
+        """
+        last, after = "", -1
+        while events := await self._store.events(self._response_id, self._owner, after):
+            last, after = events[-1].type, events[-1].sequence_number
+        return last in TERMINAL and after <= self._after

@@ -1,0 +1,434 @@
+"""Background responses: run under a lease, logged event by event, followed, resumed, cancelled.
+
+A run that nobody holds any more (its server died or gave it back) is taken over: from the start if no token had streamed,
+from its last tool boundary if none had streamed since, else it ends `failed` with a reason. It never hangs, and no model call
+that has streamed tokens is made twice.
+
+A run whose process died may be what killed it: it is tried once more at most, and alone, with no other run taken over beside
+it in the same process. When that process dies too, it ends `failed`: no run takes more than two processes with it.
+
+Of each owner so many run at once. Others wait in the store, held by nobody, so that no death counts for them; whoever has room
+begins the oldest whose owner has room.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import secrets
+import time
+from collections.abc import Sequence, Set
+
+import msgspec
+
+from antiphon.access.limits import FREE, Permit
+from antiphon.core.json_encoding import to_json
+from antiphon.core.stream.response_stream import ResponseStream
+from antiphon.core.stream.resume import Restart, restart
+from antiphon.core.stream.terms import terminal_type
+from antiphon.errors import APIError
+from antiphon.responses.background.event_log import WORKING, Beat, EventLog, Follower, logged
+from antiphon.responses.background.job_request import packed, unpacked
+from antiphon.responses.background.run_queue import Line
+from antiphon.responses.intake.intake import Intake
+from antiphon.responses.plan import Plan
+from antiphon.responses.run import Run
+from antiphon.responses.services import Services
+from antiphon.responses.stored_response import output_span, stored_response
+from antiphon.responses.webhooks import Webhooks
+from antiphon.runtime.offload import by_size
+from antiphon.runtime.request_memory import HELD, Held
+from antiphon.runtime.unexpected_errors import unexpected
+from antiphon.stores.base import FenceError
+from antiphon.stores.records import Job, LoggedEvent, StoredResponse
+from antiphon.types.events import Event
+from antiphon.types.response import Response
+
+log = logging.getLogger("antiphon.live")
+
+MOST_BETWEEN_BEATS = 2.0  # seconds; a beat also brings the client's wish to cancel
+POLL = 1.0
+CANCEL_WAIT = 10.0
+SUSPECT_WAIT = 60.0  # seconds
+MOST_CRASHES = 2  # processes that may die with one run
+
+INTERRUPTED = APIError(
+    500,
+    "The server stopped while it made this response. Tokens had been sent already, so it was not begun again.",
+    code="server_interrupted",
+)
+
+CRASHED = APIError(
+    500,
+    f"The server died {MOST_CRASHES} times while it made this response. It is not tried again.",
+    code="server_crashed",
+)
+
+
+class Working:
+    """A background response that runs in this process."""
+
+    def __init__(self, run: Run, log: EventLog, job: Job, held: Held) -> None:
+        self.run = run
+        self.log = log
+        self.job = job
+        self.held = held
+        self.task: asyncio.Task[None] | None = None
+
+
+class Live:
+    """The background responses of this process, and the way to those of others."""
+
+    def __init__(self, services: Services, intake: Intake, webhooks: Webhooks) -> None:
+        self._webhooks = webhooks
+        self._services = services
+        self._store = services.store
+        self._intake = intake
+        self._lease = services.config.background_lease
+        self._worker = f"{os.getpid()}-{secrets.token_hex(6)}"
+        self._beat = Beat(self._store)
+        self._working: dict[str, Working] = {}
+        config = services.config
+        self._line = Line(config.background_running, config.background_per_owner, config.background_queue_per_owner)
+        self._freed = asyncio.Event()
+        self._poller: asyncio.Task[None] | None = None
+        self._idle_at = time.monotonic()
+        self.taken_over = self.lost = 0  # leases, since the start
+
+    @property
+    def running(self) -> int:
+        """How many responses this process works on."""
+        return len(self._working)
+
+    async def start(self) -> None:
+        """Begin to look for work that nobody holds, now and from time to time."""
+        self._store.on_cancel(self._cancel_here)
+        self._poller = asyncio.create_task(self._poll())
+
+    async def close(self, grace: float) -> None:
+        """Stop, after `grace` seconds at most.
+
+        What has streamed no token by then is left to another server, the rest ends `failed`.
+        """
+        if self._poller is not None:
+            self._poller.cancel()
+            await asyncio.gather(self._poller, return_exceptions=True)
+        tasks = [one.task for one in self._working.values() if one.task]
+        if tasks:
+            await asyncio.wait(tasks, timeout=grace)
+        working = list(self._working.values())
+        for one in working:
+            if one.run.stream.output_begun:
+                one.run.stop(INTERRUPTED)
+            elif one.task is not None:
+                one.task.cancel()
+        await asyncio.gather(*(one.task for one in working if one.task), return_exceptions=True)
+        self._line.close()
+
+    # For handlers
+
+    async def submit(self, plan: Plan, body: bytes, permit: Permit = FREE) -> bytes:
+        """Store a response as queued and begin to work on it, once there is room; return it as JSON.
+
+        Raises APIError 429 where too many of its owner wait.
+        """
+        begins = self._line.may_begin(plan.owner)
+        try:
+            if begins:
+                self._line.begin(plan.owner)
+            else:
+                self._line.check(plan.owner)
+            return await self._submit(plan, body, permit, begins)
+        except BaseException:
+            if begins:
+                self._line.end(plan.owner)
+            permit.settle(None)
+            raise
+
+    async def _submit(self, plan: Plan, body: bytes, permit: Permit, begins: bool) -> bytes:
+        run = Run(plan, self._services, permit=permit)
+        run.stream.queued()
+        events = run.stream.take()
+        queued = to_json(plan.response)
+        request = await packed(plan, body, self._services.sealer)
+        days = self._services.config.store_days
+        job = await self._store.enqueue(
+            await by_size(plan.turn.size, stored_response, plan, queued, (), days),
+            request,
+            logged(events, 0),
+            worker=self._worker if begins else None,
+            lease_until=self._services.clock() + self._lease,
+        )
+        if job is None:
+            self._line.wait(plan.response.id, plan.owner, permit)
+            self._freed.set()  # there may be room meanwhile
+        else:
+            held = HELD.get()
+            self._begin(run, job, len(events), held.hand_over() if held else self._services.rooms.open(plan.owner))
+        return queued
+
+    async def follow(self, id: str, owner: str, after: int) -> Follower:
+        """Return a reader of a response's events behind number `after`."""
+
+        def find() -> EventLog | None:
+            here = self._working.get(id)
+            return here.log if here else None
+
+        return Follower(self._store, id, owner, after, find(), find)
+
+    def snapshot(self, id: str, owner: str) -> bytes | None:
+        """Return a response that runs here as it is now, or None."""
+        one = self._working.get(id)
+        if one is None or one.job.owner != owner or one.run.stream.terminal is not None:
+            return None
+        return one.run.stream.snapshot()
+
+    async def cancel(self, stored: StoredResponse) -> bytes:
+        """Cancel a background response, wherever it runs, and return it; one that has ended is returned as it is."""
+        here = self._working.get(stored.id)
+        if stored.status in WORKING and await self._store.cancel_job(stored.id, stored.owner):
+            if here is not None:
+                here.run.cancel()
+            else:
+                await self._end_waiting(stored.id)
+            deadline = self._services.clock() + CANCEL_WAIT
+            while stored.status in WORKING and self._services.clock() < deadline:
+                await self._settle(here)
+                stored = await self._store.get(stored.id, stored.owner) or stored
+        return stored.body
+
+    async def _end_waiting(self, id: str) -> None:
+        """End a cancelled response that nobody works on: it need not wait for room."""
+        job = await self._store.claim(self._worker, self._services.clock(), self._lease, id)
+        if job is not None:
+            await self._take_over(job)
+
+    def _cancel_here(self, id: str) -> None:
+        """A client asked for it, here or at another server."""
+        one = self._working.get(id)
+        if one is not None:
+            one.run.cancel()
+
+    async def _settle(self, here: Working | None) -> None:
+        if here is not None and here.task is not None:
+            await asyncio.wait((here.task,), timeout=CANCEL_WAIT)
+        else:
+            await asyncio.sleep(0.1)
+
+    async def discard(self, id: str, owner: str) -> None:
+        """Stop a response that is about to be deleted."""
+        stored = await self._store.get(id, owner)
+        if stored is not None and stored.background:
+            await self.cancel(stored)
+
+    # Work
+
+    def _begin(self, run: Run, job: Job, first: int, held: Held) -> None:
+        job = msgspec.structs.replace(job, request=b"")  # the Plan has it: a large one need not be held twice
+        one = Working(run, EventLog(self._beat, job.response_id, job.fence, first), job, held)
+        run.hold(job.fence, one.log.flush)
+        self._working[job.response_id] = one
+        HELD.set(held)
+        one.task = asyncio.create_task(self._work(one))
+
+    async def _work(self, one: Working) -> None:
+        id, fence = one.job.response_id, one.job.fence
+        heart = asyncio.create_task(self._heartbeat(one))
+        try:
+            await one.run.run(one.log)
+            await one.log.close()
+            await self._webhooks.notify(f"response.{one.run.stream.response.status}", id, one.job.owner)
+            await self._store.finish_job(id, fence)
+        except FenceError:
+            self.lost += 1
+            log.warning("response %s: another server has taken it over", id)
+        except APIError:  # the store is away, which its own log line tells
+            log.warning("response %s: the run broke off, as the store is away", id)
+        except asyncio.CancelledError:
+            heart.cancel()
+            with contextlib.suppress(FenceError, APIError):
+                await self._store.release_job(id, fence)
+            raise
+        except Exception:
+            unexpected("response", log, "response %s: the run broke off", id)
+        finally:
+            heart.cancel()
+            one.run.abort()
+            one.log.abandon()
+            self._working.pop(id, None)
+            one.held.close()
+            self._line.end(one.job.owner)
+            self._freed.set()
+
+    async def _heartbeat(self, one: Working) -> None:
+        """Keep the lease. Where a store is lost to this server alone, the run stops when another may take it over."""
+        clock = asyncio.get_running_loop().time
+        until = clock() + self._lease
+        while True:
+            pause = min(MOST_BETWEEN_BEATS, self._lease / 3)
+            await asyncio.sleep(min(pause, max(0.0, until - clock())) if self._store.remote else pause)
+            sent = clock()
+            try:
+                async with asyncio.timeout_at(until if self._store.remote else None):
+                    wish = await self._store.heartbeat(
+                        one.job.response_id, one.job.fence, self._services.clock(), self._lease
+                    )
+            except FenceError:
+                self._lose(one)
+                return
+            except TimeoutError:
+                log.warning(
+                    "response %s: its lease has ended, and the store is away: it stops here", one.job.response_id
+                )
+                self._lose(one)
+                return
+            except APIError:  # the store is away: the lease may be lost meanwhile, the fence will tell
+                continue
+            until = sent + self._lease
+            if wish:
+                one.run.cancel()
+
+    def _lose(self, one: Working) -> None:
+        """Stop a run whose lease is gone, its model call too."""
+        self.lost += 1
+        one.log.lost = True
+        if one.task is not None:
+            one.task.cancel()
+
+    # Take over
+
+    async def _poll(self) -> None:
+        while True:
+            self._freed.clear()
+            try:
+                crowded: set[str] = set()
+                while job := await self._claim(crowded):
+                    if not await self._take_over(job):
+                        crowded.add(job.owner)
+                await self._line.look(self._store)
+            except APIError:
+                log.debug("looking for background work failed: the store is away")
+            except Exception:
+                log.exception("looking for background work failed")
+                # The store may have been away: whoever holds a run renews its lease first, none of them is dead.
+                await asyncio.sleep(2 * min(MOST_BETWEEN_BEATS, self._lease / 3))
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._freed.wait(), min(POLL, self._lease / 3))
+
+    async def _claim(self, crowded: Set[str]) -> Job | None:
+        """Take a run that nobody holds, of an owner who has room.
+
+        One whose process died is taken where no other background run is made: if it kills this process too, none ends with
+        it. A process that is never without one takes it after `SUSPECT_WAIT` all the same.
+        """
+        if not self._line.room or any(one.job.crashes for one in self._working.values()):
+            return None
+        now = time.monotonic()
+        if not self._working:
+            self._idle_at = now
+        clean = now - self._idle_at < SUSPECT_WAIT if self._working else False
+        without = [*self._line.full(), *crowded]
+        return await self._store.claim(self._worker, self._services.clock(), self._lease, clean=clean, without=without)
+
+    async def _take_over(self, job: Job) -> bool:
+        """Go on with a job whose worker is gone, or begin one that was never begun.
+
+        Returns False where it was given back, as its owner's requests hold too much.
+        """
+        permit = self._line.leave(job.response_id) or FREE
+        held = self._services.rooms.open(job.owner)
+        HELD.set(held)
+        self._line.begin(job.owner)
+        try:
+            held.take(len(job.request))
+            await self._resume(job, permit, held)
+        except APIError as error:
+            if error.status not in (429, 503):
+                raise
+            await self._store.release_job(job.response_id, job.fence)
+            if permit is not FREE:
+                self._line.wait(job.response_id, job.owner, permit)
+                permit = FREE
+            if error.status == 503:  # what is needed is away, or too busy: another time
+                raise
+            return False
+        finally:
+            if job.response_id not in self._working:
+                permit.settle(None)
+                held.close()
+                self._line.end(job.owner)
+        return True
+
+    async def _resume(self, job: Job, permit: Permit, held: Held) -> None:
+        stored = await self._store.get(job.response_id, job.owner)
+        if stored is None:
+            await self._store.finish_job(job.response_id, job.fence)
+            return
+        state = restart(await self._all_events(job), await self._store.checkpoint(job.response_id))
+        if stored.status not in WORKING:
+            await self._complete_log(job, stored, state)
+        elif job.cancelled:
+            await self._end(job, stored, state, None)
+        elif state.begun:
+            await self._end(job, stored, state, INTERRUPTED)
+        elif job.crashes >= MOST_CRASHES:
+            log.error("response %s: %d processes died while they made it", job.response_id, job.crashes)
+            await self._end(job, stored, state, CRASHED)
+        else:
+            await self._again(job, stored, state, permit, held)
+
+    async def _again(self, job: Job, stored: StoredResponse, state: Restart, permit: Permit, held: Held) -> None:
+        try:
+            body, identity = await unpacked(job, self._services.sealer)
+            plan = await self._intake.plan(body, job.owner, identity=identity)
+        except APIError as error:
+            if error.status in (429, 503):
+                raise
+            await self._end(job, stored, state, error)
+            return
+        run = Run(plan, self._services, permit=permit)
+        run.stream.restore(state)
+        if job.attempts > 1:
+            self.taken_over += 1
+            log.info("response %s: taken over at event %d", job.response_id, state.sequence_number)
+        self._begin(run, job, state.sequence_number, held)
+
+    async def _end(self, job: Job, stored: StoredResponse, state: Restart, error: APIError | None) -> None:
+        """End what cannot go on: failed with a reason, or cancelled."""
+        response = msgspec.json.decode(stored.body, type=Response)
+        stream = ResponseStream(response, job.response_id.removeprefix("resp_"))
+        stream.restore(state)
+        for place, item in state.open.items():
+            stream.close_restored(place, item)
+        now = int(self._services.clock())
+        body = stream.cancel(now) if error is None else stream.fail(error, now)
+        assert stream.terminal is not None
+        span = output_span(body, stream.output)
+        ended = msgspec.structs.replace(stored, status=response.status, body=body, output_span=span)
+        await self._store.put(ended, fence=job.fence)
+        await self._append(job, response.status, [*stream.take(), stream.terminal], state.sequence_number)
+
+    async def _complete_log(self, job: Job, stored: StoredResponse, state: Restart) -> None:
+        """The response was committed, its terminal event was not logged: log it."""
+        events: list[Event] = []
+        if not state.ended:
+            type = terminal_type(stored.status)
+            number = state.sequence_number
+            body = b'{"type":%b,"response":%b,"sequence_number":%d}' % (to_json(type), stored.body, number)
+            events = [Event(type, body)]
+        await self._append(job, stored.status, events, state.sequence_number)
+
+    async def _append(self, job: Job, status: str, events: Sequence[Event], first: int) -> None:
+        await self._store.append_events(job.response_id, job.fence, logged(events, first))
+        await self._webhooks.notify(f"response.{status}", job.response_id, job.owner)
+        await self._store.finish_job(job.response_id, job.fence)
+
+    async def _all_events(self, job: Job) -> list[LoggedEvent]:
+        events: list[LoggedEvent] = []
+        while batch := await self._store.events(
+            job.response_id, job.owner, events[-1].sequence_number if events else -1
+        ):
+            events.extend(batch)
+        return events

@@ -1,0 +1,110 @@
+"""How many background responses run at once in this process, for each owner, and which of its own wait in the store."""
+
+from __future__ import annotations
+
+import msgspec
+
+from antiphon.access.limits import Permit
+from antiphon.errors import APIError
+from antiphon.stores.base import Store
+from antiphon.stores.records import StoredResponse
+from antiphon.types.response import Usage
+
+LOOKED_AT = 20  # responses that wait, at a time: another server may have begun them
+
+
+class Waiting(msgspec.Struct, frozen=True):
+    """A response that waits in the store for a worker, and what was reserved for it."""
+
+    owner: str
+    permit: Permit
+
+
+class _Used(msgspec.Struct):
+    usage: Usage | None = None
+
+
+class Line:
+    """Who may begin. `total` may run, `of_owner` of them of one owner; as many as `waiting` may wait for one."""
+
+    def __init__(self, total: int, of_owner: int, waiting: int) -> None:
+        self._total = total
+        self._of_owner = of_owner
+        self._most_waiting = waiting
+        self.running: dict[str, int] = {}
+        self._waiting: dict[str, Waiting] = {}
+        self._owners: dict[str, int] = {}  # how many wait, by owner
+
+    def may_begin(self, owner: str) -> bool:
+        """Tell whether a new response may begin at once: there is room, and none of its owner's waits."""
+        return self.room and self.running.get(owner, 0) < self._of_owner and owner not in self._owners
+
+    @property
+    def room(self) -> bool:
+        """Tell whether anything may begin."""
+        return sum(self.running.values()) < self._total
+
+    def full(self) -> list[str]:
+        """Return the owners of whom no more may run."""
+        return [owner for owner, count in self.running.items() if count >= self._of_owner]
+
+    def begin(self, owner: str) -> None:
+        """Count one that runs."""
+        self.running[owner] = self.running.get(owner, 0) + 1
+
+    def end(self, owner: str) -> None:
+        """Count one that runs no more."""
+        _less(self.running, owner)
+
+    def check(self, owner: str) -> None:
+        """Refuse a response of an owner for whom too many wait. Raises APIError 429."""
+        if self._owners.get(owner, 0) >= self._most_waiting:
+            raise APIError(
+                429,
+                f"Too many background responses wait: {self._most_waiting} may (background_queue_per_owner).",
+                code="rate_limit_exceeded",
+                headers={"retry-after": "10"},
+            )
+
+    def wait(self, id: str, owner: str, permit: Permit) -> None:
+        """Note one that waits in the store."""
+        self._waiting[id] = Waiting(owner, permit)
+        self._owners[owner] = self._owners.get(owner, 0) + 1
+
+    def leave(self, id: str) -> Permit | None:
+        """Return the permit of one that waits no more, None where it did not wait here."""
+        one = self._waiting.pop(id, None)
+        if one is None:
+            return None
+        _less(self._owners, one.owner)
+        return one.permit
+
+    async def look(self, store: Store) -> None:
+        """Settle what other servers have made, or what was deleted: some of it at a time. Raises APIError."""
+        for id, one in list(self._waiting.items())[:LOOKED_AT]:
+            stored = await store.get(id, one.owner)
+            if stored is None or stored.status not in ("queued", "in_progress"):
+                permit = self.leave(id)
+                if permit is not None:
+                    permit.settle(_used(stored))
+            elif id in self._waiting:
+                self._waiting[id] = self._waiting.pop(id)  # the others come first next time
+
+    def close(self) -> None:
+        """Leave what waits to other servers."""
+        for id in list(self._waiting):
+            permit = self.leave(id)
+            if permit is not None:
+                permit.hand_over()
+
+
+def _less(counts: dict[str, int], owner: str) -> None:
+    left = counts[owner] - 1
+    if left:
+        counts[owner] = left
+    else:
+        del counts[owner]
+
+
+def _used(stored: StoredResponse | None) -> Usage | None:
+    return msgspec.json.decode(stored.body, type=_Used).usage if stored is not None else None

@@ -1,0 +1,1 @@
+"""A request → a Plan: all that can be refused is refused here."""

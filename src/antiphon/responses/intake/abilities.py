@@ -1,0 +1,84 @@
+"""What a model cannot do is refused before it is asked (contract, "Request fields")."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from antiphon.backends.base import Capabilities
+from antiphon.core.context import content_of
+from antiphon.core.request.text_format import ResolvedText
+from antiphon.errors import InvalidRequest
+from antiphon.types.items import (
+    InputAudio,
+    InputFile,
+    InputImage,
+    Item,
+    Message,
+)
+from antiphon.types.request import CreateResponse
+from antiphon.types.tools import Tool
+
+
+def check_capabilities(
+    can: Capabilities, request: CreateResponse, tools: Sequence[Tool], text: ResolvedText, items: Sequence[Item]
+) -> None:
+    """Refuse what the model cannot do, before anything streams (contract, "Request fields")."""
+    media = _media_of(items)
+    model = request.model
+    if not can.responses:
+        raise InvalidRequest(
+            f"The model '{model}' cannot be called through the Responses API.", param="model", code="unsupported_model"
+        )
+    if tools and not can.functions:
+        raise _unsupported(model, "tools", "call tools")
+    if text.format.type == "json_schema" and not can.structured_outputs:
+        raise _unsupported(model, "text.format", "follow a JSON Schema")
+    if not can.reasoning and request.reasoning and request.reasoning.effort not in (None, "none"):
+        raise _unsupported(model, "reasoning.effort", "think before it answers")
+    if media and not (can.images and can.audio):
+        _check_media(can, model, items, media)
+
+
+MOST_MEDIA = 2_000
+"""Images, files and pieces of audio in one request: each is looked at, and perhaps fetched."""
+
+
+def _media_of(items: Sequence[Item]) -> list[int]:
+    """Return the indexes of the items that hold media. Raises InvalidRequest where there are too many together."""
+    found = 0
+    holders: list[int] = []
+    for index, item in enumerate(items):
+        parts = content_of(item)
+        if type(parts) is str:
+            continue
+        if not _MEDIA.isdisjoint(map(type, parts)):
+            holders.append(index)
+            found += sum([type(part) in _MEDIA for part in parts])
+            if found > MOST_MEDIA:
+                raise InvalidRequest(
+                    f"A request has at most {MOST_MEDIA} images and files.", param=f"input[{index}].{_field(item)}"
+                )
+    return holders
+
+
+_MEDIA = frozenset((InputImage, InputFile, InputAudio))
+
+
+def _check_media(can: Capabilities, model: str, items: Sequence[Item], holders: Sequence[int]) -> None:
+    for index in holders:
+        item = items[index]
+        name = _field(item)
+        for at, part in enumerate(getattr(item, name)):
+            where = f"input[{index}].{name}[{at}]"
+            if isinstance(part, InputImage) and not can.images:
+                raise _unsupported(model, where, "take images")
+            if isinstance(part, InputAudio) and not can.audio:
+                raise _unsupported(model, where, "take audio")
+
+
+def _field(item: Item) -> str:
+    return "content" if isinstance(item, Message) else "output"
+
+
+def _unsupported(model: str, param: str, what: str) -> InvalidRequest:
+    return InvalidRequest(f"The model '{model}' cannot {what}.", param=param, code="unsupported_parameter")

@@ -1,0 +1,106 @@
+"""What a request's own items stand in: references resolved, and the history before them, both within bounds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Protocol
+
+from antiphon.config import Config
+from antiphon.core import context
+from antiphon.errors import InvalidRequest, NotFound
+from antiphon.runtime.offload import by_size
+from antiphon.runtime.request_memory import take
+from antiphon.stores.base import Store
+from antiphon.types.items import Item
+from antiphon.types.request import ConversationRef, CreateResponse
+
+HISTORY_BODIES = 4
+"""A request's items may have so many times the bytes of a body, with its history and references."""
+
+
+class History(Protocol):
+    """Where the items of earlier responses are looked up: the store, or a WebSocket connection's own memory before it."""
+
+    async def history(self, id: str, owner: str) -> Sequence[bytes] | None:
+        """Return the chain that ends with a response, oldest first, or None."""
+        ...
+
+    async def items(self, ids: Sequence[str], owner: str) -> Mapping[str, bytes]:
+        """Return the items among these ids that exist."""
+        ...
+
+
+class Gathering:
+    """Finds the items that a request names."""
+
+    def __init__(self, store: Store, config: Config) -> None:
+        self._store = store
+        self._config = config
+
+    def check_count(self, items: int, param: str) -> None:
+        if items > self._config.max_items:
+            raise InvalidRequest(
+                f"A request has at most {self._config.max_items} items, its history included; this one has {items}.",
+                param=param,
+            )
+
+    async def items(
+        self, request: CreateResponse, own: list[Item], owner: str, source: History, size: int
+    ) -> tuple[list[Item], list[Item], int]:
+        """Return the request's own items with references resolved, those of its history, and the bytes of both."""
+        brought = size
+        wanted = context.references(own)
+        if wanted:
+            found = await source.items(wanted, owner)
+            size += _bytes_of(item for id in wanted if (item := found.get(id)) is not None)
+            self._check_bytes(size, "input")
+            take(size - brought)
+            own = await by_size(size, context.resolve_references, own, found)
+        arrays: Sequence[bytes] = ()
+        param = "previous_response_id"
+        if request.previous_response_id is not None:
+            arrays = await self._previous(request.previous_response_id, owner, source)
+        elif request.conversation is not None:
+            param = "conversation"
+            arrays = await self._conversation(_conversation_id(request.conversation), owner)
+        if not arrays:
+            return own, [], size
+        earlier_bytes = _bytes_of(arrays)
+        size += earlier_bytes
+        self._check_bytes(size, param)
+        take(earlier_bytes)
+        earlier = await by_size(size, context.decode_history, arrays, self._config.max_items)
+        self.check_count(len(own) + len(earlier), param)
+        return own, earlier, size
+
+    def _check_bytes(self, size: int, param: str) -> None:
+        most = self._config.max_body * HISTORY_BODIES
+        if size > most:
+            raise InvalidRequest(f"The request has more than {most} bytes, its history included.", param=param)
+
+    async def _previous(self, id: str, owner: str, source: History) -> Sequence[bytes]:
+        arrays = await source.history(id, owner)
+        if arrays is None:
+            raise InvalidRequest(
+                f"Previous response with id '{id}' not found.",
+                param="previous_response_id",
+                code="previous_response_not_found",
+            )
+        return arrays
+
+    async def _conversation(self, id: str, owner: str) -> Sequence[bytes]:
+        items = await self._store.conversation_items(id, owner)
+        if items is None:
+            raise NotFound(
+                f"Conversation with id '{id}' not found.", param="conversation", code="conversation_not_found"
+            )
+        self.check_count(len(items), "conversation")
+        return [b"[%b]" % b",".join([item.body for item in items])]
+
+
+def _bytes_of(texts: Iterable[bytes]) -> int:
+    return sum(map(len, texts))
+
+
+def _conversation_id(conversation: str | ConversationRef) -> str:
+    return conversation if isinstance(conversation, str) else conversation.id

@@ -1,0 +1,305 @@
+"""Intake: a request's bytes → a Plan, all that is needed to make one Response. Everything that can be refused is refused here."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from functools import partial
+from itertools import chain
+
+import msgspec
+from msgspec import UNSET, Raw
+
+from antiphon.access.caller import Caller, resolve
+from antiphon.backends.base import Route
+from antiphon.core import compaction as compact
+from antiphon.core import context, token_count
+from antiphon.core.json_encoding import to_json
+from antiphon.core.request.configuration_updates import updated
+from antiphon.core.request.decoding import decode_request
+from antiphon.core.request.echo import echo_response, is_stored
+from antiphon.core.request.text_format import ResolvedText, resolve_text
+from antiphon.core.request.tool_decoding import check_tool_choice, decode_tools
+from antiphon.core.stream.terms import StreamOptions
+from antiphon.core.tools.tool_map import ignored_tools
+from antiphon.core.turn import Hints, Turn, with_operators
+from antiphon.errors import InvalidRequest
+from antiphon.responses.approvals import given
+from antiphon.responses.compaction import threshold
+from antiphon.responses.intake.abilities import check_capabilities
+from antiphon.responses.intake.history import Gathering, History
+from antiphon.responses.intake.mcp_declarations import brings_servers, check_brought, declared_servers
+from antiphon.responses.intake.media import Form, Media, media_holders
+from antiphon.responses.intake.prompts import Prompts
+from antiphon.responses.plan import Identity, Plan
+from antiphon.responses.sealing import SealError
+from antiphon.responses.services import Services
+from antiphon.responses.structured_output import check_format
+from antiphon.responses.unsealing import Unsealing
+from antiphon.runtime.offload import LARGE, by_size
+from antiphon.types.items import Item, OtherItem, Reasoning
+from antiphon.types.request import CreateResponse
+from antiphon.types.response import Response
+from antiphon.types.tools import NamespaceTool, Tool, ToolChoice
+
+FORM = Form(files_as_text=True, inline_images=True)  # chat models know text and images; few know files
+FETCHED_THERE = Form(files_as_text=True)  # for backends that fetch images themselves
+
+MOST_ECHOED = 4 * 1024 * 1024
+"""Bytes of what a response repeats of its request (tools, instructions, names): three events of a stream show it."""
+
+SEALED = frozenset((OtherItem, Reasoning))
+"""The kinds of items that may hold sealed text."""
+
+SEALED_REASONING = "reasoning.encrypted_content"
+
+
+class Intake:
+    """Turns requests into Plans."""
+
+    def __init__(self, services: Services, media: Media, prompts: Prompts) -> None:
+        self._services = services
+        self._media = media
+        self._prompts = prompts
+        self._config = services.config
+        self._gathering = Gathering(services.store, services.config)
+
+    async def plan(
+        self,
+        body: bytes,
+        owner: str,
+        history: History | None = None,
+        identity: Identity | None = None,
+        caller: Caller | None = None,
+    ) -> Plan:
+        """Decode, check and complete a request. Raises APIError with the offending field as `param`.
+
+        A `caller` may call its own models only; without one, that was looked at before.
+        """
+        small = len(body) < LARGE  # then no step is worth a detour
+        services = self._services
+        request, extra, prompted = self._read(body) if small else await by_size(len(body), self._read, body)
+        route = resolve(services.router, request.model, caller) if caller else services.router.resolve(request.model)
+        tools, text, own = self._parts(request) if small else await by_size(len(body), self._parts, request)
+        if request.file_id is not None:
+            own = await self._media.attach(own, request.file_id, owner)
+        seen = [*own, *prompted] if prompted else own
+        if small:
+            check_capabilities(route.card.capabilities, request, tools, text, seen)
+        else:
+            await by_size(len(body), check_capabilities, route.card.capabilities, request, tools, text, seen)
+        remote = await declared_servers(tools, caller, services.tool_servers) if tools else []
+        own, earlier, size = await self._gathering.items(request, own, owner, history or services.store, len(body))
+        kinds = set(map(type, chain(earlier, own, prompted)))
+        if OtherItem in kinds:
+            if brings_servers(own) or brings_servers(earlier):
+                await check_brought(own, earlier, caller, self._media.guard)
+            request, text = updated(request, text, chain(earlier, own))
+        if text.format.type == "json_schema":
+            await check_format(text, owner, services)
+        if request.include and SEALED_REASONING in request.include and not services.sealer.loaded:
+            await asyncio.to_thread(services.sealer.load)
+        if identity is None:
+            identity = Identity(services.new_id_base(), int(services.clock()))
+        plain = not (earlier or prompted or media_holders(own))
+        shown = list(own) if plain else await self._shown(prompted, earlier, own, owner, route)
+        approvals = given(own, shown, {tool.server_label for tool in remote}, services.sealer, owner) if remote else []
+        if not SEALED.isdisjoint(kinds):
+            seals = Unsealing(services.sealer, owner, own, _source_of(request))
+            shown = await seals.restored(shown)
+            size += seals.size
+        whole = (request, extra, owner, route, tools, text, own, shown, identity)
+        plan = self._complete(*whole) if size < LARGE else await by_size(size, self._complete, *whole, large=True)
+        if remote:
+            plan = msgspec.structs.replace(plan, remote=remote, approvals=approvals)
+        return await self._fit(plan, size if plain else -1)
+
+    def _read(self, body: bytes) -> tuple[CreateResponse, Mapping[str, Raw], Sequence[Item]]:
+        """Return the request, the unknown fields that are forwarded, and the items of its prompt template."""
+        request, extra = decode_request(self._prompts.with_model(body), self._config.unknown_fields)
+        request, prompted = self._prompts.apply(request)
+        self._check_limits(request)
+        return request, extra, prompted
+
+    def _parts(self, request: CreateResponse) -> tuple[list[Tool], ResolvedText, list[Item]]:
+        """Return the request's tools, the format of its answer and its own items."""
+        tools = decode_tools(request.tools)
+        if tools and _functions(tools) > self._config.max_tools:
+            raise InvalidRequest(f"A request declares at most {self._config.max_tools} tools.", param="tools")
+        check_tool_choice(request.tool_choice, tools)
+        own = context.input_items(request.input)
+        context.check_ids(own)
+        return tools, resolve_text(request.text), own
+
+    async def _shown(
+        self, prompted: Sequence[Item], earlier: list[Item], own: list[Item], owner: str, route: Route
+    ) -> list[Item]:
+        """Return what the model sees: the template's items, the history and the own input, with their media ready."""
+        form = FORM if route.inline_images else FETCHED_THERE
+        admitted = await self._media.admit(own, owner, form=form)
+        restored = await self._media.restore(earlier, owner, form=form)
+        shown = context.without_doubles(restored, admitted)
+        if prompted:
+            shown[:0] = await self._media.admit(prompted, owner, form=form, path="prompt.input")
+        return shown
+
+    async def _fit(self, plan: Plan, size: int) -> Plan:
+        """Bring a Plan into the model's window: compaction or truncation where the request wants it, else a 400.
+
+        `size` are the bytes in which all that the model sees has come, -1 where they do not tell.
+        """
+        if compact.has_trigger(plan.own_items):
+            return msgspec.structs.replace(plan, compaction="trigger")
+        limit = threshold(plan.request.context_management)
+        if limit is not None:
+            if await self._count(plan) > limit:
+                return msgspec.structs.replace(plan, compaction="threshold")
+            return plan
+        window = plan.route.card.context_length
+        # A token takes a byte at least: this fits without counting.
+        if window is None or 0 <= size < window:
+            return plan
+        if not plan.turn.size and context.smaller_than(plan.turn.items, window):
+            return plan
+        return await self._fit_window(plan, window)
+
+    async def _fit_window(self, plan: Plan, window: int) -> Plan:
+        if plan.request.truncation != "auto":
+            count = await plan.route.count_tokens(plan.turn)
+            if count is not None and count > window:
+                raise InvalidRequest(
+                    f"The input has {count} tokens, the model's window {window}.",
+                    param="input",
+                    code="context_length_exceeded",
+                )
+            return plan
+        count = await self._count(plan)
+        room = window - (plan.turn.max_output_tokens or window // 8)
+        if count <= room:
+            return plan
+        items = await by_size(plan.turn.size, context.truncated, plan.turn.items, room / count)
+        return msgspec.structs.replace(plan, turn=msgspec.structs.replace(plan.turn, items=items))
+
+    async def _count(self, plan: Plan) -> int:
+        return (await self._services.counter.count(plan.route, plan.turn)).tokens
+
+    def _check_limits(self, request: CreateResponse) -> None:
+        config = self._config
+        limit = config.instructions_limit
+        if limit and request.instructions and len(request.instructions) > limit:
+            raise InvalidRequest(f"'instructions' has more than {limit} characters.", param="instructions")
+        if isinstance(request.input, list):
+            self._gathering.check_count(len(request.input), "input")
+        most = config.max_tools
+        if request.tools and len(request.tools) > most:
+            raise _too_many("tools", most)
+        if request.include and len(request.include) > most:
+            raise _too_many("include", most)
+        choice = request.tool_choice
+        if isinstance(choice, ToolChoice) and isinstance(choice.tools, list) and len(choice.tools) > most:
+            raise _too_many("tool_choice", most)
+        if request.background and request.store is False:
+            raise InvalidRequest("A background response is stored: 'store' cannot be false.", param="store")
+
+    def _complete(
+        self,
+        request: CreateResponse,
+        extra: Mapping[str, Raw],
+        owner: str,
+        route: Route,
+        tools: list[Tool],
+        text: ResolvedText,
+        own: list[Item],
+        items: list[Item],
+        identity: Identity,
+        *,
+        large: bool = False,
+    ) -> Plan:
+        defaults = msgspec.structs.replace(route.defaults, store=self._config.store_default)
+        response = echo_response(
+            request,
+            id=f"resp_{identity.id_base}",
+            created_at=identity.created_at,
+            tools=tools,
+            text=text,
+            defaults=defaults,
+        )
+        turn = Turn(
+            model=route.card.id,
+            request=request,
+            instructions=request.instructions if request.instructions is not None else route.instructions,
+            items=items,
+            tools=tools,
+            tool_choice=request.tool_choice or "auto",
+            parallel_tool_calls=request.parallel_tool_calls is not False,
+            text=text,
+            temperature=request.temperature if request.temperature is not None else defaults.temperature,
+            top_p=request.top_p if request.top_p is not None else defaults.top_p,
+            max_output_tokens=response.max_output_tokens,
+            reasoning_effort=response.reasoning.effort,
+            extra=with_operators(extra, route.extra_body),
+            stream=bool(request.stream),
+            hints=Hints(owner=owner, response=response.id),
+        )
+        if large:
+            _check_echo(response)
+            turn = msgspec.structs.replace(turn, size=max(token_count.size_of_large(turn), LARGE))
+        return Plan(
+            request=request,
+            owner=owner,
+            route=route,
+            turn=turn,
+            response=response,
+            id_base=identity.id_base,
+            own_items=own,
+            stored=is_stored(request, defaults),
+            conversation_id=response.conversation.id if response.conversation else None,
+            options=self._stream_options(request, owner),
+            ignored=ignored_tools(tools),
+        )
+
+    def _stream_options(self, request: CreateResponse, owner: str) -> StreamOptions:
+        reasoning = request.reasoning
+        summary = (reasoning.summary or reasoning.generate_summary) if reasoning else None
+        return StreamOptions(
+            open_responses_names=self._config.open_responses_names,
+            summarise=isinstance(summary, str) and summary != "none",
+            seal=partial(self._sealed, owner) if SEALED_REASONING in (request.include or ()) else None,
+        )
+
+    def _sealed(self, owner: str, text: str) -> str | None:
+        """Return thoughts sealed for their owner, None where there are too many to be opened again."""
+        try:
+            return self._services.sealer.seal(text, "reasoning", owner)
+        except SealError:
+            return None
+
+
+def _check_echo(response: Response) -> None:
+    """Raise InvalidRequest where a response repeats too much of its request; `param` is the field that has most of it."""
+    sizes = {
+        name: len(to_json(value)) for name, value in msgspec.structs.asdict(response).items() if value is not UNSET
+    }
+    if sum(sizes.values()) > MOST_ECHOED:
+        largest = max(sizes, key=sizes.__getitem__)
+        raise InvalidRequest(
+            f"The response would repeat more than {MOST_ECHOED} bytes of its request; '{largest}' has"
+            f" {sizes[largest]} of them.",
+            param=largest,
+        )
+
+
+def _source_of(request: CreateResponse) -> str:
+    """Return the field that items before the request's own come from."""
+    if request.previous_response_id is not None:
+        return "previous_response_id"
+    return "conversation" if request.conversation is not None else "input"
+
+
+def _functions(tools: Sequence[Tool]) -> int:
+    """Return how many functions the declarations may become."""
+    return len(tools) + sum([max(len(tool.tools) - 1, 0) for tool in tools if type(tool) is NamespaceTool])
+
+
+def _too_many(name: str, most: int) -> InvalidRequest:
+    return InvalidRequest(f"'{name}' has more than {most} entries.", param=name)

@@ -1,0 +1,49 @@
+"""Plan: a request, ready to be made into a Response."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+import msgspec
+
+from antiphon.backends.base import Route
+from antiphon.core import context
+from antiphon.core.context import OwnInput
+from antiphon.core.stream.terms import StreamOptions
+from antiphon.core.turn import Turn
+from antiphon.responses.approvals import Approval
+from antiphon.tools.base import McpTool
+from antiphon.types.items import Item
+from antiphon.types.request import CreateResponse
+from antiphon.types.response import Response
+
+
+class Identity(msgspec.Struct, frozen=True):
+    """What is not in a request but in its response from the first event on."""
+
+    id_base: str
+    created_at: int
+
+
+class Plan(msgspec.Struct, frozen=True, kw_only=True):
+    """One Response to be made: the request, its Route, the first Turn, and the Response as it stands before the first token."""
+
+    request: CreateResponse
+    owner: str
+    route: Route
+    turn: Turn
+    response: Response
+    id_base: str
+    own_items: Sequence[Item]
+    stored: bool
+    conversation_id: str | None
+    options: StreamOptions
+    ignored: Sequence[str] = ()
+    remote: Sequence[McpTool] = ()
+    approvals: Sequence[Approval] = ()
+    compaction: Literal["", "trigger", "threshold"] = ""
+
+    def own_input(self) -> OwnInput:
+        """Return this response's own input items as they are stored."""
+        return context.keep_input(self.own_items, self.id_base)

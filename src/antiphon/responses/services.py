@@ -1,0 +1,61 @@
+"""What a Response needs of the world: models, a store, a clock, randomness, secrets. Handed in, never imported."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+
+import msgspec
+
+from antiphon.access.limits import Admission, Unlimited
+from antiphon.backends.base import Router
+from antiphon.checker.pool import Checker
+from antiphon.config import Config
+from antiphon.core.token_count import Estimator
+from antiphon.responses.intake.token_count import TokenCounter
+from antiphon.responses.sealing import Sealer
+from antiphon.runtime.request_memory import Rooms
+from antiphon.runtime.timer import Pulse
+from antiphon.stores.base import Store
+from antiphon.telemetry.observers import Observer, Observers
+from antiphon.tools.base import ToolServers
+
+_RANDOM_DIGITS = 33
+_random: list[str] = []  # digits in stock: a system call for each id would cost 3 % of a short request
+_newest = 0
+
+
+def new_id_base() -> str:
+    """Return 48 hexadecimal digits: 15 of the time in 1/4096 milliseconds and 33 random ones.
+
+    Ids of one process sort by age, also those of one moment.
+    """
+    global _newest
+    if not _random:
+        fresh = os.urandom(64 * _RANDOM_DIGITS).hex()
+        _random.extend(fresh[at : at + _RANDOM_DIGITS] for at in range(0, len(fresh), _RANDOM_DIGITS))
+    _newest = max(_newest + 1, time.time_ns() * 4096 // 1_000_000)
+    return f"{_newest:015x}{_random.pop()}"
+
+
+os.register_at_fork(after_in_child=_random.clear)
+
+
+class Services(msgspec.Struct, frozen=True, kw_only=True):
+    """The parts that the engine and the server work with; put together by `app`."""
+
+    config: Config
+    router: Router
+    store: Store
+    sealer: Sealer
+    tool_servers: ToolServers
+    estimator: Estimator = msgspec.field(default_factory=Estimator)
+    counter: TokenCounter = msgspec.field(default_factory=lambda: TokenCounter(Estimator(), {}))
+    checker: Checker = msgspec.field(default_factory=Checker)
+    rooms: Rooms = msgspec.field(default_factory=Rooms)
+    pulse: Pulse = msgspec.field(default_factory=Pulse)
+    observer: Observer = msgspec.field(default_factory=Observers)
+    limiter: Admission = msgspec.field(default_factory=Unlimited)
+    clock: Callable[[], float] = time.time
+    new_id_base: Callable[[], str] = new_id_base

@@ -1,0 +1,90 @@
+"""Opening the seals of a request's items: for their owner, as what they were made for, within bounds, off the event loop."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+from antiphon.core import compaction, context
+from antiphon.errors import InvalidRequest
+from antiphon.responses.sealing import Kind, Sealer, SealError, is_ours
+from antiphon.types.items import Item, OtherItem, Reasoning
+
+MOST_TOGETHER = 8 * 1024 * 1024
+"""Bytes that the sealed texts of one request may have together."""
+AT_ONCE = 128 * 1024
+"""Bytes that are opened in one go; a larger text is opened in a thread."""
+INVALID = "invalid_encrypted_content"
+
+
+class Unsealing:
+    """The seals of one request. `own` are the request's own items, by which an error names its place; `source` those before."""
+
+    def __init__(self, sealer: Sealer, owner: str, own: Sequence[Item], source: str = "input") -> None:
+        self._sealer = sealer
+        self._owner = owner
+        self._own = own
+        self._source = source
+        self._room = MOST_TOGETHER
+        self._unbroken = 0
+
+    @property
+    def size(self) -> int:
+        """Bytes of what was opened."""
+        return MOST_TOGETHER - self._room
+
+    async def restored(self, items: Sequence[Item]) -> list[Item]:
+        """Return the items with the last compaction in the place of what it stands for, and thoughts restored.
+
+        What another server sealed stays as it is. Raises InvalidRequest for a seal of ours that does not open.
+        """
+        opened: dict[str, str] = {}
+        sealed = next(filter(is_ours, compaction.sealed(items)), None)
+        if sealed is not None:
+            opened[sealed] = await self._open(sealed, "compaction")
+        try:
+            items = compaction.expand(items, opened.get)
+        except ValueError:
+            raise self._refused("The encrypted content could not be verified.", sealed or "") from None
+        for thoughts in filter(is_ours, context.sealed_thoughts(items)):
+            if thoughts in opened:
+                self._count(thoughts)  # it is opened once, but stands in the context again
+            else:
+                opened[thoughts] = await self._open(thoughts, "reasoning")
+        return context.unsealed(items, opened.get)
+
+    async def _open(self, sealed: str, kind: Kind) -> str:
+        size = self._count(sealed)
+        try:
+            if size > AT_ONCE or not self._sealer.loaded:
+                return await asyncio.to_thread(self._sealer.open, sealed, kind, self._owner)
+            self._unbroken += size
+            if self._unbroken > AT_ONCE:
+                self._unbroken = 0
+                await asyncio.sleep(0)
+            return self._sealer.open(sealed, kind, self._owner)
+        except SealError as error:
+            raise self._refused(str(error), sealed) from None
+
+    def _count(self, sealed: str) -> int:
+        """Return the bytes that a seal stands for. Raises InvalidRequest where they are too many together."""
+        size = max(self._sealer.size(sealed), len(sealed))
+        self._room -= size
+        if self._room < 0:
+            raise self._refused(
+                f"The encrypted contents of the request hold more than {MOST_TOGETHER} bytes together.", sealed
+            )
+        return size
+
+    def _refused(self, reason: str, sealed: str) -> InvalidRequest:
+        param = self._source
+        for place, item in enumerate(self._own):
+            if _sealed_content(item) == sealed:
+                param = f"input[{place}].encrypted_content"
+        return InvalidRequest(reason, param=param, code=INVALID)
+
+
+def _sealed_content(item: Item) -> str | None:
+    if isinstance(item, Reasoning):
+        return item.encrypted_content if isinstance(item.encrypted_content, str) else None
+    return compaction.sealed_content(item) if isinstance(item, OtherItem) else None

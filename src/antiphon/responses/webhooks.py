@@ -1,0 +1,212 @@
+"""Webhooks: tell configured receivers that a background response has ended; signed as OpenAI does (Standard Webhooks).
+
+What is to be delivered waits in the store: any process that shares it delivers, and a restart goes on where it was.
+An event may come twice, with the same `webhook-id`; after five attempts within some ten minutes it is given up.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import binascii
+import contextlib
+import hashlib
+import hmac
+import logging
+import ssl
+import time
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache
+from urllib.parse import quote, urlsplit
+
+import msgspec
+
+from antiphon.config import WebhookConfig
+from antiphon.core.json_encoding import to_json
+from antiphon.errors import BackendError, ConfigError, InvalidRequest
+from antiphon.net.http.client import Address, HttpClient, Timeouts
+from antiphon.net.url_guard import split_url
+from antiphon.stores.base import Store
+from antiphon.stores.records import Delivery
+
+log = logging.getLogger("antiphon.webhooks")
+
+EVENTS = ("response.completed", "response.failed", "response.incomplete", "response.cancelled")
+DELAYS = (5.0, 30.0, 120.0, 420.0)
+"""Seconds between an attempt that failed and the next one."""
+
+LEASE = 60.0  # seconds after which a delivery is due again whose process has died
+SECONDS = 30.0  # for one attempt, and shorter than the lease
+POLL = 30.0  # seconds between two looks for what other processes have left
+MOST_AT_ONCE = 8
+GONE = 410
+SAFE = "/%:@!$&'()*+,;=~?"
+TIMEOUTS = Timeouts(connect=10.0, first_byte=20.0, idle=10.0)
+
+
+class Receiver(msgspec.Struct, frozen=True, kw_only=True):
+    """Where events go, and the key that signs them."""
+
+    address: Address
+    target: str
+    key: bytes
+    events: Sequence[str]
+
+
+class Webhooks:
+    """Delivers events to the receivers of the configuration. Raises ConfigError for a receiver that cannot be."""
+
+    def __init__(
+        self,
+        configs: Mapping[str, WebhookConfig],
+        store: Store,
+        clock: Callable[[], float] = time.time,
+        *,
+        delays: Sequence[float] = DELAYS,
+    ) -> None:
+        self._receivers = {config.url: _receiver(name, config) for name, config in configs.items()}
+        self._store = store
+        self._clock = clock
+        self._delays = delays
+        self._wake = asyncio.Event()
+        self._runner: asyncio.Task[None] | None = None
+        self._sending: dict[asyncio.Task[None], Delivery] = {}
+
+    async def start(self) -> None:
+        """Begin to deliver, also what waits from before; without receivers nothing runs."""
+        if self._receivers and self._runner is None:
+            self._runner = asyncio.create_task(self._run())
+
+    async def notify(self, type: str, response_id: str, owner: str) -> None:
+        """Note that a background response has ended (`type` such as `response.completed`).
+
+        Returns once that is in the store, without waiting for any receiver; never raises.
+        """
+        urls = [url for url, receiver in self._receivers.items() if type in receiver.events]
+        if not urls:
+            return
+        now = self._clock()
+        # The id follows from the response's: who notifies twice, before and after a crash, makes no second event.
+        id = f"evt_{response_id.removeprefix('resp_')}"
+        body = to_json({"id": id, "object": "event", "created_at": int(now), "type": type, "data": {"id": response_id}})
+        try:
+            await self._store.put_deliveries(
+                [Delivery(id=id, url=url, owner=owner, body=body, due=now) for url in urls]
+            )
+        except Exception:
+            log.exception("the event %s of %s is lost", type, response_id)
+        self._wake.set()
+
+    async def close(self) -> None:
+        """Stop; what is under way is broken off and due again at the next start."""
+        tasks = [task for task in (self._runner, *self._sending) if task is not None]
+        unfinished = list(self._sending.values())
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        for delivery in unfinished:
+            await self._store.postpone_delivery(delivery.id, delivery.url, self._clock())
+        self._runner = None
+
+    # Deliveries
+
+    async def _run(self) -> None:
+        while True:
+            self._wake.clear()
+            try:
+                wait = await self._begin_due()
+            except Exception:
+                log.exception("the store does not give what is to be delivered")
+                wait = POLL
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(wait):
+                    await self._wake.wait()
+
+    async def _begin_due(self) -> float:
+        """Begin all deliveries that are due; return how many seconds the next one is away."""
+        while len(self._sending) < MOST_AT_ONCE:
+            delivery = await self._store.claim_delivery(self._clock(), LEASE)
+            if delivery is None:
+                due = await self._store.next_delivery()
+                return POLL if due is None else min(POLL, max(0.0, due - self._clock()))
+            task = asyncio.create_task(self._deliver(delivery))
+            self._sending[task] = delivery
+            task.add_done_callback(self._sent)
+        return POLL  # whichever ends first wakes
+
+    def _sent(self, task: asyncio.Task[None]) -> None:
+        del self._sending[task]
+        self._wake.set()
+        if not task.cancelled() and task.exception() is not None:
+            log.error("a delivery failed; it is due again in a while", exc_info=task.exception())
+
+    async def _deliver(self, delivery: Delivery) -> None:
+        receiver = self._receivers.get(delivery.url)
+        done = receiver is None or await self._post(receiver, delivery)
+        if not done and delivery.attempts > len(self._delays):
+            log.error("event %s is given up after %d attempts", delivery.id, delivery.attempts)
+            done = True
+        if done:
+            await self._store.finish_delivery(delivery.id, delivery.url)
+        else:
+            due = self._clock() + self._delays[delivery.attempts - 1]
+            await self._store.postpone_delivery(delivery.id, delivery.url, due)
+
+    async def _post(self, receiver: Receiver, delivery: Delivery) -> bool:
+        """Make one attempt; tell whether the receiver has it, or wants it no more."""
+        headers = signature(receiver.key, delivery.id, int(self._clock()), delivery.body)
+        tls = _tls_context() if receiver.address.tls else None
+        client = HttpClient(receiver.address, headers=headers, timeouts=TIMEOUTS, tls=tls)
+        try:
+            async with asyncio.timeout(SECONDS):
+                status = (await client.send("POST", receiver.target, delivery.body)).status
+        except (BackendError, TimeoutError):
+            log.warning("%s did not take event %s: no answer", receiver.address.authority, delivery.id)
+            return False
+        finally:
+            await client.close()
+        if not 200 <= status < 300:
+            log.warning("%s did not take event %s: it answered %d", receiver.address.authority, delivery.id, status)
+        return 200 <= status < 300 or status == GONE
+
+
+def signature(key: bytes, id: str, timestamp: int, body: bytes) -> dict[str, str]:
+    """Return the headers of a signed event (Standard Webhooks, "Signature scheme"). `timestamp` in Unix seconds."""
+    signed = hmac.new(key, b"%b.%d.%b" % (id.encode(), timestamp, body), hashlib.sha256).digest()
+    return {
+        "webhook-id": id,
+        "webhook-timestamp": str(timestamp),
+        "webhook-signature": f"v1,{base64.b64encode(signed).decode()}",
+    }
+
+
+def _receiver(name: str, config: WebhookConfig) -> Receiver:
+    """Take a receiver's settings apart. Raises ConfigError, which does not repeat the secret."""
+    unknown = [event for event in config.events if event not in EVENTS]
+    if unknown:
+        raise ConfigError(f"webhooks.{name}.events: '{unknown[0]}' is none of {', '.join(EVENTS)}")
+    try:
+        host, port = split_url(config.url, "url")
+        host = host.encode("idna").decode("ascii")
+    except (InvalidRequest, UnicodeError):
+        raise ConfigError(f"webhooks.{name}.url: expected http://host/path or https://…") from None
+    parts = urlsplit(config.url)
+    address = Address(host=host, port=port, tls=parts.scheme == "https")
+    target = quote(parts.path or "/", safe=SAFE) + (f"?{quote(parts.query, safe=SAFE)}" if parts.query else "")
+    return Receiver(address=address, target=target, key=_key(name, config.secret), events=config.events or EVENTS)
+
+
+def _key(name: str, secret: str) -> bytes:
+    try:
+        encoded = secret.removeprefix("whsec_")
+        key = base64.b64decode(encoded, validate=True) if encoded != secret else secret.encode()
+    except (binascii.Error, ValueError):
+        raise ConfigError(f"webhooks.{name}.secret: what follows whsec_ is not base64") from None
+    if not key:
+        raise ConfigError(f"webhooks.{name}.secret: a secret is not empty")
+    return key
+
+
+@cache
+def _tls_context() -> ssl.SSLContext:
+    return ssl.create_default_context()

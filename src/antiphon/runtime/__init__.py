@@ -1,0 +1,1 @@
+"""What all parts of one process share: helper threads, memory, fairness among owners, one timer."""

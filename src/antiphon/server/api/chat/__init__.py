@@ -1,0 +1,1 @@
+"""`POST /v1/chat/completions`, handed on to a backend."""

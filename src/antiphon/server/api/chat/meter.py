@@ -1,0 +1,107 @@
+"""What a relayed chat completion uses, read off while it passes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+import msgspec
+from msgspec import Raw
+
+from antiphon.access.limits import FREE, Demand, Permit
+from antiphon.backends.base import ByteStream
+from antiphon.types.chat import ChatUsage
+from antiphon.types.response import InputTokensDetails, Usage
+
+TAIL = 16_384  # bytes of the end of an answer that are looked at: usage stands in a stream's last chunk
+BYTES_PER_TOKEN = 4
+
+
+class _Answer(msgspec.Struct):
+    usage: ChatUsage | None = None
+
+
+_answer = msgspec.json.Decoder(_Answer)
+_number = msgspec.json.Decoder(int)
+
+
+def demand(body: bytes, fields: Mapping[str, Raw]) -> Demand:
+    """Return what a request will use, by its size and the limit that it names."""
+    most = max(
+        (_number_of(fields[name]) for name in ("max_completion_tokens", "max_tokens") if name in fields), default=0
+    )
+    return Demand(len(body) // BYTES_PER_TOKEN, most)
+
+
+def _number_of(value: Raw) -> int:
+    """Return a number, 0 for null and for what the backend will refuse."""
+    try:
+        return _number.decode(value)
+    except (ValueError, RecursionError):
+        return 0
+
+
+def metered(answer: ByteStream, permit: Permit) -> ByteStream:
+    """Return the answer; where a permit is to be settled, one that does so at its end."""
+    return answer if permit is FREE else MeteredAnswer(answer, permit)
+
+
+class MeteredAnswer:
+    """An answer that is read through. The chunks of a stream count as tokens where it has no usage."""
+
+    def __init__(self, answer: ByteStream, permit: Permit) -> None:
+        self.status = answer.status
+        ours = {name for name, _ in permit.headers}
+        self.headers: Sequence[tuple[bytes, bytes]] = [
+            *permit.headers,
+            *((name, value) for name, value in answer.headers if name not in ours),
+        ]
+        self._answer = answer
+        self._permit = permit
+        self._streamed = any(value.startswith(b"text/event-stream") for _, value in answer.headers)
+        self._seen = b""
+        self._chunks = 0
+
+    async def read(self) -> bytes:
+        """Return the next piece, b"" at the end. Raises BackendError."""
+        data = await self._answer.read()
+        self._seen += data
+        if self._streamed:
+            self._chunks += data.count(b"data:")
+            self._seen = self._seen[-TAIL:]
+        if not data or b"[DONE]" in data:
+            self._settle()
+        return data
+
+    def abort(self) -> None:
+        """Let go of the call."""
+        self._answer.abort()
+        self._settle()
+
+    def _settle(self) -> None:
+        seen = max(self._chunks, 1) if self._seen and self.status < 300 else 0
+        texts = reversed(self._seen.split(b"\n")) if self._streamed else (self._seen,)
+        self._permit.settle(usage_in(texts), seen)
+
+
+def usage_in(texts: Iterable[bytes]) -> Usage | None:
+    """Return the first usage among JSON texts, which may be a stream's lines; None where there is none."""
+    for text in texts:
+        if b'"usage"' not in text:
+            continue
+        try:
+            usage = _answer.decode(text.removeprefix(b"data:")).usage
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            continue
+        if usage is not None:
+            return _usage(usage)
+    return None
+
+
+def _usage(usage: ChatUsage) -> Usage:
+    details = usage.prompt_tokens_details
+    cached = (details.cached_tokens if details is not None else None) or 0
+    return Usage(
+        input_tokens=usage.prompt_tokens or 0,
+        input_tokens_details=InputTokensDetails(cached_tokens=cached),
+        output_tokens=usage.completion_tokens or 0,
+    )

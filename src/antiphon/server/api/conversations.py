@@ -1,0 +1,180 @@
+"""`/v1/conversations`: create, read, update, delete; their items (Conversations API)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TypeVar
+
+import msgspec
+from msgspec import Raw
+
+from antiphon.core import context
+from antiphon.core.context import item_id, kept_items
+from antiphon.core.json_encoding import to_json
+from antiphon.core.request.decoding import decode_items
+from antiphon.core.request.validation import decode
+from antiphon.errors import InvalidRequest, NotFound
+from antiphon.responses.services import Services
+from antiphon.runtime.offload import by_size
+from antiphon.server.api.paging import listed, listing, page_query
+from antiphon.server.http.messages import Reply, Request, json_reply
+from antiphon.stores.records import Conversation, StoredItem
+from antiphon.types.items import Item
+from antiphon.types.request import Metadata
+
+MOST_ITEMS = 20
+
+T = TypeVar("T")
+
+
+class CreateConversation(msgspec.Struct, frozen=True):
+    """The body of `POST /v1/conversations`."""
+
+    metadata: Metadata | None = None
+    items: list[Raw] | None = None
+
+
+class UpdateConversation(msgspec.Struct, frozen=True):
+    """The body of `POST /v1/conversations/{id}`."""
+
+    metadata: Metadata | None
+
+
+class AddItems(msgspec.Struct, frozen=True):
+    """The body of `POST /v1/conversations/{id}/items`."""
+
+    items: list[Raw]
+
+
+_create = msgspec.json.Decoder(CreateConversation)
+_update = msgspec.json.Decoder(UpdateConversation)
+_add = msgspec.json.Decoder(AddItems)
+
+
+class Conversations:
+    """The handlers of `/v1/conversations`."""
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+        self._store = services.store
+
+    async def create(self, request: Request) -> Reply:
+        """POST /v1/conversations; an empty body makes an empty conversation."""
+        text = await request.body() or b"{}"
+        body = await by_size(len(text), decode, _create, text)
+        id_base = self._services.new_id_base()
+        conversation = Conversation(
+            id=f"conv_{id_base}",
+            owner=request.owner,
+            created_at=int(self._services.clock()),
+            metadata=to_json(body.metadata or {}),
+        )
+        items = await self._kept(body.items or [], request.owner, id_base)
+        await self._store.create_conversation(conversation, items)
+        return Reply(_json(conversation))
+
+    async def read(self, request: Request) -> Reply:
+        """GET /v1/conversations/{id}."""
+        conversation = await self._store.get_conversation(request.params["id"], request.owner)
+        return Reply(_json(_there(conversation, request)))
+
+    async def update(self, request: Request) -> Reply:
+        """POST /v1/conversations/{id}: replace the metadata."""
+        text = await request.body()
+        body = await by_size(len(text), decode, _update, text)
+        changed = await self._store.update_conversation(
+            request.params["id"], request.owner, to_json(body.metadata or {})
+        )
+        return Reply(_json(_there(changed, request)))
+
+    async def delete(self, request: Request) -> Reply:
+        """DELETE /v1/conversations/{id}, with all its items."""
+        id = request.params["id"]
+        if not await self._store.delete_conversation(id, request.owner):
+            raise _not_found(id)
+        return json_reply({"id": id, "object": "conversation.deleted", "deleted": True})
+
+    # Items
+
+    async def add_items(self, request: Request) -> Reply:
+        """POST …/items: at most 20 in a call."""
+        text = await request.body()
+        body = await by_size(len(text), decode, _add, text)
+        items = await self._kept(body.items, request.owner, self._services.new_id_base())
+        if not await self._store.add_items(request.params["id"], request.owner, items):
+            raise _not_found(request.params["id"])
+        return await _page(items, has_more=False)
+
+    async def list_items(self, request: Request) -> Reply:
+        """GET …/items: newest first unless `order=asc`; `limit`, `after`."""
+        query = page_query(request)
+        id = request.params["id"]
+        _there(await self._store.get_conversation(id, request.owner), request)
+        items = await self._store.conversation_items(
+            id, request.owner, after=query.after, limit=query.limit + 1, descending=not query.ascending
+        )
+        if items is None:
+            raise InvalidRequest(f"There is no item '{query.after}' in this conversation.", param="after")
+        return await _page(items[: query.limit], has_more=len(items) > query.limit)
+
+    async def read_item(self, request: Request) -> Reply:
+        """GET …/items/{item_id}."""
+        id, item = request.params["id"], request.params["item_id"]
+        found = await self._store.get_item(id, item, request.owner)
+        if found is None:
+            raise _no_item(item)
+        return Reply(found.body)
+
+    async def delete_item(self, request: Request) -> Reply:
+        """DELETE …/items/{item_id}: returns the conversation."""
+        id, item = request.params["id"], request.params["item_id"]
+        conversation = _there(await self._store.get_conversation(id, request.owner), request)
+        if not await self._store.delete_item(id, item, request.owner):
+            raise _no_item(item)
+        return Reply(_json(conversation))
+
+    async def _kept(self, raw: Sequence[Raw], owner: str, id_base: str) -> list[StoredItem]:
+        """Decode, check and complete items; references are resolved."""
+        if len(raw) > MOST_ITEMS:
+            raise InvalidRequest(f"At most {MOST_ITEMS} items can be added in one call.", param="items")
+        size = sum([len(bytes(one)) for one in raw])
+        items = await by_size(size, decode_items, list(raw), "items")
+        wanted = context.references(items)
+        if wanted:
+            items = context.resolve_references(items, await self._store.items(wanted, owner))
+        return await by_size(size, _stored, items, id_base)
+
+
+def _stored(items: Sequence[Item], id_base: str) -> list[StoredItem]:
+    return [StoredItem(item_id(item), bytes(item)) for item in kept_items(items, id_base)]
+
+
+async def _page(items: Sequence[StoredItem], *, has_more: bool) -> Reply:
+    bodies = [Raw(item.body) for item in items]
+    size = sum([len(item.body) for item in items])
+    return await by_size(size, listed, listing(bodies, [item.id for item in items], has_more))
+
+
+def _json(conversation: Conversation) -> bytes:
+    return to_json(
+        {
+            "id": conversation.id,
+            "object": "conversation",
+            "created_at": conversation.created_at,
+            "metadata": Raw(conversation.metadata),
+        }
+    )
+
+
+def _there(conversation: T | None, request: Request) -> T:
+    if conversation is None:
+        raise _not_found(request.params["id"])
+    return conversation
+
+
+def _not_found(id: str) -> NotFound:
+    return NotFound(f"Conversation with id '{id}' not found.", param="id", code="conversation_not_found")
+
+
+def _no_item(id: str) -> NotFound:
+    return NotFound(f"Item with id '{id}' not found.", param="item_id", code="item_not_found")

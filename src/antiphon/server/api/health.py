@@ -1,0 +1,79 @@
+"""`/health`: the process lives. `/ready`: somebody here can make tokens, and the store can keep them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import msgspec
+
+from antiphon import __version__
+from antiphon.backends.base import BackendHealth
+from antiphon.server.http.messages import Reply, Request, json_reply
+from antiphon.stores.condition import Condition
+
+
+class BackendState(msgspec.Struct, frozen=True, kw_only=True):
+    """How a backend does, as anybody may know: neither its address nor its errors' text."""
+
+    name: str
+    up: bool
+    models: int = 0
+    circuit: str = "closed"
+    """"open" while it gets no calls because it failed too often, "half_open" while one may try it again."""
+    outstanding: int = 0
+    waiting: int = 0
+
+
+class StoreState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Whether the store takes writes, and in a word why not (`stores.condition.Reason`)."""
+
+    up: bool
+    reason: str = ""
+
+
+class Readiness(msgspec.Struct, frozen=True, kw_only=True):
+    """The body of `/ready`."""
+
+    status: str
+    store: StoreState
+    backends: Sequence[BackendState]
+
+
+class HealthStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """The body of `/health`."""
+
+    status: str = "ok"
+    version: str = __version__
+
+
+class Health:
+    """The handlers for load balancers and people on call."""
+
+    def __init__(self, backends: Callable[[], Sequence[BackendHealth]], store: Condition) -> None:
+        self._backends = backends
+        self._store = store
+
+    async def health(self, request: Request) -> Reply:
+        """GET /health: 200 as long as the process answers."""
+        return json_reply(HealthStatus())
+
+    async def ready(self, request: Request) -> Reply:
+        """GET /ready: 200 while a backend is up and the store takes writes, else 503."""
+        states = [_state(one) for one in self._backends()]
+        reason = self._store.reason
+        store = StoreState(up=reason is None, reason=reason or "")
+        if store.up and any(state.up for state in states):
+            return json_reply(Readiness(status="ready", store=store, backends=states))
+        unready = Readiness(status="unavailable", store=store, backends=states)
+        return json_reply(unready, 503, headers=[(b"retry-after", b"2")])
+
+
+def _state(health: BackendHealth) -> BackendState:
+    return BackendState(
+        name=health.name,
+        up=health.up,
+        models=health.models,
+        circuit=health.circuit,
+        outstanding=health.outstanding,
+        waiting=health.waiting,
+    )

@@ -1,0 +1,216 @@
+"""`/v1/responses`: create, read, delete, cancel, input items (contract, "Paths")."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+from antiphon.access.limits import Permit
+from antiphon.core.context import split_array
+from antiphon.core.json_encoding import to_json
+from antiphon.core.text import sse
+from antiphon.errors import APIError, InvalidRequest, NotFound
+from antiphon.responses.background.event_log import Follower
+from antiphon.responses.background.live import Live
+from antiphon.responses.intake.intake import Intake
+from antiphon.responses.plan import Plan
+from antiphon.responses.run import Run
+from antiphon.responses.services import Services
+from antiphon.runtime.offload import by_size
+from antiphon.server.api.admission import admit
+from antiphon.server.api.delta_trace import Trace, trace
+from antiphon.server.api.paging import PageQuery, listed, page, page_query, whole_number
+from antiphon.server.api.routing_hints import hinted, turn_state
+from antiphon.server.http.messages import ByteSink, ClientGone, Header, Reply, Request, json_reply
+from antiphon.stores.records import StoredResponse
+from antiphon.types.events import Event
+
+MOST_EVENTS = 2**31 - 1  # numbers that `starting_after` may name
+
+SHUTDOWN = APIError(503, "The server is shutting down.", code="server_shutdown")
+
+
+class SSESink:
+    """Sends Events as server-sent events."""
+
+    __slots__ = ("_sink", "drain")
+
+    def __init__(self, sink: ByteSink) -> None:
+        self._sink = sink
+        self.drain = sink.drain
+
+    def send(self, events: Sequence[Event]) -> bool:
+        """Frame the events and hand them to the connection in one piece."""
+        return self._sink.write_nowait(sse.encode(events))
+
+
+class NullSink:
+    """Takes Events nowhere: the answer is the fold of them all."""
+
+    def send(self, events: Sequence[Event]) -> bool:
+        """Drop them."""
+        return True
+
+    async def drain(self) -> None:
+        """Never wait."""
+
+
+NULL = NullSink()
+
+
+class Responses:
+    """The handlers of `/v1/responses`."""
+
+    def __init__(self, services: Services, intake: Intake, live: Live) -> None:
+        self._services = services
+        self._intake = intake
+        self._live = live
+        self._running: set[Run] = set()
+
+    def stop(self) -> None:
+        """End all running foreground responses with `response.failed`: the grace period is over."""
+        for run in list(self._running):
+            run.stop(SHUTDOWN)
+
+    # POST /v1/responses
+
+    async def create(self, request: Request) -> Reply | None:
+        """Make a response: JSON, or events with `"stream": true` (CreateResponse)."""
+        body = await request.body()
+        self._services.limiter.check(request.caller)
+        plan = hinted(await self._intake.plan(body, request.owner, caller=request.caller), request)
+        permit = await admit(self._services, request.caller, plan)
+        if plan.request.background:
+            return await self._background(request, plan, body, permit)
+        task = asyncio.current_task()
+        assert task is not None
+        request.on_disconnect(lambda: _cancel(task))
+        traced = trace(request, plan) if plan.request.stream else None
+        run = Run(traced.plan if traced else plan, self._services, mute=not plan.request.stream, permit=permit)
+        self._running.add(run)
+        try:
+            if plan.request.stream:
+                await self._stream(request, run, permit, traced)
+                return None
+            await run.open()
+            await run.run(NULL)
+        finally:
+            self._running.discard(run)
+            run.abort()
+        if run.error is not None:
+            raise run.error
+        return Reply(run.body, headers=[*headers(plan, permit), *turn_state(run)])
+
+    async def _stream(self, request: Request, run: Run, permit: Permit, traced: Trace | None) -> None:
+        await run.open(self._services.config.head_hold)
+        try:
+            sink = await request.stream(headers=[*headers(run.plan, permit), *turn_state(run)])
+            await run.run(traced.sink(sink) if traced else SSESink(sink))
+            await sink.close(sse.DONE)
+        except ClientGone:
+            return
+
+    async def _background(self, request: Request, plan: Plan, body: bytes, permit: Permit) -> Reply | None:
+        queued = await self._live.submit(plan, body, permit)
+        if not plan.request.stream:
+            return Reply(queued, headers=headers(plan, permit))
+        follower = await self._live.follow(plan.response.id, plan.owner, -1)
+        await _send_followed(request, follower)
+        return None
+
+    # /v1/responses/{id}
+
+    async def read(self, request: Request) -> Reply | None:
+        """GET: the response as it was sent, or is now; `?stream=true&starting_after=N` follows a background one."""
+        id = request.params["id"]
+        if request.query.get("stream", ("false",))[-1] in ("true", "1"):
+            await self._follow(request, id)
+            return None
+        live = self._live.snapshot(id, request.owner)
+        if live is not None:
+            return Reply(live)
+        return Reply((await self._stored(request)).body)
+
+    async def _follow(self, request: Request, id: str) -> None:
+        stored = await self._stored(request)
+        if not stored.background:
+            raise InvalidRequest(
+                "Only a response that was created with 'background' can be streamed again.", param="stream"
+            )
+        follower = await self._live.follow(id, request.owner, _starting_after(request))
+        await _send_followed(request, follower)
+
+    async def delete(self, request: Request) -> Reply:
+        """DELETE: a running background response is cancelled first."""
+        id = request.params["id"]
+        await self._live.discard(id, request.owner)
+        if not await self._services.store.delete(id, request.owner):
+            raise _not_found(id)
+        return json_reply({"id": id, "object": "response", "deleted": True})
+
+    async def cancel(self, request: Request) -> Reply:
+        """POST …/cancel: idempotent, for background responses only."""
+        stored = await self._stored(request)
+        if not stored.background:
+            raise InvalidRequest("Only a response that was created with 'background' can be cancelled.", param="id")
+        return Reply(await self._live.cancel(stored))
+
+    async def input_items(self, request: Request) -> Reply:
+        """GET …/input_items: this response's own input and its history, newest first unless `order=asc`."""
+        stored = await self._stored(request)
+        query = page_query(request)
+        arrays = [stored.input]
+        if stored.previous_response_id is not None:
+            earlier = await self._services.store.history(stored.previous_response_id, request.owner) or ()
+            arrays = [*earlier, stored.input]
+        return await by_size(sum(map(len, arrays)), _page_of, arrays, query)
+
+    async def _stored(self, request: Request) -> StoredResponse:
+        id = request.params["id"]
+        stored = await self._services.store.get(id, request.owner)
+        if stored is None:
+            raise _not_found(id)
+        return stored
+
+
+def _page_of(arrays: Sequence[bytes], query: PageQuery) -> Reply:
+    return listed(page([item for array in arrays for item in split_array(array)], query))
+
+
+def _cancel(task: asyncio.Task[object]) -> None:
+    task.cancel()
+
+
+def headers(plan: Plan, permit: Permit) -> Sequence[Header]:
+    """Return what a client is told beside the response: its limits, and the tools that nobody runs here."""
+    if not plan.ignored:
+        return permit.headers
+    return (*permit.headers, (b"x-antiphon-ignored", ", ".join(plan.ignored).encode("latin-1", "replace")))
+
+
+def _not_found(id: str) -> NotFound:
+    return NotFound(f"Response with id '{id}' not found.", param="id", code="response_not_found")
+
+
+def _starting_after(request: Request) -> int:
+    return whole_number(request, "starting_after", -1, -1, MOST_EVENTS)
+
+
+async def _send_followed(request: Request, follower: Follower) -> None:
+    try:
+        sink = await request.stream()
+        try:
+            while events := await follower.next():
+                await sink.write(sse.encode(events))
+        except APIError as error:  # the store is away: whoever follows takes it up again behind the last event
+            await sink.close(sse.encode([_error_event(error, max(follower.seen, 0))]))
+            return
+        await sink.close(sse.DONE)
+    except ClientGone:
+        return
+
+
+def _error_event(error: APIError, number: int) -> Event:
+    """Return an error that ends no response (ResponseErrorEvent); `number` is the last event's, so that none is left out."""
+    fields = {"code": error.code, "message": error.message, "param": error.param or None, "sequence_number": number}
+    return Event("error", to_json({"type": "error", **fields}))

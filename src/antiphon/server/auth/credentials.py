@@ -1,0 +1,54 @@
+"""Keys of the configuration and of the store, as the authenticator wants them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from antiphon.access.caller import Caller, parse_limits
+from antiphon.access.keys import Keyring
+from antiphon.config import Config, KeyConfig
+from antiphon.errors import ConfigError
+from antiphon.server.auth.authenticator import callers, invalid, owner_of
+
+
+class StoredKeys:
+    """The keys that `antiphon keys` makes."""
+
+    def __init__(self, keyring: Keyring, clock: Callable[[], float]) -> None:
+        self._keyring = keyring
+        self._clock = clock
+
+    async def find(self, presented: bytes) -> Caller | None:
+        """Return the caller. Raises APIError 401 for a key that is revoked or has expired."""
+        key = await self._keyring.find(presented)
+        if key is None:
+            return None
+        state = key.state(self._clock())
+        if state != "active":
+            raise invalid("This API key has been revoked." if state == "revoked" else "This API key has expired.")
+        return key.caller()
+
+    async def closed(self) -> bool:
+        """Tell whether a key was ever made: to revoke the last one does not open the server."""
+        return bool(await self._keyring.list())
+
+
+def fixed_callers(config: Config) -> dict[str, Caller]:
+    """Return the callers of the configuration's keys. Raises ConfigError."""
+    own = {key.key: _caller(name, key) for name, key in config.keys.items()}
+    return {**callers(config.api_keys), **own}
+
+
+def _caller(name: str, key: KeyConfig) -> Caller:
+    try:
+        limits = parse_limits(key.limits)
+    except ValueError as error:
+        raise ConfigError(f"keys.{name}.limits: {error}") from None
+    return Caller(
+        owner=key.owner or owner_of(key.key.encode()),
+        scopes=frozenset(key.scopes),
+        models=tuple(key.models),
+        mcp_servers=tuple(key.mcp_servers),
+        limits=limits,
+        meter=f"config/{name}",
+    )

@@ -1,0 +1,117 @@
+"""Under which names the server may be called: against DNS rebinding, where a foreign name is pointed at this machine.
+
+A page of a foreign name is, to the browser, of the same origin as a server that this name is pointed at: it may send
+requests without an Origin and read the answers. Only the Host header tells.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from ipaddress import ip_address
+
+from antiphon.errors import APIError
+from antiphon.server.http.messages import Header
+
+INNER_NAMES = frozenset(
+    "host.docker.internal gateway.docker.internal host.containers.internal host.lima.internal host.orb.internal".split()
+)
+"""Names by which containers call their host; nobody can register them."""
+
+PROBES = frozenset((b"/health", b"/ready", b"/v1/health", b"/v1/ready"))
+"""What is asked by probes, which name addresses of any kind, or none."""
+
+MOST_REMEMBERED = 256
+
+_WEB = frozenset("http https ws wss ftp file data blob about javascript".split())
+
+
+class Hosts:
+    """The names: loopback ones, those of containers' hosts, and `allowed` ones (`*.example.com`; `*` for all)."""
+
+    def __init__(self, allowed: Sequence[str] = ()) -> None:
+        self.configured = bool(allowed)
+        self._names = frozenset(_plain(name) for name in allowed)
+        self._tails = tuple(name.lower()[1:] for name in allowed if name.startswith("*."))
+        self._good: set[bytes] = set()
+
+    def check(self, raw_path: bytes, headers: Sequence[Header], *, open: bool) -> None:
+        """Refuse a request that names another host. Raises APIError 403.
+
+        On an `open` server probes need no Host; on another one they may name any.
+        """
+        host = None
+        for name, value in headers:
+            if name == b"host":
+                if value in self._good:
+                    return
+                host = value
+                break
+        if host is not None and self.knows(host):
+            return
+        if raw_path in PROBES and (host is None or not open):
+            return
+        if host is None:
+            raise APIError(403, "A request to this server needs a Host header.", code="host_not_allowed")
+        shown = host[:100].decode("latin-1")
+        way_out = "Use 127.0.0.1 or localhost, or name the host in the setting 'allowed_hosts'."
+        raise APIError(403, f"This server does not answer to the Host '{shown}'. {way_out}", code="host_not_allowed")
+
+    def knows(self, host: bytes) -> bool:
+        """Tell whether a Host header is one of the names; its port does not matter."""
+        if host in self._good:
+            return True
+        name = _plain(host.decode("latin-1"))
+        good = is_loopback_name(name) or name in INNER_NAMES or self._named(name)
+        if good and len(self._good) < MOST_REMEMBERED:
+            self._good.add(host)
+        return good
+
+    def check_origin(self, headers: Sequence[Header]) -> None:
+        """Refuse other web sites' pages, on an open server. Raises APIError 403."""
+        origins = [value for name, value in headers if name == b"origin"]
+        if not origins:
+            return
+        host = next((value for name, value in headers if name == b"host"), b"")
+        if len(origins) > 1 or not self._is_own(origins[0].decode("latin-1"), host.decode("latin-1")):
+            raise APIError(403, "Without an API key, other web sites' pages are not served.", code="foreign_origin")
+
+    def _is_own(self, origin: str, host: str) -> bool:
+        """Tell whether an Origin is ours. Only web pages have origins of web schemes: extensions and programs pass."""
+        scheme, separator, place = origin.strip().lower().partition("://")
+        if not separator or not place or not _is_scheme(scheme) or " " in place:
+            return False
+        if scheme not in ("http", "https"):
+            return scheme not in _WEB
+        return (place == host.strip().lower() and self.knows(host.encode("latin-1"))) or self._named(_plain(place))
+
+    def _named(self, name: str) -> bool:
+        return name in self._names or name.endswith(self._tails) or ("*" in self._names and name != "")
+
+
+def is_loopback_name(name: str) -> bool:
+    """Tell whether a name, in lower case and without a port, can only mean this machine."""
+    if name == "localhost" or name.endswith(".localhost"):
+        return True
+    in_brackets = name.startswith("[") and name.endswith("]")
+    try:
+        address = ip_address(name[1:-1] if in_brackets else name)
+    except ValueError:
+        return False
+    return address.is_loopback and (address.version == 6) == in_brackets
+
+
+def _plain(host: str) -> str:
+    """Return a host in lower case and without its port."""
+    host = host.strip().lower()
+    name, colon, port = host.rpartition(":")
+    return (
+        name if colon and port.isdecimal() and ("]" not in port) and (":" not in name or name.endswith("]")) else host
+    )
+
+
+def _is_scheme(scheme: str) -> bool:
+    """Tell whether this is a scheme of URLs (RFC 3986, 3.1), in lower case."""
+    return scheme[:1].isalpha() and scheme.isascii() and scheme.translate(_SCHEME_MARKS).isalnum()
+
+
+_SCHEME_MARKS = str.maketrans("", "", "+-.")

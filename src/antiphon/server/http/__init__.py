@@ -1,0 +1,1 @@
+"""HTTP: exchanges, requests, replies, the router."""

@@ -1,0 +1,58 @@
+"""The seam between HTTP's meaning and its bytes: one request and its answer, on whatever carries them.
+
+`server/http/direct_exchange.py` writes to the transport itself, `server/http/asgi_exchange.py` talks to any ASGI server;
+one test body runs over both.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from antiphon.server.http.messages import ByteSink, Header
+
+Take = Callable[[int], None]
+"""Is told of so many bytes more. Raises APIError where they are too many."""
+
+
+class Exchange(Protocol):
+    """One request and its answer. The headers' names are lower-case."""
+
+    method: str
+    raw_path: bytes
+    """The path below `root_path`, percent-encoded."""
+    root_path: str
+    """Where the application is mounted, such as `/ai`; "" at the root."""
+    query_string: bytes
+    headers: Sequence[Header]
+    answered: bool
+    """Whether a head has been sent."""
+    owner: str
+    """Whose request it is, "" where nobody knows."""
+
+    async def read_body(self, limit: int, take: Take | None = None) -> bytes:
+        """Return the body as it came. `take` is told of the bytes as they come; what it raises ends the reading.
+
+        Raises APIError 413 above `limit` bytes, 408 when it takes too long, and ClientGone.
+        """
+        ...
+
+    def send(self, status: int, headers: Sequence[Header], body: bytes) -> None:
+        """Send a whole answer, `content-length` included; where the client has gone, nothing happens."""
+        ...
+
+    def begin(self, status: int, headers: Sequence[Header]) -> ByteSink:
+        """Send the head of a streamed answer. Raises ClientGone."""
+        ...
+
+    def on_disconnect(self, callback: Callable[[], object]) -> None:
+        """Call back, once, when the client goes away before the answer is complete."""
+        ...
+
+    def abort(self) -> None:
+        """Break the connection off: what was streamed must not look complete."""
+        ...
+
+    async def finish(self) -> None:
+        """Let go, after everything that was sent has been handed on."""
+        ...

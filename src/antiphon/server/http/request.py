@@ -1,0 +1,124 @@
+"""One HTTP request, as handlers see it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from urllib.parse import parse_qs
+
+from antiphon.access.caller import Caller
+from antiphon.core.request.json_text import check_json
+from antiphon.runtime.offload import LARGE, by_size
+from antiphon.runtime.request_memory import SMALL, Held
+from antiphon.server.http.body import BOM, INLINE, check_content_type, encoding, too_large, unpack
+from antiphon.server.http.exchange import Exchange
+from antiphon.server.http.messages import ByteSink, ClientGone, Header
+from antiphon.server.http.response_head import ResponseHead
+from antiphon.server.http.router import Match
+
+
+class HTTPRequest:
+    """A request on an Exchange."""
+
+    __slots__ = (
+        "_exchange",
+        "_head",
+        "_held",
+        "_max_body",
+        "_query",
+        "caller",
+        "method",
+        "owner",
+        "params",
+        "path",
+        "request_id",
+    )
+
+    def __init__(
+        self, exchange: Exchange, match: Match, caller: Caller, max_body: int, head: ResponseHead, held: Held
+    ) -> None:
+        self.method = exchange.method
+        self.path = match.path
+        self.params = match.params
+        self.caller = caller
+        self.owner = caller.owner
+        self.request_id = head.request_id
+        self._exchange = exchange
+        self._head = head
+        self._max_body = max_body
+        self._held = held
+        self._query: Mapping[str, Sequence[str]] | None = None
+
+    @property
+    def root_path(self) -> str:
+        """Where the application is mounted, such as `/ai`; "" at the root."""
+        return self._exchange.root_path
+
+    @property
+    def query(self) -> Mapping[str, Sequence[str]]:
+        """The query's values by name; `include[]` counts as `include`."""
+        if self._query is None:
+            self._query = _parse_query(self._exchange.query_string)
+        return self._query
+
+    def header(self, name: bytes) -> bytes | None:
+        """Return a header by its lower-case name."""
+        for given, value in self._exchange.headers:
+            if given == name:
+                return value
+        return None
+
+    async def body(self, *, form: bool = False) -> bytes:
+        """Return the body, decompressed: JSON, or a `form` with files.
+
+        It is held until the request is answered. Raises APIError 413, 415, 408, 400, 429 or 503, and ClientGone.
+        """
+        check_content_type(self.header(b"content-type"), form=form)
+        packing = encoding(self._exchange.headers)
+        length = self.header(b"content-length")
+        declared = int(length) if length is not None and length.isdigit() else -1
+        if declared > self._max_body:
+            raise too_large(self._max_body)
+        if declared >= SMALL:
+            self._held.take(declared)
+        body = await self._exchange.read_body(self._max_body, self._held.take if declared < 0 else None)
+        if packing:
+            body = await self._unpacked(body, packing)
+        if form:
+            return body
+        body = body.removeprefix(BOM)
+        return check_json(body) if len(body) < LARGE else await by_size(len(body), check_json, body)
+
+    async def _unpacked(self, body: bytes, packing: str) -> bytes:
+        """Undo a packing; nobody knows before how large the body becomes, so the most that it may is held meanwhile."""
+        packed, most = len(body), self._max_body
+        if packed > INLINE:
+            self._held.take(most)
+        body = await unpack(body, packing, most)
+        self._held.take(len(body) - packed - (most if packed > INLINE else 0))
+        return body
+
+    async def stream(
+        self, content_type: str = "text/event-stream", status: int = 200, headers: Sequence[Header] = ()
+    ) -> ByteSink:
+        """Send the head of a streamed answer. Raises ClientGone, also after a HEAD request: nobody wants the rest."""
+        extra = headers if any(name == b"cache-control" for name, _ in headers) else (*_UNCACHED, *headers)
+        sink = self._exchange.begin(status, self._head.begin(content_type, extra))
+        if self.method == "HEAD":
+            await sink.close()
+            raise ClientGone
+        return sink
+
+    def on_disconnect(self, callback: Callable[[], object]) -> None:
+        """Call back, once, when the client goes away before the answer is complete (at once if it has gone already)."""
+        self._exchange.on_disconnect(callback)
+
+
+# Proxies such as nginx hold streams back unless they are told not to.
+_UNCACHED: Sequence[Header] = ((b"cache-control", b"no-cache"), (b"x-accel-buffering", b"no"))
+
+
+def _parse_query(query_string: bytes) -> Mapping[str, Sequence[str]]:
+    query: dict[str, list[str]] = {}
+    for name, values in parse_qs(query_string.decode("latin-1"), keep_blank_values=True).items():
+        query.setdefault(name.removesuffix("[]"), []).extend(values)
+    return query

@@ -1,0 +1,172 @@
+"""Paths → handlers. Every route answers with and without `/v1`; a path's variable may be raw or percent-encoded."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Awaitable, Callable, Mapping, Set
+from urllib.parse import unquote
+
+import msgspec
+
+from antiphon.access.caller import READ, RESPONSES
+from antiphon.errors import APIError
+from antiphon.server.http.messages import Handler
+from antiphon.server.ws.asgi_socket import ASGIWebSocket
+
+WebSocketHandler = Callable[[ASGIWebSocket], Awaitable[None]]
+
+_VARIABLE = re.compile(r"\{(\w+)(:path)?\}")
+NO_PARAMS: Mapping[str, str] = {}
+WRITING = frozenset((RESPONSES,))
+READING = frozenset((RESPONSES, READ))
+
+
+class Route(msgspec.Struct, frozen=True, kw_only=True):
+    """One operation. `path` is a template without `/v1`: `/models/{id:path}` takes an id with slashes."""
+
+    method: str
+    path: str
+    handler: Handler
+    public: bool = False
+    """Answers without a key."""
+    scopes: Set[str] = WRITING
+    """A caller needs one of them."""
+
+
+class Match(msgspec.Struct, frozen=True):
+    """A route and its variables."""
+
+    route: Route
+    path: str
+    params: Mapping[str, str] = NO_PARAMS
+
+
+class _Place:
+    """A path template and its methods."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self.pattern = _pattern(path)
+        self.methods: dict[str, Route] = {}
+        self.websocket: WebSocketHandler | None = None
+        self.upgrades = False
+
+    def allow(self) -> str:
+        methods = {*self.methods, "OPTIONS"}
+        if "GET" in methods:
+            methods.add("HEAD")
+        return ", ".join(sorted(methods))
+
+
+class Router:
+    """The table of routes."""
+
+    def __init__(self) -> None:
+        self._places: dict[str, _Place] = {}
+        self._fixed: dict[bytes, _Place] = {}
+
+    def add(
+        self, method: str, path: str, handler: Handler, *, public: bool = False, scopes: Set[str] | None = None
+    ) -> None:
+        """Register a handler. `scopes`: one of them is needed; None: `responses`, or `read` where it only reads.
+
+        Raises ValueError if the path has a handler for this method.
+        """
+        place = self._place(path)
+        if method in place.methods:
+            raise ValueError(f"{method} {path} has two handlers")
+        needed = (READING if method == "GET" else WRITING) if scopes is None else scopes
+        place.methods[method] = Route(method=method, path=path, handler=handler, public=public, scopes=needed)
+
+    def websocket(self, path: str, handler: WebSocketHandler | None) -> None:
+        """Register a handler of WebSocket connections; with None the path says 426 to whoever asks for one."""
+        place = self._place(path)
+        place.upgrades = True
+        place.websocket = handler
+
+    @property
+    def routes(self) -> list[Route]:
+        """All routes, in the order of registration."""
+        return [route for place in self._places.values() for route in place.methods.values()]
+
+    def match(self, method: str, raw_path: bytes) -> Match:
+        """Find the route. Raises APIError 404; 405 with `Allow`; 426 where only an upgrade would do."""
+        place = self._fixed.get(raw_path)
+        if place is not None and method in place.methods:
+            return Match(place.methods[method], place.path)
+        place, path, params = self._find(raw_path)
+        route = place.methods.get(method) or (place.methods.get("GET") if method == "HEAD" else None)
+        if route is None:
+            raise _refusal(place, method)
+        return Match(route, path, params)
+
+    def match_websocket(self, raw_path: bytes) -> WebSocketHandler:
+        """Find the handler of a WebSocket connection. Raises APIError 404, or 426 where they are switched off."""
+        place, _, _ = self._find(raw_path)
+        if place.websocket is None:
+            raise upgrade_required() if place.upgrades else _not_found(place.path)
+        return place.websocket
+
+    def allowed(self, raw_path: bytes) -> str:
+        """Return the methods of a path, for OPTIONS. Raises APIError 404."""
+        return self._find(raw_path)[0].allow()
+
+    def _place(self, path: str) -> _Place:
+        place = self._places.get(path)
+        if place is None:
+            place = self._places[path] = _Place(path)
+            if "{" not in path:
+                self._fixed[path.encode()] = self._fixed[b"/v1" + path.encode()] = place
+        return place
+
+    def _find(self, raw_path: bytes) -> tuple[_Place, str, Mapping[str, str]]:
+        path = plain_path(raw_path)
+        place = self._places.get(path)
+        if place is not None and "{" not in path:
+            return place, path, NO_PARAMS
+        for place in self._places.values():
+            found = place.pattern.fullmatch(path)
+            if found:
+                return place, path, {name: unquote(value) for name, value in found.groupdict().items()}
+        raise _not_found(path)
+
+
+def plain_path(raw_path: bytes) -> str:
+    """Return a path, still percent-encoded, without `/v1` and without a slash at its end."""
+    path = raw_path.decode("ascii", "replace")
+    if path == "/v1" or path.startswith("/v1/"):
+        path = path[3:]
+    return path.rstrip("/") or "/"
+
+
+def upgrade_required() -> APIError:
+    """Return the 426 for a path that speaks WebSocket."""
+    return APIError(
+        426,
+        "This address speaks WebSocket with GET; without an upgrade, use POST.",
+        code="upgrade_required",
+        type="invalid_request_error",
+        headers={"upgrade": "websocket", "connection": "upgrade"},
+    )
+
+
+def _refusal(place: _Place, method: str) -> APIError:
+    if method == "GET" and place.upgrades:
+        return upgrade_required()
+    message = f"Method {method} is not allowed on {place.path}."
+    return APIError(405, message, code="method_not_allowed", headers={"allow": place.allow()})
+
+
+def _not_found(path: str) -> APIError:
+    return APIError(404, f"There is nothing at {unquote(path)[:200]}.", code="not_found")
+
+
+def _pattern(path: str) -> re.Pattern[str]:
+    """Compile a template: a plain variable ends at a slash, `{name:path}` doesn't."""
+    parts, end = [], 0
+    for variable in _VARIABLE.finditer(path):
+        parts.append(re.escape(path[end : variable.start()]))
+        parts.append(f"(?P<{variable[1]}>{'.+' if variable[2] else '[^/]+'})")
+        end = variable.end()
+    parts.append(re.escape(path[end:]))
+    return re.compile("".join(parts))

@@ -1,0 +1,1 @@
+"""What people and tools read of the API: the playground, `/docs`, `/openapi.json`."""

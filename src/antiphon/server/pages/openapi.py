@@ -1,0 +1,205 @@
+"""`/openapi.json`: OpenAPI 3.1, from the routes that there are and the structs that decode their bodies."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Sequence
+from typing import Any
+from urllib.parse import quote
+
+import msgspec
+from msgspec import Raw
+
+from antiphon import __version__
+from antiphon.core.json_encoding import to_json
+from antiphon.server.http.messages import Reply, Request
+from antiphon.server.http.router import Route, Router
+from antiphon.server.pages.operations import OPERATIONS, SERVER, Item, Operation
+from antiphon.types.tools import CustomTool, FunctionTool, NamespaceTool
+
+Json = dict[str, Any]
+
+REF = "#/components/schemas/{name}"
+_VARIABLE = re.compile(r"\{(\w+)(?::path)?\}")
+
+
+class ErrorDetail(msgspec.Struct, frozen=True, kw_only=True):
+    """What went wrong. `param` and `code` are empty where there is none."""
+
+    message: str
+    type: str
+    param: str
+    code: str
+    status: int
+
+
+class Error(msgspec.Struct, frozen=True, kw_only=True):
+    """The one error body; `detail` repeats the message."""
+
+    error: ErrorDetail
+    detail: str
+
+
+class OpenAPI:
+    """The handler of `/openapi.json`. The document is made once, when it is first asked for."""
+
+    def __init__(self, router: Router) -> None:
+        self._router = router
+        self._document: Json | None = None
+        self._encoded = b""
+
+    async def read(self, request: Request) -> Reply:
+        """GET /openapi.json. A mounted server names its `root_path` as the one that the paths belong to."""
+        if self._document is None:
+            self._document = document(self._router.routes)
+            self._encoded = to_json(self._document)
+        body = self._encoded
+        if request.root_path:  # may be another one in each request: nothing is kept of it
+            body = to_json({**self._document, "servers": [{"url": quote(request.root_path)}]})
+        return Reply(body, headers=[(b"cache-control", b"no-cache")])
+
+
+def document(routes: Sequence[Route]) -> Json:
+    """Return the document of all routes; one that `operations.py` does not know is described by its handler's docstring."""
+    paths_of = [_template(route.path) for route in routes]
+    operations = [
+        (route, path, OPERATIONS.get((route.method, path)) or undescribed(route))
+        for route, path in zip(routes, paths_of, strict=True)
+    ]
+    types = [kind for _, _, operation in operations for kind in (operation.body, operation.answer) if kind is not None]
+    refs, schemas = schemas_of(types)
+    paths: dict[str, Json] = {}
+    for route, path, operation in operations:
+        full = path if operation.tag == SERVER else "/v1" + path
+        paths.setdefault(full, {})[route.method.lower()] = describe(route, path, operation, refs)
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Antiphon",
+            "version": __version__,
+            "description": "The self-hosted server for the Responses API. Every path answers with and without `/v1`.",
+        },
+        "security": [{"bearer": []}, {"key": []}, {}],
+        "paths": paths,
+        "components": {
+            "schemas": schemas,
+            "responses": {
+                "Error": {"description": "An error.", "content": _content({"$ref": REF.format(name="Error")})}
+            },
+            "securitySchemes": {
+                "bearer": {"type": "http", "scheme": "bearer"},
+                "key": {"type": "apiKey", "in": "header", "name": "x-api-key"},
+            },
+        },
+    }
+
+
+def undescribed(route: Route) -> Operation:
+    """Return what a route tells of itself."""
+    words = (inspect.getdoc(route.handler) or route.path).splitlines()[0]
+    summary = re.sub(r"^[A-Z]+ \S*?[.:]? (?=\S)", "", words)
+    return Operation(tag=route.path.split("/")[1].capitalize() or SERVER, summary=summary)
+
+
+def describe(route: Route, path: str, operation: Operation, refs: dict[Any, Json]) -> Json:
+    """Return one operation."""
+    described: Json = {
+        "operationId": operation_id(route.method, path),
+        "tags": [operation.tag],
+        "summary": operation.summary,
+        "responses": {
+            str(operation.status): _answer(operation, refs),
+            "default": {"$ref": "#/components/responses/Error"},
+        },
+    }
+    if operation.words:
+        described["description"] = operation.words
+    if route.public:
+        described["security"] = []
+    parameters = [_path_parameter(name) for name in _VARIABLE.findall(path)]
+    parameters += [
+        {"name": one.name, "in": "query", "description": one.words, "schema": {"type": one.type}}
+        for one in operation.query
+    ]
+    if parameters:
+        described["parameters"] = parameters
+    if operation.body is not None:
+        described["requestBody"] = {"required": True, "content": _content(refs[operation.body], operation.example)}
+    return described
+
+
+def operation_id(method: str, path: str) -> str:
+    """Return a name such as `get_responses_id_input_items`."""
+    return "_".join([method.lower(), *re.findall(r"\w+", path)])
+
+
+def schemas_of(types: Sequence[Any]) -> tuple[dict[Any, Json], Json]:
+    """Return a reference for each type, and the schemas of all that they mention."""
+    tools = [FunctionTool, CustomTool, NamespaceTool]
+    wanted = list(dict.fromkeys([*types, Item, Error, *tools]))
+    twins = [_without_raw_defaults(kind) for kind in wanted]
+    refs, schemas = msgspec.json.schema_components(twins, ref_template=REF)
+    item: Json = {"$ref": REF.format(name="Item")}
+    tool: Json = {"anyOf": [{"$ref": REF.format(name=kind.__name__)} for kind in tools] + [{"type": "object"}]}
+    _fill_raw_fields(schemas, item, tool)
+    return dict(zip(wanted, refs, strict=True)), schemas
+
+
+def _fill_raw_fields(schemas: Json, item: Json, tool: Json) -> None:
+    """Say what the fields hold that the server keeps as raw JSON."""
+    for schema in schemas.values():
+        properties: Json = schema.get("properties", {})
+        for name, field in properties.items():
+            if name in ("output", "items") and field.get("type") == "array":
+                field["items"] = item
+            elif name == "tools":
+                properties[name] = {"anyOf": [{"type": "array", "items": tool}, {"type": "null"}]}
+        for option in properties.get("input", {}).get("anyOf", ()):
+            if option.get("type") == "array":
+                option["items"] = item
+
+
+def _without_raw_defaults(kind: Any) -> Any:
+    """Return a struct that differs in its defaults alone: raw JSON becomes values, which a schema can show."""
+    fields = msgspec.structs.fields(kind)
+    if not any(isinstance(field.default, Raw) for field in fields):
+        return kind
+    hints = {field.name: field.type for field in fields}
+    spec = [(field.name, hints[field.name], *_default(field)) for field in fields]
+    twin = msgspec.defstruct(kind.__name__, spec, kw_only=True)
+    twin.__doc__ = kind.__doc__
+    return twin
+
+
+def _default(field: msgspec.structs.FieldInfo) -> tuple[Any, ...]:
+    if field.default_factory is not msgspec.NODEFAULT:
+        return (msgspec.field(default_factory=field.default_factory),)
+    if isinstance(field.default, Raw):
+        value = msgspec.json.decode(field.default)
+        return (msgspec.field(default_factory=lambda: value),)
+    return () if field.default is msgspec.NODEFAULT else (field.default,)
+
+
+def _answer(operation: Operation, refs: dict[Any, Json]) -> Json:
+    if operation.answer is None:
+        return {"description": operation.summary, "content": {operation.media: {}}}
+    content = _content(refs[operation.answer])
+    if operation.streams:
+        content["text/event-stream"] = {"schema": {"type": "string"}}
+    return {"description": operation.summary, "content": content}
+
+
+def _content(schema: Json, example: Any = None) -> Json:
+    media: Json = {"schema": schema}
+    if example is not None:
+        media["example"] = example
+    return {"application/json": media}
+
+
+def _path_parameter(name: str) -> Json:
+    return {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
+
+
+def _template(path: str) -> str:
+    return _VARIABLE.sub(r"{\1}", path)

@@ -1,0 +1,217 @@
+"""What the API's document says of each route: words, bodies, answers. The routes themselves are in the router."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from antiphon.server.api.admin import RequestList
+from antiphon.server.api.chat.completions import ChatRequest
+from antiphon.server.api.conversations import AddItems, CreateConversation, UpdateConversation
+from antiphon.server.api.health import HealthStatus, Readiness
+from antiphon.server.api.models import Model, ModelList
+from antiphon.stores.records import ListedResponse
+from antiphon.types.request import CreateResponse
+from antiphon.types.response import Response
+
+
+class Deleted(msgspec.Struct, frozen=True, kw_only=True):
+    """What is left of a deleted object."""
+
+    id: str
+    object: str
+    deleted: bool = True
+
+
+class Conversation(msgspec.Struct, frozen=True, kw_only=True):
+    """A conversation without its items. `created_at` is in Unix seconds."""
+
+    id: str
+    object: str = "conversation"
+    created_at: int
+    metadata: dict[str, str]
+
+
+class Item(msgspec.Struct, frozen=True, kw_only=True):
+    """An input or output item: a message, a call, a call's output, reasoning. `type` tells which further fields it has."""
+
+    type: str = "message"
+    id: str | None = None
+    role: str | None = None
+    status: str | None = None
+
+
+class ItemList(msgspec.Struct, frozen=True, kw_only=True):
+    """A page of items."""
+
+    object: str = "list"
+    data: list[Item]
+    first_id: str | None
+    last_id: str | None
+    has_more: bool
+
+
+class ResponseList(msgspec.Struct, frozen=True, kw_only=True):
+    """A page of responses, the newest first."""
+
+    object: str = "list"
+    data: list[ListedResponse]
+    first_id: str | None
+    last_id: str | None
+    has_more: bool
+
+
+class InputTokens(msgspec.Struct, frozen=True, kw_only=True):
+    """A count of input tokens."""
+
+    object: str = "response.input_tokens"
+    input_tokens: int
+
+
+class Compaction(msgspec.Struct, frozen=True, kw_only=True):
+    """A shorter context, to be sent as the `input` of the next request."""
+
+    id: str
+    object: str = "response.compaction"
+    created_at: int
+    output: list[Item]
+
+
+class ChatCompletion(msgspec.Struct, frozen=True, kw_only=True):
+    """The backend's own answer, handed on as it is."""
+
+    id: str
+    object: str = "chat.completion"
+
+
+class QueryParameter(msgspec.Struct, frozen=True):
+    """A parameter of the query."""
+
+    name: str
+    type: str
+    words: str
+
+
+class Operation(msgspec.Struct, frozen=True, kw_only=True):
+    """One operation. `body` and `answer` are types; `example` is a body to try."""
+
+    tag: str
+    summary: str
+    words: str = ""
+    body: Any = None
+    answer: Any = None
+    query: tuple[QueryParameter, ...] = ()
+    streams: bool = False
+    status: int = 200
+    media: str = "application/json"
+    example: Any = None
+
+
+RESPONSES, CONVERSATIONS, MODELS, SERVER = "Responses", "Conversations", "Models", "Server"
+
+PAGE = (
+    QueryParameter("limit", "integer", "How many, 1 to 100; 20 if left out."),
+    QueryParameter("order", "string", "`desc` (newest first) or `asc`."),
+    QueryParameter("after", "string", "The id of the item behind which the page begins."),
+)
+FOLLOW = (
+    QueryParameter("stream", "boolean", "Follow a background response as server-sent events."),
+    QueryParameter("starting_after", "integer", "The number of the last event that was seen."),
+)
+HELLO = {"model": "", "input": "Say hello in five languages.", "stream": True}
+
+OPERATIONS: dict[tuple[str, str], Operation] = {
+    ("POST", "/responses"): Operation(
+        tag=RESPONSES,
+        summary="Make a response",
+        words='JSON, or server-sent events with `"stream": true`. With `"background": true` it is queued and polled.',
+        body=CreateResponse,
+        answer=Response,
+        streams=True,
+        example=HELLO,
+    ),
+    ("GET", "/responses/{id}"): Operation(
+        tag=RESPONSES, summary="Read a response", answer=Response, query=FOLLOW, streams=True
+    ),
+    ("DELETE", "/responses/{id}"): Operation(tag=RESPONSES, summary="Delete a response", answer=Deleted),
+    ("POST", "/responses/{id}/cancel"): Operation(
+        tag=RESPONSES,
+        summary="Cancel a background response",
+        words="Cancelling twice, or what has ended already, returns the response as it is.",
+        answer=Response,
+    ),
+    ("GET", "/responses/{id}/input_items"): Operation(
+        tag=RESPONSES, summary="List what a response was made from", answer=ItemList, query=PAGE
+    ),
+    ("POST", "/responses/input_tokens"): Operation(
+        tag=RESPONSES,
+        summary="Count the input tokens of a request",
+        words="By the model's own tokenizer where it can be reached; else the header `x-antiphon-token-count` says `estimate`.",
+        body=CreateResponse,
+        answer=InputTokens,
+        example={"model": "", "input": "Say hello in five languages."},
+    ),
+    ("POST", "/responses/compact"): Operation(
+        tag=RESPONSES, summary="Make a context shorter", body=CreateResponse, answer=Compaction
+    ),
+    ("POST", "/conversations"): Operation(
+        tag=CONVERSATIONS,
+        summary="Create a conversation",
+        body=CreateConversation,
+        answer=Conversation,
+        example={"metadata": {"topic": "greetings"}},
+    ),
+    ("GET", "/conversations/{id}"): Operation(tag=CONVERSATIONS, summary="Read a conversation", answer=Conversation),
+    ("POST", "/conversations/{id}"): Operation(
+        tag=CONVERSATIONS, summary="Replace its metadata", body=UpdateConversation, answer=Conversation
+    ),
+    ("DELETE", "/conversations/{id}"): Operation(
+        tag=CONVERSATIONS, summary="Delete a conversation and its items", answer=Deleted
+    ),
+    ("GET", "/conversations/{id}/items"): Operation(
+        tag=CONVERSATIONS, summary="List its items", answer=ItemList, query=PAGE
+    ),
+    ("POST", "/conversations/{id}/items"): Operation(
+        tag=CONVERSATIONS, summary="Add items, 20 at most", body=AddItems, answer=ItemList
+    ),
+    ("GET", "/conversations/{id}/items/{item_id}"): Operation(tag=CONVERSATIONS, summary="Read one item", answer=Item),
+    ("DELETE", "/conversations/{id}/items/{item_id}"): Operation(
+        tag=CONVERSATIONS, summary="Delete one item", answer=Conversation
+    ),
+    ("GET", "/models"): Operation(tag=MODELS, summary="List the models", answer=ModelList),
+    ("GET", "/models/{id}"): Operation(
+        tag=MODELS, summary="Read a model", words="The id may contain slashes.", answer=Model
+    ),
+    ("POST", "/chat/completions"): Operation(
+        tag=MODELS,
+        summary="Chat completions, relayed",
+        words="Handed on to the model's backend; its answer comes back as it is.",
+        body=ChatRequest,
+        answer=ChatCompletion,
+        streams=True,
+        example={"model": "", "messages": [{"role": "user", "content": "Hello!"}]},
+    ),
+    ("GET", "/health"): Operation(tag=SERVER, summary="Is the process alive?", answer=HealthStatus),
+    ("GET", "/ready"): Operation(
+        tag=SERVER, summary="Can it make tokens?", words="503 while no backend is up.", answer=Readiness
+    ),
+    ("GET", "/metrics"): Operation(tag=SERVER, summary="Figures for Prometheus", media="text/plain"),
+    ("GET", "/openapi.json"): Operation(tag=SERVER, summary="This document"),
+    ("GET", "/docs"): Operation(tag=SERVER, summary="This document, for people", media="text/html"),
+    ("GET", "/"): Operation(tag=SERVER, summary="The playground", media="text/html"),
+    ("GET", "/playground/{name}"): Operation(tag=SERVER, summary="Its style and modules", media="text/javascript"),
+    ("GET", "/admin/requests"): Operation(
+        tag=SERVER,
+        summary="What runs and what ran lately",
+        words="Of this process, without any text of a prompt or an answer. Needs the scope `admin`.",
+        answer=RequestList,
+    ),
+    ("GET", "/admin/responses"): Operation(
+        tag=SERVER,
+        summary="List the key's own stored responses",
+        words="Needs the scope `admin`.",
+        answer=ResponseList,
+        query=(PAGE[0], PAGE[2]),
+    ),
+}

@@ -1,0 +1,71 @@
+"""`/`: the playground. Plain HTML, a style sheet and ES modules that ask no other host for anything."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+from collections.abc import Mapping
+from importlib import resources
+
+import msgspec
+
+from antiphon.errors import NotFound
+from antiphon.server.http.messages import Header, Reply, Request
+
+INDEX = "index.html"
+
+_TYPES = {"html": "text/html", "css": "text/css", "mjs": "text/javascript"}
+
+# Trusted types: no script of ours can turn text into HTML, so that nothing a model says is ever read as such.
+_POLICY = (
+    b"default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src data:; "
+    b"base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types"
+)
+
+
+class Asset(msgspec.Struct, frozen=True):
+    """A file of the page. The `tag` changes with its content."""
+
+    content: bytes
+    media_type: str
+    tag: bytes
+
+
+async def playground(request: Request) -> Reply:
+    """GET /."""
+    return _reply(assets()[INDEX], request)
+
+
+async def playground_file(request: Request) -> Reply:
+    """GET /playground/{name}: the page's style and modules."""
+    asset = assets().get(request.params["name"])
+    if asset is None:
+        raise NotFound(f"There is nothing at {request.path[:200]}.")
+    return _reply(asset, request)
+
+
+@functools.cache
+def assets() -> Mapping[str, Asset]:
+    """Read the files of the page, once."""
+    folder = resources.files("antiphon.server.pages") / "static" / "playground"
+    found: dict[str, Asset] = {}
+    for file in folder.iterdir():
+        kind = _TYPES.get(file.name.rpartition(".")[2])
+        if kind is not None:
+            content = file.read_bytes()
+            tag = hashlib.blake2b(content, digest_size=12).hexdigest()
+            found[file.name] = Asset(content, f"{kind}; charset=utf-8", f'"{tag}"'.encode())
+    return found
+
+
+def _reply(asset: Asset, request: Request) -> Reply:
+    headers: list[Header] = [
+        (b"content-security-policy", _POLICY),
+        (b"x-content-type-options", b"nosniff"),
+        (b"referrer-policy", b"no-referrer"),
+        (b"cache-control", b"no-cache"),
+        (b"etag", asset.tag),
+    ]
+    if request.header(b"if-none-match") == asset.tag:
+        return Reply(b"", 304, content_type=asset.media_type, headers=headers)
+    return Reply(asset.content, content_type=asset.media_type, headers=headers)

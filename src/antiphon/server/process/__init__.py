@@ -1,0 +1,1 @@
+"""Run the server: sockets, signals, processes, the event loop's watch."""

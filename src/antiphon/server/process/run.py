@@ -1,0 +1,179 @@
+"""Run the server: sockets, signals, one process or several; an orderly end (exit code 0)."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+import importlib
+import logging
+import signal
+import socket
+from collections.abc import Callable, Sequence
+from types import FrameType
+from typing import Any, cast
+
+import uvicorn
+
+from antiphon.config import Config
+from antiphon.runtime.heap import keep_large_blocks_apart
+from antiphon.server.asgi import AntiphonApp
+from antiphon.server.process.settings_source import WATCH_INTERVAL, Source, reload
+from antiphon.server.process.sockets import announce, listen
+
+AppFactory = Callable[[Config], AntiphonApp]
+
+LAST_WORDS = 5.0
+"""Seconds for running responses to say that they failed, after the grace period."""
+
+DIRECT_WITH = "0.54"
+"""The minor version of uvicorn on whose insides `server/http/uvicorn_protocol.py` and `server/ws/uvicorn_protocol.py` build."""
+
+COLLECT_AFTER = (10_000, 20, 20)
+"""New objects before the collector looks at them: hardly any are in cycles, and a look at each 700th costs 2 %."""
+
+log = logging.getLogger("antiphon.server")
+
+
+class GracefulServer(uvicorn.Server):
+    """uvicorn's server with a grace period, after which the application ends its responses itself.
+
+    A second signal ends the grace period, a third one leaves at once.
+    """
+
+    def __init__(self, config: uvicorn.Config, app: AntiphonApp, grace: float, source: Source | None = None) -> None:
+        super().__init__(config)
+        self._app = app
+        self._grace = grace
+        self._source = source
+        self._hurry = asyncio.Event()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._pending: Config | None = None
+        self._watching: asyncio.Task[None] | None = None
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Count the signals; unlike uvicorn, don't raise them again at the end: a wish to stop is no failure."""
+        self.force_exit = self._hurry.is_set()
+        if self.should_exit:
+            self._hurry.set()
+        self.should_exit = True
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Begin to serve, and to heed SIGHUP and the settings' file."""
+        await super().startup(sockets)
+        self._loop = asyncio.get_running_loop()
+        self._take_pending()
+        if self._source is None:
+            return
+        self._loop.add_signal_handler(signal.SIGHUP, self._on_hangup, self._source)
+        if self._source.watches:
+            self._watching = asyncio.create_task(self._watch(self._source))
+
+    def reload_soon(self, config: Config) -> None:
+        """Take other settings over; may be called from other threads."""
+        self._pending = config
+        if self._loop is not None:  # else `startup` looks
+            self._loop.call_soon_threadsafe(self._take_pending)
+
+    def _take_pending(self) -> None:
+        config, self._pending = self._pending, None
+        if config is not None:
+            self._reload(lambda: config)
+
+    def _on_hangup(self, source: Source) -> None:
+        if source.hung_up():
+            self.handle_exit(signal.SIGTERM, None)
+        else:
+            self._reload(source.load)
+
+    def _reload(self, load: Callable[[], Config]) -> None:
+        if not self.should_exit:
+            reload(load, self._app.reload)
+
+    async def _watch(self, source: Source) -> None:
+        while True:
+            await asyncio.sleep(WATCH_INTERVAL)
+            if source.touched():
+                self._reload(source.load)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Stop accepting, let what runs come to its end, or make it."""
+        if self._watching is not None:
+            self._watching.cancel()
+        forcing = asyncio.create_task(self._force())
+        try:
+            await super().shutdown(sockets)
+        finally:
+            forcing.cancel()
+
+    async def _force(self) -> None:
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._hurry.wait(), self._grace)
+        self._app.force()
+
+
+def protocols(websocket: bool) -> dict[str, Any]:
+    """Return uvicorn's settings `http` and `ws`: our protocols, or its own where its version is another one."""
+    if uvicorn.__version__.startswith(f"{DIRECT_WITH}."):
+        from antiphon.server.http.uvicorn_protocol import DirectProtocol
+        from antiphon.server.ws.uvicorn_protocol import GracefulWebSocket
+
+        return {"http": DirectProtocol, "ws": GracefulWebSocket if websocket else "none"}
+    log.warning(
+        "uvicorn %s is installed: serving by plain ASGI, which is slower; with uvicorn %s.* antiphon writes to sockets itself",
+        uvicorn.__version__,
+        DIRECT_WITH,
+    )
+    return {"http": "httptools", "ws": "websockets-sansio" if websocket else "none"}
+
+
+def make_server(app: AntiphonApp, config: Config, source: Source | None = None) -> GracefulServer:
+    """Return a server that is ready to run on given sockets."""
+    settings = uvicorn.Config(
+        app,
+        **protocols(config.websocket),
+        ws_max_size=config.websocket_max_message,
+        ws_per_message_deflate=config.websocket_compression,
+        lifespan="on",
+        interface="asgi3",
+        loop="uvloop",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        timeout_graceful_shutdown=cast(int, config.shutdown_grace + LAST_WORDS),
+    )
+    return GracefulServer(settings, app, config.shutdown_grace, source)
+
+
+def load_factory(name: str) -> AppFactory:
+    """Return the function that `module:function` names."""
+    module, _, function = name.partition(":")
+    return cast(AppFactory, vars(importlib.import_module(module))[function])
+
+
+def serve(app_factory: str, config: Config, source: Source | None = None) -> int:
+    """Serve until a signal comes; return the exit code. `app_factory` is `module:function`, Config → AntiphonApp.
+
+    `source` is where settings are loaded from again. Raises ConfigError where the address can't be had.
+    """
+    if config.workers > 1:
+        from antiphon.server.process.supervisor import supervise
+
+        return supervise(app_factory, config, source)
+    sockets = listen(config.host, config.port)
+    announce(sockets)
+    app = load_factory(app_factory)(config)
+    return run(app, make_server(app, config, source), sockets)
+
+
+def run(app: AntiphonApp, server: GracefulServer, sockets: Sequence[socket.socket]) -> int:
+    """Serve on sockets until a signal comes; return the exit code."""
+    keep_large_blocks_apart()
+    gc.freeze()  # what is there now stays: the collector need not look at it again and again (4 % of a short request)
+    gc.set_threshold(*COLLECT_AFTER)
+    try:
+        server.run(list(sockets))
+    except SystemExit:  # what uvicorn does when the application can't start; it has said why
+        return 1
+    return 1 if app.failure else 0

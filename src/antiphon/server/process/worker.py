@@ -1,0 +1,37 @@
+"""`python -m antiphon.server.process.worker`: one of several processes, started by `server/process/supervisor.py`."""
+
+from __future__ import annotations
+
+import logging
+import socket
+import sys
+import threading
+
+import msgspec
+
+from antiphon.errors import ConfigError
+from antiphon.server.process.run import load_factory, make_server, run
+from antiphon.server.process.supervisor import Task, lines, obey
+from antiphon.telemetry.log import set_up
+
+log = logging.getLogger("antiphon.server")
+
+
+def main() -> int:
+    """Serve on inherited sockets; return the exit code."""
+    orders = lines()
+    task = msgspec.json.decode(next(orders), type=Task)
+    set_up(task.config.log_level, task.config.log_format)
+    sockets = [socket.socket(fileno=number) for number in task.sockets]
+    try:
+        app = load_factory(task.app_factory)(task.config)
+    except ConfigError as error:
+        log.error("%s", error)
+        return 1
+    server = make_server(app, task.config)
+    threading.Thread(target=obey, args=(orders, server.reload_soon), daemon=True).start()
+    return run(app, server, sockets)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,87 @@
+"""What a WebSocket connection remembers: its own responses, those with `store: false` too."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence, Set
+
+from antiphon.core.context import item_id, split_array
+from antiphon.responses.plan import Plan
+from antiphon.responses.run import Run
+from antiphon.runtime.offload import by_size
+from antiphon.server.ws.budget import Budget
+from antiphon.stores.base import Store
+
+
+class Remembered:
+    """A response's own input and output as JSON arrays, and what it followed."""
+
+    __slots__ = ("input", "output", "previous")
+
+    def __init__(self, previous: str | None, input: bytes, output: bytes) -> None:
+        self.previous = previous
+        self.input = input
+        self.output = output
+
+    @property
+    def size(self) -> int:
+        """Bytes it takes."""
+        return len(self.input) + len(self.output)
+
+
+class ConnectionMemory:
+    """A History: the connection's own responses first, the store behind them. The oldest are forgotten beyond `limit` bytes."""
+
+    def __init__(self, store: Store, limit: int, budget: Budget) -> None:
+        self._store = store
+        self._limit = limit
+        self._budget = budget
+        self._kept: dict[str, Remembered] = {}
+        self._size = 0
+
+    def keep(self, plan: Plan, run: Run) -> None:
+        """Remember a response that has ended."""
+        output = b"[%b]" % b",".join(run.stream.output)
+        kept = Remembered(plan.response.previous_response_id, plan.own_input().array, output)
+        self._kept[plan.response.id] = kept
+        self._count(kept.size)
+        while (self._size > self._limit or self._budget.over) and len(self._kept) > 1:
+            self._count(-self._kept.pop(next(iter(self._kept))).size)
+
+    def _count(self, size: int) -> None:
+        self._size += size
+        self._budget.keep(size)
+
+    async def history(self, id: str, owner: str) -> Sequence[bytes] | None:
+        """Return the chain that ends with a response, oldest first, or None."""
+        chain: list[bytes] = []
+        next_id: str | None = id
+        while next_id is not None and next_id in self._kept:
+            kept = self._kept[next_id]
+            chain += (kept.output, kept.input)
+            next_id = kept.previous
+        chain.reverse()
+        if next_id is None:
+            return chain
+        earlier = await self._store.history(next_id, owner)
+        if earlier is None and not chain:
+            return None
+        return [*(earlier or ()), *chain]
+
+    async def items(self, ids: Sequence[str], owner: str) -> Mapping[str, bytes]:
+        """Return the items among these ids that exist."""
+        found = await by_size(self._size, _pick, list(self._kept.values()), set(ids))
+        rest = [id for id in ids if id not in found]
+        if rest:
+            found.update(await self._store.items(rest, owner))
+        return found
+
+
+def _pick(memory: Sequence[Remembered], wanted: Set[str]) -> dict[str, bytes]:
+    """Return the items that are wanted, of several with an id the newest."""
+    found: dict[str, bytes] = {}
+    for kept in memory:
+        for item in (*split_array(kept.input), *split_array(kept.output)):
+            id = item_id(item)
+            if id in wanted:
+                found[id] = bytes(item)
+    return found

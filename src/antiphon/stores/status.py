@@ -1,0 +1,27 @@
+"""What an operator is shown of a store, whichever it is."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+
+
+class TableSize(msgspec.Struct, frozen=True):
+    """How much a table holds. `rows` may be an estimate; `bytes` is None where it is not known by table."""
+
+    name: str
+    rows: int
+    bytes: int | None = None
+
+
+class StoreStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """A store at a glance; a `schema` of 0 means that there is none yet."""
+
+    shown: str
+    schema: int
+    newest: int
+    bytes: int = 0
+    tables: Sequence[TableSize] = ()
+    estimated: bool = False
+    """Whether the numbers of rows are estimates."""

@@ -1,0 +1,82 @@
+"""What an onlooker is told of each Response: two calls, never one per token.
+
+An observer keeps no reference to a run behind `ended`, takes microseconds, and raises nothing.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from antiphon.core.turn import Turn
+from antiphon.errors import APIError
+from antiphon.types.request import CreateResponse
+from antiphon.types.response import Response
+
+
+class ObservedPlan(Protocol):
+    """What was asked for (`plan.Plan`). The `response` fills up as it is made: its `status`, and `usage` at the end."""
+
+    @property
+    def request(self) -> CreateResponse: ...
+    @property
+    def owner(self) -> str: ...
+    @property
+    def response(self) -> Response: ...
+    @property
+    def turn(self) -> Turn: ...
+
+
+class Observed(Protocol):
+    """A Response in the making (`run.Run`)."""
+
+    @property
+    def plan(self) -> ObservedPlan: ...
+
+    began_at: float
+    """When it began (Unix time)."""
+
+    began: float
+    """The same by the steady clock (`time.perf_counter`)."""
+
+    spoke: float
+    """When the model first said something, by the steady clock; 0 while it has not."""
+
+    @property
+    def error(self) -> APIError | None:
+        """What it failed with, or what the backend refused it with."""
+        ...
+
+    @property
+    def events_made(self) -> int:
+        """How many Events there are so far: about one per token of a streamed one, none of one that is not streamed."""
+        ...
+
+
+class Observer(Protocol):
+    """Looks on."""
+
+    def started(self, run: Observed) -> None:
+        """A Response begins: the first model call is about to be opened."""
+        ...
+
+    def ended(self, run: Observed) -> None:
+        """It is over. A `status` of "in_progress" or "queued" means that its client or its server let go of it."""
+        ...
+
+
+class Observers:
+    """Tells several observers; with none it is the observer that does nothing."""
+
+    def __init__(self, *observers: Observer) -> None:
+        self._started = [one.started for one in observers]
+        self._ended = [one.ended for one in observers]
+
+    def started(self, run: Observed) -> None:
+        """Tell all."""
+        for tell in self._started:
+            tell(run)
+
+    def ended(self, run: Observed) -> None:
+        """Tell all."""
+        for tell in self._ended:
+            tell(run)

@@ -1,0 +1,100 @@
+"""What is known of one HTTP request when it is over, for metrics and the access log."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextvars import ContextVar
+from time import perf_counter
+from typing import Protocol
+
+from antiphon.errors import APIError
+from antiphon.telemetry.observers import Observed
+from antiphon.types.response import Usage
+
+CLIENT_GONE = 499
+"""The status of a request whose client left before the answer, as nginx writes it."""
+
+UPGRADED = 101
+
+
+class Record:
+    """One request. `route` is its path's template, "" where there is none; `run` is the Response that it made, if any."""
+
+    __slots__ = ("_model", "_started", "method", "raw_path", "request_id", "route", "run", "status")
+
+    def __init__(self, method: str, raw_path: bytes, request_id: str) -> None:
+        self._started = perf_counter()
+        self._model = ""
+        self.method = method
+        self.raw_path = raw_path
+        self.request_id = request_id
+        self.route = ""
+        self.run: Observed | None = None
+        self.status = 200
+
+    @property
+    def seconds(self) -> float:
+        """The time since the request came."""
+        return perf_counter() - self._started
+
+    @property
+    def model(self) -> str:
+        """The model that was called, "" where none was."""
+        return self.run.plan.response.model if self.run is not None else self._model
+
+    @property
+    def usage(self) -> Usage | None:
+        """The tokens of the Response, where they are known."""
+        return self.run.plan.response.usage if self.run is not None else None
+
+    @property
+    def error(self) -> APIError | None:
+        """What the Response failed with, also behind a status of 200."""
+        return self.run.error if self.run is not None else None
+
+    def calls(self, model: str) -> None:
+        """Note the model of a request that makes no Response."""
+        self._model = model
+
+
+class Watcher(Protocol):
+    """Is told of each request that is over. Takes microseconds and raises nothing."""
+
+    def answered(self, record: Record) -> None:
+        """Take note of a request; nothing of it may be kept."""
+        ...
+
+
+current: ContextVar[Record | None] = ContextVar("antiphon_record", default=None)
+"""The request that is being answered, in the tasks that answer it."""
+
+
+class RecordRuns:
+    """Ties each Response to the request that makes it (an `observers.Observer`)."""
+
+    def started(self, run: Observed) -> None:
+        """Note the Response on the request's record."""
+        record = current.get()
+        if record is not None:
+            record.run = run
+
+    def ended(self, run: Observed) -> None:
+        """Do nothing."""
+
+
+def calls_model(model: str) -> None:
+    """Note the model that the request at hand calls without making a Response."""
+    record = current.get()
+    if record is not None:
+        record.calls(model)
+
+
+def teller(watchers: Sequence[Watcher]) -> Callable[[Record], None]:
+    """Return what tells all watchers."""
+    tell = [watcher.answered for watcher in watchers]
+
+    def answered(record: Record) -> None:
+        for one in tell:
+            one(record)
+
+    return tell[0] if len(tell) == 1 else answered

@@ -1,0 +1,277 @@
+"""MCP's messages: JSON-RPC requests out, answers in. What comes from a server is bounded and checked before it is used. Pure.
+
+Specification: modelcontextprotocol.io, revisions 2024-11-05 to 2026-07-28. Only tools are used of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+import msgspec
+from msgspec import Raw
+
+from antiphon.config.masking import masked
+from antiphon.core.json_encoding import to_json
+from antiphon.core.request.json_text import nested_deeper
+from antiphon.tools.base import ToolOutput, ToolServerError
+from antiphon.types.tools import RemoteTool
+
+NEWEST_HANDSHAKE = "2025-11-25"
+"""The newest revision that begins with `initialize`."""
+WITHOUT_HANDSHAKE = "2026-07-28"
+"""The revision whose every request says what `initialize` said."""
+UNSUPPORTED_VERSION, NO_SUCH_METHOD = -32022, -32601
+
+MOST_NAME = 128
+"""Characters of a tool's name (revision 2025-11-25, "Tool Names")."""
+MOST_DESCRIPTION = 32 * 1024
+"""Characters of a tool's description."""
+MOST_SCHEMA = 128 * 1024
+"""Bytes of a tool's input schema, and of its annotations."""
+MOST_DEPTH = 64
+"""Levels of a tool's input schema, and of its annotations."""
+MOST_PARTS = 4096
+"""Parts of a result."""
+MOST_REASON = 1000
+"""Characters of a server's own words in an error."""
+MOST_BATCH = 64
+"""Messages in a JSON-RPC batch."""
+
+Json = Mapping[str, object]
+
+
+class Limits(msgspec.Struct, frozen=True, kw_only=True):
+    """What one server may send: bytes of an answer, tools, pages of a list; seconds for a list or a call."""
+
+    answer: int
+    tools: int
+    pages: int
+    timeout: float
+
+
+class _Error(msgspec.Struct):
+    code: int = 0
+    message: str = ""
+
+
+class RpcMessage(msgspec.Struct):
+    """A JSON-RPC message: an answer has a `result` or an `error`, a request a `method` and an `id`."""
+
+    id: int | str | None = None
+    method: str | None = None
+    result: Raw = Raw(b"")
+    error: _Error | None = None
+
+
+class _Listing(msgspec.Struct, rename="camel"):
+    tools: list[Raw] = []
+    next_cursor: str | None = None
+
+
+class _Hints(msgspec.Struct, rename="camel"):
+    read_only_hint: bool | None = None
+
+
+class _Tool(msgspec.Struct, rename="camel"):
+    name: str
+    description: str | None = None
+    input_schema: Raw = Raw(b"null")
+    annotations: Raw = Raw(b"null")
+
+
+class _Result(msgspec.Struct, rename="camel"):
+    content: list[Raw] = []
+    structured_content: Raw = Raw(b"null")
+    is_error: bool | None = None
+    result_type: str | None = None
+
+
+class _TextPart(msgspec.Struct):
+    type: str
+    text: str = ""
+
+
+class _Initialized(msgspec.Struct, rename="camel"):
+    protocol_version: str = ""
+
+
+_message = msgspec.json.Decoder(RpcMessage)
+_batch = msgspec.json.Decoder(list[Raw])
+_listing = msgspec.json.Decoder(_Listing)
+_tool = msgspec.json.Decoder(_Tool)
+_hints = msgspec.json.Decoder(_Hints | None)
+_result = msgspec.json.Decoder(_Result)
+_text = msgspec.json.Decoder(_TextPart)
+_initialized = msgspec.json.Decoder(_Initialized)
+_arguments = msgspec.json.Decoder(dict[str, Raw])
+
+FAULTS = (msgspec.MsgspecError, ValueError, RecursionError, OverflowError)
+"""What reading something from outside may raise."""
+
+
+class RpcError(ToolServerError):
+    """A server answered with an error."""
+
+    def __init__(self, code: int, message: str) -> None:
+        super().__init__(f"it answered with error {code}: {printable(masked(message))}")
+        self.code = code
+
+
+def request(id: int | None, method: str, params: Json | None = None) -> bytes:
+    """Return a request, or a notification where there is no id, as JSON in one line."""
+    fields: dict[str, object] = {"jsonrpc": "2.0"}
+    if id is not None:
+        fields["id"] = id
+    return to_json({**fields, "method": method, **({} if params is None else {"params": params})})
+
+
+def reply(message: RpcMessage) -> bytes:
+    """Return the answer to a server's request: to a ping, nothing; the rest (sampling, elicitation, roots) is not offered."""
+    answer: dict[str, object] = {"jsonrpc": "2.0", "id": message.id}
+    if message.method == "ping":
+        return to_json({**answer, "result": {}})
+    return to_json({**answer, "error": {"code": NO_SUCH_METHOD, "message": "This client offers tools' calls only."}})
+
+
+def messages(data: bytes) -> list[RpcMessage]:
+    """Decode a message or a batch of messages. Raises ToolServerError."""
+    try:
+        data.decode()
+        if not data.lstrip().startswith(b"["):
+            return [_message.decode(data)]
+        batch = _batch.decode(data)
+        if len(batch) > MOST_BATCH:
+            raise ToolServerError(f"it sent more than {MOST_BATCH} messages at once.")
+        return [_message.decode(one) for one in batch]
+    except FAULTS:
+        raise ToolServerError("it sent a message that cannot be read.") from None
+
+
+def result(message: RpcMessage) -> Raw:
+    """Return the result of an answer. Raises RpcError, ToolServerError."""
+    if message.error is not None:
+        raise RpcError(message.error.code, message.error.message)
+    if not bytes(message.result).startswith(b"{"):
+        raise ToolServerError("it sent an answer without a result.")
+    return message.result
+
+
+def version(answer: Raw) -> str:
+    """Return the revision that a server has chosen. Raises ToolServerError."""
+    try:
+        chosen = _initialized.decode(answer).protocol_version
+    except FAULTS:
+        raise ToolServerError("it sent an answer to 'initialize' that cannot be read.") from None
+    return chosen if len(chosen) <= len(NEWEST_HANDSHAKE) and chosen.isascii() and chosen.isprintable() else ""
+
+
+# Tools
+
+
+def page(answer: Raw) -> tuple[list[Raw], str | None]:
+    """Return the tools of a list's page, as they came, and the cursor of the next. Raises ToolServerError."""
+    try:
+        found = _listing.decode(answer)
+    except FAULTS:
+        raise ToolServerError("it sent a list of tools that cannot be read.") from None
+    return found.tools, found.next_cursor or None
+
+
+def remote_tool(label: str, raw: Raw) -> RemoteTool:
+    """Return a tool as it was listed. Raises ToolServerError where its name, its schema or its size is not acceptable."""
+    try:
+        tool = _tool.decode(raw)
+        hints = _hints.decode(tool.annotations)
+    except FAULTS:
+        raise ToolServerError("it lists a tool that cannot be read.") from None
+    if not 1 <= len(tool.name) <= MOST_NAME or not tool.name.isprintable():
+        raise ToolServerError(f"it lists a tool whose name does not have 1 to {MOST_NAME} printable characters.")
+    where = f"the tool '{tool.name}'"
+    if tool.description is not None and len(tool.description) > MOST_DESCRIPTION:
+        raise ToolServerError(f"the description of {where} has more than {MOST_DESCRIPTION} characters.")
+    return RemoteTool(
+        server_label=label,
+        name=tool.name,
+        description=tool.description,
+        input_schema=_object(tool.input_schema, f"the input schema of {where}") or Raw(b'{"type":"object"}'),
+        annotations=_object(tool.annotations, f"the annotations of {where}"),
+        read_only=bool(hints and hints.read_only_hint),
+    )
+
+
+def _object(raw: Raw, what: str) -> Raw | None:
+    """Return an object encoded anew, so that it is valid throughout and stands in one line; None for null."""
+    data = bytes(raw)
+    if data == b"null":
+        return None
+    if len(data) > MOST_SCHEMA:
+        raise ToolServerError(f"{what} has more than {MOST_SCHEMA} bytes.")
+    if not data.startswith(b"{"):
+        raise ToolServerError(f"{what} is not an object.")
+    return Raw(_anew(data, what))
+
+
+def _anew(data: bytes, what: str) -> bytes:
+    try:
+        if nested_deeper(data, MOST_DEPTH):
+            raise ToolServerError(f"{what} is nested more than {MOST_DEPTH} levels deep.")
+        return to_json(msgspec.json.decode(data))
+    except FAULTS:
+        raise ToolServerError(f"{what} cannot be read.") from None
+
+
+# Calls
+
+
+def arguments(text: str) -> Raw | None:
+    """Return a call's arguments in one line, None where they are no JSON object."""
+    try:
+        data = (text or "{}").encode()
+        _arguments.decode(data)
+        return Raw(msgspec.json.format(data, indent=-1))
+    except FAULTS:
+        return None
+
+
+def tool_output(answer: Raw) -> ToolOutput:
+    """Return what a call gave; parts that are not text are given as JSON. Raises ToolServerError."""
+    try:
+        found = _result.decode(answer)
+    except FAULTS:
+        raise ToolServerError("it sent a result that cannot be read.") from None
+    if found.result_type not in (None, "complete"):
+        raise ToolServerError("it asks for more input, which is not offered.")
+    if len(found.content) > MOST_PARTS:
+        raise ToolServerError(f"its result has more than {MOST_PARTS} parts.")
+    pieces = [_piece(part) for part in found.content]
+    if not pieces and bytes(found.structured_content) != b"null":
+        pieces = [bytes(found.structured_content).decode()]
+    return ToolOutput("\n".join(pieces), bool(found.is_error))
+
+
+def _piece(part: Raw) -> str:
+    try:
+        text = _text.decode(part)
+    except FAULTS:
+        raise ToolServerError("its result has a part that cannot be read.") from None
+    return text.text if text.type == "text" else bytes(part).decode()
+
+
+def printable(text: str) -> str:
+    """Return a server's own words: one line, and not too long."""
+    short = text[:MOST_REASON]
+    return "".join(character if character.isprintable() else " " for character in short).strip() or "no reason given"
+
+
+def no_doubles(tools: Sequence[RemoteTool]) -> None:
+    """Refuse lists with two tools of one name. Raises ToolServerError."""
+    seen: set[str] = set()
+    for tool in tools:
+        if tool.name in seen:
+            raise ToolServerError(f"it lists two tools named '{tool.name}'.")
+        seen.add(tool.name)
+
+
+def answer_to(id: int, found: Iterable[RpcMessage]) -> RpcMessage | None:
+    """Return the answer to a request among messages."""
+    return next((one for one in found if one.id == id and one.method is None), None)

@@ -1,0 +1,341 @@
+"""Chat completions → Deltas: the odd ways in which servers stream, and whole answers that come to the same."""
+
+from __future__ import annotations
+
+from json import dumps, loads
+from typing import Any
+
+import pytest
+
+from antiphon.core.deltas import CallStart, Delta, TextDelta, UsageReport
+from antiphon.errors import BackendError
+from antiphon.types.request import CreateResponse
+from antiphon.types.response import Usage
+from antiphon.types.tools import RemoteTool, ToolChoice
+from tests.backends.chat.chats import PATCH, TIME, WEATHER, ask, call_chunk, chunk, heard, summary
+
+TURN = ask(tools=[WEATHER, TIME, PATCH])
+PARIS = '{"city":"Paris"}'
+END = ("finish", "tool_calls")
+
+
+def made(*payloads: bytes, **fields: Any) -> list[tuple[str, ...]]:
+    return summary(heard(TURN, *payloads, **fields))
+
+
+def call(name: str, id: str, arguments: str, kind: str = "function") -> tuple[str, ...]:
+    return ("call", kind, name, id, arguments)
+
+
+# Calls
+
+
+@pytest.mark.parametrize(
+    "payloads",
+    [
+        [
+            call_chunk(0, "a", "get_weather", ""),
+            call_chunk(0, None, None, '{"city"'),
+            call_chunk(0, None, None, ':"Paris"}'),
+        ],
+        [call_chunk(0, "a", "get_weather", '{"city"'), call_chunk(0, "a", "get_weather", ':"Paris"}')],
+        [call_chunk(None, "a", "get_weather", PARIS)],
+        [call_chunk(0, "a", "get_"), call_chunk(0, None, "weather"), call_chunk(0, None, None, PARIS)],
+        [call_chunk(0, "a", "get_weather", {"city": "Paris"})],
+        [
+            chunk(
+                tool_calls=[{"index": 0, "id": "a", "function": {"name": "get_weather", "arguments": PARIS}}],
+                content="",
+            )
+        ],
+    ],
+)
+def test_one_call_in_many_forms(payloads: list[bytes]) -> None:
+    assert made(*payloads) == [call("get_weather", "a", PARIS), END]
+
+
+@pytest.mark.parametrize(
+    "payloads",
+    [
+        [call_chunk(0, "a", "get_weather", PARIS), call_chunk(1, "b", "get_time", PARIS)],
+        [call_chunk(0, "a", "get_weather", PARIS), call_chunk(0, "b", "get_time", PARIS)],
+        [
+            call_chunk(0, "a", "get_weather", ""),
+            call_chunk(0, "a", None, PARIS),
+            call_chunk(0, "b", "get_time", ""),
+            call_chunk(0, "b", None, PARIS),
+        ],
+    ],
+)
+def test_two_calls_in_many_forms(payloads: list[bytes]) -> None:
+    assert made(*payloads) == [call("get_weather", "a", PARIS), call("get_time", "b", PARIS), END]
+
+
+def test_calls_without_ids_get_some() -> None:
+    payloads = [call_chunk(0, None, "get_weather", PARIS), call_chunk(0, None, "get_time", PARIS)]
+    assert made(*payloads) == [call("get_weather", "call_00", PARIS), call("get_time", "call_01", PARIS), END]
+
+
+def test_one_id_for_two_calls_is_not_relied_on() -> None:
+    payloads = [call_chunk(0, "x", "get_weather", PARIS), call_chunk(1, "x", "get_time", PARIS)]
+    assert made(*payloads) == [call("get_weather", "x", PARIS), call("get_time", "call_01", PARIS), END]
+
+
+def test_a_call_without_arguments_and_one_that_was_not_offered() -> None:
+    assert made(call_chunk(0, "a", "get_time"), chunk("tool_calls")) == [call("get_time", "a", ""), END]
+    assert made(call_chunk(0, "a", "unknown", "{}")) == [call("unknown", "a", "{}"), END]
+
+
+def test_the_older_function_call() -> None:
+    payloads = [
+        chunk(function_call={"name": "get_time", "arguments": "{"}),
+        chunk("function_call", function_call={"arguments": "}"}),
+    ]
+    assert made(*payloads) == [call("get_time", "call_00", "{}"), END]
+
+
+def test_only_the_first_call_where_one_was_asked_for() -> None:
+    turn = ask(tools=[WEATHER, TIME], parallel_tool_calls=False)
+    payloads = [call_chunk(0, "a", "get_weather", PARIS), call_chunk(1, "b", "get_time", PARIS)]
+    assert summary(heard(turn, *payloads)) == [call("get_weather", "a", PARIS), END]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (dumps({"input": 'a "b"\n\\ é 😀'}), 'a "b"\n\\ é 😀'),
+        (dumps({"input": "é"}, ensure_ascii=False), "é"),
+        ('{ "input" : "two\nlines \\d" }', "two\nlines \\d"),
+        ("*** Begin Patch", "*** Begin Patch"),
+        ('{"patch": "x"}', "x"),
+        ('{"why": "y", "input": "x"}', "x"),
+        ('"text"', "text"),
+        ("{ not JSON", "{ not JSON"),
+        ("", ""),
+    ],
+)
+def test_a_custom_tools_input_is_unwrapped(arguments: str, expected: str) -> None:
+    for pieces in ([arguments], list(arguments)):
+        payloads = [call_chunk(0, "a", "apply_patch"), *(call_chunk(0, None, None, piece) for piece in pieces)]
+        assert made(*payloads) == [call("apply_patch", "a", expected, "custom"), END]
+
+
+def test_a_custom_tools_input_streams() -> None:
+    pieces = ['{"inp', 'ut":"ab', "c\\u00", 'e9"}']
+    deltas = heard(TURN, *(call_chunk(0, "a", "apply_patch", piece) for piece in pieces))
+    assert [delta.text for delta in deltas if not isinstance(delta, CallStart) and hasattr(delta, "text")] == [
+        "ab",
+        "c",
+        "é",
+    ]
+
+
+def test_custom_calls_of_chat_completions_own_kind() -> None:
+    first = chunk(tool_calls=[{"index": 0, "id": "a", "custom": {"name": "apply_patch", "input": '{"'}}])
+    rest = chunk(tool_calls=[{"index": 0, "custom": {"input": "x"}}])
+    assert made(first, rest) == [call("apply_patch", "a", '{"x', "custom"), END]
+
+
+def test_kinds_and_namespaces_come_back() -> None:
+    tools = [{"type": "namespace", "name": "crm", "tools": [WEATHER]}, {"type": "shell"}]
+    turn = ask(tools=tools, remote_tools=[RemoteTool(server_label="s", name="t")])
+    payloads = [call_chunk(index, name, name, "{}") for index, name in enumerate(("crm__get_weather", "shell", "s__t"))]
+    starts = [delta for delta in heard(turn, *payloads) if isinstance(delta, CallStart)]
+    assert [(start.kind, start.name, start.namespace) for start in starts] == [
+        ("function", "get_weather", "crm"),
+        ("shell", "shell", None),
+        ("mcp", "t", "s"),
+    ]
+
+
+# Text and thoughts
+
+
+def test_text_streams_as_it_comes() -> None:
+    deltas = heard(TURN, chunk(role="assistant", content=""), chunk(content="Hel"), chunk(content="lo"), chunk("stop"))
+    assert [delta.text for delta in deltas if isinstance(delta, TextDelta)] == ["Hel", "lo"]
+
+
+@pytest.mark.parametrize("field", ["reasoning_content", "reasoning"])
+def test_thoughts_and_blank_lines_before_a_call(field: str) -> None:
+    payloads = [chunk(**{field: "hm"}), chunk(content="\n\n"), call_chunk(0, "a", "get_time", "{}")]
+    assert made(*payloads) == [("ReasoningDelta", "hm"), call("get_time", "a", "{}"), END]
+
+
+@pytest.mark.parametrize(
+    ("think", "content", "expected"),
+    [
+        ("auto", "<think>hm</think>\n\nyes", [("ReasoningDelta", "hm"), ("TextDelta", "yes")]),
+        ("off", "<think>hm</think>", [("TextDelta", "<think>hm</think>")]),
+        ("opened", "hm</think>yes", [("ReasoningDelta", "hm"), ("TextDelta", "yes")]),
+    ],
+)
+def test_inline_thoughts(think: str, content: str, expected: list[tuple[str, str]]) -> None:
+    for pieces in ([content], list(content)):
+        assert made(*(chunk(content=piece) for piece in pieces), think=think) == [*expected, ("finish", "stop")]
+
+
+def test_parts_and_refusals() -> None:
+    thinking = {"type": "thinking", "thinking": [{"type": "text", "text": "hm"}]}
+    payloads = [chunk(content=[thinking, {"type": "text", "text": "a"}]), chunk(refusal="No.")]
+    assert made(*payloads) == [
+        ("ReasoningDelta", "hm"),
+        ("TextDelta", "a"),
+        ("RefusalDelta", "No."),
+        ("finish", "stop"),
+    ]
+
+
+def test_leaks_are_rescued_where_the_profile_says_so() -> None:
+    leaked = '<tool_call>{"name": "get_weather", "arguments": {"city": "Paris"}}</tool_call>'
+    pieces = [chunk(content=piece) for piece in ("<think>a</think>", *leaked)]
+    assert made(*pieces, profile="vllm") == [("ReasoningDelta", "a"), call("get_weather", "call_00", PARIS), END]
+    assert made(*pieces) == [("ReasoningDelta", "a"), ("TextDelta", leaked), ("finish", "stop")]
+    assert made(*pieces, leaks=("hermes",))[1] == call("get_weather", "call_00", PARIS)
+
+
+def test_harmony_channels_are_told_apart_without_tools() -> None:
+    text = "<|channel|>analysis<|message|>hm<|end|><|start|>assistant<|channel|>final<|message|>yes"
+    deltas = heard(ask(), chunk(content=text), leaks=("harmony", "hermes"))
+    assert summary(deltas) == [("ReasoningDelta", "hm"), ("TextDelta", "yes"), ("finish", "stop")]
+
+
+def test_logprobs_go_with_their_text() -> None:
+    turn = ask(request=CreateResponse(model="m", input="x", top_logprobs=1))
+    entry = {"token": "é", "logprob": -0.5, "top_logprobs": [{"token": "e", "logprob": -1, "bytes": [101]}]}
+    first = {"index": 0, "delta": {"content": "é"}, "logprobs": {"content": [entry]}}
+    deltas = heard(turn, dumps({"choices": [first]}).encode(), think="off")
+    assert isinstance(deltas[0], TextDelta) and loads(deltas[0].logprobs) == {
+        "token": "é",
+        "logprob": -0.5,
+        "bytes": [195, 169],
+        "top_logprobs": [{"token": "e", "logprob": -1.0, "bytes": [101]}],
+    }
+    held = heard(turn, dumps({"choices": [first]}).encode(), chunk(content="!"))
+    assert [(delta.text, bool(delta.logprobs)) for delta in held if isinstance(delta, TextDelta)] == [
+        ("é", True),
+        ("!", False),
+    ]
+
+
+# Emulated calls
+
+
+def test_a_forced_call_is_read_back() -> None:
+    turn = ask(tools=[WEATHER, TIME], tool_choice="required")
+    answer = '{"name": "get_time", "arguments": {"city":"Paris"}}'
+    pieces = [chunk(content=piece) for piece in answer]
+    assert summary(heard(turn, *pieces, profile="llama_cpp")) == [
+        call("get_time", "call_00", PARIS),
+        ("finish", "tool_calls"),
+    ]
+    assert summary(heard(turn, chunk(content="cut {"), profile="llama_cpp"))[0] == ("TextDelta", "cut {")
+
+
+def test_a_grammars_answer_is_the_input() -> None:
+    tool = {**PATCH, "format": {"type": "grammar", "syntax": "regex", "definition": "a+"}}
+    turn = ask(tools=[tool], tool_choice=ToolChoice(type="custom", name="apply_patch"))
+    expected = [call("apply_patch", "call_00", "aa", "custom"), ("finish", "tool_calls")]
+    assert summary(heard(turn, chunk(content="a"), chunk(content="a"), profile="vllm")) == expected
+    assert summary(heard(turn, chunk("stop"), profile="vllm"))[0] == call("apply_patch", "call_00", "", "custom")
+
+
+# The frame
+
+
+def test_other_choices_and_odd_chunks_are_passed_over() -> None:
+    other = dumps({"choices": [{"index": 1, "delta": {"content": "no"}}]}).encode()
+    odd = [other, b'{"choices":[]}', b"{}", chunk(unknown=[1]), b'{"choices":null,"error":null}', b"[DONE]"]
+    assert made(*odd, chunk(content="yes")) == [("TextDelta", "yes"), ("finish", "stop")]
+
+
+@pytest.mark.parametrize(
+    ("reason", "expected"),
+    [
+        ("stop", "stop"),
+        ("length", "length"),
+        ("content_filter", "content_filter"),
+        ("max_tokens", "length"),
+        ("eos", "stop"),
+    ],
+)
+def test_reasons(reason: str, expected: str) -> None:
+    assert made(chunk(reason, content="x"))[-1] == ("finish", expected)
+
+
+USAGE = {
+    "prompt_tokens": 9,
+    "completion_tokens": 10,
+    "prompt_tokens_details": {"cached_tokens": 4},
+    "completion_tokens_details": {"reasoning_tokens": 3},
+}
+
+
+def usage_of(deltas: list[Delta]) -> Usage:
+    (report,) = [delta.usage for delta in deltas if isinstance(delta, UsageReport)]
+    return report
+
+
+def test_usage_in_any_chunk_the_last_one_counts() -> None:
+    early = loads(chunk(content="x")) | {"usage": {**USAGE, "completion_tokens": 1}}
+    usage = usage_of(heard(TURN, dumps(early).encode(), dumps({"choices": [], "usage": USAGE}).encode(), chunk("stop")))
+    assert (usage.input_tokens, usage.output_tokens, usage.total_tokens) == (9, 10, 19)
+    assert (usage.input_tokens_details.cached_tokens, usage.output_tokens_details.reasoning_tokens) == (4, 3)
+
+
+def test_reasoning_tokens_that_the_server_does_not_count() -> None:
+    plain = dumps(
+        {"choices": [], "usage": {"prompt_tokens": 9, "completion_tokens": 10, "prompt_cache_hit_tokens": 2}}
+    ).encode()
+    payloads = [chunk(reasoning_content="aaa"), chunk(content="bb"), plain]
+    assert usage_of(heard(TURN, *payloads)).output_tokens_details.reasoning_tokens == 0
+    shared = usage_of(heard(TURN, *payloads, profile="llama_cpp"))
+    assert (shared.output_tokens_details.reasoning_tokens, shared.input_tokens_details.cached_tokens) == (6, 2)
+
+
+@pytest.mark.parametrize(
+    ("payload", "status", "code", "message"),
+    [
+        (b'{"error":{"message":"Out of memory","code":"oom"}}', 502, "oom", "Out of memory"),
+        (b'{"error":{"message":"Busy","code":429}}', 429, "rate_limit_exceeded", "Busy"),
+        (b'{"error":"broken at http://10.0.0.1/x"}', 502, "backend_error", "broken at [address]"),
+        (b'{"object":"error","message":"bad","code":400}', 400, "invalid_value", "bad"),
+        (chunk("error"), 502, "backend_error", "The backend broke off its answer."),
+        (b"<html>", 502, "backend_error", "The backend sent something that is not a chat completion."),
+        (b"[1]", 502, "backend_error", "The backend sent something that is not a chat completion."),
+    ],
+)
+def test_errors_in_the_stream(payload: bytes, status: int, code: str, message: str) -> None:
+    with pytest.raises(BackendError) as caught:
+        made(chunk(content="x"), payload)
+    assert (caught.value.status, caught.value.code, caught.value.message) == (status, code, message)
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        {"content": "Hello"},
+        {"content": "<think>a</think>b", "refusal": "No."},
+        {
+            "content": None,
+            "reasoning_content": "hm",
+            "tool_calls": [{"id": "a", "function": {"name": "get_time", "arguments": PARIS}}],
+        },
+        {
+            "content": "x",
+            "tool_calls": [
+                {"id": str(n), "function": {"name": "apply_patch", "arguments": '{"input":"y"}'}} for n in (1, 2)
+            ],
+        },
+    ],
+)
+def test_a_whole_answer_comes_to_the_same(message: dict[str, Any]) -> None:
+    body = dumps({"choices": [{"index": 0, "message": message, "finish_reason": "stop"}], "usage": USAGE}).encode()
+    streamed = [chunk(**{name: value}) for name, value in message.items() if value]
+    streamed += [chunk("stop"), dumps({"choices": [], "usage": USAGE}).encode()]
+    assert heard(TURN, body, whole=True) == heard(TURN, *streamed)
+
+
+def test_a_whole_answer_without_a_message_is_nonsense() -> None:
+    with pytest.raises(BackendError):
+        heard(TURN, b'{"hello":1}', whole=True)

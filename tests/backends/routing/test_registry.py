@@ -1,0 +1,448 @@
+"""Which models there are, and which endpoint is called."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+
+import msgspec
+import pytest
+from msgspec import Raw
+
+from antiphon.backends.base import Backend, BackendModel, TurnStream, read
+from antiphon.backends.open import open_backend
+from antiphon.backends.routing import member as members
+from antiphon.backends.routing import registry as module
+from antiphon.backends.routing.registry import Registry
+from antiphon.backends.routing.routes import ModelRoute
+from antiphon.backends.scripted import ScriptedBackend, ScriptedStream
+from antiphon.config import BackendConfig, ModelConfig
+from antiphon.core.turn import Turn
+from antiphon.errors import APIError, BackendError, ConfigError, InvalidRequest
+from tests.backends.turns import read_all, text_of, turn
+from tests.net.upstream import running, until
+
+
+class Puppet(ScriptedBackend):
+    """A scripted backend that can be down, or refuse, and that notes the Turns it gets and the streams it gives."""
+
+    def __init__(self, name: str, *models: str) -> None:
+        super().__init__(name, models)
+        self.down = False
+        self.refusal: BackendError | None = None
+        self.turns: list[Turn] = []
+        self.asked = 0
+        self.closed = False
+
+    async def open(self, turn: Turn) -> ScriptedStream:
+        self.turns.append(turn)
+        if self.down:
+            raise unreachable()
+        if self.refusal is not None:
+            raise self.refusal
+        return await super().open(turn)
+
+    async def models(self) -> Sequence[BackendModel]:
+        self.asked += 1
+        if self.down:
+            raise unreachable()
+        return await super().models()
+
+    async def close(self) -> None:
+        self.closed = True
+
+
+def unreachable() -> BackendError:
+    return BackendError(503, "The backend cannot be reached.", code="backend_unavailable", retriable=True)
+
+
+@asynccontextmanager
+async def started(models: dict[str, ModelConfig], *backends: Puppet) -> AsyncIterator[Registry]:
+    known: dict[str, Backend] = {backend.name: backend for backend in backends}
+    registry = Registry(models, known)
+    await registry.start()
+    try:
+        yield registry
+    finally:
+        await registry.close()
+        assert all(backend.closed for backend in backends)
+        assert all(health.outstanding == 0 for health in registry.health())
+
+
+def ids(registry: Registry) -> list[str]:
+    return [card.id for card in registry.cards()]
+
+
+def in_chat(registry: Registry) -> dict[str, bool]:
+    return {card.id: card.capabilities.chat_completions for card in registry.cards()}
+
+
+@pytest.mark.parametrize(("api", "able"), [("chat", True), ("responses", False), ("scripted", False)])
+async def test_models_tell_whether_they_can_be_called_through_chat_completions(api: str, able: bool) -> None:
+    listing = {"data": [{"id": "theirs"}]}
+    async with running(lambda call: call.answer(listing)) as upstream:
+        url = f"http://127.0.0.1:{upstream.port}/v1"
+        settings = {"a": BackendConfig(url=url, api=api), "quiet": BackendConfig(url=url, api=api)}
+        backends = {name: open_backend(name, config) for name, config in settings.items()}
+        models = {
+            "listed": ModelConfig(name="scripted" if api == "scripted" else "theirs"),
+            "quiet": ModelConfig(backends=["quiet"]),
+            "no": ModelConfig(chat_completions=False),
+        }
+        registry = Registry(models, backends, discover={"a"}, settings=settings)
+        await registry.start()
+        (own,) = in_chat(registry).keys() - models.keys()
+        assert in_chat(registry) == {"listed": able, "quiet": able, "no": False, own: able}
+        await registry.close()
+
+
+async def test_a_model_that_speaks_responses_alone_stands_in_for_one_that_speaks_chat_too() -> None:
+    a, b = Puppet("a", "m"), Puppet("b", "n")
+    settings = {"a": BackendConfig(url="http://a"), "b": BackendConfig(url="http://b", api="responses")}
+    models = {"m": ModelConfig(backends=["a"], fallbacks=["n"]), "n": ModelConfig(backends=["b"])}
+    registry = Registry(models, {"a": a, "b": b}, settings=settings)
+    a.down = True
+    assert text_of(await read_all(await registry.resolve("m").open(turn("hi", model="m")))) == "hi"
+    assert [one.model for one in b.turns] == ["n"]
+    await registry.close()
+
+
+# Ids
+
+
+async def test_discovered_models_are_served_under_their_own_ids() -> None:
+    a = Puppet("a", "org/model:free", "m")
+    async with started({}, a) as registry:
+        assert ids(registry) == ["org/model:free", "m"]
+        stream = await registry.resolve("org/model:free").open(turn("hi", model="org/model:free"))
+        assert text_of(await read_all(stream)) == "hi"
+        assert a.turns[0].model == "org/model:free"
+
+
+async def test_a_configured_id_is_mapped_to_the_backends_own_name() -> None:
+    a, b = Puppet("a", "llama-3"), Puppet("b", "other")
+    models = {"nice": ModelConfig(backends=["a"], name="llama-3", aliases=["gpt-x", "gpt/y"], temperature=0.3)}
+    async with started(models, a, b) as registry:
+        assert ids(registry) == ["nice", "llama-3", "other"]
+        for id in ("nice", "gpt-x", "gpt/y"):
+            route = registry.resolve(id)
+            assert route.card.id == "nice"
+            assert route.card.context_length == 131072
+            assert route.defaults.temperature == 0.3
+            await read_all(await route.open(turn("x", model="nice")))
+        assert {seen.model for seen in a.turns} == {"llama-3"}
+        assert not b.turns
+
+
+async def test_what_is_configured_wins_over_what_is_listed() -> None:
+    models = {"m": ModelConfig(context_length=1000, functions=False, parameters_number="60B", instructions="Be kind.")}
+    async with started(models, Puppet("a", "m")) as registry:
+        route = registry.resolve("m")
+        assert (route.card.context_length, route.card.parameters_number) == (1000, "60B")
+        assert not route.card.capabilities.functions
+        assert route.instructions == "Be kind."
+        assert ids(registry) == ["m"]
+
+
+async def test_ollamas_latest_may_be_left_out() -> None:
+    async with started({}, Puppet("a", "llama3:latest")) as registry:
+        assert registry.resolve("llama3").card.id == "llama3:latest"
+
+
+async def test_an_unknown_model_names_those_there_are() -> None:
+    async with started({}, Puppet("a", "one", "two")) as registry:
+        with pytest.raises(InvalidRequest, match="'one', 'two'") as caught:
+            registry.resolve("three")
+        error = caught.value
+        assert (error.status, error.code, error.param) == (400, "model_not_found", "model")
+
+
+async def test_a_long_list_is_cut_in_messages() -> None:
+    async with started({}, Puppet("a", *(f"m{n}" for n in range(300)))) as registry:
+        with pytest.raises(InvalidRequest, match=r"280 more") as caught:
+            registry.resolve("x")
+        assert len(caught.value.message) < 500
+
+
+async def test_a_model_without_an_endpoint() -> None:
+    async with started({"m": ModelConfig()}, Puppet("a", "x"), Puppet("b", "y")) as registry:
+        with pytest.raises(APIError) as caught:
+            registry.resolve("m")
+        assert (caught.value.status, caught.value.type) == (500, "server_error")
+
+
+async def test_with_one_backend_a_model_need_not_be_listed() -> None:
+    async with started({"m": ModelConfig(name="own")}, Puppet("a", "x")) as registry:
+        assert text_of(await read_all(await registry.resolve("m").open(turn("hi")))) == "hi"
+
+
+def test_a_backend_that_does_not_exist() -> None:
+    with pytest.raises(ConfigError, match="'nowhere'"):
+        Registry({"m": ModelConfig(backends=["nowhere"])}, {})
+
+
+async def test_discovery_can_be_switched_off() -> None:
+    a = Puppet("a", "m")
+    registry = Registry({}, {"a": a}, discover=frozenset())
+    await registry.start()
+    assert (ids(registry), a.asked) == ([], 0)
+    await registry.close()
+
+
+# Coming and going
+
+
+async def test_a_backend_that_is_down_at_the_start_appears_when_it_comes_up() -> None:
+    a, b = Puppet("a", "one"), Puppet("b", "two")
+    a.down = True
+    async with started({}, a, b) as registry:
+        assert ids(registry) == ["two"]
+        assert [(health.name, health.up) for health in registry.health()] == [("a", False), ("b", True)]
+        a.down = False
+        await registry.refresh()
+        assert ids(registry) == ["one", "two"]
+        assert all(health.up for health in registry.health())
+
+
+async def test_a_backend_that_goes_down_keeps_its_models() -> None:
+    a = Puppet("a", "one")
+    async with started({}, a) as registry:
+        a.down = True
+        await registry.refresh()
+        assert ids(registry) == ["one"]
+        assert registry.health()[0].error
+
+
+async def test_it_looks_again_on_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "DOWN_SECONDS", 0.02)
+    a = Puppet("a", "one")
+    a.down = True
+    async with started({}, a) as registry:
+        a.down = False
+        await until(lambda: ids(registry) == ["one"])
+
+
+async def test_an_unknown_model_makes_it_look_again_but_not_every_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    a = Puppet("a", "one")
+    async with started({}, a) as registry:
+        a._models = [*a._models, BackendModel(id="new")]
+        for _ in range(3):
+            with pytest.raises(InvalidRequest):
+                registry.resolve("new")
+        await asyncio.sleep(0.02)
+        assert a.asked == 1
+        monkeypatch.setattr(module, "DOWN_SECONDS", 0.0)
+        with pytest.raises(InvalidRequest):
+            registry.resolve("new")
+        await until(lambda: ids(registry) == ["one", "new"])
+        assert a.asked == 2
+
+
+async def test_a_slow_backend_does_not_hold_up_the_start() -> None:
+    class Slow(Puppet):
+        async def models(self) -> Sequence[BackendModel]:
+            await asyncio.sleep(0.2)
+            return await super().models()
+
+    slow = Slow("slow", "late")
+    registry = Registry({}, {"slow": slow})
+    await registry.start(wait=0.01)
+    assert ids(registry) == []
+    await until(lambda: ids(registry) == ["late"])
+    await registry.close()
+
+
+# Choosing
+
+
+async def test_the_least_busy_endpoint_is_called() -> None:
+    a, b, c = Puppet("a", "m"), Puppet("b", "m"), Puppet("c", "m")
+    async with started({}, a, b, c) as registry:
+        assert ids(registry) == ["m"]
+        route = registry.resolve("m")
+        streams: dict[str, TurnStream] = {}
+        for _ in range(9):
+            before = {health.name: health.outstanding for health in registry.health()}
+            stream = await route.open(turn("x", model="m"))
+            (chosen,) = [health.name for health in registry.health() if health.outstanding > before[health.name]]
+            assert before[chosen] == min(before.values())
+            streams[chosen] = stream
+        assert [health.outstanding for health in registry.health()] == [3, 3, 3]
+        streams["b"].abort()
+        assert len(b.turns) == 3
+        await route.open(turn("x", model="m"))
+        assert len(b.turns) == 4
+        for member in registry._members.values():
+            member.outstanding = 0
+
+
+async def test_endpoints_have_names_of_their_own_only_where_the_model_says_so() -> None:
+    a, b = Puppet("a"), Puppet("b")
+    async with started({"m": ModelConfig(backends=["a", "b"], name="own")}, a, b) as registry:
+        for _ in range(4):
+            await read_all(await registry.resolve("m").open(turn("x", model="m")))
+        assert [seen.model for seen in a.turns + b.turns] == ["own"] * 4
+        assert (len(a.turns), len(b.turns)) == (2, 2)
+
+
+async def test_a_failure_before_the_first_token_is_tried_elsewhere() -> None:
+    a, b = Puppet("a", "m"), Puppet("b", "m")
+    async with started({}, a, b) as registry:
+        route = registry.resolve("m")
+        for refusal in (
+            unreachable(),
+            BackendError(429, "busy", retriable=True),
+            BackendError(502, "x", retriable=True),
+        ):
+            a.refusal = refusal
+            for _ in range(4):
+                assert text_of(await read_all(await route.open(turn("hi", model="m")))) == "hi"
+
+
+async def test_what_is_the_clients_fault_is_not_tried_elsewhere() -> None:
+    a, b = Puppet("a", "m"), Puppet("b", "m")
+    a.refusal = b.refusal = BackendError(400, "bad")
+    async with started({}, a, b) as registry:
+        with pytest.raises(BackendError, match="bad"):
+            await registry.resolve("m").open(turn("hi", model="m"))
+        assert len(a.turns) + len(b.turns) == 1
+
+
+async def test_the_last_endpoints_error_is_told() -> None:
+    a, b = Puppet("a", "m"), Puppet("b", "m")
+    async with started({}, a, b) as registry:
+        a.down = b.down = True
+        with pytest.raises(BackendError) as caught:
+            await registry.resolve("m").open(turn("hi", model="m"))
+        assert caught.value.status == 503
+        assert len(a.turns) == len(b.turns) == 1
+
+
+async def test_an_endpoint_that_cannot_be_reached_is_avoided_for_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(members, "AVOID_SECONDS", 0.1)
+    a, b = Puppet("a", "m"), Puppet("b", "m")
+    async with started({}, a, b) as registry:
+        route = registry.resolve("m")
+        a.down = True
+        for _ in range(6):
+            await read_all(await route.open(turn("hi", model="m")))
+        assert len(a.turns) == 1
+        a.down = False
+        await asyncio.sleep(0.12)
+        for _ in range(2):
+            await read_all(await route.open(turn("hi", model="m")))
+        assert len(a.turns) == 2
+        assert all(health.up for health in registry.health())
+
+
+async def test_after_the_first_token_nothing_is_tried_again() -> None:
+    a, b = Puppet("a", "m"), Puppet("b", "m")
+    async with started({}, a, b) as registry:
+        stream = await registry.resolve("m").open(turn("text\n/error 502 gone", model="m"))
+        assert text_of(await read(stream)) == "text"
+        with pytest.raises(BackendError, match="gone"):
+            await read(stream)
+        assert len(a.turns) + len(b.turns) == 1
+
+
+# Giving back
+
+
+async def test_a_call_is_given_back_exactly_once() -> None:
+    a = Puppet("a", "m")
+    async with started({}, a) as registry:
+        route = registry.resolve("m")
+
+        def outstanding() -> int:
+            return registry.health()[0].outstanding
+
+        ended = await route.open(turn("x", model="m"))
+        broken = await route.open(turn("x\n/error 502 y", model="m"))
+        aborted = await route.open(turn("x", model="m"))
+        assert outstanding() == 3
+        await read_all(ended)
+        ended.abort()
+        assert outstanding() == 2
+        await read(broken)
+        with pytest.raises(BackendError):
+            await read(broken)
+        broken.abort()
+        assert outstanding() == 1
+        aborted.abort()
+        aborted.abort()
+        assert outstanding() == 0
+
+
+async def test_a_cancelled_call_is_given_back() -> None:
+    class Stuck(Puppet):
+        async def open(self, turn: Turn) -> ScriptedStream:
+            await asyncio.sleep(60)
+            raise AssertionError
+
+    async with started({}, Stuck("a", "m")) as registry:
+        opening = asyncio.ensure_future(registry.resolve("m").open(turn("x", model="m")))
+        await until(lambda: registry.health()[0].outstanding == 1)
+        opening.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await opening
+        assert registry.health()[0].outstanding == 0
+
+
+async def test_tokens_are_counted_where_that_is_possible() -> None:
+    async with started({}, Puppet("a", "m")) as registry:
+        assert await registry.resolve("m").count_tokens(turn("one two three", model="m")) == 3
+
+
+async def test_extra_body_is_the_routes() -> None:
+    models = {"m": ModelConfig(extra_body={"top_k": Raw(b"20")})}
+    async with started(models, Puppet("a", "m")) as registry:
+        route = registry.resolve("m")
+        assert isinstance(route, ModelRoute)
+        assert msgspec.json.encode(route.extra_body) == b'{"top_k":20}'
+
+
+# Other settings
+
+
+async def test_a_removed_backend_is_closed_once_its_calls_have_ended() -> None:
+    models = {"m": ModelConfig(backends=["old"], name="m")}
+    old, kept, new = Puppet("old", "m", "own"), Puppet("kept", "k"), Puppet("new", "m", "fresh")
+    registry = Registry(models, {"old": old, "kept": kept})
+    await registry.start()
+    try:
+        route = registry.resolve("m")
+        stream = await route.open(turn("Hi."))
+        registry.replace({"m": ModelConfig(backends=["new"], name="m")}, {"kept": kept, "new": new}, linger=0.02)
+        await until(lambda: any(card.id == "fresh" for card in registry.cards()))
+        await asyncio.sleep(0.1)
+        assert not old.closed
+        await read_all(stream)
+        await until(lambda: old.closed)
+        assert not kept.closed and kept.asked == 2
+        await read_all(await registry.resolve("m").open(turn("Hi.")))
+        assert [len(backend.turns) for backend in (old, new)] == [1, 1]
+        with pytest.raises(InvalidRequest):
+            registry.resolve("own")
+    finally:
+        await registry.close()
+
+
+async def test_a_backend_that_stays_keeps_its_state_and_one_with_other_settings_its_models_meanwhile() -> None:
+    one, two, other = Puppet("one", "a"), Puppet("two", "b"), Puppet("two", "b", "c")
+    async with started({}, one, two) as registry:
+        await read_all(await registry.resolve("a").open(turn("Hi.")))
+        registry.replace({}, {"one": one, "two": other}, linger=10)
+        assert {card.id for card in registry.cards()} == {"a", "b"}
+        assert [health.calls for health in registry.health()] == [1, 0]
+        await until(lambda: any(card.id == "c" for card in registry.cards()))
+        await read_all(await registry.resolve("b").open(turn("Hi.")))
+        assert (len(two.turns), len(other.turns), two.closed) == (0, 1, False)
+
+
+async def test_what_cannot_be_served_changes_nothing() -> None:
+    one = Puppet("one", "a")
+    async with started({}, one) as registry:
+        with pytest.raises(ConfigError):
+            registry.replace({"m": ModelConfig(backends=["nowhere"])}, {})
+        assert [card.id for card in registry.cards()] == ["a"]

@@ -1,0 +1,374 @@
+"""Whatever a backend that speaks Responses sends: the client's stream keeps its grammar, and both documents hold of it."""
+
+from __future__ import annotations
+
+import copy
+import json
+import random
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import pytest
+
+from antiphon.backends.responses.codec import ResponsesDecoder
+from antiphon.core.json_encoding import to_json
+from antiphon.core.stream.fold import fold
+from antiphon.core.stream.response_stream import ResponseStream
+from antiphon.core.stream.terms import StreamOptions
+from antiphon.core.text.sse import SSEParser, encode
+from antiphon.errors import BackendError
+from antiphon.types.response import Response
+from tests.golden.player import parsed
+from tests.golden.rules import check_stream
+from tests.oracle.divergences import DIVERGENCES
+from tests.oracle.documents import OPENAI
+
+Json = dict[str, Any]
+
+USAGE = {"input_tokens": 3, "output_tokens": 2, "total_tokens": 5}
+CITATION = {"type": "url_citation", "url": "https://example.org", "title": "E", "start_index": 0, "end_index": 2}
+MESSAGE = {
+    "id": "msg_1",
+    "type": "message",
+    "status": "completed",
+    "role": "assistant",
+    "content": [{"type": "output_text", "text": "Hello", "annotations": [CITATION], "logprobs": []}],
+}
+THOUGHT = {
+    "id": "rs_1",
+    "type": "reasoning",
+    "summary": [{"type": "summary_text", "text": "In short"}],
+    "content": [{"type": "reasoning_text", "text": "Hm."}],
+    "encrypted_content": "sealed",
+    "status": None,
+}
+CALL = {
+    "id": "fc_1",
+    "type": "function_call",
+    "call_id": "c1",
+    "name": "f",
+    "arguments": '{"a":1}',
+    "status": "completed",
+}
+CUSTOM = {"id": "ctc_1", "type": "custom_tool_call", "call_id": "c2", "name": "g", "input": "ls", "status": "completed"}
+SEARCH = {
+    "id": "ws_1",
+    "type": "web_search_call",
+    "status": "completed",
+    "action": {"type": "search", "query": "x"},
+}
+IMAGE = {"id": "ig_1", "type": "image_generation_call", "status": "completed", "result": None}
+
+
+def life(item: Json, index: int) -> Iterator[Json]:
+    """Yield all events of an item, as OpenAI sends them."""
+    where = {"item_id": item["id"], "output_index": index}
+    begun = {**item, "status": "in_progress"}
+    if "content" in item:
+        begun["content"] = []
+    if "summary" in item:
+        begun["summary"] = []
+    for name in ("arguments", "input"):
+        if name in item:
+            begun[name] = ""
+    yield {"type": "response.output_item.added", "output_index": index, "item": begun}
+    for name, parts in (("summary", item.get("summary", [])), ("content", item.get("content", []))):
+        for place, part in enumerate(parts):
+            yield from part_life(name, where, place, part)
+    for name, type in (("arguments", "function_call_arguments"), ("input", "custom_tool_call_input")):
+        if name in item:
+            yield {"type": f"response.{type}.delta", **where, "delta": item[name][:3]}
+            yield {"type": f"response.{type}.delta", **where, "delta": item[name][3:]}
+            yield {"type": f"response.{type}.done", **where, name: item[name]}
+    if item["type"] in ("web_search_call", "image_generation_call"):
+        yield {"type": f"response.{item['type']}.in_progress", **where}
+        yield {"type": f"response.{item['type']}.completed", **where}
+    yield {"type": "response.output_item.done", "output_index": index, "item": item}
+
+
+def part_life(name: str, where: Json, place: int, part: Json) -> Iterator[Json]:
+    step = "reasoning_summary_part" if name == "summary" else "content_part"
+    text = {"summary_text": "reasoning_summary_text"}.get(part["type"], part["type"])
+    where = {**where, ("summary_index" if name == "summary" else "content_index"): place}
+    yield {"type": f"response.{step}.added", **where, "part": {**part, "text": ""}}
+    yield {"type": f"response.{text}.delta", **where, "delta": part["text"][:2], "logprobs": []}
+    yield {"type": f"response.{text}.delta", **where, "delta": part["text"][2:]}
+    yield {"type": f"response.{text}.done", **where, "text": part["text"]}
+    yield {"type": f"response.{step}.done", **where, "part": part}
+
+
+def whole_stream(*items: Json) -> list[Json]:
+    events = [{"type": "response.created", "response": {"id": "resp_theirs"}}]
+    for index, item in enumerate(items):
+        events += life(item, index)
+    end = {"id": "resp_theirs", "status": "completed", "output": list(items), "usage": USAGE, "error": None}
+    return [*events, {"type": "response.completed", "response": end}]
+
+
+def play(events: Sequence[object], **options: Any) -> list[Json]:
+    """Play a backend's events through decoder and stream, as the engine does; return what a client sees."""
+    data = b"".join(b"data: %b\n\n" % (one if isinstance(one, bytes) else json.dumps(one).encode()) for one in events)
+    decoder, parser = ResponsesDecoder(), SSEParser()
+    stream = ResponseStream(Response(id="resp_0", created_at=1, model="m"), "0" * 48, StreamOptions(**options))
+    stream.start()
+    try:
+        for delta in decoder.feed([*parser.feed(data), *parser.close()]):
+            stream.feed(delta)
+        if decoder.error is not None:
+            raise decoder.error
+        decoder.finish()
+        stream.end_turn()
+        stream.finish(2)
+    except BackendError as error:
+        stream.fail(error, 2)
+    assert stream.terminal is not None
+    seen = [*stream.take(), stream.terminal]
+    for length in range(2, len(seen) + 1, 3):
+        fold(seen[:length])  # as a server does that goes on with another one's response
+    assert json.loads(to_json(fold(seen))) == json.loads(seen[-1].body)["response"]
+    frames = encode(seen)
+    assert frames.count(b"\n") == 3 * len(seen)
+    return parsed(seen)
+
+
+def check(events: Sequence[Json]) -> Json:
+    check_stream(events)
+    assert not [fault for event in events for fault in OPENAI.event_faults(event) if not _known(fault)]
+    response: Json = events[-1]["response"]
+    return response
+
+
+def _known(fault: str) -> bool:
+    known = any(divergence.covers("OpenAI", fault) for divergence in DIVERGENCES)
+    return known or fault.startswith((".response.error: ", ".type: no event 'response.made_up"))
+
+
+ITEMS = (THOUGHT, MESSAGE, CALL, CUSTOM, SEARCH, IMAGE)
+
+
+@pytest.mark.parametrize("names", [False, True])
+def test_a_whole_stream_keeps_its_items(names: bool) -> None:
+    response = (
+        check(play(whole_stream(*ITEMS)))
+        if not names
+        else play(whole_stream(*ITEMS), open_responses_names=True)[-1]["response"]
+    )
+    assert response["status"] == "completed"
+    assert response["output"] == [{**THOUGHT, "status": "completed"}, *ITEMS[1:]]
+    assert response["usage"]["total_tokens"] == 5
+
+
+def _without(*names: str) -> Callable[[Json], Json]:
+    return lambda event: {name: value for name, value in event.items() if name not in names}
+
+
+VARIANTS: dict[str, Callable[[Json], Json]] = {
+    "no places (llama.cpp)": _without("output_index", "content_index", "summary_index", "sequence_number"),
+    "one index for all (transformers)": lambda event: (
+        {**event, "output_index": 1} if "output_index" in event else event
+    ),
+    "no ids": _without("item_id"),
+    "indexes from afar": lambda event: {**event, "output_index": 10**12} if "output_index" in event else event,
+    "indexes as text": lambda event: {**event, "output_index": "x"} if "output_index" in event else event,
+    "negative indexes": lambda event: {**event, "output_index": -5} if "output_index" in event else event,
+    "nulls": lambda event: {**event, "output_index": None, "logprobs": None, "extra": None},
+}
+
+
+@pytest.mark.parametrize("change", VARIANTS.values(), ids=VARIANTS)
+def test_places_are_ours(change: Callable[[Json], Json]) -> None:
+    response = check(play([change(event) for event in whole_stream(*ITEMS)]))
+    assert (response["status"], response["error"]) == ("completed", None)
+    assert [item["type"] for item in response["output"]] == [item["type"] for item in ITEMS]
+    assert response["output"][1] == MESSAGE
+
+
+@pytest.mark.parametrize(
+    "kept",
+    [
+        (),
+        ("response.output_text.delta",),
+        ("response.output_item.done",),
+        ("response.output_item.added",),
+        ("response.output_item.added", "response.output_text.done", "response.reasoning_text.done"),
+    ],
+    ids=["end alone", "text alone", "done alone", "added alone", "whole texts"],
+)
+def test_what_has_no_events_of_its_own_gets_them(kept: tuple[str, ...]) -> None:
+    events = [event for event in whole_stream(*ITEMS) if event["type"] in (*kept, "response.completed")]
+    response = check(play(events))
+    assert sorted(item["type"] for item in response["output"]) == sorted(item["type"] for item in ITEMS)
+    assert MESSAGE in response["output"]
+
+
+def test_an_empty_message_beside_a_call_is_left_out() -> None:
+    empty = {**MESSAGE, "content": [{"type": "output_text", "text": "", "annotations": []}]}
+    events = [*life(CALL, 1), *life(empty, 1)]
+    end = {"type": "response.completed", "response": {"output": [empty, CALL], "usage": USAGE}}
+    assert check(play([*events, end]))["output"] == [CALL]
+
+
+def test_text_that_has_streamed_stands() -> None:
+    events = whole_stream(MESSAGE)
+    events[3]["delta"] = "\n\nHe"
+    assert check(play(events))["output"][0]["content"][0]["text"] == "\n\nHello"
+
+
+def test_arguments_that_are_written_anew_are_the_same() -> None:
+    events = whole_stream(CALL)
+    events[-2] = {**events[-2], "item": {**CALL, "arguments": '{ "a" : 1 }'}}
+    assert check(play(events))["output"] == [CALL]
+    events[-2] = {**events[-2], "item": {**CALL, "arguments": '{"a":2}'}}
+    assert check(play(events))["status"] == "failed"
+
+
+@pytest.mark.parametrize("at", range(len(whole_stream(*ITEMS)) - 1))
+def test_an_answer_that_breaks_off_is_failed_and_closed(at: int) -> None:
+    response = check(play(whole_stream(*ITEMS)[:at]))
+    assert response["status"] == "failed"
+
+
+ENDINGS: dict[str, tuple[object, str]] = {
+    "no response": ({"type": "response.completed"}, "failed"),
+    "null response": ({"type": "response.completed", "response": None}, "failed"),
+    "output of another type": ({"type": "response.completed", "response": {"output": "x"}}, "failed"),
+    "null output": ({"type": "response.completed", "response": {"output": None, "usage": USAGE}}, "completed"),
+    "no output": ({"type": "response.completed", "response": {"output": []}}, "failed"),
+    "an item that is none": ({"type": "response.completed", "response": {"output": [5]}}, "failed"),
+    "usage of another type": (
+        {"type": "response.completed", "response": {"output": [MESSAGE], "usage": []}},
+        "completed",
+    ),
+    "negative usage": (
+        {"type": "response.completed", "response": {"output": [MESSAGE], "usage": {**USAGE, "input_tokens": -5}}},
+        "completed",
+    ),
+    "usage beyond numbers": (
+        {"type": "response.completed", "response": {"output": [MESSAGE], "usage": {**USAGE, "input_tokens": 10**30}}},
+        "completed",
+    ),
+    "a status that contradicts": (
+        {"type": "response.completed", "response": {"output": [MESSAGE], "status": "failed"}},
+        "failed",
+    ),
+    "incomplete as completed": (
+        {"type": "response.completed", "response": {"output": [MESSAGE], "status": "incomplete"}},
+        "incomplete",
+    ),
+    "incomplete without details": ({"type": "response.incomplete", "response": {"output": [MESSAGE]}}, "incomplete"),
+    "odd details": (
+        {"type": "response.incomplete", "response": {"output": [MESSAGE], "incomplete_details": [5]}},
+        "incomplete",
+    ),
+    "failed without an error": ({"type": "response.failed", "response": {"error": None}}, "failed"),
+    "an error code that is a number": (
+        {"type": "response.failed", "response": {"error": {"code": 5, "message": 7}}},
+        "failed",
+    ),
+    "an error code in other digits": ({"type": "error", "code": "²", "message": "m"}, "failed"),
+    "an error that is a text": ({"type": "error", "error": "words"}, "failed"),
+    "an error without a type": ({"error": {"message": "words"}}, "failed"),
+    "deep": (b"[" * 100_000, "failed"),
+    "deep, whole": (b'{"type":"response.completed","response":{"output":' + b"[" * 500 + b"]" * 500 + b"}}", "failed"),
+    "a long number": (b'{"type":"response.completed","response":{"usage":' + b"9" * 5000 + b"}}", "failed"),
+    "no UTF-8": (b'{"type":"response.completed\xff"}', "failed"),
+    "a type with line breaks": (b'{"type":"x\\n\\ndata: [DONE]\\n\\n"}', "failed"),
+    "a type that is no text": ({"type": 5}, "failed"),
+    "a list": ([], "failed"),
+}
+
+
+@pytest.mark.parametrize(("last", "status"), ENDINGS.values(), ids=ENDINGS)
+def test_endings(last: object, status: str) -> None:
+    response = check(play([last]))
+    assert response["status"] == status
+    usage = response["usage"]
+    assert usage is None or usage["input_tokens"] >= 0
+
+
+def test_names_and_types_inject_nothing() -> None:
+    name = 'x":1,"type":"response.output_text.delta","delta":"injected","y'
+    events = whole_stream(MESSAGE)
+    events.insert(3, {"type": "response.made_up", name: 1, "a": "b\n\ndata: [DONE]\n\n"})
+    for event in events:
+        if "item" in event:
+            event["item"] = {**event["item"], name: "b"}
+    seen = play(events)
+    assert check(seen)["status"] == "completed"
+    assert "injected" not in "".join(str(event.get("delta")) for event in seen)
+
+
+def test_an_event_over_several_lines_stands_on_one() -> None:
+    events = [json.dumps(event, indent=1).encode().replace(b"\n", b"\ndata: ") for event in whole_stream(*ITEMS)]
+    assert check(play(events))["status"] == "completed"
+
+
+def test_halves_of_characters_become_whole() -> None:
+    events: list[object] = [*life(MESSAGE, 0)][:2]
+    for half in (b"\\ud83d", b"\\ude00"):
+        events.append(b'{"type":"response.output_text.delta","item_id":"msg_1","delta":"%b"}' % half)
+    item = {**MESSAGE, "content": [{"type": "output_text", "text": "😀"}]}
+    response = check(play([*events, {"type": "response.completed", "response": {"output": [item]}}]))
+    assert response["output"][0]["content"][0]["text"] == "😀"
+
+
+ODD: tuple[object, ...] = (
+    None,
+    5,
+    -1,
+    10**30,
+    1.5,
+    "",
+    "x",
+    "\n\ndata: [DONE]\n\n",
+    [],
+    [None],
+    {},
+    {"a": None},
+    True,
+    "a" * 3000,
+)
+
+
+def _mutated(events: list[Json], chance: random.Random) -> list[Json]:
+    events = copy.deepcopy(events)
+    for _ in range(chance.randint(1, 4)):
+        at = chance.randrange(len(events))
+        match chance.randrange(5):
+            case 0:
+                del events[at]
+            case 1:
+                events.insert(chance.randrange(len(events)), copy.deepcopy(events[at]))
+            case 2:
+                events.insert(at, events.pop(chance.randrange(len(events))))
+            case _:
+                _mutate(events[at], chance)
+        if not events:
+            break
+    return events
+
+
+def _mutate(value: Any, chance: random.Random) -> None:
+    """Change something somewhere inside of a value."""
+    while value:
+        key = chance.choice(list(value) if isinstance(value, dict) else range(len(value)))
+        if isinstance(value[key], (dict, list)) and value[key] and chance.random() < 0.7:
+            value = value[key]
+            continue
+        if chance.random() < 0.3:
+            del value[key]
+        else:
+            value[key] = chance.choice(ODD)
+        return
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_whatever_is_changed_the_grammar_holds(seed: int) -> None:
+    chance = random.Random(seed)
+    for _ in range(100):
+        events = _mutated(whole_stream(*chance.sample(ITEMS, chance.randint(1, 4))), chance)
+        try:
+            check(play(events))
+        except Exception as error:
+            error.add_note(f"events: {events}")
+            raise

@@ -1,0 +1,95 @@
+"""Framing of events and parsing of a backend's bytes, however they are cut."""
+
+from __future__ import annotations
+
+import time
+from itertools import pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from antiphon.core.text import sse
+from antiphon.core.text.sse import SSEParser, encode
+from antiphon.errors import BackendError
+from antiphon.types.events import Event
+
+STREAMS = [
+    (b'data: {"a":1}\n\ndata: {"b":2}\n\ndata: [DONE]\n\n', [b'{"a":1}', b'{"b":2}', b"[DONE]"]),
+    (b'data: {"a":1}\r\n\r\ndata: [DONE]\r\n\r\n', [b'{"a":1}', b"[DONE]"]),
+    (b'data: {"a":1}\r\rdata: [DONE]\r\r', [b'{"a":1}', b"[DONE]"]),
+    (b'data:{"a":1}\n\n', [b'{"a":1}']),
+    (b'event: x\nid: 7\nretry: 10\ndata: {"a":1}\n\n', [b'{"a":1}']),
+    (b': OPENROUTER PROCESSING\n\ndata: {"a":1}\n\n: ping\n\n', [b'{"a":1}']),
+    (b'data: {"a":\ndata: 1}\n\n', [b'{"a":\n1}']),
+    (b'\n\n\ndata: {"a":1}\n\n\n\ndata: 2\n\n', [b'{"a":1}', b"2"]),
+    (b"event: nothing\n\n", []),
+    (b'data: {"a":1}\n\ndata: [DONE]', [b'{"a":1}', b"[DONE]"]),
+    (b'data: {"a":1}\n\ndata: [DONE]\n', [b'{"a":1}', b"[DONE]"]),
+    ("data: grüße 😀\n\n".encode(), ["grüße 😀".encode()]),
+]
+
+
+def parse(*pieces: bytes) -> list[bytes]:
+    parser = SSEParser()
+    return [data for piece in pieces for data in parser.feed(piece)] + parser.close()
+
+
+@pytest.mark.parametrize(("stream", "events"), STREAMS)
+def test_whole_and_byte_by_byte(stream: bytes, events: list[bytes]) -> None:
+    assert parse(stream) == events
+    assert parse(*(stream[place : place + 1] for place in range(len(stream)))) == events
+
+
+@given(st.sampled_from(STREAMS), st.lists(st.integers(0, 60)))
+def test_cut_anywhere(case: tuple[bytes, list[bytes]], cuts: list[int]) -> None:
+    stream, events = case
+    places = [0, *sorted(min(cut, len(stream)) for cut in cuts), len(stream)]
+    assert parse(*(stream[a:b] for a, b in pairwise(places))) == events
+
+
+def test_events_come_as_soon_as_they_are_complete() -> None:
+    parser = SSEParser()
+    assert parser.feed(b"data: 1\n") == []
+    assert parser.feed(b"\nda") == [b"1"]
+    assert parser.feed(b"ta: 2\n\n") == [b"2"]
+
+
+def test_a_long_event_in_small_pieces_takes_linear_time() -> None:
+    parser = SSEParser()
+    started = time.process_time()
+    parser.feed(b"data: ")
+    for _ in range(4_000):
+        parser.feed(b"x" * 1000)
+    (event,) = parser.feed(b"\n\n")
+    assert len(event) == 4_000_000
+    assert time.process_time() - started < 1
+
+
+@pytest.mark.parametrize("line", [b"data: x\n", b": drip\n", b"data: x\r\n", b"x\r", b"event: y\n"])
+def test_an_event_of_many_lines_takes_linear_time(line: bytes) -> None:
+    parser = SSEParser()
+    started = time.process_time()
+    for _ in range(90_000):
+        assert parser.feed(line) == []
+    assert time.process_time() - started < 1
+    parser.feed(b"\n\n")
+
+
+def test_an_event_of_too_many_lines_is_refused() -> None:
+    with pytest.raises(BackendError, match="too many lines"):
+        SSEParser().feed(b"data: 1\n" * 200_000 + b"\n")
+
+
+def test_an_event_without_an_end_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sse, "EVENT_LIMIT", 1000)
+    parser = SSEParser()
+    with pytest.raises(BackendError, match="too large"):  # noqa: PT012 (the piece that is one too many is not the point)
+        for _ in range(20):
+            parser.feed(b"x" * 100)
+
+
+def test_frames() -> None:
+    events = [Event("a.b", b'{"type":"a.b"}'), Event("c", b"{}")]
+    assert encode(events) == b'event: a.b\ndata: {"type":"a.b"}\n\nevent: c\ndata: {}\n\n'
+    assert parse(encode(events) + sse.DONE) == [b'{"type":"a.b"}', b"{}", b"[DONE]"]

@@ -1,0 +1,55 @@
+"""Inline thoughts: every case whole, in characters, and cut at every place."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pytest
+
+from antiphon.core.deltas import ReasoningDelta
+from antiphon.core.text.thoughts import ThinkSplitter
+
+CASES = [
+    ("<think>a\nb</think>\n\nyes", "a\nb", "yes"),
+    ("\n<think>\na</think>yes <think>no</think>", "a", "yes <think>no</think>"),
+    ("<thinking>a</thinking>b", "a", "b"),
+    ("[THINK]a[/THINK]b", "a", "b"),
+    ("<think></think>b", "", "b"),
+    ("<think>a < b </thin </think>c", "a < b </thin ", "c"),
+    ("<think>never ends", "never ends", ""),
+    ("<think>a</think>\n", "a", ""),
+    ("plain <think>x</think>", "", "plain <think>x</think>"),
+    ("<thin", "", "<thin"),
+    ("<b>bold</b>", "", "<b>bold</b>"),
+    ("  indented", "", "  indented"),
+    ("", "", ""),
+]
+
+
+def split(pieces: Sequence[str], *, opened: bool = False) -> tuple[str, str]:
+    splitter = ThinkSplitter(opened=opened)
+    found = [one for piece in pieces for one in splitter.feed(piece)] + splitter.close()
+    thoughts = "".join(one.text for one in found if isinstance(one, ReasoningDelta))
+    return thoughts, "".join(one.text for one in found if not isinstance(one, ReasoningDelta))
+
+
+@pytest.mark.parametrize(("text", "thoughts", "answer"), CASES)
+def test_split(text: str, thoughts: str, answer: str) -> None:
+    cuts = [[text], list(text), *([text[:place], text[place:]] for place in range(1, len(text)))]
+    for pieces in cuts:
+        assert split(pieces) == (thoughts, answer), pieces
+
+
+def test_opened_by_the_template() -> None:
+    for pieces in (["a</think>b"], list("a</think>b")):
+        assert split(pieces, opened=True) == ("a", "b")
+    assert split(["all thoughts"], opened=True) == ("all thoughts", "")
+
+
+def test_settled_once_the_answer_has_begun() -> None:
+    splitter = ThinkSplitter()
+    assert not splitter.settled
+    splitter.feed("<think>a</think>")
+    assert not splitter.settled
+    splitter.feed("b")
+    assert splitter.settled

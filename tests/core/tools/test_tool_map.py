@@ -1,0 +1,125 @@
+"""Tool declarations ↔ functions."""
+
+from __future__ import annotations
+
+from json import dumps, loads
+from typing import Any
+
+import msgspec
+
+from antiphon.core.request.decoding import decode_items
+from antiphon.core.request.tool_decoding import decode_tools
+from antiphon.core.tools.tool_map import Target, ToolMap, ignored_tools
+from antiphon.types.tools import RemoteTool
+
+Json = dict[str, Any]
+
+
+def raws(values: list[Json]) -> list[msgspec.Raw]:
+    return [msgspec.Raw(dumps(value).encode()) for value in values]
+
+
+def mapped(tools: list[Json], items: list[Json] | None = None, **fields: Any) -> ToolMap:
+    return ToolMap(decode_tools(raws(tools)), decode_items(raws(items or [])), **fields)
+
+
+def function(name: str, **fields: Any) -> Json:
+    return {"type": "function", "name": name, **fields}
+
+
+def test_names_are_made_fit_and_found_again() -> None:
+    tools = [function("a.b"), function("a_b"), function("x" * 100), {"type": "custom", "name": "a_b"}]
+    tools.append({"type": "namespace", "name": "mcp", "tools": [function("y" * 70), function("a_b")]})
+    map = mapped(tools)
+    names = list(map.offers)
+    assert (names[0], names[5]) == ("a_b", "mcp__a_b")
+    assert len(names) == 6 and all(len(name) <= 64 for name in names)
+    assert [map.target(name) for name in names] == [
+        Target("function", "a.b"),
+        Target("function", "a_b"),
+        Target("function", "x" * 100),
+        Target("custom", "a_b"),
+        Target("function", "y" * 70, "mcp"),
+        Target("function", "a_b", "mcp"),
+    ]
+    assert names == list(mapped(tools).offers)
+
+
+def test_a_name_that_nobody_declared() -> None:
+    map = mapped([function("a")])
+    assert map.target("b") == Target("function", "b")
+    assert map.chat_name(Target("function", "gone.tool", "ns")) == "ns__gone_tool"
+
+
+def test_hosted_tools_are_dropped_visibly() -> None:
+    tools = [
+        {"type": "web_search"},
+        {"type": "web_search"},
+        {"type": "file_search", "vector_store_ids": []},
+        {"type": "shell"},
+    ]
+    tools += [{"type": "mcp", "server_label": "s"}, {"type": "tool_search"}]
+    assert (
+        mapped(tools).ignored
+        == ignored_tools(decode_tools(raws(tools)))
+        == ["web_search", "file_search", "tool_search"]
+    )
+
+
+def test_a_custom_tool_takes_one_string() -> None:
+    format = {"type": "grammar", "syntax": "regex", "definition": "a+"}
+    (offer,) = mapped([{"type": "custom", "name": "c", "description": "Does c.", "format": format}]).offers.values()
+    shape = loads(offer.function)["function"]
+    assert shape["parameters"]["required"] == ["input"]
+    assert shape["description"] == "Does c.\n\nThe input matches this regular expression:\na+"
+
+
+def test_missing_parameters_and_strictness() -> None:
+    tools = [function("a", strict=True), function("b", parameters=None)]
+    shapes = [loads(offer.function)["function"] for offer in mapped(tools).offers.values()]
+    assert [shape["parameters"] for shape in shapes] == [{"type": "object", "properties": {}}] * 2
+    assert [shape.get("strict") for shape in shapes] == [True, None]
+    assert b"strict" not in mapped(tools, strict=False).offers["a"].function
+
+
+def test_a_namespace_is_described_once() -> None:
+    inner = [function("a", description="A."), function("b", description="B.")]
+    offers = mapped([{"type": "namespace", "name": "n", "description": "About n.", "tools": inner}]).offers
+    assert [loads(offer.function)["function"]["description"] for offer in offers.values()] == [
+        "(n: About n.)\nA.",
+        "B.",
+    ]
+
+
+SEARCH = {"type": "tool_search", "execution": "client", "description": "Find."}
+DEFERRED = function("late", defer_loading=True)
+
+
+def test_deferred_tools_wait_until_they_are_found() -> None:
+    assert list(mapped([DEFERRED, SEARCH]).offers) == ["tool_search"]
+    found = {"type": "tool_search_output", "call_id": "c", "tools": [DEFERRED]}
+    assert list(mapped([DEFERRED, SEARCH], [found]).offers) == ["tool_search", "late"]
+    assert list(mapped([DEFERRED]).offers) == ["late"], "with nobody to search, they are offered at once"
+
+
+def test_tools_that_come_as_items() -> None:
+    item = {"type": "additional_tools", "role": "developer", "tools": [function("a"), {"type": "shell"}]}
+    map = mapped([function("a")], [item])
+    assert list(map.offers) == ["a", "shell"] and map.target("shell").kind == "shell"
+
+
+def test_tools_of_servers() -> None:
+    map = mapped([], remote=[RemoteTool(server_label="my server", name="do.it", description="D")])
+    assert list(map.offers) == ["my_server__do_it"]
+    assert map.target("my_server__do_it") == Target("mcp", "do.it", "my server")
+
+
+def test_offers_are_found_and_restricted() -> None:
+    map = mapped(
+        [function("a"), {"type": "custom", "name": "b"}, {"type": "namespace", "name": "n", "tools": [function("c")]}]
+    )
+    by_name = map.find("c")
+    assert by_name is not None and by_name.chat_name == "n__c"
+    assert map.find("a", "custom") is None and map.find("c", "function", "other") is None
+    map.restrict([by_name])
+    assert list(map.offers) == ["n__c"] and map.chat_name(Target("custom", "b")) == "b"

@@ -1,0 +1,94 @@
+"""The page's files as they are served, and the comments by which it listens to the backend."""
+
+from __future__ import annotations
+
+import json
+import re
+import urllib.error
+import urllib.request
+from collections.abc import Iterator, Mapping
+from http.client import HTTPResponse
+
+import pytest
+
+from antiphon.server.pages.playground import assets
+from tests.server.whole import Client, parse_events, whole_server
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Client]:
+    with whole_server() as client:
+        yield client
+
+
+def get(server: Client, path: str, headers: Mapping[str, str] | None = None) -> HTTPResponse:
+    return urllib.request.urlopen(urllib.request.Request(server.url + path, headers=dict(headers or {})), timeout=10)
+
+
+def test_the_page_asks_for_files_that_there_are(server: Client) -> None:
+    with get(server, "/") as page:
+        assert page.headers["content-type"] == "text/html; charset=utf-8"
+        wanted = re.findall(r'(?:src|href)="playground/([^"]+)"', page.read().decode())
+    assert {"main.mjs", "style.css"} == set(wanted)
+    for name, asset in assets().items():
+        imported = re.findall(r'from "\./([^"]+)"', asset.content.decode())
+        assert set(imported) <= set(assets()), name
+
+
+def test_scripts_of_others_and_scripts_in_text_are_forbidden(server: Client) -> None:
+    for path in ("/", "/playground/main.mjs"):
+        with get(server, path) as answer:
+            policy = answer.headers["content-security-policy"]
+            assert "default-src 'none'" in policy and "script-src 'self';" in policy and "unsafe" not in policy
+            assert "require-trusted-types-for 'script'" in policy
+            assert answer.headers["x-content-type-options"] == "nosniff"
+
+
+def test_nothing_turns_text_into_html_and_no_other_host_is_named() -> None:
+    for name, asset in assets().items():
+        text = asset.content.decode()
+        assert not re.search(r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\(|new Function", text), (
+            name
+        )
+        hosts = re.findall(r"https?://[\w.]+", text)
+        assert set(hosts) <= {"http://www.w3.org"}, name
+
+
+def test_what_is_known_is_not_sent_again(server: Client) -> None:
+    with get(server, "/playground/style.css") as answer:
+        tag = answer.headers["etag"]
+    with pytest.raises(urllib.error.HTTPError) as caught:
+        get(server, "/playground/style.css", {"if-none-match": tag})
+    with caught.value as error:
+        assert (error.code, error.read()) == (304, b"")
+
+
+@pytest.mark.parametrize("name", ["nothing.mjs", "..%2Fdocs.html", "%2Fetc%2Fpasswd"])
+def test_other_files_are_not_served(server: Client, name: str) -> None:
+    status, body = server.get(f"/playground/{name}")
+    assert (status, body["error"]["code"]) == (404, "not_found")
+
+
+def stream(server: Client, headers: Mapping[str, str]) -> str:
+    body = json.dumps({"model": "scripted", "input": "/think Hm\n/delay 0.01\n/call f {}", "stream": True}).encode()
+    request = urllib.request.Request(f"{server.url}/v1/responses", body, dict(headers))
+    with urllib.request.urlopen(request, timeout=10) as answer:
+        return str(answer.read().decode())
+
+
+def test_what_the_backend_said_comes_before_what_was_made_of_it(server: Client) -> None:
+    blocks = stream(server, {"x-antiphon-trace": "deltas"}).split("\n\n")
+    comments = [block for block in blocks if block.startswith(":")]
+    said = [one for comment in comments for one in json.loads(comment.removeprefix(": backend "))]
+    kinds = "ReasoningDelta CallStart CallDelta Finish UsageReport".split()
+    assert [one["said"] for one in said] == kinds
+    assert said[0] == {"said": "ReasoningDelta", "text": "Hm"}
+    assert said[1]["name"] == "f"
+    place = next(place for place, block in enumerate(blocks) if '"CallDelta"' in block)
+    assert blocks[place + 1].startswith("event: response.function_call_arguments.delta")
+    events = parse_events("\n\n".join(block for block in blocks if not block.startswith(":")).encode())
+    assert [event["sequence_number"] for event in events] == list(range(len(events)))
+
+
+def test_who_does_not_ask_gets_no_comments(server: Client) -> None:
+    assert ": backend" not in stream(server, {})
