@@ -199,7 +199,7 @@ class Parts:
         self.services.counter.replace(tokenizers(config))
         self.limiter.reprice(prices(config.models))
         self.config, self.backends = config, backends
-        log.info("the configuration was loaded again")
+        log.info("configuration reloaded")
         return auth
 
     def _authenticator(self, config: Config) -> Authenticator:
@@ -377,9 +377,9 @@ async def purge_forever(store: Store, services: Services) -> None:
         try:
             gone = await store.purge(int(services.clock()))
             if gone:
-                log.info("deleted %d expired responses", gone)
+                log.info("store: deleted %d expired responses", gone)
         except APIError:
-            log.debug("expired responses are not deleted: the store is away")
+            log.debug("store: deleting expired responses failed: the store is unavailable")
         except Exception:
-            log.exception("deleting expired responses failed")
+            log.exception("store: deleting expired responses failed")
         await asyncio.sleep(PURGE_INTERVAL)

@@ -102,9 +102,9 @@ def test_a_database_that_starts_with_the_server_is_waited_for(
     postgres: Postgres, postgres_url: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     postgres.stop()
-    with ThreadPoolExecutor(1) as pool, caplog.at_level(logging.WARNING, "antiphon.store"):
+    with ThreadPoolExecutor(1) as pool, caplog.at_level(logging.WARNING, "antiphon.stores"):
         opening = pool.submit(PostgresStore, postgres_url)
-        while "waiting for the store" not in caplog.text and not opening.done():
+        while "waiting until it can be reached" not in caplog.text and not opening.done():
             time.sleep(0.01)
         postgres.start()
         opening.result(10)

@@ -30,7 +30,7 @@ MEMORY = 10.0  # seconds that a refusal is remembered at most: limits may have b
 MOST_REMEMBERED = 10_000
 RESERVED_OUTPUT = 1024  # tokens, for a request that does not say how many it wants at most
 
-log = logging.getLogger("antiphon.limits")
+log = logging.getLogger("antiphon.access")
 
 
 class Demand(msgspec.Struct, frozen=True):
@@ -216,7 +216,7 @@ class Limiter:
             try:
                 await self._store.charge(list(corrections.values()), self._clock(), enforce=False)
             except Exception:
-                log.exception("what was used could not be written down")
+                log.exception("rate limits: recording usage failed")
 
 
 class Reservation:

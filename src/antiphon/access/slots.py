@@ -15,7 +15,7 @@ from antiphon.stores.records import Slot
 LEASE = 30.0  # seconds after which the places of a dead server are free
 PATIENCE = (0.02, 0.08)  # seconds between tries for a place: one may be given back at this moment
 
-log = logging.getLogger("antiphon.limits")
+log = logging.getLogger("antiphon.access")
 
 
 class Places:
@@ -86,7 +86,7 @@ class Places:
             try:
                 await asyncio.gather(*(self._store.free_slot(slot) for slot in freed))
             except Exception:
-                log.exception("places could not be given back")
+                log.exception("rate limits: releasing concurrent-stream slots failed")
 
     async def _renew(self) -> None:
         """Keep the places while there are any."""
@@ -95,4 +95,4 @@ class Places:
             try:
                 await self._store.renew_slots(self._holder, self._clock(), LEASE)
             except Exception:
-                log.exception("the places of running responses could not be kept")
+                log.exception("rate limits: renewing concurrent-stream slots failed")

@@ -166,7 +166,7 @@ class Checker:
             if not entry.done.done():
                 entry.done.set_result(verdict)
         except WorkerUnusable as error:
-            log.error("the process that checks JSON Schemas does not work: %s", error)
+            log.error("JSON Schema checker: cannot be used: %s", error)
             if not entry.done.done():
                 entry.done.set_exception(
                     APIError(503, "JSON Schemas cannot be checked at present.", code="checker_unavailable")
@@ -185,10 +185,10 @@ class Checker:
         try:
             verdict = await worker.ask(entry.task, entry.seconds)
         except TimeoutError:
-            log.warning("a JSON Schema took more than %g s: its process was ended", entry.seconds)
+            log.warning("JSON Schema checker: a check took more than %g s; its process was killed", entry.seconds)
             return Verdict(outcome="unchecked", reason=f"It takes more than {entry.seconds:g} seconds to check it.")
         except WorkerDied as error:
-            log.warning("a process that checked a JSON Schema is gone: %s", error)
+            log.warning("JSON Schema checker: process died: %s", error)
             if not worker.fresh:  # something else that it did before may be why
                 return await self._ask(entry, fresh=True)
             return Verdict(outcome="unchecked", reason=DIED)

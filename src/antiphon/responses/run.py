@@ -39,7 +39,7 @@ from antiphon.runtime.unexpected_errors import unexpected
 from antiphon.stores.base import FenceError
 from antiphon.types.items import Item
 
-log = logging.getLogger("antiphon.engine")
+log = logging.getLogger("antiphon.responses")
 
 LOOKS = 4  # at a stream's silence, per keepalive
 MOST_EVENTS = 2_000_000  # of one response: they are kept for a background one
@@ -135,7 +135,7 @@ class Run:
                 raise
             self._task.uncancel()
         except Exception:
-            unexpected("response", log, "response %s failed", self.plan.response.id)
+            unexpected("response", log, "response %s: run failed", self.plan.response.id)
             self._fail(APIError(500, "The server had an error while it made the response.", code="server_error"))
         finally:
             self._services.pulse.leave(look)
@@ -353,7 +353,7 @@ class Run:
             except APIError as error:  # the store is away, which its own log line tells
                 self._fail(error)
             except Exception:
-                unexpected("response", log, "response %s could not be stored", self.plan.response.id)
+                unexpected("response", log, "response %s: storing it failed", self.plan.response.id)
                 self._fail(APIError(500, "The response could not be stored.", code="server_error"))
         assert self.stream.terminal is not None and self._sink is not None
         # Nobody waits until these are read: what they were made from is let go of before.

@@ -1,4 +1,4 @@
-"""A line for each request on the logger `antiphon.access`: what was asked, what came of it. No prompt, no key, no query."""
+"""Access log: a line for each request on the logger `antiphon.telemetry.access_log`, without prompt, key or query."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import NamedTuple
 from antiphon.telemetry.request_record import Record
 from antiphon.types.response import Usage
 
-log = logging.getLogger("antiphon.access")
+log = logging.getLogger("antiphon.telemetry.access_log")
 
 BEAT = 0.1  # seconds that a line may wait
 

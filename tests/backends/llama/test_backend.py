@@ -507,7 +507,7 @@ async def test_a_killed_parent_takes_the_process_along(when: str, tmp_path: Path
 
 
 async def test_a_file_that_llama_cpp_refuses(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level(logging.DEBUG, "antiphon.llama")
+    caplog.set_level(logging.DEBUG, "antiphon.backends.llama")
     (tmp_path / "cut.gguf").write_bytes(DEMO_FILE.read_bytes()[:500_000])
     async with engine(model=str(tmp_path / "cut.gguf")) as backend:
         with pytest.raises(ConfigError) as caught:

@@ -14,7 +14,7 @@ from antiphon.backends.routing.breaker import Breaker
 from antiphon.backends.routing.call_queue import Line
 from antiphon.errors import BackendError
 
-log = logging.getLogger("antiphon.backends")
+log = logging.getLogger("antiphon.backends.routing")
 
 AVOID_SECONDS = 5.0
 
@@ -80,14 +80,14 @@ class Member:
     def well(self) -> None:
         """Take note that it answered."""
         if self.error:
-            log.info("backend %s answers again", self.backend.name)
+            log.info("backend %s: reachable again", self.backend.name)
             self.error = ""
         self._avoided_until = 0.0
 
     def answered(self) -> None:
         """Take note that it accepted a call."""
         if self.breaker.broken:
-            log.info("backend %s: the circuit is closed again", self.backend.name)
+            log.info("backend %s: circuit breaker closed", self.backend.name)
         self.breaker.succeeded()
         if self.error:
             self.well()
@@ -110,7 +110,7 @@ class Member:
         was_broken = self.breaker.broken
         self.breaker.failed(error.status)
         if self.breaker.broken and not was_broken:
-            log.warning("backend %s fails again and again; its circuit is open", self.backend.name)
+            log.warning("backend %s: circuit breaker opened after repeated failures", self.backend.name)
 
     def health(self) -> BackendHealth:
         """Tell how it does."""

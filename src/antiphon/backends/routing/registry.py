@@ -18,7 +18,7 @@ from antiphon.config import BackendConfig, ModelConfig
 from antiphon.core.request.echo import Defaults
 from antiphon.errors import APIError, BackendError, ConfigError
 
-log = logging.getLogger("antiphon.backends")
+log = logging.getLogger("antiphon.backends.routing")
 
 DOWN_SECONDS = 5.0  # between two looks at a backend that is down, or for a model that nobody knows
 DISCOVERY_TIMEOUT = 10.0
@@ -179,10 +179,10 @@ class Registry:
             if error.status == 503:
                 member.unreachable(error)
             elif error.message != member.complaint:
-                log.warning("backend %s does not list its models: %s", member.backend.name, error.message)
+                log.warning("backend %s: listing models failed: %s", member.backend.name, error.message)
                 member.complaint = error.message
         except Exception:
-            log.exception("backend %s: listing its models failed", member.backend.name)
+            log.exception("backend %s: listing models failed", member.backend.name)
         else:
             member.complaint = ""
             member.well()

@@ -20,7 +20,7 @@ from antiphon.core.turn import NO_HINTS, Hints, Turn, with_operators
 from antiphon.errors import BackendError
 from antiphon.runtime.offload import by_size
 
-log = logging.getLogger("antiphon.backends")
+log = logging.getLogger("antiphon.backends.routing")
 
 ATTEMPTS = 3  # endpoints in one round
 BACKOFF = 0.25  # seconds before the second round; doubled for each further one
@@ -99,7 +99,7 @@ class ModelRoute:
         try:
             return await endpoint.member.backend.count_tokens(msgspec.structs.replace(turn, model=endpoint.name))
         except BackendError as error:
-            log.debug("backend %s does not count tokens: %s", endpoint.member.backend.name, error.message)
+            log.debug("backend %s: counting tokens failed: %s", endpoint.member.backend.name, error.message)
             return None
 
     async def chat_completions(self, fields: Mapping[str, Raw], hints: Hints = NO_HINTS) -> ByteStream:
@@ -137,7 +137,9 @@ class ModelRoute:
             if not error.retriable or self._fallbacks is None:
                 raise
             for route in self._fallbacks():
-                log.warning("model %s cannot answer (%d); %s stands in", self.card.id, error.status, route.card.id)
+                log.warning(
+                    "model %s: failed with status %d; falling back to %s", self.card.id, error.status, route.card.id
+                )
                 try:
                     return await call(route)
                 except BackendError as another:
@@ -161,7 +163,7 @@ class ModelRoute:
                 if not error.retriable:
                     raise
                 tried.append(endpoint)
-                log.debug("backend %s refused with %d", member.backend.name, error.status)
+                log.debug("backend %s: refused with status %d", member.backend.name, error.status)
                 if len(tried) < ATTEMPTS and self._candidates(tried):
                     continue
                 pause = _pause(error, rounds)

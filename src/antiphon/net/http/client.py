@@ -16,7 +16,7 @@ from antiphon.net.http.response import HttpResponse, broke_off
 
 __all__ = ["Address", "HttpClient", "HttpResponse", "Timeouts"]
 
-log = logging.getLogger("antiphon.backends")
+log = logging.getLogger("antiphon.net.http")
 
 MAX_IDLE_SECONDS = 60.0
 RETRY_AFTER = {"Retry-After": "2"}
@@ -97,7 +97,7 @@ class HttpClient:
             try:
                 return await _answer(connection, request)
             except StaleConnection:
-                log.debug("a kept connection was stale; sending the request again")
+                log.debug("stale keep-alive connection; resending the request")
                 break
         try:
             return await _answer(await self._connect(), request)
@@ -151,7 +151,7 @@ class HttpClient:
                     )
         except OSError as error:
             connection.close()
-            log.warning("cannot connect to %s: %s", address.socket or address.authority, error or "timed out")
+            log.warning("connecting to %s failed: %s", address.socket or address.authority, error or "timed out")
             raise _unavailable() from None
         except BaseException:
             connection.close()

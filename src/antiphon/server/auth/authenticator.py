@@ -19,7 +19,7 @@ from antiphon.server.http.messages import Header
 
 LOCAL_OWNER = "local"
 
-log = logging.getLogger("antiphon.auth")
+log = logging.getLogger("antiphon.server.auth")
 
 MEMORY = 2.0  # seconds that a caller is remembered: a revoked key works for as long at most
 STORE_AWAY = 503  # an error of the store's, not of the key's
@@ -109,7 +109,7 @@ class KeyAuthenticator:
         except Exception:
             if known is None:
                 raise
-            log.exception("a key could not be looked up; it stays good for the moment")
+            log.exception("API keys: lookup in the store failed; the remembered key stays valid")
             return known
         self._remember(digest, found)
         return found

@@ -25,7 +25,7 @@ from antiphon.server.process.sockets import announce, listen
 
 Handler = Callable[[int, FrameType | None], None]
 
-log = logging.getLogger("antiphon.server")
+log = logging.getLogger("antiphon.server.process")
 
 EARLY = 5.0
 """Seconds; who dies sooner after the start was never well."""
@@ -69,7 +69,7 @@ class Worker:
         """Start again after an unexpected death."""
         early = time.monotonic() - self.started < EARLY
         self.early_deaths = self.early_deaths + 1 if early else 0
-        log.error("worker %d ended with code %d; starting another", self.process.pid, self.process.returncode)
+        log.error("worker %d exited with code %d; starting another", self.process.pid, self.process.returncode)
         self._close_pipe()
         self.start()
 
@@ -134,7 +134,7 @@ class Supervisor:
                 if worker.process.poll() is None or self._stopping:
                     continue
                 if worker.early_deaths >= MOST_EARLY_DEATHS:
-                    log.error("workers end right after their start; giving up")
+                    log.error("workers exit right after starting; giving up")
                     self._stop(signal.SIGTERM)
                     return True
                 worker.revive()

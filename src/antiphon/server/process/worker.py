@@ -14,7 +14,7 @@ from antiphon.server.process.run import load_factory, make_server, run
 from antiphon.server.process.supervisor import Task, lines, obey
 from antiphon.telemetry.log import set_up
 
-log = logging.getLogger("antiphon.server")
+log = logging.getLogger("antiphon.server.process")
 
 
 def main() -> int:

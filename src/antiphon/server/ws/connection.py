@@ -28,7 +28,7 @@ from antiphon.server.ws.lane import Lane, LaneSink, Outbox, WebSocket
 from antiphon.server.ws.memory import ConnectionMemory
 from antiphon.server.ws.steering import RunningLane, Steering, SteerRefused
 
-log = logging.getLogger("antiphon.websocket")
+log = logging.getLogger("antiphon.server.ws")
 
 MOST_LANES = 16
 LONGEST_STREAM_ID = 256
@@ -108,7 +108,7 @@ class Connection:
             except APIError as error:
                 LaneSink(self.outbox, await by_size(len(message), _stream_id, message)).error(error)
             except Exception:
-                unexpected("websocket", log, "request %s: a message could not be taken", self.request_id)
+                unexpected("websocket", log, "request %s: WebSocket message failed", self.request_id)
                 LaneSink(self.outbox, await by_size(len(message), _stream_id, message)).error(server_error())
 
     def _take(self, envelope: Envelope, body: bytes) -> None:

@@ -26,7 +26,7 @@ from antiphon.server.ws.memory import ConnectionMemory
 from antiphon.server.ws.steering import Steering
 from antiphon.types.events import Event
 
-log = logging.getLogger("antiphon.websocket")
+log = logging.getLogger("antiphon.server.ws")
 
 MOST_WAITING = 64
 HIGH_WATER = 1024  # events that wait for a slow client before its turn waits too
@@ -191,9 +191,7 @@ class Lane:
                 self._rest.set()
                 return
             except Exception:
-                unexpected(
-                    "turn", log, "request %s: a turn of a WebSocket connection failed", self._connection.request_id
-                )
+                unexpected("turn", log, "request %s: WebSocket response failed", self._connection.request_id)
                 self.sink.error(APIError(500, "The server had an error.", code="server_error"))
             finally:
                 held.close()
