@@ -364,7 +364,7 @@ def kept_secret(path: Path) -> str:
             new.write(secrets.token_hex(32))
         return path.read_text().strip()
     except OSError as error:
-        raise ConfigError(f"The secret's file {path} cannot be used: {error.strerror}.") from None
+        raise ConfigError(f"The secret file {path} cannot be used: {error.strerror}.") from None
 
 
 def _private(path: str, flags: int) -> int:

@@ -100,10 +100,10 @@ def test_a_limit_is_read_and_spelt(text: str, spelt: str) -> None:
     ("text", "words"),
     [
         ("60", "is not a limit such as"),
-        ("60 requests", "per minute, day or month"),
+        ("60 requests", "a period is missing, such as requests/min"),
         ("-1 requests/min", "is not a limit"),
         ("0 requests/min", "above 0"),
-        ("4 streams/min", "streams have no period"),
+        ("4 streams/min", "streams must not have a period"),
         ("4 cost/min", "per day or month"),
         ("4 requests/hour", "is not a limit"),
         ("4 requests/min on", "is not a limit"),
@@ -115,7 +115,7 @@ def test_what_is_no_limit_is_refused(text: str, words: str) -> None:
 
 
 def test_two_limits_of_the_same_are_refused() -> None:
-    with pytest.raises(ValueError, match="limit the same"):
+    with pytest.raises(ValueError, match="limits of the same kind"):
         parse_limits(["60 requests/min", "70 requests/minute"])
     assert len(parse_limits(["60 requests/min", "70 requests/min on gpt-*", "60 requests/day"])) == 3
 

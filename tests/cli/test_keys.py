@@ -108,14 +108,14 @@ def test_no_keys_yet(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "code", "words"),
     [
-        (["revoke", "key_x"], 2, "There is no key key_x: `antiphon keys list` shows them."),
-        (["rotate", "key_x"], 2, "There is no key key_x"),
+        (["revoke", "key_x"], 2, "Unknown key key_x. See `antiphon keys list`."),
+        (["rotate", "key_x"], 2, "Unknown key key_x"),
         (["revoke"], 2, "Missing argument"),
         (["create", "--limit", "6 x"], 2, "'6 x' is not a limit such as"),
-        (["create", "--limit", "6 streams", "--limit", "7 streams"], 2, "limit the same"),
+        (["create", "--limit", "6 streams", "--limit", "7 streams"], 2, "limits of the same kind"),
         (["create", "--expires", "soon"], 2, "is not a time span such as 30m, 24h, 90d or 4w"),
         (["create", "--scope", "root"], 2, "'root' is not one of"),
-        (["list", "--store", "memory"], 2, '"memory" keeps no keys'),
+        (["list", "--store", "memory"], 2, '"memory" cannot hold keys'),
     ],
 )
 def test_what_is_wrong_is_said(tmp_path: Path, arguments: list[str], code: int, words: str) -> None:

@@ -57,7 +57,7 @@ def test_the_api_is_served_below_the_root_path(url: str):
 
 def test_what_is_not_there_is_a_404_in_our_shape(url: str):
     answer = httpx2.get(f"{url}/v1/nothing")
-    assert (answer.status_code, answer.json()["error"]["message"]) == (404, "There is nothing at /nothing.")
+    assert (answer.status_code, answer.json()["error"]["message"]) == (404, "Unknown path: /nothing")
 
 
 def test_the_page_and_its_files_are_served_below_the_root_path(url: str):
@@ -191,7 +191,7 @@ async def test_a_second_lifespan_is_told_that_it_runs():
 def test_the_rules_of_the_command_hold():
     with pytest.raises(ConfigError, match=r"host: '0\.0\.0\.0' can be reached"):
         create_app(Config(host="0.0.0.0"))
-    with pytest.raises(ConfigError, match="the key is that of"):
+    with pytest.raises(ConfigError, match="same key as"):
         app(keys={"a": KeyConfig(key="same"), "b": KeyConfig(key="same")})
 
 

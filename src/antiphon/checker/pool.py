@@ -27,7 +27,7 @@ MOST_WAITING_OF_OWNER = 64
 LONGEST_WAIT = 30.0  # seconds in the queue
 REMEMBERED = 1024  # verdicts on schemas
 CHECK_FACTOR = 2  # an answer's check may have to compile the schema again: it has this much more time
-DIED = "It takes more memory or depth than is allowed to check it."
+DIED = "Checking it takes more memory or depth than is allowed."
 
 
 class Bounds(msgspec.Struct, frozen=True, kw_only=True):
@@ -53,7 +53,9 @@ class _Entry(msgspec.Struct, eq=False):
 
 
 def _busy() -> APIError:
-    return APIError(503, "Too many JSON Schemas wait to be checked.", code="checker_busy", headers={"retry-after": "1"})
+    return APIError(
+        503, "Too many JSON Schemas are waiting to be checked.", code="checker_busy", headers={"retry-after": "1"}
+    )
 
 
 class Checker:
@@ -186,7 +188,7 @@ class Checker:
             verdict = await worker.ask(entry.task, entry.seconds)
         except TimeoutError:
             log.warning("JSON Schema checker: a check took more than %g s; its process was killed", entry.seconds)
-            return Verdict(outcome="unchecked", reason=f"It takes more than {entry.seconds:g} seconds to check it.")
+            return Verdict(outcome="unchecked", reason=f"Checking it takes more than {entry.seconds:g} seconds.")
         except WorkerDied as error:
             log.warning("JSON Schema checker: process died: %s", error)
             if not worker.fresh:  # something else that it did before may be why

@@ -48,7 +48,7 @@ def chat(url: str | None, key: str | None, model: str | None, **given: Any) -> N
         ids = client.models()
         if wanted and wanted not in ids:
             known = ", ".join(ids) or "none at present"
-            click.echo(f"antiphon: there is no model '{wanted}' in the list of {client.url}: {known}", err=True)
+            click.echo(f"antiphon: unknown model '{wanted}' at {client.url}. Available: {known}", err=True)
         if not wanted and not ids:
             raise click.ClickException(f"{client.url} has no models at present")
         talk = Talk(client, wanted or ids[0], tty=sys.stdout.isatty())

@@ -210,7 +210,7 @@ def _on_store(settings: dict[str, Any], action: Callable[[Keyring], Awaitable[T]
 
     config = load_settings(settings).config
     if config.store == "memory":
-        raise ConfigError('store: "memory" keeps no keys; name a file or a database')
+        raise ConfigError('store: "memory" cannot hold keys; set a file or a database')
     return asyncio.run(_with_keyring(config.store, action))
 
 

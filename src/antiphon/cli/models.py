@@ -36,7 +36,7 @@ def models(url: str | None, key: str | None, **given: Any) -> None:
 
     cards = asyncio.run(find(load_settings(given).config))
     if not cards:
-        click.echo("antiphon: error: no backend lists a model; `antiphon check` says why", err=True)
+        click.echo("antiphon: error: no backend lists a model; run `antiphon check` to see why", err=True)
         raise SystemExit(1)
     for card in cards:
         click.echo(line(card))

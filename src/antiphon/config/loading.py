@@ -91,7 +91,7 @@ def _flag_layer(flags: Mapping[str, Any]) -> Layer:
     origins = {path: f"flag {FLAGS[path]}" for path in flags if path in FLAGS}
     urls, keys, apis = (list(flags.get(name) or ()) for name in ("backend", "backend_key", "backend_api"))
     if keys and not urls:
-        raise ConfigError("--backend-key: there is no --backend that it belongs to")
+        raise ConfigError("--backend-key: given without --backend")
     backends = backend_tables(urls, keys, apis, "--backend")
     if backends:
         table["backends"] = backends

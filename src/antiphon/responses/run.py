@@ -136,7 +136,7 @@ class Run:
             self._task.uncancel()
         except Exception:
             unexpected("response", log, "response %s: run failed", self.plan.response.id)
-            self._fail(APIError(500, "The server had an error while it made the response.", code="server_error"))
+            self._fail(APIError(500, "The server had an error while generating the response.", code="server_error"))
         finally:
             self._services.pulse.leave(look)
             self._release()

@@ -26,7 +26,7 @@ async def commit(services: Services, plan: Plan, body: bytes, output: Sequence[b
         await services.store.put(response, conversation_items=joined, fence=fence)
     except StoreUnknown:
         raise NotFound(
-            f"Conversation with id '{plan.conversation_id}' was deleted while the response was made.",
+            f"Conversation with id '{plan.conversation_id}' was deleted while the response was being generated.",
             param="conversation",
             code="conversation_not_found",
         ) from None

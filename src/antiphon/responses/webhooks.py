@@ -186,7 +186,9 @@ def _receiver(name: str, config: WebhookConfig) -> Receiver:
     """Take a receiver's settings apart. Raises ConfigError, which does not repeat the secret."""
     unknown = [event for event in config.events if event not in EVENTS]
     if unknown:
-        raise ConfigError(f"webhooks.{name}.events: '{unknown[0]}' is none of {', '.join(EVENTS)}")
+        raise ConfigError(
+            f"webhooks.{name}.events: '{unknown[0]}' is not an event type; expected one of {', '.join(EVENTS)}"
+        )
     try:
         host, port = split_url(config.url, "url")
         host = host.encode("idna").decode("ascii")
@@ -203,9 +205,9 @@ def _key(name: str, secret: str) -> bytes:
         encoded = secret.removeprefix("whsec_")
         key = base64.b64decode(encoded, validate=True) if encoded != secret else secret.encode()
     except (binascii.Error, ValueError):
-        raise ConfigError(f"webhooks.{name}.secret: what follows whsec_ is not base64") from None
+        raise ConfigError(f"webhooks.{name}.secret: the part after whsec_ must be base64") from None
     if not key:
-        raise ConfigError(f"webhooks.{name}.secret: a secret is not empty")
+        raise ConfigError(f"webhooks.{name}.secret: must not be empty")
     return key
 
 

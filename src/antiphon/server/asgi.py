@@ -168,7 +168,7 @@ class AntiphonApp:
         caller = await self._auth.authenticate(headers)
         if not caller.may(scopes):
             needed = " or ".join(f"'{scope}'" for scope in sorted(scopes))
-            raise APIError(403, f"This needs a key with the scope {needed}.", code="insufficient_scope")
+            raise APIError(403, f"This request needs an API key with the scope '{needed}'.", code="insufficient_scope")
         return caller
 
     # WebSocket

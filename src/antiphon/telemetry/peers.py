@@ -34,7 +34,7 @@ class Peers:
         self._folder.mkdir(mode=0o700, exist_ok=True)
         status = self._folder.stat()
         if status.st_uid != os.getuid() or status.st_mode & 0o077:
-            raise ConfigError(f"The folder {self._folder} belongs to somebody else.")
+            raise ConfigError(f"The folder {self._folder} belongs to another user.")
         self.place, self._lock = self._take_place()
         address = self._socket(self.place)
         address.unlink(missing_ok=True)  # what one that died has left

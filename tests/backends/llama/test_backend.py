@@ -513,6 +513,6 @@ async def test_a_file_that_llama_cpp_refuses(tmp_path: Path, caplog: pytest.LogC
         with pytest.raises(ConfigError) as caught:
             await backend.ready()
     message = str(caught.value)
-    assert message.startswith(f"The engine cannot load {tmp_path}/cut.gguf: llama.cpp refuses it\n")
+    assert message.startswith(f"The embedded engine cannot load {tmp_path}/cut.gguf: llama.cpp refuses it\n")
     assert "model is corrupted or incomplete" in message
     assert any(record.levelno == logging.DEBUG for record in caplog.records)

@@ -148,11 +148,11 @@ def _hoist(schema: Raw, prefix: str, definitions: dict[str, Any], offer: Offer |
     try:
         value = loads(bytes(schema))
         if not isinstance(value, dict):
-            raise ValueError("it is no object")
+            raise ValueError("it is not an object")
         for name in ("$defs", "definitions"):
             entries = value.pop(name, {})
             if not isinstance(entries, dict):
-                raise ValueError(f"'{name}' is no object")
+                raise ValueError(f"'{name}' is not an object")
             for key, entry in entries.items():
                 definitions[f"{prefix}_{key}"] = _renamed(entry, prefix, 1)
         return _renamed(value, prefix, 0)

@@ -89,7 +89,7 @@ class LlamaCppBackend:
         self.start()
         await self._first.wait()
         if self.failure:
-            raise ConfigError(f"The engine cannot load {self.model.path}: {self.failure}")
+            raise ConfigError(f"The embedded engine cannot load {self.model.path}: {self.failure}")
 
     @property
     def healthy(self) -> bool:

@@ -240,7 +240,7 @@ def _check_names(models: Mapping[str, ModelConfig], backends: Mapping[str, Backe
     for id, model in models.items():
         for name in model.backends:
             if name not in backends:
-                raise ConfigError(f"The model '{id}' names the backend '{name}', which is not configured.")
+                raise ConfigError(f"models.{id}.backends: unknown backend '{name}'.")
 
 
 def _members(

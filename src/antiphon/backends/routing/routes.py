@@ -229,7 +229,7 @@ async def _wait(endpoints: Sequence[Endpoint], hints: Hints) -> Endpoint:
     """Wait in line for a place at any of the endpoints, and take it. Raises BackendError 503."""
     lines = [one for one in endpoints if len(one.member.line) < one.member.policy.max_waiting]
     if not lines:
-        raise _busy("Too many requests wait for this model.")
+        raise _busy("Too many requests are waiting for this model.")
     waiter = Waiter(hints.owner, hints.response)
     for endpoint in lines:
         endpoint.member.line.join(waiter)
@@ -241,7 +241,7 @@ async def _wait(endpoints: Sequence[Endpoint], hints: Hints) -> Endpoint:
             waiter.place.result().give_back()
         waiter.place.cancel()
         if isinstance(error, TimeoutError):
-            raise _busy("This request has waited too long for a place at the model.") from None
+            raise _busy("This request waited too long for a free slot at the model's backends.") from None
         raise
     finally:
         for endpoint in lines:

@@ -68,7 +68,7 @@ def find(backend: str, key: str, api: str, config: str | None) -> tuple[str, Con
 
         backend = next(iter(backend_tables([backend], [], [], "doctor")))
     if backend not in known:
-        raise ConfigError(f"There is no backend '{backend}'; configured are: {', '.join(known) or 'none'}.")
+        raise ConfigError(f"Unknown backend '{backend}'. Configured: {', '.join(known) or 'none'}.")
     return backend, settings
 
 

@@ -91,7 +91,7 @@ def _check(request: CreateResponse) -> None:
     if request.input is None or (request.input is UNSET and not _may_lack_input(request)):
         raise missing("input")
     if request.input == [] and not _may_lack_input(request):
-        raise InvalidRequest("'input' must hold at least one item.", param="input")
+        raise InvalidRequest("Invalid 'input': must have at least one item.", param="input")
     if request.previous_response_id is not None and request.conversation is not None:
         raise InvalidRequest(
             "'previous_response_id' and 'conversation' cannot be used together.", param="previous_response_id"

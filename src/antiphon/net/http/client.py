@@ -47,11 +47,11 @@ def parse_url(url: str, socket: str = "") -> Address:
         parts = urlsplit(url)
         port = parts.port
     except ValueError:
-        raise ConfigError("A backend's URL has a bad port or address.") from None
+        raise ConfigError("Invalid backend URL: bad port or address.") from None
     if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ConfigError("A backend's URL begins with http:// or https:// and names a host.")
+        raise ConfigError("Invalid backend URL: must start with http:// or https:// and have a host.")
     if parts.username or parts.query or parts.fragment:
-        raise ConfigError("A backend's URL has no user, query or fragment; a key belongs into `key`.")
+        raise ConfigError("Invalid backend URL: must not have a user, query or fragment; set the key as `key`.")
     tls = parts.scheme == "https"
     return Address(
         host=parts.hostname, port=port or (443 if tls else 80), tls=tls, path=parts.path.rstrip("/"), socket=socket
@@ -211,8 +211,8 @@ def _head(address: Address, headers: Mapping[str, str]) -> bytes:
     fields.update({name.lower(): value for name, value in headers.items()})
     lines = [f"{name}: {value}\r\n" for name, value in fields.items()]
     if any(set(line[:-2]) & {"\r", "\n", "\0"} for line in lines):
-        raise ConfigError("A backend's key or header holds a line break.")
+        raise ConfigError("Invalid backend key or header: has a line break.")
     try:
         return "".join(lines).encode("latin-1")
     except UnicodeEncodeError:
-        raise ConfigError("A backend's key or header holds characters that HTTP does not carry.") from None
+        raise ConfigError("Invalid backend key or header: has characters that HTTP headers cannot carry.") from None

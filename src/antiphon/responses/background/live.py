@@ -56,13 +56,13 @@ MOST_CRASHES = 2  # processes that may die with one run
 
 INTERRUPTED = APIError(
     500,
-    "The server stopped while it made this response. Tokens had been sent already, so it was not begun again.",
+    "The server stopped while generating this response. Output had been sent already, so it was not restarted.",
     code="server_interrupted",
 )
 
 CRASHED = APIError(
     500,
-    f"The server died {MOST_CRASHES} times while it made this response. It is not tried again.",
+    f"The server died {MOST_CRASHES} times while generating this response. It is not retried.",
     code="server_crashed",
 )
 

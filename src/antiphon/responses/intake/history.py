@@ -40,7 +40,7 @@ class Gathering:
     def check_count(self, items: int, param: str) -> None:
         if items > self._config.max_items:
             raise InvalidRequest(
-                f"A request has at most {self._config.max_items} items, its history included; this one has {items}.",
+                f"Too many items: {items} including the history; at most {self._config.max_items} are allowed.",
                 param=param,
             )
 
@@ -76,7 +76,7 @@ class Gathering:
     def _check_bytes(self, size: int, param: str) -> None:
         most = self._config.max_body * HISTORY_BODIES
         if size > most:
-            raise InvalidRequest(f"The request has more than {most} bytes, its history included.", param=param)
+            raise InvalidRequest(f"The request is larger than {most} bytes, its history included.", param=param)
 
     async def _previous(self, id: str, owner: str, source: History) -> Sequence[bytes]:
         arrays = await source.history(id, owner)

@@ -125,7 +125,9 @@ class Intake:
         """Return the request's tools, the format of its answer and its own items."""
         tools = decode_tools(request.tools)
         if tools and _functions(tools) > self._config.max_tools:
-            raise InvalidRequest(f"A request declares at most {self._config.max_tools} tools.", param="tools")
+            raise InvalidRequest(
+                f"Too many tools: at most {self._config.max_tools} are allowed per request.", param="tools"
+            )
         check_tool_choice(request.tool_choice, tools)
         own = context.input_items(request.input)
         context.check_ids(own)
@@ -168,7 +170,7 @@ class Intake:
             count = await plan.route.count_tokens(plan.turn)
             if count is not None and count > window:
                 raise InvalidRequest(
-                    f"The input has {count} tokens, the model's window {window}.",
+                    f"The input has {count} tokens, but the model's context window has {window}.",
                     param="input",
                     code="context_length_exceeded",
                 )
@@ -187,7 +189,7 @@ class Intake:
         config = self._config
         limit = config.instructions_limit
         if limit and request.instructions and len(request.instructions) > limit:
-            raise InvalidRequest(f"'instructions' has more than {limit} characters.", param="instructions")
+            raise InvalidRequest(f"Invalid 'instructions': must be at most {limit} characters.", param="instructions")
         if isinstance(request.input, list):
             self._gathering.check_count(len(request.input), "input")
         most = config.max_tools
@@ -199,7 +201,10 @@ class Intake:
         if isinstance(choice, ToolChoice) and isinstance(choice.tools, list) and len(choice.tools) > most:
             raise _too_many("tool_choice", most)
         if request.background and request.store is False:
-            raise InvalidRequest("A background response is stored: 'store' cannot be false.", param="store")
+            raise InvalidRequest(
+                "Invalid 'store': must not be false with 'background', as background responses are stored.",
+                param="store",
+            )
 
     def _complete(
         self,
@@ -283,8 +288,8 @@ def _check_echo(response: Response) -> None:
     if sum(sizes.values()) > MOST_ECHOED:
         largest = max(sizes, key=sizes.__getitem__)
         raise InvalidRequest(
-            f"The response would repeat more than {MOST_ECHOED} bytes of its request; '{largest}' has"
-            f" {sizes[largest]} of them.",
+            f"The request fields that the response repeats are larger than {MOST_ECHOED} bytes; '{largest}' has"
+            f" {sizes[largest]}.",
             param=largest,
         )
 
@@ -302,4 +307,4 @@ def _functions(tools: Sequence[Tool]) -> int:
 
 
 def _too_many(name: str, most: int) -> InvalidRequest:
-    return InvalidRequest(f"'{name}' has more than {most} entries.", param=name)
+    return InvalidRequest(f"Invalid '{name}': must have at most {most} entries.", param=name)

@@ -51,10 +51,10 @@ class Hosts:
         if raw_path in PROBES and (host is None or not open):
             return
         if host is None:
-            raise APIError(403, "A request to this server needs a Host header.", code="host_not_allowed")
+            raise APIError(403, "Missing Host header.", code="host_not_allowed")
         shown = host[:100].decode("latin-1")
-        way_out = "Use 127.0.0.1 or localhost, or name the host in the setting 'allowed_hosts'."
-        raise APIError(403, f"This server does not answer to the Host '{shown}'. {way_out}", code="host_not_allowed")
+        way_out = "Use 127.0.0.1 or localhost, or add the host to the setting 'allowed_hosts'."
+        raise APIError(403, f"Host '{shown}' is not allowed. {way_out}", code="host_not_allowed")
 
     def knows(self, host: bytes) -> bool:
         """Tell whether a Host header is one of the names; its port does not matter."""
@@ -73,7 +73,11 @@ class Hosts:
             return
         host = next((value for name, value in headers if name == b"host"), b"")
         if len(origins) > 1 or not self._is_own(origins[0].decode("latin-1"), host.decode("latin-1")):
-            raise APIError(403, "Without an API key, other web sites' pages are not served.", code="foreign_origin")
+            raise APIError(
+                403,
+                "Cross-origin request refused: without API keys, this server does not answer pages of other web sites.",
+                code="foreign_origin",
+            )
 
     def _is_own(self, origin: str, host: str) -> bool:
         """Tell whether an Origin is ours. Only web pages have origins of web schemes: extensions and programs pass."""

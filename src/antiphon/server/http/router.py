@@ -143,7 +143,7 @@ def upgrade_required() -> APIError:
     """Return the 426 for a path that speaks WebSocket."""
     return APIError(
         426,
-        "This address speaks WebSocket with GET; without an upgrade, use POST.",
+        "GET on this path needs a WebSocket upgrade. Without one, use POST.",
         code="upgrade_required",
         type="invalid_request_error",
         headers={"upgrade": "websocket", "connection": "upgrade"},
@@ -158,7 +158,7 @@ def _refusal(place: _Place, method: str) -> APIError:
 
 
 def _not_found(path: str) -> APIError:
-    return APIError(404, f"There is nothing at {unquote(path)[:200]}.", code="not_found")
+    return APIError(404, f"Unknown path: {unquote(path)[:200]}", code="not_found")
 
 
 def _pattern(path: str) -> re.Pattern[str]:

@@ -156,7 +156,7 @@ class Lane:
     def put(self, body: bytes, generate: bool) -> None:
         """Queue a turn. Raises APIError 429 where too many, or too many bytes, wait."""
         if self._turns.full():
-            raise APIError(429, "Too many turns are waiting on this lane.", code="rate_limit_exceeded")
+            raise APIError(429, "Too many requests are waiting on this lane.", code="rate_limit_exceeded")
         self._connection.budget.reserve(len(body))
         self._turns.put_nowait((body, generate))
         self._rest.clear()

@@ -104,7 +104,7 @@ def open_database(path: Path, *, synchronous: Synchronous = "NORMAL") -> Connect
         migrate(connection, path)
     except sqlite3.Error as error:
         connection.close()
-        raise ConfigError(f"The store {path} cannot be brought to the newest schema: {error}.") from error
+        raise ConfigError(f"The store {path} cannot be migrated to the newest schema: {error}.") from error
     except ConfigError:
         connection.close()
         raise

@@ -97,12 +97,13 @@ class McpServers:
         label = tool.server_label
         if not 1 <= len(label) <= MOST_LABEL or not label.isprintable():
             raise InvalidRequest(
-                f"A server's label has 1 to {MOST_LABEL} printable characters.", param=f"{param}.server_label"
+                f"Invalid '{param}.server_label': must be 1 to {MOST_LABEL} printable characters.",
+                param=f"{param}.server_label",
             )
         configured = self._configured_for(tool)
         if tool.server_url is None and configured is None:
             raise InvalidRequest(
-                f"The MCP server '{label}' needs a 'server_url', or a place in the configuration.",
+                f"The MCP server '{label}' needs a 'server_url': no server of this label is configured.",
                 param=f"{param}.server_url",
                 code="missing_required_parameter",
             )
