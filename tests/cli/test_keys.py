@@ -44,7 +44,7 @@ def listed(folder: Path, *arguments: str) -> list[dict]:
 async def test_a_script_gets_the_key_and_nothing_else(tmp_path: Path) -> None:
     outcome = await antiphon(tmp_path, "keys", "create", "--name", "laptop")
     assert outcome.code == 0 and SECRET.fullmatch(outcome.out.strip())
-    assert outcome.err.startswith("id key_") and "only time that the key is shown" in outcome.err
+    assert outcome.err.startswith("id key_") and "shown only this once" in outcome.err
 
 
 def test_the_key_is_kept_nowhere(tmp_path: Path) -> None:
@@ -102,7 +102,7 @@ def test_rotate(tmp_path: Path) -> None:
 
 
 def test_no_keys_yet(tmp_path: Path) -> None:
-    assert run(tmp_path, "list").stdout == "There are no keys: `antiphon keys create` makes one.\n"
+    assert run(tmp_path, "list").stdout == "No keys. Create one with `antiphon keys create`.\n"
 
 
 @pytest.mark.parametrize(

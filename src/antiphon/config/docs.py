@@ -11,7 +11,8 @@ import msgspec
 from antiphon.config.environment import SHORTCUTS, variable_of
 from antiphon.config.shapes import Kind, Shape, bare_type, shapes
 from antiphon.config.shortcuts import FLAGS
-from antiphon.config.structs import Config, Settings
+from antiphon.config.structs import Config
+from antiphon.config.tables import Settings
 
 _SHORTCUT_OF = {path: f"ANTIPHON_{name}" for name, path in SHORTCUTS.items()}
 

@@ -10,7 +10,7 @@ from msgspec import NODEFAULT
 
 from antiphon.config.layers import Layer
 from antiphon.config.shapes import Kind, Shape, shapes
-from antiphon.config.structs import Settings
+from antiphon.config.tables import Settings
 from antiphon.config.values import convert
 from antiphon.errors import ConfigError
 

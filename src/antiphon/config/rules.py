@@ -9,7 +9,8 @@ from urllib.parse import urlsplit
 
 from antiphon.config.plugins import BACKENDS, STORES, TOOLS, check_plugin
 from antiphon.config.reading import nearest, quoted
-from antiphon.config.structs import MCP, Config, mask
+from antiphon.config.structs import Config
+from antiphon.config.tables import MCP, mask
 from antiphon.errors import ConfigError
 from antiphon.net.url_guard import is_allowance
 

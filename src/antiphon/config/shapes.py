@@ -9,7 +9,7 @@ from typing import Annotated, Any, get_args, get_origin
 import msgspec
 from msgspec import Meta
 
-from antiphon.config.structs import Settings, is_secret
+from antiphon.config.tables import Settings, is_secret
 
 
 class Kind(Enum):

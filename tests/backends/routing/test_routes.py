@@ -354,7 +354,10 @@ async def test_a_line_has_an_end_and_patience_too() -> None:
         await until(lambda: server.at_once == 1)
         second = asyncio.ensure_future(one.ask())
         await until(lambda: one.health("a").waiting == 1)
-        for asking, message in ((one.ask(), "Too many requests are waiting"), (second, "waited too long for a free slot")):
+        for asking, message in (
+            (one.ask(), "Too many requests are waiting"),
+            (second, "waited too long for a free slot"),
+        ):
             with pytest.raises(BackendError, match=message) as caught:
                 await asking
             assert (caught.value.status, caught.value.code) == (503, "backend_busy")

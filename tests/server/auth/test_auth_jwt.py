@@ -249,7 +249,9 @@ async def test_an_algorithm_that_the_operator_has_not_allowed(provider: Issuer) 
 
 
 async def test_extensions_that_nobody_knows(provider: Issuer, tokens: JwtTokens) -> None:
-    assert "unknown critical extension" in await refused(tokens, provider.token(RSA, head={"crit": ["b64"], "b64": False}))
+    assert "unknown critical extension" in await refused(
+        tokens, provider.token(RSA, head={"crit": ["b64"], "b64": False})
+    )
 
 
 @pytest.mark.parametrize("token", ["eyJ.e30.x", "ey!.a.b", "eyJhbGciOiJSUzI1NiJ9.e30=.AAAA", "eyJhbGciOjF9.e30.AAAA"])
