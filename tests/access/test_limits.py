@@ -337,7 +337,7 @@ async def test_a_refusal_charges_nothing() -> None:
     assert told((await bench.admit()).headers)["x-ratelimit-remaining-requests"] == "1"
 
 
-# Places
+# Slots
 
 
 async def test_streams_at_once() -> None:

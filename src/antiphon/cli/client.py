@@ -38,7 +38,7 @@ class Client:
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise ConfigError("--url: expected http://host:port/v1 or https://…")
         self._kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
-        self._place = (parts.hostname, parts.port)
+        self._address = (parts.hostname, parts.port)
         self._base = parts.path.rstrip("/").removesuffix("/v1") + "/v1"
         self._headers = {"authorization": f"Bearer {key}"} if key else {}
         self._timeout = timeout
@@ -83,7 +83,7 @@ class Client:
     def _send(
         self, method: str, path: str, body: bytes | None = None
     ) -> tuple[http.client.HTTPConnection, http.client.HTTPResponse]:
-        connection = self._kind(*self._place, timeout=self._timeout)
+        connection = self._kind(*self._address, timeout=self._timeout)
         try:
             connection.request(method, self._base + path, body, {**self._headers, "content-type": "application/json"})
             answer = connection.getresponse()

@@ -37,10 +37,10 @@ def _tables(struct: type[Settings] = Config, path: str = "") -> Iterator[tuple[s
     yield f"[{path}]" if path else "Server", struct, path
     for shape in shapes(struct):
         if shape.table is not None:
-            yield from _tables(shape.table, _place(shape, path))
+            yield from _tables(shape.table, _table_path(shape, path))
 
 
-def _place(shape: Shape, table: str) -> str:
+def _table_path(shape: Shape, table: str) -> str:
     path = f"{table}.{shape.name}" if table else shape.name
     return f"{path}.NAME" if shape.kind is Kind.TABLES else path
 
@@ -54,7 +54,7 @@ def _table(heading: str, struct: type[Settings], path: str) -> str:
 
 def _row(shape: Shape, table: str) -> str:
     if shape.table is not None:
-        return f"| `{shape.name}` | table |  | {shape.description} See `[{_place(shape, table)}]`. |"
+        return f"| `{shape.name}` | table |  | {shape.description} See `[{_table_path(shape, table)}]`. |"
     path = f"{table}.{shape.name}" if table else shape.name
     also = [f"`{name}`" for name in (FLAGS.get(path), _SHORTCUT_OF.get(path) or variable_of(path)) if name]
     cells = [

@@ -67,15 +67,15 @@ def _hosts(config: Config) -> None:
 
 
 def _keys(config: Config) -> None:
-    places = {f"keys.{quoted(name)}.key": one.key for name, one in config.keys.items()}
-    places |= {f"api_keys[{index}]": key for index, key in enumerate(config.api_keys)}
+    paths = {f"keys.{quoted(name)}.key": one.key for name, one in config.keys.items()}
+    paths |= {f"api_keys[{index}]": key for index, key in enumerate(config.api_keys)}
     seen: dict[str, str] = {}
-    for place, key in places.items():
+    for path, key in paths.items():
         if not key or not key.isascii() or not key.isprintable() or " " in key:
-            raise ConfigError(f"{place}: a key must be printable ASCII without spaces, and not empty")
-        if place.startswith("keys.") and key in seen:
-            raise ConfigError(f"{place}: same key as {seen[key]}")
-        seen[key] = place
+            raise ConfigError(f"{path}: a key must be printable ASCII without spaces, and not empty")
+        if path.startswith("keys.") and key in seen:
+            raise ConfigError(f"{path}: same key as {seen[key]}")
+        seen[key] = path
 
 
 def _jwt(config: Config) -> None:

@@ -25,7 +25,7 @@ from antiphon.core.request.decoding import decode_items
 from antiphon.core.stream.response_stream import ResponseStream
 from antiphon.core.stream.resume import checkpoint
 from antiphon.core.stream.terms import Action
-from antiphon.core.turn import placed
+from antiphon.core.turn import on_backend
 from antiphon.errors import APIError, BackendError, Gone
 from antiphon.responses.compaction import sealed_compaction, summarise
 from antiphon.responses.plan import Plan
@@ -66,7 +66,7 @@ class Run:
         self._boundary: Callable[[bytes | None], Awaitable[None]] | None = None
         self._source: RoutedStream | None = None
         self._opening: asyncio.Task[RoutedStream] | None = None
-        self._place = ""
+        self._backend_id = ""
         self._sink: Sink | None = None
         self._task: asyncio.Task[object] | None = None
         self._stop: APIError | None = None
@@ -224,7 +224,7 @@ class Run:
     async def _call_model(self) -> None:
         """Make one model call: its deltas go through the stream to the sink, one pass for all that has arrived."""
         source = await self._turn_stream()
-        self._place = source.place
+        self._backend_id = source.backend_id
         assert self._sink is not None
         while not await source.pour(self._take):
             await self._sink.drain()
@@ -307,7 +307,7 @@ class Run:
             self.stream.end_steered()
             return
         if self._tools is not None:
-            self._turn = placed(self._tools.next_turn(), self._place)
+            self._turn = on_backend(self._tools.next_turn(), self._backend_id)
         await self._note_boundary()
 
     async def _note_boundary(self) -> None:
@@ -370,9 +370,9 @@ class Run:
             self._permit.settle(self.plan.response.usage, seen)
 
     @property
-    def place(self) -> str:
+    def backend_id(self) -> str:
         """Where the model was called last (`core.turn.Hints`), "" where there is no choice."""
-        return self._source.place if self._source is not None else self._place
+        return self._source.backend_id if self._source is not None else self._backend_id
 
     # Onlookers
 

@@ -33,7 +33,7 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Member:
-    """A backend and how it does. Calls take a place (`take`, or by way of the `line`) and give it back."""
+    """A backend and how it does. Calls take a slot (`take`, or by way of the `queue`) and give it back."""
 
     def __init__(self, backend: Backend, discover: bool, policy: Policy | None = None) -> None:
         self.backend = backend
@@ -47,7 +47,7 @@ class Member:
         self.complaint = ""
         self.line = Line()
         self.breaker = Breaker(self.policy.break_after, self.policy.break_seconds)
-        self.place = place_of(backend.name)
+        self.backend_id = opaque_id(backend.name)
         self.check_at = 0.0
         self._avoided_until = 0.0
 
@@ -63,19 +63,19 @@ class Member:
         return not limit or (self.outstanding < limit and not self.line)
 
     def take(self) -> None:
-        """Take a place for a call."""
+        """Take a slot for a call."""
         self.outstanding += 1
         self.calls += 1
         self.breaker.begin()
 
     def give_back(self) -> None:
-        """Give a place back; who waits longest for it has it at once."""
+        """Give a slot back; the first call of the queue takes it at once."""
         self.outstanding -= 1
         if self.policy.max_concurrent and self.outstanding < self.policy.max_concurrent:
             waiter = self.line.next()
             if waiter is not None:
                 self.take()
-                waiter.place.set_result(self)
+                waiter.slot.set_result(self)
 
     def well(self) -> None:
         """Take note that it answered."""
@@ -127,6 +127,6 @@ class Member:
         )
 
 
-def place_of(name: str) -> str:
-    """Return the word under which clients carry a backend along: it tells them nothing, and all replicas the same."""
+def opaque_id(name: str) -> str:
+    """Return the id of a backend that clients send back: it does not reveal the name, and is the same in all replicas."""
     return hashlib.blake2b(name.encode(), digest_size=9, person=b"antiphon.place").hexdigest()

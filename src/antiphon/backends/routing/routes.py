@@ -76,11 +76,11 @@ class ModelRoute:
         """Start a Turn on an endpoint of this very model. Raises BackendError."""
 
         async def call(endpoint: Endpoint) -> LeasedStream:
-            place = endpoint.member.place if len(self.endpoints) > 1 else ""
+            backend_id = endpoint.member.backend_id if len(self.endpoints) > 1 else ""
             named = turn if turn.model == endpoint.name else msgspec.structs.replace(turn, model=endpoint.name)
             lease = Lease(endpoint.member)
             try:
-                return LeasedStream(await endpoint.member.backend.open(named), lease, place)
+                return LeasedStream(await endpoint.member.backend.open(named), lease, backend_id)
             except BaseException:
                 lease.end()
                 raise
@@ -88,10 +88,10 @@ class ModelRoute:
         return await self._call(call, turn.hints, turn.request.prompt_cache_key or "")
 
     def position(self, response: str) -> int:
-        """Return the best place at which a response's call waits in line, from 1 on; 0 where it does not wait."""
+        """Return the best position of a response's call in the queues, from 1 on; 0 where it does not wait."""
         routes = [self, *(self._fallbacks() if self._fallbacks is not None else ())]
-        places = [one.member.line.position(response) for route in routes for one in route.endpoints]
-        return min(filter(None, places), default=0)
+        positions = [one.member.line.position(response) for route in routes for one in route.endpoints]
+        return min(filter(None, positions), default=0)
 
     async def count_tokens(self, turn: Turn) -> int | None:
         """Count a Turn's input tokens, or None where the backend offers no way or does not answer."""
@@ -182,11 +182,11 @@ class ModelRoute:
                 return result
 
     async def _take(self, tried: Sequence[Endpoint], hints: Hints, key: str) -> Endpoint:
-        """Take a place at the best endpoint, waiting for one where all are busy. Raises BackendError 503."""
+        """Take a slot at the best endpoint, waiting for one where all are busy. Raises BackendError 503."""
         endpoints = self._candidates(tried)
         if not endpoints:
             raise self._broken()
-        endpoint = self._best(endpoints, hints.place, key)
+        endpoint = self._best(endpoints, hints.backend_id, key)
         if not endpoint.member.has_room:
             return await _wait(endpoints, hints)
         endpoint.member.take()
@@ -204,11 +204,11 @@ class ModelRoute:
         admitted = [endpoint for endpoint in left if endpoint.member.breaker.admits]
         return admitted or [endpoint for endpoint in left if not endpoint.member.breaker.silent]
 
-    def _best(self, endpoints: Sequence[Endpoint], place: str, key: str) -> Endpoint:
+    def _best(self, endpoints: Sequence[Endpoint], backend_id: str, key: str) -> Endpoint:
         if len(endpoints) == 1:
             return endpoints[0]
-        if place or key:
-            found = preferred(endpoints, place, key)
+        if backend_id or key:
+            found = preferred(endpoints, backend_id, key)
             if found is not None:
                 return found
         self._turn = (self._turn + 1) % len(endpoints)
@@ -226,7 +226,7 @@ class ModelRoute:
 
 
 async def _wait(endpoints: Sequence[Endpoint], hints: Hints) -> Endpoint:
-    """Wait in line for a place at any of the endpoints, and take it. Raises BackendError 503."""
+    """Wait for a slot at any of the endpoints, and take it. Raises BackendError 503."""
     lines = [one for one in endpoints if len(one.member.line) < one.member.policy.max_waiting]
     if not lines:
         raise _busy("Too many requests are waiting for this model.")
@@ -235,11 +235,11 @@ async def _wait(endpoints: Sequence[Endpoint], hints: Hints) -> Endpoint:
         endpoint.member.line.join(waiter)
     try:
         async with asyncio.timeout(max(endpoint.member.policy.wait_timeout for endpoint in lines)):
-            member = await asyncio.shield(waiter.place)
+            member = await asyncio.shield(waiter.slot)
     except BaseException as error:
-        if waiter.place.done():
-            waiter.place.result().give_back()
-        waiter.place.cancel()
+        if waiter.slot.done():
+            waiter.slot.result().give_back()
+        waiter.slot.cancel()
         if isinstance(error, TimeoutError):
             raise _busy("This request waited too long for a free slot at the model's backends.") from None
         raise

@@ -25,22 +25,22 @@ _PARENT = re.compile(rb"[\da-f]{2}-[\da-f]{32}-[\da-f]{16}-[\da-f]{2}")
 
 def request_hints(request: Request) -> Hints:
     """Return what the head tells."""
-    return Hints(owner=request.owner, place=_text(request, TURN_STATE), traceparent=_parent(request))
+    return Hints(owner=request.owner, backend_id=_text(request, TURN_STATE), traceparent=_parent(request))
 
 
 def hinted(plan: Plan, request: Request) -> Plan:
     """Return a Plan whose calls follow what the head tells."""
     hints = request_hints(request)
-    if not (hints.place or hints.traceparent):
+    if not (hints.backend_id or hints.traceparent):
         return plan
     known = plan.turn.hints
-    both = replace(known, place=hints.place, traceparent=hints.traceparent)
+    both = replace(known, backend_id=hints.backend_id, traceparent=hints.traceparent)
     return replace(plan, turn=replace(plan.turn, hints=both))
 
 
 def turn_state(run: Run) -> Sequence[Header]:
     """Return the header that the client is to echo; nothing where there is but one backend to choose."""
-    return ((TURN_STATE, run.place.encode()),) if run.place else ()
+    return ((TURN_STATE, run.backend_id.encode()),) if run.backend_id else ()
 
 
 def _parent(request: Request) -> str:

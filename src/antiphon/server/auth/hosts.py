@@ -81,12 +81,12 @@ class Hosts:
 
     def _is_own(self, origin: str, host: str) -> bool:
         """Tell whether an Origin is ours. Only web pages have origins of web schemes: extensions and programs pass."""
-        scheme, separator, place = origin.strip().lower().partition("://")
-        if not separator or not place or not _is_scheme(scheme) or " " in place:
+        scheme, separator, address = origin.strip().lower().partition("://")
+        if not separator or not address or not _is_scheme(scheme) or " " in address:
             return False
         if scheme not in ("http", "https"):
             return scheme not in _WEB
-        return (place == host.strip().lower() and self.knows(host.encode("latin-1"))) or self._named(_plain(place))
+        return (address == host.strip().lower() and self.knows(host.encode("latin-1"))) or self._named(_plain(address))
 
     def _named(self, name: str) -> bool:
         return name in self._names or name.endswith(self._tails) or ("*" in self._names and name != "")
