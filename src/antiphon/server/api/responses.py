@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 
 from antiphon.access.limits import Permit
@@ -82,9 +81,7 @@ class Responses:
         permit = await admit(self._services, request.caller, plan)
         if plan.request.background:
             return await self._background(request, plan, body, permit)
-        task = asyncio.current_task()
-        assert task is not None
-        request.on_disconnect(lambda: _cancel(task))
+        request.cancel_on_disconnect()
         traced = trace(request, plan) if plan.request.stream else None
         run = Run(traced.plan if traced else plan, self._services, mute=not plan.request.stream, permit=permit)
         self._running.add(run)
@@ -175,10 +172,6 @@ class Responses:
 
 def _page_of(arrays: Sequence[bytes], query: PageQuery) -> Reply:
     return listed(page([item for array in arrays for item in split_array(array)], query))
-
-
-def _cancel(task: asyncio.Task[object]) -> None:
-    task.cancel()
 
 
 def headers(plan: Plan, permit: Permit) -> Sequence[Header]:
