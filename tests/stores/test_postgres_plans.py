@@ -63,7 +63,6 @@ def filled(postgres: Postgres) -> Postgres:
 NAMES = [
     (noun, name)
     for noun in sorted(file.name.removesuffix(".sql") for file in (FOLDER / "queries").iterdir())
-    if noun != "imports"
     for name in queries(noun)
 ]
 
