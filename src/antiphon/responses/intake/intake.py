@@ -62,7 +62,7 @@ class Intake:
         self._media = media
         self._prompts = prompts
         self._config = services.config
-        self._gathering = Gathering(services.store, services.config)
+        self._gathering = Gathering(services.store.conversations, services.config)
 
     async def plan(
         self,
@@ -89,7 +89,9 @@ class Intake:
         else:
             await by_size(len(body), check_capabilities, route.card.capabilities, request, tools, text, seen)
         remote = await declared_servers(tools, caller, services.tool_servers) if tools else []
-        own, earlier, size = await self._gathering.items(request, own, owner, history or services.store, len(body))
+        own, earlier, size = await self._gathering.items(
+            request, own, owner, history or services.store.responses, len(body)
+        )
         kinds = set(map(type, chain(earlier, own, prompted)))
         if OtherItem in kinds:
             if brings_servers(own) or brings_servers(earlier):
