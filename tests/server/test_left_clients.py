@@ -18,7 +18,17 @@ from tests.server.whole import Client, whole_server
 
 CLIENTS = 5
 SAID = "n" * 100_000  # what each of them sends
-HELD = ("Run", "Plan", "Turn", "CreateResponse", "DirectExchange", "HTTPRequest", "Lane", "ResponseStream", "HttpResponse")
+HELD = (
+    "Run",
+    "Plan",
+    "Turn",
+    "CreateResponse",
+    "DirectExchange",
+    "HTTPRequest",
+    "Lane",
+    "ResponseStream",
+    "HttpResponse",
+)
 BASE_URL = "/v1/responses"
 
 
