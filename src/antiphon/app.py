@@ -30,10 +30,12 @@ from antiphon.net.fetching import Fetcher
 from antiphon.net.url_guard import UrlGuard
 from antiphon.reloading import changed, reopened, talkative, tokenizers, validate
 from antiphon.responses.background.live import Live
+from antiphon.responses.intake.decoding import ResponsesDecoder
 from antiphon.responses.intake.intake import Intake
 from antiphon.responses.intake.media import Media
 from antiphon.responses.intake.prompts import Prompts
 from antiphon.responses.intake.token_count import TokenCounter
+from antiphon.responses.prepare import Preparer
 from antiphon.responses.sealing import Sealer
 from antiphon.responses.services import Services
 from antiphon.responses.webhooks import Webhooks
@@ -133,13 +135,14 @@ class Parts:
             limit=config.max_body,
             max_image=config.max_image,
         )
-        intake = Intake(self.services, self.media, self.prompts)
+        intake = Intake(self.services, self.media)
+        preparer = Preparer(self.services, intake, ResponsesDecoder(self.prompts, config))
         self.webhooks = Webhooks(config.webhooks, self.store, self.services.clock)
-        self.live = Live(self.services, intake, self.webhooks)
-        self.responses = Responses(self.services, intake, self.live)
-        self.sockets = WebSockets(self.services, intake)
+        self.live = Live(self.services, preparer, self.webhooks)
+        self.responses = Responses(self.services, preparer, self.live)
+        self.sockets = WebSockets(self.services, preparer)
         router = Router()
-        self._add_routes(router, intake)
+        self._add_routes(router, preparer)
         self.app = AntiphonApp(
             router,
             self._authenticator(config),
@@ -209,8 +212,8 @@ class Parts:
         closed = config.require_key or self.tokens is not None
         return authenticator(fixed_callers(config), others, closed=closed, hosts=Hosts(config.allowed_hosts))
 
-    def _add_routes(self, router: Router, intake: Intake) -> None:
-        add_responses(router, self.responses, Counting(self.services, intake))
+    def _add_routes(self, router: Router, preparer: Preparer) -> None:
+        add_responses(router, self.responses, Counting(self.services, preparer))
         add_conversations(router, Conversations(self.services))
         router.websocket("/responses", self.sockets.serve if self.config.websocket else None)
         files = Files(self.services)

@@ -193,7 +193,9 @@ class AntiphonApp:
             await _refuse_websocket(scope, send, head.headers(error_reply(error)), error_reply(error))
             return
         await send({"type": "websocket.accept", "headers": [head.id_header]})
-        socket = ASGIWebSocket(receive, send, caller.owner, head.request_id, lambda: self._admit(headers, WRITING))
+        socket = ASGIWebSocket(
+            receive, send, caller.owner, head.request_id, lambda: self._admit(headers, WRITING), headers
+        )
         try:
             await handler(socket)
         except ClientGone:
