@@ -25,6 +25,7 @@ from antiphon.core.request.decoding import decode_items
 from antiphon.core.stream.response_stream import ResponseStream
 from antiphon.core.stream.resume import checkpoint
 from antiphon.core.stream.terms import Action
+from antiphon.core.stream.writer_table import OPENAI, Dialect
 from antiphon.core.turn import placed
 from antiphon.errors import APIError, BackendError, Gone
 from antiphon.responses.compaction import sealed_compaction, summarise
@@ -49,15 +50,27 @@ MOST_TURNS = 128  # model calls for one response; a model that calls tools for e
 class Run:
     """One Response in the making.
 
-    A `mute` one makes no Events but the terminal one: its `body` is all that is wanted.
+    A `mute` one makes no Events but the terminal one: its `body` is all that is wanted. `dialect` is how its front end spells
+    what happens.
     `open` starts the first model call and raises what the backend refused, while an HTTP status can still tell it.
     `run` does the rest and never raises for a failed response: that is an ending like others. Cancelling either lets the
     backend go at once.
     """
 
-    def __init__(self, plan: Plan, services: Services, *, mute: bool = False, permit: Permit = FREE) -> None:
+    def __init__(
+        self,
+        plan: Plan,
+        services: Services,
+        *,
+        mute: bool = False,
+        permit: Permit = FREE,
+        dialect: Dialect = OPENAI,
+    ) -> None:
         self.plan = plan
-        self.stream = ResponseStream(plan.response, plan.id_base, plan.options, mute=mute)
+        emitter = dialect.mute() if mute else dialect.emitter()
+        self.stream = ResponseStream(
+            plan.response, plan.id_base, plan.options, emitter=emitter, writers=dialect.writers
+        )
         self.body = b""
         self.error: APIError | None = None
         self._services = services

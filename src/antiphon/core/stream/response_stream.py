@@ -2,6 +2,8 @@
 
     start() → feed(delta)* → end_turn() → action → … → finish(now) | fail(error, now) | cancel(now) → terminal
 
+What may be called when is a table, `transitions.LEGAL`.
+
 Where `action` is CALL_TOOLS, each of `pending` is answered by `tool_result` or `require_approval`; then `action` is
 CALL_MODEL again, or DONE where the client has to answer first.
 
@@ -13,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from msgspec import UNSET, Raw
+from msgspec import Raw
 from msgspec.structs import replace
 
 from antiphon.core.deltas import (
@@ -21,6 +23,7 @@ from antiphon.core.deltas import (
     CallStart,
     Delta,
     Finish,
+    FinishReason,
     ReasoningDelta,
     RefusalDelta,
     Relay,
@@ -33,66 +36,90 @@ from antiphon.core.relay.end import RelayedEnd, relayed_end
 from antiphon.core.relay.relay import Relayer
 from antiphon.core.relay.shapes import ENDS
 from antiphon.core.request.json_text import is_object
-from antiphon.core.stream.emitter import Emitter, MuteEmitter
+from antiphon.core.stream.emitter import Emitter
 from antiphon.core.stream.output import Output
 from antiphon.core.stream.resume import Restart
 from antiphon.core.stream.server_calls import NeedsApproval, ServerCalls, SignId
 from antiphon.core.stream.server_calls import PendingCall as PendingCall
-from antiphon.core.stream.terms import INCOMPLETE_REASONS, Action, StreamOptions, terminal_type
-from antiphon.core.stream.tool_writers import PREFIXES, ListingWriter, ReadyWriter, StructuredCallWriter
+from antiphon.core.stream.terms import INCOMPLETE_REASONS, Action, StreamOptions
+from antiphon.core.stream.tool_writers import PREFIXES
+from antiphon.core.stream.transitions import State, check
 from antiphon.core.stream.usage import add_usage
-from antiphon.core.stream.writers import CallWriter, MessageWriter, ReasoningWriter, type_json
+from antiphon.core.stream.writer_table import (
+    OPENAI_WRITERS,
+    AnswerWriter,
+    CallItemWriter,
+    TextWriter,
+    ToolListWriter,
+    WriterTable,
+)
 from antiphon.errors import APIError, BackendError
-from antiphon.types.events import ErrorEvent, ErrorPayload, Event, Keepalive, OutputItemDone
+from antiphon.types.events import Event
 from antiphon.types.response import IncompleteDetails, Response, ResponseError, Usage
 
 
 class ResponseStream:
-    """One Response on its way to a client. A `mute` one makes no Events but the terminal one."""
+    """One Response on its way to a client. How its events are spelled is the affair of `emitter` and `writers`."""
 
     def __init__(
-        self, response: Response, id_base: str, options: StreamOptions | None = None, *, mute: bool = False
+        self,
+        response: Response,
+        id_base: str,
+        options: StreamOptions | None = None,
+        *,
+        emitter: Emitter | None = None,
+        writers: WriterTable = OPENAI_WRITERS,
     ) -> None:
         self.response = response
-        self.action = Action.CALL_MODEL
+        self.state = State.NEW
         self.terminal: Event | None = None
-        self._emitter = MuteEmitter() if mute else Emitter()
+        self._writers = writers
+        self._emitter = emitter if emitter is not None else Emitter()
         self.take = self._emitter.take  # returns the Events that came up since the last call
         self._options = options or StreamOptions()
         self._places = Output(id_base)
         self._output = self._places.items
-        self._message: MessageWriter | None = None
-        self._reasoning: ReasoningWriter | None = None
-        self._calls: dict[str, CallWriter | StructuredCallWriter] = {}
+        self._message: AnswerWriter | None = None
+        self._reasoning: TextWriter | None = None
+        self._calls: dict[str, CallItemWriter] = {}
         self._servers = ServerCalls(self._emitter, self._places.place, self._places.keep, response.max_tool_calls)
-        self._listings: dict[str, ListingWriter] = {}
+        self._listings: dict[str, ToolListWriter] = {}
         self._client_is_asked = self._spoke = self._announced = False
         self._closed_calls: set[str] = set()
         self._turn_usage: Usage | None = None
-        self._finish_reason = ""
+        self._finish_reason: FinishReason | None = None
         self._relayer: Relayer | None = None
         self._terminal_number = -1
+
+    @property
+    def action(self) -> Action:
+        """What the driver has to do next."""
+        return self.state.action
 
     # Events
 
     def queued(self) -> None:
         """Announce a background response that waits for its turn."""
+        check("queued", self.state)
+        self.state = State.QUEUED
         self.response.status = "queued"
-        self._emitter.responses(self.response, "response.created", "response.queued")
+        self._emitter.queued(self.response)
 
     def start(self) -> None:
         """Announce the response, or that a queued one is now worked on."""
+        check("start", self.state)
+        self.state = State.TURN
         queued = self.response.status == "queued"
         self.response.status = "in_progress"
         if self._announced:
             return
         self._announced = True
-        types = ("response.in_progress",) if queued else ("response.created", "response.in_progress")
-        self._emitter.responses(self.response, *types)
+        self._emitter.started(self.response, queued=queued)
 
     def keepalive(self, position: int = 0) -> None:
         """Emit a sign of life; it takes a number of the sequence (contract, "Stream"). `position`: the place in a line."""
-        self._emitter.emit(Keepalive(queue_position=position or UNSET))
+        check("keepalive", self.state)
+        self._emitter.keepalive(position)
 
     def note(self, type: str, fields: bytes) -> Event:
         """Number an event that stands beside the response, also behind its end: `"name":value,…` without braces."""
@@ -111,6 +138,7 @@ class ResponseStream:
 
     def restore(self, state: Restart) -> None:
         """Go on where another worker stopped. Items that were left open are passed over: they will not be closed."""
+        check("restore", self.state)
         self._emitter.sequence_number = state.sequence_number
         self._output[:] = state.output
         self._announced = state.announced
@@ -120,8 +148,9 @@ class ResponseStream:
 
     def close_restored(self, place: int, item: bytes) -> None:
         """Close an item that another worker left open."""
+        check("close_restored", self.state)
         self._output[place] = item
-        self._emitter.emit(OutputItemDone(output_index=place, item=Raw(item)))
+        self._emitter.restored(place, item)
 
     @property
     def output_begun(self) -> bool:
@@ -162,7 +191,8 @@ class ResponseStream:
 
     def end_turn(self) -> None:
         """Close what the Turn left open and decide what comes next."""
-        cut = self._finish_reason in INCOMPLETE_REASONS
+        check("end_turn", self.state)
+        cut = not self.complete
         refused = False if cut else self._servers.end_turn()
         if cut:
             self._servers.close()
@@ -173,7 +203,7 @@ class ResponseStream:
         self._add_usage()
         self._spoke = False
         again = refused and not self._client_is_asked and not self._servers.exhausted
-        self.action = Action.CALL_TOOLS if self.pending else Action.CALL_MODEL if again else Action.DONE
+        self.state = State.TOOLS if self.pending else State.TURN if again else State.DONE
 
     # Tools that the server runs
 
@@ -192,27 +222,31 @@ class ResponseStream:
 
     def begin_approved(self, label: str, name: str, arguments: str, request_id: str) -> str:
         """Begin a call that a person was asked about in an earlier response. Returns its key, for `tool_result`."""
+        check("begin_approved", self.state)
         return self._servers.begin_approved(label, name, arguments, request_id)
 
     def tool_result(self, key: str, output: str | None, error: str | None) -> None:
         """End a call with its output, or with the error instead of one."""
+        check("tool_result", self.state)
         self._servers.result(key, output, error)
         self._after_answer()
 
     def require_approval(self, key: str) -> None:
         """Ask a person instead of making a call: the response ends when the other calls are answered."""
+        check("require_approval", self.state)
         self._servers.require_approval(key)
         self._after_answer()
 
     def _after_answer(self) -> None:
-        if self.action is Action.CALL_TOOLS and not self.pending:
+        if self.state is State.TOOLS and not self.pending:
             done = self._client_is_asked or self._servers.asked
-            self.action = Action.DONE if done else Action.CALL_MODEL
+            self.state = State.DONE if done else State.TURN
 
     def open_listing(self, label: str) -> str:
         """Announce that a server is asked for its tools. Returns the item's id."""
+        check("open_listing", self.state)
         item_id, index = self._places.place("mcpl")
-        self._listings[item_id] = ListingWriter(self._emitter, item_id, index, label)
+        self._listings[item_id] = self._writers.listing(self._emitter, item_id, index, label)
         return item_id
 
     def close_listing(self, item_id: str, tools: Sequence[bytes]) -> None:
@@ -227,22 +261,24 @@ class ResponseStream:
 
     def end_without_model(self) -> None:
         """Close the response without a model call: what there was to do is done."""
+        check("end_without_model", self.state)
         self._close_items("completed")
         self._add_usage()
-        self.action = Action.DONE
+        self.state = State.DONE
 
     def add_item(self, prefix: str, build: Callable[[str], bytes], between: str = "") -> None:
         """Emit an item that is whole from the start. `build` makes its JSON from its id; `between` names an event of its own."""
+        check("add_item", self.state)
         self._close_items("completed")
         item_id, index = self._places.place(prefix)
         item = build(item_id)
-        ReadyWriter(self._emitter, item_id, index).write(item, between)
+        self._writers.ready(self._emitter, item_id, index, item, between)
         self._places.keep(index, item)
 
     @property
     def complete(self) -> bool:
         """Tell whether the last Turn came to its own end, rather than being cut off."""
-        return self._finish_reason not in INCOMPLETE_REASONS
+        return self._finish_reason not in INCOMPLETE_REASONS  # a backend of another package may give any text
 
     def settle_usage(self) -> None:
         """Add the counts of a call beside the Turns."""
@@ -250,28 +286,31 @@ class ResponseStream:
 
     def end_steered(self) -> None:
         """End the response before its next model call: a successor goes on."""
-        self.action = Action.DONE
+        check("end_steered", self.state)
+        self.state = State.DONE
 
     # The end
 
     def finish(self, now: int) -> bytes:
         """Complete the response; `terminal` is then its last Event. Returns the response as JSON."""
-        reason = INCOMPLETE_REASONS.get(self._finish_reason)
+        check("finish", self.state)
+        reason = INCOMPLETE_REASONS.get(self._finish_reason) if self._finish_reason is not None else None
         if reason:
             self.response.incomplete_details = IncompleteDetails(reason)
         return self._terminate("incomplete" if reason else "completed", now)
 
     def fail(self, error: APIError, now: int) -> bytes:
         """End the response with an error, also after `finish` if its terminal Event has not been sent yet."""
+        check("fail", self.state)
         self._end_items()
-        payload = ErrorPayload(type=error.type, code=error.code, message=error.message, param=error.param)
-        self._emitter.emit(ErrorEvent(code=error.code, message=error.message, param=error.param, error=payload))
+        self._emitter.failed(error)
         self.response.incomplete_details = None
         self.response.error = ResponseError(error.code or error.type, error.message)
         return self._terminate("failed", now)
 
     def cancel(self, now: int) -> bytes:
         """End the response at the client's wish: its status is `cancelled`, its last event `response.incomplete`."""
+        check("cancel", self.state)
         self._end_items()
         return self._terminate("cancelled", now)
 
@@ -283,15 +322,12 @@ class ResponseStream:
         self._add_usage()
 
     def _terminate(self, status: str, now: int) -> bytes:
-        self.action = Action.DONE
+        self.state = State.ENDED
         self.response.status = status
         self.response.completed_at = now if status == "completed" else None
         self.response.output = [Raw(item) for item in self.output]
-        body = to_json(self.response)
-        number = self._terminal_number = self._emitter.sequence_number
-        type = terminal_type(status)
-        event = b"".join((b'{"type":', type_json(type), b',"response":', body, b',"sequence_number":%d}' % number))
-        self.terminal = Event(type, event)
+        self._terminal_number = self._emitter.sequence_number
+        body, self.terminal = self._emitter.ended(self.response, self._finish_reason)
         return body
 
     @property
@@ -301,28 +337,24 @@ class ResponseStream:
 
     # Open items
 
-    def _open_message(self) -> MessageWriter:
+    def _open_message(self) -> AnswerWriter:
         if self._message is None:
+            check("open_item", self.state)
             self._spoke = True
             self._close_reasoning("completed")
-            self._message = MessageWriter(self._emitter, *self._places.place("msg"))
+            self._message = self._writers.message(self._emitter, *self._places.place("msg"))
         return self._message
 
-    def _open_reasoning(self) -> ReasoningWriter:
+    def _open_reasoning(self) -> TextWriter:
         if self._reasoning is None:
+            check("open_item", self.state)
             self._spoke = True
             self._close_message("completed")
-            options = self._options
-            self._reasoning = ReasoningWriter(
-                self._emitter,
-                *self._places.place("rs"),
-                open_responses_names=options.open_responses_names,
-                summarise=options.summarise,
-                seal=options.seal,
-            )
+            self._reasoning = self._writers.reasoning(self._emitter, *self._places.place("rs"), self._options)
         return self._reasoning
 
     def _start_call(self, call: CallStart) -> None:
+        check("open_item", self.state)
         self._spoke = True
         self._close_reasoning("completed")
         self._close_message("completed")
@@ -331,8 +363,7 @@ class ResponseStream:
             self._servers.start(call)
             return
         self._client_is_asked = True
-        write = CallWriter if call.kind in ("function", "custom") else StructuredCallWriter
-        self._calls[call.key] = write(self._emitter, *self._places.place(PREFIXES[call.kind]), call)
+        self._calls[call.key] = self._writers.call(self._emitter, *self._places.place(PREFIXES[call.kind]), call)
 
     def _feed_call(self, delta: CallDelta) -> None:
         writer = self._calls.get(delta.key)
