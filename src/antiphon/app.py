@@ -45,9 +45,10 @@ from antiphon.server.api.chat.completions import ChatCompletions
 from antiphon.server.api.conversations import Conversations
 from antiphon.server.api.counting import Counting
 from antiphon.server.api.files import Files
+from antiphon.server.api.foreground import SHUTDOWN, Foreground
 from antiphon.server.api.health import Health
 from antiphon.server.api.models import Models
-from antiphon.server.api.responses import SHUTDOWN, Responses
+from antiphon.server.api.responses import Responses
 from antiphon.server.asgi import AntiphonApp
 from antiphon.server.auth.authenticator import Authenticator, Credentials, authenticator
 from antiphon.server.auth.credentials import StoredKeys, fixed_callers
@@ -135,11 +136,12 @@ class Parts:
             limit=config.max_body,
             max_image=config.max_image,
         )
-        intake = Intake(self.services, self.media)
-        preparer = Preparer(self.services, intake, ResponsesDecoder(self.prompts, config))
+        self.intake = Intake(self.services, self.media)
+        preparer = Preparer(self.services, self.intake, ResponsesDecoder(self.prompts, config))
         self.webhooks = Webhooks(config.webhooks, self.store, self.services.clock)
         self.live = Live(self.services, preparer, self.webhooks)
-        self.responses = Responses(self.services, preparer, self.live)
+        self.foreground = Foreground(config.head_hold)
+        self.responses = Responses(self.services, preparer, self.live, self.foreground)
         self.sockets = WebSockets(self.services, preparer)
         router = Router()
         self._add_routes(router, preparer)
@@ -280,7 +282,7 @@ class Parts:
     def _force(self) -> None:
         """The grace period is over: what still runs ends `failed`."""
         self._forced = True
-        self.responses.stop()
+        self.foreground.stop()
         self.sockets.stop(SHUTDOWN)
 
 

@@ -1,7 +1,7 @@
 """The one recipe for a response: a request's body and its caller → a Plan that may be carried out, with its permit.
 
-HTTP, WebSocket, background responses, token counting and compaction all begin here. Each front end has a Preparer with a
-RequestDecoder of its own.
+HTTP, WebSocket, background responses, token counting and compaction all begin here. Each front end has a Preparer, with a
+RequestDecoder and a Dialect of its own.
 """
 
 from __future__ import annotations
@@ -11,12 +11,14 @@ from msgspec.structs import replace
 
 from antiphon.access.caller import Caller
 from antiphon.access.limits import Demand, Permit
+from antiphon.core.stream.writer_table import OPENAI, Dialect
 from antiphon.core.turn import NO_HINTS, Hints
 from antiphon.responses.delta_trace import DeltaTrace
 from antiphon.responses.intake.asked import RequestDecoder
 from antiphon.responses.intake.history import History
 from antiphon.responses.intake.intake import Intake
 from antiphon.responses.plan import Identity, Plan
+from antiphon.responses.run import Run
 from antiphon.responses.services import Services
 
 
@@ -29,12 +31,13 @@ class Prepared(msgspec.Struct, frozen=True):
 
 
 class Preparer:
-    """Decodes, checks, plans and admits the requests of one front end."""
+    """Decodes, checks, plans and admits the requests of one front end, and begins their Runs."""
 
-    def __init__(self, services: Services, intake: Intake, decoder: RequestDecoder) -> None:
+    def __init__(self, services: Services, intake: Intake, decoder: RequestDecoder, dialect: Dialect = OPENAI) -> None:
         self._services = services
         self._intake = intake
         self._decoder = decoder
+        self._dialect = dialect
 
     async def prepare(
         self,
@@ -63,6 +66,10 @@ class Preparer:
             return Prepared(plan, permit)
         trace = DeltaTrace(plan.route)
         return Prepared(replace(plan, route=trace.route), permit, trace)
+
+    def run(self, prepared: Prepared, *, mute: bool = False) -> Run:
+        """Return the Run of a prepared response; a `mute` one makes no Events but the last."""
+        return Run(prepared.plan, self._services, mute=mute, permit=prepared.permit, dialect=self._dialect)
 
     async def prepare_count(self, body: bytes, caller: Caller) -> Prepared:
         """Return a request whose tokens are only counted: a request as others are, which uses none.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 
 from antiphon.core.context import split_array
@@ -12,62 +11,27 @@ from antiphon.errors import APIError, InvalidRequest, NotFound
 from antiphon.responses.background.event_log import Follower
 from antiphon.responses.background.live import Live
 from antiphon.responses.prepare import Prepared, Preparer
-from antiphon.responses.run import Run
 from antiphon.responses.services import Services
 from antiphon.runtime.offload import by_size
 from antiphon.server.api.delta_trace import TracingSink, wants_trace
+from antiphon.server.api.foreground import Foreground, SSESink
 from antiphon.server.api.paging import PageQuery, listed, page, page_query, whole_number
-from antiphon.server.api.routing_hints import request_hints, turn_state
-from antiphon.server.http.messages import ByteSink, ClientGone, Header, Reply, Request, json_reply
+from antiphon.server.api.routing_hints import request_hints
+from antiphon.server.http.messages import ClientGone, Header, Reply, Request, json_reply
 from antiphon.stores.records import StoredResponse
 from antiphon.types.events import Event
 
 MOST_EVENTS = 2**31 - 1  # numbers that `starting_after` may name
 
-SHUTDOWN = APIError(503, "The server is shutting down.", code="server_shutdown")
-
-
-class SSESink:
-    """Sends Events as server-sent events."""
-
-    __slots__ = ("_sink", "drain")
-
-    def __init__(self, sink: ByteSink) -> None:
-        self._sink = sink
-        self.drain = sink.drain
-
-    def send(self, events: Sequence[Event]) -> bool:
-        """Frame the events and hand them to the connection in one piece."""
-        return self._sink.write_nowait(sse.encode(events))
-
-
-class NullSink:
-    """Takes Events nowhere: the answer is the fold of them all."""
-
-    def send(self, events: Sequence[Event]) -> bool:
-        """Drop them."""
-        return True
-
-    async def drain(self) -> None:
-        """Never wait."""
-
-
-NULL = NullSink()
-
 
 class Responses:
     """The handlers of `/v1/responses`."""
 
-    def __init__(self, services: Services, preparer: Preparer, live: Live) -> None:
+    def __init__(self, services: Services, preparer: Preparer, live: Live, foreground: Foreground) -> None:
         self._services = services
         self._preparer = preparer
         self._live = live
-        self._running: set[Run] = set()
-
-    def stop(self) -> None:
-        """End all running foreground responses with `response.failed`: the grace period is over."""
-        for run in list(self._running):
-            run.stop(SHUTDOWN)
+        self._foreground = foreground
 
     # POST /v1/responses
 
@@ -79,33 +43,14 @@ class Responses:
         )
         if prepared.plan.request.background:
             return await self._background(request, prepared, body)
-        task = asyncio.current_task()
-        assert task is not None
-        request.on_disconnect(lambda: _cancel(task))
         streamed = bool(prepared.plan.request.stream)
-        run = Run(prepared.plan, self._services, mute=not streamed, permit=prepared.permit)
-        self._running.add(run)
-        try:
-            if streamed:
-                await self._stream(request, run, prepared)
-                return None
-            await run.open()
-            await run.run(NULL)
-        finally:
-            self._running.discard(run)
-            run.abort()
-        if run.error is not None:
-            raise run.error
-        return Reply(run.body, headers=[*headers(prepared), *turn_state(run)])
-
-    async def _stream(self, request: Request, run: Run, prepared: Prepared) -> None:
-        await run.open(self._services.config.head_hold)
-        try:
-            sink = await request.stream(headers=[*headers(prepared), *turn_state(run)])
-            await run.run(TracingSink(sink, prepared.trace.heard) if prepared.trace else SSESink(sink))
-            await sink.close(sse.DONE)
-        except ClientGone:
-            return
+        run = self._preparer.run(prepared, mute=not streamed)
+        if not streamed:
+            return await self._foreground.whole(request, run, headers(prepared))
+        trace = prepared.trace
+        sink_of = SSESink if trace is None else lambda sink: TracingSink(sink, trace.heard)
+        await self._foreground.stream(request, run, headers(prepared), sink_of)
+        return None
 
     async def _background(self, request: Request, prepared: Prepared, body: bytes) -> Reply | None:
         plan = prepared.plan
@@ -173,10 +118,6 @@ class Responses:
 
 def _page_of(arrays: Sequence[bytes], query: PageQuery) -> Reply:
     return listed(page([item for array in arrays for item in split_array(array)], query))
-
-
-def _cancel(task: asyncio.Task[object]) -> None:
-    task.cancel()
 
 
 def headers(prepared: Prepared) -> Sequence[Header]:

@@ -218,7 +218,7 @@ class Lane:
             next_body = connection.steering.successor(next_body, run, self.sink)
 
     async def _respond(self, prepared: Prepared, generate: bool) -> Run:
-        run = self.run = Run(prepared.plan, self._connection.services, permit=prepared.permit)
+        run = self.run = self._connection.preparer.run(prepared)
         try:
             if generate:
                 await run.open(self._connection.services.config.head_hold)
