@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Sequence
 
 from antiphon.core.text import sse
@@ -93,15 +92,9 @@ class Foreground:
             self._end(run)
 
     def _begin(self, request: Request, run: Run) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        request.on_disconnect(lambda: _cancel(task))
+        request.cancel_on_disconnect()
         self._running.add(run)
 
     def _end(self, run: Run) -> None:
         self._running.discard(run)
         run.abort()
-
-
-def _cancel(task: asyncio.Task[object]) -> None:
-    task.cancel()
