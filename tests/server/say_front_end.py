@@ -16,7 +16,7 @@ from antiphon.core.deltas import CallStart, FinishReason
 from antiphon.core.json_encoding import to_json
 from antiphon.core.stream.emitter import MuteEmitter
 from antiphon.core.stream.terms import StreamOptions
-from antiphon.core.stream.writer_table import OPENAI_WRITERS, Dialect, WriterTable
+from antiphon.core.stream.writer_table import Dialect, WriterTable
 from antiphon.errors import APIError, InvalidRequest
 from antiphon.responses.intake.asked import Asked
 from antiphon.responses.prepare import Preparer
@@ -169,8 +169,6 @@ WRITERS = WriterTable(
     message=MessageTold,  # type: ignore[arg-type]  # its Emitter is this front end's
     reasoning=ThoughtsTold,  # type: ignore[arg-type]  # as above
     call=CallTold,  # type: ignore[arg-type]  # as above
-    listing=OPENAI_WRITERS.listing,
-    ready=OPENAI_WRITERS.ready,
 )
 DIALECT = Dialect(emitter=SayEmitter, mute=QuietSayEmitter, writers=WRITERS)
 

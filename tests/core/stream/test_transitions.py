@@ -53,7 +53,7 @@ CALLS: dict[str, Callable[[ResponseStream], object]] = {
     "close_restored": lambda stream: stream.close_restored(0, b"{}"),
     "start": ResponseStream.start,
     "keepalive": ResponseStream.keepalive,
-    "open_item": lambda stream: stream.feed(TextDelta("x")),
+    "feed": lambda stream: stream.feed(TextDelta("x")),
     "end_turn": ResponseStream.end_turn,
     "add_item": lambda stream: stream.add_item("cmp", lambda id: b"{}"),
     "end_without_model": ResponseStream.end_without_model,

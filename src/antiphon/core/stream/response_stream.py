@@ -35,24 +35,17 @@ from antiphon.core.json_encoding import to_json
 from antiphon.core.relay.end import RelayedEnd, relayed_end
 from antiphon.core.relay.relay import Relayer
 from antiphon.core.relay.shapes import ENDS
-from antiphon.core.request.json_text import is_object
 from antiphon.core.stream.emitter import Emitter
+from antiphon.core.stream.open_items import OpenItems
 from antiphon.core.stream.output import Output
 from antiphon.core.stream.resume import Restart
 from antiphon.core.stream.server_calls import NeedsApproval, ServerCalls, SignId
 from antiphon.core.stream.server_calls import PendingCall as PendingCall
 from antiphon.core.stream.terms import INCOMPLETE_REASONS, Action, StreamOptions
-from antiphon.core.stream.tool_writers import PREFIXES
-from antiphon.core.stream.transitions import State, check
+from antiphon.core.stream.tool_writers import ListingWriter, ReadyWriter
+from antiphon.core.stream.transitions import Stage, State
 from antiphon.core.stream.usage import add_usage
-from antiphon.core.stream.writer_table import (
-    OPENAI_WRITERS,
-    AnswerWriter,
-    CallItemWriter,
-    TextWriter,
-    ToolListWriter,
-    WriterTable,
-)
+from antiphon.core.stream.writer_table import OPENAI_WRITERS, WriterTable
 from antiphon.errors import APIError, BackendError
 from antiphon.types.events import Event
 from antiphon.types.response import IncompleteDetails, Response, ResponseError, Usage
@@ -71,44 +64,45 @@ class ResponseStream:
         writers: WriterTable = OPENAI_WRITERS,
     ) -> None:
         self.response = response
-        self.state = State.NEW
         self.terminal: Event | None = None
-        self._writers = writers
         self._emitter = emitter if emitter is not None else Emitter()
         self.take = self._emitter.take  # returns the Events that came up since the last call
         self._options = options or StreamOptions()
         self._places = Output(id_base)
         self._output = self._places.items
-        self._message: AnswerWriter | None = None
-        self._reasoning: TextWriter | None = None
-        self._calls: dict[str, CallItemWriter] = {}
+        self._stage = Stage()
+        self._items = OpenItems(self._emitter, writers, self._places, options or StreamOptions(), self._stage)
         self._servers = ServerCalls(self._emitter, self._places.place, self._places.keep, response.max_tool_calls)
-        self._listings: dict[str, ToolListWriter] = {}
-        self._client_is_asked = self._spoke = self._announced = False
-        self._closed_calls: set[str] = set()
+        self._listings: dict[str, ListingWriter] = {}
+        self._client_is_asked = self._announced = False
         self._turn_usage: Usage | None = None
         self._finish_reason: FinishReason | None = None
         self._relayer: Relayer | None = None
         self._terminal_number = -1
 
     @property
+    def state(self) -> State:
+        """Where the response stands (`transitions`)."""
+        return self._stage.state
+
+    @property
     def action(self) -> Action:
         """What the driver has to do next."""
-        return self.state.action
+        return self._stage.state.action
 
     # Events
 
     def queued(self) -> None:
         """Announce a background response that waits for its turn."""
-        check("queued", self.state)
-        self.state = State.QUEUED
+        self._stage.check("queued")
+        self._stage.state = State.QUEUED
         self.response.status = "queued"
         self._emitter.queued(self.response)
 
     def start(self) -> None:
         """Announce the response, or that a queued one is now worked on."""
-        check("start", self.state)
-        self.state = State.TURN
+        self._stage.check("start")
+        self._stage.state = State.TURN
         queued = self.response.status == "queued"
         self.response.status = "in_progress"
         if self._announced:
@@ -118,7 +112,7 @@ class ResponseStream:
 
     def keepalive(self, position: int = 0) -> None:
         """Emit a sign of life; it takes a number of the sequence (contract, "Stream"). `position`: the place in a line."""
-        check("keepalive", self.state)
+        self._stage.check("keepalive")
         self._emitter.keepalive(position)
 
     def note(self, type: str, fields: bytes) -> Event:
@@ -138,7 +132,7 @@ class ResponseStream:
 
     def restore(self, state: Restart) -> None:
         """Go on where another worker stopped. Items that were left open are passed over: they will not be closed."""
-        check("restore", self.state)
+        self._stage.check("restore")
         self._emitter.sequence_number = state.sequence_number
         self._output[:] = state.output
         self._announced = state.announced
@@ -148,7 +142,7 @@ class ResponseStream:
 
     def close_restored(self, place: int, item: bytes) -> None:
         """Close an item that another worker left open."""
-        check("close_restored", self.state)
+        self._stage.check("close_restored")
         self._output[place] = item
         self._emitter.restored(place, item)
 
@@ -169,17 +163,17 @@ class ResponseStream:
         match delta:
             case TextDelta():
                 if delta.text:
-                    self._open_message().text(delta.text, delta.logprobs)
+                    (self._items.message or self._items.begin_message()).text(delta.text, delta.logprobs)
             case ReasoningDelta():
                 if delta.text:
-                    self._open_reasoning().text(delta.text)
+                    (self._items.reasoning or self._items.begin_reasoning()).text(delta.text)
             case CallDelta():
                 self._feed_call(delta)
             case CallStart():
                 self._start_call(delta)
             case RefusalDelta():
                 if delta.text:
-                    self._open_message().refusal(delta.text)
+                    (self._items.message or self._items.begin_message()).refusal(delta.text)
             case UsageReport():
                 self._turn_usage = delta.usage
             case Finish():
@@ -191,19 +185,19 @@ class ResponseStream:
 
     def end_turn(self) -> None:
         """Close what the Turn left open and decide what comes next."""
-        check("end_turn", self.state)
+        self._stage.check("end_turn")
         cut = not self.complete
         refused = False if cut else self._servers.end_turn()
         if cut:
             self._servers.close()
-        elif not self._spoke and not (self._relayer is not None and self._relayer.spoke):
+        elif not self._items.spoke and not (self._relayer is not None and self._relayer.spoke):
             # A model that says nothing: no turn ends without an item or a reason.
-            self._open_message()
+            self._items.begin_message()
         self._close_items("incomplete" if cut else "completed")
         self._add_usage()
-        self._spoke = False
+        self._items.spoke = False
         again = refused and not self._client_is_asked and not self._servers.exhausted
-        self.state = State.TOOLS if self.pending else State.TURN if again else State.DONE
+        self._stage.state = State.TOOLS if self.pending else State.TURN if again else State.DONE
 
     # Tools that the server runs
 
@@ -222,31 +216,31 @@ class ResponseStream:
 
     def begin_approved(self, label: str, name: str, arguments: str, request_id: str) -> str:
         """Begin a call that a person was asked about in an earlier response. Returns its key, for `tool_result`."""
-        check("begin_approved", self.state)
+        self._stage.check("begin_approved")
         return self._servers.begin_approved(label, name, arguments, request_id)
 
     def tool_result(self, key: str, output: str | None, error: str | None) -> None:
         """End a call with its output, or with the error instead of one."""
-        check("tool_result", self.state)
+        self._stage.check("tool_result")
         self._servers.result(key, output, error)
         self._after_answer()
 
     def require_approval(self, key: str) -> None:
         """Ask a person instead of making a call: the response ends when the other calls are answered."""
-        check("require_approval", self.state)
+        self._stage.check("require_approval")
         self._servers.require_approval(key)
         self._after_answer()
 
     def _after_answer(self) -> None:
         if self.state is State.TOOLS and not self.pending:
             done = self._client_is_asked or self._servers.asked
-            self.state = State.DONE if done else State.TURN
+            self._stage.state = State.DONE if done else State.TURN
 
     def open_listing(self, label: str) -> str:
         """Announce that a server is asked for its tools. Returns the item's id."""
-        check("open_listing", self.state)
+        self._stage.check("open_listing")
         item_id, index = self._places.place("mcpl")
-        self._listings[item_id] = self._writers.listing(self._emitter, item_id, index, label)
+        self._listings[item_id] = ListingWriter(self._emitter, item_id, index, label)
         return item_id
 
     def close_listing(self, item_id: str, tools: Sequence[bytes]) -> None:
@@ -261,18 +255,18 @@ class ResponseStream:
 
     def end_without_model(self) -> None:
         """Close the response without a model call: what there was to do is done."""
-        check("end_without_model", self.state)
+        self._stage.check("end_without_model")
         self._close_items("completed")
         self._add_usage()
-        self.state = State.DONE
+        self._stage.state = State.DONE
 
     def add_item(self, prefix: str, build: Callable[[str], bytes], between: str = "") -> None:
         """Emit an item that is whole from the start. `build` makes its JSON from its id; `between` names an event of its own."""
-        check("add_item", self.state)
+        self._stage.check("add_item")
         self._close_items("completed")
         item_id, index = self._places.place(prefix)
         item = build(item_id)
-        self._writers.ready(self._emitter, item_id, index, item, between)
+        ReadyWriter(self._emitter, item_id, index).write(item, between)
         self._places.keep(index, item)
 
     @property
@@ -286,14 +280,14 @@ class ResponseStream:
 
     def end_steered(self) -> None:
         """End the response before its next model call: a successor goes on."""
-        check("end_steered", self.state)
-        self.state = State.DONE
+        self._stage.check("end_steered")
+        self._stage.state = State.DONE
 
     # The end
 
     def finish(self, now: int) -> bytes:
         """Complete the response; `terminal` is then its last Event. Returns the response as JSON."""
-        check("finish", self.state)
+        self._stage.check("finish")
         reason = INCOMPLETE_REASONS.get(self._finish_reason) if self._finish_reason is not None else None
         if reason:
             self.response.incomplete_details = IncompleteDetails(reason)
@@ -301,7 +295,7 @@ class ResponseStream:
 
     def fail(self, error: APIError, now: int) -> bytes:
         """End the response with an error, also after `finish` if its terminal Event has not been sent yet."""
-        check("fail", self.state)
+        self._stage.check("fail")
         self._end_items()
         self._emitter.failed(error)
         self.response.incomplete_details = None
@@ -310,7 +304,7 @@ class ResponseStream:
 
     def cancel(self, now: int) -> bytes:
         """End the response at the client's wish: its status is `cancelled`, its last event `response.incomplete`."""
-        check("cancel", self.state)
+        self._stage.check("cancel")
         self._end_items()
         return self._terminate("cancelled", now)
 
@@ -322,7 +316,7 @@ class ResponseStream:
         self._add_usage()
 
     def _terminate(self, status: str, now: int) -> bytes:
-        self.state = State.ENDED
+        self._stage.state = State.ENDED
         self.response.status = status
         self.response.completed_at = now if status == "completed" else None
         self.response.output = [Raw(item) for item in self.output]
@@ -337,70 +331,20 @@ class ResponseStream:
 
     # Open items
 
-    def _open_message(self) -> AnswerWriter:
-        if self._message is None:
-            check("open_item", self.state)
-            self._spoke = True
-            self._close_reasoning("completed")
-            self._message = self._writers.message(self._emitter, *self._places.place("msg"))
-        return self._message
-
-    def _open_reasoning(self) -> TextWriter:
-        if self._reasoning is None:
-            check("open_item", self.state)
-            self._spoke = True
-            self._close_message("completed")
-            self._reasoning = self._writers.reasoning(self._emitter, *self._places.place("rs"), self._options)
-        return self._reasoning
-
     def _start_call(self, call: CallStart) -> None:
-        check("open_item", self.state)
-        self._spoke = True
-        self._close_reasoning("completed")
-        self._close_message("completed")
-        self._close_complete_calls()
+        self._items.before_call()
         if call.kind == "mcp":
             self._servers.start(call)
             return
         self._client_is_asked = True
-        self._calls[call.key] = self._writers.call(self._emitter, *self._places.place(PREFIXES[call.kind]), call)
+        self._items.begin_call(call)
 
     def _feed_call(self, delta: CallDelta) -> None:
-        writer = self._calls.get(delta.key)
-        if writer is not None:
-            if delta.text:
-                writer.text(delta.text)
-        elif self._servers.text(delta.key, delta.text):
-            return
-        elif delta.key not in self._closed_calls or delta.text.strip():
+        if not (self._items.feed_call(delta) or self._servers.text(delta.key, delta.text)):
             raise BackendError(502, "The backend sent arguments for a tool call that is not open.")
 
-    def _close_complete_calls(self) -> None:
-        """Close the calls whose arguments are whole: a client can run them while the next one is still coming."""
-        for key in [key for key, writer in self._calls.items() if is_object(writer.arguments)]:
-            self._close_call(key, "completed")
-
-    def _close_call(self, key: str, status: str) -> None:
-        writer = self._calls.pop(key)
-        self._closed_calls.add(key)
-        self._output[writer.index] = writer.close(status)
-
-    def _close_message(self, status: str) -> None:
-        if self._message is not None:
-            self._output[self._message.index] = self._message.close(status)
-            self._message = None
-
-    def _close_reasoning(self, status: str) -> None:
-        if self._reasoning is not None:
-            self._output[self._reasoning.index] = self._reasoning.close(status)
-            self._reasoning = None
-
     def _close_items(self, status: str) -> None:
-        self._close_reasoning(status)
-        self._close_message(status)
-        for key in list(self._calls):
-            self._close_call(key, status)
-        self._closed_calls.clear()
+        self._items.close(status)
         if self._relayer is not None:
             self._relayer.close(status)
 
@@ -429,5 +373,5 @@ class ResponseStream:
             self._turn_usage = end.usage
         self._finish_reason = end.reason
         self._relayed().end(end.output)
-        if not self._spoke and not self._relayed().spoke and end.usage is None:
+        if not self._items.spoke and not self._relayed().spoke and end.usage is None:
             raise BackendError(502, "The backend ended its answer without any output.")

@@ -49,7 +49,7 @@ LEGAL: dict[str, tuple[State, ...]] = {
     "close_restored": (_NEW,),
     "start": (_NEW, _QUEUED),
     "keepalive": _OPEN,
-    "open_item": (_TURN,),  # what `feed` does with the first piece of an item
+    "feed": (_TURN,),  # looked at with the first piece of an item
     "end_turn": (_TURN,),
     "add_item": (_TURN,),
     "end_without_model": (_TURN,),
@@ -65,7 +65,15 @@ LEGAL: dict[str, tuple[State, ...]] = {
 """Call → the states that allow it. `take`, `note`, `snapshot` and the properties are allowed in all of them."""
 
 
-def check(call: str, state: State) -> None:
-    """Raise IllegalCall where a state does not allow a call."""
-    if state not in LEGAL[call]:
-        raise IllegalCall(f"{call}() is not allowed in the state '{state.word}'.")
+class Stage:
+    """The state of one response, which its parts share."""
+
+    __slots__ = ("state",)
+
+    def __init__(self) -> None:
+        self.state = State.NEW
+
+    def check(self, call: str) -> None:
+        """Raise IllegalCall where the state does not allow a call."""
+        if self.state not in LEGAL[call]:
+            raise IllegalCall(f"{call}() is not allowed in the state '{self.state.word}'.")

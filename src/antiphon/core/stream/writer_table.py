@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Protocol
 
 import msgspec
@@ -10,7 +10,7 @@ import msgspec
 from antiphon.core.deltas import CallStart
 from antiphon.core.stream.emitter import Emitter, MuteEmitter
 from antiphon.core.stream.terms import StreamOptions
-from antiphon.core.stream.tool_writers import ListingWriter, ReadyWriter, StructuredCallWriter
+from antiphon.core.stream.tool_writers import StructuredCallWriter
 from antiphon.core.stream.writers import CallWriter, MessageWriter, ReasoningWriter, Writer
 
 
@@ -47,33 +47,17 @@ class CallItemWriter(TextWriter, Protocol):
         ...
 
 
-class ToolListWriter(Protocol):
-    """The Writer of the tools of a server, being asked for."""
-
-    index: int
-
-    def tools(self, tools: Sequence[bytes]) -> bytes:
-        """End with the tools, each as JSON; return the item as JSON."""
-        ...
-
-    def fail(self, message: str) -> bytes:
-        """End with the reason why there are none; return the item as JSON."""
-        ...
-
-
 class WriterTable(msgspec.Struct, frozen=True, kw_only=True):
     """One maker of Writers per kind of item; each is called with the Emitter, the item's id and its `output_index`.
 
     Whatever events a Writer makes, its `close` returns the item as the Responses API has it: the next model call, the store
-    and the fold of the stream read that. `ready` writes an item that is whole from the start; its last argument names an
-    event of the item's own, or is "".
+    and the fold of the stream read that. Items that this server makes itself (tools of servers, approvals, compactions) have
+    Writers of their own; an Emitter that is not OpenAI's passes over their events or spells them its way.
     """
 
     message: Callable[[Emitter, str, int], AnswerWriter]
     reasoning: Callable[[Emitter, str, int, StreamOptions], TextWriter]
     call: Callable[[Emitter, str, int, CallStart], CallItemWriter]
-    listing: Callable[[Emitter, str, int, str], ToolListWriter]
-    ready: Callable[[Emitter, str, int, bytes, str], None]
 
 
 class Dialect(msgspec.Struct, frozen=True, kw_only=True):
@@ -100,12 +84,6 @@ def _call(emitter: Emitter, item_id: str, index: int, call: CallStart) -> CallIt
     return write(emitter, item_id, index, call)
 
 
-def _ready(emitter: Emitter, item_id: str, index: int, item: bytes, between: str) -> None:
-    ReadyWriter(emitter, item_id, index).write(item, between)
-
-
-OPENAI_WRITERS = WriterTable(
-    message=MessageWriter, reasoning=_reasoning, call=_call, listing=ListingWriter, ready=_ready
-)
+OPENAI_WRITERS = WriterTable(message=MessageWriter, reasoning=_reasoning, call=_call)
 OPENAI = Dialect(writers=OPENAI_WRITERS)
 """The events of OpenAI's Responses API."""
