@@ -127,11 +127,10 @@ class Parts:
         )
         self.prompts = Prompts(config.prompts)
         self.services = self._services(config)
-        fetcher = Fetcher(self.guard, limit=config.max_body)
         self.media = Media(
             self.store,
             self.guard,
-            fetcher,
+            Fetcher(self.guard, limit=config.max_body),
             self.services.clock,
             limit=config.max_body,
             max_image=config.max_image,
