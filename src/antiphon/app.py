@@ -30,10 +30,12 @@ from antiphon.net.fetching import Fetcher
 from antiphon.net.url_guard import UrlGuard
 from antiphon.reloading import changed, reopened, talkative, tokenizers, validate
 from antiphon.responses.background.live import Live
+from antiphon.responses.intake.decoding import ResponsesDecoder
 from antiphon.responses.intake.intake import Intake
 from antiphon.responses.intake.media import Media
 from antiphon.responses.intake.prompts import Prompts
 from antiphon.responses.intake.token_count import TokenCounter
+from antiphon.responses.prepare import Preparer
 from antiphon.responses.sealing import Sealer
 from antiphon.responses.services import Services
 from antiphon.responses.webhooks import Webhooks
@@ -43,9 +45,10 @@ from antiphon.server.api.chat.completions import ChatCompletions
 from antiphon.server.api.conversations import Conversations
 from antiphon.server.api.counting import Counting
 from antiphon.server.api.files import Files
+from antiphon.server.api.foreground import SHUTDOWN, Foreground
 from antiphon.server.api.health import Health
 from antiphon.server.api.models import Models
-from antiphon.server.api.responses import SHUTDOWN, Responses
+from antiphon.server.api.responses import Responses
 from antiphon.server.asgi import AntiphonApp
 from antiphon.server.auth.authenticator import Authenticator, Credentials, authenticator
 from antiphon.server.auth.credentials import StoredKeys, fixed_callers
@@ -57,7 +60,7 @@ from antiphon.server.pages.openapi import OpenAPI
 from antiphon.server.pages.playground import playground, playground_file
 from antiphon.server.watch import Watch
 from antiphon.server.ws.connection import WebSockets
-from antiphon.stores.base import Store
+from antiphon.stores.base import StoreDatabase
 from antiphon.stores.open import is_url, open_store, shared_secret
 from antiphon.telemetry.gauges import Gauges
 from antiphon.telemetry.observers import Observers
@@ -101,18 +104,18 @@ class Parts:
         self.backends = make_backends(config)
         self._engine = self.backends.get(ENGINE)
         self.registry = make_registry(config, self.backends)
-        self.store = open_store(config.store, log_limit=config.store_log_limit)
+        store = open_store(config.store, log_limit=config.store_log_limit)
         self.ring = Ring(config.recent_requests)
-        self.store_watch = StoreWatch(self.store, time.time, lambda: self.live)
         self.watch = Watch(
             config,
             Gauges(
                 self.registry.health, lambda: self.live.running, lambda: self.sockets.open, lambda: self.store_watch()
             ),
         )
-        self.watch.time(self.store)
-        self.limiter = Limiter(self.store, time.time, prices(config.models))
-        self.keyring = Keyring(self.store, time.time)
+        self.store = self.watch.store(store)
+        self.store_watch = StoreWatch(self.store.database, time.time, lambda: self.live)
+        self.limiter = Limiter(self.store.limits, time.time, prices(config.models))
+        self.keyring = Keyring(self.store.keys, time.time)
         self.tokens = make_tokens(config.jwt) if config.jwt else None
         self.guard = UrlGuard(config.url_guard_allow)
         self.mcp = McpServers(
@@ -124,22 +127,23 @@ class Parts:
         )
         self.prompts = Prompts(config.prompts)
         self.services = self._services(config)
-        fetcher = Fetcher(self.guard, limit=config.max_body)
         self.media = Media(
-            self.store,
+            self.store.files,
             self.guard,
-            fetcher,
+            Fetcher(self.guard, limit=config.max_body),
             self.services.clock,
             limit=config.max_body,
             max_image=config.max_image,
         )
-        intake = Intake(self.services, self.media, self.prompts)
-        self.webhooks = Webhooks(config.webhooks, self.store, self.services.clock)
-        self.live = Live(self.services, intake, self.webhooks)
-        self.responses = Responses(self.services, intake, self.live)
-        self.sockets = WebSockets(self.services, intake)
+        self.intake = Intake(self.services, self.media)
+        preparer = Preparer(self.services, self.intake, ResponsesDecoder(self.prompts, config))
+        self.webhooks = Webhooks(config.webhooks, self.store.deliveries, self.services.clock)
+        self.live = Live(self.services, preparer, self.webhooks)
+        self.foreground = Foreground(config.head_hold)
+        self.responses = Responses(self.services, preparer, self.live, self.foreground)
+        self.sockets = WebSockets(self.services, preparer)
         router = Router()
-        self._add_routes(router, intake)
+        self._add_routes(router, preparer)
         self.app = AntiphonApp(
             router,
             self._authenticator(config),
@@ -209,11 +213,16 @@ class Parts:
         closed = config.require_key or self.tokens is not None
         return authenticator(fixed_callers(config), others, closed=closed, hosts=Hosts(config.allowed_hosts))
 
-    def _add_routes(self, router: Router, intake: Intake) -> None:
-        add_responses(router, self.responses, Counting(self.services, intake))
-        add_conversations(router, Conversations(self.services))
+    def _add_routes(self, router: Router, preparer: Preparer) -> None:
+        add_responses(router, self.responses, Counting(self.services, preparer))
+        add_conversations(
+            router,
+            Conversations(
+                self.store.conversations, self.store.responses, self.services.clock, self.services.new_id_base
+            ),
+        )
         router.websocket("/responses", self.sockets.serve if self.config.websocket else None)
-        files = Files(self.services)
+        files = Files(self.store.files, self.services.clock, self.services.new_id_base)
         router.add("POST", "/files", files.create)
         router.add("GET", "/files", files.list)
         router.add("GET", "/files/{id}", files.read)
@@ -224,7 +233,7 @@ class Parts:
         router.add("GET", "/models/{id:path}", models.read, scopes=frozenset(SCOPES))
         chat = ChatCompletions(self.services.router, self.media, self.limiter, self.services.checker)
         router.add("POST", "/chat/completions", chat.create, scopes=frozenset((CHAT,)))
-        health = Health(self.registry.health, self.store.condition)
+        health = Health(self.registry.health, self.store.database.condition)
         router.add("GET", "/health", health.health, public=True)
         router.add("GET", "/ready", health.ready, public=True)
         self.watch.add_routes(router)
@@ -232,7 +241,7 @@ class Parts:
         router.add("GET", "/docs", docs, public=True)
         router.add("GET", "/", playground, public=True)
         router.add("GET", "/playground/{name}", playground_file, public=True)
-        admin = Admin(self.services, self.ring)
+        admin = Admin(self.store.responses, self.ring)
         router.add("GET", "/admin/requests", admin.requests, scopes=frozenset((ADMIN,)))
         router.add("GET", "/admin/responses", admin.responses, scopes=frozenset((ADMIN,)))
 
@@ -243,7 +252,7 @@ class Parts:
         await self.live.start()
         await self.webhooks.start()
         tasks = [
-            asyncio.create_task(purge_forever(self.store, self.services)),
+            asyncio.create_task(purge_forever(self.store.database, self.services.clock)),
             asyncio.create_task(self.store_watch.run()),
         ]
         if isinstance(self._engine, Loadable):
@@ -277,7 +286,7 @@ class Parts:
     def _force(self) -> None:
         """The grace period is over: what still runs ends `failed`."""
         self._forced = True
-        self.responses.stop()
+        self.foreground.stop()
         self.sockets.stop(SHUTDOWN)
 
 
@@ -371,11 +380,11 @@ def _private(path: str, flags: int) -> int:
     return os.open(path, flags, 0o600)
 
 
-async def purge_forever(store: Store, services: Services) -> None:
+async def purge_forever(database: StoreDatabase, clock: Callable[[], float]) -> None:
     """Delete what has expired, now and from time to time."""
     while True:
         try:
-            gone = await store.purge(int(services.clock()))
+            gone = await database.purge(int(clock()))
             if gone:
                 log.info("store: deleted %d expired responses", gone)
         except APIError:

@@ -10,7 +10,7 @@ from antiphon.core import context
 from antiphon.errors import InvalidRequest, NotFound
 from antiphon.runtime.offload import by_size
 from antiphon.runtime.request_memory import take
-from antiphon.stores.base import Store
+from antiphon.stores.base import ConversationStore
 from antiphon.types.items import Item
 from antiphon.types.request import ConversationRef, CreateResponse
 
@@ -19,7 +19,7 @@ HISTORY_BODIES = 4
 
 
 class History(Protocol):
-    """Where the items of earlier responses are looked up: the store, or a WebSocket connection's own memory before it."""
+    """Where the items of earlier responses are looked up: a store's responses, or a WebSocket's own before them."""
 
     async def history(self, id: str, owner: str) -> Sequence[bytes] | None:
         """Return the chain that ends with a response, oldest first, or None."""
@@ -33,16 +33,14 @@ class History(Protocol):
 class Gathering:
     """Finds the items that a request names."""
 
-    def __init__(self, store: Store, config: Config) -> None:
-        self._store = store
+    def __init__(self, conversations: ConversationStore, config: Config) -> None:
+        self._conversations = conversations
         self._config = config
 
     def check_count(self, items: int, param: str) -> None:
+        """Raise InvalidRequest where there are too many items."""
         if items > self._config.max_items:
-            raise InvalidRequest(
-                f"Too many items: {items} including the history; at most {self._config.max_items} are allowed.",
-                param=param,
-            )
+            raise too_many_items(items, self._config.max_items, param)
 
     async def items(
         self, request: CreateResponse, own: list[Item], owner: str, source: History, size: int
@@ -89,13 +87,20 @@ class Gathering:
         return arrays
 
     async def _conversation(self, id: str, owner: str) -> Sequence[bytes]:
-        items = await self._store.conversation_items(id, owner)
+        items = await self._conversations.list_items(id, owner)
         if items is None:
             raise NotFound(
                 f"Conversation with id '{id}' not found.", param="conversation", code="conversation_not_found"
             )
         self.check_count(len(items), "conversation")
         return [b"[%b]" % b",".join([item.body for item in items])]
+
+
+def too_many_items(items: int, most: int, param: str) -> InvalidRequest:
+    """Return the 400 for a request with so many items."""
+    return InvalidRequest(
+        f"A request has at most {most} items, its history included; this one has {items}.", param=param
+    )
 
 
 def _bytes_of(texts: Iterable[bytes]) -> int:
