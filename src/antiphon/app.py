@@ -53,7 +53,7 @@ from antiphon.server.asgi import AntiphonApp
 from antiphon.server.auth.authenticator import Authenticator, Credentials, authenticator
 from antiphon.server.auth.credentials import StoredKeys, fixed_callers
 from antiphon.server.auth.hosts import Hosts
-from antiphon.server.http.router import Router
+from antiphon.server.http.router import RouteTable
 from antiphon.server.http.unread_answers import Unread
 from antiphon.server.pages.docs import docs
 from antiphon.server.pages.openapi import OpenAPI
@@ -142,7 +142,7 @@ class Parts:
         self.foreground = Foreground(config.head_hold)
         self.responses = Responses(self.services, preparer, self.live, self.foreground)
         self.sockets = WebSockets(self.services, preparer)
-        router = Router()
+        router = RouteTable()
         self._add_routes(router, preparer)
         self.app = AntiphonApp(
             router,
@@ -213,7 +213,7 @@ class Parts:
         closed = config.require_key or self.tokens is not None
         return authenticator(fixed_callers(config), others, closed=closed, hosts=Hosts(config.allowed_hosts))
 
-    def _add_routes(self, router: Router, preparer: Preparer) -> None:
+    def _add_routes(self, router: RouteTable, preparer: Preparer) -> None:
         add_responses(router, self.responses, Counting(self.services, preparer))
         add_conversations(
             router,
@@ -290,7 +290,7 @@ class Parts:
         self.sockets.stop(SHUTDOWN)
 
 
-def add_responses(router: Router, responses: Responses, counting: Counting) -> None:
+def add_responses(router: RouteTable, responses: Responses, counting: Counting) -> None:
     """Register `/responses`."""
     router.add("POST", "/responses", responses.create)
     router.add("POST", "/responses/input_tokens", counting.input_tokens)
@@ -301,7 +301,7 @@ def add_responses(router: Router, responses: Responses, counting: Counting) -> N
     router.add("GET", "/responses/{id}/input_items", responses.input_items)
 
 
-def add_conversations(router: Router, conversations: Conversations) -> None:
+def add_conversations(router: RouteTable, conversations: Conversations) -> None:
     """Register `/conversations`."""
     router.add("POST", "/conversations", conversations.create)
     router.add("GET", "/conversations/{id}", conversations.read)

@@ -40,7 +40,7 @@ class Bounds(msgspec.Struct, frozen=True, kw_only=True):
     answer: int = 8 * MIB
 
 
-class _Entry(msgspec.Struct, eq=False):
+class _QueuedCheck(msgspec.Struct, eq=False):
     task: CheckTask
     seconds: float
     done: asyncio.Future[Verdict]
@@ -63,7 +63,7 @@ class Checker:
 
     def __init__(self, bounds: Bounds = Bounds()) -> None:  # noqa: B008 - frozen
         self.bounds = bounds
-        self._waiting: OrderedDict[str, deque[_Entry]] = OrderedDict()
+        self._waiting: OrderedDict[str, deque[_QueuedCheck]] = OrderedDict()
         self._count = 0
         self._busy: dict[str, asyncio.Task[None]] = {}
         self._idle: list[CheckWorker] = []
@@ -125,7 +125,7 @@ class Checker:
                 del self._waiting[owner]
             raise _busy()
         loop = asyncio.get_running_loop()
-        entry = _Entry(task, seconds, loop.create_future())
+        entry = _QueuedCheck(task, seconds, loop.create_future())
         queue.append(entry)
         self._count += 1
         self._dispatch()
@@ -148,7 +148,7 @@ class Checker:
             if entry is not None:
                 self._busy[owner] = asyncio.create_task(self._run(owner, entry))
 
-    def _next(self, owner: str) -> _Entry | None:
+    def _next(self, owner: str) -> _QueuedCheck | None:
         """Take an owner's oldest CheckTask that somebody still waits for; the owner goes to the end of the line."""
         queue = self._waiting.pop(owner)
         found = None
@@ -162,7 +162,7 @@ class Checker:
             self._waiting[owner] = queue
         return found
 
-    async def _run(self, owner: str, entry: _Entry) -> None:
+    async def _run(self, owner: str, entry: _QueuedCheck) -> None:
         try:
             verdict = await self._ask(entry)
             if not entry.done.done():
@@ -182,7 +182,7 @@ class Checker:
                     self._waiting.move_to_end(owner)  # all others come first
                 self._dispatch()
 
-    async def _ask(self, entry: _Entry, *, fresh: bool = False) -> Verdict:
+    async def _ask(self, entry: _QueuedCheck, *, fresh: bool = False) -> Verdict:
         worker = await start(self.bounds.memory) if fresh else await self._worker()
         try:
             verdict = await worker.ask(entry.task, entry.seconds)

@@ -13,21 +13,25 @@ from antiphon.core.text.sse import SSEParser
 from antiphon.errors import APIError, ConfigError
 
 
-class _Entry(msgspec.Struct):
+class ListedModel(msgspec.Struct):
+    """A model in the answer of `GET /v1/models`."""
+
     id: str
 
 
-class _Listing(msgspec.Struct):
-    data: list[_Entry]
+class ListedModels(msgspec.Struct):
+    """The answer of `GET /v1/models`."""
+
+    data: list[ListedModel]
 
 
-class _Error(msgspec.Struct):
+class _ServerError(msgspec.Struct):
     message: str = ""
     code: str = ""
 
 
 class _ErrorBody(msgspec.Struct):
-    error: _Error
+    error: _ServerError
 
 
 class Client:
@@ -49,7 +53,7 @@ class Client:
         """Return the ids of all models. Raises APIError."""
         connection, answer = self._send("GET", "/models")
         try:
-            return [entry.id for entry in msgspec.json.decode(answer.read(), type=_Listing).data]
+            return [entry.id for entry in msgspec.json.decode(answer.read(), type=ListedModels).data]
         except msgspec.MsgspecError:
             raise APIError(502, f"{self.url} does not list models as this API does") from None
         finally:

@@ -24,7 +24,7 @@ STORE = (
 )
 
 
-class Span(click.ParamType[Any]):
+class TimeSpan(click.ParamType[Any]):
     """A time span such as 30d, as seconds."""
 
     name = "span"
@@ -92,7 +92,7 @@ def keys() -> None:
     " '10 requests/min on gpt-*'. Repeatable.",
 )
 @click.option(
-    "--expires", type=Span(), metavar="SPAN", help="Time until the key expires, such as 90d.  [default: never]"
+    "--expires", type=TimeSpan(), metavar="SPAN", help="Time until the key expires, such as 90d.  [default: never]"
 )
 def create(expires: float | None, **given: Any) -> None:
     """Create an API key. It is shown only once: the store has only its digest.
@@ -155,7 +155,11 @@ def revoke(ids: Sequence[str], **settings: Any) -> None:
 @keys.command()
 @click.argument("id")
 @click.option(
-    "--overlap", type=Span(), default="24h", metavar="SPAN", help="Time that the old key stays valid.  [default: 24h]"
+    "--overlap",
+    type=TimeSpan(),
+    default="24h",
+    metavar="SPAN",
+    help="Time that the old key stays valid.  [default: 24h]",
 )
 def rotate(id: str, overlap: float, **settings: Any) -> None:
     """Replace a key by a new one with the same owner, scopes and limits; both share one count."""

@@ -13,7 +13,7 @@ from typing import Any
 
 import click
 
-from antiphon.cli.agents import AGENTS, SNIPPETS, Launch, Target, snippet
+from antiphon.cli.agents import AGENTS, SNIPPETS, AgentTarget, Launch, snippet
 from antiphon.cli.agents import launch as launch_of
 from antiphon.cli.chat import DEFAULT_URL, connected
 from antiphon.cli.options import PARTS, with_options
@@ -49,7 +49,7 @@ def launch(
         ids = client.models()
         if not ids and not wanted:
             raise click.ClickException(f"{client.url} has no models at present")
-        target = Target(url=client.url, key=client.key or NO_KEY, model=wanted or ids[0])
+        target = AgentTarget(url=client.url, key=client.key or NO_KEY, model=wanted or ids[0])
         sys.exit(run(launch_of(agent, target), arguments))
 
 
@@ -93,7 +93,7 @@ def connect(client: str, url: str, key: str, model: str | None) -> None:
       antiphon connect python
       antiphon connect vscode --url http://gpu1:8080/v1 --model qwen3-coder
     """
-    click.echo(snippet(client, Target(url=url, key=key, model=model or first_model(url))), nl=False)
+    click.echo(snippet(client, AgentTarget(url=url, key=key, model=model or first_model(url))), nl=False)
 
 
 def first_model(url: str) -> str:

@@ -13,7 +13,7 @@ from antiphon.errors import BackendError, ConfigError, InvalidRequest
 from antiphon.net.http.client import Address, HttpClient, HttpResponse, Timeouts
 from antiphon.net.http.protocol import HEAD_LIMIT
 from antiphon.net.url_guard import UrlGuard, split_url
-from antiphon.runtime.fair_turns import Turns
+from antiphon.runtime.fair_turns import FairTurns
 from antiphon.runtime.request_memory import owner
 
 MOST_REDIRECTS = 5
@@ -44,7 +44,7 @@ class Fetcher:
         self._limit = limit
         self._timeouts = timeouts
         self._seconds = seconds
-        self._turns = Turns(MOST_AT_ONCE, OF_OWNER)
+        self._turns = FairTurns(MOST_AT_ONCE, OF_OWNER)
 
     async def fetch(self, url: str, param: str, limit: int | None = None) -> Fetched:
         """Return what the URL leads to, of at most `limit` bytes where that is less than the fetcher's own limit.

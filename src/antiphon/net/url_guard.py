@@ -14,7 +14,7 @@ from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
 from antiphon.errors import ConfigError, InvalidRequest
-from antiphon.runtime.fair_turns import Turns
+from antiphon.runtime.fair_turns import FairTurns
 from antiphon.runtime.request_memory import owner
 
 Address = IPv4Address | IPv6Address
@@ -66,7 +66,7 @@ class UrlGuard:
     """
 
     def __init__(self, allow: Sequence[str] = ()) -> None:
-        self._lookups = Turns(MOST_LOOKUPS, LOOKUPS_OF_OWNER)
+        self._lookups = FairTurns(MOST_LOOKUPS, LOOKUPS_OF_OWNER)
         self.allow(allow)
 
     def allow(self, entries: Sequence[str]) -> None:

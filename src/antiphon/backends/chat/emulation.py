@@ -178,12 +178,12 @@ def _renamed(value: Any, prefix: str, depth: int) -> Any:
     return renamed
 
 
-class _Called(msgspec.Struct, forbid_unknown_fields=True):
+class _EmulatedCall(msgspec.Struct, forbid_unknown_fields=True):
     name: str
     arguments: Raw
 
 
-_called = msgspec.json.Decoder(_Called)
+_called = msgspec.json.Decoder(_EmulatedCall)
 
 
 def read_call(answer: str) -> tuple[str, str] | None:

@@ -130,7 +130,7 @@ class _TextEvent(msgspec.Struct, gc=False):
 _text_event = msgspec.json.Decoder(_TextEvent)
 
 
-class ResponsesDecoder:
+class ResponsesEventDecoder:
     """Turns the `data` of events into Deltas.
 
     `ended` tells whether the answer came to its end; `error` is what it failed with, once all that came before it is taken.

@@ -11,7 +11,7 @@ import msgspec
 
 from antiphon.backends.base import Backend, BackendHealth, BackendModel
 from antiphon.backends.routing.breaker import Breaker
-from antiphon.backends.routing.call_queue import Line
+from antiphon.backends.routing.call_queue import CallQueue
 from antiphon.errors import BackendError
 
 log = logging.getLogger("antiphon.backends.routing")
@@ -45,7 +45,7 @@ class Member:
         self.failures = 0
         self.error = ""
         self.complaint = ""
-        self.line = Line()
+        self.queue = CallQueue()
         self.breaker = Breaker(self.policy.break_after, self.policy.break_seconds)
         self.backend_id = opaque_id(backend.name)
         self.check_at = 0.0
@@ -60,7 +60,7 @@ class Member:
     def has_room(self) -> bool:
         """Tell whether a call may be made without overtaking others."""
         limit = self.policy.max_concurrent
-        return not limit or (self.outstanding < limit and not self.line)
+        return not limit or (self.outstanding < limit and not self.queue)
 
     def take(self) -> None:
         """Take a slot for a call."""
@@ -72,7 +72,7 @@ class Member:
         """Give a slot back; the first call of the queue takes it at once."""
         self.outstanding -= 1
         if self.policy.max_concurrent and self.outstanding < self.policy.max_concurrent:
-            waiter = self.line.next()
+            waiter = self.queue.next()
             if waiter is not None:
                 self.take()
                 waiter.slot.set_result(self)
@@ -120,7 +120,7 @@ class Member:
             models=len(self.models),
             outstanding=self.outstanding,
             error=self.error,
-            waiting=len(self.line),
+            waiting=len(self.queue),
             circuit=self.breaker.state,
             calls=self.calls,
             failures=self.failures,

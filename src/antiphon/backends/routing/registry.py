@@ -257,9 +257,9 @@ async def _close_later(member: Member, linger: float) -> None:
     """Close a backend that is served no more, once nobody needs it; at once when the server ends."""
     quiet_since, calls = monotonic(), member.calls
     try:
-        while member.outstanding or member.line or monotonic() - quiet_since < linger:
+        while member.outstanding or member.queue or monotonic() - quiet_since < linger:
             await asyncio.sleep(min(linger, 1.0))
-            if member.outstanding or member.line or member.calls != calls:
+            if member.outstanding or member.queue or member.calls != calls:
                 quiet_since, calls = monotonic(), member.calls
     finally:
         await member.backend.close()

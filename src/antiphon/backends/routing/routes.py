@@ -90,7 +90,7 @@ class ModelRoute:
     def position(self, response: str) -> int:
         """Return the best position of a response's call in the queues, from 1 on; 0 where it does not wait."""
         routes = [self, *(self._fallbacks() if self._fallbacks is not None else ())]
-        positions = [one.member.line.position(response) for route in routes for one in route.endpoints]
+        positions = [one.member.queue.position(response) for route in routes for one in route.endpoints]
         return min(filter(None, positions), default=0)
 
     async def count_tokens(self, turn: Turn) -> int | None:
@@ -227,14 +227,14 @@ class ModelRoute:
 
 async def _wait(endpoints: Sequence[Endpoint], hints: Hints) -> Endpoint:
     """Wait for a slot at any of the endpoints, and take it. Raises BackendError 503."""
-    lines = [one for one in endpoints if len(one.member.line) < one.member.policy.max_waiting]
-    if not lines:
+    queues = [one for one in endpoints if len(one.member.queue) < one.member.policy.max_waiting]
+    if not queues:
         raise _busy("Too many requests are waiting for this model.")
     waiter = Waiter(hints.owner, hints.response)
-    for endpoint in lines:
-        endpoint.member.line.join(waiter)
+    for endpoint in queues:
+        endpoint.member.queue.join(waiter)
     try:
-        async with asyncio.timeout(max(endpoint.member.policy.wait_timeout for endpoint in lines)):
+        async with asyncio.timeout(max(endpoint.member.policy.wait_timeout for endpoint in queues)):
             member = await asyncio.shield(waiter.slot)
     except BaseException as error:
         if waiter.slot.done():
@@ -244,9 +244,9 @@ async def _wait(endpoints: Sequence[Endpoint], hints: Hints) -> Endpoint:
             raise _busy("This request waited too long for a free slot at the model's backends.") from None
         raise
     finally:
-        for endpoint in lines:
-            endpoint.member.line.leave(waiter)
-    return next(endpoint for endpoint in lines if endpoint.member is member)
+        for endpoint in queues:
+            endpoint.member.queue.leave(waiter)
+    return next(endpoint for endpoint in queues if endpoint.member is member)
 
 
 def _busy(message: str) -> BackendError:

@@ -64,10 +64,10 @@ def _live(client: Client, interval: float) -> None:
 
 
 def _screen(client: Client, before: Scrape, after: Scrape, *, color: bool) -> list[str]:
-    from antiphon.cli.monitor.scrape import Window
+    from antiphon.cli.monitor.scrape import ScrapeInterval
     from antiphon.cli.monitor.view import lines
 
-    return lines(client.url, Window(before, after), _running(client), color=color)
+    return lines(client.url, ScrapeInterval(before, after), _running(client), color=color)
 
 
 def _draw(lines: Sequence[str]) -> None:
@@ -87,10 +87,10 @@ def _running(client: Client) -> Sequence[Running]:
     """Return the requests that run; of several processes one tells of its own."""
     import msgspec
 
-    from antiphon.cli.monitor.view import RequestList
+    from antiphon.cli.monitor.view import RecentRequests
     from antiphon.errors import APIError
 
     try:
-        return msgspec.json.decode(client.get("/admin/requests"), type=RequestList).running
+        return msgspec.json.decode(client.get("/admin/requests"), type=RecentRequests).running
     except (APIError, msgspec.MsgspecError):
         return ()

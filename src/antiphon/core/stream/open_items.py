@@ -6,7 +6,7 @@ from antiphon.core.deltas import CallDelta, CallStart
 from antiphon.core.request.json_text import is_object
 from antiphon.core.stream.emitter import Emitter
 from antiphon.core.stream.output import Output
-from antiphon.core.stream.terms import StreamOptions
+from antiphon.core.stream.terms import StreamTerms
 from antiphon.core.stream.tool_writers import PREFIXES
 from antiphon.core.stream.transitions import Stage
 from antiphon.core.stream.writer_table import AnswerWriter, CallItemWriter, TextWriter, WriterTable
@@ -32,7 +32,7 @@ class OpenItems:
     )
 
     def __init__(
-        self, emitter: Emitter, writers: WriterTable, output: Output, options: StreamOptions, stage: Stage
+        self, emitter: Emitter, writers: WriterTable, output: Output, options: StreamTerms, stage: Stage
     ) -> None:
         self.message: AnswerWriter | None = None
         self.reasoning: TextWriter | None = None

@@ -9,7 +9,7 @@ import msgspec
 
 from antiphon.core.deltas import CallStart
 from antiphon.core.stream.emitter import Emitter, MuteEmitter
-from antiphon.core.stream.terms import StreamOptions
+from antiphon.core.stream.terms import StreamTerms
 from antiphon.core.stream.tool_writers import StructuredCallWriter
 from antiphon.core.stream.writers import CallWriter, MessageWriter, ReasoningWriter, Writer
 
@@ -56,7 +56,7 @@ class WriterTable(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     message: Callable[[Emitter, str, int], AnswerWriter]
-    reasoning: Callable[[Emitter, str, int, StreamOptions], TextWriter]
+    reasoning: Callable[[Emitter, str, int, StreamTerms], TextWriter]
     call: Callable[[Emitter, str, int, CallStart], CallItemWriter]
 
 
@@ -68,7 +68,7 @@ class Dialect(msgspec.Struct, frozen=True, kw_only=True):
     writers: WriterTable
 
 
-def _reasoning(emitter: Emitter, item_id: str, index: int, options: StreamOptions) -> ReasoningWriter:
+def _reasoning(emitter: Emitter, item_id: str, index: int, options: StreamTerms) -> ReasoningWriter:
     return ReasoningWriter(
         emitter,
         item_id,

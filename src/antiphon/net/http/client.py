@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from antiphon.errors import BackendError, ConfigError
-from antiphon.net.http.protocol import ANSWER_LIMIT, Connection, StaleConnection, Timeouts
+from antiphon.net.http.protocol import ANSWER_LIMIT, HttpConnection, StaleConnection, Timeouts
 from antiphon.net.http.response import HttpResponse, broke_off
 
 __all__ = ["Address", "HttpClient", "HttpResponse", "Timeouts"]
@@ -82,8 +82,8 @@ class HttpClient:
         self._tls = (tls or ssl.create_default_context()) if address.tls else None
         self._head = _head(address, headers or {})
         self._starts: dict[tuple[str, str], bytes] = {}
-        self._idle: dict[Connection, float] = {}
-        self._all: set[Connection] = set()
+        self._idle: dict[HttpConnection, float] = {}
+        self._all: set[HttpConnection] = set()
         self._shut = False
 
     async def send(self, method: str, path: str, body: bytes = b"", headers: bytes = b"") -> HttpResponse:
@@ -132,10 +132,10 @@ class HttpClient:
 
     # Connections
 
-    async def _connect(self) -> Connection:
+    async def _connect(self) -> HttpConnection:
         loop = asyncio.get_running_loop()
         address = self.address
-        connection = Connection(self._timeouts, self._release, self._forget, self._max_answer)
+        connection = HttpConnection(self._timeouts, self._release, self._forget, self._max_answer)
         try:
             async with asyncio.timeout(self._timeouts.connect):
                 if address.socket:
@@ -162,7 +162,7 @@ class HttpClient:
             raise _unavailable()
         return connection
 
-    def _pop(self) -> Connection | None:
+    def _pop(self) -> HttpConnection | None:
         """Return the kept connection that was used last: it is the least likely to be stale."""
         idle = self._idle
         oldest = asyncio.get_running_loop().time() - MAX_IDLE_SECONDS
@@ -173,18 +173,18 @@ class HttpClient:
             connection.close()
         return None
 
-    def _release(self, connection: Connection) -> None:
+    def _release(self, connection: HttpConnection) -> None:
         if self._shut or len(self._idle) >= self._max_idle:
             connection.close()
         else:
             self._idle[connection] = connection.loop.time()
 
-    def _forget(self, connection: Connection) -> None:
+    def _forget(self, connection: HttpConnection) -> None:
         self._all.discard(connection)
         self._idle.pop(connection, None)
 
 
-async def _answer(connection: Connection, request: bytes) -> HttpResponse:
+async def _answer(connection: HttpConnection, request: bytes) -> HttpResponse:
     response = connection.send(request)
     try:
         await response.head

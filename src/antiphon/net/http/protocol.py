@@ -40,7 +40,7 @@ class StaleConnection(AntiphonError):
     """A kept connection was closed before any byte of the answer: the request may be sent again."""
 
 
-class Connection(asyncio.Protocol):
+class HttpConnection(asyncio.Protocol):
     """A connection that carries one request at a time.
 
     `released` is called with it when it can carry another one, and with `closed` when it is gone. `most` is the largest
@@ -50,8 +50,8 @@ class Connection(asyncio.Protocol):
     def __init__(
         self,
         timeouts: Timeouts,
-        released: Callable[[Connection], None],
-        closed: Callable[[Connection], None],
+        released: Callable[[HttpConnection], None],
+        closed: Callable[[HttpConnection], None],
         most: int = ANSWER_LIMIT,
     ) -> None:
         self.loop = asyncio.get_running_loop()

@@ -18,7 +18,7 @@ from antiphon.core.json_encoding import to_json
 from antiphon.core.request.configuration_updates import updated
 from antiphon.core.request.echo import echo_response, is_stored
 from antiphon.core.request.text_format import ResolvedText
-from antiphon.core.stream.terms import StreamOptions
+from antiphon.core.stream.terms import StreamTerms
 from antiphon.core.tools.tool_map import ignored_tools
 from antiphon.core.turn import NO_HINTS, Hints, Turn, with_operators
 from antiphon.errors import InvalidRequest
@@ -239,10 +239,10 @@ class Intake:
             ignored=ignored_tools(tools),
         )
 
-    def _stream_options(self, request: CreateResponse, owner: str) -> StreamOptions:
+    def _stream_options(self, request: CreateResponse, owner: str) -> StreamTerms:
         reasoning = request.reasoning
         summary = (reasoning.summary or reasoning.generate_summary) if reasoning else None
-        return StreamOptions(
+        return StreamTerms(
             open_responses_names=self._config.open_responses_names,
             summarise=isinstance(summary, str) and summary != "none",
             seal=partial(self._sealed, owner) if SEALED_REASONING in (request.include or ()) else None,

@@ -22,7 +22,7 @@ WRITING = frozenset((RESPONSES,))
 READING = frozenset((RESPONSES, READ))
 
 
-class Route(msgspec.Struct, frozen=True, kw_only=True):
+class HttpRoute(msgspec.Struct, frozen=True, kw_only=True):
     """One operation. `path` is a template without `/v1`: `/models/{id:path}` takes an id with slashes."""
 
     method: str
@@ -39,7 +39,7 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
 class Match(msgspec.Struct, frozen=True):
     """A route and its variables."""
 
-    route: Route
+    route: HttpRoute
     path: str
     params: Mapping[str, str] = NO_PARAMS
 
@@ -50,7 +50,7 @@ class _Template:
     def __init__(self, path: str) -> None:
         self.path = path
         self.pattern = _pattern(path)
-        self.methods: dict[str, Route] = {}
+        self.methods: dict[str, HttpRoute] = {}
         self.websocket: WebSocketHandler | None = None
         self.upgrades = False
 
@@ -61,7 +61,7 @@ class _Template:
         return ", ".join(sorted(methods))
 
 
-class Router:
+class RouteTable:
     """The table of routes."""
 
     def __init__(self) -> None:
@@ -86,7 +86,7 @@ class Router:
         if method in template.methods:
             raise ValueError(f"{method} {path} has two handlers")
         needed = (READING if method == "GET" else WRITING) if scopes is None else scopes
-        template.methods[method] = Route(
+        template.methods[method] = HttpRoute(
             method=method, path=path, handler=handler, public=public, scopes=needed, form=form
         )
 
@@ -97,7 +97,7 @@ class Router:
         template.websocket = handler
 
     @property
-    def routes(self) -> list[Route]:
+    def routes(self) -> list[HttpRoute]:
         """All routes, in the order of registration."""
         return [route for template in self._templates.values() for route in template.methods.values()]
 

@@ -37,7 +37,7 @@ GOOD_ENDS = frozenset((0, -signal.SIGTERM))
 POLL = 0.1
 
 
-class Task(msgspec.Struct, frozen=True):
+class WorkerTask(msgspec.Struct, frozen=True):
     """What a worker is told on its standard input, in one line of JSON."""
 
     app_factory: str
@@ -51,7 +51,7 @@ class Worker:
     def __init__(self, app_factory: str, config: Config, sockets: Sequence[socket.socket]) -> None:
         self.sockets = sockets
         self.early_deaths = 0
-        self._task = Task(app_factory, config, [sock.fileno() for sock in sockets])
+        self._task = WorkerTask(app_factory, config, [sock.fileno() for sock in sockets])
         self.start()
 
     def start(self) -> None:
@@ -90,7 +90,7 @@ class Worker:
         self._close_pipe()
         return code
 
-    def _tell(self, order: Task | Config) -> None:
+    def _tell(self, order: WorkerTask | Config) -> None:
         assert self.process.stdin is not None
         self.process.stdin.write(msgspec.json.encode(order) + b"\n")
         self.process.stdin.flush()

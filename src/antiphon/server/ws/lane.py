@@ -129,7 +129,7 @@ class LaneSink:
         await self._outbox.room()
 
 
-class Turns(Protocol):
+class LaneHost(Protocol):
     """What a lane needs of its connection."""
 
     services: Services
@@ -147,7 +147,7 @@ class Turns(Protocol):
 class Lane:
     """Turns that follow one another."""
 
-    def __init__(self, connection: Turns, stream_id: str | None) -> None:
+    def __init__(self, connection: LaneHost, stream_id: str | None) -> None:
         self.sink = LaneSink(connection.outbox, stream_id)
         self.run: Run | None = None
         self._connection = connection

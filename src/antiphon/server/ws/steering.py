@@ -47,7 +47,7 @@ class SteerMessage(msgspec.Struct):
     input: str | list[Raw]
 
 
-class _Call(msgspec.Struct):
+class _OwedCall(msgspec.Struct):
     type: str
     id: str = ""
     call_id: str = ""
@@ -84,7 +84,7 @@ class SteerRefused(AntiphonError):
 
 
 _message = msgspec.json.Decoder(SteerMessage)
-_call = msgspec.json.Decoder(_Call)
+_call = msgspec.json.Decoder(_OwedCall)
 _fields = msgspec.json.Decoder(dict[str, Raw])
 _array = msgspec.json.Decoder(list[Raw])
 

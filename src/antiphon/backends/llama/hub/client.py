@@ -45,7 +45,7 @@ class _Lfs(msgspec.Struct):
     size: int = 0
 
 
-class _Entry(msgspec.Struct):
+class _HubFile(msgspec.Struct):
     """A line of the hub's `/api/models/{repo}/tree/main`."""
 
     path: str
@@ -66,11 +66,11 @@ class HubClient:
     def files(self, repo: str) -> Sequence[HubFile]:
         """List the files of a repository. Raises ConfigError."""
         url = f"{self._endpoint}/api/models/{quote(repo)}/tree/main?recursive=true"
-        entries: list[_Entry] = []
+        entries: list[_HubFile] = []
         while url:
             try:
                 with self._open(url) as answer:
-                    entries += msgspec.json.decode(answer.read(), type=list[_Entry])
+                    entries += msgspec.json.decode(answer.read(), type=list[_HubFile])
                     url = _next_page(answer.headers)
             except HTTPError as error:
                 raise self._refused(repo, error) from None
@@ -187,7 +187,7 @@ class _Redirects(HTTPRedirectHandler):
         return request
 
 
-def _hub_file(entry: _Entry) -> HubFile:
+def _hub_file(entry: _HubFile) -> HubFile:
     if entry.lfs is None:
         return HubFile(path=entry.path, size=entry.size)
     return HubFile(path=entry.path, size=entry.lfs.size or entry.size, sha256=entry.lfs.oid.removeprefix("sha256:"))
