@@ -50,7 +50,7 @@ class ListedResponse(msgspec.Struct, frozen=True, kw_only=True):
     conversation_id: str | None = None
 
 
-class Conversation(msgspec.Struct, frozen=True, kw_only=True):
+class StoredConversation(msgspec.Struct, frozen=True, kw_only=True):
     """A conversation without its items; `metadata` is a JSON object."""
 
     id: str
