@@ -57,7 +57,7 @@ class Preparer:
         asked = await self._decoder.decode(body)
         plan = await self._intake.plan(asked, caller.owner, caller=caller, hints=hints, history=history)
         if plan.stored:
-            services.store.condition.check()
+            services.store.database.condition.check()
         turn = plan.turn
         permit = await services.limiter.admit(
             caller, plan.route.card, lambda: Demand(services.estimator.estimate(turn), turn.max_output_tokens)

@@ -23,7 +23,7 @@ async def commit(services: Services, plan: Plan, body: bytes, output: Sequence[b
         response = await by_size(plan.turn.size, stored_response, plan, body, output, days)
     joined = items_of(response) if plan.conversation_id is not None else []
     try:
-        await services.store.put(response, conversation_items=joined, fence=fence)
+        await services.store.responses.put(response, conversation_items=joined, fence=fence)
     except StoreUnknown:
         raise NotFound(
             f"Conversation with id '{plan.conversation_id}' was deleted while the response was made.",

@@ -59,7 +59,7 @@ class Intake:
         self._services = services
         self._media = media
         self._config = services.config
-        self._gathering = Gathering(services.store, services.config)
+        self._gathering = Gathering(services.store.conversations, services.config)
 
     async def plan(
         self,
@@ -88,7 +88,8 @@ class Intake:
         else:
             await by_size(asked.size, check_capabilities, route.card.capabilities, request, tools, text, seen)
         remote = await declared_servers(tools, caller, services.tool_servers) if tools else []
-        own, earlier, size = await self._gathering.items(request, own, owner, history or services.store, asked.size)
+        source = history or services.store.responses
+        own, earlier, size = await self._gathering.items(request, own, owner, source, asked.size)
         kinds = set(map(type, chain(earlier, own, prompted)))
         if OtherItem in kinds:
             if brings_servers(own) or brings_servers(earlier):

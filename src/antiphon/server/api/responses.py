@@ -87,7 +87,7 @@ class Responses:
         """DELETE: a running background response is cancelled first."""
         id = request.params["id"]
         await self._live.discard(id, request.owner)
-        if not await self._services.store.delete(id, request.owner):
+        if not await self._services.store.responses.delete(id, request.owner):
             raise _not_found(id)
         return json_reply({"id": id, "object": "response", "deleted": True})
 
@@ -104,13 +104,13 @@ class Responses:
         query = page_query(request)
         arrays = [stored.input]
         if stored.previous_response_id is not None:
-            earlier = await self._services.store.history(stored.previous_response_id, request.owner) or ()
+            earlier = await self._services.store.responses.history(stored.previous_response_id, request.owner) or ()
             arrays = [*earlier, stored.input]
         return await by_size(sum(map(len, arrays)), _page_of, arrays, query)
 
     async def _stored(self, request: Request) -> StoredResponse:
         id = request.params["id"]
-        stored = await self._services.store.get(id, request.owner)
+        stored = await self._services.store.responses.get(id, request.owner)
         if stored is None:
             raise _not_found(id)
         return stored

@@ -9,7 +9,7 @@ from antiphon.responses.plan import Plan
 from antiphon.responses.run import Run
 from antiphon.runtime.offload import by_size
 from antiphon.server.ws.budget import Budget
-from antiphon.stores.base import Store
+from antiphon.stores.base import ResponseStore
 
 
 class Remembered:
@@ -31,8 +31,8 @@ class Remembered:
 class ConnectionMemory:
     """A History: the connection's own responses first, the store behind them. The oldest are forgotten beyond `limit` bytes."""
 
-    def __init__(self, store: Store, limit: int, budget: Budget) -> None:
-        self._store = store
+    def __init__(self, responses: ResponseStore, limit: int, budget: Budget) -> None:
+        self._responses = responses
         self._limit = limit
         self._budget = budget
         self._kept: dict[str, Remembered] = {}
@@ -62,7 +62,7 @@ class ConnectionMemory:
         chain.reverse()
         if next_id is None:
             return chain
-        earlier = await self._store.history(next_id, owner)
+        earlier = await self._responses.history(next_id, owner)
         if earlier is None and not chain:
             return None
         return [*(earlier or ()), *chain]
@@ -72,7 +72,7 @@ class ConnectionMemory:
         found = await by_size(self._size, _pick, list(self._kept.values()), set(ids))
         rest = [id for id in ids if id not in found]
         if rest:
-            found.update(await self._store.items(rest, owner))
+            found.update(await self._responses.items(rest, owner))
         return found
 
 
