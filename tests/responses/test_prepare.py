@@ -62,7 +62,7 @@ async def test_a_response_has_its_hints_and_a_permit(parts: Parts) -> None:
 
 
 async def test_a_traced_response_goes_through_a_route_that_listens(parts: Parts) -> None:
-    prepared = await preparer(parts).prepare(b"Hello.", CALLER, traced=True)
+    prepared = (await preparer(parts).prepare(b"Hello.", CALLER)).traced()
     assert isinstance(prepared.trace, DeltaTrace) and prepared.plan.route is prepared.trace.route
 
 
