@@ -109,7 +109,9 @@ class Run:
             self._fail(APIError(500, "The server had an error while it made the response.", code="server_error"))
         finally:
             self._services.pulse.leave(look)
-            await self._turns.close()
+            self._turns.release()
+            if self._turns.tools is not None:
+                await self._turns.tools.close()
         await self._end()
         self._task = None  # else the two would wait for the garbage collector
 

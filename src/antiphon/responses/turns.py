@@ -51,7 +51,7 @@ class Turns:
         self._source: RoutedStream | None = None
         self._opening: asyncio.Task[RoutedStream] | None = None
         self._place = ""
-        self._tools = (
+        self.tools = (
             ToolWork(plan.remote, plan.turn, plan.approvals, stream, services, outlet.send) if plan.remote else None
         )
         self._structured = structured_output(plan, services)
@@ -79,7 +79,7 @@ class Turns:
 
     async def open(self, wait: float | None) -> bool:
         """Start the first call; False if it was not accepted within `wait` seconds: `make` goes on waiting. Raises APIError."""
-        if self._plan.compaction or self._tools is not None:
+        if self._plan.compaction or self.tools is not None:
             return True  # there is something to do, and to tell, before the model is called
         if wait is None:
             self._source = await self._plan.route.open(self._plan.turn)
@@ -167,9 +167,9 @@ class Turns:
             head, tail = compaction.split_for_compaction(plan.turn.items)
             if head:
                 await self._compact(head, tail)
-        if self._tools is not None:
-            await self._tools.prepare()
-            self._turn = self._tools.next_turn()
+        if self.tools is not None:
+            await self.tools.prepare()
+            self._turn = self.tools.next_turn()
             self._outlet.send()
             await self._note_boundary()
 
@@ -192,23 +192,23 @@ class Turns:
     def _replace_context(self, items: list[Item]) -> None:
         """Go on from another context, in which all output so far has its place."""
         self._turn = replace(self._turn, items=items)
-        if self._tools is not None:
-            self._tools.compacted(self._turn)
+        if self.tools is not None:
+            self.tools.compacted(self._turn)
 
     async def _between_turns(self) -> None:
         """Run the tools that are the server's; then there is a boundary from which another server could go on."""
-        if self._tools is not None and self._stream.action is Action.CALL_TOOLS:
+        if self.tools is not None and self._stream.action is Action.CALL_TOOLS:
             if self.boundary is not None:
                 await self.boundary(None)  # whoever takes over shall know that the calls may have been made
-            await self._tools.run_pending()
+            await self.tools.run_pending()
             self._outlet.send()
         if self._stream.action is not Action.CALL_MODEL:
             return
         if self.steered:
             self._stream.end_steered()
             return
-        if self._tools is not None:
-            self._turn = placed(self._tools.next_turn(), self._place)
+        if self.tools is not None:
+            self._turn = placed(self.tools.next_turn(), self._place)
         await self._note_boundary()
 
     async def _note_boundary(self) -> None:
@@ -227,9 +227,3 @@ class Turns:
             self._opening = None
         if self._source is not None:
             self._source.abort()
-
-    async def close(self) -> None:
-        """Let the backend and the servers of tools go."""
-        self.release()
-        if self._tools is not None:
-            await self._tools.close()
