@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 import msgspec
 from msgspec import UNSET, Raw
 
+from antiphon.core import kinds
 from antiphon.core.json_encoding import to_json
 from antiphon.core.request.decoding import decode_items
 from antiphon.core.request.validation import decode_fields
@@ -44,12 +45,8 @@ LONGEST_ID = 1024
 
 # OpenAI's own prefixes of item ids (contract, "Response object").
 _PREFIXES = {
-    Message: "msg",
-    Reasoning: "rs",
-    FunctionCall: "fc",
-    FunctionCallOutput: "fco",
-    CustomToolCall: "ctc",
-    CustomToolCallOutput: "ctco",
+    kind: kinds.OWN_PREFIXES[str(kind.__struct_config__.tag)]
+    for kind in (Message, Reasoning, FunctionCall, FunctionCallOutput, CustomToolCall, CustomToolCallOutput)
 }
 
 

@@ -18,6 +18,7 @@ import msgspec
 from msgspec import Raw
 
 from antiphon.core.json_encoding import to_json
+from antiphon.core.kinds import MCP_LISTING
 from antiphon.core.request.decoding import decode_items
 from antiphon.core.request.other_items import listed_tools
 from antiphon.core.stream.response_stream import PendingCall, ResponseStream
@@ -237,7 +238,7 @@ def _listings(items: Sequence[Item]) -> dict[str, list[RemoteTool]]:
     """Return the tools that the context lists already, by server; a listing that failed or cannot be read lists none."""
     found: dict[str, list[RemoteTool]] = {}
     for item in items:
-        if isinstance(item, OtherItem) and item.type == "mcp_list_tools":
+        if isinstance(item, OtherItem) and item.type == MCP_LISTING:
             with contextlib.suppress(InvalidRequest):  # stored before such ones were refused
                 listing = listed_tools(item)
                 if not listing.failed:

@@ -13,6 +13,7 @@ from antiphon.backends.chat.emulation import Emulation, Unusable, call_schema, c
 from antiphon.backends.chat.messages import Messages
 from antiphon.backends.chat.profiles import PROFILES, Leak, Profile, Roles, ThinkPolicy
 from antiphon.core.json_encoding import to_json
+from antiphon.core.kinds import MCP
 from antiphon.core.request.validation import decode
 from antiphon.core.text.pieces import joined
 from antiphon.core.tools.tool_map import Offer, ToolMap
@@ -149,7 +150,7 @@ def _choose(choice: str | ToolChoice, tools: ToolMap) -> _Choice:
         wanted = choice.tools if choice.tools is not UNSET else []
         tools.restrict(_allowed(wanted, tools))
         return _Choice(choice.mode if isinstance(choice.mode, str) else "auto")
-    if choice.type == "mcp" and choice.name is UNSET:
+    if choice.type == MCP and choice.name is UNSET:
         tools.restrict(offer for offer in tools.offers.values() if offer.target.namespace == choice.server_label)
         return _Choice("required")
     if choice.type in tools.ignored:

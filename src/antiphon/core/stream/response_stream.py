@@ -29,6 +29,7 @@ from antiphon.core.deltas import (
     UsageReport,
 )
 from antiphon.core.json_encoding import to_json
+from antiphon.core.kinds import BY_NAME, MCP_LISTING_PREFIX
 from antiphon.core.relay.end import RelayedEnd, relayed_end
 from antiphon.core.relay.relay import Relayer
 from antiphon.core.relay.shapes import ENDS
@@ -39,9 +40,9 @@ from antiphon.core.stream.resume import Restart
 from antiphon.core.stream.server_calls import NeedsApproval, ServerCalls, SignId
 from antiphon.core.stream.server_calls import PendingCall as PendingCall
 from antiphon.core.stream.terms import INCOMPLETE_REASONS, Action, StreamOptions, terminal_type
-from antiphon.core.stream.tool_writers import PREFIXES, ListingWriter, ReadyWriter, StructuredCallWriter
+from antiphon.core.stream.tool_writers import CallItemWriter, ListingWriter, ReadyWriter
 from antiphon.core.stream.usage import add_usage
-from antiphon.core.stream.writers import CallWriter, MessageWriter, ReasoningWriter, type_json
+from antiphon.core.stream.writers import MessageWriter, ReasoningWriter, type_json
 from antiphon.errors import APIError, BackendError
 from antiphon.types.events import ErrorEvent, ErrorPayload, Event, Keepalive, OutputItemDone
 from antiphon.types.response import IncompleteDetails, Response, ResponseError, Usage
@@ -63,7 +64,7 @@ class ResponseStream:
         self._output = self._places.items
         self._message: MessageWriter | None = None
         self._reasoning: ReasoningWriter | None = None
-        self._calls: dict[str, CallWriter | StructuredCallWriter] = {}
+        self._calls: dict[str, CallItemWriter] = {}
         self._servers = ServerCalls(self._emitter, self._places.place, self._places.keep, response.max_tool_calls)
         self._listings: dict[str, ListingWriter] = {}
         self._client_is_asked = self._spoke = self._announced = False
@@ -211,7 +212,7 @@ class ResponseStream:
 
     def open_listing(self, label: str) -> str:
         """Announce that a server is asked for its tools. Returns the item's id."""
-        item_id, index = self._places.place("mcpl")
+        item_id, index = self._places.place(MCP_LISTING_PREFIX)
         self._listings[item_id] = ListingWriter(self._emitter, item_id, index, label)
         return item_id
 
@@ -327,12 +328,12 @@ class ResponseStream:
         self._close_reasoning("completed")
         self._close_message("completed")
         self._close_complete_calls()
-        if call.kind == "mcp":
+        kind = BY_NAME[call.kind]
+        if kind.write is None:
             self._servers.start(call)
             return
         self._client_is_asked = True
-        write = CallWriter if call.kind in ("function", "custom") else StructuredCallWriter
-        self._calls[call.key] = write(self._emitter, *self._places.place(PREFIXES[call.kind]), call)
+        self._calls[call.key] = kind.write(self._emitter, *self._places.place(kind.prefix), call)
 
     def _feed_call(self, delta: CallDelta) -> None:
         writer = self._calls.get(delta.key)

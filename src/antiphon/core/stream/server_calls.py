@@ -8,8 +8,9 @@ import msgspec
 
 from antiphon.core.deltas import CallStart
 from antiphon.core.json_encoding import to_json
+from antiphon.core.kinds import APPROVAL_REQUEST_PREFIX, BY_NAME, MCP
 from antiphon.core.stream.emitter import Emitter
-from antiphon.core.stream.tool_writers import McpCallWriter, ReadyWriter, approval_request
+from antiphon.core.stream.tool_writers import ReadyWriter, ServerCallWriter, approval_request
 
 LIMIT_REACHED = "The call was not made: the request's max_tool_calls is reached."
 
@@ -34,7 +35,7 @@ class _Call:
 
     __slots__ = ("pieces", "start", "writer")
 
-    def __init__(self, start: CallStart, writer: McpCallWriter | None) -> None:
+    def __init__(self, start: CallStart, writer: ServerCallWriter | None) -> None:
         self.start = start
         self.writer = writer
         self.pieces: list[str] = []
@@ -101,8 +102,8 @@ class ServerCalls:
     def begin_approved(self, label: str, name: str, arguments: str, request_id: str) -> str:
         """Begin a call that a person was asked about. Returns its key."""
         key = f"approved:{request_id}"
-        start = CallStart(key, key, name, "mcp", label)
-        call = _Call(start, self._open(start, request_id))
+        start = CallStart(key, key, name, MCP, label, request_id)
+        call = _Call(start, self._open(start))
         self._waiting[key] = call
         assert call.writer is not None
         call.writer.text(arguments or "{}")
@@ -126,7 +127,7 @@ class ServerCalls:
         self.asked = True
         if call.writer is not None:
             self._keep(call.writer.index, call.writer.close("incomplete"))
-        item_id, index = self._place("mcpr")
+        item_id, index = self._place(APPROVAL_REQUEST_PREFIX)
         arguments = "".join(call.pieces) or "{}"
         if self.sign is not None:
             item_id = self.sign(item_id, call.start.namespace or "", call.start.name, arguments)
@@ -143,8 +144,10 @@ class ServerCalls:
         self._waiting.clear()
         self.pending.clear()
 
-    def _open(self, call: CallStart, approval_request_id: str | None = None) -> McpCallWriter:
-        return McpCallWriter(self._emitter, *self._place("mcp"), call, approval_request_id)
+    def _open(self, call: CallStart) -> ServerCallWriter:
+        kind = BY_NAME[call.kind]
+        assert kind.serve is not None
+        return kind.serve(self._emitter, *self._place(kind.prefix), call)
 
     def _take(self, key: str) -> _Call:
         self.pending = [call for call in self.pending if call.key != key]

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from hashlib import blake2b
 from itertools import product
 
 import msgspec
 from msgspec import UNSET, Raw
 
-from antiphon.core.deltas import CallKind
+from antiphon.core import kinds
 from antiphon.core.json_encoding import to_json
 from antiphon.core.request.other_items import declared_later
-from antiphon.core.request.tool_decoding import decode_search
-from antiphon.core.tools.redaction import BRINGERS
+from antiphon.core.request.tool_decoding import decode_search, decode_tool
+from antiphon.core.tools.offers import Target as Target
 from antiphon.types.items import Item, OtherItem
 from antiphon.types.tools import (
     CustomTool,
@@ -29,28 +29,6 @@ from antiphon.types.tools import (
 NAME_LIMIT = 64
 NO_PARAMETERS = Raw(b'{"type":"object","properties":{}}')
 _NOT_IN_NAMES = re.compile(r"[^a-zA-Z0-9_-]")
-
-_SHELL = Raw(
-    b'{"type":"object","properties":{"commands":{"type":"array","items":{"type":"string"},"description":'
-    b'"Shell commands, run in this order."},"timeout_ms":{"type":"integer"},"max_output_length":{"type":"integer"}},'
-    b'"required":["commands"]}'
-)
-_LOCAL_SHELL = Raw(
-    b'{"type":"object","properties":{"command":{"type":"array","items":{"type":"string"},"description":'
-    b'"The program and its arguments."},"timeout_ms":{"type":"integer"},"working_directory":{"type":"string"},'
-    b'"env":{"type":"object","additionalProperties":{"type":"string"}}},"required":["command"]}'
-)
-_APPLY_PATCH = Raw(
-    b'{"type":"object","properties":{"type":{"type":"string","enum":["create_file","update_file","delete_file"]},'
-    b'"path":{"type":"string"},"diff":{"type":"string","description":"The change as a V4A diff: lines that begin with '
-    b"'+', '-' or a space, sections headed by '@@'. A new file has '+' lines only. Left out for delete_file.\"}},"
-    b'"required":["type","path"]}'
-)
-_CLIENT_TOOLS: dict[str, tuple[CallKind, str, Raw]] = {
-    "shell": ("shell", "Runs shell commands and returns their output.", _SHELL),
-    "local_shell": ("local_shell", "Runs a program on the user's machine and returns its output.", _LOCAL_SHELL),
-    "apply_patch": ("apply_patch", "Creates, updates or deletes one file by a diff.", _APPLY_PATCH),
-}
 
 
 def _raw_text(about: str) -> Raw:
@@ -68,16 +46,6 @@ def _raw_text(about: str) -> Raw:
 
 _FREE_INPUT = _raw_text("The whole input, as raw text.")
 _GRAMMAR_INPUT = _raw_text("The whole input, as raw text of the grammar.")
-_SEARCH = "Searches for further tools that are not listed here. Those found can be called afterwards."
-_QUERY = Raw(b'{"type":"object","properties":{"query":{"type":"string"}},"required":["query"]}')
-
-
-class Target(msgspec.Struct, frozen=True):
-    """What a chat function stands for. `namespace` is the server's label where the kind is `mcp`."""
-
-    kind: CallKind
-    name: str
-    namespace: str | None = None
 
 
 class Offer(msgspec.Struct, frozen=True, kw_only=True):
@@ -116,7 +84,7 @@ class ToolMap:
         for tool in tools:
             self._declare(tool)
         for item in items:
-            if isinstance(item, OtherItem) and item.type in BRINGERS:
+            if isinstance(item, OtherItem) and item.type in kinds.BRINGERS:
                 self._declare_later(item)
         for tool_of_server in remote:
             self._declare_remote(tool_of_server)
@@ -157,12 +125,17 @@ class ToolMap:
         self.offers = {offer.chat_name: offer for offer in offers}
         self._index = None
 
+    def names_of(self, tools: Sequence[Raw]) -> list[str]:
+        """Return the functions' names for declared tools, of those that are offered."""
+        found = (self.find(name, namespace=namespace) for raw in tools for name, namespace in _named(decode_tool(raw)))
+        return [offer.chat_name for offer in found if offer is not None]
+
     # Back
 
     def target(self, chat_name: str) -> Target:
         """Return what a function stands for. One that was not offered is passed on as the client's function."""
         offer = self.offers.get(chat_name)
-        return offer.target if offer is not None else Target("function", chat_name)
+        return offer.target if offer is not None else Target(kinds.FUNCTION, chat_name)
 
     # Declarations
 
@@ -171,16 +144,21 @@ class ToolMap:
             self._declare_client(tool, None, "", found)
         elif isinstance(tool, NamespaceTool):
             self._declare_namespace(tool, found)
-        elif tool.type == "tool_search" and _is_client_search(tool):
+        elif _is_ignored(tool):
+            if tool.type not in self.ignored:
+                self.ignored.append(tool.type)
+        else:
+            self._declare_other(tool)
+
+    def _declare_other(self, tool: OtherTool) -> None:
+        kind = kinds.BY_DECLARATION[tool.type]
+        if kind.offer is None:
+            return  # its server says what it offers
+        description, parameters = kind.offer.description, kind.offer.parameters
+        if tool.type == kinds.TOOL_SEARCH:
             search = decode_search(tool.raw)
-            self._offer(
-                Target("tool_search", "tool_search"), search.description or _SEARCH, search.parameters or _QUERY
-            )
-        elif tool.type in _CLIENT_TOOLS:
-            kind, description, parameters = _CLIENT_TOOLS[tool.type]
-            self._offer(Target(kind, tool.type), description, parameters)
-        elif tool.type != "mcp" and tool.type not in self.ignored:
-            self.ignored.append(tool.type)
+            description, parameters = search.description or description, search.parameters or parameters
+        self._offer(Target(kind.name, kind.name), description, parameters)
 
     def _declare_namespace(self, namespace: NamespaceTool, found: bool) -> None:
         about = namespace.description
@@ -200,9 +178,9 @@ class ToolMap:
         if isinstance(tool, CustomTool):
             format = tool.format if isinstance(tool.format, ToolFormat) else None
             text = "\n\n".join(part for part in (description, _about_format(format)) if part)
-            self._offer(Target("custom", tool.name, namespace), text, _input_schema(format), format=format)
+            self._offer(Target(kinds.CUSTOM, tool.name, namespace), text, _input_schema(format), format=format)
         else:
-            target = Target("function", tool.name, namespace)
+            target = Target(kinds.FUNCTION, tool.name, namespace)
             self._offer(target, description, tool.parameters, strict=bool(tool.strict))
 
     def _declare_function(self, tool: FunctionTool) -> None:
@@ -217,7 +195,7 @@ class ToolMap:
                 self._index = None
                 self.offers[offer.chat_name] = offer
                 return
-        target = Target("function", tool.name)
+        target = Target(kinds.FUNCTION, tool.name)
         taken = len(self.offers)
         self._offer(target, tool.description or "", tool.parameters, strict=bool(tool.strict))
         if len(self.offers) > taken:
@@ -225,10 +203,10 @@ class ToolMap:
 
     def _declare_later(self, item: OtherItem) -> None:
         for tool in declared_later(item):
-            self._declare(tool, found=item.type == "tool_search_output")
+            self._declare(tool, found=item.type == kinds.BY_NAME[kinds.TOOL_SEARCH].owes)
 
     def _declare_remote(self, tool: RemoteTool) -> None:
-        target = Target("mcp", tool.name, tool.server_label)
+        target = Target(kinds.MCP, tool.name, tool.server_label)
         self._offer(target, tool.description or "", tool.input_schema)
 
     def _offer(
@@ -283,11 +261,23 @@ def ignored_tools(tools: Sequence[Tool]) -> list[str]:
 
 
 def _is_ignored(tool: OtherTool) -> bool:
-    return tool.type != "mcp" and tool.type not in _CLIENT_TOOLS and not _is_client_search(tool)
+    """Tell whether nobody runs a tool here."""
+    if tool.type == kinds.TOOL_SEARCH:
+        return not _is_client_search(tool)
+    kind = kinds.BY_DECLARATION[tool.type]
+    return kind.offer is None and kind.runs != "server"
+
+
+def _named(tool: Tool) -> Iterator[tuple[str, str | None]]:
+    """Yield the names and namespaces of the functions and custom tools of a declaration."""
+    if isinstance(tool, NamespaceTool):
+        yield from ((inner.name, tool.name) for inner in tool.tools)
+    elif not isinstance(tool, OtherTool):
+        yield tool.name, None
 
 
 def _is_client_search(tool: Tool) -> bool:
-    if not isinstance(tool, OtherTool) or tool.type != "tool_search":
+    if not isinstance(tool, OtherTool) or tool.type != kinds.TOOL_SEARCH:
         return False
     return decode_search(tool.raw).execution == "client"
 
