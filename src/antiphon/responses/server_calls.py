@@ -18,10 +18,11 @@ import msgspec
 from msgspec import Raw
 
 from antiphon.core.json_encoding import to_json
-from antiphon.core.kinds import MCP_LISTING
+from antiphon.core.kinds import MCP, MCP_LISTING
 from antiphon.core.request.decoding import decode_items
 from antiphon.core.request.other_items import listed_tools
 from antiphon.core.stream.response_stream import PendingCall, ResponseStream
+from antiphon.core.tools.offers import Offer, Target
 from antiphon.core.turn import Turn
 from antiphon.errors import APIError, InvalidRequest
 from antiphon.responses import approvals
@@ -128,7 +129,7 @@ class ToolWork:
         self._turn = msgspec.structs.replace(
             self._turn,
             items=items,
-            remote_tools=list(self._tools.values()),
+            server_tools=[_as_offered(tool) for tool in self._tools.values()],
             tool_choice=choice,
             size=self._size if self._size >= LARGE else 0,
         )
@@ -249,6 +250,11 @@ def _listings(items: Sequence[Item]) -> dict[str, list[RemoteTool]]:
 def _size(tool: RemoteTool) -> int:
     raw = (tool.input_schema, tool.annotations or Raw(b""))
     return len(tool.name) + len(tool.description or "") + sum(len(bytes(one)) for one in raw)
+
+
+def _as_offered(tool: RemoteTool) -> Offer:
+    target = Target(MCP, tool.name, tool.server_label)
+    return Offer(target=target, description=tool.description or "", parameters=tool.input_schema)
 
 
 def _as_listed(tool: RemoteTool) -> bytes:

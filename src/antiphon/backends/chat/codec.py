@@ -11,6 +11,7 @@ from msgspec import UNSET, Raw
 from antiphon.backends.chat.decoder import ChatDecoder
 from antiphon.backends.chat.emulation import Emulation, Unusable, call_schema, constraint
 from antiphon.backends.chat.messages import Messages
+from antiphon.backends.chat.offered_tools import chat_tool
 from antiphon.backends.chat.profiles import PROFILES, Leak, Profile, Roles, ThinkPolicy
 from antiphon.core.json_encoding import to_json
 from antiphon.core.kinds import MCP
@@ -61,7 +62,7 @@ def request(turn: Turn, options: CodecOptions) -> tuple[bytes, ChatCall]:
     Raises InvalidRequest for what chat completions cannot say, such as an output without its call.
     """
     profile = options.profile
-    tools = ToolMap(turn.tools, turn.items, turn.remote_tools, strict=profile.strict)
+    tools = ToolMap(turn.tools, turn.items, turn.server_tools, strict=profile.strict)
     choice = _choose(turn.tool_choice, tools)
     try:
         emulation = _emulate(turn, choice, tools, profile)
@@ -189,7 +190,7 @@ def _emulate(turn: Turn, choice: _Choice, tools: ToolMap, profile: Profile) -> E
     if forced and choice.only is not None:
         fields = constraint(choice.only, profile)
         if fields is not None:
-            return Emulation(raw=choice.only.chat_name, fields=fields)
+            return Emulation(raw=choice.only.name, fields=fields)
     if forced and profile.forced_calls == "schema":
         offers = [choice.only] if choice.only is not None else list(tools.offers.values())
         return Emulation(schema=call_schema(offers, None))
@@ -206,9 +207,9 @@ def _add_tools(
     mode = "none" if emulation is not None else choice.mode
     if not tools.offers or (mode == "none" and emulation is None and not profile.tool_choice_none):
         return
-    body.add("tools", b"[%b]" % b",".join([offer.function for offer in tools.offers.values()]))
+    body.add("tools", b"[%b]" % b",".join([chat_tool(offer) for offer in tools.offers.values()]))
     if mode == "required" and choice.only is not None:
-        body.put("tool_choice", {"type": "function", "function": {"name": choice.only.chat_name}})
+        body.put("tool_choice", {"type": "function", "function": {"name": choice.only.name}})
     elif mode != "auto" and profile.tool_choice_none:
         # `auto` is every server's default, and vLLM refuses the word unless it was started for it.
         body.put("tool_choice", mode)

@@ -124,7 +124,7 @@ def call_schema(offers: Sequence[Offer], format: Raw | None) -> Raw:
         forms.append(
             {
                 "type": "object",
-                "properties": {"name": {"const": offer.chat_name}, "arguments": arguments},
+                "properties": {"name": {"const": offer.name}, "arguments": arguments},
                 "required": ["name", "arguments"],
                 "additionalProperties": False,
             }

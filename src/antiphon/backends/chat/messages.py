@@ -225,7 +225,7 @@ class Messages:
     def _call(self, id: str, call: HistoryCall) -> bytes:
         return b'{"id":%b,"type":"function","function":{"name":%b,"arguments":%b}}' % (
             text_json(id),
-            text_json(self._tools.chat_name(call.target)),
+            text_json(self._tools.name_of(call.target)),
             text_json(call.arguments),
         )
 

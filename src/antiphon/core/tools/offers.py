@@ -6,6 +6,9 @@ import msgspec
 from msgspec import Raw
 
 from antiphon.core.deltas import CallKind
+from antiphon.types.tools import ToolFormat
+
+NO_PARAMETERS = Raw(b'{"type":"object","properties":{}}')
 
 
 class Target(msgspec.Struct, frozen=True):
@@ -21,3 +24,19 @@ class Suggestion(msgspec.Struct, frozen=True):
 
     description: str
     parameters: Raw
+
+
+class Offer(msgspec.Struct, frozen=True, kw_only=True):
+    """One function that a model is offered. `parameters` is a JSON Schema.
+
+    `name` is what the model calls it by: a ToolMap gives it, so that no two are the same. `strict`: the arguments have to
+    follow the schema. A custom tool has a `format`. `lasting`: the same Offer is made again for the same declaration.
+    """
+
+    target: Target
+    name: str = ""
+    description: str = ""
+    parameters: Raw = NO_PARAMETERS
+    strict: bool = False
+    format: ToolFormat | None = None
+    lasting: bool = False

@@ -1,4 +1,4 @@
-"""Tool declarations ↔ functions: all that a request may offer, as functions a chat model can call, and back."""
+"""Tool declarations ↔ functions: all that a request may offer, as functions that a model can call, and back."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ from antiphon.core import kinds
 from antiphon.core.json_encoding import to_json
 from antiphon.core.request.other_items import declared_later
 from antiphon.core.request.tool_decoding import decode_search, decode_tool
+from antiphon.core.tools.offers import NO_PARAMETERS
+from antiphon.core.tools.offers import Offer as Offer
 from antiphon.core.tools.offers import Target as Target
 from antiphon.types.items import Item, OtherItem
 from antiphon.types.tools import (
@@ -21,13 +23,11 @@ from antiphon.types.tools import (
     FunctionTool,
     NamespaceTool,
     OtherTool,
-    RemoteTool,
     Tool,
     ToolFormat,
 )
 
 NAME_LIMIT = 64
-NO_PARAMETERS = Raw(b'{"type":"object","properties":{}}')
 _NOT_IN_NAMES = re.compile(r"[^a-zA-Z0-9_-]")
 
 
@@ -48,18 +48,8 @@ _FREE_INPUT = _raw_text("The whole input, as raw text.")
 _GRAMMAR_INPUT = _raw_text("The whole input, as raw text of the grammar.")
 
 
-class Offer(msgspec.Struct, frozen=True, kw_only=True):
-    """One function that the model is offered. `function` is the chat tool as JSON."""
-
-    target: Target
-    chat_name: str
-    function: bytes
-    parameters: Raw
-    format: ToolFormat | None = None
-
-
 class ToolMap:
-    """The functions of one Turn, in the order of their declaration.
+    """The functions of one Turn, in the order of their declaration; those that this server runs (`served`) come last.
 
     `ignored` names the types of declared tools that nobody runs here.
     """
@@ -70,7 +60,7 @@ class ToolMap:
         self,
         tools: Sequence[Tool] = (),
         items: Iterable[Item] = (),
-        remote: Iterable[RemoteTool] = (),
+        served: Iterable[Offer] = (),
         *,
         strict: bool = True,
     ) -> None:
@@ -86,12 +76,12 @@ class ToolMap:
         for item in items:
             if isinstance(item, OtherItem) and item.type in kinds.BRINGERS:
                 self._declare_later(item)
-        for tool_of_server in remote:
-            self._declare_remote(tool_of_server)
+        for offer in served:
+            self._offer(offer.target, offer.description, offer.parameters)
 
     # There
 
-    def chat_name(self, target: Target) -> str:
+    def name_of(self, target: Target) -> str:
         """Return the function's name for a tool; also for one that is not declared, as history may name it."""
         return self._targets.get(target) or _free_name(target, self.offers)
 
@@ -122,20 +112,20 @@ class ToolMap:
 
     def restrict(self, offers: Iterable[Offer]) -> None:
         """Offer these alone (`allowed_tools` is a hard constraint)."""
-        self.offers = {offer.chat_name: offer for offer in offers}
+        self.offers = {offer.name: offer for offer in offers}
         self._index = None
 
     def names_of(self, tools: Sequence[Raw]) -> list[str]:
         """Return the functions' names for declared tools, of those that are offered."""
         found = (self.find(name, namespace=namespace) for raw in tools for name, namespace in _named(decode_tool(raw)))
-        return [offer.chat_name for offer in found if offer is not None]
+        return [offer.name for offer in found if offer is not None]
 
     # Back
 
-    def target(self, chat_name: str) -> Target:
+    def target(self, name: str) -> Target:
         """Return what a function stands for. One that was not offered is passed on as the client's function."""
-        offer = self.offers.get(chat_name)
-        return offer.target if offer is not None else Target(kinds.FUNCTION, chat_name)
+        offer = self.offers.get(name)
+        return offer.target if offer is not None else Target(kinds.FUNCTION, name)
 
     # Declarations
 
@@ -190,24 +180,21 @@ class ToolMap:
             offer = known.offer
             if offer.target in self._targets:
                 return
-            if offer.chat_name not in self.offers:
-                self._targets[offer.target] = offer.chat_name
+            if offer.name not in self.offers:
+                self._targets[offer.target] = offer.name
                 self._index = None
-                self.offers[offer.chat_name] = offer
+                self.offers[offer.name] = offer
                 return
         target = Target(kinds.FUNCTION, tool.name)
         taken = len(self.offers)
         self._offer(target, tool.description or "", tool.parameters, strict=bool(tool.strict))
         if len(self.offers) > taken:
-            _remember(tool, self.strict, self.offers[self._targets[target]])
+            name = self._targets[target]
+            self.offers[name] = _remembered(tool, self.strict, self.offers[name])
 
     def _declare_later(self, item: OtherItem) -> None:
         for tool in declared_later(item):
             self._declare(tool, found=item.type == kinds.BY_NAME[kinds.TOOL_SEARCH].owes)
-
-    def _declare_remote(self, tool: RemoteTool) -> None:
-        target = Target(kinds.MCP, tool.name, tool.server_label)
-        self._offer(target, tool.description or "", tool.input_schema)
 
     def _offer(
         self,
@@ -223,14 +210,15 @@ class ToolMap:
         schema = parameters if parameters is not None and bytes(parameters) != b"null" else NO_PARAMETERS
         name = _free_name(target, self.offers)
         self._targets[target] = name
-        function = b'{"type":"function","function":{"name":%b,"description":%b,"parameters":%b%b}}' % (
-            to_json(name),
-            to_json(description),
-            bytes(schema),
-            b',"strict":true' if strict and self.strict else b"",
-        )
         self._index = None
-        self.offers[name] = Offer(target=target, chat_name=name, function=function, parameters=schema, format=format)
+        self.offers[name] = Offer(
+            target=target,
+            name=name,
+            description=description,
+            parameters=schema,
+            strict=strict and self.strict,
+            format=format,
+        )
 
 
 class _KnownOffer(msgspec.Struct, frozen=True):
@@ -246,13 +234,16 @@ MOST_KNOWN = 1024
 LONGEST_KNOWN = 8192  # bytes of an offer that is kept
 
 
-def _remember(tool: FunctionTool, strict: bool, offer: Offer) -> None:
+def _remembered(tool: FunctionTool, strict: bool, offer: Offer) -> Offer:
     """Keep an offer under the identity of its tool: `decode_tool` gives the same one for the same bytes."""
-    if len(offer.function) > LONGEST_KNOWN or offer.chat_name != tool.name:
-        return
+    size = len(offer.name) + len(offer.description) + len(bytes(offer.parameters))
+    if size > LONGEST_KNOWN or offer.name != tool.name:
+        return offer
     if len(_known_offers) >= MOST_KNOWN:
         _known_offers.clear()
-    _known_offers[id(tool)] = _KnownOffer(tool, strict, offer)
+    lasting = msgspec.structs.replace(offer, lasting=True)
+    _known_offers[id(tool)] = _KnownOffer(tool, strict, lasting)
+    return lasting
 
 
 def ignored_tools(tools: Sequence[Tool]) -> list[str]:
