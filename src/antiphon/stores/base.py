@@ -89,6 +89,10 @@ class Store(Protocol):
         """
         ...
 
+    async def model_texts(self, ids: Sequence[str], owner: str) -> Mapping[str, bytes]:
+        """Return what the model sees of those of these output items that have such a text, as JSON."""
+        ...
+
     # Conversations
 
     async def create_conversation(self, conversation: Conversation, items: Sequence[StoredItem] = ()) -> None:

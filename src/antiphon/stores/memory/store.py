@@ -9,7 +9,7 @@ import msgspec
 from antiphon.errors import StoreConflict, StoreError, StoreUnknown
 from antiphon.stores.base import FenceError, PolledStore
 from antiphon.stores.condition import Census, Condition, Measure
-from antiphon.stores.item_ids import ResponseItems, places
+from antiphon.stores.item_ids import ResponseItems, pick_texts, places, responses_of
 from antiphon.stores.memory.deliveries import MemoryDeliveries
 from antiphon.stores.memory.files import MemoryFiles
 from antiphon.stores.memory.keys import MemoryKeys
@@ -145,6 +145,10 @@ class MemoryStore(MemoryFiles, MemoryDeliveries, MemoryKeys, PolledStore):
         split: Split = {}
         found = ((id, self._item(id, owner, split)) for id in dict.fromkeys(ids))
         return {id: body for id, body in found if body is not None}
+
+    async def model_texts(self, ids: Sequence[str], owner: str) -> Mapping[str, bytes]:
+        kept = [self._find(id, owner) for id in responses_of(ids)]
+        return pick_texts(ids, [one.response.model_texts for one in kept if one and one.response.model_texts])
 
     def _item(self, item_id: str, owner: str, split: Split) -> bytes | None:
         return (

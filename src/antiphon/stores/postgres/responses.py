@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from antiphon.runtime.offload import by_size
-from antiphon.stores.item_ids import ItemPlace, ResponseItems, places
+from antiphon.stores.item_ids import ItemPlace, ResponseItems, pick_texts, places, responses_of
 from antiphon.stores.postgres import conversations
 from antiphon.stores.postgres.database import UPKEEP_PATIENCE, Database, Row, Transaction
 from antiphon.stores.postgres.sql import queries, unescape
@@ -42,7 +42,8 @@ async def get(database: Database, id: str, owner: str) -> StoredResponse | None:
     row = await database.row(SQL["get"], id=id, owner=owner)
     if row is None:
         return None
-    model, status, created_at, expires_at, background, previous, conversation, start, end, foreign, input, body = row
+    model, status, created_at, expires_at, background, previous, conversation = row[:7]
+    start, end, foreign, input, body, texts = row[7:]
     return StoredResponse(
         id=id,
         owner=owner,
@@ -57,6 +58,7 @@ async def get(database: Database, id: str, owner: str) -> StoredResponse | None:
         foreign_ids=_foreign_ids.decode(foreign) if foreign else {},
         input=input,
         body=body,
+        model_texts=texts or b"",
     )
 
 
@@ -126,6 +128,13 @@ async def items(database: Database, ids: Sequence[str], owner: str) -> Mapping[s
         if missing:
             found |= await look(database, missing, owner)
     return {id: found[id] for id in ids if id in found}
+
+
+async def model_texts(database: Database, ids: Sequence[str], owner: str) -> Mapping[str, bytes]:
+    """Return what the model sees of those of the items that have such a text."""
+    rows = await database.rows(SQL["model_texts"], ids=responses_of(ids), owner=owner)
+    stored = [row[0] for row in rows]
+    return await by_size(sum(map(len, stored)), pick_texts, ids, stored)
 
 
 async def _derived(database: Database, ids: Iterable[str], owner: str) -> dict[str, bytes]:

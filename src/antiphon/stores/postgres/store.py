@@ -98,6 +98,9 @@ class PostgresStore:
     async def items(self, ids: Sequence[str], owner: str) -> Mapping[str, bytes]:
         return await responses.items(self._database, ids, owner)
 
+    async def model_texts(self, ids: Sequence[str], owner: str) -> Mapping[str, bytes]:
+        return await responses.model_texts(self._database, ids, owner)
+
     # Conversations
 
     async def create_conversation(self, conversation: Conversation, items: Sequence[StoredItem] = ()) -> None:

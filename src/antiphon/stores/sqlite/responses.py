@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from antiphon.errors import AntiphonError, StoreConflict
-from antiphon.stores.item_ids import ResponseItems, places
+from antiphon.stores.item_ids import ResponseItems, pick_texts, places, responses_of
 from antiphon.stores.records import ListedResponse, StoredItem, StoredResponse
 from antiphon.stores.response_columns import columns
 from antiphon.stores.sqlite import conversations, jobs
@@ -57,6 +57,7 @@ def get(connection: Connection, id: str, owner: str) -> StoredResponse | None:
             foreign_ids=_foreign_ids.decode(row[9]) if row[9] else {},
             input=row[10],
             body=row[11],
+            model_texts=row[12] or b"",
         )
     return None
 
@@ -178,6 +179,13 @@ def items(connection: Connection, ids: Sequence[str], owner: str) -> dict[str, b
     finder = ItemFinder(connection, owner)
     found = ((id, finder.find(id)) for id in ids)
     return {id: body for id, body in found if body is not None}
+
+
+def model_texts(connection: Connection, ids: Sequence[str], owner: str) -> dict[str, bytes]:
+    """Return what the model sees of those of the items that have such a text."""
+    keys = ({"id": id, "owner": owner} for id in responses_of(ids))
+    stored = [text for key in keys for (text,) in connection.execute(SQL["model_texts"], key).fetchall()]
+    return pick_texts(ids, stored)
 
 
 class ItemFinder:

@@ -136,6 +136,9 @@ class SQLiteStore(PolledStore):
             return self._read(responses.items, ids, owner)
         return await self._read_long(lambda connection: responses.items(connection, ids, owner))
 
+    async def model_texts(self, ids: Sequence[str], owner: str) -> Mapping[str, bytes]:
+        return await self._read_long(lambda connection: responses.model_texts(connection, ids, owner))
+
     # Conversations
 
     async def create_conversation(self, conversation: Conversation, items: Sequence[StoredItem] = ()) -> None:
