@@ -341,10 +341,10 @@ def is_other_item(type: str) -> bool:
     return item is not None and not item.own
 
 
-def is_run_here(name: CallKind) -> bool:
-    """Tell whether calls of a kind are this server's to make."""
-    kind = BY_NAME.get(name)
-    return kind is not None and kind.runs != "client"
+def has_model_text(type: str) -> bool:
+    """Tell whether what the model sees of an item of a type is kept beside it."""
+    found = READERS.get(type)
+    return found is not None and found[0].runs == "hosted"
 
 
 def register(kind: Kind) -> None:

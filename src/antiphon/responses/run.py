@@ -12,7 +12,6 @@ import logging
 from collections.abc import Awaitable, Callable, Sequence
 from time import perf_counter
 
-from msgspec import Raw
 from msgspec.structs import replace
 
 from antiphon.access.limits import FREE, Permit
@@ -21,7 +20,6 @@ from antiphon.core import compaction
 from antiphon.core.compaction import Compacted
 from antiphon.core.context import kept_items
 from antiphon.core.deltas import Delta, UsageReport
-from antiphon.core.request.decoding import decode_items
 from antiphon.core.stream.response_stream import ResponseStream
 from antiphon.core.stream.resume import checkpoint
 from antiphon.core.stream.terms import Action
@@ -29,7 +27,7 @@ from antiphon.core.turn import placed
 from antiphon.errors import APIError, BackendError, Gone
 from antiphon.responses.compaction import sealed_compaction, summarise
 from antiphon.responses.plan import Plan
-from antiphon.responses.server_calls import ToolWork
+from antiphon.responses.server_calls import ToolWork, items_for_model
 from antiphon.responses.services import Services
 from antiphon.responses.sink import Sink
 from antiphon.responses.stored_response import commit
@@ -74,9 +72,7 @@ class Run:
         self._observer = services.observer
         self.began_at = self.began = self.spoke = 0.0
         self._turn = plan.turn
-        self._tools = (
-            ToolWork(plan.remote, plan.turn, plan.approvals, self.stream, services, self._send) if plan.remote else None
-        )
+        self._tools = ToolWork(plan, self.stream, services, self._send) if plan.remote or plan.hosted else None
         self._structured = structured_output(plan, services)
 
     def hold(self, fence: int, boundary: Callable[[bytes | None], Awaitable[None]]) -> None:
@@ -97,7 +93,7 @@ class Run:
             raise
 
     async def _open(self, wait: float | None) -> bool:
-        if self.plan.compaction or self._tools is not None:
+        if self.plan.compaction or self.plan.remote:
             return True  # there is something to do, and to tell, before the model is called
         if wait is None:
             self._source = await self.plan.route.open(self.plan.turn)
@@ -261,7 +257,7 @@ class Run:
             await self._compact(plan.turn.items, None)
             self.stream.end_without_model()
         elif plan.compaction == "threshold" and self.stream.output:  # a run taken over has done it
-            made = decode_items([Raw(item) for item in self.stream.output])
+            made = items_for_model(self.stream, self.stream.output)
             seals = Unsealing(self._services.sealer, plan.owner, ())
             self._replace_context(await seals.restored([*plan.turn.items, *made]))
         elif plan.compaction == "threshold":
@@ -313,7 +309,8 @@ class Run:
     async def _note_boundary(self) -> None:
         """Commit a checkpoint: all items are closed, so that another server could go on from here."""
         if self._boundary is not None:
-            await self._boundary(checkpoint(self.stream.sequence_number, self.stream.output, self.plan.response.usage))
+            stream, usage = self.stream, self.plan.response.usage
+            await self._boundary(checkpoint(stream.sequence_number, stream.output, usage, stream.model_texts))
 
     async def _turn_stream(self) -> RoutedStream:
         if self._source is None:
@@ -347,7 +344,8 @@ class Run:
         self._account()  # before anybody can know that it has ended, and ask for more
         if self.plan.stored:
             try:
-                await commit(self._services, self.plan, self.body, self.stream.output, self._fence)
+                texts = self.stream.model_texts
+                await commit(self._services, self.plan, self.body, self.stream.output, self._fence, texts)
             except FenceError:
                 raise
             except APIError as error:  # the store is away, which its own log line tells

@@ -143,11 +143,15 @@ class ItemReference(msgspec.Struct, tag="item_reference", tag_field="type", kw_o
 
 
 class OtherItem(msgspec.Struct, frozen=True):
-    """An item of a type that has no struct of its own; kept as it came. `core.kinds` says how each type is read."""
+    """An item of a type that has no struct of its own; kept as it came. `core.kinds` says how each type is read.
+
+    `model_text` is what the model sees of it where the item itself does not say it; it goes to no client.
+    """
 
     type: str
     raw: Raw
     id: Text = UNSET
+    model_text: str | None = None
 
 
 KnownItem = (

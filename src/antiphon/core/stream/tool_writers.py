@@ -16,6 +16,7 @@ from antiphon.core.json_encoding import to_json
 from antiphon.core.stream.emitter import Emitter
 from antiphon.core.stream.writers import IN_PROGRESS, ItemWriter, delta_head
 from antiphon.core.tools.call_items import BuildCall, Fields
+from antiphon.core.tools.results import ToolResult
 from antiphon.types import events as ev
 from antiphon.types.tool_items import (
     McpApprovalRequest,
@@ -46,6 +47,16 @@ class CallItemWriter(Protocol):
         ...
 
 
+class MadeWriter(Protocol):
+    """The writer of an item that is made between model calls."""
+
+    index: int
+
+    def close(self, status: str) -> bytes:
+        """End the item as the response ends; return it as JSON."""
+        ...
+
+
 WriteCall = Callable[[Emitter, str, int, CallStart], CallItemWriter]
 """Begins the item of a call that the client runs: its id, its `output_index`, and the call."""
 
@@ -54,6 +65,7 @@ class ServerCallWriter(Protocol):
     """The writer of a call that this server runs: its arguments stream, then it waits for its result."""
 
     index: int
+    item_id: str
 
     def text(self, text: str) -> None:
         """Append to the arguments."""
@@ -63,8 +75,12 @@ class ServerCallWriter(Protocol):
         """Tell that the arguments are whole."""
         ...
 
-    def result(self, output: str | None, error: str | None) -> bytes:
-        """End the call with what it gave, or with why it gave nothing; return its item as JSON."""
+    def progress(self, stage: str) -> None:
+        """Tell how far the call has come, where its kind has an event for that."""
+        ...
+
+    def result(self, result: ToolResult) -> bytes:
+        """End the call with what it gave; return its item as JSON."""
         ...
 
     def close(self, status: str) -> bytes:
@@ -165,10 +181,15 @@ class McpCallWriter(ItemWriter):
                 ev.McpArgumentsDone(item_id=self.item_id, output_index=self.index, arguments="".join(self._pieces))
             )
 
-    def result(self, output: str | None, error: str | None) -> bytes:
-        """End the call with what it gave, or with why it gave nothing."""
+    def progress(self, stage: str) -> None:
+        """Do nothing: these calls have no events between their arguments and their end."""
+
+    def result(self, result: ToolResult) -> bytes:
+        """End the call with its output, or with why it gave none."""
+        error = result.error
         done = ev.McpCallCompleted if error is None else ev.McpCallFailed
         self._emitter.emit(done(item_id=self.item_id, output_index=self.index))
+        output = None if error is not None else str(result.fields.get("output", ""))
         return self._done(self._item("completed" if error is None else "failed", output, error))
 
     def close(self, status: str) -> bytes:
@@ -215,8 +236,6 @@ class ReadyWriter(ItemWriter):
         self._done(Raw(item))
 
 
-def approval_request(item_id: str, call: CallStart, arguments: str) -> McpApprovalRequest:
-    """Return the item that asks a person to agree to a call."""
-    return McpApprovalRequest(
-        id=item_id, server_label=call.namespace or "", name=call.name, arguments=arguments or "{}"
-    )
+def approval_request(item_id: str, label: str, name: str, arguments: str) -> bytes:
+    """Return the item that asks a person to agree to a call, as JSON."""
+    return to_json(McpApprovalRequest(id=item_id, server_label=label, name=name, arguments=arguments))

@@ -6,7 +6,7 @@ Each kind's reader is named in its row of `core.kinds`.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import msgspec
 from msgspec import Raw
@@ -70,6 +70,12 @@ class _Fields(msgspec.Struct):
 
 _fields = msgspec.json.Decoder(_Fields)
 _any = msgspec.json.Decoder(Any)
+_object = msgspec.json.Decoder(dict[str, Raw])
+
+T = TypeVar("T")
+
+NOT_KEPT = "(What this call gave is not kept.)"
+"""What a model sees of a call whose result neither the item nor the store holds: the client sent it back by itself."""
 
 
 def call_reader(field: str) -> ReadItem:
@@ -107,11 +113,31 @@ def read_server_call(kind: CallKind, item: OtherItem, tools: ToolNames) -> Seque
     return (HistoryCall(id, target, object_of(fields.arguments)), HistoryOutput(id, kind, output))
 
 
-def _decoded(item: OtherItem) -> _Fields:
+def hosted_reader(name: str, fields: Sequence[str]) -> ReadItem:
+    """Return the reader of calls that this server made by a function `name`, whose arguments are these fields of the item."""
+
+    def read(kind: CallKind, item: OtherItem, tools: ToolNames) -> Sequence[HistoryEntry]:
+        found = _decode(_object, item)
+        id = item.id if isinstance(item.id, str) else ""
+        arguments = {field: found[field] for field in fields if field in found}
+        output = item.model_text if item.model_text is not None else NOT_KEPT
+        return (
+            HistoryCall(id, Target(kind, name), to_json(arguments).decode()),
+            HistoryOutput(id, kind, output),
+        )
+
+    return read
+
+
+def _decode(decoder: msgspec.json.Decoder[T], item: OtherItem) -> T:
     try:
-        return _fields.decode(item.raw)
+        return decoder.decode(item.raw)
     except (msgspec.MsgspecError, ValueError, RecursionError) as error:
         raise InvalidRequest(f"Invalid {item.type} item: {error}", param="input") from None
+
+
+def _decoded(item: OtherItem) -> _Fields:
+    return _decode(_fields, item)
 
 
 def _id(fields: _Fields) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 from hashlib import blake2b
 from itertools import product
 
@@ -11,6 +11,7 @@ import msgspec
 from msgspec import UNSET, Raw
 
 from antiphon.core import kinds
+from antiphon.core.deltas import CallKind
 from antiphon.core.json_encoding import to_json
 from antiphon.core.request.other_items import declared_later
 from antiphon.core.request.tool_decoding import decode_search, decode_tool
@@ -54,7 +55,7 @@ class ToolMap:
     `ignored` names the types of declared tools that nobody runs here.
     """
 
-    __slots__ = ("_asked", "_deferring", "_index", "_targets", "ignored", "offers", "strict")
+    __slots__ = ("_asked", "_deferring", "_index", "_run_here", "_targets", "ignored", "offers", "strict")
 
     def __init__(
         self,
@@ -70,6 +71,8 @@ class ToolMap:
         self._targets: dict[Target, str] = {}
         self._asked: set[tuple[object, ...]] = set()
         self._index: dict[tuple[object, ...], list[Offer]] | None = None
+        served = list(served)
+        self._run_here = {offer.target.kind for offer in served}
         self._deferring = any(_is_client_search(tool) for tool in tools)
         for tool in tools:
             self._declare(tool)
@@ -134,7 +137,7 @@ class ToolMap:
             self._declare_client(tool, None, "", found)
         elif isinstance(tool, NamespaceTool):
             self._declare_namespace(tool, found)
-        elif _is_ignored(tool):
+        elif _is_ignored(tool, self._run_here):
             if tool.type not in self.ignored:
                 self.ignored.append(tool.type)
         else:
@@ -246,17 +249,18 @@ def _remembered(tool: FunctionTool, strict: bool, offer: Offer) -> Offer:
     return lasting
 
 
-def ignored_tools(tools: Sequence[Tool]) -> list[str]:
-    """Return the types of declared tools that nobody runs here (`x-antiphon-ignored`)."""
-    return list(dict.fromkeys(tool.type for tool in tools if isinstance(tool, OtherTool) and _is_ignored(tool)))
+def ignored_tools(tools: Sequence[Tool], run_here: Container[CallKind] = ()) -> list[str]:
+    """Return the types of declared tools that nobody runs here (`x-antiphon-ignored`); `run_here`: kinds with a HostedTool."""
+    others = (tool for tool in tools if isinstance(tool, OtherTool))
+    return list(dict.fromkeys(tool.type for tool in others if _is_ignored(tool, run_here)))
 
 
-def _is_ignored(tool: OtherTool) -> bool:
+def _is_ignored(tool: OtherTool, run_here: Container[CallKind]) -> bool:
     """Tell whether nobody runs a tool here."""
     if tool.type == kinds.TOOL_SEARCH:
         return not _is_client_search(tool)
     kind = kinds.BY_DECLARATION[tool.type]
-    return kind.offer is None and kind.runs != "server"
+    return kind.offer is None and kind.runs != "server" and kind.name not in run_here
 
 
 def _named(tool: Tool) -> Iterator[tuple[str, str | None]]:

@@ -36,7 +36,7 @@ from antiphon.responses.intake.intake import Intake
 from antiphon.responses.plan import Plan
 from antiphon.responses.run import Run
 from antiphon.responses.services import Services
-from antiphon.responses.stored_response import output_span, stored_response
+from antiphon.responses.stored_response import model_texts_json, output_span, stored_response
 from antiphon.responses.webhooks import Webhooks
 from antiphon.runtime.offload import by_size
 from antiphon.runtime.request_memory import HELD, Held
@@ -406,7 +406,8 @@ class Live:
         body = stream.cancel(now) if error is None else stream.fail(error, now)
         assert stream.terminal is not None
         span = output_span(body, stream.output)
-        ended = msgspec.structs.replace(stored, status=response.status, body=body, output_span=span)
+        texts = model_texts_json(stream.model_texts)
+        ended = msgspec.structs.replace(stored, status=response.status, body=body, output_span=span, model_texts=texts)
         await self._store.put(ended, fence=job.fence)
         await self._append(job, response.status, [*stream.take(), stream.terminal], state.sequence_number)
 
