@@ -8,7 +8,7 @@ from msgspec import Raw
 from msgspec.structs import replace
 
 from antiphon.backends.chat import offered_tools
-from antiphon.backends.chat.offered_tools import chat_tool
+from antiphon.backends.chat.offered_tools import chat_tool, chat_tools
 from antiphon.core.request.tool_decoding import decode_tool
 from antiphon.core.tools.offers import Offer, Target
 from antiphon.core.tools.tool_map import ToolMap
@@ -26,8 +26,9 @@ def test_what_comes_again_is_encoded_once() -> None:
     tool = decode_tool(b'{"type":"function","name":"again","parameters":{"type":"object"}}')
     first, second = (ToolMap([tool]).offers["again"] for _ in range(2))
     assert first is second and first.lasting
-    assert chat_tool(first) is chat_tool(second)
-    assert chat_tool(OFFER) is not chat_tool(OFFER), "one that is made for a single request is not kept"
+    assert loads(chat_tools([first, OFFER, second])) == [loads(chat_tool(one)) for one in (first, OFFER, second)]
+    assert offered_tools._known[id(first)][0] is first
+    assert id(OFFER) not in offered_tools._known, "one that is made for a single request is not kept"
 
 
 def test_the_memory_of_tools_is_bounded() -> None:

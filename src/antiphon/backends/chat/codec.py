@@ -11,7 +11,7 @@ from msgspec import UNSET, Raw
 from antiphon.backends.chat.decoder import ChatDecoder
 from antiphon.backends.chat.emulation import Emulation, Unusable, call_schema, constraint
 from antiphon.backends.chat.messages import Messages
-from antiphon.backends.chat.offered_tools import chat_tool
+from antiphon.backends.chat.offered_tools import chat_tools
 from antiphon.backends.chat.profiles import PROFILES, Leak, Profile, Roles, ThinkPolicy
 from antiphon.core.deltas import CallKind
 from antiphon.core.json_encoding import to_json
@@ -220,7 +220,7 @@ def _add_tools(
     mode = "none" if emulation is not None else choice.mode
     if not tools.offers or (mode == "none" and emulation is None and not profile.tool_choice_none):
         return
-    body.add("tools", b"[%b]" % b",".join([chat_tool(offer) for offer in tools.offers.values()]))
+    body.add("tools", chat_tools(tools.offers.values()))
     if mode == "required" and choice.only is not None:
         body.put("tool_choice", {"type": "function", "function": {"name": choice.only.name}})
     elif mode != "auto" and profile.tool_choice_none:

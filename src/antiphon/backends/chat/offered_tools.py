@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from antiphon.core.json_encoding import to_json
 from antiphon.core.tools.offers import Offer
 
@@ -10,11 +12,18 @@ MOST_KNOWN = 1024
 _known: dict[int, tuple[Offer, bytes]] = {}
 
 
+def chat_tools(offers: Iterable[Offer]) -> bytes:
+    """Return offers as a JSON array. One is encoded once where the same offer comes again and again."""
+    find = _known.get
+    tools = [
+        known[1] if (known := find(id(offer))) is not None and known[0] is offer else chat_tool(offer)
+        for offer in offers
+    ]
+    return b"[%b]" % b",".join(tools)
+
+
 def chat_tool(offer: Offer) -> bytes:
-    """Return an offer as JSON; it is encoded once where the same offer comes again and again."""
-    known = _known.get(id(offer))
-    if known is not None and known[0] is offer:
-        return known[1]
+    """Return an offer as JSON, and keep that where the same offer comes again."""
     tool = b'{"type":"function","function":{"name":%b,"description":%b,"parameters":%b%b}}' % (
         to_json(offer.name),
         to_json(offer.description),
