@@ -14,9 +14,8 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from antiphon.stores.base import Store
-from antiphon.stores.open import open_store
+from antiphon.stores.open import open_sqlite, open_store
 from antiphon.stores.records import LoggedEvent, StoredResponse
-from antiphon.stores.sqlite import SQLiteStore
 from antiphon.stores.sqlite.database import Synchronous
 
 BODY = b'{"object":"response","output":' + b'[{"id":"msg_1","type":"message","text":"' + b"x" * 3950 + b'"}]}'
@@ -55,7 +54,7 @@ async def puts(store: Store, rows: list[StoredResponse], putters: int) -> None:
 
     async def putter() -> None:
         for row in pending:
-            await store.put(row)
+            await store.responses.put(row)
 
     await asyncio.gather(*(putter() for _ in range(putters)))
 
@@ -71,7 +70,7 @@ async def busy_puts(store: Store, rows: list[StoredResponse]) -> list[float]:
                 pass
             await asyncio.sleep(0)
             start = time.perf_counter()
-            await store.put(row)
+            await store.responses.put(row)
             delays.append(time.perf_counter() - start)
 
     await asyncio.gather(*(request() for _ in range(64)))
@@ -85,13 +84,13 @@ async def history(store: Store, turns: int) -> None:
 
     async def build() -> None:
         for row in rows:
-            await store.put(row)
+            await store.responses.put(row)
 
     await report(f"put, chained, one caller ({turns} turns)", turns, build)
 
     async def read() -> None:
         for _ in range(50):
-            await store.history(rows[-1].id, "owner")
+            await store.responses.history(rows[-1].id, "owner")
 
     await report(f"history of {turns} turns, 4 kB each", 50, read)
 
@@ -100,7 +99,7 @@ async def run(folder: Path, count: int, synchronous: Synchronous) -> None:
     """Print all figures of the store in a file."""
     path = folder / "store.db"
     print(f"synchronous={synchronous}, {count} responses")
-    total = await measure(SQLiteStore(path, synchronous=synchronous), count)
+    total = await measure(open_sqlite(path, synchronous=synchronous), count)
     print(f"on disk: {path.stat().st_size / total:.0f} bytes per response ({len(BODY) + len(INPUT)} of JSON)")
 
 
@@ -123,7 +122,7 @@ async def measure(store: Store, count: int) -> int:
 
     async def gets() -> None:
         for row in rows[:some]:
-            await store.get(row.id, "owner")
+            await store.responses.get(row.id, "owner")
 
     await report("get", min(some, count), gets)
     for turns in (10, 100, 1000):
@@ -136,14 +135,14 @@ async def measure(store: Store, count: int) -> int:
 async def events(store: Store, count: int) -> None:
     """Append events, 20 at a time."""
     row = response(1, None, "e")
-    await store.enqueue(row, b"{}", [])
-    job = await store.claim("worker", 0.0, 60.0)
+    await store.responses.enqueue(row, b"{}", [])
+    job = await store.jobs.claim("worker", 0.0, 60.0)
     assert job is not None
 
     async def append() -> None:
         for start in range(0, count, 20):
             batch = [LoggedEvent(n, "response.output_text.delta", b"x" * 200) for n in range(start, start + 20)]
-            await store.append_events(row.id, job.fence, batch)
+            await store.jobs.append_events(row.id, job.fence, batch)
 
     await report("logged event, 20 per append", count, append)
 

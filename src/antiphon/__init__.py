@@ -11,13 +11,21 @@ _HOMES = {
     "antiphon.backends.base": "Backend BackendModel ByteStream Capabilities Take TurnStream",
     "antiphon.config": "BackendConfig Config EngineConfig KeyConfig McpServerConfig ModelConfig",
     "antiphon.core.deltas": "CallDelta CallStart Delta Finish ReasoningDelta RefusalDelta TextDelta UsageReport",
+    "antiphon.core.gcra": "Charge Meter",
     "antiphon.core.turn": "Turn",
     "antiphon.errors": (
         "AntiphonError APIError BackendError ConfigError InvalidRequest NotFound StoreConflict StoreError StoreUnknown"
     ),
     "antiphon.factory": "create_app load_config",
     "antiphon.server.asgi": "AntiphonApp",
-    "antiphon.stores.base": "FenceError Store",
+    "antiphon.stores.base": (
+        "ConversationStore DeliveryStore FenceError FileStore JobStore KeyStore LimitStore ResponseStore Store StoreDatabase"
+    ),
+    "antiphon.stores.condition": "Census Condition Measure",
+    "antiphon.stores.open": "open_store",
+    "antiphon.stores.records": (
+        "Conversation Delivery EventBatch Job ListedResponse LoggedEvent Slot StoredFile StoredItem StoredKey StoredResponse"
+    ),
     "antiphon.tools.base": "ToolOutput ToolServer ToolServerError",
     "antiphon.types.items": (
         "CustomToolCall CustomToolCallOutput FunctionCall FunctionCallOutput InputText Message OutputText Reasoning"

@@ -58,7 +58,7 @@ from antiphon.server.pages.openapi import OpenAPI
 from antiphon.server.pages.playground import playground, playground_file
 from antiphon.server.watch import Watch
 from antiphon.server.ws.connection import WebSockets
-from antiphon.stores.base import Store
+from antiphon.stores.base import StoreDatabase
 from antiphon.stores.open import is_url, open_store, shared_secret
 from antiphon.telemetry.gauges import Gauges
 from antiphon.telemetry.observers import Observers
@@ -111,18 +111,18 @@ class Parts:
         self.backends = make_backends(config)
         self._engine = self.backends.get(ENGINE)
         self.registry = make_registry(config, self.backends)
-        self.store = open_store(config.store, log_limit=config.store_log_limit)
+        store = open_store(config.store, log_limit=config.store_log_limit)
         self.ring = Ring(config.recent_requests)
-        self.store_watch = StoreWatch(self.store, time.time, lambda: self.live)
         self.watch = Watch(
             config,
             Gauges(
                 self.registry.health, lambda: self.live.running, lambda: self.sockets.open, lambda: self.store_watch()
             ),
         )
-        self.watch.time(self.store)
-        self.limiter = Limiter(self.store, time.time, prices(config.models))
-        self.keyring = Keyring(self.store, time.time)
+        self.store = self.watch.store(store)
+        self.store_watch = StoreWatch(self.store.database, time.time, lambda: self.live)
+        self.limiter = Limiter(self.store.limits, time.time, prices(config.models))
+        self.keyring = Keyring(self.store.keys, time.time)
         self.tokens = make_tokens(config.jwt) if config.jwt else None
         self.guard = UrlGuard(config.url_guard_allow)
         self.mcp = McpServers(
@@ -136,7 +136,7 @@ class Parts:
         self.services = self._services(config)
         fetcher = Fetcher(self.guard, limit=config.max_body)
         self.media = Media(
-            self.store,
+            self.store.files,
             self.guard,
             fetcher,
             self.services.clock,
@@ -144,7 +144,7 @@ class Parts:
             max_image=config.max_image,
         )
         intake = Intake(self.services, self.media, self.prompts)
-        self.webhooks = Webhooks(config.webhooks, self.store, self.services.clock)
+        self.webhooks = Webhooks(config.webhooks, self.store.deliveries, self.services.clock)
         self.live = Live(self.services, intake, self.webhooks)
         self.responses = Responses(self.services, intake, self.live)
         self.sockets = WebSockets(self.services, intake)
@@ -222,9 +222,14 @@ class Parts:
 
     def _add_routes(self, router: Router, intake: Intake) -> None:
         add_responses(router, self.responses, Counting(self.services, intake))
-        add_conversations(router, Conversations(self.services))
+        add_conversations(
+            router,
+            Conversations(
+                self.store.conversations, self.store.responses, self.services.clock, self.services.new_id_base
+            ),
+        )
         router.websocket("/responses", self.sockets.serve if self.config.websocket else None)
-        files = Files(self.services)
+        files = Files(self.store.files, self.services.clock, self.services.new_id_base)
         router.add("POST", "/files", files.create)
         router.add("GET", "/files", files.list)
         router.add("GET", "/files/{id}", files.read)
@@ -235,7 +240,7 @@ class Parts:
         router.add("GET", "/models/{id:path}", models.read, scopes=frozenset(SCOPES))
         chat = ChatCompletions(self.services.router, self.media, self.limiter, self.services.checker)
         router.add("POST", "/chat/completions", chat.create, scopes=frozenset((CHAT,)))
-        health = Health(self.registry.health, self.store.condition)
+        health = Health(self.registry.health, self.store.database.condition)
         router.add("GET", "/health", health.health, public=True)
         router.add("GET", "/ready", health.ready, public=True)
         self.watch.add_routes(router)
@@ -243,7 +248,7 @@ class Parts:
         router.add("GET", "/docs", docs, public=True)
         router.add("GET", "/", playground, public=True)
         router.add("GET", "/playground/{name}", playground_file, public=True)
-        admin = Admin(self.services, self.ring)
+        admin = Admin(self.store.responses, self.ring)
         router.add("GET", "/admin/requests", admin.requests, scopes=frozenset((ADMIN,)))
         router.add("GET", "/admin/responses", admin.responses, scopes=frozenset((ADMIN,)))
 
@@ -254,7 +259,7 @@ class Parts:
         await self.live.start()
         await self.webhooks.start()
         tasks = [
-            asyncio.create_task(purge_forever(self.store, self.services)),
+            asyncio.create_task(purge_forever(self.store.database, self.services.clock)),
             asyncio.create_task(self.store_watch.run()),
         ]
         if isinstance(self._engine, Loadable):
@@ -382,11 +387,11 @@ def _private(path: str, flags: int) -> int:
     return os.open(path, flags, 0o600)
 
 
-async def purge_forever(store: Store, services: Services) -> None:
+async def purge_forever(database: StoreDatabase, clock: Callable[[], float]) -> None:
     """Delete what has expired, now and from time to time."""
     while True:
         try:
-            gone = await store.purge(int(services.clock()))
+            gone = await database.purge(int(clock()))
             if gone:
                 log.info("deleted %d expired responses", gone)
         except APIError:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from antiphon import app
 from antiphon.access.caller import Caller, parse_limit, parse_limits
@@ -21,8 +22,9 @@ from antiphon.backends.base import ModelCard
 from antiphon.config import BackendConfig, Config, KeyConfig, ModelConfig
 from antiphon.errors import APIError
 from antiphon.stores.base import Store
-from antiphon.stores.memory import MemoryStore
-from antiphon.stores.sqlite import SQLiteStore
+from antiphon.stores.memory.limits import MemoryLimits
+from antiphon.stores.memory.memory_database import MemoryDatabase
+from antiphon.stores.open import open_memory, open_sqlite
 from antiphon.types.response import InputTokensDetails, Usage
 from tests.server.handlers import Answer, call
 from tests.server.serving import serving, wait_until
@@ -47,9 +49,9 @@ class Bench:
 
     def __init__(self, *limits: str, store: Store | None = None, clock: Clock | None = None) -> None:
         self.clock = clock or Clock()
-        self.store = store or MemoryStore()
+        self.store = store or open_memory()
         priced = {"gpt-small": ModelConfig(price_input=2.0, price_output=10.0, price_cached=0.5)}
-        self.limiter = Limiter(self.store, self.clock, prices(priced))
+        self.limiter = Limiter(self.store.limits, self.clock, prices(priced))
         self.caller = Caller(owner="ann", limits=parse_limits(limits), meter="key_1")
 
     async def admit(self, input: int = 100, output: int | None = 100, card: ModelCard = CARD) -> Permit:
@@ -165,8 +167,8 @@ async def test_requests_per_minute() -> None:
     await bench.refused()
 
 
-class Counting(MemoryStore):
-    """A store that counts what it is asked."""
+class Counting(MemoryLimits):
+    """Limits that count what they are asked."""
 
     asked = 0
 
@@ -176,12 +178,12 @@ class Counting(MemoryStore):
 
 
 async def test_who_goes_on_asking_costs_the_store_nothing() -> None:
-    store = Counting()
-    bench = Bench("2 requests/min", store=store)
+    counting = Counting(MemoryDatabase())
+    bench = Bench("2 requests/min", store=replace(open_memory(), limits=counting))
     for _ in range(2):
         await bench.admit()
     errors = [await bench.refused() for _ in range(100)]
-    assert store.asked == 3
+    assert counting.asked == 3
     bench.clock.now += 9.5
     later = await bench.refused()
     assert (errors[-1].headers["retry-after"], later.headers["retry-after"]) == ("30", "21")
@@ -189,7 +191,7 @@ async def test_who_goes_on_asking_costs_the_store_nothing() -> None:
         bench.limiter.check(bench.caller)
     bench.clock.now += 1
     await bench.refused()
-    assert store.asked == 4  # limits may have been raised: from time to time it is asked again
+    assert counting.asked == 4  # limits may have been raised: from time to time it is asked again
     bench.clock.now += 19.5
     bench.limiter.check(bench.caller)
     await bench.admit()
@@ -359,7 +361,7 @@ async def test_a_place_is_given_back_where_another_limit_refuses() -> None:
 
 @pytest.mark.parametrize("turns", range(6))
 async def test_a_caller_that_leaves_while_it_waits_keeps_no_place(tmp_path: Path, turns: int) -> None:
-    bench = Bench("1 streams", "100 requests/min", store=SQLiteStore(tmp_path / "store.db"))
+    bench = Bench("1 streams", "100 requests/min", store=open_sqlite(tmp_path / "store.db"))
     asking = asyncio.create_task(bench.admit())
     for _ in range(turns):
         await asyncio.sleep(0)
@@ -383,9 +385,9 @@ async def test_places_of_a_dead_server_are_free_after_a_while() -> None:
     await dead.limiter.close()
 
 
-@pytest.mark.parametrize("make", [MemoryStore, None])
+@pytest.mark.parametrize("make", [open_memory, None])
 async def test_what_is_not_yet_settled_is_at_the_end(tmp_path: Path, make: Callable[[], Store] | None) -> None:
-    store = make() if make else SQLiteStore(tmp_path / "store.db")
+    store = make() if make else open_sqlite(tmp_path / "store.db")
     bench = Bench("1000 tokens/day", store=store)
     permit = await bench.admit()
     permit.settle(Usage(input_tokens=5000))

@@ -19,13 +19,14 @@ from antiphon import (
     Finish,
     McpServerConfig,
     RemoteTool,
+    Store,
     ToolOutput,
     Turn,
     create_app,
     load_config,
 )
 from antiphon.backends.scripted import ScriptedBackend
-from antiphon.stores.memory import MemoryStore
+from antiphon.stores.open import open_store
 from tests.examples.packages import add_package
 
 SHOUT = {"antiphon.backends": "shout = examples.custom_backend:ShoutBackend"}
@@ -204,24 +205,44 @@ async def test_a_call_has_the_bounds_of_mcp_servers(tmp_path, monkeypatch, does,
 # Stores
 
 
-class Remembering(MemoryStore):
-    """A store of a URL's."""
+OPENED: list[str] = []
 
-    opened: str = ""
 
-    def __init__(self, url: str) -> None:
-        super().__init__()
-        type(self).opened = url
+def remember(url: str) -> Store:
+    """Return a store of a URL's."""
+    OPENED.append(url)
+    return open_store("memory")
 
 
 async def test_a_store_of_another_package_keeps_responses(tmp_path, monkeypatch):
-    add_package(tmp_path, monkeypatch, {"antiphon.stores": f"remember = {__name__}:Remembering"})
+    add_package(tmp_path, monkeypatch, {"antiphon.stores": f"remember = {__name__}:remember"})
     settings = Config(store="remember://here", secret="s" * 32, backends=SCRIPTED)
     async with create_app(settings).running() as app:
         response = await respond(app, {"model": "scripted", "input": "Hi"})
         transport = httpx2.ASGITransport(app=app)
         async with httpx2.AsyncClient(transport=transport, base_url="http://localhost") as client:
             assert (await client.get(f"/v1/responses/{response['id']}")).json() == response
-    assert Remembering.opened == "remember://here"
+    assert OPENED == ["remember://here"]
     with pytest.raises(ConfigError, match="secret: set one"):
         create_app(Config(store="remember://here", backends=SCRIPTED))
+
+
+async def test_the_example_keeps_files_in_a_folder_and_all_else_in_a_database(tmp_path, monkeypatch):
+    add_package(tmp_path, monkeypatch, {"antiphon.stores": "folder = examples.custom_store:open_folder"})
+    settings = Config(store=f"folder://{tmp_path}/kept", secret="s" * 32, backends=SCRIPTED)
+    async with create_app(settings).running() as app:
+        transport = httpx2.ASGITransport(app=app)
+        async with httpx2.AsyncClient(transport=transport, base_url="http://localhost") as client:
+            response = await respond(app, {"model": "scripted", "input": "Hi"})
+            assert (await client.get(f"/v1/responses/{response['id']}")).json() == response
+            form = {"files": {"file": ("a.txt", b"text")}, "data": {"purpose": "user_data"}}
+            first = (await client.post("/v1/files", **form)).json()
+            second = (await client.post("/v1/files", **form)).json()
+            path = f"/v1/files/{first['id']}"
+            assert (tmp_path / "kept" / "files" / first["id"]).read_bytes() == b"text"
+            assert (await client.get(f"{path}/content")).content == b"text"
+            listed = (await client.get("/v1/files?limit=1")).json()
+            assert ([file["id"] for file in listed["data"]], listed["has_more"]) == ([second["id"]], True)
+            assert (await client.get("/v1/files/..%2Fantiphon")).status_code == 404
+            assert (await client.delete(path)).json()["deleted"]
+            assert (await client.get(path)).status_code == 404

@@ -14,7 +14,9 @@ from antiphon.backends.base import ModelCard
 from antiphon.config import ModelConfig
 from antiphon.core.token_count import Estimator
 from antiphon.server.api.chat.meter import demand, usage_in
-from antiphon.stores.memory import MemoryStore
+from antiphon.stores.base import Store
+from antiphon.stores.memory.limits import MemoryLimits
+from antiphon.stores.open import open_memory
 from antiphon.types.response import MOST_TOKENS, InputTokensDetails, OutputTokensDetails, Usage
 from tests.hostile.samples import HOSTILE
 from tests.hostile.test_growth import USER, _turn
@@ -61,8 +63,8 @@ def test_no_number_gives_anything_back_or_locks_out(limit: str, number: int) -> 
     """What was spent before is spent after, and a call that used little leaves the rest to the next."""
 
     async def run() -> None:
-        store, now = MemoryStore(), 1_795_608_000.0
-        limiter = Limiter(store, lambda: now, prices({"m": ModelConfig(price_input=1.0, price_output=1.0)}))
+        store, now = open_memory(), 1_795_608_000.0
+        limiter = Limiter(store.limits, lambda: now, prices({"m": ModelConfig(price_input=1.0, price_output=1.0)}))
         caller = Caller(owner="ann", limits=parse_limits([limit]), meter="key_1")
         spent = await limiter.admit(caller, CARD, lambda: Demand(100, 100))
         spent.settle(Usage(input_tokens=300_000, output_tokens=100_000))
@@ -80,8 +82,9 @@ def test_no_number_gives_anything_back_or_locks_out(limit: str, number: int) -> 
     asyncio.run(run())
 
 
-async def _spent(store: MemoryStore) -> float:
-    (kept,) = store._meters.values()
+async def _spent(store: Store) -> float:
+    assert isinstance(store.limits, MemoryLimits)
+    (kept,) = store.limits._meters.values()
     return kept.value
 
 

@@ -22,7 +22,7 @@ from antiphon.errors import InvalidRequest
 from antiphon.runtime.offload import by_size
 from antiphon.server.api.chat.meter import demand
 from antiphon.stores.item_ids import ResponseItems, places
-from antiphon.stores.memory import MemoryStore
+from antiphon.stores.open import open_memory
 from tests.growth import assert_linear, cpu_time, loop_delay
 from tests.hostile.server import local
 
@@ -153,13 +153,13 @@ def _chat(count: int) -> Work:
 def _store_items(count: int) -> Work:
     from antiphon.stores.records import StoredResponse
 
-    store = MemoryStore()
+    store = open_memory()
     response = StoredResponse(
         id="resp_1", owner="o", model="m", status="completed", created_at=1, body=b'{"output":[]}', output_span=(10, 12),
         input=_stored(count), foreign_ids={f"foreign_{n}": n for n in range(count)},
     )  # fmt: skip
-    asyncio.run(store.put(response))
-    return lambda: asyncio.run(store.items([f"foreign_{n}" for n in range(count)], "o"))
+    asyncio.run(store.responses.put(response))
+    return lambda: asyncio.run(store.responses.items([f"foreign_{n}" for n in range(count)], "o"))
 
 
 PARSERS: dict[str, tuple[int, Callable[[int], Work]]] = {

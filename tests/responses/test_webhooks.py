@@ -15,8 +15,7 @@ from antiphon.config import WebhookConfig
 from antiphon.errors import ConfigError
 from antiphon.responses.webhooks import EVENTS, Webhooks
 from antiphon.stores.base import Store
-from antiphon.stores.memory import MemoryStore
-from antiphon.stores.sqlite import SQLiteStore
+from antiphon.stores.open import open_memory, open_sqlite
 from tests.net.upstream import Call, Handler, running, until
 
 SECRET = "whsec_bXkgbGl0dGxlIHNlY3JldA=="
@@ -24,7 +23,7 @@ SECRET = "whsec_bXkgbGl0dGxlIHNlY3JldA=="
 
 @pytest.fixture(params=["memory", "sqlite"])
 async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Store]:
-    store: Store = MemoryStore() if request.param == "memory" else SQLiteStore(tmp_path / "store.db")
+    store: Store = open_memory() if request.param == "memory" else open_sqlite(tmp_path / "store.db")
     yield store
     await store.close()
 
@@ -33,7 +32,9 @@ async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
 async def delivering(
     store: Store, *configs: WebhookConfig, delays: Sequence[float] = (0.01,) * 4
 ) -> AsyncIterator[Webhooks]:
-    webhooks = Webhooks({f"hook{place}": config for place, config in enumerate(configs)}, store, delays=delays)
+    webhooks = Webhooks(
+        {f"hook{place}": config for place, config in enumerate(configs)}, store.deliveries, delays=delays
+    )
     await webhooks.start()
     try:
         yield webhooks
@@ -57,7 +58,7 @@ def answering(*statuses: int) -> Handler:
 
 async def nothing_waits(store: Store) -> None:
     async with asyncio.timeout(2):
-        while await store.next_delivery() is not None:  # noqa: ASYNC110 (the store has no event for it)
+        while await store.deliveries.next_due() is not None:  # noqa: ASYNC110 (the store has no event for it)
             await asyncio.sleep(0.005)
 
 
@@ -81,7 +82,7 @@ async def test_the_official_client_verifies_every_event(store: Store) -> None:
 
 @pytest.mark.parametrize("secret", ["a plain secret", "whsec_AAAA"])
 async def test_secrets_of_both_kinds(secret: str) -> None:
-    async with running(answering(204)) as server, delivering(MemoryStore(), hook(server.url, secret)) as webhooks:
+    async with running(answering(204)) as server, delivering(open_memory(), hook(server.url, secret)) as webhooks:
         await webhooks.notify("response.completed", "resp_1", "ann")
         await until(lambda: bool(server.calls))
     client = openai.OpenAI(api_key="x", webhook_secret=secret)
@@ -91,7 +92,7 @@ async def test_secrets_of_both_kinds(secret: str) -> None:
 async def test_a_receiver_gets_what_it_asked_for() -> None:
     async with running(answering(200)) as server:
         some = hook(f"{server.url}/some", events=["response.failed"])
-        async with delivering(MemoryStore(), some, hook(f"{server.url}/all")) as webhooks:
+        async with delivering(open_memory(), some, hook(f"{server.url}/all")) as webhooks:
             await webhooks.notify("response.completed", "resp_1", "ann")
             await webhooks.notify("response.failed", "resp_2", "ann")
             await until(lambda: len(server.calls) == 3)
@@ -120,7 +121,7 @@ async def test_attempts_have_an_end(store: Store, status: int, attempts: int) ->
 
 
 async def test_attempts_wait_for_their_time() -> None:
-    store = MemoryStore()
+    store = open_memory()
     async with running(answering(500)) as server, delivering(store, hook(server.url), delays=(0.2, 60.0)) as webhooks:
         await webhooks.notify("response.completed", "resp_1", "ann")
         await asyncio.sleep(0.1)
@@ -136,14 +137,14 @@ async def test_a_restart_goes_on(tmp_path: Path) -> None:
     async def hang(call: Call) -> None:
         await asyncio.sleep(60)
 
-    store = SQLiteStore(tmp_path / "store.db")
+    store = open_sqlite(tmp_path / "store.db")
     async with running(hang) as server, delivering(store, hook(server.url)) as webhooks:
         await webhooks.notify("response.completed", "resp_1", "ann")
         await until(lambda: bool(server.calls))
         port = server.port
         await webhooks.close()
     await store.close()
-    store = SQLiteStore(tmp_path / "store.db")
+    store = open_sqlite(tmp_path / "store.db")
     async with running(answering(200), port=port) as server, delivering(store, hook(server.url)):
         await until(lambda: bool(server.calls))
         await nothing_waits(store)
@@ -159,7 +160,7 @@ async def test_a_slow_receiver_holds_up_nobody() -> None:
 
     async with running(serve) as server:
         hooks = hook(f"{server.url}/slow"), hook(f"{server.url}/fast")
-        async with delivering(MemoryStore(), *hooks) as webhooks:
+        async with delivering(open_memory(), *hooks) as webhooks:
             async with asyncio.timeout(5):  # the slow one takes a minute
                 for number in range(3):
                     await webhooks.notify("response.completed", f"resp_{number}", "ann")
@@ -167,7 +168,7 @@ async def test_a_slow_receiver_holds_up_nobody() -> None:
 
 
 async def test_two_servers_on_one_store_deliver_once(tmp_path: Path) -> None:
-    stores = [SQLiteStore(tmp_path / "store.db") for _ in range(2)]
+    stores = [open_sqlite(tmp_path / "store.db") for _ in range(2)]
     async with (
         running(answering(200)) as server,
         delivering(stores[0], hook(server.url)) as one,
@@ -184,34 +185,34 @@ async def test_two_servers_on_one_store_deliver_once(tmp_path: Path) -> None:
 
 
 async def test_an_event_is_made_once_while_it_waits() -> None:
-    store = MemoryStore()
-    webhooks = Webhooks({"hook": hook("http://127.0.0.1:9/")}, store)
+    store = open_memory()
+    webhooks = Webhooks({"hook": hook("http://127.0.0.1:9/")}, store.deliveries)
     for _ in range(2):
         await webhooks.notify("response.completed", "resp_1", "ann")
-    assert await store.claim_delivery(1e12, 60.0) is not None
-    assert await store.claim_delivery(1e12, 60.0) is None
+    assert await store.deliveries.claim(1e12, 60.0) is not None
+    assert await store.deliveries.claim(1e12, 60.0) is None
 
 
 async def test_a_receiver_that_was_taken_out_of_the_configuration_is_forgotten(store: Store) -> None:
-    webhooks = Webhooks({"old": hook("http://127.0.0.1:9/old")}, store)
+    webhooks = Webhooks({"old": hook("http://127.0.0.1:9/old")}, store.deliveries)
     await webhooks.notify("response.completed", "resp_1", "ann")
-    assert await store.next_delivery() is not None
+    assert await store.deliveries.next_due() is not None
     async with delivering(store, hook("http://127.0.0.1:9/new")):
         await nothing_waits(store)
 
 
 async def test_a_broken_store_does_not_break_the_response(tmp_path: Path) -> None:
-    store = SQLiteStore(tmp_path / "store.db")
-    webhooks = Webhooks({"hook": hook("http://127.0.0.1:9/")}, store)
+    store = open_sqlite(tmp_path / "store.db")
+    webhooks = Webhooks({"hook": hook("http://127.0.0.1:9/")}, store.deliveries)
     await store.close()
     await webhooks.notify("response.completed", "resp_1", "ann")
 
 
 async def test_without_receivers_nothing_is_kept() -> None:
-    store = MemoryStore()
+    store = open_memory()
     async with delivering(store) as webhooks:
         await webhooks.notify("response.completed", "resp_1", "ann")
-    assert await store.next_delivery() is None
+    assert await store.deliveries.next_due() is None
 
 
 @pytest.mark.parametrize(
@@ -227,4 +228,4 @@ async def test_without_receivers_nothing_is_kept() -> None:
 )
 def test_settings_that_cannot_be(config: WebhookConfig, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
-        Webhooks({"h": config}, MemoryStore())
+        Webhooks({"h": config}, open_memory().deliveries)

@@ -53,9 +53,7 @@ class Probe:
 
     async def slow(self, request: Request) -> Reply:
         await request.body()
-        task = asyncio.current_task()
-        assert task is not None
-        request.on_disconnect(task.cancel)
+        request.cancel_on_disconnect()
         self.calls += 1
         try:
             await asyncio.sleep(30)

@@ -15,9 +15,12 @@ from typing import Any
 
 import pytest
 
-from antiphon.stores.sqlite import SQLiteStore, keeper
+from antiphon.stores.base import Store
+from antiphon.stores.open import open_sqlite
+from antiphon.stores.sqlite import keeper
 from tests.server.serving import wait_until
 from tests.server.whole import Client, turn, whole_server
+from tests.stores.databases import sqlite
 
 pytestmark = pytest.mark.slow
 
@@ -25,12 +28,12 @@ MODEL = "scripted"
 
 
 @pytest.fixture
-def stores(monkeypatch: pytest.MonkeyPatch) -> list[SQLiteStore]:
+def stores(monkeypatch: pytest.MonkeyPatch) -> list[Store]:
     """The stores that servers open."""
-    opened: list[SQLiteStore] = []
+    opened: list[Store] = []
 
-    def opening(spec: str, *, log_limit: int) -> SQLiteStore:
-        opened.append(SQLiteStore(spec, wal_limit=log_limit))
+    def opening(spec: str, *, log_limit: int) -> Store:
+        opened.append(open_sqlite(spec, wal_limit=log_limit))
         return opened[-1]
 
     monkeypatch.setattr("antiphon.app.open_store", opening)
@@ -38,9 +41,9 @@ def stores(monkeypatch: pytest.MonkeyPatch) -> list[SQLiteStore]:
 
 
 @contextmanager
-def full(path: Path, store: SQLiteStore) -> Iterator[None]:
+def full(path: Path, store: Store) -> Iterator[None]:
     """No page more."""
-    connection = store._keeper.connection
+    connection = sqlite(store).keeper.connection
     pages = connection.execute("PRAGMA page_count").fetchone()[0]
     connection.execute(f"PRAGMA max_page_count = {pages}")
     yield
@@ -48,7 +51,7 @@ def full(path: Path, store: SQLiteStore) -> Iterator[None]:
 
 
 @contextmanager
-def locked(path: Path, store: SQLiteStore) -> Iterator[None]:
+def locked(path: Path, store: Store) -> Iterator[None]:
     """Another program is in the middle of a transaction."""
     with closing(sqlite3.connect(path, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
@@ -57,7 +60,7 @@ def locked(path: Path, store: SQLiteStore) -> Iterator[None]:
 
 
 @contextmanager
-def moved(path: Path, store: SQLiteStore) -> Iterator[None]:
+def moved(path: Path, store: Store) -> Iterator[None]:
     """Somebody took the file away, and brings it back."""
     path.rename(path.with_suffix(".away"))
     yield
@@ -65,7 +68,7 @@ def moved(path: Path, store: SQLiteStore) -> Iterator[None]:
 
 
 @contextmanager
-def deleted(path: Path, store: SQLiteStore) -> Iterator[None]:
+def deleted(path: Path, store: Store) -> Iterator[None]:
     """Somebody deleted the file, and puts a backup in its place."""
     with closing(sqlite3.connect(path)) as connection, closing(sqlite3.connect(path.with_name("copy"))) as copy:
         connection.backup(copy)
@@ -75,15 +78,15 @@ def deleted(path: Path, store: SQLiteStore) -> Iterator[None]:
 
 
 @contextmanager
-def read_only(path: Path, store: SQLiteStore) -> Iterator[None]:
+def read_only(path: Path, store: Store) -> Iterator[None]:
     """The connection may only read, as on a file system that was mounted anew after an error."""
-    store._keeper.connection.execute("PRAGMA query_only = ON")
+    sqlite(store).keeper.connection.execute("PRAGMA query_only = ON")
     yield
-    store._keeper.connection.execute("PRAGMA query_only = OFF")
+    sqlite(store).keeper.connection.execute("PRAGMA query_only = OFF")
 
 
 @contextmanager
-def grown(path: Path, store: SQLiteStore) -> Iterator[None]:
+def grown(path: Path, store: Store) -> Iterator[None]:
     """A reader holds its snapshot while the log grows beyond its limit."""
     with closing(sqlite3.connect(path, isolation_level=None)) as other:
         other.execute("BEGIN")
@@ -95,7 +98,7 @@ def grown(path: Path, store: SQLiteStore) -> Iterator[None]:
 
 
 @contextmanager
-def altered(path: Path, store: SQLiteStore) -> Iterator[None]:
+def altered(path: Path, store: Store) -> Iterator[None]:
     """Another version has taken a table away."""
     with closing(sqlite3.connect(path)) as other:
         other.execute("ALTER TABLE responses RENAME TO renamed")
@@ -103,7 +106,7 @@ def altered(path: Path, store: SQLiteStore) -> Iterator[None]:
         other.execute("ALTER TABLE renamed RENAME TO responses")
 
 
-FAULTS: dict[str, tuple[Callable[[Path, SQLiteStore], Any], str]] = {
+FAULTS: dict[str, tuple[Callable[[Path, Store], Any], str]] = {
     "full": (full, "full"),
     "locked": (locked, "locked"),
     "moved": (moved, "missing"),
@@ -128,7 +131,7 @@ def refused(answer: tuple[int, Any]) -> None:
 
 @pytest.mark.parametrize("name", FAULTS)
 def test_a_fault_is_told_before_the_model_is_called_and_passes(
-    name: str, stores: list[SQLiteStore], tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: Any
+    name: str, stores: list[Store], tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: Any
 ) -> None:
     monkeypatch.setattr(keeper, "BUSY_SECONDS", 3.0)
     fault, reason = FAULTS[name]
@@ -173,7 +176,7 @@ def test_a_fault_is_told_before_the_model_is_called_and_passes(
         assert connection.execute("SELECT count(*) FROM responses WHERE id IN (?, ?)", (kept, fresh)).fetchone() == (2,)
 
 
-def test_a_fault_at_the_end_is_told_in_the_stream(stores: list[SQLiteStore], tmp_path: Path) -> None:
+def test_a_fault_at_the_end_is_told_in_the_stream(stores: list[Store], tmp_path: Path) -> None:
     with whole_server(store=str(tmp_path / "store.db")) as client:
         client.create(model=MODEL, input="hi")
         with full(tmp_path / "store.db", stores[0]):
@@ -182,15 +185,15 @@ def test_a_fault_at_the_end_is_told_in_the_stream(stores: list[SQLiteStore], tmp
             assert events[-1]["response"]["error"]["code"] == "store_unavailable"
 
 
-def test_damaged_pages_are_told(stores: list[SQLiteStore], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_damaged_pages_are_told(stores: list[Store], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(keeper, "CHECK_PAUSE", 0.2)
     path = tmp_path / "store.db"
     with whole_server(store=str(path)) as client:
         ids = [client.create(model=MODEL, input="hi" * 2000)["id"] for _ in range(50)]
-        stores[0]._keeper.truncate()
+        sqlite(stores[0]).keeper.truncate()
         shutil.copy(path, tmp_path / "backup")
         damage(path)
-        stores[0]._reader.execute("PRAGMA cache_size = 0")
+        sqlite(stores[0]).reader.execute("PRAGMA cache_size = 0")
         answers = [client.get(f"/v1/responses/{id}") for id in ids]
         assert {status for status, _ in answers} <= {200, 503, 404}
         for answer in answers:
@@ -232,32 +235,32 @@ def test_a_conversation_that_is_deleted_meanwhile_is_the_clients_fault(tmp_path:
 CHILD = """
 import asyncio, resource, sys
 from antiphon.errors import APIError
-from antiphon.stores.sqlite import SQLiteStore
+from antiphon.stores.open import open_sqlite
 from tests.stores.samples import response
 
 async def main():
-    store = SQLiteStore(sys.argv[1])
+    store = open_sqlite(sys.argv[1])
     limit = int(sys.argv[2])
     if limit:
         resource.setrlimit(resource.RLIMIT_FSIZE, (limit, resource.RLIM_INFINITY))
     stored, codes = [], set()
     for number in range(300):
         try:
-            await store.put(response(number, text="x" * 20_000))
+            await store.responses.put(response(number, text="x" * 20_000))
             stored.append(number)
         except APIError as error:
             codes.add((error.status, error.code))
-    print("failed", codes, store.condition.reason)
+    print("failed", codes, store.database.condition.reason)
     sys.stdin.readline()
     if limit:
         resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
     sys.stdout.flush()
     for _ in range(200):
-        if store.condition.reason is None:
+        if store.database.condition.reason is None:
             break
         await asyncio.sleep(0.05)
-    await store.put(response(1000))
-    assert all([await store.get(response(number).id, "ann") for number in (*stored, 1000)])
+    await store.responses.put(response(1000))
+    assert all([await store.responses.get(response(number).id, "ann") for number in (*stored, 1000)])
     print("recovered", len(stored))
     await store.close()
 

@@ -8,9 +8,7 @@ from pathlib import Path
 import pytest
 
 from antiphon.stores.base import Store
-from antiphon.stores.memory import MemoryStore
-from antiphon.stores.postgres import PostgresStore
-from antiphon.stores.sqlite import SQLiteStore
+from antiphon.stores.open import open_memory, open_postgres, open_sqlite
 
 from .postgres_server import Postgres, running
 
@@ -26,7 +24,7 @@ def postgres() -> Iterator[Postgres]:
 def store_url(postgres: Postgres) -> str:
     """The URL of a database with the newest schema, shared by the tests."""
     url = postgres.create("shared")
-    PostgresStore(url)
+    open_postgres(url)
     return url
 
 
@@ -47,8 +45,8 @@ async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
 def _open(request: pytest.FixtureRequest, folder: Path) -> Store:
     match request.param:
         case "memory":
-            return MemoryStore()
+            return open_memory()
         case "sqlite":
-            return SQLiteStore(folder / "store.db")
+            return open_sqlite(folder / "store.db")
         case _:
-            return PostgresStore(request.getfixturevalue("postgres_url"))
+            return open_postgres(request.getfixturevalue("postgres_url"))

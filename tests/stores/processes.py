@@ -8,7 +8,8 @@ import sys
 from itertools import count
 from pathlib import Path
 
-from antiphon.stores.sqlite import SQLiteStore
+from antiphon.stores.base import Store
+from antiphon.stores.open import open_sqlite
 
 from .samples import response
 
@@ -24,33 +25,33 @@ def start(command: str, path: Path, argument: str = "") -> subprocess.Popen[str]
     )
 
 
-async def put(store: SQLiteStore) -> None:
+async def put(store: Store) -> None:
     """Put without end, 32 at a time; say each number once it is acknowledged."""
     numbers = count()
 
     async def putter() -> None:
         for number in numbers:
-            await store.put(response(number, outputs=5))
+            await store.responses.put(response(number, outputs=5))
             print(number, flush=True)
 
     await asyncio.gather(*(putter() for _ in range(32)))
 
 
-async def claim(store: SQLiteStore, worker: str) -> None:
+async def claim(store: Store, worker: str) -> None:
     """Claim until nothing is left; say each response's id."""
-    while (job := await store.claim(worker, 0.0, 60.0)) is not None:
+    while (job := await store.jobs.claim(worker, 0.0, 60.0)) is not None:
         print(job.response_id, flush=True)
 
 
-async def fork(store: SQLiteStore, worker: str) -> None:
+async def fork(store: Store, worker: str) -> None:
     """Put 100 responses behind response 0, each with a child."""
     for number in range(int(worker), int(worker) + 100):
-        await store.put(response(number, previous_response_id=response(0).id))
-        await store.put(response(number + 50_000, previous_response_id=response(number).id))
+        await store.responses.put(response(number, previous_response_id=response(0).id))
+        await store.responses.put(response(number + 50_000, previous_response_id=response(number).id))
 
 
 async def main(command: str, path: str, argument: str) -> None:
-    store = SQLiteStore(path)
+    store = open_sqlite(path)
     print("open", flush=True)
     match command:
         case "put":

@@ -15,12 +15,14 @@ from antiphon.cli import cli
 from antiphon.errors import APIError, ConfigError
 from antiphon.stores import schema_versions
 from antiphon.stores.base import Store
-from antiphon.stores.postgres import PostgresStore, preparation
+from antiphon.stores.open import open_postgres, open_sqlite
+from antiphon.stores.postgres import preparation
 from antiphon.stores.postgres import sql as postgres_sql
 from antiphon.stores.records import Delivery
-from antiphon.stores.sqlite import SQLiteStore, database
+from antiphon.stores.sqlite import database
 from antiphon.stores.sqlite import sql as sqlite_sql
 
+from . import databases
 from .postgres_server import Postgres
 from .samples import ANN, conversation, event, item, response
 
@@ -60,7 +62,7 @@ class Versions:
         with self._monkeypatch.context() as context:
             lines = [script.replace("; ", ";\n") for script in further]
             context.setattr(module, "migrations", lambda: [*self.scripts, *lines])
-            return SQLiteStore(self._place) if self.kind == "sqlite" else PostgresStore(self._place)
+            return open_sqlite(self._place) if self.kind == "sqlite" else open_postgres(self._place)
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.needs("postgresql"))])
@@ -74,17 +76,19 @@ def stores(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.M
 
 async def work(store: Store, number: int) -> None:
     """Use whatever there is."""
-    await store.put(response(number, foreign_ids={"x": 0}))
-    await store.create_conversation(conversation(number), [item(f"a{number}")])
-    await store.put(response(number + 1, conversation_id=f"conv_{number}"), conversation_items=[item(f"b{number}")])
+    await store.responses.put(response(number, foreign_ids={"x": 0}))
+    await store.conversations.create(conversation(number), [item(f"a{number}")])
+    await store.responses.put(
+        response(number + 1, conversation_id=f"conv_{number}"), conversation_items=[item(f"b{number}")]
+    )
     row = response(number + 2, background=True)
-    job = await store.enqueue(row, b"{}", [event(0)], worker="w", lease_until=1e10)
+    job = await store.responses.enqueue(row, b"{}", [event(0)], worker="w", lease_until=1e10)
     assert job is not None
-    await store.append_events(row.id, job.fence, [event(1)], b"{}")
-    assert await store.events(row.id, ANN) == [event(0), event(1)]
-    await store.finish_job(row.id, job.fence)
-    assert await store.secret(f"s{number}", b"s") == b"s"
-    assert await store.get(response(number).id, ANN) == response(number, foreign_ids={"x": 0})
+    await store.jobs.append_events(row.id, job.fence, [event(1)], b"{}")
+    assert await store.jobs.events(row.id, ANN) == [event(0), event(1)]
+    await store.jobs.finish(row.id, job.fence)
+    assert await store.keys.secret(f"s{number}", b"s") == b"s"
+    assert await store.responses.get(response(number).id, ANN) == response(number, foreign_ids={"x": 0})
 
 
 async def test_old_new_old(stores: Versions) -> None:
@@ -99,7 +103,7 @@ async def test_old_new_old(stores: Versions) -> None:
     again = stores.open()  # and it may start again
     await work(again, 500)
     for number in (100, 200, 300, 400):
-        assert await again.get(response(number).id, ANN) is not None
+        assert await again.responses.get(response(number).id, ANN) is not None
     await again.close()
     newest = stores.open(EXPAND[stores.kind])
     await work(newest, 600)
@@ -121,13 +125,13 @@ async def test_nothing_is_taken_away_from_a_file_in_use(tmp_path: Path, monkeypa
     monkeypatch.setattr(database, "ALONE_SECONDS", 0.3)
     each = Versions("sqlite", str(tmp_path / "store.db"), monkeypatch)
     old = each.open()
-    await old.put(response(1))
+    await old.responses.put(response(1))
     with pytest.raises(ConfigError, match="stop all servers that use it first"):
         each.open(CONTRACT["sqlite"])
     await work(old, 100)
     await old.close()
     new = each.open(CONTRACT["sqlite"])
-    assert await new.get(response(1).id, ANN) == response(1)
+    assert await new.responses.get(response(1).id, ANN) == response(1)
     await new.close()
 
 
@@ -137,16 +141,16 @@ async def test_tables_that_are_taken_away_all_the_same_are_told(
     old = stores.open()
     await work(old, 100)
     row = response(1, background=True)
-    if isinstance(old, PostgresStore):
+    if stores.kind == "postgres":
         await stores.open(CONTRACT["postgres"]).close()
     else:
         with closing(sqlite3.connect(stores._place)) as connection:
             connection.executescript(CONTRACT["sqlite"])
     for _ in range(3):
         with pytest.raises(APIError) as caught:
-            await old.enqueue(row, b"{}", [event(0)])
+            await old.responses.enqueue(row, b"{}", [event(0)])
         assert caught.value.status == 503
-    assert old.condition.reason == "schema"
+    assert old.database.condition.reason == "schema"
     assert len([line for line in caplog.messages if "is unavailable: schema" in line]) == 1
     await old.close()
 
@@ -178,21 +182,21 @@ async def test_a_copy_is_detached(
         place = request.getfixturevalue("postgres_url")
     stores = Versions(kind, place, monkeypatch)
     store = stores.open()
-    await store.enqueue(response(1, background=True), b"{}", [event(0)], worker="w", lease_until=1e10)
-    await store.put_deliveries([Delivery(id="evt_1", url="u", owner=ANN, body=b"{}", due=0.0)])
+    await store.responses.enqueue(response(1, background=True), b"{}", [event(0)], worker="w", lease_until=1e10)
+    await store.deliveries.put([Delivery(id="evt_1", url="u", owner=ANN, body=b"{}", due=0.0)])
     await store.close()
     result = await asyncio.to_thread(CliRunner().invoke, cli, ["db", "detach", "--store", place])
     assert result.output.startswith("1 background responses are cancelled, 1 webhook events are dropped"), result.output
     store = stores.open()
-    job = await store.claim("w", 0.0, 1.0)
+    job = await store.jobs.claim("w", 0.0, 1.0)
     assert job is not None and job.cancelled
-    assert await store.next_delivery() is None
+    assert await store.deliveries.next_due() is None
     await store.close()
 
 
 def test_a_file_is_checked(tmp_path: Path) -> None:
     path = tmp_path / "store.db"
-    SQLiteStore(path)._keeper.truncate()
+    databases.sqlite(open_sqlite(path)).keeper.truncate()
     assert "nothing is damaged" in CliRunner().invoke(cli, ["db", "check", "--store", str(path)]).output
     data = bytearray(path.read_bytes())
     data[5 * 4096 : 20 * 4096] = b"\xff" * (15 * 4096)
@@ -200,4 +204,4 @@ def test_a_file_is_checked(tmp_path: Path) -> None:
     result = CliRunner().invoke(cli, ["db", "check", "--store", str(path)])
     assert result.exit_code != 0 and "is damaged" in result.output
     with pytest.raises(ConfigError, match="is damaged"):
-        SQLiteStore(path)
+        open_sqlite(path)

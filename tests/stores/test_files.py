@@ -8,7 +8,7 @@ import pytest
 
 from antiphon.errors import StoreConflict
 from antiphon.stores.base import Store
-from antiphon.stores.memory import MemoryStore
+from antiphon.stores.open import open_memory
 
 from .samples import ANN, BOB, NOW, delivery, file
 
@@ -17,40 +17,40 @@ from .samples import ANN, BOB, NOW, delivery, file
 
 async def test_a_file_comes_back_as_it_was_put(store: Store) -> None:
     content = bytes(range(256)) * 5000
-    await store.put_file(file(), content)
-    assert await store.get_file("file_001", ANN, NOW) == file()
-    assert await store.file_content("file_001", ANN, NOW) == content
+    await store.files.put(file(), content)
+    assert await store.files.get("file_001", ANN, NOW) == file()
+    assert await store.files.content("file_001", ANN, NOW) == content
     with pytest.raises(StoreConflict):
-        await store.put_file(file(), b"other")
-    assert await store.file_content("file_001", ANN, NOW) == content
+        await store.files.put(file(), b"other")
+    assert await store.files.content("file_001", ANN, NOW) == content
 
 
 async def test_a_deleted_file_is_gone(store: Store) -> None:
-    await store.put_file(file(), b"abc")
-    assert await store.delete_file("file_001", ANN)
-    assert await store.get_file("file_001", ANN, NOW) is None
-    assert await store.file_content("file_001", ANN, NOW) is None
-    assert await store.files(ANN, NOW) == []
-    assert not await store.delete_file("file_001", ANN)
+    await store.files.put(file(), b"abc")
+    assert await store.files.delete("file_001", ANN)
+    assert await store.files.get("file_001", ANN, NOW) is None
+    assert await store.files.content("file_001", ANN, NOW) is None
+    assert await store.files.list(ANN, NOW) == []
+    assert not await store.files.delete("file_001", ANN)
 
 
 async def test_anothers_file_is_absent(store: Store) -> None:
-    await store.put_file(file(), b"abc")
-    assert await store.get_file("file_001", BOB, NOW) is None
-    assert await store.file_content("file_001", BOB, NOW) is None
-    assert await store.files(BOB, NOW) == []
-    assert await store.files(BOB, NOW, after="file_001") is None
-    assert not await store.delete_file("file_001", BOB)
-    assert await store.get_file("file_001", ANN, NOW) == file()
+    await store.files.put(file(), b"abc")
+    assert await store.files.get("file_001", BOB, NOW) is None
+    assert await store.files.content("file_001", BOB, NOW) is None
+    assert await store.files.list(BOB, NOW) == []
+    assert await store.files.list(BOB, NOW, after="file_001") is None
+    assert not await store.files.delete("file_001", BOB)
+    assert await store.files.get("file_001", ANN, NOW) == file()
 
 
 async def test_files_in_pages(store: Store) -> None:
     for number in range(30):
-        await store.put_file(file(number, purpose="vision" if number % 3 == 0 else "user_data"), b"abc")
-    await store.put_file(file(99, owner=BOB), b"abc")
+        await store.files.put(file(number, purpose="vision" if number % 3 == 0 else "user_data"), b"abc")
+    await store.files.put(file(99, owner=BOB), b"abc")
 
     async def page(**arguments: object) -> list[int] | None:
-        found = await store.files(ANN, NOW, **arguments)  # type: ignore[arg-type]
+        found = await store.files.list(ANN, NOW, **arguments)  # type: ignore[arg-type]
         return None if found is None else [int(each.id[5:]) for each in found]
 
     assert await page() == list(range(30))
@@ -64,36 +64,36 @@ async def test_files_in_pages(store: Store) -> None:
 
 
 async def test_an_expired_file_is_absent_and_purged(store: Store) -> None:
-    await store.put_file(file(1, expires_at=int(NOW) + 10), b"abc")
-    await store.put_file(file(2), b"abc")
-    assert await store.get_file("file_001", ANN, NOW + 9) == file(1, expires_at=int(NOW) + 10)
-    assert await store.get_file("file_001", ANN, NOW + 10) is None
-    assert await store.file_content("file_001", ANN, NOW + 10) is None
-    assert await store.files(ANN, NOW + 10) == [file(2)]
-    assert await store.purge(int(NOW) + 9) == 0
-    assert await store.purge(int(NOW) + 10) == 1
-    assert await store.files(ANN, NOW) == [file(2)]
+    await store.files.put(file(1, expires_at=int(NOW) + 10), b"abc")
+    await store.files.put(file(2), b"abc")
+    assert await store.files.get("file_001", ANN, NOW + 9) == file(1, expires_at=int(NOW) + 10)
+    assert await store.files.get("file_001", ANN, NOW + 10) is None
+    assert await store.files.content("file_001", ANN, NOW + 10) is None
+    assert await store.files.list(ANN, NOW + 10) == [file(2)]
+    assert await store.database.purge(int(NOW) + 9) == 0
+    assert await store.database.purge(int(NOW) + 10) == 1
+    assert await store.files.list(ANN, NOW) == [file(2)]
 
 
 async def test_the_memory_store_drops_the_oldest_files() -> None:
-    store = MemoryStore(max_file_bytes=100)
+    store = open_memory(max_file_bytes=100)
     for number in range(3):
-        await store.put_file(file(number), b"x" * 40)
-    assert await store.files(ANN, NOW) == [file(1), file(2)]
-    await store.put_file(file(3), b"x" * 500)
-    assert await store.files(ANN, NOW) == [file(3)]
+        await store.files.put(file(number), b"x" * 40)
+    assert await store.files.list(ANN, NOW) == [file(1), file(2)]
+    await store.files.put(file(3), b"x" * 500)
+    assert await store.files.list(ANN, NOW) == [file(3)]
 
 
 # Deliveries
 
 
 async def test_deliveries_are_claimed_as_they_are_due(store: Store) -> None:
-    assert await store.next_delivery() is None
-    await store.put_deliveries([delivery(1, due=12.0), delivery(2, due=11.0)])
-    assert await store.next_delivery() == 11.0
-    assert await store.claim_delivery(10.9, 60.0) is None
-    first = await store.claim_delivery(20.0, 60.0)
-    second = await store.claim_delivery(20.0, 60.0)
+    assert await store.deliveries.next_due() is None
+    await store.deliveries.put([delivery(1, due=12.0), delivery(2, due=11.0)])
+    assert await store.deliveries.next_due() == 11.0
+    assert await store.deliveries.claim(10.9, 60.0) is None
+    first = await store.deliveries.claim(20.0, 60.0)
+    second = await store.deliveries.claim(20.0, 60.0)
     assert first is not None and (first.id, first.url, first.owner, first.body) == (
         "evt_2",
         "http://a/",
@@ -102,30 +102,30 @@ async def test_deliveries_are_claimed_as_they_are_due(store: Store) -> None:
     )
     assert (first.attempts, first.due) == (1, 80.0)
     assert second is not None and second.id == "evt_1"
-    assert await store.claim_delivery(79.9, 60.0) is None
-    again = await store.claim_delivery(80.0, 60.0)
+    assert await store.deliveries.claim(79.9, 60.0) is None
+    again = await store.deliveries.claim(80.0, 60.0)
     assert again is not None and again.attempts == 2
 
 
 async def test_a_delivery_waits_once(store: Store) -> None:
-    await store.put_deliveries([delivery(), delivery(url="http://b/")])
-    await store.put_deliveries([delivery(due=0.0)])
-    claimed = [await store.claim_delivery(10.0, 60.0) for _ in range(3)]
+    await store.deliveries.put([delivery(), delivery(url="http://b/")])
+    await store.deliveries.put([delivery(due=0.0)])
+    claimed = [await store.deliveries.claim(10.0, 60.0) for _ in range(3)]
     assert {each.url for each in claimed if each} == {"http://a/", "http://b/"} and claimed[2] is None
 
 
 async def test_deliveries_are_postponed_and_finished(store: Store) -> None:
-    await store.put_deliveries([delivery(), delivery(url="http://b/", due=50.0)])
-    await store.postpone_delivery("evt_1", "http://a/", 40.0)
-    assert await store.next_delivery() == 40.0
-    await store.finish_delivery("evt_1", "http://a/")
-    assert await store.next_delivery() == 50.0
-    await store.finish_delivery("evt_1", "http://a/")
-    await store.postpone_delivery("evt_1", "http://a/", 1.0)
-    assert await store.next_delivery() == 50.0
+    await store.deliveries.put([delivery(), delivery(url="http://b/", due=50.0)])
+    await store.deliveries.postpone("evt_1", "http://a/", 40.0)
+    assert await store.deliveries.next_due() == 40.0
+    await store.deliveries.finish("evt_1", "http://a/")
+    assert await store.deliveries.next_due() == 50.0
+    await store.deliveries.finish("evt_1", "http://a/")
+    await store.deliveries.postpone("evt_1", "http://a/", 1.0)
+    assert await store.deliveries.next_due() == 50.0
 
 
 async def test_a_delivery_is_claimed_by_one_of_many(store: Store) -> None:
-    await store.put_deliveries([delivery(number) for number in range(5)])
-    claimed = await asyncio.gather(*(store.claim_delivery(10.0, 60.0) for _ in range(20)))
+    await store.deliveries.put([delivery(number) for number in range(5)])
+    claimed = await asyncio.gather(*(store.deliveries.claim(10.0, 60.0) for _ in range(20)))
     assert sorted(each.id for each in claimed if each) == [f"evt_{number}" for number in range(5)]

@@ -11,8 +11,8 @@ from threading import Barrier
 import pytest
 
 from antiphon.errors import ConfigError
+from antiphon.stores.open import open_sqlite
 from antiphon.stores.records import LoggedEvent, StoredResponse
-from antiphon.stores.sqlite import SQLiteStore
 from antiphon.stores.sqlite.database import APPLICATION_ID, open_database
 from antiphon.stores.sqlite.sql import migrations, statements
 
@@ -54,7 +54,7 @@ def insert(connection: sqlite3.Connection, row: StoredResponse) -> None:
 
 
 async def test_a_fresh_file(tmp_path: Path) -> None:
-    await SQLiteStore(tmp_path / "store.db").close()
+    await open_sqlite(tmp_path / "store.db").close()
     assert version(tmp_path / "store.db") == len(migrations()) >= 7
 
 
@@ -67,14 +67,19 @@ async def test_an_old_file_is_brought_up_with_its_data(tmp_path: Path, old: int)
     connection.commit()
     connection.close()
 
-    store = SQLiteStore(path)
-    assert await store.get(row.id, ANN) == row
-    assert len(await store.items([f"msg_{base(1)}0000"], ANN)) == 1
-    await store.create_conversation(conversation(), [item("a")])
-    await store.enqueue(response(2, previous_response_id=row.id), b"{}", [])
-    assert await store.history(response(2).id, ANN) == [row.input, row.output, response(2).input, response(2).output]
+    store = open_sqlite(path)
+    assert await store.responses.get(row.id, ANN) == row
+    assert len(await store.responses.items([f"msg_{base(1)}0000"], ANN)) == 1
+    await store.conversations.create(conversation(), [item("a")])
+    await store.responses.enqueue(response(2, previous_response_id=row.id), b"{}", [])
+    assert await store.responses.history(response(2).id, ANN) == [
+        row.input,
+        row.output,
+        response(2).input,
+        response(2).output,
+    ]
     await store.close()
-    await SQLiteStore(tmp_path / "fresh.db").close()
+    await open_sqlite(tmp_path / "fresh.db").close()
     assert schema(path) == schema(tmp_path / "fresh.db")
 
 
@@ -90,9 +95,9 @@ async def test_events_of_a_running_response_survive_the_change_to_batches(tmp_pa
             )
         connection.commit()
 
-    store = SQLiteStore(path)
-    assert await store.events(row.id, ANN) == [event(0), event(1), event(2), odd]
-    assert await store.events(row.id, ANN, after=0, limit=1) == [event(1)]
+    store = open_sqlite(path)
+    assert await store.jobs.events(row.id, ANN) == [event(0), event(1), event(2), odd]
+    assert await store.jobs.events(row.id, ANN, after=0, limit=1) == [event(1)]
     await store.close()
 
 
@@ -133,7 +138,7 @@ def test_many_open_a_new_file_at_the_same_moment(tmp_path: Path) -> None:
 def test_a_newer_file_is_refused(tmp_path: Path) -> None:
     make(tmp_path / "store.db", 99).close()
     with pytest.raises(ConfigError, match=r"newer version of Antiphon .schema 99; this one knows \d+"):
-        SQLiteStore(tmp_path / "store.db")
+        open_sqlite(tmp_path / "store.db")
 
 
 def test_another_programs_database_is_left_alone(tmp_path: Path) -> None:
@@ -143,14 +148,14 @@ def test_another_programs_database_is_left_alone(tmp_path: Path) -> None:
     connection.close()
     before = path.read_bytes()
     with pytest.raises(ConfigError, match="another program"):
-        SQLiteStore(path)
+        open_sqlite(path)
     assert path.read_bytes() == before
 
 
 def test_a_file_that_is_no_database(tmp_path: Path) -> None:
     (tmp_path / "store.db").write_text("not a database, " * 100)
     with pytest.raises(ConfigError, match="file is not a database"):
-        SQLiteStore(tmp_path / "store.db")
+        open_sqlite(tmp_path / "store.db")
 
 
 def test_a_failed_migration_leaves_the_file_as_it_was(tmp_path: Path) -> None:
@@ -161,7 +166,7 @@ def test_a_failed_migration_leaves_the_file_as_it_was(tmp_path: Path) -> None:
     connection.close()
     before = schema(path)
     with pytest.raises(ConfigError, match="events already exists"):
-        SQLiteStore(path)
+        open_sqlite(path)
     assert (schema(path), version(path)) == (before, 1)
 
 

@@ -8,19 +8,19 @@ from pathlib import Path
 import pytest
 
 from antiphon.errors import ConfigError
-from antiphon.stores.memory import MemoryStore
+from antiphon.stores.memory.memory_database import MemoryDatabase
 from antiphon.stores.open import open_store
-from antiphon.stores.sqlite import SQLiteStore
+from antiphon.stores.sqlite.sqlite_database import SQLiteDatabase
 
 
 def test_memory() -> None:
-    assert isinstance(open_store("memory"), MemoryStore)
+    assert isinstance(open_store("memory").database, MemoryDatabase)
 
 
 async def test_a_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
     store = open_store("~/a/b/store.db")
-    assert isinstance(store, SQLiteStore)
+    assert isinstance(store.database, SQLiteDatabase)
     assert (tmp_path / "a" / "b" / "store.db").is_file()
     await store.close()
 

@@ -13,13 +13,15 @@ from antiphon.core import gcra
 from antiphon.core.gcra import Charge, Meter
 from antiphon.errors import APIError
 from antiphon.responses.background.event_log import LOOK_INTERVAL, Beat, EventLog, Follower
-from antiphon.stores.base import FenceError
-from antiphon.stores.postgres import PostgresStore, database
+from antiphon.stores.base import FenceError, Store
+from antiphon.stores.open import open_postgres
+from antiphon.stores.postgres import database
 from antiphon.stores.postgres.listener import Listener
 from antiphon.stores.postgres.sql import Query, escape, queries, unescape
 from antiphon.stores.records import LoggedEvent, StoredItem
 from antiphon.types.events import Event
 
+from . import databases
 from .postgres_server import Postgres
 from .samples import ANN, NOW, conversation, event, file, item, response
 
@@ -27,9 +29,9 @@ pytestmark = pytest.mark.slow
 
 
 @asynccontextmanager
-async def servers(url: str, count: int) -> AsyncIterator[Sequence[PostgresStore]]:
+async def servers(url: str, count: int) -> AsyncIterator[Sequence[Store]]:
     """Open the same database several times."""
-    stores = [PostgresStore(url) for _ in range(count)]
+    stores = [open_postgres(url) for _ in range(count)]
     try:
         yield stores
     finally:
@@ -37,18 +39,18 @@ async def servers(url: str, count: int) -> AsyncIterator[Sequence[PostgresStore]
             await store.close()
 
 
-async def heard(store: PostgresStore) -> None:
+async def heard(store: Store) -> None:
     """Return once a store listens."""
-    store.on_cancel(lambda id: None)
+    store.jobs.on_cancel(lambda id: None)
     async with asyncio.timeout(5):
-        while not store._listener.listening:  # noqa: ASYNC110  # nobody is told of it
+        while not databases.postgres(store).listener.listening:  # noqa: ASYNC110  # nobody is told of it
             await asyncio.sleep(0.01)
 
 
-async def well(store: PostgresStore) -> None:
+async def well(store: Store) -> None:
     """Return once a store takes writes."""
     async with asyncio.timeout(20):
-        while store.condition.reason is not None:  # noqa: ASYNC110  # nobody is told of it
+        while store.database.condition.reason is not None:  # noqa: ASYNC110  # nobody is told of it
             await asyncio.sleep(0.01)
 
 
@@ -57,21 +59,21 @@ async def well(store: PostgresStore) -> None:
 
 async def test_servers_see_what_others_write(postgres_url: str) -> None:
     async with servers(postgres_url, 2) as (one, two):
-        await one.create_conversation(conversation(), [item("a")])
-        await one.put(response(1))
-        await two.put(response(2, previous_response_id=response(1).id, conversation_id="conv_1"))
-        await two.add_items("conv_1", ANN, [item("b")])
-        assert len(await one.history(response(2).id, ANN) or []) == 4
-        assert await one.conversation_items("conv_1", ANN) == [item("a"), item("b")]
+        await one.conversations.create(conversation(), [item("a")])
+        await one.responses.put(response(1))
+        await two.responses.put(response(2, previous_response_id=response(1).id, conversation_id="conv_1"))
+        await two.conversations.add_items("conv_1", ANN, [item("b")])
+        assert len(await one.responses.history(response(2).id, ANN) or []) == 4
+        assert await one.conversations.list_items("conv_1", ANN) == [item("a"), item("b")]
 
 
 async def test_a_job_is_claimed_by_one_server(postgres_url: str) -> None:
     async with servers(postgres_url, 3) as stores:
-        await asyncio.gather(*(stores[0].enqueue(response(number), b"{}", []) for number in range(60)))
+        await asyncio.gather(*(stores[0].responses.enqueue(response(number), b"{}", []) for number in range(60)))
 
-        async def claim_all(store: PostgresStore) -> list[str]:
+        async def claim_all(store: Store) -> list[str]:
             claimed = []
-            while job := await store.claim("worker", 0.0, 60.0):
+            while job := await store.jobs.claim("worker", 0.0, 60.0):
                 claimed.append(job.response_id)
             return claimed
 
@@ -81,11 +83,13 @@ async def test_a_job_is_claimed_by_one_server(postgres_url: str) -> None:
 
 async def test_items_added_at_once_stay_together(postgres_url: str) -> None:
     async with servers(postgres_url, 3) as stores:
-        await stores[0].create_conversation(conversation())
+        await stores[0].conversations.create(conversation())
         groups = [[item(f"{number:02}_{place}") for place in range(5)] for number in range(30)]
-        adding = (stores[number % 3].add_items("conv_1", ANN, group) for number, group in enumerate(groups))
+        adding = (
+            stores[number % 3].conversations.add_items("conv_1", ANN, group) for number, group in enumerate(groups)
+        )
         assert all(await asyncio.gather(*adding))
-        found = await stores[0].conversation_items("conv_1", ANN) or []
+        found = await stores[0].conversations.list_items("conv_1", ANN) or []
         together = [found[start : start + 5] for start in range(0, 150, 5)]
         assert sorted(together, key=lambda group: group[0].id) == groups
 
@@ -93,22 +97,24 @@ async def test_items_added_at_once_stay_together(postgres_url: str) -> None:
 async def test_responses_that_join_conversations_in_any_order_do_not_block_each_other(postgres_url: str) -> None:
     async with servers(postgres_url, 2) as stores:
         for number in (1, 2, 3):
-            await stores[0].create_conversation(conversation(number))
+            await stores[0].conversations.create(conversation(number))
         rows = [response(number, conversation_id=f"conv_{1 + number % 3}") for number in range(120)]
         putting = (
-            stores[number % 2].put(row, conversation_items=[item(str(number))])
+            stores[number % 2].responses.put(row, conversation_items=[item(str(number))])
             for number, row in enumerate([*rows[:60], *reversed(rows[60:])])
         )
         await asyncio.wait_for(asyncio.gather(*putting), 10)
         for number in (1, 2, 3):
-            assert len(await stores[1].conversation_items(f"conv_{number}", ANN) or []) == 40
+            assert len(await stores[1].conversations.list_items(f"conv_{number}", ANN) or []) == 40
 
 
 async def test_limits_are_shared(postgres_url: str) -> None:
     minute = [Charge(Meter(name="ann/requests", limit=7, window=60.0), 1)]
     month = [Charge(Meter(name="ann/month", limit=100, expires_at=NOW + 99), 1)]
     async with servers(postgres_url, 3) as stores:
-        calls = [store.charge(charges, NOW) for _ in range(20) for store in stores for charges in (minute, month)]
+        calls = [
+            store.limits.charge(charges, NOW) for _ in range(20) for store in stores for charges in (minute, month)
+        ]
         answers = await asyncio.gather(*calls)
         assert sum(gcra.fits(minute[0], values[0], NOW) for values in answers[::2]) == 7
         assert sorted(values[0] for values in answers[1::2]) == [float(n) for n in range(60)]
@@ -119,19 +125,19 @@ async def test_an_append_holds_the_lease_while_it_writes(postgres_url: str) -> N
     async with servers(postgres_url, 2) as (old, new):
         for number in range(30):
             row = response(number, background=True)
-            await old.enqueue(row, b"{}", [])
-            job = await old.claim("old", 0.0, 10.0, row.id)
+            await old.responses.enqueue(row, b"{}", [])
+            job = await old.jobs.claim("old", 0.0, 10.0, row.id)
             assert job is not None
             _, taken = await asyncio.gather(
-                old.append_events(row.id, job.fence, [event(0)]),
-                new.claim("new", 20.0, 10.0, row.id),
+                old.jobs.append_events(row.id, job.fence, [event(0)]),
+                new.jobs.claim("new", 20.0, 10.0, row.id),
                 return_exceptions=True,
             )
             if not isinstance(taken, BaseException) and taken is not None:
-                seen = await new.events(row.id, ANN)
+                seen = await new.jobs.events(row.id, ANN)
                 with pytest.raises(FenceError):
-                    await old.append_events(row.id, job.fence, [event(1)])
-                assert await new.events(row.id, ANN) == seen
+                    await old.jobs.append_events(row.id, job.fence, [event(1)])
+                assert await new.jobs.events(row.id, ANN) == seen
 
 
 # Told by NOTIFY
@@ -141,10 +147,10 @@ async def test_a_follower_elsewhere_is_told_at_once(postgres_url: str) -> None:
     async with servers(postgres_url, 2) as (here, there):
         await heard(there)
         row = response(background=True)
-        await here.enqueue(row, b"{}", [])
-        job = await here.claim("worker", 0.0, 60.0)
+        await here.responses.enqueue(row, b"{}", [])
+        job = await here.jobs.claim("worker", 0.0, 60.0)
         assert job is not None
-        log = EventLog(Beat(here), row.id, job.fence, 0)
+        log = EventLog(Beat(here.jobs), row.id, job.fence, 0)
         follower = Follower(there, row.id, ANN, -1, None)
         delays = []
         for number in range(20):
@@ -163,8 +169,8 @@ async def test_no_event_is_missed_or_seen_twice(postgres_url: str) -> None:
     async with servers(postgres_url, 2) as (here, there):
         await heard(there)
         row = response(background=True)
-        await here.enqueue(row, b"{}", [event(0)])
-        job = await here.claim("worker", 0.0, 60.0)
+        await here.responses.enqueue(row, b"{}", [event(0)])
+        job = await here.jobs.claim("worker", 0.0, 60.0)
         assert job is not None
 
         async def follow() -> list[int]:
@@ -176,8 +182,8 @@ async def test_no_event_is_missed_or_seen_twice(postgres_url: str) -> None:
 
         followers = [asyncio.create_task(follow()) for _ in range(5)]
         for number in range(1, 300):
-            await here.append_events(row.id, job.fence, [event(number)])
-        await here.append_events(row.id, job.fence, [LoggedEvent(300, "response.completed", b"{}")])
+            await here.jobs.append_events(row.id, job.fence, [event(number)])
+        await here.jobs.append_events(row.id, job.fence, [LoggedEvent(300, "response.completed", b"{}")])
         assert await asyncio.wait_for(asyncio.gather(*followers), 20) == [list(range(301))] * 5
 
 
@@ -193,24 +199,24 @@ async def test_only_what_is_followed_is_told(postgres_url: str, monkeypatch: pyt
     async with servers(postgres_url, 2) as (here, there):
         await heard(there)
         for number in (1, 2):
-            await here.enqueue(response(number), b"{}", [])
-            assert await here.claim("worker", 0.0, 60.0)
-        assert await there.wait_for_events(response(2).id, -1, 1.0)
+            await here.responses.enqueue(response(number), b"{}", [])
+            assert await here.jobs.claim("worker", 0.0, 60.0)
+        assert await there.jobs.wait_for_events(response(2).id, -1, 1.0)
         for number in (1, 2):
-            await here.append_events(response(number).id, 1, [event(0)])
-        assert await there.wait_for_events(response(2).id, -1, 1.0)
+            await here.jobs.append_events(response(number).id, 1, [event(0)])
+        assert await there.jobs.wait_for_events(response(2).id, -1, 1.0)
         assert told[1:] == [f"events {response(2).id} 0"]
 
 
 async def test_a_deletion_is_told(postgres_url: str) -> None:
     async with servers(postgres_url, 2) as (here, there):
         await heard(there)
-        await here.enqueue(response(background=True), b"{}", [])
-        await here.claim("worker", 0.0, 60.0)
+        await here.responses.enqueue(response(background=True), b"{}", [])
+        await here.jobs.claim("worker", 0.0, 60.0)
         following = asyncio.create_task(Follower(there, response().id, ANN, -1, None).next())
         await asyncio.sleep(0.1)
         began = time.perf_counter()
-        await here.delete(response().id, ANN)
+        await here.responses.delete(response().id, ANN)
         assert await asyncio.wait_for(following, 20) == ()
         assert time.perf_counter() - began < 2
 
@@ -220,10 +226,10 @@ async def test_a_wish_to_cancel_reaches_all_servers(postgres_url: str) -> None:
         cancelled: list[asyncio.Queue[str]] = [asyncio.Queue() for _ in stores]
         for store, queue in zip(stores, cancelled, strict=True):
             await heard(store)
-            store.on_cancel(queue.put_nowait)
-        await stores[0].enqueue(response(background=True), b"{}", [])
+            store.jobs.on_cancel(queue.put_nowait)
+        await stores[0].responses.enqueue(response(background=True), b"{}", [])
         began = time.perf_counter()
-        assert await stores[1].cancel_job(response().id, ANN)
+        assert await stores[1].jobs.cancel(response().id, ANN)
         for queue in cancelled:
             assert await asyncio.wait_for(queue.get(), 20) == response().id
         assert time.perf_counter() - began < 2
@@ -232,18 +238,18 @@ async def test_a_wish_to_cancel_reaches_all_servers(postgres_url: str) -> None:
 async def test_a_lost_listener_is_replaced(postgres: Postgres, postgres_url: str) -> None:
     async with servers(postgres_url, 1) as (store,):
         await heard(store)
-        await store.enqueue(response(background=True), b"{}", [])
-        await store.claim("worker", 0.0, 60.0)
-        assert await store.wait_for_events(response().id, -1, 1.0)
-        waiting = asyncio.create_task(store.wait_for_events(response().id, -1, 5.0))
+        await store.responses.enqueue(response(background=True), b"{}", [])
+        await store.jobs.claim("worker", 0.0, 60.0)
+        assert await store.jobs.wait_for_events(response().id, -1, 1.0)
+        waiting = asyncio.create_task(store.jobs.wait_for_events(response().id, -1, 5.0))
         await asyncio.sleep(0.05)
         await postgres.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query = 'SELECT 1'")
         assert await asyncio.wait_for(waiting, 20) is False
         await heard(store)
-        assert await store.wait_for_events(response().id, -1, 1.0)
-        waiting = asyncio.create_task(store.wait_for_events(response().id, -1, 5.0))
+        assert await store.jobs.wait_for_events(response().id, -1, 1.0)
+        waiting = asyncio.create_task(store.jobs.wait_for_events(response().id, -1, 5.0))
         await asyncio.sleep(0.05)
-        await store.append_events(response().id, 1, [event(0)])
+        await store.jobs.append_events(response().id, 1, [event(0)])
         assert await asyncio.wait_for(waiting, 20) is True
 
 
@@ -259,46 +265,46 @@ def restored(postgres: Postgres) -> Iterator[Postgres]:
 
 async def test_a_restart_is_waited_for(restored: Postgres, postgres_url: str) -> None:
     async with servers(postgres_url, 1) as (store,):
-        await store.enqueue(response(0, background=True), b"{}", [])
-        job = await store.claim("worker", 0.0, 60.0)
+        await store.responses.enqueue(response(0, background=True), b"{}", [])
+        job = await store.jobs.claim("worker", 0.0, 60.0)
         assert job is not None
         stop = asyncio.create_task(asyncio.to_thread(restored.stop))
-        writes = [asyncio.create_task(store.put(response(number))) for number in range(1, 50)]
-        appends = [asyncio.create_task(store.append_events(response(0).id, job.fence, [event(0)]))]
+        writes = [asyncio.create_task(store.responses.put(response(number))) for number in range(1, 50)]
+        appends = [asyncio.create_task(store.jobs.append_events(response(0).id, job.fence, [event(0)]))]
         await stop
-        reads = [asyncio.create_task(store.get(response(number).id, ANN)) for number in range(1, 50)]
+        reads = [asyncio.create_task(store.responses.get(response(number).id, ANN)) for number in range(1, 50)]
         await asyncio.to_thread(restored.start)
         await asyncio.wait_for(asyncio.gather(*writes, *appends, *reads), 10)
-        assert await store.get(response(49).id, ANN) == response(49)
-        assert await store.events(response(0).id, ANN) == [event(0)]
+        assert await store.responses.get(response(49).id, ANN) == response(49)
+        assert await store.jobs.events(response(0).id, ANN) == [event(0)]
 
 
 async def test_a_long_outage_is_told(restored: Postgres, postgres_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(database, "PATIENCE", 0.3)
     async with servers(postgres_url, 1) as (store,):
-        await store.put(response(1))
+        await store.responses.put(response(1))
         await asyncio.to_thread(restored.stop)
         with pytest.raises(APIError) as caught:
-            await store.put(response(2))
+            await store.responses.put(response(2))
         assert (caught.value.status, caught.value.code) == (503, "store_unavailable")
         assert caught.value.headers == {"retry-after": "2"}
         assert "postgres" not in caught.value.message
         began = time.perf_counter()
         for _ in range(20):
             with pytest.raises(APIError):
-                await store.get(response(1).id, ANN)
+                await store.responses.get(response(1).id, ANN)
         assert time.perf_counter() - began < 3, "in a known outage nobody waits again"
         await asyncio.to_thread(restored.start)
         await well(store)
-        assert await store.get(response(1).id, ANN) == response(1)
+        assert await store.responses.get(response(1).id, ANN) == response(1)
 
 
 async def test_an_append_whose_answer_was_lost_is_no_error(postgres_url: str) -> None:
     async with servers(postgres_url, 1) as (store,):
-        await store.enqueue(response(background=True), b"{}", [])
-        job = await store.claim("worker", 0.0, 60.0)
+        await store.responses.enqueue(response(background=True), b"{}", [])
+        job = await store.jobs.claim("worker", 0.0, 60.0)
         assert job is not None
-        real = store._database._attempt
+        real = databases.postgres(store).pool._attempt
         lost: list[int] = []
 
         async def losing(work: object, again: bool, deadline: float) -> object:
@@ -308,17 +314,17 @@ async def test_an_append_whose_answer_was_lost_is_no_error(postgres_url: str) ->
                 raise ConnectionResetError
             return outcome
 
-        store._database._attempt = losing  # type: ignore[method-assign, assignment]
-        await store.append_events(response().id, job.fence, [event(0), event(1)])
+        databases.postgres(store).pool._attempt = losing  # type: ignore[method-assign, assignment]
+        await store.jobs.append_events(response().id, job.fence, [event(0), event(1)])
         lost.clear()
-        await store.put(response(2))
+        await store.responses.put(response(2))
         lost.clear()
-        await store.enqueue(response(3, background=True), b"{}", [event(0)])
+        await store.responses.enqueue(response(3, background=True), b"{}", [event(0)])
         lost.clear()
-        await store.finish_job(response().id, job.fence)
-        assert await store.events(response().id, ANN) == [event(0), event(1)]
+        await store.jobs.finish(response().id, job.fence)
+        assert await store.jobs.events(response().id, ANN) == [event(0), event(1)]
         with pytest.raises(FenceError):
-            await store.finish_job(response().id, job.fence)
+            await store.jobs.finish(response().id, job.fence)
 
 
 async def test_a_log_goes_on_after_an_outage_without_a_gap(
@@ -326,10 +332,10 @@ async def test_a_log_goes_on_after_an_outage_without_a_gap(
 ) -> None:
     monkeypatch.setattr(database, "PATIENCE", 0.2)
     async with servers(postgres_url, 1) as (store,):
-        await store.enqueue(response(background=True), b"{}", [])
-        job = await store.claim("worker", 0.0, 60.0)
+        await store.responses.enqueue(response(background=True), b"{}", [])
+        job = await store.jobs.claim("worker", 0.0, 60.0)
         assert job is not None
-        log = EventLog(Beat(store), response().id, job.fence, 0)
+        log = EventLog(Beat(store.jobs), response().id, job.fence, 0)
         stop = asyncio.create_task(asyncio.to_thread(restored.stop))
         for number in range(40):
             log.send([Event("response.output_text.delta", b"%d" % number)])
@@ -340,7 +346,7 @@ async def test_a_log_goes_on_after_an_outage_without_a_gap(
         await well(store)
         log.send([Event("response.completed", b"40")])
         await log.close()
-        assert [each.sequence_number for each in await store.events(response().id, ANN)] == list(range(41))
+        assert [each.sequence_number for each in await store.jobs.events(response().id, ANN)] == list(range(41))
 
 
 async def test_a_statement_that_takes_too_long_is_cut_off(postgres: Postgres, postgres_url: str) -> None:
@@ -348,7 +354,7 @@ async def test_a_statement_that_takes_too_long_is_cut_off(postgres: Postgres, po
         slow = Query("SELECT pg_sleep(60)")
         began = time.perf_counter()
         with pytest.raises(APIError, match="cannot be reached"):
-            await store._database.row(slow)
+            await databases.postgres(store).pool.row(slow)
         assert time.perf_counter() - began < 20
 
 
@@ -373,18 +379,18 @@ WEIRD = [
 async def test_any_text_is_only_text(postgres_url: str, text: str) -> None:
     async with servers(postgres_url, 1) as (store,):
         row = response(id=text, owner=text, model=text, previous_response_id=text, foreign_ids={text: 0})
-        await store.put(row)
-        assert await store.get(text, text) == row
-        assert len(await store.history(text, text) or []) == 2
-        await store.create_conversation(conversation(owner=text), [item("a")])
+        await store.responses.put(row)
+        assert await store.responses.get(text, text) == row
+        assert len(await store.responses.history(text, text) or []) == 2
+        await store.conversations.create(conversation(owner=text), [item("a")])
         strange = StoredItem(text, b'{"id":"x"}')
-        assert await store.add_items("conv_1", text, [strange])
-        assert await store.conversation_items("conv_1", text, after="a") == [strange]
-        assert await store.items([text], text) == {text: strange.body}
-        await store.put_file(file(owner=text), b"")
-        assert await store.files(text, NOW, after=text) is None
-        assert await store.get("other", text) is None
-        assert await store.delete(text, text)
+        assert await store.conversations.add_items("conv_1", text, [strange])
+        assert await store.conversations.list_items("conv_1", text, after="a") == [strange]
+        assert await store.responses.items([text], text) == {text: strange.body}
+        await store.files.put(file(owner=text), b"")
+        assert await store.files.list(text, NOW, after=text) is None
+        assert await store.responses.get("other", text) is None
+        assert await store.responses.delete(text, text)
 
 
 def test_escaping_can_be_undone() -> None:

@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from antiphon.stores.postgres import PostgresStore
+from antiphon.stores.open import open_postgres
 from antiphon.stores.postgres.sql import FOLDER, queries
 
 from .postgres_server import Postgres
@@ -55,7 +55,7 @@ ALL_OF_A_TABLE = {
 @pytest.fixture(scope="module")
 def filled(postgres: Postgres) -> Postgres:
     """A database of some size."""
-    PostgresStore(postgres.create("filled"))
+    open_postgres(postgres.create("filled"))
     postgres.psql(FILL, "filled")
     return postgres
 
@@ -63,7 +63,6 @@ def filled(postgres: Postgres) -> Postgres:
 NAMES = [
     (noun, name)
     for noun in sorted(file.name.removesuffix(".sql") for file in (FOLDER / "queries").iterdir())
-    if noun != "imports"
     for name in queries(noun)
 ]
 
@@ -93,5 +92,5 @@ async def test_a_broken_index_is_built_again(filled: Postgres) -> None:
         "UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'antiphon.responses_by_owner'::regclass", "filled"
     )
     assert await filled.fetch(valid, "filled") == [(False,)]
-    await PostgresStore(filled.url("filled")).close()
+    await open_postgres(filled.url("filled")).close()
     assert await filled.fetch(valid, "filled") == [(True,)]

@@ -16,14 +16,13 @@ from click.testing import CliRunner
 
 from antiphon.cli import cli
 from antiphon.errors import ConfigError
-from antiphon.stores.open import open_store, shared_secret
-from antiphon.stores.postgres import PostgresStore
+from antiphon.stores.open import open_postgres, open_sqlite, open_store, shared_secret
 from antiphon.stores.postgres.address import read_address
 from antiphon.stores.postgres.importing import NOUNS, Import
 from antiphon.stores.postgres.sql import migrations
 from antiphon.stores.records import StoredKey
-from antiphon.stores.sqlite import SQLiteStore
 
+from . import databases
 from .postgres_server import Postgres
 from .samples import ANN, BOB, NOW, conversation, delivery, event, file, item, response
 
@@ -33,7 +32,7 @@ from .samples import ANN, BOB, NOW, conversation, delivery, event, file, item, r
 def test_many_open_a_new_database_at_once(postgres: Postgres) -> None:
     url = postgres.create("at_once")
     with ThreadPoolExecutor(8) as pool:
-        for opened in [pool.submit(PostgresStore, url) for _ in range(8)]:
+        for opened in [pool.submit(open_postgres, url) for _ in range(8)]:
             opened.result()
     assert postgres.psql("SELECT version FROM antiphon.migrations ORDER BY 1;", "at_once").split()[2:-2] == [
         str(number + 1) for number in range(len(migrations()))
@@ -49,19 +48,19 @@ def test_processes_open_a_new_database_at_once(postgres: Postgres) -> None:
 
 def test_a_newer_database_is_refused(postgres: Postgres) -> None:
     url = postgres.create("newer")
-    PostgresStore(url)
+    open_postgres(url)
     postgres.psql(
         "INSERT INTO antiphon.migrations (version) VALUES (99); UPDATE antiphon.compatibility SET oldest = 99;", "newer"
     )
     with pytest.raises(ConfigError, match=r"newer version of Antiphon .schema 99; this one knows \d+"):
-        PostgresStore(url)
+        open_postgres(url)
 
 
 def test_a_failed_migration_leaves_the_database_as_it_was(postgres: Postgres) -> None:
     url = postgres.create("in_the_way")
     postgres.psql("CREATE SCHEMA antiphon; CREATE TABLE antiphon.events (theirs int);", "in_the_way")
     with pytest.raises(ConfigError, match='relation "events" already exists'):
-        PostgresStore(url)
+        open_postgres(url)
     tables = postgres.psql("SELECT tablename FROM pg_tables WHERE schemaname = 'antiphon';", "in_the_way")
     assert tables.split()[2:-2] == ["events"]
 
@@ -69,7 +68,7 @@ def test_a_failed_migration_leaves_the_database_as_it_was(postgres: Postgres) ->
 def test_other_programs_tables_are_left_alone(postgres: Postgres) -> None:
     url = postgres.create("theirs")
     postgres.psql("CREATE TABLE responses (x int); CREATE TABLE keys (y int);", "theirs")
-    PostgresStore(url)
+    open_postgres(url)
     assert "x" in postgres.psql("SELECT * FROM responses;", "theirs")
 
 
@@ -87,7 +86,7 @@ def test_what_cannot_be_used_is_told_without_the_password(
     url: str, reason: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("antiphon.stores.postgres.preparation.PATIENCE", 0.0)
-    monkeypatch.setattr(PostgresStore.__init__, "__kwdefaults__", {"patience": 0.0})
+    monkeypatch.setattr("antiphon.stores.postgres.postgres_database.PATIENCE", 0.0)
     with pytest.raises(ConfigError, match=reason) as caught:
         open_store(url)
     assert "hunter2" not in str(caught.value)
@@ -95,7 +94,7 @@ def test_what_cannot_be_used_is_told_without_the_password(
 
 def test_an_unknown_database(postgres: Postgres) -> None:
     with pytest.raises(ConfigError, match='database "nobody" does not exist'):
-        PostgresStore(postgres.url("nobody"))
+        open_postgres(postgres.url("nobody"))
 
 
 def test_a_database_that_starts_with_the_server_is_waited_for(
@@ -103,7 +102,7 @@ def test_a_database_that_starts_with_the_server_is_waited_for(
 ) -> None:
     postgres.stop()
     with ThreadPoolExecutor(1) as pool, caplog.at_level(logging.WARNING, "antiphon.store"):
-        opening = pool.submit(PostgresStore, postgres_url)
+        opening = pool.submit(open_postgres, postgres_url)
         while "waiting for the store" not in caplog.text and not opening.done():
             time.sleep(0.01)
         postgres.start()
@@ -130,12 +129,12 @@ def test_servers_share_the_secret_that_seals(postgres_url: str) -> None:
 
 async def test_it_works_without_a_session(postgres_url: str) -> None:
     """Through a pooler that changes sessions between transactions: nothing prepared, nothing heard."""
-    store = PostgresStore(f"{postgres_url}&pgbouncer=true")
-    store.on_cancel(lambda id: None)
-    await asyncio.gather(*(store.put(response(number)) for number in range(20)))
-    assert await store.get(response(19).id, ANN) == response(19)
-    assert await store.wait_for_events(response(1).id, -1, 0.05) is False
-    assert await store._database.value(_prepared()) == 0
+    store = open_postgres(f"{postgres_url}&pgbouncer=true")
+    store.jobs.on_cancel(lambda id: None)
+    await asyncio.gather(*(store.responses.put(response(number)) for number in range(20)))
+    assert await store.responses.get(response(19).id, ANN) == response(19)
+    assert await store.jobs.wait_for_events(response(1).id, -1, 0.05) is False
+    assert await databases.postgres(store).pool.value(_prepared()) == 0
     await store.close()
 
 
@@ -177,44 +176,48 @@ def test_what_is_no_store_is_told(arguments: Sequence[str]) -> None:
 
 async def fill(path: Path) -> None:
     """Put something of everything into an SQLite store."""
-    store = SQLiteStore(path)
+    store = open_sqlite(path)
     for number in range(30):
-        await store.put(response(number, previous_response_id=response(number - 1).id if number % 10 else None))
+        await store.responses.put(
+            response(number, previous_response_id=response(number - 1).id if number % 10 else None)
+        )
     for number in (101, 100):
-        await store.put(response(number, input=b'[{"id":"x","n":%d}]' % number, foreign_ids={"x": 0}, expires_at=9))
-    await store.put(response(5, text="again", owner=ANN, previous_response_id=response(4).id))
-    await store.create_conversation(conversation(), [item(name) for name in "cab"])
-    await store.put(response(200, conversation_id="conv_1"), conversation_items=[item("d\0")])
-    await store.enqueue(response(201, background=True), b'{"r":1}', [event(0)])
-    job = await store.claim("worker", 0.0, 10.0)
+        await store.responses.put(
+            response(number, input=b'[{"id":"x","n":%d}]' % number, foreign_ids={"x": 0}, expires_at=9)
+        )
+    await store.responses.put(response(5, text="again", owner=ANN, previous_response_id=response(4).id))
+    await store.conversations.create(conversation(), [item(name) for name in "cab"])
+    await store.responses.put(response(200, conversation_id="conv_1"), conversation_items=[item("d\0")])
+    await store.responses.enqueue(response(201, background=True), b'{"r":1}', [event(0)])
+    job = await store.jobs.claim("worker", 0.0, 10.0)
     assert job is not None
-    await store.append_events(job.response_id, job.fence, [event(number) for number in range(1, 700)], b'{"c":1}')
-    await store.cancel_job(job.response_id, ANN)
-    await store.put_file(file(1), b"\0content")
-    await store.put_deliveries([delivery(1), delivery(2)])
-    await store.put_key(StoredKey(id="key_1", owner=BOB, digest=b"d", created_at=NOW, body=b"{}"))
-    await store.secret("pepper", b"theirs")
+    await store.jobs.append_events(job.response_id, job.fence, [event(number) for number in range(1, 700)], b'{"c":1}')
+    await store.jobs.cancel(job.response_id, ANN)
+    await store.files.put(file(1), b"\0content")
+    await store.deliveries.put([delivery(1), delivery(2)])
+    await store.keys.put(StoredKey(id="key_1", owner=BOB, digest=b"d", created_at=NOW, body=b"{}"))
+    await store.keys.secret("pepper", b"theirs")
     await store.close()
 
 
 async def same(path: Path, url: str) -> None:
     """Compare what both stores say."""
-    old, new = SQLiteStore(path), PostgresStore(url)
+    old, new = open_sqlite(path), open_postgres(url)
     for number in (*range(30), 100, 101, 200, 201):
         id = response(number).id
-        assert await new.get(id, ANN) == await old.get(id, ANN) is not None
-        assert await new.history(id, ANN) == await old.history(id, ANN)
-    assert await new.items(["x", "a", "d\0"], ANN) == await old.items(["x", "a", "d\0"], ANN)
-    assert await new.conversation_items("conv_1", ANN) == await old.conversation_items("conv_1", ANN)
-    assert await new.events(response(201).id, ANN) == await old.events(response(201).id, ANN)
-    assert await new.checkpoint(response(201).id) == b'{"c":1}'
-    assert await new.file_content("file_001", ANN, NOW) == b"\0content"
-    assert await new.files(ANN, NOW) == await old.files(ANN, NOW)
-    assert await new.keys() == await old.keys()
-    assert await new.secret("pepper", b"mine") == b"theirs"
-    assert await new.next_delivery() == await old.next_delivery()
-    assert await new.claim("worker", 9.0, 10.0) is None
-    assert await new.claim("worker", 10.0, 10.0) == await old.claim("worker", 10.0, 10.0)
+        assert await new.responses.get(id, ANN) == await old.responses.get(id, ANN) is not None
+        assert await new.responses.history(id, ANN) == await old.responses.history(id, ANN)
+    assert await new.responses.items(["x", "a", "d\0"], ANN) == await old.responses.items(["x", "a", "d\0"], ANN)
+    assert await new.conversations.list_items("conv_1", ANN) == await old.conversations.list_items("conv_1", ANN)
+    assert await new.jobs.events(response(201).id, ANN) == await old.jobs.events(response(201).id, ANN)
+    assert await new.jobs.checkpoint(response(201).id) == b'{"c":1}'
+    assert await new.files.content("file_001", ANN, NOW) == b"\0content"
+    assert await new.files.list(ANN, NOW) == await old.files.list(ANN, NOW)
+    assert await new.keys.list() == await old.keys.list()
+    assert await new.keys.secret("pepper", b"mine") == b"theirs"
+    assert await new.deliveries.next_due() == await old.deliveries.next_due()
+    assert await new.jobs.claim("worker", 9.0, 10.0) is None
+    assert await new.jobs.claim("worker", 10.0, 10.0) == await old.jobs.claim("worker", 10.0, 10.0)
     await new.close()
     await old.close()
 

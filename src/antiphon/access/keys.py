@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from antiphon.access.caller import USUAL_SCOPES, Caller, parse_limits
 from antiphon.errors import ConfigError
-from antiphon.stores.base import Store
+from antiphon.stores.base import KeyStore
 from antiphon.stores.records import StoredKey
 
 PREFIX = "sk-antiphon-"
@@ -81,7 +81,7 @@ class Made(msgspec.Struct, frozen=True):
 class Keyring:
     """The keys of a store."""
 
-    def __init__(self, store: Store, clock: Callable[[], float]) -> None:
+    def __init__(self, store: KeyStore, clock: Callable[[], float]) -> None:
         self._store = store
         self._clock = clock
         self._pepper = b""
@@ -94,13 +94,13 @@ class Keyring:
 
     async def list(self) -> Sequence[Key]:
         """Return all keys, oldest first."""
-        return [_key(stored) for stored in await self._store.keys()]
+        return [_key(stored) for stored in await self._store.list()]
 
     async def find(self, secret: bytes) -> Key | None:
         """Return the key with a secret, whatever its state; what is no key of ours is not looked up."""
         if not well_formed(secret):
             return None
-        stored = await self._store.find_key(await self._digest(secret))
+        stored = await self._store.find(await self._digest(secret))
         return None if stored is None else _key(stored)
 
     async def revoke(self, id: str) -> Key:
@@ -109,7 +109,7 @@ class Keyring:
         key = _key(stored)
         if key.revoked_at is None:
             key = replace(key, revoked_at=self._clock())
-            await self._store.put_key(_stored(key, stored.digest))
+            await self._store.put(_stored(key, stored.digest))
         return key
 
     async def rotate(self, id: str, overlap: float) -> Made:
@@ -121,17 +121,17 @@ class Keyring:
         new = replace(old, id=f"key_{secrets.token_hex(8)}", created_at=now)
         made = await self._make(new)
         end = now + overlap if old.expires_at is None else min(now + overlap, old.expires_at)
-        await self._store.put_key(_stored(replace(old, expires_at=end), stored.digest))
+        await self._store.put(_stored(replace(old, expires_at=end), stored.digest))
         return made
 
     async def _make(self, key: Key) -> Made:
         secret = new_secret()
         key = replace(key, hint=secret[-4:])
-        await self._store.put_key(_stored(key, await self._digest(secret.encode())))
+        await self._store.put(_stored(key, await self._digest(secret.encode())))
         return Made(secret, key)
 
     async def _get(self, id: str) -> StoredKey:
-        for stored in await self._store.keys():
+        for stored in await self._store.list():
             if stored.id == id:
                 return stored
         raise ConfigError(f"There is no key {id}: `antiphon keys list` shows them.")

@@ -22,7 +22,7 @@ from antiphon.access.slots import Places
 from antiphon.backends.base import ModelCard
 from antiphon.core import gcra
 from antiphon.core.gcra import Charge, Meter
-from antiphon.stores.base import Store
+from antiphon.stores.base import LimitStore
 from antiphon.stores.records import Slot
 from antiphon.types.response import MOST_TOKENS, Usage
 
@@ -123,7 +123,7 @@ class Refused(msgspec.Struct, frozen=True):
 class Limiter:
     """Gives permits. `prices` are by model id."""
 
-    def __init__(self, store: Store, clock: Callable[[], float], prices: Mapping[str, Price]) -> None:
+    def __init__(self, store: LimitStore, clock: Callable[[], float], prices: Mapping[str, Price]) -> None:
         self._store = store
         self._clock = clock
         self._prices = prices

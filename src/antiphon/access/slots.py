@@ -9,7 +9,7 @@ import secrets
 from collections.abc import Callable, Sequence
 
 from antiphon.access.quota import too_many_streams
-from antiphon.stores.base import Store
+from antiphon.stores.base import LimitStore
 from antiphon.stores.records import Slot
 
 LEASE = 30.0  # seconds after which the places of a dead server are free
@@ -21,8 +21,8 @@ log = logging.getLogger("antiphon.limits")
 class Places:
     """The places that this server has taken."""
 
-    def __init__(self, store: Store, clock: Callable[[], float]) -> None:
-        self._store = store
+    def __init__(self, limits: LimitStore, clock: Callable[[], float]) -> None:
+        self._limits = limits
         self._clock = clock
         self._holder = f"{os.getpid()}-{secrets.token_hex(6)}"
         self._taken = 0
@@ -63,7 +63,7 @@ class Places:
 
     async def _take(self, slot: Slot) -> bool:
         for pause in (*PATIENCE, 0.0):
-            taking = asyncio.ensure_future(self._store.take_slot(slot, self._clock(), LEASE))
+            taking = asyncio.ensure_future(self._limits.take_slot(slot, self._clock(), LEASE))
             try:
                 if await asyncio.shield(taking):
                     return True
@@ -84,7 +84,7 @@ class Places:
             freed, self._freed = self._freed, []
             self._taken -= len(freed)
             try:
-                await asyncio.gather(*(self._store.free_slot(slot) for slot in freed))
+                await asyncio.gather(*(self._limits.free_slot(slot) for slot in freed))
             except Exception:
                 log.exception("places could not be given back")
 
@@ -93,6 +93,6 @@ class Places:
         while self._taken > 0:
             await asyncio.sleep(LEASE / 3)
             try:
-                await self._store.renew_slots(self._holder, self._clock(), LEASE)
+                await self._limits.renew_slots(self._holder, self._clock(), LEASE)
             except Exception:
                 log.exception("the places of running responses could not be kept")

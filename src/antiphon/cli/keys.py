@@ -222,6 +222,6 @@ async def _with_keyring(spec: str, action: Callable[[Keyring], Awaitable[T]]) ->
 
     store = open_store(spec)
     try:
-        return await action(Keyring(store, time.time))
+        return await action(Keyring(store.keys, time.time))
     finally:
         await store.close()

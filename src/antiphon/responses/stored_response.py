@@ -28,7 +28,7 @@ async def commit(
         response = await by_size(plan.turn.size, stored_response, plan, body, output, days, texts)
     joined = items_of(response) if plan.conversation_id is not None else []
     try:
-        await services.store.put(response, conversation_items=joined, fence=fence)
+        await services.store.responses.put(response, conversation_items=joined, fence=fence)
     except StoreUnknown:
         raise NotFound(
             f"Conversation with id '{plan.conversation_id}' was deleted while the response was made.",

@@ -26,7 +26,7 @@ from antiphon.core.json_encoding import to_json
 from antiphon.errors import BackendError, ConfigError, InvalidRequest
 from antiphon.net.http.client import Address, HttpClient, Timeouts
 from antiphon.net.url_guard import split_url
-from antiphon.stores.base import Store
+from antiphon.stores.base import DeliveryStore
 from antiphon.stores.records import Delivery
 
 log = logging.getLogger("antiphon.webhooks")
@@ -59,13 +59,13 @@ class Webhooks:
     def __init__(
         self,
         configs: Mapping[str, WebhookConfig],
-        store: Store,
+        deliveries: DeliveryStore,
         clock: Callable[[], float] = time.time,
         *,
         delays: Sequence[float] = DELAYS,
     ) -> None:
         self._receivers = {config.url: _receiver(name, config) for name, config in configs.items()}
-        self._store = store
+        self._deliveries = deliveries
         self._clock = clock
         self._delays = delays
         self._wake = asyncio.Event()
@@ -90,9 +90,7 @@ class Webhooks:
         id = f"evt_{response_id.removeprefix('resp_')}"
         body = to_json({"id": id, "object": "event", "created_at": int(now), "type": type, "data": {"id": response_id}})
         try:
-            await self._store.put_deliveries(
-                [Delivery(id=id, url=url, owner=owner, body=body, due=now) for url in urls]
-            )
+            await self._deliveries.put([Delivery(id=id, url=url, owner=owner, body=body, due=now) for url in urls])
         except Exception:
             log.exception("the event %s of %s is lost", type, response_id)
         self._wake.set()
@@ -105,7 +103,7 @@ class Webhooks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         for delivery in unfinished:
-            await self._store.postpone_delivery(delivery.id, delivery.url, self._clock())
+            await self._deliveries.postpone(delivery.id, delivery.url, self._clock())
         self._runner = None
 
     # Deliveries
@@ -125,9 +123,9 @@ class Webhooks:
     async def _begin_due(self) -> float:
         """Begin all deliveries that are due; return how many seconds the next one is away."""
         while len(self._sending) < MOST_AT_ONCE:
-            delivery = await self._store.claim_delivery(self._clock(), LEASE)
+            delivery = await self._deliveries.claim(self._clock(), LEASE)
             if delivery is None:
-                due = await self._store.next_delivery()
+                due = await self._deliveries.next_due()
                 return POLL if due is None else min(POLL, max(0.0, due - self._clock()))
             task = asyncio.create_task(self._deliver(delivery))
             self._sending[task] = delivery
@@ -147,10 +145,10 @@ class Webhooks:
             log.error("event %s is given up after %d attempts", delivery.id, delivery.attempts)
             done = True
         if done:
-            await self._store.finish_delivery(delivery.id, delivery.url)
+            await self._deliveries.finish(delivery.id, delivery.url)
         else:
             due = self._clock() + self._delays[delivery.attempts - 1]
-            await self._store.postpone_delivery(delivery.id, delivery.url, due)
+            await self._deliveries.postpone(delivery.id, delivery.url, due)
 
     async def _post(self, receiver: Receiver, delivery: Delivery) -> bool:
         """Make one attempt; tell whether the receiver has it, or wants it no more."""

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable
-from inspect import iscoroutinefunction
 from itertools import chain
-from operator import attrgetter
 
 from antiphon.access.caller import ADMIN
 from antiphon.backends.base import Router
@@ -22,6 +20,7 @@ from antiphon.telemetry.otlp import Exporter, from_environment
 from antiphon.telemetry.peers import Peers
 from antiphon.telemetry.prometheus import Samples
 from antiphon.telemetry.request_record import RecordRuns, Watcher
+from antiphon.telemetry.store_timing import timed_store
 from antiphon.telemetry.tracing import TracedRouter, TracedToolServers, Tracer
 from antiphon.tools.base import ToolServers
 
@@ -50,13 +49,9 @@ class Watch:
         if self._exporter is not None:
             self.observers.append(Tracer(self._exporter))
 
-    def time(self, store: Store) -> None:
-        """Let the store's operations be timed."""
-        if self._metrics is None:
-            return
-        for name, operation in vars(Store).items():
-            if iscoroutinefunction(operation):
-                setattr(store, name, self._metrics.timed(name, attrgetter(name)(store)))
+    def store(self, store: Store) -> Store:
+        """Return the store, with operations that are timed."""
+        return timed_store(store, self._metrics.timed) if self._metrics is not None else store
 
     def router(self, router: Router) -> Router:
         """Return the router, with calls that are traced."""

@@ -1,12 +1,17 @@
-"""Which store a setting means."""
+"""Which store a setting means, and what it is made of: the class of each noun, for each database."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from antiphon.config.plugins import STORES, load_plugin
 from antiphon.errors import ConfigError
 from antiphon.stores.base import Store
+
+if TYPE_CHECKING:
+    from antiphon.stores.sqlite.database import Synchronous
 
 StoreFactory = Callable[[str], Store]
 
@@ -32,20 +37,73 @@ def open_store(spec: str, *, log_limit: int = LOG_LIMIT) -> Store:
     It is `memory`, the path of an SQLite file, the URL of a PostgreSQL database, or one whose scheme another package knows.
     """
     if spec == "memory":
-        from antiphon.stores.memory import MemoryStore
-
-        return MemoryStore()
+        return open_memory()
     if is_foreign(spec):
         make: StoreFactory = load_plugin(STORES, spec.partition("://")[0], "store")
         return make(spec)
     if is_url(spec):
         require_postgres(spec)
-        from antiphon.stores.postgres import PostgresStore
+        return open_postgres(spec)
+    return open_sqlite(spec, wal_limit=log_limit)
 
-        return PostgresStore(spec)
-    from antiphon.stores.sqlite import SQLiteStore
 
-    return SQLiteStore(spec, wal_limit=log_limit)
+def open_memory(*, max_responses: int = 10_000, max_file_bytes: int = 1 << 30) -> Store:
+    """Open a store in memory. Beyond `max_responses` the oldest are dropped; beyond `max_file_bytes` the oldest files."""
+    from antiphon.stores.memory import conversations, deliveries, files, jobs, keys, limits, responses
+    from antiphon.stores.memory.memory_database import MemoryDatabase
+
+    database = MemoryDatabase()
+    background = jobs.MemoryJobs(database)
+    talks = conversations.MemoryConversations()
+    return Store(
+        responses=responses.MemoryResponses(database, talks, background, max_responses),
+        conversations=talks,
+        jobs=background,
+        files=files.MemoryFiles(database, max_file_bytes),
+        deliveries=deliveries.MemoryDeliveries(database),
+        keys=keys.MemoryKeys(),
+        limits=limits.MemoryLimits(database),
+        database=database,
+    )
+
+
+def open_sqlite(path: str | Path, *, synchronous: Synchronous = "NORMAL", wal_limit: int = LOG_LIMIT) -> Store:
+    """Open an SQLite file, making it where there is none. Raises ConfigError.
+
+    `wal_limit`: bytes of the write-ahead log from which on writes are refused, 0 for never.
+    """
+    from antiphon.stores.sqlite import conversations, deliveries, files, jobs, keys, limits, responses
+    from antiphon.stores.sqlite.sqlite_database import SQLiteDatabase
+
+    database = SQLiteDatabase(path, synchronous=synchronous, wal_limit=wal_limit)
+    return Store(
+        responses=responses.SQLiteResponses(database),
+        conversations=conversations.SQLiteConversations(database),
+        jobs=jobs.SQLiteJobs(database),
+        files=files.SQLiteFiles(database),
+        deliveries=deliveries.SQLiteDeliveries(database),
+        keys=keys.SQLiteKeys(database),
+        limits=limits.SQLiteLimits(database),
+        database=database,
+    )
+
+
+def open_postgres(url: str, *, patience: float | None = None) -> Store:
+    """Open a PostgreSQL database; wait `patience` seconds for it, else as long as is usual. Raises ConfigError."""
+    from antiphon.stores.postgres import conversations, deliveries, files, jobs, keys, limits, responses
+    from antiphon.stores.postgres.postgres_database import PostgresDatabase
+
+    database = PostgresDatabase(url, patience=patience)
+    return Store(
+        responses=responses.PostgresResponses(database),
+        conversations=conversations.PostgresConversations(database),
+        jobs=jobs.PostgresJobs(database),
+        files=files.PostgresFiles(database),
+        deliveries=deliveries.PostgresDeliveries(database),
+        keys=keys.PostgresKeys(database),
+        limits=limits.PostgresLimits(database),
+        database=database,
+    )
 
 
 def shared_secret(url: str) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from typing import Protocol
 
 from antiphon.errors import APIError
-from antiphon.stores.base import Store
+from antiphon.stores.base import StoreDatabase
 from antiphon.stores.condition import Census
 from antiphon.telemetry.prometheus import Labels, Samples
 
@@ -27,8 +27,8 @@ class Handovers(Protocol):
 class StoreWatch:
     """Looks at the store when it is called; what waits in it is counted every ten seconds."""
 
-    def __init__(self, store: Store, clock: Callable[[], float], handovers: Callable[[], Handovers]) -> None:
-        self._store = store
+    def __init__(self, database: StoreDatabase, clock: Callable[[], float], handovers: Callable[[], Handovers]) -> None:
+        self._database = database
         self._clock = clock
         self._handovers = handovers
         self._census = Census()
@@ -37,7 +37,7 @@ class StoreWatch:
         """Count what waits, again and again."""
         while True:
             try:
-                self._census = await self._store.census(self._clock())
+                self._census = await self._database.census(self._clock())
             except APIError:
                 log.debug("what waits in the store could not be counted")
             except Exception:
@@ -46,7 +46,7 @@ class StoreWatch:
 
     def __call__(self) -> Iterable[Samples]:
         """Return the families as they are now."""
-        condition = self._store.condition
+        condition = self._database.condition
         reason = condition.reason
         yield _one("antiphon_store_up", "1 while the store takes writes.", reason is None)
         yield Samples(
@@ -56,7 +56,7 @@ class StoreWatch:
             {(name,): float(count) for name, count in condition.failures.copy().items()},
             kind="counter",
         )
-        for each in self._store.measures():
+        for each in self._database.measures():
             values = {labels: float(value) for labels, value in each.values.items()}
             yield Samples(f"antiphon_store_{each.name}", each.help, each.labels, values, kind=each.kind)
         yield from self._work()

@@ -7,7 +7,7 @@ import pytest
 from antiphon.errors import APIError
 from antiphon.responses.background.event_log import Beat, EventLog, Follower
 from antiphon.stores.base import FenceError
-from antiphon.stores.memory import MemoryStore
+from antiphon.stores.open import open_memory
 from antiphon.stores.records import StoredResponse
 from antiphon.types.events import Event
 
@@ -29,8 +29,8 @@ async def queued(store):
         output_span=(10, 12),
         background=True,
     )
-    await store.enqueue(response, b"{}", [])
-    return await store.claim("worker", 0.0, 60.0)
+    await store.responses.enqueue(response, b"{}", [])
+    return await store.jobs.claim("worker", 0.0, 60.0)
 
 
 async def collect(follower):
@@ -42,9 +42,9 @@ async def collect(follower):
 
 @pytest.mark.parametrize("after", [-1, 0, 3, 8])
 async def test_followers_of_any_place_see_each_event_once(after):
-    store = MemoryStore()
+    store = open_memory()
     job = await queued(store)
-    log = EventLog(Beat(store), ID, job.fence, 0)
+    log = EventLog(Beat(store.jobs), ID, job.fence, 0)
     follower = asyncio.create_task(collect(Follower(store, ID, "me", after, log)))
     for number in range(9):
         log.send([event(number)])
@@ -56,17 +56,17 @@ async def test_followers_of_any_place_see_each_event_once(after):
 
 
 async def test_an_event_is_shown_after_its_commit_only():
-    store = MemoryStore()
+    store = open_memory()
     job = await queued(store)
     gate = asyncio.Event()
-    commit = store.append_events
+    commit = store.jobs.append_events
 
     async def held(*args):
         await gate.wait()
         await commit(*args)
 
-    store.append_events = held
-    log = EventLog(Beat(store), ID, job.fence, 0)
+    store.jobs.append_events = held
+    log = EventLog(Beat(store.jobs), ID, job.fence, 0)
     follower = Follower(store, ID, "me", -1, log)
     log.send([event(0)])
     waiting = asyncio.create_task(follower.next())
@@ -78,9 +78,9 @@ async def test_an_event_is_shown_after_its_commit_only():
 
 
 async def test_a_log_that_the_store_refuses_for_now_waits_and_holds_up_no_other():
-    store = MemoryStore()
+    store = open_memory()
     job = await queued(store)
-    append = store.append_events
+    append = store.jobs.append_events
     away = [True]
 
     async def sometimes(id, *args):
@@ -99,8 +99,8 @@ async def test_a_log_that_the_store_refuses_for_now_waits_and_holds_up_no_other(
                 refusals.append(error)
         return refusals
 
-    store.append_batches = batches
-    beat = Beat(store)
+    store.jobs.append_batches = batches
+    beat = Beat(store.jobs)
     log, other = EventLog(beat, ID, job.fence, 0), EventLog(beat, "another", 1, 0)
     log.send([event(0)])
     other.send([event(0)])
@@ -110,18 +110,18 @@ async def test_a_log_that_the_store_refuses_for_now_waits_and_holds_up_no_other(
     await asyncio.wait_for(log.more(0), 20)
     assert [one.sequence_number for one in log.committed] == [0, 1]
     assert len(other.committed) == 1
-    assert [one.sequence_number for one in await store.events(ID, "me")] == [0, 1]
+    assert [one.sequence_number for one in await store.jobs.events(ID, "me")] == [0, 1]
     for each in (log, other):
         each.abandon()
 
 
 async def test_a_worker_that_lost_its_lease_writes_nothing_more():
-    store = MemoryStore()
+    store = open_memory()
     job = await queued(store)
-    log = EventLog(Beat(store), ID, job.fence, 0)
+    log = EventLog(Beat(store.jobs), ID, job.fence, 0)
     log.send([event(0)])
     await log.flush()
-    other = await store.claim("other", 1000.0, 60.0)
+    other = await store.jobs.claim("other", 1000.0, 60.0)
     assert other.fence > job.fence
     log.send([event(1)])
     with pytest.raises(FenceError):
@@ -129,29 +129,29 @@ async def test_a_worker_that_lost_its_lease_writes_nothing_more():
     with pytest.raises(FenceError):
         await log.drain()
     log.abandon()
-    assert [one.sequence_number for one in await store.events(ID, "me")] == [0]
+    assert [one.sequence_number for one in await store.jobs.events(ID, "me")] == [0]
 
 
 async def test_a_follower_goes_on_where_another_worker_goes_on():
-    store = MemoryStore()
+    store = open_memory()
     job = await queued(store)
-    log = EventLog(Beat(store), ID, job.fence, 0)
+    log = EventLog(Beat(store.jobs), ID, job.fence, 0)
     follower = asyncio.create_task(collect(Follower(store, ID, "me", -1, log)))
     log.send([event(0)])
     await log.flush()
     await asyncio.sleep(0.01)
     log.abandon()
-    other = await store.claim("other", 1000.0, 60.0)
-    second = EventLog(Beat(store), ID, other.fence, 1)
+    other = await store.jobs.claim("other", 1000.0, 60.0)
+    second = EventLog(Beat(store.jobs), ID, other.fence, 1)
     second.send([event(1), event(2, "response.completed")])
     await second.close()
     assert await asyncio.wait_for(follower, 20) == [0, 1, 2]
 
 
 async def test_a_deleted_response_ends_its_followers():
-    store = MemoryStore()
+    store = open_memory()
     await queued(store)
     follower = asyncio.create_task(collect(Follower(store, ID, "me", -1, None)))
     await asyncio.sleep(0.05)
-    await store.delete(ID, "me")
+    await store.responses.delete(ID, "me")
     assert await asyncio.wait_for(follower, 20) == []

@@ -15,7 +15,7 @@ from antiphon.errors import APIError, InvalidRequest
 from antiphon.net.fetching import Fetcher
 from antiphon.net.url_guard import UrlGuard
 from antiphon.responses.intake.media import AS_SENT, GONE, MOST_URLS, Form, Media
-from antiphon.stores.memory import MemoryStore
+from antiphon.stores.open import open_memory
 from antiphon.stores.records import StoredFile
 from antiphon.types.items import InputFile, InputImage, InputText, Item, Message, OtherItem
 from tests.net.upstream import Call, Upstream, running
@@ -28,7 +28,7 @@ TEXT = Form(files_as_text=True)
 
 @pytest.fixture
 async def media() -> Media:
-    store = MemoryStore()
+    store = open_memory()
     for name, kind, content in (
         ("a.png", "image/png", PNG),
         ("notes.md", "text/markdown", b"# N\xc3\xb6tes"),
@@ -39,9 +39,9 @@ async def media() -> Media:
         file = StoredFile(
             id=id, owner="ann", filename=name, purpose="user_data", media_type=kind, size=len(content), created_at=0
         )
-        await store.put_file(file, content)
+        await store.files.put(file, content)
     guard = UrlGuard(["127.0.0.0/8"])
-    return Media(store, guard, Fetcher(guard, limit=LIMIT), lambda: 1.0, limit=LIMIT)
+    return Media(store.files, guard, Fetcher(guard, limit=LIMIT), lambda: 1.0, limit=LIMIT)
 
 
 @pytest.fixture

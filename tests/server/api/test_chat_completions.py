@@ -21,7 +21,7 @@ from antiphon.server.api.chat.completions import ChatCompletions
 from antiphon.server.asgi import AntiphonApp
 from antiphon.server.auth.authenticator import authenticator, callers
 from antiphon.server.http.router import Router
-from antiphon.stores.memory import MemoryStore
+from antiphon.stores.open import open_memory
 from tests.net.upstream import Call
 from tests.net.upstream import running as upstream
 from tests.server.serving import serving
@@ -53,7 +53,7 @@ async def relay(
         chat = ChatBackend("one", config, MODELS)
         registry = Registry(MODELS, {"one": chat}, discover=set(), settings={"one": config})
         guard = UrlGuard(allow or [])
-        media = Media(MemoryStore(), guard, Fetcher(guard, limit=10_000), lambda: 1.0, limit=10_000)
+        media = Media(open_memory().files, guard, Fetcher(guard, limit=10_000), lambda: 1.0, limit=10_000)
         router = Router()
         router.add("POST", "/chat/completions", ChatCompletions(registry, media).create)
 

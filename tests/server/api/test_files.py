@@ -21,7 +21,8 @@ from antiphon.server.asgi import AntiphonApp
 from antiphon.server.auth.authenticator import authenticator, callers
 from antiphon.server.http.router import Router
 from antiphon.server.process.run import make_server
-from antiphon.stores.sqlite import SQLiteStore
+from antiphon.stores.base import Store
+from antiphon.stores.open import open_sqlite
 from antiphon.tools.mcp.servers import McpServers
 
 MAX_BODY = 300_000
@@ -30,7 +31,7 @@ MAX_BODY = 300_000
 class Server:
     """A server that has files and nothing else; `now` is its clock."""
 
-    def __init__(self, store: SQLiteStore, port: int) -> None:
+    def __init__(self, store: Store, port: int) -> None:
         self.now = 1_700_000_000.0
         self.url = f"http://127.0.0.1:{port}/v1"
         services = Services(
@@ -42,7 +43,7 @@ class Server:
             clock=lambda: self.now,
         )
         router = Router()
-        files = Files(services)
+        files = Files(store.files, services.clock, services.new_id_base)
         router.add("POST", "/files", files.create)
         router.add("GET", "/files", files.list)
         router.add("GET", "/files/{id}", files.read)
@@ -56,7 +57,7 @@ class Server:
 
 @pytest.fixture
 async def server(tmp_path: Path) -> AsyncIterator[Server]:
-    store = SQLiteStore(tmp_path / "store.db")
+    store = open_sqlite(tmp_path / "store.db")
     with socket.create_server(("127.0.0.1", 0)) as listening:
         server = Server(store, listening.getsockname()[1])
         running = make_server(server.app, Config(shutdown_grace=0.0))

@@ -21,8 +21,7 @@ from antiphon.config import BackendConfig, Config, KeyConfig, ModelConfig
 from antiphon.errors import APIError, ConfigError
 from antiphon.server.auth import authenticator
 from antiphon.server.auth.authenticator import KeyAuthenticator
-from antiphon.stores.memory import MemoryStore
-from antiphon.stores.sqlite import SQLiteStore
+from antiphon.stores.open import open_memory, open_sqlite
 from tests.server.handlers import Answer, call
 from tests.server.serving import serving, wait_until
 from tests.server.whole import Client, turn
@@ -50,9 +49,9 @@ def on_store(folder: Path, action: Callable[[Keyring], Awaitable[T]]) -> T:
     """Do something with the keys, as `antiphon keys` does it: from another process's view of the file."""
 
     async def act() -> T:
-        store = SQLiteStore(folder / "store.db")
+        store = open_sqlite(folder / "store.db")
         try:
-            return await action(Keyring(store, time.time))
+            return await action(Keyring(store.keys, time.time))
         finally:
             await store.close()
 
@@ -91,17 +90,17 @@ def test_a_mistyped_key_is_not_even_looked_up() -> None:
 
 
 async def test_the_store_does_not_know_the_key() -> None:
-    store = MemoryStore()
-    made = await Keyring(store, time.time).create(Rights(name="a"))
-    assert made.secret not in repr(vars(store)) and made.secret[12:40] not in repr(vars(store))
-    other = Keyring(store, time.time)  # another process, on the same store
+    store = open_memory()
+    made = await Keyring(store.keys, time.time).create(Rights(name="a"))
+    assert made.secret not in repr(vars(store.keys)) and made.secret[12:40] not in repr(vars(store.keys))
+    other = Keyring(store.keys, time.time)  # another process, on the same store
     assert await other.find(made.secret.encode()) == made.key
     assert await other.find(new_secret().encode()) is None
 
 
 async def test_a_rotated_key_goes_on_as_it_was() -> None:
     clock = [1000.0]
-    keyring = Keyring(MemoryStore(), lambda: clock[0])
+    keyring = Keyring(open_memory().keys, lambda: clock[0])
     rights = Rights(name="a", scopes=("read",), models=("gpt-*",), limits=("60 requests/minute",))
     old = await keyring.create(rights)
     clock[0] += 1
@@ -116,7 +115,7 @@ async def test_a_rotated_key_goes_on_as_it_was() -> None:
 
 
 async def test_what_has_ended_is_not_rotated() -> None:
-    keyring = Keyring(MemoryStore(), time.time)
+    keyring = Keyring(open_memory().keys, time.time)
     made = await keyring.create(Rights())
     first = await keyring.revoke(made.key.id)
     assert await keyring.revoke(made.key.id) == first  # once is enough
@@ -127,7 +126,7 @@ async def test_what_has_ended_is_not_rotated() -> None:
 
 
 async def test_a_rotated_key_keeps_its_end() -> None:
-    keyring = Keyring(MemoryStore(), lambda: 1000.0)
+    keyring = Keyring(open_memory().keys, lambda: 1000.0)
     old = await keyring.create(Rights(expires_at=1030.0))
     new = await keyring.rotate(old.key.id, 60)
     assert new.key.expires_at == (await keyring.list())[0].expires_at == 1030.0

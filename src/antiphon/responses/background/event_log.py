@@ -12,7 +12,7 @@ from time import monotonic
 
 from antiphon.core.stream.resume import TERMINAL
 from antiphon.errors import APIError, StoreError
-from antiphon.stores.base import FenceError, Store
+from antiphon.stores.base import FenceError, JobStore, Store
 from antiphon.stores.records import EventBatch, LoggedEvent
 from antiphon.types.events import Event
 
@@ -35,8 +35,8 @@ def logged(events: Sequence[Event], first: int) -> list[LoggedEvent]:
 class Beat:
     """Commits what the logs of a process have gathered, all of them at once: a commit apiece would cost as much as the rest."""
 
-    def __init__(self, store: Store) -> None:
-        self.store = store
+    def __init__(self, jobs: JobStore) -> None:
+        self.jobs = jobs
         self._waiting: dict[EventLog, None] = {}
         self._task: asyncio.Task[None] | None = None
 
@@ -71,7 +71,7 @@ class Beat:
         batches = [log.take() for log in logs]
         refusals: Sequence[Exception | None]
         try:
-            refusals = await self.store.append_batches(batches)
+            refusals = await self.jobs.append_batches(batches)
         except Exception as error:
             if not isinstance(error, APIError):
                 logger.exception("events of background responses could not be stored")
@@ -123,7 +123,7 @@ class EventLog:
             if not batch.events and checkpoint is None:
                 return
             try:
-                await self._beat.store.append_events(batch.response_id, batch.fence, batch.events, checkpoint)
+                await self._beat.jobs.append_events(batch.response_id, batch.fence, batch.events, checkpoint)
             except Exception as error:
                 self.settle(batch.events, error)
                 raise
@@ -215,17 +215,17 @@ class Follower:
             if len(log.committed) > seen:
                 return log.committed[seen : seen + AT_ONCE]
             self._log = None  # it ended without us: somebody else writes the rest
-        events = await self._store.events(self._response_id, self._owner, self._after)
+        events = await self._store.jobs.events(self._response_id, self._owner, self._after)
         if not events and log is None:
             await self._wait_elsewhere()
         return events
 
     async def _wait_elsewhere(self) -> None:
         """Wait for another process's events; a response that was deleted, or a place behind the last event, is an end too."""
-        told = await self._store.wait_for_events(self._response_id, self._after, LOOK_INTERVAL)
+        told = await self._store.jobs.wait_for_events(self._response_id, self._after, LOOK_INTERVAL)
         if told:
             return
-        stored = await self._store.get(self._response_id, self._owner)
+        stored = await self._store.responses.get(self._response_id, self._owner)
         self._done = stored is None or (stored.status not in WORKING and await self._log_has_ended())
 
     async def _log_has_ended(self) -> bool:
@@ -234,6 +234,6 @@ class Follower:
         It may follow the response's own commit by some milliseconds, and it may have come while this follower waited.
         """
         last, after = "", -1
-        while events := await self._store.events(self._response_id, self._owner, after):
+        while events := await self._store.jobs.events(self._response_id, self._owner, after):
             last, after = events[-1].type, events[-1].sequence_number
         return last in TERMINAL and after <= self._after

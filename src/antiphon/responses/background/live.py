@@ -88,7 +88,7 @@ class Live:
         self._intake = intake
         self._lease = services.config.background_lease
         self._worker = f"{os.getpid()}-{secrets.token_hex(6)}"
-        self._beat = Beat(self._store)
+        self._beat = Beat(self._store.jobs)
         self._working: dict[str, Working] = {}
         config = services.config
         self._line = Line(config.background_running, config.background_per_owner, config.background_queue_per_owner)
@@ -104,7 +104,7 @@ class Live:
 
     async def start(self) -> None:
         """Begin to look for work that nobody holds, now and from time to time."""
-        self._store.on_cancel(self._cancel_here)
+        self._store.jobs.on_cancel(self._cancel_here)
         self._poller = asyncio.create_task(self._poll())
 
     async def close(self, grace: float) -> None:
@@ -154,7 +154,7 @@ class Live:
         queued = to_json(plan.response)
         request = await packed(plan, body, self._services.sealer)
         days = self._services.config.store_days
-        job = await self._store.enqueue(
+        job = await self._store.responses.enqueue(
             await by_size(plan.turn.size, stored_response, plan, queued, (), days),
             request,
             logged(events, 0),
@@ -188,7 +188,7 @@ class Live:
     async def cancel(self, stored: StoredResponse) -> bytes:
         """Cancel a background response, wherever it runs, and return it; one that has ended is returned as it is."""
         here = self._working.get(stored.id)
-        if stored.status in WORKING and await self._store.cancel_job(stored.id, stored.owner):
+        if stored.status in WORKING and await self._store.jobs.cancel(stored.id, stored.owner):
             if here is not None:
                 here.run.cancel()
             else:
@@ -196,12 +196,12 @@ class Live:
             deadline = self._services.clock() + CANCEL_WAIT
             while stored.status in WORKING and self._services.clock() < deadline:
                 await self._settle(here)
-                stored = await self._store.get(stored.id, stored.owner) or stored
+                stored = await self._store.responses.get(stored.id, stored.owner) or stored
         return stored.body
 
     async def _end_waiting(self, id: str) -> None:
         """End a cancelled response that nobody works on: it need not wait for room."""
-        job = await self._store.claim(self._worker, self._services.clock(), self._lease, id)
+        job = await self._store.jobs.claim(self._worker, self._services.clock(), self._lease, id)
         if job is not None:
             await self._take_over(job)
 
@@ -219,7 +219,7 @@ class Live:
 
     async def discard(self, id: str, owner: str) -> None:
         """Stop a response that is about to be deleted."""
-        stored = await self._store.get(id, owner)
+        stored = await self._store.responses.get(id, owner)
         if stored is not None and stored.background:
             await self.cancel(stored)
 
@@ -240,7 +240,7 @@ class Live:
             await one.run.run(one.log)
             await one.log.close()
             await self._webhooks.notify(f"response.{one.run.stream.response.status}", id, one.job.owner)
-            await self._store.finish_job(id, fence)
+            await self._store.jobs.finish(id, fence)
         except FenceError:
             self.lost += 1
             log.warning("response %s: another server has taken it over", id)
@@ -249,7 +249,7 @@ class Live:
         except asyncio.CancelledError:
             heart.cancel()
             with contextlib.suppress(FenceError, APIError):
-                await self._store.release_job(id, fence)
+                await self._store.jobs.release(id, fence)
             raise
         except Exception:
             unexpected("response", log, "response %s: the run broke off", id)
@@ -268,11 +268,11 @@ class Live:
         until = clock() + self._lease
         while True:
             pause = min(MOST_BETWEEN_BEATS, self._lease / 3)
-            await asyncio.sleep(min(pause, max(0.0, until - clock())) if self._store.remote else pause)
+            await asyncio.sleep(min(pause, max(0.0, until - clock())) if self._store.database.remote else pause)
             sent = clock()
             try:
-                async with asyncio.timeout_at(until if self._store.remote else None):
-                    wish = await self._store.heartbeat(
+                async with asyncio.timeout_at(until if self._store.database.remote else None):
+                    wish = await self._store.jobs.heartbeat(
                         one.job.response_id, one.job.fence, self._services.clock(), self._lease
                     )
             except FenceError:
@@ -307,7 +307,7 @@ class Live:
                 while job := await self._claim(crowded):
                     if not await self._take_over(job):
                         crowded.add(job.owner)
-                await self._line.look(self._store)
+                await self._line.look(self._store.responses)
             except APIError:
                 log.debug("looking for background work failed: the store is away")
             except Exception:
@@ -330,7 +330,9 @@ class Live:
             self._idle_at = now
         clean = now - self._idle_at < SUSPECT_WAIT if self._working else False
         without = [*self._line.full(), *crowded]
-        return await self._store.claim(self._worker, self._services.clock(), self._lease, clean=clean, without=without)
+        return await self._store.jobs.claim(
+            self._worker, self._services.clock(), self._lease, clean=clean, without=without
+        )
 
     async def _take_over(self, job: Job) -> bool:
         """Go on with a job whose worker is gone, or begin one that was never begun.
@@ -347,7 +349,7 @@ class Live:
         except APIError as error:
             if error.status not in (429, 503):
                 raise
-            await self._store.release_job(job.response_id, job.fence)
+            await self._store.jobs.release(job.response_id, job.fence)
             if permit is not FREE:
                 self._line.wait(job.response_id, job.owner, permit)
                 permit = FREE
@@ -362,11 +364,11 @@ class Live:
         return True
 
     async def _resume(self, job: Job, permit: Permit, held: Held) -> None:
-        stored = await self._store.get(job.response_id, job.owner)
+        stored = await self._store.responses.get(job.response_id, job.owner)
         if stored is None:
-            await self._store.finish_job(job.response_id, job.fence)
+            await self._store.jobs.finish(job.response_id, job.fence)
             return
-        state = restart(await self._all_events(job), await self._store.checkpoint(job.response_id))
+        state = restart(await self._all_events(job), await self._store.jobs.checkpoint(job.response_id))
         if stored.status not in WORKING:
             await self._complete_log(job, stored, state)
         elif job.cancelled:
@@ -408,7 +410,7 @@ class Live:
         span = output_span(body, stream.output)
         texts = model_texts_json(stream.model_texts)
         ended = msgspec.structs.replace(stored, status=response.status, body=body, output_span=span, model_texts=texts)
-        await self._store.put(ended, fence=job.fence)
+        await self._store.responses.put(ended, fence=job.fence)
         await self._append(job, response.status, [*stream.take(), stream.terminal], state.sequence_number)
 
     async def _complete_log(self, job: Job, stored: StoredResponse, state: Restart) -> None:
@@ -422,13 +424,13 @@ class Live:
         await self._append(job, stored.status, events, state.sequence_number)
 
     async def _append(self, job: Job, status: str, events: Sequence[Event], first: int) -> None:
-        await self._store.append_events(job.response_id, job.fence, logged(events, first))
+        await self._store.jobs.append_events(job.response_id, job.fence, logged(events, first))
         await self._webhooks.notify(f"response.{status}", job.response_id, job.owner)
-        await self._store.finish_job(job.response_id, job.fence)
+        await self._store.jobs.finish(job.response_id, job.fence)
 
     async def _all_events(self, job: Job) -> list[LoggedEvent]:
         events: list[LoggedEvent] = []
-        while batch := await self._store.events(
+        while batch := await self._store.jobs.events(
             job.response_id, job.owner, events[-1].sequence_number if events else -1
         ):
             events.extend(batch)

@@ -6,7 +6,7 @@ import msgspec
 
 from antiphon.access.limits import Permit
 from antiphon.errors import APIError
-from antiphon.stores.base import Store
+from antiphon.stores.base import ResponseStore
 from antiphon.stores.records import StoredResponse
 from antiphon.types.response import Usage
 
@@ -79,10 +79,10 @@ class Line:
         _less(self._owners, one.owner)
         return one.permit
 
-    async def look(self, store: Store) -> None:
+    async def look(self, responses: ResponseStore) -> None:
         """Settle what other servers have made, or what was deleted: some of it at a time. Raises APIError."""
         for id, one in list(self._waiting.items())[:LOOKED_AT]:
-            stored = await store.get(id, one.owner)
+            stored = await responses.get(id, one.owner)
             if stored is None or stored.status not in ("queued", "in_progress"):
                 permit = self.leave(id)
                 if permit is not None:

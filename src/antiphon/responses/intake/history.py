@@ -13,7 +13,7 @@ from antiphon.core.tools.results import ModelText
 from antiphon.errors import InvalidRequest, NotFound
 from antiphon.runtime.offload import by_size
 from antiphon.runtime.request_memory import take
-from antiphon.stores.base import Store
+from antiphon.stores.base import ConversationStore
 from antiphon.types.items import Item
 from antiphon.types.request import ConversationRef, CreateResponse
 
@@ -24,7 +24,7 @@ HISTORY_BODIES = 4
 
 
 class History(Protocol):
-    """Where the items of earlier responses are looked up: the store, or a WebSocket connection's own memory before it."""
+    """Where the items of earlier responses are looked up: a store's responses, or a WebSocket's own before them."""
 
     async def history(self, id: str, owner: str) -> Sequence[bytes] | None:
         """Return the chain that ends with a response, oldest first, or None."""
@@ -42,8 +42,8 @@ class History(Protocol):
 class Gathering:
     """Finds the items that a request names."""
 
-    def __init__(self, store: Store, config: Config) -> None:
-        self._store = store
+    def __init__(self, conversations: ConversationStore, config: Config) -> None:
+        self._conversations = conversations
         self._config = config
 
     def check_count(self, items: int, param: str) -> None:
@@ -110,7 +110,7 @@ class Gathering:
         return arrays
 
     async def _conversation(self, id: str, owner: str) -> Sequence[bytes]:
-        items = await self._store.conversation_items(id, owner)
+        items = await self._conversations.list_items(id, owner)
         if items is None:
             raise NotFound(
                 f"Conversation with id '{id}' not found.", param="conversation", code="conversation_not_found"

@@ -64,7 +64,7 @@ class Intake:
         self._media = media
         self._prompts = prompts
         self._config = services.config
-        self._gathering = Gathering(services.store, services.config)
+        self._gathering = Gathering(services.store.conversations, services.config)
 
     async def plan(
         self,
@@ -92,7 +92,7 @@ class Intake:
             await by_size(len(body), check_capabilities, route.card.capabilities, request, tools, text, seen)
         remote = await declared_servers(tools, caller, services.tool_servers) if tools else []
         hosted = await admitted(tools, owner, services.hosted_tools) if services.hosted_tools and tools else []
-        source = history or services.store
+        source = history or services.store.responses
         own, earlier, size = await self._gathering.items(request, own, owner, source, len(body))
         kinds = set(map(type, chain(earlier, own, prompted)))
         if OtherItem in kinds:

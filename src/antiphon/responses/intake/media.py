@@ -25,7 +25,7 @@ from antiphon.net.fetching import Fetcher
 from antiphon.net.url_guard import UrlGuard
 from antiphon.runtime.offload import by_size
 from antiphon.runtime.request_memory import take
-from antiphon.stores.base import Store
+from antiphon.stores.base import FileStore
 from antiphon.stores.records import StoredFile
 from antiphon.types.items import (
     CustomToolCallOutput,
@@ -65,7 +65,7 @@ class Media:
 
     def __init__(
         self,
-        store: Store,
+        files: FileStore,
         guard: UrlGuard,
         fetcher: Fetcher,
         clock: Callable[[], float],
@@ -73,7 +73,7 @@ class Media:
         limit: int,
         max_image: int | None = None,
     ) -> None:
-        self.store = store
+        self.files = files
         self.guard = guard
         self.fetcher = fetcher
         self.clock = clock
@@ -109,7 +109,7 @@ class Media:
 
     async def attach(self, items: Sequence[Item], file_id: str, owner: str) -> list[Item]:
         """Let a stored file join the last user message (CompactifAI's `file_id`). Raises NotFound with param `file_id`."""
-        file = await self.store.get_file(file_id, owner, self.clock())
+        file = await self.files.get(file_id, owner, self.clock())
         if file is None:
             raise _not_found(file_id, "file_id")
         image = file.media_type.startswith("image/")
@@ -298,8 +298,8 @@ class _Admission:
 
     async def _stored(self, id: str, param: str) -> tuple[StoredFile, bytes]:
         now = self._media.clock()
-        file = await self._media.store.get_file(id, self._owner, now)
-        content = await self._media.store.file_content(id, self._owner, now) if file else None
+        file = await self._media.files.get(id, self._owner, now)
+        content = await self._media.files.content(id, self._owner, now) if file else None
         if file is None or content is None:
             raise _not_found(id, param)
         return file, content

@@ -8,9 +8,9 @@ from collections import deque
 import msgspec
 from msgspec.structs import replace
 
-from antiphon.responses.services import Services
 from antiphon.server.api.paging import listing, page_query
 from antiphon.server.http.messages import Reply, Request, json_reply
+from antiphon.stores.base import ResponseStore
 from antiphon.telemetry.observers import Observed
 from antiphon.types.response import Usage
 
@@ -97,8 +97,8 @@ def _record(run: Observed) -> RequestRecord:
 class Admin:
     """The handlers of `/admin`."""
 
-    def __init__(self, services: Services, ring: Ring) -> None:
-        self._store = services.store
+    def __init__(self, responses: ResponseStore, ring: Ring) -> None:
+        self._responses = responses
         self._ring = ring
 
     async def requests(self, request: Request) -> Reply:
@@ -108,7 +108,7 @@ class Admin:
     async def responses(self, request: Request) -> Reply:
         """GET /admin/responses: the caller's own stored responses, newest first; `limit` and `after`."""
         query = page_query(request)
-        found = await self._store.recent(request.owner, query.limit + 1, query.after)
+        found = await self._responses.recent(request.owner, query.limit + 1, query.after)
         shown = found[: query.limit]
         data = [{"object": "response", **msgspec.structs.asdict(one)} for one in shown]
         return json_reply(listing(data, [one.id for one in shown], len(found) > query.limit))

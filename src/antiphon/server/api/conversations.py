@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 import msgspec
@@ -14,10 +14,10 @@ from antiphon.core.json_encoding import to_json
 from antiphon.core.request.decoding import decode_items
 from antiphon.core.request.validation import decode
 from antiphon.errors import InvalidRequest, NotFound
-from antiphon.responses.services import Services
 from antiphon.runtime.offload import by_size
 from antiphon.server.api.paging import listed, listing, page_query
 from antiphon.server.http.messages import Reply, Request, json_reply
+from antiphon.stores.base import ConversationStore, ResponseStore
 from antiphon.stores.records import Conversation, StoredItem
 from antiphon.types.items import Item
 from antiphon.types.request import Metadata
@@ -54,43 +54,49 @@ _add = msgspec.json.Decoder(AddItems)
 class Conversations:
     """The handlers of `/v1/conversations`."""
 
-    def __init__(self, services: Services) -> None:
-        self._services = services
-        self._store = services.store
+    def __init__(
+        self,
+        conversations: ConversationStore,
+        responses: ResponseStore,
+        clock: Callable[[], float],
+        new_id_base: Callable[[], str],
+    ) -> None:
+        self._conversations = conversations
+        self._responses = responses
+        self._clock = clock
+        self._new_id_base = new_id_base
 
     async def create(self, request: Request) -> Reply:
         """POST /v1/conversations; an empty body makes an empty conversation."""
         text = await request.body() or b"{}"
         body = await by_size(len(text), decode, _create, text)
-        id_base = self._services.new_id_base()
+        id_base = self._new_id_base()
         conversation = Conversation(
             id=f"conv_{id_base}",
             owner=request.owner,
-            created_at=int(self._services.clock()),
+            created_at=int(self._clock()),
             metadata=to_json(body.metadata or {}),
         )
         items = await self._kept(body.items or [], request.owner, id_base)
-        await self._store.create_conversation(conversation, items)
+        await self._conversations.create(conversation, items)
         return Reply(_json(conversation))
 
     async def read(self, request: Request) -> Reply:
         """GET /v1/conversations/{id}."""
-        conversation = await self._store.get_conversation(request.params["id"], request.owner)
+        conversation = await self._conversations.get(request.params["id"], request.owner)
         return Reply(_json(_there(conversation, request)))
 
     async def update(self, request: Request) -> Reply:
         """POST /v1/conversations/{id}: replace the metadata."""
         text = await request.body()
         body = await by_size(len(text), decode, _update, text)
-        changed = await self._store.update_conversation(
-            request.params["id"], request.owner, to_json(body.metadata or {})
-        )
+        changed = await self._conversations.update(request.params["id"], request.owner, to_json(body.metadata or {}))
         return Reply(_json(_there(changed, request)))
 
     async def delete(self, request: Request) -> Reply:
         """DELETE /v1/conversations/{id}, with all its items."""
         id = request.params["id"]
-        if not await self._store.delete_conversation(id, request.owner):
+        if not await self._conversations.delete(id, request.owner):
             raise _not_found(id)
         return json_reply({"id": id, "object": "conversation.deleted", "deleted": True})
 
@@ -100,8 +106,8 @@ class Conversations:
         """POST …/items: at most 20 in a call."""
         text = await request.body()
         body = await by_size(len(text), decode, _add, text)
-        items = await self._kept(body.items, request.owner, self._services.new_id_base())
-        if not await self._store.add_items(request.params["id"], request.owner, items):
+        items = await self._kept(body.items, request.owner, self._new_id_base())
+        if not await self._conversations.add_items(request.params["id"], request.owner, items):
             raise _not_found(request.params["id"])
         return await _page(items, has_more=False)
 
@@ -109,8 +115,8 @@ class Conversations:
         """GET …/items: newest first unless `order=asc`; `limit`, `after`."""
         query = page_query(request)
         id = request.params["id"]
-        _there(await self._store.get_conversation(id, request.owner), request)
-        items = await self._store.conversation_items(
+        _there(await self._conversations.get(id, request.owner), request)
+        items = await self._conversations.list_items(
             id, request.owner, after=query.after, limit=query.limit + 1, descending=not query.ascending
         )
         if items is None:
@@ -120,7 +126,7 @@ class Conversations:
     async def read_item(self, request: Request) -> Reply:
         """GET …/items/{item_id}."""
         id, item = request.params["id"], request.params["item_id"]
-        found = await self._store.get_item(id, item, request.owner)
+        found = await self._conversations.get_item(id, item, request.owner)
         if found is None:
             raise _no_item(item)
         return Reply(found.body)
@@ -128,8 +134,8 @@ class Conversations:
     async def delete_item(self, request: Request) -> Reply:
         """DELETE …/items/{item_id}: returns the conversation."""
         id, item = request.params["id"], request.params["item_id"]
-        conversation = _there(await self._store.get_conversation(id, request.owner), request)
-        if not await self._store.delete_item(id, item, request.owner):
+        conversation = _there(await self._conversations.get(id, request.owner), request)
+        if not await self._conversations.delete_item(id, item, request.owner):
             raise _no_item(item)
         return Reply(_json(conversation))
 
@@ -141,7 +147,7 @@ class Conversations:
         items = await by_size(size, decode_items, list(raw), "items")
         wanted = context.references(items)
         if wanted:
-            items = context.resolve_references(items, await self._store.items(wanted, owner))
+            items = context.resolve_references(items, await self._responses.items(wanted, owner))
         return await by_size(size, _stored, items, id_base)
 
 

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from urllib.parse import quote
 
 from antiphon.core.media.file_types import BINARY, media_type
 from antiphon.core.request.validation import missing
 from antiphon.errors import InvalidRequest, NotFound
-from antiphon.responses.services import Services
 from antiphon.server.api.paging import listing, whole_number
 from antiphon.server.http.messages import Reply, Request, json_reply
 from antiphon.server.http.multipart import Field, read_form
+from antiphon.stores.base import FileStore
 from antiphon.stores.records import StoredFile
 
 PURPOSES = ("assistants", "batch", "evals", "fine-tune", "user_data", "vision")
@@ -21,18 +22,19 @@ SHORTEST, LONGEST = 3600, 2_592_000  # seconds that `expires_after` may name
 class Files:
     """The handlers of `/v1/files`."""
 
-    def __init__(self, services: Services) -> None:
-        self._services = services
-        self._store = services.store
+    def __init__(self, files: FileStore, clock: Callable[[], float], new_id_base: Callable[[], str]) -> None:
+        self._files = files
+        self._clock = clock
+        self._new_id_base = new_id_base
 
     async def create(self, request: Request) -> Reply:
         """POST /v1/files: a form with `file`, `purpose` and perhaps `expires_after`; not larger than a body may be."""
         form = await read_form(await request.body(form=True), request.header(b"content-type") or b"")
         upload = _upload(form)
-        created_at = int(self._services.clock())
+        created_at = int(self._clock())
         name = upload.filename or "file"
         file = StoredFile(
-            id=f"file_{self._services.new_id_base()}",
+            id=f"file_{self._new_id_base()}",
             owner=request.owner,
             filename=name,
             purpose=_purpose(form),
@@ -41,7 +43,7 @@ class Files:
             created_at=created_at,
             expires_at=_expires_at(form, created_at),
         )
-        await self._store.put_file(file, upload.content)
+        await self._files.put(file, upload.content)
         return json_reply(file_object(file))
 
     async def list(self, request: Request) -> Reply:
@@ -51,9 +53,9 @@ class Files:
         if order not in ("asc", "desc"):
             raise InvalidRequest("'order' is 'asc' or 'desc'.", param="order")
         limit = whole_number(request, "limit", MOST_LISTED, 1, MOST_LISTED)
-        files = await self._store.files(
+        files = await self._files.list(
             request.owner,
-            self._services.clock(),
+            self._clock(),
             purpose=query.get("purpose"),
             after=query.get("after"),
             limit=limit + 1,
@@ -72,7 +74,7 @@ class Files:
     async def content(self, request: Request) -> Reply:
         """GET /v1/files/{id}/content: the bytes, as a download: browsers are to run nothing of it."""
         file = await self._there(request)
-        content = await self._store.file_content(file.id, request.owner, self._services.clock())
+        content = await self._files.content(file.id, request.owner, self._clock())
         if content is None:
             raise file_not_found(file.id, "id")
         disposition = f"attachment; filename*=UTF-8''{quote(file.filename, safe='')}"
@@ -82,13 +84,13 @@ class Files:
     async def delete(self, request: Request) -> Reply:
         """DELETE /v1/files/{id}."""
         id = request.params["id"]
-        if not await self._store.delete_file(id, request.owner):
+        if not await self._files.delete(id, request.owner):
             raise file_not_found(id, "id")
         return json_reply({"id": id, "object": "file", "deleted": True})
 
     async def _there(self, request: Request) -> StoredFile:
         id = request.params["id"]
-        file = await self._store.get_file(id, request.owner, self._services.clock())
+        file = await self._files.get(id, request.owner, self._clock())
         if file is None:
             raise file_not_found(id, "id")
         return file

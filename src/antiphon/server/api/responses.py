@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 
 from antiphon.access.limits import Permit
@@ -82,9 +81,7 @@ class Responses:
         permit = await admit(self._services, request.caller, plan)
         if plan.request.background:
             return await self._background(request, plan, body, permit)
-        task = asyncio.current_task()
-        assert task is not None
-        request.on_disconnect(lambda: _cancel(task))
+        request.cancel_on_disconnect()
         traced = trace(request, plan) if plan.request.stream else None
         run = Run(traced.plan if traced else plan, self._services, mute=not plan.request.stream, permit=permit)
         self._running.add(run)
@@ -144,7 +141,7 @@ class Responses:
         """DELETE: a running background response is cancelled first."""
         id = request.params["id"]
         await self._live.discard(id, request.owner)
-        if not await self._services.store.delete(id, request.owner):
+        if not await self._services.store.responses.delete(id, request.owner):
             raise _not_found(id)
         return json_reply({"id": id, "object": "response", "deleted": True})
 
@@ -161,13 +158,13 @@ class Responses:
         query = page_query(request)
         arrays = [stored.input]
         if stored.previous_response_id is not None:
-            earlier = await self._services.store.history(stored.previous_response_id, request.owner) or ()
+            earlier = await self._services.store.responses.history(stored.previous_response_id, request.owner) or ()
             arrays = [*earlier, stored.input]
         return await by_size(sum(map(len, arrays)), _page_of, arrays, query)
 
     async def _stored(self, request: Request) -> StoredResponse:
         id = request.params["id"]
-        stored = await self._services.store.get(id, request.owner)
+        stored = await self._services.store.responses.get(id, request.owner)
         if stored is None:
             raise _not_found(id)
         return stored
@@ -175,10 +172,6 @@ class Responses:
 
 def _page_of(arrays: Sequence[bytes], query: PageQuery) -> Reply:
     return listed(page([item for array in arrays for item in split_array(array)], query))
-
-
-def _cancel(task: asyncio.Task[object]) -> None:
-    task.cancel()
 
 
 def headers(plan: Plan, permit: Permit) -> Sequence[Header]:

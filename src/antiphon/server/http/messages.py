@@ -93,8 +93,8 @@ class Request(Protocol):
         """Send the head of a streamed answer. Raises ClientGone."""
         ...
 
-    def on_disconnect(self, callback: Callable[[], object]) -> None:
-        """Call back, once, when the client goes away before the answer is complete (at once if it has gone already)."""
+    def cancel_on_disconnect(self) -> None:
+        """Cancel the task at hand when the client goes away before the answer is complete (at once if it has gone already)."""
         ...
 
 

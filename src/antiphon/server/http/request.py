@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import asyncio
+from collections.abc import Mapping, Sequence
 from urllib.parse import parse_qs
 
 from antiphon.access.caller import Caller
@@ -108,9 +109,15 @@ class HTTPRequest:
             raise ClientGone
         return sink
 
-    def on_disconnect(self, callback: Callable[[], object]) -> None:
-        """Call back, once, when the client goes away before the answer is complete (at once if it has gone already)."""
-        self._exchange.on_disconnect(callback)
+    def cancel_on_disconnect(self) -> None:
+        """Cancel the task at hand when the client goes away before the answer is complete (at once if it has gone already).
+
+        No coroutine keeps the task in a variable: its end would lead back to it, by the traceback, and all that the request
+        held would wait for the garbage collector.
+        """
+        task = asyncio.current_task()
+        assert task is not None
+        self._exchange.on_disconnect(task.cancel)
 
 
 # Proxies such as nginx hold streams back unless they are told not to.

@@ -67,7 +67,7 @@ class Connection:
         self.caller = socket.caller
         self.outbox = Outbox(socket, budget)
         self.budget = budget
-        self.memory = ConnectionMemory(services.store, services.config.websocket_memory, budget)
+        self.memory = ConnectionMemory(services.store.responses, services.config.websocket_memory, budget)
         self.steering = Steering(services, budget)
         self.socket = socket
         self._lanes: dict[str | None, Lane] = {}

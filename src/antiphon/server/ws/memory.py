@@ -10,7 +10,7 @@ from antiphon.responses.plan import Plan
 from antiphon.responses.run import Run
 from antiphon.runtime.offload import by_size
 from antiphon.server.ws.budget import Budget
-from antiphon.stores.base import Store
+from antiphon.stores.base import ResponseStore
 
 
 class Remembered:
@@ -33,8 +33,8 @@ class Remembered:
 class ConnectionMemory:
     """A History: the connection's own responses first, the store behind them. The oldest are forgotten beyond `limit` bytes."""
 
-    def __init__(self, store: Store, limit: int, budget: Budget) -> None:
-        self._store = store
+    def __init__(self, responses: ResponseStore, limit: int, budget: Budget) -> None:
+        self._responses = responses
         self._limit = limit
         self._budget = budget
         self._kept: dict[str, Remembered] = {}
@@ -65,7 +65,7 @@ class ConnectionMemory:
         chain.reverse()
         if next_id is None:
             return chain
-        earlier = await self._store.history(next_id, owner)
+        earlier = await self._responses.history(next_id, owner)
         if earlier is None and not chain:
             return None
         return [*(earlier or ()), *chain]
@@ -75,7 +75,7 @@ class ConnectionMemory:
         found = await by_size(self._size, _pick, list(self._kept.values()), set(ids))
         rest = [id for id in ids if id not in found]
         if rest:
-            found.update(await self._store.items(rest, owner))
+            found.update(await self._responses.items(rest, owner))
         return found
 
     async def model_texts(self, ids: Sequence[str], owner: str) -> Mapping[str, bytes]:
@@ -84,7 +84,7 @@ class ConnectionMemory:
         found = {id: text for kept in self._kept.values() for id, text in kept.texts.items() if id in wanted}
         rest = [id for id in ids if id not in found]
         if rest:
-            found.update(await self._store.model_texts(rest, owner))
+            found.update(await self._responses.model_texts(rest, owner))
         return found
 
 

@@ -1,5 +1,1 @@
-"""The store in memory."""
-
-from antiphon.stores.memory.store import MemoryStore
-
-__all__ = ["MemoryStore"]
+"""The store in memory: one class per noun."""

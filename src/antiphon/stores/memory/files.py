@@ -1,4 +1,4 @@
-"""The part of the store in memory that keeps uploaded files."""
+"""MemoryFiles: uploaded files."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import msgspec
 
 from antiphon.errors import StoreConflict
+from antiphon.stores.memory.memory_database import MemoryDatabase
 from antiphon.stores.records import StoredFile
 
 
@@ -20,28 +21,29 @@ class KeptFile(msgspec.Struct, frozen=True):
 class MemoryFiles:
     """Files in memory. Beyond `max_file_bytes` of contents the oldest are dropped, but never the newest."""
 
-    def __init__(self, max_file_bytes: int) -> None:
+    def __init__(self, database: MemoryDatabase, max_file_bytes: int) -> None:
         self._max_file_bytes = max_file_bytes
         self._file_bytes = 0
         self._files: dict[str, KeptFile] = {}
+        database.expires(self._purge)
 
-    async def put_file(self, file: StoredFile, content: bytes) -> None:
+    async def put(self, file: StoredFile, content: bytes) -> None:
         if file.id in self._files:
             raise StoreConflict(file.id)
         self._files[file.id] = KeptFile(file, content)
         self._file_bytes += len(content)
         while self._file_bytes > self._max_file_bytes and len(self._files) > 1:
-            self._remove_file(next(iter(self._files)))
+            self._remove(next(iter(self._files)))
 
-    async def get_file(self, id: str, owner: str, now: float) -> StoredFile | None:
-        kept = self._find_file(id, owner, now)
+    async def get(self, id: str, owner: str, now: float) -> StoredFile | None:
+        kept = self._find(id, owner, now)
         return None if kept is None else kept.file
 
-    async def file_content(self, id: str, owner: str, now: float) -> bytes | None:
-        kept = self._find_file(id, owner, now)
+    async def content(self, id: str, owner: str, now: float) -> bytes | None:
+        kept = self._find(id, owner, now)
         return None if kept is None else kept.content
 
-    async def files(
+    async def list(
         self,
         owner: str,
         now: float,
@@ -55,32 +57,31 @@ class MemoryFiles:
         if descending:
             mine.reverse()
         if after is not None:
-            places = [place for place, file in enumerate(mine) if file.id == after]
-            if not places:
+            found = [index for index, file in enumerate(mine) if file.id == after]
+            if not found:
                 return None
-            mine = mine[places[0] + 1 :]
+            mine = mine[found[0] + 1 :]
         return [file for file in mine if purpose in (None, file.purpose)][:limit]
 
-    async def delete_file(self, id: str, owner: str) -> bool:
+    async def delete(self, id: str, owner: str) -> bool:
         kept = self._files.get(id)
         if kept is None or kept.file.owner != owner:
             return False
-        self._remove_file(id)
+        self._remove(id)
         return True
 
-    def purge_files(self, now: int) -> int:
-        """Delete the files that have expired; return how many."""
+    def _purge(self, now: int) -> int:
         files = [kept.file for kept in self._files.values()]
         expired = [file.id for file in files if file.expires_at is not None and file.expires_at <= now]
         for id in expired:
-            self._remove_file(id)
+            self._remove(id)
         return len(expired)
 
-    def _find_file(self, id: str, owner: str, now: float) -> KeptFile | None:
+    def _find(self, id: str, owner: str, now: float) -> KeptFile | None:
         kept = self._files.get(id)
         return kept if kept is not None and _there(kept.file, owner, now) else None
 
-    def _remove_file(self, id: str) -> None:
+    def _remove(self, id: str) -> None:
         self._file_bytes -= len(self._files.pop(id).content)
 
 

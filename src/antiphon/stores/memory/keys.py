@@ -1,47 +1,25 @@
-"""The part of the store in memory that keeps keys and the meters of their limits."""
+"""MemoryKeys: keys and shared secrets."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-import msgspec
-
-from antiphon.core import gcra
-from antiphon.core.gcra import Charge
 from antiphon.errors import StoreConflict
-from antiphon.stores.records import Slot, StoredKey
-
-
-class KeptMeter(msgspec.Struct):
-    """A meter's value and the time from which on it is as good as new."""
-
-    value: float
-    expires_at: float
-
-
-class KeptSlots(msgspec.Struct):
-    """The places that a holder has taken under a name."""
-
-    taken: int
-    until: float
+from antiphon.stores.records import StoredKey
 
 
 class MemoryKeys:
-    """Keys, meters and slots in memory."""
+    """Keys and shared secrets in memory."""
 
     def __init__(self) -> None:
         self._secrets: dict[str, bytes] = {}
         self._keys: dict[str, StoredKey] = {}
         self._key_ids: dict[bytes, str] = {}
-        self._meters: dict[str, KeptMeter] = {}
-        self._slots: dict[tuple[str, str], KeptSlots] = {}
-
-    # Keys
 
     async def secret(self, name: str, proposal: bytes) -> bytes:
         return self._secrets.setdefault(name, proposal)
 
-    async def put_key(self, key: StoredKey) -> None:
+    async def put(self, key: StoredKey) -> None:
         if self._key_ids.get(key.digest, key.id) != key.id:
             raise StoreConflict(key.id)
         old = self._keys.get(key.id)
@@ -50,49 +28,8 @@ class MemoryKeys:
         self._keys[key.id] = key
         self._key_ids[key.digest] = key.id
 
-    async def find_key(self, digest: bytes) -> StoredKey | None:
+    async def find(self, digest: bytes) -> StoredKey | None:
         return self._keys.get(self._key_ids.get(digest, ""))
 
-    async def keys(self) -> Sequence[StoredKey]:
+    async def list(self) -> Sequence[StoredKey]:
         return sorted(self._keys.values(), key=lambda key: (key.created_at, key.id))
-
-    # Limits
-
-    async def charge(self, charges: Sequence[Charge], now: float, *, enforce: bool = True) -> Sequence[float]:
-        values = [self._value(one.meter.name, now) for one in charges]
-        pairs = list(zip(charges, values, strict=True))
-        if not enforce or all(gcra.fits(one, value, now) for one, value in pairs):
-            for one, before in pairs:
-                value = gcra.after(one, before, now)
-                self._meters[one.meter.name] = KeptMeter(value, gcra.expiry(one.meter, value))
-        return values
-
-    def _value(self, name: str, now: float) -> float:
-        kept = self._meters.get(name)
-        return kept.value if kept is not None and kept.expires_at > now else 0.0
-
-    async def take_slot(self, slot: Slot, now: float, lease: float) -> bool:
-        others = [kept for (name, _), kept in self._slots.items() if name == slot.name and kept.until > now]
-        if sum(kept.taken for kept in others) >= slot.most:
-            return False
-        kept = self._slots.setdefault((slot.name, slot.holder), KeptSlots(0, 0.0))
-        kept.taken, kept.until = kept.taken + 1, now + lease
-        return True
-
-    async def free_slot(self, slot: Slot) -> None:
-        kept = self._slots.get((slot.name, slot.holder))
-        if kept is None:
-            return
-        kept.taken -= 1
-        if kept.taken <= 0:
-            del self._slots[slot.name, slot.holder]
-
-    async def renew_slots(self, holder: str, now: float, lease: float) -> None:
-        for (_, its), kept in self._slots.items():
-            if its == holder:
-                kept.until = now + lease
-
-    def purge_limits(self, now: float) -> None:
-        """Forget what has expired."""
-        self._meters = {name: kept for name, kept in self._meters.items() if kept.expires_at > now}
-        self._slots = {place: kept for place, kept in self._slots.items() if kept.until > now}

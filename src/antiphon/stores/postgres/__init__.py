@@ -1,5 +1,1 @@
-"""The store in a PostgreSQL database, which any number of servers may share. Needs `antiphon[postgres]`."""
-
-from antiphon.stores.postgres.store import PostgresStore
-
-__all__ = ["PostgresStore"]
+"""The store in a PostgreSQL database, which any number of servers may share: one class per noun. Needs `antiphon[postgres]`."""

@@ -1,12 +1,14 @@
-"""Uploaded files."""
+"""PostgresFiles: uploaded files."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import msgspec
 
 from antiphon.errors import StoreConflict
-from antiphon.stores.postgres.database import UPKEEP_PATIENCE, Database, Row
-from antiphon.stores.postgres.responses import PURGE_GROUP
+from antiphon.stores.postgres.database import UPKEEP_PATIENCE, Row
+from antiphon.stores.postgres.postgres_database import PURGE_GROUP, PostgresDatabase
 from antiphon.stores.postgres.sql import queries, unescape
 from antiphon.stores.records import StoredFile
 
@@ -14,55 +16,52 @@ SQL = queries("files")
 LAST = (1 << 63) - 1
 
 
-class FilePage(msgspec.Struct, frozen=True, kw_only=True):
-    """Which of an owner's files: behind `after`, at most `limit`, none of them expired by `now`."""
+class PostgresFiles:
+    """Uploaded files in a database."""
 
-    owner: str
-    now: float
-    purpose: str | None
-    after: str | None
-    limit: int
-    descending: bool
+    def __init__(self, database: PostgresDatabase) -> None:
+        self._pool = database.pool
+        database.expires(self._purge)
 
+    async def put(self, file: StoredFile, content: bytes) -> None:
+        if (
+            await self._pool.row(SQL["insert"], UPKEEP_PATIENCE, **msgspec.structs.asdict(file), content=content)
+            is None
+        ):
+            raise StoreConflict(file.id)
 
-async def insert(database: Database, file: StoredFile, content: bytes) -> None:
-    """Insert a file. Raises StoreConflict if the id is taken."""
-    if await database.row(SQL["insert"], UPKEEP_PATIENCE, **msgspec.structs.asdict(file), content=content) is None:
-        raise StoreConflict(file.id)
+    async def get(self, id: str, owner: str, now: float) -> StoredFile | None:
+        row = await self._pool.row(SQL["get"], id=id, owner=owner, now=now)
+        return None if row is None else _file(owner, row)
 
+    async def content(self, id: str, owner: str, now: float) -> bytes | None:
+        found: bytes | None = await self._pool.value(SQL["content"], UPKEEP_PATIENCE, id=id, owner=owner, now=now)
+        return found
 
-async def get(database: Database, id: str, owner: str, now: float) -> StoredFile | None:
-    """Return a file, or None."""
-    row = await database.row(SQL["get"], id=id, owner=owner, now=now)
-    return None if row is None else _file(owner, row)
+    async def list(
+        self,
+        owner: str,
+        now: float,
+        *,
+        purpose: str | None = None,
+        after: str | None = None,
+        limit: int = 100,
+        descending: bool = False,
+    ) -> Sequence[StoredFile] | None:
+        start = LAST if descending else 0
+        if after is not None:
+            start = await self._pool.value(SQL["place"], id=after, owner=owner, now=now)
+            if start is None:
+                return None
+        query = SQL["list_descending" if descending else "list"]
+        rows = await self._pool.rows(query, owner=owner, now=now, purpose=purpose, after=start, limit=limit)
+        return [_file(owner, row) for row in rows]
 
+    async def delete(self, id: str, owner: str) -> bool:
+        return await self._pool.row(SQL["remove"], id=id, owner=owner) is not None
 
-async def content(database: Database, id: str, owner: str, now: float) -> bytes | None:
-    """Return a file's content, or None."""
-    found: bytes | None = await database.value(SQL["content"], UPKEEP_PATIENCE, id=id, owner=owner, now=now)
-    return found
-
-
-async def page(database: Database, wanted: FilePage) -> list[StoredFile] | None:
-    """Return a page of files; None if `after` is unknown."""
-    start = LAST if wanted.descending else 0
-    if wanted.after is not None:
-        start = await database.value(SQL["place"], id=wanted.after, owner=wanted.owner, now=wanted.now)
-        if start is None:
-            return None
-    query = SQL["list_descending" if wanted.descending else "list"]
-    rows = await database.rows(query, **{**msgspec.structs.asdict(wanted), "after": start})
-    return [_file(wanted.owner, row) for row in rows]
-
-
-async def delete(database: Database, id: str, owner: str) -> bool:
-    """Delete a file."""
-    return await database.row(SQL["remove"], id=id, owner=owner) is not None
-
-
-async def purge(database: Database, now: int) -> int:
-    """Delete up to `PURGE_GROUP` expired files; return how many."""
-    return int(await database.value(SQL["purge"], UPKEEP_PATIENCE, now=now, limit=PURGE_GROUP))
+    async def _purge(self, now: int) -> int:
+        return int(await self._pool.value(SQL["purge"], UPKEEP_PATIENCE, now=now, limit=PURGE_GROUP))
 
 
 def _file(owner: str, row: Row) -> StoredFile:

@@ -17,11 +17,11 @@ from antiphon.errors import ConfigError
 from antiphon.stores.postgres.address import Address
 from antiphon.stores.postgres.connecting import Connection
 from antiphon.stores.postgres.preparation import blocking, migrate, once
-from antiphon.stores.postgres.sql import queries
+from antiphon.stores.postgres.sql import imports
 from antiphon.stores.sqlite.database import open_database
 from antiphon.stores.sqlite.jobs import unpack
 
-SQL = queries("imports")
+SQL = imports()
 BATCH = 500
 
 Row = Mapping[str, Any]
@@ -31,7 +31,10 @@ Progress = Callable[[str, int, int], None]
 
 
 class Noun(msgspec.Struct, frozen=True, kw_only=True):
-    """What is copied: the rows of `source` in the order of the columns `key`, from behind the last batch on."""
+    """What is copied: the rows of `source` in the order of the columns `key`, from behind the last batch on.
+
+    The statement of this `name` in `imports/` inserts one.
+    """
 
     name: str
     source: str

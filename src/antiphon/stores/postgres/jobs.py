@@ -1,38 +1,141 @@
-"""Background work and its event log."""
+"""PostgresJobs: background work and its event log."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 from typing import Any
 
-import msgspec
-
-from antiphon.errors import StoreConflict
+from antiphon.errors import APIError, StoreConflict
 from antiphon.stores.base import FenceError
-from antiphon.stores.postgres import responses
-from antiphon.stores.postgres.database import Database
+from antiphon.stores.postgres.batcher import Batcher
+from antiphon.stores.postgres.postgres_database import PostgresDatabase, Values
 from antiphon.stores.postgres.sql import escape, queries, unescape
-from antiphon.stores.records import Job, LoggedEvent, StoredResponse
+from antiphon.stores.records import EventBatch, Job, LoggedEvent
 
 SQL = queries("jobs")
 
 
-class Claim(msgspec.Struct, frozen=True, kw_only=True):
-    """Who wants a job, which one (None: any; `clean`: none of whose holders fell silent), and until when.
+class PostgresJobs:
+    """Background work in a database; its servers tell each other of events and cancels."""
 
-    Jobs of the owners in `without` are passed over.
-    """
+    def __init__(self, database: PostgresDatabase) -> None:
+        self._pool = database.pool
+        self._listener = database.listener
+        self._appends: Batcher[Values, str] = database.batcher(SQL["append"], "response_id")
+        self._beats: Batcher[Values, bool | None] = database.batcher(SQL["heartbeat"], "response_id")
+        self._uncertain: set[str] = set()  # responses with an append that may have been committed
 
-    worker: str
-    now: float
-    lease_until: float
-    id: str | None
-    clean: bool = False
-    without: Sequence[str] = ()
+    async def claim(
+        self,
+        worker: str,
+        now: float,
+        lease: float,
+        id: str | None = None,
+        *,
+        clean: bool = False,
+        without: Sequence[str] = (),
+    ) -> Job | None:
+        parameters: dict[str, Any] = {
+            "worker": worker,
+            "now": now,
+            "lease_until": now + lease,
+            "id": id,
+            "clean": True,  # clean ones first: one statement for both kinds could not read the jobs in their order
+            "without": [escape(owner) for owner in without],
+        }
+        row = await self._pool.row(SQL["claim"], **parameters)
+        if row is None and not clean:
+            row = await self._pool.row(SQL["claim"], **(parameters | {"clean": False}))
+        if row is None:
+            return None
+        response_id, owner, request, fence, attempts, cancelled, crashes = row
+        return Job(
+            response_id=unescape(response_id),
+            owner=unescape(owner),
+            request=request,
+            fence=fence,
+            attempts=attempts,
+            cancelled=cancelled,
+            crashes=crashes,
+        )
+
+    async def release(self, response_id: str, fence: int) -> None:
+        if await self._pool.value(SQL["release"], response_id=response_id, fence=fence) is None:
+            raise FenceError(response_id)
+
+    async def heartbeat(self, response_id: str, fence: int, now: float, lease: float) -> bool:
+        values = {"response_id": response_id, "fence": fence, "lease_until": now + lease}
+        cancelled = await self._beats.submit(values)
+        if cancelled is None:
+            raise FenceError(response_id)
+        return cancelled
+
+    async def finish(self, response_id: str, fence: int) -> None:
+        """Remove a job. Where the answer to an earlier attempt was lost, its absence will do."""
+
+        async def work(connection: Any, again: bool) -> bool:
+            values = {"response_id": response_id, "fence": fence}
+            query, known = SQL["finish"], SQL["known"]
+            if await connection.fetchval(query.text, *query.arguments(values)) is not None:
+                return True
+            return again and await connection.fetchval(known.text, *known.arguments(values)) is None
+
+        if not await self._pool.run(work):
+            raise FenceError(response_id)
+
+    async def cancel(self, response_id: str, owner: str) -> bool:
+        return await self._pool.row(SQL["cancel"], response_id=response_id, owner=owner) is not None
+
+    def on_cancel(self, tell: Callable[[str], None]) -> None:
+        self._listener.on_cancel(tell)
+
+    async def append_events(
+        self, response_id: str, fence: int, events: Sequence[LoggedEvent], checkpoint: bytes | None = None
+    ) -> None:
+        orderly = _rising(events)
+        values = _append_values(response_id, fence, events, checkpoint)
+        refusal = await self._append(values if orderly else _append_values(response_id, fence, (), None))
+        if refusal == "fence":
+            raise FenceError(response_id)
+        if refusal or not orderly:
+            raise StoreConflict("An event's number is not above those before it.")
+
+    async def append_batches(self, batches: Sequence[EventBatch]) -> Sequence[Exception | None]:
+        async def append(batch: EventBatch) -> Exception | None:
+            try:
+                await self.append_events(batch.response_id, batch.fence, batch.events)
+            except Exception as error:
+                return error
+            return None
+
+        return await asyncio.gather(*map(append, batches))  # they meet again in one statement (`_appends`)
+
+    async def events(self, response_id: str, owner: str, after: int = -1, limit: int = 1000) -> Sequence[LoggedEvent]:
+        rows = await self._pool.rows(SQL["events"], response_id=response_id, owner=owner, after=after, limit=limit)
+        return [LoggedEvent(*row) for row in rows]
+
+    async def wait_for_events(self, response_id: str, after: int, seconds: float) -> bool:
+        return await self._listener.wait(response_id, after, seconds)
+
+    async def checkpoint(self, response_id: str) -> bytes | None:
+        body: bytes | None = await self._pool.value(SQL["checkpoint"], response_id=response_id)
+        return body
+
+    async def _append(self, values: Values) -> str:
+        id = values["response_id"]
+        try:
+            refusal = await self._appends.submit({**values, "again": id in self._uncertain})
+        except APIError:
+            self._uncertain.add(id)
+            raise
+        self._uncertain.discard(id)
+        return refusal
 
 
-def _arrays(events: Sequence[LoggedEvent]) -> dict[str, Any]:
+def event_arrays(events: Sequence[LoggedEvent]) -> dict[str, Any]:
+    """Return events as parameters."""
     return {
         "numbers": [event.sequence_number for event in events],
         "types": [event.type for event in events],
@@ -40,88 +143,12 @@ def _arrays(events: Sequence[LoggedEvent]) -> dict[str, Any]:
     }
 
 
-async def enqueue(
-    database: Database,
-    response: StoredResponse,
-    request: bytes,
-    events: Sequence[LoggedEvent],
-    worker: str | None,
-    lease_until: float,
-) -> Job | None:
-    """Insert a queued response with its job, for a worker or for nobody yet. Raises StoreConflict if the response has one."""
-    times = 0 if worker is None else 1
-    lease = {"worker": worker, "lease_until": None if worker is None else lease_until, "times": times}
-    values = {**responses.values(response), "request": request, **_arrays(events), **lease}
-    if not await database.value(SQL["enqueue"], **values):
-        raise StoreConflict(response.id)
-    job = Job(response_id=response.id, owner=response.owner, request=request, fence=times, attempts=times)
-    return None if worker is None else job
-
-
-async def claim(database: Database, wanted: Claim) -> Job | None:
-    """Claim a job, or None; clean ones come first. One statement for both kinds could not read the jobs in their order."""
-    parameters = msgspec.structs.asdict(wanted) | {"without": [escape(owner) for owner in wanted.without]}
-    row = await database.row(SQL["claim"], **(parameters | {"clean": True}))
-    if row is None and not wanted.clean:
-        row = await database.row(SQL["claim"], **parameters)
-    if row is None:
-        return None
-    response_id, owner, request, fence, attempts, cancelled, crashes = row
-    return Job(
-        response_id=unescape(response_id),
-        owner=unescape(owner),
-        request=request,
-        fence=fence,
-        attempts=attempts,
-        cancelled=cancelled,
-        crashes=crashes,
-    )
-
-
-async def release(database: Database, response_id: str, fence: int) -> None:
-    """Give a job back. Raises FenceError if the lease was lost."""
-    if await database.value(SQL["release"], response_id=response_id, fence=fence) is None:
-        raise FenceError(response_id)
-
-
-async def finish(database: Database, response_id: str, fence: int) -> None:
-    """Remove a job. Raises FenceError. Where the answer to an earlier attempt was lost, its absence will do."""
-
-    async def work(connection: Any, again: bool) -> bool:
-        values = {"response_id": response_id, "fence": fence}
-        query, known = SQL["finish"], SQL["known"]
-        if await connection.fetchval(query.text, *query.arguments(values)) is not None:
-            return True
-        return again and await connection.fetchval(known.text, *known.arguments(values)) is None
-
-    if not await database.run(work):
-        raise FenceError(response_id)
-
-
-async def cancel(database: Database, response_id: str, owner: str) -> bool:
-    """Note the wish to cancel, and tell all servers."""
-    return await database.row(SQL["cancel"], response_id=response_id, owner=owner) is not None
-
-
-def append_values(
+def _append_values(
     response_id: str, fence: int, events: Sequence[LoggedEvent], checkpoint: bytes | None
 ) -> dict[str, Any]:
-    """Return the parameters of an append."""
-    return {"response_id": response_id, "fence": fence, "checkpoint": checkpoint, **_arrays(events)}
+    return {"response_id": response_id, "fence": fence, "checkpoint": checkpoint, **event_arrays(events)}
 
 
-def rising(events: Sequence[LoggedEvent]) -> bool:
+def _rising(events: Sequence[LoggedEvent]) -> bool:
     """Tell whether each event's number is above the one before it."""
     return all(before.sequence_number < event.sequence_number for before, event in pairwise(events))
-
-
-async def events(database: Database, response_id: str, owner: str, after: int, limit: int) -> list[LoggedEvent]:
-    """Return logged events in order."""
-    rows = await database.rows(SQL["events"], response_id=response_id, owner=owner, after=after, limit=limit)
-    return [LoggedEvent(*row) for row in rows]
-
-
-async def checkpoint(database: Database, response_id: str) -> bytes | None:
-    """Return the checkpoint of a job."""
-    body: bytes | None = await database.value(SQL["checkpoint"], response_id=response_id)
-    return body

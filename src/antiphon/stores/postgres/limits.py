@@ -1,4 +1,4 @@
-"""Meters and slots. Whoever changes them holds the locks of their names: nothing comes in between."""
+"""PostgresLimits: meters and slots. Whoever changes them holds the locks of their names: nothing comes in between."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ import msgspec
 
 from antiphon.core import gcra
 from antiphon.core.gcra import Charge
-from antiphon.stores.postgres.database import Database, Transaction
+from antiphon.stores.postgres.batcher import Batcher
+from antiphon.stores.postgres.database import Transaction
+from antiphon.stores.postgres.postgres_database import PostgresDatabase
 from antiphon.stores.postgres.sql import queries, unescape
 from antiphon.stores.records import Slot
 
@@ -25,21 +27,51 @@ class Charging(msgspec.Struct, frozen=True):
     enforce: bool
 
 
-async def charge(database: Database, calls: Sequence[Charging]) -> Sequence[Sequence[float]]:
-    """Put charges on their meters, one call after the other; return the values before each."""
-    names = list({one.meter.name for call in calls for one in call.charges})
-    first = min(call.now for call in calls)
+class PostgresLimits:
+    """Meters and slots in a database."""
 
-    async def work(transaction: Transaction) -> Sequence[Sequence[float]]:
-        locks = await transaction.rows(SQL["lock"], space=METERS, names=names)
-        skew: float = locks[0][2]
-        rows = await transaction.rows(SQL["values"], names=names, now=first + skew)
-        meters = Meters({unescape(name): (value, expires_at) for name, value, expires_at in rows}, skew)
-        before = [meters.charge(call) for call in calls]
-        await transaction.rows(SQL["set_values"], **meters.changed())
-        return before
+    def __init__(self, database: PostgresDatabase) -> None:
+        self._pool = database.pool
+        self._charges: Batcher[Charging, Sequence[float]] = database.closes(Batcher(self._charge))
+        database.expires(self._purge, first=True)
 
-    return await database.transact(work)
+    async def charge(self, charges: Sequence[Charge], now: float, *, enforce: bool = True) -> Sequence[float]:
+        return await self._charges.submit(Charging(charges, now, enforce))
+
+    async def _charge(self, calls: Sequence[Charging]) -> Sequence[Sequence[float]]:
+        """Put charges on their meters, one call after the other; return the values before each."""
+        names = list({one.meter.name for call in calls for one in call.charges})
+        first = min(call.now for call in calls)
+
+        async def work(transaction: Transaction) -> Sequence[Sequence[float]]:
+            locks = await transaction.rows(SQL["lock"], space=METERS, names=names)
+            skew: float = locks[0][2]
+            rows = await transaction.rows(SQL["values"], names=names, now=first + skew)
+            meters = Meters({unescape(name): (value, expires_at) for name, value, expires_at in rows}, skew)
+            before = [meters.charge(call) for call in calls]
+            await transaction.rows(SQL["set_values"], **meters.changed())
+            return before
+
+        return await self._pool.transact(work)
+
+    async def take_slot(self, slot: Slot, now: float, lease: float) -> bool:
+        async def work(transaction: Transaction) -> bool:
+            await transaction.rows(SQL["lock"], space=SLOTS, names=[slot.name])
+            values = {"name": slot.name, "holder": slot.holder, "most": slot.most, "now": now, "until": now + lease}
+            return await transaction.value(SQL["take"], **values) is not None
+
+        return await self._pool.transact(work)
+
+    async def free_slot(self, slot: Slot) -> None:
+        await self._pool.row(SQL["free"], name=slot.name, holder=slot.holder)
+
+    async def renew_slots(self, holder: str, now: float, lease: float) -> None:
+        await self._pool.row(SQL["renew"], holder=holder, until=now + lease)
+
+    async def _purge(self, now: int) -> int:
+        await self._pool.row(SQL["purge_meters"], now=now)
+        await self._pool.row(SQL["purge_slots"], now=now)
+        return 0
 
 
 class Meters:
@@ -77,30 +109,3 @@ class Meters:
             "meters": [self._known[name][0] for name in names],
             "expiries": [self._known[name][1] for name in names],
         }
-
-
-async def take(database: Database, slot: Slot, now: float, until: float) -> bool:
-    """Take a place, unless all are taken."""
-
-    async def work(transaction: Transaction) -> bool:
-        await transaction.rows(SQL["lock"], space=SLOTS, names=[slot.name])
-        values = {"name": slot.name, "holder": slot.holder, "most": slot.most, "now": now, "until": until}
-        return await transaction.value(SQL["take"], **values) is not None
-
-    return await database.transact(work)
-
-
-async def free(database: Database, slot: Slot) -> None:
-    """Give a place back."""
-    await database.row(SQL["free"], name=slot.name, holder=slot.holder)
-
-
-async def renew(database: Database, holder: str, until: float) -> None:
-    """Keep a holder's places."""
-    await database.row(SQL["renew"], holder=holder, until=until)
-
-
-async def purge(database: Database, now: int) -> None:
-    """Delete what has expired."""
-    await database.row(SQL["purge_meters"], now=now)
-    await database.row(SQL["purge_slots"], now=now)

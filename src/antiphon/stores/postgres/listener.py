@@ -15,14 +15,16 @@ from collections.abc import Callable
 from time import monotonic
 from typing import Any
 
-from antiphon.stores.base import POLL_INTERVAL
+from antiphon.stores.nouns.jobs import POLL_INTERVAL
 from antiphon.stores.postgres.address import Address
 from antiphon.stores.postgres.connecting import CONNECT_SECONDS, connect
 from antiphon.stores.postgres.database import Database
 from antiphon.stores.postgres.faults import FAULTS
-from antiphon.stores.postgres.jobs import SQL
+from antiphon.stores.postgres.sql import queries
 
 log = logging.getLogger("antiphon.store")
+
+FOLLOW = queries("jobs")["follow"]
 
 CHANNEL = "antiphon"
 FOLLOW_SECONDS = 60.0  # how long a wish to be told stands; renewed after half of it
@@ -95,7 +97,7 @@ class Listener:
         """Ask to be told from now on. What was appended before that is there to be seen."""
         self._forget()
         values = {"response_id": response_id, "seconds": FOLLOW_SECONDS}
-        if await self._database.row(SQL["follow"], **values) is None:
+        if await self._database.row(FOLLOW, **values) is None:
             await asyncio.sleep(min(seconds, POLL_INTERVAL))  # nobody works on it any more
             return False
         followed.until = monotonic() + FOLLOW_SECONDS

@@ -17,8 +17,7 @@ from antiphon.errors import ConfigError
 from antiphon.stores.postgres.address import Address
 from antiphon.stores.postgres.connecting import CONNECT_SECONDS, Connection, changes_sessions, connect
 from antiphon.stores.postgres.faults import FAULTS
-from antiphon.stores.postgres.keys import SQL as KEYS
-from antiphon.stores.postgres.sql import indexes, migrations
+from antiphon.stores.postgres.sql import indexes, migrations, queries
 from antiphon.stores.schema_versions import check, oldest
 
 log = logging.getLogger("antiphon.store")
@@ -88,7 +87,7 @@ def sealing_secret(address: Address, patience: float = PATIENCE) -> str:
     """Return the secret that seals reasoning, the same for all servers on a database. Raises ConfigError."""
 
     async def read(connection: Connection) -> bytes:
-        query = KEYS["secret"]
+        query = queries("keys")["secret"]
         proposal = secrets.token_hex(32).encode()
         known: bytes = await connection.fetchval(query.text, *query.arguments({"name": "seal", "proposal": proposal}))
         return known

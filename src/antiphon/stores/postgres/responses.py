@@ -1,4 +1,7 @@
-"""Responses, their items and their chains."""
+"""PostgresResponses: responses, their items and their chains.
+
+Alone among the nouns it uses others' statements: what it writes with conversations and jobs is one transaction.
+"""
 
 from __future__ import annotations
 
@@ -7,22 +10,142 @@ from typing import Any
 
 import msgspec
 
+from antiphon.errors import StoreConflict, StoreUnknown
 from antiphon.runtime.offload import by_size
+from antiphon.stores.base import FenceError
 from antiphon.stores.item_ids import ItemPlace, ResponseItems, pick_texts, places, responses_of
 from antiphon.stores.postgres import conversations
+from antiphon.stores.postgres.batcher import Batcher
 from antiphon.stores.postgres.database import UPKEEP_PATIENCE, Database, Row, Transaction
+from antiphon.stores.postgres.jobs import event_arrays
+from antiphon.stores.postgres.postgres_database import PURGE_GROUP, PostgresDatabase, Values
 from antiphon.stores.postgres.sql import queries, unescape
-from antiphon.stores.records import ListedResponse, StoredItem, StoredResponse
+from antiphon.stores.records import Job, ListedResponse, LoggedEvent, StoredItem, StoredResponse
 from antiphon.stores.response_columns import columns
 
 SQL = queries("responses")
 PURGING = 0x416E7470  # the lock of the one server that purges
-PURGE_GROUP = 100  # rows deleted in one transaction
 
 _foreign_ids = msgspec.json.Decoder(dict[str, int])
 
 
-def values(response: StoredResponse) -> dict[str, Any]:
+class PostgresResponses:
+    """Responses in a database."""
+
+    def __init__(self, database: PostgresDatabase) -> None:
+        self._pool = database.pool
+        self._puts: Batcher[Values, str] = database.batcher(SQL["put"], "id")
+        self._bound_puts: Batcher[Values, str] = database.batcher(SQL["put_bound"], "conversation_id", "id")
+        database.expires(self._purge)
+
+    async def put(
+        self, response: StoredResponse, *, conversation_items: Sequence[StoredItem] = (), fence: int = 0
+    ) -> None:
+        if fence or conversation_items:
+            refusal = await self._bound_puts.submit(_bound_values(response, conversation_items, fence))
+        else:
+            refusal = await self._puts.submit(_values(response))
+        if refusal == "fence":
+            raise FenceError(response.id)
+        if refusal == "conversation":
+            raise StoreUnknown(response.conversation_id)
+        if refusal:
+            raise StoreConflict(response.id)
+
+    async def enqueue(
+        self,
+        response: StoredResponse,
+        request: bytes,
+        events: Sequence[LoggedEvent],
+        *,
+        worker: str | None = None,
+        lease_until: float = 0.0,
+    ) -> Job | None:
+        times = 0 if worker is None else 1
+        lease = {"worker": worker, "lease_until": None if worker is None else lease_until, "times": times}
+        values = {**_values(response), "request": request, **event_arrays(events), **lease}
+        if not await self._pool.value(SQL["enqueue"], **values):
+            raise StoreConflict(response.id)
+        job = Job(response_id=response.id, owner=response.owner, request=request, fence=times, attempts=times)
+        return None if worker is None else job
+
+    async def get(self, id: str, owner: str) -> StoredResponse | None:
+        row = await self._pool.row(SQL["get"], id=id, owner=owner)
+        if row is None:
+            return None
+        model, status, created_at, expires_at, background, previous, conversation, *rest = row
+        start, end, foreign, input, body, texts = rest
+        return StoredResponse(
+            id=id,
+            owner=owner,
+            model=unescape(model),
+            status=status,
+            created_at=created_at,
+            expires_at=expires_at,
+            background=background,
+            previous_response_id=previous and unescape(previous),
+            conversation_id=conversation and unescape(conversation),
+            output_span=(start, end),
+            foreign_ids=_foreign_ids.decode(foreign) if foreign else {},
+            input=input,
+            body=body,
+            model_texts=texts or b"",
+        )
+
+    async def delete(self, id: str, owner: str) -> bool:
+        async def work(transaction: Transaction) -> bool:
+            number = await transaction.value(SQL["find"], id=id, owner=owner)
+            return number is not None and await _remove(transaction, [number], [id]) > 0
+
+        return await self._pool.transact(work)
+
+    async def recent(self, owner: str, limit: int, after: str | None = None) -> Sequence[ListedResponse]:
+        rows = await self._pool.rows(SQL["recent"], owner=owner, limit=limit, after=after)
+        return [
+            ListedResponse(
+                id=unescape(id),
+                model=unescape(model),
+                status=status,
+                created_at=created_at,
+                background=background,
+                previous_response_id=previous and unescape(previous),
+                conversation_id=conversation and unescape(conversation),
+            )
+            for id, model, status, created_at, background, previous, conversation in rows
+        ]
+
+    async def history(self, id: str, owner: str) -> Sequence[bytes] | None:
+        rows = await self._pool.rows(SQL["history"], id=id, owner=owner)
+        return [part for row in rows for part in row] or None
+
+    async def items(self, ids: Sequence[str], owner: str) -> Mapping[str, bytes]:
+        found = await _derived(self._pool, ids, owner)
+        for look in (_foreign, conversations.find_owned):
+            missing = [id for id in ids if id not in found]
+            if missing:
+                found |= await look(self._pool, missing, owner)
+        return {id: found[id] for id in ids if id in found}
+
+    async def model_texts(self, ids: Sequence[str], owner: str) -> Mapping[str, bytes]:
+        rows = await self._pool.rows(SQL["model_texts"], ids=responses_of(ids), owner=owner)
+        stored = [row[0] for row in rows]
+        return await by_size(sum(map(len, stored)), pick_texts, ids, stored)
+
+    async def _purge(self, now: int) -> int:
+        """Delete up to `PURGE_GROUP` expired responses; return how many. 0 while another server does it."""
+
+        async def work(transaction: Transaction) -> int:
+            if not await transaction.value(SQL["purging"], key=PURGING):
+                return 0
+            rows = await transaction.rows(SQL["expired"], now=now, limit=PURGE_GROUP)
+            if not rows:
+                return 0
+            return await _remove(transaction, [row[0] for row in rows], [unescape(row[1]) for row in rows])
+
+        return await self._pool.transact(work, UPKEEP_PATIENCE)
+
+
+def _values(response: StoredResponse) -> dict[str, Any]:
     """Return the parameters that say what a response is."""
     return {
         **columns(response),
@@ -31,83 +154,10 @@ def values(response: StoredResponse) -> dict[str, Any]:
     }
 
 
-def bound_values(response: StoredResponse, items: Sequence[StoredItem], fence: int) -> dict[str, Any]:
+def _bound_values(response: StoredResponse, items: Sequence[StoredItem], fence: int) -> dict[str, Any]:
     """Return the parameters of a response that needs a lease, or whose items join its conversation."""
     joining = [item.id for item in items]
-    return {**values(response), "fence": fence, "joining": joining, "bodies": [item.body for item in items]}
-
-
-async def get(database: Database, id: str, owner: str) -> StoredResponse | None:
-    """Return a response, or None."""
-    row = await database.row(SQL["get"], id=id, owner=owner)
-    if row is None:
-        return None
-    model, status, created_at, expires_at, background, previous, conversation = row[:7]
-    start, end, foreign, input, body, texts = row[7:]
-    return StoredResponse(
-        id=id,
-        owner=owner,
-        model=unescape(model),
-        status=status,
-        created_at=created_at,
-        expires_at=expires_at,
-        background=background,
-        previous_response_id=previous and unescape(previous),
-        conversation_id=conversation and unescape(conversation),
-        output_span=(start, end),
-        foreign_ids=_foreign_ids.decode(foreign) if foreign else {},
-        input=input,
-        body=body,
-        model_texts=texts or b"",
-    )
-
-
-async def recent(database: Database, owner: str, limit: int, after: str | None) -> list[ListedResponse]:
-    """Return an owner's responses, newest first."""
-    rows = await database.rows(SQL["recent"], owner=owner, limit=limit, after=after)
-    return [
-        ListedResponse(
-            id=unescape(id),
-            model=unescape(model),
-            status=status,
-            created_at=created_at,
-            background=background,
-            previous_response_id=previous and unescape(previous),
-            conversation_id=conversation and unescape(conversation),
-        )
-        for id, model, status, created_at, background, previous, conversation in rows
-    ]
-
-
-async def history(database: Database, id: str, owner: str) -> Sequence[bytes] | None:
-    """Return input and output arrays of the chain, oldest first, in one statement."""
-    rows = await database.rows(SQL["history"], id=id, owner=owner)
-    return [part for row in rows for part in row] or None
-
-
-# Deletion
-
-
-async def delete(database: Database, id: str, owner: str) -> bool:
-    """Delete a response with all that hangs on it."""
-
-    async def work(transaction: Transaction) -> bool:
-        number = await transaction.value(SQL["find"], id=id, owner=owner)
-        return number is not None and await _remove(transaction, [number], [id]) > 0
-
-    return await database.transact(work)
-
-
-async def purge(database: Database, now: int) -> int:
-    """Delete up to `PURGE_GROUP` expired responses; return how many. 0 while another server does it."""
-
-    async def work(transaction: Transaction) -> int:
-        if not await transaction.value(SQL["purging"], key=PURGING):
-            return 0
-        rows = await transaction.rows(SQL["expired"], now=now, limit=PURGE_GROUP)
-        return await _remove(transaction, [row[0] for row in rows], [unescape(row[1]) for row in rows]) if rows else 0
-
-    return await database.transact(work, UPKEEP_PATIENCE)
+    return {**_values(response), "fence": fence, "joining": joining, "bodies": [item.body for item in items]}
 
 
 async def _remove(transaction: Transaction, numbers: list[int], ids: list[str]) -> int:
@@ -115,26 +165,6 @@ async def _remove(transaction: Transaction, numbers: list[int], ids: list[str]) 
     await transaction.rows(SQL["remove_events"], numbers=numbers)
     await transaction.rows(SQL["remove_foreign_items"], numbers=numbers)
     return int(await transaction.value(SQL["remove"], numbers=numbers))
-
-
-# Items
-
-
-async def items(database: Database, ids: Sequence[str], owner: str) -> Mapping[str, bytes]:
-    """Look where the ids say, then among foreign ids, then in conversations; four statements at most."""
-    found = await _derived(database, ids, owner)
-    for look in (_foreign, conversations.find_owned):
-        missing = [id for id in ids if id not in found]
-        if missing:
-            found |= await look(database, missing, owner)
-    return {id: found[id] for id in ids if id in found}
-
-
-async def model_texts(database: Database, ids: Sequence[str], owner: str) -> Mapping[str, bytes]:
-    """Return what the model sees of those of the items that have such a text."""
-    rows = await database.rows(SQL["model_texts"], ids=responses_of(ids), owner=owner)
-    stored = [row[0] for row in rows]
-    return await by_size(sum(map(len, stored)), pick_texts, ids, stored)
 
 
 async def _derived(database: Database, ids: Iterable[str], owner: str) -> dict[str, bytes]:

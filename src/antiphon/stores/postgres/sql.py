@@ -73,6 +73,12 @@ def queries(noun: str) -> Mapping[str, Query]:
     return _blocks((FOLDER / "queries" / f"{noun}.sql").read_text(encoding="utf-8"))
 
 
+def imports() -> Mapping[str, Query]:
+    """Return the statements of all files of `imports/`, by name: each inserts what another store had."""
+    texts = [file.read_text(encoding="utf-8") for file in (FOLDER / "imports").iterdir() if file.name.endswith(".sql")]
+    return {name: query for text in texts for name, query in _blocks(text).items()}
+
+
 def _blocks(text: str) -> Mapping[str, Query]:
     blocks = [block.partition("\n") for block in text.split("-- name: ")[1:]]
     return {name.strip(): Query(_bare(statement)) for name, _, statement in blocks}

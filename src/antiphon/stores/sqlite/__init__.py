@@ -1,5 +1,1 @@
-"""The store in one SQLite file."""
-
-from antiphon.stores.sqlite.store import SQLiteStore
-
-__all__ = ["SQLiteStore"]
+"""The store in an SQLite file: one class per noun."""

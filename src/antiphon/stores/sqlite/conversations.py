@@ -1,8 +1,9 @@
-"""Statements about conversations; each function runs inside a transaction of its caller."""
+"""SQLiteConversations: conversations and their items. Each function runs inside a transaction of its caller."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from sqlite3 import Connection
 
 import msgspec
@@ -10,6 +11,7 @@ import msgspec
 from antiphon.errors import StoreConflict, StoreUnknown
 from antiphon.stores.records import Conversation, StoredItem
 from antiphon.stores.sqlite.sql import queries
+from antiphon.stores.sqlite.sqlite_database import SHALLOW, SQLiteDatabase
 
 SQL = queries("conversations")
 
@@ -127,3 +129,45 @@ def _find(connection: Connection, number: int, item_id: str) -> tuple[int, bytes
     for place, body in connection.execute(SQL["find_item"], {"number": number, "id": item_id}).fetchall():
         return place, body
     return None
+
+
+class SQLiteConversations:
+    """Conversations of a file."""
+
+    def __init__(self, database: SQLiteDatabase) -> None:
+        self._database = database
+        self._writer = database.writer
+
+    async def create(self, conversation: Conversation, items: Sequence[StoredItem] = ()) -> None:
+        await self._writer.submit(lambda connection: create(connection, conversation, items))
+
+    async def get(self, id: str, owner: str) -> Conversation | None:
+        return self._database.read(get, id, owner)
+
+    async def update(self, id: str, owner: str, metadata: bytes) -> Conversation | None:
+        return await self._writer.submit(lambda connection: update(connection, id, owner, metadata))
+
+    async def delete(self, id: str, owner: str) -> bool:
+        return await self._writer.submit(lambda connection: delete(connection, id, owner), erases=True)
+
+    async def add_items(self, id: str, owner: str, items: Sequence[StoredItem]) -> bool:
+        try:
+            await self._writer.submit(lambda connection: append(connection, id, owner, items))
+        except StoreUnknown:
+            return False
+        return True
+
+    async def list_items(
+        self, id: str, owner: str, *, after: str | None = None, limit: int | None = None, descending: bool = False
+    ) -> Sequence[StoredItem] | None:
+        wanted = Page(after=after, limit=limit, descending=descending)
+        if limit is not None and limit <= SHALLOW:
+            return self._database.read(page, id, owner, wanted)
+        return await self._database.read_long(lambda connection: page(connection, id, owner, wanted))
+
+    async def get_item(self, conversation_id: str, item_id: str, owner: str) -> StoredItem | None:
+        return self._database.read(get_item, conversation_id, item_id, owner)
+
+    async def delete_item(self, conversation_id: str, item_id: str, owner: str) -> bool:
+        operation = partial(delete_item, id=conversation_id, item_id=item_id, owner=owner)
+        return await self._writer.submit(operation, erases=True)

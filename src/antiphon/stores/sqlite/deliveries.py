@@ -1,4 +1,4 @@
-"""Statements about deliveries to webhooks; each function runs inside a transaction of its caller."""
+"""SQLiteDeliveries: deliveries to webhooks. Each function runs inside a transaction of its caller."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import msgspec
 
 from antiphon.stores.records import Delivery
 from antiphon.stores.sqlite.sql import queries
+from antiphon.stores.sqlite.sqlite_database import SQLiteDatabase
 
 SQL = queries("deliveries")
 
@@ -40,3 +41,29 @@ def postpone(connection: Connection, id: str, url: str, due: float) -> None:
 def finish(connection: Connection, id: str, url: str) -> None:
     """Remove a delivery."""
     connection.execute(SQL["finish"], {"id": id, "url": url})
+
+
+class SQLiteDeliveries:
+    """Webhook deliveries of a file."""
+
+    def __init__(self, database: SQLiteDatabase) -> None:
+        self._database = database
+        self._writer = database.writer
+
+    async def put(self, deliveries: Sequence[Delivery]) -> None:
+        await self._writer.submit(lambda connection: insert(connection, deliveries))
+
+    async def claim(self, now: float, lease: float) -> Delivery | None:
+        due = self._database.read(next_due)
+        if due is None or due > now:
+            return None
+        return await self._writer.submit(lambda connection: claim(connection, now, lease))
+
+    async def postpone(self, id: str, url: str, due: float) -> None:
+        await self._writer.submit(lambda connection: postpone(connection, id, url, due))
+
+    async def finish(self, id: str, url: str) -> None:
+        await self._writer.submit(lambda connection: finish(connection, id, url))
+
+    async def next_due(self) -> float | None:
+        return self._database.read(next_due)

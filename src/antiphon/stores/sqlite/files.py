@@ -1,7 +1,8 @@
-"""Statements about uploaded files; each function runs inside a transaction of its caller."""
+"""SQLiteFiles: uploaded files. Each function runs inside a transaction of its caller."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from sqlite3 import Connection
 from typing import Any
 
@@ -10,6 +11,7 @@ import msgspec
 from antiphon.errors import StoreConflict
 from antiphon.stores.records import StoredFile
 from antiphon.stores.sqlite.sql import queries
+from antiphon.stores.sqlite.sqlite_database import SQLiteDatabase
 
 SQL = queries("files")
 LAST = (1 << 63) - 1
@@ -95,3 +97,37 @@ def _file(owner: str, row: tuple[Any, ...]) -> StoredFile:
         created_at=created_at,
         expires_at=expires_at,
     )
+
+
+class SQLiteFiles:
+    """Uploaded files of a file."""
+
+    def __init__(self, database: SQLiteDatabase) -> None:
+        self._database = database
+        self._writer = database.writer
+        database.expires(purge)
+
+    async def put(self, file: StoredFile, content: bytes) -> None:
+        await self._writer.submit(lambda connection: insert(connection, file, content))
+
+    async def get(self, id: str, owner: str, now: float) -> StoredFile | None:
+        return self._database.read(get, id, owner, now)
+
+    async def content(self, id: str, owner: str, now: float) -> bytes | None:
+        return await self._database.read_long(lambda connection: content(connection, id, owner, now))
+
+    async def list(
+        self,
+        owner: str,
+        now: float,
+        *,
+        purpose: str | None = None,
+        after: str | None = None,
+        limit: int = 100,
+        descending: bool = False,
+    ) -> Sequence[StoredFile] | None:
+        wanted = FilePage(owner=owner, now=now, purpose=purpose, after=after, limit=limit, descending=descending)
+        return await self._database.read_long(lambda connection: page(connection, wanted))
+
+    async def delete(self, id: str, owner: str) -> bool:
+        return await self._writer.submit(lambda connection: delete(connection, id, owner), erases=True)

@@ -1,4 +1,4 @@
-"""Statements about background work and its event log; each function runs inside a transaction of its caller."""
+"""SQLiteJobs: background work and its event log. Each function runs inside a transaction of its caller."""
 
 from __future__ import annotations
 
@@ -10,8 +10,10 @@ import msgspec
 
 from antiphon.errors import StoreConflict, StoreError
 from antiphon.stores.base import FenceError
+from antiphon.stores.nouns.jobs import PolledJobs
 from antiphon.stores.records import EventBatch, Job, LoggedEvent
 from antiphon.stores.sqlite.sql import queries
+from antiphon.stores.sqlite.sqlite_database import SQLiteDatabase
 
 SQL = queries("jobs")
 
@@ -177,3 +179,52 @@ def remove(connection: Connection, response_id: str, place: int) -> None:
 def _remove_job(connection: Connection, job: int) -> None:
     for name in ("remove_request", "remove_checkpoint", "remove"):
         connection.execute(SQL[name], {"job": job})
+
+
+class SQLiteJobs(PolledJobs):
+    """Background work of a file, which other processes may take over."""
+
+    def __init__(self, database: SQLiteDatabase) -> None:
+        self._database = database
+        self._writer = database.writer
+
+    async def claim(
+        self,
+        worker: str,
+        now: float,
+        lease: float,
+        id: str | None = None,
+        *,
+        clean: bool = False,
+        without: Sequence[str] = (),
+    ) -> Job | None:
+        claim = Claim(worker=worker, now=now, lease_until=now + lease, id=id, clean=clean, without=owners(without))
+        if not self._database.read(waiting, claim):
+            return None
+        return await self._writer.submit(lambda connection: take(connection, claim))
+
+    async def heartbeat(self, response_id: str, fence: int, now: float, lease: float) -> bool:
+        return await self._writer.submit(lambda connection: heartbeat(connection, response_id, fence, now + lease))
+
+    async def release(self, response_id: str, fence: int) -> None:
+        await self._writer.submit(lambda connection: release(connection, response_id, fence))
+
+    async def finish(self, response_id: str, fence: int) -> None:
+        await self._writer.submit(lambda connection: finish(connection, response_id, fence))
+
+    async def cancel(self, response_id: str, owner: str) -> bool:
+        return await self._writer.submit(lambda connection: cancel(connection, response_id, owner))
+
+    async def append_events(
+        self, response_id: str, fence: int, events: Sequence[LoggedEvent], checkpoint: bytes | None = None
+    ) -> None:
+        await self._writer.submit(lambda connection: append(connection, response_id, fence, events, checkpoint))
+
+    async def append_batches(self, batches: Sequence[EventBatch]) -> Sequence[Exception | None]:
+        return await self._writer.submit(lambda connection: append_batches(connection, batches))
+
+    async def events(self, response_id: str, owner: str, after: int = -1, limit: int = 1000) -> Sequence[LoggedEvent]:
+        return self._database.read(events, response_id, owner, after, limit)
+
+    async def checkpoint(self, response_id: str) -> bytes | None:
+        return self._database.read(checkpoint, response_id)

@@ -1,4 +1,4 @@
-"""Statements about keys; each function that writes runs inside a transaction of its caller."""
+"""SQLiteKeys: keys and shared secrets. Each function that writes runs inside a transaction of its caller."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import msgspec
 from antiphon.errors import StoreConflict
 from antiphon.stores.records import StoredKey
 from antiphon.stores.sqlite.sql import queries
+from antiphon.stores.sqlite.sqlite_database import SQLiteDatabase
 
 SQL = queries("keys")
 
@@ -44,3 +45,23 @@ def everything(connection: Connection) -> Sequence[StoredKey]:
 def _key(row: tuple[Any, ...]) -> StoredKey:
     id, owner, digest, created_at, body = row
     return StoredKey(id=id, owner=owner, digest=digest, created_at=created_at, body=body)
+
+
+class SQLiteKeys:
+    """Keys and shared secrets of a file."""
+
+    def __init__(self, database: SQLiteDatabase) -> None:
+        self._database = database
+        self._writer = database.writer
+
+    async def secret(self, name: str, proposal: bytes) -> bytes:
+        return await self._writer.submit(lambda connection: secret(connection, name, proposal))
+
+    async def put(self, key: StoredKey) -> None:
+        await self._writer.submit(lambda connection: put(connection, key))
+
+    async def find(self, digest: bytes) -> StoredKey | None:
+        return self._database.read(find, digest)
+
+    async def list(self) -> Sequence[StoredKey]:
+        return self._database.read(everything)

@@ -1,4 +1,4 @@
-"""Statements about meters and slots; each function runs inside a transaction of its caller: nothing comes in between."""
+"""SQLiteLimits: meters and slots. Each function runs inside a transaction of its caller: nothing comes in between."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from antiphon.core import gcra
 from antiphon.core.gcra import Charge
 from antiphon.stores.records import Slot
 from antiphon.stores.sqlite.sql import queries
+from antiphon.stores.sqlite.sqlite_database import SQLiteDatabase
 
 SQL = queries("limits")
 
@@ -32,7 +33,7 @@ def _value(connection: Connection, name: str, now: float) -> float:
 
 
 def take(connection: Connection, slot: Slot, now: float, until: float) -> bool:
-    """Take a place, unless all are taken."""
+    """Take a slot, unless all are taken."""
     if connection.execute(SQL["taken"], {"name": slot.name, "now": now}).fetchall()[0][0] >= slot.most:
         return False
     connection.execute(SQL["take"], {"name": slot.name, "holder": slot.holder, "until": until})
@@ -40,18 +41,40 @@ def take(connection: Connection, slot: Slot, now: float, until: float) -> bool:
 
 
 def free(connection: Connection, slot: Slot) -> None:
-    """Give a place back."""
+    """Give a slot back."""
     place = {"name": slot.name, "holder": slot.holder}
     connection.execute(SQL["free"], place)
     connection.execute(SQL["free_last"], place)
 
 
 def renew(connection: Connection, holder: str, until: float) -> None:
-    """Keep a holder's places."""
+    """Keep a holder's slots."""
     connection.execute(SQL["renew"], {"holder": holder, "until": until})
 
 
-def purge(connection: Connection, now: int) -> None:
-    """Delete what has expired."""
+def purge(connection: Connection, now: int, limit: int) -> int:
+    """Delete all that has expired; nothing of it counts."""
     connection.execute(SQL["purge_meters"], {"now": now})
     connection.execute(SQL["purge_slots"], {"now": now})
+    return 0
+
+
+class SQLiteLimits:
+    """Meters and slots of a file."""
+
+    def __init__(self, database: SQLiteDatabase) -> None:
+        self._database = database
+        self._writer = database.writer
+        database.expires(purge, first=True)
+
+    async def charge(self, charges: Sequence[Charge], now: float, *, enforce: bool = True) -> Sequence[float]:
+        return await self._writer.submit(lambda connection: charge(connection, charges, now, enforce))
+
+    async def take_slot(self, slot: Slot, now: float, lease: float) -> bool:
+        return await self._writer.submit(lambda connection: take(connection, slot, now, now + lease))
+
+    async def free_slot(self, slot: Slot) -> None:
+        await self._writer.submit(lambda connection: free(connection, slot))
+
+    async def renew_slots(self, holder: str, now: float, lease: float) -> None:
+        await self._writer.submit(lambda connection: renew(connection, holder, now + lease))

@@ -1,23 +1,35 @@
-"""Statements about responses, their items and their threads; each function runs inside a transaction of its caller."""
+"""SQLiteResponses: responses, their items and their threads. Each function runs inside a transaction of its caller.
+
+Alone among the nouns it uses others' statements: what it writes with conversations and jobs is one transaction.
+"""
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping, Sequence
 from sqlite3 import Connection
 from typing import Any
 
 import msgspec
 
-from antiphon.errors import AntiphonError, StoreConflict
+from antiphon.errors import AntiphonError, InvalidRequest, StoreConflict
+from antiphon.runtime.offload import LARGE
 from antiphon.stores.item_ids import ResponseItems, pick_texts, places, responses_of
-from antiphon.stores.records import ListedResponse, StoredItem, StoredResponse
+from antiphon.stores.records import Job, ListedResponse, LoggedEvent, StoredItem, StoredResponse
 from antiphon.stores.response_columns import columns
 from antiphon.stores.sqlite import conversations, jobs
+from antiphon.stores.sqlite.jobs import Claim
 from antiphon.stores.sqlite.sql import queries
+from antiphon.stores.sqlite.sqlite_database import SHALLOW, SQLiteDatabase
 
 SQL = queries("responses")
 
 POSITION = 0xFFFFFF  # the bits of a place that count within a thread
+
+MOST_HISTORY = 256 * 1024 * 1024
+"""Bytes of a chain's items: what is read for one request is held in memory."""
+MOST_ARRAYS = 200_000
+"""Arrays of a chain's items, two for each response."""
 
 LAST_ID = "~"  # sorts behind every id
 
@@ -238,3 +250,66 @@ def _remove_foreign(connection: Connection, place: int, owner: str, foreign: byt
     if foreign:
         rows = [{"owner": owner, "item_id": id, "response": place} for id in _foreign_ids.decode(foreign)]
         connection.executemany(SQL["remove_foreign"], rows)
+
+
+class SQLiteResponses:
+    """Responses of a file."""
+
+    def __init__(self, database: SQLiteDatabase) -> None:
+        self._database = database
+        self._writer = database.writer
+        database.expires(purge)
+
+    async def put(
+        self, response: StoredResponse, *, conversation_items: Sequence[StoredItem] = (), fence: int = 0
+    ) -> None:
+        await self._writer.submit(lambda connection: put(connection, response, conversation_items, fence))
+
+    async def enqueue(
+        self,
+        response: StoredResponse,
+        request: bytes,
+        events: Sequence[LoggedEvent],
+        *,
+        worker: str | None = None,
+        lease_until: float = 0.0,
+    ) -> Job | None:
+        def operation(connection: Connection) -> Job | None:
+            put(connection, response)
+            jobs.insert(connection, response.id, response.owner, request)
+            jobs.append(connection, response.id, 0, events)
+            if worker is None:
+                return None
+            return jobs.take(connection, Claim(worker=worker, now=0.0, lease_until=lease_until, id=response.id))
+
+        return await self._writer.submit(operation)
+
+    async def get(self, id: str, owner: str) -> StoredResponse | None:
+        return self._database.read(get, id, owner)
+
+    async def delete(self, id: str, owner: str) -> bool:
+        return await self._writer.submit(lambda connection: delete(connection, id, owner), erases=True)
+
+    async def recent(self, owner: str, limit: int, after: str | None = None) -> Sequence[ListedResponse]:
+        return await self._database.read_long(lambda connection: recent(connection, owner, limit, after))
+
+    async def history(self, id: str, owner: str) -> Sequence[bytes] | None:
+        if self._database.read(is_short, id, owner, SHALLOW, LARGE):
+            with contextlib.suppress(Extensive):  # a chain of many forks, or of large turns
+                return self._database.read(history, id, owner, Allowance(2 * SHALLOW, LARGE))
+        try:
+            allowance = Allowance(MOST_ARRAYS, MOST_HISTORY)
+            return await self._database.read_long(lambda connection: history(connection, id, owner, allowance))
+        except Extensive:
+            raise InvalidRequest(
+                f"The history has more than {MOST_HISTORY} bytes or {MOST_ARRAYS // 2} responses.",
+                param="previous_response_id",
+            ) from None
+
+    async def items(self, ids: Sequence[str], owner: str) -> Mapping[str, bytes]:
+        if len(ids) <= SHALLOW:
+            return self._database.read(items, ids, owner)
+        return await self._database.read_long(lambda connection: items(connection, ids, owner))
+
+    async def model_texts(self, ids: Sequence[str], owner: str) -> Mapping[str, bytes]:
+        return await self._database.read_long(lambda connection: model_texts(connection, ids, owner))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping
 
 import msgspec
@@ -64,9 +63,7 @@ class ChatCompletions:
         route = resolve(self._router, chat.model, request.caller)
         _check(route, chat.model)
         calls_model(route.card.id)
-        task = asyncio.current_task()
-        assert task is not None
-        request.on_disconnect(task.cancel)
+        request.cancel_on_disconnect()
         schema = _schema(fields.get("response_format"))
         if schema is not None:
             await check_schema(schema, "response_format.json_schema.schema", request.owner, self._checker)

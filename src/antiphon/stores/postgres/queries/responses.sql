@@ -74,6 +74,48 @@ WITH held AS (
 )
 SELECT CASE WHEN refusal <> '' THEN refusal WHEN EXISTS (SELECT FROM written) THEN '' ELSE 'owner' END FROM allowed
 
+-- name: enqueue
+-- `again`: the answer to an earlier attempt was lost, it may have been committed.
+WITH taken AS (
+    SELECT FROM antiphon.jobs WHERE response_id = :id AND NOT (:again::boolean AND owner = :owner)
+), written AS (
+    INSERT INTO antiphon.responses AS known (
+        id, owner, model, status, created_at, expires_at, background, previous_response_id, conversation_id,
+        output_start, output_end, foreign_ids, input, body, model_texts
+    )
+    SELECT
+        :id, :owner, :model::text, :status::text, :created_at::bigint, :expires_at::bigint, :background::boolean,
+        :previous_response_id::text, :conversation_id::text, :output_start::integer, :output_end::integer,
+        :foreign_ids::bytea, :input::bytea, :body::bytea, :model_texts::bytea
+    WHERE NOT EXISTS (SELECT FROM taken)
+    ON CONFLICT (id) DO UPDATE SET
+        model = excluded.model, status = excluded.status, created_at = excluded.created_at,
+        expires_at = excluded.expires_at, background = excluded.background,
+        previous_response_id = excluded.previous_response_id, conversation_id = excluded.conversation_id,
+        output_start = excluded.output_start, output_end = excluded.output_end,
+        foreign_ids = excluded.foreign_ids, input = excluded.input, body = excluded.body,
+        model_texts = excluded.model_texts
+    WHERE known.owner = excluded.owner
+    RETURNING number
+), unlinked AS (
+    DELETE FROM antiphon.foreign_items WHERE response = (SELECT number FROM written)
+), linked AS (
+    INSERT INTO antiphon.foreign_items (owner, item_id, response, position)
+    SELECT :owner, item.id, written.number, item.position
+    FROM written, unnest(:item_ids::text[], :positions::integer[]) AS item (id, position)
+), job AS (
+    INSERT INTO antiphon.jobs (response_id, owner, request, worker, lease_until, fence, attempts)
+    SELECT :id, :owner, :request::bytea, :worker::text, clock(:lease_until), :times::integer, :times
+    FROM written
+    ON CONFLICT (response_id) DO NOTHING
+), logged AS (
+    INSERT INTO antiphon.events (response, sequence_number, type, body)
+    SELECT written.number, event.number, event.type, event.body
+    FROM written, unnest(:numbers::integer[], :types::text[], :bodies::bytea[]) AS event (number, type, body)
+    ON CONFLICT (response, sequence_number) DO NOTHING
+)
+SELECT EXISTS (SELECT FROM written)
+
 -- name: get
 SELECT model, status, created_at, expires_at, background, previous_response_id, conversation_id,
     output_start, output_end, foreign_ids, input, body, model_texts

@@ -1,0 +1,1 @@
+"""The nouns of a store, one Protocol each. No noun's module imports another's."""

@@ -1,0 +1,35 @@
+"""DeliveryStore: what a database does with webhook deliveries."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from antiphon.stores.records import Delivery
+
+
+class DeliveryStore(Protocol):
+    """Webhook deliveries that wait."""
+
+    async def put(self, deliveries: Sequence[Delivery]) -> None:
+        """Insert deliveries, but for those that wait already."""
+        ...
+
+    async def claim(self, now: float, lease: float) -> Delivery | None:
+        """Take the delivery that is due longest, or None. It is due again after `lease` seconds, whatever happens.
+
+        Its `attempts` are raised by one.
+        """
+        ...
+
+    async def postpone(self, id: str, url: str, due: float) -> None:
+        """Set the time of the next attempt."""
+        ...
+
+    async def finish(self, id: str, url: str) -> None:
+        """Remove a delivery."""
+        ...
+
+    async def next_due(self) -> float | None:
+        """Return when the next delivery is due, None where none waits."""
+        ...

@@ -1,0 +1,95 @@
+"""PostgresDatabase: what the nouns of a PostgreSQL store share.
+
+Hot writes are committed in groups, reads run on pooled connections.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from functools import partial
+from time import perf_counter
+from typing import Any
+
+from antiphon.stores.condition import Census, Measure
+from antiphon.stores.postgres import upkeep
+from antiphon.stores.postgres.address import read_address
+from antiphon.stores.postgres.batcher import Batcher
+from antiphon.stores.postgres.database import Database
+from antiphon.stores.postgres.listener import Listener
+from antiphon.stores.postgres.preparation import PATIENCE, prepare
+from antiphon.stores.postgres.sql import Query
+
+Values = Mapping[str, Any]
+
+Purge = Callable[[int], Awaitable[int]]
+"""Deletes up to `PURGE_GROUP` rows that have expired by a time; returns how many of them count."""
+
+PURGE_GROUP = 100  # rows deleted in one transaction
+
+
+class PostgresDatabase:
+    """A database that any number of servers share. Its methods raise APIError 503 while it is away. Satisfies StoreDatabase."""
+
+    remote = True
+
+    def __init__(self, url: str, *, patience: float | None = None) -> None:
+        """Bring the database to the newest schema; wait `patience` seconds for it. Raises ConfigError."""
+        self.address = read_address(url)
+        prepare(self.address, PATIENCE if patience is None else patience)
+        self.pool = Database(self.address)
+        self.condition = self.pool.condition
+        self.listener = Listener(self.address, self.pool)
+        self._batchers: list[Batcher[Any, Any]] = []
+        self._purges: list[Purge] = []
+        self._purged = 0
+
+    # For nouns
+
+    def batcher(self, query: Query, *order: str) -> Batcher[Values, Any]:
+        """Return what commits a statement's calls in groups, their rows locked in the order of these parameters."""
+        commit = partial(self.pool.many, query)
+        return self.closes(Batcher(commit, lambda call: tuple(call[name] or "" for name in order)))
+
+    def closes(self, batcher: Batcher[Any, Any]) -> Batcher[Any, Any]:
+        """Let a batcher finish what waits before the database is closed; return it."""
+        self._batchers.append(batcher)
+        return batcher
+
+    def expires(self, purge: Purge, *, first: bool = False) -> None:
+        """Let `purge` be called until it finds nothing, whenever what has expired is deleted; `first`: before others."""
+        self._purges.insert(0 if first else len(self._purges), purge)
+
+    # The store as a whole
+
+    async def purge(self, now: int) -> int:
+        """Delete what has expired; return how many rows that count."""
+        return sum([await self._purge(purge, now) for purge in self._purges])
+
+    async def _purge(self, some: Purge, now: int) -> int:
+        total = 0
+        while True:
+            began = perf_counter()
+            deleted = await some(now)
+            total += deleted
+            self._purged += deleted
+            if deleted < PURGE_GROUP:
+                return total
+            await asyncio.sleep(perf_counter() - began)  # others have the disk meanwhile
+
+    async def census(self, now: float) -> Census:
+        """Count what waits."""
+        row = await self.pool.row(upkeep.SQL["census"], now=now)
+        assert row is not None
+        return Census(*row)
+
+    def measures(self) -> Iterable[Measure]:
+        """Return the figures of the connections, and how many rows were deleted."""
+        return upkeep.measures(self.pool, self.listener.listening, self._purged)
+
+    async def close(self) -> None:
+        """Finish pending writes and close the connections."""
+        await self.listener.close()
+        for batcher in self._batchers:
+            await batcher.close()
+        await self.pool.close()

@@ -1,0 +1,65 @@
+"""The store's operations in `/metrics`: their labels, and that a timed store does what the store does."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+
+from antiphon.errors import StoreConflict
+from antiphon.stores.open import open_memory
+from antiphon.telemetry.store_timing import label, operations, timed_store
+from tests.stores.samples import ANN, conversation, file
+
+LABELS = """
+put get delete recent history items enqueue
+create_conversation get_conversation update_conversation delete_conversation add_items conversation_items get_item delete_item
+claim release_job heartbeat finish_job cancel_job append_events append_batches events wait_for_events checkpoint
+put_file get_file file_content files delete_file
+put_deliveries claim_delivery postpone_delivery finish_delivery next_delivery
+secret put_key find_key keys charge take_slot free_slot renew_slots purge census close
+""".split()
+
+
+class Timer:
+    """Notes what was called."""
+
+    def __init__(self) -> None:
+        self.called: list[str] = []
+
+    def __call__(self, operation: str, call: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
+        async def noting(*args: Any, **kwargs: Any) -> Any:
+            self.called.append(operation)
+            return await call(*args, **kwargs)
+
+        return noting
+
+
+def test_labels_are_what_dashboards_know() -> None:
+    found = [each for labels in operations().values() for each in labels.values()]
+    assert sorted(found) == sorted(LABELS)
+    assert label("vector_stores", "put") == "vector_stores.put"
+
+
+async def test_a_timed_store_does_what_the_store_does() -> None:
+    store, timer = open_memory(), Timer()
+    timed = timed_store(store, timer)
+    await timed.files.put(file(1), b"text")
+    with pytest.raises(StoreConflict):
+        await timed.files.put(file(1), b"text")
+    await timed.conversations.create(conversation(1))
+    assert await store.files.content(file(1).id, ANN, 0.0) == b"text"
+    assert await timed.database.purge(0) == 0
+    timed.jobs.on_cancel(print)
+    assert timed.database.condition is store.database.condition
+    assert not timed.database.remote
+    await timed.close()
+    assert timer.called == ["put_file", "put_file", "create_conversation", "purge", "close"]
+
+
+def test_every_operation_of_a_noun_is_a_coroutine_function_but_for_what_waits_for_nothing() -> None:
+    calls = {name for kind in operations() for name in operations()[kind]}
+    assert "on_cancel" not in calls and "measures" not in calls
+    assert inspect.iscoroutinefunction(open_memory().jobs.claim)
