@@ -154,7 +154,7 @@ def without_model_texts(items: Sequence[Item]) -> list[str]:
         for item in items
         if type(item) is OtherItem
         and isinstance(item.id, str)
-        and item.model_text is None
+        and not isinstance(item.model_text, str)
         and kinds.has_model_text(item.type)
     ]
 

@@ -151,7 +151,7 @@ class OtherItem(msgspec.Struct, frozen=True):
     type: str
     raw: Raw
     id: Text = UNSET
-    model_text: str | None = None
+    model_text: Text = UNSET
 
 
 KnownItem = (

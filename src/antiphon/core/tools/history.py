@@ -120,7 +120,7 @@ def hosted_reader(name: str, fields: Sequence[str]) -> ReadItem:
         found = _decode(_object, item)
         id = item.id if isinstance(item.id, str) else ""
         arguments = {field: found[field] for field in fields if field in found}
-        output = item.model_text if item.model_text is not None else NOT_KEPT
+        output = item.model_text if isinstance(item.model_text, str) else NOT_KEPT
         return (
             HistoryCall(id, Target(kind, name), to_json(arguments).decode()),
             HistoryOutput(id, kind, output),
