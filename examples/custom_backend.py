@@ -24,6 +24,7 @@ from antiphon import (
     Capabilities,
     Delta,
     Finish,
+    FinishReason,
     InputText,
     InvalidRequest,
     Message,
@@ -39,7 +40,7 @@ class ShoutStream:
 
     def __init__(self, words: Sequence[str], mark: str) -> None:
         self._deltas: list[Delta] = [TextDelta(word.upper() + " ") for word in words]
-        self._deltas += [TextDelta(mark), Finish("stop")]
+        self._deltas += [TextDelta(mark), Finish(FinishReason.STOP)]
 
     async def pour(self, take: Take) -> bool:
         """Give the Deltas, until `take` wants no more; return True at the end."""

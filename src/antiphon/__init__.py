@@ -10,7 +10,7 @@ __version__ = "0.1.0"
 _HOMES = {
     "antiphon.backends.base": "Backend BackendModel ByteStream Capabilities Take TurnStream",
     "antiphon.config": "BackendConfig Config EngineConfig KeyConfig McpServerConfig ModelConfig",
-    "antiphon.core.deltas": "CallDelta CallStart Delta Finish ReasoningDelta RefusalDelta TextDelta UsageReport",
+    "antiphon.core.deltas": "CallDelta CallStart Delta Finish FinishReason ReasoningDelta RefusalDelta TextDelta UsageReport",
     "antiphon.core.gcra": "Charge Meter",
     "antiphon.core.turn": "Turn",
     "antiphon.errors": (

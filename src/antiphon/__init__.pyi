@@ -16,6 +16,7 @@ from antiphon.core.deltas import CallDelta as CallDelta
 from antiphon.core.deltas import CallStart as CallStart
 from antiphon.core.deltas import Delta as Delta
 from antiphon.core.deltas import Finish as Finish
+from antiphon.core.deltas import FinishReason as FinishReason
 from antiphon.core.deltas import ReasoningDelta as ReasoningDelta
 from antiphon.core.deltas import RefusalDelta as RefusalDelta
 from antiphon.core.deltas import TextDelta as TextDelta

@@ -31,10 +31,12 @@ from antiphon.net.fetching import Fetcher
 from antiphon.net.url_guard import UrlGuard
 from antiphon.reloading import changed, reopened, talkative, tokenizers, validate
 from antiphon.responses.background.live import Live
+from antiphon.responses.intake.decoding import ResponsesDecoder
 from antiphon.responses.intake.intake import Intake
 from antiphon.responses.intake.media import Media
 from antiphon.responses.intake.prompts import Prompts
 from antiphon.responses.intake.token_count import TokenCounter
+from antiphon.responses.prepare import Preparer
 from antiphon.responses.sealing import Sealer
 from antiphon.responses.services import Services
 from antiphon.responses.webhooks import Webhooks
@@ -44,9 +46,10 @@ from antiphon.server.api.chat.completions import ChatCompletions
 from antiphon.server.api.conversations import Conversations
 from antiphon.server.api.counting import Counting
 from antiphon.server.api.files import Files
+from antiphon.server.api.foreground import SHUTDOWN, Foreground
 from antiphon.server.api.health import Health
 from antiphon.server.api.models import Models
-from antiphon.server.api.responses import SHUTDOWN, Responses
+from antiphon.server.api.responses import Responses
 from antiphon.server.asgi import AntiphonApp
 from antiphon.server.auth.authenticator import Authenticator, Credentials, authenticator
 from antiphon.server.auth.credentials import StoredKeys, fixed_callers
@@ -134,22 +137,23 @@ class Parts:
         )
         self.prompts = Prompts(config.prompts)
         self.services = self._services(config)
-        fetcher = Fetcher(self.guard, limit=config.max_body)
         self.media = Media(
             self.store.files,
             self.guard,
-            fetcher,
+            Fetcher(self.guard, limit=config.max_body),
             self.services.clock,
             limit=config.max_body,
             max_image=config.max_image,
         )
-        intake = Intake(self.services, self.media, self.prompts)
+        self.intake = Intake(self.services, self.media)
+        preparer = Preparer(self.services, self.intake, ResponsesDecoder(self.prompts, config))
         self.webhooks = Webhooks(config.webhooks, self.store.deliveries, self.services.clock)
-        self.live = Live(self.services, intake, self.webhooks)
-        self.responses = Responses(self.services, intake, self.live)
-        self.sockets = WebSockets(self.services, intake)
+        self.live = Live(self.services, preparer, self.webhooks)
+        self.foreground = Foreground(config.head_hold)
+        self.responses = Responses(self.services, preparer, self.live, self.foreground)
+        self.sockets = WebSockets(self.services, preparer)
         router = Router()
-        self._add_routes(router, intake)
+        self._add_routes(router, preparer)
         self.app = AntiphonApp(
             router,
             self._authenticator(config),
@@ -220,8 +224,8 @@ class Parts:
         closed = config.require_key or self.tokens is not None
         return authenticator(fixed_callers(config), others, closed=closed, hosts=Hosts(config.allowed_hosts))
 
-    def _add_routes(self, router: Router, intake: Intake) -> None:
-        add_responses(router, self.responses, Counting(self.services, intake))
+    def _add_routes(self, router: Router, preparer: Preparer) -> None:
+        add_responses(router, self.responses, Counting(self.services, preparer))
         add_conversations(
             router,
             Conversations(
@@ -293,7 +297,7 @@ class Parts:
     def _force(self) -> None:
         """The grace period is over: what still runs ends `failed`."""
         self._forced = True
-        self.responses.stop()
+        self.foreground.stop()
         self.sockets.stop(SHUTDOWN)
 
 

@@ -17,7 +17,7 @@ AntiphonError
 ├── ToolServerError        a tool server cannot be reached, refuses, or speaks nonsense
 │   └── RpcError           it answered with a JSON-RPC error
 └── what one module tells another, and no client sees:
-    SealError, GrammarError, GrammarFault, SchemaFault, Unchecked, Unusable, UnusableKey, WorkerDied, WorkerUnusable,
+    SealError, IllegalCall, GrammarError, GrammarFault, SchemaFault, Unchecked, Unusable, UnusableKey, WorkerDied, WorkerUnusable,
     EngineFailure, StaleConnection, BrokenOff, ServerStopping, SteerRefused, NoRoom, Unpackable, BusyError, Extensive,
     FileGone, TornError
 """

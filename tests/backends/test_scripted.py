@@ -8,7 +8,7 @@ import pytest
 
 from antiphon.backends.base import read
 from antiphon.backends.scripted import ScriptedBackend
-from antiphon.core.deltas import CallStart, Finish, UsageReport
+from antiphon.core.deltas import CallStart, Finish, FinishReason, UsageReport
 from antiphon.errors import BackendError, InvalidRequest
 
 from .turns import arguments_of, read_all, text_of, thoughts_of, turn
@@ -19,7 +19,7 @@ backend = ScriptedBackend()
 async def test_it_echoes() -> None:
     deltas = await read_all(await backend.open(turn("earlier", "Hello  there,\nworld!")))
     assert text_of(deltas) == "Hello  there,\nworld!"
-    assert Finish("stop") in deltas
+    assert Finish(FinishReason("stop")) in deltas
     (usage,) = [delta.usage for delta in deltas if isinstance(delta, UsageReport)]
     assert (usage.input_tokens, usage.output_tokens, usage.total_tokens) == (4, 3, 7)
 
@@ -33,7 +33,7 @@ async def test_it_thinks_calls_and_speaks() -> None:
     assert [(call.name, call.kind) for call in calls] == [("weather", "function"), ("patch", "custom")]
     assert arguments_of(deltas, calls[0].key) == '{"city": "Oslo"}'
     assert arguments_of(deltas, calls[1].key) == "*** Begin"
-    assert Finish("tool_calls") in deltas
+    assert Finish(FinishReason("tool_calls")) in deltas
 
 
 async def test_after_the_outputs_of_tools_it_says_them() -> None:
@@ -45,7 +45,7 @@ async def test_after_the_outputs_of_tools_it_says_them() -> None:
     ]
     deltas = await read_all(await backend.open(turn(items=items)))
     assert text_of(deltas) == "sunny\nwarm"
-    assert Finish("stop") in deltas
+    assert Finish(FinishReason("stop")) in deltas
 
 
 async def test_without_a_user_message_it_greets() -> None:
@@ -66,7 +66,7 @@ async def test_errors() -> None:
 async def test_finish_and_repeat() -> None:
     deltas = await read_all(await backend.open(turn("/repeat 3 ha\n/finish length")))
     assert text_of(deltas) == "ha ha ha"
-    assert Finish("length") in deltas
+    assert Finish(FinishReason("length")) in deltas
 
 
 async def test_delay_and_abort() -> None:

@@ -28,6 +28,7 @@ OTHERS = {
 def literals(tree: ast.AST) -> Iterator[tuple[int, set[str]]]:
     """Yield the strings that stand together in a set, a dict's keys, a list, a tuple, a match or a text of words."""
     hints = {id(node.slice) for node in ast.walk(tree) if isinstance(node, ast.Subscript)}  # Literal["a", "b"]
+    hints |= {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Assign) and _is_slots(node)}
     for node in ast.walk(tree):
         found: list[ast.AST | None] = []
         if isinstance(node, ast.Set | ast.List | ast.Tuple) and id(node) not in hints:
@@ -42,6 +43,10 @@ def literals(tree: ast.AST) -> Iterator[tuple[int, set[str]]]:
         strings = {one.value for one in found if isinstance(one, ast.Constant) and isinstance(one.value, str)}
         if strings:
             yield getattr(node, "lineno", 0), strings
+
+
+def _is_slots(node: ast.Assign) -> bool:
+    return any(isinstance(target, ast.Name) and target.id == "__slots__" for target in node.targets)
 
 
 def test_no_other_module_holds_a_table_of_kinds() -> None:

@@ -17,6 +17,7 @@ from antiphon import (
     Config,
     ConfigError,
     Finish,
+    FinishReason,
     McpServerConfig,
     RemoteTool,
     Store,
@@ -126,7 +127,7 @@ class Calling(ScriptedBackend):
         if not any("mcp_call" in str(item) for item in turn.items):
             starts = [CallStart(f"c{i}", f"c{i}", name, "mcp", "time") for i, (name, _) in enumerate(self._calls)]
             texts = [CallDelta(f"c{i}", text) for i, (_, text) in enumerate(self._calls)]
-            stream._deltas = [*starts, *texts, Finish("tool_calls")]
+            stream._deltas = [*starts, *texts, Finish(FinishReason("tool_calls"))]
         return stream
 
 

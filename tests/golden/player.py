@@ -15,6 +15,7 @@ from antiphon.backends.chat.codec import CodecOptions
 from antiphon.core.deltas import CallDelta, Delta, ReasoningDelta, RefusalDelta, TextDelta
 from antiphon.core.request.decoding import decode_request, decode_tools, resolve_text
 from antiphon.core.request.echo import Defaults, echo_response
+from antiphon.core.stream.emitter import Emitter, MuteEmitter
 from antiphon.core.stream.response_stream import ResponseStream
 from antiphon.core.stream.terms import StreamOptions
 from antiphon.errors import APIError, BackendError
@@ -64,7 +65,7 @@ class Case:
             summarise=request.reasoning is not None and request.reasoning.summary is not None,
             seal=_seal if "reasoning.encrypted_content" in (request.include or ()) else None,
         )
-        return ResponseStream(response, ID_BASE, options, mute=mute)
+        return ResponseStream(response, ID_BASE, options, emitter=MuteEmitter() if mute else Emitter())
 
     def play(self, deltas: Sequence[Delta], error: APIError | None = None, **options: bool) -> list[Event]:
         """Return all events for these deltas, ended by `error` where there is one."""

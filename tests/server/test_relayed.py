@@ -90,7 +90,7 @@ def test_in_the_background_and_over_websocket(servers: tuple[Client, Client]) ->
 
 def test_an_answer_of_too_many_events_ends(servers: tuple[Client, Client], monkeypatch: pytest.MonkeyPatch) -> None:
     _, outer = servers
-    monkeypatch.setattr("antiphon.responses.run.MOST_EVENTS", 20)
+    monkeypatch.setattr("antiphon.responses.turns.MOST_EVENTS", 20)
     events = outer.stream(model="scripted", input="word " * 200)
     assert events[-1]["type"] == "response.failed"
     assert "more than 20 events" in events[-1]["response"]["error"]["message"]

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from antiphon.config import BackendConfig, ModelConfig
-from tests.server.whole import Client, Golden, whole_server
+from tests.server.whole import Client, Golden, turn, whole_server
 from tests.telemetry.test_tracing import serving
 
 
@@ -63,6 +63,16 @@ def test_codex_stays_with_the_backend_where_its_turn_began(stream: bool) -> None
             assert post(client, state, model="text", input="hi", stream=stream) == state
         assert calls(client)[home] == 6
         assert post(client, "made up", model="text", input="hi", stream=stream)
+
+
+def test_a_websocket_connection_stays_with_the_backend_that_its_handshake_names() -> None:
+    with several(Golden, Golden, Golden) as client:
+        client.headers = {"x-codex-turn-state": post(client, model="text", input="hi") or ""}
+        (home,) = [name for name, count in calls(client).items() if count]
+        for text in ("one", "two", "three", "four"):
+            with client.websocket() as connection:
+                turn(connection, model="text", input=text)
+        assert calls(client)[home] == 5
 
 
 def test_with_one_backend_there_is_no_turn_state() -> None:

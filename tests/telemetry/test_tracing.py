@@ -140,6 +140,15 @@ def test_without_a_collector_the_clients_own_parent_goes_to_the_backend() -> Non
     assert Collector.bodies == []
 
 
+def test_the_handshake_of_a_websocket_connection_names_the_parent_of_its_responses() -> None:
+    with traced(otlp_endpoint="") as client:
+        client.headers = {"traceparent": PARENT}
+        with client.websocket() as connection:
+            for _ in range(2):
+                turn(connection, model="m", input="hi")
+    assert Listening.parents == [PARENT, PARENT]
+
+
 def test_chat_completions_and_websocket_turns_have_spans() -> None:
     with traced() as client:
         body = b'{"model":"m","messages":[{"role":"user","content":"hi"}]}'

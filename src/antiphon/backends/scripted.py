@@ -21,7 +21,17 @@ import re
 from collections.abc import Sequence
 
 from antiphon.backends.base import BackendModel, ByteStream, Capabilities, Take
-from antiphon.core.deltas import CallDelta, CallKind, CallStart, Delta, Finish, ReasoningDelta, TextDelta, UsageReport
+from antiphon.core.deltas import (
+    CallDelta,
+    CallKind,
+    CallStart,
+    Delta,
+    Finish,
+    FinishReason,
+    ReasoningDelta,
+    TextDelta,
+    UsageReport,
+)
 from antiphon.core.text.pieces import PIECE
 from antiphon.core.turn import Turn
 from antiphon.errors import BackendError, InvalidRequest
@@ -133,8 +143,8 @@ def script(items: Sequence[Item]) -> list[Step]:
         if isinstance(item, FunctionCallOutput | CustomToolCallOutput):
             outputs.insert(0, _text(item.output))
         elif isinstance(item, Message) and item.role == "user":
-            return [*_say("\n".join(outputs)), Finish("stop")] if outputs else play(_text(item.content))
-    return [*_say("\n".join(outputs) or "Hello."), Finish("stop")]
+            return [*_say("\n".join(outputs)), Finish(FinishReason.STOP)] if outputs else play(_text(item.content))
+    return [*_say("\n".join(outputs) or "Hello."), Finish(FinishReason.STOP)]
 
 
 def play(text: str) -> list[Step]:
@@ -154,7 +164,9 @@ def play(text: str) -> list[Step]:
             said.append(line)
     steps += _say("\n".join(said))
     called = any(isinstance(step, CallStart) for step in steps)
-    return [*steps, Finish(reason or ("tool_calls" if called else "stop"))]
+    if reason in tuple(FinishReason):
+        return [*steps, Finish(FinishReason(reason))]
+    return [*steps, Finish(FinishReason.TOOL_CALLS if called else FinishReason.STOP)]
 
 
 _COMMANDS = ("/think", "/call", "/custom", "/repeat", "/delay", "/error")

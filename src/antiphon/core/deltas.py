@@ -5,6 +5,7 @@ A Backend turns whatever its server speaks into these, and `ResponseStream.feed`
 
 from __future__ import annotations
 
+from enum import StrEnum
 from typing import Any
 
 import msgspec
@@ -59,10 +60,28 @@ class UsageReport(msgspec.Struct, frozen=True, gc=False):
     usage: Usage
 
 
-class Finish(msgspec.Struct, frozen=True, gc=False):
-    """Why the Turn ended, in chat completions' words: stop, length, content_filter, tool_calls."""
+class FinishReason(StrEnum):
+    """Why a Turn ended. Backends map the words of their servers to these, front ends these to the words of their clients."""
 
-    reason: str
+    STOP = "stop"
+    """The model came to its own end."""
+    TOOL_CALLS = "tool_calls"
+    """The same, with calls."""
+    LENGTH = "length"
+    """It was cut off: too many tokens."""
+    CONTENT_FILTER = "content_filter"
+    """It was cut off by a filter."""
+
+    @property
+    def cut(self) -> bool:
+        """Tell whether the answer was cut off."""
+        return self is FinishReason.LENGTH or self is FinishReason.CONTENT_FILTER
+
+
+class Finish(msgspec.Struct, frozen=True, gc=False):
+    """The Turn ended."""
+
+    reason: FinishReason
 
 
 class RelayedText(msgspec.Struct, frozen=True, gc=False):

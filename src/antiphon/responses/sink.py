@@ -1,10 +1,11 @@
-"""Sink: where the Events of a Response go."""
+"""Sink: where the Events of a Response go; Outlet: the way there."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Protocol
 
+from antiphon.core.stream.response_stream import ResponseStream
 from antiphon.types.events import Event
 
 
@@ -18,3 +19,27 @@ class Sink(Protocol):
     async def drain(self) -> None:
         """Return once there is room for more."""
         ...
+
+
+class Outlet:
+    """The way of a ResponseStream's Events to the `sink`, once there is one. `quiet`: looks since something was sent."""
+
+    __slots__ = ("_stream", "quiet", "sink")
+
+    def __init__(self, stream: ResponseStream) -> None:
+        self._stream = stream
+        self.sink: Sink | None = None
+        self.quiet = 0
+
+    def send(self) -> bool:
+        """Send what has come up; False where `drain` should come before more."""
+        events = self._stream.take()
+        if not events or self.sink is None:
+            return True
+        self.quiet = 0
+        return self.sink.send(events)
+
+    async def drain(self) -> None:
+        """Wait until the sink has room."""
+        if self.sink is not None:
+            await self.sink.drain()

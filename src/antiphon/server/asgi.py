@@ -124,7 +124,7 @@ class AntiphonApp:
             record.status = CLIENT_GONE
         except APIError as error:
             record.status = error.status
-            _send_error(exchange, head, error)
+            self._send_error(exchange, head, error)
             error.__traceback__ = None  # it leads to all that the request has held
         except asyncio.CancelledError:
             record.status = CLIENT_GONE
@@ -133,7 +133,7 @@ class AntiphonApp:
         except Exception:
             record.status = 500
             unexpected("request", log, "request %s: unexpected error", head.request_id)
-            _send_error(exchange, head, server_error())
+            self._send_error(exchange, head, server_error())
         finally:
             self._tell(record)
             record.run = None
@@ -144,7 +144,7 @@ class AntiphonApp:
     async def refuse(self, exchange: Exchange, error: APIError) -> None:
         """Answer what is not fit to be a request."""
         head = ResponseHead(exchange.headers)
-        _send_error(exchange, head, error)
+        self._send_error(exchange, head, error)
         record = Record(exchange.method, exchange.raw_path, head.request_id)
         record.status = error.status
         self._tell(record)
@@ -159,9 +159,19 @@ class AntiphonApp:
         match = self.router.match(exchange.method, exchange.raw_path)
         route = match.route
         record.route = route.path
+        head.form = route.form
         caller = NOBODY if route.public else await self._admit(exchange.headers, route.scopes)
         held.owner = exchange.owner = caller.owner
         return await route.handler(HTTPRequest(exchange, match, caller, self.max_body, head, held))
+
+    def _send_error(self, exchange: Exchange, head: ResponseHead, error: APIError) -> None:
+        """Send an error in the form of its path; an answer that has begun is broken off instead."""
+        if exchange.answered:
+            exchange.abort()
+            return
+        head.form = self.router.form(exchange.raw_path)
+        reply = head.form.error(error, head.request_id)
+        exchange.send(reply.status, head.headers(reply), reply.body)
 
     async def _admit(self, headers: Sequence[Header], scopes: Set[str]) -> Caller:
         """Return the caller. Raises APIError 401, or 403 where it has none of the scopes."""
@@ -193,7 +203,9 @@ class AntiphonApp:
             await _refuse_websocket(scope, send, head.headers(error_reply(error)), error_reply(error))
             return
         await send({"type": "websocket.accept", "headers": [head.id_header]})
-        socket = ASGIWebSocket(receive, send, caller.owner, head.request_id, lambda: self._admit(headers, WRITING))
+        socket = ASGIWebSocket(
+            receive, send, caller.owner, head.request_id, lambda: self._admit(headers, WRITING), headers
+        )
         try:
             await handler(socket)
         except ClientGone:
@@ -255,15 +267,6 @@ class AntiphonApp:
             await send({"type": "lifespan.startup.complete"})
             await receive()
         await send({"type": "lifespan.shutdown.complete"})
-
-
-def _send_error(exchange: Exchange, head: ResponseHead, error: APIError) -> None:
-    """Send the one error body; an answer that has begun is broken off instead."""
-    if exchange.answered:
-        exchange.abort()
-        return
-    reply = error_reply(error)
-    exchange.send(reply.status, head.headers(reply), reply.body)
 
 
 async def _refuse_websocket(scope: Scope, send: Send, headers: Sequence[Header], reply: Reply) -> None:

@@ -38,8 +38,10 @@ class Observed(Protocol):
     began: float
     """The same by the steady clock (`time.perf_counter`)."""
 
-    spoke: float
-    """When the model first said something, by the steady clock; 0 while it has not."""
+    @property
+    def spoke(self) -> float:
+        """When the model first said something, by the steady clock; 0 while it has not."""
+        ...
 
     @property
     def error(self) -> APIError | None:

@@ -160,7 +160,7 @@ class TracedStream:
             if isinstance(delta, UsageReport):
                 _note_usage(self._span, delta.usage)
             elif isinstance(delta, Finish):
-                self._span.attributes[REASONS] = [delta.reason]
+                self._span.attributes[REASONS] = [str(delta.reason)]
 
     def abort(self) -> None:
         """Let go of the call."""

@@ -16,7 +16,7 @@ from antiphon.backends.base import read
 from antiphon.backends.chat.backend import ChatBackend
 from antiphon.backends.routing.registry import Registry
 from antiphon.config import BackendConfig, ModelConfig
-from antiphon.core.deltas import Finish, UsageReport
+from antiphon.core.deltas import Finish, FinishReason, UsageReport
 from antiphon.errors import BackendError, ConfigError
 from tests.backends.turns import read_all, text_of, turn
 from tests.net.upstream import Call, Handler, Upstream, running, until
@@ -72,7 +72,7 @@ async def test_an_answer_streamed_and_not(stream: bool) -> None:
         for _ in range(3):
             deltas = await read_all(await backend.open(turn("Hi", model="org/m", stream=stream)))
             assert text_of(deltas) == "Hello world"
-            assert Finish("stop") in deltas
+            assert Finish(FinishReason("stop")) in deltas
             assert any(isinstance(delta, UsageReport) and delta.usage.total_tokens == 9 for delta in deltas)
             await asyncio.sleep(0.02)
         call = upstream.calls[0]
@@ -123,7 +123,7 @@ async def test_a_stream_may_end_without_done_after_a_finish_reason() -> None:
         await call.end()
 
     async with pair(no_done) as (backend, _):
-        assert Finish("length") in await read_all(await backend.open(turn("x")))
+        assert Finish(FinishReason("length")) in await read_all(await backend.open(turn("x")))
 
 
 @pytest.mark.parametrize("chunked", [True, False])

@@ -15,6 +15,7 @@ from antiphon.core.deltas import (
     CallStart,
     Delta,
     Finish,
+    FinishReason,
     ReasoningDelta,
     TextDelta,
     UsageReport,
@@ -146,7 +147,7 @@ def output(events: Sequence[Json]) -> list[Json]:
 )
 def test_calls_with_items_of_their_own(kind: CallKind, arguments: str, item: Json) -> None:
     stream = opened()
-    feed(stream, *call(kind, arguments), Finish("tool_calls"))
+    feed(stream, *call(kind, arguments), Finish(FinishReason("tool_calls")))
     assert output(ended(stream)) == [{**item, "call_id": "call_0", "status": "completed"}]
 
 
@@ -160,7 +161,7 @@ def test_shell_commands_are_told_one_by_one() -> None:
 @pytest.mark.parametrize("arguments", ['{"commands": ["rm -rf', "rm -rf /", "[1]"])
 def test_nothing_is_run_by_guess(arguments: str) -> None:
     stream = opened()
-    feed(stream, *call("shell", arguments), Finish("length"))
+    feed(stream, *call("shell", arguments), Finish(FinishReason("length")))
     (item,) = output(ended(stream))
     assert (item["status"], item["action"]["commands"]) == ("incomplete", [])
 
@@ -182,14 +183,23 @@ def mcp(key: str = "0", arguments: str = "{}") -> list[Delta]:
 def test_a_call_runs_and_the_model_goes_on() -> None:
     stream = opened()
     feed(
-        stream, TextDelta("Wait."), *mcp(), UsageReport(Usage(1, output_tokens=2, total_tokens=3)), Finish("tool_calls")
+        stream,
+        TextDelta("Wait."),
+        *mcp(),
+        UsageReport(Usage(1, output_tokens=2, total_tokens=3)),
+        Finish(FinishReason("tool_calls")),
     )
     (pending,) = stream.pending
     assert stream.action is Action.CALL_TOOLS
     assert (pending.namespace, pending.name, pending.arguments) == ("server", "mcp", "{}")
     stream.tool_result(pending.key, gave("sunny"))
     assert stream.action is Action.CALL_MODEL and not stream.pending
-    feed(stream, TextDelta("It is sunny."), UsageReport(Usage(4, output_tokens=5, total_tokens=9)), Finish("stop"))
+    feed(
+        stream,
+        TextDelta("It is sunny."),
+        UsageReport(Usage(4, output_tokens=5, total_tokens=9)),
+        Finish(FinishReason("stop")),
+    )
     events = ended(stream)
     message, made, answer = output(events)
     assert made == {
@@ -309,7 +319,7 @@ def test_the_limit_of_tool_calls() -> None:
 def test_a_turn_that_was_cut_off_calls_nothing() -> None:
     stream = opened()
     stream.announce_calls(lambda call: False)
-    feed(stream, *mcp("0", '{"a'), Finish("length"))
+    feed(stream, *mcp("0", '{"a'), Finish(FinishReason("length")))
     assert stream.action is Action.DONE and not stream.pending
     events = ended(stream)
     assert (events[-1]["type"], output(events)[0]["status"]) == ("response.incomplete", "incomplete")
@@ -344,9 +354,9 @@ def test_cancelled() -> None:
     ("deltas", "kinds"),
     [
         ([], ["message"]),
-        ([Finish("stop")], ["message"]),
+        ([Finish(FinishReason("stop"))], ["message"]),
         ([ReasoningDelta("hm")], ["reasoning"]),
-        ([Finish("length")], []),
+        ([Finish(FinishReason("length"))], []),
     ],
 )
 def test_no_turn_ends_without_an_item_or_a_reason(deltas: list[Delta], kinds: list[str]) -> None:
@@ -361,7 +371,7 @@ def test_a_silent_turn_behind_a_call_has_a_message() -> None:
     stream = opened()
     feed(stream, *mcp())
     stream.tool_result("0", gave("x"))
-    feed(stream, Finish("stop"))
+    feed(stream, Finish(FinishReason("stop")))
     assert [item["type"] for item in output(ended(stream))] == ["mcp_call", "message"]
 
 

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
 
 import pytest
 
+from antiphon.errors import APIError
 from antiphon.runtime import unexpected_errors
+from antiphon.server.http.messages import Reply, json_reply
+from antiphon.server.http.response_head import AnswerForm
 from antiphon.telemetry.metrics import Metrics
-from tests.server.handlers import call, make_app
-from tests.server.serving import wait_until
+from tests.server.handlers import Probe, call, make_app
+from tests.server.serving import Served, serving, wait_until
 
 CASES = [
     ("GET", "/", 404, "not_found_error", "not_found"),
@@ -88,3 +92,44 @@ def test_a_bug_is_counted_where_it_was_caught(plain, mode):
     assert unexpected_errors.counts()["request"] == before + 1
     assert b'antiphon_internal_errors_total{where="request"} %d' % (before + 1) in Metrics().scrape()
     assert b'antiphon_internal_errors_total{where="turn"} ' in Metrics().scrape()
+
+
+def _worded(error: APIError, request_id: str) -> Reply:
+    return json_reply({"oops": error.message, "id": request_id}, error.status, [(b"x-kind", error.type.encode())])
+
+
+FORM = AnswerForm(error=_worded, id_header=b"request-id", time_header=b"x-took")
+
+
+@pytest.fixture(scope="module")
+def own_form() -> Iterator[Served]:
+    """A server with one route whose answers have a form of their own."""
+    probe = Probe()
+    app = make_app(probe, keys=("k",), max_body=1000)
+    app.router.add("POST", "/own/{id}", probe.boom, form=FORM)
+    app.router.add("POST", "/own/{id}/echo", probe.echo, form=FORM)
+    app.router.add("POST", "/own/{id}/refuse", probe.refuse, form=FORM)
+    with serving(app) as served:
+        yield served
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "headers", "body", "status"),
+    [
+        ("POST", "/v1/own/1", {"authorization": "Bearer k"}, b"{}", 500),
+        ("POST", "/own/1/refuse", {"authorization": "Bearer k"}, b"{}", 429),
+        ("POST", "/own/1", {}, b"{}", 401),
+        ("DELETE", "/own/1", {"authorization": "Bearer k"}, b"", 405),
+        ("POST", "/own/1/echo", {"authorization": "Bearer k"}, b'"' + b"x" * 1000 + b'"', 413),
+    ],
+)
+def test_a_route_words_its_errors_itself(own_form, method, path, headers, body, status):
+    answer = call(own_form.url, method, path, body or None, {"x-request-id": "mine", **headers})
+    assert answer.status == status
+    assert set(answer.json()) == {"oops", "id"} and answer.json()["id"] == "mine"
+    assert answer.headers["request-id"] == "mine" and answer.headers["x-kind"]
+    assert answer.headers["x-took"].isdigit() and "x-request-id" not in answer.headers
+
+
+def test_where_no_route_is_an_error_is_worded_as_ever(own_form):
+    assert call(own_form.url, "POST", "/own", b"{}", {"authorization": "Bearer k"}).error()["code"] == "not_found"

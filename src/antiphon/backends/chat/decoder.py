@@ -16,7 +16,7 @@ from antiphon.backends.chat.tool_calls import Calls
 from antiphon.backends.chat.usage import logprob_pieces, usage_from
 from antiphon.backends.error_words import parse
 from antiphon.config.masking import masked
-from antiphon.core.deltas import Delta, Finish, ReasoningDelta, RefusalDelta, TextDelta, UsageReport
+from antiphon.core.deltas import Delta, Finish, FinishReason, ReasoningDelta, RefusalDelta, TextDelta, UsageReport
 from antiphon.core.json_encoding import to_json
 from antiphon.core.request.json_text import has_more_containers
 from antiphon.core.text.sse import LARGE_EVENT
@@ -28,16 +28,18 @@ from antiphon.types.items import Item
 
 _chunk = msgspec.json.Decoder(ChatChunk, strict=False)
 _REASONS = {
-    "function_call": "tool_calls",
-    "max_tokens": "length",
-    "model_length": "length",
-    "model_context_window_exceeded": "length",
-    "safety": "content_filter",
-    "recitation": "content_filter",
-    "sensitive": "content_filter",
+    "stop": FinishReason.STOP,
+    "length": FinishReason.LENGTH,
+    "content_filter": FinishReason.CONTENT_FILTER,
+    "tool_calls": FinishReason.TOOL_CALLS,
+    "function_call": FinishReason.TOOL_CALLS,
+    "max_tokens": FinishReason.LENGTH,
+    "model_length": FinishReason.LENGTH,
+    "model_context_window_exceeded": FinishReason.LENGTH,
+    "safety": FinishReason.CONTENT_FILTER,
+    "recitation": FinishReason.CONTENT_FILTER,
+    "sensitive": FinishReason.CONTENT_FILTER,
 }
-_NORMAL = frozenset(("stop", "length", "content_filter", "tool_calls"))
-_CUT = ("length", "content_filter")
 _BROKEN = frozenset(
     """
     error abort aborted cancelled canceled timeout insufficient_system_resource network_error malformed_function_call
@@ -111,7 +113,7 @@ class ChatDecoder:
         self._logprobs = logprobs
         self._need_reason = need_reason
         self._usage: ChatUsage | None = None
-        self._reason = ""
+        self._reason: FinishReason | None = None
         self._reasoning_size = 0
         self._text_size = 0
         self._whole = False  # what is read is not a fragment
@@ -193,7 +195,7 @@ class ChatDecoder:
         if self._usage is not None:
             out.append(UsageReport(usage_from(self._usage, self._profile, self._reasoning_size, self._text_size)))
         self._check_end()
-        reason = self._reason or ("tool_calls" if self._calls.started else "stop")
+        reason = self._reason or (FinishReason.TOOL_CALLS if self._calls.started else FinishReason.STOP)
         out.append(Finish(reason))
 
     def _check_end(self) -> None:
@@ -202,9 +204,9 @@ class ChatDecoder:
             return
         if said:
             raise BackendError(502, _UNFINISHED, retriable=True)
-        if self._reason == "tool_calls":
+        if self._reason is FinishReason.TOOL_CALLS:
             raise BackendError(502, "The backend announced a tool call and sent none.", retriable=True)
-        if self._reason not in _CUT and not (self._reason and self._seen):
+        if not (self._reason and (self._reason.cut or self._seen)):
             raise self._nothing()
 
     def _nothing(self) -> BackendError:
@@ -271,8 +273,7 @@ class ChatDecoder:
         reason = (choice.finish_reason or "").lower()
         if reason in _BROKEN:
             raise BackendError(502, "The backend broke off its answer.")
-        reason = _REASONS.get(reason, reason)
-        self._reason = reason if reason in _NORMAL else "stop"
+        self._reason = _REASONS.get(reason, FinishReason.STOP)
         if choice.usage is not None and self._usage is None:
             self._usage = choice.usage
 

@@ -15,6 +15,7 @@ from antiphon.core.relay.end import response_of, usage_of
 from antiphon.core.relay.items import arguments_of, item_of
 from antiphon.core.relay.shapes import ENDS
 from antiphon.core.request.text_format import PLAIN, ResolvedText
+from antiphon.core.stream.emitter import MuteEmitter
 from antiphon.core.stream.response_stream import ResponseStream
 from antiphon.core.turn import Turn
 from antiphon.errors import APIError
@@ -134,7 +135,7 @@ async def ask(backend: Backend, turn: Turn) -> Said:
 
 def _play(deltas: Sequence[Delta]) -> None:
     """Make a response of what was said, as the server does. Raises BackendError where it cannot."""
-    stream = ResponseStream(Response(id="resp_0", created_at=0, model=""), "0" * 48, mute=True)
+    stream = ResponseStream(Response(id="resp_0", created_at=0, model=""), "0" * 48, emitter=MuteEmitter())
     stream.start()
     for delta in deltas:
         stream.feed(delta)

@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from antiphon.core.deltas import Relay
+from antiphon.core.deltas import FinishReason, Relay
 from antiphon.core.relay.shapes import Json, wrong
 from antiphon.types.response import InputTokensDetails, OutputTokensDetails, Usage
 
@@ -14,11 +14,11 @@ MOST_TOKENS = 2**53 - 1  # what JavaScript counts without loss
 
 
 class RelayedEnd(msgspec.Struct, frozen=True):
-    """What counts of another server's last event. `reason` is in chat completions' words, "" for an answer that is whole."""
+    """What counts of another server's last event. `reason`: STOP for an answer that is whole."""
 
     output: object
     usage: Usage | None
-    reason: str
+    reason: FinishReason
 
 
 def response_of(fields: Json) -> Json:
@@ -40,12 +40,12 @@ def relayed_end(delta: Relay) -> RelayedEnd:
     return RelayedEnd(response.get("output"), usage_of(response.get("usage")), _reason(delta.type, response))
 
 
-def _reason(type: str, response: Json) -> str:
+def _reason(type: str, response: Json) -> FinishReason:
     details = response.get("incomplete_details")
     if type != "response.incomplete" and response.get("status") != "incomplete" and not details:
-        return ""
+        return FinishReason.STOP
     reason = details.get("reason") if isinstance(details, dict) else None
-    return "content_filter" if reason == "content_filter" else "length"
+    return FinishReason.CONTENT_FILTER if reason == "content_filter" else FinishReason.LENGTH
 
 
 def usage_of(value: object) -> Usage | None:

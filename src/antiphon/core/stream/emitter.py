@@ -1,11 +1,18 @@
-"""The one owner of `sequence_number`: numbers, encodes and collects Events."""
+"""The one owner of `sequence_number`: numbers, encodes and collects Events, and spells those of the response itself.
+
+Writers spell the events of its items. A front end with other events has an Emitter of its own.
+"""
 
 from __future__ import annotations
 
 import msgspec
+from msgspec import UNSET, Raw
 
+from antiphon.core.deltas import FinishReason
 from antiphon.core.json_encoding import to_json
-from antiphon.types.events import Event, Numbered
+from antiphon.core.stream.terms import terminal_type
+from antiphon.errors import APIError
+from antiphon.types.events import ErrorEvent, ErrorPayload, Event, Keepalive, Numbered, OutputItemDone
 from antiphon.types.response import Response
 
 _encoder = msgspec.json.Encoder()
@@ -66,6 +73,40 @@ class Emitter:
         self.sequence_number = number + 1
         body = b'{"type":%b,%b,"sequence_number":%d}' % (to_json(type), fields, number)
         self._pending.append(Event(type, body))
+
+    # What becomes of the response
+
+    def queued(self, response: Response) -> None:
+        """A background response waits for its turn."""
+        self.responses(response, "response.created", "response.queued")
+
+    def started(self, response: Response, *, queued: bool) -> None:
+        """The response is worked on; `queued`: that it waits was told before."""
+        types = ("response.in_progress",) if queued else ("response.created", "response.in_progress")
+        self.responses(response, *types)
+
+    def keepalive(self, position: int) -> None:
+        """Nothing has come for a while. `position`: the place in a line, 0 for none."""
+        self.emit(Keepalive(queue_position=position or UNSET))
+
+    def restored(self, index: int, item: bytes) -> None:
+        """An item that another worker left open is closed."""
+        self.emit(OutputItemDone(output_index=index, item=Raw(item)))
+
+    def failed(self, error: APIError) -> None:
+        """The response fails; `ended` follows."""
+        payload = ErrorPayload(type=error.type, code=error.code, message=error.message, param=error.param)
+        self.emit(ErrorEvent(code=error.code, message=error.message, param=error.param, error=payload))
+
+    def ended(self, response: Response, reason: FinishReason | None) -> tuple[bytes, Event]:
+        """Return what is answered where nothing is streamed, and the last event; it takes no number yet, as it may change.
+
+        `response` has its last status and its output; `reason` is that of the last Turn, None without one.
+        """
+        body = to_json(response)
+        type = terminal_type(response.status)
+        parts = (b'{"type":', to_json(type), b',"response":', body, b',"sequence_number":%d}' % self.sequence_number)
+        return body, Event(type, b"".join(parts))
 
 
 class MuteEmitter(Emitter):

@@ -2,6 +2,8 @@
 
     start() → feed(delta)* → end_turn() → action → … → finish(now) | fail(error, now) | cancel(now) → terminal
 
+What may be called when is a table, `transitions.LEGAL`.
+
 Where `action` is CALL_TOOLS, each of `pending` is answered by `tool_result` or `ask_instead`; then `action` is
 CALL_MODEL again, or DONE where the client has to answer first.
 
@@ -14,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TypeVar
 
-from msgspec import UNSET, Raw
+from msgspec import Raw
 from msgspec.structs import replace
 
 from antiphon.core.deltas import (
@@ -22,6 +24,7 @@ from antiphon.core.deltas import (
     CallStart,
     Delta,
     Finish,
+    FinishReason,
     ReasoningDelta,
     RefusalDelta,
     Relay,
@@ -34,70 +37,88 @@ from antiphon.core.kinds import BY_NAME
 from antiphon.core.relay.end import RelayedEnd, relayed_end
 from antiphon.core.relay.relay import Relayer
 from antiphon.core.relay.shapes import ENDS
-from antiphon.core.request.json_text import is_object
-from antiphon.core.stream.emitter import Emitter, MuteEmitter
+from antiphon.core.stream.emitter import Emitter
+from antiphon.core.stream.open_items import OpenItems
 from antiphon.core.stream.output import Output
 from antiphon.core.stream.resume import Restart
 from antiphon.core.stream.server_calls import MayWait, ServerCalls
 from antiphon.core.stream.server_calls import PendingCall as PendingCall
-from antiphon.core.stream.terms import INCOMPLETE_REASONS, Action, StreamOptions, terminal_type
-from antiphon.core.stream.tool_writers import CallItemWriter, MadeWriter, ReadyWriter
+from antiphon.core.stream.terms import INCOMPLETE_REASONS, Action, StreamOptions
+from antiphon.core.stream.tool_writers import MadeWriter, ReadyWriter
+from antiphon.core.stream.transitions import Stage, State
 from antiphon.core.stream.usage import add_usage
-from antiphon.core.stream.writers import MessageWriter, ReasoningWriter, type_json
+from antiphon.core.stream.writer_table import OPENAI_WRITERS, WriterTable
 from antiphon.core.tools.results import ModelTexts, ToolResult
 from antiphon.errors import APIError, BackendError
-from antiphon.types.events import ErrorEvent, ErrorPayload, Event, Keepalive, OutputItemDone
+from antiphon.types.events import Event
 from antiphon.types.response import IncompleteDetails, Response, ResponseError, Usage
 
 W = TypeVar("W", bound=MadeWriter)
 
 
 class ResponseStream:
-    """One Response on its way to a client. A `mute` one makes no Events but the terminal one."""
+    """One Response on its way to a client. How its events are spelled is the affair of `emitter` and `writers`."""
 
     def __init__(
-        self, response: Response, id_base: str, options: StreamOptions | None = None, *, mute: bool = False
+        self,
+        response: Response,
+        id_base: str,
+        options: StreamOptions | None = None,
+        *,
+        emitter: Emitter | None = None,
+        writers: WriterTable = OPENAI_WRITERS,
     ) -> None:
         self.response = response
-        self.action = Action.CALL_MODEL
         self.terminal: Event | None = None
-        self._emitter = MuteEmitter() if mute else Emitter()
+        self._emitter = emitter if emitter is not None else Emitter()
         self.take = self._emitter.take  # returns the Events that came up since the last call
         self._options = options or StreamOptions()
         self._places = Output(id_base)
         self._output = self._places.items
-        self._message: MessageWriter | None = None
-        self._reasoning: ReasoningWriter | None = None
-        self._calls: dict[str, CallItemWriter] = {}
+        self._stage = Stage()
+        self._items = OpenItems(self._emitter, writers, self._places, options or StreamOptions(), self._stage)
         self._servers = ServerCalls(self._emitter, self._places.place, self._places.keep, response.max_tool_calls)
         self._made: dict[int, MadeWriter] = {}
-        self._client_is_asked = self._spoke = self._announced = False
-        self._closed_calls: set[str] = set()
+        self._client_is_asked = self._announced = False
         self._turn_usage: Usage | None = None
-        self._finish_reason = ""
+        self._finish_reason: FinishReason | None = None
         self._relayer: Relayer | None = None
         self._terminal_number = -1
+
+    @property
+    def state(self) -> State:
+        """Where the response stands (`transitions`)."""
+        return self._stage.state
+
+    @property
+    def action(self) -> Action:
+        """What the driver has to do next."""
+        return self._stage.state.action
 
     # Events
 
     def queued(self) -> None:
         """Announce a background response that waits for its turn."""
+        self._stage.check("queued")
+        self._stage.state = State.QUEUED
         self.response.status = "queued"
-        self._emitter.responses(self.response, "response.created", "response.queued")
+        self._emitter.queued(self.response)
 
     def start(self) -> None:
         """Announce the response, or that a queued one is now worked on."""
+        self._stage.check("start")
+        self._stage.state = State.TURN
         queued = self.response.status == "queued"
         self.response.status = "in_progress"
         if self._announced:
             return
         self._announced = True
-        types = ("response.in_progress",) if queued else ("response.created", "response.in_progress")
-        self._emitter.responses(self.response, *types)
+        self._emitter.started(self.response, queued=queued)
 
     def keepalive(self, position: int = 0) -> None:
         """Emit a sign of life; it takes a number of the sequence (contract, "Stream"). `position`: the place in a line."""
-        self._emitter.emit(Keepalive(queue_position=position or UNSET))
+        self._stage.check("keepalive")
+        self._emitter.keepalive(position)
 
     def note(self, type: str, fields: bytes) -> Event:
         """Number an event that stands beside the response, also behind its end: `"name":value,…` without braces."""
@@ -116,6 +137,7 @@ class ResponseStream:
 
     def restore(self, state: Restart) -> None:
         """Go on where another worker stopped. Items that were left open are passed over: they will not be closed."""
+        self._stage.check("restore")
         self._emitter.sequence_number = state.sequence_number
         self._output[:] = state.output
         self._announced = state.announced
@@ -126,8 +148,9 @@ class ResponseStream:
 
     def close_restored(self, place: int, item: bytes) -> None:
         """Close an item that another worker left open."""
+        self._stage.check("close_restored")
         self._output[place] = item
-        self._emitter.emit(OutputItemDone(output_index=place, item=Raw(item)))
+        self._emitter.restored(place, item)
 
     @property
     def output_begun(self) -> bool:
@@ -146,17 +169,17 @@ class ResponseStream:
         match delta:
             case TextDelta():
                 if delta.text:
-                    self._open_message().text(delta.text, delta.logprobs)
+                    (self._items.message or self._items.begin_message()).text(delta.text, delta.logprobs)
             case ReasoningDelta():
                 if delta.text:
-                    self._open_reasoning().text(delta.text)
+                    (self._items.reasoning or self._items.begin_reasoning()).text(delta.text)
             case CallDelta():
                 self._feed_call(delta)
             case CallStart():
                 self._start_call(delta)
             case RefusalDelta():
                 if delta.text:
-                    self._open_message().refusal(delta.text)
+                    (self._items.message or self._items.begin_message()).refusal(delta.text)
             case UsageReport():
                 self._turn_usage = delta.usage
             case Finish():
@@ -168,18 +191,19 @@ class ResponseStream:
 
     def end_turn(self) -> None:
         """Close what the Turn left open and decide what comes next."""
-        cut = self._finish_reason in INCOMPLETE_REASONS
+        self._stage.check("end_turn")
+        cut = not self.complete
         refused = False if cut else self._servers.end_turn()
         if cut:
             self._servers.close()
-        elif not self._spoke and not (self._relayer is not None and self._relayer.spoke):
+        elif not self._items.spoke and not (self._relayer is not None and self._relayer.spoke):
             # A model that says nothing: no turn ends without an item or a reason.
-            self._open_message()
+            self._items.begin_message()
         self._close_items("incomplete" if cut else "completed")
         self._add_usage()
-        self._spoke = False
+        self._items.spoke = False
         again = refused and not self._client_is_asked and not self._servers.exhausted
-        self.action = Action.CALL_TOOLS if self.pending else Action.CALL_MODEL if again else Action.DONE
+        self._stage.state = State.TOOLS if self.pending else State.TURN if again else State.DONE
 
     # Tools that the server runs
 
@@ -199,14 +223,17 @@ class ResponseStream:
 
     def begin_call(self, start: CallStart, arguments: str) -> None:
         """Begin a call that the model made in an earlier response; `tool_result` ends it."""
+        self._stage.check("begin_call")
         self._servers.begin(start, arguments)
 
     def tool_progress(self, key: str, stage: str) -> None:
         """Tell how far a call has come: an event of its kind, such as `searching`."""
+        self._stage.check("tool_progress")
         self._servers.progress(key, stage)
 
     def tool_result(self, key: str, result: ToolResult) -> None:
         """End a call with what it gave."""
+        self._stage.check("tool_result")
         self._servers.result(key, result)
         self._after_answer()
 
@@ -215,16 +242,18 @@ class ResponseStream:
 
         `build` makes the item's id and JSON from the id that is given to it.
         """
+        self._stage.check("ask_instead")
         self._servers.ask_instead(key, prefix, build)
         self._after_answer()
 
     def _after_answer(self) -> None:
-        if self.action is Action.CALL_TOOLS and not self.pending:
+        if self.state is State.TOOLS and not self.pending:
             done = self._client_is_asked or self._servers.asked
-            self.action = Action.DONE if done else Action.CALL_MODEL
+            self._stage.state = State.DONE if done else State.TURN
 
     def open_item(self, prefix: str, write: Callable[[Emitter, str, int], W]) -> W:
         """Begin an item that is made between model calls. Returns its writer, for `close_item`."""
+        self._stage.check("open_item")
         writer = write(self._emitter, *self._places.place(prefix))
         self._made[writer.index] = writer
         return writer
@@ -236,12 +265,14 @@ class ResponseStream:
 
     def end_without_model(self) -> None:
         """Close the response without a model call: what there was to do is done."""
+        self._stage.check("end_without_model")
         self._close_items("completed")
         self._add_usage()
-        self.action = Action.DONE
+        self._stage.state = State.DONE
 
     def add_item(self, prefix: str, build: Callable[[str], bytes], between: str = "") -> None:
         """Emit an item that is whole from the start. `build` makes its JSON from its id; `between` names an event of its own."""
+        self._stage.check("add_item")
         self._close_items("completed")
         item_id, index = self._places.place(prefix)
         item = build(item_id)
@@ -251,7 +282,7 @@ class ResponseStream:
     @property
     def complete(self) -> bool:
         """Tell whether the last Turn came to its own end, rather than being cut off."""
-        return self._finish_reason not in INCOMPLETE_REASONS
+        return self._finish_reason not in INCOMPLETE_REASONS  # a backend of another package may give any text
 
     def settle_usage(self) -> None:
         """Add the counts of a call beside the Turns."""
@@ -259,28 +290,31 @@ class ResponseStream:
 
     def end_steered(self) -> None:
         """End the response before its next model call: a successor goes on."""
-        self.action = Action.DONE
+        self._stage.check("end_steered")
+        self._stage.state = State.DONE
 
     # The end
 
     def finish(self, now: int) -> bytes:
         """Complete the response; `terminal` is then its last Event. Returns the response as JSON."""
-        reason = INCOMPLETE_REASONS.get(self._finish_reason)
+        self._stage.check("finish")
+        reason = INCOMPLETE_REASONS.get(self._finish_reason) if self._finish_reason is not None else None
         if reason:
             self.response.incomplete_details = IncompleteDetails(reason)
         return self._terminate("incomplete" if reason else "completed", now)
 
     def fail(self, error: APIError, now: int) -> bytes:
         """End the response with an error, also after `finish` if its terminal Event has not been sent yet."""
+        self._stage.check("fail")
         self._end_items()
-        payload = ErrorPayload(type=error.type, code=error.code, message=error.message, param=error.param)
-        self._emitter.emit(ErrorEvent(code=error.code, message=error.message, param=error.param, error=payload))
+        self._emitter.failed(error)
         self.response.incomplete_details = None
         self.response.error = ResponseError(error.code or error.type, error.message)
         return self._terminate("failed", now)
 
     def cancel(self, now: int) -> bytes:
         """End the response at the client's wish: its status is `cancelled`, its last event `response.incomplete`."""
+        self._stage.check("cancel")
         self._end_items()
         return self._terminate("cancelled", now)
 
@@ -293,15 +327,12 @@ class ResponseStream:
         self._add_usage()
 
     def _terminate(self, status: str, now: int) -> bytes:
-        self.action = Action.DONE
+        self._stage.state = State.ENDED
         self.response.status = status
         self.response.completed_at = now if status == "completed" else None
         self.response.output = [Raw(item) for item in self.output]
-        body = to_json(self.response)
-        number = self._terminal_number = self._emitter.sequence_number
-        type = terminal_type(status)
-        event = b"".join((b'{"type":', type_json(type), b',"response":', body, b',"sequence_number":%d}' % number))
-        self.terminal = Event(type, event)
+        self._terminal_number = self._emitter.sequence_number
+        body, self.terminal = self._emitter.ended(self.response, self._finish_reason)
         return body
 
     @property
@@ -311,75 +342,20 @@ class ResponseStream:
 
     # Open items
 
-    def _open_message(self) -> MessageWriter:
-        if self._message is None:
-            self._spoke = True
-            self._close_reasoning("completed")
-            self._message = MessageWriter(self._emitter, *self._places.place("msg"))
-        return self._message
-
-    def _open_reasoning(self) -> ReasoningWriter:
-        if self._reasoning is None:
-            self._spoke = True
-            self._close_message("completed")
-            options = self._options
-            self._reasoning = ReasoningWriter(
-                self._emitter,
-                *self._places.place("rs"),
-                open_responses_names=options.open_responses_names,
-                summarise=options.summarise,
-                seal=options.seal,
-            )
-        return self._reasoning
-
     def _start_call(self, call: CallStart) -> None:
-        self._spoke = True
-        self._close_reasoning("completed")
-        self._close_message("completed")
-        self._close_complete_calls()
-        kind = BY_NAME[call.kind]
-        if kind.write is None:
+        self._items.before_call()
+        if BY_NAME[call.kind].write is None:
             self._servers.start(call)
             return
         self._client_is_asked = True
-        self._calls[call.key] = kind.write(self._emitter, *self._places.place(kind.prefix), call)
+        self._items.begin_call(call)
 
     def _feed_call(self, delta: CallDelta) -> None:
-        writer = self._calls.get(delta.key)
-        if writer is not None:
-            if delta.text:
-                writer.text(delta.text)
-        elif self._servers.text(delta.key, delta.text):
-            return
-        elif delta.key not in self._closed_calls or delta.text.strip():
+        if not (self._items.feed_call(delta) or self._servers.text(delta.key, delta.text)):
             raise BackendError(502, "The backend sent arguments for a tool call that is not open.")
 
-    def _close_complete_calls(self) -> None:
-        """Close the calls whose arguments are whole: a client can run them while the next one is still coming."""
-        for key in [key for key, writer in self._calls.items() if is_object(writer.arguments)]:
-            self._close_call(key, "completed")
-
-    def _close_call(self, key: str, status: str) -> None:
-        writer = self._calls.pop(key)
-        self._closed_calls.add(key)
-        self._output[writer.index] = writer.close(status)
-
-    def _close_message(self, status: str) -> None:
-        if self._message is not None:
-            self._output[self._message.index] = self._message.close(status)
-            self._message = None
-
-    def _close_reasoning(self, status: str) -> None:
-        if self._reasoning is not None:
-            self._output[self._reasoning.index] = self._reasoning.close(status)
-            self._reasoning = None
-
     def _close_items(self, status: str) -> None:
-        self._close_reasoning(status)
-        self._close_message(status)
-        for key in list(self._calls):
-            self._close_call(key, status)
-        self._closed_calls.clear()
+        self._items.close(status)
         if self._relayer is not None:
             self._relayer.close(status)
 
@@ -408,5 +384,5 @@ class ResponseStream:
             self._turn_usage = end.usage
         self._finish_reason = end.reason
         self._relayed().end(end.output)
-        if not self._spoke and not self._relayed().spoke and end.usage is None:
+        if not self._items.spoke and not self._relayed().spoke and end.usage is None:
             raise BackendError(502, "The backend ended its answer without any output.")

@@ -7,7 +7,13 @@ from enum import Enum
 
 import msgspec
 
-INCOMPLETE_REASONS = {"length": "max_output_tokens", "content_filter": "content_filter"}
+from antiphon.core.deltas import FinishReason
+
+INCOMPLETE_REASONS = {
+    FinishReason.LENGTH: "max_output_tokens",
+    FinishReason.CONTENT_FILTER: "content_filter",
+}
+"""Why an answer was cut off, as OpenAI spells it."""
 
 
 class Action(Enum):

@@ -32,8 +32,8 @@ from antiphon.errors import APIError
 from antiphon.responses.background.event_log import WORKING, Beat, EventLog, Follower, logged
 from antiphon.responses.background.job_request import packed, unpacked
 from antiphon.responses.background.run_queue import Line
-from antiphon.responses.intake.intake import Intake
 from antiphon.responses.plan import Plan
+from antiphon.responses.prepare import Preparer
 from antiphon.responses.run import Run
 from antiphon.responses.services import Services
 from antiphon.responses.stored_response import model_texts_json, output_span, stored_response
@@ -81,11 +81,11 @@ class Working:
 class Live:
     """The background responses of this process, and the way to those of others."""
 
-    def __init__(self, services: Services, intake: Intake, webhooks: Webhooks) -> None:
+    def __init__(self, services: Services, preparer: Preparer, webhooks: Webhooks) -> None:
         self._webhooks = webhooks
         self._services = services
         self._store = services.store
-        self._intake = intake
+        self._preparer = preparer
         self._lease = services.config.background_lease
         self._worker = f"{os.getpid()}-{secrets.token_hex(6)}"
         self._beat = Beat(self._store.jobs)
@@ -384,7 +384,7 @@ class Live:
     async def _again(self, job: Job, stored: StoredResponse, state: Restart, permit: Permit, held: Held) -> None:
         try:
             body, identity = await unpacked(job, self._services.sealer)
-            plan = await self._intake.plan(body, job.owner, identity=identity)
+            plan = await self._preparer.plan_again(body, job.owner, identity)
         except APIError as error:
             if error.status in (429, 503):
                 raise

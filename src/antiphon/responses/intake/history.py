@@ -47,11 +47,9 @@ class Gathering:
         self._config = config
 
     def check_count(self, items: int, param: str) -> None:
+        """Raise InvalidRequest where there are too many items."""
         if items > self._config.max_items:
-            raise InvalidRequest(
-                f"A request has at most {self._config.max_items} items, its history included; this one has {items}.",
-                param=param,
-            )
+            raise too_many_items(items, self._config.max_items, param)
 
     async def items(
         self, request: CreateResponse, own: list[Item], owner: str, source: History, size: int
@@ -117,6 +115,13 @@ class Gathering:
             )
         self.check_count(len(items), "conversation")
         return [b"[%b]" % b",".join([item.body for item in items])]
+
+
+def too_many_items(items: int, most: int, param: str) -> InvalidRequest:
+    """Return the 400 for a request with so many items."""
+    return InvalidRequest(
+        f"A request has at most {most} items, its history included; this one has {items}.", param=param
+    )
 
 
 def _bytes_of(texts: Iterable[bytes]) -> int:

@@ -1,4 +1,4 @@
-"""Intake: a request's bytes → a Plan, all that is needed to make one Response. Everything that can be refused is refused here."""
+"""Intake: a decoded request → a Plan, all that is needed to make one Response. What can be refused is refused here."""
 
 from __future__ import annotations
 
@@ -16,23 +16,21 @@ from antiphon.core import compaction as compact
 from antiphon.core import context, token_count
 from antiphon.core.json_encoding import to_json
 from antiphon.core.request.configuration_updates import updated
-from antiphon.core.request.decoding import decode_request
 from antiphon.core.request.echo import echo_response, is_stored
-from antiphon.core.request.text_format import ResolvedText, resolve_text
-from antiphon.core.request.tool_decoding import check_tool_choice, decode_tools
+from antiphon.core.request.text_format import ResolvedText
 from antiphon.core.stream.terms import StreamOptions
 from antiphon.core.tools.tool_map import ignored_tools
-from antiphon.core.turn import Hints, Turn, with_operators
+from antiphon.core.turn import NO_HINTS, Hints, Turn, with_operators
 from antiphon.errors import InvalidRequest
 from antiphon.responses.approvals import given
 from antiphon.responses.compaction import threshold
 from antiphon.responses.hosted_calls import offered
 from antiphon.responses.intake.abilities import check_capabilities
+from antiphon.responses.intake.asked import Asked
 from antiphon.responses.intake.history import Gathering, History
 from antiphon.responses.intake.hosted_tools import admitted
 from antiphon.responses.intake.mcp_declarations import brings_servers, check_brought, declared_servers
 from antiphon.responses.intake.media import Form, Media, media_holders
-from antiphon.responses.intake.prompts import Prompts
 from antiphon.responses.plan import Identity, Plan
 from antiphon.responses.sealing import SealError
 from antiphon.responses.services import Services
@@ -42,7 +40,7 @@ from antiphon.runtime.offload import LARGE, by_size
 from antiphon.types.items import Item, OtherItem, Reasoning
 from antiphon.types.request import CreateResponse
 from antiphon.types.response import Response
-from antiphon.types.tools import NamespaceTool, Tool, ToolChoice
+from antiphon.types.tools import NamespaceTool, Tool
 
 FORM = Form(files_as_text=True, inline_images=True)  # chat models know text and images; few know files
 FETCHED_THERE = Form(files_as_text=True)  # for backends that fetch images themselves
@@ -57,43 +55,44 @@ SEALED_REASONING = "reasoning.encrypted_content"
 
 
 class Intake:
-    """Turns requests into Plans."""
+    """Turns decoded requests into Plans, whatever front end they came through."""
 
-    def __init__(self, services: Services, media: Media, prompts: Prompts) -> None:
+    def __init__(self, services: Services, media: Media) -> None:
         self._services = services
         self._media = media
-        self._prompts = prompts
         self._config = services.config
         self._gathering = Gathering(services.store.conversations, services.config)
 
     async def plan(
         self,
-        body: bytes,
+        asked: Asked,
         owner: str,
+        *,
+        caller: Caller | None = None,
+        hints: Hints = NO_HINTS,
         history: History | None = None,
         identity: Identity | None = None,
-        caller: Caller | None = None,
     ) -> Plan:
-        """Decode, check and complete a request. Raises APIError with the offending field as `param`.
+        """Check and complete a request. Raises APIError with the offending field as `param`.
 
-        A `caller` may call its own models only; without one, that was looked at before.
+        A `caller` may call its own models only; without one, that was looked at before. `hints` tell where its calls are best
+        answered, `history` where earlier responses are looked up, `identity` what it was called when it was first planned.
         """
-        small = len(body) < LARGE  # then no step is worth a detour
-        services = self._services
-        request, extra, prompted = self._read(body) if small else await by_size(len(body), self._read, body)
+        services, request, own, tools, text = self._services, asked.request, asked.items, asked.tools, asked.text
+        prompted = asked.prompted
+        self._check_limits(asked)
         route = resolve(services.router, request.model, caller) if caller else services.router.resolve(request.model)
-        tools, text, own = self._parts(request) if small else await by_size(len(body), self._parts, request)
         if request.file_id is not None:
             own = await self._media.attach(own, request.file_id, owner)
         seen = [*own, *prompted] if prompted else own
-        if small:
+        if asked.size < LARGE:  # then no step is worth a detour
             check_capabilities(route.card.capabilities, request, tools, text, seen)
         else:
-            await by_size(len(body), check_capabilities, route.card.capabilities, request, tools, text, seen)
+            await by_size(asked.size, check_capabilities, route.card.capabilities, request, tools, text, seen)
         remote = await declared_servers(tools, caller, services.tool_servers) if tools else []
         hosted = await admitted(tools, owner, services.hosted_tools) if services.hosted_tools and tools else []
         source = history or services.store.responses
-        own, earlier, size = await self._gathering.items(request, own, owner, source, len(body))
+        own, earlier, size = await self._gathering.items(request, own, owner, source, asked.size)
         kinds = set(map(type, chain(earlier, own, prompted)))
         if OtherItem in kinds:
             if brings_servers(own) or brings_servers(earlier):
@@ -115,29 +114,12 @@ class Intake:
         if OtherItem in kinds:
             shown, added = await self._gathering.with_model_texts(shown, owner, source)
             size += added
-        whole = (request, extra, owner, route, tools, text, own, shown, identity)
+        whole = (request, asked.extra, owner, route, tools, text, own, shown, identity, hints)
         plan = self._complete(*whole) if size < LARGE else await by_size(size, self._complete, *whole, large=True)
         if remote or hosted:
             turn = msgspec.structs.replace(plan.turn, server_tools=offered(hosted))
             plan = msgspec.structs.replace(plan, turn=turn, remote=remote, hosted=hosted, approvals=approvals)
         return await self._fit(plan, size if plain else -1)
-
-    def _read(self, body: bytes) -> tuple[CreateResponse, Mapping[str, Raw], Sequence[Item]]:
-        """Return the request, the unknown fields that are forwarded, and the items of its prompt template."""
-        request, extra = decode_request(self._prompts.with_model(body), self._config.unknown_fields)
-        request, prompted = self._prompts.apply(request)
-        self._check_limits(request)
-        return request, extra, prompted
-
-    def _parts(self, request: CreateResponse) -> tuple[list[Tool], ResolvedText, list[Item]]:
-        """Return the request's tools, the format of its answer and its own items."""
-        tools = decode_tools(request.tools)
-        if tools and _functions(tools) > self._config.max_tools:
-            raise InvalidRequest(f"A request declares at most {self._config.max_tools} tools.", param="tools")
-        check_tool_choice(request.tool_choice, tools)
-        own = context.input_items(request.input)
-        context.check_ids(own)
-        return tools, resolve_text(request.text), own
 
     async def _shown(
         self, prompted: Sequence[Item], earlier: list[Item], own: list[Item], owner: str, route: Route
@@ -191,21 +173,15 @@ class Intake:
     async def _count(self, plan: Plan) -> int:
         return (await self._services.counter.count(plan.route, plan.turn)).tokens
 
-    def _check_limits(self, request: CreateResponse) -> None:
-        config = self._config
+    def _check_limits(self, asked: Asked) -> None:
+        """Refuse what no decoder has to look for. Raises InvalidRequest."""
+        config, request = self._config, asked.request
         limit = config.instructions_limit
         if limit and request.instructions and len(request.instructions) > limit:
             raise InvalidRequest(f"'instructions' has more than {limit} characters.", param="instructions")
-        if isinstance(request.input, list):
-            self._gathering.check_count(len(request.input), "input")
-        most = config.max_tools
-        if request.tools and len(request.tools) > most:
-            raise _too_many("tools", most)
-        if request.include and len(request.include) > most:
-            raise _too_many("include", most)
-        choice = request.tool_choice
-        if isinstance(choice, ToolChoice) and isinstance(choice.tools, list) and len(choice.tools) > most:
-            raise _too_many("tool_choice", most)
+        self._gathering.check_count(len(asked.items), "input")
+        if asked.tools and _functions(asked.tools) > config.max_tools:
+            raise InvalidRequest(f"A request declares at most {config.max_tools} tools.", param="tools")
         if request.background and request.store is False:
             raise InvalidRequest("A background response is stored: 'store' cannot be false.", param="store")
 
@@ -220,6 +196,7 @@ class Intake:
         own: list[Item],
         items: list[Item],
         identity: Identity,
+        hints: Hints,
         *,
         large: bool = False,
     ) -> Plan:
@@ -247,7 +224,7 @@ class Intake:
             reasoning_effort=response.reasoning.effort,
             extra=with_operators(extra, route.extra_body),
             stream=bool(request.stream),
-            hints=Hints(owner=owner, response=response.id),
+            hints=Hints(owner=owner, response=response.id, place=hints.place, traceparent=hints.traceparent),
         )
         if large:
             _check_echo(response)
@@ -307,7 +284,3 @@ def _source_of(request: CreateResponse) -> str:
 def _functions(tools: Sequence[Tool]) -> int:
     """Return how many functions the declarations may become."""
     return len(tools) + sum([max(len(tool.tools) - 1, 0) for tool in tools if type(tool) is NamespaceTool])
-
-
-def _too_many(name: str, most: int) -> InvalidRequest:
-    return InvalidRequest(f"'{name}' has more than {most} entries.", param=name)

@@ -4,17 +4,13 @@ from __future__ import annotations
 
 from msgspec import Raw
 
-from antiphon.access.limits import Demand
 from antiphon.core import compaction as compact
 from antiphon.core.context import kept_items
-from antiphon.core.json_encoding import to_json
-from antiphon.core.request.validation import decode_fields
 from antiphon.responses.compaction import Summary, sealed_compaction, summarise
-from antiphon.responses.intake.intake import Intake
 from antiphon.responses.plan import Plan
+from antiphon.responses.prepare import Preparer
 from antiphon.responses.services import Services
 from antiphon.runtime.offload import by_size
-from antiphon.server.api.admission import admit
 from antiphon.server.http.messages import Header, Reply, Request, json_reply
 from antiphon.types.response import Usage
 
@@ -24,16 +20,14 @@ ESTIMATED: Header = (b"x-antiphon-token-count", b"estimate")
 class Counting:
     """The handlers that look at a request without answering it."""
 
-    def __init__(self, services: Services, intake: Intake) -> None:
+    def __init__(self, services: Services, preparer: Preparer) -> None:
         self._services = services
-        self._intake = intake
+        self._preparer = preparer
 
     async def input_tokens(self, request: Request) -> Reply:
         """POST /v1/responses/input_tokens: the model's own tokenizer where it can be reached, else an estimate that says so."""
-        body = await self._with_model(request)
-        self._services.limiter.check(request.caller)
-        plan = await self._intake.plan(body, request.owner, caller=request.caller)
-        permit = await self._services.limiter.admit(request.caller, plan.route.card, lambda: Demand(0, 1))
+        prepared = await self._preparer.prepare_count(await request.body(), request.caller)
+        plan, permit = prepared.plan, prepared.permit
         try:
             count = await self._services.counter.count(plan.route, plan.turn)
         finally:
@@ -43,10 +37,8 @@ class Counting:
 
     async def compact(self, request: Request) -> Reply:
         """POST /v1/responses/compact: the user's messages, then one compaction item."""
-        body = await request.body()
-        self._services.limiter.check(request.caller)
-        plan = await self._intake.plan(body, request.owner, caller=request.caller)
-        permit = await admit(self._services, request.caller, plan)
+        prepared = await self._preparer.prepare(await request.body(), request.caller)
+        plan, permit = prepared.plan, prepared.permit
         usage: Usage | None = None
         try:
             summary = await summarise(plan.route, plan.turn, plan.turn.items)
@@ -70,16 +62,6 @@ class Counting:
         count = self._services.estimator.estimate(plan.turn)
         output = len(summary.text) // 4
         return Usage(input_tokens=count, output_tokens=output, total_tokens=count + output)
-
-    async def _with_model(self, request: Request) -> bytes:
-        """Return the body; a request to count may leave the model out: the first one is meant."""
-        body = await request.body()
-        fields = decode_fields(body)
-        if "model" in fields and bytes(fields["model"]) != b"null":
-            return body
-        cards = (card for card in self._services.router.cards() if request.caller.may_call(card))
-        first = next(cards, None)
-        return to_json({**fields, "model": first.id}) if first is not None else body
 
 
 def _in_place_of(plan: Plan, summary: Summary) -> tuple[list[Raw], compact.Compacted]:

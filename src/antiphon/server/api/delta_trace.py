@@ -1,4 +1,4 @@
-"""What the backend said, beside the events that were made of it: SSE comments, for whoever asks for them with a header.
+"""Deltas as SSE comments: what the backend said beside the events that were made of it, for who asks with a header.
 
 A traced response goes through a Route and a Sink of its own; others pay nothing for it. Every client skips comments.
 """
@@ -10,14 +10,10 @@ from typing import Any
 
 import msgspec
 from msgspec import Raw
-from msgspec.structs import replace
 
-from antiphon.backends.base import Route, RoutedStream, RouteProxy, Take
 from antiphon.core.deltas import Delta
 from antiphon.core.json_encoding import to_json
 from antiphon.core.text import sse
-from antiphon.core.turn import Turn
-from antiphon.responses.plan import Plan
 from antiphon.server.http.messages import ByteSink, Request
 from antiphon.types.events import Event
 
@@ -25,21 +21,9 @@ HEADER = b"x-antiphon-trace"
 WANTED = b"deltas"
 
 
-class Trace:
-    """A Plan whose backend is listened to; `sink` sends what was heard before the events that came of it."""
-
-    def __init__(self, plan: Plan) -> None:
-        self.heard: list[Delta] = []
-        self.plan = replace(plan, route=_TracedRoute(plan.route, self.heard))
-
-    def sink(self, sink: ByteSink) -> TracingSink:
-        """Return the Sink for a connection."""
-        return TracingSink(sink, self.heard)
-
-
-def trace(request: Request, plan: Plan) -> Trace | None:
-    """Return a Trace where the request asks for one."""
-    return Trace(plan) if request.header(HEADER) == WANTED else None
+def wants_trace(request: Request) -> bool:
+    """Tell whether a request asks for what the backend says."""
+    return request.header(HEADER) == WANTED
 
 
 class TracingSink:
@@ -55,34 +39,6 @@ class TracingSink:
         comment = b": backend %b\n\n" % to_json([_shown(delta) for delta in self._heard]) if self._heard else b""
         self._heard.clear()
         return self._sink.write_nowait(comment + sse.encode(events))
-
-
-class _TracedRoute(RouteProxy):
-    """A Route whose calls are listened to."""
-
-    def __init__(self, route: Route, heard: list[Delta]) -> None:
-        super().__init__(route)
-        self._heard = heard
-
-    async def open(self, turn: Turn) -> RoutedStream:
-        return _TracedStream(await self._route.open(turn), self._heard)
-
-
-class _TracedStream:
-    """A model call that is listened to."""
-
-    def __init__(self, source: RoutedStream, heard: list[Delta]) -> None:
-        self.place = source.place
-        self._source = source
-        self._heard = heard
-        self.abort = source.abort
-
-    async def pour(self, take: Take) -> bool:
-        def hear(deltas: Sequence[Delta]) -> bool:
-            self._heard.extend(deltas)
-            return take(deltas)
-
-        return await self._source.pour(hear)
 
 
 def _shown(delta: Delta) -> dict[str, Any]:

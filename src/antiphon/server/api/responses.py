@@ -4,113 +4,59 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from antiphon.access.limits import Permit
 from antiphon.core.context import split_array
 from antiphon.core.json_encoding import to_json
 from antiphon.core.text import sse
 from antiphon.errors import APIError, InvalidRequest, NotFound
 from antiphon.responses.background.event_log import Follower
 from antiphon.responses.background.live import Live
-from antiphon.responses.intake.intake import Intake
-from antiphon.responses.plan import Plan
-from antiphon.responses.run import Run
+from antiphon.responses.prepare import Prepared, Preparer
 from antiphon.responses.services import Services
 from antiphon.runtime.offload import by_size
-from antiphon.server.api.admission import admit
-from antiphon.server.api.delta_trace import Trace, trace
+from antiphon.server.api.delta_trace import TracingSink, wants_trace
+from antiphon.server.api.foreground import Foreground, SSESink
 from antiphon.server.api.paging import PageQuery, listed, page, page_query, whole_number
-from antiphon.server.api.routing_hints import hinted, turn_state
-from antiphon.server.http.messages import ByteSink, ClientGone, Header, Reply, Request, json_reply
+from antiphon.server.api.routing_hints import request_hints
+from antiphon.server.http.messages import ClientGone, Header, Reply, Request, json_reply
 from antiphon.stores.records import StoredResponse
 from antiphon.types.events import Event
 
 MOST_EVENTS = 2**31 - 1  # numbers that `starting_after` may name
 
-SHUTDOWN = APIError(503, "The server is shutting down.", code="server_shutdown")
-
-
-class SSESink:
-    """Sends Events as server-sent events."""
-
-    __slots__ = ("_sink", "drain")
-
-    def __init__(self, sink: ByteSink) -> None:
-        self._sink = sink
-        self.drain = sink.drain
-
-    def send(self, events: Sequence[Event]) -> bool:
-        """Frame the events and hand them to the connection in one piece."""
-        return self._sink.write_nowait(sse.encode(events))
-
-
-class NullSink:
-    """Takes Events nowhere: the answer is the fold of them all."""
-
-    def send(self, events: Sequence[Event]) -> bool:
-        """Drop them."""
-        return True
-
-    async def drain(self) -> None:
-        """Never wait."""
-
-
-NULL = NullSink()
-
 
 class Responses:
     """The handlers of `/v1/responses`."""
 
-    def __init__(self, services: Services, intake: Intake, live: Live) -> None:
+    def __init__(self, services: Services, preparer: Preparer, live: Live, foreground: Foreground) -> None:
         self._services = services
-        self._intake = intake
+        self._preparer = preparer
         self._live = live
-        self._running: set[Run] = set()
-
-    def stop(self) -> None:
-        """End all running foreground responses with `response.failed`: the grace period is over."""
-        for run in list(self._running):
-            run.stop(SHUTDOWN)
+        self._foreground = foreground
 
     # POST /v1/responses
 
     async def create(self, request: Request) -> Reply | None:
         """Make a response: JSON, or events with `"stream": true` (CreateResponse)."""
         body = await request.body()
-        self._services.limiter.check(request.caller)
-        plan = hinted(await self._intake.plan(body, request.owner, caller=request.caller), request)
-        permit = await admit(self._services, request.caller, plan)
-        if plan.request.background:
-            return await self._background(request, plan, body, permit)
-        request.cancel_on_disconnect()
-        traced = trace(request, plan) if plan.request.stream else None
-        run = Run(traced.plan if traced else plan, self._services, mute=not plan.request.stream, permit=permit)
-        self._running.add(run)
-        try:
-            if plan.request.stream:
-                await self._stream(request, run, permit, traced)
-                return None
-            await run.open()
-            await run.run(NULL)
-        finally:
-            self._running.discard(run)
-            run.abort()
-        if run.error is not None:
-            raise run.error
-        return Reply(run.body, headers=[*headers(plan, permit), *turn_state(run)])
+        prepared = await self._preparer.prepare(
+            body, request.caller, request_hints(request), traced=wants_trace(request)
+        )
+        if prepared.plan.request.background:
+            return await self._background(request, prepared, body)
+        streamed = bool(prepared.plan.request.stream)
+        run = self._preparer.run(prepared, mute=not streamed)
+        if not streamed:
+            return await self._foreground.whole(request, run, headers(prepared))
+        trace = prepared.trace
+        sink_of = SSESink if trace is None else lambda sink: TracingSink(sink, trace.heard)
+        await self._foreground.stream(request, run, headers(prepared), sink_of)
+        return None
 
-    async def _stream(self, request: Request, run: Run, permit: Permit, traced: Trace | None) -> None:
-        await run.open(self._services.config.head_hold)
-        try:
-            sink = await request.stream(headers=[*headers(run.plan, permit), *turn_state(run)])
-            await run.run(traced.sink(sink) if traced else SSESink(sink))
-            await sink.close(sse.DONE)
-        except ClientGone:
-            return
-
-    async def _background(self, request: Request, plan: Plan, body: bytes, permit: Permit) -> Reply | None:
-        queued = await self._live.submit(plan, body, permit)
+    async def _background(self, request: Request, prepared: Prepared, body: bytes) -> Reply | None:
+        plan = prepared.plan
+        queued = await self._live.submit(plan, body, prepared.permit)
         if not plan.request.stream:
-            return Reply(queued, headers=headers(plan, permit))
+            return Reply(queued, headers=headers(prepared))
         follower = await self._live.follow(plan.response.id, plan.owner, -1)
         await _send_followed(request, follower)
         return None
@@ -174,11 +120,12 @@ def _page_of(arrays: Sequence[bytes], query: PageQuery) -> Reply:
     return listed(page([item for array in arrays for item in split_array(array)], query))
 
 
-def headers(plan: Plan, permit: Permit) -> Sequence[Header]:
+def headers(prepared: Prepared) -> Sequence[Header]:
     """Return what a client is told beside the response: its limits, and the tools that nobody runs here."""
-    if not plan.ignored:
-        return permit.headers
-    return (*permit.headers, (b"x-antiphon-ignored", ", ".join(plan.ignored).encode("latin-1", "replace")))
+    limits, ignored = prepared.permit.headers, prepared.plan.ignored
+    if not ignored:
+        return limits
+    return (*limits, (b"x-antiphon-ignored", ", ".join(ignored).encode("latin-1", "replace")))
 
 
 def _not_found(id: str) -> NotFound:

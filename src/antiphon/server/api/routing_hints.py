@@ -8,13 +8,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-
-from msgspec.structs import replace
+from typing import Protocol
 
 from antiphon.core.turn import Hints
-from antiphon.responses.plan import Plan
 from antiphon.responses.run import Run
-from antiphon.server.http.messages import Header, Request
+from antiphon.server.http.messages import Header
 
 TURN_STATE = b"x-codex-turn-state"
 TRACE_PARENT = b"traceparent"
@@ -23,19 +21,22 @@ LONGEST = 256
 _PARENT = re.compile(rb"[\da-f]{2}-[\da-f]{32}-[\da-f]{16}-[\da-f]{2}")
 
 
-def request_hints(request: Request) -> Hints:
+class RequestHead(Protocol):
+    """The head of an HTTP request, or of a WebSocket connection's handshake."""
+
+    @property
+    def owner(self) -> str:
+        """Whose request it is."""
+        ...
+
+    def header(self, name: bytes) -> bytes | None:
+        """Return a header by its lower-case name."""
+        ...
+
+
+def request_hints(head: RequestHead) -> Hints:
     """Return what the head tells."""
-    return Hints(owner=request.owner, place=_text(request, TURN_STATE), traceparent=_parent(request))
-
-
-def hinted(plan: Plan, request: Request) -> Plan:
-    """Return a Plan whose calls follow what the head tells."""
-    hints = request_hints(request)
-    if not (hints.place or hints.traceparent):
-        return plan
-    known = plan.turn.hints
-    both = replace(known, place=hints.place, traceparent=hints.traceparent)
-    return replace(plan, turn=replace(plan.turn, hints=both))
+    return Hints(owner=head.owner, place=_text(head, TURN_STATE), traceparent=_parent(head))
 
 
 def turn_state(run: Run) -> Sequence[Header]:
@@ -43,11 +44,11 @@ def turn_state(run: Run) -> Sequence[Header]:
     return ((TURN_STATE, run.place.encode()),) if run.place else ()
 
 
-def _parent(request: Request) -> str:
-    value = request.header(TRACE_PARENT)
+def _parent(head: RequestHead) -> str:
+    value = head.header(TRACE_PARENT)
     return value.decode() if value is not None and _PARENT.fullmatch(value) else ""
 
 
-def _text(request: Request, name: bytes) -> str:
-    value = request.header(name)
+def _text(head: RequestHead, name: bytes) -> str:
+    value = head.header(name)
     return value.decode("latin-1") if value is not None and len(value) <= LONGEST else ""

@@ -1,10 +1,12 @@
-"""What every answer's head carries: request id, processing time, type, length; and the one error body."""
+"""What every answer's head carries: request id, processing time, type, length; and how a route words its errors."""
 
 from __future__ import annotations
 
 import re
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+
+import msgspec
 
 from antiphon.core.json_encoding import to_json
 from antiphon.errors import APIError
@@ -17,15 +19,45 @@ _SANE_ID = re.compile(rb"[A-Za-z0-9._:-]{1,128}")
 _UNSAFE = re.compile(rb"[\r\n\0]")
 
 
-class ResponseHead:
-    """Makes the headers of one answer. A sane `x-request-id` of the client's is kept."""
+def error_reply(error: APIError, request_id: str = "") -> Reply:
+    """Return an error as OpenAI's clients read it."""
+    return Reply(to_json(error.body()), error.status, headers=error_headers(error))
 
-    __slots__ = ("_started", "id_header", "request_id")
+
+def error_headers(error: APIError) -> list[Header]:
+    """Return the headers that an error brings along."""
+    return [(name.lower().encode(), value.encode("latin-1", "replace")) for name, value in error.headers.items()]
+
+
+class AnswerForm(msgspec.Struct, frozen=True, kw_only=True):
+    """How a route's answers look apart from what its handler says: a front end may have its own.
+
+    `error` words an error for a request id; names of headers are in lower case.
+    """
+
+    error: Callable[[APIError, str], Reply] = error_reply
+    id_header: bytes = b"x-request-id"
+    time_header: bytes = b"openai-processing-ms"
+
+
+OPENAI = AnswerForm()
+
+
+class ResponseHead:
+    """Makes the headers of one answer, in the `form` of its route. A sane `x-request-id` of the client's is kept."""
+
+    __slots__ = ("_id", "_started", "form", "request_id")
 
     def __init__(self, headers: Sequence[Header]) -> None:
         self._started = time.perf_counter()
-        self.id_header = (b"x-request-id", _client_id(headers) or b"req_" + new_id_base()[16:].encode())
-        self.request_id = self.id_header[1].decode()
+        self._id = _client_id(headers) or b"req_" + new_id_base()[16:].encode()
+        self.request_id = self._id.decode()
+        self.form = OPENAI
+
+    @property
+    def id_header(self) -> Header:
+        """The header that names the request."""
+        return self.form.id_header, self._id
 
     def headers(self, reply: Reply) -> list[Header]:
         """Return a whole answer's headers."""
@@ -36,18 +68,13 @@ class ResponseHead:
 
     def begin(self, content_type: str, extra: Sequence[Header]) -> list[Header]:
         """Return a streamed answer's headers."""
+        form = self.form
         kind = JSON_TYPE if content_type == "application/json" else (b"content-type", content_type.encode())
-        elapsed = (b"openai-processing-ms", b"%d" % ((time.perf_counter() - self._started) * 1000))
-        headers = [kind, self.id_header, elapsed]
+        elapsed = (form.time_header, b"%d" % ((time.perf_counter() - self._started) * 1000))
+        headers = [kind, (form.id_header, self._id), elapsed]
         for name, value in extra:
             headers.append((name, _UNSAFE.sub(b" ", value)))
         return headers
-
-
-def error_reply(error: APIError) -> Reply:
-    """Return the one error body."""
-    headers = [(name.lower().encode(), value.encode("latin-1", "replace")) for name, value in error.headers.items()]
-    return Reply(to_json(error.body()), error.status, headers=headers)
 
 
 def server_error() -> APIError:

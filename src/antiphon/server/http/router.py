@@ -11,6 +11,7 @@ import msgspec
 from antiphon.access.caller import READ, RESPONSES
 from antiphon.errors import APIError
 from antiphon.server.http.messages import Handler
+from antiphon.server.http.response_head import OPENAI, AnswerForm
 from antiphon.server.ws.asgi_socket import ASGIWebSocket
 
 WebSocketHandler = Callable[[ASGIWebSocket], Awaitable[None]]
@@ -31,6 +32,8 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
     """Answers without a key."""
     scopes: Set[str] = WRITING
     """A caller needs one of them."""
+    form: AnswerForm = OPENAI
+    """How its errors look, those that come before its handler too."""
 
 
 class Match(msgspec.Struct, frozen=True):
@@ -66,17 +69,26 @@ class Router:
         self._fixed: dict[bytes, _Place] = {}
 
     def add(
-        self, method: str, path: str, handler: Handler, *, public: bool = False, scopes: Set[str] | None = None
+        self,
+        method: str,
+        path: str,
+        handler: Handler,
+        *,
+        public: bool = False,
+        scopes: Set[str] | None = None,
+        form: AnswerForm = OPENAI,
     ) -> None:
         """Register a handler. `scopes`: one of them is needed; None: `responses`, or `read` where it only reads.
 
-        Raises ValueError if the path has a handler for this method.
+        `form` is how its errors look. Raises ValueError if the path has a handler for this method.
         """
         place = self._place(path)
         if method in place.methods:
             raise ValueError(f"{method} {path} has two handlers")
         needed = (READING if method == "GET" else WRITING) if scopes is None else scopes
-        place.methods[method] = Route(method=method, path=path, handler=handler, public=public, scopes=needed)
+        place.methods[method] = Route(
+            method=method, path=path, handler=handler, public=public, scopes=needed, form=form
+        )
 
     def websocket(self, path: str, handler: WebSocketHandler | None) -> None:
         """Register a handler of WebSocket connections; with None the path says 426 to whoever asks for one."""
@@ -110,6 +122,14 @@ class Router:
     def allowed(self, raw_path: bytes) -> str:
         """Return the methods of a path, for OPTIONS. Raises APIError 404."""
         return self._find(raw_path)[0].allow()
+
+    def form(self, raw_path: bytes) -> AnswerForm:
+        """Return how an error on a path looks, whatever the method; OpenAI's form where there is nothing."""
+        try:
+            methods = self._find(raw_path)[0].methods
+        except APIError:
+            return OPENAI
+        return next((route.form for route in methods.values()), OPENAI)
 
     def _place(self, path: str) -> _Place:
         place = self._places.get(path)

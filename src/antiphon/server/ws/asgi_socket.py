@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, MutableMapping, Sequence
 from typing import Any
 
 from antiphon.access.caller import Caller
-from antiphon.server.http.messages import ClientGone, ServerStopping
+from antiphon.server.http.messages import ClientGone, Header, ServerStopping
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -23,13 +23,24 @@ class ASGIWebSocket:
     """
 
     def __init__(
-        self, receive: Receive, send: Send, owner: str, request_id: str, caller: Callable[[], Awaitable[Caller]]
+        self,
+        receive: Receive,
+        send: Send,
+        owner: str,
+        request_id: str,
+        caller: Callable[[], Awaitable[Caller]],
+        headers: Sequence[Header] = (),
     ) -> None:
         self.owner = owner
         self.caller = caller
         self.request_id = request_id
+        self._headers = headers
         self._receive = receive
         self._send = send
+
+    def header(self, name: bytes) -> bytes | None:
+        """Return a header of the handshake by its lower-case name."""
+        return next((value for given, value in self._headers if given == name), None)
 
     async def receive(self) -> bytes:
         """Return the next message. Raises ClientGone, and ServerStopping once."""

@@ -17,10 +17,11 @@ from msgspec import Raw
 from antiphon.core.json_encoding import to_json
 from antiphon.core.request.json_text import check_json
 from antiphon.errors import APIError, InvalidRequest
-from antiphon.responses.intake.intake import Intake
+from antiphon.responses.prepare import Preparer
 from antiphon.responses.services import Services
 from antiphon.runtime.offload import by_size
 from antiphon.runtime.unexpected_errors import unexpected
+from antiphon.server.api.routing_hints import request_hints
 from antiphon.server.http.messages import ClientGone, ServerStopping
 from antiphon.server.http.response_head import server_error
 from antiphon.server.ws.budget import Budget, Budgets
@@ -59,9 +60,10 @@ _not_of_the_request = ("type", "stream_id", "generate", "stream", "stream_option
 class Connection:
     """One WebSocket connection."""
 
-    def __init__(self, services: Services, intake: Intake, socket: WebSocket, budget: Budget) -> None:
+    def __init__(self, services: Services, preparer: Preparer, socket: WebSocket, budget: Budget) -> None:
         self.services = services
-        self.intake = intake
+        self.preparer = preparer
+        self.hints = request_hints(socket)
         self.owner = socket.owner
         self.request_id = socket.request_id
         self.caller = socket.caller
@@ -185,16 +187,16 @@ def _stream_id(message: bytes) -> str | None:
 class WebSockets:
     """The handler of WebSocket mode, and all its connections."""
 
-    def __init__(self, services: Services, intake: Intake) -> None:
+    def __init__(self, services: Services, preparer: Preparer) -> None:
         self._services = services
-        self._intake = intake
+        self._preparer = preparer
         self._connections: set[Connection] = set()
         config = services.config
         self._budgets = Budgets(config.websocket_queue, config.websocket_owner_bytes)
 
     async def serve(self, socket: WebSocket) -> None:
         """Serve one connection."""
-        connection = Connection(self._services, self._intake, socket, self._budgets.open(socket.owner))
+        connection = Connection(self._services, self._preparer, socket, self._budgets.open(socket.owner))
         self._connections.add(connection)
         try:
             await connection.serve()

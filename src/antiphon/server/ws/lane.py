@@ -10,16 +10,14 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol
 
 from antiphon.access.caller import Caller
-from antiphon.access.limits import Permit
 from antiphon.core.json_encoding import to_json
+from antiphon.core.turn import Hints
 from antiphon.errors import APIError
-from antiphon.responses.intake.intake import Intake
-from antiphon.responses.plan import Plan
+from antiphon.responses.prepare import Prepared, Preparer
 from antiphon.responses.run import Run
 from antiphon.responses.services import Services
 from antiphon.runtime.request_memory import HELD
 from antiphon.runtime.unexpected_errors import unexpected
-from antiphon.server.api.admission import admit
 from antiphon.server.http.messages import ClientGone
 from antiphon.server.ws.budget import Budget
 from antiphon.server.ws.memory import ConnectionMemory
@@ -39,6 +37,10 @@ class WebSocket(Protocol):
     owner: str
     request_id: str
     caller: Callable[[], Awaitable[Caller]]
+
+    def header(self, name: bytes) -> bytes | None:
+        """Return a header of the handshake by its lower-case name."""
+        ...
 
     async def receive(self) -> bytes:
         """Return the next message. Raises ClientGone, and ServerStopping once."""
@@ -131,7 +133,8 @@ class Turns(Protocol):
     """What a lane needs of its connection."""
 
     services: Services
-    intake: Intake
+    preparer: Preparer
+    hints: Hints
     owner: str
     request_id: str
     caller: Callable[[], Awaitable[Caller]]
@@ -209,15 +212,13 @@ class Lane:
         next_body: bytes | None = connection.steering.joined(body)
         while next_body is not None:
             caller = await connection.caller()  # again: a connection can outlive its key
-            connection.services.limiter.check(caller)
-            plan = await connection.intake.plan(next_body, connection.owner, connection.memory, caller=caller)
-            permit = await admit(connection.services, caller, plan)
-            run = await self._respond(plan, generate, permit)
-            connection.memory.keep(plan, run)
+            prepared = await connection.preparer.prepare(next_body, caller, connection.hints, history=connection.memory)
+            run = await self._respond(prepared, generate)
+            connection.memory.keep(prepared.plan, run)
             next_body = connection.steering.successor(next_body, run, self.sink)
 
-    async def _respond(self, plan: Plan, generate: bool, permit: Permit) -> Run:
-        run = self.run = Run(plan, self._connection.services, permit=permit)
+    async def _respond(self, prepared: Prepared, generate: bool) -> Run:
+        run = self.run = self._connection.preparer.run(prepared)
         try:
             if generate:
                 await run.open(self._connection.services.config.head_hold)

@@ -1,0 +1,100 @@
+"""OpenItems: the message, the thoughts and the client's calls of a Turn, while they grow."""
+
+from __future__ import annotations
+
+from antiphon.core.deltas import CallDelta, CallStart
+from antiphon.core.kinds import BY_NAME
+from antiphon.core.request.json_text import is_object
+from antiphon.core.stream.emitter import Emitter
+from antiphon.core.stream.output import Output
+from antiphon.core.stream.terms import StreamOptions
+from antiphon.core.stream.transitions import Stage
+from antiphon.core.stream.writer_table import AnswerWriter, CallItemWriter, TextWriter, WriterTable
+
+
+class OpenItems:
+    """Opens items where their first piece comes, one after the other, and closes them.
+
+    `message` and `reasoning` are the open ones, None where the next piece begins one. `spoke` tells whether the Turn has any.
+    """
+
+    __slots__ = (
+        "_calls",
+        "_closed_calls",
+        "_emitter",
+        "_options",
+        "_output",
+        "_stage",
+        "_writers",
+        "message",
+        "reasoning",
+        "spoke",
+    )
+
+    def __init__(
+        self, emitter: Emitter, writers: WriterTable, output: Output, options: StreamOptions, stage: Stage
+    ) -> None:
+        self.message: AnswerWriter | None = None
+        self.reasoning: TextWriter | None = None
+        self.spoke = False
+        self._calls: dict[str, CallItemWriter] = {}
+        self._closed_calls: set[str] = set()
+        self._emitter = emitter
+        self._writers = writers
+        self._output = output
+        self._options = options
+        self._stage = stage
+
+    def begin_message(self) -> AnswerWriter:
+        """Open a message behind the thoughts."""
+        self._begin()
+        self.message = self._writers.message(self._emitter, *self._output.place("msg"))
+        return self.message
+
+    def begin_reasoning(self) -> TextWriter:
+        """Open thoughts behind the message."""
+        self._begin()
+        self.reasoning = self._writers.reasoning(self._emitter, *self._output.place("rs"), self._options)
+        return self.reasoning
+
+    def begin_call(self, call: CallStart) -> None:
+        """Open a call of the client's."""
+        self._calls[call.key] = self._writers.call(self._emitter, *self._output.place(BY_NAME[call.kind].prefix), call)
+
+    def before_call(self) -> None:
+        """Close what is whole before a call: a client can run calls while the next one is still coming."""
+        self._begin()
+        for key in [key for key, writer in self._calls.items() if is_object(writer.arguments)]:
+            self._close_call(key, "completed")
+
+    def feed_call(self, delta: CallDelta) -> bool:
+        """Append to a call's arguments; False where no such call is open, or was closed already and this is but a blank."""
+        writer = self._calls.get(delta.key)
+        if writer is not None:
+            if delta.text:
+                writer.text(delta.text)
+            return True
+        return delta.key in self._closed_calls and not delta.text.strip()
+
+    def close(self, status: str) -> None:
+        """Close all, at the Turn's end."""
+        self._close_texts(status)
+        for key in list(self._calls):
+            self._close_call(key, status)
+        self._closed_calls.clear()
+
+    def _begin(self) -> None:
+        self._stage.check("feed")
+        self.spoke = True
+        self._close_texts("completed")
+
+    def _close_texts(self, status: str) -> None:
+        for writer in (self.reasoning, self.message):
+            if writer is not None:
+                self._output.keep(writer.index, writer.close(status))
+        self.reasoning = self.message = None
+
+    def _close_call(self, key: str, status: str) -> None:
+        writer = self._calls.pop(key)
+        self._closed_calls.add(key)
+        self._output.keep(writer.index, writer.close(status))

@@ -1,0 +1,82 @@
+"""WriterTable: which Writer writes which kind of item. A front end with other events hands in a table of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+import msgspec
+
+from antiphon.core.deltas import CallStart
+from antiphon.core.kinds import BY_NAME
+from antiphon.core.stream.emitter import Emitter, MuteEmitter
+from antiphon.core.stream.terms import StreamOptions
+from antiphon.core.stream.tool_writers import CallItemWriter as CallItemWriter
+from antiphon.core.stream.writers import MessageWriter, ReasoningWriter, Writer
+
+
+class TextWriter(Writer, Protocol):
+    """The Writer of an item that grows by pieces of text."""
+
+    index: int
+
+    def text(self, text: str) -> None:
+        """Append a piece."""
+        ...
+
+
+class AnswerWriter(Writer, Protocol):
+    """The Writer of a message."""
+
+    index: int
+
+    def text(self, text: str, logprobs: bytes = b"") -> None:
+        """Append a piece of the answer."""
+        ...
+
+    def refusal(self, text: str) -> None:
+        """Append a piece of a refusal."""
+        ...
+
+
+class WriterTable(msgspec.Struct, frozen=True, kw_only=True):
+    """One maker of Writers per kind of item; each is called with the Emitter, the item's id and its `output_index`.
+
+    Whatever events a Writer makes, its `close` returns the item as the Responses API has it: the next model call, the store
+    and the fold of the stream read that. Items that this server makes itself (tools of servers, approvals, compactions) have
+    Writers of their own; an Emitter that is not OpenAI's passes over their events or spells them its way.
+    """
+
+    message: Callable[[Emitter, str, int], AnswerWriter]
+    reasoning: Callable[[Emitter, str, int, StreamOptions], TextWriter]
+    call: Callable[[Emitter, str, int, CallStart], CallItemWriter]
+
+
+class Dialect(msgspec.Struct, frozen=True, kw_only=True):
+    """How a front end spells what happens: its Emitter, one that counts for what is not streamed, and its Writers."""
+
+    emitter: Callable[[], Emitter] = Emitter
+    mute: Callable[[], Emitter] = MuteEmitter
+    writers: WriterTable
+
+
+def _reasoning(emitter: Emitter, item_id: str, index: int, options: StreamOptions) -> ReasoningWriter:
+    return ReasoningWriter(
+        emitter,
+        item_id,
+        index,
+        open_responses_names=options.open_responses_names,
+        summarise=options.summarise,
+        seal=options.seal,
+    )
+
+
+def _call(emitter: Emitter, item_id: str, index: int, call: CallStart) -> CallItemWriter:
+    write = BY_NAME[call.kind].write
+    assert write is not None, "a call that the client runs"
+    return write(emitter, item_id, index, call)
+
+
+OPENAI_WRITERS = WriterTable(message=MessageWriter, reasoning=_reasoning, call=_call)
+OPENAI = Dialect(writers=OPENAI_WRITERS)
+"""The events of OpenAI's Responses API."""

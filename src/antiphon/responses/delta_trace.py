@@ -1,0 +1,45 @@
+"""What the backend said, kept beside the events that are made of it, for whoever asks for it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from antiphon.backends.base import Route, RoutedStream, RouteProxy, Take
+from antiphon.core.deltas import Delta
+from antiphon.core.turn import Turn
+
+
+class DeltaTrace:
+    """Listens to the calls of one response: they go through its `route`; `heard` is emptied by whoever shows it."""
+
+    def __init__(self, route: Route) -> None:
+        self.heard: list[Delta] = []
+        self.route = _ListenedRoute(route, self.heard)
+
+
+class _ListenedRoute(RouteProxy):
+    """A Route whose calls are listened to."""
+
+    def __init__(self, route: Route, heard: list[Delta]) -> None:
+        super().__init__(route)
+        self._heard = heard
+
+    async def open(self, turn: Turn) -> RoutedStream:
+        return _ListenedStream(await self._route.open(turn), self._heard)
+
+
+class _ListenedStream:
+    """A model call that is listened to."""
+
+    def __init__(self, source: RoutedStream, heard: list[Delta]) -> None:
+        self.place = source.place
+        self._source = source
+        self._heard = heard
+        self.abort = source.abort
+
+    async def pour(self, take: Take) -> bool:
+        def hear(deltas: Sequence[Delta]) -> bool:
+            self._heard.extend(deltas)
+            return take(deltas)
+
+        return await self._source.pour(hear)

@@ -1,0 +1,42 @@
+"""Asked: a request as its front end has decoded it. How the request was spelled is over here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+import msgspec
+from msgspec import Raw
+
+from antiphon.core.request.text_format import PLAIN, ResolvedText
+from antiphon.types.items import Item
+from antiphon.types.request import CreateResponse
+from antiphon.types.tools import Tool
+
+
+class Asked(msgspec.Struct, frozen=True, kw_only=True):
+    """A decoded request.
+
+    `request` holds its settings; nothing reads its `input`, `tools` and `text` any more: `items`, `tools` and `text` are what
+    they were decoded to. `prompted` are items that stand before all history and are not carried over to the next response,
+    `extra` are unknown fields that go to the backend as they are. `size` is the bytes that the request came in.
+    """
+
+    request: CreateResponse
+    items: list[Item]
+    tools: list[Tool] = []
+    text: ResolvedText = PLAIN
+    extra: Mapping[str, Raw] = {}
+    prompted: Sequence[Item] = ()
+    size: int = 0
+
+
+class RequestDecoder(Protocol):
+    """What a front end has of its own in front of a Plan: a request's body → Asked."""
+
+    async def decode(self, body: bytes, model: str | None = None) -> Asked:
+        """Decode a body that has passed `check_json`; `model` is meant where it names none.
+
+        Raises APIError with the offending field as `param`, in the spelling of the front end.
+        """
+        ...

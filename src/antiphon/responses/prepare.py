@@ -1,0 +1,91 @@
+"""The one recipe for a response: a request's body and its caller → a Plan that may be carried out, with its permit.
+
+HTTP, WebSocket, background responses, token counting and compaction all begin here. Each front end has a Preparer, with a
+RequestDecoder and a Dialect of its own.
+"""
+
+from __future__ import annotations
+
+import msgspec
+from msgspec.structs import replace
+
+from antiphon.access.caller import Caller
+from antiphon.access.limits import Demand, Permit
+from antiphon.core.stream.writer_table import OPENAI, Dialect
+from antiphon.core.turn import NO_HINTS, Hints
+from antiphon.responses.delta_trace import DeltaTrace
+from antiphon.responses.intake.asked import RequestDecoder
+from antiphon.responses.intake.history import History
+from antiphon.responses.intake.intake import Intake
+from antiphon.responses.plan import Identity, Plan
+from antiphon.responses.run import Run
+from antiphon.responses.services import Services
+
+
+class Prepared(msgspec.Struct, frozen=True):
+    """A response that may begin. `permit` is settled by whoever carries it out; `trace` is there where it was asked for."""
+
+    plan: Plan
+    permit: Permit
+    trace: DeltaTrace | None = None
+
+
+class Preparer:
+    """Decodes, checks, plans and admits the requests of one front end, and begins their Runs."""
+
+    def __init__(self, services: Services, intake: Intake, decoder: RequestDecoder, dialect: Dialect = OPENAI) -> None:
+        self._services = services
+        self._intake = intake
+        self._decoder = decoder
+        self._dialect = dialect
+
+    async def prepare(
+        self,
+        body: bytes,
+        caller: Caller,
+        hints: Hints = NO_HINTS,
+        *,
+        history: History | None = None,
+        traced: bool = False,
+    ) -> Prepared:
+        """Return a response that may begin; `traced`: what the backend says is kept beside its events.
+
+        Raises APIError: 400 with the field at fault as `param`, 429 or 402, 503 where it could not be stored at its end.
+        """
+        services = self._services
+        services.limiter.check(caller)
+        asked = await self._decoder.decode(body)
+        plan = await self._intake.plan(asked, caller.owner, caller=caller, hints=hints, history=history)
+        if plan.stored:
+            services.store.database.condition.check()
+        turn = plan.turn
+        permit = await services.limiter.admit(
+            caller, plan.route.card, lambda: Demand(services.estimator.estimate(turn), turn.max_output_tokens)
+        )
+        if not traced:
+            return Prepared(plan, permit)
+        trace = DeltaTrace(plan.route)
+        return Prepared(replace(plan, route=trace.route), permit, trace)
+
+    def run(self, prepared: Prepared, *, mute: bool = False) -> Run:
+        """Return the Run of a prepared response; a `mute` one makes no Events but the last."""
+        return Run(prepared.plan, self._services, mute=mute, permit=prepared.permit, dialect=self._dialect)
+
+    async def prepare_count(self, body: bytes, caller: Caller) -> Prepared:
+        """Return a request whose tokens are only counted: a request as others are, which uses none.
+
+        It may leave the model out: the first that the caller may call is meant. Raises APIError.
+        """
+        services = self._services
+        services.limiter.check(caller)
+        cards = (card.id for card in services.router.cards() if caller.may_call(card))
+        asked = await self._decoder.decode(body, next(cards, None))
+        plan = await self._intake.plan(asked, caller.owner, caller=caller)
+        return Prepared(plan, await services.limiter.admit(caller, plan.route.card, lambda: Demand(0, 1)))
+
+    async def plan_again(self, body: bytes, owner: str, identity: Identity) -> Plan:
+        """Return the Plan of a request that was admitted before: no caller is asked for and nothing is reserved.
+
+        Raises APIError.
+        """
+        return await self._intake.plan(await self._decoder.decode(body), owner, identity=identity)

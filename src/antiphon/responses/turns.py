@@ -1,0 +1,230 @@
+"""The loop of one response: model call after model call, with what this server does before, between and behind them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from time import perf_counter
+
+from msgspec.structs import replace
+
+from antiphon.backends.base import RoutedStream
+from antiphon.core import compaction
+from antiphon.core.compaction import Compacted
+from antiphon.core.context import kept_items
+from antiphon.core.deltas import Delta, UsageReport
+from antiphon.core.stream.response_stream import ResponseStream
+from antiphon.core.stream.resume import checkpoint
+from antiphon.core.stream.terms import Action
+from antiphon.core.turn import placed
+from antiphon.errors import APIError, BackendError
+from antiphon.responses.compaction import sealed_compaction, summarise
+from antiphon.responses.plan import Plan
+from antiphon.responses.server_calls import ToolWork, items_for_model
+from antiphon.responses.services import Services
+from antiphon.responses.sink import Outlet
+from antiphon.responses.structured_output import StructuredOutput, structured_output
+from antiphon.responses.unsealing import Unsealing
+from antiphon.types.items import Item
+
+MOST_EVENTS = 2_000_000  # of one response: they are kept for a background one
+MOST_TURNS = 128  # model calls for one response; a model that calls tools for ever is stopped
+
+Boundary = Callable[[bytes | None], Awaitable[None]]
+"""Commits what was sent and, between two Turns, a checkpoint. Raises FenceError."""
+
+
+class Turns:
+    """The model calls of one response. `outlet` leads to its client; `spoke` is when the model first said something."""
+
+    def __init__(self, plan: Plan, services: Services, stream: ResponseStream, outlet: Outlet) -> None:
+        self.spoke = 0.0
+        self.steered = False
+        self.boundary: Boundary | None = None
+        self._plan = plan
+        self._services = services
+        self._stream = stream
+        self._outlet = outlet
+        self._turn = plan.turn
+        self._source: RoutedStream | None = None
+        self._opening: asyncio.Task[RoutedStream] | None = None
+        self._place = ""
+        self._tools = ToolWork(plan, stream, services, outlet.send) if plan.remote or plan.hosted else None
+        self._structured = structured_output(plan, services)
+
+    async def make(self) -> None:
+        """Make all model calls, until nothing is left but to end the response. Raises APIError, and what the Sink raises."""
+        stream = self._stream
+        await self._prepare()
+        turns = 0
+        while stream.action is Action.CALL_MODEL:
+            await self._call_model()
+            stream.end_turn()
+            if (usage := self._plan.response.usage) is not None:
+                self._services.estimator.learn(self._plan.turn, usage.input_tokens)
+            turns += 1
+            if turns == MOST_TURNS:
+                raise APIError(
+                    500, f"The model called tools {MOST_TURNS} times without an answer.", code="too_many_turns"
+                )
+            await self._between_turns()
+        if self._structured is not None and stream.complete:
+            await self._structured.check(stream.output)
+
+    # One model call
+
+    async def open(self, wait: float | None) -> bool:
+        """Start the first call; False if it was not accepted within `wait` seconds: `make` goes on waiting. Raises APIError."""
+        if self._plan.compaction or self._plan.remote:
+            return True  # there is something to do, and to tell, before the model is called
+        if wait is None:
+            self._source = await self._plan.route.open(self._plan.turn)
+            return True
+        self._opening = asyncio.ensure_future(self._plan.route.open(self._plan.turn))
+        try:
+            done, _ = await asyncio.wait((self._opening,), timeout=wait)
+        except asyncio.CancelledError:
+            self._opening.cancel()
+            raise
+        if not done:
+            return False
+        opening, self._opening = self._opening, None
+        self._source = opening.result()
+        return True
+
+    @property
+    def waiting(self) -> bool:
+        """Tell whether no backend has accepted a call yet."""
+        return self._source is None
+
+    @property
+    def place(self) -> str:
+        """Where the model was called last (`core.turn.Hints`), "" where there is no choice."""
+        return self._source.place if self._source is not None else self._place
+
+    async def _call_model(self) -> None:
+        """Make one model call: its deltas go through the stream to the sink, one pass for all that has arrived."""
+        source = await self._turn_stream()
+        self._place = source.place
+        while not await source.pour(self._take):
+            await self._outlet.drain()
+        self._source = None
+        if self._structured is not None:
+            await self._settle(self._structured)
+
+    async def _turn_stream(self) -> RoutedStream:
+        if self._source is None:
+            if self._opening is not None:
+                opening, self._opening = self._opening, None
+                try:
+                    self._source = await opening
+                except asyncio.CancelledError:
+                    opening.cancel()
+                    raise
+            else:
+                self._source = await self._plan.route.open(self._turn)
+        return self._source
+
+    def _take(self, deltas: Sequence[Delta]) -> bool:
+        """Pass on what the model says; False when the sink has no room for more."""
+        if not self.spoke:
+            self.spoke = perf_counter()
+        feed = self._stream.feed
+        for delta in deltas if self._structured is None else self._structured.take(deltas):
+            feed(delta)
+        if self._stream.sequence_number > MOST_EVENTS:
+            raise BackendError(502, f"The answer has more than {MOST_EVENTS} events.")
+        return self._outlet.send()
+
+    async def _settle(self, watch: StructuredOutput) -> None:
+        """Show an answer that was held back; one that does not fit its format is asked for once more."""
+        again = await watch.again(self._turn)
+        if again is not None:
+            self._source = await self._plan.route.open(again)
+            await self._call_model()
+            return
+        for delta in watch.release():
+            self._stream.feed(delta)
+        self._outlet.send()
+
+    # Before, between and behind model calls
+
+    async def _prepare(self) -> None:
+        """Do what comes before the first model call: compaction, listing the tools of servers."""
+        plan = self._plan
+        if plan.compaction == "trigger":
+            await self._compact(plan.turn.items, None)
+            self._stream.end_without_model()
+        elif plan.compaction == "threshold" and self._stream.output:  # a run taken over has done it
+            made = items_for_model(self._stream, self._stream.output)
+            seals = Unsealing(self._services.sealer, plan.owner, ())
+            self._replace_context(await seals.restored([*plan.turn.items, *made]))
+        elif plan.compaction == "threshold":
+            head, tail = compaction.split_for_compaction(plan.turn.items)
+            if head:
+                await self._compact(head, tail)
+        if self._tools is not None:
+            await self._tools.prepare()
+            self._turn = self._tools.next_turn()
+            self._outlet.send()
+            await self._note_boundary()
+
+    async def _compact(self, items: Sequence[Item], kept: Sequence[Item] | None) -> None:
+        """Put a summary in the place of the items; those that are `kept` still stand as they are behind it."""
+        plan = self._plan
+        summary = await summarise(plan.route, self._turn, items)
+        standing = None if kept is None else Compacted(summary.text, kept_items(kept, plan.id_base))
+        compacted = standing or compaction.in_place_of(items, summary.text)
+        sealed = await sealed_compaction(self._services.sealer, compacted, plan.owner)
+        self._stream.add_item(
+            "cmp", lambda id: compaction.compaction_item(id, sealed), "response.compaction.compacting"
+        )
+        if summary.usage is not None:
+            self._stream.feed(UsageReport(summary.usage))
+            self._stream.settle_usage()
+        self._replace_context([compaction.summary_message(compacted), *(kept or ())])
+        self._outlet.send()
+
+    def _replace_context(self, items: list[Item]) -> None:
+        """Go on from another context, in which all output so far has its place."""
+        self._turn = replace(self._turn, items=items)
+        if self._tools is not None:
+            self._tools.compacted(self._turn)
+
+    async def _between_turns(self) -> None:
+        """Run the tools that are the server's; then there is a boundary from which another server could go on."""
+        if self._tools is not None and self._stream.action is Action.CALL_TOOLS:
+            if self.boundary is not None:
+                await self.boundary(None)  # whoever takes over shall know that the calls may have been made
+            await self._tools.run_pending()
+            self._outlet.send()
+        if self._stream.action is not Action.CALL_MODEL:
+            return
+        if self.steered:
+            self._stream.end_steered()
+            return
+        if self._tools is not None:
+            self._turn = placed(self._tools.next_turn(), self._place)
+        await self._note_boundary()
+
+    async def _note_boundary(self) -> None:
+        """Commit a checkpoint: all items are closed, so that another server could go on from here."""
+        if self.boundary is not None:
+            stream, usage = self._stream, self._plan.response.usage
+            await self.boundary(checkpoint(stream.sequence_number, stream.output, usage, stream.model_texts))
+
+    # The end
+
+    def release(self) -> None:
+        """Let the backend go at once. Idempotent."""
+        if self._opening is not None:
+            self._opening.cancel()
+            self._opening = None
+        if self._source is not None:
+            self._source.abort()
+
+    async def close(self) -> None:
+        """Let the backend and the servers of tools go."""
+        self.release()
+        if self._tools is not None:
+            await self._tools.close()

@@ -1,0 +1,100 @@
+"""Responses whose client waits for them: whole or streamed, let go when the client goes, ended when the server stops."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from antiphon.core.text import sse
+from antiphon.errors import APIError
+from antiphon.responses.run import Run
+from antiphon.responses.sink import Sink
+from antiphon.server.api.routing_hints import turn_state
+from antiphon.server.http.messages import ByteSink, ClientGone, Header, Reply, Request
+from antiphon.types.events import Event
+
+SHUTDOWN = APIError(503, "The server is shutting down.", code="server_shutdown")
+
+
+class SSESink:
+    """Sends Events as server-sent events."""
+
+    __slots__ = ("_sink", "drain")
+
+    def __init__(self, sink: ByteSink) -> None:
+        self._sink = sink
+        self.drain = sink.drain
+
+    def send(self, events: Sequence[Event]) -> bool:
+        """Frame the events and hand them to the connection in one piece."""
+        return self._sink.write_nowait(sse.encode(events))
+
+
+class NullSink:
+    """Takes Events nowhere: the answer is the fold of them all."""
+
+    def send(self, events: Sequence[Event]) -> bool:
+        """Drop them."""
+        return True
+
+    async def drain(self) -> None:
+        """Never wait."""
+
+
+NULL = NullSink()
+
+
+class Foreground:
+    """The foreground responses of this process. `head_hold`: seconds that a stream's head waits for the backend to accept."""
+
+    def __init__(self, head_hold: float) -> None:
+        self._head_hold = head_hold
+        self._running: set[Run] = set()
+
+    def stop(self) -> None:
+        """End all of them as failed: the grace period is over."""
+        for run in list(self._running):
+            run.stop(SHUTDOWN)
+
+    async def whole(self, request: Request, run: Run, headers: Sequence[Header]) -> Reply:
+        """Make a response and return its body. Raises APIError where it failed."""
+        self._begin(request, run)
+        try:
+            await run.open()
+            await run.run(NULL)
+        finally:
+            self._end(run)
+        if run.error is not None:
+            raise run.error
+        return Reply(run.body, headers=[*headers, *turn_state(run)])
+
+    async def stream(
+        self,
+        request: Request,
+        run: Run,
+        headers: Sequence[Header],
+        sink_of: Callable[[ByteSink], Sink] = SSESink,
+        last: bytes = sse.DONE,
+    ) -> None:
+        """Make a response and send its Events through the Sink for a connection, then `last`.
+
+        Raises APIError as long as nothing was sent.
+        """
+        self._begin(request, run)
+        try:
+            await run.open(self._head_hold)
+            try:
+                sink = await request.stream(headers=[*headers, *turn_state(run)])
+                await run.run(sink_of(sink))
+                await sink.close(last)
+            except ClientGone:
+                return
+        finally:
+            self._end(run)
+
+    def _begin(self, request: Request, run: Run) -> None:
+        request.cancel_on_disconnect()
+        self._running.add(run)
+
+    def _end(self, run: Run) -> None:
+        self._running.discard(run)
+        run.abort()

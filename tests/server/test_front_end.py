@@ -1,0 +1,138 @@
+"""Another front end over the same machine (`say_front_end.py`): its requests, its events, its errors; the same answers."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import AsyncIterator
+from typing import Any
+
+import httpx2 as httpx
+import pytest
+
+from antiphon.app import Parts
+from antiphon.config import BackendConfig, Config, KeyConfig
+from antiphon.core.stream.emitter import Emitter
+from tests.golden.player import ANSWERED, ROOT
+from tests.server.say_front_end import add_say
+from tests.server.serving import serving
+from tests.server.whole import Client, Golden, upstream
+
+Json = dict[str, Any]
+EVENT = re.compile(r"event: (\w+)\ndata: (\{.*\})\n\n")
+
+
+async def app_with_say(**settings: Any) -> AsyncIterator[httpx.AsyncClient]:
+    backend = BackendConfig(url="http://127.0.0.1:9/v1", api="scripted")
+    parts = Parts(Config(store="memory", backends={"b": backend}, **settings))
+    add_say(parts)
+    async with parts.app.running() as app:
+        transport = httpx.ASGITransport(app=app)
+        async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
+            yield client
+
+
+@pytest.fixture
+async def client() -> AsyncIterator[httpx.AsyncClient]:
+    async for client in app_with_say():
+        yield client
+
+
+async def said(client: httpx.AsyncClient, words: str, **fields: Any) -> Json:
+    answer = await client.post("/v1/say", json={"model": "scripted", "words": words, **fields})
+    assert answer.status_code == 200, answer.text
+    assert answer.headers["say-id"].startswith("req_") and "x-request-id" not in answer.headers
+    return answer.json()
+
+
+async def events(client: httpx.AsyncClient, words: str, **fields: Any) -> list[tuple[str, Json]]:
+    answer = await client.post("/say", json={"model": "scripted", "words": words, "stream": True, **fields})
+    assert answer.status_code == 200, answer.text
+    assert "".join(match[0] for match in EVENT.finditer(answer.text)) == answer.text
+    return [(match[1], json.loads(match[2])) for match in EVENT.finditer(answer.text)]
+
+
+SCRIPT = '/think Let me see.\nHello you.\n/call f {"a":1}'
+
+
+async def test_an_answer(client: httpx.AsyncClient) -> None:
+    assert await said(client, SCRIPT, functions=["f"]) == {
+        "said": "Hello you.",
+        "thought": "Let me see.",
+        "calls": [{"name": "f", "arguments": '{"a":1}'}],
+        "why": "calls",
+    }
+    assert (await said(client, "Hello.\n/finish length"))["why"] == "cut"
+
+
+async def test_a_stream(client: httpx.AsyncClient) -> None:
+    told = await events(client, SCRIPT, functions=["f"])
+    kinds = [kind for kind, _ in told]
+    assert kinds[0] == "begin" and kinds[-1] == "end" and set(kinds) == {"begin", "thought", "piece", "call", "end"}
+    assert "".join(fields["text"] for kind, fields in told if kind == "piece") == "Hello you."
+    assert told[-1][1] == {"why": "calls", "status": "completed"}
+
+
+async def test_a_failure_in_mid_stream(client: httpx.AsyncClient) -> None:
+    told = await events(client, "Hello.\n/error 500 It broke.")
+    assert [kind for kind, _ in told[-2:]] == ["fault", "end"]
+    assert told[-1][1]["status"] == "failed" and "It broke." in told[-2][1]["text"]
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "field"),
+    [
+        (b'{"model":"scripted","words":""}', 400, "words"),
+        (b'{"model":"scripted","wrods":"x"}', 400, "body"),
+        (b'{"model":"none","words":"x"}', 400, "model"),
+        (b"{", 400, "body"),
+        (b'{"model":"scripted","words":"/error 429 Too fast."}', 429, ""),
+    ],
+)
+async def test_errors_are_worded_by_the_front_end(
+    client: httpx.AsyncClient, body: bytes, status: int, field: str
+) -> None:
+    answer = await client.post("/say", content=body, headers={"content-type": "application/json"})
+    assert answer.status_code == status
+    assert set(answer.json()) == {"fault", "id"}
+    assert answer.json()["fault"]["text"] and answer.json()["fault"]["field"] == field
+    assert answer.headers["say-id"] == answer.json()["id"]
+
+
+async def test_errors_before_the_handler_too() -> None:
+    async for client in app_with_say(keys={"k": KeyConfig(key="secret", limits=["1 requests/min"])}):
+        key = {"authorization": "Bearer secret"}
+        body = {"model": "scripted", "words": "x"}
+        answers = [
+            await client.post("/say", json=body),
+            await client.request("DELETE", "/say", headers=key),
+            await client.post("/say", json=body, headers=key),
+            await client.post("/say", json=body, headers=key),
+        ]
+        assert [answer.status_code for answer in answers] == [401, 405, 200, 429]
+        assert ["fault" in answer.json() for answer in answers] == [True, True, False, True]
+        assert answers[1].headers["allow"] == "OPTIONS, POST" and answers[3].headers["retry-after"]
+
+
+def test_every_golden_case_says_the_same() -> None:
+    with upstream(Golden) as url:
+        parts = Parts(Config(store="memory", backends={"b": BackendConfig(url=url, finish_reason="optional")}))
+        add_say(parts)
+        with serving(parts.app, parts.config) as served:
+            client = Client(served.url)
+            for case in ANSWERED:
+                recorded = json.loads((ROOT / case / "response.json").read_bytes())
+                texts = [
+                    part.get("text", part.get("refusal"))
+                    for item in recorded["output"]
+                    if item["type"] == "message"
+                    for part in item["content"]
+                ]
+                status, told = client.post("/say", model=case, words="Say it.")
+                assert status == 200, (case, told)
+                assert told["said"] == "".join(texts), case
+
+
+def test_what_becomes_of_a_response_can_all_be_worded_anew() -> None:
+    own = {"queued", "started", "keepalive", "restored", "failed", "ended"}
+    assert own <= set(vars(Emitter))
