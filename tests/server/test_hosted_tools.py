@@ -233,6 +233,12 @@ def test_a_call_that_takes_too_long(monkeypatch: pytest.MonkeyPatch, client: Cli
     assert (made["output"][0]["status"], LookupUse.cancelled) == ("failed", ["slow"])
 
 
+def test_answers_of_a_response_are_bounded_together(monkeypatch: pytest.MonkeyPatch, client: Client) -> None:
+    monkeypatch.setattr(Lookup, "bounds", type(Lookup.bounds)(total=150))
+    made = client.create(**asked("look cats dogs"))
+    assert [item["status"] for item in made["output"][:2]] == ["completed", "failed"]
+
+
 def test_a_cancelled_response_cancels_its_calls(client: Client) -> None:
     LookupUse.cancelled.clear()
     LookupUse.calls.clear()

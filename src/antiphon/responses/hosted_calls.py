@@ -23,7 +23,9 @@ class HostedWork:
 
     def __init__(self, admitted: Sequence[AdmittedTool], progress: Callable[[str, str], None]) -> None:
         self._admitted = {tool.kind.name: tool for tool in admitted}
+        self._room = {tool.kind.name: tool.bounds.total for tool in admitted}
         self._progress = progress
+        self._running: set[str] = set()
         self.offers: Sequence[Offer] = offered(admitted)
 
     async def call(self, call: PendingCall) -> ToolResult:
@@ -31,9 +33,22 @@ class HostedWork:
         tool = self._admitted.get(call.kind)
         if tool is None:
             return ToolResult(error=f"There is no tool '{call.name}' here.")
+        result = await self._bounded(tool, call)
+        size = _size(result)
+        if size > tool.bounds.bytes:
+            return ToolResult(error=f"The tool's answer has more than {tool.bounds.bytes} bytes.")
+        if size > self._room[call.kind]:
+            return ToolResult(
+                error=f"The tool's answers in this response have more than {tool.bounds.total} bytes together."
+            )
+        self._room[call.kind] -= size
+        return result
+
+    async def _bounded(self, tool: AdmittedTool, call: PendingCall) -> ToolResult:
+        self._running.add(call.key)
         try:
             async with asyncio.timeout(tool.bounds.seconds):
-                result = await tool.use.call(call.name, call.arguments, partial(self._progress, call.key))
+                return await tool.use.call(call.name, call.arguments, partial(self._tell, call.key))
         except TimeoutError:
             return ToolResult(error=f"The tool did not answer within {tool.bounds.seconds:g} seconds.")
         except ToolServerError as error:
@@ -43,9 +58,13 @@ class HostedWork:
         except Exception as error:  # its words may name addresses: the log has them, the client has the type
             unexpected("response", log, "hosted tool %s failed", call.kind)
             return ToolResult(error=f"The tool failed: {type(error).__name__}")
-        if _size(result) > tool.bounds.bytes:
-            return ToolResult(error=f"The tool's answer has more than {tool.bounds.bytes} bytes.")
-        return result
+        finally:
+            self._running.discard(call.key)
+
+    def _tell(self, key: str, stage: str) -> None:
+        """Tell of a call's progress; what a tool says of one that has ended comes too late."""
+        if key in self._running:
+            self._progress(key, stage)
 
     async def close(self) -> None:
         """Let go of all of them."""

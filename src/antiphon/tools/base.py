@@ -158,10 +158,11 @@ Progress = Callable[[str], None]
 
 
 class ToolBounds(msgspec.Struct, frozen=True, kw_only=True):
-    """What one call may take: seconds, and bytes of what the client and of what the model gets."""
+    """What one call may take: seconds, and bytes of what client and model get; `total` are the bytes of a response's calls."""
 
     seconds: float = 60.0
     bytes: int = 4 * 1024 * 1024
+    total: int = 16 * 1024 * 1024
 
 
 class Declaration(msgspec.Struct, frozen=True, kw_only=True):
