@@ -29,9 +29,15 @@ def test_what_comes_again_is_encoded_once() -> None:
     assert loads(chat_tools([first, OFFER, second])) == [loads(chat_tool(one)) for one in (first, OFFER, second)]
     assert offered_tools._known[id(first)][0] is first
     assert id(OFFER) not in offered_tools._known, "one that is made for a single request is not kept"
+    assert chat_tools([first]) is chat_tools([second])
+    assert chat_tools([]) == b"[]"
+    other = replace(first, description="Another.")
+    assert chat_tools([other]) != chat_tools([first])
 
 
 def test_the_memory_of_tools_is_bounded() -> None:
     for number in range(offered_tools.MOST_KNOWN + 10):
         chat_tool(replace(OFFER, name=f"n{number}", lasting=True))
+        chat_tools([replace(OFFER, name=f"n{number}", lasting=True)])
     assert len(offered_tools._known) <= offered_tools.MOST_KNOWN
+    assert len(offered_tools._lists) <= offered_tools.MOST_LISTS
