@@ -164,11 +164,10 @@ def play(text: str) -> list[Step]:
             said.append(line)
     steps += _say("\n".join(said))
     called = any(isinstance(step, CallStart) for step in steps)
-    if reason in tuple(FinishReason):
-        return [*steps, Finish(FinishReason(reason))]
-    return [*steps, Finish(FinishReason.TOOL_CALLS if called else FinishReason.STOP)]
+    return [*steps, Finish(_REASONS.get(reason) or (FinishReason.TOOL_CALLS if called else FinishReason.STOP))]
 
 
+_REASONS = {reason.value: reason for reason in FinishReason}
 _COMMANDS = ("/think", "/call", "/custom", "/repeat", "/delay", "/error")
 
 

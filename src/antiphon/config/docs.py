@@ -9,7 +9,7 @@ from typing import Any, Literal, get_args, get_origin
 import msgspec
 
 from antiphon.config.environment import SHORTCUTS, variable_of
-from antiphon.config.shapes import Kind, Shape, bare_type, shapes
+from antiphon.config.shapes import SettingKind, Shape, bare_type, shapes
 from antiphon.config.shortcuts import FLAGS
 from antiphon.config.structs import Config
 from antiphon.config.tables import Settings
@@ -42,7 +42,7 @@ def _tables(struct: type[Settings] = Config, path: str = "") -> Iterator[tuple[s
 
 def _table_path(shape: Shape, table: str) -> str:
     path = f"{table}.{shape.name}" if table else shape.name
-    return f"{path}.NAME" if shape.kind is Kind.TABLES else path
+    return f"{path}.NAME" if shape.kind is SettingKind.TABLES else path
 
 
 def _table(heading: str, struct: type[Settings], path: str) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 
 from antiphon.config.layers import Layer
 from antiphon.config.reading import quoted
-from antiphon.config.shapes import Kind, Shape, shapes
+from antiphon.config.shapes import SettingKind, Shape, shapes
 from antiphon.config.shortcuts import backend_tables
 from antiphon.config.structs import Config
 from antiphon.errors import ConfigError
@@ -69,9 +69,9 @@ def _shortcuts(variables: Mapping[str, str], table: dict[str, Any], origins: dic
 def _paths() -> Iterator[tuple[str, KeyPath]]:
     """Return variable names without prefix, and the settings that they mean, for all that need no table's name."""
     for shape in shapes(Config):
-        if shape.kind is Kind.VALUE:
+        if shape.kind is SettingKind.VALUE:
             yield shape.name.upper(), (shape.name,)
-        elif shape.kind is Kind.TABLE:
+        elif shape.kind is SettingKind.TABLE:
             for field in _fields(shape):
                 yield f"{shape.name}_{field}".upper(), (shape.name, field)
 
@@ -80,7 +80,7 @@ def _named(name: str, names: Mapping[str, Sequence[str]]) -> KeyPath | None:
     """Find `BACKENDS_VLLM_KEY`; the table may be one of the file, written there with other characters."""
     for shape in shapes(Config):
         prefix = f"{shape.name.upper()}_"
-        if shape.kind is not Kind.TABLES or not name.startswith(prefix):
+        if shape.kind is not SettingKind.TABLES or not name.startswith(prefix):
             continue
         for field in sorted(_fields(shape), key=len, reverse=True):
             middle = name[len(prefix) :].removesuffix(f"_{field.upper()}")

@@ -29,6 +29,11 @@ class Prepared(msgspec.Struct, frozen=True):
     permit: Permit
     trace: DeltaTrace | None = None
 
+    def traced(self) -> Prepared:
+        """Return the same response, with what the backend says of it kept beside its events."""
+        trace = DeltaTrace(self.plan.route)
+        return Prepared(replace(self.plan, route=trace.route), self.permit, trace)
+
 
 class Preparer:
     """Decodes, checks, plans and admits the requests of one front end, and begins their Runs."""
@@ -46,9 +51,8 @@ class Preparer:
         hints: Hints = NO_HINTS,
         *,
         history: History | None = None,
-        traced: bool = False,
     ) -> Prepared:
-        """Return a response that may begin; `traced`: what the backend says is kept beside its events.
+        """Return a response that may begin.
 
         Raises APIError: 400 with the field at fault as `param`, 429 or 402, 503 where it could not be stored at its end.
         """
@@ -62,10 +66,7 @@ class Preparer:
         permit = await services.limiter.admit(
             caller, plan.route.card, lambda: Demand(services.estimator.estimate(turn), turn.max_output_tokens)
         )
-        if not traced:
-            return Prepared(plan, permit)
-        trace = DeltaTrace(plan.route)
-        return Prepared(replace(plan, route=trace.route), permit, trace)
+        return Prepared(plan, permit)
 
     def run(self, prepared: Prepared, *, mute: bool = False) -> Run:
         """Return the Run of a prepared response; a `mute` one makes no Events but the last."""

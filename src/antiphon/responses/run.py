@@ -109,7 +109,9 @@ class Run:
             self._fail(APIError(500, "The server had an error while generating the response.", code="server_error"))
         finally:
             self._services.pulse.leave(look)
-            await self._turns.close()
+            self._turns.release()
+            if self._turns.tools is not None:
+                await self._turns.tools.close()
         await self._end()
         self._task = None  # else the two would wait for the garbage collector
 
@@ -174,7 +176,8 @@ class Run:
         self._account()  # before anybody can know that it has ended, and ask for more
         if self.plan.stored:
             try:
-                await commit(self._services, self.plan, self.body, self.stream.output, self._fence)
+                texts = self.stream.model_texts
+                await commit(self._services, self.plan, self.body, self.stream.output, self._fence, texts)
             except FenceError:
                 raise
             except APIError as error:  # the store is away, which its own log line tells

@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from time import perf_counter
 
-from msgspec import Raw
 from msgspec.structs import replace
 
 from antiphon.backends.base import RoutedStream
@@ -14,7 +13,6 @@ from antiphon.core import compaction
 from antiphon.core.compaction import Compacted
 from antiphon.core.context import kept_items
 from antiphon.core.deltas import Delta, UsageReport
-from antiphon.core.request.decoding import decode_items
 from antiphon.core.stream.response_stream import ResponseStream
 from antiphon.core.stream.resume import checkpoint
 from antiphon.core.stream.terms import Action
@@ -22,7 +20,7 @@ from antiphon.core.turn import on_backend
 from antiphon.errors import APIError, BackendError
 from antiphon.responses.compaction import sealed_compaction, summarise
 from antiphon.responses.plan import Plan
-from antiphon.responses.server_calls import ToolWork
+from antiphon.responses.server_calls import ToolWork, items_for_model
 from antiphon.responses.services import Services
 from antiphon.responses.sink import Outlet
 from antiphon.responses.structured_output import StructuredOutput, structured_output
@@ -51,9 +49,7 @@ class Turns:
         self._source: RoutedStream | None = None
         self._opening: asyncio.Task[RoutedStream] | None = None
         self._backend_id = ""
-        self._tools = (
-            ToolWork(plan.remote, plan.turn, plan.approvals, stream, services, outlet.send) if plan.remote else None
-        )
+        self.tools = ToolWork(plan, stream, services, outlet.send) if plan.remote or plan.hosted else None
         self._structured = structured_output(plan, services)
 
     async def make(self) -> None:
@@ -79,7 +75,7 @@ class Turns:
 
     async def open(self, wait: float | None) -> bool:
         """Start the first call; False if it was not accepted within `wait` seconds: `make` goes on waiting. Raises APIError."""
-        if self._plan.compaction or self._tools is not None:
+        if self._plan.compaction or self._plan.remote:
             return True  # there is something to do, and to tell, before the model is called
         if wait is None:
             self._source = await self._plan.route.open(self._plan.turn)
@@ -160,16 +156,16 @@ class Turns:
             await self._compact(plan.turn.items, None)
             self._stream.end_without_model()
         elif plan.compaction == "threshold" and self._stream.output:  # a run taken over has done it
-            made = decode_items([Raw(item) for item in self._stream.output])
+            made = items_for_model(self._stream, self._stream.output)
             seals = Unsealing(self._services.sealer, plan.owner, ())
             self._replace_context(await seals.restored([*plan.turn.items, *made]))
         elif plan.compaction == "threshold":
             head, tail = compaction.split_for_compaction(plan.turn.items)
             if head:
                 await self._compact(head, tail)
-        if self._tools is not None:
-            await self._tools.prepare()
-            self._turn = self._tools.next_turn()
+        if self.tools is not None:
+            await self.tools.prepare()
+            self._turn = self.tools.next_turn()
             self._outlet.send()
             await self._note_boundary()
 
@@ -192,31 +188,30 @@ class Turns:
     def _replace_context(self, items: list[Item]) -> None:
         """Go on from another context, in which all output so far has its place."""
         self._turn = replace(self._turn, items=items)
-        if self._tools is not None:
-            self._tools.compacted(self._turn)
+        if self.tools is not None:
+            self.tools.compacted(self._turn)
 
     async def _between_turns(self) -> None:
         """Run the tools that are the server's; then there is a boundary from which another server could go on."""
-        if self._tools is not None and self._stream.action is Action.CALL_TOOLS:
+        if self.tools is not None and self._stream.action is Action.CALL_TOOLS:
             if self.boundary is not None:
                 await self.boundary(None)  # whoever takes over shall know that the calls may have been made
-            await self._tools.run_pending()
+            await self.tools.run_pending()
             self._outlet.send()
         if self._stream.action is not Action.CALL_MODEL:
             return
         if self.steered:
             self._stream.end_steered()
             return
-        if self._tools is not None:
-            self._turn = on_backend(self._tools.next_turn(), self._backend_id)
+        if self.tools is not None:
+            self._turn = on_backend(self.tools.next_turn(), self._backend_id)
         await self._note_boundary()
 
     async def _note_boundary(self) -> None:
         """Commit a checkpoint: all items are closed, so that another server could go on from here."""
         if self.boundary is not None:
-            await self.boundary(
-                checkpoint(self._stream.sequence_number, self._stream.output, self._plan.response.usage)
-            )
+            stream, usage = self._stream, self._plan.response.usage
+            await self.boundary(checkpoint(stream.sequence_number, stream.output, usage, stream.model_texts))
 
     # The end
 
@@ -227,9 +222,3 @@ class Turns:
             self._opening = None
         if self._source is not None:
             self._source.abort()
-
-    async def close(self) -> None:
-        """Let the backend and the servers of tools go."""
-        self.release()
-        if self._tools is not None:
-            await self._tools.close()

@@ -49,7 +49,7 @@ class AppState(Enum):
 
 
 class AntiphonApp:
-    """All routes behind one door: authentication, request ids, and one shape of errors.
+    """All routes behind one door: authentication, request ids, and errors in the form of their route.
 
     `lifespan` is entered before the first request and left after the last, by ASGI's lifespan or by `running`; requests
     outside of it get an error. `on_force` ends what still runs when the

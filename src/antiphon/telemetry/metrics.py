@@ -77,18 +77,18 @@ class Metrics:
     def ended(self, run: Observed) -> None:
         """Count it."""
         self._running.discard(run)
-        response = run.plan.response
+        response, spoke = run.plan.response, run.spoke
         model = (self._model(response.model),)
         now = perf_counter()
         self._responses.add((model[0], _ending(run)))
         self._duration.observe(model, now - run.began)
         self._events.add(model, run.events_made)
-        if run.spoke:
-            self._first_token.observe(model, run.spoke - run.began)
+        if spoke:
+            self._first_token.observe(model, spoke - run.began)
         if response.usage is not None:
             self._count_tokens(model[0], response.usage)
-            if run.plan.request.stream and run.spoke and response.usage.output_tokens > 1:
-                self._per_token.observe(model, (now - run.spoke) / (response.usage.output_tokens - 1))
+            if run.plan.request.stream and spoke and response.usage.output_tokens > 1:
+                self._per_token.observe(model, (now - spoke) / (response.usage.output_tokens - 1))
 
     def _count_tokens(self, model: str, usage: Usage) -> None:
         add = self._tokens.add

@@ -20,8 +20,13 @@ CENSUS_SECONDS = 10.0  # between two counts of what waits
 class Handovers(Protocol):
     """Background work that changed hands: counts of this process."""
 
-    taken_over: int
+    @property
+    def taken_over(self) -> int:
+        """How many runs of dead workers were gone on with."""
+        ...
+
     lost: int
+    """How many leases were lost."""
 
 
 class StoreWatch:

@@ -5,6 +5,8 @@ Writers spell the events of its items. A front end with other events has an Emit
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import msgspec
 from msgspec import UNSET, Raw
 
@@ -16,6 +18,12 @@ from antiphon.types.events import ErrorEvent, ErrorPayload, Event, Keepalive, Nu
 from antiphon.types.response import Response
 
 _encoder = msgspec.json.Encoder()
+
+
+@lru_cache(maxsize=64)
+def type_json(type: str) -> bytes:
+    """Return the type of an event as JSON."""
+    return to_json(type)
 
 
 class Emitter:
@@ -105,7 +113,7 @@ class Emitter:
         """
         body = to_json(response)
         type = terminal_type(response.status)
-        parts = (b'{"type":', to_json(type), b',"response":', body, b',"sequence_number":%d}' % self.sequence_number)
+        parts = (b'{"type":', type_json(type), b',"response":', body, b',"sequence_number":%d}' % self.sequence_number)
         return body, Event(type, b"".join(parts))
 
 

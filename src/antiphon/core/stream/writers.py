@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import lru_cache
 from typing import Protocol
 
 from msgspec import UNSET, Raw, Struct
 
 from antiphon.core.deltas import CallStart
 from antiphon.core.json_encoding import to_json
-from antiphon.core.stream.emitter import Emitter
+from antiphon.core.stream.emitter import Emitter, type_json
 from antiphon.types import events as ev
 from antiphon.types.items import (
     CustomToolCall,
@@ -40,12 +39,6 @@ def delta_head(type: str, item_id: str, output_index: int, rest: bytes) -> bytes
     """Return a delta event's JSON up to the text of its `delta`."""
     head = b'{"type":%b,"item_id":%b,"output_index":%d,' % (type_json(type), to_json(item_id), output_index)
     return b"".join((head, rest, b'"delta":'))
-
-
-@lru_cache(maxsize=64)
-def type_json(type: str) -> bytes:
-    """Return the type of an event as JSON."""
-    return to_json(type)
 
 
 class ItemWriter:

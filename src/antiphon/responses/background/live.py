@@ -19,32 +19,28 @@ import logging
 import os
 import secrets
 import time
-from collections.abc import Sequence, Set
+from collections.abc import Set
 
 import msgspec
 
 from antiphon.access.limits import FREE, Permit
 from antiphon.core.json_encoding import to_json
-from antiphon.core.stream.response_stream import ResponseStream
-from antiphon.core.stream.resume import Restart, restart
-from antiphon.core.stream.terms import terminal_type
 from antiphon.errors import APIError
 from antiphon.responses.background.event_log import WORKING, Beat, EventLog, Follower, logged
-from antiphon.responses.background.job_request import packed, unpacked
+from antiphon.responses.background.job_request import packed
 from antiphon.responses.background.run_queue import Line
+from antiphon.responses.background.takeover import INTERRUPTED, Takeover
 from antiphon.responses.plan import Plan
 from antiphon.responses.prepare import Preparer
 from antiphon.responses.run import Run
 from antiphon.responses.services import Services
-from antiphon.responses.stored_response import output_span, stored_response
+from antiphon.responses.stored_response import stored_response
 from antiphon.responses.webhooks import Webhooks
 from antiphon.runtime.offload import by_size
 from antiphon.runtime.request_memory import HELD, Held
 from antiphon.runtime.unexpected_errors import unexpected
 from antiphon.stores.base import FenceError
-from antiphon.stores.records import Job, LoggedEvent, StoredResponse
-from antiphon.types.events import Event
-from antiphon.types.response import Response
+from antiphon.stores.records import Job, StoredResponse
 
 log = logging.getLogger("antiphon.responses.background")
 
@@ -52,19 +48,6 @@ MOST_BETWEEN_BEATS = 2.0  # seconds; a beat also brings the client's wish to can
 POLL = 1.0
 CANCEL_WAIT = 10.0
 SUSPECT_WAIT = 60.0  # seconds
-MOST_CRASHES = 2  # processes that may die with one run
-
-INTERRUPTED = APIError(
-    500,
-    "The server stopped while generating this response. Output had been sent already, so it was not restarted.",
-    code="server_interrupted",
-)
-
-CRASHED = APIError(
-    500,
-    f"The server died {MOST_CRASHES} times while generating this response. It is not retried.",
-    code="server_crashed",
-)
 
 
 class Working:
@@ -95,12 +78,18 @@ class Live:
         self._freed = asyncio.Event()
         self._poller: asyncio.Task[None] | None = None
         self._idle_at = time.monotonic()
-        self.taken_over = self.lost = 0  # leases, since the start
+        self._takeover = Takeover(services, preparer, webhooks)
+        self.lost = 0  # leases, since the start
 
     @property
     def running(self) -> int:
         """How many responses this process works on."""
         return len(self._working)
+
+    @property
+    def taken_over(self) -> int:
+        """How many runs of dead workers were gone on with, since the start."""
+        return self._takeover.count
 
     async def start(self) -> None:
         """Begin to look for work that nobody holds, now and from time to time."""
@@ -346,7 +335,9 @@ class Live:
         self._line.begin(job.owner)
         try:
             held.take(len(job.request))
-            await self._resume(job, permit, held)
+            run = await self._takeover.resume(job, permit)
+            if run is not None:
+                self._begin(run, job, run.stream.sequence_number, held)
         except APIError as error:
             if error.status not in (429, 503):
                 raise
@@ -363,75 +354,3 @@ class Live:
                 held.close()
                 self._line.end(job.owner)
         return True
-
-    async def _resume(self, job: Job, permit: Permit, held: Held) -> None:
-        stored = await self._store.responses.get(job.response_id, job.owner)
-        if stored is None:
-            await self._store.jobs.finish(job.response_id, job.fence)
-            return
-        state = restart(await self._all_events(job), await self._store.jobs.checkpoint(job.response_id))
-        if stored.status not in WORKING:
-            await self._complete_log(job, stored, state)
-        elif job.cancelled:
-            await self._end(job, stored, state, None)
-        elif state.begun:
-            await self._end(job, stored, state, INTERRUPTED)
-        elif job.crashes >= MOST_CRASHES:
-            log.error("response %s: %d processes died while running it; giving up", job.response_id, job.crashes)
-            await self._end(job, stored, state, CRASHED)
-        else:
-            await self._again(job, stored, state, permit, held)
-
-    async def _again(self, job: Job, stored: StoredResponse, state: Restart, permit: Permit, held: Held) -> None:
-        try:
-            body, identity = await unpacked(job, self._services.sealer)
-            plan = await self._preparer.plan_again(body, job.owner, identity)
-        except APIError as error:
-            if error.status in (429, 503):
-                raise
-            await self._end(job, stored, state, error)
-            return
-        run = Run(plan, self._services, permit=permit)
-        run.stream.restore(state)
-        if job.attempts > 1:
-            self.taken_over += 1
-            log.info("response %s: taken over at event %d", job.response_id, state.sequence_number)
-        self._begin(run, job, state.sequence_number, held)
-
-    async def _end(self, job: Job, stored: StoredResponse, state: Restart, error: APIError | None) -> None:
-        """End what cannot go on: failed with a reason, or cancelled."""
-        response = msgspec.json.decode(stored.body, type=Response)
-        stream = ResponseStream(response, job.response_id.removeprefix("resp_"))
-        stream.restore(state)
-        for place, item in state.open.items():
-            stream.close_restored(place, item)
-        now = int(self._services.clock())
-        body = stream.cancel(now) if error is None else stream.fail(error, now)
-        assert stream.terminal is not None
-        span = output_span(body, stream.output)
-        ended = msgspec.structs.replace(stored, status=response.status, body=body, output_span=span)
-        await self._store.responses.put(ended, fence=job.fence)
-        await self._append(job, response.status, [*stream.take(), stream.terminal], state.sequence_number)
-
-    async def _complete_log(self, job: Job, stored: StoredResponse, state: Restart) -> None:
-        """The response was committed, its terminal event was not logged: log it."""
-        events: list[Event] = []
-        if not state.ended:
-            type = terminal_type(stored.status)
-            number = state.sequence_number
-            body = b'{"type":%b,"response":%b,"sequence_number":%d}' % (to_json(type), stored.body, number)
-            events = [Event(type, body)]
-        await self._append(job, stored.status, events, state.sequence_number)
-
-    async def _append(self, job: Job, status: str, events: Sequence[Event], first: int) -> None:
-        await self._store.jobs.append_events(job.response_id, job.fence, logged(events, first))
-        await self._webhooks.notify(f"response.{status}", job.response_id, job.owner)
-        await self._store.jobs.finish(job.response_id, job.fence)
-
-    async def _all_events(self, job: Job) -> list[LoggedEvent]:
-        events: list[LoggedEvent] = []
-        while batch := await self._store.jobs.events(
-            job.response_id, job.owner, events[-1].sequence_number if events else -1
-        ):
-            events.extend(batch)
-        return events

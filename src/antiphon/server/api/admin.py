@@ -77,7 +77,7 @@ class Ring:
 
 
 def _record(run: Observed) -> RequestRecord:
-    plan, response, error = run.plan, run.plan.response, run.error
+    plan, response, error, spoke = run.plan, run.plan.response, run.error, run.spoke
     return RequestRecord(
         id=response.id,
         model=response.model,
@@ -86,7 +86,7 @@ def _record(run: Observed) -> RequestRecord:
         background=response.background,
         started_at=run.began_at,
         status=response.status,
-        time_to_first_token=run.spoke - run.began if run.spoke else None,
+        time_to_first_token=spoke - run.began if spoke else None,
         duration=time.perf_counter() - run.began,
         events=run.events_made,
         usage=response.usage,

@@ -38,15 +38,15 @@ class Responses:
     async def create(self, request: Request) -> Reply | None:
         """Make a response: JSON, or events with `"stream": true` (CreateResponse)."""
         body = await request.body()
-        prepared = await self._preparer.prepare(
-            body, request.caller, request_hints(request), traced=wants_trace(request)
-        )
+        prepared = await self._preparer.prepare(body, request.caller, request_hints(request))
         if prepared.plan.request.background:
             return await self._background(request, prepared, body)
-        streamed = bool(prepared.plan.request.stream)
-        run = self._preparer.run(prepared, mute=not streamed)
-        if not streamed:
+        if not prepared.plan.request.stream:
+            run = self._preparer.run(prepared, mute=True)
             return await self._foreground.whole(request, run, headers(prepared))
+        if wants_trace(request):
+            prepared = prepared.traced()
+        run = self._preparer.run(prepared)
         trace = prepared.trace
         sink_of = SSESink if trace is None else lambda sink: TracingSink(sink, trace.heard)
         await self._foreground.stream(request, run, headers(prepared), sink_of)

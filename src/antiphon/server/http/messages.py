@@ -99,4 +99,7 @@ class Request(Protocol):
 
 
 Handler = Callable[[Request], Awaitable[Reply | None]]
-"""Answers a request: with a Reply, or with None after it has streamed. An APIError raised becomes the one error body."""
+"""Answers a request: with a Reply, or with None after it has streamed.
+
+An APIError that it raises is worded by the route's form (`response_head.AnswerForm`).
+"""
