@@ -56,7 +56,7 @@ class AntiphonError(Exception):
 
 
 class Gone(AntiphonError):
-    """Whoever was to get the answer is gone: there is nobody left to tell of anything."""
+    """The client disconnected."""
 
 
 class ConfigError(AntiphonError):

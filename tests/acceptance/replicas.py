@@ -144,8 +144,8 @@ def kill_one(group: Replicas, streams: int, after: float) -> Outcome:
     foreground = [Foreground(group.servers[n % REPLICAS], group.tools_url, n) for n in range(streams // 2)]
     background = [Follower(group.tools_url) for _ in range(streams - len(foreground))]
     held = [Follower(group.tools_url) for _ in range(REPLICAS)]
-    for place, follower in enumerate(background):
-        follower.url = group.servers[place % REPLICAS].url
+    for index, follower in enumerate(background):
+        follower.url = group.servers[index % REPLICAS].url
     for follower in held:
         follower.url, follower.job = dead.url, f"{HELD} {follower.job}"
     of_dead = [follower for follower in background if follower.url == dead.url]

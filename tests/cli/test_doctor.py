@@ -52,12 +52,12 @@ def able(call: Call) -> Json | str:
         return {
             "tool_calls": [
                 {
-                    "index": place,
-                    "id": f"c{place}",
+                    "index": index,
+                    "id": f"c{index}",
                     "type": "function",
                     "function": {"name": "get_weather", "arguments": f'{{"city":"{city}"}}'},
                 }
-                for place, city in enumerate(cities)
+                for index, city in enumerate(cities)
             ]
         }
     text = '{"city":"Paris"}' if "response_format" in call.json else "Red." if "image_url" in str(call.json) else "Hi."

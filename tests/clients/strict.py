@@ -19,10 +19,10 @@ def fault(body: Json) -> str:
 
 def _messages(messages: list[Json]) -> str:
     waiting: list[str] = []
-    for place, message in enumerate(messages):
+    for index, message in enumerate(messages):
         wrong = _order(message, waiting) or _content(message)
         if wrong:
-            return f"messages[{place}]: {wrong}"
+            return f"messages[{index}]: {wrong}"
     return f"calls without an answer: {waiting}" if waiting else ""
 
 

@@ -33,7 +33,7 @@ async def delivering(
     store: Store, *configs: WebhookConfig, delays: Sequence[float] = (0.01,) * 4
 ) -> AsyncIterator[Webhooks]:
     webhooks = Webhooks(
-        {f"hook{place}": config for place, config in enumerate(configs)}, store.deliveries, delays=delays
+        {f"hook{index}": config for index, config in enumerate(configs)}, store.deliveries, delays=delays
     )
     await webhooks.start()
     try:
@@ -64,8 +64,8 @@ async def nothing_waits(store: Store) -> None:
 
 async def test_the_official_client_verifies_every_event(store: Store) -> None:
     async with running(answering(200)) as server, delivering(store, hook(f"{server.url}/hook?x=y")) as webhooks:
-        for place, type in enumerate(EVENTS):
-            await webhooks.notify(type, f"resp_{place}", "ann")
+        for index, type in enumerate(EVENTS):
+            await webhooks.notify(type, f"resp_{index}", "ann")
         await until(lambda: len(server.calls) == 4)
         await nothing_waits(store)
     client = openai.OpenAI(api_key="x", webhook_secret=SECRET)
@@ -75,7 +75,7 @@ async def test_the_official_client_verifies_every_event(store: Store) -> None:
         event = client.webhooks.unwrap(call.body, call.headers)
         assert call.json["object"] == "event" and call.headers["webhook-id"] == event.id
         events[event.type] = event.data.id  # type: ignore[union-attr]
-    assert events == {type: f"resp_{place}" for place, type in enumerate(EVENTS)}
+    assert events == {type: f"resp_{index}" for index, type in enumerate(EVENTS)}
     with pytest.raises(openai.InvalidWebhookSignatureError):
         client.webhooks.unwrap(server.calls[0].body + b" ", server.calls[0].headers)
 

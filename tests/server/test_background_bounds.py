@@ -49,7 +49,7 @@ def test_an_owner_has_so_many_at_once_and_the_others_follow_in_order(url: str) -
     while (now := statuses(ann, ids)) != ["completed"] * 8:
         assert time.monotonic() < deadline
         most = max(most, now.count("in_progress"))
-        begun += [place for place, status in enumerate(now) if status != "queued" and place not in begun]
+        begun += [index for index, status in enumerate(now) if status != "queued" and index not in begun]
         if "queued" in now and "completed" not in now:
             assert statuses(bob, [foreign]) != ["queued"], "another owner does not wait"
         time.sleep(0.02)

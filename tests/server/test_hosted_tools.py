@@ -49,7 +49,7 @@ class Model(BaseHTTPRequestHandler):
         request = json.loads(self.rfile.read(int(self.headers["content-length"])))
         self.asked.append(request)
         messages = request["messages"]
-        last = max(place for place, message in enumerate(messages) if message["role"] == "user")
+        last = max(index for index, message in enumerate(messages) if message["role"] == "user")
         words = messages[last]["content"].split()
         told = [message["content"] for message in messages if message["role"] == "tool"]
         results = [message["content"] for message in messages[last:] if message["role"] == "tool"]
@@ -63,7 +63,7 @@ class Model(BaseHTTPRequestHandler):
                 self.hesitates.wait(20)
             delta = {"content": "I have looked it up."}
         elif words[0] == "look" and "lookup" in offered:
-            delta = {"tool_calls": [self._call(place, word) for place, word in enumerate(words[1:])]}
+            delta = {"tool_calls": [self._call(index, word) for index, word in enumerate(words[1:])]}
         reason = "stop" if "content" in delta else "tool_calls"
         chunks = [
             {"choices": [{"index": 0, "delta": delta}]},

@@ -45,7 +45,7 @@ class Model(BaseHTTPRequestHandler):
         request = json.loads(self.rfile.read(int(self.headers["content-length"])))
         self.asked.append(request)
         messages = request["messages"]
-        last = max(place for place, message in enumerate(messages) if message["role"] == "user")
+        last = max(index for index, message in enumerate(messages) if message["role"] == "user")
         results = [message["content"] for message in messages[last:] if message["role"] == "tool"]
         name, _, arguments = messages[last]["content"].partition(" ")
         offered = [tool["function"]["name"] for tool in request.get("tools", [])]

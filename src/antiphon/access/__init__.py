@@ -1,1 +1,1 @@
-"""Who may do what, and how much: callers, keys, limits, prices."""
+"""Access control: callers, API keys, rate limits, budgets, prices."""

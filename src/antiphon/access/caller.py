@@ -1,4 +1,4 @@
-"""Who asks: whom objects belong to, what may be done and called, and what is rationed."""
+"""Caller: identity, scopes, allowed models and limits of a request."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _LIMIT = re.compile(
 
 
 class Limit(msgspec.Struct, frozen=True, kw_only=True):
-    """At most `most` units in a period; with `models`, a pattern, for each model that it fits, else for all together."""
+    """Rate limit or budget: at most `most` units per period; with `models` (a pattern) for each matching model, else for all."""
 
     most: float
     unit: Unit
@@ -46,7 +46,7 @@ class Limit(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Caller(msgspec.Struct, frozen=True, kw_only=True):
-    """The party behind a request. `owner` is the same in every replica and after a restart.
+    """Identity, scopes and limits of a request. `owner` is the same in every replica and after a restart.
 
     No `models` means all; they are patterns such as `gpt-*`. No `mcp_servers` means all; they are patterns of labels of the
     configuration, and of URLs. `meter` is the name under which the limits are counted.

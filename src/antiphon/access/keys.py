@@ -1,4 +1,4 @@
-"""Clients' keys: made, found, revoked and rotated on the store, which has a keyed digest of each and never the key."""
+"""API keys in the store: create, find, revoke, rotate. The store has a keyed digest of each key, never the key."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _RANDOM, _CHECK = 43, 6
 
 
 class Key(msgspec.Struct, frozen=True, kw_only=True):
-    """What is known of a key. `hint` is its end; times are Unix seconds.
+    """An API key without its secret. `hint`: its last characters; times in Unix seconds.
 
     `line` is the id of the key that this one continues: with it go the limits, so that to rotate buys nothing.
     """
@@ -60,7 +60,7 @@ class Key(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Rights(msgspec.Struct, frozen=True, kw_only=True):
-    """What a new key is to be. An empty `owner` makes one of its own."""
+    """Owner, scopes and limits of a new key. An empty `owner`: a new owner."""
 
     owner: str = ""
     name: str = ""
@@ -72,7 +72,7 @@ class Rights(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Made(msgspec.Struct, frozen=True):
-    """A new key, and the secret that is shown this once."""
+    """A new key and its secret, which is shown once."""
 
     secret: str
     key: Key

@@ -1,4 +1,4 @@
-"""Permits to make a response: what a caller may use, counted with all servers on the same store.
+"""Permits: rate limits and budgets of callers, counted over all servers on the same store.
 
 What a request will use is reserved before it is worked on, and corrected once it is known. Callers without limits pass
 without a look at the store.
@@ -34,7 +34,7 @@ log = logging.getLogger("antiphon.access")
 
 
 class Demand(msgspec.Struct, frozen=True):
-    """What a request will use, as far as it can be told: its input, and the most it wants as output. In tokens.
+    """Expected usage of a request in tokens: its input and its maximum output.
 
     Numbers below 1, which some backends read as "no limit", say nothing about the output; huge ones count as `MOST_TOKENS`.
     """
@@ -49,7 +49,7 @@ class Demand(msgspec.Struct, frozen=True):
 
 
 class Permit(Protocol):
-    """Leave to make one response. `headers` are for its answer."""
+    """Permission to make one response. `headers`: of its answer."""
 
     headers: Sequence[Header]
 
@@ -96,7 +96,7 @@ class Admission(Protocol):
 
 
 class Unlimited:
-    """Gives everybody a permit."""
+    """Admission without limits."""
 
     async def admit(self, caller: Caller, card: ModelCard, demand: Callable[[], Demand]) -> Permit:
         """Return the permit that asks for nothing."""
@@ -107,14 +107,14 @@ class Unlimited:
 
 
 class Reserved(msgspec.Struct, frozen=True):
-    """A limit and what was put on its meter."""
+    """A limit and the amount reserved on its meter."""
 
     limit: Limit
     charge: Charge
 
 
 class Refused(msgspec.Struct, frozen=True):
-    """What a caller was refused for, and the time until which nothing can have made room."""
+    """A remembered refusal: its limits, and the time until which it certainly still holds."""
 
     until: float
     levels: Sequence[Level]

@@ -1,4 +1,4 @@
-"""Minutes, days and months (UTC), as limits count them."""
+"""Periods of limits: minutes, days and months (UTC)."""
 
 from __future__ import annotations
 

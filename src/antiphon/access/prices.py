@@ -1,4 +1,4 @@
-"""What tokens cost, for budgets in money."""
+"""Prices of tokens, for cost budgets."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from antiphon.config import ModelConfig
 
 
 class Price(msgspec.Struct, frozen=True):
-    """What a million tokens cost."""
+    """Price of a million tokens."""
 
     input: float
     cached: float

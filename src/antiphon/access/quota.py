@@ -1,4 +1,4 @@
-"""What a caller is told of its limits: `x-ratelimit-*` headers, 429 and 402 (contract, "Errors")."""
+"""Rate limit headers and errors: `x-ratelimit-*`, 429 and 402 (contract, "Errors")."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Header = tuple[bytes, bytes]
 
 
 class Level(msgspec.Struct, frozen=True):
-    """A limit, what was asked of it, and the value of its meter before."""
+    """A limit, the requested amount, and the value of its meter before."""
 
     limit: Limit
     charge: Charge

@@ -40,8 +40,8 @@ class BackendModel(msgspec.Struct, frozen=True, kw_only=True):
 
 
 Take = Callable[[Sequence[Delta]], bool]
-"""Takes Deltas, never none of them; returns False when it wants no more for now. It is called by the event loop, may be, and
-must not wait."""
+"""Callback for a non-empty batch of Deltas. May run inside a callback of the event loop, so it must not block. Returns False to
+pause."""
 
 
 class TurnStream(Protocol):

@@ -1,4 +1,4 @@
-"""What clients have to be told of a server, as data: an agent's files and environment for one run, and snippets to paste."""
+"""Configuration of agents and clients, as data: files and environment for one run, and snippets to paste."""
 
 from __future__ import annotations
 

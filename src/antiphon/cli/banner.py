@@ -1,4 +1,4 @@
-"""What a person sees when the server has started: where it is, what it serves, who may call it, one line to paste."""
+"""Start banner: address, models, keys, and a command to paste."""
 
 from __future__ import annotations
 

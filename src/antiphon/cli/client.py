@@ -1,4 +1,4 @@
-"""The terminal's own client of a server: models, and one streamed response. Standard library, blocking."""
+"""HTTP client of the terminal: model list and streamed responses. Standard library, blocking."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A server of the terminal's own: a child process on a free port, with a key that nobody else knows."""
+"""Embedded server of the terminal: a child process on a free port, with a random key."""
 
 from __future__ import annotations
 

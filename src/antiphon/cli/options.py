@@ -1,4 +1,4 @@
-"""The options that say what a server is made of, shared by the commands."""
+"""Command-line options of a server, shared by the commands."""
 
 from __future__ import annotations
 

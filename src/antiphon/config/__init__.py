@@ -1,4 +1,4 @@
-"""Settings: what there is (`structs`, `tables`), where it comes from, what must be true of it."""
+"""Settings: their definitions (`structs`, `tables`), sources and rules."""
 
 from antiphon.config.structs import DEFAULT_STORE, Config
 from antiphon.config.tables import (

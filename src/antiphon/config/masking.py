@@ -1,4 +1,4 @@
-"""What a text from a backend or another server may not carry to a client or into a log: keys, addresses, files' paths.
+"""Masking of keys, addresses and file paths in texts of backends and other servers.
 
 The operator's own secrets are known by their values (`know`), in the forms in which servers repeat them; all others by what
 they look like. Every pattern is linear: each begins where a word begins, and none repeats what another repetition may take.

@@ -1,4 +1,4 @@
-"""What other packages add: kinds of backends, of tool servers and of stores, as entry points of their distributions.
+"""Plugins: kinds of backends, tool servers and stores of other packages, as entry points.
 
 Nothing is looked up before the configuration names a kind that is not built in, and nothing else is imported.
 """

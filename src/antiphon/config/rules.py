@@ -1,4 +1,4 @@
-"""What must be true of settings together; each rule raises ConfigError with the key path and the way out."""
+"""Rules between settings; each raises ConfigError with the key path and the remedy."""
 
 from __future__ import annotations
 

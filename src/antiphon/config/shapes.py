@@ -1,4 +1,4 @@
-"""What kind of setting a field of `config` is."""
+"""Shapes of settings: value, table, or tables by name."""
 
 from __future__ import annotations
 

@@ -48,8 +48,8 @@ def in_place_of(items: Sequence[Item], summary: str) -> Compacted:
     answered = set(pair(sides).calls.values())
     waiting = [
         item
-        for place, (item, side) in enumerate(zip(items, sides, strict=True))
-        if side is not None and side is not BREAK and not side.output and place not in answered
+        for index, (item, side) in enumerate(zip(items, sides, strict=True))
+        if side is not None and side is not BREAK and not side.output and index not in answered
     ]
     return Compacted(summary, None, _last(user_messages(items)), [_json(item) for item in waiting])
 
@@ -149,7 +149,7 @@ def _waiting(compacted: Compacted, rest: Sequence[Item]) -> list[Item]:
     held = decode_items(compacted.waiting)
     pairs = pair([*sides_of(held), BREAK, *sides_of(rest)])
     called = set(pairs.calls.values())
-    return [item for place, item in enumerate(held) if place in called]
+    return [item for index, item in enumerate(held) if index in called]
 
 
 def summary_message(compacted: Compacted) -> Item:

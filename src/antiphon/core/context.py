@@ -93,10 +93,10 @@ def input_items(input: str | Sequence[Raw] | object) -> list[Item]:
 
 def check_ids(items: Sequence[Item], path: str = "input") -> None:
     """Raise InvalidRequest for an item whose id is longer than stores keep in an index."""
-    for place, id in enumerate([item.id for item in items]):
+    for index, id in enumerate([item.id for item in items]):
         if type(id) is str and len(id) > LONGEST_ID // 4 and len(id.encode()) > LONGEST_ID:
             raise InvalidRequest(
-                f"Invalid '{path}[{place}].id': must be at most {LONGEST_ID} bytes.", param=f"{path}[{place}].id"
+                f"Invalid '{path}[{index}].id': must be at most {LONGEST_ID} bytes.", param=f"{path}[{index}].id"
             )
 
 
@@ -130,12 +130,12 @@ def _is_reference(item: Item) -> bool:
 def resolve_references(items: Sequence[Item], found: Mapping[str, bytes]) -> list[Item]:
     """Put stored items in the place of their references. Raises NotFound where there is none; thoughts may be missing."""
     resolved: list[Item] = []
-    for place, item in enumerate(items):
+    for index, item in enumerate(items):
         stored = found.get(item.id) if isinstance(item.id, str) and _is_reference(item) else None
         if stored is not None:
             resolved.extend(decode_items([Raw(stored)]))
         elif isinstance(item, ItemReference):
-            raise NotFound(f"Item with id '{item.id}' not found.", param=f"input[{place}].id", code="item_not_found")
+            raise NotFound(f"Item with id '{item.id}' not found.", param=f"input[{index}].id", code="item_not_found")
         else:
             resolved.append(item)
     return resolved
@@ -225,7 +225,7 @@ def truncated(items: Sequence[Item], share: float) -> list[Item]:
     # The output of a call that is dropped goes with it, whichever other call has its id.
     pairs = pair(sides_of(items))
     gone = {output for output, call in pairs.calls.items() if call < begin} | set(pairs.orphans)
-    return [item for place, item in enumerate(items) if place >= begin and place not in gone]
+    return [item for index, item in enumerate(items) if index >= begin and index not in gone]
 
 
 def _is_user(item: Item) -> bool:
@@ -247,10 +247,10 @@ def keep_input(items: Sequence[Item], id_base: str) -> OwnInput:
     """
     kept: list[bytes] = []
     foreign: dict[str, int] = {}
-    for place, item in enumerate(items):
+    for index, item in enumerate(items):
         if isinstance(item.id, str) and item.id:
-            foreign[item.id] = place
-        kept.append(_kept(item, f"{id_base}i{place:04x}"))
+            foreign[item.id] = index
+        kept.append(_kept(item, f"{id_base}i{index:04x}"))
     return OwnInput(b"[%b]" % b",".join(kept), foreign, len(kept))
 
 

@@ -1,1 +1,1 @@
-"""Out to other servers: the HTTP client, the guard before users' URLs, writes to sockets."""
+"""Network: HTTP client, guard against private URLs, socket writes."""

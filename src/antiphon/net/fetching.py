@@ -1,4 +1,4 @@
-"""Fetches files from URLs that users give: every hop goes to the address that the guard has checked."""
+"""Fetching of files from users' URLs: every hop uses the address that the guard has checked."""
 
 from __future__ import annotations
 

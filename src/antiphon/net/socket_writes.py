@@ -1,4 +1,4 @@
-"""Writes to sockets, made one right after the other at the end of a turn of the event loop.
+"""Socket writes, done together at the end of an iteration of the event loop.
 
 A write wakes whoever waits at the other end. Where that is a process of this machine, it falls asleep again while we make
 the next answer, and each write wakes it anew: a quarter of a short answer's CPU. Written together, one wake does.

@@ -1,4 +1,4 @@
-"""The guard in front of URLs that users give: MCP servers, files, images.
+"""URL guard: refuses private addresses in users' URLs (MCP servers, files, images).
 
 Private, loopback, link-local and other special addresses are refused unless the operator allows the network or the host.
 A name is resolved once, and the connection goes to the address that was checked: a second answer of the DNS changes nothing.
@@ -60,7 +60,7 @@ class Unresolvable(InvalidRequest):
 
 
 class UrlGuard:
-    """Checks URLs. `allow` holds what is let through although it is not public: networks (CIDR) and hosts.
+    """Checks URLs. `allow`: private networks (CIDR) and hosts that are allowed.
 
     A host is a name such as `images.internal`, or `*.cluster.local` for all names below one.
     """

@@ -153,7 +153,7 @@ class Run:
         return self._cancel or self._stop is not None
 
     def abort(self) -> None:
-        """Let the backend go: whatever the run has come to is its end. Idempotent."""
+        """Abort the backend call. Idempotent. Idempotent."""
         self._turns.release()
         self._account()
         self._task = None  # its context leads back here, and nobody is to wait for the garbage collector
@@ -190,7 +190,7 @@ class Run:
         self._outlet.sink.send([*self.stream.take(), self.stream.terminal])
 
     def _account(self) -> None:
-        """Say what was used. A background response that has not ended goes on elsewhere: its reservation stands."""
+        """Settle the permit, or hand it over if another server continues the background response."""
         if self._permit is FREE:
             return
         if self._turns.boundary is not None and self.stream.terminal is None:

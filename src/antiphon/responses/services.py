@@ -1,4 +1,4 @@
-"""What a Response needs of the world: models, a store, a clock, randomness, secrets. Handed in, never imported."""
+"""Services: dependencies of the engine and the handlers: models, store, clock, randomness, secrets. Passed in, never imported."""
 
 from __future__ import annotations
 

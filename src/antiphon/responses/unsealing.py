@@ -78,9 +78,9 @@ class Unsealing:
 
     def _refused(self, reason: str, sealed: str) -> InvalidRequest:
         param = self._source
-        for place, item in enumerate(self._own):
+        for index, item in enumerate(self._own):
             if _sealed_content(item) == sealed:
-                param = f"input[{place}].encrypted_content"
+                param = f"input[{index}].encrypted_content"
         return InvalidRequest(reason, param=param, code=INVALID)
 
 

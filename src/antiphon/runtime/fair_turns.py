@@ -1,4 +1,4 @@
-"""Turns: few things at once, and owners take turns. Who asks for many waits behind their own, not others behind theirs."""
+"""FairTurns: a semaphore that is fair between owners: many requests of one owner do not delay others."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Memory of large blocks goes back to the system when they are let go of.
+"""Heap: freed large memory blocks go back to the system.
 
 glibc takes blocks from the system apart from its heap at first, but after the first large one that is given back it puts those
 of up to 32 MiB among the small ones, where they leave holes: after a peak, most of its memory stays (docs/decisions.md).

@@ -1,4 +1,4 @@
-"""Work that takes long for its size, off the event loop: two threads for all requests of the process, owners in turn.
+"""Offloading of long work from the event loop to two threads, fairly between owners.
 
 They share the interpreter with the loop, so nothing gets faster; but no other stream stands still meanwhile.
 """

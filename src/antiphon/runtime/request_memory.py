@@ -1,4 +1,4 @@
-"""How many bytes the requests that are being answered may hold, for an owner and for all, in this process.
+"""Request memory: bytes that running requests may hold, per owner and in total, in this process.
 
 What counts is what a request brings or has fetched: its body, its history, its files; a body of less than `SMALL` bytes does
 not, as a connection takes as much. Each is counted before it is taken in, and until the request is answered. A request that
@@ -31,7 +31,7 @@ class Rooms:
 
 
 class Held:
-    """What is held for one request. `owner` is to be set before anything is taken."""
+    """Bytes held for one request. Set `owner` before taking any."""
 
     __slots__ = ("_rooms", "owner", "size")
 

@@ -1,4 +1,4 @@
-"""One timer for all that looks at the time now and then: a timer for each Response would cost a short one 2 %."""
+"""One shared timer for periodic work: a timer per Response would cost a short one 2 %."""
 
 from __future__ import annotations
 

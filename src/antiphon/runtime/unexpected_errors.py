@@ -1,4 +1,4 @@
-"""Errors that nobody foresaw: each is logged once, with its traceback, and counted (`antiphon_internal_errors_total`)."""
+"""Unexpected errors: logged once with a traceback, and counted (`antiphon_internal_errors_total`)."""
 
 from __future__ import annotations
 

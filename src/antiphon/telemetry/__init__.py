@@ -1,1 +1,1 @@
-"""Logs, metrics, traces: what an operator sees."""
+"""Telemetry: logs, metrics, traces."""

@@ -18,7 +18,7 @@ _TEMPLATE = vars(logging.LogRecord(log.name, logging.INFO, "", 0, "%s %s %d", ()
 
 
 class AccessLine(NamedTuple):
-    """What a line says, until it is written. `when` in Unix seconds."""
+    """Fields of a line until it is written. `when` in Unix seconds."""
 
     when: float
     method: str

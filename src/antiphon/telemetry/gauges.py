@@ -1,4 +1,4 @@
-"""What other parts of the server keep anyway, as families of `/metrics`."""
+"""Gauges: values that other parts keep, as families of `/metrics`."""
 
 from __future__ import annotations
 

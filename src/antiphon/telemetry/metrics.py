@@ -1,4 +1,4 @@
-"""`/metrics`: what the server does, in numbers (docs/observability.md lists them).
+"""Metrics: counters and histograms for `/metrics` (listed in docs/observability.md).
 
 Counted per request, never per token: an answer costs some microseconds, however long it is. What other parts count anyway
 (backends, connections, the process) is looked at when somebody asks.
@@ -34,7 +34,7 @@ STORE = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 
 
 
 class Metrics:
-    """Counts (`observers.Observer`, `request_record.Watcher`) and tells.
+    """Counts requests and responses (an `observers.Observer` and a `request_record.Watcher`), and renders them.
 
     `others` gives the families that other parts keep. `peers` are the other processes of this server.
     """

@@ -1,4 +1,4 @@
-"""What an onlooker is told of each Response: two calls, never one per token.
+"""Observers: notified of each Response by two calls, never per token.
 
 An observer keeps no reference to a run behind `ended`, takes microseconds, and raises nothing.
 """
@@ -55,7 +55,7 @@ class Observed(Protocol):
 
 
 class Observer(Protocol):
-    """Looks on."""
+    """Notified of the start and the end of each Response."""
 
     def started(self, run: Observed) -> None:
         """A Response begins: the first model call is about to be opened."""
@@ -67,7 +67,7 @@ class Observer(Protocol):
 
 
 class Observers:
-    """Tells several observers; with none it is the observer that does nothing."""
+    """Notifies several observers; without any, does nothing."""
 
     def __init__(self, *observers: Observer) -> None:
         self._started = [one.started for one in observers]

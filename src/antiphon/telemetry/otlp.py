@@ -1,4 +1,4 @@
-"""Spans, and their way to a collector: OTLP over HTTP in its JSON form (OpenTelemetry protocol 1.x), without an SDK.
+"""OTLP exporter: spans, sent to a collector over HTTP as JSON (OpenTelemetry protocol 1.x), without an SDK.
 
 A span costs some microseconds. What a collector does not take is lost; requests never wait for it.
 """
@@ -41,7 +41,7 @@ Value = str | int | float | bool | Sequence[str]
 
 
 class Context(msgspec.Struct, frozen=True):
-    """Where a span hangs: its trace, itself, and whether anybody wants to see it (W3C Trace Context)."""
+    """Trace id, span id and sampling flag of a span (W3C Trace Context)."""
 
     trace_id: str
     span_id: str
@@ -61,7 +61,7 @@ def parse_parent(header: str) -> Context | None:
 
 
 class Span:
-    """Something that took time. `end` it once; what is not sampled is not delivered."""
+    """A span. `end` it once; spans that are not sampled are not exported."""
 
     __slots__ = ("_exporter", "_started", "attributes", "context", "error", "events", "kind", "name", "parent")
 

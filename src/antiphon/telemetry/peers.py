@@ -1,4 +1,4 @@
-"""The processes of one server (`workers`) ask each other over unix sockets, in a folder that they find by their parent's number.
+"""Peers: worker processes of one server ask each other for metrics over unix sockets, in a folder named by their parent's pid.
 
 Each takes the lowest free number; the kernel frees the number of one that dies. Who does not answer in time is left out.
 """

@@ -1,4 +1,4 @@
-"""What this process uses, under the names that Prometheus' own clients give it."""
+"""Process metrics: CPU, memory and files, under the names of Prometheus' own clients."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is known of one HTTP request when it is over, for metrics and the access log."""
+"""Record of a finished HTTP request, for metrics and the access log."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class Record:
 
 
 class Watcher(Protocol):
-    """Is told of each request that is over. Takes microseconds and raises nothing."""
+    """Notified of each finished request. Takes microseconds and raises nothing."""
 
     def answered(self, record: Record) -> None:
         """Take note of a request; nothing of it may be kept."""

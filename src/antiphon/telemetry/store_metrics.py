@@ -1,4 +1,4 @@
-"""The store in `/metrics`: whether it takes writes, what failed, what waits in it; and background work that changed hands."""
+"""Store metrics: availability, failures, pending jobs and deliveries, take-overs."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ CENSUS_SECONDS = 10.0  # between two counts of what waits
 
 
 class Handovers(Protocol):
-    """Background work that changed hands: counts of this process."""
+    """Take-overs and lost leases of background responses: counts of this process."""
 
     @property
     def taken_over(self) -> int:

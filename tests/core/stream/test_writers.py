@@ -59,8 +59,8 @@ def ended(stream: ResponseStream) -> list[Json]:
     assert stream.terminal is not None
     events: list[Event] = [*stream.take(), stream.terminal]
     bodies: list[Json] = [loads(event.body) for event in events]
-    for place, body in enumerate(bodies):
-        assert body["sequence_number"] == place
+    for index, body in enumerate(bodies):
+        assert body["sequence_number"] == index
         faults = [
             fault for fault in OPENAI.event_faults(body) if not fault.startswith((".response.us", ".type: no event 'k"))
         ]

@@ -82,9 +82,9 @@ class FilterSink:
                 if not (before_call and not self._begun and not piece.text.strip()):
                     self._piece(piece, out)
             self._splitter = None
-        for place, filter in enumerate(self._filters):
+        for index, filter in enumerate(self._filters):
             for found in filter.close():
-                self._found(found, place + 1, out)
+                self._found(found, index + 1, out)
         self._filters = []
 
     def _piece(self, piece: TextDelta | ReasoningDelta, out: list[Delta]) -> None:

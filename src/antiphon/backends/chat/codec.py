@@ -183,8 +183,8 @@ def _named(choice: ToolChoice, tools: ToolMap) -> Offer | None:
 
 def _allowed(wanted: Iterable[dict[str, Raw]], tools: ToolMap) -> list[Offer]:
     allowed: list[Offer] = []
-    for place, entry in enumerate(wanted):
-        fields = {name: decode(_any, value, f"tool_choice.tools[{place}].{name}") for name, value in entry.items()}
+    for index, entry in enumerate(wanted):
+        fields = {name: decode(_any, value, f"tool_choice.tools[{index}].{name}") for name, value in entry.items()}
         kind = fields.get("type")
         if isinstance(kind, str) and kind == "namespace":
             allowed += tools.matching("", None, fields.get("name"))

@@ -45,13 +45,13 @@ class Unusable(AntiphonError, ValueError):
 
 def _declared_at(target: Target, tools: Sequence[Tool]) -> str:
     """Return where a tool is declared; `tools` where an item of the input has brought it."""
-    for place, tool in enumerate(tools):
+    for index, tool in enumerate(tools):
         if isinstance(tool, NamespaceTool) and tool.name == target.namespace:
             for at, inner in enumerate(tool.tools):
                 if inner.name == target.name:
-                    return f"tools[{place}].tools[{at}]"
+                    return f"tools[{index}].tools[{at}]"
         elif isinstance(tool, FunctionTool | CustomTool) and not target.namespace and tool.name == target.name:
-            return f"tools[{place}]"
+            return f"tools[{index}]"
     return "tools"
 
 
@@ -119,8 +119,8 @@ def call_schema(offers: Sequence[Offer], format: Raw | None) -> Raw:
         raise Unusable(f"Schemas with '$ref' have more than {MOST_REFERRING} bytes in all.", offers[0])
     definitions: dict[str, Any] = {}
     forms: list[Any] = []
-    for place, offer in enumerate(offers):
-        arguments = _hoist(offer.parameters, f"t{place}", definitions, offer)
+    for index, offer in enumerate(offers):
+        arguments = _hoist(offer.parameters, f"t{index}", definitions, offer)
         forms.append(
             {
                 "type": "object",

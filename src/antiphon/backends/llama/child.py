@@ -43,7 +43,7 @@ class ChildParams(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ChildReport(msgspec.Struct, frozen=True):
-    """How loading went: `error` is empty when the socket answers."""
+    """Result of loading: `error` is empty when the socket answers."""
 
     error: str = ""
 

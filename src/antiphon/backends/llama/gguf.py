@@ -18,7 +18,7 @@ STRING, ARRAY = 8, 9
 
 
 class GgufInfo(msgspec.Struct, frozen=True, kw_only=True):
-    """What a GGUF file says of itself. Arrays of the metadata are left out; `parameters` counts this file's tensors."""
+    """Metadata of a GGUF file. Arrays of the metadata are left out; `parameters` counts this file's tensors."""
 
     metadata: dict[str, Value]
     parameters: int

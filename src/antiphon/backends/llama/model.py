@@ -1,4 +1,4 @@
-"""The file that the engine is to load: found from the settings, and what it says of itself."""
+"""Model file of the embedded engine: found from the settings, with its metadata."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Which backend answers: models, routes, endpoints, and calls that wait."""
+"""Routing: models, routes, endpoints, and queues of calls."""

@@ -1,4 +1,4 @@
-"""The circuit breaker of a backend: after so many failures in a row it is left alone, but for a probe now and then."""
+"""Circuit breaker of a backend: after failures in a row it gets no calls, except for a probe from time to time."""
 
 from __future__ import annotations
 

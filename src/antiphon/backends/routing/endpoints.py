@@ -1,4 +1,4 @@
-"""Which endpoint of a model a call goes to: where its KV cache is, if that one is not overloaded; else the least busy one."""
+"""Choice of an endpoint: the one whose KV cache has the prompt, unless it is overloaded; else the least busy one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A call's slot at a backend, given back exactly once, whichever way the call ends."""
+"""Leases: a call's slot at a backend, released exactly once, however the call ends."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from antiphon.errors import APIError, BackendError
 
 
 class Lease:
-    """One call that a member is busy with; it has taken the slot already."""
+    """The slot of one call at a member, which is taken already."""
 
     __slots__ = ("_member",)
 

@@ -1,4 +1,4 @@
-"""A backend as the registry sees it: what it serves, how busy it is, whether it is well."""
+"""Member: a backend with its models, load, health, queue and circuit breaker."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ AVOID_SECONDS = 5.0
 
 
 class Policy(msgspec.Struct, frozen=True, kw_only=True):
-    """How a backend is treated (`config.BackendConfig` says what each means); 0 is no limit, and no circuit breaker."""
+    """Limits, timeouts and circuit breaker of a backend (see `config.BackendConfig`); 0: no limit, no circuit breaker."""
 
     max_concurrent: int = 0
     max_waiting: int = 256
@@ -33,7 +33,7 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Member:
-    """A backend and how it does. Calls take a slot (`take`, or by way of the `queue`) and give it back."""
+    """A backend with its load and health. Calls take a slot (`take`, or by way of the `queue`) and give it back."""
 
     def __init__(self, backend: Backend, discover: bool, policy: Policy | None = None) -> None:
         self.backend = backend

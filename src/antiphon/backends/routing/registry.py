@@ -1,4 +1,4 @@
-"""The registry: which model ids there are, and the Route of each. Configured ones first, then what backends list."""
+"""Registry: model ids and their Routes; configured models first, then those that backends list."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Routes: a model id with its endpoints; another one is tried, or another model, if one refuses before the first token."""
+"""Routes: endpoints of a model, with retries and fallbacks before the first token."""
 
 from __future__ import annotations
 
@@ -195,8 +195,8 @@ class ModelRoute:
     def _candidates(self, tried: Sequence[Endpoint]) -> Sequence[Endpoint]:
         """Return the endpoints that may be called: where all circuits are open, those that at least answer.
 
-        The only one is always called: nothing is gained by refusing in its name, and a circuit that opened for what some
-        requests did to it would take down all others.
+        A model's only endpoint is always called, even with an open circuit: no other endpoint could answer instead. Otherwise
+        failures of some requests would refuse all others.
         """
         left = [endpoint for endpoint in self.endpoints if endpoint not in tried] if tried else self.endpoints
         if len(left) == 1 and (len(self.endpoints) == 1 or not left[0].member.breaker.broken):

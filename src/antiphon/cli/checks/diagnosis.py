@@ -1,4 +1,4 @@
-"""What `antiphon doctor` finds out about a model beyond `probes`, and the settings that follow from it."""
+"""Diagnosis of a model by `antiphon doctor`, and the settings that follow from it."""
 
 from __future__ import annotations
 

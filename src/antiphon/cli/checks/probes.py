@@ -1,4 +1,4 @@
-"""What `antiphon check` tries on a backend: small Turns, the same way as the server would ask."""
+"""Probes of a backend for `antiphon check`: small Turns, sent as the server would."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Finding(msgspec.Struct, frozen=True):
 
 
 class Said(msgspec.Struct, frozen=True):
-    """What a backend said in one Turn."""
+    """Output of a backend in one Turn."""
 
     deltas: Sequence[Delta]
     reads: int

@@ -1,4 +1,4 @@
-"""What `antiphon top` shows: two scrapes and the running requests → lines of text."""
+"""Screen of `antiphon top`: two scrapes and the running requests → lines of text."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ FIRST, PACE = "antiphon_time_to_first_token_seconds", "antiphon_time_per_output_
 
 
 class Running(msgspec.Struct):
-    """A request as `/admin/requests` tells of it."""
+    """A request in the answer of `/admin/requests`."""
 
     id: str
     model: str

@@ -214,16 +214,16 @@ class PartedItem(RelayedItem):
     def _settle(self, list: str, final: list[Json]) -> None:
         """Bring the parts to what they are at the end; those that have not streamed stream now."""
         known = [part for (of, _), part in self._parts.items() if of == list]
-        for place, entry in enumerate(final):
+        for index, entry in enumerate(final):
             field = "refusal" if entry["type"] == "refusal" else "text"
-            if place < len(known):
-                part = known[place]
+            if index < len(known):
+                part = known[index]
                 if part.kind != entry["type"]:
                     raise wrong("a part changes its type")
             elif not entry[field] and not entry.get("annotations"):
                 continue
             else:
-                part = self.part(list, entry["type"], MOST_PARTS + place)
+                part = self.part(list, entry["type"], MOST_PARTS + index)
             if not part.closed:
                 part.whole(entry[field])
                 self._close_part(part, entry)

@@ -132,11 +132,11 @@ def decode_items(items: Sequence[Raw], path: str = "input") -> list[Item]:
     """Decode items one by one, so that an error names its place."""
     decode = _known_item.decode
     decoded: list[Item] = []
-    for place, raw in enumerate(items):
+    for index, raw in enumerate(items):
         try:
             decoded.append(decode(raw))
         except (ValueError, RecursionError) as error:
-            decoded.append(_decode_unusual_item(bytes(raw), f"{path}[{place}]", error))
+            decoded.append(_decode_unusual_item(bytes(raw), f"{path}[{index}]", error))
     return decoded
 
 

@@ -46,16 +46,16 @@ def decode_tools(tools: list[Raw] | None, path: str = "tools") -> list[Tool]:
         return []
     if sum([len(raw) for raw in map(bytes, tools)]) > MOST_MENDED:
         _check_mending(tools, path)
-    return [decode_tool(raw, f"{path}[{place}]") for place, raw in enumerate(tools)]
+    return [decode_tool(raw, f"{path}[{index}]") for index, raw in enumerate(tools)]
 
 
 def _check_mending(tools: list[Raw], path: str) -> None:
     """Refuse tools whose schemas, with a string as `required`, are too much to be mended in one go."""
     size = 0
-    for place, raw in enumerate(tools):
+    for index, raw in enumerate(tools):
         size += len(bytes(raw)) if _STRING_REQUIRED.search(bytes(raw)) else 0
         if size > MOST_MENDED:
-            raise _too_much(f"{path}[{place}]")
+            raise _too_much(f"{path}[{index}]")
 
 
 def _too_much(path: str) -> InvalidRequest:
@@ -135,8 +135,8 @@ def _check(tool: Tool, path: str) -> None:
     if isinstance(tool, FunctionTool):
         _check_parameters(tool, path)
     elif isinstance(tool, NamespaceTool):
-        for place, inner in enumerate(tool.tools):
-            _check(inner, f"{path}.tools[{place}]")
+        for index, inner in enumerate(tool.tools):
+            _check(inner, f"{path}.tools[{index}]")
 
 
 def _check_name(name: str, path: str) -> None:
@@ -219,11 +219,11 @@ def _check_allowed(choice: ToolChoice, declared: frozenset[str]) -> None:
         )
     if choice.tools is UNSET:
         raise missing("tool_choice.tools")
-    for place, entry in enumerate(choice.tools):
+    for index, entry in enumerate(choice.tools):
         kind, name = (_string(entry.get(key)) for key in ("type", "name"))
         if kind in kinds.NAMED and name not in declared:
             raise InvalidRequest(
-                f"Tool choice '{name or ''}' not found in 'tools'.", param=f"tool_choice.tools[{place}].name"
+                f"Tool choice '{name or ''}' not found in 'tools'.", param=f"tool_choice.tools[{index}].name"
             )
 
 

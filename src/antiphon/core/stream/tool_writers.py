@@ -122,8 +122,8 @@ class StructuredCallWriter(ItemWriter):
         return self._done(item)
 
     def _commands(self, commands: Sequence[str]) -> None:
-        for place, command in enumerate(commands):
-            at = {"output_index": self.index, "command_index": place}
+        for index, command in enumerate(commands):
+            at = {"output_index": self.index, "command_index": index}
             self._emitter.emit(ev.ShellCommandAdded(command="", **at))
             self._emitter.emit(ev.ShellCommandDelta(delta=command, **at))
             self._emitter.emit(ev.ShellCommandDone(command=command, **at))

@@ -95,7 +95,7 @@ def pair(sides: Sequence[CallSide | None]) -> Pairs:
     found = Pairs({}, [], {})
     by_id: dict[str, _SameId] = {}
     group = 0
-    for place, side in enumerate(sides):
+    for index, side in enumerate(sides):
         if side is None:
             continue
         if side is BREAK:
@@ -105,16 +105,16 @@ def pair(sides: Sequence[CallSide | None]) -> Pairs:
         if known is None:
             known = by_id[side.call_id] = _SameId()
         if not side.output:
-            known.add(side.kind, group, place)
+            known.add(side.kind, group, index)
             continue
         group += 1
         call = known.take(side.kind)
         if call is not None:
-            found.calls[place] = call
+            found.calls[index] = call
         elif known.answered_last is not None:
-            found.doubles[place] = known.answered.get(side.kind, known.answered_last)
+            found.doubles[index] = known.answered.get(side.kind, known.answered_last)
         else:
-            known.early.append(place)
+            known.early.append(index)
     for known in by_id.values():
         if known.early:
             _pair_early(known, found)

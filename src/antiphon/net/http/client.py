@@ -1,4 +1,4 @@
-"""The HTTP/1.1 client of the backends: one origin, kept connections, answers in pieces as they arrive."""
+"""HTTP/1.1 client: one origin, keep-alive connections, streamed answers."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ RETRY_AFTER = {"Retry-After": "2"}
 
 
 class Address(msgspec.Struct, frozen=True, kw_only=True):
-    """Where a backend listens: host and port, or a unix socket; `path` is what its base URL ends with.
+    """Address of a server: host and port, or a unix socket; `path`: path of its base URL.
 
     With an `ip` the connection goes there, while `host` stays the name in the Host header and in TLS.
     """

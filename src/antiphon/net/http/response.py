@@ -1,4 +1,4 @@
-"""The answer of a backend as it arrives: its head, and its body in pieces."""
+"""HTTP answer as it arrives: head, then body in pieces."""
 
 from __future__ import annotations
 
@@ -217,7 +217,7 @@ class HttpResponse:
 
 
 class Inflate:
-    """Unpacks a body that came packed although we asked for `identity`; `most` bytes of it, and few at once."""
+    """Decompresses a body that was sent compressed although `identity` was requested; at most `most` bytes, in small pieces."""
 
     def __init__(self, encoding: bytes, most: int) -> None:
         if encoding not in (b"gzip", b"x-gzip", b"deflate"):

@@ -29,7 +29,7 @@ WORKING = ("queued", "in_progress")
 
 def logged(events: Sequence[Event], first: int) -> list[LoggedEvent]:
     """Number events as they stand in the log."""
-    return [LoggedEvent(first + place, event.type, event.body) for place, event in enumerate(events)]
+    return [LoggedEvent(first + index, event.type, event.body) for index, event in enumerate(events)]
 
 
 class Beat:
@@ -47,7 +47,7 @@ class Beat:
             self._task = asyncio.create_task(self._run())
 
     def leave(self, log: EventLog) -> None:
-        """Let a log be: it commits the rest itself."""
+        """Remove a log from the batch; it commits its rest itself."""
         self._waiting.pop(log, None)
 
     async def _run(self) -> None:

@@ -12,11 +12,11 @@ from antiphon.types.tools import OtherTool, Tool
 async def admitted(tools: Sequence[Tool], owner: str, hosted: HostedTools) -> list[AdmittedTool]:
     """Return the hosted tools that a request declares. Raises APIError."""
     declared: dict[str, list[Declaration]] = {}
-    for place, tool in enumerate(tools):
+    for index, tool in enumerate(tools):
         if isinstance(tool, OtherTool):
             kind = BY_DECLARATION[tool.type].name
             if kind in hosted:
-                declaration = Declaration(type=tool.type, raw=tool.raw, param=f"tools[{place}]")
+                declaration = Declaration(type=tool.type, raw=tool.raw, param=f"tools[{index}]")
                 declared.setdefault(kind, []).append(declaration)
     found = []
     for kind, declarations in declared.items():

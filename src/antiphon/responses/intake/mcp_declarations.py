@@ -27,20 +27,20 @@ _named_server = msgspec.json.Decoder(NamedServer)
 async def declared_servers(tools: Sequence[Tool], caller: Caller | None, servers: ToolServers) -> list[McpTool]:
     """Return the MCP servers that a request's tools declare; this server may call all of them. Raises InvalidRequest."""
     found: list[McpTool] = []
-    for place, tool in enumerate(tools):
+    for index, tool in enumerate(tools):
         if not (isinstance(tool, OtherTool) and tool.type == MCP):
             continue
-        declared = decode(_mcp_tool, tool.raw, f"tools[{place}]")
+        declared = decode(_mcp_tool, tool.raw, f"tools[{index}]")
         if any(declared.server_label == other.server_label for other in found):
             raise InvalidRequest(
-                f"Duplicate MCP server label: '{declared.server_label}'.", param=f"tools[{place}].server_label"
+                f"Duplicate MCP server label: '{declared.server_label}'.", param=f"tools[{index}].server_label"
             )
         if len(found) == MOST_SERVERS:
             raise InvalidRequest(
                 f"Too many MCP servers: at most {MOST_SERVERS} are allowed per request.", param="tools"
             )
-        check_key(declared, caller, f"tools[{place}]")
-        await servers.check(declared, f"tools[{place}]")
+        check_key(declared, caller, f"tools[{index}]")
+        await servers.check(declared, f"tools[{index}]")
         found.append(declared)
     return found
 
@@ -55,7 +55,7 @@ def brings_servers(items: Sequence[Item]) -> bool:
 
 async def check_brought(own: Sequence[Item], earlier: Sequence[Item], caller: Caller | None, guard: UrlGuard) -> None:
     """Look at the MCP servers that items bring: a backend that speaks Responses calls them itself. Raises InvalidRequest."""
-    found = [pair for place, item in enumerate(own) for pair in _brought(item, f"input[{place}]")]
+    found = [pair for index, item in enumerate(own) for pair in _brought(item, f"input[{index}]")]
     found += [pair for item in earlier for pair in _brought(item, "input")]
     if len(found) > MOST_SERVERS:
         raise InvalidRequest(
@@ -69,7 +69,7 @@ async def check_brought(own: Sequence[Item], earlier: Sequence[Item], caller: Ca
 def _brought(item: Item, path: str) -> list[tuple[NamedServer, str]]:
     if not (isinstance(item, OtherItem) and item.type in BRINGERS):
         return []
-    tools = [(tool, f"{path}.tools[{place}]") for place, tool in enumerate(declared_later(item, path))]
+    tools = [(tool, f"{path}.tools[{index}]") for index, tool in enumerate(declared_later(item, path))]
     return [
         (named_server(tool.raw, where), where)
         for tool, where in tools

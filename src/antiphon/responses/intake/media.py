@@ -168,11 +168,11 @@ class _Admission:
         return item
 
     async def _parts(self, parts: Sequence[Part], path: str) -> list[Part]:
-        for place, part in enumerate(parts):
+        for index, part in enumerate(parts):
             if isinstance(part, InputImage) and part.image_url and not is_data_url(part.image_url):
                 with contextlib.suppress(InvalidRequest):  # told when the part's turn comes
-                    self._begin(part.image_url, f"{path}[{place}].image_url")
-        return [await self._part(part, f"{path}[{place}]") for place, part in enumerate(parts)]
+                    self._begin(part.image_url, f"{path}[{index}].image_url")
+        return [await self._part(part, f"{path}[{index}]") for index, part in enumerate(parts)]
 
     async def _part(self, part: Part, path: str) -> Part:
         try:

@@ -97,7 +97,7 @@ class Models:
     async def list(self, request: Request) -> Reply:
         """GET /v1/models."""
         cards = self._cards(request)
-        entries = [catalogue_entry(card, place) for place, card in enumerate(cards)]
+        entries = [catalogue_entry(card, index) for index, card in enumerate(cards)]
         return json_reply(ModelList(data=[model_of(card) for card in cards], models=entries))
 
     async def read(self, request: Request) -> Reply:

@@ -1,1 +1,1 @@
-"""Who asks: keys, tokens, host names."""
+"""Authentication: API keys, JSON Web Tokens, Host and Origin."""

@@ -1,4 +1,4 @@
-"""Who is asking: keys and tokens → Caller (contract, "Authentication")."""
+"""Authentication: keys and tokens → Caller (contract, "Authentication")."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ MOST_REMEMBERED = 10_000
 
 
 class Authenticator(Protocol):
-    """Tells who is asking, from a request's headers alone."""
+    """Finds the Caller of a request from its headers."""
 
     def visit(self, raw_path: bytes, headers: Sequence[Header]) -> None:
         """Look at what must be right of every request, of those for public paths too. Raises APIError 403."""
@@ -51,7 +51,7 @@ class Credentials(Protocol):
 
 
 class RememberedKey(msgspec.Struct, frozen=True):
-    """What came of a look-up: a caller or an error."""
+    """Cached result of a key look-up: a caller or an error."""
 
     caller: Caller | None
     error: APIError | None
@@ -128,7 +128,7 @@ class KeyAuthenticator:
 
 
 class OpenAuthenticator:
-    """Lets everybody in, but for pages of other sites that a browser on this machine happens to show."""
+    """Accepts every request, except from web pages of other sites."""
 
     _caller = Caller(owner=LOCAL_OWNER, scopes=frozenset(SCOPES))
 
@@ -146,7 +146,7 @@ class OpenAuthenticator:
 
 
 class UntilClosed:
-    """Lets everybody in until there are credentials; from then on, those who have one."""
+    """Accepts every request until a key exists; from then on requires one."""
 
     def __init__(self, keys: KeyAuthenticator, others: Sequence[Credentials], hosts: Hosts | None = None) -> None:
         self._keys = keys

@@ -1,4 +1,4 @@
-"""Keys of the configuration and of the store, as the authenticator wants them."""
+"""Credentials: keys of the configuration and of the store."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Under which names the server may be called: against DNS rebinding, where a foreign name is pointed at this machine.
+"""Host and Origin checks, against DNS rebinding.
 
 A page of a foreign name is, to the browser, of the same origin as a server that this name is pointed at: it may send
 requests without an Origin and read the answers. Only the Host header tells.

@@ -1,4 +1,4 @@
-"""Where an issuer's public keys come from: a file, or its server, asked again when a key is new."""
+"""JWKS: public keys of an issuer, from a file or its server; fetched again when a key id is unknown."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ class FetchedKeys:
 
 
 class Discovery(msgspec.Struct, frozen=True):
-    """What is needed of an OpenID provider's configuration."""
+    """The used fields of an OpenID provider's configuration."""
 
     jwks_uri: str
 

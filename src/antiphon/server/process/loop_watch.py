@@ -1,4 +1,4 @@
-"""How long the event loop keeps callbacks waiting, and what kept it.
+"""Event loop watch: delays of callbacks, and the function and request that caused them.
 
 A timer of the loop's own writes a heartbeat and measures how late it is; a thread looks at the heartbeat and, when it does not
 come, at the stack of the loop's thread. Requests pay nothing for it: both look at most `1 / BEAT` times a second.

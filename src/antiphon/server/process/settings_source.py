@@ -1,4 +1,4 @@
-"""Where settings come from while the server runs: loaded again on a signal, or when their file was written."""
+"""Reload of settings: on a signal, or when the file has changed."""
 
 from __future__ import annotations
 

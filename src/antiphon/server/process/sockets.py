@@ -1,4 +1,4 @@
-"""Listening sockets: bound before the server runs, told to the log."""
+"""Listening sockets: bound before the server runs, and logged."""
 
 from __future__ import annotations
 

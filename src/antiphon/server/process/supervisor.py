@@ -1,4 +1,4 @@
-"""Several processes on one port: start them, watch them, pass signals on.
+"""Supervisor of worker processes on one port: start, watch, pass signals on.
 
 On Linux each has a listening socket of its own (SO_REUSEPORT), among which the kernel deals connections out evenly; this
 process keeps them open, so that what has connected to a worker that died is served by its successor. Elsewhere all share one.
@@ -38,7 +38,7 @@ POLL = 0.1
 
 
 class WorkerTask(msgspec.Struct, frozen=True):
-    """What a worker is told on its standard input, in one line of JSON."""
+    """Instructions for a worker on its standard input, one line of JSON."""
 
     app_factory: str
     config: Config

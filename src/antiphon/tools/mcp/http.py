@@ -281,9 +281,9 @@ async def _lines(response: Response, counter: _Counter) -> AsyncIterator[bytes]:
             continue
         *whole, rest = b"".join((*held, piece)).replace(b"\r\n", b"\n").replace(b"\r", b"\n").split(b"\n")
         held = [rest] if rest else []
-        for place, line in enumerate(whole):
+        for index, line in enumerate(whole):
             yield line
-            if place % 256 == 255:
+            if index % 256 == 255:
                 await asyncio.sleep(0)
 
 

@@ -1,1 +1,1 @@
-"""Models from a hub: found, downloaded, kept."""
+"""Model hub: find, download and cache models."""

@@ -1,4 +1,4 @@
-"""Models from a hub (Hugging Face): which files of a repository to take, and where they lie once they are here.
+"""Models from a hub (Hugging Face): which files of a repository are downloaded, and where they are kept.
 
 A model that is here already is used as it is, without a look at the network.
 """
@@ -35,7 +35,7 @@ class HubModel(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Choice(msgspec.Struct, frozen=True, kw_only=True):
-    """The files to take from a repository."""
+    """The files to download from a repository."""
 
     shards: Sequence[HubFile]
     mmproj: HubFile | None = None

@@ -11,7 +11,7 @@ EVERY_PERCENT = 10
 
 
 class Progress:
-    """Prints how far a download is. A Report, see `hub_client`."""
+    """Prints the progress of a download. A Report, see `hub_client`."""
 
     def __init__(self, out: TextIO | None = None) -> None:
         self._out = out or sys.stderr
