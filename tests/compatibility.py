@@ -5,9 +5,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import NamedTuple
+
+from antiphon.core import kinds
+from antiphon.core.kinds import KINDS
 
 PAGE = Path(__file__).parents[1] / "docs" / "compatibility.md"
 
@@ -26,6 +29,15 @@ class Kind(NamedTuple):
 
     types: str
     fate: str
+
+
+def _declared(which: Callable[[kinds.Kind], bool]) -> str:
+    return ", ".join(type for kind in KINDS if which(kind) for type in kind.declared)
+
+
+def _nobody_runs(kind: kinds.Kind) -> bool:
+    """Tell whether a kind's calls are neither made here nor offered to chat models."""
+    return not kind.own_struct and kind.offer is None and kind.runs != "server"
 
 
 FIELDS = (
@@ -98,8 +110,7 @@ ITEMS = (
     Kind("compaction, compaction_summary, compaction_trigger", "In and out; sealed by the server for its owner."),
     Kind("configuration_update", "In: changes settings from there on, until the next."),
     Kind(
-        "web_search_call, file_search_call, computer_call, computer_call_output, image_generation_call, "
-        "code_interpreter_call, program, program_output",
+        ", ".join(item.type for kind in KINDS if _nobody_runs(kind) for item in kind.items),
         "Taken and kept; a Responses backend gets them as they came, a chat model does not see them.",
     ),
 )
@@ -113,10 +124,9 @@ TOOLS = (
         "Run by the server, with approval where it is asked for. `authorization`, `headers` and all of `server_url` behind its "
         "origin are not echoed and not kept: send them with every request.",
     ),
-    Kind("shell, local_shell, apply_patch, tool_search", "Given to chat models as functions; the client runs them."),
+    Kind(_declared(lambda kind: kind.offer is not None), "Given to chat models as functions; the client runs them."),
     Kind(
-        "web_search, web_search_2025_08_26, web_search_preview, web_search_preview_2025_03_11, file_search, computer, "
-        "computer_use, computer_use_preview, code_interpreter, image_generation, programmatic_tool_calling",
+        _declared(_nobody_runs),
         "Taken and echoed; not run here. The header `x-antiphon-ignored` names them. A Responses backend gets them.",
     ),
 )

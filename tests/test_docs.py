@@ -11,10 +11,9 @@ import pytest
 
 from antiphon.app import Parts
 from antiphon.config import BackendConfig, Config, EngineConfig, JwtConfig, KeyConfig, McpServerConfig, ModelConfig
-from antiphon.types.items import OTHER_ITEM_TYPES
+from antiphon.core.kinds import OTHER_ITEM_TYPES, OTHER_TOOL_TYPES
 from antiphon.types.request import CreateResponse
 from antiphon.types.response import Response
-from antiphon.types.tools import OTHER_TOOL_TYPES
 from tests.compatibility import EVENTS, FIELDS, ITEMS, PAGE, TOOLS, Kind, render
 from tests.golden.player import CASES, Case
 

@@ -24,7 +24,8 @@ _HOMES = {
     "antiphon.stores.condition": "Census Condition Measure",
     "antiphon.stores.open": "open_store",
     "antiphon.stores.records": (
-        "Conversation Delivery EventBatch Job ListedResponse LoggedEvent Slot StoredFile StoredItem StoredKey StoredResponse"
+        "Delivery EventBatch Job ListedResponse LoggedEvent Slot "
+        "StoredConversation StoredFile StoredItem StoredKey StoredResponse"
     ),
     "antiphon.tools.base": "ToolOutput ToolServer ToolServerError",
     "antiphon.types.items": (

@@ -50,13 +50,13 @@ from antiphon.stores.condition import Census as Census
 from antiphon.stores.condition import Condition as Condition
 from antiphon.stores.condition import Measure as Measure
 from antiphon.stores.open import open_store as open_store
-from antiphon.stores.records import Conversation as Conversation
 from antiphon.stores.records import Delivery as Delivery
 from antiphon.stores.records import EventBatch as EventBatch
 from antiphon.stores.records import Job as Job
 from antiphon.stores.records import ListedResponse as ListedResponse
 from antiphon.stores.records import LoggedEvent as LoggedEvent
 from antiphon.stores.records import Slot as Slot
+from antiphon.stores.records import StoredConversation as StoredConversation
 from antiphon.stores.records import StoredFile as StoredFile
 from antiphon.stores.records import StoredItem as StoredItem
 from antiphon.stores.records import StoredKey as StoredKey

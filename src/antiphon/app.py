@@ -9,7 +9,7 @@ import os
 import secrets
 import signal
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
@@ -24,6 +24,7 @@ from antiphon.checker.pool import Bounds, Checker
 from antiphon.config import Config, JwtConfig
 from antiphon.config.masking import SECRETS, secrets_of
 from antiphon.config.rules import ENGINE
+from antiphon.core.kinds import register
 from antiphon.core.token_count import Estimator
 from antiphon.errors import APIError, ConfigError
 from antiphon.net.fetching import Fetcher
@@ -65,6 +66,7 @@ from antiphon.stores.open import is_url, open_store, shared_secret
 from antiphon.telemetry.gauges import Gauges
 from antiphon.telemetry.observers import Observers
 from antiphon.telemetry.store_metrics import StoreWatch
+from antiphon.tools.base import HostedTool
 from antiphon.tools.mcp.servers import McpServers
 
 if TYPE_CHECKING:
@@ -88,16 +90,24 @@ class Loadable(Protocol):
         ...
 
 
-def build(config: Config) -> AntiphonApp:
+def build(config: Config, hosted: Iterable[HostedTool] = ()) -> AntiphonApp:
     """Put a server together that has a process of its own: it stops where it cannot serve. Raises ConfigError."""
-    return Parts(config, stop=lambda: signal.raise_signal(signal.SIGTERM)).app
+    return Parts(config, lambda: signal.raise_signal(signal.SIGTERM), hosted).app
 
 
 class Parts:
-    """A server's parts; `app` serves them. `stop` is called where it cannot serve: its model cannot be loaded."""
+    """A server's parts; `app` serves them.
 
-    def __init__(self, config: Config, stop: Callable[[], None] | None = None) -> None:
+    `stop` is called where it cannot serve: its model cannot be loaded. `hosted` are the tools that it runs itself.
+    """
+
+    def __init__(
+        self, config: Config, stop: Callable[[], None] | None = None, hosted: Iterable[HostedTool] = ()
+    ) -> None:
         self.config = config
+        self._hosted = {tool.kind.name: tool for tool in hosted}
+        for tool in self._hosted.values():
+            register(tool.kind)
         self._stop = stop
         SECRETS.know(secrets_of(config))
         self._forced = False
@@ -169,6 +179,7 @@ class Parts:
             checker=Checker(schema_bounds(config)),
             sealer=Sealer(sealing_secrets(config)),
             tool_servers=self.watch.tool_servers(self.mcp),
+            hosted_tools=self._hosted,
             limiter=self.limiter,
             rooms=Rooms(config.request_owner_bytes, config.request_bytes),
             observer=Observers(self.ring, *self.watch.observers),

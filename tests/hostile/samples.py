@@ -6,8 +6,7 @@ import json
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from antiphon.types.items import OTHER_ITEM_TYPES
-from antiphon.types.tools import OTHER_TOOL_TYPES
+from antiphon.core.kinds import OTHER_ITEM_TYPES, OTHER_TOOL_TYPES
 from tests.oracle.documents import OPEN_RESPONSES, OPENAI, Document
 
 Json = dict[str, Any]

@@ -6,8 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from antiphon.types.items import OTHER_ITEM_TYPES
-from antiphon.types.tools import OTHER_TOOL_TYPES
+from antiphon.core.kinds import OTHER_ITEM_TYPES, OTHER_TOOL_TYPES
 from tests.golden.player import BROKEN, CASES, Case, parsed
 from tests.oracle.divergences import DIVERGENCES, Divergence
 from tests.oracle.documents import OPEN_RESPONSES, OPENAI, Document, Json

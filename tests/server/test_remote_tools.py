@@ -15,11 +15,12 @@ import pytest
 
 from antiphon.access.caller import Caller
 from antiphon.config import Config, KeyConfig, McpServerConfig
+from antiphon.core.request.decoding import decode_items
 from antiphon.core.request.other_items import ApprovalRequest
 from antiphon.core.stream.response_stream import ResponseStream
 from antiphon.core.stream.resume import Restart
 from antiphon.responses.approvals import Approval
-from antiphon.responses.server_calls import ToolWork
+from antiphon.responses.mcp_calls import McpWork
 from antiphon.tools.base import McpTool, RemoteTool, ToolOutput
 from antiphon.types.response import Response
 from tests.acceptance.background import Tools, running
@@ -212,8 +213,8 @@ async def test_a_run_taken_over_makes_no_approved_call_again() -> None:
     server.list.return_value = [RemoteTool(server_label="clock", name="tick")]
     server.call.return_value = ToolOutput("2")
     services: Any = SimpleNamespace(tool_servers=SimpleNamespace(connect=lambda tool: server), config=Config())
-    whole: Any = SimpleNamespace(size=0, items=[])
-    await ToolWork([McpTool(server_label="clock")], whole, approvals, stream, services, lambda: None).prepare()
+    work = McpWork([McpTool(server_label="clock")], approvals, "ann", stream, services, lambda: None)
+    await work.prepare([], decode_items([msgspec.Raw(item) for item in stream.output]))
     assert server.call.await_count == 1
     items = [json.loads(item) for item in stream.output if item]
     calls = [item["approval_request_id"] for item in items if item["type"] == "mcp_call"]

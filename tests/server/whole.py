@@ -7,7 +7,7 @@ import socketserver
 import threading
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -16,6 +16,7 @@ from websockets.sync.client import connect
 
 from antiphon import app
 from antiphon.config import BackendConfig, Config
+from antiphon.tools.base import HostedTool
 from tests.golden.player import CASES, ROOT
 from tests.server.serving import serving
 
@@ -80,13 +81,15 @@ def golden_upstream() -> Iterator[str]:
 
 
 @contextmanager
-def whole_server(url: str = "", finish_reason: Any = "required", **settings: Any) -> Iterator[Client]:
-    """Run a server in front of a backend; without one, of the scripted backend."""
+def whole_server(
+    url: str = "", finish_reason: Any = "required", hosted: Sequence[HostedTool] = (), **settings: Any
+) -> Iterator[Client]:
+    """Run a server in front of a backend; without one, of the scripted backend. `hosted` are the tools that it runs."""
     api: Any = "chat" if url else "scripted"
     backend = BackendConfig(url=url or "http://127.0.0.1:9/v1", api=api, finish_reason=finish_reason)
     settings = {"store": "memory", "shutdown_grace": 1.0, "backends": {"upstream": backend}, **settings}
     config = Config(**settings)
-    with serving(app.build(config), config) as served:
+    with serving(app.build(config, hosted), config) as served:
         yield Client(served.url)
 
 

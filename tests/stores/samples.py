@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from antiphon.stores.records import Conversation, Delivery, LoggedEvent, StoredFile, StoredItem, StoredResponse
+from antiphon.stores.records import Delivery, LoggedEvent, StoredConversation, StoredFile, StoredItem, StoredResponse
 
 ANN, BOB = "ann", "bob"
 NOW = 1_700_000_000.0
@@ -34,8 +34,8 @@ def response(number: int = 1, *, outputs: int = 1, inputs: int = 1, owner: str =
     return StoredResponse(**{**defaults, **fields})
 
 
-def conversation(number: int = 1, owner: str = ANN) -> Conversation:
-    return Conversation(id=f"conv_{number}", owner=owner, created_at=1_700_000_000, metadata=b'{"a":"b"}')
+def conversation(number: int = 1, owner: str = ANN) -> StoredConversation:
+    return StoredConversation(id=f"conv_{number}", owner=owner, created_at=1_700_000_000, metadata=b'{"a":"b"}')
 
 
 def item(name: str) -> StoredItem:

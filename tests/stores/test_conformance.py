@@ -286,6 +286,25 @@ async def test_the_newest_of_a_foreign_id_wins(store: Store) -> None:
     assert await store.responses.items(["x"], BOB) == {}
 
 
+async def test_texts_for_the_model_are_kept_beside_the_items(store: Store) -> None:
+    first, second = f"ws_{base(1)}0000", f"ws_{base(2)}0001"
+    one = response(1, model_texts=b'{"%b":{"text":"seen \xc3\xb6"}}' % first.encode())
+    await store.responses.put(one)
+    await store.responses.put(response(2, model_texts=b'{"%b":{"text":"two"},"other":{"text":"?"}}' % second.encode()))
+    await store.responses.put(response(3))
+    assert await store.responses.get(one.id, ANN) == one
+    wanted = [first, second, f"ws_{base(3)}0000", f"ws_{base(4)}0000", "nothing of ours", f"ws_{base(1)}0001"]
+    assert await store.responses.model_texts(wanted, ANN) == {
+        first: '{"text":"seen ö"}'.encode(),
+        second: b'{"text":"two"}',
+    }
+    assert await store.responses.model_texts([first], BOB) == {}
+    await store.responses.put(response(1))
+    await store.responses.delete(response(2).id, ANN)
+    assert await store.responses.model_texts(wanted, ANN) == {}
+    assert await store.responses.model_texts([], ANN) == {}
+
+
 # Conversations
 
 

@@ -8,13 +8,13 @@ import msgspec
 from msgspec import Raw
 
 from antiphon.core.json_encoding import to_json
+from antiphon.core.kinds import SEALED
 from antiphon.core.request import other_items
 from antiphon.core.request.decoding import decode_items
 from antiphon.core.tools.call_pairs import BREAK, pair, sides_of
 from antiphon.errors import InvalidRequest
 from antiphon.types.items import InputText, Item, Message, OtherItem
 
-COMPACTION_TYPES = ("compaction", "compaction_summary")
 TRIGGER = "compaction_trigger"
 ASKED_BYTES = 64 * 1024
 
@@ -94,7 +94,7 @@ def expand(items: Sequence[Item], unseal: Callable[[str], str | None]) -> list[I
     """
     for place in range(len(items) - 1, -1, -1):
         item = items[place]
-        if isinstance(item, OtherItem) and item.type in COMPACTION_TYPES:
+        if isinstance(item, OtherItem) and item.type in SEALED:
             compacted = _open(item, unseal, f"input[{place}]")
             if compacted is not None:
                 rest = [later for later in items[place + 1 :] if not is_trigger(later)]
@@ -118,7 +118,7 @@ def sealed(items: Sequence[Item]) -> Iterator[str]:
 
 def sealed_content(item: OtherItem) -> str:
     """Return what a compaction item seals, "" where it is none or has none."""
-    if item.type not in COMPACTION_TYPES:
+    if item.type not in SEALED:
         return ""
     try:
         return other_items.sealed_content(item)

@@ -7,10 +7,12 @@ from collections.abc import Callable, Mapping, Sequence
 import msgspec
 from msgspec import UNSET, Raw
 
+from antiphon.core import kinds
 from antiphon.core.json_encoding import to_json
 from antiphon.core.request.decoding import decode_items
 from antiphon.core.request.validation import decode_fields
 from antiphon.core.tools.call_pairs import pair, sides_of
+from antiphon.core.tools.results import ModelTexts
 from antiphon.errors import InvalidRequest, NotFound
 from antiphon.types.items import (
     CustomToolCall,
@@ -44,12 +46,8 @@ LONGEST_ID = 1024
 
 # OpenAI's own prefixes of item ids (contract, "Response object").
 _PREFIXES = {
-    Message: "msg",
-    Reasoning: "rs",
-    FunctionCall: "fc",
-    FunctionCallOutput: "fco",
-    CustomToolCall: "ctc",
-    CustomToolCallOutput: "ctco",
+    kind: kinds.OWN_PREFIXES[str(kind.__struct_config__.tag)]
+    for kind in (Message, Reasoning, FunctionCall, FunctionCallOutput, CustomToolCall, CustomToolCallOutput)
 }
 
 
@@ -147,6 +145,30 @@ def without_doubles(history: Sequence[Item], own: Sequence[Item]) -> list[Item]:
         return list(own)
     known = {item.id for item in history if isinstance(item.id, str)}
     return [*history, *(item for item in own if not (isinstance(item.id, str) and item.id in known))]
+
+
+def without_model_texts(items: Sequence[Item]) -> list[str]:
+    """Return the ids of items of which the model sees more than they say, where that is not there yet."""
+    return [
+        item.id
+        for item in items
+        if type(item) is OtherItem
+        and isinstance(item.id, str)
+        and not isinstance(item.model_text, str)
+        and kinds.has_model_text(item.type)
+    ]
+
+
+def with_model_texts(items: Sequence[Item], texts: ModelTexts) -> list[Item]:
+    """Return the items with what the model sees of them."""
+    if not texts:
+        return list(items)
+    return [
+        msgspec.structs.replace(item, model_text=texts[item.id].text)
+        if type(item) is OtherItem and isinstance(item.id, str) and item.id in texts
+        else item
+        for item in items
+    ]
 
 
 def sealed_thoughts(items: Sequence[Item]) -> list[str]:

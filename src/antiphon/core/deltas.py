@@ -6,13 +6,14 @@ A Backend turns whatever its server speaks into these, and `ResponseStream.feed`
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Any, Literal
+from typing import Any
 
 import msgspec
 
 from antiphon.types.response import Usage
 
-CallKind = Literal["function", "custom", "tool_search", "shell", "local_shell", "apply_patch", "mcp"]
+CallKind = str
+"""The name of a kind of call: a row of `core.kinds`."""
 
 
 class TextDelta(msgspec.Struct, frozen=True, gc=False):
@@ -35,7 +36,7 @@ class ReasoningDelta(msgspec.Struct, frozen=True, gc=False):
 class CallStart(msgspec.Struct, frozen=True, gc=False):
     """A tool call begins. `key` tells its fragments from those of other calls of the Turn.
 
-    A call of kind `mcp` is the server's to run; its `namespace` is the server's label.
+    Of a call of a server's tool (MCP) `namespace` is the server's label, and `approval_request_id` what a person agreed to.
     """
 
     key: str
@@ -43,6 +44,7 @@ class CallStart(msgspec.Struct, frozen=True, gc=False):
     name: str
     kind: CallKind = "function"
     namespace: str | None = None
+    approval_request_id: str | None = None
 
 
 class CallDelta(msgspec.Struct, frozen=True, gc=False):

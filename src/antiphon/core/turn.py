@@ -10,9 +10,10 @@ from msgspec import Raw
 from antiphon.core.json_encoding import to_json
 from antiphon.core.request.decoding import ResolvedText
 from antiphon.core.request.validation import decode
+from antiphon.core.tools.offers import Offer
 from antiphon.types.items import Item
 from antiphon.types.request import CreateResponse
-from antiphon.types.tools import RemoteTool, Tool, ToolChoice
+from antiphon.types.tools import Tool, ToolChoice
 
 TEMPLATE_FIELDS = "chat_template_kwargs"
 
@@ -39,7 +40,7 @@ class Turn(msgspec.Struct, frozen=True, kw_only=True):
     """What the model sees and how it is to answer: defaults are filled in, history is in `items`, oldest first.
 
     `request` is there for what only a backend that speaks Responses itself understands. `model` is the id of the model's
-    card; routing replaces it by the backend's own name. `remote_tools` are those of MCP servers, which this server calls.
+    card; routing replaces it by the backend's own name. `server_tools` are those that this server runs.
     `extra` holds unknown request fields and the model's configured `extra_body`; they go to the backend as they are. `size`
     is about how many bytes of JSON all of it has, where that is so much that it is worked on off the event loop, else 0.
     """
@@ -49,7 +50,7 @@ class Turn(msgspec.Struct, frozen=True, kw_only=True):
     instructions: str | None
     items: Sequence[Item]
     tools: Sequence[Tool]
-    remote_tools: Sequence[RemoteTool] = ()
+    server_tools: Sequence[Offer] = ()
     tool_choice: str | ToolChoice
     parallel_tool_calls: bool
     text: ResolvedText

@@ -12,6 +12,7 @@ from typing import TypeGuard
 
 import msgspec
 
+from antiphon.core.kinds import APPROVAL_REQUEST, APPROVAL_RESPONSE, MCP_CALL
 from antiphon.core.request.other_items import ApprovalRequest, approval, approval_request, approved_by
 from antiphon.errors import InvalidRequest
 from antiphon.responses.sealing import Sealer
@@ -19,7 +20,7 @@ from antiphon.types.items import Item, OtherItem
 
 _MARK = "s"
 """Stands before the signature: no hexadecimal digit, so that an id without one is not taken for signed."""
-_PURPOSE = "mcp_approval_request"
+_PURPOSE = APPROVAL_REQUEST
 
 
 class Approval(msgspec.Struct, frozen=True):
@@ -42,7 +43,7 @@ def given(
 
     Raises InvalidRequest where what is answered was not asked by this server, or of a server that is not declared.
     """
-    answers = [(place, item) for place, item in enumerate(own) if _is(item, "mcp_approval_response")]
+    answers = [(place, item) for place, item in enumerate(own) if _is(item, APPROVAL_RESPONSE)]
     if not answers:
         return []
     asked = {request.id: request for request in _requests(items)}
@@ -73,7 +74,7 @@ def given(
 def calls_made(items: Sequence[Item]) -> Iterator[str]:
     """Yield the ids of the approval requests that calls were made for."""
     for item in items:
-        if _is(item, "mcp_call"):
+        if _is(item, MCP_CALL):
             with contextlib.suppress(InvalidRequest):
                 id = approved_by(item)
                 if id is not None:
@@ -82,7 +83,7 @@ def calls_made(items: Sequence[Item]) -> Iterator[str]:
 
 def _requests(items: Sequence[Item]) -> Iterator[ApprovalRequest]:
     for item in items:
-        if _is(item, "mcp_approval_request"):
+        if _is(item, APPROVAL_REQUEST):
             with contextlib.suppress(InvalidRequest):  # not as this server writes them: whoever answers it is told
                 yield approval_request(item)
 

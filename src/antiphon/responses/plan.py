@@ -13,7 +13,7 @@ from antiphon.core.context import OwnInput
 from antiphon.core.stream.terms import StreamOptions
 from antiphon.core.turn import Turn
 from antiphon.responses.approvals import Approval
-from antiphon.tools.base import McpTool
+from antiphon.tools.base import AdmittedTool, McpTool
 from antiphon.types.items import Item
 from antiphon.types.request import CreateResponse
 from antiphon.types.response import Response
@@ -41,6 +41,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     options: StreamOptions
     ignored: Sequence[str] = ()
     remote: Sequence[McpTool] = ()
+    hosted: Sequence[AdmittedTool] = ()
     approvals: Sequence[Approval] = ()
     compaction: Literal["", "trigger", "threshold"] = ""
 

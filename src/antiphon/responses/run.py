@@ -176,7 +176,8 @@ class Run:
         self._account()  # before anybody can know that it has ended, and ask for more
         if self.plan.stored:
             try:
-                await commit(self._services, self.plan, self.body, self.stream.output, self._fence)
+                texts = self.stream.model_texts
+                await commit(self._services, self.plan, self.body, self.stream.output, self._fence, texts)
             except FenceError:
                 raise
             except APIError as error:  # the store is away, which its own log line tells

@@ -19,7 +19,7 @@ from antiphon.runtime.request_memory import Rooms
 from antiphon.runtime.timer import Pulse
 from antiphon.stores.base import Store
 from antiphon.telemetry.observers import Observer, Observers
-from antiphon.tools.base import ToolServers
+from antiphon.tools.base import HostedTools, ToolServers
 
 _RANDOM_DIGITS = 33
 _random: list[str] = []  # digits in stock: a system call for each id would cost 3 % of a short request
@@ -50,6 +50,7 @@ class Services(msgspec.Struct, frozen=True, kw_only=True):
     store: Store
     sealer: Sealer
     tool_servers: ToolServers
+    hosted_tools: HostedTools = msgspec.field(default_factory=dict)
     estimator: Estimator = msgspec.field(default_factory=Estimator)
     counter: TokenCounter = msgspec.field(default_factory=lambda: TokenCounter(Estimator(), {}))
     checker: Checker = msgspec.field(default_factory=Checker)

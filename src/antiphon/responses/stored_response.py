@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from antiphon.core.context import LONGEST_ID, item_id, split_array
+from antiphon.core.json_encoding import to_json
+from antiphon.core.tools.results import ModelTexts
 from antiphon.errors import NotFound, StoreUnknown
 from antiphon.responses.plan import Plan
 from antiphon.responses.services import Services
@@ -12,15 +14,18 @@ from antiphon.runtime.offload import LARGE, by_size
 from antiphon.stores.records import StoredItem, StoredResponse
 
 _OUTPUT = b'"output":'
+NO_TEXTS: ModelTexts = {}
 
 
-async def commit(services: Services, plan: Plan, body: bytes, output: Sequence[bytes], fence: int) -> None:
+async def commit(
+    services: Services, plan: Plan, body: bytes, output: Sequence[bytes], fence: int, texts: ModelTexts
+) -> None:
     """Store a response that has ended. Raises APIError 503, 404 where its conversation was deleted meanwhile, and FenceError."""
     days = services.config.store_days
     if plan.turn.size < LARGE:
-        response = stored_response(plan, body, output, days)
+        response = stored_response(plan, body, output, days, texts)
     else:
-        response = await by_size(plan.turn.size, stored_response, plan, body, output, days)
+        response = await by_size(plan.turn.size, stored_response, plan, body, output, days, texts)
     joined = items_of(response) if plan.conversation_id is not None else []
     try:
         await services.store.responses.put(response, conversation_items=joined, fence=fence)
@@ -32,8 +37,10 @@ async def commit(services: Services, plan: Plan, body: bytes, output: Sequence[b
         ) from None
 
 
-def stored_response(plan: Plan, body: bytes, output: Sequence[bytes], days: float) -> StoredResponse:
-    """Return what the store keeps of a response: its body as sent, and its own input."""
+def stored_response(
+    plan: Plan, body: bytes, output: Sequence[bytes], days: float, texts: ModelTexts = NO_TEXTS
+) -> StoredResponse:
+    """Return what the store keeps of a response: its body as sent, its own input, and the texts for the model."""
     response = plan.response
     own = plan.own_input()
     return StoredResponse(
@@ -49,8 +56,14 @@ def stored_response(plan: Plan, body: bytes, output: Sequence[bytes], days: floa
         conversation_id=plan.conversation_id,
         expires_at=response.created_at + int(days * 86400) if days else None,
         background=response.background,
+        model_texts=model_texts_json(texts),
         foreign_ids={**own.foreign_ids, **_foreign_ids(output, plan.id_base, own.count)},
     )
+
+
+def model_texts_json(texts: ModelTexts) -> bytes:
+    """Return what the model sees beside a response's items as the store keeps it."""
+    return to_json(texts) if texts else b""
 
 
 def _foreign_ids(output: Sequence[bytes], id_base: str, first: int) -> dict[str, int]:

@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from time import perf_counter
 
-from msgspec import Raw
 from msgspec.structs import replace
 
 from antiphon.backends.base import RoutedStream
@@ -14,7 +13,6 @@ from antiphon.core import compaction
 from antiphon.core.compaction import Compacted
 from antiphon.core.context import kept_items
 from antiphon.core.deltas import Delta, UsageReport
-from antiphon.core.request.decoding import decode_items
 from antiphon.core.stream.response_stream import ResponseStream
 from antiphon.core.stream.resume import checkpoint
 from antiphon.core.stream.terms import Action
@@ -22,7 +20,7 @@ from antiphon.core.turn import placed
 from antiphon.errors import APIError, BackendError
 from antiphon.responses.compaction import sealed_compaction, summarise
 from antiphon.responses.plan import Plan
-from antiphon.responses.server_calls import ToolWork
+from antiphon.responses.server_calls import ToolWork, items_for_model
 from antiphon.responses.services import Services
 from antiphon.responses.sink import Outlet
 from antiphon.responses.structured_output import StructuredOutput, structured_output
@@ -51,9 +49,7 @@ class Turns:
         self._source: RoutedStream | None = None
         self._opening: asyncio.Task[RoutedStream] | None = None
         self._place = ""
-        self.tools = (
-            ToolWork(plan.remote, plan.turn, plan.approvals, stream, services, outlet.send) if plan.remote else None
-        )
+        self.tools = ToolWork(plan, stream, services, outlet.send) if plan.remote or plan.hosted else None
         self._structured = structured_output(plan, services)
 
     async def make(self) -> None:
@@ -79,7 +75,7 @@ class Turns:
 
     async def open(self, wait: float | None) -> bool:
         """Start the first call; False if it was not accepted within `wait` seconds: `make` goes on waiting. Raises APIError."""
-        if self._plan.compaction or self.tools is not None:
+        if self._plan.compaction or self._plan.remote:
             return True  # there is something to do, and to tell, before the model is called
         if wait is None:
             self._source = await self._plan.route.open(self._plan.turn)
@@ -160,7 +156,7 @@ class Turns:
             await self._compact(plan.turn.items, None)
             self._stream.end_without_model()
         elif plan.compaction == "threshold" and self._stream.output:  # a run taken over has done it
-            made = decode_items([Raw(item) for item in self._stream.output])
+            made = items_for_model(self._stream, self._stream.output)
             seals = Unsealing(self._services.sealer, plan.owner, ())
             self._replace_context(await seals.restored([*plan.turn.items, *made]))
         elif plan.compaction == "threshold":
@@ -214,9 +210,8 @@ class Turns:
     async def _note_boundary(self) -> None:
         """Commit a checkpoint: all items are closed, so that another server could go on from here."""
         if self.boundary is not None:
-            await self.boundary(
-                checkpoint(self._stream.sequence_number, self._stream.output, self._plan.response.usage)
-            )
+            stream, usage = self._stream, self._plan.response.usage
+            await self.boundary(checkpoint(stream.sequence_number, stream.output, usage, stream.model_texts))
 
     # The end
 

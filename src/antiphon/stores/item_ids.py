@@ -6,7 +6,7 @@ A response is `resp_<base>`, its output items are `<prefix>_<base><index, 4 hex 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from string import hexdigits
 
 import msgspec
@@ -15,6 +15,7 @@ from msgspec import Raw
 SHORTEST_BASE = 32
 
 _array = msgspec.json.Decoder(list[Raw])
+_texts = msgspec.json.Decoder(dict[str, Raw])
 
 
 class Identified(msgspec.Struct, frozen=True, gc=False):
@@ -44,6 +45,17 @@ def places(item_id: str) -> Iterator[ItemPlace]:
     base, _, position = rest.rpartition("i")
     if len(base) >= SHORTEST_BASE and _is_hex(position):
         yield ItemPlace(f"resp_{base}", False, int(position, 16))
+
+
+def responses_of(item_ids: Iterable[str]) -> list[str]:
+    """Return the ids of the responses that these output items may be of."""
+    return list(dict.fromkeys(place.response_id for id in item_ids for place in places(id) if place.in_output))
+
+
+def pick_texts(item_ids: Iterable[str], stored: Iterable[bytes]) -> dict[str, bytes]:
+    """Return the wanted texts out of the `model_texts` of several responses."""
+    wanted = set(item_ids)
+    return {id: bytes(text) for texts in stored for id, text in _texts.decode(texts).items() if id in wanted}
 
 
 def _is_hex(text: str) -> bool:

@@ -15,6 +15,7 @@ class StoredResponse(msgspec.Struct, frozen=True, kw_only=True):
     with an id.
     `foreign_ids` maps item ids that are not derived from the response's id (a client's or another server's)
     to their place: `input` items count from 0, `output` items follow. An `expires_at` of None means never.
+    `model_texts` is a JSON object: ids of output items → what the model sees of them that the client does not; b"" for none.
     """
 
     id: str
@@ -30,6 +31,7 @@ class StoredResponse(msgspec.Struct, frozen=True, kw_only=True):
     expires_at: int | None = None
     background: bool = False
     foreign_ids: Mapping[str, int] = {}
+    model_texts: bytes = b""
 
     @property
     def output(self) -> bytes:
@@ -50,7 +52,7 @@ class ListedResponse(msgspec.Struct, frozen=True, kw_only=True):
     conversation_id: str | None = None
 
 
-class Conversation(msgspec.Struct, frozen=True, kw_only=True):
+class StoredConversation(msgspec.Struct, frozen=True, kw_only=True):
     """A conversation without its items; `metadata` is a JSON object."""
 
     id: str

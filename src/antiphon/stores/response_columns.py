@@ -27,4 +27,5 @@ def columns(response: StoredResponse) -> dict[str, Any]:
         "foreign_ids": msgspec.json.encode(response.foreign_ids) if response.foreign_ids else None,
         "input": response.input,
         "body": response.body,
+        "model_texts": response.model_texts or None,
     }

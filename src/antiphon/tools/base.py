@@ -1,14 +1,18 @@
-"""The seam to tools that the server runs itself: ToolServer offers some, ToolServers finds it for a declaration."""
+"""The seam to tools that the server runs itself: HostedTool is one; ToolServers finds the server of an MCP declaration."""
 
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Literal, Protocol
 from urllib.parse import urlsplit
 
 import msgspec
+from msgspec import Raw
 
+from antiphon.core.kinds import Kind
+from antiphon.core.tools.offers import Offer
+from antiphon.core.tools.results import ToolResult as ToolResult
 from antiphon.errors import AntiphonError, InvalidRequest
 from antiphon.types.tools import RemoteTool as RemoteTool
 
@@ -145,3 +149,71 @@ class ToolServers(Protocol):
     def connect(self, tool: McpTool) -> ToolServer:
         """Return the server; the connection is made at its first use."""
         ...
+
+
+# Hosted tools
+
+Progress = Callable[[str], None]
+"""Tells the client how far a call has come: `searching` becomes the event `response.TYPE.searching`. For the event loop only."""
+
+
+class ToolBounds(msgspec.Struct, frozen=True, kw_only=True):
+    """What one call may take: seconds, and bytes of what client and model get; `total` are the bytes of a response's calls."""
+
+    seconds: float = 60.0
+    bytes: int = 4 * 1024 * 1024
+    total: int = 16 * 1024 * 1024
+
+
+class Declaration(msgspec.Struct, frozen=True, kw_only=True):
+    """A tool as a request declares it. `param` is its place in the request, `raw` its JSON."""
+
+    type: str
+    raw: Raw
+    param: str
+
+
+class HostedUse(Protocol):
+    """A hosted tool within one response."""
+
+    def offers(self) -> Sequence[Offer]:
+        """Return what the model may call; the kind of each target is the tool's."""
+        ...
+
+    async def call(self, name: str, arguments: str, progress: Progress) -> ToolResult:
+        """Make one call of an offer's `target.name`; `arguments` is what the model wrote, JSON or not.
+
+        It runs beside other calls, is cancelled with the response, and ends with an error beyond the tool's bounds.
+        Raises ToolServerError, whose message client and model get.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Let go of what the calls have opened. Called once the response ends; not where no response is made."""
+        ...
+
+
+class HostedTool(Protocol):
+    """A tool that this server runs: its kind says which declarations it serves, how its items look and how they are read."""
+
+    kind: Kind
+    bounds: ToolBounds
+
+    async def admit(self, declared: Sequence[Declaration], owner: str) -> HostedUse:
+        """Check all declarations of its kind in a request. Raises APIError: 400 or 404, before anything streams.
+
+        Nothing is opened yet: a request whose tokens are counted is admitted too.
+        """
+        ...
+
+
+class AdmittedTool(msgspec.Struct, frozen=True):
+    """A hosted tool that a request may use."""
+
+    kind: Kind
+    bounds: ToolBounds
+    use: HostedUse
+
+
+HostedTools = Mapping[str, HostedTool]
+"""Name of a kind → the tool that runs it."""

@@ -143,11 +143,15 @@ class ItemReference(msgspec.Struct, tag="item_reference", tag_field="type", kw_o
 
 
 class OtherItem(msgspec.Struct, frozen=True):
-    """An item of a type that has no struct of its own; kept as it came. `history_items` reads some for chat models."""
+    """An item of a type that has no struct of its own; kept as it came. `core.kinds` says how each type is read.
+
+    `model_text` is what the model sees of it where the item itself does not say it; it goes to no client.
+    """
 
     type: str
     raw: Raw
     id: Text = UNSET
+    model_text: Text = UNSET
 
 
 KnownItem = (
@@ -156,14 +160,3 @@ KnownItem = (
 Item = KnownItem | OtherItem
 Call = FunctionCall | CustomToolCall
 CallOutput = FunctionCallOutput | CustomToolCallOutput
-
-# Every further input item type of OpenAI's document of 2026-08-21 and of its newer client packages: accepted from
-# clients, never a 400.
-OTHER_ITEM_TYPES = frozenset(
-    """
-    file_search_call computer_call computer_call_output web_search_call tool_search_call tool_search_output
-    additional_tools compaction compaction_summary image_generation_call code_interpreter_call local_shell_call
-    local_shell_call_output shell_call shell_call_output apply_patch_call apply_patch_call_output mcp_list_tools
-    mcp_approval_request mcp_approval_response mcp_call compaction_trigger program program_output configuration_update
-    """.split()
-)

@@ -56,14 +56,6 @@ class OtherTool(msgspec.Struct, frozen=True):
 KnownTool = FunctionTool | CustomTool | NamespaceTool
 Tool = KnownTool | OtherTool
 
-OTHER_TOOL_TYPES = frozenset(
-    """
-    file_search computer computer_use_preview computer_use web_search web_search_2025_08_26 web_search_preview
-    web_search_preview_2025_03_11 mcp code_interpreter programmatic_tool_calling image_generation local_shell shell
-    tool_search apply_patch
-    """.split()
-)
-
 
 class ToolChoice(msgspec.Struct, kw_only=True, frozen=True, omit_defaults=True):
     """An object form of `tool_choice`: one tool by type and name, or `allowed_tools` with a mode."""

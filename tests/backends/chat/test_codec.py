@@ -11,9 +11,10 @@ import pytest
 
 from antiphon.backends.chat.profiles import PROFILES, find
 from antiphon.core.request.text_format import resolve_text
+from antiphon.core.tools.offers import Offer, Target
 from antiphon.errors import APIError, InvalidRequest
 from antiphon.types.request import CreateResponse, TextConfig
-from antiphon.types.tools import RemoteTool, ToolChoice
+from antiphon.types.tools import ToolChoice
 from tests.backends.chat.chats import PARAMETERS, PATCH, TIME, USER, WEATHER, ask, sent
 
 Json = dict[str, Any]
@@ -334,9 +335,9 @@ def test_tool_choice(choice: Any, expected: Any, offered: list[str]) -> None:
 
 
 def test_a_choice_of_a_server() -> None:
-    remote = [RemoteTool(server_label=label, name="t") for label in ("a", "b")]
+    remote = [Offer(target=Target("mcp", "t", label)) for label in ("a", "b")]
     choice = ToolChoice(type="mcp", server_label="b")
-    body = sent(ask(tools=[WEATHER], remote_tools=remote, tool_choice=choice))
+    body = sent(ask(tools=[WEATHER], server_tools=remote, tool_choice=choice))
     assert [tool["function"]["name"] for tool in body["tools"]] == ["b__t"] and body["tool_choice"] == "required"
 
 
@@ -652,8 +653,8 @@ def test_a_format_that_cannot_be_put_into_another_is_named() -> None:
 
 
 def test_what_an_mcp_server_declares_wrongly_is_its_fault() -> None:
-    remote = [RemoteTool(server_label="s", name="t", input_schema=msgspec.Raw(b'{"$ref":"#/$defs/x","$defs":[1]}'))]
-    turn = msgspec.structs.replace(ask(tools=[WEATHER], tool_choice="required"), remote_tools=remote)
+    remote = [Offer(target=Target("mcp", "t", "s"), parameters=msgspec.Raw(b'{"$ref":"#/$defs/x","$defs":[1]}'))]
+    turn = msgspec.structs.replace(ask(tools=[WEATHER], tool_choice="required"), server_tools=remote)
     with pytest.raises(APIError) as refused:
         sent(turn, "llama_cpp")
     assert (refused.value.status, refused.value.code) == (424, "mcp_server_error")

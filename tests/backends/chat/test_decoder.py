@@ -8,10 +8,11 @@ from typing import Any
 import pytest
 
 from antiphon.core.deltas import CallStart, Delta, TextDelta, UsageReport
+from antiphon.core.tools.offers import Offer, Target
 from antiphon.errors import BackendError
 from antiphon.types.request import CreateResponse
 from antiphon.types.response import Usage
-from antiphon.types.tools import RemoteTool, ToolChoice
+from antiphon.types.tools import ToolChoice
 from tests.backends.chat.chats import PATCH, TIME, WEATHER, ask, call_chunk, chunk, heard, summary
 
 TURN = ask(tools=[WEATHER, TIME, PATCH])
@@ -138,7 +139,7 @@ def test_custom_calls_of_chat_completions_own_kind() -> None:
 
 def test_kinds_and_namespaces_come_back() -> None:
     tools = [{"type": "namespace", "name": "crm", "tools": [WEATHER]}, {"type": "shell"}]
-    turn = ask(tools=tools, remote_tools=[RemoteTool(server_label="s", name="t")])
+    turn = ask(tools=tools, server_tools=[Offer(target=Target("mcp", "t", "s"))])
     payloads = [call_chunk(index, name, name, "{}") for index, name in enumerate(("crm__get_weather", "shell", "s__t"))]
     starts = [delta for delta in heard(turn, *payloads) if isinstance(delta, CallStart)]
     assert [(start.kind, start.name, start.namespace) for start in starts] == [

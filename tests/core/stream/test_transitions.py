@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import pytest
 
@@ -10,11 +11,14 @@ from antiphon.core.deltas import CallDelta, CallStart, Finish, FinishReason, Rea
 from antiphon.core.stream.response_stream import ResponseStream
 from antiphon.core.stream.resume import Restart
 from antiphon.core.stream.terms import Action
+from antiphon.core.stream.tool_writers import ListingWriter
 from antiphon.core.stream.transitions import LEGAL, IllegalCall, State
+from antiphon.core.tools.results import ToolResult
 from antiphon.errors import APIError
 from antiphon.types.response import Response
 
 ERROR = APIError(500, "It failed.", code="server_error")
+APPROVED = CallStart("0", "0", "f", "mcp", "server", "mcpr_1")
 RESTART = Restart(sequence_number=3, announced=False, begun=False, ended=False, output=[None], usage=None)
 
 
@@ -43,8 +47,9 @@ def made(state: State) -> ResponseStream:
 
 
 def tool_result(stream: ResponseStream) -> None:
-    key = "0" if stream.state is State.TOOLS else stream.begin_approved("server", "f", "{}", "mcpr_1")
-    stream.tool_result(key, "done", None)
+    if stream.state is not State.TOOLS:
+        stream.begin_call(APPROVED, "{}")
+    stream.tool_result("0", ToolResult(fields={"output": "done"}))
 
 
 CALLS: dict[str, Callable[[ResponseStream], object]] = {
@@ -58,10 +63,11 @@ CALLS: dict[str, Callable[[ResponseStream], object]] = {
     "add_item": lambda stream: stream.add_item("cmp", lambda id: b"{}"),
     "end_without_model": ResponseStream.end_without_model,
     "end_steered": ResponseStream.end_steered,
-    "open_listing": lambda stream: stream.open_listing("server"),
-    "begin_approved": lambda stream: stream.begin_approved("server", "f", "{}", "mcpr_1"),
+    "open_item": lambda stream: stream.open_item("mcpl", partial(ListingWriter, label="server")),
+    "begin_call": lambda stream: stream.begin_call(APPROVED, "{}"),
+    "tool_progress": lambda stream: stream.tool_progress("0", "searching"),
     "tool_result": tool_result,
-    "require_approval": lambda stream: stream.require_approval("0"),
+    "ask_instead": lambda stream: stream.ask_instead("0", "mcpr", lambda id: (id, b"{}")),
     "finish": lambda stream: stream.finish(3),
     "fail": lambda stream: stream.fail(ERROR, 3),
     "cancel": lambda stream: stream.cancel(3),
@@ -74,7 +80,7 @@ AFTERWARDS = {
     "end_without_model": {State.DONE},
     "end_steered": {State.DONE},
     "tool_result": {State.TURN, State.TOOLS, State.DONE},
-    "require_approval": {State.TOOLS, State.DONE},
+    "ask_instead": {State.TOOLS, State.DONE},
     "finish": {State.ENDED},
     "fail": {State.ENDED},
     "cancel": {State.ENDED},

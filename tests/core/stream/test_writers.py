@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from json import loads
 from typing import Any
 
@@ -23,6 +24,8 @@ from antiphon.core.json_encoding import to_json
 from antiphon.core.stream.fold import fold
 from antiphon.core.stream.response_stream import ResponseStream
 from antiphon.core.stream.terms import Action
+from antiphon.core.stream.tool_writers import ListingWriter, approval_request
+from antiphon.core.tools.results import ToolResult
 from antiphon.errors import APIError
 from antiphon.types.events import Event
 from antiphon.types.response import Response, Usage
@@ -169,6 +172,10 @@ IN_PROGRESS = ["output_item.added", "mcp_call.in_progress"]
 DONE = ["mcp_call_arguments.done", "mcp_call.completed", "output_item.done"]
 
 
+def gave(output: str) -> ToolResult:
+    return ToolResult(fields={"output": output})
+
+
 def mcp(key: str = "0", arguments: str = "{}") -> list[Delta]:
     return call("mcp", arguments, key, "server")
 
@@ -184,8 +191,8 @@ def test_a_call_runs_and_the_model_goes_on() -> None:
     )
     (pending,) = stream.pending
     assert stream.action is Action.CALL_TOOLS
-    assert (pending.server_label, pending.name, pending.arguments) == ("server", "mcp", "{}")
-    stream.tool_result(pending.key, "sunny", None)
+    assert (pending.namespace, pending.name, pending.arguments) == ("server", "mcp", "{}")
+    stream.tool_result(pending.key, gave("sunny"))
     assert stream.action is Action.CALL_MODEL and not stream.pending
     feed(
         stream,
@@ -212,9 +219,9 @@ def test_a_call_runs_and_the_model_goes_on() -> None:
 
 def test_arguments_stream_where_no_approval_is_needed() -> None:
     stream = opened()
-    stream.announce_calls(lambda label, name: False)
+    stream.announce_calls(lambda call: False)
     feed(stream, *mcp())
-    stream.tool_result("0", None, "down")
+    stream.tool_result("0", ToolResult(error="down"))
     feed(stream, TextDelta("Sorry."))
     events = ended(stream)
     assert types(events)[:7] == [
@@ -233,9 +240,9 @@ def test_arguments_stream_where_no_approval_is_needed() -> None:
 def test_parallel_calls_are_answered_in_any_order() -> None:
     stream = opened()
     feed(stream, *mcp("0"), *mcp("1", '{"a":1}'))
-    stream.tool_result("1", "one", None)
+    stream.tool_result("1", gave("one"))
     assert stream.action is Action.CALL_TOOLS
-    stream.tool_result("0", "zero", None)
+    stream.tool_result("0", gave("zero"))
     assert stream.action is Action.CALL_MODEL
     feed(stream, TextDelta("x"))
     assert [item.get("output") for item in output(ended(stream))] == ["one", "zero", None]
@@ -244,7 +251,7 @@ def test_parallel_calls_are_answered_in_any_order() -> None:
 def test_the_client_answers_its_own_functions_first() -> None:
     stream = opened()
     feed(stream, *mcp("0"), *call("function", "{}", "1"))
-    stream.tool_result("0", "x", None)
+    stream.tool_result("0", gave("x"))
     assert stream.action is Action.DONE
     assert [item["type"] for item in output(ended(stream))] == ["function_call", "mcp_call"]
 
@@ -253,10 +260,10 @@ def test_the_client_answers_its_own_functions_first() -> None:
 def test_a_person_is_asked(announced: bool) -> None:
     stream = opened()
     if announced:
-        stream.announce_calls(lambda label, name: True)
+        stream.announce_calls(lambda call: True)
     feed(stream, *mcp("0", '{"a":1}'), *mcp("1"))
-    stream.require_approval("0")
-    stream.tool_result("1", "x", None)
+    stream.ask_instead("0", "mcpr", lambda id: (id, approval_request(id, "server", "mcp", '{"a":1}')))
+    stream.tool_result("1", gave("x"))
     events = ended(stream)
     assert output(events)[0] == {
         "type": "mcp_approval_request",
@@ -270,10 +277,10 @@ def test_a_person_is_asked(announced: bool) -> None:
 
 def test_an_approved_call_comes_before_the_model() -> None:
     stream = opened()
-    item_id = stream.open_listing("server")
-    stream.close_listing(item_id, [b'{"name":"t","input_schema":{}}'])
-    key = stream.begin_approved("server", "t", "{}", "mcpr_9")
-    stream.tool_result(key, "x", None)
+    listing = stream.open_item("mcpl", partial(ListingWriter, label="server"))
+    stream.close_item(listing, listing.tools([b'{"name":"t","input_schema":{}}']))
+    stream.begin_call(CallStart("key", "key", "t", "mcp", "server", "mcpr_9"), "{}")
+    stream.tool_result("key", gave("x"))
     assert stream.action is Action.CALL_MODEL
     feed(stream, TextDelta("Done."))
     events = ended(stream)
@@ -290,7 +297,8 @@ def test_an_approved_call_comes_before_the_model() -> None:
 
 def test_a_listing_that_fails() -> None:
     stream = opened()
-    stream.fail_listing(stream.open_listing("server"), "unreachable")
+    listing = stream.open_item("mcpl", partial(ListingWriter, label="server"))
+    stream.close_item(listing, listing.fail("unreachable"))
     stream.fail(APIError(424, "unreachable", code="server_error"), 2)
     events = ended(stream)
     assert output(events)[0]["error"] == "unreachable" and "mcp_list_tools.failed" in types(events)
@@ -300,7 +308,7 @@ def test_the_limit_of_tool_calls() -> None:
     stream = opened(max_tool_calls=1)
     feed(stream, *mcp("0"), *mcp("1"))
     assert [pending.key for pending in stream.pending] == ["0"]
-    stream.tool_result("0", "x", None)
+    stream.tool_result("0", gave("x"))
     assert stream.action is Action.CALL_MODEL
     feed(stream, *mcp("0"))
     assert stream.action is Action.DONE, "a model that goes on calling is not asked again"
@@ -310,7 +318,7 @@ def test_the_limit_of_tool_calls() -> None:
 
 def test_a_turn_that_was_cut_off_calls_nothing() -> None:
     stream = opened()
-    stream.announce_calls(lambda label, name: False)
+    stream.announce_calls(lambda call: False)
     feed(stream, *mcp("0", '{"a'), Finish(FinishReason("length")))
     assert stream.action is Action.DONE and not stream.pending
     events = ended(stream)
@@ -321,9 +329,9 @@ def test_a_turn_that_was_cut_off_calls_nothing() -> None:
 def test_an_end_while_calls_are_made(announced: bool) -> None:
     stream = opened()
     if announced:
-        stream.announce_calls(lambda label, name: False)
+        stream.announce_calls(lambda call: False)
     feed(stream, *mcp())
-    stream.open_listing("other")
+    stream.open_item("mcpl", partial(ListingWriter, label="other"))
     stream.fail(APIError(500, "stopped", code="server_error"), 2)
     events = ended(stream)
     assert events[-1]["type"] == "response.failed"
@@ -362,7 +370,7 @@ def test_no_turn_ends_without_an_item_or_a_reason(deltas: list[Delta], kinds: li
 def test_a_silent_turn_behind_a_call_has_a_message() -> None:
     stream = opened()
     feed(stream, *mcp())
-    stream.tool_result("0", "x", None)
+    stream.tool_result("0", gave("x"))
     feed(stream, Finish(FinishReason("stop")))
     assert [item["type"] for item in output(ended(stream))] == ["mcp_call", "message"]
 

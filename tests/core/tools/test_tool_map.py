@@ -9,8 +9,7 @@ import msgspec
 
 from antiphon.core.request.decoding import decode_items
 from antiphon.core.request.tool_decoding import decode_tools
-from antiphon.core.tools.tool_map import Target, ToolMap, ignored_tools
-from antiphon.types.tools import RemoteTool
+from antiphon.core.tools.tool_map import Offer, Target, ToolMap, ignored_tools
 
 Json = dict[str, Any]
 
@@ -48,7 +47,7 @@ def test_names_are_made_fit_and_found_again() -> None:
 def test_a_name_that_nobody_declared() -> None:
     map = mapped([function("a")])
     assert map.target("b") == Target("function", "b")
-    assert map.chat_name(Target("function", "gone.tool", "ns")) == "ns__gone_tool"
+    assert map.name_of(Target("function", "gone.tool", "ns")) == "ns__gone_tool"
 
 
 def test_hosted_tools_are_dropped_visibly() -> None:
@@ -69,23 +68,22 @@ def test_hosted_tools_are_dropped_visibly() -> None:
 def test_a_custom_tool_takes_one_string() -> None:
     format = {"type": "grammar", "syntax": "regex", "definition": "a+"}
     (offer,) = mapped([{"type": "custom", "name": "c", "description": "Does c.", "format": format}]).offers.values()
-    shape = loads(offer.function)["function"]
-    assert shape["parameters"]["required"] == ["input"]
-    assert shape["description"] == "Does c.\n\nThe input matches this regular expression:\na+"
+    assert loads(bytes(offer.parameters))["required"] == ["input"]
+    assert offer.description == "Does c.\n\nThe input matches this regular expression:\na+"
 
 
 def test_missing_parameters_and_strictness() -> None:
     tools = [function("a", strict=True), function("b", parameters=None)]
-    shapes = [loads(offer.function)["function"] for offer in mapped(tools).offers.values()]
-    assert [shape["parameters"] for shape in shapes] == [{"type": "object", "properties": {}}] * 2
-    assert [shape.get("strict") for shape in shapes] == [True, None]
-    assert b"strict" not in mapped(tools, strict=False).offers["a"].function
+    offers = mapped(tools).offers.values()
+    assert [loads(bytes(offer.parameters)) for offer in offers] == [{"type": "object", "properties": {}}] * 2
+    assert [offer.strict for offer in offers] == [True, False]
+    assert not mapped(tools, strict=False).offers["a"].strict
 
 
 def test_a_namespace_is_described_once() -> None:
     inner = [function("a", description="A."), function("b", description="B.")]
     offers = mapped([{"type": "namespace", "name": "n", "description": "About n.", "tools": inner}]).offers
-    assert [loads(offer.function)["function"]["description"] for offer in offers.values()] == [
+    assert [offer.description for offer in offers.values()] == [
         "(n: About n.)\nA.",
         "B.",
     ]
@@ -109,7 +107,7 @@ def test_tools_that_come_as_items() -> None:
 
 
 def test_tools_of_servers() -> None:
-    map = mapped([], remote=[RemoteTool(server_label="my server", name="do.it", description="D")])
+    map = mapped([], served=[Offer(target=Target("mcp", "do.it", "my server"), description="D")])
     assert list(map.offers) == ["my_server__do_it"]
     assert map.target("my_server__do_it") == Target("mcp", "do.it", "my server")
 
@@ -119,7 +117,7 @@ def test_offers_are_found_and_restricted() -> None:
         [function("a"), {"type": "custom", "name": "b"}, {"type": "namespace", "name": "n", "tools": [function("c")]}]
     )
     by_name = map.find("c")
-    assert by_name is not None and by_name.chat_name == "n__c"
+    assert by_name is not None and by_name.name == "n__c"
     assert map.find("a", "custom") is None and map.find("c", "function", "other") is None
     map.restrict([by_name])
-    assert list(map.offers) == ["n__c"] and map.chat_name(Target("custom", "b")) == "b"
+    assert list(map.offers) == ["n__c"] and map.name_of(Target("custom", "b")) == "b"

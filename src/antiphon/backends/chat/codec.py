@@ -11,8 +11,11 @@ from msgspec import UNSET, Raw
 from antiphon.backends.chat.decoder import ChatDecoder
 from antiphon.backends.chat.emulation import Emulation, Unusable, call_schema, constraint
 from antiphon.backends.chat.messages import Messages
+from antiphon.backends.chat.offered_tools import chat_tools
 from antiphon.backends.chat.profiles import PROFILES, Leak, Profile, Roles, ThinkPolicy
+from antiphon.core.deltas import CallKind
 from antiphon.core.json_encoding import to_json
+from antiphon.core.kinds import BY_DECLARATION, MCP
 from antiphon.core.request.validation import decode
 from antiphon.core.text.pieces import joined
 from antiphon.core.tools.tool_map import Offer, ToolMap
@@ -60,7 +63,7 @@ def request(turn: Turn, options: CodecOptions) -> tuple[bytes, ChatCall]:
     Raises InvalidRequest for what chat completions cannot say, such as an output without its call.
     """
     profile = options.profile
-    tools = ToolMap(turn.tools, turn.items, turn.remote_tools, strict=profile.strict)
+    tools = ToolMap(turn.tools, turn.items, turn.server_tools, strict=profile.strict)
     choice = _choose(turn.tool_choice, tools)
     try:
         emulation = _emulate(turn, choice, tools, profile)
@@ -149,16 +152,27 @@ def _choose(choice: str | ToolChoice, tools: ToolMap) -> _Choice:
         wanted = choice.tools if choice.tools is not UNSET else []
         tools.restrict(_allowed(wanted, tools))
         return _Choice(choice.mode if isinstance(choice.mode, str) else "auto")
-    if choice.type == "mcp" and choice.name is UNSET:
-        tools.restrict(offer for offer in tools.offers.values() if offer.target.namespace == choice.server_label)
-        return _Choice("required")
     if choice.type in tools.ignored:
         return _Choice("auto")
+    kind = BY_DECLARATION.get(choice.type)
+    if kind is not None and kind.serve is not None and choice.name is UNSET:
+        meant = _of_server(choice, kind.name, tools)
+        if meant or kind.name == MCP:
+            tools.restrict(meant)
+            return _Choice("required")
     offer = _named(choice, tools)
     if offer is None:
         name = choice.name if isinstance(choice.name, str) else choice.type
         raise InvalidRequest(f"Tool choice '{name}' not found in 'tools'.", param="tool_choice")
     return _Choice("required", offer)
+
+
+def _of_server(choice: ToolChoice, kind: CallKind, tools: ToolMap) -> list[Offer]:
+    """Return the functions of the tool that a choice means: all of an MCP server, or all of a hosted tool."""
+    targets = ((offer, offer.target) for offer in tools.offers.values())
+    if kind == MCP:
+        return [offer for offer, target in targets if target.namespace == choice.server_label]
+    return [offer for offer, target in targets if target.kind == kind]
 
 
 def _named(choice: ToolChoice, tools: ToolMap) -> Offer | None:
@@ -176,7 +190,8 @@ def _allowed(wanted: Iterable[dict[str, Raw]], tools: ToolMap) -> list[Offer]:
             allowed += tools.matching("", None, fields.get("name"))
         else:
             namespace = fields.get("namespace", fields.get("server_label"))
-            allowed += tools.matching(kind, fields.get("name"), namespace)
+            declared = BY_DECLARATION.get(kind) if isinstance(kind, str) else None
+            allowed += tools.matching(declared.name if declared else kind, fields.get("name"), namespace)
     return allowed
 
 
@@ -188,7 +203,7 @@ def _emulate(turn: Turn, choice: _Choice, tools: ToolMap, profile: Profile) -> E
     if forced and choice.only is not None:
         fields = constraint(choice.only, profile)
         if fields is not None:
-            return Emulation(raw=choice.only.chat_name, fields=fields)
+            return Emulation(raw=choice.only.name, fields=fields)
     if forced and profile.forced_calls == "schema":
         offers = [choice.only] if choice.only is not None else list(tools.offers.values())
         return Emulation(schema=call_schema(offers, None))
@@ -205,9 +220,9 @@ def _add_tools(
     mode = "none" if emulation is not None else choice.mode
     if not tools.offers or (mode == "none" and emulation is None and not profile.tool_choice_none):
         return
-    body.add("tools", b"[%b]" % b",".join([offer.function for offer in tools.offers.values()]))
+    body.add("tools", chat_tools(tools.offers.values()))
     if mode == "required" and choice.only is not None:
-        body.put("tool_choice", {"type": "function", "function": {"name": choice.only.chat_name}})
+        body.put("tool_choice", {"type": "function", "function": {"name": choice.only.name}})
     elif mode != "auto" and profile.tool_choice_none:
         # `auto` is every server's default, and vLLM refuses the word unless it was started for it.
         body.put("tool_choice", mode)

@@ -12,6 +12,7 @@ from msgspec import Raw
 
 from antiphon.backends.chat.profiles import Profile
 from antiphon.core.json_encoding import to_json
+from antiphon.core.kinds import MCP
 from antiphon.core.tools.grammar import GrammarError, GrammarFault, lark_to_gbnf, regex_to_gbnf
 from antiphon.core.tools.tool_map import Offer, Target
 from antiphon.core.turn import Turn
@@ -37,7 +38,7 @@ class Unusable(AntiphonError, ValueError):
             return InvalidRequest(f"The schema cannot be used: {self}", param="text.format.schema")
         target = self.offer.target
         message = f"The tool '{target.name}' cannot be used: {self}"
-        if target.kind == "mcp":
+        if target.kind == MCP:
             return APIError(424, message, code="mcp_server_error", param="tools")
         return InvalidRequest(message, param=f"{_declared_at(target, tools)}.{self.field}")
 
@@ -123,7 +124,7 @@ def call_schema(offers: Sequence[Offer], format: Raw | None) -> Raw:
         forms.append(
             {
                 "type": "object",
-                "properties": {"name": {"const": offer.chat_name}, "arguments": arguments},
+                "properties": {"name": {"const": offer.name}, "arguments": arguments},
                 "required": ["name", "arguments"],
                 "additionalProperties": False,
             }

@@ -10,12 +10,13 @@ from msgspec import UNSET, Raw
 
 from antiphon.backends.chat.content_parts import Content, text_of
 from antiphon.backends.chat.content_parts import content as render_content
-from antiphon.backends.chat.history_items import HistoryCall, HistoryOutput, read_other
+from antiphon.backends.chat.history_items import read_other
 from antiphon.backends.chat.profiles import Profile, Roles
-from antiphon.core.deltas import CallKind
+from antiphon.core import kinds
 from antiphon.core.json_encoding import to_json
 from antiphon.core.text.pieces import enclosed, text_json
 from antiphon.core.tools.call_pairs import BREAK, CallSide, FreshIds, pair
+from antiphon.core.tools.history import HistoryCall, HistoryEntry, HistoryOutput
 from antiphon.core.tools.tool_map import Target, ToolMap
 from antiphon.errors import InvalidRequest
 from antiphon.types.items import (
@@ -34,7 +35,6 @@ from antiphon.types.items import (
 # backends refuse a call that nothing follows, and dropping the call would hide from the model what it had tried.
 NO_OUTPUT = "(no output)"
 
-HistoryEntry = HistoryCall | HistoryOutput
 Entry = Message | Reasoning | HistoryEntry | list[HistoryEntry]
 
 _raw = msgspec.json.Decoder(Raw)
@@ -101,13 +101,13 @@ class Messages:
             case Message() | Reasoning():
                 return item
             case FunctionCall():
-                target = Target("function", item.name, _namespace(item.namespace))
+                target = Target(kinds.FUNCTION, item.name, _namespace(item.namespace))
                 return HistoryCall(item.call_id, target, _valid(item.arguments))
             case CustomToolCall():
-                target = Target("custom", item.name, _namespace(item.namespace))
+                target = Target(kinds.CUSTOM, item.name, _namespace(item.namespace))
                 return HistoryCall(item.call_id, target, to_json({"input": item.input}).decode())
             case FunctionCallOutput() | CustomToolCallOutput():
-                kind: CallKind = "custom" if isinstance(item, CustomToolCallOutput) else "function"
+                kind = kinds.CUSTOM if isinstance(item, CustomToolCallOutput) else kinds.FUNCTION
                 return HistoryOutput(item.call_id, kind, item.output)
             case ItemReference():
                 raise InvalidRequest("An item reference was not resolved.", param="input")
@@ -225,7 +225,7 @@ class Messages:
     def _call(self, id: str, call: HistoryCall) -> bytes:
         return b'{"id":%b,"type":"function","function":{"name":%b,"arguments":%b}}' % (
             text_json(id),
-            text_json(self._tools.chat_name(call.target)),
+            text_json(self._tools.name_of(call.target)),
             text_json(call.arguments),
         )
 

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable
 
 from antiphon.core.deltas import CallDelta, CallStart, Delta
+from antiphon.core.kinds import CUSTOM
 from antiphon.core.tools.call_pairs import FreshIds, call_ids
 from antiphon.core.tools.input_unwrapper import Unwrapper
 from antiphon.core.tools.tool_map import ToolMap
@@ -247,7 +248,7 @@ class Calls:
         call.started = True
         self.started += 1
         target = self._tools.target(call.name)
-        if target.kind == "custom" and not call.raw:
+        if target.kind == CUSTOM and not call.raw:
             call.unwrapper = Unwrapper()
         call.plain = call.unwrapper is None and not call.raw
         out.append(CallStart(call.key, call.id, target.name, target.kind, target.namespace))

@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from antiphon.core.json_encoding import to_json
+from antiphon.core.kinds import PARTED, STREAMED
 from antiphon.core.relay.shapes import (
     INNER,
     OPTIONAL,
@@ -24,8 +25,8 @@ from antiphon.core.relay.shapes import (
 )
 from antiphon.types.chat import Logprob, TopLogprob
 
-KNOWN = ("message", "reasoning", "function_call", "custom_tool_call")
-ARGUMENTS = {"function_call": "arguments", "custom_tool_call": "input"}
+ARGUMENTS = STREAMED
+KNOWN = frozenset((*PARTED, *STREAMED))
 _OWN = frozenset(("id", "type", "status", "content", "summary", "role", "call_id", "name", "arguments", "input"))
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import defaultdict, deque
 
 from antiphon.core.deltas import Relay, RelayedText
+from antiphon.core.kinds import PARTED
 from antiphon.core.relay.items import encoded, item_of
 from antiphon.core.relay.shapes import (
     LIFE,
@@ -189,7 +190,7 @@ class Relayer:
     def _of(self, id: str, index: int | None, type: str) -> RelayedItem:
         one = self._find(id, index, type)
         if one is None:
-            if type not in ("message", "reasoning"):
+            if type not in PARTED:
                 raise wrong("it belongs to an item that was not announced")
             one = self._begin({"type": type, "id": id}, index)
         if one.type != type:

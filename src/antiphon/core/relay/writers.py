@@ -7,8 +7,10 @@ from typing import Any
 from msgspec import Raw
 
 from antiphon.core.json_encoding import to_json
+from antiphon.core.kinds import OWN_PREFIXES, PARTED
 from antiphon.core.relay.items import (
     ARGUMENTS,
+    KNOWN,
     arguments_of,
     call_name,
     encoded,
@@ -24,7 +26,7 @@ from antiphon.core.relay.shapes import OTHER_ITEMS, WORKED_ON, Json, annotations
 from antiphon.core.stream.emitter import Emitter
 from antiphon.errors import BackendError
 
-PREFIXES = {"message": "msg", "reasoning": "rs", "function_call": "fc", "custom_tool_call": "ctc"}
+PREFIXES = {type: OWN_PREFIXES[type] for type in KNOWN}
 MOST_PARTS = 10_000
 MOST_PIECES = 1024
 _STAND_INS: dict[str, Any] = {"s": "", "l": [], "lo": [], "ls": [], "sl": ""}
@@ -345,6 +347,6 @@ class PassedItem(RelayedItem):
 
 def write(emitter: Emitter, item: Json, id: str, names: str) -> RelayedItem:
     """Return the writer of an item; `names` begins the events of raw thoughts."""
-    if item["type"] in ("message", "reasoning"):
+    if item["type"] in PARTED:
         return PartedItem(emitter, item, id, names)
     return CallItem(emitter, item, id) if item["type"] in ARGUMENTS else PassedItem(emitter, item, id)

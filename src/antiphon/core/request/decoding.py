@@ -9,13 +9,14 @@ import msgspec
 from msgspec import UNSET, Raw
 
 from antiphon.core.json_encoding import to_json
+from antiphon.core.kinds import BRINGERS, is_other_item
 from antiphon.core.request.other_items import check_other
 from antiphon.core.request.text_format import PLAIN, ResolvedText, resolve_text
 from antiphon.core.request.tool_decoding import check_tool_choice, decode_tool, decode_tools
 from antiphon.core.request.validation import decode, decode_fields, invalid, malformed, missing, too_deep
-from antiphon.core.tools.redaction import BRINGERS, shown_item
+from antiphon.core.tools.redaction import shown_item
 from antiphon.errors import InvalidRequest
-from antiphon.types.items import OTHER_ITEM_TYPES, Item, KnownItem, OtherItem
+from antiphon.types.items import Item, KnownItem, OtherItem
 from antiphon.types.request import CreateResponse
 
 __all__ = [
@@ -155,7 +156,7 @@ def _decode_unusual_item(raw: bytes, path: str, error: Exception) -> Item:
         return _decode_known(b'{"type":"message",%b' % raw[raw.index(b"{") + 1 :], path)
     if kind.type is UNSET or kind.type is None:
         return _decode_untyped(raw, kind, path)
-    if kind.type in OTHER_ITEM_TYPES:
+    if is_other_item(kind.type):
         id = kind.id if kind.id is not None else UNSET
         item = check_other(OtherItem(kind.type, Raw(raw), id), path)
         return OtherItem(kind.type, shown_item(item.raw), id) if kind.type in BRINGERS else item

@@ -6,8 +6,9 @@ import msgspec
 from msgspec import UNSET, Raw
 
 from antiphon.core.json_encoding import to_json
+from antiphon.core.kinds import SECRETIVE
 from antiphon.core.request.text_format import ResolvedText
-from antiphon.core.tools.redaction import SECRETIVE, shown_choice, shown_tool
+from antiphon.core.tools.redaction import shown_choice, shown_tool
 from antiphon.types.request import ConversationRef, CreateResponse
 from antiphon.types.response import ReasoningEcho, Response
 from antiphon.types.tools import CustomTool, FunctionTool, NamespaceTool, OtherTool, Tool, ToolChoice

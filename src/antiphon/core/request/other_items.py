@@ -10,9 +10,9 @@ from collections.abc import Sequence
 import msgspec
 from msgspec import Raw
 
+from antiphon.core import kinds
 from antiphon.core.request.tool_decoding import decode_tools
 from antiphon.core.request.validation import decode
-from antiphon.core.tools.redaction import BRINGERS
 from antiphon.errors import InvalidRequest
 from antiphon.types.items import OtherItem
 from antiphon.types.raw import OptionalRaw, settle_nulls
@@ -114,17 +114,17 @@ _approval_request = msgspec.json.Decoder(ApprovalRequest)
 def check_other(item: OtherItem, path: str) -> OtherItem:
     """Return the item if all that may be read of it is of its type. Raises InvalidRequest."""
     decode(_common, item.raw, path)
-    if item.type in BRINGERS:
+    if item.type in kinds.BRINGERS:
         declared_later(item, path)
-    elif item.type in ("compaction", "compaction_summary"):
+    elif item.type in kinds.SEALED:
         sealed_content(item, path)
-    elif item.type == "mcp_list_tools":
+    elif item.type == kinds.MCP_LISTING:
         listed_tools(item, path)
-    elif item.type == "mcp_call":
+    elif item.type == kinds.MCP_CALL:
         approved_by(item, path)
-    elif item.type == "mcp_approval_response":
+    elif item.type == kinds.APPROVAL_RESPONSE:
         approval(item, path)
-    elif item.type == "mcp_approval_request":
+    elif item.type == kinds.APPROVAL_REQUEST:
         approval_request(item, path)
     return item
 

@@ -10,11 +10,11 @@ from typing import Any
 import msgspec
 from msgspec import UNSET, Raw
 
+from antiphon.core import kinds
 from antiphon.core.json_encoding import to_json
 from antiphon.core.request.validation import decode, decode_any, decode_fields, missing
 from antiphon.errors import InvalidRequest
 from antiphon.types.tools import (
-    OTHER_TOOL_TYPES,
     CustomTool,
     FunctionTool,
     KnownTool,
@@ -101,8 +101,8 @@ def _decode_unusual(data: bytes, path: str, message: str) -> Tool:
     kind = decode(_kind, data, path).type
     if kind is None:
         raise missing(f"{path}.type")
-    if kind in OTHER_TOOL_TYPES:
-        if kind == "tool_search":
+    if kinds.is_other_tool(kind):
+        if kind == kinds.TOOL_SEARCH:
             decode_search(data, path)
         return OtherTool(kind, Raw(data))
     if message.endswith("`$.type`"):
@@ -183,8 +183,6 @@ def _mend(schema: Any, depth: int) -> Any:
 
 # Choice
 
-_HOSTED_CHOICES = OTHER_TOOL_TYPES | {"programmatic_tool_calling"}
-
 
 def check_tool_choice(choice: str | ToolChoice | None, tools: list[Tool]) -> None:
     """Refuse a choice that is not whole, or that names a tool which was not declared."""
@@ -195,14 +193,14 @@ def check_tool_choice(choice: str | ToolChoice | None, tools: list[Tool]) -> Non
 
 
 def _check_choice(choice: ToolChoice, declared: frozenset[str]) -> None:
-    if choice.type in ("function", "custom"):
+    if choice.type in kinds.NAMED:
         if choice.name is UNSET:
             raise missing("tool_choice.name")
         if choice.name not in declared:
             raise InvalidRequest(f"Tool choice '{choice.name}' not found in 'tools'.", param="tool_choice")
     elif choice.type == "allowed_tools":
         _check_allowed(choice, declared)
-    elif choice.type not in _HOSTED_CHOICES:
+    elif not kinds.is_other_tool(choice.type):
         raise InvalidRequest(f"Invalid value: '{choice.type}' is not a kind of tool.", param="tool_choice.type")
 
 
@@ -215,7 +213,7 @@ def _check_allowed(choice: ToolChoice, declared: frozenset[str]) -> None:
         raise missing("tool_choice.tools")
     for place, entry in enumerate(choice.tools):
         kind, name = (_string(entry.get(key)) for key in ("type", "name"))
-        if kind in ("function", "custom") and name not in declared:
+        if kind in kinds.NAMED and name not in declared:
             raise InvalidRequest(
                 f"Tool choice '{name or ''}' not found in 'tools'.", param=f"tool_choice.tools[{place}].name"
             )

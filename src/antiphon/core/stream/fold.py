@@ -12,6 +12,7 @@ import msgspec
 from msgspec import Raw
 
 from antiphon.core.json_encoding import to_json
+from antiphon.core.kinds import STREAMED
 from antiphon.types.events import Event
 from antiphon.types.raw import OptionalRaw
 from antiphon.types.response import Response
@@ -45,8 +46,7 @@ _TARGETS = {
     "response.reasoning_text.delta": _Target("content", "text"),
     "response.reasoning.delta": _Target("content", "text"),
     "response.reasoning_summary_text.delta": _Target("summary", "text"),
-    "response.function_call_arguments.delta": _Target("", "arguments"),
-    "response.custom_tool_call_input.delta": _Target("", "input"),
+    **{f"response.{call}_{field}.delta": _Target("", field) for call, field in STREAMED.items()},
 }
 
 _fields = msgspec.json.Decoder(_Fields)

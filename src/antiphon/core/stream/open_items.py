@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from antiphon.core.deltas import CallDelta, CallStart
+from antiphon.core.kinds import BY_NAME
 from antiphon.core.request.json_text import is_object
 from antiphon.core.stream.emitter import Emitter
 from antiphon.core.stream.output import Output
 from antiphon.core.stream.terms import StreamOptions
-from antiphon.core.stream.tool_writers import PREFIXES
 from antiphon.core.stream.transitions import Stage
 from antiphon.core.stream.writer_table import AnswerWriter, CallItemWriter, TextWriter, WriterTable
 
@@ -59,7 +59,7 @@ class OpenItems:
 
     def begin_call(self, call: CallStart) -> None:
         """Open a call of the client's."""
-        self._calls[call.key] = self._writers.call(self._emitter, *self._output.place(PREFIXES[call.kind]), call)
+        self._calls[call.key] = self._writers.call(self._emitter, *self._output.place(BY_NAME[call.kind].prefix), call)
 
     def before_call(self) -> None:
         """Close what is whole before a call: a client can run calls while the next one is still coming."""

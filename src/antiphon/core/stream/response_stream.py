@@ -4,7 +4,7 @@
 
 What may be called when is a table, `transitions.LEGAL`.
 
-Where `action` is CALL_TOOLS, each of `pending` is answered by `tool_result` or `require_approval`; then `action` is
+Where `action` is CALL_TOOLS, each of `pending` is answered by `tool_result` or `ask_instead`; then `action` is
 CALL_MODEL again, or DONE where the client has to answer first.
 
 It owns the open items, `output_index` and, through its Emitter, `sequence_number`. It does no I/O and knows no clock:
@@ -13,7 +13,8 @@ times are given, ids are derived from a random base that is given.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from typing import TypeVar
 
 from msgspec import Raw
 from msgspec.structs import replace
@@ -32,6 +33,7 @@ from antiphon.core.deltas import (
     UsageReport,
 )
 from antiphon.core.json_encoding import to_json
+from antiphon.core.kinds import BY_NAME
 from antiphon.core.relay.end import RelayedEnd, relayed_end
 from antiphon.core.relay.relay import Relayer
 from antiphon.core.relay.shapes import ENDS
@@ -39,16 +41,19 @@ from antiphon.core.stream.emitter import Emitter
 from antiphon.core.stream.open_items import OpenItems
 from antiphon.core.stream.output import Output
 from antiphon.core.stream.resume import Restart
-from antiphon.core.stream.server_calls import NeedsApproval, ServerCalls, SignId
+from antiphon.core.stream.server_calls import MayWait, ServerCalls
 from antiphon.core.stream.server_calls import PendingCall as PendingCall
 from antiphon.core.stream.terms import INCOMPLETE_REASONS, Action, StreamOptions
-from antiphon.core.stream.tool_writers import ListingWriter, ReadyWriter
+from antiphon.core.stream.tool_writers import MadeWriter, ReadyWriter
 from antiphon.core.stream.transitions import Stage, State
 from antiphon.core.stream.usage import add_usage
 from antiphon.core.stream.writer_table import OPENAI_WRITERS, WriterTable
+from antiphon.core.tools.results import ModelTexts, ToolResult
 from antiphon.errors import APIError, BackendError
 from antiphon.types.events import Event
 from antiphon.types.response import IncompleteDetails, Response, ResponseError, Usage
+
+W = TypeVar("W", bound=MadeWriter)
 
 
 class ResponseStream:
@@ -73,7 +78,7 @@ class ResponseStream:
         self._stage = Stage()
         self._items = OpenItems(self._emitter, writers, self._places, options or StreamOptions(), self._stage)
         self._servers = ServerCalls(self._emitter, self._places.place, self._places.keep, response.max_tool_calls)
-        self._listings: dict[str, ListingWriter] = {}
+        self._made: dict[int, MadeWriter] = {}
         self._client_is_asked = self._announced = False
         self._turn_usage: Usage | None = None
         self._finish_reason: FinishReason | None = None
@@ -139,6 +144,7 @@ class ResponseStream:
         if state.sequence_number and not state.announced:
             self.response.status = "queued"  # that much was told
         self.response.usage = state.usage
+        self._servers.restore(state.model_texts)
 
     def close_restored(self, place: int, item: bytes) -> None:
         """Close an item that another worker left open."""
@@ -206,29 +212,38 @@ class ResponseStream:
         """The calls that the engine has to make now."""
         return self._servers.pending
 
-    def announce_calls(self, needs_approval: NeedsApproval, sign: SignId | None = None) -> None:
-        """Let calls that need no approval stream from their first fragment on; without this, all wait for the Turn's end.
+    @property
+    def model_texts(self) -> ModelTexts:
+        """What the model sees of the items that do not say it themselves."""
+        return self._servers.model_texts
 
-        `sign` makes the ids of approval requests.
-        """
-        self._servers.needs_approval = needs_approval
-        self._servers.sign = sign
+    def announce_calls(self, may_wait: MayWait) -> None:
+        """Let calls that wait for nobody stream from their first fragment on; without this, all wait for the Turn's end."""
+        self._servers.may_wait = may_wait
 
-    def begin_approved(self, label: str, name: str, arguments: str, request_id: str) -> str:
-        """Begin a call that a person was asked about in an earlier response. Returns its key, for `tool_result`."""
-        self._stage.check("begin_approved")
-        return self._servers.begin_approved(label, name, arguments, request_id)
+    def begin_call(self, start: CallStart, arguments: str) -> None:
+        """Begin a call that the model made in an earlier response; `tool_result` ends it."""
+        self._stage.check("begin_call")
+        self._servers.begin(start, arguments)
 
-    def tool_result(self, key: str, output: str | None, error: str | None) -> None:
-        """End a call with its output, or with the error instead of one."""
+    def tool_progress(self, key: str, stage: str) -> None:
+        """Tell how far a call has come: an event of its kind, such as `searching`."""
+        self._stage.check("tool_progress")
+        self._servers.progress(key, stage)
+
+    def tool_result(self, key: str, result: ToolResult) -> None:
+        """End a call with what it gave."""
         self._stage.check("tool_result")
-        self._servers.result(key, output, error)
+        self._servers.result(key, result)
         self._after_answer()
 
-    def require_approval(self, key: str) -> None:
-        """Ask a person instead of making a call: the response ends when the other calls are answered."""
-        self._stage.check("require_approval")
-        self._servers.require_approval(key)
+    def ask_instead(self, key: str, prefix: str, build: Callable[[str], tuple[str, bytes]]) -> None:
+        """Ask the client instead of making a call: the response ends when the other calls are answered.
+
+        `build` makes the item's id and JSON from the id that is given to it.
+        """
+        self._stage.check("ask_instead")
+        self._servers.ask_instead(key, prefix, build)
         self._after_answer()
 
     def _after_answer(self) -> None:
@@ -236,22 +251,17 @@ class ResponseStream:
             done = self._client_is_asked or self._servers.asked
             self._stage.state = State.DONE if done else State.TURN
 
-    def open_listing(self, label: str) -> str:
-        """Announce that a server is asked for its tools. Returns the item's id."""
-        self._stage.check("open_listing")
-        item_id, index = self._places.place("mcpl")
-        self._listings[item_id] = ListingWriter(self._emitter, item_id, index, label)
-        return item_id
+    def open_item(self, prefix: str, write: Callable[[Emitter, str, int], W]) -> W:
+        """Begin an item that is made between model calls. Returns its writer, for `close_item`."""
+        self._stage.check("open_item")
+        writer = write(self._emitter, *self._places.place(prefix))
+        self._made[writer.index] = writer
+        return writer
 
-    def close_listing(self, item_id: str, tools: Sequence[bytes]) -> None:
-        """End a listing with the tools, each as JSON."""
-        writer = self._listings.pop(item_id)
-        self._places.keep(writer.index, writer.tools(tools))
-
-    def fail_listing(self, item_id: str, message: str) -> None:
-        """End a listing with the reason why there are no tools."""
-        writer = self._listings.pop(item_id)
-        self._places.keep(writer.index, writer.fail(message))
+    def close_item(self, writer: MadeWriter, item: bytes) -> None:
+        """Keep an item that its writer has ended."""
+        del self._made[writer.index]
+        self._places.keep(writer.index, item)
 
     def end_without_model(self) -> None:
         """Close the response without a model call: what there was to do is done."""
@@ -311,8 +321,9 @@ class ResponseStream:
     def _end_items(self) -> None:
         self._close_items("incomplete")
         self._servers.close()
-        for item_id in list(self._listings):
-            self.fail_listing(item_id, "The response ended before the server had answered.")
+        for index, writer in self._made.items():
+            self._places.keep(index, writer.close("incomplete"))
+        self._made.clear()
         self._add_usage()
 
     def _terminate(self, status: str, now: int) -> bytes:
@@ -333,7 +344,7 @@ class ResponseStream:
 
     def _start_call(self, call: CallStart) -> None:
         self._items.before_call()
-        if call.kind == "mcp":
+        if BY_NAME[call.kind].write is None:
             self._servers.start(call)
             return
         self._client_is_asked = True

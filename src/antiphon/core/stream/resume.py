@@ -10,6 +10,7 @@ from msgspec import Raw
 
 from antiphon.core.json_encoding import to_json
 from antiphon.core.stream.fold import fold
+from antiphon.core.tools.results import ModelText, ModelTexts
 from antiphon.types.events import Event
 from antiphon.types.response import Usage
 
@@ -37,18 +38,19 @@ class Numbered(Protocol):
 
 
 class Checkpoint(msgspec.Struct, frozen=True):
-    """A tool boundary: all items are closed, the next model call has not begun."""
+    """A tool boundary: all items are closed, the next model call has not begun. `model_texts`: what it will see beside them."""
 
     sequence_number: int
     output: list[Raw]
     usage: Usage | None = None
+    model_texts: dict[str, ModelText] = {}
 
 
 class Restart(msgspec.Struct, frozen=True, kw_only=True):
     """Where to go on.
 
     `sequence_number` is the next free one. `output` holds the closed items in order, None where one was left open.
-    `open` holds those as far as they had come.
+    `open` holds those as far as they had come. `model_texts` are those of the last boundary.
     `begun` tells that tokens have streamed since the last boundary: the model call must not be made again.
     """
 
@@ -59,6 +61,7 @@ class Restart(msgspec.Struct, frozen=True, kw_only=True):
     output: list[bytes | None]
     usage: Usage | None
     open: Mapping[int, bytes] = {}
+    model_texts: ModelTexts = {}
 
 
 class _ItemEvent(msgspec.Struct):
@@ -84,6 +87,7 @@ def restart(events: Sequence[Numbered], checkpoint: bytes | None) -> Restart:
         ended=bool(events) and events[-1].type in TERMINAL,
         output=output,
         usage=boundary.usage if boundary else None,
+        model_texts=boundary.model_texts if boundary else {},
         open=_open_items(events, output),
     )
 
@@ -104,6 +108,8 @@ def _incomplete(item: Raw) -> bytes:
     return to_json(fields)
 
 
-def checkpoint(sequence_number: int, output: Sequence[bytes], usage: Usage | None) -> bytes:
+def checkpoint(
+    sequence_number: int, output: Sequence[bytes], usage: Usage | None, model_texts: ModelTexts | None = None
+) -> bytes:
     """Return a Checkpoint as JSON."""
-    return to_json(Checkpoint(sequence_number, [Raw(item) for item in output], usage))
+    return to_json(Checkpoint(sequence_number, [Raw(item) for item in output], usage, dict(model_texts or {})))

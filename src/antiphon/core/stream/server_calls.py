@@ -6,49 +6,53 @@ from collections.abc import Callable
 
 import msgspec
 
-from antiphon.core.deltas import CallStart
-from antiphon.core.json_encoding import to_json
+from antiphon.core.deltas import CallKind, CallStart
+from antiphon.core.kinds import BY_NAME
 from antiphon.core.stream.emitter import Emitter
-from antiphon.core.stream.tool_writers import McpCallWriter, ReadyWriter, approval_request
+from antiphon.core.stream.tool_writers import ReadyWriter, ServerCallWriter
+from antiphon.core.tools.results import ModelText, ModelTexts, ToolResult
 
 LIMIT_REACHED = "The call was not made: the request's max_tool_calls is reached."
 
 Place = Callable[[str], tuple[str, int]]
 Keep = Callable[[int, bytes], None]
-NeedsApproval = Callable[[str, str], bool]
-SignId = Callable[[str, str, str, str], str]
-"""An item's id, a server's label, a tool's name and the arguments → the id with its signature."""
+MayWait = Callable[[CallStart], bool]
+"""Tells whether a call may turn out to be one that a person has to agree to: nothing is told of it before that is known."""
 
 
 class PendingCall(msgspec.Struct, frozen=True):
-    """A call that waits for the engine; `arguments` is JSON text."""
+    """A call that waits for the engine. `namespace` is its server's label, `arguments` is JSON text."""
 
     key: str
-    server_label: str
+    kind: CallKind
+    namespace: str
     name: str
     arguments: str
 
 
 class _Call:
-    """One call. It has no writer, and no place among the items, until it is known not to need an approval."""
+    """One call. It has no writer, and no place among the items, until it is known that it will be made."""
 
     __slots__ = ("pieces", "start", "writer")
 
-    def __init__(self, start: CallStart, writer: McpCallWriter | None) -> None:
+    def __init__(self, start: CallStart, writer: ServerCallWriter | None) -> None:
         self.start = start
         self.writer = writer
         self.pieces: list[str] = []
 
 
 class ServerCalls:
-    """Owns the open calls. `place` gives an item's id and index, `keep` takes the closed item."""
+    """Owns the open calls. `place` gives an item's id and index, `keep` takes the closed item.
+
+    `model_texts` holds what the model sees of the items that do not say it themselves.
+    """
 
     def __init__(self, emitter: Emitter, place: Place, keep: Keep, limit: int | None) -> None:
         self.pending: list[PendingCall] = []
-        self.needs_approval: NeedsApproval | None = None
-        self.sign: SignId | None = None
+        self.may_wait: MayWait | None = None
         self.asked = False
         self.exhausted = False
+        self.model_texts: dict[str, ModelText] = {}
         self._emitter = emitter
         self._place = place
         self._keep = keep
@@ -61,9 +65,8 @@ class ServerCalls:
     # While the model speaks
 
     def start(self, call: CallStart) -> None:
-        """Begin a call. Its events come at once where it is known to need no approval, else with its result."""
-        ask = self.needs_approval
-        announced = ask is not None and not ask(call.namespace or "", call.name)
+        """Begin a call. Its events come at once where it is known that it will be made, else with its result."""
+        announced = self.may_wait is not None and not self.may_wait(call)
         self._gathered[call.key] = _Call(call, self._open(call) if announced else None)
 
     def text(self, key: str, text: str) -> bool:
@@ -87,50 +90,50 @@ class ServerCalls:
             if self._limit is not None and self._made >= self._limit:
                 # The model is told once; if it goes on calling, the response ends.
                 self.exhausted = self._refused
-                self.result(key, None, LIMIT_REACHED)
+                self.result(key, ToolResult(error=LIMIT_REACHED))
                 continue
             self._made += 1
+            start = call.start
             arguments = "".join(call.pieces) or "{}"
-            self.pending.append(PendingCall(key, call.start.namespace or "", call.start.name, arguments))
+            self.pending.append(PendingCall(key, start.kind, start.namespace or "", start.name, arguments))
         refused = len(gathered) > len(self.pending)
         self._refused = self._refused or refused
         return refused
 
     # While the engine works
 
-    def begin_approved(self, label: str, name: str, arguments: str, request_id: str) -> str:
-        """Begin a call that a person was asked about. Returns its key."""
-        key = f"approved:{request_id}"
-        start = CallStart(key, key, name, "mcp", label)
-        call = _Call(start, self._open(start, request_id))
-        self._waiting[key] = call
+    def begin(self, start: CallStart, arguments: str) -> None:
+        """Begin a call that the model made in an earlier response; `arguments` is JSON text."""
+        call = _Call(start, self._open(start))
+        self._waiting[start.key] = call
         assert call.writer is not None
         call.writer.text(arguments or "{}")
         call.writer.end_arguments()
-        return key
 
-    def result(self, key: str, output: str | None, error: str | None) -> None:
-        """End a call with its output, or with the error instead of one."""
+    def progress(self, key: str, stage: str) -> None:
+        """Tell how far a call has come."""
+        call = self._waiting[key]
+        self._opened(call).progress(stage)
+
+    def result(self, key: str, result: ToolResult) -> None:
+        """End a call with what it gave."""
         call = self._take(key)
-        writer = call.writer
-        if writer is None:
-            writer = self._open(call.start)
-            if call.pieces:
-                writer.text("".join(call.pieces))
-            writer.end_arguments()
-        self._keep(writer.index, writer.result(output, error))
+        writer = self._opened(call)
+        self._keep(writer.index, writer.result(result))
+        text = result.model_text
+        if text is None and BY_NAME[call.start.kind].runs == "hosted":
+            text = f"Error: {result.error}" if result.error is not None else ""
+        if text is not None:
+            self.model_texts[writer.item_id] = ModelText(text, tuple(result.annotations))
 
-    def require_approval(self, key: str) -> None:
-        """Ask a person instead of making the call."""
+    def ask_instead(self, key: str, prefix: str, build: Callable[[str], tuple[str, bytes]]) -> None:
+        """Put an item that asks the client in the place of a call; `build` makes its id and JSON from the id given to it."""
         call = self._take(key)
         self.asked = True
         if call.writer is not None:
             self._keep(call.writer.index, call.writer.close("incomplete"))
-        item_id, index = self._place("mcpr")
-        arguments = "".join(call.pieces) or "{}"
-        if self.sign is not None:
-            item_id = self.sign(item_id, call.start.namespace or "", call.start.name, arguments)
-        item = to_json(approval_request(item_id, call.start, arguments))
+        given, index = self._place(prefix)
+        item_id, item = build(given)
         ReadyWriter(self._emitter, item_id, index).write(item)
         self._keep(index, item)
 
@@ -143,8 +146,23 @@ class ServerCalls:
         self._waiting.clear()
         self.pending.clear()
 
-    def _open(self, call: CallStart, approval_request_id: str | None = None) -> McpCallWriter:
-        return McpCallWriter(self._emitter, *self._place("mcp"), call, approval_request_id)
+    def restore(self, model_texts: ModelTexts) -> None:
+        """Know what the model sees of the items of a run that is taken over."""
+        self.model_texts.update(model_texts)
+
+    def _open(self, call: CallStart) -> ServerCallWriter:
+        kind = BY_NAME[call.kind]
+        assert kind.serve is not None
+        return kind.serve(self._emitter, *self._place(kind.prefix), call)
+
+    def _opened(self, call: _Call) -> ServerCallWriter:
+        """Return a call's writer; what has come of the call is told now where it was not told before."""
+        if call.writer is None:
+            call.writer = self._open(call.start)
+            if call.pieces:
+                call.writer.text("".join(call.pieces))
+            call.writer.end_arguments()
+        return call.writer
 
     def _take(self, key: str) -> _Call:
         self.pending = [call for call in self.pending if call.key != key]

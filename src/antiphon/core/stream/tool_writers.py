@@ -1,54 +1,106 @@
-"""Writers of the rarer tools' items: calls that the client runs (shell, apply_patch, tool_search), and those of MCP servers."""
+"""Writers of the rarer tools' items: calls that the client runs (shell, apply_patch, tool_search), and those of MCP servers.
+
+Which kind of call has which writer is said in `core.kinds`.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from json import loads
-from typing import Any
+from typing import Any, Protocol
 
-from msgspec import UNSET, Raw
+from msgspec import Raw, Struct
 
 from antiphon.core.deltas import CallStart
 from antiphon.core.json_encoding import to_json
 from antiphon.core.stream.emitter import Emitter
 from antiphon.core.stream.writers import IN_PROGRESS, ItemWriter, delta_head
+from antiphon.core.tools.call_items import BuildCall, Fields
+from antiphon.core.tools.results import ToolResult
 from antiphon.types import events as ev
 from antiphon.types.tool_items import (
-    ApplyPatchCall,
-    LocalShellAction,
-    LocalShellCall,
     McpApprovalRequest,
     McpCall,
     McpError,
     McpErrorText,
     McpListTools,
-    PatchOperation,
-    ShellAction,
     ShellCall,
-    ToolSearchCall,
 )
 
-PREFIXES = {
-    "function": "fc",
-    "custom": "ctc",
-    "shell": "sh",
-    "local_shell": "lsh",
-    "apply_patch": "apc",
-    "tool_search": "tsc",
-}
-_OPERATIONS = ("create_file", "update_file", "delete_file")
 
-ClientItem = ShellCall | LocalShellCall | ApplyPatchCall | ToolSearchCall
+class CallItemWriter(Protocol):
+    """The writer of a call that the client runs."""
+
+    index: int
+
+    @property
+    def arguments(self) -> str:
+        """All that has come so far of its arguments."""
+        ...
+
+    def text(self, text: str) -> None:
+        """Append to the arguments."""
+        ...
+
+    def close(self, status: str) -> bytes:
+        """End the call and return its item as JSON."""
+        ...
+
+
+class MadeWriter(Protocol):
+    """The writer of an item that is made between model calls."""
+
+    index: int
+
+    def close(self, status: str) -> bytes:
+        """End the item as the response ends; return it as JSON."""
+        ...
+
+
+WriteCall = Callable[[Emitter, str, int, CallStart], CallItemWriter]
+"""Begins the item of a call that the client runs: its id, its `output_index`, and the call."""
+
+
+class ServerCallWriter(Protocol):
+    """The writer of a call that this server runs: its arguments stream, then it waits for its result."""
+
+    index: int
+    item_id: str
+
+    def text(self, text: str) -> None:
+        """Append to the arguments."""
+        ...
+
+    def end_arguments(self) -> None:
+        """Tell that the arguments are whole."""
+        ...
+
+    def progress(self, stage: str) -> None:
+        """Tell how far the call has come, where its kind has an event for that."""
+        ...
+
+    def result(self, result: ToolResult) -> bytes:
+        """End the call with what it gave; return its item as JSON."""
+        ...
+
+    def close(self, status: str) -> bytes:
+        """End a call that got no result; return its item as JSON."""
+        ...
+
+
+ServeCall = Callable[[Emitter, str, int, CallStart], ServerCallWriter]
+"""Begins the item of a call that this server runs."""
 
 
 class StructuredCallWriter(ItemWriter):
     """A call whose item holds more than text: its arguments are gathered, and read when they are whole."""
 
-    __slots__ = ("_call", "_pieces")
+    __slots__ = ("_build", "_call", "_pieces")
 
-    def __init__(self, emitter: Emitter, item_id: str, index: int, call: CallStart) -> None:
+    def __init__(self, emitter: Emitter, item_id: str, index: int, call: CallStart, *, build: BuildCall) -> None:
         super().__init__(emitter, item_id, index)
         self._call = call
+        self._build = build
         self._pieces: list[str] = []
         self._added(self._item({}, IN_PROGRESS))
 
@@ -76,19 +128,8 @@ class StructuredCallWriter(ItemWriter):
             self._emitter.emit(ev.ShellCommandDelta(delta=command, **at))
             self._emitter.emit(ev.ShellCommandDone(command=command, **at))
 
-    def _item(self, fields: dict[str, Any], status: str) -> ClientItem:
-        id, call_id = self.item_id, self._call.call_id
-        match self._call.kind:
-            case "shell":
-                return ShellCall(id=id, call_id=call_id, status=status, action=_shell(fields))
-            case "local_shell":
-                return LocalShellCall(id=id, call_id=call_id, status=status, action=_local_shell(fields))
-            case "apply_patch":
-                # This item's status knows no `incomplete`.
-                status = status if status == IN_PROGRESS else "completed"
-                return ApplyPatchCall(id=id, call_id=call_id, status=status, operation=_operation(fields))
-            case _:
-                return ToolSearchCall(id=id, call_id=call_id, status=status, arguments=Raw(to_json(fields)))
+    def _item(self, fields: Fields, status: str) -> Struct:
+        return self._build(self.item_id, self._call.call_id, status, fields)
 
 
 def _fields(arguments: str) -> dict[str, Any] | None:
@@ -99,57 +140,14 @@ def _fields(arguments: str) -> dict[str, Any] | None:
     return value if isinstance(value, dict) else None
 
 
-def _shell(fields: dict[str, Any]) -> ShellAction:
-    return ShellAction(
-        commands=_strings(fields.get("commands", fields.get("command"))),
-        timeout_ms=_number(fields.get("timeout_ms")),
-        max_output_length=_number(fields.get("max_output_length")),
-    )
-
-
-def _local_shell(fields: dict[str, Any]) -> LocalShellAction:
-    env = fields.get("env")
-    directory = fields.get("working_directory")
-    return LocalShellAction(
-        command=_strings(fields.get("command", fields.get("commands"))),
-        env={str(name): str(value) for name, value in env.items()} if isinstance(env, dict) else {},
-        timeout_ms=_number(fields.get("timeout_ms")) or UNSET,  # left out: the AI SDK takes no null
-        working_directory=directory if isinstance(directory, str) else UNSET,
-    )
-
-
-def _operation(fields: dict[str, Any]) -> PatchOperation:
-    inner = fields.get("operation")
-    fields = inner if isinstance(inner, dict) else fields
-    type = fields.get("type") if fields.get("type") in _OPERATIONS else "update_file"
-    diff = None if type == "delete_file" else str(fields.get("diff") or "")
-    return PatchOperation(type=str(type), path=str(fields.get("path") or ""), diff=diff)
-
-
-def _strings(value: Any) -> list[str]:
-    if isinstance(value, str):
-        return [value]
-    return [entry for entry in value if isinstance(entry, str)] if isinstance(value, list) else []
-
-
-def _number(value: Any) -> int | None:
-    """Return a number that can be one of milliseconds or characters."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 2**53:
-        return None
-    return int(value)
-
-
 class McpCallWriter(ItemWriter):
     """A call of an MCP server's tool: its arguments stream, then it waits for its result."""
 
-    __slots__ = ("_approval", "_call", "_head", "_pieces", "_told")
+    __slots__ = ("_call", "_head", "_pieces", "_told")
 
-    def __init__(
-        self, emitter: Emitter, item_id: str, index: int, call: CallStart, approval_request_id: str | None = None
-    ) -> None:
+    def __init__(self, emitter: Emitter, item_id: str, index: int, call: CallStart) -> None:
         super().__init__(emitter, item_id, index)
         self._call = call
-        self._approval = approval_request_id
         self._pieces: list[str] = []
         self._told = False
         self._head = delta_head("response.mcp_call_arguments.delta", item_id, index, b"")
@@ -165,7 +163,7 @@ class McpCallWriter(ItemWriter):
             arguments="".join(self._pieces),
             output=output,
             error=McpError([McpErrorText(error)]) if error is not None else None,
-            approval_request_id=self._approval,
+            approval_request_id=self._call.approval_request_id,
         )
 
     def text(self, text: str) -> None:
@@ -183,10 +181,15 @@ class McpCallWriter(ItemWriter):
                 ev.McpArgumentsDone(item_id=self.item_id, output_index=self.index, arguments="".join(self._pieces))
             )
 
-    def result(self, output: str | None, error: str | None) -> bytes:
-        """End the call with what it gave, or with why it gave nothing."""
+    def progress(self, stage: str) -> None:
+        """Do nothing: these calls have no events between their arguments and their end."""
+
+    def result(self, result: ToolResult) -> bytes:
+        """End the call with its output, or with why it gave none."""
+        error = result.error
         done = ev.McpCallCompleted if error is None else ev.McpCallFailed
         self._emitter.emit(done(item_id=self.item_id, output_index=self.index))
+        output = None if error is not None else str(result.fields.get("output", ""))
         return self._done(self._item("completed" if error is None else "failed", output, error))
 
     def close(self, status: str) -> bytes:
@@ -233,8 +236,6 @@ class ReadyWriter(ItemWriter):
         self._done(Raw(item))
 
 
-def approval_request(item_id: str, call: CallStart, arguments: str) -> McpApprovalRequest:
-    """Return the item that asks a person to agree to a call."""
-    return McpApprovalRequest(
-        id=item_id, server_label=call.namespace or "", name=call.name, arguments=arguments or "{}"
-    )
+def approval_request(item_id: str, label: str, name: str, arguments: str) -> bytes:
+    """Return the item that asks a person to agree to a call, as JSON."""
+    return to_json(McpApprovalRequest(id=item_id, server_label=label, name=name, arguments=arguments))

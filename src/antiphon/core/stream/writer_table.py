@@ -8,10 +8,11 @@ from typing import Protocol
 import msgspec
 
 from antiphon.core.deltas import CallStart
+from antiphon.core.kinds import BY_NAME
 from antiphon.core.stream.emitter import Emitter, MuteEmitter
 from antiphon.core.stream.terms import StreamOptions
-from antiphon.core.stream.tool_writers import StructuredCallWriter
-from antiphon.core.stream.writers import CallWriter, MessageWriter, ReasoningWriter, Writer
+from antiphon.core.stream.tool_writers import CallItemWriter as CallItemWriter
+from antiphon.core.stream.writers import MessageWriter, ReasoningWriter, Writer
 
 
 class TextWriter(Writer, Protocol):
@@ -35,15 +36,6 @@ class AnswerWriter(Writer, Protocol):
 
     def refusal(self, text: str) -> None:
         """Append a piece of a refusal."""
-        ...
-
-
-class CallItemWriter(TextWriter, Protocol):
-    """The Writer of a call that the client runs."""
-
-    @property
-    def arguments(self) -> str:
-        """All that has come so far of its arguments."""
         ...
 
 
@@ -80,7 +72,8 @@ def _reasoning(emitter: Emitter, item_id: str, index: int, options: StreamOption
 
 
 def _call(emitter: Emitter, item_id: str, index: int, call: CallStart) -> CallItemWriter:
-    write = CallWriter if call.kind in ("function", "custom") else StructuredCallWriter
+    write = BY_NAME[call.kind].write
+    assert write is not None, "a call that the client runs"
     return write(emitter, item_id, index, call)
 
 

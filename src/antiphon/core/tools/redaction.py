@@ -13,13 +13,9 @@ import msgspec
 from msgspec import Raw
 
 from antiphon.core.json_encoding import to_json
+from antiphon.core.kinds import MCP, SECRETIVE
 from antiphon.core.request.validation import decode_any
 
-MCP = "mcp"
-SECRETIVE = frozenset((MCP, "shell", "code_interpreter"))
-"""Types of tools whose declarations may hold secrets."""
-BRINGERS = frozenset(("additional_tools", "tool_search_output"))
-"""Types of items whose `tools` are declarations like a request's own."""
 REDACTED = "<redacted>"
 SHOWN = frozenset(
     """

@@ -1,56 +1,35 @@
-"""Tool declarations ↔ functions: all that a request may offer, as functions a chat model can call, and back."""
+"""Tool declarations ↔ functions: all that a request may offer, as functions that a model can call, and back."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 from hashlib import blake2b
 from itertools import product
 
 import msgspec
 from msgspec import UNSET, Raw
 
+from antiphon.core import kinds
 from antiphon.core.deltas import CallKind
 from antiphon.core.json_encoding import to_json
 from antiphon.core.request.other_items import declared_later
-from antiphon.core.request.tool_decoding import decode_search
-from antiphon.core.tools.redaction import BRINGERS
+from antiphon.core.request.tool_decoding import decode_search, decode_tool
+from antiphon.core.tools.offers import NO_PARAMETERS
+from antiphon.core.tools.offers import Offer as Offer
+from antiphon.core.tools.offers import Target as Target
 from antiphon.types.items import Item, OtherItem
 from antiphon.types.tools import (
     CustomTool,
     FunctionTool,
     NamespaceTool,
     OtherTool,
-    RemoteTool,
     Tool,
     ToolFormat,
 )
 
 NAME_LIMIT = 64
-NO_PARAMETERS = Raw(b'{"type":"object","properties":{}}')
 _NOT_IN_NAMES = re.compile(r"[^a-zA-Z0-9_-]")
-
-_SHELL = Raw(
-    b'{"type":"object","properties":{"commands":{"type":"array","items":{"type":"string"},"description":'
-    b'"Shell commands, run in this order."},"timeout_ms":{"type":"integer"},"max_output_length":{"type":"integer"}},'
-    b'"required":["commands"]}'
-)
-_LOCAL_SHELL = Raw(
-    b'{"type":"object","properties":{"command":{"type":"array","items":{"type":"string"},"description":'
-    b'"The program and its arguments."},"timeout_ms":{"type":"integer"},"working_directory":{"type":"string"},'
-    b'"env":{"type":"object","additionalProperties":{"type":"string"}}},"required":["command"]}'
-)
-_APPLY_PATCH = Raw(
-    b'{"type":"object","properties":{"type":{"type":"string","enum":["create_file","update_file","delete_file"]},'
-    b'"path":{"type":"string"},"diff":{"type":"string","description":"The change as a V4A diff: lines that begin with '
-    b"'+', '-' or a space, sections headed by '@@'. A new file has '+' lines only. Left out for delete_file.\"}},"
-    b'"required":["type","path"]}'
-)
-_CLIENT_TOOLS: dict[str, tuple[CallKind, str, Raw]] = {
-    "shell": ("shell", "Runs shell commands and returns their output.", _SHELL),
-    "local_shell": ("local_shell", "Runs a program on the user's machine and returns its output.", _LOCAL_SHELL),
-    "apply_patch": ("apply_patch", "Creates, updates or deletes one file by a diff.", _APPLY_PATCH),
-}
 
 
 def _raw_text(about: str) -> Raw:
@@ -68,41 +47,21 @@ def _raw_text(about: str) -> Raw:
 
 _FREE_INPUT = _raw_text("The whole input, as raw text.")
 _GRAMMAR_INPUT = _raw_text("The whole input, as raw text of the grammar.")
-_SEARCH = "Searches for further tools that are not listed here. Those found can be called afterwards."
-_QUERY = Raw(b'{"type":"object","properties":{"query":{"type":"string"}},"required":["query"]}')
-
-
-class Target(msgspec.Struct, frozen=True):
-    """What a chat function stands for. `namespace` is the server's label where the kind is `mcp`."""
-
-    kind: CallKind
-    name: str
-    namespace: str | None = None
-
-
-class Offer(msgspec.Struct, frozen=True, kw_only=True):
-    """One function that the model is offered. `function` is the chat tool as JSON."""
-
-    target: Target
-    chat_name: str
-    function: bytes
-    parameters: Raw
-    format: ToolFormat | None = None
 
 
 class ToolMap:
-    """The functions of one Turn, in the order of their declaration.
+    """The functions of one Turn, in the order of their declaration; those that this server runs (`served`) come last.
 
     `ignored` names the types of declared tools that nobody runs here.
     """
 
-    __slots__ = ("_asked", "_deferring", "_index", "_targets", "ignored", "offers", "strict")
+    __slots__ = ("_asked", "_deferring", "_index", "_run_here", "_targets", "ignored", "offers", "strict")
 
     def __init__(
         self,
         tools: Sequence[Tool] = (),
         items: Iterable[Item] = (),
-        remote: Iterable[RemoteTool] = (),
+        served: Iterable[Offer] = (),
         *,
         strict: bool = True,
     ) -> None:
@@ -112,18 +71,20 @@ class ToolMap:
         self._targets: dict[Target, str] = {}
         self._asked: set[tuple[object, ...]] = set()
         self._index: dict[tuple[object, ...], list[Offer]] | None = None
+        served = list(served)
+        self._run_here = {offer.target.kind for offer in served}
         self._deferring = any(_is_client_search(tool) for tool in tools)
         for tool in tools:
             self._declare(tool)
         for item in items:
-            if isinstance(item, OtherItem) and item.type in BRINGERS:
+            if isinstance(item, OtherItem) and item.type in kinds.BRINGERS:
                 self._declare_later(item)
-        for tool_of_server in remote:
-            self._declare_remote(tool_of_server)
+        for offer in served:
+            self._offer(offer.target, offer.description, offer.parameters)
 
     # There
 
-    def chat_name(self, target: Target) -> str:
+    def name_of(self, target: Target) -> str:
         """Return the function's name for a tool; also for one that is not declared, as history may name it."""
         return self._targets.get(target) or _free_name(target, self.offers)
 
@@ -154,15 +115,20 @@ class ToolMap:
 
     def restrict(self, offers: Iterable[Offer]) -> None:
         """Offer these alone (`allowed_tools` is a hard constraint)."""
-        self.offers = {offer.chat_name: offer for offer in offers}
+        self.offers = {offer.name: offer for offer in offers}
         self._index = None
+
+    def names_of(self, tools: Sequence[Raw]) -> list[str]:
+        """Return the functions' names for declared tools, of those that are offered."""
+        found = (self.find(name, namespace=namespace) for raw in tools for name, namespace in _named(decode_tool(raw)))
+        return [offer.name for offer in found if offer is not None]
 
     # Back
 
-    def target(self, chat_name: str) -> Target:
+    def target(self, name: str) -> Target:
         """Return what a function stands for. One that was not offered is passed on as the client's function."""
-        offer = self.offers.get(chat_name)
-        return offer.target if offer is not None else Target("function", chat_name)
+        offer = self.offers.get(name)
+        return offer.target if offer is not None else Target(kinds.FUNCTION, name)
 
     # Declarations
 
@@ -171,16 +137,21 @@ class ToolMap:
             self._declare_client(tool, None, "", found)
         elif isinstance(tool, NamespaceTool):
             self._declare_namespace(tool, found)
-        elif tool.type == "tool_search" and _is_client_search(tool):
+        elif _is_ignored(tool, self._run_here):
+            if tool.type not in self.ignored:
+                self.ignored.append(tool.type)
+        else:
+            self._declare_other(tool)
+
+    def _declare_other(self, tool: OtherTool) -> None:
+        kind = kinds.BY_DECLARATION[tool.type]
+        if kind.offer is None:
+            return  # its server says what it offers
+        description, parameters = kind.offer.description, kind.offer.parameters
+        if tool.type == kinds.TOOL_SEARCH:
             search = decode_search(tool.raw)
-            self._offer(
-                Target("tool_search", "tool_search"), search.description or _SEARCH, search.parameters or _QUERY
-            )
-        elif tool.type in _CLIENT_TOOLS:
-            kind, description, parameters = _CLIENT_TOOLS[tool.type]
-            self._offer(Target(kind, tool.type), description, parameters)
-        elif tool.type != "mcp" and tool.type not in self.ignored:
-            self.ignored.append(tool.type)
+            description, parameters = search.description or description, search.parameters or parameters
+        self._offer(Target(kind.name, kind.name), description, parameters)
 
     def _declare_namespace(self, namespace: NamespaceTool, found: bool) -> None:
         about = namespace.description
@@ -200,9 +171,9 @@ class ToolMap:
         if isinstance(tool, CustomTool):
             format = tool.format if isinstance(tool.format, ToolFormat) else None
             text = "\n\n".join(part for part in (description, _about_format(format)) if part)
-            self._offer(Target("custom", tool.name, namespace), text, _input_schema(format), format=format)
+            self._offer(Target(kinds.CUSTOM, tool.name, namespace), text, _input_schema(format), format=format)
         else:
-            target = Target("function", tool.name, namespace)
+            target = Target(kinds.FUNCTION, tool.name, namespace)
             self._offer(target, description, tool.parameters, strict=bool(tool.strict))
 
     def _declare_function(self, tool: FunctionTool) -> None:
@@ -212,24 +183,21 @@ class ToolMap:
             offer = known.offer
             if offer.target in self._targets:
                 return
-            if offer.chat_name not in self.offers:
-                self._targets[offer.target] = offer.chat_name
+            if offer.name not in self.offers:
+                self._targets[offer.target] = offer.name
                 self._index = None
-                self.offers[offer.chat_name] = offer
+                self.offers[offer.name] = offer
                 return
-        target = Target("function", tool.name)
+        target = Target(kinds.FUNCTION, tool.name)
         taken = len(self.offers)
         self._offer(target, tool.description or "", tool.parameters, strict=bool(tool.strict))
         if len(self.offers) > taken:
-            _remember(tool, self.strict, self.offers[self._targets[target]])
+            name = self._targets[target]
+            self.offers[name] = _remembered(tool, self.strict, self.offers[name])
 
     def _declare_later(self, item: OtherItem) -> None:
         for tool in declared_later(item):
-            self._declare(tool, found=item.type == "tool_search_output")
-
-    def _declare_remote(self, tool: RemoteTool) -> None:
-        target = Target("mcp", tool.name, tool.server_label)
-        self._offer(target, tool.description or "", tool.input_schema)
+            self._declare(tool, found=item.type == kinds.BY_NAME[kinds.TOOL_SEARCH].owes)
 
     def _offer(
         self,
@@ -245,14 +213,15 @@ class ToolMap:
         schema = parameters if parameters is not None and bytes(parameters) != b"null" else NO_PARAMETERS
         name = _free_name(target, self.offers)
         self._targets[target] = name
-        function = b'{"type":"function","function":{"name":%b,"description":%b,"parameters":%b%b}}' % (
-            to_json(name),
-            to_json(description),
-            bytes(schema),
-            b',"strict":true' if strict and self.strict else b"",
-        )
         self._index = None
-        self.offers[name] = Offer(target=target, chat_name=name, function=function, parameters=schema, format=format)
+        self.offers[name] = Offer(
+            target=target,
+            name=name,
+            description=description,
+            parameters=schema,
+            strict=strict and self.strict,
+            format=format,
+        )
 
 
 class _KnownOffer(msgspec.Struct, frozen=True):
@@ -268,26 +237,42 @@ MOST_KNOWN = 1024
 LONGEST_KNOWN = 8192  # bytes of an offer that is kept
 
 
-def _remember(tool: FunctionTool, strict: bool, offer: Offer) -> None:
+def _remembered(tool: FunctionTool, strict: bool, offer: Offer) -> Offer:
     """Keep an offer under the identity of its tool: `decode_tool` gives the same one for the same bytes."""
-    if len(offer.function) > LONGEST_KNOWN or offer.chat_name != tool.name:
-        return
+    size = len(offer.name) + len(offer.description) + len(bytes(offer.parameters))
+    if size > LONGEST_KNOWN or offer.name != tool.name:
+        return offer
     if len(_known_offers) >= MOST_KNOWN:
         _known_offers.clear()
-    _known_offers[id(tool)] = _KnownOffer(tool, strict, offer)
+    lasting = msgspec.structs.replace(offer, lasting=True)
+    _known_offers[id(tool)] = _KnownOffer(tool, strict, lasting)
+    return lasting
 
 
-def ignored_tools(tools: Sequence[Tool]) -> list[str]:
-    """Return the types of declared tools that nobody runs here (`x-antiphon-ignored`)."""
-    return list(dict.fromkeys(tool.type for tool in tools if isinstance(tool, OtherTool) and _is_ignored(tool)))
+def ignored_tools(tools: Sequence[Tool], run_here: Container[CallKind] = ()) -> list[str]:
+    """Return the types of declared tools that nobody runs here (`x-antiphon-ignored`); `run_here`: kinds with a HostedTool."""
+    others = (tool for tool in tools if isinstance(tool, OtherTool))
+    return list(dict.fromkeys(tool.type for tool in others if _is_ignored(tool, run_here)))
 
 
-def _is_ignored(tool: OtherTool) -> bool:
-    return tool.type != "mcp" and tool.type not in _CLIENT_TOOLS and not _is_client_search(tool)
+def _is_ignored(tool: OtherTool, run_here: Container[CallKind]) -> bool:
+    """Tell whether nobody runs a tool here."""
+    if tool.type == kinds.TOOL_SEARCH:
+        return not _is_client_search(tool)
+    kind = kinds.BY_DECLARATION[tool.type]
+    return kind.offer is None and kind.runs != "server" and kind.name not in run_here
+
+
+def _named(tool: Tool) -> Iterator[tuple[str, str | None]]:
+    """Yield the names and namespaces of the functions and custom tools of a declaration."""
+    if isinstance(tool, NamespaceTool):
+        yield from ((inner.name, tool.name) for inner in tool.tools)
+    elif not isinstance(tool, OtherTool):
+        yield tool.name, None
 
 
 def _is_client_search(tool: Tool) -> bool:
-    if not isinstance(tool, OtherTool) or tool.type != "tool_search":
+    if not isinstance(tool, OtherTool) or tool.type != kinds.TOOL_SEARCH:
         return False
     return decode_search(tool.raw).execution == "client"
 

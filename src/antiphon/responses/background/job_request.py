@@ -11,7 +11,7 @@ import msgspec
 from msgspec import Raw
 
 from antiphon.core.json_encoding import to_json
-from antiphon.core.tools.redaction import BRINGERS, SECRETIVE
+from antiphon.core.kinds import BRINGERS, SECRETIVE
 from antiphon.errors import APIError
 from antiphon.responses.plan import Identity, Plan
 from antiphon.responses.sealing import Sealer, SealError

@@ -22,7 +22,7 @@ from antiphon.responses.background.job_request import unpacked
 from antiphon.responses.prepare import Preparer
 from antiphon.responses.run import Run
 from antiphon.responses.services import Services
-from antiphon.responses.stored_response import output_span
+from antiphon.responses.stored_response import model_texts_json, output_span
 from antiphon.responses.webhooks import Webhooks
 from antiphon.stores.records import Job, LoggedEvent, StoredResponse
 from antiphon.types.events import Event
@@ -102,7 +102,8 @@ class Takeover:
         body = stream.cancel(now) if error is None else stream.fail(error, now)
         assert stream.terminal is not None
         span = output_span(body, stream.output)
-        ended = msgspec.structs.replace(stored, status=response.status, body=body, output_span=span)
+        texts = model_texts_json(stream.model_texts)
+        ended = msgspec.structs.replace(stored, status=response.status, body=body, output_span=span, model_texts=texts)
         await self._store.responses.put(ended, fence=job.fence)
         await self._append(job, response.status, [*stream.take(), stream.terminal], state.sequence_number)
 

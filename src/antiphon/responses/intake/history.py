@@ -5,14 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Protocol
 
+import msgspec
+
 from antiphon.config import Config
 from antiphon.core import context
+from antiphon.core.tools.results import ModelText
 from antiphon.errors import InvalidRequest, NotFound
 from antiphon.runtime.offload import by_size
 from antiphon.runtime.request_memory import take
 from antiphon.stores.base import ConversationStore
 from antiphon.types.items import Item
 from antiphon.types.request import ConversationRef, CreateResponse
+
+_model_text = msgspec.json.Decoder(ModelText)
 
 HISTORY_BODIES = 4
 """A request's items may have so many times the bytes of a body, with its history and references."""
@@ -27,6 +32,10 @@ class History(Protocol):
 
     async def items(self, ids: Sequence[str], owner: str) -> Mapping[str, bytes]:
         """Return the items among these ids that exist."""
+        ...
+
+    async def model_texts(self, ids: Sequence[str], owner: str) -> Mapping[str, bytes]:
+        """Return what the model sees of those of these output items that have such a text, as JSON."""
         ...
 
 
@@ -70,6 +79,18 @@ class Gathering:
         earlier = await by_size(size, context.decode_history, arrays, self._config.max_items)
         self.check_count(len(own) + len(earlier), param)
         return own, earlier, size
+
+    async def with_model_texts(self, items: list[Item], owner: str, source: History) -> tuple[list[Item], int]:
+        """Return items with what the model sees of them where they do not say it, and the bytes of that."""
+        wanted = context.without_model_texts(items)
+        found = await source.model_texts(wanted, owner) if wanted else {}
+        if not found:
+            return items, 0
+        size = _bytes_of(found.values())
+        self._check_bytes(size, "input")
+        take(size)
+        texts = {id: _model_text.decode(text) for id, text in found.items()}
+        return context.with_model_texts(items, texts), size
 
     def _check_bytes(self, size: int, param: str) -> None:
         most = self._config.max_body * HISTORY_BODIES

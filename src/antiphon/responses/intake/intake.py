@@ -24,9 +24,11 @@ from antiphon.core.turn import NO_HINTS, Hints, Turn, with_operators
 from antiphon.errors import InvalidRequest
 from antiphon.responses.approvals import given
 from antiphon.responses.compaction import threshold
+from antiphon.responses.hosted_calls import offered
 from antiphon.responses.intake.abilities import check_capabilities
 from antiphon.responses.intake.asked import Asked
 from antiphon.responses.intake.history import Gathering, History
+from antiphon.responses.intake.hosted_tools import admitted
 from antiphon.responses.intake.mcp_declarations import brings_servers, check_brought, declared_servers
 from antiphon.responses.intake.media import Form, Media, media_holders
 from antiphon.responses.plan import Identity, Plan
@@ -88,6 +90,7 @@ class Intake:
         else:
             await by_size(asked.size, check_capabilities, route.card.capabilities, request, tools, text, seen)
         remote = await declared_servers(tools, caller, services.tool_servers) if tools else []
+        hosted = await admitted(tools, owner, services.hosted_tools) if services.hosted_tools and tools else []
         source = history or services.store.responses
         own, earlier, size = await self._gathering.items(request, own, owner, source, asked.size)
         kinds = set(map(type, chain(earlier, own, prompted)))
@@ -108,10 +111,14 @@ class Intake:
             seals = Unsealing(services.sealer, owner, own, _source_of(request))
             shown = await seals.restored(shown)
             size += seals.size
+        if OtherItem in kinds:
+            shown, added = await self._gathering.with_model_texts(shown, owner, source)
+            size += added
         whole = (request, asked.extra, owner, route, tools, text, own, shown, identity, hints)
         plan = self._complete(*whole) if size < LARGE else await by_size(size, self._complete, *whole, large=True)
-        if remote:
-            plan = msgspec.structs.replace(plan, remote=remote, approvals=approvals)
+        if remote or hosted:
+            turn = msgspec.structs.replace(plan.turn, server_tools=offered(hosted))
+            plan = msgspec.structs.replace(plan, turn=turn, remote=remote, hosted=hosted, approvals=approvals)
         return await self._fit(plan, size if plain else -1)
 
     async def _shown(
@@ -233,7 +240,7 @@ class Intake:
             stored=is_stored(request, defaults),
             conversation_id=response.conversation.id if response.conversation else None,
             options=self._stream_options(request, owner),
-            ignored=ignored_tools(tools),
+            ignored=ignored_tools(tools, self._services.hosted_tools),
         )
 
     def _stream_options(self, request: CreateResponse, owner: str) -> StreamOptions:

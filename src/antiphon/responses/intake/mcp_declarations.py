@@ -8,9 +8,9 @@ import msgspec
 from msgspec import Raw
 
 from antiphon.access.caller import Caller
+from antiphon.core.kinds import BRINGERS, MCP
 from antiphon.core.request.other_items import declared_later
 from antiphon.core.request.validation import decode
-from antiphon.core.tools.redaction import BRINGERS, MCP
 from antiphon.errors import InvalidRequest
 from antiphon.net.url_guard import UrlGuard
 from antiphon.tools.base import McpTool, NamedServer, ToolServers, not_for_key

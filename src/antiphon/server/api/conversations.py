@@ -18,7 +18,7 @@ from antiphon.runtime.offload import by_size
 from antiphon.server.api.paging import listed, listing, page_query
 from antiphon.server.http.messages import Reply, Request, json_reply
 from antiphon.stores.base import ConversationStore, ResponseStore
-from antiphon.stores.records import Conversation, StoredItem
+from antiphon.stores.records import StoredConversation, StoredItem
 from antiphon.types.items import Item
 from antiphon.types.request import Metadata
 
@@ -71,7 +71,7 @@ class Conversations:
         text = await request.body() or b"{}"
         body = await by_size(len(text), decode, _create, text)
         id_base = self._new_id_base()
-        conversation = Conversation(
+        conversation = StoredConversation(
             id=f"conv_{id_base}",
             owner=request.owner,
             created_at=int(self._clock()),
@@ -161,7 +161,7 @@ async def _page(items: Sequence[StoredItem], *, has_more: bool) -> Reply:
     return await by_size(size, listed, listing(bodies, [item.id for item in items], has_more))
 
 
-def _json(conversation: Conversation) -> bytes:
+def _json(conversation: StoredConversation) -> bytes:
     return to_json(
         {
             "id": conversation.id,

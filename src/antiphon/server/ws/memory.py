@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence, Set
 
 from antiphon.core.context import item_id, split_array
+from antiphon.core.json_encoding import to_json
 from antiphon.responses.plan import Plan
 from antiphon.responses.run import Run
 from antiphon.runtime.offload import by_size
@@ -13,19 +14,20 @@ from antiphon.stores.base import ResponseStore
 
 
 class Remembered:
-    """A response's own input and output as JSON arrays, and what it followed."""
+    """A response's own input and output as JSON arrays, what the model sees of its items, and what it followed."""
 
-    __slots__ = ("input", "output", "previous")
+    __slots__ = ("input", "output", "previous", "texts")
 
-    def __init__(self, previous: str | None, input: bytes, output: bytes) -> None:
+    def __init__(self, previous: str | None, input: bytes, output: bytes, texts: Mapping[str, bytes]) -> None:
         self.previous = previous
         self.input = input
         self.output = output
+        self.texts = texts
 
     @property
     def size(self) -> int:
         """Bytes it takes."""
-        return len(self.input) + len(self.output)
+        return len(self.input) + len(self.output) + sum(map(len, self.texts.values()))
 
 
 class ConnectionMemory:
@@ -41,7 +43,8 @@ class ConnectionMemory:
     def keep(self, plan: Plan, run: Run) -> None:
         """Remember a response that has ended."""
         output = b"[%b]" % b",".join(run.stream.output)
-        kept = Remembered(plan.response.previous_response_id, plan.own_input().array, output)
+        texts = {id: to_json(text) for id, text in run.stream.model_texts.items()}
+        kept = Remembered(plan.response.previous_response_id, plan.own_input().array, output, texts)
         self._kept[plan.response.id] = kept
         self._count(kept.size)
         while (self._size > self._limit or self._budget.over) and len(self._kept) > 1:
@@ -73,6 +76,15 @@ class ConnectionMemory:
         rest = [id for id in ids if id not in found]
         if rest:
             found.update(await self._responses.items(rest, owner))
+        return found
+
+    async def model_texts(self, ids: Sequence[str], owner: str) -> Mapping[str, bytes]:
+        """Return what the model sees of those of these output items that have such a text, as JSON."""
+        wanted = set(ids)
+        found = {id: text for kept in self._kept.values() for id, text in kept.texts.items() if id in wanted}
+        rest = [id for id in ids if id not in found]
+        if rest:
+            found.update(await self._responses.model_texts(rest, owner))
         return found
 
 

@@ -13,6 +13,7 @@ import msgspec
 from msgspec import Raw
 
 from antiphon.core.json_encoding import to_json
+from antiphon.core.kinds import FUNCTION, OWED
 from antiphon.core.request.decoding import decode_items
 from antiphon.core.request.validation import decode
 from antiphon.core.stream.response_stream import ResponseStream
@@ -26,18 +27,6 @@ from antiphon.types.items import Message
 
 MOST_PENDING = 16
 MOST_STEERED = 64  # responses for which input waits
-
-# What a client owes, and the key that tells which: output item type → (input item type, key).
-_OWED = {
-    "function_call": ("function_call_output", "call_id"),
-    "custom_tool_call": ("custom_tool_call_output", "call_id"),
-    "shell_call": ("shell_call_output", "call_id"),
-    "local_shell_call": ("local_shell_call_output", "call_id"),
-    "apply_patch_call": ("apply_patch_call_output", "call_id"),
-    "computer_call": ("computer_call_output", "call_id"),
-    "tool_search_call": ("tool_search_output", "call_id"),
-    "mcp_approval_request": ("mcp_approval_response", "id"),
-}
 
 
 class SteerMessage(msgspec.Struct):
@@ -203,13 +192,12 @@ def _owed(output: Sequence[bytes]) -> list[dict[str, str]]:
     owed = []
     for item in output:
         call = _call.decode(item)
-        if call.type in _OWED:
-            type, key = _OWED[call.type]
-            if key == "id":
-                owed.append({"type": type, "approval_request_id": call.id})
-            else:
-                stub = {"type": type, "call_id": call.call_id}
-                owed.append({**stub, "name": call.name} if call.type == "function_call" else stub)
+        kind = OWED.get(call.type)
+        if kind is not None and kind.owed_by == "id":
+            owed.append({"type": kind.owes, "approval_request_id": call.id})
+        elif kind is not None:
+            stub = {"type": kind.owes, "call_id": call.call_id}
+            owed.append({**stub, "name": call.name} if kind.name == FUNCTION else stub)
     return owed
 
 

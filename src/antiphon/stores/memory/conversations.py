@@ -7,13 +7,13 @@ from collections.abc import Sequence
 import msgspec
 
 from antiphon.errors import StoreConflict, StoreUnknown
-from antiphon.stores.records import Conversation, StoredItem
+from antiphon.stores.records import StoredConversation, StoredItem
 
 
 class KeptConversation(msgspec.Struct):
     """A conversation and its items by id, in order."""
 
-    conversation: Conversation
+    conversation: StoredConversation
     items: dict[str, StoredItem]
 
 
@@ -23,17 +23,17 @@ class MemoryConversations:
     def __init__(self) -> None:
         self._conversations: dict[str, KeptConversation] = {}
 
-    async def create(self, conversation: Conversation, items: Sequence[StoredItem] = ()) -> None:
+    async def create(self, conversation: StoredConversation, items: Sequence[StoredItem] = ()) -> None:
         if conversation.id in self._conversations:
             raise StoreConflict(conversation.id)
         self._conversations[conversation.id] = KeptConversation(conversation, {})
         self.append(conversation.id, conversation.owner, items)
 
-    async def get(self, id: str, owner: str) -> Conversation | None:
+    async def get(self, id: str, owner: str) -> StoredConversation | None:
         kept = self._find(id, owner)
         return None if kept is None else kept.conversation
 
-    async def update(self, id: str, owner: str, metadata: bytes) -> Conversation | None:
+    async def update(self, id: str, owner: str, metadata: bytes) -> StoredConversation | None:
         kept = self._find(id, owner)
         if kept is None:
             return None

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import msgspec
 
 from antiphon.errors import StoreConflict
-from antiphon.stores.item_ids import ResponseItems, places
+from antiphon.stores.item_ids import ResponseItems, pick_texts, places, responses_of
 from antiphon.stores.memory.conversations import MemoryConversations
 from antiphon.stores.memory.jobs import MemoryJobs
 from antiphon.stores.memory.memory_database import MemoryDatabase
@@ -125,6 +125,10 @@ class MemoryResponses:
         split: Split = {}
         found = ((id, self._item(id, owner, split)) for id in dict.fromkeys(ids))
         return {id: body for id, body in found if body is not None}
+
+    async def model_texts(self, ids: Sequence[str], owner: str) -> Mapping[str, bytes]:
+        kept = [self._find(id, owner) for id in responses_of(ids)]
+        return pick_texts(ids, [one.response.model_texts for one in kept if one and one.response.model_texts])
 
     def _item(self, item_id: str, owner: str, split: Split) -> bytes | None:
         return (

@@ -5,21 +5,21 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
-from antiphon.stores.records import Conversation, StoredItem
+from antiphon.stores.records import StoredConversation, StoredItem
 
 
 class ConversationStore(Protocol):
     """Conversations. `responses.put` appends items to them too."""
 
-    async def create(self, conversation: Conversation, items: Sequence[StoredItem] = ()) -> None:
+    async def create(self, conversation: StoredConversation, items: Sequence[StoredItem] = ()) -> None:
         """Insert a conversation and its first items. Raises StoreConflict if the id is taken."""
         ...
 
-    async def get(self, id: str, owner: str) -> Conversation | None:
+    async def get(self, id: str, owner: str) -> StoredConversation | None:
         """Return a conversation, or None."""
         ...
 
-    async def update(self, id: str, owner: str, metadata: bytes) -> Conversation | None:
+    async def update(self, id: str, owner: str, metadata: bytes) -> StoredConversation | None:
         """Replace the metadata; return the conversation, or None."""
         ...
 

@@ -69,3 +69,7 @@ class ResponseStore(Protocol):
         Ids that `stores/item_ids.py` can read need no index. Of a foreign id's several items the last one put is returned.
         """
         ...
+
+    async def model_texts(self, ids: Sequence[str], owner: str) -> Mapping[str, bytes]:
+        """Return what the model sees of those of these output items that have such a text, as JSON."""
+        ...

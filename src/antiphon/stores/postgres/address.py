@@ -1,4 +1,4 @@
-"""Address: what the setting `store` says about a PostgreSQL database."""
+"""DatabaseAddress: what the setting `store` says about a PostgreSQL database."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _SETTINGS = {
 """Of each session, unless the URL says otherwise. Times in milliseconds."""
 
 
-class Address(msgspec.Struct, frozen=True, kw_only=True):
+class DatabaseAddress(msgspec.Struct, frozen=True, kw_only=True):
     """Where the database is, and how to talk to it.
 
     `url` is for the driver, `shown` for people: without user, password and parameters. `pool_size` counts the
@@ -34,7 +34,7 @@ class Address(msgspec.Struct, frozen=True, kw_only=True):
     application: str = "antiphon"
 
 
-def read_address(url: str) -> Address:
+def read_address(url: str) -> DatabaseAddress:
     """Take the URL apart. Raises ConfigError."""
     try:
         parts = urlsplit(url)
@@ -47,7 +47,7 @@ def read_address(url: str) -> Address:
     if several and "target_session_attrs" not in given:
         rest.append("target_session_attrs=read-write")  # of several servers the primary
     pgbouncer = given.get("pgbouncer", "false").lower() in ("true", "yes", "on", "1")
-    return Address(
+    return DatabaseAddress(
         url=urlunsplit((parts.scheme, parts.netloc, parts.path, "&".join(rest), "")),
         shown=f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}",
         settings={} if pgbouncer else {name: given.get(name, value) for name, value in _SETTINGS.items()},

@@ -16,7 +16,7 @@ Outcome = TypeVar("Outcome")
 GROUP = 200
 
 
-class Task(NamedTuple, Generic[Call, Outcome]):
+class BatchedCall(NamedTuple, Generic[Call, Outcome]):
     """A call and who waits for it."""
 
     call: Call
@@ -37,7 +37,7 @@ class Batcher(Generic[Call, Outcome]):
         """
         self._commit = commit
         self._order = order
-        self._waiting: list[Task[Call, Outcome]] = []
+        self._waiting: list[BatchedCall[Call, Outcome]] = []
         self._runner: asyncio.Task[None] | None = None
         self._alone: set[asyncio.Task[None]] = set()
         self._closing = False
@@ -48,7 +48,7 @@ class Batcher(Generic[Call, Outcome]):
             raise RuntimeError("The store is closed.")
         loop = asyncio.get_running_loop()
         future: Future[Outcome] = loop.create_future()
-        self._waiting.append(Task(call, future))
+        self._waiting.append(BatchedCall(call, future))
         if self._runner is None:
             self._runner = loop.create_task(self._run())
         return future
@@ -70,7 +70,7 @@ class Batcher(Generic[Call, Outcome]):
             await self._write(group)
         self._runner = None
 
-    async def _write(self, group: Sequence[Task[Call, Outcome]]) -> None:
+    async def _write(self, group: Sequence[BatchedCall[Call, Outcome]]) -> None:
         """Write together; where that fails because of one of them, write each for itself."""
         try:
             outcomes = await self._commit([task.call for task in group])

@@ -6,7 +6,7 @@ from typing import Any
 
 import asyncpg
 
-from antiphon.stores.postgres.address import Address
+from antiphon.stores.postgres.address import DatabaseAddress
 
 Connection = Any
 """An asyncpg connection, or the pool's stand-in for one."""
@@ -17,14 +17,14 @@ PROCESS = "SELECT pg_backend_pid()"
 SET = "SELECT set_config(name, value, false) FROM unnest($1::text[], $2::text[]) AS setting (name, value)"
 
 
-def fixed_settings(address: Address) -> dict[str, Any]:
+def fixed_settings(address: DatabaseAddress) -> dict[str, Any]:
     """Return what is said as a connection starts: a pooler refuses most of what could be said there."""
     if address.pgbouncer:
         return {"statement_cache_size": 0}
     return {"server_settings": {"application_name": address.application}}
 
 
-async def apply_settings(connection: Connection, address: Address, **others: str) -> None:
+async def apply_settings(connection: Connection, address: DatabaseAddress, **others: str) -> None:
     """Set the session's settings; `others` count more than the address's."""
     settings = {**address.settings, **others}
     if not settings or address.pgbouncer:
@@ -36,7 +36,7 @@ async def apply_settings(connection: Connection, address: Address, **others: str
         raise
 
 
-async def connect(address: Address, *, command_timeout: float | None = None, **others: str) -> Connection:
+async def connect(address: DatabaseAddress, *, command_timeout: float | None = None, **others: str) -> Connection:
     """Open one connection that prepares nothing, with `others` among its settings."""
     options = {**fixed_settings(address), "statement_cache_size": 0}
     connection = await asyncpg.connect(address.url, timeout=CONNECT_SECONDS, command_timeout=command_timeout, **options)
@@ -44,7 +44,7 @@ async def connect(address: Address, *, command_timeout: float | None = None, **o
     return connection
 
 
-async def changes_sessions(address: Address) -> bool:
+async def changes_sessions(address: DatabaseAddress) -> bool:
     """Tell whether a pooler stands in between that gives a connection another session for each transaction.
 
     Two connections are opened. Each has a server process of its own to the end, unless such a pooler lends them out.

@@ -11,7 +11,7 @@ from antiphon.errors import StoreConflict
 from antiphon.stores.postgres.database import Database
 from antiphon.stores.postgres.postgres_database import PostgresDatabase
 from antiphon.stores.postgres.sql import queries, unescape
-from antiphon.stores.records import Conversation, StoredItem
+from antiphon.stores.records import StoredConversation, StoredItem
 
 SQL = queries("conversations")
 LAST = (1 << 63) - 1
@@ -23,17 +23,17 @@ class PostgresConversations:
     def __init__(self, database: PostgresDatabase) -> None:
         self._pool = database.pool
 
-    async def create(self, conversation: Conversation, items: Sequence[StoredItem] = ()) -> None:
+    async def create(self, conversation: StoredConversation, items: Sequence[StoredItem] = ()) -> None:
         if not await self._pool.value(SQL["create"], **msgspec.structs.asdict(conversation), **_arrays(items)):
             raise StoreConflict(conversation.id)
 
-    async def get(self, id: str, owner: str) -> Conversation | None:
+    async def get(self, id: str, owner: str) -> StoredConversation | None:
         row = await self._pool.row(SQL["get"], id=id, owner=owner)
-        return None if row is None else Conversation(id=id, owner=owner, created_at=row[0], metadata=row[1])
+        return None if row is None else StoredConversation(id=id, owner=owner, created_at=row[0], metadata=row[1])
 
-    async def update(self, id: str, owner: str, metadata: bytes) -> Conversation | None:
+    async def update(self, id: str, owner: str, metadata: bytes) -> StoredConversation | None:
         row = await self._pool.row(SQL["update"], id=id, owner=owner, metadata=metadata)
-        return None if row is None else Conversation(id=id, owner=owner, created_at=row[0], metadata=metadata)
+        return None if row is None else StoredConversation(id=id, owner=owner, created_at=row[0], metadata=metadata)
 
     async def delete(self, id: str, owner: str) -> bool:
         return await self._pool.row(SQL["remove"], id=id, owner=owner) is not None

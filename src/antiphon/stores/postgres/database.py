@@ -18,7 +18,7 @@ import asyncpg
 
 from antiphon.errors import APIError
 from antiphon.stores.condition import Condition, unavailable
-from antiphon.stores.postgres.address import Address
+from antiphon.stores.postgres.address import DatabaseAddress
 from antiphon.stores.postgres.connecting import CONNECT_SECONDS, Connection, apply_settings, fixed_settings
 from antiphon.stores.postgres.faults import AWAY, CONFLICTS, FAULTS, LOCKED, BusyError, is_certain, reason_of
 from antiphon.stores.postgres.sql import Query
@@ -53,7 +53,7 @@ class HeldError(APIError):
 class Database:
     """Runs statements on whichever connection is free. All methods raise APIError 503 while the server is away."""
 
-    def __init__(self, address: Address) -> None:
+    def __init__(self, address: DatabaseAddress) -> None:
         self.condition = Condition(address.shown)
         self.retries = 0
         self.waiting = 0  # callers without a connection

@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 
 from antiphon.errors import ConfigError
-from antiphon.stores.postgres.address import Address
+from antiphon.stores.postgres.address import DatabaseAddress
 from antiphon.stores.postgres.connecting import Connection
 from antiphon.stores.postgres.preparation import blocking, migrate, once
 from antiphon.stores.postgres.sql import imports
@@ -87,7 +87,7 @@ NOUNS = (
 )
 
 
-def import_sqlite(path: Path, address: Address, progress: Progress) -> None:
+def import_sqlite(path: Path, address: DatabaseAddress, progress: Progress) -> None:
     """Copy all that an SQLite store holds. Raises ConfigError."""
     if not path.is_file():
         raise ConfigError(f"There is no store {path}.")

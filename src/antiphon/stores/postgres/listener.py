@@ -16,7 +16,7 @@ from time import monotonic
 from typing import Any
 
 from antiphon.stores.nouns.jobs import POLL_INTERVAL
-from antiphon.stores.postgres.address import Address
+from antiphon.stores.postgres.address import DatabaseAddress
 from antiphon.stores.postgres.connecting import CONNECT_SECONDS, connect
 from antiphon.stores.postgres.database import Database
 from antiphon.stores.postgres.faults import FAULTS
@@ -52,7 +52,7 @@ class Followed:
 class Listener:
     """A connection that listens, and who waits for what it hears."""
 
-    def __init__(self, address: Address, database: Database) -> None:
+    def __init__(self, address: DatabaseAddress, database: Database) -> None:
         self._address = address
         self._database = database
         self._followed: dict[str, Followed] = {}

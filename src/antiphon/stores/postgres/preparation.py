@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 import asyncpg
 
 from antiphon.errors import ConfigError
-from antiphon.stores.postgres.address import Address
+from antiphon.stores.postgres.address import DatabaseAddress
 from antiphon.stores.postgres.connecting import CONNECT_SECONDS, Connection, changes_sessions, connect
 from antiphon.stores.postgres.faults import FAULTS
 from antiphon.stores.postgres.sql import indexes, migrations, queries
@@ -48,7 +48,7 @@ def blocking(work: Callable[[], Awaitable[T]]) -> T:
         return pool.submit(lambda: asyncio.run(whole())).result()
 
 
-def prepare(address: Address, patience: float = PATIENCE) -> None:
+def prepare(address: DatabaseAddress, patience: float = PATIENCE) -> None:
     """Bring the database to the newest schema; wait for it where it starts only now. Raises ConfigError."""
 
     async def whole() -> None:
@@ -69,7 +69,7 @@ async def _compare_clocks(connection: Connection) -> None:
         log.warning("this server's clock is %+.1f seconds off the clock of the store", ahead)
 
 
-async def _refuse_changing_sessions(address: Address) -> None:
+async def _refuse_changing_sessions(address: DatabaseAddress) -> None:
     if address.pgbouncer:
         return
     try:
@@ -83,7 +83,7 @@ async def _refuse_changing_sessions(address: Address) -> None:
         )
 
 
-def sealing_secret(address: Address, patience: float = PATIENCE) -> str:
+def sealing_secret(address: DatabaseAddress, patience: float = PATIENCE) -> str:
     """Return the secret that seals reasoning, the same for all servers on a database. Raises ConfigError."""
 
     async def read(connection: Connection) -> bytes:
@@ -96,7 +96,7 @@ def sealing_secret(address: Address, patience: float = PATIENCE) -> str:
 
 
 async def once(
-    address: Address,
+    address: DatabaseAddress,
     work: Callable[[Connection], Awaitable[T]],
     patience: float = PATIENCE,
     *,
@@ -117,7 +117,7 @@ async def once(
         raise ConfigError(f"The store {address.shown} cannot be reached: {reason.rstrip('.')}.") from error
 
 
-async def _connect(address: Address, deadline: float) -> Any:
+async def _connect(address: DatabaseAddress, deadline: float) -> Any:
     told = False
     while True:
         try:

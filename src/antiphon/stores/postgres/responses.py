@@ -13,7 +13,7 @@ import msgspec
 from antiphon.errors import StoreConflict, StoreUnknown
 from antiphon.runtime.offload import by_size
 from antiphon.stores.base import FenceError
-from antiphon.stores.item_ids import ItemPlace, ResponseItems, places
+from antiphon.stores.item_ids import ItemPlace, ResponseItems, pick_texts, places, responses_of
 from antiphon.stores.postgres import conversations
 from antiphon.stores.postgres.batcher import Batcher
 from antiphon.stores.postgres.database import UPKEEP_PATIENCE, Database, Row, Transaction
@@ -74,7 +74,7 @@ class PostgresResponses:
         if row is None:
             return None
         model, status, created_at, expires_at, background, previous, conversation, *rest = row
-        start, end, foreign, input, body = rest
+        start, end, foreign, input, body, texts = rest
         return StoredResponse(
             id=id,
             owner=owner,
@@ -89,6 +89,7 @@ class PostgresResponses:
             foreign_ids=_foreign_ids.decode(foreign) if foreign else {},
             input=input,
             body=body,
+            model_texts=texts or b"",
         )
 
     async def delete(self, id: str, owner: str) -> bool:
@@ -124,6 +125,11 @@ class PostgresResponses:
             if missing:
                 found |= await look(self._pool, missing, owner)
         return {id: found[id] for id in ids if id in found}
+
+    async def model_texts(self, ids: Sequence[str], owner: str) -> Mapping[str, bytes]:
+        rows = await self._pool.rows(SQL["model_texts"], ids=responses_of(ids), owner=owner)
+        stored = [row[0] for row in rows]
+        return await by_size(sum(map(len, stored)), pick_texts, ids, stored)
 
     async def _purge(self, now: int) -> int:
         """Delete up to `PURGE_GROUP` expired responses; return how many. 0 while another server does it."""

@@ -9,7 +9,7 @@ from sqlite3 import Connection
 import msgspec
 
 from antiphon.errors import StoreConflict, StoreUnknown
-from antiphon.stores.records import Conversation, StoredItem
+from antiphon.stores.records import StoredConversation, StoredItem
 from antiphon.stores.sqlite.sql import queries
 from antiphon.stores.sqlite.sqlite_database import SHALLOW, SQLiteDatabase
 
@@ -24,7 +24,7 @@ class Page(msgspec.Struct, frozen=True, kw_only=True):
     descending: bool
 
 
-def create(connection: Connection, conversation: Conversation, items: Sequence[StoredItem]) -> None:
+def create(connection: Connection, conversation: StoredConversation, items: Sequence[StoredItem]) -> None:
     """Insert a conversation and its items. Raises StoreConflict if the id is taken."""
     if connection.execute(SQL["taken"], {"id": conversation.id}).fetchall():
         raise StoreConflict(conversation.id)
@@ -38,18 +38,18 @@ def create(connection: Connection, conversation: Conversation, items: Sequence[S
     append(connection, conversation.id, conversation.owner, items)
 
 
-def get(connection: Connection, id: str, owner: str) -> Conversation | None:
+def get(connection: Connection, id: str, owner: str) -> StoredConversation | None:
     """Return a conversation, or None."""
     for _, created_at, metadata in connection.execute(SQL["get"], {"id": id, "owner": owner}).fetchall():
-        return Conversation(id=id, owner=owner, created_at=created_at, metadata=metadata)
+        return StoredConversation(id=id, owner=owner, created_at=created_at, metadata=metadata)
     return None
 
 
-def update(connection: Connection, id: str, owner: str, metadata: bytes) -> Conversation | None:
+def update(connection: Connection, id: str, owner: str, metadata: bytes) -> StoredConversation | None:
     """Replace the metadata."""
     parameters = {"id": id, "owner": owner, "metadata": metadata}
     for (created_at,) in connection.execute(SQL["update"], parameters).fetchall():
-        return Conversation(id=id, owner=owner, created_at=created_at, metadata=metadata)
+        return StoredConversation(id=id, owner=owner, created_at=created_at, metadata=metadata)
     return None
 
 
@@ -138,13 +138,13 @@ class SQLiteConversations:
         self._database = database
         self._writer = database.writer
 
-    async def create(self, conversation: Conversation, items: Sequence[StoredItem] = ()) -> None:
+    async def create(self, conversation: StoredConversation, items: Sequence[StoredItem] = ()) -> None:
         await self._writer.submit(lambda connection: create(connection, conversation, items))
 
-    async def get(self, id: str, owner: str) -> Conversation | None:
+    async def get(self, id: str, owner: str) -> StoredConversation | None:
         return self._database.read(get, id, owner)
 
-    async def update(self, id: str, owner: str, metadata: bytes) -> Conversation | None:
+    async def update(self, id: str, owner: str, metadata: bytes) -> StoredConversation | None:
         return await self._writer.submit(lambda connection: update(connection, id, owner, metadata))
 
     async def delete(self, id: str, owner: str) -> bool:

@@ -14,7 +14,7 @@ import msgspec
 
 from antiphon.errors import AntiphonError, InvalidRequest, StoreConflict
 from antiphon.runtime.offload import LARGE
-from antiphon.stores.item_ids import ResponseItems, places
+from antiphon.stores.item_ids import ResponseItems, pick_texts, places, responses_of
 from antiphon.stores.records import Job, ListedResponse, LoggedEvent, StoredItem, StoredResponse
 from antiphon.stores.response_columns import columns
 from antiphon.stores.sqlite import conversations, jobs
@@ -69,6 +69,7 @@ def get(connection: Connection, id: str, owner: str) -> StoredResponse | None:
             foreign_ids=_foreign_ids.decode(row[9]) if row[9] else {},
             input=row[10],
             body=row[11],
+            model_texts=row[12] or b"",
         )
     return None
 
@@ -192,6 +193,13 @@ def items(connection: Connection, ids: Sequence[str], owner: str) -> dict[str, b
     return {id: body for id, body in found if body is not None}
 
 
+def model_texts(connection: Connection, ids: Sequence[str], owner: str) -> dict[str, bytes]:
+    """Return what the model sees of those of the items that have such a text."""
+    keys = ({"id": id, "owner": owner} for id in responses_of(ids))
+    stored = [text for key in keys for (text,) in connection.execute(SQL["model_texts"], key).fetchall()]
+    return pick_texts(ids, stored)
+
+
 class ItemFinder:
     """Finds items by id; a response that several of them come from is decoded once."""
 
@@ -302,3 +310,6 @@ class SQLiteResponses:
         if len(ids) <= SHALLOW:
             return self._database.read(items, ids, owner)
         return await self._database.read_long(lambda connection: items(connection, ids, owner))
+
+    async def model_texts(self, ids: Sequence[str], owner: str) -> Mapping[str, bytes]:
+        return await self._database.read_long(lambda connection: model_texts(connection, ids, owner))

@@ -20,7 +20,7 @@ from antiphon.stores.condition import Census, Condition, Labels, Measure
 from antiphon.stores.sqlite.database import Synchronous, connect_reader, open_database
 from antiphon.stores.sqlite.keeper import WAL_LIMIT, Keeper
 from antiphon.stores.sqlite.upkeep import census
-from antiphon.stores.sqlite.writer import Writer
+from antiphon.stores.sqlite.writer import WriterThread
 
 T = TypeVar("T")
 P = ParamSpec("P")
@@ -55,7 +55,7 @@ class SQLiteDatabase:
         self._purges: list[Purge] = []
         self._purged = 0
         self._reader_thread = ThreadPoolExecutor(1, thread_name_prefix="antiphon-store-reader")
-        self.writer = Writer(self.keeper)
+        self.writer = WriterThread(self.keeper)
 
     def _open(self) -> Connection:
         """Open the file, for the first time or anew. Connections that are in use elsewhere end with their use."""

@@ -1,4 +1,4 @@
-"""Writer: the one thread that writes, with group commit.
+"""WriterThread: the one thread that writes, with group commit.
 
 Everything that waits goes into one transaction; one hand-over to the event loop wakes all who waited for it.
 The queue wakes the thread only when it sleeps; while it works, to enqueue costs a list append.
@@ -32,7 +32,7 @@ SCRUB_SECONDS = 1.0  # deleted text is out of the write-ahead log after this tim
 log = logging.getLogger("antiphon.store")
 
 
-class Task(NamedTuple):
+class Write(NamedTuple):
     """A caller's operation and who waits for it. `erases` tells that it deletes text."""
 
     operation: Callable[[Connection], Any]
@@ -52,12 +52,12 @@ class TornError(AntiphonError):
     """An operation failed after it had written something."""
 
 
-class Writer:
+class WriterThread:
     """Runs operations on the keeper's writing connection."""
 
     def __init__(self, keeper: Keeper) -> None:
         self._keeper = keeper
-        self._queue: SimpleQueue[Task | None] = SimpleQueue()
+        self._queue: SimpleQueue[Write | None] = SimpleQueue()
         self._closing = False
         self._scrub_at: float | None = None
         self._thread = Thread(target=self._run, name="antiphon-store", daemon=True)
@@ -73,7 +73,7 @@ class Writer:
         if self._closing:
             raise RuntimeError("The store is closed.")
         future: Future[T] = asyncio.get_running_loop().create_future()
-        self._queue.put(Task(operation, future, erases))
+        self._queue.put(Write(operation, future, erases))
         return future
 
     async def close(self) -> None:
@@ -102,9 +102,9 @@ class Writer:
         self._scrub()
         self._keeper.connection.close()
 
-    def _next_tasks(self) -> list[Task | None]:
+    def _next_tasks(self) -> list[Write | None]:
         """Wait for a task (or until it is time to scrub, or to look after the file) and take all that have come."""
-        tasks: list[Task | None] = []
+        tasks: list[Write | None] = []
         at = self._keeper.look_at if self._scrub_at is None else min(self._scrub_at, self._keeper.look_at)
         with suppress(Empty):
             tasks.append(self._queue.get(timeout=max(0.001, at - monotonic())))
@@ -112,7 +112,7 @@ class Writer:
                 tasks.append(self._queue.get_nowait())
         return tasks
 
-    def _work(self, tasks: Sequence[Task]) -> None:
+    def _work(self, tasks: Sequence[Write]) -> None:
         if not tasks:
             return
         outcomes = self._transact(tasks)
@@ -120,7 +120,7 @@ class Writer:
             self._scrub_at = monotonic() + SCRUB_SECONDS
         _hand_over(outcomes)
 
-    def _transact(self, tasks: Sequence[Task]) -> list[Outcome]:
+    def _transact(self, tasks: Sequence[Write]) -> list[Outcome]:
         connection = self._keeper.connection
         try:
             self._keeper.begin()
@@ -140,7 +140,7 @@ class Writer:
                 return [Outcome(tasks[0].future, None, self._keeper.told(cause))]
         return [outcome for task in tasks for outcome in self._transact([task])]
 
-    def _attempt(self, task: Task) -> Outcome:
+    def _attempt(self, task: Write) -> Outcome:
         """Run one operation. Raises TornError if it failed and left a trace in the transaction."""
         connection = self._keeper.connection
         before = connection.total_changes

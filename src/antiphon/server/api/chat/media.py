@@ -9,10 +9,10 @@ from msgspec import Raw
 
 from antiphon.access.caller import Caller
 from antiphon.core.json_encoding import to_json
+from antiphon.core.kinds import MCP
 from antiphon.core.media.urls import UrlSlot, may_hold_urls, url_slots
 from antiphon.core.request.validation import decode_any
 from antiphon.core.text.pieces import joined
-from antiphon.core.tools.redaction import MCP
 from antiphon.errors import InvalidRequest
 from antiphon.responses.intake.abilities import MOST_MEDIA
 from antiphon.responses.intake.mcp_declarations import MOST_SERVERS, check_named, named_server

@@ -1,10 +1,10 @@
 -- name: responses
 INSERT INTO antiphon.responses (
     id, owner, model, status, created_at, expires_at, background, previous_response_id, conversation_id,
-    output_start, output_end, foreign_ids, input, body
+    output_start, output_end, foreign_ids, input, body, model_texts
 ) VALUES (
     :id, :owner, :model, :status, :created_at, :expires_at, :background, :previous_response_id, :conversation_id,
-    :output_start, :output_end, :foreign_ids, :input, :body
+    :output_start, :output_end, :foreign_ids, :input, :body, :model_texts
 )
 ON CONFLICT (id) DO NOTHING
 

@@ -3,17 +3,18 @@
 WITH written AS (
     INSERT INTO antiphon.responses AS known (
         id, owner, model, status, created_at, expires_at, background, previous_response_id, conversation_id,
-        output_start, output_end, foreign_ids, input, body
+        output_start, output_end, foreign_ids, input, body, model_texts
     ) VALUES (
         :id, :owner, :model, :status, :created_at, :expires_at, :background, :previous_response_id, :conversation_id,
-        :output_start, :output_end, :foreign_ids, :input, :body
+        :output_start, :output_end, :foreign_ids, :input, :body, :model_texts
     )
     ON CONFLICT (id) DO UPDATE SET
         model = excluded.model, status = excluded.status, created_at = excluded.created_at,
         expires_at = excluded.expires_at, background = excluded.background,
         previous_response_id = excluded.previous_response_id, conversation_id = excluded.conversation_id,
         output_start = excluded.output_start, output_end = excluded.output_end,
-        foreign_ids = excluded.foreign_ids, input = excluded.input, body = excluded.body
+        foreign_ids = excluded.foreign_ids, input = excluded.input, body = excluded.body,
+        model_texts = excluded.model_texts
     WHERE known.owner = excluded.owner
     RETURNING number
 ), unlinked AS (
@@ -42,19 +43,20 @@ WITH held AS (
 ), written AS (
     INSERT INTO antiphon.responses AS known (
         id, owner, model, status, created_at, expires_at, background, previous_response_id, conversation_id,
-        output_start, output_end, foreign_ids, input, body
+        output_start, output_end, foreign_ids, input, body, model_texts
     )
     SELECT
         :id, :owner, :model::text, :status::text, :created_at::bigint, :expires_at::bigint, :background::boolean,
         :previous_response_id::text, :conversation_id, :output_start::integer, :output_end::integer,
-        :foreign_ids::bytea, :input::bytea, :body::bytea
+        :foreign_ids::bytea, :input::bytea, :body::bytea, :model_texts::bytea
     FROM allowed WHERE refusal = ''
     ON CONFLICT (id) DO UPDATE SET
         model = excluded.model, status = excluded.status, created_at = excluded.created_at,
         expires_at = excluded.expires_at, background = excluded.background,
         previous_response_id = excluded.previous_response_id, conversation_id = excluded.conversation_id,
         output_start = excluded.output_start, output_end = excluded.output_end,
-        foreign_ids = excluded.foreign_ids, input = excluded.input, body = excluded.body
+        foreign_ids = excluded.foreign_ids, input = excluded.input, body = excluded.body,
+        model_texts = excluded.model_texts
     WHERE known.owner = excluded.owner
     RETURNING number
 ), joined AS (
@@ -79,19 +81,20 @@ WITH taken AS (
 ), written AS (
     INSERT INTO antiphon.responses AS known (
         id, owner, model, status, created_at, expires_at, background, previous_response_id, conversation_id,
-        output_start, output_end, foreign_ids, input, body
+        output_start, output_end, foreign_ids, input, body, model_texts
     )
     SELECT
         :id, :owner, :model::text, :status::text, :created_at::bigint, :expires_at::bigint, :background::boolean,
         :previous_response_id::text, :conversation_id::text, :output_start::integer, :output_end::integer,
-        :foreign_ids::bytea, :input::bytea, :body::bytea
+        :foreign_ids::bytea, :input::bytea, :body::bytea, :model_texts::bytea
     WHERE NOT EXISTS (SELECT FROM taken)
     ON CONFLICT (id) DO UPDATE SET
         model = excluded.model, status = excluded.status, created_at = excluded.created_at,
         expires_at = excluded.expires_at, background = excluded.background,
         previous_response_id = excluded.previous_response_id, conversation_id = excluded.conversation_id,
         output_start = excluded.output_start, output_end = excluded.output_end,
-        foreign_ids = excluded.foreign_ids, input = excluded.input, body = excluded.body
+        foreign_ids = excluded.foreign_ids, input = excluded.input, body = excluded.body,
+        model_texts = excluded.model_texts
     WHERE known.owner = excluded.owner
     RETURNING number
 ), unlinked AS (
@@ -115,7 +118,7 @@ SELECT EXISTS (SELECT FROM written)
 
 -- name: get
 SELECT model, status, created_at, expires_at, background, previous_response_id, conversation_id,
-    output_start, output_end, foreign_ids, input, body
+    output_start, output_end, foreign_ids, input, body, model_texts
 FROM antiphon.responses WHERE id = :id AND owner = :owner
 
 -- name: recent
@@ -148,6 +151,10 @@ ORDER BY item_id, generation DESC
 -- name: items_at
 SELECT number, input, substr(body, output_start + 1, output_end - output_start)
 FROM antiphon.responses WHERE number = ANY(:numbers::bigint[])
+
+-- name: model_texts
+SELECT model_texts FROM antiphon.responses
+WHERE id = ANY(:ids::text[]) AND owner = :owner AND model_texts IS NOT NULL
 
 -- name: find
 SELECT number FROM antiphon.responses WHERE id = :id AND owner = :owner

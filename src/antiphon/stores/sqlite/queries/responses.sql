@@ -5,7 +5,7 @@ SELECT place, owner, foreign_ids FROM responses WHERE id = :id
 -- Behind its parent where that is the last of its thread, else as the first of a new thread.
 INSERT INTO responses (
     place, id, owner, model, status, created_at, expires_at, background, previous_response_id, conversation_id,
-    output_start, output_end, foreign_ids, input, body
+    output_start, output_end, foreign_ids, input, body, model_texts
 ) VALUES (
     coalesce(
         (
@@ -20,19 +20,20 @@ INSERT INTO responses (
         (SELECT ((coalesce(max(place), 0) >> 24) + 1) << 24 FROM responses)
     ),
     :id, :owner, :model, :status, :created_at, :expires_at, :background, :previous_response_id, :conversation_id,
-    :output_start, :output_end, :foreign_ids, :input, :body
+    :output_start, :output_end, :foreign_ids, :input, :body, :model_texts
 )
 
 -- name: replace
 UPDATE responses SET
     model = :model, status = :status, created_at = :created_at, expires_at = :expires_at, background = :background,
     previous_response_id = :previous_response_id, conversation_id = :conversation_id,
-    output_start = :output_start, output_end = :output_end, foreign_ids = :foreign_ids, input = :input, body = :body
+    output_start = :output_start, output_end = :output_end, foreign_ids = :foreign_ids, input = :input, body = :body,
+    model_texts = :model_texts
 WHERE id = :id
 
 -- name: get
 SELECT model, status, created_at, expires_at, background, previous_response_id, conversation_id,
-    output_start, output_end, foreign_ids, input, body
+    output_start, output_end, foreign_ids, input, body, model_texts
 FROM responses WHERE id = :id AND owner = :owner
 
 -- name: recent
@@ -63,6 +64,9 @@ FROM responses WHERE id = :id AND owner = :owner
 
 -- name: items_at
 SELECT input, substr(body, output_start + 1, output_end - output_start) FROM responses WHERE place = :place
+
+-- name: model_texts
+SELECT model_texts FROM responses WHERE id = :id AND owner = :owner AND model_texts IS NOT NULL
 
 -- name: remove
 DELETE FROM responses WHERE place = :place

@@ -1,0 +1,361 @@
+"""The one table of kinds of tools and items: what declares them, what a model is offered, who runs them, their items.
+
+All else that has to know what kinds there are asks here. A tool of a kind that is not in the table brings its row along
+(`register`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from functools import partial
+from typing import Literal
+
+import msgspec
+from msgspec import Raw
+from msgspec.structs import force_setattr
+
+from antiphon.core.deltas import CallKind
+from antiphon.core.stream.tool_writers import McpCallWriter, ServeCall, StructuredCallWriter, WriteCall
+from antiphon.core.stream.writers import CallWriter
+from antiphon.core.tools import call_items
+from antiphon.core.tools.history import (
+    ReadItem,
+    call_reader,
+    read_found_tools,
+    read_output,
+    read_server_call,
+)
+from antiphon.core.tools.offers import Suggestion
+
+Runner = Literal["client", "server", "hosted"]
+"""Who runs a kind's calls: the client; this server, wherever it is declared; this server, where a HostedTool is there for it."""
+
+
+class ItemType(msgspec.Struct, frozen=True, kw_only=True):
+    """A type of item.
+
+    `prefix` begins the ids of those that are made here. `own`: it has a struct in `types.items`; any other is kept as it came.
+    `brings`: its `tools` are declarations like a request's own. `sealed`: it holds a summary that only a server can open.
+    `read` gives the calls and outputs in it, for the history of a chat model.
+    """
+
+    type: str
+    prefix: str = ""
+    own: bool = False
+    brings: bool = False
+    sealed: bool = False
+    read: ReadItem | None = None
+
+
+class Kind(msgspec.Struct, frozen=True, kw_only=True):
+    """A kind of tool.
+
+    `name` is that of its calls (`CallStart.kind`, `Target.kind`). `declared` are the types of tools that declare it; with
+    `own_struct` they have one in `types.tools`. `named`: a choice names one of several such tools. `secretive`: a declaration
+    may hold secrets. `offer` is what a chat model is offered where the declaration says nothing else.
+
+    `call` is the type of the item that a call is, `prefix` begins the ids of those (it is taken from `items`), and
+    `arguments` is the field that a call's text streams into. The client owes an item of type `owes` for one of type
+    `owed_for` (the call, where it is ""), which it names by the field `owed_by`. `items` are all types of items.
+
+    `write` makes the writer of a call that the client runs, `serve` that of one which this server runs.
+    """
+
+    name: CallKind
+    runs: Runner = "client"
+    declared: tuple[str, ...] = ()
+    own_struct: bool = False
+    named: bool = False
+    secretive: bool = False
+    offer: Suggestion | None = None
+    call: str = ""
+    arguments: str = ""
+    owes: str = ""
+    owed_for: str = ""
+    owed_by: str = "call_id"
+    items: tuple[ItemType, ...] = ()
+    prefix: str = ""
+    write: WriteCall | None = None
+    serve: ServeCall | None = None
+
+    def __post_init__(self) -> None:
+        force_setattr(self, "prefix", next((item.prefix for item in self.items if item.type == self.call), ""))
+
+
+_SHELL = Raw(
+    b'{"type":"object","properties":{"commands":{"type":"array","items":{"type":"string"},"description":'
+    b'"Shell commands, run in this order."},"timeout_ms":{"type":"integer"},"max_output_length":{"type":"integer"}},'
+    b'"required":["commands"]}'
+)
+_LOCAL_SHELL = Raw(
+    b'{"type":"object","properties":{"command":{"type":"array","items":{"type":"string"},"description":'
+    b'"The program and its arguments."},"timeout_ms":{"type":"integer"},"working_directory":{"type":"string"},'
+    b'"env":{"type":"object","additionalProperties":{"type":"string"}}},"required":["command"]}'
+)
+_APPLY_PATCH = Raw(
+    b'{"type":"object","properties":{"type":{"type":"string","enum":["create_file","update_file","delete_file"]},'
+    b'"path":{"type":"string"},"diff":{"type":"string","description":"The change as a V4A diff: lines that begin with '
+    b"'+', '-' or a space, sections headed by '@@'. A new file has '+' lines only. Left out for delete_file.\"}},"
+    b'"required":["type","path"]}'
+)
+_QUERY = Raw(b'{"type":"object","properties":{"query":{"type":"string"}},"required":["query"]}')
+
+FUNCTION = "function"
+CUSTOM = "custom"
+NAMESPACE = "namespace"
+TOOL_SEARCH = "tool_search"
+MCP = "mcp"
+MCP_CALL = "mcp_call"
+MCP_LISTING = "mcp_list_tools"
+MCP_LISTING_PREFIX = "mcpl"
+APPROVAL_REQUEST = "mcp_approval_request"
+APPROVAL_REQUEST_PREFIX = "mcpr"
+APPROVAL_RESPONSE = "mcp_approval_response"
+
+KINDS: tuple[Kind, ...] = (
+    Kind(
+        name=FUNCTION,
+        declared=(FUNCTION,),
+        own_struct=True,
+        named=True,
+        call="function_call",
+        arguments="arguments",
+        owes="function_call_output",
+        items=(
+            ItemType(type="function_call", prefix="fc", own=True),
+            ItemType(type="function_call_output", prefix="fco", own=True),
+        ),
+        write=CallWriter,
+    ),
+    Kind(
+        name=CUSTOM,
+        declared=(CUSTOM,),
+        own_struct=True,
+        named=True,
+        call="custom_tool_call",
+        arguments="input",
+        owes="custom_tool_call_output",
+        items=(
+            ItemType(type="custom_tool_call", prefix="ctc", own=True),
+            ItemType(type="custom_tool_call_output", prefix="ctco", own=True),
+        ),
+        write=CallWriter,
+    ),
+    Kind(name=NAMESPACE, declared=(NAMESPACE,), own_struct=True),
+    Kind(
+        name="shell",
+        declared=("shell",),
+        secretive=True,
+        offer=Suggestion("Runs shell commands and returns their output.", _SHELL),
+        call="shell_call",
+        owes="shell_call_output",
+        items=(
+            ItemType(type="shell_call", prefix="sh", read=call_reader("action")),
+            ItemType(type="shell_call_output", read=read_output),
+        ),
+        write=partial(StructuredCallWriter, build=call_items.shell_call),
+    ),
+    Kind(
+        name="local_shell",
+        declared=("local_shell",),
+        offer=Suggestion("Runs a program on the user's machine and returns its output.", _LOCAL_SHELL),
+        call="local_shell_call",
+        owes="local_shell_call_output",
+        items=(
+            ItemType(type="local_shell_call", prefix="lsh", read=call_reader("action")),
+            ItemType(type="local_shell_call_output", read=read_output),
+        ),
+        write=partial(StructuredCallWriter, build=call_items.local_shell_call),
+    ),
+    Kind(
+        name="apply_patch",
+        declared=("apply_patch",),
+        offer=Suggestion("Creates, updates or deletes one file by a diff.", _APPLY_PATCH),
+        call="apply_patch_call",
+        owes="apply_patch_call_output",
+        items=(
+            ItemType(type="apply_patch_call", prefix="apc", read=call_reader("operation")),
+            ItemType(type="apply_patch_call_output", read=read_output),
+        ),
+        write=partial(StructuredCallWriter, build=call_items.apply_patch_call),
+    ),
+    Kind(
+        name=TOOL_SEARCH,
+        declared=(TOOL_SEARCH,),
+        offer=Suggestion(
+            "Searches for further tools that are not listed here. Those found can be called afterwards.", _QUERY
+        ),
+        call="tool_search_call",
+        owes="tool_search_output",
+        items=(
+            ItemType(type="tool_search_call", prefix="tsc", read=call_reader("arguments")),
+            ItemType(type="tool_search_output", brings=True, read=read_found_tools),
+        ),
+        write=partial(StructuredCallWriter, build=call_items.tool_search_call),
+    ),
+    Kind(
+        name=MCP,
+        runs="server",
+        declared=(MCP,),
+        secretive=True,
+        call=MCP_CALL,
+        owes=APPROVAL_RESPONSE,
+        owed_for=APPROVAL_REQUEST,
+        owed_by="id",
+        items=(
+            ItemType(type=MCP_CALL, prefix="mcp", read=read_server_call),
+            ItemType(type=MCP_LISTING, prefix=MCP_LISTING_PREFIX),
+            ItemType(type=APPROVAL_REQUEST, prefix=APPROVAL_REQUEST_PREFIX),
+            ItemType(type=APPROVAL_RESPONSE),
+        ),
+        serve=McpCallWriter,
+    ),
+    Kind(
+        name="web_search",
+        runs="hosted",
+        declared=(
+            "web_search",
+            "web_search_2025_08_26",
+            "web_search_preview",
+            "web_search_preview_2025_03_11",
+        ),
+        call="web_search_call",
+        items=(ItemType(type="web_search_call", prefix="ws"),),
+    ),
+    Kind(
+        name="file_search",
+        runs="hosted",
+        declared=("file_search",),
+        call="file_search_call",
+        items=(ItemType(type="file_search_call", prefix="fs"),),
+    ),
+    Kind(
+        name="code_interpreter",
+        runs="hosted",
+        declared=("code_interpreter",),
+        secretive=True,
+        call="code_interpreter_call",
+        items=(ItemType(type="code_interpreter_call", prefix="ci"),),
+    ),
+    Kind(
+        name="image_generation",
+        runs="hosted",
+        declared=("image_generation",),
+        call="image_generation_call",
+        items=(ItemType(type="image_generation_call", prefix="ig"),),
+    ),
+    Kind(
+        name="programmatic_tool_calling",
+        runs="hosted",
+        declared=("programmatic_tool_calling",),
+        call="program",
+        items=(ItemType(type="program"), ItemType(type="program_output")),
+    ),
+    Kind(
+        name="computer",
+        declared=("computer", "computer_use_preview", "computer_use"),
+        call="computer_call",
+        owes="computer_call_output",
+        items=(ItemType(type="computer_call", prefix="cu"), ItemType(type="computer_call_output")),
+    ),
+)
+
+ITEM_TYPES: tuple[ItemType, ...] = (
+    ItemType(type="message", prefix="msg", own=True),
+    ItemType(type="reasoning", prefix="rs", own=True),
+    ItemType(type="item_reference", own=True),
+    ItemType(type="additional_tools", brings=True),
+    ItemType(type="configuration_update"),
+    ItemType(type="compaction", prefix="cmp", sealed=True),
+    ItemType(type="compaction_summary", sealed=True),
+    ItemType(type="compaction_trigger"),
+)
+"""Types of items that no tool makes."""
+
+
+def _item_types(kinds: Iterable[Kind]) -> Iterator[tuple[Kind, ItemType]]:
+    return ((kind, item) for kind in kinds for item in kind.items)
+
+
+OTHER_TOOL_TYPES = frozenset(type for kind in KINDS if not kind.own_struct for type in kind.declared)
+"""Every further type of tool of OpenAI's document of 2026-08-21: accepted, kept as it came."""
+
+OTHER_ITEM_TYPES = frozenset(
+    item.type for item in (*ITEM_TYPES, *(item for _, item in _item_types(KINDS))) if not item.own
+)
+"""Every further input item type of that document and of its newer client packages: accepted from clients, never a 400."""
+
+# What is there now, with the kinds that were registered.
+
+BY_NAME: dict[CallKind, Kind] = {kind.name: kind for kind in KINDS}
+"""Name → kind."""
+
+BY_DECLARATION: dict[str, Kind] = {type: kind for kind in KINDS for type in kind.declared}
+"""Type of a declared tool → kind."""
+
+ITEMS: dict[str, ItemType] = {
+    **{item.type: item for item in ITEM_TYPES},
+    **{item.type: item for _, item in _item_types(KINDS)},
+}
+"""Type → all that is known of items of it."""
+
+READERS: dict[str, tuple[Kind, ReadItem]] = {
+    item.type: (kind, item.read) for kind, item in _item_types(KINDS) if item.read is not None
+}
+"""Type of an item → its kind and its reader."""
+
+NAMED = frozenset(kind.name for kind in KINDS if kind.named)
+"""Kinds of which a choice names one tool among several."""
+
+SECRETIVE = frozenset(type for kind in KINDS if kind.secretive for type in kind.declared)
+"""Types of tools whose declarations may hold secrets."""
+
+BRINGERS = frozenset(item.type for item in ITEMS.values() if item.brings)
+"""Types of items whose `tools` are declarations like a request's own."""
+
+SEALED = frozenset(item.type for item in ITEMS.values() if item.sealed)
+"""Types of items that hold a sealed summary."""
+
+PARTED = frozenset(item.type for item in ITEM_TYPES if item.own and item.prefix)
+"""Types of items that consist of parts: messages and thoughts."""
+
+OWN_PREFIXES = {item.type: item.prefix for item in ITEMS.values() if item.own and item.prefix}
+"""Type of an item that has a struct of its own → prefix of its ids."""
+
+STREAMED = {kind.call: kind.arguments for kind in KINDS if kind.arguments}
+"""Type of a client's call → the field that its text streams into."""
+
+OWED = {kind.owed_for or kind.call: kind for kind in KINDS if kind.owes}
+"""Type of an item that asks the client for something → its kind."""
+
+
+def is_other_tool(type: str) -> bool:
+    """Tell whether a type of tool is one that has no struct, and is kept as it came."""
+    kind = BY_DECLARATION.get(type)
+    return kind is not None and not kind.own_struct
+
+
+def is_other_item(type: str) -> bool:
+    """Tell whether a type of item is one that has no struct, and is kept as it came."""
+    item = ITEMS.get(type)
+    return item is not None and not item.own
+
+
+def has_model_text(type: str) -> bool:
+    """Tell whether what the model sees of an item of a type is kept beside it."""
+    found = READERS.get(type)
+    return found is not None and found[0].runs == "hosted"
+
+
+def register(kind: Kind) -> None:
+    """Add the row of a kind that the table does not have. Raises ValueError where a name or a type is taken by another one."""
+    known = BY_NAME.get(kind.name)
+    if known is kind:
+        return
+    types = [item.type for item in kind.items]
+    if known or any(type in BY_DECLARATION for type in kind.declared) or any(type in ITEMS for type in types):
+        raise ValueError(f"The kind '{kind.name}', or a type of its tools or items, is there already.")
+    BY_NAME[kind.name] = kind
+    BY_DECLARATION.update(dict.fromkeys(kind.declared, kind))
+    ITEMS.update({item.type: item for item in kind.items})
+    READERS.update({item.type: (kind, item.read) for item in kind.items if item.read is not None})

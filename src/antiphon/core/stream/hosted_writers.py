@@ -1,0 +1,73 @@
+"""The writer of a call whose item does not show its arguments: searches and the like (OpenAI's "Built-in tools").
+
+added{in_progress} · TYPE.in_progress │ TYPE.STAGE … │ TYPE.completed, done{completed} │ done{failed} │ done{incomplete}
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from antiphon.core.deltas import CallStart
+from antiphon.core.json_encoding import to_json
+from antiphon.core.stream.emitter import Emitter
+from antiphon.core.stream.writers import IN_PROGRESS, ItemWriter
+from antiphon.core.tools.results import ToolResult
+
+
+class HostedCallWriter(ItemWriter):
+    """One call. A tool whose events are others overrides what differs.
+
+    `type` is the item's, `opening` are its fields until there is a result, `cut` is its status where the response ends before.
+    """
+
+    __slots__ = ("_call", "_cut", "_fields", "_pieces", "_type")
+
+    def __init__(
+        self,
+        emitter: Emitter,
+        item_id: str,
+        index: int,
+        call: CallStart,
+        *,
+        type: str,
+        opening: Mapping[str, object] | None = None,
+        cut: str = "incomplete",
+    ) -> None:
+        super().__init__(emitter, item_id, index)
+        self._call = call
+        self._type = type
+        self._fields = dict(opening or {})
+        self._cut = cut
+        self._pieces: list[str] = []
+        self._added(self._item(IN_PROGRESS))
+        self.progress(IN_PROGRESS)
+
+    def _item(self, status: str) -> dict[str, object]:
+        return {"id": self.item_id, "type": self._type, "status": status, **self._fields}
+
+    def _added(self, item: object) -> None:
+        self._emitter.raw("response.output_item.added", b'"output_index":%d,"item":%b' % (self.index, to_json(item)))
+
+    def text(self, text: str) -> None:
+        """Append to the arguments, which this item does not show."""
+        self._pieces.append(text)
+
+    def end_arguments(self) -> None:
+        """Do nothing: the item does not show its arguments."""
+
+    def progress(self, stage: str) -> None:
+        """Tell how far the call has come: an event `response.TYPE.STAGE`."""
+        where = b'"item_id":%b,"output_index":%d' % (to_json(self.item_id), self.index)
+        self._emitter.raw(f"response.{self._type}.{stage}", where)
+
+    def result(self, result: ToolResult) -> bytes:
+        """End the call. Of one that failed no event of its own tells, only the item's status."""
+        self._fields.update(result.fields)
+        if result.error is not None:
+            return self._done(self._item("failed"))
+        self.progress("completed")
+        return self._done(self._item("completed"))
+
+    def close(self, status: str) -> bytes:
+        """End a call that got no result: the response ends before it."""
+        return self._done(self._item(self._cut))

@@ -1,0 +1,80 @@
+"""Arguments of a chat model's call → the item that the client runs: shell, local_shell, apply_patch, tool_search."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from msgspec import UNSET, Raw, Struct
+
+from antiphon.core.json_encoding import to_json
+from antiphon.types.tool_items import (
+    ApplyPatchCall,
+    LocalShellAction,
+    LocalShellCall,
+    PatchOperation,
+    ShellAction,
+    ShellCall,
+    ToolSearchCall,
+)
+
+_OPERATIONS = ("create_file", "update_file", "delete_file")
+
+Fields = Mapping[str, Any]
+BuildCall = Callable[[str, str, str, Fields], Struct]
+"""An item's id, `call_id`, status and the call's arguments → the item."""
+
+
+def shell_call(id: str, call_id: str, status: str, fields: Fields) -> ShellCall:
+    """Return commands for the client's shell."""
+    action = ShellAction(
+        commands=_strings(fields.get("commands", fields.get("command"))),
+        timeout_ms=_number(fields.get("timeout_ms")),
+        max_output_length=_number(fields.get("max_output_length")),
+    )
+    return ShellCall(id=id, call_id=call_id, status=status, action=action)
+
+
+def local_shell_call(id: str, call_id: str, status: str, fields: Fields) -> LocalShellCall:
+    """Return a program for the client to run."""
+    env = fields.get("env")
+    directory = fields.get("working_directory")
+    action = LocalShellAction(
+        command=_strings(fields.get("command", fields.get("commands"))),
+        env={str(name): str(value) for name, value in env.items()} if isinstance(env, dict) else {},
+        timeout_ms=_number(fields.get("timeout_ms")) or UNSET,  # left out: the AI SDK takes no null
+        working_directory=directory if isinstance(directory, str) else UNSET,
+    )
+    return LocalShellCall(id=id, call_id=call_id, status=status, action=action)
+
+
+def apply_patch_call(id: str, call_id: str, status: str, fields: Fields) -> ApplyPatchCall:
+    """Return a change of one file. This item's status knows no `incomplete`."""
+    status = status if status == "in_progress" else "completed"
+    return ApplyPatchCall(id=id, call_id=call_id, status=status, operation=_operation(fields))
+
+
+def tool_search_call(id: str, call_id: str, status: str, fields: Fields) -> ToolSearchCall:
+    """Return a search among the client's tools."""
+    return ToolSearchCall(id=id, call_id=call_id, status=status, arguments=Raw(to_json(fields)))
+
+
+def _operation(fields: Fields) -> PatchOperation:
+    inner = fields.get("operation")
+    fields = inner if isinstance(inner, dict) else fields
+    type = fields.get("type") if fields.get("type") in _OPERATIONS else "update_file"
+    diff = None if type == "delete_file" else str(fields.get("diff") or "")
+    return PatchOperation(type=str(type), path=str(fields.get("path") or ""), diff=diff)
+
+
+def _strings(value: Any) -> list[str]:
+    if isinstance(value, str):
+        return [value]
+    return [entry for entry in value if isinstance(entry, str)] if isinstance(value, list) else []
+
+
+def _number(value: Any) -> int | None:
+    """Return a number that can be one of milliseconds or characters."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 2**53:
+        return None
+    return int(value)

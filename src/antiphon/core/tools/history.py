@@ -1,0 +1,172 @@
+"""Items of tools → the calls and outputs that a model made and got earlier. Nothing in it is tied to a wire format.
+
+Each kind's reader is named in its row of `core.kinds`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol, TypeVar
+
+import msgspec
+from msgspec import Raw
+
+from antiphon.core.deltas import CallKind
+from antiphon.core.json_encoding import to_json
+from antiphon.core.tools.offers import Target
+from antiphon.errors import InvalidRequest
+from antiphon.types.items import OtherItem, Part
+from antiphon.types.raw import OptionalRaw
+from antiphon.types.tool_items import McpError
+
+
+class HistoryCall(msgspec.Struct, frozen=True):
+    """A call that a model made earlier; `arguments` is JSON text."""
+
+    call_id: str
+    target: Target
+    arguments: str
+
+
+class HistoryOutput(msgspec.Struct, frozen=True):
+    """What a call of that kind gave. An `optional` one may lack its call."""
+
+    call_id: str
+    kind: CallKind
+    output: str | Sequence[Part]
+    optional: bool = False
+
+
+HistoryEntry = HistoryCall | HistoryOutput
+
+
+class ToolNames(Protocol):
+    """Knows what the model is offered."""
+
+    def names_of(self, tools: Sequence[Raw]) -> list[str]:
+        """Return the names under which the model may call declared tools."""
+        ...
+
+
+ReadItem = Callable[[CallKind, OtherItem, ToolNames], Sequence[HistoryEntry]]
+"""A kind, an item of it and what is offered → calls and outputs. Raises InvalidRequest."""
+
+
+class _Fields(msgspec.Struct):
+    """All fields of these items that matter here."""
+
+    id: str | None = None
+    call_id: str | None = None
+    name: str = ""
+    server_label: str = ""
+    arguments: Raw = Raw(b"{}")
+    action: Raw = Raw(b"{}")
+    operation: Raw = Raw(b"{}")
+    output: OptionalRaw = None
+    error: OptionalRaw = None
+    status: str | None = None
+    tools: list[Raw] = []
+
+
+_fields = msgspec.json.Decoder(_Fields)
+_any = msgspec.json.Decoder(Any)
+_object = msgspec.json.Decoder(dict[str, Raw])
+
+T = TypeVar("T")
+
+NOT_KEPT = "(What this call gave is not kept.)"
+"""What a model sees of a call whose result neither the item nor the store holds: the client sent it back by itself."""
+
+
+def call_reader(field: str) -> ReadItem:
+    """Return the reader of calls whose arguments stand in a field: `action`, `operation` or `arguments`."""
+
+    def read(kind: CallKind, item: OtherItem, tools: ToolNames) -> Sequence[HistoryEntry]:
+        fields = _decoded(item)
+        return (HistoryCall(_id(fields), Target(kind, kind), object_of(getattr(fields, field))),)
+
+    return read
+
+
+def read_output(kind: CallKind, item: OtherItem, tools: ToolNames) -> Sequence[HistoryEntry]:
+    """Read what a client's tool gave."""
+    fields = _decoded(item)
+    output = text_of(fields.output) or fields.status or ""
+    return (HistoryOutput(_id(fields), kind, output, optional=fields.call_id is None),)
+
+
+def read_found_tools(kind: CallKind, item: OtherItem, tools: ToolNames) -> Sequence[HistoryEntry]:
+    """Read what a search among the client's tools gave."""
+    fields = _decoded(item)
+    names = tools.names_of(fields.tools)
+    output = f"Found, and can be called now: {', '.join(names)}" if names else "No tools were found."
+    return (HistoryOutput(_id(fields), kind, output, optional=fields.call_id is None),)
+
+
+def read_server_call(kind: CallKind, item: OtherItem, tools: ToolNames) -> Sequence[HistoryEntry]:
+    """Read a call of a server's tool, which holds its own output."""
+    fields = _decoded(item)
+    id = fields.id or ""
+    error = _error(fields.error)
+    output = f"Error: {error}" if error else text_of(fields.output)
+    target = Target(kind, fields.name, fields.server_label or None)
+    return (HistoryCall(id, target, object_of(fields.arguments)), HistoryOutput(id, kind, output))
+
+
+def hosted_reader(name: str, fields: Sequence[str]) -> ReadItem:
+    """Return the reader of calls that this server made by a function `name`, whose arguments are these fields of the item."""
+
+    def read(kind: CallKind, item: OtherItem, tools: ToolNames) -> Sequence[HistoryEntry]:
+        found = _decode(_object, item)
+        id = item.id if isinstance(item.id, str) else ""
+        arguments = {field: found[field] for field in fields if field in found}
+        output = item.model_text if isinstance(item.model_text, str) else NOT_KEPT
+        return (
+            HistoryCall(id, Target(kind, name), to_json(arguments).decode()),
+            HistoryOutput(id, kind, output),
+        )
+
+    return read
+
+
+def _decode(decoder: msgspec.json.Decoder[T], item: OtherItem) -> T:
+    try:
+        return decoder.decode(item.raw)
+    except (msgspec.MsgspecError, ValueError, RecursionError) as error:
+        raise InvalidRequest(f"Invalid {item.type} item: {error}", param="input") from None
+
+
+def _decoded(item: OtherItem) -> _Fields:
+    return _decode(_fields, item)
+
+
+def _id(fields: _Fields) -> str:
+    return fields.call_id or fields.id or ""
+
+
+def _error(raw: Raw | None) -> str:
+    """Return the text of a call's error: a string, or an object that has the text in its content."""
+    if raw is None or not bytes(raw).startswith(b"{"):
+        return text_of(raw)
+    try:
+        error = msgspec.json.decode(raw, type=McpError)
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        return text_of(raw)
+    return "\n".join(part.text for part in error.content)
+
+
+def text_of(raw: Raw | None) -> str:
+    """Return a string as itself, any other JSON as its text, null as nothing."""
+    if raw is None or bytes(raw) == b"null":
+        return ""
+    if not bytes(raw).startswith(b'"'):
+        return bytes(raw).decode()
+    return str(_any.decode(raw))
+
+
+def object_of(raw: Raw) -> str:
+    """Return arguments as the text of a JSON object; some items hold them as an object, some as text."""
+    text = text_of(raw).strip()
+    if text.startswith("{"):
+        return text
+    return to_json({"input": text}).decode() if text else "{}"

@@ -1,0 +1,42 @@
+"""What a model is offered, and what stands behind it. Nothing in it is tied to a wire format."""
+
+from __future__ import annotations
+
+import msgspec
+from msgspec import Raw
+
+from antiphon.core.deltas import CallKind
+from antiphon.types.tools import ToolFormat
+
+NO_PARAMETERS = Raw(b'{"type":"object","properties":{}}')
+
+
+class Target(msgspec.Struct, frozen=True):
+    """What a function that the model is offered stands for. `namespace` is the server's label where a server has the tool."""
+
+    kind: CallKind
+    name: str
+    namespace: str | None = None
+
+
+class Suggestion(msgspec.Struct, frozen=True):
+    """How a tool of a fixed kind is described to a model; `parameters` is a JSON Schema."""
+
+    description: str
+    parameters: Raw
+
+
+class Offer(msgspec.Struct, frozen=True, kw_only=True):
+    """One function that a model is offered. `parameters` is a JSON Schema.
+
+    `name` is what the model calls it by: a ToolMap gives it, so that no two are the same. `strict`: the arguments have to
+    follow the schema. A custom tool has a `format`. `lasting`: the same Offer is made again for the same declaration.
+    """
+
+    target: Target
+    name: str = ""
+    description: str = ""
+    parameters: Raw = NO_PARAMETERS
+    strict: bool = False
+    format: ToolFormat | None = None
+    lasting: bool = False

@@ -1,0 +1,88 @@
+"""Hosted tools within one Response: what they offer, and their calls, each within its bounds."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+from functools import partial
+
+from antiphon.core.json_encoding import to_json
+from antiphon.core.stream.response_stream import PendingCall
+from antiphon.core.tools.offers import Offer
+from antiphon.core.tools.results import ToolResult
+from antiphon.errors import APIError
+from antiphon.runtime.unexpected_errors import unexpected
+from antiphon.tools.base import AdmittedTool, ToolServerError
+
+log = logging.getLogger("antiphon.tools")
+
+
+class HostedWork:
+    """The hosted tools of one Response. `progress` tells of a call by its key."""
+
+    def __init__(self, admitted: Sequence[AdmittedTool], progress: Callable[[str, str], None]) -> None:
+        self._admitted = {tool.kind.name: tool for tool in admitted}
+        self._room = {tool.kind.name: tool.bounds.total for tool in admitted}
+        self._progress = progress
+        self._running: set[str] = set()
+        self.offers: Sequence[Offer] = offered(admitted)
+
+    async def call(self, call: PendingCall) -> ToolResult:
+        """Make a call; what goes wrong is the call's error."""
+        tool = self._admitted.get(call.kind)
+        if tool is None:
+            return ToolResult(error=f"There is no tool '{call.name}' here.")
+        result = await self._bounded(tool, call)
+        size = _size(result)
+        if size > tool.bounds.bytes:
+            return ToolResult(error=f"The tool's answer has more than {tool.bounds.bytes} bytes.")
+        if size > self._room[call.kind]:
+            return ToolResult(
+                error=f"The tool's answers in this response have more than {tool.bounds.total} bytes together."
+            )
+        self._room[call.kind] -= size
+        return result
+
+    async def _bounded(self, tool: AdmittedTool, call: PendingCall) -> ToolResult:
+        self._running.add(call.key)
+        try:
+            async with asyncio.timeout(tool.bounds.seconds):
+                return await tool.use.call(call.name, call.arguments, partial(self._tell, call.key))
+        except TimeoutError:
+            return ToolResult(error=f"The tool did not answer within {tool.bounds.seconds:g} seconds.")
+        except ToolServerError as error:
+            return ToolResult(error=str(error))
+        except APIError as error:
+            return ToolResult(error=error.message)
+        except Exception as error:  # its words may name addresses: the log has them, the client has the type
+            unexpected("response", log, "hosted tool %s failed", call.kind)
+            return ToolResult(error=f"The tool failed: {type(error).__name__}")
+        finally:
+            self._running.discard(call.key)
+
+    def _tell(self, key: str, stage: str) -> None:
+        """Tell of a call's progress; what a tool says of one that has ended comes too late."""
+        if key in self._running:
+            self._progress(key, stage)
+
+    async def close(self) -> None:
+        """Let go of all of them."""
+        for tool in self._admitted.values():
+            try:
+                await tool.use.close()
+            except Exception:
+                unexpected("response", log, "hosted tool %s: closing it failed", tool.kind.name)
+
+
+def offered(admitted: Sequence[AdmittedTool]) -> list[Offer]:
+    """Return what hosted tools offer to the model."""
+    return [offer for tool in admitted for offer in tool.use.offers()]
+
+
+def _size(result: ToolResult) -> int:
+    return (
+        len(to_json(result.fields))
+        + len((result.model_text or "").encode(errors="replace"))
+        + sum(len(bytes(annotation)) for annotation in result.annotations)
+    )
