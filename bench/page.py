@@ -68,7 +68,7 @@ def _sections(found: Figures, machine: str, command: str) -> Iterator[str]:
     yield INTRODUCTION
     yield f"Measured with `{command}` on {machine}. Parts can be measured apart; each says how it was:"
     yield _origins(found["measured"])
-    yield "## Beside others"
+    yield "## Comparison with other servers"
     yield "A64, B, C and D8 are loads: see [Method](#method)."
     yield table(found)
     yield PEERS_NOTE

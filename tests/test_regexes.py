@@ -210,7 +210,7 @@ INSIDE = frozenset(
     cli.monitor.scrape:_SERIES
     cli.monitor.scrape:_LABEL
     cli.monitor.scrape:_ESCAPE
-    config.structs:_USERINFO
+    config.tables:_USERINFO
     server.pages.openapi:_VARIABLE
     server.pages.openapi:undescribed
     server.pages.openapi:operation_id

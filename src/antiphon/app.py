@@ -55,7 +55,7 @@ from antiphon.server.asgi import AntiphonApp
 from antiphon.server.auth.authenticator import Authenticator, Credentials, authenticator
 from antiphon.server.auth.credentials import StoredKeys, fixed_callers
 from antiphon.server.auth.hosts import Hosts
-from antiphon.server.http.router import Router
+from antiphon.server.http.router import RouteTable
 from antiphon.server.http.unread_answers import Unread
 from antiphon.server.pages.docs import docs
 from antiphon.server.pages.openapi import OpenAPI
@@ -157,7 +157,7 @@ class Parts:
 
     def _app(self, config: Config, preparer: Preparer) -> AntiphonApp:
         """Return the application, of all parts."""
-        router = Router()
+        router = RouteTable()
         self._add_routes(router, preparer)
         return AntiphonApp(
             router,
@@ -219,7 +219,7 @@ class Parts:
         self.services.counter.replace(tokenizers(config))
         self.limiter.reprice(prices(config.models))
         self.config, self.backends = config, backends
-        log.info("the configuration was loaded again")
+        log.info("configuration reloaded")
         return auth
 
     def _authenticator(self, config: Config) -> Authenticator:
@@ -229,7 +229,7 @@ class Parts:
         closed = config.require_key or self.tokens is not None
         return authenticator(fixed_callers(config), others, closed=closed, hosts=Hosts(config.allowed_hosts))
 
-    def _add_routes(self, router: Router, preparer: Preparer) -> None:
+    def _add_routes(self, router: RouteTable, preparer: Preparer) -> None:
         add_responses(router, self.responses, Counting(self.services, preparer))
         add_conversations(
             router,
@@ -366,7 +366,7 @@ def kept_secret(path: Path) -> str:
             new.write(secrets.token_hex(32))
         return path.read_text().strip()
     except OSError as error:
-        raise ConfigError(f"The secret's file {path} cannot be used: {error.strerror}.") from None
+        raise ConfigError(f"The secret file {path} cannot be used: {error.strerror}.") from None
 
 
 def _private(path: str, flags: int) -> int:
@@ -379,9 +379,9 @@ async def purge_forever(database: StoreDatabase, clock: Callable[[], float]) -> 
         try:
             gone = await database.purge(int(clock()))
             if gone:
-                log.info("deleted %d expired responses", gone)
+                log.info("store: deleted %d expired responses", gone)
         except APIError:
-            log.debug("expired responses are not deleted: the store is away")
+            log.debug("store: deleting expired responses failed: the store is unavailable")
         except Exception:
-            log.exception("deleting expired responses failed")
+            log.exception("store: deleting expired responses failed")
         await asyncio.sleep(PURGE_INTERVAL)

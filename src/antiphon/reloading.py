@@ -39,7 +39,7 @@ def changed(old: Config, new: Config) -> Config:
     config = msgspec.structs.replace(new, **kept)
     check(config)
     if kept:
-        log.warning("these settings change only with a restart: %s", ", ".join(sorted(kept)))
+        log.warning("configuration: these settings change only on restart: %s", ", ".join(sorted(kept)))
     return config
 
 

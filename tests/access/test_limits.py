@@ -102,10 +102,10 @@ def test_a_limit_is_read_and_spelt(text: str, spelt: str) -> None:
     ("text", "words"),
     [
         ("60", "is not a limit such as"),
-        ("60 requests", "per minute, day or month"),
+        ("60 requests", "a period is missing, such as requests/min"),
         ("-1 requests/min", "is not a limit"),
         ("0 requests/min", "above 0"),
-        ("4 streams/min", "streams have no period"),
+        ("4 streams/min", "streams must not have a period"),
         ("4 cost/min", "per day or month"),
         ("4 requests/hour", "is not a limit"),
         ("4 requests/min on", "is not a limit"),
@@ -117,7 +117,7 @@ def test_what_is_no_limit_is_refused(text: str, words: str) -> None:
 
 
 def test_two_limits_of_the_same_are_refused() -> None:
-    with pytest.raises(ValueError, match="limit the same"):
+    with pytest.raises(ValueError, match="limits of the same kind"):
         parse_limits(["60 requests/min", "70 requests/minute"])
     assert len(parse_limits(["60 requests/min", "70 requests/min on gpt-*", "60 requests/day"])) == 3
 
@@ -339,7 +339,7 @@ async def test_a_refusal_charges_nothing() -> None:
     assert told((await bench.admit()).headers)["x-ratelimit-remaining-requests"] == "1"
 
 
-# Places
+# Slots
 
 
 async def test_streams_at_once() -> None:

@@ -126,4 +126,4 @@ def _fault(found: Measured, delay: float) -> str:
     if large > NOISE and large > 4 * FACTOR * max(small, NOISE / 8):
         return "the CPU time grows faster than the size"
     held = found.delay > delay and sum(found.seconds) > delay
-    return f"the event loop was held for more than {delay * 1000:.0f} ms" if held else ""
+    return f"event loop blocked for more than {delay * 1000:.0f} ms" if held else ""

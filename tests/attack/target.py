@@ -42,7 +42,7 @@ scopes = ["admin"]
 """
 
 _CRASH = re.compile(r"Traceback \(most recent call last\):|Fatal Python error")
-_HELD = re.compile(r"event loop was held for (\d+) ms function=(\S+)")
+_HELD = re.compile(r"event loop blocked for (\d+) ms function=(\S+)")
 _PLACE = re.compile(r'File "[^"]*/((?:antiphon|uvicorn|websockets)/[^"]+)", line \d+, in (\w+)')
 
 

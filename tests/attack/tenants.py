@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from antiphon import app
 from antiphon.access.caller import ADMIN
 from antiphon.config import BackendConfig, Config
-from antiphon.server.http.router import Route
+from antiphon.server.http.router import HttpRoute
 from tests.attack.fuzz import check_alive
 from tests.attack.report import Report
 from tests.attack.target import ADMIN as ADMIN_KEY
@@ -35,7 +35,7 @@ class Things(NamedTuple):
     blobs: list[Json]
 
 
-def routes() -> list[Route]:
+def routes() -> list[HttpRoute]:
     """Return all routes that the application has."""
     backend = BackendConfig(url="http://127.0.0.1:9", api="scripted")
     return app.Parts(Config(store="memory", backends={"scripted": backend})).app.router.routes

@@ -134,7 +134,7 @@ async def test_a_backend_of_the_configuration_and_a_model_of_choice(tmp_path: Pa
     assert (outcome.code, asked) == (0, {"other"})
     assert list(tomllib.loads(outcome.out)["models"]) == ["other"]
     unknown = await antiphon(tmp_path, "doctor", "yours")
-    assert unknown.code == 2 and "no backend 'yours'; configured are: mine" in unknown.err
+    assert unknown.code == 2 and "Unknown backend 'yours'. Configured: mine" in unknown.err
 
 
 async def test_a_backend_that_is_down_has_no_settings(tmp_path: Path) -> None:

@@ -44,7 +44,7 @@ def listed(folder: Path, *arguments: str) -> list[dict]:
 async def test_a_script_gets_the_key_and_nothing_else(tmp_path: Path) -> None:
     outcome = await antiphon(tmp_path, "keys", "create", "--name", "laptop")
     assert outcome.code == 0 and SECRET.fullmatch(outcome.out.strip())
-    assert outcome.err.startswith("id key_") and "only time that the key is shown" in outcome.err
+    assert outcome.err.startswith("id key_") and "shown only this once" in outcome.err
 
 
 def test_the_key_is_kept_nowhere(tmp_path: Path) -> None:
@@ -102,20 +102,20 @@ def test_rotate(tmp_path: Path) -> None:
 
 
 def test_no_keys_yet(tmp_path: Path) -> None:
-    assert run(tmp_path, "list").stdout == "There are no keys: `antiphon keys create` makes one.\n"
+    assert run(tmp_path, "list").stdout == "No keys. Create one with `antiphon keys create`.\n"
 
 
 @pytest.mark.parametrize(
     ("arguments", "code", "words"),
     [
-        (["revoke", "key_x"], 2, "There is no key key_x: `antiphon keys list` shows them."),
-        (["rotate", "key_x"], 2, "There is no key key_x"),
+        (["revoke", "key_x"], 2, "Unknown key key_x. See `antiphon keys list`."),
+        (["rotate", "key_x"], 2, "Unknown key key_x"),
         (["revoke"], 2, "Missing argument"),
         (["create", "--limit", "6 x"], 2, "'6 x' is not a limit such as"),
-        (["create", "--limit", "6 streams", "--limit", "7 streams"], 2, "limit the same"),
+        (["create", "--limit", "6 streams", "--limit", "7 streams"], 2, "limits of the same kind"),
         (["create", "--expires", "soon"], 2, "is not a time span such as 30m, 24h, 90d or 4w"),
         (["create", "--scope", "root"], 2, "'root' is not one of"),
-        (["list", "--store", "memory"], 2, '"memory" keeps no keys'),
+        (["list", "--store", "memory"], 2, '"memory" cannot hold keys'),
     ],
 )
 def test_what_is_wrong_is_said(tmp_path: Path, arguments: list[str], code: int, words: str) -> None:

@@ -12,12 +12,12 @@ from pathlib import Path
 
 import pytest
 
-from antiphon.cli.agents import AGENTS, SNIPPETS, Target, launch, snippet
+from antiphon.cli.agents import AGENTS, SNIPPETS, AgentTarget, launch, snippet
 from tests.acceptance.command import serving
 
 pytestmark = pytest.mark.slow
 
-TARGET = Target(url="http://127.0.0.1:8080/v1", key="sk-secret", model="org/a-model")
+TARGET = AgentTarget(url="http://127.0.0.1:8080/v1", key="sk-secret", model="org/a-model")
 AGENT = """#!/bin/sh
 cat "$CODEX_HOME/config.toml"
 echo "key $ANTIPHON_KEY folder $CODEX_HOME arguments $@"

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from antiphon.cli.monitor.scrape import Scrape, Window
+from antiphon.cli.monitor.scrape import Scrape, ScrapeInterval
 from antiphon.cli.monitor.view import Running, lines
 from tests.cli.command import antiphon, environment
 from tests.server.whole import Client, golden_upstream, whole_server
@@ -41,21 +41,24 @@ def test_labels_are_read_as_they_were_written() -> None:
 
 
 def test_rates_are_per_second_and_a_restart_counts_from_zero() -> None:
-    window = Window(Scrape("a 10\nb 10\n", 0.0), Scrape("a 30\nb 4\n", 2.0))
+    window = ScrapeInterval(Scrape("a 10\nb 10\n", 0.0), Scrape("a 30\nb 4\n", 2.0))
     assert (window.rate("a"), window.rate("b")) == (10, 2)
 
 
 def test_quantiles_are_those_of_the_window() -> None:
-    window = Window(Scrape(INFINITE % (100, 100, 100), 0.0), Scrape(INFINITE % (100, 110, 120), 1.0))
+    window = ScrapeInterval(Scrape(INFINITE % (100, 100, 100), 0.0), Scrape(INFINITE % (100, 110, 120), 1.0))
     assert window.quantile(0.25, "x") == pytest.approx(0.55)
     assert window.quantile(0.5, "x") == pytest.approx(1.0)
     assert window.quantile(0.95, "x") == 1.0, "beyond the last bound nothing is known"
-    assert Window(window.after, window.after).quantile(0.5, "x") is None
+    assert ScrapeInterval(window.after, window.after).quantile(0.5, "x") is None
 
 
 def test_a_running_request_is_shown_without_control_characters() -> None:
     shown = lines(
-        "http://x/v1", Window(Scrape("", 0.0), Scrape("", 1.0)), [Running("resp_1", "m\x1b[2J", events=50)], color=False
+        "http://x/v1",
+        ScrapeInterval(Scrape("", 0.0), Scrape("", 1.0)),
+        [Running("resp_1", "m\x1b[2J", events=50)],
+        color=False,
     )
     assert shown[-1].startswith("resp_1")
     assert "m?[2J" in shown[-1]

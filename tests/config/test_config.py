@@ -116,7 +116,7 @@ def test_one_key_is_for_all_backends(tmp_path: Path) -> None:
     config = settings(tmp_path, ANTIPHON_BACKEND="http://a/v1,http://b/v1", ANTIPHON_BACKEND_KEY="k").config
     assert [backend.key for backend in config.backends.values()] == ["k", "k"]
     message = refusal(tmp_path, flags={"backend": ["http://a/v1"], "backend_key": ["secret-1", "secret-2"]})
-    assert "backend keys: give one for all" in message
+    assert "backend keys: expected 1 value for all backends" in message
     assert "secret" not in message
 
 
@@ -161,21 +161,21 @@ def test_a_wrong_file_is_named_with_the_place_and_the_way_out(tmp_path: Path, fi
 WRONG_TOGETHER = {
     "host = '0.0.0.0'": "host: '0.0.0.0' can be reached from other machines, and no API key is set",
     "host = ''": "can be reached from other machines",
-    "api_keys = ['']": "api_keys[0]: a key is",
+    "api_keys = ['']": "api_keys[0]: a key must be",
     "workers = 2\nstore = 'memory'": "workers: several processes cannot share",
     "url_guard_allow = ['10.0.0.0/33']": "url_guard_allow[0]: '10.0.0.0/33' is not a network",
     "[backends.a]\nurl = 'a:8000'": "backends.a.url: expected http://",
-    "[backends.engine]\nurl = 'http://a'": "this name means the embedded engine",
-    "[engine]\nmodel = 'no.gguf'": "engine.model: there is no file 'no.gguf'",
+    "[backends.engine]\nurl = 'http://a'": "this name is reserved for the embedded engine",
+    "[engine]\nmodel = 'no.gguf'": "engine.model: file not found: 'no.gguf'",
     "[engine]\nmodel = 'llama'": "engine.model: 'llama' is neither FILE.gguf nor a hub repository",
-    "[backends.gpu1]\nurl = 'http://a'\n[models.m]\nbackends = ['gpu2']": "there is no backend 'gpu2'; did you mean 'gpu1'?",
-    "[models.m]\naliases = ['x', 'x']": "models.m.aliases: 'x' is taken by models.m.aliases",
-    "[models.m]\naliases = ['n']\n[models.n]": "models.m.aliases: 'n' is taken by models.n",
+    "[backends.gpu1]\nurl = 'http://a'\n[models.m]\nbackends = ['gpu2']": "unknown backend 'gpu2'; did you mean 'gpu1'?",
+    "[models.m]\naliases = ['x', 'x']": "models.m.aliases: 'x' is already used by models.m.aliases",
+    "[models.m]\naliases = ['n']\n[models.n]": "models.m.aliases: 'n' is already used by models.n",
     "[mcp_servers.a]": "mcp_servers.a: expected either a command or a url",
     "[models.m]\nextra_body = {chat_template_kwargs = 5}": "models.m.extra_body.chat_template_kwargs: expected a table",
-    "[keys.a]\nkey = 'x y'": "keys.a.key: a key is printable ASCII",
-    "api_keys = ['x']\n[keys.a]\nkey = 'y'\n[keys.b]\nkey = 'y'": "keys.b.key: the key is that of keys.a.key",
-    "[jwt]\nissuer = 'https://a'\naudience = []": "jwt.audience: name one",
+    "[keys.a]\nkey = 'x y'": "keys.a.key: a key must be printable ASCII",
+    "api_keys = ['x']\n[keys.a]\nkey = 'y'\n[keys.b]\nkey = 'y'": "keys.b.key: same key as keys.a.key",
+    "[jwt]\nissuer = 'https://a'\naudience = []": "jwt.audience: must not be empty",
     "[jwt]\nissuer = 'a'\naudience = ['x']": "jwt.issuer: 'a' is not a URL such as",
     "[jwt]\nissuer = 'a'\naudience = ['x']\njwks_url = 'b'": "jwt.jwks_url: 'b' is not a URL such as",
     "[jwt]\nissuer = 'a'\naudience = ['x']\njwks_url = 'http://b'\nkey_file = 'c'": "expected either jwks_url or key_file",

@@ -224,7 +224,7 @@ async def test_a_store_of_another_package_keeps_responses(tmp_path, monkeypatch)
         async with httpx2.AsyncClient(transport=transport, base_url="http://localhost") as client:
             assert (await client.get(f"/v1/responses/{response['id']}")).json() == response
     assert OPENED == ["remember://here"]
-    with pytest.raises(ConfigError, match="secret: set one"):
+    with pytest.raises(ConfigError, match="secret: must be set"):
         create_app(Config(store="remember://here", backends=SCRIPTED))
 
 

@@ -17,7 +17,7 @@ from antiphon.core.request.decoding import decode_request, decode_tools, resolve
 from antiphon.core.request.echo import Defaults, echo_response
 from antiphon.core.stream.emitter import Emitter, MuteEmitter
 from antiphon.core.stream.response_stream import ResponseStream
-from antiphon.core.stream.terms import StreamOptions
+from antiphon.core.stream.terms import StreamTerms
 from antiphon.errors import APIError, BackendError
 from antiphon.types.events import Event
 from tests.golden.chat import deltas_of_chunks
@@ -60,7 +60,7 @@ class Case:
             text=resolve_text(request.text),
             defaults=Defaults(),
         )
-        options = StreamOptions(
+        options = StreamTerms(
             open_responses_names=open_responses_names,
             summarise=request.reasoning is not None and request.reasoning.summary is not None,
             seal=_seal if "reasoning.encrypted_content" in (request.include or ()) else None,

@@ -10,7 +10,7 @@ import pytest
 
 from antiphon.net import url_guard
 from antiphon.net.url_guard import Unresolvable, UrlGuard
-from antiphon.runtime.fair_turns import Turns
+from antiphon.runtime.fair_turns import FairTurns
 from antiphon.runtime.offload import LARGE, by_size
 from antiphon.runtime.request_memory import HELD, Rooms
 
@@ -23,7 +23,7 @@ def of(owner: str) -> None:
 
 
 async def test_owners_come_one_after_the_other() -> None:
-    turns = Turns(1)
+    turns = FairTurns(1)
     order: list[str] = []
 
     async def work(owner: str) -> None:
@@ -36,7 +36,7 @@ async def test_owners_come_one_after_the_other() -> None:
 
 
 async def test_an_owner_has_so_many_at_once() -> None:
-    turns = Turns(3, 2)
+    turns = FairTurns(3, 2)
     running: list[str] = []
     most: dict[str, int] = {}
 
@@ -54,7 +54,7 @@ async def test_an_owner_has_so_many_at_once() -> None:
 
 
 async def test_who_gives_up_loses_no_turn() -> None:
-    turns = Turns(1)
+    turns = FairTurns(1)
     await turns.begin("a")
     waiting = [asyncio.create_task(turns.begin(owner)) for owner in "abb"]
     await asyncio.sleep(0)

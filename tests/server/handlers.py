@@ -13,7 +13,7 @@ from antiphon.server.asgi import AntiphonApp
 from antiphon.server.auth.authenticator import authenticator, callers
 from antiphon.server.auth.hosts import Hosts
 from antiphon.server.http.messages import ClientGone, Reply, Request, json_reply
-from antiphon.server.http.router import Router
+from antiphon.server.http.router import RouteTable
 from antiphon.server.ws.asgi_socket import ASGIWebSocket
 
 HOSTS = ["a", "anything.example"]
@@ -124,7 +124,7 @@ class Probe:
 def make_app(probe: Probe | None = None, keys: tuple[str, ...] = (), **options) -> AntiphonApp:
     """Return the application."""
     probe = probe or Probe()
-    router = Router()
+    router = RouteTable()
     for method, path, handler in (
         ("POST", "/echo", probe.echo),
         ("GET", "/echo", probe.echo),

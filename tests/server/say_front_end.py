@@ -15,7 +15,7 @@ from antiphon.app import Parts
 from antiphon.core.deltas import CallStart, FinishReason
 from antiphon.core.json_encoding import to_json
 from antiphon.core.stream.emitter import MuteEmitter
-from antiphon.core.stream.terms import StreamOptions
+from antiphon.core.stream.terms import StreamTerms
 from antiphon.core.stream.writer_table import Dialect, WriterTable
 from antiphon.errors import APIError, InvalidRequest
 from antiphon.responses.intake.asked import Asked
@@ -130,7 +130,7 @@ class MessageTold:
 class ThoughtsTold:
     """The Writer of thoughts."""
 
-    def __init__(self, emitter: SayEmitter, item_id: str, index: int, options: StreamOptions) -> None:
+    def __init__(self, emitter: SayEmitter, item_id: str, index: int, options: StreamTerms) -> None:
         self.index = index
         self._emitter = emitter
         self._id = item_id

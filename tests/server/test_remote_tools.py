@@ -497,10 +497,10 @@ def test_items_of_mcp_that_cannot_be_read_are_refused(client: Client, tools: str
 @pytest.mark.parametrize(
     ("settings", "told"),
     [
-        ({"mcp_max_total": 5000}, "more than 5000 bytes together"),
+        ({"mcp_max_total": 5000}, "more than 5000 bytes in total"),
         ({"mcp_max_answer": 2000}, "more than 2000 bytes"),
         ({"mcp_max_tools": 1}, "lists more than 1 tools"),
-        ({"mcp_total_timeout": 0.000001}, "it waits no longer"),
+        ({"mcp_total_timeout": 0.000001}, "seconds in total (mcp_total_timeout)"),
     ],
 )
 def test_servers_together_have_limits(settings: dict, told: str) -> None:

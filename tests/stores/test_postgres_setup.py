@@ -77,7 +77,7 @@ def test_other_programs_tables_are_left_alone(postgres: Postgres) -> None:
     [
         ("postgresql://ann:hunter2@127.0.0.1:1/db", "cannot be reached: .*Connect call failed"),
         ("postgresql://ann:hunter2@localhost/db?host=%2Fnowhere", "cannot be reached"),
-        ("postgresql://ann:hunter2@127.0.0.1/db?pool_size=none", "pool_size is a number"),
+        ("postgresql://ann:hunter2@127.0.0.1/db?pool_size=none", "pool_size must be a number"),
         ("postgresql://ann:hunter2@[::1/db", "expected postgresql://"),
         ("mysql://ann:hunter2@127.0.0.1/db", "'mysql' is not known"),
     ],
@@ -103,7 +103,7 @@ def test_a_database_that_starts_with_the_server_is_waited_for(
     postgres.stop()
     with ThreadPoolExecutor(1) as pool, caplog.at_level(logging.WARNING, "antiphon.store"):
         opening = pool.submit(open_postgres, postgres_url)
-        while "waiting for the store" not in caplog.text and not opening.done():
+        while "waiting until it can be reached" not in caplog.text and not opening.done():
             time.sleep(0.01)
         postgres.start()
         opening.result(10)
@@ -257,4 +257,4 @@ async def test_an_import_that_broke_off_goes_on(
 def test_an_import_from_nowhere(postgres_url: str, tmp_path: Path) -> None:
     result = CliRunner().invoke(cli, ["db", "import", str(tmp_path / "none.db"), postgres_url])
     assert result.exit_code == 2
-    assert "There is no store" in result.output
+    assert "Store not found" in result.output

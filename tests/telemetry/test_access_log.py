@@ -24,8 +24,8 @@ def upstream() -> Iterator[str]:
 @pytest.fixture
 def lines(caplog: pytest.LogCaptureFixture) -> Lines:
     """What was logged so far."""
-    caplog.set_level(logging.INFO, "antiphon.access")
-    return lambda: [record for record in caplog.records if record.name == "antiphon.access"]
+    caplog.set_level(logging.INFO, "antiphon.telemetry.access_log")
+    return lambda: [record for record in caplog.records if record.name == "antiphon.telemetry.access_log"]
 
 
 def test_a_line_tells_what_came_of_a_request(upstream: str, lines: Lines) -> None:
@@ -38,7 +38,7 @@ def test_a_line_tells_what_came_of_a_request(upstream: str, lines: Lines) -> Non
     assert shown.pop("time")
     assert shown == {
         "level": "info",
-        "logger": "antiphon.access",
+        "logger": "antiphon.telemetry.access_log",
         "message": "POST /v1/responses 200",
         "request_id": "mine-1",
         "model": "text",
@@ -46,7 +46,7 @@ def test_a_line_tells_what_came_of_a_request(upstream: str, lines: Lines) -> Non
         "output_tokens": 5,
     }
     text = TextFormatter().format(line)
-    assert " info access: POST /v1/responses 200 ms=" in text
+    assert " info telemetry.access_log: POST /v1/responses 200 ms=" in text
     assert "prompt's own" not in text
 
 

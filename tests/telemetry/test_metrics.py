@@ -161,14 +161,14 @@ async def test_processes_find_each_other_and_take_the_place_of_who_left(tmp_path
     await first.start()
     assert await first.ask() == []
     await second.start()
-    assert (first.place, second.place) == (0, 1)
+    assert (first.number, second.number) == (0, 1)
     assert (await first.ask(), await second.ask()) == ([b"I am 1"], [b"I am 0"])
     with pytest.raises(ConfigError):
         await Peers(2, lambda place: b"", folder).start()
     await first.close()
     third = Peers(2, lambda place: b"I am new", folder)
     await third.start()
-    assert (third.place, await second.ask()) == (0, [b"I am new"])
+    assert (third.number, await second.ask()) == (0, [b"I am new"])
     await second.close()
     await third.close()
     assert not folder.exists()

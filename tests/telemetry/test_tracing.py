@@ -168,8 +168,8 @@ def test_a_collector_that_refuses_is_complained_of_once(caplog: pytest.LogCaptur
             client.create(model="m", input="hi")
     finally:
         Collector.status = 200
-    (complaint,) = [record for record in caplog.records if record.name == "antiphon.traces"]
-    assert "it answered 503" in complaint.getMessage()
+    (complaint,) = [record for record in caplog.records if record.name == "antiphon.telemetry"]
+    assert "status 503" in complaint.getMessage()
 
 
 def test_opentelemetrys_own_variables_are_understood(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -74,13 +74,13 @@ class Caller(msgspec.Struct, frozen=True, kw_only=True):
 
 def _names(pattern: str, server: str) -> bool:
     """Tell whether a pattern of MCP servers names one. The host of a URL is compared apart: no `*` reaches into the path."""
-    scheme, is_url, place = server.partition("://")
+    scheme, is_url, rest = server.partition("://")
     wanted, of_url, rest = pattern.partition("://")
     if pattern == "*" or not (is_url or of_url):
         return fnmatchcase(server, pattern)
     if not (is_url and of_url):
         return False
-    host, _, path = place.partition("/")
+    host, _, path = rest.partition("/")
     wanted_host, has_path, wanted_path = rest.partition("/")
     return (
         fnmatchcase(scheme, wanted)
@@ -124,13 +124,15 @@ def parse_limit(text: str) -> Limit:
     period = cast(Period, "minute" if found["period"] == "min" else found["period"] or "")
     if (unit == "streams") == bool(period):
         raise ValueError(
-            f"'{text}': streams have no period" if period else f"'{text}': {unit} per minute, day or month?"
+            f"'{text}': streams must not have a period"
+            if period
+            else f"'{text}': a period is missing, such as {unit}/min, {unit}/day or {unit}/month"
         )
     if unit == "cost" and period == "minute":
-        raise ValueError(f"'{text}': cost is limited per day or month")
+        raise ValueError(f"'{text}': cost must be limited per day or month")
     most = float(found["most"].replace("_", ""))
     if most <= 0:
-        raise ValueError(f"'{text}': a limit is above 0")
+        raise ValueError(f"'{text}': a limit must be above 0")
     return Limit(most=most, unit=unit, period=period, models=found["models"] or "")
 
 
@@ -141,6 +143,6 @@ def parse_limits(texts: Iterable[str]) -> tuple[Limit, ...]:
         limit = parse_limit(text)
         kind = (limit.unit, limit.period, limit.models)
         if kind in limits:
-            raise ValueError(f"'{text}' and '{limits[kind]}' limit the same")
+            raise ValueError(f"'{text}' and '{limits[kind]}' are limits of the same kind")
         limits[kind] = limit
     return tuple(limits.values())

@@ -117,7 +117,7 @@ class Keyring:
         stored = await self._get(id)
         old, now = _key(stored), self._clock()
         if old.state(now) != "active":
-            raise ConfigError(f"The key {id} is {old.state(now)} already: make a new one.")
+            raise ConfigError(f"Key {id} is {old.state(now)}. Create a new one.")
         new = replace(old, id=f"key_{secrets.token_hex(8)}", created_at=now)
         made = await self._make(new)
         end = now + overlap if old.expires_at is None else min(now + overlap, old.expires_at)
@@ -134,7 +134,7 @@ class Keyring:
         for stored in await self._store.list():
             if stored.id == id:
                 return stored
-        raise ConfigError(f"There is no key {id}: `antiphon keys list` shows them.")
+        raise ConfigError(f"Unknown key {id}. See `antiphon keys list`.")
 
     async def _digest(self, secret: bytes) -> bytes:
         if not self._pepper:

@@ -18,7 +18,7 @@ from antiphon.access.caller import Caller, Limit
 from antiphon.access.periods import Window, window
 from antiphon.access.prices import FREE_OF_CHARGE, Price
 from antiphon.access.quota import Header, Level, headers, refusal
-from antiphon.access.slots import Places
+from antiphon.access.slots import Slots
 from antiphon.backends.base import ModelCard
 from antiphon.core import gcra
 from antiphon.core.gcra import Charge, Meter
@@ -30,7 +30,7 @@ MEMORY = 10.0  # seconds that a refusal is remembered at most: limits may have b
 MOST_REMEMBERED = 10_000
 RESERVED_OUTPUT = 1024  # tokens, for a request that does not say how many it wants at most
 
-log = logging.getLogger("antiphon.limits")
+log = logging.getLogger("antiphon.access")
 
 
 class Demand(msgspec.Struct, frozen=True):
@@ -61,7 +61,7 @@ class Permit(Protocol):
         ...
 
     def hand_over(self) -> None:
-        """Let the reservation stand, and give the place back: another server goes on. Nothing happens after `settle`."""
+        """Let the reservation stand, and give the slot back: another server goes on. Nothing happens after `settle`."""
         ...
 
 
@@ -127,7 +127,7 @@ class Limiter:
         self._store = store
         self._clock = clock
         self._prices = prices
-        self._places = Places(store, clock)
+        self._slots = Slots(store, clock)
         self._refused: dict[str, Refused] = {}
         self._corrections: dict[str, Charge] = {}
         self._flushing: asyncio.Task[None] | None = None
@@ -144,12 +144,12 @@ class Limiter:
         limits = [limit for limit in caller.limits if limit.concerns(card)]
         counted = [limit for limit in limits if limit.unit != "streams"]
         needed = demand() if any(limit.unit != "requests" for limit in counted) else Demand(0, 0)
-        places = [_place(caller, card, limit) for limit in limits if limit.unit == "streams"]
-        slots = await self._places.take(places) if places else ()
+        wanted = [_slot(caller, card, limit) for limit in limits if limit.unit == "streams"]
+        slots = await self._slots.take(wanted) if wanted else ()
         try:
             return await self._reserve(caller, card, counted, needed, slots)
         except BaseException:
-            self._places.free(slots)
+            self._slots.free(slots)
             raise
 
     def check(self, caller: Caller) -> None:
@@ -164,7 +164,7 @@ class Limiter:
 
     async def close(self) -> None:
         """Write down what is still to be corrected."""
-        await self._places.close()
+        await self._slots.close()
         if self._flushing is not None:
             await self._flushing
 
@@ -201,8 +201,8 @@ class Limiter:
     # Corrections
 
     def correct(self, charges: Sequence[Charge], slots: Sequence[Slot]) -> None:
-        """Note corrections and places given back; they are written at once, in the background."""
-        self._places.free(slots)
+        """Note corrections and slots given back; they are written at once, in the background."""
+        self._slots.free(slots)
         for charge in charges:
             known = self._corrections.get(charge.meter.name)
             amount = charge.amount + (known.amount if known else 0.0)
@@ -216,7 +216,7 @@ class Limiter:
             try:
                 await self._store.charge(list(corrections.values()), self._clock(), enforce=False)
             except Exception:
-                log.exception("what was used could not be written down")
+                log.exception("rate limits: recording usage failed")
 
 
 class Reservation:
@@ -246,7 +246,7 @@ class Reservation:
         self._end([Charge(one.charge.meter, self._used(one, usage) - one.charge.amount) for one in self._reserved])
 
     def hand_over(self) -> None:
-        """Give the places back."""
+        """Give the slots back."""
         self._end(())
 
     def _end(self, corrections: Sequence[Charge]) -> None:
@@ -282,6 +282,6 @@ def _meter(caller: Caller, card: ModelCard, limit: Limit, now: float) -> Meter:
     return Meter(name=name, limit=limit.most, window=span.seconds, expires_at=span.end)
 
 
-def _place(caller: Caller, card: ModelCard, limit: Limit) -> tuple[str, int]:
-    """Return the name of a place and how many there are."""
+def _slot(caller: Caller, card: ModelCard, limit: Limit) -> tuple[str, int]:
+    """Return the name of a slot and how many there are."""
     return "/".join((caller.meter, "streams", *((limit.models, card.id) if limit.models else ()))), int(limit.most)

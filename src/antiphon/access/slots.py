@@ -1,4 +1,4 @@
-"""Places: how many responses of a caller are in the making at once, counted with all servers on the same store."""
+"""Slots: concurrent responses of a caller, counted over all servers on the same store."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from antiphon.access.quota import too_many_streams
 from antiphon.stores.base import LimitStore
 from antiphon.stores.records import Slot
 
-LEASE = 30.0  # seconds after which the places of a dead server are free
-PATIENCE = (0.02, 0.08)  # seconds between tries for a place: one may be given back at this moment
+LEASE = 30.0  # seconds after which the slots of a dead server are free
+PATIENCE = (0.02, 0.08)  # seconds between tries for a slot: one may be given back at this moment
 
-log = logging.getLogger("antiphon.limits")
+log = logging.getLogger("antiphon.access")
 
 
-class Places:
-    """The places that this server has taken."""
+class Slots:
+    """The slots that this server has taken."""
 
     def __init__(self, limits: LimitStore, clock: Callable[[], float]) -> None:
         self._limits = limits
@@ -31,7 +31,7 @@ class Places:
         self._renewing: asyncio.Task[None] | None = None
 
     async def take(self, names: Sequence[tuple[str, int]]) -> Sequence[Slot]:
-        """Take a place under each name, of so many. Raises APIError 429."""
+        """Take a slot under each name, of so many. Raises APIError 429."""
         taken: list[Slot] = []
         try:
             for name, most in names:
@@ -48,7 +48,7 @@ class Places:
         return taken
 
     def free(self, slots: Sequence[Slot]) -> None:
-        """Give places back: at once, in the background."""
+        """Give slots back: at once, in the background."""
         self._freed += slots
         if slots and (self._freeing is None or self._freeing.done()):
             self._freeing = asyncio.create_task(self._free())
@@ -74,7 +74,7 @@ class Places:
         return False
 
     def _give_back(self, done: asyncio.Future[bool], slot: Slot) -> None:
-        """Free a place that nobody waited for any more."""
+        """Free a slot that nobody waited for any more."""
         if not done.cancelled() and done.exception() is None and done.result():
             self._taken += 1
             self.free([slot])
@@ -86,13 +86,13 @@ class Places:
             try:
                 await asyncio.gather(*(self._limits.free_slot(slot) for slot in freed))
             except Exception:
-                log.exception("places could not be given back")
+                log.exception("rate limits: releasing concurrent-stream slots failed")
 
     async def _renew(self) -> None:
-        """Keep the places while there are any."""
+        """Keep the slots while there are any."""
         while self._taken > 0:
             await asyncio.sleep(LEASE / 3)
             try:
                 await self._limits.renew_slots(self._holder, self._clock(), LEASE)
             except Exception:
-                log.exception("the places of running responses could not be kept")
+                log.exception("rate limits: renewing concurrent-stream slots failed")

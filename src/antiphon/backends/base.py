@@ -77,8 +77,8 @@ async def read(stream: TurnStream) -> Sequence[Delta]:
 class RoutedStream(TurnStream, Protocol):
     """A TurnStream that knows where it is answered."""
 
-    place: str
-    """The word that stands for the backend in `Hints.place`; "" where there is but one."""
+    backend_id: str
+    """Opaque id of the backend for `Hints.backend_id`; "" where there is only one."""
 
 
 class ByteStream(Protocol):

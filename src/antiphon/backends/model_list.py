@@ -62,10 +62,10 @@ def parse_models(body: bytes) -> list[BackendModel]:
     try:
         found = _list.decode(body)
     except (msgspec.MsgspecError, ValueError, RecursionError):
-        raise BackendError(502, "The backend's list of models cannot be read.") from None
+        raise BackendError(502, "The backend's model list is not valid.") from None
     entries = found if isinstance(found, list) else found.data or []
     if len(entries) > MOST_MODELS:
-        log.warning("a backend lists %d models; the first %d are served", len(entries), MOST_MODELS)
+        log.warning("backend model list: %d models, only the first %d are served", len(entries), MOST_MODELS)
     models = (_parse(entry) for entry in entries[:MOST_MODELS])
     return [model for model in models if model is not None and is_name(model.id)]
 

@@ -81,10 +81,10 @@ def _refusal(status: int, error: ErrorWords, retry_after: bytes = b"", ours: boo
     if status < 400:
         return BackendError(502, "The backend answered with a redirect.", retriable=True)
     if status in (401, 403):
-        return BackendError(502, "The backend refused our key.", retriable=True)
+        return BackendError(502, "The backend rejected this server's API key.", retriable=True)
     if status == 402 or code == "insufficient_quota":
         return BackendError(
-            402, message or "The backend's account is empty.", code="insufficient_quota", retriable=True
+            402, message or "The backend's account has no credit left.", code="insufficient_quota", retriable=True
         )
     if status == 429:
         return _busy(429, message or "The backend is busy.", "rate_limit_exceeded", retry_after)
@@ -93,7 +93,7 @@ def _refusal(status: int, error: ErrorWords, retry_after: bytes = b"", ours: boo
     if status >= 500 or status == 408:
         return _failed(status, message, retry_after)
     if status in (404, 405) and not code and "model" not in message.lower():
-        return BackendError(502, "The backend does not offer this call.", retriable=True)
+        return BackendError(502, "The backend does not support this endpoint.", retriable=True)
     return BackendError(
         status if status in (409, 413) else 400,
         message or f"The backend refused the request with status {status}.",

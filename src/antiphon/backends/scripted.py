@@ -183,12 +183,12 @@ def _command(command: str, rest: str, key: str) -> list[Step]:
         case "/repeat":
             times = int(_number(first))
             if times * (len(last) + 1) > LONGEST:
-                return [BackendError(400, f"/repeat says at most {LONGEST} characters.")]
+                return [BackendError(400, f"/repeat: at most {LONGEST} characters are allowed.")]
             return _say(" ".join([last] * times))
         case "/delay":
             return [_number(first)]
         case _:
-            return [BackendError(int(_number(first)) or 500, last or "The script says so.")]
+            return [BackendError(int(_number(first)) or 500, last or "The script asked for this error.")]
 
 
 def _call(key: str, name: str, text: str, kind: CallKind) -> list[Step]:

@@ -27,7 +27,7 @@ MOST_WAITING_OF_OWNER = 64
 LONGEST_WAIT = 30.0  # seconds in the queue
 REMEMBERED = 1024  # verdicts on schemas
 CHECK_FACTOR = 2  # an answer's check may have to compile the schema again: it has this much more time
-DIED = "It takes more memory or depth than is allowed to check it."
+DIED = "Checking it takes more memory or depth than is allowed."
 
 
 class Bounds(msgspec.Struct, frozen=True, kw_only=True):
@@ -40,7 +40,7 @@ class Bounds(msgspec.Struct, frozen=True, kw_only=True):
     answer: int = 8 * MIB
 
 
-class _Entry(msgspec.Struct, eq=False):
+class _QueuedCheck(msgspec.Struct, eq=False):
     task: CheckTask
     seconds: float
     done: asyncio.Future[Verdict]
@@ -53,7 +53,9 @@ class _Entry(msgspec.Struct, eq=False):
 
 
 def _busy() -> APIError:
-    return APIError(503, "Too many JSON Schemas wait to be checked.", code="checker_busy", headers={"retry-after": "1"})
+    return APIError(
+        503, "Too many JSON Schemas are waiting to be checked.", code="checker_busy", headers={"retry-after": "1"}
+    )
 
 
 class Checker:
@@ -61,7 +63,7 @@ class Checker:
 
     def __init__(self, bounds: Bounds = Bounds()) -> None:  # noqa: B008 - frozen
         self.bounds = bounds
-        self._waiting: OrderedDict[str, deque[_Entry]] = OrderedDict()
+        self._waiting: OrderedDict[str, deque[_QueuedCheck]] = OrderedDict()
         self._count = 0
         self._busy: dict[str, asyncio.Task[None]] = {}
         self._idle: list[CheckWorker] = []
@@ -123,7 +125,7 @@ class Checker:
                 del self._waiting[owner]
             raise _busy()
         loop = asyncio.get_running_loop()
-        entry = _Entry(task, seconds, loop.create_future())
+        entry = _QueuedCheck(task, seconds, loop.create_future())
         queue.append(entry)
         self._count += 1
         self._dispatch()
@@ -146,7 +148,7 @@ class Checker:
             if entry is not None:
                 self._busy[owner] = asyncio.create_task(self._run(owner, entry))
 
-    def _next(self, owner: str) -> _Entry | None:
+    def _next(self, owner: str) -> _QueuedCheck | None:
         """Take an owner's oldest CheckTask that somebody still waits for; the owner goes to the end of the line."""
         queue = self._waiting.pop(owner)
         found = None
@@ -160,13 +162,13 @@ class Checker:
             self._waiting[owner] = queue
         return found
 
-    async def _run(self, owner: str, entry: _Entry) -> None:
+    async def _run(self, owner: str, entry: _QueuedCheck) -> None:
         try:
             verdict = await self._ask(entry)
             if not entry.done.done():
                 entry.done.set_result(verdict)
         except WorkerUnusable as error:
-            log.error("the process that checks JSON Schemas does not work: %s", error)
+            log.error("JSON Schema checker: cannot be used: %s", error)
             if not entry.done.done():
                 entry.done.set_exception(
                     APIError(503, "JSON Schemas cannot be checked at present.", code="checker_unavailable")
@@ -180,15 +182,15 @@ class Checker:
                     self._waiting.move_to_end(owner)  # all others come first
                 self._dispatch()
 
-    async def _ask(self, entry: _Entry, *, fresh: bool = False) -> Verdict:
+    async def _ask(self, entry: _QueuedCheck, *, fresh: bool = False) -> Verdict:
         worker = await start(self.bounds.memory) if fresh else await self._worker()
         try:
             verdict = await worker.ask(entry.task, entry.seconds)
         except TimeoutError:
-            log.warning("a JSON Schema took more than %g s: its process was ended", entry.seconds)
-            return Verdict(outcome="unchecked", reason=f"It takes more than {entry.seconds:g} seconds to check it.")
+            log.warning("JSON Schema checker: a check took more than %g s; its process was killed", entry.seconds)
+            return Verdict(outcome="unchecked", reason=f"Checking it takes more than {entry.seconds:g} seconds.")
         except WorkerDied as error:
-            log.warning("a process that checked a JSON Schema is gone: %s", error)
+            log.warning("JSON Schema checker: process died: %s", error)
             if not worker.fresh:  # something else that it did before may be why
                 return await self._ask(entry, fresh=True)
             return Verdict(outcome="unchecked", reason=DIED)

@@ -111,7 +111,7 @@ def inspect(schema: bytes) -> dict[str, Any]:
     except ValueError as error:
         raise SchemaFault(f"The schema is not valid JSON: {error}.") from None
     if not isinstance(value, dict):
-        raise SchemaFault("A JSON Schema is an object.")
+        raise SchemaFault("A JSON Schema must be an object.")
     names: set[str] = set()
     references: list[str] = []
     for node in _objects(value):
@@ -261,7 +261,7 @@ def _refused(error: ValidationError, schema: dict[str, Any]) -> SchemaFault:
     kind = getattr(error.kind, "name", "")
     if kind == "$ref" or isinstance(error.kind, jsonschema_rs.ValidationErrorKind.Referencing):
         if error.message.startswith("Unknown meta-schema"):
-            return SchemaFault(f"The '$schema' {str(schema.get('$schema'))[:200]!r} is not known here.")
+            return SchemaFault(f"The '$schema' {str(schema.get('$schema'))[:200]!r} is not supported.")
         return SchemaFault(f"A reference leads to nothing within the schema: {error.message}.")
     if isinstance(error.kind, jsonschema_rs.ValidationErrorKind.Format):
         return SchemaFault(f"At '/{where}': {error.message}, or it is larger than {PATTERN_SIZE} bytes when compiled.")

@@ -40,7 +40,7 @@ def cli() -> None:
 
     \b
     antiphon serve                                      the embedded demo model
-    antiphon serve --backend http://127.0.0.1:8000/v1   your vLLM, llama.cpp, Ollama …
+    antiphon serve --backend http://127.0.0.1:8000/v1   vLLM, llama.cpp, Ollama …
     antiphon serve --model FILE.gguf                    your model, in the embedded engine
     antiphon chat                                       talk to it in the terminal
     antiphon launch codex                               let an agent use it

@@ -9,7 +9,7 @@ from typing import NamedTuple
 CONTEXT = 32_768  # tokens, where the server does not say
 
 
-class Target(NamedTuple):
+class AgentTarget(NamedTuple):
     """The server that a client is to use. `url` ends with /v1."""
 
     url: str
@@ -27,12 +27,12 @@ class Launch(NamedTuple):
     install: str
 
 
-def launch(agent: str, target: Target) -> Launch:
+def launch(agent: str, target: AgentTarget) -> Launch:
     """Return how to start an agent. Raises KeyError for one that nobody knows."""
     return _AGENTS[agent](target)
 
 
-def _codex(target: Target) -> Launch:
+def _codex(target: AgentTarget) -> Launch:
     window = target.context
     model = {
         "slug": target.model,
@@ -80,7 +80,7 @@ wire_api = "responses"
     )
 
 
-def _opencode(target: Target) -> Launch:
+def _opencode(target: AgentTarget) -> Launch:
     limits = {"context": target.context, "output": 8192}
     model = {"name": target.model, "reasoning": True, "tool_call": True, "limit": limits}
     options = {"baseURL": target.url, "apiKey": "{env:ANTIPHON_KEY}"}
@@ -100,7 +100,7 @@ def _opencode(target: Target) -> Launch:
     )
 
 
-def _llm(target: Target) -> Launch:
+def _llm(target: AgentTarget) -> Launch:
     model = f"""- model_id: {json.dumps(target.model)}
   model_name: {json.dumps(target.model)}
   api_base: {json.dumps(target.url)}
@@ -118,7 +118,7 @@ def _llm(target: Target) -> Launch:
     )
 
 
-def _pi(target: Target) -> Launch:
+def _pi(target: AgentTarget) -> Launch:
     model = {
         "id": target.model,
         "reasoning": True,
@@ -230,7 +230,7 @@ curl {url}/responses -H 'authorization: Bearer {key}' -H 'content-type: applicat
 }
 
 
-def snippet(client: str, target: Target) -> str:
+def snippet(client: str, target: AgentTarget) -> str:
     """Return what to paste into a client's settings. Raises KeyError."""
     text = SNIPPETS[client].replace("{{", "\0").replace("}}", "\1")
     for name, value in (("{url}", target.url), ("{key}", target.key), ("{model}", target.model)):

@@ -14,20 +14,13 @@ from typing import TextIO
 import msgspec
 
 from antiphon import __version__
+from antiphon.cli.client import ListedModels
 from antiphon.config import Config, mask
 
 PATIENCE = 1.0
 """Seconds that the banner waits for the models."""
 
 NAMED = 8
-
-
-class _Entry(msgspec.Struct):
-    id: str
-
-
-class _Listing(msgspec.Struct):
-    data: list[_Entry]
 
 
 class Banner(threading.Thread):
@@ -58,7 +51,7 @@ class Banner(threading.Thread):
         keys = self._config.api_keys
         try:
             connection.request("GET", "/v1/models", headers={"authorization": f"Bearer {keys[0]}"} if keys else {})
-            return [model.id for model in msgspec.json.decode(connection.getresponse().read(), type=_Listing).data]
+            return [model.id for model in msgspec.json.decode(connection.getresponse().read(), type=ListedModels).data]
         finally:
             connection.close()
 

@@ -27,13 +27,15 @@ Ctrl-C stops an answer, Ctrl-D leaves."""
 @with_options(*(option for option in PARTS if option.name != "model"))
 @click.command()
 @click.option("--url", envvar="ANTIPHON_URL", metavar="URL", help=f"Server to talk to.  [default: {DEFAULT_URL}]")
-@click.option("--key", envvar="ANTIPHON_KEY", metavar="KEY", help="Key for that server.")
-@click.option("--model", metavar="ID|FILE.gguf|ORG/REPO", help="Model id; without a server: as of `antiphon serve`.")
+@click.option("--key", envvar="ANTIPHON_KEY", metavar="KEY", help="API key for that server.")
+@click.option(
+    "--model", metavar="ID|FILE.gguf|ORG/REPO", help="Model id; if a server is started: as for `antiphon serve`."
+)
 def chat(url: str | None, key: str | None, model: str | None, **given: Any) -> None:
     """Talk to a model in the terminal, through the Responses API.
 
-    Without --url it talks to the server on the default port; if none runs there, or options for one are given,
-    it starts one of its own.
+    Without --url it uses the server on the default port. If none is running there, or if server options are given,
+    it starts its own server.
 
     \b
     Examples:
@@ -48,7 +50,7 @@ def chat(url: str | None, key: str | None, model: str | None, **given: Any) -> N
         ids = client.models()
         if wanted and wanted not in ids:
             known = ", ".join(ids) or "none at present"
-            click.echo(f"antiphon: there is no model '{wanted}' in the list of {client.url}: {known}", err=True)
+            click.echo(f"antiphon: unknown model '{wanted}' at {client.url}. Available: {known}", err=True)
         if not wanted and not ids:
             raise click.ClickException(f"{client.url} has no models at present")
         talk = Talk(client, wanted or ids[0], tty=sys.stdout.isatty())

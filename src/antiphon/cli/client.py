@@ -13,21 +13,25 @@ from antiphon.core.text.sse import SSEParser
 from antiphon.errors import APIError, ConfigError
 
 
-class _Entry(msgspec.Struct):
+class ListedModel(msgspec.Struct):
+    """A model in the answer of `GET /v1/models`."""
+
     id: str
 
 
-class _Listing(msgspec.Struct):
-    data: list[_Entry]
+class ListedModels(msgspec.Struct):
+    """The answer of `GET /v1/models`."""
+
+    data: list[ListedModel]
 
 
-class _Error(msgspec.Struct):
+class _ServerError(msgspec.Struct):
     message: str = ""
     code: str = ""
 
 
 class _ErrorBody(msgspec.Struct):
-    error: _Error
+    error: _ServerError
 
 
 class Client:
@@ -38,7 +42,7 @@ class Client:
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise ConfigError("--url: expected http://host:port/v1 or https://…")
         self._kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
-        self._place = (parts.hostname, parts.port)
+        self._address = (parts.hostname, parts.port)
         self._base = parts.path.rstrip("/").removesuffix("/v1") + "/v1"
         self._headers = {"authorization": f"Bearer {key}"} if key else {}
         self._timeout = timeout
@@ -49,7 +53,7 @@ class Client:
         """Return the ids of all models. Raises APIError."""
         connection, answer = self._send("GET", "/models")
         try:
-            return [entry.id for entry in msgspec.json.decode(answer.read(), type=_Listing).data]
+            return [entry.id for entry in msgspec.json.decode(answer.read(), type=ListedModels).data]
         except msgspec.MsgspecError:
             raise APIError(502, f"{self.url} does not list models as this API does") from None
         finally:
@@ -83,7 +87,7 @@ class Client:
     def _send(
         self, method: str, path: str, body: bytes | None = None
     ) -> tuple[http.client.HTTPConnection, http.client.HTTPResponse]:
-        connection = self._kind(*self._place, timeout=self._timeout)
+        connection = self._kind(*self._address, timeout=self._timeout)
         try:
             connection.request(method, self._base + path, body, {**self._headers, "content-type": "application/json"})
             answer = connection.getresponse()

@@ -60,15 +60,15 @@ def rows_of(settings: Settings, origins: Mapping[str, str], path: str = "") -> I
 
     from antiphon.config import mask
     from antiphon.config.reading import quoted
-    from antiphon.config.shapes import Kind, shapes
+    from antiphon.config.shapes import SettingKind, shapes
 
     values = dict(zip(settings.__struct_fields__, msgspec.structs.astuple(settings), strict=True))
     for shape in shapes(type(settings)):
         value, key = values[shape.name], f"{path}{shape.name}"
-        if shape.kind is Kind.TABLES:
+        if shape.kind is SettingKind.TABLES:
             for name, table in value.items():
                 yield from rows_of(table, origins, f"{key}.{quoted(name)}.")
-        elif shape.kind is Kind.TABLE and value is not None:
+        elif shape.kind is SettingKind.TABLE and value is not None:
             yield from rows_of(value, origins, f"{key}.")
         elif value is not None:
             yield f"{key} = {_toml(mask(value, shape.secret))}", origins.get(key, "default")

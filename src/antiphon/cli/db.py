@@ -18,7 +18,7 @@ _UNITS = ("bytes", "kB", "MB", "GB", "TB")
 
 @click.group()
 def db() -> None:
-    """Look after the store: an SQLite file or a PostgreSQL database."""
+    """Manage the store: an SQLite file or a PostgreSQL database."""
 
 
 @with_options(*_STORE)
@@ -46,7 +46,7 @@ def status(**given: Any) -> None:
 @with_options(*_STORE)
 @db.command()
 def migrate(**given: Any) -> None:
-    """Bring the store to the newest schema. `antiphon serve` does so too as it starts."""
+    """Migrate the store to the newest schema. `antiphon serve` does this at its start, too."""
     from antiphon.stores import upkeep
 
     spec = load_settings(given).config.store
@@ -59,7 +59,7 @@ def migrate(**given: Any) -> None:
 @with_options(*_STORE)
 @db.command()
 def vacuum(**given: Any) -> None:
-    """Give back the room of what was deleted."""
+    """Free the disk space of deleted rows (VACUUM)."""
     from antiphon.stores import upkeep
 
     spec = load_settings(given).config.store
@@ -71,7 +71,7 @@ def vacuum(**given: Any) -> None:
 @with_options(*_STORE)
 @db.command()
 def check(**given: Any) -> None:
-    """Read the whole SQLite file and say whether it is damaged. Servers may run meanwhile."""
+    """Check the whole SQLite file for damage. Servers may keep running."""
     from antiphon.stores import upkeep
 
     spec = load_settings(given).config.store
@@ -84,9 +84,9 @@ def check(**given: Any) -> None:
 @with_options(*_STORE)
 @db.command()
 def detach(**given: Any) -> None:
-    """Let a copy go on with nothing: for a restored dump that must not act for the original.
+    """Drop pending work from a copy of a store, such as a restored dump.
 
-    Its open background responses end as cancelled once a server starts on it, and no webhook waits any more.
+    Background responses that have not ended are cancelled when a server starts on the copy; pending webhook events are dropped.
     """
     from antiphon.stores import upkeep
 
@@ -100,8 +100,8 @@ def detach(**given: Any) -> None:
 def import_(source: str, target: str) -> None:
     """Copy an SQLite store into a PostgreSQL database.
 
-    Stop the server of the SQLite store first. What is in the database already stays as it is. An import that broke
-    off goes on where it was when it is begun again.
+    Stop the server of the SQLite store first. Rows that the database already has are kept. An interrupted
+    import continues when it is started again.
 
     \b
     Example:

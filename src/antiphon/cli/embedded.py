@@ -62,8 +62,8 @@ def _wait(process: subprocess.Popen[bytes], client: Client) -> None:
             deadline = min(deadline, time.monotonic() + DISCOVERY)
         time.sleep(POLL)
     if process.poll() is not None:
-        raise ConfigError("the server did not start; it has said why above")
-    raise ConfigError("no backend lists a model; `antiphon check` says why")
+        raise ConfigError("the server did not start; see its output above")
+    raise ConfigError("no backend lists a model; run `antiphon check` to see why")
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

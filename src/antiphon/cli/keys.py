@@ -19,12 +19,12 @@ _SPAN = re.compile(r"(\d+)(s|m|h|d|w)")
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 
 STORE = (
-    click.Option(["--store"], metavar="PATH|URL", help="The server's store.  [default: as `antiphon serve` has it]"),
-    click.Option(["--config"], metavar="FILE", help="Settings in TOML.  [default: ./antiphon.toml if it is there]"),
+    click.Option(["--store"], metavar="PATH|URL", help="Store of the server.  [default: as for `antiphon serve`]"),
+    click.Option(["--config"], metavar="FILE", help="Settings file (TOML).  [default: ./antiphon.toml if it exists]"),
 )
 
 
-class Span(click.ParamType[Any]):
+class TimeSpan(click.ParamType[Any]):
     """A time span such as 30d, as seconds."""
 
     name = "span"
@@ -52,34 +52,35 @@ class LimitText(click.ParamType[Any]):
 
 @click.group()
 def keys() -> None:
-    """Make and manage the keys of clients, on the server's store.
+    """Create and manage API keys in the server's store.
 
-    A running server knows of changes within seconds; it need not be started again.
+    A running server notices changes within seconds, without a restart.
     """
 
 
 @with_options(*STORE)
 @keys.command()
-@click.option("--name", default="", metavar="TEXT", help="What you will know it by.")
+@click.option("--name", default="", metavar="TEXT", help="Name of the key.")
 @click.option(
-    "--owner", default="", metavar="NAME", help="Keys of one owner share its objects.  [default: a new owner]"
+    "--owner",
+    default="",
+    metavar="NAME",
+    help="Owner of the objects made with the key; keys of one owner share them.  [default: a new owner]",
 )
 @click.option(
     "--scope",
     "scopes",
     multiple=True,
     type=click.Choice(["responses", "chat", "read", "admin"]),
-    help="What it may do. Repeatable.  [default: responses, chat]",
+    help="Scope of the key. Repeatable.  [default: responses, chat]",
 )
-@click.option(
-    "--model", "models", multiple=True, metavar="PATTERN", help="Models that it may call. Repeatable.  [default: all]"
-)
+@click.option("--model", "models", multiple=True, metavar="PATTERN", help="Allowed models. Repeatable.  [default: all]")
 @click.option(
     "--mcp-server",
     "mcp_servers",
     multiple=True,
     metavar="PATTERN",
-    help="MCP servers that it may use, by label or URL. Repeatable.  [default: all]",
+    help="Allowed MCP servers, by label or URL. Repeatable.  [default: all]",
 )
 @click.option(
     "--limit",
@@ -87,11 +88,14 @@ def keys() -> None:
     multiple=True,
     type=LimitText(),
     metavar="LIMIT",
-    help="Such as '60 requests/min', '100000 tokens/min', '4 streams', '20 cost/month', '10 requests/min on gpt-*'. Repeatable.",
+    help="Rate limit or budget, such as '60 requests/min', '100000 tokens/min', '4 streams', '20 cost/month',"
+    " '10 requests/min on gpt-*'. Repeatable.",
 )
-@click.option("--expires", type=Span(), metavar="SPAN", help="When it ends, such as 90d.  [default: never]")
+@click.option(
+    "--expires", type=TimeSpan(), metavar="SPAN", help="Time until the key expires, such as 90d.  [default: never]"
+)
 def create(expires: float | None, **given: Any) -> None:
-    """Make a key. It is shown once: the store has a digest of it only.
+    """Create an API key. It is shown only once: the store has only its digest.
 
     \b
     Examples:
@@ -112,10 +116,10 @@ def create(expires: float | None, **given: Any) -> None:
 
 @with_options(*STORE)
 @keys.command("list")
-@click.option("--all", "everything", is_flag=True, help="Also those that are revoked or have expired.")
-@click.option("--json", "as_json", is_flag=True, help="As JSON, one object a line.")
+@click.option("--all", "everything", is_flag=True, help="Include revoked and expired keys.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON, one object per line.")
 def list_(everything: bool, as_json: bool, **settings: Any) -> None:
-    """List the keys, oldest first."""
+    """List API keys, oldest first."""
     import time
 
     import msgspec
@@ -126,7 +130,7 @@ def list_(everything: bool, as_json: bool, **settings: Any) -> None:
         for key in found:
             click.echo(msgspec.json.encode(key).decode())
         return
-    click.echo("\n".join(table(found, now)) if found else "There are no keys: `antiphon keys create` makes one.")
+    click.echo("\n".join(table(found, now)) if found else "No keys. Create one with `antiphon keys create`.")
 
 
 async def _all(keyring: Keyring) -> Sequence[Key]:
@@ -137,7 +141,7 @@ async def _all(keyring: Keyring) -> Sequence[Key]:
 @keys.command()
 @click.argument("ids", nargs=-1, required=True, metavar="ID…")
 def revoke(ids: Sequence[str], **settings: Any) -> None:
-    """End keys now."""
+    """Revoke keys immediately."""
 
     async def revoke_all(keyring: Keyring) -> None:
         for id in ids:
@@ -151,10 +155,14 @@ def revoke(ids: Sequence[str], **settings: Any) -> None:
 @keys.command()
 @click.argument("id")
 @click.option(
-    "--overlap", type=Span(), default="24h", metavar="SPAN", help="How long the old one stays good.  [default: 24h]"
+    "--overlap",
+    type=TimeSpan(),
+    default="24h",
+    metavar="SPAN",
+    help="Time that the old key stays valid.  [default: 24h]",
 )
 def rotate(id: str, overlap: float, **settings: Any) -> None:
-    """Make a key that takes another one's place: same owner, rights and limits, and one count for both."""
+    """Replace a key by a new one with the same owner, scopes and limits; both share one count."""
     made = _on_store(settings, lambda keyring: keyring.rotate(id, overlap))
     _show(made)
     click.echo(f"{id} ends in {overlap / 3600:g} hours." if overlap else f"{id} has ended.", err=True)
@@ -183,7 +191,7 @@ def _state(key: Key, now: float) -> str:
 def _show(made: Made) -> None:
     """Print the key alone on stdout, so that a script can take it, and the rest beside it."""
     key = made.key
-    click.echo(f"id {key.id}, owner {key.owner}. This is the only time that the key is shown:", err=True)
+    click.echo(f"id {key.id}, owner {key.owner}. The key is shown only this once:", err=True)
     click.echo(made.secret)
 
 
@@ -210,7 +218,7 @@ def _on_store(settings: dict[str, Any], action: Callable[[Keyring], Awaitable[T]
 
     config = load_settings(settings).config
     if config.store == "memory":
-        raise ConfigError('store: "memory" keeps no keys; name a file or a database')
+        raise ConfigError('store: "memory" cannot hold keys; set a file or a database')
     return asyncio.run(_with_keyring(config.store, action))
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import click
 
-from antiphon.cli.agents import AGENTS, SNIPPETS, Launch, Target, snippet
+from antiphon.cli.agents import AGENTS, SNIPPETS, AgentTarget, Launch, snippet
 from antiphon.cli.agents import launch as launch_of
 from antiphon.cli.chat import DEFAULT_URL, connected
 from antiphon.cli.options import PARTS, with_options
@@ -26,15 +26,17 @@ NO_KEY = "none"
 @click.argument("agent", type=click.Choice(AGENTS))
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 @click.option("--url", envvar="ANTIPHON_URL", metavar="URL", help=f"Server to use.  [default: {DEFAULT_URL}]")
-@click.option("--key", envvar="ANTIPHON_KEY", metavar="KEY", help="Key for that server.")
-@click.option("--model", metavar="ID|FILE.gguf|ORG/REPO", help="Model id; without a server: as of `antiphon serve`.")
+@click.option("--key", envvar="ANTIPHON_KEY", metavar="KEY", help="API key for that server.")
+@click.option(
+    "--model", metavar="ID|FILE.gguf|ORG/REPO", help="Model id; if a server is started: as for `antiphon serve`."
+)
 def launch(
     agent: str, arguments: tuple[str, ...], url: str | None, key: str | None, model: str | None, **given: Any
 ) -> None:
-    """Start an agent against this server, with a profile for this run only.
+    """Start a coding agent that uses this server, configured for this run only.
 
-    Your own configuration of the agent is neither read nor changed. What follows the agent's name goes to it. Without a
-    running server one is started, and ends with the agent.
+    Your own configuration of the agent is neither read nor changed. Arguments after the agent's name are passed to it.
+    If no server is running, one is started and stopped with the agent.
 
     \b
     Examples:
@@ -47,7 +49,7 @@ def launch(
         ids = client.models()
         if not ids and not wanted:
             raise click.ClickException(f"{client.url} has no models at present")
-        target = Target(url=client.url, key=client.key or NO_KEY, model=wanted or ids[0])
+        target = AgentTarget(url=client.url, key=client.key or NO_KEY, model=wanted or ids[0])
         sys.exit(run(launch_of(agent, target), arguments))
 
 
@@ -77,19 +79,21 @@ def write_files(folder: Path, files: Mapping[str, str]) -> None:
 @click.command()
 @click.argument("client", type=click.Choice(sorted(SNIPPETS)))
 @click.option(
-    "--url", envvar="ANTIPHON_URL", default=DEFAULT_URL, show_default=True, metavar="URL", help="Server to use."
+    "--url", envvar="ANTIPHON_URL", default=DEFAULT_URL, show_default=True, metavar="URL", help="URL of the server."
 )
-@click.option("--key", metavar="KEY", default="$ANTIPHON_KEY", show_default=True, help="What stands for the key.")
-@click.option("--model", metavar="ID", help="Model id; default: the server's first one.")
+@click.option(
+    "--key", metavar="KEY", default="$ANTIPHON_KEY", show_default=True, help="Text to print in place of the API key."
+)
+@click.option("--model", metavar="ID", help="Model id.  [default: the server's first model]")
 def connect(client: str, url: str, key: str, model: str | None) -> None:
-    """Print what to paste into a client to use this server.
+    """Print the configuration for a client that uses this server.
 
     \b
     Examples:
       antiphon connect python
       antiphon connect vscode --url http://gpu1:8080/v1 --model qwen3-coder
     """
-    click.echo(snippet(client, Target(url=url, key=key, model=model or first_model(url))), nl=False)
+    click.echo(snippet(client, AgentTarget(url=url, key=key, model=model or first_model(url))), nl=False)
 
 
 def first_model(url: str) -> str:

@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 @with_options(*PARTS)
 @click.command()
 @click.option("--url", metavar="URL", help="Ask a running server instead, such as http://127.0.0.1:8080/v1.")
-@click.option("--key", envvar="ANTIPHON_KEY", metavar="KEY", help="Key for that server.")
+@click.option("--key", envvar="ANTIPHON_KEY", metavar="KEY", help="API key for that server.")
 def models(url: str | None, key: str | None, **given: Any) -> None:
-    """List the models that would be served, or those of a running server.
+    """List the models of the configuration, or of a running server.
 
     \b
     Examples:
@@ -36,7 +36,7 @@ def models(url: str | None, key: str | None, **given: Any) -> None:
 
     cards = asyncio.run(find(load_settings(given).config))
     if not cards:
-        click.echo("antiphon: error: no backend lists a model; `antiphon check` says why", err=True)
+        click.echo("antiphon: error: no backend lists a model; run `antiphon check` to see why", err=True)
         raise SystemExit(1)
     for card in cards:
         click.echo(line(card))

@@ -21,47 +21,64 @@ PARTS: tuple[click.Option, ...] = (
         ["--backend"],
         multiple=True,
         metavar="[NAME=]URL",
-        help="Base URL of a server that makes tokens, such as http://127.0.0.1:8000/v1; its models are served. Repeatable.",
+        help="Base URL of an inference server, such as http://127.0.0.1:8000/v1; all its models are served. Repeatable.",
     ),
     click.Option(
-        ["--backend-key"], multiple=True, metavar="KEY", help="Key of the backends: one for all, or one each, in order."
+        ["--backend-key"],
+        multiple=True,
+        metavar="KEY",
+        help="API key for --backend: one for all, or one per --backend, in order.",
     ),
     click.Option(
         ["--backend-api"],
         multiple=True,
         metavar="chat|responses|scripted|NAME",
-        help="What the backends speak, NAME as another package adds it: one for all, or one each, in order."
+        help="API that the backends speak (NAME: added by another package): one for all, or one per --backend."
         "  [default: chat]",
     ),
     click.Option(
-        ["--model"], metavar="FILE.gguf|ORG/REPO[:QUANT]", help="Model for the embedded engine: a file, or from a hub."
+        ["--model"],
+        metavar="FILE.gguf|ORG/REPO[:QUANT]",
+        help="Model for the embedded engine: a file or a hub repository.",
     ),
-    click.Option(["--mmproj"], metavar="FILE.gguf", help="Image projector of that model."),
-    click.Option(["--context"], type=int, metavar="TOKENS", help="Window of that model; 0: its own, at most 8192."),
+    click.Option(["--mmproj"], metavar="FILE.gguf", help="Image projector for --model."),
+    click.Option(
+        ["--context"],
+        type=int,
+        metavar="TOKENS",
+        help="Context window for --model in tokens; 0: the model's own, capped at 8192.",
+    ),
     click.Option(["--threads"], type=int, metavar="N", help="CPU threads; 0: all cores."),
-    click.Option(["--gpu-layers"], type=int, metavar="N", help="Layers on the GPU; -1: all that fit."),
-    click.Option(["--config"], metavar="FILE", help="Settings in TOML.  [default: ./antiphon.toml if it is there]"),
+    click.Option(["--gpu-layers"], type=int, metavar="N", help="Number of layers on the GPU; -1: as many as fit."),
+    click.Option(["--config"], metavar="FILE", help="Settings file (TOML).  [default: ./antiphon.toml if it exists]"),
 )
 
 SERVER: tuple[click.Option, ...] = (
     click.Option(["--host"], metavar="ADDRESS", help="Address to listen on.  [default: 127.0.0.1]"),
     click.Option(["--port"], type=int, metavar="PORT", help="Port to listen on; 0: a free one.  [default: 8080]"),
     click.Option(
-        ["--api-key"], multiple=True, metavar="KEY", help="Key that clients must send. Repeatable.  [default: open]"
+        ["--api-key"],
+        multiple=True,
+        metavar="KEY",
+        help="API key that clients must send. Repeatable.  [default: none needed]",
     ),
     click.Option(
         ["--store"],
         metavar="PATH|URL|memory",
-        help="Where responses are kept.  [default: ~/.local/share/antiphon/antiphon.db]",
+        help="Store of responses: SQLite file, PostgreSQL URL or memory.  [default: ~/.local/share/antiphon/antiphon.db]",
     ),
-    click.Option(["--workers"], type=int, metavar="N", help="Processes that share the port.  [default: 1]"),
+    click.Option(["--workers"], type=int, metavar="N", help="Number of worker processes.  [default: 1]"),
     click.Option(
         ["--url-guard-allow"],
         multiple=True,
         metavar="CIDR",
-        help="Private network that URLs of users may name. Repeatable.",
+        help="Private network that URLs in requests may point to. Repeatable.",
     ),
-    click.Option(["--log-level"], type=click.Choice(["debug", "info", "warning", "error"]), help="[default: info]"),
+    click.Option(
+        ["--log-level"],
+        type=click.Choice(["debug", "info", "warning", "error"]),
+        help="Minimum log level.  [default: info]",
+    ),
 )
 
 

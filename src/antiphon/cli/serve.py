@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 
 @with_options(*SERVER[:2], *PARTS, *SERVER[2:])
 @click.command(
-    epilog="Every option is also a setting of the file and a variable: see `antiphon config docs`.",
+    epilog="Every option is also a setting of the settings file and an environment variable: see `antiphon config docs`.",
 )
-@click.option("--reload", "watch", is_flag=True, help="Take changes of the settings' file over when it is written.")
-@click.option("-q", "--quiet", is_flag=True, help="No banner.")
+@click.option("--reload", "watch", is_flag=True, help="Reload settings when the settings file changes.")
+@click.option("-q", "--quiet", is_flag=True, help="Print no banner.")
 def serve(watch: bool, quiet: bool, **given: Any) -> None:
     """Serve the Responses API.
 
@@ -34,7 +34,7 @@ def serve(watch: bool, quiet: bool, **given: Any) -> None:
       antiphon serve --host 0.0.0.0 --api-key "$(openssl rand -hex 24)"
 
     Without --backend and --model it serves a tiny demo model.
-    Ctrl-C ends it once running answers are complete; twice, at once. SIGHUP loads the settings again.
+    Ctrl-C stops the server after running responses have ended; a second Ctrl-C stops it at once. SIGHUP reloads the settings.
     """
     from antiphon.server.process.settings_source import Source
     from antiphon.telemetry.log import set_up

@@ -1,12 +1,11 @@
-"""Settings: what there is (`structs`), where it comes from, what must be true of it."""
+"""Settings: what there is (`structs`, `tables`), where it comes from, what must be true of it."""
 
-from antiphon.config.structs import (
-    DEFAULT_STORE,
+from antiphon.config.structs import DEFAULT_STORE, Config
+from antiphon.config.tables import (
     MASK,
     MCP,
     SECRET,
     BackendConfig,
-    Config,
     EngineConfig,
     JwtConfig,
     KeyConfig,

@@ -9,9 +9,10 @@ from typing import Any, Literal, get_args, get_origin
 import msgspec
 
 from antiphon.config.environment import SHORTCUTS, variable_of
-from antiphon.config.shapes import Kind, Shape, bare_type, shapes
+from antiphon.config.shapes import SettingKind, Shape, bare_type, shapes
 from antiphon.config.shortcuts import FLAGS
-from antiphon.config.structs import Config, Settings
+from antiphon.config.structs import Config
+from antiphon.config.tables import Settings
 
 _SHORTCUT_OF = {path: f"ANTIPHON_{name}" for name, path in SHORTCUTS.items()}
 
@@ -36,12 +37,12 @@ def _tables(struct: type[Settings] = Config, path: str = "") -> Iterator[tuple[s
     yield f"[{path}]" if path else "Server", struct, path
     for shape in shapes(struct):
         if shape.table is not None:
-            yield from _tables(shape.table, _place(shape, path))
+            yield from _tables(shape.table, _table_path(shape, path))
 
 
-def _place(shape: Shape, table: str) -> str:
+def _table_path(shape: Shape, table: str) -> str:
     path = f"{table}.{shape.name}" if table else shape.name
-    return f"{path}.NAME" if shape.kind is Kind.TABLES else path
+    return f"{path}.NAME" if shape.kind is SettingKind.TABLES else path
 
 
 def _table(heading: str, struct: type[Settings], path: str) -> str:
@@ -53,7 +54,7 @@ def _table(heading: str, struct: type[Settings], path: str) -> str:
 
 def _row(shape: Shape, table: str) -> str:
     if shape.table is not None:
-        return f"| `{shape.name}` | table |  | {shape.description} See `[{_place(shape, table)}]`. |"
+        return f"| `{shape.name}` | table |  | {shape.description} See `[{_table_path(shape, table)}]`. |"
     path = f"{table}.{shape.name}" if table else shape.name
     also = [f"`{name}`" for name in (FLAGS.get(path), _SHORTCUT_OF.get(path) or variable_of(path)) if name]
     cells = [

@@ -9,7 +9,7 @@ from typing import Any
 
 from antiphon.config.layers import Layer
 from antiphon.config.reading import quoted
-from antiphon.config.shapes import Kind, Shape, shapes
+from antiphon.config.shapes import SettingKind, Shape, shapes
 from antiphon.config.shortcuts import backend_tables
 from antiphon.config.structs import Config
 from antiphon.errors import ConfigError
@@ -20,7 +20,7 @@ OTHERS = ("CONFIG", "URL", "KEY")
 """Not settings of a server: the file to read, and what `antiphon chat` and `models` talk to."""
 
 _KUBERNETES = re.compile(r"(\w+_)?SERVICE_(HOST|PORT)(_\w+)?|(\w+_)?PORT_\d+_(TCP|UDP)(_\w+)?")
-Place = tuple[str, ...]
+KeyPath = tuple[str, ...]
 
 
 def environment(variables: Mapping[str, str], names: Mapping[str, Sequence[str]]) -> Layer:
@@ -31,17 +31,17 @@ def environment(variables: Mapping[str, str], names: Mapping[str, Sequence[str]]
     """
     table: dict[str, Any] = {}
     origins: dict[str, str] = {}
-    places = dict(_places())
+    paths = dict(_paths())
     for variable, value in variables.items():
         name = variable.removeprefix(PREFIX)
         if name == variable or name in SHORTCUTS or name in OTHERS or _is_kubernetes(name, value):
             continue
-        place = places.get(name) or _named(name, names)
-        if place is None:
-            _refuse_typo(variable, [*places, *SHORTCUTS, *OTHERS])
+        path = paths.get(name) or _named(name, names)
+        if path is None:
+            _refuse_typo(variable, [*paths, *SHORTCUTS, *OTHERS])
             continue
-        _put(table, place, value)
-        origins[".".join(quoted(step) for step in place)] = f"environment {variable}"
+        _put(table, path, value)
+        origins[".".join(quoted(step) for step in path)] = f"environment {variable}"
     _shortcuts(variables, table, origins)
     return Layer(name="environment", table=table, origins=origins, text=True)
 
@@ -66,21 +66,21 @@ def _shortcuts(variables: Mapping[str, str], table: dict[str, Any], origins: dic
         origins.setdefault("engine.model", f"environment {PREFIX}MODEL")
 
 
-def _places() -> Iterator[tuple[str, Place]]:
+def _paths() -> Iterator[tuple[str, KeyPath]]:
     """Return variable names without prefix, and the settings that they mean, for all that need no table's name."""
     for shape in shapes(Config):
-        if shape.kind is Kind.VALUE:
+        if shape.kind is SettingKind.VALUE:
             yield shape.name.upper(), (shape.name,)
-        elif shape.kind is Kind.TABLE:
+        elif shape.kind is SettingKind.TABLE:
             for field in _fields(shape):
                 yield f"{shape.name}_{field}".upper(), (shape.name, field)
 
 
-def _named(name: str, names: Mapping[str, Sequence[str]]) -> Place | None:
+def _named(name: str, names: Mapping[str, Sequence[str]]) -> KeyPath | None:
     """Find `BACKENDS_VLLM_KEY`; the table may be one of the file, written there with other characters."""
     for shape in shapes(Config):
         prefix = f"{shape.name.upper()}_"
-        if shape.kind is not Kind.TABLES or not name.startswith(prefix):
+        if shape.kind is not SettingKind.TABLES or not name.startswith(prefix):
             continue
         for field in sorted(_fields(shape), key=len, reverse=True):
             middle = name[len(prefix) :].removesuffix(f"_{field.upper()}")
@@ -99,8 +99,8 @@ def _plain(name: str) -> str:
     return re.sub(r"\W", "_", name).upper()
 
 
-def _put(table: dict[str, Any], place: Place, value: str) -> None:
-    *tables, name = place
+def _put(table: dict[str, Any], path: KeyPath, value: str) -> None:
+    *tables, name = path
     for step in tables:
         table = table.setdefault(step, {})
     table[name] = value

@@ -14,7 +14,8 @@ from antiphon.config.layers import Layer
 from antiphon.config.reading import Reader, quoted
 from antiphon.config.rules import check
 from antiphon.config.shortcuts import FLAGS, backend_tables, nested
-from antiphon.config.structs import DEFAULT_STORE, Config, EngineConfig
+from antiphon.config.structs import DEFAULT_STORE, Config
+from antiphon.config.tables import EngineConfig
 from antiphon.errors import ConfigError
 
 FILE = "antiphon.toml"
@@ -91,7 +92,7 @@ def _flag_layer(flags: Mapping[str, Any]) -> Layer:
     origins = {path: f"flag {FLAGS[path]}" for path in flags if path in FLAGS}
     urls, keys, apis = (list(flags.get(name) or ()) for name in ("backend", "backend_key", "backend_api"))
     if keys and not urls:
-        raise ConfigError("--backend-key: there is no --backend that it belongs to")
+        raise ConfigError("--backend-key: given without --backend")
     backends = backend_tables(urls, keys, apis, "--backend")
     if backends:
         table["backends"] = backends

@@ -14,7 +14,8 @@ from urllib.parse import quote, unquote, urlsplit
 
 import msgspec
 
-from antiphon.config.structs import Config, is_secret
+from antiphon.config.structs import Config
+from antiphon.config.tables import is_secret
 
 SHORTEST = 6
 """Characters: a shorter value is a word like any other, and would be taken out of every text."""

@@ -9,8 +9,8 @@ from typing import Any, TypeVar
 from msgspec import NODEFAULT
 
 from antiphon.config.layers import Layer
-from antiphon.config.shapes import Kind, Shape, shapes
-from antiphon.config.structs import Settings
+from antiphon.config.shapes import SettingKind, Shape, shapes
+from antiphon.config.tables import Settings
 from antiphon.config.values import convert
 from antiphon.errors import ConfigError
 
@@ -49,7 +49,7 @@ class Reader:
     def _setting(self, shape: Shape, values: Parts, path: str) -> Any:
         if shape.table is None:
             return self._value(shape, values[0], path)
-        if shape.kind is Kind.TABLE:
+        if shape.kind is SettingKind.TABLE:
             return self.read(shape.table, values, f"{path}.")
         for layer, tables in values:
             _check_table(layer, tables, path)

@@ -9,7 +9,8 @@ from urllib.parse import urlsplit
 
 from antiphon.config.plugins import BACKENDS, STORES, TOOLS, check_plugin
 from antiphon.config.reading import nearest, quoted
-from antiphon.config.structs import MCP, Config, mask
+from antiphon.config.structs import Config
+from antiphon.config.tables import MCP, mask
 from antiphon.errors import ConfigError
 from antiphon.net.url_guard import is_allowance
 
@@ -66,15 +67,15 @@ def _hosts(config: Config) -> None:
 
 
 def _keys(config: Config) -> None:
-    places = {f"keys.{quoted(name)}.key": one.key for name, one in config.keys.items()}
-    places |= {f"api_keys[{index}]": key for index, key in enumerate(config.api_keys)}
+    paths = {f"keys.{quoted(name)}.key": one.key for name, one in config.keys.items()}
+    paths |= {f"api_keys[{index}]": key for index, key in enumerate(config.api_keys)}
     seen: dict[str, str] = {}
-    for place, key in places.items():
+    for path, key in paths.items():
         if not key or not key.isascii() or not key.isprintable() or " " in key:
-            raise ConfigError(f"{place}: a key is printable ASCII without spaces, and not empty")
-        if place.startswith("keys.") and key in seen:
-            raise ConfigError(f"{place}: the key is that of {seen[key]}")
-        seen[key] = place
+            raise ConfigError(f"{path}: a key must be printable ASCII without spaces, and not empty")
+        if path.startswith("keys.") and key in seen:
+            raise ConfigError(f"{path}: same key as {seen[key]}")
+        seen[key] = path
 
 
 def _jwt(config: Config) -> None:
@@ -82,7 +83,7 @@ def _jwt(config: Config) -> None:
     if jwt is None:
         return
     if not jwt.audience:
-        raise ConfigError("jwt.audience: name one, so that tokens for other programs are refused")
+        raise ConfigError("jwt.audience: must not be empty, so that tokens for other programs are refused")
     if jwt.jwks_url and jwt.key_file:
         raise ConfigError("jwt: expected either jwks_url or key_file")
     path, url = ("jwt.jwks_url", jwt.jwks_url) if jwt.jwks_url else ("jwt.issuer", jwt.issuer)
@@ -112,7 +113,7 @@ def _networks(config: Config) -> None:
 def _backends(config: Config) -> None:
     for name, backend in config.backends.items():
         if name == ENGINE:
-            raise ConfigError("backends.engine: this name means the embedded engine; choose another")
+            raise ConfigError("backends.engine: this name is reserved for the embedded engine; choose another")
         check_plugin(BACKENDS, backend.api, f"backends.{quoted(name)}.api", APIS)
         if backend.api in ("chat", "responses") and not _is_http(backend.url):
             raise ConfigError(f"backends.{quoted(name)}.url: expected http://host:port/v1 or https://…")
@@ -134,7 +135,7 @@ def _engine(config: Config) -> None:
     model = config.engine.model
     for path, file in (("engine.model", model), ("engine.mmproj", config.engine.mmproj)):
         if file.endswith(".gguf") and not Path(file).is_file():
-            raise ConfigError(f"{path}: there is no file '{file}'")
+            raise ConfigError(f"{path}: file not found: '{file}'")
     if model and not Path(model).is_file() and "/" not in model:
         raise ConfigError(f"engine.model: '{model}' is neither FILE.gguf nor a hub repository such as org/name:Q4_K_M")
 
@@ -144,20 +145,20 @@ def _models(config: Config) -> None:
     for id, model in config.models.items():
         path = f"models.{quoted(id)}"
         if not 1 <= len(id) <= 255:
-            raise ConfigError(f"{path}: an id has 1 to 255 characters")
+            raise ConfigError(f"{path}: an id must have 1 to 255 characters")
         kwargs = bytes(model.extra_body.get("chat_template_kwargs", b"{}"))
         if not kwargs.lstrip().startswith(b"{"):
             raise ConfigError(f"{path}.extra_body.chat_template_kwargs: expected a table")
         for backend in model.backends:
             if backend not in known:
-                raise ConfigError(f"{path}.backends: there is no backend '{backend}'{nearest(backend, known)}")
+                raise ConfigError(f"{path}.backends: unknown backend '{backend}'{nearest(backend, known)}")
 
 
 def _aliases(config: Config) -> None:
     seen: dict[str, str] = {id: f"models.{quoted(id)}" for id in config.models}
     for path, alias in _all_aliases(config):
         if alias in seen:
-            raise ConfigError(f"{path}: '{alias}' is taken by {seen[alias]}")
+            raise ConfigError(f"{path}: '{alias}' is already used by {seen[alias]}")
         seen[alias] = path
 
 

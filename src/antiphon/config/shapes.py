@@ -9,10 +9,10 @@ from typing import Annotated, Any, get_args, get_origin
 import msgspec
 from msgspec import Meta
 
-from antiphon.config.structs import Settings, is_secret
+from antiphon.config.tables import Settings, is_secret
 
 
-class Kind(Enum):
+class SettingKind(Enum):
     """A value, a table of settings, or tables of settings by name."""
 
     VALUE = auto()
@@ -24,7 +24,7 @@ class Shape(msgspec.Struct, frozen=True):
     """A setting. `annotation` holds its constraints; `table` is the struct of a TABLE or of TABLES."""
 
     name: str
-    kind: Kind
+    kind: SettingKind
     annotation: Any
     description: str
     default: Any
@@ -61,12 +61,12 @@ def _bare(annotation: Any) -> tuple[Any, Meta | None]:
     return bare, next((note for note in notes if isinstance(note, Meta)), None)
 
 
-def _kind(bare: Any) -> tuple[Kind, type[Settings] | None]:
+def _kind(bare: Any) -> tuple[SettingKind, type[Settings] | None]:
     arguments = get_args(bare)
     table = next((argument for argument in arguments if _is_table(argument)), None)
     if table is None:
-        return Kind.VALUE, None
-    return (Kind.TABLES if get_origin(bare) is dict else Kind.TABLE), table
+        return SettingKind.VALUE, None
+    return (SettingKind.TABLES if get_origin(bare) is dict else SettingKind.TABLE), table
 
 
 def _is_table(annotation: Any) -> bool:

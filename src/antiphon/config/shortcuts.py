@@ -50,7 +50,7 @@ def backend_tables(urls: Sequence[str], keys: Sequence[str], apis: Sequence[str]
         named = _NAMED.fullmatch(entry) if "://" not in entry.partition("=")[0] else None
         name, url = (named[1], named[2]) if named else (_name(entry, tables), entry)
         if name in tables:
-            raise ConfigError(f"{source}: two backends are called '{name}'")
+            raise ConfigError(f"{source}: duplicate backend name '{name}'")
         tables[name] = {"url": url}
     _spread(tables, "key", keys, f"{source}: backend keys")
     _spread(tables, "api", apis, f"{source}: backend APIs")
@@ -61,7 +61,7 @@ def _spread(tables: dict[str, Any], field: str, values: Sequence[str], what: str
     if not values:
         return
     if len(values) not in (1, len(tables)):
-        raise ConfigError(f"{what}: give one for all, or one for each of the {len(tables)} backends")
+        raise ConfigError(f"{what}: expected 1 value for all backends or {len(tables)}, one for each")
     for index, table in enumerate(tables.values()):
         table[field] = values[index if len(values) > 1 else 0]
 

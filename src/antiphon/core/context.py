@@ -95,7 +95,9 @@ def check_ids(items: Sequence[Item], path: str = "input") -> None:
     """Raise InvalidRequest for an item whose id is longer than stores keep in an index."""
     for place, id in enumerate([item.id for item in items]):
         if type(id) is str and len(id) > LONGEST_ID // 4 and len(id.encode()) > LONGEST_ID:
-            raise InvalidRequest(f"An item's id has at most {LONGEST_ID} bytes.", param=f"{path}[{place}].id")
+            raise InvalidRequest(
+                f"Invalid '{path}[{place}].id': must be at most {LONGEST_ID} bytes.", param=f"{path}[{place}].id"
+            )
 
 
 def references(items: Sequence[Item]) -> list[str]:

@@ -21,15 +21,15 @@ _object = msgspec.json.Decoder(dict[str, Raw] | None)
 
 
 class Hints(msgspec.Struct, frozen=True, kw_only=True):
-    """What a request brings along beside its body for those who find it a backend.
+    """Hints: what a request says for routing, apart from its body.
 
-    `owner` is whose turn it is in a line, `response` the id of what waits there, `place` where an earlier call of the same
-    turn was answered, `traceparent` the span that a backend's own trace hangs on (W3C Trace Context).
+    `owner`: for fair queues. `response`: id of the response that waits. `backend_id`: the backend that answered an earlier
+    call of the same turn. `traceparent`: parent span for the backend's own trace (W3C Trace Context).
     """
 
     owner: str = ""
     response: str = ""
-    place: str = ""
+    backend_id: str = ""
     traceparent: str = ""
 
 
@@ -84,8 +84,8 @@ def merged_objects(weaker: bytes | Raw, stronger: bytes | Raw, path: str) -> byt
     return to_json({**first, **second})
 
 
-def placed(turn: Turn, place: str) -> Turn:
+def on_backend(turn: Turn, backend_id: str) -> Turn:
     """Return the Turn that follows one which was answered at `place`: its KV cache is there."""
-    if not place or turn.hints.place == place:
+    if not backend_id or turn.hints.backend_id == backend_id:
         return turn
-    return msgspec.structs.replace(turn, hints=msgspec.structs.replace(turn.hints, place=place))
+    return msgspec.structs.replace(turn, hints=msgspec.structs.replace(turn.hints, backend_id=backend_id))

@@ -13,7 +13,7 @@ from antiphon.errors import BackendError, ConfigError, InvalidRequest
 from antiphon.net.http.client import Address, HttpClient, HttpResponse, Timeouts
 from antiphon.net.http.protocol import HEAD_LIMIT
 from antiphon.net.url_guard import UrlGuard, split_url
-from antiphon.runtime.fair_turns import Turns
+from antiphon.runtime.fair_turns import FairTurns
 from antiphon.runtime.request_memory import owner
 
 MOST_REDIRECTS = 5
@@ -44,7 +44,7 @@ class Fetcher:
         self._limit = limit
         self._timeouts = timeouts
         self._seconds = seconds
-        self._turns = Turns(MOST_AT_ONCE, OF_OWNER)
+        self._turns = FairTurns(MOST_AT_ONCE, OF_OWNER)
 
     async def fetch(self, url: str, param: str, limit: int | None = None) -> Fetched:
         """Return what the URL leads to, of at most `limit` bytes where that is less than the fetcher's own limit.
@@ -56,7 +56,7 @@ class Fetcher:
             async with self._turns.turn(owner()), asyncio.timeout(self._seconds):
                 return await self._follow(url, param, limit)
         except TimeoutError:
-            raise _failed("its server takes too long", param) from None
+            raise _failed("its server took too long", param) from None
 
     async def _follow(self, url: str, param: str, limit: int) -> Fetched:
         for _ in range(MOST_REDIRECTS + 1):
@@ -67,11 +67,11 @@ class Fetcher:
                     return await self._take(response, url, param, limit)
                 url = _redirected(url, response.header(b"location").decode("latin-1"), param)
             except BackendError as error:
-                reason = "its server takes too long" if error.status == 504 else "its server cannot be reached"
+                reason = "its server took too long" if error.status == 504 else "its server cannot be reached"
                 raise _failed(reason, param) from None
             finally:
                 await client.close()
-        raise _failed("it redirects too often", param)
+        raise _failed("too many redirects", param)
 
     async def _client(self, url: str, param: str) -> HttpClient:
         host, port = split_url(url, param)
@@ -91,9 +91,11 @@ class Fetcher:
 
     async def _take(self, response: HttpResponse, url: str, param: str, limit: int) -> Fetched:
         if response.status != 200:
-            raise _failed(f"its server answers {response.status}", param)
+            raise _failed(f"its server answered with status {response.status}", param)
         if response.header(b"content-encoding").lower() not in (b"", b"identity"):
-            raise _failed("its server packs it although it was asked not to", param)  # nothing that unpacks without end
+            raise _failed(
+                "its server sent a content encoding that was not requested", param
+            )  # nothing that unpacks without end
         length = response.header(b"content-length")
         if length.isdigit() and (len(length) > 18 or int(length) > limit):
             raise _too_large(limit, param)
@@ -121,7 +123,7 @@ def _redirected(url: str, location: str, param: str) -> str:
     try:
         return urljoin(url, location)
     except ValueError:
-        raise _failed("it redirects to what is no URL", param) from None
+        raise _failed("it redirects to an invalid URL", param) from None
 
 
 @cache

@@ -14,7 +14,7 @@ from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
 from antiphon.errors import ConfigError, InvalidRequest
-from antiphon.runtime.fair_turns import Turns
+from antiphon.runtime.fair_turns import FairTurns
 from antiphon.runtime.request_memory import owner
 
 Address = IPv4Address | IPv6Address
@@ -66,7 +66,7 @@ class UrlGuard:
     """
 
     def __init__(self, allow: Sequence[str] = ()) -> None:
-        self._lookups = Turns(MOST_LOOKUPS, LOOKUPS_OF_OWNER)
+        self._lookups = FairTurns(MOST_LOOKUPS, LOOKUPS_OF_OWNER)
         self.allow(allow)
 
     def allow(self, entries: Sequence[str]) -> None:
@@ -153,7 +153,7 @@ def split_url(url: str, param: str) -> tuple[str, int]:
     percent signs, backslashes, blanks and control characters in the host, and user names.
     """
     if len(url) > MOST_URL:
-        raise InvalidRequest(f"A URL has at most {MOST_URL} characters.", param=param, code="invalid_url")
+        raise InvalidRequest(f"Invalid URL: must be at most {MOST_URL} characters.", param=param, code="invalid_url")
     if url != url.strip() or not _CONTROLS.isdisjoint(url):
         raise _bad_url(param)
     try:
@@ -195,7 +195,7 @@ def _host_of(parts: SplitResult, param: str) -> str:
 
 def _bad_url(param: str) -> InvalidRequest:
     return InvalidRequest(
-        "A URL is http:// or https://, with a host name or an address and without a user.",
+        "Invalid URL: must be http:// or https://, with a host name or an address and without a user.",
         param=param,
         code="invalid_url",
     )
@@ -203,7 +203,7 @@ def _bad_url(param: str) -> InvalidRequest:
 
 def _refused(host: str, param: str) -> InvalidRequest:
     return InvalidRequest(
-        f"The URL's host '{host}' leads to a private or reserved address, which this server does not call.",
+        f"The URL's host '{host}' resolves to a private or reserved address, which is not allowed.",
         param=param,
         code="url_not_allowed",
     )

@@ -59,12 +59,12 @@ def given(
         param = f"input[{place}].approval_request_id"
         if request is None or not _is_signed(sealer, owner, request):
             raise InvalidRequest(
-                f"The approval response answers '{id}', which is no approval request that this server made for you.",
+                f"Unknown approval request '{id}': this server did not make it for this API key's owner.",
                 param=param,
             )
         if request.server_label not in labels:
             raise InvalidRequest(
-                f"The approved call is one of the MCP server '{request.server_label}', which 'tools' does not declare.",
+                f"The approved call belongs to the MCP server '{request.server_label}', which 'tools' does not declare.",
                 param=param,
             )
         approvals.append(Approval(request, answer.approve, answer.reason))

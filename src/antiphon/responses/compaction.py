@@ -71,9 +71,7 @@ async def sealed_compaction(sealer: Sealer, compacted: Compacted, owner: str) ->
             return await asyncio.to_thread(sealer.seal, text, "compaction", owner)
         return sealer.seal(text, "compaction", owner)
     except SealError as error:
-        raise InvalidRequest(
-            f"What stays of the conversation is too large to be compacted: {error}", param="input"
-        ) from None
+        raise InvalidRequest(f"The rest of the conversation is too large to compact: {error}", param="input") from None
 
 
 def threshold(context_management: Raw | None) -> int | None:

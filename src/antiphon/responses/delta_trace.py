@@ -32,7 +32,7 @@ class _ListenedStream:
     """A model call that is listened to."""
 
     def __init__(self, source: RoutedStream, heard: list[Delta]) -> None:
-        self.place = source.place
+        self.backend_id = source.backend_id
         self._source = source
         self._heard = heard
         self.abort = source.abort

@@ -15,7 +15,7 @@ from antiphon.errors import APIError
 from antiphon.runtime.unexpected_errors import unexpected
 from antiphon.tools.base import AdmittedTool, ToolServerError
 
-log = logging.getLogger("antiphon.tools")
+log = logging.getLogger("antiphon.responses")
 
 
 class HostedWork:

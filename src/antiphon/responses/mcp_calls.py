@@ -48,7 +48,7 @@ class ServerBudget:
         self._count(now)
         if self._seconds <= 0:
             raise ToolServerError(
-                f"The response has waited for MCP servers for {self._most_seconds:g} seconds; it waits no longer."
+                f"The MCP servers of this response took more than {self._most_seconds:g} seconds in total (mcp_total_timeout)."
             )
         self._waiting += 1
 
@@ -61,7 +61,7 @@ class ServerBudget:
         """Count an answer. Raises ToolServerError where it is too much."""
         if bytes > self._bytes:
             raise ToolServerError(
-                f"The answers of MCP servers in this response have more than {self._most_bytes} bytes together."
+                f"The answers of MCP servers in this response have more than {self._most_bytes} bytes in total (mcp_max_total)."
             )
         self._bytes -= bytes
 

@@ -10,7 +10,7 @@ import msgspec
 from antiphon.backends.base import Route
 from antiphon.core import context
 from antiphon.core.context import OwnInput
-from antiphon.core.stream.terms import StreamOptions
+from antiphon.core.stream.terms import StreamTerms
 from antiphon.core.turn import Turn
 from antiphon.responses.approvals import Approval
 from antiphon.tools.base import AdmittedTool, McpTool
@@ -38,7 +38,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     own_items: Sequence[Item]
     stored: bool
     conversation_id: str | None
-    options: StreamOptions
+    options: StreamTerms
     ignored: Sequence[str] = ()
     remote: Sequence[McpTool] = ()
     hosted: Sequence[AdmittedTool] = ()

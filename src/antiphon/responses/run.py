@@ -23,7 +23,7 @@ from antiphon.responses.turns import Boundary, Turns
 from antiphon.runtime.unexpected_errors import unexpected
 from antiphon.stores.base import FenceError
 
-log = logging.getLogger("antiphon.engine")
+log = logging.getLogger("antiphon.responses")
 
 LOOKS = 4  # at a stream's silence, per keepalive
 
@@ -105,8 +105,8 @@ class Run:
                 raise
             self._task.uncancel()
         except Exception:
-            unexpected("response", log, "response %s failed", self.plan.response.id)
-            self._fail(APIError(500, "The server had an error while it made the response.", code="server_error"))
+            unexpected("response", log, "response %s: run failed", self.plan.response.id)
+            self._fail(APIError(500, "The server had an error while generating the response.", code="server_error"))
         finally:
             self._services.pulse.leave(look)
             self._turns.release()
@@ -183,7 +183,7 @@ class Run:
             except APIError as error:  # the store is away, which its own log line tells
                 self._fail(error)
             except Exception:
-                unexpected("response", log, "response %s could not be stored", self.plan.response.id)
+                unexpected("response", log, "response %s: storing it failed", self.plan.response.id)
                 self._fail(APIError(500, "The response could not be stored.", code="server_error"))
         assert self.stream.terminal is not None and self._outlet.sink is not None
         # Nobody waits until these are read: what they were made from is let go of before.
@@ -202,9 +202,9 @@ class Run:
     # Onlookers
 
     @property
-    def place(self) -> str:
+    def backend_id(self) -> str:
         """Where the model was called last (`core.turn.Hints`), "" where there is no choice."""
-        return self._turns.place
+        return self._turns.backend_id
 
     @property
     def spoke(self) -> float:

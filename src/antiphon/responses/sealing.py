@@ -119,7 +119,7 @@ class Sealer:
         if cipher is None:
             raise _not_verified()
         if owner != ONLY_OWNER:
-            raise SealError("The encrypted content was made by an earlier version, which did not note whose it is.")
+            raise SealError("The encrypted content was made by an earlier version and is not bound to an owner.")
         return _text(_decrypted(cipher, data, _FIRST_VERSION.encode()), None)
 
     def _load(self) -> dict[str, ChaCha20Poly1305]:

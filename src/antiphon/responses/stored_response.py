@@ -31,7 +31,7 @@ async def commit(
         await services.store.responses.put(response, conversation_items=joined, fence=fence)
     except StoreUnknown:
         raise NotFound(
-            f"Conversation with id '{plan.conversation_id}' was deleted while the response was made.",
+            f"Conversation with id '{plan.conversation_id}' was deleted while the response was being generated.",
             param="conversation",
             code="conversation_not_found",
         ) from None

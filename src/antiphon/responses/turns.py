@@ -16,7 +16,7 @@ from antiphon.core.deltas import Delta, UsageReport
 from antiphon.core.stream.response_stream import ResponseStream
 from antiphon.core.stream.resume import checkpoint
 from antiphon.core.stream.terms import Action
-from antiphon.core.turn import placed
+from antiphon.core.turn import on_backend
 from antiphon.errors import APIError, BackendError
 from antiphon.responses.compaction import sealed_compaction, summarise
 from antiphon.responses.plan import Plan
@@ -48,7 +48,7 @@ class Turns:
         self._turn = plan.turn
         self._source: RoutedStream | None = None
         self._opening: asyncio.Task[RoutedStream] | None = None
-        self._place = ""
+        self._backend_id = ""
         self.tools = ToolWork(plan, stream, services, outlet.send) if plan.remote or plan.hosted else None
         self._structured = structured_output(plan, services)
 
@@ -98,14 +98,14 @@ class Turns:
         return self._source is None
 
     @property
-    def place(self) -> str:
+    def backend_id(self) -> str:
         """Where the model was called last (`core.turn.Hints`), "" where there is no choice."""
-        return self._source.place if self._source is not None else self._place
+        return self._source.backend_id if self._source is not None else self._backend_id
 
     async def _call_model(self) -> None:
         """Make one model call: its deltas go through the stream to the sink, one pass for all that has arrived."""
         source = await self._turn_stream()
-        self._place = source.place
+        self._backend_id = source.backend_id
         while not await source.pour(self._take):
             await self._outlet.drain()
         self._source = None
@@ -204,7 +204,7 @@ class Turns:
             self._stream.end_steered()
             return
         if self.tools is not None:
-            self._turn = placed(self.tools.next_turn(), self._place)
+            self._turn = on_backend(self.tools.next_turn(), self._backend_id)
         await self._note_boundary()
 
     async def _note_boundary(self) -> None:

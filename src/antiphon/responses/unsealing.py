@@ -72,7 +72,7 @@ class Unsealing:
         self._room -= size
         if self._room < 0:
             raise self._refused(
-                f"The encrypted contents of the request hold more than {MOST_TOGETHER} bytes together.", sealed
+                f"The encrypted contents of the request have more than {MOST_TOGETHER} bytes in total.", sealed
             )
         return size
 

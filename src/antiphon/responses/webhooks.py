@@ -29,7 +29,7 @@ from antiphon.net.url_guard import split_url
 from antiphon.stores.base import DeliveryStore
 from antiphon.stores.records import Delivery
 
-log = logging.getLogger("antiphon.webhooks")
+log = logging.getLogger("antiphon.responses")
 
 EVENTS = ("response.completed", "response.failed", "response.incomplete", "response.cancelled")
 DELAYS = (5.0, 30.0, 120.0, 420.0)
@@ -92,7 +92,7 @@ class Webhooks:
         try:
             await self._deliveries.put([Delivery(id=id, url=url, owner=owner, body=body, due=now) for url in urls])
         except Exception:
-            log.exception("the event %s of %s is lost", type, response_id)
+            log.exception("webhooks: storing event %s of response %s failed; the event is lost", type, response_id)
         self._wake.set()
 
     async def close(self) -> None:
@@ -114,7 +114,7 @@ class Webhooks:
             try:
                 wait = await self._begin_due()
             except Exception:
-                log.exception("the store does not give what is to be delivered")
+                log.exception("webhooks: reading pending deliveries failed")
                 wait = POLL
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(wait):
@@ -136,13 +136,13 @@ class Webhooks:
         del self._sending[task]
         self._wake.set()
         if not task.cancelled() and task.exception() is not None:
-            log.error("a delivery failed; it is due again in a while", exc_info=task.exception())
+            log.error("webhooks: delivery failed, will be retried", exc_info=task.exception())
 
     async def _deliver(self, delivery: Delivery) -> None:
         receiver = self._receivers.get(delivery.url)
         done = receiver is None or await self._post(receiver, delivery)
         if not done and delivery.attempts > len(self._delays):
-            log.error("event %s is given up after %d attempts", delivery.id, delivery.attempts)
+            log.error("webhooks: event %s dropped after %d attempts", delivery.id, delivery.attempts)
             done = True
         if done:
             await self._deliveries.finish(delivery.id, delivery.url)
@@ -159,12 +159,14 @@ class Webhooks:
             async with asyncio.timeout(SECONDS):
                 status = (await client.send("POST", receiver.target, delivery.body)).status
         except (BackendError, TimeoutError):
-            log.warning("%s did not take event %s: no answer", receiver.address.authority, delivery.id)
+            log.warning("webhooks: %s did not answer for event %s", receiver.address.authority, delivery.id)
             return False
         finally:
             await client.close()
         if not 200 <= status < 300:
-            log.warning("%s did not take event %s: it answered %d", receiver.address.authority, delivery.id, status)
+            log.warning(
+                "webhooks: %s rejected event %s with status %d", receiver.address.authority, delivery.id, status
+            )
         return 200 <= status < 300 or status == GONE
 
 
@@ -182,7 +184,9 @@ def _receiver(name: str, config: WebhookConfig) -> Receiver:
     """Take a receiver's settings apart. Raises ConfigError, which does not repeat the secret."""
     unknown = [event for event in config.events if event not in EVENTS]
     if unknown:
-        raise ConfigError(f"webhooks.{name}.events: '{unknown[0]}' is none of {', '.join(EVENTS)}")
+        raise ConfigError(
+            f"webhooks.{name}.events: '{unknown[0]}' is not an event type; expected one of {', '.join(EVENTS)}"
+        )
     try:
         host, port = split_url(config.url, "url")
         host = host.encode("idna").decode("ascii")
@@ -199,9 +203,9 @@ def _key(name: str, secret: str) -> bytes:
         encoded = secret.removeprefix("whsec_")
         key = base64.b64decode(encoded, validate=True) if encoded != secret else secret.encode()
     except (binascii.Error, ValueError):
-        raise ConfigError(f"webhooks.{name}.secret: what follows whsec_ is not base64") from None
+        raise ConfigError(f"webhooks.{name}.secret: the part after whsec_ must be base64") from None
     if not key:
-        raise ConfigError(f"webhooks.{name}.secret: a secret is not empty")
+        raise ConfigError(f"webhooks.{name}.secret: must not be empty")
     return key
 
 

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 
-class Turns:
+class FairTurns:
     """`most` may go on at once, `of_owner` of them for one owner (0: all)."""
 
     def __init__(self, most: int, of_owner: int = 0) -> None:

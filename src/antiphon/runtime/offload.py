@@ -12,7 +12,7 @@ from contextlib import suppress
 from typing import ParamSpec, TypeVar
 from weakref import WeakKeyDictionary
 
-from antiphon.runtime.fair_turns import Turns
+from antiphon.runtime.fair_turns import FairTurns
 from antiphon.runtime.request_memory import owner
 
 P = ParamSpec("P")
@@ -28,7 +28,7 @@ OF_OWNER = 1
 """Of those, the ones of one owner: two would not be faster, as most of the work keeps Python's lock."""
 
 _threads = ThreadPoolExecutor(THREADS, "antiphon-large")
-_turns: WeakKeyDictionary[asyncio.AbstractEventLoop, Turns] = WeakKeyDictionary()
+_turns: WeakKeyDictionary[asyncio.AbstractEventLoop, FairTurns] = WeakKeyDictionary()
 
 
 async def by_size(size: int, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
@@ -38,7 +38,7 @@ async def by_size(size: int, call: Callable[P, T], *args: P.args, **kwargs: P.kw
     loop = asyncio.get_running_loop()
     turns = _turns.get(loop)
     if turns is None:
-        turns = _turns[loop] = Turns(THREADS, OF_OWNER)
+        turns = _turns[loop] = FairTurns(THREADS, OF_OWNER)
     whose = owner()
     await turns.begin(whose)
 

@@ -92,7 +92,8 @@ def owner() -> str:
 def _refusal(status: int, whose: str, limit: int, setting: str, code: str) -> APIError:
     return APIError(
         status,
-        f"Too many bytes of {whose} are held at once: {limit} may ({setting}). Try again when one is answered.",
+        f"Too much memory in use by {whose}: at most {limit} bytes are allowed ({setting})."
+        " Try again when one has been answered.",
         code=code,
         headers={"retry-after": str(RETRY_AFTER)},
     )

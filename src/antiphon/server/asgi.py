@@ -20,7 +20,7 @@ from antiphon.server.http.exchange import Exchange
 from antiphon.server.http.messages import ClientGone, Header, Reply, ServerStopping
 from antiphon.server.http.request import HTTPRequest
 from antiphon.server.http.response_head import ResponseHead, error_reply, server_error
-from antiphon.server.http.router import WRITING, Router, plain_path
+from antiphon.server.http.router import WRITING, RouteTable, plain_path
 from antiphon.server.http.unread_answers import Unread
 from antiphon.server.ws.asgi_socket import ASGIWebSocket
 from antiphon.telemetry.request_record import CLIENT_GONE, UPGRADED, Record, Watcher, current, teller
@@ -40,7 +40,7 @@ CLOSED = "This Antiphon application was closed; `create_app` makes another one."
 log = logging.getLogger("antiphon.server")
 
 
-class State(Enum):
+class AppState(Enum):
     """The life of an application. It cannot be started again after it was closed."""
 
     NEW = auto()
@@ -59,7 +59,7 @@ class AntiphonApp:
 
     def __init__(
         self,
-        router: Router,
+        router: RouteTable,
         auth: Authenticator,
         *,
         max_body: int = 16 * 1024 * 1024,
@@ -82,14 +82,14 @@ class AntiphonApp:
         self._rooms = rooms or Rooms()
         self.unread = unread or Unread()
         self.failure = ""
-        self._state = State.NEW if lifespan is not None else State.RUNNING
+        self._state = AppState.NEW if lifespan is not None else AppState.RUNNING
         self._warned = False
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve ASGI: http, websocket, lifespan."""
         if scope["type"] == "http":
             exchange = ASGIExchange(scope, receive, send, self.body_timeout)
-            if self._state is State.RUNNING:
+            if self._state is AppState.RUNNING:
                 await self.respond(exchange)
             else:
                 await self.refuse(exchange, self._not_running())
@@ -178,7 +178,7 @@ class AntiphonApp:
         caller = await self._auth.authenticate(headers)
         if not caller.may(scopes):
             needed = " or ".join(f"'{scope}'" for scope in sorted(scopes))
-            raise APIError(403, f"This needs a key with the scope {needed}.", code="insufficient_scope")
+            raise APIError(403, f"This request needs an API key with the scope '{needed}'.", code="insufficient_scope")
         return caller
 
     # WebSocket
@@ -190,7 +190,7 @@ class AntiphonApp:
         record = Record("GET", raw_path, head.request_id)
         await receive()
         try:
-            if self._state is not State.RUNNING:
+            if self._state is not AppState.RUNNING:
                 raise self._not_running()
             self._auth.visit(raw_path, headers)
             handler = self.router.match_websocket(raw_path)
@@ -232,30 +232,30 @@ class AntiphonApp:
         if self._lifespan is None:
             yield self
             return
-        if self._state is not State.NEW:
+        if self._state is not AppState.NEW:
             raise RuntimeError(self._started_before())
         async with self._lifespan():
-            self._state = State.RUNNING
+            self._state = AppState.RUNNING
             try:
                 yield self
             finally:
-                self._state = State.CLOSED
+                self._state = AppState.CLOSED
 
     def _started_before(self) -> str:
-        return CLOSED if self._state is State.CLOSED else "This Antiphon application runs already."
+        return CLOSED if self._state is AppState.CLOSED else "This Antiphon application runs already."
 
     def _not_running(self) -> APIError:
         """Return the 500 for a request before the start, and log it once; or the 503 for one after the end."""
-        if self._state is State.CLOSED:
+        if self._state is AppState.CLOSED:
             return APIError(503, CLOSED, code="server_shutdown")
         if not self._warned:
             self._warned = True
-            log.error("requests are refused: %s", NOT_STARTED)
+            log.error("requests refused: %s", NOT_STARTED)
         return APIError(500, NOT_STARTED, code="not_started")
 
     async def _run_lifespan(self, receive: Receive, send: Send) -> None:
         await receive()
-        if self._lifespan is not None and self._state is not State.NEW:
+        if self._lifespan is not None and self._state is not AppState.NEW:
             await send({"type": "lifespan.startup.failed", "message": self._started_before()})
             return
         async with AsyncExitStack() as stack:

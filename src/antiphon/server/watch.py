@@ -10,7 +10,7 @@ from antiphon.access.caller import ADMIN
 from antiphon.backends.base import Router
 from antiphon.config import Config
 from antiphon.server.api.metrics import MetricsPage
-from antiphon.server.http.router import Router as Routes
+from antiphon.server.http.router import RouteTable
 from antiphon.server.process.loop_watch import LoopWatch
 from antiphon.stores.base import Store
 from antiphon.telemetry.access_log import AccessLog
@@ -61,7 +61,7 @@ class Watch:
         """Return the servers of tools, with calls that are traced."""
         return TracedToolServers(servers, self._exporter) if self._exporter is not None else servers
 
-    def add_routes(self, router: Routes) -> None:
+    def add_routes(self, router: RouteTable) -> None:
         """Register `/metrics`."""
         if self._metrics is not None:
             router.add(

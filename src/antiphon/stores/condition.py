@@ -16,7 +16,7 @@ import msgspec
 
 from antiphon.errors import APIError
 
-log = logging.getLogger("antiphon.store")
+log = logging.getLogger("antiphon.stores")
 
 Reason = Literal[
     "unreachable",  # no connection, or no answer in time
@@ -76,16 +76,14 @@ class Condition:
             relapsed = self._since - self._well_since < RELAPSE
             self.pause = min(LONGEST_PAUSE, self.pause * 2) if relapsed else FIRST_PAUSE
         if before != reason:
-            log.error("the store %s is unavailable: %s (%s)", self.shown, reason, detail)
+            log.error("store %s: unavailable: %s (%s)", self.shown, reason, detail)
 
     def recover(self) -> None:
         """Note that a probe has gone through."""
         if self.reason is not None:
             self.reason = None
             self._well_since = monotonic()
-            log.warning(
-                "the store %s is available again after %.1f seconds", self.shown, self._well_since - self._since
-            )
+            log.warning("store %s: available again after %.1f seconds", self.shown, self._well_since - self._since)
 
 
 Labels = tuple[str, ...]

@@ -109,7 +109,7 @@ def open_postgres(url: str, *, patience: float | None = None) -> Store:
 def shared_secret(url: str) -> str:
     """Return the secret that seals reasoning and that all servers on a database share. Raises ConfigError."""
     if is_foreign(url):
-        raise ConfigError("secret: set one; a store of this kind keeps none for its servers")
+        raise ConfigError("secret: must be set, as a store of this kind keeps none for its servers")
     require_postgres(url)
     from antiphon.stores.postgres.address import read_address
     from antiphon.stores.postgres.preparation import sealing_secret
@@ -120,8 +120,8 @@ def shared_secret(url: str) -> str:
 def require_postgres(url: str) -> None:
     """Check that a URL names PostgreSQL, and that its driver is installed. Raises ConfigError."""
     if not url.startswith(_SCHEMES):
-        raise ConfigError(f"store: '{url.partition('://')[0]}://' is not known; name a file, or postgresql://…")
+        raise ConfigError(f"store: '{url.partition('://')[0]}://' is not supported; expected a file or postgresql://…")
     try:
         import asyncpg  # noqa: F401
     except ModuleNotFoundError:
-        raise ConfigError("A store in PostgreSQL needs a package more: pip install 'antiphon[postgres]'") from None
+        raise ConfigError("A store in PostgreSQL needs an extra: pip install 'antiphon[postgres]'") from None

@@ -83,5 +83,5 @@ def check(spec: str) -> str | None:
 
 def _path(spec: str) -> Path:
     if spec == "memory":
-        raise ConfigError("A store in memory ends with its server: there is nothing to look after.")
+        raise ConfigError("A store in memory ends with its server: it has no file or database to manage.")
     return Path(spec).expanduser()

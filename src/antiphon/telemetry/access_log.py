@@ -1,4 +1,4 @@
-"""A line for each request on the logger `antiphon.access`: what was asked, what came of it. No prompt, no key, no query."""
+"""Access log: a line for each request on the logger `antiphon.telemetry.access_log`, without prompt, key or query."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from typing import NamedTuple
 from antiphon.telemetry.request_record import Record
 from antiphon.types.response import Usage
 
-log = logging.getLogger("antiphon.access")
+log = logging.getLogger("antiphon.telemetry.access_log")
 
 BEAT = 0.1  # seconds that a line may wait
 
 _TEMPLATE = vars(logging.LogRecord(log.name, logging.INFO, "", 0, "%s %s %d", (), None, "answered"))
 
 
-class Line(NamedTuple):
+class AccessLine(NamedTuple):
     """What a line says, until it is written. `when` in Unix seconds."""
 
     when: float
@@ -35,7 +35,7 @@ class AccessLog:
     """Writes the lines (a `Watcher`), those of a tenth of a second together: one at a time they cost twice as much."""
 
     def __init__(self) -> None:
-        self._waiting: list[Line] = []
+        self._waiting: list[AccessLine] = []
 
     def answered(self, record: Record) -> None:
         """Take note of a request; nothing where the level is above `info`."""
@@ -45,7 +45,7 @@ class AccessLog:
             asyncio.get_running_loop().call_later(BEAT, self.flush)
         error = record.error
         self._waiting.append(
-            Line(
+            AccessLine(
                 time.time(),
                 record.method,
                 record.raw_path,
@@ -65,7 +65,7 @@ class AccessLog:
             log.handle(_record(line))
 
 
-def _record(line: Line) -> logging.LogRecord:
+def _record(line: AccessLine) -> logging.LogRecord:
     """Return the log's record; the fields are there by name, as if by `extra=`, for those who read JSON."""
     path = line.raw_path.decode("ascii", "backslashreplace")
     # Made by hand: `log.info` would spend 5 µs more on where it was called from and on names of files.

@@ -132,7 +132,7 @@ class Metrics:
         """Return the numbers of all processes of this server, in Prometheus' text format."""
         if self._peers is None:
             return self.scrape()
-        return merge([self.scrape(self._peers.place), *await self._peers.ask()])
+        return merge([self.scrape(self._peers.number), *await self._peers.ask()])
 
     def scrape(self, worker: int | None = None) -> bytes:
         """Return the numbers of this process."""

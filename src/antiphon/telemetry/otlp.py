@@ -22,7 +22,7 @@ from antiphon.core.json_encoding import to_json
 from antiphon.errors import BackendError
 from antiphon.net.http.client import HttpClient, Timeouts, parse_url
 
-log = logging.getLogger("antiphon.traces")
+log = logging.getLogger("antiphon.telemetry")
 
 Kind = Literal[1, 2, 3]
 INTERNAL: Kind = 1
@@ -152,14 +152,14 @@ class Exporter:
             try:
                 answer = await self._client.send("POST", self._path, self._body(batch))
                 await answer.read_all()
-                self._tell(200 <= answer.status < 300, f"it answered {answer.status}")
+                self._tell(200 <= answer.status < 300, f"status {answer.status}")
             except BackendError as error:
                 self._tell(False, error.message)
 
     def _tell(self, taken: bool, why: str) -> None:
         """Complain once, not once a second."""
         if not taken and not self._refused:
-            log.warning("the collector at %s does not take traces: %s", self._client.address.authority, why)
+            log.warning("traces: collector %s does not accept spans: %s", self._client.address.authority, why)
         self._refused = not taken
 
     def _body(self, batch: Sequence[bytes]) -> bytes:

@@ -12,7 +12,7 @@ from antiphon.stores.base import StoreDatabase
 from antiphon.stores.condition import Census
 from antiphon.telemetry.prometheus import Labels, Samples
 
-log = logging.getLogger("antiphon.store")
+log = logging.getLogger("antiphon.telemetry")
 
 CENSUS_SECONDS = 10.0  # between two counts of what waits
 
@@ -44,9 +44,9 @@ class StoreWatch:
             try:
                 self._census = await self._database.census(self._clock())
             except APIError:
-                log.debug("what waits in the store could not be counted")
+                log.debug("metrics: counting pending jobs and deliveries failed")
             except Exception:
-                log.exception("what waits in the store could not be counted")
+                log.exception("metrics: counting pending jobs and deliveries failed")
             await asyncio.sleep(CENSUS_SECONDS)
 
     def __call__(self) -> Iterable[Samples]:

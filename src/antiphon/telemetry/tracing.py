@@ -128,10 +128,10 @@ class TracedRoute(RouteProxy):
 class TracedStream:
     """A model call that ends its span."""
 
-    __slots__ = ("_inner", "_silent", "_span", "place")
+    __slots__ = ("_inner", "_silent", "_span", "backend_id")
 
     def __init__(self, inner: RoutedStream, span: Span) -> None:
-        self.place = inner.place
+        self.backend_id = inner.backend_id
         self._inner = inner
         self._span = span
         self._silent = True

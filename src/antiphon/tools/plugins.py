@@ -64,7 +64,7 @@ class PluginServer:
             try:
                 await self._made.close()
             except Exception:
-                log.exception("tool server %s: closing it failed", self._label)
+                log.exception("tool server %s: closing failed", self._label)
 
     def _may_call(self, name: str) -> bool:
         return not self._config.allowed_tools or name in self._config.allowed_tools
@@ -84,5 +84,5 @@ class PluginServer:
         except ToolServerError as error:
             raise ToolServerError(f"The tool server '{self._label}' failed: {error}") from None
         except Exception as error:  # its words may name addresses: the log has them, the client has the type
-            log.exception("tool server %s failed", self._label)
+            log.exception("tool server %s: call failed", self._label)
             raise ToolServerError(f"The tool server '{self._label}' failed: {type(error).__name__}") from None

@@ -139,7 +139,7 @@ async def test_a_stream_that_ends_too_early_is_a_break(chunked: bool) -> None:
     async with pair(cut) as (backend, _):
         stream = await backend.open(turn("x"))
         assert text_of(await read(stream)) == "part"
-        with pytest.raises(BackendError, match="broke off") as caught:
+        with pytest.raises(BackendError, match="ended early") as caught:
             await read_all(stream)
         assert (caught.value.status, caught.value.code) == (502, "backend_error")
 

@@ -301,7 +301,7 @@ def test_reasoning_tokens_that_the_server_does_not_count() -> None:
         (b'{"error":{"message":"Busy","code":429}}', 429, "rate_limit_exceeded", "Busy"),
         (b'{"error":"broken at http://10.0.0.1/x"}', 502, "backend_error", "broken at [address]"),
         (b'{"object":"error","message":"bad","code":400}', 400, "invalid_value", "bad"),
-        (chunk("error"), 502, "backend_error", "The backend broke off its answer."),
+        (chunk("error"), 502, "backend_error", "The backend ended its answer with finish_reason 'error'."),
         (b"<html>", 502, "backend_error", "The backend sent something that is not a chat completion."),
         (b"[1]", 502, "backend_error", "The backend sent something that is not a chat completion."),
     ],

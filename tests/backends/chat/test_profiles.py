@@ -42,9 +42,9 @@ def test_it_is_found_by_its_name_alone() -> None:
 @pytest.mark.parametrize(
     ("tables", "message"),
     [
-        ({"vllm": {}}, "profiles.vllm: 'vllm' is a known profile; choose another name"),
-        ({"auto": {}}, "profiles.auto: 'auto' is a known profile"),
-        ({"a": {"base": "vlm"}}, "profiles.a.base: there is no profile 'vlm'; did you mean 'vllm'?"),
+        ({"vllm": {}}, "profiles.vllm: 'vllm' is a built-in profile; choose another name"),
+        ({"auto": {}}, "profiles.auto: 'auto' is a built-in profile"),
+        ({"a": {"base": "vlm"}}, "profiles.a.base: unknown profile 'vlm'; did you mean 'vllm'?"),
         ({"a": {"leak": []}}, "unknown setting 'profiles.a.leak'; did you mean 'leaks'?"),
         ({"a": {"name": "b"}}, "unknown setting 'profiles.a.name'"),
         ({"a": {"effort": "none at all"}}, "profiles.a.effort: expected one of reasoning_effort, "),
@@ -72,7 +72,7 @@ async def test_the_file_gives_a_backend_its_profile(tmp_path: Path) -> None:
 
 def test_an_unknown_profile_has_its_nearest_name() -> None:
     config = Config(backends={"a": BackendConfig(url="http://h/v1", profile="our")}, profiles=OURS)
-    with pytest.raises(ConfigError, match=r"backends\.a\.profile: there is no profile 'our'; did you mean 'ours'\?"):
+    with pytest.raises(ConfigError, match=r"backends\.a\.profile: unknown profile 'our'; did you mean 'ours'\?"):
         open_backends(config)
 
 

@@ -507,12 +507,12 @@ async def test_a_killed_parent_takes_the_process_along(when: str, tmp_path: Path
 
 
 async def test_a_file_that_llama_cpp_refuses(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level(logging.DEBUG, "antiphon.llama")
+    caplog.set_level(logging.DEBUG, "antiphon.backends.llama")
     (tmp_path / "cut.gguf").write_bytes(DEMO_FILE.read_bytes()[:500_000])
     async with engine(model=str(tmp_path / "cut.gguf")) as backend:
         with pytest.raises(ConfigError) as caught:
             await backend.ready()
     message = str(caught.value)
-    assert message.startswith(f"The engine cannot load {tmp_path}/cut.gguf: llama.cpp refuses it\n")
+    assert message.startswith(f"The embedded engine cannot load {tmp_path}/cut.gguf: llama.cpp refuses it\n")
     assert "model is corrupted or incomplete" in message
     assert any(record.levelno == logging.DEBUG for record in caplog.records)

@@ -56,7 +56,7 @@ def test_the_demo_model() -> None:
         (gguf(BASE | {"long": "x" * 100})[:-50], "damaged or incomplete"),
         (gguf(BASE | {"list": ["x"] * 9})[:-50], "damaged or incomplete"),
         (gguf(BASE, [(1, 2)])[:-1], "damaged or incomplete"),
-        (gguf({"general.architecture": "clip"}), "holds no language model"),
+        (gguf({"general.architecture": "clip"}), "contains no language model"),
     ],
 )
 def test_files_that_are_no_models(tmp_path: Path, data: bytes, complaint: str) -> None:

@@ -13,7 +13,7 @@ import pytest
 from antiphon.backends.base import Backend, BackendHealth, RoutedStream
 from antiphon.backends.open import open_backend
 from antiphon.backends.routing import breaker, member, registry, routes
-from antiphon.backends.routing.member import place_of
+from antiphon.backends.routing.member import opaque_id
 from antiphon.backends.routing.registry import Registry
 from antiphon.config import BackendConfig, ModelConfig
 from antiphon.core.turn import Hints
@@ -296,16 +296,16 @@ async def test_an_overloaded_backend_gets_no_more_of_them() -> None:
 async def test_a_turn_goes_on_where_it_began() -> None:
     async with fleet("abc") as three:
         for name in "abc":
-            stream = await three.open(place=place_of(name))
-            assert (text_of(await read_all(stream)), stream.place) == (name, place_of(name))
-        assert await three.ask(place=place_of("b"), key="key-0") == "b"
-        assert await three.ask(place="somewhere else") in "abc"
+            stream = await three.open(backend_id=opaque_id(name))
+            assert (text_of(await read_all(stream)), stream.backend_id) == (name, opaque_id(name))
+        assert await three.ask(backend_id=opaque_id("b"), key="key-0") == "b"
+        assert await three.ask(backend_id="somewhere else") in "abc"
 
 
 async def test_with_one_backend_there_is_nothing_to_remember() -> None:
     async with fleet("a") as one:
         stream = await one.open()
-        assert stream.place == ""
+        assert stream.backend_id == ""
         stream.abort()
 
 
@@ -354,7 +354,10 @@ async def test_a_line_has_an_end_and_patience_too() -> None:
         await until(lambda: server.at_once == 1)
         second = asyncio.ensure_future(one.ask())
         await until(lambda: one.health("a").waiting == 1)
-        for asking, message in ((one.ask(), "Too many requests wait"), (second, "waited too long")):
+        for asking, message in (
+            (one.ask(), "Too many requests are waiting"),
+            (second, "waited too long for a free slot"),
+        ):
             with pytest.raises(BackendError, match=message) as caught:
                 await asking
             assert (caught.value.status, caught.value.code) == (503, "backend_busy")

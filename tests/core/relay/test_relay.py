@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 
-from antiphon.backends.responses.codec import ResponsesDecoder
+from antiphon.backends.responses.codec import ResponsesEventDecoder
 from antiphon.core.json_encoding import to_json
 from antiphon.core.stream.fold import fold
 from antiphon.core.stream.response_stream import ResponseStream
-from antiphon.core.stream.terms import StreamOptions
+from antiphon.core.stream.terms import StreamTerms
 from antiphon.core.text.sse import SSEParser, encode
 from antiphon.errors import BackendError
 from antiphon.types.response import Response
@@ -108,8 +108,8 @@ def whole_stream(*items: Json) -> list[Json]:
 def play(events: Sequence[object], **options: Any) -> list[Json]:
     """Play a backend's events through decoder and stream, as the engine does; return what a client sees."""
     data = b"".join(b"data: %b\n\n" % (one if isinstance(one, bytes) else json.dumps(one).encode()) for one in events)
-    decoder, parser = ResponsesDecoder(), SSEParser()
-    stream = ResponseStream(Response(id="resp_0", created_at=1, model="m"), "0" * 48, StreamOptions(**options))
+    decoder, parser = ResponsesEventDecoder(), SSEParser()
+    stream = ResponseStream(Response(id="resp_0", created_at=1, model="m"), "0" * 48, StreamTerms(**options))
     stream.start()
     try:
         for delta in decoder.feed([*parser.feed(data), *parser.close()]):

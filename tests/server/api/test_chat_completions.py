@@ -20,7 +20,7 @@ from antiphon.responses.intake.media import Media
 from antiphon.server.api.chat.completions import ChatCompletions
 from antiphon.server.asgi import AntiphonApp
 from antiphon.server.auth.authenticator import authenticator, callers
-from antiphon.server.http.router import Router
+from antiphon.server.http.router import RouteTable
 from antiphon.stores.open import open_memory
 from tests.net.upstream import Call
 from tests.net.upstream import running as upstream
@@ -54,7 +54,7 @@ async def relay(
         registry = Registry(MODELS, {"one": chat}, discover=set(), settings={"one": config})
         guard = UrlGuard(allow or [])
         media = Media(open_memory().files, guard, Fetcher(guard, limit=10_000), lambda: 1.0, limit=10_000)
-        router = Router()
+        router = RouteTable()
         router.add("POST", "/chat/completions", ChatCompletions(registry, media).create)
 
         @asynccontextmanager

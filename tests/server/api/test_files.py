@@ -19,7 +19,7 @@ from antiphon.responses.services import Services
 from antiphon.server.api.files import Files
 from antiphon.server.asgi import AntiphonApp
 from antiphon.server.auth.authenticator import authenticator, callers
-from antiphon.server.http.router import Router
+from antiphon.server.http.router import RouteTable
 from antiphon.server.process.run import make_server
 from antiphon.stores.base import Store
 from antiphon.stores.open import open_sqlite
@@ -42,7 +42,7 @@ class Server:
             tool_servers=McpServers(UrlGuard(), {}, 1.0),
             clock=lambda: self.now,
         )
-        router = Router()
+        router = RouteTable()
         files = Files(store.files, services.clock, services.new_id_base)
         router.add("POST", "/files", files.create)
         router.add("GET", "/files", files.list)

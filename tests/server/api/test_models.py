@@ -11,7 +11,7 @@ from antiphon.server.api.health import Health
 from antiphon.server.api.models import Models
 from antiphon.server.asgi import AntiphonApp
 from antiphon.server.auth.authenticator import authenticator, callers
-from antiphon.server.http.router import Router
+from antiphon.server.http.router import RouteTable
 from antiphon.stores.condition import Condition
 from tests.server.handlers import call
 
@@ -50,7 +50,7 @@ CONDITION = Condition("memory")
 def served():
     from tests.server.serving import serving
 
-    models, health, router = Models(Cards()), Health(lambda: states, CONDITION), Router()
+    models, health, router = Models(Cards()), Health(lambda: states, CONDITION), RouteTable()
     router.add("GET", "/models", models.list)
     router.add("GET", "/models/{id:path}", models.read)
     router.add("GET", "/health", health.health, public=True)

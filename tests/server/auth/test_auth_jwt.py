@@ -91,7 +91,7 @@ async def test_scopes_and_models_are_texts(provider: Issuer, claim: str, value: 
     settings = config(provider, **{claim: "what"})
     tokens = JwtTokens(settings, key_source(settings), time.time)
     try:
-        assert "is neither a text" in await refused(tokens, provider.token(RSA, what=value))
+        assert "must be a string or a list" in await refused(tokens, provider.token(RSA, what=value))
     finally:
         await tokens.close()
 
@@ -191,14 +191,14 @@ async def test_claims_that_are_not_good(provider: Issuer, tokens: JwtTokens) -> 
         ({"exp": now - 61}, "expired"),
         ({"nbf": now + 70}, "not valid yet"),
         ({"iat": now + 70}, "not valid yet"),
-        ({"iss": "http://evil.example"}, "another issuer's"),
-        ({"aud": "other"}, "another audience"),
-        ({"aud": []}, "another audience"),
-        ({"aud": None}, "lacks a claim"),
-        ({"exp": None}, "lacks a claim"),
-        ({"exp": "tomorrow"}, "lacks a claim"),
-        ({"sub": None}, "lacks the claim 'sub'"),
-        *(({"sub": value}, "is not a text") for value in ({"a": 1}, 5, 5.0, True, False, ["ann"], [])),
+        ({"iss": "http://evil.example"}, "wrong issuer"),
+        ({"aud": "other"}, "wrong audience"),
+        ({"aud": []}, "wrong audience"),
+        ({"aud": None}, "a required claim is missing"),
+        ({"exp": None}, "a required claim is missing"),
+        ({"exp": "tomorrow"}, "a required claim is missing"),
+        ({"sub": None}, "missing claim 'sub'"),
+        *(({"sub": value}, "must be a string") for value in ({"a": 1}, 5, 5.0, True, False, ["ann"], [])),
         *(({"sub": value}, "is empty") for value in ("", " ", "\t\n", "\u00a0")),
         *(({"iss": value}, "wrong type") for value in (5, True, ["x"], {})),
         *(({"aud": value}, "wrong type") for value in (5, True, [AUDIENCE, 5], {AUDIENCE: 1})),
@@ -218,7 +218,7 @@ async def test_signatures_that_are_not_good(provider: Issuer, tokens: JwtTokens)
         f"{head}.{payload}.",
         provider.token(STRANGER),
     ):
-        assert "signature is not good" in await refused(tokens, token)
+        assert "bad signature" in await refused(tokens, token)
 
 
 @pytest.mark.parametrize("algorithm", ["none", "None", "HS256", "RS512", "PS256", ""])
@@ -239,8 +239,8 @@ async def test_a_public_key_is_no_secret_to_sign_with(provider: Issuer, tokens: 
 
 @pytest.mark.parametrize("algorithm", ["ES256", "EdDSA"])
 async def test_a_key_is_for_its_own_algorithm(provider: Issuer, tokens: JwtTokens, algorithm: str) -> None:
-    assert "signature is not good" in await refused(tokens, provider.token(RSA, head={"alg": algorithm}))
-    assert "signature is not good" in await refused(tokens, provider.token(KEYS[algorithm], head={"kid": "rs256"}))
+    assert "bad signature" in await refused(tokens, provider.token(RSA, head={"alg": algorithm}))
+    assert "bad signature" in await refused(tokens, provider.token(KEYS[algorithm], head={"kid": "rs256"}))
 
 
 async def test_an_algorithm_that_the_operator_has_not_allowed(provider: Issuer) -> None:
@@ -249,7 +249,9 @@ async def test_an_algorithm_that_the_operator_has_not_allowed(provider: Issuer) 
 
 
 async def test_extensions_that_nobody_knows(provider: Issuer, tokens: JwtTokens) -> None:
-    assert "extensions" in await refused(tokens, provider.token(RSA, head={"crit": ["b64"], "b64": False}))
+    assert "unknown critical extension" in await refused(
+        tokens, provider.token(RSA, head={"crit": ["b64"], "b64": False})
+    )
 
 
 @pytest.mark.parametrize("token", ["eyJ.e30.x", "ey!.a.b", "eyJhbGciOiJSUzI1NiJ9.e30=.AAAA", "eyJhbGciOjF9.e30.AAAA"])
@@ -262,7 +264,7 @@ async def test_a_token_without_end(provider: Issuer, tokens: JwtTokens) -> None:
 
 
 async def test_a_claim_of_another_kind(provider: Issuer) -> None:
-    with pytest.raises(APIError, match="'scope' is neither"):
+    with pytest.raises(APIError, match="'scope' must be a string"):
         await caller_of(provider, provider.token(RSA, scope=7), scopes_claim="scope")
 
 

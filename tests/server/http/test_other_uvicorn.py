@@ -37,7 +37,7 @@ def test_another_version_is_served_by_asgi_and_one_line_says_so(monkeypatch, cap
     with caplog.at_level(logging.WARNING):
         assert server_for(version, monkeypatch).config.http_protocol_class is HttpToolsProtocol
     (message,) = caplog.messages
-    assert message.startswith(f"uvicorn {version} is installed: serving by plain ASGI, which is slower")
+    assert message.startswith(f"uvicorn {version} is not supported for direct socket writes")
 
 
 def test_websockets_can_be_switched_off_as_well(monkeypatch):

@@ -6,7 +6,7 @@ import pytest
 
 from antiphon.errors import APIError
 from antiphon.server.http.messages import Reply
-from antiphon.server.http.router import Router
+from antiphon.server.http.router import RouteTable
 from tests.server.handlers import call
 
 
@@ -15,8 +15,8 @@ async def handler(request) -> Reply:
 
 
 @pytest.fixture
-def router() -> Router:
-    router = Router()
+def router() -> RouteTable:
+    router = RouteTable()
     router.add("POST", "/responses", handler)
     router.add("GET", "/responses/{id}", handler)
     router.add("POST", "/responses/input_tokens", handler)

@@ -14,7 +14,7 @@ import pytest
 from antiphon import __version__
 from antiphon.app import build
 from antiphon.config import BackendConfig, Config
-from antiphon.server.http.router import Router
+from antiphon.server.http.router import RouteTable
 from antiphon.server.pages.openapi import document
 from antiphon.server.pages.operations import OPERATIONS
 from tests.server.handlers import call
@@ -109,7 +109,7 @@ def test_an_undescribed_route_is_described_by_its_handler():
     async def handler(request):
         """GET /v1/widgets/{id}: return a widget."""
 
-    router = Router()
+    router = RouteTable()
     router.add("GET", "/widgets/{id}", handler)
     operation = document(router.routes)["paths"]["/v1/widgets/{id}"]["get"]
     assert (operation["tags"], operation["summary"]) == (["Widgets"], "return a widget.")

@@ -14,7 +14,7 @@ from antiphon.server.asgi import AntiphonApp
 from antiphon.server.auth.authenticator import authenticator, callers
 from antiphon.server.auth.hosts import Hosts
 from antiphon.server.http.messages import Reply, Request, json_reply
-from antiphon.server.http.router import Router
+from antiphon.server.http.router import RouteTable
 
 log = logging.getLogger("tests")
 
@@ -60,7 +60,7 @@ def build(config: Config, lifespan=lifespan) -> AntiphonApp:
             await sink.write(b"data: more\n\n")
             await asyncio.sleep(0.02)
 
-    router = Router()
+    router = RouteTable()
     router.add("GET", "/pid", pid)
     router.add("GET", "/finite", finite)
     router.add("GET", "/endless", endless)

@@ -28,7 +28,7 @@ pytestmark = pytest.mark.slow
 
 HOLD = 0.25
 
-log = logging.getLogger("antiphon.loop")
+log = logging.getLogger("antiphon.server.process.loop_watch")
 
 
 def hold(seconds: float = HOLD) -> None:
@@ -37,7 +37,7 @@ def hold(seconds: float = HOLD) -> None:
 
 
 def warnings(caplog: pytest.LogCaptureFixture) -> list[logging.LogRecord]:
-    return [record for record in caplog.records if record.name == "antiphon.loop"]
+    return [record for record in caplog.records if record.name == "antiphon.server.process.loop_watch"]
 
 
 @pytest.fixture
@@ -65,7 +65,7 @@ def test_a_request_that_holds_the_loop_is_named(caplog: pytest.LogCaptureFixture
     fields = vars(record)
     assert (fields["request_id"], fields["method"], fields["path"]) == ("mine-7", "POST", "/v1/responses")
     assert fields["owner"]
-    assert 200 <= int(re.findall(r"held for (\d+) ms", record.getMessage())[0]) <= 2000
+    assert 200 <= int(re.findall(r"blocked for (\d+) ms", record.getMessage())[0]) <= 2000
     assert HOLD - BEAT - 0.01 <= seen["antiphon_event_loop_delay_max_seconds"] < 2
     inside = seen['antiphon_event_loop_delay_seconds_bucket{le="0.1"}']
     assert seen["antiphon_event_loop_delay_seconds_count"] - inside >= 1
@@ -107,7 +107,7 @@ async def test_a_delay_that_lasts_is_told_of_while_it_lasts(
     during = [record.getMessage() for record in warnings(caplog)]
     await asyncio.sleep(0.1)
     watch.close()
-    assert len(during) == 1 and during[0].endswith("and still is")
+    assert len(during) == 1 and during[0].endswith("still blocked")
     assert len(warnings(caplog)) == 2
 
 
@@ -150,7 +150,9 @@ def test_a_path_with_line_breaks_stays_one_line() -> None:
     record = Record("GET", b"/a\r\nb", "id")
     found = blame(_inside(record))
     warning = {"levelno": logging.WARNING, "levelname": "WARNING"}
-    line = logging.makeLogRecord({"name": "antiphon.loop", "msg": "held", **warning, **found, "owner": "a\nb"})
+    line = logging.makeLogRecord(
+        {"name": "antiphon.server.process.loop_watch", "msg": "held", **warning, **found, "owner": "a\nb"}
+    )
     assert "\n" not in TextFormatter().format(line)
 
 

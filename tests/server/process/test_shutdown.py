@@ -185,7 +185,7 @@ def test_workers_share_the_port_replace_the_dead_and_end_together():
         wait_until(lambda: after.update(pids(server, 4)) or len(after - {victim}) == 2, 10)
         server.signal(signal.SIGINT)
         code, log = server.end()
-        assert code == 0 and f"worker {victim} ended with code -9; starting another" in log
+        assert code == 0 and f"worker {victim} exited with code -9; starting another" in log
         wait_until(lambda: not any(map(alive, after)))
 
 

@@ -13,7 +13,7 @@ from antiphon.server.asgi import AntiphonApp
 from antiphon.server.auth.authenticator import authenticator, callers, owner_of
 from antiphon.server.auth.hosts import Hosts
 from antiphon.server.http.messages import ServerStopping
-from antiphon.server.http.router import Router
+from antiphon.server.http.router import RouteTable
 from tests.server.handlers import make_app
 from tests.server.serving import wait_until
 
@@ -92,7 +92,7 @@ def test_a_stopping_server_lets_the_handler_finish(serve):
             await socket.send(b"last words")
             raise
 
-    router = Router()
+    router = RouteTable()
     router.websocket("/ws", handler)
     served = serve(AntiphonApp(router, authenticator(callers([]), hosts=Hosts(["*"]))), Config(shutdown_grace=5))
     with connect(served.url.replace("http", "ws") + "/ws") as socket:

@@ -192,7 +192,7 @@ def codec_options(
     if profile is None:
         names = [*profiles.PROFILES, *known]
         raise ConfigError(
-            f"backends.{quoted(name)}.profile: there is no profile '{config.profile}'{nearest(config.profile, names)}"
+            f"backends.{quoted(name)}.profile: unknown profile '{config.profile}'{nearest(config.profile, names)}"
         )
     plain = CodecOptions(profile=profile, need_reason=config.finish_reason == "required")
     return plain, {

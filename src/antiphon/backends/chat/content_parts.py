@@ -81,7 +81,9 @@ def _text(part: Part) -> str:
 
 def _image(part: InputImage) -> bytes:
     if not isinstance(part.image_url, str) or not part.image_url:
-        raise InvalidRequest("An image needs an 'image_url'.", param="input", code="missing_required_parameter")
+        raise InvalidRequest(
+            "Invalid 'input': an image must have an 'image_url'.", param="input", code="missing_required_parameter"
+        )
     return _image_url(part.image_url, _DETAILS.get(part.detail or ""))
 
 
@@ -93,7 +95,9 @@ def _image_url(url: str, detail: str | None) -> bytes:
 def _file(part: InputFile, texts: list[str], media: list[bytes]) -> None:
     """Text files become text, which every model reads; images become images; the rest stays a file."""
     if not isinstance(part.file_data, str):
-        raise InvalidRequest("A file needs 'file_data'.", param="input", code="missing_required_parameter")
+        raise InvalidRequest(
+            "Invalid 'input': a file must have 'file_data'.", param="input", code="missing_required_parameter"
+        )
     name = part.filename if isinstance(part.filename, str) and part.filename else "file"
     url = part.file_data
     if not url.startswith("data:"):

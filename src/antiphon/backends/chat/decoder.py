@@ -60,7 +60,7 @@ MOST_CONTAINERS_OF_WHOLE = 200_000
 MOST_ODD = 1_000
 """Chunks of one answer that say nothing that is known."""
 
-_UNFINISHED = "The backend broke off in the middle of its answer: it sent no finish_reason."
+_UNFINISHED = "The backend's answer ended early: it sent no finish_reason."
 
 
 class ChatDecoder:
@@ -213,8 +213,8 @@ class ChatDecoder:
         """Return the error for an answer that says nothing and has no end."""
         if self._odd:
             text = masked(self._odd[:MOST_QUOTED].decode("utf-8", "replace"), MOST_QUOTED // 4)
-            return BackendError(502, f"The backend's answer holds no message: {text}", retriable=True)
-        return BackendError(502, "The backend's answer holds no message.", retriable=True)
+            return BackendError(502, f"The backend's answer has no message: {text}", retriable=True)
+        return BackendError(502, "The backend's answer has no message.", retriable=True)
 
     # One chunk
 
@@ -231,7 +231,7 @@ class ChatDecoder:
             self._odd = bytes(payload)
             self._odd_ones += 1
             if self._odd_ones > MOST_ODD:
-                raise BackendError(502, f"The backend sent more than {MOST_ODD} chunks that say nothing.")
+                raise BackendError(502, f"The backend sent more than {MOST_ODD} empty chunks.")
 
     def _read(self, choice: ChatChoice, delta: ChatDelta, out: list[Delta]) -> None:
         reasoning = delta.reasoning_content or delta.reasoning
@@ -272,7 +272,7 @@ class ChatDecoder:
     def _finished(self, choice: ChatChoice) -> None:
         reason = (choice.finish_reason or "").lower()
         if reason in _BROKEN:
-            raise BackendError(502, "The backend broke off its answer.")
+            raise BackendError(502, f"The backend ended its answer with finish_reason '{reason}'.")
         self._reason = _REASONS.get(reason, FinishReason.STOP)
         if choice.usage is not None and self._usage is None:
             self._usage = choice.usage

@@ -149,11 +149,11 @@ def _hoist(schema: Raw, prefix: str, definitions: dict[str, Any], offer: Offer |
     try:
         value = loads(bytes(schema))
         if not isinstance(value, dict):
-            raise ValueError("it is no object")
+            raise ValueError("it is not an object")
         for name in ("$defs", "definitions"):
             entries = value.pop(name, {})
             if not isinstance(entries, dict):
-                raise ValueError(f"'{name}' is no object")
+                raise ValueError(f"'{name}' is not an object")
             for key, entry in entries.items():
                 definitions[f"{prefix}_{key}"] = _renamed(entry, prefix, 1)
         return _renamed(value, prefix, 0)
@@ -179,12 +179,12 @@ def _renamed(value: Any, prefix: str, depth: int) -> Any:
     return renamed
 
 
-class _Called(msgspec.Struct, forbid_unknown_fields=True):
+class _EmulatedCall(msgspec.Struct, forbid_unknown_fields=True):
     name: str
     arguments: Raw
 
 
-_called = msgspec.json.Decoder(_Called)
+_called = msgspec.json.Decoder(_EmulatedCall)
 
 
 def read_call(answer: str) -> tuple[str, str] | None:

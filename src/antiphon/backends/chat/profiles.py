@@ -172,10 +172,10 @@ def configured_profiles(tables: Mapping[str, Mapping[str, Any]]) -> dict[str, Pr
 
 def _configured(name: str, table: Mapping[str, Any], path: str) -> Profile:
     if name in PROFILES or name == "auto":
-        raise ConfigError(f"{path}: '{name}' is a known profile; choose another name")
+        raise ConfigError(f"{path}: '{name}' is a built-in profile; choose another name")
     base = str(table.get("base", "generic"))
     if base not in PROFILES:
-        raise ConfigError(f"{path}.base: there is no profile '{base}'{nearest(base, PROFILES)}")
+        raise ConfigError(f"{path}.base: unknown profile '{base}'{nearest(base, PROFILES)}")
     types = {field.name: field.type for field in msgspec.structs.fields(Profile) if field.name not in ("name", "base")}
     fields: dict[str, Any] = {}
     for field, value in table.items():

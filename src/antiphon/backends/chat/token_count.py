@@ -51,7 +51,7 @@ async def count(client: HttpClient, kind: str, body: bytes) -> int:
             request = msgspec.json.encode(_Content(rendered.prompt))
         tokens = msgspec.json.decode(await _post(client, f"{root}/tokenize", request), type=_Tokens)
     except (msgspec.MsgspecError, ValueError, RecursionError):
-        raise BackendError(502, "The backend's count of tokens cannot be read.") from None
+        raise BackendError(502, "The backend's token count is not valid.") from None
     return len(tokens.tokens) if tokens.count is None else tokens.count
 
 

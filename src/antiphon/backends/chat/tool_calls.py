@@ -68,7 +68,7 @@ class _Object:
                 self._whole = self._whole or self._depth == 0
 
 
-class _Call:
+class _ChatCall:
     """One call that is being gathered. It begins for the client with its first argument, when its name is certain."""
 
     __slots__ = (
@@ -136,9 +136,9 @@ class Calls:
         self._parallel = parallel
         self._history = history
         self._ids: FreshIds | None = None
-        self._by_id: dict[str, _Call] = {}
-        self._by_index: dict[int, _Call] = {}
-        self._last: _Call | None = None
+        self._by_id: dict[str, _ChatCall] = {}
+        self._by_index: dict[int, _ChatCall] = {}
+        self._last: _ChatCall | None = None
         self.chunk = 0  # the chunk that the fragments come in: its reader counts
 
     def fragment(
@@ -174,7 +174,7 @@ class Calls:
 
     # Which call
 
-    def _find(self, index: int | None, id: str) -> _Call | None:
+    def _find(self, index: int | None, id: str) -> _ChatCall | None:
         if not id:
             return self._last if index is None else self._by_index.get(index)
         call = self._by_id.get(id)
@@ -183,7 +183,7 @@ class Calls:
             return call
         return None
 
-    def _begins_another(self, call: _Call, name: str, arguments: str) -> bool:
+    def _begins_another(self, call: _ChatCall, name: str, arguments: str) -> bool:
         """Tell whether a fragment that would go to a call by its index or id cannot be a part of it."""
         if call.raw or not (name or call.named_again):
             return False
@@ -202,13 +202,13 @@ class Calls:
         offers = self._tools.offers
         return call.name in offers and name in offers and call.name + name not in offers
 
-    def _open(self, index: int | None, id: str, out: list[Delta]) -> _Call:
+    def _open(self, index: int | None, id: str, out: list[Delta]) -> _ChatCall:
         if self._last is not None:
             self._end(self._last, out)
         if self._ids is None:
             self._ids = FreshIds(call_ids(self._history))
         own = f"{self._base}{self.count:02d}"
-        call = _Call(str(self.count), index, self._ids.take(id if 0 < len(id) <= LONGEST_ID else own, own))
+        call = _ChatCall(str(self.count), index, self._ids.take(id if 0 < len(id) <= LONGEST_ID else own, own))
         self.count += 1
         if id:
             self._by_id[id] = call
@@ -219,7 +219,7 @@ class Calls:
 
     # What the client sees
 
-    def _add(self, call: _Call, name: str, arguments: str, raw: bool, out: list[Delta]) -> None:
+    def _add(self, call: _ChatCall, name: str, arguments: str, raw: bool, out: list[Delta]) -> None:
         call.raw = raw
         if name:
             call.add_name(name)
@@ -229,10 +229,10 @@ class Calls:
             call.arguments.add(arguments)
             self._pass_on(call, arguments, out)
 
-    def _is_taken(self, call: _Call) -> bool:
+    def _is_taken(self, call: _ChatCall) -> bool:
         return self._parallel or call.key == "0"
 
-    def _pass_on(self, call: _Call, arguments: str, out: list[Delta]) -> None:
+    def _pass_on(self, call: _ChatCall, arguments: str, out: list[Delta]) -> None:
         if not self._is_taken(call):
             return
         if not call.started:
@@ -242,7 +242,7 @@ class Calls:
         if arguments:
             out.append(CallDelta(call.key, arguments))
 
-    def _start(self, call: _Call, out: list[Delta]) -> None:
+    def _start(self, call: _ChatCall, out: list[Delta]) -> None:
         if not call.name:
             raise BackendError(502, "The backend sent a tool call without a name.")
         call.started = True
@@ -253,7 +253,7 @@ class Calls:
         call.plain = call.unwrapper is None and not call.raw
         out.append(CallStart(call.key, call.id, target.name, target.kind, target.namespace))
 
-    def _end(self, call: _Call, out: list[Delta]) -> None:
+    def _end(self, call: _ChatCall, out: list[Delta]) -> None:
         if not self._is_taken(call):
             return
         if not call.started:

@@ -22,7 +22,7 @@ from antiphon.config import BackendConfig, EngineConfig
 from antiphon.core.turn import Turn
 from antiphon.errors import BackendError, ConfigError
 
-log = logging.getLogger("antiphon.llama")
+log = logging.getLogger("antiphon.backends.llama")
 
 T = TypeVar("T")
 
@@ -89,7 +89,7 @@ class LlamaCppBackend:
         self.start()
         await self._first.wait()
         if self.failure:
-            raise ConfigError(f"The engine cannot load {self.model.path}: {self.failure}")
+            raise ConfigError(f"The embedded engine cannot load {self.model.path}: {self.failure}")
 
     @property
     def healthy(self) -> bool:
@@ -129,7 +129,7 @@ class LlamaCppBackend:
             self._first.set()
             self._failures = 1 if loop.time() - began > SETTLED_SECONDS else self._failures + 1
             pause = _pause(self._failures)
-            log.error("the engine stopped: %s; restarting in %.1f s", self._failure, pause)
+            log.error("embedded engine stopped: %s; restarting in %.1f s", self._failure, pause)
             await asyncio.sleep(pause)
 
     async def _run(self) -> None:
@@ -139,7 +139,7 @@ class LlamaCppBackend:
         process = self._process = EngineProcess(self._params())
         try:
             await process.loaded()
-            log.info("the engine has loaded %s", self.model.card.id)
+            log.info("embedded engine loaded %s", self.model.card.id)
             self._refusals = 0
             self._up.set()
             self._first.set()

@@ -52,7 +52,7 @@ def find_model(config: EngineConfig, report: Report | None = None) -> EngineMode
 def _describe(config: EngineConfig, files: HubModel, id: str, demo: bool = False) -> EngineModel:
     info = read_gguf(files.path)
     if info.text("general.architecture") in ("clip", ""):
-        raise ConfigError(f"{files.path} holds no language model.")
+        raise ConfigError(f"{files.path} contains no language model.")
     own = info.number(f"{info.text('general.architecture')}.context_length")
     context = min(config.context or CONTEXT_CAP, own or config.context or CONTEXT_CAP)
     card = BackendModel(

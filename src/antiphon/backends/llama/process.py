@@ -19,7 +19,7 @@ import msgspec
 from antiphon.backends.llama.child import ChildParams, ChildReport
 from antiphon.errors import AntiphonError
 
-log = logging.getLogger("antiphon.llama")
+log = logging.getLogger("antiphon.backends.llama")
 
 STAMP = re.compile(r"^[\d.]+ E ")
 """How llama.cpp begins a line that reports an error: its clock, and E."""

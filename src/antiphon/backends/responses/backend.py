@@ -9,7 +9,7 @@ from msgspec.structs import replace
 from antiphon.backends.base import BackendModel, ByteStream, Take
 from antiphon.backends.openai_calls import accepted, connect, list_models, trace_header
 from antiphon.backends.responses import codec
-from antiphon.backends.responses.codec import ResponsesDecoder
+from antiphon.backends.responses.codec import ResponsesEventDecoder
 from antiphon.config import BackendConfig
 from antiphon.core.deltas import Delta, Relay, RelayedText
 from antiphon.core.relay.shapes import LIFE
@@ -27,7 +27,7 @@ class RelayStream:
         response.counts_itself = True  # comments, keepalives and the like are no part of an answer
         self._response = response
         self._parser = SSEParser()
-        self._decoder = ResponsesDecoder()
+        self._decoder = ResponsesEventDecoder()
         self._take: Take | None = None
         self._whole: bytearray | None = None
         self._begun = False

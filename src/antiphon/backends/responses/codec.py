@@ -130,7 +130,7 @@ class _TextEvent(msgspec.Struct, gc=False):
 _text_event = msgspec.json.Decoder(_TextEvent)
 
 
-class ResponsesDecoder:
+class ResponsesEventDecoder:
     """Turns the `data` of events into Deltas.
 
     `ended` tells whether the answer came to its end; `error` is what it failed with, once all that came before it is taken.
@@ -173,7 +173,7 @@ class ResponsesDecoder:
     def finish(self) -> None:
         """Make sure that the terminal event came. Raises BackendError."""
         if not self.ended:
-            raise BackendError(502, "The backend broke off in the middle of its answer.", retriable=True)
+            raise BackendError(502, "The backend's answer ended early.", retriable=True)
 
     def _fail(self, error: BackendError) -> None:
         self.ended = True
@@ -217,7 +217,7 @@ class ResponsesDecoder:
                 return mended
         except (ValueError, RecursionError):
             pass
-        raise BackendError(502, "The backend sent an event that cannot be read.")
+        raise BackendError(502, "The backend sent an event that is not valid JSON.")
 
     def _other(self, fields: dict[str, Any]) -> Sequence[Delta]:
         type = fields.get("type")

@@ -1,4 +1,4 @@
-"""Calls that wait for a place at a backend: first come, first served within an owner, owners in turns."""
+"""Queue of calls that wait for a slot at a backend: first come, first served within an owner, owners alternate."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ if TYPE_CHECKING:
 
 
 class Waiter:
-    """A call that waits, perhaps in the lines of several backends; the first one with a place for it gets it."""
+    """A call that waits, perhaps in the queues of several backends; the first one with a free slot gets it."""
 
     def __init__(self, owner: str, response: str) -> None:
         self.owner = owner
         self.response = response
-        self.place: asyncio.Future[Member] = asyncio.get_running_loop().create_future()
+        self.slot: asyncio.Future[Member] = asyncio.get_running_loop().create_future()
 
 
-class Line:
-    """The line of one backend."""
+class CallQueue:
+    """The queue of one backend."""
 
     def __init__(self) -> None:
         self._owners: dict[str, deque[Waiter]] = {}
@@ -31,12 +31,12 @@ class Line:
         return self._length
 
     def join(self, waiter: Waiter) -> None:
-        """Stand at the end of the owner's own line."""
+        """Append a call to its owner's queue."""
         self._owners.setdefault(waiter.owner, deque()).append(waiter)
         self._length += 1
 
     def leave(self, waiter: Waiter) -> None:
-        """Go away. Idempotent."""
+        """Remove a call. Idempotent."""
         waiters = self._owners.get(waiter.owner)
         if waiters is not None and waiter in waiters:
             waiters.remove(waiter)
@@ -45,13 +45,13 @@ class Line:
                 del self._owners[waiter.owner]
 
     def position(self, response: str) -> int:
-        """Return at which place the call for a response stands, from 1 on; 0 where it does not wait here."""
+        """Return the position of a response's call, from 1 on; 0 where it does not wait here."""
         rounds = zip_longest(*self._owners.values())
         in_turn = (waiter for one in rounds for waiter in one if waiter is not None)
-        return next((place for place, waiter in enumerate(in_turn, 1) if waiter.response == response), 0)
+        return next((position for position, waiter in enumerate(in_turn, 1) if waiter.response == response), 0)
 
     def next(self) -> Waiter | None:
-        """Take out whose turn it is; the owner's next call comes after one of each other owner."""
+        """Remove and return the next call; its owner's next one comes after one of each other owner."""
         while self._owners:
             owner = next(iter(self._owners))
             waiters = self._owners.pop(owner)
@@ -59,6 +59,6 @@ class Line:
             self._length -= 1
             if waiters:
                 self._owners[owner] = waiters
-            if not waiter.place.done():
+            if not waiter.slot.done():
                 return waiter
         return None

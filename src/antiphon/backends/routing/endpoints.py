@@ -32,18 +32,18 @@ def _burden(endpoint: Endpoint) -> tuple[bool, bool, int]:
     return member.avoided, not member.has_room, member.outstanding
 
 
-def preferred(endpoints: Sequence[Endpoint], place: str, key: str) -> Endpoint | None:
+def preferred(endpoints: Sequence[Endpoint], backend_id: str, key: str) -> Endpoint | None:
     """Return the endpoint that has probably seen the beginning of a prompt, or None.
 
-    That is the `place` where an earlier call of the same turn was answered, else the one that the `key` falls to: by
-    rendezvous hashing, so that all replicas agree, and the loss of one backend moves its own keys only.
+    That is the backend (`backend_id`) that answered an earlier call of the same turn, else the one that the `key` falls to, by
+    rendezvous hashing: so that all replicas agree, and the loss of one backend moves its own keys only.
     """
-    if place:
+    if backend_id:
         for endpoint in endpoints:
-            if endpoint.member.place == place and _bearable(endpoint, endpoints):
+            if endpoint.member.backend_id == backend_id and _bearable(endpoint, endpoints):
                 return endpoint
     if key:
-        for endpoint in sorted(endpoints, key=lambda one: _weight(one.member.place, key), reverse=True):
+        for endpoint in sorted(endpoints, key=lambda one: _weight(one.member.backend_id, key), reverse=True):
             if _bearable(endpoint, endpoints):
                 return endpoint
     return None
@@ -55,5 +55,5 @@ def _bearable(endpoint: Endpoint, endpoints: Sequence[Endpoint]) -> bool:
     return not member.avoided and member.has_room and member.outstanding <= SLACK + OVERLOAD * average
 
 
-def _weight(place: str, key: str) -> bytes:
-    return hashlib.blake2b(key.encode("utf-8", "surrogatepass"), key=place.encode(), digest_size=8).digest()
+def _weight(backend_id: str, key: str) -> bytes:
+    return hashlib.blake2b(key.encode("utf-8", "surrogatepass"), key=backend_id.encode(), digest_size=8).digest()

@@ -1,4 +1,4 @@
-"""A call's place at a backend, given back exactly once, whichever way the call ends."""
+"""A call's slot at a backend, given back exactly once, whichever way the call ends."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from antiphon.errors import APIError, BackendError
 
 
 class Lease:
-    """One call that a member is busy with; it has taken the place already."""
+    """One call that a member is busy with; it has taken the slot already."""
 
     __slots__ = ("_member",)
 
@@ -31,10 +31,10 @@ class Lease:
 class LeasedStream:
     """A TurnStream that gives its lease back when it ends, fails or is aborted."""
 
-    __slots__ = ("_inner", "_lease", "place")
+    __slots__ = ("_inner", "_lease", "backend_id")
 
-    def __init__(self, inner: TurnStream, lease: Lease, place: str) -> None:
-        self.place = place
+    def __init__(self, inner: TurnStream, lease: Lease, backend_id: str) -> None:
+        self.backend_id = backend_id
         self._inner = inner
         self._lease = lease
 

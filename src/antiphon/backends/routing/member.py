@@ -11,10 +11,10 @@ import msgspec
 
 from antiphon.backends.base import Backend, BackendHealth, BackendModel
 from antiphon.backends.routing.breaker import Breaker
-from antiphon.backends.routing.call_queue import Line
+from antiphon.backends.routing.call_queue import CallQueue
 from antiphon.errors import BackendError
 
-log = logging.getLogger("antiphon.backends")
+log = logging.getLogger("antiphon.backends.routing")
 
 AVOID_SECONDS = 5.0
 
@@ -33,7 +33,7 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Member:
-    """A backend and how it does. Calls take a place (`take`, or by way of the `line`) and give it back."""
+    """A backend and how it does. Calls take a slot (`take`, or by way of the `queue`) and give it back."""
 
     def __init__(self, backend: Backend, discover: bool, policy: Policy | None = None) -> None:
         self.backend = backend
@@ -45,9 +45,9 @@ class Member:
         self.failures = 0
         self.error = ""
         self.complaint = ""
-        self.line = Line()
+        self.queue = CallQueue()
         self.breaker = Breaker(self.policy.break_after, self.policy.break_seconds)
-        self.place = place_of(backend.name)
+        self.backend_id = opaque_id(backend.name)
         self.check_at = 0.0
         self._avoided_until = 0.0
 
@@ -60,34 +60,34 @@ class Member:
     def has_room(self) -> bool:
         """Tell whether a call may be made without overtaking others."""
         limit = self.policy.max_concurrent
-        return not limit or (self.outstanding < limit and not self.line)
+        return not limit or (self.outstanding < limit and not self.queue)
 
     def take(self) -> None:
-        """Take a place for a call."""
+        """Take a slot for a call."""
         self.outstanding += 1
         self.calls += 1
         self.breaker.begin()
 
     def give_back(self) -> None:
-        """Give a place back; who waits longest for it has it at once."""
+        """Give a slot back; the first call of the queue takes it at once."""
         self.outstanding -= 1
         if self.policy.max_concurrent and self.outstanding < self.policy.max_concurrent:
-            waiter = self.line.next()
+            waiter = self.queue.next()
             if waiter is not None:
                 self.take()
-                waiter.place.set_result(self)
+                waiter.slot.set_result(self)
 
     def well(self) -> None:
         """Take note that it answered."""
         if self.error:
-            log.info("backend %s answers again", self.backend.name)
+            log.info("backend %s: reachable again", self.backend.name)
             self.error = ""
         self._avoided_until = 0.0
 
     def answered(self) -> None:
         """Take note that it accepted a call."""
         if self.breaker.broken:
-            log.info("backend %s: the circuit is closed again", self.backend.name)
+            log.info("backend %s: circuit breaker closed", self.backend.name)
         self.breaker.succeeded()
         if self.error:
             self.well()
@@ -110,7 +110,7 @@ class Member:
         was_broken = self.breaker.broken
         self.breaker.failed(error.status)
         if self.breaker.broken and not was_broken:
-            log.warning("backend %s fails again and again; its circuit is open", self.backend.name)
+            log.warning("backend %s: circuit breaker opened after repeated failures", self.backend.name)
 
     def health(self) -> BackendHealth:
         """Tell how it does."""
@@ -120,13 +120,13 @@ class Member:
             models=len(self.models),
             outstanding=self.outstanding,
             error=self.error,
-            waiting=len(self.line),
+            waiting=len(self.queue),
             circuit=self.breaker.state,
             calls=self.calls,
             failures=self.failures,
         )
 
 
-def place_of(name: str) -> str:
-    """Return the word under which clients carry a backend along: it tells them nothing, and all replicas the same."""
+def opaque_id(name: str) -> str:
+    """Return the id of a backend that clients send back: it does not reveal the name, and is the same in all replicas."""
     return hashlib.blake2b(name.encode(), digest_size=9, person=b"antiphon.place").hexdigest()

@@ -18,7 +18,7 @@ from antiphon.config import BackendConfig, ModelConfig
 from antiphon.core.request.echo import Defaults
 from antiphon.errors import APIError, BackendError, ConfigError
 
-log = logging.getLogger("antiphon.backends")
+log = logging.getLogger("antiphon.backends.routing")
 
 DOWN_SECONDS = 5.0  # between two looks at a backend that is down, or for a model that nobody knows
 DISCOVERY_TIMEOUT = 10.0
@@ -179,10 +179,10 @@ class Registry:
             if error.status == 503:
                 member.unreachable(error)
             elif error.message != member.complaint:
-                log.warning("backend %s does not list its models: %s", member.backend.name, error.message)
+                log.warning("backend %s: listing models failed: %s", member.backend.name, error.message)
                 member.complaint = error.message
         except Exception:
-            log.exception("backend %s: listing its models failed", member.backend.name)
+            log.exception("backend %s: listing models failed", member.backend.name)
         else:
             member.complaint = ""
             member.well()
@@ -240,7 +240,7 @@ def _check_names(models: Mapping[str, ModelConfig], backends: Mapping[str, Backe
     for id, model in models.items():
         for name in model.backends:
             if name not in backends:
-                raise ConfigError(f"The model '{id}' names the backend '{name}', which is not configured.")
+                raise ConfigError(f"models.{id}.backends: unknown backend '{name}'.")
 
 
 def _members(
@@ -257,9 +257,9 @@ async def _close_later(member: Member, linger: float) -> None:
     """Close a backend that is served no more, once nobody needs it; at once when the server ends."""
     quiet_since, calls = monotonic(), member.calls
     try:
-        while member.outstanding or member.line or monotonic() - quiet_since < linger:
+        while member.outstanding or member.queue or monotonic() - quiet_since < linger:
             await asyncio.sleep(min(linger, 1.0))
-            if member.outstanding or member.line or member.calls != calls:
+            if member.outstanding or member.queue or member.calls != calls:
                 quiet_since, calls = monotonic(), member.calls
     finally:
         await member.backend.close()

@@ -20,7 +20,7 @@ from antiphon.core.turn import NO_HINTS, Hints, Turn, with_operators
 from antiphon.errors import BackendError
 from antiphon.runtime.offload import by_size
 
-log = logging.getLogger("antiphon.backends")
+log = logging.getLogger("antiphon.backends.routing")
 
 ATTEMPTS = 3  # endpoints in one round
 BACKOFF = 0.25  # seconds before the second round; doubled for each further one
@@ -76,11 +76,11 @@ class ModelRoute:
         """Start a Turn on an endpoint of this very model. Raises BackendError."""
 
         async def call(endpoint: Endpoint) -> LeasedStream:
-            place = endpoint.member.place if len(self.endpoints) > 1 else ""
+            backend_id = endpoint.member.backend_id if len(self.endpoints) > 1 else ""
             named = turn if turn.model == endpoint.name else msgspec.structs.replace(turn, model=endpoint.name)
             lease = Lease(endpoint.member)
             try:
-                return LeasedStream(await endpoint.member.backend.open(named), lease, place)
+                return LeasedStream(await endpoint.member.backend.open(named), lease, backend_id)
             except BaseException:
                 lease.end()
                 raise
@@ -88,10 +88,10 @@ class ModelRoute:
         return await self._call(call, turn.hints, turn.request.prompt_cache_key or "")
 
     def position(self, response: str) -> int:
-        """Return the best place at which a response's call waits in line, from 1 on; 0 where it does not wait."""
+        """Return the best position of a response's call in the queues, from 1 on; 0 where it does not wait."""
         routes = [self, *(self._fallbacks() if self._fallbacks is not None else ())]
-        places = [one.member.line.position(response) for route in routes for one in route.endpoints]
-        return min(filter(None, places), default=0)
+        positions = [one.member.queue.position(response) for route in routes for one in route.endpoints]
+        return min(filter(None, positions), default=0)
 
     async def count_tokens(self, turn: Turn) -> int | None:
         """Count a Turn's input tokens, or None where the backend offers no way or does not answer."""
@@ -99,7 +99,7 @@ class ModelRoute:
         try:
             return await endpoint.member.backend.count_tokens(msgspec.structs.replace(turn, model=endpoint.name))
         except BackendError as error:
-            log.debug("backend %s does not count tokens: %s", endpoint.member.backend.name, error.message)
+            log.debug("backend %s: counting tokens failed: %s", endpoint.member.backend.name, error.message)
             return None
 
     async def chat_completions(self, fields: Mapping[str, Raw], hints: Hints = NO_HINTS) -> ByteStream:
@@ -137,7 +137,9 @@ class ModelRoute:
             if not error.retriable or self._fallbacks is None:
                 raise
             for route in self._fallbacks():
-                log.warning("model %s cannot answer (%d); %s stands in", self.card.id, error.status, route.card.id)
+                log.warning(
+                    "model %s: failed with status %d; falling back to %s", self.card.id, error.status, route.card.id
+                )
                 try:
                     return await call(route)
                 except BackendError as another:
@@ -161,7 +163,7 @@ class ModelRoute:
                 if not error.retriable:
                     raise
                 tried.append(endpoint)
-                log.debug("backend %s refused with %d", member.backend.name, error.status)
+                log.debug("backend %s: refused with status %d", member.backend.name, error.status)
                 if len(tried) < ATTEMPTS and self._candidates(tried):
                     continue
                 pause = _pause(error, rounds)
@@ -180,11 +182,11 @@ class ModelRoute:
                 return result
 
     async def _take(self, tried: Sequence[Endpoint], hints: Hints, key: str) -> Endpoint:
-        """Take a place at the best endpoint, waiting for one where all are busy. Raises BackendError 503."""
+        """Take a slot at the best endpoint, waiting for one where all are busy. Raises BackendError 503."""
         endpoints = self._candidates(tried)
         if not endpoints:
             raise self._broken()
-        endpoint = self._best(endpoints, hints.place, key)
+        endpoint = self._best(endpoints, hints.backend_id, key)
         if not endpoint.member.has_room:
             return await _wait(endpoints, hints)
         endpoint.member.take()
@@ -202,11 +204,11 @@ class ModelRoute:
         admitted = [endpoint for endpoint in left if endpoint.member.breaker.admits]
         return admitted or [endpoint for endpoint in left if not endpoint.member.breaker.silent]
 
-    def _best(self, endpoints: Sequence[Endpoint], place: str, key: str) -> Endpoint:
+    def _best(self, endpoints: Sequence[Endpoint], backend_id: str, key: str) -> Endpoint:
         if len(endpoints) == 1:
             return endpoints[0]
-        if place or key:
-            found = preferred(endpoints, place, key)
+        if backend_id or key:
+            found = preferred(endpoints, backend_id, key)
             if found is not None:
                 return found
         self._turn = (self._turn + 1) % len(endpoints)
@@ -224,27 +226,27 @@ class ModelRoute:
 
 
 async def _wait(endpoints: Sequence[Endpoint], hints: Hints) -> Endpoint:
-    """Wait in line for a place at any of the endpoints, and take it. Raises BackendError 503."""
-    lines = [one for one in endpoints if len(one.member.line) < one.member.policy.max_waiting]
-    if not lines:
-        raise _busy("Too many requests wait for this model.")
+    """Wait for a slot at any of the endpoints, and take it. Raises BackendError 503."""
+    queues = [one for one in endpoints if len(one.member.queue) < one.member.policy.max_waiting]
+    if not queues:
+        raise _busy("Too many requests are waiting for this model.")
     waiter = Waiter(hints.owner, hints.response)
-    for endpoint in lines:
-        endpoint.member.line.join(waiter)
+    for endpoint in queues:
+        endpoint.member.queue.join(waiter)
     try:
-        async with asyncio.timeout(max(endpoint.member.policy.wait_timeout for endpoint in lines)):
-            member = await asyncio.shield(waiter.place)
+        async with asyncio.timeout(max(endpoint.member.policy.wait_timeout for endpoint in queues)):
+            member = await asyncio.shield(waiter.slot)
     except BaseException as error:
-        if waiter.place.done():
-            waiter.place.result().give_back()
-        waiter.place.cancel()
+        if waiter.slot.done():
+            waiter.slot.result().give_back()
+        waiter.slot.cancel()
         if isinstance(error, TimeoutError):
-            raise _busy("This request has waited too long for a place at the model.") from None
+            raise _busy("This request waited too long for a free slot at the model's backends.") from None
         raise
     finally:
-        for endpoint in lines:
-            endpoint.member.line.leave(waiter)
-    return next(endpoint for endpoint in lines if endpoint.member is member)
+        for endpoint in queues:
+            endpoint.member.queue.leave(waiter)
+    return next(endpoint for endpoint in queues if endpoint.member is member)
 
 
 def _busy(message: str) -> BackendError:

@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 
 @with_options(*PARTS, *SERVER)
 @click.command()
-@click.option("--offline", is_flag=True, help="Only validate the configuration; ask nobody.")
+@click.option("--offline", is_flag=True, help="Only validate the configuration; call no backend.")
 def check(offline: bool, **given: Any) -> None:
-    """Validate the configuration and ask each backend what it can do.
+    """Validate the configuration and probe each backend.
 
     \b
     Examples:

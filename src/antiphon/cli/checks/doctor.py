@@ -18,17 +18,17 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("backend", metavar="[NAME=]URL|NAME")
-@click.option("--key", envvar="ANTIPHON_BACKEND_KEY", default="", metavar="KEY", help="Key of the backend.")
+@click.option("--key", envvar="ANTIPHON_BACKEND_KEY", default="", metavar="KEY", help="API key of the backend.")
 @click.option(
     "--api",
     type=click.Choice(["chat", "responses"]),
     default="chat",
     show_default=True,
-    help="What the backend speaks.",
+    help="API that the backend speaks.",
 )
 @click.option("--model", "models", multiple=True, metavar="ID", help="Model to examine. Repeatable.  [default: first]")
-@click.option("--config", metavar="FILE", help="Where NAME is configured.  [default: ./antiphon.toml]")
-@click.option("--write", metavar="FILE", help="Write the settings to a new file instead of printing them.")
+@click.option("--config", metavar="FILE", help="Settings file that has NAME.  [default: ./antiphon.toml]")
+@click.option("--write", metavar="FILE", help="Write the settings to a new file instead of stdout.")
 def doctor(backend: str, key: str, api: str, models: Sequence[str], config: str | None, write: str | None) -> None:
     """Examine a backend, and print the settings that describe it.
 
@@ -38,7 +38,7 @@ def doctor(backend: str, key: str, api: str, models: Sequence[str], config: str 
       antiphon doctor gpu1=http://gpu1:8000/v1 --model Qwen/Qwen3-32B --write antiphon.toml
       antiphon doctor gpu1 --config prod.toml
 
-    What it finds is printed on stderr. The exit code is 1 when the backend cannot be used.
+    Findings are printed to stderr. The exit code is 1 when the backend cannot be used.
     """
     import asyncio
 
@@ -68,7 +68,7 @@ def find(backend: str, key: str, api: str, config: str | None) -> tuple[str, Con
 
         backend = next(iter(backend_tables([backend], [], [], "doctor")))
     if backend not in known:
-        raise ConfigError(f"There is no backend '{backend}'; configured are: {', '.join(known) or 'none'}.")
+        raise ConfigError(f"Unknown backend '{backend}'. Configured: {', '.join(known) or 'none'}.")
     return backend, settings
 
 

@@ -54,7 +54,7 @@ class Scrape:
                 yield labels, value
 
 
-class Window:
+class ScrapeInterval:
     """What happened between two scrapes; a server that began anew in between counts from its beginning."""
 
     def __init__(self, before: Scrape, after: Scrape) -> None:

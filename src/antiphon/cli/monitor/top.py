@@ -19,12 +19,14 @@ _HOME, _LINE_END, _BELOW = "\x1b[H", "\x1b[K\r\n", "\x1b[J"
 
 
 @click.command()
-@click.option("--url", default="http://127.0.0.1:8080/v1", show_default=True, metavar="URL", help="The server.")
-@click.option("--key", envvar="ANTIPHON_KEY", metavar="KEY", help="A key with the scope admin, if the server has keys.")
-@click.option("--interval", default=1.0, show_default=True, metavar="SECONDS", help="Between two looks.")
-@click.option("--once", is_flag=True, help="Look for one interval, print, and end: for scripts.")
+@click.option("--url", default="http://127.0.0.1:8080/v1", show_default=True, metavar="URL", help="URL of the server.")
+@click.option(
+    "--key", envvar="ANTIPHON_KEY", metavar="KEY", help="API key with the scope admin, if the server has keys."
+)
+@click.option("--interval", default=1.0, show_default=True, metavar="SECONDS", help="Refresh interval in seconds.")
+@click.option("--once", is_flag=True, help="Measure one interval, print it and exit: for scripts.")
 def top(url: str, key: str | None, interval: float, once: bool) -> None:
-    """Watch a running server: requests, tokens, times, backends.
+    """Monitor a running server: requests, tokens, times, backends.
 
     \b
     Examples:
@@ -32,7 +34,7 @@ def top(url: str, key: str | None, interval: float, once: bool) -> None:
       antiphon top --url https://api.example.com/v1 --key "$ADMIN_KEY"
       antiphon top --once --interval 10
 
-    Ctrl-C ends it.
+    Ctrl-C stops it.
     """
     from antiphon.cli.client import Client
 
@@ -62,10 +64,10 @@ def _live(client: Client, interval: float) -> None:
 
 
 def _screen(client: Client, before: Scrape, after: Scrape, *, color: bool) -> list[str]:
-    from antiphon.cli.monitor.scrape import Window
+    from antiphon.cli.monitor.scrape import ScrapeInterval
     from antiphon.cli.monitor.view import lines
 
-    return lines(client.url, Window(before, after), _running(client), color=color)
+    return lines(client.url, ScrapeInterval(before, after), _running(client), color=color)
 
 
 def _draw(lines: Sequence[str]) -> None:
@@ -85,10 +87,10 @@ def _running(client: Client) -> Sequence[Running]:
     """Return the requests that run; of several processes one tells of its own."""
     import msgspec
 
-    from antiphon.cli.monitor.view import RequestList
+    from antiphon.cli.monitor.view import RecentRequests
     from antiphon.errors import APIError
 
     try:
-        return msgspec.json.decode(client.get("/admin/requests"), type=RequestList).running
+        return msgspec.json.decode(client.get("/admin/requests"), type=RecentRequests).running
     except (APIError, msgspec.MsgspecError):
         return ()

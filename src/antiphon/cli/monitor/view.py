@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from antiphon.cli.monitor.scrape import Window
+from antiphon.cli.monitor.scrape import ScrapeInterval
 
 BOLD, DIM, RED, PLAIN = "\x1b[1m", "\x1b[2m", "\x1b[31m", "\x1b[0m"
 RESPONSES, EVENTS, TOKENS = "antiphon_responses_total", "antiphon_events_total", "antiphon_tokens_total"
@@ -25,13 +25,13 @@ class Running(msgspec.Struct):
     events: int = 0
 
 
-class RequestList(msgspec.Struct):
+class RecentRequests(msgspec.Struct):
     """The body of `/admin/requests`."""
 
     running: list[Running] = []
 
 
-def lines(url: str, window: Window, running: Sequence[Running], *, color: bool = True) -> list[str]:
+def lines(url: str, window: ScrapeInterval, running: Sequence[Running], *, color: bool = True) -> list[str]:
     """Return the screen, line by line."""
     screen = [*_head(url, window), "", *_models(window), "", *_backends(window)]
     if running:
@@ -39,7 +39,7 @@ def lines(url: str, window: Window, running: Sequence[Running], *, color: bool =
     return screen if color else [_bare(line) for line in screen]
 
 
-def _head(url: str, window: Window) -> list[str]:
+def _head(url: str, window: ScrapeInterval) -> list[str]:
     now = window.after
     version = next(iter(now.values("antiphon_info", "version")), "?")
     born = now.least("process_start_time_seconds")
@@ -57,7 +57,7 @@ def _head(url: str, window: Window) -> list[str]:
     ]
 
 
-def _models(window: Window) -> list[str]:
+def _models(window: ScrapeInterval) -> list[str]:
     now = window.after
     names = dict.fromkeys([*now.values("antiphon_responses_running", "model"), *now.values(RESPONSES, "model")])
     header = f"{'MODEL':30} {'running':>7} {'req/s':>6} {'events/s':>8} {'in tok/s':>8} {'ttft p50':>8} "
@@ -65,7 +65,7 @@ def _models(window: Window) -> list[str]:
     return [f"{DIM}{header}{PLAIN}", *(_model(window, name) for name in names)]
 
 
-def _model(window: Window, model: str) -> str:
+def _model(window: ScrapeInterval, model: str) -> str:
     failed = window.more(RESPONSES, model=model, status="failed") + window.more(
         RESPONSES, model=model, status="refused"
     )
@@ -79,13 +79,13 @@ def _model(window: Window, model: str) -> str:
     )
 
 
-def _backends(window: Window) -> list[str]:
+def _backends(window: ScrapeInterval) -> list[str]:
     names = window.after.values("antiphon_backend_up", "backend")
     header = f"{'BACKEND':30} {'state':>7} {'busy':>6} {'waiting':>8} {'calls/s':>8} {'failed':>8}"
     return [f"{DIM}{header}{PLAIN}", *(_backend(window, name) for name in names)]
 
 
-def _backend(window: Window, name: str) -> str:
+def _backend(window: ScrapeInterval, name: str) -> str:
     now = window.after
     up = now.sum("antiphon_backend_up", backend=name) > 0
     broken = now.sum("antiphon_backend_circuit_open", backend=name) > 0
@@ -114,7 +114,7 @@ def _request(one: Running) -> str:
     )
 
 
-def _bad(window: Window) -> list[str]:
+def _bad(window: ScrapeInterval) -> list[str]:
     return [status for status in window.after.values("antiphon_requests_total", "status") if status >= "500"]
 
 

@@ -103,7 +103,7 @@ def parse_data_url(url: str, param: str) -> tuple[str, str]:
     data = url[end + 1 :]
     if end < 0 or "base64" not in parameters or kind.count("/") != 1 or not data[:LOOKED_AT].strip():
         raise InvalidRequest(
-            "A data URL looks like data:<type>/<subtype>;base64,<data>.", param=param, code="invalid_data_url"
+            "Invalid data URL: expected data:<type>/<subtype>;base64,<data>.", param=param, code="invalid_data_url"
         )
     return kind, data
 

@@ -92,7 +92,7 @@ def _check(request: CreateResponse) -> None:
     if request.input is None or (request.input is UNSET and not _may_lack_input(request)):
         raise missing("input")
     if request.input == [] and not _may_lack_input(request):
-        raise InvalidRequest("'input' must hold at least one item.", param="input")
+        raise InvalidRequest("Invalid 'input': must have at least one item.", param="input")
     if request.previous_response_id is not None and request.conversation is not None:
         raise InvalidRequest(
             "'previous_response_id' and 'conversation' cannot be used together.", param="previous_response_id"
@@ -117,7 +117,7 @@ def _check_shape(name: str, value: Raw | None, first: bytes) -> None:
 # Items
 
 
-class _Kind(msgspec.Struct):
+class _ItemKind(msgspec.Struct):
     """The few keys that tell what an item is."""
 
     type: str | None | msgspec.UnsetType = UNSET
@@ -125,7 +125,7 @@ class _Kind(msgspec.Struct):
     id: str | None = None
 
 
-_kind = msgspec.json.Decoder(_Kind)
+_kind = msgspec.json.Decoder(_ItemKind)
 
 
 def decode_items(items: Sequence[Raw], path: str = "input") -> list[Item]:
@@ -165,7 +165,7 @@ def _decode_unusual_item(raw: bytes, path: str, error: Exception) -> Item:
     return _decode_known(raw, path)
 
 
-def _decode_untyped(raw: bytes, kind: _Kind, path: str) -> Item:
+def _decode_untyped(raw: bytes, kind: _ItemKind, path: str) -> Item:
     if kind.role is None and kind.id is None:
         raise missing(f"{path}.type")
     type = "message" if kind.role is not None else "item_reference"

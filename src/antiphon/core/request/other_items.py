@@ -151,7 +151,9 @@ def _remote(label: str, raw: Raw, path: str) -> RemoteTool:
     tool = decode(_listed, raw, path)
     if tool.input_schema is not None and not bytes(tool.input_schema).startswith(b"{"):
         raise InvalidRequest(
-            "A tool's input schema is a JSON Schema object.", param=f"{path}.input_schema", code="invalid_type"
+            f"Invalid '{path}.input_schema': must be a JSON Schema object.",
+            param=f"{path}.input_schema",
+            code="invalid_type",
         )
     hints = None if tool.annotations is None else decode(_hints, tool.annotations, f"{path}.annotations")
     return RemoteTool(

@@ -68,7 +68,7 @@ def render(template: Template, variables: Mapping[str, Variable]) -> Rendered:
         )
     for name in variables:
         if name not in wanted:
-            raise InvalidRequest(f"The prompt has no variable '{name}'.", param=_param(name), code="unknown_parameter")
+            raise InvalidRequest(f"Unknown prompt variable: '{name}'.", param=_param(name), code="unknown_parameter")
     instructions = None if template.instructions is None else _text(template.instructions, variables)
     items = [Raw(to_json(_item(item, variables))) for item in template.items]
     return Rendered(instructions, decode_items(items, "prompt.input"))
@@ -133,7 +133,7 @@ def _text(text: str, variables: Mapping[str, Variable]) -> str:
         variable = variables[found[1]]
         if isinstance(variable, InputImage | InputFile):
             raise InvalidRequest(
-                f"The prompt variable '{found[1]}' is a text; images and files have no place there.",
+                f"Invalid prompt variable '{found[1]}': must be a string, as it stands inside a text.",
                 param=_param(found[1]),
                 code="invalid_type",
             )

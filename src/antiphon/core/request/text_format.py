@@ -52,7 +52,9 @@ def _complete(format: TextFormat, path: str) -> TextFormat:
                 code="missing_required_parameter",
             )
     if not bytes(schema or b"").lstrip().startswith(b"{"):
-        raise InvalidRequest("A JSON Schema is an object.", param=f"{path}.schema", code="invalid_type")
+        raise InvalidRequest(
+            f"Invalid '{path}.schema': must be a JSON Schema object.", param=f"{path}.schema", code="invalid_type"
+        )
     strict = format.strict if format.strict is not None else inner.strict
     return TextFormat(
         type="json_schema",

@@ -121,7 +121,9 @@ def decode_search(data: bytes | Raw, path: str = "tools") -> ToolSearchTool:
     search = decode(_search_tool, data, path)
     if search.parameters is not None and not bytes(search.parameters).startswith(b"{"):
         raise InvalidRequest(
-            "A tool search's parameters are a JSON Schema object.", param=f"{path}.parameters", code="invalid_type"
+            f"Invalid '{path}.parameters': must be a JSON Schema object.",
+            param=f"{path}.parameters",
+            code="invalid_type",
         )
     return search
 
@@ -139,13 +141,15 @@ def _check(tool: Tool, path: str) -> None:
 
 def _check_name(name: str, path: str) -> None:
     if not 1 <= len(name) <= 128:
-        raise InvalidRequest("A tool's name has 1 to 128 characters.", param=f"{path}.name")
+        raise InvalidRequest(f"Invalid '{path}.name': must be 1 to 128 characters.", param=f"{path}.name")
 
 
 def _check_parameters(tool: FunctionTool, path: str) -> None:
     if tool.parameters is not None and not bytes(tool.parameters).startswith(b"{"):
         raise InvalidRequest(
-            "A function's parameters are a JSON Schema object.", param=f"{path}.parameters", code="invalid_type"
+            f"Invalid '{path}.parameters': must be a JSON Schema object.",
+            param=f"{path}.parameters",
+            code="invalid_type",
         )
 
 
@@ -189,7 +193,9 @@ def check_tool_choice(choice: str | ToolChoice | None, tools: list[Tool]) -> Non
     if isinstance(choice, ToolChoice):
         _check_choice(choice, frozenset(_declared(tools)))
     elif choice == "required" and not tools:
-        raise InvalidRequest("tool_choice 'required' needs tools.", param="tool_choice")
+        raise InvalidRequest(
+            "Invalid 'tool_choice': 'required' needs at least one tool in 'tools'.", param="tool_choice"
+        )
 
 
 def _check_choice(choice: ToolChoice, declared: frozenset[str]) -> None:
@@ -201,14 +207,16 @@ def _check_choice(choice: ToolChoice, declared: frozenset[str]) -> None:
     elif choice.type == "allowed_tools":
         _check_allowed(choice, declared)
     elif not kinds.is_other_tool(choice.type):
-        raise InvalidRequest(f"Invalid value: '{choice.type}' is not a kind of tool.", param="tool_choice.type")
+        raise InvalidRequest(f"Invalid value: '{choice.type}' is not a tool type.", param="tool_choice.type")
 
 
 def _check_allowed(choice: ToolChoice, declared: frozenset[str]) -> None:
     if choice.mode is UNSET:
         raise missing("tool_choice.mode")
     if choice.mode not in ("auto", "required"):
-        raise InvalidRequest(f"Invalid value: '{choice.mode}'.", param="tool_choice.mode")
+        raise InvalidRequest(
+            f"Invalid 'tool_choice.mode': '{choice.mode}'; must be 'auto' or 'required'.", param="tool_choice.mode"
+        )
     if choice.tools is UNSET:
         raise missing("tool_choice.tools")
     for place, entry in enumerate(choice.tools):

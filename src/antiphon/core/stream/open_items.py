@@ -7,7 +7,7 @@ from antiphon.core.kinds import BY_NAME
 from antiphon.core.request.json_text import is_object
 from antiphon.core.stream.emitter import Emitter
 from antiphon.core.stream.output import Output
-from antiphon.core.stream.terms import StreamOptions
+from antiphon.core.stream.terms import StreamTerms
 from antiphon.core.stream.transitions import Stage
 from antiphon.core.stream.writer_table import AnswerWriter, CallItemWriter, TextWriter, WriterTable
 
@@ -32,7 +32,7 @@ class OpenItems:
     )
 
     def __init__(
-        self, emitter: Emitter, writers: WriterTable, output: Output, options: StreamOptions, stage: Stage
+        self, emitter: Emitter, writers: WriterTable, output: Output, options: StreamTerms, stage: Stage
     ) -> None:
         self.message: AnswerWriter | None = None
         self.reasoning: TextWriter | None = None

@@ -43,7 +43,7 @@ from antiphon.core.stream.output import Output
 from antiphon.core.stream.resume import Restart
 from antiphon.core.stream.server_calls import MayWait, ServerCalls
 from antiphon.core.stream.server_calls import PendingCall as PendingCall
-from antiphon.core.stream.terms import INCOMPLETE_REASONS, Action, StreamOptions
+from antiphon.core.stream.terms import INCOMPLETE_REASONS, Action, StreamTerms
 from antiphon.core.stream.tool_writers import MadeWriter, ReadyWriter
 from antiphon.core.stream.transitions import Stage, State
 from antiphon.core.stream.usage import add_usage
@@ -63,7 +63,7 @@ class ResponseStream:
         self,
         response: Response,
         id_base: str,
-        options: StreamOptions | None = None,
+        options: StreamTerms | None = None,
         *,
         emitter: Emitter | None = None,
         writers: WriterTable = OPENAI_WRITERS,
@@ -72,11 +72,11 @@ class ResponseStream:
         self.terminal: Event | None = None
         self._emitter = emitter if emitter is not None else Emitter()
         self.take = self._emitter.take  # returns the Events that came up since the last call
-        self._options = options or StreamOptions()
+        self._options = options or StreamTerms()
         self._places = Output(id_base)
         self._output = self._places.items
         self._stage = Stage()
-        self._items = OpenItems(self._emitter, writers, self._places, options or StreamOptions(), self._stage)
+        self._items = OpenItems(self._emitter, writers, self._places, options or StreamTerms(), self._stage)
         self._servers = ServerCalls(self._emitter, self._places.place, self._places.keep, response.max_tool_calls)
         self._made: dict[int, MadeWriter] = {}
         self._client_is_asked = self._announced = False

@@ -18,7 +18,7 @@ _LIFECYCLE = frozenset(("response.created", "response.queued", "response.in_prog
 TERMINAL = frozenset(("response.completed", "response.incomplete", "response.failed", "response.cancelled"))
 
 
-class Numbered(Protocol):
+class NumberedEvent(Protocol):
     """An event with its number and its JSON."""
 
     @property
@@ -69,7 +69,7 @@ class _ItemEvent(msgspec.Struct):
     item: Raw
 
 
-def restart(events: Sequence[Numbered], checkpoint: bytes | None) -> Restart:
+def restart(events: Sequence[NumberedEvent], checkpoint: bytes | None) -> Restart:
     """Read the state off the log. `checkpoint` is a Checkpoint's JSON."""
     boundary = msgspec.json.decode(checkpoint, type=Checkpoint) if checkpoint else None
     since = boundary.sequence_number if boundary else 0
@@ -92,7 +92,7 @@ def restart(events: Sequence[Numbered], checkpoint: bytes | None) -> Restart:
     )
 
 
-def _open_items(events: Sequence[Numbered], output: Sequence[bytes | None]) -> dict[int, bytes]:
+def _open_items(events: Sequence[NumberedEvent], output: Sequence[bytes | None]) -> dict[int, bytes]:
     """Return the items that were left open, as far as they had come, with the status `incomplete`."""
     places = [place for place, item in enumerate(output) if item is None]
     if not places:

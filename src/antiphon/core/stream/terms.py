@@ -24,7 +24,7 @@ class Action(Enum):
     DONE = "done"
 
 
-class StreamOptions(msgspec.Struct, frozen=True, kw_only=True):
+class StreamTerms(msgspec.Struct, frozen=True, kw_only=True):
     """How items are written: names of reasoning events, summaries, sealed reasoning."""
 
     open_responses_names: bool = False

@@ -10,7 +10,7 @@ import msgspec
 from antiphon.core.deltas import CallStart
 from antiphon.core.kinds import BY_NAME
 from antiphon.core.stream.emitter import Emitter, MuteEmitter
-from antiphon.core.stream.terms import StreamOptions
+from antiphon.core.stream.terms import StreamTerms
 from antiphon.core.stream.tool_writers import CallItemWriter as CallItemWriter
 from antiphon.core.stream.writers import MessageWriter, ReasoningWriter, Writer
 
@@ -48,7 +48,7 @@ class WriterTable(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     message: Callable[[Emitter, str, int], AnswerWriter]
-    reasoning: Callable[[Emitter, str, int, StreamOptions], TextWriter]
+    reasoning: Callable[[Emitter, str, int, StreamTerms], TextWriter]
     call: Callable[[Emitter, str, int, CallStart], CallItemWriter]
 
 
@@ -60,7 +60,7 @@ class Dialect(msgspec.Struct, frozen=True, kw_only=True):
     writers: WriterTable
 
 
-def _reasoning(emitter: Emitter, item_id: str, index: int, options: StreamOptions) -> ReasoningWriter:
+def _reasoning(emitter: Emitter, item_id: str, index: int, options: StreamTerms) -> ReasoningWriter:
     return ReasoningWriter(
         emitter,
         item_id,

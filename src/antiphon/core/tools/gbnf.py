@@ -90,7 +90,7 @@ class _Regex:
 
     def __init__(self, pattern: str, flags: str) -> None:
         if set(flags) - set("imsu"):
-            raise GrammarError(f"The flags '{flags}' have no counterpart.")
+            raise GrammarError(f"The flags '{flags}' are not supported.")
         self.place = 0
         self._pattern = pattern
         self._depth = 0
@@ -151,7 +151,7 @@ class _Regex:
                 while self._take() != ">":
                     pass
             elif kind != ":":
-                raise GrammarError("Lookarounds and flags inside an expression have no counterpart.")
+                raise GrammarError("Lookarounds and flags inside an expression are not supported.")
         self._depth += 1
         if self._depth > MOST_DEPTH:
             raise GrammarFault(f"Its parentheses are nested deeper than {MOST_DEPTH} levels.")
@@ -177,7 +177,7 @@ class _Regex:
         if char in _CONTROL:
             return _CONTROL[char]
         if char.isalnum():
-            raise GrammarError(f"'\\{char}' has no counterpart.")
+            raise GrammarError(f"'\\{char}' is not supported.")
         return char
 
     def _class(self) -> str:
@@ -225,7 +225,7 @@ class _Regex:
         if char in _SETS:
             return _SETS[char]
         if char.lower() in _SETS:
-            raise GrammarError("A negated set inside a class has no counterpart.")
+            raise GrammarError("A negated set inside a class is not supported.")
         return "\b" if char == "b" else self._escaped_char(char)
 
     def _quantifier(self) -> str:

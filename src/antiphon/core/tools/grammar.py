@@ -171,7 +171,7 @@ class _Lark:
             self._in_rule = False
             self._ignored.append(self._alternatives())
         else:
-            raise GrammarError(f"{text} has no counterpart.")
+            raise GrammarError(f"{text} is not supported.")
 
     def _import(self) -> None:
         words = []
@@ -183,7 +183,7 @@ class _Lark:
             raise GrammarError("Only terminals of 'common' can be imported.")
         for name in names[1:]:
             if name not in _COMMON:
-                raise GrammarError(f"The terminal '{name}' of 'common' is not known.")
+                raise GrammarError(f"Unknown terminal '{name}' of 'common'.")
             self._rules[alias or name] = _COMMON[name]
 
     # Expressions
@@ -244,7 +244,7 @@ class _Lark:
         if kind == "name" and self._next() != ("mark", "{"):
             return self._reference(text)
         if kind == "name":
-            raise GrammarError(f"The template '{text}' has no counterpart.")
+            raise GrammarError(f"The template '{text}' is not supported.")
         raise GrammarFault(f"{text!r} cannot stand here.")
 
     def _reference(self, name: str) -> str:

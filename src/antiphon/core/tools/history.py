@@ -52,7 +52,7 @@ ReadItem = Callable[[CallKind, OtherItem, ToolNames], Sequence[HistoryEntry]]
 """A kind, an item of it and what is offered → calls and outputs. Raises InvalidRequest."""
 
 
-class _Fields(msgspec.Struct):
+class _ItemFields(msgspec.Struct):
     """All fields of these items that matter here."""
 
     id: str | None = None
@@ -68,7 +68,7 @@ class _Fields(msgspec.Struct):
     tools: list[Raw] = []
 
 
-_fields = msgspec.json.Decoder(_Fields)
+_fields = msgspec.json.Decoder(_ItemFields)
 _any = msgspec.json.Decoder(Any)
 _object = msgspec.json.Decoder(dict[str, Raw])
 
@@ -136,11 +136,11 @@ def _decode(decoder: msgspec.json.Decoder[T], item: OtherItem) -> T:
         raise InvalidRequest(f"Invalid {item.type} item: {error}", param="input") from None
 
 
-def _decoded(item: OtherItem) -> _Fields:
+def _decoded(item: OtherItem) -> _ItemFields:
     return _decode(_fields, item)
 
 
-def _id(fields: _Fields) -> str:
+def _id(fields: _ItemFields) -> str:
     return fields.call_id or fields.id or ""
 
 

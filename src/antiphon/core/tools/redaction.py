@@ -33,11 +33,11 @@ _fields = msgspec.json.Decoder(dict[str, Raw])
 _array = msgspec.json.Decoder(list[Raw])
 
 
-class _Kind(msgspec.Struct):
+class _ToolKind(msgspec.Struct):
     type: str
 
 
-_kind = msgspec.json.Decoder(_Kind)
+_kind = msgspec.json.Decoder(_ToolKind)
 
 
 def shown_tool(raw: Raw) -> Raw:

@@ -11,12 +11,12 @@ from urllib.parse import urlsplit
 import msgspec
 
 from antiphon.errors import BackendError, ConfigError
-from antiphon.net.http.protocol import ANSWER_LIMIT, Connection, StaleConnection, Timeouts
+from antiphon.net.http.protocol import ANSWER_LIMIT, HttpConnection, StaleConnection, Timeouts
 from antiphon.net.http.response import HttpResponse, broke_off
 
 __all__ = ["Address", "HttpClient", "HttpResponse", "Timeouts"]
 
-log = logging.getLogger("antiphon.backends")
+log = logging.getLogger("antiphon.net.http")
 
 MAX_IDLE_SECONDS = 60.0
 RETRY_AFTER = {"Retry-After": "2"}
@@ -47,11 +47,11 @@ def parse_url(url: str, socket: str = "") -> Address:
         parts = urlsplit(url)
         port = parts.port
     except ValueError:
-        raise ConfigError("A backend's URL has a bad port or address.") from None
+        raise ConfigError("Invalid backend URL: bad port or address.") from None
     if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ConfigError("A backend's URL begins with http:// or https:// and names a host.")
+        raise ConfigError("Invalid backend URL: must start with http:// or https:// and have a host.")
     if parts.username or parts.query or parts.fragment:
-        raise ConfigError("A backend's URL has no user, query or fragment; a key belongs into `key`.")
+        raise ConfigError("Invalid backend URL: must not have a user, query or fragment; set the key as `key`.")
     tls = parts.scheme == "https"
     return Address(
         host=parts.hostname, port=port or (443 if tls else 80), tls=tls, path=parts.path.rstrip("/"), socket=socket
@@ -82,8 +82,8 @@ class HttpClient:
         self._tls = (tls or ssl.create_default_context()) if address.tls else None
         self._head = _head(address, headers or {})
         self._starts: dict[tuple[str, str], bytes] = {}
-        self._idle: dict[Connection, float] = {}
-        self._all: set[Connection] = set()
+        self._idle: dict[HttpConnection, float] = {}
+        self._all: set[HttpConnection] = set()
         self._shut = False
 
     async def send(self, method: str, path: str, body: bytes = b"", headers: bytes = b"") -> HttpResponse:
@@ -97,7 +97,7 @@ class HttpClient:
             try:
                 return await _answer(connection, request)
             except StaleConnection:
-                log.debug("a kept connection was stale; sending the request again")
+                log.debug("stale keep-alive connection; resending the request")
                 break
         try:
             return await _answer(await self._connect(), request)
@@ -132,10 +132,10 @@ class HttpClient:
 
     # Connections
 
-    async def _connect(self) -> Connection:
+    async def _connect(self) -> HttpConnection:
         loop = asyncio.get_running_loop()
         address = self.address
-        connection = Connection(self._timeouts, self._release, self._forget, self._max_answer)
+        connection = HttpConnection(self._timeouts, self._release, self._forget, self._max_answer)
         try:
             async with asyncio.timeout(self._timeouts.connect):
                 if address.socket:
@@ -151,7 +151,7 @@ class HttpClient:
                     )
         except OSError as error:
             connection.close()
-            log.warning("cannot connect to %s: %s", address.socket or address.authority, error or "timed out")
+            log.warning("connecting to %s failed: %s", address.socket or address.authority, error or "timed out")
             raise _unavailable() from None
         except BaseException:
             connection.close()
@@ -162,7 +162,7 @@ class HttpClient:
             raise _unavailable()
         return connection
 
-    def _pop(self) -> Connection | None:
+    def _pop(self) -> HttpConnection | None:
         """Return the kept connection that was used last: it is the least likely to be stale."""
         idle = self._idle
         oldest = asyncio.get_running_loop().time() - MAX_IDLE_SECONDS
@@ -173,18 +173,18 @@ class HttpClient:
             connection.close()
         return None
 
-    def _release(self, connection: Connection) -> None:
+    def _release(self, connection: HttpConnection) -> None:
         if self._shut or len(self._idle) >= self._max_idle:
             connection.close()
         else:
             self._idle[connection] = connection.loop.time()
 
-    def _forget(self, connection: Connection) -> None:
+    def _forget(self, connection: HttpConnection) -> None:
         self._all.discard(connection)
         self._idle.pop(connection, None)
 
 
-async def _answer(connection: Connection, request: bytes) -> HttpResponse:
+async def _answer(connection: HttpConnection, request: bytes) -> HttpResponse:
     response = connection.send(request)
     try:
         await response.head
@@ -211,8 +211,8 @@ def _head(address: Address, headers: Mapping[str, str]) -> bytes:
     fields.update({name.lower(): value for name, value in headers.items()})
     lines = [f"{name}: {value}\r\n" for name, value in fields.items()]
     if any(set(line[:-2]) & {"\r", "\n", "\0"} for line in lines):
-        raise ConfigError("A backend's key or header holds a line break.")
+        raise ConfigError("Invalid backend key or header: has a line break.")
     try:
         return "".join(lines).encode("latin-1")
     except UnicodeEncodeError:
-        raise ConfigError("A backend's key or header holds characters that HTTP does not carry.") from None
+        raise ConfigError("Invalid backend key or header: has characters that HTTP headers cannot carry.") from None

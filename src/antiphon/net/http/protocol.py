@@ -14,7 +14,7 @@ from antiphon.errors import AntiphonError, BackendError
 from antiphon.net.http.response import HttpResponse, broke_off, timed_out, too_large
 from antiphon.net.socket_writes import writes_of
 
-log = logging.getLogger("antiphon.backends")
+log = logging.getLogger("antiphon.net.http")
 
 HEAD_LIMIT = 64 * 1024
 """Bytes of a head with all that may come before it (1xx), and of what may stand between two pieces of a body."""
@@ -40,7 +40,7 @@ class StaleConnection(AntiphonError):
     """A kept connection was closed before any byte of the answer: the request may be sent again."""
 
 
-class Connection(asyncio.Protocol):
+class HttpConnection(asyncio.Protocol):
     """A connection that carries one request at a time.
 
     `released` is called with it when it can carry another one, and with `closed` when it is gone. `most` is the largest
@@ -50,8 +50,8 @@ class Connection(asyncio.Protocol):
     def __init__(
         self,
         timeouts: Timeouts,
-        released: Callable[[Connection], None],
-        closed: Callable[[Connection], None],
+        released: Callable[[HttpConnection], None],
+        closed: Callable[[HttpConnection], None],
         most: int = ANSWER_LIMIT,
     ) -> None:
         self.loop = asyncio.get_running_loop()
@@ -230,7 +230,7 @@ class Connection(asyncio.Protocol):
         if not isinstance(error, BackendError):
             cause = error.__context__ if isinstance(error.__context__, BackendError) else None
             if cause is None:
-                log.warning("a backend's answer is not valid HTTP: %s", error)
+                log.warning("backend answer is not valid HTTP: %s", error)
             error = cause or BackendError(502, "The backend's answer is not valid HTTP.")
         self.close(error)
 

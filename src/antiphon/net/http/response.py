@@ -43,7 +43,7 @@ def too_large() -> BackendError:
 
 
 def broke_off() -> BackendError:
-    return BackendError(502, "The backend broke off in the middle of its answer.", retriable=True)
+    return BackendError(502, "The backend's answer ended early.", retriable=True)
 
 
 def timed_out() -> BackendError:
@@ -221,7 +221,7 @@ class Inflate:
 
     def __init__(self, encoding: bytes, most: int) -> None:
         if encoding not in (b"gzip", b"x-gzip", b"deflate"):
-            raise BackendError(502, "The backend's answer is packed in a way that is not understood.")
+            raise BackendError(502, "The backend's answer has an unsupported content encoding.")
         self._raw_allowed = encoding == b"deflate"
         self._left = most
         self._stream = zlib.decompressobj(47)
@@ -240,4 +240,4 @@ class Inflate:
                 # Some servers send bare deflate data, without zlib's frame around it.
                 self._stream = zlib.decompressobj(-zlib.MAX_WBITS)
                 return self(data)
-            raise BackendError(502, "The backend's answer is damaged.") from None
+            raise BackendError(502, "The backend's answer cannot be decompressed.") from None

@@ -16,7 +16,7 @@ from antiphon.stores.base import FenceError, JobStore, Store
 from antiphon.stores.records import EventBatch, LoggedEvent
 from antiphon.types.events import Event
 
-logger = logging.getLogger("antiphon.live")
+logger = logging.getLogger("antiphon.responses.background")
 
 FLUSH_INTERVAL = 0.05  # seconds that a token may wait for others to be committed with it
 PER_LOG = 0.001  # the same for each response that is written: it has pages of its own, however little is new
@@ -74,7 +74,7 @@ class Beat:
             refusals = await self.jobs.append_batches(batches)
         except Exception as error:
             if not isinstance(error, APIError):
-                logger.exception("events of background responses could not be stored")
+                logger.exception("background responses: storing events failed")
             refusals = [error] * len(logs)
         finally:
             for log in logs:
@@ -147,7 +147,7 @@ class EventLog:
             self._pending[:0] = [Event(event.type, event.body) for event in events]  # nothing is left out
             self._next -= len(events)
             level = logging.DEBUG if isinstance(refusal, APIError) else logging.WARNING  # the store tells of its outage
-            logger.log(level, "response %s: its events are not stored yet: %s", self._response_id, refusal)
+            logger.log(level, "response %s: storing events failed, will be retried: %s", self._response_id, refusal)
 
     async def close(self) -> None:
         """Commit the rest and let the followers go. Raises FenceError."""

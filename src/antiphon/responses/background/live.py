@@ -42,7 +42,7 @@ from antiphon.runtime.unexpected_errors import unexpected
 from antiphon.stores.base import FenceError
 from antiphon.stores.records import Job, StoredResponse
 
-log = logging.getLogger("antiphon.live")
+log = logging.getLogger("antiphon.responses.background")
 
 MOST_BETWEEN_BEATS = 2.0  # seconds; a beat also brings the client's wish to cancel
 POLL = 1.0
@@ -232,16 +232,16 @@ class Live:
             await self._store.jobs.finish(id, fence)
         except FenceError:
             self.lost += 1
-            log.warning("response %s: another server has taken it over", id)
+            log.warning("response %s: taken over by another server", id)
         except APIError:  # the store is away, which its own log line tells
-            log.warning("response %s: the run broke off, as the store is away", id)
+            log.warning("response %s: background run ended: the store is unavailable", id)
         except asyncio.CancelledError:
             heart.cancel()
             with contextlib.suppress(FenceError, APIError):
                 await self._store.jobs.release(id, fence)
             raise
         except Exception:
-            unexpected("response", log, "response %s: the run broke off", id)
+            unexpected("response", log, "response %s: background run failed", id)
         finally:
             heart.cancel()
             one.run.abort()
@@ -269,7 +269,8 @@ class Live:
                 return
             except TimeoutError:
                 log.warning(
-                    "response %s: its lease has ended, and the store is away: it stops here", one.job.response_id
+                    "response %s: background run stopped: lease expired while the store is unavailable",
+                    one.job.response_id,
                 )
                 self._lose(one)
                 return
@@ -298,9 +299,9 @@ class Live:
                         crowded.add(job.owner)
                 await self._line.look(self._store.responses)
             except APIError:
-                log.debug("looking for background work failed: the store is away")
+                log.debug("background responses: polling for jobs failed: the store is unavailable")
             except Exception:
-                log.exception("looking for background work failed")
+                log.exception("background responses: polling for jobs failed")
                 # The store may have been away: whoever holds a run renews its lease first, none of them is dead.
                 await asyncio.sleep(2 * min(MOST_BETWEEN_BEATS, self._lease / 3))
             with contextlib.suppress(TimeoutError):

@@ -61,7 +61,8 @@ class Line:
         if self._owners.get(owner, 0) >= self._most_waiting:
             raise APIError(
                 429,
-                f"Too many background responses wait: {self._most_waiting} may (background_queue_per_owner).",
+                f"Too many background responses are queued: at most {self._most_waiting} are allowed"
+                " (background_queue_per_owner).",
                 code="rate_limit_exceeded",
                 headers={"retry-after": "10"},
             )

@@ -28,19 +28,19 @@ from antiphon.stores.records import Job, LoggedEvent, StoredResponse
 from antiphon.types.events import Event
 from antiphon.types.response import Response
 
-log = logging.getLogger("antiphon.live")
+log = logging.getLogger("antiphon.responses.background")
 
 MOST_CRASHES = 2  # processes that may die with one run
 
 INTERRUPTED = APIError(
     500,
-    "The server stopped while it made this response. Tokens had been sent already, so it was not begun again.",
+    "The server stopped while generating this response. Output had been sent already, so it was not restarted.",
     code="server_interrupted",
 )
 
 CRASHED = APIError(
     500,
-    f"The server died {MOST_CRASHES} times while it made this response. It is not tried again.",
+    f"The server died {MOST_CRASHES} times while generating this response. It is not retried.",
     code="server_crashed",
 )
 
@@ -69,7 +69,7 @@ class Takeover:
         elif state.begun:
             await self._end(job, stored, state, INTERRUPTED)
         elif job.crashes >= MOST_CRASHES:
-            log.error("response %s: %d processes died while they made it", job.response_id, job.crashes)
+            log.error("response %s: %d processes died while running it; giving up", job.response_id, job.crashes)
             await self._end(job, stored, state, CRASHED)
         else:
             return await self._again(job, stored, state, permit)

@@ -30,11 +30,11 @@ def check_capabilities(
             f"The model '{model}' cannot be called through the Responses API.", param="model", code="unsupported_model"
         )
     if tools and not can.functions:
-        raise _unsupported(model, "tools", "call tools")
+        raise _unsupported(model, "tools", "tools")
     if text.format.type == "json_schema" and not can.structured_outputs:
-        raise _unsupported(model, "text.format", "follow a JSON Schema")
+        raise _unsupported(model, "text.format", "JSON Schemas")
     if not can.reasoning and request.reasoning and request.reasoning.effort not in (None, "none"):
-        raise _unsupported(model, "reasoning.effort", "think before it answers")
+        raise _unsupported(model, "reasoning.effort", "reasoning")
     if media and not (can.images and can.audio):
         _check_media(can, model, items, media)
 
@@ -56,7 +56,8 @@ def _media_of(items: Sequence[Item]) -> list[int]:
             found += sum([type(part) in _MEDIA for part in parts])
             if found > MOST_MEDIA:
                 raise InvalidRequest(
-                    f"A request has at most {MOST_MEDIA} images and files.", param=f"input[{index}].{_field(item)}"
+                    f"Too many images and files: at most {MOST_MEDIA} are allowed per request.",
+                    param=f"input[{index}].{_field(item)}",
                 )
     return holders
 
@@ -71,9 +72,9 @@ def _check_media(can: Capabilities, model: str, items: Sequence[Item], holders: 
         for at, part in enumerate(getattr(item, name)):
             where = f"input[{index}].{name}[{at}]"
             if isinstance(part, InputImage) and not can.images:
-                raise _unsupported(model, where, "take images")
+                raise _unsupported(model, where, "images")
             if isinstance(part, InputAudio) and not can.audio:
-                raise _unsupported(model, where, "take audio")
+                raise _unsupported(model, where, "audio")
 
 
 def _field(item: Item) -> str:
@@ -81,4 +82,4 @@ def _field(item: Item) -> str:
 
 
 def _unsupported(model: str, param: str, what: str) -> InvalidRequest:
-    return InvalidRequest(f"The model '{model}' cannot {what}.", param=param, code="unsupported_parameter")
+    return InvalidRequest(f"The model '{model}' does not support {what}.", param=param, code="unsupported_parameter")

@@ -70,4 +70,4 @@ def _with_model(body: bytes, model: str) -> bytes:
 
 
 def _too_many(name: str, most: int) -> InvalidRequest:
-    return InvalidRequest(f"'{name}' has more than {most} entries.", param=name)
+    return InvalidRequest(f"Invalid '{name}': must have at most {most} entries.", param=name)

@@ -95,7 +95,7 @@ class Gathering:
     def _check_bytes(self, size: int, param: str) -> None:
         most = self._config.max_body * HISTORY_BODIES
         if size > most:
-            raise InvalidRequest(f"The request has more than {most} bytes, its history included.", param=param)
+            raise InvalidRequest(f"The request is larger than {most} bytes, its history included.", param=param)
 
     async def _previous(self, id: str, owner: str, source: History) -> Sequence[bytes]:
         arrays = await source.history(id, owner)

@@ -18,7 +18,7 @@ from antiphon.core.json_encoding import to_json
 from antiphon.core.request.configuration_updates import updated
 from antiphon.core.request.echo import echo_response
 from antiphon.core.request.text_format import ResolvedText
-from antiphon.core.stream.terms import StreamOptions
+from antiphon.core.stream.terms import StreamTerms
 from antiphon.core.tools.tool_map import ignored_tools
 from antiphon.core.turn import NO_HINTS, Hints, Turn, with_operators
 from antiphon.errors import InvalidRequest
@@ -158,7 +158,7 @@ class Intake:
             count = await plan.route.count_tokens(plan.turn)
             if count is not None and count > window:
                 raise InvalidRequest(
-                    f"The input has {count} tokens, the model's window {window}.",
+                    f"The input has {count} tokens, but the model's context window has {window}.",
                     param="input",
                     code="context_length_exceeded",
                 )
@@ -178,12 +178,15 @@ class Intake:
         config, request = self._config, asked.request
         limit = config.instructions_limit
         if limit and request.instructions and len(request.instructions) > limit:
-            raise InvalidRequest(f"'instructions' has more than {limit} characters.", param="instructions")
+            raise InvalidRequest(f"Invalid 'instructions': must be at most {limit} characters.", param="instructions")
         self._gathering.check_count(len(asked.items), "input")
         if asked.tools and _functions(asked.tools) > config.max_tools:
             raise InvalidRequest(f"A request declares at most {config.max_tools} tools.", param="tools")
         if request.background and request.store is False:
-            raise InvalidRequest("A background response is stored: 'store' cannot be false.", param="store")
+            raise InvalidRequest(
+                "Invalid 'store': must not be false with 'background', as background responses are stored.",
+                param="store",
+            )
 
     def _complete(
         self,
@@ -225,7 +228,7 @@ class Intake:
             reasoning_effort=response.reasoning.effort,
             extra=with_operators(extra, route.extra_body),
             stream=bool(request.stream),
-            hints=Hints(owner=owner, response=response.id, place=hints.place, traceparent=hints.traceparent),
+            hints=Hints(owner=owner, response=response.id, backend_id=hints.backend_id, traceparent=hints.traceparent),
         )
         if large:
             _check_echo(response)
@@ -244,10 +247,10 @@ class Intake:
             ignored=ignored_tools(tools, self._services.hosted_tools),
         )
 
-    def _stream_options(self, request: CreateResponse, owner: str) -> StreamOptions:
+    def _stream_options(self, request: CreateResponse, owner: str) -> StreamTerms:
         reasoning = request.reasoning
         summary = (reasoning.summary or reasoning.generate_summary) if reasoning else None
-        return StreamOptions(
+        return StreamTerms(
             open_responses_names=self._config.open_responses_names,
             summarise=isinstance(summary, str) and summary != "none",
             seal=partial(self._sealed, owner) if SEALED_REASONING in (request.include or ()) else None,
@@ -269,8 +272,8 @@ def _check_echo(response: Response) -> None:
     if sum(sizes.values()) > MOST_ECHOED:
         largest = max(sizes, key=sizes.__getitem__)
         raise InvalidRequest(
-            f"The response would repeat more than {MOST_ECHOED} bytes of its request; '{largest}' has"
-            f" {sizes[largest]} of them.",
+            f"The request fields that the response repeats are larger than {MOST_ECHOED} bytes; '{largest}' has"
+            f" {sizes[largest]}.",
             param=largest,
         )
 

@@ -33,10 +33,12 @@ async def declared_servers(tools: Sequence[Tool], caller: Caller | None, servers
         declared = decode(_mcp_tool, tool.raw, f"tools[{place}]")
         if any(declared.server_label == other.server_label for other in found):
             raise InvalidRequest(
-                f"Two MCP servers have the label '{declared.server_label}'.", param=f"tools[{place}].server_label"
+                f"Duplicate MCP server label: '{declared.server_label}'.", param=f"tools[{place}].server_label"
             )
         if len(found) == MOST_SERVERS:
-            raise InvalidRequest(f"A request declares at most {MOST_SERVERS} MCP servers.", param="tools")
+            raise InvalidRequest(
+                f"Too many MCP servers: at most {MOST_SERVERS} are allowed per request.", param="tools"
+            )
         check_key(declared, caller, f"tools[{place}]")
         await servers.check(declared, f"tools[{place}]")
         found.append(declared)
@@ -56,7 +58,10 @@ async def check_brought(own: Sequence[Item], earlier: Sequence[Item], caller: Ca
     found = [pair for place, item in enumerate(own) for pair in _brought(item, f"input[{place}]")]
     found += [pair for item in earlier for pair in _brought(item, "input")]
     if len(found) > MOST_SERVERS:
-        raise InvalidRequest(f"The items of a request bring at most {MOST_SERVERS} MCP servers.", param="input")
+        raise InvalidRequest(
+            f"Too many MCP servers in the items of 'input': at most {MOST_SERVERS} are allowed per request.",
+            param="input",
+        )
     for server, path in found:
         await check_named(server, caller, guard, path)
 

@@ -132,7 +132,9 @@ async def _deadline(path: str) -> AsyncIterator[None]:
         async with asyncio.timeout(SECONDS):
             yield
     except TimeoutError:
-        raise InvalidRequest("The files of this request take too long.", param=path, code="url_timeout") from None
+        raise InvalidRequest(
+            "Fetching the files of this request took too long.", param=path, code="url_timeout"
+        ) from None
 
 
 class _Admission:
@@ -224,7 +226,9 @@ class _Admission:
         if task is None:
             if len(self._urls) >= MOST_URLS:
                 raise InvalidRequest(
-                    f"A request names at most {MOST_URLS} URLs of media.", param=param, code="too_many_urls"
+                    f"Too many media URLs: at most {MOST_URLS} are allowed per request.",
+                    param=param,
+                    code="too_many_urls",
                 )
             task = self._urls[url] = asyncio.ensure_future(self._lead(url, param))
         return task
@@ -348,7 +352,9 @@ def _joined(items: Sequence[Item], part: Part) -> list[Item]:
 
 def _check_image(kind: str, param: str) -> None:
     if not kind.startswith("image/"):
-        raise InvalidRequest(f"An image is expected, this is '{kind[:100]}'.", param=param, code="invalid_image")
+        raise InvalidRequest(
+            f"Invalid image: expected an image, got '{kind[:100]}'.", param=param, code="invalid_image"
+        )
 
 
 def _not_found(id: str, param: str) -> NotFound:

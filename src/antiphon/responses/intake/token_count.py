@@ -39,7 +39,7 @@ class TokenCounter:
         paths = {model: Path(file).expanduser() for model, file in files.items() if file}
         for model, path in paths.items():
             if not path.is_file():
-                raise ConfigError(f"models.{model}.tokenizer: there is no file {path}.")
+                raise ConfigError(f"models.{model}.tokenizer: file not found: {path}.")
         self._files = paths
         self._loaded: dict[str, Tokenizer] = {}
 

@@ -120,7 +120,9 @@ class Conversations:
             id, request.owner, after=query.after, limit=query.limit + 1, descending=not query.ascending
         )
         if items is None:
-            raise InvalidRequest(f"There is no item '{query.after}' in this conversation.", param="after")
+            raise InvalidRequest(
+                f"Invalid 'after': item '{query.after}' not found in this conversation.", param="after"
+            )
         return await _page(items[: query.limit], has_more=len(items) > query.limit)
 
     async def read_item(self, request: Request) -> Reply:
@@ -142,7 +144,7 @@ class Conversations:
     async def _kept(self, raw: Sequence[Raw], owner: str, id_base: str) -> list[StoredItem]:
         """Decode, check and complete items; references are resolved."""
         if len(raw) > MOST_ITEMS:
-            raise InvalidRequest(f"At most {MOST_ITEMS} items can be added in one call.", param="items")
+            raise InvalidRequest(f"Too many items: at most {MOST_ITEMS} can be added in one call.", param="items")
         size = sum([len(bytes(one)) for one in raw])
         items = await by_size(size, decode_items, list(raw), "items")
         wanted = context.references(items)

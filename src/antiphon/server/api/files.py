@@ -51,7 +51,7 @@ class Files:
         query = {name: values[-1] for name, values in request.query.items() if values}
         order = query.get("order", "desc")
         if order not in ("asc", "desc"):
-            raise InvalidRequest("'order' is 'asc' or 'desc'.", param="order")
+            raise InvalidRequest("Invalid 'order': must be 'asc' or 'desc'.", param="order")
         limit = whole_number(request, "limit", MOST_LISTED, 1, MOST_LISTED)
         files = await self._files.list(
             request.owner,
@@ -62,7 +62,7 @@ class Files:
             descending=order == "desc",
         )
         if files is None:
-            raise InvalidRequest(f"There is no file '{query['after']}'.", param="after")
+            raise InvalidRequest(f"Invalid 'after': file '{query['after']}' not found.", param="after")
         shown = files[:limit]
         data = [file_object(file) for file in shown]
         return json_reply(listing(data, [file.id for file in shown], len(files) > limit))
@@ -130,7 +130,7 @@ def _purpose(form: dict[str, Field]) -> str:
         raise missing("purpose")
     purpose = form["purpose"].text
     if purpose not in PURPOSES:
-        raise InvalidRequest(f"'purpose' is one of {', '.join(PURPOSES)}.", param="purpose")
+        raise InvalidRequest(f"Invalid 'purpose': must be one of {', '.join(PURPOSES)}.", param="purpose")
     return purpose
 
 
@@ -139,10 +139,11 @@ def _expires_at(form: dict[str, Field], created_at: int) -> int | None:
     if seconds is None and anchor is None:
         return None
     if anchor is None or anchor.text != "created_at":
-        raise InvalidRequest("'expires_after[anchor]' is 'created_at'.", param="expires_after[anchor]")
+        raise InvalidRequest("Invalid 'expires_after[anchor]': must be 'created_at'.", param="expires_after[anchor]")
     given = seconds.text if seconds else ""
     if not (given.isdecimal() and len(given) < 10 and SHORTEST <= int(given) <= LONGEST):
         raise InvalidRequest(
-            f"'expires_after[seconds]' is a number from {SHORTEST} to {LONGEST}.", param="expires_after[seconds]"
+            f"Invalid 'expires_after[seconds]': must be a number from {SHORTEST} to {LONGEST}.",
+            param="expires_after[seconds]",
         )
     return created_at + int(given)

@@ -32,7 +32,7 @@ def page_query(request: Request) -> PageQuery:
     query = {name: values[-1] for name, values in request.query.items() if values}
     order = query.get("order", "desc")
     if order not in ("asc", "desc"):
-        raise InvalidRequest("'order' is 'asc' or 'desc'.", param="order")
+        raise InvalidRequest("Invalid 'order': must be 'asc' or 'desc'.", param="order")
     limit = whole_number(request, "limit", 20, 1, MAX_LIMIT)
     return PageQuery(limit, order == "asc", query.get("after"), query.get("before"))
 
@@ -44,7 +44,7 @@ def whole_number(request: Request, name: str, default: int, least: int, most: in
     digits = given.removeprefix("-")
     if digits.isascii() and digits.isdecimal() and len(digits) <= _MOST_DIGITS and least <= int(given) <= most:
         return int(given)
-    raise InvalidRequest(f"'{name}' is a number from {least} to {most}.", param=name)
+    raise InvalidRequest(f"Invalid '{name}': must be a number from {least} to {most}.", param=name)
 
 
 def page(items: Sequence[Raw], query: PageQuery) -> dict[str, Any]:
@@ -84,4 +84,4 @@ def _place(ids: Sequence[str], id: str, param: str) -> int:
     try:
         return ids.index(id)
     except ValueError:
-        raise InvalidRequest(f"There is no item '{id}' in this list.", param=param) from None
+        raise InvalidRequest(f"Invalid '{param}': item '{id}' not found in this list.", param=param) from None

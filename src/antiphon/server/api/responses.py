@@ -77,9 +77,7 @@ class Responses:
     async def _follow(self, request: Request, id: str) -> None:
         stored = await self._stored(request)
         if not stored.background:
-            raise InvalidRequest(
-                "Only a response that was created with 'background' can be streamed again.", param="stream"
-            )
+            raise InvalidRequest("Only a response created with 'background' can be streamed again.", param="stream")
         follower = await self._live.follow(id, request.owner, _starting_after(request))
         await _send_followed(request, follower)
 
@@ -95,7 +93,7 @@ class Responses:
         """POST …/cancel: idempotent, for background responses only."""
         stored = await self._stored(request)
         if not stored.background:
-            raise InvalidRequest("Only a response that was created with 'background' can be cancelled.", param="id")
+            raise InvalidRequest("Only a response created with 'background' can be cancelled.", param="id")
         return Reply(await self._live.cancel(stored))
 
     async def input_items(self, request: Request) -> Reply:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from antiphon.server.api.conversations import Conversations
 from antiphon.server.api.counting import Counting
 from antiphon.server.api.responses import Responses
-from antiphon.server.http.router import Router
+from antiphon.server.http.router import RouteTable
 
 
-def add_responses(router: Router, responses: Responses, counting: Counting) -> None:
+def add_responses(router: RouteTable, responses: Responses, counting: Counting) -> None:
     """Register `/responses`."""
     router.add("POST", "/responses", responses.create)
     router.add("POST", "/responses/input_tokens", counting.input_tokens)
@@ -19,7 +19,7 @@ def add_responses(router: Router, responses: Responses, counting: Counting) -> N
     router.add("GET", "/responses/{id}/input_items", responses.input_items)
 
 
-def add_conversations(router: Router, conversations: Conversations) -> None:
+def add_conversations(router: RouteTable, conversations: Conversations) -> None:
     """Register `/conversations`."""
     router.add("POST", "/conversations", conversations.create)
     router.add("GET", "/conversations/{id}", conversations.read)

@@ -36,12 +36,12 @@ class RequestHead(Protocol):
 
 def request_hints(head: RequestHead) -> Hints:
     """Return what the head tells."""
-    return Hints(owner=head.owner, place=_text(head, TURN_STATE), traceparent=_parent(head))
+    return Hints(owner=head.owner, backend_id=_text(head, TURN_STATE), traceparent=_parent(head))
 
 
 def turn_state(run: Run) -> Sequence[Header]:
     """Return the header that the client is to echo; nothing where there is but one backend to choose."""
-    return ((TURN_STATE, run.place.encode()),) if run.place else ()
+    return ((TURN_STATE, run.backend_id.encode()),) if run.backend_id else ()
 
 
 def _parent(head: RequestHead) -> str:

@@ -19,7 +19,7 @@ from antiphon.server.http.messages import Header
 
 LOCAL_OWNER = "local"
 
-log = logging.getLogger("antiphon.auth")
+log = logging.getLogger("antiphon.server.auth")
 
 MEMORY = 2.0  # seconds that a caller is remembered: a revoked key works for as long at most
 STORE_AWAY = 503  # an error of the store's, not of the key's
@@ -50,7 +50,7 @@ class Credentials(Protocol):
         ...
 
 
-class Remembered(msgspec.Struct, frozen=True):
+class RememberedKey(msgspec.Struct, frozen=True):
     """What came of a look-up: a caller or an error."""
 
     caller: Caller | None
@@ -68,7 +68,7 @@ class KeyAuthenticator:
         self._pepper = secrets.token_bytes(32)
         self._fixed = {self._digest(key.encode()): caller for key, caller in fixed.items()}
         self._others = others
-        self._remembered: dict[bytes, Remembered] = {}
+        self._remembered: dict[bytes, RememberedKey] = {}
 
     def visit(self, raw_path: bytes, headers: Sequence[Header]) -> None:
         """Look at the Host where hosts are configured. Raises APIError 403."""
@@ -93,10 +93,10 @@ class KeyAuthenticator:
             error = error or found.error
         raise error or (invalid() if given else _missing())
 
-    async def _look_up(self, digest: bytes, key: bytes, known: Remembered | None) -> Remembered:
+    async def _look_up(self, digest: bytes, key: bytes, known: RememberedKey | None) -> RememberedKey:
         if known is not None:  # of many requests at once, one asks; the others take what was known a moment ago
             self._remembered[digest] = replace(known, until=monotonic() + MEMORY)
-        found = Remembered(None, None, 0.0)
+        found = RememberedKey(None, None, 0.0)
         try:
             for credentials in self._others:
                 found = replace(found, caller=found.caller or await credentials.find(key))
@@ -105,16 +105,16 @@ class KeyAuthenticator:
                 if known is None:
                     raise
                 return known  # nor can anybody revoke it meanwhile
-            found = Remembered(None, error, 0.0)
+            found = RememberedKey(None, error, 0.0)
         except Exception:
             if known is None:
                 raise
-            log.exception("a key could not be looked up; it stays good for the moment")
+            log.exception("API keys: lookup in the store failed; the remembered key stays valid")
             return known
         self._remember(digest, found)
         return found
 
-    def _remember(self, digest: bytes, found: Remembered) -> None:
+    def _remember(self, digest: bytes, found: RememberedKey) -> None:
         """Remember a caller; what is not known is not remembered: it may be made a moment later."""
         if found.caller is None:
             self._remembered.pop(digest, None)

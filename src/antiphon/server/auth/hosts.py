@@ -51,10 +51,10 @@ class Hosts:
         if raw_path in PROBES and (host is None or not open):
             return
         if host is None:
-            raise APIError(403, "A request to this server needs a Host header.", code="host_not_allowed")
+            raise APIError(403, "Missing Host header.", code="host_not_allowed")
         shown = host[:100].decode("latin-1")
-        way_out = "Use 127.0.0.1 or localhost, or name the host in the setting 'allowed_hosts'."
-        raise APIError(403, f"This server does not answer to the Host '{shown}'. {way_out}", code="host_not_allowed")
+        way_out = "Use 127.0.0.1 or localhost, or add the host to the setting 'allowed_hosts'."
+        raise APIError(403, f"Host '{shown}' is not allowed. {way_out}", code="host_not_allowed")
 
     def knows(self, host: bytes) -> bool:
         """Tell whether a Host header is one of the names; its port does not matter."""
@@ -73,16 +73,20 @@ class Hosts:
             return
         host = next((value for name, value in headers if name == b"host"), b"")
         if len(origins) > 1 or not self._is_own(origins[0].decode("latin-1"), host.decode("latin-1")):
-            raise APIError(403, "Without an API key, other web sites' pages are not served.", code="foreign_origin")
+            raise APIError(
+                403,
+                "Cross-origin request refused: without API keys, this server does not answer pages of other web sites.",
+                code="foreign_origin",
+            )
 
     def _is_own(self, origin: str, host: str) -> bool:
         """Tell whether an Origin is ours. Only web pages have origins of web schemes: extensions and programs pass."""
-        scheme, separator, place = origin.strip().lower().partition("://")
-        if not separator or not place or not _is_scheme(scheme) or " " in place:
+        scheme, separator, address = origin.strip().lower().partition("://")
+        if not separator or not address or not _is_scheme(scheme) or " " in address:
             return False
         if scheme not in ("http", "https"):
             return scheme not in _WEB
-        return (place == host.strip().lower() and self.knows(host.encode("latin-1"))) or self._named(_plain(place))
+        return (address == host.strip().lower() and self.knows(host.encode("latin-1"))) or self._named(_plain(address))
 
     def _named(self, name: str) -> bool:
         return name in self._names or name.endswith(self._tails) or ("*" in self._names and name != "")

@@ -22,7 +22,7 @@ FRESH = 3600.0  # seconds after which the keys are asked for again
 PAUSE = 10.0  # seconds between two questions for a key that is not known, so that nobody makes us flood the issuer
 TIMEOUTS = Timeouts(connect=5.0, first_byte=10.0, idle=10.0)
 
-log = logging.getLogger("antiphon.auth")
+log = logging.getLogger("antiphon.server.auth")
 
 
 class KeySource(Protocol):
@@ -90,7 +90,7 @@ class FetchedKeys:
             url = self._url or await self._discover()
             self._keys = read_keys(await fetch(url))
         except (BackendError, ConfigError, ValueError, TimeoutError) as error:
-            log.warning("the identity provider's keys cannot be had: %s", error)
+            log.warning("JWT: fetching JWKS failed: %s", error)
 
     async def _discover(self) -> str:
         document = await fetch(self._issuer.rstrip("/") + "/.well-known/openid-configuration")
@@ -124,7 +124,7 @@ async def fetch(url: str) -> bytes:
         async with asyncio.timeout(TIMEOUTS.connect + TIMEOUTS.idle):
             response = await client.send("GET", target)
             if response.status != 200:
-                raise ValueError(f"it answers {response.status}")
+                raise ValueError(f"status {response.status}")
             return await _whole(response)
     finally:
         await client.close()
@@ -136,7 +136,7 @@ async def _whole(response: HttpResponse) -> bytes:
         parts.append(data)
         size += len(data)
         if size > MOST_BYTES:
-            raise ValueError("it answers too much")
+            raise ValueError("response too large")
     return b"".join(parts)
 
 

@@ -60,12 +60,12 @@ class JwtTokens:
         if len(parts) != 3 or not presented.startswith(b"ey"):
             return None
         if len(presented) > MOST_BYTES:
-            raise invalid("The token is too large.")
+            raise invalid("Invalid token: too large.")
         try:
             head, payload = _head.decode(unpack(parts[0])), unpack(parts[1])
             signature = unpack(parts[2])
         except (ValueError, RecursionError):
-            raise invalid("The token is malformed.") from None
+            raise invalid("Invalid token: malformed.") from None
         await self._check_signature(head, b".".join(parts[:2]), signature)
         return self._caller(payload)
 
@@ -79,20 +79,20 @@ class JwtTokens:
 
     async def _check_signature(self, head: Head, message: bytes, signature: bytes) -> None:
         if head.alg not in self._config.algorithms:
-            raise invalid("The token is signed in a way that is not accepted.")
+            raise invalid("Invalid token: signature algorithm not accepted.")
         if head.crit:
-            raise invalid("The token has extensions that are not known.")
+            raise invalid("Invalid token: unknown critical extension ('crit').")
         for key in await self._keys.named(head.kid):
             # The key says which algorithm it is for; the token's head only has to agree.
             if key.verifier.algorithm == head.alg and key.verifier.verify(signature, message):
                 return
-        raise invalid("The token's signature is not good, or its key is not known.")
+        raise invalid("Invalid token: bad signature or unknown key.")
 
     def _caller(self, payload: bytes) -> Caller:
         try:
             claims, others = _claims.decode(payload), _all_claims.decode(payload)
         except (ValueError, RecursionError):
-            raise invalid("The token lacks a claim that is needed, or has one of a wrong type.") from None
+            raise invalid("Invalid token: a required claim is missing or has the wrong type.") from None
         self._check(claims)
         name = _owner(claims.iss, self._identity(others))
         return Caller(
@@ -108,22 +108,22 @@ class JwtTokens:
         """Return whom objects belong to: a text that is not empty, so that 5 and "5" are never one owner."""
         claim = self._config.owner_claim
         if claim not in claims:
-            raise invalid(f"The token lacks the claim '{claim}'.")
+            raise invalid(f"Invalid token: missing claim '{claim}'.")
         try:
             identity = _identity.decode(claims[claim])
         except (ValueError, RecursionError):
-            raise invalid(f"The token's claim '{claim}' is not a text.") from None
+            raise invalid(f"Invalid token: claim '{claim}' must be a string.") from None
         if not identity.strip():
-            raise invalid(f"The token's claim '{claim}' is empty.")
+            raise invalid(f"Invalid token: claim '{claim}' is empty.")
         return identity
 
     def _check(self, claims: Claims) -> None:
         config, now = self._config, self._clock()
         audience = [claims.aud] if isinstance(claims.aud, str) else claims.aud
         if claims.iss != config.issuer:
-            raise invalid("The token is another issuer's.")
+            raise invalid("Invalid token: wrong issuer ('iss').")
         if not set(audience) & set(config.audience):
-            raise invalid("The token is for another audience.")
+            raise invalid("Invalid token: wrong audience ('aud').")
         if claims.exp + config.leeway <= now:
             raise invalid("The token has expired.")
         if max(claims.nbf or 0, claims.iat or 0) - config.leeway > now:
@@ -157,7 +157,7 @@ def _list(claims: dict[str, Raw], name: str) -> Sequence[str]:
     try:
         value = _texts.decode(claims[name])
     except (ValueError, RecursionError):
-        raise invalid(f"The token's claim '{name}' is neither a text nor a list of texts.") from None
+        raise invalid(f"Invalid token: claim '{name}' must be a string or a list of strings.") from None
     return value.split() if isinstance(value, str) else value
 
 

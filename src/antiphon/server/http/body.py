@@ -45,7 +45,7 @@ def encoding(headers: Sequence[Header]) -> str:
     if names[0] not in UNPACK:
         raise _unsupported(f"Content encoding '{names[0][:40]}' is not supported.")
     if len(names) > 1:
-        raise _unsupported("The request body is packed more than once.")
+        raise _unsupported("The request body has more than one content encoding.")
     return names[0]
 
 

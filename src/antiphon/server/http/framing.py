@@ -33,7 +33,7 @@ _HOST_CHARACTERS = (string.ascii_letters + string.digits + "-._~%!$&'()*+,;=:[]"
 
 def invalid_http(reason: str) -> InvalidRequest:
     """Return the 400 for what is not HTTP/1.1."""
-    return InvalidRequest(f"This is not a valid HTTP request: {reason}.", code="invalid_http")
+    return InvalidRequest(f"Invalid HTTP request: {reason}.", code="invalid_http")
 
 
 def head_too_large() -> APIError:
@@ -54,14 +54,14 @@ def head_fault(
         return head_too_large()
     if version not in ("1.0", "1.1"):
         if version.startswith("0"):
-            return invalid_http(f"its version is {version}, and 1.0 and 1.1 are spoken here")
-        return APIError(505, f"HTTP/{version} is not spoken here, use HTTP/1.1.", code="http_version_not_supported")
+            return invalid_http(f"its version is {version}; supported are 1.0 and 1.1")
+        return APIError(505, f"HTTP/{version} is not supported, use HTTP/1.1.", code="http_version_not_supported")
     if len(hosts) != 1 and (hosts or version != "1.0"):
         return invalid_http("it has more than one Host header" if hosts else "it has no Host header")
     if hosts and hosts[0].strip().translate(None, _HOST_CHARACTERS):
-        return invalid_http("its Host header has a character that no host has")
+        return invalid_http("its Host header has an invalid character")
     if not url.startswith(b"/") and (origin_form(url)[2] or b"").translate(None, _HOST_CHARACTERS):
-        return invalid_http("its target has a character that no host has")
+        return invalid_http("the host in its target has an invalid character")
     return _coding_fault(version, codings) if codings else None
 
 
@@ -110,7 +110,7 @@ def handshake_fault(method: bytes, version: str, headers: Sequence[Header]) -> A
     if values.get(b"sec-websocket-version") != [b"13"]:
         return APIError(
             426,
-            "Version 13 of WebSocket is spoken here: send 'Sec-WebSocket-Version: 13'.",
+            "Unsupported WebSocket version: send 'Sec-WebSocket-Version: 13'.",
             code="upgrade_required",
             type="invalid_request_error",
             headers={"sec-websocket-version": "13", "upgrade": "websocket"},
@@ -159,4 +159,4 @@ def _are_extensions(values: Sequence[bytes]) -> bool:
 
 
 def _bad_handshake(reason: str) -> InvalidRequest:
-    return InvalidRequest(f"This is not a valid WebSocket handshake: {reason}.", code="invalid_handshake")
+    return InvalidRequest(f"Invalid WebSocket handshake: {reason}.", code="invalid_handshake")

@@ -168,4 +168,4 @@ def _last_step(name: str) -> str:
 
 
 def _malformed(reason: str) -> InvalidRequest:
-    return InvalidRequest(f"The form cannot be read: {reason}.", code="invalid_form")
+    return InvalidRequest(f"Invalid form: {reason}.", code="invalid_form")

@@ -22,7 +22,7 @@ WRITING = frozenset((RESPONSES,))
 READING = frozenset((RESPONSES, READ))
 
 
-class Route(msgspec.Struct, frozen=True, kw_only=True):
+class HttpRoute(msgspec.Struct, frozen=True, kw_only=True):
     """One operation. `path` is a template without `/v1`: `/models/{id:path}` takes an id with slashes."""
 
     method: str
@@ -39,18 +39,18 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
 class Match(msgspec.Struct, frozen=True):
     """A route and its variables."""
 
-    route: Route
+    route: HttpRoute
     path: str
     params: Mapping[str, str] = NO_PARAMS
 
 
-class _Place:
+class _Template:
     """A path template and its methods."""
 
     def __init__(self, path: str) -> None:
         self.path = path
         self.pattern = _pattern(path)
-        self.methods: dict[str, Route] = {}
+        self.methods: dict[str, HttpRoute] = {}
         self.websocket: WebSocketHandler | None = None
         self.upgrades = False
 
@@ -61,12 +61,12 @@ class _Place:
         return ", ".join(sorted(methods))
 
 
-class Router:
+class RouteTable:
     """The table of routes."""
 
     def __init__(self) -> None:
-        self._places: dict[str, _Place] = {}
-        self._fixed: dict[bytes, _Place] = {}
+        self._templates: dict[str, _Template] = {}
+        self._fixed: dict[bytes, _Template] = {}
 
     def add(
         self,
@@ -82,42 +82,42 @@ class Router:
 
         `form` is how its errors look. Raises ValueError if the path has a handler for this method.
         """
-        place = self._place(path)
-        if method in place.methods:
+        template = self._template(path)
+        if method in template.methods:
             raise ValueError(f"{method} {path} has two handlers")
         needed = (READING if method == "GET" else WRITING) if scopes is None else scopes
-        place.methods[method] = Route(
+        template.methods[method] = HttpRoute(
             method=method, path=path, handler=handler, public=public, scopes=needed, form=form
         )
 
     def websocket(self, path: str, handler: WebSocketHandler | None) -> None:
         """Register a handler of WebSocket connections; with None the path says 426 to whoever asks for one."""
-        place = self._place(path)
-        place.upgrades = True
-        place.websocket = handler
+        template = self._template(path)
+        template.upgrades = True
+        template.websocket = handler
 
     @property
-    def routes(self) -> list[Route]:
+    def routes(self) -> list[HttpRoute]:
         """All routes, in the order of registration."""
-        return [route for place in self._places.values() for route in place.methods.values()]
+        return [route for template in self._templates.values() for route in template.methods.values()]
 
     def match(self, method: str, raw_path: bytes) -> Match:
         """Find the route. Raises APIError 404; 405 with `Allow`; 426 where only an upgrade would do."""
-        place = self._fixed.get(raw_path)
-        if place is not None and method in place.methods:
-            return Match(place.methods[method], place.path)
-        place, path, params = self._find(raw_path)
-        route = place.methods.get(method) or (place.methods.get("GET") if method == "HEAD" else None)
+        template = self._fixed.get(raw_path)
+        if template is not None and method in template.methods:
+            return Match(template.methods[method], template.path)
+        template, path, params = self._find(raw_path)
+        route = template.methods.get(method) or (template.methods.get("GET") if method == "HEAD" else None)
         if route is None:
-            raise _refusal(place, method)
+            raise _refusal(template, method)
         return Match(route, path, params)
 
     def match_websocket(self, raw_path: bytes) -> WebSocketHandler:
         """Find the handler of a WebSocket connection. Raises APIError 404, or 426 where they are switched off."""
-        place, _, _ = self._find(raw_path)
-        if place.websocket is None:
-            raise upgrade_required() if place.upgrades else _not_found(place.path)
-        return place.websocket
+        template, _, _ = self._find(raw_path)
+        if template.websocket is None:
+            raise upgrade_required() if template.upgrades else _not_found(template.path)
+        return template.websocket
 
     def allowed(self, raw_path: bytes) -> str:
         """Return the methods of a path, for OPTIONS. Raises APIError 404."""
@@ -131,23 +131,23 @@ class Router:
             return OPENAI
         return next((route.form for route in methods.values()), OPENAI)
 
-    def _place(self, path: str) -> _Place:
-        place = self._places.get(path)
-        if place is None:
-            place = self._places[path] = _Place(path)
+    def _template(self, path: str) -> _Template:
+        template = self._templates.get(path)
+        if template is None:
+            template = self._templates[path] = _Template(path)
             if "{" not in path:
-                self._fixed[path.encode()] = self._fixed[b"/v1" + path.encode()] = place
-        return place
+                self._fixed[path.encode()] = self._fixed[b"/v1" + path.encode()] = template
+        return template
 
-    def _find(self, raw_path: bytes) -> tuple[_Place, str, Mapping[str, str]]:
+    def _find(self, raw_path: bytes) -> tuple[_Template, str, Mapping[str, str]]:
         path = plain_path(raw_path)
-        place = self._places.get(path)
-        if place is not None and "{" not in path:
-            return place, path, NO_PARAMS
-        for place in self._places.values():
-            found = place.pattern.fullmatch(path)
+        template = self._templates.get(path)
+        if template is not None and "{" not in path:
+            return template, path, NO_PARAMS
+        for template in self._templates.values():
+            found = template.pattern.fullmatch(path)
             if found:
-                return place, path, {name: unquote(value) for name, value in found.groupdict().items()}
+                return template, path, {name: unquote(value) for name, value in found.groupdict().items()}
         raise _not_found(path)
 
 
@@ -163,22 +163,22 @@ def upgrade_required() -> APIError:
     """Return the 426 for a path that speaks WebSocket."""
     return APIError(
         426,
-        "This address speaks WebSocket with GET; without an upgrade, use POST.",
+        "GET on this path needs a WebSocket upgrade. Without one, use POST.",
         code="upgrade_required",
         type="invalid_request_error",
         headers={"upgrade": "websocket", "connection": "upgrade"},
     )
 
 
-def _refusal(place: _Place, method: str) -> APIError:
-    if method == "GET" and place.upgrades:
+def _refusal(template: _Template, method: str) -> APIError:
+    if method == "GET" and template.upgrades:
         return upgrade_required()
-    message = f"Method {method} is not allowed on {place.path}."
-    return APIError(405, message, code="method_not_allowed", headers={"allow": place.allow()})
+    message = f"Method {method} is not allowed on {template.path}."
+    return APIError(405, message, code="method_not_allowed", headers={"allow": template.allow()})
 
 
 def _not_found(path: str) -> APIError:
-    return APIError(404, f"There is nothing at {unquote(path)[:200]}.", code="not_found")
+    return APIError(404, f"Unknown path: {unquote(path)[:200]}", code="not_found")
 
 
 def _pattern(path: str) -> re.Pattern[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from typing import Protocol
 
-log = logging.getLogger("antiphon.server")
+log = logging.getLogger("antiphon.server.http")
 
 
 class Stalled(Protocol):
@@ -56,7 +56,7 @@ class Unread:
             total -= size
             del waiting[connection]
             log.warning(
-                "%d bytes of answers wait for clients of %s: one that reads nothing was cut off (unread_owner_bytes)",
+                "slow clients: %d unread bytes for owner %s; connection closed (unread_owner_bytes)",
                 total + size,
                 owner or "nobody",
             )

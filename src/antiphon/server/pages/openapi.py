@@ -14,7 +14,7 @@ from msgspec import Raw
 from antiphon import __version__
 from antiphon.core.json_encoding import to_json
 from antiphon.server.http.messages import Reply, Request
-from antiphon.server.http.router import Route, Router
+from antiphon.server.http.router import HttpRoute, RouteTable
 from antiphon.server.pages.operations import OPERATIONS, SERVER, Item, Operation
 from antiphon.types.tools import CustomTool, FunctionTool, NamespaceTool
 
@@ -44,7 +44,7 @@ class Error(msgspec.Struct, frozen=True, kw_only=True):
 class OpenAPI:
     """The handler of `/openapi.json`. The document is made once, when it is first asked for."""
 
-    def __init__(self, router: Router) -> None:
+    def __init__(self, router: RouteTable) -> None:
         self._router = router
         self._document: Json | None = None
         self._encoded = b""
@@ -60,7 +60,7 @@ class OpenAPI:
         return Reply(body, headers=[(b"cache-control", b"no-cache")])
 
 
-def document(routes: Sequence[Route]) -> Json:
+def document(routes: Sequence[HttpRoute]) -> Json:
     """Return the document of all routes; one that `operations.py` does not know is described by its handler's docstring."""
     paths_of = [_template(route.path) for route in routes]
     operations = [
@@ -95,14 +95,14 @@ def document(routes: Sequence[Route]) -> Json:
     }
 
 
-def undescribed(route: Route) -> Operation:
+def undescribed(route: HttpRoute) -> Operation:
     """Return what a route tells of itself."""
     words = (inspect.getdoc(route.handler) or route.path).splitlines()[0]
     summary = re.sub(r"^[A-Z]+ \S*?[.:]? (?=\S)", "", words)
     return Operation(tag=route.path.split("/")[1].capitalize() or SERVER, summary=summary)
 
 
-def describe(route: Route, path: str, operation: Operation, refs: dict[Any, Json]) -> Json:
+def describe(route: HttpRoute, path: str, operation: Operation, refs: dict[Any, Json]) -> Json:
     """Return one operation."""
     described: Json = {
         "operationId": operation_id(route.method, path),

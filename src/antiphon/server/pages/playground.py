@@ -40,7 +40,7 @@ async def playground_file(request: Request) -> Reply:
     """GET /playground/{name}: the page's style and modules."""
     asset = assets().get(request.params["name"])
     if asset is None:
-        raise NotFound(f"There is nothing at {request.path[:200]}.")
+        raise NotFound(f"Unknown path: {request.path[:200]}")
     return _reply(asset, request)
 
 

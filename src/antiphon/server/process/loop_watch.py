@@ -51,7 +51,7 @@ _IDLE = "antiphon.server.process.run:run"
 
 _PACKAGE = str(Path(antiphon.__file__).parent)
 
-log = logging.getLogger("antiphon.loop")
+log = logging.getLogger("antiphon.server.process.loop_watch")
 
 Blame = dict[str, str]
 """Who held the loop: `function` always, and what is known of `request_id`, `method`, `path`, `owner`, `response_id`; `held_in` is
@@ -124,7 +124,7 @@ class LoopWatch:
         self._schedule(self._loop, now)
         blame, self._blame = self._blame, {}
         if late > HELD:
-            log.warning("the event loop was held for %d ms", late * 1000, extra=blame)
+            log.warning("event loop blocked for %d ms", late * 1000, extra=blame)
 
     # In the thread
 
@@ -142,7 +142,7 @@ class LoopWatch:
                     self._blame = found
             if late > STUCK and told != due:
                 told = due
-                log.warning("the event loop has been held for %d ms and still is", late * 1000, extra=self._blame)
+                log.warning("event loop blocked for %d ms, still blocked", late * 1000, extra=self._blame)
 
 
 def _blame_of(stacks: dict[int, FrameType], loop_thread: int) -> Blame:

@@ -32,7 +32,7 @@ DIRECT_WITH = "0.54"
 COLLECT_AFTER = (10_000, 20, 20)
 """New objects before the collector looks at them: hardly any are in cycles, and a look at each 700th costs 2 %."""
 
-log = logging.getLogger("antiphon.server")
+log = logging.getLogger("antiphon.server.process")
 
 
 class GracefulServer(uvicorn.Server):
@@ -120,7 +120,7 @@ def protocols(websocket: bool) -> dict[str, Any]:
 
         return {"http": DirectProtocol, "ws": GracefulWebSocket if websocket else "none"}
     log.warning(
-        "uvicorn %s is installed: serving by plain ASGI, which is slower; with uvicorn %s.* antiphon writes to sockets itself",
+        "uvicorn %s is not supported for direct socket writes (supported: %s.*); serving through plain ASGI, which is slower",
         uvicorn.__version__,
         DIRECT_WITH,
     )

@@ -10,7 +10,7 @@ from pathlib import Path
 from antiphon.config import Config
 from antiphon.errors import ConfigError
 
-log = logging.getLogger("antiphon.server")
+log = logging.getLogger("antiphon.server.process")
 
 WATCH_INTERVAL = 1.0
 """Seconds between two looks at the file."""
@@ -53,6 +53,6 @@ def reload(load: Callable[[], Config], use: Callable[[Config], None]) -> None:
     try:
         use(load())
     except ConfigError as error:
-        log.error("the configuration stays as it was: %s", error)
+        log.error("configuration not reloaded: %s", error)
     except Exception:
-        log.exception("the configuration could not be loaded again")
+        log.exception("configuration: reloading failed")

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from antiphon.errors import ConfigError
 
-log = logging.getLogger("antiphon.server")
+log = logging.getLogger("antiphon.server.process")
 
 
 def listen(host: str, port: int, *, shared: bool = False) -> list[socket.socket]:

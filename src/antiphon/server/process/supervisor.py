@@ -25,7 +25,7 @@ from antiphon.server.process.sockets import announce, listen
 
 Handler = Callable[[int, FrameType | None], None]
 
-log = logging.getLogger("antiphon.server")
+log = logging.getLogger("antiphon.server.process")
 
 EARLY = 5.0
 """Seconds; who dies sooner after the start was never well."""
@@ -37,7 +37,7 @@ GOOD_ENDS = frozenset((0, -signal.SIGTERM))
 POLL = 0.1
 
 
-class Task(msgspec.Struct, frozen=True):
+class WorkerTask(msgspec.Struct, frozen=True):
     """What a worker is told on its standard input, in one line of JSON."""
 
     app_factory: str
@@ -51,7 +51,7 @@ class Worker:
     def __init__(self, app_factory: str, config: Config, sockets: Sequence[socket.socket]) -> None:
         self.sockets = sockets
         self.early_deaths = 0
-        self._task = Task(app_factory, config, [sock.fileno() for sock in sockets])
+        self._task = WorkerTask(app_factory, config, [sock.fileno() for sock in sockets])
         self.start()
 
     def start(self) -> None:
@@ -69,7 +69,7 @@ class Worker:
         """Start again after an unexpected death."""
         early = time.monotonic() - self.started < EARLY
         self.early_deaths = self.early_deaths + 1 if early else 0
-        log.error("worker %d ended with code %d; starting another", self.process.pid, self.process.returncode)
+        log.error("worker %d exited with code %d; starting another", self.process.pid, self.process.returncode)
         self._close_pipe()
         self.start()
 
@@ -90,7 +90,7 @@ class Worker:
         self._close_pipe()
         return code
 
-    def _tell(self, order: Task | Config) -> None:
+    def _tell(self, order: WorkerTask | Config) -> None:
         assert self.process.stdin is not None
         self.process.stdin.write(msgspec.json.encode(order) + b"\n")
         self.process.stdin.flush()
@@ -134,7 +134,7 @@ class Supervisor:
                 if worker.process.poll() is None or self._stopping:
                     continue
                 if worker.early_deaths >= MOST_EARLY_DEATHS:
-                    log.error("workers end right after their start; giving up")
+                    log.error("workers exit right after starting; giving up")
                     self._stop(signal.SIGTERM)
                     return True
                 worker.revive()

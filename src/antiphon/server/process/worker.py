@@ -11,16 +11,16 @@ import msgspec
 
 from antiphon.errors import ConfigError
 from antiphon.server.process.run import load_factory, make_server, run
-from antiphon.server.process.supervisor import Task, lines, obey
+from antiphon.server.process.supervisor import WorkerTask, lines, obey
 from antiphon.telemetry.log import set_up
 
-log = logging.getLogger("antiphon.server")
+log = logging.getLogger("antiphon.server.process")
 
 
 def main() -> int:
     """Serve on inherited sockets; return the exit code."""
     orders = lines()
-    task = msgspec.json.decode(next(orders), type=Task)
+    task = msgspec.json.decode(next(orders), type=WorkerTask)
     set_up(task.config.log_level, task.config.log_format)
     sockets = [socket.socket(fileno=number) for number in task.sockets]
     try:

@@ -81,6 +81,7 @@ class Budget:
 def _full(where: str, limit: int, setting: str) -> APIError:
     return APIError(
         429,
-        f"Too many bytes of messages wait on {where}: {limit} may ({setting}). Wait until a turn has ended.",
+        f"Too many bytes of messages are waiting on {where}: at most {limit} are allowed ({setting})."
+        " Wait until a response has ended.",
         code="rate_limit_exceeded",
     )

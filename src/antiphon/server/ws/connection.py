@@ -29,18 +29,18 @@ from antiphon.server.ws.lane import Lane, LaneSink, Outbox, WebSocket
 from antiphon.server.ws.memory import ConnectionMemory
 from antiphon.server.ws.steering import RunningLane, Steering, SteerRefused
 
-log = logging.getLogger("antiphon.websocket")
+log = logging.getLogger("antiphon.server.ws")
 
 MOST_LANES = 16
 LONGEST_STREAM_ID = 256
 
 LIMIT_REACHED = APIError(
     400,
-    "This WebSocket connection has reached its time limit. Open a new one to go on.",
+    "This WebSocket connection has reached its time limit. Open a new connection to continue.",
     code="websocket_connection_limit_reached",
 )
 
-STOPPING = APIError(503, "The server is shutting down. Open a new connection to go on.", code="server_shutdown")
+STOPPING = APIError(503, "The server is shutting down. Open a new connection to continue.", code="server_shutdown")
 
 
 class Envelope(msgspec.Struct):
@@ -110,7 +110,7 @@ class Connection:
             except APIError as error:
                 LaneSink(self.outbox, await by_size(len(message), _stream_id, message)).error(error)
             except Exception:
-                unexpected("websocket", log, "request %s: a message could not be taken", self.request_id)
+                unexpected("websocket", log, "request %s: WebSocket message failed", self.request_id)
                 LaneSink(self.outbox, await by_size(len(message), _stream_id, message)).error(server_error())
 
     def _take(self, envelope: Envelope, body: bytes) -> None:
@@ -133,7 +133,10 @@ class Connection:
             return
         idle = next((key for key, lane in self._lanes.items() if lane.idle), stream_id)
         if idle == stream_id:
-            raise InvalidRequest(f"A connection has at most {MOST_LANES} lanes.", param="stream_id")
+            raise InvalidRequest(
+                f"Too many lanes: at most {MOST_LANES} values of 'stream_id' are allowed per connection.",
+                param="stream_id",
+            )
         self._lanes.pop(idle).task.cancel()
 
     def _steer(self, message: bytes) -> None:
@@ -165,9 +168,11 @@ def _opened(message: bytes) -> tuple[Envelope, bytes]:
     except RecursionError:
         raise InvalidRequest("The message is nested too deeply.", code="invalid_json") from None
     except (msgspec.DecodeError, ValueError):
-        raise InvalidRequest("A message is a JSON object with a 'type'.", param="type", code="invalid_json") from None
+        raise InvalidRequest(
+            "Invalid message: must be a JSON object with a 'type'.", param="type", code="invalid_json"
+        ) from None
     if envelope.stream_id is not None and len(envelope.stream_id) > LONGEST_STREAM_ID:
-        raise InvalidRequest(f"'stream_id' has at most {LONGEST_STREAM_ID} characters.", param="stream_id")
+        raise InvalidRequest(f"Invalid 'stream_id': must be at most {LONGEST_STREAM_ID} characters.", param="stream_id")
     if envelope.type != "response.create":
         return envelope, message
     body = {name: value for name, value in fields.items() if name not in _not_of_the_request}

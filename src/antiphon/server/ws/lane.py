@@ -24,7 +24,7 @@ from antiphon.server.ws.memory import ConnectionMemory
 from antiphon.server.ws.steering import Steering
 from antiphon.types.events import Event
 
-log = logging.getLogger("antiphon.websocket")
+log = logging.getLogger("antiphon.server.ws")
 
 MOST_WAITING = 64
 HIGH_WATER = 1024  # events that wait for a slow client before its turn waits too
@@ -129,7 +129,7 @@ class LaneSink:
         await self._outbox.room()
 
 
-class Turns(Protocol):
+class LaneHost(Protocol):
     """What a lane needs of its connection."""
 
     services: Services
@@ -147,7 +147,7 @@ class Turns(Protocol):
 class Lane:
     """Turns that follow one another."""
 
-    def __init__(self, connection: Turns, stream_id: str | None) -> None:
+    def __init__(self, connection: LaneHost, stream_id: str | None) -> None:
         self.sink = LaneSink(connection.outbox, stream_id)
         self.run: Run | None = None
         self._connection = connection
@@ -159,7 +159,7 @@ class Lane:
     def put(self, body: bytes, generate: bool) -> None:
         """Queue a turn. Raises APIError 429 where too many, or too many bytes, wait."""
         if self._turns.full():
-            raise APIError(429, "Too many turns are waiting on this lane.", code="rate_limit_exceeded")
+            raise APIError(429, "Too many requests are waiting on this lane.", code="rate_limit_exceeded")
         self._connection.budget.reserve(len(body))
         self._turns.put_nowait((body, generate))
         self._rest.clear()
@@ -194,9 +194,7 @@ class Lane:
                 self._rest.set()
                 return
             except Exception:
-                unexpected(
-                    "turn", log, "request %s: a turn of a WebSocket connection failed", self._connection.request_id
-                )
+                unexpected("turn", log, "request %s: WebSocket response failed", self._connection.request_id)
                 self.sink.error(APIError(500, "The server had an error.", code="server_error"))
             finally:
                 held.close()

@@ -36,7 +36,7 @@ class SteerMessage(msgspec.Struct):
     input: str | list[Raw]
 
 
-class _Call(msgspec.Struct):
+class _OwedCall(msgspec.Struct):
     type: str
     id: str = ""
     call_id: str = ""
@@ -73,7 +73,7 @@ class SteerRefused(AntiphonError):
 
 
 _message = msgspec.json.Decoder(SteerMessage)
-_call = msgspec.json.Decoder(_Call)
+_call = msgspec.json.Decoder(_OwedCall)
 _fields = msgspec.json.Decoder(dict[str, Raw])
 _array = msgspec.json.Decoder(list[Raw])
 
@@ -94,7 +94,7 @@ class Steering:
             raise _refused("invalid_input", "'previous_response_id' and 'input' are required.", message) from None
         lane = running.get(steer.previous_response_id)
         if lane is None or lane.run is None:
-            raise _refused("response_not_found", "This response does not run on this connection.", message)
+            raise _refused("response_not_found", "This response is not running on this connection.", message)
         run = lane.run
         if run.stream.terminal is not None:
             raise _refused("response_already_completed", "This response has ended.", message, lane.sink)
@@ -104,7 +104,7 @@ class Steering:
             )
         waiting = self._pending.get(steer.previous_response_id, [])
         if len(waiting) >= MOST_PENDING or len(self._pending) > MOST_STEERED:
-            raise _refused("too_many_pending_steers", "Too much input is waiting.", message, lane.sink)
+            raise _refused("too_many_pending_steers", "Too much steering input is waiting.", message, lane.sink)
         accepted = Steered(
             f"steer_{self._services.new_id_base()}",
             steer.previous_response_id,
@@ -183,7 +183,7 @@ def _user_messages(steer: SteerMessage, message: bytes, sink: Sink) -> list[Raw]
     except APIError as error:
         raise _refused("invalid_input", error.message, message, sink) from None
     if not items or not all(isinstance(item, Message) and item.role == "user" for item in items):
-        raise _refused("invalid_input", "Steering takes messages of the user's only.", message, sink)
+        raise _refused("invalid_input", "Invalid 'input': only user messages can steer a response.", message, sink)
     return steer.input
 
 

@@ -59,5 +59,5 @@ def read_address(url: str) -> DatabaseAddress:
 
 def _pool_size(text: str) -> int:
     if not text.isascii() or not text.isdigit() or not 1 <= int(text) <= MOST_CONNECTIONS:
-        raise ConfigError(f"store: pool_size is a number from 1 to {MOST_CONNECTIONS}")
+        raise ConfigError(f"store: pool_size must be a number from 1 to {MOST_CONNECTIONS}")
     return int(text)

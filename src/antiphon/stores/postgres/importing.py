@@ -90,7 +90,7 @@ NOUNS = (
 def import_sqlite(path: Path, address: DatabaseAddress, progress: Progress) -> None:
     """Copy all that an SQLite store holds. Raises ConfigError."""
     if not path.is_file():
-        raise ConfigError(f"There is no store {path}.")
+        raise ConfigError(f"Store not found: {path}.")
     with closing(open_database(path)) as source:
         source.row_factory = sqlite3.Row
         source.execute("BEGIN")  # one snapshot, whoever writes meanwhile

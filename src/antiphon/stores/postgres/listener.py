@@ -22,7 +22,7 @@ from antiphon.stores.postgres.database import Database
 from antiphon.stores.postgres.faults import FAULTS
 from antiphon.stores.postgres.sql import queries
 
-log = logging.getLogger("antiphon.store")
+log = logging.getLogger("antiphon.stores.postgres")
 
 FOLLOW = queries("jobs")["follow"]
 
@@ -119,9 +119,9 @@ class Listener:
                     pause = 0.1
                 else:
                     pause = DEAF_PAUSE
-                    log.info("the store %s does not pass notifications on; it is polled", self._address.shown)
+                    log.info("store %s: no notifications arrive (LISTEN/NOTIFY); polling instead", self._address.shown)
             except FAULTS as error:
-                log.debug("listening to the store failed: %s", type(error).__name__)
+                log.debug("store: listening for notifications failed: %s", type(error).__name__)
                 pause = min(LONGEST_PAUSE, pause * 2)
             await asyncio.sleep(pause)
 

@@ -20,7 +20,7 @@ from antiphon.stores.postgres.faults import FAULTS
 from antiphon.stores.postgres.sql import indexes, migrations, queries
 from antiphon.stores.schema_versions import check, oldest
 
-log = logging.getLogger("antiphon.store")
+log = logging.getLogger("antiphon.stores.postgres")
 
 T = TypeVar("T")
 
@@ -66,7 +66,7 @@ async def _compare_clocks(connection: Connection) -> None:
     theirs = float(await connection.fetchval("SELECT extract(epoch FROM clock_timestamp())::double precision"))
     ahead = (before + time()) / 2 - theirs
     if abs(ahead) > MOST_SKEW:
-        log.warning("this server's clock is %+.1f seconds off the clock of the store", ahead)
+        log.warning("clock skew: this server's clock is %+.1f seconds off the store's", ahead)
 
 
 async def _refuse_changing_sessions(address: DatabaseAddress) -> None:
@@ -126,7 +126,7 @@ async def _connect(address: DatabaseAddress, deadline: float) -> Any:
             if monotonic() > deadline:
                 raise
             if not told:
-                log.warning("waiting for the store %s: %s", address.shown, error)
+                log.warning("store %s: waiting until it can be reached: %s", address.shown, error)
                 told = True
             await asyncio.sleep(PAUSE)
 
@@ -175,10 +175,10 @@ async def build_indexes(connection: Connection) -> None:
         state = await connection.fetchrow(INDEX_STATE, name)
         if state is not None and (state["valid"] or state["building"]):
             continue
-        log.info("building the index %s", name)
+        log.info("store: building index %s", name)
         try:
             if state is not None:  # a server that built it has died
                 await connection.execute(f"DROP INDEX CONCURRENTLY IF EXISTS antiphon.{name}")
             await connection.execute(statement.text)
         except (asyncpg.UniqueViolationError, asyncpg.DuplicateTableError, asyncpg.DeadlockDetectedError):
-            log.info("another server builds the index %s", name)
+            log.info("store: another server is building index %s", name)

@@ -17,7 +17,7 @@ from antiphon.stores.schema_versions import check, needs_alone, oldest
 from antiphon.stores.sqlite.faults import reason_of
 from antiphon.stores.sqlite.sql import migrations, statements
 
-log = logging.getLogger("antiphon.store")
+log = logging.getLogger("antiphon.stores.sqlite")
 
 APPLICATION_ID = 0x416E7470  # "Antp" in the file's header: another program's database is left alone
 BUSY_SECONDS = 10.0
@@ -31,7 +31,7 @@ def create(path: Path) -> None:
     """Make the file, readable by its owner only, and its folders. Raises ConfigError."""
     left = [other.name for other in (path.with_name(path.name + "-wal"), path.with_suffix(".key")) if other.exists()]
     if left and not path.exists():
-        log.warning("the store %s is not there, but %s is: an empty store is made", path, " and ".join(left))
+        log.warning("store %s: file is missing although %s exists; creating an empty store", path, " and ".join(left))
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
@@ -104,7 +104,7 @@ def open_database(path: Path, *, synchronous: Synchronous = "NORMAL") -> Connect
         migrate(connection, path)
     except sqlite3.Error as error:
         connection.close()
-        raise ConfigError(f"The store {path} cannot be brought to the newest schema: {error}.") from error
+        raise ConfigError(f"The store {path} cannot be migrated to the newest schema: {error}.") from error
     except ConfigError:
         connection.close()
         raise

@@ -116,7 +116,7 @@ class Keeper:
         if size >= 2 * self._warned:
             self._warned = size
             log.warning(
-                "the write-ahead log of the store %s has %d MB: a program that reads the file keeps it from ending",
+                "store %s: write-ahead log (WAL) has %d MB: a program that reads the file prevents checkpoints",
                 self.condition.shown,
                 size >> 20,
             )

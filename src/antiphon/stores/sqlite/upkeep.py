@@ -47,7 +47,7 @@ def _count(connection: sqlite3.Connection, table: str) -> int:
 def detach(path: Path) -> tuple[int, int]:
     """End all background work of a copy; return how many runs and deliveries there were. Raises ConfigError."""
     if not path.is_file():
-        raise ConfigError(f"There is no store {path}.")
+        raise ConfigError(f"Store not found: {path}.")
     with closing(open_database(path)) as connection:
         connection.execute("BEGIN IMMEDIATE")
         found = (connection.execute(SQL["cancel_all"]).rowcount, connection.execute(SQL["drop_deliveries"]).rowcount)
@@ -58,7 +58,7 @@ def detach(path: Path) -> tuple[int, int]:
 def check(path: Path) -> str | None:
     """Read the whole file; return what is damaged. Raises ConfigError."""
     if not path.is_file():
-        raise ConfigError(f"There is no store {path}.")
+        raise ConfigError(f"Store not found: {path}.")
     with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as connection:
         return damage(connection, math.inf)
 
@@ -66,10 +66,10 @@ def check(path: Path) -> str | None:
 def vacuum(path: Path) -> None:
     """Rewrite the file without gaps. Raises ConfigError."""
     if not path.is_file():
-        raise ConfigError(f"There is no store {path}.")
+        raise ConfigError(f"Store not found: {path}.")
     with closing(open_database(path)) as connection:
         try:
             connection.execute("VACUUM")
             connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
         except sqlite3.Error as error:
-            raise ConfigError(f"The store {path} cannot be cleared up now: {error}.") from error
+            raise ConfigError(f"The store {path} cannot be vacuumed now: {error}.") from error

@@ -29,7 +29,7 @@ T = TypeVar("T")
 GROUP = 200
 SCRUB_SECONDS = 1.0  # deleted text is out of the write-ahead log after this time
 
-log = logging.getLogger("antiphon.store")
+log = logging.getLogger("antiphon.stores.sqlite")
 
 
 class Write(NamedTuple):
@@ -97,7 +97,7 @@ class WriterThread:
                     self._scrub()
                 self._keeper.look()
             except Exception:  # nobody else would write from then on
-                log.exception("the store's writer failed")
+                log.exception("store: writer failed")
                 _hand_over([Outcome(task.future, None, unavailable()) for task in tasks if task is not None])
         self._scrub()
         self._keeper.connection.close()

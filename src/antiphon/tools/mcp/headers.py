@@ -39,18 +39,22 @@ def check_headers(tool: McpTool, configured: McpServerConfig | None, param: str)
     size = sum(len(name) + len(value) for name, value in headers.items()) + len(given)
     if len(headers) > MOST_HEADERS or size > MOST_BYTES:
         raise InvalidRequest(
-            f"An MCP server's headers are at most {MOST_HEADERS}, with {MOST_BYTES} bytes together.",
+            f"Invalid '{param}.headers': at most {MOST_HEADERS} headers with {MOST_BYTES} bytes in total are allowed.",
             param=f"{param}.headers",
         )
     if not _VALUE.fullmatch(given):
-        raise InvalidRequest("'authorization' has printable ASCII characters only.", param=f"{param}.authorization")
+        raise InvalidRequest(
+            f"Invalid '{param}.authorization': must be printable ASCII.", param=f"{param}.authorization"
+        )
     for name, value in headers.items():
         _check_header(name, value, f"{param}.headers")
     if len(tool.server_url or "") > MOST_URL:
-        raise InvalidRequest(f"An MCP server's URL has at most {MOST_URL} characters.", param=f"{param}.server_url")
+        raise InvalidRequest(
+            f"Invalid '{param}.server_url': must be at most {MOST_URL} characters.", param=f"{param}.server_url"
+        )
     if len(secrets_of(tool, None)) > MOST_SECRETS:
         raise InvalidRequest(
-            f"An MCP declaration has at most {MOST_SECRETS} values in its headers and its URL that are masked.",
+            f"Too many values in 'headers' and 'server_url': at most {MOST_SECRETS} can be masked.",
             param=f"{param}.headers",
         )
     if configured is not None:
@@ -59,9 +63,9 @@ def check_headers(tool: McpTool, configured: McpServerConfig | None, param: str)
 
 def _check_header(name: str, value: str, param: str) -> None:
     if not _TOKEN.fullmatch(name) or not _VALUE.fullmatch(value):
-        raise InvalidRequest("Names and values of headers have printable ASCII characters only.", param=param)
+        raise InvalidRequest("Invalid header: name and value must be printable ASCII.", param=param)
     if _OURS.fullmatch(name):
-        raise InvalidRequest(f"The header '{name}' is set by this server and cannot be given.", param=param)
+        raise InvalidRequest(f"Invalid header '{name}': it is set by this server.", param=param)
 
 
 def _check_allowed(tool: McpTool, configured: McpServerConfig, param: str) -> None:

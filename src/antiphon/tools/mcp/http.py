@@ -223,7 +223,7 @@ class _Others:
         self._messages += len(found)
         self._replies += len(asked)
         if self._messages > MOST_OTHERS or self._replies > MOST_REPLIES:
-            raise ToolServerError("it sent too many messages that are no answer.")
+            raise ToolServerError("it sent too many messages before its answer.")
         return asked
 
 
@@ -299,7 +299,7 @@ async def _body(response: Response, most: int) -> bytes:
 async def _check(response: Response) -> None:
     """Refuse what is no answer: a redirect, an error, something packed, another kind of content. Raises ToolServerError."""
     if response.headers.get("content-encoding", "identity") != "identity":
-        raise ToolServerError("it sent a packed answer, which was not asked for.")
+        raise ToolServerError("it sent a content encoding that was not requested.")
     if response.status_code >= 400 and _kind(response) == "application/json":
         for message in await _explained(response):
             if message.error is not None:

@@ -29,7 +29,7 @@ from antiphon.tools.mcp.messages import Limits, RpcMessage
 from antiphon.tools.mcp.stdio import StdioChannel
 from antiphon.tools.plugins import PluginServer, tool_kinds
 
-log = logging.getLogger("antiphon.mcp")
+log = logging.getLogger("antiphon.tools.mcp")
 
 MOST_PAGES = 100
 """Pages of a list of tools."""
@@ -97,12 +97,13 @@ class McpServers:
         label = tool.server_label
         if not 1 <= len(label) <= MOST_LABEL or not label.isprintable():
             raise InvalidRequest(
-                f"A server's label has 1 to {MOST_LABEL} printable characters.", param=f"{param}.server_label"
+                f"Invalid '{param}.server_label': must be 1 to {MOST_LABEL} printable characters.",
+                param=f"{param}.server_label",
             )
         configured = self._configured_for(tool)
         if tool.server_url is None and configured is None:
             raise InvalidRequest(
-                f"The MCP server '{label}' needs a 'server_url', or a place in the configuration.",
+                f"The MCP server '{label}' needs a 'server_url': no server of this label is configured.",
                 param=f"{param}.server_url",
                 code="missing_required_parameter",
             )
@@ -242,9 +243,7 @@ class McpServer:
         except Exception as error:
             # Messages of the HTTP client and of the system may name addresses: they are not shown.
             if not isinstance(error, OSError) and type(error).__module__.partition(".")[0] not in _CLIENT:
-                log.error(
-                    "the MCP server %r failed in a way that is not expected: %s", self._tool.server_label, _where(error)
-                )
+                log.error("MCP server %r: unexpected error: %s", self._tool.server_label, _where(error))
             self._drop()
             raise self._error(f"cannot be reached: {type(error).__name__}") from None
 
@@ -326,7 +325,7 @@ async def _closed(channel: Channel) -> None:
     try:
         await channel.close()
     except Exception as error:  # whoever used it has been told; what is left of it does not matter
-        log.debug("an MCP connection did not close well: %s", type(error).__name__)
+        log.debug("MCP: closing a connection failed: %s", type(error).__name__)
 
 
 def _transport_of(guard: UrlGuard | None) -> Any:

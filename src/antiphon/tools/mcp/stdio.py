@@ -14,7 +14,7 @@ from antiphon.config.environment import PREFIX
 from antiphon.tools.base import ToolServerError
 from antiphon.tools.mcp.messages import Limits, RpcMessage, answer_to, messages, reply
 
-log = logging.getLogger("antiphon.mcp")
+log = logging.getLogger("antiphon.tools.mcp")
 
 MOST_LINES = 10_000
 """Lines that a program may write before the answer that is waited for."""
@@ -128,7 +128,7 @@ class StdioChannel:
         words = b"".join(self._last_words)[-STDERR:].decode(errors="replace")
         for secret in (*self._configured.env.values(), *self._configured.args):
             words = words.replace(secret, "<redacted>") if len(secret) > 3 else words
-        log.warning("the MCP server's program ended; its last words: %s", words or "none")
+        log.warning("MCP server: program exited; last output: %s", words or "none")
         return ToolServerError("its program ended.")
 
 

@@ -45,7 +45,7 @@ class _Lfs(msgspec.Struct):
     size: int = 0
 
 
-class _Entry(msgspec.Struct):
+class _HubFile(msgspec.Struct):
     """A line of the hub's `/api/models/{repo}/tree/main`."""
 
     path: str
@@ -66,18 +66,18 @@ class HubClient:
     def files(self, repo: str) -> Sequence[HubFile]:
         """List the files of a repository. Raises ConfigError."""
         url = f"{self._endpoint}/api/models/{quote(repo)}/tree/main?recursive=true"
-        entries: list[_Entry] = []
+        entries: list[_HubFile] = []
         while url:
             try:
                 with self._open(url) as answer:
-                    entries += msgspec.json.decode(answer.read(), type=list[_Entry])
+                    entries += msgspec.json.decode(answer.read(), type=list[_HubFile])
                     url = _next_page(answer.headers)
             except HTTPError as error:
                 raise self._refused(repo, error) from None
             except (URLError, OSError, http.client.HTTPException) as error:
                 raise self._unreachable(error) from None
             except msgspec.MsgspecError:
-                raise ConfigError(f"{self._host} did not answer as a model hub does. {INSTEAD}") from None
+                raise ConfigError(f"{self._host} sent an unexpected answer. {INSTEAD}") from None
         return [_hub_file(entry) for entry in entries if entry.type == "file" and _is_tame(entry.path)]
 
     def present(self, target: Path, file: HubFile) -> int:
@@ -135,7 +135,7 @@ class HubClient:
                     here += len(chunk)
                     report(target.name, here, file.size)
         if here < file.size:
-            raise ConnectionError("the connection broke off")
+            raise ConnectionError("the connection was lost")
 
     def _finish(self, file: HubFile, target: Path) -> None:
         """Check the part file and give it its name."""
@@ -144,7 +144,7 @@ class HubClient:
         sound = _size(part) == file.size and (not file.sha256 or _sha256(part) == file.sha256)
         if not sound:
             part.unlink()
-            raise ConfigError(f"{target.name} arrived damaged (its checksum differs) and was removed. Try again.")
+            raise ConfigError(f"{target.name}: checksum mismatch; the file was removed. Try again.")
         part.replace(target)
 
     def _open(self, url: str, headers: dict[str, str] | None = None) -> http.client.HTTPResponse:
@@ -164,7 +164,7 @@ class HubClient:
         code = error.headers.get("X-Error-Code", "")
         error.close()
         if error.code == 404 or code == "RepoNotFound":
-            return ConfigError(f"{self._host} knows no model {repo}, or it is private: then set HF_TOKEN.")
+            return ConfigError(f"Model {repo} not found on {self._host}. If it is private, set HF_TOKEN.")
         if error.code in (401, 403):
             hint = "Your HF_TOKEN does not open it" if self._token else "Set HF_TOKEN"
             return ConfigError(f"{repo} is gated or private. {hint}; accept its terms at {page} first.")
@@ -187,7 +187,7 @@ class _Redirects(HTTPRedirectHandler):
         return request
 
 
-def _hub_file(entry: _Entry) -> HubFile:
+def _hub_file(entry: _HubFile) -> HubFile:
     if entry.lfs is None:
         return HubFile(path=entry.path, size=entry.size)
     return HubFile(path=entry.path, size=entry.lfs.size or entry.size, sha256=entry.lfs.oid.removeprefix("sha256:"))

@@ -54,7 +54,7 @@ def download(name: str, cache: Path, report: Report, client: HubClient | None = 
     """Return the model `owner/repo[:quant]`, downloading what is not in `cache` yet. Blocks; raises ConfigError."""
     match = NAME.fullmatch(name)
     if match is None:
-        raise ConfigError(f"{name} is neither a file nor a hub's owner/repo[:quant].")
+        raise ConfigError(f"{name} is neither a file nor a hub repository owner/repo[:quant].")
     repo, quant = match["repo"], match["quant"] or ""
     folder = cache / repo.replace("/", "--")
     marker = folder / f"{quant.upper() or 'default'}.json"
@@ -75,7 +75,7 @@ def choose(files: Sequence[HubFile], repo: str, quant: str) -> Choice:
     """Pick the files of a quantisation, or of the best default. Raises ConfigError that names what there is."""
     models = _models(files)
     if not models:
-        raise ConfigError(f"{repo} holds no GGUF files: look for a repository whose name ends with -GGUF.")
+        raise ConfigError(f"{repo} has no GGUF files. Look for a repository whose name ends with -GGUF.")
     if quant:
         shards = _named(models, quant)
     else:

@@ -56,7 +56,8 @@ def _slots_of(messages: Sequence[Raw]) -> tuple[list[Any], list[list[UrlSlot]]]:
         left -= len(slots)
         if left < 0:
             raise InvalidRequest(
-                f"A request has at most {MOST_MEDIA} images and files.", param=f"messages[{index}].content"
+                f"Too many images and files: at most {MOST_MEDIA} are allowed per request.",
+                param=f"messages[{index}].content",
             )
         if slots:
             found.append(slots)
@@ -88,6 +89,8 @@ async def _check_servers(media: Media, tools: Raw, caller: Caller) -> None:
             continue
         count += 1
         if count > MOST_SERVERS:
-            raise InvalidRequest(f"A request declares at most {MOST_SERVERS} MCP servers.", param="tools")
+            raise InvalidRequest(
+                f"Too many MCP servers: at most {MOST_SERVERS} are allowed per request.", param="tools"
+            )
         path = f"tools[{index}]"
         await check_named(named_server(to_json(tool), path), caller, media.guard, path)

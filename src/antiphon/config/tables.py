@@ -1,0 +1,280 @@
+"""Tables of settings: backends, models, the engine, MCP servers, prompts, webhooks, keys, JWT; and their base."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any, Literal, get_args
+
+import msgspec
+from msgspec import Meta
+
+SECRET = {"secret": True}
+MASK = "***"
+MCP = "mcp"
+
+_USERINFO = re.compile(r"(?<=://)[^/@\s]+(?=@)")
+
+
+class Settings(msgspec.Struct):
+    """A table of settings whose `repr` masks keys and passwords."""
+
+    def __repr__(self) -> str:
+        pairs = zip(msgspec.structs.fields(self), msgspec.structs.astuple(self), strict=True)
+        shown = (f"{field.name}={mask(value, is_secret(field.type))!r}" for field, value in pairs)
+        return f"{type(self).__name__}({', '.join(shown)})"
+
+
+def is_secret(annotation: Any) -> bool:
+    """Tell whether a setting's annotation marks its value as secret."""
+    return any(isinstance(note, Meta) and note.extra == SECRET for note in get_args(annotation)[1:])
+
+
+def mask(value: Any, secret: bool = False) -> Any:
+    """Return a value fit for printing: secrets hidden, and a user and password inside a URL too."""
+    if isinstance(value, dict):
+        return {name: mask(item, secret) for name, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [mask(item, secret) for item in value]
+    if secret:
+        return MASK if value else value
+    return _USERINFO.sub(MASK, value) if isinstance(value, str) else value
+
+
+class BackendConfig(Settings, kw_only=True, forbid_unknown_fields=True):
+    """An inference server."""
+
+    url: Annotated[str, Meta(description="Base URL, such as http://127.0.0.1:8000/v1.")]
+    key: Annotated[str, Meta(description="API key, sent as a bearer token.", extra=SECRET)] = ""
+    api: Annotated[
+        str,
+        Meta(
+            description="API that the server speaks: `chat` completions, `responses`, `scripted` (built in, without a model),"
+            " or a kind that another package adds: see docs/embedding.md.",
+            examples=["chat", "responses", "scripted"],
+        ),
+    ] = "chat"
+    profile: Annotated[
+        str, Meta(description="Server profile: `auto`, a built-in one, or one of `profiles`; see Profiles above.")
+    ] = "auto"
+    headers: Annotated[dict[str, str], Meta(description="HTTP headers sent with every request.", extra=SECRET)] = {}
+    options: Annotated[dict[str, Any], Meta(description="Settings for a kind that another package adds.")] = {}
+    discover: Annotated[bool, Meta(description="Serve all models that the server lists at /v1/models.")] = True
+    connect_timeout: Annotated[float, Meta(description="Connection timeout in seconds.", gt=0)] = 10.0
+    first_token_timeout: Annotated[
+        float, Meta(description="Timeout in seconds for the first event of an answer; SSE comments do not count.", gt=0)
+    ] = 600.0
+    idle_timeout: Annotated[float, Meta(description="Timeout in seconds between two events of an answer.", gt=0)] = (
+        300.0
+    )
+    finish_reason: Annotated[
+        Literal["required", "optional"],
+        Meta(
+            description="Streamed answers without a finish_reason: `required`: fail, as incomplete; `optional`: accept."
+        ),
+    ] = "required"
+    max_answer: Annotated[
+        int, Meta(description="Maximum size of an answer or stream in bytes; larger ones fail with 502.", ge=1024)
+    ] = 256 * 1024 * 1024
+    max_connections: Annotated[int, Meta(description="Maximum number of idle connections kept open.", ge=1)] = 256
+    max_concurrent: Annotated[
+        int, Meta(description="Maximum number of concurrent calls, further ones are queued; 0: no limit.", ge=0)
+    ] = 0
+    max_waiting: Annotated[
+        int, Meta(description="Maximum number of queued calls; further ones fail with 503.", ge=0)
+    ] = 256
+    wait_timeout: Annotated[float, Meta(description="Maximum time in the queue in seconds.", gt=0)] = 120.0
+    break_after: Annotated[
+        int, Meta(description="Circuit breaker: opens after this many failures in a row; 0: never.", ge=0)
+    ] = 5
+    break_seconds: Annotated[
+        float, Meta(description="Circuit breaker: seconds until a call probes the backend again.", gt=0)
+    ] = 10.0
+    inline_images: Annotated[
+        bool,
+        Meta(
+            description="Media by URL: true: this server fetches them and sends data; false: the backend fetches them."
+        ),
+    ] = True
+    check_interval: Annotated[float, Meta(description="Health check interval in seconds.", gt=0)] = 60.0
+
+
+class ModelConfig(Settings, kw_only=True, forbid_unknown_fields=True):
+    """A model id that clients may name."""
+
+    backends: Annotated[
+        list[str], Meta(description="Backends that serve the model, by name; load is balanced between several.")
+    ] = []
+    name: Annotated[str, Meta(description="Model name at the backend; default: the id.")] = ""
+    fallbacks: Annotated[
+        list[str], Meta(description="Fallback models by id, tried in order when the model's backends cannot answer.")
+    ] = []
+    aliases: Annotated[list[str], Meta(description="Other ids of the same model.")] = []
+    context_length: Annotated[int | None, Meta(description="Context window in tokens.")] = None
+    parameters_number: Annotated[str | None, Meta(description="Model size shown to clients, such as 60B.")] = None
+    owned_by: Annotated[str, Meta(description="Owner shown to clients.")] = "antiphon"
+    created: Annotated[int, Meta(description="Unix time shown to clients.")] = 0
+    responses: Annotated[bool, Meta(description="Allow calls through /v1/responses.")] = True
+    chat_completions: Annotated[bool, Meta(description="Allow calls through /v1/chat/completions.")] = True
+    functions: Annotated[bool, Meta(description="The model supports tools.")] = True
+    images: Annotated[bool, Meta(description="The model accepts images.")] = True
+    audio: Annotated[bool, Meta(description="The model accepts audio.")] = False
+    structured_outputs: Annotated[bool, Meta(description="The model supports text.format json_schema.")] = True
+    reasoning: Annotated[bool, Meta(description="The model supports reasoning.")] = True
+    think: Annotated[
+        Literal["auto", "off", "opened"],
+        Meta(description="Inline <think>: `auto`: to reasoning; `off`: leave it; `opened`: the template opens it."),
+    ] = "auto"
+    leaks: Annotated[
+        list[Literal["hermes", "qwen_xml", "harmony", "mistral", "llama", "deepseek"]],
+        Meta(description="Tool call formats to recover from the model's text, beside the profile's."),
+    ] = []
+    roles: Annotated[
+        Literal["keep", "system", "merge", "merge-first"],
+        Meta(
+            description="developer messages: `keep`; `system`: rename; `merge`: and join neighbours; `merge-first`: join all."
+        ),
+    ] = "system"
+    tokenizer: Annotated[
+        str,
+        Meta(description="Path of its tokenizer.json, to count tokens where the backend cannot (extra `tokenizers`)."),
+    ] = ""
+    temperature: Annotated[Annotated[float, Meta(ge=0, le=2)] | None, Meta(description="Default temperature.")] = None
+    top_p: Annotated[Annotated[float, Meta(ge=0, le=1)] | None, Meta(description="Default top_p.")] = None
+    max_output_tokens: Annotated[Annotated[int, Meta(ge=1)] | None, Meta(description="Default max_output_tokens.")] = (
+        None
+    )
+    reasoning_effort: Annotated[str | None, Meta(description="Default reasoning.effort.")] = None
+    instructions: Annotated[str | None, Meta(description="Default instructions.")] = None
+    extra_body: Annotated[
+        dict[str, msgspec.Raw], Meta(description="JSON fields added to every request to the backend.")
+    ] = {}
+    price_input: Annotated[float, Meta(description="Price of a million input tokens, for budgets.", ge=0)] = 0.0
+    price_cached: Annotated[
+        Annotated[float, Meta(ge=0)] | None,
+        Meta(description="Price of a million cached input tokens; default: price_input."),
+    ] = None
+    price_output: Annotated[float, Meta(description="Price of a million output tokens.", ge=0)] = 0.0
+
+
+class EngineConfig(Settings, kw_only=True, forbid_unknown_fields=True):
+    """The embedded engine (llama.cpp)."""
+
+    model: Annotated[
+        str, Meta(description="Model: FILE.gguf or hub repository OWNER/REPO[:QUANT]; empty: the demo model.")
+    ] = ""
+    mmproj: Annotated[str, Meta(description="Image projector, FILE.gguf.")] = ""
+    context: Annotated[int, Meta(description="Context window in tokens; 0: the model's own, capped at 8192.", ge=0)] = 0
+    threads: Annotated[int, Meta(description="CPU threads; 0: all cores.", ge=0)] = 0
+    gpu_layers: Annotated[int, Meta(description="Number of layers on the GPU; -1: as many as fit.")] = -1
+    parallel: Annotated[int, Meta(description="Maximum number of concurrent requests.", ge=1)] = 4
+    cache: Annotated[str, Meta(description="Folder for downloaded models.")] = "~/.cache/antiphon/models"
+
+
+class McpServerConfig(Settings, kw_only=True, forbid_unknown_fields=True):
+    """An MCP server that requests can use by its label; private addresses are allowed."""
+
+    kind: Annotated[
+        str, Meta(description="Kind of tool server: `mcp`, or one that another package adds: see docs/embedding.md.")
+    ] = MCP
+    options: Annotated[dict[str, Any], Meta(description="Settings for a kind that another package adds.")] = {}
+
+    command: Annotated[str, Meta(description="Program to start, which speaks MCP over stdio.")] = ""
+    args: Annotated[list[str], Meta(description="Arguments of the program.", extra=SECRET)] = []
+    env: Annotated[
+        dict[str, str],
+        Meta(
+            description="Environment variables added for the program, which gets the server's own without ANTIPHON_…",
+            extra=SECRET,
+        ),
+    ] = {}
+    url: Annotated[str, Meta(description="URL of an MCP server over HTTP, instead of a program.")] = ""
+    headers: Annotated[dict[str, str], Meta(description="HTTP headers sent to that URL.", extra=SECRET)] = {}
+    client_headers: Annotated[
+        list[str], Meta(description="HTTP headers that requests may set, such as authorization; empty: none.")
+    ] = []
+    allowed_tools: Annotated[
+        list[str], Meta(description="Tools that may be called; empty: all that the server lists.")
+    ] = []
+
+
+class PromptVersion(Settings, kw_only=True, forbid_unknown_fields=True):
+    """One version of a prompt template; `{{name}}` in its texts is a variable from the request."""
+
+    instructions: Annotated[str | None, Meta(description="Instructions, unless the request has its own.")] = None
+    input: Annotated[list[dict[str, Any]], Meta(description="Input items put before the request's own.")] = []
+    model: Annotated[str | None, Meta(description="Model, unless the request names one.")] = None
+    temperature: Annotated[
+        Annotated[float, Meta(ge=0, le=2)] | None, Meta(description="temperature, unless the request has one.")
+    ] = None
+    top_p: Annotated[
+        Annotated[float, Meta(ge=0, le=1)] | None, Meta(description="top_p, unless the request has one.")
+    ] = None
+    max_output_tokens: Annotated[
+        Annotated[int, Meta(ge=1)] | None, Meta(description="max_output_tokens, unless the request has one.")
+    ] = None
+    reasoning_effort: Annotated[str | None, Meta(description="reasoning.effort, unless the request has one.")] = None
+
+
+class PromptConfig(PromptVersion, kw_only=True, forbid_unknown_fields=True):
+    """A prompt template, used by `prompt.id`. Its own fields are the version for requests without `prompt.version`."""
+
+    version: Annotated[str, Meta(description="Name of the version that these fields are.")] = "1"
+    versions: Annotated[dict[str, PromptVersion], Meta(description="Other versions, by name.")] = {}
+
+
+class WebhookConfig(Settings, kw_only=True, forbid_unknown_fields=True):
+    """A webhook: receives events about background responses; private addresses are allowed."""
+
+    url: Annotated[str, Meta(description="URL that events are posted to.")]
+    secret: Annotated[str, Meta(description="Signing secret: whsec_ and base64, as OpenAI's.", extra=SECRET)]
+    events: Annotated[list[str], Meta(description="Event types to send, such as response.failed; empty: all.")] = []
+
+
+class KeyConfig(Settings, kw_only=True, forbid_unknown_fields=True):
+    """An API key with its own scopes and limits."""
+
+    key: Annotated[str, Meta(description="The API key.", extra=SECRET)]
+    owner: Annotated[str, Meta(description="Owner of the objects made with the key; default: an owner of its own.")] = (
+        ""
+    )
+    scopes: Annotated[
+        list[Literal["responses", "chat", "read", "admin"]],
+        Meta(description="Scopes, what the key may do: see docs/keys.md."),
+    ] = msgspec.field(default_factory=lambda: ["responses", "chat"])
+    models: Annotated[list[str], Meta(description="Allowed models, such as gpt-*; empty: all.")] = []
+    mcp_servers: Annotated[
+        list[str],
+        Meta(description="Allowed MCP servers, by label or URL, such as https://mcp.me/*; empty: all."),
+    ] = []
+    limits: Annotated[
+        list[str], Meta(description='Rate limits and budgets, such as "60 requests/min" or "20 cost/month on gpt-*".')
+    ] = []
+
+
+class JwtConfig(Settings, kw_only=True, forbid_unknown_fields=True):
+    """An identity provider whose JSON Web Tokens are accepted."""
+
+    issuer: Annotated[str, Meta(description="Issuer: the required `iss` of tokens.")]
+    audience: Annotated[list[str], Meta(description="Audiences: the `aud` of a token must be one of them.")]
+    jwks_url: Annotated[
+        str, Meta(description="URL of the JWKS; default: found through the issuer (OIDC discovery).")
+    ] = ""
+    key_file: Annotated[str, Meta(description="File with the public keys (PEM or JWKS), instead of a URL.")] = ""
+    algorithms: Annotated[
+        list[Literal["RS256", "ES256", "EdDSA"]], Meta(description="Accepted signature algorithms.")
+    ] = msgspec.field(default_factory=lambda: ["RS256", "ES256", "EdDSA"])
+    leeway: Annotated[float, Meta(description="Allowed clock skew in seconds.", ge=0)] = 60.0
+    owner_claim: Annotated[str, Meta(description="Claim with the owner of objects.")] = "sub"
+    scopes_claim: Annotated[str, Meta(description="Claim with the scopes; empty: `scopes` for all tokens.")] = ""
+    scopes: Annotated[
+        list[Literal["responses", "chat", "read", "admin"]], Meta(description="Scopes without that claim.")
+    ] = msgspec.field(default_factory=lambda: ["responses", "chat"])
+    models_claim: Annotated[str, Meta(description="Claim with the allowed models; empty: `models` for all tokens.")] = (
+        ""
+    )
+    models: Annotated[list[str], Meta(description="Allowed models without that claim; empty: all.")] = []
+    mcp_servers_claim: Annotated[
+        str, Meta(description="Claim with the allowed MCP servers; empty: `mcp_servers` for all tokens.")
+    ] = ""
+    mcp_servers: Annotated[list[str], Meta(description="Allowed MCP servers without that claim; empty: all.")] = []
+    limits: Annotated[list[str], Meta(description="Rate limits and budgets of each owner, as in `keys`.")] = []
