@@ -50,6 +50,7 @@ from antiphon.server.api.foreground import SHUTDOWN, Foreground
 from antiphon.server.api.health import Health
 from antiphon.server.api.models import Models
 from antiphon.server.api.responses import Responses
+from antiphon.server.api.routes import add_conversations, add_responses
 from antiphon.server.asgi import AntiphonApp
 from antiphon.server.auth.authenticator import Authenticator, Credentials, authenticator
 from antiphon.server.auth.credentials import StoredKeys, fixed_callers
@@ -152,9 +153,13 @@ class Parts:
         self.foreground = Foreground(config.head_hold)
         self.responses = Responses(self.services, preparer, self.live, self.foreground)
         self.sockets = WebSockets(self.services, preparer)
+        self.app = self._app(config, preparer)
+
+    def _app(self, config: Config, preparer: Preparer) -> AntiphonApp:
+        """Return the application, of all parts."""
         router = RouteTable()
         self._add_routes(router, preparer)
-        self.app = AntiphonApp(
+        return AntiphonApp(
             router,
             self._authenticator(config),
             max_body=config.max_body,
@@ -299,29 +304,6 @@ class Parts:
         self._forced = True
         self.foreground.stop()
         self.sockets.stop(SHUTDOWN)
-
-
-def add_responses(router: RouteTable, responses: Responses, counting: Counting) -> None:
-    """Register `/responses`."""
-    router.add("POST", "/responses", responses.create)
-    router.add("POST", "/responses/input_tokens", counting.input_tokens)
-    router.add("POST", "/responses/compact", counting.compact)
-    router.add("GET", "/responses/{id}", responses.read)
-    router.add("DELETE", "/responses/{id}", responses.delete)
-    router.add("POST", "/responses/{id}/cancel", responses.cancel)
-    router.add("GET", "/responses/{id}/input_items", responses.input_items)
-
-
-def add_conversations(router: RouteTable, conversations: Conversations) -> None:
-    """Register `/conversations`."""
-    router.add("POST", "/conversations", conversations.create)
-    router.add("GET", "/conversations/{id}", conversations.read)
-    router.add("POST", "/conversations/{id}", conversations.update)
-    router.add("DELETE", "/conversations/{id}", conversations.delete)
-    router.add("POST", "/conversations/{id}/items", conversations.add_items)
-    router.add("GET", "/conversations/{id}/items", conversations.list_items)
-    router.add("GET", "/conversations/{id}/items/{item_id}", conversations.read_item)
-    router.add("DELETE", "/conversations/{id}/items/{item_id}", conversations.delete_item)
 
 
 def make_backends(config: Config) -> dict[str, Backend]:

@@ -21,7 +21,7 @@ from antiphon.core.turn import Turn
 from antiphon.errors import InvalidRequest
 from antiphon.runtime.offload import by_size
 from antiphon.server.api.chat.meter import demand
-from antiphon.stores.item_ids import ResponseItems, places
+from antiphon.stores.item_ids import ResponseItems, positions
 from antiphon.stores.open import open_memory
 from tests.growth import assert_linear, cpu_time, loop_delay
 from tests.hostile.server import local
@@ -191,7 +191,7 @@ PARSERS: dict[str, tuple[int, Callable[[int], Work]]] = {
     "items found in the store": (1_000, _store_items),
     "references": (1_000, _resolve),
     "history": (1_000, _history),
-    "ids that look like ours": (20_000, lambda n: lambda: list(places("msg_" + "i" * n + "f" * n))),
+    "ids that look like ours": (20_000, lambda n: lambda: list(positions("msg_" + "i" * n + "f" * n))),
     "chat completions": (5_000, _chat),
     "a tool map": (300, lambda n: lambda: ToolMap(decode_tools([_raw(_function(i)) for i in range(n)]))),
 }  # fmt: skip

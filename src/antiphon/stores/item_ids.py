@@ -1,4 +1,4 @@
-"""Items by id alone: an id made here tells its response and its place; any other is looked up in an index.
+"""Items by id alone: an id made here tells its response and its position; any other is looked up in an index.
 
 A response is `resp_<base>`, its output items are `<prefix>_<base><index, 4 hex digits>`, and its input items
 `<prefix>_<base>i<position, 4 or more hex digits>`. A signature may follow behind an `s`.
@@ -27,7 +27,7 @@ class Identified(msgspec.Struct, frozen=True, gc=False):
 _identified = msgspec.json.Decoder(Identified)
 
 
-class ItemPlace(msgspec.Struct, frozen=True, gc=False):
+class ItemPosition(msgspec.Struct, frozen=True, gc=False):
     """Where an item may stand: the response, in its output or its input, and the position there."""
 
     response_id: str
@@ -35,21 +35,21 @@ class ItemPlace(msgspec.Struct, frozen=True, gc=False):
     position: int
 
 
-def places(item_id: str) -> Iterator[ItemPlace]:
-    """Yield the places that an id may mean; none for a foreign one. An `i` that ends a base leaves two."""
+def positions(item_id: str) -> Iterator[ItemPosition]:
+    """Yield the positions that an id may mean; none for a foreign one. An `i` that ends a base leaves two."""
     _, _, rest = item_id.partition("_")
     rest, _, _ = rest.partition("s")
     base, index = rest[:-4], rest[-4:]
     if len(base) >= SHORTEST_BASE and _is_hex(index):
-        yield ItemPlace(f"resp_{base}", True, int(index, 16))
+        yield ItemPosition(f"resp_{base}", True, int(index, 16))
     base, _, position = rest.rpartition("i")
     if len(base) >= SHORTEST_BASE and _is_hex(position):
-        yield ItemPlace(f"resp_{base}", False, int(position, 16))
+        yield ItemPosition(f"resp_{base}", False, int(position, 16))
 
 
 def responses_of(item_ids: Iterable[str]) -> list[str]:
     """Return the ids of the responses that these output items may be of."""
-    return list(dict.fromkeys(place.response_id for id in item_ids for place in places(id) if place.in_output))
+    return list(dict.fromkeys(at.response_id for id in item_ids for at in positions(id) if at.in_output))
 
 
 def pick_texts(item_ids: Iterable[str], stored: Iterable[bytes]) -> dict[str, bytes]:

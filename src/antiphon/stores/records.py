@@ -14,7 +14,7 @@ class StoredResponse(msgspec.Struct, frozen=True, kw_only=True):
     where the JSON array stands. `input` is a JSON array of this response's own input items (not its history), each
     with an id.
     `foreign_ids` maps item ids that are not derived from the response's id (a client's or another server's)
-    to their place: `input` items count from 0, `output` items follow. An `expires_at` of None means never.
+    to their position: `input` items count from 0, `output` items follow. An `expires_at` of None means never.
     `model_texts` is a JSON object: ids of output items → what the model sees of them that the client does not; b"" for none.
     """
 
@@ -139,7 +139,7 @@ class StoredKey(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Slot(msgspec.Struct, frozen=True, kw_only=True):
-    """A place among the `most` that may be taken at once under a `name`, by all holders (server processes) together."""
+    """A slot among the `most` that may be taken at once under a `name`, by all holders (server processes) together."""
 
     name: str
     holder: str

@@ -20,7 +20,6 @@ class Defaults(msgspec.Struct, frozen=True, kw_only=True):
     temperature: float | None = None
     top_p: float | None = None
     max_output_tokens: int | None = None
-    store: bool = True
     reasoning_effort: str | None = None
 
 
@@ -36,6 +35,7 @@ def echo_response(
     tools: list[Tool],
     text: ResolvedText,
     defaults: Defaults,
+    store_default: bool = True,
 ) -> Response:
     """Return the Response as it stands before the first token (contract, "Response object")."""
     reasoning = request.reasoning
@@ -57,7 +57,7 @@ def echo_response(
             summary=reasoning.summary if reasoning else None,
         ),
         safety_identifier=request.safety_identifier,
-        store=is_stored(request, defaults),
+        store=request.store if request.store is not None else store_default,
         temperature=_or(request.temperature, defaults.temperature, 1.0),
         text=echo_text(text),
         tool_choice=Raw(to_json(_choice(request.tool_choice))),
@@ -70,11 +70,6 @@ def echo_response(
         presence_penalty=request.presence_penalty or 0.0,
         frequency_penalty=request.frequency_penalty or 0.0,
     )
-
-
-def is_stored(request: CreateResponse, defaults: Defaults) -> bool:
-    """Tell whether the response is kept: the request's word, else the setting."""
-    return request.store if request.store is not None else defaults.store
 
 
 def _conversation(conversation: str | ConversationRef | None) -> ConversationRef | None:

@@ -72,8 +72,8 @@ class ToolMap:
         self._asked: set[tuple[object, ...]] = set()
         self._index: dict[tuple[object, ...], list[Offer]] | None = None
         served = list(served)
-        self._run_here = {offer.target.kind for offer in served}
-        self._deferring = any(_is_client_search(tool) for tool in tools)
+        self._run_here = {offer.target.kind for offer in served} if served else frozenset()
+        self._deferring = bool(tools) and any(_is_client_search(tool) for tool in tools)
         for tool in tools:
             self._declare(tool)
         for item in items:
@@ -251,6 +251,8 @@ def _remembered(tool: FunctionTool, strict: bool, offer: Offer) -> Offer:
 
 def ignored_tools(tools: Sequence[Tool], run_here: Container[CallKind] = ()) -> list[str]:
     """Return the types of declared tools that nobody runs here (`x-antiphon-ignored`); `run_here`: kinds with a HostedTool."""
+    if not tools:
+        return []
     others = (tool for tool in tools if isinstance(tool, OtherTool))
     return list(dict.fromkeys(tool.type for tool in others if _is_ignored(tool, run_here)))
 

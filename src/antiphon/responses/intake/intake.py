@@ -16,7 +16,7 @@ from antiphon.core import compaction as compact
 from antiphon.core import context, token_count
 from antiphon.core.json_encoding import to_json
 from antiphon.core.request.configuration_updates import updated
-from antiphon.core.request.echo import echo_response, is_stored
+from antiphon.core.request.echo import echo_response
 from antiphon.core.request.text_format import ResolvedText
 from antiphon.core.stream.terms import StreamTerms
 from antiphon.core.tools.tool_map import ignored_tools
@@ -203,7 +203,7 @@ class Intake:
         *,
         large: bool = False,
     ) -> Plan:
-        defaults = msgspec.structs.replace(route.defaults, store=self._config.store_default)
+        defaults = route.defaults
         response = echo_response(
             request,
             id=f"resp_{identity.id_base}",
@@ -211,6 +211,7 @@ class Intake:
             tools=tools,
             text=text,
             defaults=defaults,
+            store_default=self._config.store_default,
         )
         turn = Turn(
             model=route.card.id,
@@ -240,7 +241,7 @@ class Intake:
             response=response,
             id_base=identity.id_base,
             own_items=own,
-            stored=is_stored(request, defaults),
+            stored=response.store,
             conversation_id=response.conversation.id if response.conversation else None,
             options=self._stream_options(request, owner),
             ignored=ignored_tools(tools, self._services.hosted_tools),

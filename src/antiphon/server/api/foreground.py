@@ -57,12 +57,14 @@ class Foreground:
 
     async def whole(self, request: Request, run: Run, headers: Sequence[Header]) -> Reply:
         """Make a response and return its body. Raises APIError where it failed."""
-        self._begin(request, run)
+        request.cancel_on_disconnect()
+        self._running.add(run)
         try:
             await run.open()
             await run.run(NULL)
         finally:
-            self._end(run)
+            self._running.discard(run)
+            run.abort()
         if run.error is not None:
             raise run.error
         return Reply(run.body, headers=[*headers, *turn_state(run)])
@@ -79,7 +81,8 @@ class Foreground:
 
         Raises APIError as long as nothing was sent.
         """
-        self._begin(request, run)
+        request.cancel_on_disconnect()
+        self._running.add(run)
         try:
             await run.open(self._head_hold)
             try:
@@ -89,12 +92,5 @@ class Foreground:
             except ClientGone:
                 return
         finally:
-            self._end(run)
-
-    def _begin(self, request: Request, run: Run) -> None:
-        request.cancel_on_disconnect()
-        self._running.add(run)
-
-    def _end(self, run: Run) -> None:
-        self._running.discard(run)
-        run.abort()
+            self._running.discard(run)
+            run.abort()

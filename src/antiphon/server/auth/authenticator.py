@@ -141,6 +141,10 @@ class OpenAuthenticator:
 
     async def authenticate(self, headers: Sequence[Header]) -> Caller:
         """Return the one owner. Raises APIError 403 for a foreign web page."""
+        return self.authenticated(headers)
+
+    def authenticated(self, headers: Sequence[Header]) -> Caller:
+        """Do the same without waiting."""
         self._hosts.check_origin(headers)
         return self._caller
 
@@ -176,8 +180,9 @@ class UntilClosed:
                     self._look_at = 0.0
                     raise
             self._looked = True
-        door: Authenticator = self._open or self._keys
-        return await door.authenticate(headers)
+        if self._open is not None:
+            return self._open.authenticated(headers)
+        return await self._keys.authenticate(headers)
 
 
 def authenticator(

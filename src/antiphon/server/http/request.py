@@ -23,6 +23,7 @@ class HTTPRequest:
     __slots__ = (
         "_exchange",
         "_head",
+        "_headers",
         "_held",
         "_max_body",
         "_query",
@@ -47,6 +48,7 @@ class HTTPRequest:
         self._head = head
         self._max_body = max_body
         self._held = held
+        self._headers: Mapping[bytes, bytes] | None = None
         self._query: Mapping[str, Sequence[str]] | None = None
 
     @property
@@ -63,10 +65,9 @@ class HTTPRequest:
 
     def header(self, name: bytes) -> bytes | None:
         """Return a header by its lower-case name."""
-        for given, value in self._exchange.headers:
-            if given == name:
-                return value
-        return None
+        if self._headers is None:
+            self._headers = dict(reversed(self._exchange.headers))  # of several, the first counts
+        return self._headers.get(name)
 
     async def body(self, *, form: bool = False) -> bytes:
         """Return the body, decompressed: JSON, or a `form` with files.

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import msgspec
 
 from antiphon.errors import StoreConflict
-from antiphon.stores.item_ids import ResponseItems, pick_texts, places, responses_of
+from antiphon.stores.item_ids import ResponseItems, pick_texts, positions, responses_of
 from antiphon.stores.memory.conversations import MemoryConversations
 from antiphon.stores.memory.jobs import MemoryJobs
 from antiphon.stores.memory.memory_database import MemoryDatabase
@@ -138,9 +138,9 @@ class MemoryResponses:
         )
 
     def _derived(self, item_id: str, owner: str, split: Split) -> bytes | None:
-        for place in places(item_id):
-            kept = self._find(place.response_id, owner)
-            item = kept and _items(kept, split).find(item_id, place.position, in_output=place.in_output)
+        for at in positions(item_id):
+            kept = self._find(at.response_id, owner)
+            item = kept and _items(kept, split).find(item_id, at.position, in_output=at.in_output)
             if item:
                 return item
         return None

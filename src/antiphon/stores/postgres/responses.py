@@ -13,7 +13,7 @@ import msgspec
 from antiphon.errors import StoreConflict, StoreUnknown
 from antiphon.runtime.offload import by_size
 from antiphon.stores.base import FenceError
-from antiphon.stores.item_ids import ItemPlace, ResponseItems, pick_texts, places, responses_of
+from antiphon.stores.item_ids import ItemPosition, ResponseItems, pick_texts, positions, responses_of
 from antiphon.stores.postgres import conversations
 from antiphon.stores.postgres.batcher import Batcher
 from antiphon.stores.postgres.database import UPKEEP_PATIENCE, Database, Row, Transaction
@@ -168,36 +168,36 @@ async def _remove(transaction: Transaction, numbers: list[int], ids: list[str]) 
 
 
 async def _derived(database: Database, ids: Iterable[str], owner: str) -> dict[str, bytes]:
-    wanted = [(id, place) for id in ids for place in places(id)]
+    wanted = [(id, at) for id in ids for at in positions(id)]
     if not wanted:
         return {}
-    rows = await database.rows(SQL["items"], ids=list({place.response_id for _, place in wanted}), owner=owner)
+    rows = await database.rows(SQL["items"], ids=list({at.response_id for _, at in wanted}), owner=owner)
     return await by_size(_size(rows), _pick_derived, wanted, rows)
 
 
-def _pick_derived(wanted: Sequence[tuple[str, ItemPlace]], rows: Sequence[Row]) -> dict[str, bytes]:
+def _pick_derived(wanted: Sequence[tuple[str, ItemPosition]], rows: Sequence[Row]) -> dict[str, bytes]:
     responses = {unescape(row[0]): ResponseItems(row[1], row[2]) for row in rows}
     found: dict[str, bytes] = {}
-    for id, place in wanted:
-        response = responses.get(place.response_id)
-        item = response and response.find(id, place.position, in_output=place.in_output)
+    for id, at in wanted:
+        response = responses.get(at.response_id)
+        item = response and response.find(id, at.position, in_output=at.in_output)
         if item:
             found.setdefault(id, item)
     return found
 
 
 async def _foreign(database: Database, ids: Sequence[str], owner: str) -> dict[str, bytes]:
-    places = await database.rows(SQL["foreign_items"], ids=list(ids), owner=owner)
-    if not places:
+    foreign = await database.rows(SQL["foreign_items"], ids=list(ids), owner=owner)
+    if not foreign:
         return {}
-    rows = await database.rows(SQL["items_at"], numbers=list({number for _, _, number in places}))
-    return await by_size(_size(rows), _pick_foreign, places, rows)
+    rows = await database.rows(SQL["items_at"], numbers=list({number for _, _, number in foreign}))
+    return await by_size(_size(rows), _pick_foreign, foreign, rows)
 
 
-def _pick_foreign(places: Sequence[Row], rows: Sequence[Row]) -> dict[str, bytes]:
+def _pick_foreign(foreign: Sequence[Row], rows: Sequence[Row]) -> dict[str, bytes]:
     responses = {number: ResponseItems(input, output) for number, input, output in rows}
     found: dict[str, bytes] = {}
-    for escaped, position, number in places:
+    for escaped, position, number in foreign:
         id = unescape(escaped)
         item = responses[number].find(id, position) if number in responses else None
         if item is not None:

@@ -14,7 +14,7 @@ import msgspec
 
 from antiphon.errors import AntiphonError, InvalidRequest, StoreConflict
 from antiphon.runtime.offload import LARGE
-from antiphon.stores.item_ids import ResponseItems, pick_texts, places, responses_of
+from antiphon.stores.item_ids import ResponseItems, pick_texts, positions, responses_of
 from antiphon.stores.records import Job, ListedResponse, LoggedEvent, StoredItem, StoredResponse
 from antiphon.stores.response_columns import columns
 from antiphon.stores.sqlite import conversations, jobs
@@ -213,9 +213,9 @@ class ItemFinder:
         return self._derived(item_id) or self._foreign(item_id) or self._of_conversation(item_id)
 
     def _derived(self, item_id: str) -> bytes | None:
-        for place in places(item_id):
-            response = self._response(place.response_id, SQL["items"], {"id": place.response_id, "owner": self._owner})
-            item = response and response.find(item_id, place.position, in_output=place.in_output)
+        for at in positions(item_id):
+            response = self._response(at.response_id, SQL["items"], {"id": at.response_id, "owner": self._owner})
+            item = response and response.find(item_id, at.position, in_output=at.in_output)
             if item:
                 return item
         return None
