@@ -90,6 +90,12 @@ def origin_form(url: bytes) -> tuple[bytes, bytes, bytes | None]:
     return path, query, authority
 
 
+def without_upgrade(method: bytes, url: bytes, version: str, headers: Sequence[Header]) -> bytes:
+    """Return a request's head without its offer of another protocol; names are in lower case."""
+    kept = [b"%b: %b\r\n" % header for header in headers if header[0] not in (b"upgrade", b"http2-settings")]
+    return b"".join([b"%b %b HTTP/%b\r\n" % (method, url, version.encode()), *kept, b"\r\n"])
+
+
 # WebSocket
 
 

@@ -27,14 +27,10 @@ from antiphon.server.http.direct_exchange import STALLED, DirectExchange
 from antiphon.server.http.half_closed import HalfClosed
 from antiphon.server.ws.uvicorn_protocol import GracefulWebSocket
 
-KEEP_ALIVE = 75.0
-"""Seconds that an idle connection stays open: longer than client libraries keep theirs in their pools."""
-
-LINGER = 2.0
-"""Seconds for a client that is still sending to notice that it has been answered."""
-
+KEEP_ALIVE = 75.0  # seconds that an idle connection stays open: longer than clients keep theirs in their pools
+LINGER = 2.0  # seconds for a client that is still sending to notice that it has been answered
 MOST_PIPELINED = 16
-TICK = 5.0
+TICK = 5.0  # seconds between two looks at a connection's deadline, at most
 
 
 class DirectProtocol(HttpToolsProtocol):
@@ -79,7 +75,7 @@ class DirectProtocol(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self.connections.discard(self)
         self._let_go()
-        running, waiting = self.cycle, list(self._in_line)
+        running, waiting = self.cycle, [*self._in_line]
         self._in_line.clear()
         self._all_read()
         self.flow.resume_writing()
@@ -113,7 +109,7 @@ class DirectProtocol(HttpToolsProtocol):
             self.cycle.probe()
 
     def data_received(self, data: bytes) -> None:
-        rest = self._feed(data) if data and not self._deaf else None
+        rest: bytes | memoryview | None = data
         while rest and not self._deaf:
             rest = self._feed(rest)
 
@@ -162,11 +158,9 @@ class DirectProtocol(HttpToolsProtocol):
         if self._wants_websocket:
             self._become_websocket(bytes(rest))
             return None
-        head = [b"%b %b HTTP/%b\r\n" % (method, self.url, version.encode())]
-        head += [b"%b: %b\r\n" % header for header in self.headers if header[0] not in (b"upgrade", b"http2-settings")]
         self.parser = httptools.HttpRequestParser(self)
         self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
-        self._feed(b"".join([*head, b"\r\n"]))
+        self._feed(framing.without_upgrade(method, self.url, version, self.headers))
         return rest
 
     def _become_websocket(self, rest: bytes) -> None:
@@ -200,9 +194,8 @@ class DirectProtocol(HttpToolsProtocol):
     def _answer_only(self, exchange: DirectExchange, error: APIError) -> None:
         exchange.keep_alive = False
         exchange.refusal = error
-        self._deadline = math.inf
+        self._deadline, self._deaf = math.inf, True
         self._enter(exchange)
-        self._deaf = True
 
     # Parser
 
