@@ -173,7 +173,7 @@ async def test_nobody_waits_for_long(checker: Checker, monkeypatch: pytest.Monke
     running = asyncio.create_task(checker.answer(LONG, SLOW, "eve"))
     await asyncio.sleep(0)
     began = time.perf_counter()
-    with pytest.raises(APIError, match="wait to be checked"):
+    with pytest.raises(APIError, match="waiting to be checked"):
         await checker.answer('{"n": 1}', PLAIN, "eve")
     assert 0.4 < time.perf_counter() - began < 5.0
     assert (await running).outcome == "unchecked", "what has begun goes on"
@@ -294,5 +294,5 @@ async def test_closing_ends_what_runs_and_what_waits() -> None:
     done, pending = await asyncio.wait(tasks, timeout=1)
     assert len(done) == 3 and not pending
     assert not _runs(idle)
-    with pytest.raises(APIError, match="wait to be checked"):
+    with pytest.raises(APIError, match="waiting to be checked"):
         await checker.answer("{}", PLAIN, "ann")

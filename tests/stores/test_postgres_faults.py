@@ -353,4 +353,4 @@ def test_a_clock_that_is_wrong_is_told(
 ) -> None:
     monkeypatch.setattr(preparation, "time", lambda: time.time() - 30)
     open_postgres(postgres_url)
-    assert "this server's clock is -30.0 seconds off the store's the store's" in caplog.text
+    assert "this server's clock is -30.0 seconds off the store's" in caplog.text

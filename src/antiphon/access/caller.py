@@ -74,13 +74,13 @@ class Caller(msgspec.Struct, frozen=True, kw_only=True):
 
 def _names(pattern: str, server: str) -> bool:
     """Tell whether a pattern of MCP servers names one. The host of a URL is compared apart: no `*` reaches into the path."""
-    scheme, is_url, rest = server.partition("://")
+    scheme, is_url, address = server.partition("://")
     wanted, of_url, rest = pattern.partition("://")
     if pattern == "*" or not (is_url or of_url):
         return fnmatchcase(server, pattern)
     if not (is_url and of_url):
         return False
-    host, _, path = rest.partition("/")
+    host, _, path = address.partition("/")
     wanted_host, has_path, wanted_path = rest.partition("/")
     return (
         fnmatchcase(scheme, wanted)

@@ -286,7 +286,7 @@ def test_an_answer_without_a_finish_reason_was_broken_off() -> None:
     found = outcome(chunk(content="Once"))
     assert isinstance(found, BackendError)
     assert (found.status, found.code) == (502, "backend_error")
-    assert "broke off" in found.message
+    assert "ended early" in found.message
     assert isinstance(outcome(call_chunk(0, "a", "get_time", '{"ci')), BackendError)
     assert summary(heard(TURN, chunk(content="Once"))) == [("TextDelta", "Once"), ("finish", "stop")]
 
