@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from antiphon.config import BackendConfig
+from antiphon.config import BackendConfig, ModelConfig
 from tests.server.serving import wait_until
 from tests.server.whole import Client, whole_server
 
@@ -29,7 +29,7 @@ HELD = (
     "ResponseStream",
     "HttpResponse",
 )
-BASE_URL = "/v1/responses"
+PATH = "/v1/responses"
 
 
 @contextmanager
@@ -47,15 +47,9 @@ def server() -> Iterator[Client]:
             "silent": BackendConfig(url=url, discover=False),
             "relay": BackendConfig(url=url, api="responses", discover=False),
         }
-        models: Any = {name: {"name": name, "backends": [name]} for name in ("silent", "relay")}
-        with whole_server(backends=backends, models=_models(models)) as client:
+        models = {name: ModelConfig(name=name, backends=[name]) for name in ("silent", "relay")}
+        with whole_server(backends=backends, models=models) as client:
             yield client
-
-
-def _models(models: Any) -> Any:
-    from antiphon.config import ModelConfig
-
-    return {id: ModelConfig(**fields) for id, fields in models.items()}
 
 
 def alive() -> dict[str, int]:
@@ -83,11 +77,11 @@ def sent(client: Client, path: str, **fields: Any) -> socket.socket:
 
 SLOW = f"/delay 0.05\n/repeat 1000 word\n{SAID}"
 LEAVING = {
-    "streamed, before the backend answers": (BASE_URL, {"model": "silent", "input": SAID, "stream": True}),
-    "whole, before the backend answers": (BASE_URL, {"model": "silent", "input": SAID}),
-    "relayed, before the backend answers": (BASE_URL, {"model": "relay", "input": SAID, "stream": True}),
-    "streamed, in the middle": (BASE_URL, {"model": "scripted", "input": SLOW, "stream": True}),
-    "whole, in the middle": (BASE_URL, {"model": "scripted", "input": SLOW}),
+    "streamed, before the backend answers": (PATH, {"model": "silent", "input": SAID, "stream": True}),
+    "whole, before the backend answers": (PATH, {"model": "silent", "input": SAID}),
+    "relayed, before the backend answers": (PATH, {"model": "relay", "input": SAID, "stream": True}),
+    "streamed, in the middle": (PATH, {"model": "scripted", "input": SLOW, "stream": True}),
+    "whole, in the middle": (PATH, {"model": "scripted", "input": SLOW}),
     "chat completions": (
         "/v1/chat/completions",
         {"model": "silent", "messages": [{"role": "user", "content": SAID}], "stream": True},

@@ -35,7 +35,7 @@ def load_plugin(group: str, name: str, path: str) -> Callable[..., Any]:
         raise ConfigError(f"{path}: '{name}' ({found.value}) cannot be imported: {error}") from error
     if not callable(loaded):
         raise ConfigError(f"{path}: '{name}' ({found.value}) is not callable")
-    return loaded  # type: ignore[no-any-return]
+    return loaded  # type: ignore[no-any-return]  # what an entry point loads has no type
 
 
 def _entry_point(group: str, name: str, path: str, built_in: tuple[str, ...]) -> EntryPoint:

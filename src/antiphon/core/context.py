@@ -114,8 +114,8 @@ def content_of(item: Item) -> str | Sequence[Part]:
     """Return a message's content or a call's output; "" for items of other kinds."""
     kind = type(item)
     if kind is Message:
-        return item.content  # type: ignore[union-attr, return-value]
-    return item.output if kind in _OUTPUTS else ""  # type: ignore[union-attr]
+        return item.content  # type: ignore[union-attr, return-value]  # `type` narrows nothing, `isinstance` costs more
+    return item.output if kind in _OUTPUTS else ""  # type: ignore[union-attr]  # as above
 
 
 _OUTPUTS = frozenset((FunctionCallOutput, CustomToolCallOutput))

@@ -69,7 +69,7 @@ def _check_media(can: Capabilities, model: str, items: Sequence[Item], holders: 
     for index in holders:
         item = items[index]
         name = _field(item)
-        for at, part in enumerate(getattr(item, name)):
+        for at, part in enumerate(content_of(item)):
             where = f"input[{index}].{name}[{at}]"
             if isinstance(part, InputImage) and not can.images:
                 raise _unsupported(model, where, "images")
