@@ -6,6 +6,7 @@ either a recording (`recording = "FILE"`, bytes of a real engine) or lines after
     + DELTA [FINISH]             a chunk: the vendor's `chunk` with this delta and finish reason
     = MESSAGE [FINISH] [USAGE]   a whole answer: the vendor's `whole` with this message
     : TEXT                       a comment line of the stream
+    event: NAME                  the name of the next line's event
     anything else                the data of an event, or a whole body, as it stands
 
 `frame` is what stands around the data of an event; `done = false` leaves out the final `[DONE]`.
@@ -104,7 +105,12 @@ class Vendor:
     def stream(self, lines: str) -> bytes:
         """Return the bytes of a stream."""
         frame = self.fields.get("frame", "data: %s\n\n")
-        frames = [line + "\n\n" if line[0] == ":" else frame % self._filled("+", "chunk", line) for line in _lines(lines)]
+        frames = []
+        for line in _lines(lines):
+            if line.startswith((":", "event:")):
+                frames.append(line + ("\n\n" if line[0] == ":" else "\n"))
+            else:
+                frames.append(frame % self._filled("+", "chunk", line))
         if self.fields.get("done", True):
             frames.append(frame % "[DONE]")
         return "".join(frames).encode()
