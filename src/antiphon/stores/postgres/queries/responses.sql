@@ -62,8 +62,8 @@ WITH held AS (
 ), joined AS (
     INSERT INTO antiphon.conversation_items (conversation, id, body)
     SELECT conversation.number, item.id, item.body
-    FROM written, conversation, unnest(:joining::text[], :bodies::bytea[]) WITH ORDINALITY AS item (id, body, place)
-    ORDER BY item.place
+    FROM written, conversation, unnest(:joining::text[], :bodies::bytea[]) WITH ORDINALITY AS item (id, body, ordinal)
+    ORDER BY item.ordinal
     ON CONFLICT (id, conversation) DO NOTHING
 ), unlinked AS (
     DELETE FROM antiphon.foreign_items WHERE response = (SELECT number FROM written)
