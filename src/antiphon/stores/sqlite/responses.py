@@ -16,7 +16,7 @@ from antiphon.errors import AntiphonError, InvalidRequest, StoreConflict
 from antiphon.runtime.offload import LARGE
 from antiphon.stores.item_ids import ResponseItems, pick_texts, positions, responses_of
 from antiphon.stores.records import Job, ListedResponse, LoggedEvent, StoredItem, StoredResponse
-from antiphon.stores.response_columns import columns
+from antiphon.stores.response_columns import columns, response_of
 from antiphon.stores.sqlite import conversations, jobs
 from antiphon.stores.sqlite.jobs import Claim
 from antiphon.stores.sqlite.sql import queries
@@ -55,22 +55,7 @@ def put(connection: Connection, response: StoredResponse, items: Sequence[Stored
 def get(connection: Connection, id: str, owner: str) -> StoredResponse | None:
     """Return a response, or None."""
     for row in connection.execute(SQL["get"], {"id": id, "owner": owner}).fetchall():
-        return StoredResponse(
-            id=id,
-            owner=owner,
-            model=row[0],
-            status=row[1],
-            created_at=row[2],
-            expires_at=row[3],
-            background=bool(row[4]),
-            previous_response_id=row[5],
-            conversation_id=row[6],
-            output_span=(row[7], row[8]),
-            foreign_ids=_foreign_ids.decode(row[9]) if row[9] else {},
-            input=row[10],
-            body=row[11],
-            model_texts=row[12] or b"",
-        )
+        return response_of(row)
     return None
 
 

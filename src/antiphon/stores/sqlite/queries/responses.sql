@@ -3,10 +3,7 @@ SELECT rowid, owner, foreign_ids FROM responses WHERE id = :id
 
 -- name: insert
 -- Behind its parent where that is the last of its thread, else as the first of a new thread.
-INSERT INTO responses (
-    rowid, id, owner, model, status, created_at, expires_at, background, previous_response_id, conversation_id,
-    output_start, output_end, foreign_ids, input, body, model_texts
-) VALUES (
+INSERT INTO responses (rowid, {columns}) VALUES (
     coalesce(
         (
             SELECT parent.rowid + 1 FROM responses AS parent
@@ -19,22 +16,14 @@ INSERT INTO responses (
         ),
         (SELECT ((coalesce(max(rowid), 0) >> 24) + 1) << 24 FROM responses)
     ),
-    :id, :owner, :model, :status, :created_at, :expires_at, :background, :previous_response_id, :conversation_id,
-    :output_start, :output_end, :foreign_ids, :input, :body, :model_texts
+    {values}
 )
 
 -- name: replace
-UPDATE responses SET
-    model = :model, status = :status, created_at = :created_at, expires_at = :expires_at, background = :background,
-    previous_response_id = :previous_response_id, conversation_id = :conversation_id,
-    output_start = :output_start, output_end = :output_end, foreign_ids = :foreign_ids, input = :input, body = :body,
-    model_texts = :model_texts
-WHERE id = :id
+UPDATE responses SET {updates} WHERE id = :id
 
 -- name: get
-SELECT model, status, created_at, expires_at, background, previous_response_id, conversation_id,
-    output_start, output_end, foreign_ids, input, body, model_texts
-FROM responses WHERE id = :id AND owner = :owner
+SELECT {columns} FROM responses WHERE id = :id AND owner = :owner
 
 -- name: recent
 -- Along the index of ids, backwards: an index of its own would cost every insert.
