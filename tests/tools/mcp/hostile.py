@@ -357,6 +357,7 @@ results(
     "tools/call",
     parts_200_000={"content": [{"type": "text", "text": ""}] * 100_000},
     a_text_of_3_mb={"content": [{"type": "text", "text": 'a"\n' * 1_000_000}]},
+    a_text_of_1_4_mb={"content": [{"type": "text", "text": "a" * 1_400_000}]},
     an_image_of_2_mb={"content": [{"type": "image", "mimeType": "image/png", "data": "A" * 2_000_000}]},
     content_of_another_type={"content": "good"},
     parts_of_another_type={"content": [5, None, "x", []]},
