@@ -70,7 +70,7 @@ class ChatStream:
             if decoder.ended:
                 self._end(deltas)
         except BackendError:
-            if deltas:
+            if deltas and decoder.size <= MOST_SAID:
                 self._take(deltas)
             raise
         if deltas:

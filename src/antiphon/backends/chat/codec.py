@@ -69,7 +69,7 @@ def request(turn: Turn, options: CodecOptions) -> tuple[bytes, ChatCall]:
         emulation = _emulate(turn, choice, tools, profile)
     except Unusable as unusable:
         raise unusable.error(turn.tools) from None
-    messages = Messages(tools, profile, options.roles)
+    messages = Messages(tools, profile, options.roles, turn.senses)
     messages.add(turn.instructions, turn.items)
     body = _Body()
     body.add("model", to_json(turn.model))

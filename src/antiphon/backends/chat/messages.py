@@ -17,6 +17,7 @@ from antiphon.core.json_encoding import to_json
 from antiphon.core.text.pieces import enclosed, text_json
 from antiphon.core.tools.call_pairs import BREAK, CallSide, FreshIds, pair
 from antiphon.core.tools.history import HistoryCall, HistoryEntry, HistoryOutput
+from antiphon.core.tools.mcp_content import ALL, Senses
 from antiphon.core.tools.tool_map import Target, ToolMap
 from antiphon.errors import InvalidRequest
 from antiphon.types.items import (
@@ -58,8 +59,9 @@ class _Assistant:
 class Messages:
     """Gathers the messages of one request; `render` gives them as a JSON array."""
 
-    def __init__(self, tools: ToolMap, profile: Profile, roles: Roles) -> None:
+    def __init__(self, tools: ToolMap, profile: Profile, roles: Roles, senses: Senses = ALL) -> None:
         self._tools = tools
+        self._senses = senses
         self._profile = profile
         self._roles = roles
         self._first: list[str] = []
@@ -112,7 +114,7 @@ class Messages:
             case ItemReference():
                 raise InvalidRequest("An item reference was not resolved.", param="input")
             case OtherItem():
-                return read_other(item, self._tools)
+                return read_other(item, self._tools, self._senses)
 
     def _match(self, read: Sequence[Any]) -> None:
         """Find the output of each call, which is kept under the identity of the call's entry."""
