@@ -155,6 +155,7 @@ OUTSIDE: dict[str, str] = {
     "config.masking:_PLACES": "search",
     "config.masking:_URLS": "search",
     "config.masking:_USER": "search",
+    "config.tables:SECRET_QUERY": "search",
     "backends.chat.tool_calls:_MARKS": "search",
     "backends.llama.process:STAMP": "match",
     "backends.refusals:_CODE": "fullmatch",

@@ -222,8 +222,8 @@ class ChatBackend:
         self.name = name
         self._config = config
         self._known = known
-        self._client = connect(config, socket)
-        self._path = f"{self._client.address.path}/chat/completions"
+        self._client = connect(name, config, socket)
+        self._path = self._client.address.target("/chat/completions")
         self._call_base = f"call_{secrets.token_hex(8)}"
         self._calls = count()
 

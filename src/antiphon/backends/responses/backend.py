@@ -89,11 +89,11 @@ class ResponsesBackend:
 
     def __init__(self, name: str, config: BackendConfig, *, socket: str = "") -> None:
         self.name = name
-        self._client = connect(config, socket)
+        self._client = connect(name, config, socket)
 
     async def open(self, turn: Turn) -> RelayStream:
         """Start a call. Raises BackendError."""
-        path = f"{self._client.address.path}/responses"
+        path = self._client.address.target("/responses")
         body = await by_size(turn.size, codec.request, turn)
         return RelayStream(await accepted(await self._client.send("POST", path, body, trace_header(turn.hints))))
 
