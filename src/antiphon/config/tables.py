@@ -155,11 +155,17 @@ class ModelConfig(Settings, kw_only=True, forbid_unknown_fields=True):
         Meta(description="Tool call formats to recover from the model's text, beside the profile's."),
     ] = []
     roles: Annotated[
-        Literal["keep", "system", "merge", "merge-first"],
-        Meta(
-            description="developer messages: `keep`; `system`: rename; `merge`: and join neighbours; `merge-first`: join all."
-        ),
-    ] = "system"
+        Literal["auto", "keep", "system", "merge", "merge-first", "alternate", "user"],
+        Meta(description="Order of roles that the model takes: see Roles, call ids, schemas above."),
+    ] = "auto"
+    call_ids: Annotated[
+        Literal["auto", "plain", "short", "counted", "keep"],
+        Meta(description="Form of call ids towards the backend: see Roles, call ids, schemas above."),
+    ] = "auto"
+    strict_schema: Annotated[
+        Literal["auto", "keep", "tidy", "openai", "gemini", "moonshot"],
+        Meta(description="Subset of JSON Schema that the backend takes: see Roles, call ids, schemas above."),
+    ] = "auto"
     tokenizer: Annotated[
         str,
         Meta(description="Path of its tokenizer.json, to count tokens where the backend cannot (extra `tokenizers`)."),
