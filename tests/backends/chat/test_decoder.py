@@ -191,8 +191,25 @@ def test_leaks_are_rescued_where_the_profile_says_so() -> None:
     leaked = '<tool_call>{"name": "get_weather", "arguments": {"city": "Paris"}}</tool_call>'
     pieces = [chunk(content=piece) for piece in ("<think>a</think>", *leaked)]
     assert made(*pieces, profile="vllm") == [("ReasoningDelta", "a"), call("get_weather", "call_00", PARIS), END]
-    assert made(*pieces) == [("ReasoningDelta", "a"), ("TextDelta", leaked), ("finish", "stop")]
-    assert made(*pieces, leaks=("hermes",))[1] == call("get_weather", "call_00", PARIS)
+    assert made(*pieces, profile="openai") == [("ReasoningDelta", "a"), ("TextDelta", leaked), ("finish", "stop")]
+    assert made(*pieces, profile="openai", leaks=("hermes",))[1] == call("get_weather", "call_00", PARIS)
+
+
+@pytest.mark.parametrize("profile", ["vllm", "generic", "openai"])
+def test_no_call_where_calls_are_forbidden(profile: str) -> None:
+    turn = ask(tools=[WEATHER], tool_choice="none")
+    leaked = '<tool_call>{"name": "get_weather", "arguments": {"city": "Paris"}}</tool_call>'
+    said = [("TextDelta", leaked), ("finish", "stop")]
+    assert summary(heard(turn, *(chunk(content=piece) for piece in leaked), profile=profile)) == said
+    told = '{"name":"get_weather","arguments":{"city":"Paris"}}'
+    pieces = [call_chunk(0, "a", "get_weather", '{"city"'), call_chunk(0, None, None, ':"Paris"}')]
+    deltas = heard(turn, *pieces, chunk("tool_calls"), profile=profile)
+    assert summary(deltas) == [("TextDelta", told), ("finish", "stop")]
+    deltas = heard(turn, chunk(content="Hm."), *pieces, chunk("tool_calls"), profile=profile)
+    assert summary(deltas) == [("TextDelta", f"Hm.\n{told}"), ("finish", "stop")]
+    message = {"tool_calls": [{"id": "a", "function": {"name": "get_weather", "arguments": PARIS}}]}
+    whole = dumps({"choices": [{"message": message, "finish_reason": "tool_calls"}]}).encode()
+    assert summary(heard(turn, whole, profile=profile, whole=True)) == [("TextDelta", told), ("finish", "stop")]
 
 
 def test_harmony_channels_are_told_apart_without_tools() -> None:
