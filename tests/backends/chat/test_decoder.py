@@ -176,6 +176,15 @@ def test_inline_thoughts(think: str, content: str, expected: list[tuple[str, str
         assert made(*(chunk(content=piece) for piece in pieces), think=think) == [*expected, ("finish", "stop")]
 
 
+def test_blank_lines_between_thoughts_and_answer_are_neither() -> None:
+    entry = {"token": "\n\n", "logprob": -1, "bytes": [10, 10], "top_logprobs": []}
+    blank = {"index": 0, "delta": {"content": "\n\n"}, "logprobs": {"content": [entry]}}
+    turn = ask(request=CreateResponse(model="m", input="x", top_logprobs=1))
+    deltas = heard(turn, chunk(reasoning="hm"), dumps({"choices": [blank]}).encode(), chunk(content="\nyes"))
+    assert summary(deltas)[:2] == [("ReasoningDelta", "hm"), ("TextDelta", "yes")]
+    assert [delta.logprobs for delta in deltas if isinstance(delta, TextDelta)] == [b""]
+
+
 def test_parts_and_refusals() -> None:
     thinking = {"type": "thinking", "thinking": [{"type": "text", "text": "hm"}]}
     payloads = [chunk(content=[thinking, {"type": "text", "text": "a"}]), chunk(refusal="No.")]

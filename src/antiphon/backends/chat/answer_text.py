@@ -26,6 +26,14 @@ class TextSink(Protocol):
         """What a piece of text must have one of to come here; other text is answer. None: all text comes here."""
         ...
 
+    def expect_whole(self) -> None:
+        """Be told that the next piece is the whole text."""
+        ...
+
+    def thoughts_came(self) -> None:
+        """Be told that thoughts came in a field of their own."""
+        ...
+
     def feed(self, text: str, logprobs: bytes, out: list[Delta]) -> None:
         """Take in a piece and give what is certain."""
         ...
@@ -89,6 +97,16 @@ class FilterSink:
             marks |= own
         return marks
 
+    def expect_whole(self) -> None:
+        """Be told that the next piece is the whole text."""
+        if self._splitter is not None:
+            self._splitter.whole = True
+
+    def thoughts_came(self) -> None:
+        """Be told that thoughts came in a field of their own."""
+        if self._splitter is not None:
+            self._splitter.thoughts_came()
+
     def feed(self, text: str, logprobs: bytes, out: list[Delta]) -> None:
         """Split a piece; its logprobs go with the next text that is certain."""
         if logprobs:
@@ -98,6 +116,8 @@ class FilterSink:
             return
         for piece in self._splitter.feed(text):
             self._piece(piece, out)
+        if self._splitter.in_gap:
+            self._logprobs = b""  # those of blank lines that are dropped
         if self._splitter.settled:
             self._splitter = None
 
@@ -147,6 +167,12 @@ class AnswerSink:
 
     marks = None
 
+    def expect_whole(self) -> None:
+        """Do nothing: all is kept in any case."""
+
+    def thoughts_came(self) -> None:
+        """Do nothing, as above."""
+
     def __init__(self, tools: ToolMap, calls: Calls) -> None:
         self._tools = tools
         self._calls = calls
@@ -172,6 +198,12 @@ class InputSink:
     __slots__ = ("_calls", "_name")
 
     marks = None
+
+    def expect_whole(self) -> None:
+        """Do nothing: all is input."""
+
+    def thoughts_came(self) -> None:
+        """Do nothing, as above."""
 
     def __init__(self, name: str, calls: Calls) -> None:
         self._name = name

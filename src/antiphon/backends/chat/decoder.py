@@ -247,6 +247,8 @@ class ChatDecoder:
     def _read(self, choice: ChatChoice, delta: ChatDelta, out: list[Delta]) -> None:
         reasoning = delta.reasoning_content or delta.reasoning
         if reasoning:
+            if not self._reasoning_size:
+                self._sink.thoughts_came()
             self._reasoning_size += len(reasoning)
             out.append(ReasoningDelta(reasoning))
         content = delta.content
@@ -278,6 +280,8 @@ class ChatDecoder:
         message = choice.message if choice.message is not None else choice.delta
         if message is not None:
             self._whole = True
+            if isinstance(message.content, str):
+                self._sink.expect_whole()
             self._read(choice, message, out)
 
     def _finished(self, choice: ChatChoice) -> None:

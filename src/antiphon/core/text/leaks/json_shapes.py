@@ -7,7 +7,10 @@ from typing import Any
 
 from antiphon.core.text.leaks.base import LeakedCall, Offered, Reading, begins, blanks, json_at
 from antiphon.core.text.leaks.families import Row
-from antiphon.core.text.leaks.pythonic import literal
+from antiphon.core.text.leaks.pythonic import MOST, literal
+
+MOST_CALLS = 500
+"""Calls of one block."""
 
 _NAMES = ("name", "tool_name", "tool", "function")
 _ARGUMENTS = ("arguments", "parameters", "args", "input")
@@ -49,6 +52,8 @@ def read_json(row: Row, text: str, place: int, offered: Offered, final: bool) ->
         if not made:
             return (calls, ended) if calls and not row.closer else ([], found[1])
         calls += made
+        if len(calls) > MOST_CALLS:
+            return [], found[1]
         place = found[1]
         if not row.closer and not row.several and not fenced:
             return calls, place
@@ -94,7 +99,7 @@ def _broken(row: Row, text: str, place: int, offered: Offered, final: bool) -> R
     end = text.find(row.closer, place) if row.closer else -1
     if end < 0:
         return ([], len(text)) if final else None
-    if not final and not _balanced(text, place, end):
+    if not final and (end - place > MOST or not _balanced(text, place, end)):
         return None  # the closer may stand in a string
     calls = _calls(literal(text[place:end]), offered)
     return calls, end + len(row.closer)
@@ -118,7 +123,10 @@ def _balanced(text: str, place: int, end: int) -> bool:
 
 def _calls(value: Any, offered: Offered) -> list[LeakedCall]:
     """Return the calls that a JSON value stands for; none at all if one of them is no call of an offered function."""
-    calls = [_call(entry, offered) for entry in (value if isinstance(value, list) else [value])]
+    entries = value if isinstance(value, list) else [value]
+    if len(entries) > MOST_CALLS:
+        return []
+    calls = [_call(entry, offered) for entry in entries]
     return [call for call in calls if call is not None] if None not in calls else []
 
 

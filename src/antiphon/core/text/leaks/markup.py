@@ -11,6 +11,9 @@ from antiphon.core.text.leaks.base import LONGEST_NAME, Offered, Reading, begins
 from antiphon.core.text.leaks.families import Row
 from antiphon.core.text.leaks.pythonic import literal
 
+MOST_PARAMETERS = 1000
+"""Parameters of one call: 8 ms of the event loop."""
+
 _ATTRIBUTE = re.compile(r'\s*([\w-]{1,64})\s*=\s*(?:"([^"]{0,256})"|([^\s"]{1,256}))')
 _HEAD = re.compile(r"[^\n<]{0,257}")
 _MOST_ATTRIBUTES = 8
@@ -101,6 +104,7 @@ class _Parameters:
         self._types = types
         self._final = final
         self._last = text.rfind(row.value_end)
+        self._count = 0
         self._ends = dict.fromkeys((row.parameter, row.closer), -1)
         self._next = (row.parameter, row.closer)
 
@@ -114,6 +118,9 @@ class _Parameters:
                 return arguments, place + len(row.closer)
             if text.startswith(row.parameter, place):
                 place = self._parameter(place, arguments)
+                self._count += 1
+                if self._count > MOST_PARAMETERS:
+                    raise _None
             elif text.startswith(row.value_end, place):
                 place += len(row.value_end)  # a closing tag too many
             elif begins(text, place, (*self._next, row.value_end)) or place == len(text):
