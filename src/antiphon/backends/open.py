@@ -20,8 +20,9 @@ NONE_KEPT: Mapping[str, Backend] = {}
 def open_backends(config: Config, kept: Mapping[str, Backend] = NONE_KEPT) -> dict[str, Backend]:
     """Return the configured backends, in order; those of `kept` are taken as they are. Raises ConfigError."""
     known = configured_profiles(config.profiles)
+    learn = config.unsupported_parameters == "adapt"
     return {
-        name: kept[name] if name in kept else open_backend(name, backend, config.models, known=known)
+        name: kept[name] if name in kept else open_backend(name, backend, config.models, known=known, learn=learn)
         for name, backend in config.backends.items()
     }
 
@@ -33,16 +34,17 @@ def open_backend(
     *,
     socket: str = "",
     known: Profiles = NO_PROFILES,
+    learn: bool = True,
 ) -> Backend:
     """Return the backend of some settings; `socket` is the path of a unix socket. Nothing is connected yet.
 
     `models` are all configured models; those that this backend serves keep their policies (roles, think). `known` are the
-    configured profiles. Raises ConfigError.
+    configured profiles. `learn`: see `ChatBackend`. Raises ConfigError.
     """
     own = _own_names(name, models or {})
     match config.api:
         case "chat":
-            return ChatBackend(name, config, own, socket=socket, known=known)
+            return ChatBackend(name, config, own, socket=socket, known=known, learn=learn)
         case "responses":
             return ResponsesBackend(name, config, socket=socket)
         case "scripted":

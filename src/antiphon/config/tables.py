@@ -134,6 +134,17 @@ class ModelConfig(Settings, kw_only=True, forbid_unknown_fields=True):
             description="developer messages: `keep`; `system`: rename; `merge`: and join neighbours; `merge-first`: join all."
         ),
     ] = "system"
+    drop: Annotated[
+        list[str],
+        Meta(description="Request fields never sent to the backend, such as tool_choice; named in x-antiphon-ignored."),
+    ] = []
+    efforts: Annotated[
+        list[str], Meta(description="Values of reasoning.effort that the model takes; others become the nearest.")
+    ] = []
+    stream: Annotated[
+        Literal["as_asked", "always", "never"],
+        Meta(description="Ask the backend for a stream `as_asked` by the client, `always` or `never`."),
+    ] = "as_asked"
     tokenizer: Annotated[
         str,
         Meta(description="Path of its tokenizer.json, to count tokens where the backend cannot (extra `tokenizers`)."),
