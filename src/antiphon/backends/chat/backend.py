@@ -16,6 +16,7 @@ from antiphon.backends.chat.asking import Asking
 from antiphon.backends.chat.codec import ChatCall, ChatDecoder, CodecOptions
 from antiphon.backends.chat.emulation import is_long
 from antiphon.backends.chat.profiles import NO_PROFILES, Profile, Profiles
+from antiphon.backends.engine_details import EngineDetails
 from antiphon.backends.openai_calls import accepted, connect, list_models, trace_header
 from antiphon.config import BackendConfig, ModelConfig
 from antiphon.config.masking import SECRETS
@@ -312,6 +313,7 @@ class ChatBackend:
         self._config = config
         self._known = known
         self._client = connect(config, socket)
+        self._details = EngineDetails(self._client)
         self._path = f"{self._client.address.path}/chat/completions"
         self._call_base = f"call_{secrets.token_hex(8)}"
         self._calls = count()
@@ -373,6 +375,7 @@ class ChatBackend:
         if profile is not None and profile is not self.profile:
             self._plain = msgspec.structs.replace(self._plain, profile=profile)
             self._options = {own: _of_model(self._plain, model) for own, model in self._models.items()}
+        models = await self._details.added(self.profile.kind, models)
         self._windows = {model.id: model.context_length for model in models if model.context_length}
         learned = self._adaptations.all()
         return [_with_window(model, learned[model.id]) if model.id in learned else model for model in models]
