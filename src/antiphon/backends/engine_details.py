@@ -27,7 +27,7 @@ T = TypeVar("T")
 _NUM_CTX = re.compile(r"^num_ctx[ \t]{1,40}(\d{1,12})$", re.MULTILINE)
 
 
-class _Shown(msgspec.Struct):
+class _OllamaModel(msgspec.Struct):
     """Ollama's /api/show."""
 
     capabilities: list[str] | None = None
@@ -80,7 +80,7 @@ class EngineDetails:
 
     def __init__(self, client: HttpClient) -> None:
         self._client = client
-        self._shown: dict[tuple[str, int], _Shown] = {}
+        self._shown: dict[tuple[str, int], _OllamaModel] = {}
 
     async def added(self, kind: str, models: Sequence[BackendModel]) -> Sequence[BackendModel]:
         """Return the models with what a server of this kind tells of them."""
@@ -100,14 +100,14 @@ class EngineDetails:
             shown = await self._show(model)
             models[index] = _shown_model(model, shown, _size(windows.get(model.id)))
 
-    async def _show(self, model: BackendModel) -> _Shown:
+    async def _show(self, model: BackendModel) -> _OllamaModel:
         key = (model.id, model.created)
         if key not in self._shown:
             body = msgspec.json.encode({"model": model.id})
-            shown = await self._ask("POST", "/api/show", _Shown, body)
+            shown = await self._ask("POST", "/api/show", _OllamaModel, body)
             if len(self._shown) >= MOST_MODELS:
                 self._shown.clear()
-            self._shown[key] = shown or _Shown()
+            self._shown[key] = shown or _OllamaModel()
         return self._shown[key]
 
     async def _llama_cpp(self, models: list[BackendModel]) -> None:
@@ -141,8 +141,9 @@ class EngineDetails:
 
     async def _ask(self, method: str, path: str, type: type[T], body: bytes = b"") -> T | None:
         """Return what the server says at a path beside `/v1`; None where it says nothing that is known."""
-        path = self._client.address.path.removesuffix("/v1") + path
-        response = await self._client.send(method, path, body)
+        address = self._client.address
+        beside = replace(address, path=address.path.removesuffix("/v1"))
+        response = await self._client.send(method, beside.target(path), body)
         try:
             if response.status != 200:
                 return None
@@ -160,7 +161,7 @@ _KINDS: dict[str, Callable[[EngineDetails, list[BackendModel]], Awaitable[None]]
 }
 
 
-def _shown_model(model: BackendModel, shown: _Shown, loaded: int | None) -> BackendModel:
+def _shown_model(model: BackendModel, shown: _OllamaModel, loaded: int | None) -> BackendModel:
     """Return a model of Ollama: its window is that of the loaded model, else the one that its file sets, else the trained one."""
     info = shown.model_info or {}
     trained = next((value for key, value in info.items() if key.endswith(".context_length")), None)

@@ -14,8 +14,7 @@ from antiphon.backends.base import BackendModel, Take
 from antiphon.backends.chat import codec, profiles, token_count
 from antiphon.backends.chat.asking import Asking
 from antiphon.backends.chat.codec import ChatCall, ChatDecoder, CodecOptions
-from antiphon.backends.chat.emulation import is_long
-from antiphon.backends.chat.profiles import NO_PROFILES, Profile, Profiles
+from antiphon.backends.chat.profiles import NO_PROFILES, Policies, Profile, Profiles
 from antiphon.backends.engine_details import EngineDetails
 from antiphon.backends.openai_calls import accepted, connect, list_models, trace_header
 from antiphon.config import BackendConfig, ModelConfig
@@ -129,7 +128,7 @@ class ChatStream(Answer):
             if decoder.ended:
                 self._end(deltas)
         except BackendError:
-            if deltas:
+            if deltas and decoder.size <= MOST_SAID:
                 self._take(deltas)
             raise
         if deltas:
@@ -262,7 +261,7 @@ def _of_model(plain: CodecOptions, model: ModelConfig) -> CodecOptions:
         profile=plain.profile.changed(
             drop=model.drop, efforts=model.efforts, stream="" if model.stream == "as_asked" else model.stream
         ),
-        roles=model.roles,
+        policies=Policies(roles=model.roles, call_ids=model.call_ids, strict_schema=model.strict_schema),
         think=model.think,
         leaks=tuple(model.leaks),
         window=model.context_length or 0,
@@ -312,9 +311,9 @@ class ChatBackend:
         self.name = name
         self._config = config
         self._known = known
-        self._client = connect(config, socket)
+        self._client = connect(name, config, socket)
         self._details = EngineDetails(self._client)
-        self._path = f"{self._client.address.path}/chat/completions"
+        self._path = self._client.address.target("/chat/completions")
         self._call_base = f"call_{secrets.token_hex(8)}"
         self._calls = count()
 
@@ -336,7 +335,7 @@ class ChatBackend:
         """Send a request; one that is refused again as long as its refusals teach something new. Raises BackendError."""
         while True:
             turn, options = asking.turn, self._options_of(asking.turn.model, asking.changed)
-            small = turn.size < LARGE and not (turn.tools and is_long(turn))
+            small = turn.size < LARGE and not codec.is_slow(turn, options)
             body, call = codec.request(turn, options) if small else await _written(turn, options)
             try:
                 response = await accepted(await self._client.send("POST", self._path, body, trace_header(turn.hints)))
@@ -385,7 +384,7 @@ class ChatBackend:
         if not token_count.offered(self.profile.kind):
             return None
         options = self._options_of(turn.model, self._adaptations.of(turn.model))
-        small = turn.size < LARGE and not is_long(turn)
+        small = turn.size < LARGE and not codec.is_slow(turn, options)
         body, _ = codec.request(turn, options) if small else await _written(turn, options)
         return await token_count.count(self._client, self.profile.kind, body)
 
