@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Mapping, Sequence
+from functools import partial
+from hashlib import blake2b
 from itertools import count
 
 import msgspec
@@ -194,7 +196,8 @@ def codec_options(
         raise ConfigError(
             f"backends.{quoted(name)}.profile: unknown profile '{config.profile}'{nearest(config.profile, names)}"
         )
-    plain = CodecOptions(profile=profile, need_reason=config.finish_reason == "required")
+    address = blake2b(config.url.encode(), digest_size=6).hexdigest()
+    plain = CodecOptions(profile=profile, need_reason=config.finish_reason == "required", address=address)
     return plain, {
         own: msgspec.structs.replace(plain, roles=model.roles, think=model.think, leaks=tuple(model.leaks))
         for own, model in models.items()
@@ -238,11 +241,18 @@ class ChatBackend:
         small = turn.size < LARGE and not (turn.tools and is_long(turn))
         body, call = codec.request(turn, options) if small else await _written(turn, options)
         response = await accepted(await self._client.send("POST", self._path, body, trace_header(turn.hints)))
-        decoder = codec.decoder(turn, call, options, f"{self._call_base}{next(self._calls):x}")
+        learn = partial(self._learn_field, turn.model)
+        decoder = codec.decoder(turn, call, options, f"{self._call_base}{next(self._calls):x}", learn)
         type = response.header(b"content-type")
         # Some servers do not stream although they are asked to, and the other way round: what came counts.
         streamed = type.startswith(b"text/event-stream") or (turn.stream and not type.startswith(b"application/json"))
         return (ChatStream if streamed else WholeStream)(response, decoder)
+
+    def _learn_field(self, model: str, field: str) -> None:
+        """Send a model its thoughts back in the field in which they come."""
+        options = self._options.get(model, self._plain)
+        if field != (options.thoughts_in or options.profile.reasoning_out):
+            self._options[model] = msgspec.structs.replace(options, thoughts_in=field)
 
     async def models(self) -> Sequence[BackendModel]:
         """Ask what it serves; who owns its models tells what kind of server it is. Raises BackendError."""

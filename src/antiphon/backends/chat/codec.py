@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import msgspec
@@ -12,8 +12,9 @@ from antiphon.backends.chat.decoder import ChatDecoder
 from antiphon.backends.chat.emulation import Emulation, Unusable, call_schema, constraint
 from antiphon.backends.chat.messages import Messages
 from antiphon.backends.chat.offered_tools import chat_tools
+from antiphon.backends.chat.opaque import Carried, Gatherer, Origin
 from antiphon.backends.chat.profiles import PROFILES, Leak, Profile, Roles, ThinkPolicy
-from antiphon.core.deltas import CallKind
+from antiphon.core.deltas import CallKind, InputRemoved
 from antiphon.core.json_encoding import to_json
 from antiphon.core.kinds import BY_DECLARATION, MCP
 from antiphon.core.request.validation import decode
@@ -40,7 +41,8 @@ _OWN = {
 class CodecOptions(msgspec.Struct, frozen=True, kw_only=True):
     """How a model is spoken to: the server's profile, and the model's own policies; `leaks` come on top of the profile's.
 
-    `need_reason`: an answer without a `finish_reason` was broken off; False for servers that never send one.
+    `need_reason`: an answer without a `finish_reason` was broken off; False for servers that never send one. `address`: a
+    digest of the server's. `thoughts_in`: the field in which the model gives its thoughts, "" while that is not known.
     """
 
     profile: Profile = PROFILES["generic"]
@@ -48,13 +50,23 @@ class CodecOptions(msgspec.Struct, frozen=True, kw_only=True):
     think: ThinkPolicy = "auto"
     leaks: tuple[Leak, ...] = ()
     need_reason: bool = True
+    address: str = ""
+    thoughts_in: str = ""
+
+    def origin(self, model: str) -> Origin:
+        """Return who makes the answers of a model."""
+        return Origin(self.profile.kind, self.address, model)
 
 
 class ChatCall(msgspec.Struct, frozen=True):
-    """What a request has set up for its answer: the functions, and how a call or format is brought about."""
+    """What a request has set up for its answer: the functions, and how a call or format is brought about.
+
+    `removed` are thoughts, or signatures of such, that are not for this backend.
+    """
 
     tools: ToolMap
     emulation: Emulation | None = None
+    removed: Sequence[InputRemoved] = ()
 
 
 def request(turn: Turn, options: CodecOptions) -> tuple[bytes, ChatCall]:
@@ -69,7 +81,8 @@ def request(turn: Turn, options: CodecOptions) -> tuple[bytes, ChatCall]:
         emulation = _emulate(turn, choice, tools, profile)
     except Unusable as unusable:
         raise unusable.error(turn.tools) from None
-    messages = Messages(tools, profile, options.roles)
+    carried = Carried(options.origin(turn.model), turn.opaque, options.thoughts_in or profile.reasoning_out)
+    messages = Messages(tools, profile, options.roles, carried)
     messages.add(turn.instructions, turn.items)
     body = _Body()
     body.add("model", to_json(turn.model))
@@ -83,11 +96,16 @@ def request(turn: Turn, options: CodecOptions) -> tuple[bytes, ChatCall]:
         if profile.stream_usage:
             body.add("stream_options", b'{"include_usage":true}')
     body.extend(turn)
-    return body.render(), ChatCall(tools, emulation)
+    return body.render(), ChatCall(tools, emulation, carried.removed)
 
 
-def decoder(turn: Turn, call: ChatCall, options: CodecOptions, call_base: str) -> ChatDecoder:
-    """Return the reader of the answer. Ids of calls that bring none begin with `call_base`."""
+def decoder(
+    turn: Turn, call: ChatCall, options: CodecOptions, call_base: str, learn: Callable[[str], None] | None = None
+) -> ChatDecoder:
+    """Return the reader of the answer. Ids of calls that bring none begin with `call_base`.
+
+    `learn` is told in which field the thoughts come.
+    """
     return ChatDecoder(
         call.tools,
         options.profile,
@@ -99,6 +117,7 @@ def decoder(turn: Turn, call: ChatCall, options: CodecOptions, call_base: str) -
         emulation=call.emulation,
         history=turn.items,
         need_reason=options.need_reason,
+        kept=Gatherer(options.origin(turn.model), options.profile.reasoning_out, call.removed, learn),
     )
 
 

@@ -11,6 +11,7 @@ from antiphon.backends.chat.answer_text import open_sink
 from antiphon.backends.chat.emulation import Emulation
 from antiphon.backends.chat.errors import error_from_event, no_answer
 from antiphon.backends.chat.lenient import read_chunk
+from antiphon.backends.chat.opaque import Gatherer, is_signed
 from antiphon.backends.chat.profiles import Leak, Profile, ThinkPolicy
 from antiphon.backends.chat.tool_calls import Calls
 from antiphon.backends.chat.usage import logprob_pieces, usage_from
@@ -73,7 +74,9 @@ class ChatDecoder:
     __slots__ = (
         "_calls",
         "_halves",
+        "_kept",
         "_logprobs",
+        "_mark",
         "_message",
         "_need_reason",
         "_odd",
@@ -103,6 +106,7 @@ class ChatDecoder:
         emulation: Emulation | None = None,
         history: Sequence[Item] = (),
         need_reason: bool = True,
+        kept: Gatherer | None = None,
     ) -> None:
         self.ended = False
         self._calls = Calls(tools, call_base, parallel=parallel, history=history)
@@ -121,6 +125,8 @@ class ChatDecoder:
         self._message: ChatChoice | None = None  # a whole answer in a stream
         self._odd = b""
         self._odd_ones = 0
+        self._kept = kept if kept is not None else Gatherer()
+        self._mark = 0  # the size of the text when thoughts or a call came last
 
     @property
     def size(self) -> int:
@@ -192,6 +198,8 @@ class ChatDecoder:
             self._read_whole(self._message, out)
         self._end_text(out, before_call=False)
         self._calls.close(out)
+        self._kept.give(out)
+        out += self._kept.removed
         if self._usage is not None:
             out.append(UsageReport(usage_from(self._usage, self._profile, self._reasoning_size, self._text_size)))
         self._check_end()
@@ -234,12 +242,25 @@ class ChatDecoder:
                 raise BackendError(502, f"The backend sent more than {MOST_ODD} empty chunks.")
 
     def _read(self, choice: ChatChoice, delta: ChatDelta, out: list[Delta]) -> None:
-        reasoning = delta.reasoning_content or delta.reasoning
+        reasoning = delta.reasoning_content or delta.reasoning or delta.thinking or delta.reasoning_text
+        if (
+            delta.extra_content
+            or delta.reasoning_details
+            or delta.thinking_blocks
+            or delta.provider_specific_fields
+            or delta.reasoning_opaque
+        ):
+            reasoning = self._kept.take(delta, reasoning)
         if reasoning:
             self._reasoning_size += len(reasoning)
+            self._mark = self._text_size
             out.append(ReasoningDelta(reasoning))
+            if not self._kept.field:
+                self._kept.note_field(delta)
         content = delta.content
         if content:
+            if self._kept.dirty and self._text_size == self._mark:  # else it would part the message
+                self._kept.give(out)
             if isinstance(content, str):
                 self._text(content, choice, out)
             else:
@@ -250,6 +271,8 @@ class ChatDecoder:
             self._refuse(delta.refusal, out)
         if delta.tool_calls:
             self._end_text(out, before_call=True)
+            self._mark = self._text_size
+            self._kept.give(out)
             self._calls.chunk += 1
             for call in delta.tool_calls:
                 self._call(call, out)
@@ -287,10 +310,14 @@ class ChatDecoder:
             name, text = function.name or "", _text_of(function.arguments)
         else:
             name = text = ""
+        at = len(out)
         if self._whole:
             self._calls.whole(call.id or "", name, text, out, raw=custom is not None)
         elif function is not None or custom is not None or call.id:
             self._calls.fragment(call.index, call.id or "", name, text, out, raw=custom is not None)
+        if call.extra_content or call.provider_specific_fields or call.thought_signature or is_signed(call.id or ""):
+            self._kept.sign(call, self._calls.id_of(call.index, call.id or ""))
+            self._kept.give(out, at)
 
     def _refuse(self, text: str, out: list[Delta]) -> None:
         self._text_size += len(text)

@@ -11,9 +11,11 @@ from msgspec import UNSET, Raw
 from antiphon.backends.chat.content_parts import Content, text_of
 from antiphon.backends.chat.content_parts import content as render_content
 from antiphon.backends.chat.history_items import read_other
+from antiphon.backends.chat.opaque import Carried, call_fields, fields_of, signed_id
 from antiphon.backends.chat.profiles import Profile, Roles
 from antiphon.core import kinds
 from antiphon.core.json_encoding import to_json
+from antiphon.core.opaque import Opaque
 from antiphon.core.text.pieces import enclosed, text_json
 from antiphon.core.tools.call_pairs import BREAK, CallSide, FreshIds, pair
 from antiphon.core.tools.history import HistoryCall, HistoryEntry, HistoryOutput
@@ -43,12 +45,13 @@ _raw = msgspec.json.Decoder(Raw)
 class _Assistant:
     """An assistant message that is still being gathered."""
 
-    __slots__ = ("calls", "reasoning", "texts")
+    __slots__ = ("calls", "opaque", "reasoning", "texts")
 
     def __init__(self) -> None:
         self.texts: list[str] = []
         self.reasoning: list[str] = []
         self.calls: list[HistoryCall] = []
+        self.opaque: list[Opaque] = []
 
     @property
     def empty(self) -> bool:
@@ -58,8 +61,9 @@ class _Assistant:
 class Messages:
     """Gathers the messages of one request; `render` gives them as a JSON array."""
 
-    def __init__(self, tools: ToolMap, profile: Profile, roles: Roles) -> None:
+    def __init__(self, tools: ToolMap, profile: Profile, roles: Roles, carried: Carried | None = None) -> None:
         self._tools = tools
+        self._carried = carried if carried is not None else Carried()
         self._profile = profile
         self._roles = roles
         self._first: list[str] = []
@@ -155,12 +159,18 @@ class Messages:
                 # The call's message ends here; its outputs follow it, wherever they stood.
                 self._flush()
             case Reasoning():
-                self._assistant.reasoning.append(_thoughts(entry))
+                self._add_thoughts(entry)
             case Message():
                 self._add_message(entry)
             case list():
                 for inner in entry:
                     self._add(inner)
+
+    def _add_thoughts(self, item: Reasoning) -> None:
+        records = self._carried.beside(item)
+        if not any(record.inside for record in records):  # else the text stands in a field that is sent as it came
+            self._assistant.reasoning.append(_thoughts(item))
+        self._assistant.opaque += records
 
     def _add_message(self, message: Message) -> None:
         if message.role == "assistant":
@@ -207,26 +217,32 @@ class Messages:
         self._flush_system()
         fields = [b'{"role":"assistant","content":', text_json(text)]
         reasoning = "\n\n".join(piece for piece in assistant.reasoning if piece)
+        if not reasoning and self._profile.needs_reasoning:
+            reasoning = " "
         if reasoning and self._profile.reasoning_out:
-            fields.append(b",%b:%b" % (to_json(self._profile.reasoning_out), text_json(reasoning)))
-        named = self._named(assistant.calls) if assistant.calls else []
+            fields.append(self._carried.thoughts(reasoning, assistant.opaque))
+        records = assistant.opaque
+        if records:
+            fields.append(fields_of(records))
+        named = self._named(assistant.calls, records) if assistant.calls else []
         if named:
-            fields.append(b',"tool_calls":[%b]' % b",".join([self._call(id, call) for id, call in named]))
+            fields.append(b',"tool_calls":[%b]' % b",".join([self._call(id, call, records) for id, call in named]))
         self._done.append(b"".join(fields) + b"}")
         self._add_outputs(named)
 
-    def _named(self, calls: Sequence[HistoryCall]) -> list[tuple[str, HistoryCall]]:
-        """Return the calls with the ids that the backend gets: no two are the same."""
+    def _named(self, calls: Sequence[HistoryCall], records: Sequence[Opaque]) -> list[tuple[str, HistoryCall]]:
+        """Return the calls with the ids that the backend gets: no two are the same. Its own signed ids go back to it."""
         if self._ids is None:
             self._ids = FreshIds()
         take, form = self._ids.take, self._profile.call_id
-        return [(form(take(call.call_id)), call) for call in calls]
+        return [(signed_id(records, call.call_id) or form(take(call.call_id)), call) for call in calls]
 
-    def _call(self, id: str, call: HistoryCall) -> bytes:
-        return b'{"id":%b,"type":"function","function":{"name":%b,"arguments":%b}}' % (
+    def _call(self, id: str, call: HistoryCall, records: Sequence[Opaque]) -> bytes:
+        return b'{"id":%b,"type":"function","function":{"name":%b,"arguments":%b}%b}' % (
             text_json(id),
             text_json(self._tools.name_of(call.target)),
             text_json(call.arguments),
+            call_fields(records, call.call_id) if records else b"",
         )
 
     def _add_outputs(self, calls: Sequence[tuple[str, HistoryCall]]) -> None:

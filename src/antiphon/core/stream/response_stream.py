@@ -25,6 +25,8 @@ from antiphon.core.deltas import (
     Delta,
     Finish,
     FinishReason,
+    InputRemoved,
+    OpaqueDelta,
     ReasoningDelta,
     RefusalDelta,
     Relay,
@@ -43,7 +45,7 @@ from antiphon.core.stream.output import Output
 from antiphon.core.stream.resume import Restart
 from antiphon.core.stream.server_calls import MayWait, ServerCalls
 from antiphon.core.stream.server_calls import PendingCall as PendingCall
-from antiphon.core.stream.terms import INCOMPLETE_REASONS, Action, StreamTerms
+from antiphon.core.stream.terms import INCOMPLETE_REASONS, Action, StreamTerms, note_removed
 from antiphon.core.stream.tool_writers import MadeWriter, ReadyWriter
 from antiphon.core.stream.transitions import Stage, State
 from antiphon.core.stream.usage import add_usage
@@ -180,6 +182,10 @@ class ResponseStream:
             case RefusalDelta():
                 if delta.text:
                     (self._items.message or self._items.begin_message()).refusal(delta.text)
+            case OpaqueDelta():
+                self._items.keep_beside(delta.opaque)
+            case InputRemoved():
+                note_removed(self.response, delta)
             case UsageReport():
                 self._turn_usage = delta.usage
             case Finish():
@@ -215,7 +221,8 @@ class ResponseStream:
     @property
     def model_texts(self) -> ModelTexts:
         """What the model sees of the items that do not say it themselves."""
-        return self._servers.model_texts
+        kept = self._items.kept
+        return {**self._servers.model_texts, **kept} if kept else self._servers.model_texts
 
     def announce_calls(self, may_wait: MayWait) -> None:
         """Let calls that wait for nobody stream from their first fragment on; without this, all wait for the Turn's end."""
