@@ -163,6 +163,7 @@ OUTSIDE: dict[str, str] = {
     "backends.responses.codec:_TYPE": "fullmatch",
     "backends.scripted:_PIECE": "search",
     "core.tools.call_pairs:_NUMBERED": "fullmatch",
+    "core.tools.call_thoughts:_RANDOM": "search",
     "core.tools.grammar:_TOKEN": "match",
     "core.request.json_text:_TOKEN": "search",
     "core.request.json_text:_NAME": "fullmatch",

@@ -50,14 +50,17 @@ def in_place_of(items: Sequence[Item], summary: str, opaque: OpaqueData = NO_OPA
     answered = set(pair(sides).calls.values())
     waiting: list[Item] = []
     thoughts: list[Item] = []  # of the answer that the calls are in
+    open_answer = False
     for index, (item, side) in enumerate(zip(items, sides, strict=True)):
         if isinstance(item, Reasoning):
             thoughts.append(item)
         elif side is not None and (side is BREAK or side.output):
-            thoughts.clear()
+            thoughts, open_answer = [], False
         elif side is not None and index not in answered:
             waiting += [*thoughts, item]
-            thoughts.clear()
+            thoughts, open_answer = [], True
+    if open_answer:
+        waiting += thoughts  # they stand behind its last call
     asked = _last(user_messages(items))
     return Compacted(summary, None, asked, [_json(item) for item in waiting], opaque_among(waiting, opaque))
 
@@ -175,7 +178,7 @@ def _waiting(compacted: Compacted, rest: Sequence[Item]) -> list[Item]:
         if index in called:
             standing += [*thoughts, item]
         thoughts = []
-    return standing
+    return [*standing, *thoughts] if standing else []
 
 
 def summary_message(compacted: Compacted) -> Item:

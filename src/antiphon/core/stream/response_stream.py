@@ -224,6 +224,11 @@ class ResponseStream:
         kept = self._items.kept
         return {**self._servers.model_texts, **kept} if kept else self._servers.model_texts
 
+    @property
+    def asks_client(self) -> bool:
+        """Tell whether a call is the client's to run."""
+        return self._client_is_asked
+
     def announce_calls(self, may_wait: MayWait) -> None:
         """Let calls that wait for nobody stream from their first fragment on; without this, all wait for the Turn's end."""
         self._servers.may_wait = may_wait

@@ -15,11 +15,12 @@ from antiphon.backends.base import Route
 from antiphon.core import compaction as compact
 from antiphon.core import context, token_count
 from antiphon.core.json_encoding import to_json
-from antiphon.core.opaque import NO_OPAQUE, Opaque, SealedThoughts
+from antiphon.core.opaque import NO_OPAQUE, Opaque, OpaqueData, SealedThoughts
 from antiphon.core.request.configuration_updates import updated
 from antiphon.core.request.echo import echo_response
 from antiphon.core.request.text_format import ResolvedText
 from antiphon.core.stream.terms import StreamTerms
+from antiphon.core.tools.call_thoughts import CALLS
 from antiphon.core.tools.tool_map import ignored_tools
 from antiphon.core.turn import NO_HINTS, Hints, Turn, with_operators
 from antiphon.errors import InvalidRequest
@@ -108,12 +109,20 @@ class Intake:
         plain = not (earlier or prompted or media_holders(own))
         shown = list(own) if plain else await self._shown(prompted, earlier, own, owner, route)
         approvals = given(own, shown, {tool.server_label for tool in remote}, services.sealer, owner) if remote else []
-        opaque = NO_OPAQUE
+        opaque: OpaqueData = NO_OPAQUE
         if not SEALED.isdisjoint(kinds):
             seals = Unsealing(services.sealer, owner, own, _source_of(request))
             shown = await seals.restored(shown)
-            shown, opaque, added = await self._gathering.with_model_texts(shown, seals.opaque, owner, source)
-            size += seals.size + added
+            opaque = seals.opaque
+            size += seals.size
+        if route.card.capabilities.reasoning and not CALLS.isdisjoint(map(type, own)):
+            given_back, opaque = await services.recall.restored(shown, opaque, owner, services.store.responses)
+            if given_back is not shown:
+                shown, plain = given_back, False
+                kinds.add(Reasoning)
+        if not SEALED.isdisjoint(kinds):
+            shown, opaque, added = await self._gathering.with_model_texts(shown, opaque, owner, source)
+            size += added
         whole = (request, asked.extra, owner, route, tools, text, own, shown, identity, hints)
         plan = self._complete(*whole) if size < LARGE else await by_size(size, self._complete, *whole, large=True)
         if opaque:
