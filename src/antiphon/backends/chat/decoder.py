@@ -107,9 +107,10 @@ class ChatDecoder:
         history: Sequence[Item] = (),
         need_reason: bool = True,
         kept: Gatherer | None = None,
+        keep_ids: bool = False,
     ) -> None:
         self.ended = False
-        self._calls = Calls(tools, call_base, parallel=parallel, history=history)
+        self._calls = Calls(tools, call_base, parallel=parallel, history=history, keep_ids=keep_ids)
         self._halves = Halves()
         self._profile = profile
         self._sink = open_sink(emulation, think, leaks, tools, self._calls)
