@@ -25,6 +25,13 @@ class Opaque(msgspec.Struct, frozen=True, omit_defaults=True):
     calls: Mapping[str, Mapping[str, Raw]] = {}
     ids: Mapping[str, str] = {}
 
+    def with_calls(self, ids: Mapping[str, str]) -> Opaque:
+        """Return it with other ids of calls."""
+        if ids.keys().isdisjoint((*self.calls, *self.ids)):
+            return self
+        calls = {ids.get(id, id): fields for id, fields in self.calls.items()}
+        return msgspec.structs.replace(self, calls=calls, ids={ids.get(id, id): own for id, own in self.ids.items()})
+
 
 OpaqueData = Mapping[str, Sequence[Opaque]]
 """A reasoning item's id, or its `encrypted_content` where it has none → what was kept beside it."""

@@ -7,12 +7,12 @@ from typing import Any
 
 import msgspec
 
-from antiphon.backends.chat.answer_text import open_sink
+from antiphon.backends.chat.answer_text import TextPolicy, as_text, open_sink
 from antiphon.backends.chat.emulation import Emulation
 from antiphon.backends.chat.errors import error_from_event, no_answer
 from antiphon.backends.chat.lenient import read_chunk
 from antiphon.backends.chat.opaque import Gatherer, is_signed
-from antiphon.backends.chat.profiles import Leak, Profile, ThinkPolicy
+from antiphon.backends.chat.profiles import Profile
 from antiphon.backends.chat.tool_calls import Calls
 from antiphon.backends.chat.usage import logprob_pieces, usage_from
 from antiphon.backends.error_words import parse
@@ -76,18 +76,19 @@ class ChatDecoder:
         "_halves",
         "_kept",
         "_logprobs",
-        "_mark",
+        "_marks",
         "_message",
         "_need_reason",
         "_odd",
         "_odd_ones",
-        "_plain",
         "_profile",
         "_reason",
         "_reasoning_size",
         "_seen",
         "_sink",
+        "_text_before",
         "_text_size",
+        "_unwanted",
         "_usage",
         "_whole",
         "ended",
@@ -99,8 +100,7 @@ class ChatDecoder:
         profile: Profile,
         *,
         call_base: str,
-        think: ThinkPolicy = "auto",
-        leaks: Sequence[Leak] = (),
+        policy: TextPolicy = TextPolicy(),  # noqa: B008 (frozen)
         parallel: bool = True,
         logprobs: bool = False,
         emulation: Emulation | None = None,
@@ -111,10 +111,11 @@ class ChatDecoder:
     ) -> None:
         self.ended = False
         self._calls = Calls(tools, call_base, parallel=parallel, history=history, keep_ids=keep_ids)
+        self._unwanted: list[Delta] | None = None if policy.calls else []  # calls that were forbidden
         self._halves = Halves()
         self._profile = profile
-        self._sink = open_sink(emulation, think, leaks, tools, self._calls)
-        self._plain = self._sink.plain
+        self._sink = open_sink(emulation, policy, tools, self._calls)
+        self._marks = self._sink.marks  # without one of these, text is answer
         self._logprobs = logprobs
         self._need_reason = need_reason
         self._usage: ChatUsage | None = None
@@ -127,7 +128,7 @@ class ChatDecoder:
         self._odd = b""
         self._odd_ones = 0
         self._kept = kept if kept is not None else Gatherer()
-        self._mark = 0  # the size of the text when thoughts or a call came last
+        self._text_before = 0  # the size of the text when thoughts or a call came last
 
     @property
     def size(self) -> int:
@@ -198,14 +199,24 @@ class ChatDecoder:
         if self._message is not None and not self.size and not self._calls.count:
             self._read_whole(self._message, out)
         self._end_text(out, before_call=False)
-        self._calls.close(out)
+        self._calls.close(out if self._unwanted is None else self._unwanted)
+        if self._unwanted:
+            self._tell_unwanted(self._unwanted, out)
         self._kept.give(out)
         out += self._kept.removed
         if self._usage is not None:
             out.append(UsageReport(usage_from(self._usage, self._profile, self._reasoning_size, self._text_size)))
         self._check_end()
-        reason = self._reason or (FinishReason.TOOL_CALLS if self._calls.started else FinishReason.STOP)
+        called = self._calls.started > 0 and self._unwanted is None
+        reason = self._reason or (FinishReason.TOOL_CALLS if called else FinishReason.STOP)
         out.append(Finish(reason))
+
+    def _tell_unwanted(self, calls: list[Delta], out: list[Delta]) -> None:
+        """Say as text what was called although the request forbids calls: the client would not know what to do with a call."""
+        text = "\n".join(as_text(calls))
+        out.append(TextDelta(f"\n{text}" if self._text_size else text))
+        if self._reason is FinishReason.TOOL_CALLS:
+            self._reason = FinishReason.STOP
 
     def _check_end(self) -> None:
         said = self._text_size > 0 or self._reasoning_size > 0 or self._calls.size > 0 or self._calls.started > 0
@@ -253,14 +264,16 @@ class ChatDecoder:
         ):
             reasoning = self._kept.take(delta, reasoning)
         if reasoning:
+            if not self._reasoning_size:
+                self._sink.thoughts_came()
             self._reasoning_size += len(reasoning)
-            self._mark = self._text_size
+            self._text_before = self._text_size
             out.append(ReasoningDelta(reasoning))
             if not self._kept.field:
                 self._kept.note_field(delta)
         content = delta.content
         if content:
-            if self._kept.dirty and self._text_size == self._mark:  # else it would part the message
+            if self._kept.dirty and self._text_size == self._text_before:  # else it would part the message
                 self._kept.give(out)
             if isinstance(content, str):
                 self._text(content, choice, out)
@@ -272,7 +285,7 @@ class ChatDecoder:
             self._refuse(delta.refusal, out)
         if delta.tool_calls:
             self._end_text(out, before_call=True)
-            self._mark = self._text_size
+            self._text_before = self._text_size
             self._kept.give(out)
             self._calls.chunk += 1
             for call in delta.tool_calls:
@@ -291,6 +304,8 @@ class ChatDecoder:
         message = choice.message if choice.message is not None else choice.delta
         if message is not None:
             self._whole = True
+            if isinstance(message.content, str):
+                self._sink.expect_whole()
             self._read(choice, message, out)
 
     def _finished(self, choice: ChatChoice) -> None:
@@ -311,12 +326,15 @@ class ChatDecoder:
             name, text = function.name or "", _text_of(function.arguments)
         else:
             name = text = ""
+        if self._unwanted is not None:
+            out = self._unwanted
         at = len(out)
         if self._whole:
             self._calls.whole(call.id or "", name, text, out, raw=custom is not None)
         elif function is not None or custom is not None or call.id:
             self._calls.fragment(call.index, call.id or "", name, text, out, raw=custom is not None)
-        if call.extra_content or call.provider_specific_fields or call.thought_signature or is_signed(call.id or ""):
+        signed = call.extra_content or call.provider_specific_fields or call.thought_signature
+        if (signed or is_signed(call.id or "")) and self._unwanted is None:
             self._kept.sign(call, self._calls.id_of(call.index, call.id or ""))
             self._kept.give(out, at)
 
@@ -342,16 +360,17 @@ class ChatDecoder:
         logprobs = b""
         if self._logprobs and choice.logprobs is not None:
             logprobs = logprob_pieces(choice.logprobs)
-        if self._plain:
+        marks = self._marks
+        if marks is not None and (not marks or marks.isdisjoint(text)):
             out.append(TextDelta(text, logprobs))
         else:
             self._sink.feed(text, logprobs, out)
-            self._plain = self._sink.plain
+            self._marks = self._sink.marks
 
     def _end_text(self, out: list[Delta], *, before_call: bool) -> None:
-        if not self._plain:
+        if self._marks is None or self._marks:
             self._sink.end(out, before_call=before_call)
-            self._plain = self._sink.plain
+            self._marks = self._sink.marks
 
 
 def _text_of(arguments: str | dict[str, Any] | None) -> str:

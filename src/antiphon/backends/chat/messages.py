@@ -12,7 +12,7 @@ from antiphon.backends.chat.content_parts import Content, text_of
 from antiphon.backends.chat.content_parts import content as render_content
 from antiphon.backends.chat.history_items import read_other
 from antiphon.backends.chat.message_order import MessageList
-from antiphon.backends.chat.opaque import Carried, call_fields, fields_of, signed_id
+from antiphon.backends.chat.opaque import Carried, call_fields, fields_of, signed_id, unsigned
 from antiphon.backends.chat.profiles import Profile
 from antiphon.core import kinds
 from antiphon.core.json_encoding import to_json
@@ -202,7 +202,7 @@ class Messages:
             fields.append(fields_of(records))
         named = [self._named(call, records) for call in assistant.calls]
         if named:
-            calls = [_call(id, name, call, records) for id, name, call in named]
+            calls = [_call(id, name, call, self._kept_of(call, n, records)) for n, (id, name, call) in enumerate(named)]
             fields.append(b',"tool_calls":[%b]' % b",".join(calls))
         self._list.assistant(fields)
         self._add_outputs(named)
@@ -212,6 +212,11 @@ class Messages:
         name = self._tools.name_of(call.target)
         signed = signed_id(records, call.call_id) if records else ""
         return signed or self._ids.take(call.call_id, name), name, call
+
+    def _kept_of(self, call: HistoryCall, index: int, records: Sequence[Opaque]) -> bytes:
+        """Return what goes back with a call; the first of a message must have a signature for some servers."""
+        kept = call_fields(records, call.call_id) if records else b""
+        return kept or (unsigned(self._profile.call_signature) if index == 0 else b"")
 
     def _add_outputs(self, calls: Sequence[tuple[str, str, HistoryCall]]) -> None:
         media: list[Content] = []
@@ -229,12 +234,12 @@ class Messages:
             self._list.user(one)
 
 
-def _call(id: str, name: str, call: HistoryCall, records: Sequence[Opaque]) -> bytes:
+def _call(id: str, name: str, call: HistoryCall, kept: bytes) -> bytes:
     return b'{"id":%b,"type":"function","function":{"name":%b,"arguments":%b}%b}' % (
         text_json(id),
         text_json(name),
         text_json(call.arguments),
-        call_fields(records, call.call_id) if records else b"",
+        kept,
     )
 
 

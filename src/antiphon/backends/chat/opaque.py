@@ -325,6 +325,11 @@ def call_fields(records: Sequence[Opaque], call_id: str) -> bytes:
     return b"".join([b",%b:%b" % (to_json(name), bytes(value)) for name, value in found.items()])
 
 
+def unsigned(signature: str) -> bytes:
+    """Return the fields of a call without a signature, for a server that wants one; b"" for others."""
+    return b',"extra_content":{"google":{"thought_signature":%b}}' % to_json(signature) if signature else b""
+
+
 def signed_id(records: Sequence[Opaque], call_id: str) -> str:
     """Return the backend's own id of a call that has a signature in it, "" for others."""
     return next((record.ids[call_id] for record in records if call_id in record.ids), "")

@@ -22,7 +22,12 @@ from antiphon.core.tools.schema_subsets import Subset
 from antiphon.errors import ConfigError
 
 ThinkPolicy = Literal["auto", "off", "opened"]
-Leak = Literal["hermes", "qwen_xml", "harmony", "mistral", "llama", "deepseek"]
+
+MARKED_LEAKS = tuple("hermes glm qwen_xml minimax kimi kimi_k3 deepseek mistral granite nemotron".split())
+"""Families of leaked calls whose openers are no other text. They are looked for wherever calls are wanted."""
+
+ENGINE_LEAKS = (*MARKED_LEAKS, "llama", "pythonic", "bare")
+"""The same with those that need no opener: what engines give that do not know their model's format."""
 
 
 class Profile(msgspec.Struct, frozen=True, kw_only=True):
@@ -31,6 +36,7 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
     `effort`: where reasoning.effort goes. `efforts`: the values the server takes, weakest first; empty: any.
     `reasoning_out`: the message field in which earlier thoughts are sent back; "" where the server refuses or ignores it.
     `needs_reasoning`: it refuses an assistant's message without thoughts: a blank stands for those that are not there.
+    `call_signature`: the thought signature for calls that come without one, from another model or a client that lost it.
     `response_format`: which of its types the server takes. `grammar`: its own constrained decoding, if it has any.
     `forced_calls`: whether a named or required call is obeyed, or has to be brought about by a schema for the answer.
     `format_beside_tools`: whether tools can still be called while `response_format` constrains the answer.
@@ -47,6 +53,7 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
     efforts: tuple[str, ...] = ()
     reasoning_out: Literal["reasoning_content", "reasoning", ""] = "reasoning_content"
     needs_reasoning: bool = False
+    call_signature: str = ""
     response_format: Literal["all", "json_schema", "json_object", "none"] = "all"
     grammar: Literal["none", "gbnf", "structured_outputs", "sglang"] = "none"
     tool_choice_none: bool = True
@@ -57,7 +64,7 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
     stream_usage: bool = True
     forward: frozenset[str] = frozenset()
     share_reasoning: bool = False
-    leaks: tuple[Leak, ...] = ()
+    leaks: tuple[str, ...] = MARKED_LEAKS
     roles: Roles = "auto"
     call_ids: IdForm = "auto"
     strict_schema: Subset = "auto"
@@ -73,14 +80,14 @@ _OPENAI_FIELDS = frozenset(
     ("prompt_cache_key", "prompt_cache_retention", "safety_identifier", "service_tier", "user", "verbosity", "metadata")
 )
 _LOW_TO_HIGH = ("low", "medium", "high")
-_COMMON_LEAKS: tuple[Leak, ...] = ("hermes", "qwen_xml")
 
 PROFILES: dict[str, Profile] = {
     profile.name: profile
     for profile in (
-        Profile(name="generic", forward=frozenset(("user", "verbosity"))),
+        Profile(name="generic", forward=frozenset(("user", "verbosity")), leaks=ENGINE_LEAKS),
         Profile(
             name="llama_cpp",
+            leaks=ENGINE_LEAKS,
             effort="enable_thinking",
             grammar="gbnf",
             forced_calls="schema",
@@ -89,7 +96,7 @@ PROFILES: dict[str, Profile] = {
         ),
         Profile(
             name="vllm",
-            leaks=_COMMON_LEAKS,
+            leaks=ENGINE_LEAKS,
             effort="both",
             efforts=_LOW_TO_HIGH,
             grammar="structured_outputs",
@@ -102,11 +109,11 @@ PROFILES: dict[str, Profile] = {
             efforts=_LOW_TO_HIGH,
             grammar="sglang",
             format_beside_tools=False,
-            leaks=_COMMON_LEAKS,
+            leaks=ENGINE_LEAKS,
         ),
         Profile(
             name="ollama",
-            leaks=_COMMON_LEAKS,
+            leaks=ENGINE_LEAKS,
             efforts=("none", *_LOW_TO_HIGH),
             reasoning_out="reasoning",
             tool_choice_none=False,
@@ -119,10 +126,11 @@ PROFILES: dict[str, Profile] = {
             response_format="json_schema",
             forced_calls="schema",
             share_reasoning=True,
-            leaks=_COMMON_LEAKS,
+            leaks=ENGINE_LEAKS,
         ),
         Profile(
             name="openai",
+            leaks=(),
             max_tokens="max_completion_tokens",
             reasoning_out="",
             forward=_OPENAI_FIELDS,
@@ -145,7 +153,7 @@ PROFILES: dict[str, Profile] = {
             roles="alternate",
             call_ids="short",
         ),
-        Profile(name="gemini", strict_schema="gemini"),
+        Profile(name="gemini", strict_schema="gemini", call_signature="skip_thought_signature_validator"),
         Profile(name="moonshot", forward=frozenset(("user",)), strict_schema="moonshot"),
         Profile(name="groq", reasoning_out="", max_tokens="max_completion_tokens", forward=frozenset(("user",))),
     )

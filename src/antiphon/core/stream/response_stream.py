@@ -83,7 +83,7 @@ class ResponseStream:
             self._emitter, self._item_list.allocate, self._item_list.keep, response.max_tool_calls
         )
         self._made: dict[int, MadeWriter] = {}
-        self._client_is_asked = self._announced = False
+        self.asks_client = self._announced = False  # a call is the client's to run; the start was told
         self._turn_usage: Usage | None = None
         self._finish_reason: FinishReason | None = None
         self._relayer: Relayer | None = None
@@ -210,7 +210,7 @@ class ResponseStream:
         self._close_items("incomplete" if cut else "completed")
         self._add_usage()
         self._items.spoke = False
-        again = refused and not self._client_is_asked and not self._servers.exhausted
+        again = refused and not self.asks_client and not self._servers.exhausted
         self._stage.state = State.TOOLS if self.pending else State.TURN if again else State.DONE
 
     # Tools that the server runs
@@ -223,13 +223,7 @@ class ResponseStream:
     @property
     def model_texts(self) -> ModelTexts:
         """What the model sees of the items that do not say it themselves."""
-        kept = self._items.kept
-        return {**self._servers.model_texts, **kept} if kept else self._servers.model_texts
-
-    @property
-    def asks_client(self) -> bool:
-        """Tell whether a call is the client's to run."""
-        return self._client_is_asked
+        return self._servers.texts_with(self._items.kept)
 
     def announce_calls(self, may_wait: MayWait) -> None:
         """Let calls that wait for nobody stream from their first fragment on; without this, all wait for the Turn's end."""
@@ -262,7 +256,7 @@ class ResponseStream:
 
     def _after_answer(self) -> None:
         if self.state is State.TOOLS and not self.pending:
-            done = self._client_is_asked or self._servers.asked
+            done = self.asks_client or self._servers.asked
             self._stage.state = State.DONE if done else State.TURN
 
     def open_item(self, prefix: str, write: Callable[[Emitter, str, int], W]) -> W:
@@ -361,7 +355,7 @@ class ResponseStream:
         if BY_NAME[call.kind].write is None:
             self._servers.start(call)
             return
-        self._client_is_asked = True
+        self.asks_client = True
         self._items.begin_call(call)
 
     def _feed_call(self, delta: CallDelta) -> None:
