@@ -109,7 +109,11 @@ FIELDS = (
 
 ITEMS = (
     Kind("message", "In and out, with text, refusal, image, file and audio parts. Needs no `type`."),
-    Kind("reasoning", "In and out: raw thoughts, summary, sealed content, which opens for its owner only."),
+    Kind(
+        "reasoning",
+        "In and out: raw thoughts, summary, sealed content, which opens for its owner only. Without content where a backend"
+        " sent data for itself alone. Dropped by a client, it is found again by call id (`recall_bytes`).",
+    ),
     Kind(
         "function_call, function_call_output",
         "In and out; an output may be a string or parts. Ids of calls may repeat in a history: an output belongs to the nearest "

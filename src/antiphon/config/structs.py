@@ -151,6 +151,14 @@ class Config(Settings, kw_only=True, forbid_unknown_fields=True):
             ge=0,
         ),
     ] = 256 * 1024 * 1024
+    recall_bytes: Annotated[
+        int,
+        Meta(
+            description="Maximum bytes of reasoning that each process remembers by the ids of calls, for clients that send"
+            " calls back without it. Reasoning of stored responses is also found in the store. 0: it is not given back.",
+            ge=0,
+        ),
+    ] = 64 * 1024 * 1024
     background_lease: Annotated[
         float,
         Meta(
