@@ -255,7 +255,7 @@ INSIDE = frozenset(
     cli.checks.diagnosis:_think
     cli.checks.doctor:described
     cli.keys:_SPAN
-    core.text.leaks.reader:Forms.__init__
+    core.text.leaks.reader:LeakMarkers.__init__
     cli.monitor.scrape:_SERIES
     cli.monitor.scrape:_LABEL
     cli.monitor.scrape:_ESCAPE
