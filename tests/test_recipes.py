@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.test_layers import imports, modules
+from tests.source import modules
+from tests.test_layers import imports
 
 ROOT = Path(__file__).parents[1]
 DESIGN = (ROOT / "docs" / "design.md").read_text()
@@ -37,7 +38,11 @@ def test_modules_that_are_named_are_there(title: str) -> None:
 def test_a_front_end_needs_what_its_recipe_names() -> None:
     recipe = named(section("**another front end**", "\n**an item**"))
     tree = ast.parse((ROOT / "tests" / "server" / "say_front_end.py").read_text())
-    used = {name.rpartition(".")[0].removeprefix("antiphon.") for name in imports(tree) if name.startswith("antiphon.")}
+    used = {
+        name.rpartition(".")[0].removeprefix("antiphon.")
+        for name in imports(ast.walk(tree))
+        if name.startswith("antiphon.")
+    }
     vocabulary = {"app", "errors", "core.deltas", "core.json_encoding", "core.stream.terms", "server.http.messages"}
     hints = {"server.api.routing_hints"}
     assert recipe <= used
