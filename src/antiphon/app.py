@@ -27,6 +27,7 @@ from antiphon.config.rules import ENGINE
 from antiphon.core.token_count import Estimator
 from antiphon.errors import APIError, ConfigError
 from antiphon.net.fetching import Fetcher
+from antiphon.net.proxies import passwords
 from antiphon.net.url_guard import UrlGuard
 from antiphon.reloading import changed, reopened, talkative, tokenizers, validate
 from antiphon.responses.background.live import Live
@@ -108,7 +109,7 @@ class Parts:
         self.config = config
         self._hosted = by_kind(hosted)
         self._stop = stop
-        SECRETS.know(secrets_of(config))
+        SECRETS.know([*secrets_of(config), *passwords(os.environ)])
         self._forced = False
         self.backends = make_backends(config)
         self._engine = self.backends.get(ENGINE)
@@ -197,7 +198,7 @@ class Parts:
         validate(config)
         auth = self._authenticator(config)
         # What runs still goes on with the settings before: their secrets are taken out as well.
-        SECRETS.know([*secrets_of(self.config), *secrets_of(config)])
+        SECRETS.know([*secrets_of(self.config), *secrets_of(config), *passwords(os.environ)])
         backends = reopened(self.config, config, self.backends)
         self.registry.replace(
             config.models,

@@ -29,7 +29,8 @@ from antiphon.core.deltas import CallStart, Delta, Finish, TextDelta, UsageRepor
 from antiphon.core.request.decoding import decode_tools, resolve_text
 from antiphon.core.turn import Turn
 from antiphon.errors import BackendError, ConfigError
-from antiphon.net.http.client import HttpClient, parse_url
+from antiphon.net.http.address import parse_url
+from antiphon.net.http.client import HttpClient
 from antiphon.types.request import CreateResponse, TextConfig
 from antiphon.types.response import Usage
 from antiphon.types.tools import ToolChoice

@@ -94,3 +94,11 @@ def test_frames() -> None:
     events = [Event("a.b", b'{"type":"a.b"}'), Event("c", b"{}")]
     assert encode(events) == b'event: a.b\ndata: {"type":"a.b"}\n\nevent: c\ndata: {}\n\n'
     assert parse(encode(events) + sse.DONE) == [b'{"type":"a.b"}', b"{}", b"[DONE]"]
+
+
+@pytest.mark.parametrize("size", [1, sse.LARGE_EVENT])
+def test_pieces_are_the_frames_and_large_bodies_are_not_copied(size: int) -> None:
+    events = [Event("a", b'"%b"' % (b"x" * size)), Event("b", b"{}"), Event("a", b"3")]
+    pieces = sse.pieces(events)
+    assert b"".join(pieces) == encode(events)
+    assert any(piece is events[0].body for piece in pieces) == (size == sse.LARGE_EVENT)

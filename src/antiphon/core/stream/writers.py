@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Protocol
+from typing import Any, Protocol
 
 from msgspec import UNSET, Raw, Struct
 
 from antiphon.core.deltas import CallStart
 from antiphon.core.json_encoding import to_json
 from antiphon.core.stream.emitter import Emitter, type_json
+from antiphon.core.text.pieces import text_json
 from antiphon.types import events as ev
 from antiphon.types.items import (
     CustomToolCall,
@@ -24,6 +25,9 @@ from antiphon.types.items import (
 
 IN_PROGRESS = "in_progress"
 
+LONG = 64 * 1024
+"""Characters of a text that is encoded once for all events which repeat it."""
+
 Part = OutputText | Refusal | ReasoningText
 
 
@@ -33,6 +37,11 @@ class Writer(Protocol):
     def close(self, status: str) -> bytes:
         """End the item with `completed` or `incomplete` and return it as JSON."""
         ...
+
+
+def encoded_once(text: str) -> Any:
+    """Return a text for the events that repeat it: a long one as its JSON, which is then copied rather than escaped again."""
+    return text if len(text) <= LONG else Raw(text_json(text))
 
 
 def delta_head(type: str, item_id: str, output_index: int, rest: bytes) -> bytes:
@@ -134,7 +143,7 @@ class MessageWriter(ItemWriter):
     def _close_part(self) -> None:
         if not self._kind:
             return
-        text = "".join(self._pieces)
+        text = encoded_once("".join(self._pieces))
         part: OutputText | Refusal
         if self._kind == "text":
             part = OutputText(text=text, logprobs=Raw(b"[%b]" % b",".join(self._logprobs)))
@@ -209,7 +218,8 @@ class ReasoningWriter(ItemWriter):
 
     def close(self, status: str) -> bytes:
         """End the thoughts, their summary and the item."""
-        text = "".join(self._pieces)
+        said = "".join(self._pieces)
+        text = encoded_once(said)
         done = ev.ReasoningDone if self._names == "response.reasoning" else ev.ReasoningTextDone
         self._emitter.emit(done(item_id=self.item_id, output_index=self.index, content_index=0, text=text))
         self._part_done(0, ReasoningText(text=text))
@@ -219,7 +229,7 @@ class ReasoningWriter(ItemWriter):
                 status=status,
                 summary=self._close_summary(text),
                 content=[ReasoningText(text=text)],
-                encrypted_content=(self._seal(text) if self._seal else None) or UNSET,
+                encrypted_content=(self._seal(said) if self._seal else None) or UNSET,
             )
         )
 
@@ -273,7 +283,7 @@ class CallWriter(ItemWriter):
         function = self._call.kind == "function"
         if function and not self.arguments.strip() and status == "completed":
             self.text("{}")
-        text = self.arguments
+        text = encoded_once(self.arguments)
         ids = {"item_id": self.item_id, "output_index": self.index}
         if function:
             self._emitter.emit(ev.ArgumentsDone(name=self._call.name, arguments=text, **ids))  # type: ignore[arg-type]  # one dict of mixed values for two structs

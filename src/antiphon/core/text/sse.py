@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Protocol
 
 from antiphon.errors import BackendError
@@ -46,6 +46,16 @@ def encode(events: Iterable[Framed]) -> bytes:
     """Return the frames of some Events as one piece, ready for one write."""
     frames = [b"event: %b\ndata: %b\n\n" % (event.type.encode(), event.body) for event in events]
     return frames[0] if len(frames) == 1 else b"".join(frames)
+
+
+def pieces(events: Sequence[Framed]) -> list[bytes]:
+    """Return the frames of some Events as one piece or, where they are large, as pieces that need no copy of the bodies."""
+    if sum([len(event.body) for event in events]) <= LARGE_EVENT:
+        return [encode(events)]
+    found: list[bytes] = []
+    for event in events:
+        found += (b"event: %b\ndata: " % event.type.encode(), event.body, b"\n\n")
+    return found
 
 
 class SSEParser:
