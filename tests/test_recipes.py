@@ -47,3 +47,16 @@ def test_a_front_end_needs_what_its_recipe_names() -> None:
     hints = {"server.api.routing_hints"}
     assert recipe <= used
     assert {name for name in used - recipe if not name.startswith("types.")} <= vocabulary | hints
+
+
+def test_the_count_of_changed_files_is_that_of_the_files_named() -> None:
+    table = section("| added | existing files | which | counted by |\n|---|---|---|---|\n", "\n\n")
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in table.splitlines()]
+    assert len(rows) == 6
+    for added, count, which, counted_by in rows:
+        files = re.findall(r"`([\w/]+\.py)`", which)
+        assert len(files) == int(count) <= 3, added
+        for file in files:
+            assert (ROOT / "src" / "antiphon" / file).is_file(), file
+        for file in re.findall(r"`((?:tests|examples)/[\w/]+\.py)`", counted_by):
+            assert (ROOT / file).is_file(), file

@@ -20,6 +20,7 @@ TYPES |= {item.type for item in ITEM_TYPES}
 
 # Modules that list types for a reason of their own.
 OTHERS = {
+    "backends/responses/items.py": "which fields OpenAI's document requires of an item",
     "core/relay/shapes.py": "what the items of another server have to hold, field by field",
 }
 
