@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 
 import pytest
 
-from tests.source import modules, nodes, shown
+from tests.package_source import modules, nodes, shown
 
 # Texts that are not JSON, or are read and not written; each with its reason.
 OTHER_TEXTS = {

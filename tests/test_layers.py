@@ -6,7 +6,7 @@ import ast
 from collections.abc import Iterable, Iterator
 from functools import cache
 
-from tests.source import PACKAGE, modules, nodes
+from tests.package_source import PACKAGE, modules, nodes
 
 # A folder, or a module that lies beside the folders → what it imports besides itself; `*`: all that stand above it.
 MAY_IMPORT = {

@@ -6,7 +6,7 @@ import ast
 import re
 from collections.abc import Iterator
 
-from tests.source import ROOT, modules, nodes
+from tests.package_source import ROOT, modules, nodes
 
 # Logs that are filtered apart from the rest of their folder have the name of their module.
 APART = frozenset({"antiphon.telemetry.access_log", "antiphon.server.process.loop_watch"})

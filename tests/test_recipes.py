@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.source import modules
+from tests.package_source import modules
 from tests.test_layers import imports
 
 ROOT = Path(__file__).parents[1]

@@ -11,7 +11,7 @@ from antiphon.core import kinds
 from antiphon.core.kinds import BY_NAME, ITEM_TYPES, KINDS, ItemType, Kind, register
 from antiphon.types.items import KnownItem
 from antiphon.types.tools import KnownTool
-from tests.source import modules, nodes, shown
+from tests.package_source import modules, nodes, shown
 
 TABLE = "core/kinds.py"
 
