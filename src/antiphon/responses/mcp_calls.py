@@ -3,8 +3,8 @@
 Per server: its tools are listed once, or taken from an `mcp_list_tools` item of the context. A call that needs a person's
 agreement ends the response with an `mcp_approval_request`; the next request answers it, by history or by full replay.
 
-Items of the context may have been made up. So a listing of the context is compared with the server's own before the first
-call of a tool, and before anything where approval hangs on what it says; a tool that the declaration does not admit, or
+Items of the context come from the client and are not trusted. So a listing of the context is compared with the server's own
+before the first call of a tool, and at once if approval depends on it; a tool that the declaration does not admit, or
 that the server does not list, is never called.
 """
 
@@ -34,7 +34,7 @@ from antiphon.types.items import Item, OtherItem
 
 
 class ServerBudget:
-    """What the servers of one Response may take together: bytes of answers, and seconds in which one of them is waited for."""
+    """Budget of all servers of one Response: bytes of answers, and seconds of waiting."""
 
     def __init__(self, bytes: int, seconds: float) -> None:
         self._bytes, self._most_bytes = bytes, bytes
@@ -43,7 +43,7 @@ class ServerBudget:
         self._since = 0.0
 
     async def __aenter__(self) -> None:
-        """Begin to wait for a server. Raises ToolServerError where there is no time left."""
+        """Begin to wait for a server. Raises ToolServerError if no time is left."""
         now = asyncio.get_running_loop().time()
         self._count(now)
         if self._seconds <= 0:
@@ -58,7 +58,7 @@ class ServerBudget:
         self._waiting -= 1
 
     def take(self, bytes: int) -> None:
-        """Count an answer. Raises ToolServerError where it is too much."""
+        """Count an answer's bytes. Raises ToolServerError if the budget is exceeded."""
         if bytes > self._bytes:
             raise ToolServerError(
                 f"The answers of MCP servers in this response have more than {self._most_bytes} bytes in total (mcp_max_total)."
@@ -131,7 +131,7 @@ class McpWork:
         return id, approval_request(id, *about)
 
     async def call(self, call: PendingCall) -> ToolResult:
-        """Make a call of the model's; what goes wrong is the call's error."""
+        """Make a call of the model's. A failure becomes the call's error; nothing is raised."""
         return await self._call(call.namespace, call.name, call.arguments)
 
     async def close(self) -> None:
@@ -164,7 +164,7 @@ class McpWork:
         return offered
 
     async def _compare(self, label: str) -> None:
-        """Put the server's own list in the place of what the context says. Raises ToolServerError."""
+        """Replace the context's listing by the server's own. Raises ToolServerError."""
         async with self._comparing:
             if label not in self._hearsay:
                 return
@@ -181,7 +181,7 @@ class McpWork:
     # Calls
 
     async def _call(self, label: str, name: str, arguments: str, *, agreed: bool = False) -> ToolResult:
-        """Call a tool that is offered; what goes wrong is the call's error."""
+        """Call an offered tool. A failure becomes the call's error; nothing is raised."""
         try:
             if (label, name) in self._tools or agreed:
                 await self._compare(label)

@@ -111,7 +111,7 @@ class ServerCalls:
         call.writer.end_arguments()
 
     def progress(self, key: str, stage: str) -> None:
-        """Tell how far a call has come."""
+        """Emit a progress event of a call."""
         call = self._waiting[key]
         self._opened(call).progress(stage)
 
@@ -147,7 +147,7 @@ class ServerCalls:
         self.pending.clear()
 
     def restore(self, model_texts: ModelTexts) -> None:
-        """Know what the model sees of the items of a run that is taken over."""
+        """Restore the model texts of a run that is taken over."""
         self.model_texts.update(model_texts)
 
     def _open(self, call: CallStart) -> ServerCallWriter:
@@ -156,7 +156,7 @@ class ServerCalls:
         return kind.serve(self._emitter, *self._allocate(kind.prefix), call)
 
     def _opened(self, call: _Call) -> ServerCallWriter:
-        """Return a call's writer; what has come of the call is told now where it was not told before."""
+        """Return a call's writer; opens it, with the fragments so far, if it was not open."""
         if call.writer is None:
             call.writer = self._open(call.start)
             if call.pieces:

@@ -1,8 +1,8 @@
 """Background responses: run under a lease, logged event by event, followed, resumed, cancelled.
 
-A run that nobody holds any more (its server died or gave it back) is taken over: from the start if no token had streamed,
-from its last tool boundary if none had streamed since, else it ends `failed` with a reason. It never hangs, and no model call
-that has streamed tokens is made twice.
+A run without a worker (its server died or released it) is taken over: from the start if no token had streamed,
+from its last tool boundary if none had streamed since, else it ends `failed` with a reason. No model call
+that has streamed tokens is repeated.
 
 A run whose process died may be what killed it: it is tried once more at most, and alone, with no other run taken over beside
 it in the same process. When that process dies too, it ends `failed`: no run takes more than two processes with it.
@@ -62,7 +62,7 @@ class Working:
 
 
 class Live:
-    """The background responses of this process, and the way to those of others."""
+    """Background responses: those of this process, and access to those of other servers through the store."""
 
     def __init__(self, services: Services, preparer: Preparer, webhooks: Webhooks) -> None:
         self._webhooks = webhooks
@@ -83,23 +83,23 @@ class Live:
 
     @property
     def running(self) -> int:
-        """How many responses this process works on."""
+        """Number of background responses that run in this process."""
         return len(self._working)
 
     @property
     def taken_over(self) -> int:
-        """How many runs of dead workers were gone on with, since the start."""
+        """Number of runs taken over from other workers, since the start."""
         return self._takeover.count
 
     async def start(self) -> None:
-        """Begin to look for work that nobody holds, now and from time to time."""
+        """Start claiming jobs without a worker, at once and then periodically."""
         self._store.jobs.on_cancel(self._cancel_here)
         self._poller = asyncio.create_task(self._poll())
 
     async def close(self, grace: float) -> None:
         """Stop, after `grace` seconds at most.
 
-        What has streamed no token by then is left to another server, the rest ends `failed`.
+        Runs that have streamed no token by then are released to other servers; others end `failed`.
         """
         if self._poller is not None:
             self._poller.cancel()
@@ -195,7 +195,7 @@ class Live:
             await self._take_over(job)
 
     def _cancel_here(self, id: str) -> None:
-        """A client asked for it, here or at another server."""
+        """Cancel a run of this process, asked for here or at another server."""
         one = self._working.get(id)
         if one is not None:
             one.run.cancel()
@@ -281,7 +281,7 @@ class Live:
                 one.run.cancel()
 
     def _lose(self, one: Working) -> None:
-        """Stop a run whose lease is gone, its model call too."""
+        """Stop a run whose lease is lost, and its model call."""
         self.lost += 1
         one.log.lost = True
         if one.task is not None:

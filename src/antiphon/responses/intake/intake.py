@@ -56,7 +56,7 @@ SEALED_REASONING = "reasoning.encrypted_content"
 
 
 class Intake:
-    """Turns decoded requests into Plans, whatever front end they came through."""
+    """Turns decoded requests (Asked) of all front ends into Plans."""
 
     def __init__(self, services: Services, media: Media) -> None:
         self._services = services

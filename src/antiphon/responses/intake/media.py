@@ -47,7 +47,7 @@ GONE = "[A file that stood here is not available any more.]"
 
 
 class Form(msgspec.Struct, frozen=True, kw_only=True):
-    """In which form a backend takes media: text files as text, images as data where it must fetch none itself."""
+    """Form in which a backend takes media: text files as text; images as data, if it must not fetch them itself."""
 
     files_as_text: bool = False
     inline_images: bool = False
@@ -93,7 +93,7 @@ class Media:
         return await self._ready(items, holders, _Admission(self, owner, form), path)
 
     async def restore(self, items: Sequence[Item], owner: str, *, form: Form = AS_SENT) -> Sequence[Item]:
-        """Do the same for items of earlier turns: what is gone since then becomes a note, never an error."""
+        """Do the same for items of earlier turns: a deleted file becomes a note in the text, not an error."""
         holders = media_holders(items)
         if not holders:
             return items
@@ -138,7 +138,7 @@ async def _deadline(path: str) -> AsyncIterator[None]:
 
 
 class _Admission:
-    """The media of one request. Left as a context, it lets go of what is still being fetched."""
+    """The media of one request; a context manager that cancels unfinished fetches."""
 
     def __init__(self, media: Media, owner: str, form: Form, *, lenient: bool = False) -> None:
         self._media = media
@@ -326,7 +326,7 @@ def _slots_of(raw: Raw, path: str) -> tuple[Any, list[UrlSlot]]:
 
 
 def media_holders(items: Sequence[Item]) -> list[int]:
-    """Return the indexes of the items in which there is anything to do: asked of all items of every request."""
+    """Return the indexes of the items that contain media. Called for all items of every request."""
     holders: list[int] = []
     for index, item in enumerate(items):
         if isinstance(item, OtherItem):

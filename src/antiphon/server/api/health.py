@@ -1,4 +1,4 @@
-"""`/health`: the process lives. `/ready`: somebody here can make tokens, and the store can keep them."""
+"""`/health`: the process answers. `/ready`: a backend is up, and the store takes writes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from antiphon.stores.condition import Condition
 
 
 class BackendState(msgspec.Struct, frozen=True, kw_only=True):
-    """How a backend does, as anybody may know: neither its address nor its errors' text."""
+    """State of a backend for the public: without its address and error messages."""
 
     name: str
     up: bool
@@ -25,7 +25,7 @@ class BackendState(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class StoreState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Whether the store takes writes, and in a word why not (`stores.condition.Reason`)."""
+    """Whether the store takes writes, and the reason why not (`stores.condition.Reason`)."""
 
     up: bool
     reason: str = ""
@@ -47,7 +47,7 @@ class HealthStatus(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Health:
-    """The handlers for load balancers and people on call."""
+    """The handlers of `/health` and `/ready`."""
 
     def __init__(self, backends: Callable[[], Sequence[BackendHealth]], store: Condition) -> None:
         self._backends = backends

@@ -119,7 +119,7 @@ def _page_of(arrays: Sequence[bytes], query: PageQuery) -> Reply:
 
 
 def headers(prepared: Prepared) -> Sequence[Header]:
-    """Return what a client is told beside the response: its limits, and the tools that nobody runs here."""
+    """Return the response headers: rate limits, and `x-antiphon-ignored` with what this server does not run."""
     limits, ignored = prepared.permit.headers, prepared.plan.ignored
     if not ignored:
         return limits

@@ -145,7 +145,7 @@ class Keeper:
             self.condition.recover()
 
     def _damaged(self) -> bool:
-        """Tell whether the file is damaged. The check reads all of it, so it runs seldom; until then the file counts as damaged."""
+        """Tell whether the file is damaged. The check reads all of it, so it runs seldom; until then: True."""
         now = monotonic()
         if now < self._check_at:
             return True
