@@ -60,6 +60,10 @@ MOST_CONTAINERS_OF_WHOLE = 200_000
 MOST_ODD = 1_000
 """Chunks of one answer that say nothing that is known."""
 
+_UNFORCED = "The model called no tool, although 'tool_choice' asks for a call."
+UNFORCED = "tool_choice_ignored"
+"""Code of the error for an answer without the call that it had to be."""
+
 _UNFINISHED = "The backend's answer ended early: it sent no finish_reason."
 
 
@@ -67,11 +71,13 @@ class ChatDecoder:
     """Reads the answer to one request, streamed or whole.
 
     `ended` tells that the backend has said `[DONE]`. An answer is at its end with a `finish_reason`, which `finish` asks for:
-    servers send `[DONE]` also after what they broke off. `need_reason` is False for servers that never send one.
+    servers send `[DONE]` also after what they broke off. `need_reason` is False for servers that never send one. `forced`: an
+    answer that is not cut off or refused must have a call.
     """
 
     __slots__ = (
         "_calls",
+        "_forced",
         "_halves",
         "_logprobs",
         "_marks",
@@ -82,6 +88,7 @@ class ChatDecoder:
         "_profile",
         "_reason",
         "_reasoning_size",
+        "_refused",
         "_seen",
         "_sink",
         "_text_size",
@@ -103,6 +110,7 @@ class ChatDecoder:
         emulation: Emulation | None = None,
         history: Sequence[Item] = (),
         need_reason: bool = True,
+        forced: bool = False,
         keep_ids: bool = False,
     ) -> None:
         self.ended = False
@@ -114,6 +122,8 @@ class ChatDecoder:
         self._marks = self._sink.marks  # without one of these, text is answer
         self._logprobs = logprobs
         self._need_reason = need_reason
+        self._forced = forced
+        self._refused = False
         self._usage: ChatUsage | None = None
         self._reason: FinishReason | None = None
         self._reasoning_size = 0
@@ -128,6 +138,12 @@ class ChatDecoder:
     def size(self) -> int:
         """Characters that have been said so far."""
         return self._text_size + self._reasoning_size + self._calls.size
+
+    @property
+    def all_thoughts(self) -> bool:
+        """Tell whether the answer, which has ended, is thoughts and nothing else."""
+        said = self._text_size or self._calls.started
+        return self._reasoning_size > 0 and not said and self._reason is FinishReason.STOP
 
     # Feeding
 
@@ -201,6 +217,8 @@ class ChatDecoder:
         self._check_end()
         called = self._calls.started > 0 and self._unwanted is None
         reason = self._reason or (FinishReason.TOOL_CALLS if called else FinishReason.STOP)
+        if self._forced and not (self._calls.started or reason.cut or self._refused):
+            raise BackendError(502, _UNFORCED, code=UNFORCED, param="tool_choice")
         out.append(Finish(reason))
 
     def _tell_unwanted(self, calls: list[Delta], out: list[Delta]) -> None:
@@ -311,6 +329,7 @@ class ChatDecoder:
             self._calls.fragment(call.index, call.id or "", name, text, out, raw=custom is not None)
 
     def _refuse(self, text: str, out: list[Delta]) -> None:
+        self._refused = True
         self._text_size += len(text)
         out.append(RefusalDelta(text))
 
