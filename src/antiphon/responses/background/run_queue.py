@@ -24,7 +24,7 @@ class _Used(msgspec.Struct):
     usage: Usage | None = None
 
 
-class Line:
+class RunQueue:
     """Counts running and waiting responses: at most `total` run, `of_owner` of one owner; at most `waiting` of one owner wait."""
 
     def __init__(self, total: int, of_owner: int, waiting: int) -> None:

@@ -46,14 +46,14 @@ MEDIA_FIELDS = frozenset(("image_url", "file_url", "audio_url", "video_url"))
 GONE = "[A file that stood here is not available any more.]"
 
 
-class Form(msgspec.Struct, frozen=True, kw_only=True):
+class MediaForm(msgspec.Struct, frozen=True, kw_only=True):
     """Form in which a backend takes media: text files as text; images as data, if it must not fetch them itself."""
 
     files_as_text: bool = False
     inline_images: bool = False
 
 
-AS_SENT = Form()
+AS_SENT = MediaForm()
 _MEDIA = frozenset((InputImage, InputFile))
 
 
@@ -81,7 +81,7 @@ class Media:
         self.max_image = limit if max_image is None else max_image
 
     async def admit(
-        self, items: Sequence[Item], owner: str, *, form: Form = AS_SENT, path: str = "input"
+        self, items: Sequence[Item], owner: str, *, form: MediaForm = AS_SENT, path: str = "input"
     ) -> Sequence[Item]:
         """Return the items with their media ready for a backend; the very same sequence where there are none.
 
@@ -92,7 +92,7 @@ class Media:
             return items
         return await self._ready(items, holders, _Admission(self, owner, form), path)
 
-    async def restore(self, items: Sequence[Item], owner: str, *, form: Form = AS_SENT) -> Sequence[Item]:
+    async def restore(self, items: Sequence[Item], owner: str, *, form: MediaForm = AS_SENT) -> Sequence[Item]:
         """Do the same for items of earlier turns: a deleted file becomes a note in the text, not an error."""
         holders = media_holders(items)
         if not holders:
@@ -104,7 +104,7 @@ class Media:
 
         Raises InvalidRequest.
         """
-        async with _Admission(self, owner, Form(inline_images=inline)) as admission, _deadline(path):
+        async with _Admission(self, owner, MediaForm(inline_images=inline)) as admission, _deadline(path):
             await admission.slots(slots)
 
     async def attach(self, items: Sequence[Item], file_id: str, owner: str) -> list[Item]:
@@ -140,7 +140,7 @@ async def _deadline(path: str) -> AsyncIterator[None]:
 class _Admission:
     """The media of one request; a context manager that cancels unfinished fetches."""
 
-    def __init__(self, media: Media, owner: str, form: Form, *, lenient: bool = False) -> None:
+    def __init__(self, media: Media, owner: str, form: MediaForm, *, lenient: bool = False) -> None:
         self._media = media
         self._owner = owner
         self._form = form
