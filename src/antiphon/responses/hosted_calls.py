@@ -81,6 +81,7 @@ def offered(admitted: Sequence[AdmittedTool]) -> list[Offer]:
 
 
 def _size(result: ToolResult) -> int:
+    """Return the bytes of a result: item fields, text for the model, annotations."""
     return (
         len(to_json(result.fields))
         + len((result.model_text or "").encode(errors="replace"))

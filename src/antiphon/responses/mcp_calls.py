@@ -91,8 +91,8 @@ class McpWork:
         self._show = show
         self._servers: dict[str, ToolServer] = {}
         self._tools: dict[tuple[str, str], RemoteTool] = {}
-        self._hearsay: set[str] = set()  # labels whose tools are known from the context alone
-        self._comparing = asyncio.Lock()
+        self._unverified: set[str] = set()  # labels whose tools are known from the context alone
+        self._verifying = asyncio.Lock()
         self._budget = ServerBudget(services.config.mcp_max_total, services.config.mcp_total_timeout)
 
     async def prepare(self, history: Sequence[Item], made: Sequence[Item]) -> None:
@@ -103,8 +103,8 @@ class McpWork:
         known = {**_listings(history), **_listings(made)}
         for label, declared in self._declared.items():
             if label in known and not declared.depends_on_hints:
-                self._hearsay.add(label)
-                self._take(label, known[label])
+                self._unverified.add(label)
+                self._offer(label, known[label])
             else:
                 await self._list(label)
         for approval in self._approvals:
@@ -145,33 +145,34 @@ class McpWork:
         listing = self._stream.open_item(MCP_LISTING_PREFIX, partial(ListingWriter, label=label))
         self._show()
         try:
-            offered = self._take(label, await self._ask(label))
+            offered = self._offer(label, await self._tools_of(label))
         except ToolServerError as error:
             self._stream.close_item(listing, listing.fail(str(error)))
             raise APIError(424, str(error), code="mcp_server_error", param="tools") from None
         self._stream.close_item(listing, listing.tools([_as_listed(tool) for tool in offered]))
 
-    async def _ask(self, label: str) -> Sequence[RemoteTool]:
-        """Return the tools as the server itself lists them. Raises ToolServerError."""
+    async def _tools_of(self, label: str) -> Sequence[RemoteTool]:
+        """List the tools of a server. Raises ToolServerError."""
         async with self._budget:
             tools = await self._server(label).list()
         self._budget.take(sum(_size(tool) for tool in tools))
         return tools
 
-    def _take(self, label: str, tools: Sequence[RemoteTool]) -> list[RemoteTool]:
+    def _offer(self, label: str, tools: Sequence[RemoteTool]) -> list[RemoteTool]:
+        """Add the tools that the declaration allows to those offered; return them."""
         offered = [tool for tool in tools if self._declared[label].offers(tool)]
         self._tools.update({(label, tool.name): tool for tool in offered})
         return offered
 
-    async def _compare(self, label: str) -> None:
+    async def _verify(self, label: str) -> None:
         """Replace the context's listing by the server's own. Raises ToolServerError."""
-        async with self._comparing:
-            if label not in self._hearsay:
+        async with self._verifying:
+            if label not in self._unverified:
                 return
-            tools = await self._ask(label)
+            tools = await self._tools_of(label)
             self._tools = {key: tool for key, tool in self._tools.items() if key[0] != label}
-            self._take(label, tools)
-            self._hearsay.discard(label)
+            self._offer(label, tools)
+            self._unverified.discard(label)
 
     def _server(self, label: str) -> ToolServer:
         if label not in self._servers:
@@ -184,7 +185,7 @@ class McpWork:
         """Call an offered tool. A failure becomes the call's error; nothing is raised."""
         try:
             if (label, name) in self._tools or agreed:
-                await self._compare(label)
+                await self._verify(label)
             if (label, name) not in self._tools:
                 return ToolResult(error=f"There is no tool '{name}' on server '{label}'.")
             async with self._budget:

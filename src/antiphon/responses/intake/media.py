@@ -90,22 +90,22 @@ class Media:
         holders = media_holders(items)
         if not holders:
             return items
-        return await self._ready(items, holders, _Admission(self, owner, form), path)
+        return await self._ready(items, holders, _RequestMedia(self, owner, form), path)
 
     async def restore(self, items: Sequence[Item], owner: str, *, form: MediaForm = AS_SENT) -> Sequence[Item]:
         """Do the same for items of earlier turns: a deleted file becomes a note in the text, not an error."""
         holders = media_holders(items)
         if not holders:
             return items
-        return await self._ready(items, holders, _Admission(self, owner, form, lenient=True), "input")
+        return await self._ready(items, holders, _RequestMedia(self, owner, form, lenient=True), "input")
 
     async def admit_slots(self, slots: Sequence[UrlSlot], owner: str, *, inline: bool, path: str) -> None:
         """Fetch or check the URLs of media inside JSON that goes to a backend as it is, and replace them.
 
         Raises InvalidRequest.
         """
-        async with _Admission(self, owner, MediaForm(inline_images=inline)) as admission, _deadline(path):
-            await admission.slots(slots)
+        async with _RequestMedia(self, owner, MediaForm(inline_images=inline)) as media, _deadline(path):
+            await media.slots(slots)
 
     async def attach(self, items: Sequence[Item], file_id: str, owner: str) -> list[Item]:
         """Let a stored file join the last user message (CompactifAI's `file_id`). Raises NotFound with param `file_id`."""
@@ -117,12 +117,12 @@ class Media:
         return _joined(items, part)
 
     async def _ready(
-        self, items: Sequence[Item], holders: Sequence[int], admission: _Admission, path: str
+        self, items: Sequence[Item], holders: Sequence[int], media: _RequestMedia, path: str
     ) -> Sequence[Item]:
         ready = list(items)
-        async with admission, _deadline(path):
+        async with media, _deadline(path):
             for index in holders:
-                ready[index] = await admission.item(items[index], f"{path}[{index}]")
+                ready[index] = await media.item(items[index], f"{path}[{index}]")
         return ready
 
 
@@ -137,8 +137,8 @@ async def _deadline(path: str) -> AsyncIterator[None]:
         ) from None
 
 
-class _Admission:
-    """The media of one request; a context manager that cancels unfinished fetches."""
+class _RequestMedia:
+    """The media of one request; a context manager that cancels unfinished fetches. `lenient`: a deleted file becomes a note."""
 
     def __init__(self, media: Media, owner: str, form: MediaForm, *, lenient: bool = False) -> None:
         self._media = media

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
 
 import msgspec
 from msgspec import UNSET, UnsetType
@@ -18,7 +19,7 @@ class LearnedSetting(msgspec.Struct, frozen=True, kw_only=True):
     """A setting under which so many of a backend's models take what they refused before; the log names the models."""
 
     setting: str
-    value: object
+    value: str | int | tuple[str, ...]
     models: int
 
 
@@ -91,7 +92,7 @@ def _state(health: BackendHealth) -> BackendState:
     )
 
 
-def _learned(models: Iterable[Mapping[str, object]]) -> list[LearnedSetting]:
+def _learned(models: Iterable[Mapping[str, Any]]) -> list[LearnedSetting]:
     """Return what was learned; whose models these are is not for everybody."""
     count = Counter(setting for settings in models for setting in settings.items())
     return [LearnedSetting(setting=name, value=value, models=number) for (name, value), number in count.items()]
