@@ -261,7 +261,7 @@ INSIDE = frozenset(
     cli.monitor.scrape:_ESCAPE
     config.tables:_USERINFO
     server.pages.openapi:_VARIABLE
-    server.pages.openapi:undescribed
+    server.pages.openapi:from_docstring
     server.pages.openapi:operation_id
     server.http.router:_VARIABLE
     config.environment:_KUBERNETES
