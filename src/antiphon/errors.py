@@ -17,6 +17,7 @@ AntiphonError
 ├── ToolServerError        a tool server cannot be reached, refuses, or speaks nonsense
 │   ├── RpcError           it answered with a JSON-RPC error
 │   ├── NotAllowed         it does not accept who asks
+│   ├── HttpRefusal        it answered with an HTTP status, and nothing of MCP
 │   └── SessionLost        it does not know its session any more
 └── what one module tells another, and no client sees:
     SealError, IllegalCall, GrammarError, GrammarFault, SchemaFault, Unchecked, Unusable, UnusableKey, WorkerDied, WorkerUnusable,

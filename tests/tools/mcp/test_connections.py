@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import logging
+import queue
 import sys
 import textwrap
 from collections.abc import Callable, Iterator
@@ -238,6 +240,88 @@ async def test_a_server_that_asks_for_ever_is_told() -> None:
         assert len(server.calls()) == 4
 
 
+async def test_a_server_that_wants_one_of_its_own_revisions_is_asked_for_it() -> None:
+    def act(exchange: Exchange) -> bool:
+        if exchange.method == "initialize" and exchange.params["protocolVersion"] != "2025-03-26":
+            return failed(
+                exchange, -32602, "Unsupported protocol version", 200, {"supported": ["2025-03-26", "2024-11-05"]}
+            )
+        return exchange.method == "server/discover" and failed(exchange, -32601, "no")
+
+    with scripted(act) as server:
+        assert await called(connected(server)) == "good"
+        assert server.methods()[:4] == ["server/discover", "initialize", *HANDSHAKE]
+
+
+# Transports
+
+
+class Stream:
+    """A server of HTTP with SSE: answers come by one stream. `answer` gives the messages for a call."""
+
+    def __init__(self, answer: Callable[[Exchange], Iterator[bytes]], refusal: int = 405) -> None:
+        self._answer = answer
+        self._refusal = refusal
+        self._messages: queue.Queue[bytes] = queue.Queue()
+
+    def __call__(self, exchange: Exchange) -> bool:
+        handler: Any = exchange.handler
+        if handler.command == "GET":
+            exchange.stream(self._pieces())
+        elif handler.path != "/posts":
+            exchange.send(b"", status=self._refusal)
+        else:
+            exchange.send(b"", status=202)
+            self._tell(exchange)
+        return True
+
+    def _pieces(self) -> Iterator[bytes]:
+        yield b"event: endpoint\ndata: /posts\n\n"
+        for _ in until(10.0):
+            with contextlib.suppress(queue.Empty):
+                yield self._messages.get(timeout=0.05)
+
+    def _tell(self, exchange: Exchange) -> None:
+        results = {"initialize": {"protocolVersion": "2024-11-05", "capabilities": {}}, "tools/list": tools(TICK)}
+        if exchange.method in results:
+            self._messages.put(exchange.event(exchange.encoded(results[exchange.method])))
+        elif exchange.method == "tools/call":
+            for piece in self._answer(exchange):
+                self._messages.put(piece)
+
+
+def good(exchange: Exchange) -> Iterator[bytes]:
+    yield exchange.event(exchange.encoded(GOOD))
+
+
+@pytest.mark.parametrize("path", ["/sse", "/events"])
+@pytest.mark.parametrize("refusal", [400, 404, 405])
+async def test_a_server_of_2024_is_found_wherever_it_is(path: str, refusal: int) -> None:
+    with scripted(Stream(good, refusal), path) as server:
+        assert await called(connected(server)) == "good"
+        assert (server.methods()[0] == "GET") == (path == "/sse")
+
+
+async def test_a_streamable_server_is_found_at_a_path_of_another_transport() -> None:
+    def act(exchange: Exchange) -> bool:
+        handler: Any = exchange.handler
+        return failed(exchange, -32000, "Method not allowed", 405) if handler.command == "GET" else modern(exchange)
+
+    with scripted(act, "/sse") as server:
+        assert await called(connected(server)) == "good"
+        assert server.methods()[:2] == ["GET", "server/discover"]
+
+
+async def test_a_page_that_is_no_server_is_told_by_its_first_answer() -> None:
+    def act(exchange: Exchange) -> bool:
+        handler: Any = exchange.handler
+        exchange.send(b"<html>", "text/html", 404 if handler.command == "POST" else 200)
+        return True
+
+    with scripted(act) as server, pytest.raises(ToolServerError, match="HTTP status 404"):
+        await called(connected(server))
+
+
 # Sessions
 
 
@@ -327,19 +411,24 @@ def progress(exchange: Exchange, token: object, n: float) -> bytes:
     return exchange.event({"method": "notifications/progress", "params": {"progressToken": token, "progress": n}})
 
 
-def working(times: int, pause: float, token: Callable[[Exchange], object]) -> Callable[[Exchange], bool]:
-    """Return a server whose call tells of its progress so many times."""
+Token = Callable[[Exchange], object]
 
-    def pieces(exchange: Exchange) -> Iterator[bytes]:
-        for n in until(pause=pause):
-            yield progress(exchange, token(exchange), n)
-            if n == times:
-                break
-        yield exchange.event(exchange.encoded(GOOD))
+
+def at_work(exchange: Exchange, times: int, pause: float, token: Token) -> Iterator[bytes]:
+    """Tell of the progress of a call so many times, then answer it."""
+    for n in until(pause=pause):
+        yield progress(exchange, token(exchange), n)
+        if n == times:
+            break
+    yield exchange.event(exchange.encoded(GOOD))
+
+
+def working(times: int, pause: float, token: Token) -> Callable[[Exchange], bool]:
+    """Return a server whose call tells of its progress so many times."""
 
     def act(exchange: Exchange) -> bool:
         if exchange.method == "tools/call":
-            exchange.stream(pieces(exchange))
+            exchange.stream(at_work(exchange, times, pause, token))
         return exchange.method == "tools/call"
 
     return act
@@ -349,8 +438,11 @@ def given_token(exchange: Exchange) -> object:
     return exchange.params["_meta"]["progressToken"]
 
 
-async def test_a_call_that_makes_progress_is_waited_for() -> None:
-    with scripted(working(20, 0.2, given_token)) as server:
+@pytest.mark.parametrize("transport", ["streamable", "sse"])
+async def test_a_call_that_makes_progress_is_waited_for(transport: str) -> None:
+    work = working(20, 0.2, given_token)
+    answer = work if transport == "streamable" else Stream(lambda exchange: at_work(exchange, 20, 0.2, given_token))
+    with scripted(answer, "/mcp" if transport == "streamable" else "/sse") as server:
         assert await called(connected(server, McpServers(LOOPBACK, {}, 2.0))) == "good"
 
 

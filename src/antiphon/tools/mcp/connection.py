@@ -10,17 +10,18 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 from msgspec import Raw
 
 from antiphon import __version__
 from antiphon.errors import InvalidRequest
+from antiphon.tools.base import ToolServerError
 from antiphon.tools.mcp import messages as rpc
 from antiphon.tools.mcp.messages import Limits, RpcMessage, RpcRequest
 from antiphon.tools.mcp.param_headers import header_value
-from antiphon.tools.mcp.refusals import NotAllowed
+from antiphon.tools.mcp.refusals import HttpRefusal, NotAllowed
 
 LONGEST_PROBE = 5.0
 """Seconds in which a server answers `server/discover`, or counts as one of an earlier revision."""
@@ -36,6 +37,8 @@ _META = {
         "clientCapabilities": {},
     }.items()
 }
+_OTHER_TRANSPORT = (400, 404, 405)
+"""HTTP statuses by which a server says that it speaks another transport ("Backward Compatibility")."""
 _MODERN_ERRORS = (rpc.HEADER_MISMATCH, rpc.LACKS_CAPABILITY, rpc.UNSUPPORTED_VERSION)
 
 
@@ -90,14 +93,15 @@ def _digest(place: str) -> bytes:
 
 
 class McpConnection:
-    """An open connection. `make` gives a new channel; `place` is where the server is."""
+    """An open connection. `makes` give new channels, one for each transport to try; `place` is where the server is."""
 
-    def __init__(self, make: Callable[[], Channel], limits: Limits, eras: Eras, place: str) -> None:
-        self._make = make
+    def __init__(self, makes: Sequence[Callable[[], Channel]], limits: Limits, eras: Eras, place: str) -> None:
+        self._makes = makes
+        self._make = makes[0]
         self._limits = limits
         self._eras = eras
         self._place = place
-        self._channel = make()
+        self._channel = self._make()
         self._version = ""
         self._next_id = 0
 
@@ -107,7 +111,31 @@ class McpConnection:
         return self._version == rpc.WITHOUT_HANDSHAKE
 
     async def open(self) -> None:
-        """Agree on a revision. Raises ToolServerError, OSError, httpx2.HTTPError."""
+        """Find the transport and agree on a revision. Raises ToolServerError, OSError, httpx2.HTTPError."""
+        first: HttpRefusal | None = None
+        for make in self._makes:
+            if first is not None:
+                await self._anew(make)
+            try:
+                return await self._agree_on_revision()
+            except HttpRefusal as refusal:
+                first = first or refusal
+                if refusal.status not in _OTHER_TRANSPORT:
+                    break
+            except (rpc.RpcError, NotAllowed):
+                raise
+            except ToolServerError:
+                if first is None:
+                    raise
+                break
+        assert first is not None
+        raise first
+
+    async def _anew(self, make: Callable[[], Channel]) -> None:
+        await self._channel.close()
+        self._make, self._channel = make, make()
+
+    async def _agree_on_revision(self) -> None:
         known = self._eras.get(self._place) if self._channel.may_be_modern else False
         if known is None:
             known = await self._discover()
@@ -170,18 +198,23 @@ class McpConnection:
         except Exception as error:
             if "Connect" in type(error).__name__:  # the HTTP client's: nobody is there
                 raise
-            await self._channel.close()
-            self._channel = self._make()
+            await self._anew(self._make)
         return False
 
     async def _shake_hands(self) -> None:
-        asked: dict[str, object] = {"protocolVersion": rpc.NEWEST_HANDSHAKE, "capabilities": {}, "clientInfo": _US}
         try:
-            answer = await self.ask("initialize", asked)
+            answer = await self._initialize(rpc.WITH_HANDSHAKE[0])
         except rpc.RpcError as error:
-            if error.code not in (rpc.NO_SUCH_METHOD, *_MODERN_ERRORS):
+            offered = [version for version in rpc.WITH_HANDSHAKE if version in error.supported]
+            if offered:  # it is to choose one itself, but some servers want one of theirs to be asked for
+                answer = await self._initialize(offered[0])
+            elif error.code in (rpc.NO_SUCH_METHOD, *_MODERN_ERRORS):
+                self._agree(rpc.WITHOUT_HANDSHAKE)
+                return
+            else:
                 raise
-            self._agree(rpc.WITHOUT_HANDSHAKE)
-            return
         self._agree(rpc.version(answer))
         await self._channel.tell(rpc.request(None, "notifications/initialized"))
+
+    async def _initialize(self, version: str) -> Raw:
+        return await self.ask("initialize", {"protocolVersion": version, "capabilities": {}, "clientInfo": _US})

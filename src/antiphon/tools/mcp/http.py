@@ -166,7 +166,7 @@ class SseChannel:
     async def _connect(self) -> None:
         headers = {"accept": "text/event-stream"}
         response = await self._stack.enter_async_context(_within_origin(self._http, "GET", self._url, None, headers))
-        await check(response)
+        await check(response, no_message=True)
         self._events = events(response, self._limits.answer, self._counter)
         async for event in self._events:
             if event.type == "endpoint":

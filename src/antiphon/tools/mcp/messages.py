@@ -17,8 +17,8 @@ from antiphon.core.tools.mcp_content import FAULTS, item_text
 from antiphon.tools.base import ToolOutput, ToolServerError
 from antiphon.types.tools import RemoteTool
 
-NEWEST_HANDSHAKE = "2025-11-25"
-"""The newest revision that begins with `initialize`."""
+WITH_HANDSHAKE = ("2025-11-25", "2025-06-18", "2025-03-26", "2024-11-05")
+"""The revisions that begin with `initialize`, the newest first."""
 WITHOUT_HANDSHAKE = "2026-07-28"
 """The revision whose every request says what `initialize` said."""
 HEADER_MISMATCH, LACKS_CAPABILITY, UNSUPPORTED_VERSION, NO_SUCH_METHOD = -32020, -32021, -32022, -32601
@@ -222,7 +222,7 @@ def version(answer: Raw) -> str:
         chosen = _initialized.decode(answer).protocol_version
     except FAULTS:
         raise ToolServerError("it sent an answer to 'initialize' that cannot be read.") from None
-    return chosen if len(chosen) <= len(NEWEST_HANDSHAKE) and chosen.isascii() and chosen.isprintable() else ""
+    return chosen if len(chosen) <= len(WITHOUT_HANDSHAKE) and chosen.isascii() and chosen.isprintable() else ""
 
 
 def discovered(answer: Raw) -> frozenset[str]:

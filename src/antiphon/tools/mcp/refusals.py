@@ -35,6 +35,14 @@ class SessionLost(ToolServerError):
     """A server does not know its session any more; the request was not looked at."""
 
 
+class HttpRefusal(ToolServerError):
+    """A server refuses without a word of MCP: it may be none, or not one of this transport."""
+
+    def __init__(self, status: int, reason: str) -> None:
+        super().__init__(_told(status, reason))
+        self.status = status
+
+
 class _Explanation(msgspec.Struct):
     """What OAuth servers and gateways put into a body."""
 
@@ -43,10 +51,11 @@ class _Explanation(msgspec.Struct):
     message: str = ""
 
 
-async def check(response: Response, *, in_session: bool = False) -> None:
+async def check(response: Response, *, in_session: bool = False, no_message: bool = False) -> None:
     """Refuse what is no answer: a redirect, an error, something packed. Raises ToolServerError.
 
-    `in_session`: the request named a session, which the server may have forgotten.
+    `in_session`: the request named a session, which the server may have forgotten. `no_message`: it held no message of
+    MCP, so that an error is about the request itself.
     """
     if response.headers.get("content-encoding", "identity") != "identity":
         raise ToolServerError("it sent a content encoding that was not requested.")
@@ -59,9 +68,9 @@ async def check(response: Response, *, in_session: bool = False) -> None:
         raise NotAllowed(_told(status, _challenge(response) or _words(told, error)))
     if in_session and (status == 404 or (status == 400 and error is not None and "session" in str(error).lower())):
         raise SessionLost(str(error) if error is not None else _told(status, "the session is gone"))
-    if error is not None:
+    if error is not None and not no_message:
         raise error
-    raise ToolServerError(_told(status, _words(told, None)))
+    raise HttpRefusal(status, _words(told, error))
 
 
 async def _body(response: Response) -> bytes:

@@ -301,7 +301,7 @@ class McpServer:
     async def _connected(self) -> McpConnection:
         async with self._connecting:
             if self._connection is None:
-                connection = self._connection = McpConnection(self._new_channel, self._limits, self._eras, self._place)
+                connection = self._connection = McpConnection(self._channels(), self._limits, self._eras, self._place)
                 try:
                     await connection.open()
                 except BaseException:
@@ -316,16 +316,18 @@ class McpServer:
             return f"{self._tool.server_label} {configured.command}"
         return self._tool.server_url or (configured.url if configured else "")
 
-    def _new_channel(self) -> Channel:
+    def _channels(self) -> Sequence[Callable[[], Channel]]:
+        """Return what makes a channel, one for each transport that the server may speak, the likeliest first."""
         configured = self._configured
         if configured is not None and configured.command:
-            return StdioChannel(configured, self._limits)
+            return (partial(StdioChannel, configured, self._limits),)
         url = self._place
         if self._http is None:
             self._http = self._new_http()
-        # MCP servers of 2024 have a stream of events, at a path that ends so.
-        kind = SseChannel if url.partition("?")[0].rstrip("/").endswith("/sse") else StreamableChannel
-        return kind(url, self._http, self._limits)
+        streamable = partial(StreamableChannel, url, self._http, self._limits)
+        sse = partial(SseChannel, url, self._http, self._limits)
+        # MCP servers of 2024 have a stream of events, mostly at a path that ends so.
+        return (sse, streamable) if url.partition("?")[0].rstrip("/").endswith("/sse") else (streamable, sse)
 
     def _drop(self) -> None:
         """Let a connection go on which something went wrong: the next one looks anew at what the server is."""
