@@ -88,7 +88,7 @@ def merged_objects(weaker: bytes | Raw, stronger: bytes | Raw, path: str) -> byt
 
 
 def on_backend(turn: Turn, backend_id: str) -> Turn:
-    """Return the Turn that follows one which was answered at `place`: its KV cache is there."""
+    """Return the Turn that follows one which the backend `backend_id` answered: its KV cache is there."""
     if not backend_id or turn.hints.backend_id == backend_id:
         return turn
     return msgspec.structs.replace(turn, hints=msgspec.structs.replace(turn.hints, backend_id=backend_id))

@@ -8,12 +8,15 @@ from typing import TYPE_CHECKING
 
 import click
 
-from antiphon.cli.checks.check import report
+from antiphon.cli.checks.check import report, through
 from antiphon.cli.options import load_settings
 
 if TYPE_CHECKING:
     from antiphon.cli.checks.diagnosis import Diagnosis
     from antiphon.config import BackendConfig, Config
+
+REACH = {"key_header": "authorization", "proxy": "", "ca": "", "client_cert": "", "client_key": ""}
+"""How a backend is reached, beside its URL and key: settings and their defaults."""
 
 
 @click.command()
@@ -44,6 +47,7 @@ def doctor(backend: str, key: str, api: str, models: Sequence[str], config: str 
 
     name, target = find(backend, key, api, config)
     backend_config = target.backends[name]
+    click.echo(f"{name}{through(backend_config)}", err=True)
     profile, found = asyncio.run(examine(name, target, models))
     if not found:
         raise SystemExit(1)
@@ -76,6 +80,7 @@ async def examine(name: str, config: Config, wanted: Sequence[str]) -> tuple[str
     """Examine models, printing as it goes; return the profile, and what is known of the models that can be used."""
     from antiphon.backends.base import BackendModel
     from antiphon.backends.chat.backend import ChatBackend
+    from antiphon.backends.chat.leak_families import configured_families
     from antiphon.backends.chat.profiles import configured_profiles
     from antiphon.backends.open import open_backend
     from antiphon.cli.checks.diagnosis import diagnose
@@ -85,7 +90,8 @@ async def examine(name: str, config: Config, wanted: Sequence[str]) -> tuple[str
 
     untouched = {model: ModelConfig(think="off") for model in wanted}
     known = configured_profiles(config.profiles)
-    backend = open_backend(name, config.backends[name], untouched, known=known)
+    families = configured_families(config.leaks)
+    backend = open_backend(name, config.backends[name], untouched, known=known, families=families)
     try:
         listed = {model.id: model for model in await backend.models()}
         if not wanted and listed:
@@ -116,6 +122,9 @@ def described(name: str, config: BackendConfig, profile: str, found: Sequence[Di
     backend: list[tuple[str, object]] = [("url", mask(config.url))]
     if config.key:
         backend.append(("key", f"${{{re.sub('[^A-Z0-9]', '_', name.upper())}_KEY}}"))
+    for setting, usual in REACH.items():
+        if (value := getattr(config, setting)) != usual:
+            backend.append((setting, mask(value)))
     if config.api != "chat":
         backend.append(("api", config.api))
     if profile:

@@ -51,7 +51,7 @@ def delta_head(type: str, item_id: str, output_index: int, rest: bytes) -> bytes
 
 
 class ItemWriter:
-    """What all Writers share: the item's id and place, and its first and last event."""
+    """What all Writers share: the item's id and `output_index`, and its first and last event."""
 
     __slots__ = ("_emitter", "index", "item_id")
 
@@ -127,16 +127,18 @@ class MessageWriter(ItemWriter):
     def _open(self, kind: str) -> None:
         self._close_part()
         self._kind = kind
-        place = len(self._parts)
+        content_index = len(self._parts)
         if self._emitter.mute:
             self._emitter.skip()
         elif kind == "text":
-            self._part_added(place, OutputText(text=""))
-            rest = b'"content_index":%d,"logprobs":[],' % place
+            self._part_added(content_index, OutputText(text=""))
+            rest = b'"content_index":%d,"logprobs":[],' % content_index
             self._head = delta_head("response.output_text.delta", self.item_id, self.index, rest)
         else:
-            self._part_added(place, Refusal(refusal=""))
-            self._head = delta_head("response.refusal.delta", self.item_id, self.index, b'"content_index":%d,' % place)
+            self._part_added(content_index, Refusal(refusal=""))
+            self._head = delta_head(
+                "response.refusal.delta", self.item_id, self.index, b'"content_index":%d,' % content_index
+            )
 
     def _close_part(self) -> None:
         if not self._kind:
@@ -235,9 +237,9 @@ class ReasoningWriter(ItemWriter):
         if not self._summary_head:
             return []
         part = SummaryText(text=text)
-        place = {"item_id": self.item_id, "output_index": self.index, "summary_index": 0}
-        self._emitter.emit(ev.SummaryTextDone(text=text, **place))  # type: ignore[arg-type]  # one dict of mixed values for two structs
-        self._emitter.emit(ev.SummaryPartDone(part=part, **place))  # type: ignore[arg-type]  # as above
+        ids = {"item_id": self.item_id, "output_index": self.index, "summary_index": 0}
+        self._emitter.emit(ev.SummaryTextDone(text=text, **ids))  # type: ignore[arg-type]  # one dict of mixed values for two structs
+        self._emitter.emit(ev.SummaryPartDone(part=part, **ids))  # type: ignore[arg-type]  # as above
         return [part]
 
 
@@ -282,9 +284,9 @@ class CallWriter(ItemWriter):
         if function and not self.arguments.strip() and status == "completed":
             self.text("{}")
         text = encoded_once(self.arguments)
-        place = {"item_id": self.item_id, "output_index": self.index}
+        ids = {"item_id": self.item_id, "output_index": self.index}
         if function:
-            self._emitter.emit(ev.ArgumentsDone(name=self._call.name, arguments=text, **place))  # type: ignore[arg-type]  # one dict of mixed values for two structs
+            self._emitter.emit(ev.ArgumentsDone(name=self._call.name, arguments=text, **ids))  # type: ignore[arg-type]  # one dict of mixed values for two structs
         else:
-            self._emitter.emit(ev.InputDone(input=text, **place))  # type: ignore[arg-type]  # as above
+            self._emitter.emit(ev.InputDone(input=text, **ids))  # type: ignore[arg-type]  # as above
         return self._done(self._item(text, status))

@@ -62,7 +62,7 @@ class SSEParser:
     """Cuts bytes into the `data` of events. Feed it any pieces; what is not yet complete waits.
 
     Comments, `event`, `id` and `retry` lines are passed over: chat completions and Responses carry all in `data`. Lines that
-    are none of these (JSON or a page in the place of events) are kept in `stray`, for whoever has to tell what they say.
+    are none of these (JSON or a page instead of events) are kept in `stray`, for whoever has to tell what they say.
     """
 
     __slots__ = ("_held", "_stray_size", "stray")

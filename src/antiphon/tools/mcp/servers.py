@@ -7,9 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import ssl
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from functools import cache, partial
+from functools import partial
 from importlib.util import find_spec
 from typing import Any, TypeVar
 
@@ -19,13 +18,14 @@ from antiphon.config import MCP, McpServerConfig
 from antiphon.config.masking import SECRETS
 from antiphon.core.tools.redaction import without
 from antiphon.errors import InvalidRequest
-from antiphon.net.url_guard import UrlGuard, split_url
+from antiphon.net.url_guard import UrlGuard
 from antiphon.tools.base import McpTool, RemoteTool, ToolOutput, ToolServer, ToolServerError
 from antiphon.tools.mcp import messages as rpc
 from antiphon.tools.mcp.connection import Channel, Eras, McpConnection
 from antiphon.tools.mcp.deadline import CallDeadline
 from antiphon.tools.mcp.headers import check_headers, headers_for, secrets_of
 from antiphon.tools.mcp.http import SseChannel, StreamableChannel
+from antiphon.tools.mcp.http_client import new_client, tls_context
 from antiphon.tools.mcp.messages import Limits
 from antiphon.tools.mcp.param_headers import Mirrored, Unacceptable, headers_of, mirrored
 from antiphon.tools.mcp.refusals import NotAllowed, SessionLost
@@ -254,7 +254,7 @@ class McpServer:
     async def _do(self, work: Callable[[McpConnection, Callable[[], None]], Awaitable[T]]) -> T:
         """Do something within the time that a server has. Raises ToolServerError: all that is told of a server's faults."""
         if self._http is None and find_spec("httpx2") is not None:
-            await asyncio.to_thread(_tls_context)  # others must not wait for it, nor is it the server's fault
+            await asyncio.to_thread(tls_context)  # others must not wait for it, nor is it the server's fault
         deadline = CallDeadline(self._limits)
         try:
             async with deadline:
@@ -323,7 +323,8 @@ class McpServer:
             return (partial(StdioChannel, configured, self._limits),)
         url = self._place
         if self._http is None:
-            self._http = self._new_http()
+            guard = self._guard if configured is None else None
+            self._http = new_client(url, headers_for(self._tool, self._configured), self._limits, guard)
         streamable = partial(StreamableChannel, url, self._http, self._limits)
         sse = partial(SseChannel, url, self._http, self._limits)
         # MCP servers of 2024 have a stream of events, mostly at a path that ends so.
@@ -341,14 +342,6 @@ class McpServer:
             task = asyncio.create_task(_closed(connection))
             self._closing.add(task)
             task.add_done_callback(self._closing.discard)
-
-    def _new_http(self) -> Any:
-        import httpx2
-
-        timeout = httpx2.Timeout(self._limits.timeout, connect=min(self._limits.timeout, 10.0))
-        headers = {**headers_for(self._tool, self._configured), "accept-encoding": "identity"}
-        guard = self._guard if self._configured is None else None
-        return httpx2.AsyncClient(headers=headers, timeout=timeout, transport=_transport_of(guard))
 
 
 def _decoded(raw: Raw | None) -> str:
@@ -372,27 +365,3 @@ async def _closed(connection: McpConnection) -> None:
         await connection.close()
     except Exception as error:  # whoever used it has been told; what is left of it does not matter
         log.debug("MCP: closing a connection failed: %s", type(error).__name__)
-
-
-def _transport_of(guard: UrlGuard | None) -> Any:
-    """Return an HTTP transport that connects to the address that the guard has checked, redirects included."""
-    import httpx2
-
-    class Guarded(httpx2.AsyncHTTPTransport):
-        async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
-            if guard is not None:
-                host, port = split_url(str(request.url), "server_url")
-                address = await guard.resolve(host, port, "server_url")
-                request.extensions = {**request.extensions, "sni_hostname": host}
-                request.url = request.url.copy_with(host=address)
-            return await super().handle_async_request(request)
-
-    return Guarded(verify=_tls_context(), trust_env=False)
-
-
-@cache
-def _tls_context() -> ssl.SSLContext:
-    """Return the one context of all connections: the import and the authorities take 100 ms."""
-    import httpx2
-
-    return httpx2.create_ssl_context(trust_env=False)
