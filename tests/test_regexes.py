@@ -241,6 +241,9 @@ OUTSIDE: dict[str, str] = {
     "tools.mcp.headers:_TOKEN": "fullmatch",
     "tools.mcp.headers:_VALUE": "fullmatch",
     "tools.mcp.headers:_OURS": "fullmatch",
+    "tools.mcp.param_headers:_TOKEN": "fullmatch",
+    "tools.mcp.param_headers:_PLAIN": "fullmatch",
+    "tools.mcp.refusals:_PARAMETER": "search",
 }
 
 # Those that see only what the operator, the developers or this machine say.
