@@ -23,6 +23,7 @@ from antiphon.backends.routing.registry import Registry
 from antiphon.checker.pool import Bounds, Checker
 from antiphon.config import Config, JwtConfig
 from antiphon.config.masking import SECRETS, secrets_of
+from antiphon.config.origins import Origins
 from antiphon.config.rules import ENGINE
 from antiphon.core.kinds import register
 from antiphon.core.token_count import Estimator
@@ -227,8 +228,9 @@ class Parts:
         others: list[Credentials] = [StoredKeys(self.keyring, time.time)]
         if self.tokens is not None:
             others.append(self.tokens)
+        hosts = Hosts(config.allowed_hosts, Origins(config.cors_origins))
         closed = config.require_key or self.tokens is not None
-        return authenticator(fixed_callers(config), others, closed=closed, hosts=Hosts(config.allowed_hosts))
+        return authenticator(fixed_callers(config), others, closed=closed, hosts=hosts)
 
     def _add_routes(self, router: RouteTable, preparer: Preparer) -> None:
         add_responses(router, self.responses, Counting(self.services, preparer))

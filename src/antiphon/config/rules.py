@@ -7,6 +7,7 @@ from ipaddress import ip_address
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from antiphon.config.origins import is_origin
 from antiphon.config.plugins import BACKENDS, STORES, TOOLS, check_plugin
 from antiphon.config.reading import nearest, quoted
 from antiphon.config.structs import Config
@@ -27,6 +28,7 @@ def check(config: Config) -> None:
     for rule in (
         _address,
         _hosts,
+        _origins,
         _keys,
         _jwt,
         _workers,
@@ -66,6 +68,14 @@ def _hosts(config: Config) -> None:
             not plain or not plain.isascii() or not plain.isprintable() or set(plain) & set(" */?#@\\")
         ):
             raise ConfigError(f"allowed_hosts: '{mask(name)}' is not a host such as ai.example.com or *.example.com")
+
+
+def _origins(config: Config) -> None:
+    for index, entry in enumerate(config.cors_origins):
+        if not is_origin(entry):
+            raise ConfigError(
+                f"cors_origins[{index}]: '{mask(entry)}' is not an origin such as https://chat.example.com, without a path"
+            )
 
 
 def _keys(config: Config) -> None:

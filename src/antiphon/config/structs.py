@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
+import msgspec
 from msgspec import Meta
 
 from antiphon.config.tables import (
@@ -36,6 +37,13 @@ class Config(Settings, kw_only=True, forbid_unknown_fields=True):
         list[str],
         Meta(description="Allowed values of the Host header, such as *.example.com; see docs/keys.md."),
     ] = []
+    cors_origins: Annotated[
+        list[str],
+        Meta(
+            description="Web pages that may call this server (CORS, WebSocket), such as https://chat.example.com,"
+            " https://*.example.com, http://localhost:* or *; `auto`: with keys all, without keys apps only; empty: none."
+        ),
+    ] = msgspec.field(default_factory=lambda: ["auto"])
     workers: Annotated[int, Meta(description="Number of worker processes.", ge=1)] = 1
     api_keys: Annotated[
         list[str], Meta(description="API keys of clients; empty: no key needed, on loopback only.", extra=SECRET)

@@ -16,6 +16,7 @@ from antiphon.runtime.request_memory import HELD, Held, Rooms
 from antiphon.runtime.unexpected_errors import unexpected
 from antiphon.server.auth.authenticator import Authenticator
 from antiphon.server.http.asgi_exchange import ASGIExchange, path_below
+from antiphon.server.http.cors import preflight
 from antiphon.server.http.exchange import Exchange
 from antiphon.server.http.messages import ClientGone, Header, Reply, ServerStopping
 from antiphon.server.http.request import HTTPRequest
@@ -152,10 +153,13 @@ class AntiphonApp:
 
     async def _reply(self, exchange: Exchange, head: ResponseHead, record: Record, held: Held) -> Reply | None:
         self._auth.visit(exchange.raw_path, exchange.headers)
+        if head.origin is not None:
+            head.shared = self._auth.shares(head.origin, exchange.headers)
         if exchange.method == "OPTIONS":
             path = exchange.raw_path
             allowed = self.router.allowed(path) if path != b"*" else "GET, HEAD, OPTIONS, POST, DELETE"
-            return Reply(b"", 204, headers=[(b"allow", allowed.encode())])
+            asked = preflight(exchange.headers, allowed.encode()) if head.shared else []
+            return Reply(b"", 204, headers=[(b"allow", allowed.encode()), *asked])
         match = self.router.match(exchange.method, exchange.raw_path)
         route = match.route
         record.route = route.path
@@ -193,6 +197,7 @@ class AntiphonApp:
             if self._state is not AppState.RUNNING:
                 raise self._not_running()
             self._auth.visit(raw_path, headers)
+            self._auth.check_socket(headers)
             handler = self.router.match_websocket(raw_path)
             record.route = plain_path(raw_path)
             caller = await self._admit(headers, WRITING)
