@@ -21,6 +21,7 @@ ENGINE = "engine"
 """The name under which `models.*.backends` means the embedded engine."""
 APIS = ("chat", "responses", "scripted")
 SCHEMES = ("postgresql", "postgres")
+_MODE = frozenset("01234567")
 
 
 def check(config: Config) -> None:
@@ -44,21 +45,38 @@ def check(config: Config) -> None:
 
 
 def is_loopback(host: str) -> bool:
-    """Tell whether only this machine can reach an address."""
+    """Tell whether only this machine can reach an address, or a unix socket."""
+    if host.startswith(UNIX):
+        return True
     try:
         return ip_address(host.strip("[]")).is_loopback
     except ValueError:
         return host == "localhost"
 
 
+def is_locked(config: Config) -> bool:
+    """Tell whether requests need a key."""
+    return bool(config.api_keys or config.keys or config.jwt or config.require_key)
+
+
+def open_to_others(what: str) -> ConfigError:
+    """Return the error for a server without keys that others could reach."""
+    return ConfigError(
+        f"{what} can be reached from other machines, and no API key is set. "
+        "Set one with --api-key (or ANTIPHON_API_KEYS), set require_key and make some with `antiphon keys create`, "
+        "or listen on 127.0.0.1."
+    )
+
+
 def _address(config: Config) -> None:
-    locked = config.api_keys or config.keys or config.jwt or config.require_key
-    if not locked and not is_loopback(config.host):
-        raise ConfigError(
-            f"host: '{config.host}' can be reached from other machines, and no API key is set. "
-            "Set one with --api-key (or ANTIPHON_API_KEYS), set require_key and make some with `antiphon keys create`, "
-            "or listen on 127.0.0.1."
-        )
+    if not is_locked(config) and not is_loopback(config.host):
+        raise open_to_others(f"host: '{config.host}'")
+    if config.host.startswith(UNIX) and not config.host.removeprefix(UNIX).startswith("/"):
+        raise ConfigError(f"host: '{config.host}': expected unix:/path/of/socket")
+    if not _MODE.issuperset(config.socket_mode) or len(config.socket_mode) not in (3, 4):
+        raise ConfigError(f"socket_mode: '{config.socket_mode}' is not a mode in octal digits such as 660")
+    if config.tls_key and not config.tls_cert:
+        raise ConfigError("tls_key: needs tls_cert")
 
 
 def _hosts(config: Config) -> None:

@@ -31,8 +31,13 @@ DEFAULT_STORE = "~/.local/share/antiphon/antiphon.db"
 class Config(Settings, kw_only=True, forbid_unknown_fields=True):
     """All settings of a server."""
 
-    host: Annotated[str, Meta(description="Address to listen on.")] = "127.0.0.1"
+    host: Annotated[str, Meta(description="Address to listen on, or unix:/path/of/socket.")] = "127.0.0.1"
     port: Annotated[int, Meta(description="Port to listen on.", ge=0, le=65535)] = 8080
+    socket_mode: Annotated[str, Meta(description="Permissions of the unix socket, in octal digits.")] = "660"
+    tls_cert: Annotated[
+        str, Meta(description="File with the server's certificate and its chain (PEM): it speaks HTTPS; empty: HTTP.")
+    ] = ""
+    tls_key: Annotated[str, Meta(description="File with the private key (PEM), if not in the same file.")] = ""
     allowed_hosts: Annotated[
         list[str],
         Meta(description="Allowed values of the Host header, such as *.example.com; see docs/keys.md."),

@@ -101,6 +101,8 @@ class DirectProtocol(HttpToolsProtocol):
             return False
         last = self._in_line[-1] if self._in_line else self.cycle
         last.keep_alive = False
+        if self.scheme == "https":
+            return False  # TLS has no half-closed connections
         self._half_closed = HalfClosed(self.transport, self._probe, self.transport.abort)
         return True
 
@@ -345,6 +347,8 @@ class DirectProtocol(HttpToolsProtocol):
         self.transport.close()
         if self.unread():
             self.loop.call_later(STALLED, self._read_or_abort, self.unread())
+        elif self.scheme == "https":  # many clients do not answer the end of TLS, which would be waited for
+            self.loop.call_later(LINGER, self.transport.abort)
 
     def _read_or_abort(self, before: int) -> None:
         unread = self.unread()
