@@ -25,7 +25,6 @@ from antiphon.config import Config, JwtConfig
 from antiphon.config.masking import SECRETS, secrets_of
 from antiphon.config.origins import Origins
 from antiphon.config.rules import ENGINE
-from antiphon.core.kinds import register
 from antiphon.core.token_count import Estimator
 from antiphon.errors import APIError, ConfigError
 from antiphon.net.fetching import Fetcher
@@ -70,6 +69,7 @@ from antiphon.telemetry.gauges import Gauges
 from antiphon.telemetry.observers import Observers
 from antiphon.telemetry.store_metrics import StoreWatch
 from antiphon.tools.base import HostedTool
+from antiphon.tools.hosted import by_kind
 from antiphon.tools.mcp.servers import McpServers
 
 if TYPE_CHECKING:
@@ -108,9 +108,7 @@ class Parts:
         self, config: Config, stop: Callable[[], None] | None = None, hosted: Iterable[HostedTool] = ()
     ) -> None:
         self.config = config
-        self._hosted = {tool.kind.name: tool for tool in hosted}
-        for tool in self._hosted.values():
-            register(tool.kind)
+        self._hosted = by_kind(hosted)
         self._stop = stop
         SECRETS.know([*secrets_of(config), *passwords(os.environ)])
         self._forced = False

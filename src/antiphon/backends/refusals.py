@@ -40,11 +40,18 @@ _PARAMS = (
 
 async def refused(response: HttpResponse, *, ours: bool = True) -> BackendError:
     """Read a non-2xx answer and return the error that a client is told. `ours`: spell `param` as the Responses API does."""
-    try:
-        body = await response.read_all(BODY_LIMIT)
-    except BackendError:
-        body = b""
+    body = await read_refusal(response)
     return refusal(response.status, body, response.header(b"retry-after"), ours=ours)
+
+
+async def read_refusal(response: HttpResponse) -> bytes:
+    """Return the body of a non-2xx answer, b"" where it cannot be had; the connection is let go of."""
+    try:
+        return await response.read_all(BODY_LIMIT)
+    except BackendError:
+        return b""
+    finally:
+        response.abort()
 
 
 def refusal(status: int, body: bytes, retry_after: bytes = b"", *, ours: bool = True) -> BackendError:
