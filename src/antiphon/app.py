@@ -56,6 +56,7 @@ from antiphon.server.asgi import AntiphonApp
 from antiphon.server.auth.authenticator import Authenticator, Credentials, authenticator
 from antiphon.server.auth.credentials import StoredKeys, fixed_callers
 from antiphon.server.auth.hosts import Hosts
+from antiphon.server.http.forwarded import Way
 from antiphon.server.http.router import RouteTable
 from antiphon.server.http.unread_answers import Unread
 from antiphon.server.pages.docs import docs
@@ -170,6 +171,7 @@ class Parts:
             watchers=self.watch.watchers,
             rooms=self.services.rooms,
             unread=Unread(config.unread_owner_bytes),
+            way=Way(config.root_path, config.trusted_proxies),
         )
 
     def _services(self, config: Config) -> Services:

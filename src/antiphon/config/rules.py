@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from ipaddress import ip_address
+from ipaddress import ip_address, ip_network
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -30,6 +30,7 @@ def check(config: Config) -> None:
         _address,
         _hosts,
         _origins,
+        _proxies_in_front,
         _keys,
         _jwt,
         _workers,
@@ -75,6 +76,9 @@ def _address(config: Config) -> None:
         raise ConfigError(f"host: '{config.host}': expected unix:/path/of/socket")
     if not _MODE.issuperset(config.socket_mode) or len(config.socket_mode) not in (3, 4):
         raise ConfigError(f"socket_mode: '{config.socket_mode}' is not a mode in octal digits such as 660")
+    root = config.root_path
+    if root and (not root.startswith("/") or root.endswith("/") or "//" in root or not set(root).isdisjoint("?#% ")):
+        raise ConfigError(f"root_path: '{root}' is not a path such as /ai, without a slash at its end")
     if config.tls_key and not config.tls_cert:
         raise ConfigError("tls_key: needs tls_cert")
 
@@ -86,6 +90,17 @@ def _hosts(config: Config) -> None:
             not plain or not plain.isascii() or not plain.isprintable() or set(plain) & set(" */?#@\\")
         ):
             raise ConfigError(f"allowed_hosts: '{mask(name)}' is not a host such as ai.example.com or *.example.com")
+
+
+def _proxies_in_front(config: Config) -> None:
+    for index, entry in enumerate(config.trusted_proxies):
+        try:
+            if entry not in ("unix", "*"):
+                ip_network(entry, strict=False)
+        except ValueError:
+            raise ConfigError(
+                f"trusted_proxies[{index}]: '{entry}' is not a network such as 10.0.0.0/8, an address, 'unix' or '*'"
+            ) from None
 
 
 def _origins(config: Config) -> None:

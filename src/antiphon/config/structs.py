@@ -39,6 +39,19 @@ class Config(Settings, kw_only=True, forbid_unknown_fields=True):
         str, Meta(description="File with the server's certificate and its chain (PEM): it speaks HTTPS; empty: HTTP.")
     ] = ""
     tls_key: Annotated[str, Meta(description="File with the private key (PEM), if not in the same file.")] = ""
+    root_path: Annotated[
+        str,
+        Meta(
+            description="Path below which a proxy serves this server, such as /ai; requests may come with or without it."
+        ),
+    ] = ""
+    trusted_proxies: Annotated[
+        list[str],
+        Meta(
+            description="Proxies in front whose X-Forwarded-For, -Proto, -Host and -Prefix are believed: networks (CIDR),"
+            " addresses, `unix`, `*`."
+        ),
+    ] = []
     allowed_hosts: Annotated[
         list[str],
         Meta(description="Allowed values of the Host header, such as *.example.com; see docs/keys.md."),

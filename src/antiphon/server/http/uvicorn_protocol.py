@@ -52,6 +52,7 @@ class DirectProtocol(HttpToolsProtocol):
         self._wants_websocket = False
         self._in_head = True
         self.url = b""
+        self.peer = ""  # its address
         self._received = 0  # bytes since the last complete head
         self._parsed = 0  # bytes of the head at hand
         self._framing = 0  # bytes since the last head that are not the body's
@@ -70,6 +71,7 @@ class DirectProtocol(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
+        self.peer = self.client[0] if self.client else ""
         self._set_deadline(KEEP_ALIVE)
 
     def connection_lost(self, exc: Exception | None) -> None:
