@@ -93,7 +93,7 @@ class SayEmitter(MuteEmitter):
                 case "message":
                     said["said"] += "".join(part.get("text", "") for part in fields["content"])
                 case "reasoning":
-                    said["thought"] += "".join(part["text"] for part in fields["content"])
+                    said["thought"] += "".join(part["text"] for part in fields.get("content") or fields["summary"])
                 case "function_call":
                     said["calls"].append({"name": fields["name"], "arguments": fields["arguments"]})
         return to_json(said), Event("end", to_json({"why": said["why"], "status": response.status}))

@@ -13,6 +13,8 @@ import pytest
 from antiphon.app import Parts
 from antiphon.config import BackendConfig, Config, KeyConfig
 from antiphon.core.stream.emitter import Emitter
+from tests.backends.responses.recordings import Recorded
+from tests.backends.responses.test_recorded import ANSWERED as ANSWERED_RESPONSES
 from tests.golden.player import ANSWERED, ROOT
 from tests.server.say_front_end import add_say
 from tests.server.serving import serving
@@ -131,6 +133,33 @@ def test_every_golden_case_says_the_same() -> None:
                 status, told = client.post("/say", model=case, words="Say it.")
                 assert status == 200, (case, told)
                 assert told["said"] == "".join(texts), case
+
+
+def test_a_backend_that_speaks_responses_says_the_same() -> None:
+    with upstream(Recorded) as url:
+        parts = Parts(Config(store="memory", backends={"b": BackendConfig(url=url, api="responses")}))
+        add_say(parts)
+        with serving(parts.app, parts.config) as served:
+            for name in ANSWERED_RESPONSES:
+                client = Client(served.url)
+                response = client.create(model=name, input="x")
+                status, told = client.post("/v1/say", model=name, words="Say it.")
+                assert status == 200, (name, told)
+                answer = httpx.post(f"{served.url}/say", json={"model": name, "words": "x", "stream": True})
+                pieces = [(match[1], json.loads(match[2])) for match in EVENT.finditer(answer.text)]
+                assert "".join(match[0] for match in EVENT.finditer(answer.text)) == answer.text, name
+                texts = ("said", "message"), ("thought", "reasoning")
+                for field, type in texts:
+                    parts_of_type = [
+                        part for item in response["output"] if item["type"] == type for part in item["content"]
+                    ]
+                    text = "".join(part["text"] for part in parts_of_type)
+                    kind = {"said": "piece", "thought": "thought"}[field]
+                    assert told[field] == text, name
+                    assert "".join(fields["text"] for event, fields in pieces if event == kind) == text, name
+                calls = [item for item in response["output"] if item["type"] == "function_call"]
+                named = [{"name": item["name"], "arguments": item["arguments"]} for item in calls]
+                assert told["calls"] == named == [fields for event, fields in pieces if event == "call"], name
 
 
 def test_what_becomes_of_a_response_can_all_be_worded_anew() -> None:

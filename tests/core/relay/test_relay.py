@@ -105,10 +105,12 @@ def whole_stream(*items: Json) -> list[Json]:
     return [*events, {"type": "response.completed", "response": end}]
 
 
-def play(events: Sequence[object], **options: Any) -> list[Json]:
+def play(
+    events: Sequence[object], max_output_tokens: int | None = None, custom: Sequence[str] = (), **options: Any
+) -> list[Json]:
     """Play a backend's events through decoder and stream, as the engine does; return what a client sees."""
     data = b"".join(b"data: %b\n\n" % (one if isinstance(one, bytes) else json.dumps(one).encode()) for one in events)
-    decoder, parser = ResponsesEventDecoder(), SSEParser()
+    decoder, parser = ResponsesEventDecoder(max_output_tokens, custom), SSEParser()
     stream = ResponseStream(Response(id="resp_0", created_at=1, model="m"), "0" * 48, StreamTerms(**options))
     stream.start()
     try:
@@ -372,3 +374,100 @@ def test_whatever_is_changed_the_grammar_holds(seed: int) -> None:
         except Exception as error:
             error.add_note(f"events: {events}")
             raise
+
+
+# Custom tools that a server gives to the model as functions
+
+PATCH = "*** Begin Patch\n*** End Patch"
+WRAPPED = json.dumps({"input": PATCH})
+
+
+def pieces(text: str, size: int) -> list[str]:
+    return [text[at : at + size] for at in range(0, len(text), size)]
+
+
+def told_as_function(arguments: str, size: int) -> list[Json]:
+    """Return the events of a call of the custom tool `g` that is told as a function's."""
+    call = {**CALL, "name": "g", "arguments": arguments}
+    where = {"item_id": call["id"], "output_index": 0}
+    delta = "response.function_call_arguments.delta"
+    return [
+        {"type": "response.output_item.added", "output_index": 0, "item": {**call, "arguments": ""}},
+        *({"type": delta, **where, "delta": piece} for piece in pieces(arguments, size)),
+        {"type": "response.function_call_arguments.done", **where, "arguments": arguments, "name": "g"},
+        {"type": "response.output_item.done", "output_index": 0, "item": call},
+        {"type": "response.completed", "response": {"output": [call], "usage": USAGE}},
+    ]
+
+
+@pytest.mark.parametrize("size", [1, 3, 1000])
+@pytest.mark.parametrize(
+    ("arguments", "input"),
+    [(WRAPPED, PATCH), (json.dumps({"in": "ls"}), "ls"), ('{"a":1}', '{"a":1}'), (PATCH, PATCH), ('"ls"', "ls")],
+)
+def test_a_custom_tools_call_that_is_told_as_a_functions(arguments: str, input: str, size: int) -> None:
+    made = check(play(told_as_function(arguments, size), custom=["g"]))["output"]
+    expected = {"type": "custom_tool_call", "call_id": "c1", "name": "g", "input": input, "status": "completed"}
+    assert [{name: made[0][name] for name in made[0] if name != "id"}] == [expected]
+    end = told_as_function(arguments, size)[-1:]
+    assert check(play(end, custom=["g"]))["output"][0]["input"] == input
+    assert check(play(told_as_function(arguments, size)))["output"][0]["type"] == "function_call"
+
+
+@pytest.mark.parametrize("size", [1, 4, 1000])
+@pytest.mark.parametrize(
+    ("said", "input"),
+    [
+        (WRAPPED, PATCH),
+        ('{ "input" : "a" }', "a"),
+        ('{"input":"a","more":1}', '{"input":"a","more":1}'),
+        ('{"input":5}', '{"input":5}'),
+        ('{"in":"a"}', '{"in":"a"}'),
+        ('{"inp', '{"inp'),
+        ("{", "{"),
+        (" " * 300 + '{"input":"a"}', " " * 300 + '{"input":"a"}'),
+        (PATCH, PATCH),
+    ],
+)
+def test_an_input_is_unwrapped_only_if_the_wrapping_is_all_of_it(said: str, input: str, size: int) -> None:
+    call = {**CUSTOM, "input": said}
+    where = {"item_id": call["id"], "output_index": 0}
+    events = [
+        {"type": "response.output_item.added", "output_index": 0, "item": {**call, "input": ""}},
+        *({"type": "response.custom_tool_call_input.delta", **where, "delta": piece} for piece in pieces(said, size)),
+        {"type": "response.custom_tool_call_input.done", **where, "input": said},
+        {"type": "response.output_item.done", "output_index": 0, "item": call},
+        {"type": "response.completed", "response": {"output": [call], "usage": USAGE}},
+    ]
+    assert check(play(events))["output"] == [{**CUSTOM, "input": input}]
+    assert check(play(events[: 1 + len(pieces(said, size))]))["output"][0]["input"] == input
+
+
+# What other servers leave out
+
+
+@pytest.mark.parametrize(
+    ("limit", "tokens", "status"),
+    [(None, 20, "completed"), (21, 20, "completed"), (20, 20, "incomplete"), (5, 20, "incomplete")],
+)
+def test_an_answer_of_as_many_tokens_as_allowed_was_cut(limit: int | None, tokens: int, status: str) -> None:
+    events = whole_stream(MESSAGE)
+    events[-1]["response"]["usage"] = {"input_tokens": 3, "output_tokens": tokens}
+    response = check(play(events, limit))
+    assert response["status"] == status
+    assert response["incomplete_details"] == ({"reason": "max_output_tokens"} if status == "incomplete" else None)
+
+
+def sealed_thoughts(theirs: object, **options: Any) -> Json:
+    item: Json = check(play(whole_stream({**THOUGHT, "encrypted_content": theirs}, MESSAGE), **options))["output"][0]
+    return item
+
+
+def test_thoughts_are_sealed_here_where_the_server_seals_none() -> None:
+    def seal(text: str) -> str:
+        return f"ours: {text}"
+
+    assert sealed_thoughts("theirs", seal=seal)["encrypted_content"] == "theirs"
+    for none in (None, "", 5, "ANT2.key.reasoning.3.box"):
+        assert sealed_thoughts(none, seal=seal)["encrypted_content"] == "ours: Hm."
+        assert "encrypted_content" not in sealed_thoughts(none)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 import msgspec
@@ -14,7 +14,7 @@ from antiphon.backends.refusals import told_error
 from antiphon.core.deltas import Delta, Relay, RelayedText, UsageReport
 from antiphon.core.json_encoding import to_json
 from antiphon.core.relay.end import has_failed, response_of, usage_of
-from antiphon.core.relay.items import logprobs_of
+from antiphon.core.relay.items import as_custom, logprobs_of
 from antiphon.core.relay.shapes import ENDS, TEXTS, good_name, index_of, too_deep, wrong
 from antiphon.core.request.json_text import has_more_containers
 from antiphon.core.text.sse import LARGE_EVENT
@@ -53,10 +53,12 @@ class ResponsesEventDecoder:
 
     `ended` tells whether the answer came to its end; `error` is what it failed with, once all that came before it is taken.
     An answer of `max_output_tokens` tokens was cut off, also where the server calls it completed (llama.cpp, transformers).
+    `custom_tools` are the names of the custom tools that were offered: some servers call them as functions.
     """
 
-    def __init__(self, max_output_tokens: int | None = None) -> None:
+    def __init__(self, max_output_tokens: int | None = None, custom_tools: Collection[str] = ()) -> None:
         self._most_tokens = max_output_tokens
+        self._custom_tools = custom_tools
         self.ended = False
         self.error: BackendError | None = None
         self._halves = Halves()
@@ -151,9 +153,19 @@ class ResponsesEventDecoder:
             raise wrong("its type is not the name of an event")
         if type in TEXTS:
             return (_piece(type, fields),)
+        if self._custom_tools:
+            self._retype(fields)
         if type not in ENDS:
             return (Relay(type, fields),)
         return self._end(type, response_of(fields), fields)
+
+    def _retype(self, fields: dict[str, Any]) -> None:
+        """Make the calls of custom tools in an event what they are."""
+        if "item" in fields:
+            fields["item"] = as_custom(fields["item"], self._custom_tools)
+        response = fields.get("response")
+        if isinstance(response, dict) and isinstance(response.get("output"), list):
+            response["output"] = [as_custom(item, self._custom_tools) for item in response["output"]]
 
     def _end(self, type: str, response: dict[str, Any], fields: dict[str, Any]) -> Sequence[Delta]:
         if has_failed(type, response):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -23,6 +23,7 @@ from antiphon.core.relay.shapes import (
     good_name,
     wrong,
 )
+from antiphon.core.seals import is_seal
 from antiphon.types.chat import Logprob, TopLogprob
 
 ARGUMENTS = STREAMED
@@ -54,12 +55,17 @@ def without_nulls(item: Json, shape: Mapping[str, str]) -> Json:
 
 
 def extras(item: Json) -> Json:
-    """Return a message's, a reasoning item's or a call's fields beside those that are made anew."""
+    """Return a message's, a reasoning item's or a call's fields beside those that are made anew.
+
+    A seal that another server of this kind has made is left out: only that server can open it.
+    """
     shape = OPTIONAL[item["type"]]
     return {
         name: value
         for name, value in item.items()
-        if name not in _OWN and (name not in shape or (fits(value, shape[name]) and value != ""))
+        if name not in _OWN
+        and (name not in shape or (fits(value, shape[name]) and value != ""))
+        and not (name == "encrypted_content" and is_seal(value))
     }
 
 
@@ -157,9 +163,24 @@ def _bytes(entry: Logprob | TopLogprob) -> list[int]:
     return entry.bytes if entry.bytes is not None else list(entry.token.encode(errors="surrogatepass"))
 
 
+def as_custom(item: object, names: Collection[str]) -> object:
+    """Return a function's call as that of the custom tool which has its name (vLLM, LM Studio: they give them to models so).
+
+    Its `arguments` stay, and are unwrapped where the item is written.
+    """
+    if isinstance(item, dict) and item.get("type") == "function_call" and item.get("name") in names:
+        return {**item, "type": "custom_tool_call"}
+    return item
+
+
+def is_function(item: Json) -> bool:
+    """Tell whether a custom tool's call came as a function's."""
+    return "arguments" in item and "input" not in item
+
+
 def arguments_of(item: Json) -> str:
     """Return a call's arguments or input; some servers send the arguments as the object that they stand for."""
-    value = item.get(ARGUMENTS[item["type"]])
+    value = item.get("arguments" if is_function(item) else ARGUMENTS[item["type"]])
     if isinstance(value, dict):
         return encoded(value).decode()
     if value is not None and not isinstance(value, str):

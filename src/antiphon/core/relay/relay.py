@@ -12,6 +12,7 @@ from collections import defaultdict, deque
 from antiphon.core.deltas import Relay, RelayedText
 from antiphon.core.kinds import PARTED
 from antiphon.core.relay.items import encoded, item_of
+from antiphon.core.relay.parts import TextPart
 from antiphon.core.relay.shapes import (
     LIFE,
     OTHER_EVENTS,
@@ -26,22 +27,29 @@ from antiphon.core.relay.shapes import (
     is_annotation,
     wrong,
 )
-from antiphon.core.relay.writers import PREFIXES, RelayedItem, TextPart, write
+from antiphon.core.relay.told import told_by
+from antiphon.core.relay.writers import PREFIXES, RelayedItem
 from antiphon.core.stream.emitter import Emitter
 from antiphon.core.stream.output import Output
+from antiphon.core.stream.terms import StreamTerms
+from antiphon.core.stream.writer_table import WriterTable
 
 MOST_ITEMS = 2000
 MOST_ALIASES = 50_000
 
 
 class Relayer:
-    """The items of one Turn as another server tells of them. `spoke` tells whether any of them was shown."""
+    """The items of one Turn as another server tells of them. `spoke` tells whether any of them was shown.
 
-    def __init__(self, emitter: Emitter, places: Output, *, open_responses_names: bool = False) -> None:
+    Its items are written by the table's `relayed`, or told by its other Writers.
+    """
+
+    def __init__(self, emitter: Emitter, writers: WriterTable, places: Output, options: StreamTerms) -> None:
         self.spoke = False
         self._emitter = emitter
         self._places = places
-        self._names = "response.reasoning" if open_responses_names else "response.reasoning_text"
+        self._write = writers.relayed or told_by(writers)
+        self._options = options
         self._items: list[RelayedItem] = []
         self._used: set[str] = set()  # ids, of all Turns
         self._by_id: dict[str, RelayedItem] = {}
@@ -118,10 +126,10 @@ class Relayer:
         one = self._by_id.get(id) if id else None
         if one is None and index is not None:
             one = self._by_index.get(index)
-            if one is not None and (one.closed or (type and one.type != type)):
+            if one is not None and (one.closed or (type and not _is_of(one, type))):
                 one = None
         elif one is None:
-            one = next((item for item in reversed(self._items) if not item.closed and item.type == type), None)
+            one = next((item for item in reversed(self._items) if not item.closed and _is_of(item, type)), None)
         if one is not None and id and len(self._by_id) < MOST_ALIASES:
             self._by_id.setdefault(id, one)
         return one
@@ -131,7 +139,7 @@ class Relayer:
         if len(self._items) >= MOST_ITEMS:
             raise wrong(f"it has more than {MOST_ITEMS} items")
         id = good_name(item.get("id"))
-        one = write(self._emitter, item, "" if id in self._used else id, self._names)
+        one = self._write(self._emitter, item, "" if id in self._used else id, self._options)
         self._items.append(one)
         self._used.add(id)
         if id:
@@ -193,7 +201,7 @@ class Relayer:
             if type not in PARTED:
                 raise wrong("it belongs to an item that was not announced")
             one = self._begin({"type": type, "id": id}, index)
-        if one.type != type:
+        if not _is_of(one, type):
             raise wrong("it belongs to an item of another type")
         if one.closed:
             raise wrong("it belongs to an item that is closed")
@@ -240,6 +248,11 @@ class Relayer:
             made |= {"item_id": one.id, "output_index": one.index}
         if made:
             self._emitter.raw(type, encoded(made)[1:-1])
+
+
+def _is_of(one: RelayedItem, type: str) -> bool:
+    """Tell whether an item is of a type; a custom tool's call may be told as a function's."""
+    return one.type == type or (type == "function_call" and one.type == "custom_tool_call")
 
 
 _OURS = frozenset(("type", "sequence_number", "item_id", "output_index", "response"))

@@ -142,6 +142,19 @@ STATUSES: Mapping[str, Sequence[str]] = {
     "program_output": ("completed", "incomplete"),
     "web_search_call": ("in_progress", "completed", "searching", "failed"),
 }
+NEEDS_ID = frozenset(
+    """
+    file_search_call computer_call web_search_call image_generation_call code_interpreter_call local_shell_call
+    local_shell_call_output mcp_list_tools mcp_approval_request mcp_call program program_output
+    """.split()
+)
+"""Types of items whose id the document requires; an answer to an approval request names it by its id."""
+NEEDS_STATUS = frozenset(
+    """
+    file_search_call computer_call web_search_call image_generation_call code_interpreter_call local_shell_call
+    apply_patch_call apply_patch_call_output program_output
+    """.split()
+)
 ANNOTATIONS: Mapping[str, Mapping[str, str]] = {
     "container_file_citation": {
         "container_id": "s",

@@ -76,7 +76,8 @@ class ResponseStream:
         self._places = Output(id_base)
         self._output = self._places.items
         self._stage = Stage()
-        self._items = OpenItems(self._emitter, writers, self._places, options or StreamTerms(), self._stage)
+        self._writers = writers
+        self._items = OpenItems(self._emitter, writers, self._places, self._options, self._stage)
         self._servers = ServerCalls(self._emitter, self._places.place, self._places.keep, response.max_tool_calls)
         self._made: dict[int, MadeWriter] = {}
         self._client_is_asked = self._announced = False
@@ -368,8 +369,7 @@ class ResponseStream:
 
     def _relayed(self) -> Relayer:
         if self._relayer is None:
-            names = self._options.open_responses_names
-            self._relayer = Relayer(self._emitter, self._places, open_responses_names=names)
+            self._relayer = Relayer(self._emitter, self._writers, self._places, self._options)
         return self._relayer
 
     def _relay(self, delta: Relay) -> None:
