@@ -32,6 +32,8 @@ from antiphon.types.tools import FunctionTool
 
 WHY = {FinishReason.STOP: "end", FinishReason.TOOL_CALLS: "calls", FinishReason.LENGTH: "cut"}
 
+NAMES = {"input": "words", "tools": "functions"}
+
 # What comes in
 
 
@@ -58,6 +60,7 @@ class SayDecoder:
             items=[Message(role="user", content=say.words)],
             tools=[FunctionTool(name=name, parameters=Raw(b"{}"), strict=False) for name in say.functions],
             size=len(body),
+            spell=lambda name: NAMES.get(name.partition("[")[0], name),
         )
 
 

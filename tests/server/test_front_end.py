@@ -11,7 +11,7 @@ import httpx2 as httpx
 import pytest
 
 from antiphon.app import Parts
-from antiphon.config import BackendConfig, Config, KeyConfig
+from antiphon.config import BackendConfig, Config, KeyConfig, ModelConfig
 from antiphon.core.stream.emitter import Emitter
 from tests.backends.responses.recordings import Recorded
 from tests.backends.responses.test_recorded import ANSWERED as ANSWERED_RESPONSES
@@ -101,6 +101,18 @@ async def test_errors_are_worded_by_the_front_end(
     assert answer.headers["say-id"] == answer.json()["id"]
 
 
+async def test_what_others_find_wrong_is_told_in_its_terms() -> None:
+    async for client in app_with_say(max_tools=1, models={"scripted": ModelConfig(functions=False)}):
+        for functions, words in (
+            (["f", "g"], "A request declares at most 1 tools."),
+            (["f"], "does not support tools."),
+        ):
+            answer = await client.post("/say", json={"model": "scripted", "words": "x", "functions": functions})
+            assert answer.status_code == 400
+            assert answer.json()["fault"]["field"] == "functions"
+            assert words in answer.json()["fault"]["text"]
+
+
 async def test_errors_before_the_handler_too() -> None:
     async for client in app_with_say(keys={"k": KeyConfig(key="secret", limits=["1 requests/min"])}):
         key = {"authorization": "Bearer secret"}
@@ -160,6 +172,19 @@ def test_a_backend_that_speaks_responses_says_the_same() -> None:
                 calls = [item for item in response["output"] if item["type"] == "function_call"]
                 named = [{"name": item["name"], "arguments": item["arguments"]} for item in calls]
                 assert told["calls"] == named == [fields for event, fields in pieces if event == "call"], name
+
+
+def test_a_backends_refusal_names_the_field_in_its_terms() -> None:
+    with upstream(Recorded) as url:
+        parts = Parts(Config(store="memory", backends={"b": BackendConfig(url=url, api="responses")}))
+        add_say(parts)
+        with serving(parts.app, parts.config) as served:
+            client = Client(served.url)
+            for stream in (False, True):
+                status, told = client.post("/say", model="vllm-overflow_stream", words="x", stream=stream)
+                assert (status, told["fault"]["field"]) == (400, "words")
+            status, told = client.post("/v1/responses", model="vllm-overflow_stream", input="x")
+            assert (status, told["error"]["param"]) == (400, "input")
 
 
 def test_what_becomes_of_a_response_can_all_be_worded_anew() -> None:
