@@ -70,6 +70,34 @@ def test_a_chain_goes_on_with_its_history(servers: tuple[Client, Client]) -> Non
     assert again["output"][0]["content"][0]["text"] == "seen"
 
 
+SEALED = {"store": False, "include": ["reasoning.encrypted_content"]}
+SUM = "/think I take 7.\nSo.\n/call look {}"
+
+
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
+@pytest.mark.parametrize("way", ["chained", "replayed", "replayed sealed"])
+def test_the_inner_server_sees_the_thoughts_again(servers: tuple[Client, Client], way: str, stream: bool) -> None:
+    _, outer = servers
+    asked = SEALED if way == "replayed sealed" else {"store": way == "chained"}
+
+    def answer(**fields: Any) -> dict:
+        common = {"model": "scripted", "tools": TOOLS, **asked, **fields}
+        return outer.stream(**common)[-1]["response"] if stream else outer.create(**common)
+
+    first = answer(input=SUM)
+    thoughts, _, call = first["output"]
+    assert thoughts["content"][0]["text"] == "I take 7."
+    assert ("encrypted_content" in thoughts) is (way == "replayed sealed")
+    if way == "replayed sealed":
+        del thoughts["content"]
+    result = {"type": "function_call_output", "call_id": call["call_id"], "output": "/items"}
+    if way == "chained":
+        again = answer(input=[result], previous_response_id=first["id"])
+    else:
+        again = answer(input=[{"role": "user", "content": SUM}, *first["output"], result])
+    assert again["status"] == "completed"
+
+
 def test_errors_keep_their_words(servers: tuple[Client, Client]) -> None:
     _, outer = servers
     status, body = outer.post("/v1/responses", model="scripted", input="/error 429 slow down")

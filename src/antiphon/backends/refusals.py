@@ -89,6 +89,8 @@ def _refusal(status: int, error: ErrorWords, retry_after: bytes = b"", ours: boo
         return BackendError(502, "The backend answered with a redirect.", retriable=True)
     if status in (401, 403):
         return BackendError(502, "The backend rejected this server's API key.", retriable=True)
+    if status == 407:
+        return BackendError(502, "The proxy to the backend refused this server's password.", retriable=True)
     if status == 402 or code == "insufficient_quota":
         return BackendError(
             402, message or "The backend's account has no credit left.", code="insufficient_quota", retriable=True

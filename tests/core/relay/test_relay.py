@@ -164,6 +164,13 @@ def _without(*names: str) -> Callable[[Json], Json]:
     return lambda event: {name: value for name, value in event.items() if name not in names}
 
 
+def another_id(event: Json) -> Json:
+    """Return an event that names its item as no other does."""
+    name = f"{event['type']}-{len(str(event))}"
+    changed = {**event, "item_id": name} if "item_id" in event else event
+    return {**changed, "item": {**event["item"], "id": name}} if "item" in event else changed
+
+
 VARIANTS: dict[str, Callable[[Json], Json]] = {
     "no places (llama.cpp)": _without("output_index", "content_index", "summary_index", "sequence_number"),
     "one index for all (transformers)": lambda event: (
@@ -173,6 +180,7 @@ VARIANTS: dict[str, Callable[[Json], Json]] = {
     "indexes from afar": lambda event: {**event, "output_index": 10**12} if "output_index" in event else event,
     "indexes as text": lambda event: {**event, "output_index": "x"} if "output_index" in event else event,
     "negative indexes": lambda event: {**event, "output_index": -5} if "output_index" in event else event,
+    "another id in each event (Copilot)": lambda event: another_id(event),
     "nulls": lambda event: {**event, "output_index": None, "logprobs": None, "extra": None},
 }
 
@@ -182,7 +190,7 @@ def test_places_are_ours(change: Callable[[Json], Json]) -> None:
     response = check(play([change(event) for event in whole_stream(*ITEMS)]))
     assert (response["status"], response["error"]) == ("completed", None)
     assert [item["type"] for item in response["output"]] == [item["type"] for item in ITEMS]
-    assert response["output"][1] == MESSAGE
+    assert {**response["output"][1], "id": MESSAGE["id"]} == MESSAGE
 
 
 @pytest.mark.parametrize(

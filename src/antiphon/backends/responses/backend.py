@@ -92,7 +92,7 @@ class ResponsesBackend:
 
     def __init__(self, name: str, config: BackendConfig, *, socket: str = "") -> None:
         self.name = name
-        self._client = connect(config, socket)
+        self._client = connect(name, config, socket)
         self._forms = Forms()
 
     async def open(self, turn: Turn) -> RelayStream:
@@ -115,7 +115,7 @@ class ResponsesBackend:
             body = other
 
     async def _send(self, turn: Turn, body: bytes) -> HttpResponse:
-        path = f"{self._client.address.path}/responses"
+        path = self._client.address.target("/responses")
         return await self._client.send("POST", path, body, trace_header(turn.hints))
 
     async def models(self) -> Sequence[BackendModel]:
