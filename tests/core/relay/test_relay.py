@@ -17,6 +17,7 @@ from antiphon.core.stream.response_stream import ResponseStream
 from antiphon.core.stream.terms import StreamTerms
 from antiphon.core.text.sse import SSEParser, encode
 from antiphon.errors import BackendError
+from antiphon.types.items import FunctionCall, Item
 from antiphon.types.response import Response
 from tests.golden.player import parsed
 from tests.golden.rules import check_stream
@@ -106,11 +107,15 @@ def whole_stream(*items: Json) -> list[Json]:
 
 
 def play(
-    events: Sequence[object], max_output_tokens: int | None = None, custom: Sequence[str] = (), **options: Any
+    events: Sequence[object],
+    max_output_tokens: int | None = None,
+    custom: Sequence[str] = (),
+    history: Sequence[Item] = (),
+    **options: Any,
 ) -> list[Json]:
     """Play a backend's events through decoder and stream, as the engine does; return what a client sees."""
     data = b"".join(b"data: %b\n\n" % (one if isinstance(one, bytes) else json.dumps(one).encode()) for one in events)
-    decoder, parser = ResponsesEventDecoder(max_output_tokens, custom), SSEParser()
+    decoder, parser = ResponsesEventDecoder(max_output_tokens, custom, history), SSEParser()
     stream = ResponseStream(Response(id="resp_0", created_at=1, model="m"), "0" * 48, StreamTerms(**options))
     stream.start()
     try:
@@ -479,3 +484,38 @@ def test_thoughts_are_sealed_here_where_the_server_seals_none() -> None:
     for none in (None, "", 5, "ANT2.key.reasoning.3.box"):
         assert sealed_thoughts(none, seal=seal)["encrypted_content"] == "ours: Hm."
         assert "encrypted_content" not in sealed_thoughts(none)
+
+
+EARLY: dict[str, Callable[[Json], Json | None]] = {
+    "named later": lambda event: event,
+    "without ids": _without("item_id"),
+    "without places": _without("output_index", "item_id"),
+    "never announced": lambda event: None if event["type"].endswith("item.added") else event,
+    "in the end alone": lambda event: None if "output_item" in event["type"] else event,
+    "no pieces": lambda event: None if event["type"].endswith("delta") else event,
+}
+
+
+@pytest.mark.parametrize("custom", [(), ("g",)], ids=["function", "custom"])
+@pytest.mark.parametrize("change", EARLY.values(), ids=EARLY)
+def test_text_of_a_call_that_comes_before_its_name(change: Callable[[Json], Json | None], custom: tuple[str]) -> None:
+    events = told_as_function(WRAPPED, 5)
+    late = [*events[1:4], events[0], *events[4:]]
+    changed = [event for event in map(change, late) if event is not None]
+    (made,) = check(play(changed, custom=custom))["output"]
+    assert made["input" if custom else "arguments"] == (PATCH if custom else WRAPPED)
+    nameless = check(play([*events[1:4], {"type": "response.completed", "response": {"output": [], "usage": USAGE}}]))
+    assert nameless["status"] == "failed"
+
+
+# Ids of calls
+
+
+def test_ids_of_calls_are_unique_in_an_answer_and_in_a_history() -> None:
+    calls = [{**CALL, "id": f"fc_{number}", "call_id": "f:0"} for number in range(3)]
+    history = [FunctionCall(call_id="f:0", name="f", arguments="{}")]
+    seen = play(whole_stream(*calls, CUSTOM), history=history)
+    ids = [item["call_id"] for item in check(seen)["output"]]
+    assert ids == ["f:1", "f:2", "f:3", "c2"]
+    added = [event["item"]["call_id"] for event in seen if event["type"] == "response.output_item.added"]
+    assert added == ids

@@ -30,7 +30,7 @@ class RelayStream:
         response.counts_itself = True  # comments, keepalives and the like are no part of an answer
         self._response = response
         self._parser = SSEParser()
-        self._decoder = ResponsesEventDecoder(turn.max_output_tokens, codec.custom_tools(turn))
+        self._decoder = ResponsesEventDecoder(turn.max_output_tokens, codec.custom_tools(turn), turn.items)
         self._take: Take | None = None
         self._whole: bytearray | None = None
         self._begun = False

@@ -16,6 +16,8 @@ from antiphon.core.json_encoding import to_json
 from antiphon.core.relay.shapes import NEEDS_ID, NEEDS_STATUS, OTHER_ITEMS, STATUSES, WORKED_ON
 from antiphon.core.request.validation import decode_fields
 from antiphon.core.seals import is_seal
+from antiphon.core.tools.call_ids import BackendIds, is_plain
+from antiphon.core.tools.call_pairs import pair, sides_of
 from antiphon.types.items import (
     CustomToolCall,
     CustomToolCallOutput,
@@ -57,14 +59,34 @@ class RequestForm(msgspec.Struct, frozen=True, kw_only=True):
 
 def sent_items(items: Sequence[Item], form: RequestForm) -> list[object]:
     """Return items as they are sent. Thoughts of which nothing is left that the server takes are left out."""
-    found: list[object] = []
-    for item in items:
-        sent = _SENT[type(item)](item, form)
-        if sent is not None:
-            found.append(sent)
+    sent = [_SENT[type(item)](item, form) for item in items]
+    for index, call_id in _call_ids(items).items():
+        one = sent[index]
+        if isinstance(one, dict):
+            one["call_id"] = call_id
+    found = [one for one in sent if one is not None]
     if form.ids:
         _give_ids(found)
     return found
+
+
+def _call_ids(items: Sequence[Item]) -> dict[int, str]:
+    """Return the ids of calls and their outputs, by index, that are to be sent: none where all of them can stay.
+
+    Backends want one call per id, in letters that they know (OpenAI: 64 characters at most).
+    """
+    ids = [item.call_id for item in items if type(item) in _CALLS]  # type: ignore[union-attr]  # `type` narrows nothing
+    if len(set(ids)) == len(ids) and all(map(is_plain, ids)):
+        return {}
+    own = BackendIds("plain")
+    given = {
+        index: own.take(item.call_id, item.name)
+        for index, item in enumerate(items)
+        if isinstance(item, FunctionCall | CustomToolCall)
+    }
+    pairs = pair(sides_of(items))
+    outputs = {**pairs.calls, **pairs.doubles}
+    return given | {output: given[call] for output, call in outputs.items() if call in given}
 
 
 def _give_ids(sent: Sequence[object]) -> None:
@@ -170,6 +192,7 @@ def _other(item: OtherItem, form: RequestForm) -> Fields:
     return fields
 
 
+_CALLS = frozenset((FunctionCall, CustomToolCall))
 _SENT: dict[type, Callable[[Any, RequestForm], object | None]] = {
     Message: _message,
     Reasoning: _thoughts,

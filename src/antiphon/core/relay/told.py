@@ -19,6 +19,7 @@ from antiphon.core.relay.shapes import TEXTS, Json
 from antiphon.core.relay.writers import RelayedItem, WriteRelayed, write
 from antiphon.core.stream.emitter import Emitter, MuteEmitter
 from antiphon.core.stream.terms import StreamTerms
+from antiphon.core.tools.call_ids import FreshIds
 
 if TYPE_CHECKING:
     from antiphon.core.stream.writer_table import WriterTable
@@ -89,6 +90,9 @@ class ToldItem(RelayedItem):
 
     def check(self) -> None:
         self._inner.check()
+
+    def name_call(self, ids: FreshIds, id: str) -> None:
+        self._inner.name_call(ids, id)
 
     def announce(self, id: str, index: int) -> None:
         """Open the Writer."""

@@ -27,6 +27,7 @@ from antiphon.core.relay.parts import InputPart, TextPart
 from antiphon.core.relay.shapes import OTHER_ITEMS, WORKED_ON, Json, annotations_of, good_name, wrong
 from antiphon.core.stream.emitter import Emitter
 from antiphon.core.stream.terms import StreamTerms
+from antiphon.core.tools.call_ids import FreshIds
 from antiphon.errors import BackendError
 
 PREFIXES = {type: OWN_PREFIXES[type] for type in KNOWN}
@@ -35,9 +36,12 @@ _STAND_INS: dict[str, Any] = {"s": "", "l": [], "lo": [], "ls": [], "sl": ""}
 
 
 class RelayedItem:
-    """One item. `id` is the other server's while it has none of ours; `index` is the place in our output."""
+    """One item. `id` is the other server's while it has none of ours; `index` is the place in our output.
 
-    __slots__ = ("_emitter", "_item", "announced", "closed", "id", "index", "type")
+    `early` is text of a call that came before its name.
+    """
+
+    __slots__ = ("_emitter", "_item", "announced", "closed", "early", "id", "index", "type")
 
     def __init__(self, emitter: Emitter, item: Json, id: str) -> None:
         self.id = id
@@ -45,6 +49,7 @@ class RelayedItem:
         self.type: str = item["type"]
         self.announced = False
         self.closed = False
+        self.early: list[str] = []
         self._emitter = emitter
         self._item = item
 
@@ -64,6 +69,9 @@ class RelayedItem:
     def check(self) -> None:
         """Make sure that the item can be announced. Raises BackendError."""
         encoded(self.first())
+
+    def name_call(self, ids: FreshIds, id: str) -> None:
+        """Give a call an id that no other call has; `id` is the item's."""
 
     def announce(self, id: str, index: int) -> None:
         """Emit `output_item.added`, after `check`."""
@@ -219,10 +227,11 @@ class PartedItem(RelayedItem):
 class CallItem(RelayedItem):
     """A call of the client's function or custom tool."""
 
-    __slots__ = ("_text",)
+    __slots__ = ("_call_id", "_text")
 
     def __init__(self, emitter: Emitter, item: Json, id: str) -> None:
         super().__init__(emitter, item, id)
+        self._call_id = ""
         self._text: TextPart | None = None
 
     @property
@@ -243,12 +252,14 @@ class CallItem(RelayedItem):
     def _base(self) -> str:
         return f"response.{self.type}_{ARGUMENTS[self.type]}"
 
+    def name_call(self, ids: FreshIds, id: str) -> None:
+        self._call_id = ids.take(good_name(self._item.get("call_id")) or id)
+
     def first(self) -> Json:
         return self._made(self._item, "", "in_progress")
 
     def _made(self, item: Json, text: str, status: str) -> Json:
-        call_id = good_name(item.get("call_id")) or good_name(self._item.get("call_id")) or self.id
-        fields = {**extras(item), "id": self.id, "type": self.type, "status": status, "call_id": call_id}
+        fields = {**extras(item), "id": self.id, "type": self.type, "status": status, "call_id": self._call_id}
         return {**fields, "name": call_name(item), ARGUMENTS[self.type]: text}
 
     def _last(self, item: Json | None, status: str) -> Json:
