@@ -192,7 +192,7 @@ def _other(item: OtherItem, form: RequestForm) -> Fields:
     return fields
 
 
-_CALLS = frozenset((FunctionCall, CustomToolCall))
+_CALLS: frozenset[type] = frozenset((FunctionCall, CustomToolCall))
 _SENT: dict[type, Callable[[Any, RequestForm], object | None]] = {
     Message: _message,
     Reasoning: _thoughts,
