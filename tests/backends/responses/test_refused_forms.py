@@ -9,7 +9,7 @@ import pytest
 
 from antiphon.backends.error_words import ErrorWords
 from antiphon.backends.responses.items import RequestForm
-from antiphon.backends.responses.refused_forms import MOST_MODELS, Forms, next_form
+from antiphon.backends.responses.refused_forms import MOST_MODELS, RequestForms, next_form
 from antiphon.errors import BackendError
 from tests.backends.responses.test_backend import pair, play
 from tests.backends.turns import read_all, turn
@@ -143,7 +143,7 @@ async def test_another_refusal_is_final(words: str) -> None:
 
 
 def test_what_is_remembered_has_a_bound() -> None:
-    forms = Forms()
+    forms = RequestForms()
     for number in range(MOST_MODELS + 5):
         forms.learn(f"m{number}", RequestForm(thoughts=False))
     assert forms.of(f"m{MOST_MODELS}") == RequestForm()

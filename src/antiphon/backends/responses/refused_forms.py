@@ -63,7 +63,7 @@ _SIGNS = (
 )
 
 
-class Forms:
+class RequestForms:
     """The RequestForm in which each model of a backend is asked."""
 
     def __init__(self) -> None:
