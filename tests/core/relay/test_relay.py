@@ -519,3 +519,47 @@ def test_ids_of_calls_are_unique_in_an_answer_and_in_a_history() -> None:
     assert ids == ["f:1", "f:2", "f:3", "c2"]
     added = [event["item"]["call_id"] for event in seen if event["type"] == "response.output_item.added"]
     assert added == ids
+
+
+# What servers say in other words
+
+
+@pytest.mark.parametrize("content", ["Hello", [{"type": "text", "text": "Hello"}], ["Hel", "lo"], [{"text": "Hello"}]])
+def test_a_text_in_other_shapes_is_one(content: object) -> None:
+    item = {"type": "message", "content": content}
+    (made,) = check(play([{"type": "response.completed", "response": {"output": [item], "usage": USAGE}}]))["output"]
+    assert "".join(part["text"] for part in made["content"]) == "Hello"
+
+
+@pytest.mark.parametrize("name", ["content", "summary"])
+def test_thoughts_in_other_shapes_are_some(name: str) -> None:
+    for told in ("hm", ["hm"], [{"type": "text", "text": "hm"}], [{"text": "hm"}]):
+        output = [{"type": "reasoning", name: told}, MESSAGE]
+        thoughts, _ = check(play([{"type": "response.completed", "response": {"output": output}}]))["output"]
+        assert [part["text"] for part in thoughts[name]] == ["hm"]
+    events: list[Json] = [{"type": "response.reasoning_summary.delta", "item_id": "rs_1", "delta": "hm"}]
+    thoughts, _ = check(play([*events, *life(MESSAGE, 1), whole_stream()[-1]]))["output"]
+    assert thoughts["summary"] == [{"type": "summary_text", "text": "hm"}]
+
+
+def test_a_part_without_a_text_that_nobody_knows_is_no_answer() -> None:
+    item = {"type": "message", "content": [{"type": "output_picture", "data": "x"}]}
+    assert check(play([{"type": "response.completed", "response": {"output": [item]}}]))["status"] == "failed"
+
+
+def test_the_text_that_sdks_add_is_enough() -> None:
+    usage = {"prompt_tokens": 3, "completion_tokens": 2}
+    end = {"type": "response.completed", "response": {"output": [], "output_text": "Hello", "usage": usage}}
+    response = check(play([end]))
+    assert response["output"][0]["content"][0]["text"] == "Hello"
+    assert (response["usage"]["input_tokens"], response["usage"]["output_tokens"]) == (3, 2)
+    assert check(play([*life(MESSAGE, 0), end]))["output"] == [MESSAGE]
+
+
+def test_a_call_may_leave_its_name_out_in_the_end() -> None:
+    events = whole_stream(CALL)
+    for event in events:
+        if event["type"].endswith("item.done"):
+            event["item"] = {name: value for name, value in CALL.items() if name not in ("name", "call_id")}
+    events[-1]["response"]["output"] = []
+    assert check(play(events))["output"] == [CALL]

@@ -104,35 +104,43 @@ def _inner(type: str, value: Any) -> object:
 
 
 def parts_of(value: object) -> list[Json]:
-    """Return the parts of a message's content. Raises BackendError for what is no part."""
-    if isinstance(value, str):
-        return [{"type": "output_text", "text": value}]
+    """Return the parts of a message's content; texts under other names count. Raises BackendError for what is no part."""
+    return [_part(entry, ("output_text", "refusal")) for entry in _listed(value, "the 'content' of its message")]
+
+
+def _listed(value: object, what: str) -> list[object]:
+    """Return what may be a list, one text, or nothing. Raises BackendError."""
     if value is None:
         return []
+    if isinstance(value, str):
+        return [value]
     if not isinstance(value, list):
-        raise wrong("the 'content' of its message has the wrong type")
-    return [_part(entry, ("output_text", "refusal")) for entry in value]
+        raise wrong(f"{what} has the wrong type")
+    return value
 
 
 def thoughts_of(value: object, name: str) -> list[Json]:
     """Return the parts of a reasoning item's `content` or `summary`. Raises BackendError for what is no part."""
     type = "reasoning_text" if name == "content" else "summary_text"
-    if value is None:
-        return []
-    if not isinstance(value, list):
-        raise wrong(f"the '{name}' of its reasoning item has the wrong type")
-    return [_part(entry, (type, "text")) | {"type": type} for entry in value]
+    return [_part(entry, (type,)) for entry in _listed(value, f"the '{name}' of its reasoning item")]
 
 
 def _part(value: object, types: Sequence[str]) -> Json:
-    type = value.get("type") if isinstance(value, dict) else None
-    if not isinstance(value, dict) or type not in types:
-        raise wrong("one of its parts has a type that is not known there")
+    """Return a part of one of these types; what has a text and another type, or none, is of the first one."""
+    if isinstance(value, str):
+        return {"type": types[0], "text": value}
+    if not isinstance(value, dict):
+        raise wrong("one of its parts is not an object")
+    type = value.get("type")
+    if type not in types:
+        if not isinstance(value.get("text"), str):
+            raise wrong("one of its parts has a type that is not known there")
+        type = types[0]
     field = "refusal" if type == "refusal" else "text"
     text = value.get(field)
     if text is not None and not isinstance(text, str):
         raise wrong(f"the '{field}' of one of its parts has the wrong type")
-    return {**value, field: text or ""}
+    return {**value, "type": type, field: text or ""}
 
 
 def part_made(kind: str, text: str) -> Json:

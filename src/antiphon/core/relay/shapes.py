@@ -35,6 +35,7 @@ TEXTS: Mapping[str, Text] = {
     "response.reasoning_text.delta": Text("reasoning", "content", "reasoning_text", "text"),
     "response.reasoning.delta": Text("reasoning", "content", "reasoning_text", "text"),
     "response.reasoning_summary_text.delta": Text("reasoning", "summary", "summary_text", "text"),
+    "response.reasoning_summary.delta": Text("reasoning", "summary", "summary_text", "text"),
     "response.function_call_arguments.delta": Text("function_call", "", "", "arguments"),
     "response.custom_tool_call_input.delta": Text("custom_tool_call", "", "", "input"),
 }

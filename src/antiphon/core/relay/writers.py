@@ -266,8 +266,9 @@ class CallItem(RelayedItem):
         part = self.part("", "", 0)
         name = call_name(self._item)
         if item is not None:
-            if call_name(item) != name:
+            if (good_name(item.get("name")) or name) != name:
                 raise wrong("a call changes its name")
+            item = {**item, "name": name}
             text = arguments_of(item)
             if text and not part.whole(text) and not same_json(text, part.said):
                 raise wrong("a call changes its arguments")
