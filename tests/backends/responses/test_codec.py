@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -12,7 +13,8 @@ from openai.types.responses import ResponseInputItemParam
 from pydantic import TypeAdapter
 
 from antiphon.backends.responses.codec import request
-from antiphon.backends.responses.items import NEEDS_ID, NEEDS_STATUS, RequestForm
+from antiphon.backends.responses.items import RequestForm
+from antiphon.core.relay.shapes import NEEDS_ID, NEEDS_STATUS
 from antiphon.core.request.decoding import decode_request, decode_tools
 from tests.backends.turns import turn
 from tests.oracle.documents import OPENAI
@@ -324,3 +326,25 @@ def test_ids_and_statuses_stand_where_the_document_requires_them() -> None:
             for type in schema["properties"]["type"].get("enum", ())
         }
         assert required - own == ours
+
+
+def test_ids_of_calls_are_ones_that_every_server_takes() -> None:
+    def call(id: str) -> Json:
+        return {"type": "function_call", "call_id": id, "name": "f", "arguments": "{}"}
+
+    def output(id: str, text: str) -> Json:
+        return {"type": "function_call_output", "call_id": id, "output": text}
+
+    plain = [call("call_1"), output("call_1", "a")]
+    assert asked(plain)["input"] == plain
+    long = f"functions.read:0|{'x' * 80}"
+    sent = asked(
+        [*plain, call("f:0"), output("f:0", "b"), call(long), output(long, "c"), call("call_1"), output("call_1", "d")]
+    )
+    pairs = [
+        (one["call_id"], other["call_id"], other["output"])
+        for one, other in zip(*[iter(sent["input"])] * 2, strict=True)
+    ]
+    assert [text for _, _, text in pairs] == ["a", "b", "c", "d"]
+    assert all(one == other and re.fullmatch("[A-Za-z0-9_-]{1,40}", one) for one, other, _ in pairs)
+    assert len({one for one, _, _ in pairs}) == 4 and pairs[0][0] == "call_1"

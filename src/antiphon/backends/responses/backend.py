@@ -26,11 +26,11 @@ from antiphon.runtime.offload import by_size
 class RelayStream:
     """The events of one answer, as Deltas; or an answer that came whole, although a stream was asked for."""
 
-    def __init__(self, response: HttpResponse, max_output_tokens: int | None = None) -> None:
+    def __init__(self, response: HttpResponse, turn: Turn) -> None:
         response.counts_itself = True  # comments, keepalives and the like are no part of an answer
         self._response = response
         self._parser = SSEParser()
-        self._decoder = ResponsesEventDecoder(max_output_tokens)
+        self._decoder = ResponsesEventDecoder(turn.max_output_tokens, codec.custom_tools(turn), turn.items)
         self._take: Take | None = None
         self._whole: bytearray | None = None
         self._begun = False
@@ -102,7 +102,7 @@ class ResponsesBackend:
         while True:
             response = await self._send(turn, body)
             if response.status not in REFUSED:
-                stream = RelayStream(await accepted(response), turn.max_output_tokens)
+                stream = RelayStream(await accepted(response), turn)
                 self._forms.learn(turn.model, form)
                 return stream
             said = await read_refusal(response)

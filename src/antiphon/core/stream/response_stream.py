@@ -78,7 +78,8 @@ class ResponseStream:
         self._item_list = Output(id_base)
         self._output = self._item_list.items
         self._stage = Stage()
-        self._items = OpenItems(self._emitter, writers, self._item_list, options or StreamTerms(), self._stage)
+        self._writers = writers
+        self._items = OpenItems(self._emitter, writers, self._item_list, self._options, self._stage)
         self._servers = ServerCalls(
             self._emitter, self._item_list.allocate, self._item_list.keep, response.max_tool_calls
         )
@@ -376,8 +377,7 @@ class ResponseStream:
 
     def _relayed(self) -> Relayer:
         if self._relayer is None:
-            names = self._options.open_responses_names
-            self._relayer = Relayer(self._emitter, self._item_list, open_responses_names=names)
+            self._relayer = Relayer(self._emitter, self._writers, self._item_list, self._options)
         return self._relayer
 
     def _relay(self, delta: Relay) -> None:
