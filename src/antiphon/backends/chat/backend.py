@@ -69,7 +69,7 @@ class ChatStream:
             if decoder.ended:
                 self._end(deltas)
         except BackendError:
-            if deltas:
+            if deltas and decoder.size <= MOST_SAID:
                 self._take(deltas)
             raise
         if deltas:
@@ -226,8 +226,8 @@ class ChatBackend:
         self.name = name
         self._config = config
         self._known = known
-        self._client = connect(config, socket)
-        self._path = f"{self._client.address.path}/chat/completions"
+        self._client = connect(name, config, socket)
+        self._path = self._client.address.target("/chat/completions")
         self._call_base = f"call_{secrets.token_hex(8)}"
         self._calls = count()
 

@@ -73,7 +73,7 @@ def request(turn: Turn, options: CodecOptions) -> tuple[bytes, ChatCall]:
         emulation = _emulate(turn, choice, tools, profile)
     except Unusable as unusable:
         raise unusable.error(turn.tools) from None
-    messages = Messages(tools, profile)
+    messages = Messages(tools, profile, turn.senses)
     messages.add(turn.instructions, turn.items)
     body = _Body()
     body.add("model", to_json(turn.model))

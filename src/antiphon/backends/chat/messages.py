@@ -19,6 +19,7 @@ from antiphon.core.text.pieces import text_json
 from antiphon.core.tools.call_ids import BackendIds
 from antiphon.core.tools.call_pairs import BREAK, CallSide, pair
 from antiphon.core.tools.history import HistoryCall, HistoryEntry, HistoryOutput
+from antiphon.core.tools.mcp_content import ALL, Senses
 from antiphon.core.tools.tool_map import Target, ToolMap
 from antiphon.errors import InvalidRequest
 from antiphon.types.items import (
@@ -60,8 +61,9 @@ class _Assistant:
 class Messages:
     """Gathers the messages of one request; `render` gives them as a JSON array."""
 
-    def __init__(self, tools: ToolMap, profile: Profile) -> None:
+    def __init__(self, tools: ToolMap, profile: Profile, senses: Senses = ALL) -> None:
         self._tools = tools
+        self._senses = senses
         self._profile = profile
         self._list = MessageList(profile.roles)
         self._assistant = _Assistant()
@@ -105,7 +107,7 @@ class Messages:
             case ItemReference():
                 raise InvalidRequest("An item reference was not resolved.", param="input")
             case OtherItem():
-                return read_other(item, self._tools)
+                return read_other(item, self._tools, self._senses)
 
     def _match(self, read: Sequence[Any]) -> None:
         """Find the output of each call, which is kept under the identity of the call's entry."""

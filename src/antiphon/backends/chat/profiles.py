@@ -153,6 +153,7 @@ PROFILES: dict[str, Profile] = {
 
 _HOSTS = {
     "api.openai.com": "openai",
+    "openai.azure.com": "openai",
     "openrouter.ai": "openrouter",
     "api.deepseek.com": "deepseek",
     "api.mistral.ai": "mistral",

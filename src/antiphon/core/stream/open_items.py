@@ -48,18 +48,20 @@ class OpenItems:
     def begin_message(self) -> AnswerWriter:
         """Open a message behind the thoughts."""
         self._begin()
-        self.message = self._writers.message(self._emitter, *self._output.place("msg"))
+        self.message = self._writers.message(self._emitter, *self._output.allocate("msg"))
         return self.message
 
     def begin_reasoning(self) -> TextWriter:
         """Open thoughts behind the message."""
         self._begin()
-        self.reasoning = self._writers.reasoning(self._emitter, *self._output.place("rs"), self._options)
+        self.reasoning = self._writers.reasoning(self._emitter, *self._output.allocate("rs"), self._options)
         return self.reasoning
 
     def begin_call(self, call: CallStart) -> None:
         """Open a call of the client's."""
-        self._calls[call.key] = self._writers.call(self._emitter, *self._output.place(BY_NAME[call.kind].prefix), call)
+        self._calls[call.key] = self._writers.call(
+            self._emitter, *self._output.allocate(BY_NAME[call.kind].prefix), call
+        )
 
     def before_call(self) -> None:
         """Close what is whole before a call: a client can run calls while the next one is still coming."""
