@@ -256,6 +256,8 @@ _FAMILIES = (
     ),
     _Family(marks=("kimi",), call_ids="counted"),
     _Family(marks=tuple("gemma-1 gemma-2 gemma2 gemma-3 gemma3 gemma-7b".split()), roles="user"),
+    _Family(marks=("gemini",), strict_schema="gemini"),
+    _Family(marks=("claude",), strict_schema="openai"),
     # Their templates raise an error for a second system message, or leave it out.
     _Family(marks=tuple("qwen3. qwen3-vl qwen3vl gpt-oss yi-1.5".split()), roles="merge-first"),
 )
