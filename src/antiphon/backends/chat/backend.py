@@ -11,12 +11,14 @@ import msgspec
 from antiphon.backends.base import BackendModel, Take
 from antiphon.backends.chat import codec, profiles, token_count
 from antiphon.backends.chat.codec import ChatCall, ChatDecoder, CodecOptions
+from antiphon.backends.chat.leak_families import check_names
 from antiphon.backends.chat.profiles import NO_PROFILES, Policies, Profile, Profiles
 from antiphon.backends.openai_calls import accepted, connect, list_models, trace_header
 from antiphon.config import BackendConfig, ModelConfig
 from antiphon.config.masking import SECRETS
 from antiphon.config.reading import nearest, quoted
 from antiphon.core.deltas import Delta
+from antiphon.core.text.leaks import NO_FAMILIES, Families
 from antiphon.core.text.sse import MOST_SAID, SSEParser
 from antiphon.core.turn import Turn
 from antiphon.errors import BackendError, ConfigError
@@ -181,7 +183,7 @@ async def _written(turn: Turn, options: CodecOptions) -> tuple[bytes, ChatCall]:
 
 
 def codec_options(
-    name: str, config: BackendConfig, models: Mapping[str, ModelConfig], known: Profiles
+    name: str, config: BackendConfig, models: Mapping[str, ModelConfig], known: Profiles, families: Families
 ) -> tuple[CodecOptions, dict[str, CodecOptions]]:
     """Return how a backend is spoken to, and how about each configured model. Raises ConfigError.
 
@@ -193,7 +195,10 @@ def codec_options(
         raise ConfigError(
             f"backends.{quoted(name)}.profile: unknown profile '{config.profile}'{nearest(config.profile, names)}"
         )
-    plain = CodecOptions(profile=profile, need_reason=config.finish_reason == "required")
+    check_names(profile.leaks, families, f"profiles.{quoted(profile.name)}.leaks")
+    for own, model in models.items():
+        check_names(model.leaks, families, f"models.{quoted(own)}.leaks")
+    plain = CodecOptions(profile=profile, own_leaks=families, need_reason=config.finish_reason == "required")
     return plain, {
         own: msgspec.structs.replace(
             plain,
@@ -208,7 +213,7 @@ def codec_options(
 class ChatBackend:
     """A server that speaks chat completions. `models` holds the settings of models by the backend's own names.
 
-    `known` are the configured profiles.
+    `known` are the configured profiles, `families` the configured families of leaked calls.
 
     A client that does not stream gets its answer from a call that does not stream: servers do less for it, and so do we.
     """
@@ -221,8 +226,9 @@ class ChatBackend:
         *,
         socket: str = "",
         known: Profiles = NO_PROFILES,
+        families: Families = NO_FAMILIES,
     ) -> None:
-        self._plain, self._options = codec_options(name, config, models or {}, known)
+        self._plain, self._options = codec_options(name, config, models or {}, known, families)
         self.name = name
         self._config = config
         self._known = known

@@ -13,8 +13,11 @@ from msgspec import UNSET, Raw
 
 from antiphon.core.json_encoding import to_json
 from antiphon.core.relay.shapes import OTHER_ITEMS, STATUSES, WORKED_ON
-from antiphon.core.request.validation import decode_fields
+from antiphon.core.request.validation import decode, decode_fields
 from antiphon.core.seals import is_seal
+from antiphon.core.tools.call_ids import LONGEST_OF_RESPONSES, responses_id
+from antiphon.core.tools.offers import NO_PARAMETERS
+from antiphon.core.tools.schemas import tidy
 from antiphon.types.items import (
     CustomToolCall,
     CustomToolCallOutput,
@@ -47,7 +50,7 @@ NEEDS_STATUS = frozenset(
     apply_patch_call apply_patch_call_output program_output
     """.split()
 )
-_NO_PARAMETERS = Raw(b'{"type":"object","properties":{}}')
+_text = msgspec.json.Decoder(str)
 
 Fields = dict[str, object]
 
@@ -86,7 +89,7 @@ def _sent(item: Item, form: Form) -> object | None:
         case FunctionCallOutput() | CustomToolCallOutput():
             output = item.output
             parts = output if isinstance(output, str) else [_part(part, "user") for part in output]
-            return {"type": item.__struct_config__.tag, "call_id": item.call_id, "output": parts}
+            return {"type": item.__struct_config__.tag, "call_id": responses_id(item.call_id), "output": parts}
         case Reasoning():
             return _thoughts(item, form)
         case OtherItem():
@@ -137,7 +140,7 @@ def _said(part: msgspec.Struct, *names: str) -> Fields:
 
 
 def _call(item: FunctionCall | CustomToolCall) -> Fields:
-    fields: Fields = {"type": item.__struct_config__.tag, "call_id": item.call_id, "name": item.name}
+    fields: Fields = {"type": item.__struct_config__.tag, "call_id": responses_id(item.call_id), "name": item.name}
     if isinstance(item, FunctionCall):
         fields["arguments"] = item.arguments or "{}"
     else:
@@ -178,6 +181,9 @@ def _other(item: OtherItem) -> Fields:
     }
     if item.type not in NEEDS_ID:
         fields.pop("id", None)
+    call_id = fields.get("call_id")
+    if isinstance(call_id, Raw) and len(bytes(call_id)) > LONGEST_OF_RESPONSES:
+        fields["call_id"] = responses_id(decode(_text, call_id, "input"))
     known = STATUSES.get(item.type, WORKED_ON)
     if not any(fields.get("status") == Raw(to_json(status)) for status in known):
         fields.pop("status", None)
@@ -199,8 +205,9 @@ def sent_tool(tool: Tool) -> object:
                 "tools": [sent_tool(one) for one in tool.tools],
             }
         case FunctionTool():
-            fields = _said(tool, "name", "description", "parameters", "strict", "defer_loading")
-            return {"type": "function", "parameters": _NO_PARAMETERS, **fields}
+            parameters = tidy(tool.parameters) if tool.parameters is not None else NO_PARAMETERS
+            said = _said(tool, "name", "description", "strict", "defer_loading")
+            return {"type": "function", **said, "parameters": parameters}
         case _:
             return {"type": "custom", **_said(tool, "name", "description", "format", "defer_loading")}
 
