@@ -273,6 +273,15 @@ def test_no_call_where_calls_are_forbidden(profile: str) -> None:
     assert summary(heard(turn, whole, profile=profile, whole=True)) == [("TextDelta", told), ("finish", "stop")]
 
 
+@pytest.mark.parametrize("name", ["functions.get_weather:0", "GetWeather", "get_weather<|channel|>json"])
+def test_a_leaked_name_is_repaired_like_any_other(name: str) -> None:
+    text = f"<tool_call>{dumps({'name': name, 'arguments': {'city': 'Paris'}})}</tool_call>"
+    for pieces in ([text], list(text)):
+        (found, *rest) = made(*(chunk(content=piece) for piece in pieces), leaks=("hermes",))
+        assert found[:4] == ("call", "function", "get_weather", "call_00") and loads(found[4]) == loads(PARIS)
+        assert rest == [END]
+
+
 def test_harmony_channels_are_told_apart_without_tools() -> None:
     text = "<|channel|>analysis<|message|>hm<|end|><|start|>assistant<|channel|>final<|message|>yes"
     deltas = heard(ask(), chunk(content=text), leaks=("harmony", "hermes"))
