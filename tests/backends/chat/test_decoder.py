@@ -87,6 +87,15 @@ def test_a_call_without_arguments_and_one_that_was_not_offered() -> None:
     assert made(call_chunk(0, "a", "unknown", "{}")) == [call("unknown", "a", "{}"), END]
 
 
+def test_a_call_without_a_name_is_one_of_the_only_function() -> None:
+    assert summary(heard(ask(tools=[WEATHER]), call_chunk(0, "a", None, PARIS))) == [
+        call("get_weather", "a", PARIS),
+        END,
+    ]
+    with pytest.raises(BackendError, match="without a name"):
+        made(call_chunk(0, "a", None, PARIS))
+
+
 BUNDLE = "multi_tool_use.parallel"
 USES = [
     {"recipient_name": "functions.get_weather", "parameters": {"city": "Paris"}},

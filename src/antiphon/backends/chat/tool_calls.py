@@ -274,7 +274,10 @@ class Calls:
 
     def _start(self, call: _ChatCall, out: list[Delta]) -> None:
         if not call.name:
-            raise BackendError(502, "The backend sent a tool call without a name.")
+            offers = self._tools.offers
+            if len(offers) != 1:
+                raise BackendError(502, "The backend sent a tool call without a name.")
+            call.name = next(iter(offers))
         call.started = True
         self.started += 1
         target = self._tools.target(call.name)
