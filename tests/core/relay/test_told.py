@@ -28,6 +28,7 @@ class Tells:
         self, told: Told, kind: str, item_id: str, index: int, start: CallStart | None = None, seal: Any = None
     ):
         self.index = index
+        self.item_id = item_id
         self.arguments = ""
         self._told = told
         self._kind = kind

@@ -77,7 +77,12 @@ class FilterSink:
         offers = tools.offers if policy.calls else {}
         leaks = policy.leaks if offers else [leak for leak in policy.leaks if leak == CHANNELS]
         self._filters: list[LeakFilter] = (
-            open_filters(leaks, {name: offer.parameters for name, offer in offers.items()}, own=policy.own_leaks)
+            open_filters(
+                leaks,
+                {name: offer.parameters for name, offer in offers.items()},
+                tools.meant_name,
+                own=policy.own_leaks,
+            )
             if leaks
             else []
         )

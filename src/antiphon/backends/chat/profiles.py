@@ -45,7 +45,8 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
     reasoning tokens, so their share of the output is estimated. `drop`: request fields that are never sent, by the server's
     names. `stream`: whether the server is asked for a stream, whatever the client wants. `roles`, `call_ids`,
     `strict_schema`: what its models take where their settings do not say. `tool_images`: outputs of tools may hold images,
-    which else follow as a user's. `base`: of a configured profile, the known one that it was made from.
+    which else follow as a user's. `tool_names`: outputs of tools are asked for the function's name. `base`: of a configured
+    profile, the known one that it was made from.
     """
 
     name: str
@@ -73,6 +74,7 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
     call_ids: IdForm = "auto"
     strict_schema: Subset = "auto"
     tool_images: bool = False
+    tool_names: bool = False
 
     @property
     def kind(self) -> str:
@@ -176,8 +178,10 @@ PROFILES: dict[str, Profile] = {
             roles="alternate",
             call_ids="short",
         ),
-        Profile(name="gemini", strict_schema="gemini", call_signature="skip_thought_signature_validator"),
-        Profile(name="moonshot", forward=frozenset(("user",)), strict_schema="moonshot"),
+        Profile(
+            name="gemini", strict_schema="gemini", call_signature="skip_thought_signature_validator", tool_names=True
+        ),
+        Profile(name="moonshot", forward=frozenset(("user",)), strict_schema="moonshot", tool_names=True),
         Profile(name="groq", reasoning_out="", max_tokens="max_completion_tokens", forward=frozenset(("user",))),
     )
 }
@@ -287,6 +291,10 @@ _FAMILIES = (
     ),
     _Family(marks=("kimi",), call_ids="counted"),
     _Family(marks=tuple("gemma-1 gemma-2 gemma2 gemma-3 gemma3 gemma-7b".split()), roles="user"),
+    _Family(marks=("gemini",), strict_schema="gemini"),
+    _Family(marks=("claude",), strict_schema="openai"),
+    # Their templates raise an error for a second system message, or leave it out.
+    _Family(marks=tuple("qwen3. qwen3-vl qwen3vl gpt-oss yi-1.5".split()), roles="merge-first"),
 )
 _NO_FAMILY = _Family()
 
