@@ -50,6 +50,17 @@ def _int(digits: str) -> int:
     return int(digits) if len(digits) <= 18 else 0
 
 
+def integer(value: object) -> int | None:
+    """Return a count, also where it is a number with a point, or text."""
+    if isinstance(value, bool):
+        return None
+    if isinstance(value, float):
+        return int(value) if abs(value) < 1e15 else None
+    if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) <= 15:
+        return int(value)
+    return value if isinstance(value, int) else None
+
+
 def words_of(value: Any) -> ErrorWords:
     """Find message, code, type and param in a JSON value that a server sent in the place of an answer."""
     found = ErrorWords()

@@ -6,14 +6,17 @@ from collections.abc import Sequence
 from typing import Any
 
 import msgspec
+from msgspec import Raw
 
 from antiphon.backends.chat.answer_text import TextPolicy, as_text, open_sink
 from antiphon.backends.chat.emulation import Emulation
-from antiphon.backends.chat.errors import error_from_event, no_answer
+from antiphon.backends.chat.errors import broken_off, error_from_event, no_answer
+from antiphon.backends.chat.finish_reasons import NO_END, reason_of, spelled
 from antiphon.backends.chat.lenient import read_chunk
 from antiphon.backends.chat.profiles import Profile
+from antiphon.backends.chat.side_fields import SideFields, sources_of
 from antiphon.backends.chat.tool_calls import Calls
-from antiphon.backends.chat.usage import logprob_pieces, usage_from
+from antiphon.backends.chat.usage import add_logprobs, find_usage, logprob_pieces, usage_from
 from antiphon.backends.error_words import parse
 from antiphon.config.masking import masked
 from antiphon.core.deltas import Delta, Finish, FinishReason, ReasoningDelta, RefusalDelta, TextDelta, UsageReport
@@ -27,24 +30,6 @@ from antiphon.types.chat import ChatChoice, ChatChunk, ChatDelta, ChatPart, Chat
 from antiphon.types.items import Item
 
 _chunk = msgspec.json.Decoder(ChatChunk, strict=False)
-_REASONS = {
-    "stop": FinishReason.STOP,
-    "length": FinishReason.LENGTH,
-    "content_filter": FinishReason.CONTENT_FILTER,
-    "tool_calls": FinishReason.TOOL_CALLS,
-    "function_call": FinishReason.TOOL_CALLS,
-    "max_tokens": FinishReason.LENGTH,
-    "model_length": FinishReason.LENGTH,
-    "model_context_window_exceeded": FinishReason.LENGTH,
-    "safety": FinishReason.CONTENT_FILTER,
-    "recitation": FinishReason.CONTENT_FILTER,
-    "sensitive": FinishReason.CONTENT_FILTER,
-}
-_BROKEN = frozenset(
-    """
-    error abort aborted cancelled canceled timeout insufficient_system_resource network_error malformed_function_call
-    """.split()
-)
 _NO_ERROR = (b"null", b"{}", b"[]", b'""', b"false", b"0")
 _FINE = (0, 200, "0", "200", "ok", "success")  # codes in vendors' envelopes that are no error
 MOST_QUOTED = 1200  # bytes of what is no answer that are looked at; a quarter is shown
@@ -79,10 +64,12 @@ class ChatDecoder:
         "_need_reason",
         "_odd",
         "_odd_ones",
+        "_pictures",
         "_profile",
         "_reason",
         "_reasoning_size",
         "_seen",
+        "_side",
         "_sink",
         "_text_size",
         "_unwanted",
@@ -120,6 +107,8 @@ class ChatDecoder:
         self._whole = False  # what is read is not a fragment
         self._seen = False  # a delta that said nothing: the answer may be empty
         self._message: ChatChoice | None = None  # a whole answer in a stream
+        self._pictures = 0
+        self._side: SideFields | None = None  # citations and pictures, if there are any
         self._odd = b""
         self._odd_ones = 0
 
@@ -154,7 +143,8 @@ class ChatDecoder:
                     elif choice.message is not None:
                         self._keep(choice)
                     if choice.finish_reason:
-                        self._finished(choice)
+                        self._finished(choice, payload)
+                        self._late(payload)
 
     def feed_whole(self, body: bytes, out: list[Delta]) -> None:
         """Read a whole answer. Raises BackendError where it is none."""
@@ -169,8 +159,9 @@ class ChatDecoder:
         for choice in answer.choices or ():
             if not choice.index:
                 if choice.finish_reason:
-                    self._finished(choice)
+                    self._finished(choice, body)
                 self._read_whole(choice, out)
+                self._late(body)
                 return
         raise self._nothing()
 
@@ -192,6 +183,8 @@ class ChatDecoder:
         if self._message is not None and not self.size and not self._calls.count:
             self._read_whole(self._message, out)
         self._end_text(out, before_call=False)
+        if self._side is not None and self._text_size:
+            self._side.flush(out)
         self._calls.close(out if self._unwanted is None else self._unwanted)
         if self._unwanted:
             self._tell_unwanted(self._unwanted, out)
@@ -210,7 +203,8 @@ class ChatDecoder:
             self._reason = FinishReason.STOP
 
     def _check_end(self) -> None:
-        said = self._text_size > 0 or self._reasoning_size > 0 or self._calls.size > 0 or self._calls.started > 0
+        called = self._calls.size > 0 or self._calls.started > 0
+        said = called or self._text_size > 0 or self._reasoning_size > 0 or self._pictures > 0
         if said and (self._reason or self._whole or (self.ended and not self._need_reason)):
             return
         if said:
@@ -234,7 +228,9 @@ class ChatDecoder:
         if chunk.error is not None and bytes(chunk.error) not in _NO_ERROR:
             raise error_from_event(bytes(payload))
         if chunk.usage is not None:
-            self._usage = chunk.usage
+            self._usage = chunk.usage if chunk.usage.known else find_usage(payload) or self._usage
+        if not chunk.choices:
+            self._late(payload)
         if not chunk.choices and (chunk.usage is None or b"base_resp" in payload):
             words = parse(payload)
             if words.message and words.code not in _FINE:
@@ -261,6 +257,8 @@ class ChatDecoder:
             self._seen = True
         if delta.refusal:
             self._refuse(delta.refusal, out)
+        if delta.annotations is not None or delta.images is not None:
+            self._beside(delta, out)
         if delta.tool_calls:
             self._end_text(out, before_call=True)
             self._calls.chunk += 1
@@ -269,6 +267,32 @@ class ChatDecoder:
         elif delta.function_call is not None:
             self._end_text(out, before_call=True)
             self._call(ChatToolCall(index=0, function=delta.function_call), out)
+
+    def _beside(self, delta: ChatDelta, out: list[Delta]) -> None:
+        """Take in citations and pictures. Citations wait until the text that they belong to has been given."""
+        side = self._side = self._side or SideFields()
+        if delta.annotations is not None:
+            side.annotations(delta.annotations, self._text_size)
+        if delta.images is not None:
+            self._picture(delta.images, out)
+        if self._text_size and self._marks is not None:
+            side.flush(out)
+
+    def _late(self, payload: bytes) -> None:
+        """Take in what servers put beside the choices of their last chunk."""
+        if self._usage is None:
+            self._usage = find_usage(payload)
+        sources = sources_of(payload)
+        if sources:
+            self._side = self._side or SideFields()
+            self._side.sources(sources, self._text_size)
+
+    def _picture(self, raw: Raw, out: list[Delta]) -> None:
+        self._end_text(out, before_call=True)
+        side = self._side = self._side or SideFields()
+        before = len(out)
+        side.pictures(raw, out)
+        self._pictures += len(out) - before
 
     def _keep(self, choice: ChatChoice) -> None:
         """Keep a whole answer that came in a stream. It counts where no deltas came; a later one that goes on replaces it."""
@@ -282,15 +306,20 @@ class ChatDecoder:
             self._whole = True
             if isinstance(message.content, str):
                 self._sink.expect_whole()
+            begun = len(out)
             self._read(choice, message, out)
+            if self._logprobs and choice.logprobs is not None:
+                self._end_text(out, before_call=False)
+                add_logprobs(choice.logprobs, out, begun)
 
-    def _finished(self, choice: ChatChoice) -> None:
-        reason = (choice.finish_reason or "").lower()
-        if reason in _BROKEN:
-            raise BackendError(502, f"The backend ended its answer with finish_reason '{reason}'.")
-        self._reason = _REASONS.get(reason, FinishReason.STOP)
-        if choice.usage is not None and self._usage is None:
-            self._usage = choice.usage
+    def _finished(self, choice: ChatChoice, payload: bytes) -> None:
+        word = spelled(choice.finish_reason or "")
+        if word in NO_END:
+            return
+        reason = reason_of(word)
+        if reason is None:
+            raise broken_off(word, payload)
+        self._reason = reason
 
     def _call(self, call: ChatToolCall, out: list[Delta]) -> None:
         if self._calls.count > MOST_CALLS:
@@ -325,11 +354,16 @@ class ChatDecoder:
                 self._refuse(part.refusal, out)
             elif part.text:
                 self._text(part.text, choice, out)
+            elif part.image_url is not None or part.b64_json:
+                self._picture(part.image_url if part.image_url is not None else Raw(to_json(part)), out)
+            elif part.url and part.type.endswith("reference"):
+                self._side = self._side or SideFields()
+                self._side.reference({"url": part.url, "title": part.title}, self._text_size)
 
     def _text(self, text: str, choice: ChatChoice, out: list[Delta]) -> None:
         self._text_size += len(text)
         logprobs = b""
-        if self._logprobs and choice.logprobs is not None:
+        if self._logprobs and choice.logprobs is not None and not self._whole:
             logprobs = logprob_pieces(choice.logprobs)
         marks = self._marks
         if marks is not None and (not marks or marks.isdisjoint(text)):

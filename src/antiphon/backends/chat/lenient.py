@@ -11,7 +11,7 @@ from typing import Any
 from msgspec import Raw
 
 from antiphon.backends.chat.errors import no_answer
-from antiphon.backends.error_words import mended
+from antiphon.backends.error_words import integer, mended
 from antiphon.core.json_encoding import to_json
 from antiphon.core.text.surrogate_halves import Halves
 from antiphon.errors import BackendError
@@ -69,7 +69,7 @@ def _chunk(value: dict[str, Any]) -> ChatChunk:
 def _choice(value: dict[str, Any]) -> ChatChoice:
     logprobs = value.get("logprobs")
     return ChatChoice(
-        index=_integer(value.get("index")),
+        index=integer(value.get("index")),
         delta=_delta(value.get("delta")),
         message=_delta(value.get("message")),
         finish_reason=_string(value.get("finish_reason")),
@@ -91,6 +91,8 @@ def _delta(value: object) -> ChatDelta | None:
         refusal=_string(value.get("refusal")),
         tool_calls=_tool_calls(value.get("tool_calls")),
         function_call=_function(function) if isinstance(function, dict) and function else None,
+        annotations=_kept(value.get("annotations")),
+        images=_kept(value.get("images")),
     )
 
 
@@ -120,7 +122,16 @@ def _part(value: object) -> ChatPart:
         text=text,
         refusal=_string(value.get("refusal")),
         thinking=_thoughts(thinking),
+        image_url=_kept(value.get("image_url")),
+        b64_json=_string(value.get("b64_json")),
+        url=_string(value.get("url")),
+        title=_string(value.get("title")),
     )
+
+
+def _kept(value: object) -> Raw | None:
+    """Return what stands beside the answer as JSON, for whoever reads it."""
+    return Raw(to_json(value)) if isinstance(value, dict | list) and value else None
 
 
 def _thoughts(value: object) -> str | None:
@@ -154,7 +165,7 @@ def _tool_call(value: object) -> ChatToolCall:
         raise _wrong("custom", custom)
     id = value.get("id")
     return ChatToolCall(
-        index=_integer(value.get("index")),
+        index=integer(value.get("index")),
         id=str(id) if isinstance(id, int) and not isinstance(id, bool) else _string(id),
         function=_function(function) if isinstance(function, dict) else None,
         custom=ChatCustom(_name(custom.get("name")), _input(custom.get("input"))) if isinstance(custom, dict) else None,
@@ -187,31 +198,24 @@ def _usage(value: object) -> ChatUsage | None:
         return None
     prompt, completion = value.get("prompt_tokens_details"), value.get("completion_tokens_details")
     return ChatUsage(
-        prompt_tokens=_integer(value.get("prompt_tokens")),
-        completion_tokens=_integer(value.get("completion_tokens")),
-        total_tokens=_integer(value.get("total_tokens")),
+        prompt_tokens=integer(value.get("prompt_tokens")),
+        completion_tokens=integer(value.get("completion_tokens")),
+        total_tokens=integer(value.get("total_tokens")),
         prompt_tokens_details=PromptDetails(
-            _integer(prompt.get("cached_tokens")), _integer(prompt.get("cache_write_tokens"))
+            integer(prompt.get("cached_tokens")), integer(prompt.get("cache_write_tokens"))
         )
         if isinstance(prompt, dict)
         else None,
-        completion_tokens_details=CompletionDetails(_integer(completion.get("reasoning_tokens")))
+        completion_tokens_details=CompletionDetails(integer(completion.get("reasoning_tokens")))
         if isinstance(completion, dict)
         else None,
-        prompt_cache_hit_tokens=_integer(value.get("prompt_cache_hit_tokens")),
-        reasoning_tokens=_integer(value.get("reasoning_tokens")),
+        prompt_cache_hit_tokens=integer(value.get("prompt_cache_hit_tokens")),
+        cached_tokens=integer(value.get("cached_tokens")),
+        cache_read_input_tokens=integer(value.get("cache_read_input_tokens")),
+        cache_creation_input_tokens=integer(value.get("cache_creation_input_tokens")),
+        reasoning_tokens=integer(value.get("reasoning_tokens")),
     )
 
 
 def _string(value: object) -> str | None:
     return value if isinstance(value, str) else None
-
-
-def _integer(value: object) -> int | None:
-    if isinstance(value, bool):
-        return None
-    if isinstance(value, float):
-        return int(value) if abs(value) < 1e15 else None
-    if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) <= 15:
-        return int(value)
-    return value if isinstance(value, int) else None

@@ -34,8 +34,8 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
     `response_format`: which of its types the server takes. `grammar`: its own constrained decoding, if it has any.
     `forced_calls`: whether a named or required call is obeyed, or has to be brought about by a schema for the answer.
     `format_beside_tools`: whether tools can still be called while `response_format` constrains the answer.
-    `forward`: request fields beyond the common ones that the server knows. `share_reasoning`: it has no count of
-    reasoning tokens, so their share of the output is estimated. `base`: of a configured profile, the known one that it
+    `forward`: request fields beyond the common ones that the server knows. `share_reasoning`: where it counts no
+    reasoning tokens, their share of the output is estimated. `base`: of a configured profile, the known one that it
     was made from.
     """
 
@@ -54,7 +54,7 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
     strict: bool = True
     stream_usage: bool = True
     forward: frozenset[str] = frozenset()
-    share_reasoning: bool = False
+    share_reasoning: bool = True
     leaks: tuple[str, ...] = MARKED_LEAKS
     short_call_ids: bool = False
 
@@ -86,7 +86,6 @@ PROFILES: dict[str, Profile] = {
             grammar="gbnf",
             forced_calls="schema",
             format_beside_tools=False,
-            share_reasoning=True,
         ),
         Profile(
             name="vllm",
@@ -95,7 +94,6 @@ PROFILES: dict[str, Profile] = {
             efforts=_LOW_TO_HIGH,
             grammar="structured_outputs",
             format_beside_tools=False,
-            share_reasoning=True,
         ),
         Profile(
             name="sglang",
@@ -113,13 +111,11 @@ PROFILES: dict[str, Profile] = {
             tool_choice_none=False,
             forced_calls="schema",
             format_beside_tools=False,
-            share_reasoning=True,
         ),
         Profile(
             name="lmstudio",
             response_format="json_schema",
             forced_calls="schema",
-            share_reasoning=True,
             leaks=ENGINE_LEAKS,
         ),
         Profile(

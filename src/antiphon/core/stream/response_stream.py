@@ -20,11 +20,13 @@ from msgspec import Raw
 from msgspec.structs import replace
 
 from antiphon.core.deltas import (
+    AnnotationDelta,
     CallDelta,
     CallStart,
     Delta,
     Finish,
     FinishReason,
+    PictureDelta,
     ReasoningDelta,
     RefusalDelta,
     Relay,
@@ -180,6 +182,11 @@ class ResponseStream:
             case RefusalDelta():
                 if delta.text:
                     (self._items.message or self._items.begin_message()).refusal(delta.text)
+            case AnnotationDelta():
+                if self._items.message is not None:  # without a text there is nothing that it cites
+                    self._items.message.annotate(delta.annotation)
+            case PictureDelta():
+                self._items.add_picture(delta.data)
             case UsageReport():
                 self._turn_usage = delta.usage
             case Finish():
