@@ -8,6 +8,8 @@ import os
 import time
 from collections.abc import AsyncIterator, Callable
 
+from tests.bounds import bound
+
 SLACK = 3.0
 """How many times dearer than linear growth would be; a square is 8 times dearer at 8 times the size."""
 
@@ -54,7 +56,7 @@ class Delay:
     @property
     def bearable(self) -> bool:
         """Tell whether it was below 50 ms; on a machine with more to do than processors, as many times as long."""
-        return self.worst < 0.05 * max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
+        return self.worst < bound(0.05) * max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
 
 
 @contextlib.asynccontextmanager

@@ -155,14 +155,25 @@ OUTSIDE: dict[str, str] = {
     "config.masking:_PLACES": "search",
     "config.masking:_URLS": "search",
     "config.masking:_USER": "search",
+    "config.tables:SECRET_QUERY": "search",
     "backends.chat.tool_calls:_MARKS": "search",
     "backends.llama.process:STAMP": "match",
     "backends.refusals:_CODE": "fullmatch",
     "backends.refusals:_TOO_LONG": "search",
     "backends.refusals:_PARAMS": "search",
-    "backends.responses.codec:_TYPE": "fullmatch",
+    "backends.responses.decoder:_TYPE": "fullmatch",
+    "backends.responses.refused_forms:_SIGNS": "search",
     "backends.scripted:_PIECE": "search",
-    "core.tools.call_pairs:_NUMBERED": "fullmatch",
+    "core.tools.mcp_content:_PART": "search",
+    "core.tools.call_ids:_NUMBERED": "fullmatch",
+    "core.tools.call_ids:_PLAIN": "fullmatch",
+    "core.tools.call_ids:_SHORT": "fullmatch",
+    "core.tools.call_names:_TOKEN": "search",
+    "core.tools.call_names:_PREFIX": "match",
+    "core.tools.call_names:_COUNT": "search",
+    "core.tools.call_names:_PARTED": "search",
+    "core.tools.call_names:_ODD": "search",
+    "core.tools.call_names:_HUMP": "search",
     "core.tools.grammar:_TOKEN": "match",
     "core.request.json_text:_TOKEN": "search",
     "core.request.json_text:_NAME": "fullmatch",
@@ -218,7 +229,7 @@ INSIDE = frozenset(
     cli.checks.diagnosis:_think
     cli.checks.doctor:described
     cli.keys:_SPAN
-    core.text.leaks.reader:Forms.__init__
+    core.text.leaks.reader:PreparedForms.__init__
     cli.monitor.scrape:_SERIES
     cli.monitor.scrape:_LABEL
     cli.monitor.scrape:_ESCAPE

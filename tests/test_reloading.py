@@ -8,6 +8,7 @@ import msgspec
 import pytest
 
 from antiphon.backends.chat.codec import CodecOptions
+from antiphon.backends.chat.profiles import Policies
 from antiphon.backends.open import open_backends
 from antiphon.config import BackendConfig, Config, ModelConfig
 from antiphon.reloading import reopened
@@ -61,8 +62,9 @@ def test_what_a_backend_knows_opens_it_anew(settings: dict[str, Any], names: set
 
 
 def test_no_setting_of_a_model_that_tells_how_it_is_spoken_to_is_forgotten() -> None:
-    other = {"roles": "merge", "think": "off", "leaks": ["hermes"]}
-    spoken = {field.name for field in msgspec.structs.fields(CodecOptions)} & set(ModelConfig.__struct_fields__)
+    other = {"roles": "merge", "call_ids": "short", "strict_schema": "keep", "think": "off", "leaks": ["hermes"]}
+    options = {*CodecOptions.__struct_fields__, *Policies.__struct_fields__}
+    spoken = options & set(ModelConfig.__struct_fields__)
     assert spoken == set(other), "give the new setting another value here"
     for name in spoken:
         assert changed(models=with_model(**{name: other[name]})) == {"a"}

@@ -12,7 +12,8 @@ import time
 from multiprocessing.connection import Connection
 from typing import cast
 
-from antiphon.net.http.client import HttpClient, parse_url
+from antiphon.net.http.address import parse_url
+from antiphon.net.http.client import HttpClient
 
 QUICK = "--quick" in sys.argv
 REQUESTS = 200 if QUICK else 20_000

@@ -12,6 +12,8 @@ _HOMES = {
     "antiphon.config": "BackendConfig Config EngineConfig KeyConfig McpServerConfig ModelConfig",
     "antiphon.core.deltas": "CallDelta CallStart Delta Finish FinishReason ReasoningDelta RefusalDelta TextDelta UsageReport",
     "antiphon.core.gcra": "Charge Meter",
+    "antiphon.core.kinds": "Kind",
+    "antiphon.core.tools.offers": "Offer Target",
     "antiphon.core.turn": "Turn",
     "antiphon.errors": (
         "AntiphonError APIError BackendError ConfigError InvalidRequest NotFound StoreConflict StoreError StoreUnknown"
@@ -27,7 +29,10 @@ _HOMES = {
         "Delivery EventBatch Job ListedResponse LoggedEvent Slot "
         "StoredConversation StoredFile StoredItem StoredKey StoredResponse"
     ),
-    "antiphon.tools.base": "ToolOutput ToolServer ToolServerError",
+    "antiphon.tools.base": (
+        "Declaration HostedTool HostedUse Progress ToolBounds ToolOutput ToolResult ToolServer ToolServerError"
+    ),
+    "antiphon.tools.hosted": "hosted_kind",
     "antiphon.types.items": (
         "CustomToolCall CustomToolCallOutput FunctionCall FunctionCallOutput InputText Message OutputText Reasoning"
     ),

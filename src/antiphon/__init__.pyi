@@ -23,6 +23,9 @@ from antiphon.core.deltas import TextDelta as TextDelta
 from antiphon.core.deltas import UsageReport as UsageReport
 from antiphon.core.gcra import Charge as Charge
 from antiphon.core.gcra import Meter as Meter
+from antiphon.core.kinds import Kind as Kind
+from antiphon.core.tools.offers import Offer as Offer
+from antiphon.core.tools.offers import Target as Target
 from antiphon.core.turn import Turn as Turn
 from antiphon.errors import AntiphonError as AntiphonError
 from antiphon.errors import APIError as APIError
@@ -61,9 +64,16 @@ from antiphon.stores.records import StoredFile as StoredFile
 from antiphon.stores.records import StoredItem as StoredItem
 from antiphon.stores.records import StoredKey as StoredKey
 from antiphon.stores.records import StoredResponse as StoredResponse
+from antiphon.tools.base import Declaration as Declaration
+from antiphon.tools.base import HostedTool as HostedTool
+from antiphon.tools.base import HostedUse as HostedUse
+from antiphon.tools.base import Progress as Progress
+from antiphon.tools.base import ToolBounds as ToolBounds
 from antiphon.tools.base import ToolOutput as ToolOutput
+from antiphon.tools.base import ToolResult as ToolResult
 from antiphon.tools.base import ToolServer as ToolServer
 from antiphon.tools.base import ToolServerError as ToolServerError
+from antiphon.tools.hosted import hosted_kind as hosted_kind
 from antiphon.types.items import CustomToolCall as CustomToolCall
 from antiphon.types.items import CustomToolCallOutput as CustomToolCallOutput
 from antiphon.types.items import FunctionCall as FunctionCall

@@ -24,10 +24,10 @@ from antiphon.checker.pool import Bounds, Checker
 from antiphon.config import Config, JwtConfig
 from antiphon.config.masking import SECRETS, secrets_of
 from antiphon.config.rules import ENGINE
-from antiphon.core.kinds import register
 from antiphon.core.token_count import Estimator
 from antiphon.errors import APIError, ConfigError
 from antiphon.net.fetching import Fetcher
+from antiphon.net.proxies import passwords
 from antiphon.net.url_guard import UrlGuard
 from antiphon.reloading import changed, reopened, talkative, tokenizers, validate
 from antiphon.responses.background.live import Live
@@ -68,6 +68,7 @@ from antiphon.telemetry.gauges import Gauges
 from antiphon.telemetry.observers import Observers
 from antiphon.telemetry.store_metrics import StoreWatch
 from antiphon.tools.base import HostedTool
+from antiphon.tools.hosted import by_kind
 from antiphon.tools.mcp.servers import McpServers
 
 if TYPE_CHECKING:
@@ -106,11 +107,9 @@ class Parts:
         self, config: Config, stop: Callable[[], None] | None = None, hosted: Iterable[HostedTool] = ()
     ) -> None:
         self.config = config
-        self._hosted = {tool.kind.name: tool for tool in hosted}
-        for tool in self._hosted.values():
-            register(tool.kind)
+        self._hosted = by_kind(hosted)
         self._stop = stop
-        SECRETS.know(secrets_of(config))
+        SECRETS.know([*secrets_of(config), *passwords(os.environ)])
         self._forced = False
         self.backends = make_backends(config)
         self._engine = self.backends.get(ENGINE)
@@ -199,7 +198,7 @@ class Parts:
         validate(config)
         auth = self._authenticator(config)
         # What runs still goes on with the settings before: their secrets are taken out as well.
-        SECRETS.know([*secrets_of(self.config), *secrets_of(config)])
+        SECRETS.know([*secrets_of(self.config), *secrets_of(config), *passwords(os.environ)])
         backends = reopened(self.config, config, self.backends)
         self.registry.replace(
             config.models,

@@ -15,6 +15,7 @@ import pytest
 from openai import OpenAI
 
 from tests.acceptance.command import Command, serving
+from tests.bounds import bound
 
 pytestmark = pytest.mark.slow
 
@@ -147,7 +148,7 @@ def kill_in_the_middle(command: Command, body: bytes) -> list[str]:
 
 def engine_of(server: int) -> int:
     """Return the process of the engine, a child of the server."""
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + bound(5)
     while time.monotonic() < deadline:
         found = subprocess.run(["pgrep", "-P", str(server), "-f", "llama[.]child"], capture_output=True, text=True)
         if found.stdout.split():
@@ -162,7 +163,7 @@ def test_the_engine_ends_with_the_server(tmp_path: Path) -> None:
         engine = engine_of(running.process.pid)
         running.process.kill()
         running.process.wait()
-        deadline = time.monotonic() + 3
+        deadline = time.monotonic() + bound(3)
         while Path(f"/proc/{engine}").exists() and "llama.child" in Path(f"/proc/{engine}/cmdline").read_text():
             assert time.monotonic() < deadline, "the engine outlives its server"
             time.sleep(0.05)

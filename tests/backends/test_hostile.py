@@ -15,6 +15,7 @@ from websockets.sync.client import connect
 
 from antiphon import app
 from antiphon.config import BackendConfig, Config
+from tests.bounds import bound
 from tests.server.serving import Served, serving, wait_until
 from tests.server.whole import turn
 
@@ -24,7 +25,7 @@ pytestmark = pytest.mark.slow
 
 Json = dict[str, Any]
 TERMINAL = {"response.completed", "response.incomplete", "response.failed"}
-BUSY_MS = 50.0
+BUSY_MS = bound(50.0)
 ROOM = 96 * 1024 * 1024  # bytes that one answer may cost
 
 

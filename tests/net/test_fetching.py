@@ -18,7 +18,8 @@ from cryptography.x509.oid import NameOID
 
 from antiphon.errors import BackendError, InvalidRequest
 from antiphon.net.fetching import Fetched, Fetcher
-from antiphon.net.http.client import Address, HttpClient, Timeouts
+from antiphon.net.http.address import Address
+from antiphon.net.http.client import HttpClient, Timeouts
 from antiphon.net.url_guard import UrlGuard
 
 from .upstream import Call, running, until

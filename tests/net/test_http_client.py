@@ -15,7 +15,8 @@ import pytest
 
 from antiphon.errors import BackendError, ConfigError
 from antiphon.net.http import protocol
-from antiphon.net.http.client import Address, HttpClient, HttpResponse, Timeouts, parse_url
+from antiphon.net.http.address import Address, parse_url
+from antiphon.net.http.client import HttpClient, HttpResponse, Timeouts
 from antiphon.net.http.protocol import UNREAD_LIMIT
 
 from .upstream import Call, Handler, Upstream, running, until
@@ -565,6 +566,8 @@ async def test_close_ends_what_is_in_the_making() -> None:
         ("http://h/v1/", "h", "/v1", False),
         ("https://h/openai/v1", "h", "/openai/v1", True),
         ("https://[::1]:8443", "[::1]:8443", "", True),
+        ("unix:/run/llama.sock", "localhost", "", False),
+        ("unix:///run/llama.sock:/v1/", "localhost", "/v1", False),
     ],
 )
 def test_urls(url: str, authority: str, path: str, tls: bool) -> None:
@@ -573,7 +576,24 @@ def test_urls(url: str, authority: str, path: str, tls: bool) -> None:
 
 
 @pytest.mark.parametrize(
-    "url", ["h:8000", "ftp://h", "http://", "http://h:x", "http://u:secret@h/", "http://h/?key=secret"]
+    ("url", "target"),
+    [
+        ("http://h/v1", "/v1/models"),
+        (
+            "https://h/openai/deployments/d?api-version=2024-10-21",
+            "/openai/deployments/d/models?api-version=2024-10-21",
+        ),
+        ("https://h/v1/?a=b&c=d e", "/v1/models?a=b&c=d%20e"),
+        ("https://h?key=k", "/models?key=k"),
+        ("unix:/run/s:/v1?a=b", "/v1/models?a=b"),
+    ],
+)
+def test_a_query_of_the_base_url_stays_behind_the_path(url: str, target: str) -> None:
+    assert parse_url(url).target("/models") == target
+
+
+@pytest.mark.parametrize(
+    "url", ["h:8000", "ftp://h", "http://", "http://h:x", "http://u:secret@h/", "unix:secret", "unix:/s:secret"]
 )
 def test_bad_urls_are_refused_without_being_repeated(url: str) -> None:
     with pytest.raises(ConfigError) as caught:

@@ -14,7 +14,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from antiphon.errors import BackendError
-from antiphon.net.http.client import HttpClient, parse_url
+from antiphon.net.http.address import parse_url
+from antiphon.net.http.client import HttpClient
 
 from .upstream import Call, Upstream
 

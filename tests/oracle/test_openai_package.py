@@ -37,12 +37,12 @@ def _reader(events: list[Event]) -> OpenAI:
     return _client(sse.encode(events) + sse.DONE, "text/event-stream")
 
 
-def _same(theirs: Any, ours: Any) -> bool:
+def same(theirs: Any, ours: Any) -> bool:
     """Tell whether they read what we said: they may add fields of their own that are null."""
     if isinstance(ours, dict):
-        return all(_same(theirs.get(key), value) for key, value in ours.items())
+        return all(same(theirs.get(key), value) for key, value in ours.items())
     if isinstance(ours, list):
-        return len(ours) == len(theirs) and all(map(_same, theirs, ours))
+        return len(ours) == len(theirs) and all(map(same, theirs, ours))
     return bool(theirs == ours)
 
 
@@ -55,7 +55,7 @@ def test_their_helper_folds_our_events_to_our_response(name: str) -> None:
         final = stream.get_final_response() if seen[-1] == "response.completed" else None
     assert seen == [event.type for event in events]
     if final is not None:
-        assert _same(final.to_dict(mode="json"), parsed(events)[-1]["response"])
+        assert same(final.to_dict(mode="json"), parsed(events)[-1]["response"])
 
 
 @pytest.mark.parametrize("name", CASES)

@@ -6,7 +6,8 @@ from base64 import urlsafe_b64encode
 
 import pytest
 
-from antiphon.responses.sealing import MOST_BYTES, ONLY_OWNER, Sealer, SealError, is_ours
+from antiphon.core.seals import is_seal
+from antiphon.responses.sealing import MOST_BYTES, ONLY_OWNER, Sealer, SealError
 
 A = "alice"
 
@@ -112,9 +113,9 @@ def test_the_size_is_known_without_opening():
 
 
 def test_which_seals_are_ours():
-    assert is_ours(sealed())
-    assert is_ours(first_version("x"))
-    assert not any(map(is_ours, ("", "gAAAAAB.x", "ANT", "ANTX.y", "ANT2")))
+    assert is_seal(sealed())
+    assert is_seal(first_version("x"))
+    assert not any(map(is_seal, ("", "gAAAAAB.x", "ANT", "ANTX.y", "ANT2")))
 
 
 def test_a_signature_holds_for_its_texts_in_their_order():

@@ -15,6 +15,7 @@ from antiphon.core.compaction import Compacted
 from antiphon.core.json_encoding import to_json
 from antiphon.responses.sealing import MOST_BYTES, Sealer
 from antiphon.responses.unsealing import MOST_TOGETHER
+from tests.bounds import bound
 from tests.server.process.watched import Watched, watched
 from tests.server.whole import Client, turn, whole_server
 
@@ -22,7 +23,7 @@ pytestmark = pytest.mark.slow
 
 SECRET = "a-secret-of-the-tests"
 THOUGHTS = "thoughts of alice"
-HELD = 0.05
+HELD = bound(0.05)
 
 
 @pytest.fixture(scope="module")

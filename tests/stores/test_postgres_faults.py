@@ -17,6 +17,7 @@ from antiphon.stores.base import Store
 from antiphon.stores.open import open_postgres
 from antiphon.stores.postgres import database, preparation, sql
 from antiphon.stores.records import Delivery, Slot, StoredItem
+from tests.bounds import bound
 
 from . import databases
 from .pgbouncer import pooled
@@ -27,7 +28,7 @@ from .samples import ANN, conversation, event, item, response
 pytestmark = pytest.mark.slow
 
 PATIENCE = 1.5
-SLACK = 1.5  # seconds more that a busy machine may take
+SLACK = bound(1.5)  # seconds more that a busy machine may take
 
 
 @pytest.fixture

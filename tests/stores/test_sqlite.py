@@ -138,11 +138,11 @@ async def test_history_costs_one_range_read_per_fork(tmp_path: Path) -> None:
     for id, threads in ((response(11).id, 1), (fork.id, 2)):
         statements.clear()
         await store.responses.history(id, ANN)
-        assert len([each for each in statements if "ORDER BY place DESC" in each]) == threads
+        assert len([each for each in statements if "ORDER BY rowid DESC" in each]) == threads
         assert len(statements) <= 2 + 2 * threads
     plan = " ".join(
         row[3]
-        for row in databases.sqlite(store).reader.execute(f"EXPLAIN QUERY PLAN {responses.SQL['thread']}", {"place": 1})
+        for row in databases.sqlite(store).reader.execute(f"EXPLAIN QUERY PLAN {responses.SQL['thread']}", {"rowid": 1})
     )
     assert "SEARCH responses USING INTEGER PRIMARY KEY" in plan and "TEMP B-TREE" not in plan
     await store.close()

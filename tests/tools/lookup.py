@@ -4,26 +4,22 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from functools import partial
 from typing import ClassVar
 
 import msgspec
 from msgspec import Raw
 
-from antiphon.core.kinds import ItemType, Kind
-from antiphon.core.stream.hosted_writers import HostedCallWriter
-from antiphon.core.tools.history import hosted_reader
 from antiphon.core.tools.offers import Offer, Target
 from antiphon.errors import InvalidRequest, NotFound
 from antiphon.tools.base import Declaration, HostedUse, Progress, ToolBounds, ToolResult, ToolServerError
+from antiphon.tools.hosted import hosted_kind
 
-LOOKUP = Kind(
-    name="lookup",
-    runs="hosted",
+LOOKUP = hosted_kind(
+    "lookup",
+    prefix="lk",
+    opening={"query": "", "hits": None},
+    arguments=["query"],
     declared=("lookup", "lookup_preview"),
-    call="lookup_call",
-    items=(ItemType(type="lookup_call", prefix="lk", read=hosted_reader("lookup", ["query"])),),
-    serve=partial(HostedCallWriter, type="lookup_call", opening={"query": "", "hits": None}),
 )
 
 _PARAMETERS = Raw(b'{"type":"object","properties":{"query":{"type":"string"}},"required":["query"]}')

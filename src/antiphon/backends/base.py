@@ -169,7 +169,7 @@ class Route(Protocol):
         ...
 
     def position(self, response: str) -> int:
-        """Return at which place a response's call waits in line (`Hints.response`), from 1 on; 0 where it does not wait."""
+        """Return the queue position of a response's call (`Hints.response`), from 1 on; 0 where it does not wait."""
         ...
 
     async def count_tokens(self, turn: Turn) -> int | None:

@@ -8,24 +8,39 @@ from antiphon.backends.base import BackendModel
 from antiphon.backends.model_list import parse_models
 from antiphon.backends.refusals import refused
 from antiphon.config import BackendConfig
+from antiphon.config.reading import quoted
 from antiphon.core.turn import Hints
-from antiphon.net.http.client import HttpClient, HttpResponse, Timeouts, parse_url
+from antiphon.net.http.address import parse_url
+from antiphon.net.http.client import HttpClient, HttpResponse, Timeouts
+from antiphon.net.proxies import proxy_for
+from antiphon.net.tls import client_context
 
 LIST_LIMIT = 8 * 1024 * 1024
 """Bytes of a list of models."""
 
 
-def connect(config: BackendConfig, socket: str = "") -> HttpClient:
+def connect(name: str, config: BackendConfig, socket: str = "") -> HttpClient:
     """Return a client for a configured backend; `socket` is the path of a unix socket. Raises ConfigError."""
-    headers = {"authorization": f"Bearer {config.key}"} if config.key else {}
+    path = f"backends.{quoted(name)}."
+    address = parse_url(config.url, socket)
     timeouts = Timeouts(connect=config.connect_timeout, first_byte=config.first_token_timeout, idle=config.idle_timeout)
     return HttpClient(
-        parse_url(config.url, socket),
-        headers=headers | {name.lower(): value for name, value in config.headers.items()},
+        address,
+        headers=_key_header(config) | {name.lower(): value for name, value in config.headers.items()},
         timeouts=timeouts,
         max_idle=config.max_connections,
         max_answer=config.max_answer,
+        tls=client_context(config.ca, config.client_cert, config.client_key, path=path) if address.tls else None,
+        proxy=proxy_for(address, config.proxy, f"{path}proxy"),
     )
+
+
+def _key_header(config: BackendConfig) -> dict[str, str]:
+    """Return the header that carries the key: a bearer token, or the bare key in a header of another name."""
+    if not config.key:
+        return {}
+    name = config.key_header.lower()
+    return {name: f"Bearer {config.key}" if name == "authorization" else config.key}
 
 
 async def accepted(response: HttpResponse, *, ours: bool = True) -> HttpResponse:
@@ -45,7 +60,7 @@ def trace_header(hints: Hints) -> bytes:
 
 async def list_models(client: HttpClient) -> Sequence[BackendModel]:
     """Ask for the models. Raises BackendError."""
-    response = await accepted(await client.send("GET", f"{client.address.path}/models"))
+    response = await accepted(await client.send("GET", client.address.target("/models")))
     try:
         return parse_models(await response.read_all(LIST_LIMIT))
     finally:

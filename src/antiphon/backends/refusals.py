@@ -40,11 +40,18 @@ _PARAMS = (
 
 async def refused(response: HttpResponse, *, ours: bool = True) -> BackendError:
     """Read a non-2xx answer and return the error that a client is told. `ours`: spell `param` as the Responses API does."""
-    try:
-        body = await response.read_all(BODY_LIMIT)
-    except BackendError:
-        body = b""
+    body = await read_refusal(response)
     return refusal(response.status, body, response.header(b"retry-after"), ours=ours)
+
+
+async def read_refusal(response: HttpResponse) -> bytes:
+    """Return the body of a non-2xx answer, b"" where it cannot be had; the connection is let go of."""
+    try:
+        return await response.read_all(BODY_LIMIT)
+    except BackendError:
+        return b""
+    finally:
+        response.abort()
 
 
 def refusal(status: int, body: bytes, retry_after: bytes = b"", *, ours: bool = True) -> BackendError:
@@ -82,6 +89,8 @@ def _refusal(status: int, error: ErrorWords, retry_after: bytes = b"", ours: boo
         return BackendError(502, "The backend answered with a redirect.", retriable=True)
     if status in (401, 403):
         return BackendError(502, "The backend rejected this server's API key.", retriable=True)
+    if status == 407:
+        return BackendError(502, "The proxy to the backend refused this server's password.", retriable=True)
     if status == 402 or code == "insufficient_quota":
         return BackendError(
             402, message or "The backend's account has no credit left.", code="insufficient_quota", retriable=True

@@ -56,7 +56,7 @@ class ScriptedStream:
 
     def __init__(self, steps: Sequence[Step]) -> None:
         self._steps = list(steps)
-        self._place = 0
+        self._next_step = 0
         self._pause = 0.0
 
     async def pour(self, take: Take) -> bool:
@@ -70,11 +70,11 @@ class ScriptedStream:
 
     async def _next(self) -> Sequence[Delta]:
         deltas: list[Delta] = []
-        while self._place < len(self._steps) and len(deltas) < AT_ONCE:
-            step = self._steps[self._place]
+        while self._next_step < len(self._steps) and len(deltas) < AT_ONCE:
+            step = self._steps[self._next_step]
             if deltas and (self._pause or isinstance(step, BackendError)):
                 break  # what was said so far comes first
-            self._place += 1
+            self._next_step += 1
             if isinstance(step, BackendError):
                 self.abort()
                 raise step
@@ -89,7 +89,7 @@ class ScriptedStream:
 
     def abort(self) -> None:
         """Stop playing."""
-        self._place = len(self._steps)
+        self._next_step = len(self._steps)
 
 
 class ScriptedBackend:

@@ -164,16 +164,16 @@ def _inside(reference: str, bases: set[str]) -> bool:
 
 def _outside(reference: str) -> SchemaFault:
     return SchemaFault(
-        f"The schema refers to '{reference[:200]}', which is outside of it. Only references to places within the schema,"
+        f"The schema refers to '{reference[:200]}', which is outside of it. Only references within the schema,"
         " such as '#/$defs/name', are followed."
     )
 
 
 def _branches(root: dict[str, Any]) -> int:
-    """Return in how many ways a schema applies further ones to one value, the most of all its places.
+    """Return in how many ways a schema applies further ones to one value, the most of all its subschemas.
 
-    Each place counts 1 and all that it applies in place: `$ref`, `allOf`, `anyOf`, `oneOf`, `not`, `if`. Definitions that
-    are referred to twice count twice, as they are applied twice. A place that leads back to itself counts once.
+    Each subschema counts 1 and all that it applies in place: `$ref`, `allOf`, `anyOf`, `oneOf`, `not`, `if`. Definitions that
+    are referred to twice count twice, as they are applied twice. A subschema that refers back to itself counts once.
     """
     anchors = {
         f"#{node[key]}": node
@@ -224,16 +224,16 @@ def _applied(
 
 def _pointed(root: Any, reference: str) -> Any:
     """Return what a JSON pointer (RFC 6901) in a fragment names, or None."""
-    place = root
+    value = root
     for part in unquote(reference[1:]).split("/")[1:]:
         part = part.replace("~1", "/").replace("~0", "~")
-        if isinstance(place, dict):
-            place = place.get(part)
-        elif isinstance(place, list) and part.isascii() and part.isdigit() and len(part) < 10:
-            place = place[int(part)] if int(part) < len(place) else None
+        if isinstance(value, dict):
+            value = value.get(part)
+        elif isinstance(value, list) and part.isascii() and part.isdigit() and len(part) < 10:
+            value = value[int(part)] if int(part) < len(value) else None
         else:
             return None
-    return place
+    return value
 
 
 @lru_cache(maxsize=32)

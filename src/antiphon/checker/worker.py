@@ -153,9 +153,9 @@ main(int(parent), int(memory))
 def _spawn(stdin: socket.socket, memory: int) -> subprocess.Popen[bytes]:
     # -I -S: nothing of the environment, of the user's folder or of `.pth` files. A session of its own: Ctrl-C at the
     # terminal is for the server alone.
-    places = [str(Path(antiphon.__file__).parents[1]), *(place for place in sys.path if place)]
+    folders = [str(Path(antiphon.__file__).parents[1]), *(folder for folder in sys.path if folder)]
     return subprocess.Popen(  # noqa: S603 (our own program)
-        [sys.executable, "-I", "-S", "-B", "-c", _PROGRAM, str(os.getpid()), str(memory), *places],
+        [sys.executable, "-I", "-S", "-B", "-c", _PROGRAM, str(os.getpid()), str(memory), *folders],
         stdin=stdin.fileno(),
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -21,15 +22,19 @@ def config() -> None:
 @with_options(*SERVER, *PARTS)
 @config.command()
 def show(**given: Any) -> None:
-    """Print the settings in effect and where each came from; keys are masked.
+    """Print the settings in effect and where each came from, and the proxies of the environment; keys are masked.
 
     \b
     Examples:
       antiphon config show
       ANTIPHON_PORT=9000 antiphon config show --config prod.toml
     """
+    from antiphon.net.proxies import shown
+
     loaded = load_settings(given)
     click.echo(f"# file: {loaded.file or 'none'}")
+    for variable, value in shown(os.environ):
+        click.echo(f"# {variable}: {value}")
     rows = list(rows_of(loaded.config, loaded.origins))
     width = max(len(row) for row, _ in rows if len(row) < 60)
     for row, origin in rows:

@@ -15,7 +15,7 @@ from urllib.parse import quote, unquote, urlsplit
 import msgspec
 
 from antiphon.config.structs import Config
-from antiphon.config.tables import is_secret
+from antiphon.config.tables import SECRET_QUERY, is_secret
 
 SHORTEST = 6
 """Characters: a shorter value is a word like any other, and would be taken out of every text."""
@@ -150,7 +150,7 @@ def masked_for_operators(text: str) -> str:
 
 
 def secrets_of(config: Config) -> Iterator[str]:
-    """Yield every secret of the settings: those that are marked as such, and passwords inside of URLs."""
+    """Yield every secret of the settings: those that are marked as such, and those inside of URLs."""
     yield from _values(config)
 
 
@@ -187,6 +187,9 @@ def _texts(value: Any) -> Iterator[str]:
 
 
 def _passwords(url: str) -> Iterator[str]:
+    for _, value in SECRET_QUERY.findall(url):
+        yield value
+        yield unquote(value)
     try:
         password = urlsplit(url).password
     except ValueError:

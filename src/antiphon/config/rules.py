@@ -12,6 +12,8 @@ from antiphon.config.reading import nearest, quoted
 from antiphon.config.structs import Config
 from antiphon.config.tables import MCP, mask
 from antiphon.errors import ConfigError
+from antiphon.net.http.address import UNIX
+from antiphon.net.proxies import NONE, parse_proxy
 from antiphon.net.url_guard import is_allowance
 
 ENGINE = "engine"
@@ -115,8 +117,17 @@ def _backends(config: Config) -> None:
         if name == ENGINE:
             raise ConfigError("backends.engine: this name is reserved for the embedded engine; choose another")
         check_plugin(BACKENDS, backend.api, f"backends.{quoted(name)}.api", APIS)
-        if backend.api in ("chat", "responses") and not _is_http(backend.url):
-            raise ConfigError(f"backends.{quoted(name)}.url: expected http://host:port/v1 or https://…")
+        path = f"backends.{quoted(name)}."
+        if backend.api in ("chat", "responses") and not (_is_http(backend.url) or backend.url.startswith(UNIX)):
+            raise ConfigError(f"{path}url: expected http://host:port/v1, https://… or unix:/path/of/socket:/v1")
+        if not _is_token(backend.key_header):
+            raise ConfigError(f"{path}key_header: '{mask(backend.key_header)}' is not the name of a header")
+        if backend.proxy and backend.proxy != NONE:
+            parse_proxy(backend.proxy, f"{path}proxy")
+
+
+def _is_token(name: str) -> bool:
+    return bool(name) and name.isascii() and name.replace("-", "").replace("_", "").isalnum()
 
 
 def _is_http(url: str) -> bool:

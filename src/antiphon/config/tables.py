@@ -13,6 +13,10 @@ MASK = "***"
 MCP = "mcp"
 
 _USERINFO = re.compile(r"(?<=://)[^/@\s]+(?=@)")
+SECRET_QUERY = re.compile(
+    r"(?<=[?&])([\w.-]{0,40}?(?:key|token|secret|sig|signature|password|code)=)([^&#\s]+)", re.IGNORECASE | re.ASCII
+)
+"""Fields of a URL's query that hold a secret: their name, their value."""
 
 
 class Settings(msgspec.Struct):
@@ -30,21 +34,34 @@ def is_secret(annotation: Any) -> bool:
 
 
 def mask(value: Any, secret: bool = False) -> Any:
-    """Return a value fit for printing: secrets hidden, and a user and password inside a URL too."""
+    """Return a value fit for printing: secrets hidden, and those inside a URL too: user, password, keys of its query."""
     if isinstance(value, dict):
         return {name: mask(item, secret) for name, item in value.items()}
     if isinstance(value, (list, tuple)):
         return [mask(item, secret) for item in value]
     if secret:
         return MASK if value else value
-    return _USERINFO.sub(MASK, value) if isinstance(value, str) else value
+    if isinstance(value, str) and "://" in value:
+        return SECRET_QUERY.sub(rf"\g<1>{MASK}", _USERINFO.sub(MASK, value))
+    return value
 
 
 class BackendConfig(Settings, kw_only=True, forbid_unknown_fields=True):
     """An inference server."""
 
-    url: Annotated[str, Meta(description="Base URL, such as http://127.0.0.1:8000/v1.")]
-    key: Annotated[str, Meta(description="API key, sent as a bearer token.", extra=SECRET)] = ""
+    url: Annotated[
+        str,
+        Meta(
+            description="Base URL, such as http://127.0.0.1:8000/v1 or unix:/run/llama.sock:/v1; a query is sent along."
+        ),
+    ]
+    key: Annotated[str, Meta(description="API key.", extra=SECRET)] = ""
+    key_header: Annotated[
+        str,
+        Meta(
+            description="Header of the key: `authorization`: as a bearer token; another one, such as `api-key`: as it is."
+        ),
+    ] = "authorization"
     api: Annotated[
         str,
         Meta(
@@ -57,6 +74,15 @@ class BackendConfig(Settings, kw_only=True, forbid_unknown_fields=True):
         str, Meta(description="Server profile: `auto`, a built-in one, or one of `profiles`; see Profiles above.")
     ] = "auto"
     headers: Annotated[dict[str, str], Meta(description="HTTP headers sent with every request.", extra=SECRET)] = {}
+    proxy: Annotated[
+        str,
+        Meta(
+            description="Proxy, such as http://proxy:3128 or socks5://proxy:1080; `none`; empty: that of the environment."
+        ),
+    ] = ""
+    ca: Annotated[str, Meta(description="File with certificates (PEM) that are trusted beside the system's.")] = ""
+    client_cert: Annotated[str, Meta(description="File with a client certificate and its chain (PEM).")] = ""
+    client_key: Annotated[str, Meta(description="File with its private key, if not in the same file.")] = ""
     options: Annotated[dict[str, Any], Meta(description="Settings for a kind that another package adds.")] = {}
     discover: Annotated[bool, Meta(description="Serve all models that the server lists at /v1/models.")] = True
     connect_timeout: Annotated[float, Meta(description="Connection timeout in seconds.", gt=0)] = 10.0
@@ -129,11 +155,17 @@ class ModelConfig(Settings, kw_only=True, forbid_unknown_fields=True):
         Meta(description="Tool call formats to recover from the model's text, beside the profile's: see Leaks above."),
     ] = []
     roles: Annotated[
-        Literal["keep", "system", "merge", "merge-first"],
-        Meta(
-            description="developer messages: `keep`; `system`: rename; `merge`: and join neighbours; `merge-first`: join all."
-        ),
-    ] = "system"
+        Literal["auto", "keep", "system", "merge", "merge-first", "alternate", "user"],
+        Meta(description="Order of roles that the model takes: see Roles, call ids, schemas above."),
+    ] = "auto"
+    call_ids: Annotated[
+        Literal["auto", "plain", "short", "counted", "keep"],
+        Meta(description="Form of call ids towards the backend: see Roles, call ids, schemas above."),
+    ] = "auto"
+    strict_schema: Annotated[
+        Literal["auto", "keep", "tidy", "openai", "gemini", "moonshot"],
+        Meta(description="Subset of JSON Schema that the backend takes: see Roles, call ids, schemas above."),
+    ] = "auto"
     tokenizer: Annotated[
         str,
         Meta(description="Path of its tokenizer.json, to count tokens where the backend cannot (extra `tokenizers`)."),

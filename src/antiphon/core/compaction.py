@@ -1,4 +1,4 @@
-"""Compaction: a `compaction` item holds a sealed summary in the place of what came before it. Pure."""
+"""Compaction: a `compaction` item holds a sealed summary that stands for what came before it. Pure."""
 
 from __future__ import annotations
 
@@ -92,13 +92,13 @@ def expand(items: Sequence[Item], unseal: Callable[[str], str | None]) -> list[I
     A compaction item that `unseal` knows nothing of (another server's) is passed over. Raises InvalidRequest for one that
     holds something else than a compaction.
     """
-    for place in range(len(items) - 1, -1, -1):
-        item = items[place]
+    for index in range(len(items) - 1, -1, -1):
+        item = items[index]
         if isinstance(item, OtherItem) and item.type in SEALED:
-            compacted = _open(item, unseal, f"input[{place}]")
+            compacted = _open(item, unseal, f"input[{index}]")
             if compacted is not None:
-                rest = [later for later in items[place + 1 :] if not is_trigger(later)]
-                standing = _standing(items[:place], compacted)
+                rest = [later for later in items[index + 1 :] if not is_trigger(later)]
+                standing = _standing(items[:index], compacted)
                 return [
                     *standing,
                     summary_message(compacted),
@@ -187,8 +187,8 @@ def split_for_compaction(items: Sequence[Item]) -> tuple[list[Item], list[Item]]
 
 def split_at_last_user(items: Sequence[Item]) -> tuple[list[Item], list[Item]]:
     """Split before the last message of the user's: what is summarised, and what is still to be answered."""
-    for place in range(len(items) - 1, -1, -1):
-        item = items[place]
+    for index in range(len(items) - 1, -1, -1):
+        item = items[index]
         if isinstance(item, Message) and item.role == "user":
-            return list(items[:place]), list(items[place:])
+            return list(items[:index]), list(items[index:])
     return list(items), []

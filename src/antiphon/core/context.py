@@ -243,7 +243,7 @@ def kept_items(items: Sequence[Item], id_base: str) -> list[Raw]:
 def keep_input(items: Sequence[Item], id_base: str) -> OwnInput:
     """Return the items as they are stored: each with an id, a status and content parts.
 
-    An item without an id gets `<prefix>_<id_base>i<place>`, from which the store finds it again.
+    An item without an id gets `<prefix>_<id_base>i<position>`, from which the store finds it again.
     """
     kept: list[bytes] = []
     foreign: dict[str, int] = {}

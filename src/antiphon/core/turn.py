@@ -10,6 +10,7 @@ from msgspec import Raw
 from antiphon.core.json_encoding import to_json
 from antiphon.core.request.decoding import ResolvedText
 from antiphon.core.request.validation import decode
+from antiphon.core.tools.mcp_content import ALL, Senses
 from antiphon.core.tools.offers import Offer
 from antiphon.types.items import Item
 from antiphon.types.request import CreateResponse
@@ -43,6 +44,7 @@ class Turn(msgspec.Struct, frozen=True, kw_only=True):
     card; routing replaces it by the backend's own name. `server_tools` are those that this server runs.
     `extra` holds unknown request fields and the model's configured `extra_body`; they go to the backend as they are. `size`
     is about how many bytes of JSON all of it has, where that is so much that it is worked on off the event loop, else 0.
+    `senses`: what the model takes; what tools of this server gave is shown accordingly.
     """
 
     model: str
@@ -62,6 +64,7 @@ class Turn(msgspec.Struct, frozen=True, kw_only=True):
     stream: bool = True
     hints: Hints = NO_HINTS
     size: int = 0
+    senses: Senses = ALL
 
 
 def with_operators(fields: Mapping[str, Raw], operators: Mapping[str, Raw]) -> Mapping[str, Raw]:
@@ -85,7 +88,7 @@ def merged_objects(weaker: bytes | Raw, stronger: bytes | Raw, path: str) -> byt
 
 
 def on_backend(turn: Turn, backend_id: str) -> Turn:
-    """Return the Turn that follows one which was answered at `place`: its KV cache is there."""
+    """Return the Turn that follows one which the backend `backend_id` answered: its KV cache is there."""
     if not backend_id or turn.hints.backend_id == backend_id:
         return turn
     return msgspec.structs.replace(turn, hints=msgspec.structs.replace(turn.hints, backend_id=backend_id))

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import ssl
-from functools import cache
 from urllib.parse import quote, unquote, urljoin, urlsplit
 
 import msgspec
 
 from antiphon.errors import BackendError, ConfigError, InvalidRequest
-from antiphon.net.http.client import Address, HttpClient, HttpResponse, Timeouts
+from antiphon.net.http.address import SAFE, Address
+from antiphon.net.http.client import HttpClient, HttpResponse, Timeouts
 from antiphon.net.http.protocol import HEAD_LIMIT
+from antiphon.net.proxies import proxy_for
 from antiphon.net.url_guard import UrlGuard, split_url
 from antiphon.runtime.fair_turns import FairTurns
 from antiphon.runtime.request_memory import owner
@@ -22,7 +22,6 @@ TIMEOUTS = Timeouts(connect=10.0, first_byte=30.0, idle=15.0)
 SECONDS = 60.0  # for the whole of a file
 MOST_AT_ONCE = 32  # files, for all requests of the process
 OF_OWNER = 8  # of those, for the requests of one owner
-SAFE = "/%:@!$&'()*+,;=~-._?"
 LONGEST_DISPOSITION = 1024  # bytes of a Content-Disposition that is read; a longer one names no file
 LONGEST_NAME = 255
 CHARSETS = ("utf-8", "iso-8859-1", "us-ascii")  # of a name in the form of RFC 8187; other codecs are never looked up
@@ -75,16 +74,16 @@ class Fetcher:
 
     async def _client(self, url: str, param: str) -> HttpClient:
         host, port = split_url(url, param)
-        ip = await self._guard.resolve(host, port, param)
-        tls = urlsplit(url).scheme == "https"
         try:
-            address = Address(host=_ascii(host), port=port, tls=tls, ip=ip)
+            address = Address(host=_ascii(host), port=port, tls=urlsplit(url).scheme == "https")
+            proxy = proxy_for(address)
+            ip = await self._guard.resolve_for(proxy, host, port, param)
             return HttpClient(
-                address,
+                msgspec.structs.replace(address, ip=ip),
                 headers={"accept": "*/*"},
                 timeouts=self._timeouts,
                 max_answer=2 * self._limit + HEAD_LIMIT,  # with the frames of its chunks
-                tls=_tls_context() if tls else None,
+                proxy=proxy,
             )
         except (ConfigError, UnicodeError):
             raise InvalidRequest("The URL's host is not a valid name.", param=param, code="invalid_url") from None
@@ -124,11 +123,6 @@ def _redirected(url: str, location: str, param: str) -> str:
         return urljoin(url, location)
     except ValueError:
         raise _failed("it redirects to an invalid URL", param) from None
-
-
-@cache
-def _tls_context() -> ssl.SSLContext:
-    return ssl.create_default_context()
 
 
 def _target(url: str) -> str:

@@ -14,6 +14,7 @@ from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
 from antiphon.errors import ConfigError, InvalidRequest
+from antiphon.net.proxies import Proxy
 from antiphon.runtime.fair_turns import FairTurns
 from antiphon.runtime.request_memory import owner
 
@@ -101,6 +102,16 @@ class UrlGuard:
         if not all(map(allows, addresses)):
             raise _refused(host, param)
         return str(addresses[0])
+
+    async def resolve_for(self, proxy: Proxy | None, host: str, port: int, param: str = "") -> str:
+        """Return the address to connect to, or to have a proxy connect to; "" where the proxy is given the name itself.
+
+        A proxy resolves names once more, and stands inside of the network: it is asked for the address that was checked.
+        Hosts that the operator allows by name are its own to find.
+        """
+        if proxy is not None and self._allows_host(host):
+            return ""
+        return await self.resolve(host, port, param)
 
     async def _lookup(self, host: str, port: int, param: str) -> list[Address]:
         """Ask the DNS. Few at a time: names that are slow to resolve must not hold up those of backends."""

@@ -43,20 +43,20 @@ def given(
 
     Raises InvalidRequest where what is answered was not asked by this server, or of a server that is not declared.
     """
-    answers = [(place, item) for place, item in enumerate(own) if _is(item, APPROVAL_RESPONSE)]
+    answers = [(index, item) for index, item in enumerate(own) if _is(item, APPROVAL_RESPONSE)]
     if not answers:
         return []
     asked = {request.id: request for request in _requests(items)}
     made = set(calls_made(items))
     approvals: list[Approval] = []
-    for place, item in answers:
-        answer = approval(item, f"input[{place}]")
+    for index, item in answers:
+        answer = approval(item, f"input[{index}]")
         id = answer.approval_request_id
         if id in made:
             continue
         made.add(id)
         request = asked.get(id)
-        param = f"input[{place}].approval_request_id"
+        param = f"input[{index}].approval_request_id"
         if request is None or not _is_signed(sealer, owner, request):
             raise InvalidRequest(
                 f"Unknown approval request '{id}': this server did not make it for this API key's owner.",

@@ -31,7 +31,6 @@ MOST_JOB_BYTES = 1 << 40
 ONLY_OWNER = "local"
 """Whom everything belongs to on a server without keys."""
 
-_PREFIX = "ANT"
 _VERSION = "ANT2"
 _FIRST_VERSION = "ANT1"
 _NONCE = 12
@@ -132,12 +131,6 @@ class Sealer:
                 key_id = blake2b(key, digest_size=6, person=b"antiphon.keyid").hexdigest()
                 self._ciphers[key_id] = ChaCha20Poly1305(key)
         return self._ciphers
-
-
-def is_ours(sealed: str) -> bool:
-    """Tell whether something looks like a seal of this server's; others' encrypted content is none."""
-    version, dot, _ = sealed.partition(".")
-    return bool(dot) and version.startswith(_PREFIX) and version[len(_PREFIX) :].isdigit()
 
 
 def _most(kind: str) -> int:

@@ -69,10 +69,10 @@ def model_texts_json(texts: ModelTexts) -> bytes:
 def _foreign_ids(output: Sequence[bytes], id_base: str, first: int) -> dict[str, int]:
     """Return the ids of items that another server made, and their places behind the input."""
     base = id_base.encode()
-    found = {item_id(item): first + place for place, item in enumerate(output) if base not in item[:200]}
+    found = {item_id(item): first + position for position, item in enumerate(output) if base not in item[:200]}
     if not found:
         return found
-    return {id: place for id, place in found.items() if id and len(id.encode(errors="replace")) <= LONGEST_ID}
+    return {id: position for id, position in found.items() if id and len(id.encode(errors="replace")) <= LONGEST_ID}
 
 
 def output_span(body: bytes, output: Sequence[bytes]) -> tuple[int, int]:

@@ -6,8 +6,9 @@ import asyncio
 from collections.abc import Sequence
 
 from antiphon.core import compaction, context
+from antiphon.core.seals import is_seal
 from antiphon.errors import InvalidRequest
-from antiphon.responses.sealing import Kind, Sealer, SealError, is_ours
+from antiphon.responses.sealing import Kind, Sealer, SealError
 from antiphon.types.items import Item, OtherItem, Reasoning
 
 MOST_TOGETHER = 8 * 1024 * 1024
@@ -39,14 +40,14 @@ class Unsealing:
         What another server sealed stays as it is. Raises InvalidRequest for a seal of ours that does not open.
         """
         opened: dict[str, str] = {}
-        sealed = next(filter(is_ours, compaction.sealed(items)), None)
+        sealed = next(filter(is_seal, compaction.sealed(items)), None)
         if sealed is not None:
             opened[sealed] = await self._open(sealed, "compaction")
         try:
             items = compaction.expand(items, opened.get)
         except ValueError:
             raise self._refused("The encrypted content could not be verified.", sealed or "") from None
-        for thoughts in filter(is_ours, context.sealed_thoughts(items)):
+        for thoughts in filter(is_seal, context.sealed_thoughts(items)):
             if thoughts in opened:
                 self._count(thoughts)  # it is opened once, but stands in the context again
             else:

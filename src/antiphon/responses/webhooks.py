@@ -13,10 +13,8 @@ import contextlib
 import hashlib
 import hmac
 import logging
-import ssl
 import time
 from collections.abc import Callable, Mapping, Sequence
-from functools import cache
 from urllib.parse import quote, urlsplit
 
 import msgspec
@@ -24,7 +22,9 @@ import msgspec
 from antiphon.config import WebhookConfig
 from antiphon.core.json_encoding import to_json
 from antiphon.errors import BackendError, ConfigError, InvalidRequest
-from antiphon.net.http.client import Address, HttpClient, Timeouts
+from antiphon.net.http.address import Address
+from antiphon.net.http.client import HttpClient, Timeouts
+from antiphon.net.proxies import proxy_for
 from antiphon.net.url_guard import split_url
 from antiphon.stores.base import DeliveryStore
 from antiphon.stores.records import Delivery
@@ -153,8 +153,8 @@ class Webhooks:
     async def _post(self, receiver: Receiver, delivery: Delivery) -> bool:
         """Make one attempt; tell whether the receiver has it, or wants it no more."""
         headers = signature(receiver.key, delivery.id, int(self._clock()), delivery.body)
-        tls = _tls_context() if receiver.address.tls else None
-        client = HttpClient(receiver.address, headers=headers, timeouts=TIMEOUTS, tls=tls)
+        proxy = proxy_for(receiver.address)
+        client = HttpClient(receiver.address, headers=headers, timeouts=TIMEOUTS, proxy=proxy)
         try:
             async with asyncio.timeout(SECONDS):
                 status = (await client.send("POST", receiver.target, delivery.body)).status
@@ -207,8 +207,3 @@ def _key(name: str, secret: str) -> bytes:
     if not key:
         raise ConfigError(f"webhooks.{name}.secret: must not be empty")
     return key
-
-
-@cache
-def _tls_context() -> ssl.SSLContext:
-    return ssl.create_default_context()

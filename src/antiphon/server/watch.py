@@ -86,6 +86,6 @@ class Watch:
         if self._peers is not None:
             await self._peers.close()
 
-    def _scrape(self, place: int) -> bytes:
+    def _scrape(self, worker_number: int) -> bytes:
         assert self._metrics is not None
-        return self._metrics.scrape(place)
+        return self._metrics.scrape(worker_number)

@@ -1,12 +1,37 @@
-"""What a response is in the columns of a table, the same for SQLite and PostgreSQL."""
+"""Columns of the table of responses: one list for the statements of SQLite and PostgreSQL; StoredResponse ↔ row."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgspec
 
 from antiphon.stores.records import StoredResponse
+
+COLUMNS = {
+    "id": "text",
+    "owner": "text",
+    "model": "text",
+    "status": "text",
+    "created_at": "bigint",
+    "expires_at": "bigint",
+    "background": "boolean",
+    "previous_response_id": "text",
+    "conversation_id": "text",
+    "output_start": "integer",
+    "output_end": "integer",
+    "foreign_ids": "bytea",
+    "input": "bytea",
+    "body": "bytea",
+    "model_texts": "bytea",
+}
+"""Column → its type in PostgreSQL."""
+
+KEPT = frozenset(("id", "owner"))
+"""Columns that stay when a response is written again."""
+
+_foreign_ids = msgspec.json.Decoder(dict[str, int])
 
 
 def columns(response: StoredResponse) -> dict[str, Any]:
@@ -29,3 +54,41 @@ def columns(response: StoredResponse) -> dict[str, Any]:
         "body": response.body,
         "model_texts": response.model_texts or None,
     }
+
+
+def response_of(row: Sequence[Any], text: Callable[[str], str] = str) -> StoredResponse:
+    """Return the response of a row that has the values of COLUMNS, in order. `text` reads a text as the database keeps it."""
+    id, owner, model, status, created_at, expires_at, background, previous, conversation, *rest = row
+    start, end, foreign, input, body, texts = rest
+    return StoredResponse(
+        id=text(id),
+        owner=text(owner),
+        model=text(model),
+        status=status,
+        created_at=created_at,
+        expires_at=expires_at,
+        background=bool(background),
+        previous_response_id=previous and text(previous),
+        conversation_id=conversation and text(conversation),
+        output_span=(start, end),
+        foreign_ids=_foreign_ids.decode(foreign) if foreign else {},
+        input=input,
+        body=body,
+        model_texts=texts or b"",
+    )
+
+
+def spelled(statement: str, value: str, update: str) -> str:
+    """Return a statement whose marks are replaced by lists of the columns.
+
+    `{columns}`: the names. `{values}`: `value` for each. `{updates}`: `update` for each that is not KEPT. In `value` and `update`
+    `{0}` is the column and `{1}` its type.
+    """
+    lists = {
+        "{columns}": ", ".join(COLUMNS),
+        "{values}": ", ".join(value.format(name, type) for name, type in COLUMNS.items()),
+        "{updates}": ", ".join(update.format(name, type) for name, type in COLUMNS.items() if name not in KEPT),
+    }
+    for mark, list in lists.items():
+        statement = statement.replace(mark, list)
+    return statement

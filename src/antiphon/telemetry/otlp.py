@@ -20,7 +20,9 @@ import msgspec
 from antiphon import __version__
 from antiphon.core.json_encoding import to_json
 from antiphon.errors import BackendError
-from antiphon.net.http.client import HttpClient, Timeouts, parse_url
+from antiphon.net.http.address import parse_url
+from antiphon.net.http.client import HttpClient, Timeouts
+from antiphon.net.proxies import proxy_for
 
 log = logging.getLogger("antiphon.telemetry")
 
@@ -113,8 +115,10 @@ class Exporter:
         self, endpoint: str, headers: Mapping[str, str] | None = None, resource: Mapping[str, Value] | None = None
     ) -> None:
         address = parse_url(endpoint)
-        self._path = address.path if address.path.endswith("/v1/traces") else f"{address.path}/v1/traces"
-        self._client = HttpClient(address, headers=headers or {}, timeouts=TIMEOUTS, max_idle=1)
+        self._path = address.target("" if address.path.endswith("/v1/traces") else "/v1/traces")
+        self._client = HttpClient(
+            address, headers=headers or {}, timeouts=TIMEOUTS, max_idle=1, proxy=proxy_for(address)
+        )
         self._resource = msgspec.json.encode(
             _attributes({"service.name": "antiphon", **(resource or {}), "service.version": __version__})
         )

@@ -44,7 +44,7 @@ class NamedServer(msgspec.Struct, frozen=True, kw_only=True):
     server_url: str | None = None
 
     @property
-    def place(self) -> str:
+    def address(self) -> str:
         """Where it is, as keys' restrictions name it: its label in the configuration, else its URL, without what hides it."""
         if self.server_url is None:
             return self.server_label
@@ -96,10 +96,10 @@ def normal_url(url: str) -> str:
         return ""
     if not host or parts.username is not None or "%" in parts.path or "\\" in url:
         return ""
-    place = f"[{host}]" if ":" in host else host
-    where = place if port in (None, {"http": 80, "https": 443}.get(parts.scheme)) else f"{place}:{port}"
+    shown = f"[{host}]" if ":" in host else host
+    authority = shown if port in (None, {"http": 80, "https": 443}.get(parts.scheme)) else f"{shown}:{port}"
     path = posixpath.normpath(parts.path or "/").replace("//", "/")
-    return f"{parts.scheme}://{where}{path}"
+    return f"{parts.scheme}://{authority}{path}"
 
 
 def not_for_key(tool: NamedServer, param: str) -> InvalidRequest:
@@ -166,7 +166,7 @@ class ToolBounds(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Declaration(msgspec.Struct, frozen=True, kw_only=True):
-    """A tool as a request declares it. `param` is its place in the request, `raw` its JSON."""
+    """A tool as a request declares it. `param` is its path in the request, `raw` its JSON."""
 
     type: str
     raw: Raw

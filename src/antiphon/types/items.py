@@ -91,13 +91,18 @@ class Message(msgspec.Struct, tag="message", tag_field="type", kw_only=True, fro
 
 
 class Reasoning(msgspec.Struct, tag="reasoning", tag_field="type", kw_only=True, frozen=True):
-    """A model's thoughts: `content` raw, `summary` for people, `encrypted_content` for the server alone."""
+    """A model's thoughts: `content` raw, `summary` for people, `encrypted_content` for the server alone.
+
+    With `signature` and `format` OpenRouter knows its own thoughts again.
+    """
 
     id: Text = UNSET
     summary: list[SummaryText] = []
     content: list[ReasoningText | PlainText] | None | UnsetType = UNSET
     encrypted_content: Text = UNSET
     status: Text = UNSET
+    signature: Text = UNSET
+    format: Text = UNSET
 
 
 class FunctionCall(msgspec.Struct, tag="function_call", tag_field="type", kw_only=True, frozen=True):

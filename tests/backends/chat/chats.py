@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from antiphon.backends.chat.codec import CodecOptions, decoder, request
-from antiphon.backends.chat.profiles import PROFILES
+from antiphon.backends.chat.profiles import PROFILES, Policies
 from antiphon.core.deltas import CallDelta, CallStart, Delta, Finish, ReasoningDelta, RefusalDelta, TextDelta
 from antiphon.core.request.tool_decoding import decode_tools
 from antiphon.core.turn import Turn
@@ -37,7 +37,8 @@ def ask(*items: Json, tools: Sequence[Json] = (), **fields: Any) -> Turn:
 
 
 def options(profile: str = "generic", **fields: Any) -> CodecOptions:
-    return CodecOptions(profile=PROFILES[profile], **fields)
+    taken = {name: fields.pop(name) for name in Policies.__struct_fields__ if name in fields}
+    return CodecOptions(profile=PROFILES[profile], policies=Policies(**taken), **fields)
 
 
 def sent(turn: Turn, profile: str = "generic", **fields: Any) -> Json:
@@ -56,7 +57,7 @@ def check(body: Json) -> None:
         assert content is not None
         if role == "tool":
             waiting.remove(message["tool_call_id"])
-            assert isinstance(content, str)
+            assert isinstance(content, str) or {part["type"] for part in content} <= {"text", "image_url"}
             continue
         assert not waiting, "an assistant message's calls are answered before anything else"
         waiting = [call["id"] for call in message.get("tool_calls", ())]

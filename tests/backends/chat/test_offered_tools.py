@@ -13,31 +13,33 @@ from antiphon.core.request.tool_decoding import decode_tool
 from antiphon.core.tools.offers import Offer, Target
 from antiphon.core.tools.tool_map import ToolMap
 
-OFFER = Offer(target=Target("function", "a"), name="a", description='Does "a".', parameters=Raw(b'{"type":"object"}'))
+SCHEMA = Raw(b'{"type":"object","properties":{}}')
+OFFER = Offer(target=Target("function", "a"), name="a", description='Does "a".', parameters=SCHEMA)
 
 
 def test_an_offer_as_json() -> None:
-    function = {"name": "a", "description": 'Does "a".', "parameters": {"type": "object"}}
+    function = {"name": "a", "description": 'Does "a".', "parameters": {"type": "object", "properties": {}}}
     assert loads(chat_tool(OFFER)) == {"type": "function", "function": function}
     assert loads(chat_tool(replace(OFFER, strict=True)))["function"]["strict"] is True
 
 
 def test_what_comes_again_is_encoded_once() -> None:
-    tool = decode_tool(b'{"type":"function","name":"again","parameters":{"type":"object"}}')
+    tool = decode_tool(b'{"type":"function","name":"again","parameters":{"type":"object","$schema":"s"}}')
     first, second = (ToolMap([tool]).offers["again"] for _ in range(2))
-    assert first is second and first.lasting
+    assert first is second and first.forms is not None
     assert loads(chat_tools([first, OFFER, second])) == [loads(chat_tool(one)) for one in (first, OFFER, second)]
-    assert offered_tools._known[id(first)][0] is first
-    assert id(OFFER) not in offered_tools._known, "one that is made for a single request is not kept"
+    assert chat_tool(first) is chat_tool(second)
+    assert chat_tool(first, "keep") != chat_tool(first, "tidy"), "each subset has a form of its own"
+    assert list(first.forms) == ["auto", "keep", "tidy"]
+    assert OFFER.forms is None, "one that is made for a single request keeps nothing"
     assert chat_tools([first]) is chat_tools([second])
+    assert chat_tools([first]) is not chat_tools([second], "keep")
     assert chat_tools([]) == b"[]"
-    other = replace(first, description="Another.")
+    other = replace(first, description="Another.", forms={})
     assert chat_tools([other]) != chat_tools([first])
 
 
 def test_the_memory_of_tools_is_bounded() -> None:
-    for number in range(offered_tools.MOST_KNOWN + 10):
-        chat_tool(replace(OFFER, name=f"n{number}", lasting=True))
-        chat_tools([replace(OFFER, name=f"n{number}", lasting=True)])
-    assert len(offered_tools._known) <= offered_tools.MOST_KNOWN
+    for number in range(offered_tools.MOST_LISTS + 10):
+        chat_tools([replace(OFFER, name=f"n{number}", forms={})])
     assert len(offered_tools._lists) <= offered_tools.MOST_LISTS

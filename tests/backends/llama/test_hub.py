@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import threading
 from collections.abc import Iterator
@@ -16,6 +17,8 @@ from antiphon.backends.llama.hub.client import HubClient, HubFile
 from antiphon.backends.llama.hub.models import choose, download, is_hub_name, quant_of
 from antiphon.backends.llama.hub.progress import Progress
 from antiphon.errors import ConfigError
+from antiphon.net.proxies import from_environment
+from tests.net.proxy import proxying
 
 from .hub_server import Hub, hub
 
@@ -291,3 +294,25 @@ def test_progress_on_a_terminal_is_one_line() -> None:
         report("m.gguf", here * 1_000_000, 1_000_000_000)
     assert out.getvalue().count("\n") == 1 and out.getvalue().endswith("\r\x1b[2Km.gguf: 100 % of 1,000 MB\n")
     assert out.getvalue().count("\r") < 100
+
+
+async def test_a_download_through_the_proxy_of_the_environment(
+    server: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    port = server.url.rpartition(":")[2]
+    async with proxying({"hub.example": "127.0.0.1"}, "pass-word") as proxy:
+
+        def through(**variables: str) -> HubClient:
+            found = from_environment({"HTTP_PROXY": f"http://user:pass-word@127.0.0.1:{proxy.port}", **variables})
+            monkeypatch.setattr("antiphon.backends.llama.hub.client.environment_proxies", lambda: found)
+            return HubClient(f"http://hub.example:{port}", pause=0)
+
+        far = through()
+        got = await asyncio.to_thread(download, REPO, tmp_path, quiet, far)
+        assert got.path.read_bytes() == WEIGHTS
+        assert len(proxy.asked) > 1 and all(one.startswith(f"GET http://hub.example:{port}/") for one in proxy.asked)
+        count = len(proxy.asked)
+        for variables in ({"NO_PROXY": ".example"}, {"HTTP_PROXY": f"socks5://127.0.0.1:{proxy.port}"}):
+            with pytest.raises(ConfigError, match="Cannot reach hub"):
+                await asyncio.to_thread(through(**variables).files, REPO)
+        assert len(proxy.asked) == count

@@ -446,3 +446,36 @@ async def test_what_cannot_be_served_changes_nothing() -> None:
         with pytest.raises(ConfigError):
             registry.replace({"m": ModelConfig(backends=["nowhere"])}, {})
         assert [card.id for card in registry.cards()] == ["a"]
+
+
+# What is made of settings
+
+
+def other(value: object) -> object:
+    """Return another value of the same type."""
+    if isinstance(value, bool):
+        return not value
+    return "other" if value is None or isinstance(value, str) else value + 1
+
+
+@pytest.mark.parametrize(
+    ("make", "settings", "own"),
+    [
+        (module._abilities, ModelConfig(), set()),
+        (module._defaults, ModelConfig(), set()),
+        (module._policy, BackendConfig(url="x"), {"chat_completions"}),
+    ],
+)
+def test_each_field_of_a_struct_is_the_setting_of_that_name(make, settings, own: set[str]) -> None:
+    names = set(make(settings).__struct_fields__) - own
+    assert names <= set(settings.__struct_fields__)
+    for name in names:
+        changed = other(getattr(settings, name))
+        made = make(msgspec.structs.replace(settings, **{name: changed}))
+        assert getattr(made, name) == changed
+        assert made == msgspec.structs.replace(make(settings), **{name: changed}), name
+
+
+@pytest.mark.parametrize(("api", "chat"), [("chat", True), ("responses", False), ("scripted", False), ("mine", True)])
+def test_which_kinds_of_backends_chat_completions_are_passed_on_to(api: str, chat: bool) -> None:
+    assert module._policy(BackendConfig(url="x", api=api)).chat_completions is chat

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from antiphon.backends.responses.codec import ResponsesEventDecoder
+from antiphon.backends.responses.decoder import ResponsesEventDecoder
 from antiphon.core.json_encoding import to_json
 from antiphon.core.stream.fold import fold
 from antiphon.core.stream.response_stream import ResponseStream

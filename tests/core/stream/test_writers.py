@@ -25,6 +25,7 @@ from antiphon.core.stream.fold import fold
 from antiphon.core.stream.response_stream import ResponseStream
 from antiphon.core.stream.terms import Action
 from antiphon.core.stream.tool_writers import ListingWriter, approval_request
+from antiphon.core.stream.writers import LONG
 from antiphon.core.tools.results import ToolResult
 from antiphon.errors import APIError
 from antiphon.types.events import Event
@@ -77,6 +78,26 @@ def types(events: Sequence[Json]) -> list[str]:
 def output(events: Sequence[Json]) -> list[Json]:
     found: list[Json] = events[-1]["response"]["output"]
     return found
+
+
+# Long texts
+
+
+@pytest.mark.parametrize("mark", ['a"\n', "\U0001f9e0", "\ud800"])
+@pytest.mark.parametrize("said", [TextDelta, ReasoningDelta, partial(CallDelta, "0")])
+def test_a_long_text_is_told_as_a_short_one_is(said: Any, mark: str) -> None:
+    def told(text: str) -> str:
+        stream = opened()
+        begun: list[Delta] = call("function", "") if isinstance(said, partial) else []
+        feed(stream, *begun, said(text), Finish(FinishReason.STOP))
+        stream.finish(2)
+        assert stream.terminal is not None
+        return "".join(repr(loads(event.body)) for event in [*stream.take(), stream.terminal])
+
+    long = mark * (LONG // len(mark) + 1)
+    short, whole = told("<text>"), told(long)
+    assert len(whole) > 4 * len(long)
+    assert whole.replace(repr(long)[1:-1], "<text>") == short
 
 
 # Calls that the client runs

@@ -13,6 +13,7 @@ from antiphon.core.text import sse
 from antiphon.core.text.sse import SSEParser, encode
 from antiphon.errors import BackendError
 from antiphon.types.events import Event
+from tests.bounds import bound
 
 STREAMS = [
     (b'data: {"a":1}\n\ndata: {"b":2}\n\ndata: [DONE]\n\n', [b'{"a":1}', b'{"b":2}', b"[DONE]"]),
@@ -63,7 +64,7 @@ def test_a_long_event_in_small_pieces_takes_linear_time() -> None:
         parser.feed(b"x" * 1000)
     (event,) = parser.feed(b"\n\n")
     assert len(event) == 4_000_000
-    assert time.process_time() - started < 1
+    assert time.process_time() - started < bound(1)
 
 
 @pytest.mark.parametrize("line", [b"data: x\n", b": drip\n", b"data: x\r\n", b"x\r", b"event: y\n"])
@@ -72,7 +73,7 @@ def test_an_event_of_many_lines_takes_linear_time(line: bytes) -> None:
     started = time.process_time()
     for _ in range(90_000):
         assert parser.feed(line) == []
-    assert time.process_time() - started < 1
+    assert time.process_time() - started < bound(1)
     parser.feed(b"\n\n")
 
 
@@ -93,3 +94,11 @@ def test_frames() -> None:
     events = [Event("a.b", b'{"type":"a.b"}'), Event("c", b"{}")]
     assert encode(events) == b'event: a.b\ndata: {"type":"a.b"}\n\nevent: c\ndata: {}\n\n'
     assert parse(encode(events) + sse.DONE) == [b'{"type":"a.b"}', b"{}", b"[DONE]"]
+
+
+@pytest.mark.parametrize("size", [1, sse.LARGE_EVENT])
+def test_pieces_are_the_frames_and_large_bodies_are_not_copied(size: int) -> None:
+    events = [Event("a", b'"%b"' % (b"x" * size)), Event("b", b"{}"), Event("a", b"3")]
+    pieces = sse.pieces(events)
+    assert b"".join(pieces) == encode(events)
+    assert any(piece is events[0].body for piece in pieces) == (size == sse.LARGE_EVENT)

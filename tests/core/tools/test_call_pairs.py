@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from antiphon.core.tools.call_pairs import BREAK, CallSide, FreshIds, Pairs, pair
+from antiphon.core.tools.call_pairs import BREAK, CallSide, Pairs, pair
 from tests.growth import assert_linear, cpu_time
 
 KINDS = ("function_call", "custom_tool_call", "shell_call", "apply_patch_call", "computer_call", "tool_search_call")
@@ -105,20 +105,5 @@ def test_the_cost_grows_with_the_size(kind: str) -> None:
     def cost(size: int) -> float:
         made = history(size)
         return cpu_time(lambda: pair(made))
-
-    assert_linear(cost, 5_000)
-
-
-def test_fresh_ids() -> None:
-    ids = FreshIds({"functions.read:0", "x", "x_2"})
-    assert [ids.take("functions.read:0") for _ in range(2)] == ["functions.read:1", "functions.read:2"]
-    assert [ids.take("x") for _ in range(2)] == ["x_3", "x_4"]
-    assert [ids.take("y", "call_1"), ids.take("y", "call_1"), ids.take("y", "call_1")] == ["y", "call_1", "y_2"]
-
-
-def test_many_fresh_ids_are_cheap() -> None:
-    def cost(size: int) -> float:
-        ids = [FreshIds() for _ in range(3)]
-        return cpu_time(lambda: [ids[-1].take("a:0") for _ in range(size)])
 
     assert_linear(cost, 5_000)

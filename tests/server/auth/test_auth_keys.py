@@ -22,6 +22,7 @@ from antiphon.errors import APIError, ConfigError
 from antiphon.server.auth import authenticator
 from antiphon.server.auth.authenticator import KeyAuthenticator
 from antiphon.stores.open import open_memory, open_sqlite
+from tests.bounds import bound
 from tests.server.handlers import Answer, call
 from tests.server.serving import serving, wait_until
 from tests.server.whole import Client, turn
@@ -337,7 +338,7 @@ async def test_to_know_a_key_costs_little() -> None:
     started = time.thread_time()
     for _ in range(2000):
         await door.authenticate(headers)
-    assert (time.thread_time() - started) / 2000 < 40e-6  # 2 µs when nothing else runs
+    assert (time.thread_time() - started) / 2000 < bound(40e-6)  # 2 µs when nothing else runs
 
 
 def test_a_bad_limit_of_the_configuration_is_refused(tmp_path: Path) -> None:

@@ -59,7 +59,7 @@ def test_streams_in_chunks(plain, mode):
     assert answer.headers["content-type"] == "text/event-stream"
     assert answer.headers["transfer-encoding"] == "chunked"
     assert answer.headers["x-extra"] == "yes"
-    assert answer.headers["cache-control"] == "no-cache" and answer.headers["x-accel-buffering"] == "no"
+    assert answer.headers["cache-control"] == "no-cache, no-transform" and answer.headers["x-accel-buffering"] == "no"
     assert answer.headers["x-request-id"].startswith("req_")
     assert answer.body == b"data: 0\n\ndata: 1\n\ndata: 2\n\ndata: 3\n\ndata: [DONE]\n\n"
 

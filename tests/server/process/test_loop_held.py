@@ -17,11 +17,12 @@ from websockets.sync.client import connect
 
 from tests.attack.growing import _calls
 from tests.attack.wire import CONTINUATION, PING, TEXT, frame
+from tests.bounds import bound
 from tests.server.process.watched import Watched, watched
 
 pytestmark = [pytest.mark.slow, pytest.mark.alone]
 
-HELD = 0.1
+HELD = bound(0.1)
 """Seconds. Half of it is what is asked for; processors and their caches are shared with other tests."""
 
 MIB = 1024 * 1024

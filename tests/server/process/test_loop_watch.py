@@ -20,6 +20,7 @@ from antiphon.server.process.loop_watch import BEAT, LoopWatch, blame
 from antiphon.server.ws import lane
 from antiphon.telemetry.prometheus import render
 from tests.acceptance.command import serving as command
+from tests.bounds import bound
 from tests.server.serving import wait_until
 from tests.server.whole import Client, golden_upstream, turn, whole_server
 from tests.telemetry.test_metrics import scrape
@@ -65,8 +66,8 @@ def test_a_request_that_holds_the_loop_is_named(caplog: pytest.LogCaptureFixture
     fields = vars(record)
     assert (fields["request_id"], fields["method"], fields["path"]) == ("mine-7", "POST", "/v1/responses")
     assert fields["owner"]
-    assert 200 <= int(re.findall(r"blocked for (\d+) ms", record.getMessage())[0]) <= 2000
-    assert HOLD - BEAT - 0.01 <= seen["antiphon_event_loop_delay_max_seconds"] < 2
+    assert 200 <= int(re.findall(r"blocked for (\d+) ms", record.getMessage())[0]) <= bound(2000)
+    assert HOLD - BEAT - 0.01 <= seen["antiphon_event_loop_delay_max_seconds"] < bound(2)
     inside = seen['antiphon_event_loop_delay_seconds_bucket{le="0.1"}']
     assert seen["antiphon_event_loop_delay_seconds_count"] - inside >= 1
     assert "own words" not in str(fields)

@@ -30,7 +30,7 @@ GOOD: Json = {"content": [{"type": "text", "text": "good"}]}
 class Exchange:
     """A request, and the ways to answer it."""
 
-    def __init__(self, handler: Handler, message: Json) -> None:
+    def __init__(self, handler: BaseHTTPRequestHandler, message: Json) -> None:
         self.handler = handler
         self.id = message.get("id")
         self.method = message.get("method", "")
@@ -357,6 +357,7 @@ results(
     "tools/call",
     parts_200_000={"content": [{"type": "text", "text": ""}] * 100_000},
     a_text_of_3_mb={"content": [{"type": "text", "text": 'a"\n' * 1_000_000}]},
+    a_text_of_1_4_mb={"content": [{"type": "text", "text": "a" * 1_400_000}]},
     an_image_of_2_mb={"content": [{"type": "image", "mimeType": "image/png", "data": "A" * 2_000_000}]},
     content_of_another_type={"content": "good"},
     parts_of_another_type={"content": [5, None, "x", []]},
@@ -554,10 +555,11 @@ class Handler(BaseHTTPRequestHandler):
             elif method == "GET":
                 exchange.send(b"", status=405)
             else:
-                _behave(exchange)
+                behave(exchange)
 
 
-def _behave(exchange: Exchange) -> None:
+def behave(exchange: Exchange) -> None:
+    """Answer as a good server does."""
     if exchange.id is None or not exchange.method:
         exchange.send(b"", status=202)
     elif exchange.method == "initialize":
@@ -569,7 +571,9 @@ def _behave(exchange: Exchange) -> None:
         exchange.result(GOOD)
 
 
-class _Server(ThreadingHTTPServer):
+class Server(ThreadingHTTPServer):
+    """A server of many threads."""
+
     daemon_threads = True
     request_queue_size = 512
 
@@ -584,7 +588,7 @@ class _Server(ThreadingHTTPServer):
 def running() -> Iterator[str]:
     """Run the server of all kinds; gives its URL."""
     Handler.kinds = {one.name: one for one in KINDS}
-    server = _Server(("127.0.0.1", 0), Handler)
+    server = Server(("127.0.0.1", 0), Handler)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
     thread.start()
     try:

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from tests.bounds import bound
 from tests.server.process.watched import Watched, watched
 from tests.server.test_remote_tools import model
 from tests.server.whole import TERMINAL, Client
@@ -19,7 +20,7 @@ from tests.tools.mcp.hostile import KINDS, PROGRAMS, Kind
 
 pytestmark = [pytest.mark.slow, pytest.mark.alone]
 
-HELD = 0.05  # seconds of CPU time that the event loop may be held
+HELD = bound(0.05)  # seconds of CPU time that the event loop may be held
 TIMEOUT = 1.0
 FAULTLESS = {
     "answers_with_the_id_as_a_text",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import Protocol
 
 import msgspec
@@ -76,11 +77,10 @@ class FilterSink:
         # Without calls there is nothing to rescue, but Harmony's channels have to be told apart all the same.
         offers = tools.offers if policy.calls else {}
         leaks = policy.leaks if offers else [leak for leak in policy.leaks if leak == CHANNELS]
-        self._filters: list[LeakFilter] = (
-            open_filters(leaks, {name: offer.parameters for name, offer in offers.items()}, own=policy.own_leaks)
-            if leaks
-            else []
-        )
+        self._filters: list[LeakFilter] = []
+        if leaks:
+            schemas = {name: offer.parameters for name, offer in offers.items()}
+            self._filters = open_filters(leaks, schemas, partial(_meant, tools), policy.own_leaks)
         self._logprobs = b""
         self._begun = False
 
@@ -158,6 +158,11 @@ class FilterSink:
                 out.append(found)
             case LeakedCall():
                 self._calls.whole("", found.name, found.arguments, out)
+
+
+def _meant(tools: ToolMap, name: str) -> str | None:
+    offer = tools.meant(name)
+    return offer.name if offer is not None else None
 
 
 class AnswerSink:

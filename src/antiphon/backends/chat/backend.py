@@ -11,9 +11,8 @@ import msgspec
 from antiphon.backends.base import BackendModel, Take
 from antiphon.backends.chat import codec, profiles, token_count
 from antiphon.backends.chat.codec import ChatCall, ChatDecoder, CodecOptions
-from antiphon.backends.chat.emulation import is_long
 from antiphon.backends.chat.leak_families import check_names
-from antiphon.backends.chat.profiles import NO_PROFILES, Profile, Profiles
+from antiphon.backends.chat.profiles import NO_PROFILES, Policies, Profile, Profiles
 from antiphon.backends.openai_calls import accepted, connect, list_models, trace_header
 from antiphon.config import BackendConfig, ModelConfig
 from antiphon.config.masking import SECRETS
@@ -72,7 +71,7 @@ class ChatStream:
             if decoder.ended:
                 self._end(deltas)
         except BackendError:
-            if deltas:
+            if deltas and decoder.size <= MOST_SAID:
                 self._take(deltas)
             raise
         if deltas:
@@ -201,7 +200,12 @@ def codec_options(
         check_names(model.leaks, families, f"models.{quoted(own)}.leaks")
     plain = CodecOptions(profile=profile, own_leaks=families, need_reason=config.finish_reason == "required")
     return plain, {
-        own: msgspec.structs.replace(plain, roles=model.roles, think=model.think, leaks=tuple(model.leaks))
+        own: msgspec.structs.replace(
+            plain,
+            policies=Policies(roles=model.roles, call_ids=model.call_ids, strict_schema=model.strict_schema),
+            think=model.think,
+            leaks=tuple(model.leaks),
+        )
         for own, model in models.items()
     }
 
@@ -228,8 +232,8 @@ class ChatBackend:
         self.name = name
         self._config = config
         self._known = known
-        self._client = connect(config, socket)
-        self._path = f"{self._client.address.path}/chat/completions"
+        self._client = connect(name, config, socket)
+        self._path = self._client.address.target("/chat/completions")
         self._call_base = f"call_{secrets.token_hex(8)}"
         self._calls = count()
 
@@ -241,7 +245,7 @@ class ChatBackend:
     async def open(self, turn: Turn) -> ChatStream | WholeStream:
         """Start a call. Raises BackendError."""
         options = self._options.get(turn.model, self._plain)
-        small = turn.size < LARGE and not (turn.tools and is_long(turn))
+        small = turn.size < LARGE and not codec.is_slow(turn, options)
         body, call = codec.request(turn, options) if small else await _written(turn, options)
         response = await accepted(await self._client.send("POST", self._path, body, trace_header(turn.hints)))
         decoder = codec.decoder(turn, call, options, f"{self._call_base}{next(self._calls):x}")
@@ -266,7 +270,7 @@ class ChatBackend:
         if not token_count.offered(self.profile.kind):
             return None
         options = self._options.get(turn.model, self._plain)
-        small = turn.size < LARGE and not is_long(turn)
+        small = turn.size < LARGE and not codec.is_slow(turn, options)
         body, _ = codec.request(turn, options) if small else await _written(turn, options)
         return await token_count.count(self._client, self.profile.kind, body)
 

@@ -10,19 +10,22 @@ from msgspec import UNSET, Raw
 
 from antiphon.backends.chat.answer_text import TextPolicy
 from antiphon.backends.chat.decoder import ChatDecoder
-from antiphon.backends.chat.emulation import Emulation, Unusable, call_schema, constraint
+from antiphon.backends.chat.emulation import Emulation, Unusable, call_schema, constraint, declared_size, is_long
 from antiphon.backends.chat.messages import Messages
 from antiphon.backends.chat.offered_tools import chat_tools
-from antiphon.backends.chat.profiles import PROFILES, Profile, Roles, ThinkPolicy
+from antiphon.backends.chat.profiles import PROFILES, Policies, Profile, ThinkPolicy, suited
 from antiphon.core.deltas import CallKind
 from antiphon.core.json_encoding import to_json
 from antiphon.core.kinds import BY_DECLARATION, MCP
 from antiphon.core.request.validation import decode
 from antiphon.core.text.leaks import NO_FAMILIES, Families
 from antiphon.core.text.pieces import joined
+from antiphon.core.tools.schema_subsets import Subset
+from antiphon.core.tools.schemas import HEAVY, format_schema
 from antiphon.core.tools.tool_map import Offer, ToolMap
 from antiphon.core.turn import TEMPLATE_FIELDS, Turn, merged_objects
 from antiphon.errors import InvalidRequest
+from antiphon.runtime.offload import LARGE
 from antiphon.types.request import TextFormat
 from antiphon.types.tools import ToolChoice
 
@@ -30,6 +33,7 @@ __all__ = ["ChatDecoder", "CodecOptions", "decoder", "request"]
 
 _any = msgspec.json.Decoder(Any)
 
+MOST_FITTED = 32 * 1024  # bytes of schemas that are brought into a subset on the event loop
 LOGPROBS = "message.output_text.logprobs"
 _OFF = ("none", "minimal")
 
@@ -40,14 +44,14 @@ _OWN = {
 
 
 class CodecOptions(msgspec.Struct, frozen=True, kw_only=True):
-    """How a model is spoken to: the server's profile, and the model's own policies; `leaks` come on top of the profile's,
+    """How a model is spoken to: the server's profile, and the model's own settings; `leaks` come on top of the profile's,
     `own_leaks` are the families of the configuration.
 
     `need_reason`: an answer without a `finish_reason` was broken off; False for servers that never send one.
     """
 
     profile: Profile = PROFILES["generic"]
-    roles: Roles = "system"
+    policies: Policies = Policies()
     think: ThinkPolicy = "auto"
     leaks: tuple[str, ...] = ()
     own_leaks: Families = NO_FAMILIES
@@ -66,14 +70,14 @@ def request(turn: Turn, options: CodecOptions) -> tuple[bytes, ChatCall]:
 
     Raises InvalidRequest for what chat completions cannot say, such as an output without its call.
     """
-    profile = options.profile
+    profile = suited(options.profile, options.policies, turn.model)
     tools = ToolMap(turn.tools, turn.items, turn.server_tools, strict=profile.strict)
     choice = _choose(turn.tool_choice, tools)
     try:
         emulation = _emulate(turn, choice, tools, profile)
     except Unusable as unusable:
         raise unusable.error(turn.tools) from None
-    messages = Messages(tools, profile, options.roles)
+    messages = Messages(tools, profile, turn.senses)
     messages.add(turn.instructions, turn.items)
     body = _Body()
     body.add("model", to_json(turn.model))
@@ -88,6 +92,14 @@ def request(turn: Turn, options: CodecOptions) -> tuple[bytes, ChatCall]:
             body.add("stream_options", b'{"include_usage":true}')
     body.extend(turn)
     return body.render(), ChatCall(tools, emulation)
+
+
+def is_slow(turn: Turn, options: CodecOptions) -> bool:
+    """Tell whether the request takes more than some milliseconds to write, however small it is."""
+    if not turn.tools or is_long(turn):
+        return bool(turn.tools)
+    most = MOST_FITTED if options.profile.strict_schema in HEAVY or options.policies.strict_schema in HEAVY else LARGE
+    return (most < LARGE or bool(turn.server_tools)) and declared_size(turn) > most
 
 
 def decoder(turn: Turn, call: ChatCall, options: CodecOptions, call_base: str) -> ChatDecoder:
@@ -107,6 +119,7 @@ def decoder(turn: Turn, call: ChatCall, options: CodecOptions, call_base: str) -
         emulation=call.emulation,
         history=turn.items,
         need_reason=options.need_reason,
+        keep_ids=suited(options.profile, options.policies, turn.model).call_ids == "keep",
     )
 
 
@@ -228,7 +241,7 @@ def _add_tools(
     mode = "none" if emulation is not None else choice.mode
     if not tools.offers or (mode == "none" and emulation is None and not profile.tool_choice_none):
         return
-    body.add("tools", chat_tools(tools.offers.values()))
+    body.add("tools", chat_tools(tools.offers.values(), profile.strict_schema))
     if mode == "required" and choice.only is not None:
         body.put("tool_choice", {"type": "function", "function": {"name": choice.only.name}})
     elif mode != "auto" and profile.tool_choice_none:
@@ -253,7 +266,7 @@ def _add_format(body: _Body, turn: Turn, emulation: Emulation | None, profile: P
         return
     supported = profile.response_format
     if format.type == "json_schema" and supported in ("all", "json_schema"):
-        body.add("response_format", _json_schema(format))
+        body.add("response_format", _json_schema(format, profile.strict_schema))
     elif format.type == "json_object" and supported == "json_schema":
         body.add("response_format", _schema_format("object", Raw(b'{"type":"object"}')))
     elif supported in ("all", "json_object"):
@@ -267,8 +280,9 @@ def _add_format(body: _Body, turn: Turn, emulation: Emulation | None, profile: P
         messages.note("Answer with a JSON object, and nothing else.")
 
 
-def _json_schema(format: TextFormat) -> bytes:
-    shape: dict[str, object] = {"name": format.name, "schema": format.schema}
+def _json_schema(format: TextFormat, subset: Subset) -> bytes:
+    schema = Raw(format_schema(format.schema, subset)) if format.schema is not None else None
+    shape: dict[str, object] = {"name": format.name, "schema": schema}
     if format.strict is not None:
         shape["strict"] = format.strict
     if format.description is not None:

@@ -23,6 +23,7 @@ from antiphon.types.items import (
 )
 from antiphon.types.items import InputText as InputTextPart
 
+_IMAGE = b'{"type":"image_url","image_url":'
 _DETAILS = {"low": "low", "high": "high", "original": "high"}
 
 
@@ -36,9 +37,26 @@ class Content(msgspec.Struct, frozen=True):
         """Return the `content` of a user message: a string, or a list where there is more than text."""
         if not self.media:
             return text_json(self.text)
-        text = b'{"type":"text","text":%b},' % text_json(self.text) if self.text else b""
-        first, *others = self.media
-        return joined([b"[", text, first, *[part for one in others for part in (b",", one)], b"]"])
+        return together((self,))
+
+    @property
+    def shown(self) -> bool:
+        """Tell whether there is media, and nothing but images."""
+        return bool(self.media) and all(part.startswith(_IMAGE) for part in self.media)
+
+
+def together(contents: Sequence[Content]) -> bytes:
+    """Return the `content` of one message that holds several: the text of each before its media."""
+    if not any(one.media for one in contents):
+        return text_json("\n\n".join(one.text for one in contents if one.text))
+    parts: list[bytes] = []
+    for one in contents:
+        if one.text:
+            parts += (b'{"type":"text","text":', text_json(one.text), b"}", b",")
+        for media in one.media:
+            parts += (media, b",")
+    parts[-1] = b"]"
+    return joined([b"[", *parts])
 
 
 def text_of(content: str | Sequence[Part]) -> str:
@@ -89,7 +107,7 @@ def _image(part: InputImage) -> bytes:
 
 def _image_url(url: str, detail: str | None) -> bytes:
     shown = b',"detail":%b' % to_json(detail) if detail else b""
-    return b'{"type":"image_url","image_url":{"url":%b%b}}' % (text_json(url), shown)
+    return b'%b{"url":%b%b}}' % (_IMAGE, text_json(url), shown)
 
 
 def _file(part: InputFile, texts: list[str], media: list[bytes]) -> None:

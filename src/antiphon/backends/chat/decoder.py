@@ -90,9 +90,10 @@ class ChatDecoder:
         emulation: Emulation | None = None,
         history: Sequence[Item] = (),
         need_reason: bool = True,
+        keep_ids: bool = False,
     ) -> None:
         self.ended = False
-        self._calls = Calls(tools, call_base, parallel=parallel, history=history)
+        self._calls = Calls(tools, call_base, parallel=parallel, history=history, keep_ids=keep_ids)
         self._unwanted: list[Delta] | None = None if policy.calls else []  # calls that were forbidden
         self._halves = Halves()
         self._profile = profile

@@ -71,13 +71,18 @@ def is_long(turn: Turn) -> bool:
     """Tell whether what `constraint` and `call_schema` may have to translate takes more than some milliseconds."""
     if not turn.tools or (turn.tool_choice in ("auto", "none") and turn.text.format.type == "text"):
         return False
-    size = len(bytes(turn.text.format.schema or b""))
+    return len(bytes(turn.text.format.schema or b"")) + declared_size(turn) > LONG
+
+
+def declared_size(turn: Turn) -> int:
+    """Return how many characters the schemas and grammars of a Turn's tools have."""
+    size = sum([len(bytes(offer.parameters)) for offer in turn.server_tools])
     for tool in chain(turn.tools, *(tool.tools for tool in turn.tools if isinstance(tool, NamespaceTool))):
         if isinstance(tool, FunctionTool):
             size += len(bytes(tool.parameters or b""))
         elif isinstance(tool, CustomTool) and isinstance(tool.format, ToolFormat):
             size += len(tool.format.definition or "")
-    return size > LONG
+    return size
 
 
 def constraint(offer: Offer, profile: Profile) -> dict[str, bytes] | None:

@@ -11,12 +11,15 @@ from msgspec import UNSET, Raw
 from antiphon.backends.chat.content_parts import Content, text_of
 from antiphon.backends.chat.content_parts import content as render_content
 from antiphon.backends.chat.history_items import read_other
-from antiphon.backends.chat.profiles import Profile, Roles
+from antiphon.backends.chat.message_order import MessageList
+from antiphon.backends.chat.profiles import Profile
 from antiphon.core import kinds
 from antiphon.core.json_encoding import to_json
-from antiphon.core.text.pieces import enclosed, text_json
-from antiphon.core.tools.call_pairs import BREAK, CallSide, FreshIds, pair
+from antiphon.core.text.pieces import text_json
+from antiphon.core.tools.call_ids import BackendIds
+from antiphon.core.tools.call_pairs import BREAK, CallSide, pair
 from antiphon.core.tools.history import HistoryCall, HistoryEntry, HistoryOutput
+from antiphon.core.tools.mcp_content import ALL, Senses
 from antiphon.core.tools.tool_map import Target, ToolMap
 from antiphon.errors import InvalidRequest
 from antiphon.types.items import (
@@ -58,22 +61,19 @@ class _Assistant:
 class Messages:
     """Gathers the messages of one request; `render` gives them as a JSON array."""
 
-    def __init__(self, tools: ToolMap, profile: Profile, roles: Roles) -> None:
+    def __init__(self, tools: ToolMap, profile: Profile, senses: Senses = ALL) -> None:
         self._tools = tools
+        self._senses = senses
         self._profile = profile
-        self._roles = roles
-        self._first: list[str] = []
-        self._system: list[str] = []
-        self._role = "system"
-        self._done: list[bytes] = []
+        self._list = MessageList(profile.roles)
         self._assistant = _Assistant()
         self._outputs: dict[int, HistoryOutput] = {}
-        self._ids: FreshIds | None = None
+        self._ids = BackendIds(profile.call_ids)
 
     def add(self, instructions: str | None, items: Sequence[Item]) -> None:
         """Take in what the model is to see. Raises InvalidRequest for an output without its call, or a second one."""
         if instructions:
-            self._add_system("system", instructions)
+            self._list.system("system", instructions)
         read = [self._read(item) for item in items]
         self._match(read)
         for entry in read:
@@ -83,16 +83,11 @@ class Messages:
 
     def note(self, text: str) -> None:
         """Add to what stands at the very beginning."""
-        self._first.append(text)
+        self._list.note(text)
 
     def render(self) -> bytes:
         """Return the messages as a JSON array."""
-        self._flush()
-        self._flush_system()
-        messages = self._done
-        if self._first:
-            messages = [_message("system", text_json("\n\n".join(self._first))), *messages]
-        return enclosed(b"[", messages, b"]")
+        return self._list.render()
 
     # Reading
 
@@ -112,7 +107,7 @@ class Messages:
             case ItemReference():
                 raise InvalidRequest("An item reference was not resolved.", param="input")
             case OtherItem():
-                return read_other(item, self._tools)
+                return read_other(item, self._tools, self._senses)
 
     def _match(self, read: Sequence[Any]) -> None:
         """Find the output of each call, which is kept under the identity of the call's entry."""
@@ -153,7 +148,8 @@ class Messages:
                 self._assistant.calls.append(entry)
             case HistoryOutput():
                 # The call's message ends here; its outputs follow it, wherever they stood.
-                self._flush()
+                if self._assistant.calls:
+                    self._flush()
             case Reasoning():
                 self._assistant.reasoning.append(_thoughts(entry))
             case Message():
@@ -166,35 +162,16 @@ class Messages:
         if message.role == "assistant":
             self._assistant.texts.append(text_of(message.content))
             return
-        self._flush()
         found = render_content(message.content)
         if message.role == "user":
-            self._flush_system()
-            self._done.append(_message("user", found.whole()))
-        else:
-            self._add_system(message.role, found.text)
-            self._add_media(found, "")
-
-    def _add_system(self, role: str, text: str) -> None:
-        if self._roles == "merge-first":
-            self._first.append(text)
+            self._flush()
+            self._list.user(found)
             return
-        role = role if self._roles == "keep" else "system"
-        if self._system and (self._roles != "merge" or role != self._role):
-            self._flush_system()
-        self._role = role
-        self._system.append(text)
-
-    def _flush_system(self) -> None:
-        if self._system:
-            self._done.append(_message(self._role, text_json("\n\n".join(self._system))))
-            self._system = []
-
-    def _add_media(self, found: Content, note: str) -> None:
-        """Put images and files, which only user messages may hold, into one that follows."""
-        if found.media:
-            self._flush_system()
-            self._done.append(_message("user", Content(note, found.media).whole()))
+        if found.media or not self._list.gathers_system:
+            self._flush()
+        self._list.system(message.role, found.text)
+        if found.media:  # only user messages may hold them
+            self._list.user(Content("", found.media))
 
     def _flush(self) -> None:
         """End the assistant message: with its calls, and the outputs of these."""
@@ -204,42 +181,43 @@ class Messages:
         text = "\n\n".join(text for text in assistant.texts if text)
         if not text and not assistant.calls:
             return
-        self._flush_system()
-        fields = [b'{"role":"assistant","content":', text_json(text)]
+        fields = [b'"content":', text_json(text)]
         reasoning = "\n\n".join(piece for piece in assistant.reasoning if piece)
         if reasoning and self._profile.reasoning_out:
             fields.append(b",%b:%b" % (to_json(self._profile.reasoning_out), text_json(reasoning)))
-        named = self._named(assistant.calls) if assistant.calls else []
+        named = [self._named(call) for call in assistant.calls]
         if named:
-            fields.append(b',"tool_calls":[%b]' % b",".join([self._call(id, call) for id, call in named]))
-        self._done.append(b"".join(fields) + b"}")
+            fields.append(b',"tool_calls":[%b]' % b",".join([_call(id, name, call) for id, name, call in named]))
+        self._list.assistant(fields)
         self._add_outputs(named)
 
-    def _named(self, calls: Sequence[HistoryCall]) -> list[tuple[str, HistoryCall]]:
-        """Return the calls with the ids that the backend gets: no two are the same."""
-        if self._ids is None:
-            self._ids = FreshIds()
-        take, form = self._ids.take, self._profile.call_id
-        return [(form(take(call.call_id)), call) for call in calls]
+    def _named(self, call: HistoryCall) -> tuple[str, str, HistoryCall]:
+        """Return a call with the id and the name that the backend gets."""
+        name = self._tools.name_of(call.target)
+        return self._ids.take(call.call_id, name), name, call
 
-    def _call(self, id: str, call: HistoryCall) -> bytes:
-        return b'{"id":%b,"type":"function","function":{"name":%b,"arguments":%b}}' % (
-            text_json(id),
-            text_json(self._tools.name_of(call.target)),
-            text_json(call.arguments),
-        )
-
-    def _add_outputs(self, calls: Sequence[tuple[str, HistoryCall]]) -> None:
-        media: list[tuple[Content, str]] = []
-        for call_id, call in calls:
+    def _add_outputs(self, calls: Sequence[tuple[str, str, HistoryCall]]) -> None:
+        media: list[Content] = []
+        for call_id, _, call in calls:
             output = self._outputs.get(id(call))
             found = render_content(output.output) if output is not None else Content(NO_OUTPUT)
+            if found.shown and self._profile.tool_images:
+                self._list.tool(call_id, found.whole())
+                continue
             if found.media:
-                media.append((found, f"Output of the tool call {call_id}:"))
+                media.append(Content(f"Output of the tool call {call_id}:", found.media))
             text = found.text or ("(The output is in the next message.)" if found.media else "")
-            self._done.append(b'{"role":"tool","tool_call_id":%b,"content":%b}' % (text_json(call_id), text_json(text)))
-        for found, note in media:
-            self._add_media(found, note)
+            self._list.tool(call_id, text_json(text))
+        for one in media:  # only user messages may hold it
+            self._list.user(one)
+
+
+def _call(id: str, name: str, call: HistoryCall) -> bytes:
+    return b'{"id":%b,"type":"function","function":{"name":%b,"arguments":%b}}' % (
+        text_json(id),
+        text_json(name),
+        text_json(call.arguments),
+    )
 
 
 def _side(entry: Message | Reasoning | HistoryEntry | None) -> CallSide | None:
@@ -248,13 +226,6 @@ def _side(entry: Message | Reasoning | HistoryEntry | None) -> CallSide | None:
     if isinstance(entry, HistoryOutput):
         return CallSide(entry.call_id, entry.kind, True)
     return BREAK if isinstance(entry, Message) and entry.role != "assistant" else None
-
-
-def _message(role: str, content: bytes) -> bytes:
-    return (_HEADS.get(role) or b'{"role":%b,"content":' % to_json(role)) + content + b"}"
-
-
-_HEADS = {role: b'{"role":%b,"content":' % to_json(role) for role in ("user", "system", "developer", "tool")}
 
 
 def _namespace(value: object) -> str | None:

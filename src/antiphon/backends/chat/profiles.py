@@ -1,22 +1,26 @@
 """What servers and model families differ in, as data. `find` picks a profile by name, URL or owner.
 
+What a family of models takes, whoever serves it, comes behind what its server and its settings say (`suited`).
+
 The configuration adds others, each made from one of these: `[profiles.NAME]` (`configured_profiles`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from hashlib import blake2b
+from functools import lru_cache
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
 import msgspec
 
+from antiphon.backends.chat.message_order import Roles
 from antiphon.config.reading import nearest, quoted
 from antiphon.config.values import convert
+from antiphon.core.tools.call_ids import IdForm
+from antiphon.core.tools.schema_subsets import Subset
 from antiphon.errors import ConfigError
 
-Roles = Literal["keep", "system", "merge", "merge-first"]
 ThinkPolicy = Literal["auto", "off", "opened"]
 
 MARKED_LEAKS = tuple("hermes glm qwen_xml minimax kimi kimi_k3 deepseek mistral granite nemotron".split())
@@ -35,8 +39,9 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
     `forced_calls`: whether a named or required call is obeyed, or has to be brought about by a schema for the answer.
     `format_beside_tools`: whether tools can still be called while `response_format` constrains the answer.
     `forward`: request fields beyond the common ones that the server knows. `share_reasoning`: where it counts no
-    reasoning tokens, their share of the output is estimated. `base`: of a configured profile, the known one that it
-    was made from.
+    reasoning tokens, their share of the output is estimated. `roles`, `call_ids`, `strict_schema`: what its models take
+    where their settings do not say. `tool_images`: outputs of tools may hold images, which else follow as a user's.
+    `base`: of a configured profile, the known one that it was made from.
     """
 
     name: str
@@ -56,18 +61,15 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
     forward: frozenset[str] = frozenset()
     share_reasoning: bool = True
     leaks: tuple[str, ...] = MARKED_LEAKS
-    short_call_ids: bool = False
+    roles: Roles = "auto"
+    call_ids: IdForm = "auto"
+    strict_schema: Subset = "auto"
+    tool_images: bool = False
 
     @property
     def kind(self) -> str:
         """The known kind of server, also of a configured profile."""
         return self.base or self.name
-
-    def call_id(self, id: str) -> str:
-        """Return a call's id as the server takes it: Mistral wants nine letters or digits."""
-        if not self.short_call_ids or (len(id) == 9 and id.isalnum()):
-            return id
-        return blake2b(id.encode(), digest_size=8).hexdigest()[:9]
 
 
 _OPENAI_FIELDS = frozenset(
@@ -124,20 +126,42 @@ PROFILES: dict[str, Profile] = {
             max_tokens="max_completion_tokens",
             reasoning_out="",
             forward=_OPENAI_FIELDS,
+            strict_schema="openai",
         ),
-        Profile(name="openrouter", effort="reasoning", reasoning_out="reasoning", forward=frozenset(("user",))),
+        Profile(
+            name="openrouter",
+            effort="reasoning",
+            reasoning_out="reasoning",
+            forward=frozenset(("user",)),
+            strict_schema="openai",
+            tool_images=True,
+        ),
         Profile(name="deepseek", effort="none", response_format="json_object"),
-        Profile(name="mistral", effort="none", reasoning_out="", stream_usage=False, short_call_ids=True),
+        Profile(
+            name="mistral",
+            effort="none",
+            reasoning_out="",
+            stream_usage=False,
+            roles="alternate",
+            call_ids="short",
+        ),
+        Profile(name="gemini", strict_schema="gemini"),
+        Profile(name="moonshot", forward=frozenset(("user",)), strict_schema="moonshot"),
         Profile(name="groq", reasoning_out="", max_tokens="max_completion_tokens", forward=frozenset(("user",))),
     )
 }
 
 _HOSTS = {
     "api.openai.com": "openai",
+    "openai.azure.com": "openai",
     "openrouter.ai": "openrouter",
     "api.deepseek.com": "deepseek",
     "api.mistral.ai": "mistral",
     "api.groq.com": "groq",
+    "generativelanguage.googleapis.com": "gemini",
+    "api.moonshot.ai": "moonshot",
+    "api.moonshot.cn": "moonshot",
+    "api.kimi.com": "moonshot",
 }
 _PORTS = {11434: "ollama", 1234: "lmstudio", 30000: "sglang"}
 _OWNERS = {
@@ -205,3 +229,46 @@ def _guess(url: str, owners: Sequence[str]) -> str:
         if host == known or host.endswith("." + known):
             return name
     return _PORTS.get(port or 0, "generic")
+
+
+# Families
+
+
+class Policies(msgspec.Struct, frozen=True, kw_only=True):
+    """What a model takes. `auto`: the next source says it; a model's settings come first, then the profile, then the family."""
+
+    roles: Roles = "auto"
+    call_ids: IdForm = "auto"
+    strict_schema: Subset = "auto"
+
+
+class _Family(Policies, frozen=True, kw_only=True):
+    """Models whose template or trainer wants it so. A model is of the family if one of `marks` is in its name."""
+
+    marks: tuple[str, ...] = ()
+
+
+_FAMILIES = (
+    _Family(
+        marks=tuple("mistral mixtral ministral codestral devstral magistral pixtral mathstral voxtral".split()),
+        roles="alternate",
+        call_ids="short",
+    ),
+    _Family(marks=("kimi",), call_ids="counted"),
+    _Family(marks=tuple("gemma-1 gemma-2 gemma2 gemma-3 gemma3 gemma-7b".split()), roles="user"),
+)
+_NO_FAMILY = _Family()
+
+
+@lru_cache(maxsize=256)
+def suited(profile: Profile, settings: Policies, model: str) -> Profile:
+    """Return the profile with the policies of one model, by the backend's own name of it."""
+    name = model.lower()
+    family = next((one for one in _FAMILIES if any(mark in name for mark in one.marks)), _NO_FAMILY)
+    found: dict[str, Any] = {}
+    for field in Policies.__struct_fields__:
+        for source in (family, profile, settings):
+            wish = getattr(source, field)
+            if wish != "auto":
+                found[field] = wish
+    return msgspec.structs.replace(profile, **found) if found else profile

@@ -7,13 +7,17 @@ from collections.abc import Iterable
 
 from antiphon.core.deltas import CallDelta, CallStart, Delta
 from antiphon.core.kinds import CUSTOM
-from antiphon.core.tools.call_pairs import FreshIds, call_ids
+from antiphon.core.tools.call_ids import FreshIds
+from antiphon.core.tools.call_pairs import call_ids
 from antiphon.core.tools.input_unwrapper import Unwrapper
 from antiphon.core.tools.tool_map import ToolMap
 from antiphon.errors import BackendError
 from antiphon.types.items import Item
 
 LONGEST_ID = 256  # characters; clients send an id back with each request
+LONGEST_KEPT_ID = 16 * 1024
+"""The same for a backend that gets its ids back as they came: some hide what they need for the next turn in them."""
+
 _MARKS = re.compile(r'[\\"{}\[\]]')
 
 
@@ -119,6 +123,7 @@ class Calls:
         "_history",
         "_ids",
         "_last",
+        "_longest_id",
         "_parallel",
         "_tools",
         "chunk",
@@ -127,7 +132,9 @@ class Calls:
         "started",
     )
 
-    def __init__(self, tools: ToolMap, base: str, *, parallel: bool, history: Iterable[Item] = ()) -> None:
+    def __init__(
+        self, tools: ToolMap, base: str, *, parallel: bool, history: Iterable[Item] = (), keep_ids: bool = False
+    ) -> None:
         self.count = 0
         self.started = 0
         self.size = 0
@@ -135,6 +142,7 @@ class Calls:
         self._base = base
         self._parallel = parallel
         self._history = history
+        self._longest_id = LONGEST_KEPT_ID if keep_ids else LONGEST_ID
         self._ids: FreshIds | None = None
         self._by_id: dict[str, _ChatCall] = {}
         self._by_index: dict[int, _ChatCall] = {}
@@ -199,8 +207,8 @@ class Calls:
             return False
         if call.name and call.chunk == self.chunk:
             return True  # nobody cuts a name within one chunk
-        offers = self._tools.offers
-        return call.name in offers and name in offers and call.name + name not in offers
+        meant = self._tools.meant
+        return bool(meant(call.name) and meant(name) and not meant(call.name + name))
 
     def _open(self, index: int | None, id: str, out: list[Delta]) -> _ChatCall:
         if self._last is not None:
@@ -208,7 +216,8 @@ class Calls:
         if self._ids is None:
             self._ids = FreshIds(call_ids(self._history))
         own = f"{self._base}{self.count:02d}"
-        call = _ChatCall(str(self.count), index, self._ids.take(id if 0 < len(id) <= LONGEST_ID else own, own))
+        fresh = self._ids.take(id if 0 < len(id) <= self._longest_id else own, own)
+        call = _ChatCall(str(self.count), index, fresh)
         self.count += 1
         if id:
             self._by_id[id] = call

@@ -7,9 +7,12 @@ from collections.abc import Sequence
 from msgspec.structs import replace
 
 from antiphon.backends.base import BackendModel, ByteStream, Take
+from antiphon.backends.error_words import parse
 from antiphon.backends.openai_calls import accepted, connect, list_models, trace_header
+from antiphon.backends.refusals import read_refusal, refusal
 from antiphon.backends.responses import codec
-from antiphon.backends.responses.codec import ResponsesEventDecoder
+from antiphon.backends.responses.decoder import ResponsesEventDecoder
+from antiphon.backends.responses.refused_forms import REFUSED, Forms, next_form
 from antiphon.config import BackendConfig
 from antiphon.core.deltas import Delta, Relay, RelayedText
 from antiphon.core.relay.shapes import LIFE
@@ -23,11 +26,11 @@ from antiphon.runtime.offload import by_size
 class RelayStream:
     """The events of one answer, as Deltas; or an answer that came whole, although a stream was asked for."""
 
-    def __init__(self, response: HttpResponse) -> None:
+    def __init__(self, response: HttpResponse, max_output_tokens: int | None = None) -> None:
         response.counts_itself = True  # comments, keepalives and the like are no part of an answer
         self._response = response
         self._parser = SSEParser()
-        self._decoder = ResponsesEventDecoder()
+        self._decoder = ResponsesEventDecoder(max_output_tokens)
         self._take: Take | None = None
         self._whole: bytearray | None = None
         self._begun = False
@@ -89,13 +92,31 @@ class ResponsesBackend:
 
     def __init__(self, name: str, config: BackendConfig, *, socket: str = "") -> None:
         self.name = name
-        self._client = connect(config, socket)
+        self._client = connect(name, config, socket)
+        self._forms = Forms()
 
     async def open(self, turn: Turn) -> RelayStream:
-        """Start a call. Raises BackendError."""
-        path = f"{self._client.address.path}/responses"
-        body = await by_size(turn.size, codec.request, turn)
-        return RelayStream(await accepted(await self._client.send("POST", path, body, trace_header(turn.hints))))
+        """Start a call; a form of request that the server refuses is changed. Raises BackendError."""
+        form = self._forms.of(turn.model)
+        body = await by_size(turn.size, codec.request, turn, form)
+        while True:
+            response = await self._send(turn, body)
+            if response.status not in REFUSED:
+                stream = RelayStream(await accepted(response), turn.max_output_tokens)
+                self._forms.learn(turn.model, form)
+                return stream
+            said = await read_refusal(response)
+            other = body
+            while other == body:  # what the request has nothing of cannot be what is refused
+                changed = next_form(form, parse(said))
+                if changed is None:
+                    raise refusal(response.status, said)
+                form, other = changed, await by_size(turn.size, codec.request, turn, changed)
+            body = other
+
+    async def _send(self, turn: Turn, body: bytes) -> HttpResponse:
+        path = self._client.address.target("/responses")
+        return await self._client.send("POST", path, body, trace_header(turn.hints))
 
     async def models(self) -> Sequence[BackendModel]:
         """Ask what it serves; none of it can be called through chat completions here. Raises BackendError."""

@@ -7,6 +7,7 @@ import logging
 from collections.abc import Mapping, Sequence, Set
 from functools import partial
 from time import monotonic
+from typing import TypeVar
 
 import msgspec
 
@@ -23,6 +24,8 @@ log = logging.getLogger("antiphon.backends.routing")
 DOWN_SECONDS = 5.0  # between two looks at a backend that is down, or for a model that nobody knows
 DISCOVERY_TIMEOUT = 10.0
 LINGER = 120.0  # without a call, until a removed backend is closed: a response may be at its tools, and come back
+
+T = TypeVar("T", bound=msgspec.Struct)
 
 
 class Registry:
@@ -301,16 +304,14 @@ def _configured_card(id: str, model: ModelConfig, listed: Sequence[BackendModel]
     )
 
 
+def _taken(target: type[T], settings: BackendConfig | ModelConfig, **others: object) -> T:
+    """Return a struct made of the settings that have the names of its fields; `others` are fields that no setting has."""
+    names = (name for name in target.__struct_fields__ if name not in others)
+    return target(**{name: getattr(settings, name) for name in names}, **others)
+
+
 def _abilities(model: ModelConfig) -> Capabilities:
-    return Capabilities(
-        responses=model.responses,
-        chat_completions=model.chat_completions,
-        functions=model.functions,
-        images=model.images,
-        audio=model.audio,
-        structured_outputs=model.structured_outputs,
-        reasoning=model.reasoning,
-    )
+    return _taken(Capabilities, model)
 
 
 def _does(has: Capabilities, needed: Capabilities) -> bool:
@@ -320,22 +321,8 @@ def _does(has: Capabilities, needed: Capabilities) -> bool:
 
 
 def _policy(config: BackendConfig) -> Policy:
-    return Policy(
-        max_concurrent=config.max_concurrent,
-        max_waiting=config.max_waiting,
-        wait_timeout=config.wait_timeout,
-        break_after=config.break_after,
-        break_seconds=config.break_seconds,
-        check_interval=config.check_interval,
-        inline_images=config.inline_images,
-        chat_completions=config.api not in ("responses", "scripted"),
-    )
+    return _taken(Policy, config, chat_completions=config.api not in ("responses", "scripted"))
 
 
 def _defaults(model: ModelConfig) -> Defaults:
-    return Defaults(
-        temperature=model.temperature,
-        top_p=model.top_p,
-        max_output_tokens=model.max_output_tokens,
-        reasoning_effort=model.reasoning_effort,
-    )
+    return _taken(Defaults, model)

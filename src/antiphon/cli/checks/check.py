@@ -12,7 +12,7 @@ from antiphon.cli.options import PARTS, SERVER, load_settings, with_options
 if TYPE_CHECKING:
     from antiphon.backends.base import Backend
     from antiphon.cli.checks.probes import Finding
-    from antiphon.config import Config
+    from antiphon.config import BackendConfig, Config
     from antiphon.errors import APIError
 
 
@@ -89,7 +89,18 @@ def _title(name: str, config: Config) -> str:
     from antiphon.config import mask
 
     given = config.backends.get(name)
-    return f"{name}  {mask(given.url)} ({given.api})" if given else f"{name}  the embedded engine"
+    if given is None:
+        return f"{name}  the embedded engine"
+    return f"{name}  {mask(given.url)} ({given.api}){through(given)}"
+
+
+def through(config: BackendConfig) -> str:
+    """Return how a backend is reached, where that is through a proxy."""
+    from antiphon.net.http.address import parse_url
+    from antiphon.net.proxies import proxy_for
+
+    proxy = proxy_for(parse_url(config.url), config.proxy) if config.api in ("chat", "responses") else None
+    return f" through the proxy {proxy}" if proxy is not None else ""
 
 
 def _hint(error: APIError) -> str:

@@ -8,12 +8,15 @@ from typing import TYPE_CHECKING
 
 import click
 
-from antiphon.cli.checks.check import report
+from antiphon.cli.checks.check import report, through
 from antiphon.cli.options import load_settings
 
 if TYPE_CHECKING:
     from antiphon.cli.checks.diagnosis import Diagnosis
     from antiphon.config import BackendConfig, Config
+
+REACH = {"key_header": "authorization", "proxy": "", "ca": "", "client_cert": "", "client_key": ""}
+"""How a backend is reached, beside its URL and key: settings and their defaults."""
 
 
 @click.command()
@@ -44,6 +47,7 @@ def doctor(backend: str, key: str, api: str, models: Sequence[str], config: str 
 
     name, target = find(backend, key, api, config)
     backend_config = target.backends[name]
+    click.echo(f"{name}{through(backend_config)}", err=True)
     profile, found = asyncio.run(examine(name, target, models))
     if not found:
         raise SystemExit(1)
@@ -118,6 +122,9 @@ def described(name: str, config: BackendConfig, profile: str, found: Sequence[Di
     backend: list[tuple[str, object]] = [("url", mask(config.url))]
     if config.key:
         backend.append(("key", f"${{{re.sub('[^A-Z0-9]', '_', name.upper())}_KEY}}"))
+    for setting, usual in REACH.items():
+        if (value := getattr(config, setting)) != usual:
+            backend.append((setting, mask(value)))
     if config.api != "chat":
         backend.append(("api", config.api))
     if profile:

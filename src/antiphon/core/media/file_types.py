@@ -61,10 +61,11 @@ def media_type(filename: str, declared: str = "", content: bytes = b"") -> str:
     declared = declared.partition(";")[0].strip().lower()
     if "/" in declared and declared not in (BINARY, "binary/octet-stream"):
         return declared
-    return _TYPES.get(extension) or _by_content(content)
+    return _TYPES.get(extension) or kind_by_content(content)
 
 
-def _by_content(content: bytes) -> str:
+def kind_by_content(content: bytes) -> str:
+    """Return the media type that a file's first bytes tell."""
     for magic, kind in _MAGIC.items():
         if content.startswith(magic):
             return kind

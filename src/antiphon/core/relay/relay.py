@@ -144,7 +144,7 @@ class Relayer:
         """Announce an item, once it is certain that it is one."""
         if not one.announced:
             one.check()
-            made, index = self._places.place(PREFIXES.get(one.type, one.type.removesuffix("_call")))
+            made, index = self._places.allocate(PREFIXES.get(one.type, one.type.removesuffix("_call")))
             self.spoke = True
             one.announce(one.id or made, index)
 

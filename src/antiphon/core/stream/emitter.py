@@ -94,7 +94,7 @@ class Emitter:
         self.responses(response, *types)
 
     def keepalive(self, position: int) -> None:
-        """Nothing has come for a while. `position`: the place in a line, 0 for none."""
+        """Nothing has come for a while. `position`: the queue position, 0 for none."""
         self.emit(Keepalive(queue_position=position or UNSET))
 
     def restored(self, index: int, item: bytes) -> None:

@@ -72,49 +72,51 @@ class _Fold:
     def apply(self, event: Event) -> None:
         """Take in the next event; types that carry nothing new are passed over."""
         fields = _fields.decode(event.body)
-        place = fields.output_index
+        output_index = fields.output_index
         if fields.response is not None:
             self._response = _response.decode(fields.response)
         elif event.type in _TARGETS:
             self._add(_TARGETS[event.type], fields)
         elif event.type == "response.output_item.added":
-            self._items[place] = fields.item
+            self._items[output_index] = fields.item
         elif event.type == "response.output_item.done":
-            self._forget(place)
-            self._items[place] = fields.item
+            self._forget(output_index)
+            self._items[output_index] = fields.item
         elif event.type in ("response.content_part.added", "response.content_part.done"):
-            self._put(place, "content", fields.content_index, fields.part)
+            self._put(output_index, "content", fields.content_index, fields.part)
         elif event.type in ("response.reasoning_summary_part.added", "response.reasoning_summary_part.done"):
-            self._put(place, "summary", fields.summary_index, fields.part)
+            self._put(output_index, "summary", fields.summary_index, fields.part)
 
     def _add(self, target: _Target, fields: _Fields) -> None:
-        at = fields.summary_index if target.list == "summary" else fields.content_index
-        self._pieces.setdefault((fields.output_index, target, at), []).append(fields.delta)
+        part_index = fields.summary_index if target.list == "summary" else fields.content_index
+        self._pieces.setdefault((fields.output_index, target, part_index), []).append(fields.delta)
         if fields.logprobs:
-            part = self._items[fields.output_index]["content"][at]
+            part = self._items[fields.output_index]["content"][part_index]
             part["logprobs"] = [*part["logprobs"], *fields.logprobs]
 
-    def _put(self, place: int, list: str, at: int, part: Json) -> None:
-        """Put a part in its place; with it come its whole text and logprobs."""
-        self._pieces = {key: pieces for key, pieces in self._pieces.items() if not _is_of(key, place, list, at)}
-        parts = self._items[place].setdefault(list, [])
-        parts[at : at + 1] = [part]
+    def _put(self, output_index: int, list: str, part_index: int, part: Json) -> None:
+        """Put a part where it belongs; with it come its whole text and logprobs."""
+        self._pieces = {
+            key: pieces for key, pieces in self._pieces.items() if not _is_of(key, output_index, list, part_index)
+        }
+        parts = self._items[output_index].setdefault(list, [])
+        parts[part_index : part_index + 1] = [part]
 
-    def _forget(self, place: int) -> None:
-        self._pieces = {key: pieces for key, pieces in self._pieces.items() if key[0] != place}
+    def _forget(self, output_index: int) -> None:
+        self._pieces = {key: pieces for key, pieces in self._pieces.items() if key[0] != output_index}
 
     def result(self) -> Response:
         """Return the Response as far as it has come."""
         if self._response is None:
             raise ValueError("The stream holds no response.")
-        for (place, target, at), pieces in self._pieces.items():
-            item = self._items[place]
-            holder = item[target.list][at] if target.list else item
+        for (output_index, target, part_index), pieces in self._pieces.items():
+            item = self._items[output_index]
+            holder = item[target.list][part_index] if target.list else item
             holder[target.field] = "".join((holder[target.field], *pieces))
         self._pieces.clear()
         output = [Raw(to_json(item)) for _, item in sorted(self._items.items())]
         return msgspec.structs.replace(self._response, output=output)
 
 
-def _is_of(key: tuple[int, _Target, int], place: int, list: str, at: int) -> bool:
-    return key[0] == place and key[1].list == list and key[2] == at
+def _is_of(key: tuple[int, _Target, int], output_index: int, list: str, part_index: int) -> bool:
+    return key[0] == output_index and key[1].list == list and key[2] == part_index

@@ -50,13 +50,13 @@ class OpenItems:
     def begin_message(self) -> AnswerWriter:
         """Open a message behind the thoughts."""
         self._begin()
-        self.message = self._writers.message(self._emitter, *self._output.place("msg"))
+        self.message = self._writers.message(self._emitter, *self._output.allocate("msg"))
         return self.message
 
     def begin_reasoning(self) -> TextWriter:
         """Open thoughts behind the message."""
         self._begin()
-        self.reasoning = self._writers.reasoning(self._emitter, *self._output.place("rs"), self._options)
+        self.reasoning = self._writers.reasoning(self._emitter, *self._output.allocate("rs"), self._options)
         return self.reasoning
 
     def add_picture(self, data: str) -> None:
@@ -64,13 +64,15 @@ class OpenItems:
         self._begin()
         kind = BY_DECLARATION["image_generation"]
         start = CallStart(kind.prefix, "", kind.name, kind.name)
-        place = self._output.place(kind.prefix)
+        place = self._output.allocate(kind.prefix)
         writer = HostedCallWriter(self._emitter, *place, start, type=kind.call, opening={"result": None})
         self._output.keep(writer.index, writer.result(ToolResult(fields={"result": data})))
 
     def begin_call(self, call: CallStart) -> None:
         """Open a call of the client's."""
-        self._calls[call.key] = self._writers.call(self._emitter, *self._output.place(BY_NAME[call.kind].prefix), call)
+        self._calls[call.key] = self._writers.call(
+            self._emitter, *self._output.allocate(BY_NAME[call.kind].prefix), call
+        )
 
     def before_call(self) -> None:
         """Close what is whole before a call: a client can run calls while the next one is still coming."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 
 class Output:
-    """`items` holds the closed items as JSON, None in the place of one that is open."""
+    """`items` holds the closed items as JSON, None for one that is open."""
 
     __slots__ = ("_id_base", "items")
 
@@ -12,8 +12,8 @@ class Output:
         self.items: list[bytes | None] = []
         self._id_base = id_base
 
-    def place(self, prefix: str) -> tuple[str, int]:
-        """Return the id and `output_index` of the next item."""
+    def allocate(self, prefix: str) -> tuple[str, int]:
+        """Reserve the next `output_index`; return the new item's id and that index."""
         index = len(self.items)
         self.items.append(None)
         return f"{prefix}_{self._id_base}{index:04x}", index

@@ -75,11 +75,13 @@ class ResponseStream:
         self._emitter = emitter if emitter is not None else Emitter()
         self.take = self._emitter.take  # returns the Events that came up since the last call
         self._options = options or StreamTerms()
-        self._places = Output(id_base)
-        self._output = self._places.items
+        self._item_list = Output(id_base)
+        self._output = self._item_list.items
         self._stage = Stage()
-        self._items = OpenItems(self._emitter, writers, self._places, options or StreamTerms(), self._stage)
-        self._servers = ServerCalls(self._emitter, self._places.place, self._places.keep, response.max_tool_calls)
+        self._items = OpenItems(self._emitter, writers, self._item_list, options or StreamTerms(), self._stage)
+        self._servers = ServerCalls(
+            self._emitter, self._item_list.allocate, self._item_list.keep, response.max_tool_calls
+        )
         self._made: dict[int, MadeWriter] = {}
         self._client_is_asked = self._announced = False
         self._turn_usage: Usage | None = None
@@ -118,7 +120,7 @@ class ResponseStream:
         self._emitter.started(self.response, queued=queued)
 
     def keepalive(self, position: int = 0) -> None:
-        """Emit a sign of life; it takes a number of the sequence (contract, "Stream"). `position`: the place in a line."""
+        """Emit a sign of life; it takes a number of the sequence (contract, "Stream"). `position`: the queue position."""
         self._stage.check("keepalive")
         self._emitter.keepalive(position)
 
@@ -148,11 +150,11 @@ class ResponseStream:
         self.response.usage = state.usage
         self._servers.restore(state.model_texts)
 
-    def close_restored(self, place: int, item: bytes) -> None:
+    def close_restored(self, output_index: int, item: bytes) -> None:
         """Close an item that another worker left open."""
         self._stage.check("close_restored")
-        self._output[place] = item
-        self._emitter.restored(place, item)
+        self._output[output_index] = item
+        self._emitter.restored(output_index, item)
 
     @property
     def output_begun(self) -> bool:
@@ -261,14 +263,14 @@ class ResponseStream:
     def open_item(self, prefix: str, write: Callable[[Emitter, str, int], W]) -> W:
         """Begin an item that is made between model calls. Returns its writer, for `close_item`."""
         self._stage.check("open_item")
-        writer = write(self._emitter, *self._places.place(prefix))
+        writer = write(self._emitter, *self._item_list.allocate(prefix))
         self._made[writer.index] = writer
         return writer
 
     def close_item(self, writer: MadeWriter, item: bytes) -> None:
         """Keep an item that its writer has ended."""
         del self._made[writer.index]
-        self._places.keep(writer.index, item)
+        self._item_list.keep(writer.index, item)
 
     def end_without_model(self) -> None:
         """Close the response without a model call: what there was to do is done."""
@@ -281,10 +283,10 @@ class ResponseStream:
         """Emit an item that is whole from the start. `build` makes its JSON from its id; `between` names an event of its own."""
         self._stage.check("add_item")
         self._close_items("completed")
-        item_id, index = self._places.place(prefix)
+        item_id, index = self._item_list.allocate(prefix)
         item = build(item_id)
         ReadyWriter(self._emitter, item_id, index).write(item, between)
-        self._places.keep(index, item)
+        self._item_list.keep(index, item)
 
     @property
     def complete(self) -> bool:
@@ -329,7 +331,7 @@ class ResponseStream:
         self._close_items("incomplete")
         self._servers.close()
         for index, writer in self._made.items():
-            self._places.keep(index, writer.close("incomplete"))
+            self._item_list.keep(index, writer.close("incomplete"))
         self._made.clear()
         self._add_usage()
 
@@ -376,7 +378,7 @@ class ResponseStream:
     def _relayed(self) -> Relayer:
         if self._relayer is None:
             names = self._options.open_responses_names
-            self._relayer = Relayer(self._emitter, self._places, open_responses_names=names)
+            self._relayer = Relayer(self._emitter, self._item_list, open_responses_names=names)
         return self._relayer
 
     def _relay(self, delta: Relay) -> None:

@@ -23,7 +23,7 @@ class NumberedEvent(Protocol):
 
     @property
     def sequence_number(self) -> int:
-        """Its place in the stream."""
+        """Its `sequence_number`."""
         ...
 
     @property
@@ -94,11 +94,11 @@ def restart(events: Sequence[NumberedEvent], checkpoint: bytes | None) -> Restar
 
 def _open_items(events: Sequence[NumberedEvent], output: Sequence[bytes | None]) -> dict[int, bytes]:
     """Return the items that were left open, as far as they had come, with the status `incomplete`."""
-    places = [place for place, item in enumerate(output) if item is None]
-    if not places:
+    unclosed = [index for index, item in enumerate(output) if item is None]
+    if not unclosed:
         return {}
     folded = fold([Event(event.type, event.body) for event in events]).output
-    return {place: _incomplete(folded[place]) for place in places if place < len(folded)}
+    return {index: _incomplete(folded[index]) for index in unclosed if index < len(folded)}
 
 
 def _incomplete(item: Raw) -> bytes:

@@ -14,7 +14,7 @@ from antiphon.core.tools.results import ModelText, ModelTexts, ToolResult
 
 LIMIT_REACHED = "The call was not made: the request's max_tool_calls is reached."
 
-Place = Callable[[str], tuple[str, int]]
+Allocate = Callable[[str], tuple[str, int]]
 Keep = Callable[[int, bytes], None]
 MayWait = Callable[[CallStart], bool]
 """Tells whether a call may turn out to be one that a person has to agree to: nothing is told of it before that is known."""
@@ -31,7 +31,7 @@ class PendingCall(msgspec.Struct, frozen=True):
 
 
 class _Call:
-    """One call. It has no writer, and no place among the items, until it is known that it will be made."""
+    """One call. It has no writer, and no `output_index`, until it is known that it will be made."""
 
     __slots__ = ("pieces", "start", "writer")
 
@@ -42,19 +42,19 @@ class _Call:
 
 
 class ServerCalls:
-    """Owns the open calls. `place` gives an item's id and index, `keep` takes the closed item.
+    """Owns the open calls. `allocate` gives an item's id and `output_index`, `keep` takes the closed item.
 
     `model_texts` holds what the model sees of the items that do not say it themselves.
     """
 
-    def __init__(self, emitter: Emitter, place: Place, keep: Keep, limit: int | None) -> None:
+    def __init__(self, emitter: Emitter, allocate: Allocate, keep: Keep, limit: int | None) -> None:
         self.pending: list[PendingCall] = []
         self.may_wait: MayWait | None = None
         self.asked = False
         self.exhausted = False
         self.model_texts: dict[str, ModelText] = {}
         self._emitter = emitter
-        self._place = place
+        self._allocate = allocate
         self._keep = keep
         self._limit = limit
         self._made = 0
@@ -127,12 +127,12 @@ class ServerCalls:
             self.model_texts[writer.item_id] = ModelText(text, tuple(result.annotations))
 
     def ask_instead(self, key: str, prefix: str, build: Callable[[str], tuple[str, bytes]]) -> None:
-        """Put an item that asks the client in the place of a call; `build` makes its id and JSON from the id given to it."""
+        """Replace a call by an item that asks the client; `build` makes its id and JSON from the id given to it."""
         call = self._take(key)
         self.asked = True
         if call.writer is not None:
             self._keep(call.writer.index, call.writer.close("incomplete"))
-        given, index = self._place(prefix)
+        given, index = self._allocate(prefix)
         item_id, item = build(given)
         ReadyWriter(self._emitter, item_id, index).write(item)
         self._keep(index, item)
@@ -153,7 +153,7 @@ class ServerCalls:
     def _open(self, call: CallStart) -> ServerCallWriter:
         kind = BY_NAME[call.kind]
         assert kind.serve is not None
-        return kind.serve(self._emitter, *self._place(kind.prefix), call)
+        return kind.serve(self._emitter, *self._allocate(kind.prefix), call)
 
     def _opened(self, call: _Call) -> ServerCallWriter:
         """Return a call's writer; what has come of the call is told now where it was not told before."""

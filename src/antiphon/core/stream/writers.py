@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Protocol
+from typing import Any, Protocol
 
 from msgspec import UNSET, Raw, Struct
 
 from antiphon.core.deltas import CallStart
 from antiphon.core.json_encoding import to_json
 from antiphon.core.stream.emitter import Emitter, type_json
+from antiphon.core.text.pieces import text_json
 from antiphon.types import events as ev
 from antiphon.types.items import (
     CustomToolCall,
@@ -24,6 +25,9 @@ from antiphon.types.items import (
 
 IN_PROGRESS = "in_progress"
 
+LONG = 64 * 1024
+"""Characters of a text that is encoded once for all events which repeat it."""
+
 Part = OutputText | Refusal | ReasoningText
 
 
@@ -35,6 +39,11 @@ class Writer(Protocol):
         ...
 
 
+def encoded_once(text: str) -> Any:
+    """Return a text for the events that repeat it: a long one as its JSON, which is then copied rather than escaped again."""
+    return text if len(text) <= LONG else Raw(text_json(text))
+
+
 def delta_head(type: str, item_id: str, output_index: int, rest: bytes) -> bytes:
     """Return a delta event's JSON up to the text of its `delta`."""
     head = b'{"type":%b,"item_id":%b,"output_index":%d,' % (type_json(type), to_json(item_id), output_index)
@@ -42,7 +51,7 @@ def delta_head(type: str, item_id: str, output_index: int, rest: bytes) -> bytes
 
 
 class ItemWriter:
-    """What all Writers share: the item's id and place, and its first and last event."""
+    """What all Writers share: the item's id and `output_index`, and its first and last event."""
 
     __slots__ = ("_emitter", "index", "item_id")
 
@@ -133,21 +142,23 @@ class MessageWriter(ItemWriter):
     def _open(self, kind: str) -> None:
         self._close_part()
         self._kind = kind
-        place = len(self._parts)
+        content_index = len(self._parts)
         if self._emitter.mute:
             self._emitter.skip()
         elif kind == "text":
-            self._part_added(place, OutputText(text=""))
-            rest = b'"content_index":%d,"logprobs":[],' % place
+            self._part_added(content_index, OutputText(text=""))
+            rest = b'"content_index":%d,"logprobs":[],' % content_index
             self._head = delta_head("response.output_text.delta", self.item_id, self.index, rest)
         else:
-            self._part_added(place, Refusal(refusal=""))
-            self._head = delta_head("response.refusal.delta", self.item_id, self.index, b'"content_index":%d,' % place)
+            self._part_added(content_index, Refusal(refusal=""))
+            self._head = delta_head(
+                "response.refusal.delta", self.item_id, self.index, b'"content_index":%d,' % content_index
+            )
 
     def _close_part(self) -> None:
         if not self._kind:
             return
-        text = "".join(self._pieces)
+        text = encoded_once("".join(self._pieces))
         part: OutputText | Refusal
         if self._kind == "text":
             logprobs, annotations = (Raw(b"[%b]" % b",".join(said)) for said in (self._logprobs, self._annotations))
@@ -223,7 +234,8 @@ class ReasoningWriter(ItemWriter):
 
     def close(self, status: str) -> bytes:
         """End the thoughts, their summary and the item."""
-        text = "".join(self._pieces)
+        said = "".join(self._pieces)
+        text = encoded_once(said)
         done = ev.ReasoningDone if self._names == "response.reasoning" else ev.ReasoningTextDone
         self._emitter.emit(done(item_id=self.item_id, output_index=self.index, content_index=0, text=text))
         self._part_done(0, ReasoningText(text=text))
@@ -233,7 +245,7 @@ class ReasoningWriter(ItemWriter):
                 status=status,
                 summary=self._close_summary(text),
                 content=[ReasoningText(text=text)],
-                encrypted_content=(self._seal(text) if self._seal else None) or UNSET,
+                encrypted_content=(self._seal(said) if self._seal else None) or UNSET,
             )
         )
 
@@ -241,9 +253,9 @@ class ReasoningWriter(ItemWriter):
         if not self._summary_head:
             return []
         part = SummaryText(text=text)
-        place = {"item_id": self.item_id, "output_index": self.index, "summary_index": 0}
-        self._emitter.emit(ev.SummaryTextDone(text=text, **place))  # type: ignore[arg-type]  # one dict of mixed values for two structs
-        self._emitter.emit(ev.SummaryPartDone(part=part, **place))  # type: ignore[arg-type]  # as above
+        ids = {"item_id": self.item_id, "output_index": self.index, "summary_index": 0}
+        self._emitter.emit(ev.SummaryTextDone(text=text, **ids))  # type: ignore[arg-type]  # one dict of mixed values for two structs
+        self._emitter.emit(ev.SummaryPartDone(part=part, **ids))  # type: ignore[arg-type]  # as above
         return [part]
 
 
@@ -287,10 +299,10 @@ class CallWriter(ItemWriter):
         function = self._call.kind == "function"
         if function and not self.arguments.strip() and status == "completed":
             self.text("{}")
-        text = self.arguments
-        place = {"item_id": self.item_id, "output_index": self.index}
+        text = encoded_once(self.arguments)
+        ids = {"item_id": self.item_id, "output_index": self.index}
         if function:
-            self._emitter.emit(ev.ArgumentsDone(name=self._call.name, arguments=text, **place))  # type: ignore[arg-type]  # one dict of mixed values for two structs
+            self._emitter.emit(ev.ArgumentsDone(name=self._call.name, arguments=text, **ids))  # type: ignore[arg-type]  # one dict of mixed values for two structs
         else:
-            self._emitter.emit(ev.InputDone(input=text, **place))  # type: ignore[arg-type]  # as above
+            self._emitter.emit(ev.InputDone(input=text, **ids))  # type: ignore[arg-type]  # as above
         return self._done(self._item(text, status))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Protocol
 
 from antiphon.errors import BackendError
@@ -48,11 +48,21 @@ def encode(events: Iterable[Framed]) -> bytes:
     return frames[0] if len(frames) == 1 else b"".join(frames)
 
 
+def pieces(events: Sequence[Framed]) -> list[bytes]:
+    """Return the frames of some Events as one piece or, where they are large, as pieces that need no copy of the bodies."""
+    if sum([len(event.body) for event in events]) <= LARGE_EVENT:
+        return [encode(events)]
+    found: list[bytes] = []
+    for event in events:
+        found += (b"event: %b\ndata: " % event.type.encode(), event.body, b"\n\n")
+    return found
+
+
 class SSEParser:
     """Cuts bytes into the `data` of events. Feed it any pieces; what is not yet complete waits.
 
     Comments, `event`, `id` and `retry` lines are passed over: chat completions and Responses carry all in `data`. Lines that
-    are none of these (JSON or a page in the place of events) are kept in `stray`, for whoever has to tell what they say.
+    are none of these (JSON or a page instead of events) are kept in `stray`, for whoever has to tell what they say.
     """
 
     __slots__ = ("_held", "_stray_size", "stray")

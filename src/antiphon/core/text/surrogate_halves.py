@@ -11,7 +11,7 @@ class Halves:
     __slots__ = ("_held",)
 
     def __init__(self) -> None:
-        self._held: dict[int, str] = {}  # by the hash of the string's place
+        self._held: dict[int, str] = {}  # by the hash of the string's path in the value
 
     @property
     def waiting(self) -> bool:
@@ -25,17 +25,17 @@ class Halves:
         """
         return self._whole(value, 0)
 
-    def _whole(self, value: Any, place: int) -> Any:
+    def _whole(self, value: Any, path: int) -> Any:
         if isinstance(value, dict):
-            return {_clean(key): self._whole(entry, hash((place, key))) for key, entry in value.items()}
+            return {_clean(key): self._whole(entry, hash((path, key))) for key, entry in value.items()}
         if isinstance(value, list):
-            return [self._whole(entry, hash((place, at))) for at, entry in enumerate(value)]
-        return self._text(value, place) if isinstance(value, str) else value
+            return [self._whole(entry, hash((path, index))) for index, entry in enumerate(value)]
+        return self._text(value, path) if isinstance(value, str) else value
 
-    def _text(self, text: str, place: int) -> str:
-        text = self._held.pop(place, "") + text
+    def _text(self, text: str, path: int) -> str:
+        text = self._held.pop(path, "") + text
         if text and "\ud800" <= text[-1] <= "\udbff":
-            self._held[place] = text[-1]
+            self._held[path] = text[-1]
             text = text[:-1]
         return _clean(text)
 

@@ -7,7 +7,6 @@ parts: those of one answer. Within a group the outputs stand in the order of the
 
 from __future__ import annotations
 
-import re
 from collections import deque
 from collections.abc import Iterable, Sequence
 
@@ -22,8 +21,6 @@ from antiphon.types.items import (
     Message,
     OtherItem,
 )
-
-_NUMBERED = re.compile(r"([^:]{0,128}:)([0-9]{1,9})")
 
 
 class CallSide(msgspec.Struct, frozen=True, gc=False):
@@ -201,38 +198,3 @@ def _other(item: OtherItem) -> CallSide | None:
 def call_ids(items: Iterable[Item]) -> set[str]:
     """Return the ids of all calls among the items."""
     return {side.call_id for side in map(_side, items) if side is not None and not side.output}
-
-
-# Ids
-
-
-class FreshIds:
-    """Gives ids that are not taken yet, as near to the wanted ones as can be.
-
-    A number behind a colon is raised: Kimi's models are trained on ids that count the calls of the whole conversation
-    (`functions.read:0`, `functions.read:1`).
-    """
-
-    __slots__ = ("_next", "_taken")
-
-    def __init__(self, taken: Iterable[str] = ()) -> None:
-        self._taken = set(taken)
-        self._next: dict[str, int] = {}
-
-    def take(self, id: str, instead: str = "") -> str:
-        """Return the id, or where it is taken `instead` or one like it; it is taken from now on."""
-        if id in self._taken:
-            id = self._other(id, instead)
-        self._taken.add(id)
-        return id
-
-    def _other(self, id: str, instead: str) -> str:
-        numbered = _NUMBERED.fullmatch(id)
-        if numbered is None and instead and instead not in self._taken:
-            return instead
-        base, number = (numbered[1], int(numbered[2])) if numbered else (f"{id}_", 1)
-        number = max(self._next.get(base, 0), number + 1)
-        while f"{base}{number}" in self._taken:
-            number += 1
-        self._next[base] = number + 1
-        return f"{base}{number}"

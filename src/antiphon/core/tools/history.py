@@ -13,6 +13,7 @@ from msgspec import Raw
 
 from antiphon.core.deltas import CallKind
 from antiphon.core.json_encoding import to_json
+from antiphon.core.tools.mcp_content import shown_to_model
 from antiphon.core.tools.offers import Target
 from antiphon.errors import InvalidRequest
 from antiphon.types.items import OtherItem, Part
@@ -104,11 +105,11 @@ def read_found_tools(kind: CallKind, item: OtherItem, tools: ToolNames) -> Seque
 
 
 def read_server_call(kind: CallKind, item: OtherItem, tools: ToolNames) -> Sequence[HistoryEntry]:
-    """Read a call of a server's tool, which holds its own output."""
+    """Read a call of an MCP server's tool, which holds its own output."""
     fields = _decoded(item)
     id = fields.id or ""
     error = _error(fields.error)
-    output = f"Error: {error}" if error else text_of(fields.output)
+    output = shown_to_model(_told_as_error(error) if error else text_of(fields.output))
     target = Target(kind, fields.name, fields.server_label or None)
     return (HistoryCall(id, target, object_of(fields.arguments)), HistoryOutput(id, kind, output))
 
@@ -153,6 +154,11 @@ def _error(raw: Raw | None) -> str:
     except (msgspec.MsgspecError, ValueError, RecursionError):
         return text_of(raw)
     return "\n".join(part.text for part in error.content)
+
+
+def _told_as_error(error: str) -> str:
+    blank = "\n" if error.startswith('{"type":"') else " "  # a part of a result stands in a line of its own
+    return f"Error:{blank}{error}"
 
 
 def text_of(raw: Raw | None) -> str:

@@ -30,7 +30,8 @@ class Offer(msgspec.Struct, frozen=True, kw_only=True):
     """One function that a model is offered. `parameters` is a JSON Schema.
 
     `name` is what the model calls it by: a ToolMap gives it, so that no two are the same. `strict`: the arguments have to
-    follow the schema. A custom tool has a `format`. `lasting`: the same Offer is made again for the same declaration.
+    follow the schema. A custom tool has a `format`. `forms`: what this is in a backend's requests, by the backend's name for
+    that form; only an Offer that is made again for the same declaration has a place to keep it.
     """
 
     target: Target
@@ -39,4 +40,4 @@ class Offer(msgspec.Struct, frozen=True, kw_only=True):
     parameters: Raw = NO_PARAMETERS
     strict: bool = False
     format: ToolFormat | None = None
-    lasting: bool = False
+    forms: dict[str, bytes] | None = None

@@ -15,6 +15,7 @@ from antiphon.core.deltas import CallKind
 from antiphon.core.json_encoding import to_json
 from antiphon.core.request.other_items import declared_later
 from antiphon.core.request.tool_decoding import decode_search, decode_tool
+from antiphon.core.tools.call_names import CallNames
 from antiphon.core.tools.offers import NO_PARAMETERS
 from antiphon.core.tools.offers import Offer as Offer
 from antiphon.core.tools.offers import Target as Target
@@ -55,7 +56,7 @@ class ToolMap:
     `ignored` names the types of declared tools that nobody runs here.
     """
 
-    __slots__ = ("_asked", "_deferring", "_index", "_run_here", "_targets", "ignored", "offers", "strict")
+    __slots__ = ("_asked", "_deferring", "_index", "_names", "_run_here", "_targets", "ignored", "offers", "strict")
 
     def __init__(
         self,
@@ -71,6 +72,7 @@ class ToolMap:
         self._targets: dict[Target, str] = {}
         self._asked: set[tuple[object, ...]] = set()
         self._index: dict[tuple[object, ...], list[Offer]] | None = None
+        self._names: CallNames | None = None
         served = list(served)
         self._run_here = {offer.target.kind for offer in served} if served else frozenset()
         self._deferring = bool(tools) and any(_is_client_search(tool) for tool in tools)
@@ -85,8 +87,18 @@ class ToolMap:
     # There
 
     def name_of(self, target: Target) -> str:
-        """Return the function's name for a tool; also for one that is not declared, as history may name it."""
-        return self._targets.get(target) or _free_name(target, self.offers)
+        """Return the function's name for a tool; also for one that is not declared, as history may name it.
+
+        What is no name is repaired, as it is where a model calls it: models repeat what they see.
+        """
+        known = self._targets.get(target)
+        if known is not None:
+            return known
+        name = _full_name(target)
+        offer = self.offers.get(name) or (self.meant(name) if _NOT_IN_NAMES.search(name) else None)
+        if offer is not None and offer.target.kind == target.kind == kinds.FUNCTION:
+            return offer.name
+        return _free_name(target, self.offers)
 
     def find(self, name: str, kind: str = "", namespace: str | None = None) -> Offer | None:
         """Return the offer that a request means by a name; without a namespace, whichever has one of that name."""
@@ -116,7 +128,7 @@ class ToolMap:
     def restrict(self, offers: Iterable[Offer]) -> None:
         """Offer these alone (`allowed_tools` is a hard constraint)."""
         self.offers = {offer.name: offer for offer in offers}
-        self._index = None
+        self._index = self._names = None
 
     def names_of(self, tools: Sequence[Raw]) -> list[str]:
         """Return the functions' names for declared tools, of those that are offered."""
@@ -125,9 +137,18 @@ class ToolMap:
 
     # Back
 
-    def target(self, name: str) -> Target:
-        """Return what a function stands for. One that was not offered is passed on as the client's function."""
+    def meant(self, name: str) -> Offer | None:
+        """Return the offer that a model means by a name, also where it does not spell it as it was offered."""
         offer = self.offers.get(name)
+        if offer is None and self.offers:
+            if self._names is None:
+                self._names = CallNames(self.offers.values())
+            offer = self._names.find(name)
+        return offer
+
+    def target(self, name: str) -> Target:
+        """Return what a function stands for. One that nobody can have meant is passed on as the client's function."""
+        offer = self.meant(name)
         return offer.target if offer is not None else Target(kinds.FUNCTION, name)
 
     # Declarations
@@ -244,7 +265,7 @@ def _remembered(tool: FunctionTool, strict: bool, offer: Offer) -> Offer:
         return offer
     if len(_known_offers) >= MOST_KNOWN:
         _known_offers.clear()
-    lasting = msgspec.structs.replace(offer, lasting=True)
+    lasting = msgspec.structs.replace(offer, forms={})
     _known_offers[id(tool)] = _KnownOffer(tool, strict, lasting)
     return lasting
 
@@ -279,9 +300,13 @@ def _is_client_search(tool: Tool) -> bool:
     return decode_search(tool.raw).execution == "client"
 
 
+def _full_name(target: Target) -> str:
+    return f"{target.namespace}__{target.name}" if target.namespace else target.name
+
+
 def _free_name(target: Target, taken: dict[str, Offer]) -> str:
     """Return a name that chat backends accept: `namespace__name`, with a hash where it is too long or already taken."""
-    full = f"{target.namespace}__{target.name}" if target.namespace else target.name
+    full = _full_name(target)
     name = _NOT_IN_NAMES.sub("_", full) or "_"
     if len(name) <= NAME_LIMIT and name not in taken:
         return name

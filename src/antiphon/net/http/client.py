@@ -1,4 +1,4 @@
-"""HTTP/1.1 client: one origin, keep-alive connections, streamed answers."""
+"""HTTP/1.1 client: one origin, keep-alive connections, streamed answers, directly or through a proxy."""
 
 from __future__ import annotations
 
@@ -6,15 +6,16 @@ import asyncio
 import logging
 import ssl
 from collections.abc import Mapping
-from urllib.parse import urlsplit
-
-import msgspec
 
 from antiphon.errors import BackendError, ConfigError
+from antiphon.net.http.address import Address
 from antiphon.net.http.protocol import ANSWER_LIMIT, HttpConnection, StaleConnection, Timeouts
 from antiphon.net.http.response import HttpResponse, broke_off
+from antiphon.net.http.tunnel import ProxyRefused, asks_proxy, open_connection
+from antiphon.net.proxies import Proxy
+from antiphon.net.tls import default_context
 
-__all__ = ["Address", "HttpClient", "HttpResponse", "Timeouts"]
+__all__ = ["HttpClient", "HttpResponse", "Timeouts"]
 
 log = logging.getLogger("antiphon.net.http")
 
@@ -22,44 +23,8 @@ MAX_IDLE_SECONDS = 60.0
 RETRY_AFTER = {"Retry-After": "2"}
 
 
-class Address(msgspec.Struct, frozen=True, kw_only=True):
-    """Address of a server: host and port, or a unix socket; `path`: path of its base URL.
-
-    With an `ip` the connection goes there, while `host` stays the name in the Host header and in TLS.
-    """
-
-    host: str
-    port: int
-    tls: bool = False
-    path: str = ""
-    socket: str = ""
-    ip: str = ""
-
-    @property
-    def authority(self) -> str:
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return host if self.port == (443 if self.tls else 80) else f"{host}:{self.port}"
-
-
-def parse_url(url: str, socket: str = "") -> Address:
-    """Take a base URL apart. Raises ConfigError, which does not repeat a URL that may hold a password."""
-    try:
-        parts = urlsplit(url)
-        port = parts.port
-    except ValueError:
-        raise ConfigError("Invalid backend URL: bad port or address.") from None
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ConfigError("Invalid backend URL: must start with http:// or https:// and have a host.")
-    if parts.username or parts.query or parts.fragment:
-        raise ConfigError("Invalid backend URL: must not have a user, query or fragment; set the key as `key`.")
-    tls = parts.scheme == "https"
-    return Address(
-        host=parts.hostname, port=port or (443 if tls else 80), tls=tls, path=parts.path.rstrip("/"), socket=socket
-    )
-
-
 class HttpClient:
-    """Sends requests to one backend. Redirects are not followed, proxies not used.
+    """Sends requests to one backend, through a `proxy` where there is one. Redirects are not followed.
 
     Raises BackendError for all that goes wrong: 503 (`retriable`, with Retry-After) where it cannot be reached, 504 where
     it is silent for too long, 502 where it breaks off or does not speak HTTP.
@@ -74,13 +39,20 @@ class HttpClient:
         max_idle: int = 256,
         max_answer: int = ANSWER_LIMIT,
         tls: ssl.SSLContext | None = None,
+        proxy: Proxy | None = None,
     ) -> None:
         self.address = address
+        self.proxy = proxy
         self._timeouts = timeouts or Timeouts()
         self._max_idle = max_idle
         self._max_answer = max_answer
-        self._tls = (tls or ssl.create_default_context()) if address.tls else None
+        self._tls = (tls or default_context()) if address.tls else None
         self._head = _head(address, headers or {})
+        self._prefix = ""  # what stands before a path, where the proxy itself makes the request
+        if proxy is not None and asks_proxy(address, proxy):
+            self._prefix = f"http://{address.authority}"
+            if proxy.authorization:
+                self._head += f"proxy-authorization: {proxy.authorization}\r\n".encode("ascii")
         self._starts: dict[tuple[str, str], bytes] = {}
         self._idle: dict[HttpConnection, float] = {}
         self._all: set[HttpConnection] = set()
@@ -123,7 +95,7 @@ class HttpClient:
     def _request(self, method: str, path: str, body: bytes, headers: bytes) -> bytes:
         start = self._starts.get((method, path))
         if start is None:
-            start = f"{method} {path} HTTP/1.1\r\n".encode("ascii") + self._head
+            start = f"{method} {self._prefix}{path} HTTP/1.1\r\n".encode("ascii") + self._head
             self._starts[method, path] = start
         if method == "GET":
             return start + b"\r\n"
@@ -133,25 +105,13 @@ class HttpClient:
     # Connections
 
     async def _connect(self) -> HttpConnection:
-        loop = asyncio.get_running_loop()
-        address = self.address
         connection = HttpConnection(self._timeouts, self._release, self._forget, self._max_answer)
         try:
             async with asyncio.timeout(self._timeouts.connect):
-                if address.socket:
-                    await loop.create_unix_connection(lambda: connection, address.socket)
-                else:
-                    name = address.host if self._tls else None
-                    await loop.create_connection(
-                        lambda: connection,
-                        address.ip or address.host,
-                        address.port,
-                        ssl=self._tls,
-                        server_hostname=name,
-                    )
-        except OSError as error:
+                await open_connection(lambda: connection, self.address, self._tls, self.proxy)
+        except (OSError, ProxyRefused) as error:
             connection.close()
-            log.warning("connecting to %s failed: %s", address.socket or address.authority, error or "timed out")
+            log.warning("connecting to %s failed: %s", self._place(), error or "timed out")
             raise _unavailable() from None
         except BaseException:
             connection.close()
@@ -161,6 +121,11 @@ class HttpClient:
             connection.close()
             raise _unavailable()
         return connection
+
+    def _place(self) -> str:
+        """Return where a connection goes, for the log."""
+        place = self.address.socket or self.address.authority
+        return f"{place} through the proxy {self.proxy}" if self.proxy is not None else place
 
     def _pop(self) -> HttpConnection | None:
         """Return the kept connection that was used last: it is the least likely to be stale."""

@@ -96,8 +96,8 @@ class Takeover:
         response = msgspec.json.decode(stored.body, type=Response)
         stream = ResponseStream(response, job.response_id.removeprefix("resp_"))
         stream.restore(state)
-        for place, item in state.open.items():
-            stream.close_restored(place, item)
+        for output_index, item in state.open.items():
+            stream.close_restored(output_index, item)
         now = int(self._services.clock())
         body = stream.cancel(now) if error is None else stream.fail(error, now)
         assert stream.terminal is not None

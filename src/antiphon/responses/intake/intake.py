@@ -19,6 +19,7 @@ from antiphon.core.request.configuration_updates import updated
 from antiphon.core.request.echo import echo_response
 from antiphon.core.request.text_format import ResolvedText
 from antiphon.core.stream.terms import StreamTerms
+from antiphon.core.tools.mcp_content import Senses
 from antiphon.core.tools.tool_map import ignored_tools
 from antiphon.core.turn import NO_HINTS, Hints, Turn, with_operators
 from antiphon.errors import InvalidRequest
@@ -203,7 +204,7 @@ class Intake:
         *,
         large: bool = False,
     ) -> Plan:
-        defaults = route.defaults
+        defaults, can = route.defaults, route.card.capabilities
         response = echo_response(
             request,
             id=f"resp_{identity.id_base}",
@@ -229,6 +230,7 @@ class Intake:
             extra=with_operators(extra, route.extra_body),
             stream=bool(request.stream),
             hints=Hints(owner=owner, response=response.id, backend_id=hints.backend_id, traceparent=hints.traceparent),
+            senses=Senses(images=can.images, audio=can.audio),
         )
         if large:
             _check_echo(response)

@@ -84,7 +84,7 @@ def named_server(tool: bytes | Raw, path: str) -> NamedServer:
 
 def check_key(server: NamedServer, caller: Caller | None, path: str) -> None:
     """Refuse a server that the caller's key is kept from; without a caller that was looked at before."""
-    if caller is not None and not caller.may_use(server.place):
+    if caller is not None and not caller.may_use(server.address):
         raise not_for_key(server, path)
 
 

@@ -87,17 +87,17 @@ class Media:
 
         Raises InvalidRequest (`param` such as `input[0].content[1].image_url`), and NotFound for an unknown file id.
         """
-        places = media_holders(items)
-        if not places:
+        holders = media_holders(items)
+        if not holders:
             return items
-        return await self._ready(items, places, _Admission(self, owner, form), path)
+        return await self._ready(items, holders, _Admission(self, owner, form), path)
 
     async def restore(self, items: Sequence[Item], owner: str, *, form: Form = AS_SENT) -> Sequence[Item]:
         """Do the same for items of earlier turns: what is gone since then becomes a note, never an error."""
-        places = media_holders(items)
-        if not places:
+        holders = media_holders(items)
+        if not holders:
             return items
-        return await self._ready(items, places, _Admission(self, owner, form, lenient=True), "input")
+        return await self._ready(items, holders, _Admission(self, owner, form, lenient=True), "input")
 
     async def admit_slots(self, slots: Sequence[UrlSlot], owner: str, *, inline: bool, path: str) -> None:
         """Fetch or check the URLs of media inside JSON that goes to a backend as it is, and replace them.
@@ -117,12 +117,12 @@ class Media:
         return _joined(items, part)
 
     async def _ready(
-        self, items: Sequence[Item], places: Sequence[int], admission: _Admission, path: str
+        self, items: Sequence[Item], holders: Sequence[int], admission: _Admission, path: str
     ) -> Sequence[Item]:
         ready = list(items)
         async with admission, _deadline(path):
-            for place in places:
-                ready[place] = await admission.item(items[place], f"{path}[{place}]")
+            for index in holders:
+                ready[index] = await admission.item(items[index], f"{path}[{index}]")
         return ready
 
 
@@ -201,7 +201,7 @@ class _Admission:
         return replace(item, raw=Raw(await by_size(size, to_json, value))) if slots else item
 
     async def slots(self, slots: Sequence[UrlSlot]) -> None:
-        """Fetch or check the URLs of slots, and put what comes of them into their places. Raises InvalidRequest."""
+        """Fetch or check the URLs of slots, and put what comes of them there. Raises InvalidRequest."""
         for slot in slots:
             if not is_data_url(slot.url):
                 self._begin(slot.url, slot.path)
@@ -341,11 +341,11 @@ def media_holders(items: Sequence[Item]) -> list[int]:
 
 def _joined(items: Sequence[Item], part: Part) -> list[Item]:
     joined = list(items)
-    for place in range(len(joined) - 1, -1, -1):
-        item = joined[place]
+    for index in range(len(joined) - 1, -1, -1):
+        item = joined[index]
         if isinstance(item, Message) and item.role == "user":
             parts = [InputText(text=item.content)] if isinstance(item.content, str) else item.content
-            joined[place] = replace(item, content=[*parts, part])
+            joined[index] = replace(item, content=[*parts, part])
             return joined
     return [*joined, Message(role="user", content=[part])]
 

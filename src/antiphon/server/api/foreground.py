@@ -25,8 +25,13 @@ class SSESink:
         self.drain = sink.drain
 
     def send(self, events: Sequence[Event]) -> bool:
-        """Frame the events and hand them to the connection in one piece."""
-        return self._sink.write_nowait(sse.encode(events))
+        """Frame the events and hand them to the connection, in one piece where they are not large."""
+        if len(events) == 1:
+            return self._sink.write_nowait(sse.encode(events))
+        ready = True
+        for piece in sse.pieces(events):
+            ready = self._sink.write_nowait(piece)
+        return ready
 
 
 class NullSink:

@@ -146,15 +146,15 @@ def features(can: Capabilities) -> list[str]:
     return ["streaming", *(name for name, there in optional.items() if there)]
 
 
-def catalogue_entry(card: ModelCard, place: int) -> CatalogueEntry:
-    """Return a model for Codex; `place` counts from the most wanted."""
+def catalogue_entry(card: ModelCard, rank: int) -> CatalogueEntry:
+    """Return a model for Codex; `rank` counts from the most wanted."""
     can = card.capabilities
     return CatalogueEntry(
         slug=card.id,
         display_name=card.id,
         default_reasoning_level="medium" if can.reasoning else None,
         supported_reasoning_levels=REASONING_LEVELS if can.reasoning else [],
-        priority=place,
+        priority=rank,
         supports_reasoning_summaries=can.reasoning,
         truncation_policy=TruncationPolicy(),
         supports_parallel_tool_calls=can.functions,

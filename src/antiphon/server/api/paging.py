@@ -51,8 +51,8 @@ def page(items: Sequence[Raw], query: PageQuery) -> dict[str, Any]:
     """Cut the page out of all items, which are given oldest first. Raises InvalidRequest for an unknown `after`."""
     ordered = list(items) if query.ascending else list(items)[::-1]
     ids = [item_id(item) for item in ordered]
-    begin = _place(ids, query.after, "after") + 1 if query.after else 0
-    end = _place(ids, query.before, "before") if query.before else len(ordered)
+    begin = _index_of(ids, query.after, "after") + 1 if query.after else 0
+    end = _index_of(ids, query.before, "before") if query.before else len(ordered)
     cut = ordered[begin:end]
     return listing(cut[: query.limit], ids[begin : begin + min(query.limit, len(cut))], len(cut) > query.limit)
 
@@ -80,7 +80,7 @@ def listed(page: dict[str, Any]) -> Reply:
     return Reply(joined([*parts, b"],", to_json(rest)[1:]]))
 
 
-def _place(ids: Sequence[str], id: str, param: str) -> int:
+def _index_of(ids: Sequence[str], id: str, param: str) -> int:
     try:
         return ids.index(id)
     except ValueError:

@@ -14,7 +14,9 @@ import msgspec
 
 from antiphon.config import JwtConfig
 from antiphon.errors import APIError, BackendError, ConfigError
-from antiphon.net.http.client import HttpClient, HttpResponse, Timeouts, parse_url
+from antiphon.net.http.address import parse_url
+from antiphon.net.http.client import HttpClient, HttpResponse, Timeouts
+from antiphon.net.proxies import proxy_for
 from antiphon.server.auth.jwk import NamedKey, read_keys
 
 MOST_BYTES = 1 << 20
@@ -118,7 +120,8 @@ def key_source(config: JwtConfig) -> KeySource:
 async def fetch(url: str) -> bytes:
     """Return what an URL of the operator's leads to. Raises BackendError, ConfigError, ValueError and TimeoutError."""
     parts = urlsplit(url)
-    client = HttpClient(parse_url(f"{parts.scheme}://{parts.netloc}"), timeouts=TIMEOUTS)
+    address = parse_url(f"{parts.scheme}://{parts.netloc}")
+    client = HttpClient(address, timeouts=TIMEOUTS, proxy=proxy_for(address))
     target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
     try:
         async with asyncio.timeout(TIMEOUTS.connect + TIMEOUTS.idle):

@@ -233,8 +233,12 @@ class DirectExchange:
         """Send bytes. Returns False where the client reads too slowly: `drain` waits for it. Raises ClientGone."""
         if self.gone or self.response_complete:
             raise ClientGone
-        if data:  # an empty chunk would end the answer
-            self._protocol.write(b"%x\r\n%b\r\n" % (len(data), data) if self._chunked else data)
+        size = len(data)
+        if size > HIGH_WATER and self._chunked:
+            for piece in (b"%x\r\n" % size, data, b"\r\n"):  # in a row they would be a copy
+                self._protocol.write(piece)
+        elif size:  # an empty chunk would end the answer
+            self._protocol.write(b"%x\r\n%b\r\n" % (size, data) if self._chunked else data)
         return not self._protocol.flow.write_paused
 
     async def drain(self) -> None:

@@ -103,40 +103,40 @@ class _Unpacked:
 
 def _members(body: bytes, limit: int, make: Callable[[], PackedMember], padding: bytes = b"") -> bytes:
     """Unpack all members; `padding` may stand behind each."""
-    view, text, place, count = memoryview(body), _Unpacked(limit), 0, 0
-    while place < len(view) or not count:
+    view, text, offset, count = memoryview(body), _Unpacked(limit), 0, 0
+    while offset < len(view) or not count:
         before = text.size
-        place = _past(view, _member(view, place, make(), text), padding)
+        offset = _past(view, _member(view, offset, make(), text), padding)
         count += 1
         if count > 1 and text.size == before:
             raise Unpackable("one of its members is empty")
-        if count == MOST_MEMBERS and place < len(view):
+        if count == MOST_MEMBERS and offset < len(view):
             raise Unpackable(f"it has more than {MOST_MEMBERS} members")
     return text.whole()
 
 
-def _member(view: memoryview, place: int, member: PackedMember, text: _Unpacked) -> int:
-    """Unpack the member that begins at `place`, return where it ends. Raises EOFError where its end is missing."""
+def _member(view: memoryview, offset: int, member: PackedMember, text: _Unpacked) -> int:
+    """Unpack the member that begins at `offset`, return where it ends. Raises EOFError where its end is missing."""
     while not member.eof:
-        data = view[place : place + STEP]
+        data = view[offset : offset + STEP]
         if not data:
             raise EOFError
-        place += len(data)
+        offset += len(data)
         text.add(member.feed(data, text.most))
         while member.pending:
             text.add(member.feed(view[:0], text.most))
-    return place - member.unused
+    return offset - member.unused
 
 
-def _past(view: memoryview, place: int, padding: bytes) -> int:
-    """Return where the padding ends that begins at `place`."""
-    while padding and place < len(view):
-        step = bytes(view[place : place + STEP])
+def _past(view: memoryview, offset: int, padding: bytes) -> int:
+    """Return where the padding ends that begins at `offset`."""
+    while padding and offset < len(view):
+        step = bytes(view[offset : offset + STEP])
         rest = step.lstrip(padding)
-        place += len(step) - len(rest)
+        offset += len(step) - len(rest)
         if rest:
             break
-    return place
+    return offset
 
 
 class _Deflated:

@@ -121,8 +121,8 @@ class HTTPRequest:
         self._exchange.on_disconnect(task.cancel)
 
 
-# Proxies such as nginx hold streams back unless they are told not to.
-_UNCACHED: Sequence[Header] = ((b"cache-control", b"no-cache"), (b"x-accel-buffering", b"no"))
+# Proxies hold streams back, nginx unless it is told not to, others to compress them.
+_UNCACHED: Sequence[Header] = ((b"cache-control", b"no-cache, no-transform"), (b"x-accel-buffering", b"no"))
 
 
 def _parse_query(query_string: bytes) -> Mapping[str, Sequence[str]]:

@@ -47,11 +47,11 @@ class PostgresConversations:
         row = await self._pool.row(SQL["start"], id=id, owner=owner, after=after)
         if row is None or (after is not None and row[1] is None):
             return None
-        number, place = row
+        number, sequence = row
         if after is None:
-            place = LAST if descending else 0
+            sequence = LAST if descending else 0
         query = SQL["list_descending" if descending else "list"]
-        rows = await self._pool.rows(query, number=number, after=place, limit=limit)
+        rows = await self._pool.rows(query, number=number, after=sequence, limit=limit)
         return [StoredItem(unescape(id), body) for id, body in rows]
 
     async def get_item(self, conversation_id: str, item_id: str, owner: str) -> StoredItem | None:

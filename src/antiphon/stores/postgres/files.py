@@ -50,7 +50,7 @@ class PostgresFiles:
     ) -> Sequence[StoredFile] | None:
         start = LAST if descending else 0
         if after is not None:
-            start = await self._pool.value(SQL["place"], id=after, owner=owner, now=now)
+            start = await self._pool.value(SQL["live_number"], id=after, owner=owner, now=now)
             if start is None:
                 return None
         query = SQL["list_descending" if descending else "list"]

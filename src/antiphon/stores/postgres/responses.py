@@ -21,7 +21,7 @@ from antiphon.stores.postgres.jobs import event_arrays
 from antiphon.stores.postgres.postgres_database import PURGE_GROUP, PostgresDatabase, Values
 from antiphon.stores.postgres.sql import queries, unescape
 from antiphon.stores.records import Job, ListedResponse, LoggedEvent, StoredItem, StoredResponse
-from antiphon.stores.response_columns import columns
+from antiphon.stores.response_columns import columns, response_of
 
 SQL = queries("responses")
 PURGING = 0x416E7470  # the lock of the one server that purges
@@ -71,26 +71,7 @@ class PostgresResponses:
 
     async def get(self, id: str, owner: str) -> StoredResponse | None:
         row = await self._pool.row(SQL["get"], id=id, owner=owner)
-        if row is None:
-            return None
-        model, status, created_at, expires_at, background, previous, conversation, *rest = row
-        start, end, foreign, input, body, texts = rest
-        return StoredResponse(
-            id=id,
-            owner=owner,
-            model=unescape(model),
-            status=status,
-            created_at=created_at,
-            expires_at=expires_at,
-            background=background,
-            previous_response_id=previous and unescape(previous),
-            conversation_id=conversation and unescape(conversation),
-            output_span=(start, end),
-            foreign_ids=_foreign_ids.decode(foreign) if foreign else {},
-            input=input,
-            body=body,
-            model_texts=texts or b"",
-        )
+        return None if row is None else response_of(row, unescape)
 
     async def delete(self, id: str, owner: str) -> bool:
         async def work(transaction: Transaction) -> bool:

@@ -1,5 +1,7 @@
 """SQL as SQL: named blocks of the .sql files beside this one, with `:name` for a parameter.
 
+A response's columns are written `{columns}`, `{values}` and `{updates}` there (`response_columns.spelled`).
+
 `clock(:name)` is a time of this server's clock by the database's: the same where the two agree within a second, else
 shifted by what lies between them. Leases of servers whose clocks differ are so compared by one clock.
 
@@ -14,6 +16,8 @@ from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from time import time
 from typing import Any
+
+from antiphon.stores.response_columns import spelled
 
 FOLDER = files("antiphon.stores.postgres")
 
@@ -81,7 +85,10 @@ def imports() -> Mapping[str, Query]:
 
 def _blocks(text: str) -> Mapping[str, Query]:
     blocks = [block.partition("\n") for block in text.split("-- name: ")[1:]]
-    return {name.strip(): Query(_bare(statement)) for name, _, statement in blocks}
+    return {
+        name.strip(): Query(spelled(_bare(statement), ":{0}::{1}", "{0} = excluded.{0}"))
+        for name, _, statement in blocks
+    }
 
 
 def _bare(statement: str) -> str:

@@ -69,13 +69,13 @@ def append(connection: Connection, id: str, owner: str, items: Sequence[StoredIt
     if number is None:
         raise StoreUnknown(id)
     last = connection.execute(SQL["last"], {"number": number}).fetchall()[0][0]
-    place = (number << 24) - 1 if last is None else last
+    rowid = (number << 24) - 1 if last is None else last
     for item in items:
         if _find(connection, number, item.id) is None:
-            place += 1
-            if place >> 24 != number:
+            rowid += 1
+            if rowid >> 24 != number:
                 raise OverflowError(f"The conversation {id} is full.")
-            connection.execute(SQL["insert_item"], {"place": place, "id": item.id, "body": item.body})
+            connection.execute(SQL["insert_item"], {"rowid": rowid, "id": item.id, "body": item.body})
 
 
 def page(connection: Connection, id: str, owner: str, wanted: Page) -> list[StoredItem] | None:
@@ -108,7 +108,7 @@ def delete_item(connection: Connection, id: str, item_id: str, owner: str) -> bo
     found = None if number is None else _find(connection, number, item_id)
     if found is None:
         return False
-    connection.execute(SQL["remove_item"], {"place": found[0]})
+    connection.execute(SQL["remove_item"], {"rowid": found[0]})
     return True
 
 
@@ -126,8 +126,8 @@ def _number(connection: Connection, id: str, owner: str) -> int | None:
 
 
 def _find(connection: Connection, number: int, item_id: str) -> tuple[int, bytes] | None:
-    for place, body in connection.execute(SQL["find_item"], {"number": number, "id": item_id}).fetchall():
-        return place, body
+    for rowid, body in connection.execute(SQL["find_item"], {"number": number, "id": item_id}).fetchall():
+        return rowid, body
     return None
 
 

@@ -55,7 +55,7 @@ def page(connection: Connection, wanted: FilePage) -> list[StoredFile] | None:
     start = LAST if wanted.descending else 0
     if wanted.after is not None:
         parameters = {"id": wanted.after, "owner": wanted.owner, "now": wanted.now}
-        found = connection.execute(SQL["place"], parameters).fetchall()
+        found = connection.execute(SQL["live_number"], parameters).fetchall()
         if not found:
             return None
         start = found[0][0]

@@ -169,11 +169,11 @@ def checkpoint(connection: Connection, response_id: str) -> bytes | None:
     return None
 
 
-def remove(connection: Connection, response_id: str, place: int) -> None:
+def remove(connection: Connection, response_id: str, rowid: int) -> None:
     """Remove all traces of background work on a response."""
     for (job,) in connection.execute(SQL["number"], {"response_id": response_id}).fetchall():
         _remove_job(connection, job)
-    connection.execute(SQL["remove_events"], {"response": place})
+    connection.execute(SQL["remove_events"], {"response": rowid})
 
 
 def _remove_job(connection: Connection, job: int) -> None:

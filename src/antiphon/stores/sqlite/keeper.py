@@ -19,7 +19,7 @@ from antiphon.stores.sqlite.database import BUSY_SECONDS, damage
 from antiphon.stores.sqlite.faults import reason_of
 from antiphon.stores.sqlite.file import Fault, StoreFile
 
-LOOK_SECONDS = 1.0  # between two looks at the file's place, the free room and the log's size
+LOOK_SECONDS = 1.0  # between two looks at the path, the free room and the log's size
 WAIT_SECONDS = 2.0  # for another program's lock, after which the store counts as locked
 PROBE_BUSY_SECONDS = 0.2
 CHECK_SECONDS = 20.0  # for the check of a file that was found damaged

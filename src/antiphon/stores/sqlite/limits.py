@@ -42,9 +42,9 @@ def take(connection: Connection, slot: Slot, now: float, until: float) -> bool:
 
 def free(connection: Connection, slot: Slot) -> None:
     """Give a slot back."""
-    place = {"name": slot.name, "holder": slot.holder}
-    connection.execute(SQL["free"], place)
-    connection.execute(SQL["free_last"], place)
+    key = {"name": slot.name, "holder": slot.holder}
+    connection.execute(SQL["free"], key)
+    connection.execute(SQL["free_last"], key)
 
 
 def renew(connection: Connection, holder: str, until: float) -> None:

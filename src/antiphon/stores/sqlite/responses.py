@@ -16,7 +16,7 @@ from antiphon.errors import AntiphonError, InvalidRequest, StoreConflict
 from antiphon.runtime.offload import LARGE
 from antiphon.stores.item_ids import ResponseItems, pick_texts, positions, responses_of
 from antiphon.stores.records import Job, ListedResponse, LoggedEvent, StoredItem, StoredResponse
-from antiphon.stores.response_columns import columns
+from antiphon.stores.response_columns import columns, response_of
 from antiphon.stores.sqlite import conversations, jobs
 from antiphon.stores.sqlite.jobs import Claim
 from antiphon.stores.sqlite.sql import queries
@@ -24,7 +24,7 @@ from antiphon.stores.sqlite.sqlite_database import SHALLOW, SQLiteDatabase
 
 SQL = queries("responses")
 
-POSITION = 0xFFFFFF  # the bits of a place that count within a thread
+POSITION = 0xFFFFFF  # the bits of a rowid that count within a thread
 
 MOST_HISTORY = 256 * 1024 * 1024
 """Bytes of a chain's items: what is read for one request is held in memory."""
@@ -55,22 +55,7 @@ def put(connection: Connection, response: StoredResponse, items: Sequence[Stored
 def get(connection: Connection, id: str, owner: str) -> StoredResponse | None:
     """Return a response, or None."""
     for row in connection.execute(SQL["get"], {"id": id, "owner": owner}).fetchall():
-        return StoredResponse(
-            id=id,
-            owner=owner,
-            model=row[0],
-            status=row[1],
-            created_at=row[2],
-            expires_at=row[3],
-            background=bool(row[4]),
-            previous_response_id=row[5],
-            conversation_id=row[6],
-            output_span=(row[7], row[8]),
-            foreign_ids=_foreign_ids.decode(row[9]) if row[9] else {},
-            input=row[10],
-            body=row[11],
-            model_texts=row[12] or b"",
-        )
+        return response_of(row)
     return None
 
 
@@ -93,9 +78,9 @@ def recent(connection: Connection, owner: str, limit: int, after: str | None) ->
 
 def delete(connection: Connection, id: str, owner: str) -> bool:
     """Delete a response with all that hangs on it."""
-    for place, owner_of, foreign in connection.execute(SQL["find"], {"id": id}).fetchall():
+    for rowid, owner_of, foreign in connection.execute(SQL["find"], {"id": id}).fetchall():
         if owner_of == owner:
-            _remove(connection, id, place, owner, foreign)
+            _remove(connection, id, rowid, owner, foreign)
             return True
     return False
 
@@ -103,15 +88,15 @@ def delete(connection: Connection, id: str, owner: str) -> bool:
 def purge(connection: Connection, now: int, limit: int) -> int:
     """Delete up to `limit` expired responses; return how many."""
     rows = connection.execute(SQL["expired"], {"now": now, "limit": limit}).fetchall()
-    for place, owner, foreign, id in rows:
-        _remove(connection, id, place, owner, foreign)
+    for rowid, owner, foreign, id in rows:
+        _remove(connection, id, rowid, owner, foreign)
     return len(rows)
 
 
-def _remove(connection: Connection, id: str, place: int, owner: str, foreign: bytes | None) -> None:
-    _remove_foreign(connection, place, owner, foreign)
-    jobs.remove(connection, id, place)
-    connection.execute(SQL["remove"], {"place": place})
+def _remove(connection: Connection, id: str, rowid: int, owner: str, foreign: bytes | None) -> None:
+    _remove_foreign(connection, rowid, owner, foreign)
+    jobs.remove(connection, id, rowid)
+    connection.execute(SQL["remove"], {"rowid": rowid})
 
 
 # History
@@ -137,8 +122,8 @@ class Allowance(msgspec.Struct):
 
 def is_short(connection: Connection, id: str, owner: str, turns: int, size: int) -> bool:
     """Tell whether few responses of its thread stand before this one, and its own items have few bytes."""
-    for place, length in connection.execute(SQL["extent"], {"id": id, "owner": owner}).fetchall():
-        return bool(place & POSITION < turns and length < size)
+    for rowid, length in connection.execute(SQL["extent"], {"id": id, "owner": owner}).fetchall():
+        return bool(rowid & POSITION < turns and length < size)
     return True
 
 
@@ -147,39 +132,39 @@ def history(connection: Connection, id: str, owner: str, allowance: Allowance) -
 
     Raises Extensive where that is more than is allowed.
     """
-    place = _place(connection, SQL["place"], {"id": id, "owner": owner})
-    if place is None:
+    rowid = _rowid(connection, SQL["rowid"], {"id": id, "owner": owner})
+    if rowid is None:
         return None
     newest_first: list[bytes] = []
-    while place is not None:
-        first, previous = _thread(connection, place, newest_first, allowance)
-        place = _place(connection, SQL["parent"], {"id": previous, "owner": owner, "place": first})
+    while rowid is not None:
+        first, previous = _thread(connection, rowid, newest_first, allowance)
+        rowid = _rowid(connection, SQL["parent"], {"id": previous, "owner": owner, "rowid": first})
     newest_first.reverse()
     return newest_first
 
 
 def _thread(
-    connection: Connection, place: int, newest_first: list[bytes], allowance: Allowance
+    connection: Connection, rowid: int, newest_first: list[bytes], allowance: Allowance
 ) -> tuple[int, str | None]:
-    """Collect a thread backwards while each is its neighbour's parent; return the last place and its parent's id."""
-    cursor = connection.execute(SQL["thread"], {"place": place})
+    """Collect a thread backwards while each is its neighbour's parent; return the oldest one's rowid and parent's id."""
+    cursor = connection.execute(SQL["thread"], {"rowid": rowid})
     previous: str | None = None
-    first = place
+    first = rowid
     try:
-        for position, id, parent, input, output in cursor:
-            if position != place and id != previous:
+        for neighbour, id, parent, input, output in cursor:
+            if neighbour != rowid and id != previous:
                 break
             allowance.take(output, input)
             newest_first += (output, input)
-            first, previous = position, parent
+            first, previous = neighbour, parent
     finally:
         cursor.close()  # an unfinished cursor would hold its snapshot
     return first, previous
 
 
-def _place(connection: Connection, sql: str, parameters: Mapping[str, Any]) -> int | None:
-    for (place,) in connection.execute(sql, parameters).fetchall():
-        return int(place)
+def _rowid(connection: Connection, sql: str, parameters: Mapping[str, Any]) -> int | None:
+    for (rowid,) in connection.execute(sql, parameters).fetchall():
+        return int(rowid)
     return None
 
 
@@ -222,8 +207,8 @@ class ItemFinder:
 
     def _foreign(self, item_id: str) -> bytes | None:
         key = {"owner": self._owner, "item_id": item_id}
-        for place, position in self._connection.execute(SQL["find_foreign"], key).fetchall():
-            response = self._response(place, SQL["items_at"], {"place": place})
+        for rowid, position in self._connection.execute(SQL["find_foreign"], key).fetchall():
+            response = self._response(rowid, SQL["items_at"], {"rowid": rowid})
             return response.find(item_id, position) if response else None
         return None
 
@@ -238,17 +223,17 @@ class ItemFinder:
 
 
 def _insert_foreign(connection: Connection, response: StoredResponse) -> None:
-    place = _place(connection, SQL["place"], {"id": response.id, "owner": response.owner})
+    rowid = _rowid(connection, SQL["rowid"], {"id": response.id, "owner": response.owner})
     rows = (
-        {"owner": response.owner, "item_id": id, "response": place, "position": position}
+        {"owner": response.owner, "item_id": id, "response": rowid, "position": position}
         for id, position in response.foreign_ids.items()
     )
     connection.executemany(SQL["insert_foreign"], rows)
 
 
-def _remove_foreign(connection: Connection, place: int, owner: str, foreign: bytes | None) -> None:
+def _remove_foreign(connection: Connection, rowid: int, owner: str, foreign: bytes | None) -> None:
     if foreign:
-        rows = [{"owner": owner, "item_id": id, "response": place} for id in _foreign_ids.decode(foreign)]
+        rows = [{"owner": owner, "item_id": id, "response": rowid} for id in _foreign_ids.decode(foreign)]
         connection.executemany(SQL["remove_foreign"], rows)
 
 

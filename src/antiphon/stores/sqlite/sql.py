@@ -1,10 +1,15 @@
-"""SQL as SQL: named blocks of the .sql files beside this one."""
+"""SQL as SQL: named blocks of the .sql files beside this one.
+
+A response's columns are written `{columns}`, `{values}` and `{updates}` there (`response_columns.spelled`).
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from importlib.resources import files
 from sqlite3 import complete_statement
+
+from antiphon.stores.response_columns import spelled
 
 FOLDER = files("antiphon.stores.sqlite")
 
@@ -13,7 +18,7 @@ def queries(noun: str) -> Mapping[str, str]:
     """Return the statements of `queries/<noun>.sql` by the names in their `-- name:` lines."""
     text = (FOLDER / "queries" / f"{noun}.sql").read_text(encoding="utf-8")
     blocks = [block.partition("\n") for block in text.split("-- name: ")[1:]]
-    return {name.strip(): statement.strip() for name, _, statement in blocks}
+    return {name.strip(): spelled(statement.strip(), ":{0}", "{0} = :{0}") for name, _, statement in blocks}
 
 
 def migrations() -> list[str]:

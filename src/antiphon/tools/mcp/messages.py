@@ -13,6 +13,7 @@ from msgspec import Raw
 from antiphon.config.masking import masked
 from antiphon.core.json_encoding import to_json
 from antiphon.core.request.json_text import nested_deeper
+from antiphon.core.tools.mcp_content import FAULTS, item_text
 from antiphon.tools.base import ToolOutput, ToolServerError
 from antiphon.types.tools import RemoteTool
 
@@ -86,11 +87,6 @@ class _Result(msgspec.Struct, rename="camel"):
     result_type: str | None = None
 
 
-class _TextPart(msgspec.Struct):
-    type: str
-    text: str = ""
-
-
 class _Initialized(msgspec.Struct, rename="camel"):
     protocol_version: str = ""
 
@@ -101,12 +97,8 @@ _listing = msgspec.json.Decoder(_Listing)
 _tool = msgspec.json.Decoder(_Tool)
 _hints = msgspec.json.Decoder(_Hints | None)
 _result = msgspec.json.Decoder(_Result)
-_text = msgspec.json.Decoder(_TextPart)
 _initialized = msgspec.json.Decoder(_Initialized)
 _arguments = msgspec.json.Decoder(dict[str, Raw])
-
-FAULTS = (msgspec.MsgspecError, ValueError, RecursionError, OverflowError)
-"""What reading something from outside may raise."""
 
 
 class RpcError(ToolServerError):
@@ -234,7 +226,7 @@ def arguments(text: str) -> Raw | None:
 
 
 def tool_output(answer: Raw) -> ToolOutput:
-    """Return what a call gave; parts that are not text are given as JSON. Raises ToolServerError."""
+    """Return what a call gave, as the text of its item. Raises ToolServerError."""
     try:
         found = _result.decode(answer)
     except FAULTS:
@@ -243,18 +235,10 @@ def tool_output(answer: Raw) -> ToolOutput:
         raise ToolServerError("it asks for more input, which is not offered.")
     if len(found.content) > MOST_PARTS:
         raise ToolServerError(f"its result has more than {MOST_PARTS} parts.")
-    pieces = [_piece(part) for part in found.content]
-    if not pieces and bytes(found.structured_content) != b"null":
-        pieces = [bytes(found.structured_content).decode()]
-    return ToolOutput("\n".join(pieces), bool(found.is_error))
-
-
-def _piece(part: Raw) -> str:
     try:
-        text = _text.decode(part)
+        return ToolOutput(item_text(found.content, found.structured_content), bool(found.is_error))
     except FAULTS:
         raise ToolServerError("its result has a part that cannot be read.") from None
-    return text.text if text.type == "text" else bytes(part).decode()
 
 
 def printable(text: str) -> str:

@@ -20,6 +20,8 @@ from antiphon.config import MCP, McpServerConfig
 from antiphon.config.masking import SECRETS
 from antiphon.core.tools.redaction import without
 from antiphon.errors import InvalidRequest
+from antiphon.net.http.address import Address
+from antiphon.net.proxies import Proxy, proxy_for
 from antiphon.net.url_guard import UrlGuard, split_url
 from antiphon.tools.base import McpTool, RemoteTool, ToolOutput, ToolServer, ToolServerError
 from antiphon.tools.mcp import messages as rpc
@@ -267,7 +269,7 @@ class McpServer:
             return StdioChannel(configured, self._limits)
         url = self._tool.server_url or (configured.url if configured else "")
         if self._http is None:
-            self._http = self._new_http()
+            self._http = self._new_http(url)
         # MCP servers of 2024 have a stream of events, at a path that ends so.
         kind = SseChannel if url.partition("?")[0].rstrip("/").endswith("/sse") else StreamableChannel
         return kind(url, self._http, self._limits)
@@ -296,13 +298,15 @@ class McpServer:
             self._closing.add(task)
             task.add_done_callback(self._closing.discard)
 
-    def _new_http(self) -> Any:
+    def _new_http(self, url: str) -> Any:
         import httpx2
 
         timeout = httpx2.Timeout(self._limits.timeout, connect=min(self._limits.timeout, 10.0))
         headers = {**headers_for(self._tool, self._configured), "accept-encoding": "identity"}
         guard = self._guard if self._configured is None else None
-        return httpx2.AsyncClient(headers=headers, timeout=timeout, transport=_transport_of(guard))
+        host, port = split_url(url, "server_url")
+        proxy = proxy_for(Address(host=host, port=port, tls=url.lower().startswith("https:")))
+        return httpx2.AsyncClient(headers=headers, timeout=timeout, transport=_transport_of(guard, proxy))
 
 
 def _decoded(raw: Raw | None) -> str:
@@ -328,20 +332,23 @@ async def _closed(channel: Channel) -> None:
         log.debug("MCP: closing a connection failed: %s", type(error).__name__)
 
 
-def _transport_of(guard: UrlGuard | None) -> Any:
+def _transport_of(guard: UrlGuard | None, proxy: Proxy | None) -> Any:
     """Return an HTTP transport that connects to the address that the guard has checked, redirects included."""
     import httpx2
+
+    from antiphon.tools.mcp.through_proxy import through_proxy
 
     class Guarded(httpx2.AsyncHTTPTransport):
         async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
             if guard is not None:
                 host, port = split_url(str(request.url), "server_url")
-                address = await guard.resolve(host, port, "server_url")
+                address = await guard.resolve_for(proxy, host, port, "server_url")
                 request.extensions = {**request.extensions, "sni_hostname": host}
-                request.url = request.url.copy_with(host=address)
+                request.url = request.url.copy_with(host=address or host)
             return await super().handle_async_request(request)
 
-    return Guarded(verify=_tls_context(), trust_env=False)
+    transport = Guarded(verify=_tls_context(), trust_env=False)
+    return transport if proxy is None else through_proxy(transport, proxy, _tls_context())
 
 
 @cache

@@ -10,14 +10,15 @@ from collections.abc import Callable, Sequence
 from email.message import Message
 from http.client import HTTPMessage
 from pathlib import Path, PurePosixPath
-from typing import IO
+from typing import IO, Any
 from urllib.error import HTTPError, URLError
 from urllib.parse import quote, urlsplit
-from urllib.request import HTTPRedirectHandler, Request, build_opener
+from urllib.request import HTTPRedirectHandler, ProxyHandler, Request, build_opener
 
 import msgspec
 
 from antiphon.errors import ConfigError
+from antiphon.net.proxies import Proxies, environment_proxies
 
 Report = Callable[[str, int, int], None]
 """Told of a file's name, the bytes that are here, and the bytes of the whole."""
@@ -61,7 +62,7 @@ class HubClient:
         self._endpoint = (endpoint or os.environ.get("HF_ENDPOINT", "") or ENDPOINT).rstrip("/")
         self._token = token or os.environ.get("HF_TOKEN", "")
         self._pause = pause
-        self._opener = build_opener(_Redirects)
+        self._opener = build_opener(_Redirects, _Proxies(environment_proxies()))
 
     def files(self, repo: str) -> Sequence[HubFile]:
         """List the files of a repository. Raises ConfigError."""
@@ -185,6 +186,28 @@ class _Redirects(HTTPRedirectHandler):
         if request is not None and urlsplit(newurl).netloc != urlsplit(req.full_url).netloc:
             request.remove_header("Authorization")
         return request
+
+
+class _Proxies(ProxyHandler):
+    """Goes through the environment's proxies, by the rules of all other connections; only plain HTTP ones will do."""
+
+    def __init__(self, proxies: Proxies) -> None:
+        self._found = proxies
+        super().__init__({scheme: str(proxy) for scheme, proxy in proxies.by_scheme.items()})
+
+    def proxy_open(self, req: Request, proxy: str, type: str) -> Any:
+        """Send a request to its proxy, if it has one; other handlers make it."""
+        parts = urlsplit(req.full_url)
+        tls = parts.scheme == "https"
+        found = self._found.find(parts.hostname or "", parts.port or (443 if tls else 80), tls=tls)
+        if found is None:
+            return None
+        if found.scheme != "http":
+            raise URLError(f"downloads go through http:// proxies only, not {found}")
+        if found.authorization:
+            req.add_unredirected_header("Proxy-Authorization", found.authorization)
+        req.set_proxy(found.authority, "http")
+        return None
 
 
 def _hub_file(entry: _HubFile) -> HubFile:

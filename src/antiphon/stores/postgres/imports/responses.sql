@@ -1,11 +1,5 @@
 -- name: responses
-INSERT INTO antiphon.responses (
-    id, owner, model, status, created_at, expires_at, background, previous_response_id, conversation_id,
-    output_start, output_end, foreign_ids, input, body, model_texts
-) VALUES (
-    :id, :owner, :model, :status, :created_at, :expires_at, :background, :previous_response_id, :conversation_id,
-    :output_start, :output_end, :foreign_ids, :input, :body, :model_texts
-)
+INSERT INTO antiphon.responses ({columns}) VALUES ({values})
 ON CONFLICT (id) DO NOTHING
 
 -- name: foreign_items

@@ -6,8 +6,8 @@ WITH conversation AS (
 ), added AS (
     INSERT INTO antiphon.conversation_items (conversation, id, body)
     SELECT conversation.number, item.id, item.body
-    FROM conversation, unnest(:ids::text[], :bodies::bytea[]) WITH ORDINALITY AS item (id, body, place)
-    ORDER BY item.place
+    FROM conversation, unnest(:ids::text[], :bodies::bytea[]) WITH ORDINALITY AS item (id, body, ordinal)
+    ORDER BY item.ordinal
     ON CONFLICT (id, conversation) DO NOTHING
 )
 SELECT EXISTS (SELECT FROM conversation)
@@ -19,8 +19,8 @@ WITH conversation AS (
 ), added AS (
     INSERT INTO antiphon.conversation_items (conversation, id, body)
     SELECT conversation.number, item.id, item.body
-    FROM conversation, unnest(:ids::text[], :bodies::bytea[]) WITH ORDINALITY AS item (id, body, place)
-    ORDER BY item.place
+    FROM conversation, unnest(:ids::text[], :bodies::bytea[]) WITH ORDINALITY AS item (id, body, ordinal)
+    ORDER BY item.ordinal
     ON CONFLICT (id, conversation) DO NOTHING
 )
 SELECT EXISTS (SELECT FROM conversation)
@@ -35,7 +35,7 @@ UPDATE antiphon.conversations SET metadata = :metadata WHERE id = :id AND owner 
 DELETE FROM antiphon.conversations WHERE id = :id AND owner = :owner RETURNING 1
 
 -- name: start
--- Where a page begins: the conversation, and the place of the item that it begins behind.
+-- Where a page begins: the conversation, and the sequence number (`place`) of the item that it begins behind.
 SELECT conversation.number, item.place
 FROM antiphon.conversations AS conversation
 LEFT JOIN antiphon.conversation_items AS item ON item.conversation = conversation.number AND item.id = :after::text

@@ -11,7 +11,7 @@ WHERE id = :id AND owner = :owner AND (expires_at IS NULL OR expires_at > :now::
 SELECT content FROM antiphon.files
 WHERE id = :id AND owner = :owner AND (expires_at IS NULL OR expires_at > :now::double precision)
 
--- name: place
+-- name: live_number
 SELECT number FROM antiphon.files
 WHERE id = :id AND owner = :owner AND (expires_at IS NULL OR expires_at > :now::double precision)
 

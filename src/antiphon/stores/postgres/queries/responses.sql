@@ -1,20 +1,8 @@
 -- name: put
 -- Insert or replace. The answer is "" or why nothing was written.
 WITH written AS (
-    INSERT INTO antiphon.responses AS known (
-        id, owner, model, status, created_at, expires_at, background, previous_response_id, conversation_id,
-        output_start, output_end, foreign_ids, input, body, model_texts
-    ) VALUES (
-        :id, :owner, :model, :status, :created_at, :expires_at, :background, :previous_response_id, :conversation_id,
-        :output_start, :output_end, :foreign_ids, :input, :body, :model_texts
-    )
-    ON CONFLICT (id) DO UPDATE SET
-        model = excluded.model, status = excluded.status, created_at = excluded.created_at,
-        expires_at = excluded.expires_at, background = excluded.background,
-        previous_response_id = excluded.previous_response_id, conversation_id = excluded.conversation_id,
-        output_start = excluded.output_start, output_end = excluded.output_end,
-        foreign_ids = excluded.foreign_ids, input = excluded.input, body = excluded.body,
-        model_texts = excluded.model_texts
+    INSERT INTO antiphon.responses AS known ({columns}) VALUES ({values})
+    ON CONFLICT (id) DO UPDATE SET {updates}
     WHERE known.owner = excluded.owner
     RETURNING number
 ), unlinked AS (
@@ -41,29 +29,17 @@ WITH held AS (
         ELSE ''
     END AS refusal
 ), written AS (
-    INSERT INTO antiphon.responses AS known (
-        id, owner, model, status, created_at, expires_at, background, previous_response_id, conversation_id,
-        output_start, output_end, foreign_ids, input, body, model_texts
-    )
-    SELECT
-        :id, :owner, :model::text, :status::text, :created_at::bigint, :expires_at::bigint, :background::boolean,
-        :previous_response_id::text, :conversation_id, :output_start::integer, :output_end::integer,
-        :foreign_ids::bytea, :input::bytea, :body::bytea, :model_texts::bytea
+    INSERT INTO antiphon.responses AS known ({columns})
+    SELECT {values}
     FROM allowed WHERE refusal = ''
-    ON CONFLICT (id) DO UPDATE SET
-        model = excluded.model, status = excluded.status, created_at = excluded.created_at,
-        expires_at = excluded.expires_at, background = excluded.background,
-        previous_response_id = excluded.previous_response_id, conversation_id = excluded.conversation_id,
-        output_start = excluded.output_start, output_end = excluded.output_end,
-        foreign_ids = excluded.foreign_ids, input = excluded.input, body = excluded.body,
-        model_texts = excluded.model_texts
+    ON CONFLICT (id) DO UPDATE SET {updates}
     WHERE known.owner = excluded.owner
     RETURNING number
 ), joined AS (
     INSERT INTO antiphon.conversation_items (conversation, id, body)
     SELECT conversation.number, item.id, item.body
-    FROM written, conversation, unnest(:joining::text[], :bodies::bytea[]) WITH ORDINALITY AS item (id, body, place)
-    ORDER BY item.place
+    FROM written, conversation, unnest(:joining::text[], :bodies::bytea[]) WITH ORDINALITY AS item (id, body, ordinal)
+    ORDER BY item.ordinal
     ON CONFLICT (id, conversation) DO NOTHING
 ), unlinked AS (
     DELETE FROM antiphon.foreign_items WHERE response = (SELECT number FROM written)
@@ -79,22 +55,10 @@ SELECT CASE WHEN refusal <> '' THEN refusal WHEN EXISTS (SELECT FROM written) TH
 WITH taken AS (
     SELECT FROM antiphon.jobs WHERE response_id = :id AND NOT (:again::boolean AND owner = :owner)
 ), written AS (
-    INSERT INTO antiphon.responses AS known (
-        id, owner, model, status, created_at, expires_at, background, previous_response_id, conversation_id,
-        output_start, output_end, foreign_ids, input, body, model_texts
-    )
-    SELECT
-        :id, :owner, :model::text, :status::text, :created_at::bigint, :expires_at::bigint, :background::boolean,
-        :previous_response_id::text, :conversation_id::text, :output_start::integer, :output_end::integer,
-        :foreign_ids::bytea, :input::bytea, :body::bytea, :model_texts::bytea
+    INSERT INTO antiphon.responses AS known ({columns})
+    SELECT {values}
     WHERE NOT EXISTS (SELECT FROM taken)
-    ON CONFLICT (id) DO UPDATE SET
-        model = excluded.model, status = excluded.status, created_at = excluded.created_at,
-        expires_at = excluded.expires_at, background = excluded.background,
-        previous_response_id = excluded.previous_response_id, conversation_id = excluded.conversation_id,
-        output_start = excluded.output_start, output_end = excluded.output_end,
-        foreign_ids = excluded.foreign_ids, input = excluded.input, body = excluded.body,
-        model_texts = excluded.model_texts
+    ON CONFLICT (id) DO UPDATE SET {updates}
     WHERE known.owner = excluded.owner
     RETURNING number
 ), unlinked AS (
@@ -117,9 +81,7 @@ WITH taken AS (
 SELECT EXISTS (SELECT FROM written)
 
 -- name: get
-SELECT model, status, created_at, expires_at, background, previous_response_id, conversation_id,
-    output_start, output_end, foreign_ids, input, body, model_texts
-FROM antiphon.responses WHERE id = :id AND owner = :owner
+SELECT {columns} FROM antiphon.responses WHERE id = :id AND owner = :owner
 
 -- name: recent
 SELECT id, model, status, created_at, background, previous_response_id, conversation_id FROM antiphon.responses

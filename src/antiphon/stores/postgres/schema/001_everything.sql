@@ -52,7 +52,7 @@ CREATE TABLE antiphon.conversations (
 
 CREATE TABLE antiphon.conversation_items (
     conversation bigint NOT NULL REFERENCES antiphon.conversations ON DELETE CASCADE,
-    place bigint GENERATED ALWAYS AS IDENTITY,
+    place bigint GENERATED ALWAYS AS IDENTITY,  -- sequence number of the item
     id text NOT NULL,
     body bytea NOT NULL,
     PRIMARY KEY (conversation, place),
@@ -145,7 +145,7 @@ CREATE TABLE antiphon.meters (
     expires_at double precision NOT NULL
 ) WITH (fillfactor = 50);
 
--- How many places a server process holds under a name; after `until` it counts as dead.
+-- How many slots a server process holds under a name; after `until` it counts as dead.
 CREATE TABLE antiphon.slots (
     name text NOT NULL,
     holder text NOT NULL,

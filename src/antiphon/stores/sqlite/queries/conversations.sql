@@ -14,32 +14,32 @@ UPDATE conversations SET metadata = :metadata WHERE id = :id AND owner = :owner 
 DELETE FROM conversations WHERE number = :number
 
 -- name: remove_items
-DELETE FROM conversation_items WHERE place >= :number << 24 AND place < (:number + 1) << 24
+DELETE FROM conversation_items WHERE rowid >= :number << 24 AND rowid < (:number + 1) << 24
 
 -- name: last
-SELECT max(place) FROM conversation_items WHERE place >= :number << 24 AND place < (:number + 1) << 24
+SELECT max(rowid) FROM conversation_items WHERE rowid >= :number << 24 AND rowid < (:number + 1) << 24
 
 -- name: insert_item
-INSERT INTO conversation_items (place, id, body) VALUES (:place, :id, :body)
+INSERT INTO conversation_items (rowid, id, body) VALUES (:rowid, :id, :body)
 
 -- name: find_item
-SELECT place, body FROM conversation_items
-WHERE id = :id AND place >= :number << 24 AND place < (:number + 1) << 24
+SELECT rowid, body FROM conversation_items
+WHERE id = :id AND rowid >= :number << 24 AND rowid < (:number + 1) << 24
 
 -- name: remove_item
-DELETE FROM conversation_items WHERE place = :place
+DELETE FROM conversation_items WHERE rowid = :rowid
 
 -- name: list
-SELECT id, body FROM conversation_items WHERE place > :after AND place < (:number + 1) << 24
-ORDER BY place LIMIT :limit
+SELECT id, body FROM conversation_items WHERE rowid > :after AND rowid < (:number + 1) << 24
+ORDER BY rowid LIMIT :limit
 
 -- name: list_descending
-SELECT id, body FROM conversation_items WHERE place < :after AND place >= :number << 24
-ORDER BY place DESC LIMIT :limit
+SELECT id, body FROM conversation_items WHERE rowid < :after AND rowid >= :number << 24
+ORDER BY rowid DESC LIMIT :limit
 
 -- name: find_owned
 -- An item by its id alone; of several conversations the newest.
 SELECT item.body FROM conversation_items AS item
-JOIN conversations AS conversation ON conversation.number = item.place >> 24
+JOIN conversations AS conversation ON conversation.number = item.rowid >> 24
 WHERE item.id = :id AND conversation.owner = :owner
-ORDER BY item.place DESC LIMIT 1
+ORDER BY item.rowid DESC LIMIT 1

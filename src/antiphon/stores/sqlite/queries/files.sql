@@ -20,7 +20,7 @@ SELECT content FROM file_contents WHERE file = (
 -- name: number
 SELECT number FROM files WHERE id = :id AND owner = :owner
 
--- name: place
+-- name: live_number
 SELECT number FROM files WHERE id = :id AND owner = :owner AND (expires_at IS NULL OR expires_at > :now)
 
 -- name: list

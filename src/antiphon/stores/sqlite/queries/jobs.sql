@@ -60,7 +60,9 @@ INSERT INTO checkpoints (job, body) VALUES (:job, :body) ON CONFLICT (job) DO UP
 SELECT body FROM checkpoints WHERE job = (SELECT number FROM jobs WHERE response_id = :response_id)
 
 -- name: log_end
-SELECT jobs.number, place, (SELECT coalesce(max(last), -1) FROM event_batches WHERE response = place)
+SELECT
+    jobs.number, responses.rowid,
+    (SELECT coalesce(max(last), -1) FROM event_batches WHERE response = responses.rowid)
 FROM responses JOIN jobs ON jobs.response_id = responses.id
 WHERE responses.id = :response_id AND jobs.fence = :fence
 
@@ -69,7 +71,7 @@ INSERT INTO event_batches (response, last, events) VALUES (:response, :last, :ev
 
 -- name: events
 SELECT events FROM event_batches
-WHERE response = (SELECT place FROM responses WHERE id = :response_id AND owner = :owner) AND last > :after
+WHERE response = (SELECT rowid FROM responses WHERE id = :response_id AND owner = :owner) AND last > :after
 ORDER BY last
 
 -- name: remove_events

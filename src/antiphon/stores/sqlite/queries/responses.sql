@@ -1,40 +1,29 @@
 -- name: find
-SELECT place, owner, foreign_ids FROM responses WHERE id = :id
+SELECT rowid, owner, foreign_ids FROM responses WHERE id = :id
 
 -- name: insert
 -- Behind its parent where that is the last of its thread, else as the first of a new thread.
-INSERT INTO responses (
-    place, id, owner, model, status, created_at, expires_at, background, previous_response_id, conversation_id,
-    output_start, output_end, foreign_ids, input, body, model_texts
-) VALUES (
+INSERT INTO responses (rowid, {columns}) VALUES (
     coalesce(
         (
-            SELECT parent.place + 1 FROM responses AS parent
+            SELECT parent.rowid + 1 FROM responses AS parent
             WHERE parent.id = :previous_response_id AND parent.owner = :owner
-                AND (parent.place + 1) & 0xffffff
+                AND (parent.rowid + 1) & 0xffffff
                 AND NOT EXISTS (
                     SELECT 1 FROM responses AS next
-                    WHERE next.place > parent.place AND next.place < ((parent.place >> 24) + 1) << 24
+                    WHERE next.rowid > parent.rowid AND next.rowid < ((parent.rowid >> 24) + 1) << 24
                 )
         ),
-        (SELECT ((coalesce(max(place), 0) >> 24) + 1) << 24 FROM responses)
+        (SELECT ((coalesce(max(rowid), 0) >> 24) + 1) << 24 FROM responses)
     ),
-    :id, :owner, :model, :status, :created_at, :expires_at, :background, :previous_response_id, :conversation_id,
-    :output_start, :output_end, :foreign_ids, :input, :body, :model_texts
+    {values}
 )
 
 -- name: replace
-UPDATE responses SET
-    model = :model, status = :status, created_at = :created_at, expires_at = :expires_at, background = :background,
-    previous_response_id = :previous_response_id, conversation_id = :conversation_id,
-    output_start = :output_start, output_end = :output_end, foreign_ids = :foreign_ids, input = :input, body = :body,
-    model_texts = :model_texts
-WHERE id = :id
+UPDATE responses SET {updates} WHERE id = :id
 
 -- name: get
-SELECT model, status, created_at, expires_at, background, previous_response_id, conversation_id,
-    output_start, output_end, foreign_ids, input, body, model_texts
-FROM responses WHERE id = :id AND owner = :owner
+SELECT {columns} FROM responses WHERE id = :id AND owner = :owner
 
 -- name: recent
 -- Along the index of ids, backwards: an index of its own would cost every insert.
@@ -42,37 +31,37 @@ SELECT id, model, status, created_at, background, previous_response_id, conversa
 FROM responses WHERE owner = :owner AND id < :after
 ORDER BY id DESC LIMIT :limit
 
--- name: place
-SELECT place FROM responses WHERE id = :id AND owner = :owner
+-- name: rowid
+SELECT rowid FROM responses WHERE id = :id AND owner = :owner
 
 -- name: parent
--- A parent's place is always below its children's: this also keeps a walk from going round.
-SELECT place FROM responses WHERE id = :id AND owner = :owner AND place < :place
+-- A parent's rowid is always below its children's: this also keeps a walk from going round.
+SELECT rowid FROM responses WHERE id = :id AND owner = :owner AND rowid < :rowid
 
 -- name: thread
--- The thread of a place, from there backwards.
-SELECT place, id, previous_response_id, input, substr(body, output_start + 1, output_end - output_start)
-FROM responses WHERE place <= :place AND place >= (:place >> 24) << 24
-ORDER BY place DESC
+-- The thread of a rowid, from there backwards.
+SELECT rowid, id, previous_response_id, input, substr(body, output_start + 1, output_end - output_start)
+FROM responses WHERE rowid <= :rowid AND rowid >= (:rowid >> 24) << 24
+ORDER BY rowid DESC
 
 -- name: extent
-SELECT place, length(input) + output_end - output_start FROM responses WHERE id = :id AND owner = :owner
+SELECT rowid, length(input) + output_end - output_start FROM responses WHERE id = :id AND owner = :owner
 
 -- name: items
 SELECT input, substr(body, output_start + 1, output_end - output_start)
 FROM responses WHERE id = :id AND owner = :owner
 
 -- name: items_at
-SELECT input, substr(body, output_start + 1, output_end - output_start) FROM responses WHERE place = :place
+SELECT input, substr(body, output_start + 1, output_end - output_start) FROM responses WHERE rowid = :rowid
 
 -- name: model_texts
 SELECT model_texts FROM responses WHERE id = :id AND owner = :owner AND model_texts IS NOT NULL
 
 -- name: remove
-DELETE FROM responses WHERE place = :place
+DELETE FROM responses WHERE rowid = :rowid
 
 -- name: expired
-SELECT place, owner, foreign_ids, id FROM responses WHERE expires_at <= :now LIMIT :limit
+SELECT rowid, owner, foreign_ids, id FROM responses WHERE expires_at <= :now LIMIT :limit
 
 -- name: find_foreign
 SELECT response, position FROM foreign_items WHERE owner = :owner AND item_id = :item_id

@@ -1,6 +1,6 @@
 -- Responses, clustered by thread: a chain of responses lies side by side, so that its history is one range read.
 --
--- place = thread << 24 | position. A response whose parent is the last of its thread takes the next position there.
+-- place, the rowid in statements, = thread << 24 | position. A response whose parent is the last of its thread takes the next position there.
 -- Any other starts a thread, numbered above all that exist: a parent's place is always below its children's.
 -- Neighbours in a thread need not be parent and child (one between them may have been deleted): previous_response_id tells.
 -- The large columns stand last, so that reading the others does not touch their pages.

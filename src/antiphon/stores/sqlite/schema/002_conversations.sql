@@ -6,7 +6,7 @@ CREATE TABLE conversations (
     metadata BLOB NOT NULL
 ) STRICT;
 
--- Clustered by conversation: place = number << 24 | position.
+-- Clustered by conversation: place, the rowid in statements, = number << 24 | position.
 CREATE TABLE conversation_items (
     place INTEGER PRIMARY KEY,
     id TEXT NOT NULL,

@@ -21,7 +21,7 @@ CREATE TABLE meters (
 
 CREATE INDEX meters_by_expiry ON meters (expires_at);
 
--- How many places a server process holds under a name; after `until` it counts as dead.
+-- How many slots a server process holds under a name; after `until` it counts as dead.
 CREATE TABLE slots (
     name TEXT NOT NULL,
     holder TEXT NOT NULL,

@@ -1,0 +1,140 @@
+"""The messages of a request in an order that the backend takes: which roles there are, and which may follow which."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+import msgspec
+
+from antiphon.backends.chat.content_parts import Content, together
+from antiphon.core.json_encoding import to_json
+from antiphon.core.text.pieces import enclosed, text_json
+
+Roles = Literal["auto", "keep", "system", "merge", "merge-first", "alternate", "user"]
+
+BRIDGE = "OK."
+"""What the assistant says between outputs of tools and a user's message, where nothing else may follow outputs."""
+
+GO_ON = "Continue."
+"""What the user says where a user has to begin or to end."""
+
+
+class RoleRules(msgspec.Struct, frozen=True, kw_only=True):
+    """What one policy does.
+
+    `developer`: developer messages keep their role. `system`: each system message stays where it is, neighbours are `joined`,
+    all stand together at the `first` place, or before the first message of the `user`. `alternate`: user and assistant take
+    turns, only the assistant follows outputs of tools, and a user or an output is the last.
+    """
+
+    developer: bool = False
+    system: Literal["each", "joined", "first", "user"] = "each"
+    alternate: bool = False
+
+
+RULES: dict[Roles, RoleRules] = {
+    "auto": RoleRules(),
+    "keep": RoleRules(developer=True),
+    "system": RoleRules(),
+    "merge": RoleRules(system="joined"),
+    "merge-first": RoleRules(system="first"),
+    "alternate": RoleRules(system="first", alternate=True),
+    "user": RoleRules(system="user", alternate=True),
+}
+
+
+class MessageList:
+    """Gathers messages; `render` gives them as a JSON array."""
+
+    __slots__ = ("_done", "_first", "_last", "_opening", "_rules", "_system", "_system_role", "_user")
+
+    def __init__(self, roles: Roles) -> None:
+        self._rules = RULES[roles]
+        self._first: list[str] = []
+        self._system: list[str] = []
+        self._system_role = "system"
+        self._user: list[Content] = []  # of a user's message that others may join
+        self._opening: list[Content] = []  # of the first one
+        self._done: list[bytes] = []
+        self._last = ""
+
+    @property
+    def gathers_system(self) -> bool:
+        """Tell whether system messages leave their place, and so part nothing."""
+        return self._rules.system in ("first", "user")
+
+    def note(self, text: str) -> None:
+        """Add to what stands at the very beginning."""
+        self._first.append(text)
+
+    def system(self, role: str, text: str) -> None:
+        """Add a system or developer message."""
+        if self.gathers_system:
+            self._first.append(text)
+            return
+        role = role if self._rules.developer else "system"
+        if self._system and (self._rules.system != "joined" or role != self._system_role):
+            self._end_system()
+        self._system_role = role
+        self._system.append(text)
+
+    def user(self, content: Content) -> None:
+        """Add a user's message."""
+        self._end_system()
+        if not self._rules.alternate:
+            self._done.append(message("user", content.whole()))
+            return
+        if self._last == "tool":
+            self._done.append(message("assistant", text_json(BRIDGE)))
+        self._user.append(content)
+        self._last = "user"
+
+    def assistant(self, fields: Sequence[bytes]) -> None:
+        """Add an assistant's message: its fields as JSON, from `content` on."""
+        self._end_system()
+        if self._rules.alternate and self._last not in ("user", "tool"):
+            self.user(Content(GO_ON))
+        self._end_user()
+        self._done.append(b"".join((b'{"role":"assistant",', *fields, b"}")))
+        self._last = "assistant"
+
+    def tool(self, call_id: str, content: bytes) -> None:
+        """Add the output of a call of the assistant's message before it."""
+        self._done.append(b'{"role":"tool","tool_call_id":%b,"content":%b}' % (text_json(call_id), content))
+        self._last = "tool"
+
+    def render(self) -> bytes:
+        """Return the messages as a JSON array."""
+        self._end_system()
+        if self._rules.alternate and self._last not in ("user", "tool"):
+            self.user(Content(GO_ON))
+        self._end_user()
+        messages = self._done
+        if self._first:
+            first = "\n\n".join(self._first)
+            if self._opening and self._rules.system == "user":
+                messages = [message("user", together([Content(first), *self._opening])), *messages[1:]]
+            else:
+                messages = [message("system", text_json(first)), *messages]
+        return enclosed(b"[", messages, b"]")
+
+    def _end_system(self) -> None:
+        if self._system:
+            self._done.append(message(self._system_role, text_json("\n\n".join(self._system))))
+            self._system = []
+
+    def _end_user(self) -> None:
+        if self._user:
+            if not self._done:
+                self._opening = self._user
+            self._done.append(message("user", together(self._user)))
+            self._user = []
+
+
+def message(role: str, content: bytes) -> bytes:
+    """Return a message as JSON."""
+    return (_HEADS.get(role) or b'{"role":%b,"content":' % to_json(role)) + content + b"}"
+
+
+_HEADS = {role: b'{"role":%b,"content":' % to_json(role) for role in ("user", "system", "developer", "assistant")}

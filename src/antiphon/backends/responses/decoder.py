@@ -1,0 +1,189 @@
+"""Events of a server that speaks Responses itself → Deltas."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import msgspec
+from msgspec import Raw
+
+from antiphon.backends.error_words import read_json
+from antiphon.backends.refusals import told_error
+from antiphon.core.deltas import Delta, Relay, RelayedText, UsageReport
+from antiphon.core.json_encoding import to_json
+from antiphon.core.relay.end import has_failed, response_of, usage_of
+from antiphon.core.relay.items import logprobs_of
+from antiphon.core.relay.shapes import ENDS, TEXTS, good_name, index_of, too_deep, wrong
+from antiphon.core.request.json_text import has_more_containers
+from antiphon.core.text.sse import LARGE_EVENT
+from antiphon.core.text.surrogate_halves import Halves
+from antiphon.errors import BackendError
+
+LARGE = 1024 * 1024  # bytes; a larger event may hold no more than
+MOST_VALUES = 500_000
+
+MOST_CONTAINERS = 20_000
+"""Arrays and objects of one event, with the tools that a response repeats."""
+
+MOST_OF_OUTPUT = 4_000
+"""Those of the items and parts in it, which are written anew."""
+
+_TYPE = re.compile(r"[a-z][a-z0-9_.]{0,99}", re.ASCII)
+
+
+class _TextEvent(msgspec.Struct, gc=False):
+    """The events that make up most of a stream, as the known servers send them."""
+
+    type: str
+    delta: str
+    item_id: str = ""
+    output_index: int | None = None
+    content_index: int | None = None
+    summary_index: int | None = None
+    logprobs: list[Raw] | None = None
+
+
+_text_event = msgspec.json.Decoder(_TextEvent)
+
+
+class ResponsesEventDecoder:
+    """Turns the `data` of events into Deltas.
+
+    `ended` tells whether the answer came to its end; `error` is what it failed with, once all that came before it is taken.
+    An answer of `max_output_tokens` tokens was cut off, also where the server calls it completed (llama.cpp, transformers).
+    """
+
+    def __init__(self, max_output_tokens: int | None = None) -> None:
+        self._most_tokens = max_output_tokens
+        self.ended = False
+        self.error: BackendError | None = None
+        self._halves = Halves()
+
+    def feed(self, events: Iterable[bytes]) -> list[Delta]:
+        """Decode events. What is no event ends the answer with an `error`."""
+        deltas: list[Delta] = []
+        for data in events:
+            if self.ended:
+                break
+            try:
+                deltas += self._event(data)
+            except BackendError as error:
+                self._fail(error)
+        return deltas
+
+    def whole(self, body: bytes) -> Sequence[Delta]:
+        """Decode a response that came whole although a stream was asked for."""
+        try:
+            return self._whole(self._fields(body))
+        except BackendError as error:
+            self._fail(error)
+            return ()
+
+    def _whole(self, fields: dict[str, Any]) -> Sequence[Delta]:
+        if fields.get("object") != "response" and "output" not in fields:
+            fields = {"type": "error", **fields}
+        else:
+            status = fields.get("status")
+            type = f"response.{status}" if status in ("incomplete", "failed") else "response.completed"
+            fields = {"type": type, "response": fields}
+        return self._other(fields)
+
+    def finish(self) -> None:
+        """Make sure that the terminal event came. Raises BackendError."""
+        if not self.ended:
+            raise BackendError(502, "The backend's answer ended early.", retriable=True)
+
+    def _fail(self, error: BackendError) -> None:
+        self.ended = True
+        self.error = error
+
+    def _event(self, data: bytes) -> Sequence[Delta]:
+        if len(data) > LARGE:
+            return self._other(self._fields(data))
+        try:
+            event = _text_event.decode(data)
+        except (msgspec.MsgspecError, ValueError, RecursionError):
+            return () if data == b"[DONE]" else self._other(self._fields(data))
+        if event.type not in TEXTS or event.logprobs:
+            return self._other(self._fields(data))
+        place = event.content_index if event.summary_index is None else event.summary_index
+        return (RelayedText(event.type, event.delta, event.item_id, event.output_index, place or 0),)
+
+    def _fields(self, data: bytes) -> dict[str, Any]:
+        """Decode an event whole: what is wrong with it is seen here, and names and numbers are written anew."""
+        if len(data) > LARGE and data.count(b",") + data.count(b"[") + data.count(b"{") > MOST_VALUES:
+            raise BackendError(502, "An event of the backend's stream holds too many values.")
+        if len(data) > LARGE_EVENT and has_more_containers(MOST_CONTAINERS, data):
+            raise BackendError(502, "An event of the backend's stream holds too many arrays and objects.")
+        try:
+            fields = msgspec.json.decode(data)
+        except (msgspec.MsgspecError, ValueError, RecursionError):
+            fields = self._mended(data)
+        if not isinstance(fields, dict):
+            raise BackendError(502, "The backend sent an event that is not an object.")
+        if too_deep(data):
+            raise BackendError(502, "The backend sent an event that is nested too deeply.")
+        if len(data) > LARGE_EVENT and has_more_containers(MOST_OF_OUTPUT, data):
+            _check_output(fields)
+        return fields
+
+    def _mended(self, data: bytes) -> object:
+        """Decode what is refused for its halves of characters. Raises BackendError for anything else."""
+        try:
+            if b"\\u" in data:
+                mended: object = self._halves.mend(read_json(data))
+                return mended
+        except (ValueError, RecursionError):
+            pass
+        raise BackendError(502, "The backend sent an event that is not valid JSON.")
+
+    def _other(self, fields: dict[str, Any]) -> Sequence[Delta]:
+        type = fields.get("type")
+        if not isinstance(type, str):
+            if not fields.get("error"):
+                raise wrong("it has no type")
+            type = "error"
+        if type == "error":
+            raise told_error(fields)
+        if not _TYPE.fullmatch(type):
+            raise wrong("its type is not the name of an event")
+        if type in TEXTS:
+            return (_piece(type, fields),)
+        if type not in ENDS:
+            return (Relay(type, fields),)
+        return self._end(type, response_of(fields), fields)
+
+    def _end(self, type: str, response: dict[str, Any], fields: dict[str, Any]) -> Sequence[Delta]:
+        if has_failed(type, response):
+            self._fail(told_error(response.get("error")))
+            usage = usage_of(response.get("usage"))
+            return () if usage is None else (UsageReport(usage),)
+        self.ended = True
+        if self._most_tokens is not None and type == "response.completed":
+            usage = usage_of(response.get("usage"))
+            if usage is not None and usage.output_tokens >= self._most_tokens:
+                type = "response.incomplete"
+        return (Relay(type, fields),)
+
+
+def _check_output(fields: dict[str, Any]) -> None:
+    """Raise BackendError where an event, or a response that came whole, has too much output."""
+    response = fields.get("response")
+    holder = response if isinstance(response, dict) else fields
+    said = [holder.get(name) for name in ("output", "item", "part", "annotation", "logprobs", "content")]
+    if has_more_containers(MOST_OF_OUTPUT, to_json(said)):
+        raise BackendError(502, "The output in an event of the backend's stream holds too many arrays and objects.")
+
+
+def _piece(type: str, fields: dict[str, Any]) -> RelayedText:
+    """Read a piece of text with care: its places may be missing, null or no places."""
+    text = fields.get("delta")
+    if not isinstance(text, str):
+        raise wrong("its 'delta' is not a text")
+    place = index_of(fields.get("summary_index" if TEXTS[type].list == "summary" else "content_index"))
+    index = index_of(fields.get("output_index"))
+    return RelayedText(
+        type, text, good_name(fields.get("item_id")), index, place or 0, logprobs_of(fields.get("logprobs"))
+    )

@@ -1,0 +1,100 @@
+"""Ids of calls: unique towards clients, in the form that a backend takes towards backends. Pure.
+
+Clients carry ids from one backend to another: after a fallback or a change of the model, a backend reads ids that another one
+has made. An id that is not in the backend's form becomes one that follows from it, the same for a call and its output and in
+each later request.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+from hashlib import blake2b
+from typing import Literal, get_args
+
+IdForm = Literal["auto", "plain", "short", "counted", "keep"]
+"""`plain`: letters, digits, `_` and `-`, at most 40. `short`: nine letters or digits (Mistral). `counted`: `functions.NAME:0`,
+counted over the conversation (Kimi). `keep`: as they come. `auto`: nobody has said anything, which means `plain`."""
+
+_PLAIN = re.compile(r"[A-Za-z0-9_-]{1,40}")
+_SHORT = re.compile(r"[A-Za-z0-9]{9}")
+_NUMBERED = re.compile(r"([^:]{0,128}:)([0-9]{1,9})")
+
+
+def _plain(id: str, name: str, place: int) -> str:
+    return id if _PLAIN.fullmatch(id) else f"call_{_digest(id, 12)}"
+
+
+def _short(id: str, name: str, place: int) -> str:
+    return id if _SHORT.fullmatch(id) else _digest(id, 8)[:9]
+
+
+def _counted(id: str, name: str, place: int) -> str:
+    return f"functions.{name}:{place}"
+
+
+def _keep(id: str, name: str, place: int) -> str:
+    return id
+
+
+def _digest(id: str, size: int) -> str:
+    return blake2b(id.encode("utf-8", "surrogatepass"), digest_size=size).hexdigest()
+
+
+_FORMS: dict[IdForm, Callable[[str, str, int], str]] = {
+    "auto": _plain,
+    "plain": _plain,
+    "short": _short,
+    "counted": _counted,
+    "keep": _keep,
+}
+assert set(_FORMS) == set(get_args(IdForm))
+
+
+class BackendIds:
+    """Gives the calls of one conversation their ids, in order: no two are the same."""
+
+    __slots__ = ("_count", "_form", "_fresh")
+
+    def __init__(self, form: IdForm) -> None:
+        self._form = _FORMS[form]
+        self._fresh = FreshIds()
+        self._count = 0
+
+    def take(self, id: str, name: str) -> str:
+        """Return the id of the next call, which calls the function of that name."""
+        place = self._count
+        self._count += 1
+        return self._form(self._fresh.take(id), name, place)
+
+
+class FreshIds:
+    """Gives ids that are not taken yet, as near to the wanted ones as can be.
+
+    A number behind a colon is raised: Kimi's models are trained on ids that count the calls of the whole conversation
+    (`functions.read:0`, `functions.read:1`).
+    """
+
+    __slots__ = ("_next", "_taken")
+
+    def __init__(self, taken: Iterable[str] = ()) -> None:
+        self._taken = set(taken)
+        self._next: dict[str, int] = {}
+
+    def take(self, id: str, instead: str = "") -> str:
+        """Return the id, or where it is taken `instead` or one like it; it is taken from now on."""
+        if id in self._taken:
+            id = self._other(id, instead)
+        self._taken.add(id)
+        return id
+
+    def _other(self, id: str, instead: str) -> str:
+        numbered = _NUMBERED.fullmatch(id)
+        if numbered is None and instead and instead not in self._taken:
+            return instead
+        base, number = (numbered[1], int(numbered[2])) if numbered else (f"{id}_", 1)
+        number = max(self._next.get(base, 0), number + 1)
+        while f"{base}{number}" in self._taken:
+            number += 1
+        self._next[base] = number + 1
+        return f"{base}{number}"

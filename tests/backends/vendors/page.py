@@ -1,0 +1,92 @@
+"""docs/backends.md, from the profiles and the corpus of vendors: `python -m tests.backends.vendors.page`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import msgspec
+
+from antiphon.backends.chat.profiles import PROFILES, Profile
+from tests.backends.vendors.corpus import SHAPES, Vendor, vendors
+
+HEAD = """\
+# Backends
+
+Which engines and providers Antiphon works with, what each of them was seen to send, and how its server profile differs. Made by
+`scripts/docs` from `src/antiphon/backends/chat/profiles.py` and the corpus in `tests/backends/vendors`; every shape of the corpus
+is played to a whole server in the tests: streamed and not, chained with `previous_response_id` and replayed by the client.
+
+A backend that is not listed works if it speaks chat completions or the Responses API: see `backends` in
+[configuration.md](configuration.md). `antiphon doctor` samples what it can do and writes the settings. `[profiles.NAME]` adds a
+profile of your own.
+
+## Vendors and shapes
+
+A number links to the source of a shape; *rec.* is a recording of the engine; an empty cell means that no source was found, not
+that the shape is unsupported. `profile = "auto"` (the default) finds the profile by the host of the URL, by the port, or by
+`owned_by` in the list of models; where the table says `generic`, the address says nothing.
+
+"""
+PROFILES_HEAD = """
+## Profiles
+
+Fields of a profile that differ from `generic`. Each can be set in `[profiles.NAME]`.
+
+"""
+
+
+def render() -> str:
+    """Return the page."""
+    return HEAD + "\n".join([*_vendors(vendors().values()), ""]) + PROFILES_HEAD + "\n".join([*_profiles(), ""])
+
+
+def _vendors(known: Iterable[Vendor]) -> list[str]:
+    columns = ["Vendor", "Base URL", "Profile", *(name.replace("_", " ") for name in SHAPES)]
+    rows = [columns, ["---"] * len(columns)]
+    number = 0
+    for vendor in sorted(known, key=lambda vendor: vendor.title.lower()):
+        row = [vendor.title, f"`{vendor.fields['url']}`", f"`{vendor.fields['profile']}`"]
+        for name in SHAPES:
+            shape = vendor.shapes.get(name)
+            if shape is None:
+                row.append("")
+            elif shape.source.startswith("recorded: "):
+                row.append("*rec.*")
+            else:
+                number += 1
+                row.append(f"[{number}]({shape.source})")
+        rows.append(row)
+    seen = [f"- **{name.replace('_', ' ')}**: {meaning}" for name, meaning in SHAPES.items()]
+    return [*_table(rows), "", *seen]
+
+
+def _profiles() -> list[str]:
+    usual = PROFILES["generic"]
+    rows = [["Profile", "Differs from `generic` in"], ["---", "---"]]
+    for profile in PROFILES.values():
+        different = [
+            f"`{field} = {_value(getattr(profile, field))}`"
+            for field in Profile.__struct_fields__
+            if field not in ("name", "base") and getattr(profile, field) != getattr(usual, field)
+        ]
+        rows.append([f"`{profile.name}`", ", ".join(different) or "nothing"])
+    fields = [
+        f"- `{field}`: {_value(getattr(usual, field))}"
+        for field in Profile.__struct_fields__
+        if field not in ("name", "base")
+    ]
+    return [*_table(rows), "", "The values of `generic`:", "", *fields]
+
+
+def _value(value: object) -> str:
+    """Return a value as TOML writes it."""
+    plain = sorted(value) if isinstance(value, frozenset) else value
+    return msgspec.json.encode(plain).decode()
+
+
+def _table(rows: list[list[str]]) -> list[str]:
+    return [f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in row)} |" for row in rows]
+
+
+if __name__ == "__main__":
+    print(render(), end="")
