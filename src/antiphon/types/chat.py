@@ -17,6 +17,7 @@ class ChatPart(msgspec.Struct, gc=False):
 
     type: str = "text"
     text: str | None = None
+    content: str | None = None
     refusal: str | None = None
     thinking: str | list[ChatPart] | None = None
     image_url: OptionalRaw = None

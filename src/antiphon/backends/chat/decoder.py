@@ -13,6 +13,7 @@ from antiphon.backends.chat.emulation import Emulation
 from antiphon.backends.chat.errors import broken_off, error_from_event, no_answer
 from antiphon.backends.chat.finish_reasons import NO_END, reason_of, spelled
 from antiphon.backends.chat.lenient import read_chunk
+from antiphon.backends.chat.odd_streams import goes_on
 from antiphon.backends.chat.profiles import Profile
 from antiphon.backends.chat.side_fields import SideFields, sources_of
 from antiphon.backends.chat.tool_calls import Calls
@@ -155,6 +156,9 @@ class ChatDecoder:
         try:
             answer = _chunk.decode(body)
         except (msgspec.MsgspecError, ValueError, RecursionError):
+            lines = json_lines(body)
+            if lines:
+                return self.feed(lines, out)
             answer = read_chunk(body, self._halves)
         self._about(answer, body)
         for choice in answer.choices or ():
@@ -163,7 +167,7 @@ class ChatDecoder:
                     self._finished(choice, body)
                 self._read_whole(choice, out)
                 self._late(body)
-                return
+                return None
         raise self._nothing()
 
     def _check(self, data: bytes, most: int) -> None:
@@ -175,7 +179,13 @@ class ChatDecoder:
     def feed_stray(self, data: bytes, out: list[Delta]) -> None:
         """Read what stood in a stream of events and was none: a whole answer, or an error. Raises BackendError."""
         if not self.size and not self._reason and self._message is None:
-            self.feed_whole(data, out)
+            lines = [line for line in data.splitlines() if line.strip()]
+            if len(lines) > 1 and all(
+                line.lstrip().startswith(b"{") and line.rstrip().endswith(b"}") for line in lines
+            ):
+                self.feed(lines, out)  # chunks as lines of JSON, without `data:`
+            else:
+                self.feed_whole(data, out)
         elif not self._reason or (data.lstrip().startswith((b"{", b"[")) and parse(data).message):
             raise no_answer(data)
 
@@ -251,7 +261,12 @@ class ChatDecoder:
         content = delta.content
         if content:
             if isinstance(content, str):
-                self._text(content, choice, out)
+                marks = self._marks
+                if choice.logprobs is None and marks is not None and (not marks or marks.isdisjoint(content)):
+                    self._text_size += len(content)
+                    out.append(TextDelta(content))  # nearly all of them, without a call
+                else:
+                    self._text(content, choice, out)
             else:
                 self._parts(content, choice, out)
         else:
@@ -297,7 +312,7 @@ class ChatDecoder:
 
     def _keep(self, choice: ChatChoice) -> None:
         """Keep a whole answer that came in a stream. It counts where no deltas came; a later one that goes on replaces it."""
-        if self._message is not None and not _goes_on(self._message.message, choice.message):
+        if self._message is not None and not goes_on(self._message.message, choice.message):
             raise BackendError(502, "The backend sent several whole messages in one stream.")
         self._message = choice
 
@@ -353,8 +368,8 @@ class ChatDecoder:
                     out.append(ReasoningDelta(text))
             elif part.refusal:
                 self._refuse(part.refusal, out)
-            elif part.text:
-                self._text(part.text, choice, out)
+            elif said := part.text or part.content:
+                self._text(said, choice, out)
             elif part.image_url is not None or part.b64_json:
                 self._picture(part.image_url if part.image_url is not None else Raw(to_json(part)), out)
             elif part.url and part.type.endswith("reference"):
@@ -366,8 +381,7 @@ class ChatDecoder:
         logprobs = b""
         if self._logprobs and choice.logprobs is not None and not self._whole:
             logprobs = logprob_pieces(choice.logprobs)
-        marks = self._marks
-        if marks is not None and (not marks or marks.isdisjoint(text)):
+        if self._marks is not None and self._marks.isdisjoint(text):
             out.append(TextDelta(text, logprobs))
         else:
             self._sink.feed(text, logprobs, out)
@@ -383,11 +397,3 @@ def _text_of(arguments: str | dict[str, Any] | None) -> str:
     if arguments is None or isinstance(arguments, str):
         return arguments or ""
     return to_json(arguments).decode()
-
-
-def _goes_on(before: ChatDelta | None, after: ChatDelta | None) -> bool:
-    """Tell whether a message holds all that an earlier one did."""
-    if before is None or after is None or (before.tool_calls and before.tool_calls != after.tool_calls):
-        return before is None or not (before.content or before.tool_calls)
-    text, longer = before.content or "", after.content or ""
-    return isinstance(text, str) and isinstance(longer, str) and longer.startswith(text)

@@ -105,6 +105,8 @@ def _content(value: object) -> str | list[ChatPart] | None:
         return None
     if isinstance(value, dict):
         return [_part(value)]
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return to_json(value).decode()  # an answer such as `5`, which a proxy took for JSON
     raise _wrong("content", value)
 
 
@@ -114,8 +116,12 @@ def _part(value: object) -> ChatPart:
     if not isinstance(value, dict):
         raise _wrong("content", value)
     text = value.get("text")
+    if isinstance(text, dict):
+        text = text.get("value")  # of assistants' messages: beside their annotations
     if text is not None and not isinstance(text, str):
         raise _wrong("text", text)
+    if text is None and value.get("type") in ("text", "output_text", None):
+        text = _string(value.get("content")) or _string(value.get("value"))
     thinking = value.get("thinking")
     return ChatPart(
         type=_string(value.get("type")) or "text",
@@ -148,6 +154,8 @@ def _thoughts(value: object) -> str | None:
 def _tool_calls(value: object) -> list[ChatToolCall] | None:
     if isinstance(value, dict) and ("function" in value or "custom" in value):
         value = [value]
+    elif isinstance(value, dict) and value and all(isinstance(entry, dict) for entry in value.values()):
+        value = list(value.values())  # a list as PHP writes it, by index
     if isinstance(value, list):
         return [_tool_call(entry) for entry in value if entry is not None]
     if value in _NOTHING or value == {}:
