@@ -6,7 +6,7 @@ import math
 import re
 
 from antiphon.backends.error_words import ErrorWords, parse, words_of
-from antiphon.backends.overflow import is_overflow
+from antiphon.backends.overflow_phrases import is_overflow
 from antiphon.backends.waits import from_headers, from_words
 from antiphon.config.masking import masked
 from antiphon.errors import BackendError
@@ -46,6 +46,15 @@ _NO_PATH = re.compile(
     r"|the requested (?:url|resource))\b.{0,300}",
     re.IGNORECASE,
 )
+# A server error that comes of the request: it would fail again, here and elsewhere (llama.cpp, llama-cpp-python, LiteLLM).
+_OF_REQUEST = re.compile(
+    r"\b(?:is|are|does|do) (?:not |un)support(?:ed)?\b|n't support"
+    r"|\bunsupported (?:parameter|value|content|image|media|input|model)|\d validation errors?\b"
+    r"|input should be |is not a multimodal model",
+    re.IGNORECASE,
+)
+# Where in a server's own code an error came up.
+_TRACE = re.compile(r"\n[ \t]{0,8}File \"[^\"\n]{1,500}\", line \d.*", re.DOTALL)
 # Chat completions' names of fields → ours, for `param`.
 _PARAMS = (
     (re.compile(r"^messages\b.*"), "input"),
@@ -76,7 +85,8 @@ async def read_refusal(response: HttpResponse) -> bytes:
 def refusal(status: int, body: bytes, wait: float | None = None, *, ours: bool = True) -> BackendError:
     """Map a backend's status and body.
 
-    400, 409, 413 and 422 are the client's fault and pass with the backend's words; so does a 404 that names a model. A
+    400, 409, 413 and 422 are the client's fault and pass with the backend's words; so does a 404 that names a model, and a 500
+    whose words say that the request is not supported: it is not tried again. A
     refused key or an unknown path is the operator's fault: 502, never a 401. An empty account stays 402, so that clients
     do not try again. 429 and 5xx may be tried elsewhere.
     """
@@ -107,7 +117,7 @@ def _status_of(error: ErrorWords) -> int:
 
 def _refusal(status: int, error: ErrorWords, wait: float | None = None, ours: bool = True) -> BackendError:
     """Map a status and words, which are masked: a server's words may hold its own address, or a key."""
-    message = masked(error.message, MESSAGE_LIMIT)
+    message = masked(_TRACE.sub("", error.message).rstrip(), MESSAGE_LIMIT)
     found = _code(error.code)
     code = found if isinstance(found, str) else ""
     if status < 400:
@@ -126,10 +136,19 @@ def _refusal(status: int, error: ErrorWords, wait: float | None = None, ours: bo
         return _busy(429, message or "The backend is busy.", "rate_limit_exceeded", _wait(wait, error))
     if is_overflow(f"{message} {error.type} {error.code}"):
         return BackendError(400, message, code="context_length_exceeded", param="input" if ours else "messages")
+    if status in (500, 501) and _OF_REQUEST.search(message):
+        return _of_request(400, message, error, ours)
     if status >= 500 or status == 408:
         return _failed(status, message, _wait(wait, error))
     if status in (404, 405) and not code and (not message or _NO_PATH.fullmatch(message.rstrip("."))):
         return BackendError(502, "The backend does not support this endpoint.", retriable=True)
+    return _of_request(status, message, error, ours)
+
+
+def _of_request(status: int, message: str, error: ErrorWords, ours: bool) -> BackendError:
+    """Return the error for a request that the backend does not take."""
+    found = _code(error.code)
+    code = found if isinstance(found, str) else ""
     return BackendError(
         status if status in (409, 413) else 400,
         message or f"The backend refused the request with status {status}.",

@@ -66,6 +66,13 @@ class Config(Settings, kw_only=True, forbid_unknown_fields=True):
         Literal["forward", "ignore", "reject"],
         Meta(description="Unknown request fields: `forward` to the backend, `ignore`, or `reject` with 400."),
     ] = "forward"
+    unsupported_parameters: Annotated[
+        Literal["adapt", "refuse"],
+        Meta(
+            description="Parameters that a model cannot honour, such as reasoning.effort: `adapt`: leave out or use the"
+            " nearest value, named in x-antiphon-ignored; `refuse`: 400."
+        ),
+    ] = "adapt"
     open_responses_names: Annotated[
         bool, Meta(description="Name reasoning events as Open Responses does (response.reasoning.delta).")
     ] = False

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+from collections.abc import Sequence
 from time import perf_counter
 
 from antiphon.access.limits import FREE, Permit
@@ -205,6 +206,11 @@ class Run:
     def backend_id(self) -> str:
         """Where the model was called last (`core.turn.Hints`), "" where there is no choice."""
         return self._turns.backend_id
+
+    @property
+    def ignored(self) -> Sequence[str]:
+        """Names of what the request asks for and does not get, as far as that is known: wishes, and types of tools."""
+        return [*self.plan.ignored, *(name for name in self._turns.ignored if name not in self.plan.ignored)]
 
     @property
     def spoke(self) -> float:

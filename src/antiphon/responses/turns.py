@@ -49,6 +49,7 @@ class Turns:
         self._source: RoutedStream | None = None
         self._opening: asyncio.Task[RoutedStream] | None = None
         self._backend_id = ""
+        self._ignored: dict[str, None] = {}
         self.tools = ToolWork(plan, stream, services, outlet.send) if plan.remote or plan.hosted else None
         self._structured = structured_output(plan, services)
 
@@ -102,12 +103,21 @@ class Turns:
         """Where the model was called last (`core.turn.Hints`), "" where there is no choice."""
         return self._source.backend_id if self._source is not None else self._backend_id
 
+    @property
+    def ignored(self) -> Sequence[str]:
+        """Names of the request's wishes that backends were not told so far."""
+        if self._source is not None:
+            self._ignored |= dict.fromkeys(self._source.ignored)
+        return [*self._ignored]
+
     async def _call_model(self) -> None:
         """Make one model call: its deltas go through the stream to the sink, one pass for all that has arrived."""
         source = await self._turn_stream()
         self._backend_id = source.backend_id
         while not await source.pour(self._take):
             await self._outlet.drain()
+        if source.ignored:
+            self._ignored |= dict.fromkeys(source.ignored)
         self._source = None
         if self._structured is not None:
             await self._settle(self._structured)

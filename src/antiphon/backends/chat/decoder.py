@@ -10,19 +10,17 @@ from msgspec import Raw
 
 from antiphon.backends.chat.answer_text import TextPolicy, as_text, open_sink
 from antiphon.backends.chat.emulation import Emulation
-from antiphon.backends.chat.errors import broken_off, error_from_event, no_answer
+from antiphon.backends.chat.errors import broken_off, check_containers, error_from_event, no_answer, nothing_said
 from antiphon.backends.chat.finish_reasons import NO_END, reason_of, spelled
 from antiphon.backends.chat.lenient import read_chunk
-from antiphon.backends.chat.odd_streams import goes_on
+from antiphon.backends.chat.odd_streams import goes_on, json_lines
 from antiphon.backends.chat.profiles import Profile
 from antiphon.backends.chat.side_fields import SideFields, sources_of
 from antiphon.backends.chat.tool_calls import Calls
 from antiphon.backends.chat.usage import add_logprobs, find_usage, logprob_pieces, usage_from
 from antiphon.backends.error_words import parse
-from antiphon.config.masking import masked
 from antiphon.core.deltas import Delta, Finish, FinishReason, ReasoningDelta, RefusalDelta, TextDelta, UsageReport
 from antiphon.core.json_encoding import to_json
-from antiphon.core.request.json_text import has_more_containers
 from antiphon.core.text.sse import LARGE_EVENT
 from antiphon.core.text.surrogate_halves import Halves
 from antiphon.core.tools.tool_map import ToolMap
@@ -33,7 +31,6 @@ from antiphon.types.items import Item
 _chunk = msgspec.json.Decoder(ChatChunk, strict=False)
 _NO_ERROR = (b"null", b"{}", b"[]", b'""', b"false", b"0")
 _FINE = (0, 200, "0", "200", "ok", "success")  # codes in vendors' envelopes that are no error
-MOST_QUOTED = 1200  # bytes of what is no answer that are looked at; a quarter is shown
 MOST_CALLS = 500
 """Tool calls of one answer."""
 
@@ -46,6 +43,10 @@ MOST_CONTAINERS_OF_WHOLE = 200_000
 MOST_ODD = 1_000
 """Chunks of one answer that say nothing that is known."""
 
+_UNFORCED = "The model called no tool, although 'tool_choice' asks for a call."
+UNFORCED = "tool_choice_ignored"
+"""Code of the error for an answer without the call that it had to be."""
+
 _UNFINISHED = "The backend's answer ended early: it sent no finish_reason."
 
 
@@ -53,11 +54,13 @@ class ChatDecoder:
     """Reads the answer to one request, streamed or whole.
 
     `ended` tells that the backend has said `[DONE]`. An answer is at its end with a `finish_reason`, which `finish` asks for:
-    servers send `[DONE]` also after what they broke off. `need_reason` is False for servers that never send one.
+    servers send `[DONE]` also after what they broke off. `need_reason` is False for servers that never send one. `forced`: an
+    answer that is not cut off or refused must have a call.
     """
 
     __slots__ = (
         "_calls",
+        "_forced",
         "_halves",
         "_logprobs",
         "_marks",
@@ -69,6 +72,7 @@ class ChatDecoder:
         "_profile",
         "_reason",
         "_reasoning_size",
+        "_refused",
         "_seen",
         "_side",
         "_sink",
@@ -91,6 +95,7 @@ class ChatDecoder:
         emulation: Emulation | None = None,
         history: Sequence[Item] = (),
         need_reason: bool = True,
+        forced: bool = False,
         keep_ids: bool = False,
     ) -> None:
         self.ended = False
@@ -102,6 +107,8 @@ class ChatDecoder:
         self._marks = self._sink.marks  # without one of these, text is answer
         self._logprobs = logprobs
         self._need_reason = need_reason
+        self._forced = forced
+        self._refused = False
         self._usage: ChatUsage | None = None
         self._reason: FinishReason | None = None
         self._reasoning_size = 0
@@ -119,6 +126,12 @@ class ChatDecoder:
         """Characters that have been said so far."""
         return self._text_size + self._reasoning_size + self._calls.size
 
+    @property
+    def all_thoughts(self) -> bool:
+        """Tell whether the answer, which has ended, is thoughts and nothing else."""
+        said = self._text_size or self._calls.started or self._pictures
+        return self._reasoning_size > 0 and not said and self._reason is FinishReason.STOP
+
     # Feeding
 
     def feed(self, payloads: Sequence[bytes], out: list[Delta]) -> None:
@@ -128,7 +141,7 @@ class ChatDecoder:
                 self.ended = True
                 return
             if len(payload) > LARGE_EVENT:
-                self._check(payload, MOST_CONTAINERS)
+                check_containers(payload, MOST_CONTAINERS)
             try:
                 chunk = _chunk.decode(payload)
             except (msgspec.MsgspecError, ValueError, RecursionError):
@@ -152,13 +165,14 @@ class ChatDecoder:
         """Read a whole answer. Raises BackendError where it is none."""
         body = body.strip().removesuffix(b"data: [DONE]")
         if len(body) > LARGE_EVENT:
-            self._check(body, MOST_CONTAINERS_OF_WHOLE)
+            check_containers(body, MOST_CONTAINERS_OF_WHOLE)
         try:
             answer = _chunk.decode(body)
         except (msgspec.MsgspecError, ValueError, RecursionError):
             lines = json_lines(body)
             if lines:
-                return self.feed(lines, out)
+                self.feed(lines, out)
+                return
             answer = read_chunk(body, self._halves)
         self._about(answer, body)
         for choice in answer.choices or ():
@@ -167,14 +181,8 @@ class ChatDecoder:
                     self._finished(choice, body)
                 self._read_whole(choice, out)
                 self._late(body)
-                return None
-        raise self._nothing()
-
-    def _check(self, data: bytes, most: int) -> None:
-        if has_more_containers(most, data):
-            raise BackendError(
-                502, f"The backend sent something that is not a chat completion: it has over {most} arrays and objects."
-            )
+                return
+        raise nothing_said(self._odd)
 
     def feed_stray(self, data: bytes, out: list[Delta]) -> None:
         """Read what stood in a stream of events and was none: a whole answer, or an error. Raises BackendError."""
@@ -198,20 +206,16 @@ class ChatDecoder:
             self._side.flush(out)
         self._calls.close(out if self._unwanted is None else self._unwanted)
         if self._unwanted:
-            self._tell_unwanted(self._unwanted, out)
+            out.append(TextDelta("\n" * bool(self._text_size) + as_text(self._unwanted)))
+            self._reason = FinishReason.STOP if self._reason is FinishReason.TOOL_CALLS else self._reason
         if self._usage is not None:
             out.append(UsageReport(usage_from(self._usage, self._profile, self._reasoning_size, self._text_size)))
         self._check_end()
         called = self._calls.started > 0 and self._unwanted is None
         reason = self._reason or (FinishReason.TOOL_CALLS if called else FinishReason.STOP)
+        if self._forced and not (self._calls.started or reason.cut or self._refused):
+            raise BackendError(502, _UNFORCED, code=UNFORCED, param="tool_choice")
         out.append(Finish(reason))
-
-    def _tell_unwanted(self, calls: list[Delta], out: list[Delta]) -> None:
-        """Say as text what was called although the request forbids calls: the client would not know what to do with a call."""
-        text = "\n".join(as_text(calls))
-        out.append(TextDelta(f"\n{text}" if self._text_size else text))
-        if self._reason is FinishReason.TOOL_CALLS:
-            self._reason = FinishReason.STOP
 
     def _check_end(self) -> None:
         called = self._calls.size > 0 or self._calls.started > 0
@@ -223,14 +227,7 @@ class ChatDecoder:
         if self._reason is FinishReason.TOOL_CALLS:
             raise BackendError(502, "The backend announced a tool call and sent none.", retriable=True)
         if not (self._reason and (self._reason.cut or self._seen)):
-            raise self._nothing()
-
-    def _nothing(self) -> BackendError:
-        """Return the error for an answer that says nothing and has no end."""
-        if self._odd:
-            text = masked(self._odd[:MOST_QUOTED].decode("utf-8", "replace"), MOST_QUOTED // 4)
-            return BackendError(502, f"The backend's answer has no message: {text}", retriable=True)
-        return BackendError(502, "The backend's answer has no message.", retriable=True)
+            raise nothing_said(self._odd)
 
     # One chunk
 
@@ -355,6 +352,7 @@ class ChatDecoder:
             self._calls.fragment(call.index, call.id or "", name, text, out, raw=custom is not None)
 
     def _refuse(self, text: str, out: list[Delta]) -> None:
+        self._refused = True
         self._text_size += len(text)
         out.append(RefusalDelta(text))
 

@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from antiphon.backends.error_words import parse, read_json, words_of
 from antiphon.backends.refusals import error_of
+from antiphon.config.masking import masked
+from antiphon.core.request.json_text import has_more_containers
 from antiphon.errors import BackendError
+
+MOST_QUOTED = 1200
+"""Bytes of what is no answer that are looked at; a quarter is shown."""
 
 
 def error_from_event(payload: bytes) -> BackendError:
@@ -31,3 +36,19 @@ def broken_off(word: str, payload: bytes) -> BackendError:
     if words is not None and words.message:
         return error_of(words)
     return BackendError(502, f"The backend ended its answer with finish_reason '{word}'.")
+
+
+def nothing_said(odd: bytes) -> BackendError:
+    """Return the error for an answer that says nothing and has no end; `odd` came in its place."""
+    if odd:
+        text = masked(odd[:MOST_QUOTED].decode("utf-8", "replace"), MOST_QUOTED // 4)
+        return BackendError(502, f"The backend's answer has no message: {text}", retriable=True)
+    return BackendError(502, "The backend's answer has no message.", retriable=True)
+
+
+def check_containers(data: bytes, most: int) -> None:
+    """Raise BackendError for a chunk or an answer of too many arrays and objects."""
+    if has_more_containers(most, data):
+        raise BackendError(
+            502, f"The backend sent something that is not a chat completion: it has over {most} arrays and objects."
+        )

@@ -9,7 +9,10 @@ from antiphon.types.chat import ChatDelta
 
 def json_lines(data: bytes) -> Sequence[bytes]:
     """Return the lines of a body that has an object in each, without `data:`; nothing for any other."""
-    lines = [line for line in map(bytes.strip, data.splitlines()) if line]
+    first, more, _ = bytes(data).lstrip().partition(b"\n")
+    if not more or not first.rstrip().endswith(b"}"):
+        return ()  # one object, perhaps over many lines
+    lines = [line for line in (line.strip() for line in bytes(data).splitlines()) if line]
     if len(lines) > 1 and all(line.startswith(b"{") and line.endswith(b"}") for line in lines):
         return lines
     return ()
