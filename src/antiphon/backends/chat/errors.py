@@ -8,6 +8,7 @@ from antiphon.config.masking import masked
 from antiphon.core.request.json_text import has_more_containers
 from antiphon.errors import BackendError
 
+NOTHING_SAID = "The backend's answer has no message."
 MOST_QUOTED = 1200
 """Bytes of what is no answer that are looked at; a quarter is shown."""
 
@@ -43,7 +44,7 @@ def nothing_said(odd: bytes) -> BackendError:
     if odd:
         text = masked(odd[:MOST_QUOTED].decode("utf-8", "replace"), MOST_QUOTED // 4)
         return BackendError(502, f"The backend's answer has no message: {text}", retriable=True)
-    return BackendError(502, "The backend's answer has no message.", retriable=True)
+    return BackendError(502, NOTHING_SAID, retriable=True)
 
 
 def check_containers(data: bytes, most: int) -> None:
