@@ -315,6 +315,27 @@ def test_logprobs_go_with_their_text() -> None:
     ]
 
 
+def token(text: str, **fields: Any) -> dict[str, Any]:
+    return {"token": text, "logprob": -1.0, "bytes": list(text.encode()), "top_logprobs": [], **fields}
+
+
+@pytest.mark.parametrize(
+    ("message", "tokens"),
+    [
+        ({"content": "Hi!"}, ["Hi", "!", "<|im_end|>"]),
+        ({"content": "Hi!"}, ["Hi", "!"]),
+        ({"content": "Hi!", "reasoning_content": "hm Hi!"}, ["<think>", "hm ", "Hi", "!", "</think>", "Hi", "!"]),
+        ({"content": "<think>hm</think>\n\nHi!"}, ["<think>", "hm", "</think>", "\n\n", "Hi", "!", "<|im_end|>"]),
+    ],
+)
+def test_logprobs_of_a_whole_answer_are_those_of_its_text(message: dict[str, Any], tokens: list[str]) -> None:
+    turn = ask(request=CreateResponse(model="m", input="x", top_logprobs=1))
+    choice = {"message": message, "finish_reason": "stop", "logprobs": {"content": [token(one) for one in tokens]}}
+    deltas = heard(turn, dumps({"choices": [choice]}).encode(), whole=True)
+    (text,) = [delta for delta in deltas if isinstance(delta, TextDelta)]
+    assert (text.text, loads(b"[%b]" % text.logprobs)) == ("Hi!", [token("Hi"), token("!")])
+
+
 # Emulated calls
 
 
@@ -354,10 +375,47 @@ def test_other_choices_and_odd_chunks_are_passed_over() -> None:
         ("content_filter", "content_filter"),
         ("max_tokens", "length"),
         ("eos", "stop"),
+        ("END_TURN", "stop"),
+        ("a new word", "stop"),
+        ("MAX_TOKENS", "length"),
+        ("model_context_window_exceeded", "length"),
+        ("contextLengthReached", "length"),
+        ("context-size-reached", "length"),
+        ("ERROR_LIMIT", "length"),
+        ("tool-calls", "tool_calls"),
+        ("toolUse", "tool_calls"),
+        ("tool_use", "tool_calls"),
+        ("SAFETY", "content_filter"),
+        ("PROHIBITED_CONTENT", "content_filter"),
+        ("guardrail_intervened", "content_filter"),
+        ("image_safety_filter", "content_filter"),
     ],
 )
 def test_reasons(reason: str, expected: str) -> None:
     assert made(chunk(reason, content="x"))[-1] == ("finish", expected)
+
+
+@pytest.mark.parametrize(
+    "reason", ["error", "ABORT", "MALFORMED_FUNCTION_CALL", "network_error", "upstream_failure", "user-cancelled"]
+)
+def test_reasons_of_what_was_broken_off(reason: str) -> None:
+    with pytest.raises(BackendError, match="ended its answer with finish_reason"):
+        made(chunk(reason, content="x"))
+
+
+def test_the_words_beside_a_reason_are_kept() -> None:
+    choice = {"index": 0, "delta": {"content": ""}, "finish_reason": "error"}
+    error = {"code": 429, "message": "Too many of you. Please retry in 7s."}
+    for payload in ({"choices": [{**choice, "error": error}]}, {"choices": [choice], "error": error}):
+        with pytest.raises(BackendError) as caught:
+            made(dumps(payload).encode())
+        assert (caught.value.status, caught.value.message) == (429, error["message"])
+
+
+@pytest.mark.parametrize("word", ["null", "", "none"])
+def test_words_that_are_no_reason(word: str) -> None:
+    with pytest.raises(BackendError, match="ended early"):
+        made(chunk(word, content="x"), need_reason=True)
 
 
 USAGE = {
@@ -385,8 +443,7 @@ def test_reasoning_tokens_that_the_server_does_not_count() -> None:
         {"choices": [], "usage": {"prompt_tokens": 9, "completion_tokens": 10, "prompt_cache_hit_tokens": 2}}
     ).encode()
     payloads = [chunk(reasoning_content="aaa"), chunk(content="bb"), plain]
-    assert usage_of(heard(TURN, *payloads)).output_tokens_details.reasoning_tokens == 0
-    shared = usage_of(heard(TURN, *payloads, profile="llama_cpp"))
+    shared = usage_of(heard(TURN, *payloads))
     assert (shared.output_tokens_details.reasoning_tokens, shared.input_tokens_details.cached_tokens) == (6, 2)
 
 

@@ -39,6 +39,9 @@ class Tells:
         self.arguments += text
         self._told.append((self._kind, text))
 
+    def annotate(self, annotation: Any) -> None:
+        self._told.append(("annotation", annotation))
+
     def refusal(self, text: str) -> None:
         self._told.append(("refusal", text))
 

@@ -41,8 +41,8 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
     `response_format`: which of its types the server takes. `grammar`: its own constrained decoding, if it has any.
     `forced_calls`: whether a named or required call is obeyed, or has to be brought about by a schema for the answer.
     `format_beside_tools`: whether tools can still be called while `response_format` constrains the answer.
-    `forward`: request fields beyond the common ones that the server knows. `share_reasoning`: it has no count of
-    reasoning tokens, so their share of the output is estimated. `drop`: request fields that are never sent, by the server's
+    `forward`: request fields beyond the common ones that the server knows. `share_reasoning`: where it counts no
+    reasoning tokens, their share of the output is estimated. `drop`: request fields that are never sent, by the server's
     names. `stream`: whether the server is asked for a stream, whatever the client wants. `roles`, `call_ids`,
     `strict_schema`: what its models take where their settings do not say. `tool_images`: outputs of tools may hold images,
     which else follow as a user's. `tool_names`: outputs of tools are asked for the function's name. `base`: of a configured
@@ -68,7 +68,7 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
     stream_usage: bool = True
     drop: tuple[str, ...] = ()
     forward: frozenset[str] = frozenset()
-    share_reasoning: bool = False
+    share_reasoning: bool = True
     leaks: tuple[str, ...] = MARKED_LEAKS
     roles: Roles = "auto"
     call_ids: IdForm = "auto"
@@ -117,7 +117,6 @@ PROFILES: dict[str, Profile] = {
             grammar="gbnf",
             forced_calls="schema",
             format_beside_tools=False,
-            share_reasoning=True,
         ),
         Profile(
             name="vllm",
@@ -126,7 +125,6 @@ PROFILES: dict[str, Profile] = {
             efforts=_LOW_TO_HIGH,
             grammar="structured_outputs",
             format_beside_tools=False,
-            share_reasoning=True,
         ),
         Profile(
             name="sglang",
@@ -144,13 +142,11 @@ PROFILES: dict[str, Profile] = {
             tool_choice_none=False,
             forced_calls="schema",
             format_beside_tools=False,
-            share_reasoning=True,
         ),
         Profile(
             name="lmstudio",
             response_format="json_schema",
             forced_calls="schema",
-            share_reasoning=True,
             leaks=ENGINE_LEAKS,
         ),
         Profile(
