@@ -17,9 +17,9 @@ from tests.test_exports import MODULES
 def _defined() -> Iterator[type[BaseException]]:
     for module in MODULES:
         for value in vars(import_module(module)).values():
-            if inspect.isclass(value) and issubclass(value, BaseException) and value.__module__ == module:
-                if not value.__name__.startswith("_"):  # one that does not leave its module
-                    yield value
+            kind = inspect.isclass(value) and issubclass(value, BaseException) and value.__module__ == module
+            if kind and not value.__name__.startswith("_"):  # those do not leave their module
+                yield value
 
 
 def test_every_exception_of_the_package_has_one_root() -> None:
