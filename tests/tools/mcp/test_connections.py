@@ -117,6 +117,7 @@ def earlier(answer: Callable[[Exchange], object]) -> Callable[[Exchange], bool]:
                 lambda exchange: exchange.result(GOOD),
                 lambda exchange: exchange.result({"supportedVersions": ["2099-01-01"]}),
                 lambda exchange: exchange.raw(b""),
+                lambda exchange: exchange.send(b"", status=403),
             )
         ),
     ],
@@ -251,6 +252,33 @@ async def test_a_server_that_wants_one_of_its_own_revisions_is_asked_for_it() ->
     with scripted(act) as server:
         assert await called(connected(server)) == "good"
         assert server.methods()[:4] == ["server/discover", "initialize", *HANDSHAKE]
+
+
+FRAMED = b"event: message\r\ndata: %b\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        lambda exchange: exchange.send(
+            exchange.encoded(GOOD).replace(b'"id": ', b'"id": "').replace(b', "result"', b'", "result"')
+        ),
+        lambda exchange: exchange.send(FRAMED % exchange.encoded(GOOD)),
+        lambda exchange: exchange.send(FRAMED % progress(exchange, 1, 1)[21:-2] + FRAMED % exchange.encoded(GOOD)),
+        lambda exchange: exchange.send(exchange.encoded(GOOD), "text/plain"),
+        lambda exchange: exchange.result({**GOOD, "isError": None, "structuredContent": None, "_meta": None}),
+        lambda exchange: exchange.result({"content": None, "structuredContent": "good"}),
+        lambda exchange: exchange.result({"content": [{"type": "text", "text": None}, *GOOD["content"]]}),
+    ],
+)
+async def test_answers_of_odd_shapes_are_understood(answer: Any) -> None:
+    def act(exchange: Exchange) -> bool:
+        if exchange.method == "tools/call":
+            answer(exchange)
+        return exchange.method == "tools/call"
+
+    with scripted(act) as server:
+        assert (await called(connected(server))).strip('"\n') == "good"
 
 
 # Transports
@@ -544,7 +572,7 @@ async def test_a_refusal_is_told_with_its_reason(status: int, challenge: str, bo
             await called(connected(server, authorization="token-of-mine"))
         assert told in str(refused.value)
         assert not {"token-of-mine", "https://"} & set(str(refused.value).split())
-        if status in (401, 403):
+        if status == 401:
             assert len(server.asked) == 1
 
 
