@@ -194,6 +194,7 @@ OUTSIDE: dict[str, str] = {
     "backends.responses.decoder:_TYPE": "fullmatch",
     "backends.responses.refused_forms:_SIGNS": "search",
     "backends.scripted:_PIECE": "search",
+    "core.token_count:_MEDIA": "search",
     "core.tools.call_thoughts:_RANDOM": "search",
     "core.tools.mcp_content:_PART": "search",
     "core.tools.call_ids:_NUMBERED": "fullmatch",
