@@ -56,7 +56,12 @@ FIELDS = (
         False,
         "`reasoning.encrypted_content`, `message.output_text.logprobs`; others do nothing.",
     ),
-    Field("max_output_tokens", "honoured", True, "1 or more; OpenAI wants 16."),
+    Field(
+        "max_output_tokens",
+        "honoured",
+        True,
+        "1 or more; OpenAI wants 16. More than the model's window or its longest answer is clamped.",
+    ),
     Field("max_tool_calls", "honoured", True),
     Field("metadata", "honoured", True, "16 pairs; keys of 64, values of 512 characters."),
     Field("moderation", "ignored", False),
@@ -67,30 +72,63 @@ FIELDS = (
     Field("prompt_cache_key", "forwarded", True, "To backends that know it."),
     Field("prompt_cache_options", "ignored", False),
     Field("prompt_cache_retention", "forwarded", False, "To backends that know it."),
-    Field("reasoning", "honoured", True, "`effort` as the backend understands it; `summary` mirrors the thoughts."),
+    Field(
+        "reasoning",
+        "honoured",
+        True,
+        "`effort` is a hint: a value that the model does not take becomes the nearest one, or is left out; `x-antiphon-ignored` "
+        'then names `reasoning.effort` (a 400 with `unsupported_parameters = "refuse"`). `summary` mirrors the thoughts.',
+    ),
     Field("safety_identifier", "forwarded", True, "To backends that know it."),
     Field("service_tier", "forwarded", True, "To backends that know it; the response says `default`."),
     Field("store", "honoured", True, "`false` leaves no trace on disk."),
     Field("stream", "honoured", False),
-    Field("stream_options", "ignored", False, "There is no obfuscation to switch off; usage is always sent."),
+    Field(
+        "stream_options",
+        "ignored",
+        False,
+        "There is no obfuscation to switch off; usage is sent wherever the backend tells it.",
+    ),
     Field("temperature", "honoured", True, "0 to 2."),
     Field("text", "honoured", True, "Nested or flat; a flat request gets the flat `type` beside the nested form."),
-    Field("tool_choice", "honoured", True, "All forms."),
+    Field(
+        "tool_choice",
+        "honoured",
+        True,
+        "All forms. A forced call that the backend does not make is asked for again by a schema; an answer without it is failed "
+        "(`tool_choice_ignored`). Left out, and named in `x-antiphon-ignored`, where the backend refuses it.",
+    ),
     Field("tools", "honoured", True, "See below."),
     Field("top_logprobs", "honoured", True, "0 to 20."),
     Field("top_p", "honoured", True, "0 to 1."),
-    Field("truncation", "honoured", True, "`auto` leaves out the oldest items where the window is too small."),
+    Field(
+        "truncation",
+        "honoured",
+        True,
+        "`auto` leaves out the oldest items where the window is too small; an unknown window is read from the backend's refusal.",
+    ),
     Field("user", "forwarded", True, "To backends that know it."),
     Field("max_tokens", "refused", False, "400; the message names `max_output_tokens`."),
     Field("anything else", "forwarded", False, "A setting: `unknown_fields` = `forward`, `ignore` or `reject`."),
 )
 
 ITEMS = (
-    Kind("message", "In and out, with text, refusal, image, file and audio parts. Needs no `type`."),
-    Kind("reasoning", "In and out: raw thoughts, summary, sealed content, which opens for its owner only."),
+    Kind(
+        "message",
+        "In and out, with text, refusal, image, file and audio parts. Needs no `type`. Parts in chat completions' spelling "
+        "(`text`, `image_url`, `file`) are taken, and stored in this API's; OpenAI refuses them. Messages of the role `tool` "
+        "and `tool_calls` are refused.",
+    ),
+    Kind(
+        "reasoning",
+        "In and out: raw thoughts, summary, sealed content, which opens for its owner only. A Responses backend's own "
+        "sealed content passes both ways, asked for or not. Without content where a backend sent data for itself alone. "
+        "Dropped by a client, it is found again by call id (`recall_bytes`).",
+    ),
     Kind(
         "function_call, function_call_output",
-        "In and out; an output may be a string or parts. Ids of calls may repeat in a history: an output belongs to the nearest "
+        "In and out; an output may be a string or parts. `arguments` may be an object: it is taken as its JSON text. "
+        "Ids of calls may repeat in a history: an output belongs to the nearest "
         "earlier calls of its id that have none yet, in their order. A second, different output for a call is a 400, and so is "
         "one without a call. The ids of new calls are unique in their conversation, whatever the backend sends.",
     ),
@@ -143,6 +181,17 @@ EVENTS = (
     Kind("response.output_item.added, response.output_item.done", "For every item, in every ending."),
     Kind("response.content_part.added, response.content_part.done", ""),
     Kind("response.output_text.delta, response.output_text.done", "With logprobs where asked for."),
+    Kind(
+        "response.output_text.annotation.added",
+        "Right behind the text that came with it. A chat backend's sources become `url_citation`: `annotations` of a message,"
+        " and `citations`, `search_results` or `web_search` beside it; those without a place stand at the end of the text so"
+        " far. Other annotations of chat backends are passed over.",
+    ),
+    Kind(
+        "response.image_generation_call.in_progress, response.image_generation_call.completed",
+        "Pictures that a chat model makes (`images` of a message, or parts of it) are items `image_generation_call`, whole from"
+        " the start. One that is but a URL becomes a link in the text. In a history a chat model does not see them.",
+    ),
     Kind("response.refusal.delta, response.refusal.done", ""),
     Kind(
         "response.reasoning_text.delta, response.reasoning_text.done",
@@ -221,6 +270,10 @@ These are its MUST assertions. The eight misses of the last row are one: the sui
 events only (`response.reasoning.delta`), and the default is OpenAI's (`response.reasoning_text.delta`), which the SDKs read.
 What it lists as absent is not offered: messages, embeddings, legacy completions, images, audio. Its sections on the model's
 ability and on agents measure the model, which here is a list of rules.
+
+@modelcontextprotocol/conformance 0.2.0-alpha.12, with the server as the MCP client under test; `scripts/acceptance
+mcp_conformance` runs it again: all scenarios that revisions 2025-11-25 and 2026-07-28 require of clients pass, without OAuth (the
+callers of this server bring the tokens of MCP servers) and defaults of elicitation (there is no person to ask).
 """
 
 if __name__ == "__main__":

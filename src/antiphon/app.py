@@ -38,6 +38,7 @@ from antiphon.responses.intake.media import Media
 from antiphon.responses.intake.prompts import Prompts
 from antiphon.responses.intake.token_count import TokenCounter
 from antiphon.responses.prepare import Preparer
+from antiphon.responses.recall import Recall
 from antiphon.responses.sealing import Sealer
 from antiphon.responses.services import Services
 from antiphon.responses.webhooks import Webhooks
@@ -134,6 +135,7 @@ class Parts:
             self.guard,
             config.mcp_servers,
             config.mcp_timeout,
+            config.mcp_progress_timeout,
             most_bytes=config.mcp_max_answer,
             most_tools=config.mcp_max_tools,
         )
@@ -189,6 +191,7 @@ class Parts:
             hosted_tools=self._hosted,
             limiter=self.limiter,
             rooms=Rooms(config.request_owner_bytes, config.request_bytes),
+            recall=Recall(config.recall_bytes),
             observer=Observers(self.ring, *self.watch.observers),
         )
 
@@ -214,6 +217,7 @@ class Parts:
         self.mcp.replace(
             config.mcp_servers,
             config.mcp_timeout,
+            config.mcp_progress_timeout,
             most_bytes=config.mcp_max_answer,
             most_tools=config.mcp_max_tools,
         )

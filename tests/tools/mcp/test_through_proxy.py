@@ -16,7 +16,7 @@ from antiphon.config import McpServerConfig
 from antiphon.net.proxies import from_environment
 from antiphon.net.url_guard import UrlGuard
 from antiphon.tools.base import McpTool, ToolServerError
-from antiphon.tools.mcp import servers
+from antiphon.tools.mcp import http_client
 from antiphon.tools.mcp.servers import McpServers
 from tests.acceptance.background import Tools, _Server
 from tests.net.certificates import Authority
@@ -55,7 +55,7 @@ async def test_a_call_goes_through(
 ) -> None:
     authority = Authority(tmp_path)
     trusting = ssl.create_default_context(cafile=str(authority.file))
-    monkeypatch.setattr(servers, "_tls_context", lambda: trusting)
+    monkeypatch.setattr(http_client, "tls_context", lambda: trusting)
 
     async def one_address(self: object, host: str, port: int, **more: int) -> object:
         return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (CHECKED if host == NAME else host, port))]
@@ -90,5 +90,5 @@ async def test_a_proxy_that_refuses_is_a_server_out_of_reach(monkeypatch: pytest
 
 def test_authorities_of_the_operator_count(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SSL_CERT_FILE", str(Authority(tmp_path, "house").file))
-    context = servers._tls_context.__wrapped__()
+    context = http_client.tls_context.__wrapped__()
     assert [dict(part[0] for part in one["subject"])["commonName"] for one in context.get_ca_certs()] == ["house"]
