@@ -189,6 +189,7 @@ OUTSIDE: dict[str, str] = {
     "backends.responses.decoder:_TYPE": "fullmatch",
     "backends.responses.refused_forms:_SIGNS": "search",
     "backends.scripted:_PIECE": "search",
+    "core.tools.call_thoughts:_RANDOM": "search",
     "core.tools.mcp_content:_PART": "search",
     "core.tools.call_ids:_NUMBERED": "fullmatch",
     "core.tools.call_ids:_PLAIN": "fullmatch",
@@ -240,6 +241,9 @@ OUTSIDE: dict[str, str] = {
     "tools.mcp.headers:_TOKEN": "fullmatch",
     "tools.mcp.headers:_VALUE": "fullmatch",
     "tools.mcp.headers:_OURS": "fullmatch",
+    "tools.mcp.param_headers:_TOKEN": "fullmatch",
+    "tools.mcp.param_headers:_PLAIN": "fullmatch",
+    "tools.mcp.refusals:_PARAMETER": "search",
 }
 
 # Those that see only what the operator, the developers or this machine say.
@@ -254,7 +258,7 @@ INSIDE = frozenset(
     cli.checks.diagnosis:_think
     cli.checks.doctor:described
     cli.keys:_SPAN
-    core.text.leaks.reader:Forms.__init__
+    core.text.leaks.reader:LeakMarkers.__init__
     cli.monitor.scrape:_SERIES
     cli.monitor.scrape:_LABEL
     cli.monitor.scrape:_ESCAPE

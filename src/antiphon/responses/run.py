@@ -9,17 +9,17 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from time import perf_counter
 
 from antiphon.access.limits import FREE, Permit
 from antiphon.core.stream.response_stream import ResponseStream
 from antiphon.core.stream.writer_table import OPENAI, Dialect
-from antiphon.errors import APIError, Gone
+from antiphon.errors import APIError, Gone, spelled
 from antiphon.responses.plan import Plan
 from antiphon.responses.services import Services
 from antiphon.responses.sink import Outlet, Sink
-from antiphon.responses.stored_response import commit
+from antiphon.responses.stored_response import NO_IDS, commit
 from antiphon.responses.turns import Boundary, Turns
 from antiphon.runtime.unexpected_errors import unexpected
 from antiphon.stores.base import FenceError
@@ -78,8 +78,8 @@ class Run:
         try:
             return await self._turns.open(wait)
         except APIError as error:
-            self.error = error
-            raise
+            self.error = spelled(error, self.plan.spell)
+            raise self.error from None
 
     async def run(self, sink: Sink) -> None:
         """Make the response, sending its Events; the last one is sent after the commit. `body` is then the Response's JSON."""
@@ -167,17 +167,20 @@ class Run:
     # Endings
 
     def _fail(self, error: APIError) -> None:
-        self.error = error
+        self.error = error = spelled(error, self.plan.spell)
         self.body = self.stream.fail(error, int(self._services.clock()))
         self._outlet.send()
 
     async def _end(self) -> None:
         """Commit, then send the terminal event: an immediate `previous_response_id` finds the response."""
         self._account()  # before anybody can know that it has ended, and ask for more
-        if self.plan.stored:
+        plan, output, texts = self.plan, self.stream.output, self.stream.model_texts
+        thoughts: Mapping[str, int] = NO_IDS
+        if self.stream.asks_client:
+            thoughts = self._services.recall.keep(plan.owner, plan.turn.items, output, texts)
+        if plan.stored:
             try:
-                texts = self.stream.model_texts
-                await commit(self._services, self.plan, self.body, self.stream.output, self._fence, texts)
+                await commit(self._services, plan, self.body, output, self._fence, texts, thoughts)
             except FenceError:
                 raise
             except APIError as error:  # the store is away, which its own log line tells

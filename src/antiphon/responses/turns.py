@@ -13,6 +13,7 @@ from antiphon.core import compaction
 from antiphon.core.compaction import Compacted
 from antiphon.core.context import kept_items
 from antiphon.core.deltas import Delta, UsageReport
+from antiphon.core.opaque import NO_OPAQUE, OpaqueData
 from antiphon.core.stream.response_stream import ResponseStream
 from antiphon.core.stream.resume import checkpoint
 from antiphon.core.stream.terms import Action
@@ -168,7 +169,7 @@ class Turns:
         elif plan.compaction == "threshold" and self._stream.output:  # a run taken over has done it
             made = items_for_model(self._stream, self._stream.output)
             seals = Unsealing(self._services.sealer, plan.owner, ())
-            self._replace_context(await seals.restored([*plan.turn.items, *made]))
+            self._replace_context(await seals.restored([*plan.turn.items, *made]), seals.opaque)
         elif plan.compaction == "threshold":
             head, tail = compaction.split_for_compaction(plan.turn.items)
             if head:
@@ -183,8 +184,12 @@ class Turns:
         """Replace the items by a summary; `kept` items follow it unchanged."""
         plan = self._plan
         summary = await summarise(plan.route, self._turn, items)
-        standing = None if kept is None else Compacted(summary.text, kept_items(kept, plan.id_base))
-        compacted = standing or compaction.in_place_of(items, summary.text)
+        opaque = self._turn.opaque
+        if kept is None:
+            compacted = compaction.in_place_of(items, summary.text, opaque)
+        else:
+            beside = compaction.opaque_among(kept, opaque)
+            compacted = Compacted(summary.text, kept_items(kept, plan.id_base), opaque=beside)
         sealed = await sealed_compaction(self._services.sealer, compacted, plan.owner)
         self._stream.add_item(
             "cmp", lambda id: compaction.compaction_item(id, sealed), "response.compaction.compacting"
@@ -195,9 +200,9 @@ class Turns:
         self._replace_context([compaction.summary_message(compacted), *(kept or ())])
         self._outlet.send()
 
-    def _replace_context(self, items: list[Item]) -> None:
+    def _replace_context(self, items: list[Item], opaque: OpaqueData = NO_OPAQUE) -> None:
         """Replace the context, which includes all output so far."""
-        self._turn = replace(self._turn, items=items)
+        self._turn = replace(self._turn, items=items, opaque={**self._turn.opaque, **opaque})
         if self.tools is not None:
             self.tools.compacted(self._turn)
 
