@@ -83,7 +83,12 @@ FIELDS = (
     Field("service_tier", "forwarded", True, "To backends that know it; the response says `default`."),
     Field("store", "honoured", True, "`false` leaves no trace on disk."),
     Field("stream", "honoured", False),
-    Field("stream_options", "ignored", False, "There is no obfuscation to switch off; usage is always sent."),
+    Field(
+        "stream_options",
+        "ignored",
+        False,
+        "There is no obfuscation to switch off; usage is sent wherever the backend tells it.",
+    ),
     Field("temperature", "honoured", True, "0 to 2."),
     Field("text", "honoured", True, "Nested or flat; a flat request gets the flat `type` beside the nested form."),
     Field(
@@ -176,6 +181,17 @@ EVENTS = (
     Kind("response.output_item.added, response.output_item.done", "For every item, in every ending."),
     Kind("response.content_part.added, response.content_part.done", ""),
     Kind("response.output_text.delta, response.output_text.done", "With logprobs where asked for."),
+    Kind(
+        "response.output_text.annotation.added",
+        "Right behind the text that came with it. A chat backend's sources become `url_citation`: `annotations` of a message,"
+        " and `citations`, `search_results` or `web_search` beside it; those without a place stand at the end of the text so"
+        " far. Other annotations of chat backends are passed over.",
+    ),
+    Kind(
+        "response.image_generation_call.in_progress, response.image_generation_call.completed",
+        "Pictures that a chat model makes (`images` of a message, or parts of it) are items `image_generation_call`, whole from"
+        " the start. One that is but a URL becomes a link in the text. In a history a chat model does not see them.",
+    ),
     Kind("response.refusal.delta, response.refusal.done", ""),
     Kind(
         "response.reasoning_text.delta, response.reasoning_text.done",

@@ -125,6 +125,9 @@ class MessageTold:
     def refusal(self, text: str) -> None:
         self.text(text)
 
+    def annotate(self, annotation: bytes) -> None:
+        self._emitter.say("source", source=msgspec.Raw(annotation))
+
     def close(self, status: str) -> bytes:
         text = OutputText(text="".join(self._pieces))
         return to_json(Message(id=self._id, status=status, role="assistant", content=[text]))

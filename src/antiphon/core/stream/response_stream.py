@@ -20,6 +20,7 @@ from msgspec import Raw
 from msgspec.structs import replace
 
 from antiphon.core.deltas import (
+    AnnotationDelta,
     CallDelta,
     CallStart,
     Delta,
@@ -27,6 +28,7 @@ from antiphon.core.deltas import (
     FinishReason,
     InputRemoved,
     OpaqueDelta,
+    PictureDelta,
     ReasoningDelta,
     RefusalDelta,
     Relay,
@@ -189,6 +191,11 @@ class ResponseStream:
                 self._items.keep_beside(delta.opaque)
             case InputRemoved():
                 note_removed(self.response, delta)
+            case AnnotationDelta():
+                if self._items.message is not None:  # without a text there is nothing that it cites
+                    self._items.message.annotate(delta.annotation)
+            case PictureDelta():
+                self._items.add_picture(delta.data)
             case UsageReport():
                 self._turn_usage = delta.usage
             case Finish():

@@ -36,6 +36,10 @@ class AnswerWriter(Writer, Protocol):
         """Append a piece of the answer."""
         ...
 
+    def annotate(self, annotation: bytes) -> None:
+        """Add a citation (JSON) to the answer so far."""
+        ...
+
     def refusal(self, text: str) -> None:
         """Append a piece of a refusal."""
         ...
