@@ -10,7 +10,6 @@ import msgspec
 from antiphon.core.text.leaks.base import LONGEST_NAME, Offered, Reading, begins, blanks, json_at
 from antiphon.core.text.leaks.families import Row
 from antiphon.core.text.leaks.pythonic import literal
-from antiphon.errors import AntiphonError
 
 MOST_PARAMETERS = 1000
 """Parameters of one call: 8 ms of the event loop."""
@@ -30,11 +29,11 @@ class _Tag(msgspec.Struct, frozen=True):
     is_text: bool | None = None
 
 
-class _More(AntiphonError):
+class _More(Exception):
     """More text is needed."""
 
 
-class _None(AntiphonError):
+class _None(Exception):
     """It is no call."""
 
 

@@ -8,7 +8,6 @@ from typing import Any
 
 from antiphon.core.text.leaks.base import LeakedCall, Offered, Reading, begins, blanks
 from antiphon.core.text.leaks.families import Row
-from antiphon.errors import AntiphonError
 
 MOST = 64 * 1024
 """Characters of one call: it is read by a program in Python, at 10 ms for these."""
@@ -24,11 +23,11 @@ _NAMES: dict[str, Any] = {"True": True, "true": True, "False": False, "false": F
 _CLOSING = {"[": "]", "(": ")", "{": "}"}
 
 
-class _Short(AntiphonError):
+class _Short(Exception):
     """The text ends before the value does."""
 
 
-class _Wrong(AntiphonError):
+class _Wrong(Exception):
     """It is no value."""
 
 
