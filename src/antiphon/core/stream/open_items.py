@@ -80,8 +80,8 @@ class OpenItems:
         self._begin()
         kind = BY_DECLARATION["image_generation"]
         start = CallStart(kind.prefix, "", kind.name, kind.name)
-        place = self._output.allocate(kind.prefix)
-        writer = HostedCallWriter(self._emitter, *place, start, type=kind.call, opening={"result": None})
+        allocated = self._output.allocate(kind.prefix)
+        writer = HostedCallWriter(self._emitter, *allocated, start, type=kind.call, opening={"result": None})
         self._output.keep(writer.index, writer.result(ToolResult(fields={"result": data})))
 
     def begin_call(self, call: CallStart) -> None:
