@@ -9,7 +9,7 @@ either a recording (`recording = "FILE"`, bytes of a real engine) or lines after
     event: NAME                  the name of the next line's event
     anything else                the data of an event, or a whole body, as it stands
 
-`frame` is what stands around the data of an event; `done = false` leaves out the final `[DONE]`.
+`frame` is what stands around the data of an event; a shape's `done = false` leaves out the final `[DONE]`.
 """
 
 from __future__ import annotations
@@ -77,7 +77,8 @@ class Shape:
             return None
         if lines.endswith(".txt"):
             return recorded(self.vendor.folder / lines)
-        return Answer(status, headers, self.vendor.stream(lines) if streamed else self.vendor.whole(lines))
+        done = self.fields.get("done", True)
+        return Answer(status, headers, self.vendor.stream(lines, done) if streamed else self.vendor.whole(lines))
 
 
 @dataclass(frozen=True)
@@ -102,8 +103,8 @@ class Vendor:
         """Its shapes by name."""
         return {name: Shape(self, name, self.fields[name]) for name in SHAPES if name in self.fields}
 
-    def stream(self, lines: str) -> bytes:
-        """Return the bytes of a stream."""
+    def stream(self, lines: str, done: bool = True) -> bytes:
+        """Return the bytes of a stream; with a final `[DONE]` if `done`."""
         frame = self.fields.get("frame", "data: %s\n\n")
         frames = []
         for line in _lines(lines):
@@ -111,7 +112,7 @@ class Vendor:
                 frames.append(line + ("\n\n" if line[0] == ":" else "\n"))
             else:
                 frames.append(frame % self._filled("+", "chunk", line))
-        if self.fields.get("done", True):
+        if done:
             frames.append(frame % "[DONE]")
         return "".join(frames).encode()
 
