@@ -254,13 +254,14 @@ class ChatDecoder:
                 raise BackendError(502, f"The backend sent more than {MOST_ODD} empty chunks.")
 
     def _read(self, choice: ChatChoice, delta: ChatDelta, out: list[Delta]) -> None:
-        reasoning = delta.reasoning_content or delta.reasoning or delta.thinking or delta.reasoning_text
+        reasoning = delta.reasoning_content or delta.reasoning
+        # Nearly all deltas are a piece of text or of thoughts: beside one, few other fields were ever seen.
         if (
-            delta.extra_content
+            not (reasoning or delta.content)
             or delta.reasoning_details
-            or delta.thinking_blocks
-            or delta.provider_specific_fields
-            or delta.reasoning_opaque
+            or delta.extra_content
+            or (reasoning and delta.thinking_blocks)
+            or self._whole
         ):
             reasoning = self._kept.take(delta, reasoning)
         if reasoning:

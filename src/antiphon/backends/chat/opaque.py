@@ -125,6 +125,7 @@ class Gatherer:
         "_blocks",
         "_calls",
         "_count",
+        "_full",
         "_ids",
         "_inside",
         "_learn",
@@ -155,6 +156,7 @@ class Gatherer:
         self._told = ""  # the field, until it is given
         self._inside = False
         self._size = 0
+        self._full = False
         self._count = 0
         self._blocks: dict[str, list[_Block]] = {}
         self._whole: dict[str, Any] = {}
@@ -175,6 +177,15 @@ class Gatherer:
 
     def take(self, delta: ChatDelta, thoughts: str | None) -> str:
         """Keep what a delta has for the backend. Returns its thoughts: those of blocks where no text has them."""
+        thoughts = thoughts or delta.thinking or delta.reasoning_text
+        if not (
+            delta.reasoning_details
+            or delta.thinking_blocks
+            or delta.extra_content
+            or delta.provider_specific_fields
+            or delta.reasoning_opaque
+        ):
+            return thoughts or ""
         said = ""
         for name, keys in BLOCKS.items():
             for entry in _entries(self._value(getattr(delta, name))):
@@ -250,11 +261,10 @@ class Gatherer:
         return True
 
     def _has_room(self, size: int) -> bool:
-        if self._size <= MOST_OPAQUE:
-            self._size += size
-            if self._size > MOST_OPAQUE:
-                self._stop("characters", MOST_OPAQUE)
-        return self._size <= MOST_OPAQUE
+        self._size += size
+        if self._size > MOST_OPAQUE:
+            self._stop("characters", MOST_OPAQUE)
+        return not self._full
 
     def _value(self, raw: Raw | None) -> Any:
         if raw is None:
@@ -266,9 +276,9 @@ class Gatherer:
 
     def _stop(self, what: str, most: int) -> None:
         """Keep no more of this answer: blocks that are not whole would be refused."""
-        if self._size <= MOST_OPAQUE or self._blocks:
+        if not self._full:
             log.warning("what an answer has for its backend alone is not kept: over %d %s", most, what)
-        self._size = MOST_OPAQUE + 1
+        self._full = True
         self._blocks = {}
         self._inside = False
 
