@@ -15,7 +15,7 @@ from msgspec import UNSET, Raw
 from antiphon.backends.chat.tool_calls import LONGEST_ID
 from antiphon.core.deltas import Delta, InputRemoved, OpaqueDelta
 from antiphon.core.json_encoding import to_json
-from antiphon.core.opaque import NO_OPAQUE, Opaque, OpaqueData
+from antiphon.core.opaque import NO_OPAQUE, OTHER_MODEL, Opaque, OpaqueData, beside
 from antiphon.core.request.json_text import has_more_containers
 from antiphon.core.text.pieces import text_json
 from antiphon.types.chat import ChatDelta, ChatToolCall
@@ -51,7 +51,6 @@ MOST_CONTAINERS = 200
 """Arrays and objects of one such field in a chunk."""
 
 GENERIC = "generic"
-OTHER_MODEL = "model_mismatch"
 OTHER_SERVER = "organization_mismatch"
 
 _any = msgspec.json.Decoder(Any)
@@ -299,9 +298,9 @@ class Carried:
         """Return what was kept beside thoughts and is for this backend."""
         id = item.id if isinstance(item.id, str) else ""
         sealed = item.encrypted_content if isinstance(item.encrypted_content, str) else ""
-        records = (self._data.get(id) if id else None) or (self._data.get(sealed) if sealed else None) or ()
+        records = beside(item, self._data) if self._data else ()
         readable = [one for one in records if self._origin.reads(one)]
-        if any(one.message or one.calls or one.ids for one in records if one not in readable):
+        if any(one.holds for one in records if one not in readable):
             self.removed.append(InputRemoved(id, OTHER_MODEL))
         elif sealed and not records and item.content in (None, UNSET, []):
             self.removed.append(InputRemoved(id, OTHER_SERVER))

@@ -14,7 +14,8 @@ from antiphon.backends.responses import codec
 from antiphon.backends.responses.decoder import ResponsesEventDecoder
 from antiphon.backends.responses.refused_forms import REFUSED, Forms, next_form
 from antiphon.config import BackendConfig
-from antiphon.core.deltas import Delta, Relay, RelayedText
+from antiphon.core.deltas import Delta, InputRemoved, Relay, RelayedText
+from antiphon.core.opaque import OTHER_MODEL, withheld
 from antiphon.core.relay.shapes import LIFE
 from antiphon.core.text.sse import EVENT_LIMIT, MOST_SAID, SSEParser
 from antiphon.core.turn import Turn
@@ -26,7 +27,9 @@ from antiphon.runtime.offload import by_size
 class RelayStream:
     """The events of one answer, as Deltas; or an answer that came whole, although a stream was asked for."""
 
-    def __init__(self, response: HttpResponse, max_output_tokens: int | None = None) -> None:
+    def __init__(
+        self, response: HttpResponse, max_output_tokens: int | None = None, removed: Sequence[Delta] = ()
+    ) -> None:
         response.counts_itself = True  # comments, keepalives and the like are no part of an answer
         self._response = response
         self._parser = SSEParser()
@@ -35,6 +38,7 @@ class RelayStream:
         self._whole: bytearray | None = None
         self._begun = False
         self._said = 0
+        self._removed = removed  # what the request had to do without: told with the first of the answer
 
     async def pour(self, take: Take) -> bool:
         """Give the Deltas as they arrive. Raises BackendError."""
@@ -81,6 +85,8 @@ class RelayStream:
         return self._decoder.feed(self._parser.close())
 
     def _pass_on(self, deltas: Sequence[Delta]) -> bool:
+        if self._removed and deltas:
+            deltas, self._removed = [*self._removed, *deltas], ()
         return not deltas or self._take is None or self._take(deltas)
 
     def abort(self) -> None:
@@ -102,7 +108,8 @@ class ResponsesBackend:
         while True:
             response = await self._send(turn, body)
             if response.status not in REFUSED:
-                stream = RelayStream(await accepted(response), turn.max_output_tokens)
+                removed = [InputRemoved(id, OTHER_MODEL) for id in withheld(turn.items, turn.opaque)]
+                stream = RelayStream(await accepted(response), turn.max_output_tokens, removed)
                 self._forms.learn(turn.model, form)
                 return stream
             said = await read_refusal(response)

@@ -83,7 +83,8 @@ class ResponseStream:
             self._emitter, self._item_list.allocate, self._item_list.keep, response.max_tool_calls
         )
         self._made: dict[int, MadeWriter] = {}
-        self.asks_client = self._announced = False  # a call is the client's to run; the start was told
+        self.asks_client = self.relayed = False  # a call is the client's to run; items are another server's
+        self._announced = False
         self._turn_usage: Usage | None = None
         self._finish_reason: FinishReason | None = None
         self._relayer: Relayer | None = None
@@ -376,6 +377,7 @@ class ResponseStream:
 
     def _relayed(self) -> Relayer:
         if self._relayer is None:
+            self.relayed = True
             names = self._options.open_responses_names
             self._relayer = Relayer(self._emitter, self._item_list, open_responses_names=names)
         return self._relayer
