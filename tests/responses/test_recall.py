@@ -10,10 +10,11 @@ from msgspec import Raw
 
 from antiphon.core.context import input_items
 from antiphon.core.json_encoding import to_json
-from antiphon.core.tools.call_thoughts import thoughts_id
+from antiphon.core.tools.call_thoughts import bare_calls, thoughts_id
 from antiphon.responses.recall import MOST_ASKED, SECONDS, Recall
 from antiphon.stores.base import ResponseStore
-from antiphon.types.items import FunctionCall, Item, Reasoning, ReasoningText
+from antiphon.types.items import FunctionCall, Item, Message, Reasoning, ReasoningText
+from tests.growth import cpu_time
 
 ID = "call_0123456789abcdef"
 
@@ -135,3 +136,13 @@ async def test_a_short_id_needs_the_same_question(id: str) -> None:
     for question, known in ((asked, True), (said, True), (other, False), ([], False)):
         given, _ = await recall.restored([*items(question), *call(id)], {}, "ann", cast(ResponseStore, Stored()))
         assert any(isinstance(item, Reasoning) for item in given) == known
+
+
+def test_a_long_question_is_read_once() -> None:
+    question = Message(role="user", content="x" * 1_000_000)
+
+    def items(count: int) -> list[Item]:
+        return [question, *[FunctionCall(call_id=f"c{n}", name="read", arguments="{}") for n in range(count)]]
+
+    few = cpu_time(lambda: bare_calls(items(10), lambda item: False))
+    assert cpu_time(lambda: bare_calls(items(1_000), lambda item: False)) < 20 * max(few, 0.005)

@@ -14,6 +14,7 @@ from antiphon.backends.chat.opaque import Origin
 from antiphon.core.deltas import Delta, OpaqueDelta, ReasoningDelta
 from antiphon.core.opaque import Opaque
 from tests.backends.chat.chats import WEATHER, Json, ask, chunk, heard, sent
+from tests.growth import cpu_time
 
 CALL = {"type": "function_call", "call_id": "c1", "name": "get_weather", "arguments": "{}"}
 OUTPUT = {"type": "function_call_output", "call_id": "c1", "output": "42"}
@@ -159,3 +160,24 @@ def test_gemini_gets_a_signature_for_the_first_call_of_each_message() -> None:
     assert first["extra_content"] == {"google": {"thought_signature": "skip_thought_signature_validator"}}
     assert "extra_content" not in second
     assert "extra_content" not in assistants(USER, CALL, OUTPUT, profile="generic")[0]["tool_calls"][0]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "value",
+    [
+        {"thinking_blocks": [{"type": "thinking", "thinking": "x" * 900_000}]},
+        {"extra_content": {"google": {"thought_signature": "x" * 900_000}}},
+        {"extra_content": {"a": [0] * 400_000}},
+        {"provider_specific_fields": {"thought_signatures": [str(n) for n in range(90_000)]}},
+        {"reasoning_details": [{"type": "reasoning.text", "text": "x", "index": n} for n in range(180)]},
+    ],
+    ids=lambda value: next(iter(value)),
+)
+def test_large_values_do_not_hold_the_loop(value: Json) -> None:
+    """Each of many chunks may hold one; all that is kept is bounded."""
+    payloads = [chunk(**value) for _ in range(20)]
+    assert cpu_time(lambda: heard(ask(), *payloads, chunk(content="Hi."), chunk("stop"))) < 20 * HELD
+
+
+HELD = 0.25  # five times what a chunk may take: the machine may be slow

@@ -268,10 +268,14 @@ class Gatherer:
     def _value(self, raw: Raw | None) -> Any:
         if raw is None:
             return None
-        if has_more_containers(MOST_CONTAINERS, bytes(raw)):
+        data = bytes(raw)
+        if len(data) > MOST_OPAQUE:
+            self._stop("bytes in a field", MOST_OPAQUE)
+        elif has_more_containers(MOST_CONTAINERS, data):
             self._stop("arrays and objects in a field", MOST_CONTAINERS)
-            return None
-        return _value(raw)
+        else:
+            return _value(data)
+        return None
 
     def _stop(self, what: str, most: int) -> None:
         """Keep no more of this answer: blocks that are not whole would be refused."""
@@ -360,7 +364,7 @@ def _joined(name: str, values: Sequence[Raw]) -> bytes:
     return to_json([block.whole() for block in blocks])
 
 
-def _value(raw: Raw) -> Any:
+def _value(raw: bytes | Raw) -> Any:
     """Return a field's value; None for one that nobody can read."""
     try:
         return _any.decode(raw)
@@ -391,6 +395,4 @@ def _merged(old: Any, new: Any) -> Any:
     """Return two objects as one; of anything else the later counts, unless it is empty."""
     if isinstance(old, dict) and isinstance(new, dict):
         return {**old, **{name: _merged(old.get(name), value) for name, value in new.items()}}
-    if isinstance(old, list) and isinstance(new, list):
-        return [*old, *[entry for entry in new if entry not in old]]
     return old if new in _EMPTY else new
