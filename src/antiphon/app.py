@@ -133,6 +133,7 @@ class Parts:
             self.guard,
             config.mcp_servers,
             config.mcp_timeout,
+            config.mcp_progress_timeout,
             most_bytes=config.mcp_max_answer,
             most_tools=config.mcp_max_tools,
         )
@@ -213,6 +214,7 @@ class Parts:
         self.mcp.replace(
             config.mcp_servers,
             config.mcp_timeout,
+            config.mcp_progress_timeout,
             most_bytes=config.mcp_max_answer,
             most_tools=config.mcp_max_tools,
         )

@@ -66,6 +66,13 @@ class Config(Settings, kw_only=True, forbid_unknown_fields=True):
         Literal["forward", "ignore", "reject"],
         Meta(description="Unknown request fields: `forward` to the backend, `ignore`, or `reject` with 400."),
     ] = "forward"
+    unsupported_parameters: Annotated[
+        Literal["adapt", "refuse"],
+        Meta(
+            description="Parameters that a model cannot honour, such as reasoning.effort: `adapt`: leave out or use the"
+            " nearest value, named in x-antiphon-ignored; `refuse`: 400."
+        ),
+    ] = "adapt"
     open_responses_names: Annotated[
         bool, Meta(description="Name reasoning events as Open Responses does (response.reasoning.delta).")
     ] = False
@@ -226,6 +233,10 @@ class Config(Settings, kw_only=True, forbid_unknown_fields=True):
     ] = 1
     mcp_servers: Annotated[dict[str, McpServerConfig], Meta(description="MCP servers by label.")] = {}
     mcp_timeout: Annotated[float, Meta(description="Timeout of an MCP call in seconds.", gt=0)] = 60.0
+    mcp_progress_timeout: Annotated[
+        float,
+        Meta(description="Maximum time of an MCP call in seconds whose server reports progress.", gt=0),
+    ] = 600.0
     mcp_total_timeout: Annotated[
         float, Meta(description="Maximum time for all MCP calls of a response in seconds.", gt=0)
     ] = 600.0

@@ -61,6 +61,10 @@ MOST_CONTAINERS_OF_WHOLE = 200_000
 MOST_ODD = 1_000
 """Chunks of one answer that say nothing that is known."""
 
+_UNFORCED = "The model called no tool, although 'tool_choice' asks for a call."
+UNFORCED = "tool_choice_ignored"
+"""Code of the error for an answer without the call that it had to be."""
+
 _UNFINISHED = "The backend's answer ended early: it sent no finish_reason."
 
 
@@ -68,11 +72,13 @@ class ChatDecoder:
     """Reads the answer to one request, streamed or whole.
 
     `ended` tells that the backend has said `[DONE]`. An answer is at its end with a `finish_reason`, which `finish` asks for:
-    servers send `[DONE]` also after what they broke off. `need_reason` is False for servers that never send one.
+    servers send `[DONE]` also after what they broke off. `need_reason` is False for servers that never send one. `forced`: an
+    answer that is not cut off or refused must have a call.
     """
 
     __slots__ = (
         "_calls",
+        "_forced",
         "_halves",
         "_kept",
         "_logprobs",
@@ -84,6 +90,7 @@ class ChatDecoder:
         "_profile",
         "_reason",
         "_reasoning_size",
+        "_refused",
         "_seen",
         "_sink",
         "_text_before",
@@ -106,6 +113,7 @@ class ChatDecoder:
         emulation: Emulation | None = None,
         history: Sequence[Item] = (),
         need_reason: bool = True,
+        forced: bool = False,
         kept: Gatherer | None = None,
         keep_ids: bool = False,
     ) -> None:
@@ -118,6 +126,8 @@ class ChatDecoder:
         self._marks = self._sink.marks  # without one of these, text is answer
         self._logprobs = logprobs
         self._need_reason = need_reason
+        self._forced = forced
+        self._refused = False
         self._usage: ChatUsage | None = None
         self._reason: FinishReason | None = None
         self._reasoning_size = 0
@@ -134,6 +144,12 @@ class ChatDecoder:
     def size(self) -> int:
         """Characters that have been said so far."""
         return self._text_size + self._reasoning_size + self._calls.size
+
+    @property
+    def all_thoughts(self) -> bool:
+        """Tell whether the answer, which has ended, is thoughts and nothing else."""
+        said = self._text_size or self._calls.started
+        return self._reasoning_size > 0 and not said and self._reason is FinishReason.STOP
 
     # Feeding
 
@@ -209,6 +225,8 @@ class ChatDecoder:
         self._check_end()
         called = self._calls.started > 0 and self._unwanted is None
         reason = self._reason or (FinishReason.TOOL_CALLS if called else FinishReason.STOP)
+        if self._forced and not (self._calls.started or reason.cut or self._refused):
+            raise BackendError(502, _UNFORCED, code=UNFORCED, param="tool_choice")
         out.append(Finish(reason))
 
     def _tell_unwanted(self, calls: list[Delta], out: list[Delta]) -> None:
@@ -340,6 +358,7 @@ class ChatDecoder:
             self._kept.give(out, at)
 
     def _refuse(self, text: str, out: list[Delta]) -> None:
+        self._refused = True
         self._text_size += len(text)
         out.append(RefusalDelta(text))
 

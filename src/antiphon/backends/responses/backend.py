@@ -12,7 +12,7 @@ from antiphon.backends.openai_calls import accepted, connect, list_models, trace
 from antiphon.backends.refusals import read_refusal, refusal
 from antiphon.backends.responses import codec
 from antiphon.backends.responses.decoder import ResponsesEventDecoder
-from antiphon.backends.responses.refused_forms import REFUSED, Forms, next_form
+from antiphon.backends.responses.refused_forms import REFUSED, RequestForms, next_form
 from antiphon.config import BackendConfig
 from antiphon.core.deltas import Delta, InputRemoved, Relay, RelayedText
 from antiphon.core.opaque import OTHER_MODEL, withheld
@@ -99,7 +99,7 @@ class ResponsesBackend:
     def __init__(self, name: str, config: BackendConfig, *, socket: str = "") -> None:
         self.name = name
         self._client = connect(name, config, socket)
-        self._forms = Forms()
+        self._forms = RequestForms()
 
     async def open(self, turn: Turn) -> RelayStream:
         """Start a call; a form of request that the server refuses is changed. Raises BackendError."""

@@ -1,4 +1,4 @@
-"""OpenItems: the message, the thoughts and the client's calls of a Turn, while they grow."""
+"""OpenItems: the open items of a Turn: message, reasoning, calls of the client's tools."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from antiphon.core.tools.results import ModelText
 
 
 class OpenItems:
-    """Opens items where their first piece comes, one after the other, and closes them.
+    """Opens an item at its first Delta, one after the other, and closes it.
 
-    `message` and `reasoning` are the open ones, None where the next piece begins one. `spoke` tells whether the Turn has any.
+    `message` and `reasoning` are the open items, None if the next Delta begins one. `spoke`: the Turn has had an item.
     `kept` holds what only the backend can read, by the id of the thoughts that it goes with.
     """
 
@@ -57,13 +57,13 @@ class OpenItems:
         self._stage = stage
 
     def begin_message(self) -> AnswerWriter:
-        """Open a message behind the thoughts."""
+        """Close the reasoning and open a message."""
         self._begin()
         self.message = self._writers.message(self._emitter, *self._output.allocate("msg"))
         return self.message
 
     def begin_reasoning(self) -> TextWriter:
-        """Open thoughts behind the message."""
+        """Close the message and open a reasoning item."""
         self._begin()
         self.reasoning = self._writers.reasoning(self._emitter, *self._output.allocate("rs"), self._options)
         return self.reasoning
@@ -75,13 +75,13 @@ class OpenItems:
         self._beside.append(opaque)
 
     def begin_call(self, call: CallStart) -> None:
-        """Open a call of the client's."""
+        """Open a call of a client's tool."""
         self._calls[call.key] = self._writers.call(
             self._emitter, *self._output.allocate(BY_NAME[call.kind].prefix), call
         )
 
     def before_call(self) -> None:
-        """Close what is whole before a call: a client can run calls while the next one is still coming."""
+        """Close open items before a call, so that the client can run earlier calls while the next one streams."""
         self._begin()
         for key in [key for key, writer in self._calls.items() if is_object(writer.arguments)]:
             self._close_call(key, "completed")
@@ -96,7 +96,7 @@ class OpenItems:
         return delta.key in self._closed_calls and not delta.text.strip()
 
     def close(self, status: str) -> None:
-        """Close all, at the Turn's end."""
+        """Close all items at the Turn's end."""
         self._close_texts(status)
         for key in list(self._calls):
             self._close_call(key, status)

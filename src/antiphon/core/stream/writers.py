@@ -1,4 +1,4 @@
-"""Writers: each owns one open item and writes all its events, from `output_item.added` to `output_item.done`."""
+"""Writers: each owns one open item and writes its events, from `response.output_item.added` to `response.output_item.done`."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def delta_head(type: str, item_id: str, output_index: int, rest: bytes) -> bytes
 
 
 class ItemWriter:
-    """What all Writers share: the item's id and `output_index`, and its first and last event."""
+    """Base of Writers: the item's id and `output_index`, and its first and last event."""
 
     __slots__ = ("_emitter", "index", "item_id")
 

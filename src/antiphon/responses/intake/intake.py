@@ -28,12 +28,12 @@ from antiphon.errors import InvalidRequest
 from antiphon.responses.approvals import given
 from antiphon.responses.compaction import threshold
 from antiphon.responses.hosted_calls import offered
-from antiphon.responses.intake.abilities import check_capabilities
+from antiphon.responses.intake.abilities import EFFORT, check_capabilities, wants_effort
 from antiphon.responses.intake.asked import Asked
 from antiphon.responses.intake.history import Gathering, History
 from antiphon.responses.intake.hosted_tools import admitted
 from antiphon.responses.intake.mcp_declarations import brings_servers, check_brought, declared_servers
-from antiphon.responses.intake.media import Form, Media, media_holders
+from antiphon.responses.intake.media import Media, MediaForm, media_holders
 from antiphon.responses.plan import Identity, Plan
 from antiphon.responses.sealing import SealError
 from antiphon.responses.services import Services
@@ -45,8 +45,8 @@ from antiphon.types.request import CreateResponse
 from antiphon.types.response import Response
 from antiphon.types.tools import NamespaceTool, Tool
 
-FORM = Form(files_as_text=True, inline_images=True)  # chat models know text and images; few know files
-FETCHED_THERE = Form(files_as_text=True)  # for backends that fetch images themselves
+FORM = MediaForm(files_as_text=True, inline_images=True)  # chat models know text and images; few know files
+FETCHED_THERE = MediaForm(files_as_text=True)  # for backends that fetch images themselves
 
 MOST_ECHOED = 4 * 1024 * 1024
 """Bytes of what a response repeats of its request (tools, instructions, names): three events of a stream show it."""
@@ -58,7 +58,7 @@ SEALED_REASONING = "reasoning.encrypted_content"
 
 
 class Intake:
-    """Turns decoded requests into Plans, whatever front end they came through."""
+    """Turns decoded requests (Asked) of all front ends into Plans."""
 
     def __init__(self, services: Services, media: Media) -> None:
         self._services = services
@@ -88,10 +88,11 @@ class Intake:
         if request.file_id is not None:
             own = await self._media.attach(own, request.file_id, owner)
         seen = [*own, *prompted] if prompted else own
+        can, strict = route.card.capabilities, self._config.unsupported_parameters == "refuse"
         if asked.size < LARGE:  # then no step is worth a detour
-            check_capabilities(route.card.capabilities, request, tools, text, seen)
+            check_capabilities(can, request, tools, text, seen, strict=strict)
         else:
-            await by_size(asked.size, check_capabilities, route.card.capabilities, request, tools, text, seen)
+            await by_size(asked.size, partial(check_capabilities, strict=strict), can, request, tools, text, seen)
         remote = await declared_servers(tools, caller, services.tool_servers) if tools else []
         hosted = await admitted(tools, owner, services.hosted_tools) if services.hosted_tools and tools else []
         source = history or services.store.responses
@@ -225,6 +226,12 @@ class Intake:
             defaults=defaults,
             store_default=self._config.store_default,
         )
+        ignored = ignored_tools(tools, self._services.hosted_tools)
+        effort = response.reasoning.effort
+        if effort is not None and not route.card.capabilities.reasoning:
+            effort = None
+            if wants_effort(request):
+                ignored = [*ignored, EFFORT]
         turn = Turn(
             model=route.card.id,
             request=request,
@@ -237,7 +244,7 @@ class Intake:
             temperature=request.temperature if request.temperature is not None else defaults.temperature,
             top_p=request.top_p if request.top_p is not None else defaults.top_p,
             max_output_tokens=response.max_output_tokens,
-            reasoning_effort=response.reasoning.effort,
+            reasoning_effort=effort,
             extra=with_operators(extra, route.extra_body),
             stream=bool(request.stream),
             hints=Hints(owner=owner, response=response.id, backend_id=hints.backend_id, traceparent=hints.traceparent),
@@ -257,7 +264,7 @@ class Intake:
             stored=response.store,
             conversation_id=response.conversation.id if response.conversation else None,
             options=self._stream_options(request, owner),
-            ignored=ignored_tools(tools, self._services.hosted_tools),
+            ignored=ignored,
         )
 
     def _stream_options(self, request: CreateResponse, owner: str) -> StreamTerms:

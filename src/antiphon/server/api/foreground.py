@@ -1,4 +1,4 @@
-"""Responses whose client waits for them: whole or streamed, let go when the client goes, ended when the server stops."""
+"""Foreground: responses whose client waits, whole or streamed; aborted when it disconnects, failed when the server stops."""
 
 from __future__ import annotations
 
@@ -13,6 +13,11 @@ from antiphon.server.http.messages import ByteSink, ClientGone, Header, Reply, R
 from antiphon.types.events import Event
 
 SHUTDOWN = APIError(503, "The server is shutting down.", code="server_shutdown")
+
+
+def ignored_header(names: Sequence[str]) -> Sequence[Header]:
+    """Return the header that names what a request asks for and does not get."""
+    return ((b"x-antiphon-ignored", ", ".join(names).encode("latin-1", "replace")),) if names else ()
 
 
 class SSESink:
@@ -35,7 +40,7 @@ class SSESink:
 
 
 class NullSink:
-    """Takes Events nowhere: the answer is the fold of them all."""
+    """Drops Events: for answers that are not streamed."""
 
     def send(self, events: Sequence[Event]) -> bool:
         """Drop them."""
@@ -72,7 +77,7 @@ class Foreground:
             run.abort()
         if run.error is not None:
             raise run.error
-        return Reply(run.body, headers=[*headers, *turn_state(run)])
+        return Reply(run.body, headers=[*headers, *turn_state(run), *ignored_header(run.ignored)])
 
     async def stream(
         self,
@@ -91,7 +96,7 @@ class Foreground:
         try:
             await run.open(self._head_hold)
             try:
-                sink = await request.stream(headers=[*headers, *turn_state(run)])
+                sink = await request.stream(headers=[*headers, *turn_state(run), *ignored_header(run.ignored)])
                 await run.run(sink_of(sink))
                 await sink.close(last)
             except ClientGone:
