@@ -27,18 +27,17 @@ from antiphon.runtime.offload import by_size
 class RelayStream:
     """The events of one answer, as Deltas; or an answer that came whole, although a stream was asked for."""
 
-    def __init__(
-        self, response: HttpResponse, max_output_tokens: int | None = None, removed: Sequence[Delta] = ()
-    ) -> None:
+    def __init__(self, response: HttpResponse, turn: Turn) -> None:
         response.counts_itself = True  # comments, keepalives and the like are no part of an answer
         self._response = response
         self._parser = SSEParser()
-        self._decoder = ResponsesEventDecoder(max_output_tokens)
+        self._decoder = ResponsesEventDecoder(turn.max_output_tokens, codec.custom_tools(turn), turn.items)
         self._take: Take | None = None
         self._whole: bytearray | None = None
         self._begun = False
         self._said = 0
-        self._removed = removed  # what the request had to do without: told with the first of the answer
+        # What the request had to do without is told with the first of the answer.
+        self._removed: Sequence[Delta] = [InputRemoved(id, OTHER_MODEL) for id in withheld(turn.items, turn.opaque)]
 
     async def pour(self, take: Take) -> bool:
         """Give the Deltas as they arrive. Raises BackendError."""
@@ -108,8 +107,7 @@ class ResponsesBackend:
         while True:
             response = await self._send(turn, body)
             if response.status not in REFUSED:
-                removed = [InputRemoved(id, OTHER_MODEL) for id in withheld(turn.items, turn.opaque)]
-                stream = RelayStream(await accepted(response), turn.max_output_tokens, removed)
+                stream = RelayStream(await accepted(response), turn)
                 self._forms.learn(turn.model, form)
                 return stream
             said = await read_refusal(response)

@@ -20,6 +20,7 @@ from msgspec import Raw
 from msgspec.structs import replace
 
 from antiphon.core.deltas import (
+    AnnotationDelta,
     CallDelta,
     CallStart,
     Delta,
@@ -27,6 +28,7 @@ from antiphon.core.deltas import (
     FinishReason,
     InputRemoved,
     OpaqueDelta,
+    PictureDelta,
     ReasoningDelta,
     RefusalDelta,
     Relay,
@@ -59,7 +61,10 @@ W = TypeVar("W", bound=MadeWriter)
 
 
 class ResponseStream:
-    """State machine of one Response. `emitter` and `writers` encode its events."""
+    """State machine of one Response. `emitter` and `writers` encode its events.
+
+    `asks_client`: a call is the client's to run. `relayed`: items are another server's.
+    """
 
     def __init__(
         self,
@@ -78,13 +83,13 @@ class ResponseStream:
         self._item_list = Output(id_base)
         self._output = self._item_list.items
         self._stage = Stage()
-        self._items = OpenItems(self._emitter, writers, self._item_list, options or StreamTerms(), self._stage)
+        self._writers = writers
+        self._items = OpenItems(self._emitter, writers, self._item_list, self._options, self._stage)
         self._servers = ServerCalls(
             self._emitter, self._item_list.allocate, self._item_list.keep, response.max_tool_calls
         )
         self._made: dict[int, MadeWriter] = {}
-        self.asks_client = self.relayed = False  # a call is the client's to run; items are another server's
-        self._announced = False
+        self.asks_client = self.relayed = self._announced = False
         self._turn_usage: Usage | None = None
         self._finish_reason: FinishReason | None = None
         self._relayer: Relayer | None = None
@@ -130,11 +135,7 @@ class ResponseStream:
         emitter = self._emitter
         if self.terminal is not None and emitter.sequence_number == self._terminal_number:
             emitter.sequence_number += 1
-        waiting = emitter.take()
-        emitter.raw(type, fields)
-        *_, event = emitter.take()
-        emitter.put_back(waiting)
-        return event
+        return emitter.apart(type, fields)
 
     def snapshot(self) -> bytes:
         """Return the response as it is now, with the items that are closed."""
@@ -189,6 +190,11 @@ class ResponseStream:
                 self._items.keep_beside(delta.opaque)
             case InputRemoved():
                 note_removed(self.response, delta)
+            case AnnotationDelta():
+                if self._items.message is not None:  # without a text there is nothing that it cites
+                    self._items.message.annotate(delta.annotation)
+            case PictureDelta():
+                self._items.add_picture(delta.data)
             case UsageReport():
                 self._turn_usage = delta.usage
             case Finish():
@@ -378,8 +384,7 @@ class ResponseStream:
     def _relayed(self) -> Relayer:
         if self._relayer is None:
             self.relayed = True
-            names = self._options.open_responses_names
-            self._relayer = Relayer(self._emitter, self._item_list, open_responses_names=names)
+            self._relayer = Relayer(self._emitter, self._writers, self._item_list, self._options)
         return self._relayer
 
     def _relay(self, delta: Relay) -> None:
