@@ -273,7 +273,7 @@ def test_another_kind_does_not_get_it_and_the_response_says_so(
         assert secret not in str(message)
     assert message.get("reasoning_content", "") == SHAPES[shape].thoughts  # the text is for everybody
     told = answers[1].get("input_transformations")
-    if shape.startswith("thoughts in"):
+    if shape.startswith("thoughts "):
         assert told is None
     else:
         assert told and {(one["action"], one["type"], one["reason"]) for one in told} == {

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from msgspec import Raw
 
-from antiphon.backends.chat import opaque
-from antiphon.backends.chat.opaque import Origin
+from antiphon.backends.chat.opaque import fields, gathering
+from antiphon.backends.chat.opaque.fields import Origin
 from antiphon.core.deltas import Delta, OpaqueDelta, ReasoningDelta
 from antiphon.core.opaque import Opaque
 from tests.backends.chat.chats import WEATHER, Json, ask, chunk, heard, sent
@@ -58,14 +58,14 @@ ODD = [
 
 
 @pytest.mark.parametrize("value", ODD, ids=repr)
-@pytest.mark.parametrize("name", [*opaque.BLOCKS, *opaque.WHOLE])
+@pytest.mark.parametrize("name", [*fields.BLOCKS, *fields.WHOLE])
 def test_an_odd_value_costs_nothing(name: str, value: Any) -> None:
     for delta in ({name: value}, {name: value, "reasoning": "hm"}, {name: value, "content": "x"}):
         assert said(delta, {"content": "Hi."})
 
 
 @pytest.mark.parametrize("value", ODD, ids=repr)
-@pytest.mark.parametrize("name", opaque.OF_CALLS)
+@pytest.mark.parametrize("name", fields.OF_CALLS)
 def test_an_odd_value_of_a_call_costs_nothing(name: str, value: Any) -> None:
     call = {"index": 0, "id": "c", "function": {"name": "f", "arguments": "{}"}, name: value}
     assert said({"tool_calls": [call]})
@@ -75,7 +75,7 @@ def test_an_odd_value_of_a_call_costs_nothing(name: str, value: Any) -> None:
     "deltas",
     [
         [blocks({"type": "thinking", "thinking": "x" * 100_000}) for _ in range(12)],
-        [blocks({"type": "thinking", "thinking": "x", "signature": "s"}) for _ in range(opaque.MOST_BLOCKS + 1)],
+        [blocks({"type": "thinking", "thinking": "x", "signature": "s"}) for _ in range(gathering.MOST_BLOCKS + 1)],
     ],
     ids=["size", "count"],
 )
@@ -92,7 +92,7 @@ def test_blocks_that_are_too_much_are_thoughts_all_the_same(
 def test_a_signature_that_is_too_large_is_told_and_not_kept(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING):
         found = said(
-            {"extra_content": {"google": {"thought_signature": "x" * (opaque.MOST_OPAQUE + 1)}}, "content": "Hi."}
+            {"extra_content": {"google": {"thought_signature": "x" * (gathering.MOST_OPAQUE + 1)}}, "content": "Hi."}
         )
     assert not gathered(found)
     assert "is not kept" in caplog.text

@@ -1,4 +1,4 @@
-"""Servers that refuse a history for its thoughts: too few, too many, or without a signature. It is sent otherwise, and that is learned."""
+"""Servers that refuse a history for its thoughts: none, too many, unsigned. It is sent otherwise, and that is learned."""
 
 from __future__ import annotations
 
