@@ -29,6 +29,9 @@ class Adaptation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     response_format: Literal["", "json_schema", "json_object", "object_schema", "none"] = ""
     forced_calls: Literal["", "schema"] = ""
     think: Literal["", "opened"] = ""
+    needs_reasoning: bool = False
+    call_signature: str = ""
+    reasoning_out: Literal["", "none"] = ""
     context_length: int = 0
     max_output_tokens: int = 0
 

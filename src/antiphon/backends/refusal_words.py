@@ -59,6 +59,13 @@ _TEMPLATE = re.compile(r"chat_template_kwargs|enable_thinking", re.IGNORECASE)
 _STRICT = re.compile(r"[`'\".]strict\b|strict mode", re.IGNORECASE)
 _WORDS = re.compile(r"[a-z_]{2,12}")
 
+_NO_THOUGHTS = re.compile(r"reasoning_content\b.{0,60}(?:must be passed|missing|required)", re.IGNORECASE)
+_NO_SIGNATURE = re.compile(r"missing (?:a )?[`'\"]?thought_?signature", re.IGNORECASE)
+_THOUGHTS = re.compile(r"\breasoning_content\b")
+
+UNSIGNED = "skip_thought_signature_validator"
+"""What Google's servers take for the signature of a call that no model of theirs has made."""
+
 EFFORT_FIELDS = ("reasoning_effort", "reasoning")
 TEMPLATE_FIELD = "chat_template_kwargs"
 
@@ -134,11 +141,24 @@ def lesson(error: BackendError, sent: Mapping[str, Raw]) -> Lesson | None:
     if error.status not in (400, 404, 409, 502) or error.code == "context_length_exceeded":
         return None
     refusal = RefusedRequest(error.message[:LONGEST], _OURS.get(error.param or "", error.param or ""), sent)
-    for rule in (_stream, _token_field, _format, _tool_choice, _effort, _strict, _field):
+    for rule in (_thoughts, _stream, _token_field, _format, _tool_choice, _effort, _strict, _field):
         found = rule(refusal)
         if found is not None:
             return found
     return None
+
+
+def _thoughts(refusal: RefusedRequest) -> Lesson | None:
+    """What earlier answers must have, or must not: thoughts, and signatures of calls."""
+    if _NO_SIGNATURE.search(refusal.words):
+        return Lesson(Adaptation(call_signature=UNSIGNED))
+    if _NO_THOUGHTS.search(refusal.words):
+        return Lesson(Adaptation(needs_reasoning=True))
+    named = _THOUGHTS.search(refusal.words)
+    if named is None or not refusal.unsupported:
+        return None
+    sent = b'"%b":' % named[0].encode() in bytes(refusal.sent.get("messages", b""))
+    return Lesson(Adaptation(reasoning_out="none")) if sent else None
 
 
 def _stream(refusal: RefusedRequest) -> Lesson | None:

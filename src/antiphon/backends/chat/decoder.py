@@ -14,7 +14,8 @@ from antiphon.backends.chat.errors import broken_off, check_containers, error_fr
 from antiphon.backends.chat.finish_reasons import NO_END, reason_of, spelled
 from antiphon.backends.chat.lenient import read_chunk
 from antiphon.backends.chat.odd_streams import goes_on, json_lines
-from antiphon.backends.chat.opaque import Gatherer, is_signed
+from antiphon.backends.chat.opaque.fields import is_signed
+from antiphon.backends.chat.opaque.gathering import Gatherer
 from antiphon.backends.chat.profiles import Profile
 from antiphon.backends.chat.side_fields import SideFields, sources_of
 from antiphon.backends.chat.tool_calls import Calls
@@ -257,13 +258,14 @@ class ChatDecoder:
                 raise BackendError(502, f"The backend sent more than {MOST_ODD} empty chunks.")
 
     def _read(self, choice: ChatChoice, delta: ChatDelta, out: list[Delta]) -> None:
-        reasoning = delta.reasoning_content or delta.reasoning or delta.thinking or delta.reasoning_text
+        reasoning = delta.reasoning_content or delta.reasoning
+        # Nearly all deltas are a piece of text or of thoughts: beside one, few other fields were ever seen.
         if (
-            delta.extra_content
+            not (reasoning or delta.content)
             or delta.reasoning_details
-            or delta.thinking_blocks
-            or delta.provider_specific_fields
-            or delta.reasoning_opaque
+            or delta.extra_content
+            or (reasoning and delta.thinking_blocks)
+            or self._whole
         ):
             reasoning = self._kept.take(delta, reasoning)
         if reasoning:
@@ -390,6 +392,8 @@ class ChatDecoder:
                 thoughts = part.thinking
                 text = thoughts if isinstance(thoughts, str) else "".join(inner.text or "" for inner in thoughts)
                 if text:
+                    self._kept.note_content()
+                    self._text_before = self._text_size
                     self._reasoning_size += len(text)
                     out.append(ReasoningDelta(text))
             elif part.refusal:

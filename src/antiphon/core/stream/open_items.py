@@ -33,6 +33,7 @@ class OpenItems:
         "_output",
         "_stage",
         "_terms",
+        "_thoughts_id",
         "_writers",
         "kept",
         "message",
@@ -48,6 +49,7 @@ class OpenItems:
         self.spoke = False
         self.kept: dict[str, ModelText] = {}
         self._beside: list[Opaque] = []
+        self._thoughts_id = ""
         self._calls: dict[str, CallItemWriter] = {}
         self._closed_calls: set[str] = set()
         self._emitter = emitter
@@ -66,7 +68,8 @@ class OpenItems:
     def begin_reasoning(self) -> TextWriter:
         """Close the message and open a reasoning item."""
         self._begin()
-        self.reasoning = self._writers.reasoning(self._emitter, *self._output.allocate("rs"), self._options)
+        self._thoughts_id, index = self._output.allocate("rs")
+        self.reasoning = self._writers.reasoning(self._emitter, self._thoughts_id, index, self._options)
         return self.reasoning
 
     def keep_beside(self, opaque: Opaque) -> None:
@@ -128,8 +131,7 @@ class OpenItems:
             if writer is not None:
                 self._output.keep(writer.index, writer.close(status))
         if self._beside:
-            assert self.reasoning is not None
-            self.kept[self.reasoning.item_id] = ModelText("", opaque=tuple(self._beside))
+            self.kept[self._thoughts_id] = ModelText("", opaque=tuple(self._beside))
             self._beside = []
         self.reasoning = self.message = None
 
