@@ -187,6 +187,7 @@ OUTSIDE: dict[str, str] = {
     "backends.refusal_words:_STRICT": "search",
     "backends.refusal_words:_WORDS": "search",
     "backends.refusal_words:_NAMES": "search",
+    "backends.refused_shapes:_SHAPES": "search",
     "backends.engine_details:_NUM_CTX": "search",
     "backends.overflow_words:_WINDOWS": "search",
     "backends.overflow_words:_INPUTS": "search",

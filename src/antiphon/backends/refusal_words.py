@@ -14,6 +14,7 @@ from msgspec import Raw
 
 from antiphon.backends.adaptations import Adaptation
 from antiphon.backends.efforts import EFFORTS, weakest_first
+from antiphon.backends.refused_shapes import shape
 from antiphon.errors import BackendError
 
 LONGEST = 4000  # characters of a refusal that are looked at
@@ -141,7 +142,7 @@ def lesson(error: BackendError, sent: Mapping[str, Raw]) -> Lesson | None:
     if error.status not in (400, 404, 409, 502) or error.code == "context_length_exceeded":
         return None
     refusal = RefusedRequest(error.message[:LONGEST], _OURS.get(error.param or "", error.param or ""), sent)
-    for rule in (_thoughts, _stream, _token_field, _format, _tool_choice, _effort, _strict, _field):
+    for rule in (_thoughts, _shape, _stream, _token_field, _format, _tool_choice, _effort, _strict, _field):
         found = rule(refusal)
         if found is not None:
             return found
@@ -159,6 +160,11 @@ def _thoughts(refusal: RefusedRequest) -> Lesson | None:
         return None
     sent = b'"%b":' % named[0].encode() in bytes(refusal.sent.get("messages", b""))
     return Lesson(Adaptation(reasoning_out="none")) if sent else None
+
+
+def _shape(refusal: RefusedRequest) -> Lesson | None:
+    learned = shape(refusal.words, refusal.sent)
+    return Lesson(learned) if learned is not None else None
 
 
 def _stream(refusal: RefusedRequest) -> Lesson | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 from msgspec.structs import replace
 
@@ -18,6 +19,7 @@ from antiphon.core.deltas import Delta, InputRemoved, Relay, RelayedText
 from antiphon.core.opaque import OTHER_MODEL, withheld
 from antiphon.core.relay.shapes import LIFE
 from antiphon.core.text.sse import EVENT_LIMIT, MOST_SAID, SSEParser
+from antiphon.core.tools.tool_map import ToolMap
 from antiphon.core.turn import Turn
 from antiphon.errors import BackendError, InvalidRequest
 from antiphon.net.http.client import HttpResponse
@@ -31,7 +33,9 @@ class RelayStream:
         response.counts_itself = True  # comments, keepalives and the like are no part of an answer
         self._response = response
         self._parser = SSEParser()
-        self._decoder = ResponsesEventDecoder(turn.max_output_tokens, codec.custom_tools(turn), turn.items)
+        self._decoder = ResponsesEventDecoder(
+            turn.max_output_tokens, codec.custom_tools(turn), turn.items, partial(ToolMap, turn.tools, turn.items)
+        )
         self._take: Take | None = None
         self._whole: bytearray | None = None
         self._begun = False
