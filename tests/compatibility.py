@@ -56,7 +56,12 @@ FIELDS = (
         False,
         "`reasoning.encrypted_content`, `message.output_text.logprobs`; others do nothing.",
     ),
-    Field("max_output_tokens", "honoured", True, "1 or more; OpenAI wants 16."),
+    Field(
+        "max_output_tokens",
+        "honoured",
+        True,
+        "1 or more; OpenAI wants 16. More than the model's window or its longest answer is clamped.",
+    ),
     Field("max_tool_calls", "honoured", True),
     Field("metadata", "honoured", True, "16 pairs; keys of 64, values of 512 characters."),
     Field("moderation", "ignored", False),
@@ -67,7 +72,13 @@ FIELDS = (
     Field("prompt_cache_key", "forwarded", True, "To backends that know it."),
     Field("prompt_cache_options", "ignored", False),
     Field("prompt_cache_retention", "forwarded", False, "To backends that know it."),
-    Field("reasoning", "honoured", True, "`effort` as the backend understands it; `summary` mirrors the thoughts."),
+    Field(
+        "reasoning",
+        "honoured",
+        True,
+        "`effort` is a hint: a value that the model does not take becomes the nearest one, or is left out; `x-antiphon-ignored` "
+        'then names `reasoning.effort` (a 400 with `unsupported_parameters = "refuse"`). `summary` mirrors the thoughts.',
+    ),
     Field("safety_identifier", "forwarded", True, "To backends that know it."),
     Field("service_tier", "forwarded", True, "To backends that know it; the response says `default`."),
     Field("store", "honoured", True, "`false` leaves no trace on disk."),
@@ -75,11 +86,22 @@ FIELDS = (
     Field("stream_options", "ignored", False, "There is no obfuscation to switch off; usage is always sent."),
     Field("temperature", "honoured", True, "0 to 2."),
     Field("text", "honoured", True, "Nested or flat; a flat request gets the flat `type` beside the nested form."),
-    Field("tool_choice", "honoured", True, "All forms."),
+    Field(
+        "tool_choice",
+        "honoured",
+        True,
+        "All forms. A forced call that the backend does not make is asked for again by a schema; an answer without it is failed "
+        "(`tool_choice_ignored`). Left out, and named in `x-antiphon-ignored`, where the backend refuses it.",
+    ),
     Field("tools", "honoured", True, "See below."),
     Field("top_logprobs", "honoured", True, "0 to 20."),
     Field("top_p", "honoured", True, "0 to 1."),
-    Field("truncation", "honoured", True, "`auto` leaves out the oldest items where the window is too small."),
+    Field(
+        "truncation",
+        "honoured",
+        True,
+        "`auto` leaves out the oldest items where the window is too small; an unknown window is read from the backend's refusal.",
+    ),
     Field("user", "forwarded", True, "To backends that know it."),
     Field("max_tokens", "refused", False, "400; the message names `max_output_tokens`."),
     Field("anything else", "forwarded", False, "A setting: `unknown_fields` = `forward`, `ignore` or `reject`."),
@@ -94,8 +116,9 @@ ITEMS = (
     ),
     Kind(
         "reasoning",
-        "In and out: raw thoughts, summary, sealed content, which opens for its owner only. A Responses backend's own "
-        "sealed content passes both ways, asked for or not.",
+        "In and out: raw thoughts, summary, sealed content, which opens for its owner only. Without content where a backend"
+        " sent data for itself alone. Dropped by a client, it is found again by call id (`recall_bytes`). A Responses "
+        "backend's own sealed content passes both ways, asked for or not.",
     ),
     Kind(
         "function_call, function_call_output",

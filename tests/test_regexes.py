@@ -161,9 +161,35 @@ OUTSIDE: dict[str, str] = {
     "backends.refusals:_CODE": "fullmatch",
     "backends.refusals:_TOO_LONG": "search",
     "backends.refusals:_PARAMS": "search",
+    "backends.refusals:_OF_REQUEST": "search",
+    "backends.refusals:_TRACE": "search",
+    "backends.refusal_words:_UNSUPPORTED": "search",
+    "backends.refusal_words:_WRONG_VALUE": "search",
+    "backends.refusal_words:_LISTED": "search",
+    "backends.refusal_words:_EXPECTED": "search",
+    "backends.refusal_words:_ONLY_STREAMS": "search",
+    "backends.refusal_words:_NEVER_STREAMS": "search",
+    "backends.refusal_words:_TOOLS_WITH_STREAM": "search",
+    "backends.refusal_words:_TOKEN_FIELDS": "search",
+    "backends.refusal_words:_FORMAT": "search",
+    "backends.refusal_words:_BAD_SCHEMA": "search",
+    "backends.refusal_words:_CHOICE": "search",
+    "backends.refusal_words:_EFFORT": "search",
+    "backends.refusal_words:_TEMPLATE": "search",
+    "backends.refusal_words:_STRICT": "search",
+    "backends.refusal_words:_WORDS": "search",
+    "backends.refusal_words:_NAMES": "search",
+    "backends.engine_details:_NUM_CTX": "search",
+    "backends.overflow_words:_WINDOWS": "search",
+    "backends.overflow_words:_INPUTS": "search",
+    "backends.overflow_words:_OUTPUT": "search",
+    "backends.overflow_words:_OUTPUT_AT_FAULT": "search",
+    "backends.overflow_words:_WINDOW_NAMED": "search",
+    "backends.overflow_words:_NUMBERS": "search",
     "backends.responses.decoder:_TYPE": "fullmatch",
     "backends.responses.refused_forms:_SIGNS": "search",
     "backends.scripted:_PIECE": "search",
+    "core.tools.call_thoughts:_RANDOM": "search",
     "core.tools.mcp_content:_PART": "search",
     "core.tools.call_ids:_NUMBERED": "fullmatch",
     "core.tools.call_ids:_PLAIN": "fullmatch",
@@ -283,8 +309,8 @@ def patterns(name: str) -> list[re.Pattern[str] | re.Pattern[bytes]]:
 def _compiled(value: Any) -> Iterator[re.Pattern[str] | re.Pattern[bytes]]:
     if isinstance(value, re.Pattern):
         yield value
-    elif isinstance(value, (tuple, list)):
-        for one in value:
+    elif isinstance(value, (tuple, list, dict)):
+        for one in value.values() if isinstance(value, dict) else value:
             yield from _compiled(one)
 
 

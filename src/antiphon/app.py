@@ -37,6 +37,7 @@ from antiphon.responses.intake.media import Media
 from antiphon.responses.intake.prompts import Prompts
 from antiphon.responses.intake.token_count import TokenCounter
 from antiphon.responses.prepare import Preparer
+from antiphon.responses.recall import Recall
 from antiphon.responses.sealing import Sealer
 from antiphon.responses.services import Services
 from antiphon.responses.webhooks import Webhooks
@@ -186,6 +187,7 @@ class Parts:
             hosted_tools=self._hosted,
             limiter=self.limiter,
             rooms=Rooms(config.request_owner_bytes, config.request_bytes),
+            recall=Recall(config.recall_bytes),
             observer=Observers(self.ring, *self.watch.observers),
         )
 

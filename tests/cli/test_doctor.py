@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import re
 import sys
 import tomllib
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from antiphon.cli.checks.diagnosis import COLOURS, square
 from antiphon.config.loading import load
 from tests.cli.command import antiphon
 from tests.cli.test_check import USAGE
@@ -60,8 +62,15 @@ def able(call: Call) -> Json | str:
                 for index, city in enumerate(cities)
             ]
         }
-    text = '{"city":"Paris"}' if "response_format" in call.json else "Red." if "image_url" in str(call.json) else "Hi."
+    text = '{"city":"Paris"}' if "response_format" in call.json else seen(call) or "Hi."
     return {"content": text, "reasoning_content": "Hm."}
+
+
+def seen(call: Call) -> str:
+    """Return the colour of the picture that is shown."""
+    pictures = {base64.b64encode(square(64, colour)).decode(): name for name, colour in COLOURS.items()}
+    shown = str(call.json["messages"])
+    return next((f"{name.title()}." for picture, name in pictures.items() if picture in shown), "")
 
 
 def limited(call: Call) -> Json | str:
@@ -124,6 +133,95 @@ async def test_thoughts_that_the_template_opened_are_seen(tmp_path: Path) -> Non
     async with running(server(lambda call: {"content": "Well.</think>Hello."})) as upstream:
         outcome = await antiphon(tmp_path, "doctor", upstream.url)
     assert tomllib.loads(outcome.out)["models"]["Org/Model-1"]["think"] == "opened"
+
+
+async def written(tmp_path: Path, answer: Callable[[Call], Json | str], **listed: object) -> tuple[str, str]:
+    """Return the settings that are printed, and the findings."""
+    async with running(server(answer, **listed)) as upstream:
+        outcome = await antiphon(tmp_path, "doctor", f"gpu={upstream.url}")
+    assert outcome.code == 0, outcome.err
+    return outcome.out, outcome.err
+
+
+async def test_what_the_samples_do_not_agree_on_is_a_comment(tmp_path: Path) -> None:
+    asked = iter(range(1000))
+
+    def moody(call: Call) -> Json | str:
+        if call.json.get("tools") and "tool_choice" not in call.json:
+            return able(call) if next(asked) % 2 else {"content": "Sunny."}
+        if "image_url" in str(call.json):
+            return {"content": "Red."}
+        return able(call)
+
+    out, err = await written(tmp_path, moody)
+    assert "# functions = false  # not sure: 1 of 3 times; else: it did not call" in out
+    assert "# images = false  # not sure: 1 of 3 times; else: taken, but it did not see that it was green" in out
+    assert signs(err)["images"] == "✗"
+    model = tomllib.loads(out)["models"]["Org/Model-1"]
+    assert model["structured_outputs"] is True and not {"functions", "images"} & model.keys()
+
+
+async def test_what_a_server_ignores_is_found_out(tmp_path: Path) -> None:
+    """A server that takes forced calls, formats and pictures without a word, and does nothing about them."""
+
+    def deaf(call: Call) -> Json | str:
+        if call.json.get("tools") and "weather" in str(call.json["messages"]) and "tool_choice" not in call.json:
+            return able(call)
+        return {"content": "I am a small model."}
+
+    out, err = await written(tmp_path, deaf)
+    found = signs(err)
+    assert [found[name] for name in ("tool call", "forced call", "json_schema", "images")] == ["✓", "✗", "✗", "✗"]
+    model = tomllib.loads(out)["models"]["Org/Model-1"]
+    assert (model["functions"], model["images"], model["structured_outputs"]) == (True, False, False)
+
+
+async def test_thoughts_that_an_effort_switches_on_are_seen(tmp_path: Path) -> None:
+    def switched(call: Call) -> Json | str:
+        on = call.json.get("chat_template_kwargs", {}).get("enable_thinking")
+        return {"content": "42, then.\n</think>\n\n42." if on else "42."}
+
+    out, err = await written(tmp_path, switched, owned_by="vllm")
+    assert "seen where an effort is asked for" in err
+    assert tomllib.loads(out)["models"]["Org/Model-1"]["think"] == "opened"
+
+
+async def test_what_refusals_teach_is_written_down(tmp_path: Path) -> None:
+    def strict(call: Call) -> Json | str:
+        if not call.json.get("stream"):
+            return "This model only support stream mode"
+        if "tool_choice" in call.json:
+            return "tool_choice is not supported in thinking mode"
+        if call.json.get("reasoning_effort") not in (None, "none", "default"):
+            return "reasoning_effort must be one of `none` or `default`"
+        if "max_tokens" in call.json:
+            return "'max_tokens' is not supported. Use 'max_completion_tokens' instead."
+        return able(call)
+
+    out, err = await written(tmp_path, strict)
+    assert signs(err)["learned"] == "–" and 'stream = "always"' in err
+    settings = tomllib.loads(out)
+    model = settings["models"]["Org/Model-1"]
+    assert (model["stream"], model["drop"], model["efforts"]) == ("always", ["tool_choice"], ["none", "default"])
+    assert settings["backends"]["gpu"]["profile"] == "gpu-generic"
+    assert settings["profiles"]["gpu-generic"] == {"base": "generic", "max_tokens": "max_completion_tokens"}
+    (tmp_path / "found.toml").write_text(out.replace("${GPU_KEY}", "k"))
+    load({"config": str(tmp_path / "found.toml")}, {"HOME": str(tmp_path)})
+
+
+async def test_an_answer_that_is_all_thoughts_is_told(tmp_path: Path) -> None:
+    out, err = await written(tmp_path, lambda call: {"content": None, "reasoning_content": '{"city":"Paris"}'})
+    assert signs(err)["streaming"] == signs(err)["json_schema"] == "✗"
+    assert err.count("--reasoning-parser") >= 2
+    assert tomllib.loads(out)["models"]["Org/Model-1"]["structured_outputs"] is False
+
+
+async def test_errors_are_told_on_one_line(tmp_path: Path) -> None:
+    def wordy(call: Call) -> Json | str:
+        return "no tools here\n\n" + "word " * 500 if call.json.get("tools") else {"content": "Hi."}
+
+    _, err = await written(tmp_path, wordy)
+    assert max(map(len, err.splitlines())) < 360
 
 
 async def test_a_backend_of_the_configuration_and_a_model_of_choice(tmp_path: Path) -> None:

@@ -13,7 +13,9 @@ from antiphon.checker.pool import Checker
 from antiphon.core.deltas import CallStart, ReasoningDelta, TextDelta
 from antiphon.errors import BackendError
 from antiphon.responses.structured_output import StructuredOutput
+from antiphon.types.items import Message
 from antiphon.types.request import TextFormat
+from tests.backends.turns import turn
 
 SCHEMA = {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"], "additionalProperties": False}
 FORMAT = TextFormat(type="json_schema", name="x", schema=Raw(json.dumps(SCHEMA).encode()))
@@ -40,6 +42,32 @@ async def test_a_wrong_answer_is_a_clear_failure_and_calls_are_not_looked_at(che
     with pytest.raises(BackendError, match=r"required format\. At '/n'") as failed:
         await watch.check([item('{"n": true}')])
     assert (failed.value.status, failed.value.code) == (502, "invalid_output")
+
+
+THOUGHTS = b'{"type":"reasoning","id":"rs_1","summary":[],"content":[{"type":"reasoning_text","text":"hm"}]}'
+
+
+@pytest.mark.parametrize("output", [[THOUGHTS], [item("")], []])
+async def test_an_empty_answer_fits_no_format(checker: Checker, output: list[bytes]) -> None:
+    watch = StructuredOutput(FORMAT, checker, "ann", repair=False)
+    with pytest.raises(BackendError) as failed:
+        await watch.check(output)
+    assert failed.value.code == "invalid_output"
+
+
+async def test_a_refusal_is_no_answer(checker: Checker) -> None:
+    refused = item("").replace(b'"output_text", "text": ""', b'"refusal", "refusal": "No."')
+    await StructuredOutput(FORMAT, checker, "ann", repair=False).check([refused])
+
+
+async def test_with_repair_an_empty_answer_is_asked_for_again(checker: Checker) -> None:
+    watch = StructuredOutput(FORMAT, checker, "ann", repair=True)
+    watch.take([ReasoningDelta('{"n": 1}')])
+    again = await watch.again(turn("Count."))
+    assert again is not None
+    assert [one.role for one in again.items if isinstance(one, Message)] == ["user", "user"]
+    watch.take([ReasoningDelta("still nothing")])
+    assert await watch.again(again) is None
 
 
 async def test_an_answer_that_cannot_be_checked_is_another_failure(checker: Checker) -> None:

@@ -80,6 +80,11 @@ class RoutedStream(TurnStream, Protocol):
     backend_id: str
     """Opaque id of the backend for `Hints.backend_id`; "" where there is only one."""
 
+    @property
+    def ignored(self) -> Sequence[str]:
+        """Names of the request's wishes that the backend was not told, as it refuses them."""
+        ...
+
 
 class ByteStream(Protocol):
     """A backend's raw answer, for relaying: status, headers worth keeping, and the body in pieces."""
@@ -126,7 +131,10 @@ class Backend(Protocol):
 
 
 class BackendHealth(msgspec.Struct, frozen=True, kw_only=True):
-    """How a backend does: `error` is what it last failed with, "" while it is well. Counts are those of this process."""
+    """How a backend does: `error` is what it last failed with, "" while it is well. Counts are those of this process.
+
+    `learned`: settings that its models want, by its own names for them (`backends.adaptations`).
+    """
 
     name: str
     up: bool
@@ -137,6 +145,7 @@ class BackendHealth(msgspec.Struct, frozen=True, kw_only=True):
     circuit: str = "closed"
     calls: int = 0
     failures: int = 0
+    learned: Mapping[str, Mapping[str, object]] = {}
 
 
 class ModelCard(msgspec.Struct, frozen=True, kw_only=True):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from typing import Any
 
 import msgspec
 from msgspec import Raw
@@ -28,6 +29,11 @@ class _Architecture(msgspec.Struct):
     input_modalities: list[str] | None = None
 
 
+class _MistralAbilities(msgspec.Struct):
+    function_calling: bool | None = None
+    vision: bool | None = None
+
+
 class _Model(msgspec.Struct):
     id: str
     created: float | None = 0
@@ -36,6 +42,8 @@ class _Model(msgspec.Struct):
     context_length: int | None = None  # OpenRouter, Together, ourselves
     context_window: int | None = None  # Groq
     max_context_length: int | None = None  # LM Studio, Mistral
+    max_input_tokens: int | None = None  # LiteLLM
+    capabilities: _MistralAbilities | list[Any] | None = None
     meta: _Meta | None = None
     architecture: _Architecture | None = None  # OpenRouter
     supported_parameters: list[str] | None = None  # OpenRouter
@@ -105,6 +113,7 @@ def _window(model: _Model) -> int | None:
         model.context_length,
         model.context_window,
         model.max_context_length,
+        model.max_input_tokens,
         meta.n_ctx_train,
     )
     return next((size for size in sizes if size and 0 < size <= MOST_NUMBER), None)
@@ -114,10 +123,11 @@ def _capabilities(model: _Model) -> Capabilities:
     """What the entry says of the model; where it says nothing, the model is given the benefit of the doubt."""
     modalities = model.architecture.input_modalities if model.architecture else None
     parameters = model.supported_parameters
+    told = model.capabilities if isinstance(model.capabilities, _MistralAbilities) else _MistralAbilities()
     return Capabilities(
-        images=modalities is None or "image" in modalities,
+        images=told.vision is not False and (modalities is None or "image" in modalities),
         audio=modalities is not None and "audio" in modalities,
-        functions=parameters is None or "tools" in parameters,
+        functions=told.function_calling is not False and (parameters is None or "tools" in parameters),
         structured_outputs=parameters is None or not {"structured_outputs", "response_format"}.isdisjoint(parameters),
         reasoning=parameters is None or not {"reasoning", "include_reasoning"}.isdisjoint(parameters),
     )

@@ -22,8 +22,11 @@ NONE_KEPT: Mapping[str, Backend] = {}
 def open_backends(config: Config, kept: Mapping[str, Backend] = NONE_KEPT) -> dict[str, Backend]:
     """Return the configured backends, in order; those of `kept` are taken as they are. Raises ConfigError."""
     known, families = configured_profiles(config.profiles), configured_families(config.leaks)
+    learn = config.unsupported_parameters == "adapt"
     return {
-        name: kept[name] if name in kept else open_backend(name, backend, config.models, known=known, families=families)
+        name: kept[name]
+        if name in kept
+        else open_backend(name, backend, config.models, known=known, families=families, learn=learn)
         for name, backend in config.backends.items()
     }
 
@@ -36,16 +39,17 @@ def open_backend(
     socket: str = "",
     known: Profiles = NO_PROFILES,
     families: Families = NO_FAMILIES,
+    learn: bool = True,
 ) -> Backend:
     """Return the backend of some settings; `socket` is the path of a unix socket. Nothing is connected yet.
 
     `models` are all configured models; those that this backend serves keep their policies (roles, think). `known` are the
-    configured profiles, `families` the configured families of leaked calls. Raises ConfigError.
+    configured profiles, `families` the configured families of leaked calls. `learn`: see `ChatBackend`. Raises ConfigError.
     """
     own = _own_names(name, models or {})
     match config.api:
         case "chat":
-            return ChatBackend(name, config, own, socket=socket, known=known, families=families)
+            return ChatBackend(name, config, own, socket=socket, known=known, families=families, learn=learn)
         case "responses":
             return ResponsesBackend(name, config, socket=socket)
         case "scripted":

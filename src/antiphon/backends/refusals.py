@@ -27,6 +27,15 @@ _TOO_LONG = re.compile(
     r"|context_length_exceeded|exceed_context_size|prompt is too long|input token count .{0,40}exceeds",
     re.IGNORECASE,
 )
+# A server error that comes of the request: it would fail again, here and elsewhere (llama.cpp, llama-cpp-python, LiteLLM).
+_OF_REQUEST = re.compile(
+    r"\b(?:is|are|does|do) (?:not |un)support(?:ed)?\b|n't support"
+    r"|\bunsupported (?:parameter|value|content|image|media|input|model)|\d validation errors?\b"
+    r"|input should be |is not a multimodal model",
+    re.IGNORECASE,
+)
+# Where in a server's own code an error came up.
+_TRACE = re.compile(r"\n[ \t]{0,8}File \"[^\"\n]{1,500}\", line \d.*", re.DOTALL)
 # Chat completions' names of fields → ours, for `param`.
 _PARAMS = (
     (re.compile(r"^messages\b.*"), "input"),
@@ -57,7 +66,8 @@ async def read_refusal(response: HttpResponse) -> bytes:
 def refusal(status: int, body: bytes, retry_after: bytes = b"", *, ours: bool = True) -> BackendError:
     """Map a backend's status and body.
 
-    400, 409, 413 and 422 are the client's fault and pass with the backend's words; so does a 404 that names a model. A
+    400, 409, 413 and 422 are the client's fault and pass with the backend's words; so does a 404 that names a model, and a 500
+    whose words say that the request is not supported: it is not tried again. A
     refused key or an unknown path is the operator's fault: 502, never a 401. An empty account stays 402, so that clients
     do not try again. 429 and 5xx may be tried elsewhere.
     """
@@ -82,7 +92,7 @@ def error_of(words: ErrorWords) -> BackendError:
 
 def _refusal(status: int, error: ErrorWords, retry_after: bytes = b"", ours: bool = True) -> BackendError:
     """Map a status and words, which are masked: a server's words may hold its own address, or a key."""
-    message = masked(error.message, MESSAGE_LIMIT)
+    message = masked(_TRACE.sub("", error.message).rstrip(), MESSAGE_LIMIT)
     found = _code(error.code)
     code = found if isinstance(found, str) else ""
     if status < 400:
@@ -99,10 +109,19 @@ def _refusal(status: int, error: ErrorWords, retry_after: bytes = b"", ours: boo
         return _busy(429, message or "The backend is busy.", "rate_limit_exceeded", retry_after)
     if _TOO_LONG.search(f"{message} {error.type} {code}"):
         return BackendError(400, message, code="context_length_exceeded", param="input" if ours else "messages")
+    if status in (500, 501) and _OF_REQUEST.search(message):
+        return _of_request(400, message, error, ours)
     if status >= 500 or status == 408:
         return _failed(status, message, retry_after)
     if status in (404, 405) and not code and "model" not in message.lower():
         return BackendError(502, "The backend does not support this endpoint.", retriable=True)
+    return _of_request(status, message, error, ours)
+
+
+def _of_request(status: int, message: str, error: ErrorWords, ours: bool) -> BackendError:
+    """Return the error for a request that the backend does not take."""
+    found = _code(error.code)
+    code = found if isinstance(found, str) else ""
     return BackendError(
         status if status in (409, 413) else 400,
         message or f"The backend refused the request with status {status}.",

@@ -19,6 +19,8 @@ from antiphon.net.url_guard import is_allowance
 ENGINE = "engine"
 """The name under which `models.*.backends` means the embedded engine."""
 APIS = ("chat", "responses", "scripted")
+NEEDED = ("model", "messages", "input", "stream")
+"""Request fields that cannot be dropped; `stream` has a setting of its own."""
 SCHEMES = ("postgresql", "postgres")
 
 
@@ -160,6 +162,9 @@ def _models(config: Config) -> None:
         kwargs = bytes(model.extra_body.get("chat_template_kwargs", b"{}"))
         if not kwargs.lstrip().startswith(b"{"):
             raise ConfigError(f"{path}.extra_body.chat_template_kwargs: expected a table")
+        needed = next((name for name in model.drop if name in NEEDED), None)
+        if needed is not None:
+            raise ConfigError(f"{path}.drop: '{needed}' cannot be left out")
         for backend in model.backends:
             if backend not in known:
                 raise ConfigError(f"{path}.backends: unknown backend '{backend}'{nearest(backend, known)}")

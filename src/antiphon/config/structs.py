@@ -66,6 +66,13 @@ class Config(Settings, kw_only=True, forbid_unknown_fields=True):
         Literal["forward", "ignore", "reject"],
         Meta(description="Unknown request fields: `forward` to the backend, `ignore`, or `reject` with 400."),
     ] = "forward"
+    unsupported_parameters: Annotated[
+        Literal["adapt", "refuse"],
+        Meta(
+            description="Parameters that a model cannot honour, such as reasoning.effort: `adapt`: leave out or use the"
+            " nearest value, named in x-antiphon-ignored; `refuse`: 400."
+        ),
+    ] = "adapt"
     open_responses_names: Annotated[
         bool, Meta(description="Name reasoning events as Open Responses does (response.reasoning.delta).")
     ] = False
@@ -144,6 +151,14 @@ class Config(Settings, kw_only=True, forbid_unknown_fields=True):
             ge=0,
         ),
     ] = 256 * 1024 * 1024
+    recall_bytes: Annotated[
+        int,
+        Meta(
+            description="Maximum bytes of reasoning that each process remembers by the ids of calls, for clients that send"
+            " calls back without it. Reasoning of stored responses is also found in the store. 0: it is not given back.",
+            ge=0,
+        ),
+    ] = 64 * 1024 * 1024
     background_lease: Annotated[
         float,
         Meta(

@@ -166,6 +166,17 @@ class ModelConfig(Settings, kw_only=True, forbid_unknown_fields=True):
         Literal["auto", "keep", "tidy", "openai", "gemini", "moonshot"],
         Meta(description="Subset of JSON Schema that the backend takes: see Roles, call ids, schemas above."),
     ] = "auto"
+    drop: Annotated[
+        list[str],
+        Meta(description="Request fields never sent to the backend, such as tool_choice; named in x-antiphon-ignored."),
+    ] = []
+    efforts: Annotated[
+        list[str], Meta(description="Values of reasoning.effort that the model takes; others become the nearest.")
+    ] = []
+    stream: Annotated[
+        Literal["as_asked", "always", "never"],
+        Meta(description="Ask the backend for a stream `as_asked` by the client, `always` or `never`."),
+    ] = "as_asked"
     tokenizer: Annotated[
         str,
         Meta(description="Path of its tokenizer.json, to count tokens where the backend cannot (extra `tokenizers`)."),

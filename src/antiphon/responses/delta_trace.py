@@ -37,6 +37,10 @@ class _ListenedStream:
         self._heard = heard
         self.abort = source.abort
 
+    @property
+    def ignored(self) -> Sequence[str]:
+        return self._source.ignored
+
     async def pour(self, take: Take) -> bool:
         def hear(deltas: Sequence[Delta]) -> bool:
             self._heard.extend(deltas)

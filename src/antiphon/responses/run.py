@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+from collections.abc import Mapping, Sequence
 from time import perf_counter
 
 from antiphon.access.limits import FREE, Permit
@@ -18,7 +19,7 @@ from antiphon.errors import APIError, Gone, spelled
 from antiphon.responses.plan import Plan
 from antiphon.responses.services import Services
 from antiphon.responses.sink import Outlet, Sink
-from antiphon.responses.stored_response import commit
+from antiphon.responses.stored_response import NO_IDS, commit
 from antiphon.responses.turns import Boundary, Turns
 from antiphon.runtime.unexpected_errors import unexpected
 from antiphon.stores.base import FenceError
@@ -174,10 +175,13 @@ class Run:
     async def _end(self) -> None:
         """Commit, then send the terminal event: an immediate `previous_response_id` finds the response."""
         self._account()  # before anybody can know that it has ended, and ask for more
-        if self.plan.stored:
+        plan, output, texts = self.plan, self.stream.output, self.stream.model_texts
+        thoughts: Mapping[str, int] = NO_IDS
+        if self.stream.asks_client:
+            thoughts = self._services.recall.keep(plan.owner, plan.turn.items, output, texts)
+        if plan.stored:
             try:
-                texts = self.stream.model_texts
-                await commit(self._services, self.plan, self.body, self.stream.output, self._fence, texts)
+                await commit(self._services, plan, self.body, output, self._fence, texts, thoughts)
             except FenceError:
                 raise
             except APIError as error:  # the store is away, which its own log line tells
@@ -205,6 +209,11 @@ class Run:
     def backend_id(self) -> str:
         """Where the model was called last (`core.turn.Hints`), "" where there is no choice."""
         return self._turns.backend_id
+
+    @property
+    def ignored(self) -> Sequence[str]:
+        """Names of what the request asks for and does not get, as far as that is known: wishes, and types of tools."""
+        return [*self.plan.ignored, *(name for name in self._turns.ignored if name not in self.plan.ignored)]
 
     @property
     def spoke(self) -> float:

@@ -23,7 +23,8 @@ from antiphon.errors import AntiphonError
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 
-Kind = Literal["reasoning", "compaction", "job"]
+Kind = Literal["reasoning", "thoughts", "compaction", "job"]
+"""`reasoning` is a text of thoughts, `thoughts` a text with what only its backend can read."""
 
 MOST_BYTES = 4 * 1024 * 1024
 """Bytes of the largest text that is sealed or opened, a job's request excepted."""
@@ -35,6 +36,7 @@ _VERSION = "ANT2"
 _FIRST_VERSION = "ANT1"
 _NONCE = 12
 _LONGEST_NUMBER = 13
+_LONGEST_HEAD = 48
 _SIGNATURE = 8
 """Bytes of a signature: to guess one takes 2^64 requests."""
 
@@ -85,6 +87,10 @@ class Sealer:
         if len(parts) == 5 and parts[0] == _VERSION and _is_number(parts[3]):
             return int(parts[3])
         return MOST_BYTES if parts[0] == _FIRST_VERSION else 0
+
+    def has_more(self, sealed: str) -> bool:
+        """Tell whether a seal says that it holds thoughts with what only their backend can read."""
+        return sealed.startswith(f"{_VERSION}.") and ".thoughts." in sealed[:_LONGEST_HEAD]
 
     @property
     def loaded(self) -> bool:

@@ -10,19 +10,30 @@ import msgspec
 
 from antiphon.checker.pool import Checker
 from antiphon.checker.protocol import Verdict
-from antiphon.core.deltas import CallStart, Delta, TextDelta
+from antiphon.core.deltas import CallStart, Delta, Finish, FinishReason, RefusalDelta, Relay, RelayedText, TextDelta
 from antiphon.core.request.decoding import decode_items
 from antiphon.core.request.text_format import ResolvedText
 from antiphon.core.turn import Turn
 from antiphon.errors import BackendError, InvalidRequest
 from antiphon.responses.services import Services
-from antiphon.types.items import InputText, Message, OutputText, Reasoning
+from antiphon.types.items import InputText, Message, OutputText, Reasoning, Refusal
 from antiphon.types.request import TextFormat
 
 if TYPE_CHECKING:
     from antiphon.responses.plan import Plan
 
+NO_ANSWER = Message(role="assistant", content=[])
+SAID = (TextDelta, CallStart, RefusalDelta, RelayedText, Relay)
+"""What an answer that is not empty has; of those of a backend that speaks Responses nothing is known."""
+
+CUT = (FinishReason.LENGTH, FinishReason.CONTENT_FILTER)
+
 _REPAIR = "That answer does not fit the required format: {fault} Answer again with valid JSON only, and nothing else."
+
+
+def _says(delta: Delta) -> bool:
+    """Tell whether an answer with this Delta is not empty, or was cut off before it could say anything."""
+    return isinstance(delta, SAID) or (isinstance(delta, Finish) and delta.reason in CUT)
 
 
 async def check_format(text: ResolvedText, owner: str, services: Services) -> None:
@@ -70,14 +81,16 @@ class StructuredOutput:
         self._judged: tuple[str, Verdict] | None = None
         self._held: list[TextDelta] = []
         self._called = False
+        self._empty = True
 
     def take(self, deltas: Sequence[Delta]) -> Sequence[Delta]:
         """Return what may be shown now. Words beside a call are no answer yet: they are not held back."""
         if not self._repair or self._called:
             return deltas
+        self._empty = self._empty and not any(_says(delta) for delta in deltas)
         if any(isinstance(delta, CallStart) for delta in deltas):
             held = self.release()
-            self._called = True
+            self._called, self._empty = True, False
             return [*held, *deltas]
         self._held += [delta for delta in deltas if isinstance(delta, TextDelta)]
         return [delta for delta in deltas if not isinstance(delta, TextDelta)]
@@ -85,31 +98,33 @@ class StructuredOutput:
     async def again(self, turn: Turn) -> Turn | None:
         """Return the Turn that asks once more, or None where the answer fits or was asked for already."""
         text = "".join(delta.text for delta in self._held)
-        fault = await self._fault(text) if self._repair and text else ""
+        fault = await self._fault(text) if self._repair and (text or self._empty) else ""
         self._repair = self._repair and not fault
         if not fault:
             return None
         self._held.clear()
-        asked = [
-            Message(role="assistant", content=[OutputText(text=text)]),
-            Message(role="user", content=[InputText(text=_REPAIR.format(fault=fault))]),
-        ]
+        self._empty = True
+        said = [Message(role="assistant", content=[OutputText(text=text)])] if text else []
+        asked = [*said, Message(role="user", content=[InputText(text=_REPAIR.format(fault=fault))])]
         return msgspec.structs.replace(turn, items=[*turn.items, *asked])
 
     def release(self) -> Sequence[Delta]:
         """Return what was held back: the turn ends."""
-        held, self._held, self._called = self._held, [], False
+        held, self._held, self._called, self._empty = self._held, [], False, True
         return held
 
     async def check(self, output: Sequence[bytes]) -> None:
-        """Raise BackendError where the answer's text does not fit: the last item. Words before a call are no answer."""
+        """Raise BackendError where the answer's text does not fit: the last item. Words before a call are no answer.
+
+        Thoughts alone are an empty answer, which fits no format; a refusal is none.
+        """
         items = decode_items([msgspec.Raw(item) for item in output])
-        last = next((item for item in reversed(items) if not isinstance(item, Reasoning)), None)
+        last = next((item for item in reversed(items) if not isinstance(item, Reasoning)), NO_ANSWER)
         if not isinstance(last, Message) or isinstance(last.content, str):
             return
-        text = "".join(part.text for part in last.content if isinstance(part, OutputText))
-        if not text:
+        if any(isinstance(part, Refusal) for part in last.content):
             return
+        text = "".join(part.text for part in last.content if isinstance(part, OutputText))
         verdict = await self._judge(text)
         if verdict.outcome == "fault":
             raise BackendError(

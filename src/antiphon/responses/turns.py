@@ -13,6 +13,7 @@ from antiphon.core import compaction
 from antiphon.core.compaction import Compacted
 from antiphon.core.context import kept_items
 from antiphon.core.deltas import Delta, UsageReport
+from antiphon.core.opaque import NO_OPAQUE, OpaqueData
 from antiphon.core.stream.response_stream import ResponseStream
 from antiphon.core.stream.resume import checkpoint
 from antiphon.core.stream.terms import Action
@@ -49,6 +50,7 @@ class Turns:
         self._source: RoutedStream | None = None
         self._opening: asyncio.Task[RoutedStream] | None = None
         self._backend_id = ""
+        self._ignored: dict[str, None] = {}
         self.tools = ToolWork(plan, stream, services, outlet.send) if plan.remote or plan.hosted else None
         self._structured = structured_output(plan, services)
 
@@ -102,12 +104,21 @@ class Turns:
         """Where the model was called last (`core.turn.Hints`), "" where there is no choice."""
         return self._source.backend_id if self._source is not None else self._backend_id
 
+    @property
+    def ignored(self) -> Sequence[str]:
+        """Names of the request's wishes that backends were not told so far."""
+        if self._source is not None:
+            self._ignored |= dict.fromkeys(self._source.ignored)
+        return [*self._ignored]
+
     async def _call_model(self) -> None:
         """Make one model call: its deltas go through the stream to the sink, one pass for all that has arrived."""
         source = await self._turn_stream()
         self._backend_id = source.backend_id
         while not await source.pour(self._take):
             await self._outlet.drain()
+        if source.ignored:
+            self._ignored |= dict.fromkeys(source.ignored)
         self._source = None
         if self._structured is not None:
             await self._settle(self._structured)
@@ -158,7 +169,7 @@ class Turns:
         elif plan.compaction == "threshold" and self._stream.output:  # a run taken over has done it
             made = items_for_model(self._stream, self._stream.output)
             seals = Unsealing(self._services.sealer, plan.owner, ())
-            self._replace_context(await seals.restored([*plan.turn.items, *made]))
+            self._replace_context(await seals.restored([*plan.turn.items, *made]), seals.opaque)
         elif plan.compaction == "threshold":
             head, tail = compaction.split_for_compaction(plan.turn.items)
             if head:
@@ -173,8 +184,12 @@ class Turns:
         """Put a summary in the place of the items; those that are `kept` still stand as they are behind it."""
         plan = self._plan
         summary = await summarise(plan.route, self._turn, items)
-        standing = None if kept is None else Compacted(summary.text, kept_items(kept, plan.id_base))
-        compacted = standing or compaction.in_place_of(items, summary.text)
+        opaque = self._turn.opaque
+        if kept is None:
+            compacted = compaction.in_place_of(items, summary.text, opaque)
+        else:
+            beside = compaction.opaque_among(kept, opaque)
+            compacted = Compacted(summary.text, kept_items(kept, plan.id_base), opaque=beside)
         sealed = await sealed_compaction(self._services.sealer, compacted, plan.owner)
         self._stream.add_item(
             "cmp", lambda id: compaction.compaction_item(id, sealed), "response.compaction.compacting"
@@ -185,9 +200,9 @@ class Turns:
         self._replace_context([compaction.summary_message(compacted), *(kept or ())])
         self._outlet.send()
 
-    def _replace_context(self, items: list[Item]) -> None:
+    def _replace_context(self, items: list[Item], opaque: OpaqueData = NO_OPAQUE) -> None:
         """Go on from another context, in which all output so far has its place."""
-        self._turn = replace(self._turn, items=items)
+        self._turn = replace(self._turn, items=items, opaque={**self._turn.opaque, **opaque})
         if self.tools is not None:
             self.tools.compacted(self._turn)
 

@@ -136,6 +136,10 @@ class TracedStream:
         self._span = span
         self._silent = True
 
+    @property
+    def ignored(self) -> Sequence[str]:
+        return self._inner.ignored
+
     async def pour(self, take: Take) -> bool:
         """Give what comes. Raises BackendError."""
 

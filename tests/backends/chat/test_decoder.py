@@ -256,7 +256,7 @@ def test_a_forced_call_is_read_back() -> None:
         call("get_time", "call_00", PARIS),
         ("finish", "tool_calls"),
     ]
-    assert summary(heard(turn, chunk(content="cut {"), profile="llama_cpp"))[0] == ("TextDelta", "cut {")
+    assert summary(heard(turn, chunk("length", content="cut {"), profile="llama_cpp"))[0] == ("TextDelta", "cut {")
 
 
 def test_a_grammars_answer_is_the_input() -> None:

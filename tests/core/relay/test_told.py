@@ -29,6 +29,7 @@ class Tells:
     ):
         self.index = index
         self.arguments = ""
+        self.item_id = item_id
         self._told = told
         self._kind = kind
         self._seal = seal

@@ -113,7 +113,6 @@ def test_configured_ids_aliases_and_defaults(client: Client) -> None:
             "text.format",
             "unsupported_parameter",
         ),
-        ({"model": "plain", "reasoning": {"effort": "high"}}, "reasoning.effort", "unsupported_parameter"),
         (
             {
                 "model": "blind",

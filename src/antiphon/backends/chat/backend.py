@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import partial
+from hashlib import blake2b
 from itertools import count
 
 import msgspec
+from msgspec import Raw
 
+from antiphon.backends.adaptations import NOTHING, Adaptation, Adaptations
 from antiphon.backends.base import BackendModel, Take
 from antiphon.backends.chat import codec, profiles, token_count
+from antiphon.backends.chat.asking import Asking
 from antiphon.backends.chat.codec import ChatCall, ChatDecoder, CodecOptions
 from antiphon.backends.chat.leak_families import check_names
 from antiphon.backends.chat.profiles import NO_PROFILES, Policies, Profile, Profiles
+from antiphon.backends.engine_details import EngineDetails
 from antiphon.backends.openai_calls import accepted, connect, list_models, trace_header
 from antiphon.config import BackendConfig, ModelConfig
 from antiphon.config.masking import SECRETS
@@ -25,6 +31,8 @@ from antiphon.errors import BackendError, ConfigError
 from antiphon.net.http.response import HttpResponse
 from antiphon.runtime.offload import LARGE, by_size
 
+_fields = msgspec.json.Decoder(dict[str, Raw])
+
 _KEPT_HEADERS = (b"content-type", b"cache-control")
 
 
@@ -32,31 +40,84 @@ def _nobody(deltas: Sequence[Delta]) -> bool:
     raise AssertionError("nobody takes the answer at present")
 
 
-class ChatStream:
-    """The answer to a streamed call."""
+Again = Callable[[Asking, BackendError], Awaitable["Answer | None"]]
+"""Asks otherwise after a refusal; None where there is no other way. Raises BackendError."""
 
-    def __init__(self, response: HttpResponse, decoder: ChatDecoder) -> None:
-        response.counts_itself = True  # comments and empty chunks are no part of an answer
+
+class Answer:
+    """The answer to a call. Where the server refuses it in the answer's place, `again` may ask otherwise."""
+
+    def __init__(
+        self, response: HttpResponse, decoder: ChatDecoder, asking: Asking, call: ChatCall, again: Again
+    ) -> None:
+        self._ignored = call.ignored
         self._response = response
         self._decoder = decoder
-        self._parser = SSEParser()
+        self._asking = asking
+        self._again = again
+        self._next: Answer | None = None
         self._take: Take = _nobody
+        self._wanted: Take = _nobody
         self._ended = False
+
+    async def pour(self, take: Take) -> bool:
+        """Give the Deltas as they arrive. Raises BackendError."""
+        if self._next is not None:
+            return await self._next.pour(take)
+        self._wanted = take
+        self._take = take if self._asking.settled else self._first
+        try:
+            if not self._ended:
+                await self._read()
+            return self._ended
+        except BackendError as error:
+            self.abort()
+            self._next = None if self._asking.settled else await self._again(self._asking, error)
+            if self._next is None:
+                if held := self._asking.release():
+                    take(held)
+                raise
+        finally:
+            self._take = self._wanted = _nobody
+        return await self._next.pour(take)
+
+    @property
+    def ignored(self) -> Sequence[str]:
+        """Names of the request's wishes that the server was not told."""
+        return self._ignored if self._next is None else self._next.ignored
+
+    def _first(self, deltas: Sequence[Delta]) -> bool:
+        """Take the beginning of the answer."""
+        shown = self._asking.heard(deltas)
+        if self._asking.settled:
+            self._take = self._wanted
+        return not shown or self._wanted(shown)
+
+    async def _read(self) -> None:
+        raise NotImplementedError
+
+    def abort(self) -> None:
+        self._ended = True
+        self._response.abort()
+        if self._next is not None:
+            self._next.abort()
+
+
+class ChatStream(Answer):
+    """The answer to a streamed call."""
+
+    def __init__(
+        self, response: HttpResponse, decoder: ChatDecoder, asking: Asking, call: ChatCall, again: Again
+    ) -> None:
+        super().__init__(response, decoder, asking, call, again)
+        response.counts_itself = True  # comments and empty chunks are no part of an answer
+        self._parser = SSEParser()
         self._size = 0
         self._came = 0
 
-    async def pour(self, take: Take) -> bool:
-        """Give the Deltas of all bytes as they arrive. Raises BackendError."""
-        self._take = take
-        try:
-            if not self._ended and await self._response.pour(self._feed):
-                self._close()
-        except BackendError:
-            self.abort()
-            raise
-        finally:
-            self._take = _nobody
-        return self._ended
+    async def _read(self) -> None:
+        if await self._response.pour(self._feed):
+            self._close()
 
     def _feed(self, data: bytes) -> bool:
         self._came += len(data)
@@ -99,10 +160,8 @@ class ChatStream:
         self._decoder.finish(deltas)
         self._ended = True
         self._response.release()
-
-    def abort(self) -> None:
-        self._ended = True
-        self._response.abort()
+        if self._decoder.all_thoughts:
+            self._asking.all_thoughts()
 
 
 def _check_size(decoder: ChatDecoder) -> None:
@@ -114,35 +173,29 @@ WHOLE_LIMIT = 16 * 1024 * 1024
 """Bytes of an answer that comes whole."""
 
 
-class WholeStream:
+class WholeAnswer(Answer):
     """The answer to a call that is not streamed: all Deltas at once."""
 
-    def __init__(self, response: HttpResponse, decoder: ChatDecoder) -> None:
-        self._response = response
-        self._decoder = decoder
-        self._ended = False
+    async def _read(self) -> None:
+        body = await self._response.read_all(WHOLE_LIMIT)
+        self._ended = True
+        deltas: list[Delta] = []
+        try:
+            if len(body) < LARGE:
+                self._decode(body, deltas)
+            else:
+                await by_size(len(body), self._decode, body, deltas)
+        except BackendError:
+            if self._decoder.size > MOST_SAID:
+                deltas.clear()
+            raise
+        finally:
+            if deltas:
+                self._take(deltas)
+        if self._decoder.all_thoughts:
+            self._asking.all_thoughts()
 
-    async def pour(self, take: Take) -> bool:
-        """Give all Deltas at once. Raises BackendError."""
-        if not self._ended:
-            body = await self._response.read_all(WHOLE_LIMIT)
-            self._ended = True
-            deltas: list[Delta] = []
-            try:
-                if len(body) < LARGE:
-                    self._read(body, deltas)
-                else:
-                    await by_size(len(body), self._read, body, deltas)
-            except BackendError:
-                if self._decoder.size > MOST_SAID:
-                    deltas.clear()
-                raise
-            finally:
-                if deltas:
-                    take(deltas)
-        return True
-
-    def _read(self, body: bytes, deltas: list[Delta]) -> None:
+    def _decode(self, body: bytes, deltas: list[Delta]) -> None:
         decoder = self._decoder
         if body.lstrip()[:1] in (b"{", b"["):
             decoder.feed_whole(body, deltas)
@@ -154,10 +207,6 @@ class WholeStream:
                 decoder.feed_stray(b"\n".join(parser.stray), deltas)
         _check_size(decoder)
         decoder.finish(deltas)
-
-    def abort(self) -> None:
-        self._ended = True
-        self._response.abort()
 
 
 class RelayedBytes:
@@ -177,13 +226,29 @@ class RelayedBytes:
         self._response.abort()
 
 
+def _changes(asking: Asking, error: BackendError, body: bytes) -> bool:
+    """Change a request by its refusal; False where that teaches nothing."""
+    return asking.changes(error, _fields.decode(body))
+
+
+def _with_window(model: BackendModel, learned: Adaptation) -> BackendModel:
+    window = model.context_length or learned.context_length or None
+    return msgspec.structs.replace(model, context_length=window)
+
+
 async def _written(turn: Turn, options: CodecOptions) -> tuple[bytes, ChatCall]:
     """Return the request's body, made in a thread: it is large, or its grammars or schemas are long to translate."""
     return await by_size(LARGE, codec.request, turn, options)
 
 
 def codec_options(
-    name: str, config: BackendConfig, models: Mapping[str, ModelConfig], known: Profiles, families: Families
+    name: str,
+    config: BackendConfig,
+    models: Mapping[str, ModelConfig],
+    known: Profiles,
+    families: Families,
+    *,
+    refuse: bool = False,
 ) -> tuple[CodecOptions, dict[str, CodecOptions]]:
     """Return how a backend is spoken to, and how about each configured model. Raises ConfigError.
 
@@ -198,22 +263,52 @@ def codec_options(
     check_names(profile.leaks, families, f"profiles.{quoted(profile.name)}.leaks")
     for own, model in models.items():
         check_names(model.leaks, families, f"models.{quoted(own)}.leaks")
-    plain = CodecOptions(profile=profile, own_leaks=families, need_reason=config.finish_reason == "required")
-    return plain, {
-        own: msgspec.structs.replace(
-            plain,
-            policies=Policies(roles=model.roles, call_ids=model.call_ids, strict_schema=model.strict_schema),
-            think=model.think,
-            leaks=tuple(model.leaks),
-        )
-        for own, model in models.items()
-    }
+    plain = CodecOptions(
+        profile=profile,
+        own_leaks=families,
+        need_reason=config.finish_reason == "required",
+        refuse=refuse,
+        address=blake2b(config.url.encode(), digest_size=6).hexdigest(),
+    )
+    return plain, {own: _of_model(plain, model) for own, model in models.items()}
+
+
+def _of_model(plain: CodecOptions, model: ModelConfig) -> CodecOptions:
+    """Return how a configured model is spoken to."""
+    return msgspec.structs.replace(
+        plain,
+        profile=plain.profile.changed(
+            drop=model.drop, efforts=model.efforts, stream="" if model.stream == "as_asked" else model.stream
+        ),
+        policies=Policies(roles=model.roles, call_ids=model.call_ids, strict_schema=model.strict_schema),
+        think=model.think,
+        leaks=tuple(model.leaks),
+        window=model.context_length or 0,
+    )
+
+
+def _adapted(options: CodecOptions, learned: Adaptation) -> CodecOptions:
+    """Return how a model is spoken to by what was learned of it, too."""
+    return msgspec.structs.replace(
+        options,
+        profile=options.profile.changed(
+            drop=learned.drop,
+            efforts=learned.efforts,
+            stream=learned.stream,
+            max_tokens=learned.max_tokens,
+            response_format=learned.response_format,
+            forced_calls=learned.forced_calls,
+        ),
+        window=options.window or learned.context_length,
+        most_output=learned.max_output_tokens,
+    )
 
 
 class ChatBackend:
     """A server that speaks chat completions. `models` holds the settings of models by the backend's own names.
 
-    `known` are the configured profiles, `families` the configured families of leaked calls.
+    `known` are the configured profiles, `families` the configured families of leaked calls. `learn`: a refusal that names a
+    wish of the request is answered by asking without it.
 
     A client that does not stream gets its answer from a call that does not stream: servers do less for it, and so do we.
     """
@@ -227,12 +322,18 @@ class ChatBackend:
         socket: str = "",
         known: Profiles = NO_PROFILES,
         families: Families = NO_FAMILIES,
+        learn: bool = True,
     ) -> None:
-        self._plain, self._options = codec_options(name, config, models or {}, known, families)
+        self._models = models or {}
+        self._plain, self._options = codec_options(name, config, self._models, known, families, refuse=not learn)
+        self._learn = learn
+        self._adaptations = Adaptations(name)
+        self._windows: dict[str, int] = {}
         self.name = name
         self._config = config
         self._known = known
         self._client = connect(name, config, socket)
+        self._details = EngineDetails(self._client)
         self._path = self._client.address.target("/chat/completions")
         self._call_base = f"call_{secrets.token_hex(8)}"
         self._calls = count()
@@ -242,17 +343,56 @@ class ChatBackend:
         """The kind of server that this one is taken for."""
         return self._plain.profile
 
-    async def open(self, turn: Turn) -> ChatStream | WholeStream:
+    @property
+    def learned(self) -> Mapping[str, Adaptation]:
+        """What was learned of its models by refusals."""
+        return self._adaptations.all()
+
+    async def open(self, turn: Turn) -> Answer:
         """Start a call. Raises BackendError."""
-        options = self._options.get(turn.model, self._plain)
-        small = turn.size < LARGE and not codec.is_slow(turn, options)
-        body, call = codec.request(turn, options) if small else await _written(turn, options)
-        response = await accepted(await self._client.send("POST", self._path, body, trace_header(turn.hints)))
-        decoder = codec.decoder(turn, call, options, f"{self._call_base}{next(self._calls):x}")
+        return await self._ask(Asking(turn, self._adaptations))
+
+    async def _ask(self, asking: Asking) -> Answer:
+        """Send a request; one that is refused again as long as its refusals teach something new. Raises BackendError."""
+        while True:
+            turn, options = asking.turn, self._options_of(asking.turn.model, asking.changed)
+            small = turn.size < LARGE and not codec.is_slow(turn, options)
+            body, call = codec.request(turn, options) if small else await _written(turn, options)
+            try:
+                response = await accepted(await self._client.send("POST", self._path, body, trace_header(turn.hints)))
+                break
+            except BackendError as error:
+                if not (self._learn and await by_size(len(body), _changes, asking, error, body)):
+                    raise
+        asking.forced = call.forced
+        learn = partial(self._learn_field, turn.model)
+        decoder = codec.decoder(turn, call, options, f"{self._call_base}{next(self._calls):x}", learn)
         type = response.header(b"content-type")
         # Some servers do not stream although they are asked to, and the other way round: what came counts.
-        streamed = type.startswith(b"text/event-stream") or (turn.stream and not type.startswith(b"application/json"))
-        return (ChatStream if streamed else WholeStream)(response, decoder)
+        asked = options.profile.streams(turn.stream)
+        streamed = type.startswith(b"text/event-stream") or (asked and not type.startswith(b"application/json"))
+        return (ChatStream if streamed else WholeAnswer)(response, decoder, asking, call, self._ask_again)
+
+    async def _ask_again(self, asking: Asking, error: BackendError) -> Answer | None:
+        """Ask otherwise after a refusal that came in the place of an answer; None where there is no other way."""
+        if not self._learn:
+            return None
+        body, _ = await _written(asking.turn, self._options_of(asking.turn.model, asking.changed))
+        changed = await by_size(len(body), _changes, asking, error, body)
+        return await self._ask(asking) if changed else None
+
+    def _options_of(self, model: str, changed: Adaptation) -> CodecOptions:
+        options = self._options.get(model, self._plain)
+        window = self._windows.get(model, 0)
+        if window and not options.window:
+            options = msgspec.structs.replace(options, window=window)
+        return options if changed is NOTHING else _adapted(options, changed)
+
+    def _learn_field(self, model: str, field: str) -> None:
+        """Send a model its thoughts back in the field in which they come."""
+        options = self._options.get(model, self._plain)
+        if field != (options.thoughts_in or options.profile.reasoning_out):
+            self._options[model] = msgspec.structs.replace(options, thoughts_in=field)
 
     async def models(self) -> Sequence[BackendModel]:
         """Ask what it serves; who owns its models tells what kind of server it is. Raises BackendError."""
@@ -261,15 +401,17 @@ class ChatBackend:
         profile = profiles.find(self._config.profile, self._config.url, owners, self._known)
         if profile is not None and profile is not self.profile:
             self._plain = msgspec.structs.replace(self._plain, profile=profile)
-            for own, options in self._options.items():
-                self._options[own] = msgspec.structs.replace(options, profile=profile)
-        return models
+            self._options = {own: _of_model(self._plain, model) for own, model in self._models.items()}
+        models = await self._details.added(self.profile.kind, models)
+        self._windows = {model.id: model.context_length for model in models if model.context_length}
+        learned = self._adaptations.all()
+        return [_with_window(model, learned[model.id]) if model.id in learned else model for model in models]
 
     async def count_tokens(self, turn: Turn) -> int | None:
         """Count with the server's own tokenizer; None where its kind offers none. Raises BackendError."""
         if not token_count.offered(self.profile.kind):
             return None
-        options = self._options.get(turn.model, self._plain)
+        options = self._options_of(turn.model, self._adaptations.of(turn.model))
         small = turn.size < LARGE and not codec.is_slow(turn, options)
         body, _ = codec.request(turn, options) if small else await _written(turn, options)
         return await token_count.count(self._client, self.profile.kind, body)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import msgspec
@@ -13,8 +13,10 @@ from antiphon.backends.chat.decoder import ChatDecoder
 from antiphon.backends.chat.emulation import Emulation, Unusable, call_schema, constraint, declared_size, is_long
 from antiphon.backends.chat.messages import Messages
 from antiphon.backends.chat.offered_tools import chat_tools
+from antiphon.backends.chat.opaque import Carried, Gatherer, Origin
 from antiphon.backends.chat.profiles import PROFILES, Policies, Profile, ThinkPolicy, suited
-from antiphon.core.deltas import CallKind
+from antiphon.backends.chat.wishes import add_effort, drop
+from antiphon.core.deltas import CallKind, InputRemoved
 from antiphon.core.json_encoding import to_json
 from antiphon.core.kinds import BY_DECLARATION, MCP
 from antiphon.core.request.validation import decode
@@ -35,7 +37,6 @@ _any = msgspec.json.Decoder(Any)
 
 MOST_FITTED = 32 * 1024  # bytes of schemas that are brought into a subset on the event loop
 LOGPROBS = "message.output_text.logprobs"
-_OFF = ("none", "minimal")
 
 _OWN = {
     name: to_json(name) + b":"
@@ -47,7 +48,10 @@ class CodecOptions(msgspec.Struct, frozen=True, kw_only=True):
     """How a model is spoken to: the server's profile, and the model's own settings; `leaks` come on top of the profile's,
     `own_leaks` are the families of the configuration.
 
-    `need_reason`: an answer without a `finish_reason` was broken off; False for servers that never send one.
+    `need_reason`: an answer without a `finish_reason` was broken off; False for servers that never send one. `window`: the
+    model's context window, `most_output` its longest answer, in tokens; 0 where they are not known. `refuse`: a wish that the
+    model cannot honour is a 400. `address`: a digest of the server's. `thoughts_in`: the field in which the model gives its
+    thoughts, "" while that is not known.
     """
 
     profile: Profile = PROFILES["generic"]
@@ -56,13 +60,29 @@ class CodecOptions(msgspec.Struct, frozen=True, kw_only=True):
     leaks: tuple[str, ...] = ()
     own_leaks: Families = NO_FAMILIES
     need_reason: bool = True
+    window: int = 0
+    most_output: int = 0
+    refuse: bool = False
+    address: str = ""
+    thoughts_in: str = ""
+
+    def origin(self, model: str) -> Origin:
+        """Return who makes the answers of a model."""
+        return Origin(self.profile.kind, self.address, model)
 
 
 class ChatCall(msgspec.Struct, frozen=True):
-    """What a request has set up for its answer: the functions, and how a call or format is brought about."""
+    """What a request has set up for its answer: the functions, and how a call or format is brought about.
+
+    `ignored`: the client's wishes that the request does not have. `forced`: the answer must be a call. `removed` are thoughts,
+    or signatures of such, that are not for this backend.
+    """
 
     tools: ToolMap
     emulation: Emulation | None = None
+    ignored: tuple[str, ...] = ()
+    forced: bool = False
+    removed: Sequence[InputRemoved] = ()
 
 
 def request(turn: Turn, options: CodecOptions) -> tuple[bytes, ChatCall]:
@@ -71,27 +91,33 @@ def request(turn: Turn, options: CodecOptions) -> tuple[bytes, ChatCall]:
     Raises InvalidRequest for what chat completions cannot say, such as an output without its call.
     """
     profile = suited(options.profile, options.policies, turn.model)
-    tools = ToolMap(turn.tools, turn.items, turn.server_tools, strict=profile.strict)
+    strict = profile.strict and "strict" not in profile.drop
+    tools = ToolMap(turn.tools, turn.items, turn.server_tools, strict=strict)
     choice = _choose(turn.tool_choice, tools)
     try:
         emulation = _emulate(turn, choice, tools, profile)
     except Unusable as unusable:
         raise unusable.error(turn.tools) from None
-    messages = Messages(tools, profile, turn.senses)
+    carried = Carried(options.origin(turn.model), turn.opaque, options.thoughts_in or profile.reasoning_out)
+    messages = Messages(tools, profile, turn.senses, carried)
     messages.add(turn.instructions, turn.items)
     body = _Body()
     body.add("model", to_json(turn.model))
     _add_tools(body, turn, tools, choice, emulation, profile)
     _add_format(body, turn, emulation, profile, messages)
     body.add("messages", messages.render())
-    _add_sampling(body, turn, profile)
-    _add_effort(body, turn.reasoning_effort, profile)
-    if turn.stream:
+    _add_sampling(body, turn, options)
+    ignored = add_effort(body.fields, turn.reasoning_effort, profile, refuse=options.refuse)
+    if profile.streams(turn.stream):
         body.add("stream", b"true")
         if profile.stream_usage:
             body.add("stream_options", b'{"include_usage":true}')
     body.extend(turn)
-    return body.render(), ChatCall(tools, emulation)
+    forced = choice.mode == "required" and bool(tools.offers)
+    if profile.drop:
+        forced = forced and (emulation is not None or "tool_choice" not in profile.drop)
+        ignored += drop(body.fields, profile.drop, choice.mode if emulation is None else "auto")
+    return body.render(), ChatCall(tools, emulation, ignored, forced, carried.removed)
 
 
 def is_slow(turn: Turn, options: CodecOptions) -> bool:
@@ -102,8 +128,13 @@ def is_slow(turn: Turn, options: CodecOptions) -> bool:
     return (most < LARGE or bool(turn.server_tools)) and declared_size(turn) > most
 
 
-def decoder(turn: Turn, call: ChatCall, options: CodecOptions, call_base: str) -> ChatDecoder:
-    """Return the reader of the answer. Ids of calls that bring none begin with `call_base`."""
+def decoder(
+    turn: Turn, call: ChatCall, options: CodecOptions, call_base: str, learn: Callable[[str], None] | None = None
+) -> ChatDecoder:
+    """Return the reader of the answer. Ids of calls that bring none begin with `call_base`.
+
+    `learn` is told in which field the thoughts come.
+    """
     return ChatDecoder(
         call.tools,
         options.profile,
@@ -119,6 +150,8 @@ def decoder(turn: Turn, call: ChatCall, options: CodecOptions, call_base: str) -
         emulation=call.emulation,
         history=turn.items,
         need_reason=options.need_reason,
+        forced=call.forced,
+        kept=Gatherer(options.origin(turn.model), options.profile.reasoning_out, call.removed, learn),
         keep_ids=suited(options.profile, options.policies, turn.model).call_ids == "keep",
     )
 
@@ -225,7 +258,7 @@ def _emulate(turn: Turn, choice: _Choice, tools: ToolMap, profile: Profile) -> E
         fields = constraint(choice.only, profile)
         if fields is not None:
             return Emulation(raw=choice.only.name, fields=fields)
-    if forced and profile.forced_calls == "schema":
+    if forced and profile.forced_calls == "schema" and profile.response_format not in ("json_object", "none"):
         offers = [choice.only] if choice.only is not None else list(tools.offers.values())
         return Emulation(schema=call_schema(offers, None))
     if turn.text.format.type != "text" and not profile.format_beside_tools and not forced:
@@ -239,10 +272,13 @@ def _add_tools(
     body: _Body, turn: Turn, tools: ToolMap, choice: _Choice, emulation: Emulation | None, profile: Profile
 ) -> None:
     mode = "none" if emulation is not None else choice.mode
-    if not tools.offers or (mode == "none" and emulation is None and not profile.tool_choice_none):
+    says_choice = "tool_choice" not in profile.drop
+    if not tools.offers or (mode == "none" and emulation is None and not (profile.tool_choice_none and says_choice)):
         return
     body.add("tools", chat_tools(tools.offers.values(), profile.strict_schema))
-    if mode == "required" and choice.only is not None:
+    if not says_choice:
+        pass
+    elif mode == "required" and choice.only is not None:
         body.put("tool_choice", {"type": "function", "function": {"name": choice.only.name}})
     elif mode != "auto" and profile.tool_choice_none:
         # `auto` is every server's default, and vLLM refuses the word unless it was started for it.
@@ -259,7 +295,9 @@ def _add_format(body: _Body, turn: Turn, emulation: Emulation | None, profile: P
     if emulation is not None:
         for name, value in emulation.fields.items():
             body.add(name, value)
-        if emulation.schema is not None:
+        if emulation.schema is not None and profile.response_format == "object_schema":
+            body.add("response_format", _object_schema(emulation.schema))
+        elif emulation.schema is not None:
             body.add("response_format", _schema_format("answer", emulation.schema))
         return
     if format.type == "text":
@@ -269,9 +307,11 @@ def _add_format(body: _Body, turn: Turn, emulation: Emulation | None, profile: P
         body.add("response_format", _json_schema(format, profile.strict_schema))
     elif format.type == "json_object" and supported == "json_schema":
         body.add("response_format", _schema_format("object", Raw(b'{"type":"object"}')))
-    elif supported in ("all", "json_object"):
+    elif format.type == "json_schema" and supported == "object_schema":
+        body.add("response_format", _object_schema(format.schema or Raw(b"{}")))
+    elif supported in ("all", "json_object", "object_schema"):
         body.add("response_format", b'{"type":"json_object"}')
-    if format.type == "json_schema" and supported in ("json_object", "none"):
+    if format.type == "json_schema" and supported in ("json_object", "object_schema", "none"):
         assert format.schema is not None
         messages.note(
             f"Answer with JSON that follows this JSON Schema, and nothing else:\n{bytes(format.schema).decode()}"
@@ -290,6 +330,10 @@ def _json_schema(format: TextFormat, subset: Subset) -> bytes:
     return b'{"type":"json_schema","json_schema":%b}' % to_json(shape)
 
 
+def _object_schema(schema: Raw) -> bytes:
+    return b'{"type":"json_object","schema":%b}' % bytes(schema)
+
+
 def _schema_format(name: str, schema: Raw) -> bytes:
     return b'{"type":"json_schema","json_schema":{"name":%b,"schema":%b}}' % (to_json(name), bytes(schema))
 
@@ -297,13 +341,16 @@ def _schema_format(name: str, schema: Raw) -> bytes:
 # The rest
 
 
-def _add_sampling(body: _Body, turn: Turn, profile: Profile) -> None:
-    request = turn.request
+def _add_sampling(body: _Body, turn: Turn, options: CodecOptions) -> None:
+    request, profile, most = turn.request, options.profile, turn.max_output_tokens
     body.put("temperature", turn.temperature)
     body.put("top_p", turn.top_p)
     body.put("presence_penalty", request.presence_penalty)
     body.put("frequency_penalty", request.frequency_penalty)
-    body.put(profile.max_tokens, turn.max_output_tokens)
+    if (
+        most is not None and not 0 < options.window <= most
+    ):  # else the window bounds the answer, and vLLM refuses the wish
+        body.put(profile.max_tokens, min(most, options.most_output) if options.most_output else most)
     if _wants_logprobs(turn):
         body.add("logprobs", b"true")
         body.put("top_logprobs", request.top_logprobs)
@@ -313,22 +360,3 @@ def _add_sampling(body: _Body, turn: Turn, profile: Profile) -> None:
 
 def _wants_logprobs(turn: Turn) -> bool:
     return bool(turn.request.top_logprobs) or LOGPROBS in (turn.request.include or ())
-
-
-def _add_effort(body: _Body, effort: str | None, profile: Profile) -> None:
-    if effort is None or profile.effort == "none":
-        return
-    thinking = effort not in _OFF
-    if profile.effort in ("enable_thinking", "both"):
-        body.put(TEMPLATE_FIELDS, {"enable_thinking": thinking})
-    if profile.effort == "reasoning":
-        body.put("reasoning", {"effort": effort})
-    elif profile.effort == "reasoning_effort" or (profile.effort == "both" and thinking):
-        body.put("reasoning_effort", _clamp(effort, profile.efforts))
-
-
-def _clamp(effort: str, known: tuple[str, ...]) -> str:
-    """Return the nearest value that the server takes."""
-    if not known or effort in known:
-        return effort
-    return known[0] if effort in (*_OFF, "low") else known[-1]

@@ -11,6 +11,7 @@ from antiphon.backends.chat.answer_text import TextPolicy, as_text, open_sink
 from antiphon.backends.chat.emulation import Emulation
 from antiphon.backends.chat.errors import error_from_event, no_answer
 from antiphon.backends.chat.lenient import read_chunk
+from antiphon.backends.chat.opaque import Gatherer, is_signed
 from antiphon.backends.chat.profiles import Profile
 from antiphon.backends.chat.tool_calls import Calls
 from antiphon.backends.chat.usage import logprob_pieces, usage_from
@@ -60,6 +61,10 @@ MOST_CONTAINERS_OF_WHOLE = 200_000
 MOST_ODD = 1_000
 """Chunks of one answer that say nothing that is known."""
 
+_UNFORCED = "The model called no tool, although 'tool_choice' asks for a call."
+UNFORCED = "tool_choice_ignored"
+"""Code of the error for an answer without the call that it had to be."""
+
 _UNFINISHED = "The backend's answer ended early: it sent no finish_reason."
 
 
@@ -67,12 +72,15 @@ class ChatDecoder:
     """Reads the answer to one request, streamed or whole.
 
     `ended` tells that the backend has said `[DONE]`. An answer is at its end with a `finish_reason`, which `finish` asks for:
-    servers send `[DONE]` also after what they broke off. `need_reason` is False for servers that never send one.
+    servers send `[DONE]` also after what they broke off. `need_reason` is False for servers that never send one. `forced`: an
+    answer that is not cut off or refused must have a call.
     """
 
     __slots__ = (
         "_calls",
+        "_forced",
         "_halves",
+        "_kept",
         "_logprobs",
         "_marks",
         "_message",
@@ -82,8 +90,10 @@ class ChatDecoder:
         "_profile",
         "_reason",
         "_reasoning_size",
+        "_refused",
         "_seen",
         "_sink",
+        "_text_before",
         "_text_size",
         "_unwanted",
         "_usage",
@@ -103,6 +113,8 @@ class ChatDecoder:
         emulation: Emulation | None = None,
         history: Sequence[Item] = (),
         need_reason: bool = True,
+        forced: bool = False,
+        kept: Gatherer | None = None,
         keep_ids: bool = False,
     ) -> None:
         self.ended = False
@@ -114,6 +126,8 @@ class ChatDecoder:
         self._marks = self._sink.marks  # without one of these, text is answer
         self._logprobs = logprobs
         self._need_reason = need_reason
+        self._forced = forced
+        self._refused = False
         self._usage: ChatUsage | None = None
         self._reason: FinishReason | None = None
         self._reasoning_size = 0
@@ -123,11 +137,19 @@ class ChatDecoder:
         self._message: ChatChoice | None = None  # a whole answer in a stream
         self._odd = b""
         self._odd_ones = 0
+        self._kept = kept if kept is not None else Gatherer()
+        self._text_before = 0  # the size of the text when thoughts or a call came last
 
     @property
     def size(self) -> int:
         """Characters that have been said so far."""
         return self._text_size + self._reasoning_size + self._calls.size
+
+    @property
+    def all_thoughts(self) -> bool:
+        """Tell whether the answer, which has ended, is thoughts and nothing else."""
+        said = self._text_size or self._calls.started
+        return self._reasoning_size > 0 and not said and self._reason is FinishReason.STOP
 
     # Feeding
 
@@ -196,11 +218,15 @@ class ChatDecoder:
         self._calls.close(out if self._unwanted is None else self._unwanted)
         if self._unwanted:
             self._tell_unwanted(self._unwanted, out)
+        self._kept.give(out)
+        out += self._kept.removed
         if self._usage is not None:
             out.append(UsageReport(usage_from(self._usage, self._profile, self._reasoning_size, self._text_size)))
         self._check_end()
         called = self._calls.started > 0 and self._unwanted is None
         reason = self._reason or (FinishReason.TOOL_CALLS if called else FinishReason.STOP)
+        if self._forced and not (self._calls.started or reason.cut or self._refused):
+            raise BackendError(502, _UNFORCED, code=UNFORCED, param="tool_choice")
         out.append(Finish(reason))
 
     def _tell_unwanted(self, calls: list[Delta], out: list[Delta]) -> None:
@@ -246,14 +272,27 @@ class ChatDecoder:
                 raise BackendError(502, f"The backend sent more than {MOST_ODD} empty chunks.")
 
     def _read(self, choice: ChatChoice, delta: ChatDelta, out: list[Delta]) -> None:
-        reasoning = delta.reasoning_content or delta.reasoning
+        reasoning = delta.reasoning_content or delta.reasoning or delta.thinking or delta.reasoning_text
+        if (
+            delta.extra_content
+            or delta.reasoning_details
+            or delta.thinking_blocks
+            or delta.provider_specific_fields
+            or delta.reasoning_opaque
+        ):
+            reasoning = self._kept.take(delta, reasoning)
         if reasoning:
             if not self._reasoning_size:
                 self._sink.thoughts_came()
             self._reasoning_size += len(reasoning)
+            self._text_before = self._text_size
             out.append(ReasoningDelta(reasoning))
+            if not self._kept.field:
+                self._kept.note_field(delta)
         content = delta.content
         if content:
+            if self._kept.dirty and self._text_size == self._text_before:  # else it would part the message
+                self._kept.give(out)
             if isinstance(content, str):
                 self._text(content, choice, out)
             else:
@@ -264,6 +303,8 @@ class ChatDecoder:
             self._refuse(delta.refusal, out)
         if delta.tool_calls:
             self._end_text(out, before_call=True)
+            self._text_before = self._text_size
+            self._kept.give(out)
             self._calls.chunk += 1
             for call in delta.tool_calls:
                 self._call(call, out)
@@ -305,12 +346,18 @@ class ChatDecoder:
             name = text = ""
         if self._unwanted is not None:
             out = self._unwanted
+        at = len(out)
         if self._whole:
             self._calls.whole(call.id or "", name, text, out, raw=custom is not None)
         elif function is not None or custom is not None or call.id:
             self._calls.fragment(call.index, call.id or "", name, text, out, raw=custom is not None)
+        signed = call.extra_content or call.provider_specific_fields or call.thought_signature
+        if (signed or is_signed(call.id or "")) and self._unwanted is None:
+            self._kept.sign(call, self._calls.id_of(call.index, call.id or ""))
+            self._kept.give(out, at)
 
     def _refuse(self, text: str, out: list[Delta]) -> None:
+        self._refused = True
         self._text_size += len(text)
         out.append(RefusalDelta(text))
 

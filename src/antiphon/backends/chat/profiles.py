@@ -22,6 +22,7 @@ from antiphon.core.tools.schema_subsets import Subset
 from antiphon.errors import ConfigError
 
 ThinkPolicy = Literal["auto", "off", "opened"]
+StreamPolicy = Literal["as_asked", "always", "never"]
 
 MARKED_LEAKS = tuple("hermes glm qwen_xml minimax kimi kimi_k3 deepseek mistral granite nemotron".split())
 """Families of leaked calls whose openers are no other text. They are looked for wherever calls are wanted."""
@@ -35,13 +36,16 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
 
     `effort`: where reasoning.effort goes. `efforts`: the values the server takes, weakest first; empty: any.
     `reasoning_out`: the message field in which earlier thoughts are sent back; "" where the server refuses or ignores it.
+    `needs_reasoning`: it refuses an assistant's message without thoughts: a blank stands for those that are not there.
+    `call_signature`: the thought signature for calls that come without one, from another model or a client that lost it.
     `response_format`: which of its types the server takes. `grammar`: its own constrained decoding, if it has any.
     `forced_calls`: whether a named or required call is obeyed, or has to be brought about by a schema for the answer.
     `format_beside_tools`: whether tools can still be called while `response_format` constrains the answer.
     `forward`: request fields beyond the common ones that the server knows. `share_reasoning`: it has no count of
-    reasoning tokens, so their share of the output is estimated. `roles`, `call_ids`, `strict_schema`: what its models take
-    where their settings do not say. `tool_images`: outputs of tools may hold images, which else follow as a user's.
-    `base`: of a configured profile, the known one that it was made from.
+    reasoning tokens, so their share of the output is estimated. `drop`: request fields that are never sent, by the server's
+    names. `stream`: whether the server is asked for a stream, whatever the client wants. `roles`, `call_ids`,
+    `strict_schema`: what its models take where their settings do not say. `tool_images`: outputs of tools may hold images,
+    which else follow as a user's. `base`: of a configured profile, the known one that it was made from.
     """
 
     name: str
@@ -50,14 +54,18 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
     effort: Literal["reasoning_effort", "enable_thinking", "both", "reasoning", "none"] = "reasoning_effort"
     efforts: tuple[str, ...] = ()
     reasoning_out: Literal["reasoning_content", "reasoning", ""] = "reasoning_content"
-    response_format: Literal["all", "json_schema", "json_object", "none"] = "all"
+    needs_reasoning: bool = False
+    call_signature: str = ""
+    response_format: Literal["all", "json_schema", "json_object", "object_schema", "none"] = "all"
     grammar: Literal["none", "gbnf", "structured_outputs", "sglang"] = "none"
     tool_choice_none: bool = True
     forced_calls: Literal["tool_choice", "schema"] = "tool_choice"
     format_beside_tools: bool = True
     parallel_tool_calls: bool = True
     strict: bool = True
+    stream: StreamPolicy = "as_asked"
     stream_usage: bool = True
+    drop: tuple[str, ...] = ()
     forward: frozenset[str] = frozenset()
     share_reasoning: bool = False
     leaks: tuple[str, ...] = MARKED_LEAKS
@@ -70,6 +78,25 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
     def kind(self) -> str:
         """The known kind of server, also of a configured profile."""
         return self.base or self.name
+
+    def streams(self, wanted: bool) -> bool:
+        """Tell whether the server is asked for a stream, for a client that wants one or not."""
+        return wanted if self.stream == "as_asked" else self.stream == "always"
+
+    def changed(
+        self, drop: Sequence[str] = (), efforts: Sequence[str] = (), stream: str = "", **others: Any
+    ) -> Profile:
+        """Return the profile with what is configured or known of a model; empty values change nothing."""
+        if not (drop or efforts or stream or any(others.values())):
+            return self
+        fields = {name: value for name, value in others.items() if value}
+        if stream:
+            fields["stream"] = stream
+        if efforts:
+            fields["efforts"] = tuple(efforts)
+        if drop:
+            fields["drop"] = (*self.drop, *(name for name in drop if name not in self.drop))
+        return msgspec.structs.replace(self, **fields)
 
 
 _OPENAI_FIELDS = frozenset(
@@ -140,7 +167,7 @@ PROFILES: dict[str, Profile] = {
             strict_schema="openai",
             tool_images=True,
         ),
-        Profile(name="deepseek", effort="none", response_format="json_object"),
+        Profile(name="deepseek", effort="none", needs_reasoning=True, response_format="json_object"),
         Profile(
             name="mistral",
             effort="none",
@@ -149,7 +176,7 @@ PROFILES: dict[str, Profile] = {
             roles="alternate",
             call_ids="short",
         ),
-        Profile(name="gemini", strict_schema="gemini"),
+        Profile(name="gemini", strict_schema="gemini", call_signature="skip_thought_signature_validator"),
         Profile(name="moonshot", forward=frozenset(("user",)), strict_schema="moonshot"),
         Profile(name="groq", reasoning_out="", max_tokens="max_completion_tokens", forward=frozenset(("user",))),
     )

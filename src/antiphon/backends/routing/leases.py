@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from antiphon.backends.base import ByteStream, Take, TurnStream
 from antiphon.backends.routing.member import Member
 from antiphon.errors import APIError, BackendError
@@ -37,6 +39,12 @@ class LeasedStream:
         self.backend_id = backend_id
         self._inner = inner
         self._lease = lease
+
+    @property
+    def ignored(self) -> Sequence[str]:
+        """Names of the wishes that the backend was not told; streams of other packages' backends name none."""
+        ignored: Sequence[str] = getattr(self._inner, "ignored", ())
+        return ignored
 
     async def pour(self, take: Take) -> bool:
         try:

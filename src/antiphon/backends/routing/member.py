@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from time import monotonic
 
 import msgspec
 
+from antiphon.backends.adaptations import Adaptable
 from antiphon.backends.base import Backend, BackendHealth, BackendModel
 from antiphon.backends.routing.breaker import Breaker
 from antiphon.backends.routing.call_queue import CallQueue
@@ -124,7 +125,14 @@ class Member:
             circuit=self.breaker.state,
             calls=self.calls,
             failures=self.failures,
+            learned=_learned(self.backend),
         )
+
+
+def _learned(backend: Backend) -> Mapping[str, Mapping[str, object]]:
+    if not isinstance(backend, Adaptable):
+        return {}
+    return {model: learned.settings() for model, learned in backend.learned.items()}
 
 
 def opaque_id(name: str) -> str:

@@ -51,7 +51,7 @@ async def check_backends(config: Config) -> bool:
 
 
 async def _check(backend: Backend, config: Config) -> bool:
-    from antiphon.cli.checks.probes import probe
+    from antiphon.cli.checks.probes import one_line, probe
     from antiphon.errors import APIError
 
     click.echo(f"\n{_title(backend.name, config)}")
@@ -59,7 +59,7 @@ async def _check(backend: Backend, config: Config) -> bool:
         listed = [model.id for model in await backend.models()]
     except APIError as error:
         listed = []
-        _line(False, "models", f"{error.message} {_hint(error)}".strip())
+        _line(False, "models", f"{one_line(error.message)} {_hint(error)}".strip())
     else:
         _line(bool(listed), "models", ", ".join(listed[:8]) + (" …" if len(listed) > 8 else "") or "it lists none")
     wanted = configured(backend.name, config)

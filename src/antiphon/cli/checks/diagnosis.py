@@ -7,28 +7,49 @@ import re
 import struct
 import zlib
 from collections.abc import Iterator, Sequence
-from typing import Literal
+from functools import partial
+from typing import Literal, NamedTuple
 
 import msgspec
 
+from antiphon.backends.adaptations import NOTHING, Adaptable, Adaptation
 from antiphon.backends.base import Backend, BackendModel
-from antiphon.cli.checks.probes import TOOL, Finding, ask, guarded, probe, turn
+from antiphon.cli.checks.probes import (
+    REFUSED,
+    TOOL,
+    Ability,
+    Finding,
+    ask,
+    begun,
+    forced_call,
+    guarded,
+    json_schema,
+    one_line,
+    sampled,
+    tool_call,
+    turn,
+)
 from antiphon.errors import APIError
 from antiphon.types.items import InputImage, InputText, Message, OutputText, Part
 
-REFUSED = (400, 409, 413, 502)
-"""What a backend's refusal of a request becomes (`backends/refusals.py`); 502 where a chat template raises an error."""
-
 Think = Literal["", "auto", "opened"]
+COLOURS = {"red": b"\xff\0\0", "green": b"\0\xc0\0", "blue": b"\0\0\xff"}
+OF_MODEL = ("drop", "efforts", "stream", "context_length")
+"""Settings that a model has itself, of those that refusals teach."""
+
+OF_PROFILE = ("max_tokens", "response_format", "forced_calls")
+"""Those of a profile."""
 
 
 class Diagnosis(msgspec.Struct):
-    """What is known of a model."""
+    """What is known of a model. `learned` is what its refusals have taught meanwhile."""
 
     model: BackendModel
     findings: list[Finding] = []
+    abilities: dict[str, Ability] = {}
     think: Think = ""
     merge: bool = False
+    learned: Adaptation = NOTHING
 
     @property
     def usable(self) -> bool:
@@ -42,16 +63,24 @@ class Diagnosis(msgspec.Struct):
 
 async def diagnose(backend: Backend, model: BackendModel) -> Diagnosis:
     """Try everything on a model; the backend leaves inline thoughts where they are. Raises nothing: errors are findings."""
-    found = Diagnosis(model, await probe(backend, model.id))
+    found = Diagnosis(model, await begun(backend, model.id))
     if not found.usable:
         return found
+    trials = {"tool call": tool_call, "forced call": forced_call, "json_schema": json_schema, "images": _image}
+    for name, trial in trials.items():
+        found.abilities[name] = await sampled(name, partial(trial, backend, model.id))
+        found.findings.append(found.abilities[name].finding)
     found.findings += await guarded("parallel calls", lambda: _parallel(backend, model.id))
-    found.findings += await guarded("images", lambda: _images(backend, model.id))
     found.findings += await guarded("inline thought", lambda: _think(backend, found))
     found.findings += await guarded("system inside", lambda: _system(backend, found))
     window = model.context_length
+    if isinstance(backend, Adaptable):
+        found.learned = backend.learned.get(model.id, NOTHING)
+        window = window or found.learned.context_length
     note = f"{window:,} tokens" if window else "the backend does not say: set context_length yourself"
     found.findings.append(Finding("context length", True if window else None, note))
+    if found.learned != NOTHING:
+        found.findings.append(Finding("learned", None, f"the model refuses some requests; it takes {found.learned}"))
     return found
 
 
@@ -61,21 +90,27 @@ async def _parallel(backend: Backend, model: str) -> list[Finding]:
     return [Finding("parallel calls", calls > 1 or None, "" if calls > 1 else f"{calls} at once; clients do without")]
 
 
-async def _images(backend: Backend, model: str) -> list[Finding]:
-    url = f"data:image/png;base64,{base64.b64encode(red_square(64)).decode()}"
+async def _image(backend: Backend, model: str, number: int) -> str:
+    """Show a picture of one colour, another one each time: servers that drop pictures without a word can only guess."""
+    colour = [*COLOURS][number]
+    url = f"data:image/png;base64,{base64.b64encode(square(64, COLOURS[colour])).decode()}"
     parts: list[Part] = [InputText(text="Which colour is this? One word."), InputImage(image_url=url)]
     wish = msgspec.structs.replace(turn(model, "", 256), items=[Message(role="user", content=parts)])
-    said = await ask(backend, wish)
-    return [Finding("images", True, "" if "red" in said.text.lower() else "taken, but it did not see that it was red")]
+    said = (await ask(backend, wish)).text.lower()
+    return "" if colour in said else f"taken, but it did not see that it was {colour}"
 
 
 async def _think(backend: Backend, found: Diagnosis) -> list[Finding]:
-    text = (await ask(backend, turn(found.model.id, "How much is 17 + 25?", 1024))).text
-    opened, closed = re.match(r"\s*<think>", text) is not None, "</think>" in text
-    if not opened and not closed:
-        return [Finding("inline thought", None, "none seen")]
-    found.think = "auto" if opened else "opened"
-    return [Finding("inline thought", True, f'split off with think = "{found.think}"')]
+    """Look for thoughts in the text, also where thinking is switched on: some servers do that in the prompt."""
+    for effort in (None, "low"):
+        wish = turn(found.model.id, "How much is 17 + 25?", 1024, reasoning_effort=effort)
+        text = (await ask(backend, wish)).text
+        opened, closed = re.match(r"\s*<think>", text) is not None, "</think>" in text
+        if opened or closed:
+            found.think = "auto" if opened else "opened"
+            when = " where an effort is asked for" if effort else ""
+            return [Finding("inline thought", True, f'seen{when}; split off with think = "{found.think}"')]
+    return [Finding("inline thought", None, "none seen")]
 
 
 async def _system(backend: Backend, found: Diagnosis) -> list[Finding]:
@@ -93,13 +128,13 @@ async def _system(backend: Backend, found: Diagnosis) -> list[Finding]:
         if error.status not in REFUSED:
             raise
         found.merge = True
-        return [Finding("system inside", False, f'refused ({error.message}): roles = "merge-first"')]
+        return [Finding("system inside", False, f'refused ({one_line(error.message)}): roles = "merge-first"')]
     return [Finding("system inside", True)]
 
 
-def red_square(side: int) -> bytes:
+def square(side: int, colour: bytes) -> bytes:
     """Return a PNG."""
-    rows = (b"\0" + b"\xff\0\0" * side) * side
+    rows = (b"\0" + colour * side) * side
     header = struct.pack(">IIBBBBB", side, side, 8, 2, 0, 0, 0)
     chunks = ((b"IHDR", header), (b"IDAT", zlib.compress(rows)), (b"IEND", b""))
     return b"\x89PNG\r\n\x1a\n" + b"".join(
@@ -107,24 +142,48 @@ def red_square(side: int) -> bytes:
     )
 
 
-def settings(found: Diagnosis, backend: str) -> Iterator[tuple[str, object]]:
-    """Return the settings of `models.ID` that describe a model."""
-    yield "backends", [backend]
-    if found.model.context_length:
-        yield "context_length", found.model.context_length
-    yield "functions", found.can("tool call")
-    yield "images", found.can("images")
-    yield "structured_outputs", found.can("json_schema")
-    yield "reasoning", found.can("reasoning") or bool(found.think)
+class Line(NamedTuple):
+    """A setting to write; one that is not sure becomes a comment with the reason."""
+
+    name: str
+    value: object
+    unsure: str = ""
+
+
+def settings(found: Diagnosis, backend: str) -> Iterator[Line]:
+    """Yield the settings of `models.ID` that describe a model."""
+    yield Line("backends", [backend])
+    window = found.model.context_length or found.learned.context_length
+    if window:
+        yield Line("context_length", window)
+    for setting, name in (("functions", "tool call"), ("images", "images"), ("structured_outputs", "json_schema")):
+        ability = found.abilities[name]
+        yield Line(setting, ability.value, "" if ability.sure else ability.finding.note or "the samples differ")
+    thinks = found.can("reasoning") or bool(found.think)
+    yield Line("reasoning", thinks, "" if thinks else "no thoughts were seen")
     if found.merge:
-        yield "roles", "merge-first"
+        yield Line("roles", "merge-first")
     if found.think:
-        yield "think", found.think
+        yield Line("think", found.think)
+    for name, value in found.learned.settings().items():
+        if name in OF_MODEL and name != "context_length":
+            yield Line(name, value)
 
 
-def toml(tables: Sequence[tuple[str, Sequence[tuple[str, object]]]]) -> str:
+def profile_settings(found: Sequence[Diagnosis], base: str) -> list[Line]:
+    """Return the settings of a profile that the models of a server need; none where the built-in one will do."""
+    learned = NOTHING
+    for one in found:
+        learned = learned.plus(one.learned)
+    lines = [Line(name, value) for name, value in learned.settings().items() if name in OF_PROFILE]
+    return [Line("base", base), *lines] if lines else []
+
+
+def toml(tables: Sequence[tuple[str, Sequence[Line]]]) -> str:
     """Write tables of strings, numbers, switches and lists of strings; JSON spells these as TOML does."""
-    return "\n".join(
-        f"[{name}]\n" + "".join(f"{key} = {msgspec.json.encode(value).decode()}\n" for key, value in pairs)
-        for name, pairs in tables
-    )
+    return "\n".join(f"[{name}]\n" + "".join(map(_written, lines)) for name, lines in tables)
+
+
+def _written(line: Line) -> str:
+    text = f"{line.name} = {msgspec.json.encode(line.value).decode()}"
+    return f"# {text}  # not sure: {line.unsure}\n" if line.unsure else f"{text}\n"

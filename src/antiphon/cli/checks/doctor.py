@@ -84,7 +84,7 @@ async def examine(name: str, config: Config, wanted: Sequence[str]) -> tuple[str
     from antiphon.backends.chat.profiles import configured_profiles
     from antiphon.backends.open import open_backend
     from antiphon.cli.checks.diagnosis import diagnose
-    from antiphon.cli.checks.probes import Finding
+    from antiphon.cli.checks.probes import Finding, one_line
     from antiphon.config import ModelConfig
     from antiphon.errors import APIError
 
@@ -107,7 +107,7 @@ async def examine(name: str, config: Config, wanted: Sequence[str]) -> tuple[str
         profile = backend.profile.name if isinstance(backend, ChatBackend) else ""
         return profile, [one for one in found if one.usable]
     except APIError as error:
-        report([Finding("models", False, error.message)], err=True)
+        report([Finding("models", False, one_line(error.message))], err=True)
         return "", ()
     finally:
         await backend.close()
@@ -115,22 +115,25 @@ async def examine(name: str, config: Config, wanted: Sequence[str]) -> tuple[str
 
 def described(name: str, config: BackendConfig, profile: str, found: Sequence[Diagnosis]) -> str:
     """Return the TOML that describes a backend and its models; a key stands there as a variable."""
-    from antiphon.cli.checks.diagnosis import settings, toml
+    from antiphon.backends.chat.profiles import PROFILES
+    from antiphon.cli.checks.diagnosis import Line, profile_settings, settings, toml
     from antiphon.config import mask
     from antiphon.config.reading import quoted
 
-    backend: list[tuple[str, object]] = [("url", mask(config.url))]
+    backend = [Line("url", mask(config.url))]
     if config.key:
-        backend.append(("key", f"${{{re.sub('[^A-Z0-9]', '_', name.upper())}_KEY}}"))
+        backend.append(Line("key", f"${{{re.sub('[^A-Z0-9]', '_', name.upper())}_KEY}}"))
     for setting, usual in REACH.items():
         if (value := getattr(config, setting)) != usual:
-            backend.append((setting, mask(value)))
+            backend.append(Line(setting, mask(value)))
     if config.api != "chat":
-        backend.append(("api", config.api))
+        backend.append(Line("api", config.api))
+    own = profile_settings(found, profile) if profile in PROFILES else []
     if profile:
-        backend.append(("profile", profile))
+        backend.append(Line("profile", f"{name}-{profile}" if own else profile))
+    profiles = [(f"profiles.{quoted(f'{name}-{profile}')}", own)] if own else []
     models = [(f"models.{quoted(one.model.id)}", list(settings(one, name))) for one in found]
-    return toml([(f"backends.{quoted(name)}", backend), *models])
+    return toml([*profiles, (f"backends.{quoted(name)}", backend), *models])
 
 
 def save(file: str, text: str) -> None:

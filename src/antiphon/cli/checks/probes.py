@@ -1,9 +1,10 @@
-"""Probes of a backend for `antiphon check`: small Turns, sent as the server would."""
+"""Probes of a backend for `antiphon check` and `antiphon doctor`: small Turns, sent as the server would."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -26,6 +27,13 @@ from antiphon.types.tools import FunctionTool
 
 PATIENCE = 60.0
 """Seconds for one probe: a model may have to be loaded first."""
+LONGEST_NOTE = 300  # characters
+REFUSED = (400, 409, 413, 502)
+"""What a backend's refusal of a request becomes (`backends/refusals.py`); 502 where a chat template raises an error."""
+
+ALL_THOUGHTS = "all of the answer is thoughts: is the server's reasoning parser the model's? (vLLM: --reasoning-parser)"
+CITIES = ("Paris", "Rome", "Oslo")
+COUNTRIES = ("France", "Italy", "Norway")
 
 _SCHEMA = Raw(
     b'{"type":"object","properties":{"city":{"type":"string"}},"required":["city"],"additionalProperties":false}'
@@ -71,10 +79,12 @@ class Said(msgspec.Struct, frozen=True):
 
     @property
     def arguments(self) -> str | None:
-        """Return the arguments of its call, None where it called nothing."""
-        if self._has(CallStart):
-            return "".join(delta.text for delta in self.deltas if isinstance(delta, CallDelta))
-        return "".join(self._relayed_calls()) or None
+        """Return the arguments of its first call, None where it called nothing."""
+        first = next((delta.key for delta in self.deltas if isinstance(delta, CallStart)), None)
+        if first is not None:
+            pieces = (delta for delta in self.deltas if isinstance(delta, CallDelta))
+            return "".join(delta.text for delta in pieces if delta.key == first)
+        return next(iter(self._relayed_calls()), None)
 
     def _has(self, kind: type[Delta]) -> bool:
         return any(isinstance(delta, kind) for delta in self.deltas)
@@ -98,7 +108,14 @@ class Said(msgspec.Struct, frozen=True):
 
 def turn(model: str, prompt: str, tokens: int, **fields: Any) -> Turn:
     """Return a Turn of one user message."""
-    given: dict[str, Any] = {"tools": (), "tool_choice": "auto", "text": PLAIN, "stream": True, **fields}
+    given: dict[str, Any] = {
+        "tools": (),
+        "tool_choice": "auto",
+        "text": PLAIN,
+        "stream": True,
+        "reasoning_effort": None,
+    }
+    given |= fields
     return Turn(
         model=model,
         request=CreateResponse(model=model, input=prompt),
@@ -108,7 +125,6 @@ def turn(model: str, prompt: str, tokens: int, **fields: Any) -> Turn:
         temperature=0.0,
         top_p=None,
         max_output_tokens=tokens,
-        reasoning_effort=None,
         extra={},
         **given,
     )
@@ -144,12 +160,19 @@ def _play(deltas: Sequence[Delta]) -> None:
 
 async def probe(backend: Backend, model: str) -> list[Finding]:
     """Try everything on a model, one after the other: a small machine shall not be overrun."""
-    first = await guarded("answer", lambda: _answer(backend, model), needed=True)
-    if not first[0].ok:
-        return first
-    found = list(first)
-    for name, call in (("streaming", _streaming), ("tool call", _tool_call), ("json_schema", _json_schema)):
-        found += await guarded(name, lambda call=call: call(backend, model))  # type: ignore[misc]
+    found = await begun(backend, model)
+    if not found[0].ok:
+        return found
+    for name, trial in (("tool call", tool_call), ("json_schema", json_schema)):
+        found.append((await sampled(name, partial(trial, backend, model), samples=1)).finding)
+    return found
+
+
+async def begun(backend: Backend, model: str) -> list[Finding]:
+    """See whether a model answers at all, and what its answers have."""
+    found = await guarded("answer", lambda: _answer(backend, model), needed=True)
+    if found[0].ok:
+        found += await guarded("streaming", lambda: _streaming(backend, model))
     return found
 
 
@@ -158,7 +181,7 @@ async def guarded(name: str, call: Callable[[], Awaitable[list[Finding]]], *, ne
     try:
         return await call()
     except APIError as error:
-        return [Finding(name, False, error.message, needed)]
+        return [Finding(name, False, one_line(error.message), needed)]
 
 
 async def _answer(backend: Backend, model: str) -> list[Finding]:
@@ -168,33 +191,84 @@ async def _answer(backend: Backend, model: str) -> list[Finding]:
 
 
 async def _streaming(backend: Backend, model: str) -> list[Finding]:
-    said = await ask(backend, turn(model, "Count from one to five.", 64))
-    streamed = bool(said.deltas)
+    said = await ask(backend, turn(model, "Count from one to five.", 256))
+    note = "" if said.text else "the answer was empty"
+    if said.thought and not said.text:
+        note = ALL_THOUGHTS
     return [
-        Finding("streaming", streamed, "" if streamed else "the answer was empty"),
-        Finding("usage", said.counted, "" if said.counted else "no token counts in streams: clients will see zeros"),
+        Finding("streaming", not note, note),
+        Finding("usage", said.counted, "" if said.counted else "no token counts in streams: clients get null"),
         Finding(
             "reasoning", said.thought or None, "" if said.thought else "none seen; right for a model that has none"
         ),
     ]
 
 
-async def _tool_call(backend: Backend, model: str) -> list[Finding]:
-    wish = turn(model, "What is the weather in Paris? Use the tool.", 512, tools=[TOOL])
+# Abilities, tried several times
+
+
+SAMPLES = 3
+
+
+class Ability(msgspec.Struct, frozen=True):
+    """What the samples of one ability say. `sure`: all of them say the same, and none was disturbed."""
+
+    finding: Finding
+    value: bool
+    sure: bool
+
+
+Trial = Callable[[int], Awaitable[str]]
+"""One sample, by its number; returns what went wrong, "" where nothing did. Raises APIError."""
+
+
+async def sampled(name: str, trial: Trial, samples: int = SAMPLES) -> Ability:
+    """Try an ability several times. Raises nothing: errors are findings."""
+    faults: list[str] = []
+    disturbed = False
+    for number in range(samples):
+        try:
+            faults.append(await trial(number))
+        except APIError as error:
+            faults.append(one_line(error.message))
+            disturbed = disturbed or error.status not in REFUSED
+    good = faults.count("")
+    note = next(filter(None, faults), "")
+    if 0 < good < samples:
+        note = f"{good} of {samples} times; else: {note}"
+    return Ability(Finding(name, good * 2 > samples, note), good * 2 > samples, good in (0, samples) and not disturbed)
+
+
+async def tool_call(backend: Backend, model: str, number: int = 0) -> str:
+    """Offer a tool that the question needs."""
+    wish = turn(model, f"What is the weather in {CITIES[number]}? Use the tool.", 512, tools=[TOOL])
     said = await ask(backend, wish)
     if said.arguments is None:
-        return [Finding("tool call", False, "it did not call; vLLM needs --enable-auto-tool-choice, llama.cpp --jinja")]
-    return [
-        Finding("tool call", _is_json(said.arguments), "" if _is_json(said.arguments) else "its arguments are no JSON")
-    ]
+        return "it did not call; vLLM needs --enable-auto-tool-choice, llama.cpp --jinja"
+    return "" if _is_json(said.arguments) else "its arguments are no JSON"
 
 
-async def _json_schema(backend: Backend, model: str) -> list[Finding]:
+async def forced_call(backend: Backend, model: str, number: int = 0) -> str:
+    """Demand a call that the question does not need."""
+    wish = turn(model, f"Say {number + 1} kind words.", 512, tools=[TOOL], tool_choice="required")
+    said = await ask(backend, wish)
+    return "tool_choice is ignored" if said.arguments is None else ""
+
+
+async def json_schema(backend: Backend, model: str, number: int = 0) -> str:
+    """Ask for a format of which the question says nothing."""
     format = msgspec.structs.replace(PLAIN.format, type="json_schema", name="place", schema=_SCHEMA, strict=True)
-    text = ResolvedText(format=format)
-    said = await ask(backend, turn(model, "Name the capital of France as JSON with the key city.", 512, text=text))
-    ok = _is_json(said.text)
-    return [Finding("json_schema", ok, "" if ok else "the answer is no JSON: schemas are not enforced")]
+    question = f"Which city is the capital of {COUNTRIES[number]}? Answer in a short sentence."
+    said = await ask(backend, turn(model, question, 512, text=ResolvedText(format=format)))
+    if said.thought and not said.text:
+        return ALL_THOUGHTS
+    return "" if _fits(said.text) else "the answer does not follow the schema: schemas are not enforced"
+
+
+def one_line(words: str) -> str:
+    """Return an error's words on one line."""
+    line = " ".join(words.split())
+    return line if len(line) <= LONGEST_NOTE else f"{line[:LONGEST_NOTE]} …"
 
 
 def _is_json(text: str) -> bool:
@@ -202,3 +276,11 @@ def _is_json(text: str) -> bool:
         return isinstance(msgspec.json.decode(text), dict)
     except msgspec.MsgspecError:
         return False
+
+
+def _fits(text: str) -> bool:
+    try:
+        place = msgspec.json.decode(text)
+    except msgspec.MsgspecError:
+        return False
+    return isinstance(place, dict) and place.keys() == {"city"} and isinstance(place["city"], str)

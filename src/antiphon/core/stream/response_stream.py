@@ -25,6 +25,8 @@ from antiphon.core.deltas import (
     Delta,
     Finish,
     FinishReason,
+    InputRemoved,
+    OpaqueDelta,
     ReasoningDelta,
     RefusalDelta,
     Relay,
@@ -43,7 +45,7 @@ from antiphon.core.stream.output import Output
 from antiphon.core.stream.resume import Restart
 from antiphon.core.stream.server_calls import MayWait, ServerCalls
 from antiphon.core.stream.server_calls import PendingCall as PendingCall
-from antiphon.core.stream.terms import INCOMPLETE_REASONS, Action, StreamTerms
+from antiphon.core.stream.terms import INCOMPLETE_REASONS, Action, StreamTerms, note_removed
 from antiphon.core.stream.tool_writers import MadeWriter, ReadyWriter
 from antiphon.core.stream.transitions import Stage, State
 from antiphon.core.stream.usage import add_usage
@@ -82,7 +84,7 @@ class ResponseStream:
             self._emitter, self._item_list.allocate, self._item_list.keep, response.max_tool_calls
         )
         self._made: dict[int, MadeWriter] = {}
-        self._client_is_asked = self._announced = False
+        self.asks_client = self._announced = False  # a call is the client's to run; the start was told
         self._turn_usage: Usage | None = None
         self._finish_reason: FinishReason | None = None
         self._relayer: Relayer | None = None
@@ -183,6 +185,10 @@ class ResponseStream:
             case RefusalDelta():
                 if delta.text:
                     (self._items.message or self._items.begin_message()).refusal(delta.text)
+            case OpaqueDelta():
+                self._items.keep_beside(delta.opaque)
+            case InputRemoved():
+                note_removed(self.response, delta)
             case UsageReport():
                 self._turn_usage = delta.usage
             case Finish():
@@ -205,7 +211,7 @@ class ResponseStream:
         self._close_items("incomplete" if cut else "completed")
         self._add_usage()
         self._items.spoke = False
-        again = refused and not self._client_is_asked and not self._servers.exhausted
+        again = refused and not self.asks_client and not self._servers.exhausted
         self._stage.state = State.TOOLS if self.pending else State.TURN if again else State.DONE
 
     # Tools that the server runs
@@ -218,7 +224,7 @@ class ResponseStream:
     @property
     def model_texts(self) -> ModelTexts:
         """What the model sees of the items that do not say it themselves."""
-        return self._servers.model_texts
+        return self._servers.texts_with(self._items.kept)
 
     def announce_calls(self, may_wait: MayWait) -> None:
         """Let calls that wait for nobody stream from their first fragment on; without this, all wait for the Turn's end."""
@@ -251,7 +257,7 @@ class ResponseStream:
 
     def _after_answer(self) -> None:
         if self.state is State.TOOLS and not self.pending:
-            done = self._client_is_asked or self._servers.asked
+            done = self.asks_client or self._servers.asked
             self._stage.state = State.DONE if done else State.TURN
 
     def open_item(self, prefix: str, write: Callable[[Emitter, str, int], W]) -> W:
@@ -350,7 +356,7 @@ class ResponseStream:
         if BY_NAME[call.kind].write is None:
             self._servers.start(call)
             return
-        self._client_is_asked = True
+        self.asks_client = True
         self._items.begin_call(call)
 
     def _feed_call(self, delta: CallDelta) -> None:

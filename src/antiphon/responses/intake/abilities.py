@@ -18,11 +18,22 @@ from antiphon.types.items import (
 from antiphon.types.request import CreateResponse
 from antiphon.types.tools import Tool
 
+EFFORT = "reasoning.effort"
+
 
 def check_capabilities(
-    can: Capabilities, request: CreateResponse, tools: Sequence[Tool], text: ResolvedText, items: Sequence[Item]
+    can: Capabilities,
+    request: CreateResponse,
+    tools: Sequence[Tool],
+    text: ResolvedText,
+    items: Sequence[Item],
+    *,
+    strict: bool = False,
 ) -> None:
-    """Refuse what the model cannot do, before anything streams (contract, "Request fields")."""
+    """Refuse what the model cannot do, before anything streams (contract, "Request fields").
+
+    An effort is a hint, which a model without reasoning does not get; `strict`: it is refused, too.
+    """
     media = _media_of(items)
     model = request.model
     if not can.responses:
@@ -33,10 +44,15 @@ def check_capabilities(
         raise _unsupported(model, "tools", "tools")
     if text.format.type == "json_schema" and not can.structured_outputs:
         raise _unsupported(model, "text.format", "JSON Schemas")
-    if not can.reasoning and request.reasoning and request.reasoning.effort not in (None, "none"):
-        raise _unsupported(model, "reasoning.effort", "reasoning")
+    if strict and not can.reasoning and wants_effort(request):
+        raise _unsupported(model, EFFORT, "reasoning")
     if media and not (can.images and can.audio):
         _check_media(can, model, items, media)
+
+
+def wants_effort(request: CreateResponse) -> bool:
+    """Tell whether a request asks for reasoning."""
+    return request.reasoning is not None and request.reasoning.effort not in (None, "none")
 
 
 MOST_MEDIA = 2_000

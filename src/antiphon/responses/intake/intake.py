@@ -15,10 +15,12 @@ from antiphon.backends.base import Route
 from antiphon.core import compaction as compact
 from antiphon.core import context, token_count
 from antiphon.core.json_encoding import to_json
+from antiphon.core.opaque import NO_OPAQUE, Opaque, OpaqueData, SealedThoughts
 from antiphon.core.request.configuration_updates import updated
 from antiphon.core.request.echo import echo_response
 from antiphon.core.request.text_format import ResolvedText
 from antiphon.core.stream.terms import StreamTerms
+from antiphon.core.tools.call_thoughts import CALLS
 from antiphon.core.tools.mcp_content import Senses
 from antiphon.core.tools.tool_map import ignored_tools
 from antiphon.core.turn import NO_HINTS, Hints, Turn, with_operators
@@ -26,7 +28,7 @@ from antiphon.errors import InvalidRequest
 from antiphon.responses.approvals import given
 from antiphon.responses.compaction import threshold
 from antiphon.responses.hosted_calls import offered
-from antiphon.responses.intake.abilities import check_capabilities
+from antiphon.responses.intake.abilities import EFFORT, check_capabilities, wants_effort
 from antiphon.responses.intake.asked import Asked
 from antiphon.responses.intake.history import Gathering, History
 from antiphon.responses.intake.hosted_tools import admitted
@@ -86,10 +88,11 @@ class Intake:
         if request.file_id is not None:
             own = await self._media.attach(own, request.file_id, owner)
         seen = [*own, *prompted] if prompted else own
+        can, strict = route.card.capabilities, self._config.unsupported_parameters == "refuse"
         if asked.size < LARGE:  # then no step is worth a detour
-            check_capabilities(route.card.capabilities, request, tools, text, seen)
+            check_capabilities(can, request, tools, text, seen, strict=strict)
         else:
-            await by_size(asked.size, check_capabilities, route.card.capabilities, request, tools, text, seen)
+            await by_size(asked.size, partial(check_capabilities, strict=strict), can, request, tools, text, seen)
         remote = await declared_servers(tools, caller, services.tool_servers) if tools else []
         hosted = await admitted(tools, owner, services.hosted_tools) if services.hosted_tools and tools else []
         source = history or services.store.responses
@@ -108,15 +111,24 @@ class Intake:
         plain = not (earlier or prompted or media_holders(own))
         shown = list(own) if plain else await self._shown(prompted, earlier, own, owner, route)
         approvals = given(own, shown, {tool.server_label for tool in remote}, services.sealer, owner) if remote else []
+        opaque: OpaqueData = NO_OPAQUE
         if not SEALED.isdisjoint(kinds):
             seals = Unsealing(services.sealer, owner, own, _source_of(request))
             shown = await seals.restored(shown)
+            opaque = seals.opaque
             size += seals.size
-        if OtherItem in kinds:
-            shown, added = await self._gathering.with_model_texts(shown, owner, source)
+        if route.card.capabilities.reasoning and not CALLS.isdisjoint(map(type, own)):
+            given_back, opaque = await services.recall.restored(shown, opaque, owner, services.store.responses)
+            if given_back is not shown:
+                shown, plain = given_back, False
+                kinds.add(Reasoning)
+        if not SEALED.isdisjoint(kinds):
+            shown, opaque, added = await self._gathering.with_model_texts(shown, opaque, owner, source)
             size += added
         whole = (request, asked.extra, owner, route, tools, text, own, shown, identity, hints)
         plan = self._complete(*whole) if size < LARGE else await by_size(size, self._complete, *whole, large=True)
+        if opaque:
+            plan = msgspec.structs.replace(plan, turn=msgspec.structs.replace(plan.turn, opaque=opaque))
         if remote or hosted:
             turn = msgspec.structs.replace(plan.turn, server_tools=offered(hosted))
             plan = msgspec.structs.replace(plan, turn=turn, remote=remote, hosted=hosted, approvals=approvals)
@@ -214,6 +226,12 @@ class Intake:
             defaults=defaults,
             store_default=self._config.store_default,
         )
+        ignored = ignored_tools(tools, self._services.hosted_tools)
+        effort = response.reasoning.effort
+        if effort is not None and not route.card.capabilities.reasoning:
+            effort = None
+            if wants_effort(request):
+                ignored = [*ignored, EFFORT]
         turn = Turn(
             model=route.card.id,
             request=request,
@@ -226,7 +244,7 @@ class Intake:
             temperature=request.temperature if request.temperature is not None else defaults.temperature,
             top_p=request.top_p if request.top_p is not None else defaults.top_p,
             max_output_tokens=response.max_output_tokens,
-            reasoning_effort=response.reasoning.effort,
+            reasoning_effort=effort,
             extra=with_operators(extra, route.extra_body),
             stream=bool(request.stream),
             hints=Hints(owner=owner, response=response.id, backend_id=hints.backend_id, traceparent=hints.traceparent),
@@ -246,21 +264,26 @@ class Intake:
             stored=response.store,
             conversation_id=response.conversation.id if response.conversation else None,
             options=self._stream_options(request, owner),
-            ignored=ignored_tools(tools, self._services.hosted_tools),
+            ignored=ignored,
         )
 
     def _stream_options(self, request: CreateResponse, owner: str) -> StreamTerms:
         reasoning = request.reasoning
         summary = (reasoning.summary or reasoning.generate_summary) if reasoning else None
+        sealed = SEALED_REASONING in (request.include or ())
         return StreamTerms(
             open_responses_names=self._config.open_responses_names,
             summarise=isinstance(summary, str) and summary != "none",
-            seal=partial(self._sealed, owner) if SEALED_REASONING in (request.include or ()) else None,
+            seal=partial(self._sealed, owner) if sealed else None,
+            seal_all=partial(self._sealed, owner) if sealed else None,
         )
 
-    def _sealed(self, owner: str, text: str) -> str | None:
+    def _sealed(self, owner: str, text: str, opaque: Sequence[Opaque] = ()) -> str | None:
         """Return thoughts sealed for their owner, None where there are too many to be opened again."""
         try:
+            if opaque:
+                whole = to_json(SealedThoughts(text, tuple(opaque))).decode()
+                return self._services.sealer.seal(whole, "thoughts", owner)
             return self._services.sealer.seal(text, "reasoning", owner)
         except SealError:
             return None

@@ -68,4 +68,4 @@ def _in_place_of(plan: Plan, summary: Summary) -> tuple[list[Raw], compact.Compa
     """Return the user's messages as they are kept, and what takes the place of the whole conversation."""
     users = compact.user_messages(plan.turn.items)
     kept = kept_items(users, plan.id_base)
-    return kept, compact.in_place_of(plan.turn.items, summary.text)
+    return kept, compact.in_place_of(plan.turn.items, summary.text, plan.turn.opaque)

@@ -15,6 +15,11 @@ from antiphon.types.events import Event
 SHUTDOWN = APIError(503, "The server is shutting down.", code="server_shutdown")
 
 
+def ignored_header(names: Sequence[str]) -> Sequence[Header]:
+    """Return the header that names what a request asks for and does not get."""
+    return ((b"x-antiphon-ignored", ", ".join(names).encode("latin-1", "replace")),) if names else ()
+
+
 class SSESink:
     """Sends Events as server-sent events."""
 
@@ -72,7 +77,7 @@ class Foreground:
             run.abort()
         if run.error is not None:
             raise run.error
-        return Reply(run.body, headers=[*headers, *turn_state(run)])
+        return Reply(run.body, headers=[*headers, *turn_state(run), *ignored_header(run.ignored)])
 
     async def stream(
         self,
@@ -91,7 +96,7 @@ class Foreground:
         try:
             await run.open(self._head_hold)
             try:
-                sink = await request.stream(headers=[*headers, *turn_state(run)])
+                sink = await request.stream(headers=[*headers, *turn_state(run), *ignored_header(run.ignored)])
                 await run.run(sink_of(sink))
                 await sink.close(last)
             except ClientGone:

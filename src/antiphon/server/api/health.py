@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from antiphon import __version__
 from antiphon.backends.base import BackendHealth
 from antiphon.server.http.messages import Reply, Request, json_reply
 from antiphon.stores.condition import Condition
+
+
+class LearnedSetting(msgspec.Struct, frozen=True, kw_only=True):
+    """A setting under which so many of a backend's models take what they refused before; the log names the models."""
+
+    setting: str
+    value: object
+    models: int
 
 
 class BackendState(msgspec.Struct, frozen=True, kw_only=True):
@@ -22,6 +32,7 @@ class BackendState(msgspec.Struct, frozen=True, kw_only=True):
     """"open" while it gets no calls because it failed too often, "half_open" while one may try it again."""
     outstanding: int = 0
     waiting: int = 0
+    learned: Sequence[LearnedSetting] | UnsetType = UNSET
 
 
 class StoreState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -76,4 +87,11 @@ def _state(health: BackendHealth) -> BackendState:
         circuit=health.circuit,
         outstanding=health.outstanding,
         waiting=health.waiting,
+        learned=_learned(health.learned.values()) if health.learned else UNSET,
     )
+
+
+def _learned(models: Iterable[Mapping[str, object]]) -> list[LearnedSetting]:
+    """Return what was learned; whose models these are is not for everybody."""
+    count = Counter(setting for settings in models for setting in settings.items())
+    return [LearnedSetting(setting=name, value=value, models=number) for (name, value), number in count.items()]

@@ -14,10 +14,10 @@ from antiphon.responses.prepare import Prepared, Preparer
 from antiphon.responses.services import Services
 from antiphon.runtime.offload import by_size
 from antiphon.server.api.delta_trace import TracingSink, wants_trace
-from antiphon.server.api.foreground import Foreground, SSESink
+from antiphon.server.api.foreground import Foreground, SSESink, ignored_header
 from antiphon.server.api.paging import PageQuery, listed, page, page_query, whole_number
 from antiphon.server.api.routing_hints import request_hints
-from antiphon.server.http.messages import ClientGone, Header, Reply, Request, json_reply
+from antiphon.server.http.messages import ClientGone, Reply, Request, json_reply
 from antiphon.stores.records import StoredResponse
 from antiphon.types.events import Event
 
@@ -41,22 +41,23 @@ class Responses:
         prepared = await self._preparer.prepare(body, request.caller, request_hints(request))
         if prepared.plan.request.background:
             return await self._background(request, prepared, body)
+        limits = prepared.permit.headers
         if not prepared.plan.request.stream:
             run = self._preparer.run(prepared, mute=True)
-            return await self._foreground.whole(request, run, headers(prepared))
+            return await self._foreground.whole(request, run, limits)
         if wants_trace(request):
             prepared = prepared.traced()
         run = self._preparer.run(prepared)
         trace = prepared.trace
         sink_of = SSESink if trace is None else lambda sink: TracingSink(sink, trace.heard)
-        await self._foreground.stream(request, run, headers(prepared), sink_of)
+        await self._foreground.stream(request, run, limits, sink_of)
         return None
 
     async def _background(self, request: Request, prepared: Prepared, body: bytes) -> Reply | None:
         plan = prepared.plan
         queued = await self._live.submit(plan, body, prepared.permit)
         if not plan.request.stream:
-            return Reply(queued, headers=headers(prepared))
+            return Reply(queued, headers=[*prepared.permit.headers, *ignored_header(plan.ignored)])
         follower = await self._live.follow(plan.response.id, plan.owner, -1)
         await _send_followed(request, follower)
         return None
@@ -116,14 +117,6 @@ class Responses:
 
 def _page_of(arrays: Sequence[bytes], query: PageQuery) -> Reply:
     return listed(page([item for array in arrays for item in split_array(array)], query))
-
-
-def headers(prepared: Prepared) -> Sequence[Header]:
-    """Return what a client is told beside the response: its limits, and the tools that nobody runs here."""
-    limits, ignored = prepared.permit.headers, prepared.plan.ignored
-    if not ignored:
-        return limits
-    return (*limits, (b"x-antiphon-ignored", ", ".join(ignored).encode("latin-1", "replace")))
 
 
 def _not_found(id: str) -> NotFound:

@@ -1,0 +1,124 @@
+"""One model call on its way: what is changed of its request because the server refused it, or did not do what it says.
+
+A request is changed before the first token only, and each refusal must teach something new. What has helped is remembered for
+the model (`backends.adaptations`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import msgspec
+from msgspec import Raw
+
+from antiphon.backends.adaptations import NOTHING, Adaptation, Adaptations
+from antiphon.backends.chat.decoder import UNFORCED
+from antiphon.backends.overflow_words import Overflow, overflow
+from antiphon.backends.refusal_words import lesson
+from antiphon.core.context import truncated
+from antiphon.core.deltas import CallStart, Delta, Finish, TextDelta
+from antiphon.core.turn import Turn
+from antiphon.errors import BackendError
+
+ALL_THOUGHTS = "an answer was thoughts and nothing else: the server's reasoning parser may take all text for thoughts"
+MOST_CHANGES = 6  # of one request: OpenAI's models for thinking refuse four fields, one after the other
+
+
+class Asking:
+    """A Turn that is asked, perhaps more than once. `changed` is how the model is asked otherwise than its profile says.
+
+    `settled`: what the model says counts, and the request is changed no more. `forced`: the answer must be a call, so its text is
+    held back until there is one.
+    """
+
+    __slots__ = ("_adaptations", "_held", "_lasting", "_left", "_why", "changed", "forced", "settled", "turn")
+
+    def __init__(self, turn: Turn, adaptations: Adaptations) -> None:
+        self.turn = turn
+        self.changed: Adaptation = adaptations.of(turn.model) if adaptations else NOTHING
+        self.settled = self.forced = False
+        self._adaptations = adaptations
+        self._held: list[Delta] = []
+        self._lasting = NOTHING
+        self._left = MOST_CHANGES
+        self._why = ""
+
+    # What the model says
+
+    def heard(self, deltas: Sequence[Delta]) -> Sequence[Delta]:
+        """Return what of the answer may be shown now."""
+        if not self.forced:
+            self._settle()
+            return deltas
+        shown: list[Delta] = []
+        for delta in deltas:
+            if isinstance(delta, TextDelta) and not self.settled:
+                self._held.append(delta)
+                continue
+            if isinstance(delta, CallStart | Finish) and not self.settled:
+                self._settle()
+                shown += self.release()
+            shown.append(delta)
+        return shown
+
+    def release(self) -> Sequence[Delta]:
+        """Return what was held back: the answer has ended."""
+        held, self._held = self._held, []
+        return held
+
+    def _settle(self) -> None:
+        """Remember what was changed: the server has accepted the request."""
+        self.settled = True
+        if self._lasting is not NOTHING:
+            self._adaptations.learn(self.turn.model, self._lasting, self._why)
+
+    def all_thoughts(self) -> None:
+        """Take note of an answer that is nothing but thoughts."""
+        self._adaptations.remark(self.turn.model, ALL_THOUGHTS)
+
+    # What the server refuses
+
+    def changes(self, error: BackendError, sent: Mapping[str, Raw]) -> bool:
+        """Change the request that had the fields `sent`, by what its refusal teaches. False where that is nothing new."""
+        self._left -= 1
+        if self._left < 0 or self.settled:
+            return False
+        if error.code == UNFORCED:
+            changed = self._change(Adaptation(forced_calls="schema"), error)
+        elif (found := overflow(error, self.turn.max_output_tokens)) is not None:
+            changed = self._fit(found, error)
+        else:
+            learned = lesson(error, sent)
+            changed = learned is not None and self._change(learned.adaptation, error, lasting=learned.lasting)
+        if changed:
+            self._held.clear()
+        return changed
+
+    def _change(self, learned: Adaptation, error: BackendError, *, lasting: bool = True) -> bool:
+        changed = self.changed.plus(learned)
+        if changed == self.changed:
+            return False
+        self.changed = changed
+        if lasting:
+            self._lasting = self._lasting.plus(learned)
+            self._why = error.message
+        return True
+
+    def _fit(self, found: Overflow, error: BackendError) -> bool:
+        """Ask for a shorter answer where that is the trouble; leave out the oldest items where the client allows it."""
+        turn = self.turn
+        if found.window and not self.changed.context_length:
+            window = Adaptation(context_length=found.window)
+            self._adaptations.learn(turn.model, window, error.message)
+            self.changed = self.changed.plus(window)
+        if found.output_limit:
+            return self._change(Adaptation(max_output_tokens=found.output_limit), error)
+        most = turn.max_output_tokens
+        if most is not None and found.output_at_fault:
+            self.turn = msgspec.structs.replace(turn, max_output_tokens=None)  # the window bounds it
+            return True
+        if turn.request.truncation != "auto":
+            return False
+        items = truncated(turn.items, found.share(most))
+        self.turn = msgspec.structs.replace(turn, items=items)
+        return len(items) < len(turn.items)

@@ -1,0 +1,64 @@
+"""Wishes of a request that a model may not honour: the effort, and fields that its server does not take.
+
+Each function returns the names of the wishes that the request to the backend does not have, as clients know them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from antiphon.backends.chat.profiles import Profile
+from antiphon.backends.efforts import nearest_effort
+from antiphon.backends.refusal_words import CLIENTS_NAMES
+from antiphon.core.json_encoding import to_json
+from antiphon.core.turn import TEMPLATE_FIELDS
+from antiphon.errors import InvalidRequest
+
+EFFORT = "reasoning.effort"
+_OFF = ("none", "minimal")
+
+
+def add_effort(fields: dict[str, bytes], effort: str | None, profile: Profile, *, refuse: bool) -> tuple[str, ...]:
+    """Add the effort as the server takes it: its nearest value, or nothing. `refuse`: raise InvalidRequest instead."""
+    if effort is None:
+        return ()
+    where = "none" if "reasoning_effort" in profile.drop else profile.effort
+    thinking = effort not in _OFF
+    told = where in ("enable_thinking", "both") and "enable_thinking" not in profile.drop
+    if told:
+        fields[TEMPLATE_FIELDS] = to_json({"enable_thinking": thinking})
+    if where == "reasoning":
+        taken = nearest_effort(effort, profile.efforts)
+        fields["reasoning"] = to_json({"effort": taken})
+    elif where == "reasoning_effort" or (where == "both" and thinking):
+        taken = nearest_effort(effort, profile.efforts)
+        fields["reasoning_effort"] = to_json(taken)
+    else:
+        taken = effort if told or effort == "none" else ""
+    if taken == effort:
+        return ()
+    if refuse:
+        raise _refused(effort, profile.efforts if taken else ())
+    return (EFFORT,)
+
+
+def _refused(effort: str, taken: Sequence[str]) -> InvalidRequest:
+    if not taken:
+        return InvalidRequest(
+            "This model does not support 'reasoning.effort'.", param=EFFORT, code="unsupported_parameter"
+        )
+    values = ", ".join(taken)
+    return InvalidRequest(
+        f"This model does not support the effort '{effort[:64]}'. Supported values are: {values}.",
+        param=EFFORT,
+        code="unsupported_value",
+    )
+
+
+def drop(fields: dict[str, bytes], names: Iterable[str], choice: str) -> tuple[str, ...]:
+    """Take out fields that the server refuses. `choice`: the mode of the tool choice, which is left out already."""
+    dropped = [name for name in names if fields.pop(name, None) is not None]
+    if "tool_choice" in names and choice == "required":
+        dropped.append("tool_choice")
+    asked = (CLIENTS_NAMES.get(name, name) for name in dropped)
+    return tuple(dict.fromkeys(name for name in asked if name))

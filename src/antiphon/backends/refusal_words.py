@@ -1,0 +1,234 @@
+"""What the words of a refusal say of the request: which field the server does not take, or takes with other values.
+
+A table of rules, each a function of the words and of what was sent; the first one that finds something counts.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any, Literal
+
+import msgspec
+from msgspec import Raw
+
+from antiphon.backends.adaptations import Adaptation
+from antiphon.backends.efforts import EFFORTS, weakest_first
+from antiphon.errors import BackendError
+
+LONGEST = 4000  # characters of a refusal that are looked at
+
+_UNSUPPORTED = re.compile(
+    r"not (?:currently |yet |be )?(?:support|allow|permit|accept|implement|available|recogni|enabled)|unsupported"
+    r"|n't (?:currently )?(?:support|allow|accept)|unknown|unrecogni[sz]ed|unexpected|extra (?:inputs|fields)"
+    r"|cannot find field|cannot (?:both )?be (?:set|used|specified)|only the default|invalid (?:parameter|argument|field)"
+    r"|incompatible|deprecated|must be omitted",
+    re.IGNORECASE,
+)
+_WRONG_VALUE = re.compile(r"must be|should be|invalid|one of|expected|only supports?|requires?", re.IGNORECASE)
+_LISTED = re.compile(
+    r"one of|supported values|valid (?:values|levels|options)|allowed values|available (?:values|options)|expected"
+    r"|should be|must be|choose|accepts?\b|supports? only|only supports?|valid:",
+    re.IGNORECASE,
+)
+_EXPECTED = re.compile(r"expected one of|supported (?:parameters|fields)|allowed fields|valid fields", re.IGNORECASE)
+
+_ONLY_STREAMS = re.compile(
+    r"non-?stream|only supports? (?:the )?stream|stream(?:ing)?[`'\" ]{0,3}(?:must be|is (?:strongly )?(?:required|recommended))"
+    r"|requires? (?:the )?stream|enable the stream|set [`'\"]?stream[`'\"]? ?(?:to|=) ?true|stream ?= ?true",
+    re.IGNORECASE,
+)
+_NEVER_STREAMS = re.compile(
+    r"stream(?:ing)?[`'\"]?(?: mode| responses?)? (?:is|are) (?:currently )?(?:not|un)|not support (?:the )?stream"
+    r"|[`'\"]stream[`'\"] does not support|verified to stream|stream(?:ing)? not supported",
+    re.IGNORECASE,
+)
+_TOOLS_WITH_STREAM = re.compile(r"tools? (?:calls? )?with stream|stream(?:ing)? with tools?", re.IGNORECASE)
+_TOKEN_FIELDS = re.compile(
+    r"use [`'\"]?(max_completion_tokens|max_tokens)\b|[`'\"]?(max_completion_tokens|max_tokens)[`'\"]? instead"
+)
+_FORMAT = re.compile(r"response[_ ]?format|json_schema|structured output", re.IGNORECASE)
+_BAD_SCHEMA = re.compile(r"invalid schema|schema error|grammar error|invalid_json_schema|in context=", re.IGNORECASE)
+_CHOICE = re.compile(r"tool[_ ]?choice|forced? (?:tool|function)", re.IGNORECASE)
+_EFFORT = re.compile(
+    r"reasoning[_. ]?effort|\beffort\b|support (?:reasoning|thinking)|thinking is not|think value"
+    r"|(?:thinking|reasoning)[_ ]?level|\blevel\b",
+    re.IGNORECASE,
+)
+_TEMPLATE = re.compile(r"chat_template_kwargs|enable_thinking", re.IGNORECASE)
+_STRICT = re.compile(r"[`'\".]strict\b|strict mode", re.IGNORECASE)
+_WORDS = re.compile(r"[a-z_]{2,12}")
+
+EFFORT_FIELDS = ("reasoning_effort", "reasoning")
+TEMPLATE_FIELD = "chat_template_kwargs"
+
+CLIENTS_NAMES = {
+    "parallel_tool_calls": "parallel_tool_calls",
+    "stream_options": "",
+    "temperature": "temperature",
+    "top_p": "top_p",
+    "presence_penalty": "presence_penalty",
+    "frequency_penalty": "frequency_penalty",
+    "top_logprobs": "top_logprobs",
+    "logprobs": "top_logprobs",
+    "verbosity": "text.verbosity",
+    "prompt_cache_key": "prompt_cache_key",
+    "prompt_cache_retention": "prompt_cache_retention",
+    "safety_identifier": "safety_identifier",
+    "service_tier": "service_tier",
+    "metadata": "metadata",
+    "user": "user",
+}
+"""Fields without which a request means much the same, and the request fields that clients know them by, "" for our own."""
+
+_PLAIN = ("temperature", "logprobs")  # words that mean the field wherever they stand
+_NAMES = {
+    name: re.compile(
+        rf"\b{name}\b" if "_" in name or name in _PLAIN else rf"(?<!role )[`'\"]{name}[`'\"]|parameter:? {name}\b"
+    )
+    for name in CLIENTS_NAMES
+}
+_OURS = {"reasoning.effort": "reasoning_effort", "text.format": "response_format", "text.verbosity": "verbosity"}
+_any = msgspec.json.Decoder(Any)
+
+
+class Lesson(msgspec.Struct, frozen=True):
+    """What a refusal teaches. `lasting`: it holds for other requests to the model, too."""
+
+    adaptation: Adaptation
+    lasting: bool = True
+
+
+class RefusedRequest(msgspec.Struct, frozen=True):
+    """The words of a refusal, the field that the server named apart from them, and the body that it refused."""
+
+    words: str
+    param: str
+    sent: Mapping[str, Raw]
+
+    def value(self, name: str) -> Any:
+        """Return a field of the refused request; None where it had none."""
+        raw = self.sent.get(name)
+        return None if raw is None else _any.decode(raw)
+
+    @property
+    def effort(self) -> str:
+        """The effort that was asked for, "" where none was."""
+        reasoning = self.value("reasoning")
+        found = reasoning.get("effort") if isinstance(reasoning, dict) else self.value("reasoning_effort")
+        return found if isinstance(found, str) else ""
+
+    @property
+    def unsupported(self) -> bool:
+        """Tell whether the words say that something is not supported at all."""
+        return _UNSUPPORTED.search(self.words) is not None
+
+    @property
+    def complains(self) -> bool:
+        """Tell whether the words say that something is not supported, or has a wrong value."""
+        return self.unsupported or _WRONG_VALUE.search(self.words) is not None
+
+
+def lesson(error: BackendError, sent: Mapping[str, Raw]) -> Lesson | None:
+    """Return what a refusal teaches of the request that had the fields `sent`; None where that is nothing."""
+    if error.status not in (400, 404, 409, 502) or error.code == "context_length_exceeded":
+        return None
+    refusal = RefusedRequest(error.message[:LONGEST], _OURS.get(error.param or "", error.param or ""), sent)
+    for rule in (_stream, _token_field, _format, _tool_choice, _effort, _strict, _field):
+        found = rule(refusal)
+        if found is not None:
+            return found
+    return None
+
+
+def _stream(refusal: RefusedRequest) -> Lesson | None:
+    if refusal.value("stream") is not True:
+        return Lesson(Adaptation(stream="always")) if _ONLY_STREAMS.search(refusal.words) else None
+    if _TOOLS_WITH_STREAM.search(refusal.words):
+        return Lesson(Adaptation(stream="never"), lasting=False)
+    return Lesson(Adaptation(stream="never")) if _NEVER_STREAMS.search(refusal.words) else None
+
+
+def _token_field(refusal: RefusedRequest) -> Lesson | None:
+    found = _TOKEN_FIELDS.search(refusal.words)
+    if not found or not {"max_tokens", "max_completion_tokens"} & refusal.sent.keys():
+        return None
+    completion = "max_completion_tokens" in (found[1], found[2])
+    name: Literal["max_tokens", "max_completion_tokens"] = "max_completion_tokens" if completion else "max_tokens"
+    return None if name in refusal.sent else Lesson(Adaptation(max_tokens=name))
+
+
+def _format(refusal: RefusedRequest) -> Lesson | None:
+    """A type of format that the server does not know gives way to the next weaker one; the answer is checked all the same."""
+    format = refusal.value("response_format")
+    named = refusal.param.startswith("response_format") or _FORMAT.search(refusal.words)
+    if not isinstance(format, dict) or not named or _BAD_SCHEMA.search(refusal.words) or not refusal.complains:
+        return None
+    asked = format.get("type")
+    listed = _listed(refusal.words)
+    takes = {name for name in ("json_schema", "json_object") if name in listed and name != asked}
+    weaker: Literal["json_schema", "json_object", "object_schema", "none"]
+    if "json_schema" in takes:
+        weaker = "json_schema"
+    elif asked == "json_schema":
+        # FastAPI's list of types is llama-cpp-python's, which takes the schema beside `json_object`.
+        weaker = "object_schema" if takes and "literal_error" in refusal.words else "json_object"
+    elif "schema" in format:
+        weaker = "json_object"
+    else:
+        weaker = "none"
+    return Lesson(Adaptation(response_format=weaker))
+
+
+def _tool_choice(refusal: RefusedRequest) -> Lesson | None:
+    choice = refusal.value("tool_choice")
+    if choice in (None, "none") or not (refusal.param.startswith("tool_choice") or _CHOICE.search(refusal.words)):
+        return None
+    return Lesson(Adaptation(drop=("tool_choice",))) if refusal.complains else None
+
+
+def _effort(refusal: RefusedRequest) -> Lesson | None:
+    named = refusal.param in EFFORT_FIELDS or _EFFORT.search(refusal.words)
+    if refusal.effort and named and refusal.complains:
+        asked = refusal.effort
+        takes = weakest_first(_listed(refusal.words) & EFFORTS)
+        if takes and asked not in takes:
+            return Lesson(Adaptation(efforts=takes))
+        # A value that no server knows tells nothing about others.
+        return Lesson(Adaptation(drop=("reasoning_effort",)), lasting=asked in EFFORTS)
+    if TEMPLATE_FIELD in refusal.sent and refusal.unsupported:
+        if _TEMPLATE.search(refusal.words):
+            return Lesson(Adaptation(drop=("enable_thinking",)))
+        if _EFFORT.search(refusal.words):
+            return Lesson(Adaptation(drop=("reasoning_effort",)))
+    return None
+
+
+def _strict(refusal: RefusedRequest) -> Lesson | None:
+    if "tools" not in refusal.sent or not refusal.unsupported:
+        return None
+    named = refusal.param.endswith(".strict") or _STRICT.search(refusal.words)
+    return Lesson(Adaptation(drop=("strict",))) if named and b'"strict":true' in bytes(refusal.sent["tools"]) else None
+
+
+def _field(refusal: RefusedRequest) -> Lesson | None:
+    """A field is meant that the server names apart, else the first one that its words name."""
+    if not refusal.unsupported:
+        return None
+    words = _EXPECTED.split(refusal.words, maxsplit=1)[0]
+    places = {
+        name: found.start() for name in CLIENTS_NAMES if name in refusal.sent and (found := _NAMES[name].search(words))
+    }
+    if refusal.param in CLIENTS_NAMES and refusal.param in refusal.sent:
+        name = refusal.param
+    elif places:
+        name = min(places, key=places.__getitem__)
+    else:
+        return None
+    return Lesson(Adaptation(drop=("logprobs", "top_logprobs") if "logprobs" in name else (name,)))
+
+
+def _listed(words: str) -> set[str]:
+    """Return the words behind those that begin a list of values."""
+    found = _LISTED.search(words)
+    return set(_WORDS.findall(words, found.end())) if found else set()
