@@ -83,7 +83,12 @@ FIELDS = (
     Field("service_tier", "forwarded", True, "To backends that know it; the response says `default`."),
     Field("store", "honoured", True, "`false` leaves no trace on disk."),
     Field("stream", "honoured", False),
-    Field("stream_options", "ignored", False, "There is no obfuscation to switch off; usage is always sent."),
+    Field(
+        "stream_options",
+        "ignored",
+        False,
+        "There is no obfuscation to switch off; usage is sent wherever the backend tells it.",
+    ),
     Field("temperature", "honoured", True, "0 to 2."),
     Field("text", "honoured", True, "Nested or flat; a flat request gets the flat `type` beside the nested form."),
     Field(
@@ -116,9 +121,9 @@ ITEMS = (
     ),
     Kind(
         "reasoning",
-        "In and out: raw thoughts, summary, sealed content, which opens for its owner only. Without content where a backend"
-        " sent data for itself alone. Dropped by a client, it is found again by call id (`recall_bytes`). A Responses "
-        "backend's own sealed content passes both ways, asked for or not.",
+        "In and out: raw thoughts, summary, sealed content, which opens for its owner only. A Responses backend's own "
+        "sealed content passes both ways, asked for or not. Without content where a backend sent data for itself alone. "
+        "Dropped by a client, it is found again by call id (`recall_bytes`).",
     ),
     Kind(
         "function_call, function_call_output",
@@ -176,6 +181,17 @@ EVENTS = (
     Kind("response.output_item.added, response.output_item.done", "For every item, in every ending."),
     Kind("response.content_part.added, response.content_part.done", ""),
     Kind("response.output_text.delta, response.output_text.done", "With logprobs where asked for."),
+    Kind(
+        "response.output_text.annotation.added",
+        "Right behind the text that came with it. A chat backend's sources become `url_citation`: `annotations` of a message,"
+        " and `citations`, `search_results` or `web_search` beside it; those without a place stand at the end of the text so"
+        " far. Other annotations of chat backends are passed over.",
+    ),
+    Kind(
+        "response.image_generation_call.in_progress, response.image_generation_call.completed",
+        "Pictures that a chat model makes (`images` of a message, or parts of it) are items `image_generation_call`, whole from"
+        " the start. One that is but a URL becomes a link in the text. In a history a chat model does not see them.",
+    ),
     Kind("response.refusal.delta, response.refusal.done", ""),
     Kind(
         "response.reasoning_text.delta, response.reasoning_text.done",
@@ -254,6 +270,10 @@ These are its MUST assertions. The eight misses of the last row are one: the sui
 events only (`response.reasoning.delta`), and the default is OpenAI's (`response.reasoning_text.delta`), which the SDKs read.
 What it lists as absent is not offered: messages, embeddings, legacy completions, images, audio. Its sections on the model's
 ability and on agents measure the model, which here is a list of rules.
+
+@modelcontextprotocol/conformance 0.2.0-alpha.12, with the server as the MCP client under test; `scripts/acceptance
+mcp_conformance` runs it again: all scenarios that revisions 2025-11-25 and 2026-07-28 require of clients pass, without OAuth (the
+callers of this server bring the tokens of MCP servers) and defaults of elicitation (there is no person to ask).
 """
 
 if __name__ == "__main__":

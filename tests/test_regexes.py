@@ -159,7 +159,12 @@ OUTSIDE: dict[str, str] = {
     "backends.chat.tool_calls:_MARKS": "search",
     "backends.llama.process:STAMP": "match",
     "backends.refusals:_CODE": "fullmatch",
-    "backends.refusals:_TOO_LONG": "search",
+    "backends.overflow_phrases:_LONG": "search",
+    "backends.overflow_phrases:_RATE": "search",
+    "backends.refusals:_NO_PATH": "fullmatch",
+    "backends.refusals:_STATUS_OF_WORDS": "search",
+    "backends.waits:_PART": "search",
+    "backends.waits:_WORDS": "search",
     "backends.refusals:_PARAMS": "search",
     "backends.refusals:_OF_REQUEST": "search",
     "backends.refusals:_TRACE": "search",
@@ -241,6 +246,9 @@ OUTSIDE: dict[str, str] = {
     "tools.mcp.headers:_TOKEN": "fullmatch",
     "tools.mcp.headers:_VALUE": "fullmatch",
     "tools.mcp.headers:_OURS": "fullmatch",
+    "tools.mcp.param_headers:_TOKEN": "fullmatch",
+    "tools.mcp.param_headers:_PLAIN": "fullmatch",
+    "tools.mcp.refusals:_PARAMETER": "search",
 }
 
 # Those that see only what the operator, the developers or this machine say.
@@ -255,13 +263,13 @@ INSIDE = frozenset(
     cli.checks.diagnosis:_think
     cli.checks.doctor:described
     cli.keys:_SPAN
-    core.text.leaks.reader:Forms.__init__
+    core.text.leaks.reader:PreparedForms.__init__
     cli.monitor.scrape:_SERIES
     cli.monitor.scrape:_LABEL
     cli.monitor.scrape:_ESCAPE
     config.tables:_USERINFO
     server.pages.openapi:_VARIABLE
-    server.pages.openapi:undescribed
+    server.pages.openapi:from_docstring
     server.pages.openapi:operation_id
     server.http.router:_VARIABLE
     config.environment:_KUBERNETES

@@ -125,6 +125,9 @@ class MessageTold:
     def refusal(self, text: str) -> None:
         self.text(text)
 
+    def annotate(self, annotation: bytes) -> None:
+        self._emitter.say("source", source=msgspec.Raw(annotation))
+
     def close(self, status: str) -> bytes:
         text = OutputText(text="".join(self._pieces))
         return to_json(Message(id=self._id, status=status, role="assistant", content=[text]))
@@ -135,8 +138,8 @@ class ThoughtsTold:
 
     def __init__(self, emitter: SayEmitter, item_id: str, index: int, options: StreamTerms) -> None:
         self.index = index
+        self.item_id = item_id
         self._emitter = emitter
-        self._id = item_id
         self._pieces: list[str] = []
 
     def text(self, text: str) -> None:
@@ -145,7 +148,7 @@ class ThoughtsTold:
 
     def close(self, status: str) -> bytes:
         text = ReasoningText(text="".join(self._pieces))
-        return to_json(Reasoning(id=self._id, status=status, content=[text]))
+        return to_json(Reasoning(id=self.item_id, status=status, content=[text]))
 
 
 class CallTold:

@@ -30,10 +30,9 @@ LOOKS = 4  # at a stream's silence, per keepalive
 
 
 class Run:
-    """One Response in the making.
+    """One Response while it is made.
 
-    A `mute` one makes no Events but the terminal one: its `body` is all that is wanted. `dialect` is how its front end spells
-    what happens.
+    `mute`: it makes no Events but the terminal one, because only its `body` is used. `dialect`: its front end's events.
     `open` starts the first model call and raises what the backend refused, while an HTTP status can still tell it.
     `run` does the rest and never raises for a failed response: that is an ending like others. Cancelling either lets the
     backend go at once.
@@ -154,7 +153,7 @@ class Run:
         return self._cancel or self._stop is not None
 
     def abort(self) -> None:
-        """Abort the backend call. Idempotent. Idempotent."""
+        """Abort the backend call. Idempotent."""
         self._turns.release()
         self._account()
         self._task = None  # its context leads back here, and nobody is to wait for the garbage collector
@@ -207,7 +206,7 @@ class Run:
 
     @property
     def backend_id(self) -> str:
-        """Where the model was called last (`core.turn.Hints`), "" where there is no choice."""
+        """Id of the backend that was called last (`core.turn.Hints`), "" if there is only one."""
         return self._turns.backend_id
 
     @property
@@ -217,12 +216,12 @@ class Run:
 
     @property
     def spoke(self) -> float:
-        """When the model first said something, by the steady clock; 0 while it has not."""
+        """Time of the first Delta (`monotonic`); 0 before it."""
         return self._turns.spoke
 
     @property
     def events_made(self) -> int:
-        """How many Events there are so far."""
+        """Number of Events so far."""
         return self.stream.sequence_number
 
     def _observe(self) -> None:
@@ -235,7 +234,7 @@ class Run:
     # Silence
 
     def _look(self) -> None:
-        """Send a sign of life where nothing was sent for so many looks: no silence is longer than `keepalive`."""
+        """Emit `keepalive` after so many checks without an Event: no silence is longer than the setting `keepalive`."""
         self._outlet.quiet += 1
         if self._outlet.quiet >= LOOKS and self.stream.terminal is None:
             self.stream.keepalive(self.plan.route.position(self.plan.response.id) if self._turns.waiting else 0)

@@ -1,8 +1,8 @@
-"""Seals: what travels through the client or lies in the store and may be opened by this deployment only.
+"""Sealer: encrypts texts that clients carry or that lie in the store; only this deployment can open them.
 
-A sealed text is `ANT2.<key id>.<kind>.<size>.<base64url(nonce ‖ ChaCha20-Poly1305(deflate(text)))>`: `kind` tells what it is
-good for, `size` the bytes of the text. All of the head, and the owner, are authenticated: a seal opens for its owner only, as
-what it was made for, and its size is known before it is inflated. The first secret seals, all of them open: rotate by
+A sealed text is `ANT2.<key id>.<kind>.<size>.<base64url(nonce ‖ ChaCha20-Poly1305(deflate(text)))>`: `kind` is its
+purpose, `size` the bytes of the text. Head and owner are authenticated: a seal opens for its owner and
+purpose only, and its size is known before it is inflated. The first secret seals, all of them open: rotate by
 putting a new one in front.
 
 `ANT1` seals of earlier versions know neither owner nor kind. They open where the server has one owner only (without keys).
@@ -42,7 +42,7 @@ _SIGNATURE = 8
 
 
 class SealError(AntiphonError):
-    """A seal does not open; the message tells why and may be shown to the client."""
+    """A seal cannot be opened; the message says why and may be shown to the client."""
 
 
 class Sealer:

@@ -1,4 +1,4 @@
-"""The tools that the server runs itself within one Response: what the model is offered, its calls, what it sees of them."""
+"""ToolWork: the tools that this server runs within one Response: offers, calls, results for the model."""
 
 from __future__ import annotations
 

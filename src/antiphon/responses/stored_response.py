@@ -1,4 +1,4 @@
-"""What the store keeps of a Response: its body as it was sent, and where the items stand in it."""
+"""Response → StoredResponse: its body as it was sent, and the positions of its items."""
 
 from __future__ import annotations
 

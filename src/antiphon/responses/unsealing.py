@@ -1,4 +1,4 @@
-"""Opening the seals of a request's items: for their owner, as what they were made for, within bounds, off the event loop."""
+"""Unsealing: opens the seals of a request's items, within bounds, large ones off the event loop."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _thoughts = msgspec.json.Decoder(SealedThoughts)
 
 
 class Unsealing:
-    """The seals of one request. `own` are the request's own items, by which an error names its place; `source` those before.
+    """The seals of one request. `own` are the request's own items, by which an error names its path; `source` those before.
 
     `opaque` is what stood beside thoughts that were opened.
     """
@@ -40,11 +40,11 @@ class Unsealing:
 
     @property
     def size(self) -> int:
-        """Bytes of what was opened."""
+        """Bytes of all opened texts."""
         return MOST_TOGETHER - self._room
 
     async def restored(self, items: Sequence[Item]) -> list[Item]:
-        """Return the items with the last compaction in the place of what it stands for, and thoughts restored.
+        """Return the items with the last compaction expanded and reasoning restored.
 
         What another server sealed stays as it is. Raises InvalidRequest for a seal of ours that does not open.
         """

@@ -1,4 +1,4 @@
-"""Items by id alone: an id made here tells its response and its position; any other is looked up in an index.
+"""Item ids: an id made by this server contains its response and its position; other ids are looked up in an index.
 
 A response is `resp_<base>`, its output items are `<prefix>_<base><index, 4 hex digits>`, and its input items
 `<prefix>_<base>i<position, 4 or more hex digits>`. A signature may follow behind an `s`.
@@ -22,7 +22,7 @@ _texts = msgspec.json.Decoder(dict[str, Raw])
 
 
 class Identified(msgspec.Struct, frozen=True, gc=False):
-    """What counts of an item here."""
+    """The id of an item."""
 
     id: str | None = None
 
@@ -31,7 +31,7 @@ _identified = msgspec.json.Decoder(Identified)
 
 
 class ItemPosition(msgspec.Struct, frozen=True, gc=False):
-    """Where an item may stand: the response, in its output or its input, and the position there."""
+    """Position of an item: its response, output or input, and the index there."""
 
     response_id: str
     in_output: bool

@@ -262,7 +262,12 @@ def test_an_output_of_parts() -> None:
         ),
         (
             {"type": "function", "name": "f", "parameters": {"type": "object", "default": None}, "strict": False},
-            {"type": "function", "name": "f", "parameters": {"type": "object", "default": None}, "strict": False},
+            {
+                "type": "function",
+                "name": "f",
+                "parameters": {"type": "object", "default": None, "properties": {}},
+                "strict": False,
+            },
         ),
         ({"type": "custom", "name": "f", "format": None}, {"type": "custom", "name": "f"}),
         (
@@ -282,6 +287,18 @@ def test_an_output_of_parts() -> None:
 )
 def test_a_tool(given: Json, expected: Json) -> None:
     assert asked([], tools=[given])["tools"] == [expected]
+
+
+def test_the_id_of_a_call_is_no_longer_than_servers_take() -> None:
+    long = "call_65OReGAIB0M4612fiyF6YMbI|fc_0feebbbc39e113d4016969ff3539208191914ede46e71d5d06"
+    kinds = {"function_call": {"name": "f", "arguments": "{}"}, "custom_tool_call": {"name": "f", "input": ""}}
+    kinds["shell_call"] = {"action": {"commands": []}}
+    for kind, fields in kinds.items():
+        outputs: Any = {"output": [] if kind == "shell_call" else "x"}
+        for id in (long, "functions.Bash:0", "x" * 64):
+            items = [{"type": kind, "call_id": id, **fields}, {"type": f"{kind}_output", "call_id": id, **outputs}]
+            first, second = (item["call_id"] for item in asked(items)["input"])
+            assert first == second and (first == id) == (len(id) <= 64) and 0 < len(first) <= 64
 
 
 def test_what_a_server_that_keeps_nothing_is_asked() -> None:

@@ -28,6 +28,7 @@ class Tells:
         self, told: Told, kind: str, item_id: str, index: int, start: CallStart | None = None, seal: Any = None
     ):
         self.index = index
+        self.item_id = item_id
         self.arguments = ""
         self.item_id = item_id
         self._told = told
@@ -38,6 +39,9 @@ class Tells:
     def text(self, text: str, logprobs: bytes = b"") -> None:
         self.arguments += text
         self._told.append((self._kind, text))
+
+    def annotate(self, annotation: Any) -> None:
+        self._told.append(("annotation", annotation))
 
     def refusal(self, text: str) -> None:
         self._told.append(("refusal", text))

@@ -13,6 +13,7 @@ from msgspec import Raw
 
 from antiphon.backends.adaptations import NOTHING, Adaptation, Adaptations
 from antiphon.backends.chat.decoder import UNFORCED
+from antiphon.backends.chat.errors import NOTHING_SAID
 from antiphon.backends.overflow_words import Overflow, overflow
 from antiphon.backends.refusal_words import lesson
 from antiphon.core.context import truncated
@@ -85,6 +86,9 @@ class Asking:
             return False
         if error.code == UNFORCED:
             changed = self._change(Adaptation(forced_calls="schema"), error)
+        elif error.message == NOTHING_SAID and self.turn.stream:
+            # An empty stream: the same without one brings the words (llama-cpp-python, where the input is too long).
+            changed = self._change(Adaptation(stream="never"), error, lasting=False)
         elif (found := overflow(error, self.turn.max_output_tokens)) is not None:
             changed = self._fit(found, error)
         else:

@@ -14,10 +14,12 @@ from msgspec import UNSET, Raw
 
 from antiphon.core.json_encoding import to_json
 from antiphon.core.relay.shapes import NEEDS_ID, NEEDS_STATUS, OTHER_ITEMS, STATUSES, WORKED_ON
-from antiphon.core.request.validation import decode_fields
+from antiphon.core.request.validation import decode, decode_fields
 from antiphon.core.seals import is_seal
-from antiphon.core.tools.call_ids import BackendIds, is_plain
+from antiphon.core.tools.call_ids import LONGEST_OF_RESPONSES, BackendIds, is_plain, responses_id
 from antiphon.core.tools.call_pairs import pair, sides_of
+from antiphon.core.tools.offers import NO_PARAMETERS
+from antiphon.core.tools.schemas import tidy
 from antiphon.types.items import (
     CustomToolCall,
     CustomToolCallOutput,
@@ -39,7 +41,7 @@ from antiphon.types.items import (
 )
 from antiphon.types.tools import FunctionTool, NamespaceTool, OtherTool, Tool
 
-_NO_PARAMETERS = Raw(b'{"type":"object","properties":{}}')
+_text = msgspec.json.Decoder(str)
 
 Fields = dict[str, object]
 
@@ -184,6 +186,9 @@ def _other(item: OtherItem, form: RequestForm) -> Fields:
     }
     if item.type not in NEEDS_ID:
         fields.pop("id", None)
+    call_id = fields.get("call_id")
+    if isinstance(call_id, Raw) and len(bytes(call_id)) > LONGEST_OF_RESPONSES:
+        fields["call_id"] = responses_id(decode(_text, call_id, "input"))
     known = STATUSES.get(item.type, WORKED_ON)
     if not any(fields.get("status") == Raw(to_json(status)) for status in known):
         fields.pop("status", None)
@@ -220,8 +225,9 @@ def sent_tool(tool: Tool) -> object:
         case FunctionTool() if None not in (tool.description, tool.parameters, tool.strict):
             return tool
         case FunctionTool():
-            fields = _said(tool, "name", "description", "parameters", "strict", "defer_loading")
-            return {"type": "function", "parameters": _NO_PARAMETERS, **fields}
+            parameters = tidy(tool.parameters) if tool.parameters is not None else NO_PARAMETERS
+            said = _said(tool, "name", "description", "strict", "defer_loading")
+            return {"type": "function", **said, "parameters": parameters}
         case _:
             return {"type": "custom", **_said(tool, "name", "description", "format", "defer_loading")}
 

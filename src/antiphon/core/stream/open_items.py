@@ -1,25 +1,26 @@
-"""OpenItems: the message, the thoughts and the client's calls of a Turn, while they grow."""
+"""OpenItems: the open items of a Turn: message, reasoning, calls of the client's tools."""
 
 from __future__ import annotations
 
 from msgspec.structs import replace
 
 from antiphon.core.deltas import CallDelta, CallStart
-from antiphon.core.kinds import BY_NAME
+from antiphon.core.kinds import BY_DECLARATION, BY_NAME
 from antiphon.core.opaque import Opaque
 from antiphon.core.request.json_text import is_object
 from antiphon.core.stream.emitter import Emitter
+from antiphon.core.stream.hosted_writers import HostedCallWriter
 from antiphon.core.stream.output import Output
 from antiphon.core.stream.terms import StreamTerms
 from antiphon.core.stream.transitions import Stage
 from antiphon.core.stream.writer_table import AnswerWriter, CallItemWriter, TextWriter, WriterTable
-from antiphon.core.tools.results import ModelText
+from antiphon.core.tools.results import ModelText, ToolResult
 
 
 class OpenItems:
-    """Opens items where their first piece comes, one after the other, and closes them.
+    """Opens an item at its first Delta, one after the other, and closes it.
 
-    `message` and `reasoning` are the open ones, None where the next piece begins one. `spoke` tells whether the Turn has any.
+    `message` and `reasoning` are the open items, None if the next Delta begins one. `spoke`: the Turn has had an item.
     `kept` holds what only the backend can read, by the id of the thoughts that it goes with.
     """
 
@@ -57,13 +58,13 @@ class OpenItems:
         self._stage = stage
 
     def begin_message(self) -> AnswerWriter:
-        """Open a message behind the thoughts."""
+        """Close the reasoning and open a message."""
         self._begin()
         self.message = self._writers.message(self._emitter, *self._output.allocate("msg"))
         return self.message
 
     def begin_reasoning(self) -> TextWriter:
-        """Open thoughts behind the message."""
+        """Close the message and open a reasoning item."""
         self._begin()
         self.reasoning = self._writers.reasoning(self._emitter, *self._output.allocate("rs"), self._options)
         return self.reasoning
@@ -74,14 +75,23 @@ class OpenItems:
             self.begin_reasoning()
         self._beside.append(opaque)
 
+    def add_picture(self, data: str) -> None:
+        """Add a picture that the model made (base64), as an item of its own."""
+        self._begin()
+        kind = BY_DECLARATION["image_generation"]
+        start = CallStart(kind.prefix, "", kind.name, kind.name)
+        place = self._output.allocate(kind.prefix)
+        writer = HostedCallWriter(self._emitter, *place, start, type=kind.call, opening={"result": None})
+        self._output.keep(writer.index, writer.result(ToolResult(fields={"result": data})))
+
     def begin_call(self, call: CallStart) -> None:
-        """Open a call of the client's."""
+        """Open a call of a client's tool."""
         self._calls[call.key] = self._writers.call(
             self._emitter, *self._output.allocate(BY_NAME[call.kind].prefix), call
         )
 
     def before_call(self) -> None:
-        """Close what is whole before a call: a client can run calls while the next one is still coming."""
+        """Close open items before a call, so that the client can run earlier calls while the next one streams."""
         self._begin()
         for key in [key for key, writer in self._calls.items() if is_object(writer.arguments)]:
             self._close_call(key, "completed")
@@ -96,7 +106,7 @@ class OpenItems:
         return delta.key in self._closed_calls and not delta.text.strip()
 
     def close(self, status: str) -> None:
-        """Close all, at the Turn's end."""
+        """Close all items at the Turn's end."""
         self._close_texts(status)
         for key in list(self._calls):
             self._close_call(key, status)

@@ -113,7 +113,7 @@ class ServerCalls:
         call.writer.end_arguments()
 
     def progress(self, key: str, stage: str) -> None:
-        """Tell how far a call has come."""
+        """Emit a progress event of a call."""
         call = self._waiting[key]
         self._opened(call).progress(stage)
 
@@ -159,7 +159,7 @@ class ServerCalls:
         return {**self.model_texts, **kept}
 
     def restore(self, model_texts: ModelTexts) -> None:
-        """Know what the model sees of the items of a run that is taken over."""
+        """Restore the model texts of a run that is taken over."""
         self.model_texts.update(model_texts)
 
     def _open(self, call: CallStart) -> ServerCallWriter:
@@ -170,7 +170,7 @@ class ServerCalls:
         return kind.serve(self._emitter, item_id, index, call)
 
     def _opened(self, call: _Call) -> ServerCallWriter:
-        """Return a call's writer; what has come of the call is told now where it was not told before."""
+        """Return a call's writer; opens it, with the fragments so far, if it was not open."""
         if call.writer is None:
             call.writer = self._open(call.start)
             if call.pieces:

@@ -1,4 +1,4 @@
-"""What a ResponseStream is told, and what it asks for: options, Actions, the names of its endings."""
+"""StreamTerms and Actions: options of a ResponseStream, and what its driver has to do next."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Action(Enum):
 
 
 class StreamTerms(msgspec.Struct, frozen=True, kw_only=True):
-    """How items are written: names of reasoning events, summaries, sealed reasoning.
+    """Options of the stream: names of reasoning events, summaries, sealed reasoning.
 
     `seal` seals thoughts, `seal_all` thoughts with what was kept beside them; None from either: too large.
     """

@@ -1,4 +1,4 @@
-"""WriterTable: which Writer writes which kind of item. A front end with other events hands in a table of its own."""
+"""WriterTable: kind of item → Writer. A front end with other events passes its own table."""
 
 from __future__ import annotations
 
@@ -36,6 +36,10 @@ class AnswerWriter(Writer, Protocol):
         """Append a piece of the answer."""
         ...
 
+    def annotate(self, annotation: bytes) -> None:
+        """Add a citation (JSON) to the answer so far."""
+        ...
+
     def refusal(self, text: str) -> None:
         """Append a piece of a refusal."""
         ...
@@ -59,7 +63,7 @@ class WriterTable(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Dialect(msgspec.Struct, frozen=True, kw_only=True):
-    """How a front end spells what happens: its Emitter, one that counts for what is not streamed, and its Writers."""
+    """Events of a front end: its Emitter, its Emitter without encoding (for responses that are not streamed), and its Writers."""
 
     emitter: Callable[[], Emitter] = Emitter
     mute: Callable[[], Emitter] = MuteEmitter

@@ -56,6 +56,14 @@ _FORMS: dict[IdForm, Callable[[str, str, int], str]] = {
 assert set(_FORMS) == set(get_args(IdForm))
 
 
+LONGEST_OF_RESPONSES = 64  # characters of a `call_id` that servers of the Responses API take
+
+
+def responses_id(id: str) -> str:
+    """Return a `call_id` as servers of the Responses API take it: any text, but no long one."""
+    return id if len(id) <= LONGEST_OF_RESPONSES else _plain(id, "", 0)
+
+
 class BackendIds:
     """Gives the calls of one conversation their ids, in order: no two are the same."""
 

@@ -1,4 +1,4 @@
-"""What a request's own items stand in: references resolved, and the history before them, both within bounds."""
+"""Context of a request: item references resolved, and the history before its own items, within bounds."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ HISTORY_BODIES = 4
 
 
 class History(Protocol):
-    """Where the items of earlier responses are looked up: a store's responses, or a WebSocket's own before them."""
+    """Lookup of earlier responses' items: in the store, or first in a WebSocket connection's memory."""
 
     async def history(self, id: str, owner: str) -> Sequence[bytes] | None:
         """Return the chain that ends with a response, oldest first, or None."""
@@ -41,7 +41,7 @@ class History(Protocol):
 
 
 class Gathering:
-    """Finds the items that a request names."""
+    """Collects the items that a request refers to."""
 
     def __init__(self, conversations: ConversationStore, config: Config) -> None:
         self._conversations = conversations

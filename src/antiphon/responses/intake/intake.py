@@ -33,7 +33,7 @@ from antiphon.responses.intake.asked import Asked
 from antiphon.responses.intake.history import Gathering, History
 from antiphon.responses.intake.hosted_tools import admitted
 from antiphon.responses.intake.mcp_declarations import brings_servers, check_brought, declared_servers
-from antiphon.responses.intake.media import Form, Media, media_holders
+from antiphon.responses.intake.media import Media, MediaForm, media_holders
 from antiphon.responses.plan import Identity, Plan
 from antiphon.responses.sealing import SealError
 from antiphon.responses.services import Services
@@ -45,8 +45,8 @@ from antiphon.types.request import CreateResponse
 from antiphon.types.response import Response
 from antiphon.types.tools import NamespaceTool, Tool
 
-FORM = Form(files_as_text=True, inline_images=True)  # chat models know text and images; few know files
-FETCHED_THERE = Form(files_as_text=True)  # for backends that fetch images themselves
+FORM = MediaForm(files_as_text=True, inline_images=True)  # chat models know text and images; few know files
+FETCHED_THERE = MediaForm(files_as_text=True)  # for backends that fetch images themselves
 
 MOST_ECHOED = 4 * 1024 * 1024
 """Bytes of what a response repeats of its request (tools, instructions, names): three events of a stream show it."""
@@ -58,7 +58,7 @@ SEALED_REASONING = "reasoning.encrypted_content"
 
 
 class Intake:
-    """Turns decoded requests into Plans, whatever front end they came through."""
+    """Turns decoded requests (Asked) of all front ends into Plans."""
 
     def __init__(self, services: Services, media: Media) -> None:
         self._services = services
