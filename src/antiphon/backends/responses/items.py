@@ -16,7 +16,7 @@ from antiphon.core.json_encoding import to_json
 from antiphon.core.relay.shapes import NEEDS_ID, NEEDS_STATUS, OTHER_ITEMS, STATUSES, WORKED_ON
 from antiphon.core.request.validation import decode, decode_fields
 from antiphon.core.seals import is_seal
-from antiphon.core.tools.call_ids import LONGEST_OF_RESPONSES, BackendIds, is_plain, responses_id
+from antiphon.core.tools.call_ids import LONGEST_OF_RESPONSES, FreshIds, responses_id
 from antiphon.core.tools.call_pairs import pair, sides_of
 from antiphon.core.tools.offers import NO_PARAMETERS
 from antiphon.core.tools.schemas import tidy
@@ -75,14 +75,14 @@ def sent_items(items: Sequence[Item], form: RequestForm) -> list[object]:
 def _call_ids(items: Sequence[Item]) -> dict[int, str]:
     """Return the ids of calls and their outputs, by index, that are to be sent: none where all of them can stay.
 
-    Backends want one call per id, in letters that they know (OpenAI: 64 characters at most).
+    Ids are unique, of any letters, and not long (OpenAI: 64 characters at most).
     """
     ids = [item.call_id for item in items if type(item) in _CALLS]  # type: ignore[union-attr]  # `type` narrows nothing
-    if len(set(ids)) == len(ids) and all(map(is_plain, ids)):
+    if len(set(ids)) == len(ids) and all([len(id) <= LONGEST_OF_RESPONSES for id in ids]):
         return {}
-    own = BackendIds("plain")
+    fresh = FreshIds()
     given = {
-        index: own.take(item.call_id, item.name)
+        index: responses_id(fresh.take(item.call_id))
         for index, item in enumerate(items)
         if isinstance(item, FunctionCall | CustomToolCall)
     }
