@@ -268,6 +268,16 @@ def test_an_output_of_parts() -> None:
                 "strict": False,
             },
         ),
+        (
+            {"type": "function", "name": "f", "description": "d", "parameters": {"type": "object"}, "strict": True},
+            {
+                "type": "function",
+                "name": "f",
+                "description": "d",
+                "parameters": {"type": "object", "properties": {}},
+                "strict": True,
+            },
+        ),
         ({"type": "custom", "name": "f", "format": None}, {"type": "custom", "name": "f"}),
         (
             {"type": "namespace", "name": "n", "tools": [{"type": "function", "name": "f", "strict": None}]},
