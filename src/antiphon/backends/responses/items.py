@@ -136,7 +136,8 @@ def _custom_call(item: CustomToolCall, form: RequestForm) -> Fields:
 
 
 def _call(type: str, item: FunctionCall | CustomToolCall, field: str, text: str) -> Fields:
-    fields: Fields = {"type": type, "call_id": responses_id(item.call_id), "name": item.name, field: text}
+    call_id = item.call_id if len(item.call_id) <= LONGEST_OF_RESPONSES else responses_id(item.call_id)
+    fields: Fields = {"type": type, "call_id": call_id, "name": item.name, field: text}
     if isinstance(item.namespace, str):
         fields["namespace"] = item.namespace
     if item.status in WORKED_ON:
