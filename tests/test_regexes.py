@@ -194,6 +194,7 @@ OUTSIDE: dict[str, str] = {
     "backends.responses.decoder:_TYPE": "fullmatch",
     "backends.responses.refused_forms:_SIGNS": "search",
     "backends.scripted:_PIECE": "search",
+    "core.tools.call_thoughts:_RANDOM": "search",
     "core.tools.mcp_content:_PART": "search",
     "core.tools.call_ids:_NUMBERED": "fullmatch",
     "core.tools.call_ids:_PLAIN": "fullmatch",
@@ -245,6 +246,9 @@ OUTSIDE: dict[str, str] = {
     "tools.mcp.headers:_TOKEN": "fullmatch",
     "tools.mcp.headers:_VALUE": "fullmatch",
     "tools.mcp.headers:_OURS": "fullmatch",
+    "tools.mcp.param_headers:_TOKEN": "fullmatch",
+    "tools.mcp.param_headers:_PLAIN": "fullmatch",
+    "tools.mcp.refusals:_PARAMETER": "search",
 }
 
 # Those that see only what the operator, the developers or this machine say.
@@ -265,7 +269,7 @@ INSIDE = frozenset(
     cli.monitor.scrape:_ESCAPE
     config.tables:_USERINFO
     server.pages.openapi:_VARIABLE
-    server.pages.openapi:undescribed
+    server.pages.openapi:from_docstring
     server.pages.openapi:operation_id
     server.http.router:_VARIABLE
     config.environment:_KUBERNETES

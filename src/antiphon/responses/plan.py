@@ -1,8 +1,8 @@
-"""Plan: a request, ready to be made into a Response."""
+"""Plan: everything that is needed to make one Response, before the first model call."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Literal
 
 import msgspec
@@ -20,14 +20,17 @@ from antiphon.types.response import Response
 
 
 class Identity(msgspec.Struct, frozen=True):
-    """What is not in a request but in its response from the first event on."""
+    """Ids and times of a response, which are not in its request."""
 
     id_base: str
     created_at: int
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
-    """One Response to be made: the request, its Route, the first Turn, and the Response as it stands before the first token."""
+    """One Response to be made: the request, its Route, the first Turn, and the Response as it stands before the first token.
+
+    `spell`: see Asked.
+    """
 
     request: CreateResponse
     owner: str
@@ -44,6 +47,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     hosted: Sequence[AdmittedTool] = ()
     approvals: Sequence[Approval] = ()
     compaction: Literal["", "trigger", "threshold"] = ""
+    spell: Callable[[str], str] | None = None
 
     def own_input(self) -> OwnInput:
         """Return this response's own input items as they are stored."""

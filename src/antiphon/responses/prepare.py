@@ -1,6 +1,6 @@
-"""The one recipe for a response: a request's body and its caller → a Plan that may be carried out, with its permit.
+"""Preparer: a request's body and its caller → an admitted Plan with its permit.
 
-HTTP, WebSocket, background responses, token counting and compaction all begin here. Each front end has a Preparer, with a
+Used by HTTP, WebSocket, background responses, token counting and compaction. Each front end has a Preparer, with a
 RequestDecoder and a Dialect of its own.
 """
 
@@ -13,8 +13,9 @@ from antiphon.access.caller import Caller
 from antiphon.access.limits import Demand, Permit
 from antiphon.core.stream.writer_table import OPENAI, Dialect
 from antiphon.core.turn import NO_HINTS, Hints
+from antiphon.errors import APIError, spelled
 from antiphon.responses.delta_trace import DeltaTrace
-from antiphon.responses.intake.asked import RequestDecoder
+from antiphon.responses.intake.asked import Asked, RequestDecoder
 from antiphon.responses.intake.history import History
 from antiphon.responses.intake.intake import Intake
 from antiphon.responses.plan import Identity, Plan
@@ -23,14 +24,14 @@ from antiphon.responses.services import Services
 
 
 class Prepared(msgspec.Struct, frozen=True):
-    """A response that may begin. `permit` is settled by whoever carries it out; `trace` is there where it was asked for."""
+    """An admitted response. The caller of `prepare` settles its `permit`; `trace` is set if the client asked for it."""
 
     plan: Plan
     permit: Permit
     trace: DeltaTrace | None = None
 
     def traced(self) -> Prepared:
-        """Return the same response, with what the backend says of it kept beside its events."""
+        """Return the same response with a DeltaTrace."""
         trace = DeltaTrace(self.plan.route)
         return Prepared(replace(self.plan, route=trace.route), self.permit, trace)
 
@@ -59,7 +60,7 @@ class Preparer:
         services = self._services
         services.limiter.check(caller)
         asked = await self._decoder.decode(body)
-        plan = await self._intake.plan(asked, caller.owner, caller=caller, hints=hints, history=history)
+        plan = await self._plan(asked, caller, hints, history)
         if plan.stored:
             services.store.database.condition.check()
         turn = plan.turn
@@ -81,8 +82,17 @@ class Preparer:
         services.limiter.check(caller)
         cards = (card.id for card in services.router.cards() if caller.may_call(card))
         asked = await self._decoder.decode(body, next(cards, None))
-        plan = await self._intake.plan(asked, caller.owner, caller=caller)
+        plan = await self._plan(asked, caller)
         return Prepared(plan, await services.limiter.admit(caller, plan.route.card, lambda: Demand(0, 1)))
+
+    async def _plan(
+        self, asked: Asked, caller: Caller, hints: Hints = NO_HINTS, history: History | None = None
+    ) -> Plan:
+        try:
+            plan = await self._intake.plan(asked, caller.owner, caller=caller, hints=hints, history=history)
+        except APIError as error:
+            raise spelled(error, asked.spell) from None
+        return plan if asked.spell is None else replace(plan, spell=asked.spell)
 
     async def plan_again(self, body: bytes, owner: str, identity: Identity) -> Plan:
         """Return the Plan of a request that was admitted before: no caller is asked for and nothing is reserved.

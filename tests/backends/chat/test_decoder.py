@@ -87,6 +87,67 @@ def test_a_call_without_arguments_and_one_that_was_not_offered() -> None:
     assert made(call_chunk(0, "a", "unknown", "{}")) == [call("unknown", "a", "{}"), END]
 
 
+def test_a_call_without_a_name_is_one_of_the_only_function() -> None:
+    assert summary(heard(ask(tools=[WEATHER]), call_chunk(0, "a", None, PARIS))) == [
+        call("get_weather", "a", PARIS),
+        END,
+    ]
+    with pytest.raises(BackendError, match="without a name"):
+        made(call_chunk(0, "a", None, PARIS))
+
+
+BUNDLE = "multi_tool_use.parallel"
+USES = [
+    {"recipient_name": "functions.get_weather", "parameters": {"city": "Paris"}},
+    {"recipient_name": "functions.apply_patch", "parameters": {"input": "x"}},
+    {"recipient_name": "nobody"},
+]
+
+
+def test_calls_in_a_bundle_are_calls() -> None:
+    text = dumps({"tool_uses": USES}, separators=(",", ":"))
+    found = [
+        call("get_weather", "call_00", PARIS),
+        call("apply_patch", "call_01", "x", "custom"),
+        call("nobody", "call_02", "{}"),
+    ]
+    ways = [
+        [call_chunk(0, "a", BUNDLE, text)],
+        [call_chunk(0, "a", f"functions.{BUNDLE}"), *(call_chunk(0, None, None, piece) for piece in text)],
+    ]
+    for payloads in ways:
+        assert made(*payloads) == [*found, END]
+    after = call_chunk(1, "b", "get_time", "{}")
+    assert made(*ways[0], after) == [*found, call("get_time", "b", "{}"), END]
+    one = ask(tools=[WEATHER, PATCH], parallel_tool_calls=False)
+    assert summary(heard(one, *ways[1])) == [found[0], END]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "{}",
+        "[]",
+        '{"tool_uses":[]}',
+        '{"tool_uses":[{}]}',
+        '{"tool_uses":[{"recipient_name"',
+        dumps({"tool_uses": USES * 50}),
+    ],
+)
+def test_a_bundle_without_calls_is_an_unknown_function(text: str) -> None:
+    assert made(call_chunk(0, "a", BUNDLE, text), chunk("tool_calls")) == [call(BUNDLE, "a", text), END]
+
+
+def test_a_function_of_that_name_that_was_offered_is_called() -> None:
+    offered = ask(tools=[{"type": "function", "name": BUNDLE}])
+    text = dumps({"tool_uses": USES})
+    assert summary(heard(offered, call_chunk(0, "a", "multi_tool_use_parallel", text))) == [
+        call(BUNDLE, "a", text),
+        END,
+    ]
+
+
 def test_the_older_function_call() -> None:
     payloads = [
         chunk(function_call={"name": "get_time", "arguments": "{"}),
@@ -219,6 +280,15 @@ def test_no_call_where_calls_are_forbidden(profile: str) -> None:
     message = {"tool_calls": [{"id": "a", "function": {"name": "get_weather", "arguments": PARIS}}]}
     whole = dumps({"choices": [{"message": message, "finish_reason": "tool_calls"}]}).encode()
     assert summary(heard(turn, whole, profile=profile, whole=True)) == [("TextDelta", told), ("finish", "stop")]
+
+
+@pytest.mark.parametrize("name", ["functions.get_weather:0", "GetWeather", "get_weather<|channel|>json"])
+def test_a_leaked_name_is_repaired_like_any_other(name: str) -> None:
+    text = f"<tool_call>{dumps({'name': name, 'arguments': {'city': 'Paris'}})}</tool_call>"
+    for pieces in ([text], list(text)):
+        (found, *rest) = made(*(chunk(content=piece) for piece in pieces), leaks=("hermes",))
+        assert found[:4] == ("call", "function", "get_weather", "call_00") and loads(found[4]) == loads(PARIS)
+        assert rest == [END]
 
 
 def test_harmony_channels_are_told_apart_without_tools() -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
 from typing import Protocol
 
 import msgspec
@@ -80,7 +79,7 @@ class FilterSink:
         self._filters: list[LeakFilter] = []
         if leaks:
             schemas = {name: offer.parameters for name, offer in offers.items()}
-            self._filters = open_filters(leaks, schemas, partial(_meant, tools), policy.own_leaks)
+            self._filters = open_filters(leaks, schemas, tools.meant_name, policy.own_leaks)
         self._logprobs = b""
         self._begun = False
 
@@ -158,11 +157,6 @@ class FilterSink:
                 out.append(found)
             case LeakedCall():
                 self._calls.whole("", found.name, found.arguments, out)
-
-
-def _meant(tools: ToolMap, name: str) -> str | None:
-    offer = tools.meant(name)
-    return offer.name if offer is not None else None
 
 
 class AnswerSink:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import partial
+from hashlib import blake2b
 from itertools import count
 
 import msgspec
@@ -262,7 +264,11 @@ def codec_options(
     for own, model in models.items():
         check_names(model.leaks, families, f"models.{quoted(own)}.leaks")
     plain = CodecOptions(
-        profile=profile, own_leaks=families, need_reason=config.finish_reason == "required", refuse=refuse
+        profile=profile,
+        own_leaks=families,
+        need_reason=config.finish_reason == "required",
+        refuse=refuse,
+        address=blake2b(config.url.encode(), digest_size=6).hexdigest(),
     )
     return plain, {own: _of_model(plain, model) for own, model in models.items()}
 
@@ -359,7 +365,8 @@ class ChatBackend:
                 if not (self._learn and await by_size(len(body), _changes, asking, error, body)):
                     raise
         asking.forced = call.forced
-        decoder = codec.decoder(turn, call, options, f"{self._call_base}{next(self._calls):x}")
+        learn = partial(self._learn_field, turn.model)
+        decoder = codec.decoder(turn, call, options, f"{self._call_base}{next(self._calls):x}", learn)
         type = response.header(b"content-type")
         # Some servers do not stream although they are asked to, and the other way round: what came counts.
         asked = options.profile.streams(turn.stream)
@@ -380,6 +387,12 @@ class ChatBackend:
         if window and not options.window:
             options = msgspec.structs.replace(options, window=window)
         return options if changed is NOTHING else _adapted(options, changed)
+
+    def _learn_field(self, model: str, field: str) -> None:
+        """Send a model its thoughts back in the field in which they come."""
+        options = self._options.get(model, self._plain)
+        if field != (options.thoughts_in or options.profile.reasoning_out):
+            self._options[model] = msgspec.structs.replace(options, thoughts_in=field)
 
     async def models(self) -> Sequence[BackendModel]:
         """Ask what it serves; who owns its models tells what kind of server it is. Raises BackendError."""

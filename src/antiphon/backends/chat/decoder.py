@@ -14,6 +14,7 @@ from antiphon.backends.chat.errors import broken_off, check_containers, error_fr
 from antiphon.backends.chat.finish_reasons import NO_END, reason_of, spelled
 from antiphon.backends.chat.lenient import read_chunk
 from antiphon.backends.chat.odd_streams import goes_on, json_lines
+from antiphon.backends.chat.opaque import Gatherer, is_signed
 from antiphon.backends.chat.profiles import Profile
 from antiphon.backends.chat.side_fields import SideFields, sources_of
 from antiphon.backends.chat.tool_calls import Calls
@@ -62,6 +63,7 @@ class ChatDecoder:
         "_calls",
         "_forced",
         "_halves",
+        "_kept",
         "_logprobs",
         "_marks",
         "_message",
@@ -76,6 +78,7 @@ class ChatDecoder:
         "_seen",
         "_side",
         "_sink",
+        "_text_before",
         "_text_size",
         "_unwanted",
         "_usage",
@@ -96,6 +99,7 @@ class ChatDecoder:
         history: Sequence[Item] = (),
         need_reason: bool = True,
         forced: bool = False,
+        kept: Gatherer | None = None,
         keep_ids: bool = False,
     ) -> None:
         self.ended = False
@@ -120,6 +124,8 @@ class ChatDecoder:
         self._side: SideFields | None = None  # citations and pictures, if there are any
         self._odd = b""
         self._odd_ones = 0
+        self._kept = kept if kept is not None else Gatherer()
+        self._text_before = 0  # the size of the text when thoughts or a call came last
 
     @property
     def size(self) -> int:
@@ -208,6 +214,8 @@ class ChatDecoder:
         if self._unwanted:
             out.append(TextDelta("\n" * bool(self._text_size) + as_text(self._unwanted)))
             self._reason = FinishReason.STOP if self._reason is FinishReason.TOOL_CALLS else self._reason
+        self._kept.give(out)
+        out += self._kept.removed
         if self._usage is not None:
             out.append(UsageReport(usage_from(self._usage, self._profile, self._reasoning_size, self._text_size)))
         self._check_end()
@@ -249,14 +257,27 @@ class ChatDecoder:
                 raise BackendError(502, f"The backend sent more than {MOST_ODD} empty chunks.")
 
     def _read(self, choice: ChatChoice, delta: ChatDelta, out: list[Delta]) -> None:
-        reasoning = delta.reasoning_content or delta.reasoning
+        reasoning = delta.reasoning_content or delta.reasoning or delta.thinking or delta.reasoning_text
+        if (
+            delta.extra_content
+            or delta.reasoning_details
+            or delta.thinking_blocks
+            or delta.provider_specific_fields
+            or delta.reasoning_opaque
+        ):
+            reasoning = self._kept.take(delta, reasoning)
         if reasoning:
             if not self._reasoning_size:
                 self._sink.thoughts_came()
             self._reasoning_size += len(reasoning)
+            self._text_before = self._text_size
             out.append(ReasoningDelta(reasoning))
+            if not self._kept.field:
+                self._kept.note_field(delta)
         content = delta.content
         if content:
+            if self._kept.dirty and self._text_size == self._text_before:  # else it would part the message
+                self._kept.give(out)
             if isinstance(content, str):
                 marks = self._marks
                 if choice.logprobs is None and marks is not None and (not marks or marks.isdisjoint(content)):
@@ -274,6 +295,8 @@ class ChatDecoder:
             self._beside(delta, out)
         if delta.tool_calls:
             self._end_text(out, before_call=True)
+            self._text_before = self._text_size
+            self._kept.give(out)
             self._calls.chunk += 1
             for call in delta.tool_calls:
                 self._call(call, out)
@@ -346,10 +369,15 @@ class ChatDecoder:
             name = text = ""
         if self._unwanted is not None:
             out = self._unwanted
+        at = len(out)
         if self._whole:
             self._calls.whole(call.id or "", name, text, out, raw=custom is not None)
         elif function is not None or custom is not None or call.id:
             self._calls.fragment(call.index, call.id or "", name, text, out, raw=custom is not None)
+        signed = call.extra_content or call.provider_specific_fields or call.thought_signature
+        if (signed or is_signed(call.id or "")) and self._unwanted is None:
+            self._kept.sign(call, self._calls.id_of(call.index, call.id or ""))
+            self._kept.give(out, at)
 
     def _refuse(self, text: str, out: list[Delta]) -> None:
         self._refused = True

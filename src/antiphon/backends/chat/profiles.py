@@ -36,6 +36,8 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
 
     `effort`: where reasoning.effort goes. `efforts`: the values the server takes, weakest first; empty: any.
     `reasoning_out`: the message field in which earlier thoughts are sent back; "" where the server refuses or ignores it.
+    `needs_reasoning`: it refuses an assistant's message without thoughts: a blank stands for those that are not there.
+    `call_signature`: the thought signature for calls that come without one, from another model or a client that lost it.
     `response_format`: which of its types the server takes. `grammar`: its own constrained decoding, if it has any.
     `forced_calls`: whether a named or required call is obeyed, or has to be brought about by a schema for the answer.
     `format_beside_tools`: whether tools can still be called while `response_format` constrains the answer.
@@ -43,7 +45,8 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
     reasoning tokens, their share of the output is estimated. `drop`: request fields that are never sent, by the server's
     names. `stream`: whether the server is asked for a stream, whatever the client wants. `roles`, `call_ids`,
     `strict_schema`: what its models take where their settings do not say. `tool_images`: outputs of tools may hold images,
-    which else follow as a user's. `base`: of a configured profile, the known one that it was made from.
+    which else follow as a user's. `tool_names`: outputs of tools are asked for the function's name. `base`: of a configured
+    profile, the known one that it was made from.
     """
 
     name: str
@@ -52,6 +55,8 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
     effort: Literal["reasoning_effort", "enable_thinking", "both", "reasoning", "none"] = "reasoning_effort"
     efforts: tuple[str, ...] = ()
     reasoning_out: Literal["reasoning_content", "reasoning", ""] = "reasoning_content"
+    needs_reasoning: bool = False
+    call_signature: str = ""
     response_format: Literal["all", "json_schema", "json_object", "object_schema", "none"] = "all"
     grammar: Literal["none", "gbnf", "structured_outputs", "sglang"] = "none"
     tool_choice_none: bool = True
@@ -69,6 +74,7 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
     call_ids: IdForm = "auto"
     strict_schema: Subset = "auto"
     tool_images: bool = False
+    tool_names: bool = False
 
     @property
     def kind(self) -> str:
@@ -159,7 +165,7 @@ PROFILES: dict[str, Profile] = {
             strict_schema="openai",
             tool_images=True,
         ),
-        Profile(name="deepseek", effort="none", response_format="json_object"),
+        Profile(name="deepseek", effort="none", needs_reasoning=True, response_format="json_object"),
         Profile(
             name="mistral",
             effort="none",
@@ -168,8 +174,10 @@ PROFILES: dict[str, Profile] = {
             roles="alternate",
             call_ids="short",
         ),
-        Profile(name="gemini", strict_schema="gemini"),
-        Profile(name="moonshot", forward=frozenset(("user",)), strict_schema="moonshot"),
+        Profile(
+            name="gemini", strict_schema="gemini", call_signature="skip_thought_signature_validator", tool_names=True
+        ),
+        Profile(name="moonshot", forward=frozenset(("user",)), strict_schema="moonshot", tool_names=True),
         Profile(name="groq", reasoning_out="", max_tokens="max_completion_tokens", forward=frozenset(("user",))),
     )
 }
@@ -279,6 +287,10 @@ _FAMILIES = (
     ),
     _Family(marks=("kimi",), call_ids="counted"),
     _Family(marks=tuple("gemma-1 gemma-2 gemma2 gemma-3 gemma3 gemma-7b".split()), roles="user"),
+    _Family(marks=("gemini",), strict_schema="gemini"),
+    _Family(marks=("claude",), strict_schema="openai"),
+    # Their templates raise an error for a second system message, or leave it out.
+    _Family(marks=tuple("qwen3. qwen3-vl qwen3vl gpt-oss yi-1.5".split()), roles="merge-first"),
 )
 _NO_FAMILY = _Family()
 

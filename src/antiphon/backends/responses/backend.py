@@ -12,7 +12,7 @@ from antiphon.backends.openai_calls import accepted, connect, list_models, trace
 from antiphon.backends.refusals import read_refusal, refusal
 from antiphon.backends.responses import codec
 from antiphon.backends.responses.decoder import ResponsesEventDecoder
-from antiphon.backends.responses.refused_forms import REFUSED, Forms, next_form
+from antiphon.backends.responses.refused_forms import REFUSED, RequestForms, next_form
 from antiphon.config import BackendConfig
 from antiphon.core.deltas import Delta, Relay, RelayedText
 from antiphon.core.relay.shapes import LIFE
@@ -26,11 +26,11 @@ from antiphon.runtime.offload import by_size
 class RelayStream:
     """The events of one answer, as Deltas; or an answer that came whole, although a stream was asked for."""
 
-    def __init__(self, response: HttpResponse, max_output_tokens: int | None = None) -> None:
+    def __init__(self, response: HttpResponse, turn: Turn) -> None:
         response.counts_itself = True  # comments, keepalives and the like are no part of an answer
         self._response = response
         self._parser = SSEParser()
-        self._decoder = ResponsesEventDecoder(max_output_tokens)
+        self._decoder = ResponsesEventDecoder(turn.max_output_tokens, codec.custom_tools(turn), turn.items)
         self._take: Take | None = None
         self._whole: bytearray | None = None
         self._begun = False
@@ -93,7 +93,7 @@ class ResponsesBackend:
     def __init__(self, name: str, config: BackendConfig, *, socket: str = "") -> None:
         self.name = name
         self._client = connect(name, config, socket)
-        self._forms = Forms()
+        self._forms = RequestForms()
 
     async def open(self, turn: Turn) -> RelayStream:
         """Start a call; a form of request that the server refuses is changed. Raises BackendError."""
@@ -102,7 +102,7 @@ class ResponsesBackend:
         while True:
             response = await self._send(turn, body)
             if response.status not in REFUSED:
-                stream = RelayStream(await accepted(response), turn.max_output_tokens)
+                stream = RelayStream(await accepted(response), turn)
                 self._forms.learn(turn.model, form)
                 return stream
             said = await read_refusal(response)

@@ -1,4 +1,4 @@
-"""WriterTable: which Writer writes which kind of item. A front end with other events hands in a table of its own."""
+"""WriterTable: kind of item → Writer. A front end with other events passes its own table."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import msgspec
 
 from antiphon.core.deltas import CallStart
 from antiphon.core.kinds import BY_NAME
+from antiphon.core.relay.writers import WriteRelayed, write
 from antiphon.core.stream.emitter import Emitter, MuteEmitter
 from antiphon.core.stream.terms import StreamTerms
 from antiphon.core.stream.tool_writers import CallItemWriter as CallItemWriter
@@ -16,9 +17,10 @@ from antiphon.core.stream.writers import MessageWriter, ReasoningWriter, Writer
 
 
 class TextWriter(Writer, Protocol):
-    """The Writer of an item that grows by pieces of text."""
+    """The Writer of an item that grows by pieces of text, or has none at all."""
 
     index: int
+    item_id: str
 
     def text(self, text: str) -> None:
         """Append a piece."""
@@ -49,15 +51,19 @@ class WriterTable(msgspec.Struct, frozen=True, kw_only=True):
     Whatever events a Writer makes, its `close` returns the item as the Responses API has it: the next model call, the store
     and the fold of the stream read that. Items that this server makes itself (tools of servers, approvals, compactions) have
     Writers of their own; an Emitter that is not OpenAI's passes over their events or spells them its way.
+
+    `relayed` writes the items of a backend that speaks Responses, which hold more than the Deltas of a chat backend. Without it
+    they are told by the other three (`core/relay/told`); then several of them may be open at once.
     """
 
     message: Callable[[Emitter, str, int], AnswerWriter]
     reasoning: Callable[[Emitter, str, int, StreamTerms], TextWriter]
     call: Callable[[Emitter, str, int, CallStart], CallItemWriter]
+    relayed: WriteRelayed | None = None
 
 
 class Dialect(msgspec.Struct, frozen=True, kw_only=True):
-    """How a front end spells what happens: its Emitter, one that counts for what is not streamed, and its Writers."""
+    """Events of a front end: its Emitter, its Emitter without encoding (for responses that are not streamed), and its Writers."""
 
     emitter: Callable[[], Emitter] = Emitter
     mute: Callable[[], Emitter] = MuteEmitter
@@ -81,6 +87,6 @@ def _call(emitter: Emitter, item_id: str, index: int, call: CallStart) -> CallIt
     return write(emitter, item_id, index, call)
 
 
-OPENAI_WRITERS = WriterTable(message=MessageWriter, reasoning=_reasoning, call=_call)
+OPENAI_WRITERS = WriterTable(message=MessageWriter, reasoning=_reasoning, call=_call, relayed=write)
 OPENAI = Dialect(writers=OPENAI_WRITERS)
 """The events of OpenAI's Responses API."""
