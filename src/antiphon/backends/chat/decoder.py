@@ -9,16 +9,22 @@ import msgspec
 from msgspec import Raw
 
 from antiphon.backends.chat.answer_text import TextPolicy, as_text, open_sink
+from antiphon.backends.chat.answers.errors import (
+    broken_off,
+    check_containers,
+    error_from_event,
+    no_answer,
+    nothing_said,
+)
+from antiphon.backends.chat.answers.finish_reasons import NO_END, reason_of, spelled
+from antiphon.backends.chat.answers.lenient import read_chunk
+from antiphon.backends.chat.answers.odd_streams import goes_on, json_lines
+from antiphon.backends.chat.answers.side_fields import SideFields, sources_of
+from antiphon.backends.chat.answers.usage import add_logprobs, find_usage, logprob_pieces, usage_from
 from antiphon.backends.chat.emulation import Emulation
-from antiphon.backends.chat.errors import broken_off, check_containers, error_from_event, no_answer, nothing_said
-from antiphon.backends.chat.finish_reasons import NO_END, reason_of, spelled
-from antiphon.backends.chat.lenient import read_chunk
-from antiphon.backends.chat.odd_streams import goes_on, json_lines
 from antiphon.backends.chat.opaque import Gatherer, is_signed
 from antiphon.backends.chat.profiles import Profile
-from antiphon.backends.chat.side_fields import SideFields, sources_of
 from antiphon.backends.chat.tool_calls import Calls
-from antiphon.backends.chat.usage import add_logprobs, find_usage, logprob_pieces, usage_from
 from antiphon.backends.error_words import parse
 from antiphon.core.deltas import Delta, Finish, FinishReason, ReasoningDelta, RefusalDelta, TextDelta, UsageReport
 from antiphon.core.json_encoding import to_json
