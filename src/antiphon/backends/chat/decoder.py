@@ -332,6 +332,8 @@ class ChatDecoder:
     def _picture(self, raw: Raw, out: list[Delta]) -> None:
         self._end_text(out, before_call=True)
         side = self._side = self._side or SideFields()
+        if self._text_size:
+            side.flush(out)  # a picture ends the message
         before = len(out)
         side.pictures(raw, out)
         self._pictures += len(out) - before
