@@ -236,3 +236,10 @@ def _raw(value: object) -> Raw | None:
 
 def _string(value: object) -> str | None:
     return value if isinstance(value, str) else None
+
+
+def arguments_text(arguments: str | dict[str, Any] | None) -> str:
+    """Return a call's arguments as text: some servers send an object."""
+    if arguments is None or isinstance(arguments, str):
+        return arguments or ""
+    return to_json(arguments).decode()
