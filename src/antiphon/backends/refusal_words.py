@@ -14,6 +14,7 @@ from msgspec import Raw
 
 from antiphon.backends.adaptations import Adaptation
 from antiphon.backends.efforts import EFFORTS, weakest_first
+from antiphon.backends.refusals import NO_ACCESS
 from antiphon.backends.refused_shapes import shape
 from antiphon.errors import BackendError
 
@@ -140,6 +141,8 @@ class RefusedRequest(msgspec.Struct, frozen=True):
 def lesson(error: BackendError, sent: Mapping[str, Raw]) -> Lesson | None:
     """Return what a refusal teaches of the request that had the fields `sent`; None where that is nothing."""
     if error.status not in (400, 404, 409, 502) or error.code == "context_length_exceeded":
+        return None
+    if error.message.startswith(NO_ACCESS):
         return None
     refusal = RefusedRequest(error.message[:LONGEST], _OURS.get(error.param or "", error.param or ""), sent)
     for rule in (_thoughts, _shape, _stream, _token_field, _format, _tool_choice, _effort, _strict, _field):
