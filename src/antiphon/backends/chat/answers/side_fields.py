@@ -149,7 +149,7 @@ def _picture(entry: Any) -> str:
 
 
 _fields = msgspec.json.Decoder(dict[str, Raw])
-_MARKS = tuple(b'"%b"' % name.encode() for name in CITATIONS)
+_MARKS = tuple(msgspec.json.encode(name) for name in CITATIONS)
 
 
 def sources_of(payload: bytes) -> dict[str, Raw]:
