@@ -32,6 +32,9 @@ class Adaptation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     call_ids: Literal["", "plain", "short"] = ""
     strict_schema: Literal["", "openai", "gemini", "moonshot"] = ""
     think: Literal["", "opened"] = ""
+    needs_reasoning: bool = False
+    call_signature: str = ""
+    reasoning_out: Literal["", "none"] = ""
     context_length: int = 0
     max_output_tokens: int = 0
 
