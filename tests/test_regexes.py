@@ -188,6 +188,8 @@ OUTSIDE: dict[str, str] = {
     "backends.refusal_words:_WORDS": "search",
     "backends.refusal_words:_NAMES": "search",
     "backends.refused_shapes:_SHAPES": "search",
+    "backends.refused_shapes:_KEYWORD": "search",
+    "backends.refused_shapes:_UNSUPPORTED": "search",
     "backends.engine_details:_NUM_CTX": "search",
     "backends.overflow_words:_WINDOWS": "search",
     "backends.overflow_words:_INPUTS": "search",

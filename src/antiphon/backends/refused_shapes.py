@@ -57,6 +57,16 @@ _SHAPES: tuple[tuple[re.Pattern[str], Adaptation], ...] = tuple(
     )
 )
 
+_KEYWORD = re.compile(
+    r"\$(?:schema|ref|defs|id)\b|\b(?:oneOf|anyOf|allOf|additionalProperties|patternProperties|propertyNames|exclusiveM(?:in|ax)imum"
+    r"|prefixItems|minLength|maxLength|minItems|maxItems|uniqueItems|multipleOf|const)\b"
+)
+_UNSUPPORTED = re.compile(
+    r"not (?:supported|permitted|allowed)|n't support|unsupported|unknown|unrecogni[sz]ed|unexpected", re.IGNORECASE
+)
+_NARROWEST = Adaptation(strict_schema="gemini")
+"""What is left where the words name a keyword of JSON Schema, and no subset of a provider's own."""
+
 
 def shape(words: str, sent: Mapping[str, Raw]) -> Adaptation | None:
     """Return what a refusal with these words teaches of the shape of the request that had the fields `sent`."""
@@ -65,7 +75,9 @@ def shape(words: str, sent: Mapping[str, Raw]) -> Adaptation | None:
     for pattern, learned in _SHAPES:
         if (learned.strict_schema == "" or "tools" in sent) and pattern.search(words):
             return Adaptation(roles="user") if learned.roles and _alternates(sent["messages"]) else learned
-    return None
+    if "tools" not in sent or "response_format" in words or not _UNSUPPORTED.search(words):
+        return None
+    return _NARROWEST if _KEYWORD.search(words) else None
 
 
 def _alternates(messages: Raw) -> bool:
