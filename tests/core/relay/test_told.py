@@ -27,6 +27,7 @@ class Tells:
     def __init__(
         self, told: Told, kind: str, item_id: str, index: int, start: CallStart | None = None, seal: Any = None
     ):
+        self.item_id = item_id
         self.index = index
         self.item_id = item_id
         self.arguments = ""

@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import msgspec
 from msgspec import Raw
 
 from antiphon.backends.chat.answer_text import TextPolicy, as_text, open_sink
+from antiphon.backends.chat.answers.endings import check_end, ending, unforced
+from antiphon.backends.chat.answers.errors import check_containers, error_from_event, no_answer, nothing_said
+from antiphon.backends.chat.answers.lenient import arguments_text, read_chunk
+from antiphon.backends.chat.answers.odd_streams import goes_on, json_lines
+from antiphon.backends.chat.answers.side_fields import SideFields, sources_of
+from antiphon.backends.chat.answers.usage import add_logprobs, find_usage, logprob_pieces, usage_from
 from antiphon.backends.chat.emulation import Emulation
-from antiphon.backends.chat.errors import broken_off, check_containers, error_from_event, no_answer, nothing_said
-from antiphon.backends.chat.finish_reasons import NO_END, reason_of, spelled
-from antiphon.backends.chat.lenient import read_chunk
-from antiphon.backends.chat.odd_streams import goes_on, json_lines
-from antiphon.backends.chat.opaque import Gatherer, is_signed
+from antiphon.backends.chat.opaque.fields import is_signed
+from antiphon.backends.chat.opaque.gathering import Gatherer
 from antiphon.backends.chat.profiles import Profile
-from antiphon.backends.chat.side_fields import SideFields, sources_of
 from antiphon.backends.chat.tool_calls import Calls
-from antiphon.backends.chat.usage import add_logprobs, find_usage, logprob_pieces, usage_from
 from antiphon.backends.error_words import parse
 from antiphon.core.deltas import Delta, Finish, FinishReason, ReasoningDelta, RefusalDelta, TextDelta, UsageReport
 from antiphon.core.json_encoding import to_json
@@ -43,12 +43,6 @@ MOST_CONTAINERS_OF_WHOLE = 200_000
 
 MOST_ODD = 1_000
 """Chunks of one answer that say nothing that is known."""
-
-_UNFORCED = "The model called no tool, although 'tool_choice' asks for a call."
-UNFORCED = "tool_choice_ignored"
-"""Code of the error for an answer without the call that it had to be."""
-
-_UNFINISHED = "The backend's answer ended early: it sent no finish_reason."
 
 
 class ChatDecoder:
@@ -121,7 +115,7 @@ class ChatDecoder:
         self._seen = False  # a delta that said nothing: the answer may be empty
         self._message: ChatChoice | None = None  # a whole answer in a stream
         self._pictures = 0
-        self._side: SideFields | None = None  # citations and pictures, if there are any
+        self._side = SideFields()
         self._odd = b""
         self._odd_ones = 0
         self._kept = kept if kept is not None else Gatherer()
@@ -164,7 +158,7 @@ class ChatDecoder:
                     elif choice.message is not None:
                         self._keep(choice)
                     if choice.finish_reason:
-                        self._finished(choice, payload)
+                        self._reason = ending(choice.finish_reason, payload) or self._reason
                         self._late(payload)
 
     def feed_whole(self, body: bytes, out: list[Delta]) -> None:
@@ -184,7 +178,7 @@ class ChatDecoder:
         for choice in answer.choices or ():
             if not choice.index:
                 if choice.finish_reason:
-                    self._finished(choice, body)
+                    self._reason = ending(choice.finish_reason, body)
                 self._read_whole(choice, out)
                 self._late(body)
                 return
@@ -208,7 +202,7 @@ class ChatDecoder:
         if self._message is not None and not self.size and not self._calls.count:
             self._read_whole(self._message, out)
         self._end_text(out, before_call=False)
-        if self._side is not None and self._text_size:
+        if self._text_size:
             self._side.flush(out)
         self._calls.close(out if self._unwanted is None else self._unwanted)
         if self._unwanted:
@@ -218,24 +212,14 @@ class ChatDecoder:
         out += self._kept.removed
         if self._usage is not None:
             out.append(UsageReport(usage_from(self._usage, self._profile, self._reasoning_size, self._text_size)))
-        self._check_end()
+        said = self.size > 0 or self._calls.started > 0 or self._pictures > 0
+        ended = self._whole or (self.ended and not self._need_reason)
+        check_end(self._reason, said=said, ended=ended, may_be_empty=self._seen, odd=self._odd)
         called = self._calls.started > 0 and self._unwanted is None
         reason = self._reason or (FinishReason.TOOL_CALLS if called else FinishReason.STOP)
         if self._forced and not (self._calls.started or reason.cut or self._refused):
-            raise BackendError(502, _UNFORCED, code=UNFORCED, param="tool_choice")
+            raise unforced()
         out.append(Finish(reason))
-
-    def _check_end(self) -> None:
-        called = self._calls.size > 0 or self._calls.started > 0
-        said = called or self._text_size > 0 or self._reasoning_size > 0 or self._pictures > 0
-        if said and (self._reason or self._whole or (self.ended and not self._need_reason)):
-            return
-        if said:
-            raise BackendError(502, _UNFINISHED, retriable=True)
-        if self._reason is FinishReason.TOOL_CALLS:
-            raise BackendError(502, "The backend announced a tool call and sent none.", retriable=True)
-        if not (self._reason and (self._reason.cut or self._seen)):
-            raise nothing_said(self._odd)
 
     # One chunk
 
@@ -257,13 +241,14 @@ class ChatDecoder:
                 raise BackendError(502, f"The backend sent more than {MOST_ODD} empty chunks.")
 
     def _read(self, choice: ChatChoice, delta: ChatDelta, out: list[Delta]) -> None:
-        reasoning = delta.reasoning_content or delta.reasoning or delta.thinking or delta.reasoning_text
+        reasoning = delta.reasoning_content or delta.reasoning
+        # Nearly all deltas are a piece of text or of thoughts: beside one, few other fields were ever seen.
         if (
-            delta.extra_content
+            not (reasoning or delta.content)
             or delta.reasoning_details
-            or delta.thinking_blocks
-            or delta.provider_specific_fields
-            or delta.reasoning_opaque
+            or delta.extra_content
+            or (reasoning and delta.thinking_blocks)
+            or self._whole
         ):
             reasoning = self._kept.take(delta, reasoning)
         if reasoning:
@@ -306,28 +291,25 @@ class ChatDecoder:
 
     def _beside(self, delta: ChatDelta, out: list[Delta]) -> None:
         """Take in citations and pictures. Citations wait until the text that they belong to has been given."""
-        side = self._side = self._side or SideFields()
         if delta.annotations is not None:
-            side.annotations(delta.annotations, self._text_size)
+            self._side.annotations(delta.annotations, self._text_size)
         if delta.images is not None:
             self._picture(delta.images, out)
         if self._text_size and self._marks is not None:
-            side.flush(out)
+            self._side.flush(out)
 
     def _late(self, payload: bytes) -> None:
         """Take in what servers put beside the choices of their last chunk."""
         if self._usage is None:
             self._usage = find_usage(payload)
-        sources = sources_of(payload)
-        if sources:
-            self._side = self._side or SideFields()
-            self._side.sources(sources, self._text_size)
+        self._side.sources(sources_of(payload), self._text_size)
 
     def _picture(self, raw: Raw, out: list[Delta]) -> None:
         self._end_text(out, before_call=True)
-        side = self._side = self._side or SideFields()
+        if self._text_size:
+            self._side.flush(out)  # a picture ends the message
         before = len(out)
-        side.pictures(raw, out)
+        self._side.pictures(raw, out)
         self._pictures += len(out) - before
 
     def _keep(self, choice: ChatChoice) -> None:
@@ -348,15 +330,6 @@ class ChatDecoder:
                 self._end_text(out, before_call=False)
                 add_logprobs(choice.logprobs, out, begun)
 
-    def _finished(self, choice: ChatChoice, payload: bytes) -> None:
-        word = spelled(choice.finish_reason or "")
-        if word in NO_END:
-            return
-        reason = reason_of(word)
-        if reason is None:
-            raise broken_off(word, payload)
-        self._reason = reason
-
     def _call(self, call: ChatToolCall, out: list[Delta]) -> None:
         if self._calls.count > MOST_CALLS:
             raise BackendError(502, f"The backend's answer has more than {MOST_CALLS} tool calls.")
@@ -364,7 +337,7 @@ class ChatDecoder:
         if custom is not None:
             name, text = custom.name or "", custom.input or ""
         elif function is not None:
-            name, text = function.name or "", _text_of(function.arguments)
+            name, text = function.name or "", arguments_text(function.arguments)
         else:
             name = text = ""
         if self._unwanted is not None:
@@ -390,6 +363,8 @@ class ChatDecoder:
                 thoughts = part.thinking
                 text = thoughts if isinstance(thoughts, str) else "".join(inner.text or "" for inner in thoughts)
                 if text:
+                    self._kept.note_content()
+                    self._text_before = self._text_size
                     self._reasoning_size += len(text)
                     out.append(ReasoningDelta(text))
             elif part.refusal:
@@ -399,7 +374,6 @@ class ChatDecoder:
             elif part.image_url is not None or part.b64_json:
                 self._picture(part.image_url if part.image_url is not None else Raw(to_json(part)), out)
             elif part.url and part.type.endswith("reference"):
-                self._side = self._side or SideFields()
                 self._side.reference({"url": part.url, "title": part.title}, self._text_size)
 
     def _text(self, text: str, choice: ChatChoice, out: list[Delta]) -> None:
@@ -417,9 +391,3 @@ class ChatDecoder:
         if self._marks is None or self._marks:
             self._sink.end(out, before_call=before_call)
             self._marks = self._sink.marks
-
-
-def _text_of(arguments: str | dict[str, Any] | None) -> str:
-    if arguments is None or isinstance(arguments, str):
-        return arguments or ""
-    return to_json(arguments).decode()
