@@ -16,7 +16,7 @@ from antiphon.core.json_encoding import to_json
 from antiphon.core.relay.shapes import NEEDS_ID, NEEDS_STATUS, OTHER_ITEMS, STATUSES, WORKED_ON
 from antiphon.core.request.validation import decode, decode_fields
 from antiphon.core.seals import is_seal
-from antiphon.core.tools.call_ids import LONGEST_OF_RESPONSES, FreshIds, responses_id
+from antiphon.core.tools.call_ids import LONGEST_OF_RESPONSES, BackendIds, is_plain, responses_id
 from antiphon.core.tools.call_pairs import pair, sides_of
 from antiphon.core.tools.offers import NO_PARAMETERS
 from antiphon.core.tools.schemas import tidy
@@ -73,13 +73,16 @@ def sent_items(items: Sequence[Item], form: RequestForm) -> list[object]:
 
 
 def _call_ids(items: Sequence[Item]) -> dict[int, str]:
-    """Return other ids of calls and their outputs, by index, where one id is that of several calls; else none."""
+    """Return the ids of calls and their outputs, by index, that are to be sent: none where all of them can stay.
+
+    Backends want one call per id, in letters that they know (servers of Claude's models behind a gateway).
+    """
     ids = [item.call_id for item in items if type(item) in _CALLS]  # type: ignore[union-attr]  # `type` narrows nothing
-    if len(set(ids)) == len(ids):
+    if len(set(ids)) == len(ids) and all(map(is_plain, ids)):
         return {}
-    fresh = FreshIds()
+    own = BackendIds("plain")
     given = {
-        index: responses_id(fresh.take(item.call_id))
+        index: own.take(item.call_id, item.name)
         for index, item in enumerate(items)
         if isinstance(item, FunctionCall | CustomToolCall)
     }
@@ -136,8 +139,7 @@ def _custom_call(item: CustomToolCall, form: RequestForm) -> Fields:
 
 
 def _call(type: str, item: FunctionCall | CustomToolCall, field: str, text: str) -> Fields:
-    call_id = item.call_id if len(item.call_id) <= LONGEST_OF_RESPONSES else responses_id(item.call_id)
-    fields: Fields = {"type": type, "call_id": call_id, "name": item.name, field: text}
+    fields: Fields = {"type": type, "call_id": item.call_id, "name": item.name, field: text}
     if isinstance(item.namespace, str):
         fields["namespace"] = item.namespace
     if item.status in WORKED_ON:

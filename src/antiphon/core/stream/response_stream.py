@@ -181,6 +181,8 @@ class ResponseStream:
                     (self._items.reasoning or self._items.begin_reasoning()).text(delta.text)
             case CallDelta():
                 self._feed_call(delta)
+            case RelayedText():  # what comes with each token stands first: the cases are tried in this order
+                self._relayed().text(delta)
             case CallStart():
                 self._start_call(delta)
             case RefusalDelta():
@@ -199,8 +201,6 @@ class ResponseStream:
                 self._turn_usage = delta.usage
             case Finish():
                 self._finish_reason = delta.reason
-            case RelayedText():
-                self._relayed().text(delta)
             case Relay():
                 self._relay(delta)
 
