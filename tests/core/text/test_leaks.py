@@ -285,6 +285,29 @@ def test_text_without_a_mark_need_not_be_looked_at() -> None:
     assert reader.marks == {"<", "["}
 
 
+@pytest.mark.parametrize(
+    "begin",
+    [
+        '{"city": "Par',
+        '{"id": 5',
+        '{"name": "Ada',
+        '{"type": "obj',
+        '[{"x',
+        "[1",
+        "[See",
+        "```py",
+        '```json\n{"b',
+        "<b>",
+        "{{",
+        "Hi",
+    ],
+)
+def test_an_answer_that_is_no_call_streams_from_its_beginning(begin: str) -> None:
+    (reader,) = open_filters(list(FAMILIES), OFFERED)
+    said = [one.text for piece in begin for one in reader.feed(piece) if isinstance(one, TextDelta)]
+    assert "".join(said) == begin
+
+
 OWN = {
     "json": Row(shape="json", opener="<<call>>", closer="<</call>>", around=("<<calls>>", "<</calls>>")),
     "named": Row(shape="named", opener="CALL:", separators=("->",)),
