@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from antiphon.backends.chat.message_order import Roles
+from antiphon.backends.refusal_words import UNSIGNED
 from antiphon.config.reading import nearest, quoted
 from antiphon.config.values import convert
 from antiphon.core.tools.call_ids import IdForm
@@ -174,10 +175,14 @@ PROFILES: dict[str, Profile] = {
             roles="alternate",
             call_ids="short",
         ),
+        Profile(name="gemini", strict_schema="gemini", call_signature=UNSIGNED, tool_names=True),
         Profile(
-            name="gemini", strict_schema="gemini", call_signature="skip_thought_signature_validator", tool_names=True
+            name="moonshot",
+            needs_reasoning=True,
+            forward=frozenset(("user",)),
+            strict_schema="moonshot",
+            tool_names=True,
         ),
-        Profile(name="moonshot", forward=frozenset(("user",)), strict_schema="moonshot", tool_names=True),
         Profile(name="groq", reasoning_out="", max_tokens="max_completion_tokens", forward=frozenset(("user",))),
     )
 }

@@ -11,7 +11,7 @@ from typing import Any
 from msgspec import Raw
 
 from antiphon.backends.chat.answers.errors import no_answer
-from antiphon.backends.chat.opaque import BLOCKS, OF_CALLS, WHOLE
+from antiphon.backends.chat.opaque.fields import BLOCKS, OF_CALLS, WHOLE
 from antiphon.backends.error_words import integer, mended
 from antiphon.core.json_encoding import to_json
 from antiphon.core.text.surrogate_halves import Halves
