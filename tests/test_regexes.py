@@ -218,7 +218,7 @@ OUTSIDE: dict[str, str] = {
     "core.text.leaks.harmony:_CHANNEL": "search",
     "core.text.leaks.harmony:_RECIPIENT": "search",
     "core.text.leaks.base:_COUNT": "search",
-    "core.text.leaks.base:_PART_OF_COUNT": "search",
+    "core.text.leaks.base:_ONE_WORD": "fullmatch",
     "core.text.leaks.base:_BLANKS": "match",
     "core.text.leaks.json_shapes:_FENCE": "match",
     "core.text.leaks.json_shapes:_NAME": "match",
