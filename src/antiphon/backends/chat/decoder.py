@@ -241,14 +241,19 @@ class ChatDecoder:
                 raise BackendError(502, f"The backend sent more than {MOST_ODD} empty chunks.")
 
     def _read(self, choice: ChatChoice, delta: ChatDelta, out: list[Delta]) -> None:
-        reasoning = delta.reasoning_content or delta.reasoning
-        # Nearly all deltas are a piece of text or of thoughts: beside one, few other fields were ever seen.
+        reasoning, content = delta.reasoning_content or delta.reasoning, delta.content
+        # Nearly all deltas are a piece of text, of thoughts or of a call: beside text, few other fields were ever seen.
         if (
-            not (reasoning or delta.content)
-            or delta.reasoning_details
+            delta.reasoning_details
             or delta.extra_content
-            or (reasoning and delta.thinking_blocks)
             or self._whole
+            or (not content and delta.thinking_blocks)
+            or (
+                not (reasoning or content)
+                and (
+                    delta.thinking or delta.reasoning_text or delta.provider_specific_fields or delta.reasoning_opaque
+                )
+            )
         ):
             reasoning = self._kept.take(delta, reasoning)
         if reasoning:
@@ -259,13 +264,12 @@ class ChatDecoder:
             out.append(ReasoningDelta(reasoning))
             if not self._kept.field:
                 self._kept.note_field(delta)
-        content = delta.content
         if content:
             if self._kept.dirty and self._text_size == self._text_before:  # else it would part the message
                 self._kept.give(out)
             if isinstance(content, str):
                 marks = self._marks
-                if choice.logprobs is None and marks is not None and (not marks or marks.isdisjoint(content)):
+                if marks is not None and not self._logprobs and (not marks or marks.isdisjoint(content)):
                     self._text_size += len(content)
                     out.append(TextDelta(content))  # nearly all of them, without a call
                 else:
@@ -281,7 +285,8 @@ class ChatDecoder:
         if delta.tool_calls:
             self._end_text(out, before_call=True)
             self._text_before = self._text_size
-            self._kept.give(out)
+            if self._kept.dirty:
+                self._kept.give(out)
             self._calls.chunk += 1
             for call in delta.tool_calls:
                 self._call(call, out)
@@ -348,7 +353,7 @@ class ChatDecoder:
         elif function is not None or custom is not None or call.id:
             self._calls.fragment(call.index, call.id or "", name, text, out, raw=custom is not None)
         signed = call.extra_content or call.provider_specific_fields or call.thought_signature
-        if (signed or is_signed(call.id or "")) and self._unwanted is None:
+        if (signed or (call.id and is_signed(call.id))) and self._unwanted is None:
             self._kept.sign(call, self._calls.id_of(call.index, call.id or ""))
             self._kept.give(out, at)
 
@@ -381,7 +386,8 @@ class ChatDecoder:
         logprobs = b""
         if self._logprobs and choice.logprobs is not None and not self._whole:
             logprobs = logprob_pieces(choice.logprobs)
-        if self._marks is not None and self._marks.isdisjoint(text):
+        marks = self._marks
+        if marks is not None and (not marks or marks.isdisjoint(text)):
             out.append(TextDelta(text, logprobs))
         else:
             self._sink.feed(text, logprobs, out)

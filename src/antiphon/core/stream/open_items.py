@@ -29,7 +29,6 @@ class OpenItems:
         "_calls",
         "_closed_calls",
         "_emitter",
-        "_options",
         "_output",
         "_stage",
         "_terms",
@@ -56,7 +55,6 @@ class OpenItems:
         self._writers = writers
         self._output = output
         self._terms = options
-        self._options = replace(options, seal=self._seal) if options.seal_all is not None else options
         self._stage = stage
 
     def begin_message(self) -> AnswerWriter:
@@ -69,7 +67,8 @@ class OpenItems:
         """Close the message and open a reasoning item."""
         self._begin()
         self._thoughts_id, index = self._output.allocate("rs")
-        self.reasoning = self._writers.reasoning(self._emitter, self._thoughts_id, index, self._options)
+        options = self._terms if self._terms.seal_all is None else replace(self._terms, seal=self._seal)
+        self.reasoning = self._writers.reasoning(self._emitter, self._thoughts_id, index, options)
         return self.reasoning
 
     def keep_beside(self, opaque: Opaque) -> None:
