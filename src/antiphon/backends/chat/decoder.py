@@ -250,9 +250,7 @@ class ChatDecoder:
             or (not content and delta.thinking_blocks)
             or (
                 not (reasoning or content)
-                and (
-                    delta.thinking or delta.reasoning_text or delta.provider_specific_fields or delta.reasoning_opaque
-                )
+                and (delta.thinking or delta.reasoning_text or delta.provider_specific_fields or delta.reasoning_opaque)
             )
         ):
             reasoning = self._kept.take(delta, reasoning)
