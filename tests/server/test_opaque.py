@@ -227,6 +227,18 @@ def test_an_id_that_servers_repeat_is_not_enough(client: Client, change: Json, k
     assert ("SIG" in str(assistant(Provider.asked[-1]))) == known
 
 
+def test_a_response_that_was_deleted_is_forgotten(client: Client) -> None:
+    shape = "blocks of thoughts with signatures"
+    first = ask(client, False, model=shape, input="Go, and forget it.")
+    calls = [{**item, "id": None} for item in first["output"] if item["type"] == "function_call"]
+    items = [{"role": "user", "content": "Go, and forget it."}, *calls, *outputs(first)]
+    for deleted in (False, True):
+        Provider.asked.clear()
+        ask(client, False, model=shape, input=items, store=False)
+        assert ("SIG" in str(assistant(Provider.asked[-1]))) != deleted
+        assert client.send("DELETE", f"/v1/responses/{first['id']}")[0] == (404 if deleted else 200)
+
+
 def test_thoughts_that_were_sent_stay_as_they_are(client: Client) -> None:
     shape = "thoughts in reasoning_content"
     first = ask(client, False, model=shape, input="Go.")
