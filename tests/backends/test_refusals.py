@@ -139,6 +139,8 @@ ENVELOPES = [
     '{"error":{"code":400,"message":"Invalid.","details":[{"@type":"x","description":"The words."}]}}',
     '{"reasons":{"x":"The words."}}',
     "<html><head><title>The words.</title></head></html>",
+    "[ERROR] The words.",
+    "{'error': {'message': 'The words.', 'code': None}}",
     "The words.",
 ]
 

@@ -10,6 +10,7 @@ import msgspec
 
 from antiphon.backends.waits import from_fields
 from antiphon.core.json_encoding import to_json
+from antiphon.core.text.leaks.pythonic import literal
 from antiphon.core.text.surrogate_halves import Halves
 
 # Names of fields, without their underscores and in lower case: servers spell them in all ways.
@@ -42,6 +43,8 @@ _EMPTY_WORDS = frozenset(
 ) - {""}
 """Messages that say nothing: any other one in the error is taken first."""
 
+_JSON = ("{", '[{"error"')
+_BROKEN_JSON = ("[{", "[[", '["', "[ ", "[\n")
 _MOST_FIELDS = 100  # of an object that are looked at
 _LONGEST_MORE = 1000  # characters of further words
 MOST_PARTS = 50_000  # brackets and commas in what is read with Python's objects: 15 ms of the event loop
@@ -158,7 +161,7 @@ def _message(fields: dict[str, Any]) -> str:
 
 def _inner_words(said: str) -> str:
     """Return the words of a message that is itself an error as JSON."""
-    if said[:1] not in ("{", "["):
+    if not said.startswith(_JSON):  # a list of wrong fields says where they stand
         return said
     try:
         inner = words_of(read_json(said.encode("utf-8", "replace")))
@@ -226,9 +229,18 @@ def parse(body: bytes, *, quote: bool = False) -> ErrorWords:
     try:
         value = mended(body, Halves())
     except (ValueError, RecursionError):
-        text = body[:_LONGEST].decode("utf-8", "replace").strip()
-        return ErrorWords(message=_title(text) if text[:1] == "<" else "" if text[:1] in ("{", "[") else text)
+        return _of_text(body[:_LONGEST].decode("utf-8", "replace").strip(), quote)
     return ErrorWords(message=value.strip()) if isinstance(value, str) else words_of(value, quote=quote)
+
+
+def _of_text(text: str, quote: bool) -> ErrorWords:
+    """Find the words in what is no JSON: a page, Python's spelling of an object, or a sentence."""
+    if text.startswith("<"):
+        return ErrorWords(message=_title(text))
+    if text.startswith("{"):
+        value = literal(text)
+        return words_of(value, quote=quote) if isinstance(value, dict) else ErrorWords()
+    return ErrorWords(message="" if text.startswith(_BROKEN_JSON) else text)
 
 
 def _title(page: str) -> str:

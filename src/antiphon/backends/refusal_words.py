@@ -14,6 +14,8 @@ from msgspec import Raw
 
 from antiphon.backends.adaptations import Adaptation
 from antiphon.backends.efforts import EFFORTS, weakest_first
+from antiphon.backends.refusals import NO_ACCESS
+from antiphon.backends.refused_shapes import shape
 from antiphon.errors import BackendError
 
 LONGEST = 4000  # characters of a refusal that are looked at
@@ -58,6 +60,13 @@ _EFFORT = re.compile(
 _TEMPLATE = re.compile(r"chat_template_kwargs|enable_thinking", re.IGNORECASE)
 _STRICT = re.compile(r"[`'\".]strict\b|strict mode", re.IGNORECASE)
 _WORDS = re.compile(r"[a-z_]{2,12}")
+
+_NO_THOUGHTS = re.compile(r"reasoning_content\b.{0,60}(?:must be passed|missing|required)", re.IGNORECASE)
+_NO_SIGNATURE = re.compile(r"missing (?:a )?[`'\"]?thought_?signature", re.IGNORECASE)
+_THOUGHTS = re.compile(r"\breasoning_content\b")
+
+UNSIGNED = "skip_thought_signature_validator"
+"""What Google's servers take for the signature of a call that no model of theirs has made."""
 
 EFFORT_FIELDS = ("reasoning_effort", "reasoning")
 TEMPLATE_FIELD = "chat_template_kwargs"
@@ -133,12 +142,32 @@ def lesson(error: BackendError, sent: Mapping[str, Raw]) -> Lesson | None:
     """Return what a refusal teaches of the request that had the fields `sent`; None where that is nothing."""
     if error.status not in (400, 404, 409, 502) or error.code == "context_length_exceeded":
         return None
+    if error.message.startswith(NO_ACCESS):
+        return None
     refusal = RefusedRequest(error.message[:LONGEST], _OURS.get(error.param or "", error.param or ""), sent)
-    for rule in (_stream, _token_field, _format, _tool_choice, _effort, _strict, _field):
+    for rule in (_thoughts, _shape, _stream, _token_field, _format, _tool_choice, _effort, _strict, _field):
         found = rule(refusal)
         if found is not None:
             return found
     return None
+
+
+def _thoughts(refusal: RefusedRequest) -> Lesson | None:
+    """What earlier answers must have, or must not: thoughts, and signatures of calls."""
+    if _NO_SIGNATURE.search(refusal.words):
+        return Lesson(Adaptation(call_signature=UNSIGNED))
+    if _NO_THOUGHTS.search(refusal.words):
+        return Lesson(Adaptation(needs_reasoning=True))
+    named = _THOUGHTS.search(refusal.words)
+    if named is None or not refusal.unsupported:
+        return None
+    sent = b'"%b":' % named[0].encode() in bytes(refusal.sent.get("messages", b""))
+    return Lesson(Adaptation(reasoning_out="none")) if sent else None
+
+
+def _shape(refusal: RefusedRequest) -> Lesson | None:
+    learned = shape(refusal.words, refusal.sent)
+    return Lesson(learned) if learned is not None else None
 
 
 def _stream(refusal: RefusedRequest) -> Lesson | None:

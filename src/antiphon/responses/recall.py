@@ -12,10 +12,12 @@ import msgspec
 from msgspec import Raw
 
 from antiphon.core.context import opaque_of
+from antiphon.core.json_encoding import to_json
 from antiphon.core.opaque import Opaque, OpaqueData
 from antiphon.core.request.decoding import decode_items
-from antiphon.core.tools.call_thoughts import CallThoughts, bare_calls, made, put_back, thoughts_id
+from antiphon.core.tools.call_thoughts import bare_calls, made, put_back, thoughts_id
 from antiphon.core.tools.results import ModelTexts
+from antiphon.runtime.offload import by_size
 from antiphon.stores.base import ResponseStore
 from antiphon.types.items import Item, Reasoning
 
@@ -38,6 +40,12 @@ class _Entry(msgspec.Struct):
     opaque: Mapping[str, tuple[Opaque, ...]]
     size: int
     at: float
+    response: str = ""
+
+
+def _is_of(entry: _Entry, base: str) -> bool:
+    """Tell whether thoughts have ids that were made for a response."""
+    return any(isinstance(item.id, str) and base in item.id for item in entry.thoughts)
 
 
 class Recall:
@@ -55,44 +63,48 @@ class Recall:
         """Bytes of what is remembered."""
         return self._size
 
-    def keep(self, owner: str, before: Sequence[Item], output: Sequence[bytes], texts: ModelTexts) -> dict[str, int]:
+    def keep(
+        self, owner: str, before: Sequence[Item], output: Sequence[bytes], texts: ModelTexts, response_id: str = ""
+    ) -> dict[str, int]:
         """Remember the thoughts of an output's calls. Returns the ids by which a store finds them, and their places."""
         if not self._limit:
             return {}
         places: dict[str, int] = {}
         opaque = opaque_of(texts)
         for call in made(before, decode_items([Raw(item) for item in output])):
-            self._put(owner, call.key, [item for _, item in call.thoughts], opaque, output, call)
+            thoughts = [item for _, item in call.thoughts]
+            beside = {str(item.id): tuple(opaque[str(item.id)]) for item in thoughts if item.id in opaque}
+            size = (
+                _ENTRY + sum(len(output[place]) for place, _ in call.thoughts) + (len(to_json(beside)) if beside else 0)
+            )
+            self._remember(owner, call.key, _Entry(thoughts, beside, size, self._clock(), response_id))
             for number, (place, _) in enumerate(call.thoughts[:MOST_TOGETHER]):
                 places[thoughts_id(call.key, number)] = place
         return places
 
-    def _put(
-        self,
-        owner: str,
-        key: str,
-        thoughts: Sequence[Reasoning],
-        opaque: OpaqueData,
-        output: Sequence[bytes],
-        call: CallThoughts,
-    ) -> None:
-        beside = {str(item.id): tuple(opaque[str(item.id)]) for item in thoughts if item.id in opaque}
-        size = _ENTRY + sum(len(output[place]) for place, _ in call.thoughts)
-        if beside:
-            size += len(msgspec.json.encode(beside))
-        self._remember(owner, key, _Entry(thoughts, beside, size, self._clock()))
+    def forget(self, owner: str, response_id: str) -> None:
+        """Forget the thoughts of a response that was deleted."""
+        base = response_id.removeprefix("resp_")
+        entries = self._owners.get(owner, {})
+        for key in [key for key, entry in entries.items() if entry.response == response_id or _is_of(entry, base)]:
+            self._count(owner, -entries.pop(key).size)
+        if owner in self._owners and not entries:
+            del self._owners[owner], self._sizes[owner]
 
     async def restored(
-        self, items: list[Item], opaque: OpaqueData, owner: str, responses: ResponseStore
+        self, items: list[Item], opaque: OpaqueData, owner: str, responses: ResponseStore, size: int = 0
     ) -> tuple[list[Item], OpaqueData]:
-        """Return the items with the thoughts that were dropped before their calls, and what goes with all of them."""
+        """Return the items with the thoughts that were dropped before their calls, and what goes with all of them.
+
+        `size` is about how many bytes the items have.
+        """
         if not self._limit:
             return items, opaque
 
         def has_thoughts(item: Reasoning) -> bool:
             return bool(item.content or item.summary or item.id in opaque or item.encrypted_content)
 
-        bare = bare_calls(items, has_thoughts)
+        bare = await by_size(size, bare_calls, items, has_thoughts)
         if not bare:
             return items, opaque
         mine = self._owners.get(owner, {})

@@ -176,8 +176,8 @@ class Run:
         self._account()  # before anybody can know that it has ended, and ask for more
         plan, output, texts = self.plan, self.stream.output, self.stream.model_texts
         thoughts: Mapping[str, int] = NO_IDS
-        if self.stream.asks_client:
-            thoughts = self._services.recall.keep(plan.owner, plan.turn.items, output, texts)
+        if self.stream.asks_client or self.stream.relayed:
+            thoughts = self._services.recall.keep(plan.owner, plan.turn.items, output, texts, plan.response.id)
         if plan.stored:
             try:
                 await commit(self._services, plan, self.body, output, self._fence, texts, thoughts)

@@ -286,6 +286,8 @@ NO_ANSWERS = [
     (b"{}", "no message"),
     (b'"Out of memory"', "Out of memory"),
     (b"Out of memory", "Out of memory"),
+    (b"[ERROR] Out of memory", "Out of memory"),
+    (b"{'error': {'message': 'Out of memory'}}", "Out of memory"),
     (b"<html>", "not a chat completion"),
     (b"[]", "not a chat completion"),
     (b"[" * 100_000, "not a chat completion"),

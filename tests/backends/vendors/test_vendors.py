@@ -11,7 +11,7 @@ import pytest
 
 from antiphon.backends.chat.profiles import find
 from antiphon.config import BackendConfig
-from tests.backends.vendors.corpus import ROOT, Answer, Shape, vendors
+from tests.backends.vendors.corpus import Answer, Shape, vendors
 from tests.golden.rules import check_stream
 from tests.server.whole import Client, upstream, whole_server
 
@@ -19,13 +19,11 @@ pytestmark = pytest.mark.slow
 
 Json = dict[str, Any]
 VENDORS = vendors()
-TO_BE_MENDED = frozenset((ROOT / "to_be_mended.txt").read_text().split())
 CASES = [
     pytest.param(
         shape,
         streamed,
-        id=(case := f"{vendor.name}-{shape.name}-{'streamed' if streamed else 'whole'}"),
-        marks=[pytest.mark.xfail(strict=False)] if case in TO_BE_MENDED else [],
+        id=f"{vendor.name}-{shape.name}-{'streamed' if streamed else 'whole'}",
     )
     for vendor in VENDORS.values()
     for shape in vendor.shapes.values()

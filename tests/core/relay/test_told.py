@@ -31,6 +31,7 @@ class Tells:
         self.index = index
         self.item_id = item_id
         self.arguments = ""
+        self.item_id = item_id
         self._told = told
         self._kind = kind
         self._seal = seal

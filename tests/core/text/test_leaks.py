@@ -285,6 +285,29 @@ def test_text_without_a_mark_need_not_be_looked_at() -> None:
     assert reader.marks == {"<", "["}
 
 
+@pytest.mark.parametrize(
+    "begin",
+    [
+        '{"city": "Par',
+        '{"id": 5',
+        '{"name": "Ada"',
+        '{"type": "obj',
+        '[{"x',
+        "[1",
+        "[See b",
+        "```py",
+        '```json\n{"b',
+        "<b>",
+        "{{",
+        "Hi",
+    ],
+)
+def test_an_answer_that_is_no_call_streams_from_its_beginning(begin: str) -> None:
+    (reader,) = open_filters(list(FAMILIES), OFFERED)
+    said = [one.text for piece in begin for one in reader.feed(piece) if isinstance(one, TextDelta)]
+    assert "".join(said) == begin
+
+
 OWN = {
     "json": Row(shape="json", opener="<<call>>", closer="<</call>>", around=("<<calls>>", "<</calls>>")),
     "named": Row(shape="named", opener="CALL:", separators=("->",)),
@@ -309,10 +332,17 @@ def test_a_family_of_the_users_own(shape: str) -> None:
         assert played(found) == ("Well. ", "", [PARIS])
 
 
-def test_names_that_mean_an_offered_function() -> None:
-    text = '<tool_call>{"name": "GetWeather", "arguments": {"city": "Paris"}}</tool_call>'
-    (reader,) = open_filters(["hermes"], OFFERED, {"GetWeather": "get_weather"}.get)
-    assert played(reader.feed(text) + reader.close()) == ("", "", [PARIS])
+@pytest.mark.parametrize("name", ["GetWeather", "functions.GetWeather:0", "tools.get-weather"])
+@pytest.mark.parametrize(
+    "form", [HERMES, GLM, MINIMAX, KIMI, KIMI_K3, QWEN, BARE, '[TOOL_CALLS]get_weather{"city": "Paris"}']
+)
+def test_names_that_mean_an_offered_function(form: str, name: str) -> None:
+    text = form.replace("functions.get_weather:0", "get_weather").replace("get_weather", name)
+    for pieces in ([text], list(text)):
+        (reader,) = open_filters(list(FAMILIES), OFFERED, lambda said: "get_weather" if "eather" in said else None)
+        found = [one for piece in pieces for one in reader.feed(piece)] + reader.close()
+        said, _, calls = played(found)
+        assert (said, calls[0][0]) == ("", "get_weather")
 
 
 def test_what_is_looked_at_in_vain_ends() -> None:

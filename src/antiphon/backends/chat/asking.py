@@ -12,8 +12,8 @@ import msgspec
 from msgspec import Raw
 
 from antiphon.backends.adaptations import NOTHING, Adaptation, Adaptations
-from antiphon.backends.chat.decoder import UNFORCED
-from antiphon.backends.chat.errors import NOTHING_SAID
+from antiphon.backends.chat.answers.endings import UNFORCED
+from antiphon.backends.chat.answers.errors import NOTHING_SAID
 from antiphon.backends.overflow_words import Overflow, overflow
 from antiphon.backends.refusal_words import lesson
 from antiphon.core.context import truncated

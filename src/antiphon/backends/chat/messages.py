@@ -12,7 +12,7 @@ from antiphon.backends.chat.content_parts import Content, text_of
 from antiphon.backends.chat.content_parts import content as render_content
 from antiphon.backends.chat.history_items import read_other
 from antiphon.backends.chat.message_order import MessageList
-from antiphon.backends.chat.opaque import Carried, call_fields, fields_of, signed_id, unsigned
+from antiphon.backends.chat.opaque.sending import Carried, call_fields, fields_of, parts_of, signed_id, unsigned
 from antiphon.backends.chat.profiles import Profile
 from antiphon.core import kinds
 from antiphon.core.json_encoding import to_json
@@ -72,7 +72,7 @@ class Messages:
         self._list = MessageList(profile.roles)
         self._assistant = _Assistant()
         self._outputs: dict[int, HistoryOutput] = {}
-        self._ids = BackendIds(profile.call_ids)
+        self._ids: BackendIds | None = None
 
     def add(self, instructions: str | None, items: Sequence[Item]) -> None:
         """Take in what the model is to see. Raises InvalidRequest for an output without its call, or a second one."""
@@ -195,7 +195,9 @@ class Messages:
         reasoning = "\n\n".join(piece for piece in assistant.reasoning if piece)
         if not reasoning and self._profile.needs_reasoning:
             reasoning = " "
-        if reasoning and self._profile.reasoning_out:
+        if reasoning and assistant.opaque and self._carried.in_content(assistant.opaque):
+            fields[1] = parts_of(reasoning, text)
+        elif reasoning and self._profile.reasoning_out:
             fields.append(self._carried.thoughts(reasoning, assistant.opaque))
         records = assistant.opaque
         if records:
@@ -211,6 +213,8 @@ class Messages:
         """Return a call with the id and the name that the backend gets; its own signed ids go back to it."""
         name = self._tools.name_of(call.target)
         signed = signed_id(records, call.call_id) if records else ""
+        if self._ids is None:
+            self._ids = BackendIds(self._profile.call_ids)
         return signed or self._ids.take(call.call_id, name), name, call
 
     def _kept_of(self, call: HistoryCall, index: int, records: Sequence[Opaque]) -> bytes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 from msgspec.structs import replace
 
@@ -14,9 +15,11 @@ from antiphon.backends.responses import codec
 from antiphon.backends.responses.decoder import ResponsesEventDecoder
 from antiphon.backends.responses.refused_forms import REFUSED, RequestForms, next_form
 from antiphon.config import BackendConfig
-from antiphon.core.deltas import Delta, Relay, RelayedText
+from antiphon.core.deltas import Delta, InputRemoved, Relay, RelayedText
+from antiphon.core.opaque import OTHER_MODEL, withheld
 from antiphon.core.relay.shapes import LIFE
 from antiphon.core.text.sse import EVENT_LIMIT, MOST_SAID, SSEParser
+from antiphon.core.tools.tool_map import ToolMap
 from antiphon.core.turn import Turn
 from antiphon.errors import BackendError, InvalidRequest
 from antiphon.net.http.client import HttpResponse
@@ -30,11 +33,15 @@ class RelayStream:
         response.counts_itself = True  # comments, keepalives and the like are no part of an answer
         self._response = response
         self._parser = SSEParser()
-        self._decoder = ResponsesEventDecoder(turn.max_output_tokens, codec.custom_tools(turn), turn.items)
+        self._decoder = ResponsesEventDecoder(
+            turn.max_output_tokens, codec.custom_tools(turn), turn.items, partial(ToolMap, turn.tools, turn.items)
+        )
         self._take: Take | None = None
         self._whole: bytearray | None = None
         self._begun = False
         self._said = 0
+        # What the request had to do without is told with the first of the answer.
+        self._removed: Sequence[Delta] = [InputRemoved(id, OTHER_MODEL) for id in withheld(turn.items, turn.opaque)]
 
     async def pour(self, take: Take) -> bool:
         """Give the Deltas as they arrive. Raises BackendError."""
@@ -81,6 +88,8 @@ class RelayStream:
         return self._decoder.feed(self._parser.close())
 
     def _pass_on(self, deltas: Sequence[Delta]) -> bool:
+        if self._removed and deltas:
+            deltas, self._removed = [*self._removed, *deltas], ()
         return not deltas or self._take is None or self._take(deltas)
 
     def abort(self) -> None:

@@ -75,7 +75,7 @@ def sent_items(items: Sequence[Item], form: RequestForm) -> list[object]:
 def _call_ids(items: Sequence[Item]) -> dict[int, str]:
     """Return the ids of calls and their outputs, by index, that are to be sent: none where all of them can stay.
 
-    Backends want one call per id, in letters that they know (OpenAI: 64 characters at most).
+    Backends want one call per id, in letters that they know (servers of Claude's models behind a gateway).
     """
     ids = [item.call_id for item in items if type(item) in _CALLS]  # type: ignore[union-attr]  # `type` narrows nothing
     if len(set(ids)) == len(ids) and all(map(is_plain, ids)):
@@ -131,17 +131,16 @@ def _said(part: msgspec.Struct, *names: str) -> Fields:
 
 
 def _function_call(item: FunctionCall, form: RequestForm) -> Fields:
-    return _call(
-        {"type": "function_call", "call_id": item.call_id, "name": item.name, "arguments": item.arguments or "{}"}, item
-    )
+    return _call("function_call", item, "arguments", item.arguments or "{}")
 
 
 def _custom_call(item: CustomToolCall, form: RequestForm) -> Fields:
-    return _call({"type": "custom_tool_call", "call_id": item.call_id, "name": item.name, "input": item.input}, item)
+    return _call("custom_tool_call", item, "input", item.input)
 
 
-def _call(fields: Fields, item: FunctionCall | CustomToolCall) -> Fields:
-    if type(item.namespace) is str:
+def _call(type: str, item: FunctionCall | CustomToolCall, field: str, text: str) -> Fields:
+    fields: Fields = {"type": type, "call_id": item.call_id, "name": item.name, field: text}
+    if isinstance(item.namespace, str):
         fields["namespace"] = item.namespace
     if item.status in WORKED_ON:
         fields["status"] = item.status
@@ -151,7 +150,7 @@ def _call(fields: Fields, item: FunctionCall | CustomToolCall) -> Fields:
 def _output(item: FunctionCallOutput | CustomToolCallOutput, form: RequestForm) -> Fields:
     output = item.output
     parts = output if isinstance(output, str) else [_part(part, InputText) for part in output]
-    return {"type": item.__struct_config__.tag, "call_id": item.call_id, "output": parts}
+    return {"type": item.__struct_config__.tag, "call_id": responses_id(item.call_id), "output": parts}
 
 
 def _thoughts(item: Reasoning, form: RequestForm) -> Fields | None:
@@ -222,10 +221,10 @@ def sent_tool(tool: Tool) -> object:
                 "description": tool.description,
                 "tools": [sent_tool(one) for one in tool.tools],
             }
-        case FunctionTool() if None not in (tool.description, tool.parameters, tool.strict):
-            return tool
         case FunctionTool():
             parameters = tidy(tool.parameters) if tool.parameters is not None else NO_PARAMETERS
+            if parameters is tool.parameters and None not in (tool.description, tool.strict):
+                return tool
             said = _said(tool, "name", "description", "strict", "defer_loading")
             return {"type": "function", **said, "parameters": parameters}
         case _:

@@ -34,7 +34,7 @@ from antiphon.types.items import InputImage, InputText, Message, OutputText, Par
 
 Think = Literal["", "auto", "opened"]
 COLOURS = {"red": b"\xff\0\0", "green": b"\0\xc0\0", "blue": b"\0\0\xff"}
-OF_MODEL = ("drop", "efforts", "stream", "context_length")
+OF_MODEL = ("drop", "efforts", "stream", "roles", "call_ids", "strict_schema", "context_length")
 """Settings that a model has itself, of those that refusals teach."""
 
 OF_PROFILE = ("max_tokens", "response_format", "forced_calls")
@@ -161,7 +161,7 @@ def settings(found: Diagnosis, backend: str) -> Iterator[SettingLine]:
         yield SettingLine(setting, ability.value, "" if ability.sure else ability.finding.note or "the samples differ")
     thinks = found.can("reasoning") or bool(found.think)
     yield SettingLine("reasoning", thinks, "" if thinks else "no thoughts were seen")
-    if found.merge:
+    if found.merge and not found.learned.roles:
         yield SettingLine("roles", "merge-first")
     if found.think:
         yield SettingLine("think", found.think)

@@ -86,7 +86,8 @@ def pieces(events: Sequence[Framed]) -> list[bytes]:
         return [encode(events)]
     found: list[bytes] = []
     for event in events:
-        found += (b"event: %b\ndata: " % event.type.encode(), event.body, b"\n\n")
+        body = event.body if event.body.isascii() else unbroken(event.body)
+        found += (b"event: %b\ndata: " % event.type.encode(), body, b"\n\n")
     return found
 
 

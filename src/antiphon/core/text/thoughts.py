@@ -61,7 +61,7 @@ class ThinkSplitter:
     def feed(self, text: str) -> list[Piece]:
         """Return what of the text is certain; a piece that may be part of a tag is held back."""
         if self._state == "start" and not self._held:
-            if self.whole and _closes_unopened(text):
+            if self.whole and ("<" in text or "[/" in text) and _closes_unopened(text):
                 self._state = "thinking"
             elif text.lstrip()[:1] not in _FIRST:
                 self._state = "answer"  # the usual beginning

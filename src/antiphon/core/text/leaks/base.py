@@ -12,6 +12,7 @@ from msgspec import Raw
 
 from antiphon.core.deltas import ReasoningDelta, TextDelta
 from antiphon.core.json_encoding import to_json
+from antiphon.errors import AntiphonError
 
 SHORT = 4096  # characters
 LONGEST = 1024 * 1024  # characters of a call in text; what is longer passes as text
@@ -19,11 +20,19 @@ LONGEST_NAME = 256  # characters of a function's name, and of a parameter's
 _LOOKS = 64  # at a short text that is not whole yet
 
 _COUNT = re.compile(r":\d{1,9}\Z")
-_PART_OF_COUNT = re.compile(r":\d{0,9}\Z")
+_ONE_WORD = re.compile(r"[\w./:-]{0,64}")
 _PREFIXES = ("functions.", "default_api.", "default_api:")
 _BLANKS = re.compile(r"\s*")
 
 _json = JSONDecoder(strict=False)
+
+
+class MoreText(AntiphonError):
+    """A reader needs more text before it can tell."""
+
+
+class NoCall(AntiphonError):
+    """What a reader looks at is no call."""
 
 
 class LeakedCall(msgspec.Struct, frozen=True):
@@ -67,12 +76,13 @@ def _nothing(name: str) -> str | None:
 class Offered:
     """The offered functions, and the names that mean them. Calls of others are no calls: they stay text."""
 
-    __slots__ = ("_meant", "_schemas", "_types")
+    __slots__ = ("_letters", "_meant", "_schemas", "_types")
 
     def __init__(self, schemas: Mapping[str, Raw], meant: Meant = _nothing) -> None:
         self._schemas = schemas
         self._meant = meant
         self._types: dict[str, dict[str, Any]] = {}
+        self._letters: list[str] | None = None
 
     def name(self, said: object) -> str | None:
         """Return the offered name that is meant, or None."""
@@ -87,15 +97,18 @@ class Offered:
         return bare if bare in self._schemas else self._meant(said)
 
     def may_begin(self, part: str) -> bool:
-        """Tell whether a text can be the beginning of a function's name."""
+        """Tell whether a text can be the beginning of a function's name, or of what a model makes of one: any single word.
+
+        More words can be where their letters stand in a name: what they mean is for `name` to tell.
+        """
+        if _ONE_WORD.fullmatch(part):
+            return True
         if len(part) > LONGEST_NAME:
             return False
-        if any(prefix.startswith(part) for prefix in _PREFIXES):
-            return True
-        for prefix in _PREFIXES:
-            part = part.removeprefix(prefix)
-        part = _PART_OF_COUNT.sub("", part)
-        return any(name.startswith(part) for name in self._schemas)
+        if self._letters is None:
+            self._letters = [_letters(name) for name in self._schemas]
+        wanted = _letters(part)
+        return any(wanted in name for name in self._letters)
 
     def types(self, name: str) -> dict[str, Any]:
         """Return the `type` of each parameter of an offered function, in the order of its schema; None where it has none."""
@@ -116,6 +129,10 @@ class Offered:
         if isinstance(arguments, str):
             return LeakedCall(name, arguments or "{}")
         return LeakedCall(name, to_json({} if arguments is None else arguments).decode())
+
+
+def _letters(name: str) -> str:
+    return "".join(filter(str.isalnum, name)).lower()
 
 
 def _decoded(schema: Raw) -> Any:

@@ -16,14 +16,20 @@ _NAMES = ("name", "tool_name", "tool", "function")
 _ARGUMENTS = ("arguments", "parameters", "args", "input")
 _BESIDE = frozenset((*_NAMES, *_ARGUMENTS, "type", "id", "index", "call_id", "tool_call_id"))
 _PARTS = ",; \t\r\n"
-_FENCE = re.compile(r"```[a-z_]{0,16}\s*")
+_FENCE = re.compile(r"```([a-z_]{0,16})\s*")
+_LANGUAGES = ("", "json", "tool_call", "tool_calls", "tool_code")
+_KEYS = ("name", "tool_name", "tool", "function", "type", "arguments", "parameters")
+"""What the first key of a call may be."""
+
+_FENCES = tuple(f"```{language}" for language in _LANGUAGES)
+
 _NAME = re.compile(r"\s*([\w./:-]{1,256})")
 _WORD = re.compile(r"[\w-]{0,64}")
 _MARKS = re.compile(r'[\\"{}\[\]]')
 
 # The beginning of an object, or of a list of them, that may be a call; what it may be as long as it is short.
-_BEGIN = re.compile(r'(?:\[\s*)?\{\s*"(?:name|tool_name|tool|function|type|id|arguments|parameters)"\s*:')
-_SHORT = re.compile(r'(?:\[\s*)?(?:\{\s*(?:"\w{0,12}"?\s*)?)?\Z')
+_BEGIN = re.compile(r'(?:\[\s*)?\{\s*"(\w{1,12})"\s*:')
+_SHORT = re.compile(r'(?:\[\s*)?(?:\{\s*(?:"(\w{0,12})"?\s*)?)?\Z')
 _NAMED = re.compile(r'(?:\[\s*)?\{\s*"(name|tool_name|type)"\s*:\s*"([^"\\]{0,256})("?)')
 
 
@@ -61,7 +67,7 @@ def read_json(row: Row, text: str, place: int, offered: Offered, final: bool) ->
 
 def _after_fence(text: str, place: int) -> tuple[int, bool]:
     fence = _FENCE.match(text, place)
-    return (fence.end(), True) if fence else (place, False)
+    return (fence.end(), True) if fence and fence[1] in _LANGUAGES else (place, False)
 
 
 def _unfenced(calls: list[LeakedCall], text: str, start: int, place: int, final: bool) -> Reading:
@@ -80,9 +86,13 @@ def _parted(text: str, place: int) -> int:
 
 def _is_no_beginning(text: str, place: int, offered: Offered, final: bool) -> bool | None:
     """Tell of text without an opener: True if it begins no call, False if that is open, None if it may be read."""
-    if _SHORT.match(text, place) or (not final and begins(text, place, ("```tool_call\n",))):
-        return final
-    if not _BEGIN.match(text, place):
+    if not final and begins(text, place, _FENCES):
+        return False
+    short = _SHORT.match(text, place)
+    if short is not None:
+        return final or not any(key.startswith(short[1] or "") for key in _KEYS)
+    begin = _BEGIN.match(text, place)
+    if begin is None or begin[1] not in _KEYS:
         return True
     named = _NAMED.match(text, place)
     if named is None:
