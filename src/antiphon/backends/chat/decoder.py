@@ -159,7 +159,7 @@ class ChatDecoder:
                         self._keep(choice)
                     if choice.finish_reason:
                         self._reason = ending(choice.finish_reason, payload) or self._reason
-                        self._late(chunk, payload)
+                        self._late(payload)
 
     def feed_whole(self, body: bytes, out: list[Delta]) -> None:
         """Read a whole answer. Raises BackendError where it is none."""
@@ -180,7 +180,7 @@ class ChatDecoder:
                 if choice.finish_reason:
                     self._reason = ending(choice.finish_reason, body)
                 self._read_whole(choice, out)
-                self._late(answer, body)
+                self._late(body)
                 return
         raise nothing_said(self._odd)
 
@@ -232,7 +232,7 @@ class ChatDecoder:
         if chunk.usage is not None:
             self._usage = chunk.usage if chunk.usage.known else find_usage(payload) or self._usage
         if not chunk.choices:
-            self._late(chunk, payload)
+            self._late(payload)
         if not chunk.choices and (chunk.usage is None or b"base_resp" in payload):
             words = parse(payload)
             if words.message and words.code not in _FINE:
@@ -310,11 +310,11 @@ class ChatDecoder:
         if self._text_size and self._marks is not None:
             self._beside.flush(out)
 
-    def _late(self, chunk: ChatChunk, payload: bytes) -> None:
+    def _late(self, payload: bytes) -> None:
         """Take in what servers put beside the choices of their last chunk."""
         if self._usage is None:
             self._usage = find_usage(payload)
-        sources = sources_of(chunk)
+        sources = sources_of(payload)
         if sources:
             self._beside.sources(sources, self._text_size)
 

@@ -11,7 +11,6 @@ from typing import Any
 from msgspec import Raw
 
 from antiphon.backends.chat.answers.errors import no_answer
-from antiphon.backends.chat.answers.side_fields import CITATIONS
 from antiphon.backends.chat.opaque.fields import BLOCKS, OF_CALLS, WHOLE
 from antiphon.backends.error_words import integer, mended
 from antiphon.core.json_encoding import to_json
@@ -65,7 +64,6 @@ def _chunk(value: dict[str, Any]) -> ChatChunk:
         choices=found,
         usage=_usage(value.get("usage")),
         error=Raw(to_json(error)) if error not in _NOTHING and error not in ({}, []) else None,
-        **{name: _kept(value.get(name)) for name in CITATIONS},
     )
 
 
