@@ -46,7 +46,7 @@ def open_backend(
         case "chat":
             return ChatBackend(name, config, own, socket=socket, known=known, learn=learn)
         case "responses":
-            return ResponsesBackend(name, config, socket=socket)
+            return ResponsesBackend(name, config, socket=socket, learn=learn)
         case "scripted":
             return ScriptedBackend(name)
         case kind:

@@ -11,7 +11,7 @@ import pytest
 
 from antiphon.backends import adaptations
 from antiphon.backends.adaptations import Adaptation, Adaptations
-from antiphon.backends.chat.asking import ALL_THOUGHTS
+from antiphon.backends.asking import ALL_THOUGHTS
 from antiphon.backends.chat.backend import ChatBackend
 from antiphon.config import BackendConfig, ModelConfig
 from antiphon.core.deltas import CallStart, ReasoningDelta
@@ -19,7 +19,7 @@ from antiphon.core.request.text_format import ResolvedText
 from antiphon.core.turn import Turn
 from antiphon.errors import BackendError, InvalidRequest
 from antiphon.types.request import CreateResponse, TextFormat
-from tests.backends.chat.chats import WEATHER, ask
+from tests.backends.chat.chats import LONG_INPUT, WEATHER, ask
 from tests.backends.turns import read_all, text_of, thoughts_of
 from tests.net.upstream import Call, Upstream, running, until
 
@@ -27,8 +27,6 @@ Json = dict[str, Any]
 Refusal = tuple[int, str]
 Strict = Callable[[Json], "Refusal | Json"]
 """What a server says to a body: why it refuses, or the message of its answer."""
-
-LONG = [{"role": "user", "content": f"{n} {'word ' * 50}"} for n in range(20)]
 
 
 def message(text: str | None = "Hi.", **fields: Any) -> Json:
@@ -344,14 +342,14 @@ def window_of(tokens: int) -> Strict:
 
 @pytest.mark.parametrize("in_stream", [False, True])
 async def test_the_oldest_items_are_left_out_where_the_client_allows_it(in_stream: bool) -> None:
-    cut = ask(*LONG, request=CreateResponse(model="m", input="x", truncation="auto"))
+    cut = ask(*LONG_INPUT, request=CreateResponse(model="m", input="x", truncation="auto"))
     async with backend(window_of(500), in_stream=in_stream) as (one, upstream):
         deltas, _ = await heard(one, cut)
         assert 0 < int(text_of(deltas)) <= 500
         assert upstream.calls[-1].json["messages"][-1]["content"].startswith("19 ")
         assert [model.context_length for model in await one.models()] == [500]
         with pytest.raises(BackendError) as failed:
-            await heard(one, ask(*LONG))
+            await heard(one, ask(*LONG_INPUT))
         assert failed.value.code == "context_length_exceeded"
 
 

@@ -10,9 +10,9 @@ import msgspec
 from msgspec import Raw
 
 from antiphon.backends.adaptations import NOTHING, Adaptation, Adaptations
+from antiphon.backends.asking import Asking, with_window
 from antiphon.backends.base import BackendModel, Take
 from antiphon.backends.chat import codec, profiles, token_count
-from antiphon.backends.chat.asking import Asking
 from antiphon.backends.chat.codec import ChatCall, ChatDecoder, CodecOptions
 from antiphon.backends.chat.profiles import NO_PROFILES, Policies, Profile, Profiles
 from antiphon.backends.engine_details import EngineDetails
@@ -227,11 +227,6 @@ def _changes(asking: Asking, error: BackendError, body: bytes) -> bool:
     return asking.changes(error, _fields.decode(body))
 
 
-def _with_window(model: BackendModel, learned: Adaptation) -> BackendModel:
-    window = model.context_length or learned.context_length or None
-    return msgspec.structs.replace(model, context_length=window)
-
-
 async def _written(turn: Turn, options: CodecOptions) -> tuple[bytes, ChatCall]:
     """Return the request's body, made in a thread: it is large, or its grammars or schemas are long to translate."""
     return await by_size(LARGE, codec.request, turn, options)
@@ -377,7 +372,7 @@ class ChatBackend:
         models = await self._details.added(self.profile.kind, models)
         self._windows = {model.id: model.context_length for model in models if model.context_length}
         learned = self._adaptations.all()
-        return [_with_window(model, learned[model.id]) if model.id in learned else model for model in models]
+        return [with_window(model, learned) for model in models]
 
     async def count_tokens(self, turn: Turn) -> int | None:
         """Count with the server's own tokenizer; None where its kind offers none. Raises BackendError."""

@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from antiphon.backends.asking import unforced
 from antiphon.backends.chat.answer_text import open_sink
 from antiphon.backends.chat.emulation import Emulation
 from antiphon.backends.chat.errors import error_from_event, no_answer
@@ -59,10 +60,6 @@ MOST_CONTAINERS_OF_WHOLE = 200_000
 
 MOST_ODD = 1_000
 """Chunks of one answer that say nothing that is known."""
-
-_UNFORCED = "The model called no tool, although 'tool_choice' asks for a call."
-UNFORCED = "tool_choice_ignored"
-"""Code of the error for an answer without the call that it had to be."""
 
 _UNFINISHED = "The backend's answer ended early: it sent no finish_reason."
 
@@ -214,7 +211,7 @@ class ChatDecoder:
         self._check_end()
         reason = self._reason or (FinishReason.TOOL_CALLS if self._calls.started else FinishReason.STOP)
         if self._forced and not (self._calls.started or reason.cut or self._refused):
-            raise BackendError(502, _UNFORCED, code=UNFORCED, param="tool_choice")
+            raise unforced()
         out.append(Finish(reason))
 
     def _check_end(self) -> None:

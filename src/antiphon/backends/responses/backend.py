@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from msgspec.structs import replace
 
+from antiphon.backends.adaptations import Adaptation, Adaptations
+from antiphon.backends.asking import Asking, unforced, with_window
 from antiphon.backends.base import BackendModel, ByteStream, Take
 from antiphon.backends.error_words import parse
 from antiphon.backends.openai_calls import accepted, connect, list_models, trace_header
@@ -13,9 +15,11 @@ from antiphon.backends.refusals import read_refusal, refusal
 from antiphon.backends.responses import codec
 from antiphon.backends.responses.decoder import ResponsesEventDecoder
 from antiphon.backends.responses.refused_forms import REFUSED, Forms, next_form
+from antiphon.backends.responses.wishes import adapted, is_forced, sent_fields
 from antiphon.config import BackendConfig
 from antiphon.core.deltas import Delta, Relay, RelayedText
-from antiphon.core.relay.shapes import LIFE
+from antiphon.core.relay.end import response_of
+from antiphon.core.relay.shapes import ENDS, LIFE
 from antiphon.core.text.sse import EVENT_LIMIT, MOST_SAID, SSEParser
 from antiphon.core.turn import Turn
 from antiphon.errors import BackendError, InvalidRequest
@@ -26,8 +30,17 @@ from antiphon.runtime.offload import by_size
 class RelayStream:
     """The events of one answer, as Deltas; or an answer that came whole, although a stream was asked for."""
 
-    def __init__(self, response: HttpResponse, max_output_tokens: int | None = None) -> None:
+    def __init__(
+        self,
+        response: HttpResponse,
+        max_output_tokens: int | None = None,
+        *,
+        ignored: Sequence[str] = (),
+        forced: bool = False,
+    ) -> None:
         response.counts_itself = True  # comments, keepalives and the like are no part of an answer
+        self.ignored = ignored
+        self._uncalled = forced  # no call has come yet, although there must be one
         self._response = response
         self._parser = SSEParser()
         self._decoder = ResponsesEventDecoder(max_output_tokens)
@@ -46,6 +59,8 @@ class RelayStream:
                 decoder.finish()
             if decoder.error is not None:
                 raise decoder.error
+            if decoder.ended and self._uncalled:
+                raise unforced()
         except BackendError:
             self.abort()
             raise
@@ -81,30 +96,79 @@ class RelayStream:
         return self._decoder.feed(self._parser.close())
 
     def _pass_on(self, deltas: Sequence[Delta]) -> bool:
+        if self._uncalled:
+            self._uncalled = not any(_excuses(delta) for delta in deltas)
         return not deltas or self._take is None or self._take(deltas)
 
     def abort(self) -> None:
         self._response.abort()
 
 
-class ResponsesBackend:
-    """A backend that is asked with the whole history, `store: false`, and whose events pass through."""
+def _excuses(delta: Delta) -> bool:
+    """Tell whether an answer is a call, or why it need not be one: it is a refusal, or was cut off."""
+    if not isinstance(delta, Relay):
+        return False
+    if delta.type == "response.completed":
+        output = response_of(delta.fields).get("output")
+        return isinstance(output, list) and any(_is_call(item) for item in output)
+    if delta.type in ("response.output_item.added", "response.output_item.done"):
+        return _is_call(delta.fields.get("item"))
+    return delta.type in ENDS or delta.type.startswith("response.refusal.")
 
-    def __init__(self, name: str, config: BackendConfig, *, socket: str = "") -> None:
+
+def _is_call(item: object) -> bool:
+    if not isinstance(item, dict):
+        return False
+    parts = item.get("content")
+    refused = isinstance(parts, list) and any(
+        isinstance(part, dict) and part.get("type") == "refusal" for part in parts
+    )
+    return refused or str(item.get("type")).endswith("_call")
+
+
+class ResponsesBackend:
+    """A backend that is asked with the whole history, `store: false`, and whose events pass through.
+
+    `learn`: a refusal that names a wish of the request is answered by asking without it.
+    """
+
+    def __init__(self, name: str, config: BackendConfig, *, socket: str = "", learn: bool = True) -> None:
         self.name = name
         self._client = connect(name, config, socket)
         self._forms = Forms()
+        self._learn = learn
+        self._adaptations = Adaptations(name)
+
+    @property
+    def learned(self) -> Mapping[str, Adaptation]:
+        """What was learned of its models by refusals."""
+        return self._adaptations.all()
 
     async def open(self, turn: Turn) -> RelayStream:
-        """Start a call; a form of request that the server refuses is changed. Raises BackendError."""
+        """Start a call; a wish that the model refuses is left out. Raises BackendError."""
+        asking = Asking(turn, self._adaptations)
+        while True:
+            asked, ignored = adapted(asking.turn, asking.changed)
+            try:
+                response = await self._open(asked)
+                break
+            except BackendError as error:
+                if not self._learn or not asking.changes(error, sent_fields(asked)):
+                    raise
+        asking.accepted()
+        forced = is_forced(asked)
+        return RelayStream(response, asked.max_output_tokens, ignored=ignored, forced=forced)
+
+    async def _open(self, turn: Turn) -> HttpResponse:
+        """Send a request; its form is changed where the server refuses it. Raises BackendError."""
         form = self._forms.of(turn.model)
         body = await by_size(turn.size, codec.request, turn, form)
         while True:
             response = await self._send(turn, body)
             if response.status not in REFUSED:
-                stream = RelayStream(await accepted(response), turn.max_output_tokens)
+                response = await accepted(response)
                 self._forms.learn(turn.model, form)
-                return stream
+                return response
             said = await read_refusal(response)
             other = body
             while other == body:  # what the request has nothing of cannot be what is refused
@@ -120,8 +184,9 @@ class ResponsesBackend:
 
     async def models(self) -> Sequence[BackendModel]:
         """Ask what it serves; none of it can be called through chat completions here. Raises BackendError."""
+        learned = self._adaptations.all()
         return [
-            replace(model, capabilities=replace(model.capabilities, chat_completions=False))
+            replace(with_window(model, learned), capabilities=replace(model.capabilities, chat_completions=False))
             for model in await list_models(self._client)
         ]
 

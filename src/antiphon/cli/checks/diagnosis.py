@@ -142,7 +142,7 @@ def square(side: int, colour: bytes) -> bytes:
     )
 
 
-class Line(NamedTuple):
+class SettingLine(NamedTuple):
     """A setting to write; one that is not sure becomes a comment with the reason."""
 
     name: str
@@ -150,40 +150,40 @@ class Line(NamedTuple):
     unsure: str = ""
 
 
-def settings(found: Diagnosis, backend: str) -> Iterator[Line]:
+def settings(found: Diagnosis, backend: str) -> Iterator[SettingLine]:
     """Yield the settings of `models.ID` that describe a model."""
-    yield Line("backends", [backend])
+    yield SettingLine("backends", [backend])
     window = found.model.context_length or found.learned.context_length
     if window:
-        yield Line("context_length", window)
+        yield SettingLine("context_length", window)
     for setting, name in (("functions", "tool call"), ("images", "images"), ("structured_outputs", "json_schema")):
         ability = found.abilities[name]
-        yield Line(setting, ability.value, "" if ability.sure else ability.finding.note or "the samples differ")
+        yield SettingLine(setting, ability.value, "" if ability.sure else ability.finding.note or "the samples differ")
     thinks = found.can("reasoning") or bool(found.think)
-    yield Line("reasoning", thinks, "" if thinks else "no thoughts were seen")
+    yield SettingLine("reasoning", thinks, "" if thinks else "no thoughts were seen")
     if found.merge:
-        yield Line("roles", "merge-first")
+        yield SettingLine("roles", "merge-first")
     if found.think:
-        yield Line("think", found.think)
+        yield SettingLine("think", found.think)
     for name, value in found.learned.settings().items():
         if name in OF_MODEL and name != "context_length":
-            yield Line(name, value)
+            yield SettingLine(name, value)
 
 
-def profile_settings(found: Sequence[Diagnosis], base: str) -> list[Line]:
+def profile_settings(found: Sequence[Diagnosis], base: str) -> list[SettingLine]:
     """Return the settings of a profile that the models of a server need; none where the built-in one will do."""
     learned = NOTHING
     for one in found:
         learned = learned.plus(one.learned)
-    lines = [Line(name, value) for name, value in learned.settings().items() if name in OF_PROFILE]
-    return [Line("base", base), *lines] if lines else []
+    lines = [SettingLine(name, value) for name, value in learned.settings().items() if name in OF_PROFILE]
+    return [SettingLine("base", base), *lines] if lines else []
 
 
-def toml(tables: Sequence[tuple[str, Sequence[Line]]]) -> str:
+def toml(tables: Sequence[tuple[str, Sequence[SettingLine]]]) -> str:
     """Write tables of strings, numbers, switches and lists of strings; JSON spells these as TOML does."""
     return "\n".join(f"[{name}]\n" + "".join(map(_written, lines)) for name, lines in tables)
 
 
-def _written(line: Line) -> str:
+def _written(line: SettingLine) -> str:
     text = f"{line.name} = {msgspec.json.encode(line.value).decode()}"
     return f"# {text}  # not sure: {line.unsure}\n" if line.unsure else f"{text}\n"

@@ -114,21 +114,21 @@ async def examine(name: str, config: Config, wanted: Sequence[str]) -> tuple[str
 def described(name: str, config: BackendConfig, profile: str, found: Sequence[Diagnosis]) -> str:
     """Return the TOML that describes a backend and its models; a key stands there as a variable."""
     from antiphon.backends.chat.profiles import PROFILES
-    from antiphon.cli.checks.diagnosis import Line, profile_settings, settings, toml
+    from antiphon.cli.checks.diagnosis import SettingLine, profile_settings, settings, toml
     from antiphon.config import mask
     from antiphon.config.reading import quoted
 
-    backend = [Line("url", mask(config.url))]
+    backend = [SettingLine("url", mask(config.url))]
     if config.key:
-        backend.append(Line("key", f"${{{re.sub('[^A-Z0-9]', '_', name.upper())}_KEY}}"))
+        backend.append(SettingLine("key", f"${{{re.sub('[^A-Z0-9]', '_', name.upper())}_KEY}}"))
     for setting, usual in REACH.items():
         if (value := getattr(config, setting)) != usual:
-            backend.append(Line(setting, mask(value)))
+            backend.append(SettingLine(setting, mask(value)))
     if config.api != "chat":
-        backend.append(Line("api", config.api))
+        backend.append(SettingLine("api", config.api))
     own = profile_settings(found, profile) if profile in PROFILES else []
     if profile:
-        backend.append(Line("profile", f"{name}-{profile}" if own else profile))
+        backend.append(SettingLine("profile", f"{name}-{profile}" if own else profile))
     profiles = [(f"profiles.{quoted(f'{name}-{profile}')}", own)] if own else []
     models = [(f"models.{quoted(one.model.id)}", list(settings(one, name))) for one in found]
     return toml([*profiles, (f"backends.{quoted(name)}", backend), *models])

@@ -12,7 +12,7 @@ import msgspec
 from msgspec import Raw
 
 from antiphon.backends.adaptations import NOTHING, Adaptation, Adaptations
-from antiphon.backends.chat.decoder import UNFORCED
+from antiphon.backends.base import BackendModel
 from antiphon.backends.overflow_words import Overflow, overflow
 from antiphon.backends.refusal_words import lesson
 from antiphon.core.context import truncated
@@ -20,8 +20,24 @@ from antiphon.core.deltas import CallStart, Delta, Finish, TextDelta
 from antiphon.core.turn import Turn
 from antiphon.errors import BackendError
 
+UNFORCED = "tool_choice_ignored"
+"""Code of the error for an answer without the call that it had to be."""
+
 ALL_THOUGHTS = "an answer was thoughts and nothing else: the server's reasoning parser may take all text for thoughts"
 MOST_CHANGES = 6  # of one request: OpenAI's models for thinking refuse four fields, one after the other
+
+
+def unforced() -> BackendError:
+    """Return the error for an answer without the call that it had to be."""
+    return BackendError(
+        502, "The model called no tool, although 'tool_choice' asks for a call.", code=UNFORCED, param="tool_choice"
+    )
+
+
+def with_window(model: BackendModel, learned: Mapping[str, Adaptation]) -> BackendModel:
+    """Return a listed model with the window that a refusal has told, where the list does not say it."""
+    window = learned.get(model.id, NOTHING).context_length
+    return msgspec.structs.replace(model, context_length=window) if window and not model.context_length else model
 
 
 class Asking:
@@ -48,7 +64,7 @@ class Asking:
     def heard(self, deltas: Sequence[Delta]) -> Sequence[Delta]:
         """Return what of the answer may be shown now."""
         if not self.forced:
-            self._settle()
+            self.accepted()
             return deltas
         shown: list[Delta] = []
         for delta in deltas:
@@ -56,7 +72,7 @@ class Asking:
                 self._held.append(delta)
                 continue
             if isinstance(delta, CallStart | Finish) and not self.settled:
-                self._settle()
+                self.accepted()
                 shown += self.release()
             shown.append(delta)
         return shown
@@ -66,7 +82,7 @@ class Asking:
         held, self._held = self._held, []
         return held
 
-    def _settle(self) -> None:
+    def accepted(self) -> None:
         """Remember what was changed: the server has accepted the request."""
         self.settled = True
         if self._lasting is not NOTHING:
