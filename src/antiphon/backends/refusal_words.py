@@ -25,7 +25,10 @@ _UNSUPPORTED = re.compile(
     r"|incompatible|deprecated|must be omitted",
     re.IGNORECASE,
 )
-_WRONG_VALUE = re.compile(r"must be|should be|invalid|one of|expected|only supports?|requires?", re.IGNORECASE)
+_WRONG_VALUE = re.compile(
+    r"must be|should be|invalid|one of|expected|only supports?|requires?|(?:supported|valid|allowed) values",
+    re.IGNORECASE,
+)
 _LISTED = re.compile(
     r"one of|supported values|valid (?:values|levels|options)|allowed values|available (?:values|options)|expected"
     r"|should be|must be|choose|accepts?\b|supports? only|only supports?|valid:",
