@@ -204,12 +204,23 @@ OUTSIDE: dict[str, str] = {
     "core.request.json_text:_NAME": "fullmatch",
     "core.text.leaks.harmony:_CHANNEL": "search",
     "core.text.leaks.harmony:_RECIPIENT": "search",
-    "core.text.leaks.json_calls:MistralFilter._named": "search",
-    "core.text.leaks.json_calls:LlamaFilter._bare": "match",
-    "core.text.leaks.json_calls:LlamaFilter._more": "match",
-    "core.text.leaks.json_calls:LlamaFilter._end": "match",
-    "core.text.leaks.json_calls:LlamaFilter._undecided": "match",
-    "core.text.leaks.marked_calls:QwenXmlFilter._whole": "search",
+    "core.text.leaks.base:_COUNT": "search",
+    "core.text.leaks.base:_PART_OF_COUNT": "search",
+    "core.text.leaks.base:_BLANKS": "match",
+    "core.text.leaks.json_shapes:_FENCE": "match",
+    "core.text.leaks.json_shapes:_NAME": "match",
+    "core.text.leaks.json_shapes:_WORD": "match",
+    "core.text.leaks.json_shapes:_MARKS": "search",
+    "core.text.leaks.json_shapes:_BEGIN": "match",
+    "core.text.leaks.json_shapes:_SHORT": "match",
+    "core.text.leaks.json_shapes:_NAMED": "match",
+    "core.text.leaks.markup:_ATTRIBUTE": "match",
+    "core.text.leaks.markup:_HEAD": "match",
+    "core.text.leaks.pythonic:_WORD": "match",
+    "core.text.leaks.pythonic:_STRING": "match",
+    "core.text.leaks.pythonic:_NUMERIC": "match",
+    "core.text.leaks.pythonic:_NUMBER": "match",
+    "core.text.leaks.pythonic:_CALL": "search",
     "core.request.prompts:_PLACEHOLDER": "search",
     "core.tools.redaction:_URL": "fullmatch",
     "core.request.tool_decoding:_STRING_REQUIRED": "search",
@@ -243,6 +254,7 @@ INSIDE = frozenset(
     cli.checks.diagnosis:_think
     cli.checks.doctor:described
     cli.keys:_SPAN
+    core.text.leaks.reader:Forms.__init__
     cli.monitor.scrape:_SERIES
     cli.monitor.scrape:_LABEL
     cli.monitor.scrape:_ESCAPE

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import pytest
 
@@ -180,4 +181,4 @@ def test_a_request_is_the_beginning_of_the_next_one(client: Client) -> None:
             items = [output(call, "ok") for call in calls_of(response)] or [asked(("functions.read:0", "read"))]
         sent = [(json.dumps(body["tools"]), json.dumps(body["messages"])[:-1]) for body in Caller.seen]
         assert len({tools for tools, _ in sent}) == 1
-        assert all(after.startswith(before) for (_, before), (_, after) in zip(sent, sent[1:], strict=False))
+        assert all(after.startswith(before) for (_, before), (_, after) in itertools.pairwise(sent))

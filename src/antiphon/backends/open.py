@@ -6,12 +6,14 @@ from collections.abc import Callable, Mapping
 
 from antiphon.backends.base import Backend
 from antiphon.backends.chat.backend import ChatBackend, codec_options
+from antiphon.backends.chat.leak_families import configured_families
 from antiphon.backends.chat.profiles import NO_PROFILES, Profiles, configured_profiles
 from antiphon.backends.responses.backend import ResponsesBackend
 from antiphon.backends.scripted import ScriptedBackend
 from antiphon.config import BackendConfig, Config, ModelConfig
 from antiphon.config.plugins import BACKENDS, load_plugin
 from antiphon.config.reading import quoted
+from antiphon.core.text.leaks import NO_FAMILIES, Families
 
 BackendFactory = Callable[[str, BackendConfig, Mapping[str, ModelConfig]], Backend]
 NONE_KEPT: Mapping[str, Backend] = {}
@@ -19,10 +21,12 @@ NONE_KEPT: Mapping[str, Backend] = {}
 
 def open_backends(config: Config, kept: Mapping[str, Backend] = NONE_KEPT) -> dict[str, Backend]:
     """Return the configured backends, in order; those of `kept` are taken as they are. Raises ConfigError."""
-    known = configured_profiles(config.profiles)
+    known, families = configured_profiles(config.profiles), configured_families(config.leaks)
     learn = config.unsupported_parameters == "adapt"
     return {
-        name: kept[name] if name in kept else open_backend(name, backend, config.models, known=known, learn=learn)
+        name: kept[name]
+        if name in kept
+        else open_backend(name, backend, config.models, known=known, families=families, learn=learn)
         for name, backend in config.backends.items()
     }
 
@@ -34,17 +38,18 @@ def open_backend(
     *,
     socket: str = "",
     known: Profiles = NO_PROFILES,
+    families: Families = NO_FAMILIES,
     learn: bool = True,
 ) -> Backend:
     """Return the backend of some settings; `socket` is the path of a unix socket. Nothing is connected yet.
 
     `models` are all configured models; those that this backend serves keep their policies (roles, think). `known` are the
-    configured profiles. `learn`: see `ChatBackend`. Raises ConfigError.
+    configured profiles, `families` the configured families of leaked calls. `learn`: see `ChatBackend`. Raises ConfigError.
     """
     own = _own_names(name, models or {})
     match config.api:
         case "chat":
-            return ChatBackend(name, config, own, socket=socket, known=known, learn=learn)
+            return ChatBackend(name, config, own, socket=socket, known=known, families=families, learn=learn)
         case "responses":
             return ResponsesBackend(name, config, socket=socket, learn=learn)
         case "scripted":
@@ -60,7 +65,8 @@ def made_of(name: str, config: Config) -> object:
     own = _own_names(name, config.models)
     match backend.api:
         case "chat":
-            return backend, codec_options(name, backend, own, configured_profiles(config.profiles))
+            known, families = configured_profiles(config.profiles), configured_families(config.leaks)
+            return backend, codec_options(name, backend, own, known, families)
         case "responses" | "scripted":
             return backend
         case _:

@@ -16,6 +16,7 @@ from antiphon.config.tables import (
     EngineConfig,
     JwtConfig,
     KeyConfig,
+    LeakConfig,
     McpServerConfig,
     ModelConfig,
     PromptConfig,
@@ -241,6 +242,9 @@ class Config(Settings, kw_only=True, forbid_unknown_fields=True):
     backends: Annotated[dict[str, BackendConfig], Meta(description="Inference servers, by name.")] = {}
     profiles: Annotated[
         dict[str, dict[str, Any]], Meta(description="Server profiles by name, for `profile`: see Profiles above.")
+    ] = {}
+    leaks: Annotated[
+        dict[str, LeakConfig], Meta(description="Formats of tool calls in text, by name, for `leaks`: see Leaks above.")
     ] = {}
     models: Annotated[dict[str, ModelConfig], Meta(description="Models by id, beside those that backends list.")] = {}
     engine: Annotated[EngineConfig | None, Meta(description="The embedded engine.")] = None

@@ -151,8 +151,8 @@ class ModelConfig(Settings, kw_only=True, forbid_unknown_fields=True):
         Meta(description="Inline <think>: `auto`: to reasoning; `off`: leave it; `opened`: the template opens it."),
     ] = "auto"
     leaks: Annotated[
-        list[Literal["hermes", "qwen_xml", "harmony", "mistral", "llama", "deepseek"]],
-        Meta(description="Tool call formats to recover from the model's text, beside the profile's."),
+        list[str],
+        Meta(description="Tool call formats to recover from the model's text, beside the profile's: see Leaks above."),
     ] = []
     roles: Annotated[
         Literal["auto", "keep", "system", "merge", "merge-first", "alternate", "user"],
@@ -197,6 +197,40 @@ class ModelConfig(Settings, kw_only=True, forbid_unknown_fields=True):
         Meta(description="Price of a million cached input tokens; default: price_input."),
     ] = None
     price_output: Annotated[float, Meta(description="Price of a million output tokens.", ge=0)] = 0.0
+
+
+class LeakConfig(Settings, kw_only=True, forbid_unknown_fields=True):
+    """A format of tool calls in a model's text."""
+
+    shape: Annotated[
+        Literal["json", "named", "markup", "pythonic"],
+        Meta(
+            description="`json`: objects with name and arguments; `named`: a name, then an object; `markup`: a name, then"
+            " parameters in tags; `pythonic`: `f(a=1)`."
+        ),
+    ]
+    opener: Annotated[str, Meta(description="What a call begins with.", min_length=2, max_length=64)]
+    closer: Annotated[str, Meta(description="What it ends with; empty: where its body ends.", max_length=64)] = ""
+    around: Annotated[
+        list[Annotated[str, Meta(min_length=2, max_length=64)]],
+        Meta(description="Markers that may stand around calls.", max_length=8),
+    ] = []
+    separators: Annotated[
+        list[Annotated[str, Meta(min_length=1, max_length=64)]],
+        Meta(description="`named`: markers between the name and the object.", max_length=8),
+    ] = []
+    head_end: Annotated[
+        str, Meta(description="`markup`: ends the name; empty: a line's end or the next `<`.", max_length=64)
+    ] = ""
+    parameter: Annotated[str, Meta(description="`markup`: begins a parameter; its key follows.", max_length=64)] = ""
+    key_end: Annotated[str, Meta(description="`markup`: ends the key.", max_length=64)] = ""
+    value: Annotated[
+        str, Meta(description="`markup`: begins the value, where it does not follow the key.", max_length=64)
+    ] = ""
+    value_end: Annotated[str, Meta(description="`markup`: ends the value.", max_length=64)] = ""
+    attributes: Annotated[bool, Meta(description='`markup`: names stand in attributes, as `name="…"`.')] = False
+    lines: Annotated[bool, Meta(description="`markup`: values stand on lines of their own.")] = False
+    several: Annotated[bool, Meta(description="`json`: more calls may follow without an opener.")] = False
 
 
 class EngineConfig(Settings, kw_only=True, forbid_unknown_fields=True):

@@ -176,6 +176,15 @@ def test_inline_thoughts(think: str, content: str, expected: list[tuple[str, str
         assert made(*(chunk(content=piece) for piece in pieces), think=think) == [*expected, ("finish", "stop")]
 
 
+def test_blank_lines_between_thoughts_and_answer_are_neither() -> None:
+    entry = {"token": "\n\n", "logprob": -1, "bytes": [10, 10], "top_logprobs": []}
+    blank = {"index": 0, "delta": {"content": "\n\n"}, "logprobs": {"content": [entry]}}
+    turn = ask(request=CreateResponse(model="m", input="x", top_logprobs=1))
+    deltas = heard(turn, chunk(reasoning="hm"), dumps({"choices": [blank]}).encode(), chunk(content="\nyes"))
+    assert summary(deltas)[:2] == [("ReasoningDelta", "hm"), ("TextDelta", "yes")]
+    assert [delta.logprobs for delta in deltas if isinstance(delta, TextDelta)] == [b""]
+
+
 def test_parts_and_refusals() -> None:
     thinking = {"type": "thinking", "thinking": [{"type": "text", "text": "hm"}]}
     payloads = [chunk(content=[thinking, {"type": "text", "text": "a"}]), chunk(refusal="No.")]
@@ -191,8 +200,25 @@ def test_leaks_are_rescued_where_the_profile_says_so() -> None:
     leaked = '<tool_call>{"name": "get_weather", "arguments": {"city": "Paris"}}</tool_call>'
     pieces = [chunk(content=piece) for piece in ("<think>a</think>", *leaked)]
     assert made(*pieces, profile="vllm") == [("ReasoningDelta", "a"), call("get_weather", "call_00", PARIS), END]
-    assert made(*pieces) == [("ReasoningDelta", "a"), ("TextDelta", leaked), ("finish", "stop")]
-    assert made(*pieces, leaks=("hermes",))[1] == call("get_weather", "call_00", PARIS)
+    assert made(*pieces, profile="openai") == [("ReasoningDelta", "a"), ("TextDelta", leaked), ("finish", "stop")]
+    assert made(*pieces, profile="openai", leaks=("hermes",))[1] == call("get_weather", "call_00", PARIS)
+
+
+@pytest.mark.parametrize("profile", ["vllm", "generic", "openai"])
+def test_no_call_where_calls_are_forbidden(profile: str) -> None:
+    turn = ask(tools=[WEATHER], tool_choice="none")
+    leaked = '<tool_call>{"name": "get_weather", "arguments": {"city": "Paris"}}</tool_call>'
+    said = [("TextDelta", leaked), ("finish", "stop")]
+    assert summary(heard(turn, *(chunk(content=piece) for piece in leaked), profile=profile)) == said
+    told = '{"name":"get_weather","arguments":{"city":"Paris"}}'
+    pieces = [call_chunk(0, "a", "get_weather", '{"city"'), call_chunk(0, None, None, ':"Paris"}')]
+    deltas = heard(turn, *pieces, chunk("tool_calls"), profile=profile)
+    assert summary(deltas) == [("TextDelta", told), ("finish", "stop")]
+    deltas = heard(turn, chunk(content="Hm."), *pieces, chunk("tool_calls"), profile=profile)
+    assert summary(deltas) == [("TextDelta", f"Hm.\n{told}"), ("finish", "stop")]
+    message = {"tool_calls": [{"id": "a", "function": {"name": "get_weather", "arguments": PARIS}}]}
+    whole = dumps({"choices": [{"message": message, "finish_reason": "tool_calls"}]}).encode()
+    assert summary(heard(turn, whole, profile=profile, whole=True)) == [("TextDelta", told), ("finish", "stop")]
 
 
 def test_harmony_channels_are_told_apart_without_tools() -> None:

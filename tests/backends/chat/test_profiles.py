@@ -49,7 +49,7 @@ def test_it_is_found_by_its_name_alone() -> None:
         ({"a": {"name": "b"}}, "unknown setting 'profiles.a.name'"),
         ({"a": {"effort": "none at all"}}, "profiles.a.effort: expected one of reasoning_effort, "),
         ({"a": {"strict": "yes"}}, "profiles.a.strict: expected bool, got str"),
-        ({"a b": {"leaks": ["x"]}}, 'profiles."a b".leaks: '),
+        ({"a b": {"leaks": [5]}}, 'profiles."a b".leaks: '),
     ],
 )
 def test_a_wrong_profile_is_named_with_its_field(tables: dict[str, dict[str, object]], message: str) -> None:

@@ -103,9 +103,7 @@ def served() -> Iterator[tuple[Client, list[Json]]]:
     with upstream(handler) as url:
         base = url.removesuffix("/v1")
         backends = {
-            vendor.name: BackendConfig(
-                url=f"{base}/{vendor.name}/v1", break_after=0, **vendor.fields.get("backend", {})
-            )
+            vendor.name: BackendConfig(url=f"{base}/{vendor.name}/v1", break_after=0, profile=vendor.fields["profile"])
             for vendor in VENDORS.values()
         }
         with whole_server(backends=backends) as client:

@@ -10,7 +10,8 @@ import pytest
 from msgspec import Raw
 
 from antiphon.core.deltas import ReasoningDelta, TextDelta
-from antiphon.core.text.leaks import FILTERS, LeakedCall, open_filters
+from antiphon.core.text.leaks import CHANNELS, FAMILIES, NAMES, LeakedCall, Row, open_filters
+from antiphon.core.text.leaks.base import LONGEST
 
 SCHEMA = Raw(
     b'{"type":"object","properties":{"city":{"type":"string"},"days":{"type":"integer"},"tags":{"type":"array"}}}'
@@ -43,7 +44,88 @@ HARMONY = (
     ' to=functions.get_weather <|constrain|>json<|message|>{"city": "Paris"}<|call|>'
 )
 
+MINIMAX = (
+    '<minimax:tool_call>\n<invoke name="get_weather">\n<parameter name="city">Paris</parameter>\n</invoke>\n'
+    '<invoke name="get_time">\n<parameter name="city">Rome</parameter>\n</invoke>\n</minimax:tool_call>'
+)
+KIMI = (
+    '<|tool_calls_section_begin|><|tool_call_begin|>functions.get_weather:0<|tool_call_argument_begin|>{"city": "Paris"}'
+    '<|tool_call_end|><|tool_call_begin|>functions.get_time:1<|tool_call_argument_begin|>{"city": "Rome"}<|tool_call_end|>'
+    "<|tool_calls_section_end|>"
+)
+KIMI_K3 = (
+    '<|open|>tools<|sep|><|open|>call tool="get_weather" index="0"<|sep|><|open|>argument key="city" type="string"<|sep|>'
+    'Paris<|close|>argument<|sep|><|open|>argument key="days" type="number"<|sep|>2<|close|>argument<|sep|><|close|>call<|sep|>'
+    "<|close|>tools<|sep|><|close|>message<|sep|><|end_of_msg|>"
+)
+GLM = (
+    "<tool_call>get_weather\n<arg_key>city</arg_key>\n<arg_value>Paris</arg_value>\n<arg_key>days</arg_key>\n"
+    "<arg_value>2</arg_value>\n</tool_call>"
+)
+WEATHER_2 = ("get_weather", {"city": "Paris", "days": 2})
+BARE = '{"name": "get_weather", "arguments": {"city": "Paris"}}'
+
+# Forms of models that came later than the filters' first ones.
+LATER = [
+    ("minimax", MINIMAX, ("", "", [PARIS, ROME])),
+    ("minimax", MINIMAX.removeprefix("<minimax:tool_call>\n"), ("", "", [PARIS, ROME])),
+    ("minimax", "Let me look.\n" + MINIMAX.replace("minimax:tool_call", "function_calls"), ("Let me look.\n", "", [PARIS, ROME])),
+    ("minimax", '<invoke name="get_time">\n</invoke>', ("", "", [("get_time", {})])),
+    (
+        "minimax",
+        '<invoke name="get_time"><parameter name="city">a</parameter> b</invoke></parameter></invoke>',
+        ("", "", [("get_time", {"city": "a</parameter> b</invoke>"})]),
+    ),
+    ("kimi", KIMI, ("", "", [PARIS, ROME])),
+    ("kimi", "Well.\n" + KIMI.replace("calls_section", "call_section"), ("Well.\n", "", [PARIS, ROME])),
+    ("kimi", '<|tool_call_begin|>get_weather<|tool_call_argument_begin|>{"city": "Paris"}', ("", "", [PARIS])),
+    ("kimi", "<|tool_call_begin|>functions.get_time:3<|tool_call_end|>", ("", "", [("get_time", {})])),
+    ("kimi_k3", KIMI_K3, ("", "", [WEATHER_2])),
+    ("kimi_k3", "<|open|>response<|sep|>Hm.<|close|>response<|sep|>" + KIMI_K3, ("Hm.", "", [WEATHER_2])),
+    ("glm", GLM, ("", "", [WEATHER_2])),
+    ("glm", GLM.replace("\n", ""), ("", "", [WEATHER_2])),
+    ("glm", f"Hm.\n{GLM}\n{GLM}", ("Hm.\n", "", [WEATHER_2, WEATHER_2])),
+    ("glm", "<tool_call>get_time</tool_call>", ("", "", [("get_time", {})])),
+    ("glm", "<tool_call>get_time</arg_value></tool_call>", ("", "", [("get_time", {})])),
+    ("glm", GLM.replace("city</arg_key>", "city</arg_key></arg_key>"), ("", "", [WEATHER_2])),
+    ("glm", GLM.replace("<arg_key>city", "<arg_key><arg_key>city"), ("", "", [WEATHER_2])),
+    ("glm", GLM.removesuffix("</tool_call>"), ("", "", [WEATHER_2])),
+    (
+        "glm",
+        GLM.replace("Paris", "</tool_call>\n</arg_value> x"),
+        ("", "", [("get_weather", {"city": "</tool_call>\n</arg_value> x", "days": 2})]),
+    ),
+    ("hermes", HERMES.replace("Paris", "</tool_call>"), ("", "", [("get_weather", {"city": "</tool_call>"})])),
+    ("hermes", HERMES.replace('"', "'"), ("", "", [PARIS])),
+    ("hermes", f"<tools>\n{BARE}\n{BARE}\n</tools>", ("", "", [PARIS, PARIS])),
+    ("qwen_xml", QWEN.replace("\n</parameter>", ""), ("", "", [("get_weather", QWEN_ARGUMENTS)])),
+    ("deepseek", DSML.replace("function_calls", "tool_calls"), ("", "", [WEATHER_2])),
+    ("deepseek", DSML.replace("｜", "|"), ("", "", [WEATHER_2])),
+    ("llama", '<function=get_weather>{"city": "Paris"}</function>', ("", "", [PARIS])),
+    ("llama", '<function=get_weather={"city": "Paris"}</function>', ("", "", [PARIS])),
+    ("llama", 'Well. <function=get_weather{"city": "Paris"}</function>', ("Well. ", "", [PARIS])),
+    ("llama", '<|python_tag|>get_weather.call(city="Paris")<|eom_id|>', ("", "", [PARIS])),
+    ("pythonic", '[get_weather(city="Paris"), get_time(city=\'Rome\')]', ("", "", [PARIS, ROME])),
+    ("pythonic", '<|python_start|>[get_weather(city="Paris", days=2)]<|python_end|>', ("", "", [WEATHER_2])),
+    ("pythonic", "<|python_start|>get_time('Rome')<|python_end|>", ("", "", [ROME])),
+    (
+        "pythonic",
+        '[get_weather(city="a\\"b\\n", days=-1, tags=["x", {"y": None}, True])]',
+        ("", "", [("get_weather", {"city": 'a"b\n', "days": -1, "tags": ["x", {"y": None}, True]})]),
+    ),
+    ("bare", BARE, ("", "", [PARIS])),
+    ("bare", f'{BARE}\n\n{{"name": "get_time"}}', ("", "", [PARIS, ("get_time", {})])),
+    ("bare", f"```json\n{BARE}\n```", ("", "", [PARIS])),
+    ("bare", f"[{BARE}]", ("", "", [PARIS])),
+    ("bare", BARE.replace("arguments", "parameters"), ("", "", [PARIS])),
+    ("bare", f'{{"type": "function", "function": {BARE}}}', ("", "", [PARIS])),
+    ("granite", f"<|tool_call|>[{BARE}]<|/tool_call|>", ("", "", [PARIS])),
+    ("granite", f"<|tool_call|>[{BARE}]", ("", "", [PARIS])),
+    ("nemotron", f"<TOOLCALL>[{BARE}]</TOOLCALL>", ("", "", [PARIS])),
+]  # fmt: skip
+
 CASES = [
+    *LATER,
     ("hermes", HERMES, ("", "", [PARIS])),
     ("hermes", "Let me look.\n" + HERMES, ("Let me look.\n", "", [PARIS])),
     ("hermes", f"\n{HERMES}\n{HERMES_ROME}\n", ("", "", [PARIS, ROME])),
@@ -92,6 +174,28 @@ CASES = [
 ]
 
 UNCHANGED = [
+    ("minimax", '<invoke name="delete_all"><parameter name="x">1</parameter></invoke>'),
+    ("minimax", "<invoke the gods> and <function_calls> too"),
+    ("kimi", KIMI.replace("get_", "drop_")),
+    ("kimi", "<|tool_calls_section_begin|> is a marker, <|tool_call_begin|> too"),
+    ("kimi_k3", KIMI_K3.replace("get_weather", "delete_all").partition("<|close|>message")[0]),
+    ("glm", GLM.replace("get_weather", "delete_all")),
+    ("glm", "<tool_call>get_weather is what it says</tool_call>"),
+    ("glm", "<tool_call>get_weather\n<arg_key>city</arg_key> and no value"),
+    ("hermes", "<tool_call>{'name': open('x')}</tool_call> and more"),
+    ("pythonic", "[get_weather](https://example.com) is a link"),
+    ("pythonic", "[1, 2]"),
+    ("pythonic", '[get_weather(city="Paris")] is how it is called'),
+    ("pythonic", "[get_weather(city=open('x'))]"),
+    ("pythonic", "<|python_start|>print(1)<|python_end|>"),
+    ("bare", '{"name": "Ada", "arguments": {}}'),
+    ("bare", '{"name": "get_weather", "age": 36}'),
+    ("bare", f"```json\n{BARE}\n```\nThis is how it is called."),
+    ("bare", "```python\nprint(1)\n```"),
+    ("bare", '{"type": "object", "properties": {}}'),
+    ("bare", '{"name": "get_'),
+    ("bare", "[]"),
+    ("bare", "``"),
     ("hermes", "a < b, <tool and <tool_call without an end"),
     ("hermes", '<tool_call>{"name": "delete_all", "arguments": {}}</tool_call>'),
     ("hermes", "<tool_call>not JSON</tool_call> and more"),
@@ -112,9 +216,18 @@ UNCHANGED = [
 ]
 
 
-def play(leak: str, pieces: Sequence[str]) -> Played:
-    (filter,) = open_filters([leak], OFFERED)
-    found = [one for piece in pieces for one in filter.feed(piece)] + filter.close()
+def play(leaks: str | Sequence[str], pieces: Sequence[str]) -> Played:
+    found: list[Any] = [TextDelta(piece) for piece in pieces]
+    for filter in open_filters([leaks] if isinstance(leaks, str) else leaks, OFFERED):
+        found = [*(one for first in found for one in through(filter, first)), *filter.close()]
+    return played(found)
+
+
+def through(filter: Any, found: Any) -> list[Any]:
+    return filter.feed(found.text) if isinstance(found, TextDelta) else [found]
+
+
+def played(found: Sequence[Any]) -> Played:
     text = "".join(one.text for one in found if isinstance(one, TextDelta))
     reasoning = "".join(one.text for one in found if isinstance(one, ReasoningDelta))
     calls = [(one.name, loads(one.arguments)) for one in found if isinstance(one, LeakedCall)]
@@ -138,7 +251,7 @@ def test_other_text_passes_unchanged(leak: str, text: str) -> None:
         assert play(leak, pieces) == (text, "", []), pieces
 
 
-@pytest.mark.parametrize("leak", FILTERS)
+@pytest.mark.parametrize("leak", NAMES)
 def test_plain_text_streams(leak: str) -> None:
     (filter,) = open_filters([leak], OFFERED)
     assert [filter.feed(piece) for piece in ("Hello", " there", "!")] == [
@@ -148,13 +261,82 @@ def test_plain_text_streams(leak: str) -> None:
     ]
 
 
-def test_a_filter_passes_on_what_another_knows() -> None:
-    filters = open_filters(["hermes", "qwen_xml"], OFFERED)
-    found = [one for first in [*filters[0].feed(QWEN), *filters[0].close()] for one in _into(filters[1], first)]
-    assert [one for one in found if isinstance(one, LeakedCall)] == [
-        LeakedCall("get_weather", '{"city":"2024","days":3,"tags":["a","b"]}')
-    ]
+@pytest.mark.parametrize(("leak", "text", "expected"), CASES)
+def test_it_is_found_among_all_families(leak: str, text: str, expected: Played) -> None:
+    names = [name for name in NAMES if name != CHANNELS or leak == CHANNELS]
+    for pieces in cuts(text):
+        assert play(names, pieces) == expected, pieces
 
 
-def _into(filter: Any, found: Any) -> list[Any]:
-    return filter.feed(found.text) + filter.close() if isinstance(found, TextDelta) else [found]
+@pytest.mark.parametrize("text", [text for leak, text in UNCHANGED if leak not in (CHANNELS, "qwen_xml")])
+def test_other_text_passes_all_families(text: str) -> None:
+    for pieces in cuts(text):
+        assert play(list(FAMILIES), pieces) == (text, "", []), pieces
+
+
+def test_text_without_a_mark_need_not_be_looked_at() -> None:
+    (reader,) = open_filters(list(FAMILIES), OFFERED)
+    assert reader.marks is None
+    reader.feed("Hello")
+    assert reader.marks == {"<", "["}
+    reader.feed(" <tool")
+    assert reader.marks is None
+    reader.feed("s of iron>")
+    assert reader.marks == {"<", "["}
+
+
+OWN = {
+    "json": Row(shape="json", opener="<<call>>", closer="<</call>>", around=("<<calls>>", "<</calls>>")),
+    "named": Row(shape="named", opener="CALL:", separators=("->",)),
+    "markup": Row(
+        shape="markup", opener="@call ", closer="@end", head_end=";", parameter="@set ", key_end="=", value_end=";"
+    ),
+    "pythonic": Row(shape="pythonic", opener="<py>", closer="</py>"),
+}
+SAID = {
+    "json": '<<calls>><<call>>{"name": "get_weather", "arguments": {"city": "Paris"}}<</call>><</calls>>',
+    "named": 'CALL:get_weather -> {"city": "Paris"}',
+    "markup": "@call get_weather; @set city=Paris; @end",
+    "pythonic": "<py>get_weather(city='Paris')</py>",
+}
+
+
+@pytest.mark.parametrize("shape", OWN)
+def test_a_family_of_the_users_own(shape: str) -> None:
+    for pieces in cuts("Well. " + SAID[shape]):
+        (reader,) = open_filters(["mine"], OFFERED, own={"mine": (OWN[shape],)})
+        found = [one for piece in pieces for one in reader.feed(piece)] + reader.close()
+        assert played(found) == ("Well. ", "", [PARIS])
+
+
+def test_names_that_mean_an_offered_function() -> None:
+    text = '<tool_call>{"name": "GetWeather", "arguments": {"city": "Paris"}}</tool_call>'
+    (reader,) = open_filters(["hermes"], OFFERED, {"GetWeather": "get_weather"}.get)
+    assert played(reader.feed(text) + reader.close()) == ("", "", [PARIS])
+
+
+def test_what_is_looked_at_in_vain_ends() -> None:
+    text = '<tool_call>{"name": "x", "arguments": {"a": "' + "x" * 3000
+    (reader,) = open_filters(["hermes"], OFFERED)
+    found = [one for _ in range(3000) for one in reader.feed(text + '"}}</tool_call>')] + reader.close()
+    assert len("".join(one.text for one in found if isinstance(one, TextDelta))) == 3000 * len(text + '"}}</tool_call>')
+    assert played(reader.feed(HERMES) + reader.close())[2] == []
+
+
+ENDLESS = [
+    '<tool_call>{"name": "get_weather", "arguments": {"city": "',
+    '{"name": "get_weather", "arguments": {"city": "',
+    "<|channel|>commentary to=get_weather<|message|>",
+    "<tool_call>get_weather<arg_key>city</arg_key><arg_value>",
+]
+
+
+@pytest.mark.parametrize("text", ENDLESS)
+def test_a_call_that_is_too_long_is_text_and_is_not_kept(text: str) -> None:
+    filters = open_filters(list(NAMES), OFFERED)
+    said = 0
+    for piece in (text, *["x" * 65536] * 17):
+        for found in (one for first in filters[0].feed(piece) for one in filters[1].feed(first.text)):  # type: ignore[union-attr]
+            assert isinstance(found, TextDelta)
+            said += len(found.text)
+    assert said > LONGEST

@@ -46,6 +46,35 @@ def test_opened_by_the_template() -> None:
     assert split(["all thoughts"], opened=True) == ("all thoughts", "")
 
 
+def test_kimis_thoughts() -> None:
+    text = "<|open|>think<|sep|>a<|close|>think<|sep|>\nb"
+    for pieces in ([text], list(text)):
+        assert split(pieces) == ("a", "b")
+        assert split(pieces, opened=True)[1] == "b"
+
+
+@pytest.mark.parametrize(
+    ("text", "thoughts", "answer"),
+    [
+        ("The user greets.\n</think>\n\nHi!", "The user greets.\n", "Hi!"),
+        ("</think>\n\nHi!", "", "Hi!"),
+        ("Hm.</think>", "Hm.", ""),
+        ("Hm.[/THINK]Hi!", "Hm.", "Hi!"),
+        ("Close it with `</think>`.", "", "Close it with `</think>`."),
+        ('The tag "</think>" ends it.', "", 'The tag "</think>" ends it.'),
+        ("An example: <think>a</think>", "", "An example: <think>a</think>"),
+        ("a</think>b</think>c", "", "a</think>b</think>c"),
+        ("<think>a</think>b", "a", "b"),
+    ],
+)
+def test_a_whole_message_that_closes_what_the_template_opened(text: str, thoughts: str, answer: str) -> None:
+    splitter = ThinkSplitter()
+    splitter.whole = True
+    found = [*splitter.feed(text), *splitter.close()]
+    assert "".join(one.text for one in found if isinstance(one, ReasoningDelta)) == thoughts
+    assert "".join(one.text for one in found if not isinstance(one, ReasoningDelta)) == answer
+
+
 def test_settled_once_the_answer_has_begun() -> None:
     splitter = ThinkSplitter()
     assert not splitter.settled

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Protocol
 
+import msgspec
+
 from antiphon.backends.chat.emulation import Emulation, read_call
-from antiphon.backends.chat.profiles import Leak, ThinkPolicy
+from antiphon.backends.chat.profiles import ThinkPolicy
 from antiphon.backends.chat.tool_calls import Calls
-from antiphon.core.deltas import Delta, ReasoningDelta, TextDelta
-from antiphon.core.text.leaks import LeakedCall, LeakFilter, open_filters
+from antiphon.core.deltas import CallDelta, CallStart, Delta, ReasoningDelta, TextDelta
+from antiphon.core.json_encoding import to_json
+from antiphon.core.text.leaks import CHANNELS, NO_FAMILIES, Families, LeakedCall, LeakFilter, open_filters
+from antiphon.core.text.leaks.base import json_at
 from antiphon.core.text.thoughts import ThinkSplitter
 from antiphon.core.tools.tool_map import ToolMap
 
@@ -18,8 +22,16 @@ class TextSink(Protocol):
     """Takes the pieces of an answer's text."""
 
     @property
-    def plain(self) -> bool:
-        """Tell whether all text from here on is answer, so that it need not come here at all."""
+    def marks(self) -> frozenset[str] | None:
+        """What a piece of text must have one of to come here; other text is answer. None: all text comes here."""
+        ...
+
+    def expect_whole(self) -> None:
+        """Be told that the next piece is the whole text."""
+        ...
+
+    def thoughts_came(self) -> None:
+        """Be told that thoughts came in a field of their own."""
         ...
 
     def feed(self, text: str, logprobs: bytes, out: list[Delta]) -> None:
@@ -31,15 +43,26 @@ class TextSink(Protocol):
         ...
 
 
-def open_sink(
-    emulation: Emulation | None, think: ThinkPolicy, leaks: Sequence[Leak], tools: ToolMap, calls: Calls
-) -> TextSink:
+NO_MARKS: frozenset[str] = frozenset()
+"""All text is answer."""
+
+
+class TextPolicy(msgspec.Struct, frozen=True):
+    """What is looked for in text: thoughts, families of leaked calls, and the users' own. `calls`: whether any are wanted."""
+
+    think: ThinkPolicy = "auto"
+    leaks: Sequence[str] = ()
+    own_leaks: Families = NO_FAMILIES
+    calls: bool = True
+
+
+def open_sink(emulation: Emulation | None, policy: TextPolicy, tools: ToolMap, calls: Calls) -> TextSink:
     """Return the sink for an answer."""
     if emulation is not None and emulation.raw is not None:
         return InputSink(emulation.raw, calls)
     if emulation is not None:
         return AnswerSink(tools, calls)
-    return FilterSink(think, leaks, tools, calls)
+    return FilterSink(policy, tools, calls)
 
 
 class FilterSink:
@@ -47,21 +70,42 @@ class FilterSink:
 
     __slots__ = ("_begun", "_calls", "_filters", "_logprobs", "_splitter")
 
-    def __init__(self, think: ThinkPolicy, leaks: Sequence[Leak], tools: ToolMap, calls: Calls) -> None:
+    def __init__(self, policy: TextPolicy, tools: ToolMap, calls: Calls) -> None:
         self._calls = calls
-        self._splitter = None if think == "off" else ThinkSplitter(opened=think == "opened")
-        # Without tools there is nothing to rescue, but Harmony's channels have to be told apart all the same.
-        leaks = leaks if tools.offers else [leak for leak in leaks if leak == "harmony"]
-        self._filters: list[LeakFilter] = open_filters(
-            leaks, {name: offer.parameters for name, offer in tools.offers.items()}
+        self._splitter = None if policy.think == "off" else ThinkSplitter(opened=policy.think == "opened")
+        # Without calls there is nothing to rescue, but Harmony's channels have to be told apart all the same.
+        offers = tools.offers if policy.calls else {}
+        leaks = policy.leaks if offers else [leak for leak in policy.leaks if leak == CHANNELS]
+        self._filters: list[LeakFilter] = (
+            open_filters(leaks, {name: offer.parameters for name, offer in offers.items()}, own=policy.own_leaks)
+            if leaks
+            else []
         )
         self._logprobs = b""
         self._begun = False
 
     @property
-    def plain(self) -> bool:
-        """Tell whether nothing is looked for any more."""
-        return self._splitter is None and not self._filters
+    def marks(self) -> frozenset[str] | None:
+        """What text must have one of to be looked at; all of it is while something is held back."""
+        if self._splitter is not None or self._logprobs:
+            return None
+        marks = NO_MARKS
+        for filter in self._filters:
+            own = filter.marks
+            if own is None:
+                return None
+            marks |= own
+        return marks
+
+    def expect_whole(self) -> None:
+        """Be told that the next piece is the whole text."""
+        if self._splitter is not None:
+            self._splitter.whole = True
+
+    def thoughts_came(self) -> None:
+        """Be told that thoughts came in a field of their own."""
+        if self._splitter is not None:
+            self._splitter.thoughts_came()
 
     def feed(self, text: str, logprobs: bytes, out: list[Delta]) -> None:
         """Split a piece; its logprobs go with the next text that is certain."""
@@ -72,6 +116,8 @@ class FilterSink:
             return
         for piece in self._splitter.feed(text):
             self._piece(piece, out)
+        if self._splitter.in_gap:
+            self._logprobs = b""  # those of blank lines that are dropped
         if self._splitter.settled:
             self._splitter = None
 
@@ -119,7 +165,13 @@ class AnswerSink:
 
     __slots__ = ("_calls", "_pieces", "_tools")
 
-    plain = False
+    marks = None
+
+    def expect_whole(self) -> None:
+        """Do nothing: all is kept in any case."""
+
+    def thoughts_came(self) -> None:
+        """Do nothing, as above."""
 
     def __init__(self, tools: ToolMap, calls: Calls) -> None:
         self._tools = tools
@@ -145,7 +197,13 @@ class InputSink:
 
     __slots__ = ("_calls", "_name")
 
-    plain = False
+    marks = None
+
+    def expect_whole(self) -> None:
+        """Do nothing: all is input."""
+
+    def thoughts_came(self) -> None:
+        """Do nothing, as above."""
 
     def __init__(self, name: str, calls: Calls) -> None:
         self._name = name
@@ -159,3 +217,20 @@ class InputSink:
         """End the call; also an empty input is one."""
         if not self._calls.started:
             self._calls.fragment(0, "", self._name, "", out, raw=True)
+
+
+def as_text(calls: Sequence[Delta]) -> Iterator[str]:
+    """Yield each call of some Deltas as JSON."""
+    arguments: dict[str, list[str]] = {}
+    names: dict[str, str] = {}
+    for delta in calls:
+        if isinstance(delta, CallStart):
+            names[delta.key] = delta.name
+            arguments[delta.key] = []
+        elif isinstance(delta, CallDelta):
+            arguments[delta.key].append(delta.text)
+    for key, name in names.items():
+        said = "".join(arguments[key]) or "{}"
+        found = json_at(said, 0)
+        value: object = found[0] if found is not None and not said[found[1] :].strip() else said
+        yield to_json({"name": name, "arguments": value}).decode()

@@ -14,6 +14,7 @@ from antiphon.backends.asking import Asking, with_window
 from antiphon.backends.base import BackendModel, Take
 from antiphon.backends.chat import codec, profiles, token_count
 from antiphon.backends.chat.codec import ChatCall, ChatDecoder, CodecOptions
+from antiphon.backends.chat.leak_families import check_names
 from antiphon.backends.chat.profiles import NO_PROFILES, Policies, Profile, Profiles
 from antiphon.backends.engine_details import EngineDetails
 from antiphon.backends.openai_calls import accepted, connect, list_models, trace_header
@@ -21,6 +22,7 @@ from antiphon.config import BackendConfig, ModelConfig
 from antiphon.config.masking import SECRETS
 from antiphon.config.reading import nearest, quoted
 from antiphon.core.deltas import Delta
+from antiphon.core.text.leaks import NO_FAMILIES, Families
 from antiphon.core.text.sse import MOST_SAID, SSEParser
 from antiphon.core.turn import Turn
 from antiphon.errors import BackendError, ConfigError
@@ -233,7 +235,13 @@ async def _written(turn: Turn, options: CodecOptions) -> tuple[bytes, ChatCall]:
 
 
 def codec_options(
-    name: str, config: BackendConfig, models: Mapping[str, ModelConfig], known: Profiles, *, refuse: bool = False
+    name: str,
+    config: BackendConfig,
+    models: Mapping[str, ModelConfig],
+    known: Profiles,
+    families: Families,
+    *,
+    refuse: bool = False,
 ) -> tuple[CodecOptions, dict[str, CodecOptions]]:
     """Return how a backend is spoken to, and how about each configured model. Raises ConfigError.
 
@@ -245,7 +253,12 @@ def codec_options(
         raise ConfigError(
             f"backends.{quoted(name)}.profile: unknown profile '{config.profile}'{nearest(config.profile, names)}"
         )
-    plain = CodecOptions(profile=profile, need_reason=config.finish_reason == "required", refuse=refuse)
+    check_names(profile.leaks, families, f"profiles.{quoted(profile.name)}.leaks")
+    for own, model in models.items():
+        check_names(model.leaks, families, f"models.{quoted(own)}.leaks")
+    plain = CodecOptions(
+        profile=profile, own_leaks=families, need_reason=config.finish_reason == "required", refuse=refuse
+    )
     return plain, {own: _of_model(plain, model) for own, model in models.items()}
 
 
@@ -283,7 +296,8 @@ def _adapted(options: CodecOptions, learned: Adaptation) -> CodecOptions:
 class ChatBackend:
     """A server that speaks chat completions. `models` holds the settings of models by the backend's own names.
 
-    `known` are the configured profiles. `learn`: a refusal that names a wish of the request is answered by asking without it.
+    `known` are the configured profiles, `families` the configured families of leaked calls. `learn`: a refusal that names a
+    wish of the request is answered by asking without it.
 
     A client that does not stream gets its answer from a call that does not stream: servers do less for it, and so do we.
     """
@@ -296,10 +310,11 @@ class ChatBackend:
         *,
         socket: str = "",
         known: Profiles = NO_PROFILES,
+        families: Families = NO_FAMILIES,
         learn: bool = True,
     ) -> None:
         self._models = models or {}
-        self._plain, self._options = codec_options(name, config, self._models, known, refuse=not learn)
+        self._plain, self._options = codec_options(name, config, self._models, known, families, refuse=not learn)
         self._learn = learn
         self._adaptations = Adaptations(name)
         self._windows: dict[str, int] = {}

@@ -8,16 +8,18 @@ from typing import Any
 import msgspec
 from msgspec import UNSET, Raw
 
+from antiphon.backends.chat.answer_text import TextPolicy
 from antiphon.backends.chat.decoder import ChatDecoder
 from antiphon.backends.chat.emulation import Emulation, Unusable, call_schema, constraint, declared_size, is_long
 from antiphon.backends.chat.messages import Messages
 from antiphon.backends.chat.offered_tools import chat_tools
-from antiphon.backends.chat.profiles import PROFILES, Leak, Policies, Profile, ThinkPolicy, suited
+from antiphon.backends.chat.profiles import PROFILES, Policies, Profile, ThinkPolicy, suited
 from antiphon.backends.chat.wishes import add_effort, drop
 from antiphon.core.deltas import CallKind
 from antiphon.core.json_encoding import to_json
 from antiphon.core.kinds import BY_DECLARATION, MCP
 from antiphon.core.request.validation import decode
+from antiphon.core.text.leaks import NO_FAMILIES, Families
 from antiphon.core.text.pieces import joined
 from antiphon.core.tools.schema_subsets import Subset
 from antiphon.core.tools.schemas import HEAVY, format_schema
@@ -42,7 +44,8 @@ _OWN = {
 
 
 class CodecOptions(msgspec.Struct, frozen=True, kw_only=True):
-    """How a model is spoken to: the server's profile, and the model's own settings; `leaks` come on top of the profile's.
+    """How a model is spoken to: the server's profile, and the model's own settings; `leaks` come on top of the profile's,
+    `own_leaks` are the families of the configuration.
 
     `need_reason`: an answer without a `finish_reason` was broken off; False for servers that never send one. `window`: the
     model's context window, `most_output` its longest answer, in tokens; 0 where they are not known. `refuse`: a wish that the
@@ -52,7 +55,8 @@ class CodecOptions(msgspec.Struct, frozen=True, kw_only=True):
     profile: Profile = PROFILES["generic"]
     policies: Policies = Policies()
     think: ThinkPolicy = "auto"
-    leaks: tuple[Leak, ...] = ()
+    leaks: tuple[str, ...] = ()
+    own_leaks: Families = NO_FAMILIES
     need_reason: bool = True
     window: int = 0
     most_output: int = 0
@@ -119,8 +123,12 @@ def decoder(turn: Turn, call: ChatCall, options: CodecOptions, call_base: str) -
         call.tools,
         options.profile,
         call_base=call_base,
-        think=options.think,
-        leaks=(*options.profile.leaks, *options.leaks),
+        policy=TextPolicy(
+            options.think,
+            (*options.profile.leaks, *options.leaks),
+            options.own_leaks,
+            calls=turn.tool_choice != "none",
+        ),
         parallel=turn.parallel_tool_calls,
         logprobs=_wants_logprobs(turn),
         emulation=call.emulation,

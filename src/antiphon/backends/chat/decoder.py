@@ -8,11 +8,11 @@ from typing import Any
 import msgspec
 
 from antiphon.backends.asking import unforced
-from antiphon.backends.chat.answer_text import open_sink
+from antiphon.backends.chat.answer_text import TextPolicy, as_text, open_sink
 from antiphon.backends.chat.emulation import Emulation
 from antiphon.backends.chat.errors import error_from_event, no_answer
 from antiphon.backends.chat.lenient import read_chunk
-from antiphon.backends.chat.profiles import Leak, Profile, ThinkPolicy
+from antiphon.backends.chat.profiles import Profile
 from antiphon.backends.chat.tool_calls import Calls
 from antiphon.backends.chat.usage import logprob_pieces, usage_from
 from antiphon.backends.error_words import parse
@@ -77,11 +77,11 @@ class ChatDecoder:
         "_forced",
         "_halves",
         "_logprobs",
+        "_marks",
         "_message",
         "_need_reason",
         "_odd",
         "_odd_ones",
-        "_plain",
         "_profile",
         "_reason",
         "_reasoning_size",
@@ -89,6 +89,7 @@ class ChatDecoder:
         "_seen",
         "_sink",
         "_text_size",
+        "_unwanted",
         "_usage",
         "_whole",
         "ended",
@@ -100,8 +101,7 @@ class ChatDecoder:
         profile: Profile,
         *,
         call_base: str,
-        think: ThinkPolicy = "auto",
-        leaks: Sequence[Leak] = (),
+        policy: TextPolicy = TextPolicy(),  # noqa: B008 (frozen)
         parallel: bool = True,
         logprobs: bool = False,
         emulation: Emulation | None = None,
@@ -112,10 +112,11 @@ class ChatDecoder:
     ) -> None:
         self.ended = False
         self._calls = Calls(tools, call_base, parallel=parallel, history=history, keep_ids=keep_ids)
+        self._unwanted: list[Delta] | None = None if policy.calls else []  # calls that were forbidden
         self._halves = Halves()
         self._profile = profile
-        self._sink = open_sink(emulation, think, leaks, tools, self._calls)
-        self._plain = self._sink.plain
+        self._sink = open_sink(emulation, policy, tools, self._calls)
+        self._marks = self._sink.marks  # without one of these, text is answer
         self._logprobs = logprobs
         self._need_reason = need_reason
         self._forced = forced
@@ -205,14 +206,24 @@ class ChatDecoder:
         if self._message is not None and not self.size and not self._calls.count:
             self._read_whole(self._message, out)
         self._end_text(out, before_call=False)
-        self._calls.close(out)
+        self._calls.close(out if self._unwanted is None else self._unwanted)
+        if self._unwanted:
+            self._tell_unwanted(self._unwanted, out)
         if self._usage is not None:
             out.append(UsageReport(usage_from(self._usage, self._profile, self._reasoning_size, self._text_size)))
         self._check_end()
-        reason = self._reason or (FinishReason.TOOL_CALLS if self._calls.started else FinishReason.STOP)
-        if self._forced and not (self._calls.started or reason.cut or self._refused):
+        called = self._calls.started > 0 and self._unwanted is None
+        reason = self._reason or (FinishReason.TOOL_CALLS if called else FinishReason.STOP)
+        if self._forced and not (called or reason.cut or self._refused):
             raise unforced()
         out.append(Finish(reason))
+
+    def _tell_unwanted(self, calls: list[Delta], out: list[Delta]) -> None:
+        """Say as text what was called although the request forbids calls: the client would not know what to do with a call."""
+        text = "\n".join(as_text(calls))
+        out.append(TextDelta(f"\n{text}" if self._text_size else text))
+        if self._reason is FinishReason.TOOL_CALLS:
+            self._reason = FinishReason.STOP
 
     def _check_end(self) -> None:
         said = self._text_size > 0 or self._reasoning_size > 0 or self._calls.size > 0 or self._calls.started > 0
@@ -252,6 +263,8 @@ class ChatDecoder:
     def _read(self, choice: ChatChoice, delta: ChatDelta, out: list[Delta]) -> None:
         reasoning = delta.reasoning_content or delta.reasoning
         if reasoning:
+            if not self._reasoning_size:
+                self._sink.thoughts_came()
             self._reasoning_size += len(reasoning)
             out.append(ReasoningDelta(reasoning))
         content = delta.content
@@ -283,6 +296,8 @@ class ChatDecoder:
         message = choice.message if choice.message is not None else choice.delta
         if message is not None:
             self._whole = True
+            if isinstance(message.content, str):
+                self._sink.expect_whole()
             self._read(choice, message, out)
 
     def _finished(self, choice: ChatChoice) -> None:
@@ -303,6 +318,8 @@ class ChatDecoder:
             name, text = function.name or "", _text_of(function.arguments)
         else:
             name = text = ""
+        if self._unwanted is not None:
+            out = self._unwanted
         if self._whole:
             self._calls.whole(call.id or "", name, text, out, raw=custom is not None)
         elif function is not None or custom is not None or call.id:
@@ -331,16 +348,17 @@ class ChatDecoder:
         logprobs = b""
         if self._logprobs and choice.logprobs is not None:
             logprobs = logprob_pieces(choice.logprobs)
-        if self._plain:
+        marks = self._marks
+        if marks is not None and (not marks or marks.isdisjoint(text)):
             out.append(TextDelta(text, logprobs))
         else:
             self._sink.feed(text, logprobs, out)
-            self._plain = self._sink.plain
+            self._marks = self._sink.marks
 
     def _end_text(self, out: list[Delta], *, before_call: bool) -> None:
-        if not self._plain:
+        if self._marks is None or self._marks:
             self._sink.end(out, before_call=before_call)
-            self._plain = self._sink.plain
+            self._marks = self._sink.marks
 
 
 def _text_of(arguments: str | dict[str, Any] | None) -> str:

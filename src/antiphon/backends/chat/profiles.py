@@ -22,8 +22,13 @@ from antiphon.core.tools.schema_subsets import Subset
 from antiphon.errors import ConfigError
 
 ThinkPolicy = Literal["auto", "off", "opened"]
-Leak = Literal["hermes", "qwen_xml", "harmony", "mistral", "llama", "deepseek"]
 StreamPolicy = Literal["as_asked", "always", "never"]
+
+MARKED_LEAKS = tuple("hermes glm qwen_xml minimax kimi kimi_k3 deepseek mistral granite nemotron".split())
+"""Families of leaked calls whose openers are no other text. They are looked for wherever calls are wanted."""
+
+ENGINE_LEAKS = (*MARKED_LEAKS, "llama", "pythonic", "bare")
+"""The same with those that need no opener: what engines give that do not know their model's format."""
 
 
 class Profile(msgspec.Struct, frozen=True, kw_only=True):
@@ -59,7 +64,7 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
     drop: tuple[str, ...] = ()
     forward: frozenset[str] = frozenset()
     share_reasoning: bool = False
-    leaks: tuple[Leak, ...] = ()
+    leaks: tuple[str, ...] = MARKED_LEAKS
     roles: Roles = "auto"
     call_ids: IdForm = "auto"
     strict_schema: Subset = "auto"
@@ -94,14 +99,14 @@ _OPENAI_FIELDS = frozenset(
     ("prompt_cache_key", "prompt_cache_retention", "safety_identifier", "service_tier", "user", "verbosity", "metadata")
 )
 _LOW_TO_HIGH = ("low", "medium", "high")
-_COMMON_LEAKS: tuple[Leak, ...] = ("hermes", "qwen_xml")
 
 PROFILES: dict[str, Profile] = {
     profile.name: profile
     for profile in (
-        Profile(name="generic", forward=frozenset(("user", "verbosity"))),
+        Profile(name="generic", forward=frozenset(("user", "verbosity")), leaks=ENGINE_LEAKS),
         Profile(
             name="llama_cpp",
+            leaks=ENGINE_LEAKS,
             effort="enable_thinking",
             grammar="gbnf",
             forced_calls="schema",
@@ -110,7 +115,7 @@ PROFILES: dict[str, Profile] = {
         ),
         Profile(
             name="vllm",
-            leaks=_COMMON_LEAKS,
+            leaks=ENGINE_LEAKS,
             effort="both",
             efforts=_LOW_TO_HIGH,
             grammar="structured_outputs",
@@ -123,11 +128,11 @@ PROFILES: dict[str, Profile] = {
             efforts=_LOW_TO_HIGH,
             grammar="sglang",
             format_beside_tools=False,
-            leaks=_COMMON_LEAKS,
+            leaks=ENGINE_LEAKS,
         ),
         Profile(
             name="ollama",
-            leaks=_COMMON_LEAKS,
+            leaks=ENGINE_LEAKS,
             efforts=("none", *_LOW_TO_HIGH),
             reasoning_out="reasoning",
             tool_choice_none=False,
@@ -140,10 +145,11 @@ PROFILES: dict[str, Profile] = {
             response_format="json_schema",
             forced_calls="schema",
             share_reasoning=True,
-            leaks=_COMMON_LEAKS,
+            leaks=ENGINE_LEAKS,
         ),
         Profile(
             name="openai",
+            leaks=(),
             max_tokens="max_completion_tokens",
             reasoning_out="",
             forward=_OPENAI_FIELDS,

@@ -80,6 +80,7 @@ async def examine(name: str, config: Config, wanted: Sequence[str]) -> tuple[str
     """Examine models, printing as it goes; return the profile, and what is known of the models that can be used."""
     from antiphon.backends.base import BackendModel
     from antiphon.backends.chat.backend import ChatBackend
+    from antiphon.backends.chat.leak_families import configured_families
     from antiphon.backends.chat.profiles import configured_profiles
     from antiphon.backends.open import open_backend
     from antiphon.cli.checks.diagnosis import diagnose
@@ -89,7 +90,8 @@ async def examine(name: str, config: Config, wanted: Sequence[str]) -> tuple[str
 
     untouched = {model: ModelConfig(think="off") for model in wanted}
     known = configured_profiles(config.profiles)
-    backend = open_backend(name, config.backends[name], untouched, known=known)
+    families = configured_families(config.leaks)
+    backend = open_backend(name, config.backends[name], untouched, known=known, families=families)
     try:
         listed = {model.id: model for model in await backend.models()}
         if not wanted and listed:

@@ -6,13 +6,19 @@ from typing import Literal
 
 from antiphon.core.deltas import ReasoningDelta, TextDelta
 
-OPEN_TAGS = ("<think>", "<thinking>", "<thought>", "[THINK]")
-CLOSE_TAGS = {
+TAGS = {
     "<think>": "</think>",
     "<thinking>": "</thinking>",
     "<thought>": "</thought>",
+    "<seed:think>": "</seed:think>",
     "[THINK]": "[/THINK]",
+    "<|open|>think<|sep|>": "<|close|>think<|sep|>",
+    "<|START_THINKING|>": "<|END_THINKING|>",
 }
+"""Opening tag → closing tag."""
+
+_CLOSE_TAGS = tuple(TAGS.values())
+_QUOTES = frozenset("`'\"*")
 
 _LONGEST_START = 1024  # characters, blanks nearly all of them
 
@@ -24,25 +30,40 @@ Piece = TextDelta | ReasoningDelta
 class ThinkSplitter:
     """Cuts one message. Thoughts stand at its beginning only: a tag in the middle of an answer is text.
 
-    `opened` is for templates that put `<think>` into the prompt, so that the reply begins inside the thoughts.
+    `opened` is for templates that put `<think>` into the prompt, so that the reply begins inside the thoughts. `whole`: the
+    first piece is the whole message, so that a closing tag without an opening one can be seen in time.
     """
 
-    __slots__ = ("_close", "_held", "_state")
+    __slots__ = ("_close", "_held", "_state", "whole")
 
     def __init__(self, *, opened: bool = False) -> None:
         self._state: Literal["start", "opened", "thinking", "gap", "answer"] = "thinking" if opened else "start"
-        self._close = "</think>"
+        self._close: tuple[str, ...] = _CLOSE_TAGS
         self._held = ""
+        self.whole = False
 
     @property
     def settled(self) -> bool:
         """Tell whether all that still comes is answer: `feed` would return it unchanged."""
         return self._state == "answer" and not self._held
 
+    @property
+    def in_gap(self) -> bool:
+        """Tell whether thoughts have ended and no answer has begun: blank lines are neither."""
+        return self._state == "gap"
+
+    def thoughts_came(self) -> None:
+        """Be told that the thoughts came apart from the text: what is left between them and the answer is dropped."""
+        if self._state == "start" and not self._held:
+            self._state = "gap"
+
     def feed(self, text: str) -> list[Piece]:
         """Return what of the text is certain; a piece that may be part of a tag is held back."""
-        if self._state == "start" and not self._held and text.lstrip()[:1] not in _FIRST:
-            self._state = "answer"  # the usual beginning
+        if self._state == "start" and not self._held:
+            if self.whole and _closes_unopened(text):
+                self._state = "thinking"
+            elif text.lstrip()[:1] not in _FIRST:
+                self._state = "answer"  # the usual beginning
         if self._state == "answer":
             return [TextDelta(text)] if text else []
         self._held += text
@@ -81,26 +102,40 @@ class ThinkSplitter:
 
     def _at_start(self) -> bool:
         begin = self._held.lstrip()
-        for tag in OPEN_TAGS:
+        for tag, close in TAGS.items():
             if begin.startswith(tag):
-                self._state, self._close = "opened", CLOSE_TAGS[tag]
+                self._state, self._close = "opened", (close,)
                 self._held = begin[len(tag) :]
                 return True
-        if len(self._held) <= _LONGEST_START and any(tag.startswith(begin) for tag in OPEN_TAGS):
+        if len(self._held) <= _LONGEST_START and any(tag.startswith(begin) for tag in TAGS):
             return False
         self._state = "answer"
         return True
 
     def _in_thoughts(self, pieces: list[Piece]) -> bool:
-        thoughts, tag, rest = self._held.partition(self._close)
-        if tag:
-            self._state, self._held = "gap", rest
-            _append_thoughts(pieces, thoughts)
+        places = [(place, tag) for tag in self._close if (place := self._held.find(tag)) >= 0]
+        if places:
+            place, tag = min(places)
+            _append_thoughts(pieces, self._held[:place])
+            self._state, self._held = "gap", self._held[place + len(tag) :]
             return True
-        keep = _overlap(thoughts, self._close)
-        self._held = thoughts[len(thoughts) - keep :]
-        _append_thoughts(pieces, thoughts[: len(thoughts) - keep])
+        keep = max(_overlap(self._held, tag) for tag in self._close)
+        certain = len(self._held) - keep
+        _append_thoughts(pieces, self._held[:certain])
+        self._held = self._held[certain:]
         return False
+
+
+def _closes_unopened(text: str) -> bool:
+    """Tell whether a message closes thoughts that it did not open: one closing tag, not quoted, and no opening one."""
+    found = [(place, tag) for tag in _CLOSE_TAGS if (place := text.find(tag)) >= 0]
+    if len(found) != 1:
+        return False
+    place, tag = found[0]
+    behind = place + len(tag)
+    if text.find(tag, behind) >= 0 or any(opening in text for opening in TAGS):
+        return False
+    return text[place - 1 : place] not in _QUOTES and text[behind : behind + 1] not in _QUOTES
 
 
 def _append_thoughts(pieces: list[Piece], text: str) -> None:

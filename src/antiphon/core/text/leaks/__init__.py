@@ -2,25 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 
-from antiphon.core.text.leaks.base import Found, LeakedCall, LeakFilter, Offered
+from msgspec import Raw
+
+from antiphon.core.text.leaks.base import Found, LeakedCall, LeakFilter, Meant, Offered
+from antiphon.core.text.leaks.families import CHANNELS, FAMILIES, NAMES, Families, Row
 from antiphon.core.text.leaks.harmony import HarmonyFilter
-from antiphon.core.text.leaks.json_calls import HermesFilter, LlamaFilter, MistralFilter
-from antiphon.core.text.leaks.marked_calls import DeepSeekFilter, QwenXmlFilter
+from antiphon.core.text.leaks.reader import NO_FAMILIES, CallReader, forms_of
 
-__all__ = ["FILTERS", "Found", "LeakFilter", "LeakedCall", "Offered", "open_filters"]
+__all__ = [
+    "CHANNELS",
+    "FAMILIES",
+    "NAMES",
+    "NO_FAMILIES",
+    "Families",
+    "Found",
+    "LeakFilter",
+    "LeakedCall",
+    "Row",
+    "open_filters",
+]
 
-FILTERS: dict[str, Callable[[Offered], LeakFilter]] = {
-    "harmony": HarmonyFilter,
-    "hermes": HermesFilter,
-    "qwen_xml": QwenXmlFilter,
-    "mistral": MistralFilter,
-    "llama": LlamaFilter,
-    "deepseek": DeepSeekFilter,
-}
 
+def open_filters(
+    leaks: Sequence[str], schemas: Mapping[str, Raw], meant: Meant | None = None, own: Families = NO_FAMILIES
+) -> list[LeakFilter]:
+    """Return the filters for these families, the users' `own` among them; only functions with one of `schemas` are called.
 
-def open_filters(leaks: Sequence[str], offered: Offered) -> list[LeakFilter]:
-    """Return the filters of these kinds, in this order; only tools that were `offered` are called."""
-    return [FILTERS[leak](offered) for leak in leaks]
+    `meant` finds the function that a name means which was not offered.
+    """
+    offered = Offered(schemas, meant) if meant is not None else Offered(schemas)
+    filters: list[LeakFilter] = [HarmonyFilter(offered)] if CHANNELS in leaks else []
+    if schemas and any(name != CHANNELS for name in leaks):
+        filters.append(CallReader(forms_of(leaks, own), offered))
+    return filters

@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 
 from antiphon.core.deltas import ReasoningDelta, TextDelta
-from antiphon.core.text.leaks.base import SHORT, Found, LeakedCall, Offered, overlap, slices
+from antiphon.core.text.leaks.base import LONGEST, SHORT, Found, Offered, overlap, slices
 
 _HEADS = ("<|start|>", "<|channel|>")
 _MESSAGE = "<|message|>"
 _ENDS = ("<|end|>", "<|call|>", "<|return|>", *_HEADS)
+_FIRSTS = frozenset("<")
 _LONGEST_HEAD = 1024  # characters
 _CHANNEL = re.compile(r"<\|channel\|>\s*(\w+)")
 _RECIPIENT = re.compile(r"\bto=(?:functions\.)?([\w.-]+)")
@@ -27,6 +28,12 @@ class HarmonyFilter:
         self._channel = "final"
         self._recipient = ""
         self._body: list[str] = []
+        self._size = 0  # of the body
+
+    @property
+    def marks(self) -> frozenset[str] | None:
+        """The first character of all markers; None within a message, where each piece counts."""
+        return None if self._held or self._head or self._framed else _FIRSTS
 
     def feed(self, text: str) -> list[Found]:
         """Return what is certain; parts of markers are held back."""
@@ -85,7 +92,7 @@ class HarmonyFilter:
         channel, recipient = _CHANNEL.search(head), _RECIPIENT.search(head)
         self._channel = channel[1] if channel else "final"
         self._recipient = recipient[1] if recipient else ""
-        self._body = [head + marker] if self._recipient else []
+        self._body, self._size = ([head + marker] if self._recipient else []), 0
         self._in_message = self._framed = True
         self._head, self._held = "", rest
         return True
@@ -98,6 +105,10 @@ class HarmonyFilter:
                 out.append(TextDelta(text))
         elif self._recipient:
             self._body.append(text)
+            self._size += len(text)
+            if self._size > LONGEST:  # too long to be a call
+                out.append(TextDelta("".join(self._body)))
+                self._recipient, self._body = "", []
         elif self._channel == "analysis":
             out.append(ReasoningDelta(text))
         else:
@@ -107,8 +118,9 @@ class HarmonyFilter:
         """End a message; a message to a tool that was not offered passes as the text that it was."""
         if self._recipient:
             head, *pieces = self._body
-            if self._recipient in self._offered:
-                out.append(LeakedCall(self._recipient, "".join(pieces).strip() or "{}"))
+            call = self._offered.call(self._recipient, "".join(pieces).strip())
+            if call is not None:
+                out.append(call)
             else:
                 out.append(TextDelta(head + "".join(pieces) + (marker if marker not in _HEADS else "")))
         self._recipient, self._body, self._in_message = "", [], False

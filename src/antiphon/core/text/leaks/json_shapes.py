@@ -1,0 +1,195 @@
+"""Bodies of leaked calls that are JSON: `{"name": …, "arguments": …}` in several spellings, and a name before an object."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from antiphon.core.text.leaks.base import LeakedCall, Offered, Reading, begins, blanks, json_at
+from antiphon.core.text.leaks.families import Row
+from antiphon.core.text.leaks.pythonic import MOST, literal
+
+MOST_CALLS = 500
+"""Calls of one block."""
+
+_NAMES = ("name", "tool_name", "tool", "function")
+_ARGUMENTS = ("arguments", "parameters", "args", "input")
+_BESIDE = frozenset((*_NAMES, *_ARGUMENTS, "type", "id", "index", "call_id", "tool_call_id"))
+_PARTS = ",; \t\r\n"
+_FENCE = re.compile(r"```[a-z_]{0,16}\s*")
+_NAME = re.compile(r"\s*([\w./:-]{1,256})")
+_WORD = re.compile(r"[\w-]{0,64}")
+_MARKS = re.compile(r'[\\"{}\[\]]')
+
+# The beginning of an object, or of a list of them, that may be a call; what it may be as long as it is short.
+_BEGIN = re.compile(r'(?:\[\s*)?\{\s*"(?:name|tool_name|tool|function|type|id|arguments|parameters)"\s*:')
+_SHORT = re.compile(r'(?:\[\s*)?(?:\{\s*(?:"\w{0,12}"?\s*)?)?\Z')
+_NAMED = re.compile(r'(?:\[\s*)?\{\s*"(name|tool_name|type)"\s*:\s*"([^"\\]{0,256})("?)')
+
+
+def read_json(row: Row, text: str, place: int, offered: Offered, final: bool) -> Reading:
+    """Read one block of objects, or, without a closer, what follows as long as it is calls."""
+    start = place
+    place, fenced = _after_fence(text, place) if row.fences else (place, False)
+    if not row.opener and (held := _is_no_beginning(text, place, offered, final)) is not None:
+        return ([], start) if held else None
+    calls: list[LeakedCall] = []
+    while True:
+        ended = place
+        place = _parted(text, place)
+        if row.closer and text.startswith(row.closer, place):
+            return calls, place + len(row.closer)
+        if fenced and text.startswith("```", place):
+            return _unfenced(calls, text, start, place + 3, final)
+        if not final and (place == len(text) or begins(text, place, (row.closer, "```" if fenced else ""))):
+            return None
+        if text[place : place + 1] not in ("{", "["):
+            return ([], start) if fenced else (calls, ended if calls else start)
+        found = json_at(text, place)
+        if found is None:
+            return _broken(row, text, place, offered, final) if not calls else ((calls, place) if final else None)
+        made = _calls(found[0], offered)
+        if not made:
+            return (calls, ended) if calls and not row.closer else ([], found[1])
+        calls += made
+        if len(calls) > MOST_CALLS:
+            return [], found[1]
+        place = found[1]
+        if not row.closer and not row.several and not fenced:
+            return calls, place
+
+
+def _after_fence(text: str, place: int) -> tuple[int, bool]:
+    fence = _FENCE.match(text, place)
+    return (fence.end(), True) if fence else (place, False)
+
+
+def _unfenced(calls: list[LeakedCall], text: str, start: int, place: int, final: bool) -> Reading:
+    """Return the calls of a code block if it is all there is: one with text around it is an example."""
+    place = blanks(text, place)
+    if place < len(text):
+        return [], start
+    return (calls, place) if final else None
+
+
+def _parted(text: str, place: int) -> int:
+    while place < len(text) and text[place] in _PARTS:
+        place += 1
+    return place
+
+
+def _is_no_beginning(text: str, place: int, offered: Offered, final: bool) -> bool | None:
+    """Tell of text without an opener: True if it begins no call, False if that is open, None if it may be read."""
+    if _SHORT.match(text, place) or (not final and begins(text, place, ("```tool_call\n",))):
+        return final
+    if not _BEGIN.match(text, place):
+        return True
+    named = _NAMED.match(text, place)
+    if named is None:
+        return None
+    if named[1] == "type":
+        known = "function".startswith(named[2])
+    else:
+        known = offered.name(named[2]) is not None if named[3] else offered.may_begin(named[2])
+    return None if known else True
+
+
+def _broken(row: Row, text: str, place: int, offered: Offered, final: bool) -> Reading:
+    """Say what becomes of JSON that is not whole, or not JSON: what Python would read is taken for it."""
+    end = text.find(row.closer, place) if row.closer else -1
+    if end < 0:
+        return ([], len(text)) if final else None
+    if not final and (end - place > MOST or not _balanced(text, place, end)):
+        return None  # the closer may stand in a string
+    calls = _calls(literal(text[place:end]), offered)
+    return calls, end + len(row.closer)
+
+
+def _balanced(text: str, place: int, end: int) -> bool:
+    """Tell whether the brackets between two places are closed, strings aside."""
+    depth, quoted, skipped = 0, False, -1
+    for mark in _MARKS.finditer(text, place, end):
+        found = mark[0]
+        if mark.start() == skipped:
+            continue
+        if found == "\\":
+            skipped = mark.start() + 1
+        elif found == '"':
+            quoted = not quoted
+        elif not quoted:
+            depth += 1 if found in "{[" else -1
+    return depth <= 0 and not quoted
+
+
+def _calls(value: Any, offered: Offered) -> list[LeakedCall]:
+    """Return the calls that a JSON value stands for; none at all if one of them is no call of an offered function."""
+    entries = value if isinstance(value, list) else [value]
+    if len(entries) > MOST_CALLS:
+        return []
+    calls = [_call(entry, offered) for entry in entries]
+    return [call for call in calls if call is not None] if None not in calls else []
+
+
+def _call(value: Any, offered: Offered) -> LeakedCall | None:
+    if not isinstance(value, dict):
+        return None
+    inner = value.get("function")
+    value = inner if isinstance(inner, dict) else value
+    said = next((value[name] for name in _NAMES if isinstance(value.get(name), str)), None)
+    key = next((key for key in _ARGUMENTS if key in value), None)
+    if key is not None:
+        return offered.call(said, value[key])
+    name = offered.name(said)
+    if name is None or not _BESIDE.issuperset(value) or not offered.needs_nothing(name):
+        return None
+    return LeakedCall(name, "{}")
+
+
+def read_named(row: Row, text: str, place: int, offered: Offered, final: bool) -> Reading:
+    """Read a name and the object of its arguments, which may be missing before a closer."""
+    start = place
+    named = _NAME.match(text, place)
+    if named is None:
+        return None if not final and blanks(text, place) == len(text) else ([], start)
+    if named.end() == len(text) and not final and offered.may_begin(named[1]):
+        return None
+    name = offered.name(named[1])
+    if name is None:
+        return [], start
+    place = _before_arguments(row, text, named.end())
+    if row.closer and text.startswith(row.closer, place):
+        return [LeakedCall(name, "{}")], place + len(row.closer)
+    if not text.startswith("{", place):
+        open_end = place == len(text) or begins(text, place, (*row.separators, row.id_mark, row.closer, "```json"))
+        return None if open_end and not final else ([], start)
+    found = json_at(text, place)
+    if found is None:
+        return ([], len(text)) if final else None
+    call = offered.call(name, found[0])
+    place = found[1]
+    after = blanks(text, place)
+    if row.fences and text.startswith("```", after):
+        place = after + 3
+        after = blanks(text, place)
+    if row.closer and text.startswith(row.closer, after):
+        place = after + len(row.closer)
+    elif row.closer and not final and (after == len(text) or begins(text, after, (row.closer, "```"))):
+        return None
+    return ([call] if call else []), place
+
+
+def _before_arguments(row: Row, text: str, place: int) -> int:
+    """Return where the arguments begin, behind separators, an id and the beginning of a code block."""
+    for _ in range(8):
+        place = blanks(text, place)
+        separator = next((mark for mark in row.separators if text.startswith(mark, place)), "")
+        if separator:
+            place += len(separator)
+        elif row.id_mark and text.startswith(row.id_mark, place):
+            word = _WORD.match(text, place + len(row.id_mark))
+            place = word.end() if word else place + len(row.id_mark)
+        elif row.fences and text.startswith("```", place):
+            place, _ = _after_fence(text, place)
+        else:
+            break
+    return place

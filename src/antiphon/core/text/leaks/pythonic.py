@@ -1,0 +1,220 @@
+"""Leaked calls as Python writes them: `[get_weather(city="Paris"), get_time()]` (Llama 3 and 4, Olmo), and Python's literals."""
+
+from __future__ import annotations
+
+import re
+from ast import literal_eval
+from typing import Any
+
+from antiphon.core.text.leaks.base import LeakedCall, Offered, Reading, begins, blanks
+from antiphon.core.text.leaks.families import Row
+
+MOST = 64 * 1024
+"""Characters of one call: it is read by a program in Python, at 10 ms for these."""
+
+MOST_NESTED = 32
+
+_WORD = re.compile(r"[A-Za-z_][\w.]{0,255}")
+_STRING = re.compile(r"'((?:[^'\\]|\\.)*)'|\"((?:[^\"\\]|\\.)*)\"", re.DOTALL)
+_NUMERIC = re.compile(r"-?[\d.eE+-]{0,64}\Z")  # to the end of the text: more of it may come
+_NUMBER = re.compile(r"-?(?:0|[1-9]\d{0,30})(?:\.\d{1,30})?(?:[eE][+-]?\d{1,3})?")
+_CALL = re.compile(r"\.(?:c(?:a(?:ll?)?)?)?\Z")  # `search.call(…)`, or the beginning of that
+_NAMES: dict[str, Any] = {"True": True, "true": True, "False": False, "false": False, "None": None, "null": None}
+_CLOSING = {"[": "]", "(": ")", "{": "}"}
+
+
+class _Short(Exception):
+    """The text ends before the value does."""
+
+
+class _Wrong(Exception):
+    """It is no value."""
+
+
+class _Reader:
+    """Reads values at a place. Each character is looked at once."""
+
+    def __init__(self, text: str, place: int = 0) -> None:
+        self.text = text
+        self.place = place
+
+    def next(self) -> str:
+        """Return the next character that is no blank. Raises _Short."""
+        self.place = blanks(self.text, self.place)
+        if self.place >= len(self.text):
+            raise _Short
+        return self.text[self.place]
+
+    def take(self, mark: str) -> bool:
+        """Pass over a character if it is the next one."""
+        if self.next() != mark:
+            return False
+        self.place += 1
+        return True
+
+    def word(self) -> str:
+        """Return the next name, "" where there is none. Raises _Short where more of it may come."""
+        self.next()
+        found = _WORD.match(self.text, self.place)
+        if found is None:
+            return ""
+        if found.end() == len(self.text):
+            raise _Short
+        self.place = found.end()
+        return found[0]
+
+    def value(self, depth: int = 0) -> Any:
+        """Return the next value. Raises _Short, _Wrong."""
+        first = self.next()
+        if depth > MOST_NESTED:
+            raise _Wrong
+        if first in "'\"":
+            return self._string()
+        if first in "[(":
+            self.place += 1
+            return self._entries(_CLOSING[first], depth)
+        if first == "{":
+            self.place += 1
+            return self._object(depth)
+        if first in "-0123456789" and _NUMERIC.match(self.text, self.place):
+            raise _Short
+        number = _NUMBER.match(self.text, self.place)
+        if number is not None:
+            self.place = number.end()
+            return float(number[0]) if not number[0].lstrip("-").isdigit() else int(number[0])
+        word = self.word()
+        if word not in _NAMES:
+            raise _Wrong
+        return _NAMES[word]
+
+    def _string(self) -> str:
+        found = _STRING.match(self.text, self.place)
+        if found is None:
+            raise _Short
+        self.place = found.end()
+        inner = found[1] if found[1] is not None else found[2]
+        if "\\" not in inner:
+            return inner
+        try:
+            return str(literal_eval(found[0].replace("\n", "\\n").replace("\r", "\\r")))
+        except (ValueError, SyntaxError, MemoryError):
+            raise _Wrong from None
+
+    def _entries(self, closing: str, depth: int) -> list[Any]:
+        entries: list[Any] = []
+        while not self.take(closing):
+            entries.append(self.value(depth + 1))
+            if not self.take(",") and self.next() != closing:
+                raise _Wrong
+        return entries
+
+    def _object(self, depth: int) -> dict[str, Any]:
+        entries: dict[str, Any] = {}
+        while not self.take("}"):
+            key = self.value(depth + 1)
+            if not isinstance(key, str) or not self.take(":"):
+                raise _Wrong
+            entries[key] = self.value(depth + 1)
+            if not self.take(",") and self.next() != "}":
+                raise _Wrong
+        return entries
+
+
+def literal(text: str) -> Any:
+    """Return the value of a literal of Python's, or of JSON that is a little wrong; None for anything else."""
+    if len(text) > MOST:
+        return None
+    reader = _Reader(text)
+    try:
+        value = reader.value()
+    except (_Short, _Wrong):
+        return None
+    return None if text[reader.place :].strip() else value
+
+
+def read_pythonic(row: Row, text: str, place: int, offered: Offered, final: bool) -> Reading:
+    """Read calls: in brackets, or one behind the other up to the closer."""
+    start = place
+    text_end = text[: place + MOST]
+    reader = _Reader(text_end, place)
+    calls: list[LeakedCall] = []
+    listed = False
+    try:
+        listed = reader.take("[")
+        if not listed and not row.opener:
+            return [], start
+        while True:
+            call = _call(reader, offered)
+            if call is None:
+                return [], start
+            calls.append(call)
+            if listed and reader.take("]"):
+                break
+            if not listed and _closes(row, reader):
+                break
+            if not reader.take(",") and listed:
+                return [], start
+    except _Wrong:
+        return [], start
+    except _Short:
+        if final or len(text_end) < len(text):
+            return (calls, len(text)) if calls and not listed else ([], start)
+        return None
+    return _ended(row, text, reader.place, calls, start, final)
+
+
+def _closes(row: Row, reader: _Reader) -> bool:
+    """Tell whether calls that stand in no brackets end here. Raises _Short."""
+    if not row.closer:
+        return True
+    reader.next()
+    if begins(reader.text, reader.place, (row.closer,)):
+        raise _Short
+    return reader.text.startswith(row.closer, reader.place)
+
+
+def _ended(row: Row, text: str, place: int, calls: list[LeakedCall], start: int, final: bool) -> Reading:
+    after = blanks(text, place)
+    if row.closer:
+        if text.startswith(row.closer, after):
+            return calls, after + len(row.closer)
+        return None if not final and begins(text, after, (row.closer, "\0")) else (calls, place)
+    if row.opener:
+        return calls, place
+    # Without an opener it is a call only if it is all there is.
+    if after < len(text) and not text.startswith(row.around or ("\0",), after):
+        return None if not final and begins(text, after, row.around) else ([], start)
+    return (calls, place) if final else None
+
+
+def _call(reader: _Reader, offered: Offered) -> LeakedCall | None:
+    """Read `NAME(…)` or `NAME.call(…)`; positional arguments are named as the schema orders them."""
+    reader.next()
+    part = _WORD.match(reader.text, reader.place)
+    if part is None or (not offered.may_begin(_CALL.sub("", part[0])) and not offered.name(_CALL.sub("", part[0]))):
+        return None
+    name = offered.name(_CALL.sub("", reader.word()))
+    if name is None or not reader.take("("):
+        return None
+    arguments: dict[str, Any] = {}
+    order = list(offered.types(name))
+    while not reader.take(")"):
+        key = _key(reader)
+        if not key:
+            if len(arguments) >= len(order):
+                return None
+            key = order[len(arguments)]
+        arguments[key] = reader.value()
+        if not reader.take(",") and reader.next() != ")":
+            return None
+    return offered.call(name, arguments)
+
+
+def _key(reader: _Reader) -> str:
+    """Return the name before `=`, "" where a value stands."""
+    before = reader.place
+    key = reader.word()
+    if key and key not in _NAMES and reader.take("="):
+        return key
+    reader.place = before
+    return ""

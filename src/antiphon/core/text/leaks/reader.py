@@ -1,0 +1,275 @@
+"""CallReader: one filter for all families: finds their openers in a stream of text, and takes the calls behind them out."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
+
+import msgspec
+
+from antiphon.core.deltas import TextDelta
+from antiphon.core.text.leaks.base import (
+    LONGEST,
+    SHORT,
+    Found,
+    Offered,
+    Patience,
+    Reading,
+    begins,
+    blanks,
+    slices,
+)
+from antiphon.core.text.leaks.families import Families, Row, Shape, rows_of
+from antiphon.core.text.leaks.json_shapes import read_json, read_named
+from antiphon.core.text.leaks.markup import read_markup
+from antiphon.core.text.leaks.pythonic import read_pythonic
+
+MOST_IN_VAIN = 2 * LONGEST
+"""Characters of an answer that are looked at for calls which turn out to be none; behind them all is text."""
+
+MOST_AROUND = 2
+"""Markers around a call that stand one behind the other."""
+
+_HEAD = (
+    512  # characters behind an opener that are looked at whenever they grow: there it is decided whether it is a call
+)
+_ENDS = frozenset("}]>)`")  # one of them ends each form
+
+
+def _read_nothing(row: Row, text: str, place: int, offered: Offered, final: bool) -> Reading:
+    return [], place
+
+
+SHAPES: Mapping[Shape, Callable[[Row, str, int, Offered, bool], Reading]] = {
+    "json": read_json,
+    "named": read_named,
+    "markup": read_markup,
+    "pythonic": read_pythonic,
+    "nothing": _read_nothing,
+}
+
+
+class _Marker(msgspec.Struct, frozen=True):
+    """What a marker may begin: the rows of its openers, a marker `around` calls, openers that are `longer`."""
+
+    rows: tuple[Row, ...]
+    around: str
+    longer: tuple[str, ...]
+    silent: bool
+
+
+class Forms:
+    """Families made ready for reading: all their markers and how they are found; `starting` are rows without an opener."""
+
+    def __init__(self, rows: Sequence[Row]) -> None:
+        self.starting = tuple(row for row in rows if not row.opener)
+        openers = dict.fromkeys(row.opener for row in rows if row.opener)
+        around = dict.fromkeys(mark for row in rows for mark in row.around)
+        names = sorted({**openers, **around}, key=len, reverse=True)
+        self.pattern = re.compile("|".join(map(re.escape, names)) or r"(?!)")
+        self.firsts = frozenset(name[0] for name in names)
+        self._longest = max(map(len, names), default=0)
+        self._partial = frozenset(name[:size] for name in names for size in range(1, len(name)))
+        self._found = {
+            name: _Marker(
+                tuple(row for row in rows if row.opener and name.startswith(row.opener)),
+                max((mark for mark in around if name.startswith(mark)), key=len, default=""),
+                tuple(opener for opener in openers if opener != name and opener.startswith(name)),
+                any(row.shape == "nothing" and name == row.opener for row in rows),
+            )
+            for name in names
+        }
+
+    def at(self, text: str, place: int) -> _Marker | None:
+        """Return the longest marker at a place."""
+        found = self.pattern.match(text, place)
+        return self._found[found[0]] if found else None
+
+    def partial_at(self, text: str, place: int) -> int:
+        """Return where the end of a text may be the beginning of a marker; its length where it is not."""
+        for at in range(max(place, len(text) - self._longest + 1), len(text)):
+            if text[at] in self.firsts and text[at:] in self._partial:
+                return at
+        return len(text)
+
+
+NO_FAMILIES: Families = {}
+
+
+def forms_of(names: Sequence[str], own: Families = NO_FAMILIES) -> Forms:
+    """Return the forms of families by name, the users' `own` among them; of those that are built in they are kept."""
+    if own:
+        return Forms(rows_of(names, own))
+    return _known_forms(tuple(names))
+
+
+@lru_cache(maxsize=64)
+def _known_forms(names: tuple[str, ...]) -> Forms:
+    return Forms(rows_of(names, NO_FAMILIES))
+
+
+class CallReader:
+    """Takes calls of offered functions out of a text. What turns out to be none passes unchanged."""
+
+    def __init__(self, forms: Forms, offered: Offered) -> None:
+        self._offered = offered
+        self._forms = forms
+        self._held = ""
+        self._pieces: list[str] = []  # what came while more was waited for
+        self._size = 0
+        self._patience = Patience()
+        self._waiting = False
+        self._at_start = bool(forms.starting)
+        self._spaces = ""
+        self._quiet = True
+        self._after_call = False
+        self._in_vain = 0
+
+    @property
+    def marks(self) -> frozenset[str] | None:
+        """The first characters of all markers; None while something is held back."""
+        return None if self._held or self._quiet else self._forms.firsts
+
+    def feed(self, text: str) -> list[Found]:
+        """Return what is certain; a marker, or what may become one, is held back."""
+        if not self._held and not self._quiet and self._forms.firsts.isdisjoint(text):
+            return [TextDelta(text)]
+        if len(text) > SHORT:
+            return [found for piece in slices(text) for found in self.feed(piece)]
+        if not self._waiting:
+            self._held += text
+            return self._run(final=False)
+        # A body is looked at again only when it may have ended: long calls would cost the square of their length.
+        self._pieces.append(text)
+        self._size += len(text)
+        if self._size > LONGEST:
+            return self._give_up()
+        if self._size > _HEAD and (_ENDS.isdisjoint(text) or not self._patience.due(self._size)):
+            return []
+        return self._run(final=False)
+
+    def close(self) -> list[Found]:
+        """Return the rest; blank lines that stood around calls are dropped."""
+        return self._run(final=True)
+
+    def _give_up(self) -> list[Found]:
+        """Pass on what is too long to be a call."""
+        self._join()
+        held, self._held, self._at_start = self._held, "", False
+        out: list[Found] = []
+        self._pass(held, out)
+        return out
+
+    def _join(self) -> None:
+        self._waiting = False
+        if self._pieces:
+            self._held = "".join((self._held, *self._pieces))
+            self._pieces.clear()
+
+    def _run(self, *, final: bool) -> list[Found]:
+        out: list[Found] = []
+        waited = self._waiting
+        self._join()
+        place = self._begin(out, final) if self._at_start and self._held else 0
+        while place is not None and place < len(self._held):
+            start = self._find(place, final)
+            self._pass(self._held[place:start], out)
+            place = start
+            marker = self._forms.at(self._held, place)
+            after = self._take(marker, place, out, final) if marker is not None else None
+            if after is None:
+                break
+            place = after
+        self._held = self._held[place or 0 :]
+        if self._held and self._waits(final):
+            self._waiting, self._size = True, len(self._held)
+            if not waited or place:
+                self._patience = Patience()
+                self._patience.due(self._size)
+        return out
+
+    def _waits(self, final: bool) -> bool:
+        return not final and (self._at_start or self._forms.at(self._held, 0) is not None)
+
+    def _find(self, place: int, final: bool) -> int:
+        """Return where a marker begins, or may begin; at the end of the text, only a whole one counts."""
+        found = self._forms.pattern.search(self._held, place)
+        if found is not None:
+            return found.start()
+        return len(self._held) if final else self._forms.partial_at(self._held, place)
+
+    # What stands at a place
+
+    def _begin(self, out: list[Found], final: bool) -> int | None:
+        """Look at the start of the answer, where calls need no opener. None: more text is needed."""
+        place = blanks(self._held, 0)
+        if place == len(self._held) and not final and place < SHORT:
+            return None
+        for row in self._forms.starting:
+            reading = SHAPES[row.shape](row, self._held, place, self._offered, final)
+            if reading is None:
+                return None
+            calls, end = reading
+            if calls:
+                self._at_start = False
+                self._found(calls, out)
+                return end
+        self._at_start = False
+        return 0
+
+    def _take(self, marker: _Marker, place: int, out: list[Found], final: bool) -> int | None:
+        """Read what a marker begins. Returns where it ends, None where more text is needed."""
+        text = self._held
+        if self._in_vain > MOST_IN_VAIN:
+            self._pass(text[place:], out)
+            return len(text)
+        reading = self._read(marker, place, final)
+        if reading is None:
+            return None
+        calls, end = reading
+        if calls:
+            self._found(calls, out)
+            return end
+        if marker.around and self._after_call and self._quiet:
+            return place + len(marker.around)
+        if marker.silent:
+            return end
+        self._in_vain += len(text) - place
+        self._pass(text[place:end], out)
+        return end
+
+    def _read(self, marker: _Marker, place: int, final: bool, depth: int = 0) -> Reading:
+        """Read the calls at a place, behind markers that stand around them."""
+        text, end = self._held, 0
+        if not final and begins(text, place, marker.longer):
+            return None  # a longer opener may come
+        for row in marker.rows:
+            reading = SHAPES[row.shape](row, text, place + len(row.opener), self._offered, final)
+            if reading is None or reading[0]:
+                return reading
+            end = max(end, reading[1])
+        if not marker.around or depth == MOST_AROUND:
+            return [], max(end, place + len(marker.around))
+        inner = blanks(text, place + len(marker.around))
+        if not final and (inner == len(text) or self._forms.partial_at(text, inner) == inner):
+            return None
+        following = self._forms.at(text, inner)
+        if following is not None:
+            reading = self._read(following, inner, final, depth + 1)
+            if reading is None or reading[0]:
+                return reading
+        return [], max(end, place + len(marker.around))
+
+    def _found(self, calls: Sequence[Found], out: list[Found]) -> None:
+        out.extend(calls)
+        self._quiet, self._spaces, self._after_call = True, "", True
+
+    def _pass(self, text: str, out: list[Found]) -> None:
+        if not text:
+            return
+        if self._quiet and text.isspace() and len(self._spaces) < SHORT:
+            self._spaces += text
+            return
+        out.append(TextDelta(self._spaces + text))
+        self._quiet, self._spaces = False, ""
