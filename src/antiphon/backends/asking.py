@@ -88,6 +88,14 @@ class Asking:
         if self._lasting is not NOTHING:
             self._adaptations.learn(self.turn.model, self._lasting, self._why)
 
+    def thought(self, *, unopened: bool) -> None:
+        """Take note of how an answer told its thoughts, which it was asked for."""
+        if unopened:
+            why = "the answer closed thoughts that it did not open; the server has no reasoning parser"
+            self._adaptations.learn(self.turn.model, Adaptation(think="opened"), why)
+        else:
+            self._adaptations.parts_thoughts(self.turn.model)
+
     def all_thoughts(self) -> None:
         """Take note of an answer that is nothing but thoughts."""
         self._adaptations.remark(self.turn.model, ALL_THOUGHTS)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -12,6 +13,7 @@ import pytest
 from antiphon.backends import adaptations
 from antiphon.backends.adaptations import Adaptation, Adaptations
 from antiphon.backends.asking import ALL_THOUGHTS
+from antiphon.backends.base import read
 from antiphon.backends.chat.backend import ChatBackend
 from antiphon.config import BackendConfig, ModelConfig
 from antiphon.core.deltas import CallStart, ReasoningDelta
@@ -371,3 +373,79 @@ async def test_a_bound_of_answers_is_kept_to() -> None:
             await heard(one, ask(max_output_tokens=most))
         assert [call.json["max_tokens"] for call in upstream.calls] == [32_000, 8192, 8192, 100]
         assert one.learned == {"m": Adaptation(max_output_tokens=8192)}
+
+
+# Thoughts that the template opens
+
+
+def thinking(*pieces: str, field: str = "content") -> Callable[[Call], Any]:
+    """A server whose template is told to think: then the answer comes in these pieces, else it is "Hello!"."""
+
+    async def handle(call: Call) -> None:
+        on = call.json.get("chat_template_kwargs", {}).get("enable_thinking")
+        said = [{field: piece} for piece in pieces] if on else [{"content": "Hello!"}]
+        if field != "content" and on:
+            said.append({"content": "Hello!"})
+        if not call.json.get("stream"):
+            whole: Json = {}
+            for delta in said:
+                for name, text in delta.items():
+                    whole[name] = whole.get(name, "") + text
+            await call.answer({"choices": [{"index": 0, "message": whole, "finish_reason": "stop"}]})
+            return
+        await call.start()
+        for delta in said:
+            await call.event({"choices": [{"index": 0, "delta": delta}]})
+            await asyncio.sleep(0.001)
+        await call.event({"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]})
+        await call.end()
+
+    return handle
+
+
+UNOPENED = ("I need ", "one word.\n</th", "ink>\n", "\nHel", "lo!")
+
+
+@pytest.mark.parametrize("stream", [True, False])
+@pytest.mark.parametrize("profile", ["vllm", "sglang"])
+async def test_thoughts_that_an_effort_switches_on_are_told_from_the_answer(profile: str, stream: bool) -> None:
+    async with running(thinking(*UNOPENED)) as upstream:
+        one = ChatBackend("c", BackendConfig(url=upstream.url, profile=profile))
+        for _ in range(2):
+            deltas, _ = await heard(one, ask(reasoning_effort="low", stream=stream))
+            assert (thoughts_of(deltas).strip(), text_of(deltas)) == ("I need one word.", "Hello!")
+            assert one.learned["m"].think == "opened"
+        for effort in ("none", None):
+            deltas, _ = await heard(one, ask(reasoning_effort=effort, stream=stream))
+            assert (thoughts_of(deltas), text_of(deltas)) == ("", "Hello!")
+        await one.close()
+
+
+async def test_thoughts_stream_once_it_is_known_that_the_template_opens_them() -> None:
+    async with running(thinking(*UNOPENED)) as upstream:
+        one = ChatBackend("c", BackendConfig(url=upstream.url, profile="vllm"))
+        firsts = []
+        for _ in range(2):
+            stream = await one.open(ask(reasoning_effort="low"))
+            firsts.append(thoughts_of(await read(stream)))
+            await read_all(stream)
+        assert firsts[0].strip() == "I need one word."
+        assert firsts[1] == "I need "
+        await one.close()
+
+
+@pytest.mark.parametrize(
+    ("pieces", "field", "text"),
+    [(("Well, ", "that is ", "42."), "content", "Well, that is 42."), (("Hm, ", "hm."), "reasoning", "Hello!")],
+)
+async def test_a_server_that_parts_thoughts_itself_streams(pieces: tuple[str, ...], field: str, text: str) -> None:
+    async with running(thinking(*pieces, field=field)) as upstream:
+        one = ChatBackend("c", BackendConfig(url=upstream.url, profile="vllm"))
+        for _ in range(2):
+            stream = await one.open(ask(reasoning_effort="low"))
+            first = await read(stream)
+            rest = await read_all(stream)
+            assert text_of([*first, *rest]) == text
+        assert (text_of(first) or thoughts_of(first)) == pieces[0]
+        assert one.learned == {}
+        await one.close()

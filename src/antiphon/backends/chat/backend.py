@@ -49,6 +49,7 @@ class Answer:
         self, response: HttpResponse, decoder: ChatDecoder, asking: Asking, call: ChatCall, again: Again
     ) -> None:
         self._ignored = call.ignored
+        self._unsure = call.think == "unsure"
         self._response = response
         self._decoder = decoder
         self._asking = asking
@@ -93,6 +94,13 @@ class Answer:
 
     async def _read(self) -> None:
         raise NotImplementedError
+
+    def _note(self) -> None:
+        """Take note of what the answer, which has ended, tells of the server."""
+        if self._decoder.all_thoughts:
+            self._asking.all_thoughts()
+        if self._unsure and not self._decoder.cut:
+            self._asking.thought(unopened=self._decoder.unopened)
 
     def abort(self) -> None:
         self._ended = True
@@ -158,8 +166,7 @@ class ChatStream(Answer):
         self._decoder.finish(deltas)
         self._ended = True
         self._response.release()
-        if self._decoder.all_thoughts:
-            self._asking.all_thoughts()
+        self._note()
 
 
 def _check_size(decoder: ChatDecoder) -> None:
@@ -190,8 +197,7 @@ class WholeAnswer(Answer):
         finally:
             if deltas:
                 self._take(deltas)
-        if self._decoder.all_thoughts:
-            self._asking.all_thoughts()
+        self._note()
 
     def _decode(self, body: bytes, deltas: list[Delta]) -> None:
         decoder = self._decoder
@@ -288,6 +294,7 @@ def _adapted(options: CodecOptions, learned: Adaptation) -> CodecOptions:
             response_format=learned.response_format,
             forced_calls=learned.forced_calls,
         ),
+        opens_thoughts=learned.think == "opened",
         window=options.window or learned.context_length,
         most_output=learned.max_output_tokens,
     )
@@ -354,6 +361,8 @@ class ChatBackend:
                 if not (self._learn and await by_size(len(body), _changes, asking, error, body)):
                     raise
         asking.forced = call.forced
+        if call.think == "unsure" and self._adaptations.is_parting(turn.model):
+            call = msgspec.structs.replace(call, think="auto")
         decoder = codec.decoder(turn, call, options, f"{self._call_base}{next(self._calls):x}")
         type = response.header(b"content-type")
         # Some servers do not stream although they are asked to, and the other way round: what came counts.

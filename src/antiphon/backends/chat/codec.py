@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 from msgspec import UNSET, Raw
@@ -14,7 +14,7 @@ from antiphon.backends.chat.emulation import Emulation, Unusable, call_schema, c
 from antiphon.backends.chat.messages import Messages
 from antiphon.backends.chat.offered_tools import chat_tools
 from antiphon.backends.chat.profiles import PROFILES, Policies, Profile, ThinkPolicy, suited
-from antiphon.backends.chat.wishes import add_effort, drop
+from antiphon.backends.chat.wishes import OFF, add_effort, drop
 from antiphon.core.deltas import CallKind
 from antiphon.core.json_encoding import to_json
 from antiphon.core.kinds import BY_DECLARATION, MCP
@@ -47,9 +47,10 @@ class CodecOptions(msgspec.Struct, frozen=True, kw_only=True):
     """How a model is spoken to: the server's profile, and the model's own settings; `leaks` come on top of the profile's,
     `own_leaks` are the families of the configuration.
 
-    `need_reason`: an answer without a `finish_reason` was broken off; False for servers that never send one. `window`: the
-    model's context window, `most_output` its longest answer, in tokens; 0 where they are not known. `refuse`: a wish that the
-    model cannot honour is a 400.
+    `need_reason`: an answer without a `finish_reason` was broken off; False for servers that never send one.
+    `opens_thoughts`: a template that is told to think is known to open the thoughts itself. `window`: the model's context
+    window, `most_output` its longest answer, in tokens; 0 where they are not known. `refuse`: a wish that the model cannot
+    honour is a 400.
     """
 
     profile: Profile = PROFILES["generic"]
@@ -58,6 +59,7 @@ class CodecOptions(msgspec.Struct, frozen=True, kw_only=True):
     leaks: tuple[str, ...] = ()
     own_leaks: Families = NO_FAMILIES
     need_reason: bool = True
+    opens_thoughts: bool = False
     window: int = 0
     most_output: int = 0
     refuse: bool = False
@@ -66,13 +68,15 @@ class CodecOptions(msgspec.Struct, frozen=True, kw_only=True):
 class ChatCall(msgspec.Struct, frozen=True):
     """What a request has set up for its answer: the functions, and how a call or format is brought about.
 
-    `ignored`: the client's wishes that the request does not have. `forced`: the answer must be a call.
+    `ignored`: the client's wishes that the request does not have. `forced`: the answer must be a call. `think`: how thoughts are
+    told from the answer.
     """
 
     tools: ToolMap
     emulation: Emulation | None = None
     ignored: tuple[str, ...] = ()
     forced: bool = False
+    think: ThinkPolicy | Literal["unsure"] = "auto"
 
 
 def request(turn: Turn, options: CodecOptions) -> tuple[bytes, ChatCall]:
@@ -97,6 +101,7 @@ def request(turn: Turn, options: CodecOptions) -> tuple[bytes, ChatCall]:
     body.add("messages", messages.render())
     _add_sampling(body, turn, options)
     ignored = add_effort(body.fields, turn.reasoning_effort, profile, refuse=options.refuse)
+    thinking = turn.reasoning_effort not in OFF if TEMPLATE_FIELDS in body.fields else None
     if profile.streams(turn.stream):
         body.add("stream", b"true")
         if profile.stream_usage:
@@ -106,7 +111,7 @@ def request(turn: Turn, options: CodecOptions) -> tuple[bytes, ChatCall]:
     if profile.drop:
         forced = forced and (emulation is not None or "tool_choice" not in profile.drop)
         ignored += drop(body.fields, profile.drop, choice.mode if emulation is None else "auto")
-    return body.render(), ChatCall(tools, emulation, ignored, forced)
+    return body.render(), ChatCall(tools, emulation, ignored, forced, _think_policy(options, thinking))
 
 
 def is_slow(turn: Turn, options: CodecOptions) -> bool:
@@ -124,7 +129,7 @@ def decoder(turn: Turn, call: ChatCall, options: CodecOptions, call_base: str) -
         options.profile,
         call_base=call_base,
         policy=TextPolicy(
-            options.think,
+            call.think,
             (*options.profile.leaks, *options.leaks),
             options.own_leaks,
             calls=turn.tool_choice != "none",
@@ -137,6 +142,18 @@ def decoder(turn: Turn, call: ChatCall, options: CodecOptions, call_base: str) -
         forced=call.forced,
         keep_ids=suited(options.profile, options.policies, turn.model).call_ids == "keep",
     )
+
+
+def _think_policy(options: CodecOptions, thinking: bool | None) -> ThinkPolicy | Literal["unsure"]:
+    """Return how thoughts are told from the answer.
+
+    Templates that are told to think may open the thoughts themselves. Not all servers then part them from the answer.
+    """
+    if options.think == "opened" and thinking is False:
+        return "auto"
+    if options.think == "auto" and thinking and options.profile.effort == "both":
+        return "opened" if options.opens_thoughts else "unsure"
+    return options.think
 
 
 class _Body:

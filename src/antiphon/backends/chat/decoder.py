@@ -142,6 +142,16 @@ class ChatDecoder:
         said = self._text_size or self._calls.started
         return self._reasoning_size > 0 and not said and self._reason is FinishReason.STOP
 
+    @property
+    def unopened(self) -> bool:
+        """Tell whether the answer began with thoughts that only a closing tag told."""
+        return self._sink.unopened
+
+    @property
+    def cut(self) -> bool:
+        """Tell whether the answer was cut off."""
+        return self._reason is not None and self._reason.cut
+
     # Feeding
 
     def feed(self, payloads: Sequence[bytes], out: list[Delta]) -> None:

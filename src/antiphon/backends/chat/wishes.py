@@ -15,7 +15,7 @@ from antiphon.core.turn import TEMPLATE_FIELDS
 from antiphon.errors import InvalidRequest
 
 EFFORT = "reasoning.effort"
-_OFF = ("none", "minimal")
+OFF = ("none", "minimal")
 
 
 def add_effort(fields: dict[str, bytes], effort: str | None, profile: Profile, *, refuse: bool) -> tuple[str, ...]:
@@ -23,7 +23,7 @@ def add_effort(fields: dict[str, bytes], effort: str | None, profile: Profile, *
     if effort is None:
         return ()
     where = "none" if "reasoning_effort" in profile.drop else profile.effort
-    thinking = effort not in _OFF
+    thinking = effort not in OFF
     told = where in ("enable_thinking", "both") and "enable_thinking" not in profile.drop
     if told:
         fields[TEMPLATE_FIELDS] = to_json({"enable_thinking": thinking})
