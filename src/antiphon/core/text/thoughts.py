@@ -17,7 +17,7 @@ TAGS = {
 }
 """Opening tag → closing tag."""
 
-_CLOSE_TAGS = tuple(TAGS.values())
+_OPEN_TAGS, _CLOSE_TAGS = tuple(TAGS), tuple(TAGS.values())
 _QUOTES = frozenset("`'\"*")
 
 _LONGEST_START = 1024  # characters, blanks nearly all of them
@@ -103,7 +103,8 @@ class ThinkSplitter:
         around = self._held + text
         self._held = around[-_LONGEST_TAG:]
         closed = any(_is_bare(around, around.find(tag)) for tag in _CLOSE_TAGS if tag in around)
-        if not closed and self._size <= LONGEST_UNSURE:
+        opened = self._size <= _LONGEST_START and "".join(self._pieces).lstrip().startswith(_OPEN_TAGS)
+        if not (closed or opened) and self._size <= LONGEST_UNSURE:
             return ""
         whole, self._held, self._pieces = "".join(self._pieces), "", []
         self.unopened = closed and not any(tag in whole for tag in TAGS)
