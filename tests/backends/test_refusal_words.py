@@ -17,6 +17,7 @@ from antiphon.backends.refusals import refusal
 from antiphon.errors import BackendError
 
 TOOLS = [{"type": "function", "function": {"name": "f", "parameters": {}, "strict": True}}]
+LOOSE = {"type": "json_schema", "json_schema": {"name": "x", "schema": {"minLength": 1, "pattern": "a"}}}
 SCHEMA = {"type": "json_schema", "json_schema": {"name": "x", "schema": {}}}
 
 
@@ -63,6 +64,12 @@ def taught(words: str, param: str = "", status: int = 400, **sent: Any) -> Adapt
         ("This response_format type is unavailable now, it must be one of text", {"response_format": {"type": "json_object"}}, {"response_format": "none"}),
         ("'response_format.type' must be 'json_schema' or 'text'", {"response_format": {"type": "json_object"}}, {"response_format": "json_schema"}),
         ("response_format: schema is not supported", {"response_format": {"type": "json_object", "schema": {}}}, {"response_format": "json_object"}),
+        # Schemas
+        ("Invalid JSON payload received. Unknown name \"const\" at 'tools[0].function_declarations[0].parameters': Cannot find field.", {"tools": TOOLS}, {"strict_schema": "gemini"}),
+        ("At path 'properties.x': type is not defined, the schema is not a valid moonshot flavored json schema", {"tools": TOOLS}, {"strict_schema": "moonshot"}),
+        ("Invalid schema for function 'f': schema must have type 'object' and not have 'oneOf' at the top level.", {"tools": TOOLS}, {"strict_schema": "openai"}),
+        ("Invalid schema for response_format 'x': In context=('properties', 'a'), 'minLength' is not permitted.", {"response_format": LOOSE}, {"drop": ("schema.minLength",)}),
+        ("tools.0.input_schema: For 'string' type, properties minLength, pattern are not supported", {"tools": TOOLS, "response_format": LOOSE}, {"drop": ("schema.minLength", "schema.pattern")}),
         # Names of fields
         ("Unsupported parameter: 'max_tokens' is not supported with this model. Use 'max_completion_tokens' instead.", {"max_tokens": 9}, {"max_tokens": "max_completion_tokens"}),
         ("max_completion_tokens is unknown, please use max_tokens", {"max_completion_tokens": 9}, {"max_tokens": "max_tokens"}),

@@ -112,7 +112,7 @@ class Asking:
         elif (found := overflow(error, self.turn.max_output_tokens)) is not None:
             changed = self._fit(found, error)
         else:
-            learned = lesson(error, sent)
+            learned = lesson(error, sent, self.changed)
             changed = learned is not None and self._change(learned.adaptation, error, lasting=learned.lasting)
         if changed:
             self._held.clear()

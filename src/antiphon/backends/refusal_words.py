@@ -12,7 +12,7 @@ from typing import Any, Literal
 import msgspec
 from msgspec import Raw
 
-from antiphon.backends.adaptations import Adaptation
+from antiphon.backends.adaptations import NOTHING, Adaptation
 from antiphon.backends.efforts import EFFORTS, weakest_first
 from antiphon.errors import BackendError
 
@@ -26,7 +26,7 @@ _UNSUPPORTED = re.compile(
     re.IGNORECASE,
 )
 _WRONG_VALUE = re.compile(
-    r"must be|should be|invalid|one of|expected|only supports?|requires?|(?:supported|valid|allowed) values",
+    r"must be|should be|invalid|not a valid|one of|expected|only supports?|requires?|(?:supported|valid|allowed) values",
     re.IGNORECASE,
 )
 _LISTED = re.compile(
@@ -60,6 +60,28 @@ _EFFORT = re.compile(
 )
 _TEMPLATE = re.compile(r"chat_template_kwargs|enable_thinking", re.IGNORECASE)
 _STRICT = re.compile(r"[`'\".]strict\b|strict mode", re.IGNORECASE)
+_SCHEMA = re.compile(r"schema|parameters|function_declarations|keyword", re.IGNORECASE)
+_SUBSETS: tuple[tuple[Literal["gemini", "moonshot", "openai"], re.Pattern[str]], ...] = (
+    ("gemini", re.compile(r"function_declarations|response_schema|generation_config", re.IGNORECASE)),
+    ("moonshot", re.compile(r"moonshot", re.IGNORECASE)),
+    ("openai", re.compile(r"invalid schema for function|invalid_function_parameters", re.IGNORECASE)),
+)
+_QUOTED = re.compile(r"[`'\"](\$?[A-Za-z]{2,24})[`'\"]")
+_NAMED = re.compile(r"(?<![\w$])(\$?[A-Za-z]{2,24})(?!\w)")
+KEYWORD = "schema."
+"""What the name of a keyword of schemas begins with, in `drop`."""
+
+LOOSENING = frozenset(
+    """
+    $schema $id $comment $anchor title default examples example format pattern minLength maxLength minimum maximum
+    exclusiveMinimum exclusiveMaximum multipleOf minItems maxItems uniqueItems contains minContains maxContains
+    minProperties maxProperties propertyNames patternProperties additionalProperties unevaluatedProperties
+    unevaluatedItems dependentRequired dependentSchemas contentEncoding contentMediaType contentSchema deprecated
+    readOnly writeOnly not if then else strict nullable
+    """.split()
+)
+"""Keywords without which a schema admits more, never less: answers are held against the client's own schema."""
+
 _WORDS = re.compile(r"[a-z_]{2,12}")
 
 EFFORT_FIELDS = ("reasoning_effort", "reasoning")
@@ -103,11 +125,15 @@ class Lesson(msgspec.Struct, frozen=True):
 
 
 class RefusedRequest(msgspec.Struct, frozen=True):
-    """The words of a refusal, the field that the server named apart from them, and the body that it refused."""
+    """The words of a refusal, the field that the server named apart from them, and the body that it refused.
+
+    `changed` is how the body differed already from what the profile says.
+    """
 
     words: str
     param: str
     sent: Mapping[str, Raw]
+    changed: Adaptation
 
     def value(self, name: str) -> Any:
         """Return a field of the refused request; None where it had none."""
@@ -132,12 +158,15 @@ class RefusedRequest(msgspec.Struct, frozen=True):
         return self.unsupported or _WRONG_VALUE.search(self.words) is not None
 
 
-def lesson(error: BackendError, sent: Mapping[str, Raw]) -> Lesson | None:
-    """Return what a refusal teaches of the request that had the fields `sent`; None where that is nothing."""
+def lesson(error: BackendError, sent: Mapping[str, Raw], changed: Adaptation = NOTHING) -> Lesson | None:
+    """Return what a refusal teaches of the request that had the fields `sent`; None where that is nothing.
+
+    `changed` is what was learned before of the same request, or of others to the model.
+    """
     if error.status not in (400, 404, 409, 502) or error.code == "context_length_exceeded":
         return None
-    refusal = RefusedRequest(error.message[:LONGEST], _OURS.get(error.param or "", error.param or ""), sent)
-    for rule in (_stream, _token_field, _format, _tool_choice, _effort, _strict, _field):
+    refusal = RefusedRequest(error.message[:LONGEST], _OURS.get(error.param or "", error.param or ""), sent, changed)
+    for rule in (_stream, _token_field, _format, _tool_choice, _effort, _schema, _strict, _field):
         found = rule(refusal)
         if found is not None:
             return found
@@ -204,6 +233,21 @@ def _effort(refusal: RefusedRequest) -> Lesson | None:
             return Lesson(Adaptation(drop=("enable_thinking",)))
         if _EFFORT.search(refusal.words):
             return Lesson(Adaptation(drop=("reasoning_effort",)))
+    return None
+
+
+def _schema(refusal: RefusedRequest) -> Lesson | None:
+    """Schemas are brought into the subset that a provider is known to take; else the keywords that are named are left out."""
+    schemas = bytes(refusal.sent.get("tools", b"")) + bytes(refusal.sent.get("response_format", b""))
+    if not schemas or not _SCHEMA.search(f"{refusal.param} {refusal.words}") or not refusal.complains:
+        return None
+    for subset, words in _SUBSETS:
+        if words.search(refusal.words) and not refusal.changed.strict_schema:
+            return Lesson(Adaptation(strict_schema=subset))
+    for named in (_QUOTED.findall(refusal.words), _NAMED.findall(refusal.words)):
+        keywords = [word for word in dict.fromkeys(named) if word in LOOSENING and b'"%b"' % word.encode() in schemas]
+        if keywords:
+            return Lesson(Adaptation(drop=tuple(KEYWORD + word for word in keywords)))
     return None
 
 

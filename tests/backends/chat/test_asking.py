@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -95,6 +96,14 @@ def refuses(words: str, when: Callable[[Json], bool], answer: Json | None = None
     return lambda body: (status, words) if when(body) else (answer or message())
 
 
+NARROW = {
+    "type": "function",
+    "name": "find",
+    "parameters": {
+        "type": "object",
+        "properties": {"minLength": {"type": "string", "minLength": 1}, "map": {"type": "object", "propertyNames": {}}},
+    },
+}
 SCHEMA = ResolvedText(TextFormat(type="json_schema", name="x", schema=b'{"type":"object"}'))  # type: ignore[arg-type]
 KINDS: dict[str, tuple[Json, Strict, Json, list[str]]] = {
     "stream": (
@@ -140,6 +149,21 @@ KINDS: dict[str, tuple[Json, Strict, Json, list[str]]] = {
             500,
         ),
         {"response_format": "object_schema"},
+        [],
+    ),
+    "a keyword of schemas": (
+        {"tools": [NARROW]},
+        refuses("JSON schema: 'minLength' is not supported", lambda body: '"minLength": 1' in json.dumps(body)),
+        {"drop": ("schema.minLength",)},
+        ["schema.minLength"],
+    ),
+    "a subset of schemas": (
+        {"tools": [NARROW]},
+        refuses(
+            "Unknown name \"propertyNames\" at 'tools[0].function_declarations[0].parameters': Cannot find field.",
+            lambda body: '"propertyNames"' in json.dumps(body),
+        ),
+        {"strict_schema": "gemini"},
         [],
     ),
     "several fields": (

@@ -15,6 +15,7 @@ from antiphon.backends.chat.messages import Messages
 from antiphon.backends.chat.offered_tools import chat_tools
 from antiphon.backends.chat.profiles import PROFILES, Policies, Profile, ThinkPolicy, suited
 from antiphon.backends.chat.wishes import OFF, add_effort, drop
+from antiphon.backends.refusal_words import KEYWORD
 from antiphon.core.deltas import CallKind
 from antiphon.core.json_encoding import to_json
 from antiphon.core.kinds import BY_DECLARATION, MCP
@@ -118,8 +119,14 @@ def is_slow(turn: Turn, options: CodecOptions) -> bool:
     """Tell whether the request takes more than some milliseconds to write, however small it is."""
     if not turn.tools or is_long(turn):
         return bool(turn.tools)
-    most = MOST_FITTED if options.profile.strict_schema in HEAVY or options.policies.strict_schema in HEAVY else LARGE
+    most = MOST_FITTED if _fits_schemas(options) else LARGE
     return (most < LARGE or bool(turn.server_tools)) and declared_size(turn) > most
+
+
+def _fits_schemas(options: CodecOptions) -> bool:
+    """Tell whether all schemas are gone through, or may be."""
+    heavy = options.profile.strict_schema in HEAVY or options.policies.strict_schema in HEAVY
+    return heavy or any(name.startswith(KEYWORD) for name in options.profile.drop)
 
 
 def decoder(turn: Turn, call: ChatCall, options: CodecOptions, call_base: str) -> ChatDecoder:
