@@ -129,7 +129,7 @@ class ChatBackend:
         self._plain, self._options = codec_options(name, config, self._models, known, families, refuse=not learn)
         self._learn = learn
         self._adaptations = Adaptations(name)
-        self._windows: dict[str, int] = {}
+        self._listed: dict[str, CodecOptions] = {}
         self.name = name
         self._config = config
         self._known = known
@@ -184,10 +184,7 @@ class ChatBackend:
         return await self._ask(asking) if changed else None
 
     def _options_of(self, model: str, changed: Adaptation) -> CodecOptions:
-        options = self._options.get(model, self._plain)
-        window = self._windows.get(model, 0)
-        if window and not options.window:
-            options = msgspec.structs.replace(options, window=window)
+        options = self._listed.get(model) or self._options.get(model, self._plain)
         return options if changed is NOTHING else _adapted(options, changed)
 
     async def models(self) -> Sequence[BackendModel]:
@@ -199,7 +196,11 @@ class ChatBackend:
             self._plain = msgspec.structs.replace(self._plain, profile=profile)
             self._options = {own: _of_model(self._plain, model) for own, model in self._models.items()}
         models = await self._details.added(self.profile.kind, models)
-        self._windows = {model.id: model.context_length for model in models if model.context_length}
+        self._listed = {
+            model.id: msgspec.structs.replace(options, window=options.window or model.context_length)
+            for model in models
+            if model.context_length and (options := self._options.get(model.id, self._plain))
+        }
         learned = self._adaptations.all()
         return [with_window(model, learned) for model in models]
 
