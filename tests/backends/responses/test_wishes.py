@@ -180,3 +180,20 @@ async def test_a_forced_call_must_be_made(item: Json, status: str, fails: bool, 
         with pytest.raises(BackendError) as failed:
             await heard(one, wish(**FORCED))
         assert failed.value.code == "tool_choice_ignored"
+
+
+@pytest.mark.parametrize(("owner", "count"), [("vllm", 41), ("someone", None)])
+async def test_the_server_counts_where_it_can(owner: str, count: int | None) -> None:
+    async def handle(call: Call) -> None:
+        if call.path == "/v1/models":
+            await call.answer({"data": [{"id": "m", "owned_by": owner}]})
+        else:
+            assert call.path == "/tokenize" and call.json["messages"][0]["content"] == "Hi"
+            await call.answer({"count": 41, "tokens": []})
+
+    async with running(handle) as upstream:
+        one = ResponsesBackend("r", BackendConfig(url=upstream.url, api="responses"))
+        assert await one.count_tokens(wish()) is None, "what it is is not known yet"
+        await one.models()
+        assert await one.count_tokens(wish()) == count
+        await one.close()

@@ -9,6 +9,9 @@ from msgspec.structs import replace
 from antiphon.backends.adaptations import Adaptation, Adaptations
 from antiphon.backends.asking import Asking, unforced, with_window
 from antiphon.backends.base import BackendModel, ByteStream, Take
+from antiphon.backends.chat import profiles, token_count
+from antiphon.backends.chat.codec import CodecOptions
+from antiphon.backends.chat.codec import request as chat_request
 from antiphon.backends.error_words import parse
 from antiphon.backends.openai_calls import accepted, connect, list_models, trace_header
 from antiphon.backends.refusals import read_refusal, refusal
@@ -24,7 +27,7 @@ from antiphon.core.text.sse import EVENT_LIMIT, MOST_SAID, SSEParser
 from antiphon.core.turn import Turn
 from antiphon.errors import BackendError, InvalidRequest
 from antiphon.net.http.client import HttpResponse
-from antiphon.runtime.offload import by_size
+from antiphon.runtime.offload import LARGE, by_size
 
 
 class RelayStream:
@@ -135,7 +138,9 @@ class ResponsesBackend:
     def __init__(self, name: str, config: BackendConfig, *, socket: str = "", learn: bool = True) -> None:
         self.name = name
         self._client = connect(name, config, socket)
+        self._url = config.url
         self._forms = Forms()
+        self._chat: CodecOptions | None = None
         self._learn = learn
         self._adaptations = Adaptations(name)
 
@@ -185,14 +190,23 @@ class ResponsesBackend:
     async def models(self) -> Sequence[BackendModel]:
         """Ask what it serves; none of it can be called through chat completions here. Raises BackendError."""
         learned = self._adaptations.all()
+        models = await list_models(self._client)
+        profile = profiles.find("auto", self._url, [model.owned_by for model in models])
+        self._chat = CodecOptions(profile=profile) if profile and token_count.offered(profile.kind) else None
         return [
             replace(with_window(model, learned), capabilities=replace(model.capabilities, chat_completions=False))
-            for model in await list_models(self._client)
+            for model in models
         ]
 
     async def count_tokens(self, turn: Turn) -> int | None:
-        """Return None: counting is left to those who have a tokenizer."""
-        return None
+        """Count with the tokenizer that the server has for chat completions; None where it has none. Raises BackendError."""
+        if self._chat is None:
+            return None
+        try:
+            body, _ = await by_size(LARGE, chat_request, turn, self._chat)
+        except InvalidRequest:  # a history that chat completions cannot say
+            return None
+        return await token_count.count(self._client, self._chat.profile.kind, body)
 
     async def chat_completions(self, body: bytes) -> ByteStream:
         """Refuse: such a backend is not asked for chat completions."""
