@@ -17,7 +17,7 @@ from antiphon.backends.asking import ALL_THOUGHTS
 from antiphon.backends.base import read
 from antiphon.backends.chat.backend import ChatBackend
 from antiphon.config import BackendConfig, ModelConfig
-from antiphon.core.deltas import CallStart, ReasoningDelta
+from antiphon.core.deltas import CallStart, Finish, FinishReason, ReasoningDelta
 from antiphon.core.request.text_format import ResolvedText
 from antiphon.core.turn import Turn
 from antiphon.errors import BackendError, InvalidRequest
@@ -324,6 +324,28 @@ async def test_a_forced_call_that_nothing_brings_about_fails(stream: bool) -> No
             await heard(one, ask(tools=[WEATHER], tool_choice="required", stream=stream))
         assert (failed.value.code, failed.value.param) == ("tool_choice_ignored", "tool_choice")
         assert len(upstream.calls) == 2
+
+
+@pytest.mark.parametrize("stream", [True, False])
+@pytest.mark.parametrize("learn", [True, False])
+async def test_words_instead_of_a_forced_call_that_are_cut_off(learn: bool, stream: bool) -> None:
+    async def cut(call: Call) -> None:
+        text = '{"name":"get_w' if "response_format" in call.json else "It is often said"
+        choice = {"index": 0, "message" if not stream else "delta": {"content": text}, "finish_reason": "length"}
+        if stream:
+            await call.start()
+            await call.event({"choices": [choice]})
+            await call.end()
+        else:
+            await call.answer({"choices": [choice]})
+
+    async with running(cut) as upstream:
+        one = ChatBackend("c", BackendConfig(url=upstream.url), learn=learn)
+        deltas, _ = await heard(one, ask(tools=[WEATHER], tool_choice="required", stream=stream))
+        assert Finish(FinishReason.LENGTH) in deltas
+        assert text_of(deltas) == ('{"name":"get_w' if learn else "It is often said")
+        assert len(upstream.calls) == (2 if learn else 1)
+        await one.close()
 
 
 @pytest.mark.parametrize("stream", [True, False])

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 
-from antiphon.backends.asking import Asking
+from antiphon.backends.asking import UNFORCED, Asking
 from antiphon.backends.base import Take
 from antiphon.backends.chat.codec import ChatCall, ChatDecoder
 from antiphon.config.masking import SECRETS
-from antiphon.core.deltas import Delta
+from antiphon.core.deltas import Delta, Finish
 from antiphon.core.text.sse import MOST_SAID, SSEParser
 from antiphon.errors import BackendError
 from antiphon.net.http.response import HttpResponse
@@ -56,7 +56,11 @@ class Answer:
             self.abort()
             self._next = None if self._asking.settled else await self._again(self._asking, error)
             if self._next is None:
-                if held := self._asking.release():
+                held, cut = self._asking.release(), self._decoder.cut
+                if error.code == UNFORCED and cut is not None:
+                    take([*held, Finish(cut)])
+                    return True
+                if held:
                     take(held)
                 raise
         finally:

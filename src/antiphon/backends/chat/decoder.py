@@ -74,6 +74,7 @@ class ChatDecoder:
 
     __slots__ = (
         "_calls",
+        "_emulated",
         "_forced",
         "_halves",
         "_logprobs",
@@ -120,6 +121,7 @@ class ChatDecoder:
         self._logprobs = logprobs
         self._need_reason = need_reason
         self._forced = forced
+        self._emulated = emulation is not None
         self._refused = False
         self._usage: ChatUsage | None = None
         self._reason: FinishReason | None = None
@@ -148,9 +150,9 @@ class ChatDecoder:
         return self._sink.unopened
 
     @property
-    def cut(self) -> bool:
-        """Tell whether the answer was cut off."""
-        return self._reason is not None and self._reason.cut
+    def cut(self) -> FinishReason | None:
+        """Why the answer was cut off; None where it was not."""
+        return self._reason if self._reason is not None and self._reason.cut else None
 
     # Feeding
 
@@ -224,7 +226,7 @@ class ChatDecoder:
         self._check_end()
         called = self._calls.started > 0 and self._unwanted is None
         reason = self._reason or (FinishReason.TOOL_CALLS if called else FinishReason.STOP)
-        if self._forced and not (called or reason.cut or self._refused):
+        if self._forced and not (called or self._refused or self._excused(reason)):
             raise unforced()
         out.append(Finish(reason))
 
@@ -234,6 +236,10 @@ class ChatDecoder:
         out.append(TextDelta(f"\n{text}" if self._text_size else text))
         if self._reason is FinishReason.TOOL_CALLS:
             self._reason = FinishReason.STOP
+
+    def _excused(self, reason: FinishReason) -> bool:
+        """Tell whether an answer was cut off before its forced call: text tells that none would have come."""
+        return reason.cut and (self._emulated or not self._text_size)
 
     def _check_end(self) -> None:
         said = self._text_size > 0 or self._reasoning_size > 0 or self._calls.size > 0 or self._calls.started > 0
