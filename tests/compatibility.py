@@ -109,7 +109,11 @@ FIELDS = (
 
 ITEMS = (
     Kind("message", "In and out, with text, refusal, image, file and audio parts. Needs no `type`."),
-    Kind("reasoning", "In and out: raw thoughts, summary, sealed content, which opens for its owner only."),
+    Kind(
+        "reasoning",
+        "In and out: raw thoughts, summary, sealed content, which opens for its owner only. Without content where a backend"
+        " sent data for itself alone. Dropped by a client, it is found again by call id (`recall_bytes`).",
+    ),
     Kind(
         "function_call, function_call_output",
         "In and out; an output may be a string or parts. Ids of calls may repeat in a history: an output belongs to the nearest "
@@ -243,6 +247,10 @@ These are its MUST assertions. The eight misses of the last row are one: the sui
 events only (`response.reasoning.delta`), and the default is OpenAI's (`response.reasoning_text.delta`), which the SDKs read.
 What it lists as absent is not offered: messages, embeddings, legacy completions, images, audio. Its sections on the model's
 ability and on agents measure the model, which here is a list of rules.
+
+@modelcontextprotocol/conformance 0.2.0-alpha.12, with the server as the MCP client under test; `scripts/acceptance
+mcp_conformance` runs it again: all scenarios that revisions 2025-11-25 and 2026-07-28 require of clients pass, without OAuth (the
+callers of this server bring the tokens of MCP servers) and defaults of elicitation (there is no person to ask).
 """
 
 if __name__ == "__main__":

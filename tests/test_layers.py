@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import cache
-from pathlib import Path
 
-import pytest
-
-SOURCE = Path(__file__).parents[1] / "src" / "antiphon"
+from tests.package_source import PACKAGE, modules, nodes
 
 # A folder, or a module that lies beside the folders → what it imports besides itself; `*`: all that stand above it.
 MAY_IMPORT = {
@@ -45,22 +42,11 @@ IMPURE = frozenset(
 )
 
 
-@cache
-def modules() -> dict[str, ast.Module]:
-    """Return the package's modules by name within it, `__init__` of a folder under the folder's name."""
-    found = {}
-    for path in sorted(SOURCE.rglob("*.py")):
-        name = ".".join(path.relative_to(SOURCE).with_suffix("").parts)
-        found[name.removesuffix(".__init__")] = ast.parse(path.read_text())
-    return found
-
-
-def imports(tree: ast.Module, *, for_types: bool = True) -> Iterator[str]:
-    """Yield what a module imports, in functions as well; without `for_types` not what only type checkers see."""
-    unseen = (
-        set() if for_types else {id(node) for block in ast.walk(tree) if _for_types(block) for node in ast.walk(block)}
-    )
-    for node in ast.walk(tree):
+def imports(tree: Iterable[ast.AST], *, for_types: bool = True) -> Iterator[str]:
+    """Yield what the nodes of a module import, in functions as well; without `for_types` not what only type checkers see."""
+    tree = list(tree)
+    unseen = set() if for_types else {id(node) for block in tree if _for_types(block) for node in ast.walk(block)}
+    for node in tree:
         if id(node) in unseen:
             continue
         if isinstance(node, ast.Import):
@@ -73,10 +59,11 @@ def _for_types(node: ast.AST) -> bool:
     return isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING"
 
 
+@cache
 def own_imports(name: str, *, for_types: bool = True) -> set[str]:
     """Return the package's modules that one of them imports."""
     found = set()
-    for imported in imports(modules()[name], for_types=for_types):
+    for imported in imports(nodes(name), for_types=for_types):
         package, _, rest = imported.partition(".")
         if package == "antiphon":
             module = rest if rest in modules() else rest.rpartition(".")[0]
@@ -96,22 +83,24 @@ def allowed_to(folder: str) -> set[str]:
     return set(order[: order.index(folder)])
 
 
-@pytest.mark.parametrize("name", modules())
-def test_a_module_imports_what_its_folder_may(name: str) -> None:
-    folder = folder_of(name)
-    allowed = {folder, "__init__", *allowed_to(folder)}
-    assert not [one for one in sorted(own_imports(name)) if folder_of(one) not in allowed]
+def test_a_module_imports_what_its_folder_may() -> None:
+    wrong = []
+    for name in modules():
+        folder = folder_of(name)
+        allowed = {folder, "__init__", *allowed_to(folder)}
+        wrong += [f"{name} imports {one}" for one in sorted(own_imports(name)) if folder_of(one) not in allowed]
+    assert not wrong
 
 
-@pytest.mark.parametrize("name", modules())
-def test_the_kinds_behind_a_seam_are_known_to_their_folder_alone(name: str) -> None:
-    folder = folder_of(name)
-    if folder in COMPOSING:
-        return
-    for imported in sorted(own_imports(name)):
-        behind = folder_of(imported)
-        if behind in SEAMS and behind != folder:
-            assert imported in {f"{behind}.{seam}" for seam in SEAMS[behind].split()}
+def test_the_kinds_behind_a_seam_are_known_to_their_folder_alone() -> None:
+    wrong = []
+    for name in modules():
+        for imported in sorted(own_imports(name)):
+            behind = folder_of(imported)
+            if folder_of(name) not in COMPOSING and behind in SEAMS and behind != folder_of(name):
+                seams = {f"{behind}.{seam}" for seam in SEAMS[behind].split()}
+                wrong += [f"{name} imports {imported}"] if imported not in seams else []
+    assert not wrong
 
 
 def test_layers_stand_in_order() -> None:
@@ -130,18 +119,17 @@ def test_no_imports_go_in_a_circle() -> None:
 
 
 def test_no_folder_is_crowded() -> None:
-    for folder in (SOURCE, *(path for path in SOURCE.rglob("*") if path.is_dir() and path.name != "__pycache__")):
+    for folder in (PACKAGE, *(path for path in PACKAGE.rglob("*") if path.is_dir() and path.name != "__pycache__")):
         files = [path.name for path in folder.iterdir() if path.is_file()]
         assert len(files) <= MOST_FILES, folder
 
 
-def _pure() -> list[str]:
-    return [name for name in modules() if folder_of(name) in ("core", "types") or name.endswith(".codec")]
-
-
-@pytest.mark.parametrize("name", _pure())
-def test_the_core_is_synchronous_and_knows_no_clock_network_or_chance(name: str) -> None:
-    tree = modules()[name]
+def test_the_core_is_synchronous_and_knows_no_clock_network_or_chance() -> None:
     asynchronous = (ast.AsyncFunctionDef, ast.Await, ast.AsyncFor, ast.AsyncWith)
-    assert not [node for node in ast.walk(tree) if isinstance(node, asynchronous)]
-    assert not IMPURE & {found.partition(".")[0] for found in imports(tree)}
+    wrong = []
+    for name in modules():
+        if folder_of(name) in ("core", "types") or name.endswith(".codec"):
+            tree = nodes(name)
+            wrong += [f"{name}: line {node.lineno}" for node in tree if isinstance(node, asynchronous)]
+            wrong += [f"{name} imports {found}" for found in imports(tree) if found.partition(".")[0] in IMPURE]
+    assert not wrong

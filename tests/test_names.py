@@ -5,39 +5,27 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator
-from functools import cache
-from pathlib import Path
 
-ROOT = Path(__file__).parents[1]
-PACKAGE = ROOT / "src" / "antiphon"
+from tests.package_source import ROOT, modules, nodes
 
 # Logs that are filtered apart from the rest of their folder have the name of their module.
 APART = frozenset({"antiphon.telemetry.access_log", "antiphon.server.process.loop_watch"})
 
 
-@cache
-def modules() -> dict[str, ast.Module]:
-    """Return the package's modules by dotted name, such as `antiphon.access.limits`."""
-    paths = sorted(PACKAGE.rglob("*.py"))
-    return {
-        ".".join(path.relative_to(ROOT / "src").with_suffix("").parts): ast.parse(path.read_text()) for path in paths
-    }
-
-
 def loggers() -> Iterator[tuple[str, str]]:
     """Yield module and logger name of each logger of ours."""
-    for module, tree in modules().items():
-        for node in ast.walk(tree):
+    for module in modules():
+        for node in nodes(module):
             match node:
                 case ast.Call(func=ast.Attribute(attr="getLogger"), args=[ast.Constant(value=str(name))]):
                     if name.partition(".")[0] == "antiphon":
-                        yield module, name
+                        yield f"antiphon.{module}", name
 
 
 def test_no_two_classes_have_one_name() -> None:
     found: dict[str, list[str]] = {}
-    for module, tree in modules().items():
-        for node in ast.walk(tree):
+    for module in modules():
+        for node in nodes(module):
             if isinstance(node, ast.ClassDef):
                 found.setdefault(node.name, []).append(module)
     assert len(found) > 300

@@ -163,36 +163,37 @@ OUTSIDE: dict[str, str] = {
     "backends.refusals:_PARAMS": "search",
     "backends.refusals:_OF_REQUEST": "search",
     "backends.refusals:_TRACE": "search",
-    "backends.refusal_words:_UNSUPPORTED": "search",
-    "backends.refusal_words:_WRONG_VALUE": "search",
-    "backends.refusal_words:_LISTED": "search",
-    "backends.refusal_words:_EXPECTED": "search",
-    "backends.refusal_words:_ONLY_STREAMS": "search",
-    "backends.refusal_words:_NEVER_STREAMS": "search",
-    "backends.refusal_words:_TOOLS_WITH_STREAM": "search",
-    "backends.refusal_words:_TOKEN_FIELDS": "search",
-    "backends.refusal_words:_FORMAT": "search",
-    "backends.refusal_words:_BAD_SCHEMA": "search",
-    "backends.refusal_words:_CHOICE": "search",
-    "backends.refusal_words:_EFFORT": "search",
-    "backends.refusal_words:_TEMPLATE": "search",
-    "backends.refusal_words:_STRICT": "search",
-    "backends.refusal_words:_WORDS": "search",
-    "backends.refusal_words:_SCHEMA": "search",
-    "backends.refusal_words:_SUBSETS": "search",
-    "backends.refusal_words:_QUOTED": "search",
-    "backends.refusal_words:_NAMED": "search",
-    "backends.refusal_words:_NAMES": "search",
+    "backends.learning.refusal_words:_UNSUPPORTED": "search",
+    "backends.learning.refusal_words:_WRONG_VALUE": "search",
+    "backends.learning.refusal_words:_LISTED": "search",
+    "backends.learning.refusal_words:_EXPECTED": "search",
+    "backends.learning.refusal_words:_ONLY_STREAMS": "search",
+    "backends.learning.refusal_words:_NEVER_STREAMS": "search",
+    "backends.learning.refusal_words:_TOOLS_WITH_STREAM": "search",
+    "backends.learning.refusal_words:_TOKEN_FIELDS": "search",
+    "backends.learning.refusal_words:_FORMAT": "search",
+    "backends.learning.refusal_words:_BAD_SCHEMA": "search",
+    "backends.learning.refusal_words:_CHOICE": "search",
+    "backends.learning.refusal_words:_EFFORT": "search",
+    "backends.learning.refusal_words:_TEMPLATE": "search",
+    "backends.learning.refusal_words:_STRICT": "search",
+    "backends.learning.refusal_words:_WORDS": "search",
+    "backends.learning.refusal_words:_SCHEMA": "search",
+    "backends.learning.refusal_words:_SUBSETS": "search",
+    "backends.learning.refusal_words:_QUOTED": "search",
+    "backends.learning.refusal_words:_NAMED": "search",
+    "backends.learning.refusal_words:_NAMES": "search",
     "backends.engine_details:_NUM_CTX": "search",
-    "backends.overflow_words:_WINDOWS": "search",
-    "backends.overflow_words:_INPUTS": "search",
-    "backends.overflow_words:_OUTPUT": "search",
-    "backends.overflow_words:_OUTPUT_AT_FAULT": "search",
-    "backends.overflow_words:_WINDOW_NAMED": "search",
-    "backends.overflow_words:_NUMBERS": "search",
+    "backends.learning.overflow_words:_WINDOWS": "search",
+    "backends.learning.overflow_words:_INPUTS": "search",
+    "backends.learning.overflow_words:_OUTPUT": "search",
+    "backends.learning.overflow_words:_OUTPUT_AT_FAULT": "search",
+    "backends.learning.overflow_words:_WINDOW_NAMED": "search",
+    "backends.learning.overflow_words:_NUMBERS": "search",
     "backends.responses.decoder:_TYPE": "fullmatch",
     "backends.responses.refused_forms:_SIGNS": "search",
     "backends.scripted:_PIECE": "search",
+    "core.tools.call_thoughts:_RANDOM": "search",
     "core.tools.mcp_content:_PART": "search",
     "core.tools.call_ids:_NUMBERED": "fullmatch",
     "core.tools.call_ids:_PLAIN": "fullmatch",
@@ -244,6 +245,9 @@ OUTSIDE: dict[str, str] = {
     "tools.mcp.headers:_TOKEN": "fullmatch",
     "tools.mcp.headers:_VALUE": "fullmatch",
     "tools.mcp.headers:_OURS": "fullmatch",
+    "tools.mcp.param_headers:_TOKEN": "fullmatch",
+    "tools.mcp.param_headers:_PLAIN": "fullmatch",
+    "tools.mcp.refusals:_PARAMETER": "search",
 }
 
 # Those that see only what the operator, the developers or this machine say.
@@ -258,13 +262,13 @@ INSIDE = frozenset(
     cli.checks.diagnosis:_think
     cli.checks.doctor:described
     cli.keys:_SPAN
-    core.text.leaks.reader:Forms.__init__
+    core.text.leaks.reader:LeakMarkers.__init__
     cli.monitor.scrape:_SERIES
     cli.monitor.scrape:_LABEL
     cli.monitor.scrape:_ESCAPE
     config.tables:_USERINFO
     server.pages.openapi:_VARIABLE
-    server.pages.openapi:undescribed
+    server.pages.openapi:from_docstring
     server.pages.openapi:operation_id
     server.http.router:_VARIABLE
     config.environment:_KUBERNETES

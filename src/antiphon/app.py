@@ -23,6 +23,7 @@ from antiphon.backends.routing.registry import Registry
 from antiphon.checker.pool import Bounds, Checker
 from antiphon.config import Config, JwtConfig
 from antiphon.config.masking import SECRETS, secrets_of
+from antiphon.config.origins import Origins
 from antiphon.config.rules import ENGINE
 from antiphon.core.token_count import Estimator
 from antiphon.errors import APIError, ConfigError
@@ -37,6 +38,7 @@ from antiphon.responses.intake.media import Media
 from antiphon.responses.intake.prompts import Prompts
 from antiphon.responses.intake.token_count import TokenCounter
 from antiphon.responses.prepare import Preparer
+from antiphon.responses.recall import Recall
 from antiphon.responses.sealing import Sealer
 from antiphon.responses.services import Services
 from antiphon.responses.webhooks import Webhooks
@@ -55,6 +57,7 @@ from antiphon.server.asgi import AntiphonApp
 from antiphon.server.auth.authenticator import Authenticator, Credentials, authenticator
 from antiphon.server.auth.credentials import StoredKeys, fixed_callers
 from antiphon.server.auth.hosts import Hosts
+from antiphon.server.http.forwarded import Way
 from antiphon.server.http.router import RouteTable
 from antiphon.server.http.unread_answers import Unread
 from antiphon.server.pages.docs import docs
@@ -132,6 +135,7 @@ class Parts:
             self.guard,
             config.mcp_servers,
             config.mcp_timeout,
+            config.mcp_progress_timeout,
             most_bytes=config.mcp_max_answer,
             most_tools=config.mcp_max_tools,
         )
@@ -169,6 +173,7 @@ class Parts:
             watchers=self.watch.watchers,
             rooms=self.services.rooms,
             unread=Unread(config.unread_owner_bytes),
+            way=Way(config.root_path, config.trusted_proxies),
         )
 
     def _services(self, config: Config) -> Services:
@@ -186,6 +191,7 @@ class Parts:
             hosted_tools=self._hosted,
             limiter=self.limiter,
             rooms=Rooms(config.request_owner_bytes, config.request_bytes),
+            recall=Recall(config.recall_bytes),
             observer=Observers(self.ring, *self.watch.observers),
         )
 
@@ -211,6 +217,7 @@ class Parts:
         self.mcp.replace(
             config.mcp_servers,
             config.mcp_timeout,
+            config.mcp_progress_timeout,
             most_bytes=config.mcp_max_answer,
             most_tools=config.mcp_max_tools,
         )
@@ -225,8 +232,9 @@ class Parts:
         others: list[Credentials] = [StoredKeys(self.keyring, time.time)]
         if self.tokens is not None:
             others.append(self.tokens)
+        hosts = Hosts(config.allowed_hosts, Origins(config.cors_origins))
         closed = config.require_key or self.tokens is not None
-        return authenticator(fixed_callers(config), others, closed=closed, hosts=Hosts(config.allowed_hosts))
+        return authenticator(fixed_callers(config), others, closed=closed, hosts=hosts)
 
     def _add_routes(self, router: RouteTable, preparer: Preparer) -> None:
         add_responses(router, self.responses, Counting(self.services, preparer))

@@ -15,11 +15,14 @@ AntiphonError
 │   ├── StoreUnknown       what a row is to belong to does not exist
 │   └── FenceError         a background response's lease was lost to another worker
 ├── ToolServerError        a tool server cannot be reached, refuses, or speaks nonsense
-│   └── RpcError           it answered with a JSON-RPC error
+│   ├── RpcError           it answered with a JSON-RPC error
+│   ├── NotAllowed         it does not accept who asks
+│   ├── HttpRefusal        it answered with an HTTP status, and nothing of MCP
+│   └── SessionLost        it does not know its session any more
 └── what one module tells another, and no client sees:
     SealError, IllegalCall, GrammarError, GrammarFault, SchemaFault, Unchecked, Unusable, UnusableKey, WorkerDied, WorkerUnusable,
     EngineFailure, StaleConnection, BrokenOff, ServerStopping, SteerRefused, NoRoom, Unpackable, BusyError, Extensive,
-    FileGone, TornError
+    FileGone, TornError, Unacceptable
 """
 
 from __future__ import annotations

@@ -460,7 +460,7 @@ def test_one_stream_at_a_time(tmp_path: Path) -> None:
     with serving(app.build(config), config) as served:
         for _ in range(5):  # one after the other, each place is free again at once
             assert ask(served.url, stream=True).status == 200
-        background = ask(served.url, "/delay 1\n/repeat 2 word", background=True)
+        background = ask(served.url, "/delay 0.3\n/repeat 2 word", background=True)
         assert background.status == 200
         assert ask(served.url).status == 429
         id = background.json()["id"]

@@ -9,10 +9,10 @@ from typing import Any
 import msgspec
 import pytest
 
-from antiphon.backends.adaptations import Adaptation
-from antiphon.backends.efforts import nearest_effort
-from antiphon.backends.overflow_words import Overflow, overflow
-from antiphon.backends.refusal_words import Lesson, lesson
+from antiphon.backends.learning.adaptations import Adaptation
+from antiphon.backends.learning.efforts import nearest_effort
+from antiphon.backends.learning.overflow_words import Overflow, overflow
+from antiphon.backends.learning.refusal_words import Lesson, lesson
 from antiphon.backends.refusals import refusal
 from antiphon.errors import BackendError
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Iterator, Sequence
 
 import pytest
 
@@ -12,8 +11,8 @@ from antiphon.core import kinds
 from antiphon.core.kinds import BY_NAME, ITEM_TYPES, KINDS, ItemType, Kind, register
 from antiphon.types.items import KnownItem
 from antiphon.types.tools import KnownTool
+from tests.package_source import modules, nodes, shown
 
-SOURCE = Path(__file__).parents[2] / "src" / "antiphon"
 TABLE = "core/kinds.py"
 
 TYPES = {type for kind in KINDS for type in (*kind.declared, kind.owes, *(item.type for item in kind.items))} - {""}
@@ -21,15 +20,16 @@ TYPES |= {item.type for item in ITEM_TYPES}
 
 # Modules that list types for a reason of their own.
 OTHERS = {
+    "backends/responses/items.py": "which fields OpenAI's document requires of an item",
     "core/relay/shapes.py": "what the items of another server have to hold, field by field",
 }
 
 
-def literals(tree: ast.AST) -> Iterator[tuple[int, set[str]]]:
+def literals(tree: Sequence[ast.AST]) -> Iterator[tuple[int, set[str]]]:
     """Yield the strings that stand together in a set, a dict's keys, a list, a tuple, a match or a text of words."""
-    hints = {id(node.slice) for node in ast.walk(tree) if isinstance(node, ast.Subscript)}  # Literal["a", "b"]
-    hints |= {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Assign) and _is_slots(node)}
-    for node in ast.walk(tree):
+    hints = {id(node.slice) for node in tree if isinstance(node, ast.Subscript)}  # Literal["a", "b"]
+    hints |= {id(node.value) for node in tree if isinstance(node, ast.Assign) and _is_slots(node)}
+    for node in tree:
         found: list[ast.AST | None] = []
         if isinstance(node, ast.Set | ast.List | ast.Tuple) and id(node) not in hints:
             found = list(node.elts)
@@ -51,13 +51,13 @@ def _is_slots(node: ast.Assign) -> bool:
 
 def test_no_other_module_holds_a_table_of_kinds() -> None:
     found = []
-    for path in sorted(SOURCE.rglob("*.py")):
-        name = path.relative_to(SOURCE).as_posix()
+    for module in modules():
+        name = shown(module)
         if name == TABLE or name in OTHERS:
             continue
         found += [
             f"{name}:{line}: {sorted(strings & TYPES)}"
-            for line, strings in literals(ast.parse(path.read_text()))
+            for line, strings in literals(nodes(module))
             if len(strings & TYPES) > 1
         ]
     assert not found, "ask core/kinds.py instead"
@@ -67,9 +67,9 @@ def test_mcp_is_spelled_in_its_row_and_its_folder() -> None:
     row = BY_NAME[kinds.MCP]
     types = {*row.declared, row.name, row.owes, *(item.type for item in row.items)}
     spelled = {}
-    for path in sorted(SOURCE.rglob("*.py")):
-        name = path.relative_to(SOURCE).as_posix()
-        constants = [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Constant)]
+    for module in modules():
+        name = shown(module)
+        constants = [node for node in nodes(module) if isinstance(node, ast.Constant)]
         if any(isinstance(node.value, str) and node.value in types for node in constants):
             spelled[name] = types
     allowed = {

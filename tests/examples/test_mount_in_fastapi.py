@@ -8,6 +8,8 @@ import pytest
 
 from tests.server.serving import serving_any
 
+pytestmark = pytest.mark.slow
+
 
 def test_the_example_serves_both_applications():
     pytest.importorskip("fastapi", reason="scripts/install brings FastAPI")

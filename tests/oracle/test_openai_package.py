@@ -16,6 +16,8 @@ from antiphon.core.text import sse
 from antiphon.types.events import Event
 from tests.golden.player import BROKEN, CASES, Case, parsed
 
+pytestmark = pytest.mark.slow
+
 # `name` of `function_call_arguments.done`: OpenAI's document requires it.
 THEY_LACK = {"name"}
 # Open Responses requires these.

@@ -81,6 +81,7 @@ def test_nonsense_and_a_foreign_key_open_nothing(text):
     assert refused(sealed()[:40])
 
 
+@pytest.mark.slow
 def test_a_seal_that_inflates_to_much_is_refused_before_it_does():
     large = Sealer(["secret"]).seal("a" * 64_000_000, "job", A)
     pretender = large.replace(".job.", ".reasoning.")

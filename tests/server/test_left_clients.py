@@ -16,6 +16,8 @@ from antiphon.config import BackendConfig, ModelConfig
 from tests.server.serving import wait_until
 from tests.server.whole import Client, whole_server
 
+pytestmark = pytest.mark.slow
+
 CLIENTS = 5
 SAID = "n" * 100_000  # what each of them sends
 HELD = (

@@ -45,7 +45,10 @@ class Model(BaseHTTPRequestHandler):
         request = json.loads(self.rfile.read(int(self.headers["content-length"])))
         self.asked.append(request)
         messages = request["messages"]
-        last = max(index for index, message in enumerate(messages) if message["role"] == "user")
+        asked = [
+            n for n, message in enumerate(messages) if message["role"] == "user" and type(message["content"]) is str
+        ]
+        last = max(asked)  # pictures of a tool are a message of the user's, too
         results = [message["content"] for message in messages[last:] if message["role"] == "tool"]
         name, _, arguments = messages[last]["content"].partition(" ")
         offered = [tool["function"]["name"] for tool in request.get("tools", [])]

@@ -41,6 +41,7 @@ def test_a_line_tells_what_came_of_a_request(upstream: str, lines: Lines) -> Non
         "logger": "antiphon.telemetry.access_log",
         "message": "POST /v1/responses 200",
         "request_id": "mine-1",
+        "client": "127.0.0.1",
         "model": "text",
         "input_tokens": 11,
         "output_tokens": 5,

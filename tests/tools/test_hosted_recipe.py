@@ -43,7 +43,10 @@ def test_a_tool_imports_what_its_folder_may() -> None:
     modules = [node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and node.module]
     own = {module.split(".")[1] for module in modules if module.startswith("antiphon.")}
     assert own <= {*MAY_IMPORT["tools"].split(), "tools"}
-    assert {module for module in modules if module.startswith("antiphon.tools")} == {"antiphon.tools.base"}
+    assert {module for module in modules if module.startswith("antiphon.tools")} == {
+        "antiphon.tools.base",
+        "antiphon.tools.hosted",
+    }
 
 
 @pytest.mark.parametrize("type", ["web_search", "file_search", "code_interpreter", "image_generation"])

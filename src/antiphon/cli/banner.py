@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import ssl
 import sys
 import threading
 import time
@@ -47,7 +48,7 @@ class Banner(threading.Thread):
         return None
 
     def _ask(self, timeout: float) -> Sequence[str]:
-        connection = http.client.HTTPConnection(reachable(self._config.host), self._port, timeout=timeout)
+        connection = _connection(self._config, self._port, timeout)
         keys = self._config.api_keys
         try:
             connection.request("GET", "/v1/models", headers={"authorization": f"Bearer {keys[0]}"} if keys else {})
@@ -58,7 +59,7 @@ class Banner(threading.Thread):
 
 def banner(config: Config, port: int, models: Sequence[str] | None, *, color: bool = False) -> str:
     """Return the banner; `models` is None where they are not known yet."""
-    url = f"http://{_bracketed(reachable(config.host))}:{port}/v1"
+    url = f"{'https' if config.tls_cert else 'http'}://{_bracketed(reachable(config.host))}:{port}/v1"
     lines = [f"{_bold(f'Antiphon {__version__}', color)}  {url}"]
     rows = {"models": _models(models), "keys": _keys(config), "store": _store(config)}
     lines += [f"  {name:<8}{text}" for name, text in rows.items()]
@@ -66,6 +67,16 @@ def banner(config: Config, port: int, models: Sequence[str] | None, *, color: bo
     if config.engine and not config.engine.model:
         lines += [f"  {_notice()}", ""]
     return "\n".join(lines)
+
+
+def _connection(config: Config, port: int, timeout: float) -> http.client.HTTPConnection:
+    """Return a connection to the server itself: whether its certificate is for this address does not matter."""
+    host = reachable(config.host)
+    if not config.tls_cert:
+        return http.client.HTTPConnection(host, port, timeout=timeout)
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    return http.client.HTTPSConnection(host, port, timeout=timeout, context=context)
 
 
 def reachable(host: str) -> str:

@@ -32,7 +32,13 @@ def own_server(given: Mapping[str, Any]) -> Iterator[Client]:
     process = subprocess.Popen(  # noqa: S603 - our own command
         [*command, "--store=memory", "--workers=1", "--log-level=warning", *arguments(given)],
         stdin=subprocess.DEVNULL,
-        env={**os.environ, "ANTIPHON_API_KEYS": key},
+        env={
+            **os.environ,
+            "ANTIPHON_API_KEYS": key,
+            "ANTIPHON_TLS_CERT": "",
+            "ANTIPHON_TLS_KEY": "",
+            "ANTIPHON_ROOT_PATH": "",
+        },
         start_new_session=True,  # Ctrl-C is for the answer, not for the server
     )
     try:

@@ -54,8 +54,11 @@ PARTS: tuple[click.Option, ...] = (
 )
 
 SERVER: tuple[click.Option, ...] = (
-    click.Option(["--host"], metavar="ADDRESS", help="Address to listen on.  [default: 127.0.0.1]"),
+    click.Option(
+        ["--host"], metavar="ADDRESS", help="Address to listen on, or unix:/path/of/socket.  [default: 127.0.0.1]"
+    ),
     click.Option(["--port"], type=int, metavar="PORT", help="Port to listen on; 0: a free one.  [default: 8080]"),
+    click.Option(["--root-path"], metavar="PATH", help="Path below which a proxy serves the server, such as /ai."),
     click.Option(
         ["--api-key"],
         multiple=True,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -59,17 +60,23 @@ def run(config: Config, source: Source, *, banner: bool) -> int:
     """Serve until a signal comes; return the exit code. Raises ConfigError."""
     from antiphon import app
     from antiphon.cli.banner import Banner
+    from antiphon.net.http.address import UNIX
     from antiphon.server.process import run as server
-    from antiphon.server.process import sockets as listening
+    from antiphon.server.process.sockets import open_listeners
 
     if config.workers > 1:
-        if banner and config.port:
+        if banner and config.port and not config.host.startswith(UNIX) and "LISTEN_FDS" not in os.environ:
             Banner(config, config.port).start()
         return server.serve("antiphon.app:build", config, source)
-    sockets = listening.listen(config.host, config.port)
-    application = app.build(config)
-    if banner:
-        Banner(config, sockets[0].getsockname()[1]).start()
+    listeners = open_listeners(config, os.environ)
+    try:
+        application = app.build(config)
+        serving = server.make_server(application, config, source)
+    except BaseException:
+        listeners.remove()
+        raise
+    if banner and not listeners.alone:
+        Banner(config, listeners.sockets[0].getsockname()[1]).start()
     else:
-        listening.announce(sockets)
-    return server.run(application, server.make_server(application, config, source), sockets)
+        listeners.announce(tls=bool(config.tls_cert))
+    return server.run(application, serving, listeners)

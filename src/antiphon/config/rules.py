@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from ipaddress import ip_address
+from ipaddress import ip_address, ip_network
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from antiphon.config.origins import is_origin
 from antiphon.config.plugins import BACKENDS, STORES, TOOLS, check_plugin
 from antiphon.config.reading import nearest, quoted
 from antiphon.config.structs import Config
@@ -22,6 +23,7 @@ APIS = ("chat", "responses", "scripted")
 NEEDED = ("model", "messages", "input", "stream")
 """Request fields that cannot be dropped; `stream` has a setting of its own."""
 SCHEMES = ("postgresql", "postgres")
+_MODE = frozenset("01234567")
 
 
 def check(config: Config) -> None:
@@ -29,6 +31,8 @@ def check(config: Config) -> None:
     for rule in (
         _address,
         _hosts,
+        _origins,
+        _proxies_in_front,
         _keys,
         _jwt,
         _workers,
@@ -44,21 +48,41 @@ def check(config: Config) -> None:
 
 
 def is_loopback(host: str) -> bool:
-    """Tell whether only this machine can reach an address."""
+    """Tell whether only this machine can reach an address, or a unix socket."""
+    if host.startswith(UNIX):
+        return True
     try:
         return ip_address(host.strip("[]")).is_loopback
     except ValueError:
         return host == "localhost"
 
 
+def is_locked(config: Config) -> bool:
+    """Tell whether requests need a key."""
+    return bool(config.api_keys or config.keys or config.jwt or config.require_key)
+
+
+def open_to_others(what: str) -> ConfigError:
+    """Return the error for a server without keys that others could reach."""
+    return ConfigError(
+        f"{what} can be reached from other machines, and no API key is set. "
+        "Set one with --api-key (or ANTIPHON_API_KEYS), set require_key and make some with `antiphon keys create`, "
+        "or listen on 127.0.0.1."
+    )
+
+
 def _address(config: Config) -> None:
-    locked = config.api_keys or config.keys or config.jwt or config.require_key
-    if not locked and not is_loopback(config.host):
-        raise ConfigError(
-            f"host: '{config.host}' can be reached from other machines, and no API key is set. "
-            "Set one with --api-key (or ANTIPHON_API_KEYS), set require_key and make some with `antiphon keys create`, "
-            "or listen on 127.0.0.1."
-        )
+    if not is_locked(config) and not is_loopback(config.host):
+        raise open_to_others(f"host: '{config.host}'")
+    if config.host.startswith(UNIX) and not config.host.removeprefix(UNIX).startswith("/"):
+        raise ConfigError(f"host: '{config.host}': expected unix:/path/of/socket")
+    if not _MODE.issuperset(config.socket_mode) or len(config.socket_mode) not in (3, 4):
+        raise ConfigError(f"socket_mode: '{config.socket_mode}' is not a mode in octal digits such as 660")
+    root = config.root_path
+    if root and (not root.startswith("/") or root.endswith("/") or "//" in root or not set(root).isdisjoint("?#% ")):
+        raise ConfigError(f"root_path: '{root}' is not a path such as /ai, without a slash at its end")
+    if config.tls_key and not config.tls_cert:
+        raise ConfigError("tls_key: needs tls_cert")
 
 
 def _hosts(config: Config) -> None:
@@ -68,6 +92,25 @@ def _hosts(config: Config) -> None:
             not plain or not plain.isascii() or not plain.isprintable() or set(plain) & set(" */?#@\\")
         ):
             raise ConfigError(f"allowed_hosts: '{mask(name)}' is not a host such as ai.example.com or *.example.com")
+
+
+def _proxies_in_front(config: Config) -> None:
+    for index, entry in enumerate(config.trusted_proxies):
+        try:
+            if entry not in ("unix", "*"):
+                ip_network(entry, strict=False)
+        except ValueError:
+            raise ConfigError(
+                f"trusted_proxies[{index}]: '{entry}' is not a network such as 10.0.0.0/8, an address, 'unix' or '*'"
+            ) from None
+
+
+def _origins(config: Config) -> None:
+    for index, entry in enumerate(config.cors_origins):
+        if not is_origin(entry):
+            raise ConfigError(
+                f"cors_origins[{index}]: '{mask(entry)}' is not an origin such as https://chat.example.com, without a path"
+            )
 
 
 def _keys(config: Config) -> None:

@@ -12,6 +12,7 @@ from antiphon.errors import ConfigError
 FLAGS: dict[str, str] = {
     "host": "--host",
     "port": "--port",
+    "root_path": "--root-path",
     "workers": "--workers",
     "api_keys": "--api-key",
     "store": "--store",

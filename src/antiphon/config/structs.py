@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
+import msgspec
 from msgspec import Meta
 
 from antiphon.config.tables import (
@@ -31,12 +32,37 @@ DEFAULT_STORE = "~/.local/share/antiphon/antiphon.db"
 class Config(Settings, kw_only=True, forbid_unknown_fields=True):
     """All settings of a server."""
 
-    host: Annotated[str, Meta(description="Address to listen on.")] = "127.0.0.1"
+    host: Annotated[str, Meta(description="Address to listen on, or unix:/path/of/socket.")] = "127.0.0.1"
     port: Annotated[int, Meta(description="Port to listen on.", ge=0, le=65535)] = 8080
+    socket_mode: Annotated[str, Meta(description="Permissions of the unix socket, in octal digits.")] = "660"
+    tls_cert: Annotated[
+        str, Meta(description="File with the server's certificate and its chain (PEM): it speaks HTTPS; empty: HTTP.")
+    ] = ""
+    tls_key: Annotated[str, Meta(description="File with the private key (PEM), if not in the same file.")] = ""
+    root_path: Annotated[
+        str,
+        Meta(
+            description="Path below which a proxy serves this server, such as /ai; requests may come with or without it."
+        ),
+    ] = ""
+    trusted_proxies: Annotated[
+        list[str],
+        Meta(
+            description="Proxies in front whose X-Forwarded-For, -Proto, -Host and -Prefix are believed: networks (CIDR),"
+            " addresses, `unix`, `*`."
+        ),
+    ] = []
     allowed_hosts: Annotated[
         list[str],
         Meta(description="Allowed values of the Host header, such as *.example.com; see docs/keys.md."),
     ] = []
+    cors_origins: Annotated[
+        list[str],
+        Meta(
+            description="Web pages that may call this server (CORS, WebSocket), such as https://chat.example.com,"
+            " https://*.example.com, http://localhost:* or *; `auto`: with keys all, without keys apps only; empty: none."
+        ),
+    ] = msgspec.field(default_factory=lambda: ["auto"])
     workers: Annotated[int, Meta(description="Number of worker processes.", ge=1)] = 1
     api_keys: Annotated[
         list[str], Meta(description="API keys of clients; empty: no key needed, on loopback only.", extra=SECRET)
@@ -151,6 +177,14 @@ class Config(Settings, kw_only=True, forbid_unknown_fields=True):
             ge=0,
         ),
     ] = 256 * 1024 * 1024
+    recall_bytes: Annotated[
+        int,
+        Meta(
+            description="Maximum bytes of reasoning that each process remembers by the ids of calls, for clients that send"
+            " calls back without it. Reasoning of stored responses is also found in the store. 0: it is not given back.",
+            ge=0,
+        ),
+    ] = 64 * 1024 * 1024
     background_lease: Annotated[
         float,
         Meta(
@@ -225,6 +259,10 @@ class Config(Settings, kw_only=True, forbid_unknown_fields=True):
     ] = 1
     mcp_servers: Annotated[dict[str, McpServerConfig], Meta(description="MCP servers by label.")] = {}
     mcp_timeout: Annotated[float, Meta(description="Timeout of an MCP call in seconds.", gt=0)] = 60.0
+    mcp_progress_timeout: Annotated[
+        float,
+        Meta(description="Maximum time of an MCP call in seconds whose server reports progress.", gt=0),
+    ] = 600.0
     mcp_total_timeout: Annotated[
         float, Meta(description="Maximum time for all MCP calls of a response in seconds.", gt=0)
     ] = 600.0

@@ -9,11 +9,12 @@ from msgspec import Raw
 
 from antiphon.core.json_encoding import to_json
 from antiphon.core.kinds import SEALED
+from antiphon.core.opaque import NO_OPAQUE, Opaque, OpaqueData
 from antiphon.core.request import other_items
 from antiphon.core.request.decoding import decode_items
 from antiphon.core.tools.call_pairs import BREAK, pair, sides_of
 from antiphon.errors import InvalidRequest
-from antiphon.types.items import InputText, Item, Message, OtherItem
+from antiphon.types.items import InputText, Item, Message, OtherItem, Reasoning
 
 TRIGGER = "compaction_trigger"
 ASKED_BYTES = 64 * 1024
@@ -30,28 +31,46 @@ class Compacted(msgspec.Struct, frozen=True, omit_defaults=True):
     """What a compaction item seals. `kept` are items that still stand as they were; None: the user's messages before it do.
 
     `asked` are the user's last messages, for clients that send the item back without them; `waiting` are calls whose
-    outputs come later.
+    outputs come later, with the thoughts before them. `opaque` is what only backends can read of those that stand.
     """
 
     summary: str
     kept: list[Raw] | None = None
     asked: list[Raw] = []
     waiting: list[Raw] = []
+    opaque: dict[str, tuple[Opaque, ...]] = {}
 
 
 _compacted = msgspec.json.Decoder(Compacted)
 
 
-def in_place_of(items: Sequence[Item], summary: str) -> Compacted:
+def in_place_of(items: Sequence[Item], summary: str, opaque: OpaqueData = NO_OPAQUE) -> Compacted:
     """Return what takes the place of a conversation as a whole."""
     sides = sides_of(items)
     answered = set(pair(sides).calls.values())
-    waiting = [
-        item
-        for index, (item, side) in enumerate(zip(items, sides, strict=True))
-        if side is not None and side is not BREAK and not side.output and index not in answered
-    ]
-    return Compacted(summary, None, _last(user_messages(items)), [_json(item) for item in waiting])
+    waiting: list[Item] = []
+    thoughts: list[Item] = []  # of the answer that the calls are in
+    open_answer = False
+    for index, (item, side) in enumerate(zip(items, sides, strict=True)):
+        if isinstance(item, Reasoning):
+            thoughts.append(item)
+        elif side is not None and (side is BREAK or side.output):
+            thoughts, open_answer = [], False
+        elif side is not None and index not in answered:
+            waiting += [*thoughts, item]
+            thoughts, open_answer = [], True
+    if open_answer:
+        waiting += thoughts  # they stand behind its last call
+    asked = _last(user_messages(items))
+    return Compacted(summary, None, asked, [_json(item) for item in waiting], opaque_among(waiting, opaque))
+
+
+def opaque_among(items: Sequence[Item], opaque: OpaqueData) -> dict[str, tuple[Opaque, ...]]:
+    """Return what goes with the thoughts among the items."""
+    if not opaque:
+        return {}
+    keys = [key for item in items if isinstance(item, Reasoning) for key in (item.id, item.encrypted_content)]
+    return {key: tuple(opaque[key]) for key in keys if isinstance(key, str) and key in opaque}
 
 
 def _last(messages: Sequence[Item]) -> list[Raw]:
@@ -86,8 +105,12 @@ def has_trigger(items: Sequence[Item]) -> bool:
     return OtherItem in set(map(type, items)) and any(is_trigger(item) for item in items)
 
 
-def expand(items: Sequence[Item], unseal: Callable[[str], str | None]) -> list[Item]:
-    """Replace all that stands before the last compaction item by what that item holds.
+def expand(
+    items: Sequence[Item],
+    unseal: Callable[[str], str | None],
+    opaque: dict[str, Sequence[Opaque]] | None = None,
+) -> list[Item]:
+    """Replace all that stands before the last compaction item by what that item holds; `opaque` takes what goes with it.
 
     A compaction item that `unseal` knows nothing of (another server's) is passed over. Raises InvalidRequest for one that
     holds something else than a compaction.
@@ -99,13 +122,10 @@ def expand(items: Sequence[Item], unseal: Callable[[str], str | None]) -> list[I
             if compacted is not None:
                 rest = [later for later in items[index + 1 :] if not is_trigger(later)]
                 standing = _standing(items[:index], compacted)
-                return [
-                    *standing,
-                    summary_message(compacted),
-                    *kept_items(compacted),
-                    *_waiting(compacted, rest),
-                    *rest,
-                ]
+                if opaque is not None:
+                    opaque.update(compacted.opaque)
+                kept, waiting = kept_items(compacted), _waiting(compacted, rest)
+                return [*standing, summary_message(compacted), *kept, *waiting, *rest]
     return [item for item in items if not is_trigger(item)]
 
 
@@ -145,11 +165,20 @@ def _standing(before: Sequence[Item], compacted: Compacted) -> list[Item]:
 
 
 def _waiting(compacted: Compacted, rest: Sequence[Item]) -> list[Item]:
-    """Return the calls whose outputs have come, but not the calls themselves."""
+    """Return the calls whose outputs have come, but not the calls themselves; with the thoughts before them."""
     held = decode_items(compacted.waiting)
     pairs = pair([*sides_of(held), BREAK, *sides_of(rest)])
     called = set(pairs.calls.values())
-    return [item for index, item in enumerate(held) if index in called]
+    standing: list[Item] = []
+    thoughts: list[Item] = []
+    for index, item in enumerate(held):
+        if isinstance(item, Reasoning):
+            thoughts.append(item)
+            continue
+        if index in called:
+            standing += [*thoughts, item]
+        thoughts = []
+    return [*standing, *thoughts] if standing else []
 
 
 def summary_message(compacted: Compacted) -> Item:

@@ -9,6 +9,7 @@ from msgspec import UNSET, Raw
 
 from antiphon.core import kinds
 from antiphon.core.json_encoding import to_json
+from antiphon.core.opaque import NO_OPAQUE, OpaqueData
 from antiphon.core.request.decoding import decode_items
 from antiphon.core.request.validation import decode_fields
 from antiphon.core.tools.call_pairs import pair, sides_of
@@ -149,16 +150,20 @@ def without_doubles(history: Sequence[Item], own: Sequence[Item]) -> list[Item]:
     return [*history, *(item for item in own if not (isinstance(item.id, str) and item.id in known))]
 
 
-def without_model_texts(items: Sequence[Item]) -> list[str]:
-    """Return the ids of items of which the model sees more than they say, where that is not there yet."""
-    return [
-        item.id
-        for item in items
-        if type(item) is OtherItem
-        and isinstance(item.id, str)
-        and not isinstance(item.model_text, str)
-        and kinds.has_model_text(item.type)
-    ]
+def without_model_texts(items: Sequence[Item], opaque: OpaqueData = NO_OPAQUE) -> list[str]:
+    """Return the ids of items of which the model or its backend sees more than they say, where that is not there yet."""
+    return [item.id for item in items if type(item.id) is str and _lacks_model_text(item, opaque)]
+
+
+def _lacks_model_text(item: Item, opaque: OpaqueData) -> bool:
+    if type(item) is Reasoning:
+        return item.id not in opaque and item.encrypted_content not in opaque
+    return type(item) is OtherItem and not isinstance(item.model_text, str) and kinds.has_model_text(item.type)
+
+
+def opaque_of(texts: ModelTexts) -> OpaqueData:
+    """Return what only backends can read, of what is kept beside items."""
+    return {id: text.opaque for id, text in texts.items() if text.opaque}
 
 
 def with_model_texts(items: Sequence[Item], texts: ModelTexts) -> list[Item]:
@@ -173,12 +178,14 @@ def with_model_texts(items: Sequence[Item], texts: ModelTexts) -> list[Item]:
     ]
 
 
-def sealed_thoughts(items: Sequence[Item]) -> list[str]:
-    """Return the `encrypted_content` of thoughts whose content was not sent back."""
+def sealed_thoughts(items: Sequence[Item], has_more: Callable[[str], bool]) -> list[str]:
+    """Return the `encrypted_content` of thoughts whose content was not sent back, or that `has_more` than the content."""
     return [
         item.encrypted_content
         for item in items
-        if isinstance(item, Reasoning) and not item.content and isinstance(item.encrypted_content, str)
+        if isinstance(item, Reasoning)
+        and isinstance(item.encrypted_content, str)
+        and (not item.content or has_more(item.encrypted_content))
     ]
 
 
@@ -195,7 +202,7 @@ def _unsealed(item: Reasoning, unseal: Callable[[str], str | None]) -> Reasoning
     if item.content or not isinstance(sealed, str) or not sealed:
         return item
     text = unseal(sealed)
-    return item if text is None else msgspec.structs.replace(item, content=[ReasoningText(text=text)])
+    return item if not text else msgspec.structs.replace(item, content=[ReasoningText(text=text)])
 
 
 # The window

@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 
+from antiphon.core.opaque import Opaque
 from antiphon.types.response import Usage
 
 CallKind = str
@@ -31,6 +32,19 @@ class ReasoningDelta(msgspec.Struct, frozen=True, gc=False):
     """A piece of the model's raw thoughts."""
 
     text: str
+
+
+class OpaqueDelta(msgspec.Struct, frozen=True, gc=False):
+    """What only the backend can read: it goes with the open thoughts, or with a reasoning item of its own."""
+
+    opaque: Opaque
+
+
+class InputRemoved(msgspec.Struct, frozen=True, gc=False):
+    """Thoughts of the input, or what was kept beside them, did not go to the backend. `reason` is OpenAI's word for why."""
+
+    id: str
+    reason: str
 
 
 class CallStart(msgspec.Struct, frozen=True, gc=False):
@@ -105,4 +119,16 @@ class Relay(msgspec.Struct, frozen=True):
     fields: dict[str, Any]
 
 
-Delta = TextDelta | RefusalDelta | ReasoningDelta | CallStart | CallDelta | UsageReport | Finish | RelayedText | Relay
+Delta = (
+    TextDelta
+    | RefusalDelta
+    | ReasoningDelta
+    | OpaqueDelta
+    | InputRemoved
+    | CallStart
+    | CallDelta
+    | UsageReport
+    | Finish
+    | RelayedText
+    | Relay
+)

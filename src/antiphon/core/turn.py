@@ -8,6 +8,7 @@ import msgspec
 from msgspec import Raw
 
 from antiphon.core.json_encoding import to_json
+from antiphon.core.opaque import NO_OPAQUE, OpaqueData
 from antiphon.core.request.decoding import ResolvedText
 from antiphon.core.request.validation import decode
 from antiphon.core.tools.mcp_content import ALL, Senses
@@ -44,13 +45,15 @@ class Turn(msgspec.Struct, frozen=True, kw_only=True):
     card; routing replaces it by the backend's own name. `server_tools` are those that this server runs.
     `extra` holds unknown request fields and the model's configured `extra_body`; they go to the backend as they are. `size`
     is about how many bytes of JSON all of it has, where that is so much that it is worked on off the event loop, else 0.
-    `senses`: what the model takes; what tools of this server gave is shown accordingly.
+    `senses`: what the model takes; what tools of this server gave is shown accordingly. `opaque` is what backends said for
+    themselves in the answers among the items.
     """
 
     model: str
     request: CreateResponse
     instructions: str | None
     items: Sequence[Item]
+    opaque: OpaqueData = NO_OPAQUE
     tools: Sequence[Tool]
     server_tools: Sequence[Offer] = ()
     tool_choice: str | ToolChoice

@@ -1,7 +1,7 @@
-"""Approvals of MCP calls: a person's answers to what this server asked, in this or an earlier request (OpenAI's "MCP" guide).
+"""Approvals of MCP calls: a client's answers to `mcp_approval_request` items of this server (OpenAI's "MCP" guide).
 
-The id of an `mcp_approval_request` ends with a signature of its owner, server, tool and arguments. So a client that keeps
-its history itself proves with the item alone that the server asked; what it changed or made up is refused.
+The id of an `mcp_approval_request` ends with a signature of its owner, server, tool and arguments. So the
+item alone proves that this server asked, if the client keeps its history itself; a changed or invented item is refused.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _PURPOSE = APPROVAL_REQUEST
 
 
 class Approval(msgspec.Struct, frozen=True):
-    """An answer to a request that this server made, and that no call was made for yet."""
+    """An answer to an approval request of this server for a call that has not been made yet."""
 
     request: ApprovalRequest
     approve: bool
@@ -39,9 +39,9 @@ def signed_id(sealer: Sealer, owner: str, id: str, label: str, name: str, argume
 def given(
     own: Sequence[Item], items: Sequence[Item], labels: Collection[str], sealer: Sealer, owner: str
 ) -> list[Approval]:
-    """Return the answers among a request's own items that calls are still to be made for; `items` are the whole context.
+    """Return the approvals among a request's own items whose calls have not been made yet; `items` are the whole context.
 
-    Raises InvalidRequest where what is answered was not asked by this server, or of a server that is not declared.
+    Raises InvalidRequest for an approval request that is not this server's, or of an MCP server that is not declared.
     """
     answers = [(index, item) for index, item in enumerate(own) if _is(item, APPROVAL_RESPONSE)]
     if not answers:

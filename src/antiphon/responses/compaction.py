@@ -26,7 +26,7 @@ from antiphon.types.response import Usage
 
 
 class Summary(msgspec.Struct, frozen=True):
-    """What the model wrote, and what it cost."""
+    """The model's summary and its token usage."""
 
     text: str
     usage: Usage | None

@@ -1,4 +1,4 @@
-"""What the backend said, kept beside the events that are made of it, for whoever asks for it."""
+"""DeltaTrace: the backend's Deltas of one response, kept beside its Events, on request."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from antiphon.core.turn import Turn
 
 
 class DeltaTrace:
-    """Listens to the calls of one response: they go through its `route`; `heard` is emptied by whoever shows it."""
+    """Records the Deltas of one response's model calls, which go through its `route`; the reader empties `heard`."""
 
     def __init__(self, route: Route) -> None:
         self.heard: list[Delta] = []
@@ -18,7 +18,7 @@ class DeltaTrace:
 
 
 class _ListenedRoute(RouteProxy):
-    """A Route whose calls are listened to."""
+    """A Route that records its calls' Deltas."""
 
     def __init__(self, route: Route, heard: list[Delta]) -> None:
         super().__init__(route)
@@ -29,7 +29,7 @@ class _ListenedRoute(RouteProxy):
 
 
 class _ListenedStream:
-    """A model call that is listened to."""
+    """A model call that records its Deltas."""
 
     def __init__(self, source: RoutedStream, heard: list[Delta]) -> None:
         self.backend_id = source.backend_id

@@ -1,4 +1,4 @@
-"""Hosted tools within one Response: what they offer, and their calls, each within its bounds."""
+"""HostedWork: the hosted tools of one Response: their offers, and their calls within bounds of time and size."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class HostedWork:
         self.offers: Sequence[Offer] = offered(admitted)
 
     async def call(self, call: PendingCall) -> ToolResult:
-        """Make a call; what goes wrong is the call's error."""
+        """Make a call. A failure becomes the call's error; nothing is raised."""
         tool = self._admitted.get(call.kind)
         if tool is None:
             return ToolResult(error=f"There is no tool '{call.name}' here.")
@@ -62,12 +62,12 @@ class HostedWork:
             self._running.discard(call.key)
 
     def _tell(self, key: str, stage: str) -> None:
-        """Tell of a call's progress; what a tool says of one that has ended comes too late."""
+        """Emit a call's progress; progress of a call that has ended is ignored."""
         if key in self._running:
             self._progress(key, stage)
 
     async def close(self) -> None:
-        """Let go of all of them."""
+        """Close all of them."""
         for tool in self._admitted.values():
             try:
                 await tool.use.close()
@@ -81,6 +81,7 @@ def offered(admitted: Sequence[AdmittedTool]) -> list[Offer]:
 
 
 def _size(result: ToolResult) -> int:
+    """Return the bytes of a result: item fields, text for the model, annotations."""
     return (
         len(to_json(result.fields))
         + len((result.model_text or "").encode(errors="replace"))

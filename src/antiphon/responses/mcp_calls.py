@@ -3,8 +3,8 @@
 Per server: its tools are listed once, or taken from an `mcp_list_tools` item of the context. A call that needs a person's
 agreement ends the response with an `mcp_approval_request`; the next request answers it, by history or by full replay.
 
-Items of the context may have been made up. So a listing of the context is compared with the server's own before the first
-call of a tool, and before anything where approval hangs on what it says; a tool that the declaration does not admit, or
+Items of the context come from the client and are not trusted. So a listing of the context is compared with the server's own
+before the first call of a tool, and at once if approval depends on it; a tool that the declaration does not admit, or
 that the server does not list, is never called.
 """
 
@@ -34,7 +34,7 @@ from antiphon.types.items import Item, OtherItem
 
 
 class ServerBudget:
-    """What the servers of one Response may take together: bytes of answers, and seconds in which one of them is waited for."""
+    """Budget of all servers of one Response: bytes of answers, and seconds of waiting."""
 
     def __init__(self, bytes: int, seconds: float) -> None:
         self._bytes, self._most_bytes = bytes, bytes
@@ -43,7 +43,7 @@ class ServerBudget:
         self._since = 0.0
 
     async def __aenter__(self) -> None:
-        """Begin to wait for a server. Raises ToolServerError where there is no time left."""
+        """Begin to wait for a server. Raises ToolServerError if no time is left."""
         now = asyncio.get_running_loop().time()
         self._count(now)
         if self._seconds <= 0:
@@ -58,7 +58,7 @@ class ServerBudget:
         self._waiting -= 1
 
     def take(self, bytes: int) -> None:
-        """Count an answer. Raises ToolServerError where it is too much."""
+        """Count an answer's bytes. Raises ToolServerError if the budget is exceeded."""
         if bytes > self._bytes:
             raise ToolServerError(
                 f"The answers of MCP servers in this response have more than {self._most_bytes} bytes in total (mcp_max_total)."
@@ -91,8 +91,8 @@ class McpWork:
         self._show = show
         self._servers: dict[str, ToolServer] = {}
         self._tools: dict[tuple[str, str], RemoteTool] = {}
-        self._hearsay: set[str] = set()  # labels whose tools are known from the context alone
-        self._comparing = asyncio.Lock()
+        self._unverified: set[str] = set()  # labels whose tools are known from the context alone
+        self._verifying = asyncio.Lock()
         self._budget = ServerBudget(services.config.mcp_max_total, services.config.mcp_total_timeout)
 
     async def prepare(self, history: Sequence[Item], made: Sequence[Item]) -> None:
@@ -103,8 +103,8 @@ class McpWork:
         known = {**_listings(history), **_listings(made)}
         for label, declared in self._declared.items():
             if label in known and not declared.depends_on_hints:
-                self._hearsay.add(label)
-                self._take(label, known[label])
+                self._unverified.add(label)
+                self._offer(label, known[label])
             else:
                 await self._list(label)
         for approval in self._approvals:
@@ -131,7 +131,7 @@ class McpWork:
         return id, approval_request(id, *about)
 
     async def call(self, call: PendingCall) -> ToolResult:
-        """Make a call of the model's; what goes wrong is the call's error."""
+        """Make a call of the model's. A failure becomes the call's error; nothing is raised."""
         return await self._call(call.namespace, call.name, call.arguments)
 
     async def close(self) -> None:
@@ -145,33 +145,34 @@ class McpWork:
         listing = self._stream.open_item(MCP_LISTING_PREFIX, partial(ListingWriter, label=label))
         self._show()
         try:
-            offered = self._take(label, await self._ask(label))
+            offered = self._offer(label, await self._tools_of(label))
         except ToolServerError as error:
             self._stream.close_item(listing, listing.fail(str(error)))
             raise APIError(424, str(error), code="mcp_server_error", param="tools") from None
         self._stream.close_item(listing, listing.tools([_as_listed(tool) for tool in offered]))
 
-    async def _ask(self, label: str) -> Sequence[RemoteTool]:
-        """Return the tools as the server itself lists them. Raises ToolServerError."""
+    async def _tools_of(self, label: str) -> Sequence[RemoteTool]:
+        """List the tools of a server. Raises ToolServerError."""
         async with self._budget:
             tools = await self._server(label).list()
         self._budget.take(sum(_size(tool) for tool in tools))
         return tools
 
-    def _take(self, label: str, tools: Sequence[RemoteTool]) -> list[RemoteTool]:
+    def _offer(self, label: str, tools: Sequence[RemoteTool]) -> list[RemoteTool]:
+        """Add the tools that the declaration allows to those offered; return them."""
         offered = [tool for tool in tools if self._declared[label].offers(tool)]
         self._tools.update({(label, tool.name): tool for tool in offered})
         return offered
 
-    async def _compare(self, label: str) -> None:
-        """Put the server's own list in the place of what the context says. Raises ToolServerError."""
-        async with self._comparing:
-            if label not in self._hearsay:
+    async def _verify(self, label: str) -> None:
+        """Replace the context's listing by the server's own. Raises ToolServerError."""
+        async with self._verifying:
+            if label not in self._unverified:
                 return
-            tools = await self._ask(label)
+            tools = await self._tools_of(label)
             self._tools = {key: tool for key, tool in self._tools.items() if key[0] != label}
-            self._take(label, tools)
-            self._hearsay.discard(label)
+            self._offer(label, tools)
+            self._unverified.discard(label)
 
     def _server(self, label: str) -> ToolServer:
         if label not in self._servers:
@@ -181,10 +182,10 @@ class McpWork:
     # Calls
 
     async def _call(self, label: str, name: str, arguments: str, *, agreed: bool = False) -> ToolResult:
-        """Call a tool that is offered; what goes wrong is the call's error."""
+        """Call an offered tool. A failure becomes the call's error; nothing is raised."""
         try:
             if (label, name) in self._tools or agreed:
-                await self._compare(label)
+                await self._verify(label)
             if (label, name) not in self._tools:
                 return ToolResult(error=f"There is no tool '{name}' on server '{label}'.")
             async with self._budget:

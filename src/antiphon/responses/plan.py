@@ -1,4 +1,4 @@
-"""Plan: a request, ready to be made into a Response."""
+"""Plan: everything that is needed to make one Response, before the first model call."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from antiphon.types.response import Response
 
 
 class Identity(msgspec.Struct, frozen=True):
-    """What is not in a request but in its response from the first event on."""
+    """Ids and times of a response, which are not in its request."""
 
     id_base: str
     created_at: int

@@ -1,6 +1,6 @@
-"""The one recipe for a response: a request's body and its caller → a Plan that may be carried out, with its permit.
+"""Preparer: a request's body and its caller → an admitted Plan with its permit.
 
-HTTP, WebSocket, background responses, token counting and compaction all begin here. Each front end has a Preparer, with a
+Used by HTTP, WebSocket, background responses, token counting and compaction. Each front end has a Preparer, with a
 RequestDecoder and a Dialect of its own.
 """
 
@@ -23,14 +23,14 @@ from antiphon.responses.services import Services
 
 
 class Prepared(msgspec.Struct, frozen=True):
-    """A response that may begin. `permit` is settled by whoever carries it out; `trace` is there where it was asked for."""
+    """An admitted response. The caller of `prepare` settles its `permit`; `trace` is set if the client asked for it."""
 
     plan: Plan
     permit: Permit
     trace: DeltaTrace | None = None
 
     def traced(self) -> Prepared:
-        """Return the same response, with what the backend says of it kept beside its events."""
+        """Return the same response with a DeltaTrace."""
         trace = DeltaTrace(self.plan.route)
         return Prepared(replace(self.plan, route=trace.route), self.permit, trace)
 

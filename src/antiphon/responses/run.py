@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from time import perf_counter
 
 from antiphon.access.limits import FREE, Permit
@@ -19,7 +19,7 @@ from antiphon.errors import APIError, Gone
 from antiphon.responses.plan import Plan
 from antiphon.responses.services import Services
 from antiphon.responses.sink import Outlet, Sink
-from antiphon.responses.stored_response import commit
+from antiphon.responses.stored_response import NO_IDS, commit
 from antiphon.responses.turns import Boundary, Turns
 from antiphon.runtime.unexpected_errors import unexpected
 from antiphon.stores.base import FenceError
@@ -30,10 +30,9 @@ LOOKS = 4  # at a stream's silence, per keepalive
 
 
 class Run:
-    """One Response in the making.
+    """One Response while it is made.
 
-    A `mute` one makes no Events but the terminal one: its `body` is all that is wanted. `dialect` is how its front end spells
-    what happens.
+    `mute`: it makes no Events but the terminal one, because only its `body` is used. `dialect`: its front end's events.
     `open` starts the first model call and raises what the backend refused, while an HTTP status can still tell it.
     `run` does the rest and never raises for a failed response: that is an ending like others. Cancelling either lets the
     backend go at once.
@@ -154,7 +153,7 @@ class Run:
         return self._cancel or self._stop is not None
 
     def abort(self) -> None:
-        """Abort the backend call. Idempotent. Idempotent."""
+        """Abort the backend call. Idempotent."""
         self._turns.release()
         self._account()
         self._task = None  # its context leads back here, and nobody is to wait for the garbage collector
@@ -175,10 +174,13 @@ class Run:
     async def _end(self) -> None:
         """Commit, then send the terminal event: an immediate `previous_response_id` finds the response."""
         self._account()  # before anybody can know that it has ended, and ask for more
-        if self.plan.stored:
+        plan, output, texts = self.plan, self.stream.output, self.stream.model_texts
+        thoughts: Mapping[str, int] = NO_IDS
+        if self.stream.asks_client:
+            thoughts = self._services.recall.keep(plan.owner, plan.turn.items, output, texts)
+        if plan.stored:
             try:
-                texts = self.stream.model_texts
-                await commit(self._services, self.plan, self.body, self.stream.output, self._fence, texts)
+                await commit(self._services, plan, self.body, output, self._fence, texts, thoughts)
             except FenceError:
                 raise
             except APIError as error:  # the store is away, which its own log line tells
@@ -204,7 +206,7 @@ class Run:
 
     @property
     def backend_id(self) -> str:
-        """Where the model was called last (`core.turn.Hints`), "" where there is no choice."""
+        """Id of the backend that was called last (`core.turn.Hints`), "" if there is only one."""
         return self._turns.backend_id
 
     @property
@@ -214,12 +216,12 @@ class Run:
 
     @property
     def spoke(self) -> float:
-        """When the model first said something, by the steady clock; 0 while it has not."""
+        """Time of the first Delta (`monotonic`); 0 before it."""
         return self._turns.spoke
 
     @property
     def events_made(self) -> int:
-        """How many Events there are so far."""
+        """Number of Events so far."""
         return self.stream.sequence_number
 
     def _observe(self) -> None:
@@ -232,7 +234,7 @@ class Run:
     # Silence
 
     def _look(self) -> None:
-        """Send a sign of life where nothing was sent for so many looks: no silence is longer than `keepalive`."""
+        """Emit `keepalive` after so many checks without an Event: no silence is longer than the setting `keepalive`."""
         self._outlet.quiet += 1
         if self._outlet.quiet >= LOOKS and self.stream.terminal is None:
             self.stream.keepalive(self.plan.route.position(self.plan.response.id) if self._turns.waiting else 0)

@@ -1,8 +1,8 @@
-"""Seals: what travels through the client or lies in the store and may be opened by this deployment only.
+"""Sealer: encrypts texts that clients carry or that lie in the store; only this deployment can open them.
 
-A sealed text is `ANT2.<key id>.<kind>.<size>.<base64url(nonce ‖ ChaCha20-Poly1305(deflate(text)))>`: `kind` tells what it is
-good for, `size` the bytes of the text. All of the head, and the owner, are authenticated: a seal opens for its owner only, as
-what it was made for, and its size is known before it is inflated. The first secret seals, all of them open: rotate by
+A sealed text is `ANT2.<key id>.<kind>.<size>.<base64url(nonce ‖ ChaCha20-Poly1305(deflate(text)))>`: `kind` is its
+purpose, `size` the bytes of the text. Head and owner are authenticated: a seal opens for its owner and
+purpose only, and its size is known before it is inflated. The first secret seals, all of them open: rotate by
 putting a new one in front.
 
 `ANT1` seals of earlier versions know neither owner nor kind. They open where the server has one owner only (without keys).
@@ -23,7 +23,8 @@ from antiphon.errors import AntiphonError
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 
-Kind = Literal["reasoning", "compaction", "job"]
+Kind = Literal["reasoning", "thoughts", "compaction", "job"]
+"""`reasoning` is a text of thoughts, `thoughts` a text with what only its backend can read."""
 
 MOST_BYTES = 4 * 1024 * 1024
 """Bytes of the largest text that is sealed or opened, a job's request excepted."""
@@ -35,12 +36,13 @@ _VERSION = "ANT2"
 _FIRST_VERSION = "ANT1"
 _NONCE = 12
 _LONGEST_NUMBER = 13
+_LONGEST_HEAD = 48
 _SIGNATURE = 8
 """Bytes of a signature: to guess one takes 2^64 requests."""
 
 
 class SealError(AntiphonError):
-    """A seal does not open; the message tells why and may be shown to the client."""
+    """A seal cannot be opened; the message says why and may be shown to the client."""
 
 
 class Sealer:
@@ -85,6 +87,10 @@ class Sealer:
         if len(parts) == 5 and parts[0] == _VERSION and _is_number(parts[3]):
             return int(parts[3])
         return MOST_BYTES if parts[0] == _FIRST_VERSION else 0
+
+    def has_more(self, sealed: str) -> bool:
+        """Tell whether a seal says that it holds thoughts with what only their backend can read."""
+        return sealed.startswith(f"{_VERSION}.") and ".thoughts." in sealed[:_LONGEST_HEAD]
 
     @property
     def loaded(self) -> bool:

@@ -1,4 +1,4 @@
-"""The tools that the server runs itself within one Response: what the model is offered, its calls, what it sees of them."""
+"""ToolWork: the tools that this server runs within one Response: offers, calls, results for the model."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 import msgspec
 from msgspec import Raw
 
-from antiphon.core.context import with_model_texts
+from antiphon.core.context import opaque_of, with_model_texts
 from antiphon.core.deltas import CallStart
 from antiphon.core.kinds import MCP
 from antiphon.core.request.decoding import decode_items
@@ -54,10 +54,12 @@ class ToolWork:
         made = items_for_model(self._stream, new)
         # What tools gave may make a Turn large.
         self._size += sum(map(len, new)) + sum(len(item.model_text or "") for item in made if type(item) is OtherItem)
+        opaque = opaque_of(self._stream.model_texts)
         choice = "auto" if self._called else self._turn.tool_choice  # a call that was forced is forced once
         self._turn = msgspec.structs.replace(
             self._turn,
             items=[*self._turn.items, *made],
+            opaque={**self._turn.opaque, **opaque} if opaque else self._turn.opaque,
             server_tools=[*self._hosted.offers, *self._mcp.offers()],
             tool_choice=choice,
             size=self._size if self._size >= LARGE else 0,

@@ -14,6 +14,7 @@ from antiphon.checker.pool import Checker
 from antiphon.config import Config
 from antiphon.core.token_count import Estimator
 from antiphon.responses.intake.token_count import TokenCounter
+from antiphon.responses.recall import Recall
 from antiphon.responses.sealing import Sealer
 from antiphon.runtime.request_memory import Rooms
 from antiphon.runtime.timer import Pulse
@@ -56,6 +57,7 @@ class Services(msgspec.Struct, frozen=True, kw_only=True):
     checker: Checker = msgspec.field(default_factory=Checker)
     rooms: Rooms = msgspec.field(default_factory=Rooms)
     pulse: Pulse = msgspec.field(default_factory=Pulse)
+    recall: Recall = msgspec.field(default_factory=Recall)
     observer: Observer = msgspec.field(default_factory=Observers)
     limiter: Admission = msgspec.field(default_factory=Unlimited)
     clock: Callable[[], float] = time.time

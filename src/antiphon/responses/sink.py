@@ -1,4 +1,4 @@
-"""Sink: where the Events of a Response go; Outlet: the way there."""
+"""Sink: receives the Events of a Response; Outlet: passes them from the ResponseStream to the Sink."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from antiphon.types.events import Event
 
 
 class Sink(Protocol):
-    """Takes Events as they come up."""
+    """Receives Events."""
 
     def send(self, events: Sequence[Event]) -> bool:
         """Take Events, in order, without waiting. Returns False where `drain` should come before more of them."""
@@ -22,7 +22,7 @@ class Sink(Protocol):
 
 
 class Outlet:
-    """The way of a ResponseStream's Events to the `sink`, once there is one. `quiet`: looks since something was sent."""
+    """Passes a ResponseStream's Events to the `sink`, once it is set. `quiet`: keepalive checks since the last Event."""
 
     __slots__ = ("_stream", "quiet", "sink")
 

@@ -1,8 +1,8 @@
-"""What the store keeps of a Response: its body as it was sent, and where the items stand in it."""
+"""Response → StoredResponse: its body as it was sent, and the positions of its items."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from antiphon.core.context import LONGEST_ID, item_id, split_array
 from antiphon.core.json_encoding import to_json
@@ -15,17 +15,27 @@ from antiphon.stores.records import StoredItem, StoredResponse
 
 _OUTPUT = b'"output":'
 NO_TEXTS: ModelTexts = {}
+NO_IDS: Mapping[str, int] = {}
 
 
 async def commit(
-    services: Services, plan: Plan, body: bytes, output: Sequence[bytes], fence: int, texts: ModelTexts
+    services: Services,
+    plan: Plan,
+    body: bytes,
+    output: Sequence[bytes],
+    fence: int,
+    texts: ModelTexts,
+    thoughts: Mapping[str, int],
 ) -> None:
-    """Store a response that has ended. Raises APIError 503, 404 where its conversation was deleted meanwhile, and FenceError."""
+    """Store a response that has ended; `thoughts` are ids by which some of its output is found too, and places there.
+
+    Raises APIError 503, 404 where its conversation was deleted meanwhile, and FenceError.
+    """
     days = services.config.store_days
     if plan.turn.size < LARGE:
-        response = stored_response(plan, body, output, days, texts)
+        response = stored_response(plan, body, output, days, texts, thoughts)
     else:
-        response = await by_size(plan.turn.size, stored_response, plan, body, output, days, texts)
+        response = await by_size(plan.turn.size, stored_response, plan, body, output, days, texts, thoughts)
     joined = items_of(response) if plan.conversation_id is not None else []
     try:
         await services.store.responses.put(response, conversation_items=joined, fence=fence)
@@ -38,11 +48,19 @@ async def commit(
 
 
 def stored_response(
-    plan: Plan, body: bytes, output: Sequence[bytes], days: float, texts: ModelTexts = NO_TEXTS
+    plan: Plan,
+    body: bytes,
+    output: Sequence[bytes],
+    days: float,
+    texts: ModelTexts = NO_TEXTS,
+    thoughts: Mapping[str, int] = NO_IDS,
 ) -> StoredResponse:
     """Return what the store keeps of a response: its body as sent, its own input, and the texts for the model."""
     response = plan.response
     own = plan.own_input()
+    foreign = {**own.foreign_ids, **_foreign_ids(output, plan.id_base, own.count)}
+    if thoughts:
+        foreign |= {id: own.count + place for id, place in thoughts.items()}
     return StoredResponse(
         id=response.id,
         owner=plan.owner,
@@ -57,7 +75,7 @@ def stored_response(
         expires_at=response.created_at + int(days * 86400) if days else None,
         background=response.background,
         model_texts=model_texts_json(texts),
-        foreign_ids={**own.foreign_ids, **_foreign_ids(output, plan.id_base, own.count)},
+        foreign_ids=foreign,
     )
 
 

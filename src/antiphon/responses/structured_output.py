@@ -60,7 +60,7 @@ async def check_schema(schema: bytes, param: str, owner: str, checker: Checker, 
 
 
 def structured_output(plan: Plan, services: Services) -> StructuredOutput | None:
-    """Return the watch over an answer that must fit a strict schema, or None."""
+    """Return the check of an answer against a strict schema, or None."""
     format, policy = plan.turn.text.format, services.config.structured_output
     if policy == "off" or format.type != "json_schema" or not format.strict:
         return None
@@ -68,9 +68,9 @@ def structured_output(plan: Plan, services: Services) -> StructuredOutput | None
 
 
 class StructuredOutput:
-    """Watches the answer of a request that asks for a format.
+    """Checks the answer of a request with a JSON Schema.
 
-    With `repair` the answer is held back until it is whole, so that a wrong one can be asked for again, once, unseen.
+    With `repair` the answer is withheld until it is complete; a wrong one is requested once more, and the client does not see it.
     """
 
     def __init__(self, format: TextFormat, checker: Checker, owner: str, *, repair: bool) -> None:
@@ -84,7 +84,7 @@ class StructuredOutput:
         self._empty = True
 
     def take(self, deltas: Sequence[Delta]) -> Sequence[Delta]:
-        """Return what may be shown now. Words beside a call are no answer yet: they are not held back."""
+        """Return the Deltas that may be sent now. Text beside a call is not the answer and is not withheld."""
         if not self._repair or self._called:
             return deltas
         self._empty = self._empty and not any(_says(delta) for delta in deltas)
@@ -109,7 +109,7 @@ class StructuredOutput:
         return msgspec.structs.replace(turn, items=[*turn.items, *asked])
 
     def release(self) -> Sequence[Delta]:
-        """Return what was held back: the turn ends."""
+        """Return the withheld Deltas at the end of the Turn."""
         held, self._held, self._called, self._empty = self._held, [], False, True
         return held
 
@@ -142,7 +142,7 @@ class StructuredOutput:
         return verdict.reason if verdict.outcome == "fault" else ""
 
     async def _judge(self, text: str) -> Verdict:
-        """Hold a text against the schema; one and the same text is not looked at twice."""
+        """Check a text against the schema; the verdict of the last text is kept."""
         if self._judged is None or self._judged[0] != text:
             self._judged = text, await self._checker.answer(text, self._schema, self._owner)
         return self._judged[1]

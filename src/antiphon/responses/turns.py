@@ -1,4 +1,4 @@
-"""The loop of one response: model call after model call, with what this server does before, between and behind them."""
+"""Turns: the loop of one response: model calls, and the work before, between and after them."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from antiphon.core import compaction
 from antiphon.core.compaction import Compacted
 from antiphon.core.context import kept_items
 from antiphon.core.deltas import Delta, UsageReport
+from antiphon.core.opaque import NO_OPAQUE, OpaqueData
 from antiphon.core.stream.response_stream import ResponseStream
 from antiphon.core.stream.resume import checkpoint
 from antiphon.core.stream.terms import Action
@@ -35,7 +36,7 @@ Boundary = Callable[[bytes | None], Awaitable[None]]
 
 
 class Turns:
-    """The model calls of one response. `outlet` leads to its client; `spoke` is when the model first said something."""
+    """The model calls of one response. `outlet` leads to its client; `spoke` is the time of the first Delta."""
 
     def __init__(self, plan: Plan, services: Services, stream: ResponseStream, outlet: Outlet) -> None:
         self.spoke = 0.0
@@ -100,7 +101,7 @@ class Turns:
 
     @property
     def backend_id(self) -> str:
-        """Where the model was called last (`core.turn.Hints`), "" where there is no choice."""
+        """Id of the backend that was called last (`core.turn.Hints`), "" if there is only one."""
         return self._source.backend_id if self._source is not None else self._backend_id
 
     @property
@@ -136,7 +137,7 @@ class Turns:
         return self._source
 
     def _take(self, deltas: Sequence[Delta]) -> bool:
-        """Pass on what the model says; False when the sink has no room for more."""
+        """Pass on Deltas; False if the sink has no room for more."""
         if not self.spoke:
             self.spoke = perf_counter()
         feed = self._stream.feed
@@ -147,7 +148,7 @@ class Turns:
         return self._outlet.send()
 
     async def _settle(self, watch: StructuredOutput) -> None:
-        """Show an answer that was held back; one that does not fit its format is asked for once more."""
+        """Send a withheld answer; one that does not fit its format is requested once more."""
         again = await watch.again(self._turn)
         if again is not None:
             self._source = await self._plan.route.open(again)
@@ -160,7 +161,7 @@ class Turns:
     # Before, between and behind model calls
 
     async def _prepare(self) -> None:
-        """Do what comes before the first model call: compaction, listing the tools of servers."""
+        """Prepare the first model call: compaction, listing the tools of servers."""
         plan = self._plan
         if plan.compaction == "trigger":
             await self._compact(plan.turn.items, None)
@@ -168,7 +169,7 @@ class Turns:
         elif plan.compaction == "threshold" and self._stream.output:  # a run taken over has done it
             made = items_for_model(self._stream, self._stream.output)
             seals = Unsealing(self._services.sealer, plan.owner, ())
-            self._replace_context(await seals.restored([*plan.turn.items, *made]))
+            self._replace_context(await seals.restored([*plan.turn.items, *made]), seals.opaque)
         elif plan.compaction == "threshold":
             head, tail = compaction.split_for_compaction(plan.turn.items)
             if head:
@@ -180,11 +181,15 @@ class Turns:
             await self._note_boundary()
 
     async def _compact(self, items: Sequence[Item], kept: Sequence[Item] | None) -> None:
-        """Put a summary in the place of the items; those that are `kept` still stand as they are behind it."""
+        """Replace the items by a summary; `kept` items follow it unchanged."""
         plan = self._plan
         summary = await summarise(plan.route, self._turn, items)
-        standing = None if kept is None else Compacted(summary.text, kept_items(kept, plan.id_base))
-        compacted = standing or compaction.in_place_of(items, summary.text)
+        opaque = self._turn.opaque
+        if kept is None:
+            compacted = compaction.in_place_of(items, summary.text, opaque)
+        else:
+            beside = compaction.opaque_among(kept, opaque)
+            compacted = Compacted(summary.text, kept_items(kept, plan.id_base), opaque=beside)
         sealed = await sealed_compaction(self._services.sealer, compacted, plan.owner)
         self._stream.add_item(
             "cmp", lambda id: compaction.compaction_item(id, sealed), "response.compaction.compacting"
@@ -195,14 +200,14 @@ class Turns:
         self._replace_context([compaction.summary_message(compacted), *(kept or ())])
         self._outlet.send()
 
-    def _replace_context(self, items: list[Item]) -> None:
-        """Go on from another context, in which all output so far has its place."""
-        self._turn = replace(self._turn, items=items)
+    def _replace_context(self, items: list[Item], opaque: OpaqueData = NO_OPAQUE) -> None:
+        """Replace the context, which includes all output so far."""
+        self._turn = replace(self._turn, items=items, opaque={**self._turn.opaque, **opaque})
         if self.tools is not None:
             self.tools.compacted(self._turn)
 
     async def _between_turns(self) -> None:
-        """Run the tools that are the server's; then there is a boundary from which another server could go on."""
+        """Run the server's tools; then commit a checkpoint, from which another server can continue."""
         if self.tools is not None and self._stream.action is Action.CALL_TOOLS:
             if self.boundary is not None:
                 await self.boundary(None)  # whoever takes over shall know that the calls may have been made
@@ -218,7 +223,7 @@ class Turns:
         await self._note_boundary()
 
     async def _note_boundary(self) -> None:
-        """Commit a checkpoint: all items are closed, so that another server could go on from here."""
+        """Commit a checkpoint: all items are closed, so that another server can continue from here."""
         if self.boundary is not None:
             stream, usage = self._stream, self._plan.response.usage
             await self.boundary(checkpoint(stream.sequence_number, stream.output, usage, stream.model_texts))
@@ -226,7 +231,7 @@ class Turns:
     # The end
 
     def release(self) -> None:
-        """Let the backend go at once. Idempotent."""
+        """Abort the backend call at once. Idempotent."""
         if self._opening is not None:
             self._opening.cancel()
             self._opening = None

@@ -1,11 +1,14 @@
-"""Opening the seals of a request's items: for their owner, as what they were made for, within bounds, off the event loop."""
+"""Unsealing: opens the seals of a request's items, within bounds, large ones off the event loop."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
 
+import msgspec
+
 from antiphon.core import compaction, context
+from antiphon.core.opaque import Opaque, SealedThoughts
 from antiphon.core.seals import is_seal
 from antiphon.errors import InvalidRequest
 from antiphon.responses.sealing import Kind, Sealer, SealError
@@ -17,25 +20,31 @@ AT_ONCE = 128 * 1024
 """Bytes that are opened in one go; a larger text is opened in a thread."""
 INVALID = "invalid_encrypted_content"
 
+_thoughts = msgspec.json.Decoder(SealedThoughts)
+
 
 class Unsealing:
-    """The seals of one request. `own` are the request's own items, by which an error names its place; `source` those before."""
+    """The seals of one request. `own` are the request's own items, by which an error names its path; `source` those before.
+
+    `opaque` is what stood beside thoughts that were opened.
+    """
 
     def __init__(self, sealer: Sealer, owner: str, own: Sequence[Item], source: str = "input") -> None:
         self._sealer = sealer
         self._owner = owner
         self._own = own
         self._source = source
+        self.opaque: dict[str, Sequence[Opaque]] = {}
         self._room = MOST_TOGETHER
         self._unbroken = 0
 
     @property
     def size(self) -> int:
-        """Bytes of what was opened."""
+        """Bytes of all opened texts."""
         return MOST_TOGETHER - self._room
 
     async def restored(self, items: Sequence[Item]) -> list[Item]:
-        """Return the items with the last compaction in the place of what it stands for, and thoughts restored.
+        """Return the items with the last compaction expanded and reasoning restored.
 
         What another server sealed stays as it is. Raises InvalidRequest for a seal of ours that does not open.
         """
@@ -44,12 +53,16 @@ class Unsealing:
         if sealed is not None:
             opened[sealed] = await self._open(sealed, "compaction")
         try:
-            items = compaction.expand(items, opened.get)
+            items = compaction.expand(items, opened.get, self.opaque)
         except ValueError:
             raise self._refused("The encrypted content could not be verified.", sealed or "") from None
-        for thoughts in filter(is_seal, context.sealed_thoughts(items)):
+        for thoughts in filter(is_seal, context.sealed_thoughts(items, self._sealer.has_more)):
             if thoughts in opened:
                 self._count(thoughts)  # it is opened once, but stands in the context again
+            elif self._sealer.has_more(thoughts):
+                whole = _thoughts.decode(await self._open(thoughts, "thoughts"))
+                opened[thoughts] = whole.text
+                self.opaque[thoughts] = whole.opaque
             else:
                 opened[thoughts] = await self._open(thoughts, "reasoning")
         return context.unsealed(items, opened.get)

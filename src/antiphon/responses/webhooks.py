@@ -1,6 +1,6 @@
 """Webhooks: tell configured receivers that a background response has ended; signed as OpenAI does (Standard Webhooks).
 
-What is to be delivered waits in the store: any process that shares it delivers, and a restart goes on where it was.
+Pending deliveries are in the store: any process on the store delivers them, also after a restart.
 An event may come twice, with the same `webhook-id`; after five attempts within some ten minutes it is given up.
 """
 
@@ -45,7 +45,7 @@ TIMEOUTS = Timeouts(connect=10.0, first_byte=20.0, idle=10.0)
 
 
 class Receiver(msgspec.Struct, frozen=True, kw_only=True):
-    """Where events go, and the key that signs them."""
+    """URL of a receiver, and the key that signs its events."""
 
     address: Address
     target: str
@@ -73,7 +73,7 @@ class Webhooks:
         self._sending: dict[asyncio.Task[None], Delivery] = {}
 
     async def start(self) -> None:
-        """Begin to deliver, also what waits from before; without receivers nothing runs."""
+        """Start delivering, pending deliveries included; without receivers nothing runs."""
         if self._receivers and self._runner is None:
             self._runner = asyncio.create_task(self._run())
 
@@ -96,7 +96,7 @@ class Webhooks:
         self._wake.set()
 
     async def close(self) -> None:
-        """Stop; what is under way is broken off and due again at the next start."""
+        """Stop; unfinished attempts are cancelled and due again at the next start."""
         tasks = [task for task in (self._runner, *self._sending) if task is not None]
         unfinished = list(self._sending.values())
         for task in tasks:
@@ -151,7 +151,7 @@ class Webhooks:
             await self._deliveries.postpone(delivery.id, delivery.url, due)
 
     async def _post(self, receiver: Receiver, delivery: Delivery) -> bool:
-        """Make one attempt; tell whether the receiver has it, or wants it no more."""
+        """Make one attempt; tell whether the delivery is done: accepted, or refused for good."""
         headers = signature(receiver.key, delivery.id, int(self._clock()), delivery.body)
         proxy = proxy_for(receiver.address)
         client = HttpClient(receiver.address, headers=headers, timeouts=TIMEOUTS, proxy=proxy)
@@ -181,7 +181,7 @@ def signature(key: bytes, id: str, timestamp: int, body: bytes) -> dict[str, str
 
 
 def _receiver(name: str, config: WebhookConfig) -> Receiver:
-    """Take a receiver's settings apart. Raises ConfigError, which does not repeat the secret."""
+    """Parse a receiver's settings. Raises ConfigError, without the secret."""
     unknown = [event for event in config.events if event not in EVENTS]
     if unknown:
         raise ConfigError(

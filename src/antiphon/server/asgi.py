@@ -15,8 +15,10 @@ from antiphon.errors import AntiphonError, APIError
 from antiphon.runtime.request_memory import HELD, Held, Rooms
 from antiphon.runtime.unexpected_errors import unexpected
 from antiphon.server.auth.authenticator import Authenticator
-from antiphon.server.http.asgi_exchange import ASGIExchange, path_below
+from antiphon.server.http.asgi_exchange import ASGIExchange
+from antiphon.server.http.cors import preflight
 from antiphon.server.http.exchange import Exchange
+from antiphon.server.http.forwarded import Way
 from antiphon.server.http.messages import ClientGone, Header, Reply, ServerStopping
 from antiphon.server.http.request import HTTPRequest
 from antiphon.server.http.response_head import ResponseHead, error_reply, server_error
@@ -70,6 +72,7 @@ class AntiphonApp:
         watchers: Sequence[Watcher] = (),
         rooms: Rooms | None = None,
         unread: Unread | None = None,
+        way: Way | None = None,
     ) -> None:
         self.router = router
         self.max_body = max_body
@@ -81,6 +84,7 @@ class AntiphonApp:
         self._tell = teller(watchers)
         self._rooms = rooms or Rooms()
         self.unread = unread or Unread()
+        self._way = way if way is not None and not way.direct else None
         self.failure = ""
         self._state = AppState.NEW if lifespan is not None else AppState.RUNNING
         self._warned = False
@@ -110,8 +114,10 @@ class AntiphonApp:
 
     async def respond(self, exchange: Exchange) -> None:
         """Answer one request, whatever happens."""
+        if self._way is not None:
+            self._way.follow(exchange)
         head = ResponseHead(exchange.headers)
-        record = Record(exchange.method, exchange.raw_path, head.request_id)
+        record = Record(exchange.method, exchange.raw_path, head.request_id, exchange.client)
         current.set(record)
         held = Held(self._rooms, "")
         HELD.set(held)
@@ -145,17 +151,22 @@ class AntiphonApp:
         """Answer what is not fit to be a request."""
         head = ResponseHead(exchange.headers)
         self._send_error(exchange, head, error)
-        record = Record(exchange.method, exchange.raw_path, head.request_id)
+        record = Record(exchange.method, exchange.raw_path, head.request_id, exchange.client)
         record.status = error.status
         self._tell(record)
         await exchange.finish()
 
     async def _reply(self, exchange: Exchange, head: ResponseHead, record: Record, held: Held) -> Reply | None:
         self._auth.visit(exchange.raw_path, exchange.headers)
+        if exchange.direct_host is not None:  # a page may have named the other one
+            self._auth.visit(exchange.raw_path, [(b"host", exchange.direct_host)])
+        if head.origin is not None:
+            head.shared = self._auth.shares(head.origin, exchange.headers)
         if exchange.method == "OPTIONS":
             path = exchange.raw_path
             allowed = self.router.allowed(path) if path != b"*" else "GET, HEAD, OPTIONS, POST, DELETE"
-            return Reply(b"", 204, headers=[(b"allow", allowed.encode())])
+            asked = preflight(exchange.headers, allowed.encode()) if head.shared else []
+            return Reply(b"", 204, headers=[(b"allow", allowed.encode()), *asked])
         match = self.router.match(exchange.method, exchange.raw_path)
         route = match.route
         record.route = route.path
@@ -184,15 +195,20 @@ class AntiphonApp:
     # WebSocket
 
     async def _websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
-        headers: Sequence[Header] = scope["headers"]
+        asked = ASGIExchange({"method": "GET", "query_string": b"", **scope}, receive, send, self.body_timeout)
+        if self._way is not None:
+            self._way.follow(asked)
+        headers, raw_path = asked.headers, asked.raw_path
         head = ResponseHead(headers)
-        raw_path = path_below(scope)
-        record = Record("GET", raw_path, head.request_id)
+        record = Record("GET", raw_path, head.request_id, asked.client)
         await receive()
         try:
             if self._state is not AppState.RUNNING:
                 raise self._not_running()
             self._auth.visit(raw_path, headers)
+            if asked.direct_host is not None:
+                self._auth.visit(raw_path, [(b"host", asked.direct_host)])
+            self._auth.check_socket(headers)
             handler = self.router.match_websocket(raw_path)
             record.route = plain_path(raw_path)
             caller = await self._admit(headers, WRITING)

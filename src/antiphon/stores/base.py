@@ -1,7 +1,7 @@
-"""The seam to what is kept: a Store is seven nouns of one database. Every row has an owner.
+"""Store: the seam to databases; seven nouns, one Protocol each. Every row has an owner.
 
-A foreign owner's object is as good as absent. JSON travels as bytes: encoded once, never decoded here.
-Times are Unix seconds and are given by the caller.
+An object of another owner is reported as missing. JSON is passed as bytes and is not decoded here.
+Times are Unix seconds, given by the caller.
 
 A write that spans nouns is one transaction, and a method of the noun whose row it writes: `responses.put` (its items join a
 conversation, under the fence of its job), `responses.enqueue` (with its job and first events), `responses.delete`.
@@ -39,13 +39,13 @@ __all__ = [
 
 
 class FenceError(StoreError):
-    """The lease was lost to another worker; what was to be written is not."""
+    """The lease on a job was lost to another worker; nothing was written."""
 
 
 class StoreDatabase(Protocol):
-    """What belongs to a store as a whole, whichever noun is asked for.
+    """The database behind all nouns: its condition, expiry, figures, end.
 
-    A store that is `remote` may be lost to this server alone, while others go on with it.
+    `remote`: this server alone may lose the connection, while others keep theirs.
     """
 
     condition: Condition
@@ -56,11 +56,11 @@ class StoreDatabase(Protocol):
         ...
 
     async def census(self, now: float) -> Census:
-        """Count what waits: background responses and deliveries."""
+        """Return the numbers of waiting background responses and deliveries."""
         ...
 
     def measures(self) -> Iterable[Measure]:
-        """Return the store's own figures, without looking at what is stored."""
+        """Return the store's own figures for `/metrics`, without reading stored rows."""
         ...
 
     async def close(self) -> None:
@@ -69,7 +69,7 @@ class StoreDatabase(Protocol):
 
 
 class Store(msgspec.Struct, frozen=True, kw_only=True):
-    """What one database keeps, by noun, and the database itself. Every method that writes returns after the commit.
+    """The nouns of one database, and the database. Every method that writes returns after the commit.
 
     All raise APIError 503 `store_unavailable` where the store's disk, file or server fails them; `database.condition`
     tells whether it is known to.

@@ -1,7 +1,7 @@
-"""Whether a store can be written to, as its last calls and its probes have told. Asked before a model is called.
+"""Condition: whether a store takes writes, by the outcome of its calls and probes. Checked before a model is called.
 
-A store that fails is looked at by a probe, a small write, until one goes through: only a probe makes it well again. Each
-change is one line in the log, however many calls fail in between.
+After a failure a probe (a small write) is repeated until it succeeds; only a probe clears the failure. Each change is one
+log line, whatever the number of failed calls.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ RELAPSE = 60.0  # seconds: a store that fails again within them is probed at lon
 
 
 def unavailable() -> APIError:
-    """Return what clients are told while the store is away."""
+    """Return the APIError 503 `store_unavailable`."""
     return APIError(
         503,
         "The store cannot be reached at the moment. Try again in a few seconds.",
@@ -48,7 +48,7 @@ def unavailable() -> APIError:
 
 
 class Condition:
-    """How a store does. Any thread may tell it; `check` costs one comparison."""
+    """Condition of one store. `fail` and `recover` may be called from any thread; `check` costs one comparison."""
 
     def __init__(self, shown: str) -> None:
         self.shown = shown
@@ -65,7 +65,7 @@ class Condition:
             raise unavailable()
 
     def count(self, reason: Reason) -> None:
-        """Count a call that failed; the store may be well all the same."""
+        """Count a failed call, without a change of the condition."""
         self.failures[reason] += 1
 
     def fail(self, reason: Reason, detail: object) -> None:
@@ -100,7 +100,7 @@ class Measure(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Census(msgspec.Struct, frozen=True):
-    """What waits in a store, of all servers. Ages in seconds."""
+    """Numbers and ages (in seconds) of waiting background responses and deliveries, of all servers on the store."""
 
     jobs_queued: int = 0
     jobs_running: int = 0

@@ -1,7 +1,8 @@
-"""Items by id alone: an id made here tells its response and its position; any other is looked up in an index.
+"""Item ids: an id made by this server contains its response and its position; other ids are looked up in an index.
 
 A response is `resp_<base>`, its output items are `<prefix>_<base><index, 4 hex digits>`, and its input items
 `<prefix>_<base>i<position, 4 or more hex digits>`. A signature may follow behind an `s`.
+The index also finds thoughts by the call that they stand before (`BY_CALL`).
 """
 
 from __future__ import annotations
@@ -12,6 +13,8 @@ from string import hexdigits
 import msgspec
 from msgspec import Raw
 
+from antiphon.core.tools.call_thoughts import BY_CALL
+
 SHORTEST_BASE = 32
 
 _array = msgspec.json.Decoder(list[Raw])
@@ -19,7 +22,7 @@ _texts = msgspec.json.Decoder(dict[str, Raw])
 
 
 class Identified(msgspec.Struct, frozen=True, gc=False):
-    """What counts of an item here."""
+    """The id of an item."""
 
     id: str | None = None
 
@@ -28,7 +31,7 @@ _identified = msgspec.json.Decoder(Identified)
 
 
 class ItemPosition(msgspec.Struct, frozen=True, gc=False):
-    """Where an item may stand: the response, in its output or its input, and the position there."""
+    """Position of an item: its response, output or input, and the index there."""
 
     response_id: str
     in_output: bool
@@ -75,9 +78,11 @@ class ResponseItems:
         self._by_id: dict[str, Raw] | None = None
 
     def find(self, item_id: str, position: int, *, in_output: bool = False) -> bytes | None:
-        """Return the item with this id; `position` is where it should stand, and is tried first."""
+        """Return the item with this id; `position` is where it should stand, and is tried first (`BY_CALL`: it is the one)."""
         if in_output:
             position += self._input_length
+        if item_id.startswith(BY_CALL):
+            return bytes(self._items[position]) if position < len(self._items) else None
         if position < len(self._items) and _identified.decode(self._items[position]).id == item_id:
             return bytes(self._items[position])
         item = self._index().get(item_id)

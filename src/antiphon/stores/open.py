@@ -1,4 +1,4 @@
-"""Which store a setting means, and what it is made of: the class of each noun, for each database."""
+"""Opens the store that the setting `store` names: the class of each noun, for each database."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def is_url(spec: str) -> bool:
 
 
 def is_foreign(spec: str) -> bool:
-    """Tell whether another package is asked for the store: the URL's scheme is none of ours."""
+    """Tell whether a plugin package provides the store: the URL's scheme is not built in."""
     return is_url(spec) and not spec.startswith(_SCHEMES)
 
 

@@ -1,4 +1,4 @@
-"""What is kept: one struct per noun. JSON travels as bytes, encoded once and never decoded here; times are Unix seconds."""
+"""Records of the store, one struct per noun. JSON is kept as bytes; times are Unix seconds."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import msgspec
 
 
 class StoredResponse(msgspec.Struct, frozen=True, kw_only=True):
-    """A Response as it was sent, and what it was made from.
+    """A stored Response: its JSON as it was sent, its input, and its metadata.
 
     `body` is the Response's JSON, byte for byte as the client got it; `output` is a slice of it: `output_span` says
     where the JSON array stands. `input` is a JSON array of this response's own input items (not its history), each
@@ -72,7 +72,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     """A background response that waits for a worker or is held by one.
 
     `fence` grows with every claim: a write under an older fence is refused, so that a worker which lost its lease
-    can change nothing. `crashes` counts the holders that fell silent without giving it back. `request` is the JSON of a
+    can change nothing. `crashes` counts the holders that lost the lease without releasing the job. `request` is the JSON of a
     `job_request.JobRequest`, enough to run it again; `cancelled` is the client's wish.
     """
 
@@ -115,7 +115,7 @@ class StoredFile(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Delivery(msgspec.Struct, frozen=True, kw_only=True):
-    """A webhook's event that waits to be delivered to a URL: `id` and `url` together tell it from others.
+    """A pending webhook event for a URL; `id` and `url` together are its key.
 
     `due` is the time of the next attempt; `attempts` counts those that were begun.
     """
@@ -129,7 +129,7 @@ class Delivery(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class StoredKey(msgspec.Struct, frozen=True, kw_only=True):
-    """A client's key, known by its digest; what it may do is the JSON in `body`."""
+    """A client's key: its digest, and its scopes and limits as JSON in `body`."""
 
     id: str
     owner: str
@@ -139,7 +139,7 @@ class StoredKey(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Slot(msgspec.Struct, frozen=True, kw_only=True):
-    """A slot among the `most` that may be taken at once under a `name`, by all holders (server processes) together."""
+    """A slot of a concurrency limit: at most `most` are taken under a `name`, by all holders (server processes) together."""
 
     name: str
     holder: str

@@ -1,7 +1,7 @@
-"""Schemas and which versions of Antiphon can work with them.
+"""Versions of the schema, and which versions of Antiphon can work with them.
 
-A migration only adds: tables, columns with a default or NULL, indexes. What an older version reads or writes is taken
-away by a later migration, which begins with `-- alone`: no older version may run then, and none can start afterwards.
+A migration only adds: tables, columns with a default or NULL, indexes. A migration that removes what an
+older version reads or writes begins with `-- alone`: it runs only while no older version does, and none starts afterwards.
 """
 
 from __future__ import annotations
@@ -14,17 +14,17 @@ ALONE = "-- alone"
 
 
 def oldest(scripts: Sequence[str]) -> int:
-    """Return the oldest schema whose version of Antiphon can work with what all of these migrations have made."""
+    """Return the oldest schema whose version of Antiphon can use the database after all of these migrations."""
     return max((number for number, script in enumerate(scripts, 1) if script.startswith(ALONE)), default=1)
 
 
 def needs_alone(scripts: Sequence[str], version: int) -> bool:
-    """Tell whether the migrations that a store of this version lacks take something away from older versions."""
+    """Tell whether one of the missing migrations must run alone."""
     return version > 0 and any(script.startswith(ALONE) for script in scripts[version:])
 
 
 def check(shown: str, version: int, newest: int, oldest: int | None) -> None:
-    """Refuse a store that a newer version has made unusable for this one; `oldest` is what it says of itself.
+    """Refuse a store whose schema needs a newer version; `oldest` is the oldest schema version that it declares compatible.
 
     Raises ConfigError.
     """

@@ -1,4 +1,4 @@
-"""What an operator is shown of a store, whichever it is."""
+"""StoreStatus: what `antiphon db status` shows."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class TableSize(msgspec.Struct, frozen=True):
 
 
 class StoreStatus(msgspec.Struct, frozen=True, kw_only=True):
-    """A store at a glance; a `schema` of 0 means that there is none yet."""
+    """Status of a store; a `schema` of 0 means that it does not exist yet."""
 
     shown: str
     schema: int

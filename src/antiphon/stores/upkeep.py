@@ -1,4 +1,4 @@
-"""What an operator does with a store from the command line, whichever it is: look at it, migrate, clear up."""
+"""`antiphon db`: status, migrate, vacuum, detach and check, for any store."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def migrate(spec: str) -> None:
 
 
 def vacuum(spec: str) -> None:
-    """Give back the room of what was deleted; its text is gone for good afterwards. Raises ConfigError."""
+    """Vacuum a store: free the space of deleted rows and erase their text. Raises ConfigError."""
     if is_url(spec):
         require_postgres(spec)
         from antiphon.stores.postgres import upkeep as postgres
@@ -51,14 +51,14 @@ def vacuum(spec: str) -> None:
 
 
 class Detached(msgspec.Struct, frozen=True):
-    """What a copy of a store would have gone on with."""
+    """Numbers of background responses and deliveries that `detach` ended."""
 
     runs: int
     deliveries: int
 
 
 def detach(spec: str) -> Detached:
-    """Let a copy of a store go on with nothing: its open background responses end as cancelled, no webhook waits.
+    """Detach a copy of a store: cancel its open background responses and drop its pending webhooks.
 
     Raises ConfigError.
     """

@@ -26,6 +26,7 @@ class AccessLine(NamedTuple):
     status: int
     seconds: float
     request_id: str
+    client: str
     model: str
     usage: Usage | None
     error: str
@@ -52,6 +53,7 @@ class AccessLog:
                 record.status,
                 record.seconds,
                 record.request_id,
+                record.client,
                 record.model,
                 record.usage,
                 (error.code or error.type) if error is not None else "",
@@ -77,6 +79,8 @@ def _record(line: AccessLine) -> logging.LogRecord:
     fields["msecs"] = line.when % 1 * 1000
     fields["ms"] = round(line.seconds * 1000, 1)
     fields["request_id"] = line.request_id
+    if line.client:
+        fields["client"] = line.client
     if line.model:
         fields["model"] = line.model
     if line.usage is not None:

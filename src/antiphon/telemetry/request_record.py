@@ -18,16 +18,19 @@ UPGRADED = 101
 
 
 class Record:
-    """One request. `route` is its path's template, "" where there is none; `run` is the Response that it made, if any."""
+    """One request. `client` is an address, "" where it has none. `route` is its path's template, "" where there is none; `run` is
+    the Response that it made, if any.
+    """
 
-    __slots__ = ("_model", "_started", "method", "raw_path", "request_id", "route", "run", "status")
+    __slots__ = ("_model", "_started", "client", "method", "raw_path", "request_id", "route", "run", "status")
 
-    def __init__(self, method: str, raw_path: bytes, request_id: str) -> None:
+    def __init__(self, method: str, raw_path: bytes, request_id: str, client: str = "") -> None:
         self._started = perf_counter()
         self._model = ""
         self.method = method
         self.raw_path = raw_path
         self.request_id = request_id
+        self.client = client
         self.route = ""
         self.run: Observed | None = None
         self.status = 200

@@ -36,23 +36,36 @@ class ChatCustom(msgspec.Struct, gc=False):
 
 
 class ChatToolCall(msgspec.Struct, gc=False):
-    """A tool call, or a fragment of one."""
+    """A tool call, or a fragment of one. The last three are for the backend alone (`backends.chat.opaque`)."""
 
     index: int | None = None
     id: str | None = None
     function: ChatFunction | None = None
     custom: ChatCustom | None = None
+    extra_content: OptionalRaw = None
+    provider_specific_fields: OptionalRaw = None
+    thought_signature: OptionalRaw = None
 
 
 class ChatDelta(msgspec.Struct, gc=False):
-    """What a chunk adds to a message; a whole message has the same fields."""
+    """What a chunk adds to a message; a whole message has the same fields.
+
+    Thoughts come in one of four fields. The last five are for the backend alone (`backends.chat.opaque`).
+    """
 
     content: str | list[ChatPart] | None = None
     reasoning_content: str | None = None
     reasoning: str | None = None
+    thinking: str | None = None
+    reasoning_text: str | None = None
     refusal: str | None = None
     tool_calls: list[ChatToolCall] | None = None
     function_call: ChatFunction | None = None
+    reasoning_details: OptionalRaw = None
+    thinking_blocks: OptionalRaw = None
+    extra_content: OptionalRaw = None
+    provider_specific_fields: OptionalRaw = None
+    reasoning_opaque: OptionalRaw = None
 
 
 class PromptDetails(msgspec.Struct, gc=False):

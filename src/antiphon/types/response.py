@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import msgspec
-from msgspec import Raw, Struct
+from msgspec import UNSET, Raw, Struct, UnsetType
 from msgspec.structs import force_setattr
 
 from antiphon.types.raw import OptionalRaw, settle_nulls
@@ -71,8 +71,20 @@ class ReasoningEcho(msgspec.Struct, frozen=True):
     summary: str | None = None
 
 
+class InputTransformation(msgspec.Struct, frozen=True, kw_only=True):
+    """Thoughts of the input that the model did not see as they were; `id` is the reasoning item's, "" where it has none."""
+
+    id: str
+    action: str = "removed"
+    type: str = "reasoning"
+    reason: str
+
+
 class Response(msgspec.Struct, kw_only=True):
-    """What a client gets. `output` holds items as JSON, encoded once; the echoed `text`, `tools` and so on are JSON too."""
+    """What a client gets. `output` holds items as JSON, encoded once; the echoed `text`, `tools` and so on are JSON too.
+
+    `input_transformations` is there where there was one.
+    """
 
     id: str
     object: str = "response"
@@ -108,6 +120,7 @@ class Response(msgspec.Struct, kw_only=True):
     metadata: dict[str, str] = {}
     presence_penalty: float = 0.0
     frequency_penalty: float = 0.0
+    input_transformations: list[InputTransformation] | UnsetType = UNSET
 
     def __post_init__(self) -> None:
         if self.prompt is not None:

@@ -11,11 +11,11 @@ from typing import Any
 
 import pytest
 
-from antiphon.backends import adaptations
-from antiphon.backends.adaptations import Adaptation, Adaptations
-from antiphon.backends.asking import ALL_THOUGHTS
 from antiphon.backends.base import read
 from antiphon.backends.chat.backend import ChatBackend
+from antiphon.backends.learning import adaptations
+from antiphon.backends.learning.adaptations import Adaptation, Adaptations
+from antiphon.backends.learning.asking import ALL_THOUGHTS
 from antiphon.config import BackendConfig, ModelConfig
 from antiphon.core.deltas import CallStart, Finish, FinishReason, ReasoningDelta
 from antiphon.core.request.text_format import ResolvedText
@@ -190,7 +190,7 @@ async def test_a_refused_field_is_left_out_and_that_is_remembered(
 ) -> None:
     fields, strict, learned, ignored = KINDS[kind]
     async with backend(strict, in_stream=in_stream) as (one, upstream):
-        with caplog.at_level(logging.WARNING, "antiphon.backends"):
+        with caplog.at_level(logging.WARNING, "antiphon.backends.learning"):
             first = await heard(one, ask(**fields))
         asked = len(upstream.calls)
         assert asked > 1
@@ -359,7 +359,7 @@ async def test_words_before_a_forced_call_are_kept(stream: bool) -> None:
 @pytest.mark.parametrize("stream", [True, False])
 async def test_answers_that_are_all_thoughts_are_told_once(stream: bool, caplog: pytest.LogCaptureFixture) -> None:
     async with backend(lambda body: message(None, reasoning_content="Four words, no more.")) as (one, _):
-        with caplog.at_level(logging.WARNING, "antiphon.backends"):
+        with caplog.at_level(logging.WARNING, "antiphon.backends.learning"):
             for _ in range(3):
                 deltas, _ = await heard(one, ask(stream=stream))
                 assert any(isinstance(delta, ReasoningDelta) for delta in deltas)

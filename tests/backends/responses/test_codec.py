@@ -12,7 +12,7 @@ from openai.types.responses import ResponseInputItemParam
 from pydantic import TypeAdapter
 
 from antiphon.backends.responses.codec import request
-from antiphon.backends.responses.items import NEEDS_ID, NEEDS_STATUS, Form
+from antiphon.backends.responses.items import NEEDS_ID, NEEDS_STATUS, RequestForm
 from antiphon.core.request.decoding import decode_request, decode_tools
 from tests.backends.turns import turn
 from tests.oracle.documents import OPENAI
@@ -23,7 +23,7 @@ _their_item: TypeAdapter[ResponseInputItemParam] = TypeAdapter(ResponseInputItem
 TEXT = {"type": "output_text", "text": "Hi", "annotations": [], "logprobs": []}
 
 
-def asked(items: list[Json], form: Form | None = None, **fields: Any) -> Json:
+def asked(items: list[Json], form: RequestForm | None = None, **fields: Any) -> Json:
     """Return the body that a server gets for a history and a request's fields."""
     made, extra = decode_request(msgspec.json.encode({"model": "m", "input": "x", **fields}))
     call = turn(items=items, request=made, extra=extra, tools=decode_tools(made.tools))
@@ -31,7 +31,7 @@ def asked(items: list[Json], form: Form | None = None, **fields: Any) -> Json:
 
 
 def sent(item: Json, **form: bool) -> Json | None:
-    items = asked([item], Form(**form))["input"]
+    items = asked([item], RequestForm(**form))["input"]
     assert len(items) <= 1
     return items[0] if items else None
 
@@ -288,7 +288,7 @@ def test_what_a_server_that_keeps_nothing_is_asked() -> None:
     assert (body["store"], body["stream"]) == (False, True)
     assert not {"parallel_tool_calls", "tools", "tool_choice", "previous_response_id"} & body.keys()
     assert asked([])["include"] == ["reasoning.encrypted_content"]
-    assert "include" not in asked([], Form(asks_seals=False))
+    assert "include" not in asked([], RequestForm(asks_seals=False))
     tools = [{"type": "function", "name": "f"}]
     assert asked([], tools=tools, parallel_tool_calls=False)["parallel_tool_calls"] is False
 

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from antiphon.backends.error_words import ErrorWords
-from antiphon.backends.responses.items import Form
-from antiphon.backends.responses.refused_forms import MOST_MODELS, Forms, next_form
+from antiphon.backends.responses.items import RequestForm
+from antiphon.backends.responses.refused_forms import MOST_MODELS, RequestForms, next_form
 from antiphon.errors import BackendError
 from tests.backends.responses.test_backend import pair, play
 from tests.backends.turns import read_all, turn
@@ -143,15 +143,15 @@ async def test_another_refusal_is_final(words: str) -> None:
 
 
 def test_what_is_remembered_has_a_bound() -> None:
-    forms = Forms()
+    forms = RequestForms()
     for number in range(MOST_MODELS + 5):
-        forms.learn(f"m{number}", Form(thoughts=False))
-    assert forms.of(f"m{MOST_MODELS}") == Form()
-    assert forms.of("m0") == Form(thoughts=False)
-    forms.learn("m0", Form(ids=True, seals=False))
-    assert forms.of("m0") == Form(ids=True)
+        forms.learn(f"m{number}", RequestForm(thoughts=False))
+    assert forms.of(f"m{MOST_MODELS}") == RequestForm()
+    assert forms.of("m0") == RequestForm(thoughts=False)
+    forms.learn("m0", RequestForm(ids=True, seals=False))
+    assert forms.of("m0") == RequestForm(ids=True)
 
 
 def test_a_long_refusal_is_not_read_to_its_end() -> None:
-    assert next_form(Form(), ErrorWords(message="x" * 5_000 + "include")) is None
-    assert next_form(Form(), ErrorWords(message="encrypted content " * 100_000)) is None
+    assert next_form(RequestForm(), ErrorWords(message="x" * 5_000 + "include")) is None
+    assert next_form(RequestForm(), ErrorWords(message="encrypted content " * 100_000)) is None

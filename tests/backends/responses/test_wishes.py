@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from antiphon.backends.adaptations import Adaptation
+from antiphon.backends.learning.adaptations import Adaptation
 from antiphon.backends.responses.backend import ResponsesBackend
 from antiphon.config import BackendConfig
 from antiphon.core.request.tool_decoding import decode_tools

@@ -14,7 +14,7 @@ from antiphon.core.request.decoding import decode_items
 from antiphon.errors import APIError, InvalidRequest
 from antiphon.net.fetching import Fetcher
 from antiphon.net.url_guard import UrlGuard
-from antiphon.responses.intake.media import AS_SENT, GONE, MOST_URLS, Form, Media
+from antiphon.responses.intake.media import AS_SENT, GONE, MOST_URLS, Media, MediaForm
 from antiphon.stores.open import open_memory
 from antiphon.stores.records import StoredFile
 from antiphon.types.items import InputFile, InputImage, InputText, Item, Message, OtherItem
@@ -23,7 +23,7 @@ from tests.net.upstream import Call, Upstream, running
 PNG = b"\x89PNG\r\n\x1a\n"
 PNG_URL = f"data:image/png;base64,{base64.b64encode(PNG).decode()}"
 LIMIT = 10_000
-TEXT = Form(files_as_text=True)
+TEXT = MediaForm(files_as_text=True)
 
 
 @pytest.fixture
@@ -67,7 +67,7 @@ def items(*raw: object) -> list[Item]:
     return decode_items([Raw(to_json(value)) for value in raw])
 
 
-async def one(media: Media, part: dict[str, object], form: Form = AS_SENT) -> object:
+async def one(media: Media, part: dict[str, object], form: MediaForm = AS_SENT) -> object:
     """Admit one part in a message and the same in a tool's output; return what became of it."""
     output = {"type": "function_call_output", "call_id": "c", "output": [part]}
     before = items(message({"type": "input_text", "text": "see"}, part), output)
@@ -77,7 +77,7 @@ async def one(media: Media, part: dict[str, object], form: Form = AS_SENT) -> ob
     return ready[1].output[0]  # type: ignore[union-attr]
 
 
-async def refusal(media: Media, part: dict[str, object], form: Form = AS_SENT) -> tuple[int, str, str]:
+async def refusal(media: Media, part: dict[str, object], form: MediaForm = AS_SENT) -> tuple[int, str, str]:
     with pytest.raises(APIError) as error:
         await media.admit(
             items({"role": "user", "content": "x"}, message({"type": "input_text", "text": "x"}, part)),
@@ -151,7 +151,7 @@ async def test_an_image_by_file_id(media: Media) -> None:
 
 
 async def test_images_as_data_for_backends_that_fetch_nothing(media: Media, site: Upstream) -> None:
-    form = Form(inline_images=True)
+    form = MediaForm(inline_images=True)
     part = await one(media, {"type": "input_image", "image_url": f"{site.url}/a.png"}, form)
     assert part == InputImage(image_url=PNG_URL)
     page = {"type": "input_image", "image_url": f"{site.url}/a.md"}
@@ -163,7 +163,7 @@ async def test_images_as_data_for_backends_that_fetch_nothing(media: Media, site
 
 async def test_an_image_that_stands_twice_is_fetched_once(media: Media, site: Upstream) -> None:
     parts = [{"type": "input_image", "image_url": f"{site.url}/{name}.png"} for name in "aba"]
-    (ready,) = await media.admit(items(message(*parts)), "ann", form=Form(inline_images=True))
+    (ready,) = await media.admit(items(message(*parts)), "ann", form=MediaForm(inline_images=True))
     assert isinstance(ready, Message) and ready.content == [InputImage(image_url=PNG_URL)] * 3
     assert sorted(call.path for call in site.calls) == ["/v1/a.png", "/v1/b.png"]
 
@@ -177,7 +177,7 @@ async def test_urls_are_counted(media: Media) -> None:
 
 async def test_an_earlier_image_that_is_gone_becomes_a_note(media: Media) -> None:
     parts = [{"type": "input_image", "image_url": "http://127.0.0.1:9/gone.png"}]
-    (ready,) = await media.restore(items(message(*parts)), "ann", form=Form(inline_images=True))
+    (ready,) = await media.restore(items(message(*parts)), "ann", form=MediaForm(inline_images=True))
     assert isinstance(ready, Message) and ready.content == [InputText(text=GONE)]
 
 
@@ -250,7 +250,7 @@ async def test_screenshots_are_guarded(media: Media) -> None:
 async def test_screenshots_are_fetched_for_backends_that_fetch_nothing(media: Media, site: Upstream) -> None:
     shot = {"type": "computer_screenshot", "image_url": f"{site.url}/a.png"}
     output = items({"type": "computer_call_output", "call_id": "c", "output": shot, "odd": [1]})
-    (ready,) = await media.admit(output, "ann", form=Form(inline_images=True))
+    (ready,) = await media.admit(output, "ann", form=MediaForm(inline_images=True))
     assert isinstance(ready, OtherItem)
     assert msgspec.json.decode(ready.raw) == {
         "type": "computer_call_output",

@@ -156,6 +156,7 @@ def test_an_error_in_the_middle_ends_the_stream_in_order(client: Client) -> None
     assert client.post("/v1/responses", model="scripted", input="Words.\n/error 500 kaputt")[0] == 500
 
 
+@pytest.mark.slow
 def test_a_silent_backend_gets_keepalives_after_the_first_event(client: Client) -> None:
     events = client.stream(model="scripted", input="/delay 0.7\nLate.")
     kinds = [event["type"] for event in events]

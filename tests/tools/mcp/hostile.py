@@ -10,6 +10,7 @@ harm are in PROGRAMS.
 
 from __future__ import annotations
 
+import base64
 import gzip
 import json
 import socketserver
@@ -24,6 +25,7 @@ Json = dict[str, Any]
 LONGEST = 20.0  # seconds after which a server that would go on for ever stops: it is a test's
 
 TICK: Json = {"name": "tick", "description": "Counts.", "inputSchema": {"type": "object"}}
+PNG = base64.b64encode(b"\x89PNG\r\n\x1a\n" + b"0" * 67).decode()
 GOOD: Json = {"content": [{"type": "text", "text": "good"}]}
 
 
@@ -239,6 +241,47 @@ def a_body_without_end(exchange: Exchange) -> None:
         exchange.handler.wfile.write(b" " * 65_536)
 
 
+@kind("tools/call")
+def forgets_every_session(exchange: Exchange) -> None:
+    """Know no session."""
+    exchange.send(b'{"jsonrpc":"2.0","error":{"code":-32000,"message":"No valid session"}}', status=400)
+
+
+@kind("initialize")
+def refuses_at_length(exchange: Exchange) -> None:
+    """Give reasons without end."""
+    exchange.send(b'{"error":"%b"}' % (b"x" * 10**6), status=401, www_authenticate='Bearer error="a' + '\\"b' * 9000)
+
+
+@kind("initialize")
+def refuses_with_another_line(exchange: Exchange) -> None:
+    """Give a reason that is more than one."""
+    exchange.send(b'{"error":"x\\r\\n\\r\\ndata: [DONE]\\u0000"}', status=403)
+
+
+# Revision 2026-07-28
+
+
+@kind("server/discover")
+def never_answers_the_first_question(exchange: Exchange) -> None:
+    """Take it and say nothing."""
+    time.sleep(LONGEST / 10)
+
+
+results(
+    "server/discover",
+    knows_100_000_revisions={"supportedVersions": ["x"] * 100_000},
+    knows_nonsense={"supportedVersions": [5]},
+    pretends_to_be_new={"supportedVersions": ["2026-07-28"]},
+)
+
+
+@kind("server/discover")
+def discovers_for_ever(exchange: Exchange) -> None:
+    """Stream comments."""
+    exchange.stream(b": x\n\n" for _ in until(pause=0.01))
+
+
 # JSON-RPC
 
 
@@ -358,6 +401,11 @@ results(
     parts_200_000={"content": [{"type": "text", "text": ""}] * 100_000},
     a_text_of_3_mb={"content": [{"type": "text", "text": 'a"\n' * 1_000_000}]},
     a_text_of_1_4_mb={"content": [{"type": "text", "text": "a" * 1_400_000}]},
+    a_picture_of_1_5_mb={"content": [{"type": "image", "mimeType": "image/png", "data": PNG * 15_000}]},
+    half_a_picture={"content": [{"type": "image", "mimeType": "image/png", "data": PNG + "!"}]},
+    a_resource_of_1_5_mb={"content": [{"type": "resource", "resource": {"uri": "a:b", "blob": "QUFB" * 375_000}}]},
+    parts_of_pictures_4_000={"content": [{"type": "image", "mimeType": "image/png", "data": PNG}] * 4_000},
+    lines_that_are_parts_50_000={"content": [{"type": "text", "text": '{"type":"image","data":"AAAA"}\n' * 50_000}]},
     an_image_of_2_mb={"content": [{"type": "image", "mimeType": "image/png", "data": "A" * 2_000_000}]},
     content_of_another_type={"content": "good"},
     parts_of_another_type={"content": [5, None, "x", []]},
@@ -424,6 +472,13 @@ def progress_without_end(exchange: Exchange) -> None:
     """Tell of progress."""
     params = {"progressToken": 1, "progress": 0.1}
     exchange.stream(exchange.event({"method": "notifications/progress", "params": params}) for _ in until())
+
+
+@kind("tools/call")
+def progress_of_the_call_without_end(exchange: Exchange) -> None:
+    """Tell of the progress of this very call."""
+    params = {"progressToken": exchange.params["_meta"]["progressToken"], "progress": 0.1}
+    exchange.stream(exchange.event({"method": "notifications/progress", "params": params}) for _ in until(pause=0.02))
 
 
 @kind("tools/call")

@@ -32,6 +32,9 @@ FAULTLESS = {
     "nothing_at_all",
     "a_version_of_1_mb",
     "a_session_of_many_characters",
+    "a_picture_of_1_5_mb",
+    "half_a_picture",
+    "a_resource_of_1_5_mb",
 }
 """Kinds of which some do no harm that a call could fail of."""
 
@@ -57,6 +60,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
             store=str(folder / "store.db"),
             url_guard_allow=["127.0.0.0/8"],
             mcp_timeout=TIMEOUT,
+            mcp_progress_timeout=2 * TIMEOUT,
             mcp_servers=programs,
             shutdown_grace=1.0,
         ) as running,

@@ -16,7 +16,7 @@ from antiphon.config import McpServerConfig
 from antiphon.net.proxies import from_environment
 from antiphon.net.url_guard import UrlGuard
 from antiphon.tools.base import McpTool, ToolServerError
-from antiphon.tools.mcp import servers
+from antiphon.tools.mcp import http_client
 from antiphon.tools.mcp.servers import McpServers
 from tests.acceptance.background import Tools, _Server
 from tests.net.certificates import Authority
@@ -55,7 +55,7 @@ async def test_a_call_goes_through(
 ) -> None:
     authority = Authority(tmp_path)
     trusting = ssl.create_default_context(cafile=str(authority.file))
-    monkeypatch.setattr(servers, "_tls_context", lambda: trusting)
+    monkeypatch.setattr(http_client, "tls_context", lambda: trusting)
 
     async def one_address(self: object, host: str, port: int, **more: int) -> object:
         return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (CHECKED if host == NAME else host, port))]

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 
-from antiphon.backends.asking import UNFORCED, Asking
 from antiphon.backends.base import Take
 from antiphon.backends.chat.codec import ChatCall, ChatDecoder
+from antiphon.backends.learning.asking import UNFORCED, Asking
 from antiphon.config.masking import SECRETS
 from antiphon.core.deltas import Delta, Finish
 from antiphon.core.text.sse import MOST_SAID, SSEParser

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Mapping, Sequence
+from functools import partial
+from hashlib import blake2b
 from itertools import count
 
 import msgspec
 from msgspec import Raw
 
-from antiphon.backends.adaptations import NOTHING, Adaptation, Adaptations
-from antiphon.backends.asking import Asking, with_window
 from antiphon.backends.base import BackendModel
 from antiphon.backends.chat import codec, profiles, token_count
 from antiphon.backends.chat.answers import Answer, ChatStream, RelayedBytes, WholeAnswer
@@ -18,6 +18,8 @@ from antiphon.backends.chat.codec import ChatCall, CodecOptions
 from antiphon.backends.chat.leak_families import check_names
 from antiphon.backends.chat.profiles import NO_PROFILES, Policies, Profile, Profiles
 from antiphon.backends.engine_details import EngineDetails
+from antiphon.backends.learning.adaptations import NOTHING, Adaptation, Adaptations
+from antiphon.backends.learning.asking import Asking, with_window
 from antiphon.backends.openai_calls import accepted, connect, list_models, trace_header
 from antiphon.config import BackendConfig, ModelConfig
 from antiphon.config.reading import nearest, quoted
@@ -62,7 +64,11 @@ def codec_options(
     for own, model in models.items():
         check_names(model.leaks, families, f"models.{quoted(own)}.leaks")
     plain = CodecOptions(
-        profile=profile, own_leaks=families, need_reason=config.finish_reason == "required", refuse=refuse
+        profile=profile,
+        own_leaks=families,
+        need_reason=config.finish_reason == "required",
+        refuse=refuse,
+        address=blake2b(config.url.encode(), digest_size=6).hexdigest(),
     )
     return plain, {own: _of_model(plain, model) for own, model in models.items()}
 
@@ -129,7 +135,6 @@ class ChatBackend:
         self._plain, self._options = codec_options(name, config, self._models, known, families, refuse=not learn)
         self._learn = learn
         self._adaptations = Adaptations(name)
-        self._listed: dict[str, CodecOptions] = {}
         self.name = name
         self._config = config
         self._known = known
@@ -168,7 +173,8 @@ class ChatBackend:
         asking.forced = call.forced
         if call.think == "unsure" and self._adaptations.is_parting(turn.model):
             call = msgspec.structs.replace(call, think="auto")
-        decoder = codec.decoder(turn, call, options, f"{self._call_base}{next(self._calls):x}")
+        learn = partial(self._learn_field, turn.model)
+        decoder = codec.decoder(turn, call, options, f"{self._call_base}{next(self._calls):x}", learn)
         type = response.header(b"content-type")
         # Some servers do not stream although they are asked to, and the other way round: what came counts.
         asked = options.profile.streams(turn.stream)
@@ -184,8 +190,14 @@ class ChatBackend:
         return await self._ask(asking) if changed else None
 
     def _options_of(self, model: str, changed: Adaptation) -> CodecOptions:
-        options = self._listed.get(model) or self._options.get(model, self._plain)
+        options = self._options.get(model, self._plain)
         return options if changed is NOTHING else _adapted(options, changed)
+
+    def _learn_field(self, model: str, field: str) -> None:
+        """Send a model its thoughts back in the field in which they come."""
+        options = self._options.get(model, self._plain)
+        if field != (options.thoughts_in or options.profile.reasoning_out):
+            self._options[model] = msgspec.structs.replace(options, thoughts_in=field)
 
     async def models(self) -> Sequence[BackendModel]:
         """Ask what it serves; who owns its models tells what kind of server it is. Raises BackendError."""
@@ -196,13 +208,17 @@ class ChatBackend:
             self._plain = msgspec.structs.replace(self._plain, profile=profile)
             self._options = {own: _of_model(self._plain, model) for own, model in self._models.items()}
         models = await self._details.added(self.profile.kind, models)
-        self._listed = {
-            model.id: msgspec.structs.replace(options, window=options.window or model.context_length)
-            for model in models
-            if model.context_length and (options := self._options.get(model.id, self._plain))
-        }
+        for model in models:
+            self._set_window(model)
         learned = self._adaptations.all()
         return [with_window(model, learned) for model in models]
+
+    def _set_window(self, model: BackendModel) -> None:
+        """Take over the window that a list tells; a configured one counts more."""
+        configured = self._models.get(model.id)
+        options = self._options.get(model.id, self._plain)
+        if not (configured and configured.context_length) and model.context_length not in (None, options.window):
+            self._options[model.id] = msgspec.structs.replace(options, window=model.context_length)
 
     async def count_tokens(self, turn: Turn) -> int | None:
         """Count with the server's own tokenizer; None where its kind offers none. Raises BackendError."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Literal
 
 import msgspec
@@ -13,10 +13,11 @@ from antiphon.backends.chat.decoder import ChatDecoder
 from antiphon.backends.chat.emulation import Emulation, Unusable, call_schema, constraint, declared_size, is_long
 from antiphon.backends.chat.messages import Messages
 from antiphon.backends.chat.offered_tools import chat_tools
+from antiphon.backends.chat.opaque import Carried, Gatherer, Origin
 from antiphon.backends.chat.profiles import PROFILES, Policies, Profile, ThinkPolicy, suited
-from antiphon.backends.chat.wishes import OFF, add_effort, drop
-from antiphon.backends.refusal_words import KEYWORD
-from antiphon.core.deltas import CallKind
+from antiphon.backends.learning.chat_wishes import OFF, add_effort, drop
+from antiphon.backends.learning.refusal_words import KEYWORD
+from antiphon.core.deltas import CallKind, InputRemoved
 from antiphon.core.json_encoding import to_json
 from antiphon.core.kinds import BY_DECLARATION, MCP
 from antiphon.core.request.validation import decode
@@ -51,7 +52,8 @@ class CodecOptions(msgspec.Struct, frozen=True, kw_only=True):
     `need_reason`: an answer without a `finish_reason` was broken off; False for servers that never send one.
     `opens_thoughts`: a template that is told to think is known to open the thoughts itself. `window`: the model's context
     window, `most_output` its longest answer, in tokens; 0 where they are not known. `refuse`: a wish that the model cannot
-    honour is a 400.
+    honour is a 400. `address`: a digest of the server's. `thoughts_in`: the field in which the model gives its thoughts, ""
+    while that is not known.
     """
 
     profile: Profile = PROFILES["generic"]
@@ -64,13 +66,19 @@ class CodecOptions(msgspec.Struct, frozen=True, kw_only=True):
     window: int = 0
     most_output: int = 0
     refuse: bool = False
+    address: str = ""
+    thoughts_in: str = ""
+
+    def origin(self, model: str) -> Origin:
+        """Return who makes the answers of a model."""
+        return Origin(self.profile.kind, self.address, model)
 
 
 class ChatCall(msgspec.Struct, frozen=True):
     """What a request has set up for its answer: the functions, and how a call or format is brought about.
 
     `ignored`: the client's wishes that the request does not have. `forced`: the answer must be a call. `think`: how thoughts are
-    told from the answer.
+    told from the answer. `removed` are thoughts, or signatures of such, that are not for this backend.
     """
 
     tools: ToolMap
@@ -78,6 +86,7 @@ class ChatCall(msgspec.Struct, frozen=True):
     ignored: tuple[str, ...] = ()
     forced: bool = False
     think: ThinkPolicy | Literal["unsure"] = "auto"
+    removed: Sequence[InputRemoved] = ()
 
 
 def request(turn: Turn, options: CodecOptions) -> tuple[bytes, ChatCall]:
@@ -93,7 +102,8 @@ def request(turn: Turn, options: CodecOptions) -> tuple[bytes, ChatCall]:
         emulation = _emulate(turn, choice, tools, profile)
     except Unusable as unusable:
         raise unusable.error(turn.tools) from None
-    messages = Messages(tools, profile, turn.senses)
+    carried = Carried(options.origin(turn.model), turn.opaque, options.thoughts_in or profile.reasoning_out)
+    messages = Messages(tools, profile, turn.senses, carried)
     messages.add(turn.instructions, turn.items)
     body = _Body()
     body.add("model", to_json(turn.model))
@@ -112,7 +122,8 @@ def request(turn: Turn, options: CodecOptions) -> tuple[bytes, ChatCall]:
     if profile.drop:
         forced = forced and (emulation is not None or "tool_choice" not in profile.drop)
         ignored += drop(body.fields, profile.drop, choice.mode if emulation is None else "auto")
-    return body.render(), ChatCall(tools, emulation, ignored, forced, _think_policy(options, thinking))
+    think = _think_policy(options, thinking)
+    return body.render(), ChatCall(tools, emulation, ignored, forced, think, carried.removed)
 
 
 def is_slow(turn: Turn, options: CodecOptions) -> bool:
@@ -129,8 +140,13 @@ def _fits_schemas(options: CodecOptions) -> bool:
     return heavy or any(name.startswith(KEYWORD) for name in options.profile.drop)
 
 
-def decoder(turn: Turn, call: ChatCall, options: CodecOptions, call_base: str) -> ChatDecoder:
-    """Return the reader of the answer. Ids of calls that bring none begin with `call_base`."""
+def decoder(
+    turn: Turn, call: ChatCall, options: CodecOptions, call_base: str, learn: Callable[[str], None] | None = None
+) -> ChatDecoder:
+    """Return the reader of the answer. Ids of calls that bring none begin with `call_base`.
+
+    `learn` is told in which field the thoughts come.
+    """
     return ChatDecoder(
         call.tools,
         options.profile,
@@ -147,6 +163,7 @@ def decoder(turn: Turn, call: ChatCall, options: CodecOptions, call_base: str) -
         history=turn.items,
         need_reason=options.need_reason,
         forced=call.forced,
+        kept=Gatherer(options.origin(turn.model), options.profile.reasoning_out, call.removed, learn),
         keep_ids=suited(options.profile, options.policies, turn.model).call_ids == "keep",
     )
 

@@ -7,15 +7,16 @@ from typing import Any
 
 import msgspec
 
-from antiphon.backends.asking import unforced
 from antiphon.backends.chat.answer_text import TextPolicy, as_text, open_sink
 from antiphon.backends.chat.emulation import Emulation
 from antiphon.backends.chat.errors import error_from_event, no_answer
 from antiphon.backends.chat.lenient import read_chunk
+from antiphon.backends.chat.opaque import Gatherer, is_signed
 from antiphon.backends.chat.profiles import Profile
 from antiphon.backends.chat.tool_calls import Calls
 from antiphon.backends.chat.usage import logprob_pieces, usage_from
 from antiphon.backends.error_words import parse
+from antiphon.backends.learning.asking import unforced
 from antiphon.config.masking import masked
 from antiphon.core.deltas import Delta, Finish, FinishReason, ReasoningDelta, RefusalDelta, TextDelta, UsageReport
 from antiphon.core.json_encoding import to_json
@@ -77,6 +78,7 @@ class ChatDecoder:
         "_emulated",
         "_forced",
         "_halves",
+        "_kept",
         "_logprobs",
         "_marks",
         "_message",
@@ -89,6 +91,7 @@ class ChatDecoder:
         "_refused",
         "_seen",
         "_sink",
+        "_text_before",
         "_text_size",
         "_unwanted",
         "_usage",
@@ -109,6 +112,7 @@ class ChatDecoder:
         history: Sequence[Item] = (),
         need_reason: bool = True,
         forced: bool = False,
+        kept: Gatherer | None = None,
         keep_ids: bool = False,
     ) -> None:
         self.ended = False
@@ -132,6 +136,8 @@ class ChatDecoder:
         self._message: ChatChoice | None = None  # a whole answer in a stream
         self._odd = b""
         self._odd_ones = 0
+        self._kept = kept if kept is not None else Gatherer()
+        self._text_before = 0  # the size of the text when thoughts or a call came last
 
     @property
     def size(self) -> int:
@@ -221,6 +227,8 @@ class ChatDecoder:
         self._calls.close(out if self._unwanted is None else self._unwanted)
         if self._unwanted:
             self._tell_unwanted(self._unwanted, out)
+        self._kept.give(out)
+        out += self._kept.removed
         if self._usage is not None:
             out.append(UsageReport(usage_from(self._usage, self._profile, self._reasoning_size, self._text_size)))
         self._check_end()
@@ -277,14 +285,27 @@ class ChatDecoder:
                 raise BackendError(502, f"The backend sent more than {MOST_ODD} empty chunks.")
 
     def _read(self, choice: ChatChoice, delta: ChatDelta, out: list[Delta]) -> None:
-        reasoning = delta.reasoning_content or delta.reasoning
+        reasoning = delta.reasoning_content or delta.reasoning or delta.thinking or delta.reasoning_text
+        if (
+            delta.extra_content
+            or delta.reasoning_details
+            or delta.thinking_blocks
+            or delta.provider_specific_fields
+            or delta.reasoning_opaque
+        ):
+            reasoning = self._kept.take(delta, reasoning)
         if reasoning:
             if not self._reasoning_size:
                 self._sink.thoughts_came()
             self._reasoning_size += len(reasoning)
+            self._text_before = self._text_size
             out.append(ReasoningDelta(reasoning))
+            if not self._kept.field:
+                self._kept.note_field(delta)
         content = delta.content
         if content:
+            if self._kept.dirty and self._text_size == self._text_before:  # else it would part the message
+                self._kept.give(out)
             if isinstance(content, str):
                 self._text(content, choice, out)
             else:
@@ -295,6 +316,8 @@ class ChatDecoder:
             self._refuse(delta.refusal, out)
         if delta.tool_calls:
             self._end_text(out, before_call=True)
+            self._text_before = self._text_size
+            self._kept.give(out)
             self._calls.chunk += 1
             for call in delta.tool_calls:
                 self._call(call, out)
@@ -336,10 +359,15 @@ class ChatDecoder:
             name = text = ""
         if self._unwanted is not None:
             out = self._unwanted
+        at = len(out)
         if self._whole:
             self._calls.whole(call.id or "", name, text, out, raw=custom is not None)
         elif function is not None or custom is not None or call.id:
             self._calls.fragment(call.index, call.id or "", name, text, out, raw=custom is not None)
+        signed = call.extra_content or call.provider_specific_fields or call.thought_signature
+        if (signed or is_signed(call.id or "")) and self._unwanted is None:
+            self._kept.sign(call, self._calls.id_of(call.index, call.id or ""))
+            self._kept.give(out, at)
 
     def _refuse(self, text: str, out: list[Delta]) -> None:
         self._refused = True

@@ -11,6 +11,7 @@ from typing import Any
 from msgspec import Raw
 
 from antiphon.backends.chat.errors import no_answer
+from antiphon.backends.chat.opaque import BLOCKS, OF_CALLS, WHOLE
 from antiphon.backends.error_words import mended
 from antiphon.core.json_encoding import to_json
 from antiphon.core.text.surrogate_halves import Halves
@@ -88,9 +89,12 @@ def _delta(value: object) -> ChatDelta | None:
         content=_content(value.get("content")),
         reasoning_content=_thoughts(value.get("reasoning_content")),
         reasoning=_thoughts(value.get("reasoning")),
+        thinking=_thoughts(value.get("thinking")),
+        reasoning_text=_thoughts(value.get("reasoning_text")),
         refusal=_string(value.get("refusal")),
         tool_calls=_tool_calls(value.get("tool_calls")),
         function_call=_function(function) if isinstance(function, dict) and function else None,
+        **{name: _raw(value.get(name)) for name in (*BLOCKS, *WHOLE)},
     )
 
 
@@ -158,6 +162,7 @@ def _tool_call(value: object) -> ChatToolCall:
         id=str(id) if isinstance(id, int) and not isinstance(id, bool) else _string(id),
         function=_function(function) if isinstance(function, dict) else None,
         custom=ChatCustom(_name(custom.get("name")), _input(custom.get("input"))) if isinstance(custom, dict) else None,
+        **{name: _raw(value.get(name)) for name in OF_CALLS},
     )
 
 
@@ -201,6 +206,10 @@ def _usage(value: object) -> ChatUsage | None:
         prompt_cache_hit_tokens=_integer(value.get("prompt_cache_hit_tokens")),
         reasoning_tokens=_integer(value.get("reasoning_tokens")),
     )
+
+
+def _raw(value: object) -> Raw | None:
+    return Raw(to_json(value)) if value not in _NOTHING else None
 
 
 def _string(value: object) -> str | None:

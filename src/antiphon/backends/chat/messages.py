@@ -12,9 +12,11 @@ from antiphon.backends.chat.content_parts import Content, text_of
 from antiphon.backends.chat.content_parts import content as render_content
 from antiphon.backends.chat.history_items import read_other
 from antiphon.backends.chat.message_order import MessageList
+from antiphon.backends.chat.opaque import Carried, call_fields, fields_of, signed_id, unsigned
 from antiphon.backends.chat.profiles import Profile
 from antiphon.core import kinds
 from antiphon.core.json_encoding import to_json
+from antiphon.core.opaque import Opaque
 from antiphon.core.text.pieces import text_json
 from antiphon.core.tools.call_ids import BackendIds
 from antiphon.core.tools.call_pairs import BREAK, CallSide, pair
@@ -46,12 +48,13 @@ _raw = msgspec.json.Decoder(Raw)
 class _Assistant:
     """An assistant message that is still being gathered."""
 
-    __slots__ = ("calls", "reasoning", "texts")
+    __slots__ = ("calls", "opaque", "reasoning", "texts")
 
     def __init__(self) -> None:
         self.texts: list[str] = []
         self.reasoning: list[str] = []
         self.calls: list[HistoryCall] = []
+        self.opaque: list[Opaque] = []
 
     @property
     def empty(self) -> bool:
@@ -61,9 +64,10 @@ class _Assistant:
 class Messages:
     """Gathers the messages of one request; `render` gives them as a JSON array."""
 
-    def __init__(self, tools: ToolMap, profile: Profile, senses: Senses = ALL) -> None:
+    def __init__(self, tools: ToolMap, profile: Profile, senses: Senses = ALL, carried: Carried | None = None) -> None:
         self._tools = tools
         self._senses = senses
+        self._carried = carried if carried is not None else Carried()
         self._profile = profile
         self._list = MessageList(profile.roles)
         self._assistant = _Assistant()
@@ -151,12 +155,18 @@ class Messages:
                 if self._assistant.calls:
                     self._flush()
             case Reasoning():
-                self._assistant.reasoning.append(_thoughts(entry))
+                self._add_thoughts(entry)
             case Message():
                 self._add_message(entry)
             case list():
                 for inner in entry:
                     self._add(inner)
+
+    def _add_thoughts(self, item: Reasoning) -> None:
+        records = self._carried.beside(item)
+        if not any(record.inside for record in records):  # else the text stands in a field that is sent as it came
+            self._assistant.reasoning.append(_thoughts(item))
+        self._assistant.opaque += records
 
     def _add_message(self, message: Message) -> None:
         if message.role == "assistant":
@@ -183,18 +193,30 @@ class Messages:
             return
         fields = [b'"content":', text_json(text)]
         reasoning = "\n\n".join(piece for piece in assistant.reasoning if piece)
+        if not reasoning and self._profile.needs_reasoning:
+            reasoning = " "
         if reasoning and self._profile.reasoning_out:
-            fields.append(b",%b:%b" % (to_json(self._profile.reasoning_out), text_json(reasoning)))
-        named = [self._named(call) for call in assistant.calls]
+            fields.append(self._carried.thoughts(reasoning, assistant.opaque))
+        records = assistant.opaque
+        if records:
+            fields.append(fields_of(records))
+        named = [self._named(call, records) for call in assistant.calls]
         if named:
-            fields.append(b',"tool_calls":[%b]' % b",".join([_call(id, name, call) for id, name, call in named]))
+            calls = [_call(id, name, call, self._kept_of(call, n, records)) for n, (id, name, call) in enumerate(named)]
+            fields.append(b',"tool_calls":[%b]' % b",".join(calls))
         self._list.assistant(fields)
         self._add_outputs(named)
 
-    def _named(self, call: HistoryCall) -> tuple[str, str, HistoryCall]:
-        """Return a call with the id and the name that the backend gets."""
+    def _named(self, call: HistoryCall, records: Sequence[Opaque]) -> tuple[str, str, HistoryCall]:
+        """Return a call with the id and the name that the backend gets; its own signed ids go back to it."""
         name = self._tools.name_of(call.target)
-        return self._ids.take(call.call_id, name), name, call
+        signed = signed_id(records, call.call_id) if records else ""
+        return signed or self._ids.take(call.call_id, name), name, call
+
+    def _kept_of(self, call: HistoryCall, index: int, records: Sequence[Opaque]) -> bytes:
+        """Return what goes back with a call; the first of a message must have a signature for some servers."""
+        kept = call_fields(records, call.call_id) if records else b""
+        return kept or (unsigned(self._profile.call_signature) if index == 0 else b"")
 
     def _add_outputs(self, calls: Sequence[tuple[str, str, HistoryCall]]) -> None:
         media: list[Content] = []
@@ -212,11 +234,12 @@ class Messages:
             self._list.user(one)
 
 
-def _call(id: str, name: str, call: HistoryCall) -> bytes:
-    return b'{"id":%b,"type":"function","function":{"name":%b,"arguments":%b}}' % (
+def _call(id: str, name: str, call: HistoryCall, kept: bytes) -> bytes:
+    return b'{"id":%b,"type":"function","function":{"name":%b,"arguments":%b}%b}' % (
         text_json(id),
         text_json(name),
         text_json(call.arguments),
+        kept,
     )
 
 

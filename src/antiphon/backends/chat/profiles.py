@@ -36,6 +36,8 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
 
     `effort`: where reasoning.effort goes. `efforts`: the values the server takes, weakest first; empty: any.
     `reasoning_out`: the message field in which earlier thoughts are sent back; "" where the server refuses or ignores it.
+    `needs_reasoning`: it refuses an assistant's message without thoughts: a blank stands for those that are not there.
+    `call_signature`: the thought signature for calls that come without one, from another model or a client that lost it.
     `response_format`: which of its types the server takes. `grammar`: its own constrained decoding, if it has any.
     `forced_calls`: whether a named or required call is obeyed, or has to be brought about by a schema for the answer.
     `format_beside_tools`: whether tools can still be called while `response_format` constrains the answer.
@@ -52,6 +54,8 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
     effort: Literal["reasoning_effort", "enable_thinking", "both", "reasoning", "none"] = "reasoning_effort"
     efforts: tuple[str, ...] = ()
     reasoning_out: Literal["reasoning_content", "reasoning", ""] = "reasoning_content"
+    needs_reasoning: bool = False
+    call_signature: str = ""
     response_format: Literal["all", "json_schema", "json_object", "object_schema", "none"] = "all"
     grammar: Literal["none", "gbnf", "structured_outputs", "sglang"] = "none"
     tool_choice_none: bool = True
@@ -163,7 +167,7 @@ PROFILES: dict[str, Profile] = {
             strict_schema="openai",
             tool_images=True,
         ),
-        Profile(name="deepseek", effort="none", response_format="json_object"),
+        Profile(name="deepseek", effort="none", needs_reasoning=True, response_format="json_object"),
         Profile(
             name="mistral",
             effort="none",
@@ -172,7 +176,7 @@ PROFILES: dict[str, Profile] = {
             roles="alternate",
             call_ids="short",
         ),
-        Profile(name="gemini", strict_schema="gemini"),
+        Profile(name="gemini", strict_schema="gemini", call_signature="skip_thought_signature_validator"),
         Profile(name="moonshot", forward=frozenset(("user",)), strict_schema="moonshot"),
         Profile(name="groq", reasoning_out="", max_tokens="max_completion_tokens", forward=frozenset(("user",))),
     )

@@ -124,6 +124,7 @@ class Calls:
         "_ids",
         "_last",
         "_longest_id",
+        "_newest",
         "_parallel",
         "_tools",
         "chunk",
@@ -147,6 +148,7 @@ class Calls:
         self._by_id: dict[str, _ChatCall] = {}
         self._by_index: dict[int, _ChatCall] = {}
         self._last: _ChatCall | None = None
+        self._newest: _ChatCall | None = None
         self.chunk = 0  # the chunk that the fragments come in: its reader counts
 
     def fragment(
@@ -223,8 +225,13 @@ class Calls:
             self._by_id[id] = call
         if index is not None:
             self._by_index[index] = call
-        self._last = call
+        self._last = self._newest = call
         return call
+
+    def id_of(self, index: int | None, id: str) -> str:
+        """Return the id under which the client knows the call that a fragment went to; "" where it is not passed on."""
+        call = self._find(index, id) or self._newest
+        return call.id if call is not None and self._is_taken(call) else ""
 
     # What the client sees
 

@@ -6,19 +6,19 @@ from collections.abc import Mapping, Sequence
 
 from msgspec.structs import replace
 
-from antiphon.backends.adaptations import Adaptation, Adaptations
-from antiphon.backends.asking import Asking, unforced, with_window
 from antiphon.backends.base import BackendModel, ByteStream, Take
 from antiphon.backends.chat import profiles, token_count
 from antiphon.backends.chat.codec import CodecOptions
 from antiphon.backends.chat.codec import request as chat_request
 from antiphon.backends.error_words import parse
+from antiphon.backends.learning.adaptations import Adaptation, Adaptations
+from antiphon.backends.learning.asking import Asking, unforced, with_window
+from antiphon.backends.learning.responses_wishes import adapted, is_forced, sent_fields
 from antiphon.backends.openai_calls import accepted, connect, list_models, trace_header
 from antiphon.backends.refusals import read_refusal, refusal
 from antiphon.backends.responses import codec
 from antiphon.backends.responses.decoder import ResponsesEventDecoder
-from antiphon.backends.responses.refused_forms import REFUSED, Forms, next_form
-from antiphon.backends.responses.wishes import adapted, is_forced, sent_fields
+from antiphon.backends.responses.refused_forms import REFUSED, RequestForms, next_form
 from antiphon.config import BackendConfig
 from antiphon.core.deltas import Delta, Relay, RelayedText
 from antiphon.core.relay.end import response_of
@@ -139,7 +139,7 @@ class ResponsesBackend:
         self.name = name
         self._client = connect(name, config, socket)
         self._url = config.url
-        self._forms = Forms()
+        self._forms = RequestForms()
         self._chat: CodecOptions | None = None
         self._learn = learn
         self._adaptations = Adaptations(name)

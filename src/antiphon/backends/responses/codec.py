@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from antiphon.backends.responses.items import Form, sent_items, sent_tool
+from antiphon.backends.responses.items import RequestForm, sent_items, sent_tool
 from antiphon.core.json_encoding import to_json
 from antiphon.core.turn import Turn
 from antiphon.types.tools import ToolChoice
@@ -23,10 +23,10 @@ _OURS = frozenset(
 )
 
 
-DOCUMENTED = Form()
+DOCUMENTED = RequestForm()
 
 
-def request(turn: Turn, form: Form = DOCUMENTED) -> bytes:
+def request(turn: Turn, form: RequestForm = DOCUMENTED) -> bytes:
     """Return the body of the call: the client's own fields, the whole history as `input`, `store: false`.
 
     A server that keeps nothing has to be asked for its thoughts, sealed: without them it cannot go on thinking.
@@ -44,13 +44,13 @@ def request(turn: Turn, form: Form = DOCUMENTED) -> bytes:
     return to_json(fields)
 
 
-def _include(asked: Sequence[str], form: Form) -> list[str]:
+def _include(asked: Sequence[str], form: RequestForm) -> list[str]:
     """Return what the server is asked to show beside its answer."""
     others = [name for name in asked if name != SEALED_THOUGHTS]
     return [*others, SEALED_THOUGHTS] if form.asks_seals else others
 
 
-def _chosen(turn: Turn, form: Form) -> dict[str, object]:
+def _chosen(turn: Turn, form: RequestForm) -> dict[str, object]:
     """Return the fields whose values come from the Turn: a default may have been filled in."""
     return {
         "instructions": turn.instructions,

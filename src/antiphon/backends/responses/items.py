@@ -52,7 +52,7 @@ _NO_PARAMETERS = Raw(b'{"type":"object","properties":{}}')
 Fields = dict[str, object]
 
 
-class Form(msgspec.Struct, frozen=True, kw_only=True):
+class RequestForm(msgspec.Struct, frozen=True, kw_only=True):
     """What a server takes of a request, as far as that differs.
 
     `asks_seals`: it can be asked for sealed thoughts. `thoughts`: it takes thoughts as text. `seals`: it takes sealed
@@ -65,7 +65,7 @@ class Form(msgspec.Struct, frozen=True, kw_only=True):
     ids: bool = False
 
 
-def sent_items(items: Sequence[Item], form: Form) -> list[object]:
+def sent_items(items: Sequence[Item], form: RequestForm) -> list[object]:
     """Return items as they are sent. Thoughts of which nothing is left that the server takes are left out."""
     found = []
     for index, item in enumerate(items):
@@ -77,7 +77,7 @@ def sent_items(items: Sequence[Item], form: Form) -> list[object]:
     return found
 
 
-def _sent(item: Item, form: Form) -> object | None:
+def _sent(item: Item, form: RequestForm) -> object | None:
     match item:
         case Message():
             return _message(item)
@@ -149,7 +149,7 @@ def _call(item: FunctionCall | CustomToolCall) -> Fields:
     return fields
 
 
-def _thoughts(item: Reasoning, form: Form) -> Fields | None:
+def _thoughts(item: Reasoning, form: RequestForm) -> Fields | None:
     """Return thoughts that the server can read: what it has sealed itself, else text; a summary alone is taken for the text."""
     sealed = item.encrypted_content
     sealed = sealed if form.seals and isinstance(sealed, str) and not is_seal(sealed) else ""

@@ -13,7 +13,7 @@ from typing import NamedTuple
 from msgspec.structs import replace
 
 from antiphon.backends.error_words import ErrorWords
-from antiphon.backends.responses.items import Form
+from antiphon.backends.responses.items import RequestForm
 
 MOST_MODELS = 1_000
 """Models of one backend whose forms are remembered."""
@@ -23,7 +23,7 @@ REFUSED = frozenset((400, 404, 422))
 
 
 class _Sign(NamedTuple):
-    """What a refusal says, which field of a Form it is about and what that becomes."""
+    """What a refusal says, which field of a RequestForm it is about and what that becomes."""
 
     words: re.Pattern[str]
     field: str
@@ -63,24 +63,24 @@ _SIGNS = (
 )
 
 
-class Forms:
-    """The Form in which each model of a backend is asked."""
+class RequestForms:
+    """The RequestForm in which each model of a backend is asked."""
 
     def __init__(self) -> None:
-        self._known: dict[str, Form] = {}
+        self._known: dict[str, RequestForm] = {}
 
-    def of(self, model: str) -> Form:
+    def of(self, model: str) -> RequestForm:
         """Return the form that is known to be taken."""
         return self._known.get(model, _DOCUMENTED)
 
-    def learn(self, model: str, form: Form) -> None:
+    def learn(self, model: str, form: RequestForm) -> None:
         """Remember a form that was accepted; what is true of one request only is left out."""
         form = replace(form, seals=True)
         if form != self.of(model) and (model in self._known or len(self._known) < MOST_MODELS):
             self._known[model] = form
 
 
-def next_form(form: Form, words: ErrorWords) -> Form | None:
+def next_form(form: RequestForm, words: ErrorWords) -> RequestForm | None:
     """Return the form that a refusal asks for, None where it is about something else."""
     said = f"{words.code} {words.param} {words.message}"[:MOST_SAID]
     for sign in _SIGNS:
@@ -89,4 +89,4 @@ def next_form(form: Form, words: ErrorWords) -> Form | None:
     return None
 
 
-_DOCUMENTED = Form()
+_DOCUMENTED = RequestForm()

@@ -12,8 +12,8 @@ from typing import Literal, NamedTuple
 
 import msgspec
 
-from antiphon.backends.adaptations import NOTHING, Adaptable, Adaptation
 from antiphon.backends.base import Backend, BackendModel
+from antiphon.backends.learning.adaptations import NOTHING, Adaptable, Adaptation
 from antiphon.cli.checks.probes import (
     REFUSED,
     TOOL,

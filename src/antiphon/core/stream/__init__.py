@@ -1,1 +1,1 @@
-"""ResponseStream, and all that writes its Events."""
+"""ResponseStream, its Emitter and its Writers."""

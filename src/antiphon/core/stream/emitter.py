@@ -1,6 +1,6 @@
-"""The one owner of `sequence_number`: numbers, encodes and collects Events, and spells those of the response itself.
+"""Emitter: the one owner of `sequence_number`; numbers, encodes and collects Events, and writes those of the response itself.
 
-Writers spell the events of its items. A front end with other events has an Emitter of its own.
+Writers write the events of items. A front end with other events has its own Emitter.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def type_json(type: str) -> bytes:
 
 
 class Emitter:
-    """Collects Events until somebody takes them."""
+    """Numbers, encodes and collects Events until `take`."""
 
     __slots__ = ("_pending", "sequence_number")
     mute = False
@@ -48,7 +48,7 @@ class Emitter:
         self._pending = events + self._pending
 
     def skip(self, count: int = 1) -> None:
-        """Count events that are not made."""
+        """Count events that are not encoded."""
         self.sequence_number += count
 
     def delta(self, type: str, head: bytes, text: str) -> None:
@@ -85,29 +85,29 @@ class Emitter:
     # What becomes of the response
 
     def queued(self, response: Response) -> None:
-        """A background response waits for its turn."""
+        """Emit `response.created` and `response.queued`: a background response waits to be run."""
         self.responses(response, "response.created", "response.queued")
 
     def started(self, response: Response, *, queued: bool) -> None:
-        """The response is worked on; `queued`: that it waits was told before."""
+        """Emit `response.created`, unless `queued`, and `response.in_progress`."""
         types = ("response.in_progress",) if queued else ("response.created", "response.in_progress")
         self.responses(response, *types)
 
     def keepalive(self, position: int) -> None:
-        """Nothing has come for a while. `position`: the queue position, 0 for none."""
+        """Emit `keepalive` after a silence. `position`: the queue position, 0 for none."""
         self.emit(Keepalive(queue_position=position or UNSET))
 
     def restored(self, index: int, item: bytes) -> None:
-        """An item that another worker left open is closed."""
+        """Emit `response.output_item.done` of an item that another worker left open."""
         self.emit(OutputItemDone(output_index=index, item=Raw(item)))
 
     def failed(self, error: APIError) -> None:
-        """The response fails; `ended` follows."""
+        """Emit `error`: the response fails; `ended` follows."""
         payload = ErrorPayload(type=error.type, code=error.code, message=error.message, param=error.param)
         self.emit(ErrorEvent(code=error.code, message=error.message, param=error.param, error=payload))
 
     def ended(self, response: Response, reason: FinishReason | None) -> tuple[bytes, Event]:
-        """Return what is answered where nothing is streamed, and the last event; it takes no number yet, as it may change.
+        """Return the response as JSON, and the terminal event, which gets its number later because it may be replaced.
 
         `response` has its last status and its output; `reason` is that of the last Turn, None without one.
         """
@@ -118,7 +118,7 @@ class Emitter:
 
 
 class MuteEmitter(Emitter):
-    """Counts events that nobody wants: what is not streamed is read off the response (10 % of such a request's CPU)."""
+    """Counts events without encoding them, for responses that are not streamed (saves 10 % of such a request's CPU)."""
 
     __slots__ = ()
     mute = True

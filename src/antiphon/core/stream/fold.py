@@ -1,6 +1,6 @@
-"""Events → Response: what a client that reads a stream ends up with. Pure; the reverse of ResponseStream.
+"""fold: Events → Response, as a client assembles it. Pure; the reverse of ResponseStream.
 
-The output is put together from the items' own events, not taken from the terminal event: the two must be equal.
+The output is assembled from the items' events, not taken from the terminal event: the two must be equal.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ def fold(events: Iterable[Event]) -> Response:
 
 
 class _Fold:
-    """The items as they stand, and pieces of text that have not been joined yet."""
+    """Items so far, and text deltas that have not been joined yet."""
 
     def __init__(self) -> None:
         self._response: Response | None = None
@@ -70,7 +70,7 @@ class _Fold:
         self._pieces: dict[tuple[int, _Target, int], list[str]] = {}
 
     def apply(self, event: Event) -> None:
-        """Take in the next event; types that carry nothing new are passed over."""
+        """Apply the next event; types without new information are ignored."""
         fields = _fields.decode(event.body)
         output_index = fields.output_index
         if fields.response is not None:
@@ -106,7 +106,7 @@ class _Fold:
         self._pieces = {key: pieces for key, pieces in self._pieces.items() if key[0] != output_index}
 
     def result(self) -> Response:
-        """Return the Response as far as it has come."""
+        """Return the Response so far. Raises ValueError without one."""
         if self._response is None:
             raise ValueError("The stream holds no response.")
         for (output_index, target, part_index), pieces in self._pieces.items():

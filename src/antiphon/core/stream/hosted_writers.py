@@ -1,4 +1,4 @@
-"""The writer of a call whose item does not show its arguments: searches and the like (OpenAI's "Built-in tools").
+"""HostedCallWriter: events of a hosted tool's call, such as `web_search_call` (OpenAI's "Built-in tools").
 
 added{in_progress} · TYPE.in_progress │ TYPE.STAGE … │ TYPE.completed, done{completed} │ done{failed} │ done{incomplete}
 """
@@ -15,9 +15,9 @@ from antiphon.core.tools.results import ToolResult
 
 
 class HostedCallWriter(ItemWriter):
-    """One call. A tool whose events are others overrides what differs.
+    """One call, whose arguments are not in its item. A tool with other events overrides methods.
 
-    `type` is the item's, `opening` are its fields until there is a result, `cut` is its status where the response ends before.
+    `type` is the item's, `opening` are its fields before the result, `cut` its status if the response ends before.
     """
 
     __slots__ = ("_call", "_cut", "_fields", "_pieces", "_type")
@@ -56,12 +56,12 @@ class HostedCallWriter(ItemWriter):
         """Do nothing: the item does not show its arguments."""
 
     def progress(self, stage: str) -> None:
-        """Tell how far the call has come: an event `response.TYPE.STAGE`."""
+        """Emit the event `response.TYPE.STAGE`."""
         where = b'"item_id":%b,"output_index":%d' % (to_json(self.item_id), self.index)
         self._emitter.raw(f"response.{self._type}.{stage}", where)
 
     def result(self, result: ToolResult) -> bytes:
-        """End the call. Of one that failed no event of its own tells, only the item's status."""
+        """End the call. A failed call has no event of its own, only the item's status `failed`."""
         self._fields.update(result.fields)
         if result.error is not None:
             return self._done(self._item("failed"))

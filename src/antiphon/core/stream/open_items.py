@@ -1,31 +1,39 @@
-"""OpenItems: the message, the thoughts and the client's calls of a Turn, while they grow."""
+"""OpenItems: the open items of a Turn: message, reasoning, calls of the client's tools."""
 
 from __future__ import annotations
 
+from msgspec.structs import replace
+
 from antiphon.core.deltas import CallDelta, CallStart
 from antiphon.core.kinds import BY_NAME
+from antiphon.core.opaque import Opaque
 from antiphon.core.request.json_text import is_object
 from antiphon.core.stream.emitter import Emitter
 from antiphon.core.stream.output import Output
 from antiphon.core.stream.terms import StreamTerms
 from antiphon.core.stream.transitions import Stage
 from antiphon.core.stream.writer_table import AnswerWriter, CallItemWriter, TextWriter, WriterTable
+from antiphon.core.tools.results import ModelText
 
 
 class OpenItems:
-    """Opens items where their first piece comes, one after the other, and closes them.
+    """Opens an item at its first Delta, one after the other, and closes it.
 
-    `message` and `reasoning` are the open ones, None where the next piece begins one. `spoke` tells whether the Turn has any.
+    `message` and `reasoning` are the open items, None if the next Delta begins one. `spoke`: the Turn has had an item.
+    `kept` holds what only the backend can read, by the id of the thoughts that it goes with.
     """
 
     __slots__ = (
+        "_beside",
         "_calls",
         "_closed_calls",
         "_emitter",
         "_options",
         "_output",
         "_stage",
+        "_terms",
         "_writers",
+        "kept",
         "message",
         "reasoning",
         "spoke",
@@ -37,34 +45,43 @@ class OpenItems:
         self.message: AnswerWriter | None = None
         self.reasoning: TextWriter | None = None
         self.spoke = False
+        self.kept: dict[str, ModelText] = {}
+        self._beside: list[Opaque] = []
         self._calls: dict[str, CallItemWriter] = {}
         self._closed_calls: set[str] = set()
         self._emitter = emitter
         self._writers = writers
         self._output = output
-        self._options = options
+        self._terms = options
+        self._options = replace(options, seal=self._seal) if options.seal_all is not None else options
         self._stage = stage
 
     def begin_message(self) -> AnswerWriter:
-        """Open a message behind the thoughts."""
+        """Close the reasoning and open a message."""
         self._begin()
         self.message = self._writers.message(self._emitter, *self._output.allocate("msg"))
         return self.message
 
     def begin_reasoning(self) -> TextWriter:
-        """Open thoughts behind the message."""
+        """Close the message and open a reasoning item."""
         self._begin()
         self.reasoning = self._writers.reasoning(self._emitter, *self._output.allocate("rs"), self._options)
         return self.reasoning
 
+    def keep_beside(self, opaque: Opaque) -> None:
+        """Keep what only the backend can read: it goes with the open thoughts, or has a reasoning item of its own."""
+        if self.reasoning is None:
+            self.begin_reasoning()
+        self._beside.append(opaque)
+
     def begin_call(self, call: CallStart) -> None:
-        """Open a call of the client's."""
+        """Open a call of a client's tool."""
         self._calls[call.key] = self._writers.call(
             self._emitter, *self._output.allocate(BY_NAME[call.kind].prefix), call
         )
 
     def before_call(self) -> None:
-        """Close what is whole before a call: a client can run calls while the next one is still coming."""
+        """Close open items before a call, so that the client can run earlier calls while the next one streams."""
         self._begin()
         for key in [key for key, writer in self._calls.items() if is_object(writer.arguments)]:
             self._close_call(key, "completed")
@@ -79,7 +96,7 @@ class OpenItems:
         return delta.key in self._closed_calls and not delta.text.strip()
 
     def close(self, status: str) -> None:
-        """Close all, at the Turn's end."""
+        """Close all items at the Turn's end."""
         self._close_texts(status)
         for key in list(self._calls):
             self._close_call(key, status)
@@ -90,10 +107,20 @@ class OpenItems:
         self.spoke = True
         self._close_texts("completed")
 
+    def _seal(self, text: str) -> str | None:
+        """Seal the thoughts that are being closed, with what goes with them."""
+        options = self._terms
+        seal_all = options.seal_all if self._beside else None
+        return seal_all(text, self._beside) if seal_all is not None else options.seal and options.seal(text)
+
     def _close_texts(self, status: str) -> None:
         for writer in (self.reasoning, self.message):
             if writer is not None:
                 self._output.keep(writer.index, writer.close(status))
+        if self._beside:
+            assert self.reasoning is not None
+            self.kept[self.reasoning.item_id] = ModelText("", opaque=tuple(self._beside))
+            self._beside = []
         self.reasoning = self.message = None
 
     def _close_call(self, key: str, status: str) -> None:

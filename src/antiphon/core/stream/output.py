@@ -1,4 +1,4 @@
-"""The output of a Response: its items by `output_index`, and the ids of the next ones."""
+"""Output: the items of a Response by `output_index`; allocates indexes and ids of new items."""
 
 from __future__ import annotations
 

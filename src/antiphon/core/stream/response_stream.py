@@ -2,13 +2,13 @@
 
     start() → feed(delta)* → end_turn() → action → … → finish(now) | fail(error, now) | cancel(now) → terminal
 
-What may be called when is a table, `transitions.LEGAL`.
+Legal calls in each state: `transitions.LEGAL`.
 
 Where `action` is CALL_TOOLS, each of `pending` is answered by `tool_result` or `ask_instead`; then `action` is
 CALL_MODEL again, or DONE where the client has to answer first.
 
-It owns the open items, `output_index` and, through its Emitter, `sequence_number`. It does no I/O and knows no clock:
-times are given, ids are derived from a random base that is given.
+It owns the open items, `output_index` and, through its Emitter, `sequence_number`. It does no I/O and reads no clock:
+times and the random base of its ids are arguments.
 """
 
 from __future__ import annotations
@@ -25,6 +25,8 @@ from antiphon.core.deltas import (
     Delta,
     Finish,
     FinishReason,
+    InputRemoved,
+    OpaqueDelta,
     ReasoningDelta,
     RefusalDelta,
     Relay,
@@ -43,7 +45,7 @@ from antiphon.core.stream.output import Output
 from antiphon.core.stream.resume import Restart
 from antiphon.core.stream.server_calls import MayWait, ServerCalls
 from antiphon.core.stream.server_calls import PendingCall as PendingCall
-from antiphon.core.stream.terms import INCOMPLETE_REASONS, Action, StreamTerms
+from antiphon.core.stream.terms import INCOMPLETE_REASONS, Action, StreamTerms, note_removed
 from antiphon.core.stream.tool_writers import MadeWriter, ReadyWriter
 from antiphon.core.stream.transitions import Stage, State
 from antiphon.core.stream.usage import add_usage
@@ -57,7 +59,7 @@ W = TypeVar("W", bound=MadeWriter)
 
 
 class ResponseStream:
-    """One Response on its way to a client. How its events are spelled is the affair of `emitter` and `writers`."""
+    """State machine of one Response. `emitter` and `writers` encode its events."""
 
     def __init__(
         self,
@@ -81,7 +83,7 @@ class ResponseStream:
             self._emitter, self._item_list.allocate, self._item_list.keep, response.max_tool_calls
         )
         self._made: dict[int, MadeWriter] = {}
-        self._client_is_asked = self._announced = False
+        self.asks_client = self._announced = False  # a call is the client's to run; the start was told
         self._turn_usage: Usage | None = None
         self._finish_reason: FinishReason | None = None
         self._relayer: Relayer | None = None
@@ -89,7 +91,7 @@ class ResponseStream:
 
     @property
     def state(self) -> State:
-        """Where the response stands (`transitions`)."""
+        """Its state (`transitions.State`)."""
         return self._stage.state
 
     @property
@@ -100,14 +102,14 @@ class ResponseStream:
     # Events
 
     def queued(self) -> None:
-        """Announce a background response that waits for its turn."""
+        """Emit `response.created` and `response.queued` for a background response that waits to be run."""
         self._stage.check("queued")
         self._stage.state = State.QUEUED
         self.response.status = "queued"
         self._emitter.queued(self.response)
 
     def start(self) -> None:
-        """Announce the response, or that a queued one is now worked on."""
+        """Emit `response.created` and `response.in_progress`; after `queued` the latter only."""
         self._stage.check("start")
         self._stage.state = State.TURN
         queued = self.response.status == "queued"
@@ -118,7 +120,7 @@ class ResponseStream:
         self._emitter.started(self.response, queued=queued)
 
     def keepalive(self, position: int = 0) -> None:
-        """Emit a sign of life; it takes a number of the sequence (contract, "Stream"). `position`: the queue position."""
+        """Emit `keepalive`, which has a `sequence_number` (contract, "Stream"). `position`: the queue position."""
         self._stage.check("keepalive")
         self._emitter.keepalive(position)
 
@@ -138,7 +140,7 @@ class ResponseStream:
         return to_json(replace(self.response, output=[Raw(item) for item in self.output]))
 
     def restore(self, state: Restart) -> None:
-        """Go on where another worker stopped. Items that were left open are passed over: they will not be closed."""
+        """Restore the state of another worker's run. Items that it left open are closed by `close_restored` only."""
         self._stage.check("restore")
         self._emitter.sequence_number = state.sequence_number
         self._output[:] = state.output
@@ -156,7 +158,7 @@ class ResponseStream:
 
     @property
     def output_begun(self) -> bool:
-        """Tell whether anything of an answer was sent."""
+        """Tell whether output has been sent."""
         return bool(self._output)
 
     @property
@@ -167,7 +169,7 @@ class ResponseStream:
     # One Turn
 
     def feed(self, delta: Delta) -> None:
-        """Take in one Delta. Raises BackendError where it makes no sense."""
+        """Handle one Delta. Raises BackendError for a Delta that is not allowed here."""
         match delta:
             case TextDelta():
                 if delta.text:
@@ -182,6 +184,10 @@ class ResponseStream:
             case RefusalDelta():
                 if delta.text:
                     (self._items.message or self._items.begin_message()).refusal(delta.text)
+            case OpaqueDelta():
+                self._items.keep_beside(delta.opaque)
+            case InputRemoved():
+                note_removed(self.response, delta)
             case UsageReport():
                 self._turn_usage = delta.usage
             case Finish():
@@ -192,7 +198,7 @@ class ResponseStream:
                 self._relay(delta)
 
     def end_turn(self) -> None:
-        """Close what the Turn left open and decide what comes next."""
+        """Close the Turn's open items and decide the next Action."""
         self._stage.check("end_turn")
         cut = not self.complete
         refused = False if cut else self._servers.end_turn()
@@ -204,7 +210,7 @@ class ResponseStream:
         self._close_items("incomplete" if cut else "completed")
         self._add_usage()
         self._items.spoke = False
-        again = refused and not self._client_is_asked and not self._servers.exhausted
+        again = refused and not self.asks_client and not self._servers.exhausted
         self._stage.state = State.TOOLS if self.pending else State.TURN if again else State.DONE
 
     # Tools that the server runs
@@ -216,11 +222,11 @@ class ResponseStream:
 
     @property
     def model_texts(self) -> ModelTexts:
-        """What the model sees of the items that do not say it themselves."""
-        return self._servers.model_texts
+        """Texts that the model sees beside items, by item id."""
+        return self._servers.texts_with(self._items.kept)
 
     def announce_calls(self, may_wait: MayWait) -> None:
-        """Let calls that wait for nobody stream from their first fragment on; without this, all wait for the Turn's end."""
+        """Stream calls from their first fragment on, if they need no approval; otherwise calls are shown at the Turn's end."""
         self._servers.may_wait = may_wait
 
     def begin_call(self, start: CallStart, arguments: str) -> None:
@@ -229,7 +235,7 @@ class ResponseStream:
         self._servers.begin(start, arguments)
 
     def tool_progress(self, key: str, stage: str) -> None:
-        """Tell how far a call has come: an event of its kind, such as `searching`."""
+        """Emit a progress event of a call, such as `searching`."""
         self._stage.check("tool_progress")
         self._servers.progress(key, stage)
 
@@ -250,7 +256,7 @@ class ResponseStream:
 
     def _after_answer(self) -> None:
         if self.state is State.TOOLS and not self.pending:
-            done = self._client_is_asked or self._servers.asked
+            done = self.asks_client or self._servers.asked
             self._stage.state = State.DONE if done else State.TURN
 
     def open_item(self, prefix: str, write: Callable[[Emitter, str, int], W]) -> W:
@@ -266,7 +272,7 @@ class ResponseStream:
         self._item_list.keep(writer.index, item)
 
     def end_without_model(self) -> None:
-        """Close the response without a model call: what there was to do is done."""
+        """Close open items and end the response without a model call: `action` is DONE."""
         self._stage.check("end_without_model")
         self._close_items("completed")
         self._add_usage()
@@ -291,7 +297,7 @@ class ResponseStream:
         self._add_usage()
 
     def end_steered(self) -> None:
-        """End the response before its next model call: a successor goes on."""
+        """End the response before its next model call, as steered: a successor continues."""
         self._stage.check("end_steered")
         self._stage.state = State.DONE
 
@@ -349,7 +355,7 @@ class ResponseStream:
         if BY_NAME[call.kind].write is None:
             self._servers.start(call)
             return
-        self._client_is_asked = True
+        self.asks_client = True
         self._items.begin_call(call)
 
     def _feed_call(self, delta: CallDelta) -> None:
@@ -381,7 +387,7 @@ class ResponseStream:
             self._relayed().event(delta)
 
     def _relay_end(self, end: RelayedEnd) -> None:
-        """End the Turn as the other server says. Raises BackendError where it has said nothing at all."""
+        """End the Turn by the other server's last event. Raises BackendError for an empty answer."""
         if end.usage is not None:
             self._turn_usage = end.usage
         self._finish_reason = end.reason

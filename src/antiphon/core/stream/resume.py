@@ -1,4 +1,4 @@
-"""Where a background response stands, read back from its event log, so that another server can go on or end it."""
+"""Restart: the state of a background response, read from its event log, so that another server can continue or end it."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class Checkpoint(msgspec.Struct, frozen=True):
 
 
 class Restart(msgspec.Struct, frozen=True, kw_only=True):
-    """Where to go on.
+    """State from which another server continues.
 
     `sequence_number` is the next free one. `output` holds the closed items in order, None where one was left open.
     `open` holds those as far as they had come. `model_texts` are those of the last boundary.

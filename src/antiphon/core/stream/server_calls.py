@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import msgspec
+from msgspec.structs import replace
 
 from antiphon.core.deltas import CallKind, CallStart
 from antiphon.core.kinds import BY_NAME
@@ -61,6 +62,7 @@ class ServerCalls:
         self._refused = False
         self._gathered: dict[str, _Call] = {}
         self._waiting: dict[str, _Call] = {}
+        self._item_ids: dict[str, str] = {}
 
     # While the model speaks
 
@@ -111,7 +113,7 @@ class ServerCalls:
         call.writer.end_arguments()
 
     def progress(self, key: str, stage: str) -> None:
-        """Tell how far a call has come."""
+        """Emit a progress event of a call."""
         call = self._waiting[key]
         self._opened(call).progress(stage)
 
@@ -146,17 +148,29 @@ class ServerCalls:
         self._waiting.clear()
         self.pending.clear()
 
+    def texts_with(self, kept: ModelTexts) -> ModelTexts:
+        """Return the texts, and what was kept of the answers: calls of this server are known there by their items' ids."""
+        if not kept:
+            return self.model_texts
+        ids = self._item_ids
+        if ids:
+            named = {id: tuple(one.with_calls(ids) for one in text.opaque) for id, text in kept.items()}
+            kept = {id: replace(kept[id], opaque=opaque) for id, opaque in named.items()}
+        return {**self.model_texts, **kept}
+
     def restore(self, model_texts: ModelTexts) -> None:
-        """Know what the model sees of the items of a run that is taken over."""
+        """Restore the model texts of a run that is taken over."""
         self.model_texts.update(model_texts)
 
     def _open(self, call: CallStart) -> ServerCallWriter:
         kind = BY_NAME[call.kind]
         assert kind.serve is not None
-        return kind.serve(self._emitter, *self._allocate(kind.prefix), call)
+        item_id, index = self._allocate(kind.prefix)
+        self._item_ids[call.call_id] = item_id
+        return kind.serve(self._emitter, item_id, index, call)
 
     def _opened(self, call: _Call) -> ServerCallWriter:
-        """Return a call's writer; what has come of the call is told now where it was not told before."""
+        """Return a call's writer; opens it, with the fragments so far, if it was not open."""
         if call.writer is None:
             call.writer = self._open(call.start)
             if call.pieces:

@@ -1,13 +1,15 @@
-"""What a ResponseStream is told, and what it asks for: options, Actions, the names of its endings."""
+"""StreamTerms and Actions: options of a ResponseStream, and what its driver has to do next."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from enum import Enum
 
 import msgspec
 
-from antiphon.core.deltas import FinishReason
+from antiphon.core.deltas import FinishReason, InputRemoved
+from antiphon.core.opaque import Opaque
+from antiphon.types.response import InputTransformation, Response
 
 INCOMPLETE_REASONS = {
     FinishReason.LENGTH: "max_output_tokens",
@@ -25,11 +27,23 @@ class Action(Enum):
 
 
 class StreamTerms(msgspec.Struct, frozen=True, kw_only=True):
-    """How items are written: names of reasoning events, summaries, sealed reasoning."""
+    """Options of the stream: names of reasoning events, summaries, sealed reasoning.
+
+    `seal` seals thoughts, `seal_all` thoughts with what was kept beside them; None from either: too large.
+    """
 
     open_responses_names: bool = False
     summarise: bool = False
     seal: Callable[[str], str | None] | None = None
+    seal_all: Callable[[str, Sequence[Opaque]], str | None] | None = None
+
+
+def note_removed(response: Response, removed: InputRemoved) -> None:
+    """Tell in a response once what the model did not see, whichever of its Turns did without it."""
+    note = InputTransformation(id=removed.id, reason=removed.reason)
+    notes = response.input_transformations or []
+    if note not in notes:
+        response.input_transformations = [*notes, note]
 
 
 def terminal_type(status: str) -> str:

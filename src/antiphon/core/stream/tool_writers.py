@@ -1,6 +1,6 @@
 """Writers of the rarer tools' items: calls that the client runs (shell, apply_patch, tool_search), and those of MCP servers.
 
-Which kind of call has which writer is said in `core.kinds`.
+`core.kinds` maps kinds of calls to writers.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class CallItemWriter(Protocol):
 
     @property
     def arguments(self) -> str:
-        """All that has come so far of its arguments."""
+        """Its arguments so far."""
         ...
 
     def text(self, text: str) -> None:
@@ -48,7 +48,7 @@ class CallItemWriter(Protocol):
 
 
 class MadeWriter(Protocol):
-    """The writer of an item that is made between model calls."""
+    """The writer of an item that this server makes between model calls."""
 
     index: int
 
@@ -72,11 +72,11 @@ class ServerCallWriter(Protocol):
         ...
 
     def end_arguments(self) -> None:
-        """Tell that the arguments are whole."""
+        """Emit the event for complete arguments."""
         ...
 
     def progress(self, stage: str) -> None:
-        """Tell how far the call has come, where its kind has an event for that."""
+        """Emit a progress event, if its kind has such events."""
         ...
 
     def result(self, result: ToolResult) -> bytes:
@@ -110,7 +110,7 @@ class StructuredCallWriter(ItemWriter):
 
     @property
     def arguments(self) -> str:
-        """All that has come so far."""
+        """Its arguments so far."""
         return "".join(self._pieces)
 
     def close(self, status: str) -> bytes:
@@ -172,7 +172,7 @@ class McpCallWriter(ItemWriter):
         self._emitter.delta("response.mcp_call_arguments.delta", self._head, text)
 
     def end_arguments(self) -> None:
-        """Tell that the arguments are whole."""
+        """Emit the event for complete arguments."""
         if not self._told:
             self._told = True
             if not self._pieces:
@@ -198,7 +198,7 @@ class McpCallWriter(ItemWriter):
 
 
 class ListingWriter(ItemWriter):
-    """The tools of an MCP server, being asked for."""
+    """`mcp_list_tools`: the listing of an MCP server's tools."""
 
     __slots__ = ("_label",)
 
@@ -214,17 +214,17 @@ class ListingWriter(ItemWriter):
         return self._done(McpListTools(id=self.item_id, server_label=self._label, tools=[Raw(tool) for tool in tools]))
 
     def fail(self, message: str) -> bytes:
-        """End with the reason why there are none."""
+        """End the listing with an error."""
         self._emitter.emit(ev.McpListToolsFailed(item_id=self.item_id, output_index=self.index))
         return self._done(McpListTools(id=self.item_id, server_label=self._label, error=message))
 
     def close(self, status: str) -> bytes:
-        """End a listing that the response's end overtook."""
+        """End the listing because the response ends."""
         return self.fail("The response ended before the server had answered.")
 
 
 class ReadyWriter(ItemWriter):
-    """An item that is whole from the start."""
+    """An item that is complete when it is added."""
 
     __slots__ = ()
 

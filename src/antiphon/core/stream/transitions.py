@@ -1,9 +1,8 @@
-"""What may be asked of a ResponseStream, and when: its states, and the calls that each of them allows.
+"""States of a ResponseStream, and the calls that each of them allows.
 
     NEW → QUEUED → TURN ⇄ TOOLS → DONE → ENDED
 
-A call out of turn raises IllegalCall. Looked at is where something begins or ends: a piece of text within an open item costs
-nothing.
+Any other call raises IllegalCall. Checks are made where something begins or ends, not for each Delta of an open item.
 """
 
 from __future__ import annotations
@@ -15,11 +14,11 @@ from antiphon.errors import AntiphonError
 
 
 class IllegalCall(AntiphonError):
-    """A ResponseStream was asked for what its state does not allow: a mistake of its driver, never of a client or a backend."""
+    """A call that the ResponseStream's state does not allow: a bug of its driver, not of a client or a backend."""
 
 
 class State(Enum):
-    """Where a response stands; `action` is what its driver has to do next."""
+    """State of a response; `action` is what its driver has to do next."""
 
     NEW = ("new", Action.CALL_MODEL)
     """Nothing is told yet."""

@@ -1,4 +1,4 @@
-"""WriterTable: which Writer writes which kind of item. A front end with other events hands in a table of its own."""
+"""WriterTable: kind of item → Writer. A front end with other events passes its own table."""
 
 from __future__ import annotations
 
@@ -16,9 +16,10 @@ from antiphon.core.stream.writers import MessageWriter, ReasoningWriter, Writer
 
 
 class TextWriter(Writer, Protocol):
-    """The Writer of an item that grows by pieces of text."""
+    """The Writer of an item that grows by pieces of text, or has none at all."""
 
     index: int
+    item_id: str
 
     def text(self, text: str) -> None:
         """Append a piece."""
@@ -53,7 +54,7 @@ class WriterTable(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Dialect(msgspec.Struct, frozen=True, kw_only=True):
-    """How a front end spells what happens: its Emitter, one that counts for what is not streamed, and its Writers."""
+    """Events of a front end: its Emitter, its Emitter without encoding (for responses that are not streamed), and its Writers."""
 
     emitter: Callable[[], Emitter] = Emitter
     mute: Callable[[], Emitter] = MuteEmitter

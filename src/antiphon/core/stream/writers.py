@@ -1,4 +1,4 @@
-"""Writers: each owns one open item and writes all its events, from `output_item.added` to `output_item.done`."""
+"""Writers: each owns one open item and writes its events, from `response.output_item.added` to `response.output_item.done`."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def delta_head(type: str, item_id: str, output_index: int, rest: bytes) -> bytes
 
 
 class ItemWriter:
-    """What all Writers share: the item's id and `output_index`, and its first and last event."""
+    """Base of Writers: the item's id and `output_index`, and its first and last event."""
 
     __slots__ = ("_emitter", "index", "item_id")
 
@@ -174,9 +174,12 @@ class MessageWriter(ItemWriter):
 
 
 class ReasoningWriter(ItemWriter):
-    """A reasoning item: raw thoughts as `content`, mirrored as `summary` when asked, sealed when asked."""
+    """A reasoning item: raw thoughts as `content`, mirrored as `summary` when asked, sealed when asked.
 
-    __slots__ = ("_head", "_names", "_pieces", "_seal", "_summary_head")
+    Without any text it is there for what goes with it, and has no parts.
+    """
+
+    __slots__ = ("_head", "_names", "_pieces", "_seal", "_summarise", "_summary_head")
 
     def __init__(
         self,
@@ -193,10 +196,13 @@ class ReasoningWriter(ItemWriter):
         self._seal = seal
         self._names = "response.reasoning" if open_responses_names else "response.reasoning_text"
         self._head = delta_head(f"{self._names}.delta", item_id, index, b'"content_index":0,')
+        self._summarise = summarise
         self._summary_head = b""
         self._added(Reasoning(id=item_id, status=IN_PROGRESS))
+
+    def _open(self) -> None:
         self._part_added(0, ReasoningText(text=""))
-        if summarise:
+        if self._summarise:
             self._open_summary()
 
     def _open_summary(self) -> None:
@@ -211,6 +217,8 @@ class ReasoningWriter(ItemWriter):
 
     def text(self, text: str) -> None:
         """Append to the thoughts."""
+        if not self._pieces:
+            self._open()
         self._pieces.append(text)
         self._emitter.delta(f"{self._names}.delta", self._head, text)
         if self._summary_head:
@@ -220,15 +228,16 @@ class ReasoningWriter(ItemWriter):
         """End the thoughts, their summary and the item."""
         said = "".join(self._pieces)
         text = encoded_once(said)
-        done = ev.ReasoningDone if self._names == "response.reasoning" else ev.ReasoningTextDone
-        self._emitter.emit(done(item_id=self.item_id, output_index=self.index, content_index=0, text=text))
-        self._part_done(0, ReasoningText(text=text))
+        if self._pieces:
+            done = ev.ReasoningDone if self._names == "response.reasoning" else ev.ReasoningTextDone
+            self._emitter.emit(done(item_id=self.item_id, output_index=self.index, content_index=0, text=text))
+            self._part_done(0, ReasoningText(text=text))
         return self._done(
             Reasoning(
                 id=self.item_id,
                 status=status,
                 summary=self._close_summary(text),
-                content=[ReasoningText(text=text)],
+                content=[ReasoningText(text=text)] if self._pieces else UNSET,
                 encrypted_content=(self._seal(said) if self._seal else None) or UNSET,
             )
         )

@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 import msgspec
 from msgspec import Raw
 
+from antiphon.core.opaque import Opaque
+
 
 class ToolResult(msgspec.Struct, frozen=True, kw_only=True):
     """What a call gave. `fields` are those of its item, which the client sees.
@@ -22,10 +24,11 @@ class ToolResult(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ModelText(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What the model sees of an item, as it is kept beside it."""
+    """What the model sees of an item, as it is kept beside it: a text, or beside thoughts what the backend said for itself."""
 
     text: str
     annotations: tuple[Raw, ...] = ()
+    opaque: tuple[Opaque, ...] = ()
 
 
 ModelTexts = Mapping[str, ModelText]

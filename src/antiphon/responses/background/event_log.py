@@ -1,6 +1,6 @@
 """The event log of a background response: written in batches, followed from any number on.
 
-A follower sees an event only after its commit: what it has seen survives a crash of the server.
+A follower gets an event only after its commit, so that delivered events survive a crash of the server.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def logged(events: Sequence[Event], first: int) -> list[LoggedEvent]:
 
 
 class Beat:
-    """Commits what the logs of a process have gathered, all of them at once: a commit apiece would cost as much as the rest."""
+    """Commits the pending events of all logs of this process in one transaction, at intervals."""
 
     def __init__(self, jobs: JobStore) -> None:
         self.jobs = jobs
@@ -41,7 +41,7 @@ class Beat:
         self._task: asyncio.Task[None] | None = None
 
     def join(self, log: EventLog) -> None:
-        """Commit what a log has: at once where nothing is under way, else with the next beat."""
+        """Add a log to the batch: it is committed at once if no commit is under way, else with the next one."""
         self._waiting[log] = None
         if self._task is None:
             self._task = asyncio.create_task(self._run())
@@ -60,7 +60,7 @@ class Beat:
             self._task = None
 
     async def _commit(self) -> float:
-        """Commit what there is. Returns how long to wait before the next time, 0 where there is no reason to."""
+        """Commit the batch. Returns the seconds until the next commit, 0 for the usual interval."""
         # One that commits something itself at the moment has its turn with the next beat.
         logs = [log for log in self._waiting if not log.writing.locked()]
         if not logs:
@@ -89,7 +89,7 @@ class Beat:
 
 
 class EventLog:
-    """The log as its writer has it: a Sink that commits, and wakes followers."""
+    """The event log of a running response: a Sink that commits Events and wakes followers."""
 
     def __init__(self, beat: Beat, response_id: str, fence: int, first: int) -> None:
         self.first = first
@@ -112,12 +112,12 @@ class EventLog:
         return not self.lost
 
     async def drain(self) -> None:
-        """Never wait: the log has room. Raises FenceError when another worker has taken the job over."""
+        """Return at once: the log has no limit. Raises FenceError if another worker has taken the job over."""
         if self.lost:
             raise FenceError(self._response_id)
 
     async def flush(self, checkpoint: bytes | None = None) -> None:
-        """Commit what has come, then show it to followers. Raises FenceError."""
+        """Commit the pending events, then publish them to followers. Raises FenceError."""
         async with self.writing:  # a commit under way ends first: its events are neither lost nor written twice
             batch = self.take()
             if not batch.events and checkpoint is None:
@@ -130,14 +130,14 @@ class EventLog:
             self.settle(batch.events, None)
 
     def take(self) -> EventBatch:
-        """Return what is to be committed. `settle` follows, while `writing` is held or right after."""
+        """Return the pending events. `settle` must follow, while `writing` is held or right after."""
         events = logged(self._pending, self._next)
         self._next += len(events)
         self._pending = []
         return EventBatch(self._response_id, self._fence, events)
 
     def settle(self, events: Sequence[LoggedEvent], refusal: Exception | None) -> None:
-        """Show what is committed to followers; what could not be waits for the next time, unless the job is lost."""
+        """Publish committed events to followers; after a failed commit the events stay pending, unless the job is lost."""
         if refusal is None:
             self.committed.extend(events)
             self._wake()
@@ -150,13 +150,13 @@ class EventLog:
             logger.log(level, "response %s: storing events failed, will be retried: %s", self._response_id, refusal)
 
     async def close(self) -> None:
-        """Commit the rest and let the followers go. Raises FenceError."""
+        """Commit the pending events and end the followers. Raises FenceError."""
         self._beat.leave(self)
         await self.flush()
         self.abandon()
 
     def abandon(self) -> None:
-        """Stop without a further commit; followers look for the rest in the store."""
+        """Stop without a commit; followers read on in the store."""
         self._beat.leave(self)
         self.ended = True
         self._wake()
@@ -172,7 +172,7 @@ class EventLog:
 
 
 class Follower:
-    """Reads a log from behind event `after`: out of memory where this process writes it, else out of the store."""
+    """Reads a log after event number `after`: from memory if this process writes it, else from the store."""
 
     def __init__(
         self,
@@ -183,7 +183,7 @@ class Follower:
         log: EventLog | None,
         find: Callable[[], EventLog | None] = lambda: None,
     ) -> None:
-        """`find` looks for a log that this process began to write meanwhile."""
+        """`find` returns the log if this process writes it by now."""
         self._store = store
         self._response_id = response_id
         self._owner = owner

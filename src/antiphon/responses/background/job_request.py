@@ -1,4 +1,4 @@
-"""What any server needs to run a background response, as the store keeps it until the response ends.
+"""JobRequest: the request of a background response, kept in the store until it ends, so that any server can run it.
 
 A request with secrets (those of MCP servers) is sealed with the secret that all servers on a store share.
 """
@@ -29,7 +29,7 @@ LOST_KEY = APIError(
 
 
 class JobRequest(msgspec.Struct, frozen=True, omit_defaults=True):
-    """The request's body, or its seal, and what made its ids and times."""
+    """The request's body, or its seal, and the Identity of its response."""
 
     body: Raw
     identity: Identity
@@ -37,7 +37,7 @@ class JobRequest(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 async def packed(plan: Plan, body: bytes, sealer: Sealer) -> bytes:
-    """Return what the store keeps of a request."""
+    """Return the JSON that the store keeps of a request."""
     identity = Identity(plan.id_base, plan.response.created_at)
     if not _has_secrets(plan):
         return to_json(JobRequest(Raw(body), identity))

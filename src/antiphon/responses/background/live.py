@@ -1,8 +1,8 @@
 """Background responses: run under a lease, logged event by event, followed, resumed, cancelled.
 
-A run that nobody holds any more (its server died or gave it back) is taken over: from the start if no token had streamed,
-from its last tool boundary if none had streamed since, else it ends `failed` with a reason. It never hangs, and no model call
-that has streamed tokens is made twice.
+A run without a worker (its server died or released it) is taken over: from the start if no token had streamed,
+from its last tool boundary if none had streamed since, else it ends `failed` with a reason. No model call
+that has streamed tokens is repeated.
 
 A run whose process died may be what killed it: it is tried once more at most, and alone, with no other run taken over beside
 it in the same process. When that process dies too, it ends `failed`: no run takes more than two processes with it.
@@ -28,7 +28,7 @@ from antiphon.core.json_encoding import to_json
 from antiphon.errors import APIError
 from antiphon.responses.background.event_log import WORKING, Beat, EventLog, Follower, logged
 from antiphon.responses.background.job_request import packed
-from antiphon.responses.background.run_queue import Line
+from antiphon.responses.background.run_queue import RunQueue
 from antiphon.responses.background.takeover import INTERRUPTED, Takeover
 from antiphon.responses.plan import Plan
 from antiphon.responses.prepare import Preparer
@@ -62,7 +62,7 @@ class Working:
 
 
 class Live:
-    """The background responses of this process, and the way to those of others."""
+    """Background responses: those of this process, and access to those of other servers through the store."""
 
     def __init__(self, services: Services, preparer: Preparer, webhooks: Webhooks) -> None:
         self._webhooks = webhooks
@@ -74,7 +74,9 @@ class Live:
         self._beat = Beat(self._store.jobs)
         self._working: dict[str, Working] = {}
         config = services.config
-        self._line = Line(config.background_running, config.background_per_owner, config.background_queue_per_owner)
+        self._run_queue = RunQueue(
+            config.background_running, config.background_per_owner, config.background_queue_per_owner
+        )
         self._freed = asyncio.Event()
         self._poller: asyncio.Task[None] | None = None
         self._idle_at = time.monotonic()
@@ -83,23 +85,23 @@ class Live:
 
     @property
     def running(self) -> int:
-        """How many responses this process works on."""
+        """Number of background responses that run in this process."""
         return len(self._working)
 
     @property
     def taken_over(self) -> int:
-        """How many runs of dead workers were gone on with, since the start."""
+        """Number of runs taken over from other workers, since the start."""
         return self._takeover.count
 
     async def start(self) -> None:
-        """Begin to look for work that nobody holds, now and from time to time."""
+        """Start claiming jobs without a worker, at once and then periodically."""
         self._store.jobs.on_cancel(self._cancel_here)
         self._poller = asyncio.create_task(self._poll())
 
     async def close(self, grace: float) -> None:
         """Stop, after `grace` seconds at most.
 
-        What has streamed no token by then is left to another server, the rest ends `failed`.
+        Runs that have streamed no token by then are released to other servers; others end `failed`.
         """
         if self._poller is not None:
             self._poller.cancel()
@@ -114,7 +116,7 @@ class Live:
             elif one.task is not None:
                 one.task.cancel()
         await asyncio.gather(*(one.task for one in working if one.task), return_exceptions=True)
-        self._line.close()
+        self._run_queue.close()
 
     # For handlers
 
@@ -123,16 +125,16 @@ class Live:
 
         Raises APIError 429 where too many of its owner wait.
         """
-        begins = self._line.may_begin(plan.owner)
+        begins = self._run_queue.may_begin(plan.owner)
         try:
             if begins:
-                self._line.begin(plan.owner)
+                self._run_queue.begin(plan.owner)
             else:
-                self._line.check(plan.owner)
+                self._run_queue.check(plan.owner)
             return await self._submit(plan, body, permit, begins)
         except BaseException:
             if begins:
-                self._line.end(plan.owner)
+                self._run_queue.end(plan.owner)
             permit.settle(None)
             raise
 
@@ -151,7 +153,7 @@ class Live:
             lease_until=self._services.clock() + self._lease,
         )
         if job is None:
-            self._line.wait(plan.response.id, plan.owner, permit)
+            self._run_queue.wait(plan.response.id, plan.owner, permit)
             self._freed.set()  # there may be room meanwhile
         else:
             held = HELD.get()
@@ -195,7 +197,7 @@ class Live:
             await self._take_over(job)
 
     def _cancel_here(self, id: str) -> None:
-        """A client asked for it, here or at another server."""
+        """Cancel a run of this process, asked for here or at another server."""
         one = self._working.get(id)
         if one is not None:
             one.run.cancel()
@@ -248,7 +250,7 @@ class Live:
             one.log.abandon()
             self._working.pop(id, None)
             one.held.close()
-            self._line.end(one.job.owner)
+            self._run_queue.end(one.job.owner)
             self._freed.set()
 
     async def _heartbeat(self, one: Working) -> None:
@@ -281,7 +283,7 @@ class Live:
                 one.run.cancel()
 
     def _lose(self, one: Working) -> None:
-        """Stop a run whose lease is gone, its model call too."""
+        """Stop a run whose lease is lost, and its model call."""
         self.lost += 1
         one.log.lost = True
         if one.task is not None:
@@ -297,7 +299,7 @@ class Live:
                 while job := await self._claim(crowded):
                     if not await self._take_over(job):
                         crowded.add(job.owner)
-                await self._line.look(self._store.responses)
+                await self._run_queue.look(self._store.responses)
             except APIError:
                 log.debug("background responses: polling for jobs failed: the store is unavailable")
             except Exception:
@@ -313,13 +315,13 @@ class Live:
         One whose process died is taken where no other background run is made: if it kills this process too, none ends with
         it. A process that is never without one takes it after `SUSPECT_WAIT` all the same.
         """
-        if not self._line.room or any(one.job.crashes for one in self._working.values()):
+        if not self._run_queue.room or any(one.job.crashes for one in self._working.values()):
             return None
         now = time.monotonic()
         if not self._working:
             self._idle_at = now
         clean = now - self._idle_at < SUSPECT_WAIT if self._working else False
-        without = [*self._line.full(), *crowded]
+        without = [*self._run_queue.full(), *crowded]
         return await self._store.jobs.claim(
             self._worker, self._services.clock(), self._lease, clean=clean, without=without
         )
@@ -329,10 +331,10 @@ class Live:
 
         Returns False where it was given back, as its owner's requests hold too much.
         """
-        permit = self._line.leave(job.response_id) or FREE
+        permit = self._run_queue.leave(job.response_id) or FREE
         held = self._services.rooms.open(job.owner)
         HELD.set(held)
-        self._line.begin(job.owner)
+        self._run_queue.begin(job.owner)
         try:
             held.take(len(job.request))
             run = await self._takeover.resume(job, permit)
@@ -343,7 +345,7 @@ class Live:
                 raise
             await self._store.jobs.release(job.response_id, job.fence)
             if permit is not FREE:
-                self._line.wait(job.response_id, job.owner, permit)
+                self._run_queue.wait(job.response_id, job.owner, permit)
                 permit = FREE
             if error.status == 503:  # what is needed is away, or too busy: another time
                 raise
@@ -352,5 +354,5 @@ class Live:
             if job.response_id not in self._working:
                 permit.settle(None)
                 held.close()
-                self._line.end(job.owner)
+                self._run_queue.end(job.owner)
         return True

@@ -1,4 +1,4 @@
-"""How many background responses run at once in this process, for each owner, and which of its own wait in the store."""
+"""Queue of background responses: how many run at once in this process and per owner, and which wait in the store."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ LOOKED_AT = 20  # responses that wait, at a time: another server may have begun 
 
 
 class Waiting(msgspec.Struct, frozen=True):
-    """A response that waits in the store for a worker, and what was reserved for it."""
+    """A response that waits in the store for a worker, and its permit."""
 
     owner: str
     permit: Permit
@@ -24,8 +24,8 @@ class _Used(msgspec.Struct):
     usage: Usage | None = None
 
 
-class Line:
-    """Who may begin. `total` may run, `of_owner` of them of one owner; as many as `waiting` may wait for one."""
+class RunQueue:
+    """Counts running and waiting responses: at most `total` run, `of_owner` of one owner; at most `waiting` of one owner wait."""
 
     def __init__(self, total: int, of_owner: int, waiting: int) -> None:
         self._total = total
@@ -41,19 +41,19 @@ class Line:
 
     @property
     def room(self) -> bool:
-        """Tell whether anything may begin."""
+        """Tell whether another response may begin."""
         return sum(self.running.values()) < self._total
 
     def full(self) -> list[str]:
-        """Return the owners of whom no more may run."""
+        """Return the owners at their limit."""
         return [owner for owner, count in self.running.items() if count >= self._of_owner]
 
     def begin(self, owner: str) -> None:
-        """Count one that runs."""
+        """Count a response that begins to run."""
         self.running[owner] = self.running.get(owner, 0) + 1
 
     def end(self, owner: str) -> None:
-        """Count one that runs no more."""
+        """Count a response that has ended."""
         _less(self.running, owner)
 
     def check(self, owner: str) -> None:
@@ -68,12 +68,12 @@ class Line:
             )
 
     def wait(self, id: str, owner: str, permit: Permit) -> None:
-        """Note one that waits in the store."""
+        """Add a response that waits in the store."""
         self._waiting[id] = Waiting(owner, permit)
         self._owners[owner] = self._owners.get(owner, 0) + 1
 
     def leave(self, id: str) -> Permit | None:
-        """Return the permit of one that waits no more, None where it did not wait here."""
+        """Remove a waiting response and return its permit; None if it did not wait here."""
         one = self._waiting.pop(id, None)
         if one is None:
             return None
@@ -81,7 +81,7 @@ class Line:
         return one.permit
 
     async def look(self, responses: ResponseStore) -> None:
-        """Settle what other servers have made, or what was deleted: some of it at a time. Raises APIError."""
+        """Settle the permits of waiting responses that were made elsewhere or deleted; a few per call. Raises APIError."""
         for id, one in list(self._waiting.items())[:LOOKED_AT]:
             stored = await responses.get(id, one.owner)
             if stored is None or stored.status not in ("queued", "in_progress"):
@@ -92,7 +92,7 @@ class Line:
                 self._waiting[id] = self._waiting.pop(id)  # the others come first next time
 
     def close(self) -> None:
-        """Leave what waits to other servers."""
+        """Leave waiting responses to other servers."""
         for id in list(self._waiting):
             permit = self.leave(id)
             if permit is not None:

@@ -1,4 +1,4 @@
-"""What becomes of a background run that nobody holds: it goes on, it ends with a reason, or its log is completed.
+"""Takeover of a background run without a worker: it is continued, it ends with a reason, or its log is completed.
 
 From the start if no token had streamed, from its last tool boundary if none had streamed since, else it ends `failed`: no model
 call that has streamed tokens is made twice.
@@ -46,7 +46,7 @@ CRASHED = APIError(
 
 
 class Takeover:
-    """Looks at jobs whose worker is gone, or that were never begun. `count` of them were gone on with."""
+    """Takes over jobs whose worker is gone, or that were never begun. `count`: number of runs continued."""
 
     def __init__(self, services: Services, preparer: Preparer, webhooks: Webhooks) -> None:
         self.count = 0
@@ -92,7 +92,7 @@ class Takeover:
         return run
 
     async def _end(self, job: Job, stored: StoredResponse, state: Restart, error: APIError | None) -> None:
-        """End what cannot go on: failed with a reason, or cancelled."""
+        """End a response that cannot be continued: failed with a reason, or cancelled."""
         response = msgspec.json.decode(stored.body, type=Response)
         stream = ResponseStream(response, job.response_id.removeprefix("resp_"))
         stream.restore(state)

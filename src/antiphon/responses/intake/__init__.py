@@ -1,1 +1,1 @@
-"""A request → a Plan: all that can be refused is refused here."""
+"""Intake: a request → a Plan. Invalid requests are refused here."""

@@ -1,4 +1,4 @@
-"""What a model cannot do is refused before it is asked (contract, "Request fields")."""
+"""Checks a request against the model's Capabilities (contract, "Request fields")."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Asked: a request as its front end has decoded it. How the request was spelled is over here."""
+"""Asked: a decoded request, independent of the front end that decoded it."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from antiphon.types.tools import Tool
 class Asked(msgspec.Struct, frozen=True, kw_only=True):
     """A decoded request.
 
-    `request` holds its settings; nothing reads its `input`, `tools` and `text` any more: `items`, `tools` and `text` are what
-    they were decoded to. `prompted` are items that stand before all history and are not carried over to the next response,
+    `request` holds its settings. Its `input`, `tools` and `text` are not read: `items`, `tools` and `text` are their decoded
+    forms. `prompted` are items that stand before all history and are not carried over to the next response,
     `extra` are unknown fields that go to the backend as they are. `size` is the bytes that the request came in.
     """
 
@@ -32,7 +32,7 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RequestDecoder(Protocol):
-    """What a front end has of its own in front of a Plan: a request's body → Asked."""
+    """A front end's decoder: a request's body → Asked."""
 
     async def decode(self, body: bytes, model: str | None = None) -> Asked:
         """Decode a body that has passed `check_json`; `model` is meant where it names none.

@@ -1,4 +1,4 @@
-"""What a request's own items stand in: references resolved, and the history before them, both within bounds."""
+"""Context of a request: item references resolved, and the history before its own items, within bounds."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import msgspec
 
 from antiphon.config import Config
 from antiphon.core import context
+from antiphon.core.opaque import OpaqueData
 from antiphon.core.tools.results import ModelText
 from antiphon.errors import InvalidRequest, NotFound
 from antiphon.runtime.offload import by_size
@@ -24,7 +25,7 @@ HISTORY_BODIES = 4
 
 
 class History(Protocol):
-    """Where the items of earlier responses are looked up: a store's responses, or a WebSocket's own before them."""
+    """Lookup of earlier responses' items: in the store, or first in a WebSocket connection's memory."""
 
     async def history(self, id: str, owner: str) -> Sequence[bytes] | None:
         """Return the chain that ends with a response, oldest first, or None."""
@@ -40,7 +41,7 @@ class History(Protocol):
 
 
 class Gathering:
-    """Finds the items that a request names."""
+    """Collects the items that a request refers to."""
 
     def __init__(self, conversations: ConversationStore, config: Config) -> None:
         self._conversations = conversations
@@ -80,17 +81,19 @@ class Gathering:
         self.check_count(len(own) + len(earlier), param)
         return own, earlier, size
 
-    async def with_model_texts(self, items: list[Item], owner: str, source: History) -> tuple[list[Item], int]:
-        """Return items with what the model sees of them where they do not say it, and the bytes of that."""
-        wanted = context.without_model_texts(items)
+    async def with_model_texts(
+        self, items: list[Item], opaque: OpaqueData, owner: str, source: History
+    ) -> tuple[list[Item], OpaqueData, int]:
+        """Return items with what the model sees of them where they do not say it, what only backends can read, and its bytes."""
+        wanted = context.without_model_texts(items, opaque)
         found = await source.model_texts(wanted, owner) if wanted else {}
         if not found:
-            return items, 0
+            return items, opaque, 0
         size = _bytes_of(found.values())
         self._check_bytes(size, "input")
         take(size)
         texts = {id: _model_text.decode(text) for id, text in found.items()}
-        return context.with_model_texts(items, texts), size
+        return context.with_model_texts(items, texts), {**opaque, **context.opaque_of(texts)}, size
 
     def _check_bytes(self, size: int, param: str) -> None:
         most = self._config.max_body * HISTORY_BODIES

@@ -1,4 +1,4 @@
-"""Which hosted tools a request may use: each is asked for all declarations of its kind, before anything streams."""
+"""Admission of hosted tools: each tool checks all declarations of its kind, before anything streams."""
 
 from __future__ import annotations
 

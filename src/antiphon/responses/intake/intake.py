@@ -15,10 +15,12 @@ from antiphon.backends.base import Route
 from antiphon.core import compaction as compact
 from antiphon.core import context, token_count
 from antiphon.core.json_encoding import to_json
+from antiphon.core.opaque import NO_OPAQUE, Opaque, OpaqueData, SealedThoughts
 from antiphon.core.request.configuration_updates import updated
 from antiphon.core.request.echo import echo_response
 from antiphon.core.request.text_format import ResolvedText
 from antiphon.core.stream.terms import StreamTerms
+from antiphon.core.tools.call_thoughts import CALLS
 from antiphon.core.tools.mcp_content import Senses
 from antiphon.core.tools.tool_map import ignored_tools
 from antiphon.core.turn import NO_HINTS, Hints, Turn, with_operators
@@ -31,7 +33,7 @@ from antiphon.responses.intake.asked import Asked
 from antiphon.responses.intake.history import Gathering, History
 from antiphon.responses.intake.hosted_tools import admitted
 from antiphon.responses.intake.mcp_declarations import brings_servers, check_brought, declared_servers
-from antiphon.responses.intake.media import Form, Media, media_holders
+from antiphon.responses.intake.media import Media, MediaForm, media_holders
 from antiphon.responses.plan import Identity, Plan
 from antiphon.responses.sealing import SealError
 from antiphon.responses.services import Services
@@ -43,8 +45,8 @@ from antiphon.types.request import CreateResponse
 from antiphon.types.response import Response
 from antiphon.types.tools import NamespaceTool, Tool
 
-FORM = Form(files_as_text=True, inline_images=True)  # chat models know text and images; few know files
-FETCHED_THERE = Form(files_as_text=True)  # for backends that fetch images themselves
+FORM = MediaForm(files_as_text=True, inline_images=True)  # chat models know text and images; few know files
+FETCHED_THERE = MediaForm(files_as_text=True)  # for backends that fetch images themselves
 
 MOST_ECHOED = 4 * 1024 * 1024
 """Bytes of what a response repeats of its request (tools, instructions, names): three events of a stream show it."""
@@ -56,7 +58,7 @@ SEALED_REASONING = "reasoning.encrypted_content"
 
 
 class Intake:
-    """Turns decoded requests into Plans, whatever front end they came through."""
+    """Turns decoded requests (Asked) of all front ends into Plans."""
 
     def __init__(self, services: Services, media: Media) -> None:
         self._services = services
@@ -109,15 +111,24 @@ class Intake:
         plain = not (earlier or prompted or media_holders(own))
         shown = list(own) if plain else await self._shown(prompted, earlier, own, owner, route)
         approvals = given(own, shown, {tool.server_label for tool in remote}, services.sealer, owner) if remote else []
+        opaque: OpaqueData = NO_OPAQUE
         if not SEALED.isdisjoint(kinds):
             seals = Unsealing(services.sealer, owner, own, _source_of(request))
             shown = await seals.restored(shown)
+            opaque = seals.opaque
             size += seals.size
-        if OtherItem in kinds:
-            shown, added = await self._gathering.with_model_texts(shown, owner, source)
+        if route.card.capabilities.reasoning and not CALLS.isdisjoint(map(type, own)):
+            given_back, opaque = await services.recall.restored(shown, opaque, owner, services.store.responses)
+            if given_back is not shown:
+                shown, plain = given_back, False
+                kinds.add(Reasoning)
+        if not SEALED.isdisjoint(kinds):
+            shown, opaque, added = await self._gathering.with_model_texts(shown, opaque, owner, source)
             size += added
         whole = (request, asked.extra, owner, route, tools, text, own, shown, identity, hints)
         plan = self._complete(*whole) if size < LARGE else await by_size(size, self._complete, *whole, large=True)
+        if opaque:
+            plan = msgspec.structs.replace(plan, turn=msgspec.structs.replace(plan.turn, opaque=opaque))
         if remote or hosted:
             turn = msgspec.structs.replace(plan.turn, server_tools=offered(hosted))
             plan = msgspec.structs.replace(plan, turn=turn, remote=remote, hosted=hosted, approvals=approvals)
@@ -259,15 +270,20 @@ class Intake:
     def _stream_options(self, request: CreateResponse, owner: str) -> StreamTerms:
         reasoning = request.reasoning
         summary = (reasoning.summary or reasoning.generate_summary) if reasoning else None
+        sealed = SEALED_REASONING in (request.include or ())
         return StreamTerms(
             open_responses_names=self._config.open_responses_names,
             summarise=isinstance(summary, str) and summary != "none",
-            seal=partial(self._sealed, owner) if SEALED_REASONING in (request.include or ()) else None,
+            seal=partial(self._sealed, owner) if sealed else None,
+            seal_all=partial(self._sealed, owner) if sealed else None,
         )
 
-    def _sealed(self, owner: str, text: str) -> str | None:
+    def _sealed(self, owner: str, text: str, opaque: Sequence[Opaque] = ()) -> str | None:
         """Return thoughts sealed for their owner, None where there are too many to be opened again."""
         try:
+            if opaque:
+                whole = to_json(SealedThoughts(text, tuple(opaque))).decode()
+                return self._services.sealer.seal(whole, "thoughts", owner)
             return self._services.sealer.seal(text, "reasoning", owner)
         except SealError:
             return None

@@ -46,7 +46,7 @@ async def declared_servers(tools: Sequence[Tool], caller: Caller | None, servers
 
 
 def brings_servers(items: Sequence[Item]) -> bool:
-    """Tell whether items may bring MCP servers: asked of every request, so without ado."""
+    """Tell whether items may bring MCP servers. A cheap test, made for every request."""
     for item in items:  # noqa: SIM110 (a generator would cost more than the question)
         if type(item) is OtherItem and item.type in BRINGERS:
             return True
@@ -83,7 +83,7 @@ def named_server(tool: bytes | Raw, path: str) -> NamedServer:
 
 
 def check_key(server: NamedServer, caller: Caller | None, path: str) -> None:
-    """Refuse a server that the caller's key is kept from; without a caller that was looked at before."""
+    """Refuse a server that the caller's key may not use; without a caller that was checked before."""
     if caller is not None and not caller.may_use(server.address):
         raise not_for_key(server, path)
 

@@ -46,14 +46,14 @@ MEDIA_FIELDS = frozenset(("image_url", "file_url", "audio_url", "video_url"))
 GONE = "[A file that stood here is not available any more.]"
 
 
-class Form(msgspec.Struct, frozen=True, kw_only=True):
-    """In which form a backend takes media: text files as text, images as data where it must fetch none itself."""
+class MediaForm(msgspec.Struct, frozen=True, kw_only=True):
+    """Form in which a backend takes media: text files as text; images as data, if it must not fetch them itself."""
 
     files_as_text: bool = False
     inline_images: bool = False
 
 
-AS_SENT = Form()
+AS_SENT = MediaForm()
 _MEDIA = frozenset((InputImage, InputFile))
 
 
@@ -81,7 +81,7 @@ class Media:
         self.max_image = limit if max_image is None else max_image
 
     async def admit(
-        self, items: Sequence[Item], owner: str, *, form: Form = AS_SENT, path: str = "input"
+        self, items: Sequence[Item], owner: str, *, form: MediaForm = AS_SENT, path: str = "input"
     ) -> Sequence[Item]:
         """Return the items with their media ready for a backend; the very same sequence where there are none.
 
@@ -90,22 +90,22 @@ class Media:
         holders = media_holders(items)
         if not holders:
             return items
-        return await self._ready(items, holders, _Admission(self, owner, form), path)
+        return await self._ready(items, holders, _RequestMedia(self, owner, form), path)
 
-    async def restore(self, items: Sequence[Item], owner: str, *, form: Form = AS_SENT) -> Sequence[Item]:
-        """Do the same for items of earlier turns: what is gone since then becomes a note, never an error."""
+    async def restore(self, items: Sequence[Item], owner: str, *, form: MediaForm = AS_SENT) -> Sequence[Item]:
+        """Do the same for items of earlier turns: a deleted file becomes a note in the text, not an error."""
         holders = media_holders(items)
         if not holders:
             return items
-        return await self._ready(items, holders, _Admission(self, owner, form, lenient=True), "input")
+        return await self._ready(items, holders, _RequestMedia(self, owner, form, lenient=True), "input")
 
     async def admit_slots(self, slots: Sequence[UrlSlot], owner: str, *, inline: bool, path: str) -> None:
         """Fetch or check the URLs of media inside JSON that goes to a backend as it is, and replace them.
 
         Raises InvalidRequest.
         """
-        async with _Admission(self, owner, Form(inline_images=inline)) as admission, _deadline(path):
-            await admission.slots(slots)
+        async with _RequestMedia(self, owner, MediaForm(inline_images=inline)) as media, _deadline(path):
+            await media.slots(slots)
 
     async def attach(self, items: Sequence[Item], file_id: str, owner: str) -> list[Item]:
         """Let a stored file join the last user message (CompactifAI's `file_id`). Raises NotFound with param `file_id`."""
@@ -117,12 +117,12 @@ class Media:
         return _joined(items, part)
 
     async def _ready(
-        self, items: Sequence[Item], holders: Sequence[int], admission: _Admission, path: str
+        self, items: Sequence[Item], holders: Sequence[int], media: _RequestMedia, path: str
     ) -> Sequence[Item]:
         ready = list(items)
-        async with admission, _deadline(path):
+        async with media, _deadline(path):
             for index in holders:
-                ready[index] = await admission.item(items[index], f"{path}[{index}]")
+                ready[index] = await media.item(items[index], f"{path}[{index}]")
         return ready
 
 
@@ -137,10 +137,10 @@ async def _deadline(path: str) -> AsyncIterator[None]:
         ) from None
 
 
-class _Admission:
-    """The media of one request. Left as a context, it lets go of what is still being fetched."""
+class _RequestMedia:
+    """The media of one request; a context manager that cancels unfinished fetches. `lenient`: a deleted file becomes a note."""
 
-    def __init__(self, media: Media, owner: str, form: Form, *, lenient: bool = False) -> None:
+    def __init__(self, media: Media, owner: str, form: MediaForm, *, lenient: bool = False) -> None:
         self._media = media
         self._owner = owner
         self._form = form
@@ -326,7 +326,7 @@ def _slots_of(raw: Raw, path: str) -> tuple[Any, list[UrlSlot]]:
 
 
 def media_holders(items: Sequence[Item]) -> list[int]:
-    """Return the indexes of the items in which there is anything to do: asked of all items of every request."""
+    """Return the indexes of the items that contain media. Called for all items of every request."""
     holders: list[int] = []
     for index, item in enumerate(items):
         if isinstance(item, OtherItem):

@@ -1,4 +1,4 @@
-"""The prompt templates of the configuration, and what a request makes of them."""
+"""Prompt templates of the configuration, applied to requests."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Prompts:
         self.replace(configs)
 
     def replace(self, configs: Mapping[str, PromptConfig]) -> None:
-        """Have other templates from now on. Raises ConfigError, and then nothing has changed."""
+        """Replace the templates. Raises ConfigError, and then nothing has changed."""
         for id, config in configs.items():
             for name, version in ((config.version, config), *config.versions.items()):
                 _check(version, f"prompts.{id} (version {name})")

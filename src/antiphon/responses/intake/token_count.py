@@ -1,4 +1,4 @@
-"""How many tokens a request's input has: the backend's word, else a local `tokenizer.json`, else an estimate that says so."""
+"""Token count of a request's input: by the backend, else by a local `tokenizer.json`, else an estimate, marked as such."""
 
 from __future__ import annotations
 
@@ -21,21 +21,21 @@ PER_TEXT = 4  # tokens around each message, call or tool: about what chat templa
 
 
 class Count(msgspec.Struct, frozen=True):
-    """A number of tokens; `estimated` where no tokenizer of the model's could be asked."""
+    """A number of tokens; `estimated`: without the model's tokenizer."""
 
     tokens: int
     estimated: bool = False
 
 
 class TokenCounter:
-    """Counts. `files` maps model ids to `tokenizer.json` files. Raises ConfigError for one that is not there."""
+    """Counts input tokens. `files` maps model ids to `tokenizer.json` files. Raises ConfigError for one that is not there."""
 
     def __init__(self, estimator: Estimator, files: Mapping[str, str]) -> None:
         self._estimator = estimator
         self.replace(files)
 
     def replace(self, files: Mapping[str, str]) -> None:
-        """Take other files from now on. Raises ConfigError, and then nothing has changed."""
+        """Replace the files. Raises ConfigError, and then nothing has changed."""
         paths = {model: Path(file).expanduser() for model, file in files.items() if file}
         for model, path in paths.items():
             if not path.is_file():

@@ -1,4 +1,4 @@
-"""`/admin`: what runs, what ran lately, and the responses that the store has. No prompt and no answer is shown in it."""
+"""`/admin`: running and recent requests of this process, and stored responses, without prompts and answers."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Failure(msgspec.Struct, frozen=True):
 
 
 class RequestRecord(msgspec.Struct, frozen=True, kw_only=True):
-    """A response that is being made or was made: times in seconds, counted from `started_at` (Unix).
+    """A running or ended response. Times in seconds after `started_at` (Unix).
 
     `events` are those made so far, about one per token of a streamed response; `status` "abandoned" means that the client left.
     """
@@ -52,7 +52,7 @@ class RequestList(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Ring:
-    """Remembers the last requests; an Observer."""
+    """The last requests of this process; an Observer."""
 
     def __init__(self, size: int) -> None:
         self._running: dict[Observed, None] = {}

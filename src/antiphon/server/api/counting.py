@@ -1,4 +1,4 @@
-"""`/v1/responses/input_tokens` and `/v1/responses/compact`: what a request would cost, and how to make it shorter."""
+"""`/v1/responses/input_tokens` and `/v1/responses/compact`."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ ESTIMATED: Header = (b"x-antiphon-token-count", b"estimate")
 
 
 class Counting:
-    """The handlers that look at a request without answering it."""
+    """The handlers of `/v1/responses/input_tokens` and `/v1/responses/compact`."""
 
     def __init__(self, services: Services, preparer: Preparer) -> None:
         self._services = services
@@ -65,7 +65,7 @@ class Counting:
 
 
 def _in_place_of(plan: Plan, summary: Summary) -> tuple[list[Raw], compact.Compacted]:
-    """Return the user's messages as they are kept, and what takes the place of the whole conversation."""
+    """Return the kept user messages, and the compaction item that replaces the conversation."""
     users = compact.user_messages(plan.turn.items)
     kept = kept_items(users, plan.id_base)
-    return kept, compact.in_place_of(plan.turn.items, summary.text)
+    return kept, compact.in_place_of(plan.turn.items, summary.text, plan.turn.opaque)

@@ -1,6 +1,6 @@
-"""Deltas as SSE comments: what the backend said beside the events that were made of it, for who asks with a header.
+"""Deltas as SSE comments beside the events made of them, on request by a header.
 
-A traced response goes through a Route and a Sink of its own; others pay nothing for it. Every client skips comments.
+A traced response has a Route and a Sink of its own, without cost for others. SSE clients skip comments.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ WANTED = b"deltas"
 
 
 def wants_trace(request: Request) -> bool:
-    """Tell whether a request asks for what the backend says."""
+    """Tell whether a request asks for Deltas."""
     return request.header(HEADER) == WANTED
 
 
 class TracingSink:
-    """Sends Events as server-sent events, before them what the backend said as comments: `: backend [{"type": …}, …]`."""
+    """Sends Events as server-sent events, the backend's Deltas before them as comments: `: backend [{"type": …}, …]`."""
 
     def __init__(self, sink: ByteSink, heard: list[Delta]) -> None:
         self._sink = sink
@@ -35,7 +35,7 @@ class TracingSink:
         self.drain = sink.drain
 
     def send(self, events: Sequence[Event]) -> bool:
-        """Frame what was heard and the events."""
+        """Frame the recorded Deltas and the events."""
         comment = b": backend %b\n\n" % to_json([_shown(delta) for delta in self._heard]) if self._heard else b""
         self._heard.clear()
         return self._sink.write_nowait(comment + sse.encode(events))

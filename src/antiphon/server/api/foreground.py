@@ -1,4 +1,4 @@
-"""Responses whose client waits for them: whole or streamed, let go when the client goes, ended when the server stops."""
+"""Foreground: responses whose client waits, whole or streamed; aborted when it disconnects, failed when the server stops."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class SSESink:
 
 
 class NullSink:
-    """Takes Events nowhere: the answer is the fold of them all."""
+    """Drops Events: for answers that are not streamed."""
 
     def send(self, events: Sequence[Event]) -> bool:
         """Drop them."""

@@ -1,9 +1,10 @@
-"""`/health`: the process lives. `/ready`: somebody here can make tokens, and the store can keep them."""
+"""`/health`: the process answers. `/ready`: a backend is up, and the store takes writes."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
 
 import msgspec
 from msgspec import UNSET, UnsetType
@@ -18,12 +19,12 @@ class LearnedSetting(msgspec.Struct, frozen=True, kw_only=True):
     """A setting under which so many of a backend's models take what they refused before; the log names the models."""
 
     setting: str
-    value: object
+    value: str | int | tuple[str, ...]
     models: int
 
 
 class BackendState(msgspec.Struct, frozen=True, kw_only=True):
-    """How a backend does, as anybody may know: neither its address nor its errors' text."""
+    """State of a backend for the public: without its address and error messages."""
 
     name: str
     up: bool
@@ -36,7 +37,7 @@ class BackendState(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class StoreState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Whether the store takes writes, and in a word why not (`stores.condition.Reason`)."""
+    """Whether the store takes writes, and the reason why not (`stores.condition.Reason`)."""
 
     up: bool
     reason: str = ""
@@ -58,7 +59,7 @@ class HealthStatus(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Health:
-    """The handlers for load balancers and people on call."""
+    """The handlers of `/health` and `/ready`."""
 
     def __init__(self, backends: Callable[[], Sequence[BackendHealth]], store: Condition) -> None:
         self._backends = backends
@@ -91,7 +92,7 @@ def _state(health: BackendHealth) -> BackendState:
     )
 
 
-def _learned(models: Iterable[Mapping[str, object]]) -> list[LearnedSetting]:
+def _learned(models: Iterable[Mapping[str, Any]]) -> list[LearnedSetting]:
     """Return what was learned; whose models these are is not for everybody."""
     count = Counter(setting for settings in models for setting in settings.items())
     return [LearnedSetting(setting=name, value=value, models=number) for (name, value), number in count.items()]

@@ -1,4 +1,4 @@
-"""`/metrics`: the numbers of `telemetry/metrics.py`, for Prometheus."""
+"""`/metrics`: the metrics of `telemetry/metrics.py` in Prometheus' text format."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`/v1/models`: what can be called, in OpenAI's shape with CompactifAI's and CompileLabs' fields (contract, "Models")."""
+"""`/v1/models`: the models, in OpenAI's shape with CompactifAI's and CompileLabs' fields (contract, "Models")."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class CapabilityFlags(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Model(msgspec.Struct, frozen=True, kw_only=True):
-    """A model, as clients are told of it. `context_length` is in tokens."""
+    """A model as clients see it. `context_length` is in tokens."""
 
     id: str
     object: str = "model"
@@ -114,7 +114,7 @@ class Models:
 
 
 def model_of(card: ModelCard) -> Model:
-    """Return what clients are told of a model."""
+    """Return a model as clients see it."""
     can = card.capabilities
     return Model(
         id=card.id,

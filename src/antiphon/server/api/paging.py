@@ -1,4 +1,4 @@
-"""Lists in pages: `limit`, `order`, `after`, as OpenAI's list endpoints have them."""
+"""Paging of lists: `limit`, `order`, `after`, as in OpenAI's list endpoints."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _MOST_DIGITS = 15
 
 
 class PageQuery(msgspec.Struct, frozen=True):
-    """What part of a list is asked for. `after` and `before` are ids of items that are not part of it."""
+    """The requested page of a list. Items with the ids `after` and `before` are not included."""
 
     limit: int = 20
     ascending: bool = False

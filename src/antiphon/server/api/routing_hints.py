@@ -1,7 +1,7 @@
-"""What a request's head tells about where it is to be answered, and what its answer's head tells the client of that.
+"""Routing hints: request headers → Hints, and the header by which a client returns to the same backend.
 
-Codex echoes `x-codex-turn-state` in all further requests of a turn: they go where the beginning of their prompt is in a
-KV cache. `traceparent` goes along to the backend.
+Codex echoes `x-codex-turn-state` in all further requests of a turn: they go to the backend whose KV cache has the beginning
+of their prompt. `traceparent` is passed to the backend.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class RequestHead(Protocol):
 
     @property
     def owner(self) -> str:
-        """Whose request it is."""
+        """Owner of the request."""
         ...
 
     def header(self, name: bytes) -> bytes | None:
@@ -35,12 +35,12 @@ class RequestHead(Protocol):
 
 
 def request_hints(head: RequestHead) -> Hints:
-    """Return what the head tells."""
+    """Return the Hints of a request's headers."""
     return Hints(owner=head.owner, backend_id=_text(head, TURN_STATE), traceparent=_parent(head))
 
 
 def turn_state(run: Run) -> Sequence[Header]:
-    """Return the header that the client is to echo; nothing where there is but one backend to choose."""
+    """Return the header for the client to echo; nothing if there is only one backend."""
     return ((TURN_STATE, run.backend_id.encode()),) if run.backend_id else ()
 
 

@@ -33,6 +33,14 @@ class Authenticator(Protocol):
         """Look at what must be right of every request, of those for public paths too. Raises APIError 403."""
         ...
 
+    def check_socket(self, headers: Sequence[Header]) -> None:
+        """Look at the Origin of a WebSocket handshake. Raises APIError 403."""
+        ...
+
+    def shares(self, origin: bytes, headers: Sequence[Header]) -> bool:
+        """Tell whether the pages of an origin may read the answer (CORS)."""
+        ...
+
     async def authenticate(self, headers: Sequence[Header]) -> Caller:
         """Return the caller. Raises APIError 401 (`missing_api_key`, `invalid_api_key`) or 403."""
         ...
@@ -64,6 +72,7 @@ class KeyAuthenticator:
     def __init__(
         self, fixed: Mapping[str, Caller], others: Sequence[Credentials] = (), hosts: Hosts | None = None
     ) -> None:
+        self._names = hosts or Hosts()
         self._hosts = hosts if hosts is not None and hosts.configured else None
         self._pepper = secrets.token_bytes(32)
         self._fixed = {self._digest(key.encode()): caller for key, caller in fixed.items()}
@@ -74,6 +83,14 @@ class KeyAuthenticator:
         """Look at the Host where hosts are configured. Raises APIError 403."""
         if self._hosts is not None:
             self._hosts.check(raw_path, headers, open=False)
+
+    def check_socket(self, headers: Sequence[Header]) -> None:
+        """Look at the Origin where origins are named. Raises APIError 403."""
+        self._names.check_socket(headers)
+
+    def shares(self, origin: bytes, headers: Sequence[Header]) -> bool:
+        """Tell whether an origin is one that is named, or none is."""
+        return self._names.origins.auto or self._names.origins.names(origin.decode("latin-1"))
 
     async def authenticate(self, headers: Sequence[Header]) -> Caller:
         """Return the caller of the first good key; a bad one beside it does no harm."""
@@ -139,6 +156,13 @@ class OpenAuthenticator:
         """Look at the Host: a foreign name may be pointed at this machine (DNS rebinding). Raises APIError 403."""
         self._hosts.check(raw_path, headers, open=True)
 
+    def check_socket(self, headers: Sequence[Header]) -> None:
+        """Do nothing: it is the same look as for every request."""
+
+    def shares(self, origin: bytes, headers: Sequence[Header]) -> bool:
+        """Tell whether an origin is our own, an app's, or one that is named."""
+        return self._hosts.lets_read(origin, headers)
+
     async def authenticate(self, headers: Sequence[Header]) -> Caller:
         """Return the one owner. Raises APIError 403 for a foreign web page."""
         return self.authenticated(headers)
@@ -166,6 +190,14 @@ class UntilClosed:
             self._hosts.check(raw_path, headers, open=True)
         else:
             self._keys.visit(raw_path, headers)
+
+    def check_socket(self, headers: Sequence[Header]) -> None:
+        """Look at the Origin. Raises APIError 403."""
+        (self._open or self._keys).check_socket(headers)
+
+    def shares(self, origin: bytes, headers: Sequence[Header]) -> bool:
+        """Tell whether the pages of an origin may read the answer."""
+        return (self._open or self._keys).shares(origin, headers)
 
     async def authenticate(self, headers: Sequence[Header]) -> Caller:
         """Return the caller. Raises APIError 401 or 403."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from ipaddress import ip_address
 
+from antiphon.config.origins import WEB_SCHEMES, Origins, is_scheme, is_web
 from antiphon.errors import APIError
 from antiphon.server.http.messages import Header
 
@@ -22,13 +23,15 @@ PROBES = frozenset((b"/health", b"/ready", b"/v1/health", b"/v1/ready"))
 
 MOST_REMEMBERED = 256
 
-_WEB = frozenset("http https ws wss ftp file data blob about javascript".split())
-
 
 class Hosts:
-    """The names: loopback ones, those of containers' hosts, and `allowed` ones (`*.example.com`; `*` for all)."""
+    """The names: loopback ones, those of containers' hosts, and `allowed` ones (`*.example.com`; `*` for all).
 
-    def __init__(self, allowed: Sequence[str] = ()) -> None:
+    `origins` are pages of other web sites that may call this server.
+    """
+
+    def __init__(self, allowed: Sequence[str] = (), origins: Origins | None = None) -> None:
+        self.origins = origins or Origins()
         self.configured = bool(allowed)
         self._names = frozenset(_plain(name) for name in allowed)
         self._tails = tuple(name.lower()[1:] for name in allowed if name.startswith("*."))
@@ -69,23 +72,38 @@ class Hosts:
     def check_origin(self, headers: Sequence[Header]) -> None:
         """Refuse other web sites' pages, on an open server. Raises APIError 403."""
         origins = [value for name, value in headers if name == b"origin"]
-        if not origins:
-            return
-        host = next((value for name, value in headers if name == b"host"), b"")
-        if len(origins) > 1 or not self._is_own(origins[0].decode("latin-1"), host.decode("latin-1")):
+        if origins and (len(origins) > 1 or not self.lets_read(origins[0], headers)):
             raise APIError(
                 403,
-                "Cross-origin request refused: without API keys, this server does not answer pages of other web sites.",
+                "Cross-origin request refused: without API keys, this server does not answer pages of other web sites,"
+                " unless they are named in the setting 'cors_origins'.",
                 code="foreign_origin",
             )
+
+    def check_socket(self, headers: Sequence[Header]) -> None:
+        """Refuse the WebSockets of other web sites' pages, on a server with keys. Raises APIError 403.
+
+        Where origins are named, the server has to look: browsers ask for no leave before they open a WebSocket.
+        """
+        if self.origins.auto:
+            return
+        for name, origin in headers:
+            if name == b"origin" and is_web(origin.decode("latin-1")) and not self.lets_read(origin, headers):
+                raise APIError(403, "The page's origin is not one of 'cors_origins'.", code="foreign_origin")
+
+    def lets_read(self, origin: bytes, headers: Sequence[Header]) -> bool:
+        """Tell whether the pages of an origin may read answers of an open server."""
+        text = origin.decode("latin-1")
+        host = next((value for name, value in headers if name == b"host"), b"")
+        return self.origins.names(text) or self._is_own(text, host.decode("latin-1"))
 
     def _is_own(self, origin: str, host: str) -> bool:
         """Tell whether an Origin is ours. Only web pages have origins of web schemes: extensions and programs pass."""
         scheme, separator, address = origin.strip().lower().partition("://")
-        if not separator or not address or not _is_scheme(scheme) or " " in address:
+        if not separator or not address or not is_scheme(scheme) or " " in address:
             return False
         if scheme not in ("http", "https"):
-            return scheme not in _WEB
+            return scheme not in WEB_SCHEMES and self.origins.auto
         return (address == host.strip().lower() and self.knows(host.encode("latin-1"))) or self._named(_plain(address))
 
     def _named(self, name: str) -> bool:
@@ -111,11 +129,3 @@ def _plain(host: str) -> str:
     return (
         name if colon and port.isdecimal() and ("]" not in port) and (":" not in name or name.endswith("]")) else host
     )
-
-
-def _is_scheme(scheme: str) -> bool:
-    """Tell whether this is a scheme of URLs (RFC 3986, 3.1), in lower case."""
-    return scheme[:1].isalpha() and scheme.isascii() and scheme.translate(_SCHEME_MARKS).isalnum()
-
-
-_SCHEME_MARKS = str.maketrans("", "", "+-.")

@@ -6,11 +6,11 @@ import asyncio
 from collections.abc import Awaitable, Callable, MutableMapping, Sequence
 from io import BytesIO
 from typing import Any
-from urllib.parse import quote, unquote
+from urllib.parse import quote
 
 from antiphon.errors import AntiphonError, APIError
 from antiphon.server.http.body import too_large
-from antiphon.server.http.exchange import Take
+from antiphon.server.http.exchange import Take, below
 from antiphon.server.http.messages import ClientGone, Header
 
 Message = MutableMapping[str, Any]
@@ -30,14 +30,7 @@ def path_below(scope: Message) -> bytes:
     """
     raw: bytes = scope.get("raw_path") or quote(scope["path"]).encode()
     root: str = scope.get("root_path", "").rstrip("/")
-    if not root:
-        return raw
-    end = raw.find(b"/", 1)
-    while end != -1:
-        if unquote(raw[:end].decode("latin-1")) == root:
-            return raw[end:]
-        end = raw.find(b"/", end + 1)
-    return b"/" if unquote(raw.decode("latin-1")) == root else raw
+    return below(raw, root) if root else raw
 
 
 class ASGIExchange:
@@ -49,6 +42,9 @@ class ASGIExchange:
         self.root_path: str = scope.get("root_path", "").rstrip("/")
         self.query_string: bytes = scope["query_string"]
         self.headers: Sequence[Header] = list(scope["headers"])
+        self.client: str = (scope.get("client") or ("",))[0]
+        self.scheme: str = scope.get("scheme", "http")
+        self.direct_host: bytes | None = None
         self.answered = False
         self.owner = ""
         self.gone = False

@@ -48,6 +48,8 @@ class DirectExchange:
         "_take",
         "_waiter",
         "answered",
+        "client",
+        "direct_host",
         "expects_continue",
         "gone",
         "headers",
@@ -60,9 +62,9 @@ class DirectExchange:
         "raw_path",
         "refusal",
         "response_complete",
+        "root_path",
+        "scheme",
     )
-
-    root_path: str = ""  # nothing is mounted anywhere here
 
     def __init__(self, protocol: DirectProtocol, method: str, url: bytes, headers: list[Header]) -> None:
         self.method = method
@@ -70,6 +72,10 @@ class DirectExchange:
         if authority is not None:
             headers = [header for header in headers if header[0] != b"host"] + [(b"host", authority)]
         self.headers: Sequence[Header] = headers
+        self.client = protocol.peer
+        self.scheme: str = protocol.scheme or "http"
+        self.root_path = ""  # nothing is mounted here, unless `forwarded.Way` says so
+        self.direct_host: bytes | None = None
         self.owner = ""
         self.answered = False
         self.response_complete = False

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from typing import Protocol
+from urllib.parse import unquote
 
 from antiphon.server.http.messages import ByteSink, Header
 
@@ -15,8 +16,25 @@ Take = Callable[[int], None]
 """Is told of so many bytes more. Raises APIError where they are too many."""
 
 
+def below(raw: bytes, root: str) -> bytes:
+    """Return a path, still percent-encoded, below a `root` where it begins with it; as it is where it does not."""
+    end = raw.find(b"/", 1)
+    while end != -1:
+        if unquote(raw[:end].decode("latin-1")) == root:
+            return raw[end:]
+        end = raw.find(b"/", end + 1)
+    return b"/" if unquote(raw.decode("latin-1")) == root else raw
+
+
 class Exchange(Protocol):
     """One request and its answer. The headers' names are lower-case."""
+
+    client: str
+    """The client's address, "" where it has none: on a unix socket."""
+    scheme: str
+    """`http` or `https`, as the client asked."""
+    direct_host: bytes | None
+    """The Host of a trusted proxy's own request, where `host` of the headers is what the proxy was asked for."""
 
     method: str
     raw_path: bytes

@@ -11,6 +11,7 @@ import msgspec
 from antiphon.core.json_encoding import to_json
 from antiphon.errors import APIError
 from antiphon.responses.services import new_id_base
+from antiphon.server.http.cors import readable_by
 from antiphon.server.http.messages import Header, Reply
 
 JSON_TYPE: Header = (b"content-type", b"application/json")
@@ -46,11 +47,20 @@ OPENAI = AnswerForm()
 class ResponseHead:
     """Makes the headers of one answer, in the `form` of its route. A sane `x-request-id` of the client's is kept."""
 
-    __slots__ = ("_id", "_started", "form", "request_id")
+    __slots__ = ("_id", "_started", "form", "origin", "request_id", "shared")
 
     def __init__(self, headers: Sequence[Header]) -> None:
         self._started = time.perf_counter()
-        self._id = _client_id(headers) or b"req_" + new_id_base()[16:].encode()
+        self.origin: bytes | None = None  # of the page that asks, where it is one
+        self.shared = False  # whether that page may read the answer
+        given = None
+        for name, value in headers:
+            if name == b"x-request-id" and given is None:
+                given = value
+            elif name == b"origin":
+                self.origin = value
+        sane = given is not None and _SANE_ID.fullmatch(given)
+        self._id = given if given and sane else b"req_" + new_id_base()[16:].encode()
         self.request_id = self._id.decode()
         self.form = OPENAI
 
@@ -74,16 +84,11 @@ class ResponseHead:
         headers = [kind, (form.id_header, self._id), elapsed]
         for name, value in extra:
             headers.append((name, _UNSAFE.sub(b" ", value)))
+        if self.shared and self.origin is not None:
+            headers += readable_by(_UNSAFE.sub(b" ", self.origin), headers)
         return headers
 
 
 def server_error() -> APIError:
     """Return the 500 that tells nothing but that it was our fault."""
     return APIError(500, "The server had an error while processing your request.", code="internal_error")
-
-
-def _client_id(headers: Sequence[Header]) -> bytes | None:
-    for name, value in headers:
-        if name == b"x-request-id":
-            return value if _SANE_ID.fullmatch(value) else None
-    return None

@@ -52,6 +52,7 @@ class DirectProtocol(HttpToolsProtocol):
         self._wants_websocket = False
         self._in_head = True
         self.url = b""
+        self.peer = ""  # its address
         self._received = 0  # bytes since the last complete head
         self._parsed = 0  # bytes of the head at hand
         self._framing = 0  # bytes since the last head that are not the body's
@@ -70,6 +71,7 @@ class DirectProtocol(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
+        self.peer = self.client[0] if self.client else ""
         self._set_deadline(KEEP_ALIVE)
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -101,6 +103,8 @@ class DirectProtocol(HttpToolsProtocol):
             return False
         last = self._in_line[-1] if self._in_line else self.cycle
         last.keep_alive = False
+        if self.scheme == "https":
+            return False  # TLS has no half-closed connections
         self._half_closed = HalfClosed(self.transport, self._probe, self.transport.abort)
         return True
 
@@ -345,6 +349,8 @@ class DirectProtocol(HttpToolsProtocol):
         self.transport.close()
         if self.unread():
             self.loop.call_later(STALLED, self._read_or_abort, self.unread())
+        elif self.scheme == "https":  # many clients do not answer the end of TLS, which would be waited for
+            self.loop.call_later(LINGER, self.transport.abort)
 
     def _read_or_abort(self, before: int) -> None:
         unread = self.unread()

@@ -64,7 +64,7 @@ def document(routes: Sequence[HttpRoute]) -> Json:
     """Return the document of all routes; one that `operations.py` does not know is described by its handler's docstring."""
     paths_of = [_template(route.path) for route in routes]
     operations = [
-        (route, path, OPERATIONS.get((route.method, path)) or undescribed(route))
+        (route, path, OPERATIONS.get((route.method, path)) or from_docstring(route))
         for route, path in zip(routes, paths_of, strict=True)
     ]
     types = [kind for _, _, operation in operations for kind in (operation.body, operation.answer) if kind is not None]
@@ -95,8 +95,8 @@ def document(routes: Sequence[HttpRoute]) -> Json:
     }
 
 
-def undescribed(route: HttpRoute) -> Operation:
-    """Return what a route tells of itself."""
+def from_docstring(route: HttpRoute) -> Operation:
+    """Return the Operation of a route that OPERATIONS lacks: its summary is the first line of the handler's docstring."""
     words = (inspect.getdoc(route.handler) or route.path).splitlines()[0]
     summary = re.sub(r"^[A-Z]+ \S*?[.:]? (?=\S)", "", words)
     return Operation(tag=route.path.split("/")[1].capitalize() or SERVER, summary=summary)

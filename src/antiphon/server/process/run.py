@@ -7,9 +7,10 @@ import contextlib
 import gc
 import importlib
 import logging
+import os
 import signal
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from types import FrameType
 from typing import Any, cast
 
@@ -19,7 +20,8 @@ from antiphon.config import Config
 from antiphon.runtime.heap import keep_large_blocks_apart
 from antiphon.server.asgi import AntiphonApp
 from antiphon.server.process.settings_source import WATCH_INTERVAL, Source, reload
-from antiphon.server.process.sockets import announce, listen
+from antiphon.server.process.sockets import Listeners, open_listeners
+from antiphon.server.process.tls import ServerTls, server_tls
 
 AppFactory = Callable[[Config], AntiphonApp]
 
@@ -41,8 +43,16 @@ class GracefulServer(uvicorn.Server):
     A second signal ends the grace period, a third one leaves at once.
     """
 
-    def __init__(self, config: uvicorn.Config, app: AntiphonApp, grace: float, source: Source | None = None) -> None:
+    def __init__(
+        self,
+        config: uvicorn.Config,
+        app: AntiphonApp,
+        grace: float,
+        source: Source | None = None,
+        tls: ServerTls | None = None,
+    ) -> None:
         super().__init__(config)
+        self._tls = tls
         self._app = app
         self._grace = grace
         self._source = source
@@ -89,6 +99,8 @@ class GracefulServer(uvicorn.Server):
     def _reload(self, load: Callable[[], Config]) -> None:
         if not self.should_exit:
             reload(load, self._app.reload)
+            if self._tls is not None:
+                self._tls.renew()
 
     async def _watch(self, source: Source) -> None:
         while True:
@@ -128,7 +140,8 @@ def protocols(websocket: bool) -> dict[str, Any]:
 
 
 def make_server(app: AntiphonApp, config: Config, source: Source | None = None) -> GracefulServer:
-    """Return a server that is ready to run on given sockets."""
+    """Return a server that is ready to run on given sockets. Raises ConfigError for a certificate that cannot be used."""
+    tls = server_tls(config)
     settings = uvicorn.Config(
         app,
         **protocols(config.websocket),
@@ -143,7 +156,10 @@ def make_server(app: AntiphonApp, config: Config, source: Source | None = None) 
         proxy_headers=False,
         timeout_graceful_shutdown=cast(int, config.shutdown_grace + LAST_WORDS),
     )
-    return GracefulServer(settings, app, config.shutdown_grace, source)
+    if tls is not None:
+        settings.load()
+        settings.ssl = tls.context
+    return GracefulServer(settings, app, config.shutdown_grace, source, tls)
 
 
 def load_factory(name: str) -> AppFactory:
@@ -161,19 +177,21 @@ def serve(app_factory: str, config: Config, source: Source | None = None) -> int
         from antiphon.server.process.supervisor import supervise
 
         return supervise(app_factory, config, source)
-    sockets = listen(config.host, config.port)
-    announce(sockets)
+    listeners = open_listeners(config, os.environ)
+    listeners.announce(tls=bool(config.tls_cert))
     app = load_factory(app_factory)(config)
-    return run(app, make_server(app, config, source), sockets)
+    return run(app, make_server(app, config, source), listeners)
 
 
-def run(app: AntiphonApp, server: GracefulServer, sockets: Sequence[socket.socket]) -> int:
+def run(app: AntiphonApp, server: GracefulServer, listeners: Listeners) -> int:
     """Serve on sockets until a signal comes; return the exit code."""
     keep_large_blocks_apart()
     gc.freeze()  # what is there now stays: the collector need not look at it again and again (4 % of a short request)
     gc.set_threshold(*COLLECT_AFTER)
     try:
-        server.run(list(sockets))
+        server.run(list(listeners.sockets))
     except SystemExit:  # what uvicorn does when the application can't start; it has said why
         return 1
+    finally:
+        listeners.remove()
     return 1 if app.failure else 0

@@ -21,7 +21,8 @@ import msgspec
 
 from antiphon.config import Config
 from antiphon.server.process.settings_source import WATCH_INTERVAL, Source, reload
-from antiphon.server.process.sockets import announce, listen
+from antiphon.server.process.sockets import Listeners, listen, open_listeners
+from antiphon.server.process.tls import server_tls
 
 Handler = Callable[[int, FrameType | None], None]
 
@@ -170,15 +171,20 @@ class Supervisor:
 
 def supervise(app_factory: str, config: Config, source: Source | None = None) -> int:
     """Serve with `config.workers` processes until a signal comes; return the exit code. Raises ConfigError."""
-    sockets = worker_sockets(config)
-    announce(sockets[0])
-    return Supervisor([Worker(app_factory, config, own) for own in sockets], source).run()
+    server_tls(config)  # a certificate that cannot be used stops the start, not each worker
+    listeners = open_listeners(config, os.environ)
+    listeners.announce(tls=bool(config.tls_cert))
+    sockets = worker_sockets(config, listeners)
+    try:
+        return Supervisor([Worker(app_factory, config, own) for own in sockets], source).run()
+    finally:
+        listeners.remove()
 
 
-def worker_sockets(config: Config) -> list[list[socket.socket]]:
-    """Return bound sockets for each worker. Raises ConfigError where the port is taken."""
-    first = listen(config.host, config.port)  # not shared: a port that somebody else has is an error, not a partnership
-    if sys.platform != "linux":
+def worker_sockets(config: Config, listeners: Listeners) -> list[Sequence[socket.socket]]:
+    """Return bound sockets for each worker, of sockets on which nobody listens yet."""
+    first = listeners.sockets  # not shared: a port that somebody else has is an error, not a partnership
+    if listeners.alone or sys.platform != "linux":
         return [first] * config.workers
     port = first[0].getsockname()[1]
     for sock in first:

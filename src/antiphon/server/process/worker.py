@@ -11,6 +11,7 @@ import msgspec
 
 from antiphon.errors import ConfigError
 from antiphon.server.process.run import load_factory, make_server, run
+from antiphon.server.process.sockets import Listeners
 from antiphon.server.process.supervisor import WorkerTask, lines, obey
 from antiphon.telemetry.log import set_up
 
@@ -25,12 +26,12 @@ def main() -> int:
     sockets = [socket.socket(fileno=number) for number in task.sockets]
     try:
         app = load_factory(task.app_factory)(task.config)
+        server = make_server(app, task.config)
     except ConfigError as error:
         log.error("%s", error)
         return 1
-    server = make_server(app, task.config)
     threading.Thread(target=obey, args=(orders, server.reload_soon), daemon=True).start()
-    return run(app, server, sockets)
+    return run(app, server, Listeners(sockets))
 
 
 if __name__ == "__main__":

@@ -17,9 +17,9 @@ STOPPING = "antiphon.stopping"
 
 
 class ASGIWebSocket:
-    """A connection whose handshake is over. Pings, fragments and compression are the server's affair.
+    """A connection after its handshake. The ASGI server handles pings, fragments and compression.
 
-    `caller` looks again who is asking: a connection can outlive its key. Raises APIError 401 or 403.
+    `caller` authenticates again: a connection can outlive its key. Raises APIError 401 or 403.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""How many bytes WebSocket connections may keep: messages that wait, in either direction, and what is remembered."""
+"""Budgets of WebSocket connections in bytes: queued messages in both directions, and remembered responses."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from antiphon.errors import APIError
 
 
 class OwnerBytes:
-    """What all connections of an owner keep in this process."""
+    """Bytes kept by all connections of an owner in this process."""
 
     __slots__ = ("__weakref__", "kept", "waiting")
 
@@ -18,7 +18,7 @@ class OwnerBytes:
 
 
 class Budgets:
-    """The owners that have connections. `connection` bytes may wait on a connection, `owner` be kept for an owner."""
+    """Budgets by owner. At most `connection` bytes are queued on a connection, and `owner` bytes kept for an owner."""
 
     def __init__(self, connection: int, owner: int) -> None:
         self.connection = connection
@@ -34,7 +34,7 @@ class Budgets:
 
 
 class Budget:
-    """What one connection keeps."""
+    """Bytes kept by one connection."""
 
     __slots__ = ("_limits", "_owner", "kept", "waiting")
 
@@ -53,27 +53,27 @@ class Budget:
         self.wait(size)
 
     def release(self, size: int) -> None:
-        """Give the room of a message back."""
+        """Release the bytes of a message."""
         self.wait(-size)
 
     def wait(self, size: int) -> None:
-        """Count bytes that wait, in either direction; a negative size: no more."""
+        """Count queued bytes, in either direction; a negative size releases them."""
         self.waiting += size
         self._owner.waiting += size
         self.keep(size)
 
     def keep(self, size: int) -> None:
-        """Count bytes that are remembered; a negative size: no more."""
+        """Count remembered bytes; a negative size releases them."""
         self.kept += size
         self._owner.kept += size
 
     @property
     def over(self) -> bool:
-        """Tell whether the owner keeps more than it may: what is remembered gives way to what waits."""
+        """Tell whether the owner exceeds its budget: remembered responses are then dropped for queued messages."""
         return self._owner.kept > self._limits.owner
 
     def close(self) -> None:
-        """Give everything back."""
+        """Release everything."""
         self.wait(-self.waiting)
         self.keep(-self.kept)
 

@@ -1,8 +1,8 @@
 """WebSocket mode: turns over one connection at `/v1/responses` (OpenAI's guide "WebSocket mode"; Open Responses, "WebSocket").
 
 A message is a JSON event of the client's: `response.create` with the fields of CreateResponse, or `response.steer`. Turns of a
-lane (`stream_id`) follow one another, lanes run side by side. What was made with `store: false` is remembered for as long
-as the connection lives. An error leaves the connection alive.
+lane (`stream_id`) follow one another, lanes run side by side. Responses with `store: false` are remembered until the
+connection closes. An error does not close the connection.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ STOPPING = APIError(503, "The server is shutting down. Open a new connection to 
 
 
 class Envelope(msgspec.Struct):
-    """What tells client events apart."""
+    """Type and lane of a client event."""
 
     type: str
     stream_id: str | None = None
@@ -75,7 +75,7 @@ class Connection:
         self._lanes: dict[str | None, Lane] = {}
 
     async def serve(self) -> None:
-        """Serve the connection until the client leaves or its time is over."""
+        """Serve the connection until the client leaves or the connection's time limit is reached."""
         writer = asyncio.create_task(self.outbox.run())
         try:
             async with asyncio.timeout(self.services.config.websocket_minutes * 60):
@@ -160,7 +160,7 @@ class Connection:
 
 
 def _opened(message: bytes) -> tuple[Envelope, bytes]:
-    """Return what a message is, and its text; for a `response.create` the body of its request. Raises InvalidRequest."""
+    """Return a message's envelope and text; for a `response.create` the body of its request. Raises InvalidRequest."""
     message = check_json(message)
     try:
         envelope = _envelope.decode(message)
@@ -210,7 +210,7 @@ class WebSockets:
 
     @property
     def open(self) -> int:
-        """How many connections there are."""
+        """Number of open connections."""
         return len(self._connections)
 
     def stop(self, error: APIError) -> None:

@@ -1,4 +1,4 @@
-"""A WebSocket connection's lanes: turns that follow one another, and the way of their events to the client."""
+"""Lanes of a WebSocket connection: requests answered one after another, and the queue of events to the client."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class WebSocket(Protocol):
 
 
 class Outbox:
-    """Messages on their way to the client, in order, from all lanes."""
+    """Queue of messages to the client, from all lanes, in order."""
 
     def __init__(self, socket: WebSocket, budget: Budget) -> None:
         self._socket = socket
@@ -86,7 +86,7 @@ class Outbox:
         await self._room.wait()
 
     async def run(self) -> None:
-        """Send what comes, until the connection ends. Raises ClientGone."""
+        """Send queued messages until the connection ends. Raises ClientGone."""
         while True:
             await self._news.wait()
             await self.flush()
@@ -105,7 +105,7 @@ class Outbox:
 
 
 class LaneSink:
-    """Takes the Events of a lane's turn; names the lane in each where the client named it."""
+    """Sends the Events of a lane's responses; each names the lane if the client named it."""
 
     def __init__(self, outbox: Outbox, stream_id: str | None) -> None:
         self._outbox = outbox
@@ -130,7 +130,7 @@ class LaneSink:
 
 
 class LaneHost(Protocol):
-    """What a lane needs of its connection."""
+    """The connection, as its lanes see it."""
 
     services: Services
     preparer: Preparer
@@ -145,7 +145,7 @@ class LaneHost(Protocol):
 
 
 class Lane:
-    """Turns that follow one another."""
+    """A lane: its requests are answered one after another."""
 
     def __init__(self, connection: LaneHost, stream_id: str | None) -> None:
         self.sink = LaneSink(connection.outbox, stream_id)
@@ -157,7 +157,7 @@ class Lane:
         self.task = asyncio.create_task(self._work())
 
     def put(self, body: bytes, generate: bool) -> None:
-        """Queue a turn. Raises APIError 429 where too many, or too many bytes, wait."""
+        """Queue a request. Raises APIError 429 if too many requests or bytes are queued."""
         if self._turns.full():
             raise APIError(429, "Too many requests are waiting on this lane.", code="rate_limit_exceeded")
         self._connection.budget.reserve(len(body))
@@ -166,15 +166,15 @@ class Lane:
 
     @property
     def idle(self) -> bool:
-        """Tell whether nothing runs or waits here."""
+        """Tell whether the lane is idle."""
         return self._rest.is_set()
 
     async def until_idle(self) -> None:
-        """Wait until nothing runs or waits here."""
+        """Wait until the lane is idle."""
         await self._rest.wait()
 
     async def _work(self) -> None:
-        """Make turns until the lane is cancelled, which is no exception: its traceback would lead back to the lane."""
+        """Answer requests until the lane is cancelled. That is not raised: its traceback would keep the lane alive."""
         with contextlib.suppress(asyncio.CancelledError):
             await self._make_turns()
 

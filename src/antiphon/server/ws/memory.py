@@ -1,4 +1,4 @@
-"""What a WebSocket connection remembers: its own responses, those with `store: false` too."""
+"""Memory of a WebSocket connection: its own responses, including those with `store: false`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from antiphon.stores.base import ResponseStore
 
 
 class Remembered:
-    """A response's own input and output as JSON arrays, what the model sees of its items, and what it followed."""
+    """A response's own input and output as JSON arrays, its model texts, and the id of the response before it."""
 
     __slots__ = ("input", "output", "previous", "texts")
 
@@ -26,7 +26,7 @@ class Remembered:
 
     @property
     def size(self) -> int:
-        """Bytes it takes."""
+        """Its size in bytes."""
         return len(self.input) + len(self.output) + sum(map(len, self.texts.values()))
 
 
@@ -89,7 +89,7 @@ class ConnectionMemory:
 
 
 def _pick(memory: Sequence[Remembered], wanted: Set[str]) -> dict[str, bytes]:
-    """Return the items that are wanted, of several with an id the newest."""
+    """Return the wanted items; of several with one id the newest."""
     found: dict[str, bytes] = {}
     for kept in memory:
         for item in (*split_array(kept.input), *split_array(kept.output)):

@@ -1,7 +1,7 @@
 """Steering: input that a client queues for a response while it runs (`response.steer`).
 
-The response ends at its next safe boundary, or by itself; then a successor is made, with the same settings and the queued
-input. A response that waits for the client's tool results keeps the input until the client goes on.
+The response ends at its next safe boundary, or by itself; then a successor with the same settings and the queued input is
+made. If the response waits for the client's tool results, the input is kept until the client sends them.
 """
 
 from __future__ import annotations
@@ -188,7 +188,7 @@ def _user_messages(steer: SteerMessage, message: bytes, sink: Sink) -> list[Raw]
 
 
 def _owed(output: Sequence[bytes]) -> list[dict[str, str]]:
-    """Name the results that the client owes before the conversation can go on."""
+    """Return the tool results that the client has to send first, each as its type and call id."""
     owed = []
     for item in output:
         call = _call.decode(item)

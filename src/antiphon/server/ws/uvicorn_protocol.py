@@ -1,7 +1,7 @@
-"""uvicorn's WebSocket protocol, but for its beginning and its end.
+"""uvicorn's WebSocket protocol with an own handshake, shutdown and limits.
 
-The handshake comes checked and whole: none stays half open. Running turns are not cut off when the server stops. A client
-that reads nothing does not stay, and what a connection kept is given back at once, without the garbage collector.
+The handshake is parsed and checked before. Running responses are not cut off when the server stops. Clients that do not
+read are disconnected, and a connection's memory is freed at once, without the garbage collector.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class GracefulWebSocket(WebSocketsSansIOProtocol):
             self.data_received(rest)
 
     def handle_connect(self, event: Request) -> None:
-        """Let the application see the head as it came; its task begins to run later."""
+        """Pass the request head to the application, whose task starts later."""
         super().handle_connect(event)
         path, query, authority = origin_form(self._url)
         headers = list(self._headers)
@@ -57,7 +57,7 @@ class GracefulWebSocket(WebSocketsSansIOProtocol):
         self.scope["query_string"], self.scope["headers"] = query, headers
 
     def data_received(self, data: bytes) -> None:
-        """Parse what has come, a little at a time."""
+        """Parse received bytes, in small steps."""
         if self._backlog:
             self._backlog += data
         elif len(data) <= SLICE:
@@ -105,7 +105,7 @@ class GracefulWebSocket(WebSocketsSansIOProtocol):
         self.loop.call_later(LAST_WRITE, self.transport.abort)
 
     def handle_cont(self, event: Frame) -> None:
-        """Take a part of a message; their number is limited, since empty ones have no size."""
+        """Receive a fragment of a message; their number is limited, because empty ones have no size."""
         if len(self.frames) >= MOST_FRAGMENTS:
             self._fail(1008, "too many fragments")
             return

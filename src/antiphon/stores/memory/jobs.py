@@ -15,7 +15,7 @@ from antiphon.stores.records import EventBatch, Job, LoggedEvent, StoredResponse
 
 
 class KeptJob(msgspec.Struct):
-    """A job, when its response was created, and its lease; None: nobody has it."""
+    """A job, its response's time of creation, and its lease; None: no worker holds it."""
 
     job: Job
     created_at: int
@@ -31,7 +31,7 @@ class KeptLog(msgspec.Struct):
 
 
 def _suspect(kept: KeptJob) -> bool:
-    """Tell whether a holder of a free job fell silent."""
+    """Tell whether a holder of a free job lost its lease without releasing it."""
     return kept.lease_until is not None or kept.job.crashes > 0
 
 

@@ -13,7 +13,7 @@ from antiphon.stores.records import Slot
 
 
 class KeptMeter(msgspec.Struct):
-    """A meter's value and the time from which on it is as good as new."""
+    """A meter's value, and the time at which it expires and counts as new."""
 
     value: float
     expires_at: float

@@ -1,6 +1,6 @@
-"""MemoryDatabase: what the nouns of a store in memory share: what expires, what waits.
+"""MemoryDatabase: expiry and census of a store in memory, shared by its nouns.
 
-It is the twin of the SQLite store that keeps nothing, for tests and for servers without a disk.
+It behaves as the SQLite store does, without a file: for tests and for servers without a disk.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ class MemoryDatabase:
     # For nouns
 
     def expires(self, purge: Purge) -> None:
-        """Let `purge` be called whenever what has expired is deleted."""
+        """Register the function `purge`, which deletes expired rows of a noun."""
         self._purges.append(purge)
 
     def waits(self, count: Callable[[float], Census]) -> None:
-        """Let `count` tell of the noun's part of the census."""
+        """Register the function `count`, which returns a noun's part of the census."""
         self._counts.append(count)
 
     # The store as a whole
@@ -42,7 +42,7 @@ class MemoryDatabase:
         return sum([purge(now) for purge in self._purges])
 
     async def census(self, now: float) -> Census:
-        """Count what waits: each noun tells of its own fields, the others are 0."""
+        """Return the census: each noun counts its own fields, the others are 0."""
         parts = [msgspec.structs.astuple(count(now)) for count in self._counts]
         return Census(*map(sum, zip(*parts, strict=True)))
 

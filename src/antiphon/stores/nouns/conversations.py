@@ -1,4 +1,4 @@
-"""ConversationStore: what a database does with conversations and their items."""
+"""ConversationStore: the operations on conversations and their items."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""DeliveryStore: what a database does with webhook deliveries."""
+"""DeliveryStore: the operations on webhook deliveries."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from antiphon.stores.records import Delivery
 
 
 class DeliveryStore(Protocol):
-    """Webhook deliveries that wait."""
+    """Pending webhook deliveries."""
 
     async def put(self, deliveries: Sequence[Delivery]) -> None:
         """Insert deliveries, but for those that wait already."""
         ...
 
     async def claim(self, now: float, lease: float) -> Delivery | None:
-        """Take the delivery that is due longest, or None. It is due again after `lease` seconds, whatever happens.
+        """Claim the delivery that has been due longest, or return None. It is due again after `lease` seconds.
 
         Its `attempts` are raised by one.
         """

@@ -1,4 +1,4 @@
-"""FileStore: what a database does with uploaded files."""
+"""FileStore: the operations on uploaded files."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from antiphon.stores.records import StoredFile
 
 
 class FileStore(Protocol):
-    """Uploaded files; one that has expired by `now` is as good as absent."""
+    """Uploaded files. A file that has expired by `now` is reported as missing."""
 
     async def put(self, file: StoredFile, content: bytes) -> None:
         """Insert a file. Raises StoreConflict if the id is taken."""

@@ -1,4 +1,4 @@
-"""JobStore: what a database does with background work: jobs, their leases, event logs and checkpoints."""
+"""JobStore: the operations on jobs of background responses, their leases, event logs and checkpoints."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ class JobStore(Protocol):
         clean: bool = False,
         without: Sequence[str] = (),
     ) -> Job | None:
-        """Take a job that nobody holds (queued, given back, or its lease ran out), with `id` that response's, or None.
+        """Claim a job that no worker holds (queued, released, or its lease expired), with `id` that response's, or return None.
 
-        Clean ones come first, of whose holders none fell silent, the oldest of them; with `clean` no others.
+        Jobs without crashes come first, the oldest of them; with `clean` no others are claimed.
         Those of the owners in `without` are passed over.
         The job's `fence` and `attempts` are raised by one, and `crashes` where its lease ran out. `lease` is in seconds.
         """
         ...
 
     async def release(self, response_id: str, fence: int) -> None:
-        """Give a job back, for whoever claims it next. Raises FenceError if the lease was lost."""
+        """Release a job, so that any worker can claim it. Raises FenceError if the lease was lost."""
         ...
 
     async def heartbeat(self, response_id: str, fence: int, now: float, lease: float) -> bool:
@@ -43,13 +43,13 @@ class JobStore(Protocol):
         ...
 
     async def cancel(self, response_id: str, owner: str) -> bool:
-        """Note the client's wish to cancel; False where there is no such job."""
+        """Mark a job as cancelled by its client; False if there is no such job."""
         ...
 
     def on_cancel(self, tell: Callable[[str], None]) -> None:
-        """Call back with a response's id once any server notes a wish to cancel, where the store can tell at once.
+        """Register a callback, called with the response's id when any server cancels a job, if the store can notify.
 
-        Where it cannot, the next heartbeat does. Called within the event loop.
+        Otherwise the next heartbeat reports it. The callback runs on the event loop.
         """
         ...
 
@@ -74,7 +74,7 @@ class JobStore(Protocol):
     async def wait_for_events(self, response_id: str, after: int, seconds: float) -> bool:
         """Wait until another server may have logged events above `after`, some `seconds` at most.
 
-        True tells that it has; False, that nothing is known: look whether the response is still there.
+        Returns True if it has logged some; False if unknown: check whether the response still exists.
         """
         ...
 
@@ -87,12 +87,12 @@ POLL_INTERVAL = 0.2  # seconds between looks at what another process writes
 
 
 class PolledJobs:
-    """What a JobStore does that hears nothing of other processes: its callers look again after a while."""
+    """Part of a JobStore without notifications between processes: callers poll."""
 
     def on_cancel(self, tell: Callable[[str], None]) -> None:
-        """Do nothing: heartbeats tell."""
+        """Do nothing: cancels are reported by heartbeats."""
 
     async def wait_for_events(self, response_id: str, after: int, seconds: float) -> bool:
-        """Wait for a while, knowing nothing."""
+        """Sleep, and return False."""
         await asyncio.sleep(min(seconds, POLL_INTERVAL))
         return False

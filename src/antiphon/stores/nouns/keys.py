@@ -1,4 +1,4 @@
-"""KeyStore: what a database does with clients' keys, and with secrets that servers share."""
+"""KeyStore: the operations on clients' keys, and on secrets that servers share."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ class KeyStore(Protocol):
     """Keys of clients, and secrets shared by all servers on the store."""
 
     async def secret(self, name: str, proposal: bytes) -> bytes:
-        """Return the secret that all servers on this store share under a name: the first proposal ever made."""
+        """Return the secret that all servers on this store share under a name: the first proposal is stored, and wins."""
         ...
 
     async def put(self, key: StoredKey) -> None:

@@ -1,4 +1,4 @@
-"""LimitStore: what a database does with the meters and slots of limits."""
+"""LimitStore: the operations on meters and slots of limits."""
 
 from __future__ import annotations
 
@@ -29,5 +29,5 @@ class LimitStore(Protocol):
         ...
 
     async def renew_slots(self, holder: str, now: float, lease: float) -> None:
-        """Keep all slots of a holder for `lease` seconds more, those too whose lease ran out."""
+        """Renew the lease of all slots of a holder, expired ones too, to `lease` seconds from now."""
         ...

@@ -1,4 +1,4 @@
-"""ResponseStore: what a database does with responses, their items and their chains."""
+"""ResponseStore: the operations on responses, their items and their chains."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class ResponseStore(Protocol):
     ) -> Job | None:
         """Insert a queued response with its job and its first events, in one transaction.
 
-        With a `worker` it claims the job too, and returns it: no other server comes first.
+        With a `worker` the job is claimed in the same transaction and returned.
         Raises StoreConflict if the response has a job already.
         """
         ...
@@ -44,14 +44,14 @@ class ResponseStore(Protocol):
     async def delete(self, id: str, owner: str) -> bool:
         """Delete a response, its events and its job; tell whether it was there.
 
-        Its items are gone for its successors too; those that joined a conversation stay there.
+        Later responses of the chain lose its items; items that joined a conversation stay there.
         """
         ...
 
     async def recent(self, owner: str, limit: int, after: str | None = None) -> Sequence[ListedResponse]:
         """Return an owner's responses, the newest first, of those whose ids sort before `after`: ids sort by age.
 
-        It may have to look past all other owners' responses: for people who browse, not for the hot path.
+        It may scan other owners' responses: not for the hot path.
         """
         ...
 

@@ -1,1 +1,1 @@
-"""The store in a PostgreSQL database, which any number of servers may share: one class per noun. Needs `antiphon[postgres]`."""
+"""PostgreSQL store: one class per noun; any number of servers can share the database. Needs `antiphon[postgres]`."""

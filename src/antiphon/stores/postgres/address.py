@@ -1,4 +1,4 @@
-"""DatabaseAddress: what the setting `store` says about a PostgreSQL database."""
+"""DatabaseAddress: the PostgreSQL URL of the setting `store`, parsed."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _SETTINGS = {
 
 
 class DatabaseAddress(msgspec.Struct, frozen=True, kw_only=True):
-    """Where the database is, and how to talk to it.
+    """Address of the database and settings of its connections.
 
     `url` is for the driver, `shown` for people: without user, password and parameters. `pool_size` counts the
     connections of a server process, apart from the one that listens. `pgbouncer`: sessions change between
@@ -35,7 +35,7 @@ class DatabaseAddress(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def read_address(url: str) -> DatabaseAddress:
-    """Take the URL apart. Raises ConfigError."""
+    """Parse the URL. Raises ConfigError."""
     try:
         parts = urlsplit(url)
         given = dict(parse_qsl(parts.query, keep_blank_values=True))

@@ -1,4 +1,4 @@
-"""Batcher: group commit. What waits is written together, in one transaction and one round trip."""
+"""Batcher: group commit. Waiting calls are written in one transaction and one round trip."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ GROUP = 200
 
 
 class BatchedCall(NamedTuple, Generic[Call, Outcome]):
-    """A call and who waits for it."""
+    """A call and the future of its caller."""
 
     call: Call
     future: Future[Outcome]
@@ -54,7 +54,7 @@ class Batcher(Generic[Call, Outcome]):
         return future
 
     async def close(self) -> None:
-        """Finish what waits."""
+        """Write the waiting calls, then stop."""
         self._closing = True
         if self._runner is not None:
             await self._runner

@@ -1,4 +1,4 @@
-"""Connecting: what every connection gets, whoever opens it. Settings are set behind the start, which poolers pass on."""
+"""Settings of every PostgreSQL connection, set after the start of a session: poolers refuse startup parameters."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ SET = "SELECT set_config(name, value, false) FROM unnest($1::text[], $2::text[])
 
 
 def fixed_settings(address: DatabaseAddress) -> dict[str, Any]:
-    """Return what is said as a connection starts: a pooler refuses most of what could be said there."""
+    """Return the startup parameters of a connection; poolers refuse most others."""
     if address.pgbouncer:
         return {"statement_cache_size": 0}
     return {"server_settings": {"application_name": address.application}}

@@ -1,8 +1,8 @@
-"""Database: a pool of connections that outlives restarts of the server, and answers within seconds whatever happens.
+"""Database: a connection pool with retries and deadlines, which survives restarts of the PostgreSQL server.
 
-What fails because the server is away is tried again, with growing pauses, until the call's own deadline; after that it
-is told to the client as 503. From then on a probe asks for the server, and calls fail at once until it answers. An
-attempt whose answer was lost may have been committed: statements that care have a parameter `again`.
+A call that fails because the server is unavailable is retried with growing pauses until its deadline, then fails with
+503. After that calls fail at once until a probe succeeds. An attempt whose answer was lost may have been committed:
+statements for which that matters have a parameter `again`.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ ON CONFLICT (name) DO UPDATE SET expires_at = excluded.expires_at
 
 
 class HeldError(APIError):
-    """503 for a call that waited for a lock in vain, while the store is well otherwise."""
+    """503: the call timed out waiting for a lock; the store itself is available."""
 
     def __init__(self) -> None:
         told = unavailable()
@@ -51,7 +51,7 @@ class HeldError(APIError):
 
 
 class Database:
-    """Runs statements on whichever connection is free. All methods raise APIError 503 while the server is away."""
+    """Runs statements on a free connection of the pool. All methods raise APIError 503 while the server is unavailable."""
 
     def __init__(self, address: DatabaseAddress) -> None:
         self.condition = Condition(address.shown)
@@ -64,7 +64,7 @@ class Database:
 
     @property
     def connections(self) -> tuple[int, int]:
-        """How many connections are in use and how many are idle."""
+        """Numbers of connections in use and idle."""
         if self._pool is None:
             return 0, 0
         idle = self._pool.get_idle_size()
@@ -211,14 +211,14 @@ class Database:
         )
 
     async def _after(self, error: Exception) -> None:
-        """Use no connection again where another server may be the primary by now."""
+        """Discard all connections after a read-only error: another server may be the primary by now."""
         if isinstance(error, asyncpg.ReadOnlySQLTransactionError):
             await self._pool.expire_connections()
 
     # Probes
 
     async def _probe(self) -> None:
-        """Ask for the server until it takes writes."""
+        """Probe the server until it takes writes."""
         try:
             while not self._closed:
                 try:

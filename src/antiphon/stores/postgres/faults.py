@@ -1,4 +1,4 @@
-"""What PostgreSQL's and the driver's errors say about the server, and which of them may pass when a call is made again."""
+"""Errors of PostgreSQL and of the driver by reason, and which of them are worth a retry."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ FAULTS = (*AWAY, *CONFLICTS, *LOCKED, *SCHEMA)
 
 
 class BusyError(AntiphonError):
-    """All connections of the pool are in use, and none was given back in time."""
+    """No connection of the pool became free in time."""
 
 
 def reason_of(error: Exception) -> Reason | None:
-    """Return why the store failed; None where it is well and the error is a mistake of ours."""
+    """Return the reason why the store failed; None if the error is a bug of this program."""
     if isinstance(error, asyncpg.InterfaceError) and "closed" not in str(error):
         return None
     match error:
@@ -59,5 +59,5 @@ def reason_of(error: Exception) -> Reason | None:
 
 
 def is_certain(error: Exception) -> bool:
-    """Tell whether an error says of itself that the store is away; after others a probe decides."""
+    """Tell whether an error proves that the store is unavailable; after other errors a probe decides."""
     return not isinstance(error, (BusyError, TimeoutError, *LOCKED, *CONFLICTS))

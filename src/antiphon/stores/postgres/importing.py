@@ -1,6 +1,6 @@
-"""An SQLite store → PostgreSQL: in batches, each noted where it ends, so that an import that broke off goes on there.
+"""Import of an SQLite store into PostgreSQL, in batches; an interrupted import continues after its last batch.
 
-What is in the database already stays as it is: to import twice is to import once.
+Rows that exist in the database are kept, so that an import can be repeated.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ Progress = Callable[[str, int, int], None]
 
 
 class Noun(msgspec.Struct, frozen=True, kw_only=True):
-    """What is copied: the rows of `source` in the order of the columns `key`, from behind the last batch on.
+    """A noun to copy: the rows of `source` in the order of the columns `key`, after the last batch.
 
     The statement of this `name` in `imports/` inserts one.
     """
@@ -88,7 +88,7 @@ NOUNS = (
 
 
 def import_sqlite(path: Path, address: DatabaseAddress, progress: Progress) -> None:
-    """Copy all that an SQLite store holds. Raises ConfigError."""
+    """Copy an SQLite store into the database. Raises ConfigError."""
     if not path.is_file():
         raise ConfigError(f"Store not found: {path}.")
     with closing(open_database(path)) as source:
@@ -151,5 +151,5 @@ class Import:
 
 
 def _typed(row: Row) -> dict[str, Any]:
-    """SQLite has no booleans."""
+    """Convert SQLite's 0 and 1 to booleans."""
     return {name: bool(value) if name in ("background", "cancelled") else value for name, value in row.items()}

@@ -18,7 +18,7 @@ SQL = queries("jobs")
 
 
 class PostgresJobs:
-    """Background work in a database; its servers tell each other of events and cancels."""
+    """Background work in a database; servers notify each other of events and cancels (NOTIFY)."""
 
     def __init__(self, database: PostgresDatabase) -> None:
         self._pool = database.pool

@@ -1,4 +1,4 @@
-"""PostgresLimits: meters and slots. Whoever changes them holds the locks of their names: nothing comes in between."""
+"""PostgresLimits: meters and slots. A change holds advisory locks of their names, so that it is atomic."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ METERS, SLOTS = 0x416D, 0x4173  # the spaces of their locks
 
 
 class Charging(msgspec.Struct, frozen=True):
-    """Charges that go together."""
+    """Charges of one call: all or none."""
 
     charges: Sequence[Charge]
     now: float

@@ -1,8 +1,7 @@
-"""Listener: what other servers tell of by NOTIFY: events of responses that are followed here, wishes to cancel.
+"""Listener: notifications of other servers (LISTEN/NOTIFY): events of responses followed here, cancels.
 
-An append tells of itself only where its job's row says that somebody elsewhere follows (`queries/jobs.sql`), so that
-nobody pays for what nobody reads. Where LISTEN does not work (a pooler stands in between, the connection is lost),
-followers look again and again, as they do with the other stores.
+An append notifies only if its job's row says that another server follows the response (`queries/jobs.sql`). Without
+LISTEN (behind a pooler, or while the connection is lost) followers poll, as with the other stores.
 """
 
 from __future__ import annotations
@@ -35,7 +34,7 @@ DEAF_PAUSE = 60.0
 
 
 class Followed:
-    """A response that somebody here follows."""
+    """A response with followers in this process."""
 
     def __init__(self) -> None:
         self.until = 0.0  # monotonic
@@ -43,14 +42,14 @@ class Followed:
         self.waiting: set[Future[bool]] = set()
 
     def tell(self, news: bool) -> None:
-        """Wake all who wait."""
+        """Wake all waiting followers."""
         for future in self.waiting:
             if not future.done():
                 future.set_result(news)
 
 
 class Listener:
-    """A connection that listens, and who waits for what it hears."""
+    """The listening connection, and the followers that wait for its notifications."""
 
     def __init__(self, address: DatabaseAddress, database: Database) -> None:
         self._address = address
@@ -94,7 +93,7 @@ class Listener:
         return await _wait(followed, seconds)
 
     async def _follow(self, response_id: str, followed: Followed, seconds: float) -> bool:
-        """Ask to be told from now on. What was appended before that is there to be seen."""
+        """Request notifications from now on; events appended before are in the store."""
         self._forget()
         values = {"response_id": response_id, "seconds": FOLLOW_SECONDS}
         if await self._database.row(FOLLOW, **values) is None:
@@ -126,7 +125,7 @@ class Listener:
             await asyncio.sleep(pause)
 
     async def _listen(self) -> bool:
-        """Listen until the connection is lost; return False where nothing can be heard on it."""
+        """Listen until the connection is lost; return False if the connection cannot receive notifications."""
         connection: Any = await connect(self._address, command_timeout=CONNECT_SECONDS)
         lost = asyncio.Event()
         connection.add_termination_listener(lambda _: lost.set())
@@ -151,7 +150,7 @@ class Listener:
         return self._heard.is_set()
 
     def _let_go(self) -> None:
-        """What was told in the meantime is not known: everybody looks again."""
+        """Wake all followers after a lost connection: they may have missed notifications."""
         followed, self._followed = self._followed, {}
         for each in followed.values():
             each.tell(False)

@@ -1,6 +1,6 @@
-"""PostgresDatabase: what the nouns of a PostgreSQL store share.
+"""PostgresDatabase: pool, group commits and expiry of a PostgreSQL store, shared by its nouns.
 
-Hot writes are committed in groups, reads run on pooled connections.
+Frequent writes are committed in groups; reads run on pooled connections.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ PURGE_GROUP = 100  # rows deleted in one transaction
 
 
 class PostgresDatabase:
-    """A database that any number of servers share. Its methods raise APIError 503 while it is away. Satisfies StoreDatabase."""
+    """A database that any number of servers share; a StoreDatabase. Methods raise APIError 503 while it is unavailable."""
 
     remote = True
 
@@ -52,12 +52,12 @@ class PostgresDatabase:
         return self.closes(Batcher(commit, lambda call: tuple(call[name] or "" for name in order)))
 
     def closes(self, batcher: Batcher[Any, Any]) -> Batcher[Any, Any]:
-        """Let a batcher finish what waits before the database is closed; return it."""
+        """Register a batcher, which is flushed before the database is closed; return it."""
         self._batchers.append(batcher)
         return batcher
 
     def expires(self, purge: Purge, *, first: bool = False) -> None:
-        """Let `purge` be called until it finds nothing, whenever what has expired is deleted; `first`: before others."""
+        """Register the function `purge`, called until it deletes nothing; `first`: before the others."""
         self._purges.insert(0 if first else len(self._purges), purge)
 
     # The store as a whole

@@ -1,4 +1,4 @@
-"""Preparation: reach the database, bring it to the newest schema. Before the server's event loop runs, in one of its own."""
+"""Preparation of the database before the server starts: waits for it and migrates it, in an event loop of its own."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ STARTING = (OSError, asyncpg.PostgresConnectionError, asyncpg.CannotConnectNowEr
 
 
 def blocking(work: Callable[[], Awaitable[T]]) -> T:
-    """Run a coroutine to its end from code that is not one; an event loop that runs here already is kept waiting."""
+    """Run a coroutine from synchronous code; a running event loop is blocked meanwhile."""
 
     async def whole() -> T:
         return await work()
@@ -49,7 +49,7 @@ def blocking(work: Callable[[], Awaitable[T]]) -> T:
 
 
 def prepare(address: DatabaseAddress, patience: float = PATIENCE) -> None:
-    """Bring the database to the newest schema; wait for it where it starts only now. Raises ConfigError."""
+    """Migrate the database to the newest schema, waiting for it to start. Raises ConfigError."""
 
     async def whole() -> None:
         await once(address, _compare_clocks, patience)
@@ -61,7 +61,7 @@ def prepare(address: DatabaseAddress, patience: float = PATIENCE) -> None:
 
 
 async def _compare_clocks(connection: Connection) -> None:
-    """Warn where the database's clock is another: leases go by it, but ids and times in answers by this server's."""
+    """Warn if the database's clock differs: leases use it, ids and times in answers use this server's."""
     before = time()
     theirs = float(await connection.fetchval("SELECT extract(epoch FROM clock_timestamp())::double precision"))
     ahead = (before + time()) / 2 - theirs

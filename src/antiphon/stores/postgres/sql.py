@@ -2,11 +2,10 @@
 
 A response's columns are written `{columns}`, `{values}` and `{updates}` there (`response_columns.spelled`).
 
-`clock(:name)` is a time of this server's clock by the database's: the same where the two agree within a second, else
-shifted by what lies between them. Leases of servers whose clocks differ are so compared by one clock.
+`clock(:name)` converts a time of this server's clock to the database's: unchanged if the two agree within a second, else
+shifted by their difference. So leases of servers with different clocks are compared by one clock.
 
-A text of PostgreSQL cannot hold the character U+0000, which a client may well put into an id: it is escaped on the way
-in, and unescaped where what was stored is shown again.
+Text in PostgreSQL cannot contain U+0000, which a client's id may: it is escaped when written and unescaped when read.
 """
 
 from __future__ import annotations
@@ -35,7 +34,7 @@ _UNESCAPED = {_ESCAPE + "0": "\0", _ESCAPE + "1": _ESCAPE}
 class Query:
     """A statement and the names of its parameters.
 
-    `again` is set by whoever runs it a second time, `here` is the time by this server's clock as it is sent.
+    `again` tells that the statement is a retry, `here` is this server's time when it is sent.
     """
 
     def __init__(self, text: str) -> None:

@@ -1,4 +1,4 @@
-"""The PostgreSQL database in an operator's hands."""
+"""`antiphon db` for PostgreSQL: status, detach, vacuum."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ SQL = queries("conversations")
 
 
 class Page(msgspec.Struct, frozen=True, kw_only=True):
-    """Which items of a conversation: behind `after`, at most `limit`."""
+    """A page of items of a conversation: after the item `after`, at most `limit`."""
 
     after: str | None
     limit: int | None
@@ -132,7 +132,7 @@ def _find(connection: Connection, number: int, item_id: str) -> tuple[int, bytes
 
 
 class SQLiteConversations:
-    """Conversations of a file."""
+    """Conversations in an SQLite file."""
 
     def __init__(self, database: SQLiteDatabase) -> None:
         self._database = database

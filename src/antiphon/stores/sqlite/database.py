@@ -1,4 +1,4 @@
-"""The SQLite file: created private, opened with the right settings, brought to the newest schema."""
+"""Opens the SQLite file: file mode 0600, pragmas, migrations."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def connect(path: Path, *, synchronous: Synchronous = "NORMAL") -> Connection:
 
 
 def _use_wal(connection: Connection) -> None:
-    """Switch to the write-ahead log. Where two processes do so at once, SQLite tells one of them to come back."""
+    """Switch to the write-ahead log, with retries: SQLite refuses one of two processes that do so at once."""
     deadline = monotonic() + BUSY_SECONDS
     while True:
         try:
@@ -73,7 +73,7 @@ def connect_reader(path: Path, *, patience: float = BUSY_SECONDS) -> Connection:
 
 
 def damage(connection: Connection, seconds: float) -> str | None:
-    """Look for damage of the file for some seconds at most; return what was found first, None where nothing was."""
+    """Check the file for damage, for some seconds at most; return the first finding, or None."""
     deadline = monotonic() + seconds
     connection.set_progress_handler(lambda: monotonic() > deadline, 20_000)
     try:
@@ -143,7 +143,7 @@ def migrate(connection: Connection, path: Path) -> None:
 
 
 def _migrate_alone(path: Path) -> None:
-    """Run migrations that take something away from older versions, if nobody else has the file open.
+    """Run migrations marked `-- alone`, if no other process has the file open.
 
     Several processes of this version may start at once: each waits for the others. Raises ConfigError.
     """

@@ -26,7 +26,7 @@ def next_due(connection: Connection) -> float | None:
 
 
 def claim(connection: Connection, now: float, lease: float) -> Delivery | None:
-    """Take what is due longest."""
+    """Claim the delivery that has been due longest."""
     for row in connection.execute(SQL["claim"], {"now": now, "again": now + lease}).fetchall():
         id, url, owner, due, attempts, body = row
         return Delivery(id=id, url=url, owner=owner, due=due, attempts=attempts, body=body)
@@ -44,7 +44,7 @@ def finish(connection: Connection, id: str, url: str) -> None:
 
 
 class SQLiteDeliveries:
-    """Webhook deliveries of a file."""
+    """Webhook deliveries in an SQLite file."""
 
     def __init__(self, database: SQLiteDatabase) -> None:
         self._database = database

@@ -1,4 +1,4 @@
-"""What SQLite's errors say about the file, the disk and other programs."""
+"""SQLite's errors by reason: file, disk, or another program's lock."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _SCHEMA = ("no such table", "no such column", "has no column named", "values for
 
 
 def reason_of(error: BaseException) -> Reason | None:
-    """Return why the store failed; None where it is well and the error is another's: a constraint, a mistake of ours."""
+    """Return the reason why the store failed; None for other errors, such as a constraint."""
     code = getattr(error, "sqlite_errorcode", None)
     if not isinstance(error, sqlite3.Error) or code is None:
         return None

@@ -1,4 +1,4 @@
-"""StoreFile: the database file as the file system has it: whether it is still the one that was opened, its sizes, the room."""
+"""StoreFile: state of the database file on disk: replaced or deleted, its sizes, free space."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class StoreFile:
         self._ours: dict[Path, Identity | None] = {}
 
     def opened(self) -> None:
-        """Remember which files were opened just now."""
+        """Record the identity of the files that were opened."""
         self._ours = {path: _identity(path) for path in (self.path, self.log, self.index)}
 
     def fault(self) -> Fault | None:
@@ -58,12 +58,12 @@ class StoreFile:
 
     @property
     def replaced(self) -> bool:
-        """Tell whether another file stands in its place."""
+        """Tell whether another file is at its path."""
         now = _identity(self.path)
         return now is not None and now != self._ours[self.path]
 
     def forget(self) -> None:
-        """Remove the log and index of a file that is gone: they would damage the one in its place."""
+        """Remove the log and index of a deleted file: they would damage a file that replaces it."""
         for path in (self.log, self.index):
             known = self._ours.get(path)
             if known is not None and _identity(path) == known:

@@ -18,7 +18,7 @@ LAST = (1 << 63) - 1
 
 
 class FilePage(msgspec.Struct, frozen=True, kw_only=True):
-    """Which of an owner's files: behind `after`, at most `limit`, none of them expired by `now`."""
+    """A page of an owner's files: after the file `after`, at most `limit`, without files expired by `now`."""
 
     owner: str
     now: float
@@ -100,7 +100,7 @@ def _file(owner: str, row: tuple[Any, ...]) -> StoredFile:
 
 
 class SQLiteFiles:
-    """Uploaded files of a file."""
+    """Uploaded files in an SQLite file."""
 
     def __init__(self, database: SQLiteDatabase) -> None:
         self._database = database

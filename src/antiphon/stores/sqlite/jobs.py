@@ -21,7 +21,7 @@ _index = msgspec.json.Decoder(list[tuple[int, str, int]])
 
 
 class Claim(msgspec.Struct, frozen=True, kw_only=True):
-    """Who wants a job, which one (None: any; `clean`: none of whose holders fell silent), and until when.
+    """A claim: the worker, the wanted job (`id` None: any; `clean`: only jobs without crashes), and the end of the lease.
 
     `without` is a JSON array of owners whose jobs are passed over.
     """
@@ -35,7 +35,7 @@ class Claim(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def owners(names: Sequence[str]) -> str:
-    """Return owners as a statement takes them: a JSON array."""
+    """Return owners as a JSON array, for a statement."""
     return msgspec.json.encode(names).decode()
 
 
@@ -99,7 +99,7 @@ def finish(connection: Connection, response_id: str, fence: int) -> None:
 
 
 def cancel(connection: Connection, response_id: str, owner: str) -> bool:
-    """Note the wish to cancel."""
+    """Mark a job as cancelled."""
     return bool(connection.execute(SQL["cancel"], {"response_id": response_id, "owner": owner}).fetchall())
 
 
@@ -122,7 +122,7 @@ def append(
 
 
 def append_batches(connection: Connection, batches: Sequence[EventBatch]) -> list[Exception | None]:
-    """Append the events of several responses; return what speaks against each batch, None where it is written."""
+    """Append the events of several responses; return for each batch its error, or None if it was written."""
     refusals: list[Exception | None] = []
     for batch in batches:
         try:
@@ -182,7 +182,7 @@ def _remove_job(connection: Connection, job: int) -> None:
 
 
 class SQLiteJobs(PolledJobs):
-    """Background work of a file, which other processes may take over."""
+    """Background work in an SQLite file, shared by processes."""
 
     def __init__(self, database: SQLiteDatabase) -> None:
         self._database = database

@@ -1,7 +1,7 @@
-"""Keeper: looks after the file for the one thread that writes: begins its transactions, tells faults, probes, reopens.
+"""Keeper: the writer thread's connection: transactions, faults, probes, reopening.
 
-A fault of the file, the disk or another program makes the store's `condition` bad. From then on a probe, a write of one
-page, is made now and then, until one goes through. A file that was replaced is opened anew.
+A fault of the file, the disk or another program sets the store's `condition`. Then a probe (a write of one page) is
+repeated until it succeeds. A file that was replaced is opened again.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ class Keeper:
             self._begin_late(error)
 
     def _begin_late(self, error: sqlite3.OperationalError) -> None:
-        """Wait on for another program's lock, and let it be known meanwhile."""
+        """Continue to wait for another program's lock; the condition is `locked` meanwhile."""
         self.condition.fail("locked", error)
         deadline = monotonic() + BUSY_SECONDS - WAIT_SECONDS
         while True:
@@ -79,7 +79,7 @@ class Keeper:
                 return
 
     def told(self, error: Exception) -> Exception:
-        """Return what a caller is told of an error; one of the store's own faults becomes its condition."""
+        """Return the exception for a caller; a fault of the store also sets its condition."""
         if isinstance(error, FileGone):
             self.condition.count(self.condition.reason or "missing")
             return unavailable()
@@ -96,7 +96,7 @@ class Keeper:
     # Looks
 
     def look(self) -> None:
-        """Look after the file, where it is time to."""
+        """Check the file, its log and the free space, if it is time to."""
         now = monotonic()
         if now < self.look_at:
             return
@@ -124,7 +124,7 @@ class Keeper:
             self._warned = WAL_WARNING // 2
 
     def _probe(self) -> None:
-        """Write a page, and see whether that works again."""
+        """Probe: write a page; recover if that succeeds."""
         try:
             if self.file.replaced:
                 self._reopen()
@@ -145,7 +145,7 @@ class Keeper:
             self.condition.recover()
 
     def _damaged(self) -> bool:
-        """Check the file, which reads all of it: seldom. Else it counts as damaged."""
+        """Tell whether the file is damaged. The check reads all of it, so it runs seldom; until then: True."""
         now = monotonic()
         if now < self._check_at:
             return True
@@ -154,7 +154,7 @@ class Keeper:
         return found is not None
 
     def _write_page(self) -> None:
-        """Commit the version that the file has anyway. Raises sqlite3.Error."""
+        """Commit a write that changes nothing (`user_version`). Raises sqlite3.Error."""
         connection = self.connection
         connection.execute(f"PRAGMA busy_timeout = {PROBE_BUSY_SECONDS * 1000:.0f}")
         try:

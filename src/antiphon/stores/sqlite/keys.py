@@ -48,7 +48,7 @@ def _key(row: tuple[Any, ...]) -> StoredKey:
 
 
 class SQLiteKeys:
-    """Keys and shared secrets of a file."""
+    """Keys and shared secrets in an SQLite file."""
 
     def __init__(self, database: SQLiteDatabase) -> None:
         self._database = database

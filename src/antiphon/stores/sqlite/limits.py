@@ -1,4 +1,4 @@
-"""SQLiteLimits: meters and slots. Each function runs inside a transaction of its caller: nothing comes in between."""
+"""SQLiteLimits: meters and slots. Each function runs inside a transaction of its caller."""
 
 from __future__ import annotations
 
@@ -53,14 +53,14 @@ def renew(connection: Connection, holder: str, until: float) -> None:
 
 
 def purge(connection: Connection, now: int, limit: int) -> int:
-    """Delete all that has expired; nothing of it counts."""
+    """Delete expired meters and slots; they are not counted as purged rows."""
     connection.execute(SQL["purge_meters"], {"now": now})
     connection.execute(SQL["purge_slots"], {"now": now})
     return 0
 
 
 class SQLiteLimits:
-    """Meters and slots of a file."""
+    """Meters and slots in an SQLite file."""
 
     def __init__(self, database: SQLiteDatabase) -> None:
         self._database = database

@@ -103,11 +103,11 @@ def _remove(connection: Connection, id: str, rowid: int, owner: str, foreign: by
 
 
 class Extensive(AntiphonError):
-    """There is more to read than was allowed."""
+    """A chain exceeds its Allowance."""
 
 
 class Allowance(msgspec.Struct):
-    """How much a read may take: arrays, and their `size` in bytes."""
+    """Limits of one read: number of arrays, and their `size` in bytes."""
 
     arrays: int
     size: int
@@ -194,7 +194,7 @@ class ItemFinder:
         self._responses: dict[str | int, ResponseItems | None] = {}
 
     def find(self, item_id: str) -> bytes | None:
-        """Look where the id says, then among foreign ids, then in conversations."""
+        """Search the response in the id, then foreign ids, then conversations."""
         return self._derived(item_id) or self._foreign(item_id) or self._of_conversation(item_id)
 
     def _derived(self, item_id: str) -> bytes | None:
@@ -238,7 +238,7 @@ def _remove_foreign(connection: Connection, rowid: int, owner: str, foreign: byt
 
 
 class SQLiteResponses:
-    """Responses of a file."""
+    """Responses in an SQLite file."""
 
     def __init__(self, database: SQLiteDatabase) -> None:
         self._database = database

@@ -1,8 +1,8 @@
-"""SQLiteDatabase: what the nouns of an SQLite store share: the writer thread, and connections of their own for reads.
+"""SQLiteDatabase: writer thread, reading connections and expiry of an SQLite store, shared by its nouns.
 
-Small reads (one row or one page) run on the event loop: there they take some 20 µs of which a hand-over to a thread
-would make 100. Reads that can be long (a deep history, a whole conversation) run in the reader thread.
-In WAL mode a reader waits for nobody.
+Small reads (one row or one page) run on the event loop: about 20 µs, against 100 µs with a
+hand-over to a thread. Reads that can be long (a deep history, a whole conversation) run in the reader thread.
+In WAL mode readers do not wait for the writer.
 """
 
 from __future__ import annotations
@@ -67,21 +67,21 @@ class SQLiteDatabase:
     # For nouns
 
     def read(self, read: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Read something short, here and now. Raises APIError 503 where the file fails."""
+        """Run a short read on the event loop. Raises APIError 503 if the file fails."""
         try:
             return read(self.reader, *args, **kwargs)
         except sqlite3.Error as error:
             raise self.keeper.told(error) from error
 
     async def read_long(self, read: Callable[[Connection], T]) -> T:
-        """Read something that may be long, in the reader thread. Raises APIError 503 where the file fails."""
+        """Run a read that may take long in the reader thread. Raises APIError 503 if the file fails."""
         try:
             return await asyncio.get_running_loop().run_in_executor(self._reader_thread, read, self._long_reader)
         except sqlite3.Error as error:
             raise self.keeper.told(error) from error
 
     def expires(self, purge: Purge, *, first: bool = False) -> None:
-        """Let `purge` be called until it finds nothing, whenever what has expired is deleted; `first`: before others."""
+        """Register the function `purge`, called until it deletes nothing; `first`: before the others."""
         self._purges.insert(0 if first else len(self._purges), purge)
 
     # The store as a whole

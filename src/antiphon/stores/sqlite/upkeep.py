@@ -1,4 +1,4 @@
-"""The SQLite file in an operator's hands."""
+"""`antiphon db` for SQLite: status, check, detach, vacuum."""
 
 from __future__ import annotations
 

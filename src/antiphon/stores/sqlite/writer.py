@@ -1,7 +1,7 @@
 """WriterThread: the one thread that writes, with group commit.
 
-Everything that waits goes into one transaction; one hand-over to the event loop wakes all who waited for it.
-The queue wakes the thread only when it sleeps; while it works, to enqueue costs a list append.
+Waiting writes go into one transaction; one call into the event loop completes all of their futures.
+The thread is woken only when it sleeps; while it works, enqueueing costs a list append.
 Between two groups, and once a second where there are none, it looks after the file: see `keeper`.
 """
 
@@ -33,7 +33,7 @@ log = logging.getLogger("antiphon.stores.sqlite")
 
 
 class Write(NamedTuple):
-    """A caller's operation and who waits for it. `erases` tells that it deletes text."""
+    """A caller's operation and its future. `erases`: it deletes text."""
 
     operation: Callable[[Connection], Any]
     future: Future[Any]
@@ -41,7 +41,7 @@ class Write(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    """What became of a task."""
+    """Result or exception of a Write."""
 
     future: Future[Any]
     value: Any
@@ -77,7 +77,7 @@ class WriterThread:
         return future
 
     async def close(self) -> None:
-        """Finish what waits and close the connection."""
+        """Run the waiting writes and close the connection."""
         if not self._closing:
             self._closing = True
             self._queue.put(None)
@@ -141,7 +141,7 @@ class WriterThread:
         return [outcome for task in tasks for outcome in self._transact([task])]
 
     def _attempt(self, task: Write) -> Outcome:
-        """Run one operation. Raises TornError if it failed and left a trace in the transaction."""
+        """Run one operation. Raises TornError if it failed after a write."""
         connection = self._keeper.connection
         before = connection.total_changes
         try:
@@ -152,7 +152,7 @@ class WriterThread:
             return Outcome(task.future, None, self._keeper.told(error))
 
     def _scrub(self) -> None:
-        """Move the log into the database and empty it, so that deleted text is nowhere; a reader may put it off."""
+        """Checkpoint and truncate the write-ahead log, so that deleted text is gone; a reader can delay that."""
         self._scrub_at = None if self._keeper.truncate() else monotonic() + SCRUB_SECONDS
 
 

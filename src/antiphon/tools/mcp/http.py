@@ -11,37 +11,31 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urljoin, urlsplit
 
-import msgspec
-
 from antiphon.tools.base import ToolServerError
-from antiphon.tools.mcp.messages import WITHOUT_HANDSHAKE, Limits, RpcError, RpcMessage, answer_to, messages, reply
+from antiphon.tools.mcp.event_stream import MOST_HEADER, Counter, StreamEvent, body, events
+from antiphon.tools.mcp.messages import WITHOUT_HANDSHAKE, Limits, RpcMessage, RpcRequest, messages, reply
+from antiphon.tools.mcp.refusals import check, kind_of
 
 if TYPE_CHECKING:
     from httpx2 import AsyncClient, Response
 
-MOST_OTHERS = 1000
+MOST_OTHERS = 10_000
 """Messages that are no answer, such as progress, before the answer that is waited for."""
 MOST_REPLIES = 16
 """Requests of a server that are answered while its answer is waited for."""
 MOST_REDIRECTS = 3
 MOST_RESUMPTIONS = 8
-MOST_HEADER = 1024
-"""Characters of a session's id, and of an event's."""
 SHORTEST_PAUSE, LONGEST_PAUSE = 0.1, 10.0
 """Seconds before a stream that broke off is taken up again."""
 
 
-class StreamEvent(msgspec.Struct, frozen=True):
-    """An event of a stream; `retry` in milliseconds."""
-
-    type: str
-    data: bytes
-    id: str = ""
-    retry: int | None = None
-
-
 class StreamableChannel:
-    """Streamable HTTP: each request is a POST, answered with JSON or with a stream that holds the answer."""
+    """Streamable HTTP: each request is a POST, answered with JSON or with a stream that holds the answer.
+
+    From revision 2026-07-28 on there is no session, and a stream that breaks off cannot be taken up again.
+    """
+
+    may_be_modern = True
 
     def __init__(self, url: str, http: AsyncClient, limits: Limits) -> None:
         self._url = url
@@ -50,25 +44,22 @@ class StreamableChannel:
         self._session = ""
         self._version = ""
 
-    async def ask(self, message: bytes, id: int, method: str, name: str = "") -> RpcMessage:
+    async def ask(self, request: RpcRequest) -> RpcMessage:
         """Send a request and return its answer. Raises ToolServerError, httpx2.HTTPError."""
-        named: dict[str, str] = {}
-        if self._version == WITHOUT_HANDSHAKE:
-            named = {"mcp-method": method, **({"mcp-name": name} if name.isascii() and name else {})}
-        async with self._open("POST", message, named) as response:
+        async with self._open("POST", request.body, request.headers) as response:
             self._learn(response)
-            if _kind(response) != "text/event-stream":
-                answer = answer_to(id, messages(await _body(response, self._limits.answer)))
+            if kind_of(response) != "text/event-stream":
+                answer = request.answer_among(messages(await body(response, self._limits.answer)))
                 if answer is None:
                     raise ToolServerError("it answered another request than this one.")
                 return answer
-            answer, last = await self._from_stream(response, id)
+            answer, last = await self._from_stream(response, request)
         for _ in range(MOST_RESUMPTIONS):
-            if answer is not None or not last.id:
+            if answer is not None or not last.id or self._modern:
                 break
             await asyncio.sleep(min(max((last.retry or 1000) / 1000, SHORTEST_PAUSE), LONGEST_PAUSE))
             async with self._open("GET", None, {"last-event-id": last.id}) as response:
-                answer, last = await self._from_stream(response, id, last)
+                answer, last = await self._from_stream(response, request, last)
         if answer is None:
             raise ToolServerError("it ended its stream without an answer.")
         return answer
@@ -91,6 +82,10 @@ class StreamableChannel:
                 async with asyncio.timeout(1.0), self._open("DELETE", None, {}, strict=False):
                     pass
 
+    @property
+    def _modern(self) -> bool:
+        return self._version == WITHOUT_HANDSHAKE
+
     @contextlib.asynccontextmanager
     async def _open(
         self, method: str, message: bytes | None, more: Mapping[str, str], *, strict: bool = True
@@ -100,16 +95,16 @@ class StreamableChannel:
         headers |= {"mcp-protocol-version": self._version} if self._version else {}
         async with _within_origin(self._http, method, self._url, message, headers) as response:
             if strict:
-                await _check(response)
+                await check(response, in_session=method == "POST" and bool(self._session))
             yield response
 
     def _learn(self, response: Response) -> None:
         session = response.headers.get("mcp-session-id", "")
-        if session and len(session) <= MOST_HEADER and session.isascii() and session.isprintable():
+        if session and len(session) <= MOST_HEADER and session.isascii() and session.isprintable() and not self._modern:
             self._session = session
 
     async def _from_stream(
-        self, response: Response, id: int, last: StreamEvent | None = None
+        self, response: Response, request: RpcRequest, last: StreamEvent | None = None
     ) -> tuple[RpcMessage | None, StreamEvent]:
         """Read events until the answer comes. Returns it, and what to know to take the stream up where it broke off."""
         others = _Others()
@@ -119,16 +114,19 @@ class StreamableChannel:
             if not event.data or event.type != "message":
                 continue
             found = messages(event.data)
-            answer = answer_to(id, found)
+            answer = request.answer_among(found)
             if answer is not None:
                 return answer, last
             for one in others.asking(found):
-                await self.tell(reply(one))
+                if not self._modern:
+                    await self.tell(reply(one))
         return None, last
 
 
 class SseChannel:
     """HTTP with SSE: one stream brings all answers; its first event names where requests are posted to."""
+
+    may_be_modern = False
 
     def __init__(self, url: str, http: AsyncClient, limits: Limits) -> None:
         self._url = url
@@ -136,20 +134,20 @@ class SseChannel:
         self._limits = limits
         self._stack = contextlib.AsyncExitStack()
         self._events: AsyncIterator[StreamEvent] | None = None
-        self._counter = _Counter(limits.answer)
+        self._counter = Counter(limits.answer)
         self._endpoint = ""
         self._one_by_one = asyncio.Lock()
 
-    async def ask(self, message: bytes, id: int, method: str, name: str = "") -> RpcMessage:
+    async def ask(self, request: RpcRequest) -> RpcMessage:
         """Send a request and return its answer. Raises ToolServerError, httpx2.HTTPError."""
         async with self._one_by_one:
             self._counter.left = self._limits.answer
             if self._events is None:
                 await self._connect()
             # The answer may fill the stream before the POST is answered: both are read at once.
-            posting = asyncio.ensure_future(self._post(message))
+            posting = asyncio.ensure_future(self._post(request.body))
             try:
-                return await self._answer(id, posting)
+                return await self._answer(request, posting)
             finally:
                 posting.cancel()
                 await asyncio.gather(posting, return_exceptions=True)
@@ -168,7 +166,7 @@ class SseChannel:
     async def _connect(self) -> None:
         headers = {"accept": "text/event-stream"}
         response = await self._stack.enter_async_context(_within_origin(self._http, "GET", self._url, None, headers))
-        await _check(response)
+        await check(response, no_message=True)
         self._events = events(response, self._limits.answer, self._counter)
         async for event in self._events:
             if event.type == "endpoint":
@@ -181,9 +179,9 @@ class SseChannel:
     async def _post(self, message: bytes) -> None:
         headers = {"content-type": "application/json"}
         async with _within_origin(self._http, "POST", self._endpoint, message, headers) as response:
-            await _check(response)
+            await check(response)
 
-    async def _answer(self, id: int, posting: asyncio.Future[None]) -> RpcMessage:
+    async def _answer(self, request: RpcRequest, posting: asyncio.Future[None]) -> RpcMessage:
         assert self._events is not None
         others = _Others()
         while True:
@@ -201,7 +199,7 @@ class SseChannel:
             if event.type != "message" or not event.data:
                 continue
             found = messages(event.data)
-            answer = answer_to(id, found)
+            answer = request.answer_among(found)
             if answer is not None:
                 return answer
             for one in others.asking(found):
@@ -227,109 +225,16 @@ class _Others:
         return asked
 
 
-class _Counter:
-    """How many bytes may still come."""
-
-    def __init__(self, left: int) -> None:
-        self.left = self.most = left
-
-    def take(self, size: int) -> None:
-        """Count bytes. Raises ToolServerError where they are too many."""
-        self.left -= size
-        if self.left < 0:
-            raise ToolServerError(f"its answer has more than {self.most} bytes.")
-
-
-async def events(response: Response, most: int, counter: _Counter | None = None) -> AsyncIterator[StreamEvent]:
-    """Yield the events of a stream, comments passed over (HTML standard, 9.2). Raises ToolServerError beyond `most` bytes."""
-    counter = counter or _Counter(most)
-    type, id, retry = "", "", None
-    data: list[bytes] = []
-    async for line in _lines(response, counter):
-        name, _, value = line.partition(b":")
-        value = value.removeprefix(b" ")
-        if not line:
-            if data or id or retry is not None:
-                yield StreamEvent(type or "message", b"\n".join(data), id, retry)
-            type, id, retry, data = "", "", None, []
-        elif name == b"data":
-            data.append(value)
-        elif name == b"event":
-            type = value[:64].decode(errors="replace")
-        elif name == b"id":
-            id = _header_value(value)
-        elif name == b"retry" and value.isdigit() and len(value) < 10:
-            retry = int(value)
-
-
-def _header_value(value: bytes) -> str:
-    text = value[: MOST_HEADER + 1].decode(errors="replace")
-    return text if len(text) <= MOST_HEADER and text.isascii() and text.isprintable() else ""
-
-
-async def _lines(response: Response, counter: _Counter) -> AsyncIterator[bytes]:
-    """Yield lines, joined once each; CR, LF and CRLF end them. The loop has its turn after every few of them."""
-    held: list[bytes] = []
-    carriage = False  # whether the last piece ended with a CR, whose LF may follow
-    async for piece in response.aiter_raw():
-        counter.take(len(piece))
-        if carriage and piece.startswith(b"\n"):
-            piece = piece[1:]
-        carriage = piece.endswith(b"\r")
-        if b"\n" not in piece and b"\r" not in piece:
-            held.append(piece)
-            continue
-        *whole, rest = b"".join((*held, piece)).replace(b"\r\n", b"\n").replace(b"\r", b"\n").split(b"\n")
-        held = [rest] if rest else []
-        for index, line in enumerate(whole):
-            yield line
-            if index % 256 == 255:
-                await asyncio.sleep(0)
-
-
-async def _body(response: Response, most: int) -> bytes:
-    counter = _Counter(most)
-    pieces: list[bytes] = []
-    async for piece in response.aiter_raw():
-        counter.take(len(piece))
-        pieces.append(piece)
-    return b"".join(pieces)
-
-
-async def _check(response: Response) -> None:
-    """Refuse what is no answer: a redirect, an error, something packed, another kind of content. Raises ToolServerError."""
-    if response.headers.get("content-encoding", "identity") != "identity":
-        raise ToolServerError("it sent a content encoding that was not requested.")
-    if response.status_code >= 400 and _kind(response) == "application/json":
-        for message in await _explained(response):
-            if message.error is not None:
-                raise RpcError(message.error.code, message.error.message)
-    if not 200 <= response.status_code < 300:
-        raise ToolServerError(f"it answered with HTTP status {response.status_code}.")
-
-
-async def _explained(response: Response) -> list[RpcMessage]:
-    """Return the messages in the body of an error, none where it holds something else."""
-    with contextlib.suppress(ToolServerError):
-        return messages(await _body(response, 65_536))
-    return []
-
-
-def _kind(response: Response) -> str:
-    kind: str = response.headers.get("content-type", "").partition(";")[0].strip().lower()
-    return kind
-
-
 # Asking
 
 
 @contextlib.asynccontextmanager
 async def _within_origin(
-    http: AsyncClient, method: str, url: str, body: bytes | None, headers: Mapping[str, str]
+    http: AsyncClient, method: str, url: str, message: bytes | None, headers: Mapping[str, str]
 ) -> AsyncIterator[Response]:
     """Make a request, following redirects that keep its method and its origin. Raises ToolServerError, httpx2.HTTPError."""
     for _ in range(MOST_REDIRECTS + 1):
-        async with http.stream(method, url, content=body, headers=dict(headers)) as response:
+        async with http.stream(method, url, content=message, headers=dict(headers)) as response:
             if response.status_code not in (307, 308):
                 yield response
                 return

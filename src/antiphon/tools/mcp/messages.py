@@ -5,10 +5,10 @@ Specification: modelcontextprotocol.io, revisions 2024-11-05 to 2026-07-28. Only
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
-from msgspec import Raw
+from msgspec import UNSET, Raw, UnsetType
 
 from antiphon.config.masking import masked
 from antiphon.core.json_encoding import to_json
@@ -17,11 +17,12 @@ from antiphon.core.tools.mcp_content import FAULTS, item_text
 from antiphon.tools.base import ToolOutput, ToolServerError
 from antiphon.types.tools import RemoteTool
 
-NEWEST_HANDSHAKE = "2025-11-25"
-"""The newest revision that begins with `initialize`."""
+WITH_HANDSHAKE = ("2025-11-25", "2025-06-18", "2025-03-26", "2024-11-05")
+"""The revisions that begin with `initialize`, the newest first."""
 WITHOUT_HANDSHAKE = "2026-07-28"
 """The revision whose every request says what `initialize` said."""
-UNSUPPORTED_VERSION, NO_SUCH_METHOD = -32022, -32601
+HEADER_MISMATCH, LACKS_CAPABILITY, UNSUPPORTED_VERSION, NO_SUCH_METHOD = -32020, -32021, -32022, -32601
+PROGRESS = "notifications/progress"
 
 MOST_NAME = 128
 """Characters of a tool's name (revision 2025-11-25, "Tool Names")."""
@@ -35,6 +36,8 @@ MOST_PARTS = 4096
 """Parts of a result."""
 MOST_REASON = 1000
 """Characters of a server's own words in an error."""
+MOST_QUESTIONS = 16
+"""Questions to a person in a result that asks for input."""
 MOST_BATCH = 64
 """Messages in a JSON-RPC batch."""
 
@@ -42,17 +45,52 @@ Json = Mapping[str, object]
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
-    """What one server may send: bytes of an answer, tools, pages of a list; seconds for a list or a call."""
+    """What one server may send: bytes of an answer, tools, pages of a list.
+
+    `timeout`: seconds for a list or a call, and from one sign of progress to the next; `longest`: for a call, with all progress.
+    """
 
     answer: int
     tools: int
     pages: int
     timeout: float
+    longest: float
+
+
+def nobody() -> None:
+    """Tell no one."""
+
+
+class RpcRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """A request to a server. `headers` are those that its transport is to send; `progressed` is told that it is worked on."""
+
+    id: int
+    method: str
+    body: bytes
+    headers: Mapping[str, str] = {}
+    progressed: Callable[[], None] = nobody
+
+    def answer_among(self, found: Sequence[RpcMessage]) -> RpcMessage | None:
+        """Return the answer to this request among messages; what they say of its progress is told."""
+        for one in found:
+            if one.method is None and one.id == self.id:
+                return one
+            if one.method == PROGRESS and one.params.progress_token == self.id:
+                self.progressed()
+        return None
 
 
 class _Error(msgspec.Struct):
     code: int = 0
     message: str = ""
+    data: Raw = Raw(b"null")
+
+
+class _Params(msgspec.Struct, rename="camel"):
+    progress_token: int | str | None = None
+
+
+NO_PARAMS = _Params()
 
 
 class RpcMessage(msgspec.Struct):
@@ -62,6 +100,15 @@ class RpcMessage(msgspec.Struct):
     method: str | None = None
     result: Raw = Raw(b"")
     error: _Error | None = None
+    given: Raw = msgspec.field(default=Raw(b""), name="params")
+
+    @property
+    def params(self) -> _Params:
+        """What a notification says of progress."""
+        try:
+            return _params.decode(self.given)
+        except FAULTS:
+            return NO_PARAMS
 
 
 class _Listing(msgspec.Struct, rename="camel"):
@@ -80,33 +127,54 @@ class _Tool(msgspec.Struct, rename="camel"):
     annotations: Raw = Raw(b"null")
 
 
+class _Asked(msgspec.Struct):
+    method: str = ""
+
+
 class _Result(msgspec.Struct, rename="camel"):
     content: list[Raw] = []
     structured_content: Raw = Raw(b"null")
     is_error: bool | None = None
     result_type: str | None = None
+    input_requests: dict[str, _Asked] = {}
+    request_state: Raw | UnsetType = UNSET
 
 
 class _Initialized(msgspec.Struct, rename="camel"):
     protocol_version: str = ""
 
 
+class _Discovered(msgspec.Struct, rename="camel"):
+    supported_versions: list[str] = []
+
+
+class _Supported(msgspec.Struct):
+    supported: list[str] = []
+
+
 _message = msgspec.json.Decoder(RpcMessage)
+_params = msgspec.json.Decoder(_Params)
 _batch = msgspec.json.Decoder(list[Raw])
 _listing = msgspec.json.Decoder(_Listing)
 _tool = msgspec.json.Decoder(_Tool)
 _hints = msgspec.json.Decoder(_Hints | None)
 _result = msgspec.json.Decoder(_Result)
 _initialized = msgspec.json.Decoder(_Initialized)
+_discovered = msgspec.json.Decoder(_Discovered)
+_supported = msgspec.json.Decoder(_Supported)
 _arguments = msgspec.json.Decoder(dict[str, Raw])
 
 
 class RpcError(ToolServerError):
-    """A server answered with an error."""
+    """A server answered with an error; `supported` are the revisions that it names as its own."""
 
-    def __init__(self, code: int, message: str) -> None:
-        super().__init__(f"it answered with error {code}: {printable(masked(message))}")
-        self.code = code
+    def __init__(self, error: _Error) -> None:
+        super().__init__(f"it answered with error {error.code}: {printable(masked(error.message))}")
+        self.code = error.code
+        try:
+            self.supported = frozenset(_supported.decode(error.data).supported)
+        except FAULTS:
+            self.supported = frozenset()
 
 
 def request(id: int | None, method: str, params: Json | None = None) -> bytes:
@@ -142,7 +210,7 @@ def messages(data: bytes) -> list[RpcMessage]:
 def result(message: RpcMessage) -> Raw:
     """Return the result of an answer. Raises RpcError, ToolServerError."""
     if message.error is not None:
-        raise RpcError(message.error.code, message.error.message)
+        raise RpcError(message.error)
     if not bytes(message.result).startswith(b"{"):
         raise ToolServerError("it sent an answer without a result.")
     return message.result
@@ -154,7 +222,15 @@ def version(answer: Raw) -> str:
         chosen = _initialized.decode(answer).protocol_version
     except FAULTS:
         raise ToolServerError("it sent an answer to 'initialize' that cannot be read.") from None
-    return chosen if len(chosen) <= len(NEWEST_HANDSHAKE) and chosen.isascii() and chosen.isprintable() else ""
+    return chosen if len(chosen) <= len(WITHOUT_HANDSHAKE) and chosen.isascii() and chosen.isprintable() else ""
+
+
+def discovered(answer: Raw) -> frozenset[str]:
+    """Return the revisions that a server says it supports; none where this is no answer to `server/discover`."""
+    try:
+        return frozenset(_discovered.decode(answer).supported_versions)
+    except FAULTS:
+        return frozenset()
 
 
 # Tools
@@ -241,6 +317,24 @@ def tool_output(answer: Raw) -> ToolOutput:
         raise ToolServerError("its result has a part that cannot be read.") from None
 
 
+def asked_again(answer: Raw) -> Json | None:
+    """Return what a call is repeated with, for a result that asks for input; None for other results, and what is not offered.
+
+    A server may ask for nothing but its state; a question to a person is answered as one that nobody has looked at.
+    """
+    try:
+        found = _result.decode(answer)
+    except FAULTS:
+        return None
+    asked = found.input_requests
+    if found.result_type != "input_required" or len(asked) > MOST_QUESTIONS:
+        return None
+    if not (asked or found.request_state) or any(one.method != "elicitation/create" for one in asked.values()):
+        return None
+    again: dict[str, object] = {"inputResponses": {key: {"action": "cancel"} for key in asked}} if asked else {}
+    return again if found.request_state is UNSET else {**again, "requestState": found.request_state}
+
+
 def printable(text: str) -> str:
     """Return a server's own words: one line, and not too long."""
     short = text[:MOST_REASON]
@@ -254,8 +348,3 @@ def no_doubles(tools: Sequence[RemoteTool]) -> None:
         if tool.name in seen:
             raise ToolServerError(f"it lists two tools named '{tool.name}'.")
         seen.add(tool.name)
-
-
-def answer_to(id: int, found: Iterable[RpcMessage]) -> RpcMessage | None:
-    """Return the answer to a request among messages."""
-    return next((one for one in found if one.id == id and one.method is None), None)

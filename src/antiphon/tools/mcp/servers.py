@@ -7,27 +7,28 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import ssl
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from functools import cache
+from functools import partial
 from importlib.util import find_spec
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 from msgspec import Raw
 
-from antiphon import __version__
 from antiphon.config import MCP, McpServerConfig
 from antiphon.config.masking import SECRETS
 from antiphon.core.tools.redaction import without
 from antiphon.errors import InvalidRequest
-from antiphon.net.http.address import Address
-from antiphon.net.proxies import Proxy, proxy_for
-from antiphon.net.url_guard import UrlGuard, split_url
+from antiphon.net.url_guard import UrlGuard
 from antiphon.tools.base import McpTool, RemoteTool, ToolOutput, ToolServer, ToolServerError
 from antiphon.tools.mcp import messages as rpc
+from antiphon.tools.mcp.connection import Channel, Eras, McpConnection
+from antiphon.tools.mcp.deadline import CallDeadline
 from antiphon.tools.mcp.headers import check_headers, headers_for, secrets_of
 from antiphon.tools.mcp.http import SseChannel, StreamableChannel
-from antiphon.tools.mcp.messages import Limits, RpcMessage
+from antiphon.tools.mcp.http_client import new_client, tls_context
+from antiphon.tools.mcp.messages import Limits
+from antiphon.tools.mcp.param_headers import Mirrored, Unacceptable, headers_of, mirrored
+from antiphon.tools.mcp.refusals import NotAllowed, SessionLost
 from antiphon.tools.mcp.stdio import StdioChannel
 from antiphon.tools.plugins import PluginServer, tool_kinds
 
@@ -42,28 +43,11 @@ UNBROKEN = 64 * 1024
 MOST_LABEL = 128
 MOST_BYTES = 2 * 1024 * 1024
 MOST_TOOLS = 1000
+LONGEST = 600.0
+MOST_ROUNDS = 4
+"""Times that a call is made again because its server asks for more input."""
 
 T = TypeVar("T")
-
-
-class Channel(Protocol):
-    """The way to a server: messages out, answers in."""
-
-    async def ask(self, message: bytes, id: int, method: str, name: str = "") -> RpcMessage:
-        """Send a request and return its answer. Raises ToolServerError, OSError, httpx2.HTTPError."""
-        ...
-
-    async def tell(self, message: bytes) -> None:
-        """Send a message that is not answered."""
-        ...
-
-    def agree(self, version: str) -> None:
-        """Know the revision of the protocol that both sides speak."""
-        ...
-
-    async def close(self) -> None:
-        """Disconnect."""
-        ...
 
 
 class McpServers:
@@ -74,17 +58,20 @@ class McpServers:
         guard: UrlGuard,
         configured: Mapping[str, McpServerConfig],
         timeout: float,
+        longest: float = LONGEST,
         *,
         most_bytes: int = MOST_BYTES,
         most_tools: int = MOST_TOOLS,
     ) -> None:
         self._guard = guard
-        self.replace(configured, timeout, most_bytes=most_bytes, most_tools=most_tools)
+        self._eras = Eras()
+        self.replace(configured, timeout, longest, most_bytes=most_bytes, most_tools=most_tools)
 
     def replace(
         self,
         configured: Mapping[str, McpServerConfig],
         timeout: float,
+        longest: float = LONGEST,
         *,
         most_bytes: int = MOST_BYTES,
         most_tools: int = MOST_TOOLS,
@@ -92,7 +79,9 @@ class McpServers:
         """Know other servers and limits from now on; connections that there are stay. Raises ConfigError."""
         self._kinds = tool_kinds(configured)
         self._configured = configured
-        self._limits = Limits(answer=most_bytes, tools=most_tools, pages=MOST_PAGES, timeout=timeout)
+        self._limits = Limits(
+            answer=most_bytes, tools=most_tools, pages=MOST_PAGES, timeout=timeout, longest=max(timeout, longest)
+        )
 
     async def check(self, tool: McpTool, param: str) -> None:
         """Refuse what cannot be called: no URL and no such label, headers that may not be set, a private address."""
@@ -124,7 +113,7 @@ class McpServers:
         configured = self._configured_for(tool)
         if configured is not None and configured.kind in self._kinds:
             return PluginServer(tool.server_label, configured, self._kinds[configured.kind], self._limits)
-        return McpServer(tool, configured, self._guard, self._limits)
+        return McpServer(tool, configured, self._guard, self._limits, self._eras)
 
     def _configured_for(self, tool: McpTool) -> McpServerConfig | None:
         return self._configured.get(tool.server_label) if tool.server_url is None else None
@@ -133,17 +122,19 @@ class McpServers:
 class McpServer:
     """One MCP server during one response. After a failure the next use connects anew."""
 
-    def __init__(self, tool: McpTool, configured: McpServerConfig | None, guard: UrlGuard, limits: Limits) -> None:
+    def __init__(
+        self, tool: McpTool, configured: McpServerConfig | None, guard: UrlGuard, limits: Limits, eras: Eras
+    ) -> None:
         self._tool = tool
+        self._eras = eras
         self._configured = configured
         self._guard = guard
         self._limits = limits
         self._secrets = secrets_of(tool, configured)
         self._connecting = asyncio.Lock()
-        self._channel: Channel | None = None
+        self._connection: McpConnection | None = None
         self._http: Any = None
-        self._meta: dict[str, object] = {}
-        self._next_id = 0
+        self._mirrored: dict[str, Mirrored] = {}
         self._closing: set[asyncio.Task[None]] = set()
 
     async def list(self) -> Sequence[RemoteTool]:
@@ -158,10 +149,7 @@ class McpServer:
         if given is None:
             return ToolOutput("The arguments are not a JSON object.", failed=True)
 
-        async def work(channel: Channel) -> ToolOutput:
-            return rpc.tool_output(await self._ask(channel, "tools/call", {"name": name, "arguments": given}, name))
-
-        output = await self._do(work)
+        output = await self._do(partial(self._call, name, given))
         if len(output.text) * len(self._secrets) > UNBROKEN * 8:
             text = await asyncio.to_thread(without, output.text, self._secrets)
         else:
@@ -170,7 +158,7 @@ class McpServer:
 
     async def close(self) -> None:
         """End the session."""
-        self._drop()
+        self._let_go()
         if self._closing:
             await asyncio.wait(self._closing, timeout=5.0)
         if self._http is not None:
@@ -178,12 +166,44 @@ class McpServer:
 
     # Work
 
-    async def _list(self, channel: Channel) -> Sequence[RemoteTool]:
+    async def _call(
+        self, name: str, given: Raw, connection: McpConnection, progressed: Callable[[], None]
+    ) -> ToolOutput:
+        """Make a call, and make it again as long as the server wants nothing but an answer that nobody gives."""
+        params: dict[str, object] = {"name": name, "arguments": given}
+        for _ in range(MOST_ROUNDS):
+            answer = await self._made(name, given, params, connection, progressed)
+            again = rpc.asked_again(answer) if connection.modern else None
+            if again is None:
+                break
+            params = {"name": name, "arguments": given, **again}
+        return rpc.tool_output(answer)
+
+    async def _made(
+        self,
+        name: str,
+        given: Raw,
+        params: Mapping[str, object],
+        connection: McpConnection,
+        progressed: Callable[[], None],
+    ) -> Raw:
+        """Make a call once; with headers that the server does not want any more, once more with those of its new list."""
+        try:
+            headers = headers_of(self._mirrored.get(name, {}), given)
+            return await connection.ask("tools/call", params, name=name, headers=headers, progressed=progressed)
+        except rpc.RpcError as error:
+            if error.code != rpc.HEADER_MISMATCH or not connection.modern:
+                raise
+        await self._list(connection, progressed)
+        headers = headers_of(self._mirrored.get(name, {}), given)
+        return await connection.ask("tools/call", params, name=name, headers=headers, progressed=progressed)
+
+    async def _list(self, connection: McpConnection, progressed: Callable[[], None]) -> Sequence[RemoteTool]:
         tools: list[RemoteTool] = []
         cursor: str | None = None
         size = unbroken = 0
         for _ in range(self._limits.pages):
-            answer = await self._ask(channel, "tools/list", {} if cursor is None else {"cursor": cursor})
+            answer = await connection.ask("tools/list", {} if cursor is None else {"cursor": cursor})
             size += len(bytes(answer))
             if size > self._limits.answer:
                 raise ToolServerError(f"its list of tools has more than {self._limits.answer} bytes.")
@@ -199,7 +219,7 @@ class McpServer:
             if cursor is None:
                 rpc.no_doubles(tools)
                 await asyncio.to_thread(self._check_secrets, tools)
-                return [tool for tool in tools if self._may_call(tool.name)]
+                return [tool for tool in self._acceptable(tools, connection) if self._may_call(tool.name)]
             if len(cursor) > MOST_CURSOR:
                 break
         raise ToolServerError(f"its list of tools has more than {self._limits.pages} pages, or a cursor without end.")
@@ -217,25 +237,43 @@ class McpServer:
             if any(secret in shown for secret in self._secrets):
                 raise ToolServerError("it lists a tool that repeats the credentials it was sent.")
 
-    async def _ask(self, channel: Channel, method: str, params: dict[str, object], name: str = "") -> Raw:
-        self._next_id += 1
-        id = self._next_id
-        if self._meta:
-            params = {**params, "_meta": self._meta}
-        return rpc.result(await channel.ask(rpc.request(id, method, params), id, method, name))
+    def _acceptable(self, tools: Sequence[RemoteTool], connection: McpConnection) -> Sequence[RemoteTool]:
+        """Leave out tools that ask for headers against the rules, as clients must; keep which headers the others ask for."""
+        if not connection.modern:
+            return tools
+        kept = []
+        for tool in tools:
+            try:
+                self._mirrored[tool.name] = mirrored(tool.input_schema)
+                kept.append(tool)
+            except Unacceptable as reason:
+                label = self._tool.server_label
+                log.warning("MCP server %r: tool %r left out: %s", label, tool.name, reason)
+        return kept
 
-    async def _do(self, work: Callable[[Channel], Awaitable[T]]) -> T:
+    async def _do(self, work: Callable[[McpConnection, Callable[[], None]], Awaitable[T]]) -> T:
         """Do something within the time that a server has. Raises ToolServerError: all that is told of a server's faults."""
         if self._http is None and find_spec("httpx2") is not None:
-            await asyncio.to_thread(_tls_context)  # others must not wait for it, nor is it the server's fault
+            await asyncio.to_thread(tls_context)  # others must not wait for it, nor is it the server's fault
+        deadline = CallDeadline(self._limits)
         try:
-            async with asyncio.timeout(self._limits.timeout):
-                return await work(await self._connected())
+            async with deadline:
+                connection = await self._connected()
+                try:
+                    return await work(connection, deadline.progressed)
+                except SessionLost:  # nothing was done: it is asked again, within a new session
+                    if self._connection is connection:  # another call may have begun one
+                        self._let_go()
+                    return await work(await self._connected(), deadline.progressed)
         except TimeoutError:
             self._drop()
-            raise self._error(f"did not answer within {self._limits.timeout:g} seconds.") from None
+            raise self._error(str(deadline)) from None
         except rpc.RpcError as error:
             raise self._error(f"failed: {error}") from None
+        except NotAllowed as error:
+            self._drop()
+            hint = "" if self._has_credentials else " (The request has no 'authorization' for it.)"
+            raise self._error(f"failed: {error}{hint}") from None
         except ToolServerError as error:
             self._drop()
             raise self._error(f"failed: {error}") from None
@@ -249,6 +287,10 @@ class McpServer:
             self._drop()
             raise self._error(f"cannot be reached: {type(error).__name__}") from None
 
+    @property
+    def _has_credentials(self) -> bool:
+        return self._configured is not None or "authorization" in headers_for(self._tool, None)
+
     def _error(self, reason: str) -> ToolServerError:
         return ToolServerError(
             f"The MCP server '{self._tool.server_label}' {SECRETS.hide(without(reason, self._secrets))}"
@@ -256,57 +298,50 @@ class McpServer:
 
     # Connection
 
-    async def _connected(self) -> Channel:
+    async def _connected(self) -> McpConnection:
         async with self._connecting:
-            if self._channel is None:
-                channel = self._channel = self._new_channel()
-                await self._shake_hands(channel)
-            return self._channel
+            if self._connection is None:
+                connection = self._connection = McpConnection(self._channels(), self._limits, self._eras, self._place)
+                try:
+                    await connection.open()
+                except BaseException:
+                    self._let_go()
+                    raise
+            return self._connection
 
-    def _new_channel(self) -> Channel:
+    @property
+    def _place(self) -> str:
         configured = self._configured
         if configured is not None and configured.command:
-            return StdioChannel(configured, self._limits)
-        url = self._tool.server_url or (configured.url if configured else "")
-        if self._http is None:
-            self._http = self._new_http(url)
-        # MCP servers of 2024 have a stream of events, at a path that ends so.
-        kind = SseChannel if url.partition("?")[0].rstrip("/").endswith("/sse") else StreamableChannel
-        return kind(url, self._http, self._limits)
+            return f"{self._tool.server_label} {configured.command}"
+        return self._tool.server_url or (configured.url if configured else "")
 
-    async def _shake_hands(self, channel: Channel) -> None:
-        us = {"name": "antiphon", "version": __version__}
-        asked: dict[str, object] = {"protocolVersion": rpc.NEWEST_HANDSHAKE, "capabilities": {}, "clientInfo": us}
-        self._meta = {}
-        try:
-            answer = await self._ask(channel, "initialize", asked)
-        except rpc.RpcError as error:
-            if error.code not in (rpc.UNSUPPORTED_VERSION, rpc.NO_SUCH_METHOD):
-                raise
-            said = {"protocolVersion": rpc.WITHOUT_HANDSHAKE, "clientInfo": us, "clientCapabilities": {}}
-            self._meta = {f"io.modelcontextprotocol/{name}": value for name, value in said.items()}
-            channel.agree(rpc.WITHOUT_HANDSHAKE)
-            return
-        channel.agree(rpc.version(answer))
-        await channel.tell(rpc.request(None, "notifications/initialized"))
+    def _channels(self) -> Sequence[Callable[[], Channel]]:
+        """Return what makes a channel, one for each transport that the server may speak, the likeliest first."""
+        configured = self._configured
+        if configured is not None and configured.command:
+            return (partial(StdioChannel, configured, self._limits),)
+        url = self._place
+        if self._http is None:
+            guard = self._guard if configured is None else None
+            self._http = new_client(url, headers_for(self._tool, self._configured), self._limits, guard)
+        streamable = partial(StreamableChannel, url, self._http, self._limits)
+        sse = partial(SseChannel, url, self._http, self._limits)
+        # MCP servers of 2024 have a stream of events, mostly at a path that ends so.
+        return (sse, streamable) if url.partition("?")[0].rstrip("/").endswith("/sse") else (streamable, sse)
 
     def _drop(self) -> None:
+        """Let a connection go on which something went wrong: the next one looks anew at what the server is."""
+        self._eras.forget(self._place)
+        self._let_go()
+
+    def _let_go(self) -> None:
         """Let the connection go; the next use makes another."""
-        channel, self._channel = self._channel, None
-        if channel is not None:
-            task = asyncio.create_task(_closed(channel))
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            task = asyncio.create_task(_closed(connection))
             self._closing.add(task)
             task.add_done_callback(self._closing.discard)
-
-    def _new_http(self, url: str) -> Any:
-        import httpx2
-
-        timeout = httpx2.Timeout(self._limits.timeout, connect=min(self._limits.timeout, 10.0))
-        headers = {**headers_for(self._tool, self._configured), "accept-encoding": "identity"}
-        guard = self._guard if self._configured is None else None
-        host, port = split_url(url, "server_url")
-        proxy = proxy_for(Address(host=host, port=port, tls=url.lower().startswith("https:")))
-        return httpx2.AsyncClient(headers=headers, timeout=timeout, transport=_transport_of(guard, proxy))
 
 
 def _decoded(raw: Raw | None) -> str:
@@ -325,35 +360,8 @@ def _where(error: Exception) -> str:
     return f"{type(error).__name__}{place}"
 
 
-async def _closed(channel: Channel) -> None:
+async def _closed(connection: McpConnection) -> None:
     try:
-        await channel.close()
+        await connection.close()
     except Exception as error:  # whoever used it has been told; what is left of it does not matter
         log.debug("MCP: closing a connection failed: %s", type(error).__name__)
-
-
-def _transport_of(guard: UrlGuard | None, proxy: Proxy | None) -> Any:
-    """Return an HTTP transport that connects to the address that the guard has checked, redirects included."""
-    import httpx2
-
-    from antiphon.tools.mcp.through_proxy import through_proxy
-
-    class Guarded(httpx2.AsyncHTTPTransport):
-        async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
-            if guard is not None:
-                host, port = split_url(str(request.url), "server_url")
-                address = await guard.resolve_for(proxy, host, port, "server_url")
-                request.extensions = {**request.extensions, "sni_hostname": host}
-                request.url = request.url.copy_with(host=address or host)
-            return await super().handle_async_request(request)
-
-    transport = Guarded(verify=_tls_context(), trust_env=False)
-    return transport if proxy is None else through_proxy(transport, proxy, _tls_context())
-
-
-@cache
-def _tls_context() -> ssl.SSLContext:
-    """Return the one context of all connections: the import and the authorities take 100 ms."""
-    import httpx2
-
-    return httpx2.create_ssl_context(trust_env=False)

@@ -12,7 +12,7 @@ from collections import deque
 from antiphon.config import McpServerConfig
 from antiphon.config.environment import PREFIX
 from antiphon.tools.base import ToolServerError
-from antiphon.tools.mcp.messages import Limits, RpcMessage, answer_to, messages, reply
+from antiphon.tools.mcp.messages import WITHOUT_HANDSHAKE, Limits, RpcMessage, RpcRequest, messages, reply
 
 log = logging.getLogger("antiphon.tools.mcp")
 
@@ -27,6 +27,8 @@ STDERR = 4096
 class StdioChannel:
     """A running program. It is started with the first message and answers one request after the other."""
 
+    may_be_modern = True
+
     def __init__(self, configured: McpServerConfig, limits: Limits) -> None:
         self._configured = configured
         self._limits = limits
@@ -34,12 +36,13 @@ class StdioChannel:
         self._stderr: asyncio.Task[None] | None = None
         self._last_words: deque[bytes] = deque(maxlen=8)
         self._one_by_one = asyncio.Lock()
+        self._modern = False
 
-    async def ask(self, message: bytes, id: int, method: str, name: str = "") -> RpcMessage:
+    async def ask(self, request: RpcRequest) -> RpcMessage:
         """Send a request and return its answer. Raises ToolServerError, OSError."""
         async with self._one_by_one:
-            await self._send(message)
-            return await self._answer(id)
+            await self._send(request.body)
+            return await self._answer(request)
 
     async def tell(self, message: bytes) -> None:
         """Send a notification."""
@@ -47,7 +50,8 @@ class StdioChannel:
             await self._send(message)
 
     def agree(self, version: str) -> None:
-        """Know the revision of the protocol: here it changes nothing."""
+        """Know the revision of the protocol: since 2026-07-28 a program asks nothing of its client."""
+        self._modern = version == WITHOUT_HANDSHAKE
 
     async def close(self) -> None:
         """End the program: it has a moment to do so itself, then it is killed with all that it started."""
@@ -96,7 +100,7 @@ class StdioChannel:
         except (ConnectionError, RuntimeError):
             raise self._ended() from None
 
-    async def _answer(self, id: int) -> RpcMessage:
+    async def _answer(self, request: RpcRequest) -> RpcMessage:
         assert self._process is not None
         assert self._process.stdout is not None
         read = 0
@@ -113,11 +117,11 @@ class StdioChannel:
             if not line.lstrip().startswith((b"{", b"[")):
                 continue  # the program's own chatter, which does not belong there
             found = messages(line)
-            answer = answer_to(id, found)
+            answer = request.answer_among(found)
             if answer is not None:
                 return answer
             for one in found:
-                if one.method is not None and one.id is not None:
+                if one.method is not None and one.id is not None and not self._modern:
                     await self._send(reply(one))
         raise ToolServerError(f"it wrote {MOST_LINES} lines without an answer.")
 

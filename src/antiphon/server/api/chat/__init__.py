@@ -1,1 +1,1 @@
-"""`POST /v1/chat/completions`, handed on to a backend."""
+"""`POST /v1/chat/completions`, relayed to a backend."""

@@ -1,4 +1,4 @@
-"""`POST /v1/chat/completions`: handed on to the backend as it is, and its answer handed back as it is."""
+"""`POST /v1/chat/completions`: request and answer are relayed without translation."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from antiphon.types.request import ModelName
 
 
 class ChatRequest(msgspec.Struct, frozen=True):
-    """The few fields that are looked at."""
+    """The fields that this server reads."""
 
     model: ModelName
     messages: list[Raw]
@@ -88,7 +88,7 @@ def _decoded(body: bytes) -> tuple[ChatRequest, Mapping[str, Raw]]:
 
 
 def _schema(response_format: Raw | None) -> bytes | None:
-    """Return the schema that an answer shall follow, None where there is none; a wrong shape is the backend's affair."""
+    """Return the schema of `response_format`, or None; the backend refuses a malformed one."""
     if response_format is None:
         return None
     try:

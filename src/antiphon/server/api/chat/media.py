@@ -1,4 +1,4 @@
-"""Media of a chat completions request that is handed on: URLs are fetched or checked, as those of Responses requests are."""
+"""Media of a relayed chat completions request: URLs are fetched or checked, as in Responses requests."""
 
 from __future__ import annotations
 

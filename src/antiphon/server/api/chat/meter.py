@@ -1,4 +1,4 @@
-"""What a relayed chat completion uses, read off while it passes."""
+"""Token usage of a relayed chat completion, read while it passes."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def demand(body: bytes, fields: Mapping[str, Raw]) -> Demand:
 
 
 def _number_of(value: Raw) -> int:
-    """Return a number, 0 for null and for what the backend will refuse."""
+    """Return a number; 0 for null and for values that the backend will refuse."""
     try:
         return _number.decode(value)
     except (ValueError, RecursionError):
@@ -41,12 +41,12 @@ def _number_of(value: Raw) -> int:
 
 
 def metered(answer: ByteStream, permit: Permit) -> ByteStream:
-    """Return the answer; where a permit is to be settled, one that does so at its end."""
+    """Return the answer, or one that settles the permit at its end."""
     return answer if permit is FREE else MeteredAnswer(answer, permit)
 
 
 class MeteredAnswer:
-    """An answer that is read through. The chunks of a stream count as tokens where it has no usage."""
+    """A relayed answer whose usage is read. Without usage each chunk of a stream counts as a token."""
 
     def __init__(self, answer: ByteStream, permit: Permit) -> None:
         self.status = answer.status

@@ -1,7 +1,7 @@
 """One model call on its way: what is changed of its request because the server refused it, or did not do what it says.
 
 A request is changed before the first token only, and each refusal must teach something new. What has helped is remembered for
-the model (`backends.adaptations`).
+the model (`backends.learning.adaptations`).
 """
 
 from __future__ import annotations
@@ -11,10 +11,10 @@ from collections.abc import Mapping, Sequence
 import msgspec
 from msgspec import Raw
 
-from antiphon.backends.adaptations import NOTHING, Adaptation, Adaptations
 from antiphon.backends.base import BackendModel
-from antiphon.backends.overflow_words import Overflow, overflow
-from antiphon.backends.refusal_words import lesson
+from antiphon.backends.learning.adaptations import NOTHING, Adaptation, Adaptations
+from antiphon.backends.learning.overflow_words import Overflow, overflow
+from antiphon.backends.learning.refusal_words import lesson
 from antiphon.core.context import truncated
 from antiphon.core.deltas import CallStart, Delta, Finish, TextDelta
 from antiphon.core.turn import Turn

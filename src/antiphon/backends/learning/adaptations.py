@@ -13,7 +13,7 @@ from typing import Literal, Protocol, runtime_checkable
 
 import msgspec
 
-log = logging.getLogger("antiphon.backends")
+log = logging.getLogger("antiphon.backends.learning")
 
 SECONDS = 3600.0  # after which a model is asked as configured again
 MOST_MODELS = 1000  # of one backend, of which something is remembered

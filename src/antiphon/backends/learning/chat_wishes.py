@@ -11,8 +11,8 @@ from typing import Any
 import msgspec
 
 from antiphon.backends.chat.profiles import Profile
-from antiphon.backends.efforts import nearest_effort
-from antiphon.backends.refusal_words import CLIENTS_NAMES, KEYWORD
+from antiphon.backends.learning.efforts import nearest_effort
+from antiphon.backends.learning.refusal_words import CLIENTS_NAMES, KEYWORD
 from antiphon.core.json_encoding import to_json
 from antiphon.core.tools.schema_subsets import Json, walk
 from antiphon.core.turn import TEMPLATE_FIELDS

@@ -8,8 +8,8 @@ from typing import Any
 from msgspec import Raw
 from msgspec.structs import replace
 
-from antiphon.backends.adaptations import NOTHING, Adaptation
-from antiphon.backends.efforts import nearest_effort
+from antiphon.backends.learning.adaptations import NOTHING, Adaptation
+from antiphon.backends.learning.efforts import nearest_effort
 from antiphon.core.json_encoding import to_json
 from antiphon.core.turn import Turn
 from antiphon.types.tools import ToolChoice

@@ -12,8 +12,8 @@ from typing import Any, Literal
 import msgspec
 from msgspec import Raw
 
-from antiphon.backends.adaptations import NOTHING, Adaptation
-from antiphon.backends.efforts import EFFORTS, weakest_first
+from antiphon.backends.learning.adaptations import NOTHING, Adaptation
+from antiphon.backends.learning.efforts import EFFORTS, weakest_first
 from antiphon.errors import BackendError
 
 LONGEST = 4000  # characters of a refusal that are looked at

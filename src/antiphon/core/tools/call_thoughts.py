@@ -1,0 +1,121 @@
+"""Which thoughts belong to which call, for clients that send calls back without the thoughts before them. Pure.
+
+A call is known by its id where that is long and random. Ids that servers count or repeat (`call_1`, `functions.read:0`) say
+little: then the call's name and arguments count too, and the user's message that was answered.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from hashlib import blake2b
+
+import msgspec
+
+from antiphon.core.tools.call_pairs import BREAK, sides_of
+from antiphon.types.items import CustomToolCall, FunctionCall, Item, Message, OtherItem, Reasoning
+
+CALLS = frozenset((FunctionCall, CustomToolCall, OtherItem))
+"""The kinds of items that may be calls."""
+
+BY_CALL = "call:"
+
+_RANDOM = re.compile(r"[0-9A-Za-z]{16}")
+_LONGEST_KEY = 64
+
+_any = msgspec.json.Decoder()
+
+
+class CallThoughts(msgspec.Struct, frozen=True):
+    """The thoughts that stand before a call, since the call before it: places in the output, and items."""
+
+    key: str
+    thoughts: Sequence[tuple[int, Reasoning]]
+
+
+def made(before: Sequence[Item], output: Sequence[Item]) -> list[CallThoughts]:
+    """Return the calls of an output with their thoughts. Those behind the last call of an answer go with that call."""
+    question = next((item for item in reversed(before) if type(item) is Message and item.role == "user"), None)
+    found: list[CallThoughts] = []
+    thoughts: list[tuple[int, Reasoning]] = []
+    for index, (item, side) in enumerate(zip(output, sides_of(output), strict=True)):
+        if type(item) is Reasoning:
+            thoughts.append((index, item))
+        elif side is not None and side is not BREAK and not side.output:
+            found.append(CallThoughts(_key(item, side.call_id, question), tuple(thoughts)))
+            thoughts = []
+        elif type(item) is OtherItem:
+            thoughts = []  # a tool of this server: the next answer begins behind it
+    if thoughts and found:
+        last = found[-1]
+        found[-1] = CallThoughts(last.key, (*last.thoughts, *thoughts))
+    return found
+
+
+def bare_calls(items: Sequence[Item], has_thoughts: Callable[[Reasoning], bool]) -> list[tuple[int, str]]:
+    """Return the places and keys of the calls in answers that stand without thoughts."""
+    bare: list[tuple[int, str]] = []
+    question: Message | None = None
+    first = 0  # of this answer's, among `bare`
+    for index, (item, side) in enumerate(zip(items, sides_of(items), strict=True)):
+        if type(item) is Reasoning:
+            if has_thoughts(item):
+                del bare[first:]
+                first = -1
+        elif side is None:
+            continue
+        elif side is BREAK or side.output:
+            first = len(bare)
+            if type(item) is Message and item.role == "user":
+                question = item
+        elif first >= 0:
+            bare.append((index, _key(item, side.call_id, question)))
+    return bare
+
+
+def thoughts_id(key: str, number: int) -> str:
+    """Return the id under which a store finds the thoughts before a call: the place alone tells which item it is."""
+    return f"{BY_CALL}{number}:{key}"
+
+
+def put_back(items: Sequence[Item], thoughts: Mapping[int, Iterable[Reasoning]]) -> list[Item]:
+    """Return the items with thoughts before the places that are named."""
+    whole: list[Item] = []
+    for index, item in enumerate(items):
+        whole += thoughts.get(index, ())
+        whole.append(item)
+    return whole
+
+
+def _key(call: Item, call_id: str, question: Message | None) -> str:
+    if _RANDOM.search(call_id) is not None:
+        return call_id if len(call_id) <= _LONGEST_KEY else _digest(call_id)
+    if isinstance(call, FunctionCall):
+        said = call.name, _canonical(call.arguments)
+    elif isinstance(call, CustomToolCall):
+        said = call.name, call.input
+    else:
+        said = "", ""
+    return _digest(call_id, *said, _text(question) if question is not None else "")
+
+
+def _digest(*parts: str) -> str:
+    digest = blake2b(digest_size=16)
+    for part in parts:
+        data = part.encode("utf-8", "surrogatepass")
+        digest.update(b"%d:%b" % (len(data), data))
+    return digest.hexdigest()
+
+
+def _canonical(arguments: str) -> str:
+    """Return arguments as all clients write them."""
+    try:
+        return msgspec.json.encode(_any.decode(arguments), order="sorted").decode()
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        return arguments
+
+
+def _text(message: Message) -> str:
+    if isinstance(message.content, str):
+        return message.content
+    return "\n".join([text for part in message.content if isinstance(text := getattr(part, "text", None), str)])

@@ -1,0 +1,356 @@
+"""What only the backend can read comes back to it: every provider's shape, streamed and not, by every way of going on."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import threading
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pytest
+
+from antiphon.config import BackendConfig, ModelConfig
+from tests.server.providers import SHAPES, TOOLS, Json, Provider, assistant, call, signed
+from tests.server.test_hosted_tools import process
+from tests.server.whole import Client, turn, upstream, whole_server
+from tests.tools.lookup import Lookup
+
+pytestmark = pytest.mark.slow
+
+SEALED = {"store": False, "include": ["reasoning.encrypted_content"]}
+QUESTION = {"role": "user", "content": "Go."}
+
+
+@pytest.fixture(scope="module")
+def backend() -> Iterator[str]:
+    with upstream(Provider) as url:
+        yield url
+
+
+@pytest.fixture(scope="module")
+def client(backend: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
+    with whole_server(backend, store=str(tmp_path_factory.mktemp("store") / "antiphon.db")) as client:
+        yield client
+
+
+@pytest.fixture(scope="module")
+def forgetful(backend: str) -> Iterator[Client]:
+    """A server that gives nothing back by call id: what comes back was stored or sent."""
+    with whole_server(backend, store="memory", recall_bytes=0) as client:
+        yield client
+
+
+def ask(client: Client, stream: bool, **fields: Any) -> Json:
+    """Make a response; return it as its last event or its body has it."""
+    fields = {"tools": TOOLS, **fields}
+    return client.stream(**fields)[-1]["response"] if stream else client.create(**fields)
+
+
+def outputs(response: Json) -> list[Json]:
+    calls = [item for item in response["output"] if item["type"] == "function_call"]
+    assert calls
+    return [{"type": "function_call_output", "call_id": item["call_id"], "output": "42"} for item in calls]
+
+
+def chained(client: Client, stream: bool, model: str) -> None:
+    first = ask(client, stream, model=model, input="Go.")
+    ask(client, stream, model=model, input=outputs(first), previous_response_id=first["id"])
+
+
+def replayed(client: Client, stream: bool, model: str) -> None:
+    first = ask(client, stream, model=model, input="Go.")
+    ask(client, stream, model=model, input=[QUESTION, *first["output"], *outputs(first)], store=False)
+
+
+def sealed(client: Client, stream: bool, model: str) -> None:
+    """As Codex does it: nothing is stored, ids and content are left out."""
+    first = ask(client, stream, model=model, input="Go.", **SEALED)
+    bare = [{name: item[name] for name in item if name not in ("id", "content")} for item in first["output"]]
+    kept = [bare[n] if item["type"] == "reasoning" else item for n, item in enumerate(first["output"])]
+    ask(client, stream, model=model, input=[QUESTION, *kept, *outputs(first)], **SEALED)
+
+
+def sealed_whole(client: Client, stream: bool, model: str) -> None:
+    """As SDKs do it that send each item as it came."""
+    first = ask(client, stream, model=model, input="Go.", **SEALED)
+    ask(client, stream, model=model, input=[QUESTION, *first["output"], *outputs(first)], **SEALED)
+
+
+def referred(client: Client, stream: bool, model: str) -> None:
+    first = ask(client, stream, model=model, input="Go.")
+    items = [{"type": "item_reference", "id": item["id"]} for item in first["output"]]
+    ask(client, stream, model=model, input=[QUESTION, *items, *outputs(first)])
+
+
+def conversed(client: Client, stream: bool, model: str) -> None:
+    conversation = client.post("/v1/conversations")[1]["id"]
+    first = ask(client, stream, model=model, input="Go.", conversation=conversation)
+    ask(client, stream, model=model, input=outputs(first), conversation=conversation)
+
+
+def in_background(client: Client, stream: bool, model: str) -> None:
+    first = client.finished(ask(client, False, model=model, input="Go.", background=True)["id"])
+    second = ask(client, False, model=model, input=outputs(first), previous_response_id=first["id"], background=True)
+    client.finished(second["id"])
+
+
+def over_websocket(client: Client, stream: bool, model: str) -> None:
+    fields = {"model": model, "tools": TOOLS, "store": False}
+    with client.websocket() as connection:
+        first = turn(connection, input="Go.", **fields)[-1]["response"]
+        turn(connection, input=outputs(first), previous_response_id=first["id"], **fields)
+
+
+def compacted(client: Client, stream: bool, model: str) -> None:
+    """A conversation is compacted while a call waits for its output."""
+    first = ask(client, stream, model=model, input="Go.")
+    context = [QUESTION, *first["output"]]
+    status, made = client.post("/v1/responses/compact", model=model, tools=TOOLS, input=context)
+    assert status == 200, made
+    ask(client, stream, model=model, input=[made["output"][-1], *outputs(first)])
+
+
+def check(shape: str, content: bool = True) -> None:
+    """Hold the last request to what of the shape must come back."""
+    message = assistant(Provider.asked[-1])
+    for name, value in SHAPES[shape].back.items():
+        if content or name != "content":
+            assert message.get(name) == value, name
+
+
+Way = Callable[[Client, bool, str], None]
+WAYS = [chained, replayed, sealed, sealed_whole, referred, conversed, in_background, over_websocket, compacted]
+
+
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
+@pytest.mark.parametrize("way", WAYS, ids=lambda way: way.__name__)
+@pytest.mark.parametrize("shape", SHAPES)
+def test_it_comes_back_in_the_fields_it_came_in(forgetful: Client, shape: str, way: Way, stream: bool) -> None:
+    Provider.asked.clear()
+    way(forgetful, stream, shape)
+    check(shape, way is not compacted)
+
+
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
+@pytest.mark.parametrize("shape", SHAPES)
+def test_the_client_sees_the_thoughts_and_nothing_else(client: Client, shape: str, stream: bool) -> None:
+    response = ask(client, stream, model=shape, input="Go.")
+    thoughts = [item for item in response["output"] if item["type"] == "reasoning"]
+    assert "".join(part["text"] for item in thoughts for part in item.get("content", [])) == SHAPES[shape].thoughts
+    assert [item["type"] for item in response["output"] if item["type"] != "reasoning"].count("message") < 2
+    for secret in ("S1", "SIG", "R==", "E==", "O==", '"T"'):
+        assert secret not in str(response)
+    assert "input_transformations" not in response
+
+
+# By the ids of calls
+
+
+def bare(client: Client, stream: bool, model: str, **fields: Any) -> None:
+    """As clients do it that keep the calls alone, without any id of an item."""
+    first = ask(client, stream, model=model, input="Go.", **fields)
+    calls = [{**item, "id": None} for item in first["output"] if item["type"] == "function_call"]
+    ask(client, stream, model=model, input=[QUESTION, *calls, *outputs(first)], **fields)
+
+
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
+@pytest.mark.parametrize("shape", SHAPES)
+def test_a_client_that_drops_it_gets_it_back_by_call(client: Client, shape: str, stream: bool) -> None:
+    Provider.asked.clear()
+    bare(client, stream, shape, store=False)
+    check(shape, content=False)
+
+
+def test_the_store_has_it_too_after_a_restart(backend: str, tmp_path: Path) -> None:
+    store = str(tmp_path / "antiphon.db")
+    begun: dict[str, Json] = {}
+    with whole_server(backend, store=store) as client:
+        for shape in SHAPES:
+            begun[shape] = ask(client, False, model=shape, input=f"Go with {shape}.")
+    with whole_server(backend, store=store) as client:
+        for shape, first in begun.items():
+            calls = [{**item, "id": None} for item in first["output"] if item["type"] == "function_call"]
+            Provider.asked.clear()
+            ask(
+                client,
+                False,
+                model=shape,
+                input=[{"role": "user", "content": f"Go with {shape}."}, *calls, *outputs(first)],
+            )
+            check(shape, content=False)
+            ask(client, False, model=shape, input=outputs(first), previous_response_id=first["id"])
+            check(shape)
+
+
+def test_nothing_is_remembered_where_that_is_switched_off(forgetful: Client) -> None:
+    Provider.asked.clear()
+    bare(forgetful, False, "blocks of thoughts with signatures")
+    assert "thinking_blocks" not in assistant(Provider.asked[-1])
+
+
+def test_another_owner_gets_nothing(backend: str) -> None:
+    shape = "blocks of thoughts with signatures"
+    with whole_server(backend, api_keys=["sk-alice", "sk-bob"]) as server:
+        alice, bob = Client(server.url, "sk-alice"), Client(server.url, "sk-bob")
+        for store in (True, False):
+            first = ask(alice, False, model=shape, input="Go.", store=store)
+            calls = [{**item, "id": None} for item in first["output"] if item["type"] == "function_call"]
+            for client, known in ((bob, False), (alice, True)):
+                Provider.asked.clear()
+                ask(client, False, model=shape, input=[QUESTION, *calls, *outputs(first)], store=False)
+                assert ("SIG" in str(assistant(Provider.asked[-1]))) == known
+
+
+@pytest.mark.parametrize(
+    ("change", "known"),
+    [
+        ({}, True),
+        ({"question": "Something else."}, False),
+        ({"name": "write"}, False),
+        ({"arguments": '{"path": "b"}'}, False),
+        ({"arguments": '{ "path" : "a" }'}, True),
+    ],
+    ids=str,
+)
+def test_an_id_that_servers_repeat_is_not_enough(client: Client, change: Json, known: bool) -> None:
+    """`call_1` is the id of many calls: the question, the name and the arguments have to be the same too."""
+    shape = "blocks of thoughts with signatures"
+    first = ask(client, False, model=shape, input="Go.")
+    change = dict(change)
+    question = {"role": "user", "content": change.pop("question", "Go.")}
+    calls = [{**item, "id": None, **change} for item in first["output"] if item["type"] == "function_call"]
+    Provider.asked.clear()
+    ask(client, False, model=shape, input=[question, *calls, *outputs(first)], store=False)
+    assert ("SIG" in str(assistant(Provider.asked[-1]))) == known
+
+
+def test_thoughts_that_were_sent_stay_as_they_are(client: Client) -> None:
+    shape = "thoughts in reasoning_content"
+    first = ask(client, False, model=shape, input="Go.")
+    sent = {"type": "reasoning", "summary": [], "content": [{"type": "reasoning_text", "text": "Mine."}]}
+    calls = [{**item, "id": None} for item in first["output"] if item["type"] == "function_call"]
+    Provider.asked.clear()
+    ask(client, False, model=shape, input=[QUESTION, sent, *calls, *outputs(first)])
+    assert assistant(Provider.asked[-1])["reasoning_content"] == "Mine."
+
+
+# To another kind of backend
+
+
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
+@pytest.mark.parametrize("way", [chained, sealed], ids=lambda way: way.__name__)
+@pytest.mark.parametrize("shape", SHAPES)
+def test_another_kind_does_not_get_it_and_the_response_says_so(
+    backend: str, shape: str, way: Way, stream: bool
+) -> None:
+    backends = {
+        "one": BackendConfig(url=backend),
+        "two": BackendConfig(url=backend, profile="vllm", discover=False),
+    }
+    models = {"other": ModelConfig(backends=["two"], name=shape)}
+    answers: list[Json] = []
+
+    class Switching(Client):
+        """Asks another backend from the second request on."""
+
+        def create(self, **fields: Any) -> Json:
+            answers.append(super().create(**{**fields, "model": "other" if answers else fields["model"]}))
+            return answers[-1]
+
+        def stream(self, **fields: Any) -> list[Json]:
+            events = super().stream(**{**fields, "model": "other" if answers else fields["model"]})
+            answers.append(events[-1]["response"])
+            return events
+
+    with whole_server(backends=backends, models=models) as server:
+        Provider.asked.clear()
+        way(Switching(server.url), stream, shape)
+    message = assistant(Provider.asked[-1])
+    for secret in ("S1", "SIG", "R==", "E==", "O==", '"T"', "Q" * 300, "'P'"):
+        assert secret not in str(message)
+    assert message.get("reasoning_content", "") == SHAPES[shape].thoughts  # the text is for everybody
+    told = answers[1].get("input_transformations")
+    if shape.startswith("thoughts in"):
+        assert told is None
+    else:
+        assert told and {(one["action"], one["type"], one["reason"]) for one in told} == {
+            ("removed", "reasoning", "model_mismatch")
+        }
+
+
+def test_what_another_server_sealed_is_told(client: Client) -> None:
+    foreign = {"type": "reasoning", "id": "rs_1", "summary": [], "encrypted_content": "gAAAAABo.x-y_z="}
+    made = client.create(model="thoughts in reasoning", input=[QUESTION, foreign, {"role": "user", "content": "Well?"}])
+    assert made["input_transformations"] == [
+        {"id": "rs_1", "action": "removed", "type": "reasoning", "reason": "organization_mismatch"}
+    ]
+
+
+# Tools that the server runs, a run that is taken over
+
+
+class Looking(BaseHTTPRequestHandler):
+    """Calls the server's tool with a signature, and refuses to go on without it."""
+
+    protocol_version = "HTTP/1.1"
+    hesitates: ClassVar[threading.Event | None] = None
+    reached: ClassVar[threading.Event] = threading.Event()
+
+    def log_message(self, *args: object) -> None:
+        """Say nothing."""
+
+    def do_GET(self) -> None:
+        self._send(200, {"object": "list", "data": [{"id": "m", "object": "model"}]})
+
+    def do_POST(self) -> None:
+        request = json.loads(self.rfile.read(int(self.headers["content-length"])))
+        calls = [call for message in request["messages"] for call in message.get("tool_calls", ())]
+        if calls and any(call.get("extra_content") != signed("S1")["extra_content"] for call in calls):
+            self._send(400, {"error": {"message": "missing a thought_signature", "code": None}})
+            return
+        if calls and self.hesitates is not None:
+            self.reached.set()
+            self.hesitates.wait(20)
+        lookup = {**call("call_1", "lookup", **signed("S1"))}
+        lookup["function"] = {"name": "lookup", "arguments": '{"query":"cats"}'}
+        message = {"content": "Done."} if calls else {"content": None, "tool_calls": [lookup]}
+        self._send(200, {"choices": [{"index": 0, "message": message, "finish_reason": "stop"}]})
+
+    def _send(self, status: int, body: Json) -> None:
+        data = json.dumps(body).encode()
+        with contextlib.suppress(OSError):
+            self.send_response(status)
+            self.send_header("content-type", "application/json")
+            self.send_header("content-length", str(len(data)))
+            self.end_headers()
+            self.wfile.write(data)
+
+
+def test_a_tool_of_the_server_and_a_later_turn() -> None:
+    with upstream(Looking) as url, whole_server(url, hosted=[Lookup()]) as client:
+        tools = [{"type": "lookup", "shelf": "a"}]
+        first = client.create(model="m", input="Look.", tools=tools)
+        assert [item["type"] for item in first["output"]] == ["reasoning", "lookup_call", "message"]
+        client.create(model="m", input="Again.", tools=tools, previous_response_id=first["id"])
+
+
+def test_a_run_taken_over_after_kill_9(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The server dies between the tool's result and the model's answer: the other one has the signature too."""
+    gate = threading.Event()
+    monkeypatch.setattr(Looking, "hesitates", gate)
+    Looking.reached.clear()
+    store = tmp_path / "antiphon.db"
+    with upstream(Looking) as url:
+        with process(store, url) as (client, running):
+            asked = {"model": "m", "input": "Look.", "tools": [{"type": "lookup", "shelf": "a"}], "background": True}
+            id = client.create(**asked)["id"]
+            assert Looking.reached.wait(20)
+            running.kill()
+            running.wait()
+        gate.set()
+        with process(store, url) as (client, _):
+            assert client.finished(id)["status"] == "completed"
+            client.create(model="m", input="Again.", previous_response_id=id)
