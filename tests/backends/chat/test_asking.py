@@ -22,7 +22,7 @@ from antiphon.core.request.text_format import ResolvedText
 from antiphon.core.turn import Turn
 from antiphon.errors import BackendError, InvalidRequest
 from antiphon.types.request import CreateResponse, TextFormat
-from tests.backends.chat.chats import LONG_INPUT, WEATHER, ask
+from tests.backends.chat.chats import LONG_INPUT, USER, WEATHER, ask
 from tests.backends.turns import read_all, text_of, thoughts_of
 from tests.net.upstream import Call, Upstream, running, until
 
@@ -104,6 +104,14 @@ NARROW = {
         "properties": {"minLength": {"type": "string", "minLength": 1}, "map": {"type": "object", "propertyNames": {}}},
     },
 }
+
+
+def asked_with(fields: Json) -> Turn:
+    """Return a Turn of these fields; `items` are its input."""
+    others = {name: value for name, value in fields.items() if name != "items"}
+    return ask(*fields.get("items", ()), **others)
+
+
 SCHEMA = ResolvedText(TextFormat(type="json_schema", name="x", schema=b'{"type":"object"}'))  # type: ignore[arg-type]
 KINDS: dict[str, tuple[Json, Strict, Json, list[str]]] = {
     "stream": (
@@ -151,6 +159,27 @@ KINDS: dict[str, tuple[Json, Strict, Json, list[str]]] = {
         {"response_format": "object_schema"},
         [],
     ),
+    "a role": (
+        {"instructions": "Be brief."},
+        refuses(
+            "System role not supported",
+            lambda body: any(one["role"] == "system" for one in body["messages"]),
+            status=500,
+        ),
+        {"roles": "user"},
+        [],
+    ),
+    "thoughts that are missing": (
+        {"items": [USER, {"role": "assistant", "content": "Hello."}, USER]},
+        refuses(
+            "The `reasoning_content` in the thinking mode must be passed back to the API.",
+            lambda body: (
+                not all(one.get("reasoning_content") for one in body["messages"] if one["role"] == "assistant")
+            ),
+        ),
+        {"needs_reasoning": True},
+        [],
+    ),
     "a keyword of schemas": (
         {"tools": [NARROW]},
         refuses("JSON schema: 'minLength' is not supported", lambda body: '"minLength": 1' in json.dumps(body)),
@@ -191,12 +220,12 @@ async def test_a_refused_field_is_left_out_and_that_is_remembered(
     fields, strict, learned, ignored = KINDS[kind]
     async with backend(strict, in_stream=in_stream) as (one, upstream):
         with caplog.at_level(logging.WARNING, "antiphon.backends.learning"):
-            first = await heard(one, ask(**fields))
+            first = await heard(one, asked_with(fields))
         asked = len(upstream.calls)
         assert asked > 1
         assert one.learned == {"m": Adaptation(**learned)}
         assert "backend c: model m is asked otherwise from now on: " in caplog.text
-        again = await heard(one, ask(**fields))
+        again = await heard(one, asked_with(fields))
         assert len(upstream.calls) == asked + 1, "the next request is right at once"
     assert first == again
     assert first[1] == ignored

@@ -98,6 +98,7 @@ def _adapted(options: CodecOptions, learned: Adaptation) -> CodecOptions:
             max_tokens=learned.max_tokens,
             response_format=learned.response_format,
             forced_calls=learned.forced_calls,
+            needs_reasoning=learned.needs_reasoning,
         ),
         policies=_policies(options.policies, learned),
         opens_thoughts=learned.think == "opened",
@@ -107,8 +108,8 @@ def _adapted(options: CodecOptions, learned: Adaptation) -> CodecOptions:
 
 
 def _policies(policies: Policies, learned: Adaptation) -> Policies:
-    schema = learned.strict_schema
-    return msgspec.structs.replace(policies, strict_schema=schema) if schema else policies
+    wanted = {name: wish for name in Policies.__struct_fields__ if (wish := getattr(learned, name))}
+    return msgspec.structs.replace(policies, **wanted) if wanted else policies
 
 
 class ChatBackend:

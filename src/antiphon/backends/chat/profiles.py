@@ -96,6 +96,8 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
             fields["efforts"] = tuple(efforts)
         if drop:
             fields["drop"] = (*self.drop, *(name for name in drop if name not in self.drop))
+        if "reasoning_content" in drop:
+            fields["reasoning_out"] = ""
         return msgspec.structs.replace(self, **fields)
 
 

@@ -29,6 +29,9 @@ class Adaptation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     response_format: Literal["", "json_schema", "json_object", "object_schema", "none"] = ""
     forced_calls: Literal["", "schema"] = ""
     strict_schema: Literal["", "openai", "gemini", "moonshot"] = ""
+    roles: Literal["", "merge-first", "alternate", "user"] = ""
+    call_ids: Literal["", "short"] = ""
+    needs_reasoning: bool = False
     think: Literal["", "opened"] = ""
     context_length: int = 0
     max_output_tokens: int = 0

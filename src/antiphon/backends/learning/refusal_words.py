@@ -13,7 +13,7 @@ import msgspec
 from msgspec import Raw
 
 from antiphon.backends.learning.adaptations import NOTHING, Adaptation
-from antiphon.backends.learning.efforts import EFFORTS, weakest_first
+from antiphon.backends.learning.efforts import EFFORTS, USUAL, WEAKEST, weakest_first
 from antiphon.errors import BackendError
 
 LONGEST = 4000  # characters of a refusal that are looked at
@@ -22,7 +22,8 @@ _UNSUPPORTED = re.compile(
     r"not (?:currently |yet |be )?(?:support|allow|permit|accept|implement|available|recogni|enabled)|unsupported"
     r"|n't (?:currently )?(?:support|allow|accept)|unknown|unrecogni[sz]ed|unexpected|extra (?:inputs|fields)"
     r"|cannot find field|cannot (?:both )?be (?:set|used|specified)|only the default|invalid (?:parameter|argument|field)"
-    r"|incompatible|deprecated|must be omitted",
+    r"|incompatible|deprecated|must be omitted|or unset|no endpoints found|(?:may|can) only be (?:set|used)"
+    r"|only [\d.]{1,8} is allowed",
     re.IGNORECASE,
 )
 _WRONG_VALUE = re.compile(
@@ -30,7 +31,7 @@ _WRONG_VALUE = re.compile(
     re.IGNORECASE,
 )
 _LISTED = re.compile(
-    r"one of|supported values|valid (?:values|levels|options)|allowed values|available (?:values|options)|expected"
+    r"one of|supported (?:string )?values|valid (?:values|levels|options)|allowed values|available (?:values|options)|expected"
     r"|should be|must be|choose|accepts?\b|supports? only|only supports?|valid:",
     re.IGNORECASE,
 )
@@ -52,10 +53,33 @@ _TOKEN_FIELDS = re.compile(
 )
 _FORMAT = re.compile(r"response[_ ]?format|json_schema|structured output", re.IGNORECASE)
 _BAD_SCHEMA = re.compile(r"invalid schema|schema error|grammar error|invalid_json_schema|in context=", re.IGNORECASE)
+_TOOLS_AND_FORMAT = re.compile(
+    r"(?:tool|function)[^.]{0,60}(?:response[_ ]?format|response mime type|json mode|structured output)"
+    r"|(?:response[_ ]?format|json mode|structured output)[^.]{0,60}(?:tool|function)",
+    re.IGNORECASE,
+)
+_MUST_THINK = re.compile(r"mandatory|cannot be (?:disabled|turned off)|always thinks", re.IGNORECASE)
+_ROLES: tuple[tuple[Literal["user", "merge-first", "alternate"], re.Pattern[str]], ...] = (
+    (
+        "user",
+        re.compile(
+            r"system (?:role|message|instruction)s? (?:is |are )?not (?:supported|enabled|allowed)"
+            r"|not support (?:the )?[`'\"]?system|developer instruction is not enabled|only user and assistant roles",
+            re.IGNORECASE,
+        ),
+    ),
+    ("merge-first", re.compile(r"system message must be (?:at )?(?:the )?(?:begin|first|start)", re.IGNORECASE)),
+    ("alternate", re.compile(r"must alternate|unexpected role [`'\"]?\w{1,16}[`'\"]? after role", re.IGNORECASE)),
+)
+_SHORT_IDS = re.compile(r"tool call id.{0,100}length of 9", re.IGNORECASE)
+_THOUGHTS_MISSING = re.compile(
+    r"reasoning_content.{0,80}(?:must be passed|is (?:missing|required)|must be provided)", re.IGNORECASE
+)
+_THOUGHTS_REFUSED = re.compile(r"reasoning_content", re.IGNORECASE)
 _CHOICE = re.compile(r"tool[_ ]?choice|forced? (?:tool|function)", re.IGNORECASE)
 _EFFORT = re.compile(
     r"reasoning[_. ]?effort|\beffort\b|support (?:reasoning|thinking)|thinking is not|think value"
-    r"|(?:thinking|reasoning)[_ ]?level|\blevel\b",
+    r"|(?:thinking|reasoning)[_ ]?level|\blevel\b|reasoning is mandatory",
     re.IGNORECASE,
 )
 _TEMPLATE = re.compile(r"chat_template_kwargs|enable_thinking", re.IGNORECASE)
@@ -109,7 +133,10 @@ CLIENTS_NAMES = {
 _PLAIN = ("temperature", "logprobs")  # words that mean the field wherever they stand
 _NAMES = {
     name: re.compile(
-        rf"\b{name}\b" if "_" in name or name in _PLAIN else rf"(?<!role )[`'\"]{name}[`'\"]|parameter:? {name}\b"
+        rf"\b{name.replace('_', '_?')}\b"
+        if "_" in name or name in _PLAIN
+        else rf"(?<!role )[`'\"]{name}[`'\"]|parameter:? {name}\b",
+        re.IGNORECASE,
     )
     for name in CLIENTS_NAMES
 }
@@ -166,7 +193,7 @@ def lesson(error: BackendError, sent: Mapping[str, Raw], changed: Adaptation = N
     if error.status not in (400, 404, 409, 502) or error.code == "context_length_exceeded":
         return None
     refusal = RefusedRequest(error.message[:LONGEST], _OURS.get(error.param or "", error.param or ""), sent, changed)
-    for rule in (_stream, _token_field, _format, _tool_choice, _effort, _schema, _strict, _field):
+    for rule in RULES:
         found = rule(refusal)
         if found is not None:
             return found
@@ -197,6 +224,8 @@ def _format(refusal: RefusedRequest) -> Lesson | None:
     if not isinstance(format, dict) or not named or _BAD_SCHEMA.search(refusal.words) or not refusal.complains:
         return None
     asked = format.get("type")
+    if "tools" in refusal.sent and _TOOLS_AND_FORMAT.search(refusal.words):
+        return Lesson(Adaptation(response_format="none"), lasting=False)  # beside tools only
     listed = _listed(refusal.words)
     takes = {name for name in ("json_schema", "json_object") if name in listed and name != asked}
     weaker: Literal["json_schema", "json_object", "object_schema", "none"]
@@ -216,16 +245,23 @@ def _tool_choice(refusal: RefusedRequest) -> Lesson | None:
     choice = refusal.value("tool_choice")
     if choice in (None, "none") or not (refusal.param.startswith("tool_choice") or _CHOICE.search(refusal.words)):
         return None
+    if isinstance(choice, dict) and "required" in _listed(refusal.words) and not refusal.changed.forced_calls:
+        return Lesson(Adaptation(forced_calls="schema"))  # a named tool cannot be said, but any may be forced
     return Lesson(Adaptation(drop=("tool_choice",))) if refusal.complains else None
 
 
 def _effort(refusal: RefusedRequest) -> Lesson | None:
     named = refusal.param in EFFORT_FIELDS or _EFFORT.search(refusal.words)
-    if refusal.effort and named and refusal.complains:
+    if refusal.effort and named and (refusal.complains or _MUST_THINK.search(refusal.words)):
         asked = refusal.effort
         takes = weakest_first(_listed(refusal.words) & EFFORTS)
         if takes and asked not in takes:
             return Lesson(Adaptation(efforts=takes))
+        if asked in WEAKEST and _MUST_THINK.search(refusal.words):
+            return Lesson(Adaptation(efforts=USUAL))
+        others = tuple(effort for effort in refusal.changed.efforts or USUAL if effort != asked)
+        if others and asked in EFFORTS and asked in _WORDS.findall(refusal.words.lower()):
+            return Lesson(Adaptation(efforts=others))
         # A value that no server knows tells nothing about others.
         return Lesson(Adaptation(drop=("reasoning_effort",)), lasting=asked in EFFORTS)
     if TEMPLATE_FIELD in refusal.sent and refusal.unsupported:
@@ -251,6 +287,21 @@ def _schema(refusal: RefusedRequest) -> Lesson | None:
     return None
 
 
+def _history(refusal: RefusedRequest) -> Lesson | None:
+    """Roles in an order, ids in a form, thoughts in a field that the model does not take, or misses."""
+    for roles, words in _ROLES:
+        if words.search(refusal.words) and refusal.changed.roles != roles:
+            return Lesson(Adaptation(roles=roles))
+    if _SHORT_IDS.search(refusal.words):
+        return Lesson(Adaptation(call_ids="short"))
+    if _THOUGHTS_MISSING.search(refusal.words):
+        return Lesson(Adaptation(needs_reasoning=True))
+    sent = b'"reasoning_content"' in bytes(refusal.sent.get("messages", b""))
+    if sent and refusal.unsupported and _THOUGHTS_REFUSED.search(refusal.words):
+        return Lesson(Adaptation(drop=("reasoning_content",)))
+    return None
+
+
 def _strict(refusal: RefusedRequest) -> Lesson | None:
     if "tools" not in refusal.sent or not refusal.unsupported:
         return None
@@ -273,6 +324,9 @@ def _field(refusal: RefusedRequest) -> Lesson | None:
     else:
         return None
     return Lesson(Adaptation(drop=("logprobs", "top_logprobs") if "logprobs" in name else (name,)))
+
+
+RULES = (_stream, _token_field, _format, _tool_choice, _history, _effort, _schema, _strict, _field)
 
 
 def _listed(words: str) -> set[str]:
