@@ -83,7 +83,12 @@ FIELDS = (
     Field("service_tier", "forwarded", True, "To backends that know it; the response says `default`."),
     Field("store", "honoured", True, "`false` leaves no trace on disk."),
     Field("stream", "honoured", False),
-    Field("stream_options", "ignored", False, "There is no obfuscation to switch off; usage is always sent."),
+    Field(
+        "stream_options",
+        "ignored",
+        False,
+        "There is no obfuscation to switch off; usage is sent wherever the backend tells it.",
+    ),
     Field("temperature", "honoured", True, "0 to 2."),
     Field("text", "honoured", True, "Nested or flat; a flat request gets the flat `type` beside the nested form."),
     Field(
@@ -108,15 +113,22 @@ FIELDS = (
 )
 
 ITEMS = (
-    Kind("message", "In and out, with text, refusal, image, file and audio parts. Needs no `type`."),
+    Kind(
+        "message",
+        "In and out, with text, refusal, image, file and audio parts. Needs no `type`. Parts in chat completions' spelling "
+        "(`text`, `image_url`, `file`) are taken, and stored in this API's; OpenAI refuses them. Messages of the role `tool` "
+        "and `tool_calls` are refused.",
+    ),
     Kind(
         "reasoning",
-        "In and out: raw thoughts, summary, sealed content, which opens for its owner only. Without content where a backend"
-        " sent data for itself alone. Dropped by a client, it is found again by call id (`recall_bytes`).",
+        "In and out: raw thoughts, summary, sealed content, which opens for its owner only. A Responses backend's own "
+        "sealed content passes both ways, asked for or not. Without content where a backend sent data for itself alone. "
+        "Dropped by a client, it is found again by call id (`recall_bytes`).",
     ),
     Kind(
         "function_call, function_call_output",
-        "In and out; an output may be a string or parts. Ids of calls may repeat in a history: an output belongs to the nearest "
+        "In and out; an output may be a string or parts. `arguments` may be an object: it is taken as its JSON text. "
+        "Ids of calls may repeat in a history: an output belongs to the nearest "
         "earlier calls of its id that have none yet, in their order. A second, different output for a call is a 400, and so is "
         "one without a call. The ids of new calls are unique in their conversation, whatever the backend sends.",
     ),
@@ -169,6 +181,17 @@ EVENTS = (
     Kind("response.output_item.added, response.output_item.done", "For every item, in every ending."),
     Kind("response.content_part.added, response.content_part.done", ""),
     Kind("response.output_text.delta, response.output_text.done", "With logprobs where asked for."),
+    Kind(
+        "response.output_text.annotation.added",
+        "Right behind the text that came with it. A chat backend's sources become `url_citation`: `annotations` of a message,"
+        " and `citations`, `search_results` or `web_search` beside it; those without a place stand at the end of the text so"
+        " far. Other annotations of chat backends are passed over.",
+    ),
+    Kind(
+        "response.image_generation_call.in_progress, response.image_generation_call.completed",
+        "Pictures that a chat model makes (`images` of a message, or parts of it) are items `image_generation_call`, whole from"
+        " the start. One that is but a URL becomes a link in the text. In a history a chat model does not see them.",
+    ),
     Kind("response.refusal.delta, response.refusal.done", ""),
     Kind(
         "response.reasoning_text.delta, response.reasoning_text.done",

@@ -17,7 +17,8 @@ from tests.test_exports import MODULES
 def _defined() -> Iterator[type[BaseException]]:
     for module in MODULES:
         for value in vars(import_module(module)).values():
-            if inspect.isclass(value) and issubclass(value, BaseException) and value.__module__ == module:
+            kind = inspect.isclass(value) and issubclass(value, BaseException) and value.__module__ == module
+            if kind and not value.__name__.startswith("_"):  # those do not leave their module
                 yield value
 
 
@@ -37,3 +38,17 @@ def test_the_drawn_tree_names_every_exception() -> None:
 def test_what_a_store_refuses_is_no_key_error_of_a_bug(kind: type[Exception]) -> None:
     assert issubclass(kind, errors.StoreError)
     assert not issubclass(kind, LookupError | ValueError | errors.APIError)
+
+
+def test_a_field_is_named_in_the_message_too() -> None:
+    error = errors.InvalidRequest("Invalid 'input[2]': no input.", param="input[2]", code="c")
+    named = errors.spelled(error, lambda name: name.replace("input[2]", "messages.1"))
+    assert (named.param, named.message, named.code, named.status) == (
+        "messages.1",
+        "Invalid 'messages.1': no input.",
+        "c",
+        400,
+    )
+    assert error.param == "input[2]", "an error may be shared"
+    assert errors.spelled(error, None) is error
+    assert errors.spelled(errors.APIError(503, "x"), str.upper).param == ""

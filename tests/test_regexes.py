@@ -159,7 +159,12 @@ OUTSIDE: dict[str, str] = {
     "backends.chat.tool_calls:_MARKS": "search",
     "backends.llama.process:STAMP": "match",
     "backends.refusals:_CODE": "fullmatch",
-    "backends.refusals:_TOO_LONG": "search",
+    "backends.overflow_phrases:_LONG": "search",
+    "backends.overflow_phrases:_RATE": "search",
+    "backends.refusals:_NO_PATH": "fullmatch",
+    "backends.refusals:_STATUS_OF_WORDS": "search",
+    "backends.waits:_PART": "search",
+    "backends.waits:_WORDS": "search",
     "backends.refusals:_PARAMS": "search",
     "backends.refusals:_OF_REQUEST": "search",
     "backends.refusals:_TRACE": "search",
@@ -268,7 +273,7 @@ INSIDE = frozenset(
     cli.checks.diagnosis:_think
     cli.checks.doctor:described
     cli.keys:_SPAN
-    core.text.leaks.reader:LeakMarkers.__init__
+    core.text.leaks.reader:PreparedForms.__init__
     cli.monitor.scrape:_SERIES
     cli.monitor.scrape:_LABEL
     cli.monitor.scrape:_ESCAPE

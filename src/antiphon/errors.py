@@ -22,12 +22,12 @@ AntiphonError
 └── what one module tells another, and no client sees:
     SealError, IllegalCall, GrammarError, GrammarFault, SchemaFault, Unchecked, Unusable, UnusableKey, WorkerDied, WorkerUnusable,
     EngineFailure, StaleConnection, BrokenOff, ServerStopping, SteerRefused, NoRoom, Unpackable, BusyError, Extensive,
-    FileGone, TornError, Unacceptable
+    FileGone, TornError, Unacceptable, ProxyRefused
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 TYPE_OF_STATUS: dict[int, str] = {
@@ -110,6 +110,17 @@ class APIError(AntiphonError):
             "status": self.status,
         }
         return {"error": error, "detail": self.message}
+
+
+def spelled(error: APIError, spell: Callable[[str], str] | None) -> APIError:
+    """Return an error whose field is named as a front end names it, in its message too. `spell`: OpenAI's name → its own."""
+    name = spell(error.param) if spell is not None and error.param else error.param
+    if name == error.param:
+        return error
+    message = shortened(error.message.replace(f"'{error.param}'", f"'{name}'"), LONGEST_MESSAGE)
+    named = type(error).__new__(type(error), message)
+    vars(named).update(vars(error), message=message, param=shortened(name, LONGEST_PARAM))
+    return named
 
 
 class InvalidRequest(APIError):

@@ -74,6 +74,18 @@ DIVERGENCES = (
     Divergence(
         "Open Responses",
         r"\.type",
+        "no event 'response.image_generation_call",
+        "Pictures as items are OpenAI's; the document leaves further items and events to extensions.",
+    ),
+    Divergence(
+        "Open Responses",
+        r"\.item|(\.response)?\.output\[\d+\]",
+        '"type":"image_generation_call"',
+        "As above.",
+    ),
+    Divergence(
+        "Open Responses",
+        r"\.type",
         "no event 'keepalive'",
         "As above: clients pass it over, and it keeps Codex waiting.",
     ),

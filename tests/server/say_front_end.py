@@ -32,6 +32,8 @@ from antiphon.types.tools import FunctionTool
 
 WHY = {FinishReason.STOP: "end", FinishReason.TOOL_CALLS: "calls", FinishReason.LENGTH: "cut"}
 
+NAMES = {"input": "words", "tools": "functions"}
+
 # What comes in
 
 
@@ -58,6 +60,7 @@ class SayDecoder:
             items=[Message(role="user", content=say.words)],
             tools=[FunctionTool(name=name, parameters=Raw(b"{}"), strict=False) for name in say.functions],
             size=len(body),
+            spell=lambda name: NAMES.get(name.partition("[")[0], name),
         )
 
 
@@ -93,7 +96,7 @@ class SayEmitter(MuteEmitter):
                 case "message":
                     said["said"] += "".join(part.get("text", "") for part in fields["content"])
                 case "reasoning":
-                    said["thought"] += "".join(part["text"] for part in fields["content"])
+                    said["thought"] += "".join(part["text"] for part in fields.get("content") or fields["summary"])
                 case "function_call":
                     said["calls"].append({"name": fields["name"], "arguments": fields["arguments"]})
         return to_json(said), Event("end", to_json({"why": said["why"], "status": response.status}))
@@ -121,6 +124,9 @@ class MessageTold:
 
     def refusal(self, text: str) -> None:
         self.text(text)
+
+    def annotate(self, annotation: bytes) -> None:
+        self._emitter.say("source", source=msgspec.Raw(annotation))
 
     def close(self, status: str) -> bytes:
         text = OutputText(text="".join(self._pieces))

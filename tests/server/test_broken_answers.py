@@ -65,6 +65,7 @@ ANSWERS = {
     "over lines": json.dumps(json.loads(WHOLE), indent=1).encode(),
     "events": DELTA + END + DONE,
     "no [DONE]": DELTA + END,
+    "lines of JSON": (DELTA + END).replace(b"data: ", b"").replace(b"\n\n", b"\n"),
     "[DONE] with a blank": DELTA + END + b"data: [DONE] \n\n",
     "something behind [DONE]": DELTA + END + DONE + b"garbage\n\n",
     "huge number beside": DELTA.replace(b'{"choices"', b'{"x":' + NINES + b',"choices"') + END + DONE,

@@ -11,8 +11,10 @@ import httpx2 as httpx
 import pytest
 
 from antiphon.app import Parts
-from antiphon.config import BackendConfig, Config, KeyConfig
+from antiphon.config import BackendConfig, Config, KeyConfig, ModelConfig
 from antiphon.core.stream.emitter import Emitter
+from tests.backends.responses.recordings import Recorded
+from tests.backends.responses.test_recorded import ANSWERED as ANSWERED_RESPONSES
 from tests.golden.player import ANSWERED, ROOT
 from tests.server.say_front_end import add_say
 from tests.server.serving import serving
@@ -99,6 +101,18 @@ async def test_errors_are_worded_by_the_front_end(
     assert answer.headers["say-id"] == answer.json()["id"]
 
 
+async def test_what_others_find_wrong_is_told_in_its_terms() -> None:
+    async for client in app_with_say(max_tools=1, models={"scripted": ModelConfig(functions=False)}):
+        for functions, words in (
+            (["f", "g"], "A request declares at most 1 tools."),
+            (["f"], "does not support tools."),
+        ):
+            answer = await client.post("/say", json={"model": "scripted", "words": "x", "functions": functions})
+            assert answer.status_code == 400
+            assert answer.json()["fault"]["field"] == "functions"
+            assert words in answer.json()["fault"]["text"]
+
+
 async def test_errors_before_the_handler_too() -> None:
     async for client in app_with_say(keys={"k": KeyConfig(key="secret", limits=["1 requests/min"])}):
         key = {"authorization": "Bearer secret"}
@@ -131,6 +145,46 @@ def test_every_golden_case_says_the_same() -> None:
                 status, told = client.post("/say", model=case, words="Say it.")
                 assert status == 200, (case, told)
                 assert told["said"] == "".join(texts), case
+
+
+def test_a_backend_that_speaks_responses_says_the_same() -> None:
+    with upstream(Recorded) as url:
+        parts = Parts(Config(store="memory", backends={"b": BackendConfig(url=url, api="responses")}))
+        add_say(parts)
+        with serving(parts.app, parts.config) as served:
+            for name in ANSWERED_RESPONSES:
+                client = Client(served.url)
+                response = client.create(model=name, input="x")
+                status, told = client.post("/v1/say", model=name, words="Say it.")
+                assert status == 200, (name, told)
+                answer = httpx.post(f"{served.url}/say", json={"model": name, "words": "x", "stream": True})
+                pieces = [(match[1], json.loads(match[2])) for match in EVENT.finditer(answer.text)]
+                assert "".join(match[0] for match in EVENT.finditer(answer.text)) == answer.text, name
+                texts = ("said", "message"), ("thought", "reasoning")
+                for field, type in texts:
+                    parts_of_type = [
+                        part for item in response["output"] if item["type"] == type for part in item["content"]
+                    ]
+                    text = "".join(part["text"] for part in parts_of_type)
+                    kind = {"said": "piece", "thought": "thought"}[field]
+                    assert told[field] == text, name
+                    assert "".join(fields["text"] for event, fields in pieces if event == kind) == text, name
+                calls = [item for item in response["output"] if item["type"] == "function_call"]
+                named = [{"name": item["name"], "arguments": item["arguments"]} for item in calls]
+                assert told["calls"] == named == [fields for event, fields in pieces if event == "call"], name
+
+
+def test_a_backends_refusal_names_the_field_in_its_terms() -> None:
+    with upstream(Recorded) as url:
+        parts = Parts(Config(store="memory", backends={"b": BackendConfig(url=url, api="responses")}))
+        add_say(parts)
+        with serving(parts.app, parts.config) as served:
+            client = Client(served.url)
+            for stream in (False, True):
+                status, told = client.post("/say", model="vllm-overflow_stream", words="x", stream=stream)
+                assert (status, told["fault"]["field"]) == (400, "words")
+            status, told = client.post("/v1/responses", model="vllm-overflow_stream", input="x")
+            assert (status, told["error"]["param"]) == (400, "input")
 
 
 def test_what_becomes_of_a_response_can_all_be_worded_anew() -> None:

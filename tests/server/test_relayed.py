@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler
+from typing import Any, ClassVar
 
 import pytest
 
 from antiphon.config import BackendConfig
-from tests.server.whole import Client, turn, whole_server
+from tests.server.whole import Client, Json, turn, upstream, whole_server
 
 
 @pytest.fixture(scope="module")
@@ -94,3 +97,112 @@ def test_an_answer_of_too_many_events_ends(servers: tuple[Client, Client], monke
     events = outer.stream(model="scripted", input="word " * 200)
     assert events[-1]["type"] == "response.failed"
     assert "more than 20 events" in events[-1]["response"]["error"]["message"]
+
+
+# What a server that keeps nothing is told in the next call
+
+THOUGHTS = {
+    "id": "rs_1",
+    "type": "reasoning",
+    "summary": [],
+    "content": [{"type": "reasoning_text", "text": "I take 7."}],
+    "encrypted_content": None,
+    "status": None,
+}
+CALL = {
+    "id": "fc_1",
+    "type": "function_call",
+    "call_id": "call_1",
+    "name": "look",
+    "arguments": "{}",
+    "status": "completed",
+    "namespace": None,
+    "caller": None,
+}
+
+
+class Remembering(BaseHTTPRequestHandler):
+    """Thinks and calls, as vLLM says it, and remembers what it is asked."""
+
+    protocol_version = "HTTP/1.1"
+    asked: ClassVar[list[Json]] = []
+    thoughts: ClassVar[Json] = THOUGHTS
+
+    def log_message(self, *args: object) -> None:
+        """Say nothing."""
+
+    def do_GET(self) -> None:
+        self._send(json.dumps({"data": [{"id": "m"}]}).encode(), "application/json")
+
+    def do_POST(self) -> None:
+        self.asked.append(json.loads(self.rfile.read(int(self.headers["content-length"]))))
+        usage = {"input_tokens": 1, "output_tokens": 1, "total_tokens": 2}
+        response = {"id": "resp_theirs", "status": "completed", "output": [self.thoughts, CALL], "usage": usage}
+        events: list[Json] = [
+            {"type": "response.output_item.done", "output_index": 0, "item": self.thoughts},
+            {"type": "response.output_item.done", "output_index": 1, "item": CALL},
+            {"type": "response.completed", "response": response},
+        ]
+        self._send(b"".join(b"data: %b\n\n" % json.dumps(event).encode() for event in events), "text/event-stream")
+
+    def _send(self, body: bytes, type: str) -> None:
+        self.send_response(200)
+        self.send_header("content-type", type)
+        self.send_header("content-length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+
+@pytest.fixture(scope="module")
+def before_one_that_keeps_nothing() -> Iterator[Client]:
+    with (
+        upstream(Remembering) as url,
+        whole_server(backends={"inner": BackendConfig(url=url, api="responses")}) as client,
+    ):
+        yield client
+
+
+WAYS: dict[str, Json] = {
+    "chained": {"store": True},
+    "replayed": {"store": False},
+    "replayed sealed": {"store": False, "include": ["reasoning.encrypted_content"]},
+}
+
+
+@pytest.mark.parametrize("theirs", [None, "gAAA"], ids=["text", "sealed by them"])
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
+@pytest.mark.parametrize("way", WAYS)
+def test_thoughts_and_calls_are_told_again_without_what_it_never_kept(
+    before_one_that_keeps_nothing: Client,
+    monkeypatch: pytest.MonkeyPatch,
+    way: str,
+    stream: bool,
+    theirs: str | None,
+) -> None:
+    client = before_one_that_keeps_nothing
+    sealed = {**THOUGHTS, "content": None, "encrypted_content": theirs}
+    monkeypatch.setattr(Remembering, "thoughts", sealed if theirs else THOUGHTS)
+
+    def answer(**fields: Any) -> Json:
+        common = {"model": "m", "tools": TOOLS, **WAYS[way], **fields}
+        made: Json = client.stream(**common)[-1]["response"] if stream else client.create(**common)
+        return made
+
+    first = answer(input="Think.")
+    assert all(value is not None for item in first["output"] for value in item.values())
+    shown, call = first["output"]
+    if way == "replayed sealed":
+        shown.pop("content", None)  # some clients keep the seal alone
+    result = {"type": "function_call_output", "call_id": call["call_id"], "output": "seen"}
+    if way == "chained":
+        answer(input=[result], previous_response_id=first["id"])
+    else:
+        answer(input=[{"role": "user", "content": "Think."}, shown, call, result])
+    told = Remembering.asked[-1]
+    assert (told["store"], told["include"]) == (False, ["reasoning.encrypted_content"])
+    text = {"content": [{"type": "reasoning_text", "text": "I take 7."}]}
+    assert told["input"][-3:] == [
+        {"type": "reasoning", "summary": [], **({"encrypted_content": theirs} if theirs else text)},
+        {"type": "function_call", "call_id": "call_1", "name": "look", "arguments": "{}", "status": "completed"},
+        result,
+    ]

@@ -6,6 +6,8 @@ import math
 import re
 
 from antiphon.backends.error_words import ErrorWords, parse, words_of
+from antiphon.backends.overflow_phrases import is_overflow
+from antiphon.backends.waits import from_headers, from_words
 from antiphon.config.masking import masked
 from antiphon.errors import BackendError
 from antiphon.net.http.response import HttpResponse
@@ -20,11 +22,28 @@ MOST_CODE = 10**9
 _CODE = re.compile(r"[A-Za-z][A-Za-z0-9_.:-]{0,63}")
 _STATUS_OF_CODE = {"context_length_exceeded": 400, "rate_limit_exceeded": 429, "insufficient_quota": 402}
 
-# vLLM, llama.cpp, SGLang, Ollama, TGI, OpenAI, Anthropic's and Google's compatible endpoints, in this order.
-_TOO_LONG = re.compile(
-    r"maximum context length|maximum model length|exceeds? the (available )?context (size|window|length)"
-    r"|longer than the model's context length|input length exceeds|must have less than \d+ tokens"
-    r"|context_length_exceeded|exceed_context_size|prompt is too long|input token count .{0,40}exceeds",
+# What errors without a status of HTTP mean by their words and codes (in a stream, or in a 200).
+_KINDS = (
+    (
+        402,
+        r"insufficient.{0,16}(?:balance|quota|credit|funds)|exceeded your current quota|arrearage|account.{0,20}overdue",
+    ),
+    (
+        429,
+        r"rate.?limit|too many requests|throttl|(?:requests|tokens) per (?:min|day)|quota exceeded|resource.?exhausted",
+    ),
+    (
+        503,
+        r"overloaded|too busy|server (?:is )?busy|at capacity|no available (?:server|worker)|model is (?:currently )?loading",
+    ),
+)
+_STATUS_OF_WORDS = tuple((status, re.compile(words, re.IGNORECASE)) for status, words in _KINDS)
+# What servers say of a path that they do not have; any other words of a 404 are about the request.
+_NO_PATH = re.compile(
+    r"(?:(?:http )?(?:error )?40[45]:?\s*)?(?:page |url |path |route |resource |endpoint )?(?:was )?"
+    r"(?:not found|method not allowed)"
+    r"|(?:no (?:static resource|route|handler)|cannot post|invalid url|unknown (?:url|path|endpoint)|unrecognized request url"
+    r"|the requested (?:url|resource))\b.{0,300}",
     re.IGNORECASE,
 )
 # A server error that comes of the request: it would fail again, here and elsewhere (llama.cpp, llama-cpp-python, LiteLLM).
@@ -50,7 +69,7 @@ _PARAMS = (
 async def refused(response: HttpResponse, *, ours: bool = True) -> BackendError:
     """Read a non-2xx answer and return the error that a client is told. `ours`: spell `param` as the Responses API does."""
     body = await read_refusal(response)
-    return refusal(response.status, body, response.header(b"retry-after"), ours=ours)
+    return refusal(response.status, body, from_headers(response.header), ours=ours)
 
 
 async def read_refusal(response: HttpResponse) -> bytes:
@@ -63,7 +82,7 @@ async def read_refusal(response: HttpResponse) -> bytes:
         response.abort()
 
 
-def refusal(status: int, body: bytes, retry_after: bytes = b"", *, ours: bool = True) -> BackendError:
+def refusal(status: int, body: bytes, wait: float | None = None, *, ours: bool = True) -> BackendError:
     """Map a backend's status and body.
 
     400, 409, 413 and 422 are the client's fault and pass with the backend's words; so does a 404 that names a model, and a 500
@@ -71,7 +90,7 @@ def refusal(status: int, body: bytes, retry_after: bytes = b"", *, ours: bool = 
     refused key or an unknown path is the operator's fault: 502, never a 401. An empty account stays 402, so that clients
     do not try again. 429 and 5xx may be tried elsewhere.
     """
-    return _refusal(status, parse(body), retry_after, ours)
+    return _refusal(status, parse(body, quote=True), wait, ours)
 
 
 def told_error(value: object) -> BackendError:
@@ -83,22 +102,30 @@ def error_of(words: ErrorWords) -> BackendError:
     """Do what `told_error` does, for words that have been found."""
     code = _code(words.code)
     if isinstance(code, int):
-        return _refusal(code if 400 <= code < 600 else 500, words)
-    error = _refusal(_STATUS_OF_CODE.get(code or "", 500), words)
+        return _refusal(code if 400 <= code < 600 else _status_of(words), words)
+    error = _refusal(_STATUS_OF_CODE.get(code or "", 0) or _status_of(words), words)
     if not code or error.code != "backend_error":
         return error
     return BackendError(502, error.message, code=code)
 
 
-def _refusal(status: int, error: ErrorWords, retry_after: bytes = b"", ours: bool = True) -> BackendError:
+def _status_of(error: ErrorWords) -> int:
+    """Return the status that an error means which has none."""
+    said = f"{error.message[:MESSAGE_LIMIT]} {error.type} {error.code}"
+    return next((status for status, words in _STATUS_OF_WORDS if words.search(said)), 500)
+
+
+def _refusal(status: int, error: ErrorWords, wait: float | None = None, ours: bool = True) -> BackendError:
     """Map a status and words, which are masked: a server's words may hold its own address, or a key."""
     message = masked(_TRACE.sub("", error.message).rstrip(), MESSAGE_LIMIT)
     found = _code(error.code)
     code = found if isinstance(found, str) else ""
     if status < 400:
         return BackendError(502, "The backend answered with a redirect.", retriable=True)
-    if status in (401, 403):
+    if status == 401 or (status == 403 and not message):
         return BackendError(502, "The backend rejected this server's API key.", retriable=True)
+    if status == 403:
+        return BackendError(502, f"The backend refused this server: {message}", retriable=True)
     if status == 407:
         return BackendError(502, "The proxy to the backend refused this server's password.", retriable=True)
     if status == 402 or code == "insufficient_quota":
@@ -106,14 +133,14 @@ def _refusal(status: int, error: ErrorWords, retry_after: bytes = b"", ours: boo
             402, message or "The backend's account has no credit left.", code="insufficient_quota", retriable=True
         )
     if status == 429:
-        return _busy(429, message or "The backend is busy.", "rate_limit_exceeded", retry_after)
-    if _TOO_LONG.search(f"{message} {error.type} {code}"):
+        return _busy(429, message or "The backend is busy.", "rate_limit_exceeded", _wait(wait, error))
+    if is_overflow(f"{message} {error.type} {error.code}"):
         return BackendError(400, message, code="context_length_exceeded", param="input" if ours else "messages")
     if status in (500, 501) and _OF_REQUEST.search(message):
         return _of_request(400, message, error, ours)
     if status >= 500 or status == 408:
-        return _failed(status, message, retry_after)
-    if status in (404, 405) and not code and "model" not in message.lower():
+        return _failed(status, message, _wait(wait, error))
+    if status in (404, 405) and not code and (not message or _NO_PATH.fullmatch(message.rstrip("."))):
         return BackendError(502, "The backend does not support this endpoint.", retriable=True)
     return _of_request(status, message, error, ours)
 
@@ -125,7 +152,7 @@ def _of_request(status: int, message: str, error: ErrorWords, ours: bool) -> Bac
     return BackendError(
         status if status in (409, 413) else 400,
         message or f"The backend refused the request with status {status}.",
-        code=code or ("model_not_found" if status == 404 else "invalid_value"),
+        code=code or ("model_not_found" if status == 404 and "model" in message.lower() else "invalid_value"),
         param=_param(masked(error.param or "", PARAM_LIMIT), ours),
         type="invalid_request_error",
     )
@@ -144,26 +171,25 @@ def _code(code: object) -> str | int | None:
     return None
 
 
-def _failed(status: int, message: str, retry_after: bytes) -> BackendError:
+def _failed(status: int, message: str, wait: float | None) -> BackendError:
     if status in (503, 529):
-        return _busy(503, message or "The backend is not available.", "backend_unavailable", retry_after)
+        return _busy(503, message or "The backend is not available.", "backend_unavailable", wait)
     if status in (504, 408):
         message = message or "The backend did not answer in time."
         return BackendError(504, message, code="backend_timeout", retriable=True)
     return BackendError(502, message or f"The backend failed with status {status}.", retriable=True)
 
 
-def _busy(status: int, message: str, code: str, retry_after: bytes) -> BackendError:
-    headers = {"Retry-After": str(_seconds(retry_after))}
-    return BackendError(status, message, code=code, headers=headers, retriable=True)
+def _busy(status: int, message: str, code: str, wait: float | None) -> BackendError:
+    seconds = min(max(math.ceil(wait), 1), LONGEST_RETRY) if wait is not None else 1
+    return BackendError(status, message, code=code, headers={"Retry-After": str(seconds)}, retriable=True)
 
 
-def _seconds(retry_after: bytes) -> int:
-    """Read Retry-After; 1 where it is missing, a date or nonsense."""
-    try:
-        return min(max(math.ceil(float(retry_after)), 1), LONGEST_RETRY)
-    except (ValueError, OverflowError):
-        return 1
+def _wait(told: float | None, error: ErrorWords) -> float | None:
+    """Return for how long the backend wants to be left alone: as its headers say, a field of its error, or its words."""
+    if told is not None:
+        return told
+    return error.wait if error.wait is not None else from_words(error.message[:MESSAGE_LIMIT])
 
 
 def _param(param: str, ours: bool) -> str:

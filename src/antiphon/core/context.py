@@ -272,6 +272,8 @@ def _kept(item: Item, own_id: str) -> bytes:
     if isinstance(item, Reasoning):
         content = item.content if item.content is not None else UNSET
         return to_json(msgspec.structs.replace(item, id=id, content=content))
+    if type(item) in _OUTPUTS:
+        return to_json(msgspec.structs.replace(item, id=id, status=item.status or "completed", output=_output(item)))  # type: ignore[arg-type]  # `type` narrows nothing
     return to_json(msgspec.structs.replace(item, id=id, status=item.status or "completed"))
 
 
@@ -281,6 +283,13 @@ def _kept_raw(item: OtherItem, own_id: str) -> bytes:
     fields = decode_fields(item.raw, "input")
     fields.pop("id", None)
     return to_json({"id": f"{item.type.removesuffix('_call')}_{own_id}", **fields})
+
+
+def _output(item: FunctionCallOutput | CustomToolCallOutput) -> str | list[Part]:
+    """Give a call's output in this API's spelling."""
+    if isinstance(item.output, str):
+        return item.output
+    return [InputText(text=part.text) if isinstance(part, PlainText) else part for part in item.output]
 
 
 def _parts(message: Message) -> list[object]:

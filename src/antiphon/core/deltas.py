@@ -24,6 +24,18 @@ class TextDelta(msgspec.Struct, frozen=True, gc=False):
     logprobs: bytes = b""
 
 
+class AnnotationDelta(msgspec.Struct, frozen=True, gc=False):
+    """A citation in the text so far, as JSON: one of the Responses API's annotations."""
+
+    annotation: bytes
+
+
+class PictureDelta(msgspec.Struct, frozen=True, gc=False):
+    """A picture that the model made, whole, in base64."""
+
+    data: str
+
+
 class RefusalDelta(msgspec.Struct, frozen=True, gc=False):
     text: str
 
@@ -121,6 +133,8 @@ class Relay(msgspec.Struct, frozen=True):
 
 Delta = (
     TextDelta
+    | AnnotationDelta
+    | PictureDelta
     | RefusalDelta
     | ReasoningDelta
     | OpaqueDelta

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Literal
 
 import msgspec
@@ -27,7 +27,10 @@ class Identity(msgspec.Struct, frozen=True):
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
-    """One Response to be made: the request, its Route, the first Turn, and the Response as it stands before the first token."""
+    """One Response to be made: the request, its Route, the first Turn, and the Response as it stands before the first token.
+
+    `spell`: see Asked.
+    """
 
     request: CreateResponse
     owner: str
@@ -44,6 +47,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     hosted: Sequence[AdmittedTool] = ()
     approvals: Sequence[Approval] = ()
     compaction: Literal["", "trigger", "threshold"] = ""
+    spell: Callable[[str], str] | None = None
 
     def own_input(self) -> OwnInput:
         """Return this response's own input items as they are stored."""

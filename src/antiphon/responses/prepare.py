@@ -13,8 +13,9 @@ from antiphon.access.caller import Caller
 from antiphon.access.limits import Demand, Permit
 from antiphon.core.stream.writer_table import OPENAI, Dialect
 from antiphon.core.turn import NO_HINTS, Hints
+from antiphon.errors import APIError, spelled
 from antiphon.responses.delta_trace import DeltaTrace
-from antiphon.responses.intake.asked import RequestDecoder
+from antiphon.responses.intake.asked import Asked, RequestDecoder
 from antiphon.responses.intake.history import History
 from antiphon.responses.intake.intake import Intake
 from antiphon.responses.plan import Identity, Plan
@@ -59,7 +60,7 @@ class Preparer:
         services = self._services
         services.limiter.check(caller)
         asked = await self._decoder.decode(body)
-        plan = await self._intake.plan(asked, caller.owner, caller=caller, hints=hints, history=history)
+        plan = await self._plan(asked, caller, hints, history)
         if plan.stored:
             services.store.database.condition.check()
         turn = plan.turn
@@ -81,8 +82,17 @@ class Preparer:
         services.limiter.check(caller)
         cards = (card.id for card in services.router.cards() if caller.may_call(card))
         asked = await self._decoder.decode(body, next(cards, None))
-        plan = await self._intake.plan(asked, caller.owner, caller=caller)
+        plan = await self._plan(asked, caller)
         return Prepared(plan, await services.limiter.admit(caller, plan.route.card, lambda: Demand(0, 1)))
+
+    async def _plan(
+        self, asked: Asked, caller: Caller, hints: Hints = NO_HINTS, history: History | None = None
+    ) -> Plan:
+        try:
+            plan = await self._intake.plan(asked, caller.owner, caller=caller, hints=hints, history=history)
+        except APIError as error:
+            raise spelled(error, asked.spell) from None
+        return plan if asked.spell is None else replace(plan, spell=asked.spell)
 
     async def plan_again(self, body: bytes, owner: str, identity: Identity) -> Plan:
         """Return the Plan of a request that was admitted before: no caller is asked for and nothing is reserved.

@@ -15,7 +15,7 @@ from time import perf_counter
 from antiphon.access.limits import FREE, Permit
 from antiphon.core.stream.response_stream import ResponseStream
 from antiphon.core.stream.writer_table import OPENAI, Dialect
-from antiphon.errors import APIError, Gone
+from antiphon.errors import APIError, Gone, spelled
 from antiphon.responses.plan import Plan
 from antiphon.responses.services import Services
 from antiphon.responses.sink import Outlet, Sink
@@ -78,8 +78,8 @@ class Run:
         try:
             return await self._turns.open(wait)
         except APIError as error:
-            self.error = error
-            raise
+            self.error = spelled(error, self.plan.spell)
+            raise self.error from None
 
     async def run(self, sink: Sink) -> None:
         """Make the response, sending its Events; the last one is sent after the commit. `body` is then the Response's JSON."""
@@ -167,7 +167,7 @@ class Run:
     # Endings
 
     def _fail(self, error: APIError) -> None:
-        self.error = error
+        self.error = error = spelled(error, self.plan.spell)
         self.body = self.stream.fail(error, int(self._services.clock()))
         self._outlet.send()
 

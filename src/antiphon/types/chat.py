@@ -13,12 +13,17 @@ Byte = Annotated[int, Meta(ge=0, le=255)]
 
 
 class ChatPart(msgspec.Struct, gc=False):
-    """A part of a `content` list; Mistral's thinking models nest their thoughts under `thinking`."""
+    """A part of a `content` list; Mistral's thinking models nest their thoughts under `thinking`, its searches name sources."""
 
     type: str = "text"
     text: str | None = None
+    content: str | None = None
     refusal: str | None = None
     thinking: str | list[ChatPart] | None = None
+    image_url: OptionalRaw = None
+    b64_json: str | None = None
+    url: str | None = None
+    title: str | None = None
 
 
 class ChatFunction(msgspec.Struct, gc=False):
@@ -66,6 +71,8 @@ class ChatDelta(msgspec.Struct, gc=False):
     extra_content: OptionalRaw = None
     provider_specific_fields: OptionalRaw = None
     reasoning_opaque: OptionalRaw = None
+    annotations: OptionalRaw = None
+    images: OptionalRaw = None
 
 
 class PromptDetails(msgspec.Struct, gc=False):
@@ -78,7 +85,7 @@ class CompletionDetails(msgspec.Struct, gc=False):
 
 
 class ChatUsage(msgspec.Struct, gc=False):
-    """Token counts so far. `prompt_cache_hit_tokens` is DeepSeek's spelling of `cached_tokens`."""
+    """Token counts so far. Of cached tokens DeepSeek, Moonshot and Anthropic (behind LiteLLM) have spellings of their own."""
 
     prompt_tokens: int | None = None
     completion_tokens: int | None = None
@@ -86,7 +93,15 @@ class ChatUsage(msgspec.Struct, gc=False):
     prompt_tokens_details: PromptDetails | None = None
     completion_tokens_details: CompletionDetails | None = None
     prompt_cache_hit_tokens: int | None = None
+    cached_tokens: int | None = None
+    cache_read_input_tokens: int | None = None
+    cache_creation_input_tokens: int | None = None
     reasoning_tokens: int | None = None
+
+    @property
+    def known(self) -> bool:
+        """Tell whether it has counts under these names."""
+        return self.prompt_tokens is not None or self.completion_tokens is not None
 
 
 class ChatChoice(msgspec.Struct, gc=False):

@@ -361,3 +361,31 @@ async def test_a_dead_endpoint_is_passed_over_for_a_living_one() -> None:
         assert json.loads(living.calls[-1].body) == {"temperature": 0.5, "model": "own", "messages": []}
         assert all(health.outstanding == 0 for health in registry.health())
         await registry.close()
+
+
+async def test_an_empty_stream_is_asked_for_once_more_without_one() -> None:
+    words = "This model's maximum context length is 2048 tokens."
+
+    async def handle(call: Call) -> None:
+        if call.json.get("stream"):
+            await call.start()
+            await call.end()
+        else:
+            await call.answer({"error": {"message": words, "code": "context_length_exceeded"}}, 400)
+
+    async with pair(handle) as (backend, upstream):
+        with pytest.raises(BackendError) as caught:
+            await read_all(await backend.open(turn(stream=True)))
+        assert (caught.value.code, caught.value.message) == ("context_length_exceeded", words)
+        assert [bool(call.json.get("stream")) for call in upstream.calls] == [True, False]
+
+
+async def test_what_is_empty_both_ways_fails_and_is_not_asked_for_for_ever() -> None:
+    async def handle(call: Call) -> None:
+        await call.start()
+        await call.end()
+
+    async with pair(handle) as (backend, upstream):
+        with pytest.raises(BackendError, match="has no message"):
+            await read_all(await backend.open(turn(stream=True)))
+        assert len(upstream.calls) == 2

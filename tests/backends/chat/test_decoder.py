@@ -87,6 +87,67 @@ def test_a_call_without_arguments_and_one_that_was_not_offered() -> None:
     assert made(call_chunk(0, "a", "unknown", "{}")) == [call("unknown", "a", "{}"), END]
 
 
+def test_a_call_without_a_name_is_one_of_the_only_function() -> None:
+    assert summary(heard(ask(tools=[WEATHER]), call_chunk(0, "a", None, PARIS))) == [
+        call("get_weather", "a", PARIS),
+        END,
+    ]
+    with pytest.raises(BackendError, match="without a name"):
+        made(call_chunk(0, "a", None, PARIS))
+
+
+BUNDLE = "multi_tool_use.parallel"
+USES = [
+    {"recipient_name": "functions.get_weather", "parameters": {"city": "Paris"}},
+    {"recipient_name": "functions.apply_patch", "parameters": {"input": "x"}},
+    {"recipient_name": "nobody"},
+]
+
+
+def test_calls_in_a_bundle_are_calls() -> None:
+    text = dumps({"tool_uses": USES}, separators=(",", ":"))
+    found = [
+        call("get_weather", "call_00", PARIS),
+        call("apply_patch", "call_01", "x", "custom"),
+        call("nobody", "call_02", "{}"),
+    ]
+    ways = [
+        [call_chunk(0, "a", BUNDLE, text)],
+        [call_chunk(0, "a", f"functions.{BUNDLE}"), *(call_chunk(0, None, None, piece) for piece in text)],
+    ]
+    for payloads in ways:
+        assert made(*payloads) == [*found, END]
+    after = call_chunk(1, "b", "get_time", "{}")
+    assert made(*ways[0], after) == [*found, call("get_time", "b", "{}"), END]
+    one = ask(tools=[WEATHER, PATCH], parallel_tool_calls=False)
+    assert summary(heard(one, *ways[1])) == [found[0], END]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "{}",
+        "[]",
+        '{"tool_uses":[]}',
+        '{"tool_uses":[{}]}',
+        '{"tool_uses":[{"recipient_name"',
+        dumps({"tool_uses": USES * 50}),
+    ],
+)
+def test_a_bundle_without_calls_is_an_unknown_function(text: str) -> None:
+    assert made(call_chunk(0, "a", BUNDLE, text), chunk("tool_calls")) == [call(BUNDLE, "a", text), END]
+
+
+def test_a_function_of_that_name_that_was_offered_is_called() -> None:
+    offered = ask(tools=[{"type": "function", "name": BUNDLE}])
+    text = dumps({"tool_uses": USES})
+    assert summary(heard(offered, call_chunk(0, "a", "multi_tool_use_parallel", text))) == [
+        call(BUNDLE, "a", text),
+        END,
+    ]
+
+
 def test_the_older_function_call() -> None:
     payloads = [
         chunk(function_call={"name": "get_time", "arguments": "{"}),
@@ -221,6 +282,15 @@ def test_no_call_where_calls_are_forbidden(profile: str) -> None:
     assert summary(heard(turn, whole, profile=profile, whole=True)) == [("TextDelta", told), ("finish", "stop")]
 
 
+@pytest.mark.parametrize("name", ["functions.get_weather:0", "GetWeather", "get_weather<|channel|>json"])
+def test_a_leaked_name_is_repaired_like_any_other(name: str) -> None:
+    text = f"<tool_call>{dumps({'name': name, 'arguments': {'city': 'Paris'}})}</tool_call>"
+    for pieces in ([text], list(text)):
+        (found, *rest) = made(*(chunk(content=piece) for piece in pieces), leaks=("hermes",))
+        assert found[:4] == ("call", "function", "get_weather", "call_00") and loads(found[4]) == loads(PARIS)
+        assert rest == [END]
+
+
 def test_harmony_channels_are_told_apart_without_tools() -> None:
     text = "<|channel|>analysis<|message|>hm<|end|><|start|>assistant<|channel|>final<|message|>yes"
     deltas = heard(ask(), chunk(content=text), leaks=("harmony", "hermes"))
@@ -243,6 +313,27 @@ def test_logprobs_go_with_their_text() -> None:
         ("é", True),
         ("!", False),
     ]
+
+
+def token(text: str, **fields: Any) -> dict[str, Any]:
+    return {"token": text, "logprob": -1.0, "bytes": list(text.encode()), "top_logprobs": [], **fields}
+
+
+@pytest.mark.parametrize(
+    ("message", "tokens"),
+    [
+        ({"content": "Hi!"}, ["Hi", "!", "<|im_end|>"]),
+        ({"content": "Hi!"}, ["Hi", "!"]),
+        ({"content": "Hi!", "reasoning_content": "hm Hi!"}, ["<think>", "hm ", "Hi", "!", "</think>", "Hi", "!"]),
+        ({"content": "<think>hm</think>\n\nHi!"}, ["<think>", "hm", "</think>", "\n\n", "Hi", "!", "<|im_end|>"]),
+    ],
+)
+def test_logprobs_of_a_whole_answer_are_those_of_its_text(message: dict[str, Any], tokens: list[str]) -> None:
+    turn = ask(request=CreateResponse(model="m", input="x", top_logprobs=1))
+    choice = {"message": message, "finish_reason": "stop", "logprobs": {"content": [token(one) for one in tokens]}}
+    deltas = heard(turn, dumps({"choices": [choice]}).encode(), whole=True)
+    (text,) = [delta for delta in deltas if isinstance(delta, TextDelta)]
+    assert (text.text, loads(b"[%b]" % text.logprobs)) == ("Hi!", [token("Hi"), token("!")])
 
 
 # Emulated calls
@@ -284,10 +375,47 @@ def test_other_choices_and_odd_chunks_are_passed_over() -> None:
         ("content_filter", "content_filter"),
         ("max_tokens", "length"),
         ("eos", "stop"),
+        ("END_TURN", "stop"),
+        ("a new word", "stop"),
+        ("MAX_TOKENS", "length"),
+        ("model_context_window_exceeded", "length"),
+        ("contextLengthReached", "length"),
+        ("context-size-reached", "length"),
+        ("ERROR_LIMIT", "length"),
+        ("tool-calls", "tool_calls"),
+        ("toolUse", "tool_calls"),
+        ("tool_use", "tool_calls"),
+        ("SAFETY", "content_filter"),
+        ("PROHIBITED_CONTENT", "content_filter"),
+        ("guardrail_intervened", "content_filter"),
+        ("image_safety_filter", "content_filter"),
     ],
 )
 def test_reasons(reason: str, expected: str) -> None:
     assert made(chunk(reason, content="x"))[-1] == ("finish", expected)
+
+
+@pytest.mark.parametrize(
+    "reason", ["error", "ABORT", "MALFORMED_FUNCTION_CALL", "network_error", "upstream_failure", "user-cancelled"]
+)
+def test_reasons_of_what_was_broken_off(reason: str) -> None:
+    with pytest.raises(BackendError, match="ended its answer with finish_reason"):
+        made(chunk(reason, content="x"))
+
+
+def test_the_words_beside_a_reason_are_kept() -> None:
+    choice = {"index": 0, "delta": {"content": ""}, "finish_reason": "error"}
+    error = {"code": 429, "message": "Too many of you. Please retry in 7s."}
+    for payload in ({"choices": [{**choice, "error": error}]}, {"choices": [choice], "error": error}):
+        with pytest.raises(BackendError) as caught:
+            made(dumps(payload).encode())
+        assert (caught.value.status, caught.value.message) == (429, error["message"])
+
+
+@pytest.mark.parametrize("word", ["null", "", "none"])
+def test_words_that_are_no_reason(word: str) -> None:
+    with pytest.raises(BackendError, match="ended early"):
+        made(chunk(word, content="x"), need_reason=True)
 
 
 USAGE = {
@@ -315,8 +443,7 @@ def test_reasoning_tokens_that_the_server_does_not_count() -> None:
         {"choices": [], "usage": {"prompt_tokens": 9, "completion_tokens": 10, "prompt_cache_hit_tokens": 2}}
     ).encode()
     payloads = [chunk(reasoning_content="aaa"), chunk(content="bb"), plain]
-    assert usage_of(heard(TURN, *payloads)).output_tokens_details.reasoning_tokens == 0
-    shared = usage_of(heard(TURN, *payloads, profile="llama_cpp"))
+    shared = usage_of(heard(TURN, *payloads))
     assert (shared.output_tokens_details.reasoning_tokens, shared.input_tokens_details.cached_tokens) == (6, 2)
 
 

@@ -168,7 +168,6 @@ def test_a_field_beside_the_answer_does_not_cost_the_answer(path: tuple[Any, ...
 
 
 MAIN = [
-    ({"content": 5}, "content"),
     ({"content": True}, "content"),
     ({"content": [5]}, "content"),
     ({"content": [{"type": "text", "text": 5}]}, "text"),
@@ -180,6 +179,36 @@ MAIN = [
     ({"tool_calls": [{"index": 0, "function": {"name": "x", "arguments": [1]}}]}, "arguments"),
     ({"tool_calls": [{"index": 0, "custom": {"name": "x", "input": 5}}]}, "input"),
 ]
+
+
+@pytest.mark.parametrize(
+    ("content", "text"),
+    [
+        (5, "5"),
+        (1.5, "1.5"),
+        (["Hi"], "Hi"),
+        ({"type": "text", "text": "Hi"}, "Hi"),
+        ([{"type": "text", "text": {"value": "Hi", "annotations": []}}], "Hi"),
+        ([{"type": "text", "content": "Hi"}], "Hi"),
+        ([{"text": "Hi"}], "Hi"),
+        ([{"type": "output_text", "text": "Hi"}], "Hi"),
+        ([{"type": "a_new_kind", "x": 1}, {"type": "text", "text": "Hi"}, None], "Hi"),
+        ([{"type": "a_new_kind", "text": "Hi"}], "Hi"),
+    ],
+)
+def test_text_in_odd_forms(content: Any, text: str) -> None:
+    for payloads, whole in (
+        ([chunk("stop", content=content)], False),
+        ([whole_frame(content, finish_reason="stop")], True),
+    ):
+        found = outcome(*payloads, whole=whole)
+        assert not isinstance(found, BackendError), found.message
+        assert summary(found) == [("TextDelta", text), ("finish", "stop")]
+
+
+def test_calls_in_an_object_by_index() -> None:
+    calls = {"0": entry("a", "get_time", "{}"), "1": entry("b", "get_weather", "{}")}
+    assert calls_of(outcome(chunk("tool_calls", tool_calls=calls))) == [("get_time", "{}"), ("get_weather", "{}")]
 
 
 @pytest.mark.parametrize(("delta", "field"), MAIN)
@@ -300,7 +329,7 @@ def test_an_answer_that_was_cut_may_be_empty(reason: str, ours: str) -> None:
             assert summary(found) == [("finish", ours)]
 
 
-def whole_frame(text: str, **fields: Any) -> bytes:
+def whole_frame(text: Any, **fields: Any) -> bytes:
     return dumps({"choices": [{"index": 0, "message": {"content": text}, **fields}]}).encode()
 
 

@@ -129,6 +129,17 @@ def test_an_image_stays_in_its_output_where_the_server_takes_it() -> None:
     assert [role for role, _ in mixed] == ["user", "assistant", "tool", "user"], "nothing but images may stand there"
 
 
+def test_an_output_has_its_functions_name_where_the_server_asks_for_it() -> None:
+    turn = ask(USER, call("a"), output("a"))
+    assert sent(turn, "gemini")["messages"][2] == {
+        "role": "tool",
+        "tool_call_id": "a",
+        "name": "get_weather",
+        "content": "ok",
+    }
+    assert "name" not in sent(turn)["messages"][2]
+
+
 def test_users_take_turns_with_the_assistant() -> None:
     found = shape(SAID, USER, USER, SAID, roles="alternate")
     assert found == [
@@ -160,6 +171,8 @@ def test_without_a_system_role_the_first_user_says_it() -> None:
         ("generic", {}, "moonshotai/Kimi-K2-Instruct", ("auto", "counted", "auto")),
         ("moonshot", {}, "kimi-k3", ("auto", "counted", "moonshot")),
         ("ollama", {}, "gemma3:27b", ("user", "auto", "auto")),
+        ("vllm", {}, "Qwen/Qwen3.6-27B-FP8", ("merge-first", "auto", "auto")),
+        ("groq", {}, "openai/gpt-oss-120b", ("merge-first", "auto", "auto")),
         ("mistral", {"roles": "keep", "call_ids": "keep"}, "magistral", ("keep", "keep", "auto")),
         ("gemini", {"strict_schema": "tidy"}, "gemini-3-pro", ("auto", "auto", "tidy")),
     ],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -12,7 +13,8 @@ from openai.types.responses import ResponseInputItemParam
 from pydantic import TypeAdapter
 
 from antiphon.backends.responses.codec import request
-from antiphon.backends.responses.items import NEEDS_ID, NEEDS_STATUS, RequestForm
+from antiphon.backends.responses.items import RequestForm
+from antiphon.core.relay.shapes import NEEDS_ID, NEEDS_STATUS
 from antiphon.core.request.decoding import decode_request, decode_tools
 from tests.backends.turns import turn
 from tests.oracle.documents import OPENAI
@@ -260,7 +262,12 @@ def test_an_output_of_parts() -> None:
         ),
         (
             {"type": "function", "name": "f", "parameters": {"type": "object", "default": None}, "strict": False},
-            {"type": "function", "name": "f", "parameters": {"type": "object", "default": None}, "strict": False},
+            {
+                "type": "function",
+                "name": "f",
+                "parameters": {"type": "object", "default": None, "properties": {}},
+                "strict": False,
+            },
         ),
         ({"type": "custom", "name": "f", "format": None}, {"type": "custom", "name": "f"}),
         (
@@ -280,6 +287,19 @@ def test_an_output_of_parts() -> None:
 )
 def test_a_tool(given: Json, expected: Json) -> None:
     assert asked([], tools=[given])["tools"] == [expected]
+
+
+def test_the_id_of_a_call_is_no_longer_than_servers_take() -> None:
+    long = "call_65OReGAIB0M4612fiyF6YMbI|fc_0feebbbc39e113d4016969ff3539208191914ede46e71d5d06"
+    kinds = {"function_call": {"name": "f", "arguments": "{}"}, "custom_tool_call": {"name": "f", "input": ""}}
+    kinds["shell_call"] = {"action": {"commands": []}}
+    for kind, fields in kinds.items():
+        outputs: Any = {"output": [] if kind == "shell_call" else "x"}
+        for id in (long, "functions.Bash:0", "x" * 40):
+            items = [{"type": kind, "call_id": id, **fields}, {"type": f"{kind}_output", "call_id": id, **outputs}]
+            first, second = (item["call_id"] for item in asked(items)["input"])
+            assert first == second and 0 < len(first) <= 64
+            assert (first == id) == (id == "x" * 40 or (kind == "shell_call" and len(id) <= 64))
 
 
 def test_what_a_server_that_keeps_nothing_is_asked() -> None:
@@ -324,3 +344,25 @@ def test_ids_and_statuses_stand_where_the_document_requires_them() -> None:
             for type in schema["properties"]["type"].get("enum", ())
         }
         assert required - own == ours
+
+
+def test_ids_of_calls_are_ones_that_every_server_takes() -> None:
+    def call(id: str) -> Json:
+        return {"type": "function_call", "call_id": id, "name": "f", "arguments": "{}"}
+
+    def output(id: str, text: str) -> Json:
+        return {"type": "function_call_output", "call_id": id, "output": text}
+
+    plain = [call("call_1"), output("call_1", "a")]
+    assert asked(plain)["input"] == plain
+    long = f"functions.read:0|{'x' * 80}"
+    sent = asked(
+        [*plain, call("f:0"), output("f:0", "b"), call(long), output(long, "c"), call("call_1"), output("call_1", "d")]
+    )
+    pairs = [
+        (one["call_id"], other["call_id"], other["output"])
+        for one, other in zip(*[iter(sent["input"])] * 2, strict=True)
+    ]
+    assert [text for _, _, text in pairs] == ["a", "b", "c", "d"]
+    assert all(one == other and re.fullmatch("[A-Za-z0-9_-]{1,40}", one) for one, other, _ in pairs)
+    assert len({one for one, _, _ in pairs}) == 4 and pairs[0][0] == "call_1"

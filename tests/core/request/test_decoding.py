@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from msgspec import Raw
 from msgspec.structs import asdict
 
-from antiphon.core.context import input_items
+from antiphon.core.context import input_items, keep_input
 from antiphon.core.json_encoding import to_json
 from antiphon.core.request.decoding import (
     check_tool_choice,
@@ -371,6 +371,57 @@ def test_items_that_are_not_understood_stay_as_they_came(item: Json) -> None:
     decoded = _item(item)
     assert isinstance(decoded, OtherItem)
     assert loads(bytes(decoded.raw)) == item
+
+
+PNG = "data:image/png;base64,AA=="
+# What clients of chat completions send, and how it is taken: echoed, kept and sent on.
+PARTS: list[tuple[Json, Json]] = [
+    ({"type": "image_url", "image_url": PNG}, {"type": "input_image", "image_url": PNG, "detail": "auto"}),
+    (
+        {"type": "image_url", "image_url": {"url": PNG, "detail": "low"}},
+        {"type": "input_image", "image_url": PNG, "detail": "low"},
+    ),
+    (
+        {"type": "image_url", "image_url": {"url": PNG, "detail": None}, "detail": "high", "cache_control": None},
+        {"type": "input_image", "image_url": PNG, "detail": "high"},
+    ),
+    ({"type": "input_image", "image_url": {"url": PNG}}, {"type": "input_image", "image_url": PNG, "detail": "auto"}),
+    (
+        {"type": "file", "file": {"file_data": "QQ==", "filename": "a.txt", "file_id": None}},
+        {"type": "input_file", "filename": "a.txt", "file_data": "QQ=="},
+    ),
+    ({"type": "text", "text": "a"}, {"type": "input_text", "text": "a"}),
+]
+
+
+def _stored(item: Json) -> Json:
+    stored: Json = loads(keep_input([_item(item)], "0" * 48).array)[0]
+    return {name: value for name, value in stored.items() if name not in ("id", "status")}
+
+
+@pytest.mark.parametrize(("given", "own"), PARTS)
+def test_a_part_in_chat_completions_spelling(given: Json, own: Json) -> None:
+    other = {"type": "input_text", "text": "Look."}
+    message = {"role": "user", "content": [other, given]}
+    assert _stored(message) == {"type": "message", "role": "user", "content": [other, own]}
+    assert _stored({"type": "message", "id": None, "status": None, **message}) == _stored(message)
+    for kind in ("function_call_output", "custom_tool_call_output"):
+        output = {"type": kind, "call_id": "c", "output": [other, given]}
+        assert _stored(output) == {**output, "output": [other, own]}
+
+
+@pytest.mark.parametrize(
+    ("given", "text"), [({"path": "a", "n": None}, '{"path": "a", "n": null}'), ({}, "{}"), ('{"a":1}', '{"a":1}')]
+)
+def test_arguments_may_be_the_object_that_they_stand_for(given: object, text: str) -> None:
+    call = {"type": "function_call", "id": None, "call_id": "c", "name": "f", "arguments": given, "status": None}
+    assert _stored(call) == {"type": "function_call", "call_id": "c", "name": "f", "arguments": text}
+
+
+def test_a_large_number_in_arguments_stays_as_it_is() -> None:
+    raw = b'{"type":"function_call","call_id":"c","name":"f","arguments":{"a":1%b,"b":1.50}}' % (b"0" * 5000)
+    item = decode_item(raw)
+    assert isinstance(item, FunctionCall) and item.arguments == '{"a":1%s,"b":1.50}' % ("0" * 5000)
 
 
 def test_half_a_character_becomes_a_replacement_character() -> None:

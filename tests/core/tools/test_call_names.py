@@ -103,6 +103,14 @@ def test_an_offer_that_is_named_as_it_was_offered_comes_first() -> None:
     assert tools.meant("Read") is None, "two are spelled so"
 
 
+@pytest.mark.parametrize(
+    "called", ["do.it", "do_it", "my server.do.it", "functions.my_server__do_it:0", "my-server-do-it"]
+)
+def test_a_tool_of_a_server_is_meant_too(called: str) -> None:
+    tools = mapped([function("other")], served=[Offer(target=Target("mcp", "do.it", "my server"))])
+    assert tools.target(called) == Target("mcp", "do.it", "my server")
+
+
 def test_only_what_is_offered_can_be_meant() -> None:
     tools = mapped(TOOLS)
     assert tools.meant("functions.read") is not None

@@ -31,6 +31,7 @@ DECLARED: dict[str, Json] = {
         "additionalProperties": False,
     },
     "a property of that name": {"type": "object", "properties": {"$schema": {"type": "string"}, "$id": {"const": 1}}},
+    "an array among other types": {"type": "object", "properties": {"a": {"type": ["string", "array", "null"]}}},
     "an array of anything": {"type": "object", "properties": {"a": {"type": "array"}}},
     "a tuple": {
         "type": "object",
@@ -132,7 +133,7 @@ def hold_tidy(schema: Json) -> None:
     assert schema.get("type") != "object" or isinstance(schema["properties"], dict)
     for node in nodes(schema):
         assert not {"$schema", "$comment"} & {key for key, value in node.items() if isinstance(value, str)}
-        assert node.get("type") != "array" or "items" in node or "prefixItems" in node
+        assert "array" not in node.get("type", ()) or "items" in node or "prefixItems" in node
 
 
 def hold_openai(schema: Json) -> None:

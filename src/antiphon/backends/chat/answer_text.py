@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Literal, Protocol
 
 import msgspec
@@ -86,11 +86,10 @@ class FilterSink:
         # Without calls there is nothing to rescue, but Harmony's channels have to be told apart all the same.
         offers = tools.offers if policy.calls else {}
         leaks = policy.leaks if offers else [leak for leak in policy.leaks if leak == CHANNELS]
-        self._filters: list[LeakFilter] = (
-            open_filters(leaks, {name: offer.parameters for name, offer in offers.items()}, own=policy.own_leaks)
-            if leaks
-            else []
-        )
+        self._filters: list[LeakFilter] = []
+        if leaks:
+            schemas = {name: offer.parameters for name, offer in offers.items()}
+            self._filters = open_filters(leaks, schemas, tools.meant_name, policy.own_leaks)
         self._logprobs = b""
         self._begun = False
 
@@ -233,8 +232,8 @@ class InputSink:
             self._calls.fragment(0, "", self._name, "", out, raw=True)
 
 
-def as_text(calls: Sequence[Delta]) -> Iterator[str]:
-    """Yield each call of some Deltas as JSON."""
+def as_text(calls: Sequence[Delta]) -> str:
+    """Return calls as text, each as JSON: of those that a request forbids a client would not know what to do with a call."""
     arguments: dict[str, list[str]] = {}
     names: dict[str, str] = {}
     for delta in calls:
@@ -243,8 +242,10 @@ def as_text(calls: Sequence[Delta]) -> Iterator[str]:
             arguments[delta.key] = []
         elif isinstance(delta, CallDelta):
             arguments[delta.key].append(delta.text)
+    told: list[str] = []
     for key, name in names.items():
         said = "".join(arguments[key]) or "{}"
         found = json_at(said, 0)
         value: object = found[0] if found is not None and not said[found[1] :].strip() else said
-        yield to_json({"name": name, "arguments": value}).decode()
+        told.append(to_json({"name": name, "arguments": value}).decode())
+    return "\n".join(told)

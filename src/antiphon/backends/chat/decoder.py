@@ -6,21 +6,23 @@ from collections.abc import Sequence
 from typing import Any
 
 import msgspec
+from msgspec import Raw
 
 from antiphon.backends.chat.answer_text import TextPolicy, as_text, open_sink
 from antiphon.backends.chat.emulation import Emulation
-from antiphon.backends.chat.errors import error_from_event, no_answer
+from antiphon.backends.chat.errors import broken_off, check_containers, error_from_event, no_answer, nothing_said
+from antiphon.backends.chat.finish_reasons import NO_END, reason_of, spelled
 from antiphon.backends.chat.lenient import read_chunk
+from antiphon.backends.chat.odd_streams import goes_on, json_lines
 from antiphon.backends.chat.opaque import Gatherer, is_signed
 from antiphon.backends.chat.profiles import Profile
+from antiphon.backends.chat.side_fields import SideFields, sources_of
 from antiphon.backends.chat.tool_calls import Calls
-from antiphon.backends.chat.usage import logprob_pieces, usage_from
+from antiphon.backends.chat.usage import add_logprobs, find_usage, logprob_pieces, usage_from
 from antiphon.backends.error_words import parse
 from antiphon.backends.learning.asking import unforced
-from antiphon.config.masking import masked
 from antiphon.core.deltas import Delta, Finish, FinishReason, ReasoningDelta, RefusalDelta, TextDelta, UsageReport
 from antiphon.core.json_encoding import to_json
-from antiphon.core.request.json_text import has_more_containers
 from antiphon.core.text.sse import LARGE_EVENT
 from antiphon.core.text.surrogate_halves import Halves
 from antiphon.core.tools.tool_map import ToolMap
@@ -29,27 +31,8 @@ from antiphon.types.chat import ChatChoice, ChatChunk, ChatDelta, ChatPart, Chat
 from antiphon.types.items import Item
 
 _chunk = msgspec.json.Decoder(ChatChunk, strict=False)
-_REASONS = {
-    "stop": FinishReason.STOP,
-    "length": FinishReason.LENGTH,
-    "content_filter": FinishReason.CONTENT_FILTER,
-    "tool_calls": FinishReason.TOOL_CALLS,
-    "function_call": FinishReason.TOOL_CALLS,
-    "max_tokens": FinishReason.LENGTH,
-    "model_length": FinishReason.LENGTH,
-    "model_context_window_exceeded": FinishReason.LENGTH,
-    "safety": FinishReason.CONTENT_FILTER,
-    "recitation": FinishReason.CONTENT_FILTER,
-    "sensitive": FinishReason.CONTENT_FILTER,
-}
-_BROKEN = frozenset(
-    """
-    error abort aborted cancelled canceled timeout insufficient_system_resource network_error malformed_function_call
-    """.split()
-)
 _NO_ERROR = (b"null", b"{}", b"[]", b'""', b"false", b"0")
 _FINE = (0, 200, "0", "200", "ok", "success")  # codes in vendors' envelopes that are no error
-MOST_QUOTED = 1200  # bytes of what is no answer that are looked at; a quarter is shown
 MOST_CALLS = 500
 """Tool calls of one answer."""
 
@@ -85,11 +68,13 @@ class ChatDecoder:
         "_need_reason",
         "_odd",
         "_odd_ones",
+        "_pictures",
         "_profile",
         "_reason",
         "_reasoning_size",
         "_refused",
         "_seen",
+        "_side",
         "_sink",
         "_text_before",
         "_text_size",
@@ -134,6 +119,8 @@ class ChatDecoder:
         self._whole = False  # what is read is not a fragment
         self._seen = False  # a delta that said nothing: the answer may be empty
         self._message: ChatChoice | None = None  # a whole answer in a stream
+        self._pictures = 0
+        self._side: SideFields | None = None  # citations and pictures, if there are any
         self._odd = b""
         self._odd_ones = 0
         self._kept = kept if kept is not None else Gatherer()
@@ -147,7 +134,7 @@ class ChatDecoder:
     @property
     def all_thoughts(self) -> bool:
         """Tell whether the answer, which has ended, is thoughts and nothing else."""
-        said = self._text_size or self._calls.started
+        said = self._text_size or self._calls.started or self._pictures
         return self._reasoning_size > 0 and not said and self._reason is FinishReason.STOP
 
     @property
@@ -169,7 +156,7 @@ class ChatDecoder:
                 self.ended = True
                 return
             if len(payload) > LARGE_EVENT:
-                self._check(payload, MOST_CONTAINERS)
+                check_containers(payload, MOST_CONTAINERS)
             try:
                 chunk = _chunk.decode(payload)
             except (msgspec.MsgspecError, ValueError, RecursionError):
@@ -186,36 +173,42 @@ class ChatDecoder:
                     elif choice.message is not None:
                         self._keep(choice)
                     if choice.finish_reason:
-                        self._finished(choice)
+                        self._finished(choice, payload)
+                        self._late(payload)
 
     def feed_whole(self, body: bytes, out: list[Delta]) -> None:
         """Read a whole answer. Raises BackendError where it is none."""
         body = body.strip().removesuffix(b"data: [DONE]")
         if len(body) > LARGE_EVENT:
-            self._check(body, MOST_CONTAINERS_OF_WHOLE)
+            check_containers(body, MOST_CONTAINERS_OF_WHOLE)
         try:
             answer = _chunk.decode(body)
         except (msgspec.MsgspecError, ValueError, RecursionError):
+            lines = json_lines(body)
+            if lines:
+                self.feed(lines, out)
+                return
             answer = read_chunk(body, self._halves)
         self._about(answer, body)
         for choice in answer.choices or ():
             if not choice.index:
                 if choice.finish_reason:
-                    self._finished(choice)
+                    self._finished(choice, body)
                 self._read_whole(choice, out)
+                self._late(body)
                 return
-        raise self._nothing()
-
-    def _check(self, data: bytes, most: int) -> None:
-        if has_more_containers(most, data):
-            raise BackendError(
-                502, f"The backend sent something that is not a chat completion: it has over {most} arrays and objects."
-            )
+        raise nothing_said(self._odd)
 
     def feed_stray(self, data: bytes, out: list[Delta]) -> None:
         """Read what stood in a stream of events and was none: a whole answer, or an error. Raises BackendError."""
         if not self.size and not self._reason and self._message is None:
-            self.feed_whole(data, out)
+            lines = [line for line in data.splitlines() if line.strip()]
+            if len(lines) > 1 and all(
+                line.lstrip().startswith(b"{") and line.rstrip().endswith(b"}") for line in lines
+            ):
+                self.feed(lines, out)  # chunks as lines of JSON, without `data:`
+            else:
+                self.feed_whole(data, out)
         elif not self._reason or (data.lstrip().startswith((b"{", b"[")) and parse(data).message):
             raise no_answer(data)
 
@@ -224,9 +217,12 @@ class ChatDecoder:
         if self._message is not None and not self.size and not self._calls.count:
             self._read_whole(self._message, out)
         self._end_text(out, before_call=False)
+        if self._side is not None and self._text_size:
+            self._side.flush(out)
         self._calls.close(out if self._unwanted is None else self._unwanted)
         if self._unwanted:
-            self._tell_unwanted(self._unwanted, out)
+            out.append(TextDelta("\n" * bool(self._text_size) + as_text(self._unwanted)))
+            self._reason = FinishReason.STOP if self._reason is FinishReason.TOOL_CALLS else self._reason
         self._kept.give(out)
         out += self._kept.removed
         if self._usage is not None:
@@ -238,19 +234,13 @@ class ChatDecoder:
             raise unforced()
         out.append(Finish(reason))
 
-    def _tell_unwanted(self, calls: list[Delta], out: list[Delta]) -> None:
-        """Say as text what was called although the request forbids calls: the client would not know what to do with a call."""
-        text = "\n".join(as_text(calls))
-        out.append(TextDelta(f"\n{text}" if self._text_size else text))
-        if self._reason is FinishReason.TOOL_CALLS:
-            self._reason = FinishReason.STOP
-
     def _excused(self, reason: FinishReason) -> bool:
         """Tell whether an answer was cut off before its forced call: text tells that none would have come."""
         return reason.cut and (self._emulated or not self._text_size)
 
     def _check_end(self) -> None:
-        said = self._text_size > 0 or self._reasoning_size > 0 or self._calls.size > 0 or self._calls.started > 0
+        called = self._calls.size > 0 or self._calls.started > 0
+        said = called or self._text_size > 0 or self._reasoning_size > 0 or self._pictures > 0
         if said and (self._reason or self._whole or (self.ended and not self._need_reason)):
             return
         if said:
@@ -258,14 +248,7 @@ class ChatDecoder:
         if self._reason is FinishReason.TOOL_CALLS:
             raise BackendError(502, "The backend announced a tool call and sent none.", retriable=True)
         if not (self._reason and (self._reason.cut or self._seen)):
-            raise self._nothing()
-
-    def _nothing(self) -> BackendError:
-        """Return the error for an answer that says nothing and has no end."""
-        if self._odd:
-            text = masked(self._odd[:MOST_QUOTED].decode("utf-8", "replace"), MOST_QUOTED // 4)
-            return BackendError(502, f"The backend's answer has no message: {text}", retriable=True)
-        return BackendError(502, "The backend's answer has no message.", retriable=True)
+            raise nothing_said(self._odd)
 
     # One chunk
 
@@ -274,7 +257,9 @@ class ChatDecoder:
         if chunk.error is not None and bytes(chunk.error) not in _NO_ERROR:
             raise error_from_event(bytes(payload))
         if chunk.usage is not None:
-            self._usage = chunk.usage
+            self._usage = chunk.usage if chunk.usage.known else find_usage(payload) or self._usage
+        if not chunk.choices:
+            self._late(payload)
         if not chunk.choices and (chunk.usage is None or b"base_resp" in payload):
             words = parse(payload)
             if words.message and words.code not in _FINE:
@@ -307,13 +292,20 @@ class ChatDecoder:
             if self._kept.dirty and self._text_size == self._text_before:  # else it would part the message
                 self._kept.give(out)
             if isinstance(content, str):
-                self._text(content, choice, out)
+                marks = self._marks
+                if choice.logprobs is None and marks is not None and (not marks or marks.isdisjoint(content)):
+                    self._text_size += len(content)
+                    out.append(TextDelta(content))  # nearly all of them, without a call
+                else:
+                    self._text(content, choice, out)
             else:
                 self._parts(content, choice, out)
         else:
             self._seen = True
         if delta.refusal:
             self._refuse(delta.refusal, out)
+        if delta.annotations is not None or delta.images is not None:
+            self._beside(delta, out)
         if delta.tool_calls:
             self._end_text(out, before_call=True)
             self._text_before = self._text_size
@@ -325,9 +317,35 @@ class ChatDecoder:
             self._end_text(out, before_call=True)
             self._call(ChatToolCall(index=0, function=delta.function_call), out)
 
+    def _beside(self, delta: ChatDelta, out: list[Delta]) -> None:
+        """Take in citations and pictures. Citations wait until the text that they belong to has been given."""
+        side = self._side = self._side or SideFields()
+        if delta.annotations is not None:
+            side.annotations(delta.annotations, self._text_size)
+        if delta.images is not None:
+            self._picture(delta.images, out)
+        if self._text_size and self._marks is not None:
+            side.flush(out)
+
+    def _late(self, payload: bytes) -> None:
+        """Take in what servers put beside the choices of their last chunk."""
+        if self._usage is None:
+            self._usage = find_usage(payload)
+        sources = sources_of(payload)
+        if sources:
+            self._side = self._side or SideFields()
+            self._side.sources(sources, self._text_size)
+
+    def _picture(self, raw: Raw, out: list[Delta]) -> None:
+        self._end_text(out, before_call=True)
+        side = self._side = self._side or SideFields()
+        before = len(out)
+        side.pictures(raw, out)
+        self._pictures += len(out) - before
+
     def _keep(self, choice: ChatChoice) -> None:
         """Keep a whole answer that came in a stream. It counts where no deltas came; a later one that goes on replaces it."""
-        if self._message is not None and not _goes_on(self._message.message, choice.message):
+        if self._message is not None and not goes_on(self._message.message, choice.message):
             raise BackendError(502, "The backend sent several whole messages in one stream.")
         self._message = choice
 
@@ -337,15 +355,20 @@ class ChatDecoder:
             self._whole = True
             if isinstance(message.content, str):
                 self._sink.expect_whole()
+            begun = len(out)
             self._read(choice, message, out)
+            if self._logprobs and choice.logprobs is not None:
+                self._end_text(out, before_call=False)
+                add_logprobs(choice.logprobs, out, begun)
 
-    def _finished(self, choice: ChatChoice) -> None:
-        reason = (choice.finish_reason or "").lower()
-        if reason in _BROKEN:
-            raise BackendError(502, f"The backend ended its answer with finish_reason '{reason}'.")
-        self._reason = _REASONS.get(reason, FinishReason.STOP)
-        if choice.usage is not None and self._usage is None:
-            self._usage = choice.usage
+    def _finished(self, choice: ChatChoice, payload: bytes) -> None:
+        word = spelled(choice.finish_reason or "")
+        if word in NO_END:
+            return
+        reason = reason_of(word)
+        if reason is None:
+            raise broken_off(word, payload)
+        self._reason = reason
 
     def _call(self, call: ChatToolCall, out: list[Delta]) -> None:
         if self._calls.count > MOST_CALLS:
@@ -384,16 +407,20 @@ class ChatDecoder:
                     out.append(ReasoningDelta(text))
             elif part.refusal:
                 self._refuse(part.refusal, out)
-            elif part.text:
-                self._text(part.text, choice, out)
+            elif said := part.text or part.content:
+                self._text(said, choice, out)
+            elif part.image_url is not None or part.b64_json:
+                self._picture(part.image_url if part.image_url is not None else Raw(to_json(part)), out)
+            elif part.url and part.type.endswith("reference"):
+                self._side = self._side or SideFields()
+                self._side.reference({"url": part.url, "title": part.title}, self._text_size)
 
     def _text(self, text: str, choice: ChatChoice, out: list[Delta]) -> None:
         self._text_size += len(text)
         logprobs = b""
-        if self._logprobs and choice.logprobs is not None:
+        if self._logprobs and choice.logprobs is not None and not self._whole:
             logprobs = logprob_pieces(choice.logprobs)
-        marks = self._marks
-        if marks is not None and (not marks or marks.isdisjoint(text)):
+        if self._marks is not None and self._marks.isdisjoint(text):
             out.append(TextDelta(text, logprobs))
         else:
             self._sink.feed(text, logprobs, out)
@@ -409,11 +436,3 @@ def _text_of(arguments: str | dict[str, Any] | None) -> str:
     if arguments is None or isinstance(arguments, str):
         return arguments or ""
     return to_json(arguments).decode()
-
-
-def _goes_on(before: ChatDelta | None, after: ChatDelta | None) -> bool:
-    """Tell whether a message holds all that an earlier one did."""
-    if before is None or after is None or (before.tool_calls and before.tool_calls != after.tool_calls):
-        return before is None or not (before.content or before.tool_calls)
-    text, longer = before.content or "", after.content or ""
-    return isinstance(text, str) and isinstance(longer, str) and longer.startswith(text)

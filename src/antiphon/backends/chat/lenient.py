@@ -12,7 +12,7 @@ from msgspec import Raw
 
 from antiphon.backends.chat.errors import no_answer
 from antiphon.backends.chat.opaque import BLOCKS, OF_CALLS, WHOLE
-from antiphon.backends.error_words import mended
+from antiphon.backends.error_words import integer, mended
 from antiphon.core.json_encoding import to_json
 from antiphon.core.text.surrogate_halves import Halves
 from antiphon.errors import BackendError
@@ -70,7 +70,7 @@ def _chunk(value: dict[str, Any]) -> ChatChunk:
 def _choice(value: dict[str, Any]) -> ChatChoice:
     logprobs = value.get("logprobs")
     return ChatChoice(
-        index=_integer(value.get("index")),
+        index=integer(value.get("index")),
         delta=_delta(value.get("delta")),
         message=_delta(value.get("message")),
         finish_reason=_string(value.get("finish_reason")),
@@ -95,6 +95,8 @@ def _delta(value: object) -> ChatDelta | None:
         tool_calls=_tool_calls(value.get("tool_calls")),
         function_call=_function(function) if isinstance(function, dict) and function else None,
         **{name: _raw(value.get(name)) for name in (*BLOCKS, *WHOLE)},
+        annotations=_kept(value.get("annotations")),
+        images=_kept(value.get("images")),
     )
 
 
@@ -107,6 +109,8 @@ def _content(value: object) -> str | list[ChatPart] | None:
         return None
     if isinstance(value, dict):
         return [_part(value)]
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return to_json(value).decode()  # an answer such as `5`, which a proxy took for JSON
     raise _wrong("content", value)
 
 
@@ -116,15 +120,28 @@ def _part(value: object) -> ChatPart:
     if not isinstance(value, dict):
         raise _wrong("content", value)
     text = value.get("text")
+    if isinstance(text, dict):
+        text = text.get("value")  # of assistants' messages: beside their annotations
     if text is not None and not isinstance(text, str):
         raise _wrong("text", text)
+    if text is None and value.get("type") in ("text", "output_text", None):
+        text = _string(value.get("content")) or _string(value.get("value"))
     thinking = value.get("thinking")
     return ChatPart(
         type=_string(value.get("type")) or "text",
         text=text,
         refusal=_string(value.get("refusal")),
         thinking=_thoughts(thinking),
+        image_url=_kept(value.get("image_url")),
+        b64_json=_string(value.get("b64_json")),
+        url=_string(value.get("url")),
+        title=_string(value.get("title")),
     )
+
+
+def _kept(value: object) -> Raw | None:
+    """Return what stands beside the answer as JSON, for whoever reads it."""
+    return Raw(to_json(value)) if isinstance(value, dict | list) and value else None
 
 
 def _thoughts(value: object) -> str | None:
@@ -141,6 +158,8 @@ def _thoughts(value: object) -> str | None:
 def _tool_calls(value: object) -> list[ChatToolCall] | None:
     if isinstance(value, dict) and ("function" in value or "custom" in value):
         value = [value]
+    elif isinstance(value, dict) and value and all(isinstance(entry, dict) for entry in value.values()):
+        value = list(value.values())  # a list as PHP writes it, by index
     if isinstance(value, list):
         return [_tool_call(entry) for entry in value if entry is not None]
     if value in _NOTHING or value == {}:
@@ -158,7 +177,7 @@ def _tool_call(value: object) -> ChatToolCall:
         raise _wrong("custom", custom)
     id = value.get("id")
     return ChatToolCall(
-        index=_integer(value.get("index")),
+        index=integer(value.get("index")),
         id=str(id) if isinstance(id, int) and not isinstance(id, bool) else _string(id),
         function=_function(function) if isinstance(function, dict) else None,
         custom=ChatCustom(_name(custom.get("name")), _input(custom.get("input"))) if isinstance(custom, dict) else None,
@@ -192,19 +211,22 @@ def _usage(value: object) -> ChatUsage | None:
         return None
     prompt, completion = value.get("prompt_tokens_details"), value.get("completion_tokens_details")
     return ChatUsage(
-        prompt_tokens=_integer(value.get("prompt_tokens")),
-        completion_tokens=_integer(value.get("completion_tokens")),
-        total_tokens=_integer(value.get("total_tokens")),
+        prompt_tokens=integer(value.get("prompt_tokens")),
+        completion_tokens=integer(value.get("completion_tokens")),
+        total_tokens=integer(value.get("total_tokens")),
         prompt_tokens_details=PromptDetails(
-            _integer(prompt.get("cached_tokens")), _integer(prompt.get("cache_write_tokens"))
+            integer(prompt.get("cached_tokens")), integer(prompt.get("cache_write_tokens"))
         )
         if isinstance(prompt, dict)
         else None,
-        completion_tokens_details=CompletionDetails(_integer(completion.get("reasoning_tokens")))
+        completion_tokens_details=CompletionDetails(integer(completion.get("reasoning_tokens")))
         if isinstance(completion, dict)
         else None,
-        prompt_cache_hit_tokens=_integer(value.get("prompt_cache_hit_tokens")),
-        reasoning_tokens=_integer(value.get("reasoning_tokens")),
+        prompt_cache_hit_tokens=integer(value.get("prompt_cache_hit_tokens")),
+        cached_tokens=integer(value.get("cached_tokens")),
+        cache_read_input_tokens=integer(value.get("cache_read_input_tokens")),
+        cache_creation_input_tokens=integer(value.get("cache_creation_input_tokens")),
+        reasoning_tokens=integer(value.get("reasoning_tokens")),
     )
 
 
@@ -214,13 +236,3 @@ def _raw(value: object) -> Raw | None:
 
 def _string(value: object) -> str | None:
     return value if isinstance(value, str) else None
-
-
-def _integer(value: object) -> int | None:
-    if isinstance(value, bool):
-        return None
-    if isinstance(value, float):
-        return int(value) if abs(value) < 1e15 else None
-    if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) <= 15:
-        return int(value)
-    return value if isinstance(value, int) else None

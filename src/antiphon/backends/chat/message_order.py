@@ -99,9 +99,10 @@ class MessageList:
         self._done.append(b"".join((b'{"role":"assistant",', *fields, b"}")))
         self._last = "assistant"
 
-    def tool(self, call_id: str, content: bytes) -> None:
+    def tool(self, call_id: str, content: bytes, name: str = "") -> None:
         """Add the output of a call of the assistant's message before it."""
-        self._done.append(b'{"role":"tool","tool_call_id":%b,"content":%b}' % (text_json(call_id), content))
+        named = b',"name":%b' % text_json(name) if name else b""
+        self._done.append(b'{"role":"tool","tool_call_id":%b%b,"content":%b}' % (text_json(call_id), named, content))
         self._last = "tool"
 
     def render(self) -> bytes:

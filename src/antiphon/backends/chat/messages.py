@@ -220,16 +220,16 @@ class Messages:
 
     def _add_outputs(self, calls: Sequence[tuple[str, str, HistoryCall]]) -> None:
         media: list[Content] = []
-        for call_id, _, call in calls:
+        for call_id, name, call in calls:
             output = self._outputs.get(id(call))
             found = render_content(output.output) if output is not None else Content(NO_OUTPUT)
             if found.shown and self._profile.tool_images:
-                self._list.tool(call_id, found.whole())
-                continue
-            if found.media:
-                media.append(Content(f"Output of the tool call {call_id}:", found.media))
-            text = found.text or ("(The output is in the next message.)" if found.media else "")
-            self._list.tool(call_id, text_json(text))
+                content = found.whole()
+            else:
+                if found.media:
+                    media.append(Content(f"Output of the tool call {call_id}:", found.media))
+                content = text_json(found.text or ("(The output is in the next message.)" if found.media else ""))
+            self._list.tool(call_id, content, name if self._profile.tool_names else "")
         for one in media:  # only user messages may hold it
             self._list.user(one)
 

@@ -41,11 +41,12 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
     `response_format`: which of its types the server takes. `grammar`: its own constrained decoding, if it has any.
     `forced_calls`: whether a named or required call is obeyed, or has to be brought about by a schema for the answer.
     `format_beside_tools`: whether tools can still be called while `response_format` constrains the answer.
-    `forward`: request fields beyond the common ones that the server knows. `share_reasoning`: it has no count of
-    reasoning tokens, so their share of the output is estimated. `drop`: request fields that are never sent, by the server's
+    `forward`: request fields beyond the common ones that the server knows. `share_reasoning`: where it counts no
+    reasoning tokens, their share of the output is estimated. `drop`: request fields that are never sent, by the server's
     names. `stream`: whether the server is asked for a stream, whatever the client wants. `roles`, `call_ids`,
     `strict_schema`: what its models take where their settings do not say. `tool_images`: outputs of tools may hold images,
-    which else follow as a user's. `base`: of a configured profile, the known one that it was made from.
+    which else follow as a user's. `tool_names`: outputs of tools are asked for the function's name. `base`: of a configured
+    profile, the known one that it was made from.
     """
 
     name: str
@@ -67,12 +68,13 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
     stream_usage: bool = True
     drop: tuple[str, ...] = ()
     forward: frozenset[str] = frozenset()
-    share_reasoning: bool = False
+    share_reasoning: bool = True
     leaks: tuple[str, ...] = MARKED_LEAKS
     roles: Roles = "auto"
     call_ids: IdForm = "auto"
     strict_schema: Subset = "auto"
     tool_images: bool = False
+    tool_names: bool = False
 
     @property
     def kind(self) -> str:
@@ -117,7 +119,6 @@ PROFILES: dict[str, Profile] = {
             grammar="gbnf",
             forced_calls="schema",
             format_beside_tools=False,
-            share_reasoning=True,
         ),
         Profile(
             name="vllm",
@@ -126,7 +127,6 @@ PROFILES: dict[str, Profile] = {
             efforts=_LOW_TO_HIGH,
             grammar="structured_outputs",
             format_beside_tools=False,
-            share_reasoning=True,
         ),
         Profile(
             name="sglang",
@@ -144,13 +144,11 @@ PROFILES: dict[str, Profile] = {
             tool_choice_none=False,
             forced_calls="schema",
             format_beside_tools=False,
-            share_reasoning=True,
         ),
         Profile(
             name="lmstudio",
             response_format="json_schema",
             forced_calls="schema",
-            share_reasoning=True,
             leaks=ENGINE_LEAKS,
         ),
         Profile(
@@ -178,8 +176,10 @@ PROFILES: dict[str, Profile] = {
             roles="alternate",
             call_ids="short",
         ),
-        Profile(name="gemini", strict_schema="gemini", call_signature="skip_thought_signature_validator"),
-        Profile(name="moonshot", forward=frozenset(("user",)), strict_schema="moonshot"),
+        Profile(
+            name="gemini", strict_schema="gemini", call_signature="skip_thought_signature_validator", tool_names=True
+        ),
+        Profile(name="moonshot", forward=frozenset(("user",)), strict_schema="moonshot", tool_names=True),
         Profile(name="groq", reasoning_out="", max_tokens="max_completion_tokens", forward=frozenset(("user",))),
     )
 }
@@ -289,6 +289,10 @@ _FAMILIES = (
     ),
     _Family(marks=("kimi",), call_ids="counted"),
     _Family(marks=tuple("gemma-1 gemma-2 gemma2 gemma-3 gemma3 gemma-7b".split()), roles="user"),
+    _Family(marks=("gemini",), strict_schema="gemini"),
+    _Family(marks=("claude",), strict_schema="openai"),
+    # Their templates raise an error for a second system message, or leave it out.
+    _Family(marks=tuple("qwen3. qwen3-vl qwen3vl gpt-oss yi-1.5".split()), roles="merge-first"),
 )
 _NO_FAMILY = _Family()
 

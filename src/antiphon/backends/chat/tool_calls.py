@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+
+import msgspec
+from msgspec import Raw
 
 from antiphon.core.deltas import CallDelta, CallStart, Delta
 from antiphon.core.kinds import CUSTOM
@@ -18,7 +21,23 @@ LONGEST_ID = 256  # characters; clients send an id back with each request
 LONGEST_KEPT_ID = 16 * 1024
 """The same for a backend that gets its ids back as they came: some hide what they need for the next turn in them."""
 
+BUNDLE = "multi_tool_use"
+"""In the name of a function that OpenAI's models make up, which takes several calls as its arguments."""
+
+MOST_BUNDLED = 100  # calls of one bundle
 _MARKS = re.compile(r'[\\"{}\[\]]')
+
+
+class _BundledCall(msgspec.Struct):
+    recipient_name: str
+    parameters: Raw = Raw(b"{}")
+
+
+class _Bundle(msgspec.Struct):
+    tool_uses: list[_BundledCall]
+
+
+_bundle = msgspec.json.Decoder(_Bundle)
 
 
 class _Object:
@@ -252,6 +271,8 @@ class Calls:
         if not self._is_taken(call):
             return
         if not call.started:
+            if self._is_bundle(call):
+                return  # its calls are told apart when it has ended
             self._start(call, out)
         if call.unwrapper is not None:
             arguments = call.unwrapper.feed(arguments)
@@ -260,7 +281,10 @@ class Calls:
 
     def _start(self, call: _ChatCall, out: list[Delta]) -> None:
         if not call.name:
-            raise BackendError(502, "The backend sent a tool call without a name.")
+            offers = self._tools.offers
+            if len(offers) != 1:
+                raise BackendError(502, "The backend sent a tool call without a name.")
+            call.name = next(iter(offers))
         call.started = True
         self.started += 1
         target = self._tools.target(call.name)
@@ -275,8 +299,35 @@ class Calls:
         if not call.started:
             if not call.name:
                 return  # neither a name nor an argument: nothing was said
+            if self._is_bundle(call):
+                self._unbundle(call, out)
+                return
             self._start(call, out)
         if call.unwrapper is not None:
             rest = call.unwrapper.close()
             if rest:
                 out.append(CallDelta(call.key, rest))
+
+    def _is_bundle(self, call: _ChatCall) -> bool:
+        return BUNDLE in call.name and self._tools.meant(call.name) is None
+
+    def _unbundle(self, call: _ChatCall, out: list[Delta]) -> None:
+        """Give the calls of a bundle in its place; one that holds none is a call that nobody offered."""
+        text = "".join(call.arguments.pieces)
+        bundled = _bundled(text)
+        if not bundled:
+            self._start(call, out)
+            out.append(CallDelta(call.key, text))
+            return
+        self._last = None
+        self.count -= 1
+        for one in bundled:
+            self.whole("", one.recipient_name, bytes(one.parameters).decode(), out)
+
+
+def _bundled(text: str) -> Sequence[_BundledCall]:
+    try:
+        calls = _bundle.decode(text).tool_uses
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        return ()
+    return calls if len(calls) <= MOST_BUNDLED and all(one.recipient_name for one in calls) else ()

@@ -12,6 +12,7 @@ import msgspec
 from msgspec import Raw
 
 from antiphon.backends.base import BackendModel
+from antiphon.backends.chat.errors import NOTHING_SAID
 from antiphon.backends.learning.adaptations import NOTHING, Adaptation, Adaptations
 from antiphon.backends.learning.overflow_words import Overflow, overflow
 from antiphon.backends.learning.refusal_words import lesson
@@ -109,6 +110,9 @@ class Asking:
             return False
         if error.code == UNFORCED:
             changed = self._change(Adaptation(forced_calls="schema"), error)
+        elif error.message == NOTHING_SAID and self.turn.stream:
+            # An empty stream: the same without one brings the words (llama-cpp-python, where the input is too long).
+            changed = self._change(Adaptation(stream="never"), error, lasting=False)
         elif (found := overflow(error, self.turn.max_output_tokens)) is not None:
             changed = self._fit(found, error)
         else:

@@ -34,19 +34,14 @@ class RelayStream:
     """The events of one answer, as Deltas; or an answer that came whole, although a stream was asked for."""
 
     def __init__(
-        self,
-        response: HttpResponse,
-        max_output_tokens: int | None = None,
-        *,
-        ignored: Sequence[str] = (),
-        forced: bool = False,
+        self, response: HttpResponse, turn: Turn, *, ignored: Sequence[str] = (), forced: bool = False
     ) -> None:
         response.counts_itself = True  # comments, keepalives and the like are no part of an answer
         self.ignored = ignored
         self._uncalled = forced  # no call has come yet, although there must be one
         self._response = response
         self._parser = SSEParser()
-        self._decoder = ResponsesEventDecoder(max_output_tokens)
+        self._decoder = ResponsesEventDecoder(turn.max_output_tokens, codec.custom_tools(turn), turn.items)
         self._take: Take | None = None
         self._whole: bytearray | None = None
         self._begun = False
@@ -162,7 +157,7 @@ class ResponsesBackend:
                     raise
         asking.accepted()
         forced = is_forced(asked)
-        return RelayStream(response, asked.max_output_tokens, ignored=ignored, forced=forced)
+        return RelayStream(response, asked, ignored=ignored, forced=forced)
 
     async def _open(self, turn: Turn) -> HttpResponse:
         """Send a request; its form is changed where the server refuses it. Raises BackendError."""

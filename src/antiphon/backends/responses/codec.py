@@ -9,7 +9,7 @@ import msgspec
 from antiphon.backends.responses.items import RequestForm, sent_items, sent_tool
 from antiphon.core.json_encoding import to_json
 from antiphon.core.turn import Turn
-from antiphon.types.tools import ToolChoice
+from antiphon.types.tools import CustomTool, NamespaceTool, ToolChoice
 
 SEALED_THOUGHTS = "reasoning.encrypted_content"
 
@@ -42,6 +42,14 @@ def request(turn: Turn, form: RequestForm = DOCUMENTED) -> bytes:
     }
     fields |= {name: value for name, value in _chosen(turn, form).items() if value is not None}
     return to_json(fields)
+
+
+def custom_tools(turn: Turn) -> frozenset[str]:
+    """Return the names of the custom tools that a Turn offers."""
+    if not turn.tools:
+        return frozenset()
+    groups = [tool.tools if type(tool) is NamespaceTool else (tool,) for tool in turn.tools]
+    return frozenset(tool.name for group in groups for tool in group if type(tool) is CustomTool)
 
 
 def _include(asked: Sequence[str], form: RequestForm) -> list[str]:

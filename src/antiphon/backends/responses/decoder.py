@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 import msgspec
@@ -14,12 +14,15 @@ from antiphon.backends.refusals import told_error
 from antiphon.core.deltas import Delta, Relay, RelayedText, UsageReport
 from antiphon.core.json_encoding import to_json
 from antiphon.core.relay.end import has_failed, response_of, usage_of
-from antiphon.core.relay.items import logprobs_of
+from antiphon.core.relay.items import as_custom, logprobs_of
 from antiphon.core.relay.shapes import ENDS, TEXTS, good_name, index_of, too_deep, wrong
 from antiphon.core.request.json_text import has_more_containers
 from antiphon.core.text.sse import LARGE_EVENT
 from antiphon.core.text.surrogate_halves import Halves
+from antiphon.core.tools.call_ids import FreshIds
+from antiphon.core.tools.call_pairs import call_ids
 from antiphon.errors import BackendError
+from antiphon.types.items import Item
 
 LARGE = 1024 * 1024  # bytes; a larger event may hold no more than
 MOST_VALUES = 500_000
@@ -53,10 +56,18 @@ class ResponsesEventDecoder:
 
     `ended` tells whether the answer came to its end; `error` is what it failed with, once all that came before it is taken.
     An answer of `max_output_tokens` tokens was cut off, also where the server calls it completed (llama.cpp, transformers).
+    `custom_tools` are the names of the custom tools that were offered: some servers call them as functions. `history` is
+    what the model saw: the ids of new calls differ from those in it, whatever the server gives them.
     """
 
-    def __init__(self, max_output_tokens: int | None = None) -> None:
+    def __init__(
+        self, max_output_tokens: int | None = None, custom_tools: Collection[str] = (), history: Sequence[Item] = ()
+    ) -> None:
         self._most_tokens = max_output_tokens
+        self._custom_tools = custom_tools
+        self._history = history
+        self._ids: FreshIds | None = None
+        self._calls: dict[str, str] = {}
         self.ended = False
         self.error: BackendError | None = None
         self._halves = Halves()
@@ -151,9 +162,25 @@ class ResponsesEventDecoder:
             raise wrong("its type is not the name of an event")
         if type in TEXTS:
             return (_piece(type, fields),)
+        if "item" in fields:
+            fields["item"] = self._own(fields["item"])
         if type not in ENDS:
             return (Relay(type, fields),)
-        return self._end(type, response_of(fields), fields)
+        response = response_of(fields)
+        if isinstance(response.get("output"), list):
+            response["output"] = [self._own(item) for item in response["output"]]
+        return self._end(type, response, fields)
+
+    def _own(self, item: object) -> object:
+        """Return an item with the type that its tool was declared with, and an id of its call that no earlier one has."""
+        if not isinstance(item, dict) or not isinstance(item.get("call_id"), str):
+            return item
+        call_id = item["call_id"]
+        if call_id not in self._calls and len(self._calls) < MOST_OF_OUTPUT:
+            if self._ids is None:
+                self._ids = FreshIds(call_ids(self._history))
+            self._calls[call_id] = self._ids.take(call_id)
+        return as_custom({**item, "call_id": self._calls.get(call_id, call_id)}, self._custom_tools)
 
     def _end(self, type: str, response: dict[str, Any], fields: dict[str, Any]) -> Sequence[Delta]:
         if has_failed(type, response):

@@ -6,24 +6,31 @@ what all known servers take: parts of the type that a role has, thoughts sealed 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import msgspec
 from msgspec import UNSET, Raw
 
 from antiphon.core.json_encoding import to_json
-from antiphon.core.relay.shapes import OTHER_ITEMS, STATUSES, WORKED_ON
-from antiphon.core.request.validation import decode_fields
+from antiphon.core.relay.shapes import NEEDS_ID, NEEDS_STATUS, OTHER_ITEMS, STATUSES, WORKED_ON
+from antiphon.core.request.validation import decode, decode_fields
 from antiphon.core.seals import is_seal
+from antiphon.core.tools.call_ids import LONGEST_OF_RESPONSES, BackendIds, is_plain, responses_id
+from antiphon.core.tools.call_pairs import pair, sides_of
+from antiphon.core.tools.offers import NO_PARAMETERS
+from antiphon.core.tools.schemas import tidy
 from antiphon.types.items import (
     CustomToolCall,
     CustomToolCallOutput,
     FunctionCall,
     FunctionCallOutput,
+    InputAudio,
     InputFile,
     InputImage,
     InputText,
     Item,
+    ItemReference,
     Message,
     OtherItem,
     OutputText,
@@ -34,20 +41,7 @@ from antiphon.types.items import (
 )
 from antiphon.types.tools import FunctionTool, NamespaceTool, OtherTool, Tool
 
-NEEDS_ID = frozenset(
-    """
-    file_search_call computer_call web_search_call image_generation_call code_interpreter_call local_shell_call
-    local_shell_call_output mcp_list_tools mcp_approval_request mcp_call program program_output
-    """.split()
-)
-"""Types of items whose id the document requires; an answer to an approval request names it by its id."""
-NEEDS_STATUS = frozenset(
-    """
-    file_search_call computer_call web_search_call image_generation_call code_interpreter_call local_shell_call
-    apply_patch_call apply_patch_call_output program_output
-    """.split()
-)
-_NO_PARAMETERS = Raw(b'{"type":"object","properties":{}}')
+_text = msgspec.json.Decoder(str)
 
 Fields = dict[str, object]
 
@@ -67,67 +61,67 @@ class RequestForm(msgspec.Struct, frozen=True, kw_only=True):
 
 def sent_items(items: Sequence[Item], form: RequestForm) -> list[object]:
     """Return items as they are sent. Thoughts of which nothing is left that the server takes are left out."""
-    found = []
-    for index, item in enumerate(items):
-        sent = _sent(item, form)
-        if sent is not None:
-            if form.ids and isinstance(sent, dict) and (sent["type"] == "reasoning" or sent.get("role") == "assistant"):
-                sent["id"] = f"{'rs' if sent['type'] == 'reasoning' else 'msg'}_{index:016x}"
-            found.append(sent)
+    sent = [_SENT[type(item)](item, form) for item in items]
+    for index, call_id in _call_ids(items).items():
+        one = sent[index]
+        if isinstance(one, dict):
+            one["call_id"] = call_id
+    found = [one for one in sent if one is not None]
+    if form.ids:
+        _give_ids(found)
     return found
 
 
-def _sent(item: Item, form: RequestForm) -> object | None:
-    match item:
-        case Message():
-            return _message(item)
-        case FunctionCall() | CustomToolCall():
-            return _call(item)
-        case FunctionCallOutput() | CustomToolCallOutput():
-            output = item.output
-            parts = output if isinstance(output, str) else [_part(part, "user") for part in output]
-            return {"type": item.__struct_config__.tag, "call_id": item.call_id, "output": parts}
-        case Reasoning():
-            return _thoughts(item, form)
-        case OtherItem():
-            return _other(item)
-        case _:
-            return item
+def _call_ids(items: Sequence[Item]) -> dict[int, str]:
+    """Return the ids of calls and their outputs, by index, that are to be sent: none where all of them can stay.
+
+    Backends want one call per id, in letters that they know (OpenAI: 64 characters at most).
+    """
+    ids = [item.call_id for item in items if type(item) in _CALLS]  # type: ignore[union-attr]  # `type` narrows nothing
+    if len(set(ids)) == len(ids) and all(map(is_plain, ids)):
+        return {}
+    own = BackendIds("plain")
+    given = {
+        index: own.take(item.call_id, item.name)
+        for index, item in enumerate(items)
+        if isinstance(item, FunctionCall | CustomToolCall)
+    }
+    pairs = pair(sides_of(items))
+    outputs = {**pairs.calls, **pairs.doubles}
+    return given | {output: given[call] for output, call in outputs.items() if call in given}
 
 
-def _message(item: Message) -> Fields:
+def _give_ids(sent: Sequence[object]) -> None:
+    for index, item in enumerate(sent):
+        if isinstance(item, dict) and (item["type"] == "reasoning" or item.get("role") == "assistant"):
+            item["id"] = f"{'rs' if item['type'] == 'reasoning' else 'msg'}_{index:016x}"
+
+
+def _message(item: Message, form: RequestForm) -> Fields:
     role, content = item.role, item.content
     if role != "assistant":
-        parts = content if isinstance(content, str) else [_part(part, role) for part in content]
+        parts = content if isinstance(content, str) else [_part(part, InputText) for part in content]
         return {"type": "message", "role": role, "content": parts}
-    fields: Fields = {
-        "type": "message",
-        "role": role,
-        "status": item.status if item.status in WORKED_ON else "completed",
-        "content": [OutputText(text=content)] if isinstance(content, str) else [_part(part, role) for part in content],
-    }
-    if isinstance(item.phase, str):
+    status = item.status if item.status in WORKED_ON else "completed"
+    parts = [OutputText(text=content)] if isinstance(content, str) else [_part(part, OutputText) for part in content]
+    fields: Fields = {"type": "message", "role": role, "status": status, "content": parts}
+    if type(item.phase) is str:
         fields["phase"] = item.phase
     return fields
 
 
-def _part(part: Part, role: str) -> object:
+def _part(part: Part, own: type[InputText] | type[OutputText]) -> object:
     """Return a part as the document has it for a role: others are refused (OpenAI: `input_text` of an assistant)."""
-    match part:
-        case InputImage():
-            return {"type": "input_image", "detail": part.detail or "auto", **_said(part, "image_url", "file_id")}
-        case InputFile():
-            return {"type": "input_file", **_said(part, "file_id", "filename", "file_data", "file_url")}
-        case OutputText() | Refusal() if role == "assistant":
-            return part
-        case Refusal():
-            return InputText(text=part.refusal)
-        case InputText() if role != "assistant":
-            return part
-        case _ if hasattr(part, "text"):
-            return OutputText(text=part.text) if role == "assistant" else InputText(text=part.text)
-        case _:
-            return part
+    kind = type(part)
+    if kind is own or (kind is Refusal and own is OutputText):
+        return part
+    if isinstance(part, InputImage):
+        return {"type": "input_image", "detail": part.detail or "auto", **_said(part, "image_url", "file_id")}
+    if isinstance(part, InputFile):
+        return {"type": "input_file", **_said(part, "file_id", "filename", "file_data", "file_url")}
+    if isinstance(part, InputAudio):
+        return part
+    return own(text=part.refusal if isinstance(part, Refusal) else part.text)
 
 
 def _said(part: msgspec.Struct, *names: str) -> Fields:
@@ -136,23 +130,34 @@ def _said(part: msgspec.Struct, *names: str) -> Fields:
     return {name: value for name, value in pairs if value is not None and value is not UNSET}
 
 
-def _call(item: FunctionCall | CustomToolCall) -> Fields:
-    fields: Fields = {"type": item.__struct_config__.tag, "call_id": item.call_id, "name": item.name}
-    if isinstance(item, FunctionCall):
-        fields["arguments"] = item.arguments or "{}"
-    else:
-        fields["input"] = item.input
-    if isinstance(item.namespace, str):
+def _function_call(item: FunctionCall, form: RequestForm) -> Fields:
+    return _call(
+        {"type": "function_call", "call_id": item.call_id, "name": item.name, "arguments": item.arguments or "{}"}, item
+    )
+
+
+def _custom_call(item: CustomToolCall, form: RequestForm) -> Fields:
+    return _call({"type": "custom_tool_call", "call_id": item.call_id, "name": item.name, "input": item.input}, item)
+
+
+def _call(fields: Fields, item: FunctionCall | CustomToolCall) -> Fields:
+    if type(item.namespace) is str:
         fields["namespace"] = item.namespace
     if item.status in WORKED_ON:
         fields["status"] = item.status
     return fields
 
 
+def _output(item: FunctionCallOutput | CustomToolCallOutput, form: RequestForm) -> Fields:
+    output = item.output
+    parts = output if isinstance(output, str) else [_part(part, InputText) for part in output]
+    return {"type": item.__struct_config__.tag, "call_id": item.call_id, "output": parts}
+
+
 def _thoughts(item: Reasoning, form: RequestForm) -> Fields | None:
     """Return thoughts that the server can read: what it has sealed itself, else text; a summary alone is taken for the text."""
     sealed = item.encrypted_content
-    sealed = sealed if form.seals and isinstance(sealed, str) and not is_seal(sealed) else ""
+    sealed = sealed if form.seals and type(sealed) is str and not is_seal(sealed) else ""
     texts = [part.text for part in item.content or () if part.text]
     if not sealed and not texts:
         texts = [part.text for part in item.summary if part.text]
@@ -160,15 +165,18 @@ def _thoughts(item: Reasoning, form: RequestForm) -> Fields | None:
         texts = []
     if not sealed and not texts:
         return None
-    fields: Fields = {"type": "reasoning", "summary": item.summary, **_said(item, "signature", "format")}
+    fields: Fields = {"type": "reasoning", "summary": item.summary}
     if texts:
         fields["content"] = [ReasoningText(text=text) for text in texts]
     if sealed:
         fields["encrypted_content"] = sealed
+    for name, value in (("signature", item.signature), ("format", item.format)):
+        if type(value) is str:
+            fields[name] = value
     return fields
 
 
-def _other(item: OtherItem) -> Fields:
+def _other(item: OtherItem, form: RequestForm) -> Fields:
     """Return an item of a rarer type as it came, but for nulls, its id and a status that is none."""
     nullable = OTHER_ITEMS.get(item.type, {})
     fields: Fields = {
@@ -178,12 +186,28 @@ def _other(item: OtherItem) -> Fields:
     }
     if item.type not in NEEDS_ID:
         fields.pop("id", None)
+    call_id = fields.get("call_id")
+    if isinstance(call_id, Raw) and len(bytes(call_id)) > LONGEST_OF_RESPONSES:
+        fields["call_id"] = responses_id(decode(_text, call_id, "input"))
     known = STATUSES.get(item.type, WORKED_ON)
     if not any(fields.get("status") == Raw(to_json(status)) for status in known):
         fields.pop("status", None)
         if item.type in NEEDS_STATUS:
             fields["status"] = "completed"
     return fields
+
+
+_CALLS: frozenset[type] = frozenset((FunctionCall, CustomToolCall))
+_SENT: dict[type, Callable[[Any, RequestForm], object | None]] = {
+    Message: _message,
+    Reasoning: _thoughts,
+    FunctionCall: _function_call,
+    FunctionCallOutput: _output,
+    CustomToolCall: _custom_call,
+    CustomToolCallOutput: _output,
+    ItemReference: lambda item, _: item,
+    OtherItem: _other,
+}
 
 
 def sent_tool(tool: Tool) -> object:
@@ -198,9 +222,12 @@ def sent_tool(tool: Tool) -> object:
                 "description": tool.description,
                 "tools": [sent_tool(one) for one in tool.tools],
             }
+        case FunctionTool() if None not in (tool.description, tool.parameters, tool.strict):
+            return tool
         case FunctionTool():
-            fields = _said(tool, "name", "description", "parameters", "strict", "defer_loading")
-            return {"type": "function", "parameters": _NO_PARAMETERS, **fields}
+            parameters = tidy(tool.parameters) if tool.parameters is not None else NO_PARAMETERS
+            said = _said(tool, "name", "description", "strict", "defer_loading")
+            return {"type": "function", **said, "parameters": parameters}
         case _:
             return {"type": "custom", **_said(tool, "name", "description", "format", "defer_loading")}
 

@@ -37,7 +37,10 @@ def has_failed(type: str, response: Json) -> bool:
 def relayed_end(delta: Relay) -> RelayedEnd:
     """Read a terminal event of a response that did not fail. Raises BackendError for one without a response."""
     response = response_of(delta.fields)
-    return RelayedEnd(response.get("output"), usage_of(response.get("usage")), _reason(delta.type, response))
+    output, text = response.get("output"), response.get("output_text")
+    if not output and isinstance(text, str) and text:  # what SDKs add to an answer is all that some servers give
+        output = [{"type": "message", "content": text}]
+    return RelayedEnd(output, usage_of(response.get("usage")), _reason(delta.type, response))
 
 
 def _reason(type: str, response: Json) -> FinishReason:
@@ -52,7 +55,10 @@ def usage_of(value: object) -> Usage | None:
     """Return token counts; None where they are not counts."""
     if not isinstance(value, dict):
         return None
-    read, written = _count(value, "input_tokens"), _count(value, "output_tokens")
+    read, written = (
+        _count(value, name if name in value else other)
+        for name, other in (("input_tokens", "prompt_tokens"), ("output_tokens", "completion_tokens"))
+    )
     if read is None or written is None:
         return None
     inner, outer = value.get("input_tokens_details"), value.get("output_tokens_details")

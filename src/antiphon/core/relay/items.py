@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -23,6 +23,7 @@ from antiphon.core.relay.shapes import (
     good_name,
     wrong,
 )
+from antiphon.core.seals import is_seal
 from antiphon.types.chat import Logprob, TopLogprob
 
 ARGUMENTS = STREAMED
@@ -54,12 +55,17 @@ def without_nulls(item: Json, shape: Mapping[str, str]) -> Json:
 
 
 def extras(item: Json) -> Json:
-    """Return a message's, a reasoning item's or a call's fields beside those that are made anew."""
+    """Return a message's, a reasoning item's or a call's fields beside those that are made anew.
+
+    A seal that another server of this kind has made is left out: only that server can open it.
+    """
     shape = OPTIONAL[item["type"]]
     return {
         name: value
         for name, value in item.items()
-        if name not in _OWN and (name not in shape or (fits(value, shape[name]) and value != ""))
+        if name not in _OWN
+        and (name not in shape or (fits(value, shape[name]) and value != ""))
+        and not (name == "encrypted_content" and is_seal(value))
     }
 
 
@@ -98,35 +104,43 @@ def _inner(type: str, value: Any) -> object:
 
 
 def parts_of(value: object) -> list[Json]:
-    """Return the parts of a message's content. Raises BackendError for what is no part."""
-    if isinstance(value, str):
-        return [{"type": "output_text", "text": value}]
+    """Return the parts of a message's content; texts under other names count. Raises BackendError for what is no part."""
+    return [_part(entry, ("output_text", "refusal")) for entry in _listed(value, "the 'content' of its message")]
+
+
+def _listed(value: object, what: str) -> list[object]:
+    """Return what may be a list, one text, or nothing. Raises BackendError."""
     if value is None:
         return []
+    if isinstance(value, str):
+        return [value]
     if not isinstance(value, list):
-        raise wrong("the 'content' of its message has the wrong type")
-    return [_part(entry, ("output_text", "refusal")) for entry in value]
+        raise wrong(f"{what} has the wrong type")
+    return value
 
 
 def thoughts_of(value: object, name: str) -> list[Json]:
     """Return the parts of a reasoning item's `content` or `summary`. Raises BackendError for what is no part."""
     type = "reasoning_text" if name == "content" else "summary_text"
-    if value is None:
-        return []
-    if not isinstance(value, list):
-        raise wrong(f"the '{name}' of its reasoning item has the wrong type")
-    return [_part(entry, (type, "text")) | {"type": type} for entry in value]
+    return [_part(entry, (type,)) for entry in _listed(value, f"the '{name}' of its reasoning item")]
 
 
 def _part(value: object, types: Sequence[str]) -> Json:
-    type = value.get("type") if isinstance(value, dict) else None
-    if not isinstance(value, dict) or type not in types:
-        raise wrong("one of its parts has a type that is not known there")
+    """Return a part of one of these types; what has a text and another type, or none, is of the first one."""
+    if isinstance(value, str):
+        return {"type": types[0], "text": value}
+    if not isinstance(value, dict):
+        raise wrong("one of its parts is not an object")
+    type = value.get("type")
+    if type not in types:
+        if not isinstance(value.get("text"), str):
+            raise wrong("one of its parts has a type that is not known there")
+        type = types[0]
     field = "refusal" if type == "refusal" else "text"
     text = value.get(field)
     if text is not None and not isinstance(text, str):
         raise wrong(f"the '{field}' of one of its parts has the wrong type")
-    return {**value, field: text or ""}
+    return {**value, "type": type, field: text or ""}
 
 
 def part_made(kind: str, text: str) -> Json:
@@ -157,9 +171,24 @@ def _bytes(entry: Logprob | TopLogprob) -> list[int]:
     return entry.bytes if entry.bytes is not None else list(entry.token.encode(errors="surrogatepass"))
 
 
+def as_custom(item: object, names: Collection[str]) -> object:
+    """Return a function's call as that of the custom tool which has its name (vLLM, LM Studio: they give them to models so).
+
+    Its `arguments` stay, and are unwrapped where the item is written.
+    """
+    if isinstance(item, dict) and item.get("type") == "function_call" and item.get("name") in names:
+        return {**item, "type": "custom_tool_call"}
+    return item
+
+
+def is_function(item: Json) -> bool:
+    """Tell whether a custom tool's call came as a function's."""
+    return "arguments" in item and "input" not in item
+
+
 def arguments_of(item: Json) -> str:
     """Return a call's arguments or input; some servers send the arguments as the object that they stand for."""
-    value = item.get(ARGUMENTS[item["type"]])
+    value = item.get("arguments" if is_function(item) else ARGUMENTS[item["type"]])
     if isinstance(value, dict):
         return encoded(value).decode()
     if value is not None and not isinstance(value, str):

@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections import defaultdict, deque
 
 from antiphon.core.deltas import Relay, RelayedText
-from antiphon.core.kinds import PARTED
-from antiphon.core.relay.items import encoded, item_of
+from antiphon.core.relay.items import ARGUMENTS, encoded, item_of
+from antiphon.core.relay.parts import TextPart
 from antiphon.core.relay.shapes import (
     LIFE,
     OTHER_EVENTS,
@@ -26,24 +26,33 @@ from antiphon.core.relay.shapes import (
     is_annotation,
     wrong,
 )
-from antiphon.core.relay.writers import PREFIXES, RelayedItem, TextPart, write
+from antiphon.core.relay.told import told_by
+from antiphon.core.relay.writers import PREFIXES, RelayedItem
 from antiphon.core.stream.emitter import Emitter
 from antiphon.core.stream.output import Output
+from antiphon.core.stream.terms import StreamTerms
+from antiphon.core.stream.writer_table import WriterTable
+from antiphon.core.tools.call_ids import FreshIds
 
 MOST_ITEMS = 2000
 MOST_ALIASES = 50_000
 
 
 class Relayer:
-    """The items of one Turn as another server tells of them. `spoke` tells whether any of them was shown."""
+    """The items of one Turn as another server tells of them. `spoke` tells whether any of them was shown.
 
-    def __init__(self, emitter: Emitter, places: Output, *, open_responses_names: bool = False) -> None:
+    Its items are written by the table's `relayed`, or told by its other Writers.
+    """
+
+    def __init__(self, emitter: Emitter, writers: WriterTable, places: Output, options: StreamTerms) -> None:
         self.spoke = False
         self._emitter = emitter
         self._places = places
-        self._names = "response.reasoning" if open_responses_names else "response.reasoning_text"
+        self._write = writers.relayed or told_by(writers)
+        self._options = options
         self._items: list[RelayedItem] = []
         self._used: set[str] = set()  # ids, of all Turns
+        self._call_ids = FreshIds()
         self._by_id: dict[str, RelayedItem] = {}
         self._by_index: dict[int, RelayedItem] = {}
         self._parts: dict[tuple[str, str, int | None, int], TextPart] = {}
@@ -55,7 +64,12 @@ class Relayer:
         key = (event.type, event.item_id, event.output_index, event.place)
         part = self._parts.get(key)
         if part is None or part.closed:
-            part = self._part(event)
+            target = TEXTS[event.type]
+            one = self._of(event.item_id, event.output_index, target.item)
+            if not self._ready(one):
+                one.early.append(event.text)
+                return
+            part = one.part(target.list, target.part, event.place)
             if len(self._parts) < MOST_ALIASES:
                 self._parts[key] = part
         part.add(event.text, event.logprobs)
@@ -83,6 +97,7 @@ class Relayer:
         if not isinstance(output, list):
             if output is not None:
                 raise wrong("the 'output' of its response is not a list")
+            self._check_early()
             return
         if len(output) > MOST_ITEMS:
             raise wrong(f"it has more than {MOST_ITEMS} items")
@@ -98,7 +113,13 @@ class Relayer:
                 others = left[item["type"]]
                 found = others.popleft() if others else self._begin(item, None)
             if not found.closed:
-                self._finish(found, item)
+                self._finish(self._named(found, item, None), item)
+        self._check_early()
+
+    def _check_early(self) -> None:
+        """Make sure that no text is left which came before the name of its call. Raises BackendError."""
+        if any(one.early for one in self._items):
+            raise wrong("it belongs to a call that has no name")
 
     def close(self, status: str) -> None:
         """Close what is open, and be ready for another Turn."""
@@ -118,10 +139,10 @@ class Relayer:
         one = self._by_id.get(id) if id else None
         if one is None and index is not None:
             one = self._by_index.get(index)
-            if one is not None and (one.closed or (type and one.type != type)):
+            if one is not None and (one.closed or (type and not _is_of(one, type))):
                 one = None
         elif one is None:
-            one = next((item for item in reversed(self._items) if not item.closed and item.type == type), None)
+            one = next((item for item in reversed(self._items) if not item.closed and _is_of(item, type)), None)
         if one is not None and id and len(self._by_id) < MOST_ALIASES:
             self._by_id.setdefault(id, one)
         return one
@@ -131,7 +152,7 @@ class Relayer:
         if len(self._items) >= MOST_ITEMS:
             raise wrong(f"it has more than {MOST_ITEMS} items")
         id = good_name(item.get("id"))
-        one = write(self._emitter, item, "" if id in self._used else id, self._names)
+        one = self._write(self._emitter, item, "" if id in self._used else id, self._options)
         self._items.append(one)
         self._used.add(id)
         if id:
@@ -146,23 +167,57 @@ class Relayer:
             one.check()
             made, index = self._places.allocate(PREFIXES.get(one.type, one.type.removesuffix("_call")))
             self.spoke = True
+            one.name_call(self._call_ids, one.id or made)
             one.announce(one.id or made, index)
+            if one.early:
+                part = one.part("", "", 0)
+                for text in one.early:
+                    part.add(text)
+                one.early = []
+
+    def _ready(self, one: RelayedItem) -> bool:
+        """Announce an item that has text; False for a call whose name has not come."""
+        if not one.announced and (one.type not in ARGUMENTS or one.showable):
+            self._show(one)
+        return one.announced
+
+    def _named(self, one: RelayedItem, item: Json, index: int | None) -> RelayedItem:
+        """Return the item itself in the place of one of which only text had come."""
+        if one.announced or not one.early:
+            return one
+        self._used.discard(one.id)
+        itself = self._begin(item, index)
+        itself.early, one.early, one.closed = one.early, [], True
+        return itself
 
     # Events
 
     def _added(self, fields: Json) -> None:
         item, index = item_of(fields.get("item")), index_of(fields.get("output_index"))
-        one = self._by_id.get(good_name(item.get("id")))
-        if one is not None and not one.closed and one.type == item["type"]:
-            return
-        one = self._begin(item, index)
+        one = self._announced(item, index)
+        if one is None:
+            one = self._begin(item, index)
+        elif one.early:
+            one = self._named(one, item, index)
+        else:
+            return  # it is told twice
         if one.showable:
             self._show(one)
+
+    def _announced(self, item: Json, index: int | None) -> RelayedItem | None:
+        """Return the open item that is announced: one that was announced before, or of which text has come."""
+        one = self._by_id.get(good_name(item.get("id")))
+        if one is None and item["type"] in ARGUMENTS:
+            one = self._by_index.get(index) if index is not None else None
+            if one is None:
+                one = next((other for other in self._items if other.early and not other.id), None)
+            one = one if one is not None and one.early else None
+        return one if one is not None and not one.closed and (one.type == item["type"] or one.early) else None
 
     def _done(self, item: Json, index: int | None) -> None:
         one = self._find(good_name(item.get("id")), index, item["type"]) or self._begin(item, index)
         if not one.closed:  # else it is told twice
-            self._finish(one, item)
+            self._finish(self._named(one, item, index), item)
 
     def _finish(self, one: RelayedItem, item: Json) -> None:
         if one.type != item["type"]:
@@ -180,20 +235,11 @@ class Relayer:
         one.closed = True
         self._places.keep(one.index, made)
 
-    def _part(self, event: RelayedText) -> TextPart:
-        """Return the open part that a piece of text belongs to."""
-        target = TEXTS[event.type]
-        one = self._of(event.item_id, event.output_index, target.item)
-        self._show(one)
-        return one.part(target.list, target.part, event.place)
-
     def _of(self, id: str, index: int | None, type: str) -> RelayedItem:
         one = self._find(id, index, type)
         if one is None:
-            if type not in PARTED:
-                raise wrong("it belongs to an item that was not announced")
             one = self._begin({"type": type, "id": id}, index)
-        if one.type != type:
+        if not _is_of(one, type):
             raise wrong("it belongs to an item of another type")
         if one.closed:
             raise wrong("it belongs to an item that is closed")
@@ -214,7 +260,9 @@ class Relayer:
         if not text:
             return
         one = self._of(good_name(fields.get("item_id")), index_of(fields.get("output_index")), target.item)
-        self._show(one)
+        if not self._ready(one):
+            one.early = one.early or [text]
+            return
         place = index_of(fields.get("summary_index" if target.list == "summary" else "content_index")) or 0
         one.part(target.list, target.part, place).whole(text)
 
@@ -240,6 +288,11 @@ class Relayer:
             made |= {"item_id": one.id, "output_index": one.index}
         if made:
             self._emitter.raw(type, encoded(made)[1:-1])
+
+
+def _is_of(one: RelayedItem, type: str) -> bool:
+    """Tell whether an item is of a type; a custom tool's call may be told as a function's."""
+    return one.type == type or (type == "function_call" and one.type == "custom_tool_call")
 
 
 _OURS = frozenset(("type", "sequence_number", "item_id", "output_index", "response"))

@@ -35,6 +35,7 @@ TEXTS: Mapping[str, Text] = {
     "response.reasoning_text.delta": Text("reasoning", "content", "reasoning_text", "text"),
     "response.reasoning.delta": Text("reasoning", "content", "reasoning_text", "text"),
     "response.reasoning_summary_text.delta": Text("reasoning", "summary", "summary_text", "text"),
+    "response.reasoning_summary.delta": Text("reasoning", "summary", "summary_text", "text"),
     "response.function_call_arguments.delta": Text("function_call", "", "", "arguments"),
     "response.custom_tool_call_input.delta": Text("custom_tool_call", "", "", "input"),
 }
@@ -142,6 +143,19 @@ STATUSES: Mapping[str, Sequence[str]] = {
     "program_output": ("completed", "incomplete"),
     "web_search_call": ("in_progress", "completed", "searching", "failed"),
 }
+NEEDS_ID = frozenset(
+    """
+    file_search_call computer_call web_search_call image_generation_call code_interpreter_call local_shell_call
+    local_shell_call_output mcp_list_tools mcp_approval_request mcp_call program program_output
+    """.split()
+)
+"""Types of items whose id the document requires; an answer to an approval request names it by its id."""
+NEEDS_STATUS = frozenset(
+    """
+    file_search_call computer_call web_search_call image_generation_call code_interpreter_call local_shell_call
+    apply_patch_call apply_patch_call_output program_output
+    """.split()
+)
 ANNOTATIONS: Mapping[str, Mapping[str, str]] = {
     "container_file_citation": {
         "container_id": "s",

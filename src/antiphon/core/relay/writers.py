@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from msgspec import Raw
 
-from antiphon.core.json_encoding import to_json
 from antiphon.core.kinds import OWN_PREFIXES, PARTED
 from antiphon.core.relay.items import (
     ARGUMENTS,
@@ -15,6 +15,7 @@ from antiphon.core.relay.items import (
     call_name,
     encoded,
     extras,
+    is_function,
     logprobs_of,
     other_item,
     part_made,
@@ -22,79 +23,25 @@ from antiphon.core.relay.items import (
     same_json,
     thoughts_of,
 )
+from antiphon.core.relay.parts import InputPart, TextPart
 from antiphon.core.relay.shapes import OTHER_ITEMS, WORKED_ON, Json, annotations_of, good_name, wrong
 from antiphon.core.stream.emitter import Emitter
+from antiphon.core.stream.terms import StreamTerms
+from antiphon.core.tools.call_ids import FreshIds
 from antiphon.errors import BackendError
 
 PREFIXES = {type: OWN_PREFIXES[type] for type in KNOWN}
 MOST_PARTS = 10_000
-MOST_PIECES = 1024
 _STAND_INS: dict[str, Any] = {"s": "", "l": [], "lo": [], "ls": [], "sl": ""}
 
 
-class TextPart:
-    """A part of a message or of thoughts, or a call's arguments: its text so far."""
-
-    __slots__ = (
-        "_emitter",
-        "_head",
-        "_type",
-        "annotations",
-        "closed",
-        "kind",
-        "logprobs",
-        "pieces",
-        "place",
-        "whole_pieces",
-    )
-
-    def __init__(self, emitter: Emitter, type: str, kind: str, where: Json, place: int) -> None:
-        self.kind = kind
-        self.place = place
-        self.pieces: list[str] = []  # the last ones; a text of very many small ones would take many times its size
-        self.whole_pieces: list[str] = []
-        self.logprobs: list[bytes] = []
-        self.annotations: list[Json] = []
-        self.closed = False
-        self._emitter = emitter
-        self._type = f"{type}.delta"
-        self._head = to_json({"type": self._type, **where})[:-1]
-
-    def add(self, text: str, logprobs: bytes = b"") -> None:
-        """Append a piece of text; `logprobs` holds the pieces of a JSON array, without its brackets."""
-        self.pieces.append(text)
-        if len(self.pieces) >= MOST_PIECES:
-            self.whole_pieces.append("".join(self.pieces))
-            self.pieces.clear()
-        head = self._head
-        if self.kind == "output_text":
-            head += b',"logprobs":[%b]' % logprobs
-            if logprobs:
-                self.logprobs.append(logprobs)
-        self._emitter.delta(self._type, head + b',"delta":', text)
-
-    def whole(self, text: str) -> bool:
-        """Stream what is missing of the whole text. False where it contradicts what has streamed, which then stands."""
-        streamed = self.text
-        if not text.startswith(streamed):
-            return False
-        if len(text) > len(streamed):
-            self.add(text[len(streamed) :])
-        return True
-
-    def annotate(self, annotation: Json) -> None:
-        """Note a citation; it is shown with the part."""
-        self.annotations.append(annotation)
-
-    @property
-    def text(self) -> str:
-        return "".join((*self.whole_pieces, *self.pieces))
-
-
 class RelayedItem:
-    """One item. `id` is the other server's while it has none of ours; `index` is the place in our output."""
+    """One item. `id` is the other server's while it has none of ours; `index` is the place in our output.
 
-    __slots__ = ("_emitter", "_item", "announced", "closed", "id", "index", "type")
+    `early` is text of a call that came before its name.
+    """
+
+    __slots__ = ("_emitter", "_item", "announced", "closed", "early", "id", "index", "type")
 
     def __init__(self, emitter: Emitter, item: Json, id: str) -> None:
         self.id = id
@@ -102,6 +49,7 @@ class RelayedItem:
         self.type: str = item["type"]
         self.announced = False
         self.closed = False
+        self.early: list[str] = []
         self._emitter = emitter
         self._item = item
 
@@ -120,13 +68,16 @@ class RelayedItem:
 
     def check(self) -> None:
         """Make sure that the item can be announced. Raises BackendError."""
-        encoded(self._first())
+        encoded(self.first())
+
+    def name_call(self, ids: FreshIds, id: str) -> None:
+        """Give a call an id that no other call has; `id` is the item's."""
 
     def announce(self, id: str, index: int) -> None:
         """Emit `output_item.added`, after `check`."""
         self.id, self.index = id, index
         self.announced = True
-        self.emit("response.output_item.added", item=self._first())
+        self.emit("response.output_item.added", item=self.first())
 
     def close(self, item: Json | None, status: str) -> bytes:
         """End the item, as the other server says or with what has come. Returns it as JSON. Raises BackendError."""
@@ -142,7 +93,7 @@ class RelayedItem:
     def emit(self, type: str, **fields: object) -> None:
         self._emitter.raw(type, encoded({"output_index": self.index, **fields})[1:-1])
 
-    def _first(self) -> Json:
+    def first(self) -> Json:
         raise NotImplementedError
 
     def _last(self, item: Json | None, status: str) -> Json:
@@ -152,11 +103,12 @@ class RelayedItem:
 class PartedItem(RelayedItem):
     """A message, or thoughts with their summary."""
 
-    __slots__ = ("_names", "_open", "_parts", "_written")
+    __slots__ = ("_names", "_open", "_parts", "_seal", "_written")
 
-    def __init__(self, emitter: Emitter, item: Json, id: str, names: str) -> None:
+    def __init__(self, emitter: Emitter, item: Json, id: str, options: StreamTerms) -> None:
         super().__init__(emitter, item, id)
-        self._names = names
+        self._names = "response.reasoning" if options.open_responses_names else "response.reasoning_text"
+        self._seal = options.seal
         self._parts: dict[tuple[str, int], TextPart] = {}
         self._written: dict[str, list[Json]] = {"content": [], "summary": []}
         self._open: dict[str, TextPart] = {}
@@ -186,7 +138,7 @@ class PartedItem(RelayedItem):
         self._emit_part(list, "added", at, part_made(kind, ""))
         return part
 
-    def _first(self) -> Json:
+    def first(self) -> Json:
         fields: Json = {**extras(self._item), "id": self.id, "type": self.type, "status": "in_progress"}
         fields.pop("encrypted_content", None)
         if self.type == "message":
@@ -206,7 +158,13 @@ class PartedItem(RelayedItem):
             return {**fields, "role": "assistant", "content": self._written["content"]}
         if self._written["content"]:
             fields["content"] = self._written["content"]
-        return {**fields, "summary": self._written["summary"]}
+        sealed = fields.pop("encrypted_content", None) or self._sealed()
+        return {**fields, "summary": self._written["summary"], **({"encrypted_content": sealed} if sealed else {})}
+
+    def _sealed(self) -> str | None:
+        """Return thoughts sealed here, where they were asked for and the other server has sealed none."""
+        texts = [part["text"] for part in self._written["content"]]
+        return self._seal("".join(texts)) if self._seal is not None and texts else None
 
     def _final(self, item: Json, list: str) -> list[Json]:
         return parts_of(item.get(list)) if self.type == "message" else thoughts_of(item.get(list), list)
@@ -269,10 +227,11 @@ class PartedItem(RelayedItem):
 class CallItem(RelayedItem):
     """A call of the client's function or custom tool."""
 
-    __slots__ = ("_text",)
+    __slots__ = ("_call_id", "_text")
 
     def __init__(self, emitter: Emitter, item: Json, id: str) -> None:
         super().__init__(emitter, item, id)
+        self._call_id = ""
         self._text: TextPart | None = None
 
     @property
@@ -282,39 +241,46 @@ class CallItem(RelayedItem):
     def part(self, list: str, kind: str, place: int) -> TextPart:
         if self._text is None:
             where = {"item_id": self.id, "output_index": self.index}
-            self._text = TextPart(self._emitter, self._base, kind, where, 0)
+            if self.type == "custom_tool_call":
+                arguments = is_function(self._item)
+                self._text = InputPart(self._emitter, self._base, where, arguments=arguments)
+            else:
+                self._text = TextPart(self._emitter, self._base, kind, where, 0)
         return self._text
 
     @property
     def _base(self) -> str:
         return f"response.{self.type}_{ARGUMENTS[self.type]}"
 
-    def _first(self) -> Json:
+    def name_call(self, ids: FreshIds, id: str) -> None:
+        self._call_id = ids.take(good_name(self._item.get("call_id")) or id)
+
+    def first(self) -> Json:
         return self._made(self._item, "", "in_progress")
 
     def _made(self, item: Json, text: str, status: str) -> Json:
-        call_id = good_name(item.get("call_id")) or good_name(self._item.get("call_id")) or self.id
-        fields = {**extras(item), "id": self.id, "type": self.type, "status": status, "call_id": call_id}
+        fields = {**extras(item), "id": self.id, "type": self.type, "status": status, "call_id": self._call_id}
         return {**fields, "name": call_name(item), ARGUMENTS[self.type]: text}
 
     def _last(self, item: Json | None, status: str) -> Json:
         part = self.part("", "", 0)
         name = call_name(self._item)
         if item is not None:
-            if call_name(item) != name:
+            if (good_name(item.get("name")) or name) != name:
                 raise wrong("a call changes its name")
+            item = {**item, "name": name}
             text = arguments_of(item)
-            if text and not part.whole(text) and not same_json(text, part.text):
+            if text and not part.whole(text) and not same_json(text, part.said):
                 raise wrong("a call changes its arguments")
             said = item.get("status")
             status = said if said in WORKED_ON[1:] else status
         if self.type == "function_call" and not part.text.strip() and status == "completed":
             part.add("{}")  # clients parse arguments as JSON
+        part.end()
         fields: Json = {"item_id": self.id, "output_index": self.index, ARGUMENTS[self.type]: part.text}
         if self.type == "function_call":
             fields["name"] = name
         self._emitter.raw(f"{self._base}.done", encoded(fields)[1:-1])
-        part.closed = True
         return self._made(item or self._item, part.text, status)
 
 
@@ -326,27 +292,31 @@ class PassedItem(RelayedItem):
     @property
     def showable(self) -> bool:
         try:
-            self._first()
+            self.first()
         except BackendError:
             return False
         return True
 
-    def _first(self) -> Json:
+    def first(self) -> Json:
         stand_ins = {name: _STAND_INS[kind] for name, kind in OTHER_ITEMS[self.type].items() if kind in _STAND_INS}
         if self.type == "web_search_call":
             stand_ins["action"] = {"type": "search", "query": ""}
         return other_item({**stand_ins, **self._item, "status": "in_progress"}, self.id, "in_progress")
 
     def _last(self, item: Json | None, status: str) -> Json:
-        return other_item(item, self.id, status) if item is not None else {**self._first(), **self._status(status)}
+        return other_item(item, self.id, status) if item is not None else {**self.first(), **self._status(status)}
 
     def _status(self, status: str) -> Json:
-        made = other_item({**self._first(), "status": status}, self.id, status)
+        made = other_item({**self.first(), "status": status}, self.id, status)
         return {"status": made["status"]} if "status" in made else {}
 
 
-def write(emitter: Emitter, item: Json, id: str, names: str) -> RelayedItem:
-    """Return the writer of an item; `names` begins the events of raw thoughts."""
+def write(emitter: Emitter, item: Json, id: str, options: StreamTerms) -> RelayedItem:
+    """Return the writer of an item, with the events of OpenAI's Responses API."""
     if item["type"] in PARTED:
-        return PartedItem(emitter, item, id, names)
+        return PartedItem(emitter, item, id, options)
     return CallItem(emitter, item, id) if item["type"] in ARGUMENTS else PassedItem(emitter, item, id)
+
+
+WriteRelayed = Callable[[Emitter, Json, str, StreamTerms], RelayedItem]
+"""The maker of the writer of another server's item: its JSON, and the id that it has."""

@@ -11,6 +11,7 @@ from msgspec import UNSET, Raw
 from antiphon.core.json_encoding import to_json
 from antiphon.core.kinds import BRINGERS, is_other_item
 from antiphon.core.request.other_items import check_other
+from antiphon.core.request.other_spellings import own_spelling
 from antiphon.core.request.text_format import PLAIN, ResolvedText, resolve_text
 from antiphon.core.request.tool_decoding import check_tool_choice, decode_tool, decode_tools
 from antiphon.core.request.validation import decode, decode_fields, invalid, malformed, missing, too_deep
@@ -177,9 +178,11 @@ def _decode_known(raw: bytes, path: str) -> Item:
     try:
         return _known_item.decode(raw)
     except msgspec.ValidationError as error:
-        if not str(error).rpartition(" - at ")[0].endswith("got `null`"):
+        fields = decode_fields(raw, path)
+        own = own_spelling(fields)
+        if own is None and not str(error).rpartition(" - at ")[0].endswith("got `null`"):
             raise invalid(str(error), path) from None
     except (ValueError, RecursionError):
         return decode(_known_item, raw, path)
-    fields = {name: value for name, value in decode_fields(raw, path).items() if bytes(value) != b"null"}
-    return decode(_known_item, to_json(fields), path)
+    mended = {name: value for name, value in (own or fields).items() if bytes(value) != b"null"}
+    return decode(_known_item, to_json(mended), path)

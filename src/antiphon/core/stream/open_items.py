@@ -5,15 +5,16 @@ from __future__ import annotations
 from msgspec.structs import replace
 
 from antiphon.core.deltas import CallDelta, CallStart
-from antiphon.core.kinds import BY_NAME
+from antiphon.core.kinds import BY_DECLARATION, BY_NAME
 from antiphon.core.opaque import Opaque
 from antiphon.core.request.json_text import is_object
 from antiphon.core.stream.emitter import Emitter
+from antiphon.core.stream.hosted_writers import HostedCallWriter
 from antiphon.core.stream.output import Output
 from antiphon.core.stream.terms import StreamTerms
 from antiphon.core.stream.transitions import Stage
 from antiphon.core.stream.writer_table import AnswerWriter, CallItemWriter, TextWriter, WriterTable
-from antiphon.core.tools.results import ModelText
+from antiphon.core.tools.results import ModelText, ToolResult
 
 
 class OpenItems:
@@ -73,6 +74,15 @@ class OpenItems:
         if self.reasoning is None:
             self.begin_reasoning()
         self._beside.append(opaque)
+
+    def add_picture(self, data: str) -> None:
+        """Add a picture that the model made (base64), as an item of its own."""
+        self._begin()
+        kind = BY_DECLARATION["image_generation"]
+        start = CallStart(kind.prefix, "", kind.name, kind.name)
+        place = self._output.allocate(kind.prefix)
+        writer = HostedCallWriter(self._emitter, *place, start, type=kind.call, opening={"result": None})
+        self._output.keep(writer.index, writer.result(ToolResult(fields={"result": data})))
 
     def begin_call(self, call: CallStart) -> None:
         """Open a call of a client's tool."""

@@ -20,6 +20,7 @@ from msgspec import Raw
 from msgspec.structs import replace
 
 from antiphon.core.deltas import (
+    AnnotationDelta,
     CallDelta,
     CallStart,
     Delta,
@@ -27,6 +28,7 @@ from antiphon.core.deltas import (
     FinishReason,
     InputRemoved,
     OpaqueDelta,
+    PictureDelta,
     ReasoningDelta,
     RefusalDelta,
     Relay,
@@ -78,7 +80,8 @@ class ResponseStream:
         self._item_list = Output(id_base)
         self._output = self._item_list.items
         self._stage = Stage()
-        self._items = OpenItems(self._emitter, writers, self._item_list, options or StreamTerms(), self._stage)
+        self._writers = writers
+        self._items = OpenItems(self._emitter, writers, self._item_list, self._options, self._stage)
         self._servers = ServerCalls(
             self._emitter, self._item_list.allocate, self._item_list.keep, response.max_tool_calls
         )
@@ -188,6 +191,11 @@ class ResponseStream:
                 self._items.keep_beside(delta.opaque)
             case InputRemoved():
                 note_removed(self.response, delta)
+            case AnnotationDelta():
+                if self._items.message is not None:  # without a text there is nothing that it cites
+                    self._items.message.annotate(delta.annotation)
+            case PictureDelta():
+                self._items.add_picture(delta.data)
             case UsageReport():
                 self._turn_usage = delta.usage
             case Finish():
@@ -376,8 +384,7 @@ class ResponseStream:
 
     def _relayed(self) -> Relayer:
         if self._relayer is None:
-            names = self._options.open_responses_names
-            self._relayer = Relayer(self._emitter, self._item_list, open_responses_names=names)
+            self._relayer = Relayer(self._emitter, self._writers, self._item_list, self._options)
         return self._relayer
 
     def _relay(self, delta: Relay) -> None:

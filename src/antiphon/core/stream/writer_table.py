@@ -9,6 +9,7 @@ import msgspec
 
 from antiphon.core.deltas import CallStart
 from antiphon.core.kinds import BY_NAME
+from antiphon.core.relay.writers import WriteRelayed, write
 from antiphon.core.stream.emitter import Emitter, MuteEmitter
 from antiphon.core.stream.terms import StreamTerms
 from antiphon.core.stream.tool_writers import CallItemWriter as CallItemWriter
@@ -35,6 +36,10 @@ class AnswerWriter(Writer, Protocol):
         """Append a piece of the answer."""
         ...
 
+    def annotate(self, annotation: bytes) -> None:
+        """Add a citation (JSON) to the answer so far."""
+        ...
+
     def refusal(self, text: str) -> None:
         """Append a piece of a refusal."""
         ...
@@ -46,11 +51,15 @@ class WriterTable(msgspec.Struct, frozen=True, kw_only=True):
     Whatever events a Writer makes, its `close` returns the item as the Responses API has it: the next model call, the store
     and the fold of the stream read that. Items that this server makes itself (tools of servers, approvals, compactions) have
     Writers of their own; an Emitter that is not OpenAI's passes over their events or spells them its way.
+
+    `relayed` writes the items of a backend that speaks Responses, which hold more than the Deltas of a chat backend. Without it
+    they are told by the other three (`core/relay/told`); then several of them may be open at once.
     """
 
     message: Callable[[Emitter, str, int], AnswerWriter]
     reasoning: Callable[[Emitter, str, int, StreamTerms], TextWriter]
     call: Callable[[Emitter, str, int, CallStart], CallItemWriter]
+    relayed: WriteRelayed | None = None
 
 
 class Dialect(msgspec.Struct, frozen=True, kw_only=True):
@@ -78,6 +87,6 @@ def _call(emitter: Emitter, item_id: str, index: int, call: CallStart) -> CallIt
     return write(emitter, item_id, index, call)
 
 
-OPENAI_WRITERS = WriterTable(message=MessageWriter, reasoning=_reasoning, call=_call)
+OPENAI_WRITERS = WriterTable(message=MessageWriter, reasoning=_reasoning, call=_call, relayed=write)
 OPENAI = Dialect(writers=OPENAI_WRITERS)
 """The events of OpenAI's Responses API."""

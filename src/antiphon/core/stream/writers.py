@@ -85,10 +85,11 @@ class ItemWriter:
 class MessageWriter(ItemWriter):
     """An assistant message of text and refusal parts; a part is open while pieces of its kind come."""
 
-    __slots__ = ("_head", "_kind", "_logprobs", "_parts", "_pieces")
+    __slots__ = ("_annotations", "_head", "_kind", "_logprobs", "_parts", "_pieces")
 
     def __init__(self, emitter: Emitter, item_id: str, index: int) -> None:
         super().__init__(emitter, item_id, index)
+        self._annotations: list[bytes] = []
         self._parts: list[OutputText | Refusal] = []
         self._pieces: list[str] = []
         self._logprobs: list[bytes] = []
@@ -116,6 +117,20 @@ class MessageWriter(ItemWriter):
         self._logprobs.append(logprobs)
         head = self._head.replace(b'"logprobs":[]', b'"logprobs":[%b]' % logprobs, 1)
         self._emitter.delta("response.output_text.delta", head, text)
+
+    def annotate(self, annotation: bytes) -> None:
+        """Add a citation to the text part, opening it first where needed."""
+        if self._kind != "text":
+            self._open("text")
+        where = b'"item_id":%b,"output_index":%d,"content_index":%d,"annotation_index":%d,"annotation":%b' % (
+            to_json(self.item_id),
+            self.index,
+            len(self._parts),
+            len(self._annotations),
+            annotation,
+        )
+        self._annotations.append(annotation)
+        self._emitter.raw("response.output_text.annotation.added", where)
 
     def refusal(self, text: str) -> None:
         """Append to the refusal part, opening it first where needed."""
@@ -146,7 +161,8 @@ class MessageWriter(ItemWriter):
         text = encoded_once("".join(self._pieces))
         part: OutputText | Refusal
         if self._kind == "text":
-            part = OutputText(text=text, logprobs=Raw(b"[%b]" % b",".join(self._logprobs)))
+            logprobs, annotations = (Raw(b"[%b]" % b",".join(said)) for said in (self._logprobs, self._annotations))
+            part = OutputText(text=text, logprobs=logprobs, annotations=annotations)
         else:
             part = Refusal(refusal=text)
         if self._emitter.mute:
@@ -156,7 +172,7 @@ class MessageWriter(ItemWriter):
             self._part_done(len(self._parts), part)
         self._parts.append(part)
         self._kind = ""
-        self._pieces, self._logprobs = [], []
+        self._pieces, self._logprobs, self._annotations = [], [], []
 
     def _content_done(self, part: OutputText | Refusal) -> None:
         where = {"item_id": self.item_id, "output_index": self.index, "content_index": len(self._parts)}

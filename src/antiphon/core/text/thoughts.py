@@ -10,6 +10,7 @@ TAGS = {
     "<think>": "</think>",
     "<thinking>": "</thinking>",
     "<thought>": "</thought>",
+    "<reasoning>": "</reasoning>",
     "<seed:think>": "</seed:think>",
     "[THINK]": "[/THINK]",
     "<|open|>think<|sep|>": "<|close|>think<|sep|>",

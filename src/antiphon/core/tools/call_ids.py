@@ -25,6 +25,11 @@ def _plain(id: str, name: str, place: int) -> str:
     return id if _PLAIN.fullmatch(id) else f"call_{_digest(id, 12)}"
 
 
+def is_plain(id: str) -> bool:
+    """Tell whether all known backends take an id."""
+    return _PLAIN.fullmatch(id) is not None
+
+
 def _short(id: str, name: str, place: int) -> str:
     return id if _SHORT.fullmatch(id) else _digest(id, 8)[:9]
 
@@ -49,6 +54,14 @@ _FORMS: dict[IdForm, Callable[[str, str, int], str]] = {
     "keep": _keep,
 }
 assert set(_FORMS) == set(get_args(IdForm))
+
+
+LONGEST_OF_RESPONSES = 64  # characters of a `call_id` that servers of the Responses API take
+
+
+def responses_id(id: str) -> str:
+    """Return a `call_id` as servers of the Responses API take it: any text, but no long one."""
+    return id if len(id) <= LONGEST_OF_RESPONSES else _plain(id, "", 0)
 
 
 class BackendIds:

@@ -64,7 +64,11 @@ def normal(data: bytes) -> Fit:
         for key in ("required", "properties"):
             if key in schema and schema[key] is None:
                 del schema[key]
-        if schema.get("type") == "array" and "items" not in schema and "prefixItems" not in schema:
+        kind = schema.get("type")
+        if (kind == "array" or (isinstance(kind, list) and "array" in kind)) and not schema.keys() & {
+            "items",
+            "prefixItems",
+        }:
             schema["items"] = {}
         return schema
 
@@ -186,6 +190,7 @@ _GEMINI = frozenset(
     minLength maxLength pattern minimum maximum anyOf default example propertyOrdering
     """.split()
 )
+_GEMINI_PARTS = {"object": ("properties", "required"), "array": ("items", "prefixItems")}
 _GEMINI_FORMATS = {
     "string": ("enum", "date-time"),
     "number": ("float", "double"),
@@ -248,6 +253,8 @@ class _Gemini:
     def _object(self, schema: Json, inside: tuple[str, ...]) -> Json:
         schema = _listed(_with_type(schema))
         kind = schema.setdefault("type", "string")
+        for key in [key for other, keys in _GEMINI_PARTS.items() if other != kind for key in keys]:
+            schema.pop(key, None)
         if isinstance(schema.get("properties"), dict):
             schema["properties"] = {name: self.node(inner, inside) for name, inner in schema["properties"].items()}
             schema["required"] = [name for name in _names(schema.get("required")) if name in schema["properties"]]

@@ -146,6 +146,11 @@ class ToolMap:
             offer = self._names.find(name)
         return offer
 
+    def meant_name(self, name: str) -> str | None:
+        """Return the name of the offer that a model means, or None."""
+        offer = self.meant(name)
+        return offer.name if offer is not None else None
+
     def target(self, name: str) -> Target:
         """Return what a function stands for. One that nobody can have meant is passed on as the client's function."""
         offer = self.meant(name)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 import msgspec
@@ -19,7 +19,9 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
 
     `request` holds its settings. Its `input`, `tools` and `text` are not read: `items`, `tools` and `text` are their decoded
     forms. `prompted` are items that stand before all history and are not carried over to the next response,
-    `extra` are unknown fields that go to the backend as they are. `size` is the bytes that the request came in.
+    `extra` are unknown fields that go to the backend as they are. `size` is the bytes that the request came in. `spell` names
+    a field as the front end does, where that is not OpenAI's way (`input[2].content[0]`): what Intake, a backend or a tool
+    finds wrong is told in the client's own terms.
     """
 
     request: CreateResponse
@@ -29,6 +31,7 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
     extra: Mapping[str, Raw] = {}
     prompted: Sequence[Item] = ()
     size: int = 0
+    spell: Callable[[str], str] | None = None
 
 
 class RequestDecoder(Protocol):

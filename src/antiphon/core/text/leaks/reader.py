@@ -59,7 +59,7 @@ class _Marker(msgspec.Struct, frozen=True):
     silent: bool
 
 
-class LeakMarkers:
+class PreparedForms:
     """Families made ready for reading: all their markers and how they are found; `starting` are rows without an opener."""
 
     def __init__(self, rows: Sequence[Row]) -> None:
@@ -97,22 +97,22 @@ class LeakMarkers:
 NO_FAMILIES: Families = {}
 
 
-def forms_of(names: Sequence[str], own: Families = NO_FAMILIES) -> LeakMarkers:
+def forms_of(names: Sequence[str], own: Families = NO_FAMILIES) -> PreparedForms:
     """Return the forms of families by name, the users' `own` among them; of those that are built in they are kept."""
     if own:
-        return LeakMarkers(rows_of(names, own))
+        return PreparedForms(rows_of(names, own))
     return _known_forms(tuple(names))
 
 
 @lru_cache(maxsize=64)
-def _known_forms(names: tuple[str, ...]) -> LeakMarkers:
-    return LeakMarkers(rows_of(names, NO_FAMILIES))
+def _known_forms(names: tuple[str, ...]) -> PreparedForms:
+    return PreparedForms(rows_of(names, NO_FAMILIES))
 
 
 class CallReader:
     """Takes calls of offered functions out of a text. What turns out to be none passes unchanged."""
 
-    def __init__(self, forms: LeakMarkers, offered: Offered) -> None:
+    def __init__(self, forms: PreparedForms, offered: Offered) -> None:
         self._offered = offered
         self._forms = forms
         self._held = ""

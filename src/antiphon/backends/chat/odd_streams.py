@@ -1,0 +1,26 @@
+"""Streams that are none: lines of JSON, and whole messages in the place of deltas."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from antiphon.types.chat import ChatDelta
+
+
+def json_lines(data: bytes) -> Sequence[bytes]:
+    """Return the lines of a body that has an object in each, without `data:`; nothing for any other."""
+    first, more, _ = bytes(data).lstrip().partition(b"\n")
+    if not more or not first.rstrip().endswith(b"}"):
+        return ()  # one object, perhaps over many lines
+    lines = [line for line in (line.strip() for line in bytes(data).splitlines()) if line]
+    if len(lines) > 1 and all(line.startswith(b"{") and line.endswith(b"}") for line in lines):
+        return lines
+    return ()
+
+
+def goes_on(before: ChatDelta | None, after: ChatDelta | None) -> bool:
+    """Tell whether a message holds all that an earlier one did."""
+    if before is None or after is None or (before.tool_calls and before.tool_calls != after.tool_calls):
+        return before is None or not (before.content or before.tool_calls)
+    text, longer = before.content or "", after.content or ""
+    return isinstance(text, str) and isinstance(longer, str) and longer.startswith(text)

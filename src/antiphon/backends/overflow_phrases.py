@@ -1,0 +1,43 @@
+"""How servers say that a request is longer than the context window, as a table."""
+
+from __future__ import annotations
+
+import re
+
+_PHRASES = (
+    r"context.?length.?exceeded|exceed_context_size|context.?window.?exceeded|tokens_limit_reached|prompt_too_long|input_too_long",
+    r"model_max_prompt_tokens_exceeded",
+    # OpenAI, vLLM, DeepSeek, Together, OpenRouter, Fireworks
+    r"maximum context length|maximum model length|longer than the (?:maximum )?model(?:'s)? (?:context|maximum) length",
+    r"exceeds? (?:the |this |its |your )?(?:available |maximum |model(?:'s)? )?context[ -](?:size|window|length|limit)",
+    r"exceed(?:s|ed)? (?:the |this |its )?(?:model(?:'s)? )?(?:input |maximum )?(?:context window|context limit|token limit)",
+    # Anthropic, Bedrock
+    r"prompt is too long|input is too long|input length and .{0,20}exceed context limit|too many input tokens",
+    # Gemini, Vertex
+    r"input token count .{0,40}(?:exceeds|but model only supports)|exceeds the maximum number of (?:input )?tokens",
+    # xAI, Groq, Cerebras
+    r"maximum prompt length is \d|reduce the length of (?:the |your )?(?:messages|prompt|input)",
+    # Mistral, MiniMax, Moonshot, Z.ai, DashScope, Cohere
+    r"too large for model with \d|context window exceeds limit|exceeded model token limit|prompt exceeds max length",
+    r"range of input length should be|too many tokens: |total number of tokens in the prompt|prompt.{0,10}超长",
+    # llama.cpp, llama-cpp-python, Ollama, LM Studio
+    r"requested tokens .{0,40}exceed|input length exceeds|exceeded max context length|than the context length",
+    r"reached context length|with context length of only \d|prompt too long",
+    # TGI, SGLang, TensorRT-LLM, Triton, DeepInfra, SambaNova
+    r"must have less than \d+ tokens|` tokens \+ `max_new_tokens` must be|token count exceeds the model",
+    r"should not exceed max_num_tokens",
+    r"input length .{0,20}exceeds maximum|prompt is .{0,10}\d+ tokens long, so|exceeds? max_input_len",
+    r"max(?:imum)?[ _]input[ _]length",
+    # Cloudflare, GitHub, Databricks, Baidu, Volcengine
+    r"model context window limit|prompt token count of \d+ exceeds|body too large for .{0,40}max size: \d+ tokens",
+    r"exceeds the max limit of \d+ tokens|prompt tokens too long|input tokens exceed|exceed max message tokens",
+    r"prompt length exceeds",
+)
+_LONG = re.compile("|".join(_PHRASES), re.IGNORECASE)
+# The same numbers per minute are a rate.
+_RATE = re.compile(r"per[ _-]?(?:min|day|hour|second)|\b(?:TPM|RPM|TPD)\b|rate.?limit", re.IGNORECASE)
+
+
+def is_overflow(text: str) -> bool:
+    """Tell whether the words and codes of an error say that the request is too long for the model."""
+    return _LONG.search(text) is not None and _RATE.search(text) is None
