@@ -161,7 +161,7 @@ def settings(found: Diagnosis, backend: str) -> Iterator[SettingLine]:
         yield SettingLine(setting, ability.value, "" if ability.sure else ability.finding.note or "the samples differ")
     thinks = found.can("reasoning") or bool(found.think)
     yield SettingLine("reasoning", thinks, "" if thinks else "no thoughts were seen")
-    if found.merge:
+    if found.merge and not found.learned.roles:
         yield SettingLine("roles", "merge-first")
     if found.think:
         yield SettingLine("think", found.think)
