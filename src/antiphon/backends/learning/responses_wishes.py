@@ -55,7 +55,7 @@ def is_forced(turn: Turn) -> bool:
     """Tell whether the model must call a tool that the client declares."""
     choice = turn.tool_choice
     if isinstance(choice, ToolChoice):
-        return bool(turn.tools) and (choice.type in ("function", "custom") or choice.mode == "required")
+        return bool(turn.tools) and (isinstance(choice.name, str) or choice.mode == "required")
     return bool(turn.tools) and choice == "required"
 
 
