@@ -13,7 +13,7 @@ from msgspec import Raw
 
 from antiphon.backends.base import BackendModel
 from antiphon.backends.chat import codec, profiles, token_count
-from antiphon.backends.chat.answers import Answer, ChatStream, RelayedBytes, WholeAnswer
+from antiphon.backends.chat.answer_streams import Answer, ChatStream, RelayedBytes, WholeAnswer
 from antiphon.backends.chat.codec import ChatCall, CodecOptions
 from antiphon.backends.chat.leak_families import check_names
 from antiphon.backends.chat.profiles import NO_PROFILES, Policies, Profile, Profiles
