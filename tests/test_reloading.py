@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -11,7 +12,9 @@ from antiphon.backends.chat.codec import CodecOptions
 from antiphon.backends.chat.profiles import Policies
 from antiphon.backends.open import open_backends
 from antiphon.config import BackendConfig, Config, ModelConfig
+from antiphon.errors import ConfigError
 from antiphon.reloading import reopened
+from tests.net.certificates import Authority
 
 BEFORE = Config(
     backends={"a": BackendConfig(url="http://a/v1", profile="ours"), "b": BackendConfig(url="http://b/v1")},
@@ -68,3 +71,18 @@ def test_no_setting_of_a_model_that_tells_how_it_is_spoken_to_is_forgotten() -> 
     assert spoken == set(other), "give the new setting another value here"
     for name in spoken:
         assert changed(models=with_model(**{name: other[name]})) == {"a"}
+
+
+def test_renewed_certificates_open_a_backend_anew(tmp_path: Path) -> None:
+    cert, key = map(str, Authority(tmp_path).sign("client"))
+    secured = BackendConfig(url="https://b/v1", client_cert=cert, client_key=key)
+    config = msgspec.structs.replace(BEFORE, backends={"a": BEFORE.backends["a"], "b": secured})
+    backends = open_backends(config)
+    assert reopened(config, config, backends) == backends
+    Authority(tmp_path).sign("client")
+    after = reopened(config, config, backends)
+    assert after["a"] is backends["a"] and after["b"] is not backends["b"]
+    assert reopened(config, config, after) == after
+    Path(cert).write_text("no certificate")
+    with pytest.raises(ConfigError, match=r"backends\.b\.client_cert"):
+        reopened(config, config, after)

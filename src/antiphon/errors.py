@@ -16,13 +16,13 @@ AntiphonError
 │   └── FenceError         a background response's lease was lost to another worker
 ├── ToolServerError        a tool server cannot be reached, refuses, or speaks nonsense
 │   ├── RpcError           it answered with a JSON-RPC error
-│   ├── NotAllowed         it does not accept who asks
 │   ├── HttpRefusal        it answered with an HTTP status, and nothing of MCP
+│   │   └── NotAllowed     it does not accept who asks
 │   └── SessionLost        it does not know its session any more
 └── what one module tells another, and no client sees:
     SealError, IllegalCall, GrammarError, GrammarFault, SchemaFault, Unchecked, Unusable, UnusableKey, WorkerDied, WorkerUnusable,
     EngineFailure, StaleConnection, BrokenOff, ServerStopping, SteerRefused, NoRoom, Unpackable, BusyError, Extensive,
-    FileGone, TornError, Unacceptable, ProxyRefused
+    FileGone, TornError, Unacceptable, ProxyRefused, MoreText, NoCall
 """
 
 from __future__ import annotations

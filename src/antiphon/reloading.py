@@ -8,7 +8,7 @@ from collections.abc import Mapping, Set
 import msgspec
 
 from antiphon.backends.base import Backend
-from antiphon.backends.open import made_of, open_backends
+from antiphon.backends.open import is_renewed, made_of, open_backends
 from antiphon.config import Config
 from antiphon.config.rules import check
 from antiphon.core.token_count import Estimator
@@ -67,5 +67,9 @@ def reopened(old: Config, new: Config, backends: Mapping[str, Backend]) -> dict[
     """Return the backends of the new settings: those that are as before, with their connections, the others anew."""
     engines = {name: backend for name, backend in backends.items() if name not in old.backends}
     both = [name for name in new.backends if name in old.backends]
-    kept = {name: backends[name] for name in both if made_of(name, old) == made_of(name, new)}
+    kept = {
+        name: backends[name]
+        for name in both
+        if made_of(name, old) == made_of(name, new) and not is_renewed(backends[name], new.backends[name])
+    }
     return {**open_backends(new, kept), **engines}

@@ -57,6 +57,15 @@ async def test_a_query_is_kept_and_the_key_is_where_it_is_wanted(
         assert {name: call.headers[name] for name in ("authorization", "api-key") if name in call.headers} == headers
 
 
+@pytest.mark.parametrize("endpoint", ["", "/chat/completions", "/responses", "/"])
+async def test_a_url_that_was_pasted_with_its_endpoint(endpoint: str) -> None:
+    async with running(models) as upstream:
+        backend = opened(f"http://127.0.0.1:{upstream.port}{AZURE}{endpoint}{VERSION}")
+        await backend.models()
+        await backend.close()
+        assert [call.path for call in upstream.calls] == [f"{AZURE}/models{VERSION}"]
+
+
 @pytest.mark.parametrize("path", ["", ":/v1", ":/v1?a=b"])
 async def test_a_backend_on_a_unix_socket(path: str, tmp_path: Path) -> None:
     socket = str(tmp_path / "s")

@@ -81,7 +81,7 @@ def taught(words: str, param: str = "", status: int = 400, **sent: Any) -> Adapt
         ("System message must be at the beginning.", {}, {"roles": "merge-first"}),
         ("Tool call id was functions.read:0 but must be a-z, A-Z, 0-9, with a length of 9.", {}, {"call_ids": "short"}),
         ("The `reasoning_content` in the thinking mode must be passed back to the API.", {}, {"needs_reasoning": True}),
-        ("property 'messages.1.assistant.reasoning_content' is unsupported", {"messages": [{"role": "assistant", "content": "", "reasoning_content": "hm"}]}, {"drop": ("reasoning_content",)}),
+        ("property 'messages.1.assistant.reasoning_content' is unsupported", {"messages": [{"role": "assistant", "content": "", "reasoning_content": "hm"}]}, {"reasoning_out": "none"}),
         # Schemas
         ("Invalid JSON payload received. Unknown name \"const\" at 'tools[0].function_declarations[0].parameters': Cannot find field.", {"tools": TOOLS}, {"strict_schema": "gemini"}),
         ("At path 'properties.x': type is not defined, the schema is not a valid moonshot flavored json schema", {"tools": TOOLS}, {"strict_schema": "moonshot"}),

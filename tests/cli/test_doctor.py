@@ -291,3 +291,22 @@ async def test_a_responses_backend_is_read_as_the_server_reads_it(tmp_path: Path
     assert [found[name] for name in ("answer", "streaming", "usage")] == ["✓"] * 3, good.err
     assert (bad.code, signs(bad.err)["answer"]) == (1, "✗"), bad.err
     assert "the 'content' of its message has the wrong type" in bad.err
+
+
+async def test_how_a_backend_is_reached_stands_in_its_settings(tmp_path: Path) -> None:
+    async def handle(call: Call) -> None:
+        call.path, _, query = call.path.partition("?")
+        assert query == "api-version=1&code=hush-hush"
+        await server(able)(call)
+
+    async with running(handle) as backend:
+        (tmp_path / "antiphon.toml").write_text(
+            f'[backends.azure]\nurl = "{backend.url}/d?api-version=1&code=hush-hush"\nkey = "k"\nkey_header = "api-key"\n'
+            'proxy = "none"\n'
+        )
+        found = await antiphon(tmp_path, "doctor", "azure", HTTP_PROXY="http://nobody.invalid:1")
+        assert found.code == 0, found.err
+    settings = tomllib.loads(found.out)["backends"]["azure"]
+    assert (settings["key_header"], settings["proxy"]) == ("api-key", "none")
+    assert settings["url"].endswith("/d?api-version=1&code=***") and "hush-hush" not in found.out + found.err
+    assert all(call.headers["api-key"] == "k" for call in backend.calls)

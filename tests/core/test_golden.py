@@ -70,6 +70,18 @@ def test_a_fold_of_a_stream_that_broke_off_has_what_came_so_far(case: Case) -> N
                 assert whole_part.get("text", "").startswith(part.get("text", ""))
 
 
+def test_a_stream_that_broke_off_keeps_its_annotations() -> None:
+    """A background response that another server ends is folded from its log: the citations so far are part of it."""
+    case = Case("citations")
+    events = case.play(case.deltas)
+    told = [loads(event.body) for event in events]
+    cited = [index for index, event in enumerate(told) if event["type"] == "response.output_text.annotation.added"]
+    assert len(cited) > 1
+    for number, index in enumerate(cited, 1):
+        part = loads(to_json(fold(events[: index + 1])))["output"][0]["content"][0]
+        assert part["annotations"] == [told[one]["annotation"] for one in cited[:number]]
+
+
 def test_a_fold_of_nothing_is_refused() -> None:
     with pytest.raises(ValueError, match="no response"):
         fold([])

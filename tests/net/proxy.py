@@ -66,7 +66,7 @@ class ForwardProxy:
             host, _, port = authority.partition(":")
             there = await self._open(host, int(port or 80))
             there[1].write(f"{method} /{path} HTTP/1.1\r\n".encode() + b"\r\n".join(lines))
-        await _pass_on(reader, writer, *there)
+        await _pass_on(reader, writer, *there, b"" if method == "CONNECT" else f" http://{authority}".encode())
 
     async def _socks(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         methods = await reader.readexactly((await reader.readexactly(1))[0])
@@ -102,10 +102,13 @@ async def _pass_on(
     writer: asyncio.StreamWriter,
     far_reader: asyncio.StreamReader,
     far_writer: asyncio.StreamWriter,
+    absolute: bytes = b"",
 ) -> None:
+    """Carry bytes both ways; `absolute` is what stands before the path in further requests."""
+
     async def one_way(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
         while data := await source.read(65536):
-            sink.write(data)
+            sink.write(data.replace(absolute, b" ", 1) if absolute else data)
             await sink.drain()
         sink.close()
 

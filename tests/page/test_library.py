@@ -79,7 +79,7 @@ def test_who_is_no_operator_sees_what_was_made_here(visit: Open) -> None:
         page.wait("document.querySelector('#model').value === 'scripted'")
         ask_and_wait(page, "here")
         page.js("location.hash = 'library'")
-        page.wait("document.querySelector('#shelf-note').innerText.includes('operator')")
+        page.wait("document.querySelector('#shelf-note').innerText.includes('scope admin')")
         assert page.js("[...document.querySelectorAll('#shelf .title')].map(one => one.innerText)") == ["here"]
         page.js("location.hash = 'activity'")
         page.wait("document.querySelectorAll('#activity .completed').length === 1")

@@ -44,6 +44,10 @@ _THINKING = [
 _TEXT_DETAIL = {"type": "reasoning.text", "text": "Look first.", "format": "f", "index": 0, "signature": "SIG"}
 _SUMMARY = {"type": "reasoning.summary", "summary": "Look first.", "format": "f", "index": 0}
 _ENCRYPTED = {"type": "reasoning.encrypted", "data": "E==", "id": "rs_1", "format": "f", "index": 1}
+_PARTS = [
+    {"type": "thinking", "thinking": [{"type": "text", "text": "Look first."}]},
+    {"type": "text", "text": "Well."},
+]
 _LONG = "call_1__thought__" + "Q" * 300
 
 SHAPES = {
@@ -152,6 +156,17 @@ SHAPES = {
         {"reasoning_text": "Look first.", "reasoning_opaque": "O==", "tool_calls": [_CALL]},
         [{"reasoning_text": "Look "}, {"reasoning_text": "first."}, {"reasoning_opaque": "O=="}, _DELTA],
         {"reasoning_text": "Look first.", "reasoning_opaque": "O==", "reasoning_content": None},
+        "Look first.",
+    ),
+    "thoughts among the parts of the content": Shape(
+        {"content": _PARTS, "tool_calls": [_CALL]},
+        [
+            {"content": [{"type": "thinking", "thinking": [{"type": "text", "text": "Look "}]}]},
+            {"content": [{"type": "thinking", "thinking": [{"type": "text", "text": "first."}]}]},
+            {"content": "Well."},
+            _DELTA,
+        ],
+        {"content": _PARTS, "tool_calls": [_CALL], "reasoning_content": None},
         "Look first.",
     ),
     **{

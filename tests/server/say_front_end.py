@@ -138,8 +138,8 @@ class ThoughtsTold:
 
     def __init__(self, emitter: SayEmitter, item_id: str, index: int, options: StreamTerms) -> None:
         self.index = index
+        self.item_id = item_id
         self._emitter = emitter
-        self._id = item_id
         self._pieces: list[str] = []
 
     def text(self, text: str) -> None:
@@ -148,7 +148,7 @@ class ThoughtsTold:
 
     def close(self, status: str) -> bytes:
         text = ReasoningText(text="".join(self._pieces))
-        return to_json(Reasoning(id=self._id, status=status, content=[text]))
+        return to_json(Reasoning(id=self.item_id, status=status, content=[text]))
 
 
 class CallTold:

@@ -273,12 +273,49 @@ def test_another_kind_does_not_get_it_and_the_response_says_so(
         assert secret not in str(message)
     assert message.get("reasoning_content", "") == SHAPES[shape].thoughts  # the text is for everybody
     told = answers[1].get("input_transformations")
-    if shape.startswith("thoughts in"):
+    if shape.startswith("thoughts "):
         assert told is None
     else:
         assert told and {(one["action"], one["type"], one["reason"]) for one in told} == {
             ("removed", "reasoning", "model_mismatch")
         }
+
+
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
+@pytest.mark.parametrize("shape", ["blocks of thoughts with signatures", "a signature on the first of two calls"])
+def test_a_backend_that_speaks_responses_does_not_get_it(backend: str, shape: str, stream: bool) -> None:
+    with whole_server() as inner:
+        relay = BackendConfig(url=f"{inner.url}/v1", api="responses")
+        with whole_server(backends={"one": BackendConfig(url=backend), "two": relay}) as client:
+            first = ask(client, stream, model=shape, input="Go.")
+            fields = {"input": outputs(first), "previous_response_id": first["id"]}
+            (told,) = ask(client, stream, model="scripted", **fields)["input_transformations"]
+    assert told == {
+        "id": first["output"][0]["id"],
+        "action": "removed",
+        "type": "reasoning",
+        "reason": "model_mismatch",
+    }
+
+
+def test_thoughts_of_a_backend_that_speaks_responses_are_remembered_too() -> None:
+    tools = [{"type": "function", "name": "look", "parameters": {"type": "object", "properties": {}}}]
+    with whole_server() as inner:
+        relay = BackendConfig(url=f"{inner.url}/v1", api="responses")
+        with whole_server(backends={"two": relay}) as client:
+            fields = {"model": "scripted", "tools": tools, "store": False}
+            question = {"role": "user", "content": "/think hm\n/call look {}"}
+            first = client.create(input=[question], **fields)
+            calls = [{**item, "id": None} for item in first["output"] if item["type"] == "function_call"]
+            items = [question, *calls, *outputs(first)]
+            counted = client.post("/v1/responses/input_tokens", input=items, **fields)[1]["input_tokens"]
+            again = [
+                question,
+                *[item for item in first["output"] if item["type"] == "reasoning"],
+                *calls,
+                *outputs(first),
+            ]
+            assert counted == client.post("/v1/responses/input_tokens", input=again, **fields)[1]["input_tokens"]
 
 
 def test_what_another_server_sealed_is_told(client: Client) -> None:

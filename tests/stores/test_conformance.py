@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import pytest
 
+from antiphon.core.tools.call_thoughts import thoughts_id
 from antiphon.errors import StoreConflict, StoreUnknown
 from antiphon.stores.base import FenceError, Store
 from antiphon.stores.records import EventBatch, ListedResponse, LoggedEvent, StoredResponse
@@ -271,6 +272,17 @@ async def test_foreign_ids(store: Store) -> None:
         "out_0": b'{"id":"out_0"}',
         "out_1": b'{"id":"out_1"}',
     }
+
+
+async def test_thoughts_by_call(store: Store) -> None:
+    """An id made of a call's finds what stands at its place, whatever id that has; for the owner alone, and no longer than it."""
+    id = thoughts_id("call_1", 0)
+    row = response(body=b'{"output":[{"id":"rs_1"},{"id":"fc_1"}]}', output_span=(10, 39), foreign_ids={id: 1})
+    await store.responses.put(row)
+    assert await store.responses.items([id, thoughts_id("call_2", 0)], ANN) == {id: b'{"id":"rs_1"}'}
+    assert await store.responses.items([id], BOB) == {}
+    await store.responses.delete(row.id, ANN)
+    assert await store.responses.items([id], ANN) == {}
 
 
 async def test_the_newest_of_a_foreign_id_wins(store: Store) -> None:

@@ -42,6 +42,7 @@ _EMPTY_WORDS = frozenset(
 ) - {""}
 """Messages that say nothing: any other one in the error is taken first."""
 
+_JSON = ("{", '[{"error"')
 _MOST_FIELDS = 100  # of an object that are looked at
 _LONGEST_MORE = 1000  # characters of further words
 MOST_PARTS = 50_000  # brackets and commas in what is read with Python's objects: 15 ms of the event loop
@@ -158,7 +159,7 @@ def _message(fields: dict[str, Any]) -> str:
 
 def _inner_words(said: str) -> str:
     """Return the words of a message that is itself an error as JSON."""
-    if said[:1] not in ("{", "["):
+    if not said.startswith(_JSON):  # a list of wrong fields says where they stand
         return said
     try:
         inner = words_of(read_json(said.encode("utf-8", "replace")))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from weakref import WeakKeyDictionary
 
 from antiphon.backends.base import Backend
 from antiphon.backends.chat.backend import ChatBackend, codec_options
@@ -14,6 +15,7 @@ from antiphon.config import BackendConfig, Config, ModelConfig
 from antiphon.config.plugins import BACKENDS, load_plugin
 from antiphon.config.reading import quoted
 from antiphon.core.text.leaks import NO_FAMILIES, Families
+from antiphon.net.tls import stamps
 
 BackendFactory = Callable[[str, BackendConfig, Mapping[str, ModelConfig]], Backend]
 NONE_KEPT: Mapping[str, Backend] = {}
@@ -49,14 +51,30 @@ def open_backend(
     own = _own_names(name, models or {})
     match config.api:
         case "chat":
-            return ChatBackend(name, config, own, socket=socket, known=known, families=families, learn=learn)
+            backend: Backend = ChatBackend(
+                name, config, own, socket=socket, known=known, families=families, learn=learn
+            )
         case "responses":
-            return ResponsesBackend(name, config, socket=socket, learn=learn)
+            backend = ResponsesBackend(name, config, socket=socket, learn=learn)
         case "scripted":
             return ScriptedBackend(name)
         case kind:
             make: BackendFactory = load_plugin(BACKENDS, kind, f"backends.{quoted(name)}.api")
             return make(name, config, own)
+    _opened_with[backend] = _certificates(config)
+    return backend
+
+
+def is_renewed(backend: Backend, config: BackendConfig) -> bool:
+    """Tell whether the files of its certificates are others than when it was opened."""
+    return config.api in ("chat", "responses") and _opened_with.get(backend, ()) != _certificates(config)
+
+
+def _certificates(config: BackendConfig) -> object:
+    return stamps(config.ca, config.client_cert, config.client_key)
+
+
+_opened_with: WeakKeyDictionary[Backend, object] = WeakKeyDictionary()
 
 
 def made_of(name: str, config: Config) -> object:

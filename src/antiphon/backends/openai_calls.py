@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from msgspec.structs import replace
+
 from antiphon.backends.base import BackendModel
 from antiphon.backends.model_list import parse_models
 from antiphon.backends.refusals import refused
@@ -15,6 +17,8 @@ from antiphon.net.http.client import HttpClient, HttpResponse, Timeouts
 from antiphon.net.proxies import proxy_for
 from antiphon.net.tls import client_context
 
+ENDPOINTS = ("/chat/completions", "/responses")
+
 LIST_LIMIT = 8 * 1024 * 1024
 """Bytes of a list of models."""
 
@@ -23,6 +27,8 @@ def connect(name: str, config: BackendConfig, socket: str = "") -> HttpClient:
     """Return a client for a configured backend; `socket` is the path of a unix socket. Raises ConfigError."""
     path = f"backends.{quoted(name)}."
     address = parse_url(config.url, socket)
+    for endpoint in ENDPOINTS:  # URLs are pasted from providers' pages with them
+        address = replace(address, path=address.path.removesuffix(endpoint))
     timeouts = Timeouts(connect=config.connect_timeout, first_byte=config.first_token_timeout, idle=config.idle_timeout)
     return HttpClient(
         address,

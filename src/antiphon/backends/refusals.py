@@ -12,6 +12,7 @@ from antiphon.config.masking import masked
 from antiphon.errors import BackendError
 from antiphon.net.http.response import HttpResponse
 
+NO_ACCESS = "The backend refused this server: "
 MESSAGE_LIMIT = 2000
 PARAM_LIMIT = 200
 BODY_LIMIT = 1024 * 1024
@@ -125,7 +126,7 @@ def _refusal(status: int, error: ErrorWords, wait: float | None = None, ours: bo
     if status == 401 or (status == 403 and not message):
         return BackendError(502, "The backend rejected this server's API key.", retriable=True)
     if status == 403:
-        return BackendError(502, f"The backend refused this server: {message}", retriable=True)
+        return BackendError(502, f"{NO_ACCESS}{message}", retriable=True)
     if status == 407:
         return BackendError(502, "The proxy to the backend refused this server's password.", retriable=True)
     if status == 402 or code == "insufficient_quota":

@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 import msgspec
 from msgspec import Raw
 
+from antiphon.types.items import Item, Reasoning
+
 
 class Opaque(msgspec.Struct, frozen=True, omit_defaults=True):
     """What a backend said for itself in one answer: signatures, encrypted thoughts, blocks of thoughts.
@@ -32,11 +34,32 @@ class Opaque(msgspec.Struct, frozen=True, omit_defaults=True):
         calls = {ids.get(id, id): fields for id, fields in self.calls.items()}
         return msgspec.structs.replace(self, calls=calls, ids={ids.get(id, id): own for id, own in self.ids.items()})
 
+    @property
+    def holds(self) -> bool:
+        """Tell whether there is more than the name of a field."""
+        return bool(self.message or self.calls or self.ids)
+
 
 OpaqueData = Mapping[str, Sequence[Opaque]]
 """A reasoning item's id, or its `encrypted_content` where it has none → what was kept beside it."""
 
 NO_OPAQUE: OpaqueData = {}
+OTHER_MODEL = "model_mismatch"
+"""OpenAI's word for why thoughts were kept from a model: another one has made them."""
+
+
+def beside(item: Reasoning, data: OpaqueData) -> Sequence[Opaque]:
+    """Return what was kept beside thoughts."""
+    keys = (item.id, item.encrypted_content)
+    return next((data[key] for key in keys if isinstance(key, str) and key in data), ())
+
+
+def withheld(items: Sequence[Item], data: OpaqueData) -> list[str]:
+    """Return the ids of thoughts whose data is not for the backend at hand, as it can read none."""
+    if not data:
+        return []
+    thoughts = (item for item in items if isinstance(item, Reasoning) and any(one.holds for one in beside(item, data)))
+    return [item.id if isinstance(item.id, str) else "" for item in thoughts]
 
 
 class SealedThoughts(msgspec.Struct, frozen=True):

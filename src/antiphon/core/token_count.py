@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from antiphon.core.json_encoding import to_json
@@ -11,9 +12,12 @@ from antiphon.types.items import (
     CustomToolCallOutput,
     FunctionCall,
     FunctionCallOutput,
+    InputAudio,
+    InputImage,
     InputText,
     Item,
     Message,
+    OtherItem,
     OutputText,
     Part,
     PlainText,
@@ -25,11 +29,37 @@ _SMOOTHING = 0.2
 _LEAST, _MOST = 1 / 64, 1.0  # tokens per byte: what a backend's nonsense may make of the estimates of others
 
 
+MEDIUM = 4096
+"""Bytes that stand for a picture or a sound: models count it by its pixels or seconds, which are not known, not by its bytes."""
+
+_MEDIA = re.compile(rb'(?:;base64,|\\"(?:data|blob)\\":\\")([A-Za-z0-9+/]{4096,})')
+"""Base64 of a medium in an item that is kept as JSON; in the text of an MCP call as its content spells it."""
+
+
 def size(turn: Turn) -> int:
-    """Return the bytes of a Turn's input as JSON: items, instructions and tools."""
-    if turn.size:
-        return turn.size  # known, and not worth another pass
-    return len(to_json(turn.items)) + len(to_json(turn.instructions or "")) + len(to_json(turn.tools))
+    """Return the bytes of a Turn's input as JSON: items, instructions and tools; of media, what stands for them."""
+    whole = turn.size  # where it is known it is not worth another pass
+    if not whole:
+        whole = len(to_json(turn.items)) + len(to_json(turn.instructions or "")) + len(to_json(turn.tools))
+    if whole < 2 * MEDIUM:
+        return whole
+    return max(whole - sum([_media_of(item) for item in turn.items]), 1)
+
+
+def _media_of(item: Item) -> int:
+    """Return the bytes of an item that its media have too much."""
+    if isinstance(item, OtherItem):
+        raw = bytes(item.raw)
+        runs = _MEDIA.finditer(raw) if len(raw) > MEDIUM else ()
+        return sum([match.end() - match.start() - MEDIUM for match in runs])
+    parts = item.content if isinstance(item, Message) else getattr(item, "output", None)
+    return sum([max(_medium(part) - MEDIUM, 0) for part in parts]) if isinstance(parts, list) else 0
+
+
+def _medium(part: Part) -> int:
+    if isinstance(part, InputImage) and isinstance(part.image_url, str):
+        return len(part.image_url)
+    return len(part.input_audio.data) if isinstance(part, InputAudio) else 0
 
 
 def size_of_large(turn: Turn) -> int:
@@ -87,6 +117,8 @@ def _text_of(item: Item) -> str:
         return f"{item.name} {item.input}"
     if isinstance(item, Reasoning):
         return "\n".join(part.text for part in item.content or ())
+    if isinstance(item, OtherItem):
+        return _MEDIA.sub(b"", bytes(item.raw)).decode()
     return to_json(item).decode()
 
 

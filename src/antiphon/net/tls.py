@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ssl
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
@@ -34,6 +35,16 @@ def client_context(ca: str = "", cert: str = "", key: str = "", *, path: str = "
     if cert:
         load_pair(context, cert, key, f"{path}client_cert", f"{path}client_key")
     return context
+
+
+def stamps(*files: str) -> tuple[tuple[str, int, int], ...]:
+    """Return what tells whether files are still the same: a renewed certificate has the name of the one before."""
+    found = []
+    for file in filter(None, files):
+        with suppress(OSError):
+            stat = Path(file).expanduser().stat()
+            found.append((file, stat.st_mtime_ns, stat.st_ino))
+    return tuple(found)
 
 
 def load_pair(context: ssl.SSLContext, cert: str, key: str, cert_name: str, key_name: str) -> None:

@@ -32,6 +32,8 @@ from antiphon.responses.services import Services
 from antiphon.tools.base import McpTool, RemoteTool, ToolServer, ToolServerError
 from antiphon.types.items import Item, OtherItem
 
+NO_REASON = "The tool failed and gave no reason."
+
 
 class ServerBudget:
     """Budget of all servers of one Response: bytes of answers, and seconds of waiting."""
@@ -193,7 +195,9 @@ class McpWork:
             self._budget.take(len(output.text))
         except ToolServerError as error:
             return ToolResult(error=str(error))
-        return ToolResult(error=output.text) if output.failed else ToolResult(fields={"output": output.text})
+        return (
+            ToolResult(error=output.text or NO_REASON) if output.failed else ToolResult(fields={"output": output.text})
+        )
 
     async def _answered(self, approval: Approval) -> None:
         request = approval.request

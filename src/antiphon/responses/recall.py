@@ -16,6 +16,7 @@ from antiphon.core.opaque import Opaque, OpaqueData
 from antiphon.core.request.decoding import decode_items
 from antiphon.core.tools.call_thoughts import CallThoughts, bare_calls, made, put_back, thoughts_id
 from antiphon.core.tools.results import ModelTexts
+from antiphon.runtime.offload import by_size
 from antiphon.stores.base import ResponseStore
 from antiphon.types.items import Item, Reasoning
 
@@ -83,16 +84,19 @@ class Recall:
         self._remember(owner, key, _Entry(thoughts, beside, size, self._clock()))
 
     async def restored(
-        self, items: list[Item], opaque: OpaqueData, owner: str, responses: ResponseStore
+        self, items: list[Item], opaque: OpaqueData, owner: str, responses: ResponseStore, size: int = 0
     ) -> tuple[list[Item], OpaqueData]:
-        """Return the items with the thoughts that were dropped before their calls, and what goes with all of them."""
+        """Return the items with the thoughts that were dropped before their calls, and what goes with all of them.
+
+        `size` is about how many bytes the items have.
+        """
         if not self._limit:
             return items, opaque
 
         def has_thoughts(item: Reasoning) -> bool:
             return bool(item.content or item.summary or item.id in opaque or item.encrypted_content)
 
-        bare = bare_calls(items, has_thoughts)
+        bare = await by_size(size, bare_calls, items, has_thoughts)
         if not bare:
             return items, opaque
         mine = self._owners.get(owner, {})

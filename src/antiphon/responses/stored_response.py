@@ -60,7 +60,7 @@ def stored_response(
     own = plan.own_input()
     foreign = {**own.foreign_ids, **_foreign_ids(output, plan.id_base, own.count)}
     if thoughts:
-        foreign |= {id: own.count + place for id, place in thoughts.items()}
+        foreign |= {id: own.count + position for id, position in thoughts.items()}
     return StoredResponse(
         id=response.id,
         owner=plan.owner,
@@ -85,7 +85,7 @@ def model_texts_json(texts: ModelTexts) -> bytes:
 
 
 def _foreign_ids(output: Sequence[bytes], id_base: str, first: int) -> dict[str, int]:
-    """Return the ids of items that another server made, and their places behind the input."""
+    """Return the ids of items that another server made, and their positions after the input."""
     base = id_base.encode()
     found = {item_id(item): first + position for position, item in enumerate(output) if base not in item[:200]}
     if not found:

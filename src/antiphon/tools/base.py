@@ -113,7 +113,10 @@ def not_for_key(tool: NamedServer, param: str) -> InvalidRequest:
 
 
 class ToolOutput(msgspec.Struct, frozen=True):
-    """What a call gave: text for the model. `failed` tells that the tool itself reported an error."""
+    """What a call gave: text of its item. A line of it may be a picture, as `core.tools.mcp_content` says.
+
+    `failed` tells that the tool itself reported an error.
+    """
 
     text: str
     failed: bool = False

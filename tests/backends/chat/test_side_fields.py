@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from antiphon.backends.chat.side_fields import MOST_ANNOTATIONS, MOST_PICTURES
+from antiphon.backends.chat.answers.side_fields import MOST_ANNOTATIONS, MOST_PICTURES
 from antiphon.core.deltas import AnnotationDelta, Delta, PictureDelta, TextDelta, UsageReport
 from tests.backends.chat.chats import TIME, ask, call_chunk, chunk, heard, summary
 

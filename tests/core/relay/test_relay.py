@@ -6,16 +6,20 @@ import copy
 import json
 import random
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Any
 
+import msgspec
 import pytest
 
 from antiphon.backends.responses.decoder import ResponsesEventDecoder
 from antiphon.core.json_encoding import to_json
+from antiphon.core.request.tool_decoding import decode_tools
 from antiphon.core.stream.fold import fold
 from antiphon.core.stream.response_stream import ResponseStream
 from antiphon.core.stream.terms import StreamTerms
 from antiphon.core.text.sse import SSEParser, encode
+from antiphon.core.tools.tool_map import ToolMap
 from antiphon.errors import BackendError
 from antiphon.types.items import FunctionCall, Item
 from antiphon.types.response import Response
@@ -111,11 +115,13 @@ def play(
     max_output_tokens: int | None = None,
     custom: Sequence[str] = (),
     history: Sequence[Item] = (),
+    tools: Sequence[Json] = (),
     **options: Any,
 ) -> list[Json]:
     """Play a backend's events through decoder and stream, as the engine does; return what a client sees."""
     data = b"".join(b"data: %b\n\n" % (one if isinstance(one, bytes) else json.dumps(one).encode()) for one in events)
-    decoder, parser = ResponsesEventDecoder(max_output_tokens, custom, history), SSEParser()
+    offered = partial(ToolMap, decode_tools([msgspec.Raw(json.dumps(tool).encode()) for tool in tools]))
+    decoder, parser = ResponsesEventDecoder(max_output_tokens, custom, history, offered), SSEParser()
     stream = ResponseStream(Response(id="resp_0", created_at=1, model="m"), "0" * 48, StreamTerms(**options))
     stream.start()
     try:
@@ -411,6 +417,37 @@ def told_as_function(arguments: str, size: int) -> list[Json]:
         {"type": "response.output_item.done", "output_index": 0, "item": call},
         {"type": "response.completed", "response": {"output": [call], "usage": USAGE}},
     ]
+
+
+NAMED = [
+    {"type": "function", "name": "read"},
+    {"type": "custom", "name": "g"},
+    {"type": "namespace", "name": "mcp__web", "description": "", "tools": [{"type": "function", "name": "search"}]},
+]
+
+
+@pytest.mark.parametrize(
+    ("called", "name", "namespace"),
+    [
+        ({"name": "read<|channel|>commentary"}, "read", None),
+        ({"name": "functions.read:0"}, "read", None),
+        ({"name": "mcp__web.search"}, "search", "mcp__web"),
+        ({"name": "search"}, "search", "mcp__web"),
+        ({"name": "search", "namespace": "mcp__web"}, "search", "mcp__web"),
+        ({"name": "search", "namespace": "functions.mcp__web"}, "search", "mcp__web"),
+        ({"name": "functions.g"}, "g", None),
+        ({"name": "nobody", "namespace": "n"}, "nobody", "n"),
+    ],
+)
+def test_a_calls_name_is_the_one_that_was_offered(called: Json, name: str, namespace: str | None) -> None:
+    call = {**CALL, **called}
+    for events in (whole_stream(call), whole_stream(call)[-1:]):
+        seen = play(events, custom=["g"], tools=NAMED)
+        (item,) = check(seen)["output"]
+        added = next(event["item"] for event in seen if event["type"] == "response.output_item.added")
+        for one in (item, added):
+            assert (one["name"], one.get("namespace")) == (name, namespace)
+        assert item["type"] == ("custom_tool_call" if name == "g" else "function_call")
 
 
 @pytest.mark.parametrize("size", [1, 3, 1000])

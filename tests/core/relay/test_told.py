@@ -27,9 +27,11 @@ class Tells:
     def __init__(
         self, told: Told, kind: str, item_id: str, index: int, start: CallStart | None = None, seal: Any = None
     ):
+        self.item_id = item_id
         self.index = index
         self.item_id = item_id
         self.arguments = ""
+        self.item_id = item_id
         self._told = told
         self._kind = kind
         self._seal = seal

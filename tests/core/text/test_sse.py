@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import time
 from itertools import pairwise
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from antiphon.core.text import sse
-from antiphon.core.text.sse import SSEParser, encode
+from antiphon.core.text.sse import SSEParser, UnbrokenLines, encode
 from antiphon.errors import BackendError
 from antiphon.types.events import Event
 from tests.bounds import bound
@@ -102,3 +104,36 @@ def test_pieces_are_the_frames_and_large_bodies_are_not_copied(size: int) -> Non
     pieces = sse.pieces(events)
     assert b"".join(pieces) == encode(events)
     assert any(piece is events[0].body for piece in pieces) == (size == sse.LARGE_EVENT)
+
+
+# Line ends of Unicode: clients that split a stream by `str.splitlines` must not see any
+
+LINE_ENDS = "\u2028\u2029\u0085\v\f\x1c\x1d\x1e"
+TEXT = f"a{LINE_ENDS}b é \u2027\u202a\u0084 漢字 \N{GRINNING FACE}\\{LINE_ENDS}\\\\"
+
+
+def test_no_data_line_is_broken_by_line_ends_of_unicode() -> None:
+    events = [Event("response.output_text.delta", msgspec.json.encode({"delta": text})) for text in ("plain", TEXT, "")]
+    framed = encode(events)
+    lines = framed.decode().splitlines()
+    assert len(lines) == 3 * len(events)
+    said = [json.loads(line.removeprefix("data: "))["delta"] for line in lines if line.startswith("data: ")]
+    assert said == ["plain", TEXT, ""]
+    assert encode(events[:1]) == b'event: response.output_text.delta\ndata: {"delta":"plain"}\n\n'
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 5, 1000])
+def test_a_relayed_stream_has_none_either_however_it_is_cut(size: int) -> None:
+    stream = b"".join(b"data: %b\n\n" % msgspec.json.encode({"delta": text}) for text in (TEXT, "plain", TEXT))
+    lines = UnbrokenLines()
+    passed = [lines.feed(stream[at : at + size]) for at in range(0, len(stream), size)] + [lines.feed(b"")]
+    got = b"".join(passed)
+    assert len(got.decode().splitlines()) == 6
+    assert [json.loads(line[6:])["delta"] for line in got.decode().split("\n\n")[:-1]] == [TEXT, "plain", TEXT]
+
+
+@pytest.mark.parametrize("rest", [b"\xe2\x80", b"\xe2", b"\xc2", b"x\xe2\x80"])
+def test_half_a_character_at_the_end_is_not_lost(rest: bytes) -> None:
+    lines = UnbrokenLines()
+    assert lines.feed(b"data: " + rest) + lines.feed(b"") == b"data: " + rest
+    assert lines.feed(rest) + lines.feed(b"plain") + lines.feed(b"") == rest + b"plain"

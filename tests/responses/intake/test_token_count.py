@@ -6,11 +6,15 @@ import json
 import urllib.request
 from pathlib import Path
 
+import msgspec
 import pytest
+from msgspec import Raw
 from tokenizers import Tokenizer, models, pre_tokenizers
 
 from antiphon.config import ModelConfig
-from antiphon.core.token_count import Estimator
+from antiphon.core.json_encoding import to_json
+from antiphon.core.request.decoding import decode_items
+from antiphon.core.token_count import Estimator, texts_of
 from antiphon.errors import ConfigError
 from antiphon.responses.intake.token_count import PER_TEXT, TokenCounter
 from tests.backends.turns import turn
@@ -47,6 +51,36 @@ def test_an_estimate_says_that_it_is_one() -> None:
         tokens, header = count(client, model="text", input="one two three")
         assert tokens > 0
         assert header == "estimate"
+
+
+PICTURE = "QUFB" * 100_000
+URL = f"data:image/png;base64,{PICTURE}"
+MCP_OUTPUT = to_json({"type": "image", "data": PICTURE, "mimeType": "image/png"}).decode()
+WITH_PICTURES = [
+    {"role": "user", "content": [{"type": "input_image", "image_url": URL}]},
+    {"role": "user", "content": [{"type": "input_audio", "input_audio": {"data": PICTURE, "format": "wav"}}]},
+    {"type": "function_call_output", "call_id": "a", "output": [{"type": "input_image", "image_url": URL}]},
+    {"type": "computer_call_output", "call_id": "a", "output": {"type": "computer_screenshot", "image_url": URL}},
+    {"type": "mcp_call", "id": "a", "server_label": "x", "name": "y", "arguments": "{}", "output": MCP_OUTPUT},
+]
+
+
+@pytest.mark.parametrize("item", WITH_PICTURES, ids=lambda item: item.get("type", "message"))
+def test_pictures_and_sounds_do_not_count_by_their_bytes(item: dict[str, object]) -> None:
+    asked = msgspec.structs.replace(turn("look"), items=decode_items([Raw(to_json(item))]))
+    assert 500 < Estimator().estimate(asked) < 3000
+    assert sum(map(len, texts_of(asked))) < 1000
+    large = msgspec.structs.replace(asked, size=len(to_json(item)))
+    assert 500 < Estimator().estimate(large) < 3000
+
+
+def test_other_long_texts_count_as_what_they_are() -> None:
+    for item in (
+        {"role": "user", "content": PICTURE},
+        {"type": "mcp_call", "id": "a", "server_label": "x", "name": "y", "arguments": "{}", "output": PICTURE},
+    ):
+        asked = msgspec.structs.replace(turn("look"), items=decode_items([Raw(to_json(item))]))
+        assert Estimator().estimate(asked) > 90_000
 
 
 def test_an_estimate_learns_from_real_counts() -> None:

@@ -117,6 +117,7 @@ def earlier(answer: Callable[[Exchange], object]) -> Callable[[Exchange], bool]:
                 lambda exchange: exchange.result(GOOD),
                 lambda exchange: exchange.result({"supportedVersions": ["2099-01-01"]}),
                 lambda exchange: exchange.raw(b""),
+                lambda exchange: exchange.send(b"", status=403),
             )
         ),
     ],
@@ -251,6 +252,33 @@ async def test_a_server_that_wants_one_of_its_own_revisions_is_asked_for_it() ->
     with scripted(act) as server:
         assert await called(connected(server)) == "good"
         assert server.methods()[:4] == ["server/discover", "initialize", *HANDSHAKE]
+
+
+FRAMED = b"event: message\r\ndata: %b\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        lambda exchange: exchange.send(
+            exchange.encoded(GOOD).replace(b'"id": ', b'"id": "').replace(b', "result"', b'", "result"')
+        ),
+        lambda exchange: exchange.send(FRAMED % exchange.encoded(GOOD)),
+        lambda exchange: exchange.send(FRAMED % progress(exchange, 1, 1)[21:-2] + FRAMED % exchange.encoded(GOOD)),
+        lambda exchange: exchange.send(exchange.encoded(GOOD), "text/plain"),
+        lambda exchange: exchange.result({**GOOD, "isError": None, "structuredContent": None, "_meta": None}),
+        lambda exchange: exchange.result({"content": None, "structuredContent": "good"}),
+        lambda exchange: exchange.result({"content": [{"type": "text", "text": None}, *GOOD["content"]]}),
+    ],
+)
+async def test_answers_of_odd_shapes_are_understood(answer: Any) -> None:
+    def act(exchange: Exchange) -> bool:
+        if exchange.method == "tools/call":
+            answer(exchange)
+        return exchange.method == "tools/call"
+
+    with scripted(act) as server:
+        assert (await called(connected(server))).strip('"\n') == "good"
 
 
 # Transports
@@ -440,29 +468,29 @@ def given_token(exchange: Exchange) -> object:
 
 @pytest.mark.parametrize("transport", ["streamable", "sse"])
 async def test_a_call_that_makes_progress_is_waited_for(transport: str) -> None:
-    work = working(20, 0.2, given_token)
-    answer = work if transport == "streamable" else Stream(lambda exchange: at_work(exchange, 20, 0.2, given_token))
+    work = working(25, 0.2, given_token)
+    answer = work if transport == "streamable" else Stream(lambda exchange: at_work(exchange, 25, 0.2, given_token))
     with scripted(answer, "/mcp" if transport == "streamable" else "/sse") as server:
-        assert await called(connected(server, McpServers(LOOPBACK, {}, 2.0))) == "good"
+        assert await called(connected(server, McpServers(LOOPBACK, {}, 3.0))) == "good"
 
 
 async def test_progress_of_something_else_does_not_count() -> None:
-    ended = pytest.raises(ToolServerError, match=r"did not answer within 2 seconds\.$")
-    with scripted(working(20, 0.2, lambda exchange: "another")) as server, ended:
-        await called(connected(server, McpServers(LOOPBACK, {}, 2.0)))
+    ended = pytest.raises(ToolServerError, match=r"did not answer within 3 seconds\.$")
+    with scripted(working(30, 0.2, lambda exchange: "another")) as server, ended:
+        await called(connected(server, McpServers(LOOPBACK, {}, 3.0)))
 
 
 async def test_progress_is_waited_for_within_a_bound() -> None:
-    ended = pytest.raises(ToolServerError, match=r"within 3 seconds \(mcp_progress_timeout\)")
+    ended = pytest.raises(ToolServerError, match=r"within 5 seconds \(mcp_progress_timeout\)")
     with scripted(working(10_000, 0.1, given_token)) as server, ended:
-        await called(connected(server, McpServers(LOOPBACK, {}, 2.0, 3.0)))
+        await called(connected(server, McpServers(LOOPBACK, {}, 3.0, 5.0)))
 
 
 async def test_progress_that_stops_is_told() -> None:
     def act(exchange: Exchange) -> bool:
         def pieces() -> Iterator[bytes]:
             yield progress(exchange, given_token(exchange), 1)
-            for _ in until(8.0, 0.1):
+            for _ in until(15.0, 0.1):
                 yield b": still here\n\n"
 
         if exchange.method == "tools/call":
@@ -471,9 +499,9 @@ async def test_progress_that_stops_is_told() -> None:
 
     with (
         scripted(act) as server,
-        pytest.raises(ToolServerError, match="within 1 seconds after its last sign of progress"),
+        pytest.raises(ToolServerError, match="within 3 seconds after its last sign of progress"),
     ):
-        await called(connected(server, McpServers(LOOPBACK, {}, 1.0)))
+        await called(connected(server, McpServers(LOOPBACK, {}, 3.0)))
 
 
 PROGRAM = """
@@ -485,7 +513,7 @@ for line in sys.stdin:
         continue
     answer = {"jsonrpc": "2.0", "id": asked["id"]}
     if method == "tools/call":
-        for n in range(20):
+        for n in range(30):
             params = {"progressToken": asked["params"]["_meta"]["progressToken"], "progress": n}
             print(json.dumps({"jsonrpc": "2.0", "method": "notifications/progress", "params": params}), flush=True)
             time.sleep(0.2)
@@ -507,7 +535,7 @@ async def test_programs_tell_of_their_progress_and_their_revision(tmp_path: Path
     told = f'str(asked["params"]["_meta"].get("{META}protocolVersion"))'
     (tmp_path / "server.py").write_text(textwrap.dedent(PROGRAM.replace("DISCOVER", discover).replace("VERSION", told)))
     configured = {"p": McpServerConfig(command=sys.executable, args=[str(tmp_path / "server.py")])}
-    server = McpServers(UrlGuard(), configured, 3.0).connect(McpTool(server_label="p"))
+    server = McpServers(UrlGuard(), configured, 5.0).connect(McpTool(server_label="p"))
     assert await called(server) == version
 
 
@@ -544,7 +572,7 @@ async def test_a_refusal_is_told_with_its_reason(status: int, challenge: str, bo
             await called(connected(server, authorization="token-of-mine"))
         assert told in str(refused.value)
         assert not {"token-of-mine", "https://"} & set(str(refused.value).split())
-        if status in (401, 403):
+        if status == 401:
             assert len(server.asked) == 1
 
 

@@ -117,3 +117,11 @@ def test_a_failed_call_may_show_one_too() -> None:
         assert told == 'Error: a page\n{"page":1}'
         assert media[-1]["type"] == "image_url"
         assert made["output"][1]["status"] == "failed"
+
+
+@pytest.mark.parametrize("content", [[], None, [{"type": "text", "text": ""}]])
+def test_a_failure_without_a_reason_is_one_for_the_model_too(content: Any) -> None:
+    with served({"content": content, "isError": True}) as (client, tool):
+        made = client.create(model="m", input=CALL, tools=[tool])
+        assert seen() == [("tool", "Error: The tool failed and gave no reason.")]
+        assert made["output"][1]["status"] == "failed"

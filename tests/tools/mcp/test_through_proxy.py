@@ -86,3 +86,9 @@ async def test_a_proxy_that_refuses_is_a_server_out_of_reach(monkeypatch: pytest
             await server.list()
         assert "wrong" not in str(caught.value) and str(proxy.port) not in str(caught.value)
         await server.close()
+
+
+def test_authorities_of_the_operator_count(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SSL_CERT_FILE", str(Authority(tmp_path, "house").file))
+    context = http_client.tls_context.__wrapped__()
+    assert [dict(part[0] for part in one["subject"])["commonName"] for one in context.get_ca_certs()] == ["house"]

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Sequence
 
 from antiphon.backends.base import Take
+from antiphon.backends.chat.answers.endings import UNFORCED
 from antiphon.backends.chat.codec import ChatCall, ChatDecoder
-from antiphon.backends.learning.asking import UNFORCED, Asking
+from antiphon.backends.learning.asking import Asking
 from antiphon.config.masking import SECRETS
 from antiphon.core.deltas import Delta, Finish
 from antiphon.core.text.sse import MOST_SAID, SSEParser

@@ -89,9 +89,12 @@ def _of_model(plain: CodecOptions, model: ModelConfig) -> CodecOptions:
 
 def _adapted(options: CodecOptions, learned: Adaptation) -> CodecOptions:
     """Return how a model is spoken to by what was learned of it, too."""
+    profile = options.profile
+    if learned.reasoning_out == "none":
+        profile = msgspec.structs.replace(profile, reasoning_out="")
     return msgspec.structs.replace(
         options,
-        profile=options.profile.changed(
+        profile=profile.changed(
             drop=learned.drop,
             efforts=learned.efforts,
             stream=learned.stream,
@@ -99,17 +102,15 @@ def _adapted(options: CodecOptions, learned: Adaptation) -> CodecOptions:
             response_format=learned.response_format,
             forced_calls=learned.forced_calls,
             needs_reasoning=learned.needs_reasoning,
+            call_signature=learned.call_signature,
+            roles=learned.roles,
+            call_ids=learned.call_ids,
+            strict_schema=learned.strict_schema,
         ),
-        policies=_policies(options.policies, learned),
         opens_thoughts=learned.think == "opened",
         window=options.window or learned.context_length,
         most_output=learned.max_output_tokens,
     )
-
-
-def _policies(policies: Policies, learned: Adaptation) -> Policies:
-    wanted = {name: wish for name in Policies.__struct_fields__ if (wish := getattr(learned, name))}
-    return msgspec.structs.replace(policies, **wanted) if wanted else policies
 
 
 class ChatBackend:

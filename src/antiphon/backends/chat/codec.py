@@ -13,7 +13,9 @@ from antiphon.backends.chat.decoder import ChatDecoder
 from antiphon.backends.chat.emulation import Emulation, Unusable, call_schema, constraint, declared_size, is_long
 from antiphon.backends.chat.messages import Messages
 from antiphon.backends.chat.offered_tools import chat_tools
-from antiphon.backends.chat.opaque import Carried, Gatherer, Origin
+from antiphon.backends.chat.opaque.fields import Origin
+from antiphon.backends.chat.opaque.gathering import Gatherer
+from antiphon.backends.chat.opaque.sending import Carried
 from antiphon.backends.chat.profiles import PROFILES, Policies, Profile, ThinkPolicy, suited
 from antiphon.backends.learning.chat_wishes import OFF, add_effort, drop
 from antiphon.backends.learning.refusal_words import KEYWORD

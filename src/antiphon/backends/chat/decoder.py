@@ -3,24 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import msgspec
 from msgspec import Raw
 
 from antiphon.backends.chat.answer_text import TextPolicy, as_text, open_sink
+from antiphon.backends.chat.answers.endings import check_end, ending, unforced
+from antiphon.backends.chat.answers.errors import check_containers, error_from_event, no_answer, nothing_said
+from antiphon.backends.chat.answers.lenient import arguments_text, read_chunk
+from antiphon.backends.chat.answers.odd_streams import goes_on, json_lines
+from antiphon.backends.chat.answers.side_fields import SideFields, sources_of
+from antiphon.backends.chat.answers.usage import add_logprobs, find_usage, logprob_pieces, usage_from
 from antiphon.backends.chat.emulation import Emulation
-from antiphon.backends.chat.errors import broken_off, check_containers, error_from_event, no_answer, nothing_said
-from antiphon.backends.chat.finish_reasons import NO_END, reason_of, spelled
-from antiphon.backends.chat.lenient import read_chunk
-from antiphon.backends.chat.odd_streams import goes_on, json_lines
-from antiphon.backends.chat.opaque import Gatherer, is_signed
+from antiphon.backends.chat.opaque.fields import is_signed
+from antiphon.backends.chat.opaque.gathering import Gatherer
 from antiphon.backends.chat.profiles import Profile
-from antiphon.backends.chat.side_fields import SideFields, sources_of
 from antiphon.backends.chat.tool_calls import Calls
-from antiphon.backends.chat.usage import add_logprobs, find_usage, logprob_pieces, usage_from
 from antiphon.backends.error_words import parse
-from antiphon.backends.learning.asking import unforced
 from antiphon.core.deltas import Delta, Finish, FinishReason, ReasoningDelta, RefusalDelta, TextDelta, UsageReport
 from antiphon.core.json_encoding import to_json
 from antiphon.core.text.sse import LARGE_EVENT
@@ -44,8 +43,6 @@ MOST_CONTAINERS_OF_WHOLE = 200_000
 
 MOST_ODD = 1_000
 """Chunks of one answer that say nothing that is known."""
-
-_UNFINISHED = "The backend's answer ended early: it sent no finish_reason."
 
 
 class ChatDecoder:
@@ -120,7 +117,7 @@ class ChatDecoder:
         self._seen = False  # a delta that said nothing: the answer may be empty
         self._message: ChatChoice | None = None  # a whole answer in a stream
         self._pictures = 0
-        self._side: SideFields | None = None  # citations and pictures, if there are any
+        self._side = SideFields()
         self._odd = b""
         self._odd_ones = 0
         self._kept = kept if kept is not None else Gatherer()
@@ -173,7 +170,7 @@ class ChatDecoder:
                     elif choice.message is not None:
                         self._keep(choice)
                     if choice.finish_reason:
-                        self._finished(choice, payload)
+                        self._reason = ending(choice.finish_reason, payload) or self._reason
                         self._late(payload)
 
     def feed_whole(self, body: bytes, out: list[Delta]) -> None:
@@ -193,7 +190,7 @@ class ChatDecoder:
         for choice in answer.choices or ():
             if not choice.index:
                 if choice.finish_reason:
-                    self._finished(choice, body)
+                    self._reason = ending(choice.finish_reason, body)
                 self._read_whole(choice, out)
                 self._late(body)
                 return
@@ -217,7 +214,7 @@ class ChatDecoder:
         if self._message is not None and not self.size and not self._calls.count:
             self._read_whole(self._message, out)
         self._end_text(out, before_call=False)
-        if self._side is not None and self._text_size:
+        if self._text_size:
             self._side.flush(out)
         self._calls.close(out if self._unwanted is None else self._unwanted)
         if self._unwanted:
@@ -227,7 +224,9 @@ class ChatDecoder:
         out += self._kept.removed
         if self._usage is not None:
             out.append(UsageReport(usage_from(self._usage, self._profile, self._reasoning_size, self._text_size)))
-        self._check_end()
+        said = self.size > 0 or self._calls.started > 0 or self._pictures > 0
+        ended = self._whole or (self.ended and not self._need_reason)
+        check_end(self._reason, said=said, ended=ended, may_be_empty=self._seen, odd=self._odd)
         called = self._calls.started > 0 and self._unwanted is None
         reason = self._reason or (FinishReason.TOOL_CALLS if called else FinishReason.STOP)
         if self._forced and not (called or self._refused or self._excused(reason)):
@@ -237,18 +236,6 @@ class ChatDecoder:
     def _excused(self, reason: FinishReason) -> bool:
         """Tell whether an answer was cut off before its forced call: text tells that none would have come."""
         return reason.cut and (self._emulated or not self._text_size)
-
-    def _check_end(self) -> None:
-        called = self._calls.size > 0 or self._calls.started > 0
-        said = called or self._text_size > 0 or self._reasoning_size > 0 or self._pictures > 0
-        if said and (self._reason or self._whole or (self.ended and not self._need_reason)):
-            return
-        if said:
-            raise BackendError(502, _UNFINISHED, retriable=True)
-        if self._reason is FinishReason.TOOL_CALLS:
-            raise BackendError(502, "The backend announced a tool call and sent none.", retriable=True)
-        if not (self._reason and (self._reason.cut or self._seen)):
-            raise nothing_said(self._odd)
 
     # One chunk
 
@@ -270,13 +257,17 @@ class ChatDecoder:
                 raise BackendError(502, f"The backend sent more than {MOST_ODD} empty chunks.")
 
     def _read(self, choice: ChatChoice, delta: ChatDelta, out: list[Delta]) -> None:
-        reasoning = delta.reasoning_content or delta.reasoning or delta.thinking or delta.reasoning_text
+        reasoning, content = delta.reasoning_content or delta.reasoning, delta.content
+        # Nearly all deltas are a piece of text, of thoughts or of a call: beside text, few other fields were ever seen.
         if (
-            delta.extra_content
-            or delta.reasoning_details
-            or delta.thinking_blocks
-            or delta.provider_specific_fields
-            or delta.reasoning_opaque
+            delta.reasoning_details
+            or delta.extra_content
+            or self._whole
+            or (not content and delta.thinking_blocks)
+            or (
+                not (reasoning or content)
+                and (delta.thinking or delta.reasoning_text or delta.provider_specific_fields or delta.reasoning_opaque)
+            )
         ):
             reasoning = self._kept.take(delta, reasoning)
         if reasoning:
@@ -287,13 +278,12 @@ class ChatDecoder:
             out.append(ReasoningDelta(reasoning))
             if not self._kept.field:
                 self._kept.note_field(delta)
-        content = delta.content
         if content:
             if self._kept.dirty and self._text_size == self._text_before:  # else it would part the message
                 self._kept.give(out)
             if isinstance(content, str):
                 marks = self._marks
-                if choice.logprobs is None and marks is not None and (not marks or marks.isdisjoint(content)):
+                if marks is not None and not self._logprobs and (not marks or marks.isdisjoint(content)):
                     self._text_size += len(content)
                     out.append(TextDelta(content))  # nearly all of them, without a call
                 else:
@@ -309,7 +299,8 @@ class ChatDecoder:
         if delta.tool_calls:
             self._end_text(out, before_call=True)
             self._text_before = self._text_size
-            self._kept.give(out)
+            if self._kept.dirty:
+                self._kept.give(out)
             self._calls.chunk += 1
             for call in delta.tool_calls:
                 self._call(call, out)
@@ -319,28 +310,25 @@ class ChatDecoder:
 
     def _beside(self, delta: ChatDelta, out: list[Delta]) -> None:
         """Take in citations and pictures. Citations wait until the text that they belong to has been given."""
-        side = self._side = self._side or SideFields()
         if delta.annotations is not None:
-            side.annotations(delta.annotations, self._text_size)
+            self._side.annotations(delta.annotations, self._text_size)
         if delta.images is not None:
             self._picture(delta.images, out)
         if self._text_size and self._marks is not None:
-            side.flush(out)
+            self._side.flush(out)
 
     def _late(self, payload: bytes) -> None:
         """Take in what servers put beside the choices of their last chunk."""
         if self._usage is None:
             self._usage = find_usage(payload)
-        sources = sources_of(payload)
-        if sources:
-            self._side = self._side or SideFields()
-            self._side.sources(sources, self._text_size)
+        self._side.sources(sources_of(payload), self._text_size)
 
     def _picture(self, raw: Raw, out: list[Delta]) -> None:
         self._end_text(out, before_call=True)
-        side = self._side = self._side or SideFields()
+        if self._text_size:
+            self._side.flush(out)  # a picture ends the message
         before = len(out)
-        side.pictures(raw, out)
+        self._side.pictures(raw, out)
         self._pictures += len(out) - before
 
     def _keep(self, choice: ChatChoice) -> None:
@@ -361,15 +349,6 @@ class ChatDecoder:
                 self._end_text(out, before_call=False)
                 add_logprobs(choice.logprobs, out, begun)
 
-    def _finished(self, choice: ChatChoice, payload: bytes) -> None:
-        word = spelled(choice.finish_reason or "")
-        if word in NO_END:
-            return
-        reason = reason_of(word)
-        if reason is None:
-            raise broken_off(word, payload)
-        self._reason = reason
-
     def _call(self, call: ChatToolCall, out: list[Delta]) -> None:
         if self._calls.count > MOST_CALLS:
             raise BackendError(502, f"The backend's answer has more than {MOST_CALLS} tool calls.")
@@ -377,7 +356,7 @@ class ChatDecoder:
         if custom is not None:
             name, text = custom.name or "", custom.input or ""
         elif function is not None:
-            name, text = function.name or "", _text_of(function.arguments)
+            name, text = function.name or "", arguments_text(function.arguments)
         else:
             name = text = ""
         if self._unwanted is not None:
@@ -388,7 +367,7 @@ class ChatDecoder:
         elif function is not None or custom is not None or call.id:
             self._calls.fragment(call.index, call.id or "", name, text, out, raw=custom is not None)
         signed = call.extra_content or call.provider_specific_fields or call.thought_signature
-        if (signed or is_signed(call.id or "")) and self._unwanted is None:
+        if (signed or (call.id and is_signed(call.id))) and self._unwanted is None:
             self._kept.sign(call, self._calls.id_of(call.index, call.id or ""))
             self._kept.give(out, at)
 
@@ -403,6 +382,8 @@ class ChatDecoder:
                 thoughts = part.thinking
                 text = thoughts if isinstance(thoughts, str) else "".join(inner.text or "" for inner in thoughts)
                 if text:
+                    self._kept.note_content()
+                    self._text_before = self._text_size
                     self._reasoning_size += len(text)
                     out.append(ReasoningDelta(text))
             elif part.refusal:
@@ -412,7 +393,6 @@ class ChatDecoder:
             elif part.image_url is not None or part.b64_json:
                 self._picture(part.image_url if part.image_url is not None else Raw(to_json(part)), out)
             elif part.url and part.type.endswith("reference"):
-                self._side = self._side or SideFields()
                 self._side.reference({"url": part.url, "title": part.title}, self._text_size)
 
     def _text(self, text: str, choice: ChatChoice, out: list[Delta]) -> None:
@@ -420,7 +400,8 @@ class ChatDecoder:
         logprobs = b""
         if self._logprobs and choice.logprobs is not None and not self._whole:
             logprobs = logprob_pieces(choice.logprobs)
-        if self._marks is not None and self._marks.isdisjoint(text):
+        marks = self._marks
+        if marks is not None and (not marks or marks.isdisjoint(text)):
             out.append(TextDelta(text, logprobs))
         else:
             self._sink.feed(text, logprobs, out)
@@ -430,9 +411,3 @@ class ChatDecoder:
         if self._marks is None or self._marks:
             self._sink.end(out, before_call=before_call)
             self._marks = self._sink.marks
-
-
-def _text_of(arguments: str | dict[str, Any] | None) -> str:
-    if arguments is None or isinstance(arguments, str):
-        return arguments or ""
-    return to_json(arguments).decode()

@@ -12,7 +12,7 @@ from antiphon.backends.chat.content_parts import Content, text_of
 from antiphon.backends.chat.content_parts import content as render_content
 from antiphon.backends.chat.history_items import read_other
 from antiphon.backends.chat.message_order import MessageList
-from antiphon.backends.chat.opaque import Carried, call_fields, fields_of, signed_id, unsigned
+from antiphon.backends.chat.opaque.sending import Carried, call_fields, fields_of, parts_of, signed_id, unsigned
 from antiphon.backends.chat.profiles import Profile
 from antiphon.core import kinds
 from antiphon.core.json_encoding import to_json
@@ -195,7 +195,9 @@ class Messages:
         reasoning = "\n\n".join(piece for piece in assistant.reasoning if piece)
         if not reasoning and self._profile.needs_reasoning:
             reasoning = " "
-        if reasoning and self._profile.reasoning_out:
+        if reasoning and assistant.opaque and self._carried.in_content(assistant.opaque):
+            fields[1] = parts_of(reasoning, text)
+        elif reasoning and self._profile.reasoning_out:
             fields.append(self._carried.thoughts(reasoning, assistant.opaque))
         records = assistant.opaque
         if records:

@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from antiphon.backends.chat.message_order import Roles
+from antiphon.backends.learning.refusal_words import UNSIGNED
 from antiphon.config.reading import nearest, quoted
 from antiphon.config.values import convert
 from antiphon.core.tools.call_ids import IdForm
@@ -98,8 +99,6 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
             fields["efforts"] = tuple(efforts)
         if drop:
             fields["drop"] = (*self.drop, *(name for name in drop if name not in self.drop))
-        if "reasoning_content" in drop:
-            fields["reasoning_out"] = ""
         return msgspec.structs.replace(self, **fields)
 
 
@@ -176,10 +175,14 @@ PROFILES: dict[str, Profile] = {
             roles="alternate",
             call_ids="short",
         ),
+        Profile(name="gemini", strict_schema="gemini", call_signature=UNSIGNED, tool_names=True),
         Profile(
-            name="gemini", strict_schema="gemini", call_signature="skip_thought_signature_validator", tool_names=True
+            name="moonshot",
+            needs_reasoning=True,
+            forward=frozenset(("user",)),
+            strict_schema="moonshot",
+            tool_names=True,
         ),
-        Profile(name="moonshot", forward=frozenset(("user",)), strict_schema="moonshot", tool_names=True),
         Profile(name="groq", reasoning_out="", max_tokens="max_completion_tokens", forward=frozenset(("user",))),
     )
 }

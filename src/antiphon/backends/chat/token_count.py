@@ -56,7 +56,7 @@ async def count(client: HttpClient, kind: str, body: bytes) -> int:
 
 
 async def _post(client: HttpClient, path: str, body: bytes) -> bytes:
-    response = await accepted(await client.send("POST", path, body))
+    response = await accepted(await client.send("POST", client.address.with_query(path), body))
     try:
         return await response.read_all()
     finally:

@@ -28,11 +28,13 @@ class Adaptation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     max_tokens: Literal["", "max_tokens", "max_completion_tokens"] = ""
     response_format: Literal["", "json_schema", "json_object", "object_schema", "none"] = ""
     forced_calls: Literal["", "schema"] = ""
-    strict_schema: Literal["", "openai", "gemini", "moonshot"] = ""
     roles: Literal["", "merge-first", "alternate", "user"] = ""
-    call_ids: Literal["", "short"] = ""
-    needs_reasoning: bool = False
+    call_ids: Literal["", "plain", "short"] = ""
+    strict_schema: Literal["", "openai", "gemini", "moonshot"] = ""
     think: Literal["", "opened"] = ""
+    needs_reasoning: bool = False
+    call_signature: str = ""
+    reasoning_out: Literal["", "none"] = ""
     context_length: int = 0
     max_output_tokens: int = 0
 

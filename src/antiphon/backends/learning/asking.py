@@ -12,7 +12,8 @@ import msgspec
 from msgspec import Raw
 
 from antiphon.backends.base import BackendModel
-from antiphon.backends.chat.errors import NOTHING_SAID
+from antiphon.backends.chat.answers.endings import UNFORCED
+from antiphon.backends.chat.answers.errors import NOTHING_SAID
 from antiphon.backends.learning.adaptations import NOTHING, Adaptation, Adaptations
 from antiphon.backends.learning.overflow_words import Overflow, overflow
 from antiphon.backends.learning.refusal_words import lesson
@@ -21,18 +22,8 @@ from antiphon.core.deltas import CallStart, Delta, Finish, TextDelta
 from antiphon.core.turn import Turn
 from antiphon.errors import BackendError
 
-UNFORCED = "tool_choice_ignored"
-"""Code of the error for an answer without the call that it had to be."""
-
 ALL_THOUGHTS = "an answer was thoughts and nothing else: the server's reasoning parser may take all text for thoughts"
 MOST_CHANGES = 6  # of one request: OpenAI's models for thinking refuse four fields, one after the other
-
-
-def unforced() -> BackendError:
-    """Return the error for an answer without the call that it had to be."""
-    return BackendError(
-        502, "The model called no tool, although 'tool_choice' asks for a call.", code=UNFORCED, param="tool_choice"
-    )
 
 
 def with_window(model: BackendModel, learned: Mapping[str, Adaptation]) -> BackendModel:

@@ -14,6 +14,8 @@ from msgspec import Raw
 
 from antiphon.backends.learning.adaptations import NOTHING, Adaptation
 from antiphon.backends.learning.efforts import EFFORTS, USUAL, WEAKEST, weakest_first
+from antiphon.backends.learning.refused_shapes import shape
+from antiphon.backends.refusals import NO_ACCESS
 from antiphon.errors import BackendError
 
 LONGEST = 4000  # characters of a refusal that are looked at
@@ -59,23 +61,6 @@ _TOOLS_AND_FORMAT = re.compile(
     re.IGNORECASE,
 )
 _MUST_THINK = re.compile(r"mandatory|cannot be (?:disabled|turned off)|always thinks", re.IGNORECASE)
-_ROLES: tuple[tuple[Literal["user", "merge-first", "alternate"], re.Pattern[str]], ...] = (
-    (
-        "user",
-        re.compile(
-            r"system (?:role|message|instruction)s? (?:is |are )?not (?:supported|enabled|allowed)"
-            r"|not support (?:the )?[`'\"]?system|developer instruction is not enabled|only user and assistant roles",
-            re.IGNORECASE,
-        ),
-    ),
-    ("merge-first", re.compile(r"system message must be (?:at )?(?:the )?(?:begin|first|start)", re.IGNORECASE)),
-    ("alternate", re.compile(r"must alternate|unexpected role [`'\"]?\w{1,16}[`'\"]? after role", re.IGNORECASE)),
-)
-_SHORT_IDS = re.compile(r"tool call id.{0,100}length of 9", re.IGNORECASE)
-_THOUGHTS_MISSING = re.compile(
-    r"reasoning_content.{0,80}(?:must be passed|is (?:missing|required)|must be provided)", re.IGNORECASE
-)
-_THOUGHTS_REFUSED = re.compile(r"reasoning_content", re.IGNORECASE)
 _CHOICE = re.compile(r"tool[_ ]?choice|forced? (?:tool|function)", re.IGNORECASE)
 _EFFORT = re.compile(
     r"reasoning[_. ]?effort|\beffort\b|support (?:reasoning|thinking)|thinking is not|think value"
@@ -85,11 +70,6 @@ _EFFORT = re.compile(
 _TEMPLATE = re.compile(r"chat_template_kwargs|enable_thinking", re.IGNORECASE)
 _STRICT = re.compile(r"[`'\".]strict\b|strict mode", re.IGNORECASE)
 _SCHEMA = re.compile(r"schema|parameters|function_declarations|keyword", re.IGNORECASE)
-_SUBSETS: tuple[tuple[Literal["gemini", "moonshot", "openai"], re.Pattern[str]], ...] = (
-    ("gemini", re.compile(r"function_declarations|response_schema|generation_config", re.IGNORECASE)),
-    ("moonshot", re.compile(r"moonshot", re.IGNORECASE)),
-    ("openai", re.compile(r"invalid schema for function|invalid_function_parameters", re.IGNORECASE)),
-)
 _QUOTED = re.compile(r"[`'\"](\$?[A-Za-z]{2,24})[`'\"]")
 _NAMED = re.compile(r"(?<![\w$])(\$?[A-Za-z]{2,24})(?!\w)")
 KEYWORD = "schema."
@@ -107,6 +87,13 @@ LOOSENING = frozenset(
 """Keywords without which a schema admits more, never less: answers are held against the client's own schema."""
 
 _WORDS = re.compile(r"[a-z_]{2,12}")
+
+_NO_THOUGHTS = re.compile(r"reasoning_content\b.{0,60}(?:must be passed|missing|required)", re.IGNORECASE)
+_NO_SIGNATURE = re.compile(r"missing (?:a )?[`'\"]?thought_?signature", re.IGNORECASE)
+_THOUGHTS = re.compile(r"\breasoning_content\b")
+
+UNSIGNED = "skip_thought_signature_validator"
+"""What Google's servers take for the signature of a call that no model of theirs has made."""
 
 EFFORT_FIELDS = ("reasoning_effort", "reasoning")
 TEMPLATE_FIELD = "chat_template_kwargs"
@@ -192,12 +179,32 @@ def lesson(error: BackendError, sent: Mapping[str, Raw], changed: Adaptation = N
     """
     if error.status not in (400, 404, 409, 502) or error.code == "context_length_exceeded":
         return None
+    if error.message.startswith(NO_ACCESS):
+        return None
     refusal = RefusedRequest(error.message[:LONGEST], _OURS.get(error.param or "", error.param or ""), sent, changed)
     for rule in RULES:
         found = rule(refusal)
         if found is not None:
             return found
     return None
+
+
+def _thoughts(refusal: RefusedRequest) -> Lesson | None:
+    """What earlier answers must have, or must not: thoughts, and signatures of calls."""
+    if _NO_SIGNATURE.search(refusal.words):
+        return Lesson(Adaptation(call_signature=UNSIGNED))
+    if _NO_THOUGHTS.search(refusal.words):
+        return Lesson(Adaptation(needs_reasoning=True))
+    named = _THOUGHTS.search(refusal.words)
+    if named is None or not refusal.unsupported:
+        return None
+    sent = b'"%b":' % named[0].encode() in bytes(refusal.sent.get("messages", b""))
+    return Lesson(Adaptation(reasoning_out="none")) if sent else None
+
+
+def _shape(refusal: RefusedRequest) -> Lesson | None:
+    learned = shape(refusal.words, refusal.sent)
+    return Lesson(learned) if learned is not None else None
 
 
 def _stream(refusal: RefusedRequest) -> Lesson | None:
@@ -273,32 +280,14 @@ def _effort(refusal: RefusedRequest) -> Lesson | None:
 
 
 def _schema(refusal: RefusedRequest) -> Lesson | None:
-    """Schemas are brought into the subset that a provider is known to take; else the keywords that are named are left out."""
+    """Keywords that the words name are left out."""
     schemas = bytes(refusal.sent.get("tools", b"")) + bytes(refusal.sent.get("response_format", b""))
     if not schemas or not _SCHEMA.search(f"{refusal.param} {refusal.words}") or not refusal.complains:
         return None
-    for subset, words in _SUBSETS:
-        if words.search(refusal.words) and not refusal.changed.strict_schema:
-            return Lesson(Adaptation(strict_schema=subset))
     for named in (_QUOTED.findall(refusal.words), _NAMED.findall(refusal.words)):
         keywords = [word for word in dict.fromkeys(named) if word in LOOSENING and b'"%b"' % word.encode() in schemas]
         if keywords:
             return Lesson(Adaptation(drop=tuple(KEYWORD + word for word in keywords)))
-    return None
-
-
-def _history(refusal: RefusedRequest) -> Lesson | None:
-    """Roles in an order, ids in a form, thoughts in a field that the model does not take, or misses."""
-    for roles, words in _ROLES:
-        if words.search(refusal.words) and refusal.changed.roles != roles:
-            return Lesson(Adaptation(roles=roles))
-    if _SHORT_IDS.search(refusal.words):
-        return Lesson(Adaptation(call_ids="short"))
-    if _THOUGHTS_MISSING.search(refusal.words):
-        return Lesson(Adaptation(needs_reasoning=True))
-    sent = b'"reasoning_content"' in bytes(refusal.sent.get("messages", b""))
-    if sent and refusal.unsupported and _THOUGHTS_REFUSED.search(refusal.words):
-        return Lesson(Adaptation(drop=("reasoning_content",)))
     return None
 
 
@@ -326,7 +315,7 @@ def _field(refusal: RefusedRequest) -> Lesson | None:
     return Lesson(Adaptation(drop=("logprobs", "top_logprobs") if "logprobs" in name else (name,)))
 
 
-RULES = (_stream, _token_field, _format, _tool_choice, _history, _effort, _schema, _strict, _field)
+RULES = (_thoughts, _shape, _stream, _token_field, _format, _tool_choice, _effort, _schema, _strict, _field)
 
 
 def _listed(words: str) -> set[str]:

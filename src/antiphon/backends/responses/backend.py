@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 
 from msgspec.structs import replace
 
 from antiphon.backends.base import BackendModel, ByteStream, Take
 from antiphon.backends.chat import profiles, token_count
+from antiphon.backends.chat.answers.endings import unforced
 from antiphon.backends.chat.codec import CodecOptions
 from antiphon.backends.chat.codec import request as chat_request
 from antiphon.backends.error_words import parse
 from antiphon.backends.learning.adaptations import Adaptation, Adaptations
-from antiphon.backends.learning.asking import Asking, unforced, with_window
+from antiphon.backends.learning.asking import Asking, with_window
 from antiphon.backends.learning.responses_wishes import adapted, is_forced, sent_fields
 from antiphon.backends.openai_calls import accepted, connect, list_models, trace_header
 from antiphon.backends.refusals import read_refusal, refusal
@@ -20,10 +22,12 @@ from antiphon.backends.responses import codec
 from antiphon.backends.responses.decoder import ResponsesEventDecoder
 from antiphon.backends.responses.refused_forms import REFUSED, RequestForms, next_form
 from antiphon.config import BackendConfig
-from antiphon.core.deltas import Delta, Relay, RelayedText
+from antiphon.core.deltas import Delta, InputRemoved, Relay, RelayedText
+from antiphon.core.opaque import OTHER_MODEL, withheld
 from antiphon.core.relay.end import response_of
 from antiphon.core.relay.shapes import ENDS, LIFE
 from antiphon.core.text.sse import EVENT_LIMIT, MOST_SAID, SSEParser
+from antiphon.core.tools.tool_map import ToolMap
 from antiphon.core.turn import Turn
 from antiphon.errors import BackendError, InvalidRequest
 from antiphon.net.http.client import HttpResponse
@@ -41,11 +45,15 @@ class RelayStream:
         self._uncalled = forced  # no call has come yet, although there must be one
         self._response = response
         self._parser = SSEParser()
-        self._decoder = ResponsesEventDecoder(turn.max_output_tokens, codec.custom_tools(turn), turn.items)
+        self._decoder = ResponsesEventDecoder(
+            turn.max_output_tokens, codec.custom_tools(turn), turn.items, partial(ToolMap, turn.tools, turn.items)
+        )
         self._take: Take | None = None
         self._whole: bytearray | None = None
         self._begun = False
         self._said = 0
+        # What the request had to do without is told with the first of the answer.
+        self._removed: Sequence[Delta] = [InputRemoved(id, OTHER_MODEL) for id in withheld(turn.items, turn.opaque)]
 
     async def pour(self, take: Take) -> bool:
         """Give the Deltas as they arrive. Raises BackendError."""
@@ -96,6 +104,8 @@ class RelayStream:
     def _pass_on(self, deltas: Sequence[Delta]) -> bool:
         if self._uncalled:
             self._uncalled = not any(_excuses(delta) for delta in deltas)
+        if self._removed and deltas:
+            deltas, self._removed = [*self._removed, *deltas], ()
         return not deltas or self._take is None or self._take(deltas)
 
     def abort(self) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Any
 
 import msgspec
@@ -13,6 +13,7 @@ from antiphon.backends.error_words import read_json
 from antiphon.backends.refusals import told_error
 from antiphon.core.deltas import Delta, Relay, RelayedText, UsageReport
 from antiphon.core.json_encoding import to_json
+from antiphon.core.kinds import BY_NAME, CUSTOM, FUNCTION
 from antiphon.core.relay.end import has_failed, response_of, usage_of
 from antiphon.core.relay.items import as_custom, logprobs_of
 from antiphon.core.relay.shapes import ENDS, TEXTS, good_name, index_of, too_deep, wrong
@@ -21,6 +22,7 @@ from antiphon.core.text.sse import LARGE_EVENT
 from antiphon.core.text.surrogate_halves import Halves
 from antiphon.core.tools.call_ids import FreshIds
 from antiphon.core.tools.call_pairs import call_ids
+from antiphon.core.tools.tool_map import ToolMap
 from antiphon.errors import BackendError
 from antiphon.types.items import Item
 
@@ -51,21 +53,32 @@ class _TextEvent(msgspec.Struct, gc=False):
 _text_event = msgspec.json.Decoder(_TextEvent)
 
 
+_NAMED = frozenset((BY_NAME[FUNCTION].call, BY_NAME[CUSTOM].call))
+"""Types of calls that have the name of a client's tool."""
+
+
 class ResponsesEventDecoder:
     """Turns the `data` of events into Deltas.
 
     `ended` tells whether the answer came to its end; `error` is what it failed with, once all that came before it is taken.
     An answer of `max_output_tokens` tokens was cut off, also where the server calls it completed (llama.cpp, transformers).
     `custom_tools` are the names of the custom tools that were offered: some servers call them as functions. `history` is
-    what the model saw: the ids of new calls differ from those in it, whatever the server gives them.
+    what the model saw: the ids of new calls differ from those in it, whatever the server gives them. `offered` makes the map of
+    the tools that were offered: a call's name is repaired as a chat model's is.
     """
 
     def __init__(
-        self, max_output_tokens: int | None = None, custom_tools: Collection[str] = (), history: Sequence[Item] = ()
+        self,
+        max_output_tokens: int | None = None,
+        custom_tools: Collection[str] = (),
+        history: Sequence[Item] = (),
+        offered: Callable[[], ToolMap] = ToolMap,
     ) -> None:
         self._most_tokens = max_output_tokens
         self._custom_tools = custom_tools
         self._history = history
+        self._offered = offered
+        self._tools: ToolMap | None = None
         self._ids: FreshIds | None = None
         self._calls: dict[str, str] = {}
         self.ended = False
@@ -172,7 +185,7 @@ class ResponsesEventDecoder:
         return self._end(type, response, fields)
 
     def _own(self, item: object) -> object:
-        """Return an item with the type that its tool was declared with, and an id of its call that no earlier one has."""
+        """Return an item with the name and type that its tool was declared with, and an id that no earlier call has."""
         if not isinstance(item, dict) or not isinstance(item.get("call_id"), str):
             return item
         call_id = item["call_id"]
@@ -180,7 +193,22 @@ class ResponsesEventDecoder:
             if self._ids is None:
                 self._ids = FreshIds(call_ids(self._history))
             self._calls[call_id] = self._ids.take(call_id)
-        return as_custom({**item, "call_id": self._calls.get(call_id, call_id)}, self._custom_tools)
+        own = {**item, "call_id": self._calls.get(call_id, call_id)}
+        return as_custom(self._named(own) if item.get("type") in _NAMED else own, self._custom_tools)
+
+    def _named(self, item: dict[str, Any]) -> dict[str, Any]:
+        """Return a call under the name that it means."""
+        name, namespace = good_name(item.get("name")), good_name(item.get("namespace"))
+        if self._tools is None:
+            self._tools = self._offered()
+        offer = self._tools.meant(f"{namespace}__{name}" if namespace else name)
+        if offer is None or offer.target.kind not in (FUNCTION, CUSTOM):
+            return item
+        if (offer.target.name, offer.target.namespace or "") == (name, namespace):
+            return item
+        named = {**item, "name": offer.target.name}
+        named.pop("namespace", None)
+        return named if offer.target.namespace is None else {**named, "namespace": offer.target.namespace}
 
     def _end(self, type: str, response: dict[str, Any], fields: dict[str, Any]) -> Sequence[Delta]:
         if has_failed(type, response):

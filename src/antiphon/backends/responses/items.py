@@ -16,7 +16,7 @@ from antiphon.core.json_encoding import to_json
 from antiphon.core.relay.shapes import NEEDS_ID, NEEDS_STATUS, OTHER_ITEMS, STATUSES, WORKED_ON
 from antiphon.core.request.validation import decode, decode_fields
 from antiphon.core.seals import is_seal
-from antiphon.core.tools.call_ids import LONGEST_OF_RESPONSES, BackendIds, is_plain, responses_id
+from antiphon.core.tools.call_ids import LONGEST_OF_RESPONSES, FreshIds, responses_id
 from antiphon.core.tools.call_pairs import pair, sides_of
 from antiphon.core.tools.offers import NO_PARAMETERS
 from antiphon.core.tools.schemas import tidy
@@ -73,16 +73,13 @@ def sent_items(items: Sequence[Item], form: RequestForm) -> list[object]:
 
 
 def _call_ids(items: Sequence[Item]) -> dict[int, str]:
-    """Return the ids of calls and their outputs, by index, that are to be sent: none where all of them can stay.
-
-    Backends want one call per id, in letters that they know (OpenAI: 64 characters at most).
-    """
+    """Return other ids of calls and their outputs, by index, where one id is that of several calls; else none."""
     ids = [item.call_id for item in items if type(item) in _CALLS]  # type: ignore[union-attr]  # `type` narrows nothing
-    if len(set(ids)) == len(ids) and all(map(is_plain, ids)):
+    if len(set(ids)) == len(ids):
         return {}
-    own = BackendIds("plain")
+    fresh = FreshIds()
     given = {
-        index: own.take(item.call_id, item.name)
+        index: responses_id(fresh.take(item.call_id))
         for index, item in enumerate(items)
         if isinstance(item, FunctionCall | CustomToolCall)
     }
@@ -131,17 +128,17 @@ def _said(part: msgspec.Struct, *names: str) -> Fields:
 
 
 def _function_call(item: FunctionCall, form: RequestForm) -> Fields:
-    return _call(
-        {"type": "function_call", "call_id": item.call_id, "name": item.name, "arguments": item.arguments or "{}"}, item
-    )
+    return _call("function_call", item, "arguments", item.arguments or "{}")
 
 
 def _custom_call(item: CustomToolCall, form: RequestForm) -> Fields:
-    return _call({"type": "custom_tool_call", "call_id": item.call_id, "name": item.name, "input": item.input}, item)
+    return _call("custom_tool_call", item, "input", item.input)
 
 
-def _call(fields: Fields, item: FunctionCall | CustomToolCall) -> Fields:
-    if type(item.namespace) is str:
+def _call(type: str, item: FunctionCall | CustomToolCall, field: str, text: str) -> Fields:
+    call_id = item.call_id if len(item.call_id) <= LONGEST_OF_RESPONSES else responses_id(item.call_id)
+    fields: Fields = {"type": type, "call_id": call_id, "name": item.name, field: text}
+    if isinstance(item.namespace, str):
         fields["namespace"] = item.namespace
     if item.status in WORKED_ON:
         fields["status"] = item.status
@@ -151,7 +148,7 @@ def _call(fields: Fields, item: FunctionCall | CustomToolCall) -> Fields:
 def _output(item: FunctionCallOutput | CustomToolCallOutput, form: RequestForm) -> Fields:
     output = item.output
     parts = output if isinstance(output, str) else [_part(part, InputText) for part in output]
-    return {"type": item.__struct_config__.tag, "call_id": item.call_id, "output": parts}
+    return {"type": item.__struct_config__.tag, "call_id": responses_id(item.call_id), "output": parts}
 
 
 def _thoughts(item: Reasoning, form: RequestForm) -> Fields | None:
@@ -222,10 +219,10 @@ def sent_tool(tool: Tool) -> object:
                 "description": tool.description,
                 "tools": [sent_tool(one) for one in tool.tools],
             }
-        case FunctionTool() if None not in (tool.description, tool.parameters, tool.strict):
-            return tool
         case FunctionTool():
             parameters = tidy(tool.parameters) if tool.parameters is not None else NO_PARAMETERS
+            if parameters is tool.parameters and None not in (tool.description, tool.strict):
+                return tool
             said = _said(tool, "name", "description", "strict", "defer_loading")
             return {"type": "function", **said, "parameters": parameters}
         case _:

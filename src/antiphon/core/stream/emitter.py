@@ -43,9 +43,13 @@ class Emitter:
         self._pending = []
         return pending
 
-    def put_back(self, events: list[Event]) -> None:
-        """Put Events that were taken in front of those that came since."""
-        self._pending = events + self._pending
+    def apart(self, type: str, fields: bytes) -> Event:
+        """Number an event (`raw`) and return it; those that wait still wait."""
+        waiting, self._pending = self._pending, []
+        self.raw(type, fields)
+        *_, event = self.take()
+        self._pending = waiting
+        return event
 
     def skip(self, count: int = 1) -> None:
         """Count events that are not encoded."""

@@ -29,6 +29,7 @@ class _Fields(msgspec.Struct, frozen=True):
     summary_index: int = 0
     item: Json = {}
     part: Json = {}
+    annotation: Json = {}
     delta: Any = None
     logprobs: list[Any] = []
 
@@ -77,6 +78,8 @@ class _Fold:
             self._response = _response.decode(fields.response)
         elif event.type in _TARGETS:
             self._add(_TARGETS[event.type], fields)
+        elif event.type == "response.output_text.annotation.added":
+            self._items[output_index]["content"][fields.content_index]["annotations"].append(fields.annotation)
         elif event.type == "response.output_item.added":
             self._items[output_index] = fields.item
         elif event.type == "response.output_item.done":

@@ -29,10 +29,10 @@ class OpenItems:
         "_calls",
         "_closed_calls",
         "_emitter",
-        "_options",
         "_output",
         "_stage",
         "_terms",
+        "_thoughts_id",
         "_writers",
         "kept",
         "message",
@@ -48,13 +48,13 @@ class OpenItems:
         self.spoke = False
         self.kept: dict[str, ModelText] = {}
         self._beside: list[Opaque] = []
+        self._thoughts_id = ""
         self._calls: dict[str, CallItemWriter] = {}
         self._closed_calls: set[str] = set()
         self._emitter = emitter
         self._writers = writers
         self._output = output
         self._terms = options
-        self._options = replace(options, seal=self._seal) if options.seal_all is not None else options
         self._stage = stage
 
     def begin_message(self) -> AnswerWriter:
@@ -66,7 +66,9 @@ class OpenItems:
     def begin_reasoning(self) -> TextWriter:
         """Close the message and open a reasoning item."""
         self._begin()
-        self.reasoning = self._writers.reasoning(self._emitter, *self._output.allocate("rs"), self._options)
+        self._thoughts_id, index = self._output.allocate("rs")
+        options = self._terms if self._terms.seal_all is None else replace(self._terms, seal=self._seal)
+        self.reasoning = self._writers.reasoning(self._emitter, self._thoughts_id, index, options)
         return self.reasoning
 
     def keep_beside(self, opaque: Opaque) -> None:
@@ -80,8 +82,8 @@ class OpenItems:
         self._begin()
         kind = BY_DECLARATION["image_generation"]
         start = CallStart(kind.prefix, "", kind.name, kind.name)
-        place = self._output.allocate(kind.prefix)
-        writer = HostedCallWriter(self._emitter, *place, start, type=kind.call, opening={"result": None})
+        allocated = self._output.allocate(kind.prefix)
+        writer = HostedCallWriter(self._emitter, *allocated, start, type=kind.call, opening={"result": None})
         self._output.keep(writer.index, writer.result(ToolResult(fields={"result": data})))
 
     def begin_call(self, call: CallStart) -> None:
@@ -128,8 +130,7 @@ class OpenItems:
             if writer is not None:
                 self._output.keep(writer.index, writer.close(status))
         if self._beside:
-            assert self.reasoning is not None
-            self.kept[self.reasoning.item_id] = ModelText("", opaque=tuple(self._beside))
+            self.kept[self._thoughts_id] = ModelText("", opaque=tuple(self._beside))
             self._beside = []
         self.reasoning = self.message = None
 

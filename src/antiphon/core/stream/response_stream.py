@@ -61,7 +61,10 @@ W = TypeVar("W", bound=MadeWriter)
 
 
 class ResponseStream:
-    """State machine of one Response. `emitter` and `writers` encode its events."""
+    """State machine of one Response. `emitter` and `writers` encode its events.
+
+    `asks_client`: a call is the client's to run. `relayed`: items are another server's.
+    """
 
     def __init__(
         self,
@@ -86,7 +89,7 @@ class ResponseStream:
             self._emitter, self._item_list.allocate, self._item_list.keep, response.max_tool_calls
         )
         self._made: dict[int, MadeWriter] = {}
-        self.asks_client = self._announced = False  # a call is the client's to run; the start was told
+        self.asks_client = self.relayed = self._announced = False
         self._turn_usage: Usage | None = None
         self._finish_reason: FinishReason | None = None
         self._relayer: Relayer | None = None
@@ -132,11 +135,7 @@ class ResponseStream:
         emitter = self._emitter
         if self.terminal is not None and emitter.sequence_number == self._terminal_number:
             emitter.sequence_number += 1
-        waiting = emitter.take()
-        emitter.raw(type, fields)
-        *_, event = emitter.take()
-        emitter.put_back(waiting)
-        return event
+        return emitter.apart(type, fields)
 
     def snapshot(self) -> bytes:
         """Return the response as it is now, with the items that are closed."""
@@ -384,6 +383,7 @@ class ResponseStream:
 
     def _relayed(self) -> Relayer:
         if self._relayer is None:
+            self.relayed = True
             self._relayer = Relayer(self._emitter, self._writers, self._item_list, self._options)
         return self._relayer
 

@@ -20,7 +20,6 @@ class TextWriter(Writer, Protocol):
     """The Writer of an item that grows by pieces of text, or has none at all."""
 
     index: int
-    item_id: str
 
     def text(self, text: str) -> None:
         """Append a piece."""

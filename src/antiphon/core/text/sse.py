@@ -21,6 +21,7 @@ LARGE_EVENT = 64 * 1024
 MOST_LINES = 100_000
 """Lines of one event."""
 
+_BEGINNINGS = (b"\xe2\x80", b"\xe2", b"\xc2")
 _BOM = b"\xef\xbb\xbf"
 _PASSED_OVER = (b":", b"event:", b"id:", b"retry:")
 _STRAY = re.compile(rb"\n(?:[^:\neir]|(?!event:|id:|retry:)[eir])")
@@ -45,7 +46,38 @@ class Framed(Protocol):
 def encode(events: Iterable[Framed]) -> bytes:
     """Return the frames of some Events as one piece, ready for one write."""
     frames = [b"event: %b\ndata: %b\n\n" % (event.type.encode(), event.body) for event in events]
-    return frames[0] if len(frames) == 1 else b"".join(frames)
+    piece = frames[0] if len(frames) == 1 else b"".join(frames)
+    return piece if piece.isascii() else unbroken(piece)
+
+
+def unbroken(data: bytes) -> bytes:
+    """Escape the line ends of Unicode inside of JSON: many clients split a stream where Python's `splitlines` does.
+
+    U+2028, U+2029, U+0085; the others of `splitlines` are control characters, which JSON escapes anyway.
+    """
+    if 0xE2 in data:  # a number is found eight times faster than a byte, and twenty times faster than several
+        data = data.replace(b"\xe2\x80\xa8", rb"\u2028").replace(b"\xe2\x80\xa9", rb"\u2029")
+    return data.replace(b"\xc2\x85", rb"\u0085") if 0xC2 in data else data
+
+
+class UnbrokenLines:
+    """Does the same with a stream that comes in pieces: a character that is cut in two waits for its other half."""
+
+    __slots__ = ("_held",)
+
+    def __init__(self) -> None:
+        self._held = b""
+
+    def feed(self, data: bytes) -> bytes:
+        """Return what can be passed on; of the end of the stream (b"") what was held."""
+        if data.isascii() and not self._held:
+            return data
+        held, self._held = self._held, b""
+        whole = held + data
+        if data:
+            cut = next((beginning for beginning in _BEGINNINGS if whole.endswith(beginning)), b"")
+            whole, self._held = whole[: len(whole) - len(cut)], cut
+        return unbroken(whole)
 
 
 def pieces(events: Sequence[Framed]) -> list[bytes]:
@@ -54,7 +86,8 @@ def pieces(events: Sequence[Framed]) -> list[bytes]:
         return [encode(events)]
     found: list[bytes] = []
     for event in events:
-        found += (b"event: %b\ndata: " % event.type.encode(), event.body, b"\n\n")
+        body = event.body if event.body.isascii() else unbroken(event.body)
+        found += (b"event: %b\ndata: " % event.type.encode(), body, b"\n\n")
     return found
 
 

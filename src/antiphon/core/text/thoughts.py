@@ -74,7 +74,7 @@ class ThinkSplitter:
             if not text:
                 return []
         if self._state == "start" and not self._held:
-            if self.whole and _closes_unopened(text):
+            if self.whole and ("<" in text or "[/" in text) and _closes_unopened(text):
                 self._state = "thinking"
             elif text.lstrip()[:1] not in _FIRST:
                 self._state = "answer"  # the usual beginning
@@ -144,11 +144,11 @@ class ThinkSplitter:
         return True
 
     def _in_thoughts(self, pieces: list[Piece]) -> bool:
-        places = [(place, tag) for tag in self._close if (place := self._held.find(tag)) >= 0]
-        if places:
-            place, tag = min(places)
-            _append_thoughts(pieces, self._held[:place])
-            self._state, self._held = "gap", self._held[place + len(tag) :]
+        found = [(start, tag) for tag in self._close if (start := self._held.find(tag)) >= 0]
+        if found:
+            start, tag = min(found)
+            _append_thoughts(pieces, self._held[:start])
+            self._state, self._held = "gap", self._held[start + len(tag) :]
             return True
         keep = max(_overlap(self._held, tag) for tag in self._close)
         certain = len(self._held) - keep
@@ -164,14 +164,14 @@ def _is_bare(text: str, place: int) -> bool:
 
 def _closes_unopened(text: str) -> bool:
     """Tell whether a message closes thoughts that it did not open: one closing tag, not quoted, and no opening one."""
-    found = [(place, tag) for tag in _CLOSE_TAGS if (place := text.find(tag)) >= 0]
+    found = [(start, tag) for tag in _CLOSE_TAGS if (start := text.find(tag)) >= 0]
     if len(found) != 1:
         return False
-    place, tag = found[0]
-    behind = place + len(tag)
+    start, tag = found[0]
+    behind = start + len(tag)
     if text.find(tag, behind) >= 0 or any(opening in text for opening in TAGS):
         return False
-    return text[place - 1 : place] not in _QUOTES and text[behind : behind + 1] not in _QUOTES
+    return text[start - 1 : start] not in _QUOTES and text[behind : behind + 1] not in _QUOTES
 
 
 def _append_thoughts(pieces: list[Piece], text: str) -> None:

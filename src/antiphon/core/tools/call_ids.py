@@ -25,11 +25,6 @@ def _plain(id: str, name: str, place: int) -> str:
     return id if _PLAIN.fullmatch(id) else f"call_{_digest(id, 12)}"
 
 
-def is_plain(id: str) -> bool:
-    """Tell whether all known backends take an id."""
-    return _PLAIN.fullmatch(id) is not None
-
-
 def _short(id: str, name: str, place: int) -> str:
     return id if _SHORT.fullmatch(id) else _digest(id, 8)[:9]
 

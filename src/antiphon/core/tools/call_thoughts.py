@@ -35,7 +35,7 @@ class CallThoughts(msgspec.Struct, frozen=True):
 
 def made(before: Sequence[Item], output: Sequence[Item]) -> list[CallThoughts]:
     """Return the calls of an output with their thoughts. Those behind the last call of an answer go with that call."""
-    question = next((item for item in reversed(before) if type(item) is Message and item.role == "user"), None)
+    question = _Question(next((one for one in reversed(before) if type(one) is Message and one.role == "user"), None))
     found: list[CallThoughts] = []
     thoughts: list[tuple[int, Reasoning]] = []
     for index, (item, side) in enumerate(zip(output, sides_of(output), strict=True)):
@@ -55,7 +55,7 @@ def made(before: Sequence[Item], output: Sequence[Item]) -> list[CallThoughts]:
 def bare_calls(items: Sequence[Item], has_thoughts: Callable[[Reasoning], bool]) -> list[tuple[int, str]]:
     """Return the places and keys of the calls in answers that stand without thoughts."""
     bare: list[tuple[int, str]] = []
-    question: Message | None = None
+    question = _Question(None)
     first = 0  # of this answer's, among `bare`
     for index, (item, side) in enumerate(zip(items, sides_of(items), strict=True)):
         if type(item) is Reasoning:
@@ -67,7 +67,7 @@ def bare_calls(items: Sequence[Item], has_thoughts: Callable[[Reasoning], bool])
         elif side is BREAK or side.output:
             first = len(bare)
             if type(item) is Message and item.role == "user":
-                question = item
+                question = _Question(item)
         elif first >= 0:
             bare.append((index, _key(item, side.call_id, question)))
     return bare
@@ -87,7 +87,24 @@ def put_back(items: Sequence[Item], thoughts: Mapping[int, Iterable[Reasoning]])
     return whole
 
 
-def _key(call: Item, call_id: str, question: Message | None) -> str:
+class _Question:
+    """The user's message that an answer answers; its text is looked at once, however many calls there are."""
+
+    __slots__ = ("_message", "_text")
+
+    def __init__(self, message: Message | None) -> None:
+        self._message = message
+        self._text: str | None = None
+
+    @property
+    def text(self) -> str:
+        """A digest of its text."""
+        if self._text is None:
+            self._text = _digest(_text(self._message)) if self._message is not None else ""
+        return self._text
+
+
+def _key(call: Item, call_id: str, question: _Question) -> str:
     if _RANDOM.search(call_id) is not None:
         return call_id if len(call_id) <= _LONGEST_KEY else _digest(call_id)
     if isinstance(call, FunctionCall):
@@ -96,7 +113,7 @@ def _key(call: Item, call_id: str, question: Message | None) -> str:
         said = call.name, call.input
     else:
         said = "", ""
-    return _digest(call_id, *said, _text(question) if question is not None else "")
+    return _digest(call_id, *said, question.text)
 
 
 def _digest(*parts: str) -> str:

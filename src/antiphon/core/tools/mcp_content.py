@@ -55,7 +55,7 @@ class _Shown(msgspec.Struct, rename="camel"):
 
 class _Any(msgspec.Struct):
     type: str
-    text: str = ""
+    text: str | None = None
 
 
 _shown = msgspec.json.Decoder(_Shown)
@@ -74,8 +74,8 @@ def item_text(content: Sequence[Raw], structured: Raw) -> str:
     for part in content:
         found = _part.decode(part)
         if found.type == "text":
-            texts.append(found.text)
-        pieces.append(found.text if found.type == "text" else _line(part, found.type))
+            texts.append(found.text or "")
+        pieces.append(texts[-1] if found.type == "text" else _line(part, found.type))
     if bytes(structured) != b"null" and not _says(texts, structured):
         pieces.append(msgspec.json.format(bytes(structured), indent=-1).decode())
     return "\n".join(pieces)

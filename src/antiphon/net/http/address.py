@@ -38,7 +38,11 @@ class Address(msgspec.Struct, frozen=True, kw_only=True):
 
     def target(self, path: str) -> str:
         """Return the target of a request below the base URL: its query stays behind the path."""
-        return f"{self.path}{path}?{self.query}" if self.query else f"{self.path}{path}"
+        return self.with_query(f"{self.path}{path}")
+
+    def with_query(self, path: str) -> str:
+        """Return a path of the server with the query of the base URL."""
+        return f"{path}?{self.query}" if self.query else path
 
 
 def parse_url(url: str, socket: str = "") -> Address:

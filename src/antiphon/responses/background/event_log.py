@@ -221,7 +221,7 @@ class Follower:
         return events
 
     async def _wait_elsewhere(self) -> None:
-        """Wait for another process's events; a response that was deleted, or a place behind the last event, is an end too."""
+        """Wait for another process's events; a response that was deleted, or a number after the last event, is an end too."""
         told = await self._store.jobs.wait_for_events(self._response_id, self._after, LOOK_INTERVAL)
         if told:
             return

@@ -118,7 +118,7 @@ class Intake:
             opaque = seals.opaque
             size += seals.size
         if route.card.capabilities.reasoning and not CALLS.isdisjoint(map(type, own)):
-            given_back, opaque = await services.recall.restored(shown, opaque, owner, services.store.responses)
+            given_back, opaque = await services.recall.restored(shown, opaque, owner, services.store.responses, size)
             if given_back is not shown:
                 shown, plain = given_back, False
                 kinds.add(Reasoning)

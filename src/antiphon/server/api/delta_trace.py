@@ -38,7 +38,7 @@ class TracingSink:
         """Frame the recorded Deltas and the events."""
         comment = b": backend %b\n\n" % to_json([_shown(delta) for delta in self._heard]) if self._heard else b""
         self._heard.clear()
-        return self._sink.write_nowait(comment + sse.encode(events))
+        return self._sink.write_nowait(sse.unbroken(comment) + sse.encode(events))
 
 
 def _shown(delta: Delta) -> dict[str, Any]:

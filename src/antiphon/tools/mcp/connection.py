@@ -11,6 +11,7 @@ import asyncio
 import hashlib
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
+from http import HTTPStatus
 from typing import Protocol
 
 from msgspec import Raw
@@ -193,9 +194,11 @@ class McpConnection:
         except rpc.RpcError as error:
             if error.code in _MODERN_ERRORS and rpc.WITHOUT_HANDSHAKE in error.supported:
                 return True
-        except (NotAllowed, InvalidRequest, OSError):
+        except (InvalidRequest, OSError):
             raise
         except Exception as error:
+            if isinstance(error, NotAllowed) and error.status == HTTPStatus.UNAUTHORIZED:
+                raise  # 403 may be meant for the method: there are gateways that know those of earlier revisions only
             if "Connect" in type(error).__name__:  # the HTTP client's: nobody is there
                 raise
             await self._anew(self._make)

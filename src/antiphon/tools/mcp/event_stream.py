@@ -95,3 +95,11 @@ async def body(response: Response, most: int) -> bytes:
         counter.take(len(piece))
         pieces.append(piece)
     return b"".join(pieces)
+
+
+def unframed(data: bytes) -> bytes:
+    """Return the message of a body; some servers send their events under the type of JSON: then the last one's data."""
+    if not data.lstrip()[:6].startswith((b"event:", b"data:", b"id:", b":")):
+        return data
+    blocks = data.strip().replace(b"\r\n", b"\n").replace(b"\r", b"\n").rpartition(b"\n\n")[2].split(b"\n")
+    return b"\n".join([line[5:].removeprefix(b" ") for line in blocks if line.startswith(b"data:")])

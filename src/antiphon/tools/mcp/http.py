@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urljoin, urlsplit
 
 from antiphon.tools.base import ToolServerError
-from antiphon.tools.mcp.event_stream import MOST_HEADER, Counter, StreamEvent, body, events
+from antiphon.tools.mcp.event_stream import MOST_HEADER, Counter, StreamEvent, body, events, unframed
 from antiphon.tools.mcp.messages import WITHOUT_HANDSHAKE, Limits, RpcMessage, RpcRequest, messages, reply
 from antiphon.tools.mcp.refusals import check, kind_of
 
@@ -49,7 +49,7 @@ class StreamableChannel:
         async with self._open("POST", request.body, request.headers) as response:
             self._learn(response)
             if kind_of(response) != "text/event-stream":
-                answer = request.answer_among(messages(await body(response, self._limits.answer)))
+                answer = request.answer_among(messages(unframed(await body(response, self._limits.answer))))
                 if answer is None:
                     raise ToolServerError("it answered another request than this one.")
                 return answer

@@ -48,7 +48,7 @@ def _transport_of(guard: UrlGuard | None, proxy: Proxy | None) -> Any:
 
 @cache
 def tls_context() -> ssl.SSLContext:
-    """Return the one context of all connections: the import and the authorities take 100 ms."""
-    import httpx2
+    """Return the one context of all connections: the authorities of the system, or of SSL_CERT_FILE, as for backends."""
+    import httpx2  # noqa: F401 (takes 100 ms, which this is called in a thread for)
 
-    return httpx2.create_ssl_context(trust_env=False)
+    return ssl.create_default_context()

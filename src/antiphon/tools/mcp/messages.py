@@ -73,9 +73,9 @@ class RpcRequest(msgspec.Struct, frozen=True, kw_only=True):
     def answer_among(self, found: Sequence[RpcMessage]) -> RpcMessage | None:
         """Return the answer to this request among messages; what they say of its progress is told."""
         for one in found:
-            if one.method is None and one.id == self.id:
+            if one.method is None and str(one.id) == str(self.id):  # some servers give numbers back as text
                 return one
-            if one.method == PROGRESS and one.params.progress_token == self.id:
+            if one.method == PROGRESS and str(one.params.progress_token) == str(self.id):
                 self.progressed()
         return None
 
@@ -132,7 +132,7 @@ class _Asked(msgspec.Struct):
 
 
 class _Result(msgspec.Struct, rename="camel"):
-    content: list[Raw] = []
+    content: list[Raw] | None = None
     structured_content: Raw = Raw(b"null")
     is_error: bool | None = None
     result_type: str | None = None
@@ -309,10 +309,11 @@ def tool_output(answer: Raw) -> ToolOutput:
         raise ToolServerError("it sent a result that cannot be read.") from None
     if found.result_type not in (None, "complete"):
         raise ToolServerError("it asks for more input, which is not offered.")
-    if len(found.content) > MOST_PARTS:
+    content = found.content or []
+    if len(content) > MOST_PARTS:
         raise ToolServerError(f"its result has more than {MOST_PARTS} parts.")
     try:
-        return ToolOutput(item_text(found.content, found.structured_content), bool(found.is_error))
+        return ToolOutput(item_text(content, found.structured_content), bool(found.is_error))
     except FAULTS:
         raise ToolServerError("its result has a part that cannot be read.") from None
 

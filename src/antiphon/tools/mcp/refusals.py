@@ -27,20 +27,20 @@ _PARAMETER = re.compile(r'\b(error|error_description|scope)="([^"\\]{0,1000})"')
 _NOT_ALLOWED = (401, 403)
 
 
-class NotAllowed(ToolServerError):
-    """A server does not accept who is asking: another try would fare no better."""
-
-
-class SessionLost(ToolServerError):
-    """A server does not know its session any more; the request was not looked at."""
-
-
 class HttpRefusal(ToolServerError):
     """A server refuses without a word of MCP: it may be none, or not one of this transport."""
 
     def __init__(self, status: int, reason: str) -> None:
         super().__init__(_told(status, reason))
         self.status = status
+
+
+class NotAllowed(HttpRefusal):
+    """A server does not accept who is asking: another try would fare no better."""
+
+
+class SessionLost(ToolServerError):
+    """A server does not know its session any more; the request was not looked at."""
 
 
 class _Explanation(msgspec.Struct):
@@ -65,7 +65,7 @@ async def check(response: Response, *, in_session: bool = False, no_message: boo
     told = await _body(response) if status >= 400 and kind_of(response) == "application/json" else b""
     error = _rpc_error(told)
     if status in _NOT_ALLOWED:
-        raise NotAllowed(_told(status, _challenge(response) or _words(told, error)))
+        raise NotAllowed(status, _challenge(response) or _words(told, error))
     if in_session and (status == 404 or (status == 400 and error is not None and "session" in str(error).lower())):
         raise SessionLost(str(error) if error is not None else _told(status, "the session is gone"))
     if error is not None and not no_message:

@@ -12,6 +12,7 @@ from msgspec import Raw
 
 from antiphon.core.deltas import ReasoningDelta, TextDelta
 from antiphon.core.json_encoding import to_json
+from antiphon.errors import AntiphonError
 
 SHORT = 4096  # characters
 LONGEST = 1024 * 1024  # characters of a call in text; what is longer passes as text
@@ -24,6 +25,14 @@ _PREFIXES = ("functions.", "default_api.", "default_api:")
 _BLANKS = re.compile(r"\s*")
 
 _json = JSONDecoder(strict=False)
+
+
+class MoreText(AntiphonError):
+    """A reader needs more text before it can tell."""
+
+
+class NoCall(AntiphonError):
+    """What a reader looks at is no call."""
 
 
 class LeakedCall(msgspec.Struct, frozen=True):

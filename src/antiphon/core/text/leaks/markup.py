@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from antiphon.core.text.leaks.base import LONGEST_NAME, Offered, Reading, begins, blanks, json_at
+from antiphon.core.text.leaks.base import LONGEST_NAME, MoreText, NoCall, Offered, Reading, begins, blanks, json_at
 from antiphon.core.text.leaks.families import Row
 from antiphon.core.text.leaks.pythonic import literal
 
@@ -29,14 +29,6 @@ class _Tag(msgspec.Struct, frozen=True):
     is_text: bool | None = None
 
 
-class _More(Exception):
-    """More text is needed."""
-
-
-class _None(Exception):
-    """It is no call."""
-
-
 def read_markup(row: Row, text: str, place: int, offered: Offered, final: bool) -> Reading:
     """Read one call."""
     try:
@@ -45,16 +37,16 @@ def read_markup(row: Row, text: str, place: int, offered: Offered, final: bool) 
         if name is None:
             return [], place
         arguments, end = _Parameters(row, text, offered.types(name), final).read(head.end)
-    except _More:
+    except MoreText:
         return None
-    except _None:
+    except NoCall:
         return [], place
     call = offered.call(name, arguments)
     return ([call] if call else []), end
 
 
 def _head(row: Row, text: str, place: int, offered: Offered, final: bool) -> _Tag:
-    """Read the function's name. Raises _More, _None."""
+    """Read the function's name. Raises MoreText, NoCall."""
     if row.head_end:
         return _tag(row, text, place, row.head_end, final)
     found = _HEAD.match(text, blanks(text, place))
@@ -62,18 +54,18 @@ def _head(row: Row, text: str, place: int, offered: Offered, final: bool) -> _Ta
     end = found.end() if found else place
     if end == len(text):
         if not final and (not said or offered.may_begin(said)):
-            raise _More
-        raise _None
+            raise MoreText
+        raise NoCall
     return _Tag(said, end)
 
 
 def _tag(row: Row, text: str, place: int, closing: str, final: bool) -> _Tag:
-    """Read a name up to the end of its tag. Raises _More, _None."""
+    """Read a name up to the end of its tag. Raises MoreText, NoCall."""
     end = text.find(closing, place, place + 2 * LONGEST_NAME)
     if end < 0:
         if final or len(text) - place >= 2 * LONGEST_NAME or "\n" in text[place:].strip():
-            raise _None
-        raise _More
+            raise NoCall
+        raise MoreText
     inside = text[place:end]
     if not row.attributes:
         return _Tag(inside.strip().strip("\"'"), end + len(closing))
@@ -109,7 +101,7 @@ class _Parameters:
         self._next = (row.parameter, row.closer)
 
     def read(self, place: int) -> tuple[dict[str, Any], int]:
-        """Return the arguments and where the call ends. Raises _More, _None."""
+        """Return the arguments and where the call ends. Raises MoreText, NoCall."""
         row, text = self._row, self._text
         arguments: dict[str, Any] = {}
         while True:
@@ -120,17 +112,17 @@ class _Parameters:
                 place = self._parameter(place, arguments)
                 self._count += 1
                 if self._count > MOST_PARAMETERS:
-                    raise _None
+                    raise NoCall
             elif text.startswith(row.value_end, place):
                 place += len(row.value_end)  # a closing tag too many
             elif begins(text, place, (*self._next, row.value_end)) or place == len(text):
                 if not self._final:
-                    raise _More
+                    raise MoreText
                 if place < len(text) or not arguments:
-                    raise _None
+                    raise NoCall
                 return arguments, place  # all parameters are whole; the end is missing
             else:
-                raise _None
+                raise NoCall
 
     def _parameter(self, place: int, arguments: dict[str, Any]) -> int:
         row, text = self._row, self._text
@@ -144,11 +136,11 @@ class _Parameters:
             place = blanks(text, place)
             if not text.startswith(row.value, place):
                 if (not self._final and begins(text, place, (row.value, row.key_end))) or place == len(text):
-                    raise _More if not self._final else _None
-                raise _None
+                    raise MoreText if not self._final else NoCall
+                raise NoCall
             place += len(row.value)
         if not tag.name:
-            raise _None
+            raise NoCall
         value, end = self._value(place)
         if row.lines:
             value = value.removeprefix("\n").removesuffix("\n")
@@ -163,17 +155,17 @@ class _Parameters:
             after = blanks(text, end + len(row.value_end))
             if after == len(text) or begins(text, after, self._next):
                 if not self._final:
-                    raise _More
+                    raise MoreText
                 return text[start:end], after if after == len(text) else end + len(row.value_end)
             if text.startswith((*self._next, row.value_end), after):
                 return text[start:end], after
             place = end + len(row.value_end)
         if not self._final:
-            raise _More
+            raise MoreText
         # The closing tag was forgotten: the value ends before what must follow.
         end = min(self._place(mark, start) for mark in self._next)
         if end == len(text):
-            raise _None
+            raise NoCall
         return text[start:end], end
 
     def _place(self, mark: str, start: int) -> int:

@@ -6,7 +6,7 @@ import re
 from ast import literal_eval
 from typing import Any
 
-from antiphon.core.text.leaks.base import LeakedCall, Offered, Reading, begins, blanks
+from antiphon.core.text.leaks.base import LeakedCall, MoreText, NoCall, Offered, Reading, begins, blanks
 from antiphon.core.text.leaks.families import Row
 
 MOST = 64 * 1024
@@ -23,14 +23,6 @@ _NAMES: dict[str, Any] = {"True": True, "true": True, "False": False, "false": F
 _CLOSING = {"[": "]", "(": ")", "{": "}"}
 
 
-class _Short(Exception):
-    """The text ends before the value does."""
-
-
-class _Wrong(Exception):
-    """It is no value."""
-
-
 class _Reader:
     """Reads values at a place. Each character is looked at once."""
 
@@ -39,10 +31,10 @@ class _Reader:
         self.place = place
 
     def next(self) -> str:
-        """Return the next character that is no blank. Raises _Short."""
+        """Return the next character that is no blank. Raises MoreText."""
         self.place = blanks(self.text, self.place)
         if self.place >= len(self.text):
-            raise _Short
+            raise MoreText
         return self.text[self.place]
 
     def take(self, mark: str) -> bool:
@@ -53,21 +45,21 @@ class _Reader:
         return True
 
     def word(self) -> str:
-        """Return the next name, "" where there is none. Raises _Short where more of it may come."""
+        """Return the next name, "" where there is none. Raises MoreText where more of it may come."""
         self.next()
         found = _WORD.match(self.text, self.place)
         if found is None:
             return ""
         if found.end() == len(self.text):
-            raise _Short
+            raise MoreText
         self.place = found.end()
         return found[0]
 
     def value(self, depth: int = 0) -> Any:
-        """Return the next value. Raises _Short, _Wrong."""
+        """Return the next value. Raises MoreText, NoCall."""
         first = self.next()
         if depth > MOST_NESTED:
-            raise _Wrong
+            raise NoCall
         if first in "'\"":
             return self._string()
         if first in "[(":
@@ -77,20 +69,20 @@ class _Reader:
             self.place += 1
             return self._object(depth)
         if first in "-0123456789" and _NUMERIC.match(self.text, self.place):
-            raise _Short
+            raise MoreText
         number = _NUMBER.match(self.text, self.place)
         if number is not None:
             self.place = number.end()
             return float(number[0]) if not number[0].lstrip("-").isdigit() else int(number[0])
         word = self.word()
         if word not in _NAMES:
-            raise _Wrong
+            raise NoCall
         return _NAMES[word]
 
     def _string(self) -> str:
         found = _STRING.match(self.text, self.place)
         if found is None:
-            raise _Short
+            raise MoreText
         self.place = found.end()
         inner = found[1] if found[1] is not None else found[2]
         if "\\" not in inner:
@@ -98,14 +90,14 @@ class _Reader:
         try:
             return str(literal_eval(found[0].replace("\n", "\\n").replace("\r", "\\r")))
         except (ValueError, SyntaxError, MemoryError):
-            raise _Wrong from None
+            raise NoCall from None
 
     def _entries(self, closing: str, depth: int) -> list[Any]:
         entries: list[Any] = []
         while not self.take(closing):
             entries.append(self.value(depth + 1))
             if not self.take(",") and self.next() != closing:
-                raise _Wrong
+                raise NoCall
         return entries
 
     def _object(self, depth: int) -> dict[str, Any]:
@@ -113,10 +105,10 @@ class _Reader:
         while not self.take("}"):
             key = self.value(depth + 1)
             if not isinstance(key, str) or not self.take(":"):
-                raise _Wrong
+                raise NoCall
             entries[key] = self.value(depth + 1)
             if not self.take(",") and self.next() != "}":
-                raise _Wrong
+                raise NoCall
         return entries
 
 
@@ -127,7 +119,7 @@ def literal(text: str) -> Any:
     reader = _Reader(text)
     try:
         value = reader.value()
-    except (_Short, _Wrong):
+    except (MoreText, NoCall):
         return None
     return None if text[reader.place :].strip() else value
 
@@ -154,9 +146,9 @@ def read_pythonic(row: Row, text: str, place: int, offered: Offered, final: bool
                 break
             if not reader.take(",") and listed:
                 return [], start
-    except _Wrong:
+    except NoCall:
         return [], start
-    except _Short:
+    except MoreText:
         if final or len(text_end) < len(text):
             return (calls, len(text)) if calls and not listed else ([], start)
         return None
@@ -164,12 +156,12 @@ def read_pythonic(row: Row, text: str, place: int, offered: Offered, final: bool
 
 
 def _closes(row: Row, reader: _Reader) -> bool:
-    """Tell whether calls that stand in no brackets end here. Raises _Short."""
+    """Tell whether calls that stand in no brackets end here. Raises MoreText."""
     if not row.closer:
         return True
     reader.next()
     if begins(reader.text, reader.place, (row.closer,)):
-        raise _Short
+        raise MoreText
     return reader.text.startswith(row.closer, reader.place)
 
 

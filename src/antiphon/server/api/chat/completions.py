@@ -12,6 +12,7 @@ from antiphon.access.limits import Admission, Unlimited
 from antiphon.backends.base import ByteStream, Route, Router
 from antiphon.checker.pool import Checker
 from antiphon.core.request.validation import decode, decode_fields
+from antiphon.core.text.sse import UnbrokenLines
 from antiphon.errors import BackendError, InvalidRequest
 from antiphon.responses.intake.media import Media
 from antiphon.responses.structured_output import check_schema
@@ -122,9 +123,13 @@ async def _relay(request: Request, answer: ByteStream) -> None:
 
 
 async def _copy(answer: ByteStream, sink: ByteSink) -> None:
+    lines = UnbrokenLines()
     while data := await answer.read():
-        sink.write_nowait(data)
-        await sink.drain()
+        if piece := lines.feed(data):
+            sink.write_nowait(piece)
+            await sink.drain()
+    if rest := lines.feed(b""):
+        sink.write_nowait(rest)
 
 
 async def _whole(answer: ByteStream) -> Reply:

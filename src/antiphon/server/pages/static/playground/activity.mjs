@@ -1,4 +1,4 @@
-// What runs now and what ran lately: on the server for its operators, else what was made on this page.
+// Activity: running and recent requests of the server, for keys with the scope admin; else the requests made on this page.
 
 import { call } from "./api.mjs";
 import { $, h, rate, seconds, short, when } from "./dom.mjs";
@@ -30,15 +30,15 @@ export class Activity {
   #server({ running, data }) {
     $("activity").replaceChildren(
       h("h2", {}, "Running", h("span.note", {}, running.length ? ` ${running.length}` : "")),
-      running.length ? sheet(running.map((one) => row({ ...one, tokens: one.events, exact: false }))) : h("p.note", {}, "Nothing runs at the moment."),
-      h("h2", {}, "Lately", h("span.note", {}, data.length ? ` the last ${data.length}` : "")),
-      data.length ? sheet(data.map((one) => row({ ...one, tokens: one.usage?.output_tokens, exact: true }))) : h("p.note", {}, "No request has ended since the server started."));
+      running.length ? sheet(running.map((one) => row({ ...one, tokens: one.events, exact: false }))) : h("p.note", {}, "No running requests."),
+      h("h2", {}, "Recent", h("span.note", {}, data.length ? ` the last ${data.length}` : "")),
+      data.length ? sheet(data.map((one) => row({ ...one, tokens: one.usage?.output_tokens, exact: true }))) : h("p.note", {}, "No completed requests since the server started."));
   }
 
   #own(error) {
     const mine = responses.list().map((one) => row({ ...one, started_at: one.created_at, time_to_first_token: one.first, duration: one.total, exact: true }));
-    const why = error.status === 401 || error.status === 403 ? "What the whole server does is shown to its operators. These were made on this page:" : `${error.message} These were made on this page:`;
-    $("activity").replaceChildren(h("h2", {}, "Lately"), h("p.note", {}, why), mine.length ? sheet(mine) : h("p.note", {}, "None yet."));
+    const why = error.status === 401 || error.status === 403 ? "The server's requests are visible with a key of the scope admin. Requests made on this page:" : `${error.message} Requests made on this page:`;
+    $("activity").replaceChildren(h("h2", {}, "Recent"), h("p.note", {}, why), mine.length ? sheet(mine) : h("p.note", {}, "No requests yet."));
   }
 }
 

@@ -1,4 +1,4 @@
-// The server: JSON and streams, errors in one shape, the key in this tab's session only.
+// API client: JSON and streams, errors in one shape; the key is kept in this tab's session storage only.
 
 import { Frames } from "./sse.mjs";
 
@@ -31,7 +31,7 @@ export const call = async (method, path, body) => (await send(method, path, { bo
 
 export const id = encodeURIComponent;
 
-// Calls `take` with each event ({ event }) and each word of the backend ({ said }) as it comes.
+// Calls `take` with each event ({ event }) and each Delta of the backend ({ said }) as it arrives.
 export async function stream(method, path, options, take) {
   const answer = await send(method, path, options);
   const frames = new Frames();

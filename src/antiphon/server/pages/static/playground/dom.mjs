@@ -1,4 +1,4 @@
-// Elements without HTML: what a model or a server says only ever becomes text.
+// Elements without HTML: texts of models and servers become text nodes only.
 
 export const $ = (id) => document.getElementById(id);
 
@@ -18,7 +18,7 @@ export function h(name, properties = {}, ...children) {
 
 export const pretty = (value) => JSON.stringify(value, null, 2);
 
-// JSON text laid out, or the text itself where it is no JSON.
+// JSON text indented, or the text itself if it is not JSON.
 export function laidOut(text) {
   try {
     return pretty(JSON.parse(text));
@@ -53,7 +53,7 @@ export async function copy(text, button) {
     await navigator.clipboard.writeText(text);
     button.textContent = "Copied";
   } catch {
-    button.textContent = "Copy by hand, please"; // clipboards are for secure origins only
+    button.textContent = "Copying failed: please copy by hand"; // clipboards are for secure origins only
   }
   setTimeout(() => (button.textContent = label), 1500);
 }

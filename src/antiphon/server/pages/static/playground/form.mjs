@@ -55,18 +55,18 @@ export function showConversations(chosen = $("conversation").value) {
   if ($("conversation").selectedIndex < 0) $("conversation").value = "";
 }
 
-// Parses a JSON field; undefined where it is empty. Throws, and says so beside the field, where it is no JSON.
+// Parses a JSON field; undefined if it is empty. Throws, and shows the error beside the field, if it is not JSON.
 function check(name) {
   const field = $(name);
   const note = $(`${name}-problem`);
   try {
     const value = field.value.trim() ? JSON.parse(field.value) : undefined;
-    if (name === "tools" && value !== undefined && !Array.isArray(value)) throw new Error("an array of tools is needed");
+    if (name === "tools" && value !== undefined && !Array.isArray(value)) throw new Error("expected an array of tools");
     note.textContent = "";
     field.removeAttribute("aria-invalid");
     return value;
   } catch (error) {
-    note.textContent = `No JSON: ${error.message}`.replace("No JSON: an", "An");
+    note.textContent = `Invalid JSON: ${error.message}`;
     field.setAttribute("aria-invalid", "true");
     return undefined;
   }
@@ -74,7 +74,7 @@ function check(name) {
 
 const number = (name) => ($(name).value === "" ? undefined : Number($(name).value));
 
-// The request's body without `input`, fields that are at their default left out; null where a field has to be mended first.
+// The request's body without `input` and without default values; null if a field is invalid.
 export function readForm() {
   const tools = check("tools");
   const schema = check("schema");

@@ -1,4 +1,4 @@
-// Items as people read them: messages, thoughts, calls and their outputs. Each can grow while it is streamed.
+// Views of items: messages, reasoning, calls and their outputs. Each can be appended to while it is streamed.
 
 import { h, laidOut, pretty } from "./dom.mjs";
 import { code, markdown } from "./markdown.mjs";
@@ -100,7 +100,7 @@ function growing(item, text) {
   return [code(text, item.type === "custom_tool_call" ? "input" : "arguments")];
 }
 
-// An answer in the making: events in, item views out.
+// An answer while it is streamed: events in, item views out.
 export class AnswerView {
   #views = new Map();
 
@@ -115,7 +115,7 @@ export class AnswerView {
     else if (view && event.type.endsWith(".delta") && typeof event.delta === "string") view.add(event.delta);
   }
 
-  // Shows what an ended response holds, events or not.
+  // Shows the items of an ended response.
   end(response) {
     this.element.setAttribute("aria-busy", "false");
     for (const [index, item] of (response?.output ?? []).entries()) (this.#views.get(index) ?? this.#open(index, item)).settle(item);

@@ -25,7 +25,7 @@ export class Library {
     });
   }
 
-  // Lists what is known here and, for operators, what the server has.
+  // Lists the entries known to this browser and, with the scope admin, those of the server.
   async list(kind = this.#kind) {
     this.#kind = kind;
     for (const one of ["responses", "conversations"]) $(`list-${one}`).setAttribute("aria-pressed", one === kind);
@@ -47,7 +47,7 @@ export class Library {
       $("shelf-note").textContent = this.#shown.size ? "" : "No responses yet.";
       this.#draw();
     } catch (error) {
-      $("shelf-note").textContent = error.status === 401 || error.status === 403 ? "Those made on this page; an operator's key lists all of its own." : error.message;
+      $("shelf-note").textContent = error.status === 401 || error.status === 403 ? "Responses made on this page. A key with the scope admin lists all stored responses of its owner." : error.message;
     }
   }
 
@@ -61,12 +61,12 @@ export class Library {
   async open(key) {
     $("find-id").value = "";
     this.#draw();
-    if (!key) return this.#show(h("p.note", {}, "Choose one to read, or open one by its id."));
+    if (!key) return this.#show(h("p.note", {}, "Select a response or conversation, or open one by its id."));
     try {
       await (key.startsWith("conv") ? this.#conversation(key) : this.#response(key));
     } catch (error) {
       this.#show(problem(error.message, error.code));
-      if (error.status === 404) this.#show(problem(error.message, error.code), h("p", {}, button("Forget it", () => this.#forget(key))));
+      if (error.status === 404) this.#show(problem(error.message, error.code), h("p", {}, button("Remove from this list", () => this.#forget(key))));
     }
     return undefined;
   }
@@ -105,7 +105,7 @@ export class Library {
       ...items.data.map(itemView), items.has_more ? h("p.note", {}, "These are the first 100 items.") : "");
   }
 
-  // Goes to the playground, and on once it is shown: what is hidden takes no focus.
+  // Switches to the playground, and goes on once it is visible: hidden elements take no focus.
   #leave(then) {
     addEventListener("hashchange", () => {
       showConversations();
@@ -141,11 +141,11 @@ export class Library {
 
 const button = (text, onclick, look = "") => h("button", { type: "button", onclick, className: look }, text);
 
-// Asks once more, in place.
+// Asks for confirmation, in the button itself.
 function deleter(then) {
   const made = button("Delete", () => {
     if (made.textContent !== "Delete") return then();
-    made.textContent = "Delete for good?";
+    made.textContent = "Delete permanently?";
     return setTimeout(() => (made.textContent = "Delete"), 4000);
   }, "quiet danger");
   return made;

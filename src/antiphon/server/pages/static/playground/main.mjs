@@ -64,7 +64,7 @@ show();
 await lookAtHealth();
 await loadModels();
 setInterval(() => document.hidden || lookAtHealth(), 15_000);
-// A model may still be loaded.
+// The embedded model may still be loading: ask again.
 setInterval(() => document.hidden || $("model").options.length || $("key").ariaInvalid === "true" || loadModels(), 3_000);
 document.documentElement.dataset.ready = "yes";
 await playground.resume();

@@ -1,4 +1,4 @@
-// What was made on this page, by id, in the browser's own storage: titles and figures; the server has the rest.
+// Local history: responses and conversations made on this page, by id, in local storage: titles and figures only.
 
 const MOST = 200;
 
@@ -15,7 +15,7 @@ class Memory {
     return this.list().find((one) => one.id === id);
   }
 
-  // Adds an entry, or adds to it; the newest stands first.
+  // Adds or updates an entry; the newest is first.
   put(entry) {
     const old = this.get(entry.id) ?? {};
     this.#save([{ ...old, ...entry }, ...this.list().filter((one) => one.id !== entry.id)]);

@@ -1,4 +1,4 @@
-// The playground: what is asked, what is answered, what comes next.
+// The playground: request form, answers, next steps.
 
 import { call } from "./api.mjs";
 import { $, copy, h, rate, seconds, short } from "./dom.mjs";
@@ -35,7 +35,7 @@ export class Playground {
     this.#welcome();
   }
 
-  // Goes on with a background run that a reload of the page interrupted.
+  // Resumes a background response after a reload of the page.
   async resume() {
     const kept = Run.kept();
     if (!kept) return;
@@ -50,7 +50,7 @@ export class Playground {
     await this.#follow(new Run({ ...response, input, background: true }, (at, frame) => this.#take(at, frame)), (run) => run.follow(response.id));
   }
 
-  // Begins a thread behind a stored response; `items` are shown as what came before.
+  // Begins a thread after a stored response; `items` are shown as its history.
   fork(response, items) {
     this.fresh();
     $("thread").replaceChildren(...items.map(itemView));
@@ -79,8 +79,8 @@ export class Playground {
   }
 
   #welcome() {
-    $("thread").replaceChildren(h("div.welcome", {}, h("p.lead", {}, "Ask, and watch the answer being made."),
-      h("p", {}, "On the left is the request, on the right every event of the answer with its time, and beside it what the backend said. Responses made here can be continued, forked and deleted under ", h("a", { href: "#library" }, "Responses"), ".")));
+    $("thread").replaceChildren(h("div.welcome", {}, h("p.lead", {}, "Send a prompt and watch the events of its response."),
+      h("p", {}, "Left: the request. Right: every event of the response with its time, and the backend's Deltas. Responses made here can be continued, forked and deleted under ", h("a", { href: "#library" }, "Responses"), ".")));
   }
 
   // Sending
@@ -192,7 +192,7 @@ export class Playground {
     $("continues").replaceChildren("continues ", where);
   }
 
-  // The calls that are the client's to answer: a field for each, one button for all.
+  // Function calls that the client has to answer: a field for each, one button for all.
   #askForOutputs(response) {
     const calls = (response.output ?? []).filter((item) => item.type in CALLS);
     if (!calls.length) return;

@@ -16,7 +16,7 @@ export class Run {
   #log = [];
   #saving = 0;
 
-  // `take(at, frame)` gets each event and word of the backend, `at` in seconds since the request was sent.
+  // `take(at, frame)` gets each event and Delta of the backend, `at` in seconds since the request was sent.
   constructor(body, take) {
     Object.assign(this, { body, response: null, error: null, began: clock(), first: null, last: null, end: null, deltas: 0, stopped: false });
     this.sequence = -1;
@@ -45,18 +45,18 @@ export class Run {
     await this.#read(() => stream("GET", `/v1/responses/${id(responseId)}?stream=true${query}`, { signal: this.#controller.signal }, (frame) => this.#frame(frame)));
   }
 
-  // A background run is cancelled on the server, which then tells its end; any other ends with its connection.
+  // A background response is cancelled on the server, which sends its end; any other ends with its connection.
   async stop() {
     this.stopped = true;
     if (this.body.background && this.response) await call("POST", `/v1/responses/${id(this.response.id)}/cancel`);
     else this.#controller.abort();
   }
 
-  // A stream that breaks off, as all do when the page is left, is no end of a background run: what was kept stays.
+  // A broken stream (also when the page is left) does not end a background response: its kept events stay.
   async #read(work) {
     try {
       await work();
-      if (!this.end) this.error = new ApiError(0, { message: "The stream broke off before the response's end." });
+      if (!this.end) this.error = new ApiError(0, { message: "The stream ended before the response was complete." });
     } catch (error) {
       if (error.name !== "AbortError") this.error = error;
     }
@@ -86,7 +86,7 @@ export class Run {
     if (this.body.background) this.#keep(event, at);
   }
 
-  // Tokens as counted by the server, or about one per delta while they still come; the time is that from the first to the last.
+  // Tokens as counted by the server, or one per delta while streaming; the time is from the first to the last.
   get figures() {
     const counted = this.response?.usage?.output_tokens;
     const end = this.end ?? this.#now();

@@ -1,4 +1,4 @@
-// The request as a program of one's own.
+// The request as curl, Python or JavaScript.
 
 import { key, root } from "./api.mjs";
 import { pretty } from "./dom.mjs";

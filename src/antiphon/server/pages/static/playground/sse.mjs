@@ -1,4 +1,4 @@
-// Server-sent events out of pieces of text: `{ event }` for data, `{ said }` for what the backend said (a comment).
+// Parser of server-sent events in pieces of text: `{ event }` for data, `{ said }` for the backend's Deltas (a comment).
 
 const SAID = ": backend ";
 

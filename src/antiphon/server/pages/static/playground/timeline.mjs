@@ -1,4 +1,4 @@
-// The raw events: each with its time, its number, a glimpse of it, and its JSON when it is opened.
+// The list of events: each with its time, sequence number and an excerpt, and its JSON when it is opened.
 
 import { $, h, pretty } from "./dom.mjs";
 
@@ -56,7 +56,7 @@ export class Timeline {
     this.#frame ||= setTimeout(() => this.show(), Math.min(40 + 5 * this.#cost, 500));
   }
 
-  // Shows what has come, now.
+  // Renders the pending events now.
   show() {
     clearTimeout(this.#frame);
     this.#frame = 0;
@@ -72,7 +72,7 @@ export class Timeline {
     this.#cost = performance.now() - began;
   }
 
-  // A stroke for each event along the time that the response took.
+  // A stroke for each event on the time axis of the response.
   #draw() {
     const { clientWidth: width, clientHeight: height } = this.canvas;
     const scale = devicePixelRatio;

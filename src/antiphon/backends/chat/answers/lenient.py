@@ -10,8 +10,8 @@ from typing import Any
 
 from msgspec import Raw
 
-from antiphon.backends.chat.errors import no_answer
-from antiphon.backends.chat.opaque import BLOCKS, OF_CALLS, WHOLE
+from antiphon.backends.chat.answers.errors import no_answer
+from antiphon.backends.chat.opaque.fields import BLOCKS, OF_CALLS, WHOLE
 from antiphon.backends.error_words import integer, mended
 from antiphon.core.json_encoding import to_json
 from antiphon.core.text.surrogate_halves import Halves
@@ -236,3 +236,10 @@ def _raw(value: object) -> Raw | None:
 
 def _string(value: object) -> str | None:
     return value if isinstance(value, str) else None
+
+
+def arguments_text(arguments: str | dict[str, Any] | None) -> str:
+    """Return a call's arguments as text: some servers send an object."""
+    if arguments is None or isinstance(arguments, str):
+        return arguments or ""
+    return to_json(arguments).decode()

@@ -154,7 +154,10 @@ _MARKS = tuple(msgspec.json.encode(name) for name in CITATIONS)
 
 def sources_of(payload: bytes) -> dict[str, Raw]:
     """Return the fields of a chunk or an answer that list sources."""
-    if not any(mark in payload for mark in _MARKS):
+    for mark in _MARKS:
+        if mark in payload:
+            break
+    else:
         return {}
     try:
         fields = _fields.decode(payload)

@@ -1,0 +1,220 @@
+"""Gathers what an answer brings for its own kind of backend, within bounds."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from msgspec import Raw
+
+from antiphon.backends.chat.opaque.fields import (
+    BLOCKS,
+    EMPTY,
+    IN_BLOCKS,
+    IN_CONTENT,
+    NOBODY,
+    OF_CALLS,
+    THOUGHTS,
+    WHOLE,
+    Block,
+    Origin,
+    entries_of,
+    is_signed,
+    merged,
+    pruned,
+    value_of,
+)
+from antiphon.core.deltas import Delta, InputRemoved, OpaqueDelta
+from antiphon.core.json_encoding import to_json
+from antiphon.core.opaque import Opaque
+from antiphon.core.request.json_text import has_more_containers
+from antiphon.types.chat import ChatDelta, ChatToolCall
+
+log = logging.getLogger("antiphon.backends.chat.opaque")
+
+MOST_OPAQUE = 1024 * 1024
+"""Characters that are kept of one answer for its backend."""
+MOST_BLOCKS = 1_000
+"""Blocks of thoughts that are kept of one answer."""
+MOST_CONTAINERS = 200
+"""Arrays and objects of one such field in a chunk."""
+
+
+class Gatherer:
+    """Gathers what one answer brings for its own kind of backend; it is given out in parts, where an item begins.
+
+    `usual` is the field in which thoughts are sent back, `learn` is told in which they come, `removed` is what the request
+    had to do without. `field` is where the thoughts of this answer come; `dirty` tells that there is something to give.
+    """
+
+    __slots__ = (
+        "_blocks",
+        "_calls",
+        "_count",
+        "_full",
+        "_ids",
+        "_inside",
+        "_learn",
+        "_origin",
+        "_seen",
+        "_size",
+        "_told",
+        "_usual",
+        "_whole",
+        "dirty",
+        "field",
+        "removed",
+    )
+
+    def __init__(
+        self,
+        origin: Origin = NOBODY,
+        usual: str = THOUGHTS[0],
+        removed: Sequence[InputRemoved] = (),
+        learn: Callable[[str], None] | None = None,
+    ) -> None:
+        self.dirty = False
+        self.field = ""
+        self.removed = removed
+        self._usual = usual
+        self._learn = learn
+        self._origin = origin
+        self._told = ""  # the field, until it is given
+        self._inside = False
+        self._size = 0
+        self._full = False
+        self._count = 0
+        self._blocks: dict[str, list[Block]] = {}
+        self._whole: dict[str, Any] = {}
+        self._calls: dict[str, dict[str, Raw]] = {}
+        self._ids: dict[str, str] = {}
+        self._seen: dict[tuple[str, str], bytes] = {}
+
+    def note_field(self, delta: ChatDelta) -> None:
+        """Keep the field in which the thoughts come, where it is not the usual one."""
+        self.field = next((name for name in THOUGHTS if getattr(delta, name)), "") or IN_BLOCKS
+        if self.field is IN_BLOCKS:
+            return
+        if self._learn is not None:
+            self._learn(self.field)
+        if self._usual and self.field != self._usual:
+            self._told = self.field
+            self.dirty = True
+
+    def note_content(self) -> None:
+        """Keep that thoughts come as parts of the content."""
+        if not self.field:
+            self.field = self._told = IN_CONTENT
+            self.dirty = True
+
+    def take(self, delta: ChatDelta, thoughts: str | None) -> str:
+        """Keep what a delta has for the backend. Returns its thoughts: those of blocks where no text has them."""
+        thoughts = thoughts or delta.thinking or delta.reasoning_text
+        if not (
+            delta.reasoning_details
+            or delta.thinking_blocks
+            or delta.extra_content
+            or delta.provider_specific_fields
+            or delta.reasoning_opaque
+        ):
+            return thoughts or ""
+        said = ""
+        for name, keys in BLOCKS.items():
+            for entry in entries_of(self._value(getattr(delta, name))):
+                said += self._block(name, entry, keys)
+        for name in WHOLE:
+            value = pruned(name, self._value(getattr(delta, name)))
+            if self._is_new("", name, value):
+                self._whole[name] = merged(self._whole.get(name), value)
+        if thoughts or self.field not in ("", IN_BLOCKS):
+            return thoughts or ""
+        self._inside = self._inside or (bool(said) and bool(self._blocks))
+        return said
+
+    def give(self, out: list[Delta], at: int | None = None) -> None:
+        """Add what was kept since the last time, at the end or before what stands at a place."""
+        if self.dirty:
+            out.insert(len(out) if at is None else at, OpaqueDelta(self._flush()))
+
+    def sign(self, call: ChatToolCall, call_id: str) -> None:
+        """Keep what a call has for the backend, under the id that the client knows."""
+        if not call_id:
+            return
+        for name in OF_CALLS:
+            value = pruned(name, self._value(getattr(call, name)))
+            if self._is_new(call_id, name, value):
+                self._calls.setdefault(call_id, {})[name] = Raw(self._seen[call_id, name])
+        if call.id and is_signed(call.id) and self._is_new(call_id, "id", call.id):
+            self._ids[call_id] = call.id
+
+    def _flush(self) -> Opaque:
+        message = {name: Raw(to_json([block.whole() for block in blocks])) for name, blocks in self._blocks.items()}
+        message |= {name: Raw(to_json(value)) for name, value in self._whole.items()}
+        origin = self._origin
+        opaque = Opaque(
+            kind=origin.kind,
+            address=origin.address,
+            model=origin.model,
+            field=self._told,
+            inside=self._inside,
+            message=message,
+            calls=self._calls,
+            ids=self._ids,
+        )
+        self.dirty = self._inside = False
+        self._told = ""
+        self._blocks, self._whole, self._calls, self._ids = {}, {}, {}, {}
+        return opaque
+
+    def _block(self, name: str, entry: Mapping[str, Any], keys: Sequence[str]) -> str:
+        size = sum([len(value) if isinstance(value, str) else 8 for value in entry.values()])
+        if not self._has_room(size):
+            return "".join([value for key in keys if isinstance(value := entry.get(key), str)])
+        blocks = self._blocks.setdefault(name, [])
+        block = next((one for one in blocks[:-9:-1] if one.goes_on(entry)), None)
+        if block is None:
+            block = Block()
+            blocks.append(block)
+            self._count += 1
+            if self._count > MOST_BLOCKS:
+                self._stop("blocks of thoughts", MOST_BLOCKS)
+        self.dirty = bool(self._blocks)
+        return block.add(entry, keys)
+
+    def _is_new(self, call_id: str, name: str, value: Any) -> bool:
+        """Tell whether a field is to be kept: some servers repeat it in every fragment."""
+        if value in EMPTY:
+            return False
+        encoded = to_json(value)
+        if self._seen.get((call_id, name)) == encoded or not self._has_room(len(encoded)):
+            return False
+        self._seen[call_id, name] = encoded
+        self.dirty = True
+        return True
+
+    def _has_room(self, size: int) -> bool:
+        self._size += size
+        if self._size > MOST_OPAQUE:
+            self._stop("characters", MOST_OPAQUE)
+        return not self._full
+
+    def _value(self, raw: Raw | None) -> Any:
+        if raw is None:
+            return None
+        data = bytes(raw)
+        if len(data) > MOST_OPAQUE:
+            self._stop("bytes in a field", MOST_OPAQUE)
+        elif has_more_containers(MOST_CONTAINERS, data):
+            self._stop("arrays and objects in a field", MOST_CONTAINERS)
+        else:
+            return value_of(data)
+        return None
+
+    def _stop(self, what: str, most: int) -> None:
+        """Keep no more of this answer: blocks that are not whole would be refused."""
+        if not self._full:
+            log.warning("what an answer has for its backend alone is not kept: over %d %s", most, what)
+        self._full = True
+        self._blocks = {}
+        self._inside = False
