@@ -310,3 +310,13 @@ async def test_how_a_backend_is_reached_stands_in_its_settings(tmp_path: Path) -
     assert (settings["key_header"], settings["proxy"]) == ("api-key", "none")
     assert settings["url"].endswith("/d?api-version=1&code=***") and "hush-hush" not in found.out + found.err
     assert all(call.headers["api-key"] == "k" for call in backend.calls)
+
+
+@pytest.mark.parametrize("name", ["", "near="])
+async def test_a_backend_on_a_unix_socket(name: str, tmp_path: Path) -> None:
+    socket = str(tmp_path / "s")
+    async with running(server(able), socket):
+        found = await antiphon(tmp_path, "doctor", f"{name}unix:{socket}:/v1")
+        assert found.code == 0, found.err
+    (settings,) = tomllib.loads(found.out)["backends"].values()
+    assert settings["url"] == f"unix:{socket}:/v1"

@@ -72,6 +72,10 @@ SERVER: tuple[click.Option, ...] = (
     ),
     click.Option(["--workers"], type=int, metavar="N", help="Number of worker processes.  [default: 1]"),
     click.Option(
+        ["--tls-cert"], metavar="FILE.pem", help="Certificate with its chain: serve HTTPS.  [default: none, HTTP]"
+    ),
+    click.Option(["--tls-key"], metavar="FILE.pem", help="Private key of --tls-cert, if not in the same file."),
+    click.Option(
         ["--url-guard-allow"],
         multiple=True,
         metavar="CIDR",

@@ -32,7 +32,8 @@ def serve(watch: bool, quiet: bool, **given: Any) -> None:
       antiphon serve --backend https://api.example.com/v1 --backend-key "$KEY"
       antiphon serve --backend a=http://gpu1:8000/v1 --backend b=http://gpu2:8000/v1
       antiphon serve --model Qwen/Qwen3-4B-GGUF:Q4_K_M --context 16384
-      antiphon serve --host 0.0.0.0 --api-key "$(openssl rand -hex 24)"
+      antiphon serve --host 0.0.0.0 --api-key "$(openssl rand -hex 24)" --tls-cert cert.pem --tls-key key.pem
+      antiphon serve --host unix:/run/antiphon.sock
 
     Without --backend and --model it serves a tiny demo model.
     Ctrl-C stops the server after running responses have ended; a second Ctrl-C stops it at once. SIGHUP reloads the settings.

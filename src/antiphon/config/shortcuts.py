@@ -13,6 +13,8 @@ FLAGS: dict[str, str] = {
     "host": "--host",
     "port": "--port",
     "root_path": "--root-path",
+    "tls_cert": "--tls-cert",
+    "tls_key": "--tls-key",
     "workers": "--workers",
     "api_keys": "--api-key",
     "store": "--store",

@@ -308,7 +308,7 @@ def test_the_id_of_a_call_is_no_longer_than_servers_take() -> None:
             items = [{"type": kind, "call_id": id, **fields}, {"type": f"{kind}_output", "call_id": id, **outputs}]
             first, second = (item["call_id"] for item in asked(items)["input"])
             assert first == second and 0 < len(first) <= 64
-            assert (first == id) == (id == "x" * 40 or (kind == "shell_call" and len(id) <= 64))
+            assert (first == id) == (len(id) <= 64 if kind == "shell_call" else id == "x" * 40)
 
 
 def test_what_a_server_that_keeps_nothing_is_asked() -> None:

@@ -13,7 +13,7 @@ from antiphon.backends.chat.decoder import ChatDecoder
 from antiphon.backends.chat.emulation import Emulation, Unusable, call_schema, constraint, declared_size, is_long
 from antiphon.backends.chat.messages import Messages
 from antiphon.backends.chat.offered_tools import chat_tools
-from antiphon.backends.chat.opaque.fields import Origin
+from antiphon.backends.chat.opaque.fields import NOBODY, Origin
 from antiphon.backends.chat.opaque.gathering import Gatherer
 from antiphon.backends.chat.opaque.sending import Carried
 from antiphon.backends.chat.profiles import PROFILES, Policies, Profile, ThinkPolicy, suited
@@ -80,7 +80,8 @@ class ChatCall(msgspec.Struct, frozen=True):
     """What a request has set up for its answer: the functions, and how a call or format is brought about.
 
     `ignored`: the client's wishes that the request does not have. `forced`: the answer must be a call. `think`: how thoughts are
-    told from the answer. `removed` are thoughts, or signatures of such, that are not for this backend.
+    told from the answer. `removed` are thoughts, or signatures of such, that are not for this backend. `origin` is who makes
+    the answer. `keep_ids`: calls keep their ids.
     """
 
     tools: ToolMap
@@ -89,6 +90,8 @@ class ChatCall(msgspec.Struct, frozen=True):
     forced: bool = False
     think: ThinkPolicy | Literal["unsure"] = "auto"
     removed: Sequence[InputRemoved] = ()
+    origin: Origin = NOBODY
+    keep_ids: bool = False
 
 
 def request(turn: Turn, options: CodecOptions) -> tuple[bytes, ChatCall]:
@@ -104,7 +107,8 @@ def request(turn: Turn, options: CodecOptions) -> tuple[bytes, ChatCall]:
         emulation = _emulate(turn, choice, tools, profile)
     except Unusable as unusable:
         raise unusable.error(turn.tools) from None
-    carried = Carried(options.origin(turn.model), turn.opaque, options.thoughts_in or profile.reasoning_out)
+    origin = options.origin(turn.model)
+    carried = Carried(origin, turn.opaque, options.thoughts_in or profile.reasoning_out)
     messages = Messages(tools, profile, turn.senses, carried)
     messages.add(turn.instructions, turn.items)
     body = _Body()
@@ -124,8 +128,8 @@ def request(turn: Turn, options: CodecOptions) -> tuple[bytes, ChatCall]:
     if profile.drop:
         forced = forced and (emulation is not None or "tool_choice" not in profile.drop)
         ignored += drop(body.fields, profile.drop, choice.mode if emulation is None else "auto")
-    think = _think_policy(options, thinking)
-    return body.render(), ChatCall(tools, emulation, ignored, forced, think, carried.removed)
+    think, keep_ids = _think_policy(options, thinking), profile.call_ids == "keep"
+    return body.render(), ChatCall(tools, emulation, ignored, forced, think, carried.removed, origin, keep_ids)
 
 
 def is_slow(turn: Turn, options: CodecOptions) -> bool:
@@ -155,7 +159,7 @@ def decoder(
         call_base=call_base,
         policy=TextPolicy(
             call.think,
-            (*options.profile.leaks, *options.leaks),
+            options.profile.leaks + options.leaks if options.leaks else options.profile.leaks,
             options.own_leaks,
             calls=turn.tool_choice != "none",
         ),
@@ -165,8 +169,8 @@ def decoder(
         history=turn.items,
         need_reason=options.need_reason,
         forced=call.forced,
-        kept=Gatherer(options.origin(turn.model), options.profile.reasoning_out, call.removed, learn),
-        keep_ids=suited(options.profile, options.policies, turn.model).call_ids == "keep",
+        kept=Gatherer(call.origin, options.profile.reasoning_out, call.removed, learn),
+        keep_ids=call.keep_ids,
     )
 
 

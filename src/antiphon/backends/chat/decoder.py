@@ -117,7 +117,7 @@ class ChatDecoder:
         self._seen = False  # a delta that said nothing: the answer may be empty
         self._message: ChatChoice | None = None  # a whole answer in a stream
         self._pictures = 0
-        self._side = SideFields()
+        self._side: SideFields | None = None  # citations and pictures, if there are any
         self._odd = b""
         self._odd_ones = 0
         self._kept = kept if kept is not None else Gatherer()
@@ -214,14 +214,16 @@ class ChatDecoder:
         if self._message is not None and not self.size and not self._calls.count:
             self._read_whole(self._message, out)
         self._end_text(out, before_call=False)
-        if self._text_size:
+        if self._side is not None and self._text_size:
             self._side.flush(out)
         self._calls.close(out if self._unwanted is None else self._unwanted)
         if self._unwanted:
             out.append(TextDelta("\n" * bool(self._text_size) + as_text(self._unwanted)))
             self._reason = FinishReason.STOP if self._reason is FinishReason.TOOL_CALLS else self._reason
-        self._kept.give(out)
-        out += self._kept.removed
+        if self._kept.dirty:
+            self._kept.give(out)
+        if self._kept.removed:
+            out += self._kept.removed
         if self._usage is not None:
             out.append(UsageReport(usage_from(self._usage, self._profile, self._reasoning_size, self._text_size)))
         said = self.size > 0 or self._calls.started > 0 or self._pictures > 0
@@ -295,7 +297,7 @@ class ChatDecoder:
         if delta.refusal:
             self._refuse(delta.refusal, out)
         if delta.annotations is not None or delta.images is not None:
-            self._beside(delta, out)
+            self._read_side(delta, out)
         if delta.tool_calls:
             self._end_text(out, before_call=True)
             self._text_before = self._text_size
@@ -308,27 +310,36 @@ class ChatDecoder:
             self._end_text(out, before_call=True)
             self._call(ChatToolCall(index=0, function=delta.function_call), out)
 
-    def _beside(self, delta: ChatDelta, out: list[Delta]) -> None:
+    @property
+    def _beside(self) -> SideFields:
+        """Citations and pictures: few answers have any."""
+        if self._side is None:
+            self._side = SideFields()
+        return self._side
+
+    def _read_side(self, delta: ChatDelta, out: list[Delta]) -> None:
         """Take in citations and pictures. Citations wait until the text that they belong to has been given."""
         if delta.annotations is not None:
-            self._side.annotations(delta.annotations, self._text_size)
+            self._beside.annotations(delta.annotations, self._text_size)
         if delta.images is not None:
             self._picture(delta.images, out)
         if self._text_size and self._marks is not None:
-            self._side.flush(out)
+            self._beside.flush(out)
 
     def _late(self, payload: bytes) -> None:
         """Take in what servers put beside the choices of their last chunk."""
         if self._usage is None:
             self._usage = find_usage(payload)
-        self._side.sources(sources_of(payload), self._text_size)
+        sources = sources_of(payload)
+        if sources:
+            self._beside.sources(sources, self._text_size)
 
     def _picture(self, raw: Raw, out: list[Delta]) -> None:
         self._end_text(out, before_call=True)
         if self._text_size:
-            self._side.flush(out)  # a picture ends the message
+            self._beside.flush(out)  # a picture ends the message
         before = len(out)
-        self._side.pictures(raw, out)
+        self._beside.pictures(raw, out)
         self._pictures += len(out) - before
 
     def _keep(self, choice: ChatChoice) -> None:
@@ -393,7 +404,7 @@ class ChatDecoder:
             elif part.image_url is not None or part.b64_json:
                 self._picture(part.image_url if part.image_url is not None else Raw(to_json(part)), out)
             elif part.url and part.type.endswith("reference"):
-                self._side.reference({"url": part.url, "title": part.title}, self._text_size)
+                self._beside.reference({"url": part.url, "title": part.title}, self._text_size)
 
     def _text(self, text: str, choice: ChatChoice, out: list[Delta]) -> None:
         self._text_size += len(text)

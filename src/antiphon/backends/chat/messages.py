@@ -72,7 +72,7 @@ class Messages:
         self._list = MessageList(profile.roles)
         self._assistant = _Assistant()
         self._outputs: dict[int, HistoryOutput] = {}
-        self._ids = BackendIds(profile.call_ids)
+        self._ids: BackendIds | None = None
 
     def add(self, instructions: str | None, items: Sequence[Item]) -> None:
         """Take in what the model is to see. Raises InvalidRequest for an output without its call, or a second one."""
@@ -213,6 +213,8 @@ class Messages:
         """Return a call with the id and the name that the backend gets; its own signed ids go back to it."""
         name = self._tools.name_of(call.target)
         signed = signed_id(records, call.call_id) if records else ""
+        if self._ids is None:
+            self._ids = BackendIds(self._profile.call_ids)
         return signed or self._ids.take(call.call_id, name), name, call
 
     def _kept_of(self, call: HistoryCall, index: int, records: Sequence[Opaque]) -> bytes:

@@ -8,7 +8,6 @@ The configuration adds others, each made from one of these: `[profiles.NAME]` (`
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import lru_cache
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
@@ -300,9 +299,25 @@ _FAMILIES = (
 _NO_FAMILY = _Family()
 
 
-@lru_cache(maxsize=256)
+MOST_SUITED = 256
+_suited: dict[tuple[int, int, str], tuple[Profile, Policies, Profile]] = {}
+"""Profiles that were asked for, by the identities of what they are made of: to hash a profile takes longer than a request may."""
+
+
 def suited(profile: Profile, settings: Policies, model: str) -> Profile:
     """Return the profile with the policies of one model, by the backend's own name of it."""
+    key = id(profile), id(settings), model
+    known = _suited.get(key)
+    if known is not None and known[0] is profile and known[1] is settings:
+        return known[2]
+    found = _suit(profile, settings, model)
+    if len(_suited) >= MOST_SUITED:
+        _suited.clear()
+    _suited[key] = profile, settings, found
+    return found
+
+
+def _suit(profile: Profile, settings: Policies, model: str) -> Profile:
     name = model.lower()
     family = next((one for one in _FAMILIES if any(mark in name for mark in one.marks)), _NO_FAMILY)
     found: dict[str, Any] = {}

@@ -64,7 +64,7 @@ def find(backend: str, key: str, api: str, config: str | None) -> tuple[str, Con
     """Return a backend's name, and the settings in which it stands. Raises ConfigError."""
     from antiphon.errors import ConfigError
 
-    by_url = "://" in backend
+    by_url = "://" in backend or backend.rpartition("=")[2].startswith("unix:/")
     given = {"backend": (backend,), "backend_key": (key,) if key else (), "backend_api": (api,)} if by_url else {}
     settings = load_settings({**given, "config": config}).config
     known = settings.backends

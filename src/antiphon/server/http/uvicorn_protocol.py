@@ -52,7 +52,6 @@ class DirectProtocol(HttpToolsProtocol):
         self._wants_websocket = False
         self._in_head = True
         self.url = b""
-        self.peer = ""  # its address
         self._received = 0  # bytes since the last complete head
         self._parsed = 0  # bytes of the head at hand
         self._framing = 0  # bytes since the last head that are not the body's
@@ -186,8 +185,7 @@ class DirectProtocol(HttpToolsProtocol):
         if exchange is None:
             self._refuse(error)
             return
-        self._deaf = True
-        self._deadline = math.inf
+        self._deadline, self._deaf = math.inf, True
         exchange.keep_alive = False
         exchange.fail(error)
 
@@ -204,14 +202,10 @@ class DirectProtocol(HttpToolsProtocol):
     # Parser
 
     def on_message_begin(self) -> None:
-        self.url = b""
-        self.headers = []
-        self.expect_100_continue = False
-        self._wants_websocket = False
-        self._in_head = True
-        self._parsed = 0
-        self._hosts = []
-        self._codings = []
+        self.url, self.headers = b"", []
+        self.expect_100_continue = self._wants_websocket = False
+        self._in_head, self._parsed = True, 0
+        self._hosts, self._codings = [], []
 
     def on_url(self, url: bytes) -> None:
         self.url += url
@@ -259,8 +253,7 @@ class DirectProtocol(HttpToolsProtocol):
             self._parsing.feed(body)
 
     def on_message_complete(self) -> None:
-        self._in_head = True
-        self._deadline = math.inf
+        self._in_head, self._deadline = True, math.inf
         if self._parsing is not None:
             self._parsing.feed_end()
             self._parsing = None

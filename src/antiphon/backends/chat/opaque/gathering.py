@@ -56,6 +56,7 @@ class Gatherer:
         "_ids",
         "_inside",
         "_learn",
+        "_open",
         "_origin",
         "_seen",
         "_size",
@@ -85,6 +86,11 @@ class Gatherer:
         self._size = 0
         self._full = False
         self._count = 0
+        self._open = False
+
+    def _begin(self) -> None:
+        """Make room: most answers bring nothing."""
+        self._open = True
         self._blocks: dict[str, list[Block]] = {}
         self._whole: dict[str, Any] = {}
         self._calls: dict[str, dict[str, Raw]] = {}
@@ -149,6 +155,8 @@ class Gatherer:
             self._ids[call_id] = call.id
 
     def _flush(self) -> Opaque:
+        if not self._open:
+            self._begin()
         message = {name: Raw(to_json([block.whole() for block in blocks])) for name, blocks in self._blocks.items()}
         message |= {name: Raw(to_json(value)) for name, value in self._whole.items()}
         origin = self._origin
@@ -168,6 +176,8 @@ class Gatherer:
         return opaque
 
     def _block(self, name: str, entry: Mapping[str, Any], keys: Sequence[str]) -> str:
+        if not self._open:
+            self._begin()
         size = sum([len(value) if isinstance(value, str) else 8 for value in entry.values()])
         if not self._has_room(size):
             return "".join([value for key in keys if isinstance(value := entry.get(key), str)])
@@ -186,6 +196,8 @@ class Gatherer:
         """Tell whether a field is to be kept: some servers repeat it in every fragment."""
         if value in EMPTY:
             return False
+        if not self._open:
+            self._begin()
         encoded = to_json(value)
         if self._seen.get((call_id, name)) == encoded or not self._has_room(len(encoded)):
             return False

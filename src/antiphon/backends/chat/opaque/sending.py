@@ -34,8 +34,10 @@ class Carried:
         self.removed: list[InputRemoved] = []
         self._origin = origin
         self._data = data
-        told = (one.field for records in data.values() for one in records if one.field and origin.reads(one))
-        self._field = next((name for name in told if name != IN_CONTENT), "") or field
+        self._field = field
+        if data:
+            told = (one.field for records in data.values() for one in records if one.field and origin.reads(one))
+            self._field = next((name for name in told if name != IN_CONTENT), "") or field
 
     def beside(self, item: Reasoning) -> list[Opaque]:
         """Return what was kept beside thoughts and is for this backend."""
