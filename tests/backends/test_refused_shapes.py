@@ -10,8 +10,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from antiphon.backends.adaptations import Adaptation
-from antiphon.backends.refused_shapes import shape
+from antiphon.backends.learning.adaptations import Adaptation
+from antiphon.backends.learning.refused_shapes import shape
 from tests.backends.chat.chats import USER, WEATHER, ask
 from tests.backends.chat.test_asking import backend, heard, message
 from tests.backends.chat.test_message_order import DEVELOPER, IMAGE, SAID, alternates, call, output

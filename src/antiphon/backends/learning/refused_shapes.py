@@ -13,7 +13,7 @@ from itertools import pairwise
 import msgspec
 from msgspec import Raw
 
-from antiphon.backends.adaptations import Adaptation
+from antiphon.backends.learning.adaptations import Adaptation
 
 
 class _Message(msgspec.Struct):
@@ -27,7 +27,7 @@ _SHAPES: tuple[tuple[re.Pattern[str], Adaptation], ...] = tuple(
     for pattern, learned in (
         (
             r"system role (?:is )?not supported|developer instruction is not enabled|only user and assistant roles"
-            r"|(?:not support|no support for) (?:the )?system (?:role|message|prompt|instruction)",
+            r"|not support .system. with|(?:not support|no support for) (?:the )?system (?:role|message|prompt|instruction)",
             Adaptation(roles="user"),
         ),
         (
