@@ -14,7 +14,7 @@ from msgspec import Raw
 
 from antiphon.backends.learning.adaptations import NOTHING, Adaptation
 from antiphon.backends.learning.efforts import EFFORTS, USUAL, WEAKEST, weakest_first
-from antiphon.backends.learning.refused_shapes import shape
+from antiphon.backends.learning.refused_shapes import narrower, shape
 from antiphon.backends.refusals import NO_ACCESS
 from antiphon.errors import BackendError
 
@@ -207,6 +207,12 @@ def _shape(refusal: RefusedRequest) -> Lesson | None:
     return Lesson(learned) if learned is not None else None
 
 
+def _narrower(refusal: RefusedRequest) -> Lesson | None:
+    """The narrowest subset, where a keyword of JSON Schema is refused that cannot be left out by itself."""
+    learned = narrower(refusal.words, refusal.sent)
+    return Lesson(learned) if learned is not None else None
+
+
 def _stream(refusal: RefusedRequest) -> Lesson | None:
     if refusal.value("stream") is not True:
         return Lesson(Adaptation(stream="always")) if _ONLY_STREAMS.search(refusal.words) else None
@@ -315,7 +321,7 @@ def _field(refusal: RefusedRequest) -> Lesson | None:
     return Lesson(Adaptation(drop=("logprobs", "top_logprobs") if "logprobs" in name else (name,)))
 
 
-RULES = (_thoughts, _shape, _stream, _token_field, _format, _tool_choice, _effort, _schema, _strict, _field)
+RULES = (_thoughts, _shape, _stream, _token_field, _format, _tool_choice, _effort, _schema, _strict, _narrower, _field)
 
 
 def _listed(words: str) -> set[str]:

@@ -75,6 +75,11 @@ def shape(words: str, sent: Mapping[str, Raw]) -> Adaptation | None:
     for pattern, learned in _SHAPES:
         if (learned.strict_schema == "" or "tools" in sent) and pattern.search(words):
             return Adaptation(roles="user") if learned.roles and _alternates(sent["messages"]) else learned
+    return None
+
+
+def narrower(words: str, sent: Mapping[str, Raw]) -> Adaptation | None:
+    """Return the narrowest subset of schemas for a refusal whose words name a keyword of JSON Schema."""
     if "tools" not in sent or "response_format" in words or not _UNSUPPORTED.search(words):
         return None
     return _NARROWEST if _KEYWORD.search(words) else None
