@@ -9,14 +9,15 @@ from typing import Any
 import msgspec
 import pytest
 
-from antiphon.backends.adaptations import Adaptation
-from antiphon.backends.efforts import nearest_effort
-from antiphon.backends.overflow_words import Overflow, overflow
-from antiphon.backends.refusal_words import Lesson, lesson
+from antiphon.backends.learning.adaptations import Adaptation
+from antiphon.backends.learning.efforts import nearest_effort
+from antiphon.backends.learning.overflow_words import Overflow, overflow
+from antiphon.backends.learning.refusal_words import Lesson, lesson
 from antiphon.backends.refusals import refusal
 from antiphon.errors import BackendError
 
 TOOLS = [{"type": "function", "function": {"name": "f", "parameters": {}, "strict": True}}]
+LOOSE = {"type": "json_schema", "json_schema": {"name": "x", "schema": {"minLength": 1, "pattern": "a"}}}
 SCHEMA = {"type": "json_schema", "json_schema": {"name": "x", "schema": {}}}
 
 
@@ -54,7 +55,13 @@ def taught(words: str, param: str = "", status: int = 400, **sent: Any) -> Adapt
         ('"llama3.2" does not support thinking', {"reasoning_effort": "high"}, {"drop": ("reasoning_effort",)}),
         ("Reasoning is not supported: effort", {"reasoning": {"effort": "high"}}, {"drop": ("reasoning_effort",)}),
         ("Extra inputs are not permitted: chat_template_kwargs", {"chat_template_kwargs": {"enable_thinking": True}}, {"drop": ("enable_thinking",)}),
+        ("Thinking level MINIMAL is not supported for this model. Please retry with other thinking level.", {"reasoning_effort": "minimal"}, {"efforts": ("low", "medium", "high")}),
+        ("reasoning_effort 'medium' is not supported", {"reasoning_effort": "medium"}, {"efforts": ("low", "high")}),
+        ("Reasoning is mandatory for this endpoint and cannot be disabled.", {"reasoning": {"effort": "none"}}, {"efforts": ("low", "medium", "high")}),
+        ("chat_template_kwargs is not supported for Mistral tokenizers.", {"chat_template_kwargs": {"enable_thinking": True}}, {"drop": ("enable_thinking",)}),
         # The choice of a tool
+        ("Invalid tool_choice type: 'object'. Supported string values: none, auto, required", {"tool_choice": {"type": "function"}}, {"forced_calls": "schema"}),
+        ("No endpoints found that support the provided 'tool_choice' value.", {"tool_choice": "required"}, {"drop": ("tool_choice",)}),
         ("<400> InternalError.Algo.InvalidParameter: The tool_choice parameter does not support being set to required or object in thinking mode", {"tool_choice": "required", "reasoning_effort": "low"}, {"drop": ("tool_choice",)}),
         ("Thinking may not be enabled when tool_choice forces tool use. It is not allowed.", {"tool_choice": {"type": "function"}}, {"drop": ("tool_choice",)}),
         ("tool_choice must be 'auto' or 'none'", {"tool_choice": "required"}, {"drop": ("tool_choice",)}),
@@ -63,12 +70,34 @@ def taught(words: str, param: str = "", status: int = 400, **sent: Any) -> Adapt
         ("This response_format type is unavailable now, it must be one of text", {"response_format": {"type": "json_object"}}, {"response_format": "none"}),
         ("'response_format.type' must be 'json_schema' or 'text'", {"response_format": {"type": "json_object"}}, {"response_format": "json_schema"}),
         ("response_format: schema is not supported", {"response_format": {"type": "json_object", "schema": {}}}, {"response_format": "json_object"}),
+        ("Function calling with a response mime type: 'application/json' is unsupported. See response_format.", {"response_format": SCHEMA, "tools": TOOLS}, {"response_format": "none"}),
+        ("json mode cannot be combined with tool/function calling: response_format is not supported here", {"response_format": {"type": "json_object"}, "tools": TOOLS}, {"response_format": "none"}),
+        # The history
+        ("System role not supported", {}, {"roles": "user"}),
+        ("Unsupported value: 'messages[0].role' does not support 'system' with this model.", {}, {"roles": "user"}),
+        ("Developer instruction is not enabled for models/gemma-3-27b-it", {}, {"roles": "user"}),
+        ("Conversation roles must alternate user/assistant/user/assistant/...", {}, {"roles": "alternate"}),
+        ("Unexpected role 'user' after role 'tool'", {}, {"roles": "alternate"}),
+        ("System message must be at the beginning.", {}, {"roles": "merge-first"}),
+        ("Tool call id was functions.read:0 but must be a-z, A-Z, 0-9, with a length of 9.", {}, {"call_ids": "short"}),
+        ("The `reasoning_content` in the thinking mode must be passed back to the API.", {}, {"needs_reasoning": True}),
+        ("property 'messages.1.assistant.reasoning_content' is unsupported", {"messages": [{"role": "assistant", "content": "", "reasoning_content": "hm"}]}, {"reasoning_out": "none"}),
+        # Schemas
+        ("Invalid JSON payload received. Unknown name \"const\" at 'tools[0].function_declarations[0].parameters': Cannot find field.", {"tools": TOOLS}, {"strict_schema": "gemini"}),
+        ("At path 'properties.x': type is not defined, the schema is not a valid moonshot flavored json schema", {"tools": TOOLS}, {"strict_schema": "moonshot"}),
+        ("Invalid schema for function 'f': schema must have type 'object' and not have 'oneOf' at the top level.", {"tools": TOOLS}, {"strict_schema": "openai"}),
+        ("Invalid schema for response_format 'x': In context=('properties', 'a'), 'minLength' is not permitted.", {"response_format": LOOSE}, {"drop": ("schema.minLength",)}),
+        ("tools.0.input_schema: For 'string' type, properties minLength, pattern are not supported", {"tools": TOOLS, "response_format": LOOSE}, {"drop": ("schema.minLength", "schema.pattern")}),
         # Names of fields
         ("Unsupported parameter: 'max_tokens' is not supported with this model. Use 'max_completion_tokens' instead.", {"max_tokens": 9}, {"max_tokens": "max_completion_tokens"}),
         ("max_completion_tokens is unknown, please use max_tokens", {"max_completion_tokens": 9}, {"max_tokens": "max_tokens"}),
         ("Unsupported value: 'temperature' does not support 0.2 with this model. Only the default (1) value is supported.", {}, {"drop": ("temperature",)}),
+        ("`temperature` may only be set to 1 when thinking is enabled.", {}, {"drop": ("temperature",)}),
+        ("invalid temperature: only 1 is allowed for this model", {}, {"drop": ("temperature",)}),
+        ("`top_p` must be greater than or equal to 0.95 or unset when thinking is enabled", {"top_p": 0.5}, {"drop": ("top_p",)}),
+        ("Argument not supported on this model: presencePenalty", {"presence_penalty": 1}, {"drop": ("presence_penalty",)}),
         ("`temperature` and `top_p` cannot both be specified for this model.", {"top_p": 1}, {"drop": ("temperature",)}),
-        ('[{"type":"extra_forbidden","loc":["body","parallel_tool_calls"],"msg":"Extra inputs are not permitted"}]', {"parallel_tool_calls": False}, {"drop": ("parallel_tool_calls",)}),
+        ('MistralException - {"detail": [{"type": "extra_forbidden", "loc": ["body", "parallel_tool_calls"], "msg": "Extra inputs are not permitted"}]}', {"parallel_tool_calls": False}, {"drop": ("parallel_tool_calls",)}),
         ("json: unknown field 'stream_options', expected one of `temperature`, `top_p`", {"stream_options": {}}, {"drop": ("stream_options",)}),
         ("'logprobs' is not supported with this model", {"logprobs": True}, {"drop": ("logprobs", "top_logprobs")}),
         ("Unknown parameter: 'user'", {"user": "u"}, {"drop": ("user",)}),
@@ -111,7 +140,7 @@ def test_the_field_that_a_server_names_apart_counts() -> None:
     )
 
 
-@pytest.mark.parametrize("status", [401, 402, 403, 429, 503, 504])
+@pytest.mark.parametrize("status", [401, 402, 429, 503, 504])
 def test_what_is_no_matter_of_the_request_teaches_nothing(status: int) -> None:
     assert taught("temperature is not supported", status=status) is None
 
@@ -188,6 +217,10 @@ TOO_LONG = "context_length_exceeded"
         ("The input token count (1200000) exceeds the maximum number of tokens allowed (1048576).", TOO_LONG, (1048576, 1200000)),
         ("Input length 40000 exceeds the maximum context length of 32,768 tokens", TOO_LONG, (32768, 40000)),
         ("The prompt is too long.", TOO_LONG, (0, 0)),
+        ("The prompt is too long: 140000, model maximum context length: 131072", TOO_LONG, (131072, 140000)),
+        ("Trying to keep the first 4823 tokens when context the overflows. However, the model is loaded with context length of only 4096 tokens", TOO_LONG, (4096, 4823)),
+        ("input length and `max_tokens` exceed context limit: 190000 + 20000 > 200000, decrease input length or `max_tokens`", TOO_LONG, (200000, 190000, True)),
+        ("Input validation error: `inputs` tokens + `max_new_tokens` must be <= 8193. Given: 8000 `inputs` tokens and 512 `max_new_tokens`", TOO_LONG, (8193, 8000, True)),
         ("'max_tokens' is too large: 2000. This model's maximum context length is 2048 tokens and your request has 100 input tokens (2000 > 2048 - 100).", TOO_LONG, (2048, 100, True)),
         ("This endpoint's maximum context length is 32768 tokens. However, you requested about 33000 tokens (1000 of text input, 32000 in the output).", TOO_LONG, (32768, 1000, True)),
         ("max_tokens=100000 cannot be greater than max_model_len=2048. Please request fewer output tokens.", "", (2048, 0, True)),

@@ -10,8 +10,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from antiphon.backends.adaptations import Adaptation
-from antiphon.backends.refused_shapes import shape
+from antiphon.backends.learning.adaptations import Adaptation
+from antiphon.backends.learning.refused_shapes import narrower, shape
 from tests.backends.chat.chats import USER, WEATHER, ask
 from tests.backends.chat.test_asking import backend, heard, message
 from tests.backends.chat.test_message_order import DEVELOPER, IMAGE, SAID, alternates, call, output
@@ -22,7 +22,8 @@ SYSTEM, LATER = {"role": "system"}, [{"role": "user"}, {"role": "user"}]
 
 def taught(words: str, messages: list[Json] | None = None, **sent: Any) -> Json | None:
     fields = {"model": "m", "messages": messages if messages is not None else [SYSTEM, *LATER], "tools": [], **sent}
-    found = shape(words, {name: msgspec.Raw(dumps(value).encode()) for name, value in fields.items()})
+    asked = {name: msgspec.Raw(dumps(value).encode()) for name, value in fields.items()}
+    found = shape(words, asked) or narrower(words, asked)
     return None if found is None else found.settings()
 
 

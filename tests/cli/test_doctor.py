@@ -121,7 +121,7 @@ async def test_what_a_model_cannot_do_and_how_it_wants_to_be_spoken_to_is_writte
         assert (outcome.code, outcome.out) == (0, ""), outcome.err
         again = await antiphon(tmp_path, "doctor", upstream.url, "--write", "found.toml")
     assert again.code == 2 and "found.toml: cannot be written" in again.err
-    assert "System message must be at the beginning." in outcome.err
+    assert 'roles = "merge-first"' in outcome.err
     config = load({"config": str(tmp_path / "found.toml")}, {"HOME": str(tmp_path)}).config
     model = config.models["Org/Model-1"]
     assert (model.functions, model.images, model.structured_outputs, model.reasoning) == (False, False, False, True)

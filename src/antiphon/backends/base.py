@@ -133,7 +133,7 @@ class Backend(Protocol):
 class BackendHealth(msgspec.Struct, frozen=True, kw_only=True):
     """How a backend does: `error` is what it last failed with, "" while it is well. Counts are those of this process.
 
-    `learned`: settings that its models want, by its own names for them (`backends.adaptations`).
+    `learned`: settings that its models want, by its own names for them (`backends.learning.adaptations`).
     """
 
     name: str

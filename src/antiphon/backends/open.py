@@ -55,7 +55,7 @@ def open_backend(
                 name, config, own, socket=socket, known=known, families=families, learn=learn
             )
         case "responses":
-            backend = ResponsesBackend(name, config, socket=socket)
+            backend = ResponsesBackend(name, config, socket=socket, learn=learn)
         case "scripted":
             return ScriptedBackend(name)
         case kind:

@@ -212,7 +212,12 @@ class Run:
     @property
     def ignored(self) -> Sequence[str]:
         """Names of what the request asks for and does not get, as far as that is known: wishes, and types of tools."""
-        return [*self.plan.ignored, *(name for name in self._turns.ignored if name not in self.plan.ignored)]
+        told = self._turns.ignored
+        return (
+            [*self.plan.ignored, *[name for name in told if name not in self.plan.ignored]]
+            if told
+            else self.plan.ignored
+        )
 
     @property
     def spoke(self) -> float:

@@ -107,9 +107,9 @@ class Turns:
     @property
     def ignored(self) -> Sequence[str]:
         """Names of the request's wishes that backends were not told so far."""
-        if self._source is not None:
-            self._ignored |= dict.fromkeys(self._source.ignored)
-        return [*self._ignored]
+        if self._source is not None and (ignored := self._source.ignored):
+            self._ignored |= dict.fromkeys(ignored)
+        return [*self._ignored] if self._ignored else ()
 
     async def _call_model(self) -> None:
         """Make one model call: its deltas go through the stream to the sink, one pass for all that has arrived."""

@@ -23,6 +23,7 @@ WEATHER = {"type": "function", "name": "get_weather", "description": "Weather", 
 TIME = {"type": "function", "name": "get_time", "parameters": PARAMETERS}
 PATCH = {"type": "custom", "name": "apply_patch"}
 USER = {"role": "user", "content": "Hi"}
+LONG_INPUT = [{"role": "user", "content": f"{n} {'word ' * 50}"} for n in range(20)]
 
 _NAME = re.compile(r"[a-zA-Z0-9_-]{1,64}")
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
 import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -9,17 +11,18 @@ from typing import Any
 
 import pytest
 
-from antiphon.backends import adaptations
-from antiphon.backends.adaptations import Adaptation, Adaptations
-from antiphon.backends.chat.asking import ALL_THOUGHTS
+from antiphon.backends.base import read
 from antiphon.backends.chat.backend import ChatBackend
+from antiphon.backends.learning import adaptations
+from antiphon.backends.learning.adaptations import Adaptation, Adaptations
+from antiphon.backends.learning.asking import ALL_THOUGHTS
 from antiphon.config import BackendConfig, ModelConfig
-from antiphon.core.deltas import CallStart, ReasoningDelta
+from antiphon.core.deltas import CallStart, Finish, FinishReason, ReasoningDelta
 from antiphon.core.request.text_format import ResolvedText
 from antiphon.core.turn import Turn
 from antiphon.errors import BackendError, InvalidRequest
 from antiphon.types.request import CreateResponse, TextFormat
-from tests.backends.chat.chats import WEATHER, ask
+from tests.backends.chat.chats import LONG_INPUT, USER, WEATHER, ask
 from tests.backends.turns import read_all, text_of, thoughts_of
 from tests.net.upstream import Call, Upstream, running, until
 
@@ -27,8 +30,6 @@ Json = dict[str, Any]
 Refusal = tuple[int, str]
 Strict = Callable[[Json], "Refusal | Json"]
 """What a server says to a body: why it refuses, or the message of its answer."""
-
-LONG = [{"role": "user", "content": f"{n} {'word ' * 50}"} for n in range(20)]
 
 
 def message(text: str | None = "Hi.", **fields: Any) -> Json:
@@ -95,6 +96,22 @@ def refuses(words: str, when: Callable[[Json], bool], answer: Json | None = None
     return lambda body: (status, words) if when(body) else (answer or message())
 
 
+NARROW = {
+    "type": "function",
+    "name": "find",
+    "parameters": {
+        "type": "object",
+        "properties": {"minLength": {"type": "string", "minLength": 1}, "map": {"type": "object", "propertyNames": {}}},
+    },
+}
+
+
+def asked_with(fields: Json) -> Turn:
+    """Return a Turn of these fields; `items` are its input."""
+    others = {name: value for name, value in fields.items() if name != "items"}
+    return ask(*fields.get("items", ()), **others)
+
+
 SCHEMA = ResolvedText(TextFormat(type="json_schema", name="x", schema=b'{"type":"object"}'))  # type: ignore[arg-type]
 KINDS: dict[str, tuple[Json, Strict, Json, list[str]]] = {
     "stream": (
@@ -142,6 +159,42 @@ KINDS: dict[str, tuple[Json, Strict, Json, list[str]]] = {
         {"response_format": "object_schema"},
         [],
     ),
+    "a role": (
+        {"instructions": "Be brief."},
+        refuses(
+            "System role not supported",
+            lambda body: any(one["role"] == "system" for one in body["messages"]),
+            status=500,
+        ),
+        {"roles": "user"},
+        [],
+    ),
+    "thoughts that are missing": (
+        {"items": [USER, {"role": "assistant", "content": "Hello."}, USER]},
+        refuses(
+            "The `reasoning_content` in the thinking mode must be passed back to the API.",
+            lambda body: (
+                not all(one.get("reasoning_content") for one in body["messages"] if one["role"] == "assistant")
+            ),
+        ),
+        {"needs_reasoning": True},
+        [],
+    ),
+    "a keyword of schemas": (
+        {"tools": [NARROW]},
+        refuses("JSON schema: 'minLength' is not supported", lambda body: '"minLength": 1' in json.dumps(body)),
+        {"drop": ("schema.minLength",)},
+        ["schema.minLength"],
+    ),
+    "a subset of schemas": (
+        {"tools": [NARROW]},
+        refuses(
+            "Unknown name \"propertyNames\" at 'tools[0].function_declarations[0].parameters': Cannot find field.",
+            lambda body: '"propertyNames"' in json.dumps(body),
+        ),
+        {"strict_schema": "gemini"},
+        [],
+    ),
     "several fields": (
         {"temperature": 0.2, "max_output_tokens": 9, "parallel_tool_calls": False, "tools": [WEATHER]},
         lambda body: (
@@ -166,13 +219,13 @@ async def test_a_refused_field_is_left_out_and_that_is_remembered(
 ) -> None:
     fields, strict, learned, ignored = KINDS[kind]
     async with backend(strict, in_stream=in_stream) as (one, upstream):
-        with caplog.at_level(logging.WARNING, "antiphon.backends"):
-            first = await heard(one, ask(**fields))
+        with caplog.at_level(logging.WARNING, "antiphon.backends.learning"):
+            first = await heard(one, asked_with(fields))
         asked = len(upstream.calls)
         assert asked > 1
         assert one.learned == {"m": Adaptation(**learned)}
         assert "backend c: model m is asked otherwise from now on: " in caplog.text
-        again = await heard(one, ask(**fields))
+        again = await heard(one, asked_with(fields))
         assert len(upstream.calls) == asked + 1, "the next request is right at once"
     assert first == again
     assert first[1] == ignored
@@ -303,6 +356,28 @@ async def test_a_forced_call_that_nothing_brings_about_fails(stream: bool) -> No
 
 
 @pytest.mark.parametrize("stream", [True, False])
+@pytest.mark.parametrize("learn", [True, False])
+async def test_words_instead_of_a_forced_call_that_are_cut_off(learn: bool, stream: bool) -> None:
+    async def cut(call: Call) -> None:
+        text = '{"name":"get_w' if "response_format" in call.json else "It is often said"
+        choice = {"index": 0, "message" if not stream else "delta": {"content": text}, "finish_reason": "length"}
+        if stream:
+            await call.start()
+            await call.event({"choices": [choice]})
+            await call.end()
+        else:
+            await call.answer({"choices": [choice]})
+
+    async with running(cut) as upstream:
+        one = ChatBackend("c", BackendConfig(url=upstream.url), learn=learn)
+        deltas, _ = await heard(one, ask(tools=[WEATHER], tool_choice="required", stream=stream))
+        assert Finish(FinishReason.LENGTH) in deltas
+        assert text_of(deltas) == ('{"name":"get_w' if learn else "It is often said")
+        assert len(upstream.calls) == (2 if learn else 1)
+        await one.close()
+
+
+@pytest.mark.parametrize("stream", [True, False])
 async def test_words_before_a_forced_call_are_kept(stream: bool) -> None:
     async with backend(lambda body: called("Let me look.")) as (one, upstream):
         deltas, _ = await heard(one, ask(tools=[WEATHER], tool_choice="required", stream=stream))
@@ -313,7 +388,7 @@ async def test_words_before_a_forced_call_are_kept(stream: bool) -> None:
 @pytest.mark.parametrize("stream", [True, False])
 async def test_answers_that_are_all_thoughts_are_told_once(stream: bool, caplog: pytest.LogCaptureFixture) -> None:
     async with backend(lambda body: message(None, reasoning_content="Four words, no more.")) as (one, _):
-        with caplog.at_level(logging.WARNING, "antiphon.backends"):
+        with caplog.at_level(logging.WARNING, "antiphon.backends.learning"):
             for _ in range(3):
                 deltas, _ = await heard(one, ask(stream=stream))
                 assert any(isinstance(delta, ReasoningDelta) for delta in deltas)
@@ -344,14 +419,14 @@ def window_of(tokens: int) -> Strict:
 
 @pytest.mark.parametrize("in_stream", [False, True])
 async def test_the_oldest_items_are_left_out_where_the_client_allows_it(in_stream: bool) -> None:
-    cut = ask(*LONG, request=CreateResponse(model="m", input="x", truncation="auto"))
+    cut = ask(*LONG_INPUT, request=CreateResponse(model="m", input="x", truncation="auto"))
     async with backend(window_of(500), in_stream=in_stream) as (one, upstream):
         deltas, _ = await heard(one, cut)
         assert 0 < int(text_of(deltas)) <= 500
         assert upstream.calls[-1].json["messages"][-1]["content"].startswith("19 ")
         assert [model.context_length for model in await one.models()] == [500]
         with pytest.raises(BackendError) as failed:
-            await heard(one, ask(*LONG))
+            await heard(one, ask(*LONG_INPUT))
         assert failed.value.code == "context_length_exceeded"
 
 
@@ -373,3 +448,79 @@ async def test_a_bound_of_answers_is_kept_to() -> None:
             await heard(one, ask(max_output_tokens=most))
         assert [call.json["max_tokens"] for call in upstream.calls] == [32_000, 8192, 8192, 100]
         assert one.learned == {"m": Adaptation(max_output_tokens=8192)}
+
+
+# Thoughts that the template opens
+
+
+def thinking(*pieces: str, field: str = "content") -> Callable[[Call], Any]:
+    """A server whose template is told to think: then the answer comes in these pieces, else it is "Hello!"."""
+
+    async def handle(call: Call) -> None:
+        on = call.json.get("chat_template_kwargs", {}).get("enable_thinking")
+        said = [{field: piece} for piece in pieces] if on else [{"content": "Hello!"}]
+        if field != "content" and on:
+            said.append({"content": "Hello!"})
+        if not call.json.get("stream"):
+            whole: Json = {}
+            for delta in said:
+                for name, text in delta.items():
+                    whole[name] = whole.get(name, "") + text
+            await call.answer({"choices": [{"index": 0, "message": whole, "finish_reason": "stop"}]})
+            return
+        await call.start()
+        for delta in said:
+            await call.event({"choices": [{"index": 0, "delta": delta}]})
+            await asyncio.sleep(0.001)
+        await call.event({"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]})
+        await call.end()
+
+    return handle
+
+
+UNOPENED = ("I need ", "one word.\n</th", "ink>\n", "\nHel", "lo!")
+
+
+@pytest.mark.parametrize("stream", [True, False])
+@pytest.mark.parametrize("profile", ["vllm", "sglang"])
+async def test_thoughts_that_an_effort_switches_on_are_told_from_the_answer(profile: str, stream: bool) -> None:
+    async with running(thinking(*UNOPENED)) as upstream:
+        one = ChatBackend("c", BackendConfig(url=upstream.url, profile=profile))
+        for _ in range(2):
+            deltas, _ = await heard(one, ask(reasoning_effort="low", stream=stream))
+            assert (thoughts_of(deltas).strip(), text_of(deltas)) == ("I need one word.", "Hello!")
+            assert one.learned["m"].think == "opened"
+        for effort in ("none", None):
+            deltas, _ = await heard(one, ask(reasoning_effort=effort, stream=stream))
+            assert (thoughts_of(deltas), text_of(deltas)) == ("", "Hello!")
+        await one.close()
+
+
+async def test_thoughts_stream_once_it_is_known_that_the_template_opens_them() -> None:
+    async with running(thinking(*UNOPENED)) as upstream:
+        one = ChatBackend("c", BackendConfig(url=upstream.url, profile="vllm"))
+        firsts = []
+        for _ in range(2):
+            stream = await one.open(ask(reasoning_effort="low"))
+            firsts.append(thoughts_of(await read(stream)))
+            await read_all(stream)
+        assert firsts[0].strip() == "I need one word."
+        assert firsts[1] == "I need "
+        await one.close()
+
+
+@pytest.mark.parametrize(
+    ("pieces", "field", "text"),
+    [(("Well, ", "that is ", "42."), "content", "Well, that is 42."), (("Hm, ", "hm."), "reasoning", "Hello!")],
+)
+async def test_a_server_that_parts_thoughts_itself_streams(pieces: tuple[str, ...], field: str, text: str) -> None:
+    async with running(thinking(*pieces, field=field)) as upstream:
+        one = ChatBackend("c", BackendConfig(url=upstream.url, profile="vllm"))
+        for _ in range(2):
+            stream = await one.open(ask(reasoning_effort="low"))
+            first = await read(stream)
+            rest = await read_all(stream)
+            assert text_of([*first, *rest]) == text
+        assert (text_of(first) or thoughts_of(first)) == pieces[0]
+        assert one.learned == {}
+        await one.close()

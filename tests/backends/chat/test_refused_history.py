@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 import pytest
 
-from antiphon.backends.adaptations import Adaptation
-from antiphon.backends.refusal_words import UNSIGNED
+from antiphon.backends.learning.adaptations import Adaptation
+from antiphon.backends.learning.refusal_words import UNSIGNED
 from tests.backends.chat.chats import WEATHER, ask
 from tests.backends.chat.test_asking import Json, Refusal, backend, message
 from tests.backends.turns import read_all, text_of

@@ -126,7 +126,7 @@ async def test_what_it_is_asked() -> None:
         extra=extra,
     )
     async with pair(play) as (backend, upstream):
-        await read_all(await backend.open(asked))
+        (await backend.open(asked)).abort()
         body = upstream.calls[0].json
         assert upstream.calls[0].path == "/v1/responses"
         assert upstream.calls[0].headers["authorization"] == "Bearer sk-x"

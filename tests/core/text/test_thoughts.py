@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import pytest
 
 from antiphon.core.deltas import ReasoningDelta
-from antiphon.core.text.thoughts import ThinkSplitter
+from antiphon.core.text.thoughts import LONGEST_UNSURE, ThinkSplitter
 
 CASES = [
     ("<think>a\nb</think>\n\nyes", "a\nb", "yes"),
@@ -26,8 +26,8 @@ CASES = [
 ]
 
 
-def split(pieces: Sequence[str], *, opened: bool = False) -> tuple[str, str]:
-    splitter = ThinkSplitter(opened=opened)
+def split(pieces: Sequence[str], **how: bool) -> tuple[str, str]:
+    splitter = ThinkSplitter(**how)
     found = [one for piece in pieces for one in splitter.feed(piece)] + splitter.close()
     thoughts = "".join(one.text for one in found if isinstance(one, ReasoningDelta))
     return thoughts, "".join(one.text for one in found if not isinstance(one, ReasoningDelta))
@@ -82,3 +82,36 @@ def test_settled_once_the_answer_has_begun() -> None:
     assert not splitter.settled
     splitter.feed("b")
     assert splitter.settled
+
+
+# The template may have opened the thoughts
+
+UNSURE = [
+    *CASES,
+    ("I think.\n</think>\n\nyes", "I think.\n", "yes"),
+    ("I think. [/THINK]yes", "I think. ", "yes"),
+    ("</think>yes", "", "yes"),
+    ("The tag `</think>` ends it.", "", "The tag `</think>` ends it."),
+    ("I think.</think>a </think> b", "I think.", "a </think> b"),
+    ("a < b and b > c", "", "a < b and b > c"),
+]
+
+
+@pytest.mark.parametrize(("text", "thoughts", "answer"), UNSURE)
+def test_split_where_the_template_may_have_opened_them(text: str, thoughts: str, answer: str) -> None:
+    for pieces in ([text], list(text), *([text[:place], text[place:]] for place in range(1, len(text)))):
+        assert split(pieces, unsure=True) == (thoughts, answer), pieces
+
+
+def test_nothing_is_held_back_for_ever() -> None:
+    splitter = ThinkSplitter(unsure=True)
+    said = [one for _ in range(LONGEST_UNSURE // 8 + 1) for one in splitter.feed("8 chars ")]
+    assert "".join(one.text for one in said) == "8 chars " * (LONGEST_UNSURE // 8 + 1)
+    assert splitter.settled
+    assert not splitter.unopened
+
+
+def test_thoughts_of_their_own_tell_that_text_is_answer() -> None:
+    splitter = ThinkSplitter(unsure=True)
+    splitter.thoughts_came()
+    assert [one.text for one in splitter.feed("\n\nyes")] == ["yes"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Literal, Protocol
 
 import msgspec
 
@@ -24,6 +24,11 @@ class TextSink(Protocol):
     @property
     def marks(self) -> frozenset[str] | None:
         """What a piece of text must have one of to come here; other text is answer. None: all text comes here."""
+        ...
+
+    @property
+    def unopened(self) -> bool:
+        """Tell whether the text began with thoughts that only a closing tag told."""
         ...
 
     def expect_whole(self) -> None:
@@ -50,7 +55,7 @@ NO_MARKS: frozenset[str] = frozenset()
 class TextPolicy(msgspec.Struct, frozen=True):
     """What is looked for in text: thoughts, families of leaked calls, and the users' own. `calls`: whether any are wanted."""
 
-    think: ThinkPolicy = "auto"
+    think: ThinkPolicy | Literal["unsure"] = "auto"
     leaks: Sequence[str] = ()
     own_leaks: Families = NO_FAMILIES
     calls: bool = True
@@ -68,11 +73,16 @@ def open_sink(emulation: Emulation | None, policy: TextPolicy, tools: ToolMap, c
 class FilterSink:
     """Ordinary text: inline thoughts and leaked calls are taken out."""
 
-    __slots__ = ("_begun", "_calls", "_filters", "_logprobs", "_splitter")
+    __slots__ = ("_begun", "_calls", "_filters", "_logprobs", "_splitter", "unopened")
 
     def __init__(self, policy: TextPolicy, tools: ToolMap, calls: Calls) -> None:
         self._calls = calls
-        self._splitter = None if policy.think == "off" else ThinkSplitter(opened=policy.think == "opened")
+        self._splitter = (
+            None
+            if policy.think == "off"
+            else ThinkSplitter(opened=policy.think == "opened", unsure=policy.think == "unsure")
+        )
+        self.unopened = False
         # Without calls there is nothing to rescue, but Harmony's channels have to be told apart all the same.
         offers = tools.offers if policy.calls else {}
         leaks = policy.leaks if offers else [leak for leak in policy.leaks if leak == CHANNELS]
@@ -118,6 +128,7 @@ class FilterSink:
         if self._splitter.in_gap:
             self._logprobs = b""  # those of blank lines that are dropped
         if self._splitter.settled:
+            self.unopened = self._splitter.unopened
             self._splitter = None
 
     def end(self, out: list[Delta], *, before_call: bool) -> None:
@@ -126,6 +137,7 @@ class FilterSink:
             for piece in self._splitter.close():
                 if not (before_call and not self._begun and not piece.text.strip()):
                     self._piece(piece, out)
+            self.unopened = self._splitter.unopened
             self._splitter = None
         for index, filter in enumerate(self._filters):
             for found in filter.close():
@@ -165,6 +177,7 @@ class AnswerSink:
     __slots__ = ("_calls", "_pieces", "_tools")
 
     marks = None
+    unopened = False
 
     def expect_whole(self) -> None:
         """Do nothing: all is kept in any case."""
@@ -197,6 +210,7 @@ class InputSink:
     __slots__ = ("_calls", "_name")
 
     marks = None
+    unopened = False
 
     def expect_whole(self) -> None:
         """Do nothing: all is input."""

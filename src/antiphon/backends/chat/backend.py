@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from hashlib import blake2b
 from itertools import count
@@ -11,229 +11,29 @@ from itertools import count
 import msgspec
 from msgspec import Raw
 
-from antiphon.backends.adaptations import NOTHING, Adaptation, Adaptations
-from antiphon.backends.base import BackendModel, Take
+from antiphon.backends.base import BackendModel
 from antiphon.backends.chat import codec, profiles, token_count
-from antiphon.backends.chat.asking import Asking
-from antiphon.backends.chat.codec import ChatCall, ChatDecoder, CodecOptions
+from antiphon.backends.chat.answer_streams import Answer, ChatStream, RelayedBytes, WholeAnswer
+from antiphon.backends.chat.codec import ChatCall, CodecOptions
 from antiphon.backends.chat.leak_families import check_names
 from antiphon.backends.chat.profiles import NO_PROFILES, Policies, Profile, Profiles
 from antiphon.backends.engine_details import EngineDetails
+from antiphon.backends.learning.adaptations import NOTHING, Adaptation, Adaptations
+from antiphon.backends.learning.asking import Asking, with_window
 from antiphon.backends.openai_calls import accepted, connect, list_models, trace_header
 from antiphon.config import BackendConfig, ModelConfig
-from antiphon.config.masking import SECRETS
 from antiphon.config.reading import nearest, quoted
-from antiphon.core.deltas import Delta
 from antiphon.core.text.leaks import NO_FAMILIES, Families
-from antiphon.core.text.sse import MOST_SAID, SSEParser
 from antiphon.core.turn import Turn
 from antiphon.errors import BackendError, ConfigError
-from antiphon.net.http.response import HttpResponse
 from antiphon.runtime.offload import LARGE, by_size
 
 _fields = msgspec.json.Decoder(dict[str, Raw])
-
-_KEPT_HEADERS = (b"content-type", b"cache-control")
-
-
-def _nobody(deltas: Sequence[Delta]) -> bool:
-    raise AssertionError("nobody takes the answer at present")
-
-
-Again = Callable[[Asking, BackendError], Awaitable["Answer | None"]]
-"""Asks otherwise after a refusal; None where there is no other way. Raises BackendError."""
-
-
-class Answer:
-    """The answer to a call. Where the server refuses it in the answer's place, `again` may ask otherwise."""
-
-    def __init__(
-        self, response: HttpResponse, decoder: ChatDecoder, asking: Asking, call: ChatCall, again: Again
-    ) -> None:
-        self._ignored = call.ignored
-        self._response = response
-        self._decoder = decoder
-        self._asking = asking
-        self._again = again
-        self._next: Answer | None = None
-        self._take: Take = _nobody
-        self._wanted: Take = _nobody
-        self._ended = False
-
-    async def pour(self, take: Take) -> bool:
-        """Give the Deltas as they arrive. Raises BackendError."""
-        if self._next is not None:
-            return await self._next.pour(take)
-        self._wanted = take
-        self._take = take if self._asking.settled else self._first
-        try:
-            if not self._ended:
-                await self._read()
-            return self._ended
-        except BackendError as error:
-            self.abort()
-            self._next = None if self._asking.settled else await self._again(self._asking, error)
-            if self._next is None:
-                if held := self._asking.release():
-                    take(held)
-                raise
-        finally:
-            self._take = self._wanted = _nobody
-        return await self._next.pour(take)
-
-    @property
-    def ignored(self) -> Sequence[str]:
-        """Names of the request's wishes that the server was not told."""
-        return self._ignored if self._next is None else self._next.ignored
-
-    def _first(self, deltas: Sequence[Delta]) -> bool:
-        """Take the beginning of the answer."""
-        shown = self._asking.heard(deltas)
-        if self._asking.settled:
-            self._take = self._wanted
-        return not shown or self._wanted(shown)
-
-    async def _read(self) -> None:
-        raise NotImplementedError
-
-    def abort(self) -> None:
-        self._ended = True
-        self._response.abort()
-        if self._next is not None:
-            self._next.abort()
-
-
-class ChatStream(Answer):
-    """The answer to a streamed call."""
-
-    def __init__(
-        self, response: HttpResponse, decoder: ChatDecoder, asking: Asking, call: ChatCall, again: Again
-    ) -> None:
-        super().__init__(response, decoder, asking, call, again)
-        response.counts_itself = True  # comments and empty chunks are no part of an answer
-        self._parser = SSEParser()
-        self._size = 0
-        self._came = 0
-
-    async def _read(self) -> None:
-        if await self._response.pour(self._feed):
-            self._close()
-
-    def _feed(self, data: bytes) -> bool:
-        self._came += len(data)
-        events = self._parser.feed(data)
-        decoder = self._decoder
-        deltas: list[Delta] = []
-        try:
-            if events:
-                decoder.feed(events, deltas)
-            if self._came > MOST_SAID:
-                _check_size(decoder)
-            if decoder.ended:
-                self._end(deltas)
-        except BackendError:
-            if deltas and decoder.size <= MOST_SAID:
-                self._take(deltas)
-            raise
-        if deltas:
-            self._response.alive()
-            return self._take(deltas) and not self._ended
-        if decoder.size != self._size:  # what was said is held back
-            self._size = decoder.size
-            self._response.alive()
-        return not self._ended
-
-    def _close(self) -> None:
-        """Read what the end of the body brings."""
-        deltas: list[Delta] = []
-        try:
-            self._decoder.feed(self._parser.close(), deltas)
-            self._end(deltas)
-        finally:
-            if deltas:
-                self._take(deltas)
-
-    def _end(self, deltas: list[Delta]) -> None:
-        """Close the answer. Raises BackendError where it was broken off: then there was no finish reason."""
-        if self._parser.stray:
-            self._decoder.feed_stray(b"\n".join(self._parser.stray), deltas)
-        self._decoder.finish(deltas)
-        self._ended = True
-        self._response.release()
-        if self._decoder.all_thoughts:
-            self._asking.all_thoughts()
-
-
-def _check_size(decoder: ChatDecoder) -> None:
-    if decoder.size > MOST_SAID:
-        raise BackendError(502, f"The backend's answer has more than {MOST_SAID} characters.")
-
-
-WHOLE_LIMIT = 16 * 1024 * 1024
-"""Bytes of an answer that comes whole."""
-
-
-class WholeAnswer(Answer):
-    """The answer to a call that is not streamed: all Deltas at once."""
-
-    async def _read(self) -> None:
-        body = await self._response.read_all(WHOLE_LIMIT)
-        self._ended = True
-        deltas: list[Delta] = []
-        try:
-            if len(body) < LARGE:
-                self._decode(body, deltas)
-            else:
-                await by_size(len(body), self._decode, body, deltas)
-        except BackendError:
-            if self._decoder.size > MOST_SAID:
-                deltas.clear()
-            raise
-        finally:
-            if deltas:
-                self._take(deltas)
-        if self._decoder.all_thoughts:
-            self._asking.all_thoughts()
-
-    def _decode(self, body: bytes, deltas: list[Delta]) -> None:
-        decoder = self._decoder
-        if body.lstrip()[:1] in (b"{", b"["):
-            decoder.feed_whole(body, deltas)
-        else:
-            # Some servers stream and call it JSON.
-            parser = SSEParser()
-            decoder.feed([*parser.feed(body), *parser.close()], deltas)
-            if parser.stray:
-                decoder.feed_stray(b"\n".join(parser.stray), deltas)
-        _check_size(decoder)
-        decoder.finish(deltas)
-
-
-class RelayedBytes:
-    """An answer that passes through as it is."""
-
-    def __init__(self, response: HttpResponse) -> None:
-        self.status = response.status
-        self.headers: Sequence[tuple[bytes, bytes]] = [pair for pair in response.headers if pair[0] in _KEPT_HEADERS]
-        self._response = response
-
-    async def read(self) -> bytes:
-        """Return the next piece; an error in it does not tell the operator's secrets."""
-        data = await self._response.read()
-        return SECRETS.hide_in_bytes(data) if b'"error"' in data else data
-
-    def abort(self) -> None:
-        self._response.abort()
 
 
 def _changes(asking: Asking, error: BackendError, body: bytes) -> bool:
     """Change a request by its refusal; False where that teaches nothing."""
     return asking.changes(error, _fields.decode(body))
-
-
-def _with_window(model: BackendModel, learned: Adaptation) -> BackendModel:
-    window = model.context_length or learned.context_length or None
-    return msgspec.structs.replace(model, context_length=window)
 
 
 async def _written(turn: Turn, options: CodecOptions) -> tuple[bytes, ChatCall]:
@@ -307,6 +107,7 @@ def _adapted(options: CodecOptions, learned: Adaptation) -> CodecOptions:
             call_ids=learned.call_ids,
             strict_schema=learned.strict_schema,
         ),
+        opens_thoughts=learned.think == "opened",
         window=options.window or learned.context_length,
         most_output=learned.max_output_tokens,
     )
@@ -336,7 +137,6 @@ class ChatBackend:
         self._plain, self._options = codec_options(name, config, self._models, known, families, refuse=not learn)
         self._learn = learn
         self._adaptations = Adaptations(name)
-        self._windows: dict[str, int] = {}
         self.name = name
         self._config = config
         self._known = known
@@ -373,6 +173,8 @@ class ChatBackend:
                 if not (self._learn and await by_size(len(body), _changes, asking, error, body)):
                     raise
         asking.forced = call.forced
+        if call.think == "unsure" and self._adaptations.is_parting(turn.model):
+            call = msgspec.structs.replace(call, think="auto")
         learn = partial(self._learn_field, turn.model)
         decoder = codec.decoder(turn, call, options, f"{self._call_base}{next(self._calls):x}", learn)
         type = response.header(b"content-type")
@@ -391,9 +193,6 @@ class ChatBackend:
 
     def _options_of(self, model: str, changed: Adaptation) -> CodecOptions:
         options = self._options.get(model, self._plain)
-        window = self._windows.get(model, 0)
-        if window and not options.window:
-            options = msgspec.structs.replace(options, window=window)
         return options if changed is NOTHING else _adapted(options, changed)
 
     def _learn_field(self, model: str, field: str) -> None:
@@ -411,9 +210,17 @@ class ChatBackend:
             self._plain = msgspec.structs.replace(self._plain, profile=profile)
             self._options = {own: _of_model(self._plain, model) for own, model in self._models.items()}
         models = await self._details.added(self.profile.kind, models)
-        self._windows = {model.id: model.context_length for model in models if model.context_length}
+        for model in models:
+            self._set_window(model)
         learned = self._adaptations.all()
-        return [_with_window(model, learned[model.id]) if model.id in learned else model for model in models]
+        return [with_window(model, learned) for model in models]
+
+    def _set_window(self, model: BackendModel) -> None:
+        """Take over the window that a list tells; a configured one counts more."""
+        configured = self._models.get(model.id)
+        options = self._options.get(model.id, self._plain)
+        if not (configured and configured.context_length) and model.context_length not in (None, options.window):
+            self._options[model.id] = msgspec.structs.replace(options, window=model.context_length)
 
     async def count_tokens(self, turn: Turn) -> int | None:
         """Count with the server's own tokenizer; None where its kind offers none. Raises BackendError."""

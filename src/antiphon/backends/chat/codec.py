@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 from msgspec import UNSET, Raw
@@ -17,7 +17,8 @@ from antiphon.backends.chat.opaque.fields import NOBODY, Origin
 from antiphon.backends.chat.opaque.gathering import Gatherer
 from antiphon.backends.chat.opaque.sending import Carried
 from antiphon.backends.chat.profiles import PROFILES, Policies, Profile, ThinkPolicy, suited
-from antiphon.backends.chat.wishes import add_effort, drop
+from antiphon.backends.learning.chat_wishes import OFF, add_effort, drop
+from antiphon.backends.learning.refusal_words import KEYWORD
 from antiphon.core.deltas import CallKind, InputRemoved
 from antiphon.core.json_encoding import to_json
 from antiphon.core.kinds import BY_DECLARATION, MCP
@@ -50,10 +51,11 @@ class CodecOptions(msgspec.Struct, frozen=True, kw_only=True):
     """How a model is spoken to: the server's profile, and the model's own settings; `leaks` come on top of the profile's,
     `own_leaks` are the families of the configuration.
 
-    `need_reason`: an answer without a `finish_reason` was broken off; False for servers that never send one. `window`: the
-    model's context window, `most_output` its longest answer, in tokens; 0 where they are not known. `refuse`: a wish that the
-    model cannot honour is a 400. `address`: a digest of the server's. `thoughts_in`: the field in which the model gives its
-    thoughts, "" while that is not known.
+    `need_reason`: an answer without a `finish_reason` was broken off; False for servers that never send one.
+    `opens_thoughts`: a template that is told to think is known to open the thoughts itself. `window`: the model's context
+    window, `most_output` its longest answer, in tokens; 0 where they are not known. `refuse`: a wish that the model cannot
+    honour is a 400. `address`: a digest of the server's. `thoughts_in`: the field in which the model gives its thoughts, ""
+    while that is not known.
     """
 
     profile: Profile = PROFILES["generic"]
@@ -62,6 +64,7 @@ class CodecOptions(msgspec.Struct, frozen=True, kw_only=True):
     leaks: tuple[str, ...] = ()
     own_leaks: Families = NO_FAMILIES
     need_reason: bool = True
+    opens_thoughts: bool = False
     window: int = 0
     most_output: int = 0
     refuse: bool = False
@@ -76,14 +79,16 @@ class CodecOptions(msgspec.Struct, frozen=True, kw_only=True):
 class ChatCall(msgspec.Struct, frozen=True):
     """What a request has set up for its answer: the functions, and how a call or format is brought about.
 
-    `ignored`: the client's wishes that the request does not have. `forced`: the answer must be a call. `removed` are thoughts,
-    or signatures of such, that are not for this backend. `origin` is who makes the answer. `keep_ids`: calls keep their ids.
+    `ignored`: the client's wishes that the request does not have. `forced`: the answer must be a call. `think`: how thoughts are
+    told from the answer. `removed` are thoughts, or signatures of such, that are not for this backend. `origin` is who makes
+    the answer. `keep_ids`: calls keep their ids.
     """
 
     tools: ToolMap
     emulation: Emulation | None = None
     ignored: tuple[str, ...] = ()
     forced: bool = False
+    think: ThinkPolicy | Literal["unsure"] = "auto"
     removed: Sequence[InputRemoved] = ()
     origin: Origin = NOBODY
     keep_ids: bool = False
@@ -113,6 +118,7 @@ def request(turn: Turn, options: CodecOptions) -> tuple[bytes, ChatCall]:
     body.add("messages", messages.render())
     _add_sampling(body, turn, options)
     ignored = add_effort(body.fields, turn.reasoning_effort, profile, refuse=options.refuse)
+    thinking = turn.reasoning_effort not in OFF if TEMPLATE_FIELDS in body.fields else None
     if profile.streams(turn.stream):
         body.add("stream", b"true")
         if profile.stream_usage:
@@ -122,16 +128,22 @@ def request(turn: Turn, options: CodecOptions) -> tuple[bytes, ChatCall]:
     if profile.drop:
         forced = forced and (emulation is not None or "tool_choice" not in profile.drop)
         ignored += drop(body.fields, profile.drop, choice.mode if emulation is None else "auto")
-    keep_ids = profile.call_ids == "keep"
-    return body.render(), ChatCall(tools, emulation, ignored, forced, carried.removed, origin, keep_ids)
+    think, keep_ids = _think_policy(options, thinking), profile.call_ids == "keep"
+    return body.render(), ChatCall(tools, emulation, ignored, forced, think, carried.removed, origin, keep_ids)
 
 
 def is_slow(turn: Turn, options: CodecOptions) -> bool:
     """Tell whether the request takes more than some milliseconds to write, however small it is."""
     if not turn.tools or is_long(turn):
         return bool(turn.tools)
-    most = MOST_FITTED if options.profile.strict_schema in HEAVY or options.policies.strict_schema in HEAVY else LARGE
+    most = MOST_FITTED if _fits_schemas(options) else LARGE
     return (most < LARGE or bool(turn.server_tools)) and declared_size(turn) > most
+
+
+def _fits_schemas(options: CodecOptions) -> bool:
+    """Tell whether all schemas are gone through, or may be."""
+    heavy = options.profile.strict_schema in HEAVY or options.policies.strict_schema in HEAVY
+    return heavy or any(name.startswith(KEYWORD) for name in options.profile.drop)
 
 
 def decoder(
@@ -146,7 +158,7 @@ def decoder(
         options.profile,
         call_base=call_base,
         policy=TextPolicy(
-            options.think,
+            call.think,
             options.profile.leaks + options.leaks if options.leaks else options.profile.leaks,
             options.own_leaks,
             calls=turn.tool_choice != "none",
@@ -160,6 +172,18 @@ def decoder(
         kept=Gatherer(call.origin, options.profile.reasoning_out, call.removed, learn),
         keep_ids=call.keep_ids,
     )
+
+
+def _think_policy(options: CodecOptions, thinking: bool | None) -> ThinkPolicy | Literal["unsure"]:
+    """Return how thoughts are told from the answer.
+
+    Templates that are told to think may open the thoughts themselves. Not all servers then part them from the answer.
+    """
+    if options.think == "opened" and thinking is False:
+        return "auto"
+    if options.think == "auto" and thinking and options.profile.effort == "both":
+        return "opened" if options.opens_thoughts else "unsure"
+    return options.think
 
 
 class _Body:

@@ -55,6 +55,7 @@ class ChatDecoder:
 
     __slots__ = (
         "_calls",
+        "_emulated",
         "_forced",
         "_halves",
         "_kept",
@@ -106,6 +107,7 @@ class ChatDecoder:
         self._logprobs = logprobs
         self._need_reason = need_reason
         self._forced = forced
+        self._emulated = emulation is not None
         self._refused = False
         self._usage: ChatUsage | None = None
         self._reason: FinishReason | None = None
@@ -131,6 +133,16 @@ class ChatDecoder:
         """Tell whether the answer, which has ended, is thoughts and nothing else."""
         said = self._text_size or self._calls.started or self._pictures
         return self._reasoning_size > 0 and not said and self._reason is FinishReason.STOP
+
+    @property
+    def unopened(self) -> bool:
+        """Tell whether the answer began with thoughts that only a closing tag told."""
+        return self._sink.unopened
+
+    @property
+    def cut(self) -> FinishReason | None:
+        """Why the answer was cut off; None where it was not."""
+        return self._reason if self._reason is not None and self._reason.cut else None
 
     # Feeding
 
@@ -219,9 +231,13 @@ class ChatDecoder:
         check_end(self._reason, said=said, ended=ended, may_be_empty=self._seen, odd=self._odd)
         called = self._calls.started > 0 and self._unwanted is None
         reason = self._reason or (FinishReason.TOOL_CALLS if called else FinishReason.STOP)
-        if self._forced and not (self._calls.started or reason.cut or self._refused):
+        if self._forced and not (called or self._refused or self._excused(reason)):
             raise unforced()
         out.append(Finish(reason))
+
+    def _excused(self, reason: FinishReason) -> bool:
+        """Tell whether an answer was cut off before its forced call: text tells that none would have come."""
+        return reason.cut and (self._emulated or not self._text_size)
 
     # One chunk
 

@@ -81,7 +81,8 @@ class MessageList:
 
     def user(self, content: Content) -> None:
         """Add a user's message."""
-        self._end_system()
+        if self._system:
+            self._end_system()
         if not self._rules.alternate:
             self._done.append(message("user", content.whole()))
             return
@@ -107,10 +108,12 @@ class MessageList:
 
     def render(self) -> bytes:
         """Return the messages as a JSON array."""
-        self._end_system()
+        if self._system:
+            self._end_system()
         if self._rules.alternate and self._last not in ("user", "tool"):
             self.user(Content(GO_ON))
-        self._end_user()
+        if self._user:
+            self._end_user()
         messages = self._done
         if self._first:
             first = "\n\n".join(self._first)

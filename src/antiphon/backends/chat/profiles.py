@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from antiphon.backends.chat.message_order import Roles
-from antiphon.backends.refusal_words import UNSIGNED
+from antiphon.backends.learning.refusal_words import UNSIGNED
 from antiphon.config.reading import nearest, quoted
 from antiphon.config.values import convert
 from antiphon.core.tools.call_ids import IdForm

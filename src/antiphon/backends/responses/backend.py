@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 
 from msgspec.structs import replace
 
 from antiphon.backends.base import BackendModel, ByteStream, Take
+from antiphon.backends.chat import profiles, token_count
+from antiphon.backends.chat.answers.endings import unforced
+from antiphon.backends.chat.codec import CodecOptions
+from antiphon.backends.chat.codec import request as chat_request
 from antiphon.backends.error_words import parse
+from antiphon.backends.learning.adaptations import Adaptation, Adaptations
+from antiphon.backends.learning.asking import Asking, with_window
+from antiphon.backends.learning.responses_wishes import adapted, is_forced, sent_fields
 from antiphon.backends.openai_calls import accepted, connect, list_models, trace_header
 from antiphon.backends.refusals import read_refusal, refusal
 from antiphon.backends.responses import codec
@@ -17,20 +24,25 @@ from antiphon.backends.responses.refused_forms import REFUSED, RequestForms, nex
 from antiphon.config import BackendConfig
 from antiphon.core.deltas import Delta, InputRemoved, Relay, RelayedText
 from antiphon.core.opaque import OTHER_MODEL, withheld
-from antiphon.core.relay.shapes import LIFE
+from antiphon.core.relay.end import response_of
+from antiphon.core.relay.shapes import ENDS, LIFE
 from antiphon.core.text.sse import EVENT_LIMIT, MOST_SAID, SSEParser
 from antiphon.core.tools.tool_map import ToolMap
 from antiphon.core.turn import Turn
 from antiphon.errors import BackendError, InvalidRequest
 from antiphon.net.http.client import HttpResponse
-from antiphon.runtime.offload import by_size
+from antiphon.runtime.offload import LARGE, by_size
 
 
 class RelayStream:
     """The events of one answer, as Deltas; or an answer that came whole, although a stream was asked for."""
 
-    def __init__(self, response: HttpResponse, turn: Turn) -> None:
+    def __init__(
+        self, response: HttpResponse, turn: Turn, *, ignored: Sequence[str] = (), forced: bool = False
+    ) -> None:
         response.counts_itself = True  # comments, keepalives and the like are no part of an answer
+        self.ignored = ignored
+        self._uncalled = forced  # no call has come yet, although there must be one
         self._response = response
         self._parser = SSEParser()
         self._decoder = ResponsesEventDecoder(
@@ -53,6 +65,8 @@ class RelayStream:
                 decoder.finish()
             if decoder.error is not None:
                 raise decoder.error
+            if decoder.ended and self._uncalled:
+                raise unforced()
         except BackendError:
             self.abort()
             raise
@@ -88,6 +102,8 @@ class RelayStream:
         return self._decoder.feed(self._parser.close())
 
     def _pass_on(self, deltas: Sequence[Delta]) -> bool:
+        if self._uncalled:
+            self._uncalled = not any(_excuses(delta) for delta in deltas)
         if self._removed and deltas:
             deltas, self._removed = [*self._removed, *deltas], ()
         return not deltas or self._take is None or self._take(deltas)
@@ -96,24 +112,73 @@ class RelayStream:
         self._response.abort()
 
 
-class ResponsesBackend:
-    """A backend that is asked with the whole history, `store: false`, and whose events pass through."""
+def _excuses(delta: Delta) -> bool:
+    """Tell whether an answer is a call, or why it need not be one: it is a refusal, or was cut off."""
+    if not isinstance(delta, Relay):
+        return False
+    if delta.type == "response.completed":
+        output = response_of(delta.fields).get("output")
+        return isinstance(output, list) and any(_is_call(item) for item in output)
+    if delta.type in ("response.output_item.added", "response.output_item.done"):
+        return _is_call(delta.fields.get("item"))
+    return delta.type in ENDS or delta.type.startswith("response.refusal.")
 
-    def __init__(self, name: str, config: BackendConfig, *, socket: str = "") -> None:
+
+def _is_call(item: object) -> bool:
+    if not isinstance(item, dict):
+        return False
+    parts = item.get("content")
+    refused = isinstance(parts, list) and any(
+        isinstance(part, dict) and part.get("type") == "refusal" for part in parts
+    )
+    return refused or str(item.get("type")).endswith("_call")
+
+
+class ResponsesBackend:
+    """A backend that is asked with the whole history, `store: false`, and whose events pass through.
+
+    `learn`: a refusal that names a wish of the request is answered by asking without it.
+    """
+
+    def __init__(self, name: str, config: BackendConfig, *, socket: str = "", learn: bool = True) -> None:
         self.name = name
         self._client = connect(name, config, socket)
+        self._url = config.url
         self._forms = RequestForms()
+        self._chat: CodecOptions | None = None
+        self._learn = learn
+        self._adaptations = Adaptations(name)
+
+    @property
+    def learned(self) -> Mapping[str, Adaptation]:
+        """What was learned of its models by refusals."""
+        return self._adaptations.all()
 
     async def open(self, turn: Turn) -> RelayStream:
-        """Start a call; a form of request that the server refuses is changed. Raises BackendError."""
+        """Start a call; a wish that the model refuses is left out. Raises BackendError."""
+        asking = Asking(turn, self._adaptations)
+        while True:
+            asked, ignored = adapted(asking.turn, asking.changed)
+            try:
+                response = await self._open(asked)
+                break
+            except BackendError as error:
+                if not self._learn or not asking.changes(error, sent_fields(asked)):
+                    raise
+        asking.accepted()
+        forced = is_forced(asked)
+        return RelayStream(response, asked, ignored=ignored, forced=forced)
+
+    async def _open(self, turn: Turn) -> HttpResponse:
+        """Send a request; its form is changed where the server refuses it. Raises BackendError."""
         form = self._forms.of(turn.model)
         body = await by_size(turn.size, codec.request, turn, form)
         while True:
             response = await self._send(turn, body)
             if response.status not in REFUSED:
-                stream = RelayStream(await accepted(response), turn)
+                response = await accepted(response)
                 self._forms.learn(turn.model, form)
-                return stream
+                return response
             said = await read_refusal(response)
             other = body
             while other == body:  # what the request has nothing of cannot be what is refused
@@ -129,14 +194,24 @@ class ResponsesBackend:
 
     async def models(self) -> Sequence[BackendModel]:
         """Ask what it serves; none of it can be called through chat completions here. Raises BackendError."""
+        learned = self._adaptations.all()
+        models = await list_models(self._client)
+        profile = profiles.find("auto", self._url, [model.owned_by for model in models])
+        self._chat = CodecOptions(profile=profile) if profile and token_count.offered(profile.kind) else None
         return [
-            replace(model, capabilities=replace(model.capabilities, chat_completions=False))
-            for model in await list_models(self._client)
+            replace(with_window(model, learned), capabilities=replace(model.capabilities, chat_completions=False))
+            for model in models
         ]
 
     async def count_tokens(self, turn: Turn) -> int | None:
-        """Return None: counting is left to those who have a tokenizer."""
-        return None
+        """Count with the tokenizer that the server has for chat completions; None where it has none. Raises BackendError."""
+        if self._chat is None:
+            return None
+        try:
+            body, _ = await by_size(LARGE, chat_request, turn, self._chat)
+        except InvalidRequest:  # a history that chat completions cannot say
+            return None
+        return await token_count.count(self._client, self._chat.profile.kind, body)
 
     async def chat_completions(self, body: bytes) -> ByteStream:
         """Refuse: such a backend is not asked for chat completions."""

@@ -9,8 +9,8 @@ from time import monotonic
 
 import msgspec
 
-from antiphon.backends.adaptations import Adaptable
 from antiphon.backends.base import Backend, BackendHealth, BackendModel
+from antiphon.backends.learning.adaptations import Adaptable
 from antiphon.backends.routing.breaker import Breaker
 from antiphon.backends.routing.call_queue import CallQueue
 from antiphon.errors import BackendError

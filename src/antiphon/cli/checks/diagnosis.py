@@ -12,8 +12,8 @@ from typing import Literal, NamedTuple
 
 import msgspec
 
-from antiphon.backends.adaptations import NOTHING, Adaptable, Adaptation
 from antiphon.backends.base import Backend, BackendModel
+from antiphon.backends.learning.adaptations import NOTHING, Adaptable, Adaptation
 from antiphon.cli.checks.probes import (
     REFUSED,
     TOOL,
@@ -34,10 +34,10 @@ from antiphon.types.items import InputImage, InputText, Message, OutputText, Par
 
 Think = Literal["", "auto", "opened"]
 COLOURS = {"red": b"\xff\0\0", "green": b"\0\xc0\0", "blue": b"\0\0\xff"}
-OF_MODEL = ("drop", "efforts", "stream", "roles", "call_ids", "strict_schema", "context_length")
+OF_MODEL = ("drop", "efforts", "stream", "strict_schema", "roles", "call_ids", "context_length")
 """Settings that a model has itself, of those that refusals teach."""
 
-OF_PROFILE = ("max_tokens", "response_format", "forced_calls")
+OF_PROFILE = ("max_tokens", "response_format", "forced_calls", "needs_reasoning")
 """Those of a profile."""
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -88,6 +89,7 @@ async def examine(name: str, config: Config, wanted: Sequence[str]) -> tuple[str
     from antiphon.config import ModelConfig
     from antiphon.errors import APIError
 
+    logging.disable(logging.WARNING)  # what is learned is a finding
     untouched = {model: ModelConfig(think="off") for model in wanted}
     known = configured_profiles(config.profiles)
     families = configured_families(config.leaks)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 from msgspec import UNSET, Raw, Struct
@@ -42,6 +42,13 @@ class Writer(Protocol):
 def encoded_once(text: str) -> Any:
     """Return a text for the events that repeat it: a long one as its JSON, which is then copied rather than escaped again."""
     return text if len(text) <= LONG else Raw(text_json(text))
+
+
+def _joined(values: Sequence[bytes]) -> Raw:
+    return Raw(b"[%b]" % b",".join(values)) if values else _EMPTY
+
+
+_EMPTY = Raw(b"[]")
 
 
 def delta_head(type: str, item_id: str, output_index: int, rest: bytes) -> bytes:
@@ -161,8 +168,7 @@ class MessageWriter(ItemWriter):
         text = encoded_once("".join(self._pieces))
         part: OutputText | Refusal
         if self._kind == "text":
-            logprobs, annotations = (Raw(b"[%b]" % b",".join(said)) for said in (self._logprobs, self._annotations))
-            part = OutputText(text=text, logprobs=logprobs, annotations=annotations)
+            part = OutputText(text=text, logprobs=_joined(self._logprobs), annotations=_joined(self._annotations))
         else:
             part = Refusal(refusal=text)
         if self._emitter.mute:

@@ -18,10 +18,14 @@ TAGS = {
 }
 """Opening tag → closing tag."""
 
-_CLOSE_TAGS = tuple(TAGS.values())
+_OPEN_TAGS, _CLOSE_TAGS = tuple(TAGS), tuple(TAGS.values())
 _QUOTES = frozenset("`'\"*")
 
 _LONGEST_START = 1024  # characters, blanks nearly all of them
+LONGEST_UNSURE = 32 * 1024
+"""Characters that are held back while they may be thoughts or answer."""
+
+_LONGEST_TAG = max(map(len, _CLOSE_TAGS))
 
 _FIRST = frozenset(("", "<", "["))
 
@@ -32,16 +36,21 @@ class ThinkSplitter:
     """Cuts one message. Thoughts stand at its beginning only: a tag in the middle of an answer is text.
 
     `opened` is for templates that put `<think>` into the prompt, so that the reply begins inside the thoughts. `whole`: the
-    first piece is the whole message, so that a closing tag without an opening one can be seen in time.
+    first piece is the whole message, so that a closing tag without an opening one can be seen in time. `unsure`: the template
+    may do so, and text is held back until a closing tag tells. `unopened`: there was such a tag, and no opening one.
     """
 
-    __slots__ = ("_close", "_held", "_state", "whole")
+    __slots__ = ("_close", "_held", "_pieces", "_size", "_state", "unopened", "whole")
 
-    def __init__(self, *, opened: bool = False) -> None:
-        self._state: Literal["start", "opened", "thinking", "gap", "answer"] = "thinking" if opened else "start"
+    def __init__(self, *, opened: bool = False, unsure: bool = False) -> None:
+        self._state: Literal["start", "unsure", "opened", "thinking", "gap", "answer"] = "start"
+        if opened or unsure:
+            self._state = "thinking" if opened else "unsure"
         self._close: tuple[str, ...] = _CLOSE_TAGS
         self._held = ""
-        self.whole = False
+        self._pieces: list[str] = []  # while it is not sure what they are; `_held` is then the end of them
+        self._size = 0
+        self.whole = self.unopened = False
 
     @property
     def settled(self) -> bool:
@@ -55,11 +64,15 @@ class ThinkSplitter:
 
     def thoughts_came(self) -> None:
         """Be told that the thoughts came apart from the text: what is left between them and the answer is dropped."""
-        if self._state == "start" and not self._held:
+        if self._state in ("start", "unsure") and not self._held:
             self._state = "gap"
 
     def feed(self, text: str) -> list[Piece]:
         """Return what of the text is certain; a piece that may be part of a tag is held back."""
+        if self._state == "unsure":
+            text = self._until_sure(text)
+            if not text:
+                return []
         if self._state == "start" and not self._held:
             if self.whole and ("<" in text or "[/" in text) and _closes_unopened(text):
                 self._state = "thinking"
@@ -75,12 +88,29 @@ class ThinkSplitter:
 
     def close(self) -> list[Piece]:
         """Return what is still held back, at the end of the message."""
+        if self._state == "unsure":
+            return [TextDelta("".join(self._pieces))] if self._pieces else []
         held, self._held = self._held, ""
         if self._state == "thinking":
             return [ReasoningDelta(held)] if held else []
         if self._state == "gap":
             held = held.lstrip()
         return [TextDelta(held)] if held else []
+
+    def _until_sure(self, text: str) -> str:
+        """Hold text back until it can be told; then return all of it."""
+        self._pieces.append(text)
+        self._size += len(text)
+        around = self._held + text
+        self._held = around[-_LONGEST_TAG:]
+        closed = any(_is_bare(around, around.find(tag)) for tag in _CLOSE_TAGS if tag in around)
+        opened = self._size <= _LONGEST_START and "".join(self._pieces).lstrip().startswith(_OPEN_TAGS)
+        if not (closed or opened) and self._size <= LONGEST_UNSURE:
+            return ""
+        whole, self._held, self._pieces = "".join(self._pieces), "", []
+        self.unopened = closed and not any(tag in whole for tag in TAGS)
+        self._state = "thinking" if self.unopened else "start"
+        return whole
 
     def _step(self, pieces: list[Piece]) -> bool:
         """Move on by one state; False when more text is needed."""
@@ -125,6 +155,11 @@ class ThinkSplitter:
         _append_thoughts(pieces, self._held[:certain])
         self._held = self._held[certain:]
         return False
+
+
+def _is_bare(text: str, place: int) -> bool:
+    """Tell whether a tag is not quoted."""
+    return text[place - 1 : place] not in _QUOTES
 
 
 def _closes_unopened(text: str) -> bool:

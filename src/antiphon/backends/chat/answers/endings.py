@@ -13,6 +13,8 @@ UNFORCED = "tool_choice_ignored"
 
 def ending(word: str, payload: bytes) -> FinishReason | None:
     """Return what a finish reason means, None where it is none. Raises BackendError where the answer was broken off."""
+    if word == "stop":  # nearly all of them
+        return FinishReason.STOP
     word = spelled(word)
     if word in NO_END:
         return None

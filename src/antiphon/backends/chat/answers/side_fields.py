@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -61,9 +61,9 @@ class SideFields:
             inner = entry.get("url_citation")
             self._add(inner if isinstance(inner, dict) else entry, entry.get("type"), text_size)
 
-    def sources(self, fields: Mapping[str, Raw], text_size: int) -> None:
+    def sources(self, lists: Sequence[Raw], text_size: int) -> None:
         """Take in sources that stand beside the choices, but for those that the message cites."""
-        for raw in fields.values():
+        for raw in lists:
             for entry in _entries(raw):
                 if _text(entry, _URLS) not in self._cited:
                     self._add(entry, "", text_size)
@@ -149,18 +149,17 @@ def _picture(entry: Any) -> str:
 
 
 _fields = msgspec.json.Decoder(dict[str, Raw])
-_MARKS = tuple(name.encode() for name in CITATIONS)  # without quotes, of which JSON is full: found four times faster
 
 
-def sources_of(payload: bytes) -> dict[str, Raw]:
-    """Return the fields of a chunk or an answer that list sources."""
-    for mark in _MARKS:
-        if mark in payload:
-            break
-    else:
-        return {}
+def sources_of(payload: bytes) -> Sequence[Raw]:
+    """Return the lists of sources of a chunk or an answer.
+
+    Parts of their names are looked for first: as fields of `ChatChunk` they would cost each token of a stream.
+    """
+    if not (b"citations" in payload or b"search" in payload or b"references" in payload):
+        return ()
     try:
         fields = _fields.decode(payload)
     except (msgspec.MsgspecError, ValueError, RecursionError):
-        return {}
-    return {name: fields[name] for name in CITATIONS if name in fields}
+        return ()
+    return [fields[name] for name in CITATIONS if name in fields]

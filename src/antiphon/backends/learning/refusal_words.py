@@ -12,10 +12,10 @@ from typing import Any, Literal
 import msgspec
 from msgspec import Raw
 
-from antiphon.backends.adaptations import Adaptation
-from antiphon.backends.efforts import EFFORTS, weakest_first
+from antiphon.backends.learning.adaptations import NOTHING, Adaptation
+from antiphon.backends.learning.efforts import EFFORTS, USUAL, WEAKEST, weakest_first
+from antiphon.backends.learning.refused_shapes import narrower, shape
 from antiphon.backends.refusals import NO_ACCESS
-from antiphon.backends.refused_shapes import shape
 from antiphon.errors import BackendError
 
 LONGEST = 4000  # characters of a refusal that are looked at
@@ -24,12 +24,16 @@ _UNSUPPORTED = re.compile(
     r"not (?:currently |yet |be )?(?:support|allow|permit|accept|implement|available|recogni|enabled)|unsupported"
     r"|n't (?:currently )?(?:support|allow|accept)|unknown|unrecogni[sz]ed|unexpected|extra (?:inputs|fields)"
     r"|cannot find field|cannot (?:both )?be (?:set|used|specified)|only the default|invalid (?:parameter|argument|field)"
-    r"|incompatible|deprecated|must be omitted",
+    r"|incompatible|deprecated|must be omitted|or unset|no endpoints found|(?:may|can) only be (?:set|used)"
+    r"|only [\d.]{1,8} is allowed",
     re.IGNORECASE,
 )
-_WRONG_VALUE = re.compile(r"must be|should be|invalid|one of|expected|only supports?|requires?", re.IGNORECASE)
+_WRONG_VALUE = re.compile(
+    r"must be|should be|invalid|not a valid|one of|expected|only supports?|requires?|(?:supported|valid|allowed) values",
+    re.IGNORECASE,
+)
 _LISTED = re.compile(
-    r"one of|supported values|valid (?:values|levels|options)|allowed values|available (?:values|options)|expected"
+    r"one of|supported (?:string )?values|valid (?:values|levels|options)|allowed values|available (?:values|options)|expected"
     r"|should be|must be|choose|accepts?\b|supports? only|only supports?|valid:",
     re.IGNORECASE,
 )
@@ -51,14 +55,37 @@ _TOKEN_FIELDS = re.compile(
 )
 _FORMAT = re.compile(r"response[_ ]?format|json_schema|structured output", re.IGNORECASE)
 _BAD_SCHEMA = re.compile(r"invalid schema|schema error|grammar error|invalid_json_schema|in context=", re.IGNORECASE)
+_TOOLS_AND_FORMAT = re.compile(
+    r"(?:tool|function)[^.]{0,60}(?:response[_ ]?format|response mime type|json mode|structured output)"
+    r"|(?:response[_ ]?format|json mode|structured output)[^.]{0,60}(?:tool|function)",
+    re.IGNORECASE,
+)
+_MUST_THINK = re.compile(r"mandatory|cannot be (?:disabled|turned off)|always thinks", re.IGNORECASE)
 _CHOICE = re.compile(r"tool[_ ]?choice|forced? (?:tool|function)", re.IGNORECASE)
 _EFFORT = re.compile(
     r"reasoning[_. ]?effort|\beffort\b|support (?:reasoning|thinking)|thinking is not|think value"
-    r"|(?:thinking|reasoning)[_ ]?level|\blevel\b",
+    r"|(?:thinking|reasoning)[_ ]?level|\blevel\b|reasoning is mandatory",
     re.IGNORECASE,
 )
 _TEMPLATE = re.compile(r"chat_template_kwargs|enable_thinking", re.IGNORECASE)
 _STRICT = re.compile(r"[`'\".]strict\b|strict mode", re.IGNORECASE)
+_SCHEMA = re.compile(r"schema|parameters|function_declarations|keyword", re.IGNORECASE)
+_QUOTED = re.compile(r"[`'\"](\$?[A-Za-z]{2,24})[`'\"]")
+_NAMED = re.compile(r"(?<![\w$])(\$?[A-Za-z]{2,24})(?!\w)")
+KEYWORD = "schema."
+"""What the name of a keyword of schemas begins with, in `drop`."""
+
+LOOSENING = frozenset(
+    """
+    $schema $id $comment $anchor title default examples example format pattern minLength maxLength minimum maximum
+    exclusiveMinimum exclusiveMaximum multipleOf minItems maxItems uniqueItems contains minContains maxContains
+    minProperties maxProperties propertyNames patternProperties additionalProperties unevaluatedProperties
+    unevaluatedItems dependentRequired dependentSchemas contentEncoding contentMediaType contentSchema deprecated
+    readOnly writeOnly not if then else strict nullable
+    """.split()
+)
+"""Keywords without which a schema admits more, never less: answers are held against the client's own schema."""
+
 _WORDS = re.compile(r"[a-z_]{2,12}")
 
 _NO_THOUGHTS = re.compile(r"reasoning_content\b.{0,60}(?:must be passed|missing|required)", re.IGNORECASE)
@@ -93,7 +120,10 @@ CLIENTS_NAMES = {
 _PLAIN = ("temperature", "logprobs")  # words that mean the field wherever they stand
 _NAMES = {
     name: re.compile(
-        rf"\b{name}\b" if "_" in name or name in _PLAIN else rf"(?<!role )[`'\"]{name}[`'\"]|parameter:? {name}\b"
+        rf"\b{name.replace('_', '_?')}\b"
+        if "_" in name or name in _PLAIN
+        else rf"(?<!role )[`'\"]{name}[`'\"]|parameter:? {name}\b",
+        re.IGNORECASE,
     )
     for name in CLIENTS_NAMES
 }
@@ -109,11 +139,15 @@ class Lesson(msgspec.Struct, frozen=True):
 
 
 class RefusedRequest(msgspec.Struct, frozen=True):
-    """The words of a refusal, the field that the server named apart from them, and the body that it refused."""
+    """The words of a refusal, the field that the server named apart from them, and the body that it refused.
+
+    `changed` is how the body differed already from what the profile says.
+    """
 
     words: str
     param: str
     sent: Mapping[str, Raw]
+    changed: Adaptation
 
     def value(self, name: str) -> Any:
         """Return a field of the refused request; None where it had none."""
@@ -138,14 +172,17 @@ class RefusedRequest(msgspec.Struct, frozen=True):
         return self.unsupported or _WRONG_VALUE.search(self.words) is not None
 
 
-def lesson(error: BackendError, sent: Mapping[str, Raw]) -> Lesson | None:
-    """Return what a refusal teaches of the request that had the fields `sent`; None where that is nothing."""
+def lesson(error: BackendError, sent: Mapping[str, Raw], changed: Adaptation = NOTHING) -> Lesson | None:
+    """Return what a refusal teaches of the request that had the fields `sent`; None where that is nothing.
+
+    `changed` is what was learned before of the same request, or of others to the model.
+    """
     if error.status not in (400, 404, 409, 502) or error.code == "context_length_exceeded":
         return None
     if error.message.startswith(NO_ACCESS):
         return None
-    refusal = RefusedRequest(error.message[:LONGEST], _OURS.get(error.param or "", error.param or ""), sent)
-    for rule in (_thoughts, _shape, _stream, _token_field, _format, _tool_choice, _effort, _strict, _field):
+    refusal = RefusedRequest(error.message[:LONGEST], _OURS.get(error.param or "", error.param or ""), sent, changed)
+    for rule in RULES:
         found = rule(refusal)
         if found is not None:
             return found
@@ -167,6 +204,12 @@ def _thoughts(refusal: RefusedRequest) -> Lesson | None:
 
 def _shape(refusal: RefusedRequest) -> Lesson | None:
     learned = shape(refusal.words, refusal.sent)
+    return Lesson(learned) if learned is not None else None
+
+
+def _narrower(refusal: RefusedRequest) -> Lesson | None:
+    """The narrowest subset, where a keyword of JSON Schema is refused that cannot be left out by itself."""
+    learned = narrower(refusal.words, refusal.sent)
     return Lesson(learned) if learned is not None else None
 
 
@@ -194,6 +237,8 @@ def _format(refusal: RefusedRequest) -> Lesson | None:
     if not isinstance(format, dict) or not named or _BAD_SCHEMA.search(refusal.words) or not refusal.complains:
         return None
     asked = format.get("type")
+    if "tools" in refusal.sent and _TOOLS_AND_FORMAT.search(refusal.words):
+        return Lesson(Adaptation(response_format="none"), lasting=False)  # beside tools only
     listed = _listed(refusal.words)
     takes = {name for name in ("json_schema", "json_object") if name in listed and name != asked}
     weaker: Literal["json_schema", "json_object", "object_schema", "none"]
@@ -213,16 +258,23 @@ def _tool_choice(refusal: RefusedRequest) -> Lesson | None:
     choice = refusal.value("tool_choice")
     if choice in (None, "none") or not (refusal.param.startswith("tool_choice") or _CHOICE.search(refusal.words)):
         return None
+    if isinstance(choice, dict) and "required" in _listed(refusal.words) and not refusal.changed.forced_calls:
+        return Lesson(Adaptation(forced_calls="schema"))  # a named tool cannot be said, but any may be forced
     return Lesson(Adaptation(drop=("tool_choice",))) if refusal.complains else None
 
 
 def _effort(refusal: RefusedRequest) -> Lesson | None:
     named = refusal.param in EFFORT_FIELDS or _EFFORT.search(refusal.words)
-    if refusal.effort and named and refusal.complains:
+    if refusal.effort and named and (refusal.complains or _MUST_THINK.search(refusal.words)):
         asked = refusal.effort
         takes = weakest_first(_listed(refusal.words) & EFFORTS)
         if takes and asked not in takes:
             return Lesson(Adaptation(efforts=takes))
+        if asked in WEAKEST and _MUST_THINK.search(refusal.words):
+            return Lesson(Adaptation(efforts=USUAL))
+        others = tuple(effort for effort in refusal.changed.efforts or USUAL if effort != asked)
+        if others and asked in EFFORTS and asked in _WORDS.findall(refusal.words.lower()):
+            return Lesson(Adaptation(efforts=others))
         # A value that no server knows tells nothing about others.
         return Lesson(Adaptation(drop=("reasoning_effort",)), lasting=asked in EFFORTS)
     if TEMPLATE_FIELD in refusal.sent and refusal.unsupported:
@@ -230,6 +282,18 @@ def _effort(refusal: RefusedRequest) -> Lesson | None:
             return Lesson(Adaptation(drop=("enable_thinking",)))
         if _EFFORT.search(refusal.words):
             return Lesson(Adaptation(drop=("reasoning_effort",)))
+    return None
+
+
+def _schema(refusal: RefusedRequest) -> Lesson | None:
+    """Keywords that the words name are left out."""
+    schemas = bytes(refusal.sent.get("tools", b"")) + bytes(refusal.sent.get("response_format", b""))
+    if not schemas or not _SCHEMA.search(f"{refusal.param} {refusal.words}") or not refusal.complains:
+        return None
+    for named in (_QUOTED.findall(refusal.words), _NAMED.findall(refusal.words)):
+        keywords = [word for word in dict.fromkeys(named) if word in LOOSENING and b'"%b"' % word.encode() in schemas]
+        if keywords:
+            return Lesson(Adaptation(drop=tuple(KEYWORD + word for word in keywords)))
     return None
 
 
@@ -255,6 +319,9 @@ def _field(refusal: RefusedRequest) -> Lesson | None:
     else:
         return None
     return Lesson(Adaptation(drop=("logprobs", "top_logprobs") if "logprobs" in name else (name,)))
+
+
+RULES = (_thoughts, _shape, _stream, _token_field, _format, _tool_choice, _effort, _schema, _strict, _narrower, _field)
 
 
 def _listed(words: str) -> set[str]:

@@ -20,6 +20,8 @@ _STRENGTHS = {
     "max": 6,
 }
 EFFORTS = frozenset(_STRENGTHS)
+USUAL = ("low", "medium", "high")
+WEAKEST = ("none", "minimal", "off")
 
 
 def weakest_first(efforts: Iterable[str]) -> tuple[str, ...]:

@@ -1,7 +1,7 @@
 """One model call on its way: what is changed of its request because the server refused it, or did not do what it says.
 
 A request is changed before the first token only, and each refusal must teach something new. What has helped is remembered for
-the model (`backends.adaptations`).
+the model (`backends.learning.adaptations`).
 """
 
 from __future__ import annotations
@@ -11,11 +11,12 @@ from collections.abc import Mapping, Sequence
 import msgspec
 from msgspec import Raw
 
-from antiphon.backends.adaptations import NOTHING, Adaptation, Adaptations
+from antiphon.backends.base import BackendModel
 from antiphon.backends.chat.answers.endings import UNFORCED
 from antiphon.backends.chat.answers.errors import NOTHING_SAID
-from antiphon.backends.overflow_words import Overflow, overflow
-from antiphon.backends.refusal_words import lesson
+from antiphon.backends.learning.adaptations import NOTHING, Adaptation, Adaptations
+from antiphon.backends.learning.overflow_words import Overflow, overflow
+from antiphon.backends.learning.refusal_words import lesson
 from antiphon.core.context import truncated
 from antiphon.core.deltas import CallStart, Delta, Finish, TextDelta
 from antiphon.core.turn import Turn
@@ -23,6 +24,12 @@ from antiphon.errors import BackendError
 
 ALL_THOUGHTS = "an answer was thoughts and nothing else: the server's reasoning parser may take all text for thoughts"
 MOST_CHANGES = 6  # of one request: OpenAI's models for thinking refuse four fields, one after the other
+
+
+def with_window(model: BackendModel, learned: Mapping[str, Adaptation]) -> BackendModel:
+    """Return a listed model with the window that a refusal has told, where the list does not say it."""
+    window = learned.get(model.id, NOTHING).context_length
+    return msgspec.structs.replace(model, context_length=window) if window and not model.context_length else model
 
 
 class Asking:
@@ -49,7 +56,7 @@ class Asking:
     def heard(self, deltas: Sequence[Delta]) -> Sequence[Delta]:
         """Return what of the answer may be shown now."""
         if not self.forced:
-            self._settle()
+            self.accepted()
             return deltas
         shown: list[Delta] = []
         for delta in deltas:
@@ -57,7 +64,7 @@ class Asking:
                 self._held.append(delta)
                 continue
             if isinstance(delta, CallStart | Finish) and not self.settled:
-                self._settle()
+                self.accepted()
                 shown += self.release()
             shown.append(delta)
         return shown
@@ -67,11 +74,19 @@ class Asking:
         held, self._held = self._held, []
         return held
 
-    def _settle(self) -> None:
+    def accepted(self) -> None:
         """Remember what was changed: the server has accepted the request."""
         self.settled = True
         if self._lasting is not NOTHING:
             self._adaptations.learn(self.turn.model, self._lasting, self._why)
+
+    def thought(self, *, unopened: bool) -> None:
+        """Take note of how an answer told its thoughts, which it was asked for."""
+        if unopened:
+            why = "the answer closed thoughts that it did not open; the server has no reasoning parser"
+            self._adaptations.learn(self.turn.model, Adaptation(think="opened"), why)
+        else:
+            self._adaptations.parts_thoughts(self.turn.model)
 
     def all_thoughts(self) -> None:
         """Take note of an answer that is nothing but thoughts."""
@@ -92,7 +107,7 @@ class Asking:
         elif (found := overflow(error, self.turn.max_output_tokens)) is not None:
             changed = self._fit(found, error)
         else:
-            learned = lesson(error, sent)
+            learned = lesson(error, sent, self.changed)
             changed = learned is not None and self._change(learned.adaptation, error, lasting=learned.lasting)
         if changed:
             self._held.clear()

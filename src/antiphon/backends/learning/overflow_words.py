@@ -21,6 +21,8 @@ _WINDOWS = tuple(
         rf"max_model_len ?= ?{_NUMBER}",
         rf"maximum (?:number of |input )?tokens (?:allowed|is)[ (]{{1,3}}{_NUMBER}",
         rf"> {_NUMBER} maximum",
+        rf"context limit: \d{{1,12}} \+ \d{{1,12}} > {_NUMBER}",
+        rf"tokens[`'] must be <= {_NUMBER}",
         rf"must have less than {_NUMBER} tokens",
     )
 )
@@ -30,6 +32,9 @@ _INPUTS = tuple(
         rf"{_NUMBER} (?:tokens )?(?:in the messages|in your prompt|of text input|from the input)",
         rf"(?<!for )(?<!at least ){_NUMBER} (?:input|prompt)[ -]tokens?",
         rf"request \({_NUMBER} tokens?\)",
+        rf"context limit: {_NUMBER} \+",
+        rf"given: {_NUMBER} [`']inputs[`']",
+        rf"the first {_NUMBER} tokens",
         rf"(?:resulted in|token count|input length|prompt is too long)[ (:]{{1,3}}{_NUMBER}",
     )
 )
@@ -38,7 +43,7 @@ _OUTPUT = re.compile(
 )
 _OUTPUT_AT_FAULT = re.compile(
     r"in the (?:completion|output)|max_(?:completion_|output_)?tokens[`'\"]? (?:is|are) too large|for the completion"
-    r"|\d output tokens",
+    r"|\d output tokens|max_new_tokens|`max_tokens` exceed",
     re.IGNORECASE,
 )
 _WINDOW_NAMED = re.compile(r"max_model_len|context length|model length", re.IGNORECASE)

@@ -13,7 +13,7 @@ from itertools import pairwise
 import msgspec
 from msgspec import Raw
 
-from antiphon.backends.adaptations import Adaptation
+from antiphon.backends.learning.adaptations import Adaptation
 
 
 class _Message(msgspec.Struct):
@@ -27,7 +27,7 @@ _SHAPES: tuple[tuple[re.Pattern[str], Adaptation], ...] = tuple(
     for pattern, learned in (
         (
             r"system role (?:is )?not supported|developer instruction is not enabled|only user and assistant roles"
-            r"|(?:not support|no support for) (?:the )?system (?:role|message|prompt|instruction)",
+            r"|not support .system. with|(?:not support|no support for) (?:the )?system (?:role|message|prompt|instruction)",
             Adaptation(roles="user"),
         ),
         (
@@ -75,6 +75,11 @@ def shape(words: str, sent: Mapping[str, Raw]) -> Adaptation | None:
     for pattern, learned in _SHAPES:
         if (learned.strict_schema == "" or "tools" in sent) and pattern.search(words):
             return Adaptation(roles="user") if learned.roles and _alternates(sent["messages"]) else learned
+    return None
+
+
+def narrower(words: str, sent: Mapping[str, Raw]) -> Adaptation | None:
+    """Return the narrowest subset of schemas for a refusal whose words name a keyword of JSON Schema."""
     if "tools" not in sent or "response_format" in words or not _UNSUPPORTED.search(words):
         return None
     return _NARROWEST if _KEYWORD.search(words) else None

@@ -5,17 +5,22 @@ Each function returns the names of the wishes that the request to the backend do
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Sequence
+from typing import Any
+
+import msgspec
 
 from antiphon.backends.chat.profiles import Profile
-from antiphon.backends.efforts import nearest_effort
-from antiphon.backends.refusal_words import CLIENTS_NAMES
+from antiphon.backends.learning.efforts import nearest_effort
+from antiphon.backends.learning.refusal_words import CLIENTS_NAMES, KEYWORD
 from antiphon.core.json_encoding import to_json
+from antiphon.core.tools.schema_subsets import Json, walk
 from antiphon.core.turn import TEMPLATE_FIELDS
 from antiphon.errors import InvalidRequest
 
 EFFORT = "reasoning.effort"
-_OFF = ("none", "minimal")
+_any = msgspec.json.Decoder(Any)
+OFF = ("none", "minimal")
 
 
 def add_effort(fields: dict[str, bytes], effort: str | None, profile: Profile, *, refuse: bool) -> tuple[str, ...]:
@@ -23,7 +28,7 @@ def add_effort(fields: dict[str, bytes], effort: str | None, profile: Profile, *
     if effort is None:
         return ()
     where = "none" if "reasoning_effort" in profile.drop else profile.effort
-    thinking = effort not in _OFF
+    thinking = effort not in OFF
     told = where in ("enable_thinking", "both") and "enable_thinking" not in profile.drop
     if told:
         fields[TEMPLATE_FIELDS] = to_json({"enable_thinking": thinking})
@@ -55,10 +60,45 @@ def _refused(effort: str, taken: Sequence[str]) -> InvalidRequest:
     )
 
 
-def drop(fields: dict[str, bytes], names: Iterable[str], choice: str) -> tuple[str, ...]:
+def drop(fields: dict[str, bytes], names: Collection[str], choice: str) -> tuple[str, ...]:
     """Take out fields that the server refuses. `choice`: the mode of the tool choice, which is left out already."""
     dropped = [name for name in names if fields.pop(name, None) is not None]
+    keywords = [name.removeprefix(KEYWORD) for name in names if name.startswith(KEYWORD)]
+    if keywords:
+        dropped += [KEYWORD + name for name in _without_keywords(fields, keywords)]
     if "tool_choice" in names and choice == "required":
         dropped.append("tool_choice")
     asked = (CLIENTS_NAMES.get(name, name) for name in dropped)
     return tuple(dict.fromkeys(name for name in asked if name))
+
+
+def _without_keywords(fields: dict[str, bytes], keywords: Sequence[str]) -> list[str]:
+    """Take keywords out of the schemas of tools and format, and return those that were there."""
+    gone: dict[str, None] = {}
+
+    def fit(schema: Json) -> Json:
+        for name in keywords:
+            if schema.pop(name, gone) is not gone:
+                gone[name] = None
+        return schema
+
+    for field in ("tools", "response_format"):
+        data = fields.get(field, b"")
+        if not any(b'"%b"' % name.encode() in data for name in keywords):
+            continue
+        value = _any.decode(data)
+        for holder, key in _schemas(value):
+            try:
+                holder[key] = walk(holder[key], fit)
+            except RecursionError:
+                continue
+        fields[field] = to_json(value)
+    return list(gone)
+
+
+def _schemas(value: Any) -> list[tuple[Json, str]]:
+    """Return where schemas stand in `tools` or `response_format`."""
+    if isinstance(value, list):
+        return [(tool["function"], "parameters") for tool in value if "parameters" in tool.get("function", ())]
+    inner = value.get("json_schema", value)
+    return [(inner, "schema")] if "schema" in inner else []

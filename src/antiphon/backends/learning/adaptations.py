@@ -13,7 +13,7 @@ from typing import Literal, Protocol, runtime_checkable
 
 import msgspec
 
-log = logging.getLogger("antiphon.backends")
+log = logging.getLogger("antiphon.backends.learning")
 
 SECONDS = 3600.0  # after which a model is asked as configured again
 MOST_MODELS = 1000  # of one backend, of which something is remembered
@@ -73,6 +73,7 @@ class Adaptations:
         self._backend = backend
         self._known: dict[str, tuple[Adaptation, float]] = {}
         self._told: set[tuple[str, str]] = set()
+        self._parting: dict[str, float] = {}
 
     def __bool__(self) -> bool:
         return bool(self._known)
@@ -104,6 +105,16 @@ class Adaptations:
             learned,
             why,
         )
+
+    def parts_thoughts(self, model: str) -> None:
+        """Remember that a model's thoughts come apart from its answers, or that it has none."""
+        if len(self._parting) >= MOST_MODELS:
+            self._parting.clear()
+        self._parting[model] = monotonic() + SECONDS
+
+    def is_parting(self, model: str) -> bool:
+        """Tell whether that is known."""
+        return self._parting.get(model, 0.0) > monotonic()
 
     def remark(self, model: str, remark: str) -> None:
         """Log a remark on a model, once."""

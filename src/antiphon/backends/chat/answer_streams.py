@@ -1,0 +1,218 @@
+"""Answers to chat completion calls: streamed, whole, relayed; one that is a refusal may be asked for otherwise."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+
+from antiphon.backends.base import Take
+from antiphon.backends.chat.answers.endings import UNFORCED
+from antiphon.backends.chat.codec import ChatCall, ChatDecoder
+from antiphon.backends.learning.asking import Asking
+from antiphon.config.masking import SECRETS
+from antiphon.core.deltas import Delta, Finish
+from antiphon.core.text.sse import MOST_SAID, SSEParser
+from antiphon.errors import BackendError
+from antiphon.net.http.response import HttpResponse
+from antiphon.runtime.offload import LARGE, by_size
+
+_KEPT_HEADERS = (b"content-type", b"cache-control")
+
+
+def _nobody(deltas: Sequence[Delta]) -> bool:
+    raise AssertionError("nobody takes the answer at present")
+
+
+Again = Callable[[Asking, BackendError], Awaitable["Answer | None"]]
+"""Asks otherwise after a refusal; None where there is no other way. Raises BackendError."""
+
+
+class Answer:
+    """The answer to a call. Where the server refuses it in the answer's place, `again` may ask otherwise."""
+
+    def __init__(
+        self, response: HttpResponse, decoder: ChatDecoder, asking: Asking, call: ChatCall, again: Again
+    ) -> None:
+        self._ignored = call.ignored
+        self._unsure = call.think == "unsure"
+        self._response = response
+        self._decoder = decoder
+        self._asking = asking
+        self._again = again
+        self._next: Answer | None = None
+        self._take: Take = _nobody
+        self._wanted: Take = _nobody
+        self._ended = False
+
+    async def pour(self, take: Take) -> bool:
+        """Give the Deltas as they arrive. Raises BackendError."""
+        if self._next is not None:
+            return await self._next.pour(take)
+        self._wanted = take
+        self._take = take if self._asking.settled else self._first
+        try:
+            if not self._ended:
+                await self._read()
+            return self._ended
+        except BackendError as error:
+            self.abort()
+            self._next = None if self._asking.settled else await self._again(self._asking, error)
+            if self._next is None:
+                held, cut = self._asking.release(), self._decoder.cut
+                if error.code == UNFORCED and cut is not None:
+                    take([*held, Finish(cut)])
+                    return True
+                if held:
+                    take(held)
+                raise
+        finally:
+            self._take = self._wanted = _nobody
+        return await self._next.pour(take)
+
+    @property
+    def ignored(self) -> Sequence[str]:
+        """Names of the request's wishes that the server was not told."""
+        return self._ignored if self._next is None else self._next.ignored
+
+    def _first(self, deltas: Sequence[Delta]) -> bool:
+        """Take the beginning of the answer."""
+        shown = self._asking.heard(deltas)
+        if self._asking.settled:
+            self._take = self._wanted
+        return not shown or self._wanted(shown)
+
+    async def _read(self) -> None:
+        raise NotImplementedError
+
+    def _note(self) -> None:
+        """Take note of what the answer, which has ended, tells of the server."""
+        if self._decoder.all_thoughts:
+            self._asking.all_thoughts()
+        if self._unsure and not self._decoder.cut:
+            self._asking.thought(unopened=self._decoder.unopened)
+
+    def abort(self) -> None:
+        self._ended = True
+        self._response.abort()
+        if self._next is not None:
+            self._next.abort()
+
+
+class ChatStream(Answer):
+    """The answer to a streamed call."""
+
+    def __init__(
+        self, response: HttpResponse, decoder: ChatDecoder, asking: Asking, call: ChatCall, again: Again
+    ) -> None:
+        super().__init__(response, decoder, asking, call, again)
+        response.counts_itself = True  # comments and empty chunks are no part of an answer
+        self._parser = SSEParser()
+        self._size = 0
+        self._came = 0
+
+    async def _read(self) -> None:
+        if await self._response.pour(self._feed):
+            self._close()
+
+    def _feed(self, data: bytes) -> bool:
+        self._came += len(data)
+        events = self._parser.feed(data)
+        decoder = self._decoder
+        deltas: list[Delta] = []
+        try:
+            if events:
+                decoder.feed(events, deltas)
+            if self._came > MOST_SAID:
+                _check_size(decoder)
+            if decoder.ended:
+                self._end(deltas)
+        except BackendError:
+            if deltas and decoder.size <= MOST_SAID:
+                self._take(deltas)
+            raise
+        if deltas:
+            self._response.alive()
+            return self._take(deltas) and not self._ended
+        if decoder.size != self._size:  # what was said is held back
+            self._size = decoder.size
+            self._response.alive()
+        return not self._ended
+
+    def _close(self) -> None:
+        """Read what the end of the body brings."""
+        deltas: list[Delta] = []
+        try:
+            self._decoder.feed(self._parser.close(), deltas)
+            self._end(deltas)
+        finally:
+            if deltas:
+                self._take(deltas)
+
+    def _end(self, deltas: list[Delta]) -> None:
+        """Close the answer. Raises BackendError where it was broken off: then there was no finish reason."""
+        if self._parser.stray:
+            self._decoder.feed_stray(b"\n".join(self._parser.stray), deltas)
+        self._decoder.finish(deltas)
+        self._ended = True
+        self._response.release()
+        self._note()
+
+
+def _check_size(decoder: ChatDecoder) -> None:
+    if decoder.size > MOST_SAID:
+        raise BackendError(502, f"The backend's answer has more than {MOST_SAID} characters.")
+
+
+WHOLE_LIMIT = 16 * 1024 * 1024
+"""Bytes of an answer that comes whole."""
+
+
+class WholeAnswer(Answer):
+    """The answer to a call that is not streamed: all Deltas at once."""
+
+    async def _read(self) -> None:
+        body = await self._response.read_all(WHOLE_LIMIT)
+        self._ended = True
+        deltas: list[Delta] = []
+        try:
+            if len(body) < LARGE:
+                self._decode(body, deltas)
+            else:
+                await by_size(len(body), self._decode, body, deltas)
+        except BackendError:
+            if self._decoder.size > MOST_SAID:
+                deltas.clear()
+            raise
+        finally:
+            if deltas:
+                self._take(deltas)
+        self._note()
+
+    def _decode(self, body: bytes, deltas: list[Delta]) -> None:
+        decoder = self._decoder
+        if body.lstrip()[:1] in (b"{", b"["):
+            decoder.feed_whole(body, deltas)
+        else:
+            # Some servers stream and call it JSON.
+            parser = SSEParser()
+            decoder.feed([*parser.feed(body), *parser.close()], deltas)
+            if parser.stray:
+                decoder.feed_stray(b"\n".join(parser.stray), deltas)
+        _check_size(decoder)
+        decoder.finish(deltas)
+
+
+class RelayedBytes:
+    """An answer that passes through as it is."""
+
+    def __init__(self, response: HttpResponse) -> None:
+        self.status = response.status
+        self.headers: Sequence[tuple[bytes, bytes]] = [pair for pair in response.headers if pair[0] in _KEPT_HEADERS]
+        self._response = response
+
+    async def read(self) -> bytes:
+        """Return the next piece; an error in it does not tell the operator's secrets."""
+        data = await self._response.read()
+        return SECRETS.hide_in_bytes(data) if b'"error"' in data else data
+
+    def abort(self) -> None:
+        self._response.abort()

@@ -1,0 +1,1 @@
+"""What refusals of backends teach, and how requests are changed by it."""
