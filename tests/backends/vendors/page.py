@@ -12,9 +12,10 @@ from tests.backends.vendors.corpus import SHAPES, Vendor, vendors
 HEAD = """\
 # Backends
 
-Which engines and providers Antiphon works with, what each of them sends (seen or documented), and how its server profile differs. Made by
-`scripts/docs` from `src/antiphon/backends/chat/profiles.py` and the corpus in `tests/backends/vendors`; every shape of the corpus
-is played to a whole server in the tests: streamed and not, chained with `previous_response_id` and replayed by the client.
+Which engines and providers Antiphon works with, what each of them sends (seen or documented), and how its server profile
+differs. Made by `scripts/docs` from `src/antiphon/backends/chat/profiles.py` and the corpus in `tests/backends/vendors`; every
+shape of the corpus is played to a whole server in the tests: streamed and not, chained with `previous_response_id` and replayed
+by the client.
 
 A backend that is not listed works if it speaks chat completions or the Responses API: see `backends` in
 [configuration.md](configuration.md). `antiphon doctor` samples what it can do and writes the settings. `[profiles.NAME]` adds a
@@ -23,8 +24,9 @@ profile of your own.
 ## Vendors and shapes
 
 A number links to the source of a shape, or to the root of the vendor's documentation where no page of it could be checked;
-*rec.* is a recording of the engine; an empty cell means that no source was found, not that the shape is unsupported. `profile = "auto"` (the default) finds the profile by the host of the URL, by the port, or by
-`owned_by` in the list of models; where the table says `generic`, the address says nothing.
+*rec.* is a recording of the engine; an empty cell means that no source was found, not that the shape is unsupported.
+`profile = "auto"` (the default) finds the profile by the host of the URL, by the port, or by `owned_by` in the list of models;
+where the table says `generic`, the address says nothing.
 
 """
 PROFILES_HEAD = """
