@@ -13,6 +13,7 @@ from antiphon.backends.chat.profiles import find
 from antiphon.config import BackendConfig
 from tests.backends.vendors.corpus import Answer, Shape, vendors
 from tests.golden.rules import check_stream
+from tests.server.serving import wait_until
 from tests.server.whole import Client, upstream, whole_server
 
 pytestmark = pytest.mark.slow
@@ -104,7 +105,9 @@ def served() -> Iterator[tuple[Client, list[Json]]]:
             vendor.name: BackendConfig(url=f"{base}/{vendor.name}/v1", break_after=0, profile=vendor.fields["profile"])
             for vendor in VENDORS.values()
         }
+        shapes = sum(len(vendor.shapes) for vendor in VENDORS.values())
         with whole_server(backends=backends) as client:
+            wait_until(lambda: len(client.get("/v1/models")[1]["data"]) == shapes)
             yield client, seen
 
 
