@@ -10,6 +10,7 @@ import msgspec
 import pytest
 
 from antiphon.backends.learning.adaptations import Adaptation
+from antiphon.backends.learning.chat_wishes import drop
 from antiphon.backends.learning.efforts import nearest_effort
 from antiphon.backends.learning.overflow_words import Overflow, overflow
 from antiphon.backends.learning.refusal_words import Lesson, lesson
@@ -243,3 +244,23 @@ def test_there_is_room_for_an_answer() -> None:
     assert Overflow(2048, 4096).share(1024) == pytest.approx(0.25)
     assert Overflow(2048, 4096).share(9999) == pytest.approx(0.4375)
     assert Overflow(2048).share(None) == Overflow().share(None) == 0.5
+
+
+@pytest.mark.parametrize("odd", [b"1e999", b"-1e999", b"[" * 5000 + b"]" * 5000, b'{"a":1e400}'])
+@pytest.mark.parametrize("field", ["tools", "response_format", "messages", "reasoning", "tool_choice", "stream"])
+@pytest.mark.parametrize(
+    "words",
+    [
+        "tool_choice is not supported",
+        "'minLength' is not supported",
+        "roles must alternate",
+        "reasoning_effort: unsupported",
+    ],
+)
+def test_values_that_cannot_be_read_are_no_failure(odd: bytes, field: str, words: str) -> None:
+    sent = {"messages": msgspec.Raw(b"[]"), "tools": msgspec.Raw(b"[]")} | {field: msgspec.Raw(odd)}
+    lesson(BackendError(400, words), sent)
+    tools = b'[{"function":{"parameters":{"minLength":%b}}}]' % odd
+    fields = {"tools": tools}
+    drop(fields, ("schema.minLength",), "auto")
+    assert fields["tools"] == tools

@@ -86,7 +86,10 @@ def _without_keywords(fields: dict[str, bytes], keywords: Sequence[str]) -> list
         data = fields.get(field, b"")
         if not any(b'"%b"' % name.encode() in data for name in keywords):
             continue
-        value = _any.decode(data)
+        try:
+            value = _any.decode(data)
+        except (msgspec.MsgspecError, ValueError, RecursionError):
+            continue  # a client's schema with values that cannot be read: the server says what it thinks of it
         for holder, key in _schemas(value):
             try:
                 holder[key] = walk(holder[key], fit)

@@ -175,18 +175,18 @@ class RefusedRequest(msgspec.Struct, frozen=True):
 def lesson(error: BackendError, sent: Mapping[str, Raw], changed: Adaptation = NOTHING) -> Lesson | None:
     """Return what a refusal teaches of the request that had the fields `sent`; None where that is nothing.
 
-    `changed` is what was learned before of the same request, or of others to the model.
+    `changed` is what was learned before of the same request, or of others to the model. A request with values that cannot be
+    read, such as a number beyond all bounds in a client's schema, teaches nothing.
     """
     if error.status not in (400, 404, 409, 502) or error.code == "context_length_exceeded":
         return None
     if error.message.startswith(NO_ACCESS):
         return None
     refusal = RefusedRequest(error.message[:LONGEST], _OURS.get(error.param or "", error.param or ""), sent, changed)
-    for rule in RULES:
-        found = rule(refusal)
-        if found is not None:
-            return found
-    return None
+    try:
+        return next(filter(None, (rule(refusal) for rule in RULES)), None)
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        return None
 
 
 def _thoughts(refusal: RefusedRequest) -> Lesson | None:
