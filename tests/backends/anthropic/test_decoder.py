@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from typing import Any
 
 import msgspec
@@ -165,7 +166,11 @@ def test_without_counts_there_is_no_report() -> None:
 
 def test_a_refusal_is_explained() -> None:
     details = {"type": "refusal", "category": "cyber", "explanation": "That is refused."}
-    events = [start(), {"type": "message_delta", "delta": {"stop_reason": "refusal", "stop_details": details}}, end()[1]]
+    events = [
+        start(),
+        {"type": "message_delta", "delta": {"stop_reason": "refusal", "stop_details": details}},
+        end()[1],
+    ]
     deltas = decoded(events)
     assert [delta.text for delta in deltas if isinstance(delta, RefusalDelta)] == ["That is refused."]
 
@@ -238,7 +243,13 @@ ERRORS = [
     ("api_error", "Internal", 502, "backend_error", True),
     ("timeout_error", "Late", 504, "backend_timeout", True),
     ("invalid_request_error", "messages.1: no", 400, "invalid_value", False),
-    ("invalid_request_error", "prompt is too long: 210000 tokens > 200000 maximum", 400, "context_length_exceeded", False),
+    (
+        "invalid_request_error",
+        "prompt is too long: 210000 tokens > 200000 maximum",
+        400,
+        "context_length_exceeded",
+        False,
+    ),
     ("authentication_error", "invalid x-api-key", 502, "backend_error", True),
     ("billing_error", "No credit", 402, "insufficient_quota", True),
     ("new_error", "Something", 502, "backend_error", True),
@@ -278,14 +289,15 @@ ODD = [
 def test_what_is_no_event_is_an_error_or_nothing(payload: bytes) -> None:
     reader = decoder()
     out: list[Delta] = []
-    try:
+    with suppress(BackendError):  # any other error would be one of ours
         reader.feed([payload, *payloads(message(text(3, "x")))], out)
         reader.finish(out)
-    except BackendError as error:
-        assert error.message
+        assert text_of(out).endswith("x")
 
 
-@pytest.mark.parametrize("body", [b"{}", b"[]", b"x", b'{"content":7}', b'{"type":"error","error":{"type":"api_error"}}'])
+@pytest.mark.parametrize(
+    "body", [b"{}", b"[]", b"x", b'{"content":7}', b'{"type":"error","error":{"type":"api_error"}}']
+)
 def test_what_is_no_answer_is_an_error(body: bytes) -> None:
     with pytest.raises(BackendError):
         decoder().whole(body, [])

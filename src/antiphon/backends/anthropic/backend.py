@@ -38,6 +38,8 @@ log = logging.getLogger("antiphon.backends.anthropic")
 COUNT_LIMIT = 64 * 1024
 """Bytes of an answer that says a number of tokens."""
 
+LONGEST_REQUEST_ID = 200  # characters of a server's request-id that is logged
+
 
 class _Count(msgspec.Struct):
     input_tokens: int
@@ -148,7 +150,18 @@ class AnthropicBackend:
         return replace(options, mode=options.mode or listed.mode, most_output=options.most_output or listed.max_tokens)
 
     async def _send(self, body: bytes, hints: Hints) -> HttpResponse:
-        return await accepted(await self._client.send("POST", self._path, body, self._headers() + trace_header(hints)))
+        response = await self._client.send("POST", self._path, body, self._headers() + trace_header(hints))
+        self._note(response)
+        return await accepted(response)
+
+    def _note(self, response: HttpResponse) -> None:
+        """Log the server's own id of a request that it refused: its operators find the request by it."""
+        if response.status >= 400:
+            id = response.header(b"request-id").decode("latin-1")
+            shown = id if id.isprintable() and len(id) <= LONGEST_REQUEST_ID else ""
+            log.info(
+                "backend %s: refused with status %d, its request-id is %s", self.name, response.status, shown or "none"
+            )
 
     def _headers(self, version: str = "", betas: Sequence[str] = ()) -> bytes:
         """Return the headers of a request. A client's version of the API counts; its betas come behind the configured ones."""
@@ -197,6 +210,7 @@ class AnthropicBackend:
         body = await by_size(len(body), relay_body, body, self._config.cache)
         path = self._count_path if count else self._path
         response = await self._client.send("POST", path, body, self._headers(version, betas))
+        self._note(response)
         return await RelayedMessages.of(response)
 
     async def close(self) -> None:
