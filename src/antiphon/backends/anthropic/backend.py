@@ -41,11 +41,11 @@ COUNT_LIMIT = 64 * 1024
 LONGEST_REQUEST_ID = 200  # characters of a server's request-id that is logged
 
 
-class _Count(msgspec.Struct):
+class _TokenCount(msgspec.Struct):
     input_tokens: int
 
 
-_count = msgspec.json.Decoder(_Count)
+_count = msgspec.json.Decoder(_TokenCount)
 _WORD = re.compile(r"[A-Za-z0-9_.-]{1,100}")
 """What a version of the API, or a beta, may be named."""
 

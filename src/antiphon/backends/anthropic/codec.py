@@ -9,7 +9,7 @@ import msgspec
 from msgspec import Raw
 
 from antiphon.backends.anthropic.cache_control import CachePolicy
-from antiphon.backends.anthropic.conversation import Conversation
+from antiphon.backends.anthropic.conversation import AlternatingMessages
 from antiphon.backends.anthropic.origin import MessagesOrigin, origin_of
 from antiphon.backends.anthropic.thinking import Mode, Thinking, mode_of, thinking
 from antiphon.backends.chat.opaque.sending import Carried
@@ -106,7 +106,7 @@ def request(turn: Turn, options: MessagesOptions) -> MessagesCall:
     choice = choose(turn.tool_choice, tools)
     forced = choice.mode == "required" and bool(tools.offers) and "tool_choice" not in drop
     carried = Carried(origin_of(options.address, turn.model), turn.opaque)
-    conversation = Conversation(
+    conversation = AlternatingMessages(
         tools, carried, turn.senses, keeps_system=options.keeps_system, thoughts=options.thoughts
     )
     conversation.add(turn.instructions, turn.items)
@@ -191,7 +191,7 @@ def _tool(offer: Offer) -> bytes:
 
 
 def _output_config(
-    turn: Turn, wish: Thinking, options: MessagesOptions, conversation: Conversation
+    turn: Turn, wish: Thinking, options: MessagesOptions, conversation: AlternatingMessages
 ) -> dict[str, object]:
     """Return the effort and the format; a format that the server does not take is asked for in words."""
     config: dict[str, object] = {"effort": wish.effort} if wish.effort else {}
@@ -201,10 +201,10 @@ def _output_config(
             config["format"] = {"type": "json_schema", "schema": Raw(format_schema(format.schema, "anthropic"))}
         else:
             conversation.note(
-                f"Answer with JSON that follows this JSON Schema, and nothing else:\n{bytes(format.schema).decode()}"
+                f"WholeMessage with JSON that follows this JSON Schema, and nothing else:\n{bytes(format.schema).decode()}"
             )
     elif format.type != "text":
-        conversation.note("Answer with a JSON object, and nothing else.")
+        conversation.note("WholeMessage with a JSON object, and nothing else.")
     return config
 
 

@@ -31,7 +31,7 @@ class ListedModel(msgspec.Struct, frozen=True):
     max_tokens: int = 0
 
 
-class _Entry(msgspec.Struct):
+class _ListedEntry(msgspec.Struct):
     id: str
     created_at: str | None = None
     max_input_tokens: int | None = None
@@ -39,14 +39,14 @@ class _Entry(msgspec.Struct):
     capabilities: dict[str, Any] | None = None
 
 
-class _Page(msgspec.Struct):
+class _ListPage(msgspec.Struct):
     data: list[Raw] | None = None
     has_more: bool | None = False
     last_id: str | None = None
 
 
-_page = msgspec.json.Decoder(_Page, strict=False)
-_entry = msgspec.json.Decoder(_Entry, strict=False)
+_page = msgspec.json.Decoder(_ListPage, strict=False)
+_entry = msgspec.json.Decoder(_ListedEntry, strict=False)
 
 
 async def list_messages_models(client: HttpClient, headers: bytes) -> list[ListedModel]:
@@ -74,25 +74,25 @@ async def list_messages_models(client: HttpClient, headers: bytes) -> list[Liste
     return list(found.values())
 
 
-def parse_page(body: bytes) -> tuple[_Page, list[ListedModel]]:
+def parse_page(body: bytes) -> tuple[_ListPage, list[ListedModel]]:
     """Read a page, leniently: servers that are compatible list as OpenAI does. Raises BackendError for no list."""
     try:
         page = _page.decode(body)
     except (msgspec.MsgspecError, ValueError, RecursionError):
-        page = _Page()
+        page = _ListPage()
     plain = {model.id: model for model in parse_models(body)}
     told = {entry.id: entry for raw in page.data or () if (entry := _read(raw)) is not None and is_name(entry.id)}
     return page, [_listed(model, told.get(id)) for id, model in plain.items()]
 
 
-def _read(raw: Raw) -> _Entry | None:
+def _read(raw: Raw) -> _ListedEntry | None:
     try:
         return _entry.decode(raw)
     except (msgspec.MsgspecError, ValueError, RecursionError):
         return None
 
 
-def _listed(model: BackendModel, entry: _Entry | None) -> ListedModel:
+def _listed(model: BackendModel, entry: _ListedEntry | None) -> ListedModel:
     abilities = (entry.capabilities if entry is not None else None) or {}
     capabilities = Capabilities(
         chat_completions=False,
