@@ -18,7 +18,7 @@ from antiphon.backends.anthropic.cache_control import CachePolicy
 from antiphon.backends.anthropic.codec import MessagesCall, MessagesOptions
 from antiphon.backends.anthropic.decoder import MessagesDecoder
 from antiphon.backends.anthropic.lessons import messages_lesson
-from antiphon.backends.anthropic.listing import ListedModel, list_messages_models
+from antiphon.backends.anthropic.listing import MessagesModel, list_messages_models
 from antiphon.backends.anthropic.relay import RelayedMessages, relay_body
 from antiphon.backends.anthropic.stream import MessagesStream
 from antiphon.backends.anthropic.thinking import Mode
@@ -96,7 +96,7 @@ class AnthropicBackend:
         self._adaptations = Adaptations(name)
         self._plain = messages_options(config)
         self._options = {own: messages_options(config, model) for own, model in (models or {}).items()}
-        self._listed: Mapping[str, ListedModel] = {}
+        self._listed: Mapping[str, MessagesModel] = {}
         self._call_base = f"toolu_{secrets.token_hex(8)}"
         self._calls = count()
 

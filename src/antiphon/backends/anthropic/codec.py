@@ -201,10 +201,10 @@ def _output_config(
             config["format"] = {"type": "json_schema", "schema": Raw(format_schema(format.schema, "anthropic"))}
         else:
             conversation.note(
-                f"WholeMessage with JSON that follows this JSON Schema, and nothing else:\n{bytes(format.schema).decode()}"
+                f"Answer with JSON that follows this JSON Schema, and nothing else:\n{bytes(format.schema).decode()}"
             )
     elif format.type != "text":
-        conversation.note("WholeMessage with a JSON object, and nothing else.")
+        conversation.note("Answer with a JSON object, and nothing else.")
     return config
 
 

@@ -190,14 +190,14 @@ class MessagesDecoder:
             answer = _answer.decode(body)
         except (msgspec.MsgspecError, ValueError, RecursionError):
             try:
-                answer = msgspec.convert(mended(body, self._halves), WholeMessage, strict=False)
+                answer = msgspec.convert(mended(body, self._halves), WholeMessage, strict=False, dec_hook=_raw)
             except (msgspec.MsgspecError, ValueError, RecursionError):
                 raise no_event(body) from None
         if answer.type == "error" or _says(answer.error) or answer.content is None:
             raise no_event(body) if answer.type != "error" else told(body)
         self._usage.add(answer.usage)
         for index, raw in enumerate(answer.content):
-            self._begin(index, bytes(raw), out)
+            self._begin(index, bytes(raw), out, whole=True)
             self._close(index, out)
         self._end(answer.stop_reason, answer.stop_details, out)
         self.ended = answer.stop_reason is not None or self._may_lack_end
@@ -298,9 +298,13 @@ class MessagesDecoder:
         self._usage.add(message.usage)
         if self._usage.known:
             out.append(UsageReport(self._usage.usage(0, 0)))
+        for index, raw in enumerate(message.content or ()):  # after a pause all of it may stand here
+            self._begin(index, bytes(raw), out, whole=True)
+            self._close(index, out)
+        self._end(message.stop_reason, message.stop_details, out)
 
-    def _begin(self, index: int, raw: bytes, out: list[Delta]) -> None:
-        """Begin a block; some servers put all of it here."""
+    def _begin(self, index: int, raw: bytes, out: list[Delta], *, whole: bool = False) -> None:
+        """Begin a block; some servers put all of it here, `whole` ones have nothing else."""
         if index in self._blocks:
             self._close(index, out)
         try:
@@ -309,7 +313,7 @@ class MessagesDecoder:
             said = ContentBlock()
         block = self._open(index, said.type, raw)
         if said.type in _CALLS:
-            self._begin_call(index, said, out)
+            self._begin_call(index, said, out, whole=whole)
         elif said.type == "redacted_thinking":
             self._give(raw, out)
         elif said.text or said.thinking:
@@ -320,12 +324,13 @@ class MessagesDecoder:
             for entry in _entries(said.citations):
                 self._cite(Raw(to_json(entry)))
 
-    def _begin_call(self, index: int, said: ContentBlock, out: list[Delta]) -> None:
+    def _begin_call(self, index: int, said: ContentBlock, out: list[Delta], *, whole: bool) -> None:
         if self._calls.count >= MOST_CALLS:
             raise BackendError(502, f"The backend's answer has more than {MOST_CALLS} tool calls.")
         self._calls.chunk += 1
         given = bytes(said.input) if said.input is not None else b""
-        text = "" if given.strip() in (b"", b"{}", b"null", b'""') else given.decode("utf-8", "replace")
+        nothing = given.strip() in (b"", b"null", b'""') or (not whole and given.strip() == b"{}")
+        text = "" if nothing else given.decode("utf-8", "replace")
         self._calls.fragment(index, said.id or "", said.name or "", text, out)
 
     def _close(self, index: int, out: list[Delta]) -> None:

@@ -23,7 +23,7 @@ MOST_PAGES = MOST_MODELS // PAGE
 _NO_LIST = (404, 405, 501)
 
 
-class ListedModel(msgspec.Struct, frozen=True):
+class MessagesModel(msgspec.Struct, frozen=True):
     """A model as the server lists it. `mode`: how it thinks, None where that is not told; `max_tokens`: its longest answer."""
 
     model: BackendModel
@@ -49,9 +49,9 @@ _page = msgspec.json.Decoder(_ListPage, strict=False)
 _entry = msgspec.json.Decoder(_ListedEntry, strict=False)
 
 
-async def list_messages_models(client: HttpClient, headers: bytes) -> list[ListedModel]:
+async def list_messages_models(client: HttpClient, headers: bytes) -> list[MessagesModel]:
     """Ask for all models; none where the server has no list. Raises BackendError."""
-    found: dict[str, ListedModel] = {}
+    found: dict[str, MessagesModel] = {}
     after = ""
     for _ in range(MOST_PAGES):
         path = client.address.target("/models")
@@ -74,7 +74,7 @@ async def list_messages_models(client: HttpClient, headers: bytes) -> list[Liste
     return list(found.values())
 
 
-def parse_page(body: bytes) -> tuple[_ListPage, list[ListedModel]]:
+def parse_page(body: bytes) -> tuple[_ListPage, list[MessagesModel]]:
     """Read a page, leniently: servers that are compatible list as OpenAI does. Raises BackendError for no list."""
     try:
         page = _page.decode(body)
@@ -92,7 +92,7 @@ def _read(raw: Raw) -> _ListedEntry | None:
         return None
 
 
-def _listed(model: BackendModel, entry: _ListedEntry | None) -> ListedModel:
+def _listed(model: BackendModel, entry: _ListedEntry | None) -> MessagesModel:
     abilities = (entry.capabilities if entry is not None else None) or {}
     capabilities = Capabilities(
         chat_completions=False,
@@ -101,7 +101,7 @@ def _listed(model: BackendModel, entry: _ListedEntry | None) -> ListedModel:
         reasoning=_supports(abilities, "thinking"),
     )
     most = (entry.max_tokens if entry is not None else None) or 0
-    return ListedModel(
+    return MessagesModel(
         msgspec.structs.replace(
             model,
             created=model.created or _unix(entry.created_at if entry is not None else None),

@@ -31,7 +31,9 @@ REACH = {"key_header": "auto", "proxy": "", "ca": "", "client_cert": "", "client
 @click.option("--model", "models", multiple=True, metavar="ID", help="Model to examine. Repeatable.  [default: first]")
 @click.option("--config", metavar="FILE", help="Settings file that has NAME.  [default: ./antiphon.toml]")
 @click.option("--write", metavar="FILE", help="Write the settings to a new file instead of stdout.")
-def doctor(backend: str, key: str, api: str | None, models: Sequence[str], config: str | None, write: str | None) -> None:
+def doctor(
+    backend: str, key: str, api: str | None, models: Sequence[str], config: str | None, write: str | None
+) -> None:
     """Examine a backend, and print the settings that describe it.
 
     \b
@@ -63,7 +65,11 @@ def find(backend: str, key: str, api: str | None, config: str | None) -> tuple[s
     from antiphon.errors import ConfigError
 
     by_url = "://" in backend or backend.rpartition("=")[2].startswith("unix:/")
-    given = {"backend": (backend,), "backend_key": (key,) if key else (), "backend_api": (api,) if api else ()} if by_url else {}
+    given = (
+        {"backend": (backend,), "backend_key": (key,) if key else (), "backend_api": (api,) if api else ()}
+        if by_url
+        else {}
+    )
     settings = load_settings({**given, "config": config}).config
     known = settings.backends
     if by_url:
