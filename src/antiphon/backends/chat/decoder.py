@@ -8,6 +8,7 @@ import msgspec
 from msgspec import Raw
 
 from antiphon.backends.chat.answer_text import TextPolicy, as_text, open_sink
+from antiphon.backends.chat.answers.chunk_template import ChunkTemplate
 from antiphon.backends.chat.answers.endings import check_end, ending, unforced
 from antiphon.backends.chat.answers.errors import check_containers, error_from_event, no_answer, nothing_said
 from antiphon.backends.chat.answers.lenient import arguments_text, read_chunk
@@ -73,6 +74,7 @@ class ChatDecoder:
         "_seen",
         "_side",
         "_sink",
+        "_template",
         "_text_before",
         "_text_size",
         "_unwanted",
@@ -120,6 +122,7 @@ class ChatDecoder:
         self._side: SideFields | None = None  # citations and pictures, if there are any
         self._odd = b""
         self._odd_ones = 0
+        self._template: ChunkTemplate | None = None  # whole answers need none
         self._kept = kept if kept is not None else Gatherer()
         self._text_before = 0  # the size of the text when thoughts or a call came last
 
@@ -148,7 +151,19 @@ class ChatDecoder:
 
     def feed(self, payloads: Sequence[bytes], out: list[Delta]) -> None:
         """Read the data of some events. Raises BackendError for an error among them; `out` has what came before it."""
+        template = self._template
+        if template is None:
+            template = self._template = ChunkTemplate()
         for payload in payloads:
+            text = template.read(payload)
+            if text:
+                if template.text_only:
+                    self._say(text, template.choice, out)
+                elif template.calls_only:
+                    self._say_calls(template.calls, out)
+                else:
+                    self._read(template.choice, template.delta, out)
+                continue
             if payload == b"[DONE]":
                 self.ended = True
                 return
@@ -171,7 +186,8 @@ class ChatDecoder:
                         self._keep(choice)
                     if choice.finish_reason:
                         self._reason = ending(choice.finish_reason, payload) or self._reason
-                        self._late(payload)
+                        self._late(chunk, payload)
+            template.learn(payload, chunk)
 
     def feed_whole(self, body: bytes, out: list[Delta]) -> None:
         """Read a whole answer. Raises BackendError where it is none."""
@@ -192,7 +208,7 @@ class ChatDecoder:
                 if choice.finish_reason:
                     self._reason = ending(choice.finish_reason, body)
                 self._read_whole(choice, out)
-                self._late(body)
+                self._late(answer, body)
                 return
         raise nothing_said(self._odd)
 
@@ -248,7 +264,7 @@ class ChatDecoder:
         if chunk.usage is not None:
             self._usage = chunk.usage if chunk.usage.known else find_usage(payload) or self._usage
         if not chunk.choices:
-            self._late(payload)
+            self._late(chunk, payload)
         if not chunk.choices and (chunk.usage is None or b"base_resp" in payload):
             words = parse(payload)
             if words.message and words.code not in _FINE:
@@ -281,16 +297,11 @@ class ChatDecoder:
             if not self._kept.field:
                 self._kept.note_field(delta)
         if content:
-            if self._kept.dirty and self._text_size == self._text_before:  # else it would part the message
-                self._kept.give(out)
             if isinstance(content, str):
-                marks = self._marks
-                if marks is not None and not self._logprobs and (not marks or marks.isdisjoint(content)):
-                    self._text_size += len(content)
-                    out.append(TextDelta(content))  # nearly all of them, without a call
-                else:
-                    self._text(content, choice, out)
+                self._say(content, choice, out)
             else:
+                if self._kept.dirty and self._text_size == self._text_before:
+                    self._kept.give(out)
                 self._parts(content, choice, out)
         else:
             self._seen = True
@@ -299,16 +310,31 @@ class ChatDecoder:
         if delta.annotations is not None or delta.images is not None:
             self._read_side(delta, out)
         if delta.tool_calls:
-            self._end_text(out, before_call=True)
-            self._text_before = self._text_size
-            if self._kept.dirty:
-                self._kept.give(out)
-            self._calls.chunk += 1
-            for call in delta.tool_calls:
-                self._call(call, out)
+            self._say_calls(delta.tool_calls, out)
         elif delta.function_call is not None:
             self._end_text(out, before_call=True)
             self._call(ChatToolCall(index=0, function=delta.function_call), out)
+
+    def _say(self, content: str, choice: ChatChoice, out: list[Delta]) -> None:
+        """Add a piece of the answer's text."""
+        if self._kept.dirty and self._text_size == self._text_before:  # else it would part the message
+            self._kept.give(out)
+        marks = self._marks
+        if marks is not None and not self._logprobs and (not marks or marks.isdisjoint(content)):
+            self._text_size += len(content)
+            out.append(TextDelta(content))  # nearly all of them, without a call
+        else:
+            self._text(content, choice, out)
+
+    def _say_calls(self, calls: Sequence[ChatToolCall], out: list[Delta]) -> None:
+        """Add calls, or pieces of them."""
+        self._end_text(out, before_call=True)
+        self._text_before = self._text_size
+        if self._kept.dirty:
+            self._kept.give(out)
+        self._calls.chunk += 1
+        for call in calls:
+            self._call(call, out)
 
     @property
     def _beside(self) -> SideFields:
@@ -326,11 +352,11 @@ class ChatDecoder:
         if self._text_size and self._marks is not None:
             self._beside.flush(out)
 
-    def _late(self, payload: bytes) -> None:
+    def _late(self, chunk: ChatChunk, payload: bytes) -> None:
         """Take in what servers put beside the choices of their last chunk."""
         if self._usage is None:
             self._usage = find_usage(payload)
-        sources = sources_of(payload)
+        sources = sources_of(chunk)
         if sources:
             self._beside.sources(sources, self._text_size)
 
