@@ -229,6 +229,16 @@ async def test_a_lease_that_ran_out_is_taken_over(store: Store) -> None:
     assert await texts(store, "text") == ["text"]
 
 
+async def test_owners_can_be_passed_over(store: Store) -> None:
+    await store.vector_stores.create(shelf(1))
+    await store.vector_stores.create(shelf(2, owner=BOB))
+    assert await store.vector_stores.attach("vs_001", ANN, [entry(1), entry(2)], most=MOST)
+    assert await store.vector_stores.attach("vs_002", BOB, [entry(3)], most=MOST)
+    other = await store.vector_stores.claim("w", NOW, 10.0, without=[ANN])
+    assert other is not None and other.owner == BOB
+    assert await store.vector_stores.claim("w", NOW, 10.0, without=[ANN, BOB]) is None
+
+
 async def test_a_detached_file_is_not_found(store: Store) -> None:
     await store.vector_stores.create(shelf())
     await ingested(store, "some text", "more text")

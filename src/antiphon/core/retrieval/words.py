@@ -5,7 +5,6 @@ All databases index and search these words, so that all rank alike.
 
 from __future__ import annotations
 
-import itertools
 import re
 from collections.abc import Sequence
 from functools import lru_cache
@@ -113,18 +112,22 @@ _STEP_2 = {
     "iveness": "ive", "fulness": "ful", "ousness": "ous", "aliti": "al", "iviti": "ive", "biliti": "ble", "logi": "log",
 }  # fmt: skip
 _STEP_3 = {"icate": "ic", "ative": "", "alize": "al", "iciti": "ic", "ical": "ic", "ful": "", "ness": ""}
-_STEP_4 = (
+_STEP_4 = tuple(
     "al ance ence er ic able ible ant ement ment ent ion ou ism ate iti ous ive ize".split()
 )  # the longest that fits counts
 
 
 def _replaced(word: str, suffixes: dict[str, str]) -> str:
+    if not word.endswith((*suffixes,)):
+        return word
     found = max((suffix for suffix in suffixes if word.endswith(suffix)), key=len, default="")
     root = word[: len(word) - len(found)]
     return root + suffixes[found] if found and _measure(root) > 0 else word
 
 
 def _without_suffix(word: str) -> str:
+    if not word.endswith(_STEP_4):
+        return word
     found = max((suffix for suffix in _STEP_4 if word.endswith(suffix)), key=len, default="")
     root = word[: len(word) - len(found)]
     if not found or _measure(root) <= 1 or (found == "ion" and not root.endswith(("s", "t"))):
@@ -141,25 +144,30 @@ def _tidy(word: str) -> str:
     return word[:-1] if word.endswith("ll") and _measure(word) > 1 else word
 
 
-def _consonants(word: str) -> list[bool]:
-    found: list[bool] = []
-    for letter in word:
-        found.append(letter not in "aeiou" and not (letter == "y" and bool(found) and found[-1]))
-    return found
+_KINDS = str.maketrans(
+    {letter: "v" if letter in "aeiou" else "c" for letter in map(chr, range(97, 123)) if letter != "y"}
+)
+
+
+def _kinds(word: str) -> str:
+    """Return a word with `c` for consonants and `v` for vowels; `y` is a vowel behind a consonant."""
+    kinds = word.translate(_KINDS)
+    while (place := kinds.find("y")) >= 0:
+        kinds = kinds[:place] + ("v" if place and kinds[place - 1] == "c" else "c") + kinds[place + 1 :]
+    return kinds
 
 
 def _measure(word: str) -> int:
-    kinds = _consonants(word)
-    return sum(1 for before, after in itertools.pairwise(kinds) if after and not before)
+    return _kinds(word).count("vc")
 
 
 def _has_vowel(word: str) -> bool:
-    return not all(_consonants(word))
+    return "v" in _kinds(word)
 
 
 def _doubled(word: str) -> bool:
-    return len(word) > 1 and word[-1] == word[-2] and _consonants(word)[-1]
+    return word[-1:] == word[-2:-1] != "" and _kinds(word).endswith("c")
 
 
 def _short(word: str) -> bool:
-    return _consonants(word)[-3:] == [True, False, True] and word[-1] not in "wxy"
+    return word[-1:] not in ("w", "x", "y") and _kinds(word).endswith("cvc")

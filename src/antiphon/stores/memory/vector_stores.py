@@ -214,10 +214,11 @@ class MemoryVectorStores:
 
     # Ingestion
 
-    async def claim(self, worker: str, now: float, lease: float) -> IngestJob | None:
+    async def claim(self, worker: str, now: float, lease: float, *, without: Collection[str] = ()) -> IngestJob | None:
         free = [
             (kept.worker is not None or kept.crashes > 0, kept.number, shelf, kept)
             for shelf in self._shelves.values()
+            if shelf.store.owner not in without
             for kept in shelf.files.values()
             if kept.file.status == "in_progress" and kept.lease_until <= now
         ]

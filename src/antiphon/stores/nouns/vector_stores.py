@@ -89,10 +89,11 @@ class VectorStoreStore(Protocol):
 
     # Ingestion
 
-    async def claim(self, worker: str, now: float, lease: float) -> IngestJob | None:
+    async def claim(self, worker: str, now: float, lease: float, *, without: Collection[str] = ()) -> IngestJob | None:
         """Claim a file in progress that no worker holds (new, released, or its lease expired), or return None.
 
-        Those without crashes come first. The job's `fence` is raised by one, and `crashes` where its lease ran out.
+        Those without crashes come first. Those of the owners in `without` are passed over.
+        The job's `fence` is raised by one, and `crashes` where its lease ran out.
         """
         ...
 

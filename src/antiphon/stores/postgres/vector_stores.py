@@ -193,8 +193,9 @@ class PostgresVectorStores:
 
     # Ingestion
 
-    async def claim(self, worker: str, now: float, lease: float) -> IngestJob | None:
-        row = await self._pool.row(SQL["claim"], worker=worker, now=now, lease_until=now + lease)
+    async def claim(self, worker: str, now: float, lease: float, *, without: Collection[str] = ()) -> IngestJob | None:
+        values = {"worker": worker, "now": now, "lease_until": now + lease, "without": [*without]}
+        row = await self._pool.row(SQL["claim"], **values)
         if row is None:
             return None
         id, owner, number, fence, crashes, *file = row
@@ -278,7 +279,8 @@ class PostgresVectorStores:
             wanted=None if files is None else [*files],
             limit=limit,
         )
-        having = {word: count for word, count in await self._pool.rows(SQL["having"], store=store, words=[*words])}
+        counts = await self._pool.rows(SQL["having"], store=store, words=[*words])
+        having: dict[str, int] = {row[0]: row[1] for row in counts}
         return Hits(
             hits=[_hit(row) for row in found],
             most=most_of(weight(chunks, having.get(word, 0)) for word in words),

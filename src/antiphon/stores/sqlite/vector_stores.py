@@ -185,10 +185,10 @@ class SQLiteVectorStores:
 
     # Ingestion
 
-    async def claim(self, worker: str, now: float, lease: float) -> IngestJob | None:
+    async def claim(self, worker: str, now: float, lease: float, *, without: Collection[str] = ()) -> IngestJob | None:
         if not self._database.read(vector_files.waiting, now):
             return None
-        return await self._writer.submit(lambda connection: vector_files.claim(connection, worker, now, lease))
+        return await self._writer.submit(lambda connection: vector_files.claim(connection, worker, now, lease, without))
 
     async def heartbeat(self, job: IngestJob, now: float, lease: float) -> None:
         await self._writer.submit(

@@ -143,7 +143,9 @@ UPDATE antiphon.vector_store_files AS f SET
 FROM antiphon.vector_stores AS s
 WHERE s.number = f.store AND f.number = (
     SELECT number FROM antiphon.vector_store_files
-    WHERE status = 'in_progress' AND (lease_until IS NULL OR lease_until <= clock(:now))
+    WHERE status = 'in_progress' AND (lease_until IS NULL OR lease_until <= clock(:now)) AND store <> ALL (ARRAY(
+        SELECT number FROM antiphon.vector_stores WHERE owner = ANY (:without::text[])
+    ))
     ORDER BY worker IS NOT NULL OR crashes > 0, number LIMIT 1 FOR UPDATE SKIP LOCKED
 )
 RETURNING s.id, s.owner, f.number, f.fence, f.crashes, f.file_id, f.filename, f.created_at, f.status, f.usage_bytes,

@@ -127,7 +127,9 @@ UPDATE vector_store_files SET
     crashes = crashes + (worker IS NOT NULL), worker = :worker, lease_until = :lease_until, fence = fence + 1
 WHERE number = (
     SELECT number FROM vector_store_files
-    WHERE status = 'in_progress' AND (lease_until IS NULL OR lease_until <= :now)
+    WHERE status = 'in_progress' AND (lease_until IS NULL OR lease_until <= :now) AND store NOT IN (
+        SELECT number FROM vector_stores WHERE owner IN (SELECT value FROM json_each(:without))
+    )
     ORDER BY worker IS NOT NULL OR crashes > 0, number LIMIT 1
 )
 RETURNING number, store, fence, crashes, file_id, filename, created_at, status, usage_bytes, error_code, error_message,

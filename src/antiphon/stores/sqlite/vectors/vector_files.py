@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from sqlite3 import Connection
 from typing import Any
 
@@ -176,9 +176,10 @@ def waiting(connection: Connection, now: float) -> bool:
     return bool(connection.execute(SQL["waiting"], {"now": now}).fetchall())
 
 
-def claim(connection: Connection, worker: str, now: float, lease: float) -> IngestJob | None:
+def claim(connection: Connection, worker: str, now: float, lease: float, without: Collection[str]) -> IngestJob | None:
     """Claim a file, or None."""
-    parameters = {"worker": worker, "now": now, "lease_until": now + lease}
+    owners = msgspec.json.encode([*without]).decode()
+    parameters = {"worker": worker, "now": now, "lease_until": now + lease, "without": owners}
     for number, store, fence, crashes, *row in connection.execute(SQL["claim"], parameters).fetchall():
         id, owner = connection.execute(SQL["whose"], {"store": store}).fetchall()[0]
         return IngestJob(store_id=id, owner=owner, file=_file(row), number=number, fence=fence, crashes=crashes)
