@@ -22,7 +22,7 @@ from antiphon.core.tools.choices import OfferChoice, choose
 from antiphon.core.tools.offers import Offer
 from antiphon.core.tools.schemas import format_schema, parameters
 from antiphon.core.tools.tool_map import ToolMap
-from antiphon.core.turn import Turn
+from antiphon.core.turn import Turn, all_instructions
 
 MAX_TOKENS = 8192
 EFFORT = "reasoning.effort"
@@ -103,13 +103,13 @@ def request(turn: Turn, options: MessagesOptions) -> MessagesCall:
     """Return the request. Raises InvalidRequest for what the API cannot say, such as an output without its call."""
     drop = frozenset(options.drop)
     tools = ToolMap(turn.tools, turn.items, turn.server_tools, strict=STRICT not in drop)
-    choice = choose(turn.tool_choice, tools)
+    choice = choose(turn.tool_choice, tools, turn.tools)
     forced = choice.mode == "required" and bool(tools.offers) and "tool_choice" not in drop
     carried = Carried(origin_of(options.address, turn.model), turn.opaque)
     conversation = AlternatingMessages(
         tools, carried, turn.senses, keeps_system=options.keeps_system, thoughts=options.thoughts
     )
-    conversation.add(turn.instructions, turn.items)
+    conversation.add(all_instructions(turn), turn.items)
     wish, mode = _wish(turn, options, drop), options.mode or mode_of(turn.model)
     if wish.on and (forced or (mode == "budget" and not conversation.thinks_at_end)):
         # The API takes neither a forced call with thoughts, nor a call's result where the thoughts before it are missing.

@@ -23,7 +23,7 @@ from antiphon.backends.anthropic.answers import (
 from antiphon.backends.anthropic.origin import BLOCKS, MessagesOrigin
 from antiphon.backends.chat.answers.endings import unforced
 from antiphon.backends.chat.answers.side_fields import SideFields
-from antiphon.backends.chat.decoder import MOST_CALLS
+from antiphon.backends.chat.message_reader import MOST_CALLS
 from antiphon.backends.chat.opaque.gathering import MOST_OPAQUE
 from antiphon.backends.chat.tool_calls import Calls
 from antiphon.backends.error_words import mended
@@ -63,6 +63,8 @@ _CALLS = ("tool_use",)
 _event = msgspec.json.Decoder(MessageEvent)
 _block = msgspec.json.Decoder(ContentBlock)
 _answer = msgspec.json.Decoder(WholeMessage)
+_lenient_event = msgspec.json.Decoder(MessageEvent, strict=False)
+_lenient_answer = msgspec.json.Decoder(WholeMessage, strict=False)
 _any = msgspec.json.Decoder(Any)
 _citation = msgspec.json.Decoder(dict[str, Any])
 _refused = msgspec.json.Decoder(RefusalDetails)
@@ -190,7 +192,7 @@ class MessagesDecoder:
             answer = _answer.decode(body)
         except (msgspec.MsgspecError, ValueError, RecursionError):
             try:
-                answer = msgspec.convert(mended(body, self._halves), WholeMessage, strict=False, dec_hook=_raw)
+                answer = _lenient_answer.decode(to_json(mended(body, self._halves)))
             except (msgspec.MsgspecError, ValueError, RecursionError):
                 raise no_event(body) from None
         if answer.type == "error" or _says(answer.error) or answer.content is None:
@@ -224,7 +226,7 @@ class MessagesDecoder:
         try:
             value = mended(payload, self._halves)
             if isinstance(value, dict) and isinstance(value.get("type"), str):
-                return msgspec.convert(value, MessageEvent, strict=False, dec_hook=_raw)
+                return _lenient_event.decode(to_json(value))
         except (msgspec.MsgspecError, ValueError, RecursionError):
             pass
         raise no_event(payload)
@@ -402,11 +404,6 @@ class MessagesDecoder:
 
 def _says(raw: Raw | None) -> bool:
     return raw is not None and bytes(raw) not in (b"null", b"{}", b"[]", b'""')
-
-
-def _raw(type: type, value: Any) -> Any:
-    """Give `msgspec.convert` the JSON of fields that are kept raw."""
-    return Raw(to_json(value)) if type is Raw else value
 
 
 def _fields(raw: bytes) -> dict[str, Any]:

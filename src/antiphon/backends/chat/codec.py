@@ -27,7 +27,7 @@ from antiphon.core.tools.choices import OfferChoice, choose
 from antiphon.core.tools.schema_subsets import Subset
 from antiphon.core.tools.schemas import HEAVY, format_schema
 from antiphon.core.tools.tool_map import ToolMap
-from antiphon.core.turn import TEMPLATE_FIELDS, Turn, merged_objects
+from antiphon.core.turn import TEMPLATE_FIELDS, Turn, all_instructions, merged_objects
 from antiphon.runtime.offload import LARGE
 from antiphon.types.request import TextFormat
 
@@ -99,7 +99,7 @@ def request(turn: Turn, options: CodecOptions) -> tuple[bytes, ChatCall]:
     profile = suited(options.profile, options.policies, turn.model)
     strict = profile.strict and "strict" not in profile.drop
     tools = ToolMap(turn.tools, turn.items, turn.server_tools, strict=strict)
-    choice = choose(turn.tool_choice, tools)
+    choice = choose(turn.tool_choice, tools, turn.tools)
     try:
         emulation = _emulate(turn, choice, tools, profile)
     except Unusable as unusable:
@@ -107,7 +107,7 @@ def request(turn: Turn, options: CodecOptions) -> tuple[bytes, ChatCall]:
     origin = options.origin(turn.model)
     carried = Carried(origin, turn.opaque, options.thoughts_in or profile.reasoning_out)
     messages = Messages(tools, profile, turn.senses, carried)
-    messages.add(turn.instructions, turn.items)
+    messages.add(all_instructions(turn), turn.items)
     body = _Body()
     body.add("model", to_json(turn.model))
     _add_tools(body, turn, tools, choice, emulation, profile)

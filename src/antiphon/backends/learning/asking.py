@@ -61,7 +61,7 @@ class Asking:
         self.turn = turn
         self._teach = teach
         self._bounded = bounded
-        self.changed: Adaptation = adaptations.of(turn.model) if adaptations else NOTHING
+        self.changed: Adaptation = adaptations.of(turn.model)
         self.settled = self.forced = False
         self._adaptations = adaptations
         self._held: list[Delta] = []

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import msgspec
@@ -14,7 +14,7 @@ from antiphon.core.request.validation import decode
 from antiphon.core.tools.offers import Offer
 from antiphon.core.tools.tool_map import ToolMap
 from antiphon.errors import InvalidRequest
-from antiphon.types.tools import ToolChoice
+from antiphon.types.tools import OtherTool, Tool, ToolChoice
 
 _any = msgspec.json.Decoder(Any)
 
@@ -26,8 +26,18 @@ class OfferChoice(msgspec.Struct, frozen=True):
     only: Offer | None = None
 
 
-def choose(choice: str | ToolChoice, tools: ToolMap) -> OfferChoice:
-    """Return what a request's tool choice means; `allowed_tools` restricts what is offered. Raises InvalidRequest."""
+def choose(choice: str | ToolChoice, tools: ToolMap, declared: Sequence[Tool] = ()) -> OfferChoice:
+    """Return what a request's tool choice means; `allowed_tools` restricts what is offered. Raises InvalidRequest.
+
+    `declared` are the request's own tools: where a call is forced, one of them must be there to be called.
+    """
+    found = _choose(choice, tools)
+    if found.mode == "required" and not tools.offers and declared:
+        _check_runnable(choice, declared, tools)
+    return found
+
+
+def _choose(choice: str | ToolChoice, tools: ToolMap) -> OfferChoice:
     if isinstance(choice, str):
         return OfferChoice(choice)
     if choice.type == "allowed_tools":
@@ -35,7 +45,7 @@ def choose(choice: str | ToolChoice, tools: ToolMap) -> OfferChoice:
         tools.restrict(_allowed(wanted, tools))
         return OfferChoice(choice.mode if isinstance(choice.mode, str) else "auto")
     if choice.type in tools.ignored:
-        return OfferChoice("auto")
+        raise _not_run(choice.type)
     kind = BY_DECLARATION.get(choice.type)
     if kind is not None and kind.serve is not None and choice.name is UNSET:
         meant = _of_server(choice, kind.name, tools)
@@ -47,6 +57,23 @@ def choose(choice: str | ToolChoice, tools: ToolMap) -> OfferChoice:
         name = choice.name if isinstance(choice.name, str) else choice.type
         raise InvalidRequest(f"Tool choice '{name}' not found in 'tools'.", param="tool_choice")
     return OfferChoice("required", offer)
+
+
+def _not_run(type: str) -> InvalidRequest:
+    return InvalidRequest(
+        f"Tool choice '{type}' cannot be forced: this server does not run the tool '{type}'.",
+        param="tool_choice",
+        code="tool_not_available",
+    )
+
+
+def _check_runnable(choice: str | ToolChoice, declared: Sequence[Tool], tools: ToolMap) -> None:
+    """Raise InvalidRequest where a call is forced, and none of the declared tools can be called."""
+    types = [tool.type for tool in declared if isinstance(tool, OtherTool)]
+    if MCP in types:
+        return  # its server says later what can be called
+    ignored = next((type for type in types if type in tools.ignored), "")
+    raise _not_run(ignored or choice.type if isinstance(choice, ToolChoice) else ignored)
 
 
 def _of_server(choice: ToolChoice, kind: CallKind, tools: ToolMap) -> list[Offer]:
