@@ -35,6 +35,7 @@ class Adaptation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     needs_reasoning: bool = False
     call_signature: str = ""
     reasoning_out: Literal["", "none"] = ""
+    thinking: Literal["", "adaptive", "budget", "off"] = ""
     context_length: int = 0
     max_output_tokens: int = 0
 
