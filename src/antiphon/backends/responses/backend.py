@@ -20,6 +20,7 @@ from antiphon.backends.openai_calls import accepted, connect, list_models, trace
 from antiphon.backends.refusals import read_refusal, refusal
 from antiphon.backends.responses import codec
 from antiphon.backends.responses.decoder import ResponsesEventDecoder
+from antiphon.backends.responses.one_call import OneCall
 from antiphon.backends.responses.refused_forms import REFUSED, RequestForms, next_form
 from antiphon.config import BackendConfig
 from antiphon.core.deltas import Delta, InputRemoved, Relay, RelayedText
@@ -48,6 +49,7 @@ class RelayStream:
         self._decoder = ResponsesEventDecoder(
             turn.max_output_tokens, codec.custom_tools(turn), turn.items, partial(ToolMap, turn.tools, turn.items)
         )
+        self._one_call = None if turn.parallel_tool_calls else OneCall()
         self._take: Take | None = None
         self._whole: bytearray | None = None
         self._begun = False
@@ -102,6 +104,8 @@ class RelayStream:
         return self._decoder.feed(self._parser.close())
 
     def _pass_on(self, deltas: Sequence[Delta]) -> bool:
+        if self._one_call is not None:
+            deltas = self._one_call.kept(deltas)
         if self._uncalled:
             self._uncalled = not any(_excuses(delta) for delta in deltas)
         if self._removed and deltas:
