@@ -23,6 +23,7 @@ class Command:
 
     def __init__(self, process: subprocess.Popen[str], port: int) -> None:
         self.process = process
+        self.port = port
         self.url = f"http://127.0.0.1:{port}"
 
     def wait_until_healthy(self) -> None:

@@ -145,7 +145,7 @@ def _doctor(served: Served) -> None:
     """Examine the engine, and serve with the settings that come of it: they must load."""
     command = [sys.executable, "-m", "antiphon", "doctor", f"real={served.running.url}", "--key", KEY, "--api"]
     folder = served.running.place.folder
-    written = folder / f"doctor-{served.api}.toml"
+    written = folder / f"{served.command.port}-doctor.toml"
     command += [served.api, "--model", backend_model(served.running.engine), "--write", str(written)]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=240, check=False)
     expect(done.returncode == 0, done.stderr[-400:])
