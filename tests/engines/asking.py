@@ -45,7 +45,7 @@ class Asking:
             time.sleep(POLL)
 
     def __call__(self, **request: Any) -> Json:
-        """Return a finished response. Raises ToldError where the server says that there is none, WrongError for bad events."""
+        """Return a finished response; what was ignored of the request is added as `ignored`. Raises ToldError where the server says that there is none, WrongError for bad events."""
         try:
             response = MODES[self.mode](self.client, {"model": self.model, "temperature": 0, **request})
         except APIConnectionError as error:
@@ -59,13 +59,15 @@ class Asking:
 
 
 def _whole(client: OpenAI, request: Json) -> Json:
-    return client.responses.create(**request).to_dict(mode="json")
+    answer = client.responses.with_raw_response.create(**request)
+    return {**answer.parse().to_dict(mode="json"), "ignored": answer.headers.get("x-antiphon-ignored", "")}
 
 
 def _streamed(client: OpenAI, request: Json) -> Json:
     """Judge the events by our grammar; then ask again, and let the client's own reader fold the stream."""
-    events = [event.to_dict(mode="json") for event in client.responses.create(**request, stream=True)]
-    final = _judged(events)
+    answer = client.responses.with_raw_response.create(**request, stream=True)
+    final = _judged([event.to_dict(mode="json") for event in answer.parse()])
+    final["ignored"] = answer.headers.get("x-antiphon-ignored", "")
     if "conversation" in request:  # another answer would go into it
         return final
     with client.responses.stream(**request) as stream:

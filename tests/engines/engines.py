@@ -36,7 +36,7 @@ class Engine:
 
     `steps` of pip install it; none: it is there already. `command` is what starts it. `apis`: those that it is run with.
     `ready`: a path that answers with 200 once it is up. `settings`: what the settings of its backend
-    hold beside the URL, the API and the key. `models`: it lists none, so that the settings name the demo model.
+    hold beside the URL, the API and the key. `models`: it lists none, so that the settings name the demo model, and say how large its window is.
     `by_hand`: it is run only when it is named.
     """
 
@@ -139,6 +139,7 @@ ENGINES: dict[str, Engine] = {
         ],
         apis=BOTH,
         ready="/health",
+        settings='profile = "transformers"',
         models=True,
         environment={"HF_HUB_OFFLINE": "1"},
     ),
@@ -224,5 +225,5 @@ def settings_of(running: Running, api: str) -> str:
     lines = ["[backends.real]", f'url = "{running.url}"', f'key = "{KEY}"', f'api = "{api}"']
     lines += [engine.settings] if engine.settings else []
     if engine.models:
-        lines += ["[models.demo]", 'backends = ["real"]', f'name = "{backend_model(engine)}"']
+        lines += ["[models.demo]", 'backends = ["real"]', f'name = "{backend_model(engine)}"', "context_length = 8192"]
     return "\n".join(lines) + "\n"
