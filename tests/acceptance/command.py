@@ -52,9 +52,7 @@ def free_port() -> int:
 
 
 @contextmanager
-def serving(
-    folder: Path, *arguments: str, module: str = "antiphon", log: Path | None = None
-) -> Iterator[Command]:
+def serving(folder: Path, *arguments: str, module: str = "antiphon", log: Path | None = None) -> Iterator[Command]:
     """Run `antiphon serve` in a folder until the block ends; `module` may be one of the tests that changes it.
 
     `log`: where its output goes. Without one it is read only if the server does not start: it must not be long.

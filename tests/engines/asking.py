@@ -45,7 +45,10 @@ class Asking:
             time.sleep(POLL)
 
     def __call__(self, **request: Any) -> Json:
-        """Return a finished response; what was ignored of the request is added as `ignored`. Raises ToldError where the server says that there is none, WrongError for bad events."""
+        """Return a finished response; what was ignored of the request is added as `ignored`.
+
+        Raises ToldError where the server says that there is none, WrongError for bad events.
+        """
         try:
             response = MODES[self.mode](self.client, {"model": self.model, "temperature": 0, **request})
         except APIConnectionError as error:

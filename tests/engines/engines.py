@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tests.acceptance.command import free_port
-from tests.engines.install import MODEL_FILE, ROOT, model_folder, program_of, python_of
+from tests.engines.install import CACHE, MODEL_FILE, ROOT, model_folder, program_of, python_of
 
 KEY = f"sk-{secrets.token_hex(16)}"
 """LiteLLM wants a key that cannot be guessed; the others ignore it."""
@@ -35,8 +35,8 @@ class Engine:
     """A program that makes answers, or passes them on from the engine `behind` it.
 
     `steps` of pip install it; none: it is there already. `command` is what starts it. `apis`: those that it is run with.
-    `ready`: a path that answers with 200 once it is up. `settings`: what the settings of its backend
-    hold beside the URL, the API and the key. `models`: it lists none, so that the settings name the demo model, and say how large its window is.
+    `ready`: a path that answers with 200 once it is up. `settings`: what the settings of its backend hold beside the URL, the
+    API and the key. `models`: it lists none, so that the settings name the demo model, and say how large its window is.
     `by_hand`: it is run only when it is named.
     """
 
@@ -66,7 +66,8 @@ def _litellm(place: Place) -> Sequence[str]:
 
 def _llama_cpp_python(place: Place) -> Sequence[str]:
     module = [python_of("llama_cpp_python"), "-m", "llama_cpp.server", "--model", str(MODEL_FILE)]
-    limits = ["--n_ctx", "2048", "--n_threads", "1", "--model_alias", "demo"]
+    # By default a request ends the one that runs: that is told as an answer which broke off.
+    limits = ["--n_ctx", "2048", "--n_threads", "1", "--model_alias", "demo", "--interrupt_requests", "False"]
     return [*module, *limits, "--host", "127.0.0.1", "--port", str(place.port)]
 
 
@@ -141,7 +142,7 @@ ENGINES: dict[str, Engine] = {
         ready="/health",
         settings='profile = "transformers"',
         models=True,
-        environment={"HF_HUB_OFFLINE": "1"},
+        environment={"HF_HUB_OFFLINE": "1", "HF_HOME": str(CACHE / "hf")},
     ),
     "vllm": Engine(
         "vLLM (CPU)",
@@ -222,8 +223,8 @@ def backend_model(engine: Engine) -> str:
 def settings_of(running: Running, api: str) -> str:
     """Return the settings file of a server in front of an engine."""
     engine = running.engine
-    lines = ["[backends.real]", f'url = "{running.url}"', f'key = "{KEY}"', f'api = "{api}"']
+    lines = ["[backends.real]", f'url = "{running.url}"', f'key = "{KEY}"', f'api = "{api}"', "check_interval = 2"]
     lines += [engine.settings] if engine.settings else []
     if engine.models:
-        lines += ["[models.demo]", 'backends = ["real"]', f'name = "{backend_model(engine)}"', "context_length = 8192"]
+        lines += ["[models.demo]", 'backends = ["real"]', f'name = "{backend_model(engine)}"', "context_length = 8192", "images = false"]
     return "\n".join(lines) + "\n"

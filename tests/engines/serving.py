@@ -18,6 +18,7 @@ from tests.engines.asking import Asking, Json, ToldError, WrongError, expect, te
 from tests.engines.engines import KEY, Running, backend_model
 
 AT_ONCE = 16
+LISTED = 20.0  # seconds until what was learned of a model is listed
 RESTART = 60.0  # seconds until a restarted engine is served again
 
 
@@ -42,8 +43,12 @@ def serving_feature(run: Callable[[Served], None]) -> Callable[[Served], None]:
 
 @serving_feature
 def _window_known(served: Served) -> None:
-    card = served.ask.client.models.retrieve(served.ask.model).to_dict()
-    expect(isinstance(card.get("context_length"), int), f"context_length is {card.get('context_length')}")
+    """The window is listed: as the engine lists it, or as a refusal has told it (the overflow before this)."""
+    deadline = time.monotonic() + LISTED
+    while (window := served.ask.client.models.retrieve(served.ask.model).to_dict().get("context_length")) is None:
+        expect(time.monotonic() < deadline, "context_length is null")
+        time.sleep(0.5)
+    expect(isinstance(window, int), window)
 
 
 @serving_feature
@@ -151,7 +156,9 @@ def _doctor(served: Served) -> None:
     expect(done.returncode == 0, done.stderr[-400:])
     check = [sys.executable, "-m", "antiphon", "config", "show", "--config", str(written)]
     environment = {**os.environ, "REAL_KEY": KEY}
-    checked = subprocess.run(check, cwd=folder, env=environment, capture_output=True, text=True, timeout=60, check=False)
+    checked = subprocess.run(
+        check, cwd=folder, env=environment, capture_output=True, text=True, timeout=60, check=False
+    )
     expect(checked.returncode == 0, checked.stderr[-400:])
 
 

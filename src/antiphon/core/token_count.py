@@ -28,7 +28,7 @@ from antiphon.types.items import (
 BYTES_PER_TOKEN = 4.0
 _LEAST, _MOST = 1 / 64, 1.0  # tokens per byte: what a backend's nonsense may make of the estimates of others
 _MOST_ADDED = 4096  # tokens that a template may add to any input
-_FIRST = 16  # counts that are all learned from
+_FIRST = 32  # counts that are all learned from
 
 
 MEDIUM = 4096
@@ -39,7 +39,7 @@ _MEDIA = re.compile(rb'(?:;base64,|\\"(?:data|blob)\\":\\")([A-Za-z0-9+/]{4096,}
 
 
 class Size(NamedTuple):
-    """What of a Turn's input decides how many tokens it has. `text` and `tools` are bytes of JSON, `parts` messages and items."""
+    """What of a Turn's input decides how many tokens it has: bytes of texts and of tools' JSON, number of messages and items."""
 
     text: int
     tools: int
@@ -51,16 +51,32 @@ class Size(NamedTuple):
         return self.text + self.tools
 
 
+_ENVELOPE = 80
+"""Bytes of an item's JSON, about, that are not its text."""
+
+
 def size(turn: Turn) -> Size:
-    """Return the size of a Turn's input: items, instructions and tools; of media, what stands for them."""
+    """Return the size of a Turn's input: what the model reads of it, and of media what stands for them."""
     parts = len(turn.items) + (turn.instructions is not None)
-    text, tools = turn.size, 0  # where it is known it is not worth another pass; the tools are then in it
-    if not text:
-        text = len(to_json(turn.items)) + len(to_json(turn.instructions or ""))
-        tools = len(to_json(turn.tools)) if turn.tools else 0
-    if text >= 2 * MEDIUM:
-        text = max(text - sum([_media_of(item) for item in turn.items]), 1)
-    return Size(text, tools, parts)
+    if turn.size:  # it is not worth another pass over texts; the tools are in it
+        text = turn.size - sum([_media_of(item) for item in turn.items]) - _ENVELOPE * parts
+        return Size(max(text, 1), 0, parts)
+    text = _bytes(turn.instructions or "") + sum(
+        [_bytes(_text_of(item)) + MEDIUM * _media_in(item) for item in turn.items]
+    )
+    return Size(max(text, 1), len(to_json(turn.tools)) if turn.tools else 0, parts)
+
+
+def _bytes(text: str) -> int:
+    return len(text) if text.isascii() else len(text.encode("utf-8", "surrogatepass"))
+
+
+def _media_in(item: Item) -> int:
+    """Return the number of an item's pictures and sounds."""
+    if isinstance(item, OtherItem):
+        return len(_MEDIA.findall(bytes(item.raw)))
+    parts = item.content if isinstance(item, Message) else getattr(item, "output", None)
+    return sum([isinstance(part, InputImage | InputAudio) for part in parts]) if isinstance(parts, list) else 0
 
 
 def _media_of(item: Item) -> int:
@@ -93,12 +109,12 @@ def _size_of(item: Item) -> int:
     return sum([len(part.text) if isinstance(part, InputText) else len(to_json(part)) for part in parts])
 
 
-_PRIOR = (0.0, 1 / BYTES_PER_TOKEN, 0.0, 1 / BYTES_PER_TOKEN)
+_PRIOR = (4.0, 1 / BYTES_PER_TOKEN, 4.0, 0.15)
 """Tokens for any request, for a byte of text, for a message or other item, and for a byte of tools, before any count is known."""
 
-_SPREAD = (100.0, 0.15, 6.0, 0.15)  # how far the true ones may be from these
+_SPREAD = (200.0, 0.1, 4.0, 0.1)  # how far the true ones may be from these
 _DRIFT = 0.001  # of the spread's square, added with each count: prompts change, so that new counts always matter
-_NOISE = 0.03  # of a count: what no such sum explains
+_NOISE = 0.1  # of a count: what no such sum explains
 
 
 class _Fit:
@@ -138,6 +154,10 @@ def _values(measured: Size) -> tuple[float, float, float, float]:
     return 1.0, measured.text, measured.parts, measured.tools
 
 
+_UNKNOWN = _Fit()
+"""A model of which no count is known."""
+
+
 class Estimator:
     """Tokens of Turns, model by model, calibrated by the usage of real calls."""
 
@@ -147,10 +167,7 @@ class Estimator:
 
     def estimate(self, turn: Turn) -> int:
         """Return about how many tokens the input has; at least 1."""
-        fit = self._fits.get(turn.model)
-        if fit is None:
-            return max(1, round(size(turn).bytes / BYTES_PER_TOKEN))
-        measured = size(turn)
+        fit, measured = self._fits.get(turn.model, _UNKNOWN), size(turn)
         return max(1, round(_within(fit.tokens(measured), measured)))
 
     def learn(self, turn: Turn, input_tokens: int) -> None:

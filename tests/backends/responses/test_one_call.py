@@ -36,7 +36,12 @@ def events(*, ids: bool, places: bool, kind: str) -> list[Json]:
             {"type": "response.output_item.done", "item": {**item, field: text}, **at},
         ]
         output.append({**item, field: text})
-    message = {"type": "message", "id": "msg_1", "role": "assistant", "content": [{"type": "output_text", "text": "So."}]}
+    message = {
+        "type": "message",
+        "id": "msg_1",
+        "role": "assistant",
+        "content": [{"type": "output_text", "text": "So."}],
+    }
     output.append(message)
     said.append({"type": "response.completed", "response": {"id": "r", "output": output, "usage": None}})
     return said

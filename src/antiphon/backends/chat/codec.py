@@ -52,10 +52,10 @@ class CodecOptions(msgspec.Struct, frozen=True, kw_only=True):
     `own_leaks` are the families of the configuration.
 
     `need_reason`: an answer without a `finish_reason` was broken off; False for servers that never send one.
-    `learned_think`: what answers have told of that: `opened` by a template that is told to think, `unsure` by any. `window`: the model's context
-    window, `most_output` its longest answer, in tokens; 0 where they are not known. `refuse`: a wish that the model cannot
-    honour is a 400. `address`: a digest of the server's. `thoughts_in`: the field in which the model gives its thoughts, ""
-    while that is not known.
+    `learned_think`: what answers have told of that: `opened` by a template that is told to think, `unsure` by any.
+    `window`: the model's context window, `most_output` its longest answer, in tokens; 0 where they are not known. `refuse`:
+    a wish that the model cannot honour is a 400. `address`: a digest of the server's. `thoughts_in`: the field in which the
+    model gives its thoughts, "" while that is not known.
     """
 
     profile: Profile = PROFILES["generic"]

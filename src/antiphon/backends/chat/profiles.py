@@ -45,8 +45,8 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
     reasoning tokens, their share of the output is estimated. `drop`: request fields that are never sent, by the server's
     names. `stream`: whether the server is asked for a stream, whatever the client wants. `roles`, `call_ids`,
     `strict_schema`: what its models take where their settings do not say. `tool_images`: outputs of tools may hold images,
-    which else follow as a user's. `think`: where its models' thoughts begin, if their settings do not say. `tool_names`: outputs of tools are asked for the function's name. `base`: of a configured
-    profile, the known one that it was made from.
+    which else follow as a user's. `think`: where its models' thoughts begin, if their settings do not say. `tool_names`:
+    outputs of tools are asked for the function's name. `base`: of a configured profile, the known one that it was made from.
     """
 
     name: str

@@ -147,7 +147,8 @@ class ResponsesBackend:
     def __init__(self, name: str, config: BackendConfig, *, socket: str = "", learn: bool = True) -> None:
         self.name = name
         self._client = connect(name, config, socket)
-        self._url = config.url
+        self._config = config
+        self._profile = profiles.find(config.profile, config.url)
         self._forms = RequestForms()
         self._chat: CodecOptions | None = None
         self._learn = learn
@@ -163,6 +164,8 @@ class ResponsesBackend:
         asking = Asking(turn, self._adaptations)
         while True:
             asked, ignored = adapted(asking.turn, asking.changed)
+            if asked.tool_choice == "none" and self._profile is not None and not self._profile.tool_choice_none:
+                asked = replace(asked, tools=[])  # it would call them all the same
             try:
                 response = await self._open(asked)
                 break
@@ -200,7 +203,8 @@ class ResponsesBackend:
         """Ask what it serves; none of it can be called through chat completions here. Raises BackendError."""
         learned = self._adaptations.all()
         models = await list_models(self._client)
-        profile = profiles.find("auto", self._url, [model.owned_by for model in models])
+        owners = [model.owned_by for model in models]
+        self._profile = profile = profiles.find(self._config.profile, self._config.url, owners)
         self._chat = CodecOptions(profile=profile) if profile and token_count.offered(profile.kind) else None
         return [
             replace(with_window(model, learned), capabilities=replace(model.capabilities, chat_completions=False))
