@@ -24,7 +24,7 @@ KINDS: dict[str, tuple[bytes, list[str]]] = {
     "a.pptx": (pptx("Slide one", "Slide two"), ["Slide one\n", "Slide two"]),
     "a.odt": (odf("First", "Sec<t:s t:c='2'/>ond"), ["First\nSec  ond"]),
     "a.ods": (odf(kind="spreadsheet", rows=[["a", "b"]]), ["a \tb"]),
-    "a.epub": (epub("<h1>One</h1><p>first&nbsp;page</p>", "<p>second</p>"), ["# One", "first\xa0page", "second"]),
+    "a.epub": (epub("<h1>One</h1><p>first&nbsp;page</p>", "<p>second</p>"), ["# One", "first page", "second"]),
     "a.html": (
         b"<html><head><title>T</title><style>no</style></head><body><nav>no</nav><h2>Head</h2><ul><li>x</ul>"
         b"<table><tr><td>1<td>2</table><p>a <b>bold</b> word</p><script>no()</script></body></html>",

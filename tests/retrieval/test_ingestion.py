@@ -46,7 +46,7 @@ async def filled(store: Store, owner: str = ANN, count: int = FILES, content: by
     await store.vector_stores.create(VectorStore(id=id, owner=owner, created_at=1, last_active_at=1))
     files = []
     for number in range(count):
-        text = content or " ".join(f"word{number}x{place}" for place in range(2000)).encode()
+        text = content or " ".join(f"word{number:02}x{place}" for place in range(2000)).encode()
         file = StoredFile(
             id=f"file-{owner}{number}",
             owner=owner,
@@ -108,7 +108,7 @@ async def test_whoever_is_killed_loses_nothing_and_doubles_nothing(url: str, mon
     texts = [await store.vector_stores.content(id, file.file_id, ANN, 0, 1000) for file in files]
     assert len({tuple(one) for one in texts}) == FILES and len({len(one) for one in texts}) == 1
     for number in range(FILES):
-        hits = await store.vector_stores.search(id, ANN, query_words(f"word{number}x7"), 50)
+        hits = await store.vector_stores.search(id, ANN, query_words(f"word{number:02}x7"), 50)
         assert [hit.file_id for hit in hits.hits] == [f"file-{ANN}{number}"]
     await store.close()
 
