@@ -66,9 +66,7 @@ def uploaded(client: openai.OpenAI, name: str, content: bytes) -> str:
 
 def added(client: openai.OpenAI, store: str, name: str, content: bytes, **fields: Any) -> Any:
     """Add a file to a vector store and wait until it is ingested."""
-    return client.vector_stores.files.create_and_poll(
-        uploaded(client, name, content), vector_store_id=store, **fields
-    )
+    return client.vector_stores.files.create_and_poll(uploaded(client, name, content), vector_store_id=store, **fields)
 
 
 def found(client: openai.OpenAI, store: str, query: str, **fields: Any) -> list[str]:
@@ -271,7 +269,9 @@ def test_what_is_refused(ann: openai.OpenAI, path: str, body: Any, param: str) -
     path = f"/vector_stores{path.replace('ID', store.id)}"
     if isinstance(body, dict) and body.get("file_id") == "FILE":
         body = {**body, "file_id": file}
-    call = (lambda: ann.get(path, cast_to=object)) if body is None else (lambda: ann.post(path, body=body, cast_to=object))
+    call = (
+        (lambda: ann.get(path, cast_to=object)) if body is None else (lambda: ann.post(path, body=body, cast_to=object))
+    )
     status, named, _ = refusal(call)
     assert (status, named) == (404 if "none" in str(body) else 400, param)
 
