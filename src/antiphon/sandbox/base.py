@@ -1,4 +1,4 @@
-"""The seam to sandboxes: SandboxKind says how one is started, Sandbox is one that runs; Limits, what it gives, its errors."""
+"""The seam to sandboxes: SandboxKind says how one is started, Sandbox is one that runs; SandboxLimits, what it gives, its errors."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class SandboxFileError(AntiphonError):
     """A file of a sandbox cannot be read or written."""
 
 
-class Limits(msgspec.Struct, frozen=True, kw_only=True):
+class SandboxLimits(msgspec.Struct, frozen=True, kw_only=True):
     """What one sandbox may take: bytes of memory, bytes of each of its folders, processes."""
 
     memory: int = GIB
@@ -61,7 +61,7 @@ class SandboxKind(Protocol):
         """Say why it cannot be used here, as far as that is known without trying."""
         ...
 
-    def command(self, interior: Interior, limits: Limits, program: Sequence[str], socket: int) -> Command:
+    def command(self, interior: Interior, limits: SandboxLimits, program: Sequence[str], socket: int) -> Command:
         """Return how to start `program` (arguments of the Python inside) with one open socket. Raises SandboxError."""
         ...
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from antiphon.sandbox import seccomp
-from antiphon.sandbox.base import FOLDER, Command, Interior, Limits, SandboxError
+from antiphon.sandbox.base import FOLDER, Command, Interior, SandboxError, SandboxLimits
 
 NOBODY = 65534
 """The uid of sandboxes where the server runs as root: root's processes are not limited in number."""
@@ -20,7 +20,14 @@ SMALL = 64 << 20
 NEEDED = ("--disable-userns", "--size", "--cap-drop", "--clearenv")
 ASK_SECONDS = 10
 _SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32")
-_OTHER = ("/etc/alternatives", "/etc/ld.so.cache", "/etc/ld.so.conf", "/etc/ld.so.conf.d", "/etc/fonts", "/etc/localtime")
+_OTHER = (
+    "/etc/alternatives",
+    "/etc/ld.so.cache",
+    "/etc/ld.so.conf",
+    "/etc/ld.so.conf.d",
+    "/etc/fonts",
+    "/etc/localtime",
+)
 ENVIRONMENT = {
     "HOME": HOME,
     "USER": "user",
@@ -70,7 +77,7 @@ class Bubblewrap:
             return frozenset()
         return frozenset((said.stdout + said.stderr).decode(errors="replace").split())
 
-    def command(self, interior: Interior, limits: Limits, program: Sequence[str], socket: int) -> Command:
+    def command(self, interior: Interior, limits: SandboxLimits, program: Sequence[str], socket: int) -> Command:
         """Return the command. The filter is in a pipe that bwrap reads."""
         machine = seccomp.architecture()
         if machine is None:

@@ -53,10 +53,18 @@ class Probe(msgspec.Struct, frozen=True):
 QUICK: tuple[Probe, ...] = (
     Probe("files of the machine", "not any(map(os.path.exists, PATHS))", linux=False),
     Probe("secrets of the machine", "raises(lambda: open('/etc/shadow').read())", linux=False),
-    Probe("writing the system", "raises(lambda: open('/usr/x', 'w')) and raises(lambda: open('/etc/x', 'w'))", linux=False),
+    Probe(
+        "writing the system", "raises(lambda: open('/usr/x', 'w')) and raises(lambda: open('/etc/x', 'w'))", linux=False
+    ),
     Probe("writing the root folder", "raises(lambda: open('/x', 'w')) and raises(lambda: os.mkdir('/y'))", linux=False),
-    Probe("environment", "not any('SECRET' in name or 'KEY' in name or 'TOKEN' in name for name in os.environ)", linux=False),
-    Probe("this machine's ports", "all(raises(lambda: socket.create_connection(a, 1)) for a in ADDRESSES)", linux=False),
+    Probe(
+        "environment",
+        "not any('SECRET' in name or 'KEY' in name or 'TOKEN' in name for name in os.environ)",
+        linux=False,
+    ),
+    Probe(
+        "this machine's ports", "all(raises(lambda: socket.create_connection(a, 1)) for a in ADDRESSES)", linux=False
+    ),
     Probe("the network", "raises(lambda: socket.create_connection(('1.1.1.1', 53), 1))", linux=False),
     Probe(
         "sockets of other families",
@@ -64,14 +72,17 @@ QUICK: tuple[Probe, ...] = (
     ),
     Probe("raw sockets", "raises(lambda: socket.socket(2, 3, 1)) and raises(lambda: socket.socket(10, 3, 58))"),
     Probe("sockets of the machine", "not glob.glob('/run/*') and not glob.glob('/var/run/*')"),
-    Probe("processes of others", "not any(p.isdigit() and SECRET in read('/proc/%s/cmdline' % p) for p in os.listdir('/proc'))"),
-    Probe("signals to others", "raises(lambda: os.kill(SERVER, 0))"),
+    Probe("processes of others", "sum(p.isdigit() for p in os.listdir('/proc')) < 10"),
+    Probe("signals to others", "SERVER == 0 or raises(lambda: os.kill(SERVER, 0))"),
     Probe("capabilities", "all(int(v, 16) == 0 for v in status('CapEff', 'CapPrm', 'CapInh', 'CapAmb'))"),
     Probe("new privileges", "status('NoNewPrivs') == ['1'] and status('Seccomp') == ['2']"),
     Probe("another user", "raises(lambda: os.setuid(0)) and os.getuid() != 0"),
     Probe("name spaces", "call(272, 97, 0x10000000) and call(272, 97, 0x40000000) and call(308, 268, 0, 0)"),
     Probe("clone into name spaces", "call(56, 220, 0x10000011, 0, 0, 0, 0)"),
-    Probe("mounts", "call(165, 40, b'none', b'/mnt', b'tmpfs', 0, 0) and call(166, 39, b'/proc', 0) and call(161, 51, b'/')"),
+    Probe(
+        "mounts",
+        "call(165, 40, b'none', b'/mnt', b'tmpfs', 0, 0) and call(166, 39, b'/proc', 0) and call(161, 51, b'/')",
+    ),
     Probe("ptrace", "call(101, 117, 16, 1, 0, 0) and call(310, 270, 1, 0, 0, 0, 0, 0)"),
     Probe("memory of the supervisor", "raises(lambda: open('/proc/%d/mem' % os.getppid(), 'rb'))"),
     Probe("keys of the kernel", "call(250, 219, 0, -4, 0) and call(248, 217, b'user', b'x', b'y', 1, -4)"),
@@ -93,7 +104,10 @@ QUICK: tuple[Probe, ...] = (
 """Run at each start of the server."""
 
 SLOW: tuple[Probe, ...] = (
-    *(Probe(f"disk: {path}", f"fills({path + '/big'!r})") for path in ("/mnt/data", "/tmp", "/home/user", "/dev/shm", "/dev", "/")),  # noqa: S108
+    *(
+        Probe(f"disk: {path}", f"fills({path + '/big'!r})")
+        for path in ("/mnt/data", "/tmp", "/home/user", "/dev/shm", "/dev", "/")
+    ),
     Probe("fork bomb", "forks(5000) < 100"),
     Probe("thread bomb", "bomb_of_threads(5000) < 100"),
 )
@@ -101,13 +115,9 @@ SLOW: tuple[Probe, ...] = (
 
 _HELPERS = """
 import threading
-PATHS = ("/root", "/home/" + "x" if False else "/etc/passwd", "/etc/shadow", "/var/log", "/boot", "/sys/kernel", "/opt", "/srv")
+PATHS = ("/root", "/etc/passwd", "/etc/shadow", "/var/log", "/boot", "/sys/kernel", "/opt", "/srv")
 ADDRESSES = [(host, port) for host in ("127.0.0.1", "::1") for port in (22, 80, 8000, PORT)]
 DEVICES = {*"console core fd full null ptmx pts random shm stderr stdin stdout tty urandom zero".split()}
-def read(path):
-    try:
-        with open(path, "rb") as file: return file.read(10000)
-    except OSError: return b""
 def status(*names):
     lines = dict(line.split(":", 1) for line in open("/proc/self/status") if ":" in line)
     return [lines[name].strip() for name in names]
@@ -140,16 +150,17 @@ def bomb_of_threads(count):
 
 
 class Ground(msgspec.Struct, frozen=True, kw_only=True):
-    """What the probes have to know of the server: its process, a port that it listens on, a word of its command line."""
+    """What the probes have to know: the server's process (0 where its number means nothing inside), a port that it listens on,
+    and how many MiB no folder of the sandbox may take.
+    """
 
-    server: int
+    server: int = 0
     port: int = 8000
-    word: str = "antiphon"
     most: int = 400
 
     def prelude(self) -> str:
         """Return the code that comes before the probes."""
-        names = f"SERVER, PORT, SECRET, MOST = {self.server}, {self.port}, {self.word.encode()!r}, {self.most}\n"
+        names = f"SERVER, PORT, MOST = {self.server}, {self.port}, {self.most}\n"
         return names + _PRELUDE + _HELPERS
 
 

@@ -20,11 +20,11 @@ from antiphon.sandbox.base import (
     Command,
     Ended,
     Interior,
-    Limits,
     Output,
     SandboxError,
     SandboxFileError,
     SandboxKind,
+    SandboxLimits,
 )
 from antiphon.sandbox.inside.frames import HEAD, pack
 from antiphon.sandbox.interior import program
@@ -44,7 +44,9 @@ COUNTED_APART = (5, 14)  # from this Linux on, a limit of processes counts those
 class SandboxProcess:
     """One sandbox. `start` makes it."""
 
-    def __init__(self, kind: str, popen: subprocess.Popen[bytes], connection: socket.socket, limits: Limits) -> None:
+    def __init__(
+        self, kind: str, popen: subprocess.Popen[bytes], connection: socket.socket, limits: SandboxLimits
+    ) -> None:
         self.kind = kind
         self.version = ""
         self._popen = popen
@@ -136,7 +138,9 @@ class SandboxProcess:
                         message, blob = await self._receive()
                         if "output" not in message:
                             if timed_out and "stopped" not in message:
-                                await self._receive()  # it ended by itself just before: the wish to stop has its own answer
+                                await (
+                                    self._receive()
+                                )  # it ended by itself just before: the wish to stop has its own answer
                             return _ended(message, blob, timed_out)
                         output(2 if message["output"] == 2 else 1, blob)
             except TimeoutError:
@@ -267,7 +271,7 @@ def _how(died: object) -> str:
     return f"status {died}" if isinstance(died, int) else str(died)[:100]
 
 
-async def start(kind: SandboxKind, interior: Interior, limits: Limits) -> SandboxProcess:
+async def start(kind: SandboxKind, interior: Interior, limits: SandboxLimits) -> SandboxProcess:
     """Start a sandbox. Raises SandboxError."""
     ours, theirs = socket.socketpair()
     popen = None
@@ -285,7 +289,9 @@ async def start(kind: SandboxKind, interior: Interior, limits: Limits) -> Sandbo
     return sandbox
 
 
-def _spawn(kind: SandboxKind, interior: Interior, limits: Limits, theirs: socket.socket) -> subprocess.Popen[bytes]:
+def _spawn(
+    kind: SandboxKind, interior: Interior, limits: SandboxLimits, theirs: socket.socket
+) -> subprocess.Popen[bytes]:
     number = theirs.fileno()
     settings = {
         "socket": number,
@@ -327,7 +333,7 @@ def _close(command: Command) -> None:
         os.close(one)
 
 
-def _process_limit(limits: Limits, command: Command) -> int | None:
+def _process_limit(limits: SandboxLimits, command: Command) -> int | None:
     """Return the limit of processes to set inside. Older kernels count all of the user's; elsewhere there is none."""
     if sys.platform != "linux":
         return None

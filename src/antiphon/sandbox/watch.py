@@ -11,7 +11,8 @@ MOST = 2000  # processes that are looked at
 
 def processes(root: int) -> list[int]:
     """Return a process and all below it, as far as the system tells."""
-    found, waiting = [], [root]
+    found: list[int] = []
+    waiting = [root]
     while waiting and len(found) < MOST:
         pid = waiting.pop()
         found.append(pid)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import stat
 
@@ -66,10 +67,8 @@ class Folder:
         target = os.path.join(self.root, path)
         os.makedirs(os.path.dirname(target), exist_ok=True)
         if not more:
-            try:
+            with contextlib.suppress(FileNotFoundError):
                 os.unlink(target)
-            except FileNotFoundError:
-                pass
         flags = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | (os.O_APPEND if more else os.O_EXCL)
         with os.fdopen(os.open(target, flags, 0o644), "wb") as file:
             file.write(content)

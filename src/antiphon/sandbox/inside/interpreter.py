@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import builtins
+import contextlib
 import inspect
 import io
 import linecache
@@ -34,7 +35,7 @@ class Cells:
         """Run a cell; return whether it ended without an exception, and the pictures that it showed."""
         self._number += 1
         self._images, self._left_out = [], 0
-        name = "<cell %d>" % self._number
+        name = f"<cell {self._number}>"
         linecache.cache[name] = (len(code), None, code.splitlines(True), name)
         failed = False
         try:
@@ -50,7 +51,7 @@ class Cells:
             failed = True
             _print_traceback(error, name)
         if self._left_out:
-            print("[%d pictures are left out: at most %d, of %d MiB each]" % (self._left_out, MOST_IMAGES, MOST_IMAGE >> 20))
+            print(f"[{self._left_out} pictures are left out: at most {MOST_IMAGES}, of {MOST_IMAGE >> 20} MiB each]")
         return not failed, self._images
 
     def _run(self, code: str, name: str) -> None:
@@ -110,7 +111,7 @@ def _print_traceback(error: BaseException, name: str) -> None:
     try:
         traceback.print_exception(type(error), error, step)
     except BaseException:
-        sys.stderr.write("%s\n" % type(error).__name__)
+        sys.stderr.write(f"{type(error).__name__}\n")
 
 
 def _open_streams() -> None:
@@ -119,7 +120,7 @@ def _open_streams() -> None:
         raw = open(number, "wb", closefd=False)  # noqa: SIM115 (it stays open)
         stream = io.TextIOWrapper(raw, "utf-8", "backslashreplace", line_buffering=True)
         setattr(sys, name, stream)
-        setattr(sys, "__%s__" % name, stream)
+        setattr(sys, f"__{name}__", stream)
 
 
 def serve(connection: socket.socket) -> None:
@@ -136,8 +137,6 @@ def serve(connection: socket.socket) -> None:
         if os.getpid() != own:  # the cell has forked, and this is the child
             os._exit(0)
         for stream in (sys.stdout, sys.stderr):
-            try:
+            with contextlib.suppress(Exception):  # the cell may have put anything there
                 stream.flush()
-            except Exception:  # noqa: S110 (the cell may have put anything there)
-                pass
         send(connection, {"ok": ok, "images": [len(image) for image in images]}, b"".join(images))

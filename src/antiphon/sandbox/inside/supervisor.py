@@ -6,6 +6,7 @@ long, takes its variables along, but not the files. Between two calls everything
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
 import resource
@@ -44,7 +45,7 @@ class Child:
             self.connection.close()
 
 
-class Supervisor:
+class InnerSupervisor:
     """`own_processes`: all processes that it sees are of this sandbox."""
 
     def __init__(self, connection: socket.socket, settings: Message) -> None:
@@ -77,10 +78,8 @@ class Supervisor:
         assert python.connection is not None
         if "memory" in message:
             self._limit(python.pid, message["memory"])
-        try:
+        with contextlib.suppress(OSError):
             send(python.connection, {"code": message["code"]})
-        except OSError:
-            pass
         answer, content = self._watch(python, message["most"])
         if "ok" not in answer:
             self._end(python)
@@ -168,7 +167,8 @@ class Supervisor:
         left = most
         dropped = 0
         while True:
-            answer, content, ended = {}, b"", False
+            answer: Message = {}
+            content, ended = b"", False
             waiting: list[Any] = [self._server, *child.pipes]
             waiting += [child.connection] if child.connection is not None else []
             ready, _, _ = select.select(waiting, [], [], 0.2 if child.connection is not None else 0.02)
@@ -178,7 +178,7 @@ class Supervisor:
                 answer, ended = {"stopped": True}, True
             elif not ready and self._crowded():
                 self._end_all()
-                answer, ended = {"died": "more than %d files" % MOST_INODES}, True
+                answer, ended = {"died": f"more than {MOST_INODES} files"}, True
             elif child.connection is not None and child.connection in ready:
                 answer, content = self._answer(child)
                 ended = True
@@ -233,10 +233,8 @@ class Supervisor:
 
     def _end(self, child: Child) -> None:
         self._kill(child.pid)
-        try:
+        with contextlib.suppress(ChildProcessError):
             os.waitpid(child.pid, 0)
-        except ChildProcessError:
-            pass
         child.let_go()
 
     def _end_all(self) -> None:
@@ -323,7 +321,7 @@ def main(settings: Message) -> None:
     try:
         confine(settings)
         connection = socket.socket(fileno=settings["socket"])
-        Supervisor(connection, settings).serve()
+        InnerSupervisor(connection, settings).serve()
     except EOFError:
         os._exit(0)
     except BaseException:
