@@ -1,4 +1,4 @@
-"""The seam to sandboxes: SandboxKind says how one is started, Sandbox is one that runs; SandboxLimits, what it gives, its errors."""
+"""The seam to sandboxes: SandboxKind says how one is started, Sandbox is one that runs; what it gives, its errors."""
 
 from __future__ import annotations
 

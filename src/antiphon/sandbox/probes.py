@@ -13,6 +13,7 @@ import msgspec
 from antiphon.sandbox.base import Sandbox, SandboxError
 
 PROBE_SECONDS = 10.0
+FOLDERS = ("/mnt/data", "/tmp", "/home/user", "/dev/shm", "/dev", "/")  # noqa: S108 (the sandbox's own)
 
 _PRELUDE = """
 import ctypes, errno, glob, json, os, signal, socket, struct, sys
@@ -104,10 +105,7 @@ QUICK: tuple[Probe, ...] = (
 """Run at each start of the server."""
 
 SLOW: tuple[Probe, ...] = (
-    *(
-        Probe(f"disk: {path}", f"fills({path + '/big'!r})")
-        for path in ("/mnt/data", "/tmp", "/home/user", "/dev/shm", "/dev", "/")
-    ),
+    *(Probe(f"disk: {path}", f"fills({path + '/big'!r})") for path in FOLDERS),
     Probe("fork bomb", "forks(5000) < 100"),
     Probe("thread bomb", "bomb_of_threads(5000) < 100"),
 )

@@ -103,11 +103,12 @@ class SandboxProcess:
         await self._wait()
 
     def abandon(self) -> None:
-        """End it without waiting for that."""
+        """End it, without a chance for other tasks in between: what is left of it takes a moment. Idempotent."""
         self._connection.close()
         if self._popen.poll() is None:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self._popen.pid, signal.SIGKILL)
+            self._popen.wait()
             self._popen.kill()
         if self._popen.stderr is not None:
             self._popen.stderr.close()
