@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 
 from antiphon.core.json_encoding import to_json
-from antiphon.core.turn import Turn
+from antiphon.core.turn import Turn, all_instructions
 from antiphon.types.items import (
     CustomToolCall,
     CustomToolCallOutput,
@@ -40,7 +40,7 @@ def size(turn: Turn) -> int:
     """Return the bytes of a Turn's input as JSON: items, instructions and tools; of media, what stands for them."""
     whole = turn.size  # where it is known it is not worth another pass
     if not whole:
-        whole = len(to_json(turn.items)) + len(to_json(turn.instructions or "")) + len(to_json(turn.tools))
+        whole = len(to_json(turn.items)) + len(to_json(all_instructions(turn) or "")) + len(to_json(turn.tools))
     if whole < 2 * MEDIUM:
         return whole
     return max(whole - sum([_media_of(item) for item in turn.items]), 1)
@@ -65,7 +65,7 @@ def _medium(part: Part) -> int:
 def size_of_large(turn: Turn) -> int:
     """Return about the same, item by item: other threads get their turn between two."""
     items = sum([_size_of(item) + 1 for item in turn.items])
-    return items + len(turn.instructions or "") + sum([len(to_json(tool)) for tool in turn.tools])
+    return items + len(all_instructions(turn) or "") + sum([len(to_json(tool)) for tool in turn.tools])
 
 
 def _size_of(item: Item) -> int:
@@ -100,7 +100,8 @@ class Estimator:
 
 def texts_of(turn: Turn) -> list[str]:
     """Return the texts that a model reads of a Turn: instructions, what items say, declarations of tools."""
-    texts = [turn.instructions] if turn.instructions else []
+    instructions = all_instructions(turn)
+    texts = [instructions] if instructions else []
     for item in turn.items:
         texts.append(_text_of(item))
     return [*texts, *(to_json(tool).decode() for tool in turn.tools)]

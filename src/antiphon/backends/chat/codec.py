@@ -28,11 +28,11 @@ from antiphon.core.text.pieces import joined
 from antiphon.core.tools.schema_subsets import Subset
 from antiphon.core.tools.schemas import HEAVY, format_schema
 from antiphon.core.tools.tool_map import Offer, ToolMap
-from antiphon.core.turn import TEMPLATE_FIELDS, Turn, merged_objects
+from antiphon.core.turn import TEMPLATE_FIELDS, Turn, all_instructions, merged_objects
 from antiphon.errors import InvalidRequest
 from antiphon.runtime.offload import LARGE
 from antiphon.types.request import TextFormat
-from antiphon.types.tools import ToolChoice
+from antiphon.types.tools import OtherTool, ToolChoice
 
 __all__ = ["ChatDecoder", "CodecOptions", "decoder", "request"]
 
@@ -103,6 +103,8 @@ def request(turn: Turn, options: CodecOptions) -> tuple[bytes, ChatCall]:
     strict = profile.strict and "strict" not in profile.drop
     tools = ToolMap(turn.tools, turn.items, turn.server_tools, strict=strict)
     choice = _choose(turn.tool_choice, tools)
+    if choice.mode == "required" and not tools.offers and turn.tools:
+        _check_runnable(turn, tools)
     try:
         emulation = _emulate(turn, choice, tools, profile)
     except Unusable as unusable:
@@ -110,7 +112,7 @@ def request(turn: Turn, options: CodecOptions) -> tuple[bytes, ChatCall]:
     origin = options.origin(turn.model)
     carried = Carried(origin, turn.opaque, options.thoughts_in or profile.reasoning_out)
     messages = Messages(tools, profile, turn.senses, carried)
-    messages.add(turn.instructions, turn.items)
+    messages.add(all_instructions(turn), turn.items)
     body = _Body()
     body.add("model", to_json(turn.model))
     _add_tools(body, turn, tools, choice, emulation, profile)
@@ -237,7 +239,7 @@ def _choose(choice: str | ToolChoice, tools: ToolMap) -> _Choice:
         tools.restrict(_allowed(wanted, tools))
         return _Choice(choice.mode if isinstance(choice.mode, str) else "auto")
     if choice.type in tools.ignored:
-        return _Choice("auto")
+        raise _not_run(choice.type)
     kind = BY_DECLARATION.get(choice.type)
     if kind is not None and kind.serve is not None and choice.name is UNSET:
         meant = _of_server(choice, kind.name, tools)
@@ -249,6 +251,23 @@ def _choose(choice: str | ToolChoice, tools: ToolMap) -> _Choice:
         name = choice.name if isinstance(choice.name, str) else choice.type
         raise InvalidRequest(f"Tool choice '{name}' not found in 'tools'.", param="tool_choice")
     return _Choice("required", offer)
+
+
+def _not_run(type: str) -> InvalidRequest:
+    return InvalidRequest(
+        f"Tool choice '{type}' cannot be forced: this server does not run the tool '{type}'.",
+        param="tool_choice",
+        code="tool_not_available",
+    )
+
+
+def _check_runnable(turn: Turn, tools: ToolMap) -> None:
+    """Raise InvalidRequest where a call is forced, and none of the declared tools can be called."""
+    types = [tool.type for tool in turn.tools if isinstance(tool, OtherTool)]
+    if MCP in types:
+        return  # its server says later what can be called
+    ignored = next((type for type in types if type in tools.ignored), "")
+    raise _not_run(ignored or turn.tool_choice.type if isinstance(turn.tool_choice, ToolChoice) else ignored)
 
 
 def _of_server(choice: ToolChoice, kind: CallKind, tools: ToolMap) -> list[Offer]:
