@@ -42,6 +42,8 @@ from antiphon.responses.recall import Recall
 from antiphon.responses.sealing import Sealer
 from antiphon.responses.services import Services
 from antiphon.responses.webhooks import Webhooks
+from antiphon.retrieval.ingestion import IngestBounds, Ingestion
+from antiphon.retrieval.search import Searcher
 from antiphon.runtime.request_memory import Rooms
 from antiphon.server.api.admin import Admin, Ring
 from antiphon.server.api.chat.completions import ChatCompletions
@@ -52,7 +54,8 @@ from antiphon.server.api.foreground import SHUTDOWN, Foreground
 from antiphon.server.api.health import Health
 from antiphon.server.api.models import Models
 from antiphon.server.api.responses import Responses
-from antiphon.server.api.routes import add_conversations, add_responses
+from antiphon.server.api.routes import add_conversations, add_files, add_responses, add_vector_stores
+from antiphon.server.api.vectors.stores import VectorShelf
 from antiphon.server.asgi import AntiphonApp
 from antiphon.server.auth.authenticator import Authenticator, Credentials, authenticator
 from antiphon.server.auth.credentials import StoredKeys, fixed_callers
@@ -140,7 +143,10 @@ class Parts:
             most_tools=config.mcp_max_tools,
         )
         self.prompts = Prompts(config.prompts)
+        self._ingest_bounds = IngestBounds.of(config.tools.file_search)
         self.services = self._services(config)
+        self.ingestion = Ingestion(self.store, self._ingest_bounds, self.services.clock)
+        self.searcher = Searcher(self.store.vector_stores)
         self.media = Media(
             self.store.files,
             self.guard,
@@ -245,12 +251,12 @@ class Parts:
             ),
         )
         router.websocket("/responses", self.sockets.serve if self.config.websocket else None)
-        files = Files(self.store.files, self.services.clock, self.services.new_id_base)
-        router.add("POST", "/files", files.create)
-        router.add("GET", "/files", files.list)
-        router.add("GET", "/files/{id}", files.read)
-        router.add("DELETE", "/files/{id}", files.delete)
-        router.add("GET", "/files/{id}/content", files.content)
+        files = Files(self.store.files, self.services.clock, self.services.new_id_base, self.ingestion.wake)
+        add_files(router, files)
+        shelf = VectorShelf(
+            self.store, self._ingest_bounds, self.services.clock, self.services.new_id_base, self.ingestion.wake
+        )
+        add_vector_stores(router, shelf, self.searcher, most_stores=self.config.tools.file_search.max_stores)
         models = Models(self.registry)
         router.add("GET", "/models", models.list, scopes=frozenset(SCOPES))
         router.add("GET", "/models/{id:path}", models.read, scopes=frozenset(SCOPES))
@@ -274,6 +280,7 @@ class Parts:
         await self.registry.start()
         await self.live.start()
         await self.webhooks.start()
+        await self.ingestion.start()
         tasks = [
             asyncio.create_task(purge_forever(self.store.database, self.services.clock)),
             asyncio.create_task(self.store_watch.run()),
@@ -285,6 +292,7 @@ class Parts:
         finally:
             for task in tasks:
                 task.cancel()
+            await self.ingestion.close()
             await self.webhooks.close()
             await self.live.close(0 if self._forced else self.config.shutdown_grace)
             await self.limiter.close()

@@ -40,6 +40,7 @@ def check(config: Config) -> None:
         _networks,
         _backends,
         _engine,
+        _file_search,
         _models,
         _aliases,
         _mcp_servers,
@@ -181,6 +182,14 @@ def _is_http(url: str) -> bool:
         return parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port is None or parts.port > 0)
     except ValueError:
         return False
+
+
+def _file_search(config: Config) -> None:
+    settings = config.tools.file_search
+    if 2 * settings.overlap > settings.chunk_tokens:
+        raise ConfigError(
+            f"tools.file_search.overlap: is {settings.overlap}; at most half of chunk_tokens ({settings.chunk_tokens}) is allowed"
+        )
 
 
 def _engine(config: Config) -> None:

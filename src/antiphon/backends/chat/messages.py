@@ -200,11 +200,12 @@ class Messages:
         elif reasoning and self._profile.reasoning_out:
             fields.append(self._carried.thoughts(reasoning, assistant.opaque))
         records = assistant.opaque
+        plain = not records and not self._profile.call_signature
         if records:
             fields.append(fields_of(records))
         named = [self._named(call, records) for call in assistant.calls]
         if named:
-            calls = [_call(id, name, call, self._kept_of(call, n, records)) for n, (id, name, call) in enumerate(named)]
+            calls = [_call(id, name, call) for id, name, call in named] if plain else self._calls_with(named, records)
             fields.append(b',"tool_calls":[%b]' % b",".join(calls))
         self._list.assistant(fields)
         self._add_outputs(named)
@@ -217,17 +218,20 @@ class Messages:
             self._ids = BackendIds(self._profile.call_ids)
         return signed or self._ids.take(call.call_id, name), name, call
 
-    def _kept_of(self, call: HistoryCall, index: int, records: Sequence[Opaque]) -> bytes:
-        """Return what goes back with a call; the first of a message must have a signature for some servers."""
-        kept = call_fields(records, call.call_id) if records else b""
-        return kept or (unsigned(self._profile.call_signature) if index == 0 else b"")
+    def _calls_with(self, named: Sequence[tuple[str, str, HistoryCall]], records: Sequence[Opaque]) -> list[bytes]:
+        """Return calls with what goes back with them; the first of a message must have a signature for some servers."""
+        calls: list[bytes] = []
+        for id, name, call in named:
+            kept = call_fields(records, call.call_id) if records else b""
+            calls.append(_call(id, name, call, kept or (b"" if calls else unsigned(self._profile.call_signature))))
+        return calls
 
     def _add_outputs(self, calls: Sequence[tuple[str, str, HistoryCall]]) -> None:
         media: list[Content] = []
         for call_id, name, call in calls:
             output = self._outputs.get(id(call))
             found = render_content(output.output) if output is not None else Content(NO_OUTPUT)
-            if found.shown and self._profile.tool_images:
+            if found.media and found.shown and self._profile.tool_images:
                 content = found.whole()
             else:
                 if found.media:
@@ -238,7 +242,7 @@ class Messages:
             self._list.user(one)
 
 
-def _call(id: str, name: str, call: HistoryCall, kept: bytes) -> bytes:
+def _call(id: str, name: str, call: HistoryCall, kept: bytes = b"") -> bytes:
     return b'{"id":%b,"type":"function","function":{"name":%b,"arguments":%b}%b}' % (
         text_json(id),
         text_json(name),

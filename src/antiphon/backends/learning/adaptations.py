@@ -75,9 +75,6 @@ class Adaptations:
         self._told: set[tuple[str, str]] = set()
         self._parting: dict[str, float] = {}
 
-    def __bool__(self) -> bool:
-        return bool(self._known)
-
     def of(self, model: str) -> Adaptation:
         """Return what is known of a model; NOTHING where that is nothing, or too old."""
         known = self._known.get(model)

@@ -43,7 +43,7 @@ class Asking:
 
     def __init__(self, turn: Turn, adaptations: Adaptations) -> None:
         self.turn = turn
-        self.changed: Adaptation = adaptations.of(turn.model) if adaptations else NOTHING
+        self.changed: Adaptation = adaptations.of(turn.model)
         self.settled = self.forced = False
         self._adaptations = adaptations
         self._held: list[Delta] = []
