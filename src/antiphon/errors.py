@@ -19,6 +19,8 @@ AntiphonError
 │   ├── HttpRefusal        it answered with an HTTP status, and nothing of MCP
 │   │   └── NotAllowed     it does not accept who asks
 │   └── SessionLost        it does not know its session any more
+├── SandboxError           a sandbox cannot be started, or has ended
+├── SandboxFileError       a file of a sandbox cannot be read or written
 └── what one module tells another, and no client sees:
     SealError, IllegalCall, GrammarError, GrammarFault, SchemaFault, Unchecked, Unusable, UnusableKey, WorkerDied, WorkerUnusable,
     EngineFailure, StaleConnection, BrokenOff, ServerStopping, SteerRefused, NoRoom, Unpackable, BusyError, Extensive,
