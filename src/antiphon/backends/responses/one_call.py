@@ -18,7 +18,7 @@ class _Place(NamedTuple):
 
     id: str = ""
     call_id: str = ""
-    index: int | None = None
+    place: int | None = None
 
 
 class OneCall:
