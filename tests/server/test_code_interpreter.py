@@ -34,7 +34,8 @@ class Coder(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         self._send(
-            json.dumps({"object": "list", "data": [{"id": "m", "object": "model"}]}).encode(), "application/json"
+            json.dumps({"object": "list", "data": [{"id": id, "object": "model"} for id in ("m", "text")]}).encode(),
+            "application/json",
         )
 
     def do_POST(self) -> None:
@@ -275,9 +276,11 @@ def test_containers_by_their_routes(client: Client, bob: Client) -> None:
     status, files = client.get(f"{where}/files")
     assert [one["id"] for one in files["data"]] == [copied["id"]]
     # Another owner sees nothing of it.
-    for method, path in [("GET", where), ("DELETE", where), ("GET", f"{where}/files"), ("GET", f"{where}/files/{copied['id']}"),
-                         ("GET", f"{where}/files/{copied['id']}/content"), ("DELETE", f"{where}/files/{copied['id']}")]:  # fmt: skip
-        assert bob.send(method, path)[0] == 404, path
+    of_file = f"{where}/files/{copied['id']}"
+    for path in (where, f"{where}/files", of_file, f"{of_file}/content"):
+        assert bob.get(path)[0] == 404, path
+    for path in (where, of_file):
+        assert bob.send("DELETE", path)[0] == 404, path
     assert bob.post(f"{where}/files", file_id=kept["id"])[0] == 404
     assert upload(bob, f"{where}/files", "x", b"x")[0] == 404
     assert bob.get("/v1/containers")[1]["data"] == []
@@ -297,7 +300,7 @@ def test_containers_by_their_routes(client: Client, bob: Client) -> None:
 
 
 REFUSED: dict[str, tuple[Json, str]] = {
-    "no container": ({"type": "code_interpreter"}, "tools[0]"),
+    "no container": ({"type": "code_interpreter"}, "tools[0].container"),
     "network": (
         {**TOOL, "container": {"type": "auto", "network_policy": {"type": "allowlist", "allowed_domains": ["a.org"]}}},
         "tools[0].container.network_policy",
