@@ -68,6 +68,12 @@ class Sandboxes:
             raise SandboxError(self._off)
         return self._found
 
+    async def usable(self) -> str:
+        """Say why there are none, once that is known; "" where there are."""
+        with contextlib.suppress(SandboxError):
+            await self.find()
+        return self._off
+
     async def start(self) -> Sandbox:
         """Return a new sandbox: the spare, where there is one. Raises SandboxError."""
         found = await self.find()
