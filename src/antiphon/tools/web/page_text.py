@@ -188,8 +188,10 @@ class _Reader:
         return url
 
     def _break(self, name: str) -> None:
-        if name in _BLOCKS:
-            self._add("\n\n" if name in _PARAGRAPHS else "\n")
+        if name in _PARAGRAPHS:
+            self._add("\n\n")
+        elif name in _BLOCKS and not (self._pieces and self._pieces[-1].endswith("\n")):
+            self._add("\n")
 
     def _add(self, text: str) -> None:
         self._pieces.append(text)
