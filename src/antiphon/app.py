@@ -80,6 +80,7 @@ from antiphon.telemetry.gauges import Gauges
 from antiphon.telemetry.observers import Observers
 from antiphon.telemetry.store_metrics import StoreWatch
 from antiphon.tools.base import HostedTool
+from antiphon.tools.built_in import BuiltInTools
 from antiphon.tools.code_interpreter import CodeInterpreter
 from antiphon.tools.hosted import by_kind
 from antiphon.tools.mcp.servers import McpServers
@@ -156,6 +157,7 @@ class Parts:
             most_bytes=config.mcp_max_answer,
             most_tools=config.mcp_max_tools,
         )
+        self._tools = BuiltInTools(config, self.watch.tool_servers(self.mcp), self._hosted, served=stop is not None)
         self.prompts = Prompts(config.prompts)
         self._ingest_bounds = IngestBounds.of(config.tools.file_search)
         self.services = self._services(config)
@@ -208,7 +210,8 @@ class Parts:
             checker=Checker(schema_bounds(config)),
             sealer=Sealer(sealing_secrets(config)),
             tool_servers=self.watch.tool_servers(self.mcp),
-            hosted_tools=self._hosted,
+            hosted_tools=self.watch.hosted_tools(self._tools.tools),
+            tools_off=self._tools.off,
             limiter=self.limiter,
             rooms=Rooms(config.request_owner_bytes, config.request_bytes),
             recall=Recall(config.recall_bytes),
@@ -316,6 +319,7 @@ class Parts:
             await self.limiter.close()
             if self.tokens is not None:
                 await self.tokens.close()
+            await self._tools.close()
             await self.registry.close()
             await self.services.checker.close()
             await self.store.close()

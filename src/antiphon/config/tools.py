@@ -8,6 +8,7 @@ import msgspec
 from msgspec import Meta
 
 from antiphon.config.tables import Settings
+from antiphon.config.web_search import WebSearchConfig
 
 
 class FileSearchConfig(Settings, kw_only=True, forbid_unknown_fields=True):
@@ -73,4 +74,7 @@ class ToolsConfig(Settings, kw_only=True, forbid_unknown_fields=True):
     )
     file_search: Annotated[FileSearchConfig, Meta(description="File search and vector stores.")] = msgspec.field(
         default_factory=FileSearchConfig
+    )
+    web_search: Annotated[WebSearchConfig, Meta(description="Web search.")] = msgspec.field(
+        default_factory=WebSearchConfig
     )
