@@ -93,7 +93,7 @@ async def test_whoever_is_killed_loses_nothing_and_doubles_nothing(url: str, mon
     id = await filled(store)
     chance = random.Random(5)
     for _ in range(4):
-        worker = subprocess.Popen([sys.executable, "-c", WORKER, url], stdout=subprocess.PIPE)
+        worker = subprocess.Popen([sys.executable, "-c", WORKER, url], stdout=subprocess.PIPE)  # noqa: ASYNC220 (it starts at once)
         assert worker.stdout is not None
         await asyncio.to_thread(worker.stdout.readline)
         await asyncio.sleep(chance.uniform(0.05, 0.4))
