@@ -171,8 +171,11 @@ class ModelConfig(Settings, kw_only=True, forbid_unknown_fields=True):
     structured_outputs: Annotated[bool, Meta(description="The model supports text.format json_schema.")] = True
     reasoning: Annotated[bool, Meta(description="The model supports reasoning.")] = True
     think: Annotated[
-        Literal["auto", "off", "opened"],
-        Meta(description="Inline <think>: `auto`: to reasoning; `off`: leave it; `opened`: the template opens it."),
+        Literal["auto", "off", "opened", "unsure"],
+        Meta(
+            description="Inline <think>: `auto`: to reasoning; `off`: leave it; `opened`: the template opens it; `unsure`: it "
+            "may, and text is held back until a closing tag tells."
+        ),
     ] = "auto"
     leaks: Annotated[
         list[str],

@@ -30,6 +30,7 @@ PR_SET_PDEATHSIG = 1
 PR_SET_NO_NEW_PRIVS = 38
 PR_SET_CHILD_SUBREAPER = 36
 NICENESS = 5  # the server's own work comes first
+OPEN = 3  # file descriptors: the socket, and two that lead nowhere
 WALL_FACTOR = 2  # seconds on the clock for one of the processor
 
 _decode = msgspec.msgpack.Decoder(ReadTask).decode
@@ -82,8 +83,8 @@ def read(task: ReadTask, content: bytes) -> DocumentChunks:
         return DocumentChunks(outcome="unsupported", reason=str(error))
     except MemoryError:
         return DocumentChunks(outcome="invalid", reason="Reading the file takes more memory than is allowed.")
-    except RecursionError:
-        return DocumentChunks(outcome="invalid", reason="The file is nested too deeply.")
+    except Exception as error:  # whatever a hostile document makes of a reader: it is that document's affair
+        return DocumentChunks(outcome="invalid", reason=f"The file cannot be read: {type(error).__name__}.")
 
 
 def _is_left() -> bool:
@@ -105,24 +106,32 @@ def _die_with(parent: int) -> None:
         os._exit(1)
 
 
+_PDF = (
+    b"%PDF-1.4\n1 0 obj<</Type/Catalog/Pages 2 0 R>>endobj\n2 0 obj<</Type/Pages/Kids[4 0 R]/Count 1>>endobj\n"
+    b"3 0 obj<</Type/Font/Subtype/Type1/BaseFont/Helvetica>>endobj\n"
+    b"4 0 obj<</Type/Page/Parent 2 0 R/MediaBox[0 0 9 9]/Resources<</Font<</F1 3 0 R>>>>/Contents 5 0 R>>endobj\n"
+    b"5 0 obj<</Length 21>>stream\nBT /F1 9 Tf (a) Tj ET\nendstream endobj\ntrailer<</Root 1 0 R>>"
+)
+
+
 def _warm_up() -> None:
-    """Load all that a document may need while files can still be opened."""
+    """Load all that a document may need while files can still be opened: modules, and PDFium its fonts."""
     version()
     packed = BytesIO()
     with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("word/document.xml", "<a>\N{LATIN SMALL LETTER E WITH ACUTE} x</a>")
-    for content in (b"%PDF-", packed.getvalue(), b"<html><p>&eacute;", b"\xff\xfea\0", b"\xe9 text"):
+    for content in (_PDF, packed.getvalue(), b"<html><p>&eacute;", b"\xff\xfea\0", b"\xe9 text"):
         read(ReadTask(filename="a", tokens=100, overlap=0, seconds=1), content)
 
 
 def _limit(memory: int) -> None:
-    files = 1 + max(int(name) for name in os.listdir("/dev/fd"))
+    os.closerange(OPEN, min(65_536, resource.getrlimit(resource.RLIMIT_NOFILE)[0]))
     limits = [
         (resource.RLIMIT_CORE, 0),
         (resource.RLIMIT_FSIZE, 0),
         (resource.RLIMIT_NPROC, 0),
         (resource.RLIMIT_AS, memory),
-        (resource.RLIMIT_NOFILE, files),
+        (resource.RLIMIT_NOFILE, OPEN),
     ]
     for name, most in limits:
         with contextlib.suppress(OSError, ValueError):  # a system that has no such limit

@@ -49,10 +49,10 @@ class CodecOptions(msgspec.Struct, frozen=True, kw_only=True):
     `own_leaks` are the families of the configuration.
 
     `need_reason`: an answer without a `finish_reason` was broken off; False for servers that never send one.
-    `opens_thoughts`: a template that is told to think is known to open the thoughts itself. `window`: the model's context
-    window, `most_output` its longest answer, in tokens; 0 where they are not known. `refuse`: a wish that the model cannot
-    honour is a 400. `address`: a digest of the server's. `thoughts_in`: the field in which the model gives its thoughts, ""
-    while that is not known.
+    `learned_think`: what answers have told of that: `opened` by a template that is told to think, `unsure` by any.
+    `window`: the model's context window, `most_output` its longest answer, in tokens; 0 where they are not known. `refuse`:
+    a wish that the model cannot honour is a 400. `address`: a digest of the server's. `thoughts_in`: the field in which the
+    model gives its thoughts, "" while that is not known.
     """
 
     profile: Profile = PROFILES["generic"]
@@ -61,7 +61,7 @@ class CodecOptions(msgspec.Struct, frozen=True, kw_only=True):
     leaks: tuple[str, ...] = ()
     own_leaks: Families = NO_FAMILIES
     need_reason: bool = True
-    opens_thoughts: bool = False
+    learned_think: Literal["", "opened", "unsure"] = ""
     window: int = 0
     most_output: int = 0
     refuse: bool = False
@@ -85,7 +85,7 @@ class ChatCall(msgspec.Struct, frozen=True):
     emulation: Emulation | None = None
     ignored: tuple[str, ...] = ()
     forced: bool = False
-    think: ThinkPolicy | Literal["unsure"] = "auto"
+    think: ThinkPolicy = "auto"
     removed: Sequence[InputRemoved] = ()
     origin: Origin = NOBODY
     keep_ids: bool = False
@@ -125,7 +125,7 @@ def request(turn: Turn, options: CodecOptions) -> tuple[bytes, ChatCall]:
     if profile.drop:
         forced = forced and (emulation is not None or "tool_choice" not in profile.drop)
         ignored += drop(body.fields, profile.drop, choice.mode if emulation is None else "auto")
-    think, keep_ids = _think_policy(options, thinking), profile.call_ids == "keep"
+    think, keep_ids = _think_policy(options, profile, thinking), profile.call_ids == "keep"
     return body.render(), ChatCall(tools, emulation, ignored, forced, think, carried.removed, origin, keep_ids)
 
 
@@ -171,16 +171,19 @@ def decoder(
     )
 
 
-def _think_policy(options: CodecOptions, thinking: bool | None) -> ThinkPolicy | Literal["unsure"]:
+def _think_policy(options: CodecOptions, profile: Profile, thinking: bool | None) -> ThinkPolicy:
     """Return how thoughts are told from the answer.
 
     Templates that are told to think may open the thoughts themselves. Not all servers then part them from the answer.
     """
-    if options.think == "opened" and thinking is False:
-        return "auto"
-    if options.think == "auto" and thinking and options.profile.effort == "both":
-        return "opened" if options.opens_thoughts else "unsure"
-    return options.think
+    wish = options.think if options.think != "auto" else profile.think
+    if thinking is False:
+        return "off" if wish == "off" else "auto"
+    if wish == "auto" and thinking and profile.effort == "both":
+        return "opened" if options.learned_think == "opened" else "unsure"
+    if wish == "auto" and options.learned_think == "unsure":
+        return "unsure"
+    return wish
 
 
 class _Body:

@@ -31,7 +31,7 @@ class Adaptation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     roles: Literal["", "merge-first", "alternate", "user"] = ""
     call_ids: Literal["", "plain", "short"] = ""
     strict_schema: Literal["", "openai", "gemini", "moonshot"] = ""
-    think: Literal["", "opened"] = ""
+    think: Literal["", "opened", "unsure"] = ""
     needs_reasoning: bool = False
     call_signature: str = ""
     reasoning_out: Literal["", "none"] = ""

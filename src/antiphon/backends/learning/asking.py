@@ -99,12 +99,20 @@ class Asking:
             self._adaptations.learn(self.turn.model, self._lasting, self._why)
 
     def thought(self, *, unopened: bool) -> None:
-        """Take note of how an answer told its thoughts, which it was asked for."""
+        """Take note of how an answer told its thoughts, for which it was searched."""
+        model = self.turn.model
         if unopened:
+            if self.turn.reasoning_effort is None or self._adaptations.of(model).think:
+                return  # it opens them unasked, too
             why = "the answer closed thoughts that it did not open; the server has no reasoning parser"
-            self._adaptations.learn(self.turn.model, Adaptation(think="opened"), why)
+            self._adaptations.learn(model, Adaptation(think="opened"), why)
         else:
-            self._adaptations.parts_thoughts(self.turn.model)
+            self._adaptations.parts_thoughts(model)
+
+    def closed_thoughts(self) -> None:
+        """Take note of a whole answer that closed thoughts which it did not open: a stream may do so, too."""
+        why = "a whole answer closed thoughts that it did not open; the server has no reasoning parser"
+        self._adaptations.learn(self.turn.model, Adaptation(think="unsure"), why)
 
     def all_thoughts(self) -> None:
         """Take note of an answer that is nothing but thoughts."""

@@ -14,7 +14,8 @@ from antiphon.stores.sqlite.sql import queries
 SQL = queries("vector_stores")
 SAME = 9  # decimals within which two scores are one
 
-# A table's name is no parameter: it is made of a number of ours.
+# A table's name is no parameter: it is made of a number of ours. Words are letters and digits in lower case, which an
+# expression of FTS5 takes as they are.
 
 
 def insert(connection: Connection, store: int, first: int, chunks: Sequence[Chunk]) -> None:
@@ -78,7 +79,7 @@ def search(
 def _weights(connection: Connection, store: int, chunks: int, words: Sequence[str]) -> Iterator[float]:
     statement = f"SELECT count(*) FROM vector_chunks_{store} WHERE vector_chunks_{store} MATCH ?"  # noqa: S608
     for word in words:
-        yield weight(chunks, connection.execute(statement, (_quoted([word]),)).fetchall()[0][0])
+        yield weight(chunks, connection.execute(statement, (word,)).fetchall()[0][0])
 
 
 def _ranked(
@@ -90,12 +91,14 @@ def _ranked(
         f" WHERE vector_chunks_{store} MATCH ? ORDER BY round(score, {SAME}) DESC, rowid LIMIT ?"
     )
     if files is None:
-        yield from connection.execute(statement, (_quoted(words), 2 * limit)).fetchall()  # some may be of deleted files
+        yield from connection.execute(
+            statement, (" OR ".join(words), 2 * limit)
+        ).fetchall()  # some may be of deleted files
         return
     ranges = connection.execute(SQL["ranges"], {"store": store}).fetchall()
     firsts = [first for first, _, _ in ranges]
     wanted = [file_id in files for _, _, file_id in ranges]
-    for number, score in connection.execute(statement, (_quoted(words), -1)):
+    for number, score in connection.execute(statement, (" OR ".join(words), -1)):
         place = bisect_right(firsts, number) - 1
         if place >= 0 and wanted[place]:
             yield number, score
@@ -110,8 +113,3 @@ def _hit(connection: Connection, store: int, number: int, score: float) -> Hit |
             (text,) = texts(connection, store, number, number + 1)
             return Hit(number=number, score=score, file_id=file_id, filename=filename, attributes=attributes, text=text)
     return None
-
-
-def _quoted(words: Sequence[str]) -> str:
-    """Return an expression that finds any of the words; they hold no quotes."""
-    return " OR ".join([f'"{word}"' for word in words])
