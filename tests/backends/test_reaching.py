@@ -15,6 +15,7 @@ from antiphon.backends.responses.backend import ResponsesBackend
 from antiphon.config import BackendConfig, Config
 from antiphon.config.masking import secrets_of
 from antiphon.config.rules import check
+from antiphon.config.shortcuts import backend_tables
 from antiphon.config.tables import mask
 from antiphon.errors import BackendError, ConfigError
 from tests.net.certificates import Authority
@@ -55,6 +56,50 @@ async def test_a_query_is_kept_and_the_key_is_where_it_is_wanted(
         (call,) = upstream.calls
         assert call.path == f"{AZURE}/models{VERSION}"
         assert {name: call.headers[name] for name in ("authorization", "api-key") if name in call.headers} == headers
+
+
+@pytest.mark.parametrize(
+    ("fields", "headers"),
+    [
+        ({"key": "k"}, {"x-api-key": "k"}),
+        ({"key": "k", "key_header": "authorization"}, {"authorization": "Bearer k"}),
+        ({"key": "k", "headers": {"X-API-Key": "other"}}, {"x-api-key": "other"}),
+    ],
+)
+async def test_a_messages_server_has_its_key_in_a_header_of_its_own(
+    fields: dict[str, Any], headers: dict[str, str]
+) -> None:
+    async with running(models) as upstream:
+        backend = open_backend(
+            "b", BackendConfig(url=f"http://127.0.0.1:{upstream.port}/a?b=c", api="anthropic", **fields)
+        )
+        assert [model.id for model in await backend.models()] == ["m"]
+        await backend.close()
+        (call,) = upstream.calls
+        assert call.path == "/a/v1/models?b=c&limit=1000"
+        assert {name: call.headers[name] for name in ("authorization", "x-api-key") if name in call.headers} == headers
+
+
+@pytest.mark.parametrize(
+    ("url", "api"),
+    [
+        ("https://api.anthropic.com", "anthropic"),
+        ("https://api.anthropic.com/v1/", "anthropic"),
+        ("claude=https://api.anthropic.com/v1/messages", "anthropic"),
+        ("https://api.moonshot.ai/anthropic", "anthropic"),
+        ("https://api.minimax.io/anthropic/v1", "anthropic"),
+        ("http://127.0.0.1:8000/v1/messages", "anthropic"),
+        ("https://anthropic.example.com/v1", "chat"),
+        ("http://127.0.0.1:8000/v1", "chat"),
+        ("unix:/run/llama.sock:/v1", "chat"),
+        ("http://[", "chat"),
+    ],
+)
+def test_the_api_of_a_url_that_is_given_alone(url: str, api: str) -> None:
+    (told,) = backend_tables([url], [], [], "--backend").values()
+    assert told.get("api", "chat") == api
+    (told,) = backend_tables([url], [], ["responses"], "--backend").values()
+    assert told["api"] == "responses"
 
 
 @pytest.mark.parametrize("endpoint", ["", "/chat/completions", "/responses", "/"])

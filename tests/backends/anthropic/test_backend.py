@@ -15,7 +15,8 @@ from msgspec import Raw
 from antiphon.backends.anthropic.backend import AnthropicBackend
 from antiphon.backends.anthropic.relay import UsageReader, relay_body
 from antiphon.backends.base import MessagesCaller, read
-from antiphon.config import BackendConfig, ModelConfig
+from antiphon.backends.open import made_of
+from antiphon.config import BackendConfig, Config, ModelConfig
 from antiphon.core.deltas import CallStart, Finish, FinishReason, TextDelta
 from antiphon.core.request.decoding import ResolvedText
 from antiphon.core.request.tool_decoding import decode_tool
@@ -737,3 +738,26 @@ async def test_a_refusal_is_logged_with_the_servers_id(caplog: pytest.LogCapture
         with pytest.raises(BackendError):
             await backend.open(turn("a"))
     assert "req_77" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("fields", "same"),
+    [({"thinking": "budget"}, False), ({"drop": ["metadata"]}, False), ({"temperature": 0.5}, True), ({}, True)],
+)
+def test_a_reload_keeps_a_backend_whose_models_are_asked_as_before(fields: Json, same: bool) -> None:
+    backends = {"a": BackendConfig(url="https://api.anthropic.com", api="anthropic")}
+    before = Config(backends=backends, models={"m": ModelConfig(backends=["a"])})
+    after = Config(backends=backends, models={"m": ModelConfig(backends=["a"], **fields)})
+    assert (made_of("a", before) == made_of("a", after)) is same
+
+
+async def test_large_tools_are_asked_for_all_the_same() -> None:
+    schema = json.dumps(
+        {"type": "object", "properties": {f"p{n}": {"type": "string", "minLength": n} for n in range(2000)}}
+    )
+    large = decode_tool(Raw(b'{"type":"function","name":"f","strict":true,"parameters":%b}' % schema.encode()))
+    async with pair(play) as (backend, upstream):
+        assert text_of(await read_all(await backend.open(turn("a", tools=[large])))) == "Hello"
+        (sent,) = upstream.calls[0].json["tools"]
+        assert len(sent["input_schema"]["properties"]) == 2000
+        assert "minLength" not in json.dumps(sent)

@@ -23,6 +23,8 @@ from antiphon.backends.anthropic.relay import RelayedMessages, relay_body
 from antiphon.backends.anthropic.stream import MessagesStream
 from antiphon.backends.anthropic.thinking import Mode
 from antiphon.backends.base import BackendModel, ByteStream, MessagesCaller
+from antiphon.backends.chat.codec import MOST_FITTED
+from antiphon.backends.chat.emulation import declared_size
 from antiphon.backends.chat.tool_calls import Calls
 from antiphon.backends.learning.adaptations import Adaptation, Adaptations
 from antiphon.backends.learning.asking import Asking, with_window
@@ -137,9 +139,9 @@ class AnthropicBackend:
         return MessagesStream(response, decoder, again, call.ignored)
 
     async def _written(self, turn: Turn, changed: Adaptation) -> MessagesCall:
-        """Return the request; a large one, or one of many tools, is made in a thread."""
+        """Return the request; one that is large, or has large schemas, is made in a thread."""
         options = self._options_of(turn.model).adapted(changed)
-        small = turn.size < LARGE and len(turn.tools) < MOST_TOOLS_AT_ONCE
+        small = turn.size < LARGE and (not turn.tools or declared_size(turn) <= MOST_FITTED)
         return codec.request(turn, options) if small else await by_size(LARGE, codec.request, turn, options)
 
     def _options_of(self, model: str) -> MessagesOptions:
@@ -214,10 +216,6 @@ class AnthropicBackend:
     async def close(self) -> None:
         """Close all connections."""
         await self._client.close()
-
-
-MOST_TOOLS_AT_ONCE = 100
-"""Tools of a request that is written on the event loop."""
 
 
 def _sent(call: MessagesCall) -> Mapping[str, Raw]:
