@@ -113,7 +113,7 @@ _PRIOR = (4.0, 1 / BYTES_PER_TOKEN, 4.0, 0.15)
 """Tokens for any request, for a byte of text, for a message or other item, and for a byte of tools, before any count is known."""
 
 _SPREAD = (200.0, 0.1, 4.0, 0.1)  # how far the true ones may be from these
-_DRIFT = 0.001  # of the spread's square, added with each count: prompts change, so that new counts always matter
+_DRIFT = 0.00001  # of the spread's square, added with each count: prompts change, so that new counts always matter
 _NOISE = 0.2  # of a count: what no such sum explains
 
 
