@@ -35,7 +35,7 @@ def section() -> str:
     columns = [(name, api) for name, engine in ENGINES.items() for api in engine.apis if f"{name} {api}" in marks]
     numbers = {limit.reason: number for number, limit in enumerate(_met(columns, marks), 1)}
     rows = [
-        ["Feature", *(f"{ENGINES[name].title} {ENGINES[name].version}" for name, _ in columns)],
+        ["Feature", *(_title(name) for name, _ in columns)],
         ["---", *("---" for _ in columns)],
         ["", *(APIS[api] for _, api in columns)],
     ]
@@ -45,6 +45,12 @@ def section() -> str:
     table = "\n".join(f"| {' | '.join(row)} |" for row in rows)
     reasons = "\n".join(f"{number}. {reason}" for reason, number in numbers.items())
     return f"{HEAD}{table}\n\n{reasons}\n"
+
+
+def _title(name: str) -> str:
+    engine = ENGINES[name]
+    front = f" in front of {ENGINES[engine.behind].title}" if engine.behind else ""
+    return f"{engine.title} {engine.version}{front}"
 
 
 def _met(columns: list[tuple[str, str]], marks: Seen) -> list[Limit]:

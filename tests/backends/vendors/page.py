@@ -13,10 +13,10 @@ from tests.engines.page import section
 HEAD = """\
 # Backends
 
-Which engines and providers Antiphon works with, what each of them sends (seen or documented), and how its server profile
-differs. Made by `scripts/docs` from `src/antiphon/backends/chat/profiles.py`, the corpus in `tests/backends/vendors` and what was seen
-of real engines (`tests/engines`); every shape of the corpus is played to a whole server in the tests: streamed and not, chained with `previous_response_id` and replayed
-by the client.
+Which engines and providers Antiphon works with, what each of them sends (seen or documented), how its server profile
+differs, and what real engines did behind it. Made by `scripts/docs` from `src/antiphon/backends/chat/profiles.py`, the corpus in
+`tests/backends/vendors` and `tests/engines`; every shape of the corpus is played to a whole server in the tests: streamed and
+not, chained with `previous_response_id` and replayed by the client.
 
 A backend that is not listed works if it speaks chat completions or the Responses API: see `backends` in
 [configuration.md](configuration.md). `antiphon doctor` samples what it can do and writes the settings. `[profiles.NAME]` adds a
