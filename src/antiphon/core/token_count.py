@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from antiphon.core.json_encoding import to_json
-from antiphon.core.turn import Turn
+from antiphon.core.turn import Turn, all_instructions
 from antiphon.types.items import (
     CustomToolCall,
     CustomToolCallOutput,
@@ -57,13 +57,12 @@ _ENVELOPE = 80
 
 def size(turn: Turn) -> Size:
     """Return the size of a Turn's input: what the model reads of it, and of media what stands for them."""
-    parts = len(turn.items) + (turn.instructions is not None)
+    instructions = all_instructions(turn)
+    parts = len(turn.items) + (instructions is not None)
     if turn.size:  # it is not worth another pass over texts; the tools are in it
         text = turn.size - sum([_media_of(item) for item in turn.items]) - _ENVELOPE * parts
         return Size(max(text, 1), 0, parts)
-    text = _bytes(turn.instructions or "") + sum(
-        [_bytes(_text_of(item)) + MEDIUM * _media_in(item) for item in turn.items]
-    )
+    text = _bytes(instructions or "") + sum([_bytes(_text_of(item)) + MEDIUM * _media_in(item) for item in turn.items])
     return Size(max(text, 1), len(to_json(turn.tools)) if turn.tools else 0, parts)
 
 
@@ -98,7 +97,7 @@ def _medium(part: Part) -> int:
 def size_of_large(turn: Turn) -> int:
     """Return about the same, item by item: other threads get their turn between two."""
     items = sum([_size_of(item) + 1 for item in turn.items])
-    return items + len(turn.instructions or "") + sum([len(to_json(tool)) for tool in turn.tools])
+    return items + len(all_instructions(turn) or "") + sum([len(to_json(tool)) for tool in turn.tools])
 
 
 def _size_of(item: Item) -> int:
@@ -204,7 +203,8 @@ def _within(tokens: float, measured: Size) -> float:
 
 def texts_of(turn: Turn) -> list[str]:
     """Return the texts that a model reads of a Turn: instructions, what items say, declarations of tools."""
-    texts = [turn.instructions] if turn.instructions else []
+    instructions = all_instructions(turn)
+    texts = [instructions] if instructions else []
     for item in turn.items:
         texts.append(_text_of(item))
     return [*texts, *(to_json(tool).decode() for tool in turn.tools)]

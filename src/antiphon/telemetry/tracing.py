@@ -258,6 +258,14 @@ class TracedToolServer:
         return span
 
 
+def tool_span(exporter: Exporter, name: str, kind: str) -> Span:
+    """Begin the span of a tool's call, beneath the Response's."""
+    above = _current.get()
+    span = Span(exporter, f"execute_tool {name}", INTERNAL, above.context if above is not None else None)
+    span.attributes = {OPERATION: "execute_tool", TOOL: name, TOOL_TYPE: kind}
+    return span
+
+
 def _note_usage(span: Span, usage: Usage | None) -> None:
     if usage is not None:
         span.attributes |= {INPUT_TOKENS: usage.input_tokens, OUTPUT_TOKENS: usage.output_tokens}

@@ -85,7 +85,7 @@ class FilterSink:
         self.unopened = False
         # Without calls there is nothing to rescue, but Harmony's channels have to be told apart all the same.
         offers = tools.offers if policy.calls else {}
-        leaks = policy.leaks if offers else [leak for leak in policy.leaks if leak == CHANNELS]
+        leaks = policy.leaks if offers else (CHANNELS,) if CHANNELS in policy.leaks else ()
         self._filters: list[LeakFilter] = []
         if leaks:
             schemas = {name: offer.parameters for name, offer in offers.items()}
