@@ -74,6 +74,7 @@ from antiphon.telemetry.gauges import Gauges
 from antiphon.telemetry.observers import Observers
 from antiphon.telemetry.store_metrics import StoreWatch
 from antiphon.tools.base import HostedTool
+from antiphon.tools.built_in import with_built_in
 from antiphon.tools.hosted import by_kind
 from antiphon.tools.mcp.servers import McpServers
 
@@ -113,7 +114,6 @@ class Parts:
         self, config: Config, stop: Callable[[], None] | None = None, hosted: Iterable[HostedTool] = ()
     ) -> None:
         self.config = config
-        self._hosted = by_kind(hosted)
         self._stop = stop
         SECRETS.know([*secrets_of(config), *passwords(os.environ)])
         self._forced = False
@@ -143,10 +143,10 @@ class Parts:
             most_tools=config.mcp_max_tools,
         )
         self.prompts = Prompts(config.prompts)
-        self._ingest_bounds = IngestBounds.of(config.tools.file_search)
+        self.ingestion = Ingestion(self.store, IngestBounds.of(config.tools.file_search), time.time)
+        vectors, self.searcher = self.store.vector_stores, Searcher(self.store.vector_stores)
+        self._hosted = by_kind(with_built_in(hosted, config.tools, vectors, self.searcher, time.time))
         self.services = self._services(config)
-        self.ingestion = Ingestion(self.store, self._ingest_bounds, self.services.clock)
-        self.searcher = Searcher(self.store.vector_stores)
         self.media = Media(
             self.store.files,
             self.guard,
@@ -251,11 +251,8 @@ class Parts:
             ),
         )
         router.websocket("/responses", self.sockets.serve if self.config.websocket else None)
-        files = Files(self.store.files, self.services.clock, self.services.new_id_base, self.ingestion.wake)
-        add_files(router, files)
-        shelf = VectorShelf(
-            self.store, self._ingest_bounds, self.services.clock, self.services.new_id_base, self.ingestion.wake
-        )
+        add_files(router, Files(self.store.files, self.services.clock, self.services.new_id_base, self.ingestion.wake))
+        shelf = VectorShelf(self.store, self.ingestion, self.services.clock, self.services.new_id_base)
         add_vector_stores(router, shelf, self.searcher, most_stores=self.config.tools.file_search.max_stores)
         models = Models(self.registry)
         router.add("GET", "/models", models.list, scopes=frozenset(SCOPES))
