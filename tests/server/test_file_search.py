@@ -33,7 +33,9 @@ class Model(BaseHTTPRequestHandler):
         """Say nothing."""
 
     def do_GET(self) -> None:
-        self._send(b'{"object":"list","data":[{"id":"m","object":"model"}]}', "application/json")
+        self._send(
+            b'{"object":"list","data":[{"id":"m","object":"model"},{"id":"text","object":"model"}]}', "application/json"
+        )
 
     def do_POST(self) -> None:
         request = json.loads(self.rfile.read(int(self.headers["content-length"])))
