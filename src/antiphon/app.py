@@ -81,7 +81,6 @@ from antiphon.telemetry.observers import Observers
 from antiphon.telemetry.store_metrics import StoreWatch
 from antiphon.tools.base import HostedTool
 from antiphon.tools.built_in import BuiltInTools
-from antiphon.tools.code_interpreter import CodeInterpreter
 from antiphon.tools.hosted import by_kind
 from antiphon.tools.mcp.servers import McpServers
 
@@ -141,10 +140,6 @@ class Parts:
         self.containers = Containers(
             self.store.containers, self.sandboxes, container_bounds(config), time.time, new_id_base
         )
-        brought = list(hosted)
-        own = [CodeInterpreter(self.containers, self.store.files)]
-        taken = {tool.kind.name for tool in brought}
-        self._hosted = by_kind([*(tool for tool in own if tool.kind.name not in taken), *brought])
         self.limiter = Limiter(self.store.limits, time.time, prices(config.models))
         self.keyring = Keyring(self.store.keys, time.time)
         self.tokens = make_tokens(config.jwt) if config.jwt else None
@@ -157,12 +152,20 @@ class Parts:
             most_bytes=config.mcp_max_answer,
             most_tools=config.mcp_max_tools,
         )
-        self._tools = BuiltInTools(config, self.watch.tool_servers(self.mcp), self._hosted, served=stop is not None)
         self.prompts = Prompts(config.prompts)
-        self._ingest_bounds = IngestBounds.of(config.tools.file_search)
-        self.services = self._services(config)
-        self.ingestion = Ingestion(self.store, self._ingest_bounds, self.services.clock)
+        self.ingestion = Ingestion(self.store, IngestBounds.of(config.tools.file_search), time.time)
         self.searcher = Searcher(self.store.vector_stores)
+        self._tools = BuiltInTools(
+            config,
+            by_kind(hosted),
+            self.store,
+            servers=self.watch.tool_servers(self.mcp),
+            searcher=self.searcher,
+            containers=self.containers,
+            clock=time.time,
+            served=stop is not None,
+        )
+        self.services = self._services(config)
         self.media = Media(
             self.store.files,
             self.guard,
@@ -268,11 +271,8 @@ class Parts:
             ),
         )
         router.websocket("/responses", self.sockets.serve if self.config.websocket else None)
-        files = Files(self.store.files, self.services.clock, self.services.new_id_base, self.ingestion.wake)
-        add_files(router, files)
-        shelf = VectorShelf(
-            self.store, self._ingest_bounds, self.services.clock, self.services.new_id_base, self.ingestion.wake
-        )
+        add_files(router, Files(self.store.files, self.services.clock, self.services.new_id_base, self.ingestion.wake))
+        shelf = VectorShelf(self.store, self.ingestion, self.services.clock, self.services.new_id_base)
         add_vector_stores(router, shelf, self.searcher, most_stores=self.config.tools.file_search.max_stores)
         add_containers(router, ContainerRoutes(self.containers, self.store.files))
         models = Models(self.registry)
