@@ -140,6 +140,7 @@ class Parts:
         self.containers = Containers(
             self.store.containers, self.sandboxes, container_bounds(config), time.time, new_id_base
         )
+        self._tools_off: dict[str, str] = {}
         brought = list(hosted)
         own = [CodeInterpreter(self.containers, self.store.files)]
         taken = {tool.kind.name for tool in brought}
@@ -209,6 +210,7 @@ class Parts:
             sealer=Sealer(sealing_secrets(config)),
             tool_servers=self.watch.tool_servers(self.mcp),
             hosted_tools=self._hosted,
+            tools_off=self._tools_off,
             limiter=self.limiter,
             rooms=Rooms(config.request_owner_bytes, config.request_bytes),
             recall=Recall(config.recall_bytes),
@@ -296,7 +298,7 @@ class Parts:
         await self.live.start()
         await self.webhooks.start()
         await self.ingestion.start()
-        self.sandboxes.begin()
+        self.sandboxes.begin(lambda reason: self._tools_off.update(code_interpreter=reason))
         tasks = [
             asyncio.create_task(purge_forever(self.store.database, self.services.clock)),
             asyncio.create_task(self.store_watch.run()),

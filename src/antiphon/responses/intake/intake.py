@@ -32,7 +32,7 @@ from antiphon.responses.hosted_calls import offered, told
 from antiphon.responses.intake.abilities import EFFORT, check_capabilities, wants_effort
 from antiphon.responses.intake.asked import Asked
 from antiphon.responses.intake.history import Gathering, History
-from antiphon.responses.intake.hosted_tools import admitted
+from antiphon.responses.intake.hosted_tools import admitted, run_here, tell_ignored
 from antiphon.responses.intake.mcp_declarations import brings_servers, check_brought, declared_servers
 from antiphon.responses.intake.media import Media, MediaForm, media_holders
 from antiphon.responses.plan import Identity, Plan
@@ -127,7 +127,10 @@ class Intake:
         if not SEALED.isdisjoint(kinds):
             shown, opaque, added, sources = await self._gathering.with_model_texts(shown, opaque, owner, source)
             size += added
-        whole = (request, asked.extra, owner, route, tools, text, own, shown, identity, hints)
+        ignored = ignored_tools(tools, run_here(hosted) if hosted else ())
+        if ignored:
+            tell_ignored(ignored, services.tools_off)
+        whole = (request, asked.extra, owner, route, tools, text, own, shown, identity, hints, ignored)
         plan = self._complete(*whole) if size < LARGE else await by_size(size, self._complete, *whole, large=True)
         if opaque:
             plan = msgspec.structs.replace(plan, turn=msgspec.structs.replace(plan.turn, opaque=opaque))
@@ -217,6 +220,7 @@ class Intake:
         items: list[Item],
         identity: Identity,
         hints: Hints,
+        ignored: list[str],
         *,
         large: bool = False,
     ) -> Plan:
@@ -230,7 +234,6 @@ class Intake:
             defaults=defaults,
             store_default=self._config.store_default,
         )
-        ignored = ignored_tools(tools, self._services.hosted_tools)
         effort = response.reasoning.effort
         if effort is not None and not route.card.capabilities.reasoning:
             effort = None
