@@ -226,11 +226,6 @@ def settings_of(running: Running, api: str) -> str:
     lines = ["[backends.real]", f'url = "{running.url}"', f'key = "{KEY}"', f'api = "{api}"', "check_interval = 2"]
     lines += [engine.settings] if engine.settings else []
     if engine.models:
-        lines += [
-            "[models.demo]",
-            'backends = ["real"]',
-            f'name = "{backend_model(engine)}"',
-            "context_length = 8192",
-            "images = false",
-        ]
+        named = f'name = "{backend_model(engine)}"'
+        lines += ["[models.demo]", 'backends = ["real"]', named, "context_length = 8192", "images = false"]
     return "\n".join(lines) + "\n"

@@ -113,7 +113,7 @@ _PRIOR = (4.0, 1 / BYTES_PER_TOKEN, 4.0, 0.15)
 
 _SPREAD = (200.0, 0.1, 4.0, 0.1)  # how far the true ones may be from these
 _DRIFT = 0.001  # of the spread's square, added with each count: prompts change, so that new counts always matter
-_NOISE = 0.1  # of a count: what no such sum explains
+_NOISE = 0.2  # of a count: what no such sum explains
 
 
 class _Fit:
@@ -170,7 +170,12 @@ class Estimator:
         return max(1, round(_within(fit.tokens(measured), measured)))
 
     def learn(self, turn: Turn, input_tokens: int) -> None:
-        """Take in a real count. Only the first calls and then one in 32 are looked at: the size costs a pass over the input."""
+        """Take in a real count. Only the first calls and then one in 32 are looked at: the size costs a pass over the input.
+
+        Where a part of the input may have been left out, or its format told in the prompt, the count is another input's.
+        """
+        if turn.request.truncation == "auto" or turn.text.format.type != "text":
+            return
         seen = self._seen.get(turn.model, 0)
         self._seen[turn.model] = seen + 1
         if input_tokens <= 0 or (seen >= _FIRST and seen % 32):

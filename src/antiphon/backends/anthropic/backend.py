@@ -18,7 +18,7 @@ from antiphon.backends.anthropic.cache_control import CachePolicy
 from antiphon.backends.anthropic.codec import MessagesCall, MessagesOptions
 from antiphon.backends.anthropic.decoder import MessagesDecoder
 from antiphon.backends.anthropic.lessons import messages_lesson
-from antiphon.backends.anthropic.listing import ListedModel, list_messages_models
+from antiphon.backends.anthropic.listing import MessagesModel, list_messages_models
 from antiphon.backends.anthropic.relay import RelayedMessages, relay_body
 from antiphon.backends.anthropic.stream import MessagesStream
 from antiphon.backends.anthropic.thinking import Mode
@@ -41,11 +41,11 @@ COUNT_LIMIT = 64 * 1024
 LONGEST_REQUEST_ID = 200  # characters of a server's request-id that is logged
 
 
-class _Count(msgspec.Struct):
+class _TokenCount(msgspec.Struct):
     input_tokens: int
 
 
-_count = msgspec.json.Decoder(_Count)
+_count = msgspec.json.Decoder(_TokenCount)
 _WORD = re.compile(r"[A-Za-z0-9_.-]{1,100}")
 """What a version of the API, or a beta, may be named."""
 
@@ -96,7 +96,7 @@ class AnthropicBackend:
         self._adaptations = Adaptations(name)
         self._plain = messages_options(config)
         self._options = {own: messages_options(config, model) for own, model in (models or {}).items()}
-        self._listed: Mapping[str, ListedModel] = {}
+        self._listed: Mapping[str, MessagesModel] = {}
         self._call_base = f"toolu_{secrets.token_hex(8)}"
         self._calls = count()
 

@@ -10,12 +10,12 @@ import msgspec
 from msgspec import Raw
 
 from antiphon.backends.anthropic.answers import (
-    Answer,
-    Block,
     BlockDelta,
+    ContentBlock,
     MessageEvent,
-    Refused,
+    RefusalDetails,
     TokenCounts,
+    WholeMessage,
     check_containers,
     no_event,
     told,
@@ -61,14 +61,16 @@ _REASONS = {
 _CALLS = ("tool_use",)
 
 _event = msgspec.json.Decoder(MessageEvent)
-_block = msgspec.json.Decoder(Block)
-_answer = msgspec.json.Decoder(Answer)
+_block = msgspec.json.Decoder(ContentBlock)
+_answer = msgspec.json.Decoder(WholeMessage)
+_lenient_event = msgspec.json.Decoder(MessageEvent, strict=False)
+_lenient_answer = msgspec.json.Decoder(WholeMessage, strict=False)
 _any = msgspec.json.Decoder(Any)
 _citation = msgspec.json.Decoder(dict[str, Any])
-_refused = msgspec.json.Decoder(Refused)
+_refused = msgspec.json.Decoder(RefusalDetails)
 
 
-class _OpenBlock:
+class _GrowingBlock:
     """A block that grows: its kind, what it began with, and its pieces."""
 
     __slots__ = ("index", "kind", "pieces", "raw", "signature")
@@ -143,9 +145,9 @@ class MessagesDecoder:
         self._side: SideFields | None = None
         self._reason = ""
         self._text_size = self._reasoning_size = self._opaque_size = 0
-        self._blocks: dict[int, _OpenBlock] = {}
-        self._done: list[_OpenBlock] = []
-        self._now = _OpenBlock(-1, "", b"")
+        self._blocks: dict[int, _GrowingBlock] = {}
+        self._done: list[_GrowingBlock] = []
+        self._now = _GrowingBlock(-1, "", b"")
 
     @property
     def size(self) -> int:
@@ -190,14 +192,14 @@ class MessagesDecoder:
             answer = _answer.decode(body)
         except (msgspec.MsgspecError, ValueError, RecursionError):
             try:
-                answer = msgspec.convert(mended(body, self._halves), Answer, strict=False)
+                answer = _lenient_answer.decode(to_json(mended(body, self._halves)))
             except (msgspec.MsgspecError, ValueError, RecursionError):
                 raise no_event(body) from None
         if answer.type == "error" or _says(answer.error) or answer.content is None:
             raise no_event(body) if answer.type != "error" else told(body)
         self._usage.add(answer.usage)
         for index, raw in enumerate(answer.content):
-            self._begin(index, bytes(raw), out)
+            self._begin(index, bytes(raw), out, whole=True)
             self._close(index, out)
         self._end(answer.stop_reason, answer.stop_details, out)
         self.ended = answer.stop_reason is not None or self._may_lack_end
@@ -224,7 +226,7 @@ class MessagesDecoder:
         try:
             value = mended(payload, self._halves)
             if isinstance(value, dict) and isinstance(value.get("type"), str):
-                return msgspec.convert(value, MessageEvent, strict=False, dec_hook=_raw)
+                return _lenient_event.decode(to_json(value))
         except (msgspec.MsgspecError, ValueError, RecursionError):
             pass
         raise no_event(payload)
@@ -253,17 +255,17 @@ class MessagesDecoder:
         elif delta.citation is not None:
             self._cite(delta.citation)
 
-    def _opened(self, index: int, delta: BlockDelta) -> _OpenBlock:
+    def _opened(self, index: int, delta: BlockDelta) -> _GrowingBlock:
         """Open a block whose beginning never came."""
         if delta.partial_json is not None:
             raise BackendError(502, "The backend sent the input of a tool call that has not begun.")
         kind = "thinking" if delta.thinking is not None or delta.signature is not None else "text"
         return self._open(index, kind, to_json({"type": kind, kind: ""}))
 
-    def _open(self, index: int, kind: str, raw: bytes) -> _OpenBlock:
+    def _open(self, index: int, kind: str, raw: bytes) -> _GrowingBlock:
         if len(self._blocks) + len(self._done) >= MOST_BLOCKS:
             raise BackendError(502, f"The backend's answer has more than {MOST_BLOCKS} blocks.")
-        block = self._blocks[index] = self._now = _OpenBlock(index, kind, raw)
+        block = self._blocks[index] = self._now = _GrowingBlock(index, kind, raw)
         return block
 
     def _event(self, event: MessageEvent, payload: bytes, out: list[Delta]) -> None:
@@ -289,7 +291,7 @@ class MessagesDecoder:
                 if _says(event.error) or not event.type:
                     raise no_event(payload)
 
-    def _start(self, message: Answer | None, out: list[Delta]) -> None:
+    def _start(self, message: WholeMessage | None, out: list[Delta]) -> None:
         if self._removed:
             out += self._removed
             self._removed = ()
@@ -298,18 +300,22 @@ class MessagesDecoder:
         self._usage.add(message.usage)
         if self._usage.known:
             out.append(UsageReport(self._usage.usage(0, 0)))
+        for index, raw in enumerate(message.content or ()):  # after a pause all of it may stand here
+            self._begin(index, bytes(raw), out, whole=True)
+            self._close(index, out)
+        self._end(message.stop_reason, message.stop_details, out)
 
-    def _begin(self, index: int, raw: bytes, out: list[Delta]) -> None:
-        """Begin a block; some servers put all of it here."""
+    def _begin(self, index: int, raw: bytes, out: list[Delta], *, whole: bool = False) -> None:
+        """Begin a block; some servers put all of it here, `whole` ones have nothing else."""
         if index in self._blocks:
             self._close(index, out)
         try:
             said = _block.decode(raw)
         except (msgspec.MsgspecError, ValueError, RecursionError):
-            said = Block()
+            said = ContentBlock()
         block = self._open(index, said.type, raw)
         if said.type in _CALLS:
-            self._begin_call(index, said, out)
+            self._begin_call(index, said, out, whole=whole)
         elif said.type == "redacted_thinking":
             self._give(raw, out)
         elif said.text or said.thinking:
@@ -320,12 +326,13 @@ class MessagesDecoder:
             for entry in _entries(said.citations):
                 self._cite(Raw(to_json(entry)))
 
-    def _begin_call(self, index: int, said: Block, out: list[Delta]) -> None:
+    def _begin_call(self, index: int, said: ContentBlock, out: list[Delta], *, whole: bool) -> None:
         if self._calls.count >= MOST_CALLS:
             raise BackendError(502, f"The backend's answer has more than {MOST_CALLS} tool calls.")
         self._calls.chunk += 1
         given = bytes(said.input) if said.input is not None else b""
-        text = "" if given.strip() in (b"", b"{}", b"null", b'""') else given.decode("utf-8", "replace")
+        nothing = given.strip() in (b"", b"null", b'""') or (not whole and given.strip() == b"{}")
+        text = "" if nothing else given.decode("utf-8", "replace")
         self._calls.fragment(index, said.id or "", said.name or "", text, out)
 
     def _close(self, index: int, out: list[Delta]) -> None:
@@ -333,7 +340,7 @@ class MessagesDecoder:
         if block is None:
             return
         if self._now is block:
-            self._now = _OpenBlock(-1, "", b"")
+            self._now = _GrowingBlock(-1, "", b"")
         if block.kind in _CALLS:
             self._calls.close(out)
         elif block.kind == "text" and self._side is not None:
@@ -356,7 +363,7 @@ class MessagesDecoder:
 
     # Beside the text
 
-    def _keep_signature(self, block: _OpenBlock, signature: str) -> None:
+    def _keep_signature(self, block: _GrowingBlock, signature: str) -> None:
         self._opaque_size += len(signature)
         block.signature.append(signature)
 
@@ -397,11 +404,6 @@ class MessagesDecoder:
 
 def _says(raw: Raw | None) -> bool:
     return raw is not None and bytes(raw) not in (b"null", b"{}", b"[]", b'""')
-
-
-def _raw(type: type, value: Any) -> Any:
-    """Give `msgspec.convert` the JSON of fields that are kept raw."""
-    return Raw(to_json(value)) if type is Raw else value
 
 
 def _fields(raw: bytes) -> dict[str, Any]:

@@ -99,7 +99,7 @@ def request(turn: Turn, options: CodecOptions) -> tuple[bytes, ChatCall]:
     profile = suited(options.profile, options.policies, turn.model)
     strict = profile.strict and "strict" not in profile.drop
     tools = ToolMap(turn.tools, turn.items, turn.server_tools, strict=strict)
-    choice = choose(turn.tool_choice, turn.tools, tools)
+    choice = choose(turn.tool_choice, tools, turn.tools)
     try:
         emulation = _emulate(turn, choice, tools, profile)
     except Unusable as unusable:
