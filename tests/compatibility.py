@@ -148,7 +148,11 @@ ITEMS = (
     Kind("compaction, compaction_summary, compaction_trigger", "In and out; sealed by the server for its owner."),
     Kind("configuration_update", "In: changes settings from there on, until the next."),
     Kind(
-        ", ".join(item.type for kind in KINDS if _nobody_runs(kind) for item in kind.items),
+        "web_search_call, file_search_call, code_interpreter_call",
+        "Taken and kept; a chat model sees the call, and what it gave as far as `results`, `outputs` or the server's store tell.",
+    ),
+    Kind(
+        ", ".join(item.type for kind in KINDS if _nobody_runs(kind) for item in kind.items if item.read is None),
         "Taken and kept; a Responses backend gets them as they came, a chat model does not see them.",
     ),
 )

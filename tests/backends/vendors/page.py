@@ -47,7 +47,7 @@ def _vendors(known: Iterable[Vendor]) -> list[str]:
     rows = [columns, ["---"] * len(columns)]
     number = 0
     for vendor in sorted(known, key=lambda vendor: vendor.title.lower()):
-        row = [vendor.title, f"`{vendor.fields['url']}`", f"`{vendor.fields['profile']}`"]
+        row = [vendor.title, f"`{vendor.fields['url']}`", _kind(vendor)]
         for name in SHAPES:
             shape = vendor.shapes.get(name)
             if shape is None:
@@ -60,6 +60,10 @@ def _vendors(known: Iterable[Vendor]) -> list[str]:
         rows.append(row)
     seen = [f"- **{name.replace('_', ' ')}**: {meaning}" for name, meaning in SHAPES.items()]
     return [*_table(rows), "", *seen]
+
+
+def _kind(vendor: Vendor) -> str:
+    return f"`{vendor.fields['profile']}`" if vendor.api == "chat" else f'`api = "{vendor.api}"`'
 
 
 def _profiles() -> list[str]:
