@@ -17,6 +17,7 @@ from antiphon.core.opaque import NO_OPAQUE, OpaqueData
 from antiphon.core.stream.response_stream import ResponseStream
 from antiphon.core.stream.resume import checkpoint
 from antiphon.core.stream.terms import Action
+from antiphon.core.text.stop_sequences import StopFilter
 from antiphon.core.turn import on_backend
 from antiphon.errors import APIError, BackendError
 from antiphon.responses.compaction import sealed_compaction, summarise
@@ -53,6 +54,7 @@ class Turns:
         self._ignored: dict[str, None] = {}
         self.tools = ToolWork(plan, stream, services, outlet.send) if plan.remote or plan.hosted else None
         self._structured = structured_output(plan, services)
+        self._stop = StopFilter(plan.turn.options.stop) if plan.turn.options.stop else None
 
     async def make(self) -> None:
         """Make all model calls, until nothing is left but to end the response. Raises APIError, and what the Sink raises."""
@@ -115,7 +117,12 @@ class Turns:
         """Make one model call: its deltas go through the stream to the sink, one pass for all that has arrived."""
         source = await self._turn_stream()
         self._backend_id = source.backend_id
+        if self._stop is not None:
+            self._stop.begin()
         while not await source.pour(self._take):
+            if self._stop is not None and self._stop.matched:
+                source.abort()
+                break
             await self._outlet.drain()
         if source.ignored:
             self._ignored |= dict.fromkeys(source.ignored)
@@ -141,11 +148,13 @@ class Turns:
         if not self.spoke:
             self.spoke = perf_counter()
         feed = self._stream.feed
+        if self._stop is not None:
+            deltas = self._stop.take(deltas)
         for delta in deltas if self._structured is None else self._structured.take(deltas):
             feed(delta)
         if self._stream.sequence_number > MOST_EVENTS:
             raise BackendError(502, f"The answer has more than {MOST_EVENTS} events.")
-        return self._outlet.send()
+        return self._outlet.send() and (self._stop is None or not self._stop.matched)
 
     async def _settle(self, watch: StructuredOutput) -> None:
         """Send a withheld answer; one that does not fit its format is requested once more."""

@@ -45,8 +45,8 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
     reasoning tokens, their share of the output is estimated. `drop`: request fields that are never sent, by the server's
     names. `stream`: whether the server is asked for a stream, whatever the client wants. `roles`, `call_ids`,
     `strict_schema`: what its models take where their settings do not say. `tool_images`: outputs of tools may hold images,
-    which else follow as a user's. `tool_names`: outputs of tools are asked for the function's name. `base`: of a configured
-    profile, the known one that it was made from.
+    which else follow as a user's. `tool_names`: outputs of tools are asked for the function's name. `top_k`: it knows that
+    setting. `base`: of a configured profile, the known one that it was made from.
     """
 
     name: str
@@ -75,6 +75,7 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
     strict_schema: Subset = "auto"
     tool_images: bool = False
     tool_names: bool = False
+    top_k: bool = False
 
     @property
     def kind(self) -> str:
@@ -112,6 +113,7 @@ PROFILES: dict[str, Profile] = {
         Profile(name="generic", forward=frozenset(("user", "verbosity")), leaks=ENGINE_LEAKS),
         Profile(
             name="llama_cpp",
+            top_k=True,
             leaks=ENGINE_LEAKS,
             effort="enable_thinking",
             grammar="gbnf",
@@ -120,6 +122,7 @@ PROFILES: dict[str, Profile] = {
         ),
         Profile(
             name="vllm",
+            top_k=True,
             leaks=ENGINE_LEAKS,
             effort="both",
             efforts=_LOW_TO_HIGH,
@@ -128,6 +131,7 @@ PROFILES: dict[str, Profile] = {
         ),
         Profile(
             name="sglang",
+            top_k=True,
             effort="both",
             efforts=_LOW_TO_HIGH,
             grammar="sglang",
@@ -145,6 +149,7 @@ PROFILES: dict[str, Profile] = {
         ),
         Profile(
             name="lmstudio",
+            top_k=True,
             response_format="json_schema",
             forced_calls="schema",
             leaks=ENGINE_LEAKS,
@@ -159,6 +164,7 @@ PROFILES: dict[str, Profile] = {
         ),
         Profile(
             name="openrouter",
+            top_k=True,
             effort="reasoning",
             reasoning_out="reasoning",
             forward=frozenset(("user",)),
