@@ -16,7 +16,7 @@ from antiphon.backends.anthropic.thinking import mode_of
 from antiphon.core.opaque import OTHER_MODEL, Opaque
 from antiphon.core.request.decoding import ResolvedText
 from antiphon.core.request.tool_decoding import decode_tool
-from antiphon.core.turn import Hints
+from antiphon.core.turn import Hints, TurnOptions
 from antiphon.errors import InvalidRequest
 from antiphon.types.request import CreateResponse, TextFormat
 from antiphon.types.tools import Tool, ToolChoice
@@ -473,6 +473,16 @@ def test_temperature_is_not_told_beside_thoughts() -> None:
     assert set(call.ignored) == {"temperature", "top_p"}
     call = request(turn("a", temperature=1.5, top_p=0.9), PLAIN)
     assert (call.fields["temperature"], call.fields["top_p"], call.ignored) == (b"1.0", b"0.9", ("temperature",))
+
+
+def test_wishes_of_other_front_ends() -> None:
+    options = TurnOptions(stop=("END", " \n"), top_k=5, thinking_budget=3000)
+    found = json.loads(request(turn("a", options=options), PLAIN).body())
+    assert (found["stop_sequences"], found["top_k"]) == (["END"], 5)
+    call = request(turn("a", options=options, reasoning_effort="high"), MessagesOptions(mode="budget", cache=NO_CACHE))
+    found = json.loads(call.body())
+    assert found["thinking"] == {"type": "enabled", "budget_tokens": 3000}
+    assert ("top_k" in found, call.ignored) == (False, ("top_k",))
 
 
 def test_a_forced_call_is_made_without_thoughts() -> None:

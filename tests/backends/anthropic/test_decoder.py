@@ -87,7 +87,7 @@ ANSWERS: dict[str, tuple[list[Json], Json]] = {
     ),
     "cut": (message(text(0, "One"), reason="max_tokens"), {"text": "One", "reason": "length"}),
     "window": (message(text(0, "One"), reason="model_context_window_exceeded"), {"text": "One", "reason": "length"}),
-    "stop string": (message(text(0, "One"), reason="stop_sequence"), {"text": "One"}),
+    "stop string": (message(text(0, "One"), reason="stop_sequence"), {"text": "One", "reason": "stop_sequence"}),
     "unknown reason": (message(text(0, "One"), reason="from_tomorrow"), {"text": "One"}),
     "refusal": (message(text(0, "I"), reason="refusal"), {"text": "I", "reason": "content_filter"}),
     "nothing": (message(), {}),
@@ -162,6 +162,12 @@ def test_counts_may_come_at_the_end_alone() -> None:
 def test_without_counts_there_is_no_report() -> None:
     events = [start({}), *text(0, "x"), {"type": "message_delta", "delta": {"stop_reason": "end_turn"}}, end()[1]]
     assert not [delta for delta in decoded(events) if isinstance(delta, UsageReport)]
+
+
+def test_the_stop_sequence_that_was_said_is_told() -> None:
+    delta = {"stop_reason": "stop_sequence", "stop_sequence": "END"}
+    events = [start(), *text(0, "One "), {"type": "message_delta", "delta": delta}, end()[1]]
+    assert decoded(events)[-1] == Finish(FinishReason.STOP_SEQUENCE, "END")
 
 
 def test_a_refusal_is_explained() -> None:

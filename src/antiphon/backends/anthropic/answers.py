@@ -26,6 +26,7 @@ class BlockDelta(msgspec.Struct):
     signature: str | None = None
     citation: OptionalRaw = None
     stop_reason: str | None = None
+    stop_sequence: str | None = None
     stop_details: OptionalRaw = None
 
 
@@ -49,6 +50,7 @@ class WholeMessage(msgspec.Struct):
     content: list[Raw] | None = None
     usage: OptionalRaw = None
     stop_reason: str | None = None
+    stop_sequence: str | None = None
     stop_details: OptionalRaw = None
     error: OptionalRaw = None
 

@@ -140,7 +140,15 @@ def _wish(turn: Turn, options: MessagesOptions, drop: Collection[str]) -> Thinki
     limits = [limit for limit in (turn.max_output_tokens, options.most_output) if limit]
     effort = None if "reasoning_effort" in drop else turn.reasoning_effort
     mode = options.mode or mode_of(turn.model)
-    return thinking(effort, mode, most, limit=min(limits, default=0), efforts=options.efforts, drop=drop)
+    return thinking(
+        effort,
+        mode,
+        most,
+        limit=min(limits, default=0),
+        budget=turn.options.thinking_budget or 0,
+        efforts=options.efforts,
+        drop=drop,
+    )
 
 
 # Tools
@@ -218,8 +226,13 @@ def _add_sampling(fields: dict[str, bytes], turn: Turn, wish: Thinking) -> list[
         ignored += ["temperature"] * (turn.temperature > 1)
     if turn.top_p is not None:
         fields["top_p"] = to_json(turn.top_p)
+    if turn.options.top_k is not None:
+        fields["top_k"] = b"%d" % turn.options.top_k
+    stop = [text for text in turn.options.stop if text.strip()]  # blank ones are refused; all are looked for here, too
+    if stop:
+        fields["stop_sequences"] = to_json(stop)
     if wish.on:
-        ignored += [name for name in ("temperature", "top_p") if fields.pop(name, None) is not None]
+        ignored += [name for name in ("temperature", "top_p", "top_k") if fields.pop(name, None) is not None]
     return ignored
 
 

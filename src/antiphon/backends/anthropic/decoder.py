@@ -52,7 +52,7 @@ MOST_BLOCKS = 2_000
 PAUSED = "pause_turn"
 _REASONS = {
     "end_turn": FinishReason.STOP,
-    "stop_sequence": FinishReason.STOP,
+    "stop_sequence": FinishReason.STOP_SEQUENCE,
     "tool_use": FinishReason.TOOL_CALLS,
     "max_tokens": FinishReason.LENGTH,
     "model_context_window_exceeded": FinishReason.LENGTH,
@@ -89,6 +89,7 @@ class MessagesDecoder:
         "_reasoning_size",
         "_removed",
         "_side",
+        "_stopped_at",
         "_text_size",
         "_usage",
         "ended",
@@ -112,7 +113,7 @@ class MessagesDecoder:
         self._usage = TokenCounts()
         self._halves = Halves()
         self._side: SideFields | None = None
-        self._reason = ""
+        self._reason = self._stopped_at = ""
         self._text_size = self._reasoning_size = self._opaque_size = 0
         self._blocks: dict[int, GrowingBlock] = {}
         self._done: list[GrowingBlock] = []
@@ -170,7 +171,7 @@ class MessagesDecoder:
         for index, raw in enumerate(answer.content):
             self._begin(index, bytes(raw), out, whole=True)
             self._close(index, out)
-        self._end(answer.stop_reason, answer.stop_details, out)
+        self._end(answer, out)
         self.ended = answer.stop_reason is not None or self._may_lack_end
 
     def finish(self, out: list[Delta]) -> None:
@@ -188,7 +189,8 @@ class MessagesDecoder:
             raise unforced()
         if reason is FinishReason.TOOL_CALLS and not called:
             reason = FinishReason.STOP
-        out.append(Finish(FinishReason.LENGTH if self.paused else reason))
+        said = self._stopped_at if reason is FinishReason.STOP_SEQUENCE else ""
+        out.append(Finish(FinishReason.LENGTH if self.paused else reason, said))
 
     def _mended(self, payload: bytes) -> MessageEvent:
         """Read an event with characters cut in two, or values of odd types. Raises BackendError for what is none."""
@@ -248,7 +250,7 @@ class MessagesDecoder:
             case "message_delta":
                 self._usage.add(event.usage)
                 if event.delta is not None:
-                    self._end(event.delta.stop_reason, event.delta.stop_details, out)
+                    self._end(event.delta, out)
             case "message_stop":
                 for index in list(self._blocks):
                     self._close(index, out)
@@ -272,7 +274,7 @@ class MessagesDecoder:
         for index, raw in enumerate(message.content or ()):  # after a pause all of it may stand here
             self._begin(index, bytes(raw), out, whole=True)
             self._close(index, out)
-        self._end(message.stop_reason, message.stop_details, out)
+        self._end(message, out)
 
     def _begin(self, index: int, raw: bytes, out: list[Delta], *, whole: bool = False) -> None:
         """Begin a block; some servers put all of it here, `whole` ones have nothing else."""
@@ -318,9 +320,11 @@ class MessagesDecoder:
         if block.kind == "thinking":
             self._give(block.whole(), out)
 
-    def _end(self, reason: str | None, details: Raw | None, out: list[Delta]) -> None:
+    def _end(self, ending: BlockDelta | WholeMessage, out: list[Delta]) -> None:
+        reason, details = ending.stop_reason, ending.stop_details
         if not reason:
             return
+        self._stopped_at = ending.stop_sequence or ""
         if reason not in _REASONS and reason != PAUSED:
             log.info("the backend ended its answer with stop_reason %.40s", reason)
         self._reason = reason

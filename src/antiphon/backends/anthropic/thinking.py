@@ -59,12 +59,14 @@ def thinking(
     most: int,
     *,
     limit: int = 0,
+    budget: int = 0,
     efforts: Sequence[str] = (),
     drop: Collection[str] = (),
 ) -> Thinking:
     """Return how the wish for an effort is said. Without one nothing is said: the model does what it does by itself.
 
-    `most` is what `max_tokens` would be without it, `limit` what it may be at most; 0: there is no limit.
+    `most` is what `max_tokens` would be without it, `limit` what it may be at most; 0: there is no limit. `budget` is
+    the client's own, 0: that of the effort.
     """
     if effort is None:
         return Thinking({}, most)
@@ -77,13 +79,13 @@ def thinking(
         fields = {"thinking": to_json({"type": "adaptive", **({} if DISPLAY in drop else _SHOWN)})}
         taken = nearest_effort(effort, efforts or EFFORTS)
         return Thinking(fields, most, on=True, taken=taken, effort="" if EFFORT in drop else taken)
-    return _within_budget(effort, most, limit, efforts)
+    return _within_budget(effort, most, limit, budget, efforts)
 
 
-def _within_budget(effort: str, most: int, limit: int, efforts: Sequence[str]) -> Thinking:
+def _within_budget(effort: str, most: int, limit: int, budget: int, efforts: Sequence[str]) -> Thinking:
     """Think within a budget that leaves room for an answer; where there is no room, the model does not think."""
     taken = nearest_effort(effort, efforts) if efforts else effort
-    budget = BUDGETS.get(taken, BUDGETS["medium"])
+    budget = budget or BUDGETS.get(taken, BUDGETS["medium"])
     most = max(most, budget + LEAST_ANSWER)
     if limit:
         most = min(most, limit)
