@@ -18,7 +18,7 @@ differs, and what real engines did behind it. Made by `scripts/docs` from `src/a
 `tests/backends/vendors` and `tests/engines`; every shape of the corpus is played to a whole server in the tests: streamed and
 not, chained with `previous_response_id` and replayed by the client.
 
-A backend that is not listed works if it speaks chat completions or the Responses API: see `backends` in
+A backend that is not listed works if it speaks chat completions, the Responses API or Anthropic's Messages API: see `backends` in
 [configuration.md](configuration.md). `antiphon doctor` samples what it can do and writes the settings. `[profiles.NAME]` adds a
 profile of your own.
 
