@@ -17,6 +17,7 @@ from antiphon.server.messages.decoder import MessagesDecoder
 from antiphon.server.messages.emitter import dialect
 from antiphon.server.messages.errors import FORM
 from antiphon.server.messages.models import ModelNames
+from antiphon.server.messages.relay import MessagesRelayer
 
 SESSION = b"x-claude-code-session-id"
 AGENT = b"x-claude-code-agent-id"
@@ -30,12 +31,17 @@ class MessagesRoutes:
         self._intake = intake
         self._foreground = foreground
         self._names = names
+        self._relayer = MessagesRelayer(services, names)
 
     async def create(self, request: Request) -> Reply | None:
-        """POST /v1/messages: a Message, or its events."""
+        """POST /v1/messages: a Message, or its events. A backend that speaks this API gets the request as it is."""
+        body = await request.body()
+        relayed, reply = await self._relayer.relay(request, body)
+        if relayed:
+            return reply
         decoder = MessagesDecoder(self._names.resolve, session=_session(request), beta=_beta(request))
         preparer = Preparer(self._services, self._intake, decoder, dialect(decoder.told))
-        prepared = await preparer.prepare(await request.body(), request.caller, request_hints(request))
+        prepared = await preparer.prepare(body, request.caller, request_hints(request))
         plan, told = prepared.plan, decoder.told
         told.window = plan.route.card.context_length
         headers = [*prepared.permit.headers, *_told_headers(request, prepared, decoder)]
@@ -48,9 +54,13 @@ class MessagesRoutes:
 
     async def count_tokens(self, request: Request) -> Reply:
         """POST /v1/messages/count_tokens: counted as the answer's usage would be. No limit is touched."""
+        body = await request.body()
+        relayed = await self._relayer.count(request, body)
+        if relayed is not None:
+            return relayed
         decoder = MessagesDecoder(self._names.resolve, beta=_beta(request), counting=True)
         preparer = Preparer(self._services, self._intake, decoder)
-        plan = await preparer.plan_to_count(await request.body(), request.caller)
+        plan = await preparer.plan_to_count(body, request.caller)
         count = await self._services.counter.count(plan.route, plan.turn)
         headers = [(b"x-request-id", request.request_id.encode()), *ignored_header(plan.ignored)]
         return json_reply({"input_tokens": count.tokens}, headers=[*headers, ESTIMATED] if count.estimated else headers)

@@ -1,0 +1,167 @@
+"""Messages requests that are passed on as they are to backends that speak this API themselves, and their answers."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+from msgspec import Raw
+
+from antiphon.access.caller import resolve
+from antiphon.access.limits import Demand
+from antiphon.backends.base import MessagesCaller, RelayedAnswer, Route
+from antiphon.core.request.validation import decode, decode_fields
+from antiphon.errors import BackendError, InvalidRequest
+from antiphon.responses.services import Services
+from antiphon.runtime.offload import by_size
+from antiphon.server.api.routing_hints import request_hints
+from antiphon.server.http.messages import ClientGone, Header, Reply, Request
+from antiphon.server.messages.errors import envelope
+from antiphon.server.messages.models import VERSION, ModelNames
+from antiphon.telemetry.request_record import calls_model
+
+BETA = b"anthropic-beta"
+BYTES_PER_TOKEN = 4
+
+_KEPT = (b"retry-after", b"cache-control")
+_OUR_SEAL = re.compile(rb'"ANT[12]\.')
+_any = msgspec.json.Decoder(Any)
+
+
+class _Relayed(msgspec.Struct):
+    """All that is read of a request that is passed on."""
+
+    model: str
+    messages: Raw
+    stream: bool | None = None
+    max_tokens: int = 0
+
+
+_relayed = msgspec.json.Decoder(_Relayed)
+
+
+class MessagesRelayer:
+    """Passes requests on. What this server has to look into (its own seals, URLs that it fetches) is translated instead."""
+
+    def __init__(self, services: Services, names: ModelNames) -> None:
+        self._services = services
+        self._names = names
+
+    async def relay(self, request: Request, body: bytes) -> tuple[bool, Reply | None]:
+        """Answer a request; the first is False where it has to be translated. Raises APIError."""
+        found = await self._found(request, body)
+        if found is None:
+            return False, None
+        asked, fields, route = found
+        limiter = self._services.limiter
+        limiter.check(request.caller)
+        calls_model(route.card.id)
+        request.cancel_on_disconnect()
+        demand = Demand(len(body) // BYTES_PER_TOKEN, max(asked.max_tokens, 0))
+        permit = await limiter.admit(request.caller, route.card, lambda: demand)
+        answer: RelayedAnswer | None = None
+        try:
+            answer = await route.relay_messages(fields, _caller(request), request_hints(request))
+            headers = [*permit.headers, *_headers(request, answer)]
+            if asked.stream and answer.status < 300:
+                await _stream(request, answer, headers)
+                return True, None
+            return True, Reply(await _whole(answer), answer.status, _type(answer), headers)
+        finally:
+            if answer is not None:
+                answer.abort()
+            fine = answer is not None and answer.status < 300
+            permit.settle(
+                answer.usage() if answer is not None and fine else None, max(answer.said, 1) if answer and fine else 0
+            )
+
+    async def count(self, request: Request, body: bytes) -> Reply | None:
+        """Have the backend count; None where it cannot, or the request has to be translated. Raises APIError."""
+        found = await self._found(request, body)
+        if found is None:
+            return None
+        _, fields, route = found
+        answer = await route.relay_messages(fields, _caller(request), request_hints(request), count=True)
+        try:
+            if answer.status in (404, 405):
+                return None
+            return Reply(await _whole(answer), answer.status, _type(answer), _headers(request, answer))
+        finally:
+            answer.abort()
+
+    async def _found(self, request: Request, body: bytes) -> tuple[_Relayed, Mapping[str, Raw], Route] | None:
+        """Return a request that can be passed on, and where to."""
+        try:
+            asked, fields = await by_size(len(body), _decoded, body)
+            route = resolve(self._services.router, self._names.resolve(asked.model), request.caller)
+        except InvalidRequest:
+            return None  # it is refused in the words of this API where it is decoded in full
+        if not route.relays_messages or _OUR_SEAL.search(body):
+            return None
+        if route.inline_images and await by_size(len(body), _names_urls, asked.messages):
+            return None
+        return asked, fields, route
+
+
+def _decoded(body: bytes) -> tuple[_Relayed, Mapping[str, Raw]]:
+    return decode(_relayed, body), decode_fields(body)
+
+
+def _names_urls(messages: Raw) -> bool:
+    """Tell whether messages have images or documents by URL; what stands in the input of calls is none."""
+    if b"url" not in bytes(messages) and b"\\u" not in bytes(messages):
+        return False
+    try:
+        value = _any.decode(messages)
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        return True
+    blocks = [block for message in _objects(value) for block in _objects(message.get("content"))]
+    blocks += [inner for block in blocks for inner in _objects(block.get("content"))]
+    sources = [source for block in blocks if isinstance(source := block.get("source"), dict)]
+    sources += [one for source in sources for block in _objects(source.get("content")) if (one := block.get("source"))]
+    return any(isinstance(source, dict) and "url" in source for source in sources)
+
+
+def _objects(value: Any) -> list[dict[str, Any]]:
+    return [entry for entry in value if isinstance(entry, dict)] if isinstance(value, list) else []
+
+
+def _caller(request: Request) -> MessagesCaller:
+    version = request.header(VERSION) or b""
+    betas = (request.header(BETA) or b"").decode("latin-1").split(",")
+    return MessagesCaller(version.decode("latin-1"), tuple(beta.strip() for beta in betas))
+
+
+def _headers(request: Request, answer: RelayedAnswer) -> list[Header]:
+    kept: list[Header] = [pair for pair in answer.headers if pair[0] in _KEPT]
+    headers = [*kept, (b"x-request-id", request.request_id.encode())]
+    return [*headers, (b"x-should-retry", b"false")] if answer.status >= 400 else headers
+
+
+def _type(answer: RelayedAnswer) -> str:
+    return next(
+        (value.decode("latin-1") for name, value in answer.headers if name == b"content-type"), "application/json"
+    )
+
+
+async def _stream(request: Request, answer: RelayedAnswer, headers: list[Header]) -> None:
+    """Pass a stream on, byte for byte. Where the backend breaks off, the stream ends with an error."""
+    sink = await request.stream(_type(answer), answer.status, headers)
+    try:
+        while data := await answer.read():
+            sink.write_nowait(data)
+            await sink.drain()
+    except ClientGone:
+        return
+    except BackendError as error:
+        sink.write_nowait(b"event: error\ndata: %b\n\n" % envelope(error, request.request_id))
+    await sink.close()
+
+
+async def _whole(answer: RelayedAnswer) -> bytes:
+    parts = []
+    while data := await answer.read():
+        parts.append(data)
+    return b"".join(parts)
