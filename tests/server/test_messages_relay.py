@@ -154,7 +154,7 @@ def test_keys_and_budgets_hold(served: Served, seen: Any) -> None:
     assert served.post(ASKED % b"", key="k2")[0] == 404
     assert not seen
     statuses = [served.post(ASKED % b',"stream":true', key="k3")[0] for _ in range(8)]
-    assert statuses[:2] == [200, 200] and statuses[-1] == 429, "an answer has 23 tokens, a request takes about 50"
+    assert statuses[:2] == [200, 200] and statuses[-1] == 402, "an answer has 23 tokens, a request takes about 50"
 
 
 @pytest.mark.parametrize(
