@@ -94,7 +94,7 @@ class MessagesRelayer:
     async def _found(self, request: Request, body: bytes) -> tuple[_Relayed, Mapping[str, Raw], Route] | None:
         """Return a request that can be passed on, and where to."""
         try:
-            asked, fields = await by_size(len(body), _decoded, body)
+            asked = await by_size(len(body), decode, _relayed, body)
             route = resolve(self._services.router, self._names.resolve(asked.model), request.caller)
         except InvalidRequest:
             return None  # it is refused in the words of this API where it is decoded in full
@@ -102,11 +102,7 @@ class MessagesRelayer:
             return None
         if route.inline_images and await by_size(len(body), _names_urls, asked.messages):
             return None
-        return asked, fields, route
-
-
-def _decoded(body: bytes) -> tuple[_Relayed, Mapping[str, Raw]]:
-    return decode(_relayed, body), decode_fields(body)
+        return asked, await by_size(len(body), decode_fields, body), route
 
 
 def _names_urls(messages: Raw) -> bool:
