@@ -55,9 +55,9 @@ class Turns:
         self._ignored: dict[str, None] = {}
         self.tools = ToolWork(plan, stream, services, outlet.send) if plan.remote or plan.hosted else None
         self._structured = structured_output(plan, services)
-        self._stop = StopFilter(plan.turn.options.stop) if plan.turn.options.stop else None
         stream.sources.load(plan.sources)
         self._citer = Citer(stream.sources) if plan.hosted or plan.sources else None
+        self._stop = StopFilter(plan.turn.options.stop) if plan.turn.options.stop else None
 
     async def make(self) -> None:
         """Make all model calls, until nothing is left but to end the response. Raises APIError, and what the Sink raises."""
