@@ -19,7 +19,7 @@ REASONS = {
 }
 
 
-class Told:
+class AnswerTerms:
     """What of a request its answer needs: the model as it was asked for, whether thoughts are shown, and the window.
 
     `estimate` are the input's tokens as far as they can be told before the first token; `warm`: only the cache is wanted.
@@ -41,7 +41,7 @@ def message_id(response: Response) -> str:
     return f"msg_{response.id.removeprefix('resp_')}"
 
 
-def usage_of(usage: Usage | None, told: Told, said: int) -> dict[str, Any]:
+def usage_of(usage: Usage | None, told: AnswerTerms, said: int) -> dict[str, Any]:
     """Return the counts. Cached tokens are not among `input_tokens`. Without a report they are estimated."""
     if usage is None:
         usage = Usage(input_tokens=told.estimate, output_tokens=said)
@@ -59,7 +59,7 @@ def usage_of(usage: Usage | None, told: Told, said: int) -> dict[str, Any]:
     }
 
 
-def stop_reason(finish: Finish | None, response: Response, told: Told, *, called: bool, refused: bool) -> str:
+def stop_reason(finish: Finish | None, response: Response, told: AnswerTerms, *, called: bool, refused: bool) -> str:
     """Return why a Message ended."""
     reason = finish.reason if finish is not None else FinishReason.STOP
     if told.warm:
@@ -75,7 +75,7 @@ def stop_reason(finish: Finish | None, response: Response, told: Told, *, called
 
 def message_json(
     response: Response,
-    told: Told,
+    told: AnswerTerms,
     content: list[bytes],
     usage: dict[str, Any],
     stop: str | None = None,

@@ -17,7 +17,7 @@ from antiphon.types.raw import OptionalRaw, settle_nulls
 IMAGES = frozenset(("image/jpeg", "image/png", "image/gif", "image/webp"))
 
 
-class Source(msgspec.Struct, frozen=True, kw_only=True):
+class MediaSource(msgspec.Struct, frozen=True, kw_only=True):
     """Where an image or a document is."""
 
     type: str
@@ -67,7 +67,7 @@ class _TypeOnly(msgspec.Struct, frozen=True):
 
 _type = msgspec.json.Decoder(_TypeOnly)
 _block = msgspec.json.Decoder(BlockFields)
-_source = msgspec.json.Decoder(Source)
+_source = msgspec.json.Decoder(MediaSource)
 _search = msgspec.json.Decoder(_Search)
 _list: msgspec.json.Decoder[list[Raw]] = msgspec.json.Decoder(list[Raw])
 _text = msgspec.json.Decoder(str)
@@ -112,13 +112,13 @@ def parts_of(block: BlockFields, path: str) -> list[Part] | None:
     return None
 
 
-def _source_of(block: BlockFields, path: str) -> Source:
+def _source_of(block: BlockFields, path: str) -> MediaSource:
     if block.source is None:
         raise InvalidRequest("Field required", param=f"{path}.source", code="missing_required_parameter")
     return decode(_source, block.source, f"{path}.source")
 
 
-def _image(source: Source, path: str) -> InputImage:
+def _image(source: MediaSource, path: str) -> InputImage:
     match source.type:
         case "base64":
             if source.media_type not in IMAGES:
@@ -131,7 +131,7 @@ def _image(source: Source, path: str) -> InputImage:
     raise InvalidRequest("must be 'base64', 'url' or 'file'", param=f"{path}.type")
 
 
-def _document(block: BlockFields, source: Source, path: str) -> list[Part]:
+def _document(block: BlockFields, source: MediaSource, path: str) -> list[Part]:
     heads = [text for text in (block.title, block.context) if text]
     head: list[Part] = [InputText(text="\n".join(heads))] if heads else []
     name = block.title or "document"

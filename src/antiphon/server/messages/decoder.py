@@ -15,7 +15,7 @@ from antiphon.core.turn import TurnOptions
 from antiphon.errors import APIError, InvalidRequest, spelled
 from antiphon.responses.intake.asked import Asked
 from antiphon.runtime.offload import by_size
-from antiphon.server.messages.answer import Told
+from antiphon.server.messages.answer import AnswerTerms
 from antiphon.server.messages.blocks import blocks_of
 from antiphon.server.messages.conversation import MessagesRead
 from antiphon.server.messages.errors import dotted
@@ -53,7 +53,7 @@ LONG_WINDOW = "[1m]"
 PREFIX = "anthropic/"
 
 
-class Thinking(msgspec.Struct, frozen=True, kw_only=True):
+class ThinkingWish(msgspec.Struct, frozen=True, kw_only=True):
     """`thinking`."""
 
     type: str
@@ -98,7 +98,7 @@ class MessagesRequest(msgspec.Struct, frozen=True, kw_only=True):
     stop_sequences: list[str] | None = None
     tools: list[Raw] | None = None
     tool_choice: OptionalRaw = None
-    thinking: Thinking | None = None
+    thinking: ThinkingWish | None = None
     output_config: OutputConfig | None = None
     output_format: OutputFormat | None = None
     metadata: MetadataFields | None = None
@@ -110,7 +110,7 @@ class MessagesRequest(msgspec.Struct, frozen=True, kw_only=True):
 _request = msgspec.json.Decoder(MessagesRequest)
 
 
-class MessagesDecoder:
+class MessagesRequestDecoder:
     """Decodes the body of one request (a RequestDecoder); `told` is then what its answer needs.
 
     `resolve`: a client's model name → ours. `session` names the conversation, for caches. `counting`: no answer is wanted.
@@ -119,7 +119,7 @@ class MessagesDecoder:
     def __init__(
         self, resolve: Callable[[str], str], *, session: str = "", beta: bool = False, counting: bool = False
     ) -> None:
-        self.told = Told()
+        self.told = AnswerTerms()
         self.told.beta = beta
         self.asked_tokens: int | None = None
         self._resolve = resolve
@@ -220,7 +220,7 @@ def _keeps_all(value: bytes) -> bool:
     return compact.count(b'"type"') == 1 and KEEPS_ALL in compact and b'"keep":"all"' in compact
 
 
-def _effort_of(thinking: Thinking, most: int | None) -> str:
+def _effort_of(thinking: ThinkingWish, most: int | None) -> str:
     budget = thinking.budget_tokens
     if budget is None:
         raise InvalidRequest(

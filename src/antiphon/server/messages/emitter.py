@@ -15,7 +15,7 @@ from antiphon.core.stream.terms import StreamTerms
 from antiphon.core.stream.writer_table import Dialect, WriterTable
 from antiphon.core.text.pieces import text_json
 from antiphon.errors import APIError
-from antiphon.server.messages.answer import Told, details, message_json, stop_reason, usage_of
+from antiphon.server.messages.answer import AnswerTerms, details, message_json, stop_reason, usage_of
 from antiphon.server.messages.call_ids import shown_id
 from antiphon.server.messages.errors import status_of, type_of, words
 from antiphon.types.events import Event
@@ -30,7 +30,7 @@ PING = Event("ping", b'{"type":"ping"}')
 STOP = Event("message_stop", b'{"type":"message_stop"}')
 
 
-class Block:
+class GrowingContent:
     """A content block that grows. While another one is open its pieces wait."""
 
     __slots__ = ("_emitter", "ended", "index", "opening", "place", "waiting")
@@ -62,22 +62,22 @@ class MessagesEmitter(MuteEmitter):
     __slots__ = ("_content", "_index", "_line", "_open", "_quiet", "_said", "_told", "called", "refused")
     mute = False
 
-    def __init__(self, told: Told, *, quiet: bool = False) -> None:
+    def __init__(self, told: AnswerTerms, *, quiet: bool = False) -> None:
         super().__init__()
         self.called = self.refused = False
         self._told = told
         self._quiet = quiet
         self._content: list[bytes | None] = []
-        self._open: Block | None = None
-        self._line: deque[Block] = deque()
+        self._open: GrowingContent | None = None
+        self._line: deque[GrowingContent] = deque()
         self._index = 0
         self._said = 0
 
     # Blocks
 
-    def begin(self, opening: bytes) -> Block:
+    def begin(self, opening: bytes) -> GrowingContent:
         """Open a block, or put it in line."""
-        block = Block(self, opening, len(self._content))
+        block = GrowingContent(self, opening, len(self._content))
         self._content.append(None)
         if self._open is None:
             self._show(block)
@@ -93,7 +93,7 @@ class MessagesEmitter(MuteEmitter):
             body = b'{"type":"content_block_delta","index":%d,"delta":{"type":%b:%b}}' % (index, kind, value)
             self._pending.append(Event("content_block_delta", body))
 
-    def end(self, block: Block, whole: bytes) -> None:
+    def end(self, block: GrowingContent, whole: bytes) -> None:
         """Take a block that has ended; the next in line is opened."""
         self._content[block.place] = whole
         while self._open is not None and self._open.ended:
@@ -102,7 +102,7 @@ class MessagesEmitter(MuteEmitter):
             if self._line:
                 self._show(self._line.popleft())
 
-    def _show(self, block: Block) -> None:
+    def _show(self, block: GrowingContent) -> None:
         self._open = block
         block.index, self._index = self._index, self._index + 1
         opening = b'{"type":"content_block_start","index":%d,"content_block":%b}' % (block.index, block.opening)
@@ -158,12 +158,12 @@ class MessagesEmitter(MuteEmitter):
 class TextBlock:
     """The Writer of a message's text."""
 
-    def __init__(self, emitter: MessagesEmitter, item_id: str, index: int, *, told: Told) -> None:
+    def __init__(self, emitter: MessagesEmitter, item_id: str, index: int, *, told: AnswerTerms) -> None:
         self.index = index
         self._emitter = emitter
         self._id = item_id
         self._pieces: list[str] = []
-        self._block: Block | None = None
+        self._block: GrowingContent | None = None
         self._warm = told.warm
 
     def text(self, text: str, logprobs: bytes = b"") -> None:
@@ -194,7 +194,9 @@ class TextBlock:
 class ThinkingBlock:
     """The Writer of thoughts: their signature is our seal, which the client sends back."""
 
-    def __init__(self, emitter: MessagesEmitter, item_id: str, index: int, options: StreamTerms, *, told: Told) -> None:
+    def __init__(
+        self, emitter: MessagesEmitter, item_id: str, index: int, options: StreamTerms, *, told: AnswerTerms
+    ) -> None:
         self.index = index
         self.item_id = item_id
         self._seal = options.seal
@@ -223,7 +225,9 @@ class ThinkingBlock:
 class CallBlock:
     """The Writer of a call."""
 
-    def __init__(self, emitter: MessagesEmitter, item_id: str, index: int, call: CallStart, *, told: Told) -> None:
+    def __init__(
+        self, emitter: MessagesEmitter, item_id: str, index: int, call: CallStart, *, told: AnswerTerms
+    ) -> None:
         self.index = index
         self._id = item_id
         self._call = call
@@ -260,7 +264,7 @@ class CallBlock:
         )
 
 
-def dialect(told: Told) -> Dialect:
+def dialect(told: AnswerTerms) -> Dialect:
     """Return the events of one request."""
     writers = WriterTable(
         message=partial(TextBlock, told=told),

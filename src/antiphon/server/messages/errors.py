@@ -57,7 +57,7 @@ def overflow_words(message: str) -> str:
         return message
     numbers = [int(digits) for digits in _numbers(message) if len(digits) <= 9]
     large = sorted({number for number in numbers if number >= 64}, reverse=True)
-    if len(large) >= 2:
+    if len(large) == 2:  # of more it is not known which is which
         return f"prompt is too long: {large[0]} tokens > {large[1]} maximum"
     return f"prompt is too long: {message}"
 

@@ -13,7 +13,7 @@ from antiphon.server.api.foreground import Foreground, ignored_header
 from antiphon.server.api.routing_hints import request_hints
 from antiphon.server.http.messages import Header, Reply, Request, json_reply
 from antiphon.server.http.router import RouteTable
-from antiphon.server.messages.decoder import MessagesDecoder
+from antiphon.server.messages.decoder import MessagesRequestDecoder
 from antiphon.server.messages.emitter import dialect
 from antiphon.server.messages.errors import FORM
 from antiphon.server.messages.models import ModelNames
@@ -39,7 +39,7 @@ class MessagesRoutes:
         relayed, reply = await self._relayer.relay(request, body)
         if relayed:
             return reply
-        decoder = MessagesDecoder(self._names.resolve, session=_session(request), beta=_beta(request))
+        decoder = MessagesRequestDecoder(self._names.resolve, session=_session(request), beta=_beta(request))
         preparer = Preparer(self._services, self._intake, decoder, dialect(decoder.told))
         prepared = await preparer.prepare(body, request.caller, request_hints(request))
         plan, told = prepared.plan, decoder.told
@@ -58,7 +58,7 @@ class MessagesRoutes:
         relayed = await self._relayer.count(request, body)
         if relayed is not None:
             return relayed
-        decoder = MessagesDecoder(self._names.resolve, beta=_beta(request), counting=True)
+        decoder = MessagesRequestDecoder(self._names.resolve, beta=_beta(request), counting=True)
         preparer = Preparer(self._services, self._intake, decoder)
         plan = await preparer.plan_to_count(body, request.caller)
         count = await self._services.counter.count(plan.route, plan.turn)
@@ -66,7 +66,7 @@ class MessagesRoutes:
         return json_reply({"input_tokens": count.tokens}, headers=[*headers, ESTIMATED] if count.estimated else headers)
 
 
-def _told_headers(request: Request, prepared: Prepared, decoder: MessagesDecoder) -> list[Header]:
+def _told_headers(request: Request, prepared: Prepared, decoder: MessagesRequestDecoder) -> list[Header]:
     headers: list[Header] = [(b"x-request-id", request.request_id.encode())]
     most, asked = prepared.plan.turn.max_output_tokens, decoder.asked_tokens
     if asked and most is not None and most != asked:
