@@ -69,6 +69,8 @@ from antiphon.server.auth.hosts import Hosts
 from antiphon.server.http.forwarded import Way
 from antiphon.server.http.router import RouteTable
 from antiphon.server.http.unread_answers import Unread
+from antiphon.server.messages.models import AnthropicModels, ModelNames
+from antiphon.server.messages.routes import MessagesRoutes, add_messages
 from antiphon.server.pages.docs import docs
 from antiphon.server.pages.openapi import OpenAPI
 from antiphon.server.pages.playground import playground, playground_file
@@ -80,7 +82,7 @@ from antiphon.telemetry.gauges import Gauges
 from antiphon.telemetry.observers import Observers
 from antiphon.telemetry.store_metrics import StoreWatch
 from antiphon.tools.base import HostedTool
-from antiphon.tools.code_interpreter import CodeInterpreter
+from antiphon.tools.built_in import BuiltInTools
 from antiphon.tools.hosted import by_kind
 from antiphon.tools.mcp.servers import McpServers
 
@@ -140,10 +142,6 @@ class Parts:
         self.containers = Containers(
             self.store.containers, self.sandboxes, container_bounds(config), time.time, new_id_base
         )
-        brought = list(hosted)
-        own = [CodeInterpreter(self.containers, self.store.files)]
-        taken = {tool.kind.name for tool in brought}
-        self._hosted = by_kind([*(tool for tool in own if tool.kind.name not in taken), *brought])
         self.limiter = Limiter(self.store.limits, time.time, prices(config.models))
         self.keyring = Keyring(self.store.keys, time.time)
         self.tokens = make_tokens(config.jwt) if config.jwt else None
@@ -157,10 +155,19 @@ class Parts:
             most_tools=config.mcp_max_tools,
         )
         self.prompts = Prompts(config.prompts)
-        self._ingest_bounds = IngestBounds.of(config.tools.file_search)
-        self.services = self._services(config)
-        self.ingestion = Ingestion(self.store, self._ingest_bounds, self.services.clock)
+        self.ingestion = Ingestion(self.store, IngestBounds.of(config.tools.file_search), time.time)
         self.searcher = Searcher(self.store.vector_stores)
+        self._tools = BuiltInTools(
+            config,
+            by_kind(hosted),
+            self.store,
+            servers=self.watch.tool_servers(self.mcp),
+            searcher=self.searcher,
+            containers=self.containers,
+            clock=time.time,
+            served=stop is not None,
+        )
+        self.services = self._services(config)
         self.media = Media(
             self.store.files,
             self.guard,
@@ -208,7 +215,8 @@ class Parts:
             checker=Checker(schema_bounds(config)),
             sealer=Sealer(sealing_secrets(config)),
             tool_servers=self.watch.tool_servers(self.mcp),
-            hosted_tools=self._hosted,
+            hosted_tools=self.watch.hosted_tools(self._tools.tools),
+            tools_off=self._tools.off,
             limiter=self.limiter,
             rooms=Rooms(config.request_owner_bytes, config.request_bytes),
             recall=Recall(config.recall_bytes),
@@ -265,14 +273,13 @@ class Parts:
             ),
         )
         router.websocket("/responses", self.sockets.serve if self.config.websocket else None)
-        files = Files(self.store.files, self.services.clock, self.services.new_id_base, self.ingestion.wake)
-        add_files(router, files)
-        shelf = VectorShelf(
-            self.store, self._ingest_bounds, self.services.clock, self.services.new_id_base, self.ingestion.wake
-        )
+        add_files(router, Files(self.store.files, self.services.clock, self.services.new_id_base, self.ingestion.wake))
+        shelf = VectorShelf(self.store, self.ingestion, self.services.clock, self.services.new_id_base)
         add_vector_stores(router, shelf, self.searcher, most_stores=self.config.tools.file_search.max_stores)
         add_containers(router, ContainerRoutes(self.containers, self.store.files))
-        models = Models(self.registry)
+        names = ModelNames(self.registry, lambda: self.config.messages_models)
+        add_messages(router, MessagesRoutes(self.services, self.intake, self.foreground, names))
+        models = AnthropicModels(self.registry, Models(self.registry))
         router.add("GET", "/models", models.list, scopes=frozenset(SCOPES))
         router.add("GET", "/models/{id:path}", models.read, scopes=frozenset(SCOPES))
         chat = ChatCompletions(self.services.router, self.media, self.limiter, self.services.checker)
@@ -296,7 +303,7 @@ class Parts:
         await self.live.start()
         await self.webhooks.start()
         await self.ingestion.start()
-        self.sandboxes.begin()
+        self.sandboxes.begin(lambda reason: self._tools.off.update(code_interpreter=reason))
         tasks = [
             asyncio.create_task(purge_forever(self.store.database, self.services.clock)),
             asyncio.create_task(self.store_watch.run()),
@@ -316,6 +323,7 @@ class Parts:
             await self.limiter.close()
             if self.tokens is not None:
                 await self.tokens.close()
+            await self._tools.close()
             await self.registry.close()
             await self.services.checker.close()
             await self.store.close()

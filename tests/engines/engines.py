@@ -108,7 +108,7 @@ ENGINES: dict[str, Engine] = {
         apis=BOTH,
     ),
     "litellm": Engine(
-        "LiteLLM in front of llama.cpp",
+        "LiteLLM",
         "1.106.12",
         _litellm,
         steps=[["litellm[proxy]==1.106.12"]],
@@ -117,7 +117,7 @@ ENGINES: dict[str, Engine] = {
         environment={"LITELLM_MASTER_KEY": KEY, "LITELLM_LOCAL_MODEL_COST_MAP": "True"},
     ),
     "agentic_api": Engine(
-        "agentic-api in front of llama.cpp",
+        "agentic-api",
         "0.9.0",
         _agentic_api,
         steps=[["agentic-api==0.9.0"]],

@@ -36,11 +36,11 @@ class Limit:
 
 _RELAYING = ("llama_cpp", "litellm", "agentic_api")  # llama.cpp answers in the end
 _NO_TOKENIZER = ("litellm", "agentic_api", "llama_cpp_python", "transformers")
-_ALL = ("llama_cpp", "litellm", "agentic_api", "llama_cpp_python", "transformers", "vllm")
+_BOTH = ("llama_cpp", "litellm", "agentic_api", "transformers", "vllm")
 
 LIMITS: Sequence[Limit] = (
     Limit(
-        _ALL,
+        _BOTH,
         ("chat completions", "stop strings"),
         "can't be called through /v1/chat/completions",
         'A backend with `api = "responses"` is not asked for chat completions: the client gets a 400. Use `api = "chat"`.',
@@ -104,6 +104,7 @@ LIMITS: Sequence[Limit] = (
         ("many at once",),
         "Connection closed",
         "With many requests at once it sometimes answers with an error of its own connection to the engine, which is passed on.",
+        apis=("responses",),
         sometimes=True,
     ),
     Limit(

@@ -23,10 +23,8 @@ from tests.engines.asking import MODES, Asking, ToldError, WrongError
 from tests.engines.engines import ENGINES, VLLM_RECIPE, Running, settings_of, started
 from tests.engines.install import install
 from tests.engines.limits import limit_of
+from tests.engines.page import LIMIT, RIGHT, SEEN, WRONG
 from tests.engines.serving import SERVING, Served
-
-SEEN = Path(__file__).with_name("seen.json")
-RIGHT, LIMIT, WRONG = "✓", "=", "✗"
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ FLAGS: dict[str, str] = {
     "store": "--store",
     "url_guard_allow": "--url-guard-allow",
     "log_level": "--log-level",
+    "tools.web_search.provider": "--web-search",
     "engine.model": "--model",
     "engine.mmproj": "--mmproj",
     "engine.context": "--context",
