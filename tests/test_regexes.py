@@ -250,6 +250,7 @@ OUTSIDE: dict[str, str] = {
     "core.text.leaks.base:_ONE_WORD": "fullmatch",
     "core.text.leaks.base:_BLANKS": "match",
     "core.text.leaks.json_shapes:_FENCE": "match",
+    "core.text.leaks.json_shapes:_PARTS": "match",
     "core.text.leaks.json_shapes:_NAME": "match",
     "core.text.leaks.json_shapes:_WORD": "match",
     "core.text.leaks.json_shapes:_MARKS": "search",

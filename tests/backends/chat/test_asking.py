@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
+import msgspec
 import pytest
 
 from antiphon.backends.base import read
@@ -19,7 +20,7 @@ from antiphon.backends.learning.asking import ALL_THOUGHTS
 from antiphon.config import BackendConfig, ModelConfig
 from antiphon.core.deltas import CallStart, Finish, FinishReason, ReasoningDelta
 from antiphon.core.request.text_format import ResolvedText
-from antiphon.core.turn import Turn
+from antiphon.core.turn import Hints, Turn
 from antiphon.errors import BackendError, InvalidRequest
 from antiphon.types.request import CreateResponse, TextFormat
 from tests.backends.chat.chats import LONG_INPUT, USER, WEATHER, ask
@@ -303,11 +304,49 @@ async def test_lessons_end(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_lessons_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(adaptations, "MOST_MODELS", 3)
+    monkeypatch.setattr(adaptations, "MOST_OWN", 3)
     known = Adaptations("b")
     for n in range(5):
         known.learn(f"m{n}", Adaptation(drop=("temperature",)), "words")
         known.remark(f"m{n}", "odd")
     assert [*known.all()] == ["m2", "m3", "m4"]
+
+
+def of_owner(fields: Json, owner: str) -> Turn:
+    return msgspec.structs.replace(asked_with(fields), hints=Hints(owner=owner))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_what_one_owner_has_taught_is_not_done_to_others(kind: str) -> None:
+    """A refusal may be about one client's value, or repeat its words: nobody can teach a model for other tenants."""
+    fields, strict, learned, _ = KINDS[kind]
+    async with backend(strict) as (one, upstream):
+        for _ in range(3):
+            await heard(one, of_owner(fields, "mallory"))
+        taught = upstream.calls[0].json
+        assert upstream.calls[-1].json != taught, "what mallory's requests have taught counts for mallory"
+        before = len(upstream.calls)
+        await heard(one, of_owner(fields, "alice"))
+        assert upstream.calls[before].json == taught, "alice is asked for as configured"
+        before = len(upstream.calls)
+        await heard(one, of_owner(fields, "bob"))
+        assert len(upstream.calls) == before + 1, "what two owners were refused is known for all"
+        assert one.learned == {"m": Adaptation(**learned)}
+
+
+def test_a_window_that_one_owner_has_taught_is_not_listed() -> None:
+    known, window = Adaptations("b"), Adaptation(context_length=256)
+    known.learn("m", window, "the maximum context length is 256", "mallory")
+    assert known.all() == {"m": window} and not known.shared()
+    known.learn("m", window, "the maximum context length is 256", "alice")
+    assert known.shared() == {"m": window}
+
+
+@pytest.mark.parametrize("owner", adaptations.ONLY_OWNERS)
+def test_a_server_of_one_owner_learns_at_once(owner: str) -> None:
+    known, learned = Adaptations("b"), Adaptation(stream="never")
+    known.learn("m", learned, "words", owner)
+    assert known.shared() == {"m": learned} == known.all()
 
 
 async def test_settings_say_the_same_beforehand() -> None:

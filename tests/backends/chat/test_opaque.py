@@ -11,6 +11,7 @@ from msgspec import Raw
 
 from antiphon.backends.chat.opaque import fields, gathering
 from antiphon.backends.chat.opaque.fields import Origin
+from antiphon.backends.chat.opaque.sending import fields_of
 from antiphon.core.deltas import Delta, OpaqueDelta, ReasoningDelta
 from antiphon.core.opaque import Opaque
 from tests.backends.chat.chats import WEATHER, Json, ask, chunk, heard, sent
@@ -181,3 +182,13 @@ def test_large_values_do_not_hold_the_loop(value: Json) -> None:
 
 
 HELD = 0.25  # five times what a chunk may take: the machine may be slow
+
+
+@pytest.mark.parametrize("name", [*fields.WHOLE, *fields.BLOCKS])
+@pytest.mark.parametrize("values", [(b'{"a":1}', b'{"b":2}'), (b"5", b'["x"]', b"{}"), (b'[{"text":"a"}]', b"null")])
+def test_a_field_that_was_kept_more_than_once_goes_back_as_one(name: str, values: tuple[bytes, ...]) -> None:
+    records = [Opaque(kind="generic", message={name: Raw(value)}) for value in values]
+    back = json.loads(b"{" + fields_of(records)[1:] + b"}")
+    assert list(back) == [name]
+    if values[0] == b'{"a":1}' and name in fields.WHOLE:
+        assert back[name] == {"a": 1, "b": 2}

@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from antiphon.backends.error_words import ErrorWords
+from antiphon.backends.responses import refused_forms
 from antiphon.backends.responses.items import RequestForm
-from antiphon.backends.responses.refused_forms import MOST_MODELS, RequestForms, next_form
+from antiphon.backends.responses.refused_forms import RequestForms, next_form
 from antiphon.errors import BackendError
 from tests.backends.responses.test_backend import pair, play
 from tests.backends.turns import read_all, turn
@@ -142,14 +143,26 @@ async def test_another_refusal_is_final(words: str) -> None:
         assert "include" in bodies[-2 if len(bodies) == 4 else -1]  # nothing was learned
 
 
-def test_what_is_remembered_has_a_bound() -> None:
+def test_what_is_remembered_has_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(refused_forms, "MOST_MODELS", 20)
+    monkeypatch.setattr(refused_forms, "MOST_OWN", 20)
     forms = RequestForms()
-    for number in range(MOST_MODELS + 5):
+    for number in range(25):
         forms.learn(f"m{number}", RequestForm(thoughts=False))
-    assert forms.of(f"m{MOST_MODELS}") == RequestForm()
-    assert forms.of("m0") == RequestForm(thoughts=False)
-    forms.learn("m0", RequestForm(ids=True, seals=False))
-    assert forms.of("m0") == RequestForm(ids=True)
+    assert forms.of("m0") == RequestForm()
+    assert forms.of("m24") == RequestForm(thoughts=False)
+    forms.learn("m24", RequestForm(ids=True, seals=False))
+    assert forms.of("m24") == RequestForm(ids=True)
+
+
+def test_what_one_owner_has_taught_is_not_done_to_others() -> None:
+    forms, taught = RequestForms(), RequestForm(thoughts=False)
+    for _ in range(3):
+        forms.learn("m", taught, "mallory")
+    assert forms.of("m", "mallory") == taught
+    assert forms.of("m", "alice") == RequestForm()
+    forms.learn("m", taught, "alice")
+    assert forms.of("m", "bob") == taught
 
 
 def test_a_long_refusal_is_not_read_to_its_end() -> None:

@@ -177,14 +177,14 @@ class AnthropicBackend:
         """Ask what it serves; nothing where it has no list. Raises BackendError."""
         found = await list_messages_models(self._client, self._headers())
         self._listed = {one.model.id: one for one in found}
-        learned = self._adaptations.all()
+        learned = self._adaptations.shared()
         return [with_window(one.model, learned) for one in found]
 
     async def count_tokens(self, turn: Turn) -> int | None:
         """Count with the server's own tokenizer; None where it offers none. Raises BackendError."""
         if not self._counts:
             return None
-        call = await self._written(turn, self._adaptations.of(turn.model))
+        call = await self._written(turn, self._adaptations.of(turn.model, turn.hints.owner))
         response = await self._client.send("POST", self._count_path, call.count_body(), self._headers())
         if response.status in (404, 405, 501):
             self._counts = False

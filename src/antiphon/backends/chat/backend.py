@@ -212,7 +212,7 @@ class ChatBackend:
         models = await self._details.added(self.profile.kind, models)
         for model in models:
             self._set_window(model)
-        learned = self._adaptations.all()
+        learned = self._adaptations.shared()
         return [with_window(model, learned) for model in models]
 
     def _set_window(self, model: BackendModel) -> None:
@@ -226,7 +226,7 @@ class ChatBackend:
         """Count with the server's own tokenizer; None where its kind offers none. Raises BackendError."""
         if not token_count.offered(self.profile.kind):
             return None
-        options = self._options_of(turn.model, self._adaptations.of(turn.model))
+        options = self._options_of(turn.model, self._adaptations.of(turn.model, turn.hints.owner))
         small = turn.size < LARGE and not codec.is_slow(turn, options)
         body, _ = codec.request(turn, options) if small else await _written(turn, options)
         return await token_count.count(self._client, self.profile.kind, body)

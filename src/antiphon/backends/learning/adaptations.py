@@ -2,21 +2,28 @@
 
 An Adaptation is remembered once a request was accepted with it, for `SECONDS`, as a server may be started anew with other
 flags. Nothing of a request is remembered: names of fields and values come from fixed lists (`refusal_words`).
+
+A refusal may be about a value of one request, or repeat a client's own words. So what an owner's requests have taught counts
+for this owner, and for all others only once a second owner's request has taught the same. A server without keys has one owner.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from time import monotonic
-from typing import Literal, Protocol, runtime_checkable
+from typing import Literal, Protocol, TypeVar, runtime_checkable
 
 import msgspec
 
 log = logging.getLogger("antiphon.backends.learning")
 
+Key = TypeVar("Key")
+
 SECONDS = 3600.0  # after which a model is asked as configured again
 MOST_MODELS = 1000  # of one backend, of which something is remembered
+ONLY_OWNERS = ("", "local")  # of what this server asks for itself, and of a server without keys
+MOST_OWN = 4096  # models times owners of which something is remembered, and lessons that one owner alone has taught
 
 
 class Adaptation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -46,6 +53,12 @@ class Adaptation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
             fields["drop"] = (*self.drop, *(name for name in other.drop if name not in self.drop))
         return msgspec.structs.replace(self, **fields)
 
+    def lessons(self) -> Iterator[Adaptation]:
+        """Yield each setting by itself, of what is left out each name."""
+        for name, value in self.settings().items():
+            for one in [(part,) for part in self.drop] if name == "drop" else [value]:
+                yield msgspec.structs.replace(NOTHING, **{name: one})
+
     def settings(self) -> dict[str, object]:
         """Return what differs, by name, as the configuration spells it."""
         return {name: value for name, value in msgspec.structs.asdict(self).items() if value}
@@ -73,36 +86,42 @@ class Adaptations:
     def __init__(self, backend: str) -> None:
         self._backend = backend
         self._known: dict[str, tuple[Adaptation, float]] = {}
+        self._own: dict[tuple[str, str], tuple[Adaptation, float]] = {}
+        self._taught: dict[tuple[str, str], str] = {}
         self._told: set[tuple[str, str]] = set()
         self._parting: dict[str, float] = {}
 
-    def of(self, model: str) -> Adaptation:
-        """Return what is known of a model; NOTHING where that is nothing, or too old."""
-        known = self._known.get(model)
-        if known is None:
-            return NOTHING
-        if known[1] < monotonic():
-            del self._known[model]
-            return NOTHING
-        return known[0]
+    def __bool__(self) -> bool:
+        return bool(self._own or self._known)
 
-    def learn(self, model: str, learned: Adaptation, why: str) -> None:
-        """Remember something of a model, beside what is known; `why` are the words from which it was learned."""
-        before = self.of(model)
-        after = before.plus(learned)
-        if after == before:
+    def of(self, model: str, owner: str = "") -> Adaptation:
+        """Return what is known of a model for an owner's requests; NOTHING where that is nothing, or too old."""
+        shared, own = _fresh(self._known, model), _fresh(self._own, (model, owner))
+        return own if shared is NOTHING else shared.plus(own)
+
+    def learn(self, model: str, learned: Adaptation, why: str, owner: str = "") -> None:
+        """Remember something of a model, beside what is known; `why` are the words from which an owner's request learned it."""
+        if (before := self.of(model, owner)).plus(learned) == before:
             return
-        self._known.pop(model, None)
-        if len(self._known) >= MOST_MODELS:
-            del self._known[next(iter(self._known))]
-        self._known[model] = after, monotonic() + SECONDS
+        _remember(self._own, (model, owner), learned, MOST_OWN)
+        confirmed = [lesson for lesson in learned.lessons() if self._is_confirmed(model, lesson, owner)]
+        for lesson in confirmed:
+            _remember(self._known, model, lesson, MOST_MODELS)
         log.warning(
-            "backend %s: model %s is asked otherwise from now on: %s (learned from: %s)",
+            "backend %s: model %s is asked otherwise from now on%s: %s (learned from: %s)",
             self._backend,
             model,
+            "" if confirmed else " for one owner",
             learned,
             why,
         )
+
+    def _is_confirmed(self, model: str, lesson: Adaptation, owner: str) -> bool:
+        """Tell whether another owner's request has taught the same before, or there are no others."""
+        first = self._taught.setdefault((model, str(lesson)), owner)
+        if len(self._taught) > MOST_OWN:
+            del self._taught[next(iter(self._taught))]
+        return owner in ONLY_OWNERS or first != owner
 
     def parts_thoughts(self, model: str) -> None:
         """Remember that a model's thoughts come apart from its answers, or that it has none."""
@@ -121,6 +140,34 @@ class Adaptations:
             log.warning("backend %s: model %s: %s", self._backend, model, remark)
 
     def all(self) -> Mapping[str, Adaptation]:
-        """Return what is known, by model."""
-        found = {model: self.of(model) for model in list(self._known)}
+        """Return what is known, by model, whoever has taught it."""
+        found: dict[str, Adaptation] = {}
+        for model, owner in list(self._own):
+            found[model] = found.get(model, NOTHING).plus(_fresh(self._own, (model, owner)))
+        for model in list(self._known):
+            found[model] = found.get(model, NOTHING).plus(_fresh(self._known, model))
         return {model: learned for model, learned in found.items() if learned != NOTHING}
+
+    def shared(self) -> Mapping[str, Adaptation]:
+        """Return what counts for every owner, by model."""
+        return {model: learned for model in list(self._known) if (learned := _fresh(self._known, model)) != NOTHING}
+
+
+def _fresh(known: dict[Key, tuple[Adaptation, float]], key: Key) -> Adaptation:
+    """Return what is remembered; what is too old is forgotten."""
+    found = known.get(key)
+    if found is None:
+        return NOTHING
+    if found[1] < monotonic():
+        del known[key]
+        return NOTHING
+    return found[0]
+
+
+def _remember(known: dict[Key, tuple[Adaptation, float]], key: Key, learned: Adaptation, most: int) -> None:
+    """Remember something beside what is known under a key; the oldest is forgotten."""
+    before = _fresh(known, key)
+    known.pop(key, None)
+    if len(known) >= most:
+        del known[next(iter(known))]
+    known[key] = before.plus(learned), monotonic() + SECONDS

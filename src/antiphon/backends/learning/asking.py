@@ -96,23 +96,23 @@ class Asking:
         """Remember what was changed: the server has accepted the request."""
         self.settled = True
         if self._lasting is not NOTHING:
-            self._adaptations.learn(self.turn.model, self._lasting, self._why)
+            self._adaptations.learn(self.turn.model, self._lasting, self._why, self.turn.hints.owner)
 
     def thought(self, *, unopened: bool) -> None:
         """Take note of how an answer told its thoughts, for which it was searched."""
         model = self.turn.model
         if unopened:
-            if self.turn.reasoning_effort is None or self._adaptations.of(model).think:
+            if self.turn.reasoning_effort is None or self._adaptations.of(model, self.turn.hints.owner).think:
                 return  # it opens them unasked, too
             why = "the answer closed thoughts that it did not open; the server has no reasoning parser"
-            self._adaptations.learn(model, Adaptation(think="opened"), why)
+            self._adaptations.learn(model, Adaptation(think="opened"), why, self.turn.hints.owner)
         else:
             self._adaptations.parts_thoughts(model)
 
     def closed_thoughts(self) -> None:
         """Take note of a whole answer that closed thoughts which it did not open: a stream may do so, too."""
         why = "a whole answer closed thoughts that it did not open; the server has no reasoning parser"
-        self._adaptations.learn(self.turn.model, Adaptation(think="unsure"), why)
+        self._adaptations.learn(self.turn.model, Adaptation(think="unsure"), why, self.turn.hints.owner)
 
     def all_thoughts(self) -> None:
         """Take note of an answer that is nothing but thoughts."""
@@ -159,7 +159,7 @@ class Asking:
         turn = self.turn
         if found.window and not self.changed.context_length:
             window = Adaptation(context_length=found.window)
-            self._adaptations.learn(turn.model, window, error.message)
+            self._adaptations.learn(turn.model, window, error.message, self.turn.hints.owner)
             self.changed = self.changed.plus(window)
         if found.output_limit:
             return self._change(Adaptation(max_output_tokens=found.output_limit), error)

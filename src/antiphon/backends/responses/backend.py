@@ -178,13 +178,13 @@ class ResponsesBackend:
 
     async def _open(self, turn: Turn) -> HttpResponse:
         """Send a request; its form is changed where the server refuses it. Raises BackendError."""
-        form = self._forms.of(turn.model)
+        form = self._forms.of(turn.model, turn.hints.owner)
         body = await by_size(turn.size, codec.request, turn, form)
         while True:
             response = await self._send(turn, body)
             if response.status not in REFUSED:
                 response = await accepted(response)
-                self._forms.learn(turn.model, form)
+                self._forms.learn(turn.model, form, turn.hints.owner)
                 return response
             said = await read_refusal(response)
             other = body
@@ -201,7 +201,7 @@ class ResponsesBackend:
 
     async def models(self) -> Sequence[BackendModel]:
         """Ask what it serves; none of it can be called through chat completions here. Raises BackendError."""
-        learned = self._adaptations.all()
+        learned = self._adaptations.shared()
         models = await list_models(self._client)
         owners = [model.owned_by for model in models]
         self._profile = profile = profiles.find(self._config.profile, self._config.url, owners)

@@ -8,12 +8,16 @@ seal that is not the server's own is a matter of one history.
 from __future__ import annotations
 
 import re
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from msgspec.structs import replace
 
 from antiphon.backends.error_words import ErrorWords
+from antiphon.backends.learning.adaptations import MOST_OWN, ONLY_OWNERS
 from antiphon.backends.responses.items import RequestForm
+
+Key = TypeVar("Key")
+Value = TypeVar("Value")
 
 MOST_MODELS = 1_000
 """Models of one backend whose forms are remembered."""
@@ -64,20 +68,37 @@ _SIGNS = (
 
 
 class RequestForms:
-    """The RequestForm in which each model of a backend is asked."""
+    """The RequestForm in which each model of a backend is asked.
+
+    What one owner's request has taught counts for this owner; for all once a second owner's has taught the same.
+    """
 
     def __init__(self) -> None:
         self._known: dict[str, RequestForm] = {}
+        self._own: dict[tuple[str, str], RequestForm] = {}
+        self._taught: dict[tuple[str, RequestForm], str] = {}
 
-    def of(self, model: str) -> RequestForm:
+    def of(self, model: str, owner: str = "") -> RequestForm:
         """Return the form that is known to be taken."""
-        return self._known.get(model, _DOCUMENTED)
+        return self._own.get((model, owner)) or self._known.get(model, _DOCUMENTED)
 
-    def learn(self, model: str, form: RequestForm) -> None:
+    def learn(self, model: str, form: RequestForm, owner: str = "") -> None:
         """Remember a form that was accepted; what is true of one request only is left out."""
         form = replace(form, seals=True)
-        if form != self.of(model) and (model in self._known or len(self._known) < MOST_MODELS):
-            self._known[model] = form
+        if form == self.of(model, owner):
+            return
+        if owner in ONLY_OWNERS or self._taught.get((model, form), owner) != owner:
+            _remember(self._known, model, form, MOST_MODELS)
+        _remember(self._taught, (model, form), owner, MOST_OWN)
+        _remember(self._own, (model, owner), form, MOST_OWN)
+
+
+def _remember(known: dict[Key, Value], key: Key, value: Value, most: int) -> None:
+    """Remember a value; the oldest is forgotten."""
+    known.pop(key, None)
+    if len(known) >= most:
+        del known[next(iter(known))]
+    known[key] = value
 
 
 def next_form(form: RequestForm, words: ErrorWords) -> RequestForm | None:
