@@ -254,7 +254,7 @@ def _logprobs(ask: Asking) -> None:
     made = ask(input=HELLO, include=["message.output_text.logprobs"], top_logprobs=2, max_output_tokens=ROOM)
     part = items(made, "message")[-1]["content"][0]
     tokens = [one["token"] for one in part.get("logprobs") or ()]
-    expect(tokens, "no logprobs")
+    expect(tokens, f"no logprobs; {ignored(made)}")
     expect("".join(tokens) == part["text"], tokens)
 
 
