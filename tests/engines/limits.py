@@ -141,6 +141,13 @@ LIMITS: Sequence[Limit] = (
         "Its grammar for a schema does not keep to a `const` beyond ASCII: such an answer is failed (`invalid_output`).",
     ),
     Limit(
+        ("vllm",),
+        ("unicode",),
+        "incomplete",
+        "Its grammar for a schema allows any blanks: the demo model writes blanks until it is cut off (`incomplete`).",
+        apis=("chat",),
+    ),
+    Limit(
         ("llama_cpp_python",),
         ("image refused",),
         "can only concatenate str",
