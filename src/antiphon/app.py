@@ -6,11 +6,9 @@ import asyncio
 import contextlib
 import logging
 import os
-import secrets
 import signal
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from antiphon.access.caller import ADMIN, CHAT, SCOPES
@@ -20,15 +18,15 @@ from antiphon.access.prices import prices
 from antiphon.backends.base import Backend
 from antiphon.backends.open import open_backends
 from antiphon.backends.routing.registry import Registry
-from antiphon.checker.pool import Bounds, Checker
-from antiphon.config import CodeInterpreterConfig, Config, JwtConfig
+from antiphon.checker.pool import Checker
+from antiphon.config import Config
 from antiphon.config.masking import SECRETS, secrets_of
 from antiphon.config.origins import Origins
 from antiphon.config.rules import ENGINE
-from antiphon.containers.base import MEMORY, ContainerBounds
 from antiphon.containers.containers import Containers
 from antiphon.core.token_count import Estimator
 from antiphon.errors import APIError, ConfigError
+from antiphon.from_settings import container_bounds, make_sandboxes, make_tokens, schema_bounds, sealing_secrets
 from antiphon.net.fetching import Fetcher
 from antiphon.net.proxies import passwords
 from antiphon.net.url_guard import UrlGuard
@@ -47,9 +45,6 @@ from antiphon.responses.webhooks import Webhooks
 from antiphon.retrieval.ingestion import IngestBounds, Ingestion
 from antiphon.retrieval.search import Searcher
 from antiphon.runtime.request_memory import Rooms
-from antiphon.sandbox.base import SandboxLimits
-from antiphon.sandbox.bubblewrap import Bubblewrap
-from antiphon.sandbox.pool import Sandboxes
 from antiphon.server.api.admin import Admin, Ring
 from antiphon.server.api.chat.completions import ChatCompletions
 from antiphon.server.api.containers import ContainerRoutes
@@ -69,24 +64,25 @@ from antiphon.server.auth.hosts import Hosts
 from antiphon.server.http.forwarded import Way
 from antiphon.server.http.router import RouteTable
 from antiphon.server.http.unread_answers import Unread
+from antiphon.server.messages.models import AnthropicModels, ModelNames
+from antiphon.server.messages.routes import MessagesRoutes, add_messages
 from antiphon.server.pages.docs import docs
 from antiphon.server.pages.openapi import OpenAPI
 from antiphon.server.pages.playground import playground, playground_file
 from antiphon.server.watch import Watch
 from antiphon.server.ws.connection import WebSockets
 from antiphon.stores.base import StoreDatabase
-from antiphon.stores.open import is_url, open_store, shared_secret
+from antiphon.stores.open import open_store
 from antiphon.telemetry.gauges import Gauges
 from antiphon.telemetry.observers import Observers
 from antiphon.telemetry.store_metrics import StoreWatch
 from antiphon.tools.base import HostedTool
 from antiphon.tools.built_in import BuiltInTools
-from antiphon.tools.code_interpreter import CodeInterpreter
 from antiphon.tools.hosted import by_kind
 from antiphon.tools.mcp.servers import McpServers
 
 if TYPE_CHECKING:
-    from antiphon.server.auth.jwt_auth import JwtTokens
+    pass
 
 log = logging.getLogger("antiphon")
 
@@ -141,10 +137,6 @@ class Parts:
         self.containers = Containers(
             self.store.containers, self.sandboxes, container_bounds(config), time.time, new_id_base
         )
-        brought = list(hosted)
-        own = [CodeInterpreter(self.containers, self.store.files)]
-        taken = {tool.kind.name for tool in brought}
-        self._hosted = by_kind([*(tool for tool in own if tool.kind.name not in taken), *brought])
         self.limiter = Limiter(self.store.limits, time.time, prices(config.models))
         self.keyring = Keyring(self.store.keys, time.time)
         self.tokens = make_tokens(config.jwt) if config.jwt else None
@@ -157,12 +149,20 @@ class Parts:
             most_bytes=config.mcp_max_answer,
             most_tools=config.mcp_max_tools,
         )
-        self._tools = BuiltInTools(config, self.watch.tool_servers(self.mcp), self._hosted, served=stop is not None)
         self.prompts = Prompts(config.prompts)
-        self._ingest_bounds = IngestBounds.of(config.tools.file_search)
-        self.services = self._services(config)
-        self.ingestion = Ingestion(self.store, self._ingest_bounds, self.services.clock)
+        self.ingestion = Ingestion(self.store, IngestBounds.of(config.tools.file_search), time.time)
         self.searcher = Searcher(self.store.vector_stores)
+        self._tools = BuiltInTools(
+            config,
+            by_kind(hosted),
+            self.store,
+            servers=self.watch.tool_servers(self.mcp),
+            searcher=self.searcher,
+            containers=self.containers,
+            clock=time.time,
+            served=stop is not None,
+        )
+        self.services = self._services(config)
         self.media = Media(
             self.store.files,
             self.guard,
@@ -268,14 +268,13 @@ class Parts:
             ),
         )
         router.websocket("/responses", self.sockets.serve if self.config.websocket else None)
-        files = Files(self.store.files, self.services.clock, self.services.new_id_base, self.ingestion.wake)
-        add_files(router, files)
-        shelf = VectorShelf(
-            self.store, self._ingest_bounds, self.services.clock, self.services.new_id_base, self.ingestion.wake
-        )
+        add_files(router, Files(self.store.files, self.services.clock, self.services.new_id_base, self.ingestion.wake))
+        shelf = VectorShelf(self.store, self.ingestion, self.services.clock, self.services.new_id_base)
         add_vector_stores(router, shelf, self.searcher, most_stores=self.config.tools.file_search.max_stores)
         add_containers(router, ContainerRoutes(self.containers, self.store.files))
-        models = Models(self.registry)
+        names = ModelNames(self.registry, lambda: self.config.messages_models)
+        add_messages(router, MessagesRoutes(self.services, self.intake, self.foreground, names))
+        models = AnthropicModels(self.registry, Models(self.registry))
         router.add("GET", "/models", models.list, scopes=frozenset(SCOPES))
         router.add("GET", "/models/{id:path}", models.read, scopes=frozenset(SCOPES))
         chat = ChatCompletions(self.services.router, self.media, self.limiter, self.services.checker)
@@ -299,7 +298,7 @@ class Parts:
         await self.live.start()
         await self.webhooks.start()
         await self.ingestion.start()
-        self.sandboxes.begin()
+        self.sandboxes.begin(lambda reason: self._tools.off.update(code_interpreter=reason))
         tasks = [
             asyncio.create_task(purge_forever(self.store.database, self.services.clock)),
             asyncio.create_task(self.store_watch.run()),
@@ -364,70 +363,6 @@ def make_registry(config: Config, backends: Mapping[str, Backend]) -> Registry:
         settings=config.backends,
         retries=config.retries,
     )
-
-
-def make_sandboxes(settings: CodeInterpreterConfig) -> Sandboxes:
-    """Return what starts sandboxes, as the settings have it. Nothing is tried yet."""
-    limits = SandboxLimits(memory=MEMORY[settings.memory], disk=settings.disk, processes=settings.processes)
-    off = 'tools.code_interpreter.sandbox is "off"' if settings.sandbox == "off" else ""
-    return Sandboxes([Bubblewrap()], limits, python=settings.python, off=off)
-
-
-def container_bounds(config: Config) -> ContainerBounds:
-    """Return the bounds of containers."""
-    settings = config.tools.code_interpreter
-    return ContainerBounds(
-        memory=MEMORY[settings.memory],
-        idle=settings.idle_minutes * 60,
-        per_owner=settings.per_owner,
-        total=settings.total,
-        stored=settings.max_containers,
-        call_seconds=settings.call_seconds,
-    )
-
-
-def schema_bounds(config: Config) -> Bounds:
-    """Return what the check of a JSON Schema, or of an answer against one, may take."""
-    return Bounds(
-        processes=config.schema_processes,
-        seconds=config.schema_timeout,
-        memory=config.schema_memory * 1024 * 1024,
-        schema=config.schema_limit,
-    )
-
-
-def make_tokens(config: JwtConfig) -> JwtTokens:
-    """Make the reader of an identity provider's tokens; its cryptography is not imported without need."""
-    from antiphon.server.auth.jwks import key_source
-    from antiphon.server.auth.jwt_auth import JwtTokens
-
-    return JwtTokens(config, key_source(config), time.time)
-
-
-def sealing_secrets(config: Config) -> list[str]:
-    """Return the secrets that seal reasoning: the configured ones, newest first, or one kept beside the store."""
-    if config.secret:
-        return [secret.strip() for secret in config.secret.split(",") if secret.strip()]
-    if config.store == "memory":
-        return [secrets.token_hex(32)]
-    if is_url(config.store):
-        return [shared_secret(config.store)]
-    return [kept_secret(Path(config.store).expanduser().with_suffix(".key"))]
-
-
-def kept_secret(path: Path) -> str:
-    """Read a secret from a file, making it first where it is not there. Raises ConfigError."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with contextlib.suppress(FileExistsError), open(path, "x", opener=_private) as new:
-            new.write(secrets.token_hex(32))
-        return path.read_text().strip()
-    except OSError as error:
-        raise ConfigError(f"The secret file {path} cannot be used: {error.strerror}.") from None
-
-
-def _private(path: str, flags: int) -> int:
-    return os.open(path, flags, 0o600)
 
 
 async def purge_forever(database: StoreDatabase, clock: Callable[[], float]) -> None:

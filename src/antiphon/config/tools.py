@@ -17,6 +17,9 @@ class FileSearchConfig(Settings, kw_only=True, forbid_unknown_fields=True):
     enabled: Annotated[
         bool, Meta(description="Run `file_search` for models of chat backends; vector stores are there in any case.")
     ] = True
+    results: Annotated[
+        int, Meta(description="Chunks that a call gives where a tool's `max_num_results` is not set.", ge=1, le=50)
+    ] = 8
     chunk_tokens: Annotated[
         int, Meta(description="Tokens of a chunk where a file's `chunking_strategy` is `auto`.", ge=100, le=4096)
     ] = 800

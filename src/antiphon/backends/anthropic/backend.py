@@ -22,7 +22,7 @@ from antiphon.backends.anthropic.listing import MessagesModel, list_messages_mod
 from antiphon.backends.anthropic.relay import RelayedMessages, relay_body
 from antiphon.backends.anthropic.stream import MessagesStream
 from antiphon.backends.anthropic.thinking import Mode
-from antiphon.backends.base import BackendModel, ByteStream
+from antiphon.backends.base import BackendModel, ByteStream, MessagesCaller
 from antiphon.backends.chat.tool_calls import Calls
 from antiphon.backends.learning.adaptations import Adaptation, Adaptations
 from antiphon.backends.learning.asking import Asking, with_window
@@ -200,16 +200,14 @@ class AnthropicBackend:
             "This model cannot be called through chat completions.", param="model", code="unsupported_model"
         )
 
-    async def relay_messages(
-        self, body: bytes, *, count: bool = False, version: str = "", betas: Sequence[str] = ()
-    ) -> RelayedMessages:
+    async def relay_messages(self, body: bytes, caller: MessagesCaller, *, count: bool = False) -> RelayedMessages:
         """Pass a Messages request on whose `model` is the server's own name already. `count`: to count its tokens.
 
         Refusals of the request itself are answers, with their own words. Raises BackendError for others.
         """
         body = await by_size(len(body), relay_body, body, self._config.cache)
         path = self._count_path if count else self._path
-        response = await self._client.send("POST", path, body, self._headers(version, betas))
+        response = await self._client.send("POST", path, body, self._headers(caller.version, caller.betas))
         self._note(response)
         return await RelayedMessages.of(response)
 
