@@ -254,7 +254,7 @@ def _logprobs(ask: Asking) -> None:
     made = ask(input=HELLO, include=["message.output_text.logprobs"], top_logprobs=2, max_output_tokens=ROOM)
     part = items(made, "message")[-1]["content"][0]
     tokens = [one["token"] for one in part.get("logprobs") or ()]
-    expect(tokens, "no logprobs")
+    expect(tokens, f"no logprobs; {ignored(made)}")
     expect("".join(tokens) == part["text"], tokens)
 
 
@@ -264,6 +264,7 @@ def _unicode(ask: Asking) -> None:
     schema = {"type": "object", "properties": {"a": {"const": said}}, "required": ["a"], "additionalProperties": False}
     wanted = {"type": "json_schema", "name": "said", "schema": schema, "strict": True}
     made = ask(input=f"Repeat after me: {said}", text={"format": wanted}, max_output_tokens=200)
+    expect(made["status"] == "completed", f"{made['status']}: {text(made)!r}")
     expect(json.loads(text(made)) == {"a": said}, text(made))
 
 
@@ -274,7 +275,7 @@ def _image_refused(ask: Asking) -> None:
     try:
         made = ask(input=[{"role": "user", "content": content}], max_output_tokens=ROOM)
     except Exception as error:
-        if "image" in str(error).lower():
+        if any(word in str(error).lower() for word in ("image", "multimodal")):
             return
         raise
     expect(False, f"it answered without a word on the picture: {text(made)!r}")

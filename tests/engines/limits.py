@@ -141,6 +141,13 @@ LIMITS: Sequence[Limit] = (
         "Its grammar for a schema does not keep to a `const` beyond ASCII: such an answer is failed (`invalid_output`).",
     ),
     Limit(
+        ("vllm",),
+        ("unicode",),
+        "incomplete",
+        "Its grammar for a schema allows any blanks: the demo model writes blanks until it is cut off (`incomplete`).",
+        apis=("chat",),
+    ),
+    Limit(
         ("llama_cpp_python",),
         ("image refused",),
         "can only concatenate str",
@@ -166,7 +173,23 @@ LIMITS: Sequence[Limit] = (
         "incomplete",
         "It knows no overflow: beyond the window the model goes on, and writes nonsense.",
     ),
-    Limit(("transformers",), ("logprobs",), "no logprobs", "It gives no logprobs."),
+    Limit(
+        ("transformers",),
+        ("logprobs",),
+        "ignored: top_logprobs",
+        "It gives no logprobs: they are named in `x-antiphon-ignored`.",
+        apis=("chat",),
+        modes=("whole", "streamed"),
+    ),
+    Limit(
+        ("transformers",),
+        ("logprobs",),
+        "no logprobs",
+        "It gives no logprobs: they are named in `x-antiphon-ignored`.",
+        apis=("chat",),
+        modes=("background", "WebSocket"),
+    ),
+    Limit(("transformers",), ("logprobs",), "no logprobs", "It gives no logprobs.", apis=("responses",)),
     Limit(
         ("transformers",),
         ("stop strings",),

@@ -69,7 +69,10 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--api", choices=("chat", "responses"), help="the engine's API; default: each that it has")
     parser.add_argument("--feature", help="part of the names of features")
     parser.add_argument("--record", action="store_true", help="keep what was seen in seen.json, for docs/backends.md")
-    return parser.parse_args()
+    asked = parser.parse_args()
+    if asked.record and asked.feature:
+        parser.error("--record keeps whole columns: leave out --feature")
+    return asked
 
 
 def _run(name: str, folder: Path, part: str, api: str | None) -> list[Verdict]:

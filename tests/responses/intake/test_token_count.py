@@ -142,7 +142,7 @@ def test_counts_of_inputs_that_were_changed_teach_nothing() -> None:
     estimator = Estimator()
     asked = turn("a text of some length " * 200)
     before = estimator.estimate(asked)
-    request, _ = decode_request(to_json({"model": "m", "text": {"format": {"type": "json_object"}}}))
+    request, _ = decode_request(to_json({"model": "m", "input": "x", "text": {"format": {"type": "json_object"}}}))
     cut = msgspec.structs.replace(asked, request=msgspec.structs.replace(asked.request, truncation="auto"))
     formatted = msgspec.structs.replace(asked, text=resolve_text(request.text))
     for one in (cut, formatted):

@@ -190,7 +190,7 @@ PROFILES: dict[str, Profile] = {
             strict_schema="moonshot",
             tool_names=True,
         ),
-        # It ignores response_format and tool_choice.
+        # It ignores response_format, tool_choice and logprobs.
         Profile(
             name="transformers",
             leaks=ENGINE_LEAKS,
@@ -198,6 +198,7 @@ PROFILES: dict[str, Profile] = {
             efforts=_LOW_TO_HIGH,
             response_format="none",
             tool_choice_none=False,
+            drop=("logprobs", "top_logprobs"),
         ),
         Profile(name="groq", reasoning_out="", max_tokens="max_completion_tokens", forward=frozenset(("user",))),
     )
