@@ -9,6 +9,7 @@ AntiphonError
 │   │   └── Unresolvable   a host that a request names has no address
 │   ├── NotFound           404
 │   ├── BackendError       502/503/504, or the backend's own 4xx passed on
+│   ├── ContainersBusy     503: all containers of the server are in use
 │   └── HeldError          PostgreSQL: a lock was not had in time
 ├── StoreError             what a store refuses; the store itself is well
 │   ├── StoreConflict      an id, a key or an event's number is taken
@@ -19,6 +20,8 @@ AntiphonError
 │   ├── HttpRefusal        it answered with an HTTP status, and nothing of MCP
 │   │   └── NotAllowed     it does not accept who asks
 │   └── SessionLost        it does not know its session any more
+├── SandboxError           a sandbox cannot be started, or has ended
+├── SandboxFileError       a file of a sandbox cannot be read or written
 └── what one module tells another, and no client sees:
     SealError, IllegalCall, GrammarError, GrammarFault, SchemaFault, Unchecked, Unusable, UnusableKey, WorkerDied, WorkerUnusable,
     EngineFailure, StaleConnection, BrokenOff, ServerStopping, SteerRefused, NoRoom, Unpackable, BusyError, Extensive,

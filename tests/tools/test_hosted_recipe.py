@@ -60,5 +60,5 @@ async def test_a_server_is_handed_its_tools() -> None:
     tool: HostedTool = Lookup()
     backend = BackendConfig(url="http://127.0.0.1:9/v1", api="scripted")
     parts = Parts(Config(store="memory", backends={"b": backend}), hosted=[tool])
-    assert parts.services.hosted_tools["lookup"] is tool
+    assert parts.services.hosted_tools["lookup"].kind is tool.kind
     assert kinds.BY_DECLARATION["lookup"] is LOOKUP

@@ -1,4 +1,4 @@
-"""Store: the seam to databases; eight nouns, one Protocol each. Every row has an owner.
+"""Store: the seam to databases; nine nouns, one Protocol each. Every row has an owner.
 
 An object of another owner is reported as missing. JSON is passed as bytes and is not decoded here.
 Times are Unix seconds, given by the caller.
@@ -16,6 +16,7 @@ import msgspec
 
 from antiphon.errors import StoreError
 from antiphon.stores.condition import Census, Condition, Measure
+from antiphon.stores.nouns.containers import ContainerStore
 from antiphon.stores.nouns.conversations import ConversationStore
 from antiphon.stores.nouns.deliveries import DeliveryStore
 from antiphon.stores.nouns.files import FileStore
@@ -26,6 +27,7 @@ from antiphon.stores.nouns.responses import ResponseStore
 from antiphon.stores.nouns.vector_stores import VectorStoreStore
 
 __all__ = [
+    "ContainerStore",
     "ConversationStore",
     "DeliveryStore",
     "FenceError",
@@ -82,6 +84,7 @@ class Store(msgspec.Struct, frozen=True, kw_only=True):
     jobs: JobStore
     files: FileStore
     deliveries: DeliveryStore
+    containers: ContainerStore
     keys: KeyStore
     limits: LimitStore
     vector_stores: VectorStoreStore

@@ -146,6 +146,30 @@ class Slot(msgspec.Struct, frozen=True, kw_only=True):
     most: int
 
 
+class StoredContainer(msgspec.Struct, frozen=True, kw_only=True):
+    """A container of the code interpreter: bytes of memory, and after how many idle seconds it expires."""
+
+    id: str
+    owner: str
+    name: str
+    memory: int
+    idle: int
+    created_at: int
+    last_active_at: int
+
+
+class StoredContainerFile(msgspec.Struct, frozen=True, kw_only=True):
+    """A file of a container, without its content. `source` is `user` or `assistant`; `version` grows with each new content."""
+
+    id: str
+    container: str
+    path: str
+    size: int
+    source: str
+    created_at: int
+    version: int = 1
+
+
 class FileCounts(msgspec.Struct, frozen=True, kw_only=True):
     """How many files of a vector store, or of a batch, are in which state."""
 

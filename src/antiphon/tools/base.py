@@ -222,8 +222,15 @@ class HostedUse(Protocol):
 class HostedTool(Protocol):
     """A tool that this server runs: its kind says which declarations it serves, how its items look and how they are read."""
 
-    kind: Kind
-    bounds: ToolBounds
+    @property
+    def kind(self) -> Kind:
+        """Its kind; a class attribute will do."""
+        ...
+
+    @property
+    def bounds(self) -> ToolBounds:
+        """What a call may take; a class attribute will do."""
+        ...
 
     async def admit(self, declared: Sequence[Declaration], owner: str) -> HostedUse:
         """Check all declarations of its kind in a request. Raises APIError: 400 or 404, before anything streams.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal, Protocol
+from typing import Protocol
 
 import msgspec
 
@@ -55,7 +55,7 @@ NO_MARKS: frozenset[str] = frozenset()
 class TextPolicy(msgspec.Struct, frozen=True):
     """What is looked for in text: thoughts, families of leaked calls, and the users' own. `calls`: whether any are wanted."""
 
-    think: ThinkPolicy | Literal["unsure"] = "auto"
+    think: ThinkPolicy = "auto"
     leaks: Sequence[str] = ()
     own_leaks: Families = NO_FAMILIES
     calls: bool = True

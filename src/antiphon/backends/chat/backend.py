@@ -107,7 +107,7 @@ def _adapted(options: CodecOptions, learned: Adaptation) -> CodecOptions:
             call_ids=learned.call_ids,
             strict_schema=learned.strict_schema,
         ),
-        opens_thoughts=learned.think == "opened",
+        learned_think=learned.think,
         window=options.window or learned.context_length,
         most_output=learned.max_output_tokens,
     )

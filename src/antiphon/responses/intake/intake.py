@@ -24,7 +24,7 @@ from antiphon.core.stream.terms import StreamTerms
 from antiphon.core.tools.call_thoughts import CALLS
 from antiphon.core.tools.mcp_content import Senses
 from antiphon.core.tools.tool_map import ignored_tools
-from antiphon.core.turn import NO_HINTS, Hints, Turn, with_operators
+from antiphon.core.turn import NO_HINTS, NO_OPTIONS, Hints, Turn, with_operators
 from antiphon.errors import InvalidRequest
 from antiphon.responses.approvals import given
 from antiphon.responses.compaction import threshold
@@ -32,7 +32,7 @@ from antiphon.responses.hosted_calls import offered, told
 from antiphon.responses.intake.abilities import EFFORT, check_capabilities, wants_effort
 from antiphon.responses.intake.asked import Asked
 from antiphon.responses.intake.history import Gathering, History
-from antiphon.responses.intake.hosted_tools import admitted
+from antiphon.responses.intake.hosted_tools import admitted, run_here, tell_ignored
 from antiphon.responses.intake.mcp_declarations import brings_servers, check_brought, declared_servers
 from antiphon.responses.intake.media import Media, MediaForm, media_holders
 from antiphon.responses.plan import Identity, Plan
@@ -89,7 +89,8 @@ class Intake:
         if request.file_id is not None:
             own = await self._media.attach(own, request.file_id, owner)
         seen = [*own, *prompted] if prompted else own
-        can, strict = route.card.capabilities, self._config.unsupported_parameters == "refuse"
+        can = route.card.capabilities
+        strict = self._config.unsupported_parameters == "refuse" and not asked.forgiving
         if asked.size < LARGE:  # then no step is worth a detour
             check_capabilities(can, request, tools, text, seen, strict=strict)
         else:
@@ -115,7 +116,7 @@ class Intake:
         opaque: OpaqueData = NO_OPAQUE
         sources: Sequence[Source] = ()
         if not SEALED.isdisjoint(kinds):
-            seals = Unsealing(services.sealer, owner, own, _source_of(request))
+            seals = Unsealing(services.sealer, owner, own, _source_of(request), forgiving=asked.forgiving)
             shown = await seals.restored(shown)
             opaque = seals.opaque
             size += seals.size
@@ -127,8 +128,13 @@ class Intake:
         if not SEALED.isdisjoint(kinds):
             shown, opaque, added, sources = await self._gathering.with_model_texts(shown, opaque, owner, source)
             size += added
-        whole = (request, asked.extra, owner, route, tools, text, own, shown, identity, hints)
+        ignored = ignored_tools(tools, run_here(hosted) if hosted else ())
+        if ignored:
+            tell_ignored(ignored, services.tools_off)
+        whole = (request, asked.extra, owner, route, tools, text, own, shown, identity, hints, ignored)
         plan = self._complete(*whole) if size < LARGE else await by_size(size, self._complete, *whole, large=True)
+        if asked.options is not NO_OPTIONS or asked.ignored or asked.forgiving:
+            plan = _with_options(plan, asked)
         if opaque:
             plan = msgspec.structs.replace(plan, turn=msgspec.structs.replace(plan.turn, opaque=opaque))
         if remote or hosted:
@@ -217,6 +223,7 @@ class Intake:
         items: list[Item],
         identity: Identity,
         hints: Hints,
+        ignored: list[str],
         *,
         large: bool = False,
     ) -> Plan:
@@ -230,7 +237,6 @@ class Intake:
             defaults=defaults,
             store_default=self._config.store_default,
         )
-        ignored = ignored_tools(tools, self._services.hosted_tools)
         effort = response.reasoning.effort
         if effort is not None and not route.card.capabilities.reasoning:
             effort = None
@@ -291,6 +297,15 @@ class Intake:
             return self._services.sealer.seal(text, "reasoning", owner)
         except SealError:
             return None
+
+
+def _with_options(plan: Plan, asked: Asked) -> Plan:
+    """Return a Plan with what a CreateResponse has no field for."""
+    most, window = plan.turn.max_output_tokens, plan.route.card.context_length
+    if asked.forgiving and most is not None and window is not None:
+        most = min(most, window)
+    turn = msgspec.structs.replace(plan.turn, options=asked.options, max_output_tokens=most)
+    return msgspec.structs.replace(plan, turn=turn, ignored=[*asked.ignored, *plan.ignored])
 
 
 def _check_echo(response: Response) -> None:
