@@ -168,6 +168,17 @@ async def test_what_is_held_at_a_stop_is_given_back(monkeypatch: pytest.MonkeyPa
     assert job is not None and job.store_id == id and job.crashes == 0
 
 
+async def test_a_stop_just_behind_a_wake_stops() -> None:
+    for _ in range(50):
+        worker = Ingestion(open_memory(), IngestBounds(), time.time)
+        await worker.start()
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        worker.wake()
+        async with asyncio.timeout(20):
+            await worker.close()
+
+
 async def test_a_file_that_is_taken_out_meanwhile_is_not_completed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ingestion, "LEASE", 0.05)
     store = open_memory()

@@ -102,7 +102,8 @@ class Ingestion:
                 except Exception:
                     unexpected("ingestion", log, "ingestion failed")
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._new.wait(), POLL)
+                    async with asyncio.timeout(POLL):  # `wait_for` of Python 3.11 can lose a cancellation here
+                        await self._new.wait()
         finally:
             reader.close()
 

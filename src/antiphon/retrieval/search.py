@@ -11,7 +11,7 @@ from antiphon.core.retrieval.filters import Test
 from antiphon.core.retrieval.ranking import SAME, falling, fused, relevance, rescored, smoothed, weight
 from antiphon.core.retrieval.words import query_words, words
 from antiphon.stores.base import VectorStoreStore
-from antiphon.stores.records import Hit
+from antiphon.stores.records import ChunkHit
 
 CANDIDATES = 20  # chunks of each vector store and query that are ranked together; more where more are asked for
 FEW = 50  # chunks of a vector store, up to which its own weights of words say little
@@ -55,7 +55,7 @@ class Searcher:
 
         Of a chunk's relevances to the queries the highest is its score. None has a lower score than one behind it.
         """
-        hits: dict[Key, Hit] = {}
+        hits: dict[Key, ChunkHit] = {}
         best: dict[Key, float] = {}
         sums: dict[Key, float] = {}
         rankings: list[tuple[float, list[Key]]] = []
@@ -75,7 +75,9 @@ class Searcher:
         scores = falling(order, best)
         return [_shown(hits[key], score) for key, score in zip(order, scores, strict=True)]
 
-    async def _found(self, query: str, terms: SearchTerms, files: Mapping[str, set[str]]) -> list[tuple[Hit, float]]:
+    async def _found(
+        self, query: str, terms: SearchTerms, files: Mapping[str, set[str]]
+    ) -> list[tuple[ChunkHit, float]]:
         """Return the hits of one query in all vector stores, each with its relevance."""
         wanted = query_words(query)
         limit = max(terms.limit, CANDIDATES)
@@ -104,7 +106,7 @@ class Searcher:
         return {file for file, attributes in known.items() if terms.fits(_attributes.decode(attributes))}
 
 
-def _shown(hit: Hit, score: float) -> FoundChunk:
+def _shown(hit: ChunkHit, score: float) -> FoundChunk:
     return FoundChunk(
         file_id=hit.file_id,
         filename=hit.filename,

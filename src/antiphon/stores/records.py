@@ -253,7 +253,7 @@ class IngestJob(msgspec.Struct, frozen=True, kw_only=True):
     crashes: int = 0
 
 
-class Hit(msgspec.Struct, frozen=True, kw_only=True):
+class ChunkHit(msgspec.Struct, frozen=True, kw_only=True):
     """A chunk that was found. `score` is its BM25 score, `number` its number within the vector store."""
 
     number: int
@@ -267,7 +267,7 @@ class Hit(msgspec.Struct, frozen=True, kw_only=True):
 class Hits(msgspec.Struct, frozen=True, kw_only=True):
     """What a search found, the best first; of how many chunks, and how many of them have each word of the query."""
 
-    hits: Sequence[Hit] = ()
+    hits: Sequence[ChunkHit] = ()
     chunks: int = 0
     having: Sequence[int] = ()
 

@@ -76,7 +76,7 @@ async def test_the_official_client_uploads_lists_reads_and_deletes(server: Serve
         made = await client.files.create(file=("ä %22 b.bin", content, "application/x-thing"), purpose="user_data")
         assert (made.object, made.bytes, made.purpose, made.status) == ("file", len(content), "user_data", "processed")
         assert (made.filename, made.created_at, made.expires_at) == ('ä " b.bin', 1_700_000_000, None)
-        assert made.id.startswith("file_")
+        assert made.id.startswith("file-")
         assert await client.files.retrieve(made.id) == made
         assert (await client.files.list()).data == [made]
         assert (await client.files.content(made.id)).content == content

@@ -42,7 +42,7 @@ class Files:
         created_at = int(self._clock())
         name = upload.filename or "file"
         file = StoredFile(
-            id=f"file_{self._new_id_base()}",
+            id=f"file-{self._new_id_base()}",
             owner=request.owner,
             filename=name,
             purpose=_purpose(form),

@@ -14,9 +14,9 @@ from antiphon.stores.base import FenceError
 from antiphon.stores.memory.memory_database import MemoryDatabase
 from antiphon.stores.records import (
     Chunk,
+    ChunkHit,
     FileBatch,
     FileCounts,
-    Hit,
     Hits,
     IngestJob,
     ListPage,
@@ -305,8 +305,8 @@ class MemoryVectorStores:
         return Hits(hits=hits[:limit], chunks=len(chunks), having=having)
 
 
-def _hit(number: int, score: float, chunk: _Indexed, file: VectorFile) -> Hit:
-    return Hit(
+def _hit(number: int, score: float, chunk: _Indexed, file: VectorFile) -> ChunkHit:
+    return ChunkHit(
         number=number,
         score=score,
         file_id=file.file_id,

@@ -15,9 +15,9 @@ from antiphon.stores.postgres.postgres_database import PURGE_GROUP, PostgresData
 from antiphon.stores.postgres.sql import queries, unescape
 from antiphon.stores.records import (
     Chunk,
+    ChunkHit,
     FileBatch,
     FileCounts,
-    Hit,
     Hits,
     IngestJob,
     ListPage,
@@ -363,9 +363,9 @@ def _file(row: Sequence[Any]) -> VectorFile:
     )
 
 
-def _hit(row: Row) -> Hit:
+def _hit(row: Row) -> ChunkHit:
     number, score, file_id, filename, attributes, text = row
-    return Hit(
+    return ChunkHit(
         number=number,
         score=score,
         file_id=unescape(file_id),

@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterator, Sequence
 from sqlite3 import Connection
 
 from antiphon.core.retrieval.ranking import SAME
-from antiphon.stores.records import Chunk, Hit, Hits
+from antiphon.stores.records import Chunk, ChunkHit, Hits
 from antiphon.stores.sqlite.sql import queries
 
 SQL = queries("vector_stores")
@@ -65,7 +65,7 @@ def search(
     if not found or not words:
         return Hits()
     store, chunks = found[0]
-    hits: list[Hit] = []
+    hits: list[ChunkHit] = []
     for number, score in _ranked(connection, store, words, limit, files):
         hit = _hit(connection, store, number, score)
         if hit is not None:
@@ -103,12 +103,14 @@ def _ranked(
             yield number, score
 
 
-def _hit(connection: Connection, store: int, number: int, score: float) -> Hit | None:
+def _hit(connection: Connection, store: int, number: int, score: float) -> ChunkHit | None:
     """Return a chunk that was found; None if its file was deleted."""
     for file_id, filename, attributes, gone in connection.execute(
         SQL["file_of_chunk"], {"store": store, "chunk": number}
     ).fetchall():
         if not gone:
             (text,) = texts(connection, store, number, number + 1)
-            return Hit(number=number, score=score, file_id=file_id, filename=filename, attributes=attributes, text=text)
+            return ChunkHit(
+                number=number, score=score, file_id=file_id, filename=filename, attributes=attributes, text=text
+            )
     return None
