@@ -29,6 +29,7 @@ MAY_IMPORT = {
     "responses": "*",
     "server": "*",
     "reloading": "*",
+    "from_settings": "*",
     "app": "*",
     "factory": "*",
     "cli": "*",
@@ -37,7 +38,7 @@ MAY_IMPORT = {
 
 # What the others see of a folder that holds several kinds of one thing. Which kind is used is known to COMPOSING only.
 SEAMS = {"backends": "base", "stores": "base records condition", "tools": "base", "sandbox": "base"}
-COMPOSING = frozenset(("reloading", "app", "factory", "cli"))
+COMPOSING = frozenset(("reloading", "from_settings", "app", "factory", "cli"))
 
 MOST_FILES = 20
 IMPURE = frozenset(

@@ -6,11 +6,9 @@ import asyncio
 import contextlib
 import logging
 import os
-import secrets
 import signal
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from antiphon.access.caller import ADMIN, CHAT, SCOPES
@@ -20,15 +18,15 @@ from antiphon.access.prices import prices
 from antiphon.backends.base import Backend
 from antiphon.backends.open import open_backends
 from antiphon.backends.routing.registry import Registry
-from antiphon.checker.pool import Bounds, Checker
-from antiphon.config import CodeInterpreterConfig, Config, JwtConfig
+from antiphon.checker.pool import Checker
+from antiphon.config import Config
 from antiphon.config.masking import SECRETS, secrets_of
 from antiphon.config.origins import Origins
 from antiphon.config.rules import ENGINE
-from antiphon.containers.base import MEMORY, ContainerBounds
 from antiphon.containers.containers import Containers
 from antiphon.core.token_count import Estimator
 from antiphon.errors import APIError, ConfigError
+from antiphon.from_settings import container_bounds, make_sandboxes, make_tokens, schema_bounds, sealing_secrets
 from antiphon.net.fetching import Fetcher
 from antiphon.net.proxies import passwords
 from antiphon.net.url_guard import UrlGuard
@@ -47,9 +45,6 @@ from antiphon.responses.webhooks import Webhooks
 from antiphon.retrieval.ingestion import IngestBounds, Ingestion
 from antiphon.retrieval.search import Searcher
 from antiphon.runtime.request_memory import Rooms
-from antiphon.sandbox.base import SandboxLimits
-from antiphon.sandbox.bubblewrap import Bubblewrap
-from antiphon.sandbox.pool import Sandboxes
 from antiphon.server.api.admin import Admin, Ring
 from antiphon.server.api.chat.completions import ChatCompletions
 from antiphon.server.api.containers import ContainerRoutes
@@ -77,7 +72,7 @@ from antiphon.server.pages.playground import playground, playground_file
 from antiphon.server.watch import Watch
 from antiphon.server.ws.connection import WebSockets
 from antiphon.stores.base import StoreDatabase
-from antiphon.stores.open import is_url, open_store, shared_secret
+from antiphon.stores.open import open_store
 from antiphon.telemetry.gauges import Gauges
 from antiphon.telemetry.observers import Observers
 from antiphon.telemetry.store_metrics import StoreWatch
@@ -87,7 +82,7 @@ from antiphon.tools.hosted import by_kind
 from antiphon.tools.mcp.servers import McpServers
 
 if TYPE_CHECKING:
-    from antiphon.server.auth.jwt_auth import JwtTokens
+    pass
 
 log = logging.getLogger("antiphon")
 
@@ -368,70 +363,6 @@ def make_registry(config: Config, backends: Mapping[str, Backend]) -> Registry:
         settings=config.backends,
         retries=config.retries,
     )
-
-
-def make_sandboxes(settings: CodeInterpreterConfig) -> Sandboxes:
-    """Return what starts sandboxes, as the settings have it. Nothing is tried yet."""
-    limits = SandboxLimits(memory=MEMORY[settings.memory], disk=settings.disk, processes=settings.processes)
-    off = 'tools.code_interpreter.sandbox is "off"' if settings.sandbox == "off" else ""
-    return Sandboxes([Bubblewrap()], limits, python=settings.python, off=off)
-
-
-def container_bounds(config: Config) -> ContainerBounds:
-    """Return the bounds of containers."""
-    settings = config.tools.code_interpreter
-    return ContainerBounds(
-        memory=MEMORY[settings.memory],
-        idle=settings.idle_minutes * 60,
-        per_owner=settings.per_owner,
-        total=settings.total,
-        stored=settings.max_containers,
-        call_seconds=settings.call_seconds,
-    )
-
-
-def schema_bounds(config: Config) -> Bounds:
-    """Return what the check of a JSON Schema, or of an answer against one, may take."""
-    return Bounds(
-        processes=config.schema_processes,
-        seconds=config.schema_timeout,
-        memory=config.schema_memory * 1024 * 1024,
-        schema=config.schema_limit,
-    )
-
-
-def make_tokens(config: JwtConfig) -> JwtTokens:
-    """Make the reader of an identity provider's tokens; its cryptography is not imported without need."""
-    from antiphon.server.auth.jwks import key_source
-    from antiphon.server.auth.jwt_auth import JwtTokens
-
-    return JwtTokens(config, key_source(config), time.time)
-
-
-def sealing_secrets(config: Config) -> list[str]:
-    """Return the secrets that seal reasoning: the configured ones, newest first, or one kept beside the store."""
-    if config.secret:
-        return [secret.strip() for secret in config.secret.split(",") if secret.strip()]
-    if config.store == "memory":
-        return [secrets.token_hex(32)]
-    if is_url(config.store):
-        return [shared_secret(config.store)]
-    return [kept_secret(Path(config.store).expanduser().with_suffix(".key"))]
-
-
-def kept_secret(path: Path) -> str:
-    """Read a secret from a file, making it first where it is not there. Raises ConfigError."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with contextlib.suppress(FileExistsError), open(path, "x", opener=_private) as new:
-            new.write(secrets.token_hex(32))
-        return path.read_text().strip()
-    except OSError as error:
-        raise ConfigError(f"The secret file {path} cannot be used: {error.strerror}.") from None
-
-
-def _private(path: str, flags: int) -> int:
-    return os.open(path, flags, 0o600)
 
 
 async def purge_forever(database: StoreDatabase, clock: Callable[[], float]) -> None:
