@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from antiphon.app import make_sandboxes
+from antiphon.from_settings import make_sandboxes
 from antiphon.config import Config
 from antiphon.errors import AntiphonError
 
