@@ -239,7 +239,10 @@ async def test_the_end_of_a_sandbox_leaves_nothing(sandbox: SandboxProcess) -> N
 
 async def test_a_time_out_ends_all_processes_of_a_call(sandbox: SandboxProcess) -> None:
     await ask(sandbox, LEFT_OVER + "\nwhile True: pass", 1)
-    assert len(watch.processes(sandbox.pid)) <= 4
+    deadline = time.monotonic() + 20
+    while len(watch.processes(sandbox.pid)) > 4:  # those killed are still to be reaped
+        assert time.monotonic() < deadline
+        await asyncio.sleep(0.05)
 
 
 async def test_a_server_that_goes_while_a_sandbox_starts_leaves_nothing(kind: SandboxKind) -> None:
