@@ -279,7 +279,7 @@ class Parts:
         router.add("GET", "/models/{id:path}", models.read, scopes=frozenset(SCOPES))
         chat = ChatCompletions(self.services.router, self.media, self.limiter, self.services.checker)
         router.add("POST", "/chat/completions", chat.create, scopes=frozenset((CHAT,)))
-        health = Health(self.registry.health, self.store.database.condition)
+        health = Health(self.registry.health, self.store.database.condition, lambda: self.sandboxes.condition)
         router.add("GET", "/health", health.health, public=True)
         router.add("GET", "/ready", health.ready, public=True)
         self.watch.add_routes(router)

@@ -14,6 +14,7 @@ import pytest
 
 from antiphon.config import CodeInterpreterConfig, KeyConfig, ToolsConfig
 from tests.golden.rules import check_stream
+from tests.server.test_hosted_tools import process
 from tests.server.test_matrix import MODES
 from tests.server.whole import Client, Json, upstream, whole_server
 
@@ -346,6 +347,8 @@ def test_a_tool_that_is_off_is_told(url: str) -> None:
             "/v1/responses", model="m", input="1", tools=[TOOL], tool_choice={"type": "code_interpreter"}
         )
         assert (status, error["error"]["code"]) == (400, "tool_not_available")
+        status, ready = client.get("/ready")
+        assert (status, ready["code_interpreter"]) == (200, 'off: tools.code_interpreter.sandbox is "off"')
         status, error = client.post("/v1/containers", name="a")
         assert (status, error["error"]["code"]) == (501, "code_interpreter_off")
 
@@ -357,3 +360,21 @@ def test_files_outlive_the_server_and_variables_do_not(url: str, tmp_path: Path)
     with whole_server(url, store=store) as client:
         second = run(client, "open('a.txt').read(), 'x' in dir()", previous_response_id=first["id"])
         assert logs(second)[0].startswith("('kept', False)\n[The container was started anew")
+
+
+def test_code_is_not_run_again_where_the_server_is_killed(url: str, tmp_path: Path) -> None:
+    """The server dies while code runs: another one ends the response, and asks neither the model nor the sandbox again."""
+    store = tmp_path / "antiphon.db"
+    Coder.asked.clear()
+    fields = {"model": "m", "input": "import time; time.sleep(60)", "tools": [TOOL], "background": True, "stream": True}
+    with process(store, url) as (client, running):
+        request = urllib.request.Request(f"{client.url}/v1/responses", data=json.dumps(fields).encode())
+        with urllib.request.urlopen(request, timeout=30) as reply:
+            created = json.loads(next(line for line in reply if line.startswith(b"data: "))[6:])
+            next(line for line in reply if b"code_interpreter_call.interpreting" in line)
+            running.kill()
+            running.wait()
+    with process(store, url) as (client, _):
+        made = client.finished(created["response"]["id"])
+    assert (made["status"], made["error"]["code"]) == ("failed", "server_interrupted")
+    assert len(Coder.asked) == 1

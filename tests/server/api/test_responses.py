@@ -241,11 +241,11 @@ def test_summaries_when_asked(client: Client) -> None:
 
 
 def test_ignored_tools_are_named(client: Client) -> None:
-    tools = [{"type": "web_search"}, {"type": "code_interpreter", "container": "x"}]
+    tools = [{"type": "programmatic_tool_calling"}, {"type": "image_generation"}]
     fields = {"model": "scripted", "input": "Hi.", "tools": tools}
     request = urllib.request.Request(f"{client.url}/v1/responses", json.dumps(fields).encode())
     with urllib.request.urlopen(request, timeout=10) as reply:
-        assert reply.headers["x-antiphon-ignored"] == "web_search, code_interpreter"
+        assert reply.headers["x-antiphon-ignored"] == "programmatic_tool_calling, image_generation"
 
 
 class Flood(Slow):

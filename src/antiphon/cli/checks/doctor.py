@@ -21,7 +21,7 @@ REACH = {"key_header": "auto", "proxy": "", "ca": "", "client_cert": "", "client
 
 
 @click.command()
-@click.argument("backend", metavar="[NAME=]URL|NAME")
+@click.argument("backend", metavar="[NAME=]URL|NAME|sandbox")
 @click.option("--key", envvar="ANTIPHON_BACKEND_KEY", default="", metavar="KEY", help="API key of the backend.")
 @click.option(
     "--api",
@@ -41,11 +41,18 @@ def doctor(
       antiphon doctor http://127.0.0.1:8000/v1
       antiphon doctor gpu1=http://gpu1:8000/v1 --model Qwen/Qwen3-32B --write antiphon.toml
       antiphon doctor gpu1 --config prod.toml
+      antiphon doctor sandbox
+
+    `sandbox` tries what would run the code of models here, as a server does at its start.
 
     Findings are printed to stderr. The exit code is 1 when the backend cannot be used.
     """
     import asyncio
 
+    if backend == "sandbox":
+        from antiphon.cli.checks.sandbox import report_sandbox
+
+        raise SystemExit(asyncio.run(report_sandbox(load_settings({"config": config}).config)))
     name, target = find(backend, key, api, config)
     backend_config = target.backends[name]
     click.echo(f"{name}{through(backend_config)}", err=True)

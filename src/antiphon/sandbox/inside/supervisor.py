@@ -323,7 +323,11 @@ def main(settings: Message) -> None:
         connection = socket.socket(fileno=settings["socket"])
         InnerSupervisor(connection, settings).serve()
     except EOFError:
-        os._exit(0)
+        pass
     except BaseException:
         traceback.print_exc()
-        os._exit(1)
+    finally:
+        if settings["own_processes"]:  # a stopped child would outlive this process, and keep the name space
+            with contextlib.suppress(OSError):
+                os.kill(-1, signal.SIGKILL)
+        os._exit(0)

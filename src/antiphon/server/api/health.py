@@ -49,6 +49,8 @@ class Readiness(msgspec.Struct, frozen=True, kw_only=True):
     status: str
     store: StoreState
     backends: Sequence[BackendState]
+    code_interpreter: str | UnsetType = UNSET
+    """The sandbox that runs code of models, or `off` and why."""
 
 
 class HealthStatus(msgspec.Struct, frozen=True, kw_only=True):
@@ -61,9 +63,15 @@ class HealthStatus(msgspec.Struct, frozen=True, kw_only=True):
 class Health:
     """The handlers of `/health` and `/ready`."""
 
-    def __init__(self, backends: Callable[[], Sequence[BackendHealth]], store: Condition) -> None:
+    def __init__(
+        self,
+        backends: Callable[[], Sequence[BackendHealth]],
+        store: Condition,
+        code: Callable[[], str] | None = None,
+    ) -> None:
         self._backends = backends
         self._store = store
+        self._code = code
 
     async def health(self, request: Request) -> Reply:
         """GET /health: 200 as long as the process answers."""
@@ -74,10 +82,12 @@ class Health:
         states = [_state(one) for one in self._backends()]
         reason = self._store.reason
         store = StoreState(up=reason is None, reason=reason or "")
-        if store.up and any(state.up for state in states):
-            return json_reply(Readiness(status="ready", store=store, backends=states))
-        unready = Readiness(status="unavailable", store=store, backends=states)
-        return json_reply(unready, 503, headers=[(b"retry-after", b"2")])
+        up = store.up and any(state.up for state in states)
+        code = UNSET if self._code is None else self._code()
+        body = Readiness(status="ready" if up else "unavailable", store=store, backends=states, code_interpreter=code)
+        if up:
+            return json_reply(body)
+        return json_reply(body, 503, headers=[(b"retry-after", b"2")])
 
 
 def _state(health: BackendHealth) -> BackendState:

@@ -1,0 +1,62 @@
+"""What a sandbox of the code interpreter costs: `python -m bench.sandbox [ROUNDS]`. Times in milliseconds, memory in MiB."""
+
+from __future__ import annotations
+
+import asyncio
+import statistics
+import sys
+import time
+
+from antiphon.config import CodeInterpreterConfig
+from antiphon.from_settings import make_sandboxes
+from antiphon.sandbox import watch
+from antiphon.sandbox.base import Sandbox
+from antiphon.sandbox.process import SandboxProcess
+
+
+async def first_output(sandbox: Sandbox) -> None:
+    """Run a cell."""
+    await sandbox.run("1 + 1", 30, lambda *_: None)
+
+
+def row(name: str, times: list[float]) -> None:
+    """Print the least and the median."""
+    print(f"{name:<28}{min(times) * 1e3:8.1f}{statistics.median(times) * 1e3:8.1f}")
+
+
+async def main(rounds: int) -> None:
+    """Measure."""
+    sandboxes = make_sandboxes(CodeInterpreterConfig())
+    await sandboxes.find()
+    cold, warm, calls = [], [], []
+    for _ in range(rounds):
+        began = time.perf_counter()
+        sandbox = await sandboxes.start()
+        await first_output(sandbox)
+        cold.append(time.perf_counter() - began)
+        await sandbox.close()
+    for _ in range(rounds):
+        sandboxes.warm()
+        await asyncio.sleep(0.5)
+        began = time.perf_counter()
+        sandbox = await sandboxes.start()
+        await first_output(sandbox)
+        warm.append(time.perf_counter() - began)
+        if len(warm) < rounds:
+            await sandbox.close()
+    for _ in range(20 * rounds):
+        began = time.perf_counter()
+        await first_output(sandbox)
+        calls.append(time.perf_counter() - began)
+    print(f"{'':<28}{'least':>8}{'median':>8}")
+    row("cold start to first output", cold)
+    row("spare to first output", warm)
+    row("one call", calls)
+    assert isinstance(sandbox, SandboxProcess)
+    print(f"idle: {watch.held(watch.processes(sandbox.pid), 0) / (1 << 20):.1f} MiB")
+    await sandbox.close()
+    await sandboxes.close()
+
+
+if __name__ == "__main__":
+    asyncio.run(main(int(sys.argv[1]) if len(sys.argv) > 1 else 20))
