@@ -6,11 +6,9 @@ import asyncio
 import contextlib
 import logging
 import os
-import secrets
 import signal
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from antiphon.access.caller import ADMIN, CHAT, SCOPES
@@ -42,6 +40,8 @@ from antiphon.responses.recall import Recall
 from antiphon.responses.sealing import Sealer
 from antiphon.responses.services import Services
 from antiphon.responses.webhooks import Webhooks
+from antiphon.retrieval.ingestion import IngestBounds, Ingestion
+from antiphon.retrieval.search import Searcher
 from antiphon.runtime.request_memory import Rooms
 from antiphon.server.api.admin import Admin, Ring
 from antiphon.server.api.chat.completions import ChatCompletions
@@ -52,7 +52,8 @@ from antiphon.server.api.foreground import SHUTDOWN, Foreground
 from antiphon.server.api.health import Health
 from antiphon.server.api.models import Models
 from antiphon.server.api.responses import Responses
-from antiphon.server.api.routes import add_conversations, add_responses
+from antiphon.server.api.routes import add_conversations, add_files, add_responses, add_vector_stores
+from antiphon.server.api.vectors.stores import VectorShelf
 from antiphon.server.asgi import AntiphonApp
 from antiphon.server.auth.authenticator import Authenticator, Credentials, authenticator
 from antiphon.server.auth.credentials import StoredKeys, fixed_callers
@@ -66,7 +67,8 @@ from antiphon.server.pages.playground import playground, playground_file
 from antiphon.server.watch import Watch
 from antiphon.server.ws.connection import WebSockets
 from antiphon.stores.base import StoreDatabase
-from antiphon.stores.open import is_url, open_store, shared_secret
+from antiphon.stores.open import open_store
+from antiphon.stores.sealing_secrets import sealing_secrets
 from antiphon.telemetry.gauges import Gauges
 from antiphon.telemetry.observers import Observers
 from antiphon.telemetry.store_metrics import StoreWatch
@@ -142,7 +144,10 @@ class Parts:
         )
         self._tools = BuiltInTools(config, self.watch.tool_servers(self.mcp), self._hosted, served=stop is not None)
         self.prompts = Prompts(config.prompts)
+        self._ingest_bounds = IngestBounds.of(config.tools.file_search)
         self.services = self._services(config)
+        self.ingestion = Ingestion(self.store, self._ingest_bounds, self.services.clock)
+        self.searcher = Searcher(self.store.vector_stores)
         self.media = Media(
             self.store.files,
             self.guard,
@@ -248,12 +253,12 @@ class Parts:
             ),
         )
         router.websocket("/responses", self.sockets.serve if self.config.websocket else None)
-        files = Files(self.store.files, self.services.clock, self.services.new_id_base)
-        router.add("POST", "/files", files.create)
-        router.add("GET", "/files", files.list)
-        router.add("GET", "/files/{id}", files.read)
-        router.add("DELETE", "/files/{id}", files.delete)
-        router.add("GET", "/files/{id}/content", files.content)
+        files = Files(self.store.files, self.services.clock, self.services.new_id_base, self.ingestion.wake)
+        add_files(router, files)
+        shelf = VectorShelf(
+            self.store, self._ingest_bounds, self.services.clock, self.services.new_id_base, self.ingestion.wake
+        )
+        add_vector_stores(router, shelf, self.searcher, most_stores=self.config.tools.file_search.max_stores)
         models = Models(self.registry)
         router.add("GET", "/models", models.list, scopes=frozenset(SCOPES))
         router.add("GET", "/models/{id:path}", models.read, scopes=frozenset(SCOPES))
@@ -277,6 +282,7 @@ class Parts:
         await self.registry.start()
         await self.live.start()
         await self.webhooks.start()
+        await self.ingestion.start()
         tasks = [
             asyncio.create_task(purge_forever(self.store.database, self.services.clock)),
             asyncio.create_task(self.store_watch.run()),
@@ -288,6 +294,7 @@ class Parts:
         finally:
             for task in tasks:
                 task.cancel()
+            await self.ingestion.close()
             await self.webhooks.close()
             await self.live.close(0 if self._forced else self.config.shutdown_grace)
             await self.limiter.close()
@@ -356,32 +363,6 @@ def make_tokens(config: JwtConfig) -> JwtTokens:
     from antiphon.server.auth.jwt_auth import JwtTokens
 
     return JwtTokens(config, key_source(config), time.time)
-
-
-def sealing_secrets(config: Config) -> list[str]:
-    """Return the secrets that seal reasoning: the configured ones, newest first, or one kept beside the store."""
-    if config.secret:
-        return [secret.strip() for secret in config.secret.split(",") if secret.strip()]
-    if config.store == "memory":
-        return [secrets.token_hex(32)]
-    if is_url(config.store):
-        return [shared_secret(config.store)]
-    return [kept_secret(Path(config.store).expanduser().with_suffix(".key"))]
-
-
-def kept_secret(path: Path) -> str:
-    """Read a secret from a file, making it first where it is not there. Raises ConfigError."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with contextlib.suppress(FileExistsError), open(path, "x", opener=_private) as new:
-            new.write(secrets.token_hex(32))
-        return path.read_text().strip()
-    except OSError as error:
-        raise ConfigError(f"The secret file {path} cannot be used: {error.strerror}.") from None
-
-
-def _private(path: str, flags: int) -> int:
-    return os.open(path, flags, 0o600)
 
 
 async def purge_forever(database: StoreDatabase, clock: Callable[[], float]) -> None:

@@ -19,10 +19,13 @@ AntiphonError
 │   ├── HttpRefusal        it answered with an HTTP status, and nothing of MCP
 │   │   └── NotAllowed     it does not accept who asks
 │   └── SessionLost        it does not know its session any more
+├── SandboxError           a sandbox cannot be started, or has ended
+├── SandboxFileError       a file of a sandbox cannot be read or written
 └── what one module tells another, and no client sees:
     SealError, IllegalCall, GrammarError, GrammarFault, SchemaFault, Unchecked, Unusable, UnusableKey, WorkerDied, WorkerUnusable,
     EngineFailure, StaleConnection, BrokenOff, ServerStopping, SteerRefused, NoRoom, Unpackable, BusyError, Extensive,
-    FileGone, TornError, Unacceptable, ProxyRefused, MoreText, NoCall
+    FileGone, TornError, Unacceptable, ProxyRefused, MoreText, NoCall, InvalidDocument, UnsupportedDocument, ReaderDied,
+    ReaderUnusable
 """
 
 from __future__ import annotations

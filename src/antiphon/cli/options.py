@@ -35,7 +35,7 @@ PARTS: tuple[click.Option, ...] = (
     click.Option(
         ["--backend-api"],
         multiple=True,
-        metavar="chat|responses|scripted|NAME",
+        metavar="chat|responses|anthropic|scripted|NAME",
         help="API that the backends speak (NAME: added by another package): one for all, or one per --backend."
         "  [default: chat]",
     ),

@@ -19,6 +19,7 @@ from antiphon.config.tables import (
     is_secret,
     mask,
 )
+from antiphon.config.tools import FileSearchConfig, ToolsConfig
 
 __all__ = [
     "DEFAULT_STORE",
@@ -28,6 +29,7 @@ __all__ = [
     "BackendConfig",
     "Config",
     "EngineConfig",
+    "FileSearchConfig",
     "JwtConfig",
     "KeyConfig",
     "LeakConfig",
@@ -36,6 +38,7 @@ __all__ = [
     "PromptConfig",
     "PromptVersion",
     "Settings",
+    "ToolsConfig",
     "WebhookConfig",
     "is_secret",
     "mask",

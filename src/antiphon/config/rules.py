@@ -20,7 +20,9 @@ from antiphon.net.url_guard import is_allowance
 
 ENGINE = "engine"
 """The name under which `models.*.backends` means the embedded engine."""
-APIS = ("chat", "responses", "scripted")
+APIS = ("chat", "responses", "anthropic", "scripted")
+HTTP_APIS = ("chat", "responses", "anthropic")
+"""Those of servers that are reached over HTTP."""
 NEEDED = ("model", "messages", "input", "stream")
 """Request fields that cannot be dropped; `stream` has a setting of its own."""
 SCHEMES = ("postgresql", "postgres")
@@ -41,6 +43,7 @@ def check(config: Config) -> None:
         _networks,
         _backends,
         _engine,
+        _file_search,
         _models,
         _aliases,
         _mcp_servers,
@@ -165,7 +168,7 @@ def _backends(config: Config) -> None:
             raise ConfigError("backends.engine: this name is reserved for the embedded engine; choose another")
         check_plugin(BACKENDS, backend.api, f"backends.{quoted(name)}.api", APIS)
         path = f"backends.{quoted(name)}."
-        if backend.api in ("chat", "responses") and not (_is_http(backend.url) or backend.url.startswith(UNIX)):
+        if backend.api in HTTP_APIS and not (_is_http(backend.url) or backend.url.startswith(UNIX)):
             raise ConfigError(f"{path}url: expected http://host:port/v1, https://… or unix:/path/of/socket:/v1")
         if not _is_token(backend.key_header):
             raise ConfigError(f"{path}key_header: '{mask(backend.key_header)}' is not the name of a header")
@@ -183,6 +186,14 @@ def _is_http(url: str) -> bool:
         return parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port is None or parts.port > 0)
     except ValueError:
         return False
+
+
+def _file_search(config: Config) -> None:
+    settings = config.tools.file_search
+    if 2 * settings.overlap > settings.chunk_tokens:
+        raise ConfigError(
+            f"tools.file_search.overlap: is {settings.overlap}; at most half of chunk_tokens ({settings.chunk_tokens}) is allowed"
+        )
 
 
 def _engine(config: Config) -> None:

@@ -65,7 +65,9 @@ class Turns:
         while stream.action is Action.CALL_MODEL:
             await self._call_model()
             stream.end_turn()
-            if (usage := self._plan.response.usage) is not None:
+            if (
+                not turns and (usage := self._plan.response.usage) is not None
+            ):  # later ones have grown, and usage is a sum
                 self._services.estimator.learn(self._plan.turn, usage.input_tokens)
             turns += 1
             if turns == MOST_TURNS:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from antiphon.cli.checks.diagnosis import Diagnosis
     from antiphon.config import BackendConfig, Config
 
-REACH = {"key_header": "authorization", "proxy": "", "ca": "", "client_cert": "", "client_key": ""}
+REACH = {"key_header": "auto", "proxy": "", "ca": "", "client_cert": "", "client_key": ""}
 """How a backend is reached, beside its URL and key: settings and their defaults."""
 
 
@@ -25,7 +25,7 @@ REACH = {"key_header": "authorization", "proxy": "", "ca": "", "client_cert": ""
 @click.option("--key", envvar="ANTIPHON_BACKEND_KEY", default="", metavar="KEY", help="API key of the backend.")
 @click.option(
     "--api",
-    type=click.Choice(["chat", "responses"]),
+    type=click.Choice(["chat", "responses", "anthropic"]),
     default="chat",
     show_default=True,
     help="API that the backend speaks.",

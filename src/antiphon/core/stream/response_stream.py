@@ -182,8 +182,12 @@ class ResponseStream:
                     (self._items.reasoning or self._items.begin_reasoning()).text(delta.text)
             case CallDelta():
                 self._feed_call(delta)
-            case RelayedText():  # what comes with each token stands first: the cases are tried in this order
+            case RelayedText():  # what comes with each token or answer stands first: the cases are tried in this order
                 self._relayed().text(delta)
+            case Finish():
+                self._finish_reason = delta.reason
+            case UsageReport():
+                self._turn_usage = delta.usage
             case CallStart():
                 self._start_call(delta)
             case RefusalDelta():
@@ -198,10 +202,6 @@ class ResponseStream:
                     self._items.message.annotate(delta.annotation)
             case PictureDelta():
                 self._items.add_picture(delta.data)
-            case UsageReport():
-                self._turn_usage = delta.usage
-            case Finish():
-                self._finish_reason = delta.reason
             case Relay():
                 self._relay(delta)
 
