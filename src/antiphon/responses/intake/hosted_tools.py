@@ -9,7 +9,7 @@ from antiphon.core.kinds import BY_DECLARATION
 from antiphon.tools.base import AdmittedTool, Declaration, HostedTools
 from antiphon.types.tools import OtherTool, Tool
 
-log = logging.getLogger("antiphon.responses")
+log = logging.getLogger("antiphon.responses.intake")
 
 _told: set[str] = set()
 
