@@ -35,9 +35,12 @@ def _declared(which: Callable[[kinds.Kind], bool]) -> str:
     return ", ".join(type for kind in KINDS if which(kind) for type in kind.declared)
 
 
+BUILT_IN = ("file_search",)  # hosted tools that come with the server
+
+
 def _nobody_runs(kind: kinds.Kind) -> bool:
     """Tell whether a kind's calls are neither made here nor offered to chat models."""
-    return not kind.own_struct and kind.offer is None and kind.runs != "server"
+    return not kind.own_struct and kind.offer is None and kind.runs != "server" and kind.name not in BUILT_IN
 
 
 FIELDS = (
@@ -167,6 +170,10 @@ TOOLS = (
         "origin are not echoed and not kept: send them with every request.",
     ),
     Kind(_declared(lambda kind: kind.offer is not None), "Given to chat models as functions; the client runs them."),
+    Kind(
+        _declared(lambda kind: kind.name in BUILT_IN),
+        "Run here for models of chat backends ([hosted-tools.md](hosted-tools.md)). Responses backends get it as it came.",
+    ),
     Kind(
         _declared(_nobody_runs),
         "Taken and echoed; not run here. The header `x-antiphon-ignored` names them. A Responses backend gets them.",

@@ -22,12 +22,14 @@ MAY_IMPORT = {
     "stores": "types errors core runtime net config",
     "retrieval": "types errors core runtime net config stores",
     "backends": "types errors core runtime net config",
-    "tools": "types errors core runtime net config stores retrieval",
+    "containers": "errors stores sandbox",
+    "tools": "types errors core runtime net config stores retrieval sandbox containers",
     "access": "types errors core config stores backends",
     "telemetry": "types errors core runtime net config stores backends tools",
     "responses": "*",
     "server": "*",
     "reloading": "*",
+    "from_settings": "*",
     "app": "*",
     "factory": "*",
     "cli": "*",
@@ -36,7 +38,7 @@ MAY_IMPORT = {
 
 # What the others see of a folder that holds several kinds of one thing. Which kind is used is known to COMPOSING only.
 SEAMS = {"backends": "base", "stores": "base records condition", "tools": "base", "sandbox": "base"}
-COMPOSING = frozenset(("reloading", "app", "factory", "cli"))
+COMPOSING = frozenset(("reloading", "from_settings", "app", "factory", "cli"))
 
 MOST_FILES = 20
 IMPURE = frozenset(

@@ -18,13 +18,15 @@ from antiphon.access.prices import prices
 from antiphon.backends.base import Backend
 from antiphon.backends.open import open_backends
 from antiphon.backends.routing.registry import Registry
-from antiphon.checker.pool import Bounds, Checker
-from antiphon.config import Config, JwtConfig
+from antiphon.checker.pool import Checker
+from antiphon.config import Config
 from antiphon.config.masking import SECRETS, secrets_of
 from antiphon.config.origins import Origins
 from antiphon.config.rules import ENGINE
+from antiphon.containers.containers import Containers
 from antiphon.core.token_count import Estimator
 from antiphon.errors import APIError, ConfigError
+from antiphon.from_settings import container_bounds, make_sandboxes, make_tokens, schema_bounds, sealing_secrets
 from antiphon.net.fetching import Fetcher
 from antiphon.net.proxies import passwords
 from antiphon.net.url_guard import UrlGuard
@@ -38,13 +40,14 @@ from antiphon.responses.intake.token_count import TokenCounter
 from antiphon.responses.prepare import Preparer
 from antiphon.responses.recall import Recall
 from antiphon.responses.sealing import Sealer
-from antiphon.responses.services import Services
+from antiphon.responses.services import Services, new_id_base
 from antiphon.responses.webhooks import Webhooks
 from antiphon.retrieval.ingestion import IngestBounds, Ingestion
 from antiphon.retrieval.search import Searcher
 from antiphon.runtime.request_memory import Rooms
 from antiphon.server.api.admin import Admin, Ring
 from antiphon.server.api.chat.completions import ChatCompletions
+from antiphon.server.api.containers import ContainerRoutes
 from antiphon.server.api.conversations import Conversations
 from antiphon.server.api.counting import Counting
 from antiphon.server.api.files import Files
@@ -52,7 +55,7 @@ from antiphon.server.api.foreground import SHUTDOWN, Foreground
 from antiphon.server.api.health import Health
 from antiphon.server.api.models import Models
 from antiphon.server.api.responses import Responses
-from antiphon.server.api.routes import add_conversations, add_files, add_responses, add_vector_stores
+from antiphon.server.api.routes import add_containers, add_conversations, add_files, add_responses, add_vector_stores
 from antiphon.server.api.vectors.stores import VectorShelf
 from antiphon.server.asgi import AntiphonApp
 from antiphon.server.auth.authenticator import Authenticator, Credentials, authenticator
@@ -61,6 +64,8 @@ from antiphon.server.auth.hosts import Hosts
 from antiphon.server.http.forwarded import Way
 from antiphon.server.http.router import RouteTable
 from antiphon.server.http.unread_answers import Unread
+from antiphon.server.messages.models import AnthropicModels, ModelNames
+from antiphon.server.messages.routes import MessagesRoutes, add_messages
 from antiphon.server.pages.docs import docs
 from antiphon.server.pages.openapi import OpenAPI
 from antiphon.server.pages.playground import playground, playground_file
@@ -68,7 +73,6 @@ from antiphon.server.watch import Watch
 from antiphon.server.ws.connection import WebSockets
 from antiphon.stores.base import StoreDatabase
 from antiphon.stores.open import open_store
-from antiphon.stores.sealing_secrets import sealing_secrets
 from antiphon.telemetry.gauges import Gauges
 from antiphon.telemetry.observers import Observers
 from antiphon.telemetry.store_metrics import StoreWatch
@@ -78,7 +82,7 @@ from antiphon.tools.hosted import by_kind
 from antiphon.tools.mcp.servers import McpServers
 
 if TYPE_CHECKING:
-    from antiphon.server.auth.jwt_auth import JwtTokens
+    pass
 
 log = logging.getLogger("antiphon")
 
@@ -113,7 +117,6 @@ class Parts:
         self, config: Config, stop: Callable[[], None] | None = None, hosted: Iterable[HostedTool] = ()
     ) -> None:
         self.config = config
-        self._hosted = by_kind(hosted)
         self._stop = stop
         SECRETS.know([*secrets_of(config), *passwords(os.environ)])
         self._forced = False
@@ -130,6 +133,10 @@ class Parts:
         )
         self.store = self.watch.store(store)
         self.store_watch = StoreWatch(self.store.database, time.time, lambda: self.live)
+        self.sandboxes = make_sandboxes(config.tools.code_interpreter)
+        self.containers = Containers(
+            self.store.containers, self.sandboxes, container_bounds(config), time.time, new_id_base
+        )
         self.limiter = Limiter(self.store.limits, time.time, prices(config.models))
         self.keyring = Keyring(self.store.keys, time.time)
         self.tokens = make_tokens(config.jwt) if config.jwt else None
@@ -142,12 +149,20 @@ class Parts:
             most_bytes=config.mcp_max_answer,
             most_tools=config.mcp_max_tools,
         )
-        self._tools = BuiltInTools(config, self.watch.tool_servers(self.mcp), self._hosted, served=stop is not None)
         self.prompts = Prompts(config.prompts)
-        self._ingest_bounds = IngestBounds.of(config.tools.file_search)
-        self.services = self._services(config)
-        self.ingestion = Ingestion(self.store, self._ingest_bounds, self.services.clock)
+        self.ingestion = Ingestion(self.store, IngestBounds.of(config.tools.file_search), time.time)
         self.searcher = Searcher(self.store.vector_stores)
+        self._tools = BuiltInTools(
+            config,
+            by_kind(hosted),
+            self.store,
+            servers=self.watch.tool_servers(self.mcp),
+            searcher=self.searcher,
+            containers=self.containers,
+            clock=time.time,
+            served=stop is not None,
+        )
+        self.services = self._services(config)
         self.media = Media(
             self.store.files,
             self.guard,
@@ -253,13 +268,13 @@ class Parts:
             ),
         )
         router.websocket("/responses", self.sockets.serve if self.config.websocket else None)
-        files = Files(self.store.files, self.services.clock, self.services.new_id_base, self.ingestion.wake)
-        add_files(router, files)
-        shelf = VectorShelf(
-            self.store, self._ingest_bounds, self.services.clock, self.services.new_id_base, self.ingestion.wake
-        )
+        add_files(router, Files(self.store.files, self.services.clock, self.services.new_id_base, self.ingestion.wake))
+        shelf = VectorShelf(self.store, self.ingestion, self.services.clock, self.services.new_id_base)
         add_vector_stores(router, shelf, self.searcher, most_stores=self.config.tools.file_search.max_stores)
-        models = Models(self.registry)
+        add_containers(router, ContainerRoutes(self.containers, self.store.files))
+        names = ModelNames(self.registry, lambda: self.config.messages_models)
+        add_messages(router, MessagesRoutes(self.services, self.intake, self.foreground, names))
+        models = AnthropicModels(self.registry, Models(self.registry))
         router.add("GET", "/models", models.list, scopes=frozenset(SCOPES))
         router.add("GET", "/models/{id:path}", models.read, scopes=frozenset(SCOPES))
         chat = ChatCompletions(self.services.router, self.media, self.limiter, self.services.checker)
@@ -283,6 +298,7 @@ class Parts:
         await self.live.start()
         await self.webhooks.start()
         await self.ingestion.start()
+        self.sandboxes.begin(lambda reason: self._tools.off.update(code_interpreter=reason))
         tasks = [
             asyncio.create_task(purge_forever(self.store.database, self.services.clock)),
             asyncio.create_task(self.store_watch.run()),
@@ -297,6 +313,8 @@ class Parts:
             await self.ingestion.close()
             await self.webhooks.close()
             await self.live.close(0 if self._forced else self.config.shutdown_grace)
+            await self.containers.close()
+            await self.sandboxes.close()
             await self.limiter.close()
             if self.tokens is not None:
                 await self.tokens.close()
@@ -345,24 +363,6 @@ def make_registry(config: Config, backends: Mapping[str, Backend]) -> Registry:
         settings=config.backends,
         retries=config.retries,
     )
-
-
-def schema_bounds(config: Config) -> Bounds:
-    """Return what the check of a JSON Schema, or of an answer against one, may take."""
-    return Bounds(
-        processes=config.schema_processes,
-        seconds=config.schema_timeout,
-        memory=config.schema_memory * 1024 * 1024,
-        schema=config.schema_limit,
-    )
-
-
-def make_tokens(config: JwtConfig) -> JwtTokens:
-    """Make the reader of an identity provider's tokens; its cryptography is not imported without need."""
-    from antiphon.server.auth.jwks import key_source
-    from antiphon.server.auth.jwt_auth import JwtTokens
-
-    return JwtTokens(config, key_source(config), time.time)
 
 
 async def purge_forever(database: StoreDatabase, clock: Callable[[], float]) -> None:

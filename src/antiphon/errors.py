@@ -9,6 +9,7 @@ AntiphonError
 │   │   └── Unresolvable   a host that a request names has no address
 │   ├── NotFound           404
 │   ├── BackendError       502/503/504, or the backend's own 4xx passed on
+│   ├── ContainersBusy     503: all containers of the server are in use
 │   └── HeldError          PostgreSQL: a lock was not had in time
 ├── StoreError             what a store refuses; the store itself is well
 │   ├── StoreConflict      an id, a key or an event's number is taken

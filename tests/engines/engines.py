@@ -108,7 +108,7 @@ ENGINES: dict[str, Engine] = {
         apis=BOTH,
     ),
     "litellm": Engine(
-        "LiteLLM in front of llama.cpp",
+        "LiteLLM",
         "1.106.12",
         _litellm,
         steps=[["litellm[proxy]==1.106.12"]],
@@ -117,7 +117,7 @@ ENGINES: dict[str, Engine] = {
         environment={"LITELLM_MASTER_KEY": KEY, "LITELLM_LOCAL_MODEL_COST_MAP": "True"},
     ),
     "agentic_api": Engine(
-        "agentic-api in front of llama.cpp",
+        "agentic-api",
         "0.9.0",
         _agentic_api,
         steps=[["agentic-api==0.9.0"]],
@@ -226,11 +226,6 @@ def settings_of(running: Running, api: str) -> str:
     lines = ["[backends.real]", f'url = "{running.url}"', f'key = "{KEY}"', f'api = "{api}"', "check_interval = 2"]
     lines += [engine.settings] if engine.settings else []
     if engine.models:
-        lines += [
-            "[models.demo]",
-            'backends = ["real"]',
-            f'name = "{backend_model(engine)}"',
-            "context_length = 8192",
-            "images = false",
-        ]
+        named = f'name = "{backend_model(engine)}"'
+        lines += ["[models.demo]", 'backends = ["real"]', named, "context_length = 8192", "images = false"]
     return "\n".join(lines) + "\n"

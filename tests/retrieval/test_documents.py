@@ -10,7 +10,7 @@ from io import BytesIO
 
 import pytest
 
-from antiphon.retrieval.formats import archive, base
+from antiphon.retrieval.formats import base
 from antiphon.retrieval.formats.base import InvalidDocument, UnsupportedDocument
 from antiphon.retrieval.formats.documents import document_text
 from antiphon.retrieval.protocol import DocumentChunks, ReadTask
@@ -56,8 +56,8 @@ def bomb() -> bytes:
 
 def quine() -> bytes:
     """A zip file whose entry says that it is small, and is not."""
-    packed = bytearray(zipped({"word/document.xml": b" " * (archive.MOST_PART + 10)}))
-    size = (archive.MOST_PART + 10).to_bytes(4, "little")
+    packed = bytearray(zipped({"word/document.xml": b" " * (base.MOST_PART + 10)}))
+    size = (base.MOST_PART + 10).to_bytes(4, "little")
     return bytes(packed.replace(size, (10).to_bytes(4, "little")))
 
 

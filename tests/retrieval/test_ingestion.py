@@ -15,9 +15,11 @@ import pytest
 from antiphon.core.retrieval.words import query_words
 from antiphon.retrieval import ingestion
 from antiphon.retrieval.ingestion import IngestBounds, Ingestion
+from antiphon.retrieval.protocol import ReadTask
+from antiphon.retrieval.reader import DocumentReader
 from antiphon.stores.base import Store
 from antiphon.stores.open import open_memory, open_store
-from antiphon.stores.records import ListPage, StoredFile, VectorFile, VectorStore
+from antiphon.stores.records import IngestJob, ListPage, StoredFile, VectorFile, VectorStore
 from tests.stores.postgres_server import Postgres, running
 
 pytestmark = pytest.mark.slow
@@ -93,7 +95,9 @@ async def test_whoever_is_killed_loses_nothing_and_doubles_nothing(url: str, mon
     id = await filled(store)
     chance = random.Random(5)
     for _ in range(4):
-        worker = subprocess.Popen([sys.executable, "-c", WORKER, url], stdout=subprocess.PIPE)
+        worker = subprocess.Popen(  # noqa: ASYNC220
+            [sys.executable, "-c", WORKER, url], stdout=subprocess.PIPE
+        )
         assert worker.stdout is not None
         await asyncio.to_thread(worker.stdout.readline)
         await asyncio.sleep(chance.uniform(0.05, 0.4))
@@ -132,7 +136,7 @@ async def test_owners_take_turns(monkeypatch: pytest.MonkeyPatch) -> None:
     order: list[str] = []
     complete = store.vector_stores.complete
 
-    async def noted(job: ingestion.IngestJob, *args: object, **kwargs: object) -> None:
+    async def noted(job: IngestJob, *args: object, **kwargs: object) -> None:
         order.append(job.owner)
         await complete(job, *args, **kwargs)  # type: ignore[arg-type]
 
@@ -154,7 +158,7 @@ async def test_what_is_held_at_a_stop_is_given_back(monkeypatch: pytest.MonkeyPa
         reached.set()
         return await asyncio.Event().wait()
 
-    monkeypatch.setattr(ingestion.DocumentReader, "read", waits)
+    monkeypatch.setattr(DocumentReader, "read", waits)
     worker = Ingestion(store, IngestBounds(), time.time)
     await worker.start()
     await reached.wait()
@@ -168,9 +172,9 @@ async def test_a_file_that_is_taken_out_meanwhile_is_not_completed(monkeypatch: 
     monkeypatch.setattr(ingestion, "LEASE", 0.05)
     store = open_memory()
     id = await filled(store, count=2)
-    real, cancelled = ingestion.DocumentReader.read, asyncio.Event()
+    real, cancelled = DocumentReader.read, asyncio.Event()
 
-    async def waits(self: object, task: ingestion.ReadTask, content: bytes) -> object:
+    async def waits(self: object, task: ReadTask, content: bytes) -> object:
         if task.filename == "0.txt":
             try:
                 await store.vector_stores.detach(id, f"file-{ANN}0", ANN)
@@ -180,7 +184,7 @@ async def test_a_file_that_is_taken_out_meanwhile_is_not_completed(monkeypatch: 
                 raise
         return await real(self, task, content)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(ingestion.DocumentReader, "read", waits)
+    monkeypatch.setattr(DocumentReader, "read", waits)
     worker = Ingestion(store, IngestBounds(), time.time)
     await worker.start()
     await cancelled.wait()

@@ -268,7 +268,9 @@ def test_a_forced_call_is_forced_once(client: Client, choice: Any) -> None:
 
 
 def test_beside_tools_that_nobody_runs(client: Client) -> None:
-    body = json.dumps(asked(tools=[{"type": "image_generation"}, TOOL, {"type": "lookup_preview", "shelf": "b"}])).encode()
+    body = json.dumps(
+        asked(tools=[{"type": "image_generation"}, TOOL, {"type": "lookup_preview", "shelf": "b"}])
+    ).encode()
     with urllib.request.urlopen(urllib.request.Request(f"{client.url}/v1/responses", body), timeout=20) as reply:
         made = json.load(reply)
         assert reply.headers["x-antiphon-ignored"] == "image_generation"

@@ -19,7 +19,7 @@ from antiphon.config.tables import (
     is_secret,
     mask,
 )
-from antiphon.config.tools import FileSearchConfig, ToolsConfig
+from antiphon.config.tools import CodeInterpreterConfig, FileSearchConfig, ToolsConfig
 
 __all__ = [
     "DEFAULT_STORE",
@@ -27,6 +27,7 @@ __all__ = [
     "MCP",
     "SECRET",
     "BackendConfig",
+    "CodeInterpreterConfig",
     "Config",
     "EngineConfig",
     "FileSearchConfig",

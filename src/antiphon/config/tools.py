@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 from msgspec import Meta
@@ -17,6 +17,9 @@ class FileSearchConfig(Settings, kw_only=True, forbid_unknown_fields=True):
     enabled: Annotated[
         bool, Meta(description="Run `file_search` for models of chat backends; vector stores are there in any case.")
     ] = True
+    results: Annotated[
+        int, Meta(description="Chunks that a call gives where a tool's `max_num_results` is not set.", ge=1, le=50)
+    ] = 8
     chunk_tokens: Annotated[
         int, Meta(description="Tokens of a chunk where a file's `chunking_strategy` is `auto`.", ge=100, le=4096)
     ] = 800
@@ -32,9 +35,46 @@ class FileSearchConfig(Settings, kw_only=True, forbid_unknown_fields=True):
     max_stores: Annotated[int, Meta(description="Maximum number of vector stores of an owner.", ge=1)] = 1_000
 
 
+class CodeInterpreterConfig(Settings, kw_only=True, forbid_unknown_fields=True):
+    """The code interpreter and its containers."""
+
+    sandbox: Annotated[
+        Literal["auto", "bwrap", "off"],
+        Meta(
+            description="What encloses the code: `auto` takes the first that passes its probes on this machine; without one,"
+            " the tool is off. `bwrap` is bubblewrap (Linux)."
+        ),
+    ] = "auto"
+    python: Annotated[
+        str,
+        Meta(
+            description="The Python inside, such as that of a virtual environment with numpy and matplotlib. Empty: the server's"
+            " own where the sandbox can reach it, else the system's."
+        ),
+    ] = ""
+    memory: Annotated[
+        Literal["1g", "4g", "16g", "64g"],
+        Meta(description="The most memory of a container; `memory_limit` may ask for less."),
+    ] = "1g"
+    disk: Annotated[int, Meta(description="Bytes that the files of a container may have.", ge=1 << 20)] = 256 << 20
+    processes: Annotated[int, Meta(description="Processes and threads of a container.", ge=8, le=4096)] = 64
+    call_seconds: Annotated[float, Meta(description="Seconds that one call may take.", gt=0, le=3600)] = 60.0
+    idle_minutes: Annotated[
+        int, Meta(description="Minutes without use after which a container expires with its files.", ge=1, le=10_080)
+    ] = 20
+    per_owner: Annotated[
+        int, Meta(description="Containers of an owner that run at the same time in a process.", ge=1)
+    ] = 4
+    total: Annotated[int, Meta(description="Containers that run at the same time in a process.", ge=1)] = 16
+    max_containers: Annotated[int, Meta(description="Maximum number of containers of an owner.", ge=1)] = 100
+
+
 class ToolsConfig(Settings, kw_only=True, forbid_unknown_fields=True):
     """Tools that the server runs itself."""
 
+    code_interpreter: Annotated[CodeInterpreterConfig, Meta(description="The code interpreter and its containers.")] = (
+        msgspec.field(default_factory=CodeInterpreterConfig)
+    )
     file_search: Annotated[FileSearchConfig, Meta(description="File search and vector stores.")] = msgspec.field(
         default_factory=FileSearchConfig
     )

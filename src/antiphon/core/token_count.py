@@ -112,8 +112,9 @@ _PRIOR = (4.0, 1 / BYTES_PER_TOKEN, 4.0, 0.15)
 """Tokens for any request, for a byte of text, for a message or other item, and for a byte of tools, before any count is known."""
 
 _SPREAD = (200.0, 0.1, 4.0, 0.1)  # how far the true ones may be from these
-_DRIFT = 0.001  # of the spread's square, added with each count: prompts change, so that new counts always matter
-_NOISE = 0.1  # of a count: what no such sum explains
+_DRIFT = 0.00001  # of the spread's square, added with each count: prompts change, so that new counts always matter
+_NOISE = 0.2  # of a count: what no such sum explains
+_FAR, _MOST_FAR = 0.5, 4  # of a count; so many in a row begin anew
 
 
 class _Fit:
@@ -122,11 +123,12 @@ class _Fit:
     It costs the same for each count, and keeps twenty numbers.
     """
 
-    __slots__ = ("_spread", "_weights")
+    __slots__ = ("_far", "_spread", "_weights")
 
     def __init__(self) -> None:
         self._weights = list(_PRIOR)
-        self._spread = [[one * one if row == column else 0.0 for column in range(4)] for row, one in enumerate(_SPREAD)]
+        self._spread = _wide()
+        self._far = 0  # counts in a row that were far from their estimates
 
     def tokens(self, measured: Size) -> float:
         return sum([weight * value for weight, value in zip(self._weights, _values(measured), strict=True)])
@@ -135,6 +137,9 @@ class _Fit:
         """Move the weights by what a count differs from its estimate."""
         values = [value / tokens for value in _values(measured)]
         error = 1.0 - self.tokens(measured) / tokens
+        self._far = self._far + 1 if abs(error) > _FAR else 0
+        if self._far == _MOST_FAR:  # the model or its template is another
+            self._far, self._spread = 0, _wide()
         spread = self._spread
         moved = [sum([cell * value for cell, value in zip(row, values, strict=True)]) for row in spread]
         share = max(sum([value * move for value, move in zip(values, moved, strict=True)]), 0.0) + _NOISE**2
@@ -147,6 +152,10 @@ class _Fit:
         for place, one in enumerate(_SPREAD):
             diagonal = self._spread[place]
             diagonal[place] = min(diagonal[place] + _DRIFT * one * one, one * one)
+
+
+def _wide() -> list[list[float]]:
+    return [[one * one if row == column else 0.0 for column in range(4)] for row, one in enumerate(_SPREAD)]
 
 
 def _values(measured: Size) -> tuple[float, float, float, float]:
@@ -170,7 +179,12 @@ class Estimator:
         return max(1, round(_within(fit.tokens(measured), measured)))
 
     def learn(self, turn: Turn, input_tokens: int) -> None:
-        """Take in a real count. Only the first calls and then one in 32 are looked at: the size costs a pass over the input."""
+        """Take in a real count. Only the first calls and then one in 32 are looked at: the size costs a pass over the input.
+
+        Where a part of the input may have been left out, or its format told in the prompt, the count is another input's.
+        """
+        if turn.request.truncation == "auto" or turn.text.format.type != "text":
+            return
         seen = self._seen.get(turn.model, 0)
         self._seen[turn.model] = seen + 1
         if input_tokens <= 0 or (seen >= _FIRST and seen % 32):

@@ -63,7 +63,7 @@ class Ingestion:
 
     def __init__(self, store: Store, bounds: IngestBounds, clock: Callable[[], float]) -> None:
         self._store = store
-        self._bounds = bounds
+        self.bounds = bounds
         self._clock = clock
         self._worker = f"{os.getpid()}-{secrets.token_hex(6)}"
         self._served: set[str] = set()
@@ -74,7 +74,7 @@ class Ingestion:
 
     async def start(self) -> None:
         """Begin to claim files."""
-        self._tasks = [asyncio.create_task(self._work()) for _ in range(self._bounds.workers)]
+        self._tasks = [asyncio.create_task(self._work()) for _ in range(self.bounds.workers)]
 
     def wake(self) -> None:
         """Look for files at once: some were added or deleted."""
@@ -150,12 +150,12 @@ class Ingestion:
             document = await self._read(job, reader)
             if document.outcome == "read":
                 chunks = await _chunks(document)
-                await stores.complete(job, chunks, most=self._bounds.max_chunks)
+                await stores.complete(job, chunks, most=self.bounds.max_chunks)
                 self.completed += 1
                 return
             code, reason = _CODES[document.outcome], document.reason
         except StoreConflict:
-            code, reason = "invalid_file", f"The vector store would have more than {self._bounds.max_chunks} chunks."
+            code, reason = "invalid_file", f"The vector store would have more than {self.bounds.max_chunks} chunks."
         except ReaderUnusable as error:
             log.error("ingestion: the process that reads documents cannot be used: %s", error)
             code, reason = "server_error", "Documents cannot be read at present."
@@ -167,13 +167,13 @@ class Ingestion:
         if job.crashes > MOST_CRASHES:
             return _refusal(f"Reading the file ended the server {job.crashes} times.")
         file = await self._store.files.get(job.file.file_id, job.owner, self._clock())
-        if file is not None and file.size > self._bounds.max_file:
-            return _refusal(f"The file has more than {self._bounds.max_file} bytes.")
+        if file is not None and file.size > self.bounds.max_file:
+            return _refusal(f"The file has more than {self.bounds.max_file} bytes.")
         content = await self._store.files.content(job.file.file_id, job.owner, self._clock())
         if content is None:
             return _refusal("The file was deleted, or has expired.")
-        tokens = job.file.chunk_tokens or self._bounds.tokens
-        overlap = self._bounds.overlap if job.file.chunk_overlap is None else job.file.chunk_overlap
+        tokens = job.file.chunk_tokens or self.bounds.tokens
+        overlap = self.bounds.overlap if job.file.chunk_overlap is None else job.file.chunk_overlap
         task = ReadTask(filename=job.file.filename, tokens=tokens, overlap=overlap, seconds=READ_SECONDS)
         try:
             return await reader.read(task, content)

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
 
 import msgspec
 
 from antiphon.core.retrieval.filters import Test
-from antiphon.core.retrieval.ranking import falling, fused, relevance
-from antiphon.core.retrieval.words import query_words
+from antiphon.core.retrieval.ranking import SAME, falling, fused, relevance, rescored, smoothed, weight
+from antiphon.core.retrieval.words import query_words, words
 from antiphon.stores.base import VectorStoreStore
 from antiphon.stores.records import Hit
 
-CANDIDATES = 50  # chunks of each vector store and query that are ranked together; more where more are asked for
+CANDIDATES = 20  # chunks of each vector store and query that are ranked together; more where more are asked for
+FEW = 50  # chunks of a vector store, up to which its own weights of words say little
+INLINE = 3  # chunks that are looked at again on the event loop
+
+Key = tuple[str, str]
+"""A chunk: the id of its file, and its text."""
 
 _attributes = msgspec.json.Decoder(dict[str, str | float | bool])
 
@@ -49,28 +55,47 @@ class Searcher:
 
         Of a chunk's relevances to the queries the highest is its score. None has a lower score than one behind it.
         """
-        hits: dict[tuple[str, str], Hit] = {}
-        relevances: dict[tuple[str, str], float] = {}
-        rankings: list[tuple[float, list[tuple[str, str]]]] = []
+        hits: dict[Key, Hit] = {}
+        best: dict[Key, float] = {}
+        sums: dict[Key, float] = {}
+        rankings: list[tuple[float, list[Key]]] = []
         files = {store: await self._files(store, terms) for store in terms.stores} if terms.fits else {}
         for query in terms.queries:
-            ranking: dict[tuple[str, str], float] = {}
-            for store in terms.stores:
-                found = await self._stores.search(
-                    store, terms.owner, query_words(query), max(terms.limit, CANDIDATES), files.get(store)
-                )
-                for hit in found.hits:
-                    key = (hit.file_id, hit.text)  # a file may be in several of them
-                    share = relevance(hit.score, found.most)
-                    if share >= terms.threshold:
-                        hits[key] = hit
-                        ranking[key] = max(share, ranking.get(key, 0.0))
+            ranking: dict[Key, float] = {}
+            for hit, share in await self._found(query, terms, files):
+                key = (hit.file_id, hit.text)  # a file may be in several of them
+                if share >= terms.threshold:
+                    hits[key] = hit
+                    ranking[key] = max(share, ranking.get(key, 0.0))
             for key, share in ranking.items():
-                relevances[key] = max(share, relevances.get(key, 0.0))
-            rankings.append((1.0, sorted(ranking, key=lambda key: -ranking[key])))
-        order = fused(rankings)[: terms.limit]
-        scores = falling(order, relevances)
-        return [_found(hits[key], score) for key, score in zip(order, scores, strict=True)]
+                best[key] = max(share, best.get(key, 0.0))
+                sums[key] = share + sums.get(key, 0.0)
+            rankings.append((1.0, sorted(ranking, key=lambda key: -round(ranking[key], SAME))))
+        order = fused(rankings, sums)[: terms.limit]
+        scores = falling(order, best)
+        return [_shown(hits[key], score) for key, score in zip(order, scores, strict=True)]
+
+    async def _found(self, query: str, terms: SearchTerms, files: Mapping[str, set[str]]) -> list[tuple[Hit, float]]:
+        """Return the hits of one query in all vector stores, each with its relevance."""
+        wanted = query_words(query)
+        limit = max(terms.limit, CANDIDATES)
+        found = [
+            await self._stores.search(store, terms.owner, wanted, limit, files.get(store)) for store in terms.stores
+        ]
+        total = sum(one.chunks for one in found)
+        having = [sum(counts) for counts in zip(*(one.having for one in found if one.having), strict=True)]
+        if len(found) == 1 and total > FEW:
+            weights = [weight(total, count) for count in having]
+            return [(hit, relevance(hit.score, weights)) for hit in found[0].hits]
+        # Scores of several vector stores have different weights of words, and those of few chunks say little.
+        hits = [hit for one in found for hit in one.hits]
+        shared = [smoothed(total, count) for count in having]
+
+        def rescore() -> list[float]:
+            return rescored(wanted, [words(hit.text) for hit in hits], shared)
+
+        shares = rescore() if len(hits) < INLINE else await asyncio.to_thread(rescore)
+        return list(zip(hits, shares, strict=True))
 
     async def _files(self, store: str, terms: SearchTerms) -> set[str]:
         """Return the files that fit the filter."""
@@ -79,7 +104,7 @@ class Searcher:
         return {file for file, attributes in known.items() if terms.fits(_attributes.decode(attributes))}
 
 
-def _found(hit: Hit, score: float) -> FoundChunk:
+def _shown(hit: Hit, score: float) -> FoundChunk:
     return FoundChunk(
         file_id=hit.file_id,
         filename=hit.filename,

@@ -124,3 +124,19 @@ class Sandbox(Protocol):
     async def close(self) -> None:
         """End it, with all its processes. Idempotent."""
         ...
+
+
+class SandboxSource(Protocol):
+    """Starts sandboxes of whichever kind holds on this machine."""
+
+    async def start(self) -> Sandbox:
+        """Return a new sandbox. Raises SandboxError."""
+        ...
+
+    def warm(self) -> None:
+        """Have one ready for the next start."""
+        ...
+
+    async def usable(self) -> str:
+        """Say why there are none, once that is known; "" where there are."""
+        ...

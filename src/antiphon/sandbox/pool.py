@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import logging
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import msgspec
 
@@ -54,10 +54,14 @@ class Sandboxes:
             return f"{self._found.kind.name}, Python {self._found.version}"
         return f"off: {self._off}" if self._off else "being tried"
 
-    def begin(self) -> None:
-        """Begin to look for one. Idempotent."""
-        if self._looking is None and not self._off:
+    def begin(self, told: Callable[[str], object] | None = None) -> None:
+        """Begin to look for one; where there is none, `told` is called with the reason. Idempotent."""
+        if self._off and told is not None:
+            told(self._off)
+        elif self._looking is None and not self._off:
             self._looking = asyncio.create_task(self._look())
+            if told is not None:
+                self._looking.add_done_callback(lambda _: told(self._off) if self._off else None)
 
     async def find(self) -> Found:
         """Return what is used here, once that is known. Raises SandboxError where nothing can be."""
@@ -67,6 +71,12 @@ class Sandboxes:
         if self._found is None:
             raise SandboxError(self._off)
         return self._found
+
+    async def usable(self) -> str:
+        """Say why there are none, once that is known; "" where there are."""
+        with contextlib.suppress(SandboxError):
+            await self.find()
+        return self._off
 
     async def start(self) -> Sandbox:
         """Return a new sandbox: the spare, where there is one. Raises SandboxError."""

@@ -265,10 +265,11 @@ class Hit(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Hits(msgspec.Struct, frozen=True, kw_only=True):
-    """What a search found, the best first, and the score that no chunk exceeds."""
+    """What a search found, the best first; of how many chunks, and how many of them have each word of the query."""
 
     hits: Sequence[Hit] = ()
-    most: float = 0.0
+    chunks: int = 0
+    having: Sequence[int] = ()
 
 
 class ListPage(msgspec.Struct, frozen=True, kw_only=True):

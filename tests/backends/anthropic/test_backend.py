@@ -14,7 +14,7 @@ from msgspec import Raw
 
 from antiphon.backends.anthropic.backend import AnthropicBackend
 from antiphon.backends.anthropic.relay import UsageReader, relay_body
-from antiphon.backends.base import read
+from antiphon.backends.base import MessagesCaller, read
 from antiphon.config import BackendConfig, ModelConfig
 from antiphon.core.deltas import CallStart, Finish, FinishReason, TextDelta
 from antiphon.core.request.decoding import ResolvedText
@@ -617,11 +617,12 @@ async def test_chat_completions_are_refused() -> None:
 
 
 async def relayed(backend: AnthropicBackend, body: bytes, **fields: Any) -> tuple[int, bytes, Any]:
-    answer = await backend.relay_messages(body, **fields)
+    caller = MessagesCaller(fields.pop("version", ""), fields.pop("betas", ()))
+    answer = await backend.relay_messages(body, caller, **fields)
     said = b""
     while data := await answer.read():
         said += data
-    return answer.status, said, answer.counts.usage()
+    return answer.status, said, answer.usage()
 
 
 ASKED = b'{"model":"m", "new_field":[1.0],"messages":[{"role":"user","content":"a"}]}'
@@ -659,7 +660,7 @@ async def test_a_relayed_refusal_has_the_servers_own_words() -> None:
         await call.answer(error, 400, {"request-id": "r"})
 
     async with pair(handle) as (backend, _):
-        answer = await backend.relay_messages(ASKED)
+        answer = await backend.relay_messages(ASKED, MessagesCaller())
         assert answer.status == 400
         assert json.loads(await answer.read()) == error
         assert await answer.read() == b""
@@ -674,7 +675,7 @@ async def test_other_relayed_refusals_are_ours(status: int, told: int) -> None:
 
     async with pair(handle) as (backend, _):
         with pytest.raises(BackendError) as raised:
-            await backend.relay_messages(ASKED)
+            await backend.relay_messages(ASKED, MessagesCaller())
         assert (raised.value.status, raised.value.retriable) == (told, True)
 
 

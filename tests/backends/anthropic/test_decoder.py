@@ -221,6 +221,24 @@ def test_a_whole_block_in_its_opening_counts() -> None:
     assert found["opaque"] == [{"type": "thinking", "thinking": "Hm", "signature": "s"}]
 
 
+def test_characters_that_were_cut_in_two_are_whole_or_replaced() -> None:
+    out: list[Delta] = []
+    reader = decoder()
+    text_said = b'"a\\ud83d\\ude00b\\ud83dc"'
+    reader.whole(b'{"type":"message","content":[{"type":"text","text":%b}],"stop_reason":"end_turn"}' % text_said, out)
+    assert text_of(out) == "a\U0001f600b\ufffdc"
+    opened = b'{"type":"content_block_start","index":0,"content_block":{"type":"text","text":%b}}' % text_said
+    out.clear()
+    decoder().feed([opened], out)
+    assert text_of(out) == "a\U0001f600b\ufffdc"
+
+
+def test_all_of_an_answer_may_stand_in_its_beginning() -> None:
+    content = [{"type": "text", "text": "So"}, {"type": "tool_use", "id": "t", "name": "f", "input": {"a": 1}}]
+    found = told(decoded([start(content=content, stop_reason="tool_use"), {"type": "message_stop"}]))
+    assert found == {"text": "So", "calls": [["t", "f", {"a": 1}]], "reason": "tool_calls"}
+
+
 @pytest.mark.parametrize("cut", range(1, 6))
 def test_an_answer_without_an_end_was_broken_off(cut: int) -> None:
     events = message(text(0, "Hel", "lo"))

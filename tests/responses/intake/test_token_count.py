@@ -13,7 +13,7 @@ from tokenizers import Tokenizer, models, pre_tokenizers
 
 from antiphon.config import ModelConfig
 from antiphon.core.json_encoding import to_json
-from antiphon.core.request.decoding import decode_items, decode_tools
+from antiphon.core.request.decoding import decode_items, decode_request, decode_tools, resolve_text
 from antiphon.core.token_count import Estimator, texts_of
 from antiphon.errors import ConfigError
 from antiphon.responses.intake.token_count import PER_TEXT, TokenCounter
@@ -134,7 +134,21 @@ def test_an_estimate_recovers_from_wrong_counts(tokens: int) -> None:
         estimator.learn(asked, tokens)
     for _ in range(24):
         estimator.learn(asked, 1_100)
-    assert 900 < estimator.estimate(asked) < 1_200
+    assert 700 < estimator.estimate(asked) < 1_500
+
+
+def test_counts_of_inputs_that_were_changed_teach_nothing() -> None:
+    """With `truncation: auto` the model may have seen less; a format may be told in the prompt."""
+    estimator = Estimator()
+    asked = turn("a text of some length " * 200)
+    before = estimator.estimate(asked)
+    request, _ = decode_request(to_json({"model": "m", "text": {"format": {"type": "json_object"}}}))
+    cut = msgspec.structs.replace(asked, request=msgspec.structs.replace(asked.request, truncation="auto"))
+    formatted = msgspec.structs.replace(asked, text=resolve_text(request.text))
+    for one in (cut, formatted):
+        for _ in range(4):
+            estimator.learn(one, 17)
+    assert estimator.estimate(asked) == before
 
 
 def test_a_file_that_is_not_there_is_named() -> None:

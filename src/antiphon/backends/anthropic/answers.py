@@ -29,7 +29,7 @@ class BlockDelta(msgspec.Struct):
     stop_details: OptionalRaw = None
 
 
-class Block(msgspec.Struct):
+class ContentBlock(msgspec.Struct):
     """A block, as it begins or whole."""
 
     type: str = ""
@@ -42,7 +42,7 @@ class Block(msgspec.Struct):
     citations: OptionalRaw = None
 
 
-class Answer(msgspec.Struct):
+class WholeMessage(msgspec.Struct):
     """A message: empty as a stream begins with it, or whole."""
 
     type: str = ""
@@ -60,12 +60,12 @@ class MessageEvent(msgspec.Struct):
     index: int = 0
     delta: BlockDelta | None = None
     content_block: OptionalRaw = None
-    message: Answer | None = None
+    message: WholeMessage | None = None
     usage: OptionalRaw = None
     error: OptionalRaw = None
 
 
-class Refused(msgspec.Struct):
+class RefusalDetails(msgspec.Struct):
     """Why an answer was refused."""
 
     explanation: str | None = None

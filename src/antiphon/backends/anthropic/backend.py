@@ -18,11 +18,11 @@ from antiphon.backends.anthropic.cache_control import CachePolicy
 from antiphon.backends.anthropic.codec import MessagesCall, MessagesOptions
 from antiphon.backends.anthropic.decoder import MessagesDecoder
 from antiphon.backends.anthropic.lessons import messages_lesson
-from antiphon.backends.anthropic.listing import ListedModel, list_messages_models
+from antiphon.backends.anthropic.listing import MessagesModel, list_messages_models
 from antiphon.backends.anthropic.relay import RelayedMessages, relay_body
 from antiphon.backends.anthropic.stream import MessagesStream
 from antiphon.backends.anthropic.thinking import Mode
-from antiphon.backends.base import BackendModel, ByteStream
+from antiphon.backends.base import BackendModel, ByteStream, MessagesCaller
 from antiphon.backends.chat.tool_calls import Calls
 from antiphon.backends.learning.adaptations import Adaptation, Adaptations
 from antiphon.backends.learning.asking import Asking, with_window
@@ -41,11 +41,11 @@ COUNT_LIMIT = 64 * 1024
 LONGEST_REQUEST_ID = 200  # characters of a server's request-id that is logged
 
 
-class _Count(msgspec.Struct):
+class _TokenCount(msgspec.Struct):
     input_tokens: int
 
 
-_count = msgspec.json.Decoder(_Count)
+_count = msgspec.json.Decoder(_TokenCount)
 _WORD = re.compile(r"[A-Za-z0-9_.-]{1,100}")
 """What a version of the API, or a beta, may be named."""
 
@@ -96,7 +96,7 @@ class AnthropicBackend:
         self._adaptations = Adaptations(name)
         self._plain = messages_options(config)
         self._options = {own: messages_options(config, model) for own, model in (models or {}).items()}
-        self._listed: Mapping[str, ListedModel] = {}
+        self._listed: Mapping[str, MessagesModel] = {}
         self._call_base = f"toolu_{secrets.token_hex(8)}"
         self._calls = count()
 
@@ -200,16 +200,14 @@ class AnthropicBackend:
             "This model cannot be called through chat completions.", param="model", code="unsupported_model"
         )
 
-    async def relay_messages(
-        self, body: bytes, *, count: bool = False, version: str = "", betas: Sequence[str] = ()
-    ) -> RelayedMessages:
+    async def relay_messages(self, body: bytes, caller: MessagesCaller, *, count: bool = False) -> RelayedMessages:
         """Pass a Messages request on whose `model` is the server's own name already. `count`: to count its tokens.
 
         Refusals of the request itself are answers, with their own words. Raises BackendError for others.
         """
         body = await by_size(len(body), relay_body, body, self._config.cache)
         path = self._count_path if count else self._path
-        response = await self._client.send("POST", path, body, self._headers(version, betas))
+        response = await self._client.send("POST", path, body, self._headers(caller.version, caller.betas))
         self._note(response)
         return await RelayedMessages.of(response)
 

@@ -9,7 +9,7 @@ import msgspec
 from msgspec import Raw
 
 from antiphon.backends.anthropic.cache_control import CachePolicy
-from antiphon.backends.anthropic.conversation import Conversation
+from antiphon.backends.anthropic.conversation import AlternatingMessages
 from antiphon.backends.anthropic.origin import MessagesOrigin, origin_of
 from antiphon.backends.anthropic.thinking import Mode, Thinking, mode_of, thinking
 from antiphon.backends.chat.opaque.sending import Carried
@@ -103,10 +103,10 @@ def request(turn: Turn, options: MessagesOptions) -> MessagesCall:
     """Return the request. Raises InvalidRequest for what the API cannot say, such as an output without its call."""
     drop = frozenset(options.drop)
     tools = ToolMap(turn.tools, turn.items, turn.server_tools, strict=STRICT not in drop)
-    choice = choose(turn.tool_choice, turn.tools, tools)
+    choice = choose(turn.tool_choice, tools, turn.tools)
     forced = choice.mode == "required" and bool(tools.offers) and "tool_choice" not in drop
     carried = Carried(origin_of(options.address, turn.model), turn.opaque)
-    conversation = Conversation(
+    conversation = AlternatingMessages(
         tools, carried, turn.senses, keeps_system=options.keeps_system, thoughts=options.thoughts
     )
     conversation.add(all_instructions(turn), turn.items)
@@ -191,7 +191,7 @@ def _tool(offer: Offer) -> bytes:
 
 
 def _output_config(
-    turn: Turn, wish: Thinking, options: MessagesOptions, conversation: Conversation
+    turn: Turn, wish: Thinking, options: MessagesOptions, conversation: AlternatingMessages
 ) -> dict[str, object]:
     """Return the effort and the format; a format that the server does not take is asked for in words."""
     config: dict[str, object] = {"effort": wish.effort} if wish.effort else {}

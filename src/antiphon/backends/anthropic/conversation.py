@@ -28,7 +28,7 @@ BEGINNING = text_block(".")
 _THOUGHTS = (b'{"type":"thinking"', b'{"type":"redacted_thinking"')
 
 
-class Conversation:
+class AlternatingMessages:
     """Gathers the messages of one request.
 
     `keeps_system`: the model takes system messages in the middle; else they are user text in `<system-reminder>` tags, at their

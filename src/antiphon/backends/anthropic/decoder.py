@@ -10,16 +10,16 @@ import msgspec
 from msgspec import Raw
 
 from antiphon.backends.anthropic.answers import (
-    Answer,
-    Block,
     BlockDelta,
+    ContentBlock,
     MessageEvent,
-    Refused,
     TokenCounts,
+    WholeMessage,
     check_containers,
     no_event,
     told,
 )
+from antiphon.backends.anthropic.growing_blocks import GrowingBlock, entries_of, explanation_of, says
 from antiphon.backends.anthropic.origin import BLOCKS, MessagesOrigin
 from antiphon.backends.chat.answers.endings import unforced
 from antiphon.backends.chat.answers.side_fields import SideFields
@@ -61,40 +61,11 @@ _REASONS = {
 _CALLS = ("tool_use",)
 
 _event = msgspec.json.Decoder(MessageEvent)
-_block = msgspec.json.Decoder(Block)
-_answer = msgspec.json.Decoder(Answer)
-_any = msgspec.json.Decoder(Any)
+_block = msgspec.json.Decoder(ContentBlock)
+_answer = msgspec.json.Decoder(WholeMessage)
+_lenient_event = msgspec.json.Decoder(MessageEvent, strict=False)
+_lenient_answer = msgspec.json.Decoder(WholeMessage, strict=False)
 _citation = msgspec.json.Decoder(dict[str, Any])
-_refused = msgspec.json.Decoder(Refused)
-
-
-class _OpenBlock:
-    """A block that grows: its kind, what it began with, and its pieces."""
-
-    __slots__ = ("index", "kind", "pieces", "raw", "signature")
-
-    def __init__(self, index: int, kind: str, raw: bytes) -> None:
-        self.index = index
-        self.kind = kind
-        self.raw = raw
-        self.pieces: list[str] = []
-        self.signature: list[str] = []
-
-    def whole(self) -> bytes:
-        """Return the block as it would have come at once: what did not come in pieces is as it came."""
-        if not self.pieces and not self.signature:
-            return self.raw
-        said = "".join(self.pieces)
-        fields = _fields(self.raw)
-        if self.kind == "text":
-            fields["text"] = said
-        elif self.kind == "thinking":
-            fields["thinking"] = said
-            if self.signature:
-                fields["signature"] = "".join(self.signature)
-        else:
-            fields["input"] = Raw(said.encode("utf-8", "replace")) if _is_object(said) else {}
-        return to_json(fields)
 
 
 class MessagesDecoder:
@@ -143,9 +114,9 @@ class MessagesDecoder:
         self._side: SideFields | None = None
         self._reason = ""
         self._text_size = self._reasoning_size = self._opaque_size = 0
-        self._blocks: dict[int, _OpenBlock] = {}
-        self._done: list[_OpenBlock] = []
-        self._now = _OpenBlock(-1, "", b"")
+        self._blocks: dict[int, GrowingBlock] = {}
+        self._done: list[GrowingBlock] = []
+        self._now = GrowingBlock(-1, "", b"")
 
     @property
     def size(self) -> int:
@@ -190,14 +161,14 @@ class MessagesDecoder:
             answer = _answer.decode(body)
         except (msgspec.MsgspecError, ValueError, RecursionError):
             try:
-                answer = msgspec.convert(mended(body, self._halves), Answer, strict=False)
+                answer = _lenient_answer.decode(to_json(mended(body, self._halves)))
             except (msgspec.MsgspecError, ValueError, RecursionError):
                 raise no_event(body) from None
-        if answer.type == "error" or _says(answer.error) or answer.content is None:
+        if answer.type == "error" or says(answer.error) or answer.content is None:
             raise no_event(body) if answer.type != "error" else told(body)
         self._usage.add(answer.usage)
         for index, raw in enumerate(answer.content):
-            self._begin(index, bytes(raw), out)
+            self._begin(index, bytes(raw), out, whole=True)
             self._close(index, out)
         self._end(answer.stop_reason, answer.stop_details, out)
         self.ended = answer.stop_reason is not None or self._may_lack_end
@@ -224,7 +195,7 @@ class MessagesDecoder:
         try:
             value = mended(payload, self._halves)
             if isinstance(value, dict) and isinstance(value.get("type"), str):
-                return msgspec.convert(value, MessageEvent, strict=False, dec_hook=_raw)
+                return _lenient_event.decode(to_json(value))
         except (msgspec.MsgspecError, ValueError, RecursionError):
             pass
         raise no_event(payload)
@@ -253,17 +224,17 @@ class MessagesDecoder:
         elif delta.citation is not None:
             self._cite(delta.citation)
 
-    def _opened(self, index: int, delta: BlockDelta) -> _OpenBlock:
+    def _opened(self, index: int, delta: BlockDelta) -> GrowingBlock:
         """Open a block whose beginning never came."""
         if delta.partial_json is not None:
             raise BackendError(502, "The backend sent the input of a tool call that has not begun.")
         kind = "thinking" if delta.thinking is not None or delta.signature is not None else "text"
         return self._open(index, kind, to_json({"type": kind, kind: ""}))
 
-    def _open(self, index: int, kind: str, raw: bytes) -> _OpenBlock:
+    def _open(self, index: int, kind: str, raw: bytes) -> GrowingBlock:
         if len(self._blocks) + len(self._done) >= MOST_BLOCKS:
             raise BackendError(502, f"The backend's answer has more than {MOST_BLOCKS} blocks.")
-        block = self._blocks[index] = self._now = _OpenBlock(index, kind, raw)
+        block = self._blocks[index] = self._now = GrowingBlock(index, kind, raw)
         return block
 
     def _event(self, event: MessageEvent, payload: bytes, out: list[Delta]) -> None:
@@ -286,10 +257,10 @@ class MessagesDecoder:
                 raise told(payload)
             case _:
                 # Pings, and what later versions of the API bring. An error without a type is one all the same.
-                if _says(event.error) or not event.type:
+                if says(event.error) or not event.type:
                     raise no_event(payload)
 
-    def _start(self, message: Answer | None, out: list[Delta]) -> None:
+    def _start(self, message: WholeMessage | None, out: list[Delta]) -> None:
         if self._removed:
             out += self._removed
             self._removed = ()
@@ -298,34 +269,39 @@ class MessagesDecoder:
         self._usage.add(message.usage)
         if self._usage.known:
             out.append(UsageReport(self._usage.usage(0, 0)))
+        for index, raw in enumerate(message.content or ()):  # after a pause all of it may stand here
+            self._begin(index, bytes(raw), out, whole=True)
+            self._close(index, out)
+        self._end(message.stop_reason, message.stop_details, out)
 
-    def _begin(self, index: int, raw: bytes, out: list[Delta]) -> None:
-        """Begin a block; some servers put all of it here."""
+    def _begin(self, index: int, raw: bytes, out: list[Delta], *, whole: bool = False) -> None:
+        """Begin a block; some servers put all of it here, `whole` ones have nothing else."""
         if index in self._blocks:
             self._close(index, out)
         try:
             said = _block.decode(raw)
         except (msgspec.MsgspecError, ValueError, RecursionError):
-            said = Block()
+            said = ContentBlock()
         block = self._open(index, said.type, raw)
         if said.type in _CALLS:
-            self._begin_call(index, said, out)
+            self._begin_call(index, said, out, whole=whole)
         elif said.type == "redacted_thinking":
             self._give(raw, out)
         elif said.text or said.thinking:
             self._piece(index, BlockDelta(text=said.text, thinking=said.thinking), out)
         if said.signature and said.type == "thinking":
             self._keep_signature(block, said.signature)
-        if _says(said.citations) and said.citations is not None:
-            for entry in _entries(said.citations):
+        if says(said.citations) and said.citations is not None:
+            for entry in entries_of(said.citations):
                 self._cite(Raw(to_json(entry)))
 
-    def _begin_call(self, index: int, said: Block, out: list[Delta]) -> None:
+    def _begin_call(self, index: int, said: ContentBlock, out: list[Delta], *, whole: bool) -> None:
         if self._calls.count >= MOST_CALLS:
             raise BackendError(502, f"The backend's answer has more than {MOST_CALLS} tool calls.")
         self._calls.chunk += 1
         given = bytes(said.input) if said.input is not None else b""
-        text = "" if given.strip() in (b"", b"{}", b"null", b'""') else given.decode("utf-8", "replace")
+        nothing = given.strip() in (b"", b"null", b'""') or (not whole and given.strip() == b"{}")
+        text = "" if nothing else given.decode("utf-8", "replace")
         self._calls.fragment(index, said.id or "", said.name or "", text, out)
 
     def _close(self, index: int, out: list[Delta]) -> None:
@@ -333,7 +309,7 @@ class MessagesDecoder:
         if block is None:
             return
         if self._now is block:
-            self._now = _OpenBlock(-1, "", b"")
+            self._now = GrowingBlock(-1, "", b"")
         if block.kind in _CALLS:
             self._calls.close(out)
         elif block.kind == "text" and self._side is not None:
@@ -348,15 +324,15 @@ class MessagesDecoder:
         if reason not in _REASONS and reason != PAUSED:
             log.info("the backend ended its answer with stop_reason %.40s", reason)
         self._reason = reason
-        if reason == "refusal" and _says(details) and details is not None:
-            said = _explanation(details)
+        if reason == "refusal" and says(details) and details is not None:
+            said = explanation_of(details)
             if said:
                 self._text_size += len(said)
                 out.append(RefusalDelta(said))
 
     # Beside the text
 
-    def _keep_signature(self, block: _OpenBlock, signature: str) -> None:
+    def _keep_signature(self, block: GrowingBlock, signature: str) -> None:
         self._opaque_size += len(signature)
         block.signature.append(signature)
 
@@ -393,42 +369,3 @@ class MessagesDecoder:
         """Raise BackendError for an answer that says too much."""
         if self.size > MOST_SAID or self._opaque_size > 4 * MOST_OPAQUE:
             raise BackendError(502, f"The backend's answer has more than {MOST_SAID} characters.")
-
-
-def _says(raw: Raw | None) -> bool:
-    return raw is not None and bytes(raw) not in (b"null", b"{}", b"[]", b'""')
-
-
-def _raw(type: type, value: Any) -> Any:
-    """Give `msgspec.convert` the JSON of fields that are kept raw."""
-    return Raw(to_json(value)) if type is Raw else value
-
-
-def _fields(raw: bytes) -> dict[str, Any]:
-    try:
-        value = _any.decode(raw)
-    except (msgspec.MsgspecError, ValueError, RecursionError):
-        return {}
-    return value if isinstance(value, dict) else {}
-
-
-def _entries(raw: Raw) -> list[Any]:
-    try:
-        value = _any.decode(raw)
-    except (msgspec.MsgspecError, ValueError, RecursionError):
-        return []
-    return value if isinstance(value, list) else []
-
-
-def _is_object(text: str) -> bool:
-    try:
-        return isinstance(_any.decode(text), dict)
-    except (msgspec.MsgspecError, ValueError, RecursionError):
-        return False
-
-
-def _explanation(details: Raw) -> str:
-    try:
-        return _refused.decode(details).explanation or ""
-    except (msgspec.MsgspecError, ValueError, RecursionError):
-        return ""

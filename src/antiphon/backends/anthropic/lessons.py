@@ -32,6 +32,9 @@ _METADATA = re.compile(r"\bmetadata\b|user_id", re.IGNORECASE)
 _ROLE = re.compile(r"\brole\b.{0,80}(?:system|'user' or 'assistant')|unexpected role", re.IGNORECASE)
 _ONE_OF_BOTH = re.compile(r"temperature.{0,20}(?:and|or).{0,4}top_p", re.IGNORECASE)
 
+_STRICT = re.compile(r"\bstrict\b")
+_WORDS = re.compile(r"[a-z]{2,12}")
+
 _any = msgspec.json.Decoder(Any)
 
 
@@ -77,7 +80,7 @@ def _output_config(refusal: RefusedRequest) -> Lesson | None:
         return Lesson(Adaptation(response_format="none"))
     asked = config.get("effort")
     if asked and _EFFORT.search(words):
-        takes = weakest_first(set(re.findall(r"[a-z]{2,12}", words.lower())) & EFFORTS - {asked})
+        takes = weakest_first(set(_WORDS.findall(words.lower())) & EFFORTS - {asked})
         return Lesson(Adaptation(efforts=takes)) if takes else Lesson(Adaptation(drop=(EFFORT,)))
     if _CONFIG.search(words) and refusal.unsupported:
         drop = (EFFORT,) if asked else ()
@@ -92,7 +95,7 @@ def _marks(refusal: RefusedRequest) -> Lesson | None:
     sent = b"".join(bytes(refusal.sent.get(name, b"")) for name in ("tools", "system", "messages"))
     if _CACHE.search(refusal.words) and b'"cache_control"' in sent:
         return Lesson(Adaptation(drop=(CACHE,)))
-    if re.search(r"\bstrict\b", refusal.words) and b'"strict":true' in bytes(refusal.sent.get("tools", b"")):
+    if _STRICT.search(refusal.words) and b'"strict":true' in bytes(refusal.sent.get("tools", b"")):
         return Lesson(Adaptation(drop=(STRICT,)))
     if _METADATA.search(refusal.words) and "metadata" in refusal.sent:
         return Lesson(Adaptation(drop=(METADATA,)))

@@ -23,7 +23,7 @@ MOST_PAGES = MOST_MODELS // PAGE
 _NO_LIST = (404, 405, 501)
 
 
-class ListedModel(msgspec.Struct, frozen=True):
+class MessagesModel(msgspec.Struct, frozen=True):
     """A model as the server lists it. `mode`: how it thinks, None where that is not told; `max_tokens`: its longest answer."""
 
     model: BackendModel
@@ -31,7 +31,7 @@ class ListedModel(msgspec.Struct, frozen=True):
     max_tokens: int = 0
 
 
-class _Entry(msgspec.Struct):
+class _ListedEntry(msgspec.Struct):
     id: str
     created_at: str | None = None
     max_input_tokens: int | None = None
@@ -39,19 +39,19 @@ class _Entry(msgspec.Struct):
     capabilities: dict[str, Any] | None = None
 
 
-class _Page(msgspec.Struct):
+class _ListPage(msgspec.Struct):
     data: list[Raw] | None = None
     has_more: bool | None = False
     last_id: str | None = None
 
 
-_page = msgspec.json.Decoder(_Page, strict=False)
-_entry = msgspec.json.Decoder(_Entry, strict=False)
+_page = msgspec.json.Decoder(_ListPage, strict=False)
+_entry = msgspec.json.Decoder(_ListedEntry, strict=False)
 
 
-async def list_messages_models(client: HttpClient, headers: bytes) -> list[ListedModel]:
+async def list_messages_models(client: HttpClient, headers: bytes) -> list[MessagesModel]:
     """Ask for all models; none where the server has no list. Raises BackendError."""
-    found: dict[str, ListedModel] = {}
+    found: dict[str, MessagesModel] = {}
     after = ""
     for _ in range(MOST_PAGES):
         path = client.address.target("/models")
@@ -74,25 +74,25 @@ async def list_messages_models(client: HttpClient, headers: bytes) -> list[Liste
     return list(found.values())
 
 
-def parse_page(body: bytes) -> tuple[_Page, list[ListedModel]]:
+def parse_page(body: bytes) -> tuple[_ListPage, list[MessagesModel]]:
     """Read a page, leniently: servers that are compatible list as OpenAI does. Raises BackendError for no list."""
     try:
         page = _page.decode(body)
     except (msgspec.MsgspecError, ValueError, RecursionError):
-        page = _Page()
+        page = _ListPage()
     plain = {model.id: model for model in parse_models(body)}
     told = {entry.id: entry for raw in page.data or () if (entry := _read(raw)) is not None and is_name(entry.id)}
     return page, [_listed(model, told.get(id)) for id, model in plain.items()]
 
 
-def _read(raw: Raw) -> _Entry | None:
+def _read(raw: Raw) -> _ListedEntry | None:
     try:
         return _entry.decode(raw)
     except (msgspec.MsgspecError, ValueError, RecursionError):
         return None
 
 
-def _listed(model: BackendModel, entry: _Entry | None) -> ListedModel:
+def _listed(model: BackendModel, entry: _ListedEntry | None) -> MessagesModel:
     abilities = (entry.capabilities if entry is not None else None) or {}
     capabilities = Capabilities(
         chat_completions=False,
@@ -101,7 +101,7 @@ def _listed(model: BackendModel, entry: _Entry | None) -> ListedModel:
         reasoning=_supports(abilities, "thinking"),
     )
     most = (entry.max_tokens if entry is not None else None) or 0
-    return ListedModel(
+    return MessagesModel(
         msgspec.structs.replace(
             model,
             created=model.created or _unix(entry.created_at if entry is not None else None),

@@ -112,12 +112,12 @@ class UsageReader:
 
 
 class RelayedMessages:
-    """An answer that passes through byte for byte. `error` tells that it is a refusal, which the client gets as it is."""
+    """An answer that passes through byte for byte. `refusal` is one of the request itself, which the client gets as it is."""
 
     def __init__(self, response: HttpResponse, refusal: bytes | None = None) -> None:
         self.status = response.status
         self.headers: Sequence[tuple[bytes, bytes]] = [pair for pair in response.headers if pair[0] in KEPT_HEADERS]
-        self.counts = UsageReader(streamed=response.header(b"content-type").startswith(b"text/event-stream"))
+        self._counts = UsageReader(streamed=response.header(b"content-type").startswith(b"text/event-stream"))
         self._response = response
         self._refusal = refusal
 
@@ -128,13 +128,22 @@ class RelayedMessages:
             return cls(response, SECRETS.hide_in_bytes(await read_refusal(response)))
         return cls(await accepted(response, ours=False))
 
+    @property
+    def said(self) -> int:
+        """Events so far."""
+        return self._counts.chunks
+
+    def usage(self) -> Usage | None:
+        """Return the token counts so far; None where there are none."""
+        return self._counts.usage()
+
     async def read(self) -> bytes:
         """Return the next piece, b"" at the end; an error in it does not tell the operator's secrets. Raises BackendError."""
         if self._refusal is not None:
             data, self._refusal = self._refusal, b""
             return data
         data = await self._response.read()
-        self.counts.feed(data)
+        self._counts.feed(data)
         return SECRETS.hide_in_bytes(data) if b'"error"' in data else data
 
     def abort(self) -> None:

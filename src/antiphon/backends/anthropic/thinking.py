@@ -24,6 +24,8 @@ LEAST_ANSWER = 1024
 DISPLAY, DISABLED, EFFORT = "thinking.display", "thinking.disabled", "output_config.effort"
 """Names in `drop`: of what some servers do not take."""
 
+_SHOWN = {"display": "summarized"}
+
 # Families of Claude by the way they think; dates such as 20250514 are no versions. Other models: a budget is what
 # compatible servers know.
 _ADAPTIVE = re.compile(r"claude-[a-z]{1,12}-(?:4[-.][6-9](?!\d)|[5-9](?!\d)|\d\d(?!\d))")
@@ -72,8 +74,7 @@ def thinking(
     if mode == "off":
         return Thinking({}, most)
     if mode == "adaptive":
-        shown = b"" if DISPLAY in drop else b',"display":"summarized"'
-        fields = {"thinking": b'{"type":"adaptive"%b}' % shown}
+        fields = {"thinking": to_json({"type": "adaptive", **({} if DISPLAY in drop else _SHOWN)})}
         taken = nearest_effort(effort, efforts or EFFORTS)
         return Thinking(fields, most, on=True, taken=taken, effort="" if EFFORT in drop else taken)
     return _within_budget(effort, most, limit, efforts)

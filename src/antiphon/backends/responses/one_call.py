@@ -18,7 +18,7 @@ class _Place(NamedTuple):
 
     id: str = ""
     call_id: str = ""
-    output_index: int | None = None
+    place: int | None = None
 
 
 class OneCall:

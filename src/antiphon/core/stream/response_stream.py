@@ -13,20 +13,18 @@ times and the random base of its ids are arguments.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import TypeVar
 
 from msgspec import Raw
 from msgspec.structs import replace
 
-from antiphon.core.citations.sources import Sources
 from antiphon.core.deltas import (
     AnnotationDelta,
     CallDelta,
     CallStart,
     Delta,
     Finish,
-    FinishReason,
     InputRemoved,
     OpaqueDelta,
     PictureDelta,
@@ -46,14 +44,15 @@ from antiphon.core.stream.emitter import Emitter
 from antiphon.core.stream.open_items import OpenItems
 from antiphon.core.stream.output import Output
 from antiphon.core.stream.resume import Restart
-from antiphon.core.stream.server_calls import MayWait, ServerCalls
 from antiphon.core.stream.server_calls import PendingCall as PendingCall
+from antiphon.core.stream.server_calls import ServerCalls
 from antiphon.core.stream.terms import INCOMPLETE_REASONS, Action, StreamTerms, note_removed
+from antiphon.core.stream.tool_stream import ToolStream
 from antiphon.core.stream.tool_writers import MadeWriter, ReadyWriter
 from antiphon.core.stream.transitions import Stage, State
 from antiphon.core.stream.usage import add_usage, tool_usage
 from antiphon.core.stream.writer_table import OPENAI_WRITERS, WriterTable
-from antiphon.core.tools.results import ModelTexts, ToolResult
+from antiphon.core.tools.results import ModelTexts
 from antiphon.errors import APIError, BackendError
 from antiphon.types.events import Event
 from antiphon.types.response import IncompleteDetails, Response, ResponseError, Usage
@@ -61,7 +60,7 @@ from antiphon.types.response import IncompleteDetails, Response, ResponseError, 
 W = TypeVar("W", bound=MadeWriter)
 
 
-class ResponseStream:
+class ResponseStream(ToolStream):
     """State machine of one Response. `emitter` and `writers` encode its events.
 
     `asks_client`: a call is the client's to run. `relayed`: items are another server's.
@@ -92,7 +91,7 @@ class ResponseStream:
         self._made: dict[int, MadeWriter] = {}
         self.asks_client = self.relayed = self._announced = False
         self._turn_usage: Usage | None = None
-        self._finish_reason: FinishReason | None = None
+        self._finish: Finish | None = None
         self._relayer: Relayer | None = None
         self._terminal_number = -1
 
@@ -185,7 +184,7 @@ class ResponseStream:
             case RelayedText():  # what comes with each token or answer stands first: the cases are tried in this order
                 self._relayed().text(delta)
             case Finish():
-                self._finish_reason = delta.reason
+                self._finish = delta
             case UsageReport():
                 self._turn_usage = delta.usage
             case CallStart():
@@ -221,60 +220,12 @@ class ResponseStream:
         again = refused and not self.asks_client and not self._servers.exhausted
         self._stage.state = State.TOOLS if self.pending else State.TURN if again else State.DONE
 
-    # Tools that the server runs
-
-    @property
-    def pending(self) -> list[PendingCall]:
-        """The calls that the engine has to make now."""
-        return self._servers.pending
-
     @property
     def model_texts(self) -> ModelTexts:
         """Texts that the model sees beside items, by item id."""
         return self._servers.texts_with(self._items.kept)
 
-    @property
-    def sources(self) -> Sources:
-        """What the tools have found, by number."""
-        return self._servers.sources
-
-    def open_hosted(self, openings: Mapping[str, Mapping[str, object]]) -> None:
-        """Set the fields that items of hosted kinds begin with."""
-        self._servers.openings = openings
-
-    def announce_calls(self, may_wait: MayWait) -> None:
-        """Stream calls from their first fragment on, if they need no approval; otherwise calls are shown at the Turn's end."""
-        self._servers.may_wait = may_wait
-
-    def begin_call(self, start: CallStart, arguments: str) -> None:
-        """Begin a call that the model made in an earlier response; `tool_result` ends it."""
-        self._stage.check("begin_call")
-        self._servers.begin(start, arguments)
-
-    def tool_progress(self, key: str, stage: str) -> None:
-        """Emit a progress event of a call, such as `searching`."""
-        self._stage.check("tool_progress")
-        self._servers.progress(key, stage)
-
-    def tool_result(self, key: str, result: ToolResult) -> None:
-        """End a call with what it gave."""
-        self._stage.check("tool_result")
-        self._servers.result(key, result)
-        self._after_answer()
-
-    def ask_instead(self, key: str, prefix: str, build: Callable[[str], tuple[str, bytes]]) -> None:
-        """Ask the client instead of making a call: the response ends when the other calls are answered.
-
-        `build` makes the item's id and JSON from the id that is given to it.
-        """
-        self._stage.check("ask_instead")
-        self._servers.ask_instead(key, prefix, build)
-        self._after_answer()
-
-    def _after_answer(self) -> None:
-        if self.state is State.TOOLS and not self.pending:
-            done = self.asks_client or self._servers.asked
-            self._stage.state = State.DONE if done else State.TURN
+    # Items that this server makes
 
     def open_item(self, prefix: str, write: Callable[[Emitter, str, int], W]) -> W:
         """Begin an item that is made between model calls. Returns its writer, for `close_item`."""
@@ -307,7 +258,9 @@ class ResponseStream:
     @property
     def complete(self) -> bool:
         """Tell whether the last Turn came to its own end, rather than being cut off."""
-        return self._finish_reason not in INCOMPLETE_REASONS  # a backend of another package may give any text
+        return (
+            self._finish is None or self._finish.reason not in INCOMPLETE_REASONS
+        )  # a backend of another package may give any text
 
     def settle_usage(self) -> None:
         """Add the counts of a call beside the Turns."""
@@ -323,7 +276,7 @@ class ResponseStream:
     def finish(self, now: int) -> bytes:
         """Complete the response; `terminal` is then its last Event. Returns the response as JSON."""
         self._stage.check("finish")
-        reason = INCOMPLETE_REASONS.get(self._finish_reason) if self._finish_reason is not None else None
+        reason = INCOMPLETE_REASONS.get(self._finish.reason) if self._finish is not None else None
         if reason:
             self.response.incomplete_details = IncompleteDetails(reason)
         return self._terminate("incomplete" if reason else "completed", now)
@@ -359,7 +312,7 @@ class ResponseStream:
         if self._servers.hosted_made:
             self.response.tool_usage = tool_usage(self.output)
         self._terminal_number = self._emitter.sequence_number
-        body, self.terminal = self._emitter.ended(self.response, self._finish_reason)
+        body, self.terminal = self._emitter.ended(self.response, self._finish)
         return body
 
     @property
@@ -409,7 +362,7 @@ class ResponseStream:
         """End the Turn by the other server's last event. Raises BackendError for an empty answer."""
         if end.usage is not None:
             self._turn_usage = end.usage
-        self._finish_reason = end.reason
+        self._finish = Finish(end.reason)
         self._relayed().end(end.output)
         if not self._items.spoke and not self._relayed().spoke and end.usage is None:
             raise BackendError(502, "The backend ended its answer without any output.")

@@ -26,18 +26,18 @@ class OfferChoice(msgspec.Struct, frozen=True):
     only: Offer | None = None
 
 
-def choose(choice: str | ToolChoice, declared: Sequence[Tool], tools: ToolMap) -> OfferChoice:
-    """Return what a request's tool choice means; `allowed_tools` restricts what is offered.
+def choose(choice: str | ToolChoice, tools: ToolMap, declared: Sequence[Tool] = ()) -> OfferChoice:
+    """Return what a request's tool choice means; `allowed_tools` restricts what is offered. Raises InvalidRequest.
 
-    Raises InvalidRequest for a choice that is not offered, and where a call is forced and no declared tool can be called.
+    `declared` are the request's own tools: where a call is forced, one of them must be there to be called.
     """
-    meant = _meant(choice, tools)
-    if meant.mode == "required" and not tools.offers and declared:
+    found = _choose(choice, tools)
+    if found.mode == "required" and not tools.offers and declared:
         _check_runnable(choice, declared, tools)
-    return meant
+    return found
 
 
-def _meant(choice: str | ToolChoice, tools: ToolMap) -> OfferChoice:
+def _choose(choice: str | ToolChoice, tools: ToolMap) -> OfferChoice:
     if isinstance(choice, str):
         return OfferChoice(choice)
     if choice.type == "allowed_tools":
@@ -68,6 +68,7 @@ def _not_run(type: str) -> InvalidRequest:
 
 
 def _check_runnable(choice: str | ToolChoice, declared: Sequence[Tool], tools: ToolMap) -> None:
+    """Raise InvalidRequest where a call is forced, and none of the declared tools can be called."""
     types = [tool.type for tool in declared if isinstance(tool, OtherTool)]
     if MCP in types:
         return  # its server says later what can be called

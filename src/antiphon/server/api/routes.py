@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from antiphon.retrieval.search import Searcher
+from antiphon.server.api.containers import ContainerRoutes
 from antiphon.server.api.conversations import Conversations
 from antiphon.server.api.counting import Counting
 from antiphon.server.api.files import Files
@@ -42,6 +43,19 @@ def add_files(router: RouteTable, files: Files) -> None:
     router.add("GET", "/files/{id}", files.read)
     router.add("DELETE", "/files/{id}", files.delete)
     router.add("GET", "/files/{id}/content", files.content)
+
+
+def add_containers(router: RouteTable, containers: ContainerRoutes) -> None:
+    """Register `/containers`."""
+    router.add("POST", "/containers", containers.create)
+    router.add("GET", "/containers", containers.list)
+    router.add("GET", "/containers/{id}", containers.read)
+    router.add("DELETE", "/containers/{id}", containers.delete)
+    router.add("POST", "/containers/{id}/files", containers.add_file)
+    router.add("GET", "/containers/{id}/files", containers.list_files)
+    router.add("GET", "/containers/{id}/files/{file_id}", containers.read_file)
+    router.add("DELETE", "/containers/{id}/files/{file_id}", containers.delete_file)
+    router.add("GET", "/containers/{id}/files/{file_id}/content", containers.file_content)
 
 
 def add_vector_stores(router: RouteTable, shelf: VectorShelf, searcher: Searcher, *, most_stores: int) -> None:

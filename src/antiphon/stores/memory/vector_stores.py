@@ -8,7 +8,7 @@ from collections.abc import Collection, Mapping, Sequence
 import msgspec
 from msgspec.structs import replace
 
-from antiphon.core.retrieval.ranking import most_of, saturated, weight
+from antiphon.core.retrieval.ranking import SAME, saturated, weight
 from antiphon.errors import StoreConflict
 from antiphon.stores.base import FenceError
 from antiphon.stores.memory.memory_database import MemoryDatabase
@@ -23,8 +23,6 @@ from antiphon.stores.records import (
     VectorFile,
     VectorStore,
 )
-
-SAME = 9  # decimals within which two scores are one
 
 
 class _Indexed(msgspec.Struct, eq=False):
@@ -292,7 +290,8 @@ class MemoryVectorStores:
         if not chunks:
             return Hits()
         average = sum(chunk.length for _, chunk, _ in chunks) / len(chunks)
-        weights = [weight(len(chunks), sum(word in chunk.times for _, chunk, _ in chunks)) for word in words]
+        having = [sum(word in chunk.times for _, chunk, _ in chunks) for word in words]
+        weights = [weight(len(chunks), count) for count in having]
         hits = []
         for number, chunk, kept in chunks:
             score = sum(
@@ -303,7 +302,7 @@ class MemoryVectorStores:
             if score > 0 and (files is None or kept.file.file_id in files):
                 hits.append(_hit(number, score, chunk, kept.file))
         hits.sort(key=lambda hit: (-round(hit.score, SAME), hit.number))
-        return Hits(hits=hits[:limit], most=most_of(weights))
+        return Hits(hits=hits[:limit], chunks=len(chunks), having=having)
 
 
 def _hit(number: int, score: float, chunk: _Indexed, file: VectorFile) -> Hit:

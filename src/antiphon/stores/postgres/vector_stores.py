@@ -8,7 +8,6 @@ from typing import Any
 
 import msgspec
 
-from antiphon.core.retrieval.ranking import most_of, weight
 from antiphon.errors import StoreConflict
 from antiphon.stores.base import FenceError
 from antiphon.stores.postgres.database import UPKEEP_PATIENCE, Row, Transaction
@@ -281,10 +280,7 @@ class PostgresVectorStores:
         )
         counts = await self._pool.rows(SQL["having"], store=store, words=[*words])
         having: dict[str, int] = {row[0]: row[1] for row in counts}
-        return Hits(
-            hits=[_hit(row) for row in found],
-            most=most_of(weight(chunks, having.get(word, 0)) for word in words),
-        )
+        return Hits(hits=[_hit(row) for row in found], chunks=chunks, having=[having.get(word, 0) for word in words])
 
 
 async def _held(transaction: Transaction, job: IngestJob) -> Row:

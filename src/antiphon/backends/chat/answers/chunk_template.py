@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 import msgspec
 
+from antiphon.core.json_encoding import to_json
 from antiphon.types.chat import ChatChoice, ChatChunk, ChatDelta, ChatFunction, ChatToolCall
 
 _LARGEST = 4096  # bytes of a chunk that is learned
@@ -90,7 +91,8 @@ class ChunkTemplate:
 
     def _take(self, payload: bytes, chunk: ChatChunk, name: str) -> None:
         """Take the bytes around a string, where a trial shows that they leave all else of the chunk as it is."""
-        start = payload.find(b'"', payload.find(b'"%b"' % name.encode()) + len(name) + 2) + 1
+        key = to_json(name)
+        start = payload.find(b'"', payload.find(key) + len(key)) + 1
         end = _end_of_string(payload, start)
         before, after = payload[:start], payload[end:]
         try:

@@ -11,7 +11,7 @@ from antiphon.core.json_encoding import to_json
 from antiphon.core.request.validation import decode
 from antiphon.core.retrieval.filters import read_filter
 from antiphon.errors import InvalidRequest
-from antiphon.retrieval.ingestion import IngestBounds
+from antiphon.retrieval.ingestion import Ingestion
 from antiphon.retrieval.search import Searcher, SearchTerms
 from antiphon.server.api.files import file_not_found
 from antiphon.server.api.paging import listing, page_query
@@ -42,17 +42,16 @@ class VectorShelf:
     def __init__(
         self,
         store: Store,
-        bounds: IngestBounds,
+        ingestion: Ingestion,
         clock: Callable[[], float],
         new_id_base: Callable[[], str],
-        wake: Callable[[], None],
     ) -> None:
         self.files = store.files
         self.stores = store.vector_stores
-        self.bounds = bounds
+        self.bounds = ingestion.bounds
         self.clock = clock
         self.new_id_base = new_id_base
-        self.wake = wake
+        self.wake = ingestion.wake
 
     async def there(self, request: Request) -> VectorStore:
         """Return the vector store that the path names. Raises NotFound."""

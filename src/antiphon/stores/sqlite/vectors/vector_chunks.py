@@ -7,12 +7,11 @@ from bisect import bisect_right
 from collections.abc import Collection, Iterator, Sequence
 from sqlite3 import Connection
 
-from antiphon.core.retrieval.ranking import most_of, weight
+from antiphon.core.retrieval.ranking import SAME
 from antiphon.stores.records import Chunk, Hit, Hits
 from antiphon.stores.sqlite.sql import queries
 
 SQL = queries("vector_stores")
-SAME = 9  # decimals within which two scores are one
 
 # A table's name is no parameter: it is made of a number of ours. Words are letters and digits in lower case, which an
 # expression of FTS5 takes as they are.
@@ -73,13 +72,13 @@ def search(
             hits.append(hit)
         if len(hits) == limit:
             break
-    return Hits(hits=hits, most=most_of(_weights(connection, store, chunks, words)))
+    return Hits(hits=hits, chunks=chunks, having=_having(connection, store, words))
 
 
-def _weights(connection: Connection, store: int, chunks: int, words: Sequence[str]) -> Iterator[float]:
+def _having(connection: Connection, store: int, words: Sequence[str]) -> list[int]:
+    """Return how many chunks have each word."""
     statement = f"SELECT count(*) FROM vector_chunks_{store} WHERE vector_chunks_{store} MATCH ?"  # noqa: S608
-    for word in words:
-        yield weight(chunks, connection.execute(statement, (word,)).fetchall()[0][0])
+    return [connection.execute(statement, (word,)).fetchall()[0][0] for word in words]
 
 
 def _ranked(
