@@ -40,7 +40,8 @@ class Provider(msgspec.Struct, frozen=True, kw_only=True):
     `url` is its base URL, `{language}` in it the wish's. `fields` are those of the query, with `post` of a JSON body; of their
     values `query`, `results`, `domains`, `country` and `language` stand for the wish's, any other is sent as it is. `key` is
     the header with the key, `scheme` what stands before it. `hits` leads to the list of hits, whose fields are `link`,
-    `title` and `texts`. `page` makes the URL of a hit that has none. `sites`: it knows `site:` in a query. `most` are the results it gives at most.
+    `title` and `texts`. `page` makes the URL of a hit that has none. `sites`: it
+    knows `site:` in a query. `most` are the results it gives at most.
     """
 
     url: str = ""
