@@ -255,3 +255,13 @@ def test_the_example_of_the_page_works_and_fits_the_schema(tmp_path: Path) -> No
 
 def test_the_schema_refuses_unknown_settings() -> None:
     assert not jsonschema_rs.validator_for(schema()).is_valid({"prot": 1})
+
+
+def test_variables_of_tables_in_tables() -> None:
+    variables = {
+        "ANTIPHON_TOOLS_WEB_SEARCH_PROVIDER": "brave",
+        "ANTIPHON_TOOLS_WEB_SEARCH_KEY": "k",
+        "ANTIPHON_TOOLS_WEB_SEARCH_BLOCKED_DOMAINS": "a.example, b.example",
+    }
+    settings = load({"backend": ["http://127.0.0.1:1/v1"]}, variables).config.tools.web_search
+    assert (settings.provider, settings.key, settings.blocked_domains) == ("brave", "k", ["a.example", "b.example"])

@@ -268,11 +268,13 @@ def test_a_forced_call_is_forced_once(client: Client, choice: Any) -> None:
 
 
 def test_beside_tools_that_nobody_runs(client: Client) -> None:
-    body = json.dumps(asked(tools=[{"type": "web_search"}, TOOL, {"type": "lookup_preview", "shelf": "b"}])).encode()
+    body = json.dumps(
+        asked(tools=[{"type": "image_generation"}, TOOL, {"type": "lookup_preview", "shelf": "b"}])
+    ).encode()
     with urllib.request.urlopen(urllib.request.Request(f"{client.url}/v1/responses", body), timeout=20) as reply:
         made = json.load(reply)
-        assert reply.headers["x-antiphon-ignored"] == "web_search"
-    assert [tool["type"] for tool in made["tools"]] == ["web_search", "lookup", "lookup_preview"]
+        assert reply.headers["x-antiphon-ignored"] == "image_generation"
+    assert [tool["type"] for tool in made["tools"]] == ["image_generation", "lookup", "lookup_preview"]
     then = client.create(model="m", input="recall", previous_response_id=made["id"])
     assert said(then) == "SECRET of cats in a+b"
 

@@ -12,6 +12,7 @@ from antiphon.config.reading import quoted
 from antiphon.config.shapes import SettingKind, Shape, shapes
 from antiphon.config.shortcuts import backend_tables
 from antiphon.config.structs import Config
+from antiphon.config.tables import Settings
 from antiphon.errors import ConfigError
 
 PREFIX = "ANTIPHON_"
@@ -66,14 +67,14 @@ def _shortcuts(variables: Mapping[str, str], table: dict[str, Any], origins: dic
         origins.setdefault("engine.model", f"environment {PREFIX}MODEL")
 
 
-def _paths() -> Iterator[tuple[str, KeyPath]]:
+def _paths(table: type[Settings] = Config, above: KeyPath = ()) -> Iterator[tuple[str, KeyPath]]:
     """Return variable names without prefix, and the settings that they mean, for all that need no table's name."""
-    for shape in shapes(Config):
+    for shape in shapes(table):
+        path = (*above, shape.name)
         if shape.kind is SettingKind.VALUE:
-            yield shape.name.upper(), (shape.name,)
-        elif shape.kind is SettingKind.TABLE:
-            for field in _fields(shape):
-                yield f"{shape.name}_{field}".upper(), (shape.name, field)
+            yield "_".join(path).upper(), path
+        elif shape.kind is SettingKind.TABLE and shape.table is not None:
+            yield from _paths(shape.table, path)
 
 
 def _named(name: str, names: Mapping[str, Sequence[str]]) -> KeyPath | None:

@@ -43,7 +43,7 @@ ASKED: dict[str, tuple[str, dict[str, Any], dict[str, str]]] = {
             "action": "query",
             "list": "search",
             "format": "json",
-            "srsearch": "fund news site:a.example",
+            "srsearch": "fund news",
             "srlimit": "5",
         },
         {},

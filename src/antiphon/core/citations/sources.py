@@ -111,7 +111,7 @@ class Sources:
         """Files of containers, by their percent-encoded paths."""
         return self._files
 
-    def told(self, head: str | None, passages: Sequence[Passage], files: Sequence[ContainerFile]) -> Told:
+    def told(self, head: str | None, passages: Sequence[Passage], files: Sequence[ContainerFile]) -> SourcedText:
         """Return a tool's text for the model, with its passages under their numbers, and its sources as they are kept."""
         pieces = [head] if head else []
         kept: dict[int, Source] = {}
@@ -122,7 +122,7 @@ class Sources:
             pieces.append(f"{_heading(source)}\n{_harmless(passage.text)}".rstrip())
         for file in files:
             self._add_file(file)
-        return Told("\n\n".join(pieces), (*kept.values(), *files))
+        return SourcedText("\n\n".join(pieces), (*kept.values(), *files))
 
     def _number(self, source: NumberedSource) -> NumberedSource:
         known = self._numbers.get(source.key)
@@ -140,7 +140,7 @@ class Sources:
             self._files[path] = file
 
 
-class Told(msgspec.Struct, frozen=True):
+class SourcedText(msgspec.Struct, frozen=True):
     """A tool's text for the model, and the sources that are named in it."""
 
     text: str

@@ -40,7 +40,8 @@ class Provider(msgspec.Struct, frozen=True, kw_only=True):
     `url` is its base URL, `{language}` in it the wish's. `fields` are those of the query, with `post` of a JSON body; of their
     values `query`, `results`, `domains`, `country` and `language` stand for the wish's, any other is sent as it is. `key` is
     the header with the key, `scheme` what stands before it. `hits` leads to the list of hits, whose fields are `link`,
-    `title` and `texts`. `page` makes the URL of a hit that has none. `most` are the results it gives at most.
+    `title` and `texts`. `page` makes the URL of a hit that has none. `sites`: it
+    knows `site:` in a query. `most` are the results it gives at most.
     """
 
     url: str = ""
@@ -57,6 +58,7 @@ class Provider(msgspec.Struct, frozen=True, kw_only=True):
     page: str = ""
     most: int = 20
     own_domains: bool = False
+    sites: bool = True
     hints: Mapping[int, str] = {}
 
 
@@ -145,6 +147,7 @@ PROVIDERS: Mapping[str, Provider] = {
         hits=("query", "search"),
         texts=("snippet",),
         page="https://{language}.wikipedia.org/wiki/{title}",
+        sites=False,
     ),
 }
 """Name → how it is asked. Beside these there is `mcp:LABEL/TOOL`: a tool of an MCP server."""
@@ -170,7 +173,7 @@ def _value(value: Any, provider: Provider, wish: Wish) -> Any:
         return value
     if value.startswith("="):
         return value[1:]
-    if value == "query" and wish.domains and not provider.own_domains:
+    if value == "query" and wish.domains and provider.sites and not provider.own_domains:
         sites = " OR ".join(f"site:{domain}" for domain in wish.domains[:10])
         return f"{wish.query} {sites}"
     found = {
