@@ -16,6 +16,7 @@ from antiphon.backends.chat.opaque.fields import (
     Block,
     Origin,
     entries_of,
+    merged,
     value_of,
 )
 from antiphon.core.deltas import InputRemoved
@@ -98,10 +99,10 @@ def _joined(name: str, values: Sequence[Raw]) -> bytes:
     if len(values) == 1:
         return bytes(values[0])
     if name not in BLOCKS:
-        merged: Any = None
+        whole: Any = None
         for value in values:
-            merged = merged(merged, value_of(value))
-        return to_json(merged)
+            whole = merged(whole, value_of(value))
+        return to_json(whole)
     blocks: list[Block] = []
     for entry in (entry for value in values for entry in entries_of(value_of(value))):
         if not blocks or not blocks[-1].goes_on(entry):
