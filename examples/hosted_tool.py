@@ -20,6 +20,7 @@ from antiphon import (
     BackendConfig,
     Config,
     Declaration,
+    HostedUse,
     InvalidRequest,
     Offer,
     Progress,
@@ -79,7 +80,7 @@ class Handbook:
         return HandbookUse(found)
 
 
-class HandbookUse:
+class HandbookUse(HostedUse):
     """The tool within one response: a HostedUse."""
 
     def __init__(self, pages: Mapping[str, str]) -> None:

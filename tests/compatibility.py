@@ -35,9 +35,12 @@ def _declared(which: Callable[[kinds.Kind], bool]) -> str:
     return ", ".join(type for kind in KINDS if which(kind) for type in kind.declared)
 
 
+BUILT_IN = ("file_search",)  # hosted tools that come with the server
+
+
 def _nobody_runs(kind: kinds.Kind) -> bool:
     """Tell whether a kind's calls are neither made here nor offered to chat models."""
-    return not kind.own_struct and kind.offer is None and kind.runs != "server"
+    return not kind.own_struct and kind.offer is None and kind.runs != "server" and kind.name not in BUILT_IN
 
 
 FIELDS = (
@@ -148,7 +151,11 @@ ITEMS = (
     Kind("compaction, compaction_summary, compaction_trigger", "In and out; sealed by the server for its owner."),
     Kind("configuration_update", "In: changes settings from there on, until the next."),
     Kind(
-        ", ".join(item.type for kind in KINDS if _nobody_runs(kind) for item in kind.items),
+        "web_search_call, file_search_call, code_interpreter_call",
+        "Taken and kept; a chat model sees the call, and what it gave as far as `results`, `outputs` or the server's store tell.",
+    ),
+    Kind(
+        ", ".join(item.type for kind in KINDS if _nobody_runs(kind) for item in kind.items if item.read is None),
         "Taken and kept; a Responses backend gets them as they came, a chat model does not see them.",
     ),
 )
@@ -163,6 +170,10 @@ TOOLS = (
         "origin are not echoed and not kept: send them with every request.",
     ),
     Kind(_declared(lambda kind: kind.offer is not None), "Given to chat models as functions; the client runs them."),
+    Kind(
+        _declared(lambda kind: kind.name in BUILT_IN),
+        "Run by the server for models of chat backends ([hosted-tools.md](hosted-tools.md)). Responses backends get it as it came.",
+    ),
     Kind(
         _declared(_nobody_runs),
         "Taken and echoed; not run here. The header `x-antiphon-ignored` names them. A Responses backend gets them.",

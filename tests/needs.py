@@ -70,6 +70,10 @@ NEEDS: Mapping[str, Need] = {
         lambda: os.geteuid() == 0 and _runs("unshare", "--mount", "true"),
         "file systems can be mounted by root only, with CAP_SYS_ADMIN",
     ),
+    "bwrap": Need(
+        lambda: _runs("bwrap", "--unshare-all", "--unshare-user", "--ro-bind", "/", "/", "true"),
+        "bubblewrap is not installed, or may make no name spaces (apt-get install bubblewrap)",
+    ),
     "linux": Need(lambda: sys.platform == "linux", "only Linux has it", system=True),
 }
 

@@ -18,9 +18,12 @@ MAY_IMPORT = {
     "net": "errors runtime",
     "config": "errors net",
     "checker": "errors",
+    "sandbox": "errors",
     "stores": "types errors core runtime net config",
+    "retrieval": "types errors core runtime net config stores",
     "backends": "types errors core runtime net config",
-    "tools": "types errors core runtime net config",
+    "containers": "errors stores sandbox",
+    "tools": "types errors core runtime net config stores retrieval sandbox containers",
     "access": "types errors core config stores backends",
     "telemetry": "types errors core runtime net config stores backends tools",
     "responses": "*",
@@ -33,7 +36,7 @@ MAY_IMPORT = {
 }
 
 # What the others see of a folder that holds several kinds of one thing. Which kind is used is known to COMPOSING only.
-SEAMS = {"backends": "base", "stores": "base records condition", "tools": "base"}
+SEAMS = {"backends": "base", "stores": "base records condition", "tools": "base", "sandbox": "base"}
 COMPOSING = frozenset(("reloading", "app", "factory", "cli"))
 
 MOST_FILES = 20

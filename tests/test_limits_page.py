@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from antiphon.config import BackendConfig, Config
+from antiphon.config import BackendConfig, Config, FileSearchConfig
 
 PAGE = Path(__file__).parent.parent / "docs" / "limits.md"
 UNITS = {"": 1, "B": 1, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "ms": 0.001, "s": 1, "min": 60, "h": 3600}
@@ -31,7 +31,9 @@ def value_of(source: str) -> object:
     module, colon, name = source.partition(":")
     if colon:
         return getattr(importlib.import_module(f"antiphon.{module}"), name)
-    table, name = (BackendConfig, source.rpartition(".")[2]) if source.startswith("backends.") else (Config, source)
+    tables = {"backends.NAME": BackendConfig, "tools.file_search": FileSearchConfig, "": Config}
+    path, _, name = source.rpartition(".")
+    table = tables[path]
     return next(field.default for field in msgspec.structs.fields(table) if field.name == name)
 
 

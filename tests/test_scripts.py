@@ -47,20 +47,21 @@ def said(folder: Path, user: int) -> list[str]:
 
 def test_root_is_told_what_is_installed_before_it_is(bare: Path) -> None:
     first, update, install = said(bare, 0)
-    assert first == "Installing with apt-get, for the tests: chromium pgbouncer"
+    assert first == "Installing with apt-get, for the tests: chromium pgbouncer bubblewrap"
     assert update.startswith("apt-get update")
-    assert install.startswith("apt-get install") and install.endswith("chromium pgbouncer")
+    assert install.startswith("apt-get install") and install.endswith("chromium pgbouncer bubblewrap")
 
 
 def test_nobody_else_installs_anything(bare: Path) -> None:
     (line,) = said(bare, 1000)
-    assert line.startswith("Not installed, so tests that need them are skipped: chromium pgbouncer")
+    assert line.startswith("Not installed, so tests that need them are skipped: chromium pgbouncer bubblewrap")
 
 
 def test_what_is_there_is_not_installed(bare: Path) -> None:
     command(bare, "google-chrome", "")
-    assert said(bare, 0)[0] == "Installing with apt-get, for the tests: pgbouncer"
+    assert said(bare, 0)[0] == "Installing with apt-get, for the tests: pgbouncer bubblewrap"
     command(bare, "pgbouncer", "")
+    command(bare, "bwrap", "")
     assert said(bare, 0) == []
 
 

@@ -21,10 +21,12 @@ from antiphon.backends.base import Backend
 from antiphon.backends.open import open_backends
 from antiphon.backends.routing.registry import Registry
 from antiphon.checker.pool import Bounds, Checker
-from antiphon.config import Config, JwtConfig
+from antiphon.config import CodeInterpreterConfig, Config, JwtConfig
 from antiphon.config.masking import SECRETS, secrets_of
 from antiphon.config.origins import Origins
 from antiphon.config.rules import ENGINE
+from antiphon.containers.base import MEMORY, ContainerBounds
+from antiphon.containers.containers import Containers
 from antiphon.core.token_count import Estimator
 from antiphon.errors import APIError, ConfigError
 from antiphon.net.fetching import Fetcher
@@ -40,11 +42,17 @@ from antiphon.responses.intake.token_count import TokenCounter
 from antiphon.responses.prepare import Preparer
 from antiphon.responses.recall import Recall
 from antiphon.responses.sealing import Sealer
-from antiphon.responses.services import Services
+from antiphon.responses.services import Services, new_id_base
 from antiphon.responses.webhooks import Webhooks
+from antiphon.retrieval.ingestion import IngestBounds, Ingestion
+from antiphon.retrieval.search import Searcher
 from antiphon.runtime.request_memory import Rooms
+from antiphon.sandbox.base import SandboxLimits
+from antiphon.sandbox.bubblewrap import Bubblewrap
+from antiphon.sandbox.pool import Sandboxes
 from antiphon.server.api.admin import Admin, Ring
 from antiphon.server.api.chat.completions import ChatCompletions
+from antiphon.server.api.containers import ContainerRoutes
 from antiphon.server.api.conversations import Conversations
 from antiphon.server.api.counting import Counting
 from antiphon.server.api.files import Files
@@ -52,7 +60,8 @@ from antiphon.server.api.foreground import SHUTDOWN, Foreground
 from antiphon.server.api.health import Health
 from antiphon.server.api.models import Models
 from antiphon.server.api.responses import Responses
-from antiphon.server.api.routes import add_conversations, add_responses
+from antiphon.server.api.routes import add_containers, add_conversations, add_files, add_responses, add_vector_stores
+from antiphon.server.api.vectors.stores import VectorShelf
 from antiphon.server.asgi import AntiphonApp
 from antiphon.server.auth.authenticator import Authenticator, Credentials, authenticator
 from antiphon.server.auth.credentials import StoredKeys, fixed_callers
@@ -71,6 +80,7 @@ from antiphon.telemetry.gauges import Gauges
 from antiphon.telemetry.observers import Observers
 from antiphon.telemetry.store_metrics import StoreWatch
 from antiphon.tools.base import HostedTool
+from antiphon.tools.built_in import BuiltInTools
 from antiphon.tools.hosted import by_kind
 from antiphon.tools.mcp.servers import McpServers
 
@@ -110,7 +120,6 @@ class Parts:
         self, config: Config, stop: Callable[[], None] | None = None, hosted: Iterable[HostedTool] = ()
     ) -> None:
         self.config = config
-        self._hosted = by_kind(hosted)
         self._stop = stop
         SECRETS.know([*secrets_of(config), *passwords(os.environ)])
         self._forced = False
@@ -127,6 +136,10 @@ class Parts:
         )
         self.store = self.watch.store(store)
         self.store_watch = StoreWatch(self.store.database, time.time, lambda: self.live)
+        self.sandboxes = make_sandboxes(config.tools.code_interpreter)
+        self.containers = Containers(
+            self.store.containers, self.sandboxes, container_bounds(config), time.time, new_id_base
+        )
         self.limiter = Limiter(self.store.limits, time.time, prices(config.models))
         self.keyring = Keyring(self.store.keys, time.time)
         self.tokens = make_tokens(config.jwt) if config.jwt else None
@@ -140,6 +153,18 @@ class Parts:
             most_tools=config.mcp_max_tools,
         )
         self.prompts = Prompts(config.prompts)
+        self.ingestion = Ingestion(self.store, IngestBounds.of(config.tools.file_search), time.time)
+        self.searcher = Searcher(self.store.vector_stores)
+        self._tools = BuiltInTools(
+            config,
+            by_kind(hosted),
+            self.store,
+            servers=self.watch.tool_servers(self.mcp),
+            searcher=self.searcher,
+            containers=self.containers,
+            clock=time.time,
+            served=stop is not None,
+        )
         self.services = self._services(config)
         self.media = Media(
             self.store.files,
@@ -188,7 +213,8 @@ class Parts:
             checker=Checker(schema_bounds(config)),
             sealer=Sealer(sealing_secrets(config)),
             tool_servers=self.watch.tool_servers(self.mcp),
-            hosted_tools=self._hosted,
+            hosted_tools=self.watch.hosted_tools(self._tools.tools),
+            tools_off=self._tools.off,
             limiter=self.limiter,
             rooms=Rooms(config.request_owner_bytes, config.request_bytes),
             recall=Recall(config.recall_bytes),
@@ -245,12 +271,10 @@ class Parts:
             ),
         )
         router.websocket("/responses", self.sockets.serve if self.config.websocket else None)
-        files = Files(self.store.files, self.services.clock, self.services.new_id_base)
-        router.add("POST", "/files", files.create)
-        router.add("GET", "/files", files.list)
-        router.add("GET", "/files/{id}", files.read)
-        router.add("DELETE", "/files/{id}", files.delete)
-        router.add("GET", "/files/{id}/content", files.content)
+        add_files(router, Files(self.store.files, self.services.clock, self.services.new_id_base, self.ingestion.wake))
+        shelf = VectorShelf(self.store, self.ingestion, self.services.clock, self.services.new_id_base)
+        add_vector_stores(router, shelf, self.searcher, most_stores=self.config.tools.file_search.max_stores)
+        add_containers(router, ContainerRoutes(self.containers, self.store.files))
         models = Models(self.registry)
         router.add("GET", "/models", models.list, scopes=frozenset(SCOPES))
         router.add("GET", "/models/{id:path}", models.read, scopes=frozenset(SCOPES))
@@ -274,6 +298,8 @@ class Parts:
         await self.registry.start()
         await self.live.start()
         await self.webhooks.start()
+        await self.ingestion.start()
+        self.sandboxes.begin(lambda reason: self._tools.off.update(code_interpreter=reason))
         tasks = [
             asyncio.create_task(purge_forever(self.store.database, self.services.clock)),
             asyncio.create_task(self.store_watch.run()),
@@ -285,11 +311,15 @@ class Parts:
         finally:
             for task in tasks:
                 task.cancel()
+            await self.ingestion.close()
             await self.webhooks.close()
             await self.live.close(0 if self._forced else self.config.shutdown_grace)
+            await self.containers.close()
+            await self.sandboxes.close()
             await self.limiter.close()
             if self.tokens is not None:
                 await self.tokens.close()
+            await self._tools.close()
             await self.registry.close()
             await self.services.checker.close()
             await self.store.close()
@@ -333,6 +363,26 @@ def make_registry(config: Config, backends: Mapping[str, Backend]) -> Registry:
         discover=talkative(config, backends),
         settings=config.backends,
         retries=config.retries,
+    )
+
+
+def make_sandboxes(settings: CodeInterpreterConfig) -> Sandboxes:
+    """Return what starts sandboxes, as the settings have it. Nothing is tried yet."""
+    limits = SandboxLimits(memory=MEMORY[settings.memory], disk=settings.disk, processes=settings.processes)
+    off = 'tools.code_interpreter.sandbox is "off"' if settings.sandbox == "off" else ""
+    return Sandboxes([Bubblewrap()], limits, python=settings.python, off=off)
+
+
+def container_bounds(config: Config) -> ContainerBounds:
+    """Return the bounds of containers."""
+    settings = config.tools.code_interpreter
+    return ContainerBounds(
+        memory=MEMORY[settings.memory],
+        idle=settings.idle_minutes * 60,
+        per_owner=settings.per_owner,
+        total=settings.total,
+        stored=settings.max_containers,
+        call_seconds=settings.call_seconds,
     )
 
 

@@ -9,6 +9,7 @@ AntiphonError
 │   │   └── Unresolvable   a host that a request names has no address
 │   ├── NotFound           404
 │   ├── BackendError       502/503/504, or the backend's own 4xx passed on
+│   ├── ContainersBusy     503: all containers of the server are in use
 │   └── HeldError          PostgreSQL: a lock was not had in time
 ├── StoreError             what a store refuses; the store itself is well
 │   ├── StoreConflict      an id, a key or an event's number is taken
@@ -19,10 +20,13 @@ AntiphonError
 │   ├── HttpRefusal        it answered with an HTTP status, and nothing of MCP
 │   │   └── NotAllowed     it does not accept who asks
 │   └── SessionLost        it does not know its session any more
+├── SandboxError           a sandbox cannot be started, or has ended
+├── SandboxFileError       a file of a sandbox cannot be read or written
 └── what one module tells another, and no client sees:
     SealError, IllegalCall, GrammarError, GrammarFault, SchemaFault, Unchecked, Unusable, UnusableKey, WorkerDied, WorkerUnusable,
     EngineFailure, StaleConnection, BrokenOff, ServerStopping, SteerRefused, NoRoom, Unpackable, BusyError, Extensive,
-    FileGone, TornError, Unacceptable, ProxyRefused, MoreText, NoCall
+    FileGone, TornError, Unacceptable, ProxyRefused, MoreText, NoCall, InvalidDocument, UnsupportedDocument, ReaderDied,
+    ReaderUnusable
 """
 
 from __future__ import annotations

@@ -23,6 +23,7 @@ class Command:
 
     def __init__(self, process: subprocess.Popen[str], port: int) -> None:
         self.process = process
+        self.port = port
         self.url = f"http://127.0.0.1:{port}"
 
     def wait_until_healthy(self) -> None:
@@ -35,8 +36,7 @@ class Command:
             except (urllib.error.URLError, OSError):
                 time.sleep(0.02)
         self.process.kill()
-        assert self.process.stdout is not None
-        raise RuntimeError(self.process.stdout.read())
+        raise RuntimeError(self.process.stdout.read() if self.process.stdout is not None else "see its log")
 
     def stop(self) -> int:
         """Ask it to stop, as a terminal or a supervisor does, and return its exit status."""
@@ -52,8 +52,11 @@ def free_port() -> int:
 
 
 @contextmanager
-def serving(folder: Path, *arguments: str, module: str = "antiphon") -> Iterator[Command]:
-    """Run `antiphon serve` in a folder until the block ends; `module` may be one of the tests that changes it."""
+def serving(folder: Path, *arguments: str, module: str = "antiphon", log: Path | None = None) -> Iterator[Command]:
+    """Run `antiphon serve` in a folder until the block ends; `module` may be one of the tests that changes it.
+
+    `log`: where its output goes. Without one it is read only if the server does not start: it must not be long.
+    """
     port = free_port()
     process = subprocess.Popen(
         [sys.executable, "-m", module, "serve", "--port", str(port), *arguments],
@@ -63,11 +66,10 @@ def serving(folder: Path, *arguments: str, module: str = "antiphon") -> Iterator
             "ANTIPHON_ACCESS_LOG": "false",
             "PYTHONPATH": str(ROOT),
         },  # nobody reads the pipe until the end
-        stdout=subprocess.PIPE,
+        stdout=subprocess.PIPE if log is None else log.open("ab"),
         stderr=subprocess.STDOUT,
         text=True,
     )
-    assert process.stdout is not None
     command = Command(process, port)
     try:
         command.wait_until_healthy()
@@ -75,4 +77,5 @@ def serving(folder: Path, *arguments: str, module: str = "antiphon") -> Iterator
     finally:
         process.kill()
         process.wait()
-        process.stdout.close()
+        if process.stdout is not None:
+            process.stdout.close()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Awaitable, Callable, Iterable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -73,16 +74,17 @@ async def _all(works: Iterable[Callable[[], Awaitable[None]]]) -> None:
 async def run_backends(folder: Path, report: Report, only: str = "") -> None:
     """Let every kind of hostile backend answer."""
     try:
-        from tests.backends.hostile import FINE, KINDS, SECRET, hostile
+        from tests.backends.hostile import APIS, FINE, KINDS, SECRET, hostile
     except ImportError:
         report.say("no hostile backends here")
         return
     kinds = [kind for kind in KINDS.values() if only in kind.name]
-    with hostile("chat") as chat, hostile("responses") as responses:
+    with ExitStack() as servers:
         lines = [SHORT, KEYS]
-        for name, url, api in (("chat", chat.url, "chat"), ("responses", responses.url, "responses")):
+        for name in APIS:
+            url = servers.enter_context(hostile(name)).url
             lines.append(
-                f'[backends.{name}]\nurl = "{url}"\napi = "{api}"\nkey = "{SECRET}"\ndiscover = false\nbreak_after = 0'
+                f'[backends.{name}]\nurl = "{url}"\napi = "{name}"\nkey = "{SECRET}"\ndiscover = false\nbreak_after = 0'
             )
             lines.append("connect_timeout = 2.0\nfirst_token_timeout = 2.0\nidle_timeout = 2.0")
             lines.append(f'[models."{name}-fine"]\nbackends = ["{name}"]\nname = "{FINE}"')

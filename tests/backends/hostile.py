@@ -16,9 +16,12 @@ import time
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, get_args
 
-Api = Literal["chat", "responses"]
+from tests.backends import hostile_messages
+
+Api = Literal["chat", "responses", "anthropic"]
+APIS: tuple[Api, ...] = get_args(Api)
 Json = dict[str, Any]
 Piece = bytes | float
 """Bytes to send, or seconds to wait."""
@@ -114,8 +117,13 @@ def text(piece: object, **fields: Any) -> Json:
 
 CHAT_FINE = sse(chunk({"role": "assistant", "content": TEXT}), chunk(finish="stop"))
 RESPONSES_FINE = sse(added({**ITEM, "content": []}), text(TEXT), done(ITEM), completed(ITEM), done=False)
-BODY = {"chat": CHAT_FINE, "responses": RESPONSES_FINE}
-BEGUN = {"chat": sse(chunk({"content": "All"}), done=False), "responses": sse(text("All"), done=False)}
+MESSAGES_FINE = sse(*hostile_messages.FINE, done=False)
+BODY = {"chat": CHAT_FINE, "responses": RESPONSES_FINE, "anthropic": MESSAGES_FINE}
+BEGUN = {
+    "chat": sse(chunk({"content": "All"}), done=False),
+    "responses": sse(text("All"), done=False),
+    "anthropic": sse(*hostile_messages.FINE[:3], done=False),
+}
 
 # Answers that are not HTTP as it should be: the same for both
 
@@ -475,8 +483,19 @@ def _responses() -> Iterator[Kind]:
         yield Kind(f"responses-whole-{kind}", "responses", lambda body=body: iter([whole(body)]))  # type: ignore[misc]
 
 
+# Messages
+
+
+def _messages() -> Iterator[Kind]:
+    """Yield streams and whole answers of a Messages backend that are not what they should be."""
+    for name, events in hostile_messages.streams(SECRET).items():
+        yield Kind(f"anthropic-{name}", "anthropic", lambda events=events: iter([head(), sse(*events, done=False)]))  # type: ignore[misc]
+    for name, body in hostile_messages.wholes(SECRET).items():
+        yield Kind(f"anthropic-whole-{name}", "anthropic", lambda body=body: iter([whole(body)]))  # type: ignore[misc]
+
+
 KINDS: dict[str, Kind] = {
-    kind.name: kind for kinds in (_http("chat"), _chat(), _http("responses"), _responses()) for kind in kinds
+    kind.name: kind for kinds in (*(_http(api) for api in APIS), _chat(), _responses(), _messages()) for kind in kinds
 }
 
 

@@ -8,6 +8,7 @@ import logging
 import os
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from typing import Any, NamedTuple
 
 import pytest
@@ -19,7 +20,7 @@ from tests.bounds import bound
 from tests.server.serving import Served, serving, wait_until
 from tests.server.whole import turn
 
-from .hostile import FINE, KINDS, SECRET, TEXT, Kind, hostile
+from .hostile import APIS, FINE, KINDS, SECRET, TEXT, Kind, hostile
 
 pytestmark = pytest.mark.slow
 
@@ -39,13 +40,11 @@ class Watched(NamedTuple):
 @pytest.fixture(scope="module")
 def watched() -> Iterator[Watched]:
     quick = {"first_token_timeout": 0.5, "idle_timeout": 0.5, "max_answer": 32 * 1024 * 1024, "key": SECRET}
-    with hostile("chat") as chat, hostile("responses") as responses:
-        backends = {
-            "chat": BackendConfig(url=chat.url, break_after=0, **quick),  # type: ignore[arg-type]
-            "responses": BackendConfig(url=responses.url, api="responses", break_after=0, **quick),  # type: ignore[arg-type]
-        }
+    with ExitStack() as servers:
+        urls = {api: servers.enter_context(hostile(api)).url for api in APIS}
+        backends = {api: BackendConfig(url=url, api=api, break_after=0, **quick) for api, url in urls.items()}  # type: ignore[arg-type]
         models: Json = {}
-        for name in ("chat", "responses"):
+        for name in APIS:
             models |= {f"{FINE}-{name}": {"name": FINE, "backends": [name]}}
         config = Config(
             store="memory",

@@ -280,3 +280,10 @@ def test_the_wait_of_fields_and_words(error: dict[str, object], seconds: str) ->
 )
 def test_errors_without_a_status_are_known_by_their_words(error: dict[str, object], status: int) -> None:
     assert told_error(error).status == status
+
+
+def test_a_fault_of_the_server_in_an_events_place_may_be_asked_again() -> None:
+    """LiteLLM, when its connection to the engine was closed: nothing was said yet, and the next try is answered."""
+    error = told_error({"code": "server_error", "message": "Connection closed."})
+    assert (error.status, error.code, error.retriable) == (502, "server_error", True)
+    assert not told_error({"code": "invalid_prompt", "message": "No.", "type": "invalid_request_error"}).retriable

@@ -186,7 +186,6 @@ def choices() -> None:
         {"type": "web_search"},
         {"type": "code_interpreter", "container": {"type": "auto"}},
         {"type": "image_generation"},
-        {"type": "file_search", "vector_store_ids": ["vs_1"]},
     ):
         r = create(model=MODEL, tools=[kind, function("one")], input=play("x", called("one")))
         same((of(r, "function_call")[0].name, [tool.type for tool in r.tools]), ("one", [kind["type"], "function"]))

@@ -83,7 +83,7 @@ class _Items:
             assert key in self._parts or not key[1], "the part is open"
             self._texts[key] = self._texts.get(key, "") + event["delta"]
         elif type.endswith(".done"):
-            text = next(event[name] for name in ("text", "refusal", "arguments", "input") if name in event)
+            text = next(event[name] for name in ("text", "refusal", "arguments", "input", "code") if name in event)
             assert text == self._texts.get(key, "")
             self._done[key] = text
 
@@ -95,7 +95,7 @@ class _Items:
         for list in ("content", "summary"):
             parts = [part for key, part in self._parts.items() if key[:2] == (index, list)]
             assert item.get(list, []) == parts
-        for field in ("arguments", "input"):
+        for field in ("arguments", "input", "code"):
             if field in item:
                 assert item[field] == self._done[index, "", 0]
         self.closed[index] = item

@@ -234,7 +234,7 @@ def test_a_call_that_takes_too_long(monkeypatch: pytest.MonkeyPatch, client: Cli
 
 
 def test_answers_of_a_response_are_bounded_together(monkeypatch: pytest.MonkeyPatch, client: Client) -> None:
-    monkeypatch.setattr(Lookup, "bounds", type(Lookup.bounds)(total=150))
+    monkeypatch.setattr(Lookup, "bounds", type(Lookup.bounds)(total=80))
     made = client.create(**asked("look cats dogs"))
     assert [item["status"] for item in made["output"][:2]] == ["completed", "failed"]
 

@@ -38,6 +38,18 @@ INSERT INTO antiphon.checkpoints SELECT number, '{}' FROM antiphon.jobs;
 INSERT INTO antiphon.deliveries (id, url, owner, due, attempts, body)
 SELECT 'evt_' || n, 'u', 'owner', n, 0, '{}' FROM generate_series(1, 3000) AS n;
 INSERT INTO antiphon.slots SELECT 'slot' || n, 'holder' || n % 100, 1, 1 FROM generate_series(1, 3000) AS n;
+INSERT INTO antiphon.vector_stores (id, owner, created_at, last_active_at, expires_at, name, description, metadata)
+SELECT 'vs_' || n, 'owner' || n % 50, n, n, 1000000 + n, '', '', '{}' FROM generate_series(1, 3000) AS n;
+INSERT INTO antiphon.file_batches (id, store, created_at)
+SELECT 'vsfb_' || number, number, 1 FROM antiphon.vector_stores;
+INSERT INTO antiphon.vector_store_files (store, file_id, filename, created_at, status, attributes, batch, gone)
+SELECT number, 'file_' || number || '_' || n, 'f', 1, CASE WHEN n = 1 THEN 'in_progress' ELSE 'completed' END, '{}', number,
+    n = 2
+FROM antiphon.vector_stores, generate_series(1, 4) AS n;
+INSERT INTO antiphon.vector_chunks (store, number, file, text)
+SELECT store, number, number, 'text' FROM antiphon.vector_store_files;
+INSERT INTO antiphon.vector_words (store, word, file, chunks, times, lengths)
+SELECT store, 'word' || n, number, '{1}', '{1}', '{1}' FROM antiphon.vector_store_files, generate_series(1, 3) AS n;
 ANALYZE;
 """
 

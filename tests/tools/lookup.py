@@ -56,7 +56,7 @@ class Lookup:
         return LookupUse(shelves)
 
 
-class LookupUse:
+class LookupUse(HostedUse):
     """The tool within one response."""
 
     calls: ClassVar[list[str]] = []
@@ -85,11 +85,9 @@ class LookupUse:
         if query == "broken":
             raise RuntimeError("http://10.0.0.1/secret")
         text = f"SECRET of {query} in {'+'.join(self._shelves)}"
-        source = Raw(msgspec.json.encode({"type": "file_citation", "filename": f"{query}.txt"}))
         return ToolResult(
             fields={"query": query, "hits": 1},
             model_text=text * (1000 if query == "long" else 1),
-            annotations=[source],
         )
 
     async def close(self) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import msgspec
 from msgspec import Raw
@@ -12,6 +12,7 @@ from antiphon.core.deltas import Delta
 from antiphon.core.request.echo import Defaults
 from antiphon.core.turn import NO_HINTS, Hints, Turn
 from antiphon.errors import InvalidRequest
+from antiphon.types.response import Usage
 
 NAMED_IN_ERRORS = 20
 
@@ -98,6 +99,38 @@ class ByteStream(Protocol):
 
     def abort(self) -> None:
         """Let go of the call at once. Idempotent."""
+        ...
+
+
+class RelayedAnswer(ByteStream, Protocol):
+    """The raw answer to a relayed Messages request, whose token counts are read while it passes."""
+
+    @property
+    def said(self) -> int:
+        """Events so far: what is counted where no token counts come."""
+        ...
+
+    def usage(self) -> Usage | None:
+        """Return the token counts so far; None where there are none."""
+        ...
+
+
+class MessagesCaller(msgspec.Struct, frozen=True):
+    """What a client of the Messages API says in its headers: the version of the API, and beta features."""
+
+    version: str = ""
+    betas: Sequence[str] = ()
+
+
+@runtime_checkable
+class MessagesRelay(Protocol):
+    """A Backend that speaks the Messages API itself, so that a client's request can be passed on as it is."""
+
+    async def relay_messages(self, body: bytes, caller: MessagesCaller, *, count: bool = False) -> RelayedAnswer:
+        """Pass a request on whose `model` is the backend's own name already. `count`: to count its tokens.
+
+        A refusal of the request itself is an answer, in the backend's own words. Raises BackendError for others.
+        """
         ...
 
 
@@ -189,6 +222,17 @@ class Route(Protocol):
         """Relay a chat completions request; `model` is replaced, defaults are filled in. Raises BackendError."""
         ...
 
+    @property
+    def relays_messages(self) -> bool:
+        """Whether Messages requests can be passed on as they are: all backends that may answer speak that API."""
+        ...
+
+    async def relay_messages(
+        self, fields: Mapping[str, Raw], caller: MessagesCaller, hints: Hints = NO_HINTS, *, count: bool = False
+    ) -> RelayedAnswer:
+        """Relay a Messages request; only `model` is replaced. `count`: to count its tokens. Raises BackendError."""
+        ...
+
 
 class RouteProxy:
     """A Route that does what another one does: who watches or changes calls overrides their methods."""
@@ -215,6 +259,15 @@ class RouteProxy:
 
     async def chat_completions(self, fields: Mapping[str, Raw], hints: Hints = NO_HINTS) -> ByteStream:
         return await self._route.chat_completions(fields, hints)
+
+    @property
+    def relays_messages(self) -> bool:
+        return self._route.relays_messages
+
+    async def relay_messages(
+        self, fields: Mapping[str, Raw], caller: MessagesCaller, hints: Hints = NO_HINTS, *, count: bool = False
+    ) -> RelayedAnswer:
+        return await self._route.relay_messages(fields, caller, hints, count=count)
 
 
 def unknown_model(model: str, ids: Sequence[str]) -> InvalidRequest:

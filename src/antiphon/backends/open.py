@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from weakref import WeakKeyDictionary
 
+from antiphon.backends.anthropic.backend import AnthropicBackend, messages_options
 from antiphon.backends.base import Backend
 from antiphon.backends.chat.backend import ChatBackend, codec_options
 from antiphon.backends.chat.leak_families import configured_families
@@ -14,6 +15,7 @@ from antiphon.backends.scripted import ScriptedBackend
 from antiphon.config import BackendConfig, Config, ModelConfig
 from antiphon.config.plugins import BACKENDS, load_plugin
 from antiphon.config.reading import quoted
+from antiphon.config.rules import HTTP_APIS
 from antiphon.core.text.leaks import NO_FAMILIES, Families
 from antiphon.net.tls import stamps
 
@@ -56,6 +58,8 @@ def open_backend(
             )
         case "responses":
             backend = ResponsesBackend(name, config, socket=socket, learn=learn)
+        case "anthropic":
+            backend = AnthropicBackend(name, config, own, socket=socket, learn=learn)
         case "scripted":
             return ScriptedBackend(name)
         case kind:
@@ -67,7 +71,7 @@ def open_backend(
 
 def is_renewed(backend: Backend, config: BackendConfig) -> bool:
     """Tell whether the files of its certificates are others than when it was opened."""
-    return config.api in ("chat", "responses") and _opened_with.get(backend, ()) != _certificates(config)
+    return config.api in HTTP_APIS and _opened_with.get(backend, ()) != _certificates(config)
 
 
 def _certificates(config: BackendConfig) -> object:
@@ -85,6 +89,8 @@ def made_of(name: str, config: Config) -> object:
         case "chat":
             known, families = configured_profiles(config.profiles), configured_families(config.leaks)
             return backend, codec_options(name, backend, own, known, families)
+        case "anthropic":
+            return backend, {model: messages_options(backend, one) for model, one in own.items()}
         case "responses" | "scripted":
             return backend
         case _:

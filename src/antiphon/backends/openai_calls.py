@@ -17,7 +17,9 @@ from antiphon.net.http.client import HttpClient, HttpResponse, Timeouts
 from antiphon.net.proxies import proxy_for
 from antiphon.net.tls import client_context
 
-ENDPOINTS = ("/chat/completions", "/responses")
+ENDPOINTS = ("/chat/completions", "/responses", "/messages")
+MESSAGES = "anthropic"
+"""The `api` of servers whose paths all begin with /v1, and whose key has a header of its own."""
 
 LIST_LIMIT = 8 * 1024 * 1024
 """Bytes of a list of models."""
@@ -29,6 +31,8 @@ def connect(name: str, config: BackendConfig, socket: str = "") -> HttpClient:
     address = parse_url(config.url, socket)
     for endpoint in ENDPOINTS:  # URLs are pasted from providers' pages with them
         address = replace(address, path=address.path.removesuffix(endpoint))
+    if config.api == MESSAGES and not address.path.endswith("/v1"):
+        address = replace(address, path=f"{address.path}/v1")
     timeouts = Timeouts(connect=config.connect_timeout, first_byte=config.first_token_timeout, idle=config.idle_timeout)
     return HttpClient(
         address,
@@ -46,6 +50,8 @@ def _key_header(config: BackendConfig) -> dict[str, str]:
     if not config.key:
         return {}
     name = config.key_header.lower()
+    if name == "auto":
+        name = "x-api-key" if config.api == MESSAGES else "authorization"
     return {name: f"Bearer {config.key}" if name == "authorization" else config.key}
 
 

@@ -107,7 +107,7 @@ def error_of(words: ErrorWords) -> BackendError:
     error = _refusal(_STATUS_OF_CODE.get(code or "", 0) or _status_of(words), words)
     if not code or error.code != "backend_error":
         return error
-    return BackendError(502, error.message, code=code)
+    return BackendError(502, error.message, code=code, retriable=error.retriable)
 
 
 def _status_of(error: ErrorWords) -> int:

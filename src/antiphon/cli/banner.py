@@ -17,6 +17,7 @@ import msgspec
 from antiphon import __version__
 from antiphon.cli.client import ListedModels
 from antiphon.config import Config, mask
+from antiphon.config.rules import web_search_choice
 
 PATIENCE = 1.0
 """Seconds that the banner waits for the models."""
@@ -62,6 +63,8 @@ def banner(config: Config, port: int, models: Sequence[str] | None, *, color: bo
     url = f"{'https' if config.tls_cert else 'http'}://{_bracketed(reachable(config.host))}:{port}/v1"
     lines = [f"{_bold(f'Antiphon {__version__}', color)}  {url}"]
     rows = {"models": _models(models), "keys": _keys(config), "store": _store(config)}
+    if tools := _tools(config):
+        rows["tools"] = tools
     lines += [f"  {name:<8}{text}" for name, text in rows.items()]
     lines += ["", f"  {_curl(config, url, models)}", ""]
     if config.engine and not config.engine.model:
@@ -100,6 +103,12 @@ def _keys(config: Config) -> str:
 
 def _store(config: Config) -> str:
     return "memory (gone when the server stops)" if config.store == "memory" else str(mask(config.store))
+
+
+def _tools(config: Config) -> str:
+    choice = web_search_choice(config)
+    unset = "" if config.tools.web_search.provider else " (another one, or off: --web-search)"
+    return f"{choice.shown}{unset}" if choice.shown else ""
 
 
 def _curl(config: Config, url: str, models: Sequence[str] | None) -> str:

@@ -113,7 +113,7 @@ def import_(source: str, target: str) -> None:
 
     require_postgres(target)
     from antiphon.stores.postgres.address import read_address
-    from antiphon.stores.postgres.importing import import_sqlite
+    from antiphon.stores.postgres.imports.importing import import_sqlite
 
     with _Bars() as bars:
         import_sqlite(Path(source).expanduser(), read_address(target), bars.show)

@@ -14,7 +14,10 @@ if TYPE_CHECKING:
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 ENGINE_OPTIONS = ("model", "mmproj", "context", "threads", "gpu_layers")
-_OF_TABLES = {name: f"engine.{name}" for name in ENGINE_OPTIONS} | {"api_key": "api_keys"}
+_OF_TABLES = {name: f"engine.{name}" for name in ENGINE_OPTIONS} | {
+    "api_key": "api_keys",
+    "web_search": "tools.web_search.provider",
+}
 
 PARTS: tuple[click.Option, ...] = (
     click.Option(
@@ -32,7 +35,7 @@ PARTS: tuple[click.Option, ...] = (
     click.Option(
         ["--backend-api"],
         multiple=True,
-        metavar="chat|responses|scripted|NAME",
+        metavar="chat|responses|anthropic|scripted|NAME",
         help="API that the backends speak (NAME: added by another package): one for all, or one per --backend."
         "  [default: chat]",
     ),
@@ -75,6 +78,11 @@ SERVER: tuple[click.Option, ...] = (
         ["--tls-cert"], metavar="FILE.pem", help="Certificate with its chain: serve HTTPS.  [default: none, HTTP]"
     ),
     click.Option(["--tls-key"], metavar="FILE.pem", help="Private key of --tls-cert, if not in the same file."),
+    click.Option(
+        ["--web-search"],
+        metavar="searxng=URL|brave|tavily|exa|serper|kagi|wikipedia|mcp:LABEL/TOOL|off",
+        help="Who searches the web for models.  [default: wikipedia on loopback without keys, else off]",
+    ),
     click.Option(
         ["--url-guard-allow"],
         multiple=True,

@@ -19,6 +19,7 @@ from antiphon.config.tables import (
     is_secret,
     mask,
 )
+from antiphon.config.tools import CodeInterpreterConfig, FileSearchConfig, ToolsConfig
 
 __all__ = [
     "DEFAULT_STORE",
@@ -26,8 +27,10 @@ __all__ = [
     "MCP",
     "SECRET",
     "BackendConfig",
+    "CodeInterpreterConfig",
     "Config",
     "EngineConfig",
+    "FileSearchConfig",
     "JwtConfig",
     "KeyConfig",
     "LeakConfig",
@@ -36,6 +39,7 @@ __all__ = [
     "PromptConfig",
     "PromptVersion",
     "Settings",
+    "ToolsConfig",
     "WebhookConfig",
     "is_secret",
     "mask",

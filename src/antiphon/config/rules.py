@@ -12,6 +12,7 @@ from antiphon.config.plugins import BACKENDS, STORES, TOOLS, check_plugin
 from antiphon.config.reading import nearest, quoted
 from antiphon.config.structs import Config
 from antiphon.config.tables import MCP, mask
+from antiphon.config.web_search import KEYED, PROVIDER_NAMES, WebSearchChoice, chosen
 from antiphon.errors import ConfigError
 from antiphon.net.http.address import UNIX
 from antiphon.net.proxies import NONE, parse_proxy
@@ -19,7 +20,9 @@ from antiphon.net.url_guard import is_allowance
 
 ENGINE = "engine"
 """The name under which `models.*.backends` means the embedded engine."""
-APIS = ("chat", "responses", "scripted")
+APIS = ("chat", "responses", "anthropic", "scripted")
+HTTP_APIS = ("chat", "responses", "anthropic")
+"""Those of servers that are reached over HTTP."""
 NEEDED = ("model", "messages", "input", "stream")
 """Request fields that cannot be dropped; `stream` has a setting of its own."""
 SCHEMES = ("postgresql", "postgres")
@@ -40,9 +43,11 @@ def check(config: Config) -> None:
         _networks,
         _backends,
         _engine,
+        _file_search,
         _models,
         _aliases,
         _mcp_servers,
+        _web_search,
     ):
         rule(config)
 
@@ -163,7 +168,7 @@ def _backends(config: Config) -> None:
             raise ConfigError("backends.engine: this name is reserved for the embedded engine; choose another")
         check_plugin(BACKENDS, backend.api, f"backends.{quoted(name)}.api", APIS)
         path = f"backends.{quoted(name)}."
-        if backend.api in ("chat", "responses") and not (_is_http(backend.url) or backend.url.startswith(UNIX)):
+        if backend.api in HTTP_APIS and not (_is_http(backend.url) or backend.url.startswith(UNIX)):
             raise ConfigError(f"{path}url: expected http://host:port/v1, https://… or unix:/path/of/socket:/v1")
         if not _is_token(backend.key_header):
             raise ConfigError(f"{path}key_header: '{mask(backend.key_header)}' is not the name of a header")
@@ -181,6 +186,14 @@ def _is_http(url: str) -> bool:
         return parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port is None or parts.port > 0)
     except ValueError:
         return False
+
+
+def _file_search(config: Config) -> None:
+    settings = config.tools.file_search
+    if 2 * settings.overlap > settings.chunk_tokens:
+        raise ConfigError(
+            f"tools.file_search.overlap: is {settings.overlap}; at most half of chunk_tokens ({settings.chunk_tokens}) is allowed"
+        )
 
 
 def _engine(config: Config) -> None:
@@ -232,3 +245,28 @@ def _mcp_servers(config: Config) -> None:
         check_plugin(TOOLS, server.kind, f"mcp_servers.{quoted(label)}.kind", (MCP,))
         if server.kind == MCP and bool(server.command) == bool(server.url):
             raise ConfigError(f"mcp_servers.{quoted(label)}: expected either a command or a url")
+
+
+def _web_search(config: Config) -> None:
+    settings, path = config.tools.web_search, "tools.web_search"
+    choice = web_search_choice(config)
+    for index, entry in enumerate(settings.guard_allow):
+        if not is_allowance(entry):
+            raise ConfigError(f"{path}.guard_allow[{index}]: '{entry}' is neither a network nor a host name")
+    if choice.provider == "mcp":
+        label, _, tool = choice.tool.partition("/")
+        if label not in config.mcp_servers or not tool:
+            raise ConfigError(f"{path}.provider: expected mcp:LABEL/TOOL with the label of an entry of mcp_servers")
+    elif choice.provider and choice.provider not in PROVIDER_NAMES:
+        raise ConfigError(
+            f"{path}.provider: '{choice.provider}' is none of {', '.join(PROVIDER_NAMES)}, mcp:LABEL/TOOL, off"
+        )
+    elif choice.provider == "searxng" and not choice.url:
+        raise ConfigError(f'{path}.provider: SearXNG needs its address: provider = "searxng=http://127.0.0.1:8888"')
+    elif choice.provider in KEYED and not settings.key:
+        raise ConfigError(f"{path}.key: '{choice.provider}' needs a key (or ANTIPHON_TOOLS_WEB_SEARCH_KEY)")
+
+
+def web_search_choice(config: Config) -> WebSearchChoice:
+    """Return which provider searches the web for a server with these settings."""
+    return chosen(config.tools.web_search, alone=is_loopback(config.host) and not is_locked(config))

@@ -62,7 +62,7 @@ def _bare(annotation: Any) -> tuple[Any, Meta | None]:
 
 
 def _kind(bare: Any) -> tuple[SettingKind, type[Settings] | None]:
-    arguments = get_args(bare)
+    arguments = get_args(bare) or (bare,)
     table = next((argument for argument in arguments if _is_table(argument)), None)
     if table is None:
         return SettingKind.VALUE, None

@@ -20,6 +20,7 @@ FLAGS: dict[str, str] = {
     "store": "--store",
     "url_guard_allow": "--url-guard-allow",
     "log_level": "--log-level",
+    "tools.web_search.provider": "--web-search",
     "engine.model": "--model",
     "engine.mmproj": "--mmproj",
     "engine.context": "--context",
@@ -54,10 +55,20 @@ def backend_tables(urls: Sequence[str], keys: Sequence[str], apis: Sequence[str]
         name, url = (named[1], named[2]) if named else (_name(entry, tables), entry)
         if name in tables:
             raise ConfigError(f"{source}: duplicate backend name '{name}'")
-        tables[name] = {"url": url}
+        tables[name] = {"url": url} | ({"api": "anthropic"} if speaks_messages(url) else {})
     _spread(tables, "key", keys, f"{source}: backend keys")
     _spread(tables, "api", apis, f"{source}: backend APIs")
     return tables
+
+
+def speaks_messages(url: str) -> bool:
+    """Tell whether a URL is certainly one of a server that speaks Anthropic's Messages API."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return False
+    path = parts.path.rstrip("/").removesuffix("/v1")
+    return parts.hostname == "api.anthropic.com" or path.endswith(("/anthropic", "/messages"))
 
 
 def _spread(tables: dict[str, Any], field: str, values: Sequence[str], what: str) -> None:

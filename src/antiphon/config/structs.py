@@ -24,6 +24,7 @@ from antiphon.config.tables import (
     Settings,
     WebhookConfig,
 )
+from antiphon.config.tools import ToolsConfig
 
 DEFAULT_STORE = "~/.local/share/antiphon/antiphon.db"
 """Where responses are kept; `$XDG_DATA_HOME` takes the place of `~/.local/share`."""
@@ -286,3 +287,6 @@ class Config(Settings, kw_only=True, forbid_unknown_fields=True):
     ] = {}
     models: Annotated[dict[str, ModelConfig], Meta(description="Models by id, beside those that backends list.")] = {}
     engine: Annotated[EngineConfig | None, Meta(description="The embedded engine.")] = None
+    tools: Annotated[ToolsConfig, Meta(description="Tools that the server runs itself.")] = msgspec.field(
+        default_factory=ToolsConfig
+    )

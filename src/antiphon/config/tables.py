@@ -59,15 +59,16 @@ class BackendConfig(Settings, kw_only=True, forbid_unknown_fields=True):
     key_header: Annotated[
         str,
         Meta(
-            description="Header of the key: `authorization`: as a bearer token; another one, such as `api-key`: as it is."
+            description="Header of the key: `authorization`: as a bearer token; another one, such as `api-key`: as it is;"
+            " `auto`: `x-api-key` for `anthropic`, `authorization` for others."
         ),
-    ] = "authorization"
+    ] = "auto"
     api: Annotated[
         str,
         Meta(
-            description="API that the server speaks: `chat` completions, `responses`, `scripted` (built in, without a model),"
-            " or a kind that another package adds: see docs/embedding.md.",
-            examples=["chat", "responses", "scripted"],
+            description="API that the server speaks: `chat` completions, `responses`, `anthropic` (Messages), `scripted`"
+            " (built in, without a model), or a kind that another package adds: see docs/embedding.md.",
+            examples=["chat", "responses", "anthropic", "scripted"],
         ),
     ] = "chat"
     profile: Annotated[
@@ -98,6 +99,29 @@ class BackendConfig(Settings, kw_only=True, forbid_unknown_fields=True):
             description="Streamed answers without a finish_reason: `required`: fail, as incomplete; `optional`: accept."
         ),
     ] = "required"
+    anthropic_version: Annotated[
+        str, Meta(description="`anthropic`: header anthropic-version.", pattern=r"^[\w.-]{1,40}$")
+    ] = "2023-06-01"
+    anthropic_beta: Annotated[
+        list[Annotated[str, Meta(pattern=r"^[\w.-]{1,100}$")]],
+        Meta(description="`anthropic`: beta features of every request (header anthropic-beta)."),
+    ] = []
+    cache: Annotated[
+        Literal["auto", "client", "off"],
+        Meta(
+            description="`anthropic`: prompt cache: `auto`: breakpoints behind tools, system text and the last two user"
+            " messages; `client`: those that Messages clients set; `off`: none."
+        ),
+    ] = "auto"
+    cache_ttl: Annotated[
+        Literal["5m", "1h"], Meta(description="`anthropic`: how long a prompt stays cached with `cache = auto`.")
+    ] = "5m"
+    max_tokens: Annotated[
+        int,
+        Meta(
+            description="`anthropic`: max_tokens of requests without a max_output_tokens; the API asks for one.", ge=1
+        ),
+    ] = 8192
     max_answer: Annotated[
         int, Meta(description="Maximum size of an answer or stream in bytes; larger ones fail with 502.", ge=1024)
     ] = 256 * 1024 * 1024
@@ -147,8 +171,11 @@ class ModelConfig(Settings, kw_only=True, forbid_unknown_fields=True):
     structured_outputs: Annotated[bool, Meta(description="The model supports text.format json_schema.")] = True
     reasoning: Annotated[bool, Meta(description="The model supports reasoning.")] = True
     think: Annotated[
-        Literal["auto", "off", "opened"],
-        Meta(description="Inline <think>: `auto`: to reasoning; `off`: leave it; `opened`: the template opens it."),
+        Literal["auto", "off", "opened", "unsure"],
+        Meta(
+            description="Inline <think>: `auto`: to reasoning; `off`: leave it; `opened`: the template opens it; `unsure`: it "
+            "may, and text is held back until a closing tag tells."
+        ),
     ] = "auto"
     leaks: Annotated[
         list[str],
@@ -163,7 +190,7 @@ class ModelConfig(Settings, kw_only=True, forbid_unknown_fields=True):
         Meta(description="Form of call ids towards the backend: see Roles, call ids, schemas above."),
     ] = "auto"
     strict_schema: Annotated[
-        Literal["auto", "keep", "tidy", "openai", "gemini", "moonshot"],
+        Literal["auto", "keep", "tidy", "openai", "anthropic", "gemini", "moonshot"],
         Meta(description="Subset of JSON Schema that the backend takes: see Roles, call ids, schemas above."),
     ] = "auto"
     drop: Annotated[
@@ -173,6 +200,13 @@ class ModelConfig(Settings, kw_only=True, forbid_unknown_fields=True):
     efforts: Annotated[
         list[str], Meta(description="Values of reasoning.effort that the model takes; others become the nearest.")
     ] = []
+    thinking: Annotated[
+        Literal["auto", "adaptive", "budget", "off"],
+        Meta(
+            description="`anthropic`: how the model thinks when an effort is asked for: `adaptive`, within a `budget` of"
+            " tokens, not at all (`off`); `auto`: by its list entry or name."
+        ),
+    ] = "auto"
     stream: Annotated[
         Literal["as_asked", "always", "never"],
         Meta(description="Ask the backend for a stream `as_asked` by the client, `always` or `never`."),

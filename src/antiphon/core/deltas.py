@@ -5,6 +5,7 @@ A Backend turns whatever its server speaks into these, and `ResponseStream.feed`
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import StrEnum
 from typing import Any
 
@@ -63,6 +64,7 @@ class CallStart(msgspec.Struct, frozen=True, gc=False):
     """A tool call begins. `key` tells its fragments from those of other calls of the Turn.
 
     Of a call of a server's tool (MCP) `namespace` is the server's label, and `approval_request_id` what a person agreed to.
+    `opening` are fields of a hosted tool's item that are known when the call begins.
     """
 
     key: str
@@ -71,6 +73,7 @@ class CallStart(msgspec.Struct, frozen=True, gc=False):
     kind: CallKind = "function"
     namespace: str | None = None
     approval_request_id: str | None = None
+    opening: Mapping[str, object] | None = None
 
 
 class CallDelta(msgspec.Struct, frozen=True, gc=False):

@@ -15,17 +15,21 @@ from msgspec import Raw
 from msgspec.structs import force_setattr
 
 from antiphon.core.deltas import CallKind
+from antiphon.core.stream.hosted_tool_writers import CodeCallWriter, FileSearchWriter, WebSearchWriter
 from antiphon.core.stream.tool_writers import McpCallWriter, ServeCall, StructuredCallWriter, WriteCall
 from antiphon.core.stream.writers import CallWriter
 from antiphon.core.tools import call_items
 from antiphon.core.tools.history import (
     ReadItem,
     call_reader,
+    hosted_reader,
     read_found_tools,
     read_output,
     read_server_call,
+    read_web_search,
 )
 from antiphon.core.tools.offers import Suggestion
+from antiphon.core.tools.results import Included
 
 Runner = Literal["client", "server", "hosted"]
 """Who runs a kind's calls: the client; this server, wherever it is declared; this server, where a HostedTool is there for it."""
@@ -58,7 +62,8 @@ class Kind(msgspec.Struct, frozen=True, kw_only=True):
     `arguments` is the field that a call's text streams into. The client owes an item of type `owes` for one of type
     `owed_for` (the call, where it is ""), which it names by the field `owed_by`. `items` are all types of items.
 
-    `write` makes the writer of a call that the client runs, `serve` that of one which this server runs.
+    `write` makes the writer of a call that the client runs, `serve` that of one which this server runs. `begins` is the event
+    that tells that it runs, `hidden` what of its items a client sees only by `include`.
     """
 
     name: CallKind
@@ -77,6 +82,8 @@ class Kind(msgspec.Struct, frozen=True, kw_only=True):
     prefix: str = ""
     write: WriteCall | None = None
     serve: ServeCall | None = None
+    begins: str = ""
+    hidden: tuple[Included, ...] = ()
 
     def __post_init__(self) -> None:
         force_setattr(self, "prefix", next((item.prefix for item in self.items if item.type == self.call), ""))
@@ -220,14 +227,27 @@ KINDS: tuple[Kind, ...] = (
             "web_search_preview_2025_03_11",
         ),
         call="web_search_call",
-        items=(ItemType(type="web_search_call", prefix="ws"),),
+        items=(ItemType(type="web_search_call", prefix="ws", read=read_web_search),),
+        serve=WebSearchWriter,
+        begins="searching",
+        hidden=(
+            Included("web_search_call.action.sources", ("action", "sources"), dropped=True),
+            Included("web_search_call.results", ("results",), dropped=True),
+        ),
     ),
     Kind(
         name="file_search",
         runs="hosted",
         declared=("file_search",),
         call="file_search_call",
-        items=(ItemType(type="file_search_call", prefix="fs"),),
+        items=(
+            ItemType(
+                type="file_search_call", prefix="fs", read=hosted_reader("file_search", ("queries",), results="results")
+            ),
+        ),
+        serve=FileSearchWriter,
+        begins="searching",
+        hidden=(Included("file_search_call.results", ("results",)),),
     ),
     Kind(
         name="code_interpreter",
@@ -235,7 +255,14 @@ KINDS: tuple[Kind, ...] = (
         declared=("code_interpreter",),
         secretive=True,
         call="code_interpreter_call",
-        items=(ItemType(type="code_interpreter_call", prefix="ci"),),
+        items=(
+            ItemType(
+                type="code_interpreter_call", prefix="ci", read=hosted_reader("python", ("code",), results="outputs")
+            ),
+        ),
+        serve=CodeCallWriter,
+        begins="interpreting",
+        hidden=(Included("code_interpreter_call.outputs", ("outputs",)),),
     ),
     Kind(
         name="image_generation",
@@ -329,6 +356,10 @@ OWED = {kind.owed_for or kind.call: kind for kind in KINDS if kind.owes}
 """Type of an item that asks the client for something → its kind."""
 
 
+CALLED: dict[str, Kind] = {kind.call: kind for kind in KINDS if kind.call}
+"""Type of the item that a call is → its kind."""
+
+
 def is_other_tool(type: str) -> bool:
     """Tell whether a type of tool is one that has no struct, and is kept as it came."""
     kind = BY_DECLARATION.get(type)
@@ -356,6 +387,7 @@ def register(kind: Kind) -> None:
     if known or any(type in BY_DECLARATION for type in kind.declared) or any(type in ITEMS for type in types):
         raise ValueError(f"The kind '{kind.name}', or a type of its tools or items, is there already.")
     BY_NAME[kind.name] = kind
+    CALLED[kind.call] = kind
     BY_DECLARATION.update(dict.fromkeys(kind.declared, kind))
     ITEMS.update({item.type: item for item in kind.items})
     READERS.update({item.type: (kind, item.read) for item in kind.items if item.read is not None})

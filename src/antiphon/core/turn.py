@@ -38,11 +38,19 @@ class Hints(msgspec.Struct, frozen=True, kw_only=True):
 NO_HINTS = Hints()
 
 
+def all_instructions(turn: Turn) -> str | None:
+    """Return the instructions of a Turn with those of the tools that this server runs."""
+    if not turn.tool_instructions:
+        return turn.instructions
+    return f"{turn.instructions}\n\n{turn.tool_instructions}" if turn.instructions else turn.tool_instructions
+
+
 class Turn(msgspec.Struct, frozen=True, kw_only=True):
     """What the model sees and how it is to answer: defaults are filled in, history is in `items`, oldest first.
 
     `request` is there for what only a backend that speaks Responses itself understands. `model` is the id of the model's
-    card; routing replaces it by the backend's own name. `server_tools` are those that this server runs.
+    card; routing replaces it by the backend's own name. `server_tools` are those that this server runs, and
+    `tool_instructions` is what the model is told of them beside the `instructions`.
     `extra` holds unknown request fields and the model's configured `extra_body`; they go to the backend as they are. `size`
     is about how many bytes of JSON all of it has, where that is so much that it is worked on off the event loop, else 0.
     `senses`: what the model takes; what tools of this server gave is shown accordingly. `opaque` is what backends said for
@@ -56,6 +64,7 @@ class Turn(msgspec.Struct, frozen=True, kw_only=True):
     opaque: OpaqueData = NO_OPAQUE
     tools: Sequence[Tool]
     server_tools: Sequence[Offer] = ()
+    tool_instructions: str = ""
     tool_choice: str | ToolChoice
     parallel_tool_calls: bool
     text: ResolvedText

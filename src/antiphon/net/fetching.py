@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from urllib.parse import quote, unquote, urljoin, urlsplit
 
 import msgspec
@@ -19,6 +20,7 @@ from antiphon.runtime.request_memory import owner
 MOST_REDIRECTS = 5
 REDIRECTS = (301, 302, 303, 307, 308)
 TIMEOUTS = Timeouts(connect=10.0, first_byte=30.0, idle=15.0)
+USER_AGENT = "Antiphon/0.1 (self-hosted server of the Responses API)"  # Wikipedia and others ask for a name
 SECONDS = 60.0  # for the whole of a file
 MOST_AT_ONCE = 32  # files, for all requests of the process
 OF_OWNER = 8  # of those, for the requests of one owner
@@ -28,37 +30,55 @@ CHARSETS = ("utf-8", "iso-8859-1", "us-ascii")  # of a name in the form of RFC 8
 
 
 class Fetched(msgspec.Struct, frozen=True):
-    """A file from a URL. `declared` is the media type that its server gave it, "" where it gave none."""
+    """A file from a URL. `declared` is the media type that its server gave it, "" where it gave none.
+
+    `url` is where it was found, after all redirects.
+    """
 
     content: bytes
     filename: str
     declared: str
+    url: str = ""
 
 
 class Fetcher:
-    """Fetches files of at most `limit` bytes over http and https."""
+    """Fetches files of at most `limit` bytes over http and https. `packed`: servers may pack them (gzip)."""
 
-    def __init__(self, guard: UrlGuard, *, limit: int, timeouts: Timeouts = TIMEOUTS, seconds: float = SECONDS) -> None:
+    def __init__(
+        self,
+        guard: UrlGuard,
+        *,
+        limit: int,
+        timeouts: Timeouts = TIMEOUTS,
+        seconds: float = SECONDS,
+        packed: bool = False,
+    ) -> None:
         self._guard = guard
         self._limit = limit
         self._timeouts = timeouts
         self._seconds = seconds
+        self._packed = packed
         self._turns = FairTurns(MOST_AT_ONCE, OF_OWNER)
 
-    async def fetch(self, url: str, param: str, limit: int | None = None) -> Fetched:
+    async def fetch(
+        self, url: str, param: str, limit: int | None = None, *, allow: Callable[[str], bool] | None = None
+    ) -> Fetched:
         """Return what the URL leads to, of at most `limit` bytes where that is less than the fetcher's own limit.
 
+        `allow` is asked for each URL, those of redirects too, before anything is sent there.
         Raises InvalidRequest (`url_not_allowed`, `url_not_reachable`, `file_too_large` …).
         """
         limit = self._limit if limit is None else min(limit, self._limit)
         try:
             async with self._turns.turn(owner()), asyncio.timeout(self._seconds):
-                return await self._follow(url, param, limit)
+                return await self._follow(url, param, limit, allow)
         except TimeoutError:
             raise _failed("its server took too long", param) from None
 
-    async def _follow(self, url: str, param: str, limit: int) -> Fetched:
+    async def _follow(self, url: str, param: str, limit: int, allow: Callable[[str], bool] | None) -> Fetched:
         for _ in range(MOST_REDIRECTS + 1):
+            if allow is not None and not allow(url):
+                raise _failed("it redirects to a domain that is not allowed", param)
             client = await self._client(url, param)
             try:
                 response = await client.send("GET", _target(url))
@@ -80,7 +100,11 @@ class Fetcher:
             ip = await self._guard.resolve_for(proxy, host, port, param)
             return HttpClient(
                 msgspec.structs.replace(address, ip=ip),
-                headers={"accept": "*/*"},
+                headers={
+                    "accept": "*/*",
+                    "user-agent": USER_AGENT,
+                    "accept-encoding": "gzip" if self._packed else "identity",
+                },
                 timeouts=self._timeouts,
                 max_answer=2 * self._limit + HEAD_LIMIT,  # with the frames of its chunks
                 proxy=proxy,
@@ -91,7 +115,11 @@ class Fetcher:
     async def _take(self, response: HttpResponse, url: str, param: str, limit: int) -> Fetched:
         if response.status != 200:
             raise _failed(f"its server answered with status {response.status}", param)
-        if response.header(b"content-encoding").lower() not in (b"", b"identity"):
+        if response.header(b"content-encoding").lower() not in (
+            b"",
+            b"identity",
+            *((b"gzip",) if self._packed else ()),
+        ):
             raise _failed(
                 "its server sent a content encoding that was not requested", param
             )  # nothing that unpacks without end
@@ -100,7 +128,7 @@ class Fetcher:
             raise _too_large(limit, param)
         content = await _read(response, param, limit)
         declared = response.header(b"content-type").decode("latin-1")
-        return Fetched(content, _filename(url, response.header(b"content-disposition")), declared)
+        return Fetched(content, _filename(url, response.header(b"content-disposition")), declared, url)
 
 
 async def _read(response: HttpResponse, param: str, limit: int) -> bytes:

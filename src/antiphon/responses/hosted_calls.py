@@ -7,26 +7,39 @@ import logging
 from collections.abc import Callable, Sequence
 from functools import partial
 
+from msgspec.structs import replace
+
 from antiphon.core.json_encoding import to_json
-from antiphon.core.stream.response_stream import PendingCall
+from antiphon.core.stream.response_stream import PendingCall, ResponseStream
 from antiphon.core.tools.offers import Offer
-from antiphon.core.tools.results import ToolResult
+from antiphon.core.tools.results import ToolResult, shown_fields
 from antiphon.errors import APIError
 from antiphon.runtime.unexpected_errors import unexpected
-from antiphon.tools.base import AdmittedTool, ToolServerError
+from antiphon.tools.base import AdmittedTool, HostedRun, ToolServerError
+
+OVERHEAD = 256  # bytes that a passage or a file counts beside its text
 
 log = logging.getLogger("antiphon.responses")
 
 
 class HostedWork:
-    """The hosted tools of one Response. `progress` tells of a call by its key."""
+    """The hosted tools of one Response. `progress` tells of a call by its key, `include` what clients see of their items."""
 
-    def __init__(self, admitted: Sequence[AdmittedTool], progress: Callable[[str, str], None]) -> None:
+    def __init__(
+        self, admitted: Sequence[AdmittedTool], progress: Callable[[str, str], None], include: Sequence[str] = ()
+    ) -> None:
         self._admitted = {tool.kind.name: tool for tool in admitted}
         self._room = {tool.kind.name: tool.bounds.total for tool in admitted}
         self._progress = progress
+        self._include = include
         self._running: set[str] = set()
         self.offers: Sequence[Offer] = offered(admitted)
+
+    async def prepare(self, run: HostedRun, stream: ResponseStream) -> None:
+        """Prepare them, and tell the stream how their items begin. Raises APIError."""
+        for tool in self._admitted.values():
+            await tool.use.prepare(run)
+        stream.open_hosted({name: opening for name, tool in self._admitted.items() if (opening := tool.use.opening())})
 
     async def call(self, call: PendingCall) -> ToolResult:
         """Make a call. A failure becomes the call's error; nothing is raised."""
@@ -42,12 +55,16 @@ class HostedWork:
                 error=f"The tool's answers in this response have more than {tool.bounds.total} bytes together."
             )
         self._room[call.kind] -= size
-        return result
+        if not tool.kind.hidden or not result.fields:
+            return result
+        return replace(result, fields=shown_fields(result.fields, tool.kind.hidden, self._include))
 
     async def _bounded(self, tool: AdmittedTool, call: PendingCall) -> ToolResult:
         self._running.add(call.key)
         try:
             async with asyncio.timeout(tool.bounds.seconds):
+                if tool.kind.begins:
+                    self._tell(call.key, tool.kind.begins)
                 return await tool.use.call(call.name, call.arguments, partial(self._tell, call.key))
         except TimeoutError:
             return ToolResult(error=f"The tool did not answer within {tool.bounds.seconds:g} seconds.")
@@ -80,10 +97,16 @@ def offered(admitted: Sequence[AdmittedTool]) -> list[Offer]:
     return [offer for tool in admitted for offer in tool.use.offers()]
 
 
+def told(admitted: Sequence[AdmittedTool]) -> str:
+    """Return what hosted tools tell the model as a system's text."""
+    return "\n\n".join(text for tool in admitted if (text := tool.use.instructions()))
+
+
 def _size(result: ToolResult) -> int:
-    """Return the bytes of a result: item fields, text for the model, annotations."""
+    """Return the bytes of a result: item fields, text for the model."""
     return (
         len(to_json(result.fields))
         + len((result.model_text or "").encode(errors="replace"))
-        + sum(len(bytes(annotation)) for annotation in result.annotations)
+        + sum(len(passage.text.encode(errors="replace")) + OVERHEAD for passage in result.passages)
+        + OVERHEAD * len(result.files)
     )

@@ -9,6 +9,7 @@ import msgspec
 
 from antiphon.backends.base import Route
 from antiphon.core import context
+from antiphon.core.citations.sources import Source
 from antiphon.core.context import OwnInput
 from antiphon.core.stream.terms import StreamTerms
 from antiphon.core.turn import Turn
@@ -29,7 +30,7 @@ class Identity(msgspec.Struct, frozen=True):
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """One Response to be made: the request, its Route, the first Turn, and the Response as it stands before the first token.
 
-    `spell`: see Asked.
+    `sources` are those that texts of its history name. `spell`: see Asked.
     """
 
     request: CreateResponse
@@ -45,6 +46,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     ignored: Sequence[str] = ()
     remote: Sequence[McpTool] = ()
     hosted: Sequence[AdmittedTool] = ()
+    sources: Sequence[Source] = ()
     approvals: Sequence[Approval] = ()
     compaction: Literal["", "trigger", "threshold"] = ""
     spell: Callable[[str], str] | None = None

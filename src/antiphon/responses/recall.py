@@ -123,7 +123,9 @@ class Recall:
         unknown = [key for _, key in bare[-MOST_ASKED:] if key not in mine]
         if unknown:
             await self._ask(owner, unknown, responses)
-        found = {index: entry for index, key in bare if (entry := self._get(owner, key)) and entry.thoughts}
+            mine = self._owners.get(owner, {})
+        known = [(index, key) for index, key in bare if key in mine and mine[key].thoughts]
+        found = {index: entry for index, key in known if (entry := self._get(owner, key))}
         if not found:
             return items, opaque
         beside = {id: records for entry in found.values() for id, records in entry.opaque.items()}

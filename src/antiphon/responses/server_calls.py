@@ -20,6 +20,7 @@ from antiphon.responses.mcp_calls import McpWork
 from antiphon.responses.plan import Plan
 from antiphon.responses.services import Services
 from antiphon.runtime.offload import LARGE
+from antiphon.tools.base import HostedRun
 from antiphon.types.items import Item, OtherItem
 
 
@@ -32,7 +33,10 @@ class ToolWork:
         self._stream = stream
         self._show = show
         self._mcp = McpWork(plan.remote, plan.approvals, plan.owner, stream, services, show)
-        self._hosted = HostedWork(plan.hosted, self._progress)
+        self._hosted = HostedWork(plan.hosted, self._progress, plan.request.include or ())
+        self._run_of = HostedRun(
+            owner=plan.owner, response_id=plan.response.id, items=plan.turn.items, sources=stream.sources
+        )
         self._seen = 0
         self._size = plan.turn.size
         self._called = False
@@ -40,6 +44,7 @@ class ToolWork:
     async def prepare(self) -> None:
         """Do what comes before the first model call. Raises APIError (424)."""
         self._stream.announce_calls(self._needs_approval)
+        await self._hosted.prepare(self._run_of, self._stream)
         await self._mcp.prepare(self._history, decode_items([Raw(item) for item in self._stream.output]))
 
     def compacted(self, turn: Turn) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import msgspec
 
@@ -52,6 +52,7 @@ class Services(msgspec.Struct, frozen=True, kw_only=True):
     sealer: Sealer
     tool_servers: ToolServers
     hosted_tools: HostedTools = msgspec.field(default_factory=dict)
+    tools_off: Mapping[str, str] = {}
     estimator: Estimator = msgspec.field(default_factory=Estimator)
     counter: TokenCounter = msgspec.field(default_factory=lambda: TokenCounter(Estimator(), {}))
     checker: Checker = msgspec.field(default_factory=Checker)

@@ -10,6 +10,7 @@ from msgspec.structs import replace
 
 from antiphon.backends.base import RoutedStream
 from antiphon.core import compaction
+from antiphon.core.citations.citer import Citer
 from antiphon.core.compaction import Compacted
 from antiphon.core.context import kept_items
 from antiphon.core.deltas import Delta, UsageReport
@@ -53,6 +54,8 @@ class Turns:
         self._ignored: dict[str, None] = {}
         self.tools = ToolWork(plan, stream, services, outlet.send) if plan.remote or plan.hosted else None
         self._structured = structured_output(plan, services)
+        stream.sources.load(plan.sources)
+        self._citer = Citer(stream.sources) if plan.hosted or plan.sources else None
 
     async def make(self) -> None:
         """Make all model calls, until nothing is left but to end the response. Raises APIError, and what the Sink raises."""
@@ -62,7 +65,9 @@ class Turns:
         while stream.action is Action.CALL_MODEL:
             await self._call_model()
             stream.end_turn()
-            if (usage := self._plan.response.usage) is not None:
+            if (
+                not turns and (usage := self._plan.response.usage) is not None
+            ):  # later ones have grown, and usage is a sum
                 self._services.estimator.learn(self._plan.turn, usage.input_tokens)
             turns += 1
             if turns == MOST_TURNS:
@@ -115,8 +120,13 @@ class Turns:
         """Make one model call: its deltas go through the stream to the sink, one pass for all that has arrived."""
         source = await self._turn_stream()
         self._backend_id = source.backend_id
-        while not await source.pour(self._take):
-            await self._outlet.drain()
+        if self._citer is not None:
+            self._citer.begin()
+        try:
+            while not await source.pour(self._take):
+                await self._outlet.drain()
+        finally:
+            self._end_citations()
         if source.ignored:
             self._ignored |= dict.fromkeys(source.ignored)
         self._source = None
@@ -140,12 +150,21 @@ class Turns:
         """Pass on Deltas; False if the sink has no room for more."""
         if not self.spoke:
             self.spoke = perf_counter()
+        if self._citer is not None:
+            deltas = self._citer.take(deltas)
         feed = self._stream.feed
         for delta in deltas if self._structured is None else self._structured.take(deltas):
             feed(delta)
         if self._stream.sequence_number > MOST_EVENTS:
             raise BackendError(502, f"The answer has more than {MOST_EVENTS} events.")
         return self._outlet.send()
+
+    def _end_citations(self) -> None:
+        """Pass on the end of an answer, which may have been held back as the beginning of a citation."""
+        if self._citer is not None:
+            rest = self._citer.close()
+            for delta in rest if self._structured is None else self._structured.take(rest):
+                self._stream.feed(delta)
 
     async def _settle(self, watch: StructuredOutput) -> None:
         """Send a withheld answer; one that does not fit its format is requested once more."""

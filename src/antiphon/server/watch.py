@@ -14,6 +14,7 @@ from antiphon.server.http.router import RouteTable
 from antiphon.server.process.loop_watch import LoopWatch
 from antiphon.stores.base import Store
 from antiphon.telemetry.access_log import AccessLog
+from antiphon.telemetry.hosted_calls import WatchedTool
 from antiphon.telemetry.metrics import Metrics
 from antiphon.telemetry.observers import Observer
 from antiphon.telemetry.otlp import Exporter, from_environment
@@ -22,7 +23,7 @@ from antiphon.telemetry.prometheus import Samples
 from antiphon.telemetry.request_record import RecordRuns, Watcher
 from antiphon.telemetry.store_timing import timed_store
 from antiphon.telemetry.tracing import TracedRouter, TracedToolServers, Tracer
-from antiphon.tools.base import ToolServers
+from antiphon.tools.base import HostedTools, ToolServers
 
 
 class Watch:
@@ -61,6 +62,13 @@ class Watch:
         """Return the servers of tools, with calls that are traced."""
         return TracedToolServers(servers, self._exporter) if self._exporter is not None else servers
 
+    def hosted_tools(self, tools: HostedTools) -> HostedTools:
+        """Return hosted tools, with calls that are counted and traced."""
+        if self._metrics is None and self._exporter is None:
+            return tools
+        count = self._metrics.tool_called if self._metrics is not None else _nothing
+        return {name: WatchedTool(tool, count, self._exporter) for name, tool in tools.items()}
+
     def add_routes(self, router: RouteTable) -> None:
         """Register `/metrics`."""
         if self._metrics is not None:
@@ -89,3 +97,7 @@ class Watch:
     def _scrape(self, worker_number: int) -> bytes:
         assert self._metrics is not None
         return self._metrics.scrape(worker_number)
+
+
+def _nothing(name: str, outcome: str, seconds: float) -> None:
+    """Count nothing."""

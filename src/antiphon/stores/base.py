@@ -1,4 +1,4 @@
-"""Store: the seam to databases; seven nouns, one Protocol each. Every row has an owner.
+"""Store: the seam to databases; nine nouns, one Protocol each. Every row has an owner.
 
 An object of another owner is reported as missing. JSON is passed as bytes and is not decoded here.
 Times are Unix seconds, given by the caller.
@@ -16,6 +16,7 @@ import msgspec
 
 from antiphon.errors import StoreError
 from antiphon.stores.condition import Census, Condition, Measure
+from antiphon.stores.nouns.containers import ContainerStore
 from antiphon.stores.nouns.conversations import ConversationStore
 from antiphon.stores.nouns.deliveries import DeliveryStore
 from antiphon.stores.nouns.files import FileStore
@@ -23,8 +24,10 @@ from antiphon.stores.nouns.jobs import JobStore
 from antiphon.stores.nouns.keys import KeyStore
 from antiphon.stores.nouns.limits import LimitStore
 from antiphon.stores.nouns.responses import ResponseStore
+from antiphon.stores.nouns.vector_stores import VectorStoreStore
 
 __all__ = [
+    "ContainerStore",
     "ConversationStore",
     "DeliveryStore",
     "FenceError",
@@ -35,11 +38,12 @@ __all__ = [
     "ResponseStore",
     "Store",
     "StoreDatabase",
+    "VectorStoreStore",
 ]
 
 
 class FenceError(StoreError):
-    """The lease on a job was lost to another worker; nothing was written."""
+    """The lease on a job or a file was lost to another worker; nothing was written."""
 
 
 class StoreDatabase(Protocol):
@@ -80,8 +84,10 @@ class Store(msgspec.Struct, frozen=True, kw_only=True):
     jobs: JobStore
     files: FileStore
     deliveries: DeliveryStore
+    containers: ContainerStore
     keys: KeyStore
     limits: LimitStore
+    vector_stores: VectorStoreStore
     database: StoreDatabase
 
     async def close(self) -> None:

@@ -49,7 +49,17 @@ def open_store(spec: str, *, log_limit: int = LOG_LIMIT) -> Store:
 
 def open_memory(*, max_responses: int = 10_000, max_file_bytes: int = 1 << 30) -> Store:
     """Open a store in memory. Beyond `max_responses` the oldest are dropped; beyond `max_file_bytes` the oldest files."""
-    from antiphon.stores.memory import conversations, deliveries, files, jobs, keys, limits, responses
+    from antiphon.stores.memory import (
+        containers,
+        conversations,
+        deliveries,
+        files,
+        jobs,
+        keys,
+        limits,
+        responses,
+        vector_stores,
+    )
     from antiphon.stores.memory.memory_database import MemoryDatabase
 
     database = MemoryDatabase()
@@ -61,8 +71,10 @@ def open_memory(*, max_responses: int = 10_000, max_file_bytes: int = 1 << 30) -
         jobs=background,
         files=files.MemoryFiles(database, max_file_bytes),
         deliveries=deliveries.MemoryDeliveries(database),
+        containers=containers.MemoryContainers(database),
         keys=keys.MemoryKeys(),
         limits=limits.MemoryLimits(database),
+        vector_stores=vector_stores.MemoryVectorStores(database),
         database=database,
     )
 
@@ -72,7 +84,17 @@ def open_sqlite(path: str | Path, *, synchronous: Synchronous = "NORMAL", wal_li
 
     `wal_limit`: bytes of the write-ahead log from which on writes are refused, 0 for never.
     """
-    from antiphon.stores.sqlite import conversations, deliveries, files, jobs, keys, limits, responses
+    from antiphon.stores.sqlite import (
+        containers,
+        conversations,
+        deliveries,
+        files,
+        jobs,
+        keys,
+        limits,
+        responses,
+        vector_stores,
+    )
     from antiphon.stores.sqlite.sqlite_database import SQLiteDatabase
 
     database = SQLiteDatabase(path, synchronous=synchronous, wal_limit=wal_limit)
@@ -82,15 +104,27 @@ def open_sqlite(path: str | Path, *, synchronous: Synchronous = "NORMAL", wal_li
         jobs=jobs.SQLiteJobs(database),
         files=files.SQLiteFiles(database),
         deliveries=deliveries.SQLiteDeliveries(database),
+        containers=containers.SQLiteContainers(database),
         keys=keys.SQLiteKeys(database),
         limits=limits.SQLiteLimits(database),
+        vector_stores=vector_stores.SQLiteVectorStores(database),
         database=database,
     )
 
 
 def open_postgres(url: str, *, patience: float | None = None) -> Store:
     """Open a PostgreSQL database; wait `patience` seconds for it, else as long as is usual. Raises ConfigError."""
-    from antiphon.stores.postgres import conversations, deliveries, files, jobs, keys, limits, responses
+    from antiphon.stores.postgres import (
+        containers,
+        conversations,
+        deliveries,
+        files,
+        jobs,
+        keys,
+        limits,
+        responses,
+        vector_stores,
+    )
     from antiphon.stores.postgres.postgres_database import PostgresDatabase
 
     database = PostgresDatabase(url, patience=patience)
@@ -100,8 +134,10 @@ def open_postgres(url: str, *, patience: float | None = None) -> Store:
         jobs=jobs.PostgresJobs(database),
         files=files.PostgresFiles(database),
         deliveries=deliveries.PostgresDeliveries(database),
+        containers=containers.PostgresContainers(database),
         keys=keys.PostgresKeys(database),
         limits=limits.PostgresLimits(database),
+        vector_stores=vector_stores.PostgresVectorStores(database),
         database=database,
     )
 

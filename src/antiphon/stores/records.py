@@ -144,3 +144,138 @@ class Slot(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     holder: str
     most: int
+
+
+class StoredContainer(msgspec.Struct, frozen=True, kw_only=True):
+    """A container of the code interpreter: bytes of memory, and after how many idle seconds it expires."""
+
+    id: str
+    owner: str
+    name: str
+    memory: int
+    idle: int
+    created_at: int
+    last_active_at: int
+
+
+class StoredContainerFile(msgspec.Struct, frozen=True, kw_only=True):
+    """A file of a container, without its content. `source` is `user` or `assistant`; `version` grows with each new content."""
+
+    id: str
+    container: str
+    path: str
+    size: int
+    source: str
+    created_at: int
+    version: int = 1
+
+
+class FileCounts(msgspec.Struct, frozen=True, kw_only=True):
+    """How many files of a vector store, or of a batch, are in which state."""
+
+    in_progress: int = 0
+    completed: int = 0
+    failed: int = 0
+    cancelled: int = 0
+
+    @property
+    def total(self) -> int:
+        """All of them."""
+        return self.in_progress + self.completed + self.failed + self.cancelled
+
+
+class VectorStore(msgspec.Struct, frozen=True, kw_only=True):
+    """A vector store: files that can be searched. `metadata` is a JSON object.
+
+    It expires `expires_days` after it was last used (None: never); from then on it is without files.
+    """
+
+    id: str
+    owner: str
+    created_at: int
+    last_active_at: int
+    name: str = ""
+    description: str = ""
+    metadata: bytes = b"{}"
+    expires_days: int | None = None
+    usage_bytes: int = 0
+    counts: FileCounts = FileCounts()
+
+    @property
+    def expires_at(self) -> int | None:
+        """When it expires, as it was last used."""
+        return None if self.expires_days is None else self.last_active_at + self.expires_days * 86_400
+
+
+class VectorFile(msgspec.Struct, frozen=True, kw_only=True):
+    """A file in a vector store. `attributes` is a JSON object; `chunk_tokens` None: the server's own chunking.
+
+    `status` is in_progress, completed, cancelled or failed; `error_code` and `error_message` tell why it failed.
+    """
+
+    file_id: str
+    filename: str
+    created_at: int
+    status: str = "in_progress"
+    usage_bytes: int = 0
+    error_code: str = ""
+    error_message: str = ""
+    attributes: bytes = b"{}"
+    chunk_tokens: int | None = None
+    chunk_overlap: int | None = None
+
+
+class FileBatch(msgspec.Struct, frozen=True, kw_only=True):
+    """Files that were added to a vector store together."""
+
+    id: str
+    store_id: str
+    created_at: int
+    cancelled: bool = False
+    counts: FileCounts = FileCounts()
+
+
+class Chunk(msgspec.Struct, frozen=True):
+    """A piece of a file's text, and its words as they are indexed (`core.retrieval.words`)."""
+
+    text: str
+    words: Sequence[str]
+
+
+class IngestJob(msgspec.Struct, frozen=True, kw_only=True):
+    """A file that a worker holds, to make chunks of it. `fence` grows with every claim; `crashes` counts holders that died."""
+
+    store_id: str
+    owner: str
+    file: VectorFile
+    number: int
+    fence: int
+    crashes: int = 0
+
+
+class Hit(msgspec.Struct, frozen=True, kw_only=True):
+    """A chunk that was found. `score` is its BM25 score, `number` its number within the vector store."""
+
+    number: int
+    score: float
+    file_id: str
+    filename: str
+    attributes: bytes
+    text: str
+
+
+class Hits(msgspec.Struct, frozen=True, kw_only=True):
+    """What a search found, the best first; of how many chunks, and how many of them have each word of the query."""
+
+    hits: Sequence[Hit] = ()
+    chunks: int = 0
+    having: Sequence[int] = ()
+
+
+class ListPage(msgspec.Struct, frozen=True, kw_only=True):
+    """A page of a list: behind `after`, before `before` (ids), `limit` rows at most."""
+
+    limit: int = 20
+    descending: bool = True
+    after: str | None = None
+    before: str | None = None

@@ -66,7 +66,18 @@ class Metrics:
         self._duration = Histogram(
             "antiphon_response_duration_seconds", "Time to the end of a Response.", DURATION, labels
         )
+        self._tools = Histogram(
+            "antiphon_tool_duration_seconds",
+            "Time of calls of hosted tools, by function and outcome.",
+            DURATION,
+            ("tool", "outcome"),
+        )
+        self._tool_name = Bounded(MOST_MODELS)
         self._store = Histogram("antiphon_store_duration_seconds", "Time for the store.", STORE, ("operation",))
+
+    def tool_called(self, name: str, outcome: str, seconds: float) -> None:
+        """Count and time a call of a hosted tool."""
+        self._tools.observe((self._tool_name(name), outcome), seconds)
 
     # Observer
 
@@ -149,6 +160,7 @@ class Metrics:
             self._per_token,
             self._duration,
             self._store,
+            self._tools,
         )
 
     def _live(self) -> Iterable[Samples]:

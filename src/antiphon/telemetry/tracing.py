@@ -12,7 +12,17 @@ from contextvars import ContextVar
 from msgspec import Raw
 from msgspec.structs import replace
 
-from antiphon.backends.base import ByteStream, ModelCard, Route, RoutedStream, RouteProxy, Router, Take
+from antiphon.backends.base import (
+    ByteStream,
+    MessagesCaller,
+    ModelCard,
+    RelayedAnswer,
+    Route,
+    RoutedStream,
+    RouteProxy,
+    Router,
+    Take,
+)
 from antiphon.core.deltas import Delta, Finish, UsageReport
 from antiphon.core.turn import NO_HINTS, Hints, Turn
 from antiphon.errors import APIError
@@ -117,6 +127,19 @@ class TracedRoute(RouteProxy):
             _end(span, error)
             raise
 
+    async def relay_messages(
+        self, fields: Mapping[str, Raw], caller: MessagesCaller, hints: Hints = NO_HINTS, *, count: bool = False
+    ) -> RelayedAnswer:
+        """Relay a Messages request within a span; to count tokens is no model call. Raises BackendError."""
+        if count:
+            return await self._route.relay_messages(fields, caller, hints, count=True)
+        span = self._span(hints)
+        try:
+            return TracedMessages(await self._route.relay_messages(fields, caller, hints), span)
+        except BaseException as error:
+            _end(span, error)
+            raise
+
     def _span(self, hints: Hints) -> Span:
         above = _current.get()
         parent = above.context if above is not None else parse_parent(hints.traceparent)
@@ -198,6 +221,23 @@ class TracedBytes:
         self._span.end()
 
 
+class TracedMessages(TracedBytes):
+    """The same for the answer to a relayed Messages request."""
+
+    def __init__(self, inner: RelayedAnswer, span: Span) -> None:
+        super().__init__(inner, span)
+        self._counting = inner
+
+    @property
+    def said(self) -> int:
+        """Events so far."""
+        return self._counting.said
+
+    def usage(self) -> Usage | None:
+        """Return the token counts so far; None where there are none."""
+        return self._counting.usage()
+
+
 class TracedToolServers:
     """ToolServers whose calls are spans."""
 
@@ -256,6 +296,14 @@ class TracedToolServer:
         span = Span(self._exporter, name, INTERNAL, above.context if above is not None else None)
         span.attributes = {"antiphon.mcp.server": self._label}
         return span
+
+
+def tool_span(exporter: Exporter, name: str, kind: str) -> Span:
+    """Begin the span of a tool's call, beneath the Response's."""
+    above = _current.get()
+    span = Span(exporter, f"execute_tool {name}", INTERNAL, above.context if above is not None else None)
+    span.attributes = {OPERATION: "execute_tool", TOOL: name, TOOL_TYPE: kind}
+    return span
 
 
 def _note_usage(span: Span, usage: Usage | None) -> None:

@@ -10,10 +10,12 @@ from urllib.parse import urlsplit
 import msgspec
 from msgspec import Raw
 
+from antiphon.core.citations.sources import Sources
 from antiphon.core.kinds import Kind
 from antiphon.core.tools.offers import Offer
 from antiphon.core.tools.results import ToolResult as ToolResult
 from antiphon.errors import AntiphonError, InvalidRequest
+from antiphon.types.items import Item
 from antiphon.types.tools import RemoteTool as RemoteTool
 
 
@@ -176,8 +178,29 @@ class Declaration(msgspec.Struct, frozen=True, kw_only=True):
     param: str
 
 
+class HostedRun(msgspec.Struct, frozen=True, kw_only=True):
+    """The response within which a hosted tool is used. `items` is what the model sees first, `sources` what it may cite."""
+
+    owner: str
+    response_id: str
+    items: Sequence[Item]
+    sources: Sources
+
+
 class HostedUse(Protocol):
-    """A hosted tool within one response."""
+    """A hosted tool within one response. A class that inherits from this has the methods it does not write itself."""
+
+    def instructions(self) -> str:
+        """Return what the model is told of the tool as a system's text, at most some hundred tokens; "" for nothing."""
+        return ""
+
+    def opening(self) -> Mapping[str, object]:
+        """Return the fields that the items of its calls begin with, as far as they depend on the response."""
+        return {}
+
+    async def prepare(self, run: HostedRun) -> None:
+        """Do what comes before the first model call is read. Raises APIError: the response fails."""
+        return
 
     def offers(self) -> Sequence[Offer]:
         """Return what the model may call; the kind of each target is the tool's."""
@@ -199,8 +222,15 @@ class HostedUse(Protocol):
 class HostedTool(Protocol):
     """A tool that this server runs: its kind says which declarations it serves, how its items look and how they are read."""
 
-    kind: Kind
-    bounds: ToolBounds
+    @property
+    def kind(self) -> Kind:
+        """Its kind; a class attribute will do."""
+        ...
+
+    @property
+    def bounds(self) -> ToolBounds:
+        """What a call may take; a class attribute will do."""
+        ...
 
     async def admit(self, declared: Sequence[Declaration], owner: str) -> HostedUse:
         """Check all declarations of its kind in a request. Raises APIError: 400 or 404, before anything streams.

@@ -116,11 +116,15 @@ class ChatChoice(msgspec.Struct, gc=False):
 
 
 class ChatChunk(msgspec.Struct, gc=False):
-    """A chunk of a stream, a whole answer, or an error in the place of either."""
+    """A chunk of a stream, a whole answer, or an error in the place of either. The last four list sources."""
 
     choices: list[ChatChoice] | None = None
     usage: ChatUsage | None = None
     error: OptionalRaw = None
+    citations: OptionalRaw = None
+    search_results: OptionalRaw = None
+    web_search: OptionalRaw = None
+    references: OptionalRaw = None
 
 
 class TopLogprob(msgspec.Struct, gc=False):

@@ -80,10 +80,34 @@ class InputTransformation(msgspec.Struct, frozen=True, kw_only=True):
     reason: str
 
 
+class ImageTokens(msgspec.Struct, frozen=True):
+    image_tokens: int = 0
+    text_tokens: int = 0
+
+
+class PictureUsage(msgspec.Struct, frozen=True):
+    input_tokens: int = 0
+    input_tokens_details: ImageTokens = ImageTokens()
+    output_tokens: int = 0
+    output_tokens_details: ImageTokens = ImageTokens()
+    total_tokens: int = 0
+
+
+class SearchUsage(msgspec.Struct, frozen=True):
+    num_requests: int = 0
+
+
+class ToolUsage(msgspec.Struct, frozen=True):
+    """What hosted tools have used. Pictures are counted in the usage of the model that makes them."""
+
+    image_gen: PictureUsage = PictureUsage()
+    web_search: SearchUsage = SearchUsage()
+
+
 class Response(msgspec.Struct, kw_only=True):
     """What a client gets. `output` holds items as JSON, encoded once; the echoed `text`, `tools` and so on are JSON too.
 
-    `input_transformations` is there where there was one.
+    `input_transformations` is there where there was one, `tool_usage` where a hosted tool was called.
     """
 
     id: str
@@ -120,6 +144,7 @@ class Response(msgspec.Struct, kw_only=True):
     metadata: dict[str, str] = {}
     presence_penalty: float = 0.0
     frequency_penalty: float = 0.0
+    tool_usage: ToolUsage | UnsetType = UNSET
     input_transformations: list[InputTransformation] | UnsetType = UNSET
 
     def __post_init__(self) -> None:

@@ -453,11 +453,11 @@ async def test_a_bound_of_answers_is_kept_to() -> None:
 # Thoughts that the template opens
 
 
-def thinking(*pieces: str, field: str = "content") -> Callable[[Call], Any]:
+def thinking(*pieces: str, field: str = "content", always: bool = False) -> Callable[[Call], Any]:
     """A server whose template is told to think: then the answer comes in these pieces, else it is "Hello!"."""
 
     async def handle(call: Call) -> None:
-        on = call.json.get("chat_template_kwargs", {}).get("enable_thinking")
+        on = always or call.json.get("chat_template_kwargs", {}).get("enable_thinking")
         said = [{field: piece} for piece in pieces] if on else [{"content": "Hello!"}]
         if field != "content" and on:
             said.append({"content": "Hello!"})
@@ -523,4 +523,35 @@ async def test_a_server_that_parts_thoughts_itself_streams(pieces: tuple[str, ..
             assert text_of([*first, *rest]) == text
         assert (text_of(first) or thoughts_of(first)) == pieces[0]
         assert one.learned == {}
+        await one.close()
+
+
+@pytest.mark.parametrize("stream", [True, False])
+@pytest.mark.parametrize("profile", ["generic", "vllm", "llama_cpp"])
+@pytest.mark.parametrize("model", ["deepseek-ai/DeepSeek-R1-Distill-Qwen-7B", "Qwen/QwQ-32B", "qwen3-4b-thinking-2507"])
+async def test_models_whose_template_always_opens_thoughts(model: str, profile: str, stream: bool) -> None:
+    async with running(thinking(*UNOPENED, always=True)) as upstream:
+        one = ChatBackend("c", BackendConfig(url=upstream.url, profile=profile))
+        for _ in range(2):
+            deltas, _ = await heard(one, ask(model=model, stream=stream))
+            assert (thoughts_of(deltas).strip(), text_of(deltas)) == ("I need one word.", "Hello!")
+        await one.close()
+
+
+@pytest.mark.parametrize("profile", ["generic", "vllm", "llama_cpp"])
+async def test_a_whole_answer_teaches_that_streams_only_close_their_thoughts(profile: str) -> None:
+    async with running(thinking(*UNOPENED, always=True)) as upstream:
+        one = ChatBackend("c", BackendConfig(url=upstream.url, profile=profile))
+        for stream in (False, True, True, False):
+            deltas, _ = await heard(one, ask(stream=stream))
+            assert (thoughts_of(deltas).strip(), text_of(deltas)) == ("I need one word.", "Hello!")
+        assert one.learned == {"m": Adaptation(think="unsure")}
+        await one.close()
+
+
+async def test_think_can_be_set_for_a_model_that_may_open_its_thoughts() -> None:
+    async with running(thinking(*UNOPENED, always=True)) as upstream:
+        one = ChatBackend("c", BackendConfig(url=upstream.url), {"m": ModelConfig(think="unsure")})
+        deltas, _ = await heard(one, ask())
+        assert (thoughts_of(deltas).strip(), text_of(deltas)) == ("I need one word.", "Hello!")
         await one.close()

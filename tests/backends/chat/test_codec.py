@@ -11,6 +11,7 @@ import pytest
 
 from antiphon.backends.chat.profiles import PROFILES, find
 from antiphon.core.request.text_format import resolve_text
+from antiphon.core.tools.history import NOT_KEPT
 from antiphon.core.tools.offers import Offer, Target
 from antiphon.errors import APIError, InvalidRequest
 from antiphon.types.request import CreateResponse, TextConfig
@@ -258,7 +259,51 @@ HISTORY: list[tuple[Json, Json | None, str, Json, str]] = [
         {},
         "Error: down",
     ),
+    (
+        {"type": "web_search_call", "id": "ws", "action": {"type": "search", "query": "a", "queries": ["a", "b"]}},
+        None,
+        "web_search",
+        {"queries": ["a", "b"]},
+        NOT_KEPT,
+    ),
+    (
+        {"type": "web_search_call", "id": "ws", "action": {"type": "find_in_page", "url": "u", "pattern": "p"}},
+        None,
+        "find_in_page",
+        {"url": "u", "pattern": "p"},
+        NOT_KEPT,
+    ),
+    (
+        {"type": "file_search_call", "id": "fs", "queries": ["q"], "results": [{"filename": "a.md", "text": "Text."}]},
+        None,
+        "file_search",
+        {"queries": ["q"]},
+        "a.md\nText.",
+    ),
+    (
+        {
+            "type": "code_interpreter_call",
+            "id": "ci",
+            "code": "1+1",
+            "outputs": [{"type": "logs", "logs": "2"}, {"type": "image", "url": "data:image/png;base64,AA"}],
+        },
+        None,
+        "python",
+        {"code": "1+1"},
+        "2",
+    ),
+    (
+        {"type": "code_interpreter_call", "id": "ci", "code": "1+1", "outputs": None},
+        None,
+        "python",
+        {"code": "1+1"},
+        NOT_KEPT,
+    ),
 ]
+
+
+SELF_ANSWERED = next(index for index, row in enumerate(HISTORY) if row[1] is None and row[0]["type"] == "mcp_call")
+"""From there on items hold what they gave themselves."""
 
 
 @pytest.mark.parametrize(("item", "answer", "name", "arguments", "result"), HISTORY)
@@ -271,7 +316,7 @@ def test_history_of_rarer_tools(item: Json, answer: Json | None, name: str, argu
 
 def test_items_that_say_nothing_to_a_chat_model() -> None:
     others: list[Json] = [
-        {"type": "web_search_call", "id": "ws", "status": "completed"},
+        {"type": "image_generation_call", "id": "ig", "status": "completed", "result": "AA=="},
         {"type": "mcp_list_tools", "id": "l", "server_label": "s", "tools": []},
         {"type": "mcp_approval_request", "id": "a", "server_label": "s", "name": "t", "arguments": "{}"},
         {"type": "mcp_approval_response", "approval_request_id": "a", "approve": True},
@@ -311,7 +356,6 @@ def test_tools_without_a_choice() -> None:
             {"type": "function", "function": {"name": "apply_patch"}},
             ["get_weather", "apply_patch"],
         ),
-        (ToolChoice(type="web_search"), None, ["get_weather", "apply_patch"]),
         (
             ToolChoice(type="allowed_tools", mode="auto", tools=[{"type": msgspec.Raw(b'"custom"')}]),
             None,
@@ -348,8 +392,25 @@ def test_a_choice_that_is_not_there_is_refused() -> None:
 
 
 def test_without_tools_there_is_no_choice() -> None:
-    assert "tool_choice" not in sent(ask(tools=[{"type": "web_search"}], tool_choice="required"))
+    assert "tool_choice" not in sent(ask(tools=[{"type": "web_search"}], tool_choice="auto"))
     assert "tools" not in sent(ask(tools=[WEATHER], tool_choice="none"), "ollama")
+
+
+@pytest.mark.parametrize(
+    ("choice", "named"),
+    [
+        (ToolChoice(type="web_search"), "web_search"),
+        ("required", "web_search"),
+        (
+            ToolChoice(type="allowed_tools", mode="required", tools=[{"type": msgspec.Raw(b'"web_search"')}]),
+            "web_search",
+        ),
+    ],
+)
+def test_a_forced_tool_that_nobody_runs_is_refused(choice: Any, named: str) -> None:
+    with pytest.raises(InvalidRequest, match=f"does not run the tool '{named}'") as refused:
+        sent(ask(tools=[{"type": "web_search"}], tool_choice=choice))
+    assert refused.value.param == "tool_choice"
 
 
 def test_a_forced_call_where_the_server_does_not_obey() -> None:
@@ -480,7 +541,7 @@ def test_profiles_are_found(name: str, url: str, owners: tuple[str, ...], expect
 @pytest.mark.parametrize("profile", PROFILES)
 def test_every_profile_passes_a_long_history(profile: str) -> None:
     items: list[Json] = [{"role": "developer", "content": "d"}, USER, thoughts("t")]
-    for item, answer, *_ in HISTORY[:-2]:
+    for item, answer, *_ in HISTORY[:SELF_ANSWERED]:
         items += [item | {"call_id": f"c{len(items)}"}, (answer or {}) | {"call_id": f"c{len(items)}"}]
     body = sent(
         ask(*items, tools=[WEATHER, PATCH, {"type": "shell"}, {"type": "image_generation"}], instructions="be"), profile

@@ -211,3 +211,17 @@ async def test_models() -> None:
         (model,) = await backend.models()
         assert (model.id, model.created, model.owned_by) == ("gpt", 5, "o")
         assert (upstream.calls[0].method, upstream.calls[0].path) == ("GET", "/v1/models")
+
+
+@pytest.mark.parametrize(("profile", "sent"), [("auto", True), ("transformers", False)])
+async def test_a_server_that_ignores_tool_choice_none_is_offered_no_tools(profile: str, sent: bool) -> None:
+    async with running(play) as upstream:
+        backend = ResponsesBackend("r", BackendConfig(url=upstream.url, profile=profile))
+        asked = msgspec.structs.replace(
+            turn("Hello", model="gpt"),
+            tools=decode_tools([Raw(b'{"type":"function","name":"look"}')]),
+            tool_choice="none",
+        )
+        await read_all(await backend.open(asked))
+        assert ("tools" in upstream.calls[0].json) is ("tool_choice" in upstream.calls[0].json) is sent
+        await backend.close()

@@ -1,7 +1,7 @@
 """The corpus of vendors: what engines and providers send, one folder each, with the source of every shape.
 
-`NAME/vendor.toml` has `title`, `url` (as users write it), `profile`, and a table per shape (`SHAPES`). A shape's answer is
-either a recording (`recording = "FILE"`, bytes of a real engine) or lines after a public source:
+`NAME/vendor.toml` has `title`, `url` (as users write it), `profile` or `api` (where that is not `chat`), and a table per shape
+(`SHAPES`). A shape's answer is either a recording (`recording = "FILE"`, bytes of a real engine) or lines after a public source:
 
     + DELTA [FINISH]             a chunk: the vendor's `chunk` with this delta and finish reason
     = MESSAGE [FINISH] [USAGE]   a whole answer: the vendor's `whole` with this message
@@ -35,6 +35,8 @@ SHAPES = {
     "rate_limit": "a refusal: too many requests",
     "broken": "an error in the middle of a stream",
 }
+MESSAGES = "anthropic"
+"""The `api` of servers whose shapes are events of the Messages API, one per line."""
 USAGE = '{"prompt_tokens":12,"completion_tokens":5,"total_tokens":17}'
 
 
@@ -72,7 +74,12 @@ class Shape:
         headers = {"content-type": kind if status == 200 else "application/json", **self.fields.get("headers", {})}
         if "body" in self.fields:
             return Answer(status, headers, self.fields["body"].strip().encode())
-        lines = self.fields.get("stream" if streamed else "whole")
+        # Servers of the Messages API are always asked for a stream, however the client wants its answer.
+        lines = self.fields.get("stream" if streamed or self.vendor.api == MESSAGES else "whole")
+        if lines is not None and self.vendor.api == MESSAGES:
+            if self.name == "broken" and not streamed:
+                return None  # a client that does not stream gets the error as its status
+            return Answer(status, headers | {"content-type": "text/event-stream"}, _events(lines))
         if lines is None:
             return None
         if lines.endswith(".txt"):
@@ -97,6 +104,11 @@ class Vendor:
     def title(self) -> str:
         """The name as its makers write it."""
         return str(self.fields["title"])
+
+    @property
+    def api(self) -> str:
+        """The API that it speaks, as a backend's setting has it."""
+        return str(self.fields.get("api", "chat"))
 
     @cached_property
     def shapes(self) -> dict[str, Shape]:
@@ -137,6 +149,11 @@ def _parts(line: str) -> tuple[str, str, str]:
     end = json.JSONDecoder().raw_decode(line)[1]
     finish, _, usage = line[end:].strip().partition(" ")
     return line[:end], json.dumps(finish or None), usage or USAGE
+
+
+def _events(text: str) -> bytes:
+    """Return events of the Messages API, each with the name that its data has."""
+    return "".join(f"event: {json.loads(line)['type']}\ndata: {line}\n\n" for line in _lines(text)).encode()
 
 
 def _lines(text: str) -> list[str]:

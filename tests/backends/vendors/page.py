@@ -8,14 +8,15 @@ import msgspec
 
 from antiphon.backends.chat.profiles import PROFILES, Profile
 from tests.backends.vendors.corpus import SHAPES, Vendor, vendors
+from tests.engines.page import section
 
 HEAD = """\
 # Backends
 
-Which engines and providers Antiphon works with, what each of them sends (seen or documented), and how its server profile
-differs. Made by `scripts/docs` from `src/antiphon/backends/chat/profiles.py` and the corpus in `tests/backends/vendors`; every
-shape of the corpus is played to a whole server in the tests: streamed and not, chained with `previous_response_id` and replayed
-by the client.
+Which engines and providers Antiphon works with, what each of them sends (seen or documented), how its server profile
+differs, and what real engines did behind it. Made by `scripts/docs` from `src/antiphon/backends/chat/profiles.py`, the corpus in
+`tests/backends/vendors` and `tests/engines`; every shape of the corpus is played to a whole server in the tests: streamed and
+not, chained with `previous_response_id` and replayed by the client.
 
 A backend that is not listed works if it speaks chat completions or the Responses API: see `backends` in
 [configuration.md](configuration.md). `antiphon doctor` samples what it can do and writes the settings. `[profiles.NAME]` adds a
@@ -39,7 +40,8 @@ Fields of a profile that differ from `generic`. Each can be set in `[profiles.NA
 
 def render() -> str:
     """Return the page."""
-    return HEAD + "\n".join([*_vendors(vendors().values()), ""]) + PROFILES_HEAD + "\n".join([*_profiles(), ""])
+    vendor_rows = "\n".join([*_vendors(vendors().values()), ""])
+    return HEAD + vendor_rows + section() + PROFILES_HEAD + "\n".join([*_profiles(), ""])
 
 
 def _vendors(known: Iterable[Vendor]) -> list[str]:
@@ -47,7 +49,7 @@ def _vendors(known: Iterable[Vendor]) -> list[str]:
     rows = [columns, ["---"] * len(columns)]
     number = 0
     for vendor in sorted(known, key=lambda vendor: vendor.title.lower()):
-        row = [vendor.title, f"`{vendor.fields['url']}`", f"`{vendor.fields['profile']}`"]
+        row = [vendor.title, f"`{vendor.fields['url']}`", _kind(vendor)]
         for name in SHAPES:
             shape = vendor.shapes.get(name)
             if shape is None:
@@ -60,6 +62,10 @@ def _vendors(known: Iterable[Vendor]) -> list[str]:
         rows.append(row)
     seen = [f"- **{name.replace('_', ' ')}**: {meaning}" for name, meaning in SHAPES.items()]
     return [*_table(rows), "", *seen]
+
+
+def _kind(vendor: Vendor) -> str:
+    return f"`{vendor.fields['profile']}`" if vendor.api == "chat" else f'`api = "{vendor.api}"`'
 
 
 def _profiles() -> list[str]:

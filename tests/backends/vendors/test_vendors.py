@@ -70,13 +70,14 @@ class Vendors(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         vendor = VENDORS[self.path.split("/")[1]]
+        assert vendor.api == "chat" or self.headers["anthropic-version"]
         models = [{"id": f"{vendor.name}.{shape}", "object": "model"} for shape in vendor.shapes]
         body = json.dumps({"object": "list", "data": models}).encode()
         self._send(Answer(200, {"content-type": "application/json"}, body))
 
     def do_POST(self) -> None:
         request = json.loads(self.rfile.read(int(self.headers["content-length"])))
-        if not self.path.endswith("/chat/completions"):
+        if not self.path.endswith(("/chat/completions", "/v1/messages")):
             self._send(Answer(404, {"content-type": "application/json"}, b'{"error":{"message":"no such path"}}'))
             return
         self.seen.append(request)
@@ -102,7 +103,12 @@ def served() -> Iterator[tuple[Client, list[Json]]]:
     with upstream(handler) as url:
         base = url.removesuffix("/v1")
         backends = {
-            vendor.name: BackendConfig(url=f"{base}/{vendor.name}/v1", break_after=0, profile=vendor.fields["profile"])
+            vendor.name: BackendConfig(
+                url=f"{base}/{vendor.name}/v1",
+                break_after=0,
+                api=vendor.api,
+                profile=vendor.fields.get("profile", "auto"),
+            )
             for vendor in VENDORS.values()
         }
         shapes = sum(len(vendor.shapes) for vendor in VENDORS.values())
@@ -199,11 +205,16 @@ def paired(messages: list[Json]) -> None:
     """Make sure that each call has its result, in order, right behind it."""
     open_calls: list[str] = []
     for message in messages:
+        blocks = message["content"] if isinstance(message["content"], list) else []
+        for block in blocks:
+            if block["type"] == "tool_result":
+                assert open_calls.pop(0) == block["tool_use_id"]
         if message["role"] == "tool":
             assert open_calls.pop(0) == message["tool_call_id"]
         else:
             assert not open_calls
         open_calls += [call["id"] for call in message.get("tool_calls") or ()]
+        open_calls += [block["id"] for block in blocks if block["type"] == "tool_use"]
     assert not open_calls
 
 
@@ -216,7 +227,9 @@ def at(value: Any, path: str) -> Any:
     return value
 
 
-@pytest.mark.parametrize("vendor", VENDORS.values(), ids=lambda vendor: vendor.name)
+@pytest.mark.parametrize(
+    "vendor", [one for one in VENDORS.values() if one.api == "chat"], ids=lambda vendor: vendor.name
+)
 def test_the_address_of_a_vendor_points_to_its_profile(vendor: Any) -> None:
     found = find("auto", vendor.fields["url"], vendor.fields.get("owners", ()))
     assert found is not None and found.name == vendor.fields["profile"]

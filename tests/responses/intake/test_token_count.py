@@ -13,7 +13,7 @@ from tokenizers import Tokenizer, models, pre_tokenizers
 
 from antiphon.config import ModelConfig
 from antiphon.core.json_encoding import to_json
-from antiphon.core.request.decoding import decode_items
+from antiphon.core.request.decoding import decode_items, decode_request, decode_tools, resolve_text
 from antiphon.core.token_count import Estimator, texts_of
 from antiphon.errors import ConfigError
 from antiphon.responses.intake.token_count import PER_TEXT, TokenCounter
@@ -90,6 +90,65 @@ def test_an_estimate_learns_from_real_counts() -> None:
     for _ in range(20):
         estimator.learn(asked, before * 3)
     assert abs(estimator.estimate(asked) - before * 3) <= 3
+
+
+WEATHER = decode_tools([Raw(to_json({"type": "function", "name": "get_weather", "parameters": {"type": "object"}}))])
+SEEN = {
+    "transformers": (17, 28, 41, 45),
+    "LiteLLM": (19, 30, 43, 47),
+    "a template that adds a long text": (817, 828, 841, 845),
+}
+"""Tokens of the same four inputs, as servers without a tokenizer for clients reported them."""
+
+
+@pytest.mark.parametrize("server", SEEN)
+def test_after_a_few_counts_estimates_of_such_requests_are_right(server: str) -> None:
+    """Templates add tokens for each request, message and tool: a rate per byte alone was wrong by half for short inputs."""
+    hello, paris = turn("Say hello in five words."), turn("What is the weather in Paris?")
+    turns = [
+        hello,
+        msgspec.structs.replace(hello, instructions="You are a pirate."),
+        msgspec.structs.replace(paris, tools=WEATHER),
+        msgspec.structs.replace(turn("What is the weather in Paris and in Rome?"), tools=WEATHER),
+    ]
+    estimator = Estimator()
+    for _ in range(4):
+        for asked, tokens in zip(turns, SEEN[server], strict=True):
+            estimator.learn(asked, tokens)
+    for asked, tokens in zip(turns, SEEN[server], strict=True):
+        assert abs(estimator.estimate(asked) - tokens) <= max(4, tokens // 20)
+
+
+def test_short_inputs_do_not_spoil_the_estimates_of_long_ones() -> None:
+    estimator = Estimator()
+    for words in range(1, 17):
+        estimator.learn(turn("word " * words), 12 + words)
+    assert 8_000 < estimator.estimate(turn("word " * 10_000)) < 14_000
+
+
+@pytest.mark.parametrize("tokens", [1, 2**31, 10**15])
+def test_an_estimate_recovers_from_wrong_counts(tokens: int) -> None:
+    estimator = Estimator()
+    asked = turn("a text of some length " * 200)
+    for _ in range(8):
+        estimator.learn(asked, tokens)
+    for _ in range(24):
+        estimator.learn(asked, 1_100)
+    assert 700 < estimator.estimate(asked) < 1_500
+
+
+def test_counts_of_inputs_that_were_changed_teach_nothing() -> None:
+    """With `truncation: auto` the model may have seen less; a format may be told in the prompt."""
+    estimator = Estimator()
+    asked = turn("a text of some length " * 200)
+    before = estimator.estimate(asked)
+    request, _ = decode_request(to_json({"model": "m", "text": {"format": {"type": "json_object"}}}))
+    cut = msgspec.structs.replace(asked, request=msgspec.structs.replace(asked.request, truncation="auto"))
+    formatted = msgspec.structs.replace(asked, text=resolve_text(request.text))
+    for one in (cut, formatted):
+        for _ in range(4):
+            estimator.learn(one, 17)
+    assert estimator.estimate(asked) == before
 
 
 def test_a_file_that_is_not_there_is_named() -> None:

@@ -89,6 +89,8 @@ class Answer:
             self._asking.all_thoughts()
         if self._unsure and not self._decoder.cut:
             self._asking.thought(unopened=self._decoder.unopened)
+        elif self._decoder.unopened:
+            self._asking.closed_thoughts()
 
     def abort(self) -> None:
         self._ended = True

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal, Protocol
+from typing import Protocol
 
 import msgspec
 
@@ -55,7 +55,7 @@ NO_MARKS: frozenset[str] = frozenset()
 class TextPolicy(msgspec.Struct, frozen=True):
     """What is looked for in text: thoughts, families of leaked calls, and the users' own. `calls`: whether any are wanted."""
 
-    think: ThinkPolicy | Literal["unsure"] = "auto"
+    think: ThinkPolicy = "auto"
     leaks: Sequence[str] = ()
     own_leaks: Families = NO_FAMILIES
     calls: bool = True
@@ -85,7 +85,7 @@ class FilterSink:
         self.unopened = False
         # Without calls there is nothing to rescue, but Harmony's channels have to be told apart all the same.
         offers = tools.offers if policy.calls else {}
-        leaks = policy.leaks if offers else [leak for leak in policy.leaks if leak == CHANNELS]
+        leaks = policy.leaks if offers else (CHANNELS,) if CHANNELS in policy.leaks else ()
         self._filters: list[LeakFilter] = []
         if leaks:
             schemas = {name: offer.parameters for name, offer in offers.items()}

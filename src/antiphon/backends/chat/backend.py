@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from functools import partial
 from hashlib import blake2b
 from itertools import count
@@ -107,7 +107,7 @@ def _adapted(options: CodecOptions, learned: Adaptation) -> CodecOptions:
             call_ids=learned.call_ids,
             strict_schema=learned.strict_schema,
         ),
-        opens_thoughts=learned.think == "opened",
+        learned_think=learned.think,
         window=options.window or learned.context_length,
         most_output=learned.max_output_tokens,
     )
@@ -156,9 +156,9 @@ class ChatBackend:
         """What was learned of its models by refusals."""
         return self._adaptations.all()
 
-    async def open(self, turn: Turn) -> Answer:
+    def open(self, turn: Turn) -> Coroutine[object, object, Answer]:
         """Start a call. Raises BackendError."""
-        return await self._ask(Asking(turn, self._adaptations))
+        return self._ask(Asking(turn, self._adaptations))
 
     async def _ask(self, asking: Asking) -> Answer:
         """Send a request; one that is refused again as long as its refusals teach something new. Raises BackendError."""

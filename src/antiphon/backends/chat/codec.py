@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
 import msgspec
@@ -19,20 +19,17 @@ from antiphon.backends.chat.opaque.sending import Carried
 from antiphon.backends.chat.profiles import PROFILES, Policies, Profile, ThinkPolicy, suited
 from antiphon.backends.learning.chat_wishes import OFF, add_effort, drop
 from antiphon.backends.learning.refusal_words import KEYWORD
-from antiphon.core.deltas import CallKind, InputRemoved
+from antiphon.core.deltas import InputRemoved
 from antiphon.core.json_encoding import to_json
-from antiphon.core.kinds import BY_DECLARATION, MCP
-from antiphon.core.request.validation import decode
 from antiphon.core.text.leaks import NO_FAMILIES, Families
 from antiphon.core.text.pieces import joined
+from antiphon.core.tools.choices import OfferChoice, choose
 from antiphon.core.tools.schema_subsets import Subset
 from antiphon.core.tools.schemas import HEAVY, format_schema
-from antiphon.core.tools.tool_map import Offer, ToolMap
-from antiphon.core.turn import TEMPLATE_FIELDS, Turn, merged_objects
-from antiphon.errors import InvalidRequest
+from antiphon.core.tools.tool_map import ToolMap
+from antiphon.core.turn import TEMPLATE_FIELDS, Turn, all_instructions, merged_objects
 from antiphon.runtime.offload import LARGE
 from antiphon.types.request import TextFormat
-from antiphon.types.tools import ToolChoice
 
 __all__ = ["ChatDecoder", "CodecOptions", "decoder", "request"]
 
@@ -52,10 +49,10 @@ class CodecOptions(msgspec.Struct, frozen=True, kw_only=True):
     `own_leaks` are the families of the configuration.
 
     `need_reason`: an answer without a `finish_reason` was broken off; False for servers that never send one.
-    `opens_thoughts`: a template that is told to think is known to open the thoughts itself. `window`: the model's context
-    window, `most_output` its longest answer, in tokens; 0 where they are not known. `refuse`: a wish that the model cannot
-    honour is a 400. `address`: a digest of the server's. `thoughts_in`: the field in which the model gives its thoughts, ""
-    while that is not known.
+    `learned_think`: what answers have told of that: `opened` by a template that is told to think, `unsure` by any.
+    `window`: the model's context window, `most_output` its longest answer, in tokens; 0 where they are not known. `refuse`:
+    a wish that the model cannot honour is a 400. `address`: a digest of the server's. `thoughts_in`: the field in which the
+    model gives its thoughts, "" while that is not known.
     """
 
     profile: Profile = PROFILES["generic"]
@@ -64,7 +61,7 @@ class CodecOptions(msgspec.Struct, frozen=True, kw_only=True):
     leaks: tuple[str, ...] = ()
     own_leaks: Families = NO_FAMILIES
     need_reason: bool = True
-    opens_thoughts: bool = False
+    learned_think: Literal["", "opened", "unsure"] = ""
     window: int = 0
     most_output: int = 0
     refuse: bool = False
@@ -88,7 +85,7 @@ class ChatCall(msgspec.Struct, frozen=True):
     emulation: Emulation | None = None
     ignored: tuple[str, ...] = ()
     forced: bool = False
-    think: ThinkPolicy | Literal["unsure"] = "auto"
+    think: ThinkPolicy = "auto"
     removed: Sequence[InputRemoved] = ()
     origin: Origin = NOBODY
     keep_ids: bool = False
@@ -102,7 +99,7 @@ def request(turn: Turn, options: CodecOptions) -> tuple[bytes, ChatCall]:
     profile = suited(options.profile, options.policies, turn.model)
     strict = profile.strict and "strict" not in profile.drop
     tools = ToolMap(turn.tools, turn.items, turn.server_tools, strict=strict)
-    choice = _choose(turn.tool_choice, tools)
+    choice = choose(turn.tool_choice, tools, turn.tools)
     try:
         emulation = _emulate(turn, choice, tools, profile)
     except Unusable as unusable:
@@ -110,7 +107,7 @@ def request(turn: Turn, options: CodecOptions) -> tuple[bytes, ChatCall]:
     origin = options.origin(turn.model)
     carried = Carried(origin, turn.opaque, options.thoughts_in or profile.reasoning_out)
     messages = Messages(tools, profile, turn.senses, carried)
-    messages.add(turn.instructions, turn.items)
+    messages.add(all_instructions(turn), turn.items)
     body = _Body()
     body.add("model", to_json(turn.model))
     _add_tools(body, turn, tools, choice, emulation, profile)
@@ -128,7 +125,7 @@ def request(turn: Turn, options: CodecOptions) -> tuple[bytes, ChatCall]:
     if profile.drop:
         forced = forced and (emulation is not None or "tool_choice" not in profile.drop)
         ignored += drop(body.fields, profile.drop, choice.mode if emulation is None else "auto")
-    think, keep_ids = _think_policy(options, thinking), profile.call_ids == "keep"
+    think, keep_ids = _think_policy(options, profile, thinking), profile.call_ids == "keep"
     return body.render(), ChatCall(tools, emulation, ignored, forced, think, carried.removed, origin, keep_ids)
 
 
@@ -174,16 +171,19 @@ def decoder(
     )
 
 
-def _think_policy(options: CodecOptions, thinking: bool | None) -> ThinkPolicy | Literal["unsure"]:
+def _think_policy(options: CodecOptions, profile: Profile, thinking: bool | None) -> ThinkPolicy:
     """Return how thoughts are told from the answer.
 
     Templates that are told to think may open the thoughts themselves. Not all servers then part them from the answer.
     """
-    if options.think == "opened" and thinking is False:
-        return "auto"
-    if options.think == "auto" and thinking and options.profile.effort == "both":
-        return "opened" if options.opens_thoughts else "unsure"
-    return options.think
+    wish = options.think if options.think != "auto" else profile.think
+    if thinking is False:
+        return "off" if wish == "off" else "auto"
+    if wish == "auto" and thinking and profile.effort == "both":
+        return "opened" if options.learned_think == "opened" else "unsure"
+    if wish == "auto" and options.learned_think == "unsure":
+        return "unsure"
+    return wish
 
 
 class _Body:
@@ -222,64 +222,7 @@ class _Body:
 # Tools
 
 
-class _Choice(msgspec.Struct, frozen=True):
-    """The choice among the offered tools: `mode` is auto, none or required; `only` is the one that must be called."""
-
-    mode: str
-    only: Offer | None = None
-
-
-def _choose(choice: str | ToolChoice, tools: ToolMap) -> _Choice:
-    if isinstance(choice, str):
-        return _Choice(choice)
-    if choice.type == "allowed_tools":
-        wanted = choice.tools if choice.tools is not UNSET else []
-        tools.restrict(_allowed(wanted, tools))
-        return _Choice(choice.mode if isinstance(choice.mode, str) else "auto")
-    if choice.type in tools.ignored:
-        return _Choice("auto")
-    kind = BY_DECLARATION.get(choice.type)
-    if kind is not None and kind.serve is not None and choice.name is UNSET:
-        meant = _of_server(choice, kind.name, tools)
-        if meant or kind.name == MCP:
-            tools.restrict(meant)
-            return _Choice("required")
-    offer = _named(choice, tools)
-    if offer is None:
-        name = choice.name if isinstance(choice.name, str) else choice.type
-        raise InvalidRequest(f"Tool choice '{name}' not found in 'tools'.", param="tool_choice")
-    return _Choice("required", offer)
-
-
-def _of_server(choice: ToolChoice, kind: CallKind, tools: ToolMap) -> list[Offer]:
-    """Return the functions of the tool that a choice means: all of an MCP server, or all of a hosted tool."""
-    targets = ((offer, offer.target) for offer in tools.offers.values())
-    if kind == MCP:
-        return [offer for offer, target in targets if target.namespace == choice.server_label]
-    return [offer for offer, target in targets if target.kind == kind]
-
-
-def _named(choice: ToolChoice, tools: ToolMap) -> Offer | None:
-    name = choice.name if isinstance(choice.name, str) else choice.type
-    namespace = next((value for value in (choice.namespace, choice.server_label) if isinstance(value, str)), None)
-    return tools.find(name, choice.type, namespace)
-
-
-def _allowed(wanted: Iterable[dict[str, Raw]], tools: ToolMap) -> list[Offer]:
-    allowed: list[Offer] = []
-    for index, entry in enumerate(wanted):
-        fields = {name: decode(_any, value, f"tool_choice.tools[{index}].{name}") for name, value in entry.items()}
-        kind = fields.get("type")
-        if isinstance(kind, str) and kind == "namespace":
-            allowed += tools.matching("", None, fields.get("name"))
-        else:
-            namespace = fields.get("namespace", fields.get("server_label"))
-            declared = BY_DECLARATION.get(kind) if isinstance(kind, str) else None
-            allowed += tools.matching(declared.name if declared else kind, fields.get("name"), namespace)
-    return allowed
-
-
-def _emulate(turn: Turn, choice: _Choice, tools: ToolMap, profile: Profile) -> Emulation | None:
+def _emulate(turn: Turn, choice: OfferChoice, tools: ToolMap, profile: Profile) -> Emulation | None:
     """Decide whether the answer has to be constrained, because the server does not obey the choice or the format."""
     if not tools.offers or choice.mode == "none":
         return None
@@ -299,7 +242,7 @@ def _emulate(turn: Turn, choice: _Choice, tools: ToolMap, profile: Profile) -> E
 
 
 def _add_tools(
-    body: _Body, turn: Turn, tools: ToolMap, choice: _Choice, emulation: Emulation | None, profile: Profile
+    body: _Body, turn: Turn, tools: ToolMap, choice: OfferChoice, emulation: Emulation | None, profile: Profile
 ) -> None:
     mode = "none" if emulation is not None else choice.mode
     says_choice = "tool_choice" not in profile.drop

@@ -5,36 +5,32 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import msgspec
-from msgspec import Raw
 
 from antiphon.backends.chat.answer_text import TextPolicy, as_text, open_sink
+from antiphon.backends.chat.answers.chunk_template import ChunkTemplate
 from antiphon.backends.chat.answers.endings import check_end, ending, unforced
 from antiphon.backends.chat.answers.errors import check_containers, error_from_event, no_answer, nothing_said
-from antiphon.backends.chat.answers.lenient import arguments_text, read_chunk
+from antiphon.backends.chat.answers.lenient import read_chunk
 from antiphon.backends.chat.answers.odd_streams import goes_on, json_lines
-from antiphon.backends.chat.answers.side_fields import SideFields, sources_of
-from antiphon.backends.chat.answers.usage import add_logprobs, find_usage, logprob_pieces, usage_from
+from antiphon.backends.chat.answers.side_fields import sources_of
+from antiphon.backends.chat.answers.usage import add_logprobs, find_usage, usage_from
 from antiphon.backends.chat.emulation import Emulation
-from antiphon.backends.chat.opaque.fields import is_signed
+from antiphon.backends.chat.message_reader import MessageReader
 from antiphon.backends.chat.opaque.gathering import Gatherer
 from antiphon.backends.chat.profiles import Profile
 from antiphon.backends.chat.tool_calls import Calls
 from antiphon.backends.error_words import parse
-from antiphon.core.deltas import Delta, Finish, FinishReason, ReasoningDelta, RefusalDelta, TextDelta, UsageReport
-from antiphon.core.json_encoding import to_json
+from antiphon.core.deltas import Delta, Finish, FinishReason, TextDelta, UsageReport
 from antiphon.core.text.sse import LARGE_EVENT
 from antiphon.core.text.surrogate_halves import Halves
 from antiphon.core.tools.tool_map import ToolMap
 from antiphon.errors import BackendError
-from antiphon.types.chat import ChatChoice, ChatChunk, ChatDelta, ChatPart, ChatToolCall, ChatUsage
+from antiphon.types.chat import ChatChoice, ChatChunk, ChatUsage
 from antiphon.types.items import Item
 
 _chunk = msgspec.json.Decoder(ChatChunk, strict=False)
 _NO_ERROR = (b"null", b"{}", b"[]", b'""', b"false", b"0")
 _FINE = (0, 200, "0", "200", "ok", "success")  # codes in vendors' envelopes that are no error
-MOST_CALLS = 500
-"""Tool calls of one answer."""
-
 MOST_CONTAINERS = 10_000
 """Arrays and objects of one chunk."""
 
@@ -45,7 +41,7 @@ MOST_ODD = 1_000
 """Chunks of one answer that say nothing that is known."""
 
 
-class ChatDecoder:
+class ChatDecoder(MessageReader):
     """Reads the answer to one request, streamed or whole.
 
     `ended` tells that the backend has said `[DONE]`. An answer is at its end with a `finish_reason`, which `finish` asks for:
@@ -54,30 +50,17 @@ class ChatDecoder:
     """
 
     __slots__ = (
-        "_calls",
         "_emulated",
         "_forced",
         "_halves",
-        "_kept",
-        "_logprobs",
-        "_marks",
         "_message",
         "_need_reason",
         "_odd",
         "_odd_ones",
-        "_pictures",
         "_profile",
         "_reason",
-        "_reasoning_size",
-        "_refused",
-        "_seen",
-        "_side",
-        "_sink",
-        "_text_before",
-        "_text_size",
-        "_unwanted",
+        "_template",
         "_usage",
-        "_whole",
         "ended",
     )
 
@@ -97,47 +80,28 @@ class ChatDecoder:
         kept: Gatherer | None = None,
         keep_ids: bool = False,
     ) -> None:
+        calls = Calls(tools, call_base, parallel=parallel, history=history, keep_ids=keep_ids)
+        sink = open_sink(emulation, policy, tools, calls)
+        gatherer = kept if kept is not None else Gatherer()
+        super().__init__(calls, gatherer, sink, calls_wanted=policy.calls, logprobs=logprobs)
         self.ended = False
-        self._calls = Calls(tools, call_base, parallel=parallel, history=history, keep_ids=keep_ids)
-        self._unwanted: list[Delta] | None = None if policy.calls else []  # calls that were forbidden
         self._halves = Halves()
         self._profile = profile
-        self._sink = open_sink(emulation, policy, tools, self._calls)
-        self._marks = self._sink.marks  # without one of these, text is answer
-        self._logprobs = logprobs
         self._need_reason = need_reason
         self._forced = forced
         self._emulated = emulation is not None
-        self._refused = False
         self._usage: ChatUsage | None = None
         self._reason: FinishReason | None = None
-        self._reasoning_size = 0
-        self._text_size = 0
-        self._whole = False  # what is read is not a fragment
-        self._seen = False  # a delta that said nothing: the answer may be empty
         self._message: ChatChoice | None = None  # a whole answer in a stream
-        self._pictures = 0
-        self._side: SideFields | None = None  # citations and pictures, if there are any
         self._odd = b""
         self._odd_ones = 0
-        self._kept = kept if kept is not None else Gatherer()
-        self._text_before = 0  # the size of the text when thoughts or a call came last
-
-    @property
-    def size(self) -> int:
-        """Characters that have been said so far."""
-        return self._text_size + self._reasoning_size + self._calls.size
+        self._template: ChunkTemplate | None = None  # whole answers need none
 
     @property
     def all_thoughts(self) -> bool:
         """Tell whether the answer, which has ended, is thoughts and nothing else."""
         said = self._text_size or self._calls.started or self._pictures
         return self._reasoning_size > 0 and not said and self._reason is FinishReason.STOP
-
-    @property
-    def unopened(self) -> bool:
-        """Tell whether the answer began with thoughts that only a closing tag told."""
-        return self._sink.unopened
 
     @property
     def cut(self) -> FinishReason | None:
@@ -148,7 +112,19 @@ class ChatDecoder:
 
     def feed(self, payloads: Sequence[bytes], out: list[Delta]) -> None:
         """Read the data of some events. Raises BackendError for an error among them; `out` has what came before it."""
+        template = self._template
+        if template is None:
+            template = self._template = ChunkTemplate()
         for payload in payloads:
+            text = template.read(payload)
+            if text:
+                if template.text_only:
+                    self._say(text, template.choice, out)
+                elif template.calls_only:
+                    self._say_calls(template.calls, out)
+                else:
+                    self._read(template.choice, template.delta, out)
+                continue
             if payload == b"[DONE]":
                 self.ended = True
                 return
@@ -171,7 +147,8 @@ class ChatDecoder:
                         self._keep(choice)
                     if choice.finish_reason:
                         self._reason = ending(choice.finish_reason, payload) or self._reason
-                        self._late(payload)
+                        self._late(chunk, payload)
+            template.learn(payload, chunk)
 
     def feed_whole(self, body: bytes, out: list[Delta]) -> None:
         """Read a whole answer. Raises BackendError where it is none."""
@@ -192,7 +169,7 @@ class ChatDecoder:
                 if choice.finish_reason:
                     self._reason = ending(choice.finish_reason, body)
                 self._read_whole(choice, out)
-                self._late(body)
+                self._late(answer, body)
                 return
         raise nothing_said(self._odd)
 
@@ -248,7 +225,7 @@ class ChatDecoder:
         if chunk.usage is not None:
             self._usage = chunk.usage if chunk.usage.known else find_usage(payload) or self._usage
         if not chunk.choices:
-            self._late(payload)
+            self._late(chunk, payload)
         if not chunk.choices and (chunk.usage is None or b"base_resp" in payload):
             words = parse(payload)
             if words.message and words.code not in _FINE:
@@ -258,89 +235,13 @@ class ChatDecoder:
             if self._odd_ones > MOST_ODD:
                 raise BackendError(502, f"The backend sent more than {MOST_ODD} empty chunks.")
 
-    def _read(self, choice: ChatChoice, delta: ChatDelta, out: list[Delta]) -> None:
-        reasoning, content = delta.reasoning_content or delta.reasoning, delta.content
-        # Nearly all deltas are a piece of text, of thoughts or of a call: beside text, few other fields were ever seen.
-        if (
-            delta.reasoning_details
-            or delta.extra_content
-            or self._whole
-            or (not content and delta.thinking_blocks)
-            or (
-                not (reasoning or content)
-                and (delta.thinking or delta.reasoning_text or delta.provider_specific_fields or delta.reasoning_opaque)
-            )
-        ):
-            reasoning = self._kept.take(delta, reasoning)
-        if reasoning:
-            if not self._reasoning_size:
-                self._sink.thoughts_came()
-            self._reasoning_size += len(reasoning)
-            self._text_before = self._text_size
-            out.append(ReasoningDelta(reasoning))
-            if not self._kept.field:
-                self._kept.note_field(delta)
-        if content:
-            if self._kept.dirty and self._text_size == self._text_before:  # else it would part the message
-                self._kept.give(out)
-            if isinstance(content, str):
-                marks = self._marks
-                if marks is not None and not self._logprobs and (not marks or marks.isdisjoint(content)):
-                    self._text_size += len(content)
-                    out.append(TextDelta(content))  # nearly all of them, without a call
-                else:
-                    self._text(content, choice, out)
-            else:
-                self._parts(content, choice, out)
-        else:
-            self._seen = True
-        if delta.refusal:
-            self._refuse(delta.refusal, out)
-        if delta.annotations is not None or delta.images is not None:
-            self._read_side(delta, out)
-        if delta.tool_calls:
-            self._end_text(out, before_call=True)
-            self._text_before = self._text_size
-            if self._kept.dirty:
-                self._kept.give(out)
-            self._calls.chunk += 1
-            for call in delta.tool_calls:
-                self._call(call, out)
-        elif delta.function_call is not None:
-            self._end_text(out, before_call=True)
-            self._call(ChatToolCall(index=0, function=delta.function_call), out)
-
-    @property
-    def _beside(self) -> SideFields:
-        """Citations and pictures: few answers have any."""
-        if self._side is None:
-            self._side = SideFields()
-        return self._side
-
-    def _read_side(self, delta: ChatDelta, out: list[Delta]) -> None:
-        """Take in citations and pictures. Citations wait until the text that they belong to has been given."""
-        if delta.annotations is not None:
-            self._beside.annotations(delta.annotations, self._text_size)
-        if delta.images is not None:
-            self._picture(delta.images, out)
-        if self._text_size and self._marks is not None:
-            self._beside.flush(out)
-
-    def _late(self, payload: bytes) -> None:
+    def _late(self, chunk: ChatChunk, payload: bytes) -> None:
         """Take in what servers put beside the choices of their last chunk."""
         if self._usage is None:
             self._usage = find_usage(payload)
-        sources = sources_of(payload)
+        sources = sources_of(chunk)
         if sources:
             self._beside.sources(sources, self._text_size)
-
-    def _picture(self, raw: Raw, out: list[Delta]) -> None:
-        self._end_text(out, before_call=True)
-        if self._text_size:
-            self._beside.flush(out)  # a picture ends the message
-        before = len(out)
-        self._beside.pictures(raw, out)
-        self._pictures += len(out) - before
 
     def _keep(self, choice: ChatChoice) -> None:
         """Keep a whole answer that came in a stream. It counts where no deltas came; a later one that goes on replaces it."""
@@ -359,66 +260,3 @@ class ChatDecoder:
             if self._logprobs and choice.logprobs is not None:
                 self._end_text(out, before_call=False)
                 add_logprobs(choice.logprobs, out, begun)
-
-    def _call(self, call: ChatToolCall, out: list[Delta]) -> None:
-        if self._calls.count > MOST_CALLS:
-            raise BackendError(502, f"The backend's answer has more than {MOST_CALLS} tool calls.")
-        function, custom = call.function, call.custom
-        if custom is not None:
-            name, text = custom.name or "", custom.input or ""
-        elif function is not None:
-            name, text = function.name or "", arguments_text(function.arguments)
-        else:
-            name = text = ""
-        if self._unwanted is not None:
-            out = self._unwanted
-        at = len(out)
-        if self._whole:
-            self._calls.whole(call.id or "", name, text, out, raw=custom is not None)
-        elif function is not None or custom is not None or call.id:
-            self._calls.fragment(call.index, call.id or "", name, text, out, raw=custom is not None)
-        signed = call.extra_content or call.provider_specific_fields or call.thought_signature
-        if (signed or (call.id and is_signed(call.id))) and self._unwanted is None:
-            self._kept.sign(call, self._calls.id_of(call.index, call.id or ""))
-            self._kept.give(out, at)
-
-    def _refuse(self, text: str, out: list[Delta]) -> None:
-        self._refused = True
-        self._text_size += len(text)
-        out.append(RefusalDelta(text))
-
-    def _parts(self, parts: Sequence[ChatPart], choice: ChatChoice, out: list[Delta]) -> None:
-        for part in parts:
-            if part.thinking is not None:
-                thoughts = part.thinking
-                text = thoughts if isinstance(thoughts, str) else "".join(inner.text or "" for inner in thoughts)
-                if text:
-                    self._kept.note_content()
-                    self._text_before = self._text_size
-                    self._reasoning_size += len(text)
-                    out.append(ReasoningDelta(text))
-            elif part.refusal:
-                self._refuse(part.refusal, out)
-            elif said := part.text or part.content:
-                self._text(said, choice, out)
-            elif part.image_url is not None or part.b64_json:
-                self._picture(part.image_url if part.image_url is not None else Raw(to_json(part)), out)
-            elif part.url and part.type.endswith("reference"):
-                self._beside.reference({"url": part.url, "title": part.title}, self._text_size)
-
-    def _text(self, text: str, choice: ChatChoice, out: list[Delta]) -> None:
-        self._text_size += len(text)
-        logprobs = b""
-        if self._logprobs and choice.logprobs is not None and not self._whole:
-            logprobs = logprob_pieces(choice.logprobs)
-        marks = self._marks
-        if marks is not None and (not marks or marks.isdisjoint(text)):
-            out.append(TextDelta(text, logprobs))
-        else:
-            self._sink.feed(text, logprobs, out)
-            self._marks = self._sink.marks
-
-    def _end_text(self, out: list[Delta], *, before_call: bool) -> None:
-        if self._marks is None or self._marks:
-            self._sink.end(out, before_call=before_call)
-            self._marks = self._sink.marks

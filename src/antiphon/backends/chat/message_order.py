@@ -93,10 +93,12 @@ class MessageList:
 
     def assistant(self, fields: Sequence[bytes]) -> None:
         """Add an assistant's message: its fields as JSON, from `content` on."""
-        self._end_system()
+        if self._system:
+            self._end_system()
         if self._rules.alternate and self._last not in ("user", "tool"):
             self.user(Content(GO_ON))
-        self._end_user()
+        if self._user:
+            self._end_user()
         self._done.append(b"".join((b'{"role":"assistant",', *fields, b"}")))
         self._last = "assistant"
 
@@ -124,16 +126,14 @@ class MessageList:
         return enclosed(b"[", messages, b"]")
 
     def _end_system(self) -> None:
-        if self._system:
-            self._done.append(message(self._system_role, text_json("\n\n".join(self._system))))
-            self._system = []
+        self._done.append(message(self._system_role, text_json("\n\n".join(self._system))))
+        self._system = []
 
     def _end_user(self) -> None:
-        if self._user:
-            if not self._done:
-                self._opening = self._user
-            self._done.append(message("user", together(self._user)))
-            self._user = []
+        if not self._done:
+            self._opening = self._user
+        self._done.append(message("user", together(self._user)))
+        self._user = []
 
 
 def message(role: str, content: bytes) -> bytes:

@@ -21,7 +21,7 @@ from antiphon.core.tools.call_ids import IdForm
 from antiphon.core.tools.schema_subsets import Subset
 from antiphon.errors import ConfigError
 
-ThinkPolicy = Literal["auto", "off", "opened"]
+ThinkPolicy = Literal["auto", "off", "opened", "unsure"]
 StreamPolicy = Literal["as_asked", "always", "never"]
 
 MARKED_LEAKS = tuple("hermes glm qwen_xml minimax kimi kimi_k3 deepseek mistral granite nemotron".split())
@@ -45,8 +45,8 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
     reasoning tokens, their share of the output is estimated. `drop`: request fields that are never sent, by the server's
     names. `stream`: whether the server is asked for a stream, whatever the client wants. `roles`, `call_ids`,
     `strict_schema`: what its models take where their settings do not say. `tool_images`: outputs of tools may hold images,
-    which else follow as a user's. `tool_names`: outputs of tools are asked for the function's name. `base`: of a configured
-    profile, the known one that it was made from.
+    which else follow as a user's. `think`: where its models' thoughts begin, if their settings do not say. `tool_names`:
+    outputs of tools are asked for the function's name. `base`: of a configured profile, the known one that it was made from.
     """
 
     name: str
@@ -73,6 +73,7 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
     roles: Roles = "auto"
     call_ids: IdForm = "auto"
     strict_schema: Subset = "auto"
+    think: ThinkPolicy = "auto"
     tool_images: bool = False
     tool_names: bool = False
 
@@ -182,6 +183,15 @@ PROFILES: dict[str, Profile] = {
             strict_schema="moonshot",
             tool_names=True,
         ),
+        # It ignores response_format and tool_choice.
+        Profile(
+            name="transformers",
+            leaks=ENGINE_LEAKS,
+            effort="both",
+            efforts=_LOW_TO_HIGH,
+            response_format="none",
+            tool_choice_none=False,
+        ),
         Profile(name="groq", reasoning_out="", max_tokens="max_completion_tokens", forward=frozenset(("user",))),
     )
 }
@@ -281,6 +291,7 @@ class _Family(Policies, frozen=True, kw_only=True):
     """Models whose template or trainer wants it so. A model is of the family if one of `marks` is in its name."""
 
     marks: tuple[str, ...] = ()
+    think: ThinkPolicy = "auto"
 
 
 _FAMILIES = (
@@ -293,6 +304,11 @@ _FAMILIES = (
     _Family(marks=tuple("gemma-1 gemma-2 gemma2 gemma-3 gemma3 gemma-7b".split()), roles="user"),
     _Family(marks=("gemini",), strict_schema="gemini"),
     _Family(marks=("claude",), strict_schema="openai"),
+    # Their templates open the thoughts in the prompt: where the server does not part them, the answer only closes them.
+    _Family(
+        marks=tuple("deepseek-r1 r1-distill qwq -thinking glm-z1 minimax-m2 exaone-deep".split()),
+        think="unsure",
+    ),
     # Their templates raise an error for a second system message, or leave it out.
     _Family(marks=tuple("qwen3. qwen3-vl qwen3vl gpt-oss yi-1.5".split()), roles="merge-first"),
 )
@@ -319,8 +335,11 @@ def suited(profile: Profile, settings: Policies, model: str) -> Profile:
 
 def _suit(profile: Profile, settings: Policies, model: str) -> Profile:
     name = model.lower()
-    family = next((one for one in _FAMILIES if any(mark in name for mark in one.marks)), _NO_FAMILY)
+    families = [one for one in _FAMILIES if any(mark in name for mark in one.marks)]
+    family = next((one for one in families if one.think == "auto"), _NO_FAMILY)
     found: dict[str, Any] = {}
+    if profile.think == "auto" and any(one.think != "auto" for one in families):
+        found["think"] = "unsure"
     for field in Policies.__struct_fields__:
         for source in (family, profile, settings):
             wish = getattr(source, field)

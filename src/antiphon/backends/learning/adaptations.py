@@ -31,10 +31,11 @@ class Adaptation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     roles: Literal["", "merge-first", "alternate", "user"] = ""
     call_ids: Literal["", "plain", "short"] = ""
     strict_schema: Literal["", "openai", "gemini", "moonshot"] = ""
-    think: Literal["", "opened"] = ""
+    think: Literal["", "opened", "unsure"] = ""
     needs_reasoning: bool = False
     call_signature: str = ""
     reasoning_out: Literal["", "none"] = ""
+    thinking: Literal["", "adaptive", "budget", "off"] = ""
     context_length: int = 0
     max_output_tokens: int = 0
 
@@ -74,9 +75,6 @@ class Adaptations:
         self._known: dict[str, tuple[Adaptation, float]] = {}
         self._told: set[tuple[str, str]] = set()
         self._parting: dict[str, float] = {}
-
-    def __bool__(self) -> bool:
-        return bool(self._known)
 
     def of(self, model: str) -> Adaptation:
         """Return what is known of a model; NOTHING where that is nothing, or too old."""

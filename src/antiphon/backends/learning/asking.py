@@ -6,7 +6,7 @@ the model (`backends.learning.adaptations`).
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
 from msgspec import Raw
@@ -16,14 +16,18 @@ from antiphon.backends.chat.answers.endings import UNFORCED
 from antiphon.backends.chat.answers.errors import NOTHING_SAID
 from antiphon.backends.learning.adaptations import NOTHING, Adaptation, Adaptations
 from antiphon.backends.learning.overflow_words import Overflow, overflow
-from antiphon.backends.learning.refusal_words import lesson
+from antiphon.backends.learning.refusal_words import Lesson, lesson
 from antiphon.core.context import truncated
 from antiphon.core.deltas import CallStart, Delta, Finish, TextDelta
 from antiphon.core.turn import Turn
 from antiphon.errors import BackendError
 
 ALL_THOUGHTS = "an answer was thoughts and nothing else: the server's reasoning parser may take all text for thoughts"
+SPARE = 64  # tokens of the window that are left free: servers count a little differently from one request to the next
 MOST_CHANGES = 6  # of one request: OpenAI's models for thinking refuse four fields, one after the other
+
+Teach = Callable[[BackendError, Mapping[str, Raw], Adaptation], Lesson | None]
+"""Reads a refusal: the error, the fields that were sent, what was changed already → what it teaches."""
 
 
 def with_window(model: BackendModel, learned: Mapping[str, Adaptation]) -> BackendModel:
@@ -36,14 +40,28 @@ class Asking:
     """A Turn that is asked, perhaps more than once. `changed` is how the model is asked otherwise than its profile says.
 
     `settled`: what the model says counts, and the request is changed no more. `forced`: the answer must be a call, so its text is
-    held back until there is one.
+    held back until there is one. `teach` reads refusals. `bounded`: each request names the length of its answer.
     """
 
-    __slots__ = ("_adaptations", "_held", "_lasting", "_left", "_why", "changed", "forced", "settled", "turn")
+    __slots__ = (
+        "_adaptations",
+        "_bounded",
+        "_held",
+        "_lasting",
+        "_left",
+        "_teach",
+        "_why",
+        "changed",
+        "forced",
+        "settled",
+        "turn",
+    )
 
-    def __init__(self, turn: Turn, adaptations: Adaptations) -> None:
+    def __init__(self, turn: Turn, adaptations: Adaptations, teach: Teach = lesson, *, bounded: bool = False) -> None:
         self.turn = turn
-        self.changed: Adaptation = adaptations.of(turn.model) if adaptations else NOTHING
+        self._teach = teach
+        self._bounded = bounded
+        self.changed: Adaptation = adaptations.of(turn.model)
         self.settled = self.forced = False
         self._adaptations = adaptations
         self._held: list[Delta] = []
@@ -81,12 +99,20 @@ class Asking:
             self._adaptations.learn(self.turn.model, self._lasting, self._why)
 
     def thought(self, *, unopened: bool) -> None:
-        """Take note of how an answer told its thoughts, which it was asked for."""
+        """Take note of how an answer told its thoughts, for which it was searched."""
+        model = self.turn.model
         if unopened:
+            if self.turn.reasoning_effort is None or self._adaptations.of(model).think:
+                return  # it opens them unasked, too
             why = "the answer closed thoughts that it did not open; the server has no reasoning parser"
-            self._adaptations.learn(self.turn.model, Adaptation(think="opened"), why)
+            self._adaptations.learn(model, Adaptation(think="opened"), why)
         else:
-            self._adaptations.parts_thoughts(self.turn.model)
+            self._adaptations.parts_thoughts(model)
+
+    def closed_thoughts(self) -> None:
+        """Take note of a whole answer that closed thoughts which it did not open: a stream may do so, too."""
+        why = "a whole answer closed thoughts that it did not open; the server has no reasoning parser"
+        self._adaptations.learn(self.turn.model, Adaptation(think="unsure"), why)
 
     def all_thoughts(self) -> None:
         """Take note of an answer that is nothing but thoughts."""
@@ -104,10 +130,10 @@ class Asking:
         elif error.message == NOTHING_SAID and self.turn.stream:
             # An empty stream: the same without one brings the words (llama-cpp-python, where the input is too long).
             changed = self._change(Adaptation(stream="never"), error, lasting=False)
-        elif (found := overflow(error, self.turn.max_output_tokens)) is not None:
-            changed = self._fit(found, error)
+        elif (found := overflow(error, most := self._longest(sent))) is not None:
+            changed = self._fit(found, error, most)
         else:
-            learned = lesson(error, sent, self.changed)
+            learned = self._teach(error, sent, self.changed)
             changed = learned is not None and self._change(learned.adaptation, error, lasting=learned.lasting)
         if changed:
             self._held.clear()
@@ -123,7 +149,12 @@ class Asking:
             self._why = error.message
         return True
 
-    def _fit(self, found: Overflow, error: BackendError) -> bool:
+    def _longest(self, sent: Mapping[str, Raw]) -> int | None:
+        """Return how long the answer may be; None where the request does not say it."""
+        said = bytes(sent.get("max_tokens", b"")) if self._bounded else b""
+        return int(said) if said.isdigit() else self.turn.max_output_tokens
+
+    def _fit(self, found: Overflow, error: BackendError, most: int | None) -> bool:
         """Ask for a shorter answer where that is the trouble; leave out the oldest items where the client allows it."""
         turn = self.turn
         if found.window and not self.changed.context_length:
@@ -132,10 +163,11 @@ class Asking:
             self.changed = self.changed.plus(window)
         if found.output_limit:
             return self._change(Adaptation(max_output_tokens=found.output_limit), error)
-        most = turn.max_output_tokens
         if most is not None and found.output_at_fault:
-            self.turn = msgspec.structs.replace(turn, max_output_tokens=None)  # the window bounds it
-            return True
+            room = found.window - found.input - SPARE if self._bounded else None  # else the window bounds it
+            if room is None or 0 < room < most:
+                self.turn = msgspec.structs.replace(turn, max_output_tokens=room)
+                return True
         if turn.request.truncation != "auto":
             return False
         items = truncated(turn.items, found.share(most))

@@ -20,6 +20,7 @@ from antiphon.backends.openai_calls import accepted, connect, list_models, trace
 from antiphon.backends.refusals import read_refusal, refusal
 from antiphon.backends.responses import codec
 from antiphon.backends.responses.decoder import ResponsesEventDecoder
+from antiphon.backends.responses.one_call import OneCall
 from antiphon.backends.responses.refused_forms import REFUSED, RequestForms, next_form
 from antiphon.config import BackendConfig
 from antiphon.core.deltas import Delta, InputRemoved, Relay, RelayedText
@@ -48,6 +49,7 @@ class RelayStream:
         self._decoder = ResponsesEventDecoder(
             turn.max_output_tokens, codec.custom_tools(turn), turn.items, partial(ToolMap, turn.tools, turn.items)
         )
+        self._one_call = None if turn.parallel_tool_calls else OneCall()
         self._take: Take | None = None
         self._whole: bytearray | None = None
         self._begun = False
@@ -102,6 +104,8 @@ class RelayStream:
         return self._decoder.feed(self._parser.close())
 
     def _pass_on(self, deltas: Sequence[Delta]) -> bool:
+        if self._one_call is not None:
+            deltas = self._one_call.kept(deltas)
         if self._uncalled:
             self._uncalled = not any(_excuses(delta) for delta in deltas)
         if self._removed and deltas:
@@ -143,7 +147,8 @@ class ResponsesBackend:
     def __init__(self, name: str, config: BackendConfig, *, socket: str = "", learn: bool = True) -> None:
         self.name = name
         self._client = connect(name, config, socket)
-        self._url = config.url
+        self._config = config
+        self._profile = profiles.find(config.profile, config.url)
         self._forms = RequestForms()
         self._chat: CodecOptions | None = None
         self._learn = learn
@@ -159,6 +164,8 @@ class ResponsesBackend:
         asking = Asking(turn, self._adaptations)
         while True:
             asked, ignored = adapted(asking.turn, asking.changed)
+            if asked.tool_choice == "none" and self._profile is not None and not self._profile.tool_choice_none:
+                asked = replace(asked, tools=[])  # it would call them all the same
             try:
                 response = await self._open(asked)
                 break
@@ -196,7 +203,8 @@ class ResponsesBackend:
         """Ask what it serves; none of it can be called through chat completions here. Raises BackendError."""
         learned = self._adaptations.all()
         models = await list_models(self._client)
-        profile = profiles.find("auto", self._url, [model.owned_by for model in models])
+        owners = [model.owned_by for model in models]
+        self._profile = profile = profiles.find(self._config.profile, self._config.url, owners)
         self._chat = CodecOptions(profile=profile) if profile and token_count.offered(profile.kind) else None
         return [
             replace(with_window(model, learned), capabilities=replace(model.capabilities, chat_completions=False))

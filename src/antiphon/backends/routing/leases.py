@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from antiphon.backends.base import ByteStream, Take, TurnStream
+from antiphon.backends.base import ByteStream, RelayedAnswer, Take, TurnStream
 from antiphon.backends.routing.member import Member
 from antiphon.errors import APIError, BackendError
+from antiphon.types.response import Usage
 
 
 class Lease:
@@ -83,3 +84,18 @@ class LeasedBytes:
     def abort(self) -> None:
         self._lease.end()
         self._inner.abort()
+
+
+class LeasedMessages(LeasedBytes):
+    """The same for the answer to a relayed Messages request."""
+
+    def __init__(self, inner: RelayedAnswer, lease: Lease) -> None:
+        super().__init__(inner, lease)
+        self._counting = inner
+
+    @property
+    def said(self) -> int:
+        return self._counting.said
+
+    def usage(self) -> Usage | None:
+        return self._counting.usage()

@@ -25,6 +25,8 @@ DOWN_SECONDS = 5.0  # between two looks at a backend that is down, or for a mode
 DISCOVERY_TIMEOUT = 10.0
 LINGER = 120.0  # without a call, until a removed backend is closed: a response may be at its tools, and come back
 
+_NO_CHAT = frozenset(("responses", "anthropic", "scripted"))  # APIs whose servers are not asked for chat completions
+
 T = TypeVar("T", bound=msgspec.Struct)
 
 
@@ -321,7 +323,7 @@ def _does(has: Capabilities, needed: Capabilities) -> bool:
 
 
 def _policy(config: BackendConfig) -> Policy:
-    return _taken(Policy, config, chat_completions=config.api not in ("responses", "scripted"))
+    return _taken(Policy, config, chat_completions=config.api not in _NO_CHAT)
 
 
 def _defaults(model: ModelConfig) -> Defaults:

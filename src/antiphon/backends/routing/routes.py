@@ -10,10 +10,10 @@ from typing import TypeVar
 import msgspec
 from msgspec import Raw
 
-from antiphon.backends.base import ByteStream, ModelCard, RoutedStream
+from antiphon.backends.base import ByteStream, MessagesCaller, MessagesRelay, ModelCard, RelayedAnswer, RoutedStream
 from antiphon.backends.routing.call_queue import Waiter
 from antiphon.backends.routing.endpoints import Endpoint, least_busy, preferred
-from antiphon.backends.routing.leases import Lease, LeasedBytes, LeasedStream
+from antiphon.backends.routing.leases import Lease, LeasedBytes, LeasedMessages, LeasedStream
 from antiphon.core.request.echo import Defaults
 from antiphon.core.text.pieces import joined
 from antiphon.core.turn import NO_HINTS, Hints, Turn, with_operators
@@ -126,6 +126,44 @@ class ModelRoute:
                 raise
 
         return await self._call(call, hints, _cache_key(fields))
+
+    @property
+    def relays_messages(self) -> bool:
+        """Whether all backends that may answer speak the Messages API themselves."""
+        routes = [self, *(self._fallbacks() if self._fallbacks is not None else ())]
+        endpoints = [one for route in routes for one in route.endpoints]
+        return bool(endpoints) and all(isinstance(one.member.backend, MessagesRelay) for one in endpoints)
+
+    async def relay_messages(
+        self, fields: Mapping[str, Raw], caller: MessagesCaller, hints: Hints = NO_HINTS, *, count: bool = False
+    ) -> RelayedAnswer:
+        """Relay a Messages request: only `model` is replaced, and the operator's `extra_body` added. Raises BackendError."""
+
+        async def call(route: ModelRoute) -> RelayedAnswer:
+            return await route.relay_messages_here(fields, caller, hints, count=count)
+
+        return await self._somewhere(call)
+
+    async def relay_messages_here(
+        self, fields: Mapping[str, Raw], caller: MessagesCaller, hints: Hints, *, count: bool
+    ) -> RelayedAnswer:
+        """Relay a Messages request to an endpoint of this very model. Raises BackendError."""
+        size = sum([len(bytes(value)) for value in fields.values()])
+        filled = dict(fields) if count else dict(with_operators(fields, self.extra_body))
+
+        async def call(endpoint: Endpoint) -> RelayedAnswer:
+            backend = endpoint.member.backend
+            assert isinstance(backend, MessagesRelay)
+            filled["model"] = Raw(msgspec.json.encode(endpoint.name))
+            lease = Lease(endpoint.member)
+            try:
+                body = await by_size(size, _written, filled)
+                return LeasedMessages(await backend.relay_messages(body, caller, count=count), lease)
+            except BaseException:
+                lease.end()
+                raise
+
+        return await self._call(call, hints, "")
 
     # Another model
 

@@ -33,8 +33,38 @@ def check(offline: bool, **given: Any) -> None:
 
     loaded = load_settings(given)
     _line(True, "configuration", str(loaded.file) if loaded.file else "no file; flags, environment and defaults")
-    if not offline and not asyncio.run(check_backends(loaded.config)):
+    if not offline and not asyncio.run(_check_all(loaded.config)):
         raise SystemExit(1)
+
+
+async def _check_all(config: Config) -> bool:
+    return all([await check_backends(config), await check_web_search(config)])
+
+
+async def check_web_search(config: Config) -> bool:
+    """Make one search, printing what is wrong with the provider; return whether it can be used."""
+    from antiphon.config.rules import web_search_choice
+    from antiphon.net.url_guard import UrlGuard
+    from antiphon.tools.mcp.servers import McpServers
+    from antiphon.tools.web.provider_calls import SearchFailed
+    from antiphon.tools.web.providers import Wish
+    from antiphon.tools.web.search import client_of
+
+    choice, settings = web_search_choice(config), config.tools.web_search
+    if not choice.provider or not settings.provider:
+        return True  # nobody has asked for the one that is there by itself
+    click.echo(f"\n{choice.shown}")
+    servers = McpServers(UrlGuard(), config.mcp_servers, config.mcp_timeout, config.mcp_progress_timeout)
+    client = client_of(settings, choice, servers)
+    try:
+        found = await client.search(Wish(query="weather", results=3, language=settings.language))
+    except SearchFailed as error:
+        _line(False, "search", f"{error} {error.hint}".strip())
+        return False
+    finally:
+        await client.close()
+    _line(bool(found), "search", f"{len(found)} results" if found else "it finds nothing for 'weather'")
+    return bool(found)
 
 
 async def check_backends(config: Config) -> bool:
@@ -96,10 +126,11 @@ def _title(name: str, config: Config) -> str:
 
 def through(config: BackendConfig) -> str:
     """Return how a backend is reached, where that is through a proxy."""
+    from antiphon.config.rules import HTTP_APIS
     from antiphon.net.http.address import parse_url
     from antiphon.net.proxies import proxy_for
 
-    proxy = proxy_for(parse_url(config.url), config.proxy) if config.api in ("chat", "responses") else None
+    proxy = proxy_for(parse_url(config.url), config.proxy) if config.api in HTTP_APIS else None
     return f" through the proxy {proxy}" if proxy is not None else ""
 
 

@@ -34,7 +34,7 @@ from antiphon.types.items import InputImage, InputText, Message, OutputText, Par
 
 Think = Literal["", "auto", "opened"]
 COLOURS = {"red": b"\xff\0\0", "green": b"\0\xc0\0", "blue": b"\0\0\xff"}
-OF_MODEL = ("drop", "efforts", "stream", "strict_schema", "roles", "call_ids", "context_length")
+OF_MODEL = ("drop", "efforts", "thinking", "stream", "strict_schema", "roles", "call_ids", "context_length")
 """Settings that a model has itself, of those that refusals teach."""
 
 OF_PROFILE = ("max_tokens", "response_format", "forced_calls", "needs_reasoning")

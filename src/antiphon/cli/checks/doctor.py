@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from antiphon.cli.checks.diagnosis import Diagnosis
     from antiphon.config import BackendConfig, Config
 
-REACH = {"key_header": "authorization", "proxy": "", "ca": "", "client_cert": "", "client_key": ""}
+REACH = {"key_header": "auto", "proxy": "", "ca": "", "client_cert": "", "client_key": ""}
 """How a backend is reached, beside its URL and key: settings and their defaults."""
 
 
@@ -25,15 +25,15 @@ REACH = {"key_header": "authorization", "proxy": "", "ca": "", "client_cert": ""
 @click.option("--key", envvar="ANTIPHON_BACKEND_KEY", default="", metavar="KEY", help="API key of the backend.")
 @click.option(
     "--api",
-    type=click.Choice(["chat", "responses"]),
-    default="chat",
-    show_default=True,
-    help="API that the backend speaks.",
+    type=click.Choice(["chat", "responses", "anthropic"]),
+    help="API that the backend speaks.  [default: by its URL, else chat]",
 )
 @click.option("--model", "models", multiple=True, metavar="ID", help="Model to examine. Repeatable.  [default: first]")
 @click.option("--config", metavar="FILE", help="Settings file that has NAME.  [default: ./antiphon.toml]")
 @click.option("--write", metavar="FILE", help="Write the settings to a new file instead of stdout.")
-def doctor(backend: str, key: str, api: str, models: Sequence[str], config: str | None, write: str | None) -> None:
+def doctor(
+    backend: str, key: str, api: str | None, models: Sequence[str], config: str | None, write: str | None
+) -> None:
     """Examine a backend, and print the settings that describe it.
 
     \b
@@ -60,12 +60,16 @@ def doctor(backend: str, key: str, api: str, models: Sequence[str], config: str 
     click.echo(f"\nwritten to {write}", err=True)
 
 
-def find(backend: str, key: str, api: str, config: str | None) -> tuple[str, Config]:
+def find(backend: str, key: str, api: str | None, config: str | None) -> tuple[str, Config]:
     """Return a backend's name, and the settings in which it stands. Raises ConfigError."""
     from antiphon.errors import ConfigError
 
     by_url = "://" in backend or backend.rpartition("=")[2].startswith("unix:/")
-    given = {"backend": (backend,), "backend_key": (key,) if key else (), "backend_api": (api,)} if by_url else {}
+    given = (
+        {"backend": (backend,), "backend_key": (key,) if key else (), "backend_api": (api,) if api else ()}
+        if by_url
+        else {}
+    )
     settings = load_settings({**given, "config": config}).config
     known = settings.backends
     if by_url:

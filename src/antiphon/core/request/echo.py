@@ -8,6 +8,7 @@ from msgspec import UNSET, Raw
 from antiphon.core.json_encoding import to_json
 from antiphon.core.kinds import SECRETIVE
 from antiphon.core.request.text_format import ResolvedText
+from antiphon.core.tools.declared_defaults import with_defaults
 from antiphon.core.tools.redaction import shown_choice, shown_tool
 from antiphon.types.request import ConversationRef, CreateResponse
 from antiphon.types.response import ReasoningEcho, Response
@@ -108,6 +109,6 @@ def echo_tools(tools: list[Tool]) -> Raw:
 
 def _echo_tool(tool: Tool) -> bytes:
     if isinstance(tool, OtherTool):
-        return bytes(shown_tool(tool.raw) if tool.type in SECRETIVE else tool.raw)
+        return bytes(shown_tool(tool.raw)) if tool.type in SECRETIVE else with_defaults(tool.type, tool.raw)
     assert isinstance(tool, FunctionTool | CustomTool | NamespaceTool)
     return to_json(tool)

@@ -47,6 +47,7 @@ _TARGETS = {
     "response.reasoning_text.delta": _Target("content", "text"),
     "response.reasoning.delta": _Target("content", "text"),
     "response.reasoning_summary_text.delta": _Target("summary", "text"),
+    "response.code_interpreter_call_code.delta": _Target("", "code"),
     **{f"response.{call}_{field}.delta": _Target("", field) for call, field in STREAMED.items()},
 }
 

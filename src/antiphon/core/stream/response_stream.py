@@ -13,12 +13,13 @@ times and the random base of its ids are arguments.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TypeVar
 
 from msgspec import Raw
 from msgspec.structs import replace
 
+from antiphon.core.citations.sources import Sources
 from antiphon.core.deltas import (
     AnnotationDelta,
     CallDelta,
@@ -50,7 +51,7 @@ from antiphon.core.stream.server_calls import PendingCall as PendingCall
 from antiphon.core.stream.terms import INCOMPLETE_REASONS, Action, StreamTerms, note_removed
 from antiphon.core.stream.tool_writers import MadeWriter, ReadyWriter
 from antiphon.core.stream.transitions import Stage, State
-from antiphon.core.stream.usage import add_usage
+from antiphon.core.stream.usage import add_usage, tool_usage
 from antiphon.core.stream.writer_table import OPENAI_WRITERS, WriterTable
 from antiphon.core.tools.results import ModelTexts, ToolResult
 from antiphon.errors import APIError, BackendError
@@ -150,7 +151,7 @@ class ResponseStream:
         if state.sequence_number and not state.announced:
             self.response.status = "queued"  # that much was told
         self.response.usage = state.usage
-        self._servers.restore(state.model_texts)
+        self._servers.restore(state.model_texts, state.output)
 
     def close_restored(self, output_index: int, item: bytes) -> None:
         """Close an item that another worker left open."""
@@ -181,8 +182,12 @@ class ResponseStream:
                     (self._items.reasoning or self._items.begin_reasoning()).text(delta.text)
             case CallDelta():
                 self._feed_call(delta)
-            case RelayedText():  # what comes with each token stands first: the cases are tried in this order
+            case RelayedText():  # what comes with each token or answer stands first: the cases are tried in this order
                 self._relayed().text(delta)
+            case Finish():
+                self._finish_reason = delta.reason
+            case UsageReport():
+                self._turn_usage = delta.usage
             case CallStart():
                 self._start_call(delta)
             case RefusalDelta():
@@ -197,10 +202,6 @@ class ResponseStream:
                     self._items.message.annotate(delta.annotation)
             case PictureDelta():
                 self._items.add_picture(delta.data)
-            case UsageReport():
-                self._turn_usage = delta.usage
-            case Finish():
-                self._finish_reason = delta.reason
             case Relay():
                 self._relay(delta)
 
@@ -231,6 +232,15 @@ class ResponseStream:
     def model_texts(self) -> ModelTexts:
         """Texts that the model sees beside items, by item id."""
         return self._servers.texts_with(self._items.kept)
+
+    @property
+    def sources(self) -> Sources:
+        """What the tools have found, by number."""
+        return self._servers.sources
+
+    def open_hosted(self, openings: Mapping[str, Mapping[str, object]]) -> None:
+        """Set the fields that items of hosted kinds begin with."""
+        self._servers.openings = openings
 
     def announce_calls(self, may_wait: MayWait) -> None:
         """Stream calls from their first fragment on, if they need no approval; otherwise calls are shown at the Turn's end."""
@@ -346,6 +356,8 @@ class ResponseStream:
         self.response.status = status
         self.response.completed_at = now if status == "completed" else None
         self.response.output = [Raw(item) for item in self.output]
+        if self._servers.hosted_made:
+            self.response.tool_usage = tool_usage(self.output)
         self._terminal_number = self._emitter.sequence_number
         body, self.terminal = self._emitter.ended(self.response, self._finish_reason)
         return body

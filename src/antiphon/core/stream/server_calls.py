@@ -2,23 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
 from msgspec.structs import replace
 
+from antiphon.core.citations.sources import Sources
 from antiphon.core.deltas import CallKind, CallStart
-from antiphon.core.kinds import BY_NAME
+from antiphon.core.kinds import BY_NAME, CALLED
 from antiphon.core.stream.emitter import Emitter
 from antiphon.core.stream.tool_writers import ReadyWriter, ServerCallWriter
 from antiphon.core.tools.results import ModelText, ModelTexts, ToolResult
 
 LIMIT_REACHED = "The call was not made: the request's max_tool_calls is reached."
+MOST_HOSTED = 20
+"""Calls of hosted tools in one response whose request has no `max_tool_calls`: a page that was read must not loop a model."""
+MOST_REACHED = (
+    f"The call was not made: a response makes at most {MOST_HOSTED} such calls, unless max_tool_calls says otherwise."
+)
 
 Allocate = Callable[[str], tuple[str, int]]
 Keep = Callable[[int, bytes], None]
 MayWait = Callable[[CallStart], bool]
 """Tells whether a call may turn out to be one that a person has to agree to: nothing is told of it before that is known."""
+
+
+class _Typed(msgspec.Struct):
+    type: str = ""
+
+
+_typed = msgspec.json.Decoder(_Typed)
 
 
 class PendingCall(msgspec.Struct, frozen=True):
@@ -45,7 +58,8 @@ class _Call:
 class ServerCalls:
     """Owns the open calls. `allocate` gives an item's id and `output_index`, `keep` takes the closed item.
 
-    `model_texts` holds what the model sees of the items that do not say it themselves.
+    `model_texts` holds what the model sees of the items that do not say it themselves, `sources` what they name. `openings` are
+    fields that a kind's items begin with.
     """
 
     def __init__(self, emitter: Emitter, allocate: Allocate, keep: Keep, limit: int | None) -> None:
@@ -54,6 +68,9 @@ class ServerCalls:
         self.asked = False
         self.exhausted = False
         self.model_texts: dict[str, ModelText] = {}
+        self.sources = Sources()
+        self.openings: Mapping[str, Mapping[str, object]] = {}
+        self.hosted_made = 0
         self._emitter = emitter
         self._allocate = allocate
         self._keep = keep
@@ -89,18 +106,29 @@ class ServerCalls:
             self._waiting[key] = call
             if call.writer is not None:
                 call.writer.end_arguments()
-            if self._limit is not None and self._made >= self._limit:
+            start = call.start
+            refusal = self._refusal(start)
+            if refusal:
                 # The model is told once; if it goes on calling, the response ends.
                 self.exhausted = self._refused
-                self.result(key, ToolResult(error=LIMIT_REACHED))
+                self.result(key, ToolResult(error=refusal))
                 continue
             self._made += 1
-            start = call.start
             arguments = "".join(call.pieces) or "{}"
             self.pending.append(PendingCall(key, start.kind, start.namespace or "", start.name, arguments))
         refused = len(gathered) > len(self.pending)
         self._refused = self._refused or refused
         return refused
+
+    def _refusal(self, call: CallStart) -> str:
+        """Return why a call is not made, "" where it is; it counts then."""
+        if self._limit is not None and self._made >= self._limit:
+            return LIMIT_REACHED
+        if BY_NAME[call.kind].runs == "hosted":
+            if self._limit is None and self.hosted_made >= MOST_HOSTED:
+                return MOST_REACHED
+            self.hosted_made += 1
+        return ""
 
     # While the engine works
 
@@ -123,10 +151,13 @@ class ServerCalls:
         writer = self._opened(call)
         self._keep(writer.index, writer.result(result))
         text = result.model_text
-        if text is None and BY_NAME[call.start.kind].runs == "hosted":
-            text = f"Error: {result.error}" if result.error is not None else ""
-        if text is not None:
-            self.model_texts[writer.item_id] = ModelText(text, tuple(result.annotations))
+        if BY_NAME[call.start.kind].runs == "hosted":
+            told = self.sources.told(text, result.passages, result.files)
+            if text is None and result.error is not None:
+                told = replace(told, text=f"Error: {result.error}")
+            self.model_texts[writer.item_id] = ModelText(told.text, told.sources)
+        elif text is not None:
+            self.model_texts[writer.item_id] = ModelText(text)
 
     def ask_instead(self, key: str, prefix: str, build: Callable[[str], tuple[str, bytes]]) -> None:
         """Replace a call by an item that asks the client; `build` makes its id and JSON from the id given to it."""
@@ -158,14 +189,23 @@ class ServerCalls:
             kept = {id: replace(kept[id], opaque=opaque) for id, opaque in named.items()}
         return {**self.model_texts, **kept}
 
-    def restore(self, model_texts: ModelTexts) -> None:
-        """Restore the model texts of a run that is taken over."""
+    def restore(self, model_texts: ModelTexts, output: Sequence[bytes | None]) -> None:
+        """Restore what a run that is taken over had done: calls, model texts, and the sources in those."""
         self.model_texts.update(model_texts)
+        for text in model_texts.values():
+            self.sources.load(text.sources)
+        for item in output:
+            kind = CALLED.get(_typed.decode(item).type) if item is not None else None
+            if kind is not None and kind.serve is not None:
+                self._made += 1
+                self.hosted_made += kind.runs == "hosted"
 
     def _open(self, call: CallStart) -> ServerCallWriter:
         kind = BY_NAME[call.kind]
         assert kind.serve is not None
         item_id, index = self._allocate(kind.prefix)
+        if opening := self.openings.get(kind.name):
+            call = replace(call, opening=opening)
         self._item_ids[call.call_id] = item_id
         return kind.serve(self._emitter, item_id, index, call)
 

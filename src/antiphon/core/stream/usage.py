@@ -2,7 +2,38 @@
 
 from __future__ import annotations
 
-from antiphon.types.response import InputTokensDetails, OutputTokensDetails, Usage
+from collections.abc import Iterable
+
+import msgspec
+
+from antiphon.types.response import InputTokensDetails, OutputTokensDetails, SearchUsage, ToolUsage, Usage
+
+
+class _Action(msgspec.Struct):
+    type: str = ""
+
+
+class _CalledItem(msgspec.Struct):
+    type: str = ""
+    status: str = ""
+    action: _Action | None = None
+
+
+_call = msgspec.json.Decoder(_CalledItem)
+
+
+def tool_usage(output: Iterable[bytes]) -> ToolUsage:
+    """Return what hosted tools have used: searches that were made; pages that were opened are none."""
+    searches = 0
+    for item in output:
+        call = _call.decode(item)
+        searches += (
+            call.type == "web_search_call"
+            and call.status == "completed"
+            and call.action is not None
+            and call.action.type == "search"
+        )
+    return ToolUsage(web_search=SearchUsage(searches))
 
 
 def add_usage(total: Usage | None, turn: Usage) -> Usage:

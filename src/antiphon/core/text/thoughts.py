@@ -74,8 +74,9 @@ class ThinkSplitter:
             if not text:
                 return []
         if self._state == "start" and not self._held:
-            if self.whole and ("<" in text or "[/" in text) and _closes_unopened(text):
+            if self.whole and ("<" in text or "[" in text) and _closes_unopened(text):
                 self._state = "thinking"
+                self.unopened = True
             elif text.lstrip()[:1] not in _FIRST:
                 self._state = "answer"  # the usual beginning
         if self._state == "answer":

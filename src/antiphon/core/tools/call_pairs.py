@@ -159,25 +159,22 @@ _called = msgspec.json.Decoder(_Called)
 
 def sides_of(items: Iterable[Item]) -> list[CallSide | None]:
     """Return what the items are to the pairing. Thoughts and the model's own messages do not part a group of calls."""
-    return [_side(item) for item in items]
+    return [side_of(item) for item in items]
 
 
-def _side(item: Item) -> CallSide | None:
-    match item:
-        case FunctionCall():
-            return CallSide(item.call_id, "function_call")
-        case CustomToolCall():
-            return CallSide(item.call_id, "custom_tool_call")
-        case FunctionCallOutput():
-            return CallSide(item.call_id, "function_call", output=True)
-        case CustomToolCallOutput():
-            return CallSide(item.call_id, "custom_tool_call", output=True)
-        case OtherItem():
-            return _other(item)
-        case Message() if item.role != "assistant":
-            return BREAK
-        case _:
-            return None
+def side_of(item: Item) -> CallSide | None:
+    """Return what an item is to the pairing."""
+    if isinstance(item, FunctionCall):
+        return CallSide(item.call_id, "function_call")
+    if isinstance(item, FunctionCallOutput):
+        return CallSide(item.call_id, "function_call", True)
+    if isinstance(item, CustomToolCall):
+        return CallSide(item.call_id, "custom_tool_call")
+    if isinstance(item, CustomToolCallOutput):
+        return CallSide(item.call_id, "custom_tool_call", True)
+    if isinstance(item, OtherItem):
+        return _other(item)
+    return BREAK if isinstance(item, Message) and item.role != "assistant" else None
 
 
 def _other(item: OtherItem) -> CallSide | None:
@@ -197,4 +194,4 @@ def _other(item: OtherItem) -> CallSide | None:
 
 def call_ids(items: Iterable[Item]) -> set[str]:
     """Return the ids of all calls among the items."""
-    return {side.call_id for side in map(_side, items) if side is not None and not side.output}
+    return {side.call_id for side in map(side_of, items) if side is not None and not side.output}

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import lru_cache
 from hashlib import blake2b
 
 import msgspec
 
-from antiphon.core.tools.call_pairs import BREAK, sides_of
-from antiphon.types.items import CustomToolCall, FunctionCall, Item, Message, OtherItem, Reasoning
+from antiphon.core.tools.call_pairs import BREAK, side_of, sides_of
+from antiphon.types.items import CustomToolCall, FunctionCall, FunctionCallOutput, Item, Message, OtherItem, Reasoning
 
 CALLS = frozenset((FunctionCall, CustomToolCall, OtherItem))
 """The kinds of items that may be calls."""
@@ -21,7 +22,9 @@ CALLS = frozenset((FunctionCall, CustomToolCall, OtherItem))
 BY_CALL = "call:"
 
 _RANDOM = re.compile(r"[0-9A-Za-z]{16}")
+_SHORTEST_RANDOM = 16
 _LONGEST_KEY = 64
+_SHORT = 512  # characters of a call whose key is remembered
 
 _any = msgspec.json.Decoder()
 
@@ -60,18 +63,21 @@ def bare_calls(
     bare: list[tuple[int, str]] = []
     question = _Question(None, model)
     first = 0  # of this answer's, among `bare`
-    for index, (item, side) in enumerate(zip(items, sides_of(items), strict=True)):
-        if type(item) is Reasoning:
+    for index, item in enumerate(items):
+        if type(item) is FunctionCall:
+            if first >= 0:
+                bare.append((index, _key(item, item.call_id, question)))
+        elif type(item) is FunctionCallOutput:
+            first = len(bare)
+        elif type(item) is Reasoning:
             if has_thoughts(item):
                 del bare[first:]
                 first = -1
-        elif side is None:
-            continue
-        elif side is BREAK or side.output:
+        elif (side := side_of(item)) is BREAK or (side is not None and side.output):
             first = len(bare)
             if type(item) is Message and item.role == "user":
                 question = _Question(item, model)
-        elif first >= 0:
+        elif side is not None and first >= 0:
             bare.append((index, _key(item, side.call_id, question)))
     return bare
 
@@ -109,23 +115,25 @@ class _Question:
 
 
 def _key(call: Item, call_id: str, question: _Question) -> str:
-    if _RANDOM.search(call_id) is not None:
+    if len(call_id) >= _SHORTEST_RANDOM and _RANDOM.search(call_id) is not None:
         return call_id if len(call_id) <= _LONGEST_KEY else _digest(call_id)
     if isinstance(call, FunctionCall):
-        said = call.name, _canonical(call.arguments)
-    elif isinstance(call, CustomToolCall):
-        said = call.name, call.input
-    else:
-        said = "", ""
-    return _digest(call_id, *said, question.text)
+        short = len(call_id) + len(call.name) + len(call.arguments) <= _SHORT
+        make = _call_key if short else _call_key.__wrapped__
+        return make(call_id, call.name, call.arguments, question.text)
+    if isinstance(call, CustomToolCall):
+        return _digest(call_id, call.name, call.input, question.text)
+    return _digest(call_id, "", "", question.text)
+
+
+@lru_cache(maxsize=4096)  # a conversation's calls come again with each of its requests
+def _call_key(call_id: str, name: str, arguments: str, question: str) -> str:
+    return _digest(call_id, name, _canonical(arguments), question)
 
 
 def _digest(*parts: str) -> str:
-    digest = blake2b(digest_size=16)
-    for part in parts:
-        data = part.encode("utf-8", "surrogatepass")
-        digest.update(b"%d:%b" % (len(data), data))
-    return digest.hexdigest()
+    data = [part.encode("utf-8", "surrogatepass") for part in parts]
+    return blake2b(b"".join([b"%d:%b" % (len(part), part) for part in data]), digest_size=16).hexdigest()
 
 
 def _canonical(arguments: str) -> str:

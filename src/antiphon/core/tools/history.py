@@ -114,20 +114,73 @@ def read_server_call(kind: CallKind, item: OtherItem, tools: ToolNames) -> Seque
     return (HistoryCall(id, target, object_of(fields.arguments)), HistoryOutput(id, kind, output))
 
 
-def hosted_reader(name: str, fields: Sequence[str]) -> ReadItem:
-    """Return the reader of calls that this server made by a function `name`, whose arguments are these fields of the item."""
+def hosted_reader(name: str, fields: Sequence[str], *, results: str = "") -> ReadItem:
+    """Return the reader of calls that this server made by a function `name`, whose arguments are these fields of the item.
+
+    Where the text for the model is not kept, the model sees what the field `results` says, if the item has it.
+    """
 
     def read(kind: CallKind, item: OtherItem, tools: ToolNames) -> Sequence[HistoryEntry]:
         found = _decode(_object, item)
         id = item.id if isinstance(item.id, str) else ""
         arguments = {field: found[field] for field in fields if field in found}
-        output = item.model_text if isinstance(item.model_text, str) else NOT_KEPT
+        output = item.model_text if isinstance(item.model_text, str) else _results(found.get(results)) or NOT_KEPT
         return (
             HistoryCall(id, Target(kind, name), to_json(arguments).decode()),
             HistoryOutput(id, kind, output),
         )
 
     return read
+
+
+class _HostedResult(msgspec.Struct):
+    """A result as an item shows it: of a search in files, or of code."""
+
+    text: str = ""
+    logs: str = ""
+    filename: str = ""
+
+
+def _results(raw: Raw | None) -> str:
+    """Return the texts of an item's results, "" where it has none."""
+    try:
+        found = msgspec.json.decode(raw, type=list[_HostedResult] | None) if raw is not None else None
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        return ""
+    texts = ("\n".join(part for part in (one.filename, one.text, one.logs) if part) for one in found or ())
+    return "\n\n".join(text for text in texts if text)
+
+
+class _WebAction(msgspec.Struct):
+    type: str = "search"
+    query: str | None = None
+    queries: list[str] | None = None
+    url: str | None = None
+    pattern: str | None = None
+
+
+class _WebCall(msgspec.Struct):
+    action: _WebAction | None = None
+
+
+_web_call = msgspec.json.Decoder(_WebCall)
+
+WEB_FUNCTIONS = {"search": "web_search", "open_page": "open_page", "find_in_page": "find_in_page"}
+"""Type of a `web_search_call`'s action → the function that the model had called."""
+
+
+def read_web_search(kind: CallKind, item: OtherItem, tools: ToolNames) -> Sequence[HistoryEntry]:
+    """Read a `web_search_call`: its action tells which function was called."""
+    action = _decode(_web_call, item).action or _WebAction()
+    id = item.id if isinstance(item.id, str) else ""
+    queries = action.queries or ([action.query] if action.query else None)
+    fields = {"queries": queries, "url": action.url, "pattern": action.pattern}
+    arguments = {name: value for name, value in fields.items() if value is not None}
+    output = item.model_text if isinstance(item.model_text, str) else NOT_KEPT
+    return (
+        HistoryCall(id, Target(kind, WEB_FUNCTIONS.get(action.type, "web_search")), to_json(arguments).decode()),
+        HistoryOutput(id, kind, output),
+    )
 
 
 def _decode(decoder: msgspec.json.Decoder[T], item: OtherItem) -> T:

@@ -1,4 +1,4 @@
-"""Unwraps a custom tool's input from the function call that carries it, while it streams: `{"input": "…"}` → `…`."""
+"""Unwraps a custom tool's input from the function call that carries it, or code, while it streams: `{"input": "…"}` → `…`."""
 
 from __future__ import annotations
 
@@ -6,9 +6,15 @@ import re
 from json import loads
 from typing import Literal
 
-_HEAD = re.compile(r'\s*\{\s*"input"\s*:\s*"')
+_HEADS = {
+    "input": re.compile(r'\s*\{\s*"input"\s*:\s*"'),
+    "code": re.compile(r'\s*\{\s*"code"\s*:\s*"'),
+}
 # How a head may look that is still coming: each piece optional, to the end.
-_PARTIAL_HEAD = re.compile(r'\s*(?:\{\s*(?:"(?:i(?:n(?:p(?:u(?:t(?:"\s*(?::\s*)?)?)?)?)?)?)?)?)?\Z')
+_PARTIAL_HEADS = {
+    "input": re.compile(r'\s*(?:\{\s*(?:"(?:i(?:n(?:p(?:u(?:t(?:"\s*(?::\s*)?)?)?)?)?)?)?)?)?\Z'),
+    "code": re.compile(r'\s*(?:\{\s*(?:"(?:c(?:o(?:d(?:e(?:"\s*(?::\s*)?)?)?)?)?)?)?)?\Z'),
+}
 # Whole characters and escapes; a high surrogate only together with its low one.
 _WHOLE = re.compile(
     r'(?:[^"\\]+|\\["\\/bfnrt]|\\u(?![dD][89abAB])[0-9a-fA-F]{4}'
@@ -26,11 +32,15 @@ State = Literal["head", "string", "raw", "other", "end"]
 
 
 class Unwrapper:
-    """Reads one call's arguments in pieces. What is not wrapped, because the model wrote raw text, passes as it is."""
+    """Reads one call's arguments in pieces. What is not wrapped, because the model wrote raw text, passes as it is.
 
-    __slots__ = ("_held", "_rest", "_state")
+    `field` is that of the object which holds the text.
+    """
 
-    def __init__(self) -> None:
+    __slots__ = ("_field", "_held", "_rest", "_state")
+
+    def __init__(self, field: Literal["input", "code"] = "input") -> None:
+        self._field = field
         self._state: State = "head"
         self._held = ""
         self._rest: list[str] = []
@@ -59,16 +69,16 @@ class Unwrapper:
         self._rest.clear()
         if self._state not in ("other", "head"):
             return ""
-        return _search(held)
+        return _search(held, self._field)
 
     def _begin(self) -> State:
-        head = _HEAD.match(self._held)
+        head = _HEADS[self._field].match(self._held)
         if head:
             self._state = "string"
             self._held = self._held[head.end() :]
         elif len(self._held) > _LONGEST_HEAD:
             self._state = "other"
-        elif not _PARTIAL_HEAD.match(self._held):
+        elif not _PARTIAL_HEADS[self._field].match(self._held):
             # JSON of another shape is understood when it is complete; anything else is the input itself.
             self._state = "other" if self._held.lstrip()[0] in '{"' else "raw"
         return self._state
@@ -102,7 +112,7 @@ def _wrong_escape(text: str, place: int, pieces: list[str]) -> int:
     return end
 
 
-def _search(text: str) -> str:
+def _search(text: str, field: str) -> str:
     try:
         value = loads(text, strict=False)
     except (ValueError, RecursionError):
@@ -111,7 +121,7 @@ def _search(text: str) -> str:
         return value
     if not isinstance(value, dict):
         return text
-    if isinstance(value.get("input"), str):
-        return str(value["input"])
+    if isinstance(value.get(field), str):
+        return str(value[field])
     strings = [entry for entry in value.values() if isinstance(entry, str)]
     return strings[0] if len(strings) == 1 and len(value) == 1 else text

@@ -5,31 +5,69 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import msgspec
-from msgspec import Raw
 
+from antiphon.core.citations.sources import ContainerFile, Passage, Source
 from antiphon.core.opaque import Opaque
 
 
 class ToolResult(msgspec.Struct, frozen=True, kw_only=True):
     """What a call gave. `fields` are those of its item, which the client sees.
 
-    `model_text` is what the model sees where the item does not say it; it is kept beside the item. `annotations` are the
-    sources in it that a later text may cite, each a JSON object; they are kept with it. `error` says why a call gave nothing.
+    `model_text` is what the model sees where the item does not say it; it is kept beside the item. `passages` follow it, each
+    under the number that its source gets in this response: the model's answer may cite those, and may link to `files`.
+    `error` says why a call gave nothing.
     """
 
     fields: Mapping[str, object] = {}
     model_text: str | None = None
-    annotations: Sequence[Raw] = ()
+    passages: Sequence[Passage] = ()
+    files: Sequence[ContainerFile] = ()
     error: str | None = None
 
 
 class ModelText(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What the model sees of an item, as it is kept beside it: a text, or beside thoughts what the backend said for itself."""
+    """What the model sees of an item, as it is kept beside it: a text, or beside thoughts what the backend said for itself.
+
+    `sources` are those that the text names by their numbers.
+    """
 
     text: str
-    annotations: tuple[Raw, ...] = ()
+    sources: tuple[Source, ...] = ()
     opaque: tuple[Opaque, ...] = ()
 
 
 ModelTexts = Mapping[str, ModelText]
 """Id of an item → what the model sees of it."""
+
+
+class Included(msgspec.Struct, frozen=True):
+    """A field of an item that a client sees only where its request's `include` names it. `path` leads to it.
+
+    Otherwise it is null, or with `dropped` it is not there.
+    """
+
+    name: str
+    path: tuple[str, ...]
+    dropped: bool = False
+
+
+def shown_fields(
+    fields: Mapping[str, object], hidden: Sequence[Included], include: Sequence[str]
+) -> Mapping[str, object]:
+    """Return the fields of an item as a client sees them."""
+    for one in hidden:
+        if one.name not in include:
+            fields = _without(fields, one.path, one.dropped)
+    return fields
+
+
+def _without(fields: Mapping[str, object], path: tuple[str, ...], dropped: bool) -> Mapping[str, object]:
+    name, rest = path[0], path[1:]
+    if name not in fields:
+        return fields
+    inner = fields[name]
+    if rest:
+        return {**fields, name: _without(inner, rest, dropped)} if isinstance(inner, Mapping) else fields
+    if dropped:
+        return {key: value for key, value in fields.items() if key != name}
+    return {**fields, name: None}

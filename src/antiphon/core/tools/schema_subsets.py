@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any, Literal
 
-Subset = Literal["auto", "keep", "tidy", "openai", "gemini", "moonshot"]
+Subset = Literal["auto", "keep", "tidy", "openai", "anthropic", "gemini", "moonshot"]
 """`keep`: as declared. `tidy`: without notes that are no part of the schema, with what may only be implied. `openai`: and the
-root is one object. `gemini`: what Google's Schema has. `moonshot`: Moonshot's flavour. `auto`: nobody has said anything, which
-means `tidy`."""
+root is one object. `anthropic`: what Anthropic's constrained decoding knows. `gemini`: what Google's Schema has. `moonshot`:
+Moonshot's flavour. `auto`: nobody has said anything, which means `tidy`."""
 
 Json = dict[str, Any]
 Fit = Callable[[Json], Json]
@@ -135,6 +135,36 @@ def _with_type(schema: Json) -> Json:
     if "properties" in schema or "additionalProperties" in schema:
         return {"type": "object", **schema}
     return {"type": "array", **schema} if "items" in schema or "prefixItems" in schema else schema
+
+
+# Anthropic
+
+_UNKNOWN_TO_ANTHROPIC = frozenset(
+    """
+    minimum maximum exclusiveMinimum exclusiveMaximum multipleOf minLength maxLength maxItems uniqueItems contains minContains
+    maxContains minProperties maxProperties patternProperties propertyNames unevaluatedProperties unevaluatedItems
+    dependentRequired dependentSchemas not if then else
+    """.split()
+)
+_ANTHROPIC_FORMATS = frozenset("date-time time date duration email hostname uri ipv4 ipv6 uuid".split())
+
+
+def _anthropic(schema: Json, size: int) -> Json:
+    return _object_of(walk({"items": schema}, _anthropic_node).get("items"))
+
+
+def _anthropic_node(schema: Json) -> Json:
+    """Objects are closed, and only what constrains by form is left: answers are held against the client's own schema."""
+    kept = {key: value for key, value in schema.items() if key not in _UNKNOWN_TO_ANTHROPIC}
+    if kept.get("format") not in _ANTHROPIC_FORMATS:
+        kept.pop("format", None)
+    if kept.get("minItems") not in (0, 1):
+        kept.pop("minItems", None)
+    if isinstance(kept.get("oneOf"), list) and "anyOf" not in kept:
+        kept["anyOf"] = kept.pop("oneOf")
+    if kept.get("type") == "object" or "properties" in kept:
+        kept["additionalProperties"] = False
+    return kept
 
 
 # Moonshot
@@ -325,6 +355,7 @@ SUBSETS: dict[Subset, FitRoot | None] = {
     "keep": None,
     "tidy": None,
     "openai": None,
+    "anthropic": _anthropic,
     "gemini": _gemini,
     "moonshot": _moonshot,
 }

@@ -61,7 +61,7 @@ class HttpClient:
     async def send(self, method: str, path: str, body: bytes = b"", headers: bytes = b"") -> HttpResponse:
         """Send a request and return once the head of its answer is here. `path` is absolute.
 
-        `headers` are further ones of this request, as they stand on the wire, for a method other than GET.
+        `headers` are further ones of this request, as they stand on the wire.
         Cancelling this closes the connection.
         """
         request = self._request(method, path, body, headers)
@@ -98,7 +98,7 @@ class HttpClient:
             start = f"{method} {self._prefix}{path} HTTP/1.1\r\n".encode("ascii") + self._head
             self._starts[method, path] = start
         if method == "GET":
-            return start + b"\r\n"
+            return b"".join((start, headers, b"\r\n"))
         length = b"content-type: application/json\r\ncontent-length: %d\r\n" % len(body)
         return b"".join((start, length, headers, b"\r\n", body))
 

@@ -9,6 +9,7 @@ import msgspec
 
 from antiphon.config import Config
 from antiphon.core import context
+from antiphon.core.citations.sources import Source
 from antiphon.core.opaque import OpaqueData
 from antiphon.core.tools.results import ModelText
 from antiphon.errors import InvalidRequest, NotFound
@@ -83,17 +84,21 @@ class Gathering:
 
     async def with_model_texts(
         self, items: list[Item], opaque: OpaqueData, owner: str, source: History
-    ) -> tuple[list[Item], OpaqueData, int]:
-        """Return items with what the model sees of them where they do not say it, what only backends can read, and its bytes."""
+    ) -> tuple[list[Item], OpaqueData, int, list[Source]]:
+        """Return items with what the model sees of them where they do not say it, what only backends can read, and its bytes.
+
+        The last are the sources that those texts name.
+        """
         wanted = context.without_model_texts(items, opaque)
         found = await source.model_texts(wanted, owner) if wanted else {}
         if not found:
-            return items, opaque, 0
+            return items, opaque, 0, []
         size = _bytes_of(found.values())
         self._check_bytes(size, "input")
         take(size)
         texts = {id: _model_text.decode(text) for id, text in found.items()}
-        return context.with_model_texts(items, texts), {**opaque, **context.opaque_of(texts)}, size
+        sources = [source for id in wanted if (text := texts.get(id)) is not None for source in text.sources]
+        return context.with_model_texts(items, texts), {**opaque, **context.opaque_of(texts)}, size, sources
 
     def _check_bytes(self, size: int, param: str) -> None:
         most = self._config.max_body * HISTORY_BODIES

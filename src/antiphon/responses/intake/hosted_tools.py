@@ -2,11 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import logging
+from collections.abc import Mapping, Sequence
 
 from antiphon.core.kinds import BY_DECLARATION
 from antiphon.tools.base import AdmittedTool, Declaration, HostedTools
 from antiphon.types.tools import OtherTool, Tool
+
+log = logging.getLogger("antiphon.responses.intake")
+
+_told: set[str] = set()
+
+
+def tell_ignored(ignored: Sequence[str], off: Mapping[str, str]) -> None:
+    """Write a line for each declared tool that is off, once in a process: why, and what switches it on."""
+    for type in ignored:
+        kind = BY_DECLARATION[type].name
+        if kind in off and kind not in _told:
+            _told.add(kind)
+            log.warning("a request declares the tool %s, which is off: %s", kind, off[kind])
+
+
+def run_here(found: Sequence[AdmittedTool]) -> list[str]:
+    """Return the kinds of tools that offer something to the model."""
+    return [tool.kind.name for tool in found if tool.use.offers()]
 
 
 async def admitted(tools: Sequence[Tool], owner: str, hosted: HostedTools) -> list[AdmittedTool]:

@@ -14,6 +14,7 @@ from antiphon.access.caller import Caller, resolve
 from antiphon.backends.base import Route
 from antiphon.core import compaction as compact
 from antiphon.core import context, token_count
+from antiphon.core.citations.sources import Source
 from antiphon.core.json_encoding import to_json
 from antiphon.core.opaque import NO_OPAQUE, Opaque, OpaqueData, SealedThoughts
 from antiphon.core.request.configuration_updates import updated
@@ -27,11 +28,11 @@ from antiphon.core.turn import NO_HINTS, Hints, Turn, with_operators
 from antiphon.errors import InvalidRequest
 from antiphon.responses.approvals import given
 from antiphon.responses.compaction import threshold
-from antiphon.responses.hosted_calls import offered
+from antiphon.responses.hosted_calls import offered, told
 from antiphon.responses.intake.abilities import EFFORT, check_capabilities, wants_effort
 from antiphon.responses.intake.asked import Asked
 from antiphon.responses.intake.history import Gathering, History
-from antiphon.responses.intake.hosted_tools import admitted
+from antiphon.responses.intake.hosted_tools import admitted, run_here, tell_ignored
 from antiphon.responses.intake.mcp_declarations import brings_servers, check_brought, declared_servers
 from antiphon.responses.intake.media import Media, MediaForm, media_holders
 from antiphon.responses.plan import Identity, Plan
@@ -112,6 +113,7 @@ class Intake:
         shown = list(own) if plain else await self._shown(prompted, earlier, own, owner, route)
         approvals = given(own, shown, {tool.server_label for tool in remote}, services.sealer, owner) if remote else []
         opaque: OpaqueData = NO_OPAQUE
+        sources: Sequence[Source] = ()
         if not SEALED.isdisjoint(kinds):
             seals = Unsealing(services.sealer, owner, own, _source_of(request))
             shown = await seals.restored(shown)
@@ -125,15 +127,20 @@ class Intake:
                 shown, plain = given_back, False
                 kinds.add(Reasoning)
         if not SEALED.isdisjoint(kinds):
-            shown, opaque, added = await self._gathering.with_model_texts(shown, opaque, owner, source)
+            shown, opaque, added, sources = await self._gathering.with_model_texts(shown, opaque, owner, source)
             size += added
-        whole = (request, asked.extra, owner, route, tools, text, own, shown, identity, hints)
+        ignored = ignored_tools(tools, run_here(hosted) if hosted else ())
+        if ignored:
+            tell_ignored(ignored, services.tools_off)
+        whole = (request, asked.extra, owner, route, tools, text, own, shown, identity, hints, ignored)
         plan = self._complete(*whole) if size < LARGE else await by_size(size, self._complete, *whole, large=True)
         if opaque:
             plan = msgspec.structs.replace(plan, turn=msgspec.structs.replace(plan.turn, opaque=opaque))
         if remote or hosted:
-            turn = msgspec.structs.replace(plan.turn, server_tools=offered(hosted))
+            turn = msgspec.structs.replace(plan.turn, server_tools=offered(hosted), tool_instructions=told(hosted))
             plan = msgspec.structs.replace(plan, turn=turn, remote=remote, hosted=hosted, approvals=approvals)
+        if sources:
+            plan = msgspec.structs.replace(plan, sources=sources)
         return await self._fit(plan, size if plain else -1)
 
     async def _shown(
@@ -215,6 +222,7 @@ class Intake:
         items: list[Item],
         identity: Identity,
         hints: Hints,
+        ignored: list[str],
         *,
         large: bool = False,
     ) -> Plan:
@@ -228,7 +236,6 @@ class Intake:
             defaults=defaults,
             store_default=self._config.store_default,
         )
-        ignored = ignored_tools(tools, self._services.hosted_tools)
         effort = response.reasoning.effort
         if effort is not None and not route.card.capabilities.reasoning:
             effort = None

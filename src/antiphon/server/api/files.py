@@ -22,8 +22,16 @@ SHORTEST, LONGEST = 3600, 2_592_000  # seconds that `expires_after` may name
 class Files:
     """The handlers of `/v1/files`."""
 
-    def __init__(self, files: FileStore, clock: Callable[[], float], new_id_base: Callable[[], str]) -> None:
+    def __init__(
+        self,
+        files: FileStore,
+        clock: Callable[[], float],
+        new_id_base: Callable[[], str],
+        deleted: Callable[[], None] = lambda: None,
+    ) -> None:
+        """`deleted` is called after a file was deleted: what was made of it is to go as well."""
         self._files = files
+        self._deleted = deleted
         self._clock = clock
         self._new_id_base = new_id_base
 
@@ -82,10 +90,11 @@ class Files:
         return Reply(content, content_type=BINARY, headers=headers)
 
     async def delete(self, request: Request) -> Reply:
-        """DELETE /v1/files/{id}."""
+        """DELETE /v1/files/{id}: out of all vector stores, too."""
         id = request.params["id"]
         if not await self._files.delete(id, request.owner):
             raise file_not_found(id, "id")
+        self._deleted()
         return json_reply({"id": id, "object": "file", "deleted": True})
 
     async def _there(self, request: Request) -> StoredFile:

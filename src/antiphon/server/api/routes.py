@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from antiphon.retrieval.search import Searcher
+from antiphon.server.api.containers import ContainerRoutes
 from antiphon.server.api.conversations import Conversations
 from antiphon.server.api.counting import Counting
+from antiphon.server.api.files import Files
 from antiphon.server.api.responses import Responses
+from antiphon.server.api.vectors.files import VectorStoreFiles
+from antiphon.server.api.vectors.stores import VectorShelf, VectorStores
 from antiphon.server.http.router import RouteTable
 
 
@@ -29,3 +34,46 @@ def add_conversations(router: RouteTable, conversations: Conversations) -> None:
     router.add("GET", "/conversations/{id}/items", conversations.list_items)
     router.add("GET", "/conversations/{id}/items/{item_id}", conversations.read_item)
     router.add("DELETE", "/conversations/{id}/items/{item_id}", conversations.delete_item)
+
+
+def add_files(router: RouteTable, files: Files) -> None:
+    """Register `/files`."""
+    router.add("POST", "/files", files.create)
+    router.add("GET", "/files", files.list)
+    router.add("GET", "/files/{id}", files.read)
+    router.add("DELETE", "/files/{id}", files.delete)
+    router.add("GET", "/files/{id}/content", files.content)
+
+
+def add_containers(router: RouteTable, containers: ContainerRoutes) -> None:
+    """Register `/containers`."""
+    router.add("POST", "/containers", containers.create)
+    router.add("GET", "/containers", containers.list)
+    router.add("GET", "/containers/{id}", containers.read)
+    router.add("DELETE", "/containers/{id}", containers.delete)
+    router.add("POST", "/containers/{id}/files", containers.add_file)
+    router.add("GET", "/containers/{id}/files", containers.list_files)
+    router.add("GET", "/containers/{id}/files/{file_id}", containers.read_file)
+    router.add("DELETE", "/containers/{id}/files/{file_id}", containers.delete_file)
+    router.add("GET", "/containers/{id}/files/{file_id}/content", containers.file_content)
+
+
+def add_vector_stores(router: RouteTable, shelf: VectorShelf, searcher: Searcher, *, most_stores: int) -> None:
+    """Register `/vector_stores`; `most_stores` are those of an owner."""
+    stores, files = VectorStores(shelf, searcher, most_stores=most_stores), VectorStoreFiles(shelf)
+    router.add("POST", "/vector_stores", stores.create)
+    router.add("GET", "/vector_stores", stores.list)
+    router.add("GET", "/vector_stores/{id}", stores.read)
+    router.add("POST", "/vector_stores/{id}", stores.update)
+    router.add("DELETE", "/vector_stores/{id}", stores.delete)
+    router.add("POST", "/vector_stores/{id}/search", stores.search)
+    router.add("POST", "/vector_stores/{id}/files", files.create)
+    router.add("GET", "/vector_stores/{id}/files", files.list)
+    router.add("GET", "/vector_stores/{id}/files/{file_id}", files.read)
+    router.add("POST", "/vector_stores/{id}/files/{file_id}", files.update)
+    router.add("DELETE", "/vector_stores/{id}/files/{file_id}", files.delete)
+    router.add("GET", "/vector_stores/{id}/files/{file_id}/content", files.content)
+    router.add("POST", "/vector_stores/{id}/file_batches", files.create_batch)
+    router.add("GET", "/vector_stores/{id}/file_batches/{batch_id}", files.read_batch)
+    router.add("POST", "/vector_stores/{id}/file_batches/{batch_id}/cancel", files.cancel_batch)
+    router.add("GET", "/vector_stores/{id}/file_batches/{batch_id}/files", files.list_batch)

@@ -22,6 +22,7 @@ class MemoryFiles:
     """Files in memory. Beyond `max_file_bytes` of contents the oldest are dropped, but never the newest."""
 
     def __init__(self, database: MemoryDatabase, max_file_bytes: int) -> None:
+        self._database = database
         self._max_file_bytes = max_file_bytes
         self._file_bytes = 0
         self._files: dict[str, KeptFile] = {}
@@ -83,6 +84,7 @@ class MemoryFiles:
 
     def _remove(self, id: str) -> None:
         self._file_bytes -= len(self._files.pop(id).content)
+        self._database.file_deleted(id)
 
 
 def _there(file: StoredFile, owner: str, now: float) -> bool:

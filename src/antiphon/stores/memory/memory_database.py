@@ -24,6 +24,7 @@ class MemoryDatabase:
         self.condition = Condition("memory")
         self._purges: list[Purge] = []
         self._counts: list[Callable[[float], Census]] = []
+        self._deleted: list[Callable[[str], None]] = []
 
     # For nouns
 
@@ -34,6 +35,15 @@ class MemoryDatabase:
     def waits(self, count: Callable[[float], Census]) -> None:
         """Register the function `count`, which returns a noun's part of the census."""
         self._counts.append(count)
+
+    def when_deleted(self, tell: Callable[[str], None]) -> None:
+        """Register the function `tell`, called with the id of each uploaded file that is deleted or has expired."""
+        self._deleted.append(tell)
+
+    def file_deleted(self, id: str) -> None:
+        """Tell the others that a file is gone."""
+        for tell in self._deleted:
+            tell(id)
 
     # The store as a whole
 

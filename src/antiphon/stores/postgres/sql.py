@@ -102,5 +102,5 @@ def migrations() -> Sequence[str]:
 
 
 def indexes() -> Mapping[str, Query]:
-    """Return the statements of `indexes.sql` by the names of their indexes."""
-    return _blocks((FOLDER / "indexes.sql").read_text(encoding="utf-8"))
+    """Return the statements of `indexes/responses.sql` by the names of their indexes."""
+    return _blocks((FOLDER / "indexes" / "responses.sql").read_text(encoding="utf-8"))

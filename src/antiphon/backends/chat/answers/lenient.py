@@ -64,6 +64,10 @@ def _chunk(value: dict[str, Any]) -> ChatChunk:
         choices=found,
         usage=_usage(value.get("usage")),
         error=Raw(to_json(error)) if error not in _NOTHING and error not in ({}, []) else None,
+        citations=_kept(value.get("citations")),
+        search_results=_kept(value.get("search_results")),
+        web_search=_kept(value.get("web_search")),
+        references=_kept(value.get("references")),
     )
 
 

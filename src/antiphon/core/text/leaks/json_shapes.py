@@ -15,7 +15,7 @@ MOST_CALLS = 500
 _NAMES = ("name", "tool_name", "tool", "function")
 _ARGUMENTS = ("arguments", "parameters", "args", "input")
 _BESIDE = frozenset((*_NAMES, *_ARGUMENTS, "type", "id", "index", "call_id", "tool_call_id"))
-_PARTS = ",; \t\r\n"
+_PARTS = re.compile(r"[,; \t\r\n]*")
 _FENCE = re.compile(r"```([a-z_]{0,16})\s*")
 _LANGUAGES = ("", "json", "tool_call", "tool_calls", "tool_code")
 _KEYS = ("name", "tool_name", "tool", "function", "type", "arguments", "parameters")
@@ -79,9 +79,8 @@ def _unfenced(calls: list[LeakedCall], text: str, start: int, place: int, final:
 
 
 def _parted(text: str, place: int) -> int:
-    while place < len(text) and text[place] in _PARTS:
-        place += 1
-    return place
+    found = _PARTS.match(text, place)
+    return found.end() if found else place
 
 
 def _is_no_beginning(text: str, place: int, offered: Offered, final: bool) -> bool | None:

@@ -95,8 +95,8 @@ class _Parameters:
         self._text = text
         self._types = types
         self._final = final
-        self._last = text.rfind(row.value_end)
         self._count = 0
+        self._looked = self._end = -1  # where a closing tag that counts was looked for from, and found
         self._ends = dict.fromkeys((row.parameter, row.closer), -1)
         self._next = (row.parameter, row.closer)
 
@@ -149,17 +149,12 @@ class _Parameters:
 
     def _value(self, start: int) -> tuple[str, int]:
         row, text = self._row, self._text
-        place = start
-        while place <= self._last:
-            end = text.find(row.value_end, place)
+        end = self._closing(start)
+        if end >= 0:
             after = blanks(text, end + len(row.value_end))
-            if after == len(text) or begins(text, after, self._next):
-                if not self._final:
-                    raise MoreText
-                return text[start:end], after if after == len(text) else end + len(row.value_end)
-            if text.startswith((*self._next, row.value_end), after):
+            if after == len(text) or not begins(text, after, self._next):
                 return text[start:end], after
-            place = end + len(row.value_end)
+            return text[start:end], end + len(row.value_end)
         if not self._final:
             raise MoreText
         # The closing tag was forgotten: the value ends before what must follow.
@@ -167,6 +162,27 @@ class _Parameters:
         if end == len(text):
             raise NoCall
         return text[start:end], end
+
+    def _closing(self, start: int) -> int:
+        """Return where the next closing tag that counts stands, -1 where there is none. Raises MoreText where that is open.
+
+        Which ones count does not depend on the value, so each is looked at once.
+        """
+        if self._looked >= 0 and not 0 <= self._end < start:
+            return self._end
+        row, text = self._row, self._text
+        self._looked = start
+        self._end = text.find(row.value_end, start)
+        while self._end >= 0:
+            after = blanks(text, self._end + len(row.value_end))
+            if after == len(text) or begins(text, after, self._next):
+                if not self._final:
+                    raise MoreText
+                break
+            if text.startswith((*self._next, row.value_end), after):
+                break
+            self._end = text.find(row.value_end, self._end + len(row.value_end))
+        return self._end
 
     def _place(self, mark: str, start: int) -> int:
         """Return where a marker stands next; it is looked for again only when it was passed."""

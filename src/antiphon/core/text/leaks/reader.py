@@ -27,6 +27,8 @@ from antiphon.core.text.leaks.pythonic import read_pythonic
 
 MOST_IN_VAIN = 2 * LONGEST
 """Characters of an answer that are looked at for calls which turn out to be none; behind them all is text."""
+LEAST_IN_VAIN = 256
+"""Characters that such a look counts for at least: markers may be short, and there may be nothing but markers."""
 
 MOST_AROUND = 2
 """Markers around a call that stand one behind the other."""
@@ -235,7 +237,7 @@ class CallReader:
             return place + len(marker.around)
         if marker.silent:
             return end
-        self._in_vain += len(text) - place
+        self._in_vain += max(len(text) - place, LEAST_IN_VAIN)
         self._pass(text[place:end], out)
         return end
 

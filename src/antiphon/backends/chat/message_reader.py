@@ -1,0 +1,218 @@
+"""MessageReader: a message of chat completions, or a piece of one → Deltas: text, thoughts, calls, what stands beside."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from msgspec import Raw
+
+from antiphon.backends.chat.answer_text import TextSink
+from antiphon.backends.chat.answers.lenient import arguments_text
+from antiphon.backends.chat.answers.side_fields import SideFields
+from antiphon.backends.chat.answers.usage import logprob_pieces
+from antiphon.backends.chat.opaque.fields import is_signed
+from antiphon.backends.chat.opaque.gathering import Gatherer
+from antiphon.backends.chat.tool_calls import Calls
+from antiphon.core.deltas import Delta, ReasoningDelta, RefusalDelta, TextDelta
+from antiphon.core.json_encoding import to_json
+from antiphon.errors import BackendError
+from antiphon.types.chat import ChatChoice, ChatDelta, ChatPart, ChatToolCall
+
+MOST_CALLS = 500
+"""Tool calls of one answer."""
+
+
+class MessageReader:
+    """Reads the message of one answer, delta by delta, or whole. It does not know how the answer ends."""
+
+    __slots__ = (
+        "_calls",
+        "_kept",
+        "_logprobs",
+        "_marks",
+        "_pictures",
+        "_reasoning_size",
+        "_refused",
+        "_seen",
+        "_side",
+        "_sink",
+        "_text_before",
+        "_text_size",
+        "_unwanted",
+        "_whole",
+    )
+
+    def __init__(self, calls: Calls, kept: Gatherer, sink: TextSink, *, calls_wanted: bool, logprobs: bool) -> None:
+        self._calls = calls
+        self._kept = kept
+        self._sink = sink
+        self._marks = sink.marks  # without one of these, text is answer
+        self._logprobs = logprobs
+        self._unwanted: list[Delta] | None = None if calls_wanted else []  # calls that were forbidden
+        self._refused = False
+        self._reasoning_size = 0
+        self._text_size = 0
+        self._text_before = 0  # the size of the text when thoughts or a call came last
+        self._whole = False  # what is read is not a fragment
+        self._seen = False  # a delta that said nothing: the answer may be empty
+        self._pictures = 0
+        self._side: SideFields | None = None  # citations and pictures, if there are any
+
+    @property
+    def size(self) -> int:
+        """Characters that have been said so far."""
+        return self._text_size + self._reasoning_size + self._calls.size
+
+    @property
+    def unopened(self) -> bool:
+        """Tell whether the answer began with thoughts that only a closing tag told."""
+        return self._sink.unopened
+
+    def _read(self, choice: ChatChoice, delta: ChatDelta, out: list[Delta]) -> None:
+        reasoning, content = delta.reasoning_content or delta.reasoning, delta.content
+        # Nearly all deltas are a piece of text, of thoughts or of a call: beside text, few other fields were ever seen.
+        if (
+            delta.reasoning_details
+            or delta.extra_content
+            or self._whole
+            or (not content and delta.thinking_blocks)
+            or (
+                not (reasoning or content)
+                and (delta.thinking or delta.reasoning_text or delta.provider_specific_fields or delta.reasoning_opaque)
+            )
+        ):
+            reasoning = self._kept.take(delta, reasoning)
+        if reasoning:
+            if not self._reasoning_size:
+                self._sink.thoughts_came()
+            self._reasoning_size += len(reasoning)
+            self._text_before = self._text_size
+            out.append(ReasoningDelta(reasoning))
+            if not self._kept.field:
+                self._kept.note_field(delta)
+        if content:
+            if isinstance(content, str):
+                self._say(content, choice, out)
+            else:
+                if self._kept.dirty and self._text_size == self._text_before:
+                    self._kept.give(out)
+                self._parts(content, choice, out)
+        else:
+            self._seen = True
+        if delta.refusal:
+            self._refuse(delta.refusal, out)
+        if delta.annotations is not None or delta.images is not None:
+            self._read_side(delta, out)
+        if delta.tool_calls:
+            self._say_calls(delta.tool_calls, out)
+        elif delta.function_call is not None:
+            self._end_text(out, before_call=True)
+            self._call(ChatToolCall(index=0, function=delta.function_call), out)
+
+    def _say(self, content: str, choice: ChatChoice, out: list[Delta]) -> None:
+        """Add a piece of the answer's text."""
+        if self._kept.dirty and self._text_size == self._text_before:  # else it would part the message
+            self._kept.give(out)
+        marks = self._marks
+        if marks is not None and not self._logprobs and (not marks or marks.isdisjoint(content)):
+            self._text_size += len(content)
+            out.append(TextDelta(content))  # nearly all of them, without a call
+        else:
+            self._text(content, choice, out)
+
+    def _say_calls(self, calls: Sequence[ChatToolCall], out: list[Delta]) -> None:
+        """Add calls, or pieces of them."""
+        self._end_text(out, before_call=True)
+        self._text_before = self._text_size
+        if self._kept.dirty:
+            self._kept.give(out)
+        self._calls.chunk += 1
+        for call in calls:
+            self._call(call, out)
+
+    @property
+    def _beside(self) -> SideFields:
+        """Citations and pictures: few answers have any."""
+        if self._side is None:
+            self._side = SideFields()
+        return self._side
+
+    def _read_side(self, delta: ChatDelta, out: list[Delta]) -> None:
+        """Take in citations and pictures. Citations wait until the text that they belong to has been given."""
+        if delta.annotations is not None:
+            self._beside.annotations(delta.annotations, self._text_size)
+        if delta.images is not None:
+            self._picture(delta.images, out)
+        if self._text_size and self._marks is not None:
+            self._beside.flush(out)
+
+    def _picture(self, raw: Raw, out: list[Delta]) -> None:
+        self._end_text(out, before_call=True)
+        if self._text_size:
+            self._beside.flush(out)  # a picture ends the message
+        before = len(out)
+        self._beside.pictures(raw, out)
+        self._pictures += len(out) - before
+
+    def _call(self, call: ChatToolCall, out: list[Delta]) -> None:
+        if self._calls.count > MOST_CALLS:
+            raise BackendError(502, f"The backend's answer has more than {MOST_CALLS} tool calls.")
+        function, custom = call.function, call.custom
+        if custom is not None:
+            name, text = custom.name or "", custom.input or ""
+        elif function is not None:
+            name, text = function.name or "", arguments_text(function.arguments)
+        else:
+            name = text = ""
+        if self._unwanted is not None:
+            out = self._unwanted
+        at = len(out)
+        if self._whole:
+            self._calls.whole(call.id or "", name, text, out, raw=custom is not None)
+        elif function is not None or custom is not None or call.id:
+            self._calls.fragment(call.index, call.id or "", name, text, out, raw=custom is not None)
+        signed = call.extra_content or call.provider_specific_fields or call.thought_signature
+        if (signed or (call.id and is_signed(call.id))) and self._unwanted is None:
+            self._kept.sign(call, self._calls.id_of(call.index, call.id or ""))
+            self._kept.give(out, at)
+
+    def _refuse(self, text: str, out: list[Delta]) -> None:
+        self._refused = True
+        self._text_size += len(text)
+        out.append(RefusalDelta(text))
+
+    def _parts(self, parts: Sequence[ChatPart], choice: ChatChoice, out: list[Delta]) -> None:
+        for part in parts:
+            if part.thinking is not None:
+                thoughts = part.thinking
+                text = thoughts if isinstance(thoughts, str) else "".join(inner.text or "" for inner in thoughts)
+                if text:
+                    self._kept.note_content()
+                    self._text_before = self._text_size
+                    self._reasoning_size += len(text)
+                    out.append(ReasoningDelta(text))
+            elif part.refusal:
+                self._refuse(part.refusal, out)
+            elif said := part.text or part.content:
+                self._text(said, choice, out)
+            elif part.image_url is not None or part.b64_json:
+                self._picture(part.image_url if part.image_url is not None else Raw(to_json(part)), out)
+            elif part.url and part.type.endswith("reference"):
+                self._beside.reference({"url": part.url, "title": part.title}, self._text_size)
+
+    def _text(self, text: str, choice: ChatChoice, out: list[Delta]) -> None:
+        self._text_size += len(text)
+        logprobs = b""
+        if self._logprobs and choice.logprobs is not None and not self._whole:
+            logprobs = logprob_pieces(choice.logprobs)
+        marks = self._marks
+        if marks is not None and (not marks or marks.isdisjoint(text)):
+            out.append(TextDelta(text, logprobs))
+        else:
+            self._sink.feed(text, logprobs, out)
+            self._marks = self._sink.marks
+
+    def _end_text(self, out: list[Delta], *, before_call: bool) -> None:
+        if self._marks is None or self._marks:
+            self._sink.end(out, before_call=before_call)
+            self._marks = self._sink.marks

@@ -1,0 +1,147 @@
+"""Items → what a model said, called and got earlier: messages, thoughts, calls, and the output of each call.
+
+What means nothing to a model that is told its history by us is passed over.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import msgspec
+from msgspec import UNSET, Raw
+
+from antiphon.core import kinds
+from antiphon.core.json_encoding import to_json
+from antiphon.core.kinds import READERS
+from antiphon.core.tools.call_pairs import BREAK, CallSide, pair
+from antiphon.core.tools.history import HistoryCall, HistoryEntry, HistoryOutput
+from antiphon.core.tools.mcp_content import ALL, Senses, for_senses
+from antiphon.core.tools.offers import Target
+from antiphon.core.tools.tool_map import ToolMap
+from antiphon.errors import InvalidRequest
+from antiphon.types.items import (
+    CustomToolCall,
+    CustomToolCallOutput,
+    FunctionCall,
+    FunctionCallOutput,
+    Item,
+    ItemReference,
+    Message,
+    OtherItem,
+    Reasoning,
+)
+
+NO_OUTPUT = "(no output)"
+"""What a call without an output (the person interrupted, or answered with a message instead) is answered with: strict backends
+refuse a call that nothing follows, and dropping the call would hide from the model what it had tried."""
+
+Entry = Message | Reasoning | HistoryEntry
+
+_raw = msgspec.json.Decoder(Raw)
+
+
+class ModelHistory:
+    """The entries of a history, in order. Raises InvalidRequest for an output without its call, or a second one."""
+
+    __slots__ = ("_outputs", "entries")
+
+    def __init__(self, items: Sequence[Item], tools: ToolMap, senses: Senses = ALL) -> None:
+        self.entries: list[Entry] = []
+        self._outputs: dict[int, HistoryOutput] = {}
+        for item in items:
+            self.entries += _read(item, tools, senses)
+        self._match()
+
+    def output_of(self, call: HistoryCall) -> HistoryOutput | None:
+        """Return what a call of the history gave; None where there is nothing."""
+        return self._outputs.get(id(call))
+
+    def _match(self) -> None:
+        """Find the output of each call, which is kept under the identity of the call's entry."""
+        entries = self.entries
+        if HistoryOutput not in set(map(type, entries)):
+            return
+        pairs = pair([_side(entry) for entry in entries])
+        for output in _outputs(entries, pairs.orphans):
+            if not output.optional:
+                raise InvalidRequest(
+                    f"No tool call found for function call output with call_id {output.call_id}.", param="input"
+                )
+        for output, call in zip(_outputs(entries, pairs.calls), pairs.calls.values(), strict=True):
+            self._outputs[id(entries[call])] = output
+        for output, call in zip(_outputs(entries, pairs.doubles), pairs.doubles.values(), strict=True):
+            # The same output once more, as a client sends it that tries again, says nothing new.
+            if not output.optional and output.output != self._outputs[id(entries[call])].output:
+                raise InvalidRequest(
+                    f"Duplicate tool output for call_id {output.call_id}: each tool call must have exactly one output.",
+                    param="input",
+                )
+
+
+def _outputs(entries: Sequence[Entry], places: Sequence[int] | dict[int, int]) -> Iterator[HistoryOutput]:
+    for place in places:
+        output = entries[place]
+        assert isinstance(output, HistoryOutput)
+        yield output
+
+
+def _read(item: Item, tools: ToolMap, senses: Senses) -> Sequence[Entry]:
+    match item:
+        case Message() | Reasoning():
+            return (item,)
+        case FunctionCall():
+            target = Target(kinds.FUNCTION, item.name, _namespace(item.namespace))
+            return (HistoryCall(item.call_id, target, valid_arguments(item.arguments)),)
+        case CustomToolCall():
+            target = Target(kinds.CUSTOM, item.name, _namespace(item.namespace))
+            return (HistoryCall(item.call_id, target, to_json({"input": item.input}).decode()),)
+        case FunctionCallOutput() | CustomToolCallOutput():
+            kind = kinds.CUSTOM if isinstance(item, CustomToolCallOutput) else kinds.FUNCTION
+            return (HistoryOutput(item.call_id, kind, item.output),)
+        case ItemReference():
+            raise InvalidRequest("An item reference was not resolved.", param="input")
+        case OtherItem():
+            return _read_other(item, tools, senses)
+
+
+def _read_other(item: OtherItem, tools: ToolMap, senses: Senses) -> Sequence[HistoryEntry]:
+    """Read an item of a rarer tool, as a model of these senses sees it; nothing where it says nothing to it."""
+    found = READERS.get(item.type)
+    if found is None:
+        return ()
+    kind, read = found
+    return [_seen(entry, senses) for entry in read(kind.name, item, tools)]
+
+
+def _seen(entry: HistoryEntry, senses: Senses) -> HistoryEntry:
+    if isinstance(entry, HistoryCall) or isinstance(entry.output, str):
+        return entry
+    return msgspec.structs.replace(entry, output=for_senses(entry.output, senses))
+
+
+def _side(entry: Entry) -> CallSide | None:
+    if isinstance(entry, HistoryCall):
+        return CallSide(entry.call_id, entry.target.kind)
+    if isinstance(entry, HistoryOutput):
+        return CallSide(entry.call_id, entry.kind, True)
+    return BREAK if isinstance(entry, Message) and entry.role != "assistant" else None
+
+
+def _namespace(value: object) -> str | None:
+    return value if isinstance(value, str) and value else None
+
+
+def valid_arguments(arguments: str) -> str:
+    """Keep arguments that are JSON; templates and servers parse them, and a call cut off in the middle would break them."""
+    try:
+        _raw.decode(arguments)
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        return to_json({"arguments": arguments}).decode() if arguments.strip() else "{}"
+    return arguments if arguments.lstrip().startswith("{") else "{}"
+
+
+def thoughts_of(item: Reasoning) -> str:
+    """Return the text of thoughts; a summary alone is taken for it."""
+    content = item.content if item.content not in (None, UNSET) else ()
+    assert not isinstance(content, type(UNSET)) and content is not None
+    return "".join(part.text for part in content) or "\n\n".join(part.text for part in item.summary)

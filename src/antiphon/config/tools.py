@@ -1,0 +1,83 @@
+"""Tables of settings of the tools that the server runs: `[tools.…]`."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta
+
+from antiphon.config.tables import Settings
+from antiphon.config.web_search import WebSearchConfig
+
+
+class FileSearchConfig(Settings, kw_only=True, forbid_unknown_fields=True):
+    """File search and vector stores."""
+
+    enabled: Annotated[
+        bool, Meta(description="Run `file_search` for models of chat backends; vector stores are there in any case.")
+    ] = True
+    results: Annotated[
+        int, Meta(description="Chunks that a call gives where a tool's `max_num_results` is not set.", ge=1, le=50)
+    ] = 8
+    chunk_tokens: Annotated[
+        int, Meta(description="Tokens of a chunk where a file's `chunking_strategy` is `auto`.", ge=100, le=4096)
+    ] = 800
+    overlap: Annotated[
+        int, Meta(description="Tokens that a chunk repeats of the one before; at most half of `chunk_tokens`.", ge=0)
+    ] = 400
+    ingest_workers: Annotated[
+        int, Meta(description="Files that a server process makes chunks of at the same time.", ge=1, le=16)
+    ] = 1
+    max_file: Annotated[int, Meta(description="Maximum size of a file in a vector store in bytes.", ge=1024)] = 64 << 20
+    max_store_chunks: Annotated[int, Meta(description="Maximum number of chunks of a vector store.", ge=1)] = 200_000
+    max_store_files: Annotated[int, Meta(description="Maximum number of files of a vector store.", ge=1)] = 10_000
+    max_stores: Annotated[int, Meta(description="Maximum number of vector stores of an owner.", ge=1)] = 1_000
+
+
+class CodeInterpreterConfig(Settings, kw_only=True, forbid_unknown_fields=True):
+    """The code interpreter and its containers."""
+
+    sandbox: Annotated[
+        Literal["auto", "bwrap", "off"],
+        Meta(
+            description="What encloses the code: `auto` takes the first that passes its probes on this machine; without one,"
+            " the tool is off. `bwrap` is bubblewrap (Linux)."
+        ),
+    ] = "auto"
+    python: Annotated[
+        str,
+        Meta(
+            description="The Python inside, such as that of a virtual environment with numpy and matplotlib. Empty: the server's"
+            " own where the sandbox can reach it, else the system's."
+        ),
+    ] = ""
+    memory: Annotated[
+        Literal["1g", "4g", "16g", "64g"],
+        Meta(description="The most memory of a container; `memory_limit` may ask for less."),
+    ] = "1g"
+    disk: Annotated[int, Meta(description="Bytes that the files of a container may have.", ge=1 << 20)] = 256 << 20
+    processes: Annotated[int, Meta(description="Processes and threads of a container.", ge=8, le=4096)] = 64
+    call_seconds: Annotated[float, Meta(description="Seconds that one call may take.", gt=0, le=3600)] = 60.0
+    idle_minutes: Annotated[
+        int, Meta(description="Minutes without use after which a container expires with its files.", ge=1, le=10_080)
+    ] = 20
+    per_owner: Annotated[
+        int, Meta(description="Containers of an owner that run at the same time in a process.", ge=1)
+    ] = 4
+    total: Annotated[int, Meta(description="Containers that run at the same time in a process.", ge=1)] = 16
+    max_containers: Annotated[int, Meta(description="Maximum number of containers of an owner.", ge=1)] = 100
+
+
+class ToolsConfig(Settings, kw_only=True, forbid_unknown_fields=True):
+    """Tools that the server runs itself."""
+
+    code_interpreter: Annotated[CodeInterpreterConfig, Meta(description="The code interpreter and its containers.")] = (
+        msgspec.field(default_factory=CodeInterpreterConfig)
+    )
+    file_search: Annotated[FileSearchConfig, Meta(description="File search and vector stores.")] = msgspec.field(
+        default_factory=FileSearchConfig
+    )
+    web_search: Annotated[WebSearchConfig, Meta(description="Web search.")] = msgspec.field(
+        default_factory=WebSearchConfig
+    )

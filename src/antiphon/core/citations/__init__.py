@@ -1,0 +1,1 @@
+"""Tools as a model gets them, and calls as it makes them."""

@@ -1,0 +1,1 @@
+"""Search in texts: words, chunks, ranking, filters. Pure."""

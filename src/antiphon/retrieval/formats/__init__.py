@@ -1,0 +1,1 @@
+"""Documents → text. Runs in the reading process (`retrieval.child`) only."""

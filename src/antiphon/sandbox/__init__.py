@@ -1,0 +1,1 @@
+"""Sandboxes: processes that run code of models, and reach nothing of the machine."""

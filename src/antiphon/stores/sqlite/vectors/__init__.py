@@ -1,0 +1,1 @@
+"""The parts of SQLiteVectorStores: functions that run inside a transaction of their caller."""

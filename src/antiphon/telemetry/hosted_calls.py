@@ -1,0 +1,89 @@
+"""WatchedTool: a hosted tool whose calls are counted, timed and traced. No argument and no result is told."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from time import perf_counter
+
+from antiphon.core.kinds import Kind
+from antiphon.core.tools.offers import Offer
+from antiphon.telemetry.otlp import Exporter
+from antiphon.telemetry.tracing import tool_span
+from antiphon.tools.base import Declaration, HostedRun, HostedTool, HostedUse, Progress, ToolBounds, ToolResult
+
+CountCall = Callable[[str, str, float], None]
+"""Takes note of a call: its function, how it ended (`ok`, `error`, `cancelled`), its seconds."""
+
+
+class WatchedTool:
+    """A HostedTool as its calls are seen by `count` and, as spans, by an `exporter`."""
+
+    def __init__(self, tool: HostedTool, count: CountCall, exporter: Exporter | None) -> None:
+        self._tool = tool
+        self._count = count
+        self._exporter = exporter
+
+    @property
+    def kind(self) -> Kind:
+        """The tool's."""
+        return self._tool.kind
+
+    @property
+    def bounds(self) -> ToolBounds:
+        """The tool's."""
+        return self._tool.bounds
+
+    async def admit(self, declared: Sequence[Declaration], owner: str) -> HostedUse:
+        """Check the declarations. Raises APIError."""
+        return WatchedUse(await self._tool.admit(declared, owner), self._count, self._exporter)
+
+
+class WatchedUse(HostedUse):
+    """The tool within one response."""
+
+    def __init__(self, use: HostedUse, count: CountCall, exporter: Exporter | None) -> None:
+        self._use = use
+        self._count = count
+        self._exporter = exporter
+
+    def offers(self) -> Sequence[Offer]:
+        """Return what the model may call."""
+        return self._use.offers()
+
+    def instructions(self) -> str:
+        """Return what the model is told of the tool."""
+        return self._use.instructions()
+
+    def opening(self) -> Mapping[str, object]:
+        """Return the fields that its items begin with."""
+        return self._use.opening()
+
+    async def prepare(self, run: HostedRun) -> None:
+        """Do what comes before the first model call."""
+        await self._use.prepare(run)
+
+    async def call(self, name: str, arguments: str, progress: Progress) -> ToolResult:
+        """Make a call. Raises what the tool raises."""
+        span = tool_span(self._exporter, name, "extension") if self._exporter is not None else None
+        began, outcome, error = perf_counter(), "error", ""
+        try:
+            result = await self._use.call(name, arguments, progress)
+            if result.error is None:
+                outcome = "ok"
+            return result
+        except asyncio.CancelledError:
+            outcome = error = "cancelled"
+            raise
+        except Exception as failure:
+            error = type(failure).__name__
+            raise
+        finally:
+            self._count(name, outcome, perf_counter() - began)
+            if span is not None:
+                span.error = error or ("" if outcome == "ok" else "tool_error")
+                span.end()
+
+    async def close(self) -> None:
+        """Let go of what the calls have opened."""
+        await self._use.close()

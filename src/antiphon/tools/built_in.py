@@ -1,0 +1,58 @@
+"""BuiltInTools: the hosted tools that this package brings, as the settings want them, beside those of a program."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from antiphon.config import Config
+from antiphon.config.rules import web_search_choice
+from antiphon.containers.containers import Containers
+from antiphon.retrieval.search import Searcher
+from antiphon.stores.base import Store
+from antiphon.tools.base import HostedTool, ToolServers
+from antiphon.tools.code_interpreter import CodeInterpreter
+from antiphon.tools.file_search import FileSearch
+from antiphon.tools.web.search import WebSearch
+
+
+class BuiltInTools:
+    """All hosted tools of a server. `given` are a program's: they take the place of those of the same kind.
+
+    `served`: the server has a process and an address of its own; elsewhere web search is off unless it is set.
+    `off` says of each kind that is not there why, for the log.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        given: Mapping[str, HostedTool],
+        store: Store,
+        *,
+        servers: ToolServers,
+        searcher: Searcher,
+        containers: Containers,
+        clock: Callable[[], float],
+        served: bool = True,
+    ) -> None:
+        self.off: dict[str, str] = {}
+        self._web: WebSearch | None = None
+        settings = config.tools.web_search
+        choice = web_search_choice(config)
+        if "web_search" not in given:
+            if choice.provider and (served or settings.provider):
+                self._web = WebSearch(settings, choice, servers)
+            else:
+                self.off["web_search"] = choice.reason or "no provider is set: `provider` in [tools.web_search]"
+        own: list[HostedTool] = [CodeInterpreter(containers, store.files)]
+        if config.tools.file_search.enabled:
+            own.append(FileSearch(store.vector_stores, searcher, clock, results=config.tools.file_search.results))
+        elif "file_search" not in given:
+            self.off["file_search"] = "`enabled = false` in [tools.file_search]"
+        if self._web is not None:
+            own.append(self._web)
+        self.tools: dict[str, HostedTool] = {**{tool.kind.name: tool for tool in own}, **given}
+
+    async def close(self) -> None:
+        """Close what they have opened."""
+        if self._web is not None:
+            await self._web.close()

@@ -1,0 +1,256 @@
+"""The tool `file_search`, in every mode: a model asks, passages come from vector stores, its marks become citations."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler
+from pathlib import Path
+from typing import Any, ClassVar
+
+import openai
+import pytest
+
+from antiphon.config import FileSearchConfig, KeyConfig, ToolsConfig
+from tests.golden.rules import check_stream
+from tests.server.test_matrix import MODES, essence
+from tests.server.whole import Client, Json, upstream, whole_server
+
+pytestmark = pytest.mark.slow
+
+ANN_KEY, BOB_KEY = "ann-key-0123456789", "bob-key-0123456789"
+NONE: list[Json] = []
+
+
+class Model(BaseHTTPRequestHandler):
+    """Searches for the words of the user's message (divided by `/`), then answers with the first source as a citation."""
+
+    protocol_version = "HTTP/1.1"
+    asked: ClassVar[list[Json]] = []
+    arguments: ClassVar[str] = ""
+
+    def log_message(self, *args: object) -> None:
+        """Say nothing."""
+
+    def do_GET(self) -> None:
+        self._send(
+            b'{"object":"list","data":[{"id":"m","object":"model"},{"id":"text","object":"model"}]}', "application/json"
+        )
+
+    def do_POST(self) -> None:
+        request = json.loads(self.rfile.read(int(self.headers["content-length"])))
+        self.asked.append(request)
+        messages = request["messages"]
+        last = max(index for index, message in enumerate(messages) if message["role"] == "user")
+        told = [message["content"] for message in messages[last:] if message["role"] == "tool"]
+        if told:
+            pieces = ["They do", " 【", "1】", "."] if "【1†" in told[-1] else ["Nothing", " is known."]
+            deltas: list[Json] = [{"content": piece} for piece in pieces]
+        elif request.get("tools"):
+            queries = messages[last]["content"].split("/")
+            function = {"name": "file_search", "arguments": self.arguments or json.dumps({"queries": queries})}
+            deltas = [{"tool_calls": [{"index": 0, "id": "call_1", "type": "function", "function": function}]}]
+        else:
+            deltas = [{"content": "Hm."}]
+        reason = "tool_calls" if "tool_calls" in deltas[0] else "stop"
+        chunks = [{"choices": [{"index": 0, "delta": delta}]} for delta in deltas]
+        chunks.append({"choices": [{"index": 0, "delta": {}, "finish_reason": reason}]})
+        body = b"".join(b"data: %b\n\n" % json.dumps(chunk).encode() for chunk in chunks)
+        self._send(body + b"data: [DONE]\n\n", "text/event-stream")
+
+    def _send(self, body: bytes, kind: str) -> None:
+        self.send_response(200)
+        self.send_header("content-type", kind)
+        self.send_header("content-length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+
+class Library:
+    """A server with two vector stores of Ann's and one of Bob's."""
+
+    def __init__(self, url: str) -> None:
+        self.client = Client(url, ANN_KEY)
+        self.ann = openai.OpenAI(base_url=f"{url}/v1", api_key=ANN_KEY, max_retries=0)
+        bob = openai.OpenAI(base_url=f"{url}/v1", api_key=BOB_KEY, max_retries=0)
+        self.files: dict[str, str] = {}
+        self.birds = self._filled("birds", penguins="Penguins live in the south.", owls="Owls hunt at night.")
+        self.fish = self._filled("fish", eels="Eels swim to the Sargasso Sea at night.")
+        self.foreign = bob.vector_stores.create().id
+
+    def _filled(self, name: str, **texts: str) -> str:
+        store = self.ann.vector_stores.create(name=name)
+        for title, text in texts.items():
+            file = self.ann.files.create(file=(f"{title}.txt", text.encode()), purpose="assistants")
+            done = self.ann.vector_stores.files.create_and_poll(
+                file.id, vector_store_id=store.id, attributes={"name": title}
+            )
+            assert done.status == "completed"
+            self.files[title] = file.id
+        return store.id
+
+    def fields(self, input: str, *stores: str, include: bool = False, **tool: Any) -> Json:
+        declared = {"type": "file_search", "vector_store_ids": list(stores or (self.birds,)), **tool}
+        wanted = {"include": ["file_search_call.results"]} if include else {}
+        return {"model": "m", "input": input, "tools": [declared], **wanted}
+
+    def search(self, input: str, *stores: str, **tool: Any) -> list[Json]:
+        call = self.client.create(**self.fields(input, *stores, include=True, **tool))["output"][0]
+        assert call["type"] == "file_search_call" and call["status"] == "completed"
+        found: list[Json] = call["results"]
+        return found
+
+
+@pytest.fixture(scope="module")
+def library(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Library]:
+    store = tmp_path_factory.mktemp("store") / "antiphon.db"
+    keys = {"ann": KeyConfig(key=ANN_KEY), "bob": KeyConfig(key=BOB_KEY)}
+    with upstream(Model) as url, whole_server(url, store=str(store), keys=keys) as client:
+        yield Library(client.url)
+
+
+def test_its_events(library: Library) -> None:
+    events = library.client.stream(**library.fields("where do penguins live/penguin"))
+    check_stream(events)
+    kinds = [event["type"] for event in events]
+    start = kinds.index("response.output_item.added")
+    assert kinds[start : start + 5] == [
+        "response.output_item.added",
+        "response.file_search_call.in_progress",
+        "response.file_search_call.searching",
+        "response.file_search_call.completed",
+        "response.output_item.done",
+    ]
+    opened, done = events[start]["item"], events[start + 4]["item"]
+    assert {**opened, "id": ""} == {
+        "id": "",
+        "type": "file_search_call",
+        "status": "in_progress",
+        "queries": [],
+        "results": None,
+    }
+    assert {**done, "id": ""} == {
+        "id": "",
+        "type": "file_search_call",
+        "status": "completed",
+        "queries": ["where do penguins live", "penguin"],
+        "results": None,
+    }
+    cited = next(event for event in events if event["type"] == "response.output_text.annotation.added")
+    citation = {
+        "type": "file_citation",
+        "file_id": library.files["penguins"],
+        "filename": "penguins.txt",
+        "index": len("They do "),
+    }
+    assert cited["annotation"] == citation
+    content = events[-1]["response"]["output"][1]["content"][0]
+    assert (content["text"], content["annotations"]) == ("They do .", [citation])
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_its_response_in_every_mode(library: Library, mode: Any) -> None:
+    fields = library.fields("penguins", include=True)
+    expected = essence(library.client.stream(**fields)[-1]["response"])
+    assert expected["output"][0]["results"][0]["text"] == "Penguins live in the south."
+    assert essence(mode(library.client, fields)) == expected
+
+
+def test_what_the_model_sees(library: Library) -> None:
+    Model.asked.clear()
+    first = library.client.create(**library.fields("penguins"))
+    assert first["output"][0]["results"] is None
+    offered = Model.asked[0]["tools"][0]["function"]
+    assert offered["name"] == "file_search" and "queries" in offered["parameters"]["properties"]
+    assert "【1】" in Model.asked[0]["messages"][0]["content"]
+    told = Model.asked[-1]["messages"][-1]["content"]
+    assert told == "【1†penguins.txt】\nPenguins live in the south."
+    Model.asked.clear()
+    library.client.create(**library.fields("owls"), previous_response_id=first["id"])
+    tools = [message["content"] for message in Model.asked[-1]["messages"] if message["role"] == "tool"]
+    assert tools == [told, "【2†owls.txt】\nOwls hunt at night."]
+
+
+def test_results_are_ranked_over_all_vector_stores(library: Library) -> None:
+    found = library.search("night/Sargasso night", library.birds, library.fish)
+    assert [(one["filename"], one["file_id"]) for one in found] == [
+        ("eels.txt", library.files["eels"]),
+        ("owls.txt", library.files["owls"]),
+    ]
+    assert 1 >= found[0]["score"] >= found[1]["score"] > 0 and round(found[0]["score"], 4) == found[0]["score"]
+    assert found[0]["attributes"] == {"name": "eels"}
+    assert len(library.search("night", library.birds, library.fish, max_num_results=1)) == 1
+    only = {"type": "eq", "key": "name", "value": "owls"}
+    assert [one["filename"] for one in library.search("night", library.birds, library.fish, filters=only)] == [
+        "owls.txt"
+    ]
+    assert library.search("night", ranking_options={"ranker": "auto", "score_threshold": 1}) == []
+
+
+def test_nothing_found_is_told(library: Library) -> None:
+    Model.asked.clear()
+    answer = library.client.create(**library.fields("zebras"))
+    assert answer["output"][1]["content"][0]["text"] == "Nothing is known."
+    assert Model.asked[-1]["messages"][-1]["content"].startswith("Nothing was found.")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "queries"),
+    [
+        ('{"query": "owls"}', ["owls"]),
+        ('{"queries": "owls"}', ["owls"]),
+        ('{"queries": ["a", "b", "c", "d", "e"]}', ["a", "b", "c", "d"]),
+        ('{"queries": ["", " owls "]}', ["owls"]),
+        ('{"queries": []}', None),
+        ("{}", None),
+        ("owls", None),
+        ("[" * 5000, None),
+    ],
+)
+def test_arguments_as_models_write_them(
+    library: Library, monkeypatch: pytest.MonkeyPatch, arguments: str, queries: list[str] | None
+) -> None:
+    monkeypatch.setattr(Model, "arguments", arguments)
+    call = library.client.create(**library.fields("x"))["output"][0]
+    assert call["status"] == ("failed" if queries is None else "completed")
+    assert call["queries"] == (queries or [])
+
+
+@pytest.mark.parametrize(
+    ("change", "status", "param", "code"),
+    [
+        ({"vector_store_ids": ["vs_none"]}, 404, "tools[0].vector_store_ids[0]", "vector_store_not_found"),
+        ({"vector_store_ids": []}, 400, "tools[0].vector_store_ids", "invalid_value"),
+        ({"vector_store_ids": ["vs_1"] * 11}, 400, "tools[0].vector_store_ids", "invalid_value"),
+        ({"max_num_results": 0}, 400, "tools[0].max_num_results", "invalid_value"),
+        ({"max_num_results": 51}, 400, "tools[0].max_num_results", "invalid_value"),
+        ({"filters": {"type": "eq"}}, 400, "tools[0].filters.key", "missing_required_parameter"),
+        ({"ranking_options": {"score_threshold": 2}}, 400, "tools[0].ranking_options.score_threshold", "invalid_value"),
+    ],
+)
+def test_what_is_refused(library: Library, change: Json, status: int, param: str, code: str) -> None:
+    fields = library.fields("x")
+    fields["tools"][0].update(change)
+    for mode in ({}, {"stream": True}, {"background": True}):
+        answered, body = library.client.post("/v1/responses", **fields, **mode)
+        error = body["error"]
+        assert (answered, error["param"], error["code"]) == (status, param, code)
+
+
+def test_anothers_vector_store_is_not_found(library: Library) -> None:
+    status, body = library.client.post("/v1/responses", **library.fields("x", library.birds, library.foreign))
+    assert (status, body["error"]["param"]) == (404, "tools[0].vector_store_ids[1]")
+
+
+def test_what_was_deleted_is_not_found(library: Library) -> None:
+    store = library._filled("more", cats="Cats purr.")
+    assert len(library.search("cats", store)) == 1
+    library.ann.files.delete(library.files["cats"])
+    assert library.search("cats", store) == []
+
+
+def test_a_server_can_leave_it_out(tmp_path: Path) -> None:
+    tools = ToolsConfig(file_search=FileSearchConfig(enabled=False))
+    with upstream(Model) as url, whole_server(url, tools=tools) as client:
+        answer = client.create(model="m", input="x", tools=[{"type": "file_search", "vector_store_ids": ["vs_none"]}])
+    assert answer["output"][0]["content"][0]["text"] == "Hm."
