@@ -172,7 +172,7 @@ TOOLS = (
     Kind(_declared(lambda kind: kind.offer is not None), "Given to chat models as functions; the client runs them."),
     Kind(
         _declared(lambda kind: kind.name in BUILT_IN),
-        "Run by the server for models of chat backends ([hosted-tools.md](hosted-tools.md)). Responses backends get it as it came.",
+        "Run here for models of chat backends ([hosted-tools.md](hosted-tools.md)). Responses backends get it as it came.",
     ),
     Kind(
         _declared(_nobody_runs),

@@ -69,6 +69,8 @@ from antiphon.server.auth.hosts import Hosts
 from antiphon.server.http.forwarded import Way
 from antiphon.server.http.router import RouteTable
 from antiphon.server.http.unread_answers import Unread
+from antiphon.server.messages.models import AnthropicModels, ModelNames
+from antiphon.server.messages.routes import MessagesRoutes, add_messages
 from antiphon.server.pages.docs import docs
 from antiphon.server.pages.openapi import OpenAPI
 from antiphon.server.pages.playground import playground, playground_file
@@ -275,7 +277,9 @@ class Parts:
         shelf = VectorShelf(self.store, self.ingestion, self.services.clock, self.services.new_id_base)
         add_vector_stores(router, shelf, self.searcher, most_stores=self.config.tools.file_search.max_stores)
         add_containers(router, ContainerRoutes(self.containers, self.store.files))
-        models = Models(self.registry)
+        names = ModelNames(self.registry, lambda: self.config.messages_models)
+        add_messages(router, MessagesRoutes(self.services, self.intake, self.foreground, names))
+        models = AnthropicModels(self.registry, Models(self.registry))
         router.add("GET", "/models", models.list, scopes=frozenset(SCOPES))
         router.add("GET", "/models/{id:path}", models.read, scopes=frozenset(SCOPES))
         chat = ChatCompletions(self.services.router, self.media, self.limiter, self.services.checker)

@@ -12,7 +12,7 @@ import msgspec
 from msgspec import Raw
 
 from antiphon.app import Parts
-from antiphon.core.deltas import CallStart, FinishReason
+from antiphon.core.deltas import CallStart, Finish, FinishReason
 from antiphon.core.json_encoding import to_json
 from antiphon.core.stream.emitter import MuteEmitter
 from antiphon.core.stream.terms import StreamTerms
@@ -83,12 +83,12 @@ class SayEmitter(MuteEmitter):
     def failed(self, error: APIError) -> None:
         self.say("fault", text=error.message)
 
-    def ended(self, response: Response, reason: FinishReason | None) -> tuple[bytes, Event]:
+    def ended(self, response: Response, finish: Finish | None) -> tuple[bytes, Event]:
         said: dict[str, Any] = {
             "said": "",
             "thought": "",
             "calls": [],
-            "why": WHY.get(reason or FinishReason.STOP, "cut"),
+            "why": WHY.get(finish.reason if finish else FinishReason.STOP, "cut"),
         }
         for item in map(bytes, response.output):
             fields = msgspec.json.decode(item)

@@ -274,6 +274,13 @@ class Config(Settings, kw_only=True, forbid_unknown_fields=True):
         16 * 1024 * 1024
     )
     mcp_max_tools: Annotated[int, Meta(description="Maximum number of tools of an MCP server.", ge=1)] = 1000
+    messages_models: Annotated[
+        dict[str, str],
+        Meta(
+            description="Models that clients of `/v1/messages` mean by names that this server does not have. Keys are patterns,"
+            ' of which the first that fits counts: `{"claude-haiku-*" = "small", "claude-*" = "qwen3-8b"}`.'
+        ),
+    ] = {}
     prompts: Annotated[dict[str, PromptConfig], Meta(description="Prompt templates by id.")] = {}
     webhooks: Annotated[
         dict[str, WebhookConfig], Meta(description="Webhooks for events of background responses, by a name of yours.")

@@ -100,6 +100,8 @@ class FinishReason(StrEnum):
     """It was cut off: too many tokens."""
     CONTENT_FILTER = "content_filter"
     """It was cut off by a filter."""
+    STOP_SEQUENCE = "stop_sequence"
+    """It said one of the request's stop sequences, which is named in `Finish`."""
 
     @property
     def cut(self) -> bool:
@@ -108,9 +110,10 @@ class FinishReason(StrEnum):
 
 
 class Finish(msgspec.Struct, frozen=True, gc=False):
-    """The Turn ended."""
+    """The Turn ended; `stop_sequence` is the one that ended it."""
 
     reason: FinishReason
+    stop_sequence: str = ""
 
 
 class RelayedText(msgspec.Struct, frozen=True, gc=False):

@@ -38,6 +38,25 @@ class Hints(msgspec.Struct, frozen=True, kw_only=True):
 NO_HINTS = Hints()
 
 
+class TurnOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """What a request of another front end than OpenAI's can ask for beside its CreateResponse.
+
+    `stop`: the answer ends before the first of these texts (`core/text/stop_sequences`). `top_k`: sampling from so many
+    tokens. `thinking_budget`: tokens for thoughts. `continues`: the answer goes on where the last item, the assistant's
+    message, ends. `system_in_place`: system messages of the conversation stay where they are, also for models that take one
+    at the front only.
+    """
+
+    stop: tuple[str, ...] = ()
+    top_k: int | None = None
+    thinking_budget: int | None = None
+    continues: bool = False
+    system_in_place: bool = False
+
+
+NO_OPTIONS = TurnOptions()
+
+
 def all_instructions(turn: Turn) -> str | None:
     """Return the instructions of a Turn with those of the tools that this server runs."""
     if not turn.tool_instructions:
@@ -73,6 +92,7 @@ class Turn(msgspec.Struct, frozen=True, kw_only=True):
     max_output_tokens: int | None
     reasoning_effort: str | None
     extra: Mapping[str, Raw]
+    options: TurnOptions = NO_OPTIONS
     stream: bool = True
     hints: Hints = NO_HINTS
     size: int = 0

@@ -85,6 +85,10 @@ class Preparer:
         plan = await self._plan(asked, caller)
         return Prepared(plan, await services.limiter.admit(caller, plan.route.card, lambda: Demand(0, 1)))
 
+    async def plan_to_count(self, body: bytes, caller: Caller) -> Plan:
+        """Return the Plan of a request whose tokens are only counted, without a look at limits. Raises APIError."""
+        return await self._plan(await self._decoder.decode(body), caller)
+
     async def _plan(
         self, asked: Asked, caller: Caller, hints: Hints = NO_HINTS, history: History | None = None
     ) -> Plan:

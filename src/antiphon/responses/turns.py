@@ -18,6 +18,7 @@ from antiphon.core.opaque import NO_OPAQUE, OpaqueData
 from antiphon.core.stream.response_stream import ResponseStream
 from antiphon.core.stream.resume import checkpoint
 from antiphon.core.stream.terms import Action
+from antiphon.core.text.stop_sequences import StopFilter
 from antiphon.core.turn import on_backend
 from antiphon.errors import APIError, BackendError
 from antiphon.responses.compaction import sealed_compaction, summarise
@@ -56,6 +57,7 @@ class Turns:
         self._structured = structured_output(plan, services)
         stream.sources.load(plan.sources)
         self._citer = Citer(stream.sources) if plan.hosted or plan.sources else None
+        self._stop = StopFilter(plan.turn.options.stop) if plan.turn.options.stop else None
 
     async def make(self) -> None:
         """Make all model calls, until nothing is left but to end the response. Raises APIError, and what the Sink raises."""
@@ -120,10 +122,15 @@ class Turns:
         """Make one model call: its deltas go through the stream to the sink, one pass for all that has arrived."""
         source = await self._turn_stream()
         self._backend_id = source.backend_id
+        if self._stop is not None:
+            self._stop.begin()
         if self._citer is not None:
             self._citer.begin()
         try:
             while not await source.pour(self._take):
+                if self._stop is not None and self._stop.matched:
+                    source.abort()
+                    break
                 await self._outlet.drain()
         finally:
             self._end_citations()
@@ -150,6 +157,8 @@ class Turns:
         """Pass on Deltas; False if the sink has no room for more."""
         if not self.spoke:
             self.spoke = perf_counter()
+        if self._stop is not None:
+            deltas = self._stop.take(deltas)
         if self._citer is not None:
             deltas = self._citer.take(deltas)
         feed = self._stream.feed
@@ -157,7 +166,7 @@ class Turns:
             feed(delta)
         if self._stream.sequence_number > MOST_EVENTS:
             raise BackendError(502, f"The answer has more than {MOST_EVENTS} events.")
-        return self._outlet.send()
+        return self._outlet.send() and (self._stop is None or not self._stop.matched)
 
     def _end_citations(self) -> None:
         """Pass on the end of an answer, which may have been held back as the beginning of a citation."""

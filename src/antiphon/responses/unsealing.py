@@ -26,14 +26,17 @@ _thoughts = msgspec.json.Decoder(SealedThoughts)
 class Unsealing:
     """The seals of one request. `own` are the request's own items, by which an error names its path; `source` those before.
 
-    `opaque` is what stood beside thoughts that were opened.
+    `opaque` is what stood beside thoughts that were opened. `forgiving`: thoughts that do not open are left out.
     """
 
-    def __init__(self, sealer: Sealer, owner: str, own: Sequence[Item], source: str = "input") -> None:
+    def __init__(
+        self, sealer: Sealer, owner: str, own: Sequence[Item], source: str = "input", *, forgiving: bool = False
+    ) -> None:
         self._sealer = sealer
         self._owner = owner
         self._own = own
         self._source = source
+        self._forgiving = forgiving
         self.opaque: dict[str, Sequence[Opaque]] = {}
         self._room = MOST_TOGETHER
         self._unbroken = 0
@@ -59,13 +62,23 @@ class Unsealing:
         for thoughts in filter(is_seal, context.sealed_thoughts(items, self._sealer.has_more)):
             if thoughts in opened:
                 self._count(thoughts)  # it is opened once, but stands in the context again
-            elif self._sealer.has_more(thoughts):
+            else:
+                await self._restore(thoughts, opened)
+        return context.unsealed(items, opened.get)
+
+    async def _restore(self, thoughts: str, opened: dict[str, str]) -> None:
+        """Open thoughts. Raises InvalidRequest for those that do not open, unless that is forgiven."""
+        try:
+            if self._sealer.has_more(thoughts):
                 whole = _thoughts.decode(await self._open(thoughts, "thoughts"))
                 opened[thoughts] = whole.text
                 self.opaque[thoughts] = whole.opaque
             else:
                 opened[thoughts] = await self._open(thoughts, "reasoning")
-        return context.unsealed(items, opened.get)
+        except InvalidRequest:
+            if not self._forgiving:
+                raise
+            opened[thoughts] = ""
 
     async def _open(self, sealed: str, kind: Kind) -> str:
         size = self._count(sealed)

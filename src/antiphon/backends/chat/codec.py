@@ -106,15 +106,16 @@ def request(turn: Turn, options: CodecOptions) -> tuple[bytes, ChatCall]:
         raise unusable.error(turn.tools) from None
     origin = options.origin(turn.model)
     carried = Carried(origin, turn.opaque, options.thoughts_in or profile.reasoning_out)
-    messages = Messages(tools, profile, turn.senses, carried)
+    in_place = turn.options.system_in_place
+    messages = Messages(tools, profile, turn.senses, carried, system_in_place=in_place)
     messages.add(all_instructions(turn), turn.items)
     body = _Body()
     body.add("model", to_json(turn.model))
     _add_tools(body, turn, tools, choice, emulation, profile)
     _add_format(body, turn, emulation, profile, messages)
     body.add("messages", messages.render())
-    _add_sampling(body, turn, options)
-    ignored = add_effort(body.fields, turn.reasoning_effort, profile, refuse=options.refuse)
+    ignored = _add_sampling(body, turn, options)
+    ignored += add_effort(body.fields, turn.reasoning_effort, profile, refuse=options.refuse)
     thinking = turn.reasoning_effort not in OFF if TEMPLATE_FIELDS in body.fields else None
     if profile.streams(turn.stream):
         body.add("stream", b"true")
@@ -314,7 +315,8 @@ def _schema_format(name: str, schema: Raw) -> bytes:
 # The rest
 
 
-def _add_sampling(body: _Body, turn: Turn, options: CodecOptions) -> None:
+def _add_sampling(body: _Body, turn: Turn, options: CodecOptions) -> tuple[str, ...]:
+    """Add how tokens are chosen; return the wishes that the server does not know."""
     request, profile, most = turn.request, options.profile, turn.max_output_tokens
     body.put("temperature", turn.temperature)
     body.put("top_p", turn.top_p)
@@ -329,6 +331,12 @@ def _add_sampling(body: _Body, turn: Turn, options: CodecOptions) -> None:
         body.put("top_logprobs", request.top_logprobs)
     for name in profile.forward:
         body.put(name, turn.text.verbosity if name == "verbosity" else getattr(request, name))
+    if turn.options.top_k is None or "top_k" in profile.drop:
+        return ()
+    if not profile.top_k:
+        return ("top_k",)
+    body.put("top_k", turn.options.top_k)
+    return ()
 
 
 def _wants_logprobs(turn: Turn) -> bool:

@@ -47,10 +47,12 @@ RULES: dict[Roles, RoleRules] = {
 class MessageList:
     """Gathers messages; `render` gives them as a JSON array."""
 
-    __slots__ = ("_done", "_first", "_last", "_opening", "_rules", "_system", "_system_role", "_user")
+    __slots__ = ("_done", "_first", "_in_place", "_last", "_opening", "_rules", "_system", "_system_role", "_user")
 
-    def __init__(self, roles: Roles) -> None:
+    def __init__(self, roles: Roles, *, in_place: bool = False) -> None:
+        """`in_place`: a system message that the model takes at the front only is told by the user, where it stands."""
         self._rules = RULES[roles]
+        self._in_place = in_place
         self._first: list[str] = []
         self._system: list[str] = []
         self._system_role = "system"
@@ -62,7 +64,7 @@ class MessageList:
     @property
     def gathers_system(self) -> bool:
         """Tell whether system messages leave their place, and so part nothing."""
-        return self._rules.system in ("first", "user")
+        return self._rules.system in ("first", "user") and not self._in_place
 
     def note(self, text: str) -> None:
         """Add to what stands at the very beginning."""
@@ -70,8 +72,11 @@ class MessageList:
 
     def system(self, role: str, text: str) -> None:
         """Add a system or developer message."""
-        if self.gathers_system:
-            self._first.append(text)
+        if self._rules.system in ("first", "user"):
+            if self._in_place and (self._done or self._user):
+                self.user(Content(f"<system-reminder>\n{text}\n</system-reminder>"))
+            else:
+                self._first.append(text)
             return
         role = role if self._rules.developer else "system"
         if self._system and (self._rules.system != "joined" or role != self._system_role):

@@ -38,12 +38,20 @@ class _Assistant:
 class Messages:
     """Gathers the messages of one request; `render` gives them as a JSON array."""
 
-    def __init__(self, tools: ToolMap, profile: Profile, senses: Senses = ALL, carried: Carried | None = None) -> None:
+    def __init__(
+        self,
+        tools: ToolMap,
+        profile: Profile,
+        senses: Senses = ALL,
+        carried: Carried | None = None,
+        *,
+        system_in_place: bool = False,
+    ) -> None:
         self._tools = tools
         self._senses = senses
         self._carried = carried if carried is not None else Carried()
         self._profile = profile
-        self._list = MessageList(profile.roles)
+        self._list = MessageList(profile.roles, in_place=system_in_place)
         self._assistant = _Assistant()
         self._history = ModelHistory((), tools)
         self._ids: BackendIds | None = None

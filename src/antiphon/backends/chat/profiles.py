@@ -46,7 +46,8 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
     names. `stream`: whether the server is asked for a stream, whatever the client wants. `roles`, `call_ids`,
     `strict_schema`: what its models take where their settings do not say. `tool_images`: outputs of tools may hold images,
     which else follow as a user's. `think`: where its models' thoughts begin, if their settings do not say. `tool_names`:
-    outputs of tools are asked for the function's name. `base`: of a configured profile, the known one that it was made from.
+    outputs of tools are asked for the function's name. `top_k`: it knows that setting. `base`: of a configured profile, the
+    known one that it was made from.
     """
 
     name: str
@@ -76,6 +77,7 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
     think: ThinkPolicy = "auto"
     tool_images: bool = False
     tool_names: bool = False
+    top_k: bool = False
 
     @property
     def kind(self) -> str:
@@ -113,6 +115,7 @@ PROFILES: dict[str, Profile] = {
         Profile(name="generic", forward=frozenset(("user", "verbosity")), leaks=ENGINE_LEAKS),
         Profile(
             name="llama_cpp",
+            top_k=True,
             leaks=ENGINE_LEAKS,
             effort="enable_thinking",
             grammar="gbnf",
@@ -121,6 +124,7 @@ PROFILES: dict[str, Profile] = {
         ),
         Profile(
             name="vllm",
+            top_k=True,
             leaks=ENGINE_LEAKS,
             effort="both",
             efforts=_LOW_TO_HIGH,
@@ -129,6 +133,7 @@ PROFILES: dict[str, Profile] = {
         ),
         Profile(
             name="sglang",
+            top_k=True,
             effort="both",
             efforts=_LOW_TO_HIGH,
             grammar="sglang",
@@ -146,6 +151,7 @@ PROFILES: dict[str, Profile] = {
         ),
         Profile(
             name="lmstudio",
+            top_k=True,
             response_format="json_schema",
             forced_calls="schema",
             leaks=ENGINE_LEAKS,
@@ -160,6 +166,7 @@ PROFILES: dict[str, Profile] = {
         ),
         Profile(
             name="openrouter",
+            top_k=True,
             effort="reasoning",
             reasoning_out="reasoning",
             forward=frozenset(("user",)),

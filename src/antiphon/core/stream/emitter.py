@@ -10,7 +10,7 @@ from functools import lru_cache
 import msgspec
 from msgspec import UNSET, Raw
 
-from antiphon.core.deltas import FinishReason
+from antiphon.core.deltas import Finish
 from antiphon.core.json_encoding import to_json
 from antiphon.core.stream.terms import terminal_type
 from antiphon.errors import APIError
@@ -110,10 +110,10 @@ class Emitter:
         payload = ErrorPayload(type=error.type, code=error.code, message=error.message, param=error.param)
         self.emit(ErrorEvent(code=error.code, message=error.message, param=error.param, error=payload))
 
-    def ended(self, response: Response, reason: FinishReason | None) -> tuple[bytes, Event]:
+    def ended(self, response: Response, finish: Finish | None) -> tuple[bytes, Event]:
         """Return the response as JSON, and the terminal event, which gets its number later because it may be replaced.
 
-        `response` has its last status and its output; `reason` is that of the last Turn, None without one.
+        `response` has its last status and its output; `finish` is why the last Turn ended, None without one.
         """
         body = to_json(response)
         type = terminal_type(response.status)

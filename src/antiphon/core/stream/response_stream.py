@@ -26,7 +26,6 @@ from antiphon.core.deltas import (
     CallStart,
     Delta,
     Finish,
-    FinishReason,
     InputRemoved,
     OpaqueDelta,
     PictureDelta,
@@ -92,7 +91,7 @@ class ResponseStream:
         self._made: dict[int, MadeWriter] = {}
         self.asks_client = self.relayed = self._announced = False
         self._turn_usage: Usage | None = None
-        self._finish_reason: FinishReason | None = None
+        self._finish: Finish | None = None
         self._relayer: Relayer | None = None
         self._terminal_number = -1
 
@@ -185,7 +184,7 @@ class ResponseStream:
             case RelayedText():  # what comes with each token or answer stands first: the cases are tried in this order
                 self._relayed().text(delta)
             case Finish():
-                self._finish_reason = delta.reason
+                self._finish = delta
             case UsageReport():
                 self._turn_usage = delta.usage
             case CallStart():
@@ -307,7 +306,9 @@ class ResponseStream:
     @property
     def complete(self) -> bool:
         """Tell whether the last Turn came to its own end, rather than being cut off."""
-        return self._finish_reason not in INCOMPLETE_REASONS  # a backend of another package may give any text
+        return (
+            self._finish is None or self._finish.reason not in INCOMPLETE_REASONS
+        )  # a backend of another package may give any text
 
     def settle_usage(self) -> None:
         """Add the counts of a call beside the Turns."""
@@ -323,7 +324,7 @@ class ResponseStream:
     def finish(self, now: int) -> bytes:
         """Complete the response; `terminal` is then its last Event. Returns the response as JSON."""
         self._stage.check("finish")
-        reason = INCOMPLETE_REASONS.get(self._finish_reason) if self._finish_reason is not None else None
+        reason = INCOMPLETE_REASONS.get(self._finish.reason) if self._finish is not None else None
         if reason:
             self.response.incomplete_details = IncompleteDetails(reason)
         return self._terminate("incomplete" if reason else "completed", now)
@@ -359,7 +360,7 @@ class ResponseStream:
         if self._servers.hosted_made:
             self.response.tool_usage = tool_usage(self.output)
         self._terminal_number = self._emitter.sequence_number
-        body, self.terminal = self._emitter.ended(self.response, self._finish_reason)
+        body, self.terminal = self._emitter.ended(self.response, self._finish)
         return body
 
     @property
@@ -409,7 +410,7 @@ class ResponseStream:
         """End the Turn by the other server's last event. Raises BackendError for an empty answer."""
         if end.usage is not None:
             self._turn_usage = end.usage
-        self._finish_reason = end.reason
+        self._finish = Finish(end.reason)
         self._relayed().end(end.output)
         if not self._items.spoke and not self._relayed().spoke and end.usage is None:
             raise BackendError(502, "The backend ended its answer without any output.")

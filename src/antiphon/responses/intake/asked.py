@@ -9,6 +9,7 @@ import msgspec
 from msgspec import Raw
 
 from antiphon.core.request.text_format import PLAIN, ResolvedText
+from antiphon.core.turn import NO_OPTIONS, TurnOptions
 from antiphon.types.items import Item
 from antiphon.types.request import CreateResponse
 from antiphon.types.tools import Tool
@@ -21,7 +22,9 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
     forms. `prompted` are items that stand before all history and are not carried over to the next response,
     `extra` are unknown fields that go to the backend as they are. `size` is the bytes that the request came in. `spell` names
     a field as the front end does, where that is not OpenAI's way (`input[2].content[0]`): what Intake, a backend or a tool
-    finds wrong is told in the client's own terms.
+    finds wrong is told in the client's own terms. `options` are wishes that a CreateResponse has no field for, `ignored` names
+    of fields that have no effect. `forgiving`: thoughts that cannot be opened and efforts that a model does not know are left
+    out rather than refused, and a longest answer that exceeds the model's window is brought down to it.
     """
 
     request: CreateResponse
@@ -32,6 +35,9 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
     prompted: Sequence[Item] = ()
     size: int = 0
     spell: Callable[[str], str] | None = None
+    options: TurnOptions = NO_OPTIONS
+    ignored: Sequence[str] = ()
+    forgiving: bool = False
 
 
 class RequestDecoder(Protocol):

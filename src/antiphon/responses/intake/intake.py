@@ -24,7 +24,7 @@ from antiphon.core.stream.terms import StreamTerms
 from antiphon.core.tools.call_thoughts import CALLS
 from antiphon.core.tools.mcp_content import Senses
 from antiphon.core.tools.tool_map import ignored_tools
-from antiphon.core.turn import NO_HINTS, Hints, Turn, with_operators
+from antiphon.core.turn import NO_HINTS, NO_OPTIONS, Hints, Turn, with_operators
 from antiphon.errors import InvalidRequest
 from antiphon.responses.approvals import given
 from antiphon.responses.compaction import threshold
@@ -89,7 +89,8 @@ class Intake:
         if request.file_id is not None:
             own = await self._media.attach(own, request.file_id, owner)
         seen = [*own, *prompted] if prompted else own
-        can, strict = route.card.capabilities, self._config.unsupported_parameters == "refuse"
+        can = route.card.capabilities
+        strict = self._config.unsupported_parameters == "refuse" and not asked.forgiving
         if asked.size < LARGE:  # then no step is worth a detour
             check_capabilities(can, request, tools, text, seen, strict=strict)
         else:
@@ -115,7 +116,7 @@ class Intake:
         opaque: OpaqueData = NO_OPAQUE
         sources: Sequence[Source] = ()
         if not SEALED.isdisjoint(kinds):
-            seals = Unsealing(services.sealer, owner, own, _source_of(request))
+            seals = Unsealing(services.sealer, owner, own, _source_of(request), forgiving=asked.forgiving)
             shown = await seals.restored(shown)
             opaque = seals.opaque
             size += seals.size
@@ -134,6 +135,8 @@ class Intake:
             tell_ignored(ignored, services.tools_off)
         whole = (request, asked.extra, owner, route, tools, text, own, shown, identity, hints, ignored)
         plan = self._complete(*whole) if size < LARGE else await by_size(size, self._complete, *whole, large=True)
+        if asked.options is not NO_OPTIONS or asked.ignored or asked.forgiving:
+            plan = _with_options(plan, asked)
         if opaque:
             plan = msgspec.structs.replace(plan, turn=msgspec.structs.replace(plan.turn, opaque=opaque))
         if remote or hosted:
@@ -296,6 +299,15 @@ class Intake:
             return self._services.sealer.seal(text, "reasoning", owner)
         except SealError:
             return None
+
+
+def _with_options(plan: Plan, asked: Asked) -> Plan:
+    """Return a Plan with what a CreateResponse has no field for."""
+    most, window = plan.turn.max_output_tokens, plan.route.card.context_length
+    if asked.forgiving and most is not None and window is not None:
+        most = min(most, window)
+    turn = msgspec.structs.replace(plan.turn, options=asked.options, max_output_tokens=most)
+    return msgspec.structs.replace(plan, turn=turn, ignored=[*asked.ignored, *plan.ignored])
 
 
 def _check_echo(response: Response) -> None:

@@ -1,0 +1,104 @@
+"""The Message that a client gets: its usage, why it ended, and the object as a whole."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from msgspec import Raw
+
+from antiphon.core.deltas import Finish, FinishReason
+from antiphon.core.json_encoding import to_json
+from antiphon.types.response import Response, Usage
+
+REASONS = {
+    FinishReason.STOP: "end_turn",
+    FinishReason.TOOL_CALLS: "end_turn",  # without a call of the client's
+    FinishReason.LENGTH: "max_tokens",
+    FinishReason.CONTENT_FILTER: "refusal",
+    FinishReason.STOP_SEQUENCE: "stop_sequence",
+}
+
+
+class Told:
+    """What of a request its answer needs: the model as it was asked for, whether thoughts are shown, and the window.
+
+    `estimate` are the input's tokens as far as they can be told before the first token; `warm`: only the cache is wanted.
+    """
+
+    __slots__ = ("beta", "estimate", "model", "shows_thoughts", "warm", "window")
+
+    def __init__(self) -> None:
+        self.model = ""
+        self.beta = False
+        self.shows_thoughts = True
+        self.warm = False
+        self.estimate = 1
+        self.window: int | None = None
+
+
+def message_id(response: Response) -> str:
+    """Return the id of a Message."""
+    return f"msg_{response.id.removeprefix('resp_')}"
+
+
+def usage_of(usage: Usage | None, told: Told, said: int) -> dict[str, Any]:
+    """Return the counts. Cached tokens are not among `input_tokens`. Without a report they are estimated."""
+    if usage is None:
+        usage = Usage(input_tokens=told.estimate, output_tokens=said)
+    read, written = usage.input_tokens_details.cached_tokens, usage.input_tokens_details.cache_write_tokens
+    return {
+        "input_tokens": max(usage.input_tokens - read - written, 0),
+        "cache_creation_input_tokens": written,
+        "cache_read_input_tokens": read,
+        "cache_creation": {"ephemeral_5m_input_tokens": written, "ephemeral_1h_input_tokens": 0},
+        "output_tokens": 0 if told.warm else usage.output_tokens,
+        "output_tokens_details": {"thinking_tokens": usage.output_tokens_details.reasoning_tokens},
+        "server_tool_use": None,
+        "service_tier": "standard",
+        "inference_geo": None,
+    }
+
+
+def stop_reason(finish: Finish | None, response: Response, told: Told, *, called: bool, refused: bool) -> str:
+    """Return why a Message ended."""
+    reason = finish.reason if finish is not None else FinishReason.STOP
+    if told.warm:
+        return "max_tokens"
+    if reason is FinishReason.LENGTH:
+        total = response.usage.total_tokens if response.usage is not None else 0
+        full = told.window is not None and total >= told.window
+        return "model_context_window_exceeded" if full else "max_tokens"
+    if called and reason in (FinishReason.STOP, FinishReason.TOOL_CALLS):
+        return "tool_use"
+    return "refusal" if refused else REASONS.get(reason, "end_turn")
+
+
+def message_json(
+    response: Response,
+    told: Told,
+    content: list[bytes],
+    usage: dict[str, Any],
+    stop: str | None = None,
+    sequence: str | None = None,
+) -> bytes:
+    """Return a Message with all its keys."""
+    fields: dict[str, Any] = {
+        "id": message_id(response),
+        "type": "message",
+        "role": "assistant",
+        "model": told.model,
+        "content": [Raw(block) for block in content],
+        "stop_reason": stop,
+        "stop_sequence": sequence,
+        "stop_details": details(stop),
+        "container": None,
+        "usage": usage,
+    }
+    if told.beta:
+        fields |= {"context_management": None, "diagnostics": None}
+    return to_json(fields)
+
+
+def details(stop: str | None) -> dict[str, Any] | None:
+    """Return the details of a refusal."""
+    return {"type": "refusal", "category": None, "explanation": None} if stop == "refusal" else None

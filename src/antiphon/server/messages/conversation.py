@@ -1,0 +1,197 @@
+"""The messages of a request → our items, each with the place that it came from."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+from msgspec import Raw
+
+from antiphon.core.request.validation import decode
+from antiphon.core.seals import is_seal
+from antiphon.errors import InvalidRequest
+from antiphon.server.messages.blocks import BlockFields, arguments_of, blocks_of, parts_of, result_of
+from antiphon.server.messages.call_ids import own_id
+from antiphon.types.items import (
+    FunctionCall,
+    FunctionCallOutput,
+    InputText,
+    Item,
+    Message,
+    OutputText,
+    Part,
+    Reasoning,
+    ReasoningText,
+)
+from antiphon.types.raw import OptionalRaw, settle_nulls
+
+MOST_MESSAGES = 100_000
+
+
+class MessageOutput(msgspec.Struct, frozen=True):
+    """`output_config` of a message."""
+
+    effort: str | None = None
+
+
+class MessageFields(msgspec.Struct, frozen=True, kw_only=True):
+    """A message of a request."""
+
+    role: str
+    content: Raw
+    output_config: MessageOutput | None = None
+    clear_at: OptionalRaw = None
+
+    def __post_init__(self) -> None:
+        settle_nulls(self, clear_at=self.clear_at)
+
+
+_messages = msgspec.json.Decoder(list[MessageFields])
+
+
+class MessagesRead:
+    """Items of a conversation. `effort`: what its system messages ask for last. `references`: tools it has made known, in order.
+
+    `places` name, item by item, the message and the blocks that its parts came from; `ignored` what has no effect.
+    """
+
+    def __init__(self, raw: Raw) -> None:
+        self.items: list[Item] = []
+        self.places: list[tuple[int, Sequence[int]]] = []
+        self.effort: str | None = None
+        self.references: dict[str, None] = {}
+        self.removed: set[str] = set()
+        self.ignored: dict[str, None] = {}
+        self._calls: set[str] = set()
+        messages = decode(_messages, raw, "messages")
+        if not messages:
+            raise InvalidRequest("at least one message is required", param="messages")
+        if len(messages) > MOST_MESSAGES:
+            raise InvalidRequest(f"at most {MOST_MESSAGES} messages are allowed", param="messages")
+        self.last_role = messages[-1].role
+        last_user = max((at for at, one in enumerate(messages) if one.role == "user"), default=-1)
+        for at, message in enumerate(messages):
+            self._read(message, at, cleared=message.clear_at is not None and at < last_user)
+
+    def _read(self, message: MessageFields, at: int, *, cleared: bool) -> None:
+        blocks = blocks_of(message.content, f"messages[{at}].content")
+        match message.role:
+            case "user":
+                self._user(blocks, at)
+            case "assistant":
+                for index, block in enumerate(blocks):
+                    self._assistant(block, at, index)
+            case "system":
+                if message.output_config is not None and message.output_config.effort:
+                    self.effort = message.output_config.effort
+                if not cleared:
+                    self._system(blocks, at)
+            case _:
+                raise InvalidRequest("Input should be 'user', 'assistant' or 'system'", param=f"messages[{at}].role")
+
+    def _add(self, item: Item, at: int, blocks: Sequence[int]) -> None:
+        self.items.append(item)
+        self.places.append((at, blocks))
+
+    def _user(self, blocks: Sequence[BlockFields], at: int) -> None:
+        """Read a user's message: results first, then what was said; it joins a user's message before it."""
+        said: list[Part] = []
+        origins: list[int] = []
+        for index, block in enumerate(blocks):
+            path = f"messages[{at}].content[{index}]"
+            if block.type == "tool_result":
+                self._result(block, at, index, path)
+                continue
+            parts = parts_of(block, path)
+            if parts is None:
+                self.ignored[block.type[:64]] = None
+                continue
+            said += parts
+            origins += [index] * len(parts)
+        if not said:
+            return
+        before = self.items[-1] if self.items else None
+        if isinstance(before, Message) and before.role == "user" and isinstance(before.content, list):
+            self.items[-1] = Message(role="user", content=[*before.content, *said])
+            place, indexes = self.places[-1]
+            self.places[-1] = (place, [*indexes, *origins])
+        else:
+            self._add(Message(role="user", content=said), at, origins)
+
+    def _result(self, block: BlockFields, at: int, index: int, path: str) -> None:
+        if block.tool_use_id not in self._calls:
+            raise InvalidRequest(
+                f"unexpected `tool_use_id` found in `tool_result` blocks: {block.tool_use_id[:128]}. Each `tool_result` block"
+                " must have a corresponding `tool_use` block in the previous message.",
+                param=path,
+            )
+        output = result_of(block, path, lambda name: self.references.update({name: None}))
+        self._add(FunctionCallOutput(call_id=own_id(block.tool_use_id), output=output), at, [index])
+
+    def _assistant(self, block: BlockFields, at: int, index: int) -> None:
+        match block.type:
+            case "text":
+                if block.text:
+                    said = Message(role="assistant", content=[OutputText(text=block.text)])
+                    self._add(said, at, [index])
+            case "thinking" | "redacted_thinking":
+                sealed = (block.signature if block.type == "thinking" else block.data) or ""
+                if is_seal(sealed):
+                    self._add(Reasoning(encrypted_content=sealed), at, [index])
+                elif block.thinking:
+                    self._add(Reasoning(content=[ReasoningText(text=block.thinking)]), at, [index])
+                else:
+                    self.ignored["thinking"] = None
+            case "tool_use":
+                if not block.id or not block.name:
+                    lacks = "name" if block.id else "id"
+                    raise InvalidRequest(
+                        "Field required",
+                        param=f"messages[{at}].content[{index}].{lacks}",
+                        code="missing_required_parameter",
+                    )
+                self._calls.add(block.id)
+                call = FunctionCall(call_id=own_id(block.id), name=block.name, arguments=arguments_of(block))
+                self._add(call, at, [index])
+            case "compaction":
+                self.items.clear()
+                self.places.clear()
+                inner = (
+                    blocks_of(block.content, f"messages[{at}].content[{index}]") if block.content is not None else ()
+                )
+                text = "\n".join(one.text for one in inner)
+                if text:
+                    self._add(Message(role="user", content=[InputText(text=text)]), at, [index])
+            case _:
+                self.ignored[block.type[:64]] = None
+
+    def _system(self, blocks: Sequence[BlockFields], at: int) -> None:
+        texts: list[str] = []
+        for block in blocks:
+            match block.type:
+                case "text":
+                    texts.append(block.text)
+                case "tool_addition":
+                    name = block.name or block.tool_name
+                    self.references[name] = None
+                    self.removed.discard(name)
+                case "tool_removal":
+                    self.removed.add(block.name or block.tool_name)
+                case _:
+                    self.ignored[block.type[:64]] = None
+        text = "\n\n".join(text for text in texts if text)
+        if text:
+            self._add(Message(role="system", content=[InputText(text=text)]), at, [0])
+
+    def spell(self, name: str) -> str:
+        """Return how this API names a field: `input[2].content[0]` → `messages.1.content.3`."""
+        head, _, rest = name.partition("]")
+        number = head.removeprefix("input[")
+        if head == number or not number.isdigit() or len(number) > 9 or int(number) >= len(self.places):
+            return "messages" if name == "input" else name
+        at, indexes = self.places[int(number)]
+        path = f"messages.{at}.content"
+        part = rest.partition("[")[2].partition("]")[0]
+        if part.isdigit() and len(part) < 9 and int(part) < len(indexes):
+            return f"{path}.{indexes[int(part)]}"
+        return f"{path}.{indexes[0]}" if indexes else path

@@ -1,0 +1,293 @@
+"""A request of the Messages API → Asked. What is not known is ignored and named; what would give a wrong answer is refused."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta, Raw
+
+from antiphon.core.request.text_format import PLAIN, ResolvedText
+from antiphon.core.request.validation import decode, decode_fields
+from antiphon.core.turn import TurnOptions
+from antiphon.errors import APIError, InvalidRequest, spelled
+from antiphon.responses.intake.asked import Asked
+from antiphon.runtime.offload import by_size
+from antiphon.server.messages.answer import Told
+from antiphon.server.messages.blocks import blocks_of
+from antiphon.server.messages.conversation import MessagesRead
+from antiphon.server.messages.errors import dotted
+from antiphon.server.messages.tools import choice_of, tools_of
+from antiphon.types.raw import OptionalRaw, settle_nulls
+from antiphon.types.request import CreateResponse, ReasoningConfig, TextFormat
+
+Verdict = Literal["read", "ignored", "silent", "refused"]
+
+FIELDS: Mapping[str, Verdict] = {
+    **dict.fromkeys(
+        (
+            "model max_tokens messages system stream temperature top_p top_k stop_sequences tools tool_choice thinking"
+            " output_config output_format metadata"
+        ).split(),
+        "read",
+    ),
+    **dict.fromkeys(
+        (
+            "compaction container service_tier inference_geo speed fallbacks fallback_credit_token billing_policy"
+            " user_profile_id workspace_id diagnostics safeguards mcp_servers context_management"
+        ).split(),
+        "ignored",
+    ),
+    "cache_control": "silent",  # it stands in every request; backends cache by prefix, and usage tells what they read
+    "thread": "refused",  # an answer without the history that it names would be wrong
+}
+"""What becomes of each field of a request. One that is not here is ignored, and named in `x-antiphon-ignored`."""
+
+KEEPS_ALL = b'"clear_thinking_20251015"'
+MOST_STOPS, MOST_STOP_CHARACTERS = 64, 8192
+EFFORTS = ("low", "medium", "high", "xhigh", "max")
+BILLING = "x-anthropic-billing-header:"
+LONG_WINDOW = "[1m]"
+PREFIX = "anthropic/"
+
+
+class Thinking(msgspec.Struct, frozen=True, kw_only=True):
+    """`thinking`."""
+
+    type: str
+    budget_tokens: int | None = None
+    display: str | None = None
+
+
+class OutputFormat(msgspec.Struct, frozen=True, kw_only=True):
+    """The form of the answer: a JSON Schema."""
+
+    type: str
+    schema: OptionalRaw = None
+
+    def __post_init__(self) -> None:
+        settle_nulls(self, schema=self.schema)
+
+
+class OutputConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """`output_config`."""
+
+    effort: str | None = None
+    format: OutputFormat | None = None
+
+
+class MetadataFields(msgspec.Struct, frozen=True, kw_only=True):
+    """`metadata`."""
+
+    user_id: str | None = None
+
+
+class MessagesRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """The fields of a request that have an effect."""
+
+    model: Annotated[str, Meta(min_length=1, max_length=255)]
+    messages: Raw
+    max_tokens: Annotated[int, Meta(ge=0, le=2**53)] | None = None
+    system: OptionalRaw = None
+    stream: bool | None = None
+    temperature: Annotated[float, Meta(ge=0, le=1)] | None = None
+    top_p: Annotated[float, Meta(ge=0, le=1)] | None = None
+    top_k: Annotated[int, Meta(ge=0, le=2**31)] | None = None
+    stop_sequences: list[str] | None = None
+    tools: list[Raw] | None = None
+    tool_choice: OptionalRaw = None
+    thinking: Thinking | None = None
+    output_config: OutputConfig | None = None
+    output_format: OutputFormat | None = None
+    metadata: MetadataFields | None = None
+
+    def __post_init__(self) -> None:
+        settle_nulls(self, system=self.system, tool_choice=self.tool_choice)
+
+
+_request = msgspec.json.Decoder(MessagesRequest)
+
+
+class MessagesDecoder:
+    """Decodes the body of one request (a RequestDecoder); `told` is then what its answer needs.
+
+    `resolve`: a client's model name → ours. `session` names the conversation, for caches. `counting`: no answer is wanted.
+    """
+
+    def __init__(
+        self, resolve: Callable[[str], str], *, session: str = "", beta: bool = False, counting: bool = False
+    ) -> None:
+        self.told = Told()
+        self.told.beta = beta
+        self.asked_tokens: int | None = None
+        self._resolve = resolve
+        self._session = session
+        self._counting = counting
+
+    async def decode(self, body: bytes, model: str | None = None) -> Asked:
+        """Decode a body, a large one off the event loop. Raises InvalidRequest with the field as this API spells it."""
+        try:
+            return await by_size(len(body), self._decode, body)
+        except APIError as error:
+            raise spelled(error, dotted) from None
+
+    def _decode(self, body: bytes) -> Asked:
+        names = decode_fields(body)
+        ignored = self._verdicts(names)
+        request = decode(_request, body)
+        if request.max_tokens is None and not self._counting:
+            raise InvalidRequest("Field required", param="max_tokens", code="missing_required_parameter")
+        read = MessagesRead(request.messages)
+        tools = tools_of(request.tools or (), read.references, read.removed, ignored)
+        choice, parallel = choice_of(request.tool_choice, tools)
+        ignored |= read.ignored
+        told, most = self.told, request.max_tokens
+        told.model, told.warm = request.model, most == 0
+        self.asked_tokens = most
+        asked = CreateResponse(
+            model=self._resolve(request.model),
+            instructions=_system(request.system, ignored),
+            stream=request.stream,
+            store=False,
+            max_output_tokens=max(most, 1) if most is not None else None,
+            temperature=request.temperature,
+            top_p=request.top_p,
+            tool_choice=choice,
+            parallel_tool_calls=parallel,
+            reasoning=self._reasoning(request, read, ignored),
+            include=["reasoning.encrypted_content"],
+            prompt_cache_key=self._session or None,
+            safety_identifier=_user(request.metadata),
+        )
+        if read.last_role == "assistant" and not self._counting:
+            raise InvalidRequest(
+                "This model does not support assistant message prefill. The conversation must end with a user message.",
+                param="messages",
+            )
+        options = TurnOptions(stop=_stops(request.stop_sequences), top_k=request.top_k, system_in_place=True)
+        return Asked(
+            request=asked,
+            items=read.items,
+            tools=tools,
+            text=_format(request),
+            size=len(body),
+            spell=lambda name: _spell(name, read),
+            options=options,
+            ignored=list(ignored),
+            forgiving=True,
+        )
+
+    def _verdicts(self, names: Mapping[str, Raw]) -> dict[str, None]:
+        """Return the fields without effect. Raises InvalidRequest for one that must have one."""
+        ignored: dict[str, None] = {}
+        for name, value in names.items():
+            verdict = FIELDS.get(name, "ignored")
+            if verdict == "refused":
+                raise InvalidRequest("not supported: this server keeps no threads", param=name)
+            if name == "context_management" and value and _keeps_all(bytes(value)):
+                continue
+            if verdict == "ignored" and bytes(value) != b"null":
+                ignored[name[:64]] = None
+        return ignored
+
+    def _reasoning(self, request: MessagesRequest, read: MessagesRead, ignored: dict[str, None]) -> ReasoningConfig:
+        """Return how much is thought. Without `thinking` it is switched off, where the model can do that."""
+        thinking = request.thinking
+        if thinking is None or thinking.type == "disabled":
+            return ReasoningConfig(effort="none")
+        self.told.shows_thoughts = thinking.display != "omitted"
+        effort = read.effort or (request.output_config.effort if request.output_config is not None else None)
+        if effort is not None and effort not in EFFORTS:
+            ignored["output_config.effort"] = None
+            effort = "medium"
+        if thinking.type == "enabled":
+            effort = effort or _effort_of(thinking, request.max_tokens)
+        elif thinking.type not in ("adaptive", "between_tools"):
+            ignored["thinking.type"] = None
+        return ReasoningConfig(effort="high" if effort in ("xhigh", "max") else effort)
+
+
+def own_model(name: str) -> str:
+    """Return a model's name without what only Claude Code adds to it."""
+    return name.removesuffix(LONG_WINDOW).removeprefix(PREFIX) or name
+
+
+def _keeps_all(value: bytes) -> bool:
+    """Tell whether an edit of the context changes nothing: Claude Code's, which keeps all thoughts."""
+    compact = b"".join(value.split())
+    return compact.count(b'"type"') == 1 and KEEPS_ALL in compact and b'"keep":"all"' in compact
+
+
+def _effort_of(thinking: Thinking, most: int | None) -> str:
+    budget = thinking.budget_tokens
+    if budget is None:
+        raise InvalidRequest(
+            "Field required", param="thinking.enabled.budget_tokens", code="missing_required_parameter"
+        )
+    if budget < 1024:
+        raise InvalidRequest("Input should be greater than or equal to 1024", param="thinking.enabled.budget_tokens")
+    if most is not None and budget >= most:
+        raise InvalidRequest("`max_tokens` must be greater than `thinking.budget_tokens`", param="max_tokens")
+    return "low" if budget < 4096 else "medium" if budget < 16384 else "high"
+
+
+def _system(raw: Raw | None, ignored: dict[str, None]) -> str | None:
+    """Return the instructions. Claude Code's billing line is left out: it differs between conversations and breaks caches."""
+    if raw is None:
+        return None
+    texts: list[str] = []
+    for index, block in enumerate(blocks_of(raw, "system")):
+        if block.type != "text":
+            ignored[f"system.{block.type[:64]}"] = None
+        elif not (index == 0 and block.text.startswith(BILLING)):
+            texts.append(block.text)
+    return "\n\n".join(text for text in texts if text) or None
+
+
+def _stops(sequences: list[str] | None) -> tuple[str, ...]:
+    if not sequences:
+        return ()
+    if len(sequences) > MOST_STOPS or sum(map(len, sequences)) > MOST_STOP_CHARACTERS:
+        raise InvalidRequest(
+            f"at most {MOST_STOPS} sequences with {MOST_STOP_CHARACTERS} characters in all are allowed",
+            param="stop_sequences",
+        )
+    for index, sequence in enumerate(sequences):
+        if not sequence.strip():
+            raise InvalidRequest("each stop sequence must contain non-whitespace", param=f"stop_sequences[{index}]")
+    return tuple(dict.fromkeys(sequences))
+
+
+def _format(request: MessagesRequest) -> ResolvedText:
+    config = request.output_config
+    format = config.format if config is not None and config.format is not None else request.output_format
+    if format is None:
+        return PLAIN
+    path = "output_config.format"
+    if format.type != "json_schema":
+        raise InvalidRequest("must be 'json_schema'", param=f"{path}.type")
+    if format.schema is None or not bytes(format.schema).lstrip().startswith(b"{"):
+        raise InvalidRequest("must be a JSON Schema object", param=f"{path}.schema")
+    return ResolvedText(TextFormat(type="json_schema", name="output", schema=format.schema, strict=True))
+
+
+def _user(metadata: MetadataFields | None) -> str | None:
+    """Return who asks, as a digest: the id may hold more than backends should know."""
+    if metadata is None or not metadata.user_id:
+        return None
+    return hashlib.sha256(metadata.user_id.encode("utf-8", "replace")).hexdigest()[:32]
+
+
+_NAMES = {
+    "max_output_tokens": "max_tokens",
+    "instructions": "system",
+    "reasoning.effort": "thinking",
+    "text.format": "output_config.format",
+    "text.format.schema": "output_config.format.schema",
+}
+
+
+def _spell(name: str, read: MessagesRead) -> str:
+    return dotted(_NAMES.get(name) or read.spell(name))

@@ -1,0 +1,272 @@
+"""Events of the Messages API: blocks one after the other, whatever grows at the same time; and the Writers of blocks."""
+
+from __future__ import annotations
+
+from collections import deque
+from functools import partial
+
+from msgspec import UNSET, UnsetType
+
+from antiphon.core.deltas import CallStart, Finish
+from antiphon.core.json_encoding import to_json
+from antiphon.core.request.json_text import is_object
+from antiphon.core.stream.emitter import MuteEmitter
+from antiphon.core.stream.terms import StreamTerms
+from antiphon.core.stream.writer_table import Dialect, WriterTable
+from antiphon.core.text.pieces import text_json
+from antiphon.errors import APIError
+from antiphon.server.messages.answer import Told, details, message_json, stop_reason, usage_of
+from antiphon.server.messages.call_ids import shown_id
+from antiphon.server.messages.errors import status_of, type_of, words
+from antiphon.types.events import Event
+from antiphon.types.items import FunctionCall, Message, OutputText, PlainText, Reasoning, ReasoningText
+from antiphon.types.response import Response
+
+TEXT = b'"text_delta","text"'
+THINKING = b'"thinking_delta","thinking"'
+SIGNATURE = b'"signature_delta","signature"'
+ARGUMENTS = b'"input_json_delta","partial_json"'
+PING = Event("ping", b'{"type":"ping"}')
+STOP = Event("message_stop", b'{"type":"message_stop"}')
+
+
+class Block:
+    """A content block that grows. While another one is open its pieces wait."""
+
+    __slots__ = ("_emitter", "ended", "index", "opening", "place", "waiting")
+
+    def __init__(self, emitter: MessagesEmitter, opening: bytes, place: int) -> None:
+        self.index = -1
+        self.opening = opening
+        self.place = place
+        self.ended = False
+        self.waiting: list[tuple[bytes, bytes]] = []
+        self._emitter = emitter
+
+    def piece(self, kind: bytes, value: bytes) -> None:
+        """Append a piece: a delta's type and the name of its one field, and that field's JSON."""
+        if self.index >= 0:
+            self._emitter.piece(self.index, kind, value)
+        else:
+            self.waiting.append((kind, value))
+
+    def end(self, whole: bytes) -> None:
+        """End the block, which is `whole` in the Message."""
+        self.ended = True
+        self._emitter.end(self, whole)
+
+
+class MessagesEmitter(MuteEmitter):
+    """Makes the events of one Message, or with `quiet` only the Message. OpenAI's events are counted."""
+
+    __slots__ = ("_content", "_index", "_line", "_open", "_quiet", "_said", "_told", "called", "refused")
+    mute = False
+
+    def __init__(self, told: Told, *, quiet: bool = False) -> None:
+        super().__init__()
+        self.called = self.refused = False
+        self._told = told
+        self._quiet = quiet
+        self._content: list[bytes | None] = []
+        self._open: Block | None = None
+        self._line: deque[Block] = deque()
+        self._index = 0
+        self._said = 0
+
+    # Blocks
+
+    def begin(self, opening: bytes) -> Block:
+        """Open a block, or put it in line."""
+        block = Block(self, opening, len(self._content))
+        self._content.append(None)
+        if self._open is None:
+            self._show(block)
+        else:
+            self._line.append(block)
+        return block
+
+    def piece(self, index: int, kind: bytes, value: bytes) -> None:
+        """Emit a piece of the open block."""
+        self.sequence_number += 1
+        self._said += 1
+        if not self._quiet:
+            body = b'{"type":"content_block_delta","index":%d,"delta":{"type":%b:%b}}' % (index, kind, value)
+            self._pending.append(Event("content_block_delta", body))
+
+    def end(self, block: Block, whole: bytes) -> None:
+        """Take a block that has ended; the next in line is opened."""
+        self._content[block.place] = whole
+        while self._open is not None and self._open.ended:
+            self._say("content_block_stop", b'{"type":"content_block_stop","index":%d}' % self._open.index)
+            self._open = None
+            if self._line:
+                self._show(self._line.popleft())
+
+    def _show(self, block: Block) -> None:
+        self._open = block
+        block.index, self._index = self._index, self._index + 1
+        opening = b'{"type":"content_block_start","index":%d,"content_block":%b}' % (block.index, block.opening)
+        self._say("content_block_start", opening)
+        for kind, value in block.waiting:
+            self.piece(block.index, kind, value)
+        block.waiting.clear()
+
+    def _say(self, type: str, body: bytes) -> None:
+        self.sequence_number += 1
+        if not self._quiet:
+            self._pending.append(Event(type, body))
+
+    # The Message
+
+    def started(self, response: Response, *, queued: bool) -> None:
+        """Emit `message_start`, with an estimate of the input's tokens."""
+        if self._quiet:
+            return
+        message = message_json(response, self._told, [], usage_of(None, self._told, 0))
+        self._say("message_start", b'{"type":"message_start","message":%b}' % message)
+
+    def keepalive(self, position: int) -> None:
+        """Emit `ping`."""
+        self.sequence_number += 1
+        self._pending.append(PING)
+
+    def failed(self, error: APIError) -> None:
+        """Do nothing: the error is the last event (`ended`)."""
+        error_json = to_json({"type": type_of(status_of(error)), "message": words(error)})
+        self._say("error", b'{"type":"error","error":%b}' % error_json)
+
+    def ended(self, response: Response, finish: Finish | None) -> tuple[bytes, Event]:
+        """Return the Message, and `message_stop`; `message_delta` stands before it. A failed one ends with its error."""
+        if response.status == "failed":
+            return b"", (self._pending.pop() if self._pending else STOP)
+        told = self._told
+        content = [] if told.warm else [block for block in self._content if block is not None]
+        usage = usage_of(response.usage, told, self._said)
+        stop = stop_reason(finish, response, told, called=self.called, refused=self.refused)
+        sequence = finish.stop_sequence if finish is not None and stop == "stop_sequence" else None
+        ending = {"stop_reason": stop, "stop_sequence": sequence, "stop_details": details(stop), "container": None}
+        end: dict[str, object] = {"type": "message_delta", "delta": ending, "usage": usage}
+        if told.beta:
+            end["context_management"] = None
+        self._say("message_delta", to_json(end))
+        return message_json(response, told, content, usage, stop, sequence), STOP
+
+
+# Writers
+
+
+class TextBlock:
+    """The Writer of a message's text."""
+
+    def __init__(self, emitter: MessagesEmitter, item_id: str, index: int, *, told: Told) -> None:
+        self.index = index
+        self._emitter = emitter
+        self._id = item_id
+        self._pieces: list[str] = []
+        self._block: Block | None = None
+        self._warm = told.warm
+
+    def text(self, text: str, logprobs: bytes = b"") -> None:
+        """Append a piece, opening the block first where needed: it never begins empty."""
+        self._pieces.append(text)
+        if self._block is None:
+            if self._warm:
+                return
+            self._block = self._emitter.begin(b'{"type":"text","text":"","citations":null}')
+        self._block.piece(TEXT, text_json(text))
+
+    def refusal(self, text: str) -> None:
+        """Append a piece of a refusal, which is text too."""
+        self._emitter.refused = True
+        self.text(text)
+
+    def annotate(self, annotation: bytes) -> None:
+        """Pass over a citation of OpenAI's form."""
+
+    def close(self, status: str) -> bytes:
+        """End the block."""
+        text = "".join(self._pieces)
+        if self._block is not None:
+            self._block.end(b'{"type":"text","text":%b,"citations":null}' % text_json(text))
+        return to_json(Message(id=self._id, status=status, role="assistant", content=[OutputText(text=text)]))
+
+
+class ThinkingBlock:
+    """The Writer of thoughts: their signature is our seal, which the client sends back."""
+
+    def __init__(self, emitter: MessagesEmitter, item_id: str, index: int, options: StreamTerms, *, told: Told) -> None:
+        self.index = index
+        self.item_id = item_id
+        self._seal = options.seal
+        self._shows = told.shows_thoughts
+        self._pieces: list[str] = []
+        self._block = None if told.warm else emitter.begin(b'{"type":"thinking","thinking":"","signature":""}')
+
+    def text(self, text: str) -> None:
+        """Append to the thoughts."""
+        self._pieces.append(text)
+        if self._shows and self._block is not None:
+            self._block.piece(THINKING, text_json(text))
+
+    def close(self, status: str) -> bytes:
+        """Emit the signature and end the block."""
+        text = "".join(self._pieces)
+        sealed = (self._seal(text) if self._seal is not None else None) or ""
+        if self._block is not None:
+            self._block.piece(SIGNATURE, text_json(sealed))
+            shown = text_json(text if self._shows else "")
+            self._block.end(b'{"type":"thinking","thinking":%b,"signature":%b}' % (shown, text_json(sealed)))
+        content: list[ReasoningText | PlainText] | UnsetType = [ReasoningText(text=text)] if text else UNSET
+        return to_json(Reasoning(id=self.item_id, status=status, content=content, encrypted_content=sealed or UNSET))
+
+
+class CallBlock:
+    """The Writer of a call."""
+
+    def __init__(self, emitter: MessagesEmitter, item_id: str, index: int, call: CallStart, *, told: Told) -> None:
+        self.index = index
+        self._id = item_id
+        self._call = call
+        self._pieces: list[str] = []
+        self._head = b'{"type":"tool_use","id":%b,"name":%b,"input":' % (
+            to_json(shown_id(call.call_id)),
+            to_json(call.name),
+        )
+        emitter.called = True
+        self._block = None if told.warm else emitter.begin(self._head + b'{},"caller":null}')
+
+    @property
+    def arguments(self) -> str:
+        """All that has come so far."""
+        return "".join(self._pieces)
+
+    def text(self, text: str) -> None:
+        """Append to the arguments."""
+        self._pieces.append(text)
+        if self._block is not None:
+            self._block.piece(ARGUMENTS, text_json(text))
+
+    def close(self, status: str) -> bytes:
+        """End the call. Arguments that were cut off are no object: the Message shows none."""
+        if not self.arguments.strip() and status == "completed":
+            self.text("{}")
+        arguments = self.arguments
+        if self._block is not None:
+            whole = arguments.encode("utf-8", "replace") if is_object(arguments) else b"{}"
+            self._block.end(self._head + whole + b',"caller":null}')
+        call = self._call
+        return to_json(
+            FunctionCall(id=self._id, call_id=call.call_id, name=call.name, arguments=arguments, status=status)
+        )
+
+
+def dialect(told: Told) -> Dialect:
+    """Return the events of one request."""
+    writers = WriterTable(
+        message=partial(TextBlock, told=told),
+        reasoning=partial(ThinkingBlock, told=told),
+        call=partial(CallBlock, told=told),
+    )
+    return Dialect(
+        emitter=partial(MessagesEmitter, told), mute=partial(MessagesEmitter, told, quiet=True), writers=writers
+    )

@@ -1,0 +1,82 @@
+"""The handlers of `/v1/messages` and `/v1/messages/count_tokens`."""
+
+from __future__ import annotations
+
+import hashlib
+
+from antiphon.core.json_encoding import to_json
+from antiphon.responses.intake.intake import Intake
+from antiphon.responses.prepare import Prepared, Preparer
+from antiphon.responses.services import Services
+from antiphon.server.api.counting import ESTIMATED
+from antiphon.server.api.foreground import Foreground, ignored_header
+from antiphon.server.api.routing_hints import request_hints
+from antiphon.server.http.messages import Header, Reply, Request, json_reply
+from antiphon.server.http.router import RouteTable
+from antiphon.server.messages.decoder import MessagesDecoder
+from antiphon.server.messages.emitter import dialect
+from antiphon.server.messages.errors import FORM
+from antiphon.server.messages.models import ModelNames
+
+SESSION = b"x-claude-code-session-id"
+AGENT = b"x-claude-code-agent-id"
+
+
+class MessagesRoutes:
+    """The handlers."""
+
+    def __init__(self, services: Services, intake: Intake, foreground: Foreground, names: ModelNames) -> None:
+        self._services = services
+        self._intake = intake
+        self._foreground = foreground
+        self._names = names
+
+    async def create(self, request: Request) -> Reply | None:
+        """POST /v1/messages: a Message, or its events."""
+        decoder = MessagesDecoder(self._names.resolve, session=_session(request), beta=_beta(request))
+        preparer = Preparer(self._services, self._intake, decoder, dialect(decoder.told))
+        prepared = await preparer.prepare(await request.body(), request.caller, request_hints(request))
+        plan, told = prepared.plan, decoder.told
+        told.window = plan.route.card.context_length
+        headers = [*prepared.permit.headers, *_told_headers(request, prepared, decoder)]
+        if not plan.request.stream:
+            run = preparer.run(prepared, mute=True)
+            return await self._foreground.whole(request, run, headers)
+        told.estimate = self._services.estimator.estimate(plan.turn)
+        await self._foreground.stream(request, preparer.run(prepared), headers, last=b"")
+        return None
+
+    async def count_tokens(self, request: Request) -> Reply:
+        """POST /v1/messages/count_tokens: counted as the answer's usage would be. No limit is touched."""
+        decoder = MessagesDecoder(self._names.resolve, beta=_beta(request), counting=True)
+        preparer = Preparer(self._services, self._intake, decoder)
+        plan = await preparer.plan_to_count(await request.body(), request.caller)
+        count = await self._services.counter.count(plan.route, plan.turn)
+        headers = [(b"x-request-id", request.request_id.encode()), *ignored_header(plan.ignored)]
+        return json_reply({"input_tokens": count.tokens}, headers=[*headers, ESTIMATED] if count.estimated else headers)
+
+
+def _told_headers(request: Request, prepared: Prepared, decoder: MessagesDecoder) -> list[Header]:
+    headers: list[Header] = [(b"x-request-id", request.request_id.encode())]
+    most, asked = prepared.plan.turn.max_output_tokens, decoder.asked_tokens
+    if asked and most is not None and most != asked:
+        headers.append((b"x-antiphon-adjusted", b"max_tokens=" + to_json(most)))
+    return headers
+
+
+def _beta(request: Request) -> bool:
+    return request.query.get("beta", ("",))[-1] == "true"
+
+
+def _session(request: Request) -> str:
+    """Return what the calls of one conversation have in common: sub-agents of a session have prompts of their own."""
+    session, agent = request.header(SESSION), request.header(AGENT)
+    if session is None:
+        return ""
+    return hashlib.sha256(b"%b/%b" % (session, agent or b"")).hexdigest()[:32]
+
+
+def add_messages(router: RouteTable, routes: MessagesRoutes) -> None:
+    """Register `/messages`."""
+    router.add("POST", "/messages", routes.create, form=FORM)
+    router.add("POST", "/messages/count_tokens", routes.count_tokens, form=FORM)

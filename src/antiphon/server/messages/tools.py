@@ -1,0 +1,147 @@
+"""Tools of the Messages API, and the choice among them → ours."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import Literal
+
+import msgspec
+from msgspec import Raw
+
+from antiphon.core.json_encoding import to_json
+from antiphon.core.request.validation import decode
+from antiphon.errors import InvalidRequest
+from antiphon.types.raw import OptionalRaw, settle_nulls
+from antiphon.types.tools import FunctionTool, Tool, ToolChoice
+
+
+class ToolFields(msgspec.Struct, frozen=True, kw_only=True):
+    """A tool as it is declared."""
+
+    type: str | None = None
+    name: str = ""
+    description: str | None = None
+    input_schema: OptionalRaw = None
+    strict: bool | None = None
+    defer_loading: bool | None = None
+
+    def __post_init__(self) -> None:
+        settle_nulls(self, input_schema=self.input_schema)
+
+
+class ChoiceFields(msgspec.Struct, frozen=True, kw_only=True):
+    """`tool_choice`."""
+
+    type: str
+    name: str | None = None
+    disable_parallel_tool_use: bool | None = None
+
+
+Choice = Literal["none", "auto", "required"] | ToolChoice | None
+
+_tool = msgspec.json.Decoder(ToolFields)
+_choice = msgspec.json.Decoder(ChoiceFields)
+
+_TEXT = {"type": "string"}
+_NUMBER = {"type": "integer"}
+
+
+def _schema(required: str, **properties: object) -> Raw:
+    return Raw(to_json({"type": "object", "properties": properties, "required": required.split()}))
+
+
+_EDITOR = _schema(
+    "command path",
+    command={"type": "string", "enum": ["view", "create", "str_replace", "insert"]},
+    path=_TEXT,
+    file_text=_TEXT,
+    old_str=_TEXT,
+    new_str=_TEXT,
+    insert_line=_NUMBER,
+    insert_text=_TEXT,
+    view_range={"type": "array", "items": _NUMBER},
+)
+_MEMORY = _schema(
+    "command",
+    command={"type": "string", "enum": ["view", "create", "str_replace", "insert", "delete", "rename"]},
+    path=_TEXT,
+    file_text=_TEXT,
+    old_str=_TEXT,
+    new_str=_TEXT,
+    insert_line=_NUMBER,
+    insert_text=_TEXT,
+    old_path=_TEXT,
+    new_path=_TEXT,
+    view_range={"type": "array", "items": _NUMBER},
+)
+CLIENT_TOOLS: Mapping[str, tuple[str, Raw]] = {
+    "bash_": ("Run a command in a bash shell.", _schema("", command=_TEXT, restart={"type": "boolean"})),
+    "text_editor_": ("View, create and edit files.", _EDITOR),
+    "memory_": ("View, create and edit files of the memory directory.", _MEMORY),
+}
+"""Tools of the client that are declared without a schema, by the beginning of their type."""
+
+
+def tools_of(
+    declared: Sequence[Raw], references: Collection[str], removed: Collection[str], ignored: dict[str, None]
+) -> list[Tool]:
+    """Return what is offered: tools that are deferred only once they are referred to, behind all others, in that order.
+
+    Raises InvalidRequest.
+    """
+    offered: list[Tool] = []
+    deferred: dict[str, Tool] = {}
+    for index, raw in enumerate(declared):
+        fields = decode(_tool, raw, f"tools[{index}]")
+        tool = _offered(fields, f"tools[{index}]", ignored)
+        if tool is None or fields.name in removed:
+            continue
+        if fields.defer_loading:
+            deferred[fields.name] = tool
+        else:
+            offered.append(tool)
+    if any("tool_search" in name for name in ignored):
+        return [*offered, *deferred.values()]
+    return [*offered, *(deferred[name] for name in references if name in deferred)]
+
+
+def _offered(fields: ToolFields, path: str, ignored: dict[str, None]) -> Tool | None:
+    if fields.type not in (None, "custom"):
+        known = next((made for begin, made in CLIENT_TOOLS.items() if (fields.type or "").startswith(begin)), None)
+        if known is None:
+            ignored[f"tools.{(fields.type or '')[:64]}"] = None
+            return None
+        return FunctionTool(name=fields.name, description=known[0], parameters=known[1], strict=False)
+    for name, value in (("name", fields.name), ("input_schema", fields.input_schema)):
+        if not value:
+            raise InvalidRequest("Field required", param=f"{path}.{name}", code="missing_required_parameter")
+    if len(fields.name) > 128:
+        raise InvalidRequest("must have at most 128 characters", param=f"{path}.name")
+    schema = bytes(fields.input_schema or b"{}")
+    if b"\n" in schema:
+        schema = msgspec.json.format(schema, indent=-1)
+    return FunctionTool(
+        name=fields.name, description=fields.description, parameters=Raw(schema), strict=bool(fields.strict)
+    )
+
+
+def choice_of(raw: Raw | None, tools: Sequence[Tool]) -> tuple[Choice, bool]:
+    """Return the choice, and whether several calls at once are allowed. Raises InvalidRequest."""
+    if raw is None:
+        return None, True
+    fields = decode(_choice, raw, "tool_choice")
+    parallel = not fields.disable_parallel_tool_use
+    match fields.type:
+        case "auto":
+            return "auto", parallel
+        case "none":
+            return "none", parallel
+        case "any":
+            return "required", parallel
+        case "tool":
+            if fields.name not in {tool.name for tool in tools if isinstance(tool, FunctionTool)}:
+                raise InvalidRequest(
+                    f"Tool '{(fields.name or '')[:128]}' not found in provided tools", param="tool_choice.name"
+                )
+            return ToolChoice(type="function", name=fields.name or ""), parallel
+    raise InvalidRequest("must be 'auto', 'any', 'tool' or 'none'", param="tool_choice.type")
