@@ -1,7 +1,7 @@
 """Codex through each vendor's shapes: three turns, each with calls, nothing lost on the way there and back.
 
-Every vendor of tests/backends/vendors is played with calls of Codex's own tool, behind `antiphon serve`. VENDORS="gemini
-groq" plays these alone and prints what a failed one was sent last. Prints a table.
+Every vendor of tests/backends/vendors that speaks chat completions is played with calls of Codex's own tool, behind
+`antiphon serve`. VENDORS="gemini groq" plays these alone and prints what a failed one was sent last. Prints a table.
 """
 
 from __future__ import annotations
@@ -205,7 +205,7 @@ def play(one: Played, url: str) -> str:
 
 def main() -> None:
     wanted = os.environ.get("VENDORS", "").split()
-    known = vendors()
+    known = {name: vendor for name, vendor in vendors().items() if vendor.api == "chat"}
     played = {name: Played(vendor) for name, vendor in known.items() if not wanted or name in wanted}
     assert played, sorted(known)
     print("| vendor | calls | usage | thoughts came in | went back | ids at the backend | verdict |\n|" + "---|" * 7)
