@@ -260,11 +260,14 @@ Where OpenAI's document and Open Responses' differ, and where this server differ
 
 _CLIENTS = """## Clients
 
-`scripts/acceptance` fetches these from PyPI and npm and runs them against the real command: Codex CLI 0.169 (SSE and
+`scripts/acceptance` fetches these from PyPI and npm and runs them against the real command: Codex CLI 0.171 (SSE and
 WebSocket, patches, MCP servers, resume, compaction of all kinds, `--oss`, its app server), openai-python 1.66 to 3.54,
 openai-node 7.57 (also its WebSocket client), openai-agents 0.24, @openai/agents 0.20, ai 7.0 with @ai-sdk/openai 4.0 and
 @ai-sdk/open-responses 2.0, langchain-openai 1.7, pydantic-ai 2.68, llm 0.36, opencode 1.18, pi 0.73. The scenarios are in
 [tests/clients](../tests/clients); each says in its first lines what it tries.
+
+`scripts/acceptance codex_vendors` lets Codex talk to each vendor of [backends.md](backends.md) through three turns with commands,
+in the vendor's own bytes, and prints a table: which ids and thoughts went back.
 
 ## Conformance suites
 

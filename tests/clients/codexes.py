@@ -20,8 +20,11 @@ model = "{model}"
 model_provider = "antiphon"
 approval_policy = "never"
 sandbox_mode = "danger-full-access"
+check_for_update_on_startup = false
 {top}
 [analytics]
+enabled = false
+[feedback]
 enabled = false
 [model_providers.antiphon]
 name = "{name}"
@@ -69,12 +72,13 @@ class Codex:
         self.home, self.work = Path(self._folder.name, "home"), Path(self._folder.name, "work")
         self.home.mkdir()
         self.work.mkdir()
-        parts = {"top": "", "provider": "", "tail": "", **config}
+        parts = {"top": "", "provider": "", "tail": "", "url": BASE_URL, **config}
+        slug = MODEL if model is None else model.get("slug", MODEL)
         if model is not None:
             catalogue = self.home / "models.json"
             catalogue.write_text(json.dumps({"models": [{**_MODEL, **model}]}))
             parts["top"] += f'\nmodel_catalog_json = "{catalogue}"'
-        filled = _CONFIG.format(model=MODEL, name=name, url=BASE_URL, retries=retries, **parts)
+        filled = _CONFIG.format(model=slug, name=name, retries=retries, **parts)
         (self.home / "config.toml").write_text(filled)
         self.thread = ""
 

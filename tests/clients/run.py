@@ -25,6 +25,7 @@ PYTHON = HERE / ".venv/bin/python"
 PATTERNS = ("js_*.mjs", "codex_*.py", "cli_*.py", "py_*.py")
 KEY = "sk-for-the-scenarios"
 PATIENCE = 400  # seconds for one scenario, on a busy machine
+LONG = {"codex_vendors": 2400}
 
 
 @contextmanager
@@ -42,15 +43,18 @@ def helper(module: str, *arguments: str) -> Iterator[str]:
 def play(scenario: Path, environment: dict[str, str]) -> bool:
     """Run one scenario, print its verdict and how long it took."""
     module = f"tests.clients.{scenario.stem}"
-    command = [str(NODE), str(scenario)] if scenario.suffix == ".mjs" else [str(PYTHON), "-m", module]
+    python = str(PYTHON) if scenario.stem.startswith("py_") else sys.executable  # command lines need no packages
+    command = [str(NODE), str(scenario)] if scenario.suffix == ".mjs" else [python, "-m", module]
+    patience = LONG.get(scenario.stem, PATIENCE)
     begin = time.monotonic()
     try:
-        done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=PATIENCE)
+        done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=patience)
         passed, told = done.returncode == 0, done.stdout or done.stderr
     except subprocess.TimeoutExpired:
-        passed, told = False, f"no end after {PATIENCE} s"
+        passed, told = False, f"no end after {patience} s"
     verdict = f"{'PASS' if passed else 'FAIL'} {scenario.stem}  ({time.monotonic() - begin:.1f} s)"
-    print(verdict if passed else f"{verdict}\n{told.strip()}", flush=True)
+    table = [line for line in told.splitlines() if line.startswith("|")]
+    print("\n".join([verdict, *(table if passed else [told.strip()])]), flush=True)
     return passed
 
 

@@ -138,6 +138,17 @@ async def test_a_short_id_needs_the_same_question(id: str) -> None:
         assert any(isinstance(item, Reasoning) for item in given) == known
 
 
+@pytest.mark.parametrize(("id", "known"), [("call_1", False), ("functions.read:0", False), ("", False), (ID, True)])
+async def test_of_another_model_only_a_long_id_tells(id: str, known: bool) -> None:
+    recall = Recall(100_000)
+    asked: list[Item] = [Message(role="user", content="Read it.")]
+    recall.keep("ann", asked, answer(id, "mine"), {}, model="one")
+    for model, given_back in (("one", True), ("other", known)):
+        store = cast(ResponseStore, Stored())
+        given, _ = await recall.restored([*asked, *call(id)], {}, "ann", store, model=model)
+        assert any(isinstance(item, Reasoning) for item in given) == given_back, model
+
+
 def test_a_long_question_is_read_once() -> None:
     question = Message(role="user", content="x" * 1_000_000)
 

@@ -48,6 +48,7 @@ _PARTS = [
     {"type": "thinking", "thinking": [{"type": "text", "text": "Look first."}]},
     {"type": "text", "text": "Well."},
 ]
+_BOTH = {"google": {"thought_signature": "T", "seal": "U"}}
 _LONG = "call_1__thought__" + "Q" * 300
 
 SHAPES = {
@@ -71,6 +72,11 @@ SHAPES = {
         {"content": "Well.", **signed("T"), "tool_calls": [_CALL]},
         [{"content": "We"}, {"content": "ll."}, {"content": "", **signed("T")}, _DELTA],
         {"content": "Well.", **signed("T"), "tool_calls": [_CALL]},
+    ),
+    "a signature before the text and a seal behind it": Shape(
+        {"content": "Well.", "extra_content": _BOTH, "tool_calls": [_CALL]},
+        [{"content": "", **signed("T")}, {"content": "Well."}, {"extra_content": {"google": {"seal": "U"}}}, _DELTA],
+        {"content": "Well.", "extra_content": _BOTH, "tool_calls": [_CALL]},
     ),
     "flags of fragments are not sent back": Shape(
         {"extra_content": {"google": {"thought": True}}, "tool_calls": _SIGNED},

@@ -64,14 +64,20 @@ class Recall:
         return self._size
 
     def keep(
-        self, owner: str, before: Sequence[Item], output: Sequence[bytes], texts: ModelTexts, response_id: str = ""
+        self,
+        owner: str,
+        before: Sequence[Item],
+        output: Sequence[bytes],
+        texts: ModelTexts,
+        response_id: str = "",
+        model: str = "",
     ) -> dict[str, int]:
         """Remember the thoughts of an output's calls. Returns the ids by which a store finds them, and their places."""
         if not self._limit:
             return {}
         places: dict[str, int] = {}
         opaque = opaque_of(texts)
-        for call in made(before, decode_items([Raw(item) for item in output])):
+        for call in made(before, decode_items([Raw(item) for item in output]), model):
             thoughts = [item for _, item in call.thoughts]
             beside = {str(item.id): tuple(opaque[str(item.id)]) for item in thoughts if item.id in opaque}
             size = (
@@ -92,11 +98,17 @@ class Recall:
             del self._owners[owner], self._sizes[owner]
 
     async def restored(
-        self, items: list[Item], opaque: OpaqueData, owner: str, responses: ResponseStore, size: int = 0
+        self,
+        items: list[Item],
+        opaque: OpaqueData,
+        owner: str,
+        responses: ResponseStore,
+        size: int = 0,
+        model: str = "",
     ) -> tuple[list[Item], OpaqueData]:
         """Return the items with the thoughts that were dropped before their calls, and what goes with all of them.
 
-        `size` is about how many bytes the items have.
+        `size` is about how many bytes the items have, `model` the one that is asked.
         """
         if not self._limit:
             return items, opaque
@@ -104,7 +116,7 @@ class Recall:
         def has_thoughts(item: Reasoning) -> bool:
             return bool(item.content or item.summary or item.id in opaque or item.encrypted_content)
 
-        bare = await by_size(size, bare_calls, items, has_thoughts)
+        bare = await by_size(size, bare_calls, items, has_thoughts, model)
         if not bare:
             return items, opaque
         mine = self._owners.get(owner, {})

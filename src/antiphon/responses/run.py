@@ -177,7 +177,9 @@ class Run:
         plan, output, texts = self.plan, self.stream.output, self.stream.model_texts
         thoughts: Mapping[str, int] = NO_IDS
         if self.stream.asks_client or self.stream.relayed:
-            thoughts = self._services.recall.keep(plan.owner, plan.turn.items, output, texts, plan.response.id)
+            thoughts = self._services.recall.keep(
+                plan.owner, plan.turn.items, output, texts, plan.response.id, plan.turn.model
+            )
         if plan.stored:
             try:
                 await commit(self._services, plan, self.body, output, self._fence, texts, thoughts)

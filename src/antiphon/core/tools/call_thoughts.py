@@ -1,7 +1,7 @@
 """Which thoughts belong to which call, for clients that send calls back without the thoughts before them. Pure.
 
 A call is known by its id where that is long and random. Ids that servers count or repeat (`call_1`, `functions.read:0`) say
-little: then the call's name and arguments count too, and the user's message that was answered.
+little: then the call's name and arguments count too, the user's message that was answered, and the model.
 """
 
 from __future__ import annotations
@@ -36,9 +36,10 @@ class CallThoughts(msgspec.Struct, frozen=True):
     thoughts: Sequence[tuple[int, Reasoning]]
 
 
-def made(before: Sequence[Item], output: Sequence[Item]) -> list[CallThoughts]:
+def made(before: Sequence[Item], output: Sequence[Item], model: str = "") -> list[CallThoughts]:
     """Return the calls of an output with their thoughts. Those behind the last call of an answer go with that call."""
-    question = _Question(next((one for one in reversed(before) if type(one) is Message and one.role == "user"), None))
+    asked = next((one for one in reversed(before) if type(one) is Message and one.role == "user"), None)
+    question = _Question(asked, model)
     found: list[CallThoughts] = []
     thoughts: list[tuple[int, Reasoning]] = []
     for index, (item, side) in enumerate(zip(output, sides_of(output), strict=True)):
@@ -55,10 +56,12 @@ def made(before: Sequence[Item], output: Sequence[Item]) -> list[CallThoughts]:
     return found
 
 
-def bare_calls(items: Sequence[Item], has_thoughts: Callable[[Reasoning], bool]) -> list[tuple[int, str]]:
+def bare_calls(
+    items: Sequence[Item], has_thoughts: Callable[[Reasoning], bool], model: str = ""
+) -> list[tuple[int, str]]:
     """Return the places and keys of the calls in answers that stand without thoughts."""
     bare: list[tuple[int, str]] = []
-    question = _Question(None)
+    question = _Question(None, model)
     first = 0  # of this answer's, among `bare`
     for index, item in enumerate(items):
         if type(item) is FunctionCall:
@@ -73,7 +76,7 @@ def bare_calls(items: Sequence[Item], has_thoughts: Callable[[Reasoning], bool])
         elif (side := side_of(item)) is BREAK or (side is not None and side.output):
             first = len(bare)
             if type(item) is Message and item.role == "user":
-                question = _Question(item)
+                question = _Question(item, model)
         elif side is not None and first >= 0:
             bare.append((index, _key(item, side.call_id, question)))
     return bare
@@ -94,19 +97,20 @@ def put_back(items: Sequence[Item], thoughts: Mapping[int, Iterable[Reasoning]])
 
 
 class _Question:
-    """The user's message that an answer answers; its text is looked at once, however many calls there are."""
+    """The user's message that a model answers; its text is looked at once, however many calls there are."""
 
-    __slots__ = ("_message", "_text")
+    __slots__ = ("_message", "_model", "_text")
 
-    def __init__(self, message: Message | None) -> None:
+    def __init__(self, message: Message | None, model: str) -> None:
         self._message = message
+        self._model = model
         self._text: str | None = None
 
     @property
     def text(self) -> str:
-        """A digest of its text."""
+        """A digest of its text and of the model's name."""
         if self._text is None:
-            self._text = _digest(_text(self._message)) if self._message is not None else ""
+            self._text = _digest(self._model, _text(self._message) if self._message is not None else "")
         return self._text
 
 

@@ -121,7 +121,9 @@ class Intake:
             opaque = seals.opaque
             size += seals.size
         if route.card.capabilities.reasoning and not CALLS.isdisjoint(map(type, own)):
-            given_back, opaque = await services.recall.restored(shown, opaque, owner, services.store.responses, size)
+            given_back, opaque = await services.recall.restored(
+                shown, opaque, owner, services.store.responses, size, route.card.id
+            )
             if given_back is not shown:
                 shown, plain = given_back, False
                 kinds.add(Reasoning)
