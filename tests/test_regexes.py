@@ -145,6 +145,19 @@ def hostile(pattern: re.Pattern[str] | re.Pattern[bytes]) -> Iterator[Hostile]:
 
 # Expressions that see input from outside, and how they are used.
 OUTSIDE: dict[str, str] = {
+    "tools.web.page_text:_TAG": "match",
+    "tools.web.page_text:_HREF": "search",
+    "tools.web.page_text:_TITLE": "search",
+    "tools.web.page_text:_SCRIPT_END": "search",
+    "tools.web.page_text:_STYLE_END": "search",
+    "tools.web.page_text:_TEXTAREA_END": "search",
+    "tools.web.page_text:_TITLE_END": "search",
+    "tools.web.page_text:_MAIN": "search",
+    "tools.web.page_text:_BLANK": "sub",
+    "tools.web.pages:_CHARSET": "search",
+    "tools.web.provider_calls:_URL": "findall",
+    "tools.web.providers:_MARKUP": "sub",
+    "tools.web.search:_URL": "findall",
     "core.tools.grammar:_ESCAPE": "search",
     "core.request.json_text:_SURROGATE": "search",
     "core.request.json_text:_MAY_BE_LONE": "search",

@@ -50,6 +50,10 @@ INSERT INTO antiphon.vector_chunks (store, number, file, text)
 SELECT store, number, number, 'text' FROM antiphon.vector_store_files;
 INSERT INTO antiphon.vector_words (store, word, file, chunks, times, lengths)
 SELECT store, 'word' || n, number, '{1}', '{1}', '{1}' FROM antiphon.vector_store_files, generate_series(1, 3) AS n;
+INSERT INTO antiphon.containers (id, owner, name, memory, idle, created_at, last_active_at, expires_at)
+SELECT 'cntr_' || n, 'owner' || n % 50, 'n', 1, 1, n, n, 1000000 + n FROM generate_series(1, 3000) AS n;
+INSERT INTO antiphon.container_files (id, container, path, size, source, created_at, content)
+SELECT 'cfile_' || number, id, '/mnt/data/f', 1, 'user', 1, 'x' FROM antiphon.containers;
 ANALYZE;
 """
 

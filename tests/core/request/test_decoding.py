@@ -256,9 +256,16 @@ def test_nulls_in_a_tool_stand_for_nothing(kind: str) -> None:
 
 
 def test_tools_that_nobody_runs_here_are_echoed_as_they_came() -> None:
+    picture = {"type": "image_generation", "quality": "high"}
+    assert isinstance(_tool(picture), OtherTool)
+    assert _echo(tools=[picture, _LOOK])["tools"][0] == picture
+
+
+def test_hosted_tools_are_echoed_with_their_defaults() -> None:
     search = {"type": "web_search", "external_web_access": True, "filters": {"allowed_domains": ["a.org"]}}
-    assert isinstance(_tool(search), OtherTool)
-    assert _echo(tools=[search, _LOOK])["tools"][0] == search
+    echoed = _echo(tools=[search, _LOOK])["tools"][0]
+    assert echoed == {**search, "search_context_size": "medium", "user_location": echoed["user_location"]}
+    assert echoed["user_location"]["type"] == "approximate"
 
 
 @pytest.mark.parametrize(

@@ -68,7 +68,7 @@ def test_secrets_of_a_network_policy_are_not_shown():
 
 
 def test_other_tools_are_shown_as_they_came():
-    tool = {"type": "web_search", "user_location": {"type": "approximate"}}
+    tool = {"type": "image_generation", "quality": "high"}
     assert shown(tool) == tool
 
 

@@ -35,12 +35,24 @@ class Things(msgspec.Struct):
     conversation: str
     conversation_item: str
     file: str
+    vector_store: str = ""
+    batch: str = ""
+    container: str = ""
+    container_file: str = ""
 
     def path(self, template: str) -> str:
         """Return a route's path with Ann's ids in it."""
         noun = template.split("/")[1]
-        id = {"responses": self.response, "conversations": self.conversation, "files": self.file}[noun]
-        return template.replace("{id}", id).replace("{item_id}", self.conversation_item)
+        id = {
+            "responses": self.response,
+            "conversations": self.conversation,
+            "files": self.file,
+            "vector_stores": self.vector_store,
+            "containers": self.container,
+        }[noun]
+        file = self.container_file if noun == "containers" else self.file
+        path = template.replace("{id}", id).replace("{item_id}", self.conversation_item)
+        return path.replace("{file_id}", file).replace("{batch_id}", self.batch)
 
 
 @pytest.fixture(scope="module")
@@ -62,13 +74,20 @@ def things(url: str) -> Things:
     items = [{"type": "message", "role": "user", "content": SECRET}]
     conversation = ann.post("/v1/conversations", items=items, metadata={"secret": SECRET})[1]
     listing = ann.get(f"/v1/conversations/{conversation['id']}/items")[1]
+    file = upload(url)
+    vector_store = ann.post("/v1/vector_stores", name=SECRET, file_ids=[file])[1]["id"]
+    container = ann.post("/v1/containers", name=SECRET)[1]["id"]
     return Things(
         response=response["id"],
         running=running["id"],
         item=response["output"][0]["id"],
         conversation=conversation["id"],
         conversation_item=listing["data"][0]["id"],
-        file=upload(url),
+        file=file,
+        vector_store=vector_store,
+        batch=ann.post(f"/v1/vector_stores/{vector_store}/file_batches", file_ids=[file])[1]["id"],
+        container=container,
+        container_file=ann.post(f"/v1/containers/{container}/files", file_id=file)[1]["id"],
     )
 
 
@@ -85,6 +104,11 @@ def upload(url: str) -> str:
 
 
 BODIES = {
+    "POST /vector_stores/{id}/search": {"query": "crown"},
+    "POST /vector_stores/{id}/files": {"file_id": "file-1"},
+    "POST /vector_stores/{id}/file_batches": {"file_ids": ["file-1"]},
+    "POST /containers/{id}/files": {"file_id": "file-1"},
+    "POST /vector_stores/{id}/files/{file_id}": {"attributes": {}},
     "POST /conversations/{id}": {"metadata": {"mine": "now"}},
     "POST /conversations/{id}/items": {"items": [{"type": "message", "role": "user", "content": "x"}]},
 }
@@ -110,7 +134,8 @@ def test_a_foreign_id_is_as_good_as_absent(url: str, things: Things, method: str
     body = json.dumps(BODIES.get(f"{method} {path}", {})).encode() if method == "POST" else None
     foreign = call(url, method, things.path(path), body, {"x-api-key": "bob"})
     assert foreign.status == 404 and SECRET.encode() not in foreign.body
-    unknown = call(url, method, things.path(path).replace("_", "_0", 1), body, {"x-api-key": "bob"})
+    noun, ids = things.path(path)[1:].split("/", 1)
+    unknown = call(url, method, f"/{noun}/{ids.replace('_', '_0', 1)}", body, {"x-api-key": "bob"})
     for answer in (foreign, unknown):
         assert answer.error()["type"] == "not_found_error"
     assert foreign.error()["code"] == unknown.error()["code"]

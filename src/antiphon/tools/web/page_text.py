@@ -28,12 +28,11 @@ _TAG = re.compile(r"<(/?)([a-zA-Z][a-zA-Z0-9:-]{0,31})([^<>]{0,4096})>")
 _HREF = re.compile(r"""\bhref\s{0,8}=\s{0,8}(?:"([^"]{0,2048})"|'([^']{0,2048})'|([^\s"'>]{1,2048}))""", re.IGNORECASE)
 _TITLE = re.compile(r"<title[^<>]{0,256}>([^<]{0,512})", re.IGNORECASE)
 _MAIN = re.compile(r"<(main|article)[\s>]", re.IGNORECASE)
-_RAW_END = {
-    "script": re.compile(r"</script", re.IGNORECASE),
-    "style": re.compile(r"</style", re.IGNORECASE),
-    "textarea": re.compile(r"</textarea", re.IGNORECASE),
-    "title": re.compile(r"</title", re.IGNORECASE),
-}
+_SCRIPT_END = re.compile(r"</script", re.IGNORECASE)
+_STYLE_END = re.compile(r"</style", re.IGNORECASE)
+_TEXTAREA_END = re.compile(r"</textarea", re.IGNORECASE)
+_TITLE_END = re.compile(r"</title", re.IGNORECASE)
+_RAW_END = {"script": _SCRIPT_END, "style": _STYLE_END, "textarea": _TEXTAREA_END, "title": _TITLE_END}
 _SILENT = frozenset("nav header footer aside form svg noscript template iframe select button dialog menu".split())
 _NO_TEXT = frozenset("svg noscript template iframe select button".split())
 _BLOCKS = frozenset(
@@ -59,9 +58,9 @@ def page_text(page: str, url: str) -> PageText:
     """Return the text of a page that was found at `url`."""
     page = page[:MOST_MARKUP]
     title = _TITLE.search(page)
-    found = _Reader(_main_part(page), url, _SILENT).read()
+    found = _PageReader(_main_part(page), url, _SILENT).read()
     if len(found.text) < ENOUGH:
-        found = _Reader(page, url, _NO_TEXT).read()
+        found = _PageReader(page, url, _NO_TEXT).read()
     return PageText(" ".join(_unescaped(title[1]).split()) if title else "", found.text, found.links)
 
 
@@ -74,7 +73,7 @@ def _main_part(page: str) -> str:
     return page[found.start() : end] if end > found.start() else page[found.start() :]
 
 
-class _Reader:
+class _PageReader:
     """Reads a page once, from its beginning to its end."""
 
     def __init__(self, page: str, url: str, silent: frozenset[str]) -> None:
