@@ -95,7 +95,9 @@ class FolderFiles:
         (self._folder / f"{file.id}.json").write_bytes(msgspec.json.encode(file))
 
     def _read(self, id: str) -> StoredFile | None:
-        if not id.replace("_", "").isalnum():  # an id comes from a client's URL: no other name leads anywhere
+        if (
+            not id.replace("_", "").replace("-", "").isalnum()
+        ):  # an id comes from a client's URL: no other name leads anywhere
             return None
         try:
             return msgspec.json.decode((self._folder / f"{id}.json").read_bytes(), type=StoredFile)

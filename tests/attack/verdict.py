@@ -48,6 +48,10 @@ def _of_error(answer: Answer, kind: bytes) -> str:
 
 def _is_error(body: Any) -> bool:
     error = body.get("error") if isinstance(body, dict) else None
+    if isinstance(error, dict) and body.get("type") == "error":  # of the Messages API
+        return all(
+            isinstance(text, str) and text for text in (error.get("type"), error.get("message"), body.get("request_id"))
+        )
     if not isinstance(error, dict) or not {"message", "type", "param", "code"} <= set(error):
         return False
     nullable = all(error[name] is None or isinstance(error[name], str) for name in ("param", "code"))

@@ -44,8 +44,9 @@ async def test_a_file() -> None:
         await call.answer(b"%PDF", type="application/pdf")
 
     async with running(serve) as server:
-        got = await fetcher().fetch(f"{server.url}/a%20b/r%C3%A4port x.pdf?q=ä b#part", "x")
-        assert got == Fetched(b"%PDF", "räport x.pdf", "application/pdf")
+        url = f"{server.url}/a%20b/r%C3%A4port x.pdf?q=ä b#part"
+        got = await fetcher().fetch(url, "x")
+        assert got == Fetched(b"%PDF", "räport x.pdf", "application/pdf", url)
         (call,) = server.calls
         assert (call.method, call.path) == ("GET", "/v1/a%20b/r%C3%A4port%20x.pdf?q=%C3%A4%20b")
         assert (call.headers["host"], call.headers["accept"]) == (f"127.0.0.1:{server.port}", "*/*")

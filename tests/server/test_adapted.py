@@ -74,7 +74,7 @@ WISHES: dict[str, dict[str, Any]] = {
     "": {},
     "reasoning.effort": {"reasoning": {"effort": "medium"}},
     "tool_choice": {"tools": [TOOL], "tool_choice": "required"},
-    "web_search, reasoning.effort": {"tools": [{"type": "web_search"}], "reasoning": {"effort": "xhigh"}},
+    "image_generation, reasoning.effort": {"tools": [{"type": "image_generation"}], "reasoning": {"effort": "xhigh"}},
 }
 
 

@@ -154,7 +154,10 @@ async def test_no_query_scans_what_grows(tmp_path: Path) -> None:
     for noun in sorted(file.name.removesuffix(".sql") for file in (FOLDER / "queries").iterdir()):
         for name, statement in queries(noun).items():
             for row in databases.sqlite(store).reader.execute(f"EXPLAIN QUERY PLAN {statement}", _Anything()):
-                if row[3].startswith("SCAN") and "CONSTANT" not in row[3]:
+                few = "CONSTANT" in row[3] or row[3].endswith(
+                    ("vector_store_files_in_progress", "vector_store_files_gone")
+                )
+                if row[3].startswith("SCAN") and not few:
                     assert row[3].split()[1] in ("jobs", "json_each", "deliveries", "keys", "meters", "slots"), (
                         name,
                         row[3],
