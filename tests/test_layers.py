@@ -17,7 +17,7 @@ MAY_IMPORT = {
     "runtime": "errors",
     "net": "errors runtime",
     "config": "errors net",
-    "checker": "errors",
+    "checker": "errors runtime",
     "sandbox": "errors",
     "stores": "types errors core runtime net config",
     "retrieval": "types errors core runtime net config stores",

@@ -3,27 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
-import os
-import signal
 import socket
 import subprocess
-import sys
-from pathlib import Path
 
 import msgspec
 
-import antiphon
 from antiphon.checker.protocol import LENGTH, MOST_FRAME, CheckTask, Ready, Verdict
 from antiphon.errors import AntiphonError
+from antiphon.runtime.isolated_process import ending, start_isolated
 
 log = logging.getLogger("antiphon.checker")
 
 START_SECONDS = 30.0  # a process that is not ready by then is given up; a busy machine takes its time
 OWN_DEADLINE = 2.0  # seconds after which a process ends itself, beyond the CheckTask's time
 REAP_SECONDS = 0.01
-_KEPT_ENVIRONMENT = ("LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH")  # where shared libraries are found; no secrets
 
 _encode = msgspec.msgpack.Encoder().encode
 _verdict = msgspec.msgpack.Decoder(Verdict).decode
@@ -112,11 +106,7 @@ class CheckWorker:
             self._popen.kill()
         while self._popen.poll() is None:  # noqa: ASYNC110 (nothing tells of it)
             await asyncio.sleep(REAP_SECONDS)
-        code = self._popen.returncode
-        if code < 0:
-            with contextlib.suppress(ValueError):
-                return f"it died of {signal.Signals(-code).name}"
-        return f"it ended with status {code}"
+        return ending(self._popen.returncode)
 
     def abandon(self) -> None:
         """End the process at once; what is left of it is cleared up here, which takes a moment. Idempotent."""
@@ -130,7 +120,7 @@ async def start(memory: int) -> CheckWorker:
     """Start a process that may have `memory` bytes of address space. Raises WorkerUnusable."""
     ours, theirs = socket.socketpair()
     try:
-        popen = _spawn(theirs, memory)
+        popen = start_isolated(_PROGRAM, theirs, memory)
     except OSError as error:
         ours.close()
         raise WorkerUnusable(f"it cannot be started: {error.strerror}") from None
@@ -148,18 +138,3 @@ parent, memory, *sys.path[:] = sys.argv[1:]
 from antiphon.checker.child import main
 main(int(parent), int(memory))
 """
-
-
-def _spawn(stdin: socket.socket, memory: int) -> subprocess.Popen[bytes]:
-    # -I -S: nothing of the environment, of the user's folder or of `.pth` files. A session of its own: Ctrl-C at the
-    # terminal is for the server alone.
-    folders = [str(Path(antiphon.__file__).parents[1]), *(folder for folder in sys.path if folder)]
-    return subprocess.Popen(  # noqa: S603 (our own program)
-        [sys.executable, "-I", "-S", "-B", "-c", _PROGRAM, str(os.getpid()), str(memory), *folders],
-        stdin=stdin.fileno(),
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        cwd="/",
-        env={name: os.environ[name] for name in _KEPT_ENVIRONMENT if name in os.environ},
-        start_new_session=True,
-    )

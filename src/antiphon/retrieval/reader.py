@@ -4,18 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
-import signal
 import socket
 import subprocess
-import sys
-from pathlib import Path
 
 import msgspec
 
-import antiphon
 from antiphon.errors import AntiphonError
 from antiphon.retrieval.protocol import LENGTH, MOST_ANSWER, DocumentChunks, ReaderReady, ReadTask
+from antiphon.runtime.isolated_process import ending, start_isolated
 
 log = logging.getLogger("antiphon.retrieval")
 
@@ -25,7 +21,6 @@ READ_SECONDS = 60  # of the processor for one document
 CLOCK_SECONDS = 150.0  # for one document, until its process is killed
 IDLE_SECONDS = 60.0  # after which a process without work is ended
 DECODED_INLINE = 1 << 20  # bytes; longer answers are decoded in a thread
-_KEPT_ENVIRONMENT = ("LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH")  # where shared libraries are found; no secrets
 
 _encode = msgspec.msgpack.Encoder().encode
 _ready = msgspec.msgpack.Decoder(ReaderReady).decode
@@ -94,7 +89,7 @@ class DocumentReader:
         self.close()
         ours, theirs = socket.socketpair()
         try:
-            self._popen = _spawn(theirs, self._memory)
+            self._popen = start_isolated(_PROGRAM, theirs, self._memory)
         except OSError as error:
             ours.close()
             raise ReaderUnusable(f"it cannot be started: {error.strerror}") from None
@@ -123,7 +118,7 @@ class DocumentReader:
             popen.kill()
         code = popen.wait()
         self.close()
-        return f"it died of {signal.Signals(-code).name}" if code < 0 else f"it ended with status {code}"
+        return ending(code)
 
     async def _send(self, content: bytes) -> None:
         assert self._socket is not None
@@ -155,18 +150,3 @@ parent, memory, *sys.path[:] = sys.argv[1:]
 from antiphon.retrieval.child import main
 main(int(parent), int(memory))
 """
-
-
-def _spawn(stdin: socket.socket, memory: int) -> subprocess.Popen[bytes]:
-    # -I -S: nothing of the environment, of the user's folder or of `.pth` files. A session of its own: Ctrl-C at the
-    # terminal is for the server alone.
-    folders = [str(Path(antiphon.__file__).parents[1]), *(folder for folder in sys.path if folder)]
-    return subprocess.Popen(  # noqa: S603 (our own program)
-        [sys.executable, "-I", "-S", "-B", "-c", _PROGRAM, str(os.getpid()), str(memory), *folders],
-        stdin=stdin.fileno(),
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        cwd="/",
-        env={name: os.environ[name] for name in _KEPT_ENVIRONMENT if name in os.environ},
-        start_new_session=True,
-    )
