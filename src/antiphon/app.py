@@ -152,16 +152,7 @@ class Parts:
         self.prompts = Prompts(config.prompts)
         self.ingestion = Ingestion(self.store, IngestBounds.of(config.tools.file_search), time.time)
         self.searcher = Searcher(self.store.vector_stores)
-        self._tools = BuiltInTools(
-            config,
-            by_kind(hosted),
-            self.store,
-            servers=self.watch.tool_servers(self.mcp),
-            searcher=self.searcher,
-            containers=self.containers,
-            clock=time.time,
-            served=stop is not None,
-        )
+        self._tools = self._hosted_tools(config, hosted)
         self.services = self._services(config)
         self.media = Media(
             self.store.files,
@@ -179,6 +170,19 @@ class Parts:
         self.responses = Responses(self.services, preparer, self.live, self.foreground)
         self.sockets = WebSockets(self.services, preparer)
         self.app = self._app(config, preparer)
+
+    def _hosted_tools(self, config: Config, given: Iterable[HostedTool]) -> BuiltInTools:
+        """Return the tools that the server runs itself: a program's, and its own."""
+        return BuiltInTools(
+            config,
+            by_kind(given),
+            self.store,
+            servers=self.watch.tool_servers(self.mcp),
+            searcher=self.searcher,
+            containers=self.containers,
+            clock=time.time,
+            served=self._stop is not None,
+        )
 
     def _app(self, config: Config, preparer: Preparer) -> AntiphonApp:
         """Return the application, of all parts."""
