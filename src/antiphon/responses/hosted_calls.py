@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
 from msgspec.structs import replace
@@ -12,12 +12,14 @@ from msgspec.structs import replace
 from antiphon.core.json_encoding import to_json
 from antiphon.core.stream.response_stream import PendingCall, ResponseStream
 from antiphon.core.tools.offers import Offer
-from antiphon.core.tools.results import ToolResult, shown_fields
+from antiphon.core.tools.results import NO_FIELDS, ToolResult, shown_fields
 from antiphon.errors import APIError
 from antiphon.runtime.unexpected_errors import unexpected
 from antiphon.tools.base import AdmittedTool, HostedRun, ToolServerError
 
 OVERHEAD = 256  # bytes that a passage or a file counts beside its text
+
+TellProgress = Callable[[str, str, Mapping[str, object]], None]
 
 log = logging.getLogger("antiphon.responses")
 
@@ -25,9 +27,7 @@ log = logging.getLogger("antiphon.responses")
 class HostedWork:
     """The hosted tools of one Response. `progress` tells of a call by its key, `include` what clients see of their items."""
 
-    def __init__(
-        self, admitted: Sequence[AdmittedTool], progress: Callable[[str, str], None], include: Sequence[str] = ()
-    ) -> None:
+    def __init__(self, admitted: Sequence[AdmittedTool], progress: TellProgress, include: Sequence[str] = ()) -> None:
         self._admitted = {tool.kind.name: tool for tool in admitted}
         self._room = {tool.kind.name: tool.bounds.total for tool in admitted}
         self._progress = progress
@@ -78,10 +78,10 @@ class HostedWork:
         finally:
             self._running.discard(call.key)
 
-    def _tell(self, key: str, stage: str) -> None:
+    def _tell(self, key: str, stage: str, fields: Mapping[str, object] = NO_FIELDS) -> None:
         """Emit a call's progress; progress of a call that has ended is ignored."""
         if key in self._running:
-            self._progress(key, stage)
+            self._progress(key, stage, fields)
 
     async def close(self) -> None:
         """Close all of them."""

@@ -8,7 +8,7 @@ from antiphon.core.citations.sources import Sources
 from antiphon.core.deltas import CallStart
 from antiphon.core.stream.server_calls import MayWait, PendingCall, ServerCalls
 from antiphon.core.stream.transitions import Stage, State
-from antiphon.core.tools.results import ToolResult
+from antiphon.core.tools.results import NO_FIELDS, ToolResult
 
 
 class ToolStream:
@@ -41,10 +41,10 @@ class ToolStream:
         self._stage.check("begin_call")
         self._servers.begin(start, arguments)
 
-    def tool_progress(self, key: str, stage: str) -> None:
-        """Emit a progress event of a call, such as `searching`."""
+    def tool_progress(self, key: str, stage: str, fields: Mapping[str, object] = NO_FIELDS) -> None:
+        """Emit a progress event of a call, such as `searching`, with these fields."""
         self._stage.check("tool_progress")
-        self._servers.progress(key, stage)
+        self._servers.progress(key, stage, fields)
 
     def tool_result(self, key: str, result: ToolResult) -> None:
         """End a call with what it gave."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 
-from antiphon.core.kinds import BY_DECLARATION
+from antiphon.core.kinds import BY_DECLARATION, kind_of
 from antiphon.tools.base import AdmittedTool, Declaration, HostedTools
 from antiphon.types.tools import OtherTool, Tool
 
@@ -17,10 +17,11 @@ _told: set[str] = set()
 def tell_ignored(ignored: Sequence[str], off: Mapping[str, str]) -> None:
     """Write a line for each declared tool that is off, once in a process: why, and what switches it on."""
     for type in ignored:
-        kind = BY_DECLARATION[type].name
-        if kind in off and kind not in _told:
-            _told.add(kind)
-            log.warning("a request declares the tool %s, which is off: %s", kind, off[kind])
+        row = BY_DECLARATION[type]
+        for kind in (row.name, row.hosted):
+            if kind in off and kind not in _told:
+                _told.add(kind)
+                log.warning("a request declares the tool %s, which is off: %s", type, off[kind])
 
 
 def run_here(found: Sequence[AdmittedTool]) -> list[str]:
@@ -33,7 +34,7 @@ async def admitted(tools: Sequence[Tool], owner: str, hosted: HostedTools) -> li
     declared: dict[str, list[Declaration]] = {}
     for index, tool in enumerate(tools):
         if isinstance(tool, OtherTool):
-            kind = BY_DECLARATION[tool.type].name
+            kind = kind_of(tool.type, tool.raw).name
             if kind in hosted:
                 declaration = Declaration(type=tool.type, raw=tool.raw, param=f"tools[{index}]")
                 declared.setdefault(kind, []).append(declaration)
