@@ -1,4 +1,4 @@
-"""Store: the seam to databases; nine nouns, one Protocol each. Every row has an owner.
+"""Store: the seam to databases; ten nouns, one Protocol each. Every row has an owner.
 
 An object of another owner is reported as missing. JSON is passed as bytes and is not decoded here.
 Times are Unix seconds, given by the caller.
@@ -24,6 +24,7 @@ from antiphon.stores.nouns.jobs import JobStore
 from antiphon.stores.nouns.keys import KeyStore
 from antiphon.stores.nouns.limits import LimitStore
 from antiphon.stores.nouns.responses import ResponseStore
+from antiphon.stores.nouns.skills import SkillStore
 from antiphon.stores.nouns.vector_stores import VectorStoreStore
 
 __all__ = [
@@ -36,6 +37,7 @@ __all__ = [
     "KeyStore",
     "LimitStore",
     "ResponseStore",
+    "SkillStore",
     "Store",
     "StoreDatabase",
     "VectorStoreStore",
@@ -87,6 +89,7 @@ class Store(msgspec.Struct, frozen=True, kw_only=True):
     containers: ContainerStore
     keys: KeyStore
     limits: LimitStore
+    skills: SkillStore
     vector_stores: VectorStoreStore
     database: StoreDatabase
 
