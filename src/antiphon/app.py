@@ -24,6 +24,7 @@ from antiphon.config.masking import SECRETS, secrets_of
 from antiphon.config.origins import Origins
 from antiphon.config.rules import ENGINE
 from antiphon.containers.containers import Containers
+from antiphon.containers.skills import Skills
 from antiphon.core.token_count import Estimator
 from antiphon.errors import APIError, ConfigError
 from antiphon.from_settings import container_bounds, make_sandboxes, make_tokens, schema_bounds, sealing_secrets
@@ -56,6 +57,7 @@ from antiphon.server.api.health import Health
 from antiphon.server.api.models import Models
 from antiphon.server.api.responses import Responses
 from antiphon.server.api.routes import add_containers, add_conversations, add_files, add_responses, add_vector_stores
+from antiphon.server.api.skills import SkillRoutes
 from antiphon.server.api.vectors.stores import VectorShelf
 from antiphon.server.asgi import AntiphonApp
 from antiphon.server.auth.authenticator import Authenticator, Credentials, authenticator
@@ -78,6 +80,7 @@ from antiphon.telemetry.observers import Observers
 from antiphon.telemetry.store_metrics import StoreWatch
 from antiphon.tools.base import HostedTool
 from antiphon.tools.built_in import BuiltInTools
+from antiphon.tools.container_choice import ContainerChoice
 from antiphon.tools.hosted import by_kind
 from antiphon.tools.mcp.servers import McpServers
 
@@ -137,6 +140,7 @@ class Parts:
         self.containers = Containers(
             self.store.containers, self.sandboxes, container_bounds(config), time.time, new_id_base
         )
+        self.skills = Skills(self.store.skills, time.time, new_id_base)
         self.limiter = Limiter(self.store.limits, time.time, prices(config.models))
         self.keyring = Keyring(self.store.keys, time.time)
         self.tokens = make_tokens(config.jwt) if config.jwt else None
@@ -179,7 +183,7 @@ class Parts:
             self.store,
             servers=self.watch.tool_servers(self.mcp),
             searcher=self.searcher,
-            containers=self.containers,
+            container_choice=ContainerChoice(self.containers, self.store.files, self.skills),
             clock=time.time,
             served=self._stop is not None,
         )
@@ -275,7 +279,9 @@ class Parts:
         add_files(router, Files(self.store.files, self.services.clock, self.services.new_id_base, self.ingestion.wake))
         shelf = VectorShelf(self.store, self.ingestion, self.services.clock, self.services.new_id_base)
         add_vector_stores(router, shelf, self.searcher, most_stores=self.config.tools.file_search.max_stores)
-        add_containers(router, ContainerRoutes(self.containers, self.store.files))
+        add_containers(
+            router, ContainerRoutes(self.containers, self.store.files, self.skills), SkillRoutes(self.skills)
+        )
         names = ModelNames(self.registry, lambda: self.config.messages_models)
         add_messages(router, MessagesRoutes(self.services, self.intake, self.foreground, names))
         models = AnthropicModels(self.registry, Models(self.registry))

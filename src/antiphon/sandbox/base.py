@@ -14,6 +14,10 @@ FOLDER = "/mnt/data"
 """Where the files of a container are, for the code that runs in it."""
 
 
+SKILLS = "/home/oai/skills"
+"""Where the skills of a container are, each in a folder of its own."""
+
+
 class SandboxError(AntiphonError):
     """A sandbox cannot be started, or has ended in the midst of something; the message may be shown to the client."""
 
@@ -111,6 +115,10 @@ class Sandbox(Protocol):
 
     async def write(self, path: str, content: bytes) -> None:
         """Write a file, below the folder. Raises SandboxFileError, SandboxError."""
+        ...
+
+    async def install(self, path: str, content: bytes, *, executable: bool = False) -> None:
+        """Write a file of a skill, below the folder of skills. Raises SandboxFileError, SandboxError."""
         ...
 
     async def read(self, path: str, most: int) -> bytes:

@@ -32,7 +32,7 @@ from antiphon.responses.hosted_calls import offered, told
 from antiphon.responses.intake.abilities import EFFORT, check_capabilities, wants_effort
 from antiphon.responses.intake.asked import Asked
 from antiphon.responses.intake.history import Gathering, History
-from antiphon.responses.intake.hosted_tools import admitted, run_here, tell_ignored
+from antiphon.responses.intake.hosted_tools import admitted, run_here, tell_ignored, told_local_skills
 from antiphon.responses.intake.mcp_declarations import brings_servers, check_brought, declared_servers
 from antiphon.responses.intake.media import Media, MediaForm, media_holders
 from antiphon.responses.plan import Identity, Plan
@@ -139,8 +139,9 @@ class Intake:
             plan = _with_options(plan, asked)
         if opaque:
             plan = msgspec.structs.replace(plan, turn=msgspec.structs.replace(plan.turn, opaque=opaque))
-        if remote or hosted:
-            turn = msgspec.structs.replace(plan.turn, server_tools=offered(hosted), tool_instructions=told(hosted))
+        about = "\n\n".join(filter(None, (told(hosted), told_local_skills(tools)))) if tools else ""
+        if remote or hosted or about:
+            turn = msgspec.structs.replace(plan.turn, server_tools=offered(hosted), tool_instructions=about)
             plan = msgspec.structs.replace(plan, turn=turn, remote=remote, hosted=hosted, approvals=approvals)
         if sources:
             plan = msgspec.structs.replace(plan, sources=sources)

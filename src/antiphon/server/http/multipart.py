@@ -35,11 +35,12 @@ logging.getLogger("python_multipart").setLevel(logging.ERROR)  # what it warns o
 
 
 class Field(msgspec.Struct, frozen=True, kw_only=True):
-    """One field. A file has a `filename` and mostly a `content_type`."""
+    """One field. A file has a `filename`, the `path` that ends with it, and mostly a `content_type`."""
 
     name: str
     content: bytes
     filename: str | None = None
+    path: str = ""
     content_type: str = ""
 
     @property
@@ -55,10 +56,21 @@ async def read_form(body: bytes, content_type: bytes) -> dict[str, Field]:
     return parse_form(body, content_type)
 
 
+async def read_fields(body: bytes, content_type: bytes, most: int) -> list[Field]:
+    """Return at most so many fields, those of one name too, as they come. Raises InvalidRequest."""
+    if len(body) > THREAD_ABOVE:
+        return await asyncio.to_thread(_parse, body, content_type, most)
+    return _parse(body, content_type, most)
+
+
 def parse_form(body: bytes, content_type: bytes) -> dict[str, Field]:
     """Do what `read_form` does, in this thread."""
+    return {field.name: field for field in _parse(body, content_type, MOST_FIELDS)}
+
+
+def _parse(body: bytes, content_type: bytes, most: int) -> list[Field]:
     boundary = _boundary(content_type)
-    form = _Form()
+    form = _Form(most)
     start = _start(body, b"--" + boundary)
     view = memoryview(body)
     try:
@@ -77,9 +89,10 @@ def parse_form(body: bytes, content_type: bytes) -> dict[str, Field]:
 class _Form:
     """Gathers the fields of a form as the parser finds them."""
 
-    def __init__(self) -> None:
-        self.fields: dict[str, Field] = {}
+    def __init__(self, most: int) -> None:
+        self.fields: list[Field] = []
         self.ended = False
+        self._most = most
         self._count = 0
         self._name = b""
         self._value = b""
@@ -100,8 +113,8 @@ class _Form:
 
     def _begin(self) -> None:
         self._count += 1
-        if self._count > MOST_FIELDS:
-            raise _malformed(f"it has more than {MOST_FIELDS} fields")
+        if self._count > self._most:
+            raise _malformed(f"it has more than {self._most} fields")
         self._headers, self._content = {}, BytesIO()
 
     def _on_name(self, data: bytes, start: int, end: int) -> None:
@@ -126,10 +139,11 @@ class _Form:
             name=_text(parameters[b"name"]),
             content=self._content.getvalue(),  # no copy
             filename=None if filename is None else _last_step(_text(filename)),
+            path="" if filename is None else _text(filename),
             content_type=self._headers.get(b"content-type", b"").decode("latin-1"),
         )
         self._content = BytesIO()
-        self.fields[field.name] = field
+        self.fields.append(field)
 
     def _on_end(self) -> None:
         self.ended = True
