@@ -11,7 +11,7 @@ from typing import Any
 import httpx2 as httpx
 import pytest
 
-from antiphon.app import Parts
+from antiphon.composition.app import Parts
 from antiphon.config import BackendConfig, Config, KeyConfig, ModelConfig
 from antiphon.server.messages.call_ids import own_id, shown_id
 from antiphon.server.messages.errors import overflow_words
