@@ -102,7 +102,7 @@ class Ingestion:
                 except Exception:
                     unexpected("ingestion", log, "ingestion failed")
                 with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(POLL):  # `wait_for` of Python 3.11 can lose a cancellation here
+                    async with asyncio.timeout(POLL):
                         await self._new.wait()
         finally:
             reader.close()
