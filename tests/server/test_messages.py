@@ -204,6 +204,22 @@ async def test_errors_of_models_keys_and_backends(client: httpx.AsyncClient) -> 
         ).status_code == 200
 
 
+@pytest.mark.parametrize(
+    ("method", "path", "status", "words"),
+    [
+        ("POST", "/v1/v1/messages", 404, "leave it out of the base URL"),
+        ("POST", "/v1/messages/none", 404, "Unknown path"),
+        ("GET", "/v1/messages", 405, "not allowed"),
+    ],
+)
+async def test_errors_before_the_handler(
+    client: httpx.AsyncClient, method: str, path: str, status: int, words: str
+) -> None:
+    answer = await client.request(method, path)
+    assert answer.status_code == status and words in answer.json()["error"]["message"]
+    assert answer.json()["request_id"] == answer.headers["request-id"]
+
+
 async def test_an_answer_is_brought_down_to_the_window() -> None:
     async for client in served(models={"scripted": ModelConfig(context_length=8192)}):
         answer = await client.post("/v1/messages", json=asking("Hi.", max_tokens=128000))
