@@ -11,6 +11,7 @@ from antiphon.core.citations.sources import Sources
 from antiphon.core.deltas import CallKind, CallStart
 from antiphon.core.kinds import BY_NAME, CALLED
 from antiphon.core.stream.emitter import Emitter
+from antiphon.core.stream.output import Output
 from antiphon.core.stream.tool_writers import ReadyWriter, ServerCallWriter
 from antiphon.core.tools.results import ModelText, ModelTexts, ToolResult
 
@@ -21,8 +22,6 @@ MOST_REACHED = (
     f"The call was not made: a response makes at most {MOST_HOSTED} such calls, unless max_tool_calls says otherwise."
 )
 
-Allocate = Callable[[str], tuple[str, int]]
-Keep = Callable[[int, bytes], None]
 MayWait = Callable[[CallStart], bool]
 """Tells whether a call may turn out to be one that a person has to agree to: nothing is told of it before that is known."""
 
@@ -56,13 +55,13 @@ class _Call:
 
 
 class ServerCalls:
-    """Owns the open calls. `allocate` gives an item's id and `output_index`, `keep` takes the closed item.
+    """Owns the open calls. `output` gives an item its id and `output_index`, and takes it when it is closed.
 
     `model_texts` holds what the model sees of the items that do not say it themselves, `sources` what they name. `openings` are
     fields that a kind's items begin with.
     """
 
-    def __init__(self, emitter: Emitter, allocate: Allocate, keep: Keep, limit: int | None) -> None:
+    def __init__(self, emitter: Emitter, output: Output, limit: int | None) -> None:
         self.pending: list[PendingCall] = []
         self.may_wait: MayWait | None = None
         self.asked = False
@@ -72,8 +71,8 @@ class ServerCalls:
         self.openings: Mapping[str, Mapping[str, object]] = {}
         self.hosted_made = 0
         self._emitter = emitter
-        self._allocate = allocate
-        self._keep = keep
+        self._allocate = output.allocate
+        self._keep = output.keep
         self._limit = limit
         self._made = 0
         self._refused = False
