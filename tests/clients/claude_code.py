@@ -1,4 +1,4 @@
-"""Claude Code at work: tools, two at once, thoughts that come back, a picture, an edited file, a sub-agent, its shortest prompt."""
+"""Claude Code at work: tools, two at once, thoughts that come back, a picture, an edited file, a sub-agent."""
 
 from __future__ import annotations
 

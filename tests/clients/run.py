@@ -1,7 +1,7 @@
 """Run real clients against the real command: `python -m tests.clients.run [PART OF A NAME …]`.
 
-Starts the upstream, an MCP server and `antiphon serve`, then plays every scenario here: JavaScript, Codex, Claude Code, other command
-lines, Python.
+Starts the upstream, an MCP server and `antiphon serve`, then plays every scenario here: JavaScript, Codex, Claude Code, other
+command lines, Python.
 """
 
 from __future__ import annotations
