@@ -12,13 +12,13 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from antiphon import app
 from antiphon.access.caller import Caller, parse_limit, parse_limits
 from antiphon.access.limits import FREE, Demand, Limiter, Permit
 from antiphon.access.periods import window
 from antiphon.access.prices import prices
 from antiphon.access.quota import duration
 from antiphon.backends.base import ModelCard
+from antiphon.composition import app
 from antiphon.config import BackendConfig, Config, KeyConfig, ModelConfig
 from antiphon.errors import APIError
 from antiphon.stores.base import Store
