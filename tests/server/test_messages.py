@@ -183,6 +183,13 @@ async def test_what_is_refused(client: httpx.AsyncClient, change: Json, words: s
     assert error["request_id"] == answer.headers["request-id"] and answer.headers["x-should-retry"] == "false"
 
 
+@pytest.mark.parametrize("type", ["create", "continue"])
+async def test_a_thread_is_refused_so_that_sdks_go_on_without(client: httpx.AsyncClient, type: str) -> None:
+    answer = await client.post("/v1/messages", json=asking("Hi.", thread={"type": type}))
+    assert answer.json()["error"]["details"] == {"error_code": "thread_unsupported_request"}
+
+
+
 async def test_errors_of_models_keys_and_backends(client: httpx.AsyncClient) -> None:
     for body, status, kind in (
         (asking("Hi.", model="none"), 404, "not_found_error"),

@@ -7,7 +7,7 @@ import json
 from antiphon.cli.agents.target import AgentTarget, Launch
 
 WINDOW = 24_576
-"""Tokens below which Claude Code's own prompt and tools, about 13,000, leave no room for work."""
+"""Tokens below which Claude Code's own prompt and tools, about 12,000, leave no room for work."""
 
 WIDE = 65_536
 """Window from which all tools are declared from the start, which costs 7,000 tokens and keeps the prompt's beginning the same."""

@@ -45,6 +45,9 @@ FIELDS: Mapping[str, Verdict] = {
 }
 """What becomes of each field of a request. One that is not here is ignored, and named in `x-antiphon-ignored`."""
 
+NO_THREADS = "thread_unsupported_request"
+"""By this code Anthropic's SDKs, whose tool runners begin threads unasked, send the whole conversation without one."""
+
 KEEPS_ALL = b'"clear_thinking_20251015"'
 MOST_STOPS, MOST_STOP_CHARACTERS = 64, 8192
 EFFORTS = ("low", "medium", "high", "xhigh", "max")
@@ -185,7 +188,8 @@ class MessagesRequestDecoder:
         for name, value in names.items():
             verdict = FIELDS.get(name, "ignored")
             if verdict == "refused":
-                raise InvalidRequest("not supported: this server keeps no threads", param=name)
+                words = "not supported: this server keeps no threads"
+                raise InvalidRequest(words, param=name, code=NO_THREADS)
             if name == "context_management" and value and _keeps_all(bytes(value)):
                 continue
             if verdict == "ignored" and bytes(value) != b"null":

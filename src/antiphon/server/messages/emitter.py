@@ -26,6 +26,7 @@ TEXT = b'"text_delta","text"'
 THINKING = b'"thinking_delta","thinking"'
 SIGNATURE = b'"signature_delta","signature"'
 ARGUMENTS = b'"input_json_delta","partial_json"'
+CHARACTERS = 4  # per token, where the backend's call was ended before it reported usage
 PING = Event("ping", b'{"type":"ping"}')
 STOP = Event("message_stop", b'{"type":"message_stop"}')
 
@@ -88,7 +89,8 @@ class MessagesEmitter(MuteEmitter):
     def piece(self, index: int, kind: bytes, value: bytes) -> None:
         """Emit a piece of the open block."""
         self.sequence_number += 1
-        self._said += 1
+        if kind is not SIGNATURE:
+            self._said += len(value) - 2
         if not self._quiet:
             body = b'{"type":"content_block_delta","index":%d,"delta":{"type":%b:%b}}' % (index, kind, value)
             self._pending.append(Event("content_block_delta", body))
@@ -141,7 +143,7 @@ class MessagesEmitter(MuteEmitter):
             return b"", (self._pending.pop() if self._pending else STOP)
         told = self._told
         content = [] if told.warm else [block for block in self._content if block is not None]
-        usage = usage_of(response.usage, told, self._said)
+        usage = usage_of(response.usage, told, -(-self._said // CHARACTERS))
         stop = stop_reason(finish, response, told, called=self.called, refused=self.refused)
         sequence = finish.stop_sequence if finish is not None and stop == "stop_sequence" else None
         ending = {"stop_reason": stop, "stop_sequence": sequence, "stop_details": details(stop), "container": None}
