@@ -78,11 +78,13 @@ def folded(text: str) -> Json:
                     case "signature_delta":
                         assert not block["signature"]
                         block["signature"] = delta["signature"]
+                    case "citations_delta":
+                        block["citations"] = [*(block["citations"] or ()), delta["citation"]]
                     case "input_json_delta":
                         arguments[still_open] = arguments.get(still_open, "") + delta["partial_json"]
             case "content_block_stop":
                 assert event["index"] == still_open
-                if message["content"][-1]["type"] == "tool_use":
+                if message["content"][-1]["type"].endswith("tool_use"):
                     said = arguments.get(still_open) or "{}"
                     with contextlib.suppress(ValueError):  # cut off: the rest never came
                         message["content"][-1]["input"] = json.loads(said)

@@ -86,7 +86,7 @@ class ResponseStream(ToolStream):
         self._writers = writers
         self._items = OpenItems(self._emitter, writers, self._item_list, self._options, self._stage)
         self._servers = ServerCalls(
-            self._emitter, self._item_list.allocate, self._item_list.keep, response.max_tool_calls
+            self._emitter, self._item_list.allocate, self._item_list.keep, response.max_tool_calls, writers.serve
         )
         self._made: dict[int, MadeWriter] = {}
         self.asks_client = self.relayed = self._announced = False
