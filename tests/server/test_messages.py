@@ -78,11 +78,13 @@ def folded(text: str) -> Json:
                     case "signature_delta":
                         assert not block["signature"]
                         block["signature"] = delta["signature"]
+                    case "citations_delta":
+                        block["citations"] = [*(block["citations"] or ()), delta["citation"]]
                     case "input_json_delta":
                         arguments[still_open] = arguments.get(still_open, "") + delta["partial_json"]
             case "content_block_stop":
                 assert event["index"] == still_open
-                if message["content"][-1]["type"] == "tool_use":
+                if message["content"][-1]["type"].endswith("tool_use"):
                     said = arguments.get(still_open) or "{}"
                     with contextlib.suppress(ValueError):  # cut off: the rest never came
                         message["content"][-1]["input"] = json.loads(said)
@@ -187,7 +189,6 @@ async def test_what_is_refused(client: httpx.AsyncClient, change: Json, words: s
 async def test_a_thread_is_refused_so_that_sdks_go_on_without(client: httpx.AsyncClient, type: str) -> None:
     answer = await client.post("/v1/messages", json=asking("Hi.", thread={"type": type}))
     assert answer.json()["error"]["details"] == {"error_code": "thread_unsupported_request"}
-
 
 
 async def test_errors_of_models_keys_and_backends(client: httpx.AsyncClient) -> None:

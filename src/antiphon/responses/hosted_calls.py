@@ -69,7 +69,7 @@ class HostedWork:
         except TimeoutError:
             return ToolResult(error=f"The tool did not answer within {tool.bounds.seconds:g} seconds.")
         except ToolServerError as error:
-            return ToolResult(error=str(error))
+            return ToolResult(error=str(error), code=error.word)
         except APIError as error:
             return ToolResult(error=error.message)
         except Exception as error:  # its words may name addresses: the log has them, the client has the type

@@ -10,6 +10,7 @@ from antiphon.core.stream.emitter import Emitter
 from antiphon.core.stream.output import Output
 from antiphon.core.stream.server_calls import MayWait, PendingCall, ServerCalls
 from antiphon.core.stream.transitions import Stage, State
+from antiphon.core.stream.writer_table import WriterTable
 from antiphon.core.tools.results import ToolResult
 from antiphon.types.response import Response
 
@@ -23,11 +24,14 @@ class ToolStream:
     _emitter: Emitter
     _item_list: Output
     _stage: Stage
+    _writers: WriterTable
 
     def _calls(self) -> ServerCalls:
         """Return the server's calls, from the first look at them on."""
         if self._servers is None:
-            self._servers = ServerCalls(self._emitter, self._item_list, self.response.max_tool_calls)
+            self._servers = ServerCalls(
+                self._emitter, self._item_list, self.response.max_tool_calls, self._writers.serve
+            )
         return self._servers
 
     @property

@@ -35,7 +35,7 @@ async def admitted(tools: Sequence[Tool], owner: str, hosted: HostedTools) -> li
         if isinstance(tool, OtherTool):
             kind = BY_DECLARATION[tool.type].name
             if kind in hosted:
-                declaration = Declaration(type=tool.type, raw=tool.raw, param=f"tools[{index}]")
+                declaration = Declaration(type=tool.type, raw=tool.own or tool.raw, param=f"tools[{index}]")
                 declared.setdefault(kind, []).append(declaration)
     found = []
     for kind, declarations in declared.items():
