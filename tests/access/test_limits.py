@@ -13,7 +13,6 @@ import msgspec
 import pytest
 from msgspec.structs import replace
 
-from antiphon import app
 from antiphon.access.caller import TOOL_SCOPES, TOOLS, USUAL_SCOPES, Caller, parse_limit, parse_limits
 from antiphon.access.limits import FREE, Demand, Limiter, Permit
 from antiphon.access.periods import window
@@ -21,6 +20,7 @@ from antiphon.access.prices import prices
 from antiphon.access.quota import duration
 from antiphon.access.tool_limits import ToolMeters, ToolRights, rights_of
 from antiphon.backends.base import ModelCard
+from antiphon.composition import app
 from antiphon.config import BackendConfig, Config, KeyConfig, ModelConfig
 from antiphon.core.kinds import BY_NAME, KINDS, MCP
 from antiphon.errors import APIError

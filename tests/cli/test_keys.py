@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from antiphon import app
 from antiphon.cli import cli
+from antiphon.composition import app
 from antiphon.config import BackendConfig, Config
 from tests.cli.command import antiphon
 from tests.server.handlers import call

@@ -11,7 +11,7 @@ from typing import Any
 import httpx2 as httpx
 import pytest
 
-from antiphon.app import Parts
+from antiphon.composition.app import Parts
 from antiphon.config import BackendConfig, Config, KeyConfig, ModelConfig
 from antiphon.server.messages.call_ids import own_id, shown_id
 from antiphon.server.messages.errors import overflow_words
@@ -202,6 +202,22 @@ async def test_errors_of_models_keys_and_backends(client: httpx.AsyncClient) -> 
         assert (
             await closed.post("/v1/messages", json=asking("Hi."), headers={"x-api-key": "secret"})
         ).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status", "words"),
+    [
+        ("POST", "/v1/v1/messages", 404, "leave it out of the base URL"),
+        ("POST", "/v1/messages/none", 404, "Unknown path"),
+        ("GET", "/v1/messages", 405, "not allowed"),
+    ],
+)
+async def test_errors_before_the_handler(
+    client: httpx.AsyncClient, method: str, path: str, status: int, words: str
+) -> None:
+    answer = await client.request(method, path)
+    assert answer.status_code == status and words in answer.json()["error"]["message"]
+    assert answer.json()["request_id"] == answer.headers["request-id"]
 
 
 async def test_an_answer_is_brought_down_to_the_window() -> None:

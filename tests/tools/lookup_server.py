@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from antiphon import app
+from antiphon.composition import app
 from antiphon.config import BackendConfig, Config, KeyConfig
 from tests.server.serving import serving
 from tests.tools.lookup import Lookup

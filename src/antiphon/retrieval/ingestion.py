@@ -102,7 +102,7 @@ class Ingestion:
                 except Exception:
                     unexpected("ingestion", log, "ingestion failed")
                 with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(POLL):  # `wait_for` of Python 3.11 can lose a cancellation here
+                    async with asyncio.timeout(POLL):
                         await self._new.wait()
         finally:
             reader.close()
@@ -124,16 +124,18 @@ class Ingestion:
             while not (await asyncio.wait((work,), timeout=LEASE / 3))[0]:
                 if not await self._keep(job):
                     work.cancel()
-            await work
+            if not work.cancelled():
+                await work
+                return
+            # What was cancelled is the work alone: a cancellation of this task raises above, also where the work was just done.
         except FenceError:
-            log.debug("ingestion: file %s is no longer wanted, or was taken over", job.file.file_id)
-        except (APIError, asyncio.CancelledError) as error:
-            stopping = not work.done()
+            pass
+        except (APIError, asyncio.CancelledError):
             work.cancel()
             with contextlib.suppress(FenceError, APIError):
                 await self._store.vector_stores.release(job)
-            if stopping or isinstance(error, APIError):
-                raise
+            raise
+        log.debug("ingestion: file %s is no longer wanted, or was taken over", job.file.file_id)
 
     async def _keep(self, job: IngestJob) -> bool:
         """Extend the lease; tell whether it is still held."""

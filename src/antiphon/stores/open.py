@@ -147,7 +147,7 @@ def shared_secret(url: str) -> str:
     if is_foreign(url):
         raise ConfigError("secret: must be set, as a store of this kind keeps none for its servers")
     require_postgres(url)
-    from antiphon.stores.postgres.address import read_address
+    from antiphon.stores.postgres.connection.address import read_address
     from antiphon.stores.postgres.preparation import sealing_secret
 
     return sealing_secret(read_address(url))

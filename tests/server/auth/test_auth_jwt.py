@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from antiphon import app
 from antiphon.access.caller import Caller
+from antiphon.composition import app
 from antiphon.config import BackendConfig, Config, JwtConfig, ModelConfig
 from antiphon.errors import APIError, ConfigError
 from antiphon.server.auth import jwks

@@ -20,6 +20,14 @@ from antiphon.backends.base import Backend
 from antiphon.backends.open import open_backends
 from antiphon.backends.routing.registry import Registry
 from antiphon.checker.pool import Checker
+from antiphon.composition.from_settings import (
+    container_bounds,
+    make_sandboxes,
+    make_tokens,
+    schema_bounds,
+    sealing_secrets,
+)
+from antiphon.composition.reloading import changed, reopened, talkative, tokenizers, validate
 from antiphon.config import Config
 from antiphon.config.masking import SECRETS, secrets_of
 from antiphon.config.origins import Origins
@@ -27,11 +35,9 @@ from antiphon.config.rules import ENGINE
 from antiphon.containers.containers import Containers
 from antiphon.core.token_count import Estimator
 from antiphon.errors import APIError, ConfigError
-from antiphon.from_settings import container_bounds, make_sandboxes, make_tokens, schema_bounds, sealing_secrets
 from antiphon.net.fetching import Fetcher
 from antiphon.net.proxies import passwords
 from antiphon.net.url_guard import UrlGuard
-from antiphon.reloading import changed, reopened, talkative, tokenizers, validate
 from antiphon.responses.background.live import Live
 from antiphon.responses.intake.decoding import ResponsesDecoder
 from antiphon.responses.intake.intake import Intake
@@ -85,7 +91,7 @@ from antiphon.tools.mcp.servers import McpServers
 if TYPE_CHECKING:
     pass
 
-log = logging.getLogger("antiphon")
+log = logging.getLogger("antiphon.composition")
 
 PURGE_INTERVAL = 600.0  # seconds between two looks for responses that have expired
 
