@@ -216,6 +216,10 @@ class HostedUse(Protocol):
         """Return what the model may call; the kind of each target is the tool's."""
         ...
 
+    def demand(self, name: str, arguments: str) -> Mapping[str, float]:
+        """Return what a call will take at most of the units that limits of keys count: `searches`, `code_seconds` …"""
+        return {}
+
     async def call(self, name: str, arguments: str, progress: Progress) -> ToolResult:
         """Make one call of an offer's `target.name`; `arguments` is what the model wrote, JSON or not.
 

@@ -164,13 +164,17 @@ class WebSearchUse(HostedUse):
             for text in texts:
                 self._known |= {_bare(found[0].rstrip(".,;:!?")) for found in _URL.finditer(text)}
 
+    def demand(self, name: str, arguments: str) -> Mapping[str, float]:
+        """Return how many searches a call makes; pages that are opened are none."""
+        if name != SEARCH:
+            return {}
+        queries = queries_in(_object(arguments) or {})[:MOST_QUERIES]
+        return {"searches": len(queries)} if queries else {}
+
     async def call(self, name: str, arguments: str, progress: Progress) -> ToolResult:
         """Search, open a page, or find something in one. Raises ToolServerError."""
-        try:
-            given = loads(arguments, strict=False)
-        except (ValueError, RecursionError):
-            given = None
-        if not isinstance(given, dict):
+        given = _object(arguments)
+        if given is None:
             raise ToolServerError("The arguments are not a JSON object.", INVALID)
         self._count(name)
         if name == SEARCH:
@@ -200,7 +204,7 @@ class WebSearchUse(HostedUse):
         if not queries:
             raise ToolServerError("There is no query in the arguments.", INVALID)
         hits: dict[str, Hit] = {}
-        failure = code = ""
+        failure, code, before = "", "", self._searches
         for query in queries:
             if self._searches >= self._settings.per_response:
                 failure, code = f"A response makes at most {self._settings.per_response} searches.", EXCEEDED
@@ -223,7 +227,10 @@ class WebSearchUse(HostedUse):
         action = {"type": "search", "query": queries[0], "queries": list(queries), "sources": sources}
         passages = [Passage(WebSource(hit.url, hit.title), hit.text[: self._characters]) for hit in best]
         return ToolResult(
-            fields={"action": action}, model_text=None if best else "Nothing was found.", passages=passages
+            fields={"action": action},
+            model_text=None if best else "Nothing was found.",
+            passages=passages,
+            used={"searches": self._searches - before},
         )
 
     def _wish(self, query: str) -> Wish:
@@ -290,6 +297,15 @@ class WebSearchUse(HostedUse):
             fields={"action": {"type": "find_in_page", "url": url, "pattern": pattern}},
             passages=[Passage(WebSource(url, page.title), text)],
         )
+
+
+def _object(arguments: str) -> dict[str, Any] | None:
+    """Return a call's arguments, None where they are no object."""
+    try:
+        given = loads(arguments, strict=False)
+    except (ValueError, RecursionError):
+        return None
+    return given if isinstance(given, dict) else None
 
 
 def _texts_of_user(message: Message) -> list[str]:
