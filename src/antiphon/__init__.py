@@ -18,7 +18,7 @@ _HOMES = {
     "antiphon.errors": (
         "AntiphonError APIError BackendError ConfigError InvalidRequest NotFound StoreConflict StoreError StoreUnknown"
     ),
-    "antiphon.factory": "create_app load_config",
+    "antiphon.composition.factory": "create_app load_config",
     "antiphon.server.asgi": "AntiphonApp",
     "antiphon.stores.base": (
         "ConversationStore DeliveryStore FenceError FileStore JobStore KeyStore LimitStore ResponseStore Store StoreDatabase "

@@ -6,6 +6,8 @@ from antiphon.backends.base import ByteStream as ByteStream
 from antiphon.backends.base import Capabilities as Capabilities
 from antiphon.backends.base import Take as Take
 from antiphon.backends.base import TurnStream as TurnStream
+from antiphon.composition.factory import create_app as create_app
+from antiphon.composition.factory import load_config as load_config
 from antiphon.config import BackendConfig as BackendConfig
 from antiphon.config import Config as Config
 from antiphon.config import EngineConfig as EngineConfig
@@ -36,8 +38,6 @@ from antiphon.errors import NotFound as NotFound
 from antiphon.errors import StoreConflict as StoreConflict
 from antiphon.errors import StoreError as StoreError
 from antiphon.errors import StoreUnknown as StoreUnknown
-from antiphon.factory import create_app as create_app
-from antiphon.factory import load_config as load_config
 from antiphon.server.asgi import AntiphonApp as AntiphonApp
 from antiphon.stores.base import ConversationStore as ConversationStore
 from antiphon.stores.base import DeliveryStore as DeliveryStore

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from antiphon.app import build
 from antiphon.cli.banner import Banner, banner
+from antiphon.composition.app import build
 from antiphon.config import BackendConfig, Config, EngineConfig
 from antiphon.telemetry.log import set_up
 from tests.server.serving import serving

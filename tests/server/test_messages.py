@@ -11,7 +11,7 @@ from typing import Any
 import httpx2 as httpx
 import pytest
 
-from antiphon.app import Parts
+from antiphon.composition.app import Parts
 from antiphon.config import BackendConfig, Config, KeyConfig, ModelConfig
 from antiphon.server.messages.call_ids import own_id, shown_id
 from antiphon.server.messages.errors import overflow_words
@@ -78,11 +78,13 @@ def folded(text: str) -> Json:
                     case "signature_delta":
                         assert not block["signature"]
                         block["signature"] = delta["signature"]
+                    case "citations_delta":
+                        block["citations"] = [*(block["citations"] or ()), delta["citation"]]
                     case "input_json_delta":
                         arguments[still_open] = arguments.get(still_open, "") + delta["partial_json"]
             case "content_block_stop":
                 assert event["index"] == still_open
-                if message["content"][-1]["type"] == "tool_use":
+                if message["content"][-1]["type"].endswith("tool_use"):
                     said = arguments.get(still_open) or "{}"
                     with contextlib.suppress(ValueError):  # cut off: the rest never came
                         message["content"][-1]["input"] = json.loads(said)
@@ -183,6 +185,12 @@ async def test_what_is_refused(client: httpx.AsyncClient, change: Json, words: s
     assert error["request_id"] == answer.headers["request-id"] and answer.headers["x-should-retry"] == "false"
 
 
+@pytest.mark.parametrize("type", ["create", "continue"])
+async def test_a_thread_is_refused_so_that_sdks_go_on_without(client: httpx.AsyncClient, type: str) -> None:
+    answer = await client.post("/v1/messages", json=asking("Hi.", thread={"type": type}))
+    assert answer.json()["error"]["details"] == {"error_code": "thread_unsupported_request"}
+
+
 async def test_errors_of_models_keys_and_backends(client: httpx.AsyncClient) -> None:
     for body, status, kind in (
         (asking("Hi.", model="none"), 404, "not_found_error"),
@@ -202,6 +210,22 @@ async def test_errors_of_models_keys_and_backends(client: httpx.AsyncClient) -> 
         assert (
             await closed.post("/v1/messages", json=asking("Hi."), headers={"x-api-key": "secret"})
         ).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status", "words"),
+    [
+        ("POST", "/v1/v1/messages", 404, "leave it out of the base URL"),
+        ("POST", "/v1/messages/none", 404, "Unknown path"),
+        ("GET", "/v1/messages", 405, "not allowed"),
+    ],
+)
+async def test_errors_before_the_handler(
+    client: httpx.AsyncClient, method: str, path: str, status: int, words: str
+) -> None:
+    answer = await client.request(method, path)
+    assert answer.status_code == status and words in answer.json()["error"]["message"]
+    assert answer.json()["request_id"] == answer.headers["request-id"]
 
 
 async def test_an_answer_is_brought_down_to_the_window() -> None:

@@ -25,7 +25,7 @@ vector_stores.create vector_stores.get vector_stores.list vector_stores.count ve
 vector_stores.delete vector_stores.attach vector_stores.file vector_stores.files vector_stores.set_attributes
 vector_stores.detach vector_stores.batch vector_stores.cancel_batch vector_stores.content vector_stores.claim
 vector_stores.heartbeat vector_stores.release vector_stores.complete vector_stores.fail vector_stores.sweep
-vector_stores.attributes vector_stores.search
+vector_stores.attributes vector_stores.search vector_stores.drafted vector_stores.draft vector_stores.nearest
 containers.claim containers.count containers.delete containers.delete_file containers.file_content containers.files
 containers.get containers.list containers.put containers.put_file containers.release containers.touch
 """.split()

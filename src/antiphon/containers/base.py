@@ -56,11 +56,15 @@ def check_file_size(size: int, param: str) -> None:
 
 
 class Done(msgspec.Struct, frozen=True, kw_only=True):
-    """What a call in a container gave: its end, new and changed files as they are kept, files that are not, and why."""
+    """What a call in a container gave: its end, new and changed files as they are kept, files that are not, and why.
+
+    `seconds`: for how long it ran.
+    """
 
     ended: Ended
     files: Sequence[StoredContainerFile] = ()
     left_out: Sequence[str] = ()
+    seconds: float = 0.0
 
 
 class ContainersBusy(APIError):

@@ -281,6 +281,22 @@ class Chunk(msgspec.Struct, frozen=True):
     words: Sequence[str]
 
 
+class ChunkVector(msgspec.Struct, frozen=True):
+    """The vector of a text (`core.retrieval.vectors`): the digest of the text, the vector's code, and its half floats."""
+
+    digest: bytes
+    code: bytes
+    vector: bytes
+
+
+class Embedding(msgspec.Struct, frozen=True):
+    """Which model made the vectors of a file's chunks, how many dimensions they have, and the digests of the chunks' texts."""
+
+    model: str
+    dimensions: int
+    digests: Sequence[bytes]
+
+
 class IngestJob(msgspec.Struct, frozen=True, kw_only=True):
     """A file that a worker holds, to make chunks of it. `fence` grows with every claim; `crashes` counts holders that died."""
 
@@ -309,6 +325,13 @@ class Hits(msgspec.Struct, frozen=True, kw_only=True):
     hits: Sequence[ChunkHit] = ()
     chunks: int = 0
     having: Sequence[int] = ()
+
+
+class Neighbours(msgspec.Struct, frozen=True, kw_only=True):
+    """The chunks nearest to a vector; a hit's `score` is the cosine. `model` made the vector store's vectors; "": it has none."""
+
+    hits: Sequence[ChunkHit] = ()
+    model: str = ""
 
 
 class ListPage(msgspec.Struct, frozen=True, kw_only=True):

@@ -14,6 +14,7 @@ from typing import Any, Literal
 
 import msgspec
 from msgspec import Raw
+from msgspec.structs import replace
 
 from antiphon.containers.base import (
     MOST_GIVEN,
@@ -181,6 +182,10 @@ class CodeUse(HostedUse):
                         return
         self._id = self._containers.new_id()
 
+    def demand(self, name: str, arguments: str) -> Mapping[str, float]:
+        """Return the seconds of a call; files that it writes are counted afterwards."""
+        return {"code_seconds": self._containers.bounds.call_seconds, "stored_bytes": 0}
+
     async def call(self, name: str, arguments: str, progress: Progress) -> ToolResult:
         """Run the code."""
         unwrapper = Unwrapper("code")
@@ -195,7 +200,8 @@ class CodeUse(HostedUse):
         except SandboxError as error:
             logs = _text(pieces, str(error))
             return ToolResult(fields={"outputs": _outputs(logs, ())}, model_text=logs, error=str(error))
-        return _result(container.id, pieces, done, seconds)
+        used = {"code_seconds": done.seconds, "stored_bytes": float(sum(file.size for file in done.files))}
+        return replace(_result(container.id, pieces, done, seconds), used=used)
 
     async def _there(self) -> StoredContainer:
         """Return the container, made with its files where it is not there yet."""
