@@ -16,7 +16,15 @@ import msgspec
 from msgspec import Raw
 from msgspec.structs import replace
 
-from antiphon.containers.base import MOST_GIVEN, Done, NetworkPolicy, container_memory, kept_path, shown_path
+from antiphon.containers.base import (
+    MOST_GIVEN,
+    Done,
+    NetworkPolicy,
+    check_file_size,
+    container_memory,
+    kept_path,
+    shown_path,
+)
 from antiphon.containers.containers import Containers
 from antiphon.core.citations.sources import ContainerFile
 from antiphon.core.kinds import BY_NAME
@@ -25,7 +33,7 @@ from antiphon.core.tools.input_unwrapper import Unwrapper
 from antiphon.core.tools.offers import Offer, Target
 from antiphon.errors import InvalidRequest, NotFound
 from antiphon.sandbox.base import SandboxError
-from antiphon.stores.base import FileStore
+from antiphon.stores.base import FileStore, whole_file
 from antiphon.stores.records import StoredContainer, StoredFile
 from antiphon.tools.base import Declaration, HostedRun, HostedUse, Progress, ToolBounds, ToolResult, ToolServerError
 from antiphon.types.items import OtherItem
@@ -113,6 +121,7 @@ class CodeInterpreter:
         file = await self._files.get(id, owner, self._containers.clock())
         if file is None:
             raise NotFound(f"File '{id}' not found.", param=param, code="file_not_found")
+        check_file_size(file.size, param)
         return file
 
 
@@ -211,7 +220,7 @@ class CodeUse(HostedUse):
         for file in files:
             path = kept_path(file.filename)
             if path not in there:
-                content = await self._files.content(file.id, self._owner, self._containers.clock())
+                content = await whole_file(self._files, file, self._containers.clock())
                 if content is None:
                     raise ToolServerError(f"File '{file.id}' not found.")
                 await self._containers.add_file(container, path, content, "user")
