@@ -182,7 +182,7 @@ def fails(client: Any) -> None:
         except kind as error:
             same(error.type, type)
             has(error.body["error"]["message"], words)
-            assert error.request_id and error.request_id.startswith("req_"), error.request_id
+            same((error.request_id or "")[:4], "req_")
         else:
             raise AssertionError(f"not refused: {words}")
 

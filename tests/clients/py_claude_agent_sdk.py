@@ -23,7 +23,7 @@ from claude_agent_sdk import (
     tool,
 )
 
-from tests.clients.lib import API_KEY, BASE_URL, HERE, MODEL, has, play, same, scenario
+from tests.clients.lib import API_KEY, BASE_URL, HERE, has, play, same, scenario
 
 COMMAND = [str(HERE.parent.parent / ".venv/bin/python"), "-m", "antiphon", "connect", "claude-agent-sdk"]
 
@@ -78,7 +78,7 @@ async def uses_tools(common: dict[str, Any]) -> None:
     }
     messages = await asked(play("Go.", step, {"say": "{{tool.0}} {{tool.1}} {{thoughts}} {{system}}"}), options)
     same([call.name for call in blocks(messages, ToolUseBlock)], ["mcp__eyes__look", "Bash"])
-    same([block.text for block in blocks(messages, TextBlock)][0], "I look.")
+    same(blocks(messages, TextBlock)[0].text, "I look.")
     assert blocks(messages, ThinkingBlock)[0].signature
     result = messages[-1]
     has(result.result, "seen Rome ran THOUGHT")
