@@ -34,6 +34,15 @@ def uses_tools(claude: Claude) -> None:
     same(len({block["id"] for block in told.blocks("tool_use")}), 2)
 
 
+def finds_tools() -> None:
+    """In small windows it declares most tools only once the model has looked for them."""
+    with Claude(context=40_000) as claude:
+        search = {"call": [["ToolSearch", {"query": "select:WebFetch"}]]}
+        told = claude.run(play("Find.", search, {"say": "{{tools}}"}))
+        names = set(told.text.split(","))
+        assert {"Bash", "ToolSearch", "WebFetch"} <= names and "NotebookEdit" not in names, names
+
+
 def sees_a_picture(claude: Claude) -> None:
     picture = claude.work / "p.png"
     picture.write_bytes(base64.b64decode(PIXEL))
@@ -70,6 +79,7 @@ def main() -> None:
     with Claude() as claude:
         says_hello(claude)
         uses_tools(claude)
+        finds_tools()
         sees_a_picture(claude)
         edits_a_file(claude)
         asks_a_sub_agent(claude)

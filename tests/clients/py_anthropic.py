@@ -161,7 +161,7 @@ def counts(client: Any) -> None:
     many = client.messages.count_tokens(
         model=MODEL, messages=[{"role": "user", "content": "Hi. " * 500}], tools=[LOOK]
     ).input_tokens
-    assert 0 < few < 100 < many, (few, many)
+    assert 0 < few < many, (few, many)
 
 
 def lists_models(client: Any) -> None:

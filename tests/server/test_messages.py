@@ -255,6 +255,11 @@ async def test_models_in_the_shape_of_the_client(client: httpx.AsyncClient) -> N
     assert (await client.get("/v1/models/anthropic/scripted", headers=VERSION)).json()["display_name"] == "scripted"
     missing = await client.get("/v1/models/none", headers=VERSION)
     assert missing.status_code == 404 and missing.json()["error"]["type"] == "not_found_error"
+    assert (
+        missing.headers.get_list("request-id")
+        == missing.headers.get_list("x-request-id")
+        == [missing.json()["request_id"]]
+    )
     for name in ("scripted", "anthropic/scripted", "claude-opus-5-5[1m]"):
         assert (await whole(client, asking("Hi.", model=name)))["model"] == name
 
