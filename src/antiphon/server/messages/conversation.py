@@ -208,6 +208,11 @@ class MessagesRead:
         if text:
             self._add(Message(role="system", content=[InputText(text=text)]), at, [0])
 
+    @property
+    def ends_with_text(self) -> bool:
+        """Tell whether the last item is a text."""
+        return bool(self.items) and isinstance(self.items[-1], Message)
+
     def spell(self, name: str) -> str:
         """Return how this API names a field: `input[2].content[0]` → `messages.1.content.3`."""
         head, _, rest = name.partition("]")

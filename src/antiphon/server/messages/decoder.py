@@ -11,7 +11,7 @@ from msgspec import Meta, Raw
 
 from antiphon.core.request.text_format import PLAIN, ResolvedText
 from antiphon.core.request.validation import decode, decode_fields
-from antiphon.core.turn import TurnOptions
+from antiphon.core.turn import TurnOptions, no_prefill
 from antiphon.errors import APIError, InvalidRequest, spelled
 from antiphon.responses.intake.asked import Asked
 from antiphon.runtime.offload import by_size
@@ -179,12 +179,15 @@ class MessagesRequestDecoder:
             prompt_cache_key=self._session or None,
             safety_identifier=_user(request.metadata),
         )
-        if read.last_role == "assistant" and not self._counting:
-            raise InvalidRequest(
-                "This model does not support assistant message prefill. The conversation must end with a user message.",
-                param="messages",
-            )
-        options = TurnOptions(stop=_stops(request.stop_sequences), top_k=request.top_k, system_in_place=True)
+        if read.last_role == "assistant" and not self._counting and not read.ends_with_text:
+            raise no_prefill()
+        options = TurnOptions(
+            stop=_stops(request.stop_sequences),
+            top_k=request.top_k,
+            thinking_budget=request.thinking.budget_tokens if request.thinking is not None else None,
+            continues=read.last_role == "assistant",
+            system_in_place=True,
+        )
         return Asked(
             request=asked,
             items=read.items,
@@ -215,6 +218,9 @@ class MessagesRequestDecoder:
         """Return how much is thought. Without `thinking` it is switched off, where the model can do that."""
         thinking = request.thinking
         if thinking is None or thinking.type == "disabled":
+            return ReasoningConfig(effort="none")
+        if read.last_role == "assistant":  # an answer that has begun is past its thoughts
+            ignored["thinking"] = None
             return ReasoningConfig(effort="none")
         self.told.shows_thoughts = thinking.display != "omitted"
         effort = read.effort or (request.output_config.effort if request.output_config is not None else None)
