@@ -173,6 +173,10 @@ class CodeUse(HostedUse):
                         return
         self._id = self._containers.new_id()
 
+    def provider(self) -> str:
+        """Return the kind of sandbox."""
+        return self._containers.source.name
+
     def demand(self, name: str, arguments: str) -> Mapping[str, float]:
         """Return the seconds of a call; files that it writes are counted afterwards."""
         return {"code_seconds": self._containers.bounds.call_seconds, "stored_bytes": 0}
