@@ -212,6 +212,7 @@ class HostedUse(Protocol):
 
     def limited(self, name: str) -> None:
         """Note that a call of an offer's name was refused by its key's limits."""
+        return
 
     def demand(self, name: str, arguments: str) -> Mapping[str, float]:
         """Return what a call will take at most of the units that limits of keys count: `searches`, `code_seconds` …"""
