@@ -83,6 +83,7 @@ class HostedWork:
         try:
             taken = await self._take(wanted)
         except APIError as error:
+            tool.use.limited(call.name)
             return ToolResult(error=error.message)
         began, used = perf_counter(), NOT_TOLD
         try:

@@ -225,6 +225,14 @@ class HostedUse(Protocol):
         """Return what the model may call; the kind of each target is the tool's."""
         ...
 
+    def provider(self) -> str:
+        """Return who does the work of its calls, for metrics and traces: a search provider, a sandbox, a backend."""
+        return ""
+
+    def limited(self, name: str) -> None:
+        """Note that a call of an offer's name was refused by its key's limits."""
+        return
+
     def demand(self, name: str, arguments: str) -> Mapping[str, float]:
         """Return what a call will take at most of the units that limits of keys count: `searches`, `code_seconds` …"""
         return {}

@@ -111,6 +111,10 @@ class CodeUse(HostedUse):
         if self._container is not None:
             await self._container.choose(run.items, _container_of)
 
+    def provider(self) -> str:
+        """Return the kind of sandbox."""
+        return self._containers.source.name
+
     def demand(self, name: str, arguments: str) -> Mapping[str, float]:
         """Return the seconds of a call; files that it writes are counted afterwards."""
         if self._container is None:
