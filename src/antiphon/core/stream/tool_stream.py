@@ -20,14 +20,14 @@ class ToolStream:
     asks_client: bool
     response: Response
     _servers: ServerCalls | None  # most responses have none, and pay nothing for them
-    _emitter: Emitter
+    emitter: Emitter
     _item_list: Output
     _stage: Stage
 
     def _calls(self) -> ServerCalls:
         """Return the server's calls, from the first look at them on."""
         if self._servers is None:
-            self._servers = ServerCalls(self._emitter, self._item_list, self.response.max_tool_calls)
+            self._servers = ServerCalls(self.emitter, self._item_list, self.response.max_tool_calls)
         return self._servers
 
     @property
