@@ -199,7 +199,9 @@ async def test_errors_of_models_keys_and_backends(client: httpx.AsyncClient) -> 
         assert (answer.status_code, answer.json()["error"]["type"]) == (status, kind)
     answer = await client.post("/v1/messages", json={**asking("Hi.\n/error 500 It broke."), "stream": True})
     last = EVENT.findall(answer.text)[-1]
-    assert last[0] == "error" and json.loads(last[1])["error"] == {"type": "api_error", "message": "It broke."}
+    told = json.loads(last[1])
+    assert last[0] == "error" and (told["error"]["type"], told["error"]["message"]) == ("api_error", "It broke.")
+    assert told["request_id"] == answer.headers["request-id"]
     assert "message_stop" not in answer.text
     async for closed in served(keys={"k": KeyConfig(key="secret")}):
         refused = await closed.post("/v1/messages", json=asking("Hi."))

@@ -25,10 +25,11 @@ class AnswerTerms:
     `estimate` are the input's tokens as far as they can be told before the first token; `warm`: only the cache is wanted.
     """
 
-    __slots__ = ("beta", "estimate", "model", "shows_thoughts", "warm", "window")
+    __slots__ = ("beta", "estimate", "model", "request_id", "shows_thoughts", "warm", "window")
 
     def __init__(self) -> None:
         self.model = ""
+        self.request_id = ""
         self.beta = False
         self.shows_thoughts = True
         self.warm = False

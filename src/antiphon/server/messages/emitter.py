@@ -17,7 +17,7 @@ from antiphon.core.text.pieces import text_json
 from antiphon.errors import APIError
 from antiphon.server.messages.answer import AnswerTerms, details, message_json, stop_reason, usage_of
 from antiphon.server.messages.call_ids import shown_id
-from antiphon.server.messages.errors import status_of, type_of, words
+from antiphon.server.messages.errors import envelope
 from antiphon.types.events import Event
 from antiphon.types.items import FunctionCall, Message, OutputText, PlainText, Reasoning, ReasoningText
 from antiphon.types.response import Response
@@ -134,8 +134,7 @@ class MessagesEmitter(MuteEmitter):
 
     def failed(self, error: APIError) -> None:
         """Do nothing: the error is the last event (`ended`)."""
-        error_json = to_json({"type": type_of(status_of(error)), "message": words(error)})
-        self._say("error", b'{"type":"error","error":%b}' % error_json)
+        self._say("error", envelope(error, self._told.request_id))
 
     def ended(self, response: Response, finish: Finish | None) -> tuple[bytes, Event]:
         """Return the Message, and `message_stop`; `message_delta` stands before it. A failed one ends with its error."""
