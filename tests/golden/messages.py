@@ -39,8 +39,7 @@ def request_of(case: str) -> Json:
 def _called(case: str) -> Iterator[str]:
     """Yield the names that a case's model calls."""
     for line in (ROOT / case / "turn-1.chunks.jsonl").read_text().splitlines():
-        for name in re.findall(r'"function":\s*\{[^{}]*?"name":\s*"([^"]+)"', line):
-            yield name
+        yield from re.findall(r'"function":\s*\{[^{}]*?"name":\s*"([^"]+)"', line)
 
 
 def _schema(asked: Json) -> Json | None:
