@@ -110,7 +110,9 @@ def test_their_helper_folds_our_events_to_our_message(case: str) -> None:
 
 def _said(message: Json) -> Json:
     """Return a Message without what their helper adds."""
-    content = [{name: value for name, value in block.items() if name != "parsed_output"} for block in message["content"]]
+    content = [
+        {name: value for name, value in block.items() if name != "parsed_output"} for block in message["content"]
+    ]
     return {**message, "content": content}
 
 
@@ -126,22 +128,28 @@ def test_every_event_is_one_of_theirs(case: str) -> None:
 
 def _extras(value: Any) -> Iterator[str]:
     """Yield fields that their types do not have."""
-    for name in getattr(value, "model_extra", None) or ():
-        yield name
-    for inner in vars(value).values() if hasattr(value, "model_fields_set") else value if isinstance(value, list) else ():
+    yield from getattr(value, "model_extra", None) or ()
+    for inner in (
+        vars(value).values() if hasattr(value, "model_fields_set") else value if isinstance(value, list) else ()
+    ):
         yield from _extras(inner)
 
 
 @pytest.mark.parametrize("case", [case for case in CASES if case not in ANSWERED])
 def test_their_stream_of_an_answer_that_fails_tells_why(case: str) -> None:
     error = recorded_message(case)["error"]
-    with client(wire(case), "text/event-stream") as reader:
-        with pytest.raises(anthropic.APIStatusError) as raised, reader.messages.stream(**ASKED) as stream:
-            stream.get_final_message()
+    with (
+        client(wire(case), "text/event-stream") as reader,
+        pytest.raises(anthropic.APIStatusError) as raised,
+        reader.messages.stream(**ASKED) as stream,
+    ):
+        stream.get_final_message()
     assert (raised.value.type, error["message"]) == (error["type"], _message(raised.value))
-    with client(json.dumps(recorded_message(case)).encode(), "application/json", 502) as reader:
-        with pytest.raises(anthropic.InternalServerError) as refused:
-            reader.messages.create(**ASKED)
+    with (
+        client(json.dumps(recorded_message(case)).encode(), "application/json", 502) as reader,
+        pytest.raises(anthropic.InternalServerError) as refused,
+    ):
+        reader.messages.create(**ASKED)
     assert (refused.value.type, refused.value.request_id) == (error["type"], "req_1")
 
 

@@ -114,6 +114,9 @@ def grown(block: Json, delta: Json) -> str:
         case "signature_delta":
             assert block["type"] == "thinking" and not block["signature"]
             block["signature"] = delta["signature"]
+        case "citations_delta":
+            assert block["type"] == "text"
+            block["citations"] = [*(block["citations"] or ()), delta["citation"]]
         case "input_json_delta":
             assert block["type"] == "tool_use"
             return str(delta["partial_json"])
@@ -135,7 +138,19 @@ def whole_object(arguments: str) -> Any:
 def test_it_says_what_responses_say(case: str) -> None:
     """Texts, thoughts and calls of the recorded response, in its order."""
     response = json.loads((ROOT / case / "response.json").read_bytes())
-    assert list(of_message(recorded_message(case))) == list(of_response(response))
+    assert joined(of_message(recorded_message(case))) == joined(of_response(response))
+
+
+def joined(said: Iterator[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
+    """Join neighbouring texts: one that cites is split into blocks."""
+    result: list[tuple[Any, ...]] = []
+    for one in said:
+        before = result[-1] if result else ("",)
+        if one[0] == before[0] == "text":
+            result[-1] = ("text", before[1] + one[1])
+        else:
+            result.append(one)
+    return result
 
 
 def of_message(message: Json) -> Iterator[tuple[Any, ...]]:
@@ -154,8 +169,7 @@ def of_response(response: Json) -> Iterator[tuple[Any, ...]]:
         match item["type"]:
             case "message":
                 said = "".join(part.get("text") or part.get("refusal") or "" for part in item["content"])
-                if said:
-                    yield "text", said
+                yield from [("text", said)] if said else []
             case "reasoning":
                 parts = item.get("content") or item["summary"]
                 yield "thoughts", "".join(part["text"] for part in parts)

@@ -15,6 +15,7 @@ from antiphon.access.caller import ADMIN, CHAT, SCOPES
 from antiphon.access.keys import Keyring
 from antiphon.access.limits import Limiter
 from antiphon.access.prices import prices
+from antiphon.access.tool_limits import ToolMeters
 from antiphon.backends.base import Backend
 from antiphon.backends.open import open_backends
 from antiphon.backends.routing.registry import Registry
@@ -144,6 +145,7 @@ class Parts:
             self.store.containers, self.sandboxes, container_bounds(config), time.time, new_id_base
         )
         self.limiter = Limiter(self.store.limits, time.time, prices(config.models))
+        self.tool_meters = ToolMeters(self.store.limits, time.time, self.limiter.correct)
         self.keyring = Keyring(self.store.keys, time.time)
         self.tokens = make_tokens(config.jwt) if config.jwt else None
         self.guard = UrlGuard(config.url_guard_allow)
@@ -223,6 +225,7 @@ class Parts:
             hosted_tools=self.watch.hosted_tools(self._tools.tools),
             tools_off=self._tools.off,
             limiter=self.limiter,
+            tool_meters=self.tool_meters,
             rooms=Rooms(config.request_owner_bytes, config.request_bytes),
             recall=Recall(config.recall_bytes),
             observer=Observers(self.ring, *self.watch.observers),
@@ -278,10 +281,11 @@ class Parts:
             ),
         )
         router.websocket("/responses", self.sockets.serve if self.config.websocket else None)
-        add_files(router, Files(self.store.files, self.services.clock, self.services.new_id_base, self.ingestion.wake))
-        shelf = VectorShelf(self.store, self.ingestion, self.services.clock, self.services.new_id_base)
+        clock, new_id_base = self.services.clock, self.services.new_id_base
+        add_files(router, Files(self.store.files, clock, new_id_base, self.ingestion.wake, self.tool_meters))
+        shelf = VectorShelf(self.store, self.ingestion, clock, new_id_base)
         add_vector_stores(router, shelf, self.searcher, most_stores=self.config.tools.file_search.max_stores)
-        add_containers(router, ContainerRoutes(self.containers, self.store.files))
+        add_containers(router, ContainerRoutes(self.containers, self.store.files, self.tool_meters))
         names = ModelNames(self.registry, lambda: self.config.messages_models)
         add_messages(router, MessagesRoutes(self.services, self.intake, self.foreground, names))
         models = AnthropicModels(self.registry, Models(self.registry))

@@ -63,7 +63,8 @@ class Kind(msgspec.Struct, frozen=True, kw_only=True):
     `owed_for` (the call, where it is ""), which it names by the field `owed_by`. `items` are all types of items.
 
     `write` makes the writer of a call that the client runs, `serve` that of one which this server runs. `begins` is the event
-    that tells that it runs, `hidden` what of its items a client sees only by `include`.
+    that tells that it runs, `hidden` what of its items a client sees only by `include`. `meters` are the units of limits that its
+    calls may use.
     """
 
     name: CallKind
@@ -84,6 +85,7 @@ class Kind(msgspec.Struct, frozen=True, kw_only=True):
     serve: ServeCall | None = None
     begins: str = ""
     hidden: tuple[Included, ...] = ()
+    meters: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         force_setattr(self, "prefix", next((item.prefix for item in self.items if item.type == self.call), ""))
@@ -234,6 +236,7 @@ KINDS: tuple[Kind, ...] = (
             Included("web_search_call.action.sources", ("action", "sources"), dropped=True),
             Included("web_search_call.results", ("results",), dropped=True),
         ),
+        meters=("searches",),
     ),
     Kind(
         name="file_search",
@@ -263,6 +266,7 @@ KINDS: tuple[Kind, ...] = (
         serve=CodeCallWriter,
         begins="interpreting",
         hidden=(Included("code_interpreter_call.outputs", ("outputs",)),),
+        meters=("code_seconds", "stored_bytes"),
     ),
     Kind(
         name="image_generation",

@@ -58,7 +58,7 @@ class Run:
         self._services = services
         self._permit = permit
         self._outlet = Outlet(self.stream)
-        self._turns = Turns(plan, services, self.stream, self._outlet)
+        self._turns = Turns(plan, services, self.stream, self._outlet, links=dialect.links)
         self._fence = 0
         self._task: asyncio.Task[object] | None = None
         self._stop: APIError | None = None

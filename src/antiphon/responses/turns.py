@@ -38,9 +38,14 @@ Boundary = Callable[[bytes | None], Awaitable[None]]
 
 
 class Turns:
-    """The model calls of one response. `outlet` leads to its client; `spoke` is the time of the first Delta."""
+    """The model calls of one response. `outlet` leads to its client; `spoke` is the time of the first Delta.
 
-    def __init__(self, plan: Plan, services: Services, stream: ResponseStream, outlet: Outlet) -> None:
+    `links`: web pages that the text cites are linked to in it.
+    """
+
+    def __init__(
+        self, plan: Plan, services: Services, stream: ResponseStream, outlet: Outlet, *, links: bool = True
+    ) -> None:
         self.spoke = 0.0
         self.steered = False
         self.boundary: Boundary | None = None
@@ -56,7 +61,7 @@ class Turns:
         self.tools = ToolWork(plan, stream, services, outlet.send) if plan.remote or plan.hosted else None
         self._structured = structured_output(plan, services)
         stream.sources.load(plan.sources)
-        self._citer = Citer(stream.sources) if plan.hosted or plan.sources else None
+        self._citer = Citer(stream.sources, links=links) if plan.hosted or plan.sources else None
         self._stop = StopFilter(plan.turn.options.stop) if plan.turn.options.stop else None
 
     async def make(self) -> None:
@@ -84,7 +89,7 @@ class Turns:
 
     async def open(self, wait: float | None) -> bool:
         """Start the first call; False if it was not accepted within `wait` seconds: `make` goes on waiting. Raises APIError."""
-        if self._plan.compaction or self._plan.remote:
+        if self._plan.compaction or self._plan.remote or self._plan.failed:
             return True  # there is something to do, and to tell, before the model is called
         if wait is None:
             self._source = await self._plan.route.open(self._plan.turn)
@@ -191,6 +196,12 @@ class Turns:
     async def _prepare(self) -> None:
         """Prepare the first model call: compaction, listing the tools of servers."""
         plan = self._plan
+        for call in plan.failed:
+            self._stream.begin_call(call.start, call.arguments)
+            self._stream.tool_result(call.start.key, call.result)
+        if plan.failed:
+            self._stream.end_without_model()
+            return
         if plan.compaction == "trigger":
             await self._compact(plan.turn.items, None)
             self._stream.end_without_model()

@@ -63,6 +63,10 @@ class WatchedUse(HostedUse):
         """Do what comes before the first model call."""
         await self._use.prepare(run)
 
+    def demand(self, name: str, arguments: str) -> Mapping[str, float]:
+        """Return what a call will take at most."""
+        return self._use.demand(name, arguments)
+
     async def call(self, name: str, arguments: str, progress: Progress) -> ToolResult:
         """Make a call. Raises what the tool raises."""
         span = tool_span(self._exporter, name, "extension") if self._exporter is not None else None

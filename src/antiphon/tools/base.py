@@ -54,7 +54,7 @@ class NamedServer(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class McpTool(NamedServer, frozen=True, kw_only=True, tag="mcp", tag_field="type"):
-    """The declaration of an MCP server (OpenAI's "MCPTool")."""
+    """The declaration of an MCP server (OpenAI's "MCPTool"). `refused_tools` are not offered, whatever else is allowed."""
 
     server_label: str
     server_description: str | None = None
@@ -62,12 +62,15 @@ class McpTool(NamedServer, frozen=True, kw_only=True, tag="mcp", tag_field="type
     authorization: str | None = None
     headers: dict[str, str] | None = None
     allowed_tools: frozenset[str] | ToolFilter | None = None
+    refused_tools: frozenset[str] = frozenset()
     require_approval: Literal["always", "never"] | ApprovalFilter | None = None
     defer_loading: bool | None = None
 
     def offers(self, tool: RemoteTool) -> bool:
         """Tell whether the model may see a tool."""
         allowed = self.allowed_tools
+        if tool.name in self.refused_tools:
+            return False
         if isinstance(allowed, ToolFilter):
             return allowed.takes(tool.name, tool.read_only)
         return allowed is None or tool.name in allowed
@@ -125,7 +128,14 @@ class ToolOutput(msgspec.Struct, frozen=True):
 
 
 class ToolServerError(AntiphonError):
-    """The server of a tool cannot be reached, refuses, or speaks nonsense; the message may be shown to the client."""
+    """The server of a tool cannot be reached, refuses, or speaks nonsense; the message may be shown to the client.
+
+    `word`: the `code` of the ToolResult that is made of it.
+    """
+
+    def __init__(self, message: str, word: str = "") -> None:
+        super().__init__(message)
+        self.word = word
 
 
 class ToolServer(Protocol):
@@ -205,6 +215,10 @@ class HostedUse(Protocol):
     def offers(self) -> Sequence[Offer]:
         """Return what the model may call; the kind of each target is the tool's."""
         ...
+
+    def demand(self, name: str, arguments: str) -> Mapping[str, float]:
+        """Return what a call will take at most of the units that limits of keys count: `searches`, `code_seconds` …"""
+        return {}
 
     async def call(self, name: str, arguments: str, progress: Progress) -> ToolResult:
         """Make one call of an offer's `target.name`; `arguments` is what the model wrote, JSON or not.

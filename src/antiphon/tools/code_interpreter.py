@@ -14,8 +14,17 @@ from typing import Any, Literal
 
 import msgspec
 from msgspec import Raw
+from msgspec.structs import replace
 
-from antiphon.containers.base import MOST_GIVEN, Done, NetworkPolicy, container_memory, kept_path, shown_path
+from antiphon.containers.base import (
+    MOST_GIVEN,
+    Done,
+    NetworkPolicy,
+    check_file_size,
+    container_memory,
+    kept_path,
+    shown_path,
+)
 from antiphon.containers.containers import Containers
 from antiphon.core.citations.sources import ContainerFile
 from antiphon.core.kinds import BY_NAME
@@ -24,7 +33,7 @@ from antiphon.core.tools.input_unwrapper import Unwrapper
 from antiphon.core.tools.offers import Offer, Target
 from antiphon.errors import InvalidRequest, NotFound
 from antiphon.sandbox.base import SandboxError
-from antiphon.stores.base import FileStore
+from antiphon.stores.base import FileStore, whole_file
 from antiphon.stores.records import StoredContainer, StoredFile
 from antiphon.tools.base import Declaration, HostedRun, HostedUse, Progress, ToolBounds, ToolResult, ToolServerError
 from antiphon.types.items import OtherItem
@@ -112,6 +121,7 @@ class CodeInterpreter:
         file = await self._files.get(id, owner, self._containers.clock())
         if file is None:
             raise NotFound(f"File '{id}' not found.", param=param, code="file_not_found")
+        check_file_size(file.size, param)
         return file
 
 
@@ -172,6 +182,10 @@ class CodeUse(HostedUse):
                         return
         self._id = self._containers.new_id()
 
+    def demand(self, name: str, arguments: str) -> Mapping[str, float]:
+        """Return the seconds of a call; files that it writes are counted afterwards."""
+        return {"code_seconds": self._containers.bounds.call_seconds, "stored_bytes": 0}
+
     async def call(self, name: str, arguments: str, progress: Progress) -> ToolResult:
         """Run the code."""
         unwrapper = Unwrapper("code")
@@ -186,7 +200,8 @@ class CodeUse(HostedUse):
         except SandboxError as error:
             logs = _text(pieces, str(error))
             return ToolResult(fields={"outputs": _outputs(logs, ())}, model_text=logs, error=str(error))
-        return _result(container.id, pieces, done, seconds)
+        used = {"code_seconds": done.seconds, "stored_bytes": float(sum(file.size for file in done.files))}
+        return replace(_result(container.id, pieces, done, seconds), used=used)
 
     async def _there(self) -> StoredContainer:
         """Return the container, made with its files where it is not there yet."""
@@ -205,7 +220,7 @@ class CodeUse(HostedUse):
         for file in files:
             path = kept_path(file.filename)
             if path not in there:
-                content = await self._files.content(file.id, self._owner, self._containers.clock())
+                content = await whole_file(self._files, file, self._containers.clock())
                 if content is None:
                     raise ToolServerError(f"File '{file.id}' not found.")
                 await self._containers.add_file(container, path, content, "user")

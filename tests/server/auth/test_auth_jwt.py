@@ -72,7 +72,7 @@ async def refused(tokens: JwtTokens, token: str) -> str:
 @pytest.mark.parametrize("algorithm", list(KEYS))
 async def test_a_good_token_is_let_in(provider: Issuer, tokens: JwtTokens, algorithm: str) -> None:
     caller = await tokens.find(provider.token(KEYS[algorithm]).encode())
-    assert caller is not None and caller.owner.startswith("jwt_") and caller.scopes == {"responses", "chat"}
+    assert caller is not None and caller.owner.startswith("jwt_") and caller.scopes == {"responses", "chat", "tools"}
 
 
 @pytest.mark.parametrize("algorithm", list(KEYS))

@@ -59,6 +59,9 @@ from antiphon.types.response import IncompleteDetails, Response, ResponseError, 
 
 W = TypeVar("W", bound=MadeWriter)
 
+# Looked up once: an Enum's members cost as much as a function call.
+_TURN, _DONE, _ENDED = State.TURN, State.DONE, State.ENDED
+
 
 class ResponseStream(ToolStream):
     """State machine of one Response. `emitter` and `writers` encode its events.
@@ -85,9 +88,7 @@ class ResponseStream(ToolStream):
         self._stage = Stage()
         self._writers = writers
         self._items = OpenItems(self._emitter, writers, self._item_list, self._options, self._stage)
-        self._servers = ServerCalls(
-            self._emitter, self._item_list.allocate, self._item_list.keep, response.max_tool_calls
-        )
+        self._servers: ServerCalls | None = None
         self._made: dict[int, MadeWriter] = {}
         self.asks_client = self.relayed = self._announced = False
         self._turn_usage: Usage | None = None
@@ -117,7 +118,7 @@ class ResponseStream(ToolStream):
     def start(self) -> None:
         """Emit `response.created` and `response.in_progress`; after `queued` the latter only."""
         self._stage.check("start")
-        self._stage.state = State.TURN
+        self._stage.state = _TURN
         queued = self.response.status == "queued"
         self.response.status = "in_progress"
         if self._announced:
@@ -150,7 +151,7 @@ class ResponseStream(ToolStream):
         if state.sequence_number and not state.announced:
             self.response.status = "queued"  # that much was told
         self.response.usage = state.usage
-        self._servers.restore(state.model_texts, state.output)
+        self._calls().restore(state.model_texts, state.output)
 
     def close_restored(self, output_index: int, item: bytes) -> None:
         """Close an item that another worker left open."""
@@ -208,22 +209,29 @@ class ResponseStream(ToolStream):
         """Close the Turn's open items and decide the next Action."""
         self._stage.check("end_turn")
         cut = not self.complete
-        refused = False if cut else self._servers.end_turn()
-        if cut:
-            self._servers.close()
-        elif not self._items.spoke and not (self._relayer is not None and self._relayer.spoke):
+        refused = self._servers is not None and self._end_calls(self._servers, cut=cut)
+        if not cut and not self._items.spoke and not (self._relayer is not None and self._relayer.spoke):
             # A model that says nothing: no turn ends without an item or a reason.
             self._items.begin_message()
         self._close_items("incomplete" if cut else "completed")
         self._add_usage()
         self._items.spoke = False
-        again = refused and not self.asks_client and not self._servers.exhausted
-        self._stage.state = State.TOOLS if self.pending else State.TURN if again else State.DONE
+        self._stage.state = _TURN if refused else _DONE
+        if self._servers is not None and self._servers.pending:
+            self._stage.state = State.TOOLS
+
+    def _end_calls(self, servers: ServerCalls, *, cut: bool) -> bool:
+        """End the Turn of the server's calls; tell whether the model is called again only to hear that some were refused."""
+        if cut:
+            servers.close()
+            return False
+        return servers.end_turn() and not self.asks_client and not servers.exhausted
 
     @property
     def model_texts(self) -> ModelTexts:
         """Texts that the model sees beside items, by item id."""
-        return self._servers.texts_with(self._items.kept)
+        kept = self._items.kept
+        return kept if self._servers is None else self._servers.texts_with(kept)
 
     # Items that this server makes
 
@@ -298,18 +306,19 @@ class ResponseStream(ToolStream):
 
     def _end_items(self) -> None:
         self._close_items("incomplete")
-        self._servers.close()
+        if self._servers is not None:
+            self._servers.close()
         for index, writer in self._made.items():
             self._item_list.keep(index, writer.close("incomplete"))
         self._made.clear()
         self._add_usage()
 
     def _terminate(self, status: str, now: int) -> bytes:
-        self._stage.state = State.ENDED
+        self._stage.state = _ENDED
         self.response.status = status
         self.response.completed_at = now if status == "completed" else None
         self.response.output = [Raw(item) for item in self.output]
-        if self._servers.hosted_made:
+        if self._servers is not None and self._servers.hosted_made:
             self.response.tool_usage = tool_usage(self.output)
         self._terminal_number = self._emitter.sequence_number
         body, self.terminal = self._emitter.ended(self.response, self._finish)
@@ -325,13 +334,15 @@ class ResponseStream(ToolStream):
     def _start_call(self, call: CallStart) -> None:
         self._items.before_call()
         if BY_NAME[call.kind].write is None:
-            self._servers.start(call)
+            self._calls().start(call)
             return
         self.asks_client = True
         self._items.begin_call(call)
 
     def _feed_call(self, delta: CallDelta) -> None:
-        if not (self._items.feed_call(delta) or self._servers.text(delta.key, delta.text)):
+        if self._items.feed_call(delta):
+            return
+        if self._servers is None or not self._servers.text(delta.key, delta.text):
             raise BackendError(502, "The backend sent arguments for a tool call that is not open.")
 
     def _close_items(self, status: str) -> None:

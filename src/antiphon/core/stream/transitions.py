@@ -71,7 +71,7 @@ class Stage:
     __slots__ = ("state",)
 
     def __init__(self) -> None:
-        self.state = State.NEW
+        self.state = _NEW
 
     def check(self, call: str) -> None:
         """Raise IllegalCall where the state does not allow a call."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from functools import partial
+from json import loads
 
 from msgspec import UNSET, UnsetType
 
@@ -12,10 +12,18 @@ from antiphon.core.json_encoding import to_json
 from antiphon.core.request.json_text import is_object
 from antiphon.core.stream.emitter import MuteEmitter
 from antiphon.core.stream.terms import StreamTerms
-from antiphon.core.stream.writer_table import Dialect, WriterTable
 from antiphon.core.text.pieces import text_json
 from antiphon.errors import APIError
-from antiphon.server.messages.answer import AnswerTerms, details, message_json, stop_reason, usage_of
+from antiphon.server.messages.answer import (
+    AnswerTerms,
+    container_of,
+    context_of,
+    counted_at_the_end,
+    details,
+    message_json,
+    stop_reason,
+    usage_of,
+)
 from antiphon.server.messages.call_ids import shown_id
 from antiphon.server.messages.errors import envelope
 from antiphon.types.events import Event
@@ -27,6 +35,7 @@ THINKING = b'"thinking_delta","thinking"'
 SIGNATURE = b'"signature_delta","signature"'
 ARGUMENTS = b'"input_json_delta","partial_json"'
 CHARACTERS = 4  # per token, where the backend's call was ended before it reported usage
+CITATION = b'"citations_delta","citation"'
 PING = Event("ping", b'{"type":"ping"}')
 STOP = Event("message_stop", b'{"type":"message_stop"}')
 
@@ -58,14 +67,32 @@ class GrowingContent:
 
 
 class MessagesEmitter(MuteEmitter):
-    """Makes the events of one Message, or with `quiet` only the Message. OpenAI's events are counted."""
+    """Makes the events of one Message, or with `quiet` only the Message. OpenAI's events are counted.
 
-    __slots__ = ("_content", "_index", "_line", "_open", "_quiet", "_said", "_told", "called", "refused")
+    `searches` and `fetches` are the web's, `quotes` what was found there, by URL.
+    """
+
+    __slots__ = (
+        "_content",
+        "_index",
+        "_line",
+        "_open",
+        "_quiet",
+        "_said",
+        "_told",
+        "called",
+        "fetches",
+        "quotes",
+        "refused",
+        "searches",
+    )
     mute = False
 
     def __init__(self, told: AnswerTerms, *, quiet: bool = False) -> None:
         super().__init__()
         self.called = self.refused = False
+        self.searches = self.fetches = 0
+        self.quotes: dict[str, str] = {}
         self._told = told
         self._quiet = quiet
         self._content: list[bytes | None] = []
@@ -89,7 +116,7 @@ class MessagesEmitter(MuteEmitter):
     def piece(self, index: int, kind: bytes, value: bytes) -> None:
         """Emit a piece of the open block."""
         self.sequence_number += 1
-        if kind is not SIGNATURE:
+        if kind is not SIGNATURE and kind is not CITATION:
             self._said += len(value) - 2
         if not self._quiet:
             body = b'{"type":"content_block_delta","index":%d,"delta":{"type":%b:%b}}' % (index, kind, value)
@@ -142,13 +169,14 @@ class MessagesEmitter(MuteEmitter):
             return b"", (self._pending.pop() if self._pending else STOP)
         told = self._told
         content = [] if told.warm else [block for block in self._content if block is not None]
-        usage = usage_of(response.usage, told, -(-self._said // CHARACTERS))
+        usage = usage_of(response.usage, told, -(-self._said // CHARACTERS), self.searches, self.fetches)
         stop = stop_reason(finish, response, told, called=self.called, refused=self.refused)
         sequence = finish.stop_sequence if finish is not None and stop == "stop_sequence" else None
-        ending = {"stop_reason": stop, "stop_sequence": sequence, "stop_details": details(stop), "container": None}
-        end: dict[str, object] = {"type": "message_delta", "delta": ending, "usage": usage}
+        ending = {"stop_reason": stop, "stop_sequence": sequence, "stop_details": details(stop)}
+        ending["container"] = container_of(response, told)
+        end: dict[str, object] = {"type": "message_delta", "delta": ending, "usage": counted_at_the_end(usage)}
         if told.beta:
-            end["context_management"] = None
+            end["context_management"] = context_of(told)
         self._say("message_delta", to_json(end))
         return message_json(response, told, content, usage, stop, sequence), STOP
 
@@ -164,11 +192,15 @@ class TextBlock:
         self._emitter = emitter
         self._id = item_id
         self._pieces: list[str] = []
+        self._begin = 0
+        self._citations: list[bytes] = []
         self._block: GrowingContent | None = None
         self._warm = told.warm
 
     def text(self, text: str, logprobs: bytes = b"") -> None:
-        """Append a piece, opening the block first where needed: it never begins empty."""
+        """Append a piece, opening the block first where needed: it never begins empty, and ends with its citations."""
+        if self._citations:
+            self._end_block()
         self._pieces.append(text)
         if self._block is None:
             if self._warm:
@@ -182,13 +214,29 @@ class TextBlock:
         self.text(text)
 
     def annotate(self, annotation: bytes) -> None:
-        """Pass over a citation of OpenAI's form."""
+        """Add a citation of a web page to the block; one of a file has no form here."""
+        found = loads(annotation)
+        if found["type"] != "url_citation" or self._block is None:
+            return
+        url = found["url"]
+        place = {"type": "web_search_result_location", "url": url, "title": found["title"], "encrypted_index": ""}
+        citation = to_json({**place, "cited_text": self._emitter.quotes.get(url, "")})
+        self._citations.append(citation)
+        self._block.piece(CITATION, citation)
+
+    def _end_block(self) -> None:
+        if self._block is not None:
+            cited = b"[%b]" % b",".join(self._citations) if self._citations else b"null"
+            text = text_json("".join(self._pieces[self._begin :]))
+            self._block.end(b'{"type":"text","text":%b,"citations":%b}' % (text, cited))
+        self._begin = len(self._pieces)
+        self._block = None
+        self._citations.clear()
 
     def close(self, status: str) -> bytes:
         """End the block."""
+        self._end_block()
         text = "".join(self._pieces)
-        if self._block is not None:
-            self._block.end(b'{"type":"text","text":%b,"citations":null}' % text_json(text))
         return to_json(Message(id=self._id, status=status, role="assistant", content=[OutputText(text=text)]))
 
 
@@ -238,7 +286,7 @@ class CallBlock:
             to_json(call.name),
         )
         emitter.called = True
-        self._block = None if told.warm else emitter.begin(self._head + b'{},"caller":null}')
+        self._block = None if told.warm else emitter.begin(self._head + b'{},"caller":{"type":"direct"}}')
 
     @property
     def arguments(self) -> str:
@@ -258,20 +306,8 @@ class CallBlock:
         arguments = self.arguments
         if self._block is not None:
             whole = arguments.encode("utf-8", "replace") if is_object(arguments) else b"{}"
-            self._block.end(self._head + whole + b',"caller":null}')
+            self._block.end(self._head + whole + b',"caller":{"type":"direct"}}')
         call = self._call
         return to_json(
             FunctionCall(id=self._id, call_id=call.call_id, name=call.name, arguments=arguments, status=status)
         )
-
-
-def dialect(told: AnswerTerms) -> Dialect:
-    """Return the events of one request."""
-    writers = WriterTable(
-        message=partial(TextBlock, told=told),
-        reasoning=partial(ThinkingBlock, told=told),
-        call=partial(CallBlock, told=told),
-    )
-    return Dialect(
-        emitter=partial(MessagesEmitter, told), mute=partial(MessagesEmitter, told, quiet=True), writers=writers
-    )
