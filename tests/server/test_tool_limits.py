@@ -86,6 +86,17 @@ def test_headers_tell_what_is_left(client: Client) -> None:
     told = headers_of(client, "/v1/responses", **plan(PAIR, background=True))
     assert told["x-ratelimit-remaining-searches"] == "0"
     assert "x-ratelimit-limit-searches" not in headers_of(client, "/v1/responses", model="m", input="Hello.")
+    told = headers_of(client, "/v1/responses", **plan(PAIR, background=True, stream=True))
+    assert told["x-ratelimit-limit-searches"] == "3"
+
+
+@pytest.mark.parametrize("client", [limited("1 searches/day", scopes=["admin"])], indirect=True)
+def test_refused_calls_are_counted(client: Client) -> None:
+    client.create(**plan(SEARCH, SEARCH, ["open_page", {"url": "https://nowhere.example/"}]))
+    page = client.get("/metrics")[1].decode()
+    for tool, outcome in (("web_search", "ok"), ("web_search", "limited"), ("open_page", "error")):
+        labels = f'tool="{tool}",kind="web_search",provider="searxng",outcome="{outcome}"'
+        assert f"antiphon_tool_duration_seconds_count{{{labels}}} 1" in page
 
 
 @pytest.mark.parametrize("client", [limited("1 searches/day")], indirect=True)

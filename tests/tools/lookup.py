@@ -70,6 +70,10 @@ class LookupUse(HostedUse):
         """Offer one function."""
         return [Offer(target=Target("lookup", "lookup"), description="Looks it up.", parameters=_PARAMETERS)]
 
+    def provider(self) -> str:
+        """Return whose shelves they are."""
+        return "shelves"
+
     def demand(self, name: str, arguments: str) -> Mapping[str, float]:
         """A call counts as a search."""
         return {"searches": 1}

@@ -11,7 +11,7 @@ from antiphon.core.stream.output import Output
 from antiphon.core.stream.server_calls import MayWait, PendingCall, ServerCalls
 from antiphon.core.stream.transitions import Stage, State
 from antiphon.core.stream.writer_table import WriterTable
-from antiphon.core.tools.results import ToolResult
+from antiphon.core.tools.results import NO_FIELDS, ToolResult
 from antiphon.types.response import Response
 
 
@@ -57,10 +57,10 @@ class ToolStream:
         self._stage.check("begin_call")
         self._calls().begin(start, arguments)
 
-    def tool_progress(self, key: str, stage: str) -> None:
-        """Emit a progress event of a call, such as `searching`."""
+    def tool_progress(self, key: str, stage: str, fields: Mapping[str, object] = NO_FIELDS) -> None:
+        """Emit a progress event of a call, such as `searching`, with these fields."""
         self._stage.check("tool_progress")
-        self._calls().progress(key, stage)
+        self._calls().progress(key, stage, fields)
 
     def tool_result(self, key: str, result: ToolResult) -> None:
         """End a call with what it gave."""

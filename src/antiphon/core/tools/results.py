@@ -9,6 +9,8 @@ import msgspec
 from antiphon.core.citations.sources import ContainerFile, Passage, Source, SourcedText
 from antiphon.core.opaque import Opaque
 
+NO_FIELDS: Mapping[str, object] = {}
+
 
 class ToolResult(msgspec.Struct, frozen=True, kw_only=True):
     """What a call gave. `fields` are those of its item, which the client sees.

@@ -17,7 +17,7 @@ from antiphon.server.api.delta_trace import TracingSink, wants_trace
 from antiphon.server.api.foreground import Foreground, SSESink, ignored_header
 from antiphon.server.api.paging import PageQuery, listed, page, page_query, whole_number
 from antiphon.server.api.routing_hints import request_hints
-from antiphon.server.http.messages import ClientGone, Reply, Request, json_reply
+from antiphon.server.http.messages import ClientGone, Header, Reply, Request, json_reply
 from antiphon.stores.records import StoredResponse
 from antiphon.types.events import Event
 
@@ -56,10 +56,11 @@ class Responses:
     async def _background(self, request: Request, prepared: Prepared, body: bytes) -> Reply | None:
         plan = prepared.plan
         queued = await self._live.submit(plan, body, prepared.permit)
+        headers = [*prepared.permit.headers, *ignored_header(plan.ignored)]
         if not plan.request.stream:
-            return Reply(queued, headers=[*prepared.permit.headers, *ignored_header(plan.ignored)])
+            return Reply(queued, headers=headers)
         follower = await self._live.follow(plan.response.id, plan.owner, -1)
-        await _send_followed(request, follower)
+        await _send_followed(request, follower, headers)
         return None
 
     # /v1/responses/{id}
@@ -128,9 +129,9 @@ def _starting_after(request: Request) -> int:
     return whole_number(request, "starting_after", -1, -1, MOST_EVENTS)
 
 
-async def _send_followed(request: Request, follower: Follower) -> None:
+async def _send_followed(request: Request, follower: Follower, headers: Sequence[Header] = ()) -> None:
     try:
-        sink = await request.stream()
+        sink = await request.stream(headers=headers)
         try:
             while events := await follower.next():
                 await sink.write(sse.encode(events))

@@ -187,7 +187,7 @@ class ServerCallBlock:
         block.piece(ARGUMENTS, text_json(input.decode()))
         block.end(to_json({**head, "input": loads(input)}))
 
-    def progress(self, stage: str) -> None:
+    def progress(self, stage: str, fields: Mapping[str, object]) -> None:
         """Do nothing: a block has no stages."""
 
     def result(self, result: ToolResult) -> bytes:

@@ -90,6 +90,7 @@ class WebSearch:
     def __init__(self, settings: WebSearchConfig, choice: WebSearchChoice, servers: ToolServers) -> None:
         self.bounds = ToolBounds(seconds=max(60.0, 4 * settings.timeout))
         self._settings = settings
+        self._provider = choice.provider
         self._client = client_of(settings, choice, servers)
         guard = UrlGuard(settings.guard_allow)
         fetcher = Fetcher(guard, limit=settings.page_bytes, seconds=settings.timeout, packed=True)
@@ -97,7 +98,7 @@ class WebSearch:
 
     async def admit(self, declared: Sequence[Declaration], owner: str) -> HostedUse:
         """Check the declarations. Raises InvalidRequest."""
-        return WebSearchUse(self._settings, read(declared), self._client, self._pages)
+        return WebSearchUse(self._settings, self._provider, read(declared), self._client, self._pages)
 
     async def close(self) -> None:
         """Close the connections to the provider."""
@@ -115,8 +116,16 @@ def client_of(settings: WebSearchConfig, choice: WebSearchChoice, servers: ToolS
 class WebSearchUse(HostedUse):
     """The tool within one response."""
 
-    def __init__(self, settings: WebSearchConfig, declared: WebSearchTool, client: SearchClient, pages: Pages) -> None:
+    def __init__(
+        self,
+        settings: WebSearchConfig,
+        provider: str,
+        declared: WebSearchTool,
+        client: SearchClient,
+        pages: Pages,
+    ) -> None:
         self._settings = settings
+        self._provider = provider
         self._declared = declared
         self._client = client
         self._pages = pages
@@ -163,6 +172,10 @@ class WebSearchUse(HostedUse):
             self._said = "\n".join(texts).lower()
             for text in texts:
                 self._known |= {_bare(found[0].rstrip(".,;:!?")) for found in _URL.finditer(text)}
+
+    def provider(self) -> str:
+        """Return the search provider."""
+        return self._provider
 
     def demand(self, name: str, arguments: str) -> Mapping[str, float]:
         """Return how many searches a call makes; pages that are opened are none."""
