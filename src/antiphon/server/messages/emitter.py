@@ -18,13 +18,14 @@ from antiphon.server.messages.answer import (
     AnswerTerms,
     container_of,
     context_of,
+    counted_at_the_end,
     details,
     message_json,
     stop_reason,
     usage_of,
 )
 from antiphon.server.messages.call_ids import shown_id
-from antiphon.server.messages.errors import status_of, type_of, words
+from antiphon.server.messages.errors import envelope
 from antiphon.types.events import Event
 from antiphon.types.items import FunctionCall, Message, OutputText, PlainText, Reasoning, ReasoningText
 from antiphon.types.response import Response
@@ -172,8 +173,7 @@ class MessagesEmitter(MuteEmitter):
 
     def failed(self, error: APIError) -> None:
         """Do nothing: the error is the last event (`ended`)."""
-        error_json = to_json({"type": type_of(status_of(error)), "message": words(error)})
-        self._say("error", b'{"type":"error","error":%b}' % error_json)
+        self._say("error", envelope(error, self._told.request_id))
 
     def ended(self, response: Response, finish: Finish | None) -> tuple[bytes, Event]:
         """Return the Message, and `message_stop`; `message_delta` stands before it. A failed one ends with its error."""
@@ -187,7 +187,7 @@ class MessagesEmitter(MuteEmitter):
         sequence = finish.stop_sequence if finish is not None and stop == "stop_sequence" else None
         ending = {"stop_reason": stop, "stop_sequence": sequence, "stop_details": details(stop)}
         ending["container"] = container_of(response, told)
-        end: dict[str, object] = {"type": "message_delta", "delta": ending, "usage": usage}
+        end: dict[str, object] = {"type": "message_delta", "delta": ending, "usage": counted_at_the_end(usage)}
         if told.beta:
             end["context_management"] = context_of(told)
         self._say("message_delta", to_json(end))
@@ -299,7 +299,7 @@ class CallBlock:
             to_json(call.name),
         )
         emitter.called = True
-        self._block = None if told.warm else emitter.begin(self._head + b'{},"caller":null}')
+        self._block = None if told.warm else emitter.begin(self._head + b'{},"caller":{"type":"direct"}}')
 
     @property
     def arguments(self) -> str:
@@ -319,7 +319,7 @@ class CallBlock:
         arguments = self.arguments
         if self._block is not None:
             whole = arguments.encode("utf-8", "replace") if is_object(arguments) else b"{}"
-            self._block.end(self._head + whole + b',"caller":null}')
+            self._block.end(self._head + whole + b',"caller":{"type":"direct"}}')
         call = self._call
         return to_json(
             FunctionCall(id=self._id, call_id=call.call_id, name=call.name, arguments=arguments, status=status)

@@ -55,11 +55,12 @@ class MessagesRoutes:
         plan, told = prepared.plan, decoder.told
         told.window = plan.route.card.context_length
         told.seal = plan.options.seal_found
+        told.request_id = request.request_id
+        told.estimate = self._services.estimator.estimate(plan.turn)
         headers = [*prepared.permit.headers, *_told_headers(request, prepared, decoder)]
         if not plan.request.stream:
             run = preparer.run(prepared, mute=True)
             return await self._foreground.whole(request, run, headers)
-        told.estimate = self._services.estimator.estimate(plan.turn)
         await self._foreground.stream(request, preparer.run(prepared), headers, last=b"")
         return None
 
