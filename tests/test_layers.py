@@ -30,6 +30,7 @@ MAY_IMPORT = {
     "server": "*",
     "reloading": "*",
     "from_settings": "*",
+    "search_models": "*",
     "app": "*",
     "factory": "*",
     "cli": "*",
@@ -38,7 +39,7 @@ MAY_IMPORT = {
 
 # What the others see of a folder that holds several kinds of one thing. Which kind is used is known to COMPOSING only.
 SEAMS = {"backends": "base", "stores": "base records condition", "tools": "base", "sandbox": "base"}
-COMPOSING = frozenset(("reloading", "from_settings", "app", "factory", "cli"))
+COMPOSING = frozenset(("reloading", "from_settings", "search_models", "app", "factory", "cli"))
 
 MOST_FILES = 20
 IMPURE = frozenset(

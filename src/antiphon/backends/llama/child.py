@@ -40,6 +40,7 @@ class ChildParams(msgspec.Struct, frozen=True, kw_only=True):
     gpu_layers: int = -1
     cache_mib: int = 64
     thinks: bool = True
+    embeds: bool = False
 
 
 class ChildReport(msgspec.Struct, frozen=True):
@@ -89,6 +90,9 @@ def load(params: ChildParams) -> Any:
     settings.cpuparams.n_threads = settings.cpuparams_batch.n_threads = threads
     settings.cache_ram_mib = params.cache_mib
     settings.enable_reasoning = -1 if params.thinks else 0
+    if params.embeds:
+        settings.embedding = True
+        settings.n_batch = settings.n_ubatch = params.context  # a text is embedded in one piece
     settings.warmup = False
     settings.verbosity = WARNINGS
     return xllamacpp.Server(settings)

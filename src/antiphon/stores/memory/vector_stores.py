@@ -15,8 +15,8 @@ from antiphon.stores.base import FenceError
 from antiphon.stores.memory.memory_database import MemoryDatabase
 from antiphon.stores.memory.vector_shelves import (
     IndexedChunk,
-    ShelvedFile,
     Shelf,
+    ShelvedFile,
     cut_ids,
     end_work,
     file_counts,
