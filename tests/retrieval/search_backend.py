@@ -26,7 +26,7 @@ def embedded(text: str, size: int = SIZE) -> list[float]:
     """Return the sum of fixed random vectors of a text's meanings; zeros for a text without words."""
     total = [0.0] * size
     for word in re.findall(r"\w+", text.lower()):
-        chance = random.Random(SYNONYMS.get(word, word))  # noqa: S311
+        chance = random.Random(SYNONYMS.get(word, word))
         total = [value + chance.gauss(0, 1) for value in total]
     return total
 

@@ -24,7 +24,7 @@ SIZE = 24
 
 def vector_of(text: str, size: int = SIZE) -> tuple[float, ...]:
     """Return a vector that is the same for the same text."""
-    chance = random.Random(text)  # noqa: S311
+    chance = random.Random(text)
     found = unit([chance.gauss(0, 1) for _ in range(size)])
     assert found is not None
     return found
@@ -81,7 +81,7 @@ async def test_the_nearest_come_first(shelved: Store) -> None:
     many = [f"text {number}" for number in range(40)]
     await embedded(shelved, *many, "ä\0 end")
     found = await near(shelved, "text 7")
-    assert [hit.text for hit in found.hits][0] == "text 7" and found.model == MODEL
+    assert found.hits[0].text == "text 7" and found.model == MODEL
     scores = [hit.score for hit in found.hits]
     assert scores[0] == pytest.approx(1, abs=1e-3) and scores == sorted(scores, reverse=True)
     exact = {one: sum(a * b for a, b in zip(vector_of("text 7"), vector_of(one), strict=True)) for one in many}
