@@ -71,7 +71,7 @@ async def test_whoever_takes_a_file_over_goes_on_behind_the_last_batch(url: str)
         for wanted in (4, 9, 15, 10_000):
             worker = subprocess.Popen([sys.executable, "-c", WORKER, url, address])  # noqa: ASYNC220
             task = asyncio.create_task(ended(store, id))
-            while len(backend.texts) < wanted and not task.done():
+            while len(backend.texts) < wanted and not task.done():  # noqa: ASYNC110
                 await asyncio.sleep(0.005)
             worker.kill()
             worker.wait()
