@@ -72,7 +72,8 @@ def served(store: str, url: str, **settings: Any) -> Iterator[openai.OpenAI]:
         shutdown_grace=0,
     )
     with serving(build(config), config) as server:
-        yield openai.OpenAI(base_url=f"{server.url}/v1", api_key="none", max_retries=0)
+        with openai.OpenAI(base_url=f"{server.url}/v1", api_key="none", max_retries=0) as client:
+            yield client
 
 
 def filled(client: openai.OpenAI, texts: dict[str, str] = TEXTS) -> str:
