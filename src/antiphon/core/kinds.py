@@ -68,7 +68,8 @@ class Kind(msgspec.Struct, frozen=True, kw_only=True):
     `write` makes the writer of a call that the client runs, `serve` that of one which this server runs. Where `serve_output` is
     there, too, the call's item ends with its arguments, and its result is an item of its own, of the type `output`.
     `begins` is the event that tells that it runs, `hidden` what of its items a client sees only by `include`. `hosted` is the
-    kind of those declarations of this one's types that the server runs (`kind_of`).
+    kind of those declarations of this one's types that the server runs (`kind_of`). `meters` are the units of limits that its
+    calls may use.
     """
 
     name: CallKind
@@ -92,6 +93,7 @@ class Kind(msgspec.Struct, frozen=True, kw_only=True):
     begins: str = ""
     hosted: CallKind = ""
     hidden: tuple[Included, ...] = ()
+    meters: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         force_setattr(self, "prefix", next((item.prefix for item in self.items if item.type == self.call), self.prefix))
@@ -179,6 +181,7 @@ KINDS: tuple[Kind, ...] = (
         output="shell_call_output",
         serve=HostedShellWriter,
         serve_output=ShellOutputWriter,
+        meters=("code_seconds", "stored_bytes"),
     ),
     Kind(
         name="local_shell",
@@ -252,6 +255,7 @@ KINDS: tuple[Kind, ...] = (
             Included("web_search_call.action.sources", ("action", "sources"), dropped=True),
             Included("web_search_call.results", ("results",), dropped=True),
         ),
+        meters=("searches",),
     ),
     Kind(
         name="file_search",
@@ -281,6 +285,7 @@ KINDS: tuple[Kind, ...] = (
         serve=CodeCallWriter,
         begins="interpreting",
         hidden=(Included("code_interpreter_call.outputs", ("outputs",)),),
+        meters=("code_seconds", "stored_bytes"),
     ),
     Kind(
         name="image_generation",

@@ -59,6 +59,7 @@ def open_memory(*, max_responses: int = 10_000, max_file_bytes: int = 1 << 30) -
         limits,
         responses,
         skills,
+        uploads,
         vector_stores,
     )
     from antiphon.stores.memory.memory_database import MemoryDatabase
@@ -76,6 +77,7 @@ def open_memory(*, max_responses: int = 10_000, max_file_bytes: int = 1 << 30) -
         keys=keys.MemoryKeys(),
         limits=limits.MemoryLimits(database),
         skills=skills.MemorySkills(),
+        uploads=uploads.MemoryUploads(database),
         vector_stores=vector_stores.MemoryVectorStores(database),
         database=database,
     )
@@ -96,6 +98,7 @@ def open_sqlite(path: str | Path, *, synchronous: Synchronous = "NORMAL", wal_li
         limits,
         responses,
         skills,
+        uploads,
         vector_stores,
     )
     from antiphon.stores.sqlite.sqlite_database import SQLiteDatabase
@@ -111,6 +114,7 @@ def open_sqlite(path: str | Path, *, synchronous: Synchronous = "NORMAL", wal_li
         keys=keys.SQLiteKeys(database),
         limits=limits.SQLiteLimits(database),
         skills=skills.SQLiteSkills(database),
+        uploads=uploads.SQLiteUploads(database),
         vector_stores=vector_stores.SQLiteVectorStores(database),
         database=database,
     )
@@ -128,6 +132,7 @@ def open_postgres(url: str, *, patience: float | None = None) -> Store:
         limits,
         responses,
         skills,
+        uploads,
         vector_stores,
     )
     from antiphon.stores.postgres.postgres_database import PostgresDatabase
@@ -143,6 +148,7 @@ def open_postgres(url: str, *, patience: float | None = None) -> Store:
         keys=keys.PostgresKeys(database),
         limits=limits.PostgresLimits(database),
         skills=skills.PostgresSkills(database),
+        uploads=uploads.PostgresUploads(database),
         vector_stores=vector_stores.PostgresVectorStores(database),
         database=database,
     )
@@ -153,7 +159,7 @@ def shared_secret(url: str) -> str:
     if is_foreign(url):
         raise ConfigError("secret: must be set, as a store of this kind keeps none for its servers")
     require_postgres(url)
-    from antiphon.stores.postgres.address import read_address
+    from antiphon.stores.postgres.connection.address import read_address
     from antiphon.stores.postgres.preparation import sealing_secret
 
     return sealing_secret(read_address(url))

@@ -55,7 +55,7 @@ class NamedServer(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class McpTool(NamedServer, frozen=True, kw_only=True, tag="mcp", tag_field="type"):
-    """The declaration of an MCP server (OpenAI's "MCPTool")."""
+    """The declaration of an MCP server (OpenAI's "MCPTool"). `refused_tools` are not offered, whatever else is allowed."""
 
     server_label: str
     server_description: str | None = None
@@ -63,12 +63,15 @@ class McpTool(NamedServer, frozen=True, kw_only=True, tag="mcp", tag_field="type
     authorization: str | None = None
     headers: dict[str, str] | None = None
     allowed_tools: frozenset[str] | ToolFilter | None = None
+    refused_tools: frozenset[str] = frozenset()
     require_approval: Literal["always", "never"] | ApprovalFilter | None = None
     defer_loading: bool | None = None
 
     def offers(self, tool: RemoteTool) -> bool:
         """Tell whether the model may see a tool."""
         allowed = self.allowed_tools
+        if tool.name in self.refused_tools:
+            return False
         if isinstance(allowed, ToolFilter):
             return allowed.takes(tool.name, tool.read_only)
         return allowed is None or tool.name in allowed
@@ -126,7 +129,14 @@ class ToolOutput(msgspec.Struct, frozen=True):
 
 
 class ToolServerError(AntiphonError):
-    """The server of a tool cannot be reached, refuses, or speaks nonsense; the message may be shown to the client."""
+    """The server of a tool cannot be reached, refuses, or speaks nonsense; the message may be shown to the client.
+
+    `word`: the `code` of the ToolResult that is made of it.
+    """
+
+    def __init__(self, message: str, word: str = "") -> None:
+        super().__init__(message)
+        self.word = word
 
 
 class ToolServer(Protocol):
@@ -203,6 +213,10 @@ class HostedUse(Protocol):
         """Return what the model is told of the tool as a system's text, at most some hundred tokens; "" for nothing."""
         return ""
 
+    def ignored(self) -> Sequence[str]:
+        """Return the paths of what the declarations ask for and do not get, for `x-antiphon-ignored`."""
+        return ()
+
     def opening(self) -> Mapping[str, object]:
         """Return the fields that the items of its calls begin with, as far as they depend on the response."""
         return {}
@@ -214,6 +228,18 @@ class HostedUse(Protocol):
     def offers(self) -> Sequence[Offer]:
         """Return what the model may call; the kind of each target is the tool's."""
         ...
+
+    def provider(self) -> str:
+        """Return who does the work of its calls, for metrics and traces: a search provider, a sandbox, a backend."""
+        return ""
+
+    def limited(self, name: str) -> None:
+        """Note that a call of an offer's name was refused by its key's limits."""
+        return
+
+    def demand(self, name: str, arguments: str) -> Mapping[str, float]:
+        """Return what a call will take at most of the units that limits of keys count: `searches`, `code_seconds` …"""
+        return {}
 
     async def call(self, name: str, arguments: str, progress: Progress) -> ToolResult:
         """Make one call of an offer's `target.name`; `arguments` is what the model wrote, JSON or not.

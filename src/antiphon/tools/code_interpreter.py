@@ -13,6 +13,7 @@ from typing import Any
 
 import msgspec
 from msgspec import Raw
+from msgspec.structs import replace
 
 from antiphon.containers.base import Done
 from antiphon.core.kinds import BY_NAME
@@ -107,6 +108,16 @@ class CodeUse(HostedUse):
         if self._container is not None:
             await self._container.choose(run, _container_of)
 
+    def provider(self) -> str:
+        """Return the kind of sandbox."""
+        return self._container.containers.source.name if self._container is not None else ""
+
+    def demand(self, name: str, arguments: str) -> Mapping[str, float]:
+        """Return the seconds of a call; files that it writes are counted afterwards."""
+        if self._container is None:
+            return {}
+        return {"code_seconds": self._container.containers.bounds.call_seconds, "stored_bytes": 0}
+
     async def call(self, name: str, arguments: str, progress: Progress) -> ToolResult:
         """Run the code."""
         unwrapper = Unwrapper("code")
@@ -122,7 +133,8 @@ class CodeUse(HostedUse):
         except SandboxError as error:
             logs = _text(pieces, str(error))
             return ToolResult(fields={"outputs": _outputs(logs, ())}, model_text=logs, error=str(error))
-        return _result(container.id, pieces, done, seconds)
+        used = {"code_seconds": done.seconds, "stored_bytes": float(sum(file.size for file in done.files))}
+        return replace(_result(container.id, pieces, done, seconds), used=used)
 
     async def close(self) -> None:
         """Do nothing: the container stays until it has been idle for its time."""

@@ -12,12 +12,20 @@ from typing import Literal
 
 import msgspec
 
-from antiphon.containers.base import MOST_GIVEN, Done, NetworkPolicy, container_memory, kept_path, shown_path
+from antiphon.containers.base import (
+    MOST_GIVEN,
+    Done,
+    NetworkPolicy,
+    check_file_size,
+    container_memory,
+    kept_path,
+    shown_path,
+)
 from antiphon.containers.containers import Containers
 from antiphon.containers.skills import DeclaredSkill, MountedSkill, Skills, told_skills
 from antiphon.core.citations.sources import ContainerFile
 from antiphon.errors import InvalidRequest, NotFound, StoreConflict
-from antiphon.stores.base import FileStore
+from antiphon.stores.base import FileStore, whole_file
 from antiphon.stores.records import StoredContainer, StoredFile
 from antiphon.tools.base import HostedRun, ToolServerError
 from antiphon.types.items import OtherItem
@@ -84,6 +92,7 @@ class ContainerChoice:
         file = await self.files.get(id, owner, self.containers.clock())
         if file is None:
             raise NotFound(f"File '{id}' not found.", param=param, code="file_not_found")
+        check_file_size(file.size, param)
         return file
 
 
@@ -157,7 +166,7 @@ class ChosenContainer:
         for file in files:
             path = kept_path(file.filename)
             if path not in there:
-                content = await self._choice.files.content(file.id, self._owner, self.containers.clock())
+                content = await whole_file(self._choice.files, file, self.containers.clock())
                 if content is None:
                     raise ToolServerError(f"File '{file.id}' not found.")
                 await self.containers.add_file(container, path, content, "user")

@@ -128,6 +128,16 @@ class ShellUse(HostedUse):
         if self._container is not None:
             await self._container.choose(run, _container_of)
 
+    def provider(self) -> str:
+        """Return the kind of sandbox."""
+        return self._container.containers.source.name if self._container is not None else ""
+
+    def demand(self, name: str, arguments: str) -> Mapping[str, float]:
+        """Return the seconds of a call; files that it writes are counted afterwards."""
+        if self._container is None:
+            return {}
+        return {"code_seconds": CALLS * self._container.containers.bounds.call_seconds, "stored_bytes": 0}
+
     async def call(self, name: str, arguments: str, progress: Progress) -> ToolResult:
         """Run the commands, one after another."""
         action = shell_action(fields_of(arguments) or {})
@@ -140,7 +150,8 @@ class ShellUse(HostedUse):
         for index, command in enumerate(action.commands):
             await run.command(index, command)
         fields = {"output": run.ended, "max_output_length": action.max_output_length}
-        return ToolResult(fields=fields, files=run.files)
+        used = {"code_seconds": run.seconds, "stored_bytes": float(run.stored)}
+        return ToolResult(fields=fields, files=run.files, used=used)
 
     async def close(self) -> None:
         """Do nothing: the container stays until it has been idle for its time."""
@@ -157,13 +168,17 @@ def _container_of(item: OtherItem) -> str:
 
 
 class CommandRun:
-    """The commands of one call: `ended` says of each what it printed and how it ended, `files` what they have written."""
+    """The commands of one call: `ended` says of each what it printed and how it ended, `files` what they have written.
+
+    `seconds` is how long they ran, `stored` how many bytes they have written.
+    """
 
     def __init__(
         self, containers: Containers, container: StoredContainer, action: ShellAction, progress: Progress
     ) -> None:
         self.ended: list[dict[str, object]] = []
         self.files: list[ContainerFile] = []
+        self.seconds, self.stored = 0.0, 0
         self._containers = containers
         self._container = container
         self._progress = progress
@@ -188,6 +203,8 @@ class CommandRun:
                 outcome = {"type": "exit", "exit_code": _SIGNALLED + 9}
             else:
                 outcome = _outcome(done.ended)
+                self.seconds += done.seconds
+                self.stored += sum(file.size for file in done.files)
                 self.files += cited_files(self._container.id, done)
                 for note in _notes(done):
                     output.note(note)

@@ -11,7 +11,7 @@ import openai
 import pytest
 from openai import OpenAI
 
-from antiphon import app
+from antiphon.composition import app
 from antiphon.config import BackendConfig, Config, KeyConfig
 from antiphon.containers.skills import Skills
 from tests.containers.bundles import island, linked, manifest, zipped

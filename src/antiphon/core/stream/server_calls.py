@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
+from msgspec import Raw
 from msgspec.structs import replace
 
 from antiphon.core.citations.sources import Sources
 from antiphon.core.deltas import CallKind, CallStart
+from antiphon.core.json_encoding import to_json
 from antiphon.core.kinds import BY_NAME, CALLED, ITEMS
 from antiphon.core.stream.emitter import Emitter
-from antiphon.core.stream.tool_writers import ReadyWriter, ServerCallWriter
+from antiphon.core.stream.output import Output
+from antiphon.core.stream.tool_writers import ReadyWriter, ServeCall, ServerCallWriter
 from antiphon.core.tools.results import ModelText, ModelTexts, ToolResult
 
 LIMIT_REACHED = "The call was not made: the request's max_tool_calls is reached."
@@ -21,8 +24,6 @@ MOST_REACHED = (
     f"The call was not made: a response makes at most {MOST_HOSTED} such calls, unless max_tool_calls says otherwise."
 )
 
-Allocate = Callable[[str], tuple[str, int]]
-Keep = Callable[[int, bytes], None]
 MayWait = Callable[[CallStart], bool]
 """Tells whether a call may turn out to be one that a person has to agree to: nothing is told of it before that is known."""
 
@@ -60,13 +61,13 @@ class _Call:
 
 
 class ServerCalls:
-    """Owns the open calls. `allocate` gives an item's id and `output_index`, `keep` takes the closed item.
+    """Owns the open calls. `output` gives an item its id and `output_index`, and takes it when it is closed.
 
     `model_texts` holds what the model sees of the items that do not say it themselves, `sources` what they name. `openings` are
-    fields that a kind's items begin with.
+    fields that a kind's items begin with. `serve` makes the calls' writers where a front end has its own.
     """
 
-    def __init__(self, emitter: Emitter, allocate: Allocate, keep: Keep, limit: int | None) -> None:
+    def __init__(self, emitter: Emitter, output: Output, limit: int | None, serve: ServeCall | None = None) -> None:
         self.pending: list[PendingCall] = []
         self.may_wait: MayWait | None = None
         self.asked = False
@@ -76,8 +77,9 @@ class ServerCalls:
         self.openings: Mapping[str, Mapping[str, object]] = {}
         self.hosted_made = 0
         self._emitter = emitter
-        self._allocate = allocate
-        self._keep = keep
+        self._allocate = output.allocate
+        self._keep = output.keep
+        self._serve = serve
         self._limit = limit
         self._made = 0
         self._refused = False
@@ -152,15 +154,17 @@ class ServerCalls:
         """End a call with what it gave."""
         call = self._take(key)
         writer = self._opened(call)
-        self._keep(writer.index, writer.result(result))
         text = result.model_text
         if BY_NAME[call.start.kind].runs == "hosted":
             told = self.sources.told(text, result.passages, result.files)
             if text is None and result.error is not None:
                 told = replace(told, text=f"Error: {result.error}")
-            self.model_texts[writer.item_id] = ModelText(told.text, told.sources)
+            hidden = {name: Raw(to_json(value)) for name, value in result.hidden.items()}
+            self.model_texts[writer.item_id] = ModelText(told.text, told.sources, hidden=hidden)
+            result = replace(result, told=told)
         elif text is not None:
             self.model_texts[writer.item_id] = ModelText(text)
+        self._keep(writer.index, writer.result(result))
 
     def ask_instead(self, key: str, prefix: str, build: Callable[[str], tuple[str, bytes]]) -> None:
         """Replace a call by an item that asks the client; `build` makes its id and JSON from the id given to it."""
@@ -212,7 +216,7 @@ class ServerCalls:
             call = replace(call, opening=opening)
         if not kind.output:  # else the items have the call's id
             self._item_ids[call.call_id] = item_id
-        return kind.serve(self._emitter, item_id, index, call)
+        return (self._serve or kind.serve)(self._emitter, item_id, index, call)
 
     def _end_arguments(self, call: _Call) -> None:
         """Tell that a call's arguments are whole; its item ends with them where its result is another one."""

@@ -1,1 +1,1 @@
-"""Connections of a PostgreSQL store: their settings, their faults, and the one that listens."""
+"""Connections to PostgreSQL: address, settings, faults."""

@@ -6,7 +6,7 @@ from typing import Any
 
 import asyncpg
 
-from antiphon.stores.postgres.address import DatabaseAddress
+from antiphon.stores.postgres.connection.address import DatabaseAddress
 
 Connection = Any
 """An asyncpg connection, or the pool's stand-in for one."""

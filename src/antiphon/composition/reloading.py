@@ -25,7 +25,7 @@ CHANGEABLE = frozenset(
     """.split()
 )
 
-log = logging.getLogger("antiphon")
+log = logging.getLogger("antiphon.composition")
 
 
 def changed(old: Config, new: Config) -> Config:

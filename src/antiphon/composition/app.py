@@ -9,16 +9,27 @@ import os
 import signal
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from itertools import chain
+from typing import Protocol, runtime_checkable
 
 from antiphon.access.caller import ADMIN, CHAT, SCOPES
 from antiphon.access.keys import Keyring
 from antiphon.access.limits import Limiter
 from antiphon.access.prices import prices
+from antiphon.access.tool_limits import ToolMeters
 from antiphon.backends.base import Backend
 from antiphon.backends.open import open_backends
 from antiphon.backends.routing.registry import Registry
 from antiphon.checker.pool import Checker
+from antiphon.composition.from_settings import (
+    container_bounds,
+    make_sandboxes,
+    make_tokens,
+    schema_bounds,
+    sealing_secrets,
+)
+from antiphon.composition.reloading import changed, reopened, talkative, tokenizers, validate
+from antiphon.composition.search_models import SearchModels
 from antiphon.config import Config
 from antiphon.config.masking import SECRETS, secrets_of
 from antiphon.config.origins import Origins
@@ -27,11 +38,9 @@ from antiphon.containers.containers import Containers
 from antiphon.containers.skills import Skills
 from antiphon.core.token_count import Estimator
 from antiphon.errors import APIError, ConfigError
-from antiphon.from_settings import container_bounds, make_sandboxes, make_tokens, schema_bounds, sealing_secrets
 from antiphon.net.fetching import Fetcher
 from antiphon.net.proxies import passwords
 from antiphon.net.url_guard import UrlGuard
-from antiphon.reloading import changed, reopened, talkative, tokenizers, validate
 from antiphon.responses.background.live import Live
 from antiphon.responses.intake.decoding import ResponsesDecoder
 from antiphon.responses.intake.intake import Intake
@@ -77,6 +86,7 @@ from antiphon.stores.base import StoreDatabase
 from antiphon.stores.open import open_store
 from antiphon.telemetry.gauges import Gauges
 from antiphon.telemetry.observers import Observers
+from antiphon.telemetry.search_counts import SearchCounts
 from antiphon.telemetry.store_metrics import StoreWatch
 from antiphon.tools.base import HostedTool
 from antiphon.tools.built_in import BuiltInTools
@@ -84,10 +94,7 @@ from antiphon.tools.container_choice import ContainerChoice
 from antiphon.tools.hosted import by_kind
 from antiphon.tools.mcp.servers import McpServers
 
-if TYPE_CHECKING:
-    pass
-
-log = logging.getLogger("antiphon")
+log = logging.getLogger("antiphon.composition")
 
 PURGE_INTERVAL = 600.0  # seconds between two looks for responses that have expired
 
@@ -131,9 +138,13 @@ class Parts:
         self.watch = Watch(
             config,
             Gauges(
-                self.registry.health, lambda: self.live.running, lambda: self.sockets.open, lambda: self.store_watch()
+                self.registry.health,
+                lambda: self.live.running,
+                lambda: self.sockets.open,
+                lambda: chain(self.store_watch(), self.search_counts()),
             ),
         )
+        self.search_counts = SearchCounts(lambda: self.ingestion.outcomes())
         self.store = self.watch.store(store)
         self.store_watch = StoreWatch(self.store.database, time.time, lambda: self.live)
         self.sandboxes = make_sandboxes(config.tools.code_interpreter)
@@ -142,6 +153,7 @@ class Parts:
         )
         self.skills = Skills(self.store.skills, time.time, new_id_base)
         self.limiter = Limiter(self.store.limits, time.time, prices(config.models))
+        self.tool_meters = ToolMeters(self.store.limits, time.time, self.limiter.correct)
         self.keyring = Keyring(self.store.keys, time.time)
         self.tokens = make_tokens(config.jwt) if config.jwt else None
         self.guard = UrlGuard(config.url_guard_allow)
@@ -154,8 +166,10 @@ class Parts:
             most_tools=config.mcp_max_tools,
         )
         self.prompts = Prompts(config.prompts)
-        self.ingestion = Ingestion(self.store, IngestBounds.of(config.tools.file_search), time.time)
-        self.searcher = Searcher(self.store.vector_stores)
+        self.search_models = SearchModels(config, lambda: self.backends)
+        embedder, reranker = self.search_models.embedder, self.search_models.reranker
+        self.ingestion = Ingestion(self.store, IngestBounds.of(config.tools.file_search), time.time, embedder)
+        self.searcher = Searcher(self.store.vector_stores, embedder, reranker, self.search_counts.fallback)
         self._tools = self._hosted_tools(config, hosted)
         self.services = self._services(config)
         self.media = Media(
@@ -221,6 +235,7 @@ class Parts:
             hosted_tools=self.watch.hosted_tools(self._tools.tools),
             tools_off=self._tools.off,
             limiter=self.limiter,
+            tool_meters=self.tool_meters,
             rooms=Rooms(config.request_owner_bytes, config.request_bytes),
             recall=Recall(config.recall_bytes),
             observer=Observers(self.ring, *self.watch.observers),
@@ -276,12 +291,14 @@ class Parts:
             ),
         )
         router.websocket("/responses", self.sockets.serve if self.config.websocket else None)
-        add_files(router, Files(self.store.files, self.services.clock, self.services.new_id_base, self.ingestion.wake))
-        shelf = VectorShelf(self.store, self.ingestion, self.services.clock, self.services.new_id_base)
-        add_vector_stores(router, shelf, self.searcher, most_stores=self.config.tools.file_search.max_stores)
-        add_containers(
-            router, ContainerRoutes(self.containers, self.store.files, self.skills), SkillRoutes(self.skills)
-        )
+        clock, new_id_base = self.services.clock, self.services.new_id_base
+        add_files(router, Files(self.store.files, clock, new_id_base, self.ingestion.wake, self.tool_meters))
+        shelf = VectorShelf(self.store, self.ingestion, clock, new_id_base)
+        rewriter = self.search_models.rewriter(self.services.router, self.search_counts.fallback)
+        most = self.config.tools.file_search.max_stores
+        add_vector_stores(router, shelf, self.searcher, rewriter, most_stores=most)
+        containers = ContainerRoutes(self.containers, self.store.files, self.skills, self.tool_meters)
+        add_containers(router, containers, SkillRoutes(self.skills))
         names = ModelNames(self.registry, lambda: self.config.messages_models)
         add_messages(router, MessagesRoutes(self.services, self.intake, self.foreground, names))
         models = AnthropicModels(self.registry, Models(self.registry))
@@ -329,6 +346,7 @@ class Parts:
             if self.tokens is not None:
                 await self.tokens.close()
             await self._tools.close()
+            await self.search_models.close()
             await self.registry.close()
             await self.services.checker.close()
             await self.store.close()

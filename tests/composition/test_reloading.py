@@ -11,9 +11,9 @@ import pytest
 from antiphon.backends.chat.codec import CodecOptions
 from antiphon.backends.chat.profiles import Policies
 from antiphon.backends.open import open_backends
+from antiphon.composition.reloading import reopened
 from antiphon.config import BackendConfig, Config, ModelConfig
 from antiphon.errors import ConfigError
-from antiphon.reloading import reopened
 from tests.net.certificates import Authority
 
 BEFORE = Config(

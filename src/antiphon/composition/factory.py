@@ -6,7 +6,7 @@ import copy
 import os
 from collections.abc import Iterable
 
-from antiphon.app import Parts
+from antiphon.composition.app import Parts
 from antiphon.config import Config
 from antiphon.config.loading import complete, load
 from antiphon.config.rules import check
