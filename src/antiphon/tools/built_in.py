@@ -12,6 +12,7 @@ from antiphon.tools.base import HostedTool, ToolServers
 from antiphon.tools.code_interpreter import CodeInterpreter
 from antiphon.tools.container_choice import ContainerChoice
 from antiphon.tools.file_search import FileSearch
+from antiphon.tools.programs import ProgramTool
 from antiphon.tools.shell import HostedShell
 from antiphon.tools.web.search import WebSearch
 
@@ -44,7 +45,11 @@ class BuiltInTools:
                 self._web = WebSearch(settings, choice, servers)
             else:
                 self.off["web_search"] = choice.reason or "no provider is set: `provider` in [tools.web_search]"
-        self._in_sandboxes = (CodeInterpreter(container_choice), HostedShell(container_choice))
+        self._in_sandboxes = (
+            CodeInterpreter(container_choice),
+            HostedShell(container_choice),
+            ProgramTool(container_choice.containers),
+        )
         own: list[HostedTool] = [*self._in_sandboxes]
         if config.tools.file_search.enabled:
             own.append(FileSearch(store.vector_stores, searcher, clock, results=config.tools.file_search.results))

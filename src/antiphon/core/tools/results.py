@@ -13,6 +13,15 @@ from antiphon.core.opaque import Opaque
 NO_FIELDS: Mapping[str, object] = {}
 
 
+class ClientCall(msgspec.Struct, frozen=True):
+    """A call of the client's function that a tool of this server wants made."""
+
+    call_id: str
+    name: str
+    arguments: str
+    namespace: str | None = None
+
+
 class ToolResult(msgspec.Struct, frozen=True, kw_only=True):
     """What a call gave. `fields` are those of its item, which the client sees.
 
@@ -22,6 +31,7 @@ class ToolResult(msgspec.Struct, frozen=True, kw_only=True):
     `error` says why a call gave nothing; `code` is the word for that where clients know one, such as `max_uses_exceeded`. `told`
     is all of it as the model sees it: that is set where sources get their numbers.
     `used` is what it took of units that limits count, where that is not what was expected.
+    A call that `asks` has no result yet: the client makes these calls first.
     """
 
     fields: Mapping[str, object] = {}
@@ -33,6 +43,7 @@ class ToolResult(msgspec.Struct, frozen=True, kw_only=True):
     code: str = ""
     told: SourcedText | None = None
     used: Mapping[str, float] = {}
+    asks: Sequence[ClientCall] = ()
 
 
 class ModelText(msgspec.Struct, frozen=True, omit_defaults=True):
