@@ -100,7 +100,7 @@ class Intake:
         else:
             await by_size(asked.size, partial(check_capabilities, strict=strict), can, request, tools, text, seen)
         remote = await declared_servers(tools, caller, services.tool_servers) if tools else []
-        hosted, rights = await self._hosted(request, tools, owner, caller, identity) if tools else NO_TOOLS
+        hosted, rights = await self._hosted(request, tools, owner, caller, identity, route) if tools else NO_TOOLS
         source = history or services.store.responses
         own, earlier, size = await self._gathering.items(request, own, owner, source, asked.size)
         kinds = set(map(type, chain(earlier, own, prompted)))
@@ -135,7 +135,9 @@ class Intake:
         if not SEALED.isdisjoint(kinds):
             shown, opaque, added, sources = await self._gathering.with_model_texts(shown, opaque, owner, source)
             size += added
-        ignored = ignored_tools(tools, run_here(hosted) if hosted else ())
+        ignored = ignored_tools(tools, run_here(hosted) if hosted else ()) if tools else []
+        if ignored and route.runs_hosted_tools:
+            ignored = []  # the backend gets them
         if ignored:
             tell_ignored(ignored, services.tools_off, rights)
         if hosted:
@@ -163,6 +165,7 @@ class Intake:
         owner: str,
         caller: Caller | None,
         identity: Identity | None,
+        route: Route,
     ) -> tuple[Sequence[AdmittedTool], ToolRights]:
         """Return the hosted tools of a request, and its caller's rights to them. Raises APIError."""
         services = self._services
@@ -170,6 +173,8 @@ class Intake:
             return NO_TOOLS
         rights = rights_of(caller) if caller is not None else identity.rights if identity is not None else ALL_RIGHTS
         check_forced(request.tool_choice, rights, services.hosted_tools)
+        if route.runs_hosted_tools:
+            return (), rights
         return await admitted(tools, owner, services.hosted_tools, rights), rights
 
     async def _shown(
