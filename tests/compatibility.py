@@ -35,7 +35,12 @@ def _declared(which: Callable[[kinds.Kind], bool]) -> str:
     return ", ".join(type for kind in KINDS if which(kind) for type in kind.declared)
 
 
-BUILT_IN = ("file_search", "web_search", "code_interpreter")  # hosted tools that come with the server
+BUILT_IN = (
+    "file_search",
+    "web_search",
+    "code_interpreter",
+    "programmatic_tool_calling",
+)  # hosted tools that come with the server
 
 
 def _nobody_runs(kind: kinds.Kind) -> bool:
@@ -153,6 +158,10 @@ ITEMS = (
     Kind(
         "web_search_call, file_search_call, code_interpreter_call",
         "Taken and kept; a chat model sees the call, and what it gave as far as `results`, `outputs` or the server's store tell.",
+    ),
+    Kind(
+        "program, program_output",
+        "In and out; a chat model sees the code and the result, not the calls within. One that waits goes on with their outputs.",
     ),
     Kind(
         ", ".join(item.type for kind in KINDS if _nobody_runs(kind) for item in kind.items if item.read is None),
