@@ -27,9 +27,9 @@ from antiphon.core.tools.mcp_content import Senses
 from antiphon.core.tools.tool_map import ignored_tools
 from antiphon.core.turn import NO_HINTS, NO_OPTIONS, Hints, Turn, with_operators
 from antiphon.errors import InvalidRequest
-from antiphon.responses.approvals import given
+from antiphon.responses.calls.approvals import given
+from antiphon.responses.calls.hosted_calls import offered, told
 from antiphon.responses.compaction import threshold
-from antiphon.responses.hosted_calls import offered, told
 from antiphon.responses.intake.abilities import EFFORT, check_capabilities, wants_effort
 from antiphon.responses.intake.asked import Asked
 from antiphon.responses.intake.history import Gathering, History
