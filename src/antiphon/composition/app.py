@@ -23,6 +23,7 @@ from antiphon.backends.routing.registry import Registry
 from antiphon.checker.pool import Checker
 from antiphon.composition.from_settings import (
     container_bounds,
+    file_bounds,
     make_sandboxes,
     make_tokens,
     schema_bounds,
@@ -59,9 +60,9 @@ from antiphon.server.api.chat.completions import ChatCompletions
 from antiphon.server.api.containers import ContainerRoutes
 from antiphon.server.api.conversations import Conversations
 from antiphon.server.api.counting import Counting
-from antiphon.server.api.files import Files
 from antiphon.server.api.foreground import SHUTDOWN, Foreground
 from antiphon.server.api.health import Health
+from antiphon.server.api.incoming import Incoming
 from antiphon.server.api.models import Models
 from antiphon.server.api.responses import Responses
 from antiphon.server.api.routes import add_containers, add_conversations, add_files, add_responses, add_vector_stores
@@ -288,7 +289,8 @@ class Parts:
         )
         router.websocket("/responses", self.sockets.serve if self.config.websocket else None)
         clock, new_id_base = self.services.clock, self.services.new_id_base
-        add_files(router, Files(self.store.files, clock, new_id_base, self.ingestion.wake, self.tool_meters))
+        incoming = Incoming(self.store.files, clock, file_bounds(self.config))
+        add_files(router, incoming, self.store.uploads, new_id_base, self.ingestion.wake, self.tool_meters)
         shelf = VectorShelf(self.store, self.ingestion, clock, new_id_base)
         rewriter = self.search_models.rewriter(self.services.router, self.search_counts.fallback)
         most = self.config.tools.file_search.max_stores
