@@ -80,6 +80,7 @@ def main() -> int:
             "API_KEY": KEY,
             "MODEL": "played",
             "MCP_URL": mcp,
+            "UPSTREAM_URL": backend,
             "NODE": str(NODE),
         }
         with ThreadPoolExecutor(2) as pool:
