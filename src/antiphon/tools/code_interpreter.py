@@ -113,7 +113,7 @@ class CodeUse(HostedUse):
 
     def provider(self) -> str:
         """Return the kind of sandbox."""
-        return self._containers.source.name
+        return self._container.containers.source.name if self._container is not None else ""
 
     def demand(self, name: str, arguments: str) -> Mapping[str, float]:
         """Return the seconds of a call; files that it writes are counted afterwards."""

@@ -130,6 +130,10 @@ class ShellUse(HostedUse):
         if self._container is not None:
             await self._container.choose(run.items, _container_of)
 
+    def provider(self) -> str:
+        """Return the kind of sandbox."""
+        return self._container.containers.source.name if self._container is not None else ""
+
     def demand(self, name: str, arguments: str) -> Mapping[str, float]:
         """Return the seconds of a call; files that it writes are counted afterwards."""
         if self._container is None:

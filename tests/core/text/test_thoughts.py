@@ -78,11 +78,11 @@ def test_a_whole_message_that_closes_what_the_template_opened(text: str, thought
 
 def test_settled_once_the_answer_has_begun() -> None:
     splitter = ThinkSplitter()
-    assert not splitter.settled
+    assert not splitter.settled()
     splitter.feed("<think>a</think>")
-    assert not splitter.settled
+    assert not splitter.settled()
     splitter.feed("b")
-    assert splitter.settled
+    assert splitter.settled()
 
 
 # The template may have opened the thoughts
@@ -108,7 +108,7 @@ def test_nothing_is_held_back_for_ever() -> None:
     splitter = ThinkSplitter(unsure=True)
     said = [one for _ in range(LONGEST_UNSURE // 8 + 1) for one in splitter.feed("8 chars ")]
     assert "".join(one.text for one in said) == "8 chars " * (LONGEST_UNSURE // 8 + 1)
-    assert splitter.settled
+    assert splitter.settled()
     assert not splitter.unopened
 
 

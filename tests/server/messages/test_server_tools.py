@@ -51,7 +51,9 @@ def both(client: Client, messages: list[Json], **fields: Any) -> Json:
     body = {"model": "m", "max_tokens": 500, "messages": messages, **fields}
     status, message = client.post("/v1/messages", **body)
     assert status == 200, message
-    streamed = folded(httpx.post(f"{client.url}/v1/messages", json={**body, "stream": True}).text)
+    streamed = folded(
+        httpx.post(f"{client.url}/v1/messages", json={**body, "stream": True}, headers=client.headers).text
+    )
     assert bare(streamed["content"]) == bare(message["content"])
     assert streamed["usage"]["server_tool_use"] == message["usage"]["server_tool_use"]
     return message

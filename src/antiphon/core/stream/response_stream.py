@@ -64,7 +64,7 @@ _TURN, _DONE, _ENDED = State.TURN, State.DONE, State.ENDED
 
 
 class ResponseStream(ToolStream):
-    """State machine of one Response. `emitter` and `writers` encode its events.
+    """State machine of one Response. `emitter` (its number is the one that the next event gets) and `writers` encode its events.
 
     `asks_client`: a call is the client's to run. `relayed`: items are another server's.
     """
@@ -80,14 +80,14 @@ class ResponseStream(ToolStream):
     ) -> None:
         self.response = response
         self.terminal: Event | None = None
-        self._emitter = emitter if emitter is not None else Emitter()
-        self.take = self._emitter.take  # returns the Events that came up since the last call
+        self.emitter = emitter if emitter is not None else Emitter()
+        self.take = self.emitter.take  # returns the Events that came up since the last call
         self._options = options or StreamTerms()
         self._item_list = Output(id_base)
         self._output = self._item_list.items
         self._stage = Stage()
         self._writers = writers
-        self._items = OpenItems(self._emitter, writers, self._item_list, self._options, self._stage)
+        self._items = OpenItems(self.emitter, writers, self._item_list, self._options, self._stage)
         self._servers: ServerCalls | None = None
         self._made: dict[int, MadeWriter] = {}
         self.asks_client = self.relayed = self._announced = False
@@ -113,7 +113,7 @@ class ResponseStream(ToolStream):
         self._stage.check("queued")
         self._stage.state = State.QUEUED
         self.response.status = "queued"
-        self._emitter.queued(self.response)
+        self.emitter.queued(self.response)
 
     def start(self) -> None:
         """Emit `response.created` and `response.in_progress`; after `queued` the latter only."""
@@ -124,16 +124,16 @@ class ResponseStream(ToolStream):
         if self._announced:
             return
         self._announced = True
-        self._emitter.started(self.response, queued=queued)
+        self.emitter.started(self.response, queued=queued)
 
     def keepalive(self, position: int = 0) -> None:
         """Emit `keepalive`, which has a `sequence_number` (contract, "Stream"). `position`: the queue position."""
         self._stage.check("keepalive")
-        self._emitter.keepalive(position)
+        self.emitter.keepalive(position)
 
     def note(self, type: str, fields: bytes) -> Event:
         """Number an event that stands beside the response, also behind its end: `"name":value,…` without braces."""
-        emitter = self._emitter
+        emitter = self.emitter
         if self.terminal is not None and emitter.sequence_number == self._terminal_number:
             emitter.sequence_number += 1
         return emitter.apart(type, fields)
@@ -145,7 +145,7 @@ class ResponseStream(ToolStream):
     def restore(self, state: Restart) -> None:
         """Restore the state of another worker's run. Items that it left open are closed by `close_restored` only."""
         self._stage.check("restore")
-        self._emitter.sequence_number = state.sequence_number
+        self.emitter.sequence_number = state.sequence_number
         self._output[:] = state.output
         self._announced = state.announced
         if state.sequence_number and not state.announced:
@@ -157,7 +157,7 @@ class ResponseStream(ToolStream):
         """Close an item that another worker left open."""
         self._stage.check("close_restored")
         self._output[output_index] = item
-        self._emitter.restored(output_index, item)
+        self.emitter.restored(output_index, item)
 
     @property
     def output_begun(self) -> bool:
@@ -167,7 +167,7 @@ class ResponseStream(ToolStream):
     @property
     def sequence_number(self) -> int:
         """The number that the next event gets."""
-        return self._emitter.sequence_number
+        return self.emitter.sequence_number
 
     # One Turn
 
@@ -238,7 +238,7 @@ class ResponseStream(ToolStream):
     def open_item(self, prefix: str, write: Callable[[Emitter, str, int], W]) -> W:
         """Begin an item that is made between model calls. Returns its writer, for `close_item`."""
         self._stage.check("open_item")
-        writer = write(self._emitter, *self._item_list.allocate(prefix))
+        writer = write(self.emitter, *self._item_list.allocate(prefix))
         self._made[writer.index] = writer
         return writer
 
@@ -260,8 +260,12 @@ class ResponseStream(ToolStream):
         self._close_items("completed")
         item_id, index = self._item_list.allocate(prefix)
         item = build(item_id)
-        ReadyWriter(self._emitter, item_id, index).write(item, between)
+        ReadyWriter(self.emitter, item_id, index).write(item, between)
         self._item_list.keep(index, item)
+
+    def compacted(self, summary: str, sealed: str) -> None:
+        """Tell of a compaction, beside its item, where a front end shows the summary; `sealed` is what the item holds."""
+        self.emitter.compacted(summary, sealed)
 
     @property
     def complete(self) -> bool:
@@ -293,7 +297,7 @@ class ResponseStream(ToolStream):
         """End the response with an error, also after `finish` if its terminal Event has not been sent yet."""
         self._stage.check("fail")
         self._end_items()
-        self._emitter.failed(error)
+        self.emitter.failed(error)
         self.response.incomplete_details = None
         self.response.error = ResponseError(error.code or error.type, error.message)
         return self._terminate("failed", now)
@@ -320,8 +324,8 @@ class ResponseStream(ToolStream):
         self.response.output = [Raw(item) for item in self.output]
         if self._servers is not None and self._servers.hosted_made:
             self.response.tool_usage = tool_usage(self.output)
-        self._terminal_number = self._emitter.sequence_number
-        body, self.terminal = self._emitter.ended(self.response, self._finish)
+        self._terminal_number = self.emitter.sequence_number
+        body, self.terminal = self.emitter.ended(self.response, self._finish)
         return body
 
     @property
@@ -360,7 +364,7 @@ class ResponseStream(ToolStream):
     def _relayed(self) -> Relayer:
         if self._relayer is None:
             self.relayed = True
-            self._relayer = Relayer(self._emitter, self._writers, self._item_list, self._options)
+            self._relayer = Relayer(self.emitter, self._writers, self._item_list, self._options)
         return self._relayer
 
     def _relay(self, delta: Relay) -> None:

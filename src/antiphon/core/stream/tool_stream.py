@@ -21,7 +21,7 @@ class ToolStream:
     asks_client: bool
     response: Response
     _servers: ServerCalls | None  # most responses have none, and pay nothing for them
-    _emitter: Emitter
+    emitter: Emitter
     _item_list: Output
     _stage: Stage
     _writers: WriterTable
@@ -30,7 +30,7 @@ class ToolStream:
         """Return the server's calls, from the first look at them on."""
         if self._servers is None:
             self._servers = ServerCalls(
-                self._emitter, self._item_list, self.response.max_tool_calls, self._writers.serve
+                self.emitter, self._item_list, self.response.max_tool_calls, self._writers.serve
             )
         return self._servers
 

@@ -138,6 +138,8 @@ class Intake:
         ignored = ignored_tools(tools, run_here(hosted) if hosted else ())
         if ignored:
             tell_ignored(ignored, services.tools_off, rights)
+        if hosted:
+            ignored += [name for tool in hosted for name in tool.use.ignored()]
         whole = (request, asked.extra, owner, route, tools, text, own, shown, identity, hints, ignored)
         plan = self._complete(*whole) if size < LARGE else await by_size(size, self._complete, *whole, large=True)
         if asked.options is not NO_OPTIONS or asked.ignored or asked.forgiving:

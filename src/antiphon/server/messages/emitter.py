@@ -35,6 +35,7 @@ THINKING = b'"thinking_delta","thinking"'
 SIGNATURE = b'"signature_delta","signature"'
 ARGUMENTS = b'"input_json_delta","partial_json"'
 CHARACTERS = 4  # per token, where the backend's call was ended before it reported usage
+COMPACTION = b'"compaction_delta","encrypted_content":%b,"content"'
 CITATION = b'"citations_delta","citation"'
 PING = Event("ping", b'{"type":"ping"}')
 STOP = Event("message_stop", b'{"type":"message_stop"}')
@@ -69,7 +70,8 @@ class GrowingContent:
 class MessagesEmitter(MuteEmitter):
     """Makes the events of one Message, or with `quiet` only the Message. OpenAI's events are counted.
 
-    `searches` and `fetches` are the web's, `quotes` what was found there, by URL.
+    `paused`: a compaction is the last that was told. `searches` and `fetches` are the web's, `quotes` what was found there,
+    by URL.
     """
 
     __slots__ = (
@@ -82,6 +84,7 @@ class MessagesEmitter(MuteEmitter):
         "_told",
         "called",
         "fetches",
+        "paused",
         "quotes",
         "refused",
         "searches",
@@ -90,7 +93,7 @@ class MessagesEmitter(MuteEmitter):
 
     def __init__(self, told: AnswerTerms, *, quiet: bool = False) -> None:
         super().__init__()
-        self.called = self.refused = False
+        self.called = self.refused = self.paused = False
         self.searches = self.fetches = 0
         self.quotes: dict[str, str] = {}
         self._told = told
@@ -107,6 +110,7 @@ class MessagesEmitter(MuteEmitter):
         """Open a block, or put it in line."""
         block = GrowingContent(self, opening, len(self._content))
         self._content.append(None)
+        self.paused = False
         if self._open is None:
             self._show(block)
         else:
@@ -159,6 +163,14 @@ class MessagesEmitter(MuteEmitter):
         self.sequence_number += 1
         self._pending.append(PING)
 
+    def compacted(self, summary: str, sealed: str) -> None:
+        """Emit a `compaction` block, which the client sends back in place of what it stands for."""
+        fields = text_json(summary), text_json(sealed)
+        block = self.begin(b'{"type":"compaction","content":null,"encrypted_content":null}')
+        block.piece(COMPACTION % fields[1], fields[0])
+        block.end(b'{"type":"compaction","content":%b,"encrypted_content":%b}' % fields)
+        self.paused = True
+
     def failed(self, error: APIError) -> None:
         """Do nothing: the error is the last event (`ended`)."""
         self._say("error", envelope(error, self._told.request_id))
@@ -171,6 +183,7 @@ class MessagesEmitter(MuteEmitter):
         content = [] if told.warm else [block for block in self._content if block is not None]
         usage = usage_of(response.usage, told, -(-self._said // CHARACTERS), self.searches, self.fetches)
         stop = stop_reason(finish, response, told, called=self.called, refused=self.refused)
+        stop = "compaction" if self.paused else stop
         sequence = finish.stop_sequence if finish is not None and stop == "stop_sequence" else None
         ending = {"stop_reason": stop, "stop_sequence": sequence, "stop_details": details(stop)}
         ending["container"] = container_of(response, told)

@@ -21,6 +21,7 @@ TYPES = {
     504: "timeout_error",
     OVERLOADED: "overloaded_error",
 }
+NOT_FOUND = ("model_not_found", "previous_response_not_found")
 OVERFLOW = "context_length_exceeded"
 
 
@@ -30,10 +31,10 @@ def dotted(path: str) -> str:
 
 
 def status_of(error: APIError) -> int:
-    """Return the status: 529 where the server has no room, 404 for a model that does not exist."""
+    """Return the status: 529 where the server has no room, 404 for a model or a message that does not exist."""
     if error.status == 503:
         return OVERLOADED
-    return 404 if error.status == 400 and error.code == "model_not_found" else error.status
+    return 404 if error.status == 400 and error.code in NOT_FOUND else error.status
 
 
 def type_of(status: int) -> str:

@@ -75,7 +75,11 @@ class MessagesRoutes:
         plan = await preparer.plan_to_count(body, request.caller)
         count = await self._services.counter.count(plan.route, plan.turn)
         headers = [(b"x-request-id", request.request_id.encode()), *ignored_header(plan.ignored)]
-        return json_reply({"input_tokens": count.tokens}, headers=[*headers, ESTIMATED] if count.estimated else headers)
+        fields: dict[str, object] = {"input_tokens": count.tokens}
+        if decoder.told.beta and decoder.told.edits is not None:
+            cleared = sum(int(str(edit["cleared_input_tokens"])) for edit in decoder.told.edits)
+            fields["context_management"] = {"original_input_tokens": count.tokens + cleared}
+        return json_reply(fields, headers=[*headers, ESTIMATED] if count.estimated else headers)
 
 
 def _no_search(plan: Plan) -> FailedCall:
