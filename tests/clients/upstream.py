@@ -153,11 +153,11 @@ _prompts: list[str] = []
 
 
 def _cached(prompt: str, most: int) -> int:
-    """Count the tokens of the longest beginning that an earlier prompt had, as a prefix cache would."""
+    """Count the tokens of the longest beginning that an earlier prompt had, as a prefix cache would: never all of them."""
     shared = max((_common(prompt, earlier) for earlier in _prompts), default=0)
     _prompts.append(prompt)
     del _prompts[:-200]
-    return min(most, shared // 4)
+    return min(most - 1, shared // 4)
 
 
 def _common(one: str, other: str) -> int:
