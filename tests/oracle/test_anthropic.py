@@ -1,6 +1,6 @@
 """Foreign readers of `/v1/messages`: Anthropic's OpenAPI document validates every body and event, its SDK folds the stream.
 
-They read the golden cases' recorded Messages and events, which tests/server/test_messages_golden.py holds against the server.
+They read the golden cases' recorded Messages and events, which tests/server/messages/test_golden.py holds against the server.
 The document is that of the package llm-comply.
 """
 
