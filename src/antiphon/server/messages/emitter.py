@@ -170,8 +170,8 @@ class MessagesEmitter(MuteEmitter):
 
     def failed(self, error: APIError) -> None:
         """Do nothing: the error is the last event (`ended`)."""
-        error_json = to_json({"type": type_of(status_of(error)), "message": words(error)})
-        self._say("error", b'{"type":"error","error":%b}' % error_json)
+        fault = {"type": type_of(status_of(error)), "message": words(error)}
+        self._say("error", to_json({"type": "error", "error": fault, "request_id": self._told.request_id}))
 
     def ended(self, response: Response, finish: Finish | None) -> tuple[bytes, Event]:
         """Return the Message, and `message_stop`; `message_delta` stands before it. A failed one ends with its error."""
