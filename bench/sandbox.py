@@ -7,8 +7,8 @@ import statistics
 import sys
 import time
 
+from antiphon.composition.from_settings import make_sandboxes
 from antiphon.config import CodeInterpreterConfig
-from antiphon.from_settings import make_sandboxes
 from antiphon.sandbox import watch
 from antiphon.sandbox.base import Sandbox
 from antiphon.sandbox.process import SandboxProcess

@@ -13,7 +13,8 @@ from contextlib import suppress
 from random import Random
 from typing import Any
 
-from tests.attack.fuzz import check_alive, http_case, known
+from tests.attack.cases import http_case, known
+from tests.attack.fuzz import check_alive
 from tests.attack.report import Report
 from tests.attack.target import ADMIN, ANN, BOB, CHAT_MODELS, Target
 from tests.attack.verdict import TERMINAL, fault_of

@@ -8,8 +8,8 @@ import re
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from antiphon import app
 from antiphon.access.caller import ADMIN
+from antiphon.composition import app
 from antiphon.config import BackendConfig, Config
 from antiphon.server.http.router import HttpRoute
 from tests.attack.fuzz import check_alive

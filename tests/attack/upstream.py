@@ -1,16 +1,18 @@
-"""A backend that is quick and honest: golden transcripts for chat completions, and one for Responses."""
+"""Backends: one that is quick and honest (golden transcripts), one that echoes, one that calls, one that is restless."""
 
 from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from random import Random
 from typing import Any, ClassVar
 
 import httptools
 
+from tests.attack import hosted
+from tests.backends.hostile_messages import FINE
 from tests.golden.player import CASES, ROOT
 
 INVALID = "(no valid JSON)"
@@ -30,9 +32,20 @@ def _responses() -> bytes:
     return b"".join(f"event: {json.loads(event)['type']}\ndata: {event}\n\n".encode() for event in events)
 
 
+def _messages() -> bytes:
+    return b"".join(b"event: %b\ndata: %b\n\n" % (one["type"].encode(), json.dumps(one).encode()) for one in FINE)
+
+
+WHOLE = {
+    "id": "msg_1", "type": "message", "role": "assistant", "model": "one", "content": [{"type": "text", "text": "All is well."}],
+    "stop_reason": "end_turn", "stop_sequence": None, "usage": {"input_tokens": 1, "output_tokens": 3},
+}  # fmt: skip
+
+
 class _Upstream(asyncio.Protocol):
     transcripts = _transcripts()
     responses = _responses()
+    messages = _messages()
     plain = ROOT / "text"
     random = Random(7)
 
@@ -47,9 +60,13 @@ class _Upstream(asyncio.Protocol):
 
     def on_message_begin(self) -> None:
         self.url = b""
+        self.body = b""
 
     def on_url(self, url: bytes) -> None:
         self.url += url
+
+    def on_body(self, body: bytes) -> None:
+        self.body += body
 
     def on_message_complete(self) -> None:
         kind = b"text/event-stream"
@@ -58,6 +75,11 @@ class _Upstream(asyncio.Protocol):
             body = json.dumps({"object": "list", "data": [{"id": id, "object": "model"} for id in MODELS]}).encode()
         elif self.url.endswith(b"/responses"):
             body = self.responses
+        elif b"/messages" in self.url and b'"stream":true' in self.body.replace(b" ", b""):
+            body = self.messages
+        elif b"/messages" in self.url:
+            kind = b"application/json"
+            body = b'{"input_tokens": 7}' if self.url.endswith(b"/count_tokens") else json.dumps(WHOLE).encode()
         else:
             body = self.random.choice(self.transcripts)
         head = b"HTTP/1.1 200 OK\r\ncontent-type: %b\r\ncontent-length: %d\r\n\r\n" % (kind, len(body))
@@ -68,13 +90,6 @@ class _Echo(_Upstream):
     """Says what it was asked, as a text; remembers which models were called."""
 
     called: ClassVar[set[str]] = set()
-
-    def on_message_begin(self) -> None:
-        super().on_message_begin()
-        self.body = b""
-
-    def on_body(self, body: bytes) -> None:
-        self.body += body
 
     def on_message_complete(self) -> None:
         if not self.body:
@@ -99,10 +114,13 @@ class _Echo(_Upstream):
         self.transport.write(head + body)
 
 
-def _chat_answer(delta: Any, finish: str) -> bytes:
+def _chat_answer(deltas: Sequence[Any], finish: str) -> bytes:
     """Return the bytes of a streamed chat completion."""
     chunks = [
-        {"object": "chat.completion.chunk", "choices": [{"index": 0, "delta": delta, "finish_reason": None}]},
+        *(
+            {"object": "chat.completion.chunk", "choices": [{"index": 0, "delta": delta, "finish_reason": None}]}
+            for delta in deltas
+        ),
         {"object": "chat.completion.chunk", "choices": [{"index": 0, "delta": {}, "finish_reason": finish}]},
     ]
     body = b"".join(b"data: %b\n\n" % json.dumps(one).encode() for one in chunks) + b"data: [DONE]\n\n"
@@ -119,9 +137,54 @@ class _Caller(_Echo):
         names = [tool["function"]["name"] for tool in asked.get("tools", ()) if self.tool in tool["function"]["name"]]
         if names and not any(message["role"] == "tool" for message in asked["messages"]):
             call = {"index": 0, "id": "call_1", "function": {"name": names[0], "arguments": "{}"}}
-            self.transport.write(_chat_answer({"tool_calls": [call]}, "tool_calls"))
+            self.transport.write(_chat_answer(({"tool_calls": [call]},), "tool_calls"))
         else:
-            self.transport.write(_chat_answer({"content": "done"}, "stop"))
+            self.transport.write(_chat_answer(({"content": "done"},), "stop"))
+
+
+WORDS = (
+    "Done 【1】.", "【99999】【1†x】[^1] [^", "【" * 300, "[a](sandbox:/mnt/data/a) sandbox:/mnt/data/" + "b" * 600,
+    "【1" + "9" * 5000 + "】",
+    "", "</think>", '{"queries": ["a"]}', "【1, 2, 3】" * 50, "\ud83d",
+)  # fmt: skip
+
+
+class _Restless(_Upstream):
+    """Calls tools with all that comes to mind, a few times, then says something with citations. By the request alone."""
+
+    def on_message_complete(self) -> None:
+        if not self.body:
+            super().on_message_complete()
+            return
+        random = Random(self.body)
+        asked = json.loads(self.body)
+        tools = [tool["function"] for tool in asked.get("tools", ()) if tool.get("function")]
+        results = sum(message["role"] == "tool" for message in asked["messages"])
+        if not tools or results > 3 or random.random() < 0.15 + 0.2 * results:
+            words = random.choice(WORDS)
+            cut = random.randrange(len(words) + 1)
+            self.transport.write(_chat_answer(({"content": words[:cut]}, {"content": words[cut:]}), "stop"))
+            return
+        calls = []
+        for index in range(random.choice((1, 1, 2, 6))):
+            tool = random.choice(tools)
+            arguments = json.dumps(hosted.arguments(random, tool.get("parameters")))
+            if random.random() < 0.1:
+                arguments = random.choice(("", "{", '{"queries":["a', "[" * 2000, "null", arguments * 2, "{}"))
+            calls.append(
+                {"index": index, "id": f"c{index}", "function": {"name": tool["name"], "arguments": arguments}}
+            )
+        self.transport.write(_chat_answer(({"tool_calls": calls},), "tool_calls"))
+
+
+@asynccontextmanager
+async def restless() -> AsyncIterator[str]:
+    """Run a chat backend that calls tools oddly; gives its base URL."""
+    server = await asyncio.get_running_loop().create_server(_Restless, "127.0.0.1", 0)
+    try:
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1"
+    finally:
+        server.close()
 
 
 @asynccontextmanager

@@ -17,7 +17,7 @@ from click.testing import CliRunner
 from antiphon.cli import cli
 from antiphon.errors import ConfigError
 from antiphon.stores.open import open_postgres, open_sqlite, open_store, shared_secret
-from antiphon.stores.postgres.address import read_address
+from antiphon.stores.postgres.connection.address import read_address
 from antiphon.stores.postgres.imports.importing import NOUNS, Import
 from antiphon.stores.postgres.sql import migrations
 from antiphon.stores.records import StoredKey

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from antiphon.app import Parts
+from antiphon.composition.app import Parts
 from antiphon.config import BackendConfig, Config
 from antiphon.core import kinds
 from antiphon.tools.base import HostedTool

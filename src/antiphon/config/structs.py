@@ -11,12 +11,11 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
+from antiphon.config.keys import JwtConfig, KeyConfig
 from antiphon.config.tables import (
     SECRET,
     BackendConfig,
     EngineConfig,
-    JwtConfig,
-    KeyConfig,
     LeakConfig,
     McpServerConfig,
     ModelConfig,

@@ -131,7 +131,9 @@ class Containers:
             began = time.monotonic()
             try:
                 await self._bring(held, container.id)
+                started = time.monotonic()
                 ended = await perform(held.sandbox)
+                seconds = time.monotonic() - started
                 held.calls = claimed + 1
                 files, left_out = await self._take(held, container.id, ended)
             finally:
@@ -142,7 +144,7 @@ class Containers:
                     await self.bench.drop(container.id)
             if fresh and not ended.fresh:
                 ended = _as_fresh(ended)
-            return Done(ended=ended, files=files, left_out=left_out)
+            return Done(ended=ended, files=files, left_out=left_out, seconds=seconds)
 
     async def _sandbox(self, container: StoredContainer, calls: int) -> tuple[HeldSandbox, bool]:
         """Return a sandbox for a container that has had so many calls, and whether variables of those are lost."""

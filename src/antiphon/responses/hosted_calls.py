@@ -4,34 +4,50 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
+from time import perf_counter
 
 from msgspec.structs import replace
 
+from antiphon.access.tool_limits import Taken
 from antiphon.core.json_encoding import to_json
 from antiphon.core.stream.response_stream import PendingCall, ResponseStream
 from antiphon.core.tools.offers import Offer
-from antiphon.core.tools.results import ToolResult, shown_fields
+from antiphon.core.tools.results import NO_FIELDS, ToolResult, hidden_fields, shown_fields
 from antiphon.errors import APIError
 from antiphon.runtime.unexpected_errors import unexpected
 from antiphon.tools.base import AdmittedTool, HostedRun, ToolServerError
 
+Take = Callable[[Mapping[str, float]], Awaitable[Taken]]
+"""Takes what a call wants, by unit. Raises APIError."""
+
+NOT_TOLD: Mapping[str, float] = {}
 OVERHEAD = 256  # bytes that a passage or a file counts beside its text
+
+TellProgress = Callable[[str, str, Mapping[str, object]], None]
 
 log = logging.getLogger("antiphon.responses")
 
 
 class HostedWork:
-    """The hosted tools of one Response. `progress` tells of a call by its key, `include` what clients see of their items."""
+    """The hosted tools of one Response. `progress` tells of a call by its key, `include` what clients see of their items.
+
+    `take` takes what a call wants of the caller's limits.
+    """
 
     def __init__(
-        self, admitted: Sequence[AdmittedTool], progress: Callable[[str, str], None], include: Sequence[str] = ()
+        self,
+        admitted: Sequence[AdmittedTool],
+        progress: TellProgress,
+        include: Sequence[str] = (),
+        take: Take | None = None,
     ) -> None:
         self._admitted = {tool.kind.name: tool for tool in admitted}
         self._room = {tool.kind.name: tool.bounds.total for tool in admitted}
         self._progress = progress
         self._include = include
+        self._take = take
         self._running: set[str] = set()
         self.offers: Sequence[Offer] = offered(admitted)
 
@@ -46,7 +62,7 @@ class HostedWork:
         tool = self._admitted.get(call.kind)
         if tool is None:
             return ToolResult(error=f"There is no tool '{call.name}' here.")
-        result = await self._bounded(tool, call)
+        result = await self._metered(tool, call)
         size = _size(result)
         if size > tool.bounds.bytes:
             return ToolResult(error=f"The tool's answer has more than {tool.bounds.bytes} bytes.")
@@ -57,7 +73,26 @@ class HostedWork:
         self._room[call.kind] -= size
         if not tool.kind.hidden or not result.fields:
             return result
-        return replace(result, fields=shown_fields(result.fields, tool.kind.hidden, self._include))
+        shown = shown_fields(result.fields, tool.kind.hidden, self._include)
+        return replace(result, fields=shown, hidden=hidden_fields(result.fields, shown))
+
+    async def _metered(self, tool: AdmittedTool, call: PendingCall) -> ToolResult:
+        """Make a call within the limits of the caller's key."""
+        wanted = tool.use.demand(call.name, call.arguments) if self._take is not None else {}
+        if self._take is None or not wanted:
+            return await self._bounded(tool, call)
+        try:
+            taken = await self._take(wanted)
+        except APIError as error:
+            tool.use.limited(call.name)
+            return ToolResult(error=error.message)
+        began, used = perf_counter(), NOT_TOLD
+        try:
+            result = await self._bounded(tool, call)
+            used = result.used
+            return result
+        finally:
+            taken.settle(used, perf_counter() - began)
 
     async def _bounded(self, tool: AdmittedTool, call: PendingCall) -> ToolResult:
         self._running.add(call.key)
@@ -78,10 +113,10 @@ class HostedWork:
         finally:
             self._running.discard(call.key)
 
-    def _tell(self, key: str, stage: str) -> None:
+    def _tell(self, key: str, stage: str, fields: Mapping[str, object] = NO_FIELDS) -> None:
         """Emit a call's progress; progress of a call that has ended is ignored."""
         if key in self._running:
-            self._progress(key, stage)
+            self._progress(key, stage, fields)
 
     async def close(self) -> None:
         """Close all of them."""

@@ -7,6 +7,7 @@ from typing import Literal
 
 import msgspec
 
+from antiphon.access.tool_limits import ALL_RIGHTS, ToolRights
 from antiphon.backends.base import Route
 from antiphon.core import context
 from antiphon.core.citations.sources import Source
@@ -22,11 +23,12 @@ from antiphon.types.request import CreateResponse
 from antiphon.types.response import Response
 
 
-class Identity(msgspec.Struct, frozen=True):
-    """Ids and times of a response, which are not in its request."""
+class Identity(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Ids and times of a response, and its caller's rights to tools: what is not in its request."""
 
     id_base: str
     created_at: int
+    rights: ToolRights = ALL_RIGHTS
 
 
 class FailedCall(msgspec.Struct, frozen=True):
@@ -57,6 +59,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     ignored: Sequence[str] = ()
     remote: Sequence[McpTool] = ()
     hosted: Sequence[AdmittedTool] = ()
+    rights: ToolRights = ALL_RIGHTS
     sources: Sequence[Source] = ()
     approvals: Sequence[Approval] = ()
     compaction: Literal["", "trigger", "threshold"] = ""

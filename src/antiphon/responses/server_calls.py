@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 
 import msgspec
 from msgspec import Raw
@@ -33,7 +34,8 @@ class ToolWork:
         self._stream = stream
         self._show = show
         self._mcp = McpWork(plan.remote, plan.approvals, plan.owner, stream, services, show)
-        self._hosted = HostedWork(plan.hosted, self._progress, plan.request.include or ())
+        take = partial(services.tool_meters.take, plan.rights, plan.route.card) if plan.rights.limits else None
+        self._hosted = HostedWork(plan.hosted, self._progress, plan.request.include or (), take)
         self._run_of = HostedRun(
             owner=plan.owner, response_id=plan.response.id, items=plan.turn.items, sources=stream.sources
         )
@@ -96,8 +98,8 @@ class ToolWork:
     async def _call(self, call: PendingCall) -> ToolResult:
         return await (self._mcp.call(call) if call.kind == MCP else self._hosted.call(call))
 
-    def _progress(self, key: str, stage: str) -> None:
-        self._stream.tool_progress(key, stage)
+    def _progress(self, key: str, stage: str, fields: Mapping[str, object]) -> None:
+        self._stream.tool_progress(key, stage, fields)
         self._show()
 
 

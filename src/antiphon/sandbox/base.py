@@ -14,6 +14,10 @@ FOLDER = "/mnt/data"
 """Where the files of a container are, for the code that runs in it."""
 
 
+BEING_TRIED = "being tried"
+"""The condition of sandboxes of which it is not known yet whether one holds."""
+
+
 class SandboxError(AntiphonError):
     """A sandbox cannot be started, or has ended in the midst of something; the message may be shown to the client."""
 
@@ -128,6 +132,11 @@ class Sandbox(Protocol):
 
 class SandboxSource(Protocol):
     """Starts sandboxes of whichever kind holds on this machine."""
+
+    @property
+    def name(self) -> str:
+        """Return the kind that is used, "" where there is none."""
+        ...
 
     async def start(self) -> Sandbox:
         """Return a new sandbox. Raises SandboxError."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Literal, Protocol
 from urllib.parse import urlsplit
 
@@ -13,6 +13,7 @@ from msgspec import Raw
 from antiphon.core.citations.sources import Sources
 from antiphon.core.kinds import Kind
 from antiphon.core.tools.offers import Offer
+from antiphon.core.tools.results import NO_FIELDS
 from antiphon.core.tools.results import ToolResult as ToolResult
 from antiphon.errors import AntiphonError, InvalidRequest
 from antiphon.types.items import Item
@@ -168,8 +169,16 @@ class ToolServers(Protocol):
 
 # Hosted tools
 
-Progress = Callable[[str], None]
-"""Tells the client how far a call has come: `searching` becomes the event `response.TYPE.searching`. For the event loop only."""
+
+class CallProgress(Protocol):
+    """Tells the client how far a call has come. For the event loop only."""
+
+    def __call__(self, stage: str, fields: Mapping[str, object] = NO_FIELDS) -> None:
+        """Send the event `response.TYPE.STAGE`, with these fields."""
+        ...
+
+
+Progress = CallProgress
 
 
 class ToolBounds(msgspec.Struct, frozen=True, kw_only=True):
@@ -204,6 +213,10 @@ class HostedUse(Protocol):
         """Return what the model is told of the tool as a system's text, at most some hundred tokens; "" for nothing."""
         return ""
 
+    def ignored(self) -> Sequence[str]:
+        """Return the paths of what the declarations ask for and do not get, for `x-antiphon-ignored`."""
+        return ()
+
     def opening(self) -> Mapping[str, object]:
         """Return the fields that the items of its calls begin with, as far as they depend on the response."""
         return {}
@@ -215,6 +228,18 @@ class HostedUse(Protocol):
     def offers(self) -> Sequence[Offer]:
         """Return what the model may call; the kind of each target is the tool's."""
         ...
+
+    def provider(self) -> str:
+        """Return who does the work of its calls, for metrics and traces: a search provider, a sandbox, a backend."""
+        return ""
+
+    def limited(self, name: str) -> None:
+        """Note that a call of an offer's name was refused by its key's limits."""
+        return
+
+    def demand(self, name: str, arguments: str) -> Mapping[str, float]:
+        """Return what a call will take at most of the units that limits of keys count: `searches`, `code_seconds` …"""
+        return {}
 
     async def call(self, name: str, arguments: str, progress: Progress) -> ToolResult:
         """Make one call of an offer's `target.name`; `arguments` is what the model wrote, JSON or not.

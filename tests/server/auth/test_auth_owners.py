@@ -9,8 +9,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from antiphon import app
 from antiphon.access.caller import ADMIN
+from antiphon.composition import app
 from antiphon.config import BackendConfig, Config
 from antiphon.server.asgi import AntiphonApp
 from tests.server.handlers import call

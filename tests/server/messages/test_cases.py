@@ -78,8 +78,8 @@ CASES = {
     50: (FRONT, "test_models_in_the_shape_of_the_client"),
     51: (FRONT, "test_tokens_are_counted_and_no_limit_is_touched"),
     52: (HERE, "test_backends_of_all_kinds_give_the_same_message"),
-    53: (FRONT, "test_every_golden_case_says_the_same"),
-    54: (HERE, "test_a_session_keeps_its_prefix"),
+    53: ("tests.server.test_messages_golden", "test_it_says_what_responses_say"),
+    54: ("tests.server.test_messages_sessions", "test_each_prompt_begins_as_the_one_before_it"),
     55: ("tests.acceptance", ""),  # Claude Code itself
 }
 

@@ -12,7 +12,7 @@ import msgspec
 import pytest
 
 from antiphon import __version__
-from antiphon.app import build
+from antiphon.composition.app import build
 from antiphon.config import BackendConfig, Config
 from antiphon.server.http.router import RouteTable
 from antiphon.server.pages.openapi import document

@@ -328,7 +328,8 @@ def test_calls_are_counted_and_timed(client: Client) -> None:
     client.create(**plan(SEARCH))
     with urllib.request.urlopen(f"{client.url}/metrics", timeout=20) as reply:
         page = reply.read().decode()
-    assert 'antiphon_tool_duration_seconds_count{tool="web_search",outcome="ok"}' in page
+    labels = 'tool="web_search",kind="web_search",provider="searxng",outcome="ok"'
+    assert f"antiphon_tool_duration_seconds_count{{{labels}}}" in page
 
 
 def test_defaults() -> None:

@@ -147,11 +147,11 @@ def _fits_schemas(options: CodecOptions) -> bool:
 
 
 def decoder(
-    turn: Turn, call: ChatCall, options: CodecOptions, call_base: str, learn: Callable[[str], None] | None = None
+    turn: Turn, call: ChatCall, options: CodecOptions, call_base: str, learn: Callable[[str, str], None] | None = None
 ) -> ChatDecoder:
     """Return the reader of the answer. Ids of calls that bring none begin with `call_base`.
 
-    `learn` is told in which field the thoughts come.
+    `learn` is told in which field a model's thoughts come.
     """
     return ChatDecoder(
         call.tools,

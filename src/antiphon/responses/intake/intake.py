@@ -11,6 +11,7 @@ import msgspec
 from msgspec import UNSET, Raw
 
 from antiphon.access.caller import Caller, resolve
+from antiphon.access.tool_limits import ALL_RIGHTS, ToolRights, rights_of
 from antiphon.backends.base import Route
 from antiphon.core import compaction as compact
 from antiphon.core import context, token_count
@@ -32,7 +33,7 @@ from antiphon.responses.hosted_calls import offered, told
 from antiphon.responses.intake.abilities import EFFORT, check_capabilities, wants_effort
 from antiphon.responses.intake.asked import Asked
 from antiphon.responses.intake.history import Gathering, History
-from antiphon.responses.intake.hosted_tools import admitted, run_here, tell_ignored
+from antiphon.responses.intake.hosted_tools import admitted, check_forced, run_here, tell_ignored
 from antiphon.responses.intake.mcp_declarations import brings_servers, check_brought, declared_servers
 from antiphon.responses.intake.media import Media, MediaForm, media_holders
 from antiphon.responses.plan import Identity, Plan
@@ -41,6 +42,7 @@ from antiphon.responses.services import Services
 from antiphon.responses.structured_output import check_format
 from antiphon.responses.unsealing import Unsealing
 from antiphon.runtime.offload import LARGE, by_size
+from antiphon.tools.base import AdmittedTool
 from antiphon.types.items import Item, OtherItem, Reasoning
 from antiphon.types.request import CreateResponse
 from antiphon.types.response import Response
@@ -51,6 +53,8 @@ FETCHED_THERE = MediaForm(files_as_text=True)  # for backends that fetch images 
 
 MOST_ECHOED = 4 * 1024 * 1024
 """Bytes of what a response repeats of its request (tools, instructions, names): three events of a stream show it."""
+
+NO_TOOLS: tuple[Sequence[AdmittedTool], ToolRights] = ((), ALL_RIGHTS)
 
 SEALED = frozenset((OtherItem, Reasoning))
 """The kinds of items that may hold sealed text."""
@@ -96,7 +100,7 @@ class Intake:
         else:
             await by_size(asked.size, partial(check_capabilities, strict=strict), can, request, tools, text, seen)
         remote = await declared_servers(tools, caller, services.tool_servers) if tools else []
-        hosted = await admitted(tools, owner, services.hosted_tools) if services.hosted_tools and tools else []
+        hosted, rights = await self._hosted(request, tools, owner, caller, identity) if tools else NO_TOOLS
         source = history or services.store.responses
         own, earlier, size = await self._gathering.items(request, own, owner, source, asked.size)
         kinds = set(map(type, chain(earlier, own, prompted)))
@@ -133,7 +137,9 @@ class Intake:
             size += added
         ignored = ignored_tools(tools, run_here(hosted) if hosted else ())
         if ignored:
-            tell_ignored(ignored, services.tools_off)
+            tell_ignored(ignored, services.tools_off, rights)
+        if hosted:
+            ignored += [name for tool in hosted for name in tool.use.ignored()]
         whole = (request, asked.extra, owner, route, tools, text, own, shown, identity, hints, ignored)
         plan = self._complete(*whole) if size < LARGE else await by_size(size, self._complete, *whole, large=True)
         if asked.options is not NO_OPTIONS or asked.ignored or asked.forgiving:
@@ -142,10 +148,28 @@ class Intake:
             plan = msgspec.structs.replace(plan, turn=msgspec.structs.replace(plan.turn, opaque=opaque))
         if remote or hosted:
             turn = msgspec.structs.replace(plan.turn, server_tools=offered(hosted), tool_instructions=told(hosted))
-            plan = msgspec.structs.replace(plan, turn=turn, remote=remote, hosted=hosted, approvals=approvals)
+            plan = msgspec.structs.replace(
+                plan, turn=turn, remote=remote, hosted=hosted, rights=rights, approvals=approvals
+            )
         if sources or earlier_sources:
             plan = msgspec.structs.replace(plan, sources=[*earlier_sources, *sources])
         return await self._fit(plan, size if plain else -1)
+
+    async def _hosted(
+        self,
+        request: CreateResponse,
+        tools: Sequence[Tool],
+        owner: str,
+        caller: Caller | None,
+        identity: Identity | None,
+    ) -> tuple[Sequence[AdmittedTool], ToolRights]:
+        """Return the hosted tools of a request, and its caller's rights to them. Raises APIError."""
+        services = self._services
+        if not services.hosted_tools:
+            return NO_TOOLS
+        rights = rights_of(caller) if caller is not None else identity.rights if identity is not None else ALL_RIGHTS
+        check_forced(request.tool_choice, rights, services.hosted_tools)
+        return await admitted(tools, owner, services.hosted_tools, rights), rights
 
     async def _shown(
         self, prompted: Sequence[Item], earlier: list[Item], own: list[Item], owner: str, route: Route

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from urllib.parse import quote
 
+from antiphon.access.tool_limits import ToolAdmission, Unmetered
 from antiphon.core.media.file_types import BINARY, media_type
 from antiphon.core.request.validation import missing
 from antiphon.errors import InvalidRequest, NotFound
@@ -28,10 +29,12 @@ class Files:
         clock: Callable[[], float],
         new_id_base: Callable[[], str],
         deleted: Callable[[], None] = lambda: None,
+        meters: ToolAdmission | None = None,
     ) -> None:
-        """`deleted` is called after a file was deleted: what was made of it is to go as well."""
+        """`deleted` is called after a file was deleted: what was made of it is to go as well. `meters` count bytes."""
         self._files = files
         self._deleted = deleted
+        self._meters = meters or Unmetered()
         self._clock = clock
         self._new_id_base = new_id_base
 
@@ -51,8 +54,9 @@ class Files:
             created_at=created_at,
             expires_at=_expires_at(form, created_at),
         )
+        told = await self._meters.store(request.caller, file.size)
         await self._files.put(file, upload.content)
-        return json_reply(file_object(file))
+        return json_reply(file_object(file), headers=told)
 
     async def list(self, request: Request) -> Reply:
         """GET /v1/files: newest first unless `order=asc`; `limit`, `after`, `purpose`."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from antiphon.responses.query_rewriting import QueryRewriter
 from antiphon.retrieval.search import Searcher
 from antiphon.server.api.containers import ContainerRoutes
 from antiphon.server.api.conversations import Conversations
@@ -58,9 +59,16 @@ def add_containers(router: RouteTable, containers: ContainerRoutes) -> None:
     router.add("GET", "/containers/{id}/files/{file_id}/content", containers.file_content)
 
 
-def add_vector_stores(router: RouteTable, shelf: VectorShelf, searcher: Searcher, *, most_stores: int) -> None:
+def add_vector_stores(
+    router: RouteTable,
+    shelf: VectorShelf,
+    searcher: Searcher,
+    rewriter: QueryRewriter | None = None,
+    *,
+    most_stores: int,
+) -> None:
     """Register `/vector_stores`; `most_stores` are those of an owner."""
-    stores, files = VectorStores(shelf, searcher, most_stores=most_stores), VectorStoreFiles(shelf)
+    stores, files = VectorStores(shelf, searcher, rewriter, most_stores=most_stores), VectorStoreFiles(shelf)
     router.add("POST", "/vector_stores", stores.create)
     router.add("GET", "/vector_stores", stores.list)
     router.add("GET", "/vector_stores/{id}", stores.read)

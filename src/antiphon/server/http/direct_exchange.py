@@ -258,7 +258,8 @@ class DirectExchange:
         unread = self._protocol.unread()
         while self._protocol.flow.write_paused:
             try:
-                await asyncio.wait_for(self._protocol.flow.drain(), STALLED)
+                async with asyncio.timeout(STALLED):
+                    await self._protocol.flow.drain()
             except TimeoutError:
                 before, unread = unread, self._protocol.unread()
                 if unread >= before:

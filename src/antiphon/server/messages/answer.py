@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -11,6 +11,9 @@ from msgspec import Raw
 from antiphon.core.deltas import Finish, FinishReason
 from antiphon.core.json_encoding import to_json
 from antiphon.types.response import Response, Usage
+
+DIRECT = {"type": "direct"}
+"""Who called a tool: the model itself, not code that it wrote."""
 
 REASONS = {
     FinishReason.STOP: "end_turn",
@@ -46,10 +49,10 @@ class AnswerTerms:
 
     def __init__(self) -> None:
         self.model = ""
+        self.request_id = ""
         self.beta = False
         self.shows_thoughts = True
         self.thinks = False
-        self.request_id = ""
         self.warm = False
         self.estimate = 1
         self.window: int | None = None
@@ -80,6 +83,16 @@ def usage_of(usage: Usage | None, told: AnswerTerms, said: int, searches: int = 
         "service_tier": "standard",
         "inference_geo": None,
     }
+
+
+AT_THE_END = (
+    "input_tokens cache_creation_input_tokens cache_read_input_tokens output_tokens output_tokens_details server_tool_use"
+).split()
+
+
+def counted_at_the_end(usage: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the counts that `message_delta` has: the others stand in `message_start`."""
+    return {name: usage[name] for name in AT_THE_END}
 
 
 def stop_reason(finish: Finish | None, response: Response, told: AnswerTerms, *, called: bool, refused: bool) -> str:

@@ -18,13 +18,14 @@ from antiphon.server.messages.answer import (
     AnswerTerms,
     container_of,
     context_of,
+    counted_at_the_end,
     details,
     message_json,
     stop_reason,
     usage_of,
 )
 from antiphon.server.messages.call_ids import shown_id
-from antiphon.server.messages.errors import status_of, type_of, words
+from antiphon.server.messages.errors import envelope
 from antiphon.types.events import Event
 from antiphon.types.items import FunctionCall, Message, OutputText, PlainText, Reasoning, ReasoningText
 from antiphon.types.response import Response
@@ -33,6 +34,7 @@ TEXT = b'"text_delta","text"'
 THINKING = b'"thinking_delta","thinking"'
 SIGNATURE = b'"signature_delta","signature"'
 ARGUMENTS = b'"input_json_delta","partial_json"'
+CHARACTERS = 4  # per token, where the backend's call was ended before it reported usage
 COMPACTION = b'"compaction_delta","encrypted_content":%b,"content"'
 CITATION = b'"citations_delta","citation"'
 PING = Event("ping", b'{"type":"ping"}')
@@ -118,7 +120,8 @@ class MessagesEmitter(MuteEmitter):
     def piece(self, index: int, kind: bytes, value: bytes) -> None:
         """Emit a piece of the open block."""
         self.sequence_number += 1
-        self._said += 1
+        if kind is not SIGNATURE and kind is not CITATION:
+            self._said += len(value) - 2
         if not self._quiet:
             body = b'{"type":"content_block_delta","index":%d,"delta":{"type":%b:%b}}' % (index, kind, value)
             self._pending.append(Event("content_block_delta", body))
@@ -170,8 +173,7 @@ class MessagesEmitter(MuteEmitter):
 
     def failed(self, error: APIError) -> None:
         """Do nothing: the error is the last event (`ended`)."""
-        fault = {"type": type_of(status_of(error)), "message": words(error)}
-        self._say("error", to_json({"type": "error", "error": fault, "request_id": self._told.request_id}))
+        self._say("error", envelope(error, self._told.request_id))
 
     def ended(self, response: Response, finish: Finish | None) -> tuple[bytes, Event]:
         """Return the Message, and `message_stop`; `message_delta` stands before it. A failed one ends with its error."""
@@ -179,13 +181,13 @@ class MessagesEmitter(MuteEmitter):
             return b"", (self._pending.pop() if self._pending else STOP)
         told = self._told
         content = [] if told.warm else [block for block in self._content if block is not None]
-        usage = usage_of(response.usage, told, self._said, self.searches, self.fetches)
+        usage = usage_of(response.usage, told, -(-self._said // CHARACTERS), self.searches, self.fetches)
         stop = stop_reason(finish, response, told, called=self.called, refused=self.refused)
         stop = "compaction" if self.paused else stop
         sequence = finish.stop_sequence if finish is not None and stop == "stop_sequence" else None
         ending = {"stop_reason": stop, "stop_sequence": sequence, "stop_details": details(stop)}
         ending["container"] = container_of(response, told)
-        end: dict[str, object] = {"type": "message_delta", "delta": ending, "usage": usage}
+        end: dict[str, object] = {"type": "message_delta", "delta": ending, "usage": counted_at_the_end(usage)}
         if told.beta:
             end["context_management"] = context_of(told)
         self._say("message_delta", to_json(end))
@@ -297,7 +299,7 @@ class CallBlock:
             to_json(call.name),
         )
         emitter.called = True
-        self._block = None if told.warm else emitter.begin(self._head + b'{},"caller":null}')
+        self._block = None if told.warm else emitter.begin(self._head + b'{},"caller":{"type":"direct"}}')
 
     @property
     def arguments(self) -> str:
@@ -317,7 +319,7 @@ class CallBlock:
         arguments = self.arguments
         if self._block is not None:
             whole = arguments.encode("utf-8", "replace") if is_object(arguments) else b"{}"
-            self._block.end(self._head + whole + b',"caller":null}')
+            self._block.end(self._head + whole + b',"caller":{"type":"direct"}}')
         call = self._call
         return to_json(
             FunctionCall(id=self._id, call_id=call.call_id, name=call.name, arguments=arguments, status=status)

@@ -60,12 +60,12 @@ class MessagesRoutes:
         if told.thinks and not plan.route.card.capabilities.reasoning:
             plan = replace(plan, ignored=[*(name for name in plan.ignored if name != EFFORT), THINKING])
             prepared = replace(prepared, plan=plan)
+        told.estimate = self._services.estimator.estimate(plan.turn)
         limits = limit_headers(prepared.permit.headers, self._services.clock())
         headers = [*prepared.permit.headers, *limits, *_told_headers(request, prepared, decoder)]
         if not plan.request.stream:
             run = preparer.run(prepared, mute=True)
             return await self._foreground.whole(request, run, headers)
-        told.estimate = self._services.estimator.estimate(plan.turn)
         await self._foreground.stream(request, preparer.run(prepared), headers, last=b"")
         return None
 

@@ -90,6 +90,7 @@ class WebSearch:
     def __init__(self, settings: WebSearchConfig, choice: WebSearchChoice, servers: ToolServers) -> None:
         self.bounds = ToolBounds(seconds=max(60.0, 4 * settings.timeout))
         self._settings = settings
+        self._provider = choice.provider
         self._client = client_of(settings, choice, servers)
         guard = UrlGuard(settings.guard_allow)
         fetcher = Fetcher(guard, limit=settings.page_bytes, seconds=settings.timeout, packed=True)
@@ -97,7 +98,7 @@ class WebSearch:
 
     async def admit(self, declared: Sequence[Declaration], owner: str) -> HostedUse:
         """Check the declarations. Raises InvalidRequest."""
-        return WebSearchUse(self._settings, read(declared), self._client, self._pages)
+        return WebSearchUse(self._settings, self._provider, read(declared), self._client, self._pages)
 
     async def close(self) -> None:
         """Close the connections to the provider."""
@@ -115,8 +116,16 @@ def client_of(settings: WebSearchConfig, choice: WebSearchChoice, servers: ToolS
 class WebSearchUse(HostedUse):
     """The tool within one response."""
 
-    def __init__(self, settings: WebSearchConfig, declared: WebSearchTool, client: SearchClient, pages: Pages) -> None:
+    def __init__(
+        self,
+        settings: WebSearchConfig,
+        provider: str,
+        declared: WebSearchTool,
+        client: SearchClient,
+        pages: Pages,
+    ) -> None:
         self._settings = settings
+        self._provider = provider
         self._declared = declared
         self._client = client
         self._pages = pages
@@ -164,13 +173,21 @@ class WebSearchUse(HostedUse):
             for text in texts:
                 self._known |= {_bare(found[0].rstrip(".,;:!?")) for found in _URL.finditer(text)}
 
+    def provider(self) -> str:
+        """Return the search provider."""
+        return self._provider
+
+    def demand(self, name: str, arguments: str) -> Mapping[str, float]:
+        """Return how many searches a call makes; pages that are opened are none."""
+        if name != SEARCH:
+            return {}
+        queries = queries_in(_object(arguments) or {})[:MOST_QUERIES]
+        return {"searches": len(queries)} if queries else {}
+
     async def call(self, name: str, arguments: str, progress: Progress) -> ToolResult:
         """Search, open a page, or find something in one. Raises ToolServerError."""
-        try:
-            given = loads(arguments, strict=False)
-        except (ValueError, RecursionError):
-            given = None
-        if not isinstance(given, dict):
+        given = _object(arguments)
+        if given is None:
             raise ToolServerError("The arguments are not a JSON object.", INVALID)
         self._count(name)
         if name == SEARCH:
@@ -200,7 +217,7 @@ class WebSearchUse(HostedUse):
         if not queries:
             raise ToolServerError("There is no query in the arguments.", INVALID)
         hits: dict[str, Hit] = {}
-        failure = code = ""
+        failure, code, before = "", "", self._searches
         for query in queries:
             if self._searches >= self._settings.per_response:
                 failure, code = f"A response makes at most {self._settings.per_response} searches.", EXCEEDED
@@ -223,7 +240,10 @@ class WebSearchUse(HostedUse):
         action = {"type": "search", "query": queries[0], "queries": list(queries), "sources": sources}
         passages = [Passage(WebSource(hit.url, hit.title), hit.text[: self._characters]) for hit in best]
         return ToolResult(
-            fields={"action": action}, model_text=None if best else "Nothing was found.", passages=passages
+            fields={"action": action},
+            model_text=None if best else "Nothing was found.",
+            passages=passages,
+            used={"searches": self._searches - before},
         )
 
     def _wish(self, query: str) -> Wish:
@@ -290,6 +310,15 @@ class WebSearchUse(HostedUse):
             fields={"action": {"type": "find_in_page", "url": url, "pattern": pattern}},
             passages=[Passage(WebSource(url, page.title), text)],
         )
+
+
+def _object(arguments: str) -> dict[str, Any] | None:
+    """Return a call's arguments, None where they are no object."""
+    try:
+        given = loads(arguments, strict=False)
+    except (ValueError, RecursionError):
+        return None
+    return given if isinstance(given, dict) else None
 
 
 def _texts_of_user(message: Message) -> list[str]:

@@ -14,8 +14,8 @@ from typing import Any
 import msgspec
 
 from antiphon.errors import ConfigError
-from antiphon.stores.postgres.address import DatabaseAddress
-from antiphon.stores.postgres.connecting import Connection
+from antiphon.stores.postgres.connection.address import DatabaseAddress
+from antiphon.stores.postgres.connection.connecting import Connection
 from antiphon.stores.postgres.preparation import blocking, migrate, once
 from antiphon.stores.postgres.sql import imports
 from antiphon.stores.sqlite.database import open_database
