@@ -54,7 +54,9 @@ class Carried(msgspec.Struct, eq=False):
 
     def _usual(self) -> str:
         """Return the field in which the backend has told its thoughts, or else may be expected to read them."""
-        told = (one.field for records in self._data.values() for one in records if one.field and self._origin.reads(one))
+        told = (
+            one.field for records in self._data.values() for one in records if one.field and self._origin.reads(one)
+        )
         return next((name for name in told if name != IN_CONTENT), "") or self._field
 
     def in_content(self, records: Iterable[Opaque]) -> bool:
