@@ -71,9 +71,11 @@ def served(store: str, url: str, **settings: Any) -> Iterator[openai.OpenAI]:
         tools=ToolsConfig(file_search=FileSearchConfig(**{"embeddings": "b/mini", **settings})),
         shutdown_grace=0,
     )
-    with serving(build(config), config) as server:
-        with openai.OpenAI(base_url=f"{server.url}/v1", api_key="none", max_retries=0) as client:
-            yield client
+    with (
+        serving(build(config), config) as server,
+        openai.OpenAI(base_url=f"{server.url}/v1", api_key="none", max_retries=0) as client,
+    ):
+        yield client
 
 
 def filled(client: openai.OpenAI, texts: dict[str, str] = TEXTS) -> str:
