@@ -35,7 +35,7 @@ def _declared(which: Callable[[kinds.Kind], bool]) -> str:
     return ", ".join(type for kind in KINDS if which(kind) for type in kind.declared)
 
 
-BUILT_IN = ("file_search",)  # hosted tools that come with the server
+BUILT_IN = ("file_search", "web_search", "code_interpreter")  # hosted tools that come with the server
 
 
 def _nobody_runs(kind: kinds.Kind) -> bool:
@@ -169,10 +169,13 @@ TOOLS = (
         "Run by the server, with approval where it is asked for. `authorization`, `headers` and all of `server_url` behind its "
         "origin are not echoed and not kept: send them with every request.",
     ),
-    Kind(_declared(lambda kind: kind.offer is not None), "Given to chat models as functions; the client runs them."),
+    Kind(
+        _declared(lambda kind: kind.offer is not None),
+        "Given to chat models as functions; the client runs them. A `shell` with a container is run here.",
+    ),
     Kind(
         _declared(lambda kind: kind.name in BUILT_IN),
-        "Run here for models of chat backends ([hosted-tools.md](hosted-tools.md)). Responses backends get it as it came.",
+        "Run here for models of chat backends ([hosted-tools.md](hosted-tools.md)). Responses backends get them as they came.",
     ),
     Kind(
         _declared(_nobody_runs),

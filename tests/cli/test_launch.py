@@ -75,7 +75,7 @@ def test_a_snippet_names_server_and_model(client: str) -> None:
     assert TARGET.model in text
     assert "{url}" not in text
     assert "{{" not in text
-    assert not [name for name in ("base", "context", "output") if f"{{{name}}}" in text]
+    assert not [name for name in ("base", "context", "output", "search") if f"{{{name}}}" in text]
 
 
 def installed(folder: Path, name: str, text: str) -> Path:
@@ -163,6 +163,7 @@ def test_claude_code_gets_the_window_and_nobody_elses_credentials(tmp_path: Path
     assert {told[name] for name in told if name.endswith("_MODEL")} == {"scripted"}
     assert told["CLAUDE_CODE_MAX_CONTEXT_TOKENS"] == "40000"
     assert told["CLAUDE_CODE_MAX_OUTPUT_TOKENS"] == "10000"
+    assert told["ENABLE_TOOL_SEARCH"] == "true"
     assert "other" not in done.stdout and "BEDROCK" not in done.stdout
     assert "arguments -p Do it." in done.stdout
     folder = tmp_path / ".local/share/antiphon/claude"

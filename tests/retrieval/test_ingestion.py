@@ -205,7 +205,7 @@ async def test_a_file_that_is_taken_out_meanwhile_is_not_completed(monkeypatch: 
     id = await filled(store, count=2)
     real, cancelled = DocumentReader.read, asyncio.Event()
 
-    async def waits(self: object, task: ReadTask, content: bytes) -> object:
+    async def waits(self: object, task: ReadTask, *content: object) -> object:
         if task.filename == "0.txt":
             try:
                 await store.vector_stores.detach(id, f"file-{ANN}0", ANN)
@@ -213,7 +213,7 @@ async def test_a_file_that_is_taken_out_meanwhile_is_not_completed(monkeypatch: 
             except asyncio.CancelledError:
                 cancelled.set()
                 raise
-        return await real(self, task, content)  # type: ignore[arg-type]
+        return await real(self, task, *content)  # type: ignore[arg-type]
 
     monkeypatch.setattr(DocumentReader, "read", waits)
     worker = Ingestion(store, IngestBounds(), time.time)

@@ -29,6 +29,11 @@ class Coder(BaseHTTPRequestHandler):
 
     protocol_version = "HTTP/1.1"
     asked: ClassVar[list[Json]] = []
+    function = "python"
+
+    def arguments(self, cell: str) -> Json:
+        """Return the arguments of a call."""
+        return {"code": cell}
 
     def log_message(self, *args: object) -> None:
         """Say nothing."""
@@ -48,16 +53,16 @@ class Coder(BaseHTTPRequestHandler):
         told = [message["content"] for message in messages[last:] if message["role"] == "tool"]
         parallel = text.startswith("parallel ")
         cells = text.removeprefix("parallel ").split("---")
-        offered = any(tool["function"]["name"] == "python" for tool in request.get("tools", []))
+        offered = any(tool["function"]["name"] == self.function for tool in request.get("tools", []))
         left = cells[len(told) :] if parallel else cells[len(told) : len(told) + 1]
         chunks: list[Json] = [
             {"content": f"It says {told[-1] if told else 'nothing'}. [File](sandbox:/mnt/data/out.csv)"}
         ]
         if offered and left:
-            calls = [(index, json.dumps({"code": cell})) for index, cell in enumerate(left)]
+            calls = [(index, json.dumps(self.arguments(cell))) for index, cell in enumerate(left)]
             chunks = [
                 {"tool_calls": [{"index": index, "id": uuid.uuid4().hex, "type": "function",
-                                 "function": {"name": "python", "arguments": ""}}]}
+                                 "function": {"name": self.function, "arguments": ""}}]}
                 for index, _ in calls
             ]  # fmt: skip
             for index, arguments in calls:

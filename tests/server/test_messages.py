@@ -78,11 +78,13 @@ def folded(text: str) -> Json:
                     case "signature_delta":
                         assert not block["signature"]
                         block["signature"] = delta["signature"]
+                    case "citations_delta":
+                        block["citations"] = [*(block["citations"] or ()), delta["citation"]]
                     case "input_json_delta":
                         arguments[still_open] = arguments.get(still_open, "") + delta["partial_json"]
             case "content_block_stop":
                 assert event["index"] == still_open
-                if message["content"][-1]["type"] == "tool_use":
+                if message["content"][-1]["type"].endswith("tool_use"):
                     said = arguments.get(still_open) or "{}"
                     with contextlib.suppress(ValueError):  # cut off: the rest never came
                         message["content"][-1]["input"] = json.loads(said)
@@ -183,6 +185,12 @@ async def test_what_is_refused(client: httpx.AsyncClient, change: Json, words: s
     assert error["request_id"] == answer.headers["request-id"] and answer.headers["x-should-retry"] == "false"
 
 
+@pytest.mark.parametrize("type", ["create", "continue"])
+async def test_a_thread_is_refused_so_that_sdks_go_on_without(client: httpx.AsyncClient, type: str) -> None:
+    answer = await client.post("/v1/messages", json=asking("Hi.", thread={"type": type}))
+    assert answer.json()["error"]["details"] == {"error_code": "thread_unsupported_request"}
+
+
 async def test_errors_of_models_keys_and_backends(client: httpx.AsyncClient) -> None:
     for body, status, kind in (
         (asking("Hi.", model="none"), 404, "not_found_error"),
@@ -247,6 +255,11 @@ async def test_models_in_the_shape_of_the_client(client: httpx.AsyncClient) -> N
     assert (await client.get("/v1/models/anthropic/scripted", headers=VERSION)).json()["display_name"] == "scripted"
     missing = await client.get("/v1/models/none", headers=VERSION)
     assert missing.status_code == 404 and missing.json()["error"]["type"] == "not_found_error"
+    assert (
+        missing.headers.get_list("request-id")
+        == missing.headers.get_list("x-request-id")
+        == [missing.json()["request_id"]]
+    )
     for name in ("scripted", "anthropic/scripted", "claude-opus-5-5[1m]"):
         assert (await whole(client, asking("Hi.", model=name)))["model"] == name
 

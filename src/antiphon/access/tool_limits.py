@@ -17,6 +17,7 @@ from antiphon.access.quota import Header, Level, headers, refusal
 from antiphon.backends.base import ModelCard
 from antiphon.core import gcra
 from antiphon.core.gcra import Charge
+from antiphon.core.tools.environments import HOSTED_SHELL, SHELL
 from antiphon.stores.base import LimitStore
 from antiphon.stores.records import Slot
 
@@ -33,7 +34,12 @@ class ToolRights(msgspec.Struct, frozen=True, omit_defaults=True):
 
     def may_run(self, kind: str) -> bool:
         """Tell whether a kind of hosted tool may be used."""
-        return TOOLS in self.scopes or kind in self.scopes
+        return TOOLS in self.scopes or scope_of(kind) in self.scopes
+
+
+def scope_of(kind: str) -> str:
+    """Return the scope that lets a key use one kind of hosted tool: the type by which requests declare it."""
+    return SHELL if kind == HOSTED_SHELL else kind
 
 
 ALL_RIGHTS = ToolRights()

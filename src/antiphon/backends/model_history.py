@@ -78,6 +78,9 @@ class ModelHistory:
                 )
 
 
+EMPTY = ModelHistory((), ToolMap())
+
+
 def _outputs(entries: Sequence[Entry], places: Sequence[int] | dict[int, int]) -> Iterator[HistoryOutput]:
     for place in places:
         output = entries[place]

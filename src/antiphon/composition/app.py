@@ -312,7 +312,7 @@ class Parts:
         await self.live.start()
         await self.webhooks.start()
         await self.ingestion.start()
-        self.sandboxes.begin(lambda reason: self._tools.off.update(code_interpreter=reason))
+        self.sandboxes.begin(self._tools.code_off)
         tasks = [
             asyncio.create_task(purge_forever(self.store.database, self.services.clock)),
             asyncio.create_task(self.store_watch.run()),

@@ -13,7 +13,8 @@ from antiphon.core.request.decoding import ResolvedText
 from antiphon.core.request.validation import decode
 from antiphon.core.tools.mcp_content import ALL, Senses
 from antiphon.core.tools.offers import Offer
-from antiphon.types.items import Item
+from antiphon.errors import InvalidRequest
+from antiphon.types.items import Item, Message
 from antiphon.types.request import CreateResponse
 from antiphon.types.tools import Tool, ToolChoice
 
@@ -55,6 +56,23 @@ class TurnOptions(msgspec.Struct, frozen=True, kw_only=True):
 
 
 NO_OPTIONS = TurnOptions()
+
+
+def continues(turn: Turn) -> bool:
+    """Tell whether the answer goes on where the assistant's message at the end of the items ends."""
+    return turn.options.continues and bool(turn.items) and _is_assistants(turn.items[-1])
+
+
+def _is_assistants(item: Item) -> bool:
+    return isinstance(item, Message) and item.role == "assistant"
+
+
+def no_prefill() -> InvalidRequest:
+    """Return the refusal of a Turn that continues a message, which the model cannot do."""
+    return InvalidRequest(
+        "This model does not support assistant message prefill. The conversation must end with a user message.",
+        param="input",
+    )
 
 
 def all_instructions(turn: Turn) -> str | None:

@@ -14,7 +14,7 @@ from antiphon.access.tool_limits import Taken
 from antiphon.core.json_encoding import to_json
 from antiphon.core.stream.response_stream import PendingCall, ResponseStream
 from antiphon.core.tools.offers import Offer
-from antiphon.core.tools.results import ToolResult, shown_fields
+from antiphon.core.tools.results import NO_FIELDS, ToolResult, shown_fields
 from antiphon.errors import APIError
 from antiphon.runtime.unexpected_errors import unexpected
 from antiphon.tools.base import AdmittedTool, HostedRun, ToolServerError
@@ -24,6 +24,8 @@ Take = Callable[[Mapping[str, float]], Awaitable[Taken]]
 
 NOT_TOLD: Mapping[str, float] = {}
 OVERHEAD = 256  # bytes that a passage or a file counts beside its text
+
+TellProgress = Callable[[str, str, Mapping[str, object]], None]
 
 log = logging.getLogger("antiphon.responses")
 
@@ -37,7 +39,7 @@ class HostedWork:
     def __init__(
         self,
         admitted: Sequence[AdmittedTool],
-        progress: Callable[[str, str], None],
+        progress: TellProgress,
         include: Sequence[str] = (),
         take: Take | None = None,
     ) -> None:
@@ -101,7 +103,7 @@ class HostedWork:
         except TimeoutError:
             return ToolResult(error=f"The tool did not answer within {tool.bounds.seconds:g} seconds.")
         except ToolServerError as error:
-            return ToolResult(error=str(error))
+            return ToolResult(error=str(error), code=error.word)
         except APIError as error:
             return ToolResult(error=error.message)
         except Exception as error:  # its words may name addresses: the log has them, the client has the type
@@ -110,10 +112,10 @@ class HostedWork:
         finally:
             self._running.discard(call.key)
 
-    def _tell(self, key: str, stage: str) -> None:
+    def _tell(self, key: str, stage: str, fields: Mapping[str, object] = NO_FIELDS) -> None:
         """Emit a call's progress; progress of a call that has ended is ignored."""
         if key in self._running:
-            self._progress(key, stage)
+            self._progress(key, stage, fields)
 
     async def close(self) -> None:
         """Close all of them."""

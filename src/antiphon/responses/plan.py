@@ -12,7 +12,9 @@ from antiphon.backends.base import Route
 from antiphon.core import context
 from antiphon.core.citations.sources import Source
 from antiphon.core.context import OwnInput
+from antiphon.core.deltas import CallStart
 from antiphon.core.stream.terms import StreamTerms
+from antiphon.core.tools.results import ToolResult
 from antiphon.core.turn import Turn
 from antiphon.responses.approvals import Approval
 from antiphon.tools.base import AdmittedTool, McpTool
@@ -29,10 +31,19 @@ class Identity(msgspec.Struct, frozen=True, omit_defaults=True):
     rights: ToolRights = ALL_RIGHTS
 
 
+class FailedCall(msgspec.Struct, frozen=True):
+    """A call that is told as failed without the model being asked; `arguments` is JSON text."""
+
+    start: CallStart
+    arguments: str
+    result: ToolResult
+
+
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """One Response to be made: the request, its Route, the first Turn, and the Response as it stands before the first token.
 
-    `sources` are those that texts of its history name. `spell`: see Asked.
+    `sources` are those that texts of its history name. `spell`: see Asked. With `failed` calls the response is these alone: they
+    are all that was asked for, and cannot be made here.
     """
 
     request: CreateResponse
@@ -53,6 +64,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     approvals: Sequence[Approval] = ()
     compaction: Literal["", "trigger", "threshold"] = ""
     spell: Callable[[str], str] | None = None
+    failed: Sequence[FailedCall] = ()
 
     def own_input(self) -> OwnInput:
         """Return this response's own input items as they are stored."""

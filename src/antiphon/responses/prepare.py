@@ -6,7 +6,7 @@ RequestDecoder and a Dialect of its own.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 import msgspec
 from msgspec.structs import replace
@@ -103,14 +103,11 @@ class Preparer:
         """Return the Plan of a request whose tokens are only counted, without a look at limits. Raises APIError."""
         return await self._plan(await self._decoder.decode(body), caller)
 
-    async def _plan(
+    def _plan(
         self, asked: Asked, caller: Caller, hints: Hints = NO_HINTS, history: History | None = None
-    ) -> Plan:
-        try:
-            plan = await self._intake.plan(asked, caller.owner, caller=caller, hints=hints, history=history)
-        except APIError as error:
-            raise spelled(error, asked.spell) from None
-        return plan if asked.spell is None else replace(plan, spell=asked.spell)
+    ) -> Awaitable[Plan]:
+        plan = self._intake.plan(asked, caller.owner, caller=caller, hints=hints, history=history)
+        return plan if asked.spell is None else _spelled(plan, asked.spell)
 
     async def plan_again(self, body: bytes, owner: str, identity: Identity) -> Plan:
         """Return the Plan of a request that was admitted before: no caller is asked for and nothing is reserved.
@@ -118,3 +115,12 @@ class Preparer:
         Raises APIError.
         """
         return await self._intake.plan(await self._decoder.decode(body), owner, identity=identity)
+
+
+async def _spelled(planned: Awaitable[Plan], spell: Callable[[str], str]) -> Plan:
+    """Return a Plan whose errors name the fields of a front end; one that cannot be made raises such an APIError."""
+    try:
+        plan = await planned
+    except APIError as error:
+        raise spelled(error, spell) from None
+    return replace(plan, spell=spell)

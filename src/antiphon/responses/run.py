@@ -58,7 +58,7 @@ class Run:
         self._services = services
         self._permit = permit
         self._outlet = Outlet(self.stream)
-        self._turns = Turns(plan, services, self.stream, self._outlet)
+        self._turns = Turns(plan, services, self.stream, self._outlet, links=dialect.links)
         self._fence = 0
         self._task: asyncio.Task[object] | None = None
         self._stop: APIError | None = None
@@ -214,12 +214,8 @@ class Run:
     @property
     def ignored(self) -> Sequence[str]:
         """Names of what the request asks for and does not get, as far as that is known: wishes, and types of tools."""
-        told = self._turns.ignored
-        return (
-            [*self.plan.ignored, *[name for name in told if name not in self.plan.ignored]]
-            if told
-            else self.plan.ignored
-        )
+        told, planned = self._turns.ignored(), self.plan.ignored
+        return [*planned, *[name for name in told if name not in planned]] if told else planned
 
     @property
     def spoke(self) -> float:
@@ -229,7 +225,7 @@ class Run:
     @property
     def events_made(self) -> int:
         """Number of Events so far."""
-        return self.stream.sequence_number
+        return self.stream.emitter.sequence_number
 
     def _observe(self) -> None:
         if not self._observed:

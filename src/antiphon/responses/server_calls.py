@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
 import msgspec
@@ -98,8 +98,8 @@ class ToolWork:
     async def _call(self, call: PendingCall) -> ToolResult:
         return await (self._mcp.call(call) if call.kind == MCP else self._hosted.call(call))
 
-    def _progress(self, key: str, stage: str) -> None:
-        self._stream.tool_progress(key, stage)
+    def _progress(self, key: str, stage: str, fields: Mapping[str, object]) -> None:
+        self._stream.tool_progress(key, stage, fields)
         self._show()
 
 

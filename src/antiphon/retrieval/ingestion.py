@@ -19,7 +19,7 @@ from antiphon.config import FileSearchConfig
 from antiphon.core.retrieval.chunking import OVERLAP, TOKENS
 from antiphon.errors import APIError, StoreConflict
 from antiphon.retrieval.protocol import DocumentChunks, ReadTask
-from antiphon.retrieval.reader import READ_SECONDS, DocumentReader, ReaderDied, ReaderUnusable
+from antiphon.retrieval.reader import READ_SECONDS, DocumentGone, DocumentReader, ReaderDied, ReaderUnusable
 from antiphon.runtime.unexpected_errors import unexpected
 from antiphon.stores.base import FenceError, Store
 from antiphon.stores.records import Chunk, IngestJob
@@ -30,6 +30,7 @@ LEASE = 15.0  # seconds
 POLL = 1.0
 MOST_CRASHES = 2  # servers that died with a file, before it is given up
 MOST_SERVED = 1000  # owners who are remembered as served in this round
+GONE = "The file was deleted, or has expired."
 SPLIT_INLINE = 200  # chunks; more are split into words in a thread
 
 _CODES = {"invalid": "invalid_file", "unsupported": "unsupported_file"}
@@ -170,16 +171,21 @@ class Ingestion:
         if job.crashes > MOST_CRASHES:
             return _refusal(f"Reading the file ended the server {job.crashes} times.")
         file = await self._store.files.get(job.file.file_id, job.owner, self._clock())
-        if file is not None and file.size > self.bounds.max_file:
+        if file is None:
+            return _refusal(GONE)
+        if file.size > self.bounds.max_file:
             return _refusal(f"The file has more than {self.bounds.max_file} bytes.")
-        content = await self._store.files.content(job.file.file_id, job.owner, self._clock())
-        if content is None:
-            return _refusal("The file was deleted, or has expired.")
         tokens = job.file.chunk_tokens or self.bounds.tokens
         overlap = self.bounds.overlap if job.file.chunk_overlap is None else job.file.chunk_overlap
         task = ReadTask(filename=job.file.filename, tokens=tokens, overlap=overlap, seconds=READ_SECONDS)
+
+        async def content(start: int) -> bytes | None:
+            return await self._store.files.content(job.file.file_id, job.owner, self._clock(), start)
+
         try:
-            return await reader.read(task, content)
+            return await reader.read(task, file.size, content)
+        except DocumentGone:
+            return _refusal(GONE)
         except ReaderDied as error:
             log.warning("ingestion: file %s cannot be read: its process: %s", job.file.file_id, error)
             return _refusal("Reading the file takes more time or memory than is allowed.")

@@ -58,6 +58,7 @@ def open_memory(*, max_responses: int = 10_000, max_file_bytes: int = 1 << 30) -
         keys,
         limits,
         responses,
+        uploads,
         vector_stores,
     )
     from antiphon.stores.memory.memory_database import MemoryDatabase
@@ -74,6 +75,7 @@ def open_memory(*, max_responses: int = 10_000, max_file_bytes: int = 1 << 30) -
         containers=containers.MemoryContainers(database),
         keys=keys.MemoryKeys(),
         limits=limits.MemoryLimits(database),
+        uploads=uploads.MemoryUploads(database),
         vector_stores=vector_stores.MemoryVectorStores(database),
         database=database,
     )
@@ -93,6 +95,7 @@ def open_sqlite(path: str | Path, *, synchronous: Synchronous = "NORMAL", wal_li
         keys,
         limits,
         responses,
+        uploads,
         vector_stores,
     )
     from antiphon.stores.sqlite.sqlite_database import SQLiteDatabase
@@ -107,6 +110,7 @@ def open_sqlite(path: str | Path, *, synchronous: Synchronous = "NORMAL", wal_li
         containers=containers.SQLiteContainers(database),
         keys=keys.SQLiteKeys(database),
         limits=limits.SQLiteLimits(database),
+        uploads=uploads.SQLiteUploads(database),
         vector_stores=vector_stores.SQLiteVectorStores(database),
         database=database,
     )
@@ -123,6 +127,7 @@ def open_postgres(url: str, *, patience: float | None = None) -> Store:
         keys,
         limits,
         responses,
+        uploads,
         vector_stores,
     )
     from antiphon.stores.postgres.postgres_database import PostgresDatabase
@@ -137,6 +142,7 @@ def open_postgres(url: str, *, patience: float | None = None) -> Store:
         containers=containers.PostgresContainers(database),
         keys=keys.PostgresKeys(database),
         limits=limits.PostgresLimits(database),
+        uploads=uploads.PostgresUploads(database),
         vector_stores=vector_stores.PostgresVectorStores(database),
         database=database,
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Literal, Protocol
 from urllib.parse import urlsplit
 
@@ -13,6 +13,7 @@ from msgspec import Raw
 from antiphon.core.citations.sources import Sources
 from antiphon.core.kinds import Kind
 from antiphon.core.tools.offers import Offer
+from antiphon.core.tools.results import NO_FIELDS
 from antiphon.core.tools.results import ToolResult as ToolResult
 from antiphon.errors import AntiphonError, InvalidRequest
 from antiphon.types.items import Item
@@ -54,7 +55,7 @@ class NamedServer(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class McpTool(NamedServer, frozen=True, kw_only=True, tag="mcp", tag_field="type"):
-    """The declaration of an MCP server (OpenAI's "MCPTool")."""
+    """The declaration of an MCP server (OpenAI's "MCPTool"). `refused_tools` are not offered, whatever else is allowed."""
 
     server_label: str
     server_description: str | None = None
@@ -62,12 +63,15 @@ class McpTool(NamedServer, frozen=True, kw_only=True, tag="mcp", tag_field="type
     authorization: str | None = None
     headers: dict[str, str] | None = None
     allowed_tools: frozenset[str] | ToolFilter | None = None
+    refused_tools: frozenset[str] = frozenset()
     require_approval: Literal["always", "never"] | ApprovalFilter | None = None
     defer_loading: bool | None = None
 
     def offers(self, tool: RemoteTool) -> bool:
         """Tell whether the model may see a tool."""
         allowed = self.allowed_tools
+        if tool.name in self.refused_tools:
+            return False
         if isinstance(allowed, ToolFilter):
             return allowed.takes(tool.name, tool.read_only)
         return allowed is None or tool.name in allowed
@@ -125,7 +129,14 @@ class ToolOutput(msgspec.Struct, frozen=True):
 
 
 class ToolServerError(AntiphonError):
-    """The server of a tool cannot be reached, refuses, or speaks nonsense; the message may be shown to the client."""
+    """The server of a tool cannot be reached, refuses, or speaks nonsense; the message may be shown to the client.
+
+    `word`: the `code` of the ToolResult that is made of it.
+    """
+
+    def __init__(self, message: str, word: str = "") -> None:
+        super().__init__(message)
+        self.word = word
 
 
 class ToolServer(Protocol):
@@ -158,8 +169,16 @@ class ToolServers(Protocol):
 
 # Hosted tools
 
-Progress = Callable[[str], None]
-"""Tells the client how far a call has come: `searching` becomes the event `response.TYPE.searching`. For the event loop only."""
+
+class CallProgress(Protocol):
+    """Tells the client how far a call has come. For the event loop only."""
+
+    def __call__(self, stage: str, fields: Mapping[str, object] = NO_FIELDS) -> None:
+        """Send the event `response.TYPE.STAGE`, with these fields."""
+        ...
+
+
+Progress = CallProgress
 
 
 class ToolBounds(msgspec.Struct, frozen=True, kw_only=True):

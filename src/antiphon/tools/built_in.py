@@ -12,6 +12,7 @@ from antiphon.stores.base import Store
 from antiphon.tools.base import HostedTool, ToolServers
 from antiphon.tools.code_interpreter import CodeInterpreter
 from antiphon.tools.file_search import FileSearch
+from antiphon.tools.shell import HostedShell
 from antiphon.tools.web.search import WebSearch
 
 
@@ -43,7 +44,8 @@ class BuiltInTools:
                 self._web = WebSearch(settings, choice, servers)
             else:
                 self.off["web_search"] = choice.reason or "no provider is set: `provider` in [tools.web_search]"
-        own: list[HostedTool] = [CodeInterpreter(containers, store.files)]
+        self._in_sandboxes = (CodeInterpreter(containers, store.files), HostedShell(containers, store.files))
+        own: list[HostedTool] = [*self._in_sandboxes]
         if config.tools.file_search.enabled:
             own.append(FileSearch(store.vector_stores, searcher, clock, results=config.tools.file_search.results))
         elif "file_search" not in given:
@@ -51,6 +53,10 @@ class BuiltInTools:
         if self._web is not None:
             own.append(self._web)
         self.tools: dict[str, HostedTool] = {**{tool.kind.name: tool for tool in own}, **given}
+
+    def code_off(self, reason: str) -> None:
+        """Note why no sandbox holds here: what needs one is off."""
+        self.off |= {tool.kind.name: reason for tool in self._in_sandboxes}
 
     async def close(self) -> None:
         """Close what they have opened."""

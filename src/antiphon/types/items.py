@@ -150,13 +150,15 @@ class ItemReference(msgspec.Struct, tag="item_reference", tag_field="type", kw_o
 class OtherItem(msgspec.Struct, frozen=True):
     """An item of a type that has no struct of its own; kept as it came. `core.kinds` says how each type is read.
 
-    `model_text` is what the model sees of it where the item itself does not say it; it goes to no client.
+    `model_text` is what the model sees of it where the item itself does not say it; it goes to no client. `seen` are the parts
+    of that as the client of another front end brought them: seals, which are opened with others, and texts.
     """
 
     type: str
     raw: Raw
     id: Text = UNSET
     model_text: Text = UNSET
+    seen: tuple[str, ...] = ()
 
 
 KnownItem = (

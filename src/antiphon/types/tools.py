@@ -47,10 +47,14 @@ class NamespaceTool(msgspec.Struct, tag="namespace", tag_field="type", kw_only=T
 
 
 class OtherTool(msgspec.Struct, frozen=True):
-    """A tool of a type that has no struct of its own; kept as it came. Who runs its kind decodes it (`mcp`: `tools.base`)."""
+    """A tool of a type that has no struct of its own; kept as it came. Who runs its kind decodes it (`mcp`: `tools.base`).
+
+    `own`: the declaration with what only tools of this server understand, where a front end has more to say than `raw`.
+    """
 
     type: str
     raw: Raw
+    own: Raw | None = None
 
 
 KnownTool = FunctionTool | CustomTool | NamespaceTool

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Coroutine, Mapping, Sequence
-from functools import partial
 from hashlib import blake2b
 from itertools import count
 
@@ -175,8 +174,8 @@ class ChatBackend:
         asking.forced = call.forced
         if call.think == "unsure" and self._adaptations.is_parting(turn.model):
             call = msgspec.structs.replace(call, think="auto")
-        learn = partial(self._learn_field, turn.model)
-        decoder = codec.decoder(turn, call, options, f"{self._call_base}{next(self._calls):x}", learn)
+        base = f"{self._call_base}{next(self._calls):x}"
+        decoder = codec.decoder(turn, call, options, base, self._learn_field)
         type = response.header(b"content-type")
         # Some servers do not stream although they are asked to, and the other way round: what came counts.
         asked = options.profile.streams(turn.stream)

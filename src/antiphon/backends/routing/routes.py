@@ -80,7 +80,8 @@ class ModelRoute:
             named = turn if turn.model == endpoint.name else msgspec.structs.replace(turn, model=endpoint.name)
             lease = Lease(endpoint.member)
             try:
-                return LeasedStream(await endpoint.member.backend.open(named), lease, backend_id)
+                stream = await endpoint.member.backend.open(named)
+                return LeasedStream(stream, lease, backend_id, getattr(stream, "ignored", ()))
             except BaseException:
                 lease.end()
                 raise

@@ -7,10 +7,7 @@ import json
 from antiphon.cli.agents.target import AgentTarget, Launch
 
 WINDOW = 24_576
-"""Tokens below which Claude Code's own prompt and tools, about 13,000, leave no room for work."""
-
-WIDE = 65_536
-"""Window from which all tools are declared from the start, which costs 7,000 tokens and keeps the prompt's beginning the same."""
+"""Tokens below which Claude Code's own prompt and tools, about 12,000, leave no room for work."""
 
 _MODELS = (
     "ANTHROPIC_MODEL",
@@ -27,6 +24,7 @@ VARIABLES = {
     "CLAUDE_CODE_MAX_CONTEXT_TOKENS": "{context}",  # of a model that it does not know it assumes a million
     "CLAUDE_CODE_MAX_OUTPUT_TOKENS": "{output}",
     "CLAUDE_CODE_ENABLE_GATEWAY_MODEL_DISCOVERY": "1",  # /model lists the server's models
+    "ENABLE_TOOL_SEARCH": "{search}",  # all tools from the start are 7,000 tokens more
     "CLAUDE_CODE_ATTRIBUTION_HEADER": "0",
     "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1",
     "CLAUDE_CODE_DISABLE_NONSTREAMING_FALLBACK": "1",
@@ -68,7 +66,6 @@ asyncio.run(main())
 def claude(target: AgentTarget) -> Launch:
     """Return how to start Claude Code."""
     variables = {name: target.fill(value) for name, value in VARIABLES.items()}
-    variables["ENABLE_TOOL_SEARCH"] = "false" if target.context >= WIDE else "true"
     settings = {"permissions": {"defaultMode": "default"}}  # its own default asks the server whether commands are safe
     return Launch(
         command=["claude"],

@@ -7,6 +7,9 @@ from typing import NamedTuple
 
 CONTEXT = 32_768  # tokens, where the server does not say
 LONGEST_ANSWER = 32_000
+WIDE = 65_536
+"""Window from which an agent may declare all its tools from the start: it costs thousands of tokens, and keeps the prompt's
+beginning the same."""
 
 
 class AgentTarget(NamedTuple):
@@ -31,6 +34,7 @@ class AgentTarget(NamedTuple):
             "model": self.model,
             "context": str(self.context),
             "output": str(self.output),
+            "search": "false" if self.context >= WIDE else "true",
         }
         for name, value in values.items():
             template = template.replace(f"{{{name}}}", value)

@@ -13,6 +13,7 @@ from msgspec import Raw
 
 from antiphon.core.deltas import CallKind
 from antiphon.core.json_encoding import to_json
+from antiphon.core.tools.environments import HOSTED_SHELL, SHELL, in_container
 from antiphon.core.tools.mcp_content import shown_to_model
 from antiphon.core.tools.offers import Target
 from antiphon.errors import InvalidRequest
@@ -89,10 +90,17 @@ def call_reader(field: str) -> ReadItem:
     return read
 
 
-def read_output(kind: CallKind, item: OtherItem, tools: ToolNames) -> Sequence[HistoryEntry]:
-    """Read what a client's tool gave."""
+def read_shell_call(kind: CallKind, item: OtherItem, tools: ToolNames) -> Sequence[HistoryEntry]:
+    """Read commands for a shell: the client's, or that of a container."""
     fields = _decoded(item)
-    output = text_of(fields.output) or fields.status or ""
+    kind = HOSTED_SHELL if in_container(item.raw) else kind
+    return (HistoryCall(_id(fields), Target(kind, SHELL), object_of(fields.action)),)
+
+
+def read_output(kind: CallKind, item: OtherItem, tools: ToolNames) -> Sequence[HistoryEntry]:
+    """Read what a client's tool gave, or a shell in a container."""
+    fields = _decoded(item)
+    output = item.model_text or text_of(fields.output) or fields.status or ""
     return (HistoryOutput(_id(fields), kind, output, optional=fields.call_id is None),)
 
 

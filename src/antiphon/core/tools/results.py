@@ -6,8 +6,10 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
-from antiphon.core.citations.sources import ContainerFile, Passage, Source
+from antiphon.core.citations.sources import ContainerFile, Passage, Source, SourcedText
 from antiphon.core.opaque import Opaque
+
+NO_FIELDS: Mapping[str, object] = {}
 
 
 class ToolResult(msgspec.Struct, frozen=True, kw_only=True):
@@ -15,7 +17,9 @@ class ToolResult(msgspec.Struct, frozen=True, kw_only=True):
 
     `model_text` is what the model sees where the item does not say it; it is kept beside the item. `passages` follow it, each
     under the number that its source gets in this response: the model's answer may cite those, and may link to `files`.
-    `error` says why a call gave nothing. `used` is what it took of units that limits count, where that is not what was expected.
+    `error` says why a call gave nothing; `code` is the word for that where clients know one, such as `max_uses_exceeded`. `told`
+    is all of it as the model sees it: that is set where sources get their numbers.
+    `used` is what it took of units that limits count, where that is not what was expected.
     """
 
     fields: Mapping[str, object] = {}
@@ -23,6 +27,8 @@ class ToolResult(msgspec.Struct, frozen=True, kw_only=True):
     passages: Sequence[Passage] = ()
     files: Sequence[ContainerFile] = ()
     error: str | None = None
+    code: str = ""
+    told: SourcedText | None = None
     used: Mapping[str, float] = {}
 
 

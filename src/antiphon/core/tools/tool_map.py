@@ -170,7 +170,7 @@ class ToolMap:
             self._declare_other(tool)
 
     def _declare_other(self, tool: OtherTool) -> None:
-        kind = kinds.BY_DECLARATION[tool.type]
+        kind = kinds.kind_of(tool.type, tool.raw)
         if kind.offer is None:
             return  # its server says what it offers
         description, parameters = kind.offer.description, kind.offer.parameters
@@ -287,7 +287,7 @@ def _is_ignored(tool: OtherTool, run_here: Container[CallKind]) -> bool:
     """Tell whether nobody runs a tool here."""
     if tool.type == kinds.TOOL_SEARCH:
         return not _is_client_search(tool)
-    kind = kinds.BY_DECLARATION[tool.type]
+    kind = kinds.kind_of(tool.type, tool.raw)
     return kind.offer is None and kind.runs != "server" and kind.name not in run_here
 
 

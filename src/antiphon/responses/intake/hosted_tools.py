@@ -6,8 +6,8 @@ import logging
 from collections.abc import Mapping, Sequence
 
 from antiphon.access.caller import TOOLS
-from antiphon.access.tool_limits import ALL_RIGHTS, ToolRights
-from antiphon.core.kinds import BY_DECLARATION, Kind
+from antiphon.access.tool_limits import ALL_RIGHTS, ToolRights, scope_of
+from antiphon.core.kinds import BY_DECLARATION, BY_NAME, Kind, kind_of
 from antiphon.errors import APIError
 from antiphon.tools.base import AdmittedTool, Declaration, HostedTools
 from antiphon.types.tools import OtherTool, Tool, ToolChoice
@@ -20,13 +20,14 @@ _told: set[tuple[str, str]] = set()
 def tell_ignored(ignored: Sequence[str], off: Mapping[str, str], rights: ToolRights = ALL_RIGHTS) -> None:
     """Write a line for each declared tool that is off, once in a process: why, and what switches it on."""
     for type in ignored:
-        kind = BY_DECLARATION[type].name
+        row = BY_DECLARATION[type]
+        kind = row.hosted or row.name
         why = off.get(kind, "")
-        if not why and BY_DECLARATION[type].runs == "hosted" and not rights.may_run(kind):
-            why = f"its API key has neither the scope `{TOOLS}` nor `{kind}`"
+        if not why and BY_NAME[kind].runs == "hosted" and not rights.may_run(kind):
+            why = f"its API key has neither the scope `{TOOLS}` nor `{scope_of(kind)}`"
         if why and (kind, why) not in _told:
             _told.add((kind, why))
-            log.warning("a request declares the tool %s, which is off: %s", kind, why)
+            log.warning("a request declares the tool %s, which is off: %s", type, why)
 
 
 def check_forced(choice: str | ToolChoice | None, rights: ToolRights, hosted: HostedTools) -> None:
@@ -35,7 +36,7 @@ def check_forced(choice: str | ToolChoice | None, rights: ToolRights, hosted: Ho
     if kind is not None and kind.name in hosted and not rights.may_run(kind.name):
         raise APIError(
             403,
-            f"The tool '{kind.name}' needs an API key with the scope 'tools' or '{kind.name}'.",
+            f"The tool '{kind.name}' needs an API key with the scope 'tools' or '{scope_of(kind.name)}'.",
             param="tool_choice",
             code="insufficient_scope",
         )
@@ -59,9 +60,9 @@ async def admitted(
     declared: dict[str, list[Declaration]] = {}
     for index, tool in enumerate(tools):
         if isinstance(tool, OtherTool):
-            kind = BY_DECLARATION[tool.type].name
+            kind = kind_of(tool.type, tool.raw).name
             if kind in hosted and rights.may_run(kind):
-                declaration = Declaration(type=tool.type, raw=tool.raw, param=f"tools[{index}]")
+                declaration = Declaration(type=tool.type, raw=tool.own or tool.raw, param=f"tools[{index}]")
                 declared.setdefault(kind, []).append(declaration)
     found = []
     for kind, declarations in declared.items():

@@ -119,10 +119,11 @@ class Intake:
         approvals = given(own, shown, {tool.server_label for tool in remote}, services.sealer, owner) if remote else []
         opaque: OpaqueData = NO_OPAQUE
         sources: Sequence[Source] = ()
+        earlier_sources: Sequence[Source] = ()
         if not SEALED.isdisjoint(kinds):
             seals = Unsealing(services.sealer, owner, own, _source_of(request), forgiving=asked.forgiving)
             shown = await seals.restored(shown)
-            opaque = seals.opaque
+            opaque, earlier_sources = seals.opaque, seals.sources
             size += seals.size
         if route.card.capabilities.reasoning and not CALLS.isdisjoint(map(type, own)):
             given_back, opaque = await services.recall.restored(
@@ -148,8 +149,8 @@ class Intake:
             plan = msgspec.structs.replace(
                 plan, turn=turn, remote=remote, hosted=hosted, rights=rights, approvals=approvals
             )
-        if sources:
-            plan = msgspec.structs.replace(plan, sources=sources)
+        if sources or earlier_sources:
+            plan = msgspec.structs.replace(plan, sources=[*earlier_sources, *sources])
         return await self._fit(plan, size if plain else -1)
 
     async def _hosted(
@@ -310,6 +311,7 @@ class Intake:
             summarise=isinstance(summary, str) and summary != "none",
             seal=partial(self._sealed, owner) if sealed else None,
             seal_all=partial(self._sealed, owner) if sealed else None,
+            seal_found=partial(self._sealed_found, owner) if sealed else None,
         )
 
     def _sealed(self, owner: str, text: str, opaque: Sequence[Opaque] = ()) -> str | None:
@@ -319,6 +321,12 @@ class Intake:
                 whole = to_json(SealedThoughts(text, tuple(opaque))).decode()
                 return self._services.sealer.seal(whole, "thoughts", owner)
             return self._services.sealer.seal(text, "reasoning", owner)
+        except SealError:
+            return None
+
+    def _sealed_found(self, owner: str, text: str) -> str | None:
+        try:
+            return self._services.sealer.seal(text, "found", owner)
         except SealError:
             return None
 

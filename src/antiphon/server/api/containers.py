@@ -11,9 +11,9 @@ from msgspec import UNSET, Meta, Raw, UnsetType
 from antiphon.access.tool_limits import ToolAdmission, Unmetered
 from antiphon.containers.base import (
     LONGEST_NAME,
-    MOST_FILE,
     MOST_GIVEN,
     NetworkPolicy,
+    check_file_size,
     container_memory,
     container_not_found,
     kept_path,
@@ -28,7 +28,7 @@ from antiphon.server.api.files import file_not_found
 from antiphon.server.api.paging import listing, page_query
 from antiphon.server.http.messages import Reply, Request, json_reply
 from antiphon.server.http.multipart import read_form
-from antiphon.stores.base import FileStore
+from antiphon.stores.base import FileStore, whole_file
 from antiphon.stores.records import StoredContainer, StoredContainerFile, StoredFile
 from antiphon.types.request import Id
 
@@ -131,7 +131,7 @@ class ContainerRoutes:
             if upload is None or upload.filename is None:
                 raise missing("file")
             content = bytes(upload.content)
-            _check_size(len(content), "file")
+            check_file_size(len(content), "file")
             told = await self._meters.store(request.caller, len(content))
             kept = await self._containers.add_file(container, kept_path(upload.filename), content, "user")
             return json_reply(file_object(kept), headers=told)
@@ -193,11 +193,11 @@ class ContainerRoutes:
         file = await self._files.get(id, owner, self._containers.clock())
         if file is None:
             raise file_not_found(id, param)
-        _check_size(file.size, param)
+        check_file_size(file.size, param)
         return file
 
     async def _add(self, container: StoredContainer, file: StoredFile) -> StoredContainerFile:
-        content = await self._files.content(file.id, container.owner, self._containers.clock())
+        content = await whole_file(self._files, file, self._containers.clock())
         if content is None:
             raise file_not_found(file.id, "file_id")
         return await self._containers.add_file(container, kept_path(file.filename), content, "user")
@@ -233,10 +233,3 @@ def file_object(file: StoredContainerFile) -> dict[str, object]:
 
 def _no_file(id: str) -> NotFound:
     return NotFound(f"File '{id}' not found in this container.", param="file_id", code="file_not_found")
-
-
-def _check_size(size: int, param: str) -> None:
-    if size > MOST_FILE:
-        raise InvalidRequest(
-            f"A file of a container has at most {MOST_FILE >> 20} MiB.", param=param, code="file_too_large"
-        )

@@ -12,6 +12,7 @@ from antiphon.core.seals import is_seal
 from antiphon.errors import InvalidRequest
 from antiphon.server.messages.blocks import BlockFields, arguments_of, blocks_of, parts_of, result_of
 from antiphon.server.messages.call_ids import own_id
+from antiphon.server.messages.server_history import earlier_call
 from antiphon.types.items import (
     FunctionCall,
     FunctionCallOutput,
@@ -63,6 +64,8 @@ class MessagesRead:
         self.removed: set[str] = set()
         self.ignored: dict[str, None] = {}
         self._calls: set[str] = set()
+        self._uses: dict[str, BlockFields] = {}
+        self._cited = False
         messages = decode(_messages, raw, "messages")
         if not messages:
             raise InvalidRequest("at least one message is required", param="messages")
@@ -131,9 +134,7 @@ class MessagesRead:
     def _assistant(self, block: BlockFields, at: int, index: int) -> None:
         match block.type:
             case "text":
-                if block.text:
-                    said = Message(role="assistant", content=[OutputText(text=block.text)])
-                    self._add(said, at, [index])
+                self._said(block, at, index)
             case "thinking" | "redacted_thinking":
                 sealed = (block.signature if block.type == "thinking" else block.data) or ""
                 if is_seal(sealed):
@@ -153,6 +154,16 @@ class MessagesRead:
                 self._calls.add(block.id)
                 call = FunctionCall(call_id=own_id(block.id), name=block.name, arguments=arguments_of(block))
                 self._add(call, at, [index])
+            case "server_tool_use" | "mcp_tool_use":
+                self._uses[block.id] = block
+            case kind if kind.endswith("_tool_result"):
+                use = self._uses.pop(block.tool_use_id, None)
+                if use is None:
+                    self.ignored[kind[:64]] = None
+                    return
+                path = f"messages[{at}].content[{index}].content"
+                for item in earlier_call(use, block, path, is_seal, lambda name: self.references.update({name: None})):
+                    self._add(item, at, [index])
             case "compaction":
                 self.items.clear()
                 self.places.clear()
@@ -164,6 +175,20 @@ class MessagesRead:
                     self._add(Message(role="user", content=[InputText(text=text)]), at, [index])
             case _:
                 self.ignored[block.type[:64]] = None
+
+    def _said(self, block: BlockFields, at: int, index: int) -> None:
+        """Read a text of the assistant's; one that was parted where it cites something is one text."""
+        if not block.text:
+            return
+        cited, self._cited = self._cited, block.citations is not None
+        before = self.items[-1] if self.items else None
+        if (cited or self._cited) and isinstance(before, Message) and before.role == "assistant":
+            place, indexes = self.places[-1]
+            if place == at and isinstance(before.content, list) and isinstance(part := before.content[-1], OutputText):
+                self.items[-1] = Message(role="assistant", content=[OutputText(text=part.text + block.text)])
+                self.places[-1] = (place, [*indexes, index])
+                return
+        self._add(Message(role="assistant", content=[OutputText(text=block.text)]), at, [index])
 
     def _system(self, blocks: Sequence[BlockFields], at: int) -> None:
         texts: list[str] = []
@@ -182,6 +207,11 @@ class MessagesRead:
         text = "\n\n".join(text for text in texts if text)
         if text:
             self._add(Message(role="system", content=[InputText(text=text)]), at, [0])
+
+    @property
+    def ends_with_text(self) -> bool:
+        """Tell whether the last item is a text."""
+        return bool(self.items) and isinstance(self.items[-1], Message)
 
     def spell(self, name: str) -> str:
         """Return how this API names a field: `input[2].content[0]` → `messages.1.content.3`."""

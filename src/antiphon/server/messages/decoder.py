@@ -11,7 +11,7 @@ from msgspec import Meta, Raw
 
 from antiphon.core.request.text_format import PLAIN, ResolvedText
 from antiphon.core.request.validation import decode, decode_fields
-from antiphon.core.turn import TurnOptions
+from antiphon.core.turn import TurnOptions, no_prefill
 from antiphon.errors import APIError, InvalidRequest, spelled
 from antiphon.responses.intake.asked import Asked
 from antiphon.runtime.offload import by_size
@@ -19,7 +19,8 @@ from antiphon.server.messages.answer import AnswerTerms
 from antiphon.server.messages.blocks import blocks_of
 from antiphon.server.messages.conversation import MessagesRead
 from antiphon.server.messages.errors import dotted
-from antiphon.server.messages.tools import choice_of, tools_of
+from antiphon.server.messages.server_blocks import OUTPUTS
+from antiphon.server.messages.tools import ToolsRead, choice_of
 from antiphon.types.raw import OptionalRaw, settle_nulls
 from antiphon.types.request import CreateResponse, ReasoningConfig, TextFormat
 
@@ -29,14 +30,14 @@ FIELDS: Mapping[str, Verdict] = {
     **dict.fromkeys(
         (
             "model max_tokens messages system stream temperature top_p top_k stop_sequences tools tool_choice thinking"
-            " output_config output_format metadata"
+            " output_config output_format metadata mcp_servers container"
         ).split(),
         "read",
     ),
     **dict.fromkeys(
         (
-            "compaction container service_tier inference_geo speed fallbacks fallback_credit_token billing_policy"
-            " user_profile_id workspace_id diagnostics safeguards mcp_servers context_management"
+            "compaction service_tier inference_geo speed fallbacks fallback_credit_token billing_policy user_profile_id"
+            " workspace_id diagnostics safeguards context_management"
         ).split(),
         "ignored",
     ),
@@ -44,6 +45,9 @@ FIELDS: Mapping[str, Verdict] = {
     "thread": "refused",  # an answer without the history that it names would be wrong
 }
 """What becomes of each field of a request. One that is not here is ignored, and named in `x-antiphon-ignored`."""
+
+NO_THREADS = "thread_unsupported_request"
+"""By this code Anthropic's SDKs, whose tool runners begin threads unasked, send the whole conversation without one."""
 
 KEEPS_ALL = b'"clear_thinking_20251015"'
 MOST_STOPS, MOST_STOP_CHARACTERS = 64, 8192
@@ -102,9 +106,12 @@ class MessagesRequest(msgspec.Struct, frozen=True, kw_only=True):
     output_config: OutputConfig | None = None
     output_format: OutputFormat | None = None
     metadata: MetadataFields | None = None
+    mcp_servers: OptionalRaw = None
+    container: OptionalRaw = None
 
     def __post_init__(self) -> None:
         settle_nulls(self, system=self.system, tool_choice=self.tool_choice)
+        settle_nulls(self, mcp_servers=self.mcp_servers, container=self.container)
 
 
 _request = msgspec.json.Decoder(MessagesRequest)
@@ -112,6 +119,8 @@ _request = msgspec.json.Decoder(MessagesRequest)
 
 class MessagesRequestDecoder:
     """Decodes the body of one request (a RequestDecoder); `told` is then what its answer needs.
+
+    `searches_only`: all that the request declares is a web search.
 
     `resolve`: a client's model name → ours. `session` names the conversation, for caches. `counting`: no answer is wanted.
     """
@@ -122,6 +131,7 @@ class MessagesRequestDecoder:
         self.told = AnswerTerms()
         self.told.beta = beta
         self.asked_tokens: int | None = None
+        self.searches_only = False
         self._resolve = resolve
         self._session = session
         self._counting = counting
@@ -140,8 +150,16 @@ class MessagesRequestDecoder:
         if request.max_tokens is None and not self._counting:
             raise InvalidRequest("Field required", param="max_tokens", code="missing_required_parameter")
         read = MessagesRead(request.messages)
-        tools = tools_of(request.tools or (), read.references, read.removed, ignored)
+        tools = ToolsRead(
+            request.tools or (),
+            read.references,
+            read.removed,
+            ignored,
+            servers=request.mcp_servers,
+            container=request.container,
+        )
         choice, parallel = choice_of(request.tool_choice, tools)
+        self.searches_only = tools.searches_only
         ignored |= read.ignored
         told, most = self.told, request.max_tokens
         told.model, told.warm = request.model, most == 0
@@ -157,23 +175,26 @@ class MessagesRequestDecoder:
             tool_choice=choice,
             parallel_tool_calls=parallel,
             reasoning=self._reasoning(request, read, ignored),
-            include=["reasoning.encrypted_content"],
+            include=["reasoning.encrypted_content", OUTPUTS],
             prompt_cache_key=self._session or None,
             safety_identifier=_user(request.metadata),
         )
-        if read.last_role == "assistant" and not self._counting:
-            raise InvalidRequest(
-                "This model does not support assistant message prefill. The conversation must end with a user message.",
-                param="messages",
-            )
-        options = TurnOptions(stop=_stops(request.stop_sequences), top_k=request.top_k, system_in_place=True)
+        if read.last_role == "assistant" and not self._counting and not read.ends_with_text:
+            raise no_prefill()
+        options = TurnOptions(
+            stop=_stops(request.stop_sequences),
+            top_k=request.top_k,
+            thinking_budget=request.thinking.budget_tokens if request.thinking is not None else None,
+            continues=read.last_role == "assistant",
+            system_in_place=True,
+        )
         return Asked(
             request=asked,
             items=read.items,
-            tools=tools,
+            tools=tools.tools,
             text=_format(request),
             size=len(body),
-            spell=lambda name: _spell(name, read),
+            spell=lambda name: _spell(name, read, tools),
             options=options,
             ignored=list(ignored),
             forgiving=True,
@@ -185,7 +206,8 @@ class MessagesRequestDecoder:
         for name, value in names.items():
             verdict = FIELDS.get(name, "ignored")
             if verdict == "refused":
-                raise InvalidRequest("not supported: this server keeps no threads", param=name)
+                words = "not supported: this server keeps no threads"
+                raise InvalidRequest(words, param=name, code=NO_THREADS)
             if name == "context_management" and value and _keeps_all(bytes(value)):
                 continue
             if verdict == "ignored" and bytes(value) != b"null":
@@ -196,6 +218,9 @@ class MessagesRequestDecoder:
         """Return how much is thought. Without `thinking` it is switched off, where the model can do that."""
         thinking = request.thinking
         if thinking is None or thinking.type == "disabled":
+            return ReasoningConfig(effort="none")
+        if read.last_role == "assistant":  # an answer that has begun is past its thoughts
+            ignored["thinking"] = None
             return ReasoningConfig(effort="none")
         self.told.shows_thoughts = thinking.display != "omitted"
         effort = read.effort or (request.output_config.effort if request.output_config is not None else None)
@@ -289,5 +314,5 @@ _NAMES = {
 }
 
 
-def _spell(name: str, read: MessagesRead) -> str:
-    return dotted(_NAMES.get(name) or read.spell(name))
+def _spell(name: str, read: MessagesRead, tools: ToolsRead) -> str:
+    return dotted(_NAMES.get(name) or (tools.spell(name) if name.startswith("tools[") else read.spell(name)))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from functools import partial
+from json import loads
 
 from msgspec import UNSET, UnsetType
 
@@ -12,10 +12,17 @@ from antiphon.core.json_encoding import to_json
 from antiphon.core.request.json_text import is_object
 from antiphon.core.stream.emitter import MuteEmitter
 from antiphon.core.stream.terms import StreamTerms
-from antiphon.core.stream.writer_table import Dialect, WriterTable
 from antiphon.core.text.pieces import text_json
 from antiphon.errors import APIError
-from antiphon.server.messages.answer import AnswerTerms, details, message_json, stop_reason, usage_of
+from antiphon.server.messages.answer import (
+    AnswerTerms,
+    container_of,
+    context_of,
+    details,
+    message_json,
+    stop_reason,
+    usage_of,
+)
 from antiphon.server.messages.call_ids import shown_id
 from antiphon.server.messages.errors import status_of, type_of, words
 from antiphon.types.events import Event
@@ -26,6 +33,8 @@ TEXT = b'"text_delta","text"'
 THINKING = b'"thinking_delta","thinking"'
 SIGNATURE = b'"signature_delta","signature"'
 ARGUMENTS = b'"input_json_delta","partial_json"'
+CHARACTERS = 4  # per token, where the backend's call was ended before it reported usage
+CITATION = b'"citations_delta","citation"'
 PING = Event("ping", b'{"type":"ping"}')
 STOP = Event("message_stop", b'{"type":"message_stop"}')
 
@@ -57,14 +66,32 @@ class GrowingContent:
 
 
 class MessagesEmitter(MuteEmitter):
-    """Makes the events of one Message, or with `quiet` only the Message. OpenAI's events are counted."""
+    """Makes the events of one Message, or with `quiet` only the Message. OpenAI's events are counted.
 
-    __slots__ = ("_content", "_index", "_line", "_open", "_quiet", "_said", "_told", "called", "refused")
+    `searches` and `fetches` are the web's, `quotes` what was found there, by URL.
+    """
+
+    __slots__ = (
+        "_content",
+        "_index",
+        "_line",
+        "_open",
+        "_quiet",
+        "_said",
+        "_told",
+        "called",
+        "fetches",
+        "quotes",
+        "refused",
+        "searches",
+    )
     mute = False
 
     def __init__(self, told: AnswerTerms, *, quiet: bool = False) -> None:
         super().__init__()
         self.called = self.refused = False
+        self.searches = self.fetches = 0
+        self.quotes: dict[str, str] = {}
         self._told = told
         self._quiet = quiet
         self._content: list[bytes | None] = []
@@ -88,7 +115,8 @@ class MessagesEmitter(MuteEmitter):
     def piece(self, index: int, kind: bytes, value: bytes) -> None:
         """Emit a piece of the open block."""
         self.sequence_number += 1
-        self._said += 1
+        if kind is not SIGNATURE and kind is not CITATION:
+            self._said += len(value) - 2
         if not self._quiet:
             body = b'{"type":"content_block_delta","index":%d,"delta":{"type":%b:%b}}' % (index, kind, value)
             self._pending.append(Event("content_block_delta", body))
@@ -141,13 +169,14 @@ class MessagesEmitter(MuteEmitter):
             return b"", (self._pending.pop() if self._pending else STOP)
         told = self._told
         content = [] if told.warm else [block for block in self._content if block is not None]
-        usage = usage_of(response.usage, told, self._said)
+        usage = usage_of(response.usage, told, -(-self._said // CHARACTERS), self.searches, self.fetches)
         stop = stop_reason(finish, response, told, called=self.called, refused=self.refused)
         sequence = finish.stop_sequence if finish is not None and stop == "stop_sequence" else None
-        ending = {"stop_reason": stop, "stop_sequence": sequence, "stop_details": details(stop), "container": None}
+        ending = {"stop_reason": stop, "stop_sequence": sequence, "stop_details": details(stop)}
+        ending["container"] = container_of(response, told)
         end: dict[str, object] = {"type": "message_delta", "delta": ending, "usage": usage}
         if told.beta:
-            end["context_management"] = None
+            end["context_management"] = context_of(told)
         self._say("message_delta", to_json(end))
         return message_json(response, told, content, usage, stop, sequence), STOP
 
@@ -163,11 +192,15 @@ class TextBlock:
         self._emitter = emitter
         self._id = item_id
         self._pieces: list[str] = []
+        self._begin = 0
+        self._citations: list[bytes] = []
         self._block: GrowingContent | None = None
         self._warm = told.warm
 
     def text(self, text: str, logprobs: bytes = b"") -> None:
-        """Append a piece, opening the block first where needed: it never begins empty."""
+        """Append a piece, opening the block first where needed: it never begins empty, and ends with its citations."""
+        if self._citations:
+            self._end_block()
         self._pieces.append(text)
         if self._block is None:
             if self._warm:
@@ -181,13 +214,29 @@ class TextBlock:
         self.text(text)
 
     def annotate(self, annotation: bytes) -> None:
-        """Pass over a citation of OpenAI's form."""
+        """Add a citation of a web page to the block; one of a file has no form here."""
+        found = loads(annotation)
+        if found["type"] != "url_citation" or self._block is None:
+            return
+        url = found["url"]
+        place = {"type": "web_search_result_location", "url": url, "title": found["title"], "encrypted_index": ""}
+        citation = to_json({**place, "cited_text": self._emitter.quotes.get(url, "")})
+        self._citations.append(citation)
+        self._block.piece(CITATION, citation)
+
+    def _end_block(self) -> None:
+        if self._block is not None:
+            cited = b"[%b]" % b",".join(self._citations) if self._citations else b"null"
+            text = text_json("".join(self._pieces[self._begin :]))
+            self._block.end(b'{"type":"text","text":%b,"citations":%b}' % (text, cited))
+        self._begin = len(self._pieces)
+        self._block = None
+        self._citations.clear()
 
     def close(self, status: str) -> bytes:
         """End the block."""
+        self._end_block()
         text = "".join(self._pieces)
-        if self._block is not None:
-            self._block.end(b'{"type":"text","text":%b,"citations":null}' % text_json(text))
         return to_json(Message(id=self._id, status=status, role="assistant", content=[OutputText(text=text)]))
 
 
@@ -262,15 +311,3 @@ class CallBlock:
         return to_json(
             FunctionCall(id=self._id, call_id=call.call_id, name=call.name, arguments=arguments, status=status)
         )
-
-
-def dialect(told: AnswerTerms) -> Dialect:
-    """Return the events of one request."""
-    writers = WriterTable(
-        message=partial(TextBlock, told=told),
-        reasoning=partial(ThinkingBlock, told=told),
-        call=partial(CallBlock, told=told),
-    )
-    return Dialect(
-        emitter=partial(MessagesEmitter, told), mute=partial(MessagesEmitter, told, quiet=True), writers=writers
-    )

@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import hashlib
 
+from msgspec.structs import replace
+
+from antiphon.core.deltas import CallStart
 from antiphon.core.json_encoding import to_json
+from antiphon.core.tools.results import ToolResult
 from antiphon.responses.intake.intake import Intake
+from antiphon.responses.plan import FailedCall, Plan
 from antiphon.responses.prepare import Prepared, Preparer
 from antiphon.responses.services import Services
 from antiphon.server.api.counting import ESTIMATED
@@ -14,13 +19,16 @@ from antiphon.server.api.routing_hints import request_hints
 from antiphon.server.http.messages import Header, Reply, Request, json_reply
 from antiphon.server.http.router import RouteTable
 from antiphon.server.messages.decoder import MessagesRequestDecoder
-from antiphon.server.messages.emitter import dialect
+from antiphon.server.messages.dialect import dialect
 from antiphon.server.messages.errors import FORM
 from antiphon.server.messages.models import ModelNames
 from antiphon.server.messages.relay import MessagesRelayer
+from antiphon.types.items import InputText, Message
 
 SESSION = b"x-claude-code-session-id"
 AGENT = b"x-claude-code-agent-id"
+SEARCHES = "web_search"
+LONGEST_QUERY = 400
 
 
 class MessagesRoutes:
@@ -42,8 +50,11 @@ class MessagesRoutes:
         decoder = MessagesRequestDecoder(self._names.resolve, session=_session(request), beta=_beta(request))
         preparer = Preparer(self._services, self._intake, decoder, dialect(decoder.told))
         prepared = await preparer.prepare(body, request.caller, request_hints(request))
+        if decoder.searches_only and SEARCHES in prepared.plan.ignored:
+            prepared = replace(prepared, plan=replace(prepared.plan, failed=[_no_search(prepared.plan)]))
         plan, told = prepared.plan, decoder.told
         told.window = plan.route.card.context_length
+        told.seal = plan.options.seal_found
         headers = [*prepared.permit.headers, *_told_headers(request, prepared, decoder)]
         if not plan.request.stream:
             run = preparer.run(prepared, mute=True)
@@ -64,6 +75,16 @@ class MessagesRoutes:
         count = await self._services.counter.count(plan.route, plan.turn)
         headers = [(b"x-request-id", request.request_id.encode()), *ignored_header(plan.ignored)]
         return json_reply({"input_tokens": count.tokens}, headers=[*headers, ESTIMATED] if count.estimated else headers)
+
+
+def _no_search(plan: Plan) -> FailedCall:
+    """Return the search that a request is made for, as failed: the client learns that there is none."""
+    said = next((item for item in reversed(plan.own_items) if isinstance(item, Message) and item.role == "user"), None)
+    parts = said.content if said is not None and not isinstance(said.content, str) else ()
+    query = next((part.text for part in reversed(parts) if isinstance(part, InputText)), "")
+    arguments = to_json({"queries": [query[:LONGEST_QUERY]]}).decode()
+    result = ToolResult(error="There is no web search here.", code="unavailable")
+    return FailedCall(CallStart("off", "off", SEARCHES, SEARCHES), arguments, result)
 
 
 def _told_headers(request: Request, prepared: Prepared, decoder: MessagesRequestDecoder) -> list[Header]:

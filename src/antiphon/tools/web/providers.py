@@ -13,6 +13,12 @@ import msgspec
 LONGEST_SNIPPET = 20_000
 """Characters of one result's text that are read."""
 
+MOST_READ = 100
+"""Results of an answer that are read; no more than 20 are wanted."""
+
+MOST_TEXTS = 20
+"""Texts of one result."""
+
 _MARKUP = re.compile(r"<[^<>]{0,200}>")
 
 
@@ -196,7 +202,7 @@ def hits(provider: Provider, answer: Any, wish: Wish) -> list[Hit] | None:
             return []
     if not isinstance(answer, list):
         return None
-    found = [_hit(provider, entry, wish) for entry in answer if isinstance(entry, dict)]
+    found = [_hit(provider, entry, wish) for entry in answer[:MOST_READ] if isinstance(entry, dict)]
     return [hit for hit in found if hit is not None][: wish.results]
 
 
@@ -212,7 +218,7 @@ def _hit(provider: Provider, entry: dict[str, Any], wish: Wish) -> Hit | None:
     texts: list[str] = []
     for name in provider.texts:
         value = entry.get(name)
-        texts += [_plain(one) for one in (value if isinstance(value, list) else [value])]
+        texts += [_plain(one) for one in (value[:MOST_TEXTS] if isinstance(value, list) else [value])]
     return Hit(url, title, "\n".join(text for text in texts if text)[:LONGEST_SNIPPET])
 
 

@@ -46,7 +46,7 @@ DELETE FROM antiphon.vector_stores WHERE id = :id AND owner = :owner RETURNING 1
 -- name: purge
 -- Those that still have files: an expired vector store itself stays.
 WITH expired AS (
-    UPDATE antiphon.vector_stores AS s SET chunks = 0, words = 0 WHERE number = ANY (ARRAY(
+    UPDATE antiphon.vector_stores AS s SET chunks = 0, words = 0, embedding_model = '', dimensions = 0 WHERE number = ANY (ARRAY(
         SELECT number FROM antiphon.vector_stores AS t WHERE expires_at <= :now::bigint
             AND EXISTS (SELECT 1 FROM antiphon.vector_store_files WHERE store = t.number)
         ORDER BY expires_at LIMIT :limit FOR UPDATE SKIP LOCKED
@@ -167,7 +167,13 @@ WHERE s.number = f.store AND f.number = :number AND f.fence = :fence AND f.statu
 FOR UPDATE OF s, f
 
 -- name: remove_chunks
-WITH texts AS (DELETE FROM antiphon.vector_chunks WHERE file = ANY (:numbers))
+WITH texts AS (
+    DELETE FROM antiphon.vector_chunks WHERE file = ANY (:numbers)
+), codes AS (
+    DELETE FROM antiphon.vector_codes WHERE file = ANY (:numbers)
+), vectors AS (
+    DELETE FROM antiphon.vector_embeddings WHERE file = ANY (:numbers)
+)
 DELETE FROM antiphon.vector_words WHERE file = ANY (:numbers)
 
 -- name: shrink
@@ -248,3 +254,75 @@ ORDER BY round(b.score::numeric, 9) DESC, b.chunk
 -- How many chunks have each word.
 SELECT word, sum(cardinality(chunks))::bigint FROM antiphon.vector_words WHERE store = :store AND word = ANY (:words)
 GROUP BY word
+
+-- name: drop_other_drafts
+DELETE FROM antiphon.vector_drafts WHERE file = :file AND model <> :model
+
+-- name: drafted
+SELECT digest FROM antiphon.vector_drafts WHERE file = :file
+
+-- name: draft
+INSERT INTO antiphon.vector_drafts (file, digest, model, code, vector)
+VALUES (:file, :digest, :model, :code::bit varying, :vector::real[])
+ON CONFLICT (file, digest) DO UPDATE SET model = excluded.model, code = excluded.code, vector = excluded.vector
+
+-- name: remove_drafts
+DELETE FROM antiphon.vector_drafts WHERE file = ANY (:numbers)
+
+-- name: embedding_of
+SELECT embedding_model, dimensions FROM antiphon.vector_stores WHERE number = :store
+
+-- name: embedded
+UPDATE antiphon.vector_stores SET embedding_model = :model, dimensions = :dimensions WHERE number = :store
+
+-- name: remove_vectors
+WITH codes AS (DELETE FROM antiphon.vector_codes WHERE store = :store)
+DELETE FROM antiphon.vector_embeddings WHERE store = :store
+
+-- name: settle_codes
+INSERT INTO antiphon.vector_codes (store, number, file, code)
+SELECT :store::bigint, :first::bigint + d.place - 1, :file::bigint, v.code
+FROM unnest(:digests::bytea[]) WITH ORDINALITY AS d (digest, place)
+JOIN antiphon.vector_drafts AS v ON v.file = :file AND v.digest = d.digest
+RETURNING 1
+
+-- name: settle_vectors
+INSERT INTO antiphon.vector_embeddings (store, number, file, vector)
+SELECT :store::bigint, :first::bigint + d.place - 1, :file::bigint, v.vector
+FROM unnest(:digests::bytea[]) WITH ORDINALITY AS d (digest, place)
+JOIN antiphon.vector_drafts AS v ON v.file = :file AND v.digest = d.digest
+
+-- name: searched
+SELECT number, chunks, embedding_model, dimensions FROM antiphon.vector_stores WHERE id = :id AND owner = :owner
+
+-- name: shortlist
+-- The vectors whose codes differ from the query's in the fewest bits; `wanted` NULL: of all files.
+WITH near AS MATERIALIZED (
+    SELECT c.number FROM antiphon.vector_codes AS c
+    WHERE c.store = :store AND (:wanted::text[] IS NULL OR c.file IN (
+        SELECT number FROM antiphon.vector_store_files WHERE store = :store AND file_id = ANY (:wanted) AND NOT gone
+    ))
+    ORDER BY bit_count(c.code # :code::bit varying), c.number LIMIT :most
+)
+SELECT v.number, v.vector FROM near JOIN antiphon.vector_embeddings AS v ON v.store = :store AND v.number = near.number
+
+-- name: nearest
+-- The same with pgvector, which puts them in order as well.
+WITH near AS MATERIALIZED (
+    SELECT c.number FROM antiphon.vector_codes AS c
+    WHERE c.store = :store AND (:wanted::text[] IS NULL OR c.file IN (
+        SELECT number FROM antiphon.vector_store_files WHERE store = :store AND file_id = ANY (:wanted) AND NOT gone
+    ))
+    ORDER BY bit_count(c.code # :code::bit varying), c.number LIMIT :most
+)
+SELECT v.number, 1 - (v.vector::vector <=> :vector::real[]::vector) AS score
+FROM near JOIN antiphon.vector_embeddings AS v ON v.store = :store AND v.number = near.number
+ORDER BY v.vector::vector <=> :vector::real[]::vector, v.number LIMIT :limit
+
+-- name: found
+SELECT c.number, 0::double precision, f.file_id, f.filename, f.attributes, c.text
+FROM antiphon.vector_chunks AS c JOIN antiphon.vector_store_files AS f ON f.number = c.file
+WHERE c.store = :store AND c.number = ANY (:numbers) AND NOT f.gone
+
+-- name: has_pgvector
+SELECT to_regtype('vector') IS NOT NULL
