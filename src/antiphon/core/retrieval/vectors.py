@@ -69,8 +69,8 @@ def shortlist(segments: Iterable[tuple[int, bytes]], query: bytes, most: int) ->
     if len(numbers) <= most:
         return numbers
     # One loop in C over all codes: their integers, the bits that differ, how many.
-    codes = chain.from_iterable(iter_unpack(f"{size}s", b"".join(pieces)))
-    different = map(int.from_bytes(query, "big").__xor__, map(int.from_bytes, codes))
+    each: Iterable[bytes] = chain.from_iterable(iter_unpack(f"{size}s", b"".join(pieces)))
+    different = map(int.from_bytes(query, "big").__xor__, map(int.from_bytes, each))
     distances = [*map(int.bit_count, different)]
     limit, room = _limit(distances, most)
     near = [*compress(numbers, map(limit.__gt__, distances))]
