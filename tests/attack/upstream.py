@@ -130,6 +130,24 @@ def _chat_answer(deltas: Sequence[Any], finish: str) -> bytes:
     return b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ncontent-length: %d\r\n\r\n" % len(body) + body
 
 
+class _Obedient(_Echo):
+    """Calls what the user's message says, `CALL NAME ARGUMENTS`, then says a word."""
+
+    def on_message_complete(self) -> None:
+        if not self.body:
+            super().on_message_complete()
+            return
+        last = json.loads(self.body)["messages"][-1]
+        if last["role"] == "tool":
+            self.transport.write(_chat_answer(({"content": "done 【1】"},), "stop"))
+            return
+        content = last["content"]
+        text = content if isinstance(content, str) else content[0]["text"]
+        _, name, arguments = text.splitlines()[0].split(" ", 2)
+        call = {"index": 0, "id": "call_1", "function": {"name": name, "arguments": arguments}}
+        self.transport.write(_chat_answer(({"tool_calls": [call]},), "tool_calls"))
+
+
 class _Caller(_Echo):
     """Calls the first tool that has `tool` in its name, once, then says a word."""
 
@@ -208,6 +226,13 @@ class _Restless(_Upstream):
 async def restless() -> AsyncIterator[str]:
     """Run a chat backend that calls tools oddly; gives its base URL."""
     async with _running(_Restless) as url:
+        yield url
+
+
+@asynccontextmanager
+async def obedient() -> AsyncIterator[str]:
+    """Run a chat backend that makes the call that it is told; gives its base URL."""
+    async with _running(_Obedient) as url:
         yield url
 
 
