@@ -21,6 +21,7 @@ from antiphon.containers.base import (
     container_not_found,
 )
 from antiphon.containers.bench import Bench, HeldSandbox
+from antiphon.containers.bundles import unpacked
 from antiphon.errors import APIError, StoreUnknown
 from antiphon.sandbox.base import Ended, Output, Sandbox, SandboxError, SandboxFileError, SandboxSource
 from antiphon.stores.base import ContainerStore
@@ -130,6 +131,7 @@ class Containers:
             held.busy = True
             began = time.monotonic()
             try:
+                await self._install(held, container.id)
                 await self._bring(held, container.id)
                 started = time.monotonic()
                 ended = await perform(held.sandbox)
@@ -202,6 +204,20 @@ class Containers:
                 except SandboxFileError as error:
                     raise SandboxError(f"The file cannot be put into the container: {error}.") from None
                 held.known[path] = (file.id, file.version)
+
+    async def _install(self, held: HeldSandbox, id: str) -> None:
+        """Put into a sandbox the skills of its container that it does not have yet."""
+        for skill in await self.store.skills(id):
+            if skill.folder in held.skills:
+                continue
+            content = await self.store.skill_content(id, skill.folder)
+            files = await asyncio.to_thread(unpacked, content) if content is not None else ()
+            try:
+                for file in files:
+                    await held.sandbox.install(f"{skill.folder}/{file.path}", file.content, executable=file.executable)
+            except SandboxFileError as error:
+                raise SandboxError(f"The skill '{skill.name}' cannot be put into the container: {error}.") from None
+            held.skills.add(skill.folder)
 
     async def _take(self, held: HeldSandbox, id: str, ended: Ended) -> tuple[list[StoredContainerFile], Sequence[str]]:
         """Write back to the store what a call has changed; return the files, and why others are not kept."""

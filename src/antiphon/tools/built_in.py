@@ -6,11 +6,11 @@ from collections.abc import Callable, Mapping
 
 from antiphon.config import Config
 from antiphon.config.rules import web_search_choice
-from antiphon.containers.containers import Containers
 from antiphon.retrieval.search import Searcher
 from antiphon.stores.base import Store
 from antiphon.tools.base import HostedTool, ToolServers
 from antiphon.tools.code_interpreter import CodeInterpreter
+from antiphon.tools.container_choice import ContainerChoice
 from antiphon.tools.file_search import FileSearch
 from antiphon.tools.shell import HostedShell
 from antiphon.tools.web.search import WebSearch
@@ -31,7 +31,7 @@ class BuiltInTools:
         *,
         servers: ToolServers,
         searcher: Searcher,
-        containers: Containers,
+        container_choice: ContainerChoice,
         clock: Callable[[], float],
         served: bool = True,
     ) -> None:
@@ -44,7 +44,7 @@ class BuiltInTools:
                 self._web = WebSearch(settings, choice, servers)
             else:
                 self.off["web_search"] = choice.reason or "no provider is set: `provider` in [tools.web_search]"
-        self._in_sandboxes = (CodeInterpreter(containers, store.files), HostedShell(containers, store.files))
+        self._in_sandboxes = (CodeInterpreter(container_choice), HostedShell(container_choice))
         own: list[HostedTool] = [*self._in_sandboxes]
         if config.tools.file_search.enabled:
             own.append(FileSearch(store.vector_stores, searcher, clock, results=config.tools.file_search.results))

@@ -12,8 +12,8 @@ from typing import Any
 
 import openai
 import pytest
-from antiphon.composition.app import build
 
+from antiphon.composition.app import build
 from antiphon.config import BackendConfig, Config, FileSearchConfig, ToolsConfig
 from antiphon.retrieval import drafting, model_calls
 from antiphon.stores.open import open_postgres
