@@ -41,7 +41,8 @@ class Planned(BaseHTTPRequestHandler):
         self.asked.append(request)
         messages = request["messages"]
         last = max(index for index, message in enumerate(messages) if message["role"] == "user")
-        text = messages[last]["content"]
+        content = messages[last]["content"]
+        text = content if isinstance(content, str) else "".join(part.get("text", "") for part in content)
         plan = json.loads(bytes.fromhex(text.partition("PLAN ")[2]) or b'{"calls": [], "say": "Hm."}')
         done = sum(message["role"] == "tool" for message in messages[last:])
         if done < len(plan["calls"]) and request.get("tools"):

@@ -8,6 +8,7 @@ import msgspec
 
 from antiphon.core.citations.sources import ContainerFile, Passage, Source, SourcedText
 from antiphon.core.opaque import Opaque
+from antiphon.types.response import PictureUsage
 
 NO_FIELDS: Mapping[str, object] = {}
 
@@ -19,7 +20,8 @@ class ToolResult(msgspec.Struct, frozen=True, kw_only=True):
     under the number that its source gets in this response: the model's answer may cite those, and may link to `files`.
     `error` says why a call gave nothing; `code` is the word for that where clients know one, such as `max_uses_exceeded`. `told`
     is all of it as the model sees it: that is set where sources get their numbers.
-    `used` is what it took of units that limits count, where that is not what was expected.
+    `pictures` are the token counts of pictures that it made, `used` is what it took of units that limits count, where that is
+    not what was expected.
     """
 
     fields: Mapping[str, object] = {}
@@ -29,6 +31,7 @@ class ToolResult(msgspec.Struct, frozen=True, kw_only=True):
     error: str | None = None
     code: str = ""
     told: SourcedText | None = None
+    pictures: PictureUsage | None = None
     used: Mapping[str, float] = {}
 
 
