@@ -71,6 +71,8 @@ async def make_things(one: Target) -> Things:
     )
     form = (("content-type", "multipart/form-data; boundary=b"),)
     file = json.loads((await one.ask("POST", "/v1/files", body, key=ANN, headers=form)).body)
+    announced = {"filename": SECRET, "purpose": "assistants", "bytes": 5, "mime_type": "text/plain"}
+    upload = await one.json("POST", "/v1/uploads", announced)
     thought = await one.json(
         "POST",
         "/v1/responses",
@@ -91,6 +93,7 @@ async def make_things(one: Target) -> Things:
         "conversation": conversation["id"],
         "conversation item": items["data"][0]["id"],
         "file": file["id"],
+        "upload": upload["id"],
     }
     return Things(ids, [{k: v for k, v in item.items() if k in ("type", "encrypted_content", "id")} for item in blobs])
 

@@ -134,6 +134,15 @@ class MessagesRelay(Protocol):
         ...
 
 
+@runtime_checkable
+class JsonEndpoints(Protocol):
+    """A Backend whose server has further endpoints, such as `/embeddings` and `/rerank`."""
+
+    async def post(self, endpoint: str, body: bytes) -> bytes:
+        """Send JSON to an endpoint below the base URL; return the answer. Raises BackendError."""
+        ...
+
+
 class Backend(Protocol):
     """A server or engine that makes tokens."""
 

@@ -9,7 +9,8 @@ import os
 import signal
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from itertools import chain
+from typing import Protocol, runtime_checkable
 
 from antiphon.access.caller import ADMIN, CHAT, SCOPES
 from antiphon.access.keys import Keyring
@@ -22,6 +23,7 @@ from antiphon.backends.routing.registry import Registry
 from antiphon.checker.pool import Checker
 from antiphon.composition.from_settings import (
     container_bounds,
+    file_bounds,
     image_server,
     make_sandboxes,
     make_tokens,
@@ -29,6 +31,7 @@ from antiphon.composition.from_settings import (
     sealing_secrets,
 )
 from antiphon.composition.reloading import changed, reopened, talkative, tokenizers, validate
+from antiphon.composition.search_models import SearchModels
 from antiphon.config import Config
 from antiphon.config.masking import SECRETS, secrets_of
 from antiphon.config.origins import Origins
@@ -58,9 +61,9 @@ from antiphon.server.api.chat.completions import ChatCompletions
 from antiphon.server.api.containers import ContainerRoutes
 from antiphon.server.api.conversations import Conversations
 from antiphon.server.api.counting import Counting
-from antiphon.server.api.files import Files
 from antiphon.server.api.foreground import SHUTDOWN, Foreground
 from antiphon.server.api.health import Health
+from antiphon.server.api.incoming import Incoming
 from antiphon.server.api.models import Models
 from antiphon.server.api.responses import Responses
 from antiphon.server.api.routes import add_containers, add_conversations, add_files, add_responses, add_vector_stores
@@ -83,14 +86,12 @@ from antiphon.stores.base import StoreDatabase
 from antiphon.stores.open import open_store
 from antiphon.telemetry.gauges import Gauges
 from antiphon.telemetry.observers import Observers
+from antiphon.telemetry.search_counts import SearchCounts
 from antiphon.telemetry.store_metrics import StoreWatch
 from antiphon.tools.base import HostedTool
 from antiphon.tools.built_in import BuiltInTools
 from antiphon.tools.hosted import by_kind
 from antiphon.tools.mcp.servers import McpServers
-
-if TYPE_CHECKING:
-    pass
 
 log = logging.getLogger("antiphon.composition")
 
@@ -136,9 +137,13 @@ class Parts:
         self.watch = Watch(
             config,
             Gauges(
-                self.registry.health, lambda: self.live.running, lambda: self.sockets.open, lambda: self.store_watch()
+                self.registry.health,
+                lambda: self.live.running,
+                lambda: self.sockets.open,
+                lambda: chain(self.store_watch(), self.search_counts()),
             ),
         )
+        self.search_counts = SearchCounts(lambda: self.ingestion.outcomes())
         self.store = self.watch.store(store)
         self.store_watch = StoreWatch(self.store.database, time.time, lambda: self.live)
         self.sandboxes = make_sandboxes(config.tools.code_interpreter)
@@ -159,8 +164,10 @@ class Parts:
             most_tools=config.mcp_max_tools,
         )
         self.prompts = Prompts(config.prompts)
-        self.ingestion = Ingestion(self.store, IngestBounds.of(config.tools.file_search), time.time)
-        self.searcher = Searcher(self.store.vector_stores)
+        self.search_models = SearchModels(config, lambda: self.backends)
+        embedder, reranker = self.search_models.embedder, self.search_models.reranker
+        self.ingestion = Ingestion(self.store, IngestBounds.of(config.tools.file_search), time.time, embedder)
+        self.searcher = Searcher(self.store.vector_stores, embedder, reranker, self.search_counts.fallback)
         self._tools = self._hosted_tools(config, hosted)
         self.services = self._services(config)
         self.media = Media(
@@ -284,9 +291,12 @@ class Parts:
         )
         router.websocket("/responses", self.sockets.serve if self.config.websocket else None)
         clock, new_id_base = self.services.clock, self.services.new_id_base
-        add_files(router, Files(self.store.files, clock, new_id_base, self.ingestion.wake, self.tool_meters))
+        incoming = Incoming(self.store.files, clock, file_bounds(self.config))
+        add_files(router, incoming, self.store.uploads, new_id_base, self.ingestion.wake, self.tool_meters)
         shelf = VectorShelf(self.store, self.ingestion, clock, new_id_base)
-        add_vector_stores(router, shelf, self.searcher, most_stores=self.config.tools.file_search.max_stores)
+        rewriter = self.search_models.rewriter(self.services.router, self.search_counts.fallback)
+        most = self.config.tools.file_search.max_stores
+        add_vector_stores(router, shelf, self.searcher, rewriter, most_stores=most)
         add_containers(router, ContainerRoutes(self.containers, self.store.files, self.tool_meters))
         names = ModelNames(self.registry, lambda: self.config.messages_models)
         add_messages(router, MessagesRoutes(self.services, self.intake, self.foreground, names))
@@ -335,6 +345,7 @@ class Parts:
             if self.tokens is not None:
                 await self.tokens.close()
             await self._tools.close()
+            await self.search_models.close()
             await self.registry.close()
             await self.services.checker.close()
             await self.store.close()

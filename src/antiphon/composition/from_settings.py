@@ -19,6 +19,7 @@ from antiphon.errors import ConfigError
 from antiphon.sandbox.base import SandboxLimits
 from antiphon.sandbox.bubblewrap import Bubblewrap
 from antiphon.sandbox.pool import Sandboxes
+from antiphon.server.api.incoming import FileBounds
 from antiphon.stores.open import is_url, shared_secret
 from antiphon.tools.images.server import MOST_STREAMED, ImageServer
 
@@ -58,6 +59,11 @@ def container_bounds(config: Config) -> ContainerBounds:
         stored=settings.max_containers,
         call_seconds=settings.call_seconds,
     )
+
+
+def file_bounds(config: Config) -> FileBounds:
+    """Return the bounds of uploaded files."""
+    return FileBounds(file=config.max_upload, owner_bytes=config.owner_file_bytes, owner_files=config.owner_files)
 
 
 def schema_bounds(config: Config) -> Bounds:

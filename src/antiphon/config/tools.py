@@ -26,6 +26,36 @@ class FileSearchConfig(Settings, kw_only=True, forbid_unknown_fields=True):
     overlap: Annotated[
         int, Meta(description="Tokens that a chunk repeats of the one before; at most half of `chunk_tokens`.", ge=0)
     ] = 400
+    embeddings: Annotated[
+        str,
+        Meta(
+            description="Model of embeddings, for search by words and meaning together: BACKEND/MODEL of a backend that has"
+            " /v1/embeddings, or engine/FILE.gguf, engine/OWNER/REPO[:QUANT] for the embedded engine. Empty: by words alone."
+        ),
+    ] = ""
+    embedding_batch: Annotated[
+        int, Meta(description="Chunks that the model of embeddings gets at once.", ge=1, le=512)
+    ] = 32
+    embedding_text_prefix: Annotated[
+        str, Meta(description="What the model of embeddings wants before a text, such as `passage: `.", max_length=256)
+    ] = ""
+    embedding_query_prefix: Annotated[
+        str, Meta(description="What it wants before a query, such as `query: `.", max_length=256)
+    ] = ""
+    rerank: Annotated[
+        str,
+        Meta(
+            description="Reranker, which orders what a search has found: BACKEND/MODEL of a backend that has /v1/rerank."
+            " Empty: none."
+        ),
+    ] = ""
+    rewrite: Annotated[
+        str,
+        Meta(
+            description="Model, by its id, that rewrites the query of a search that asks for it (`rewrite_query`). Empty: none;"
+            " such a query is searched as it is, and x-antiphon-ignored says so."
+        ),
+    ] = ""
     ingest_workers: Annotated[
         int, Meta(description="Files that a server process makes chunks of at the same time.", ge=1, le=16)
     ] = 1

@@ -21,9 +21,9 @@ from antiphon.core.stream.terms import Action
 from antiphon.core.text.stop_sequences import StopFilter
 from antiphon.core.turn import on_backend
 from antiphon.errors import APIError, BackendError
+from antiphon.responses.calls.server_calls import ToolWork, items_for_model
 from antiphon.responses.compaction import sealed_compaction, summarise
 from antiphon.responses.plan import Plan
-from antiphon.responses.server_calls import ToolWork, items_for_model
 from antiphon.responses.services import Services
 from antiphon.responses.sink import Outlet
 from antiphon.responses.structured_output import StructuredOutput, structured_output
@@ -72,7 +72,7 @@ class Turns:
     async def make(self) -> None:
         """Make all model calls, until nothing is left but to end the response. Raises APIError, and what the Sink raises."""
         stream, plan = self._stream, self._plan
-        if plan.compaction or self.tools is not None:
+        if plan.compaction or plan.failed or self.tools is not None:
             await self._prepare()
         turns = 0
         action = stream.action
@@ -217,6 +217,10 @@ class Turns:
             self._replace_context(await seals.restored([*plan.turn.items, *made]), seals.opaque)
         elif plan.compaction == "threshold":
             head, tail = compaction.split_for_compaction(plan.turn.items)
+            if head and plan.turn.options.pauses:
+                await self._compact(plan.turn.items, None)
+                self._stream.end_without_model()
+                return
             if head:
                 await self._compact(head, tail)
         if self.tools is not None:
@@ -239,6 +243,7 @@ class Turns:
         self._stream.add_item(
             "cmp", lambda id: compaction.compaction_item(id, sealed), "response.compaction.compacting"
         )
+        self._stream.compacted(summary.text, sealed)
         if summary.usage is not None:
             self._stream.feed(UsageReport(summary.usage))
             self._stream.settle_usage()

@@ -18,6 +18,8 @@ import msgspec
 from antiphon.config import FileSearchConfig
 from antiphon.core.retrieval.chunking import OVERLAP, TOKENS
 from antiphon.errors import APIError, StoreConflict
+from antiphon.retrieval.drafting import EmbeddingFailed, embedding_of
+from antiphon.retrieval.model_calls import Embedder
 from antiphon.retrieval.protocol import DocumentChunks, ReadTask
 from antiphon.retrieval.reader import READ_SECONDS, DocumentGone, DocumentReader, ReaderDied, ReaderUnusable
 from antiphon.runtime.unexpected_errors import unexpected
@@ -60,10 +62,16 @@ class IngestBounds(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Ingestion:
-    """The workers of one server. Belongs to one event loop; `close` gives back what they hold."""
+    """The workers of one server. Belongs to one event loop; `close` gives back what they hold.
 
-    def __init__(self, store: Store, bounds: IngestBounds, clock: Callable[[], float]) -> None:
+    With an `embedder` chunks get vectors; a file whose text it cannot embed fails.
+    """
+
+    def __init__(
+        self, store: Store, bounds: IngestBounds, clock: Callable[[], float], embedder: Embedder | None = None
+    ) -> None:
         self._store = store
+        self._embedder = embedder
         self.bounds = bounds
         self._clock = clock
         self._worker = f"{os.getpid()}-{secrets.token_hex(6)}"
@@ -72,6 +80,10 @@ class Ingestion:
         self._tasks: list[asyncio.Task[None]] = []
         self.completed = 0  # files, since the start
         self.failed = 0
+
+    def outcomes(self) -> list[tuple[str, int]]:
+        """Return how many files became what, since the start."""
+        return [("completed", self.completed), ("failed", self.failed)]
 
     async def start(self) -> None:
         """Begin to claim files."""
@@ -154,12 +166,19 @@ class Ingestion:
             document = await self._read(job, reader)
             if document.outcome == "read":
                 chunks = await _chunks(document)
-                await stores.complete(job, chunks, most=self.bounds.max_chunks)
+                embedding = None
+                if self._embedder is not None and len(chunks) <= self.bounds.max_chunks:
+                    texts = [chunk.text for chunk in chunks]
+                    embedding = await embedding_of(stores, job, texts, self._embedder)
+                await stores.complete(job, chunks, most=self.bounds.max_chunks, embedding=embedding)
                 self.completed += 1
                 return
             code, reason = _CODES[document.outcome], document.reason
         except StoreConflict:
             code, reason = "invalid_file", f"The vector store would have more than {self.bounds.max_chunks} chunks."
+        except EmbeddingFailed as error:
+            log.warning("ingestion: file %s cannot be embedded: %s", job.file.file_id, error)
+            code, reason = "server_error", f"The text cannot be embedded: {error}"
         except ReaderUnusable as error:
             log.error("ingestion: the process that reads documents cannot be used: %s", error)
             code, reason = "server_error", "Documents cannot be read at present."

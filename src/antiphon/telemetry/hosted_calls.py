@@ -67,6 +67,10 @@ class WatchedUse(HostedUse):
         """Return what the model is told of the tool."""
         return self._use.instructions()
 
+    def ignored(self) -> Sequence[str]:
+        """Return what the declarations ask for and do not get."""
+        return self._use.ignored()
+
     def opening(self) -> Mapping[str, object]:
         """Return the fields that its items begin with."""
         return self._use.opening()

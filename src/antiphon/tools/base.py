@@ -213,6 +213,10 @@ class HostedUse(Protocol):
         """Return what the model is told of the tool as a system's text, at most some hundred tokens; "" for nothing."""
         return ""
 
+    def ignored(self) -> Sequence[str]:
+        """Return the paths of what the declarations ask for and do not get, for `x-antiphon-ignored`."""
+        return ()
+
     def opening(self) -> Mapping[str, object]:
         """Return the fields that the items of its calls begin with, as far as they depend on the response."""
         return {}

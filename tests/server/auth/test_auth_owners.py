@@ -39,6 +39,7 @@ class Things(msgspec.Struct):
     batch: str = ""
     container: str = ""
     container_file: str = ""
+    upload: str = ""
 
     def path(self, template: str) -> str:
         """Return a route's path with Ann's ids in it."""
@@ -49,6 +50,7 @@ class Things(msgspec.Struct):
             "files": self.file,
             "vector_stores": self.vector_store,
             "containers": self.container,
+            "uploads": self.upload,
         }[noun]
         file = self.container_file if noun == "containers" else self.file
         path = template.replace("{id}", id).replace("{item_id}", self.conversation_item)
@@ -87,6 +89,7 @@ def things(url: str) -> Things:
         vector_store=vector_store,
         batch=ann.post(f"/v1/vector_stores/{vector_store}/file_batches", file_ids=[file])[1]["id"],
         container=container,
+        upload=ann.post("/v1/uploads", **UPLOAD)[1]["id"],
         container_file=ann.post(f"/v1/containers/{container}/files", file_id=file)[1]["id"],
     )
 
@@ -103,7 +106,9 @@ def upload(url: str) -> str:
     return answer.json()["id"]
 
 
+UPLOAD = {"filename": SECRET, "purpose": "assistants", "bytes": 5, "mime_type": "text/plain"}
 BODIES = {
+    "POST /uploads/{id}/complete": {"part_ids": ["part_1"]},
     "POST /vector_stores/{id}/search": {"query": "crown"},
     "POST /vector_stores/{id}/files": {"file_id": "file-1"},
     "POST /vector_stores/{id}/file_batches": {"file_ids": ["file-1"]},

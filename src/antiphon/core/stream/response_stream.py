@@ -263,6 +263,10 @@ class ResponseStream(ToolStream):
         ReadyWriter(self.emitter, item_id, index).write(item, between)
         self._item_list.keep(index, item)
 
+    def compacted(self, summary: str, sealed: str) -> None:
+        """Tell of a compaction, beside its item, where a front end shows the summary; `sealed` is what the item holds."""
+        self.emitter.compacted(summary, sealed)
+
     @property
     def complete(self) -> bool:
         """Tell whether the last Turn came to its own end, rather than being cut off."""

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
+from msgspec import Raw
 from msgspec.structs import replace
 
 from antiphon.core.citations.sources import Sources
 from antiphon.core.deltas import CallKind, CallStart
+from antiphon.core.json_encoding import to_json
 from antiphon.core.kinds import BY_NAME, CALLED, ITEMS
 from antiphon.core.stream.emitter import Emitter
 from antiphon.core.stream.output import Output
@@ -162,7 +164,8 @@ class ServerCalls:
             told = self.sources.told(text, result.passages, result.files)
             if text is None and result.error is not None:
                 told = replace(told, text=f"Error: {result.error}")
-            self.model_texts[writer.item_id] = ModelText(told.text, told.sources)
+            hidden = {name: Raw(to_json(value)) for name, value in result.hidden.items()}
+            self.model_texts[writer.item_id] = ModelText(told.text, told.sources, hidden=hidden)
             result = replace(result, told=told)
         elif text is not None:
             self.model_texts[writer.item_id] = ModelText(text)

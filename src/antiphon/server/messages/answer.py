@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -11,6 +11,9 @@ from msgspec import Raw
 from antiphon.core.deltas import Finish, FinishReason
 from antiphon.core.json_encoding import to_json
 from antiphon.types.response import Response, Usage
+
+DIRECT = {"type": "direct"}
+"""Who called a tool: the model itself, not code that it wrote."""
 
 REASONS = {
     FinishReason.STOP: "end_turn",
@@ -24,18 +27,32 @@ CONTAINER_SECONDS = 1200
 
 
 class AnswerTerms:
-    """What of a request its answer needs: the model as it was asked for, whether thoughts are shown, and the window.
+    """What of a request its answer needs: the model as it was asked for, whether thoughts are wanted and shown, and the window.
 
     `estimate` are the input's tokens as far as they can be told before the first token; `warm`: only the cache is wanted.
     `seal` seals what a search found. `container` is the one that code ran in; `edits` are those of the context that were made.
     """
 
-    __slots__ = ("beta", "container", "edits", "estimate", "model", "seal", "shows_thoughts", "warm", "window")
+    __slots__ = (
+        "beta",
+        "container",
+        "edits",
+        "estimate",
+        "model",
+        "request_id",
+        "seal",
+        "shows_thoughts",
+        "thinks",
+        "warm",
+        "window",
+    )
 
     def __init__(self) -> None:
         self.model = ""
+        self.request_id = ""
         self.beta = False
         self.shows_thoughts = True
+        self.thinks = False
         self.warm = False
         self.estimate = 1
         self.window: int | None = None
@@ -66,6 +83,16 @@ def usage_of(usage: Usage | None, told: AnswerTerms, said: int, searches: int = 
         "service_tier": "standard",
         "inference_geo": None,
     }
+
+
+AT_THE_END = (
+    "input_tokens cache_creation_input_tokens cache_read_input_tokens output_tokens output_tokens_details server_tool_use"
+).split()
+
+
+def counted_at_the_end(usage: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the counts that `message_delta` has: the others stand in `message_start`."""
+    return {name: usage[name] for name in AT_THE_END}
 
 
 def stop_reason(finish: Finish | None, response: Response, told: AnswerTerms, *, called: bool, refused: bool) -> str:

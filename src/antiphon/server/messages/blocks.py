@@ -52,6 +52,7 @@ class BlockFields(msgspec.Struct, frozen=True, kw_only=True):
     tool: OptionalRaw = None
     server_name: str = ""
     citations: OptionalRaw = None
+    encrypted_content: str | None = None
 
     def __post_init__(self) -> None:
         settle_nulls(self, source=self.source, input=self.input, content=self.content, tool=self.tool)

@@ -18,13 +18,14 @@ from antiphon.server.messages.answer import (
     AnswerTerms,
     container_of,
     context_of,
+    counted_at_the_end,
     details,
     message_json,
     stop_reason,
     usage_of,
 )
 from antiphon.server.messages.call_ids import shown_id
-from antiphon.server.messages.errors import status_of, type_of, words
+from antiphon.server.messages.errors import envelope
 from antiphon.types.events import Event
 from antiphon.types.items import FunctionCall, Message, OutputText, PlainText, Reasoning, ReasoningText
 from antiphon.types.response import Response
@@ -34,6 +35,7 @@ THINKING = b'"thinking_delta","thinking"'
 SIGNATURE = b'"signature_delta","signature"'
 ARGUMENTS = b'"input_json_delta","partial_json"'
 CHARACTERS = 4  # per token, where the backend's call was ended before it reported usage
+COMPACTION = b'"compaction_delta","encrypted_content":%b,"content"'
 CITATION = b'"citations_delta","citation"'
 PING = Event("ping", b'{"type":"ping"}')
 STOP = Event("message_stop", b'{"type":"message_stop"}')
@@ -68,7 +70,8 @@ class GrowingContent:
 class MessagesEmitter(MuteEmitter):
     """Makes the events of one Message, or with `quiet` only the Message. OpenAI's events are counted.
 
-    `searches` and `fetches` are the web's, `quotes` what was found there, by URL.
+    `paused`: a compaction is the last that was told. `searches` and `fetches` are the web's, `quotes` what was found there,
+    by URL.
     """
 
     __slots__ = (
@@ -81,6 +84,7 @@ class MessagesEmitter(MuteEmitter):
         "_told",
         "called",
         "fetches",
+        "paused",
         "quotes",
         "refused",
         "searches",
@@ -89,7 +93,7 @@ class MessagesEmitter(MuteEmitter):
 
     def __init__(self, told: AnswerTerms, *, quiet: bool = False) -> None:
         super().__init__()
-        self.called = self.refused = False
+        self.called = self.refused = self.paused = False
         self.searches = self.fetches = 0
         self.quotes: dict[str, str] = {}
         self._told = told
@@ -106,6 +110,7 @@ class MessagesEmitter(MuteEmitter):
         """Open a block, or put it in line."""
         block = GrowingContent(self, opening, len(self._content))
         self._content.append(None)
+        self.paused = False
         if self._open is None:
             self._show(block)
         else:
@@ -158,10 +163,17 @@ class MessagesEmitter(MuteEmitter):
         self.sequence_number += 1
         self._pending.append(PING)
 
+    def compacted(self, summary: str, sealed: str) -> None:
+        """Emit a `compaction` block, which the client sends back in place of what it stands for."""
+        fields = text_json(summary), text_json(sealed)
+        block = self.begin(b'{"type":"compaction","content":null,"encrypted_content":null}')
+        block.piece(COMPACTION % fields[1], fields[0])
+        block.end(b'{"type":"compaction","content":%b,"encrypted_content":%b}' % fields)
+        self.paused = True
+
     def failed(self, error: APIError) -> None:
         """Do nothing: the error is the last event (`ended`)."""
-        error_json = to_json({"type": type_of(status_of(error)), "message": words(error)})
-        self._say("error", b'{"type":"error","error":%b}' % error_json)
+        self._say("error", envelope(error, self._told.request_id))
 
     def ended(self, response: Response, finish: Finish | None) -> tuple[bytes, Event]:
         """Return the Message, and `message_stop`; `message_delta` stands before it. A failed one ends with its error."""
@@ -171,10 +183,11 @@ class MessagesEmitter(MuteEmitter):
         content = [] if told.warm else [block for block in self._content if block is not None]
         usage = usage_of(response.usage, told, -(-self._said // CHARACTERS), self.searches, self.fetches)
         stop = stop_reason(finish, response, told, called=self.called, refused=self.refused)
+        stop = "compaction" if self.paused else stop
         sequence = finish.stop_sequence if finish is not None and stop == "stop_sequence" else None
         ending = {"stop_reason": stop, "stop_sequence": sequence, "stop_details": details(stop)}
         ending["container"] = container_of(response, told)
-        end: dict[str, object] = {"type": "message_delta", "delta": ending, "usage": usage}
+        end: dict[str, object] = {"type": "message_delta", "delta": ending, "usage": counted_at_the_end(usage)}
         if told.beta:
             end["context_management"] = context_of(told)
         self._say("message_delta", to_json(end))
@@ -205,7 +218,7 @@ class TextBlock:
         if self._block is None:
             if self._warm:
                 return
-            self._block = self._emitter.begin(b'{"type":"text","text":"","citations":null}')
+            self._block = self._emitter.begin(b'{"type":"text","text":"","citations":[]}')
         self._block.piece(TEXT, text_json(text))
 
     def refusal(self, text: str) -> None:
@@ -226,7 +239,7 @@ class TextBlock:
 
     def _end_block(self) -> None:
         if self._block is not None:
-            cited = b"[%b]" % b",".join(self._citations) if self._citations else b"null"
+            cited = b"[%b]" % b",".join(self._citations)
             text = text_json("".join(self._pieces[self._begin :]))
             self._block.end(b'{"type":"text","text":%b,"citations":%b}' % (text, cited))
         self._begin = len(self._pieces)
@@ -286,7 +299,7 @@ class CallBlock:
             to_json(call.name),
         )
         emitter.called = True
-        self._block = None if told.warm else emitter.begin(self._head + b'{},"caller":null}')
+        self._block = None if told.warm else emitter.begin(self._head + b'{},"caller":{"type":"direct"}}')
 
     @property
     def arguments(self) -> str:
@@ -306,7 +319,7 @@ class CallBlock:
         arguments = self.arguments
         if self._block is not None:
             whole = arguments.encode("utf-8", "replace") if is_object(arguments) else b"{}"
-            self._block.end(self._head + whole + b',"caller":null}')
+            self._block.end(self._head + whole + b',"caller":{"type":"direct"}}')
         call = self._call
         return to_json(
             FunctionCall(id=self._id, call_id=call.call_id, name=call.name, arguments=arguments, status=status)

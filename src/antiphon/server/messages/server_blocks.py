@@ -18,7 +18,7 @@ from antiphon.core.stream.emitter import MuteEmitter
 from antiphon.core.stream.hosted_tool_writers import FIND, OPEN, queries_in
 from antiphon.core.text.pieces import text_json
 from antiphon.core.tools.results import ModelText, ToolResult
-from antiphon.server.messages.answer import AnswerTerms
+from antiphon.server.messages.answer import DIRECT, AnswerTerms
 from antiphon.server.messages.emitter import ARGUMENTS, MessagesEmitter
 
 Json = dict[str, Any]
@@ -73,7 +73,7 @@ def _web_result(call: CallStart, result: ToolResult, emitter: MessagesEmitter, t
         sealed = terms.seal(to_json(ModelText(part, numbered)).decode()) if terms.seal is not None else None
         found = {"type": "web_search_result", "url": source.url, "title": source.title or source.url}
         content.append({**found, "page_age": None, "encrypted_content": sealed or ""})
-    return {"type": "web_search_tool_result", "content": content, "caller": None}
+    return {"type": "web_search_tool_result", "content": content, "caller": DIRECT}
 
 
 def _page(result: ToolResult, emitter: MessagesEmitter) -> Json:
@@ -91,11 +91,11 @@ def _page(result: ToolResult, emitter: MessagesEmitter) -> Json:
         "citations": None,
     }
     found = {"type": "web_fetch_result", "url": source.url, "retrieved_at": None, "content": document}
-    return {"type": "web_fetch_tool_result", "content": found, "caller": None}
+    return {"type": "web_fetch_tool_result", "content": found, "caller": DIRECT}
 
 
 def _failed(type: str, code: str) -> Json:
-    return {"type": type, "content": {"type": f"{type}_error", "error_code": code}, "caller": None}
+    return {"type": type, "content": {"type": f"{type}_error", "error_code": code}, "caller": DIRECT}
 
 
 def _code_result(call: CallStart, result: ToolResult, emitter: MessagesEmitter, terms: AnswerTerms) -> Json:
@@ -181,7 +181,7 @@ class ServerCallBlock:
         self._told = True
         head = {**self._form.head(self._call), "id": self._id}
         if head["type"] == "server_tool_use":
-            head["caller"] = None
+            head["caller"] = DIRECT
         input = to_json(self._form.input(self._call, _object("".join(self._pieces))))
         block = self._emitter.begin(to_json({**head, "input": {}}))
         block.piece(ARGUMENTS, text_json(input.decode()))

@@ -14,7 +14,7 @@ from antiphon.access.tool_limits import Taken
 from antiphon.core.json_encoding import to_json
 from antiphon.core.stream.response_stream import PendingCall, ResponseStream
 from antiphon.core.tools.offers import Offer
-from antiphon.core.tools.results import NO_FIELDS, ToolResult, shown_fields
+from antiphon.core.tools.results import NO_FIELDS, ToolResult, hidden_fields, shown_fields
 from antiphon.errors import APIError
 from antiphon.runtime.unexpected_errors import unexpected
 from antiphon.tools.base import AdmittedTool, HostedRun, ToolServerError
@@ -27,7 +27,7 @@ OVERHEAD = 256  # bytes that a passage or a file counts beside its text
 
 TellProgress = Callable[[str, str, Mapping[str, object]], None]
 
-log = logging.getLogger("antiphon.responses")
+log = logging.getLogger("antiphon.responses.calls")
 
 
 class HostedWork:
@@ -73,7 +73,8 @@ class HostedWork:
         self._room[call.kind] -= size
         if not tool.kind.hidden or not result.fields:
             return result
-        return replace(result, fields=shown_fields(result.fields, tool.kind.hidden, self._include))
+        shown = shown_fields(result.fields, tool.kind.hidden, self._include)
+        return replace(result, fields=shown, hidden=hidden_fields(result.fields, shown))
 
     async def _metered(self, tool: AdmittedTool, call: PendingCall) -> ToolResult:
         """Make a call within the limits of the caller's key."""
