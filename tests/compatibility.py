@@ -35,7 +35,12 @@ def _declared(which: Callable[[kinds.Kind], bool]) -> str:
     return ", ".join(type for kind in KINDS if which(kind) for type in kind.declared)
 
 
-BUILT_IN = ("file_search", "web_search", "code_interpreter")  # hosted tools that come with the server
+BUILT_IN = (
+    "file_search",
+    "web_search",
+    "code_interpreter",
+    "image_generation",
+)  # hosted tools that come with the server
 
 
 def _nobody_runs(kind: kinds.Kind) -> bool:
@@ -155,6 +160,10 @@ ITEMS = (
         "Taken and kept; a chat model sees the call, and what it gave as far as `results`, `outputs` or the server's store tell.",
     ),
     Kind(
+        "image_generation_call",
+        "Taken and kept; a chat model sees those that it asked for here as calls, without the picture.",
+    ),
+    Kind(
         ", ".join(item.type for kind in KINDS if _nobody_runs(kind) for item in kind.items if item.read is None),
         "Taken and kept; a Responses backend gets them as they came, a chat model does not see them.",
     ),
@@ -175,7 +184,8 @@ TOOLS = (
     ),
     Kind(
         _declared(lambda kind: kind.name in BUILT_IN),
-        "Run here for models of chat backends ([hosted-tools.md](hosted-tools.md)). Responses backends get them as they came.",
+        "Run here, where they are on, for models of chat backends ([hosted-tools.md](hosted-tools.md)). Responses backends get"
+        " them as they came.",
     ),
     Kind(
         _declared(_nobody_runs),
@@ -202,9 +212,11 @@ EVENTS = (
         " far. Other annotations of chat backends are passed over.",
     ),
     Kind(
-        "response.image_generation_call.in_progress, response.image_generation_call.completed",
-        "Pictures that a chat model makes (`images` of a message, or parts of it) are items `image_generation_call`, whole from"
-        " the start. One that is but a URL becomes a link in the text. In a history a chat model does not see them.",
+        "response.image_generation_call.in_progress, response.image_generation_call.generating,"
+        " response.image_generation_call.partial_image, response.image_generation_call.completed",
+        "Of `image_generation`, where a server of images is set; `partial_image` where it streams. Pictures that a chat model"
+        " makes (`images` of a message, or parts of it) are items `image_generation_call`, whole from the start. One that is but"
+        " a URL becomes a link in the text. In a history a chat model does not see them.",
     ),
     Kind("response.refusal.delta, response.refusal.done", ""),
     Kind(

@@ -16,6 +16,7 @@ from msgspec.structs import force_setattr
 
 from antiphon.core.deltas import CallKind
 from antiphon.core.stream.hosted_tool_writers import CodeCallWriter, FileSearchWriter, WebSearchWriter
+from antiphon.core.stream.hosted_writers import HostedCallWriter
 from antiphon.core.stream.shell_writers import HostedShellWriter, ShellOutputWriter
 from antiphon.core.stream.tool_writers import McpCallWriter, ServeCall, StructuredCallWriter, WriteCall
 from antiphon.core.stream.writers import CallWriter
@@ -27,6 +28,7 @@ from antiphon.core.tools.history import (
     hosted_reader,
     read_found_tools,
     read_output,
+    read_picture,
     read_server_call,
     read_shell_call,
     read_web_search,
@@ -292,7 +294,10 @@ KINDS: tuple[Kind, ...] = (
         runs="hosted",
         declared=("image_generation",),
         call="image_generation_call",
-        items=(ItemType(type="image_generation_call", prefix="ig"),),
+        items=(ItemType(type="image_generation_call", prefix="ig", read=read_picture),),
+        serve=partial(HostedCallWriter, type="image_generation_call", opening={"result": None}, cut="failed"),
+        begins="generating",
+        meters=("images",),
     ),
     Kind(
         name="programmatic_tool_calling",
