@@ -22,6 +22,7 @@ from antiphon.backends.routing.registry import Registry
 from antiphon.checker.pool import Checker
 from antiphon.composition.from_settings import (
     container_bounds,
+    image_server,
     make_sandboxes,
     make_tokens,
     schema_bounds,
@@ -184,6 +185,7 @@ class Parts:
             searcher=self.searcher,
             container_choice=ContainerChoice(self.containers, self.store.files, self.skills),
             clock=time.time,
+            images=image_server(config),
             served=self._stop is not None,
         )
 

@@ -18,6 +18,7 @@ from antiphon.containers.base import (
     MOST_FILE,
     ContainerBounds,
     Done,
+    ProgramLeft,
     container_not_found,
 )
 from antiphon.containers.bench import Bench, HeldSandbox
@@ -30,6 +31,7 @@ from antiphon.stores.records import StoredContainer, StoredContainerFile
 LEASE_SPARE = 60.0  # seconds of a lease beyond the call's own, for files and starts
 WAIT_SECONDS = 0.1  # between two looks whether another server has given a container back
 
+PROGRAM_GIVEN, PROGRAM_LEFT = ".program.json", ".left.json"  # below the folder, as `sandbox.inside.program` has them
 Perform = Callable[[Sandbox], Awaitable[Ended]]
 
 
@@ -124,6 +126,23 @@ class Containers:
     ) -> Done:
         """Run a command in a container. Raises SandboxError, APIError."""
         return await self._call(container, seconds, lambda sandbox: sandbox.shell(command, seconds, output, most=most))
+
+    async def program(self, owner: str, given: bytes, code: str, *, most: int) -> ProgramLeft:
+        """Run Python in a sandbox of its own, with a file that it reads; it leaves one of at most so many bytes."""
+        id = f"program_{self._new_id_base()}"
+        held = await self.bench.start(id, owner)
+        held.busy = True
+        began = time.monotonic()
+        try:
+            await held.sandbox.write(PROGRAM_GIVEN, given)
+            ended = await held.sandbox.run(code, self.bounds.call_seconds, lambda *_: None, memory=self.bounds.memory)
+            content = b""
+            with contextlib.suppress(SandboxFileError):
+                content = await held.sandbox.read(PROGRAM_LEFT, most)
+            return ProgramLeft(ended=ended, content=content)
+        finally:
+            self.seconds += time.monotonic() - began
+            await self.bench.drop(id)
 
     async def _call(self, container: StoredContainer, seconds: float, perform: Perform) -> Done:
         async with self._alone(container.id), self._claimed(container, seconds) as claimed:

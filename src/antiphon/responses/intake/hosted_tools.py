@@ -99,7 +99,8 @@ async def admitted(
         if isinstance(tool, OtherTool):
             kind = kind_of(tool.type, tool.raw).name
             if kind in hosted and rights.may_run(kind):
-                declaration = Declaration(type=tool.type, raw=tool.own or tool.raw, param=f"tools[{index}]")
+                param = f"tools[{index}]"
+                declaration = Declaration(type=tool.type, raw=tool.own or tool.raw, param=param, beside=tools)
                 declared.setdefault(kind, []).append(declaration)
     found = []
     for kind, declarations in declared.items():
