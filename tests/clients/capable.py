@@ -97,7 +97,9 @@ def _text(asked: str, said: Sequence[Said]) -> str:
     repeated = re.search(r"exactly(?:, nothing else)?: (.*)", asked, re.DOTALL)
     if repeated:
         return repeated[1]
-    ordered = [word for one in said if one.role == "system" for word in re.findall(r'exactly the word "(\w+)"', one.text)]
+    ordered = [
+        word for one in said if one.role == "system" for word in re.findall(r'exactly the word "(\w+)"', one.text)
+    ]
     if ordered:
         return ordered[-1]
     if "my name?" in asked:
