@@ -17,6 +17,7 @@ from msgspec.structs import force_setattr
 from antiphon.core.deltas import CallKind
 from antiphon.core.programs import PROGRAM, PROGRAM_OUTPUT, PROGRAMMATIC
 from antiphon.core.stream.hosted_tool_writers import CodeCallWriter, FileSearchWriter, WebSearchWriter
+from antiphon.core.stream.hosted_writers import HostedCallWriter
 from antiphon.core.stream.program_writers import ProgramOutputWriter, ProgramWriter
 from antiphon.core.stream.shell_writers import HostedShellWriter, ShellOutputWriter
 from antiphon.core.stream.tool_writers import McpCallWriter, ServeCall, StructuredCallWriter, WriteCall
@@ -29,6 +30,7 @@ from antiphon.core.tools.history import (
     hosted_reader,
     read_found_tools,
     read_output,
+    read_picture,
     read_program,
     read_program_output,
     read_server_call,
@@ -296,7 +298,10 @@ KINDS: tuple[Kind, ...] = (
         runs="hosted",
         declared=("image_generation",),
         call="image_generation_call",
-        items=(ItemType(type="image_generation_call", prefix="ig"),),
+        items=(ItemType(type="image_generation_call", prefix="ig", read=read_picture),),
+        serve=partial(HostedCallWriter, type="image_generation_call", opening={"result": None}, cut="failed"),
+        begins="generating",
+        meters=("images",),
     ),
     Kind(
         name=PROGRAMMATIC,
@@ -310,6 +315,7 @@ KINDS: tuple[Kind, ...] = (
         ),
         serve=ProgramWriter,
         serve_output=ProgramOutputWriter,
+        meters=("code_seconds",),
     ),
     Kind(
         name="computer",

@@ -3,53 +3,88 @@
 from __future__ import annotations
 
 import json
+import threading
 from http.server import BaseHTTPRequestHandler
 from typing import Any, ClassVar
 
 Json = dict[str, Any]
+USAGE = {"prompt_tokens": 1000, "completion_tokens": 7, "prompt_tokens_details": {"cached_tokens": 900}}
 
 
 class Planned(BaseHTTPRequestHandler):
-    """Reads its plan in the last user message, in hexadecimal. `asked` are the requests."""
+    """Reads its plan in the last user message, in hexadecimal. `asked` are the requests, `bodies` their bytes.
+
+    Of a plan `deltas` are said as they are, `finish` is why it ends ("": it breaks off), `refuse` an error's status and words;
+    with `wait` it says nothing more until the client has gone, which `left` tells.
+    """
 
     protocol_version = "HTTP/1.1"
     asked: ClassVar[list[Json]] = []
+    bodies: ClassVar[list[bytes]] = []
+    left: ClassVar[threading.Event] = threading.Event()
 
     def log_message(self, *args: object) -> None:
         """Say nothing."""
 
     def do_GET(self) -> None:
-        self._send(
-            json.dumps({"object": "list", "data": [{"id": "m", "object": "model"}]}).encode(), "application/json"
-        )
+        models = [{"id": id, "object": "model"} for id in ("m", "qwen3.5-9b")]
+        self._send(json.dumps({"object": "list", "data": models}).encode(), "application/json")
 
     def do_POST(self) -> None:
-        request = json.loads(self.rfile.read(int(self.headers["content-length"])))
+        body = self.rfile.read(int(self.headers["content-length"]))
+        request = json.loads(body)
         self.asked.append(request)
+        self.bodies.append(body)
         messages = request["messages"]
-        last = max(index for index, message in enumerate(messages) if message["role"] == "user")
-        plan = json.loads(
-            bytes.fromhex(str(messages[last]["content"]).partition("PLAN ")[2]) or b'{"calls":[],"say":"Hm."}'
-        )
+        users = [index for index, message in enumerate(messages) if message["role"] == "user"]
+        texts = [json.dumps(messages[index]["content"]) for index in users]
+        while (
+            len(users) > 1 and "PLAN " not in texts[-1] and ("image_url" in texts[-1] or "system-reminder" in texts[-1])
+        ):
+            del users[-1], texts[-1]  # what the server has put behind the plan
+        last = users[-1] if users else 0
+        digits = json.dumps(messages[last]["content"]).partition("PLAN ")[2].split(" ")[0].split('"')[0].split("\\")[0]
+        plan = json.loads(bytes.fromhex(digits) or b'{"calls":[],"say":"Hm."}')
+        if refusal := plan.get("refuse"):
+            status, words = refusal
+            self._send(json.dumps({"error": {"message": words}}).encode(), "application/json", status)
+            return
         done = sum(message["role"] == "tool" for message in messages[last:])
+        deltas: list[Json] = plan.get("deltas") or [{"content": plan["say"]}]
         if done < len(plan["calls"]) and request.get("tools"):
             name, arguments = plan["calls"][done]
             function = {"name": name, "arguments": json.dumps(arguments)}
-            delta: Json = {"tool_calls": [{"index": 0, "id": f"call_{done}", "type": "function", "function": function}]}
-        else:
-            delta = {"content": plan["say"]}
-        reason = "stop" if "content" in delta else "tool_calls"
-        chunks = [
-            {"choices": [{"index": 0, "delta": delta}]},
-            {"choices": [{"index": 0, "delta": {}, "finish_reason": reason}]},
-        ]
-        body = b"".join(b"data: %b\n\n" % json.dumps(chunk).encode() for chunk in chunks)
-        self._send(body + b"data: [DONE]\n\n", "text/event-stream")
+            deltas = [{"tool_calls": [{"index": 0, "id": f"call_{done}", "type": "function", "function": function}]}]
+        finish = plan.get("finish", "tool_calls" if "tool_calls" in deltas[-1] else "stop")
+        chunks: list[Json] = [{"choices": [{"index": 0, "delta": delta}]} for delta in deltas]
+        if finish:
+            chunks.append({"choices": [{"index": 0, "delta": {}, "finish_reason": finish}], "usage": USAGE})
+        lines = b"".join(b"data: %b\n\n" % json.dumps(chunk).encode() for chunk in chunks)
+        if plan.get("wait"):
+            self._wait(lines)
+            return
+        self._send(lines + (b"data: [DONE]\n\n" if finish else b""), "text/event-stream")
 
-    def _send(self, body: bytes, kind: str) -> None:
+    def _wait(self, lines: bytes) -> None:
         self.send_response(200)
+        self.send_header("content-type", "text/event-stream")
+        self.end_headers()
+        self.close_connection = True
+        self.wfile.write(lines)
+        self.wfile.flush()
+        self.connection.settimeout(20)
+        try:
+            self.connection.recv(1)  # returns as soon as the server lets go
+        except OSError:
+            return
+        self.left.set()
+
+    def _send(self, body: bytes, kind: str, status: int = 200) -> None:
+        self.send_response(status)
         self.send_header("content-type", kind)
         self.send_header("content-length", str(len(body)))
+        if status in (429, 503):
+            self.send_header("retry-after", "3")
         self.end_headers()
         self.wfile.write(body)
 
@@ -59,7 +94,11 @@ class Planned(BaseHTTPRequestHandler):
         return [message["content"] for message in cls.asked[-1]["messages"] if message["role"] == "tool"]
 
 
-def planned(*calls: Any, say: str = "Done.", before: str = "") -> Json:
+def plan_text(*calls: Any, say: str = "Done.", **fields: Any) -> str:
+    """Return a plan as a text of the user's."""
+    return f"PLAN {json.dumps({'calls': calls, 'say': say, **fields}).encode().hex()}"
+
+
+def planned(*calls: Any, say: str = "Done.", before: str = "", **fields: Any) -> Json:
     """Return a user's message with a plan."""
-    text = f"{before} PLAN {json.dumps({'calls': calls, 'say': say}).encode().hex()}"
-    return {"role": "user", "content": text}
+    return {"role": "user", "content": f"{before} {plan_text(*calls, say=say, **fields)}"}

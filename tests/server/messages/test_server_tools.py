@@ -8,17 +8,21 @@ from typing import Any
 
 import httpx2 as httpx
 import pytest
+from anthropic.types.beta import BetaMessage, BetaRawMessageStreamEvent
+from pydantic import TypeAdapter
 
 from antiphon.config.tools import ToolsConfig
 from antiphon.config.web_search import WebSearchConfig
 from tests.acceptance.background import Tools, running
 from tests.server.messages.planned import Planned, planned
-from tests.server.test_messages import folded
+from tests.server.test_messages import EVENT, folded
 from tests.server.whole import Client, Json, upstream, whole_server
 from tests.tools.web.site import web
 from tests.tools.web.test_web_search import settings
 
 pytestmark = pytest.mark.slow
+
+_event: TypeAdapter[Any] = TypeAdapter(BetaRawMessageStreamEvent)
 
 SEARCH = {"type": "web_search_20250305", "name": "web_search"}
 FETCH = {"type": "web_fetch_20260309", "name": "web_fetch"}
@@ -51,12 +55,27 @@ def both(client: Client, messages: list[Json], **fields: Any) -> Json:
     body = {"model": "m", "max_tokens": 500, "messages": messages, **fields}
     status, message = client.post("/v1/messages", **body)
     assert status == 200, message
-    streamed = folded(
-        httpx.post(f"{client.url}/v1/messages", json={**body, "stream": True}, headers=client.headers).text
-    )
+    text = httpx.post(f"{client.url}/v1/messages", json={**body, "stream": True}, headers=client.headers).text
+    streamed = folded(text)
+    check_types(message, text)
     assert bare(streamed["content"]) == bare(message["content"])
     assert streamed["usage"]["server_tool_use"] == message["usage"]["server_tool_use"]
     return message
+
+
+def check_types(message: Json, stream: str) -> None:
+    """Hold a Message and its events against the types of Anthropic's SDK: nothing is missing, nothing is unknown."""
+    found: list[Any] = [BetaMessage.model_validate(message)]
+    found += [_event.validate_python(json.loads(data)) for kind, data in EVENT.findall(stream) if kind != "ping"]
+    assert not [extra for one in found for extra in extras(one)]
+
+
+def extras(value: Any) -> Iterator[str]:
+    """Yield fields that the types do not have."""
+    yield from getattr(value, "model_extra", None) or ()
+    fields = vars(value).values() if hasattr(value, "model_fields_set") else value if isinstance(value, list) else ()
+    for inner in fields:
+        yield from extras(inner)
 
 
 def bare(content: list[Json]) -> Json:
@@ -93,7 +112,7 @@ def test_a_search_and_what_cites_it(client: Client, base: str) -> None:
         "encrypted_index": "",
         "cited_text": "The fund lapsed.",
     }
-    assert second["citations"][0]["url"] == f"{base}/more.html" and rest["citations"] is None
+    assert second["citations"][0]["url"] == f"{base}/more.html" and rest["citations"] == []
     assert message["usage"]["server_tool_use"] == {"web_search_requests": 1, "web_fetch_requests": 0}
     assert message["stop_reason"] == "end_turn"
     assert [tool["function"]["name"] for tool in Planned.asked[-1]["tools"]] == ["web_search"]

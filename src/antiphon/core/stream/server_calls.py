@@ -15,7 +15,9 @@ from antiphon.core.kinds import BY_NAME, CALLED, FUNCTION, ITEMS
 from antiphon.core.stream.emitter import Emitter
 from antiphon.core.stream.output import Output
 from antiphon.core.stream.tool_writers import ReadyWriter, ServeCall, ServerCallWriter
+from antiphon.core.stream.usage import add_pictures
 from antiphon.core.tools.results import ClientCall, ModelText, ModelTexts, ToolResult
+from antiphon.types.response import PictureUsage
 
 LIMIT_REACHED = "The call was not made: the request's max_tool_calls is reached."
 MOST_HOSTED = 20
@@ -77,6 +79,7 @@ class ServerCalls:
         self.sources = Sources()
         self.openings: Mapping[str, Mapping[str, object]] = {}
         self.hosted_made = 0
+        self.pictures = PictureUsage()
         self._emitter = emitter
         self._allocate = output.allocate
         self._keep = output.keep
@@ -161,6 +164,8 @@ class ServerCalls:
             return
         writer = self._opened(call)
         text = result.model_text
+        if result.pictures is not None:
+            self.pictures = add_pictures(self.pictures, result.pictures)
         if BY_NAME[call.start.kind].runs == "hosted":
             told = self.sources.told(text, result.passages, result.files)
             if text is None and result.error is not None:

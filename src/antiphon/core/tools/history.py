@@ -155,6 +155,16 @@ def hosted_reader(name: str, fields: Sequence[str], *, results: str = "") -> Rea
     return read
 
 
+def read_picture(kind: CallKind, item: OtherItem, tools: ToolNames) -> Sequence[HistoryEntry]:
+    """Return the call for a picture. One that a model made by itself, or that a client brings, says nothing to a chat model."""
+    if not isinstance(item.model_text, str):
+        return ()
+    id = item.id if isinstance(item.id, str) else ""
+    prompt = _decode(_object, item).get("revised_prompt")
+    arguments = to_json({} if prompt is None else {"prompt": prompt}).decode()
+    return (HistoryCall(id, Target(kind, kind), arguments), HistoryOutput(id, kind, item.model_text))
+
+
 class _HostedResult(msgspec.Struct):
     """A result as an item shows it: of a search in files, or of code."""
 

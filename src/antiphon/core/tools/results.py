@@ -9,6 +9,7 @@ from msgspec import Raw
 
 from antiphon.core.citations.sources import ContainerFile, Passage, Source, SourcedText
 from antiphon.core.opaque import Opaque
+from antiphon.types.response import PictureUsage
 
 NO_FIELDS: Mapping[str, object] = {}
 
@@ -30,7 +31,8 @@ class ToolResult(msgspec.Struct, frozen=True, kw_only=True):
     `hidden` are fields as they were before some of them were hidden from the client.
     `error` says why a call gave nothing; `code` is the word for that where clients know one, such as `max_uses_exceeded`. `told`
     is all of it as the model sees it: that is set where sources get their numbers.
-    `used` is what it took of units that limits count, where that is not what was expected.
+    `pictures` are the token counts of pictures that it made, `used` is what it took of units that limits count, where that is
+    not what was expected.
     A call that `asks` has no result yet: the client makes these calls first.
     """
 
@@ -42,6 +44,7 @@ class ToolResult(msgspec.Struct, frozen=True, kw_only=True):
     error: str | None = None
     code: str = ""
     told: SourcedText | None = None
+    pictures: PictureUsage | None = None
     used: Mapping[str, float] = {}
     asks: Sequence[ClientCall] = ()
 

@@ -12,18 +12,19 @@ import inspect
 import io
 import json
 import linecache
+import os
 import random
 import selectors
 import traceback
 from typing import Any
 
-GIVEN = "/mnt/data/.program.json"
-LEFT = "/mnt/data/.left.json"
+GIVEN = ".program.json"  # in the folder of files, where a sandbox begins
+LEFT = ".left.json"
 MOST_TEXT = 100_000
 NAME = "<program>"
 
 
-class Waiting(selectors.DefaultSelector):
+class WaitingSelector(selectors.DefaultSelector):
     """A selector that ends the loop where it would wait for ever: nothing is left to do but to wait for calls."""
 
     stalled = False
@@ -107,8 +108,9 @@ def run() -> None:
     """Run the program that is given, and leave how it ended."""
     with open(GIVEN) as file:
         given = json.load(file)
+    left = os.path.abspath(LEFT)
     said = ProgramText()
-    waiting = Waiting()
+    waiting = WaitingSelector()
     loop = asyncio.SelectorEventLoop(waiting)
     asyncio.set_event_loop(loop)
     tools = ProgramTools(given["names"], given["known"], loop)
@@ -125,7 +127,7 @@ def run() -> None:
                 said.write("The program waits for something that never comes.")
             elif failed:
                 _say(error, said)
-    with open(LEFT, "w") as file:
+    with open(left, "w") as file:
         json.dump({"asked": [] if failed else tools.asked, "failed": failed, "text": said.whole()}, file)
 
 

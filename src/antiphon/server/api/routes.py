@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
+from antiphon.access.tool_limits import ToolAdmission
 from antiphon.responses.query_rewriting import QueryRewriter
 from antiphon.retrieval.search import Searcher
 from antiphon.server.api.containers import ContainerRoutes
 from antiphon.server.api.conversations import Conversations
 from antiphon.server.api.counting import Counting
 from antiphon.server.api.files import Files
+from antiphon.server.api.incoming import Incoming
 from antiphon.server.api.responses import Responses
 from antiphon.server.api.skills import SkillRoutes
+from antiphon.server.api.uploads import Uploads
 from antiphon.server.api.vectors.files import VectorStoreFiles
 from antiphon.server.api.vectors.stores import VectorShelf, VectorStores
 from antiphon.server.http.router import RouteTable
+from antiphon.stores.base import UploadStore
 
 
 def add_responses(router: RouteTable, responses: Responses, counting: Counting) -> None:
@@ -38,13 +44,25 @@ def add_conversations(router: RouteTable, conversations: Conversations) -> None:
     router.add("DELETE", "/conversations/{id}/items/{item_id}", conversations.delete_item)
 
 
-def add_files(router: RouteTable, files: Files) -> None:
-    """Register `/files`."""
+def add_files(
+    router: RouteTable,
+    incoming: Incoming,
+    parts: UploadStore,
+    new_id_base: Callable[[], str],
+    deleted: Callable[[], None],
+    meters: ToolAdmission,
+) -> None:
+    """Register `/files` and `/uploads`; `deleted` is called after a file was deleted."""
+    files, uploads = Files(incoming, new_id_base, deleted, meters), Uploads(parts, incoming, new_id_base, meters)
     router.add("POST", "/files", files.create)
     router.add("GET", "/files", files.list)
     router.add("GET", "/files/{id}", files.read)
     router.add("DELETE", "/files/{id}", files.delete)
     router.add("GET", "/files/{id}/content", files.content)
+    router.add("POST", "/uploads", uploads.create)
+    router.add("POST", "/uploads/{id}/parts", uploads.add_part)
+    router.add("POST", "/uploads/{id}/complete", uploads.complete)
+    router.add("POST", "/uploads/{id}/cancel", uploads.cancel)
 
 
 def add_containers(router: RouteTable, containers: ContainerRoutes, skills: SkillRoutes) -> None:

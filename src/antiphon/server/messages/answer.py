@@ -27,7 +27,7 @@ CONTAINER_SECONDS = 1200
 
 
 class AnswerTerms:
-    """What of a request its answer needs: the model as it was asked for, whether thoughts are shown, and the window.
+    """What of a request its answer needs: the model as it was asked for, whether thoughts are wanted and shown, and the window.
 
     `estimate` are the input's tokens as far as they can be told before the first token; `warm`: only the cache is wanted.
     `seal` seals what a search found. `container` is the one that code ran in; `edits` are those of the context that were made.
@@ -42,6 +42,7 @@ class AnswerTerms:
         "request_id",
         "seal",
         "shows_thoughts",
+        "thinks",
         "warm",
         "window",
     )
@@ -51,6 +52,7 @@ class AnswerTerms:
         self.request_id = ""
         self.beta = False
         self.shows_thoughts = True
+        self.thinks = False
         self.warm = False
         self.estimate = 1
         self.window: int | None = None

@@ -253,7 +253,7 @@ class MessagesRequestDecoder:
         if read.last_role == "assistant":  # an answer that has begun is past its thoughts
             ignored["thinking"] = None
             return ReasoningConfig(effort="none")
-        self.told.shows_thoughts = thinking.display != "omitted"
+        self.told.thinks, self.told.shows_thoughts = True, thinking.display != "omitted"
         effort = read.effort or (request.output_config.effort if request.output_config is not None else None)
         if effort is not None and effort not in EFFORTS:
             ignored["output_config.effort"] = None

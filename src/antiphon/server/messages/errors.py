@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from time import time
 
 from antiphon.core.json_encoding import to_json
 from antiphon.errors import APIError
-from antiphon.server.http.messages import Header, Reply
+from antiphon.server.http.messages import Reply
 from antiphon.server.http.response_head import AnswerForm, error_headers
+from antiphon.server.messages.limit_headers import limit_headers
 
 OVERLOADED = 529
 TYPES = {
@@ -80,7 +82,8 @@ def fault(error: APIError, request_id: str) -> Reply:
     """Return an error's answer. `x-should-retry` spares clients a minute of attempts that cannot succeed."""
     status = status_of(error)
     again = b"true" if status == 429 or status >= 500 else b"false"
-    headers: list[Header] = [*error_headers(error), (b"x-request-id", request_id.encode()), (b"x-should-retry", again)]
+    told = error_headers(error)
+    headers = [*told, *limit_headers(told, time()), (b"x-request-id", request_id.encode()), (b"x-should-retry", again)]
     return Reply(envelope(error, request_id), status, headers=headers)
 
 

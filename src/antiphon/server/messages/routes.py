@@ -9,6 +9,7 @@ from msgspec.structs import replace
 from antiphon.core.deltas import CallStart
 from antiphon.core.json_encoding import to_json
 from antiphon.core.tools.results import ToolResult
+from antiphon.responses.intake.abilities import EFFORT
 from antiphon.responses.intake.intake import Intake
 from antiphon.responses.plan import FailedCall, Plan
 from antiphon.responses.prepare import Prepared, Preparer
@@ -21,13 +22,14 @@ from antiphon.server.http.router import RouteTable
 from antiphon.server.messages.decoder import MessagesRequestDecoder
 from antiphon.server.messages.dialect import dialect
 from antiphon.server.messages.errors import FORM
+from antiphon.server.messages.limit_headers import limit_headers
 from antiphon.server.messages.models import ModelNames
 from antiphon.server.messages.relay import MessagesRelayer
 from antiphon.types.items import InputText, Message
 
 SESSION = b"x-claude-code-session-id"
 AGENT = b"x-claude-code-agent-id"
-SEARCHES = "web_search"
+SEARCHES, THINKING = "web_search", "thinking"
 LONGEST_QUERY = 400
 
 
@@ -54,10 +56,13 @@ class MessagesRoutes:
             prepared = replace(prepared, plan=replace(prepared.plan, failed=[_no_search(prepared.plan)]))
         plan, told = prepared.plan, decoder.told
         told.window = plan.route.card.context_length
-        told.seal = plan.options.seal_found
-        told.request_id = request.request_id
+        told.seal, told.request_id = plan.options.seal_found, request.request_id
+        if told.thinks and not plan.route.card.capabilities.reasoning:
+            plan = replace(plan, ignored=[*(name for name in plan.ignored if name != EFFORT), THINKING])
+            prepared = replace(prepared, plan=plan)
         told.estimate = self._services.estimator.estimate(plan.turn)
-        headers = [*prepared.permit.headers, *_told_headers(request, prepared, decoder)]
+        limits = limit_headers(prepared.permit.headers, self._services.clock())
+        headers = [*prepared.permit.headers, *limits, *_told_headers(request, prepared, decoder)]
         if not plan.request.stream:
             run = preparer.run(prepared, mute=True)
             return await self._foreground.whole(request, run, headers)

@@ -16,8 +16,8 @@ from antiphon.core.request.decoding import decode_items
 from antiphon.core.stream.response_stream import PendingCall, ResponseStream
 from antiphon.core.tools.results import ToolResult
 from antiphon.core.turn import Turn
-from antiphon.responses.hosted_calls import HostedWork
-from antiphon.responses.mcp_calls import McpWork
+from antiphon.responses.calls.hosted_calls import HostedWork
+from antiphon.responses.calls.mcp_calls import McpWork
 from antiphon.responses.plan import Plan
 from antiphon.responses.services import Services
 from antiphon.runtime.offload import LARGE

@@ -27,7 +27,7 @@ OVERHEAD = 256  # bytes that a passage or a file counts beside its text
 
 TellProgress = Callable[[str, str, Mapping[str, object]], None]
 
-log = logging.getLogger("antiphon.responses")
+log = logging.getLogger("antiphon.responses.calls")
 
 
 class HostedWork:
