@@ -17,7 +17,7 @@ FILES = (
     SPEC / "openai-responses-2026-08-21.openapi.json",
     Path(__file__).parent
     / "spec"
-    / "openai-stores-2026-08-21.openapi.json",  # files, uploads, vector stores, containers
+    / "openai-stores-2026-08-21.openapi.json",  # files, uploads, vector stores, containers, skills
 )
 METHODS = ("get", "post", "delete")
 
