@@ -232,6 +232,11 @@ class Route(Protocol):
         ...
 
     @property
+    def relays_chat(self) -> bool:
+        """Whether chat completions can be passed on as they are: all backends that may answer speak that API."""
+        ...
+
+    @property
     def relays_messages(self) -> bool:
         """Whether Messages requests can be passed on as they are: all backends that may answer speak that API."""
         ...
@@ -268,6 +273,10 @@ class RouteProxy:
 
     async def chat_completions(self, fields: Mapping[str, Raw], hints: Hints = NO_HINTS) -> ByteStream:
         return await self._route.chat_completions(fields, hints)
+
+    @property
+    def relays_chat(self) -> bool:
+        return self._route.relays_chat
 
     @property
     def relays_messages(self) -> bool:

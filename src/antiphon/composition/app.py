@@ -56,6 +56,7 @@ from antiphon.retrieval.search import Searcher
 from antiphon.runtime.request_memory import Rooms
 from antiphon.server.api.admin import Admin, Ring
 from antiphon.server.api.chat.completions import ChatCompletions
+from antiphon.server.api.chat.translated import TranslatedChat
 from antiphon.server.api.containers import ContainerRoutes
 from antiphon.server.api.conversations import Conversations
 from antiphon.server.api.counting import Counting
@@ -299,7 +300,8 @@ class Parts:
         models = AnthropicModels(self.registry, Models(self.registry))
         router.add("GET", "/models", models.list, scopes=frozenset(SCOPES))
         router.add("GET", "/models/{id:path}", models.read, scopes=frozenset(SCOPES))
-        chat = ChatCompletions(self.services.router, self.media, self.limiter, self.services.checker)
+        translated = TranslatedChat(self.services, self.intake, self.foreground)
+        chat = ChatCompletions(self.services.router, self.media, self.limiter, self.services.checker, translated)
         router.add("POST", "/chat/completions", chat.create, scopes=frozenset((CHAT,)))
         health = Health(self.registry.health, self.store.database.condition, lambda: self.sandboxes.condition)
         router.add("GET", "/health", health.health, public=True)

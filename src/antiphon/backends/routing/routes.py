@@ -129,10 +129,18 @@ class ModelRoute:
         return await self._call(call, hints, _cache_key(fields))
 
     @property
+    def relays_chat(self) -> bool:
+        """Whether all backends that may answer speak chat completions themselves."""
+        return all(one.member.policy.chat_completions for one in self._all_endpoints())
+
+    def _all_endpoints(self) -> Sequence[Endpoint]:
+        routes = [self, *(self._fallbacks() if self._fallbacks is not None else ())]
+        return [one for route in routes for one in route.endpoints]
+
+    @property
     def relays_messages(self) -> bool:
         """Whether all backends that may answer speak the Messages API themselves."""
-        routes = [self, *(self._fallbacks() if self._fallbacks is not None else ())]
-        endpoints = [one for route in routes for one in route.endpoints]
+        endpoints = self._all_endpoints()
         return bool(endpoints) and all(isinstance(one.member.backend, MessagesRelay) for one in endpoints)
 
     async def relay_messages(
