@@ -7,8 +7,8 @@ import json
 import re
 from pathlib import Path
 
-from antiphon import app
 from antiphon.access.caller import ADMIN
+from antiphon.composition import app
 from antiphon.config import BackendConfig, Config
 from antiphon.server.http.router import HttpRoute
 from tests.attack import model_limits

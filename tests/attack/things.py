@@ -36,6 +36,9 @@ async def make_things(one: Target) -> Things:
     items = await one.json("GET", f"/v1/conversations/{conversation['id']}/items")
     parts = [("purpose", None, b"user_data"), ("file", "s.txt", SECRET.encode())]
     file = json.loads((await one.ask("POST", "/v1/files", form(parts), key=ANN, headers=FORM)).body)
+    announced = {"filename": SECRET, "purpose": "assistants", "bytes": 5, "mime_type": "text/plain"}
+    upload = await one.json("POST", "/v1/uploads", announced)
+    skill = form([("files[]", "SKILL.md", f"---\nname: mine\ndescription: {SECRET}\n---\n".encode())])
     ids = {
         "response": stored["id"],
         "running": running["id"],
@@ -43,6 +46,8 @@ async def make_things(one: Target) -> Things:
         "conversation": conversation["id"],
         "conversation item": items["data"][0]["id"],
         "file": file["id"],
+        "upload": upload["id"],
+        "skill": json.loads((await one.ask("POST", "/v1/skills", skill, key=ANN, headers=FORM)).body)["id"],
         **await _vector_store(one, file["id"]),
         **await _container(one, file["id"]),
     }

@@ -9,7 +9,7 @@ import pytest
 
 from antiphon.access.caller import Caller
 from antiphon.access.limits import FREE
-from antiphon.app import Parts
+from antiphon.composition.app import Parts
 from antiphon.config import BackendConfig, Config
 from antiphon.core.stream.emitter import MuteEmitter
 from antiphon.core.turn import Hints
@@ -58,7 +58,7 @@ async def test_a_response_has_its_hints_and_a_permit(parts: Parts) -> None:
     assert hints.traceparent == HINTS.traceparent
     assert prepared.trace is None and prepared.plan.owner == "ann"
     run = preparer(parts).run(prepared, mute=True)
-    assert run.plan is prepared.plan and isinstance(run.stream._emitter, MuteEmitter)
+    assert run.plan is prepared.plan and isinstance(run.stream.emitter, MuteEmitter)
 
 
 async def test_a_traced_response_goes_through_a_route_that_listens(parts: Parts) -> None:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import io
 import json
 import logging
+import logging.handlers
 from collections.abc import Callable, Iterator
 
 import pytest
 
 from antiphon.config import ModelConfig
-from antiphon.telemetry.log import JsonFormatter, TextFormatter
+from antiphon.telemetry.access_log import AccessLine, AccessLog
+from antiphon.telemetry.log import BeatHandler, JsonFormatter, LineFormatter, TextFormatter
+from antiphon.types.response import Usage
 from tests.server.whole import golden_upstream, turn, whole_server
 
 Lines = Callable[[], list[logging.LogRecord]]
@@ -77,3 +81,57 @@ def test_it_can_be_switched_off(upstream: str, lines: Lines) -> None:
     with whole_server(upstream, access_log=False) as client:
         client.create(model="text", input="hi")
     assert not lines()
+
+
+LINES = (
+    AccessLine(1.5, "GET", b"/caf\xc3\xa9\r", 404, 0.01234, "req_1", "", "", None, "not_found"),
+    AccessLine(1.25, "POST", b"/v1/responses", 200, 2.0, "req_2", "::1", "m", Usage(3, 4, 7), ""),
+)
+
+
+def written(formatter: LineFormatter, *others: logging.Handler) -> str:
+    """What stands in the log after LINES, where `others` listen, too."""
+    out = io.StringIO()
+    handler = BeatHandler(out)
+    handler.setFormatter(formatter)
+    logger = logging.getLogger("antiphon.telemetry.access_log")
+    before, logger.propagate = logger.handlers[:], False
+    logger.handlers[:] = [handler, *others]
+    try:
+        access_log = AccessLog()
+        access_log._waiting += LINES
+        access_log.flush()
+        handler.flush()
+    finally:
+        logger.handlers[:], logger.propagate = before, True
+    return out.getvalue()
+
+
+@pytest.mark.parametrize("formatter", [TextFormatter(), TextFormatter(color=True), JsonFormatter()])
+def test_a_line_reads_the_same_whether_others_listen_or_not(formatter: LineFormatter) -> None:
+    listener = logging.handlers.BufferingHandler(10)
+    alone, beside = written(formatter), written(formatter, listener)
+    assert alone == beside
+    assert alone.count("\n") == len(listener.buffer) == len(LINES)
+
+
+@pytest.mark.parametrize("part", ["handler", "logger"])
+def test_a_filter_sees_each_line(part: str) -> None:
+    seen: list[str] = []
+
+    def see(record: logging.LogRecord) -> bool:
+        seen.append(record.getMessage())
+        return True
+
+    logger = logging.getLogger("antiphon.telemetry.access_log")
+    if part == "logger":
+        logger.addFilter(see)
+        try:
+            written(JsonFormatter())
+        finally:
+            logger.removeFilter(see)
+    else:
+        listener = logging.handlers.BufferingHandler(10)
+        listener.addFilter(see)
+        written(JsonFormatter(), listener)
+    assert seen == ["GET /caf\\xc3\\xa9\r 404", "POST /v1/responses 200"]

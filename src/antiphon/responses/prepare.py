@@ -6,17 +6,21 @@ RequestDecoder and a Dialect of its own.
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable, Sequence
+
 import msgspec
 from msgspec.structs import replace
 
 from antiphon.access.caller import Caller
 from antiphon.access.limits import Demand, Permit
+from antiphon.access.quota import Header
 from antiphon.core.stream.writer_table import OPENAI, Dialect
 from antiphon.core.turn import NO_HINTS, Hints
 from antiphon.errors import APIError, spelled
 from antiphon.responses.delta_trace import DeltaTrace
 from antiphon.responses.intake.asked import Asked, RequestDecoder
 from antiphon.responses.intake.history import History
+from antiphon.responses.intake.hosted_tools import forced_kind
 from antiphon.responses.intake.intake import Intake
 from antiphon.responses.plan import Identity, Plan
 from antiphon.responses.run import Run
@@ -64,10 +68,20 @@ class Preparer:
         if plan.stored:
             services.store.database.condition.check()
         turn = plan.turn
+        told = await self._tool_limits(plan) if plan.rights.limits else ()
         permit = await services.limiter.admit(
             caller, plan.route.card, lambda: Demand(services.estimator.estimate(turn), turn.max_output_tokens)
         )
+        if told:
+            permit.headers = [*permit.headers, *told]
         return Prepared(plan, permit)
+
+    async def _tool_limits(self, plan: Plan) -> Sequence[Header]:
+        """Return what an answer tells of limits on its tools. Raises APIError where a tool that is forced has none left."""
+        forced = forced_kind(plan.turn.tool_choice)
+        units = {unit for tool in plan.hosted for unit in tool.kind.meters}
+        needed = forced.meters if forced is not None else ()
+        return await self._services.tool_meters.told(plan.rights, plan.route.card, units, needed)
 
     def run(self, prepared: Prepared, *, mute: bool = False) -> Run:
         """Return the Run of a prepared response; a `mute` one makes no Events but the last."""
@@ -89,14 +103,11 @@ class Preparer:
         """Return the Plan of a request whose tokens are only counted, without a look at limits. Raises APIError."""
         return await self._plan(await self._decoder.decode(body), caller)
 
-    async def _plan(
+    def _plan(
         self, asked: Asked, caller: Caller, hints: Hints = NO_HINTS, history: History | None = None
-    ) -> Plan:
-        try:
-            plan = await self._intake.plan(asked, caller.owner, caller=caller, hints=hints, history=history)
-        except APIError as error:
-            raise spelled(error, asked.spell) from None
-        return plan if asked.spell is None else replace(plan, spell=asked.spell)
+    ) -> Awaitable[Plan]:
+        plan = self._intake.plan(asked, caller.owner, caller=caller, hints=hints, history=history)
+        return plan if asked.spell is None else _spelled(plan, asked.spell)
 
     async def plan_again(self, body: bytes, owner: str, identity: Identity) -> Plan:
         """Return the Plan of a request that was admitted before: no caller is asked for and nothing is reserved.
@@ -104,3 +115,12 @@ class Preparer:
         Raises APIError.
         """
         return await self._intake.plan(await self._decoder.decode(body), owner, identity=identity)
+
+
+async def _spelled(planned: Awaitable[Plan], spell: Callable[[str], str]) -> Plan:
+    """Return a Plan whose errors name the fields of a front end; one that cannot be made raises such an APIError."""
+    try:
+        plan = await planned
+    except APIError as error:
+        raise spelled(error, spell) from None
+    return replace(plan, spell=spell)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
+import msgspec
+
 from antiphon.core.stream.response_stream import ResponseStream
 from antiphon.types.events import Event
 
@@ -21,15 +23,12 @@ class Sink(Protocol):
         ...
 
 
-class Outlet:
+class Outlet(msgspec.Struct, eq=False):
     """Passes a ResponseStream's Events to the `sink`, once it is set. `quiet`: keepalive checks since the last Event."""
 
-    __slots__ = ("_stream", "quiet", "sink")
-
-    def __init__(self, stream: ResponseStream) -> None:
-        self._stream = stream
-        self.sink: Sink | None = None
-        self.quiet = 0
+    _stream: ResponseStream
+    sink: Sink | None = None
+    quiet: int = 0
 
     def send(self) -> bool:
         """Send what has come up; False where `drain` should come before more."""

@@ -21,9 +21,9 @@ from antiphon.core.stream.terms import Action
 from antiphon.core.text.stop_sequences import StopFilter
 from antiphon.core.turn import on_backend
 from antiphon.errors import APIError, BackendError
+from antiphon.responses.calls.server_calls import ToolWork, items_for_model
 from antiphon.responses.compaction import sealed_compaction, summarise
 from antiphon.responses.plan import Plan
-from antiphon.responses.server_calls import ToolWork, items_for_model
 from antiphon.responses.services import Services
 from antiphon.responses.sink import Outlet
 from antiphon.responses.structured_output import StructuredOutput, structured_output
@@ -33,14 +33,21 @@ from antiphon.types.items import Item
 MOST_EVENTS = 2_000_000  # of one response: they are kept for a background one
 MOST_TURNS = 128  # model calls for one response; a model that calls tools for ever is stopped
 
+_CALL_MODEL, _DONE = Action.CALL_MODEL, Action.DONE  # looked up once: each time costs as much as a function call
+
 Boundary = Callable[[bytes | None], Awaitable[None]]
 """Commits what was sent and, between two Turns, a checkpoint. Raises FenceError."""
 
 
 class Turns:
-    """The model calls of one response. `outlet` leads to its client; `spoke` is the time of the first Delta."""
+    """The model calls of one response. `outlet` leads to its client; `spoke` is the time of the first Delta.
 
-    def __init__(self, plan: Plan, services: Services, stream: ResponseStream, outlet: Outlet) -> None:
+    `links`: web pages that the text cites are linked to in it.
+    """
+
+    def __init__(
+        self, plan: Plan, services: Services, stream: ResponseStream, outlet: Outlet, *, links: bool = True
+    ) -> None:
         self.spoke = 0.0
         self.steered = False
         self.boundary: Boundary | None = None
@@ -52,31 +59,36 @@ class Turns:
         self._source: RoutedStream | None = None
         self._opening: asyncio.Task[RoutedStream] | None = None
         self._backend_id = ""
-        self._ignored: dict[str, None] = {}
+        self._ignored: Sequence[str] = ()
         self.tools = ToolWork(plan, stream, services, outlet.send) if plan.remote or plan.hosted else None
         self._structured = structured_output(plan, services)
-        stream.sources.load(plan.sources)
-        self._citer = Citer(stream.sources) if plan.hosted or plan.sources else None
-        self._stop = StopFilter(plan.turn.options.stop) if plan.turn.options.stop else None
+        self._citer: Citer | None = None
+        if plan.hosted or plan.sources:
+            stream.sources.load(plan.sources)
+            self._citer = Citer(stream.sources, links=links)
+        stops = plan.turn.options.stop
+        self._stop = StopFilter(stops) if stops else None
 
     async def make(self) -> None:
         """Make all model calls, until nothing is left but to end the response. Raises APIError, and what the Sink raises."""
-        stream = self._stream
-        await self._prepare()
+        stream, plan = self._stream, self._plan
+        if plan.compaction or plan.failed or self.tools is not None:
+            await self._prepare()
         turns = 0
-        while stream.action is Action.CALL_MODEL:
+        action = stream.action
+        while action is _CALL_MODEL:
             await self._call_model()
             stream.end_turn()
-            if (
-                not turns and (usage := self._plan.response.usage) is not None
-            ):  # later ones have grown, and usage is a sum
-                self._services.estimator.learn(self._plan.turn, usage.input_tokens)
+            if not turns and (usage := plan.response.usage) is not None:  # later ones have grown, and usage is a sum
+                self._services.estimator.learn(plan.turn, usage.input_tokens)
             turns += 1
             if turns == MOST_TURNS:
                 raise APIError(
                     500, f"The model called tools {MOST_TURNS} times without an answer.", code="too_many_turns"
                 )
-            await self._between_turns()
+            action = stream.action
+            if action is not _DONE:
+                action = await self._between_turns(action)
         if self._structured is not None and stream.complete:
             await self._structured.check(stream.output)
 
@@ -84,7 +96,9 @@ class Turns:
 
     async def open(self, wait: float | None) -> bool:
         """Start the first call; False if it was not accepted within `wait` seconds: `make` goes on waiting. Raises APIError."""
-        if self._plan.compaction or self._plan.remote:
+        plan = self._plan
+        first = any(tool.use.comes_first(plan.turn.items) for tool in plan.hosted)
+        if plan.compaction or plan.remote or plan.failed or first:
             return True  # there is something to do, and to tell, before the model is called
         if wait is None:
             self._source = await self._plan.route.open(self._plan.turn)
@@ -111,16 +125,16 @@ class Turns:
         """Id of the backend that was called last (`core.turn.Hints`), "" if there is only one."""
         return self._source.backend_id if self._source is not None else self._backend_id
 
-    @property
     def ignored(self) -> Sequence[str]:
-        """Names of the request's wishes that backends were not told so far."""
-        if self._source is not None and (ignored := self._source.ignored):
-            self._ignored |= dict.fromkeys(ignored)
-        return [*self._ignored] if self._ignored else ()
+        """Return the names of the request's wishes that backends were not told so far."""
+        source = self._source
+        if source is not None and source.ignored:
+            self._ignored = list(dict.fromkeys((*self._ignored, *source.ignored)))
+        return self._ignored
 
     async def _call_model(self) -> None:
         """Make one model call: its deltas go through the stream to the sink, one pass for all that has arrived."""
-        source = await self._turn_stream()
+        source = self._source if self._source is not None else await self._turn_stream()
         self._backend_id = source.backend_id
         if self._stop is not None:
             self._stop.begin()
@@ -133,24 +147,23 @@ class Turns:
                     break
                 await self._outlet.drain()
         finally:
-            self._end_citations()
-        if source.ignored:
-            self._ignored |= dict.fromkeys(source.ignored)
+            if self._citer is not None:
+                self._end_citations(self._citer)
+        self.ignored()
         self._source = None
         if self._structured is not None:
             await self._settle(self._structured)
 
     async def _turn_stream(self) -> RoutedStream:
-        if self._source is None:
-            if self._opening is not None:
-                opening, self._opening = self._opening, None
-                try:
-                    self._source = await opening
-                except asyncio.CancelledError:
-                    opening.cancel()
-                    raise
-            else:
-                self._source = await self._plan.route.open(self._turn)
+        if self._opening is not None:
+            opening, self._opening = self._opening, None
+            try:
+                self._source = await opening
+            except asyncio.CancelledError:
+                opening.cancel()
+                raise
+        else:
+            self._source = await self._plan.route.open(self._turn)
         return self._source
 
     def _take(self, deltas: Sequence[Delta]) -> bool:
@@ -161,19 +174,19 @@ class Turns:
             deltas = self._stop.take(deltas)
         if self._citer is not None:
             deltas = self._citer.take(deltas)
-        feed = self._stream.feed
+        stream = self._stream
+        feed = stream.feed
         for delta in deltas if self._structured is None else self._structured.take(deltas):
             feed(delta)
-        if self._stream.sequence_number > MOST_EVENTS:
+        if stream.emitter.sequence_number > MOST_EVENTS:
             raise BackendError(502, f"The answer has more than {MOST_EVENTS} events.")
         return self._outlet.send() and (self._stop is None or not self._stop.matched)
 
-    def _end_citations(self) -> None:
+    def _end_citations(self, citer: Citer) -> None:
         """Pass on the end of an answer, which may have been held back as the beginning of a citation."""
-        if self._citer is not None:
-            rest = self._citer.close()
-            for delta in rest if self._structured is None else self._structured.take(rest):
-                self._stream.feed(delta)
+        rest = citer.close()
+        for delta in rest if self._structured is None else self._structured.take(rest):
+            self._stream.feed(delta)
 
     async def _settle(self, watch: StructuredOutput) -> None:
         """Send a withheld answer; one that does not fit its format is requested once more."""
@@ -191,6 +204,12 @@ class Turns:
     async def _prepare(self) -> None:
         """Prepare the first model call: compaction, listing the tools of servers."""
         plan = self._plan
+        for call in plan.failed:
+            self._stream.begin_call(call.start, call.arguments)
+            self._stream.tool_result(call.start.key, call.result)
+        if plan.failed:
+            self._stream.end_without_model()
+            return
         if plan.compaction == "trigger":
             await self._compact(plan.turn.items, None)
             self._stream.end_without_model()
@@ -200,10 +219,17 @@ class Turns:
             self._replace_context(await seals.restored([*plan.turn.items, *made]), seals.opaque)
         elif plan.compaction == "threshold":
             head, tail = compaction.split_for_compaction(plan.turn.items)
+            if head and plan.turn.options.pauses:
+                await self._compact(plan.turn.items, None)
+                self._stream.end_without_model()
+                return
             if head:
                 await self._compact(head, tail)
         if self.tools is not None:
             await self.tools.prepare()
+            if self._stream.asked:  # a program goes on, and waits for the client again
+                self._stream.end_without_model()
+                return
             self._turn = self.tools.next_turn()
             self._outlet.send()
             await self._note_boundary()
@@ -222,6 +248,7 @@ class Turns:
         self._stream.add_item(
             "cmp", lambda id: compaction.compaction_item(id, sealed), "response.compaction.compacting"
         )
+        self._stream.compacted(summary.text, sealed)
         if summary.usage is not None:
             self._stream.feed(UsageReport(summary.usage))
             self._stream.settle_usage()
@@ -234,21 +261,22 @@ class Turns:
         if self.tools is not None:
             self.tools.compacted(self._turn)
 
-    async def _between_turns(self) -> None:
-        """Run the server's tools; then commit a checkpoint, from which another server can continue."""
-        if self.tools is not None and self._stream.action is Action.CALL_TOOLS:
+    async def _between_turns(self, action: Action) -> Action:
+        """Run the server's tools; then commit a checkpoint, from which another server can continue. Return what is next."""
+        if self.tools is not None and action is Action.CALL_TOOLS:
             if self.boundary is not None:
                 await self.boundary(None)  # whoever takes over shall know that the calls may have been made
             await self.tools.run_pending()
             self._outlet.send()
-        if self._stream.action is not Action.CALL_MODEL:
-            return
+        if self._stream.action is not _CALL_MODEL:
+            return self._stream.action
         if self.steered:
             self._stream.end_steered()
-            return
+            return self._stream.action
         if self.tools is not None:
             self._turn = on_backend(self.tools.next_turn(), self._backend_id)
         await self._note_boundary()
+        return self._stream.action
 
     async def _note_boundary(self) -> None:
         """Commit a checkpoint: all items are closed, so that another server can continue from here."""

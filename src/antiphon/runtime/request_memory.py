@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from contextvars import ContextVar
 
+import msgspec
+
 from antiphon.errors import APIError
 
 SMALL = 4096
@@ -30,15 +32,12 @@ class Rooms:
         return Held(self, owner)
 
 
-class Held:
+class Held(msgspec.Struct, eq=False):
     """Bytes held for one request. Set `owner` before taking any."""
 
-    __slots__ = ("_rooms", "owner", "size")
-
-    def __init__(self, rooms: Rooms, owner: str) -> None:
-        self._rooms = rooms
-        self.owner = owner
-        self.size = 0
+    _rooms: Rooms
+    owner: str
+    size: int = 0
 
     def take(self, size: int) -> None:
         """Hold so many bytes more. Raises APIError 429 where the owner holds too many, 503 where all together do."""

@@ -9,6 +9,7 @@ import os
 import select
 import sys
 import time
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from itertools import islice
 from typing import Literal, TextIO
@@ -32,33 +33,42 @@ class TextFormatter(logging.Formatter):
         self._color = color
 
     def format(self, record: logging.LogRecord) -> str:
-        level = record.levelname.lower()
-        if self._color and record.levelname in _COLORS:
-            level = f"{_COLORS[record.levelname]}{level}\x1b[0m"
-        when = _local(int(record.created))
-        extras = "".join([f" {name}={value}" for name, value in _fields(record).items()])
-        name = record.name.removeprefix("antiphon.")
-        line = f"{when} {level} {name}: {_one_line(_message(record) + extras)}"
+        line = self.line(record.created, record.levelname, record.name, _message(record), _fields(record))
         return f"{line}\n{_traceback(self, record)}" if record.exc_info else line
+
+    def line(self, created: float, level: str, logger: str, message: str, fields: Mapping[str, object]) -> str:
+        """Return a line; `created` in Unix seconds, `fields` are those of `extra=`."""
+        shown = level.lower()
+        if self._color and level in _COLORS:
+            shown = f"{_COLORS[level]}{shown}\x1b[0m"
+        extras = "".join(map(" %s=%s".__mod__, fields.items()))
+        return f"{_local(int(created))} {shown} {logger.removeprefix('antiphon.')}: {_one_line(message + extras)}"
 
 
 class JsonFormatter(logging.Formatter):
     """An object in one line: time (UTC), level, logger, message, the fields that the call added, exception."""
 
     def format(self, record: logging.LogRecord) -> str:
+        fields = _fields(record)
+        if record.exc_info:
+            fields["exception"] = _traceback(self, record)
+        return self.line(record.created, record.levelname, record.name, _message(record), fields)
+
+    def line(self, created: float, level: str, logger: str, message: str, fields: Mapping[str, object]) -> str:
+        """Return the object; `created` in Unix seconds, `fields` are those of `extra=`."""
         import msgspec
 
-        when = _utc(int(record.created))
         entry: dict[str, object] = {
-            "time": f"{when}.{int(record.msecs):03d}Z",
-            "level": record.levelname.lower(),
-            "logger": record.name,
-            "message": _message(record),
-            **_fields(record),
+            "time": f"{_utc(int(created))}.{int(created % 1 * 1000):03d}Z",
+            "level": level.lower(),
+            "logger": logger,
+            "message": message,
+            **fields,
         }
-        if record.exc_info:
-            entry["exception"] = _traceback(self, record)
         return msgspec.json.encode(entry, enc_hook=str).decode()
+
+
+LineFormatter = TextFormatter | JsonFormatter
 
 
 def _message(record: logging.LogRecord) -> str:
@@ -136,6 +146,13 @@ class BeatHandler(logging.Handler):
         except Exception:
             self.handleError(record)
 
+    def take(self, lines: Sequence[str]) -> None:
+        """Take lines that are made already, below `warning`."""
+        with self.lock or contextlib.nullcontext():
+            self._lines += lines
+            if not self._beat_comes():
+                self.flush()
+
     def flush(self) -> None:
         """Write all that waits."""
         with self.lock or contextlib.nullcontext():
@@ -163,6 +180,22 @@ def extra_fields(record: logging.LogRecord) -> dict[str, object]:
     """Return what `extra=` added to a record, such as `request_id`."""
     added = islice(vars(record).items(), _FIRST, None)
     return {name: value for name, value in added if name not in _STANDARD}
+
+
+def direct_handler(logger: logging.Logger) -> tuple[BeatHandler, LineFormatter] | None:
+    """Return what writes the lines of a logger, where nothing else looks at its records: then it needs none."""
+    handlers: list[logging.Handler] = []
+    at: logging.Logger | None = logger
+    while at is not None:
+        handlers += at.handlers
+        at = at.parent if at.propagate else None
+    if len(handlers) != 1 or logger.filters or logger.disabled:
+        return None
+    handler = handlers[0]
+    if type(handler) is not BeatHandler or handler.filters or handler.level > logging.INFO:
+        return None
+    formatter = handler.formatter
+    return (handler, formatter) if isinstance(formatter, TextFormatter | JsonFormatter) else None
 
 
 def set_up(level: str, format: Literal["text", "json"] = "text", out: TextIO | None = None) -> None:

@@ -15,6 +15,7 @@ CASES = [
     ("<thinking>a</thinking>b", "a", "b"),
     ("[THINK]a[/THINK]b", "a", "b"),
     ("<think></think>b", "", "b"),
+    ("<mm:think>a</mm:think>b", "a", "b"),
     ("<think>a < b </thin </think>c", "a < b </thin ", "c"),
     ("<think>never ends", "never ends", ""),
     ("<think>a</think>\n", "a", ""),
@@ -77,11 +78,11 @@ def test_a_whole_message_that_closes_what_the_template_opened(text: str, thought
 
 def test_settled_once_the_answer_has_begun() -> None:
     splitter = ThinkSplitter()
-    assert not splitter.settled
+    assert not splitter.settled()
     splitter.feed("<think>a</think>")
-    assert not splitter.settled
+    assert not splitter.settled()
     splitter.feed("b")
-    assert splitter.settled
+    assert splitter.settled()
 
 
 # The template may have opened the thoughts
@@ -107,7 +108,7 @@ def test_nothing_is_held_back_for_ever() -> None:
     splitter = ThinkSplitter(unsure=True)
     said = [one for _ in range(LONGEST_UNSURE // 8 + 1) for one in splitter.feed("8 chars ")]
     assert "".join(one.text for one in said) == "8 chars " * (LONGEST_UNSURE // 8 + 1)
-    assert splitter.settled
+    assert splitter.settled()
     assert not splitter.unopened
 
 

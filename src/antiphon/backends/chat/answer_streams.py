@@ -32,7 +32,7 @@ class Answer:
     def __init__(
         self, response: HttpResponse, decoder: ChatDecoder, asking: Asking, call: ChatCall, again: Again
     ) -> None:
-        self._ignored = call.ignored
+        self.ignored: Sequence[str] = call.ignored  # names of the request's wishes that the server was not told
         self._unsure = call.think == "unsure"
         self._response = response
         self._decoder = decoder
@@ -46,7 +46,7 @@ class Answer:
     async def pour(self, take: Take) -> bool:
         """Give the Deltas as they arrive. Raises BackendError."""
         if self._next is not None:
-            return await self._next.pour(take)
+            return await self._pour_next(self._next, take)
         self._wanted = take
         self._take = take if self._asking.settled else self._first
         try:
@@ -66,12 +66,13 @@ class Answer:
                 raise
         finally:
             self._take = self._wanted = _nobody
-        return await self._next.pour(take)
+        return await self._pour_next(self._next, take)
 
-    @property
-    def ignored(self) -> Sequence[str]:
-        """Names of the request's wishes that the server was not told."""
-        return self._ignored if self._next is None else self._next.ignored
+    async def _pour_next(self, answer: Answer, take: Take) -> bool:
+        """Give the Deltas of the answer to a request that asks otherwise."""
+        ended = await answer.pour(take)
+        self.ignored = answer.ignored
+        return ended
 
     def _first(self, deltas: Sequence[Delta]) -> bool:
         """Take the beginning of the answer."""

@@ -125,9 +125,9 @@ class FilterSink:
             return
         for piece in self._splitter.feed(text):
             self._piece(piece, out)
-        if self._splitter.in_gap:
+        if self._logprobs and self._splitter.in_gap():
             self._logprobs = b""  # those of blank lines that are dropped
-        if self._splitter.settled:
+        if self._splitter.settled():
             self.unopened = self._splitter.unopened
             self._splitter = None
 

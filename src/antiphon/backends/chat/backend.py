@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Coroutine, Mapping, Sequence
-from functools import partial
 from hashlib import blake2b
 from itertools import count
 
@@ -20,7 +19,7 @@ from antiphon.backends.chat.profiles import NO_PROFILES, Policies, Profile, Prof
 from antiphon.backends.engine_details import EngineDetails
 from antiphon.backends.learning.adaptations import NOTHING, Adaptation, Adaptations
 from antiphon.backends.learning.asking import Asking, with_window
-from antiphon.backends.openai_calls import accepted, connect, list_models, trace_header
+from antiphon.backends.openai_calls import accepted, connect, list_models, post_json, trace_header
 from antiphon.config import BackendConfig, ModelConfig
 from antiphon.config.reading import nearest, quoted
 from antiphon.core.text.leaks import NO_FAMILIES, Families
@@ -175,8 +174,8 @@ class ChatBackend:
         asking.forced = call.forced
         if call.think == "unsure" and self._adaptations.is_parting(turn.model):
             call = msgspec.structs.replace(call, think="auto")
-        learn = partial(self._learn_field, turn.model)
-        decoder = codec.decoder(turn, call, options, f"{self._call_base}{next(self._calls):x}", learn)
+        base = f"{self._call_base}{next(self._calls):x}"
+        decoder = codec.decoder(turn, call, options, base, self._learn_field)
         type = response.header(b"content-type")
         # Some servers do not stream although they are asked to, and the other way round: what came counts.
         asked = options.profile.streams(turn.stream)
@@ -234,6 +233,10 @@ class ChatBackend:
     async def chat_completions(self, body: bytes) -> RelayedBytes:
         """Pass a request on as it is. Raises BackendError."""
         return RelayedBytes(await accepted(await self._client.send("POST", self._path, body), ours=False))
+
+    async def post(self, endpoint: str, body: bytes) -> bytes:
+        """Send JSON to another endpoint of the server, such as `/embeddings`. Raises BackendError."""
+        return await post_json(self._client, endpoint, body)
 
     async def close(self) -> None:
         """Close all connections."""

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import msgspec
+
 from antiphon.backends.chat.content_parts import Content, text_of
 from antiphon.backends.chat.content_parts import content as render_content
 from antiphon.backends.chat.message_order import MessageList
 from antiphon.backends.chat.opaque.sending import Carried, call_fields, fields_of, parts_of, signed_id, unsigned
 from antiphon.backends.chat.profiles import Profile
-from antiphon.backends.model_history import NO_OUTPUT, Entry, ModelHistory, thoughts_of
+from antiphon.backends.model_history import EMPTY, NO_OUTPUT, Entry, ModelHistory, thoughts_of
 from antiphon.core.opaque import Opaque
 from antiphon.core.text.pieces import text_json
 from antiphon.core.tools.call_ids import BackendIds
@@ -19,20 +21,13 @@ from antiphon.core.tools.tool_map import ToolMap
 from antiphon.types.items import Item, Message, Reasoning
 
 
-class _Assistant:
+class _Assistant(msgspec.Struct, eq=False):
     """An assistant message that is still being gathered."""
 
-    __slots__ = ("calls", "opaque", "reasoning", "texts")
-
-    def __init__(self) -> None:
-        self.texts: list[str] = []
-        self.reasoning: list[str] = []
-        self.calls: list[HistoryCall] = []
-        self.opaque: list[Opaque] = []
-
-    @property
-    def empty(self) -> bool:
-        return not (self.texts or self.reasoning or self.calls)
+    texts: list[str] = []
+    reasoning: list[str] = []
+    calls: list[HistoryCall] = []
+    opaque: list[Opaque] = []
 
 
 class Messages:
@@ -53,7 +48,7 @@ class Messages:
         self._profile = profile
         self._list = MessageList(profile.roles, in_place=system_in_place)
         self._assistant = _Assistant()
-        self._history = ModelHistory((), tools)
+        self._history = EMPTY
         self._ids: BackendIds | None = None
 
     def add(self, instructions: str | None, items: Sequence[Item]) -> None:
@@ -64,6 +59,10 @@ class Messages:
         for entry in self._history.entries:
             self._add(entry)
         self._flush()
+
+    def continue_last(self, field: str) -> None:
+        """Mark the last message, an assistant's, as one that the answer continues; `field` of it says so, if any."""
+        self._list.continue_last(field)
 
     def note(self, text: str) -> None:
         """Add to what stands at the very beginning."""
@@ -77,6 +76,8 @@ class Messages:
 
     def _add(self, entry: Entry) -> None:
         match entry:
+            case Message():
+                self._add_message(entry)
             case HistoryCall():
                 self._assistant.calls.append(entry)
             case HistoryOutput():
@@ -85,8 +86,6 @@ class Messages:
                     self._flush()
             case Reasoning():
                 self._add_thoughts(entry)
-            case Message():
-                self._add_message(entry)
 
     def _add_thoughts(self, item: Reasoning) -> None:
         records = self._carried.beside(item)
@@ -111,9 +110,10 @@ class Messages:
 
     def _flush(self) -> None:
         """End the assistant message: with its calls, and the outputs of these."""
-        if self._assistant.empty:
+        assistant = self._assistant
+        if not (assistant.texts or assistant.calls or assistant.reasoning):
             return
-        assistant, self._assistant = self._assistant, _Assistant()
+        self._assistant = _Assistant()
         text = "\n\n".join(text for text in assistant.texts if text)
         if not text and not assistant.calls:
             return

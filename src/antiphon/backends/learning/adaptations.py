@@ -96,6 +96,8 @@ class Adaptations:
 
     def of(self, model: str, owner: str = "") -> Adaptation:
         """Return what is known of a model for an owner's requests; NOTHING where that is nothing, or too old."""
+        if not (self._known or self._own):
+            return NOTHING
         shared, own = _fresh(self._known, model), _fresh(self._own, (model, owner))
         return own if shared is NOTHING else shared.plus(own)
 

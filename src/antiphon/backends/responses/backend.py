@@ -16,7 +16,7 @@ from antiphon.backends.error_words import parse
 from antiphon.backends.learning.adaptations import Adaptation, Adaptations
 from antiphon.backends.learning.asking import Asking, with_window
 from antiphon.backends.learning.responses_wishes import adapted, is_forced, sent_fields
-from antiphon.backends.openai_calls import accepted, connect, list_models, trace_header
+from antiphon.backends.openai_calls import accepted, connect, list_models, post_json, trace_header
 from antiphon.backends.refusals import read_refusal, refusal
 from antiphon.backends.responses import codec
 from antiphon.backends.responses.decoder import ResponsesEventDecoder
@@ -144,6 +144,8 @@ class ResponsesBackend:
     `learn`: a refusal that names a wish of the request is answered by asking without it.
     """
 
+    runs_hosted_tools = True
+
     def __init__(self, name: str, config: BackendConfig, *, socket: str = "", learn: bool = True) -> None:
         self.name = name
         self._client = connect(name, config, socket)
@@ -226,6 +228,10 @@ class ResponsesBackend:
         raise InvalidRequest(
             "This model cannot be called through chat completions.", param="model", code="unsupported_model"
         )
+
+    async def post(self, endpoint: str, body: bytes) -> bytes:
+        """Send JSON to another endpoint of the server, such as `/embeddings`. Raises BackendError."""
+        return await post_json(self._client, endpoint, body)
 
     async def close(self) -> None:
         await self._client.close()

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import msgspec
+
 from antiphon.backends.base import ByteStream, RelayedAnswer, Take, TurnStream
 from antiphon.backends.routing.member import Member
 from antiphon.errors import APIError, BackendError
 from antiphon.types.response import Usage
 
 
-class Lease:
+class Lease(msgspec.Struct, eq=False):
     """The slot of one call at a member, which is taken already."""
 
-    __slots__ = ("_member",)
-
-    def __init__(self, member: Member) -> None:
-        self._member: Member | None = member
+    _member: Member | None
 
     def end(self) -> None:
         """Give it back. Idempotent."""
@@ -31,21 +30,16 @@ class Lease:
         self.end()
 
 
-class LeasedStream:
-    """A TurnStream that gives its lease back when it ends, fails or is aborted."""
+class LeasedStream(msgspec.Struct, eq=False):
+    """A TurnStream that gives its lease back when it ends, fails or is aborted.
 
-    __slots__ = ("_inner", "_lease", "backend_id")
+    `ignored` names the wishes that the backend was not told; streams of other packages' backends name none.
+    """
 
-    def __init__(self, inner: TurnStream, lease: Lease, backend_id: str) -> None:
-        self.backend_id = backend_id
-        self._inner = inner
-        self._lease = lease
-
-    @property
-    def ignored(self) -> Sequence[str]:
-        """Names of the wishes that the backend was not told; streams of other packages' backends name none."""
-        ignored: Sequence[str] = getattr(self._inner, "ignored", ())
-        return ignored
+    _inner: TurnStream
+    _lease: Lease
+    backend_id: str
+    ignored: Sequence[str] = ()
 
     async def pour(self, take: Take) -> bool:
         try:
@@ -55,6 +49,7 @@ class LeasedStream:
             raise
         if ended:
             self._lease.end()
+            self.ignored = getattr(self._inner, "ignored", ())
         return ended
 
     def abort(self) -> None:

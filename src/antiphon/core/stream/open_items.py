@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 from msgspec.structs import replace
 
 from antiphon.core.deltas import CallDelta, CallStart
@@ -17,45 +18,26 @@ from antiphon.core.stream.writer_table import AnswerWriter, CallItemWriter, Text
 from antiphon.core.tools.results import ModelText, ToolResult
 
 
-class OpenItems:
+class OpenItems(msgspec.Struct, eq=False):
     """Opens an item at its first Delta, one after the other, and closes it.
 
     `message` and `reasoning` are the open items, None if the next Delta begins one. `spoke`: the Turn has had an item.
     `kept` holds what only the backend can read, by the id of the thoughts that it goes with.
     """
 
-    __slots__ = (
-        "_beside",
-        "_calls",
-        "_closed_calls",
-        "_emitter",
-        "_output",
-        "_stage",
-        "_terms",
-        "_thoughts_id",
-        "_writers",
-        "kept",
-        "message",
-        "reasoning",
-        "spoke",
-    )
-
-    def __init__(
-        self, emitter: Emitter, writers: WriterTable, output: Output, options: StreamTerms, stage: Stage
-    ) -> None:
-        self.message: AnswerWriter | None = None
-        self.reasoning: TextWriter | None = None
-        self.spoke = False
-        self.kept: dict[str, ModelText] = {}
-        self._beside: list[Opaque] = []
-        self._thoughts_id = ""
-        self._calls: dict[str, CallItemWriter] = {}
-        self._closed_calls: set[str] = set()
-        self._emitter = emitter
-        self._writers = writers
-        self._output = output
-        self._terms = options
-        self._stage = stage
+    _emitter: Emitter
+    _writers: WriterTable
+    _output: Output
+    _terms: StreamTerms
+    _stage: Stage
+    message: AnswerWriter | None = None
+    reasoning: TextWriter | None = None
+    spoke: bool = False
+    kept: dict[str, ModelText] = {}
+    _beside: list[Opaque] = []
+    _thoughts_id: str = ""
+    _calls: dict[str, CallItemWriter] = {}
+    _closed_calls: set[str] = set()
 
     def begin_message(self) -> AnswerWriter:
         """Close the reasoning and open a message."""
@@ -110,8 +92,9 @@ class OpenItems:
     def close(self, status: str) -> None:
         """Close all items at the Turn's end."""
         self._close_texts(status)
-        for key in list(self._calls):
-            self._close_call(key, status)
+        if self._calls:
+            for key in list(self._calls):
+                self._close_call(key, status)
         self._closed_calls.clear()
 
     def _begin(self) -> None:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
+import msgspec
 
-class Output:
+
+class Output(msgspec.Struct, eq=False):
     """`items` holds the closed items as JSON, None for one that is open."""
 
-    __slots__ = ("_id_base", "items")
-
-    def __init__(self, id_base: str) -> None:
-        self.items: list[bytes | None] = []
-        self._id_base = id_base
+    _id_base: str
+    items: list[bytes | None] = []
 
     def allocate(self, prefix: str) -> tuple[str, int]:
         """Reserve the next `output_index`; return the new item's id and that index."""

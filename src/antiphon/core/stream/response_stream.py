@@ -59,9 +59,12 @@ from antiphon.types.response import IncompleteDetails, Response, ResponseError, 
 
 W = TypeVar("W", bound=MadeWriter)
 
+# Looked up once: an Enum's members cost as much as a function call.
+_TURN, _DONE, _ENDED = State.TURN, State.DONE, State.ENDED
+
 
 class ResponseStream(ToolStream):
-    """State machine of one Response. `emitter` and `writers` encode its events.
+    """State machine of one Response. `emitter` (its number is the one that the next event gets) and `writers` encode its events.
 
     `asks_client`: a call is the client's to run. `relayed`: items are another server's.
     """
@@ -77,17 +80,15 @@ class ResponseStream(ToolStream):
     ) -> None:
         self.response = response
         self.terminal: Event | None = None
-        self._emitter = emitter if emitter is not None else Emitter()
-        self.take = self._emitter.take  # returns the Events that came up since the last call
+        self.emitter = emitter if emitter is not None else Emitter()
+        self.take = self.emitter.take  # returns the Events that came up since the last call
         self._options = options or StreamTerms()
         self._item_list = Output(id_base)
         self._output = self._item_list.items
         self._stage = Stage()
         self._writers = writers
-        self._items = OpenItems(self._emitter, writers, self._item_list, self._options, self._stage)
-        self._servers = ServerCalls(
-            self._emitter, self._item_list.allocate, self._item_list.keep, response.max_tool_calls
-        )
+        self._items = OpenItems(self.emitter, writers, self._item_list, self._options, self._stage)
+        self._servers: ServerCalls | None = None
         self._made: dict[int, MadeWriter] = {}
         self.asks_client = self.relayed = self._announced = False
         self._turn_usage: Usage | None = None
@@ -112,27 +113,27 @@ class ResponseStream(ToolStream):
         self._stage.check("queued")
         self._stage.state = State.QUEUED
         self.response.status = "queued"
-        self._emitter.queued(self.response)
+        self.emitter.queued(self.response)
 
     def start(self) -> None:
         """Emit `response.created` and `response.in_progress`; after `queued` the latter only."""
         self._stage.check("start")
-        self._stage.state = State.TURN
+        self._stage.state = _TURN
         queued = self.response.status == "queued"
         self.response.status = "in_progress"
         if self._announced:
             return
         self._announced = True
-        self._emitter.started(self.response, queued=queued)
+        self.emitter.started(self.response, queued=queued)
 
     def keepalive(self, position: int = 0) -> None:
         """Emit `keepalive`, which has a `sequence_number` (contract, "Stream"). `position`: the queue position."""
         self._stage.check("keepalive")
-        self._emitter.keepalive(position)
+        self.emitter.keepalive(position)
 
     def note(self, type: str, fields: bytes) -> Event:
         """Number an event that stands beside the response, also behind its end: `"name":value,…` without braces."""
-        emitter = self._emitter
+        emitter = self.emitter
         if self.terminal is not None and emitter.sequence_number == self._terminal_number:
             emitter.sequence_number += 1
         return emitter.apart(type, fields)
@@ -144,19 +145,19 @@ class ResponseStream(ToolStream):
     def restore(self, state: Restart) -> None:
         """Restore the state of another worker's run. Items that it left open are closed by `close_restored` only."""
         self._stage.check("restore")
-        self._emitter.sequence_number = state.sequence_number
+        self.emitter.sequence_number = state.sequence_number
         self._output[:] = state.output
         self._announced = state.announced
         if state.sequence_number and not state.announced:
             self.response.status = "queued"  # that much was told
         self.response.usage = state.usage
-        self._servers.restore(state.model_texts, state.output)
+        self._calls().restore(state.model_texts, state.output)
 
     def close_restored(self, output_index: int, item: bytes) -> None:
         """Close an item that another worker left open."""
         self._stage.check("close_restored")
         self._output[output_index] = item
-        self._emitter.restored(output_index, item)
+        self.emitter.restored(output_index, item)
 
     @property
     def output_begun(self) -> bool:
@@ -166,7 +167,7 @@ class ResponseStream(ToolStream):
     @property
     def sequence_number(self) -> int:
         """The number that the next event gets."""
-        return self._emitter.sequence_number
+        return self.emitter.sequence_number
 
     # One Turn
 
@@ -208,29 +209,36 @@ class ResponseStream(ToolStream):
         """Close the Turn's open items and decide the next Action."""
         self._stage.check("end_turn")
         cut = not self.complete
-        refused = False if cut else self._servers.end_turn()
-        if cut:
-            self._servers.close()
-        elif not self._items.spoke and not (self._relayer is not None and self._relayer.spoke):
+        refused = self._servers is not None and self._end_calls(self._servers, cut=cut)
+        if not cut and not self._items.spoke and not (self._relayer is not None and self._relayer.spoke):
             # A model that says nothing: no turn ends without an item or a reason.
             self._items.begin_message()
         self._close_items("incomplete" if cut else "completed")
         self._add_usage()
         self._items.spoke = False
-        again = refused and not self.asks_client and not self._servers.exhausted
-        self._stage.state = State.TOOLS if self.pending else State.TURN if again else State.DONE
+        self._stage.state = _TURN if refused else _DONE
+        if self._servers is not None and self._servers.pending:
+            self._stage.state = State.TOOLS
+
+    def _end_calls(self, servers: ServerCalls, *, cut: bool) -> bool:
+        """End the Turn of the server's calls; tell whether the model is called again only to hear that some were refused."""
+        if cut:
+            servers.close()
+            return False
+        return servers.end_turn() and not self.asks_client and not servers.exhausted
 
     @property
     def model_texts(self) -> ModelTexts:
         """Texts that the model sees beside items, by item id."""
-        return self._servers.texts_with(self._items.kept)
+        kept = self._items.kept
+        return kept if self._servers is None else self._servers.texts_with(kept)
 
     # Items that this server makes
 
     def open_item(self, prefix: str, write: Callable[[Emitter, str, int], W]) -> W:
         """Begin an item that is made between model calls. Returns its writer, for `close_item`."""
         self._stage.check("open_item")
-        writer = write(self._emitter, *self._item_list.allocate(prefix))
+        writer = write(self.emitter, *self._item_list.allocate(prefix))
         self._made[writer.index] = writer
         return writer
 
@@ -252,8 +260,12 @@ class ResponseStream(ToolStream):
         self._close_items("completed")
         item_id, index = self._item_list.allocate(prefix)
         item = build(item_id)
-        ReadyWriter(self._emitter, item_id, index).write(item, between)
+        ReadyWriter(self.emitter, item_id, index).write(item, between)
         self._item_list.keep(index, item)
+
+    def compacted(self, summary: str, sealed: str) -> None:
+        """Tell of a compaction, beside its item, where a front end shows the summary; `sealed` is what the item holds."""
+        self.emitter.compacted(summary, sealed)
 
     @property
     def complete(self) -> bool:
@@ -285,7 +297,7 @@ class ResponseStream(ToolStream):
         """End the response with an error, also after `finish` if its terminal Event has not been sent yet."""
         self._stage.check("fail")
         self._end_items()
-        self._emitter.failed(error)
+        self.emitter.failed(error)
         self.response.incomplete_details = None
         self.response.error = ResponseError(error.code or error.type, error.message)
         return self._terminate("failed", now)
@@ -298,21 +310,22 @@ class ResponseStream(ToolStream):
 
     def _end_items(self) -> None:
         self._close_items("incomplete")
-        self._servers.close()
+        if self._servers is not None:
+            self._servers.close()
         for index, writer in self._made.items():
             self._item_list.keep(index, writer.close("incomplete"))
         self._made.clear()
         self._add_usage()
 
     def _terminate(self, status: str, now: int) -> bytes:
-        self._stage.state = State.ENDED
+        self._stage.state = _ENDED
         self.response.status = status
         self.response.completed_at = now if status == "completed" else None
         self.response.output = [Raw(item) for item in self.output]
-        if self._servers.hosted_made:
-            self.response.tool_usage = tool_usage(self.output)
-        self._terminal_number = self._emitter.sequence_number
-        body, self.terminal = self._emitter.ended(self.response, self._finish)
+        if self._servers is not None and self._servers.hosted_made:
+            self.response.tool_usage = tool_usage(self.output, self._servers.pictures)
+        self._terminal_number = self.emitter.sequence_number
+        body, self.terminal = self.emitter.ended(self.response, self._finish)
         return body
 
     @property
@@ -325,13 +338,15 @@ class ResponseStream(ToolStream):
     def _start_call(self, call: CallStart) -> None:
         self._items.before_call()
         if BY_NAME[call.kind].write is None:
-            self._servers.start(call)
+            self._calls().start(call)
             return
         self.asks_client = True
         self._items.begin_call(call)
 
     def _feed_call(self, delta: CallDelta) -> None:
-        if not (self._items.feed_call(delta) or self._servers.text(delta.key, delta.text)):
+        if self._items.feed_call(delta):
+            return
+        if self._servers is None or not self._servers.text(delta.key, delta.text):
             raise BackendError(502, "The backend sent arguments for a tool call that is not open.")
 
     def _close_items(self, status: str) -> None:
@@ -349,7 +364,7 @@ class ResponseStream(ToolStream):
     def _relayed(self) -> Relayer:
         if self._relayer is None:
             self.relayed = True
-            self._relayer = Relayer(self._emitter, self._writers, self._item_list, self._options)
+            self._relayer = Relayer(self.emitter, self._writers, self._item_list, self._options)
         return self._relayer
 
     def _relay(self, delta: Relay) -> None:

@@ -2,54 +2,80 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from antiphon.core.citations.sources import Sources
 from antiphon.core.deltas import CallStart
+from antiphon.core.stream.emitter import Emitter
+from antiphon.core.stream.output import Output
 from antiphon.core.stream.server_calls import MayWait, PendingCall, ServerCalls
 from antiphon.core.stream.transitions import Stage, State
-from antiphon.core.tools.results import ToolResult
+from antiphon.core.stream.writer_table import WriterTable
+from antiphon.core.tools.results import NO_FIELDS, ToolResult
+from antiphon.types.response import Response
 
 
 class ToolStream:
     """Calls that the server makes: begun, told, answered. `asks_client`: a call is the client's to run."""
 
     asks_client: bool
-    _servers: ServerCalls
+    response: Response
+    _servers: ServerCalls | None  # most responses have none, and pay nothing for them
+    emitter: Emitter
+    _item_list: Output
     _stage: Stage
+    _writers: WriterTable
+
+    def _calls(self) -> ServerCalls:
+        """Return the server's calls, from the first look at them on."""
+        if self._servers is None:
+            self._servers = ServerCalls(
+                self.emitter, self._item_list, self.response.max_tool_calls, self._writers.serve
+            )
+        return self._servers
 
     @property
-    def pending(self) -> list[PendingCall]:
+    def pending(self) -> Sequence[PendingCall]:
         """The calls that the engine has to make now."""
-        return self._servers.pending
+        return self._servers.pending if self._servers is not None else ()
 
     @property
     def sources(self) -> Sources:
         """What the tools have found, by number."""
-        return self._servers.sources
+        return self._calls().sources
 
     def open_hosted(self, openings: Mapping[str, Mapping[str, object]]) -> None:
         """Set the fields that items of hosted kinds begin with."""
-        self._servers.openings = openings
+        self._calls().openings = openings
 
     def announce_calls(self, may_wait: MayWait) -> None:
         """Stream calls from their first fragment on, if they need no approval; otherwise calls are shown at the Turn's end."""
-        self._servers.may_wait = may_wait
+        self._calls().may_wait = may_wait
 
     def begin_call(self, start: CallStart, arguments: str) -> None:
         """Begin a call that the model made in an earlier response; `tool_result` ends it."""
         self._stage.check("begin_call")
-        self._servers.begin(start, arguments)
+        self._calls().begin(start, arguments)
 
-    def tool_progress(self, key: str, stage: str) -> None:
-        """Emit a progress event of a call, such as `searching`."""
+    def resume_call(self, start: CallStart) -> None:
+        """Go on with a call whose item an earlier response has; `tool_result` ends it."""
+        self._stage.check("begin_call")
+        self._calls().resume(start)
+
+    @property
+    def asked(self) -> bool:
+        """Tell whether the client has to make calls, or to agree to some, before anything goes on."""
+        return self._servers is not None and self._servers.asked
+
+    def tool_progress(self, key: str, stage: str, fields: Mapping[str, object] = NO_FIELDS) -> None:
+        """Emit a progress event of a call, such as `searching`, with these fields."""
         self._stage.check("tool_progress")
-        self._servers.progress(key, stage)
+        self._calls().progress(key, stage, fields)
 
     def tool_result(self, key: str, result: ToolResult) -> None:
         """End a call with what it gave."""
         self._stage.check("tool_result")
-        self._servers.result(key, result)
+        self._calls().result(key, result)
         self._after_answer()
 
     def ask_instead(self, key: str, prefix: str, build: Callable[[str], tuple[str, bytes]]) -> None:
@@ -58,10 +84,10 @@ class ToolStream:
         `build` makes the item's id and JSON from the id that is given to it.
         """
         self._stage.check("ask_instead")
-        self._servers.ask_instead(key, prefix, build)
+        self._calls().ask_instead(key, prefix, build)
         self._after_answer()
 
     def _after_answer(self) -> None:
         if self._stage.state is State.TOOLS and not self.pending:
-            done = self.asks_client or self._servers.asked
+            done = self.asks_client or self._calls().asked
             self._stage.state = State.DONE if done else State.TURN

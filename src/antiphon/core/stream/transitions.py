@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from enum import Enum
 
+import msgspec
+
 from antiphon.core.stream.terms import Action
 from antiphon.errors import AntiphonError
 
@@ -65,13 +67,10 @@ LEGAL: dict[str, tuple[State, ...]] = {
 """Call → the states that allow it. `take`, `note`, `snapshot` and the properties are allowed in all of them."""
 
 
-class Stage:
+class Stage(msgspec.Struct, eq=False):
     """The state of one response, which its parts share."""
 
-    __slots__ = ("state",)
-
-    def __init__(self) -> None:
-        self.state = State.NEW
+    state: State = _NEW
 
     def check(self, call: str) -> None:
         """Raise IllegalCall where the state does not allow a call."""

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 
-class Halves:
+
+class Halves(msgspec.Struct, eq=False):
     """Makes whole what a stream of JSON texts has cut; a half that never becomes whole is U+FFFD, or left out at the end."""
 
-    __slots__ = ("_held",)
-
-    def __init__(self) -> None:
-        self._held: dict[int, str] = {}  # by the hash of the string's path in the value
+    _held: dict[int, str] = {}  # by the hash of the string's path in the value
 
     @property
     def waiting(self) -> bool:

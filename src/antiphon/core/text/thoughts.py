@@ -12,6 +12,7 @@ TAGS = {
     "<thought>": "</thought>",
     "<reasoning>": "</reasoning>",
     "<seed:think>": "</seed:think>",
+    "<mm:think>": "</mm:think>",
     "[THINK]": "[/THINK]",
     "<|open|>think<|sep|>": "<|close|>think<|sep|>",
     "<|START_THINKING|>": "<|END_THINKING|>",
@@ -52,12 +53,10 @@ class ThinkSplitter:
         self._size = 0
         self.whole = self.unopened = False
 
-    @property
     def settled(self) -> bool:
         """Tell whether all that still comes is answer: `feed` would return it unchanged."""
         return self._state == "answer" and not self._held
 
-    @property
     def in_gap(self) -> bool:
         """Tell whether thoughts have ended and no answer has begun: blank lines are neither."""
         return self._state == "gap"

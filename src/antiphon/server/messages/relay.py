@@ -20,6 +20,7 @@ from antiphon.server.api.relayed import whole_body
 from antiphon.server.api.routing_hints import request_hints
 from antiphon.server.http.messages import ClientGone, Header, Reply, Request
 from antiphon.server.messages.errors import envelope
+from antiphon.server.messages.limit_headers import limit_headers
 from antiphon.server.messages.models import VERSION, ModelNames
 from antiphon.telemetry.request_record import calls_model
 
@@ -65,7 +66,8 @@ class MessagesRelayer:
         answer: RelayedAnswer | None = None
         try:
             answer = await route.relay_messages(fields, _caller(request), request_hints(request))
-            headers = [*permit.headers, *_headers(request, answer)]
+            limits = limit_headers(permit.headers, self._services.clock())
+            headers = [*permit.headers, *limits, *_headers(request, answer)]
             if asked.stream and answer.status < 300:
                 await _stream(request, answer, headers)
                 return True, None

@@ -6,10 +6,12 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import msgspec
 from msgspec import Raw
 
 from antiphon.backends.chat.opaque.fields import (
     BLOCKS,
+    CUMULATIVE,
     EMPTY,
     IN_BLOCKS,
     IN_CONTENT,
@@ -41,61 +43,30 @@ MOST_CONTAINERS = 200
 """Arrays and objects of one such field in a chunk."""
 
 
-class Gatherer:
+class Gatherer(msgspec.Struct, eq=False):
     """Gathers what one answer brings for its own kind of backend; it is given out in parts, where an item begins.
 
-    `usual` is the field in which thoughts are sent back, `learn` is told in which they come, `removed` is what the request
+    `usual` is the field in which thoughts are sent back, `learn` is told in which a model's come, `removed` is what the request
     had to do without. `field` is where the thoughts of this answer come; `dirty` tells that there is something to give.
     """
 
-    __slots__ = (
-        "_blocks",
-        "_calls",
-        "_count",
-        "_full",
-        "_ids",
-        "_inside",
-        "_learn",
-        "_open",
-        "_origin",
-        "_seen",
-        "_size",
-        "_told",
-        "_usual",
-        "_whole",
-        "dirty",
-        "field",
-        "removed",
-    )
-
-    def __init__(
-        self,
-        origin: Origin = NOBODY,
-        usual: str = THOUGHTS[0],
-        removed: Sequence[InputRemoved] = (),
-        learn: Callable[[str], None] | None = None,
-    ) -> None:
-        self.dirty = False
-        self.field = ""
-        self.removed = removed
-        self._usual = usual
-        self._learn = learn
-        self._origin = origin
-        self._told = ""  # the field, until it is given
-        self._inside = False
-        self._size = 0
-        self._full = False
-        self._count = 0
-        self._open = False
-
-    def _begin(self) -> None:
-        """Make room: most answers bring nothing."""
-        self._open = True
-        self._blocks: dict[str, list[Block]] = {}
-        self._whole: dict[str, Any] = {}
-        self._calls: dict[str, dict[str, Raw]] = {}
-        self._ids: dict[str, str] = {}
-        self._seen: dict[tuple[str, str], bytes] = {}
+    _origin: Origin = NOBODY
+    _usual: str = THOUGHTS[0]
+    removed: Sequence[InputRemoved] = ()
+    _learn: Callable[[str, str], None] | None = None
+    dirty: bool = False
+    field: str = ""
+    _told: str = ""  # the field, until it is given
+    _inside: bool = False
+    _size: int = 0
+    _full: bool = False
+    _count: int = 0
+    _blocks: dict[str, list[Block]] = {}
+    _whole: dict[str, Any] = {}
+    _calls: dict[str, dict[str, Raw]] = {}
+    _ids: dict[str, str] = {}
+    _seen: dict[tuple[str, str], bytes] = {}
+    _before: dict[tuple[str, str], str | None] = {}
 
     def note_field(self, delta: ChatDelta) -> None:
         """Keep the field in which the thoughts come, where it is not the usual one."""
@@ -103,7 +74,7 @@ class Gatherer:
         if self.field is IN_BLOCKS:
             return
         if self._learn is not None:
-            self._learn(self.field)
+            self._learn(self._origin.model, self.field)
         if self._usual and self.field != self._usual:
             self._told = self.field
             self.dirty = True
@@ -128,6 +99,8 @@ class Gatherer:
         said = ""
         for name, keys in BLOCKS.items():
             for entry in entries_of(self._value(getattr(delta, name))):
+                if str(entry.get("format")).startswith(CUMULATIVE):
+                    entry = self._news(entry, keys)
                 said += self._block(name, entry, keys)
         for name in WHOLE:
             value = pruned(name, self._value(getattr(delta, name)))
@@ -155,8 +128,6 @@ class Gatherer:
             self._ids[call_id] = call.id
 
     def _flush(self) -> Opaque:
-        if not self._open:
-            self._begin()
         message = {name: Raw(to_json([block.whole() for block in blocks])) for name, blocks in self._blocks.items()}
         message |= {name: Raw(to_json(value)) for name, value in self._whole.items()}
         origin = self._origin
@@ -176,8 +147,6 @@ class Gatherer:
         return opaque
 
     def _block(self, name: str, entry: Mapping[str, Any], keys: Sequence[str]) -> str:
-        if not self._open:
-            self._begin()
         size = sum([len(value) if isinstance(value, str) else 8 for value in entry.values()])
         if not self._has_room(size):
             return "".join([value for key in keys if isinstance(value := entry.get(key), str)])
@@ -192,12 +161,28 @@ class Gatherer:
         self.dirty = bool(self._blocks)
         return block.add(entry, keys)
 
+    def _news(self, entry: Mapping[str, Any], keys: Sequence[str]) -> dict[str, Any]:
+        """Return a fragment without the text that came before, where each fragment of a block repeats it.
+
+        The second fragment of a block tells whether they do; the text is kept for as long as they do.
+        """
+        news = dict(entry)
+        for key in keys:
+            value, of = entry.get(key), (str(entry.get("index"))[:16], key)
+            before = self._before.get(of, "")
+            if not isinstance(value, str) or before is None:
+                continue
+            repeated = value.startswith(before)
+            if before and repeated:
+                news[key] = value[len(before) :]
+            if of in self._before or len(self._before) < MOST_BLOCKS:
+                self._before[of] = value if repeated else None
+        return news
+
     def _is_new(self, call_id: str, name: str, value: Any) -> bool:
         """Tell whether a field is to be kept: some servers repeat it in every fragment."""
         if value in EMPTY:
             return False
-        if not self._open:
-            self._begin()
         encoded = to_json(value)
         if self._seen.get((call_id, name)) == encoded or not self._has_room(len(encoded)):
             return False

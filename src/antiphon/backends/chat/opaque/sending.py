@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+import msgspec
 from msgspec import UNSET, Raw
 
 from antiphon.backends.chat.opaque.fields import (
@@ -26,19 +27,13 @@ from antiphon.core.text.pieces import text_json
 from antiphon.types.items import Reasoning
 
 
-class Carried:
+class Carried(msgspec.Struct, eq=False):
     """What goes back to one backend with the messages of a request; `removed` names what does not, and why."""
 
-    __slots__ = ("_data", "_field", "_origin", "removed")
-
-    def __init__(self, origin: Origin = NOBODY, data: OpaqueData = NO_OPAQUE, field: str = THOUGHTS[0]) -> None:
-        self.removed: list[InputRemoved] = []
-        self._origin = origin
-        self._data = data
-        self._field = field
-        if data:
-            told = (one.field for records in data.values() for one in records if one.field and origin.reads(one))
-            self._field = next((name for name in told if name != IN_CONTENT), "") or field
+    _origin: Origin = NOBODY
+    _data: OpaqueData = NO_OPAQUE
+    _field: str = THOUGHTS[0]
+    removed: list[InputRemoved] = []
 
     def beside(self, item: Reasoning) -> list[Opaque]:
         """Return what was kept beside thoughts and is for this backend."""
@@ -54,8 +49,15 @@ class Carried:
 
     def thoughts(self, text: str, records: Iterable[Opaque]) -> bytes:
         """Return a message's thoughts as its field, in the one that they came in."""
-        name = next((one.field for one in records if one.field), "") or self._field
+        name = next((one.field for one in records if one.field), "") or self._usual()
         return b",%b:%b" % (to_json(name), text_json(text))
+
+    def _usual(self) -> str:
+        """Return the field in which the backend has told its thoughts, or else may be expected to read them."""
+        told = (
+            one.field for records in self._data.values() for one in records if one.field and self._origin.reads(one)
+        )
+        return next((name for name in told if name != IN_CONTENT), "") or self._field
 
     def in_content(self, records: Iterable[Opaque]) -> bool:
         """Tell whether thoughts came as parts of the content; they go back so to the model that made them alone."""
