@@ -246,7 +246,6 @@ OUTSIDE: dict[str, str] = {
     "core.tools.call_thoughts:_RANDOM": "search",
     "core.tools.mcp_content:_PART": "search",
     "core.tools.call_ids:_NUMBERED": "fullmatch",
-    "core.tools.call_ids:_PLAIN": "fullmatch",
     "core.tools.call_ids:_SHORT": "fullmatch",
     "core.tools.call_names:_TOKEN": "search",
     "core.tools.call_names:_PREFIX": "match",

@@ -25,6 +25,7 @@ PYTHON = HERE / ".venv/bin/python"
 PATTERNS = ("js_*.mjs", "codex_*.py", "claude_*.py", "cli_*.py", "py_*.py")
 KEY = "sk-for-the-scenarios"
 SETTINGS = """
+messages_models = {{ "claude-*" = "capable" }}
 [backends.upstream]
 url = "{url}"
 profile = "upstream"

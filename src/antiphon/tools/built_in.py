@@ -6,14 +6,15 @@ from collections.abc import Callable, Mapping
 
 from antiphon.config import Config
 from antiphon.config.rules import web_search_choice
-from antiphon.containers.containers import Containers
 from antiphon.retrieval.search import Searcher
 from antiphon.stores.base import Store
 from antiphon.tools.base import HostedTool, ToolServers
 from antiphon.tools.code_interpreter import CodeInterpreter
+from antiphon.tools.container_choice import ContainerChoice
 from antiphon.tools.file_search import FileSearch
 from antiphon.tools.images.generation import ImageGeneration
 from antiphon.tools.images.server import ImageServer
+from antiphon.tools.programs import ProgramTool
 from antiphon.tools.shell import HostedShell
 from antiphon.tools.web.search import WebSearch
 
@@ -33,7 +34,7 @@ class BuiltInTools:
         *,
         servers: ToolServers,
         searcher: Searcher,
-        containers: Containers,
+        container_choice: ContainerChoice,
         clock: Callable[[], float],
         images: ImageServer | None = None,
         served: bool = True,
@@ -47,7 +48,11 @@ class BuiltInTools:
                 self._web = WebSearch(settings, choice, servers)
             else:
                 self.off["web_search"] = choice.reason or "no provider is set: `provider` in [tools.web_search]"
-        self._in_sandboxes = (CodeInterpreter(containers, store.files), HostedShell(containers, store.files))
+        self._in_sandboxes = (
+            CodeInterpreter(container_choice),
+            HostedShell(container_choice),
+            ProgramTool(container_choice.containers),
+        )
         own: list[HostedTool] = [*self._in_sandboxes]
         if config.tools.file_search.enabled:
             own.append(FileSearch(store.vector_stores, searcher, clock, results=config.tools.file_search.results))

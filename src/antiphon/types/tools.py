@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
@@ -16,6 +18,8 @@ class FunctionTool(msgspec.Struct, tag="function", tag_field="type", kw_only=Tru
     parameters: OptionalRaw = None
     strict: bool | None = None
     defer_loading: bool | UnsetType = UNSET
+    allowed_callers: list[str] | None | UnsetType = UNSET
+    output_schema: dict[str, Any] | None | UnsetType = UNSET
 
     def __post_init__(self) -> None:
         settle_nulls(self, parameters=self.parameters)
@@ -36,6 +40,7 @@ class CustomTool(msgspec.Struct, tag="custom", tag_field="type", kw_only=True, f
     description: str | UnsetType = UNSET
     format: ToolFormat | UnsetType | None = UNSET
     defer_loading: bool | UnsetType = UNSET
+    allowed_callers: list[str] | None | UnsetType = UNSET
 
 
 class NamespaceTool(msgspec.Struct, tag="namespace", tag_field="type", kw_only=True, frozen=True):

@@ -40,6 +40,7 @@ class Things(msgspec.Struct):
     container: str = ""
     container_file: str = ""
     upload: str = ""
+    skill: str = ""
 
     def path(self, template: str) -> str:
         """Return a route's path with Ann's ids in it."""
@@ -51,10 +52,11 @@ class Things(msgspec.Struct):
             "vector_stores": self.vector_store,
             "containers": self.container,
             "uploads": self.upload,
+            "skills": self.skill,
         }[noun]
         file = self.container_file if noun == "containers" else self.file
         path = template.replace("{id}", id).replace("{item_id}", self.conversation_item)
-        return path.replace("{file_id}", file).replace("{batch_id}", self.batch)
+        return path.replace("{file_id}", file).replace("{batch_id}", self.batch).replace("{version}", "1")
 
 
 @pytest.fixture(scope="module")
@@ -91,6 +93,7 @@ def things(url: str) -> Things:
         container=container,
         upload=ann.post("/v1/uploads", **UPLOAD)[1]["id"],
         container_file=ann.post(f"/v1/containers/{container}/files", file_id=file)[1]["id"],
+        skill=a_skill(url),
     )
 
 
@@ -107,8 +110,19 @@ def upload(url: str) -> str:
 
 
 UPLOAD = {"filename": SECRET, "purpose": "assistants", "bytes": 5, "mime_type": "text/plain"}
+
+
+def a_skill(url: str) -> str:
+    """Keep a skill as Ann; return its id."""
+    part = b'--b\r\ncontent-disposition: form-data; name="files[]"; filename="SKILL.md"\r\n\r\n%b\r\n--b--\r\n'
+    headers = {"x-api-key": "ann", "content-type": "multipart/form-data; boundary=b"}
+    body = part % f"---\nname: mine\ndescription: {SECRET}\n---\n".encode()
+    return str(call(url, "POST", "/v1/skills", body, headers).json()["id"])
+
+
 BODIES = {
     "POST /uploads/{id}/complete": {"part_ids": ["part_1"]},
+    "POST /skills/{id}": {"default_version": "1"},
     "POST /vector_stores/{id}/search": {"query": "crown"},
     "POST /vector_stores/{id}/files": {"file_id": "file-1"},
     "POST /vector_stores/{id}/file_batches": {"file_ids": ["file-1"]},

@@ -116,7 +116,13 @@ def test_an_undescribed_route_is_described_by_its_handler():
 
 
 def test_operations_name_no_unknown_tags():
-    assert {operation.tag for operation in OPERATIONS.values()} == {"Responses", "Conversations", "Models", "Server"}
+    assert {operation.tag for operation in OPERATIONS.values()} == {
+        "Responses",
+        "Conversations",
+        "Models",
+        "Messages",
+        "Server",
+    }
 
 
 # The page

@@ -18,6 +18,8 @@ MOST_SAID = 1_500_000
 LARGE_EVENT = 64 * 1024
 """Bytes from which an event is looked at before it is read; smaller ones cannot hold much."""
 
+_SMALL = 1024  # bytes of which all are looked at in less time than two are searched for
+
 MOST_LINES = 100_000
 """Lines of one event."""
 
@@ -47,7 +49,7 @@ def encode(events: Iterable[Framed]) -> bytes:
     """Return the frames of some Events as one piece, ready for one write."""
     frames = [b"event: %b\ndata: %b\n\n" % (event.type.encode(), event.body) for event in events]
     piece = frames[0] if len(frames) == 1 else b"".join(frames)
-    return piece if piece.isascii() else unbroken(piece)
+    return piece if len(piece) < _SMALL and piece.isascii() else unbroken(piece)
 
 
 def unbroken(data: bytes) -> bytes:

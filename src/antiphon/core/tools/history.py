@@ -68,6 +68,8 @@ class _ItemFields(msgspec.Struct):
     error: OptionalRaw = None
     status: str | None = None
     tools: list[Raw] = []
+    code: str = ""
+    result: OptionalRaw = None
 
 
 _fields = msgspec.json.Decoder(_ItemFields)
@@ -102,6 +104,18 @@ def read_output(kind: CallKind, item: OtherItem, tools: ToolNames) -> Sequence[H
     fields = _decoded(item)
     output = item.model_text or text_of(fields.output) or fields.status or ""
     return (HistoryOutput(_id(fields), kind, output, optional=fields.call_id is None),)
+
+
+def read_program(kind: CallKind, item: OtherItem, tools: ToolNames) -> Sequence[HistoryEntry]:
+    """Read a program of the model."""
+    fields = _decoded(item)
+    return (HistoryCall(_id(fields), Target(kind, item.type), to_json({"code": fields.code}).decode()),)
+
+
+def read_program_output(kind: CallKind, item: OtherItem, tools: ToolNames) -> Sequence[HistoryEntry]:
+    """Read what came of a program; one without its program says nothing."""
+    fields = _decoded(item)
+    return (HistoryOutput(_id(fields), kind, item.model_text or text_of(fields.result), optional=True),)
 
 
 def read_found_tools(kind: CallKind, item: OtherItem, tools: ToolNames) -> Sequence[HistoryEntry]:

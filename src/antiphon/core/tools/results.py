@@ -14,6 +14,15 @@ from antiphon.types.response import PictureUsage
 NO_FIELDS: Mapping[str, object] = {}
 
 
+class ClientCall(msgspec.Struct, frozen=True):
+    """A call of the client's function that a tool of this server wants made."""
+
+    call_id: str
+    name: str
+    arguments: str
+    namespace: str | None = None
+
+
 class ToolResult(msgspec.Struct, frozen=True, kw_only=True):
     """What a call gave. `fields` are those of its item, which the client sees.
 
@@ -24,6 +33,7 @@ class ToolResult(msgspec.Struct, frozen=True, kw_only=True):
     is all of it as the model sees it: that is set where sources get their numbers.
     `pictures` are the token counts of pictures that it made, `used` is what it took of units that limits count, where that is
     not what was expected.
+    A call that `asks` has no result yet: the client makes these calls first.
     """
 
     fields: Mapping[str, object] = {}
@@ -36,6 +46,7 @@ class ToolResult(msgspec.Struct, frozen=True, kw_only=True):
     told: SourcedText | None = None
     pictures: PictureUsage | None = None
     used: Mapping[str, float] = {}
+    asks: Sequence[ClientCall] = ()
 
 
 class ModelText(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -23,13 +23,14 @@ from antiphon.types.request import CreateResponse
 class ToolsHere(msgspec.Struct, frozen=True):
     """Declared tools that this server runs: those of `remote` servers, and `hosted` ones. Types of others are `ignored`.
 
-    `rights` are the caller's.
+    `rights` are the caller's; `about` is what the model is told beside the tools.
     """
 
     remote: Sequence[McpTool] = ()
     hosted: Sequence[AdmittedTool] = ()
     ignored: Sequence[str] = ()
     rights: ToolRights = ALL_RIGHTS
+    about: str = ""
 
 
 NO_TOOLS = ToolsHere()

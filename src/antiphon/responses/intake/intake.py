@@ -33,7 +33,7 @@ from antiphon.responses.intake.abilities import EFFORT, check_capabilities, want
 from antiphon.responses.intake.asked import Asked
 from antiphon.responses.intake.draft import NO_TOOLS, Draft, ToolsHere
 from antiphon.responses.intake.history import Gathering, History
-from antiphon.responses.intake.hosted_tools import admitted, check_forced, run_here, tell_ignored
+from antiphon.responses.intake.hosted_tools import admitted, check_forced, run_here, tell_ignored, told_local_skills
 from antiphon.responses.intake.mcp_declarations import brings_servers, check_brought, declared_servers
 from antiphon.responses.intake.media import Media, MediaForm, media_holders
 from antiphon.responses.plan import Identity, Plan
@@ -96,7 +96,7 @@ class Intake:
             check_capabilities(can, request, tools, text, seen, strict)
         else:
             await by_size(asked.size, check_capabilities, can, request, tools, text, seen, strict)
-        here = await self._admit_tools(request, tools, owner, caller, identity) if tools else NO_TOOLS
+        here = await self._admit_tools(request, tools, owner, caller, identity, route) if tools else NO_TOOLS
         source = history or services.store.responses
         own, earlier, size = await self._gathering.items(request, own, owner, source, asked.size)
         kinds = set(map(type, chain(earlier, own, prompted)))
@@ -131,8 +131,9 @@ class Intake:
         owner: str,
         caller: Caller | None,
         identity: Identity | None,
+        route: Route,
     ) -> ToolsHere:
-        """Find the tools that this server runs and the caller has a right to. Raises APIError."""
+        """Find the tools that this server runs, and not the backend, and the caller has a right to. Raises APIError."""
         services, hosted, rights = self._services, [], ALL_RIGHTS
         remote = await declared_servers(tools, caller, services.tool_servers)
         if services.hosted_tools:
@@ -141,12 +142,15 @@ class Intake:
             elif identity is not None:
                 rights = identity.rights
             check_forced(request.tool_choice, rights, services.hosted_tools)
-            hosted = await admitted(tools, owner, services.hosted_tools, rights)
-        ignored = ignored_tools(tools, run_here(hosted) if hosted else ())
+            if not route.runs_hosted_tools:
+                hosted = await admitted(tools, owner, services.hosted_tools, rights)
+        ignored = ignored_tools(tools, run_here(hosted) if hosted else ()) if not route.runs_hosted_tools else []
         if ignored:
             tell_ignored(ignored, services.tools_off, rights)
         ignored += [name for tool in hosted for name in tool.use.ignored()]
-        return ToolsHere(remote, hosted, ignored, rights) if remote or hosted or ignored else NO_TOOLS
+        about = "\n\n".join(filter(None, (told(hosted), told_local_skills(tools))))
+        here = ToolsHere(remote, hosted, ignored, rights, about)
+        return here if remote or hosted or ignored or about else NO_TOOLS
 
     async def _restore(self, draft: Draft, source: History, *, sealed: bool) -> None:
         """Put back what was kept beside items: sealed thoughts, thoughts of calls, what the model saw of tools' results."""
@@ -331,8 +335,8 @@ def _with_rest(plan: Plan, draft: Draft) -> Plan:
         turn = replace(turn, size=max(token_count.size_of_large(turn), LARGE))
     if draft.asked.forgiving and turn.max_output_tokens is not None and window is not None:
         turn = replace(turn, max_output_tokens=min(turn.max_output_tokens, window))
-    if tools.remote or tools.hosted:
-        turn = replace(turn, server_tools=offered(tools.hosted), tool_instructions=told(tools.hosted))
+    if tools is not NO_TOOLS:
+        turn = replace(turn, server_tools=offered(tools.hosted), tool_instructions=tools.about)
         plan = replace(plan, remote=tools.remote, hosted=tools.hosted, rights=tools.rights, approvals=draft.approvals)
     return replace(plan, turn=turn)
 

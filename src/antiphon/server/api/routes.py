@@ -13,6 +13,7 @@ from antiphon.server.api.counting import Counting
 from antiphon.server.api.files import Files
 from antiphon.server.api.incoming import Incoming
 from antiphon.server.api.responses import Responses
+from antiphon.server.api.skills import SkillRoutes
 from antiphon.server.api.uploads import Uploads
 from antiphon.server.api.vectors.files import VectorStoreFiles
 from antiphon.server.api.vectors.stores import VectorShelf, VectorStores
@@ -64,8 +65,19 @@ def add_files(
     router.add("POST", "/uploads/{id}/cancel", uploads.cancel)
 
 
-def add_containers(router: RouteTable, containers: ContainerRoutes) -> None:
-    """Register `/containers`."""
+def add_containers(router: RouteTable, containers: ContainerRoutes, skills: SkillRoutes) -> None:
+    """Register `/containers` and `/skills`."""
+    router.add("POST", "/skills", skills.create)
+    router.add("GET", "/skills", skills.list)
+    router.add("GET", "/skills/{id}", skills.read)
+    router.add("POST", "/skills/{id}", skills.set_default)
+    router.add("DELETE", "/skills/{id}", skills.delete)
+    router.add("GET", "/skills/{id}/content", skills.content)
+    router.add("POST", "/skills/{id}/versions", skills.add_version)
+    router.add("GET", "/skills/{id}/versions", skills.list_versions)
+    router.add("GET", "/skills/{id}/versions/{version}", skills.read_version)
+    router.add("DELETE", "/skills/{id}/versions/{version}", skills.delete_version)
+    router.add("GET", "/skills/{id}/versions/{version}/content", skills.version_content)
     router.add("POST", "/containers", containers.create)
     router.add("GET", "/containers", containers.list)
     router.add("GET", "/containers/{id}", containers.read)

@@ -8,6 +8,8 @@ from collections.abc import Callable, Sequence
 from io import BytesIO
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from antiphon.errors import APIError
 from antiphon.server.http.body import too_large
 from antiphon.server.http.exchange import Take
@@ -32,74 +34,39 @@ MOST_ZEROS = 8
 """Zeros before the length of a chunk; some readers take no more than 16 digits."""
 
 
-class DirectExchange:
+class DirectExchange(msgspec.Struct, eq=False):
     """One request on a connection of uvicorn's. uvicorn itself looks at `keep_alive` and `response_complete`."""
 
-    __slots__ = (
-        "_body",
-        "_buffer",
-        "_callback",
-        "_chunked",
-        "_failure",
-        "_limit",
-        "_probes",
-        "_protocol",
-        "_size",
-        "_streamed",
-        "_take",
-        "_unread",
-        "_waiter",
-        "answered",
-        "client",
-        "direct_host",
-        "expects_continue",
-        "gone",
-        "headers",
-        "keep_alive",
-        "method",
-        "more_body",
-        "old",
-        "owner",
-        "query_string",
-        "raw_path",
-        "refusal",
-        "response_complete",
-        "root_path",
-        "scheme",
-    )
-
-    def __init__(self, protocol: DirectProtocol, method: str, url: bytes, headers: list[Header]) -> None:
-        self.method = method
-        self.raw_path, self.query_string, authority = origin_form(url)
-        if authority is not None:
-            headers = [header for header in headers if header[0] != b"host"] + [(b"host", authority)]
-        self.headers: Sequence[Header] = headers
-        self.client = protocol.peer
-        self.scheme: str = protocol.scheme or "http"
-        self.root_path = ""  # nothing is mounted here, unless `forwarded.Way` says so
-        self.direct_host: bytes | None = None
-        self.owner = ""
-        self.answered = False
-        self.response_complete = False
-        self.gone = False
-        self.more_body = True
-        self.keep_alive = True
-        self.old = False  # HTTP/1.0: no chunks
-        self.expects_continue = False
-        self.refusal: APIError | None = None  # all the answer that it will get
-        self._protocol = protocol
-        self._body: list[bytes] = []
-        self._buffer: BytesIO | None = None  # a body that is not small: made whole as it comes, without one long copy
-        self._size = 0
-        self._unread = 0  # bytes that are here, and not asked for yet
-        self._streamed = False  # it is read in parts
-        self._limit = -1  # nobody has asked for the body yet
-        self._take: Take | None = None
-        self._failure: APIError | None = None
-        self._waiter: asyncio.Future[None] | None = None
-        self._callback: Callable[[], object] | None = None
-        self._chunked = False
-        self._probes = 0  # bytes of what comes next that were sent before it
+    _protocol: DirectProtocol
+    method: str
+    raw_path: bytes
+    query_string: bytes
+    headers: Sequence[Header]
+    client: str
+    scheme: str
+    root_path: str = ""  # nothing is mounted here, unless `forwarded.Way` says so
+    direct_host: bytes | None = None
+    owner: str = ""
+    answered: bool = False
+    response_complete: bool = False
+    gone: bool = False
+    more_body: bool = True
+    keep_alive: bool = True
+    old: bool = False  # HTTP/1.0: no chunks
+    expects_continue: bool = False
+    refusal: APIError | None = None  # all the answer that it will get
+    _body: list[bytes] = []
+    _buffer: BytesIO | None = None  # a body that is not small: made whole as it comes, without one long copy
+    _size: int = 0
+    _unread: int = 0  # bytes that are here, and not asked for yet
+    _streamed: bool = False  # it is read in parts
+    _limit: int = -1  # nobody has asked for the body yet
+    _take: Take | None = None
+    _failure: APIError | None = None
+    _waiter: asyncio.Future[None] | None = None
+    _callback: Callable[[], object] | None = None
+    _chunked: bool = False
+    _probes: int = 0  # bytes of what comes next that were sent before it
 
     # Request
 
@@ -342,3 +309,11 @@ class DirectExchange:
         """Break off what was begun and not ended."""
         if not self.response_complete:
             self.abort()
+
+
+def exchange_on(protocol: DirectProtocol, method: str, url: bytes, headers: list[Header]) -> DirectExchange:
+    """Return the Exchange of a request with that head."""
+    path, query, authority = origin_form(url)
+    if authority is not None:
+        headers = [header for header in headers if header[0] != b"host"] + [(b"host", authority)]
+    return DirectExchange(protocol, method, path, query, headers, protocol.peer, protocol.scheme or "http")

@@ -38,11 +38,12 @@ logging.getLogger("python_multipart").setLevel(logging.ERROR)  # what it warns o
 
 
 class Field(msgspec.Struct, frozen=True, kw_only=True):
-    """One field. A file has a `filename` and mostly a `content_type`."""
+    """One field. A file has a `filename`, the `path` that ends with it, and mostly a `content_type`."""
 
     name: str
     content: bytes
     filename: str | None = None
+    path: str = ""
     content_type: str = ""
 
     @property
@@ -58,10 +59,21 @@ async def read_form(body: bytes, content_type: bytes) -> dict[str, Field]:
     return parse_form(body, content_type)
 
 
+async def read_fields(body: bytes, content_type: bytes, most: int) -> list[Field]:
+    """Return at most so many fields, those of one name too, as they come. Raises InvalidRequest."""
+    if len(body) > THREAD_ABOVE:
+        return await asyncio.to_thread(_parse, body, content_type, most)
+    return _parse(body, content_type, most)
+
+
 def parse_form(body: bytes, content_type: bytes) -> dict[str, Field]:
     """Do what `read_form` does, in this thread."""
+    return {field.name: field for field in _parse(body, content_type, MOST_FIELDS)}
+
+
+def _parse(body: bytes, content_type: bytes, most: int) -> list[Field]:
     boundary = form_boundary(content_type)
-    form = FormFields()
+    form = FormFields(most=most)
     start = first_boundary(body, b"--" + boundary)
     if start is None:
         raise malformed_form("its boundary does not occur in it")
@@ -71,7 +83,7 @@ def parse_form(body: bytes, content_type: bytes) -> dict[str, Field]:
         feed(parser, bytes(view[place : place + STEP]))
     if not form.ended:
         raise malformed_form("its end is missing")
-    return form.fields
+    return form.found
 
 
 def form_parser(boundary: bytes, form: FormFields) -> MultipartParser:
@@ -93,19 +105,22 @@ def feed(parser: MultipartParser, data: bytes) -> None:
 
 
 class FormFields:
-    """Gathers the fields of a form as the parser finds them.
+    """Gathers the fields of a form, `most` of them: `found` as the parser finds them, `fields` by name, the last of each.
 
     With `streamed` the content of the file of that name goes to `arrived`, and all else has `MOST_GATHERED` bytes at most.
     """
 
-    def __init__(self, streamed: str | None = None) -> None:
+    def __init__(self, streamed: str | None = None, most: int = MOST_FIELDS) -> None:
         self.fields: dict[str, Field] = {}
+        self.found: list[Field] = []
         self.ended = False
         self.arrived = bytearray()
         self._streamed = streamed
         self._gathered = 0
+        self._most = most
         self._name_of: str | None = None  # of the field at hand, once it is known
         self._filename: str | None = None
+        self._path = ""
         self._count = 0
         self._name = b""
         self._value = b""
@@ -126,8 +141,8 @@ class FormFields:
 
     def _begin(self) -> None:
         self._count += 1
-        if self._count > MOST_FIELDS:
-            raise malformed_form(f"it has more than {MOST_FIELDS} fields")
+        if self._count > self._most:
+            raise malformed_form(f"it has more than {self._most} fields")
         self._headers, self._content, self._name_of = {}, BytesIO(), None
 
     def _on_name(self, data: bytes, start: int, end: int) -> None:
@@ -162,7 +177,8 @@ class FormFields:
             if b"name" not in parameters:
                 raise malformed_form("a field has no name")
             filename = parameters.get(b"filename")
-            self._filename = None if filename is None else _last_step(_text(filename))
+            self._path = "" if filename is None else _text(filename)
+            self._filename = None if filename is None else _last_step(self._path)
             self._name_of = _text(parameters[b"name"])
         return self._name_of
 
@@ -172,9 +188,11 @@ class FormFields:
             name=name,
             content=self._content.getvalue(),  # no copy
             filename=self._filename,
+            path=self._path,
             content_type=self._headers.get(b"content-type", b"").decode("latin-1"),
         )
         self._content = BytesIO()
+        self.found.append(self.fields[name])
 
     def _on_end(self) -> None:
         self.ended = True

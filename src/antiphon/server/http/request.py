@@ -23,7 +23,6 @@ class HTTPRequest:
     __slots__ = (
         "_exchange",
         "_head",
-        "_headers",
         "_held",
         "_max_body",
         "_query",
@@ -48,7 +47,6 @@ class HTTPRequest:
         self._head = head
         self._max_body = max_body
         self._held = held
-        self._headers: Mapping[bytes, bytes] | None = None
         self._query: Mapping[str, Sequence[str]] | None = None
 
     @property
@@ -65,18 +63,17 @@ class HTTPRequest:
 
     def header(self, name: bytes) -> bytes | None:
         """Return a header by its lower-case name."""
-        if self._headers is None:
-            self._headers = dict(reversed(self._exchange.headers))  # of several, the first counts
-        return self._headers.get(name)
+        return self._head.fields.get(name)
 
     async def body(self, *, form: bool = False) -> bytes:
         """Return the body, decompressed: JSON, or a `form` with files.
 
         It is held until the request is answered. Raises APIError 413, 415, 408, 400, 429 or 503, and ClientGone.
         """
-        check_content_type(self.header(b"content-type"), form=form)
-        packing = encoding(self._exchange.headers)
-        length = self.header(b"content-length")
+        fields = self._head.fields
+        check_content_type(fields.get(b"content-type"), form=form)
+        packing = encoding(self._exchange.headers) if b"content-encoding" in fields else ""
+        length = fields.get(b"content-length")
         declared = int(length) if length is not None and length.isdigit() else -1
         if declared > self._max_body:
             raise too_large(self._max_body)

@@ -23,7 +23,7 @@ from antiphon.net.socket_writes import writes_of
 from antiphon.server.asgi import AntiphonApp
 from antiphon.server.http import framing
 from antiphon.server.http.asgi_exchange import too_slow
-from antiphon.server.http.direct_exchange import STALLED, DirectExchange
+from antiphon.server.http.direct_exchange import STALLED, DirectExchange, exchange_on
 from antiphon.server.http.half_closed import HalfClosed
 from antiphon.server.ws.uvicorn_protocol import GracefulWebSocket
 
@@ -192,7 +192,7 @@ class DirectProtocol(HttpToolsProtocol):
 
     def _refuse(self, error: APIError) -> None:
         """Answer something that is no request, behind the answers that are still due, and hang up."""
-        self._answer_only(DirectExchange(self, "GET", b"", []), error)
+        self._answer_only(exchange_on(self, "GET", b"", []), error)
 
     def _answer_only(self, exchange: DirectExchange, error: APIError) -> None:
         exchange.keep_alive = False
@@ -238,7 +238,7 @@ class DirectProtocol(HttpToolsProtocol):
         if parser.should_upgrade():
             self._wants_websocket, self._fault = self._should_upgrade(), fault
             return
-        exchange = DirectExchange(self, parser.get_method().decode("ascii"), self.url, self.headers)
+        exchange = exchange_on(self, parser.get_method().decode("ascii"), self.url, self.headers)
         if fault is not None:
             self._answer_only(exchange, fault)
             return
