@@ -71,17 +71,16 @@ class Messages:
     # Gathering
 
     def _add(self, entry: Entry) -> None:
-        match entry:
-            case Message():
-                self._add_message(entry)
-            case HistoryCall():
-                self._assistant.calls.append(entry)
-            case HistoryOutput():
-                # The call's message ends here; its outputs follow it, wherever they stood.
-                if self._assistant.calls:
-                    self._flush()
-            case Reasoning():
-                self._add_thoughts(entry)
+        if type(entry) is HistoryCall:
+            self._assistant.calls.append(entry)
+        elif type(entry) is HistoryOutput:
+            # The call's message ends here; its outputs follow it, wherever they stood.
+            if self._assistant.calls:
+                self._flush()
+        elif type(entry) is Message:
+            self._add_message(entry)
+        elif type(entry) is Reasoning:
+            self._add_thoughts(entry)
 
     def _add_thoughts(self, item: Reasoning) -> None:
         records = self._carried.beside(item)
@@ -138,7 +137,7 @@ class Messages:
         signed = signed_id(records, call.call_id) if records else ""
         if self._ids is None:
             self._ids = BackendIds(self._profile.call_ids)
-        return signed or self._ids.take(call.call_id, name), name, call
+        return signed or self._ids.next(call.call_id, name), name, call
 
     def _calls_with(self, named: Sequence[tuple[str, str, HistoryCall]], records: Sequence[Opaque]) -> list[bytes]:
         """Return calls with what goes back with them; the first of a message must have a signature for some servers."""
