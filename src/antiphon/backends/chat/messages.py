@@ -109,11 +109,11 @@ class Messages:
         if not (assistant.texts or assistant.calls or assistant.reasoning):
             return
         self._assistant = _Assistant()
-        text = "\n\n".join(text for text in assistant.texts if text)
+        text = _joined(assistant.texts) if assistant.texts else ""
         if not text and not assistant.calls:
             return
-        fields = [b'"content":', text_json(text)]
-        reasoning = "\n\n".join(piece for piece in assistant.reasoning if piece)
+        fields = [b'"content":', text_json(text) if text else b'""']
+        reasoning = _joined(assistant.reasoning) if assistant.reasoning else ""
         if not reasoning and self._profile.needs_reasoning:
             reasoning = " "
         if reasoning and assistant.opaque and self._carried.in_content(assistant.opaque):
@@ -161,6 +161,11 @@ class Messages:
             self._list.tool(call_id, content, name if self._profile.tool_names else "")
         for one in media:  # only user messages may hold it
             self._list.user(one)
+
+
+def _joined(texts: Sequence[str]) -> str:
+    """Return texts as paragraphs of one."""
+    return "\n\n".join([text for text in texts if text])
 
 
 def _call(id: str, name: str, call: HistoryCall, kept: bytes = b"") -> bytes:
