@@ -67,7 +67,7 @@ def bare_calls(
         kind = type(item)
         if kind is FunctionCall:
             if first >= 0:
-                bare.append((index, _key(item, item.call_id, question)))  # type: ignore[union-attr]  # a FunctionCall
+                bare.append((index, _function_key(item, question)))  # type: ignore[arg-type]  # a FunctionCall
         elif kind is FunctionCallOutput:
             first = len(bare)
         elif type(item) is Reasoning:
@@ -123,6 +123,15 @@ class _Question:
         if not self.known:
             self.known = _digest(self._model, _text(self._message) if self._message is not None else "")
         return self.known
+
+
+def _function_key(call: FunctionCall, question: _Question) -> str:
+    """Return a function call's key as `_key` does; most calls of a history are such."""
+    call_id, name, arguments = call.call_id, call.name, call.arguments
+    size = len(call_id)
+    if size >= _SHORTEST_RANDOM or size + len(name) + len(arguments) > _SHORT:
+        return _key(call, call_id, question)
+    return _call_key(call_id, name, arguments, question.known or question.text())
 
 
 def _key(call: Item, call_id: str, question: _Question) -> str:
