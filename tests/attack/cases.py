@@ -75,6 +75,7 @@ class Known(NamedTuple):
     batch: str = "vsfb_0"
     container: str = "cntr_0"
     container_file: str = "cfile_0"
+    upload: str = "upload_0"
 
     def of(self, variable: str, path: str) -> str:
         """Return the id that a variable of a path stands for."""
@@ -123,7 +124,9 @@ async def known(target: Target) -> Known:
     file = json.loads(uploaded.body)["id"]
     store = (await target.json("POST", "/v1/vector_stores", {"name": "v", "file_ids": [file]}))["id"]
     batch = await target.json("POST", f"/v1/vector_stores/{store}/file_batches", {"file_ids": [file]})
-    found = Known(response["id"], conversation["id"], items["data"][0]["id"], file, store, batch["id"])
+    announced = {"filename": "a.txt", "purpose": "assistants", "bytes": 26, "mime_type": "text/plain"}
+    upload = (await target.json("POST", "/v1/uploads", announced))["id"]
+    found = Known(response["id"], conversation["id"], items["data"][0]["id"], file, store, batch["id"], upload=upload)
     made = await target.ask("POST", "/v1/containers", {"name": "c"}, key=ANN)
     if made.status == 200:  # there is a sandbox on this machine
         container = json.loads(made.body)["id"]
@@ -214,7 +217,7 @@ def _uploaded(random: Random, path: str, ids: Known) -> Case:
     content = random.choice(_UPLOADS).encode("latin-1")
     parts: list[tuple[str, str | None, bytes]] = [
         ("purpose", None, random.choice((b"assistants", b"user_data", b"x", b""))),
-        ("file", random.choice(_NAMES) if random.random() < 0.95 else None, content),
+        ("data" if "uploads" in path else "file", random.choice(_NAMES) if random.random() < 0.95 else None, content),
     ]
     if random.random() < 0.2:
         parts.append(("expires_after[anchor]", None, b"created_at"))

@@ -15,7 +15,9 @@ from tests.oracle.documents import SPEC
 FILES = (
     SPEC / "open-responses-2026-04-24.openapi.json",
     SPEC / "openai-responses-2026-08-21.openapi.json",
-    Path(__file__).parent / "spec" / "openai-stores-2026-08-21.openapi.json",  # files, vector stores, containers
+    Path(__file__).parent
+    / "spec"
+    / "openai-stores-2026-08-21.openapi.json",  # files, uploads, vector stores, containers
 )
 METHODS = ("get", "post", "delete")
 

@@ -136,6 +136,14 @@ async def run_mcp(report: Report, options: Options) -> None:
         await run(Path(name), report, options.only)
 
 
+async def run_web(report: Report, options: Options) -> None:
+    """Let a hostile provider of search answer, and open hostile pages."""
+    from tests.attack.hostile import run_web as run
+
+    with tempfile.TemporaryDirectory(prefix="antiphon-attack-") as name:
+        await run(Path(name), report, options.only)
+
+
 async def run_storage(report: Report, options: Options) -> None:
     """Break the store under a running server."""
     from tests.attack.storage import run_storage as run
@@ -159,6 +167,7 @@ PARTS: dict[str, Part] = {
     "documents": run_documents,
     "backends": run_backends,
     "mcp": run_mcp,
+    "web": run_web,
     "storage": run_storage,
     "kill": run_kill,
     "soak": run_soak,

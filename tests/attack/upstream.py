@@ -100,6 +100,9 @@ class _Echo(_Upstream):
         except ValueError:
             asked = {"model": INVALID}
         self.called.add(str(asked.get("model")))
+        if b"/messages" in self.url:
+            super().on_message_complete()
+            return
         text = self.body.decode()
         chunk = {"object": "chat.completion.chunk", "choices": [{"index": 0, "delta": {"content": text}}]}
         last = {"object": "chat.completion.chunk", "choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]}
@@ -127,6 +130,24 @@ def _chat_answer(deltas: Sequence[Any], finish: str) -> bytes:
     return b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ncontent-length: %d\r\n\r\n" % len(body) + body
 
 
+class _Obedient(_Echo):
+    """Calls what the user's message says, `CALL NAME ARGUMENTS`, then says a word."""
+
+    def on_message_complete(self) -> None:
+        if not self.body:
+            super().on_message_complete()
+            return
+        last = json.loads(self.body)["messages"][-1]
+        if last["role"] == "tool":
+            self.transport.write(_chat_answer(({"content": "done 【1】"},), "stop"))
+            return
+        content = last["content"]
+        text = content if isinstance(content, str) else content[0]["text"]
+        _, name, arguments = text.splitlines()[0].split(" ", 2)
+        call = {"index": 0, "id": "call_1", "function": {"name": name, "arguments": arguments}}
+        self.transport.write(_chat_answer(({"tool_calls": [call]},), "tool_calls"))
+
+
 class _Caller(_Echo):
     """Calls the first tool that has `tool` in its name, once, then says a word."""
 
@@ -140,6 +161,30 @@ class _Caller(_Echo):
             self.transport.write(_chat_answer(({"tool_calls": [call]},), "tool_calls"))
         else:
             self.transport.write(_chat_answer(({"content": "done"},), "stop"))
+
+
+class _Asker(_Echo):
+    """Calls each hosted tool that it is offered, to have all that is in reach; then says what it was asked, as `_Echo`."""
+
+    asks: ClassVar[dict[str, str]] = {
+        "file_search": json.dumps({"queries": ["crown jewels stairs", "the"]}),
+        "python": json.dumps(
+            {"code": "import os\nfor f in os.listdir('/mnt/data'): print(f, open('/mnt/data/' + f).read())"}
+        ),
+        "web_search": json.dumps({"queries": ["crown jewels"]}),
+    }
+
+    def on_message_complete(self) -> None:
+        asked = json.loads(self.body or b"{}")
+        names = [tool["function"]["name"] for tool in asked.get("tools", ()) if tool["function"]["name"] in self.asks]
+        if not names or asked["messages"][-1]["role"] == "tool":
+            super().on_message_complete()
+            return
+        calls = [
+            {"index": index, "id": f"call_{index}", "function": {"name": name, "arguments": self.asks[name]}}
+            for index, name in enumerate(names)
+        ]
+        self.transport.write(_chat_answer(({"tool_calls": calls},), "tool_calls"))
 
 
 WORDS = (
@@ -180,39 +225,50 @@ class _Restless(_Upstream):
 @asynccontextmanager
 async def restless() -> AsyncIterator[str]:
     """Run a chat backend that calls tools oddly; gives its base URL."""
-    server = await asyncio.get_running_loop().create_server(_Restless, "127.0.0.1", 0)
-    try:
-        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1"
-    finally:
-        server.close()
+    async with _running(_Restless) as url:
+        yield url
+
+
+@asynccontextmanager
+async def obedient() -> AsyncIterator[str]:
+    """Run a chat backend that makes the call that it is told; gives its base URL."""
+    async with _running(_Obedient) as url:
+        yield url
+
+
+@asynccontextmanager
+async def asker() -> AsyncIterator[str]:
+    """Run a chat backend that has all hosted tools tell what they can reach; gives its base URL."""
+    async with _running(_Asker) as url:
+        yield url
 
 
 @asynccontextmanager
 async def calling(tool: str) -> AsyncIterator[str]:
     """Run a chat backend that calls a tool; gives its base URL."""
     _Caller.tool = tool
-    server = await asyncio.get_running_loop().create_server(_Caller, "127.0.0.1", 0)
-    try:
-        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1"
-    finally:
-        server.close()
+    async with _running(_Caller) as url:
+        yield url
 
 
 @asynccontextmanager
 async def echo() -> AsyncIterator[tuple[str, set[str]]]:
     """Run a chat backend that says what it was asked; gives its base URL and the models that were called."""
     _Echo.called.clear()
-    server = await asyncio.get_running_loop().create_server(_Echo, "127.0.0.1", 0)
-    try:
-        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1", _Echo.called
-    finally:
-        server.close()
+    async with _running(_Echo) as url:
+        yield url, _Echo.called
 
 
 @asynccontextmanager
 async def upstream() -> AsyncIterator[str]:
     """Run the backend in this event loop; gives its base URL."""
-    server = await asyncio.get_running_loop().create_server(_Upstream, "127.0.0.1", 0)
+    async with _running(_Upstream) as url:
+        yield url
+
+
+@asynccontextmanager
+async def _running(kind: type[_Upstream]) -> AsyncIterator[str]:
+    server = await asyncio.get_running_loop().create_server(kind, "127.0.0.1", 0)
     try:
         yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1"
     finally:

@@ -8,6 +8,7 @@ import gzip
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import cache
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -20,6 +21,7 @@ def _hit(url: object, title: object = "t", content: object = "words") -> Json:
     return {"url": url, "title": title, "content": content}
 
 
+@cache
 def answers(base: str) -> dict[str, tuple[int, bytes]]:
     """Return answers of a provider by name: status and body. `fine` finds all pages."""
     fine = [_hit(f"{base}/page/{name}", name, "The fund lapsed.") for name in pages(base)]
@@ -59,6 +61,7 @@ def answers(base: str) -> dict[str, tuple[int, bytes]]:
 _HTML = "text/html; charset=utf-8"
 
 
+@cache
 def pages(base: str) -> dict[str, tuple[int, dict[str, str], bytes]]:
     """Return hostile pages by name: status, headers, content."""
 

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import os
+import urllib.request
+
 from tests.clients.claudes import Claude
 from tests.clients.lib import has, play, same, scenario
 
@@ -32,6 +36,26 @@ def compacts_where_the_window_is_full() -> None:
         same([event["compact_metadata"]["trigger"] for event in told.system("compact_boundary")], ["auto"])
 
 
+def keeps_the_beginning_of_its_prompts() -> None:
+    """Over a session of several runs, so that a prefix cache reads nothing twice. Which tools there are stays the same."""
+    with Claude() as claude:
+        (claude.work / "a.txt").write_text("one\n")
+        shell = [
+            ["Bash", {"command": "echo x", "description": "x"}],
+            ["Bash", {"command": "exit 3", "description": "x"}],
+        ]
+        read = [["Read", {"file_path": str(claude.work / "a.txt")}]]
+        first = ({"think": "T1", "say": "Now.", "call": shell}, {"think": "T2", "call": read}, {"say": "done"})
+        same(claude.run(play("MARK-kept-together", *first)).text, "done")
+        edit = {"file_path": str(claude.work / "a.txt"), "old_string": "one", "new_string": "two"}
+        again = ({"think": "T3", "call": [["Edit", edit]]}, {"say": "{{thoughts}}"})
+        same(claude.run(play("More.", *again), "--continue").text, "T1 | T2 | T3")
+        same(claude.run(play("And?", {"say": "the end"}), "--continue").text, "the end")
+    with urllib.request.urlopen(f"{os.environ['UPSTREAM_URL']}/kept/MARK-kept-together") as answer:
+        kept = json.load(answer)["kept"]
+    assert len(kept) == 5 and min(kept) >= 0.99, kept
+
+
 def counts() -> None:
     with Claude() as claude:
         told = claude.run("/context").text
@@ -55,6 +79,7 @@ def is_refused() -> None:
 def main() -> None:
     resumes()
     compacts_where_the_window_is_full()
+    keeps_the_beginning_of_its_prompts()
     counts()
     is_refused()
 

@@ -7,7 +7,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from itertools import count
+from itertools import count, pairwise
 from typing import Any
 
 from tests.clients.capable import answer
@@ -29,12 +29,14 @@ class Upstream(BaseHTTPRequestHandler):
         """Say nothing."""
 
     def do_GET(self) -> None:
-        """List the models."""
+        """List the models; tell how much of prompts with a mark was kept: `/v1/kept/MARK`."""
+        if "/kept/" in self.path:
+            return self._json(200, {"kept": _kept(self.path.rpartition("/")[2])})
         models = [
             {"id": id, "object": "model", "created": 1, "owned_by": "tests", "max_model_len": window}
             for id, window in MODELS.items()
         ]
-        self._json(200, {"object": "list", "data": models})
+        return self._json(200, {"object": "list", "data": models})
 
     def do_POST(self) -> None:
         """Answer a chat."""
@@ -151,15 +153,26 @@ _prompts: list[str] = []
 
 
 def _cached(prompt: str, most: int) -> int:
-    """Count the tokens of the longest beginning that an earlier prompt had, as a prefix cache would."""
+    """Count the tokens of the longest beginning that an earlier prompt had, as a prefix cache would: never all of them."""
     shared = max((_common(prompt, earlier) for earlier in _prompts), default=0)
     _prompts.append(prompt)
-    del _prompts[:-50]
-    return min(most, shared // 4)
+    del _prompts[:-200]
+    return min(most - 1, shared // 4)
 
 
 def _common(one: str, other: str) -> int:
-    return next((n for n, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other)))
+    """Return how many characters two texts begin with alike."""
+    low, high = 0, min(len(one), len(other))
+    while low < high:
+        middle = (low + high + 1) // 2
+        low, high = (middle, high) if one[:middle] == other[:middle] else (low, middle - 1)
+    return low
+
+
+def _kept(mark: str) -> list[float]:
+    """Return, for each prompt with this mark but the last, how much of it the next one with the mark begins with."""
+    marked = [prompt for prompt in _prompts if mark in prompt]
+    return [_common(one, other) / len(one) for one, other in pairwise(marked)]
 
 
 def _logprobs(ask: Ask, text: str, size: int) -> Json | None:

@@ -1,7 +1,7 @@
 """Golden cases by the Messages front end: their request, and what of an answer is the same each time.
 
 Each folder has `message.json`, the Message, or the error in its place, and `message.events.jsonl`, its events.
-`pytest tests/server/test_messages_golden.py --regenerate-golden` writes them anew; the difference is to be read.
+`pytest tests/server/messages/test_golden.py --regenerate-golden` writes them anew; the difference is to be read.
 """
 
 from __future__ import annotations

@@ -10,6 +10,8 @@ Json = dict[str, Any]
 TERMINAL = ("response.completed", "response.incomplete", "response.failed")
 CAN_FAIL = ("web_search_call", "image_generation_call", "file_search_call", "code_interpreter_call", "mcp_call")
 SHELL_OUTPUT = "shell_call_output"
+AT_FIRST = {SHELL_OUTPUT: "completed", "program": None, "program_output": "completed"}
+"""Type of an item → its status in its first event, where that is not `in_progress`."""
 TEXT_FIELD = {"output_text": "text", "refusal": "refusal", "reasoning_text": "text", "summary_text": "text"}
 
 
@@ -73,7 +75,7 @@ class _Items:
         index, item = event["output_index"], event["item"]
         assert index == len(self.open) + len(self.closed), "output_index rises by one"
         # What a shell's commands gave is told as completed from the beginning, as OpenAI's API does.
-        assert item["status"] == ("completed" if item["type"] == SHELL_OUTPUT else "in_progress") and item["id"]
+        assert item.get("status") == AT_FIRST.get(item["type"], "in_progress") and item["id"]
         assert not item.get("output") or item["type"] != SHELL_OUTPUT
         assert not item.get("content") and not item.get("arguments") and not item.get("input")
         self.open[index] = item
@@ -131,7 +133,7 @@ class _Items:
         index, item = event["output_index"], event["item"]
         added = self.open.pop(index)
         assert (item["id"], item["type"]) == (added["id"], added["type"])
-        assert item["status"] in ("completed", "incomplete") or item["type"] in CAN_FAIL
+        assert item.get("status") in ("completed", "incomplete") or item["type"] in (*CAN_FAIL, "program")
         if item["type"] == SHELL_OUTPUT:
             assert item["output"] == self._ended.get(index, [])
         if item["type"] == "shell_call":
@@ -140,7 +142,7 @@ class _Items:
             parts = [part for key, part in self._parts.items() if key[:2] == (index, list)]
             assert item.get(list, []) == parts
         for field in ("arguments", "input", "code"):
-            if field in item:
+            if field in item and item["type"] != "program":
                 assert item[field] == self._done[index, "", 0]
         self.closed[index] = item
 

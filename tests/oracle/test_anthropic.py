@@ -1,6 +1,6 @@
 """Foreign readers of `/v1/messages`: Anthropic's OpenAPI document validates every body and event, its SDK folds the stream.
 
-They read the golden cases' recorded Messages and events, which tests/server/test_messages_golden.py holds against the server.
+They read the golden cases' recorded Messages and events, which tests/server/messages/test_golden.py holds against the server.
 The document is that of the package llm-comply.
 """
 
@@ -19,8 +19,10 @@ from anthropic.types import Message, RawMessageStreamEvent
 from jsonschema_rs import Draft202012Validator
 from pydantic import TypeAdapter
 
+from antiphon.config import KeyConfig
 from tests.golden.messages import Json, recorded_events, recorded_message
 from tests.golden.player import ANSWERED, CASES
+from tests.server.whole import whole_server
 
 pytestmark = pytest.mark.slow
 
@@ -156,3 +158,48 @@ def test_their_stream_of_an_answer_that_fails_tells_why(case: str) -> None:
 def _message(error: anthropic.APIStatusError) -> Any:
     body: Any = error.body
     return body["error"]["message"]
+
+
+# Other answers of the server
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[httpx2.Client]:
+    keys = {"k": KeyConfig(key="secret")}
+    headers = {"x-api-key": "secret", "anthropic-version": "2023-06-01"}
+    with whole_server(keys=keys) as running, httpx2.Client(base_url=running.url, headers=headers) as client:
+        yield client
+
+
+def test_models_and_counts_are_those_of_the_document(server: httpx2.Client) -> None:
+    listed = server.get("/v1/models").json()
+    assert not faults("ListResponse_ModelInfo_", listed)
+    for model in listed["data"]:
+        assert server.get(f"/v1/models/{model['id']}").json() == model
+    counted = server.post("/v1/messages/count_tokens", json={**ASKED, "model": "scripted"})
+    assert not faults("CountMessageTokensResponse", counted.json())
+
+
+@pytest.mark.parametrize(
+    ("change", "status"),
+    [
+        ({"max_tokens": "many"}, 400),
+        ({"messages": []}, 400),
+        ({"model": "none"}, 404),
+        ({"messages": [{"role": "user", "content": "/error 429 Wait."}]}, 429),
+        ({"messages": [{"role": "user", "content": "/error 500 Broken."}]}, 500),
+        ({"messages": [{"role": "user", "content": "/error 503 Full."}]}, 529),
+    ],
+)
+def test_errors_are_those_of_the_document(server: httpx2.Client, change: Json, status: int) -> None:
+    answer = server.post("/v1/messages", json={**ASKED, "model": "scripted", **change})
+    assert answer.status_code == status, answer.text
+    assert not faults("ErrorResponse", answer.json())
+
+
+@pytest.mark.parametrize("path", ["/v1/messages", "/v1/messages/count_tokens"])
+def test_a_wrong_key_is_told_as_in_the_document(server: httpx2.Client, path: str) -> None:
+    answer = server.post(path, json={**ASKED, "model": "scripted"}, headers={"x-api-key": "wrong"})
+    assert answer.status_code == 401
+    assert not faults("ErrorResponse", answer.json())
+    assert answer.headers["x-should-retry"] == "false"

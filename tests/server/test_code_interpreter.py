@@ -330,7 +330,7 @@ def test_what_cannot_be_is_refused_before_anything_streams(client: Client, case:
         ({}, "name"),
         ({"name": "a", "network_policy": {"type": "allowlist"}}, "network_policy"),
         ({"name": "a", "memory_limit": "64g"}, "memory_limit"),
-        ({"name": "a", "skills": [{"type": "skill_reference"}]}, "skills"),
+        ({"name": "a", "skills": [{"type": "skill_reference"}]}, "skills[0].skill_id"),
         ({"name": "a", "file_ids": ["file-404"]}, "file_ids[0]"),
         ({"name": "a" * 300}, "name"),
     ],

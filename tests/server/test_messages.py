@@ -121,7 +121,7 @@ async def test_streamed_and_not_are_the_same(client: httpx.AsyncClient, display:
     assert same(await streamed(client, body)) == same(message)
     thought, text, first, second = message["content"]
     assert thought["thinking"] == ("" if display == "omitted" else "Let me see.") and thought["signature"]
-    assert text == {"type": "text", "text": "Hello you.", "citations": None}
+    assert text == {"type": "text", "text": "Hello you.", "citations": []}
     assert [call["input"] for call in (first, second)] == [{"a": 1}, {}]
     assert message["stop_reason"] == "tool_use" and message["model"] == "claude-x" and message["id"].startswith("msg_")
 

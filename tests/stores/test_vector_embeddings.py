@@ -11,9 +11,11 @@ import pytest
 
 from antiphon.core.retrieval.vectors import code, packed, unit
 from antiphon.stores.base import FenceError, Store
+from antiphon.stores.open import open_postgres
 from antiphon.stores.postgres.vectors.vector_embeddings import VectorSearch
 from antiphon.stores.records import ChunkVector, Embedding, IngestJob, Neighbours
 
+from .postgres_server import Postgres
 from .samples import ANN, BOB, NOW
 from .samples import file as uploaded
 from .test_vector_stores import MOST, chunk, entry, held, shelf
@@ -122,6 +124,35 @@ async def test_vectors_go_with_their_chunks(shelved: Store) -> None:
     assert await store.delete("vs_001", ANN)
     await store.create(shelf())
     assert (await near(shelved, "five")) == Neighbours()
+
+
+@pytest.mark.needs("postgresql")
+async def test_postgresql_keeps_nothing_of_files_that_are_gone(postgres: Postgres) -> None:
+    """There is no foreign key: a trigger removes what belongs to a file."""
+    url = postgres.create("orphans")
+    store = open_postgres(url)
+    tables = ("vector_chunks", "vector_words", "vector_codes", "vector_embeddings", "vector_drafts")
+
+    async def left() -> set[int]:
+        counts = [await postgres.fetch(f"SELECT count(*) FROM antiphon.{table}", "orphans") for table in tables]
+        return {count for ((count,),) in counts}
+
+    for ending in ("delete", "detach", "purge"):
+        await store.vector_stores.create(shelf(expires_days=1))
+        await embedded(store, "one", "two")
+        assert await store.vector_stores.attach("vs_001", ANN, [entry(2)], most=MOST)
+        await store.vector_stores.draft(await held(store), MODEL, vectors(["three"]))
+        assert 0 not in await left()
+        if ending == "detach":
+            for number in (1, 2):
+                await store.vector_stores.detach("vs_001", f"file_{number:03}", ANN)
+        elif ending == "purge":
+            await store.database.purge(int(NOW) + 10 * 86_400)
+        else:
+            await store.vector_stores.delete("vs_001", ANN)
+        assert await left() == {0}
+        await store.vector_stores.delete("vs_001", ANN)
+    await store.close()
 
 
 async def test_anothers_vectors_are_absent(shelved: Store) -> None:

@@ -17,10 +17,12 @@ from antiphon.access.quota import Header, Level, headers, refusal
 from antiphon.backends.base import ModelCard
 from antiphon.core import gcra
 from antiphon.core.gcra import Charge
+from antiphon.core.programs import PROGRAMMATIC
 from antiphon.core.tools.environments import HOSTED_SHELL, SHELL
 from antiphon.stores.base import LimitStore
 from antiphon.stores.records import Slot
 
+_SCOPES = {HOSTED_SHELL: SHELL, PROGRAMMATIC: "code_interpreter"}
 CODE_SECONDS = "code_seconds"
 STORED_BYTES = "stored_bytes"
 
@@ -39,7 +41,7 @@ class ToolRights(msgspec.Struct, frozen=True, omit_defaults=True):
 
 def scope_of(kind: str) -> str:
     """Return the scope that lets a key use one kind of hosted tool: the type by which requests declare it."""
-    return SHELL if kind == HOSTED_SHELL else kind
+    return _SCOPES.get(kind, kind)
 
 
 ALL_RIGHTS = ToolRights()

@@ -12,7 +12,6 @@ from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from itertools import chain
 from typing import Protocol, runtime_checkable
 
-from antiphon.access.caller import ADMIN, CHAT, SCOPES
 from antiphon.access.keys import Keyring
 from antiphon.access.limits import Limiter
 from antiphon.access.prices import prices
@@ -23,18 +22,21 @@ from antiphon.backends.routing.registry import Registry
 from antiphon.checker.pool import Checker
 from antiphon.composition.from_settings import (
     container_bounds,
+    image_server,
     make_sandboxes,
     make_tokens,
     schema_bounds,
     sealing_secrets,
 )
 from antiphon.composition.reloading import changed, reopened, talkative, tokenizers, validate
+from antiphon.composition.routes import add_routes
 from antiphon.composition.search_models import SearchModels
 from antiphon.config import Config
 from antiphon.config.masking import SECRETS, secrets_of
 from antiphon.config.origins import Origins
 from antiphon.config.rules import ENGINE
 from antiphon.containers.containers import Containers
+from antiphon.containers.skills import Skills
 from antiphon.core.token_count import Estimator
 from antiphon.errors import APIError, ConfigError
 from antiphon.net.fetching import Fetcher
@@ -54,19 +56,9 @@ from antiphon.responses.webhooks import Webhooks
 from antiphon.retrieval.ingestion import IngestBounds, Ingestion
 from antiphon.retrieval.search import Searcher
 from antiphon.runtime.request_memory import Rooms
-from antiphon.server.api.admin import Admin, Ring
-from antiphon.server.api.chat.completions import ChatCompletions
-from antiphon.server.api.chat.translated import TranslatedChat
-from antiphon.server.api.containers import ContainerRoutes
-from antiphon.server.api.conversations import Conversations
-from antiphon.server.api.counting import Counting
-from antiphon.server.api.files import Files
+from antiphon.server.api.admin import Ring
 from antiphon.server.api.foreground import SHUTDOWN, Foreground
-from antiphon.server.api.health import Health
-from antiphon.server.api.models import Models
 from antiphon.server.api.responses import Responses
-from antiphon.server.api.routes import add_containers, add_conversations, add_files, add_responses, add_vector_stores
-from antiphon.server.api.vectors.stores import VectorShelf
 from antiphon.server.asgi import AntiphonApp
 from antiphon.server.auth.authenticator import Authenticator, Credentials, authenticator
 from antiphon.server.auth.credentials import StoredKeys, fixed_callers
@@ -74,11 +66,6 @@ from antiphon.server.auth.hosts import Hosts
 from antiphon.server.http.forwarded import Way
 from antiphon.server.http.router import RouteTable
 from antiphon.server.http.unread_answers import Unread
-from antiphon.server.messages.models import AnthropicModels, ModelNames
-from antiphon.server.messages.routes import MessagesRoutes, add_messages
-from antiphon.server.pages.docs import docs
-from antiphon.server.pages.openapi import OpenAPI
-from antiphon.server.pages.playground import playground, playground_file
 from antiphon.server.watch import Watch
 from antiphon.server.ws.connection import WebSockets
 from antiphon.stores.base import StoreDatabase
@@ -89,6 +76,7 @@ from antiphon.telemetry.search_counts import SearchCounts
 from antiphon.telemetry.store_metrics import StoreWatch
 from antiphon.tools.base import HostedTool
 from antiphon.tools.built_in import BuiltInTools
+from antiphon.tools.container_choice import ContainerChoice
 from antiphon.tools.hosted import by_kind
 from antiphon.tools.mcp.servers import McpServers
 
@@ -149,6 +137,7 @@ class Parts:
         self.containers = Containers(
             self.store.containers, self.sandboxes, container_bounds(config), time.time, new_id_base
         )
+        self.skills = Skills(self.store.skills, time.time, new_id_base)
         self.limiter = Limiter(self.store.limits, time.time, prices(config.models))
         self.tool_meters = ToolMeters(self.store.limits, time.time, self.limiter.correct)
         self.keyring = Keyring(self.store.keys, time.time)
@@ -194,15 +183,16 @@ class Parts:
             self.store,
             servers=self.watch.tool_servers(self.mcp),
             searcher=self.searcher,
-            containers=self.containers,
+            container_choice=ContainerChoice(self.containers, self.store.files, self.skills),
             clock=time.time,
+            images=image_server(config),
             served=self._stop is not None,
         )
 
     def _app(self, config: Config, preparer: Preparer) -> AntiphonApp:
         """Return the application, of all parts."""
         router = RouteTable()
-        self._add_routes(router, preparer)
+        add_routes(router, self, preparer)
         return AntiphonApp(
             router,
             self._authenticator(config),
@@ -278,42 +268,6 @@ class Parts:
         hosts = Hosts(config.allowed_hosts, Origins(config.cors_origins))
         closed = config.require_key or self.tokens is not None
         return authenticator(fixed_callers(config), others, closed=closed, hosts=hosts)
-
-    def _add_routes(self, router: RouteTable, preparer: Preparer) -> None:
-        add_responses(router, self.responses, Counting(self.services, preparer))
-        add_conversations(
-            router,
-            Conversations(
-                self.store.conversations, self.store.responses, self.services.clock, self.services.new_id_base
-            ),
-        )
-        router.websocket("/responses", self.sockets.serve if self.config.websocket else None)
-        clock, new_id_base = self.services.clock, self.services.new_id_base
-        add_files(router, Files(self.store.files, clock, new_id_base, self.ingestion.wake, self.tool_meters))
-        shelf = VectorShelf(self.store, self.ingestion, clock, new_id_base)
-        rewriter = self.search_models.rewriter(self.services.router, self.search_counts.fallback)
-        most = self.config.tools.file_search.max_stores
-        add_vector_stores(router, shelf, self.searcher, rewriter, most_stores=most)
-        add_containers(router, ContainerRoutes(self.containers, self.store.files, self.tool_meters))
-        names = ModelNames(self.registry, lambda: self.config.messages_models)
-        add_messages(router, MessagesRoutes(self.services, self.intake, self.foreground, names))
-        models = AnthropicModels(self.registry, Models(self.registry))
-        router.add("GET", "/models", models.list, scopes=frozenset(SCOPES))
-        router.add("GET", "/models/{id:path}", models.read, scopes=frozenset(SCOPES))
-        translated = TranslatedChat(self.services, self.intake, self.foreground)
-        chat = ChatCompletions(self.services.router, self.media, self.limiter, self.services.checker, translated)
-        router.add("POST", "/chat/completions", chat.create, scopes=frozenset((CHAT,)))
-        health = Health(self.registry.health, self.store.database.condition, lambda: self.sandboxes.condition)
-        router.add("GET", "/health", health.health, public=True)
-        router.add("GET", "/ready", health.ready, public=True)
-        self.watch.add_routes(router)
-        router.add("GET", "/openapi.json", OpenAPI(router).read, public=True)
-        router.add("GET", "/docs", docs, public=True)
-        router.add("GET", "/", playground, public=True)
-        router.add("GET", "/playground/{name}", playground_file, public=True)
-        admin = Admin(self.store.responses, self.ring)
-        router.add("GET", "/admin/requests", admin.requests, scopes=frozenset((ADMIN,)))
-        router.add("GET", "/admin/responses", admin.responses, scopes=frozenset((ADMIN,)))
 
     @contextlib.asynccontextmanager
     async def _lifespan(self) -> AsyncIterator[None]:

@@ -9,14 +9,19 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from msgspec.structs import replace
+
+from antiphon.backends.openai_calls import connect
 from antiphon.checker.pool import Bounds
-from antiphon.config import CodeInterpreterConfig, Config, JwtConfig
+from antiphon.config import BackendConfig, CodeInterpreterConfig, Config, JwtConfig
 from antiphon.containers.base import MEMORY, ContainerBounds
 from antiphon.errors import ConfigError
 from antiphon.sandbox.base import SandboxLimits
 from antiphon.sandbox.bubblewrap import Bubblewrap
 from antiphon.sandbox.pool import Sandboxes
+from antiphon.server.api.incoming import FileBounds
 from antiphon.stores.open import is_url, shared_secret
+from antiphon.tools.images.server import MOST_STREAMED, ImageServer
 
 if TYPE_CHECKING:
     from antiphon.server.auth.jwt_auth import JwtTokens
@@ -27,6 +32,20 @@ def make_sandboxes(settings: CodeInterpreterConfig) -> Sandboxes:
     limits = SandboxLimits(memory=MEMORY[settings.memory], disk=settings.disk, processes=settings.processes)
     off = 'tools.code_interpreter.sandbox is "off"' if settings.sandbox == "off" else ""
     return Sandboxes([Bubblewrap()], limits, python=settings.python, off=off)
+
+
+def image_server(config: Config) -> ImageServer | None:
+    """Return the server of images, where one is set. Raises ConfigError."""
+    settings = config.tools.image_generation
+    backend = config.backends.get(settings.backend)
+    if backend is None:
+        if not settings.url:
+            return None
+        backend = BackendConfig(url=settings.url, key=settings.key)
+    seconds = settings.timeout
+    patient = replace(backend, first_token_timeout=seconds, idle_timeout=seconds, max_answer=MOST_STREAMED)
+    client = connect(settings.backend or "image_generation", patient)
+    return ImageServer(client, settings.model, settings.models, seconds)
 
 
 def container_bounds(config: Config) -> ContainerBounds:
@@ -40,6 +59,11 @@ def container_bounds(config: Config) -> ContainerBounds:
         stored=settings.max_containers,
         call_seconds=settings.call_seconds,
     )
+
+
+def file_bounds(config: Config) -> FileBounds:
+    """Return the bounds of uploaded files."""
+    return FileBounds(file=config.max_upload, owner_bytes=config.owner_file_bytes, owner_files=config.owner_files)
 
 
 def schema_bounds(config: Config) -> Bounds:

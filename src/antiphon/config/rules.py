@@ -48,6 +48,7 @@ def check(config: Config) -> None:
         _aliases,
         _mcp_servers,
         _web_search,
+        _image_generation,
     ):
         rule(config)
 
@@ -287,6 +288,15 @@ def _web_search(config: Config) -> None:
         raise ConfigError(f'{path}.provider: SearXNG needs its address: provider = "searxng=http://127.0.0.1:8888"')
     elif choice.provider in KEYED and not settings.key:
         raise ConfigError(f"{path}.key: '{choice.provider}' needs a key (or ANTIPHON_TOOLS_WEB_SEARCH_KEY)")
+
+
+def _image_generation(config: Config) -> None:
+    settings = config.tools.image_generation
+    path = "tools.image_generation"
+    if settings.backend and settings.url:
+        raise ConfigError(f"{path}: set either backend or url")
+    if settings.backend and settings.backend not in config.backends:
+        raise ConfigError(f"{path}.backend: there is no backend '{settings.backend}'")
 
 
 def web_search_choice(config: Config) -> WebSearchChoice:

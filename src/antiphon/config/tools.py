@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
-from antiphon.config.tables import Settings
+from antiphon.config.tables import SECRET, Settings
 from antiphon.config.web_search import WebSearchConfig
 
 
@@ -99,6 +99,24 @@ class CodeInterpreterConfig(Settings, kw_only=True, forbid_unknown_fields=True):
     max_containers: Annotated[int, Meta(description="Maximum number of containers of an owner.", ge=1)] = 100
 
 
+class ImageGenerationConfig(Settings, kw_only=True, forbid_unknown_fields=True):
+    """Pictures by a server of images; off until one is named."""
+
+    backend: Annotated[
+        str, Meta(description="The backend whose `/images/generations` makes pictures, with its address and key.")
+    ] = ""
+    url: Annotated[str, Meta(description="Base URL of another server of images, such as http://127.0.0.1:8081/v1.")] = (
+        ""
+    )
+    key: Annotated[str, Meta(description="Key for that server.", extra=SECRET)] = ""
+    model: Annotated[str, Meta(description="The model that is asked; empty: the server's own choice.")] = ""
+    models: Annotated[
+        list[str],
+        Meta(description="Further models, which the declaration of a request may name; any other is not used."),
+    ] = msgspec.field(default_factory=list)
+    timeout: Annotated[float, Meta(description="Seconds that a picture may take.", gt=0, le=3600)] = 180.0
+
+
 class ToolsConfig(Settings, kw_only=True, forbid_unknown_fields=True):
     """Tools that the server runs itself."""
 
@@ -107,6 +125,9 @@ class ToolsConfig(Settings, kw_only=True, forbid_unknown_fields=True):
     )
     file_search: Annotated[FileSearchConfig, Meta(description="File search and vector stores.")] = msgspec.field(
         default_factory=FileSearchConfig
+    )
+    image_generation: Annotated[ImageGenerationConfig, Meta(description="Pictures by a server of images.")] = (
+        msgspec.field(default_factory=ImageGenerationConfig)
     )
     web_search: Annotated[WebSearchConfig, Meta(description="Web search.")] = msgspec.field(
         default_factory=WebSearchConfig

@@ -67,6 +67,13 @@ class Done(msgspec.Struct, frozen=True, kw_only=True):
     seconds: float = 0.0
 
 
+class ProgramLeft(msgspec.Struct, frozen=True, kw_only=True):
+    """How a program ended, and the content of the file that it left, b"" for none."""
+
+    ended: Ended
+    content: bytes
+
+
 class ContainersBusy(APIError):
     """503: as many sandboxes run as may, and all of them are in use."""
 

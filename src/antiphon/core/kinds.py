@@ -15,7 +15,10 @@ from msgspec import Raw
 from msgspec.structs import force_setattr
 
 from antiphon.core.deltas import CallKind
+from antiphon.core.programs import PROGRAM, PROGRAM_OUTPUT, PROGRAMMATIC
 from antiphon.core.stream.hosted_tool_writers import CodeCallWriter, FileSearchWriter, WebSearchWriter
+from antiphon.core.stream.hosted_writers import HostedCallWriter
+from antiphon.core.stream.program_writers import ProgramOutputWriter, ProgramWriter
 from antiphon.core.stream.shell_writers import HostedShellWriter, ShellOutputWriter
 from antiphon.core.stream.tool_writers import McpCallWriter, ServeCall, StructuredCallWriter, WriteCall
 from antiphon.core.stream.writers import CallWriter
@@ -27,6 +30,9 @@ from antiphon.core.tools.history import (
     hosted_reader,
     read_found_tools,
     read_output,
+    read_picture,
+    read_program,
+    read_program_output,
     read_server_call,
     read_shell_call,
     read_web_search,
@@ -292,14 +298,24 @@ KINDS: tuple[Kind, ...] = (
         runs="hosted",
         declared=("image_generation",),
         call="image_generation_call",
-        items=(ItemType(type="image_generation_call", prefix="ig"),),
+        items=(ItemType(type="image_generation_call", prefix="ig", read=read_picture),),
+        serve=partial(HostedCallWriter, type="image_generation_call", opening={"result": None}, cut="failed"),
+        begins="generating",
+        meters=("images",),
     ),
     Kind(
-        name="programmatic_tool_calling",
+        name=PROGRAMMATIC,
         runs="hosted",
-        declared=("programmatic_tool_calling",),
-        call="program",
-        items=(ItemType(type="program"), ItemType(type="program_output")),
+        declared=(PROGRAMMATIC,),
+        call=PROGRAM,
+        output=PROGRAM_OUTPUT,
+        items=(
+            ItemType(type=PROGRAM, prefix="cm", read=read_program),
+            ItemType(type=PROGRAM_OUTPUT, prefix="cmo", read=read_program_output),
+        ),
+        serve=ProgramWriter,
+        serve_output=ProgramOutputWriter,
+        meters=("code_seconds",),
     ),
     Kind(
         name="computer",

@@ -16,7 +16,7 @@ from antiphon.core.deltas import CallStart
 from antiphon.core.stream.terms import StreamTerms
 from antiphon.core.tools.results import ToolResult
 from antiphon.core.turn import Turn
-from antiphon.responses.approvals import Approval
+from antiphon.responses.calls.approvals import Approval
 from antiphon.tools.base import AdmittedTool, McpTool
 from antiphon.types.items import Item
 from antiphon.types.request import CreateResponse

@@ -128,7 +128,7 @@ class Recall:
         if unknown:
             await self._ask(owner, unknown, responses)
             mine = self._owners.get(owner, {})
-        known = [(index, key) for index, key in bare if key in mine and mine[key].thoughts]
+        known = [pair for pair in bare if (one := mine.get(pair[1])) is not None and one.thoughts]
         found = {index: entry for index, key in known if (entry := self._get(owner, key))}
         if not found:
             return items, opaque

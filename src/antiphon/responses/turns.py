@@ -21,9 +21,9 @@ from antiphon.core.stream.terms import Action
 from antiphon.core.text.stop_sequences import StopFilter
 from antiphon.core.turn import on_backend
 from antiphon.errors import APIError, BackendError
+from antiphon.responses.calls.server_calls import ToolWork, items_for_model
 from antiphon.responses.compaction import sealed_compaction, summarise
 from antiphon.responses.plan import Plan
-from antiphon.responses.server_calls import ToolWork, items_for_model
 from antiphon.responses.services import Services
 from antiphon.responses.sink import Outlet
 from antiphon.responses.structured_output import StructuredOutput, structured_output
@@ -96,7 +96,9 @@ class Turns:
 
     async def open(self, wait: float | None) -> bool:
         """Start the first call; False if it was not accepted within `wait` seconds: `make` goes on waiting. Raises APIError."""
-        if self._plan.compaction or self._plan.remote or self._plan.failed:
+        plan = self._plan
+        first = any(tool.use.comes_first(plan.turn.items) for tool in plan.hosted)
+        if plan.compaction or plan.remote or plan.failed or first:
             return True  # there is something to do, and to tell, before the model is called
         if wait is None:
             self._source = await self._plan.route.open(self._plan.turn)
@@ -225,6 +227,9 @@ class Turns:
                 await self._compact(head, tail)
         if self.tools is not None:
             await self.tools.prepare()
+            if self._stream.asked:  # a program goes on, and waits for the client again
+                self._stream.end_without_model()
+                return
             self._turn = self.tools.next_turn()
             self._outlet.send()
             await self._note_boundary()

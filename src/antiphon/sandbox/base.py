@@ -14,6 +14,9 @@ FOLDER = "/mnt/data"
 """Where the files of a container are, for the code that runs in it."""
 
 
+SKILLS = "/home/oai/skills"
+"""Where the skills of a container are, each in a folder of its own."""
+
 BEING_TRIED = "being tried"
 """The condition of sandboxes of which it is not known yet whether one holds."""
 
@@ -115,6 +118,10 @@ class Sandbox(Protocol):
 
     async def write(self, path: str, content: bytes) -> None:
         """Write a file, below the folder. Raises SandboxFileError, SandboxError."""
+        ...
+
+    async def install(self, path: str, content: bytes, *, executable: bool = False) -> None:
+        """Write a file of a skill, below the folder of skills. Raises SandboxFileError, SandboxError."""
         ...
 
     async def read(self, path: str, most: int) -> bytes:

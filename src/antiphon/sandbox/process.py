@@ -17,6 +17,7 @@ from typing import Any
 from antiphon.sandbox import watch
 from antiphon.sandbox.base import (
     FOLDER,
+    SKILLS,
     Command,
     Ended,
     Interior,
@@ -77,10 +78,16 @@ class SandboxProcess:
 
     async def write(self, path: str, content: bytes) -> None:
         """Write a file."""
+        await self._write({"do": "write", "path": path}, content)
+
+    async def install(self, path: str, content: bytes, *, executable: bool = False) -> None:
+        """Write a file of a skill."""
+        await self._write({"do": "install", "path": path, "executable": executable}, content)
+
+    async def _write(self, wish: dict[str, Any], content: bytes) -> None:
         async with self._turn:
             for start in range(0, max(len(content), 1), PIECE):
-                wish = {"do": "write", "path": path, "more": start > 0}
-                await self._file(wish, content[start : start + PIECE])
+                await self._file({**wish, "more": start > 0}, content[start : start + PIECE])
 
     async def read(self, path: str, most: int) -> bytes:
         """Read a file of at most so many bytes."""
@@ -297,7 +304,8 @@ def _spawn(
     settings = {
         "socket": number,
         "folder": FOLDER,
-        "folders": [FOLDER, "/tmp", "/dev/shm", "/home/user"],  # noqa: S108 (the sandbox's own)
+        "skills": SKILLS,
+        "folders": [FOLDER, "/tmp", "/dev/shm", "/home/user", SKILLS],  # noqa: S108 (the sandbox's own)
         "memory": limits.memory,
         "disk": limits.disk,
     }

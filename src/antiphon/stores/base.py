@@ -24,6 +24,7 @@ from antiphon.stores.nouns.jobs import JobStore
 from antiphon.stores.nouns.keys import KeyStore
 from antiphon.stores.nouns.limits import LimitStore
 from antiphon.stores.nouns.responses import ResponseStore
+from antiphon.stores.nouns.skills import SkillStore
 from antiphon.stores.nouns.uploads import UploadStore
 from antiphon.stores.nouns.vector_stores import VectorStoreStore
 from antiphon.stores.records import StoredFile
@@ -38,6 +39,7 @@ __all__ = [
     "KeyStore",
     "LimitStore",
     "ResponseStore",
+    "SkillStore",
     "Store",
     "StoreDatabase",
     "UploadStore",
@@ -91,6 +93,7 @@ class Store(msgspec.Struct, frozen=True, kw_only=True):
     containers: ContainerStore
     keys: KeyStore
     limits: LimitStore
+    skills: SkillStore
     uploads: UploadStore
     vector_stores: VectorStoreStore
     database: StoreDatabase

@@ -58,6 +58,7 @@ def open_memory(*, max_responses: int = 10_000, max_file_bytes: int = 1 << 30) -
         keys,
         limits,
         responses,
+        skills,
         uploads,
         vector_stores,
     )
@@ -75,6 +76,7 @@ def open_memory(*, max_responses: int = 10_000, max_file_bytes: int = 1 << 30) -
         containers=containers.MemoryContainers(database),
         keys=keys.MemoryKeys(),
         limits=limits.MemoryLimits(database),
+        skills=skills.MemorySkills(),
         uploads=uploads.MemoryUploads(database),
         vector_stores=vector_stores.MemoryVectorStores(database),
         database=database,
@@ -95,6 +97,7 @@ def open_sqlite(path: str | Path, *, synchronous: Synchronous = "NORMAL", wal_li
         keys,
         limits,
         responses,
+        skills,
         uploads,
         vector_stores,
     )
@@ -110,6 +113,7 @@ def open_sqlite(path: str | Path, *, synchronous: Synchronous = "NORMAL", wal_li
         containers=containers.SQLiteContainers(database),
         keys=keys.SQLiteKeys(database),
         limits=limits.SQLiteLimits(database),
+        skills=skills.SQLiteSkills(database),
         uploads=uploads.SQLiteUploads(database),
         vector_stores=vector_stores.SQLiteVectorStores(database),
         database=database,
@@ -127,6 +131,7 @@ def open_postgres(url: str, *, patience: float | None = None) -> Store:
         keys,
         limits,
         responses,
+        skills,
         uploads,
         vector_stores,
     )
@@ -142,6 +147,7 @@ def open_postgres(url: str, *, patience: float | None = None) -> Store:
         containers=containers.PostgresContainers(database),
         keys=keys.PostgresKeys(database),
         limits=limits.PostgresLimits(database),
+        skills=skills.PostgresSkills(database),
         uploads=uploads.PostgresUploads(database),
         vector_stores=vector_stores.PostgresVectorStores(database),
         database=database,

@@ -209,6 +209,41 @@ class StoredContainerFile(msgspec.Struct, frozen=True, kw_only=True):
     version: int = 1
 
 
+class StoredContainerSkill(msgspec.Struct, frozen=True, kw_only=True):
+    """A skill that a container has in `folder`, without its bundle of `size` bytes."""
+
+    container: str
+    folder: str
+    name: str
+    description: str
+    size: int
+
+
+class StoredSkill(msgspec.Struct, frozen=True, kw_only=True):
+    """A skill. Name and description are those of its default version."""
+
+    id: str
+    owner: str
+    created_at: int
+    name: str
+    description: str
+    default_version: int = 1
+    latest_version: int = 1
+
+
+class StoredSkillVersion(msgspec.Struct, frozen=True, kw_only=True):
+    """A version of a skill, without its bundle, which has `size` bytes and this `digest`."""
+
+    id: str
+    skill: str
+    created_at: int
+    name: str
+    description: str
+    digest: str
+    size: int
+    version: int = 1
+
+
 class FileCounts(msgspec.Struct, frozen=True, kw_only=True):
     """How many files of a vector store, or of a batch, are in which state."""
 

@@ -66,7 +66,7 @@ class AccessLog:
             return
         if not self._waiting:
             asyncio.get_running_loop().call_later(BEAT, self.flush)
-        error = record.error
+        model, usage, error = record.outcome()
         self._waiting.append(
             AccessLine(
                 time.time(),
@@ -76,8 +76,8 @@ class AccessLog:
                 record.seconds,
                 record.request_id,
                 record.client,
-                record.model,
-                record.usage,
+                model,
+                usage,
                 (error.code or error.type) if error is not None else "",
             )
         )

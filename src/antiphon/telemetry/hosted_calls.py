@@ -12,6 +12,7 @@ from antiphon.core.tools.offers import Offer
 from antiphon.telemetry.otlp import Exporter
 from antiphon.telemetry.tracing import tool_span
 from antiphon.tools.base import Declaration, HostedRun, HostedTool, HostedUse, Progress, ToolBounds, ToolResult
+from antiphon.types.items import Item
 
 
 class CallLabels(NamedTuple):
@@ -91,12 +92,24 @@ class WatchedUse(HostedUse):
         """Return what a call will take at most."""
         return self._use.demand(name, arguments)
 
+    def comes_first(self, items: Sequence[Item]) -> bool:
+        """Tell whether there is something to do before the model is called."""
+        return self._use.comes_first(items)
+
+    def resumed(self) -> Mapping[str, str]:
+        """Return the calls that go on before the model is called."""
+        return self._use.resumed()
+
     async def call(self, name: str, arguments: str, progress: Progress) -> ToolResult:
+        """Make a call. Raises what the tool raises."""
+        return await self.call_as("", name, arguments, progress)
+
+    async def call_as(self, call_id: str, name: str, arguments: str, progress: Progress) -> ToolResult:
         """Make a call. Raises what the tool raises."""
         span = tool_span(self._exporter, name, self._kind, self._use.provider()) if self._exporter is not None else None
         began, outcome, error = perf_counter(), "error", ""
         try:
-            result = await self._use.call(name, arguments, progress)
+            result = await self._use.call_as(call_id, name, arguments, progress)
             if result.error is None:
                 outcome = "ok"
             return result

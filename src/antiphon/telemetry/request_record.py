@@ -7,6 +7,8 @@ from contextvars import ContextVar
 from time import perf_counter
 from typing import Protocol
 
+import msgspec
+
 from antiphon.errors import APIError
 from antiphon.telemetry.observers import Observed
 from antiphon.types.response import Usage
@@ -17,23 +19,20 @@ CLIENT_GONE = 499
 UPGRADED = 101
 
 
-class Record:
+class Record(msgspec.Struct, eq=False):
     """One request. `client` is an address, "" where it has none. `route` is its path's template, "" where there is none; `run` is
     the Response that it made, if any.
     """
 
-    __slots__ = ("_model", "_started", "client", "method", "raw_path", "request_id", "route", "run", "status")
-
-    def __init__(self, method: str, raw_path: bytes, request_id: str, client: str = "") -> None:
-        self._started = perf_counter()
-        self._model = ""
-        self.method = method
-        self.raw_path = raw_path
-        self.request_id = request_id
-        self.client = client
-        self.route = ""
-        self.run: Observed | None = None
-        self.status = 200
+    method: str
+    raw_path: bytes
+    request_id: str
+    client: str = ""
+    route: str = ""
+    run: Observed | None = None
+    status: int = 200
+    _model: str = ""
+    _started: float = msgspec.field(default_factory=perf_counter)
 
     @property
     def seconds(self) -> float:
@@ -45,15 +44,13 @@ class Record:
         """The model that was called, "" where none was."""
         return self.run.plan.response.model if self.run is not None else self._model
 
-    @property
-    def usage(self) -> Usage | None:
-        """The tokens of the Response, where they are known."""
-        return self.run.plan.response.usage if self.run is not None else None
-
-    @property
-    def error(self) -> APIError | None:
-        """What the Response failed with, also behind a status of 200."""
-        return self.run.error if self.run is not None else None
+    def outcome(self) -> tuple[str, Usage | None, APIError | None]:
+        """Return the model, the tokens of the Response where they are known, and what it failed with, also behind a 200."""
+        run = self.run
+        if run is None:
+            return self._model, None, None
+        response = run.plan.response
+        return response.model, response.usage, run.error
 
     def calls(self, model: str) -> None:
         """Note the model of a request that makes no Response."""

@@ -18,6 +18,7 @@ from antiphon.core.tools.results import ToolResult as ToolResult
 from antiphon.errors import AntiphonError, InvalidRequest
 from antiphon.types.items import Item
 from antiphon.types.tools import RemoteTool as RemoteTool
+from antiphon.types.tools import Tool
 
 
 class ToolFilter(msgspec.Struct, frozen=True, kw_only=True):
@@ -190,11 +191,15 @@ class ToolBounds(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Declaration(msgspec.Struct, frozen=True, kw_only=True):
-    """A tool as a request declares it. `param` is its path in the request, `raw` its JSON."""
+    """A tool as a request declares it. `param` is its path in the request, `raw` its JSON.
+
+    `beside` are all tools of the request.
+    """
 
     type: str
     raw: Raw
     param: str
+    beside: Sequence[Tool] = ()
 
 
 class HostedRun(msgspec.Struct, frozen=True, kw_only=True):
@@ -240,6 +245,18 @@ class HostedUse(Protocol):
     def demand(self, name: str, arguments: str) -> Mapping[str, float]:
         """Return what a call will take at most of the units that limits of keys count: `searches`, `code_seconds` …"""
         return {}
+
+    def comes_first(self, items: Sequence[Item]) -> bool:
+        """Tell whether there is something to do, and to tell, before the model is called; `items` is what it sees first."""
+        return False
+
+    def resumed(self) -> Mapping[str, str]:
+        """Return the calls of earlier responses that go on before the model is called, by their ids: their code."""
+        return {}
+
+    async def call_as(self, call_id: str, name: str, arguments: str, progress: Progress) -> ToolResult:
+        """Make one call whose id matters. Raises ToolServerError."""
+        return await self.call(name, arguments, progress)
 
     async def call(self, name: str, arguments: str, progress: Progress) -> ToolResult:
         """Make one call of an offer's `target.name`; `arguments` is what the model wrote, JSON or not.

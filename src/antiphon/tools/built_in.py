@@ -6,12 +6,15 @@ from collections.abc import Callable, Mapping
 
 from antiphon.config import Config
 from antiphon.config.rules import web_search_choice
-from antiphon.containers.containers import Containers
 from antiphon.retrieval.search import Searcher
 from antiphon.stores.base import Store
 from antiphon.tools.base import HostedTool, ToolServers
 from antiphon.tools.code_interpreter import CodeInterpreter
+from antiphon.tools.container_choice import ContainerChoice
 from antiphon.tools.file_search import FileSearch
+from antiphon.tools.images.generation import ImageGeneration
+from antiphon.tools.images.server import ImageServer
+from antiphon.tools.programs import ProgramTool
 from antiphon.tools.shell import HostedShell
 from antiphon.tools.web.search import WebSearch
 
@@ -19,8 +22,8 @@ from antiphon.tools.web.search import WebSearch
 class BuiltInTools:
     """All hosted tools of a server. `given` are a program's: they take the place of those of the same kind.
 
-    `served`: the server has a process and an address of its own; elsewhere web search is off unless it is set.
-    `off` says of each kind that is not there why, for the log.
+    `images` makes pictures. `served`: the server has a process and an address of its own; elsewhere web search is off unless it
+    is set. `off` says of each kind that is not there why, for the log.
     """
 
     def __init__(
@@ -31,8 +34,9 @@ class BuiltInTools:
         *,
         servers: ToolServers,
         searcher: Searcher,
-        containers: Containers,
+        container_choice: ContainerChoice,
         clock: Callable[[], float],
+        images: ImageServer | None = None,
         served: bool = True,
     ) -> None:
         self.off: dict[str, str] = {}
@@ -44,7 +48,11 @@ class BuiltInTools:
                 self._web = WebSearch(settings, choice, servers)
             else:
                 self.off["web_search"] = choice.reason or "no provider is set: `provider` in [tools.web_search]"
-        self._in_sandboxes = (CodeInterpreter(containers, store.files), HostedShell(containers, store.files))
+        self._in_sandboxes = (
+            CodeInterpreter(container_choice),
+            HostedShell(container_choice),
+            ProgramTool(container_choice.containers),
+        )
         own: list[HostedTool] = [*self._in_sandboxes]
         if config.tools.file_search.enabled:
             own.append(FileSearch(store.vector_stores, searcher, clock, results=config.tools.file_search.results))
@@ -52,6 +60,13 @@ class BuiltInTools:
             self.off["file_search"] = "`enabled = false` in [tools.file_search]"
         if self._web is not None:
             own.append(self._web)
+        self._images: ImageGeneration | None = None
+        if images is not None:
+            name = config.tools.image_generation.backend or "url"
+            self._images = ImageGeneration(images, name, store.files, clock)
+            own.append(self._images)
+        elif "image_generation" not in given:
+            self.off["image_generation"] = "no server of images is set: `backend` or `url` in [tools.image_generation]"
         self.tools: dict[str, HostedTool] = {**{tool.kind.name: tool for tool in own}, **given}
 
     def code_off(self, reason: str) -> None:
@@ -62,3 +77,5 @@ class BuiltInTools:
         """Close what they have opened."""
         if self._web is not None:
             await self._web.close()
+        if self._images is not None:
+            await self._images.close()

@@ -16,15 +16,13 @@ from msgspec import Raw
 from msgspec.structs import replace
 
 from antiphon.containers.base import Done
-from antiphon.containers.containers import Containers
 from antiphon.core.kinds import BY_NAME
 from antiphon.core.request.validation import decode
 from antiphon.core.tools.input_unwrapper import Unwrapper
 from antiphon.core.tools.offers import Offer, Target
 from antiphon.sandbox.base import SandboxError
-from antiphon.stores.base import FileStore
 from antiphon.tools.base import Declaration, HostedRun, HostedUse, Progress, ToolBounds, ToolResult, ToolServerError
-from antiphon.tools.container_choice import AutoContainer, ChosenContainer, admitted_container, cited_files
+from antiphon.tools.container_choice import AutoContainer, ChosenContainer, ContainerChoice, cited_files
 from antiphon.types.items import OtherItem
 
 NAME = "code_interpreter"
@@ -74,16 +72,15 @@ class CodeInterpreter:
 
     kind = BY_NAME[NAME]
 
-    def __init__(self, containers: Containers, files: FileStore) -> None:
-        self._containers = containers
-        self._files = files
+    def __init__(self, choice: ContainerChoice) -> None:
+        self._choice = choice
         # Calls of one container wait for each other.
-        self.bounds = ToolBounds(seconds=8 * containers.bounds.call_seconds + 60, bytes=16 << 20, total=48 << 20)
+        self.bounds = ToolBounds(seconds=8 * choice.containers.bounds.call_seconds + 60, bytes=16 << 20, total=48 << 20)
 
     async def admit(self, declared: Sequence[Declaration], owner: str) -> HostedUse:
         """Check the declarations; where no sandbox holds on this machine, nothing is offered."""
         wanted = [(decode(_declaration, one.raw, one.param).container, f"{one.param}.container") for one in declared]
-        return CodeUse(await admitted_container(wanted, self._containers, self._files, owner))
+        return CodeUse(await self._choice.admit(wanted, owner))
 
 
 class CodeUse(HostedUse):
@@ -109,7 +106,7 @@ class CodeUse(HostedUse):
     async def prepare(self, run: HostedRun) -> None:
         """Choose the container."""
         if self._container is not None:
-            await self._container.choose(run.items, _container_of)
+            await self._container.choose(run, _container_of)
 
     def provider(self) -> str:
         """Return the kind of sandbox."""

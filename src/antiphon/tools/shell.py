@@ -24,10 +24,9 @@ from antiphon.core.tools.call_items import fields_of, shell_action
 from antiphon.core.tools.environments import HOSTED_SHELL, SHELL
 from antiphon.core.tools.offers import Offer, Target
 from antiphon.sandbox.base import Ended, SandboxError
-from antiphon.stores.base import FileStore
 from antiphon.stores.records import StoredContainer
 from antiphon.tools.base import Declaration, HostedRun, HostedUse, Progress, ToolBounds, ToolResult, ToolServerError
-from antiphon.tools.container_choice import AutoContainer, ChosenContainer, admitted_container, cited_files
+from antiphon.tools.container_choice import AutoContainer, ChosenContainer, ContainerChoice, cited_files
 from antiphon.types.items import OtherItem
 from antiphon.types.tool_items import ShellAction, ShellCall
 
@@ -83,17 +82,16 @@ class HostedShell:
 
     kind = BY_NAME[HOSTED_SHELL]
 
-    def __init__(self, containers: Containers, files: FileStore) -> None:
-        self._containers = containers
-        self._files = files
+    def __init__(self, choice: ContainerChoice) -> None:
+        self._choice = choice
         # Calls of one container wait for each other.
-        seconds = 2 * CALLS * containers.bounds.call_seconds + 60
+        seconds = 2 * CALLS * choice.containers.bounds.call_seconds + 60
         self.bounds = ToolBounds(seconds=seconds, bytes=16 << 20, total=48 << 20)
 
     async def admit(self, declared: Sequence[Declaration], owner: str) -> HostedUse:
         """Check the declarations; where no sandbox holds on this machine, nothing is offered."""
         wanted = [_wanted(decode(_declaration, one.raw, one.param), one.param) for one in declared]
-        return ShellUse(await admitted_container(wanted, self._containers, self._files, owner))
+        return ShellUse(await self._choice.admit(wanted, owner))
 
 
 def _wanted(declaration: ShellDeclaration, param: str) -> tuple[str | AutoContainer, str]:
@@ -128,7 +126,7 @@ class ShellUse(HostedUse):
     async def prepare(self, run: HostedRun) -> None:
         """Choose the container."""
         if self._container is not None:
-            await self._container.choose(run.items, _container_of)
+            await self._container.choose(run, _container_of)
 
     def provider(self) -> str:
         """Return the kind of sandbox."""

@@ -105,6 +105,13 @@ class Reasoning(msgspec.Struct, tag="reasoning", tag_field="type", kw_only=True,
     format: Text = UNSET
 
 
+class ToolCaller(msgspec.Struct, frozen=True):
+    """Who made a call: the model (`direct`), or a program of it (`program`) by its `call_id`."""
+
+    type: str
+    caller_id: Text = UNSET
+
+
 class FunctionCall(msgspec.Struct, tag="function_call", tag_field="type", kw_only=True, frozen=True):
     """A call of the client's function; `arguments` is JSON text."""
 
@@ -114,6 +121,7 @@ class FunctionCall(msgspec.Struct, tag="function_call", tag_field="type", kw_onl
     arguments: str
     status: Text = UNSET
     namespace: Text = UNSET
+    caller: ToolCaller | None | UnsetType = UNSET
 
 
 class FunctionCallOutput(msgspec.Struct, tag="function_call_output", tag_field="type", kw_only=True, frozen=True):
@@ -121,6 +129,7 @@ class FunctionCallOutput(msgspec.Struct, tag="function_call_output", tag_field="
     call_id: str
     output: str | list[Part]
     status: Text = UNSET
+    caller: ToolCaller | None | UnsetType = UNSET
 
 
 class CustomToolCall(msgspec.Struct, tag="custom_tool_call", tag_field="type", kw_only=True, frozen=True):

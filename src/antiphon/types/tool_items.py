@@ -123,3 +123,21 @@ class McpApprovalRequest(msgspec.Struct, tag="mcp_approval_request", tag_field="
     server_label: str
     name: str
     arguments: str
+
+
+class ProgramItem(msgspec.Struct, tag="program", tag_field="type", kw_only=True, frozen=True):
+    """A program of the model. `fingerprint` tells it from others; clients send it back."""
+
+    id: str
+    call_id: str
+    code: str
+    fingerprint: str
+
+
+class ProgramOutputItem(msgspec.Struct, tag="program_output", tag_field="type", kw_only=True, frozen=True):
+    """What a program said."""
+
+    id: str
+    call_id: str
+    status: str
+    result: str

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
@@ -16,6 +18,8 @@ class FunctionTool(msgspec.Struct, tag="function", tag_field="type", kw_only=Tru
     parameters: OptionalRaw = None
     strict: bool | None = None
     defer_loading: bool | UnsetType = UNSET
+    allowed_callers: list[str] | None | UnsetType = UNSET
+    output_schema: dict[str, Any] | None | UnsetType = UNSET
 
     def __post_init__(self) -> None:
         settle_nulls(self, parameters=self.parameters)

@@ -78,8 +78,8 @@ CASES = {
     50: (FRONT, "test_models_in_the_shape_of_the_client"),
     51: (FRONT, "test_tokens_are_counted_and_no_limit_is_touched"),
     52: (HERE, "test_backends_of_all_kinds_give_the_same_message"),
-    53: ("tests.server.test_messages_golden", "test_it_says_what_responses_say"),
-    54: ("tests.server.test_messages_sessions", "test_each_prompt_begins_as_the_one_before_it"),
+    53: ("tests.server.messages.test_golden", "test_it_says_what_responses_say"),
+    54: ("tests.server.messages.test_sessions", "test_each_prompt_begins_as_the_one_before_it"),
     55: ("tests.acceptance", ""),  # Claude Code itself
 }
 
@@ -164,7 +164,7 @@ def test_a_message_has_every_key(client: Client, query: str) -> None:
     streamed = folded(post(client, asking(stream=True), path=path).text)
     for one in (message, streamed):
         assert set(one) == MESSAGE | more and set(one["usage"]) == COUNTS
-    assert message["content"] == [{"type": "text", "text": "Hm.", "citations": None}] == streamed["content"]
+    assert message["content"] == [{"type": "text", "text": "Hm.", "citations": []}] == streamed["content"]
     assert message["id"] != streamed["id"] and message["usage"] == streamed["usage"]
 
 

@@ -112,7 +112,7 @@ def test_a_search_and_what_cites_it(client: Client, base: str) -> None:
         "encrypted_index": "",
         "cited_text": "The fund lapsed.",
     }
-    assert second["citations"][0]["url"] == f"{base}/more.html" and rest["citations"] is None
+    assert second["citations"][0]["url"] == f"{base}/more.html" and rest["citations"] == []
     assert message["usage"]["server_tool_use"] == {"web_search_requests": 1, "web_fetch_requests": 0}
     assert message["stop_reason"] == "end_turn"
     assert [tool["function"]["name"] for tool in Planned.asked[-1]["tools"]] == ["web_search"]

@@ -120,8 +120,8 @@ class ChatDecoder(MessageReader):
             if text:
                 if template.text_only:
                     self._say(text, template.choice, out)
-                elif template.calls_only:
-                    self._say_calls(template.calls, out)
+                elif template.arguments_only:
+                    self._go_on(template.index, text, out)
                 else:
                     self._read(template.choice, template.delta, out)
                 continue

@@ -130,6 +130,19 @@ class MessageReader:
         for call in calls:
             self._call(call, out)
 
+    def _go_on(self, index: int | None, arguments: str, out: list[Delta]) -> None:
+        """Add a piece of a call's arguments, from a delta that says nothing else."""
+        if self._marks is None or self._marks:
+            self._end_text(out, before_call=True)
+        self._text_before = self._text_size
+        if self._kept.dirty:
+            self._kept.give(out)
+        calls = self._calls
+        calls.chunk += 1
+        if calls.count > MOST_CALLS:
+            raise _too_many_calls()
+        calls.fragment(index, "", "", arguments, out if self._unwanted is None else self._unwanted)
+
     @property
     def _beside(self) -> SideFields:
         """Citations and pictures: few answers have any."""
@@ -156,7 +169,7 @@ class MessageReader:
 
     def _call(self, call: ChatToolCall, out: list[Delta]) -> None:
         if self._calls.count > MOST_CALLS:
-            raise BackendError(502, f"The backend's answer has more than {MOST_CALLS} tool calls.")
+            raise _too_many_calls()
         function, custom = call.function, call.custom
         if custom is not None:
             name, text = custom.name or "", custom.input or ""
@@ -216,3 +229,7 @@ class MessageReader:
         if self._marks is None or self._marks:
             self._sink.end(out, before_call=before_call)
             self._marks = self._sink.marks
+
+
+def _too_many_calls() -> BackendError:
+    return BackendError(502, f"The backend's answer has more than {MOST_CALLS} tool calls.")

@@ -37,7 +37,7 @@ OTHERS = ("ANTHROPIC_", "CLAUDE_CODE_USE_", "CLAUDE_CODE_OAUTH_", "CLAUDE_CODE_S
 
 SNIPPET = (
     "# in the shell; or, without a change: antiphon launch claude\n"
-    + "".join(f'export {name}="{value}"\n' for name, value in VARIABLES.items())
+    + "".join(f"export {name}={json.dumps(value)}\n" for name, value in VARIABLES.items())
     + "claude\n"
 )
 SDK_SNIPPET = (
@@ -48,7 +48,7 @@ from claude_agent_sdk import ClaudeAgentOptions, query
 
 environment = {{
 """
-    + "".join(f'    "{name}": "{value}",\n' for name, value in VARIABLES.items())
+    + "".join(f"    {json.dumps(name)}: {json.dumps(value)},\n" for name, value in VARIABLES.items())
     + """\
 }}
 

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain, compress, islice
 from math import dist, isfinite, sqrt
-from struct import Struct, unpack
+from struct import Struct, iter_unpack, unpack
 
 MOST_DIMENSIONS = 8192
-SHORTLIST = 256  # vectors that are compared exactly, of however few chunks
-SHORTLIST_SHARE = 0.01  # of all chunks, in addition
+SHORTLIST = 128  # vectors that are compared exactly, of however few chunks
+SHORTLIST_SHARE = 0.005  # of all chunks, in addition
 
 Vector = Sequence[float]
 
@@ -60,23 +61,20 @@ def shortlist(segments: Iterable[tuple[int, bytes]], query: bytes, most: int) ->
     A segment is the number of its first chunk, and the codes of that one and of those behind it.
     """
     size = len(query)
-    wanted = int.from_bytes(query, "big")
     numbers: list[int] = []
-    distances: list[int] = []
+    pieces: list[bytes] = []
     for first, codes in segments:
         numbers += range(first, first + len(codes) // size)
-        distances += [
-            (int.from_bytes(codes[place : place + size], "big") ^ wanted).bit_count()
-            for place in range(0, len(codes), size)
-        ]
+        pieces.append(codes)
     if len(numbers) <= most:
         return numbers
+    # One loop in C over all codes: their integers, the bits that differ, how many.
+    each: Iterable[bytes] = chain.from_iterable(iter_unpack(f"{size}s", b"".join(pieces)))
+    different = map(int.from_bytes(query, "big").__xor__, map(int.from_bytes, each))
+    distances = [*map(int.bit_count, different)]
     limit, room = _limit(distances, most)
-    near = [number for number, distance in zip(numbers, distances, strict=True) if distance < limit]
-    if room:
-        edge = (number for number, distance in zip(numbers, distances, strict=True) if distance == limit)
-        near += [number for number, _ in zip(edge, range(room), strict=False)]
-    return near
+    near = [*compress(numbers, map(limit.__gt__, distances))]
+    return [*near, *islice(compress(numbers, map(limit.__eq__, distances)), room)]
 
 
 def _limit(distances: Sequence[int], most: int) -> tuple[int, int]:

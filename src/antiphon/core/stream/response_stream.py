@@ -323,7 +323,7 @@ class ResponseStream(ToolStream):
         self.response.completed_at = now if status == "completed" else None
         self.response.output = [Raw(item) for item in self.output]
         if self._servers is not None and self._servers.hosted_made:
-            self.response.tool_usage = tool_usage(self.output)
+            self.response.tool_usage = tool_usage(self.output, self._servers.pictures)
         self._terminal_number = self.emitter.sequence_number
         body, self.terminal = self.emitter.ended(self.response, self._finish)
         return body

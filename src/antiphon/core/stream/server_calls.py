@@ -11,11 +11,13 @@ from msgspec.structs import replace
 from antiphon.core.citations.sources import Sources
 from antiphon.core.deltas import CallKind, CallStart
 from antiphon.core.json_encoding import to_json
-from antiphon.core.kinds import BY_NAME, CALLED, ITEMS
+from antiphon.core.kinds import BY_NAME, CALLED, FUNCTION, ITEMS
 from antiphon.core.stream.emitter import Emitter
 from antiphon.core.stream.output import Output
 from antiphon.core.stream.tool_writers import ReadyWriter, ServeCall, ServerCallWriter
-from antiphon.core.tools.results import ModelText, ModelTexts, ToolResult
+from antiphon.core.stream.usage import add_pictures
+from antiphon.core.tools.results import ClientCall, ModelText, ModelTexts, ToolResult
+from antiphon.types.response import PictureUsage
 
 LIMIT_REACHED = "The call was not made: the request's max_tool_calls is reached."
 MOST_HOSTED = 20
@@ -43,6 +45,7 @@ class PendingCall(msgspec.Struct, frozen=True):
     namespace: str
     name: str
     arguments: str
+    call_id: str = ""
 
 
 class _Call:
@@ -76,6 +79,7 @@ class ServerCalls:
         self.sources = Sources()
         self.openings: Mapping[str, Mapping[str, object]] = {}
         self.hosted_made = 0
+        self.pictures = PictureUsage()
         self._emitter = emitter
         self._allocate = output.allocate
         self._keep = output.keep
@@ -120,7 +124,9 @@ class ServerCalls:
                 continue
             self._made += 1
             arguments = "".join(call.pieces) or "{}"
-            self.pending.append(PendingCall(key, start.kind, start.namespace or "", start.name, arguments))
+            self.pending.append(
+                PendingCall(key, start.kind, start.namespace or "", start.name, arguments, start.call_id)
+            )
         refused = len(gathered) > len(self.pending)
         self._refused = self._refused or refused
         return refused
@@ -151,10 +157,15 @@ class ServerCalls:
         self._opened(call).progress(stage, fields)
 
     def result(self, key: str, result: ToolResult) -> None:
-        """End a call with what it gave."""
+        """End a call with what it gave, or leave it for a later response, where the client has to make other calls first."""
         call = self._take(key)
+        if result.asks:
+            self._ask_client(call, result.asks)
+            return
         writer = self._opened(call)
         text = result.model_text
+        if result.pictures is not None:
+            self.pictures = add_pictures(self.pictures, result.pictures)
         if BY_NAME[call.start.kind].runs == "hosted":
             told = self.sources.told(text, result.passages, result.files)
             if text is None and result.error is not None:
@@ -165,6 +176,26 @@ class ServerCalls:
         elif text is not None:
             self.model_texts[writer.item_id] = ModelText(text)
         self._keep(writer.index, writer.result(result))
+
+    def resume(self, start: CallStart) -> None:
+        """Begin to wait for the result of a call whose item an earlier response has."""
+        call = _Call(start, None)
+        call.told = True
+        self._waiting[start.key] = call
+
+    def _ask_client(self, call: _Call, asks: Sequence[ClientCall]) -> None:
+        self.asked = True
+        if not call.told:
+            call.writer = call.writer or self._open(call.start)
+            call.writer.text("".join(call.pieces))
+            self._end_arguments(call)
+        function = BY_NAME[FUNCTION]
+        assert function.write is not None
+        for ask in asks:
+            start = CallStart(ask.call_id, ask.call_id, ask.name, namespace=ask.namespace, caller=call.start.call_id)
+            writer = function.write(self._emitter, *self._allocate(function.prefix), start)
+            writer.text(ask.arguments)
+            self._keep(writer.index, writer.close("completed"))
 
     def ask_instead(self, key: str, prefix: str, build: Callable[[str], tuple[str, bytes]]) -> None:
         """Replace a call by an item that asks the client; `build` makes its id and JSON from the id given to it."""

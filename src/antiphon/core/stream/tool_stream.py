@@ -57,6 +57,16 @@ class ToolStream:
         self._stage.check("begin_call")
         self._calls().begin(start, arguments)
 
+    def resume_call(self, start: CallStart) -> None:
+        """Go on with a call whose item an earlier response has; `tool_result` ends it."""
+        self._stage.check("begin_call")
+        self._calls().resume(start)
+
+    @property
+    def asked(self) -> bool:
+        """Tell whether the client has to make calls, or to agree to some, before anything goes on."""
+        return self._servers is not None and self._servers.asked
+
     def tool_progress(self, key: str, stage: str, fields: Mapping[str, object] = NO_FIELDS) -> None:
         """Emit a progress event of a call, such as `searching`, with these fields."""
         self._stage.check("tool_progress")

@@ -18,6 +18,8 @@ MOST_SAID = 1_500_000
 LARGE_EVENT = 64 * 1024
 """Bytes from which an event is looked at before it is read; smaller ones cannot hold much."""
 
+_SMALL = 1024  # bytes of which all are looked at in less time than two are searched for
+
 MOST_LINES = 100_000
 """Lines of one event."""
 
@@ -47,7 +49,7 @@ def encode(events: Iterable[Framed]) -> bytes:
     """Return the frames of some Events as one piece, ready for one write."""
     frames = [b"event: %b\ndata: %b\n\n" % (event.type.encode(), event.body) for event in events]
     piece = frames[0] if len(frames) == 1 else b"".join(frames)
-    return piece if piece.isascii() else unbroken(piece)
+    return piece if len(piece) < _SMALL and piece.isascii() else unbroken(piece)
 
 
 def unbroken(data: bytes) -> bytes:
@@ -98,9 +100,11 @@ class SSEParser:
     are none of these (JSON or a page instead of events) are kept in `stray`, for whoever has to tell what they say.
     """
 
-    __slots__ = ("_held", "_stray_size", "stray")
+    __slots__ = ("_held", "_most", "_stray_size", "stray")
 
-    def __init__(self) -> None:
+    def __init__(self, most: int | None = None) -> None:
+        """`most`: bytes of an event, if not EVENT_LIMIT."""
+        self._most = EVENT_LIMIT if most is None else most
         self.stray: list[bytes] = []
         self._stray_size = 0
         self._held = bytearray()
@@ -135,7 +139,7 @@ class SSEParser:
 
     def _hold(self, data: bytes) -> None:
         self._held += data
-        if len(self._held) > EVENT_LIMIT:
+        if len(self._held) > self._most:
             raise BackendError(502, "An event of the backend's stream is too large.")
 
     def close(self) -> list[bytes]:

@@ -64,10 +64,11 @@ def bare_calls(
     question = _Question(None, model)
     first = 0  # of this answer's, among `bare`
     for index, item in enumerate(items):
-        if type(item) is FunctionCall:
+        kind = type(item)
+        if kind is FunctionCall:
             if first >= 0:
-                bare.append((index, _key(item, item.call_id, question)))
-        elif type(item) is FunctionCallOutput:
+                bare.append((index, _key(item, item.call_id, question)))  # type: ignore[union-attr]  # a FunctionCall
+        elif kind is FunctionCallOutput:
             first = len(bare)
         elif type(item) is Reasoning:
             if has_thoughts(item):
@@ -110,31 +111,31 @@ def _is_said(item: Item) -> bool:
 class _Question:
     """The user's message that a model answers; its text is looked at once, however many calls there are."""
 
-    __slots__ = ("_message", "_model", "_text")
+    __slots__ = ("_message", "_model", "known")
 
     def __init__(self, message: Message | None, model: str) -> None:
         self._message = message
         self._model = model
-        self._text: str | None = None
+        self.known = ""
 
-    @property
     def text(self) -> str:
-        """A digest of its text and of the model's name."""
-        if self._text is None:
-            self._text = _digest(self._model, _text(self._message) if self._message is not None else "")
-        return self._text
+        """Return a digest of its text and of the model's name; it is `known` from then on."""
+        if not self.known:
+            self.known = _digest(self._model, _text(self._message) if self._message is not None else "")
+        return self.known
 
 
 def _key(call: Item, call_id: str, question: _Question) -> str:
     if len(call_id) >= _SHORTEST_RANDOM and _RANDOM.search(call_id) is not None:
         return call_id if len(call_id) <= _LONGEST_KEY else _digest(call_id)
-    if isinstance(call, FunctionCall):
-        short = len(call_id) + len(call.name) + len(call.arguments) <= _SHORT
-        make = _call_key if short else _call_key.__wrapped__
-        return make(call_id, call.name, call.arguments, question.text)
+    asked = question.known or question.text()
+    if type(call) is FunctionCall:
+        name, arguments = call.name, call.arguments
+        make = _call_key if len(call_id) + len(name) + len(arguments) <= _SHORT else _call_key.__wrapped__
+        return make(call_id, name, arguments, asked)
     if isinstance(call, CustomToolCall):
-        return _digest(call_id, call.name, call.input, question.text)
-    return _digest(call_id, "", "", question.text)
+        return _digest(call_id, call.name, call.input, asked)
+    return _digest(call_id, "", "", asked)
 
 
 @lru_cache(maxsize=4096)  # a conversation's calls come again with each of its requests

@@ -68,6 +68,8 @@ class _ItemFields(msgspec.Struct):
     error: OptionalRaw = None
     status: str | None = None
     tools: list[Raw] = []
+    code: str = ""
+    result: OptionalRaw = None
 
 
 _fields = msgspec.json.Decoder(_ItemFields)
@@ -102,6 +104,18 @@ def read_output(kind: CallKind, item: OtherItem, tools: ToolNames) -> Sequence[H
     fields = _decoded(item)
     output = item.model_text or text_of(fields.output) or fields.status or ""
     return (HistoryOutput(_id(fields), kind, output, optional=fields.call_id is None),)
+
+
+def read_program(kind: CallKind, item: OtherItem, tools: ToolNames) -> Sequence[HistoryEntry]:
+    """Read a program of the model."""
+    fields = _decoded(item)
+    return (HistoryCall(_id(fields), Target(kind, item.type), to_json({"code": fields.code}).decode()),)
+
+
+def read_program_output(kind: CallKind, item: OtherItem, tools: ToolNames) -> Sequence[HistoryEntry]:
+    """Read what came of a program; one without its program says nothing."""
+    fields = _decoded(item)
+    return (HistoryOutput(_id(fields), kind, item.model_text or text_of(fields.result), optional=True),)
 
 
 def read_found_tools(kind: CallKind, item: OtherItem, tools: ToolNames) -> Sequence[HistoryEntry]:
@@ -139,6 +153,16 @@ def hosted_reader(name: str, fields: Sequence[str], *, results: str = "") -> Rea
         )
 
     return read
+
+
+def read_picture(kind: CallKind, item: OtherItem, tools: ToolNames) -> Sequence[HistoryEntry]:
+    """Return the call for a picture. One that a model made by itself, or that a client brings, says nothing to a chat model."""
+    if not isinstance(item.model_text, str):
+        return ()
+    id = item.id if isinstance(item.id, str) else ""
+    prompt = _decode(_object, item).get("revised_prompt")
+    arguments = to_json({} if prompt is None else {"prompt": prompt}).decode()
+    return (HistoryCall(id, Target(kind, kind), arguments), HistoryOutput(id, kind, item.model_text))
 
 
 class _HostedResult(msgspec.Struct):

@@ -9,8 +9,18 @@ from msgspec import Raw
 
 from antiphon.core.citations.sources import ContainerFile, Passage, Source, SourcedText
 from antiphon.core.opaque import Opaque
+from antiphon.types.response import PictureUsage
 
 NO_FIELDS: Mapping[str, object] = {}
+
+
+class ClientCall(msgspec.Struct, frozen=True):
+    """A call of the client's function that a tool of this server wants made."""
+
+    call_id: str
+    name: str
+    arguments: str
+    namespace: str | None = None
 
 
 class ToolResult(msgspec.Struct, frozen=True, kw_only=True):
@@ -21,7 +31,9 @@ class ToolResult(msgspec.Struct, frozen=True, kw_only=True):
     `hidden` are fields as they were before some of them were hidden from the client.
     `error` says why a call gave nothing; `code` is the word for that where clients know one, such as `max_uses_exceeded`. `told`
     is all of it as the model sees it: that is set where sources get their numbers.
-    `used` is what it took of units that limits count, where that is not what was expected.
+    `pictures` are the token counts of pictures that it made, `used` is what it took of units that limits count, where that is
+    not what was expected.
+    A call that `asks` has no result yet: the client makes these calls first.
     """
 
     fields: Mapping[str, object] = {}
@@ -32,7 +44,9 @@ class ToolResult(msgspec.Struct, frozen=True, kw_only=True):
     error: str | None = None
     code: str = ""
     told: SourcedText | None = None
+    pictures: PictureUsage | None = None
     used: Mapping[str, float] = {}
+    asks: Sequence[ClientCall] = ()
 
 
 class ModelText(msgspec.Struct, frozen=True, omit_defaults=True):

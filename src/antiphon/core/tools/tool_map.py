@@ -13,6 +13,7 @@ from msgspec import UNSET, Raw
 from antiphon.core import kinds
 from antiphon.core.deltas import CallKind
 from antiphon.core.json_encoding import to_json
+from antiphon.core.programs import called_directly
 from antiphon.core.request.other_items import declared_later
 from antiphon.core.request.tool_decoding import decode_search, decode_tool
 from antiphon.core.tools.call_names import CallNames
@@ -187,6 +188,8 @@ class ToolMap:
 
     def _declare_client(self, tool: FunctionTool | CustomTool, namespace: str | None, about: str, found: bool) -> None:
         if tool.defer_loading is True and self._deferring and not found:
+            return
+        if isinstance(tool, FunctionTool) and tool.allowed_callers and not called_directly(tool):
             return
         if isinstance(tool, FunctionTool) and namespace is None:
             self._declare_function(tool)

@@ -86,7 +86,7 @@ class HttpConnection(asyncio.Protocol):
     def send(self, request: bytes) -> HttpResponse:
         """Write a request; the answer's `head` is done when the status is known, or raises BackendError or StaleConnection."""
         transport = self._transport
-        response = HttpResponse(self, self.loop.create_future(), self._most)
+        response = HttpResponse(self, self.loop.create_future(), self.alive, self._most)
         if transport is None or transport.is_closing():
             response.head.set_exception(StaleConnection())
             return response

@@ -7,6 +7,8 @@ import zlib
 from collections.abc import Callable
 from typing import Protocol
 
+import msgspec
+
 from antiphon.errors import BackendError
 
 
@@ -50,47 +52,28 @@ def timed_out() -> BackendError:
     return BackendError(504, "The backend did not answer in time.", code="backend_timeout", retriable=True)
 
 
-class HttpResponse:
+class HttpResponse(msgspec.Struct, eq=False):
     """An answer: its head, and its body as it arrives.
 
     `headers` have lower-case names. `read` returns all bytes that are there now; b"" is the end. `pour` hands them on from
     within the connection's own callback: waking a task for each token would cost more than to translate it.
     """
 
-    __slots__ = (
-        "_connection",
-        "_discard",
-        "_error",
-        "_inflate",
-        "_most",
-        "_pieces",
-        "_take",
-        "_waiter",
-        "alive",
-        "complete",
-        "counts_itself",
-        "head",
-        "headers",
-        "size",
-        "status",
-    )
-
-    def __init__(self, connection: Carrier, head: asyncio.Future[None], most: int = WHOLE_LIMIT) -> None:
-        self.status = 0
-        self.headers: list[tuple[bytes, bytes]] = []
-        self.head = head
-        self.complete = False
-        self._connection = connection
-        self._pieces: list[bytes] = []
-        self.size = 0
-        self._discard = False
-        self._error: Exception | None = None
-        self._take: Callable[[bytes], bool] | None = None
-        self._waiter: asyncio.Future[bool] | None = None
-        self._inflate: Inflate | None = None
-        self._most = most
-        self.counts_itself = False  # the reader tells by `alive` what is a part of the answer, and no mere sign of life
-        self.alive = connection.alive  # gives the backend more time
+    _connection: Carrier
+    head: asyncio.Future[None]
+    alive: Callable[[], None]  # gives the backend more time
+    _most: int = WHOLE_LIMIT
+    status: int = 0
+    headers: list[tuple[bytes, bytes]] = []
+    complete: bool = False
+    size: int = 0
+    counts_itself: bool = False  # the reader tells by `alive` what is a part of the answer, and no mere sign of life
+    _pieces: list[bytes] = []
+    _discard: bool = False
+    _error: Exception | None = None
+    _take: Callable[[bytes], bool] | None = None
+    _waiter: asyncio.Future[bool] | None = None
+    _inflate: Inflate | None = None
 
     @property
     def awaited(self) -> bool:
@@ -230,7 +213,7 @@ class Inflate:
         """Return what can be unpacked so far. Raises BackendError where the data is damaged, or a bomb."""
         raw_allowed, self._raw_allowed = self._raw_allowed, False
         try:
-            unpacked = self._stream.decompress(data, UNPACKED_AT_ONCE)
+            unpacked = self._stream.decompress(data, min(UNPACKED_AT_ONCE, max(self._left, 0) + 1))
             self._left -= len(unpacked)
             if self._stream.unconsumed_tail or self._left < 0:
                 raise too_large()

@@ -27,8 +27,7 @@ def check_capabilities(
     tools: Sequence[Tool],
     text: ResolvedText,
     items: Sequence[Item],
-    *,
-    strict: bool = False,
+    strict: bool,
 ) -> None:
     """Refuse what the model cannot do, before anything streams (contract, "Request fields").
 

@@ -5,10 +5,15 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 
+import msgspec
+
 from antiphon.access.caller import TOOLS
 from antiphon.access.tool_limits import ALL_RIGHTS, ToolRights, scope_of
+from antiphon.containers.skills import MOST_MOUNTED, listed_skills
 from antiphon.core.kinds import BY_DECLARATION, BY_NAME, Kind, kind_of
-from antiphon.errors import APIError
+from antiphon.core.request.validation import decode
+from antiphon.core.tools.environments import SHELL, in_container
+from antiphon.errors import APIError, InvalidRequest
 from antiphon.tools.base import AdmittedTool, Declaration, HostedTools
 from antiphon.types.tools import OtherTool, Tool, ToolChoice
 
@@ -53,6 +58,38 @@ def run_here(found: Sequence[AdmittedTool]) -> list[str]:
     return [tool.kind.name for tool in found if tool.use.offers()]
 
 
+class LocalSkill(msgspec.Struct, frozen=True):
+    """A skill in a folder of the client's own."""
+
+    name: str
+    description: str
+    path: str
+
+
+class _LocalEnvironment(msgspec.Struct):
+    skills: list[LocalSkill] | None = None
+
+
+class _LocalShell(msgspec.Struct):
+    environment: _LocalEnvironment | None = None
+
+
+_local_shell = msgspec.json.Decoder(_LocalShell)
+
+
+def told_local_skills(tools: Sequence[Tool]) -> str:
+    """Return what the model is told of the skills that the client's own shell has. Raises InvalidRequest."""
+    found: list[LocalSkill] = []
+    for index, tool in enumerate(tools):
+        if isinstance(tool, OtherTool) and tool.type == SHELL and not in_container(tool.raw):
+            param = f"tools[{index}]"
+            environment = decode(_local_shell, tool.raw, param).environment
+            found += (environment.skills or ()) if environment is not None else ()
+            if len(found) > MOST_MOUNTED:
+                raise InvalidRequest(f"At most {MOST_MOUNTED} skills are allowed.", param=f"{param}.environment.skills")
+    return listed_skills([(skill.name, " ".join(skill.description.split()), skill.path) for skill in found])
+
+
 async def admitted(
     tools: Sequence[Tool], owner: str, hosted: HostedTools, rights: ToolRights = ALL_RIGHTS
 ) -> list[AdmittedTool]:
@@ -62,7 +99,8 @@ async def admitted(
         if isinstance(tool, OtherTool):
             kind = kind_of(tool.type, tool.raw).name
             if kind in hosted and rights.may_run(kind):
-                declaration = Declaration(type=tool.type, raw=tool.own or tool.raw, param=f"tools[{index}]")
+                param = f"tools[{index}]"
+                declaration = Declaration(type=tool.type, raw=tool.own or tool.raw, param=param, beside=tools)
                 declared.setdefault(kind, []).append(declaration)
     found = []
     for kind, declarations in declared.items():

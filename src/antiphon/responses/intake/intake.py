@@ -3,37 +3,37 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import partial
 from itertools import chain
 
-import msgspec
-from msgspec import UNSET, Raw
+from msgspec import UNSET
+from msgspec.structs import asdict, replace
 
 from antiphon.access.caller import Caller, resolve
-from antiphon.access.tool_limits import ALL_RIGHTS, ToolRights, rights_of
+from antiphon.access.tool_limits import ALL_RIGHTS, rights_of
 from antiphon.backends.base import Route
 from antiphon.core import compaction as compact
 from antiphon.core import context, token_count
 from antiphon.core.citations.sources import Source
 from antiphon.core.json_encoding import to_json
-from antiphon.core.opaque import NO_OPAQUE, Opaque, OpaqueData, SealedThoughts
+from antiphon.core.opaque import Opaque, SealedThoughts
 from antiphon.core.request.configuration_updates import updated
 from antiphon.core.request.echo import echo_response
-from antiphon.core.request.text_format import ResolvedText
 from antiphon.core.stream.terms import StreamTerms
 from antiphon.core.tools.call_thoughts import CALLS
 from antiphon.core.tools.mcp_content import Senses
 from antiphon.core.tools.tool_map import ignored_tools
-from antiphon.core.turn import NO_HINTS, NO_OPTIONS, Hints, Turn, with_operators
+from antiphon.core.turn import NO_HINTS, Hints, Turn, with_operators
 from antiphon.errors import InvalidRequest
-from antiphon.responses.approvals import given
+from antiphon.responses.calls.approvals import given
+from antiphon.responses.calls.hosted_calls import offered, told
 from antiphon.responses.compaction import threshold
-from antiphon.responses.hosted_calls import offered, told
 from antiphon.responses.intake.abilities import EFFORT, check_capabilities, wants_effort
 from antiphon.responses.intake.asked import Asked
+from antiphon.responses.intake.draft import NO_TOOLS, Draft, ToolsHere
 from antiphon.responses.intake.history import Gathering, History
-from antiphon.responses.intake.hosted_tools import admitted, check_forced, run_here, tell_ignored
+from antiphon.responses.intake.hosted_tools import admitted, check_forced, run_here, tell_ignored, told_local_skills
 from antiphon.responses.intake.mcp_declarations import brings_servers, check_brought, declared_servers
 from antiphon.responses.intake.media import Media, MediaForm, media_holders
 from antiphon.responses.plan import Identity, Plan
@@ -42,7 +42,6 @@ from antiphon.responses.services import Services
 from antiphon.responses.structured_output import check_format
 from antiphon.responses.unsealing import Unsealing
 from antiphon.runtime.offload import LARGE, by_size
-from antiphon.tools.base import AdmittedTool
 from antiphon.types.items import Item, OtherItem, Reasoning
 from antiphon.types.request import CreateResponse
 from antiphon.types.response import Response
@@ -54,7 +53,6 @@ FETCHED_THERE = MediaForm(files_as_text=True)  # for backends that fetch images 
 MOST_ECHOED = 4 * 1024 * 1024
 """Bytes of what a response repeats of its request (tools, instructions, names): three events of a stream show it."""
 
-NO_TOOLS: tuple[Sequence[AdmittedTool], ToolRights] = ((), ALL_RIGHTS)
 
 SEALED = frozenset((OtherItem, Reasoning))
 """The kinds of items that may hold sealed text."""
@@ -92,15 +90,13 @@ class Intake:
         route = resolve(services.router, request.model, caller) if caller else services.router.resolve(request.model)
         if request.file_id is not None:
             own = await self._media.attach(own, request.file_id, owner)
-        seen = [*own, *prompted] if prompted else own
-        can = route.card.capabilities
+        can, seen = route.card.capabilities, [*own, *prompted] if prompted else own
         strict = self._config.unsupported_parameters == "refuse" and not asked.forgiving
         if asked.size < LARGE:  # then no step is worth a detour
-            check_capabilities(can, request, tools, text, seen, strict=strict)
+            check_capabilities(can, request, tools, text, seen, strict)
         else:
-            await by_size(asked.size, partial(check_capabilities, strict=strict), can, request, tools, text, seen)
-        remote = await declared_servers(tools, caller, services.tool_servers) if tools else []
-        hosted, rights = await self._hosted(request, tools, owner, caller, identity) if tools else NO_TOOLS
+            await by_size(asked.size, check_capabilities, can, request, tools, text, seen, strict)
+        here = await self._admit_tools(request, tools, owner, caller, identity) if tools else NO_TOOLS
         source = history or services.store.responses
         own, earlier, size = await self._gathering.items(request, own, owner, source, asked.size)
         kinds = set(map(type, chain(earlier, own, prompted)))
@@ -116,60 +112,67 @@ class Intake:
             identity = Identity(services.new_id_base(), int(services.clock()))
         plain = not (earlier or prompted or media_holders(own))
         shown = list(own) if plain else await self._shown(prompted, earlier, own, owner, route)
-        approvals = given(own, shown, {tool.server_label for tool in remote}, services.sealer, owner) if remote else []
-        opaque: OpaqueData = NO_OPAQUE
-        sources: Sequence[Source] = ()
-        earlier_sources: Sequence[Source] = ()
-        if not SEALED.isdisjoint(kinds):
-            seals = Unsealing(services.sealer, owner, own, _source_of(request), forgiving=asked.forgiving)
-            shown = await seals.restored(shown)
-            opaque, earlier_sources = seals.opaque, seals.sources
-            size += seals.size
-        if route.card.capabilities.reasoning and not CALLS.isdisjoint(map(type, own)):
-            given_back, opaque = await services.recall.restored(
-                shown, opaque, owner, services.store.responses, size, route.card.id
-            )
-            if given_back is not shown:
-                shown, plain = given_back, False
-                kinds.add(Reasoning)
-        if not SEALED.isdisjoint(kinds):
-            shown, opaque, added, sources = await self._gathering.with_model_texts(shown, opaque, owner, source)
-            size += added
-        ignored = ignored_tools(tools, run_here(hosted) if hosted else ())
-        if ignored:
-            tell_ignored(ignored, services.tools_off, rights)
-        if hosted:
-            ignored += [name for tool in hosted for name in tool.use.ignored()]
-        whole = (request, asked.extra, owner, route, tools, text, own, shown, identity, hints, ignored)
-        plan = self._complete(*whole) if size < LARGE else await by_size(size, self._complete, *whole, large=True)
-        if asked.options is not NO_OPTIONS or asked.ignored or asked.forgiving:
-            plan = _with_options(plan, asked)
-        if opaque:
-            plan = msgspec.structs.replace(plan, turn=msgspec.structs.replace(plan.turn, opaque=opaque))
-        if remote or hosted:
-            turn = msgspec.structs.replace(plan.turn, server_tools=offered(hosted), tool_instructions=told(hosted))
-            plan = msgspec.structs.replace(
-                plan, turn=turn, remote=remote, hosted=hosted, rights=rights, approvals=approvals
-            )
-        if sources or earlier_sources:
-            plan = msgspec.structs.replace(plan, sources=[*earlier_sources, *sources])
-        return await self._fit(plan, size if plain else -1)
+        draft = Draft(asked, request, text, owner, route, identity, hints, own, shown, size, plain, here)
+        if here.remote:
+            draft.approvals = given(own, shown, {tool.server_label for tool in here.remote}, services.sealer, owner)
+        if not (SEALED.isdisjoint(kinds) and CALLS.isdisjoint(kinds)):
+            await self._restore(draft, source, sealed=not SEALED.isdisjoint(kinds))
+        plan = self._complete(draft) if draft.size < LARGE else await by_size(draft.size, self._complete, draft)
+        window = route.card.context_length
+        fits = window is None or (draft.plain and draft.size < window)  # a token takes a byte at least
+        if fits and request.context_management is None and OtherItem not in kinds:
+            return plan
+        return await self._fit(plan, draft.size if draft.plain else -1)
 
-    async def _hosted(
+    async def _admit_tools(
         self,
         request: CreateResponse,
         tools: Sequence[Tool],
         owner: str,
         caller: Caller | None,
         identity: Identity | None,
-    ) -> tuple[Sequence[AdmittedTool], ToolRights]:
-        """Return the hosted tools of a request, and its caller's rights to them. Raises APIError."""
-        services = self._services
-        if not services.hosted_tools:
-            return NO_TOOLS
-        rights = rights_of(caller) if caller is not None else identity.rights if identity is not None else ALL_RIGHTS
-        check_forced(request.tool_choice, rights, services.hosted_tools)
-        return await admitted(tools, owner, services.hosted_tools, rights), rights
+    ) -> ToolsHere:
+        """Find the tools that this server runs and the caller has a right to. Raises APIError."""
+        services, hosted, rights = self._services, [], ALL_RIGHTS
+        remote = await declared_servers(tools, caller, services.tool_servers)
+        if services.hosted_tools:
+            if caller is not None:
+                rights = rights_of(caller)
+            elif identity is not None:
+                rights = identity.rights
+            check_forced(request.tool_choice, rights, services.hosted_tools)
+            hosted = await admitted(tools, owner, services.hosted_tools, rights)
+        ignored = ignored_tools(tools, run_here(hosted) if hosted else ())
+        if ignored:
+            tell_ignored(ignored, services.tools_off, rights)
+        ignored += [name for tool in hosted for name in tool.use.ignored()]
+        about = "\n\n".join(filter(None, (told(hosted), told_local_skills(tools))))
+        here = ToolsHere(remote, hosted, ignored, rights, about)
+        return here if remote or hosted or ignored or about else NO_TOOLS
+
+    async def _restore(self, draft: Draft, source: History, *, sealed: bool) -> None:
+        """Put back what was kept beside items: sealed thoughts, thoughts of calls, what the model saw of tools' results."""
+        services, owner, own = self._services, draft.owner, draft.own
+        earlier: Sequence[Source] = ()
+        if sealed:
+            field = _source_of(draft.request)
+            seals = Unsealing(services.sealer, owner, own, field, forgiving=draft.asked.forgiving)
+            draft.shown = await seals.restored(draft.shown)
+            draft.opaque, earlier = seals.opaque, seals.sources
+            draft.size += seals.size
+        if draft.route.card.capabilities.reasoning and not CALLS.isdisjoint(map(type, own)):
+            shown, draft.opaque = await services.recall.restored(
+                draft.shown, draft.opaque, owner, services.store.responses, draft.size, draft.route.card.id
+            )
+            if shown is not draft.shown:
+                draft.shown, draft.plain, sealed = shown, False, True
+        if sealed:
+            draft.shown, draft.opaque, added, draft.sources = await self._gathering.with_model_texts(
+                draft.shown, draft.opaque, owner, source
+            )
+            draft.size += added
+            if earlier:
+                draft.sources = [*earlier, *draft.sources]
 
     async def _shown(
         self, prompted: Sequence[Item], earlier: list[Item], own: list[Item], owner: str, route: Route
@@ -189,14 +192,14 @@ class Intake:
         `size` are the bytes in which all that the model sees has come, -1 where they do not tell.
         """
         if compact.has_trigger(plan.own_items):
-            return msgspec.structs.replace(plan, compaction="trigger")
+            return replace(plan, compaction="trigger")
         limit = threshold(plan.request.context_management)
         if limit is not None:
             if await self._count(plan) > limit:
-                return msgspec.structs.replace(plan, compaction="threshold")
+                return replace(plan, compaction="threshold")
             return plan
         window = plan.route.card.context_length
-        # A token takes a byte at least: this fits without counting.
+        # This fits without counting, as above.
         if window is None or 0 <= size < window:
             return plan
         if not plan.turn.size and context.smaller_than(plan.turn.items, window):
@@ -218,7 +221,7 @@ class Intake:
         if count <= room:
             return plan
         items = await by_size(plan.turn.size, context.truncated, plan.turn.items, room / count)
-        return msgspec.structs.replace(plan, turn=msgspec.structs.replace(plan.turn, items=items))
+        return replace(plan, turn=replace(plan.turn, items=items))
 
     async def _count(self, plan: Plan) -> int:
         return (await self._services.counter.count(plan.route, plan.turn)).tokens
@@ -238,34 +241,21 @@ class Intake:
                 param="store",
             )
 
-    def _complete(
-        self,
-        request: CreateResponse,
-        extra: Mapping[str, Raw],
-        owner: str,
-        route: Route,
-        tools: list[Tool],
-        text: ResolvedText,
-        own: list[Item],
-        items: list[Item],
-        identity: Identity,
-        hints: Hints,
-        ignored: list[str],
-        *,
-        large: bool = False,
-    ) -> Plan:
-        defaults, can = route.defaults, route.card.capabilities
+    def _complete(self, draft: Draft) -> Plan:
+        """Return the Plan of a request whose context is known."""
+        asked, request, route, tools_here = draft.asked, draft.request, draft.route, draft.tools
+        defaults, can, ignored = route.defaults, route.card.capabilities, tools_here.ignored
         response = echo_response(
             request,
-            id=f"resp_{identity.id_base}",
-            created_at=identity.created_at,
-            tools=tools,
-            text=text,
+            id=f"resp_{draft.identity.id_base}",
+            created_at=draft.identity.created_at,
+            tools=asked.tools,
+            text=draft.text,
             defaults=defaults,
             store_default=self._config.store_default,
         )
         effort = response.reasoning.effort
-        if effort is not None and not route.card.capabilities.reasoning:
+        if effort is not None and not can.reasoning:
             effort = None
             if wants_effort(request):
                 ignored = [*ignored, EFFORT]
@@ -273,36 +263,38 @@ class Intake:
             model=route.card.id,
             request=request,
             instructions=request.instructions if request.instructions is not None else route.instructions,
-            items=items,
-            tools=tools,
+            items=draft.shown,
+            opaque=draft.opaque,
+            tools=asked.tools,
             tool_choice=request.tool_choice or "auto",
             parallel_tool_calls=request.parallel_tool_calls is not False,
-            text=text,
+            text=draft.text,
             temperature=request.temperature if request.temperature is not None else defaults.temperature,
             top_p=request.top_p if request.top_p is not None else defaults.top_p,
             max_output_tokens=response.max_output_tokens,
             reasoning_effort=effort,
-            extra=with_operators(extra, route.extra_body),
+            extra=with_operators(asked.extra, route.extra_body),
+            options=asked.options,
             stream=bool(request.stream),
-            hints=Hints(owner=owner, response=response.id, backend_id=hints.backend_id, traceparent=hints.traceparent),
-            senses=Senses(images=can.images, audio=can.audio),
+            hints=replace(draft.hints, owner=draft.owner, response=response.id),
+            senses=Senses(can.images, can.audio),
         )
-        if large:
-            _check_echo(response)
-            turn = msgspec.structs.replace(turn, size=max(token_count.size_of_large(turn), LARGE))
-        return Plan(
+        plan = Plan(
             request=request,
-            owner=owner,
+            owner=draft.owner,
             route=route,
             turn=turn,
             response=response,
-            id_base=identity.id_base,
-            own_items=own,
+            id_base=draft.identity.id_base,
+            own_items=draft.own,
             stored=response.store,
             conversation_id=response.conversation.id if response.conversation else None,
-            options=self._stream_options(request, owner),
-            ignored=ignored,
+            options=self._stream_options(request, draft.owner),
+            ignored=[*asked.ignored, *ignored] if asked.ignored else ignored,
+            sources=draft.sources,
         )
+        usual = draft.size < LARGE and tools_here is NO_TOOLS and not asked.forgiving
+        return plan if usual else _with_rest(plan, draft)
 
     def _stream_options(self, request: CreateResponse, owner: str) -> StreamTerms:
         reasoning = request.reasoning
@@ -333,20 +325,23 @@ class Intake:
             return None
 
 
-def _with_options(plan: Plan, asked: Asked) -> Plan:
-    """Return a Plan with what a CreateResponse has no field for."""
-    most, window = plan.turn.max_output_tokens, plan.route.card.context_length
-    if asked.forgiving and most is not None and window is not None:
-        most = min(most, window)
-    turn = msgspec.structs.replace(plan.turn, options=asked.options, max_output_tokens=most)
-    return msgspec.structs.replace(plan, turn=turn, ignored=[*asked.ignored, *plan.ignored])
+def _with_rest(plan: Plan, draft: Draft) -> Plan:
+    """Return a Plan with what few requests have: tools that this server runs, a large size, a forgiving front end."""
+    turn, tools, window = plan.turn, draft.tools, plan.route.card.context_length
+    if draft.size >= LARGE:
+        _check_echo(plan.response)
+        turn = replace(turn, size=max(token_count.size_of_large(turn), LARGE))
+    if draft.asked.forgiving and turn.max_output_tokens is not None and window is not None:
+        turn = replace(turn, max_output_tokens=min(turn.max_output_tokens, window))
+    if tools is not NO_TOOLS:
+        turn = replace(turn, server_tools=offered(tools.hosted), tool_instructions=tools.about)
+        plan = replace(plan, remote=tools.remote, hosted=tools.hosted, rights=tools.rights, approvals=draft.approvals)
+    return replace(plan, turn=turn)
 
 
 def _check_echo(response: Response) -> None:
     """Raise InvalidRequest where a response repeats too much of its request; `param` is the field that has most of it."""
-    sizes = {
-        name: len(to_json(value)) for name, value in msgspec.structs.asdict(response).items() if value is not UNSET
-    }
+    sizes = {name: len(to_json(value)) for name, value in asdict(response).items() if value is not UNSET}
     if sum(sizes.values()) > MOST_ECHOED:
         largest = max(sizes, key=sizes.__getitem__)
         raise InvalidRequest(

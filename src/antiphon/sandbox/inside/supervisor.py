@@ -53,6 +53,7 @@ class InnerSupervisor:
         self._settings = settings
         self._own_processes = bool(settings["own_processes"])
         self._folder = Folder(settings["folder"])
+        self._skills = Folder(settings["skills"])
         self._python: Child | None = None
         self._groups: set[int] = set()
 
@@ -95,6 +96,10 @@ class InnerSupervisor:
 
     def _do_write(self, message: Message, blob: bytes) -> tuple[Message, bytes]:
         self._folder.write(message["path"], blob, message["more"])
+        return {}, b""
+
+    def _do_install(self, message: Message, blob: bytes) -> tuple[Message, bytes]:
+        self._skills.write(message["path"], blob, message["more"], 0o755 if message["executable"] else 0o644)
         return {}, b""
 
     def _do_read(self, message: Message, blob: bytes) -> tuple[Message, bytes]:

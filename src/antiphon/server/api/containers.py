@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 from urllib.parse import quote
 
 import msgspec
-from msgspec import UNSET, Meta, Raw, UnsetType
+from msgspec import Meta
 
 from antiphon.access.tool_limits import ToolAdmission, Unmetered
 from antiphon.containers.base import (
@@ -21,6 +21,7 @@ from antiphon.containers.base import (
     shown_path,
 )
 from antiphon.containers.containers import Containers
+from antiphon.containers.skills import DeclaredSkill, Skills
 from antiphon.core.media.file_types import BINARY
 from antiphon.core.request.validation import decode, missing
 from antiphon.errors import APIError, InvalidRequest, NotFound
@@ -48,7 +49,7 @@ class CreateContainer(msgspec.Struct, frozen=True, kw_only=True):
     expires_after: IdleTime | None = None
     memory_limit: Literal["1g", "4g", "16g", "64g"] | None = None
     network_policy: NetworkPolicy | None = None
-    skills: Raw | UnsetType = UNSET
+    skills: list[DeclaredSkill] | None = None
 
 
 class CopyFile(msgspec.Struct, frozen=True, kw_only=True):
@@ -64,27 +65,30 @@ _copy = msgspec.json.Decoder(CopyFile)
 class ContainerRoutes:
     """The handlers."""
 
-    def __init__(self, containers: Containers, files: FileStore, meters: ToolAdmission | None = None) -> None:
+    def __init__(
+        self, containers: Containers, files: FileStore, skills: Skills, meters: ToolAdmission | None = None
+    ) -> None:
         """`meters` count the bytes that containers are given."""
         self._containers = containers
+        self._skills = skills
         self._files = files
         self._meters = meters or Unmetered()
 
     async def create(self, request: Request) -> Reply:
         """POST /v1/containers."""
         body = decode(_create, await request.body())
-        if body.skills is not UNSET and bytes(body.skills) not in (b"null", b"[]"):
-            raise InvalidRequest("Skills are not supported.", param="skills", code="unsupported_value")
         reason = await self._containers.source.usable()
         if reason:
             raise APIError(501, f"This server runs no code: {reason}", code="code_interpreter_off")
         memory = container_memory(body.memory_limit, body.network_policy, self._containers.bounds.memory, "")
         files = [await self._file(id, request.owner, f"file_ids[{n}]") for n, id in enumerate(body.file_ids)]
+        skills = await self._skills.admitted(body.skills or (), request.owner, "skills")
         idle = None if body.expires_after is None else body.expires_after.minutes * 60
         told = await self._meters.store(request.caller, sum(file.size for file in files)) if files else ()
         container = await self._containers.create(request.owner, name=body.name, memory=memory, idle=idle)
         for file in files:
             await self._add(container, file)
+        await self._skills.give(self._containers.store, container.id, skills)
         return json_reply(container_object(container), headers=told)
 
     async def list(self, request: Request) -> Reply:

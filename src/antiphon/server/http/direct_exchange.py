@@ -8,6 +8,8 @@ from collections.abc import Callable, Sequence
 from io import BytesIO
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from antiphon.errors import APIError
 from antiphon.server.http.body import too_large
 from antiphon.server.http.exchange import Take
@@ -32,70 +34,39 @@ MOST_ZEROS = 8
 """Zeros before the length of a chunk; some readers take no more than 16 digits."""
 
 
-class DirectExchange:
+class DirectExchange(msgspec.Struct, eq=False):
     """One request on a connection of uvicorn's. uvicorn itself looks at `keep_alive` and `response_complete`."""
 
-    __slots__ = (
-        "_body",
-        "_buffer",
-        "_callback",
-        "_chunked",
-        "_failure",
-        "_limit",
-        "_probes",
-        "_protocol",
-        "_size",
-        "_take",
-        "_waiter",
-        "answered",
-        "client",
-        "direct_host",
-        "expects_continue",
-        "gone",
-        "headers",
-        "keep_alive",
-        "method",
-        "more_body",
-        "old",
-        "owner",
-        "query_string",
-        "raw_path",
-        "refusal",
-        "response_complete",
-        "root_path",
-        "scheme",
-    )
-
-    def __init__(self, protocol: DirectProtocol, method: str, url: bytes, headers: list[Header]) -> None:
-        self.method = method
-        self.raw_path, self.query_string, authority = origin_form(url)
-        if authority is not None:
-            headers = [header for header in headers if header[0] != b"host"] + [(b"host", authority)]
-        self.headers: Sequence[Header] = headers
-        self.client = protocol.peer
-        self.scheme: str = protocol.scheme or "http"
-        self.root_path = ""  # nothing is mounted here, unless `forwarded.Way` says so
-        self.direct_host: bytes | None = None
-        self.owner = ""
-        self.answered = False
-        self.response_complete = False
-        self.gone = False
-        self.more_body = True
-        self.keep_alive = True
-        self.old = False  # HTTP/1.0: no chunks
-        self.expects_continue = False
-        self.refusal: APIError | None = None  # all the answer that it will get
-        self._protocol = protocol
-        self._body: list[bytes] = []
-        self._buffer: BytesIO | None = None  # a body that is not small: made whole as it comes, without one long copy
-        self._size = 0
-        self._limit = -1  # nobody has asked for the body yet
-        self._take: Take | None = None
-        self._failure: APIError | None = None
-        self._waiter: asyncio.Future[None] | None = None
-        self._callback: Callable[[], object] | None = None
-        self._chunked = False
-        self._probes = 0  # bytes of what comes next that were sent before it
+    _protocol: DirectProtocol
+    method: str
+    raw_path: bytes
+    query_string: bytes
+    headers: Sequence[Header]
+    client: str
+    scheme: str
+    root_path: str = ""  # nothing is mounted here, unless `forwarded.Way` says so
+    direct_host: bytes | None = None
+    owner: str = ""
+    answered: bool = False
+    response_complete: bool = False
+    gone: bool = False
+    more_body: bool = True
+    keep_alive: bool = True
+    old: bool = False  # HTTP/1.0: no chunks
+    expects_continue: bool = False
+    refusal: APIError | None = None  # all the answer that it will get
+    _body: list[bytes] = []
+    _buffer: BytesIO | None = None  # a body that is not small: made whole as it comes, without one long copy
+    _size: int = 0
+    _unread: int = 0  # bytes that are here, and not asked for yet
+    _streamed: bool = False  # it is read in parts
+    _limit: int = -1  # nobody has asked for the body yet
+    _take: Take | None = None
+    _failure: APIError | None = None
+    _waiter: asyncio.Future[None] | None = None
+    _callback: Callable[[], object] | None = None
+    _chunked: bool = False
+    _probes: int = 0  # bytes of what comes next that were sent before it
 
     # Request
 
@@ -104,12 +75,13 @@ class DirectExchange:
         if self.response_complete or self._failure is not None:
             return
         self._size += len(data)
+        self._unread += len(data)
         if 0 <= self._limit < self._size:
             self.fail(too_large(self._limit))
             return
         if self._take is not None and not self._taken(len(data)):
             return
-        if self._buffer is None and self._body and self._size > HIGH_WATER:
+        if self._buffer is None and self._body and self._unread > HIGH_WATER:
             self._buffer = BytesIO()
             self._buffer.writelines(self._body)
             self._body.clear()
@@ -117,8 +89,10 @@ class DirectExchange:
             self._buffer.write(data)
         else:
             self._body.append(data)
-        if self._limit < 0 and self._size > HIGH_WATER:
+        if (self._limit < 0 or self._streamed) and self._unread > HIGH_WATER:
             self._protocol.flow.pause_reading()
+        if self._streamed:
+            self._wake()
 
     def _taken(self, size: int) -> bool:
         assert self._take is not None
@@ -159,12 +133,31 @@ class DirectExchange:
             self.fail(too_large(limit))
         while self.more_body and not self.gone and self._failure is None:
             await self._more()
+        return self._taken_in()
+
+    async def read_part(self, limit: int) -> bytes:
+        """Return what of the body has come since the last call, b"" at its end. Raises APIError 413 or 408, and ClientGone."""
+        self._limit, self._streamed = limit, True
+        if self._size > limit:
+            self.fail(too_large(limit))
+        while self.more_body and not self._unread and not self.gone and self._failure is None:
+            self._protocol.set_deadline(self._protocol.body_timeout)  # it has its time anew
+            await self._more()
+        part = self._taken_in()
+        if self.more_body:
+            self._protocol.set_deadline(self._protocol.body_timeout)
+            self._protocol.flow.resume_reading()
+        return part
+
+    def _taken_in(self) -> bytes:
+        """Return what has come of the body, and let go of it. Raises what went wrong with it, and ClientGone."""
         if self._failure is not None:
             raise self._failure
         if self.gone:
             raise ClientGone
         pieces, buffer = self._body, self._buffer
         self._body, self._buffer = [], None  # not held beside the whole: an open stream keeps its request
+        self._unread = 0
         if buffer is not None:
             return buffer.getvalue()  # no copy
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
@@ -210,12 +203,14 @@ class DirectExchange:
             self._protocol.write(body)
         self._complete()
 
-    def begin(self, status: int, headers: Sequence[Header]) -> DirectExchange:
-        """Send the head of a streamed answer. Raises ClientGone."""
+    def begin(self, status: int, headers: Sequence[Header], length: int | None = None) -> DirectExchange:
+        """Send the head of a streamed answer, of so many bytes where that is known. Raises ClientGone."""
         if self.gone:
             raise ClientGone
-        self._chunked = not self.old
-        if self.old:
+        self._chunked = not self.old and length is None
+        if length is not None:
+            headers = (*headers, (b"content-length", b"%d" % length))
+        elif self.old:
             self.keep_alive = False  # the connection's end is the answer's end
         self._protocol.write(b"".join(self._head(status, headers)))
         return self
@@ -314,3 +309,11 @@ class DirectExchange:
         """Break off what was begun and not ended."""
         if not self.response_complete:
             self.abort()
+
+
+def exchange_on(protocol: DirectProtocol, method: str, url: bytes, headers: list[Header]) -> DirectExchange:
+    """Return the Exchange of a request with that head."""
+    path, query, authority = origin_form(url)
+    if authority is not None:
+        headers = [header for header in headers if header[0] != b"host"] + [(b"host", authority)]
+    return DirectExchange(protocol, method, path, query, headers, protocol.peer, protocol.scheme or "http")

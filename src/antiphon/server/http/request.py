@@ -23,7 +23,6 @@ class HTTPRequest:
     __slots__ = (
         "_exchange",
         "_head",
-        "_headers",
         "_held",
         "_max_body",
         "_query",
@@ -48,7 +47,6 @@ class HTTPRequest:
         self._head = head
         self._max_body = max_body
         self._held = held
-        self._headers: Mapping[bytes, bytes] | None = None
         self._query: Mapping[str, Sequence[str]] | None = None
 
     @property
@@ -65,18 +63,17 @@ class HTTPRequest:
 
     def header(self, name: bytes) -> bytes | None:
         """Return a header by its lower-case name."""
-        if self._headers is None:
-            self._headers = dict(reversed(self._exchange.headers))  # of several, the first counts
-        return self._headers.get(name)
+        return self._head.fields.get(name)
 
     async def body(self, *, form: bool = False) -> bytes:
         """Return the body, decompressed: JSON, or a `form` with files.
 
         It is held until the request is answered. Raises APIError 413, 415, 408, 400, 429 or 503, and ClientGone.
         """
-        check_content_type(self.header(b"content-type"), form=form)
-        packing = encoding(self._exchange.headers)
-        length = self.header(b"content-length")
+        fields = self._head.fields
+        check_content_type(fields.get(b"content-type"), form=form)
+        packing = encoding(self._exchange.headers) if b"content-encoding" in fields else ""
+        length = fields.get(b"content-length")
         declared = int(length) if length is not None and length.isdigit() else -1
         if declared > self._max_body:
             raise too_large(self._max_body)
@@ -99,12 +96,27 @@ class HTTPRequest:
         self._held.take(len(body) - packed - (most if packed > INLINE else 0))
         return body
 
+    async def part(self, limit: int) -> bytes:
+        """Return the next part of the body as it came, b"" at its end. Raises APIError 413 or 408, and ClientGone."""
+        length = self.header(b"content-length")
+        if length is not None and length.isdigit() and int(length) > limit:
+            raise too_large(limit)
+        return await self._exchange.read_part(limit)
+
+    def hold(self, size: int) -> None:
+        """Count bytes that are held until the request is answered. Raises APIError 429 or 503."""
+        self._held.take(size)
+
     async def stream(
-        self, content_type: str = "text/event-stream", status: int = 200, headers: Sequence[Header] = ()
+        self,
+        content_type: str = "text/event-stream",
+        status: int = 200,
+        headers: Sequence[Header] = (),
+        length: int | None = None,
     ) -> ByteSink:
         """Send the head of a streamed answer. Raises ClientGone, also after a HEAD request: nobody wants the rest."""
         extra = headers if any(name == b"cache-control" for name, _ in headers) else (*_UNCACHED, *headers)
-        sink = self._exchange.begin(status, self._head.begin(content_type, extra))
+        sink = self._exchange.begin(status, self._head.begin(content_type, extra), length)
         if self.method == "HEAD":
             await sink.close()
             raise ClientGone

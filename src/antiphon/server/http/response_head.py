@@ -47,18 +47,14 @@ OPENAI = AnswerForm()
 class ResponseHead:
     """Makes the headers of one answer, in the `form` of its route. A sane `x-request-id` of the client's is kept."""
 
-    __slots__ = ("_id", "_started", "form", "origin", "request_id", "shared")
+    __slots__ = ("_id", "_started", "fields", "form", "origin", "request_id", "shared")
 
     def __init__(self, headers: Sequence[Header]) -> None:
         self._started = time.perf_counter()
-        self.origin: bytes | None = None  # of the page that asks, where it is one
+        self.fields = dict(reversed(headers))  # the request's headers by name; of several, the first counts
+        self.origin = self.fields.get(b"origin")  # of the page that asks, where it is one
         self.shared = False  # whether that page may read the answer
-        given = None
-        for name, value in headers:
-            if name == b"x-request-id" and given is None:
-                given = value
-            elif name == b"origin":
-                self.origin = value
+        given = self.fields.get(b"x-request-id")
         sane = given is not None and _SANE_ID.fullmatch(given)
         self._id = given if given and sane else b"req_" + new_id_base()[16:].encode()
         self.request_id = self._id.decode()

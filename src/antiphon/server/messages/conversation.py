@@ -71,6 +71,8 @@ class MessagesRead:
         self._uses: dict[str, BlockFields] = {}
         self._cited = False
         self._held = held
+        self._parts: list[Part] = []
+        self._origins: list[int] = []
         messages = decode(_messages, raw, "messages")
         if not messages:
             raise InvalidRequest("at least one message is required", param="messages")
@@ -119,11 +121,11 @@ class MessagesRead:
         if not said:
             return
         before = self.items[-1] if self.items else None
-        if isinstance(before, Message) and before.role == "user" and isinstance(before.content, list):
-            self.items[-1] = Message(role="user", content=[*before.content, *said])
-            place, indexes = self.places[-1]
-            self.places[-1] = (place, [*indexes, *origins])
+        if isinstance(before, Message) and before.content is self._parts and before.role == "user":
+            self._parts += said  # in place: there may be thousands of them
+            self._origins += origins
         else:
+            self._parts, self._origins = said, origins
             self._add(Message(role="user", content=said), at, origins)
 
     def _result(self, block: BlockFields, at: int, index: int, path: str) -> None:

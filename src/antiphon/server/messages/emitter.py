@@ -218,7 +218,7 @@ class TextBlock:
         if self._block is None:
             if self._warm:
                 return
-            self._block = self._emitter.begin(b'{"type":"text","text":"","citations":null}')
+            self._block = self._emitter.begin(b'{"type":"text","text":"","citations":[]}')
         self._block.piece(TEXT, text_json(text))
 
     def refusal(self, text: str) -> None:
@@ -239,7 +239,7 @@ class TextBlock:
 
     def _end_block(self) -> None:
         if self._block is not None:
-            cited = b"[%b]" % b",".join(self._citations) if self._citations else b"null"
+            cited = b"[%b]" % b",".join(self._citations)
             text = text_json("".join(self._pieces[self._begin :]))
             self._block.end(b'{"type":"text","text":%b,"citations":%b}' % (text, cited))
         self._begin = len(self._pieces)

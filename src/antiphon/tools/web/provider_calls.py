@@ -17,7 +17,7 @@ from antiphon.net.http.address import parse_url
 from antiphon.net.http.client import HttpClient, Timeouts
 from antiphon.net.proxies import proxy_for
 from antiphon.tools.base import McpTool, ToolServerError, ToolServers
-from antiphon.tools.web.providers import MOST_READ, Hit, Provider, Wish, body, hits, target
+from antiphon.tools.web.providers import MOST_READ, Hit, Provider, Wish, body, hits, target, usual_hint
 
 MOST_ANSWER = 4 * 1024 * 1024
 """Bytes of a provider's answer."""
@@ -79,7 +79,7 @@ class HttpSearch:
         except BackendError as error:
             raise SearchFailed("The search provider cannot be reached.", error.message) from None
         if response.status != 200:
-            hint = self._provider.hints.get(response.status, "")
+            hint = self._provider.hints.get(response.status) or usual_hint(response.status)
             raise SearchFailed(f"The search provider answered with status {response.status}.", hint)
         if len(answer) < READ_INLINE:
             return self._found(answer, wish)

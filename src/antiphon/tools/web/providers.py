@@ -70,6 +70,24 @@ class Provider(msgspec.Struct, frozen=True, kw_only=True):
 
 _WRONG_KEY = "its key is missing or wrong: set `key` in [tools.web_search]"
 
+_USUAL: Mapping[int, str] = {
+    400: "it refuses the request: is `url` that of its API?",
+    401: _WRONG_KEY,
+    402: "its account has no credit left",
+    403: "it does not let this key or this server's address in",
+    404: "there is no search at this address: set `url` to the base of its API, without a path of its own",
+    405: "there is no search at this address: set `url` to the base of its API, without a path of its own",
+    429: "too many requests, or the plan's limit is reached",
+}
+
+
+def usual_hint(status: int) -> str:
+    """Return what a status says of most providers."""
+    if 300 <= status < 400:
+        return "it sends to another address, which is not followed: set `url` to that"
+    return _USUAL.get(status, "the provider itself fails at present" if status >= 500 else "")
+
+
 PROVIDERS: Mapping[str, Provider] = {
     "searxng": Provider(
         path="/search",

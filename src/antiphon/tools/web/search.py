@@ -101,7 +101,8 @@ class WebSearch:
         return WebSearchUse(self._settings, self._provider, read(declared), self._client, self._pages)
 
     async def close(self) -> None:
-        """Close the connections to the provider."""
+        """Close the connections to the provider, and end the process that reads documents."""
+        self._pages.close()
         await self._client.close()
 
 

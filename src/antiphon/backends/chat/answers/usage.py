@@ -39,14 +39,15 @@ def usage_from(usage: ChatUsage, profile: Profile, reasoning_size: int, text_siz
         reasoning = round(completion * reasoning_size / (reasoning_size + text_size))
     return Usage(
         input_tokens=prompt,
-        input_tokens_details=InputTokensDetails(cached, written),
+        input_tokens_details=InputTokensDetails(cached, written) if cached or written else _NONE_CACHED,
         output_tokens=completion,
-        output_tokens_details=OutputTokensDetails(reasoning),
+        output_tokens_details=OutputTokensDetails(reasoning) if reasoning else _NO_THOUGHTS,
         total_tokens=total or prompt + completion,
     )
 
 
 _MOST = 2**50
+_NONE_CACHED, _NO_THOUGHTS = InputTokensDetails(), OutputTokensDetails()
 
 # Names of the counts, in the order in which they are believed. A dot leads into an object.
 _NAMES: dict[str, tuple[str, ...]] = {

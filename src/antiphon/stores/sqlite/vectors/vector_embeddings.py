@@ -105,8 +105,10 @@ def nearest(
         hits: list[ChunkHit] = []
         for number, score in ordered(vector, rows, 2 * limit):  # some may be of deleted files
             hit = vector_chunks.hit(connection, store, number, score)
-            if hit is not None and len(hits) < limit:
+            if hit is not None:
                 hits.append(hit)
+            if len(hits) == limit:
+                break
         return Neighbours(hits=hits, model=known)
     return Neighbours()
 

@@ -16,8 +16,8 @@ from antiphon.core.request.decoding import decode_items
 from antiphon.core.stream.response_stream import PendingCall, ResponseStream
 from antiphon.core.tools.results import ToolResult
 from antiphon.core.turn import Turn
-from antiphon.responses.hosted_calls import HostedWork
-from antiphon.responses.mcp_calls import McpWork
+from antiphon.responses.calls.hosted_calls import HostedWork
+from antiphon.responses.calls.mcp_calls import McpWork
 from antiphon.responses.plan import Plan
 from antiphon.responses.services import Services
 from antiphon.runtime.offload import LARGE
@@ -48,6 +48,10 @@ class ToolWork:
         self._stream.announce_calls(self._needs_approval)
         await self._hosted.prepare(self._run_of, self._stream)
         await self._mcp.prepare(self._history, decode_items([Raw(item) for item in self._stream.output]))
+        if not self._stream.output:  # a run that is taken over has done it
+            for call in self._hosted.resumed():
+                self._stream.resume_call(CallStart(call.key, call.call_id, call.name, kind=call.kind))
+                await self._run(call)
 
     def compacted(self, turn: Turn) -> None:
         """Go on from a Turn that holds all output so far; `prepare` still finds listings and approvals of the whole context."""

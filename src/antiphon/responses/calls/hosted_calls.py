@@ -27,7 +27,7 @@ OVERHEAD = 256  # bytes that a passage or a file counts beside its text
 
 TellProgress = Callable[[str, str, Mapping[str, object]], None]
 
-log = logging.getLogger("antiphon.responses")
+log = logging.getLogger("antiphon.responses.calls")
 
 
 class HostedWork:
@@ -56,6 +56,14 @@ class HostedWork:
         for tool in self._admitted.values():
             await tool.use.prepare(run)
         stream.open_hosted({name: opening for name, tool in self._admitted.items() if (opening := tool.use.opening())})
+
+    def resumed(self) -> list[PendingCall]:
+        """Return the calls of earlier responses that go on, as they are made."""
+        return [
+            PendingCall(id, tool.kind.name, "", tool.kind.call, to_json({"code": code}).decode(), id)
+            for tool in self._admitted.values()
+            for id, code in tool.use.resumed().items()
+        ]
 
     async def call(self, call: PendingCall) -> ToolResult:
         """Make a call. A failure becomes the call's error; nothing is raised."""
@@ -100,7 +108,7 @@ class HostedWork:
             async with asyncio.timeout(tool.bounds.seconds):
                 if tool.kind.begins:
                     self._tell(call.key, tool.kind.begins)
-                return await tool.use.call(call.name, call.arguments, partial(self._tell, call.key))
+                return await tool.use.call_as(call.call_id, call.name, call.arguments, partial(self._tell, call.key))
         except TimeoutError:
             return ToolResult(error=f"The tool did not answer within {tool.bounds.seconds:g} seconds.")
         except ToolServerError as error:

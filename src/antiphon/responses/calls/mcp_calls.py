@@ -26,8 +26,8 @@ from antiphon.core.stream.tool_writers import ListingWriter, approval_request
 from antiphon.core.tools.offers import Offer, Target
 from antiphon.core.tools.results import ToolResult
 from antiphon.errors import APIError, InvalidRequest
-from antiphon.responses import approvals
-from antiphon.responses.approvals import Approval
+from antiphon.responses.calls import approvals
+from antiphon.responses.calls.approvals import Approval
 from antiphon.responses.services import Services
 from antiphon.tools.base import McpTool, RemoteTool, ToolServer, ToolServerError
 from antiphon.types.items import Item, OtherItem
