@@ -144,6 +144,8 @@ class ResponsesBackend:
     `learn`: a refusal that names a wish of the request is answered by asking without it.
     """
 
+    runs_hosted_tools = True
+
     def __init__(self, name: str, config: BackendConfig, *, socket: str = "", learn: bool = True) -> None:
         self.name = name
         self._client = connect(name, config, socket)

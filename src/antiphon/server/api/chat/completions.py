@@ -20,6 +20,7 @@ from antiphon.runtime.offload import by_size
 from antiphon.server.api.chat.media import with_media
 from antiphon.server.api.chat.meter import demand, metered
 from antiphon.server.api.chat.translated import TranslatedChat
+from antiphon.server.api.relayed import whole_body
 from antiphon.server.api.routing_hints import request_hints
 from antiphon.server.http.messages import ByteSink, ClientGone, Header, Reply, Request
 from antiphon.telemetry.request_record import calls_model
@@ -142,10 +143,7 @@ async def _copy(answer: ByteStream, sink: ByteSink) -> None:
 
 
 async def _whole(answer: ByteStream) -> Reply:
-    parts = []
-    while data := await answer.read():
-        parts.append(data)
-    return Reply(b"".join(parts), answer.status, _content_type(answer), _kept(answer))
+    return Reply(await whole_body(answer), answer.status, _content_type(answer), _kept(answer))
 
 
 def _content_type(answer: ByteStream) -> str:
