@@ -66,6 +66,8 @@ max_stores = 1_000_000
 [tools.code_interpreter]
 max_containers = 1_000_000
 call_seconds = 2.0
+per_owner = 1
+total = 2
 """
 
 

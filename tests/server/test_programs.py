@@ -233,7 +233,8 @@ def test_a_program_goes_on_after_a_restart(url: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "tool",
     [
-        {"type": "mcp", "server_label": "a", "server_url": "https://a.example/", "allowed_callers": ["programmatic"]},
+        {"type": "custom", "name": "a", "allowed_callers": ["programmatic"]},
+        {"type": "apply_patch", "allowed_callers": ["programmatic"]},
         {"type": "shell", "environment": {"type": "container_auto"}, "allowed_callers": ["programmatic"]},
         {"type": "code_interpreter", "container": {"type": "auto"}, "allowed_callers": ["direct", "programmatic"]},
     ],

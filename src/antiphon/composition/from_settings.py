@@ -6,6 +6,7 @@ import contextlib
 import os
 import secrets
 import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,9 +17,11 @@ from antiphon.checker.pool import Bounds
 from antiphon.config import BackendConfig, CodeInterpreterConfig, Config, JwtConfig
 from antiphon.containers.base import MEMORY, ContainerBounds
 from antiphon.errors import ConfigError
-from antiphon.sandbox.base import SandboxLimits
+from antiphon.sandbox.base import SandboxKind, SandboxLimits
 from antiphon.sandbox.bubblewrap import Bubblewrap
+from antiphon.sandbox.engine import ContainerEngine
 from antiphon.sandbox.pool import Sandboxes
+from antiphon.sandbox.seatbelt import Seatbelt
 from antiphon.server.api.incoming import FileBounds
 from antiphon.stores.open import is_url, shared_secret
 from antiphon.tools.images.server import MOST_STREAMED, ImageServer
@@ -31,7 +34,15 @@ def make_sandboxes(settings: CodeInterpreterConfig) -> Sandboxes:
     """Return what starts sandboxes, as the settings have it. Nothing is tried yet."""
     limits = SandboxLimits(memory=MEMORY[settings.memory], disk=settings.disk, processes=settings.processes)
     off = 'tools.code_interpreter.sandbox is "off"' if settings.sandbox == "off" else ""
-    return Sandboxes([Bubblewrap()], limits, python=settings.python, off=off)
+    kinds: Mapping[str, Sequence[SandboxKind]] = {
+        "auto": (Bubblewrap(), Seatbelt()),
+        "bwrap": (Bubblewrap(),),
+        "seatbelt": (Seatbelt(),),
+        "docker": (ContainerEngine("docker", settings.image, settings.runtime),),
+        "podman": (ContainerEngine("podman", settings.image, settings.runtime),),
+        "off": (),
+    }
+    return Sandboxes(kinds[settings.sandbox], limits, python=settings.python, off=off)
 
 
 def image_server(config: Config) -> ImageServer | None:

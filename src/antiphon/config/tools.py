@@ -69,12 +69,16 @@ class CodeInterpreterConfig(Settings, kw_only=True, forbid_unknown_fields=True):
     """The code interpreter and its containers."""
 
     sandbox: Annotated[
-        Literal["auto", "bwrap", "off"],
+        Literal["auto", "bwrap", "seatbelt", "docker", "podman", "off"],
         Meta(
-            description="What encloses the code: `auto` takes the first that passes its probes on this machine; without one,"
-            " the tool is off. `bwrap` is bubblewrap (Linux)."
+            description="What encloses the code: `auto` takes bubblewrap (Linux) or sandbox-exec (macOS). Whatever it is has to"
+            " pass its probes on this machine, else the tool is off."
         ),
     ] = "auto"
+    image: Annotated[
+        str, Meta(description="The image of containers of `docker` and `podman`, with a `python3`; it is not pulled.")
+    ] = "python:3.12-slim"
+    runtime: Annotated[str, Meta(description="The engine's runtime for them, such as runsc; empty: its own.")] = ""
     python: Annotated[
         str,
         Meta(

@@ -12,7 +12,7 @@ from hashlib import blake2b
 import msgspec
 
 from antiphon.types.items import FunctionCall, FunctionCallOutput, Item, OtherItem
-from antiphon.types.tools import FunctionTool
+from antiphon.types.tools import CustomTool, FunctionTool
 
 PROGRAMMATIC = "programmatic_tool_calling"
 PROGRAM = "program"
@@ -42,6 +42,7 @@ class EarlierProgram(msgspec.Struct, frozen=True):
 class _Program(msgspec.Struct):
     call_id: str = ""
     code: str = ""
+    fingerprint: str = ""
 
 
 _program = msgspec.json.Decoder(_Program)
@@ -57,26 +58,29 @@ def fingerprint(call_id: str, code: str) -> str:
     return blake2b(f"{call_id}/{code}".encode(errors="replace"), digest_size=24).hexdigest()
 
 
-def called_directly(tool: FunctionTool) -> bool:
-    """Tell whether a model may call a function itself; so it may where nothing is said of it."""
+def called_directly(tool: FunctionTool | CustomTool) -> bool:
+    """Tell whether a model may call a tool itself; so it may where nothing is said of it."""
     callers = tool.allowed_callers
     return not isinstance(callers, list) or not callers or DIRECT in callers
 
 
-def called_by_programs(tool: FunctionTool) -> bool:
-    """Tell whether programs may call a function."""
+def called_by_programs(tool: FunctionTool | CustomTool) -> bool:
+    """Tell whether programs may call a tool."""
     return isinstance(tool.allowed_callers, list) and BY_PROGRAM in tool.allowed_callers
 
 
 def unfinished(items: Sequence[Item]) -> list[EarlierProgram]:
-    """Return the programs of a history that have made calls and have no output yet."""
+    """Return this server's programs of a history that have made calls and have no output yet.
+
+    Those of a backend that runs programs itself have other fingerprints.
+    """
     programs: dict[str, str] = {}
     calls: dict[str, list[FunctionCall]] = {}
     outputs: dict[str, FunctionCallOutput] = {}
     for item in items:
         if type(item) is OtherItem and item.type in (PROGRAM, PROGRAM_OUTPUT):
             found = _decoded(item)
-            if item.type == PROGRAM and found.call_id:
+            if item.type == PROGRAM and found.fingerprint == fingerprint(found.call_id, found.code):
                 programs[found.call_id] = found.code
             else:
                 programs.pop(found.call_id, None)

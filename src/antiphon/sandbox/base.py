@@ -48,7 +48,9 @@ class Command(msgspec.Struct, frozen=True, kw_only=True):
     """How the first process of a sandbox is started.
 
     `own_processes`: it sees the processes of its sandbox alone. `user` is the uid it runs under, None for the server's own.
-    `keep` are open files that the command needs; they are closed once it runs. `folder` is where the files are.
+    `keep` are open files that the command needs; they are closed once it runs. `folder` is where the files are. `stdio`: it
+    speaks over its standard input and output, the engine that runs it counts its processes, and the Python is that of an image.
+    `end` is the command that removes what is left of it.
     """
 
     arguments: Sequence[str]
@@ -57,6 +59,8 @@ class Command(msgspec.Struct, frozen=True, kw_only=True):
     user: int | None = None
     keep: Sequence[int] = ()
     folder: str = FOLDER
+    stdio: bool = False
+    end: Sequence[str] = ()
 
 
 class SandboxKind(Protocol):

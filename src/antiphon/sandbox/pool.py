@@ -13,7 +13,7 @@ import msgspec
 from antiphon.sandbox.base import BEING_TRIED, Interior, Sandbox, SandboxError, SandboxKind, SandboxLimits
 from antiphon.sandbox.interior import interiors
 from antiphon.sandbox.probes import QUICK, Ground, failing
-from antiphon.sandbox.process import SandboxProcess, start
+from antiphon.sandbox.process import SandboxProcess, run_quietly, start
 
 log = logging.getLogger("antiphon.sandbox")
 
@@ -142,8 +142,12 @@ class Sandboxes:
         user = kind.command(Interior(python="python3"), self.limits, [], 0)
         for one in user.keep:
             os.close(one)
+        if user.end:
+            await asyncio.to_thread(run_quietly, user.end)
         try:
-            candidates = await asyncio.to_thread(lambda: list(interiors(self._python, user.user)))
+            candidates = [Interior(python=self._python or "python3")]
+            if not user.stdio:
+                candidates = await asyncio.to_thread(lambda: list(interiors(self._python, user.user)))
         except SandboxError as error:
             return None, str(error)
         reason = "there is no Python for it"

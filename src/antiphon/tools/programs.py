@@ -17,7 +17,7 @@ from msgspec import Raw
 
 from antiphon.containers.containers import Containers
 from antiphon.core.json_encoding import to_json
-from antiphon.core.kinds import BY_NAME
+from antiphon.core.kinds import BY_NAME, CUSTOM
 from antiphon.core.programs import (
     BY_PROGRAM,
     PROGRAM,
@@ -35,7 +35,7 @@ from antiphon.errors import InvalidRequest
 from antiphon.sandbox.base import SandboxError
 from antiphon.tools.base import Declaration, HostedRun, HostedUse, Progress, ToolBounds, ToolResult
 from antiphon.types.items import FunctionCallOutput, Item
-from antiphon.types.tools import FunctionTool, NamespaceTool, OtherTool, Tool
+from antiphon.types.tools import CustomTool, FunctionTool, NamespaceTool, OtherTool, Tool
 
 MOST_CALLS = 500
 """Calls of one program."""
@@ -85,9 +85,10 @@ def _functions(tools: Sequence[Tool]) -> list[tuple[str, tuple[FunctionTool, str
         elif isinstance(tool, NamespaceTool):
             inner = [one for one in tool.tools if isinstance(one, FunctionTool) and called_by_programs(one)]
             found += [(f"{tool.name}__{one.name}", (one, tool.name)) for one in inner]
-        elif isinstance(tool, OtherTool) and _wants_programs(tool):
+        elif _wants_programs(tool):
+            type = tool.type if isinstance(tool, OtherTool) else CUSTOM
             raise InvalidRequest(
-                f"Programs of this server call functions of the client: a tool '{tool.type}' cannot be called by them.",
+                f"Programs of this server call functions of the client: a tool '{type}' cannot be called by them.",
                 param=f"tools[{index}].allowed_callers",
                 code="unsupported_value",
             )
@@ -101,7 +102,11 @@ class _Callers(msgspec.Struct):
 _callers = msgspec.json.Decoder(_Callers)
 
 
-def _wants_programs(tool: OtherTool) -> bool:
+def _wants_programs(tool: Tool) -> bool:
+    if isinstance(tool, CustomTool):
+        return called_by_programs(tool)
+    if not isinstance(tool, OtherTool):
+        return False
     try:
         return BY_PROGRAM in (_callers.decode(tool.raw).allowed_callers or ())
     except msgspec.MsgspecError:

@@ -40,6 +40,7 @@ class CustomTool(msgspec.Struct, tag="custom", tag_field="type", kw_only=True, f
     description: str | UnsetType = UNSET
     format: ToolFormat | UnsetType | None = UNSET
     defer_loading: bool | UnsetType = UNSET
+    allowed_callers: list[str] | None | UnsetType = UNSET
 
 
 class NamespaceTool(msgspec.Struct, tag="namespace", tag_field="type", kw_only=True, frozen=True):

@@ -52,8 +52,8 @@ def test_nine_of_ten_are_found_among_many() -> None:
     right = 0
     for _ in range(10):
         query = some(chance, chance.choice(topics))
-        near = shortlist(segments, code(query), shortlisted(4000))
-        assert len(near) == shortlisted(4000)
+        near = shortlist(segments, code(query), shortlisted(4000, 96))
+        assert len(near) == shortlisted(4000, 96)
         found = {number for number, _ in ordered(query, [(number, rows[number]) for number in near], 10)}
         right += len(found & {number for number, _ in ordered(query, rows.items(), 10)})
     assert right >= 90

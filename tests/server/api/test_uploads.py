@@ -137,7 +137,7 @@ def test_a_cancelled_upload_leaves_nothing(ann: openai.OpenAI) -> None:
 
 def test_what_is_refused(ann: openai.OpenAI, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     assert refused(lambda: begun(ann, 6_000_001)) == (400, "file_too_large", "bytes")
-    assert refused(lambda: begun(ann, 0))[::2] == (400, "bytes")
+    assert refused(lambda: begun(ann, -1))[::2] == (400, "bytes")
     assert refused(lambda: begun(ann, purpose="fun"))[::2] == (400, "purpose")
     assert refused(lambda: begun(ann, filename=""))[::2] == (400, "filename")
     assert refused(lambda: begun(ann, expires_after={"anchor": "created_at", "seconds": 1}))[::2] == (

@@ -13,6 +13,7 @@ from math import dist, isfinite, sqrt
 from struct import Struct, iter_unpack, unpack
 
 MOST_DIMENSIONS = 8192
+USUAL_DIMENSIONS = 384
 SHORTLIST = 128  # vectors that are compared exactly, of however few chunks
 SHORTLIST_SHARE = 0.005  # of all chunks, in addition
 
@@ -50,9 +51,9 @@ def code(vector: Vector) -> bytes:
     return int(signs, 2).to_bytes(code_size(len(vector)), "big")
 
 
-def shortlisted(chunks: int) -> int:
-    """Return how many of so many chunks are compared exactly."""
-    return SHORTLIST + int(chunks * SHORTLIST_SHARE)
+def shortlisted(chunks: int, dimensions: int) -> int:
+    """Return how many of so many chunks are compared exactly: more where vectors are short, as their codes say less."""
+    return int((SHORTLIST + chunks * SHORTLIST_SHARE) * max(1.0, USUAL_DIMENSIONS / dimensions))
 
 
 def shortlist(segments: Iterable[tuple[int, bytes]], query: bytes, most: int) -> list[int]:

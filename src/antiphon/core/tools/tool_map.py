@@ -189,7 +189,7 @@ class ToolMap:
     def _declare_client(self, tool: FunctionTool | CustomTool, namespace: str | None, about: str, found: bool) -> None:
         if tool.defer_loading is True and self._deferring and not found:
             return
-        if isinstance(tool, FunctionTool) and tool.allowed_callers and not called_directly(tool):
+        if tool.allowed_callers and not called_directly(tool):
             return
         if isinstance(tool, FunctionTool) and namespace is None:
             self._declare_function(tool)

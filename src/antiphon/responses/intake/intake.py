@@ -96,7 +96,7 @@ class Intake:
             check_capabilities(can, request, tools, text, seen, strict)
         else:
             await by_size(asked.size, check_capabilities, can, request, tools, text, seen, strict)
-        here = await self._admit_tools(request, tools, owner, caller, identity) if tools else NO_TOOLS
+        here = await self._admit_tools(request, tools, owner, caller, identity, route) if tools else NO_TOOLS
         source = history or services.store.responses
         own, earlier, size = await self._gathering.items(request, own, owner, source, asked.size)
         kinds = set(map(type, chain(earlier, own, prompted)))
@@ -131,8 +131,9 @@ class Intake:
         owner: str,
         caller: Caller | None,
         identity: Identity | None,
+        route: Route,
     ) -> ToolsHere:
-        """Find the tools that this server runs and the caller has a right to. Raises APIError."""
+        """Find the tools that this server runs, and not the backend, and the caller has a right to. Raises APIError."""
         services, hosted, rights = self._services, [], ALL_RIGHTS
         remote = await declared_servers(tools, caller, services.tool_servers)
         if services.hosted_tools:
@@ -141,8 +142,9 @@ class Intake:
             elif identity is not None:
                 rights = identity.rights
             check_forced(request.tool_choice, rights, services.hosted_tools)
-            hosted = await admitted(tools, owner, services.hosted_tools, rights)
-        ignored = ignored_tools(tools, run_here(hosted) if hosted else ())
+            if not route.runs_hosted_tools:
+                hosted = await admitted(tools, owner, services.hosted_tools, rights)
+        ignored = ignored_tools(tools, run_here(hosted) if hosted else ()) if not route.runs_hosted_tools else []
         if ignored:
             tell_ignored(ignored, services.tools_off, rights)
         ignored += [name for tool in hosted for name in tool.use.ignored()]

@@ -11,6 +11,7 @@ DEEPEST = 16
 LONGEST = 512
 
 State = tuple[int, int, int, int]
+"""Size, times and number of a file."""
 
 
 def names_a_file(path: str) -> bool:

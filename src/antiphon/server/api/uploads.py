@@ -42,7 +42,7 @@ class FileLife(msgspec.Struct, frozen=True, kw_only=True):
 class CreateUpload(msgspec.Struct, frozen=True, kw_only=True):
     """The body of `POST /v1/uploads`."""
 
-    bytes: Annotated[int, Meta(ge=1)]
+    bytes: Annotated[int, Meta(ge=0)]
     filename: Annotated[str, Meta(min_length=1, max_length=LONGEST_NAME)]
     mime_type: Annotated[str, Meta(max_length=256)]
     purpose: str

@@ -16,6 +16,7 @@ from antiphon.core.request.validation import decode, decode_fields
 from antiphon.errors import BackendError, InvalidRequest
 from antiphon.responses.services import Services
 from antiphon.runtime.offload import by_size
+from antiphon.server.api.relayed import whole_body
 from antiphon.server.api.routing_hints import request_hints
 from antiphon.server.http.messages import ClientGone, Header, Reply, Request
 from antiphon.server.messages.errors import envelope
@@ -70,7 +71,7 @@ class MessagesRelayer:
             if asked.stream and answer.status < 300:
                 await _stream(request, answer, headers)
                 return True, None
-            return True, Reply(await _whole(answer), answer.status, _type(answer), headers)
+            return True, Reply(await whole_body(answer), answer.status, _type(answer), headers)
         finally:
             if answer is not None:
                 answer.abort()
@@ -89,7 +90,7 @@ class MessagesRelayer:
         try:
             if answer.status in (404, 405):
                 return None
-            return Reply(await _whole(answer), answer.status, _type(answer), _headers(request, answer))
+            return Reply(await whole_body(answer), answer.status, _type(answer), _headers(request, answer))
         finally:
             answer.abort()
 
@@ -156,10 +157,3 @@ async def _stream(request: Request, answer: RelayedAnswer, headers: list[Header]
     except BackendError as error:
         sink.write_nowait(b"event: error\ndata: %b\n\n" % envelope(error, request.request_id))
     await sink.close()
-
-
-async def _whole(answer: RelayedAnswer) -> bytes:
-    parts = []
-    while data := await answer.read():
-        parts.append(data)
-    return b"".join(parts)

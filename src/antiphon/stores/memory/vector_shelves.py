@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import msgspec
 from msgspec.structs import replace
 
+from antiphon.core.retrieval.ranking import SAME, saturated, weight
 from antiphon.core.retrieval.vectors import Vector, code, ordered, shortlist, shortlisted
 from antiphon.stores.records import (
     ChunkHit,
@@ -68,10 +69,31 @@ def settle(
         chunk.vector = drafts[digest]
 
 
+Placed = tuple[int, IndexedChunk, ShelvedFile]
+"""A chunk with its number and its file."""
+
+
+def ranked(
+    chunks: Sequence[Placed], words: Sequence[str], limit: int, files: Collection[str] | None
+) -> tuple[list[tuple[float, int, IndexedChunk, ShelvedFile]], list[int]]:
+    """Return the chunks with the best BM25 scores, and how many chunks have each word."""
+    average = sum([chunk.length for _, chunk, _ in chunks]) / len(chunks)
+    having = [sum([word in chunk.times for _, chunk, _ in chunks]) for word in words]
+    weights = {word: weight(len(chunks), count) for word, count in zip(words, having, strict=True) if count}
+    found = []
+    for number, chunk, kept in chunks:
+        times = chunk.times
+        parts = [weights[word] * saturated(times[word], chunk.length, average) for word in weights if word in times]
+        if parts and (files is None or kept.file.file_id in files):
+            found.append((sum(parts), number, chunk, kept))
+    found.sort(key=lambda one: (-round(one[0], SAME), one[1]))
+    return found[:limit], having
+
+
 def nearest_numbers(vectors: Mapping[int, ChunkVector], vector: Vector, limit: int) -> list[tuple[int, float]]:
     """Return numbers and cosines of the chunks nearest to a vector."""
     codes = [(number, one.code) for number, one in vectors.items()]
-    near = shortlist(codes, code(vector), shortlisted(len(codes)))
+    near = shortlist(codes, code(vector), shortlisted(len(codes), len(vector)))
     return ordered(vector, [(number, vectors[number].vector) for number in near], limit)
 
 

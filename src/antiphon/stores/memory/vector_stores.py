@@ -8,7 +8,6 @@ from collections.abc import Collection, Mapping, Sequence
 
 from msgspec.structs import replace
 
-from antiphon.core.retrieval.ranking import SAME, saturated, weight
 from antiphon.core.retrieval.vectors import Vector
 from antiphon.errors import StoreConflict
 from antiphon.stores.base import FenceError
@@ -22,6 +21,7 @@ from antiphon.stores.memory.vector_shelves import (
     file_counts,
     hit_of,
     nearest_numbers,
+    ranked,
     settle,
     shown_store,
 )
@@ -37,6 +37,8 @@ from antiphon.stores.records import (
     VectorFile,
     VectorStore,
 )
+
+INLINE = 100  # chunks that are ranked on the event loop
 
 
 class MemoryVectorStores:
@@ -288,20 +290,12 @@ class MemoryVectorStores:
         )
         if not chunks:
             return Hits()
-        average = sum(chunk.length for _, chunk, _ in chunks) / len(chunks)
-        having = [sum(word in chunk.times for _, chunk, _ in chunks) for word in words]
-        weights = [weight(len(chunks), count) for count in having]
-        hits = []
-        for number, chunk, kept in chunks:
-            score = sum(
-                share * saturated(chunk.times[word], chunk.length, average)
-                for word, share in zip(words, weights, strict=True)
-                if word in chunk.times
-            )
-            if score > 0 and (files is None or kept.file.file_id in files):
-                hits.append(hit_of(number, score, chunk, kept.file))
-        hits.sort(key=lambda hit: (-round(hit.score, SAME), hit.number))
-        return Hits(hits=hits[:limit], chunks=len(chunks), having=having)
+        if len(chunks) < INLINE:
+            best, having = ranked(chunks, words, limit, files)
+        else:
+            best, having = await asyncio.to_thread(ranked, chunks, words, limit, files)
+        hits = [hit_of(number, score, chunk, kept.file) for score, number, chunk, kept in best]
+        return Hits(hits=hits, chunks=len(chunks), having=having)
 
     async def nearest(
         self, id: str, owner: str, model: str, vector: Vector, limit: int, files: Collection[str] | None = None

@@ -290,22 +290,16 @@ class PostgresVectorStores:
     async def search(
         self, id: str, owner: str, words: Sequence[str], limit: int, files: Collection[str] | None = None
     ) -> Hits:
-        sums = await self._pool.row(SQL["sums"], id=id, owner=owner)
-        if sums is None or not sums[1] or not words:
+        if not words:
             return Hits()
-        store, chunks, length = sums
-        found = await self._pool.rows(
-            SQL["search"],
-            store=store,
-            words=[*words],
-            total=float(chunks),
-            average=length / chunks,
-            wanted=None if files is None else [*files],
-            limit=limit,
-        )
-        counts = await self._pool.rows(SQL["having"], store=store, words=[*words])
-        having: dict[str, int] = {row[0]: row[1] for row in counts}
-        return Hits(hits=[_hit(row) for row in found], chunks=chunks, having=[having.get(word, 0) for word in words])
+        wanted = None if files is None else [*files]
+        found = await self._pool.rows(SQL["search"], id=id, owner=owner, words=[*words], wanted=wanted, limit=limit)
+        if not found:
+            return Hits()
+        chunks, known, counts = found[0][:3]
+        having: dict[str, int] = dict(zip(known or (), counts or (), strict=True))
+        hits = [_hit(row[3:]) for row in found if row[3] is not None]
+        return Hits(hits=hits, chunks=chunks, having=[having.get(word, 0) for word in words])
 
     async def nearest(
         self, id: str, owner: str, model: str, vector: Vector, limit: int, files: Collection[str] | None = None

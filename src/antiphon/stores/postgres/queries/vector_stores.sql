@@ -222,23 +222,28 @@ SELECT number FROM antiphon.vector_store_files WHERE gone LIMIT :limit FOR UPDAT
 SELECT f.file_id, f.attributes FROM antiphon.vector_store_files AS f JOIN antiphon.vector_stores AS s ON s.number = f.store
 WHERE s.id = :id AND s.owner = :owner AND f.chunks > 0 AND NOT f.gone
 
--- name: sums
-SELECT number, chunks, words FROM antiphon.vector_stores WHERE id = :id AND owner = :owner
-
 -- name: search
--- BM25 as FTS5 computes it; `wanted` NULL: all files. Without `numeric`, which would take most of the time.
-WITH postings AS MATERIALIZED (
-    SELECT word, file, chunks, times, lengths FROM antiphon.vector_words WHERE store = :store AND word = ANY (:words)
+-- BM25 as FTS5 computes it, without `numeric`, which would take most of the time; `wanted` NULL: all files. Each row says how many
+-- chunks there are, and how many of them have which word; without hits there is one row that says it.
+WITH shelf AS MATERIALIZED (
+    SELECT number, chunks, words::double precision / chunks AS average FROM antiphon.vector_stores
+    WHERE id = :id AND owner = :owner AND chunks > 0
+), postings AS MATERIALIZED (
+    SELECT p.word, p.file, p.chunks, p.times, p.lengths FROM antiphon.vector_words AS p
+    WHERE p.store = (SELECT number FROM shelf) AND p.word = ANY (:words)
+), counted AS MATERIALIZED (
+    SELECT word, sum(cardinality(chunks))::double precision AS n FROM postings GROUP BY word
 ), weights AS MATERIALIZED (
-    SELECT word, greatest(0.000001, ln((:total::double precision - n + 0.5) / (n + 0.5))) AS weight
-    FROM (SELECT word, sum(cardinality(chunks)) AS n FROM postings GROUP BY word) AS counted (word, n)
+    SELECT c.word, s.average, 2.2::double precision * greatest(
+        0.000001::double precision, ln((s.chunks::double precision - c.n + 0.5) / (c.n + 0.5))
+    ) AS part
+    FROM counted AS c, shelf AS s
 ), scored AS (
     SELECT chunk, file, sum(
-        part * times / (times + 0.3::double precision + 0.9::double precision * length / :average::double precision)
+        part * times / (times + 0.3::double precision + 0.9::double precision * length / average)
     ) AS score
     FROM (
-        SELECT file, 2.2::double precision * w.weight AS part,
-            unnest(chunks) AS chunk, unnest(times) AS times, unnest(lengths) AS length
+        SELECT file, w.part, w.average, unnest(chunks) AS chunk, unnest(times) AS times, unnest(lengths) AS length
         FROM postings JOIN weights AS w USING (word)
     ) AS p
     GROUP BY chunk, file
@@ -248,14 +253,12 @@ WITH postings AS MATERIALIZED (
     WHERE NOT f.gone AND (:wanted::text[] IS NULL OR f.file_id = ANY (:wanted))
     ORDER BY round(s.score * 1000000000) DESC, s.chunk LIMIT :limit
 )
-SELECT b.chunk, b.score, b.file_id, b.filename, b.attributes, c.text FROM best AS b
-JOIN antiphon.vector_chunks AS c ON c.store = :store AND c.number = b.chunk
+SELECT s.chunks, (SELECT array_agg(word) FROM counted), (SELECT array_agg(n::bigint) FROM counted),
+    b.chunk, b.score, b.file_id, b.filename, b.attributes, c.text
+FROM shelf AS s LEFT JOIN (
+    best AS b JOIN antiphon.vector_chunks AS c ON c.store = (SELECT number FROM shelf) AND c.number = b.chunk
+) ON true
 ORDER BY round(b.score * 1000000000) DESC, b.chunk
-
--- name: having
--- How many chunks have each word.
-SELECT word, sum(cardinality(chunks))::bigint FROM antiphon.vector_words WHERE store = :store AND word = ANY (:words)
-GROUP BY word
 
 -- name: drop_other_drafts
 DELETE FROM antiphon.vector_drafts WHERE file = :file AND model <> :model

@@ -104,7 +104,7 @@ class VectorSearch:
             "store": store,
             "wanted": files,
             "code": asyncpg.BitString.frombytes(code(vector)),
-            "most": max(EXACT, shortlisted(chunks)) if pgvector else shortlisted(chunks),
+            "most": max(EXACT, shortlisted(chunks, len(vector))) if pgvector else shortlisted(chunks, len(vector)),
         }
         if pgvector:
             rows = await self._pool.rows(SQL["nearest"], vector=(*vector,), limit=limit, **values)

@@ -96,7 +96,7 @@ def nearest(
     for store, chunks, known, dimensions in connection.execute(SQL["searched"], {"id": id, "owner": owner}).fetchall():
         if (known, dimensions) != (model, len(vector)):
             return Neighbours(model=known)
-        numbers = shortlist(_segments(connection, store, files), code(vector), shortlisted(chunks))
+        numbers = shortlist(_segments(connection, store, files), code(vector), shortlisted(chunks, len(vector)))
         rows = connection.execute(
             f"SELECT number, vector FROM vector_embeddings_{store}"  # noqa: S608
             " WHERE number IN (SELECT value FROM json_each(?))",
