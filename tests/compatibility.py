@@ -39,6 +39,7 @@ BUILT_IN = (
     "file_search",
     "web_search",
     "code_interpreter",
+    "programmatic_tool_calling",
     "image_generation",
 )  # hosted tools that come with the server
 
@@ -158,6 +159,10 @@ ITEMS = (
     Kind(
         "web_search_call, file_search_call, code_interpreter_call",
         "Taken and kept; a chat model sees the call, and what it gave as far as `results`, `outputs` or the server's store tell.",
+    ),
+    Kind(
+        "program, program_output",
+        "In and out; a chat model sees the code and the result, not the calls within. One that waits goes on with their outputs.",
     ),
     Kind(
         "image_generation_call",

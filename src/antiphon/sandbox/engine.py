@@ -15,7 +15,7 @@ import tempfile
 from collections.abc import Sequence
 
 from antiphon.sandbox import seccomp
-from antiphon.sandbox.base import FOLDER, Command, Interior, SandboxError, SandboxLimits
+from antiphon.sandbox.base import FOLDER, SKILLS, Command, Interior, SandboxError, SandboxLimits
 from antiphon.sandbox.bubblewrap import ENVIRONMENT, HOME, NOBODY, SMALL
 
 ASK_SECONDS = 15
@@ -71,6 +71,7 @@ class ContainerEngine:
             *_folder(FOLDER, limits.disk),
             *_folder("/tmp", limits.disk),  # noqa: S108 (the sandbox's own)
             *_folder(HOME, SMALL),
+            *_folder(SKILLS, SMALL),
             *(word for name, value in ENVIRONMENT.items() for word in ("--env", f"{name}={value}")),
             *("--entrypoint", interior.python, self._image, *program),
         ]

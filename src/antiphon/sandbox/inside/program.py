@@ -12,28 +12,28 @@ import inspect
 import io
 import json
 import linecache
+import os
 import random
 import selectors
 import traceback
 from typing import Any
 
-GIVEN = "/mnt/data/.program.json"
-LEFT = "/mnt/data/.left.json"
+GIVEN = ".program.json"  # in the folder of files, where a sandbox begins
+LEFT = ".left.json"
 MOST_TEXT = 100_000
 NAME = "<program>"
 
 
-class Stalled(Exception):
-    """Nothing is left to do but to wait for calls."""
+class WaitingSelector(selectors.DefaultSelector):
+    """A selector that ends the loop where it would wait for ever: nothing is left to do but to wait for calls."""
 
-
-class Waiting(selectors.DefaultSelector):
-    """A selector that ends the loop where it would wait for ever."""
+    stalled = False
 
     def select(self, timeout: float | None = None) -> Any:
         """Wait, but not without an end."""
         if timeout is None:
-            raise Stalled
+            self.stalled = True
+            raise TimeoutError
         return super().select(timeout)
 
 
@@ -108,8 +108,10 @@ def run() -> None:
     """Run the program that is given, and leave how it ended."""
     with open(GIVEN) as file:
         given = json.load(file)
+    left = os.path.abspath(LEFT)
     said = ProgramText()
-    loop = asyncio.SelectorEventLoop(Waiting())
+    waiting = WaitingSelector()
+    loop = asyncio.SelectorEventLoop(waiting)
     asyncio.set_event_loop(loop)
     tools = ProgramTools(given["names"], given["known"], loop)
     random.seed(0)
@@ -117,16 +119,15 @@ def run() -> None:
     with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
         try:
             _run(given["code"], tools, said, loop)
-        except Stalled:
-            if not tools.asked:
-                failed = True
-                said.write("The program waits for something that never comes.")
         except SystemExit:
             pass
         except BaseException as error:
-            failed = True
-            _say(error, said)
-    with open(LEFT, "w") as file:
+            failed = not (waiting.stalled and tools.asked)
+            if waiting.stalled and failed:
+                said.write("The program waits for something that never comes.")
+            elif failed:
+                _say(error, said)
+    with open(left, "w") as file:
         json.dump({"asked": [] if failed else tools.asked, "failed": failed, "text": said.whole()}, file)
 
 
