@@ -9,11 +9,11 @@ import platform
 import subprocess
 from pathlib import Path
 
-from bench import figures, page
+from bench import figures, page, turns
 from bench.lab import ROOT, Figures, Lab, laboratory
 
-REPEATED = ("ordinary", "stored", "background", "workers")
-PARTS = ("ordinary", "stored", "background", "idle", "many", "workers", "growth", "chain")
+REPEATED = ("ordinary", "messages", "stored", "background", "workers")
+PARTS = ("ordinary", "messages", "stored", "background", "idle", "many", "workers", "growth", "chain")
 
 
 def main() -> None:
@@ -23,23 +23,36 @@ def main() -> None:
     parser.add_argument("--only", default=",".join(PARTS), help=f"parts to measure: {', '.join(PARTS)}")
     parser.add_argument("--keep", type=Path, default=ROOT / "bench/results/figures.json", help="where figures are kept")
     parser.add_argument("--page", type=Path, default=ROOT / "docs/performance.md", help="the page to write")
+    parser.add_argument(
+        "--against", default="", metavar="COMMIT", help="compare with a commit by turns, and nothing else"
+    )
     arguments = parser.parse_args()
     found: Figures = json.loads(arguments.keep.read_text()) if arguments.keep.exists() else {}
     with laboratory() as lab:
         os.sched_setaffinity(0, {1 % (os.cpu_count() or 1)})
-        for part in arguments.only.split(","):
+        if arguments.against:
+            found |= turns.against(lab, commit(arguments.against), arguments.repeats)
+        for part in [] if arguments.against else arguments.only.split(","):
             before = os.getloadavg()[0]
             found |= measure(part, lab, arguments.repeats)
             how = {"repeats": str(arguments.repeats if part in REPEATED else 1), "commit": commit()}
             how["load"] = f"{before:.0f} → {os.getloadavg()[0]:.0f}"
             found.setdefault("measured", {})[part] = how
-            arguments.keep.parent.mkdir(parents=True, exist_ok=True)
-            arguments.keep.write_text(json.dumps(found, indent=1))
+            _keep(found, arguments.keep)
+    if arguments.against:
+        _keep(found, arguments.keep)
+        print(turns.table(found["against"]))
+        return
     print(page.goals(found))
     if "C" not in found:
         return
     print(page.table(found))
     arguments.page.write_text(page.page(found, machine(), "scripts/bench"))
+
+
+def _keep(found: Figures, path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(found, indent=1))
 
 
 def measure(part: str, lab: Lab, repeats: int) -> Figures:
@@ -54,10 +67,12 @@ def measure(part: str, lab: Lab, repeats: int) -> Figures:
     return found
 
 
-def commit() -> str:
-    """Name the checkout: `BENCH_COMMIT` where another one is measured than the harness stands in."""
-    command = ["git", "rev-parse", "--short", "HEAD"]
-    return os.environ.get("BENCH_COMMIT") or subprocess.check_output(command, cwd=ROOT, text=True).strip()
+def commit(name: str = "HEAD") -> str:
+    """Return a commit's short name. `BENCH_COMMIT` names the checkout where another one is measured than this."""
+    command = ["git", "rev-parse", "--short", "--verify", name]
+    return (name == "HEAD" and os.environ.get("BENCH_COMMIT")) or subprocess.check_output(
+        command, cwd=ROOT, text=True
+    ).strip()
 
 
 def machine() -> str:

@@ -45,6 +45,20 @@ def ordinary(lab: Lab, repeats: int) -> Figures:
     return found
 
 
+def messages(lab: Lab, repeats: int) -> Figures:
+    """Tokens of the Messages API beside those of the Responses API, by turns."""
+    found: dict[str, dict[str, float]] = {}
+    with lab.server() as server:
+        for name in ("B", "C"):
+            pairs = [
+                [token_cost(server.measure(name, 1, messages=other)) for other in (False, True)] for _ in range(repeats)
+            ]
+            ours, theirs = (median([pair[place] for pair in pairs]) for place in (0, 1))
+            found[name] = {"Responses": ours, "Messages": theirs}
+    more = {f"messages-{name.lower()}": 100 * (one["Messages"] / one["Responses"] - 1) for name, one in found.items()}
+    return {"by API": found, **more}
+
+
 def stored(lab: Lab, repeats: int) -> Figures:
     """Short answers that are stored, and what they take on disk."""
     path = lab.new_store()

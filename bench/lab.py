@@ -19,6 +19,7 @@ ROOT = Path(__file__).parents[1]
 HARNESS = ROOT / "bench" / "harness"
 PORT = 19490
 PATH = "/v1/responses"
+MESSAGES_PATH = "/v1/messages"
 COMMAND = os.environ.get("ANTIPHON", str(ROOT / ".venv/bin/antiphon"))
 Figures = dict[str, Any]
 
@@ -37,13 +38,23 @@ class Lab:
         return self.folder / f"store-{self._stores}.db"
 
     @contextmanager
-    def server(self, *, store: Path | None = None, workers: int = 1) -> Iterator[Server]:
-        """Run the command; without a path the store is memory and requests say `store: false`."""
-        command = [COMMAND, "serve", "--port", str(PORT), "--backend", f"http://127.0.0.1:{harness.MOCK_PORT}/v1"]
+    def server(self, *, store: Path | None = None, workers: int = 1, source: Path | None = None) -> Iterator[Server]:
+        """Run the command; without a path the store is memory and requests say `store: false`. `source`: another `src`."""
+        python = [str(ROOT / ".venv/bin/python"), "-m", "antiphon"]
+        command = [
+            *([COMMAND] if source is None else python),
+            "serve",
+            "--port",
+            str(PORT),
+            "--backend",
+            f"http://127.0.0.1:{harness.MOCK_PORT}/v1",
+        ]
         place = store or ("memory" if workers == 1 else self.new_store())  # several processes do not share memory
         command += ["--store", str(place), "--workers", str(workers)]
         peer = {"name": "antiphon", "api": "responses", "path": PATH, "port": PORT, "model": "{m}"}
         peer |= {"cmd": command, "extra": {} if store else {"store": False}}
+        if source is not None:
+            peer["env"] = {"PYTHONPATH": str(source)}  # it comes before what is installed
         process = harness.Server(peer)
         cpu, harness.CPU_SUT = harness.CPU_SUT, "0,1" if workers > 1 else harness.CPU_SUT
         try:
@@ -81,9 +92,14 @@ class Server:
         """Its process id."""
         return int(self._process.pid)
 
-    def measure(self, work: str, repeats: int, **extra: object) -> Figures:
-        """Run one of the harness's workloads, with `extra` in each request. Raises RuntimeError when requests fail."""
+    def measure(self, work: str, repeats: int, *, messages: bool = False, **extra: object) -> Figures:
+        """Run one of the harness's workloads, with `extra` in each request, or by the `messages` API.
+
+        Raises RuntimeError when requests fail.
+        """
         peer = self._peer | {"extra": self._peer.get("extra", {}) | extra}
+        if messages:
+            peer |= {"api": "messages", "path": MESSAGES_PATH, "extra": extra}
         figures: Figures = harness.measure(peer, self.pid, self._lab.mock.pid, work, repeats, str(self._lab.folder))
         if figures.get("errors") or figures.get("error"):
             raise RuntimeError(f"{work}: {figures.get('errors')} errors: {figures.get('error')}")

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from bench.lab import Figures, request_cost, token_cost
+from bench import turns
+from bench.lab import ROOT, Figures, request_cost, token_cost
 from bench.recorded import GOALS, PEERS
+
+NOTES = ROOT / "bench" / "notes"
+"""Sections that are written by hand, of what other programs measure. They stand in the page as they are."""
 
 HEADER = (
     "| server | A64 ms/request | B µs/token | C µs/token | C transit p50 / p99 ms | D8 ms/request | RSS MB | start s |\n"
@@ -65,6 +69,7 @@ def page(found: Figures, machine: str, command: str) -> str:
 
 def _sections(found: Figures, machine: str, command: str) -> Iterator[str]:
     yield "# Performance"
+    yield "Benchmarks of this server beside others: CPU per request and token, added latency, memory."
     yield INTRODUCTION
     yield f"Measured with `{command}` on {machine}. Parts can be measured apart; each says how it was:"
     yield _origins(found["measured"])
@@ -78,6 +83,15 @@ def _sections(found: Figures, machine: str, command: str) -> Iterator[str]:
     if "workers-seen" in found:
         seen = ", ".join(f"{name} {ratio:.2f} ×" for name, ratio in found["workers-seen"].items())
         yield WORKERS_NOTE.format(seen=seen, cost=found["workers-cost"])
+    if "by API" in found:
+        yield "## The Messages API"
+        yield "CPU per token of `/v1/messages` beside `/v1/responses`, by turns in one run of the server, in µs:"
+        rows = [f"| {name} | {one['Responses']:.2f} | {one['Messages']:.2f} |" for name, one in found["by API"].items()]
+        yield "\n".join(("| load | Responses | Messages |", "|---|---|---|", *rows))
+    if "against" in found:
+        yield "## Against an earlier commit"
+        yield f"CPU of this checkout and of {found['against']['commit']}, by turns (`scripts/bench --against COMMIT`):"
+        yield turns.table(found["against"])
     if "by streams" in found:
         yield "## Growth"
         yield "CPU per token by number of streams, each paced:"
@@ -95,6 +109,7 @@ def _sections(found: Figures, machine: str, command: str) -> Iterator[str]:
         f"{found.get('bytes per response', 0):,.0f} bytes per stored response of 100 tokens with all its keys; "
         f"{found.get('bytes per turn', 0):,.0f} per turn of the conversation above: a turn stores its own items only."
     )
+    yield from (path.read_text().strip() for path in sorted(NOTES.glob("*.md")))
     yield METHOD
 
 
@@ -147,6 +162,8 @@ workers and nothing from one. The goal is held against what two workers do with 
 METHOD = """## Method
 
 - `scripts/bench` runs everything and writes this page; `scripts/bench --only ordinary --repeats 1` takes half a minute.
+- `scripts/bench --against COMMIT` measures a commit and this checkout by turns: A64, B, C, D8, E, and A64 stored.
+- Sections of what other programs measure are written by hand, in `bench/notes`.
 - `bench/harness` holds the mock backend and the load generator (C), and `bench.py`, which can hold any other server
   against them: `python3 bench/harness/bench.py run --base-url URL --pid PID`.
 - The server is pinned to one CPU, mock and load generator to another, all at raised priority. CPU figures are the median of

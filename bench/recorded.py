@@ -45,6 +45,8 @@ GOALS = {
     "transit-p99": Goal(3, 1.5, "ms", "C: delay added to a token, p99"),
     "d8": Goal(2.5, 1.2, "ms", "D8: 200 kB request, 60 call items, 20 tools"),
     "e": Goal(18, 9, "µs/fragment", "E: a function call in 50 fragments, 20 tools"),
+    "messages-b": Goal(15, 15, "% more", "a token of `/v1/messages` against one of `/v1/responses`, flat out"),
+    "messages-c": Goal(15, 15, "% more", "the same, paced"),
     "idle": Goal(40, 20, "kB", "memory per open idle stream"),
     "many-p99": Goal(25, 25, "ms", "2,000 streams × 1 token/s: delay added, p99"),
     "start": Goal(0.6, 0.3, "s", "start to the first answer, `--backend`"),

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import NamedTuple
 
-from antiphon.core import kinds
+from antiphon.core.kind import Kind as ToolKind
 from antiphon.core.kinds import KINDS
 
 PAGE = Path(__file__).parents[1] / "docs" / "compatibility.md"
@@ -31,7 +31,7 @@ class Kind(NamedTuple):
     fate: str
 
 
-def _declared(which: Callable[[kinds.Kind], bool]) -> str:
+def _declared(which: Callable[[ToolKind], bool]) -> str:
     return ", ".join(type for kind in KINDS if which(kind) for type in kind.declared)
 
 
@@ -44,7 +44,7 @@ BUILT_IN = (
 )  # hosted tools that come with the server
 
 
-def _nobody_runs(kind: kinds.Kind) -> bool:
+def _nobody_runs(kind: ToolKind) -> bool:
     """Tell whether a kind's calls are neither made here nor offered to chat models."""
     return not kind.own_struct and kind.offer is None and kind.runs != "server" and kind.name not in BUILT_IN
 

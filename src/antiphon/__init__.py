@@ -12,7 +12,7 @@ _HOMES = {
     "antiphon.config": "BackendConfig Config EngineConfig KeyConfig McpServerConfig ModelConfig",
     "antiphon.core.deltas": "CallDelta CallStart Delta Finish FinishReason ReasoningDelta RefusalDelta TextDelta UsageReport",
     "antiphon.core.gcra": "Charge Meter",
-    "antiphon.core.kinds": "Kind",
+    "antiphon.core.kind": "Kind",
     "antiphon.core.tools.offers": "Offer Target",
     "antiphon.core.turn": "Turn",
     "antiphon.errors": (

@@ -25,7 +25,7 @@ from antiphon.core.deltas import TextDelta as TextDelta
 from antiphon.core.deltas import UsageReport as UsageReport
 from antiphon.core.gcra import Charge as Charge
 from antiphon.core.gcra import Meter as Meter
-from antiphon.core.kinds import Kind as Kind
+from antiphon.core.kind import Kind as Kind
 from antiphon.core.tools.offers import Offer as Offer
 from antiphon.core.tools.offers import Target as Target
 from antiphon.core.turn import Turn as Turn

@@ -18,7 +18,7 @@ from antiphon.access.limits import FREE, Demand, Limiter, Permit
 from antiphon.access.periods import window
 from antiphon.access.prices import prices
 from antiphon.access.quota import duration
-from antiphon.access.tool_limits import ToolMeters, ToolRights, rights_of
+from antiphon.access.tool_limits import ToolMeters, ToolRights, rights_of, scope_of
 from antiphon.backends.base import ModelCard
 from antiphon.composition import app
 from antiphon.config import BackendConfig, Config, KeyConfig, ModelConfig
@@ -370,7 +370,7 @@ def test_rights_are_kept_with_a_job() -> None:
 
 
 def test_each_hosted_tool_has_a_scope() -> None:
-    hosted = {kind.name for kind in KINDS if kind.serve is not None and kind.name != MCP}
+    hosted = {scope_of(kind.name) for kind in KINDS if kind.serve is not None and kind.name != MCP}
     assert hosted <= set(TOOL_SCOPES) <= {TOOLS, *BY_NAME}
     assert set(KeyConfig(key="k").scopes) == USUAL_SCOPES
 

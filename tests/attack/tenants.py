@@ -27,6 +27,8 @@ USED = {200, 400, 404, 409, 422, 501, 502}
 
 BODIES: dict[str, Json] = {
     "POST /vector_stores/{id}/search": {"query": "crown jewels"},
+    "POST /uploads/{id}/complete": {"part_ids": ["part_1"]},
+    "POST /skills/{id}": {"default_version": "1"},
     "POST /vector_stores/{id}/files/{file_id}": {"attributes": {}},
     "POST /vector_stores/{id}": {"name": "mine"},
     "POST /conversations/{id}": {"metadata": {"mine": "now"}},
@@ -250,6 +252,7 @@ class Table:
         ]
         paths += [f"/v1/files/{ids['file']}", f"/v1/vector_stores/{ids['vector store']}/files/{ids['file']}"]
         paths.append(f"/v1/vector_stores/{ids['vector store']}/file_batches/{ids['batch']}")
+        paths.append(f"/v1/skills/{ids['skill']}")
         if "container" in ids:
             paths.append(f"/v1/containers/{ids['container']}/files/{ids['container file']}")
         for path in paths:

@@ -11,7 +11,7 @@ import pytest
 
 from tests.attack import corpus
 from tests.attack.cases import Known, http_case, ws_case
-from tests.attack.growing import KINDS
+from tests.attack.growth import KINDS
 from tests.attack.kill import events_of
 from tests.attack.messages import as_messages
 from tests.attack.mutate import shrink

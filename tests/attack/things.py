@@ -142,6 +142,17 @@ def _of_hosted_tools(kind: str, id: str) -> dict[str, Json]:
         f"file of a container {kind}": {
             "tools": [{"type": "code_interpreter", "container": {**auto, "file_ids": [id]}}]
         },
+        f"skill {kind}": {
+            "tools": [
+                {
+                    "type": "shell",
+                    "environment": {"type": "container_auto", "skills": [{"type": "skill_reference", "skill_id": id}]},
+                }
+            ]
+        },
+        f"shell {kind}": {
+            "tools": [{"type": "shell", "environment": {"type": "container_reference", "container_id": id}}]
+        },
         f"earlier container {kind}": {"tools": python, "input": [earlier, {"role": "user", "content": "Say it."}]},
     }
 

@@ -172,6 +172,7 @@ class _Asker(_Echo):
             {"code": "import os\nfor f in os.listdir('/mnt/data'): print(f, open('/mnt/data/' + f).read())"}
         ),
         "web_search": json.dumps({"queries": ["crown jewels"]}),
+        "shell": json.dumps({"commands": ["cat /mnt/data/* /mnt/skills/*/* 2>&1"]}),
     }
 
     def on_message_complete(self) -> None:

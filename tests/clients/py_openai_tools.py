@@ -164,16 +164,23 @@ def searches() -> None:
 def choices() -> None:
     tools = [function("one"), function("two"), {"type": "custom", "name": "three"}]
     allowed = {"type": "allowed_tools", "mode": "required", "tools": [{"type": "function", "name": "two"}]}
-    r = create(
-        model=MODEL, tools=tools, tool_choice=allowed, input=play("x", {"say": "{{tools}} {{param.tool_choice}}"})
-    )
-    has(r.output_text, "two")
-    assert "one" not in r.output_text, r.output_text
+    seen = "{{tools}} {{param.tool_choice}}"
+    two = {"think": seen, "call": [["two", {"city": "b"}]]}
+    r = create(model=MODEL, tools=tools, tool_choice=allowed, input=play("x", two))
+    thoughts = of(r, "reasoning")[0].content[0].text
+    has(thoughts, "two")
+    assert "one" not in thoughts, thoughts
     same(r.tool_choice.to_dict(), allowed)
     same(len(r.tools), 3)
-    for choice in ("none", "required", {"type": "function", "name": "one"}, {"type": "custom", "name": "three"}):
-        r = create(model=MODEL, tools=tools, tool_choice=choice, input=play("x", {"say": "{{param.tool_choice}}"}))
-        has(r.output_text, choice if isinstance(choice, str) else choice["name"])
+    for choice, step in (
+        ("none", {"say": seen}),
+        ("required", {"think": seen, "call": [["one", {"city": "a"}]]}),
+        ({"type": "function", "name": "one"}, {"think": seen, "call": [["one", {"city": "a"}]]}),
+        ({"type": "custom", "name": "three"}, {"think": seen, "raw": ["three", "text"]}),
+    ):
+        r = create(model=MODEL, tools=tools, tool_choice=choice, input=play("x", step))
+        told = of(r, "reasoning")[0].content[0].text if "think" in step else r.output_text
+        has(told, choice if isinstance(choice, str) else choice["name"])
     r = create(
         model=MODEL,
         tools=tools,

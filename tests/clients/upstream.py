@@ -150,13 +150,17 @@ def _usage(ask: Ask, replies: list[Reply]) -> Json:
 
 
 _prompts: list[str] = []
+_MARK = "MARK-"
+_marked: list[str] = []
 
 
 def _cached(prompt: str, most: int) -> int:
     """Count the tokens of the longest beginning that an earlier prompt had, as a prefix cache would: never all of them."""
     shared = max((_common(prompt, earlier) for earlier in _prompts), default=0)
     _prompts.append(prompt)
-    del _prompts[:-200]
+    if _MARK in prompt:
+        _marked.append(prompt)
+    del _prompts[:-50]
     return min(most - 1, shared // 4)
 
 
@@ -171,7 +175,7 @@ def _common(one: str, other: str) -> int:
 
 def _kept(mark: str) -> list[float]:
     """Return, for each prompt with this mark but the last, how much of it the next one with the mark begins with."""
-    marked = [prompt for prompt in _prompts if mark in prompt]
+    marked = [prompt for prompt in _marked if mark in prompt]
     return [_common(one, other) / len(one) for one, other in pairwise(marked)]
 
 

@@ -8,7 +8,8 @@ from collections.abc import Iterator, Sequence
 import pytest
 
 from antiphon.core import kinds
-from antiphon.core.kinds import BY_NAME, ITEM_TYPES, KINDS, ItemType, Kind, register
+from antiphon.core.kind import ItemType, Kind
+from antiphon.core.kinds import BY_NAME, ITEM_TYPES, KINDS, register
 from antiphon.types.items import KnownItem
 from antiphon.types.tools import KnownTool
 from tests.package_source import modules, nodes, shown

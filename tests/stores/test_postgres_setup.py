@@ -32,6 +32,8 @@ from antiphon.stores.records import (
     StoredContainer,
     StoredContainerFile,
     StoredKey,
+    StoredSkill,
+    StoredSkillVersion,
     VectorFile,
     VectorStore,
 )
@@ -222,6 +224,11 @@ async def fill(path: Path) -> None:
     await store.containers.put(container)
     kept = StoredContainerFile(id="cfile_1", container="cntr_1", path="a", size=1, source="user", created_at=1)
     await store.containers.put_file(kept, b"a")
+    skill = StoredSkill(id="skill_1", owner=ANN, created_at=1, name="s", description="d")
+    first = StoredSkillVersion(
+        id="skillver_1", skill="skill_1", created_at=1, name="s", description="d", digest="x", size=3
+    )
+    await store.skills.create(skill, first, b"zip")
     await store.deliveries.put([delivery(1), delivery(2)])
     await store.keys.put(StoredKey(id="key_1", owner=BOB, digest=b"d", created_at=NOW, body=b"{}"))
     await store.keys.secret("pepper", b"theirs")
@@ -294,6 +301,8 @@ async def same(path: Path, url: str) -> None:
     assert await new.containers.get("cntr_1", ANN, NOW) == await old.containers.get("cntr_1", ANN, NOW) is not None
     assert await new.containers.files("cntr_1") == await old.containers.files("cntr_1")
     assert await new.containers.file_content("cntr_1", "cfile_1") == b"a"
+    assert await new.skills.get("skill_1", ANN) == await old.skills.get("skill_1", ANN) is not None
+    assert await new.skills.content("skill_1", 1) == b"zip"
     assert await new.keys.list() == await old.keys.list()
     assert await new.keys.secret("pepper", b"mine") == b"theirs"
     assert await new.deliveries.next_due() == await old.deliveries.next_due()

@@ -244,6 +244,11 @@ class Route(Protocol):
         ...
 
     @property
+    def relays_chat(self) -> bool:
+        """Whether chat completions can be passed on as they are: all backends that may answer speak that API."""
+        ...
+
+    @property
     def relays_messages(self) -> bool:
         """Whether Messages requests can be passed on as they are: all backends that may answer speak that API."""
         ...
@@ -284,6 +289,10 @@ class RouteProxy:
     @property
     def runs_hosted_tools(self) -> bool:
         return self._route.runs_hosted_tools
+
+    @property
+    def relays_chat(self) -> bool:
+        return self._route.relays_chat
 
     @property
     def relays_messages(self) -> bool:

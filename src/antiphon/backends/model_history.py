@@ -49,8 +49,13 @@ class ModelHistory:
     def __init__(self, items: Sequence[Item], tools: ToolMap, senses: Senses = ALL) -> None:
         self.entries: list[Entry] = []
         self._outputs: dict[int, HistoryOutput] = {}
+        entries = self.entries
         for item in without_inner_calls(items):
-            self.entries += _read(item, tools, senses)
+            kind = type(item)
+            if kind is Message or kind is Reasoning:
+                entries.append(item)  # type: ignore[arg-type]  # one of the two
+            else:
+                entries += _read(item, tools, senses)
         self._match()
 
     def output_of(self, call: HistoryCall) -> HistoryOutput | None:
@@ -68,8 +73,8 @@ class ModelHistory:
                 raise InvalidRequest(
                     f"No tool call found for function call output with call_id {output.call_id}.", param="input"
                 )
-        for output, call in zip(_outputs(entries, pairs.calls), pairs.calls.values(), strict=True):
-            self._outputs[id(entries[call])] = output
+        for place, call in pairs.calls.items():
+            self._outputs[id(entries[call])] = entries[place]  # type: ignore[assignment]  # the pairing's outputs are such
         for output, call in zip(_outputs(entries, pairs.doubles), pairs.doubles.values(), strict=True):
             # The same output once more, as a client sends it that tries again, says nothing new.
             if not output.optional and output.output != self._outputs[id(entries[call])].output:
@@ -91,17 +96,18 @@ def _outputs(entries: Sequence[Entry], places: Sequence[int] | dict[int, int]) -
 
 def _read(item: Item, tools: ToolMap, senses: Senses) -> Sequence[Entry]:
     match item:
-        case Message() | Reasoning():
-            return (item,)
         case FunctionCall():
             target = Target(kinds.FUNCTION, item.name, _namespace(item.namespace))
             return (HistoryCall(item.call_id, target, valid_arguments(item.arguments)),)
+        case FunctionCallOutput():
+            return (HistoryOutput(item.call_id, kinds.FUNCTION, item.output),)
+        case Message() | Reasoning():
+            return (item,)
         case CustomToolCall():
             target = Target(kinds.CUSTOM, item.name, _namespace(item.namespace))
             return (HistoryCall(item.call_id, target, to_json({"input": item.input}).decode()),)
-        case FunctionCallOutput() | CustomToolCallOutput():
-            kind = kinds.CUSTOM if isinstance(item, CustomToolCallOutput) else kinds.FUNCTION
-            return (HistoryOutput(item.call_id, kind, item.output),)
+        case CustomToolCallOutput():
+            return (HistoryOutput(item.call_id, kinds.CUSTOM, item.output),)
         case ItemReference():
             raise InvalidRequest("An item reference was not resolved.", param="input")
         case OtherItem():
@@ -124,9 +130,9 @@ def _seen(entry: HistoryEntry, senses: Senses) -> HistoryEntry:
 
 
 def _side(entry: Entry) -> CallSide | None:
-    if isinstance(entry, HistoryCall):
+    if type(entry) is HistoryCall:
         return CallSide(entry.call_id, entry.target.kind)
-    if isinstance(entry, HistoryOutput):
+    if type(entry) is HistoryOutput:
         return CallSide(entry.call_id, entry.kind, True)
     return BREAK if isinstance(entry, Message) and entry.role != "assistant" else None
 

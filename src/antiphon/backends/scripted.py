@@ -97,7 +97,7 @@ class ScriptedBackend:
 
     def __init__(self, name: str = "scripted", models: Sequence[str] = ("scripted",)) -> None:
         self.name = name
-        able = Capabilities(chat_completions=False)
+        able = Capabilities()
         self._models = [
             BackendModel(id=model, owned_by="antiphon", context_length=131072, capabilities=able) for model in models
         ]

@@ -158,14 +158,7 @@ class Parts:
         self.searcher = Searcher(self.store.vector_stores, embedder, reranker, self.search_counts.fallback)
         self._tools = self._hosted_tools(config, hosted)
         self.services = self._services(config)
-        self.media = Media(
-            self.store.files,
-            self.guard,
-            Fetcher(self.guard, limit=config.max_body),
-            self.services.clock,
-            limit=config.max_body,
-            max_image=config.max_image,
-        )
+        self.media = self._media(config)
         self.intake = Intake(self.services, self.media)
         preparer = Preparer(self.services, self.intake, ResponsesDecoder(self.prompts, config))
         self.webhooks = Webhooks(config.webhooks, self.store.deliveries, self.services.clock)
@@ -174,6 +167,16 @@ class Parts:
         self.responses = Responses(self.services, preparer, self.live, self.foreground)
         self.sockets = WebSockets(self.services, preparer)
         self.app = self._app(config, preparer)
+
+    def _media(self, config: Config) -> Media:
+        return Media(
+            self.store.files,
+            self.guard,
+            Fetcher(self.guard, limit=config.max_body),
+            self.services.clock,
+            limit=config.max_body,
+            max_image=config.max_image,
+        )
 
     def _hosted_tools(self, config: Config, given: Iterable[HostedTool]) -> BuiltInTools:
         """Return the tools that the server runs itself: a program's, and its own."""

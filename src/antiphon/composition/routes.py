@@ -9,6 +9,7 @@ from antiphon.composition.from_settings import file_bounds
 from antiphon.responses.prepare import Preparer
 from antiphon.server.api.admin import Admin
 from antiphon.server.api.chat.completions import ChatCompletions
+from antiphon.server.api.chat.translated import TranslatedChat
 from antiphon.server.api.containers import ContainerRoutes
 from antiphon.server.api.conversations import Conversations
 from antiphon.server.api.counting import Counting
@@ -53,7 +54,8 @@ def add_routes(router: RouteTable, parts: Parts, preparer: Preparer) -> None:
     models = AnthropicModels(parts.registry, Models(parts.registry))
     router.add("GET", "/models", models.list, scopes=frozenset(SCOPES))
     router.add("GET", "/models/{id:path}", models.read, scopes=frozenset(SCOPES))
-    chat = ChatCompletions(parts.services.router, parts.media, parts.limiter, parts.services.checker)
+    translated = TranslatedChat(parts.services, parts.intake, parts.foreground)
+    chat = ChatCompletions(parts.services.router, parts.media, parts.limiter, parts.services.checker, translated)
     router.add("POST", "/chat/completions", chat.create, scopes=frozenset((CHAT,)))
     health = Health(parts.registry.health, parts.store.database.condition, lambda: parts.sandboxes.condition)
     router.add("GET", "/health", health.health, public=True)

@@ -8,19 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from functools import partial
-from typing import Literal
 
-import msgspec
 from msgspec import Raw
-from msgspec.structs import force_setattr
 
 from antiphon.core.deltas import CallKind
+from antiphon.core.kind import ItemType, Kind
 from antiphon.core.programs import PROGRAM, PROGRAM_OUTPUT, PROGRAMMATIC
 from antiphon.core.stream.hosted_tool_writers import CodeCallWriter, FileSearchWriter, WebSearchWriter
 from antiphon.core.stream.hosted_writers import HostedCallWriter
 from antiphon.core.stream.program_writers import ProgramOutputWriter, ProgramWriter
 from antiphon.core.stream.shell_writers import HostedShellWriter, ShellOutputWriter
-from antiphon.core.stream.tool_writers import McpCallWriter, ServeCall, StructuredCallWriter, WriteCall
+from antiphon.core.stream.tool_writers import McpCallWriter, StructuredCallWriter
 from antiphon.core.stream.writers import CallWriter
 from antiphon.core.tools import call_items
 from antiphon.core.tools.environments import HOSTED_SHELL, SHELL, in_container
@@ -39,71 +37,6 @@ from antiphon.core.tools.history import (
 )
 from antiphon.core.tools.offers import Suggestion
 from antiphon.core.tools.results import Included
-
-Runner = Literal["client", "server", "hosted"]
-"""Who runs a kind's calls: the client; this server, wherever it is declared; this server, where a HostedTool is there for it."""
-
-
-class ItemType(msgspec.Struct, frozen=True, kw_only=True):
-    """A type of item.
-
-    `prefix` begins the ids of those that are made here. `own`: it has a struct in `types.items`; any other is kept as it came.
-    `brings`: its `tools` are declarations like a request's own. `sealed`: it holds a summary that only a server can open.
-    `read` gives the calls and outputs in it, for the history of a chat model.
-    """
-
-    type: str
-    prefix: str = ""
-    own: bool = False
-    brings: bool = False
-    sealed: bool = False
-    read: ReadItem | None = None
-
-
-class Kind(msgspec.Struct, frozen=True, kw_only=True):
-    """A kind of tool.
-
-    `name` is that of its calls (`CallStart.kind`, `Target.kind`). `declared` are the types of tools that declare it; with
-    `own_struct` they have one in `types.tools`. `named`: a choice names one of several such tools. `secretive`: a declaration
-    may hold secrets. `offer` is what a chat model is offered where the declaration says nothing else.
-
-    `call` is the type of the item that a call is, `prefix` begins the ids of those (it is taken from `items`), and
-    `arguments` is the field that a call's text streams into. The client owes an item of type `owes` for one of type
-    `owed_for` (the call, where it is ""), which it names by the field `owed_by`. `items` are all types of items.
-
-    `write` makes the writer of a call that the client runs, `serve` that of one which this server runs. Where `serve_output` is
-    there, too, the call's item ends with its arguments, and its result is an item of its own, of the type `output`.
-    `begins` is the event that tells that it runs, `hidden` what of its items a client sees only by `include`. `hosted` is the
-    kind of those declarations of this one's types that the server runs (`kind_of`). `meters` are the units of limits that its
-    calls may use.
-    """
-
-    name: CallKind
-    runs: Runner = "client"
-    declared: tuple[str, ...] = ()
-    own_struct: bool = False
-    named: bool = False
-    secretive: bool = False
-    offer: Suggestion | None = None
-    call: str = ""
-    arguments: str = ""
-    owes: str = ""
-    owed_for: str = ""
-    owed_by: str = "call_id"
-    items: tuple[ItemType, ...] = ()
-    prefix: str = ""
-    write: WriteCall | None = None
-    serve: ServeCall | None = None
-    serve_output: ServeCall | None = None
-    output: str = ""
-    begins: str = ""
-    hosted: CallKind = ""
-    hidden: tuple[Included, ...] = ()
-    meters: tuple[str, ...] = ()
-
-    def __post_init__(self) -> None:
-        force_setattr(self, "prefix", next((item.prefix for item in self.items if item.type == self.call), self.prefix))
-
 
 _SHELL = Raw(
     b'{"type":"object","properties":{"commands":{"type":"array","items":{"type":"string"},"description":'

@@ -6,6 +6,7 @@ sandbox's own, starting processes. macOS has no name space of processes: those o
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import sys
@@ -88,4 +89,4 @@ def _quoted(path: str) -> str:
     """Return a path as a string of the profile's language. Raises SandboxError for one that would end it."""
     if any(one in '"\\' or not one.isprintable() for one in path):
         raise SandboxError("a folder's name holds what a profile of sandbox-exec cannot")
-    return f'"{path}"'
+    return json.dumps(path, ensure_ascii=False)

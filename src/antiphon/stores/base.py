@@ -1,4 +1,4 @@
-"""Store: the seam to databases; ten nouns, one Protocol each. Every row has an owner.
+"""Store: the seam to databases; eleven nouns, one Protocol each. Every row has an owner.
 
 An object of another owner is reported as missing. JSON is passed as bytes and is not decoded here.
 Times are Unix seconds, given by the caller.

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from time import perf_counter
 from typing import NamedTuple
 
-from antiphon.core.kinds import Kind
+from antiphon.core.kind import Kind
 from antiphon.core.tools.offers import Offer
 from antiphon.telemetry.otlp import Exporter
 from antiphon.telemetry.tracing import tool_span

@@ -11,7 +11,7 @@ import msgspec
 from msgspec import Raw
 
 from antiphon.core.citations.sources import Sources
-from antiphon.core.kinds import Kind
+from antiphon.core.kind import Kind
 from antiphon.core.tools.offers import Offer
 from antiphon.core.tools.results import NO_FIELDS
 from antiphon.core.tools.results import ToolResult as ToolResult

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 
-from antiphon.core.kinds import ItemType, Kind, register
+from antiphon.core.kind import ItemType, Kind
+from antiphon.core.kinds import register
 from antiphon.core.stream.hosted_writers import HostedCallWriter
 from antiphon.core.tools.history import hosted_reader
 from antiphon.errors import ConfigError

@@ -6,11 +6,14 @@ The server has the store open as well: it is an SQLite file.
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import os
 import sqlite3
 import time
+import zipfile
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from io import BytesIO
 
 import pytest
 
@@ -22,6 +25,8 @@ from antiphon.stores.records import (
     StoredContainerFile,
     StoredFile,
     StoredPart,
+    StoredSkill,
+    StoredSkillVersion,
     StoredUpload,
     VectorFile,
     VectorStore,
@@ -36,6 +41,7 @@ STORES = {"vector_store_id": "batch_id", "vs_abc123": "vsfb_abc123"}
 EMPTIED = """
 files file_contents contents content_rows uploads upload_parts
 vector_stores vector_store_files file_batches containers container_files container_contents
+skills skill_versions container_skills
 """.split()
 
 
@@ -65,7 +71,26 @@ async def _seed() -> None:
         id="file_id", container=container.id, path="a.txt", size=len(TEXT), source="user", created_at=NOW
     )
     await store.containers.put_file(file, TEXT)
+    await _skill(store)
     await store.close()
+
+
+async def _skill(store: Store) -> None:
+    bundle = BytesIO()
+    with zipfile.ZipFile(bundle, "w") as archive:
+        archive.writestr("reading/SKILL.md", "---\nname: reading\ndescription: How to read.\n---\nSlowly.")
+    content = bundle.getvalue()
+    skill = StoredSkill(id="skill_123", owner=OWNER, created_at=NOW, name="reading", description="How to read.")
+    version = StoredSkillVersion(
+        id="skillver_123",
+        skill=skill.id,
+        created_at=NOW,
+        name="reading",
+        description="How to read.",
+        digest=hashlib.sha256(content).hexdigest(),
+        size=len(content),
+    )
+    await store.skills.create(skill, version, content)
 
 
 async def _files(store: Store) -> None:

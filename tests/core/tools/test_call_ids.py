@@ -21,7 +21,7 @@ FINE = ["call_a-B9", "x" * 40, "abcdefgh9"]
 
 def taken(form: IdForm, ids: list[str]) -> list[str]:
     made = BackendIds(form)
-    return [made.take(id, "read") for id in ids]
+    return [made.next(id, "read") for id in ids]
 
 
 @pytest.mark.parametrize("form", FORMS)
@@ -42,7 +42,7 @@ def test_an_id_that_is_in_the_form_stays() -> None:
 
 def test_counted_ids_count_the_calls_of_the_whole_conversation() -> None:
     ids = BackendIds("counted")
-    made = [ids.take(id, name) for id, name in (("call_x", "read"), ("functions.read:0", "read"), ("", "write"))]
+    made = [ids.next(id, name) for id, name in (("call_x", "read"), ("functions.read:0", "read"), ("", "write"))]
     assert made == ["functions.read:0", "functions.read:1", "functions.write:2"]
 
 

@@ -579,3 +579,13 @@ def test_a_session_keeps_its_prefix(url: str) -> None:
             messages += following
     for before, after in itertools.pairwise(prompts):
         assert after.startswith(before[:-1])
+
+
+def test_requests_are_listed_with_the_others(client: Client) -> None:
+    """What the page of an operator shows: `/v1/messages` beside `/v1/responses`, with times and token counts."""
+    post(client, asking("Hi."))
+    post(client, asking([planned(refuse=[400, "No."])], stream=True))
+    status, body = client.get("/admin/requests")
+    refused, made = body["data"][:2]
+    assert status == 200 and refused["status"] == "failed" and refused["error"]["status"] == 400
+    assert made["status"] == "completed" and made["model"] == "m" and made["usage"]["input_tokens"] == 1000

@@ -137,7 +137,7 @@ class AlternatingMessages:
 
     def _call(self, call: HistoryCall) -> None:
         name = self._tools.name_of(call.target)
-        id = self._ids.take(call.call_id, name)
+        id = self._ids.next(call.call_id, name)
         self.called[name] = None
         self._calls.append((id, call))
         self._assistant.append(

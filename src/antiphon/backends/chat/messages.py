@@ -75,17 +75,16 @@ class Messages:
     # Gathering
 
     def _add(self, entry: Entry) -> None:
-        match entry:
-            case Message():
-                self._add_message(entry)
-            case HistoryCall():
-                self._assistant.calls.append(entry)
-            case HistoryOutput():
-                # The call's message ends here; its outputs follow it, wherever they stood.
-                if self._assistant.calls:
-                    self._flush()
-            case Reasoning():
-                self._add_thoughts(entry)
+        if type(entry) is HistoryCall:
+            self._assistant.calls.append(entry)
+        elif type(entry) is HistoryOutput:
+            # The call's message ends here; its outputs follow it, wherever they stood.
+            if self._assistant.calls:
+                self._flush()
+        elif type(entry) is Message:
+            self._add_message(entry)
+        elif type(entry) is Reasoning:
+            self._add_thoughts(entry)
 
     def _add_thoughts(self, item: Reasoning) -> None:
         records = self._carried.beside(item)
@@ -114,11 +113,11 @@ class Messages:
         if not (assistant.texts or assistant.calls or assistant.reasoning):
             return
         self._assistant = _Assistant()
-        text = "\n\n".join(text for text in assistant.texts if text)
+        text = _joined(assistant.texts) if assistant.texts else ""
         if not text and not assistant.calls:
             return
-        fields = [b'"content":', text_json(text)]
-        reasoning = "\n\n".join(piece for piece in assistant.reasoning if piece)
+        fields = [b'"content":', text_json(text) if text else b'""']
+        reasoning = _joined(assistant.reasoning) if assistant.reasoning else ""
         if not reasoning and self._profile.needs_reasoning:
             reasoning = " "
         if reasoning and assistant.opaque and self._carried.in_content(assistant.opaque):
@@ -142,7 +141,7 @@ class Messages:
         signed = signed_id(records, call.call_id) if records else ""
         if self._ids is None:
             self._ids = BackendIds(self._profile.call_ids)
-        return signed or self._ids.take(call.call_id, name), name, call
+        return signed or self._ids.next(call.call_id, name), name, call
 
     def _calls_with(self, named: Sequence[tuple[str, str, HistoryCall]], records: Sequence[Opaque]) -> list[bytes]:
         """Return calls with what goes back with them; the first of a message must have a signature for some servers."""
@@ -166,6 +165,11 @@ class Messages:
             self._list.tool(call_id, content, name if self._profile.tool_names else "")
         for one in media:  # only user messages may hold it
             self._list.user(one)
+
+
+def _joined(texts: Sequence[str]) -> str:
+    """Return texts as paragraphs of one."""
+    return "\n\n".join([text for text in texts if text])
 
 
 def _call(id: str, name: str, call: HistoryCall, kept: bytes = b"") -> bytes:

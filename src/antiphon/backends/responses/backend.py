@@ -202,14 +202,14 @@ class ResponsesBackend:
         return await self._client.send("POST", path, body, trace_header(turn.hints))
 
     async def models(self) -> Sequence[BackendModel]:
-        """Ask what it serves; none of it can be called through chat completions here. Raises BackendError."""
+        """Ask what it serves; all of it can be called through chat completions, which are translated. Raises BackendError."""
         learned = self._adaptations.shared()
         models = await list_models(self._client)
         owners = [model.owned_by for model in models]
         self._profile = profile = profiles.find(self._config.profile, self._config.url, owners)
         self._chat = CodecOptions(profile=profile) if profile and token_count.offered(profile.kind) else None
         return [
-            replace(with_window(model, learned), capabilities=replace(model.capabilities, chat_completions=False))
+            replace(with_window(model, learned), capabilities=replace(model.capabilities, chat_completions=True))
             for model in models
         ]
 

@@ -142,14 +142,22 @@ class ModelRoute:
         return self._all(HostsTools)
 
     @property
+    def relays_chat(self) -> bool:
+        """Whether all backends that may answer speak chat completions themselves."""
+        return all(one.member.policy.chat_completions for one in self._all_endpoints())
+
+    @property
     def relays_messages(self) -> bool:
         """Whether all backends that may answer speak the Messages API themselves."""
         return self._all(MessagesRelay)
 
+    def _all_endpoints(self) -> Sequence[Endpoint]:
+        routes = [self, *(self._fallbacks() if self._fallbacks is not None else ())]
+        return [one for route in routes for one in route.endpoints]
+
     def _all(self, kind: type[object]) -> bool:
         """Tell whether all backends that may answer are of a kind."""
-        routes = [self, *(self._fallbacks() if self._fallbacks is not None else ())]
-        endpoints = [one for route in routes for one in route.endpoints]
+        endpoints = self._all_endpoints()
         return bool(endpoints) and all(isinstance(one.member.backend, kind) for one in endpoints)
 
     async def relay_messages(

@@ -27,8 +27,9 @@ def _plain(id: str, name: str, place: int) -> str:
 
 def is_plain(id: str) -> bool:
     """Tell whether all known backends take an id. A regular expression would take five times as long."""
-    letters = id.replace("_", "a").replace("-", "a")
-    return len(id) <= _LONGEST_PLAIN and letters.isascii() and letters.isalnum()
+    if len(id) > _LONGEST_PLAIN or not id.isascii():
+        return False
+    return id.isidentifier() or id.replace("_", "a").replace("-", "a").isalnum()
 
 
 def _short(id: str, name: str, place: int) -> str:
@@ -65,23 +66,6 @@ def responses_id(id: str) -> str:
     return id if len(id) <= LONGEST_OF_RESPONSES else _plain(id, "", 0)
 
 
-class BackendIds:
-    """Gives the calls of one conversation their ids, in order: no two are the same."""
-
-    __slots__ = ("_count", "_form", "_fresh")
-
-    def __init__(self, form: IdForm) -> None:
-        self._form = _FORMS[form]
-        self._fresh = FreshIds()
-        self._count = 0
-
-    def take(self, id: str, name: str) -> str:
-        """Return the id of the next call, which calls the function of that name."""
-        place = self._count
-        self._count += 1
-        return self._form(self._fresh.take(id), name, place)
-
-
 class FreshIds:
     """Gives ids that are not taken yet, as near to the wanted ones as can be.
 
@@ -112,3 +96,22 @@ class FreshIds:
             number += 1
         self._next[base] = number + 1
         return f"{base}{number}"
+
+
+class BackendIds(FreshIds):
+    """Gives the calls of one conversation their ids, in order: no two are the same."""
+
+    __slots__ = ("_count", "_form")
+
+    def __init__(self, form: IdForm) -> None:
+        super().__init__()
+        self._form = _FORMS[form]
+        self._count = 0
+
+    def next(self, id: str, name: str) -> str:
+        """Return the id of the next call, which calls the function of that name."""
+        if id in self._taken:
+            id = self._other(id, "")
+        self._taken.add(id)
+        self._count += 1
+        return self._form(id, name, self._count - 1)

@@ -67,7 +67,7 @@ def bare_calls(
         kind = type(item)
         if kind is FunctionCall:
             if first >= 0:
-                bare.append((index, _key(item, item.call_id, question)))  # type: ignore[union-attr]  # a FunctionCall
+                bare.append((index, _function_key(item, question)))  # type: ignore[arg-type]  # a FunctionCall
         elif kind is FunctionCallOutput:
             first = len(bare)
         elif type(item) is Reasoning:
@@ -89,12 +89,23 @@ def thoughts_id(key: str, number: int) -> str:
 
 
 def put_back(items: Sequence[Item], thoughts: Mapping[int, Iterable[Reasoning]]) -> list[Item]:
-    """Return the items with thoughts before the places that are named."""
+    """Return the items with thoughts before the places that are named, and before what was said right before the call.
+
+    Models think first; Anthropic's API refuses an answer whose thoughts stand behind its text.
+    """
     whole: list[Item] = []
     for index, item in enumerate(items):
-        whole += thoughts.get(index, ())
+        if index in thoughts:
+            at = len(whole)
+            while at and _is_said(whole[at - 1]):
+                at -= 1
+            whole[at:at] = thoughts[index]
         whole.append(item)
     return whole
+
+
+def _is_said(item: Item) -> bool:
+    return type(item) is Message and item.role == "assistant"
 
 
 class _Question:
@@ -112,6 +123,15 @@ class _Question:
         if not self.known:
             self.known = _digest(self._model, _text(self._message) if self._message is not None else "")
         return self.known
+
+
+def _function_key(call: FunctionCall, question: _Question) -> str:
+    """Return a function call's key as `_key` does; most calls of a history are such."""
+    call_id, name, arguments = call.call_id, call.name, call.arguments
+    size = len(call_id)
+    if size >= _SHORTEST_RANDOM or size + len(name) + len(arguments) > _SHORT:
+        return _key(call, call_id, question)
+    return _call_key(call_id, name, arguments, question.known or question.text())
 
 
 def _key(call: Item, call_id: str, question: _Question) -> str:

@@ -45,7 +45,7 @@ from antiphon.runtime.offload import LARGE, by_size
 from antiphon.types.items import Item, OtherItem, Reasoning
 from antiphon.types.request import CreateResponse
 from antiphon.types.response import Response
-from antiphon.types.tools import NamespaceTool, Tool
+from antiphon.types.tools import CustomTool, FunctionTool, NamespaceTool, Tool
 
 FORM = MediaForm(files_as_text=True, inline_images=True)  # chat models know text and images; few know files
 FETCHED_THERE = MediaForm(files_as_text=True)  # for backends that fetch images themselves
@@ -56,6 +56,9 @@ MOST_ECHOED = 4 * 1024 * 1024
 
 SEALED = frozenset((OtherItem, Reasoning))
 """The kinds of items that may hold sealed text."""
+
+CLIENTS_OWN = frozenset((FunctionTool, CustomTool))
+"""Declarations of tools that the client runs."""
 
 SEALED_REASONING = "reasoning.encrypted_content"
 
@@ -96,7 +99,9 @@ class Intake:
             check_capabilities(can, request, tools, text, seen, strict)
         else:
             await by_size(asked.size, check_capabilities, can, request, tools, text, seen, strict)
-        here = await self._admit_tools(request, tools, owner, caller, identity, route) if tools else NO_TOOLS
+        here = NO_TOOLS
+        if not CLIENTS_OWN.issuperset(map(type, tools)):
+            here = await self._admit_tools(request, tools, owner, caller, identity, route)
         source = history or services.store.responses
         own, earlier, size = await self._gathering.items(request, own, owner, source, asked.size)
         kinds = set(map(type, chain(earlier, own, prompted)))

@@ -70,6 +70,8 @@ class MessagesRead:
         self._calls: set[str] = set()
         self._uses: dict[str, BlockFields] = {}
         self._cited = False
+        self._spoken: list[str] = []
+        self._spoken_at: list[int] = []
         self._held = held
         self._parts: list[Part] = []
         self._origins: list[int] = []
@@ -82,6 +84,7 @@ class MessagesRead:
         last_user = max((at for at, one in enumerate(messages) if one.role == "user"), default=-1)
         for at, message in enumerate(messages):
             self._read(message, at, cleared=message.clear_at is not None and at < last_user)
+        self._join()
 
     def _read(self, message: MessageFields, at: int, *, cleared: bool) -> None:
         blocks = blocks_of(message.content, f"messages[{at}].content")
@@ -100,6 +103,7 @@ class MessagesRead:
                 raise InvalidRequest("Input should be 'user', 'assistant' or 'system'", param=f"messages[{at}].role")
 
     def _add(self, item: Item, at: int, blocks: Sequence[int]) -> None:
+        self._join()
         self.items.append(item)
         self.places.append((at, blocks))
 
@@ -179,6 +183,7 @@ class MessagesRead:
                     return  # one that failed stands for nothing
                 self.items.clear()
                 self.places.clear()
+                self._spoken = []
                 text = "\n".join(one.text for one in blocks_of(block.content, f"messages[{at}].content[{index}]"))
                 if text:
                     self._add(Message(role="user", content=[InputText(text=text)]), at, [index])
@@ -190,14 +195,19 @@ class MessagesRead:
         if not block.text:
             return
         cited, self._cited = self._cited, block.citations is not None
-        before = self.items[-1] if self.items else None
-        if (cited or self._cited) and isinstance(before, Message) and before.role == "assistant":
-            place, indexes = self.places[-1]
-            if place == at and isinstance(before.content, list) and isinstance(part := before.content[-1], OutputText):
-                self.items[-1] = Message(role="assistant", content=[OutputText(text=part.text + block.text)])
-                self.places[-1] = (place, [*indexes, index])
-                return
-        self._add(Message(role="assistant", content=[OutputText(text=block.text)]), at, [index])
+        if (cited or self._cited) and self._spoken and self.places[-1][0] == at:
+            self._spoken.append(block.text)  # in place: there may be thousands of them
+            self._spoken_at.append(index)
+            return
+        spoken, self._spoken_at = [block.text], [index]
+        self._add(Message(role="assistant", content=[OutputText(text=block.text)]), at, self._spoken_at)
+        self._spoken = spoken
+
+    def _join(self) -> None:
+        """Make one text of the last one where it was parted."""
+        if len(self._spoken) > 1:
+            self.items[-1] = Message(role="assistant", content=[OutputText(text="".join(self._spoken))])
+        self._spoken = []
 
     def _system(self, blocks: Sequence[BlockFields], at: int) -> None:
         texts: list[str] = []

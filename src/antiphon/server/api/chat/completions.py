@@ -1,4 +1,4 @@
-"""`POST /v1/chat/completions`: request and answer are relayed without translation."""
+"""`POST /v1/chat/completions`: relayed without translation to backends that speak it; others answer by `translated`."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from antiphon.responses.structured_output import check_schema
 from antiphon.runtime.offload import by_size
 from antiphon.server.api.chat.media import with_media
 from antiphon.server.api.chat.meter import demand, metered
+from antiphon.server.api.chat.translated import TranslatedChat
 from antiphon.server.api.relayed import whole_body
 from antiphon.server.api.routing_hints import request_hints
 from antiphon.server.http.messages import ByteSink, ClientGone, Header, Reply, Request
@@ -50,12 +51,18 @@ class ChatCompletions:
     """The handler of `/v1/chat/completions`."""
 
     def __init__(
-        self, router: Router, media: Media, limiter: Admission | None = None, checker: Checker | None = None
+        self,
+        router: Router,
+        media: Media,
+        limiter: Admission | None = None,
+        checker: Checker | None = None,
+        translated: TranslatedChat | None = None,
     ) -> None:
         self._router = router
         self._media = media
         self._limiter = limiter or Unlimited()
         self._checker = checker or Checker()
+        self._translated = translated
 
     async def create(self, request: Request) -> Reply | None:
         """Relay a request. Raises InvalidRequest for what every backend would refuse, BackendError for the rest."""
@@ -65,6 +72,8 @@ class ChatCompletions:
         route = resolve(self._router, chat.model, request.caller)
         _check(route, chat.model)
         calls_model(route.card.id)
+        if self._translated is not None and not route.relays_chat:
+            return await self._translated.create(request, body)
         request.cancel_on_disconnect()
         schema = _schema(fields.get("response_format"))
         if schema is not None:

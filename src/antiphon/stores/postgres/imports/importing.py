@@ -97,6 +97,9 @@ NOUNS = (
         key=["number"],
         batch=1,
     ),
+    Noun(name="skills", source="SELECT * FROM skills", key=["number"]),
+    Noun(name="skill_versions", source="SELECT * FROM skill_versions", key=["number"], batch=1),
+    Noun(name="container_skills", source="SELECT * FROM container_skills", key=["number"], batch=1),
     Noun(name="vector_stores", source="SELECT * FROM vector_stores", key=["number"]),
     Noun(
         name="file_batches",
