@@ -589,3 +589,12 @@ def test_requests_are_listed_with_the_others(client: Client) -> None:
     refused, made = body["data"][:2]
     assert status == 200 and refused["status"] == "failed" and refused["error"]["status"] == 400
     assert made["status"] == "completed" and made["model"] == "m" and made["usage"]["input_tokens"] == 1000
+
+
+def test_citations_of_documents_are_named_as_ignored(client: Client) -> None:
+    source = {"type": "text", "media_type": "text/plain", "data": "The fund lapsed."}
+    for cited in (True, False):
+        document = {"type": "document", "title": "Report", "source": source, "citations": {"enabled": cited}}
+        answer = post(client, asking([{"role": "user", "content": [document]}]))
+        assert answer.status_code == 200 and "Report\\nThe fund lapsed." in json.dumps(sent())
+        assert answer.headers.get("x-antiphon-ignored") == ("document.citations" if cited else None)

@@ -120,6 +120,8 @@ class MessagesRead:
             if parts is None:
                 self.ignored[block.type[:64]] = None
                 continue
+            if block.type == "document" and block.citations is not None and b"true" in bytes(block.citations):
+                self.ignored["document.citations"] = None
             said += parts
             origins += [index] * len(parts)
         if not said:
