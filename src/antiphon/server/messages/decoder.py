@@ -198,17 +198,6 @@ class MessagesRequestDecoder:
             prompt_cache_key=self._session or None,
             safety_identifier=_user(request.metadata),
         )
-        if read.last_role == "assistant" and not self._counting and not read.ends_with_text:
-            raise no_prefill()
-        options = TurnOptions(
-            stop=_stops(request.stop_sequences),
-            top_k=request.top_k,
-            thinking_budget=request.thinking.budget_tokens if request.thinking is not None else None,
-            continues=read.last_role == "assistant",
-            system_in_place=True,
-            summary_prompt=_summary_prompt(request.compaction, compaction),
-            pauses=compaction is not None and compaction.pauses,
-        )
         return Asked(
             request=asked,
             items=read.items,
@@ -216,9 +205,25 @@ class MessagesRequestDecoder:
             text=_format(request),
             size=len(body),
             spell=lambda name: _spell(name, read, tools),
-            options=options,
+            options=self._options(request, read, compaction),
             ignored=list(ignored),
             forgiving=True,
+        )
+
+    def _options(
+        self, request: MessagesRequest, read: MessagesRead, compaction: WantedCompaction | None
+    ) -> TurnOptions:
+        """Return what a CreateResponse has no field for. Raises InvalidRequest."""
+        if read.last_role == "assistant" and not self._counting and not read.ends_with_text:
+            raise no_prefill()
+        return TurnOptions(
+            stop=_stops(request.stop_sequences),
+            top_k=request.top_k,
+            thinking_budget=request.thinking.budget_tokens if request.thinking is not None else None,
+            continues=read.last_role == "assistant",
+            system_in_place=True,
+            summary_prompt=_summary_prompt(request.compaction, compaction),
+            pauses=compaction is not None and compaction.pauses,
         )
 
     def _verdicts(self, names: Mapping[str, Raw]) -> dict[str, None]:
