@@ -7,11 +7,13 @@ import statistics
 import sys
 import time
 
+from antiphon.composition.from_settings import make_sandboxes
 from antiphon.config import CodeInterpreterConfig
-from antiphon.from_settings import make_sandboxes
 from antiphon.sandbox import watch
 from antiphon.sandbox.base import Sandbox
 from antiphon.sandbox.process import SandboxProcess
+
+IDLE = 4  # containers that an owner may have running; they share the pages of Python
 
 
 async def first_output(sandbox: Sandbox) -> None:
@@ -52,8 +54,12 @@ async def main(rounds: int) -> None:
     row("cold start to first output", cold)
     row("spare to first output", warm)
     row("one call", calls)
-    assert isinstance(sandbox, SandboxProcess)
-    print(f"idle: {watch.held(watch.processes(sandbox.pid), 0) / (1 << 20):.1f} MiB")
+    for count in (1, IDLE):
+        held = [sandbox, *[await sandboxes.start() for _ in range(count - 1)]]
+        pids = [pid for one in held if isinstance(one, SandboxProcess) for pid in watch.processes(one.pid)]
+        print(f"idle, each of {count}: {watch.held(pids, 0) / count / (1 << 20):.1f} MiB")
+        for other in held[1:]:
+            await other.close()
     await sandbox.close()
     await sandboxes.close()
 

@@ -1,6 +1,6 @@
 """A store of your own: uploaded files lie in a folder, all else in an SQLite file beside them.
 
-A store is seven nouns of one database; this one takes six of the server's own and replaces the seventh. A package adds it with an
+A store is eleven nouns of one database; this one takes ten of the server's own and replaces the eleventh. A package adds it with an
 entry point, and the configuration names it:
 
     # pyproject.toml of the package
@@ -15,13 +15,17 @@ entry point, and the configuration names it:
 from __future__ import annotations
 
 import asyncio
+import secrets
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 import msgspec
 
-from antiphon import Store, StoreConflict, StoredFile, open_store
+from antiphon import FileUsage, Store, StoreConflict, StoredFile, StoreUnknown, open_store
+
+PIECE = 1 << 20  # bytes of a file that are in memory at once
 
 
 def open_folder(url: str) -> Store:
@@ -50,11 +54,39 @@ class FolderFiles:
         file = await asyncio.to_thread(self._read, id)
         return file if file is not None and _is_there(file, owner, now) else None
 
-    async def content(self, id: str, owner: str, now: float) -> bytes | None:
-        """Return a file's content, or None."""
+    async def begin(self, owner: str, expires_at: int) -> int:
+        """Begin a content, which is written row by row; return its number."""
+        content = secrets.randbits(60)
+        await asyncio.to_thread(self._part(content).touch)
+        return content
+
+    async def append(self, content: int, start: int, row: bytes) -> None:
+        """Append a row to a content. Raises StoreUnknown where it is gone."""
+        await asyncio.to_thread(self._append, content, start, row)
+
+    async def finish(self, file: StoredFile, contents: Sequence[int]) -> None:
+        """Insert a file of these contents. Raises StoreUnknown where one is gone, StoreConflict if the id is taken."""
+        await asyncio.to_thread(self._join, file, contents)
+
+    async def drop(self, contents: Sequence[int]) -> None:
+        """Delete contents that are no file's."""
+        for content in contents:
+            await asyncio.to_thread(self._part(content).unlink, missing_ok=True)
+
+    async def row(self, content: int, start: int) -> bytes:
+        """Return a piece of a content that is no file's yet."""
+        return await asyncio.to_thread(_piece, self._part(content), start) or b""
+
+    async def content(self, id: str, owner: str, now: float, start: int = 0) -> bytes | None:
+        """Return a piece of a file's content, from byte `start` on; None: it is not there."""
         if await self.get(id, owner, now) is None:
             return None
-        return await asyncio.to_thread((self._folder / id).read_bytes)
+        return await asyncio.to_thread(_piece, self._folder / id, start)
+
+    async def usage(self, owner: str) -> FileUsage:
+        """Return what an owner's files take."""
+        sizes = [file.size for file in await asyncio.to_thread(self._all) if file.owner == owner]
+        return FileUsage(len(sizes), sum(sizes))
 
     async def list(
         self,
@@ -94,6 +126,32 @@ class FolderFiles:
             raise StoreConflict(file.id) from None
         (self._folder / f"{file.id}.json").write_bytes(msgspec.json.encode(file))
 
+    def _part(self, content: int) -> Path:
+        return self._folder / f"{content}.part"
+
+    def _append(self, content: int, start: int, row: bytes) -> None:
+        try:
+            with open(self._part(content), "r+b") as out:
+                out.seek(start)
+                out.write(row)
+        except FileNotFoundError:
+            raise StoreUnknown(str(content)) from None
+
+    def _join(self, file: StoredFile, contents: Sequence[int]) -> None:
+        parts = [self._part(content) for content in contents]
+        if not all(part.exists() for part in parts):
+            raise StoreUnknown(file.id)
+        if (self._folder / file.id).exists():
+            raise StoreConflict(file.id)
+        with open(parts[0], "ab") as out:
+            for part in parts[1:]:
+                with open(part, "rb") as more:
+                    shutil.copyfileobj(more, out)
+        parts[0].rename(self._folder / file.id)
+        (self._folder / f"{file.id}.json").write_bytes(msgspec.json.encode(file))
+        for part in parts[1:]:
+            part.unlink()
+
     def _read(self, id: str) -> StoredFile | None:
         if (
             not id.replace("_", "").replace("-", "").isalnum()
@@ -111,6 +169,15 @@ class FolderFiles:
     def _remove(self, id: str) -> None:
         (self._folder / f"{id}.json").unlink(missing_ok=True)
         (self._folder / id).unlink(missing_ok=True)
+
+
+def _piece(path: Path, start: int) -> bytes | None:
+    try:
+        with open(path, "rb") as content:
+            content.seek(start)
+            return content.read(PIECE)
+    except FileNotFoundError:
+        return None
 
 
 def _is_there(file: StoredFile, owner: str, now: float) -> bool:

@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from antiphon.app import Parts
+from antiphon.composition.app import Parts
 from antiphon.config import BackendConfig, Config, EngineConfig, JwtConfig, KeyConfig, McpServerConfig, ModelConfig
 from antiphon.core.kinds import OTHER_ITEM_TYPES, OTHER_TOOL_TYPES
 from antiphon.types.request import CreateResponse

@@ -61,7 +61,7 @@ def test_every_module_imports_and_has_what_it_exports(module: str) -> None:
     [
         ("antiphon", {"msgspec", "asyncio"}),
         ("antiphon.cli", {"uvicorn", "xllamacpp", "mcp", "lark", "jsonschema_rs"}),
-        ("antiphon.app", {"xllamacpp", "mcp", "pydantic", "lark"}),
+        ("antiphon.composition.app", {"xllamacpp", "mcp", "pydantic", "lark"}),
     ],
 )
 def test_an_import_brings_nothing_that_is_not_needed_yet(module: str, heavy: set[str]) -> None:

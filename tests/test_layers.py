@@ -28,17 +28,14 @@ MAY_IMPORT = {
     "telemetry": "types errors core runtime net config stores backends tools",
     "responses": "*",
     "server": "*",
-    "reloading": "*",
-    "from_settings": "*",
-    "app": "*",
-    "factory": "*",
+    "composition": "*",
     "cli": "*",
     "__main__": "cli",
 }
 
 # What the others see of a folder that holds several kinds of one thing. Which kind is used is known to COMPOSING only.
 SEAMS = {"backends": "base", "stores": "base records condition", "tools": "base", "sandbox": "base"}
-COMPOSING = frozenset(("reloading", "from_settings", "app", "factory", "cli"))
+COMPOSING = frozenset(("composition", "cli"))
 
 MOST_FILES = 20
 IMPURE = frozenset(

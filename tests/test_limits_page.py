@@ -11,6 +11,7 @@ import msgspec
 import pytest
 
 from antiphon.config import BackendConfig, CodeInterpreterConfig, Config, FileSearchConfig
+from antiphon.config.tools import ImageGenerationConfig
 
 PAGE = Path(__file__).parent.parent / "docs" / "limits.md"
 UNITS = {"": 1, "B": 1, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "ms": 0.001, "s": 1, "min": 60, "h": 3600}
@@ -33,6 +34,7 @@ def value_of(source: str) -> object:
         return getattr(importlib.import_module(f"antiphon.{module}"), name)
     tables = {"backends.NAME": BackendConfig, "tools.file_search": FileSearchConfig, "": Config}
     tables["tools.code_interpreter"] = CodeInterpreterConfig
+    tables["tools.image_generation"] = ImageGenerationConfig
     path, _, name = source.rpartition(".")
     table = tables[path]
     return next(field.default for field in msgspec.structs.fields(table) if field.name == name)

@@ -43,7 +43,14 @@ def test_a_front_end_needs_what_its_recipe_names() -> None:
         for name in imports(ast.walk(tree))
         if name.startswith("antiphon.")
     }
-    vocabulary = {"app", "errors", "core.deltas", "core.json_encoding", "core.stream.terms", "server.http.messages"}
+    vocabulary = {
+        "composition.app",
+        "errors",
+        "core.deltas",
+        "core.json_encoding",
+        "core.stream.terms",
+        "server.http.messages",
+    }
     hints = {"server.api.routing_hints"}
     assert recipe <= used
     assert {name for name in used - recipe if not name.startswith("types.")} <= vocabulary | hints

@@ -145,13 +145,13 @@ def hostile(pattern: re.Pattern[str] | re.Pattern[bytes]) -> Iterator[Hostile]:
 
 # Expressions that see input from outside, and how they are used.
 OUTSIDE: dict[str, str] = {
-    "tools.web.page_text:_TAG": "match",
+    "core.text.html_pieces:_TAG": "match",
+    "core.text.html_pieces:_SCRIPT_END": "search",
+    "core.text.html_pieces:_STYLE_END": "search",
+    "core.text.html_pieces:_TEXTAREA_END": "search",
+    "core.text.html_pieces:_TITLE_END": "search",
     "tools.web.page_text:_HREF": "search",
     "tools.web.page_text:_TITLE": "search",
-    "tools.web.page_text:_SCRIPT_END": "search",
-    "tools.web.page_text:_STYLE_END": "search",
-    "tools.web.page_text:_TEXTAREA_END": "search",
-    "tools.web.page_text:_TITLE_END": "search",
     "tools.web.page_text:_MAIN": "search",
     "tools.web.page_text:_BLANK": "sub",
     "tools.web.pages:_CHARSET": "search",

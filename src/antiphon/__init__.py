@@ -18,16 +18,17 @@ _HOMES = {
     "antiphon.errors": (
         "AntiphonError APIError BackendError ConfigError InvalidRequest NotFound StoreConflict StoreError StoreUnknown"
     ),
-    "antiphon.factory": "create_app load_config",
+    "antiphon.composition.factory": "create_app load_config",
     "antiphon.server.asgi": "AntiphonApp",
     "antiphon.stores.base": (
-        "ConversationStore DeliveryStore FenceError FileStore JobStore KeyStore LimitStore ResponseStore Store StoreDatabase"
+        "ConversationStore DeliveryStore FenceError FileStore JobStore KeyStore LimitStore ResponseStore Store StoreDatabase "
+        "UploadStore"
     ),
     "antiphon.stores.condition": "Census Condition Measure",
     "antiphon.stores.open": "open_store",
     "antiphon.stores.records": (
-        "Delivery EventBatch Job ListedResponse LoggedEvent Slot "
-        "StoredConversation StoredFile StoredItem StoredKey StoredResponse"
+        "Delivery EventBatch FileUsage Job ListedResponse LoggedEvent Slot "
+        "StoredConversation StoredFile StoredItem StoredKey StoredPart StoredResponse StoredUpload"
     ),
     "antiphon.tools.base": (
         "Declaration HostedTool HostedUse Progress ToolBounds ToolOutput ToolResult ToolServer ToolServerError"

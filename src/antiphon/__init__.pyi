@@ -6,6 +6,8 @@ from antiphon.backends.base import ByteStream as ByteStream
 from antiphon.backends.base import Capabilities as Capabilities
 from antiphon.backends.base import Take as Take
 from antiphon.backends.base import TurnStream as TurnStream
+from antiphon.composition.factory import create_app as create_app
+from antiphon.composition.factory import load_config as load_config
 from antiphon.config import BackendConfig as BackendConfig
 from antiphon.config import Config as Config
 from antiphon.config import EngineConfig as EngineConfig
@@ -36,8 +38,6 @@ from antiphon.errors import NotFound as NotFound
 from antiphon.errors import StoreConflict as StoreConflict
 from antiphon.errors import StoreError as StoreError
 from antiphon.errors import StoreUnknown as StoreUnknown
-from antiphon.factory import create_app as create_app
-from antiphon.factory import load_config as load_config
 from antiphon.server.asgi import AntiphonApp as AntiphonApp
 from antiphon.stores.base import ConversationStore as ConversationStore
 from antiphon.stores.base import DeliveryStore as DeliveryStore
@@ -49,12 +49,14 @@ from antiphon.stores.base import LimitStore as LimitStore
 from antiphon.stores.base import ResponseStore as ResponseStore
 from antiphon.stores.base import Store as Store
 from antiphon.stores.base import StoreDatabase as StoreDatabase
+from antiphon.stores.base import UploadStore as UploadStore
 from antiphon.stores.condition import Census as Census
 from antiphon.stores.condition import Condition as Condition
 from antiphon.stores.condition import Measure as Measure
 from antiphon.stores.open import open_store as open_store
 from antiphon.stores.records import Delivery as Delivery
 from antiphon.stores.records import EventBatch as EventBatch
+from antiphon.stores.records import FileUsage as FileUsage
 from antiphon.stores.records import Job as Job
 from antiphon.stores.records import ListedResponse as ListedResponse
 from antiphon.stores.records import LoggedEvent as LoggedEvent
@@ -63,7 +65,9 @@ from antiphon.stores.records import StoredConversation as StoredConversation
 from antiphon.stores.records import StoredFile as StoredFile
 from antiphon.stores.records import StoredItem as StoredItem
 from antiphon.stores.records import StoredKey as StoredKey
+from antiphon.stores.records import StoredPart as StoredPart
 from antiphon.stores.records import StoredResponse as StoredResponse
+from antiphon.stores.records import StoredUpload as StoredUpload
 from antiphon.tools.base import Declaration as Declaration
 from antiphon.tools.base import HostedTool as HostedTool
 from antiphon.tools.base import HostedUse as HostedUse

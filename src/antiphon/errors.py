@@ -26,7 +26,7 @@ AntiphonError
     SealError, IllegalCall, GrammarError, GrammarFault, SchemaFault, Unchecked, Unusable, UnusableKey, WorkerDied, WorkerUnusable,
     EngineFailure, StaleConnection, BrokenOff, ServerStopping, SteerRefused, NoRoom, Unpackable, BusyError, Extensive,
     FileGone, TornError, Unacceptable, ProxyRefused, MoreText, NoCall, InvalidDocument, UnsupportedDocument, ReaderDied,
-    ReaderUnusable, SearchFailed
+    DocumentGone, ReaderUnusable, EmbeddingFailed, SearchFailed
 """
 
 from __future__ import annotations

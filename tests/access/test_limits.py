@@ -9,18 +9,22 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from msgspec.structs import replace
 
-from antiphon import app
-from antiphon.access.caller import Caller, parse_limit, parse_limits
+from antiphon.access.caller import TOOL_SCOPES, TOOLS, USUAL_SCOPES, Caller, parse_limit, parse_limits
 from antiphon.access.limits import FREE, Demand, Limiter, Permit
 from antiphon.access.periods import window
 from antiphon.access.prices import prices
 from antiphon.access.quota import duration
+from antiphon.access.tool_limits import ToolMeters, ToolRights, rights_of
 from antiphon.backends.base import ModelCard
+from antiphon.composition import app
 from antiphon.config import BackendConfig, Config, KeyConfig, ModelConfig
+from antiphon.core.kinds import BY_NAME, KINDS, MCP
 from antiphon.errors import APIError
+from antiphon.responses.plan import Identity
 from antiphon.stores.base import Store
 from antiphon.stores.memory.limits import MemoryLimits
 from antiphon.stores.memory.memory_database import MemoryDatabase
@@ -92,6 +96,9 @@ def told(headers: Any) -> dict[str, str]:
         ("4 streams", "4 streams"),
         ("12.5 cost/month", "12.5 cost/month"),
         ("2 streams on *", "2 streams on *"),
+        ("600 code_seconds/day", "600 code_seconds/day"),
+        ("20 searches/min on gpt-*", "20 searches/minute on gpt-*"),
+        ("1_000_000 stored_bytes/month", "1000000 stored_bytes/month"),
     ],
 )
 def test_a_limit_is_read_and_spelt(text: str, spelt: str) -> None:
@@ -108,6 +115,8 @@ def test_a_limit_is_read_and_spelt(text: str, spelt: str) -> None:
         ("0 requests/min", "above 0"),
         ("4 streams/min", "streams must not have a period"),
         ("4 cost/min", "per day or month"),
+        ("4 searches", "a period is missing, such as searches/min"),
+        ("4 stored_bytes/day on gpt-*", "stored_bytes are of no model"),
         ("4 requests/hour", "is not a limit"),
         ("4 requests/min on", "is not a limit"),
     ],
@@ -296,6 +305,74 @@ async def test_a_reservation_that_is_handed_over_stands() -> None:
     permit.settle(Usage())
     await bench.settled()
     assert told((await bench.admit(0, 1)).headers)["x-ratelimit-remaining-tokens"] == "399"
+
+
+# Tools
+
+
+def tools_of(bench: Bench) -> tuple[ToolMeters, ToolRights]:
+    return ToolMeters(bench.store.limits, bench.clock, bench.limiter.correct), rights_of(bench.caller)
+
+
+async def test_limits_of_tools_are_not_those_of_responses() -> None:
+    bench = Bench("1 searches/day", "1 code_seconds/min", "1 images/day", "1 stored_bytes/day", "3 requests/min")
+    for _ in range(3):
+        permit = await bench.admit()
+    assert {name.rpartition("-")[2] for name in told(permit.headers)} == {"requests"}
+
+
+async def test_code_takes_its_most_and_gives_the_rest_back() -> None:
+    bench = Bench("60 code_seconds/min")
+    meters, rights = tools_of(bench)
+    taken = await meters.take(rights, CARD, {"code_seconds": 60.0})
+    with pytest.raises(APIError) as caught:
+        await meters.take(rights, CARD, {"code_seconds": 60.0})
+    assert (caught.value.status, caught.value.message) == (
+        429,
+        "The limit of 60 code_seconds/minute is reached. Try again in 1m0s.",
+    )
+    taken.settle({"code_seconds": 3.0}, 7.0)
+    taken.settle({"code_seconds": 50.0}, 7.0)  # the second time means nothing
+    await bench.settled()
+    assert told(await meters.told(rights, CARD, ("code_seconds",), ()))["x-ratelimit-remaining-code-seconds"] == "57"
+    (await meters.take(rights, CARD, {"code_seconds": 40.0})).settle({}, 7.0)  # cancelled: it ran for so long
+    await bench.settled()
+    assert told(await meters.told(rights, CARD, ("code_seconds",), ()))["x-ratelimit-remaining-code-seconds"] == "50"
+
+
+async def test_one_spent_limit_takes_nothing_of_another() -> None:
+    bench = Bench("100 code_seconds/day", "10 stored_bytes/day")
+    meters, rights = tools_of(bench)
+    await meters.store(bench.caller, 12)
+    with pytest.raises(APIError) as caught:
+        await meters.take(rights, CARD, {"code_seconds": 60.0, "stored_bytes": 0})
+    assert caught.value.status == 402 and "10 stored_bytes/day" in caught.value.message
+    assert told(await meters.told(rights, CARD, ("code_seconds",), ()))["x-ratelimit-remaining-code-seconds"] == "100"
+
+
+async def test_a_limit_of_tools_on_a_pattern() -> None:
+    bench = Bench("1 searches/day on gpt-*")
+    meters, rights = tools_of(bench)
+    await meters.take(rights, CARD, {"searches": 1})
+    await meters.take(rights, OTHER, {"searches": 1})
+    with pytest.raises(APIError):
+        await meters.take(rights, CARD, {"searches": 1})
+
+
+def test_rights_are_kept_with_a_job() -> None:
+    rights = rights_of(
+        Caller(owner="ann", scopes={"responses"}, limits=parse_limits(["1 searches/day"]), meter="key_1")
+    )
+    kept = msgspec.json.decode(msgspec.json.encode(Identity("0", 1, rights)), type=Identity)
+    assert kept.rights == rights and not kept.rights.may_run("web_search")
+    old = msgspec.json.decode(b'{"id_base":"0","created_at":1}', type=Identity)
+    assert old.rights.may_run("web_search") and msgspec.json.encode(old) == b'{"id_base":"0","created_at":1}'
+
+
+def test_each_hosted_tool_has_a_scope() -> None:
+    hosted = {kind.name for kind in KINDS if kind.serve is not None and kind.name != MCP}
+    assert hosted <= set(TOOL_SCOPES) <= {TOOLS, *BY_NAME}
+    assert set(KeyConfig(key="k").scopes) == USUAL_SCOPES
 
 
 # Budgets

@@ -21,13 +21,14 @@ def main() -> int:
     parser.add_argument("--minutes", type=float, default=60.0, help="of the soak")
     parser.add_argument("--only", default="", help="cases whose name has this in it")
     parser.add_argument("--case", type=int, default=-1, help="one case of the fuzzer, by its number")
+    parser.add_argument("--store", choices=("sqlite", "postgres"), default="sqlite", help="of the fuzzer's server")
     parser.add_argument("--out", type=Path, default=None, help="folder for inputs that were findings")
     given = parser.parse_args()
     unknown = set(given.parts) - set(PARTS)
     if unknown:
         parser.error(f"unknown part: {', '.join(sorted(unknown))}")
     report = Report(given.out or Path(tempfile.mkdtemp(prefix="antiphon-attack-")))
-    options = Options(given.seed, given.count, given.minutes, given.only, given.case)
+    options = Options(given.seed, given.count, given.minutes, given.only, given.case, given.store)
     for name in given.parts or [name for name in PARTS if name != "soak"]:
         report.say(f"== {name}, seed {given.seed}")
         asyncio.run(PARTS[name](report, options))

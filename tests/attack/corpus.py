@@ -1,9 +1,10 @@
-"""What is mutated: the golden cases, requests that are refused, and samples of both OpenAPI documents."""
+"""What is mutated: the golden cases, requests that are refused, and samples of the OpenAPI documents."""
 
 from __future__ import annotations
 
 import json
 from functools import cache
+from pathlib import Path
 from random import Random
 from typing import Any, NamedTuple
 
@@ -11,29 +12,36 @@ from tests.golden.player import CASES, ROOT
 from tests.malformed import REFUSED
 from tests.oracle.documents import SPEC
 
-FILES = ("open-responses-2026-04-24.openapi.json", "openai-responses-2026-08-21.openapi.json")
+FILES = (
+    SPEC / "open-responses-2026-04-24.openapi.json",
+    SPEC / "openai-responses-2026-08-21.openapi.json",
+    Path(__file__).parent
+    / "spec"
+    / "openai-stores-2026-08-21.openapi.json",  # files, uploads, vector stores, containers
+)
 METHODS = ("get", "post", "delete")
 
 
 class Operation(NamedTuple):
-    """One operation of a document: its path with `{variables}`, and the schema of its body."""
+    """One operation of a document: its path with `{variables}`, and the schema of its body; `form`: of its form."""
 
     method: str
     path: str
     query: tuple[tuple[str, Any], ...]
     body: Any
     document: int
+    form: Any = None
 
 
 @cache
 def documents() -> list[Any]:
-    """Return both documents."""
-    return [json.loads((SPEC / file).read_bytes()) for file in FILES]
+    """Return the documents."""
+    return [json.loads(file.read_bytes()) for file in FILES]
 
 
 @cache
 def operations() -> list[Operation]:
-    """Return all operations of both documents."""
+    """Return all operations of the documents."""
     found = []
     for number, document in enumerate(documents()):
         for path, methods in document["paths"].items():
@@ -44,7 +52,8 @@ def operations() -> list[Operation]:
                 content = operation.get("requestBody", {}).get("content", {})
                 body = next((one["schema"] for kind, one in content.items() if "json" in kind), None)
                 query = tuple((one["name"], one.get("schema", {})) for one in parameters)
-                found.append(Operation(method.upper(), path, query, body, number))
+                form = content.get("multipart/form-data", {}).get("schema")
+                found.append(Operation(method.upper(), path, query, body, number, form))
     return found
 
 
@@ -68,7 +77,7 @@ def refused() -> list[bytes]:
 
 @cache
 def types() -> list[str]:
-    """Return all values of fields named `type` in both documents, sorted."""
+    """Return all values of fields named `type` in the documents, sorted."""
     found: set[str] = set()
 
     def look(value: Any) -> None:

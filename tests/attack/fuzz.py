@@ -1,4 +1,4 @@
-"""The fuzzer: mutants of requests over HTTP and WebSocket. Case N of seed S is the same everywhere."""
+"""The fuzzer: the cases of `cases` over HTTP and WebSocket, and a look at each answer."""
 
 from __future__ import annotations
 
@@ -6,127 +6,18 @@ import asyncio
 import json
 import time
 from collections import Counter
-from functools import cache
-from random import Random
-from typing import Any, NamedTuple
-from urllib.parse import quote
+from typing import Any
 
-import msgspec
-
-from tests.attack import corpus
-from tests.attack.framing import raw_case
-from tests.attack.mutate import TEXTS, Mutator, shrink
+from tests.attack.cases import Case, http_case, known, ws_case
+from tests.attack.mutate import shrink
 from tests.attack.report import Report
-from tests.attack.target import ANN, BOB, MODELS, Target
+from tests.attack.target import ANN, BOB, Target
 from tests.attack.verdict import TERMINAL, fault_of, of_events
-from tests.attack.wire import BINARY, CONTINUATION, NONE, TEXT, Closed, Connection, WebSocket, frame, request
+from tests.attack.wire import NONE, Closed, Connection, WebSocket
 
 AT_ONCE = 24
 PATIENCE = 30.0  # seconds for a well-formed request
 HANG = 0.4  # seconds to wait for an answer to what may be only the beginning of a request
-SMALLER = 300_000  # bytes of a mutant at most
-
-_BODIES = ("/responses", "/responses", "/responses", "/responses/input_tokens", "/responses/compact")
-
-
-class Case(NamedTuple):
-    """One request. `hangs`: it may be incomplete, so that no answer is one."""
-
-    data: bytes
-    method: str = "POST"
-    path: str = ""
-    body: bytes = b""
-    hangs: bool = False
-
-
-class Known(NamedTuple):
-    """Ids of things that are there, in the place of the documents' variables."""
-
-    response: str
-    conversation: str
-    item: str
-    file: str
-
-
-@cache
-def _mutator() -> Mutator:
-    random = Random(0)
-    samples = [
-        corpus.sample(random, one.document, one.body) for one in corpus.operations() for _ in range(8) if one.body
-    ]
-    return Mutator(corpus.types(), [*corpus.golden(), *samples])
-
-
-async def known(target: Target) -> Known:
-    """Make the things whose ids the cases use."""
-    response = await target.json("POST", "/v1/responses", {"model": "scripted", "input": "/think a\nhi"})
-    conversation = await target.json(
-        "POST", "/v1/conversations", {"items": [{"type": "message", "role": "user", "content": "hi"}]}
-    )
-    items = await target.json("GET", f"/v1/conversations/{conversation['id']}/items")
-    return Known(response["id"], conversation["id"], items["data"][0]["id"], "file_0")
-
-
-def http_case(seed: int, number: int, ids: Known) -> Case:
-    """Return a case."""
-    random = Random(f"{seed}/http/{number}")
-    kind = random.random()
-    if kind < 0.12:
-        data = raw_case(random, ANN)
-        return Case(data, data[:40].split(b" ")[0].decode("latin-1"), hangs=True)
-    if kind < 0.55:
-        path = "/v1" + random.choice(_BODIES)
-        fields = _fields(random, random.choice(corpus.golden()))
-        return _case("POST", path, _mutator().mutate(random, fields)[:SMALLER])
-    if kind < 0.6:
-        return _case("POST", "/v1" + random.choice(_BODIES), random.choice(corpus.refused()))
-    return _documented(random, ids)
-
-
-def _documented(random: Random, ids: Known) -> Case:
-    operation = random.choice(corpus.operations())
-    path = "/v1" + operation.path
-    for name, id in (
-        ("{response_id}", ids.response),
-        ("{conversation_id}", ids.conversation),
-        ("{item_id}", ids.item),
-        ("{model}", random.choice(MODELS)),
-    ):
-        other = random.choice((id, id, id, quote(random.choice(TEXTS)[:200], safe="") or "x", "a%2fb", "%00"))
-        path = path.replace(name, other)
-    method = operation.method
-    if method == "DELETE" and not path.rstrip("/").endswith("%00"):
-        path += "x"  # what is known stays
-    query = [
-        f"{name}={quote(str(random.choice((*TEXTS, 0, 1, -1, 10**20, 'true', 'asc')))[:300], safe='')}"
-        for name, _ in operation.query
-        if random.random() < 0.4
-    ]
-    path += "?" + "&".join(query) if query else ""
-    if operation.body is None:
-        return _case(method, path, None if method != "POST" else b"{}")
-    fields = corpus.sample(random, operation.document, operation.body)
-    if isinstance(fields, dict) and "responses" in path:
-        fields = _fields(random, fields)
-    if random.random() < 0.3:
-        return _case(method, path, msgspec.json.encode(fields))
-    return _case(method, path, _mutator().mutate(random, fields)[:SMALLER])
-
-
-def _fields(random: Random, fields: dict[str, Any]) -> dict[str, Any]:
-    """Name a model that is there, and ask for a stream now and then."""
-    found = {**fields, "model": random.choice(MODELS)}
-    if random.random() < 0.4:
-        found["stream"] = True
-    if random.random() < 0.7:
-        found.pop("background", None)
-    if random.random() < 0.5:
-        found["store"] = False
-    return found
-
-
-def _case(method: str, path: str, body: bytes | None) -> Case:
-    return Case(request(method, path, body, (), ANN), method, path, body or b"")
 
 
 async def fuzz_http(target: Target, report: Report, *, seed: int, count: int, first: int = 0) -> None:
@@ -171,7 +62,7 @@ async def _one(connection: Connection, target: Target, report: Report, case: Cas
         answer = NONE
     if case.hangs and not answer.status:
         return 0
-    fault = fault_of(answer, case.method)
+    fault = fault_of(answer, case.method, case.form)
     if fault:
         data = case.data
         if case.body and answer.status == 500:
@@ -208,25 +99,9 @@ async def check_alive(target: Target, report: Report, part: str, case: str) -> N
 # WebSocket
 
 
-def ws_case(seed: int, number: int) -> bytes:
-    """Return the frames of a message."""
-    random = Random(f"{seed}/ws/{number}")
-    fields: Any = {"type": "response.create", **_fields(random, random.choice(corpus.golden()))}
-    if random.random() < 0.2:
-        fields["stream_id"] = random.choice(("a", "b", "", "x" * 300, "\n"))
-    if random.random() < 0.1:
-        fields["type"] = random.choice(("response.steer", "response.cancel", "session.update", ""))
-    if random.random() < 0.1:
-        fields["generate"] = random.choice((False, None, 0))
-    body = _mutator().mutate(random, fields)[:SMALLER]
-    if random.random() < 0.1 and len(body) > 3:
-        middle = random.randrange(1, len(body))
-        return frame(body[:middle], TEXT, fin=False) + frame(body[middle:], CONTINUATION)
-    return frame(body, BINARY if random.random() < 0.05 else TEXT)
-
-
 async def fuzz_ws(target: Target, report: Report, *, seed: int, count: int, first: int = 0) -> None:
     """Send `count` messages over some connections."""
+    ids = await known(target)
     numbers = iter(range(first, first + count))
     done: Counter[str] = Counter()
     began = time.monotonic()
@@ -237,7 +112,7 @@ async def fuzz_ws(target: Target, report: Report, *, seed: int, count: int, firs
             if not target.alive:
                 break
             name = f"ws seed={seed} case={number}"
-            data = ws_case(seed, number)
+            data = ws_case(seed, number, ids)
             try:
                 socket = socket or await WebSocket.open(target.port, ANN)
                 socket.send(data)

@@ -22,16 +22,17 @@ class Growing(NamedTuple):
     socket: bool = False
 
 
-def _post(body: bytes, path: str = "/v1/responses", **headers: str) -> bytes:
+def post(body: bytes, path: str = "/v1/responses", **headers: str) -> bytes:
+    """Return a POST of Ann's."""
     return request("POST", path, body, tuple((name.replace("_", "-"), value) for name, value in headers.items()), ANN)
 
 
 def _json(path: str = "/v1/responses", **fields: Any) -> bytes:
-    return _post(json.dumps({"model": "scripted", "input": "hi", **fields}).encode(), path)
+    return post(json.dumps({"model": "scripted", "input": "hi", **fields}).encode(), path)
 
 
 def _nested(open: bytes, close: bytes, size: int, name: bytes = b"input") -> bytes:
-    return _post(b'{"model":"scripted","%b":%b%b}' % (name, open * size, close * size))
+    return post(b'{"model":"scripted","%b":%b%b}' % (name, open * size, close * size))
 
 
 def _strict(schema: Any, answer: str = '{"a":1}') -> bytes:
@@ -75,7 +76,7 @@ def _tools(size: int, **more: Any) -> list[Any]:
 
 
 def _form(parts: bytes, boundary: str = "x") -> bytes:
-    return _post(parts, "/v1/files", content_type=f"multipart/form-data; boundary={boundary}")
+    return post(parts, "/v1/files", content_type=f"multipart/form-data; boundary={boundary}")
 
 
 def _part(head: bytes, body: bytes = b"a") -> bytes:
@@ -86,7 +87,7 @@ _PURPOSE = _part(b'name="purpose"', b"user_data")
 
 
 def _packed(body: bytes, coding: str) -> bytes:
-    return _post(body, content_encoding=coding)
+    return post(body, content_encoding=coding)
 
 
 def _zstd(body: bytes) -> bytes:
@@ -154,11 +155,11 @@ KINDS: tuple[Growing, ...] = (
     Growing("objects, deep", 20_000, lambda n: _nested(b'{"a":', b"}", n, b"metadata")),
     Growing("tools, deep", 200, lambda n: _json(tools=[{"type": "function", "name": "f", "parameters": json.loads("[" * n + "]" * n)}])),
     Growing("unknown fields", 5000, lambda n: _json(**{f"x{k}": k for k in range(n)})),
-    Growing("one field again and again", 20_000, lambda n: _post(b'{"model":"scripted",' + b'"input":"a",' * n + b'"input":"b"}')),
-    Growing("digits", 20_000, lambda n: _post(b'{"model":"scripted","input":"a","seed":%b}' % (b"1" * n))),
-    Growing("digits in a tool", 20_000, lambda n: _post(
+    Growing("one field again and again", 20_000, lambda n: post(b'{"model":"scripted",' + b'"input":"a",' * n + b'"input":"b"}')),
+    Growing("digits", 20_000, lambda n: post(b'{"model":"scripted","input":"a","seed":%b}' % (b"1" * n))),
+    Growing("digits in a tool", 20_000, lambda n: post(
         b'{"model":"scripted","input":"a","tools":[{"type":"function","name":"f","parameters":{"required":"a","type":%b}}]}' % (b"1" * n))),
-    Growing("escapes", 200_000, lambda n: _post(b'{"model":"scripted","input":"%b"}' % (b"\\u00e9" * n))),
+    Growing("escapes", 200_000, lambda n: post(b'{"model":"scripted","input":"%b"}' % (b"\\u00e9" * n))),
     Growing("text", 1_000_000, lambda n: _json(input="a" * n)),
     Growing("words", 100_000, lambda n: _json(model="chat-generic", input="a " * n)),
     Growing("commands of a script", 4000, lambda n: _json(model="chat-generic", input="/think\n" * n)),
@@ -195,12 +196,12 @@ KINDS: tuple[Growing, ...] = (
     Growing("annotations", 2000, lambda n: _json(model="chat-generic", input=[{"type": "message", "role": "assistant", "content": [
         {"type": "output_text", "text": "a", "annotations": [{"type": "url_citation", "url": "http://a", "title": "t", "start_index": 0,
                                                               "end_index": 1}] * n}]}, {"role": "user", "content": "a"}])),
-    Growing("conversation items", 500, lambda n: _post(json.dumps(
+    Growing("conversation items", 500, lambda n: post(json.dumps(
         {"items": [{"type": "message", "role": "user", "content": "a"}] * n}).encode(), "/v1/conversations")),
     Growing("compaction", 1000, lambda n: _json("/v1/responses/compact", model="chat-generic", input=_calls(n))),
     Growing("input tokens", 1000, lambda n: _json("/v1/responses/input_tokens", model="chat-generic", input=_calls(n))),
     Growing("prompt variables", 500, lambda n: _json(prompt={"id": "p", "variables": {f"v{k}": "{{v}}" for k in range(n)}})),
-    Growing("chat messages", 5000, lambda n: _post(json.dumps(
+    Growing("chat messages", 5000, lambda n: post(json.dumps(
         {"model": "chat-generic", "messages": [{"role": "user", "content": "a"}] * n}).encode(), "/v1/chat/completions")),
     # schemas and grammars
     Growing("schema, chain of references", 1000, lambda n: _strict(_chain(n))),
@@ -244,8 +245,8 @@ KINDS: tuple[Growing, ...] = (
     Growing("percents of a path", 5000, lambda n: request("GET", "/v1/models/" + "%25" * n, None, (), ANN)),
     Growing("query", 7000, lambda n: request("GET", "/v1/files?" + "a&" * n, None, (), ANN)),
     Growing("headers", 1000, lambda n: request("GET", "/v1/models", None, (("a", "b"),) * n, ANN)),
-    Growing("content type", 7000, lambda n: _post(b"{}", content_type="application/json" + "; a=b" * (n // 5))),
-    Growing("content encodings", 7000, lambda n: _post(b"{}", content_encoding="gzip, " * (n // 6) + "gzip")),
+    Growing("content type", 7000, lambda n: post(b"{}", content_type="application/json" + "; a=b" * (n // 5))),
+    Growing("content encodings", 7000, lambda n: post(b"{}", content_encoding="gzip, " * (n // 6) + "gzip")),
     Growing("authorization", 15_000, lambda n: request("GET", "/v1/models", None, (("authorization", "Bearer " + "a." * (n // 2)),))),
     Growing("chunks", 20_000, lambda n: request("POST", "/v1/responses", b"", (), ANN).replace(
         b"content-length: 0", b"transfer-encoding: chunked") + b"1\r\n \r\n" * n + b"0\r\n\r\n"),

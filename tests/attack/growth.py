@@ -7,12 +7,15 @@ import json
 import math
 from typing import NamedTuple
 
+from tests.attack import growing, growing_hosted
 from tests.attack.fuzz import check_alive
-from tests.attack.growing import KINDS, Growing
+from tests.attack.growing import Growing
 from tests.attack.report import Report
 from tests.attack.target import ANN, Target
 from tests.attack.verdict import fault_of
 from tests.attack.wire import Closed, Connection, WebSocket
+
+KINDS = (*growing.KINDS, *growing_hosted.KINDS)
 
 DELAY = 0.05
 """Seconds that the event loop may be late, on a machine that has nothing else to do; with less CPU than that it is not judged."""

@@ -1,4 +1,4 @@
-"""Hostile backends and MCP servers: each kind of `tests.backends.hostile` and `tests.tools.mcp.hostile`, in every mode."""
+"""Hostile backends, MCP servers and webs: each kind of `tests.backends.hostile`, `tests.tools.mcp.hostile` and `web`, in every mode."""
 
 from __future__ import annotations
 
@@ -12,8 +12,10 @@ from typing import Any
 from tests.attack.fuzz import check_alive
 from tests.attack.report import Report
 from tests.attack.target import ANN, KEYS, Target, target
-from tests.attack.upstream import calling
+from tests.attack.upstream import calling, obedient
 from tests.attack.verdict import TERMINAL, fault_of, of_events
+from tests.attack.web import answers as answers_of
+from tests.attack.web import pages, web
 from tests.attack.wire import Closed, WebSocket, frame
 
 AT_ONCE = 6
@@ -181,3 +183,41 @@ async def run_mcp(folder: Path, report: Report, only: str = "") -> None:
                 if b"MCP-TOKEN-4242" in kept + (wal.read_bytes() if wal.exists() else b""):
                     report.found("mcp", "the token is in the store or the log", "")
                 await check_alive(one, report, "mcp", "")
+
+
+async def run_web(folder: Path, report: Report, only: str = "") -> None:
+    """Let a provider of search answer in every way, and open every page: by a model that calls the tool as it is told."""
+    async with web() as site, obedient() as model:
+        names = [("search", name) for name in answers_of(site)] + [("page", name) for name in pages(site)]
+        tools = (
+            f'[tools.web_search]\nprovider = "searxng"\nurl = "{site}"\ntimeout = 5.0\nguard_allow = ["127.0.0.1"]\n'
+        )
+        backend = f'[backends.model]\nurl = "{model}"\ndiscover = false\n[models.m]\nbackends = ["model"]\n'
+        async with target(folder, SHORT + KEYS + backend + tools) as one:
+
+            async def try_kind(kind: str, name: str) -> None:
+                call = (
+                    f'CALL web_search {{"queries":["answer={name}"]}}'
+                    if kind == "search"
+                    else f'CALL open_page {{"url":"{site}/page/{name}"}}'
+                )
+                fields = {
+                    "model": "m",
+                    "input": f"{call}\n{site}/page/{name}",
+                    "tools": [{"type": "web_search"}],
+                }
+                for mode, (fault, body) in (await answers(one, fields)).items():
+                    case = f"{kind} {name} {mode}"
+                    if fault:
+                        report.found("web", fault, case, b"", body[-600:].decode(errors="replace"))
+                    if b"web_search_call" not in body and name not in ("large", "many-values"):
+                        report.found("web", "nothing was called", case, b"", body[-600:].decode(errors="replace"))
+                    if len(body) > 20_000_000:
+                        report.found("web", "an answer is larger than all bounds", case, b"", str(len(body)))
+
+            wanted = [(kind, name) for kind, name in names if only in f"{kind} {name}"]
+            await _all([lambda kind=kind, name=name: try_kind(kind, name) for kind, name in wanted])
+            report.figure("web: answers of a provider, and pages", len(wanted))
+            report.figure("web: memory of the server in MB", round(one.rss))
+            report.figure("web: loop delay in s, most", await one.largest_delay())
+            await check_alive(one, report, "web", "")

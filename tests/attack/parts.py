@@ -5,14 +5,15 @@ from __future__ import annotations
 import asyncio
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import NamedTuple
 
 from tests.attack import fuzz
 from tests.attack.report import Report
 from tests.attack.target import KEYS, Target, backends, target
-from tests.attack.upstream import echo, upstream
+from tests.attack.upstream import echo, restless, upstream
+from tests.attack.web import web
 from tests.stores.postgres_server import running
 
 PROMPTS = """
@@ -31,24 +32,52 @@ class Options(NamedTuple):
     minutes: float = 60.0
     only: str = ""
     case: int = -1
+    store: str = "sqlite"
 
 
 Part = Callable[[Report, Options], Awaitable[None]]
 
 
 @asynccontextmanager
-async def common_target() -> AsyncIterator[Target]:
+async def common_target(store: str = "antiphon.db") -> AsyncIterator[Target]:
     """Run a server with several keys in front of backends of several kinds."""
     with tempfile.TemporaryDirectory(prefix="antiphon-attack-") as name:
-        async with upstream() as url, echo() as (other, _):
-            more = f'\n[backends.echo]\nurl = "{other}"\ndiscover = false\n[models.echo]\nbackends = ["echo"]\nname = "one"'
-            async with target(Path(name), KEYS + backends(url) + more + PROMPTS) as one:
+        async with upstream() as url, echo() as (other, _), restless() as third, web() as site:
+            more = "".join(
+                f'\n[backends.{name}]\nurl = "{at}"\ndiscover = false\n[models.{name}]\nbackends = ["{name}"]\nname = "one"'
+                for name, at in (("echo", other), ("restless", third))
+            )
+            more += f'\n[backends.anthropic]\nurl = "{url}"\napi = "anthropic"\ndiscover = false'
+            more += '\n[models.claude]\nbackends = ["anthropic"]\nname = "one"'
+            async with target(Path(name), KEYS + backends(url) + more + tools(site) + PROMPTS, store=store) as one:
                 yield one
 
 
+def tools(site: str) -> str:
+    """Return settings of hosted tools: web search asks `site`, and may open its pages."""
+    return f"""
+[tools.web_search]
+provider = "searxng"
+url = "{site}"
+guard_allow = ["127.0.0.1"]
+timeout = 3.0
+[tools.file_search]
+max_stores = 1_000_000
+[tools.code_interpreter]
+max_containers = 1_000_000
+call_seconds = 2.0
+per_owner = 1
+total = 2
+"""
+
+
 async def run_fuzz(report: Report, options: Options) -> None:
-    """Send mutants over HTTP and WebSocket."""
-    async with common_target() as one:
+    """Send mutants over HTTP and WebSocket; `--store postgres`: to a server whose store is PostgreSQL."""
+    async with AsyncExitStack() as stack:
+        store = "antiphon.db"
+        if options.store == "postgres":
+            store = await asyncio.to_thread(stack.enter_context(running()).create, "fuzz")
+        one = await stack.enter_async_context(common_target(store))
         if options.case >= 0:
             run = fuzz.fuzz_ws if options.only == "ws" else fuzz.fuzz_http
             await run(one, report, seed=options.seed, count=1, first=options.case)
@@ -109,6 +138,14 @@ async def run_mcp(report: Report, options: Options) -> None:
         await run(Path(name), report, options.only)
 
 
+async def run_web(report: Report, options: Options) -> None:
+    """Let a hostile provider of search answer, and open hostile pages."""
+    from tests.attack.hostile import run_web as run
+
+    with tempfile.TemporaryDirectory(prefix="antiphon-attack-") as name:
+        await run(Path(name), report, options.only)
+
+
 async def run_storage(report: Report, options: Options) -> None:
     """Break the store under a running server."""
     from tests.attack.storage import run_storage as run
@@ -132,6 +169,7 @@ PARTS: dict[str, Part] = {
     "documents": run_documents,
     "backends": run_backends,
     "mcp": run_mcp,
+    "web": run_web,
     "storage": run_storage,
     "kill": run_kill,
     "soak": run_soak,

@@ -13,10 +13,11 @@ from contextlib import suppress
 from random import Random
 from typing import Any
 
-from tests.attack.fuzz import check_alive, http_case, known
+from tests.attack.cases import http_case, known
+from tests.attack.fuzz import check_alive
 from tests.attack.report import Report
 from tests.attack.target import ADMIN, ANN, BOB, CHAT_MODELS, Target
-from tests.attack.verdict import TERMINAL, fault_of
+from tests.attack.verdict import TERMINAL, Form, fault_of
 from tests.attack.wire import Closed, Connection, WebSocket, frame, request
 
 RATE = 40.0
@@ -65,7 +66,7 @@ class Soak:
         self.report.figure("soak: requests", dict(self.counts))
         self._judge()
 
-    async def _ask(self, data: bytes, method: str = "POST") -> bytes:
+    async def _ask(self, data: bytes, method: str = "POST", form: Form = "") -> bytes:
         connection = self.idle.pop() if self.idle else Connection(self.target.port)
         try:
             answer = await connection.ask(data, 30)
@@ -73,7 +74,7 @@ class Soak:
             self.report.found("soak", f"no connection: {error!r}", f"seed={self.seed}")
             return b""
         self.idle.append(connection)
-        fault = fault_of(answer, method)
+        fault = fault_of(answer, method, form)
         if fault:
             self.report.found("soak", fault, f"seed={self.seed}", data, answer.body[-400:].decode(errors="replace"))
         self.counts[f"HTTP {answer.status}"] += 1
@@ -102,7 +103,7 @@ class Soak:
     async def _hostile(self, ids: Any, number: int) -> None:
         case = http_case(self.seed, number, ids)
         if not case.hangs:
-            await self._ask(case.data, case.method)
+            await self._ask(case.data, case.method, case.form)
 
     async def _socket(self) -> None:
         """Open a connection, make some turns, and leave in one of several ways."""

@@ -25,6 +25,7 @@ metrics = "open"
 shutdown_grace = 2.0
 background_lease = 2.0
 recent_requests = 50
+recall_bytes = 1000000  # so that it is full before a soak begins to compare
 [keys.ann]
 key = "{ANN}"
 [keys.bob]

@@ -6,33 +6,35 @@ import itertools
 import json
 import re
 from pathlib import Path
-from typing import Any, NamedTuple
 
-from antiphon import app
 from antiphon.access.caller import ADMIN
+from antiphon.composition import app
 from antiphon.config import BackendConfig, Config
 from antiphon.server.http.router import HttpRoute
+from tests.attack import model_limits
 from tests.attack.fuzz import check_alive
+from tests.attack.model_limits import MESSAGES, OTHER_MODEL, SENDING
 from tests.attack.report import Report
 from tests.attack.target import ADMIN as ADMIN_KEY
 from tests.attack.target import ANN, BOB, KEYS, LIMITED, READER, Target, target
-from tests.attack.upstream import INVALID, echo
-from tests.attack.verdict import TERMINAL, fault_of
-from tests.attack.wire import Answer, Closed, WebSocket, frame
+from tests.attack.things import SECRET, Json, Things, make_things, messages_uses, turn, uses
+from tests.attack.upstream import asker, echo
+from tests.attack.verdict import fault_of
+from tests.attack.wire import Answer, WebSocket
 
-SECRET = "The crown jewels are under the stairs."
-OTHER_MODEL = "gpt-forbidden"
-ALLOWED = "scripted"
-SENDING = ("/v1/responses", "/v1/responses/input_tokens", "/v1/responses/compact")
+USED = {200, 400, 404, 409, 422, 501, 502}
+"""Statuses of requests that name what is another's."""
 
-Json = dict[str, Any]
-
-
-class Things(NamedTuple):
-    """What Ann has: ids by the kind of thing, and blobs that were sealed for her."""
-
-    ids: dict[str, str]
-    blobs: list[Json]
+BODIES: dict[str, Json] = {
+    "POST /vector_stores/{id}/search": {"query": "crown jewels"},
+    "POST /uploads/{id}/complete": {"part_ids": ["part_1"]},
+    "POST /skills/{id}": {"default_version": "1"},
+    "POST /vector_stores/{id}/files/{file_id}": {"attributes": {}},
+    "POST /vector_stores/{id}": {"name": "mine"},
+    "POST /conversations/{id}": {"metadata": {"mine": "now"}},
+    "POST /conversations/{id}/items": {"items": [{"type": "message", "role": "user", "content": "x"}]},
+}
+"""Bodies with which routes come as far as the id."""
 
 
 def routes() -> list[HttpRoute]:
@@ -41,58 +43,26 @@ def routes() -> list[HttpRoute]:
     return app.Parts(Config(store="memory", backends={"scripted": backend})).app.router.routes
 
 
-def settings(url: str) -> str:
+def settings(url: str, asking: str) -> str:
     """Return the settings of the server that is tried."""
-    lines = [KEYS.replace('metrics = "open"', 'metrics = "key"')]
+    lines = [KEYS.replace('metrics = "open"', 'metrics = "key"'), model_limits.SETTINGS]
     lines.append('[backends.scripted]\nurl = "http://127.0.0.1:9"\napi = "scripted"')
     for name, profile in (("echo", "vllm"), ("deep", "deepseek"), ("open", "openrouter")):
         lines.append(f'[backends.{name}]\nurl = "{url}"\nprofile = "{profile}"\ndiscover = false')
         lines.append(f'[models.{name}]\nbackends = ["{name}"]\nname = "allowed"')
     lines.append(f'[models.{OTHER_MODEL}]\nbackends = ["echo"]\nname = "forbidden"\naliases = ["forbidden-alias"]')
+    lines.append(f'[backends.asker]\nurl = "{asking}"\ndiscover = false\n[models.asker]\nbackends = ["asker"]')
+    lines.append(f'[backends.anthropic]\nurl = "{url}"\napi = "anthropic"\ndiscover = false')
+    for name, theirs in (("claude", "allowed"), ("claude-forbidden", "forbidden")):
+        lines.append(f'[models.{name}]\nbackends = ["anthropic"]\nname = "{theirs}"')
     lines.append(f'[prompts.secret]\nmodel = "{OTHER_MODEL}"\ninput = []')
     text = "\n".join(lines)
     return text.replace(
-        f'key = "{LIMITED}"\nmodels = ["scripted"]', f'key = "{LIMITED}"\nmodels = ["scripted", "echo"]'
+        f'key = "{LIMITED}"\nmodels = ["scripted"]', f'key = "{LIMITED}"\nmodels = ["scripted", "echo", "claude"]'
     )
 
 
-async def make_things(one: Target) -> Things:
-    """Make, as Ann, one thing of each kind with the secret in it."""
-    stored = await one.json("POST", "/v1/responses", {"model": "scripted", "input": SECRET})
-    running = await one.json(
-        "POST", "/v1/responses", {"model": "scripted", "input": f"/delay 60\n/repeat 90 {SECRET}", "background": True}
-    )
-    message = {"type": "message", "role": "user", "content": SECRET}
-    conversation = await one.json("POST", "/v1/conversations", {"items": [message], "metadata": {"a": SECRET}})
-    items = await one.json("GET", f"/v1/conversations/{conversation['id']}/items")
-    body = (
-        b'--b\r\ncontent-disposition: form-data; name="purpose"\r\n\r\nuser_data\r\n'
-        b'--b\r\ncontent-disposition: form-data; name="file"; filename="s.txt"\r\n\r\n%b\r\n--b--\r\n' % SECRET.encode()
-    )
-    form = (("content-type", "multipart/form-data; boundary=b"),)
-    file = json.loads((await one.ask("POST", "/v1/files", body, key=ANN, headers=form)).body)
-    thought = await one.json(
-        "POST",
-        "/v1/responses",
-        {
-            "model": "scripted",
-            "input": f"/think {SECRET}\nok",
-            "store": False,
-            "include": ["reasoning.encrypted_content"],
-        },
-    )
-    compacted = await one.json("POST", "/v1/responses/compact", {"model": "echo", "input": SECRET})
-    blobs = [item for item in (*thought["output"], *compacted["output"]) if item.get("encrypted_content")]
-    assert {item["type"] for item in blobs} >= {"reasoning"}, (thought, compacted)
-    ids = {
-        "response": stored["id"],
-        "running": running["id"],
-        "output item": stored["output"][0]["id"],
-        "conversation": conversation["id"],
-        "conversation item": items["data"][0]["id"],
-        "file": file["id"],
-    }
-    return Things(ids, [{k: v for k, v in item.items() if k in ("type", "encrypted_content", "id")} for item in blobs])
+_STRANGERS = ((BOB, {404, 400}), (LIMITED, {404, 400}), ("", {401}), ("sk-stranger", {401}))
 
 
 class Table:
@@ -111,7 +81,7 @@ class Table:
         case = f"{self.store}: {name}"
         if SECRET.encode() in answer.body:
             self.report.found("tenants", "a foreign text was read", case, b"", answer.body[:2000].decode())
-        fault = fault_of(answer, method)
+        fault = fault_of(answer, method, "messages" if "messages " in name else "")
         if fault:
             self.report.found("tenants", fault, case, b"", answer.body[:2000].decode(errors="replace"))
         elif answer.status not in expected:
@@ -129,50 +99,33 @@ class Table:
                 path = "/v1" + route.path
                 for name, value in zip(names, values, strict=True):
                     path = re.sub(r"\{" + name + r"(:path)?\}", value, path)
-                for query in ("", "?stream=true", "?include[]=reasoning.encrypted_content&limit=100"):
-                    body = b"{}" if route.method == "POST" else None
-                    for key, expected in ((BOB, {404, 400}), ("", {401}), ("sk-stranger", {401})):
+                for query in ("", "?stream=true", "?include[]=reasoning.encrypted_content&limit=100")[
+                    : 3 if len(names) < 2 else 1
+                ]:
+                    body = self._body(route) if route.method == "POST" else None
+                    for key, expected in _STRANGERS:
                         answer = await self.one.ask(route.method, path + query, body, key=key)
                         self.judge(f"{route.method} {path}{query} key={key}", answer, expected, route.method)
 
-    def uses(self) -> dict[str, Json]:
-        """Return the fields of requests that would use what is Ann's."""
-        found: dict[str, Json] = {}
-        for kind, id in self.things.ids.items():
-            found[f"previous_response_id {kind}"] = {"previous_response_id": id}
-            found[f"conversation {kind}"] = {"conversation": id}
-            found[f"conversation object {kind}"] = {"conversation": {"id": id}}
-            found[f"item_reference {kind}"] = {"input": [{"type": "item_reference", "id": id}]}
-            found[f"item_reference without type {kind}"] = {"input": [{"id": id}]}
-            for part in ("input_file", "input_image", "input_audio"):
-                message = {"type": "message", "role": "user", "content": [{"type": part, "file_id": id}]}
-                found[f"{part} {kind}"] = {"input": [message]}
-            output = {"type": "function_call_output", "call_id": "c", "output": [{"type": "input_file", "file_id": id}]}
-            found[f"output with a file {kind}"] = {
-                "input": [{"type": "function_call", "call_id": "c", "name": "f", "arguments": "{}"}, output]
-            }
-            found[f"prompt variable {kind}"] = {
-                "prompt": {"id": "secret", "variables": {"x": {"type": "input_file", "file_id": id}}}
-            }
-            found[f"mask {kind}"] = {"tools": [{"type": "image_generation", "input_image_mask": {"file_id": id}}]}
-        for blob in self.things.blobs:
-            for kind in ("reasoning", "compaction", "compaction_summary"):
-                item = {"summary": [], **blob, "type": kind}
-                found[f"{blob['type']} blob in {kind}"] = {"input": [item, {"role": "user", "content": "Say it."}]}
-        return found
+    def _body(self, route: HttpRoute) -> Json:
+        """Return a body with what is Ann's in it, where a route takes an id."""
+        name, file = f"{route.method} {route.path}", self.things.ids["file"]
+        if name == "POST /vector_stores/{id}/file_batches":
+            return {"file_ids": [file]}
+        return BODIES.get(name, {"file_id": file} if route.path.endswith("/files") else {})
 
     async def foreign_uses(self) -> None:
         """Send them as Bob, over HTTP and WebSocket, to models of several kinds."""
         socket = await WebSocket.open(self.one.port, BOB)
-        for name, fields in self.uses().items():
-            for model in ("scripted", "echo", "deep", "open"):
+        for name, fields in uses(self.things).items():
+            for model in ("asker", "echo") if "tools" in fields else ("scripted", "echo", "deep", "open"):
                 body = {"model": model, "input": "Say it.", **fields}
                 for path in SENDING:
                     answer = await self.one.ask("POST", path, body, key=BOB)
-                    self.judge(f"{path} {name} {model}", answer, {200, 400, 404, 409, 422, 502})
+                    self.judge(f"{path} {name} {model}", answer, USED)
                 answer = await self.one.ask("POST", SENDING[0], {**body, "stream": True}, key=BOB)
-                self.judge(f"stream {name} {model}", answer, {200, 400, 404, 409, 422, 502})
-                came = await _turn(socket, body)
+                self.judge(f"stream {name} {model}", answer, USED)
+                came = await turn(socket, body)
                 self.tried += 1
                 if SECRET.encode() in came:
                     self.report.found(
@@ -190,12 +143,74 @@ class Table:
             self.judge(f"listed items {name}", listed, {200}, "GET")
         for id in self.things.ids.values():
             for event in ("response.steer", "response.cancel"):
-                came = await _turn(socket, {"previous_response_id": id, "input": "Stop."}, event)
+                came = await turn(socket, {"previous_response_id": id, "input": "Stop."}, event)
                 if SECRET.encode() in came:
                     self.report.found(
                         "tenants", "a foreign text was read", f"{self.store}: ws {event}", b"", came.decode()
                     )
         socket.close()
+
+    async def control(self) -> None:
+        """Use what is Ann's as Ann: the same requests do read it then."""
+        wanted = [
+            "file_search vector store",
+            "input_file file",
+            "previous_response_id response",
+            "signature before a call 0",
+        ]
+        wanted += ["container container", "earlier container container"] if "container" in self.things.ids else []
+        for name in wanted:
+            fields = {"model": "asker" if "tools" in uses(self.things)[name] else "deep", "input": "Say it."}
+            answer = await self.one.ask("POST", SENDING[0], {**fields, **uses(self.things)[name]}, key=ANN, seconds=60)
+            if SECRET.encode() not in answer.body:
+                came = answer.body[:2000].decode(errors="replace")
+                self.report.found("tenants", "Ann cannot read what is hers", f"{self.store}: {name}", b"", came)
+
+        for name in ("thinking before a call 0", "redacted_thinking before a call 0"):
+            body = {
+                "model": "deep",
+                "max_tokens": 9,
+                "thinking": {"type": "adaptive"},
+                **messages_uses(self.things)[name],
+            }
+            answer = await self.one.ask("POST", MESSAGES[0], body, key=ANN)
+            if SECRET.encode() not in answer.body:
+                came = answer.body[:2000].decode(errors="replace")
+                self.report.found(
+                    "tenants", "Ann cannot read what is hers", f"{self.store}: messages {name}", b"", came
+                )
+
+    async def own_things(self) -> None:
+        """Name what is Ann's where Bob makes things of his own."""
+        for kind, id in self.things.ids.items():
+            for path, fields in (
+                ("/v1/vector_stores", {"file_ids": [id]}),
+                ("/v1/containers", {"name": "mine", "file_ids": [id]}),
+            ):
+                answer = await self.one.ask("POST", path, fields, key=BOB)
+                self.judge(f"{path} with {kind}", answer, {200, 400, 404, 501})
+            own = (await self.one.json("POST", "/v1/vector_stores", {}, key=BOB))["id"]
+            for path, fields in (("files", {"file_id": id}), ("file_batches", {"file_ids": [id]})):
+                answer = await self.one.ask("POST", f"/v1/vector_stores/{own}/{path}", fields, key=BOB)
+                self.judge(f"own {path} with {kind}", answer, {200, 400, 404})
+            found = await self.one.ask("POST", f"/v1/vector_stores/{own}/search", {"query": "crown jewels"}, key=BOB)
+            self.judge(f"own search with {kind}", found, {200})
+            made = await self.one.ask("POST", "/v1/containers", {"name": "mine"}, key=BOB)
+            if made.status == 200:
+                path = f"/v1/containers/{json.loads(made.body)['id']}/files"
+                answer = await self.one.ask("POST", path, {"file_id": id}, key=BOB)
+                self.judge(f"own container with {kind}", answer, {400, 404})
+
+    async def messages(self) -> None:
+        """Send Messages requests as Bob that would use what is Ann's."""
+        for name, fields in messages_uses(self.things).items():
+            for model in ("scripted", "echo", "deep", "open", "claude"):
+                body = {"model": model, "max_tokens": 500, "thinking": {"type": "adaptive"}, **fields}
+                for path in MESSAGES:
+                    answer = await self.one.ask("POST", path, body, key=BOB)
+                    self.judge(f"{path} {name} {model}", answer, USED)
+                answer = await self.one.ask("POST", MESSAGES[0], {**body, "stream": True}, key=BOB)
+                self.judge(f"stream of messages {name} {model}", answer, USED)
 
     async def lists(self) -> None:
         """Read every route without variables as Bob."""
@@ -229,115 +244,37 @@ class Table:
 
     async def still_there(self) -> None:
         """Look whether what is Ann's is as it was."""
-        for path in (
-            f"/v1/responses/{self.things.ids['response']}",
-            f"/v1/responses/{self.things.ids['running']}",
-            f"/v1/conversations/{self.things.ids['conversation']}",
-            f"/v1/files/{self.things.ids['file']}",
-        ):
+        ids = self.things.ids
+        paths = [
+            f"/v1/responses/{ids['response']}",
+            f"/v1/responses/{ids['running']}",
+            f"/v1/conversations/{ids['conversation']}",
+        ]
+        paths += [f"/v1/files/{ids['file']}", f"/v1/vector_stores/{ids['vector store']}/files/{ids['file']}"]
+        paths.append(f"/v1/vector_stores/{ids['vector store']}/file_batches/{ids['batch']}")
+        paths.append(f"/v1/skills/{ids['skill']}")
+        if "container" in ids:
+            paths.append(f"/v1/containers/{ids['container']}/files/{ids['container file']}")
+        for path in paths:
             answer = await self.one.ask("GET", path, key=ANN)
-            if answer.status != 200 or (b'"cancelled"' in answer.body):
+            if answer.status != 200 or json.loads(answer.body).get("status") == "cancelled":
                 self.report.found(
                     "tenants", "what is Ann's was changed", f"{self.store}: {path}", b"", answer.body[:500].decode()
                 )
 
 
-async def _turn(socket: WebSocket, fields: Json, event: str = "response.create") -> bytes:
-    """Make a turn; return all that came."""
-    socket.send(frame(json.dumps({"type": event, **fields}).encode()))
-    came = b""
-    try:
-        while True:
-            message = await socket.receive(10)
-            came += message
-            kind = json.loads(message)["type"]
-            if kind in TERMINAL or kind == "error" or kind.startswith("response.steer"):
-                return came
-    except (Closed, TimeoutError) as error:
-        return came + repr(error).encode()
-
-
-def limited_bodies() -> list[bytes]:
-    """Return requests of a key that may call `echo` only, which try to call another model."""
-    good = {"model": "echo", "input": "hi"}
-    inject = {
-        'z":0,"model":"forbidden","y': 1, 'z":0,"messages":[],"model":"forbidden': "x", "Model": "forbidden",
-        "model\x00": "forbidden", "extra_body": {"model": "forbidden"}, "models": ["forbidden"], "model ": "forbidden",
-        "\\u006dodel": "forbidden", "route": "forbidden", "lora": "forbidden", "fallbacks": [OTHER_MODEL],
-    }  # fmt: skip
-    found = [json.dumps({**good, name: value}).encode() for name, value in inject.items()]
-    for name in (
-        OTHER_MODEL, "forbidden", "forbidden-alias", OTHER_MODEL.upper(), f" {OTHER_MODEL}", f"{OTHER_MODEL}\x00", f"echo\x00{OTHER_MODEL}",
-        f"echo/{OTHER_MODEL}", f"echo,{OTHER_MODEL}", f"echo\n{OTHER_MODEL}", f"{OTHER_MODEL}:latest", f"../{OTHER_MODEL}", "*", "gpt-*", "",
-        "secret",
-    ):  # fmt: skip
-        found.append(json.dumps({**good, "model": name}).encode())
-    found.append(b'{"model":"echo","input":"hi","model":"%b"}' % OTHER_MODEL.encode())
-    found.append(b'{"model":"%b","input":"hi","model":"echo","mod\\u0065l":"forbidden"}' % OTHER_MODEL.encode())
-    found.append(json.dumps({"input": "hi", "prompt": {"id": "secret"}}).encode())
-    found.append(json.dumps({"model": None, "input": "hi", "prompt": {"id": "secret"}}).encode())
-    for tool in ('z","model":"forbidden', 'f"}}],"model":"forbidden'):
-        found.append(json.dumps({**good, "tools": [{"type": "function", "name": tool, "parameters": {}}]}).encode())
-    found.append(json.dumps({**good, "tools": [{"type": "image_generation", "model": "forbidden"}]}).encode())
-    return found
-
-
-async def model_limits(one: Target, report: Report, called: set[str], store: str) -> int:
-    """Try to call another model than the key may."""
-    socket = await WebSocket.open(one.port, LIMITED)
-    called.clear()
-    tried = 0
-    for body in limited_bodies():
-        for path in (*SENDING, "/v1/chat/completions"):
-            sent = (
-                body.replace(b'"input": "hi"', b'"messages":[{"role":"user","content":"hi"}]')
-                if "chat" in path
-                else body
-            )
-            for extra in ({}, {"background": True}, {"stream": True}):
-                fields = sent[:-1] + b"".join(b',"%b":true' % name.encode() for name in extra) + b"}"
-                answer = await one.ask("POST", path, fields, key=LIMITED)
-                tried += 1
-                fault = fault_of(answer)
-                if fault:
-                    report.found(
-                        "tenants", fault, f"{store}: {path}", fields, answer.body[:600].decode(errors="replace")
-                    )
-                if "forbidden" in called:
-                    report.found("tenants", "a model was called that the key may not call", f"{store}: {path}", fields)
-                    called.discard("forbidden")
-        socket.send(frame(b'{"type":"response.create",' + body[1:]))
-        try:
-            while json.loads(await socket.receive(10))["type"] not in (*TERMINAL, "error"):
-                pass
-        except (Closed, TimeoutError) as error:
-            report.found("tenants", f"{error!r} on a WebSocket", store, body)
-            socket = await WebSocket.open(one.port, LIMITED)
-        if "forbidden" in called:
-            report.found("tenants", "a model was called that the key may not call", f"{store}: ws", body)
-            called.discard("forbidden")
-        tried += 1
-    socket.close()
-    if INVALID in called:
-        report.found("tenants", "a backend was sent what is no JSON", store)
-    shown = await one.ask("GET", "/v1/models", key=LIMITED)
-    if (
-        OTHER_MODEL.encode() in shown.body
-        or (await one.ask("GET", f"/v1/models/{OTHER_MODEL}", key=LIMITED)).status != 404
-    ):
-        report.found("tenants", "a model was shown that the key may not call", store)
-    return tried
-
-
 async def run_tenants(folder: Path, report: Report, store: str, name: str) -> None:
     """Go through the whole table on one store."""
-    async with echo() as (url, called), target(folder, settings(url), store=store) as one:
+    async with echo() as (url, called), asker() as asking, target(folder, settings(url, asking), store=store) as one:
         table = Table(one, report, await make_things(one), name)
+        await table.control()
         await table.foreign_ids()
         await table.foreign_uses()
+        await table.own_things()
+        await table.messages()
         await table.lists()
         await table.scopes()
         await table.still_there()
-        limited = await model_limits(one, report, called, name)
+        limited = await model_limits.model_limits(one, report, called, name)
         report.figure(f"tenants: attempts on {name}", table.tried + limited)
         await check_alive(one, report, "tenants", name)

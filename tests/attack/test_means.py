@@ -10,9 +10,10 @@ from random import Random
 import pytest
 
 from tests.attack import corpus
-from tests.attack.fuzz import Known, http_case, ws_case
-from tests.attack.growing import KINDS
+from tests.attack.cases import Known, http_case, ws_case
+from tests.attack.growth import KINDS
 from tests.attack.kill import events_of
+from tests.attack.messages import as_messages
 from tests.attack.mutate import shrink
 from tests.attack.verdict import fault_of, of_events
 from tests.attack.wire import CONTINUATION, Answer, frame
@@ -40,7 +41,7 @@ def event(number: int, kind: str = "response.created", **fields: object) -> dict
 
 def test_a_case_is_the_same_in_another_process() -> None:
     script = (
-        "from tests.attack.fuzz import *; import hashlib; ids = Known('resp_1', 'conv_1', 'msg_1', 'file_1');"
+        "from tests.attack.cases import *; import hashlib; ids = Known('resp_1', 'conv_1', 'msg_1', 'file_1');"
         "print(hashlib.sha256(b''.join(http_case(5, n, ids).data + ws_case(5, n) for n in range(60))).hexdigest())"
     )
     seen = {subprocess.run([sys.executable, "-c", script], capture_output=True, check=True).stdout for _ in range(2)}
@@ -50,14 +51,92 @@ def test_a_case_is_the_same_in_another_process() -> None:
     assert ws_case(5, 1) != ws_case(5, 2)
 
 
-def test_both_documents_are_in_the_corpus() -> None:
+def test_the_documents_are_in_the_corpus() -> None:
     operations = corpus.operations()
-    assert {one.document for one in operations} == {0, 1}
-    assert {one.path for one in operations} >= {"/responses", "/conversations", "/responses/compact"}
+    assert {one.document for one in operations} == {0, 1, 2}
+    paths = {one.path for one in operations}
+    assert paths >= {"/responses", "/conversations", "/responses/compact", "/files", "/containers"}
+    assert "/vector_stores/{vector_store_id}/file_batches/{batch_id}/cancel" in paths
     assert len(corpus.types()) > 100
     create = next(one for one in operations if one.path == "/responses" and one.method == "POST")
     names = {name for seed in range(200) for name in corpus.sample(Random(seed), create.document, create.body)}
     assert len(names) > 15
+
+
+def test_all_that_came_after_the_responses_api_is_in_the_cases() -> None:
+    sent = b"\n".join(http_case(5, number, IDS).data for number in range(3000))
+    for path in (
+        b"/v1/messages ",
+        b"/v1/messages/count_tokens ",
+        b"/v1/messages?beta=true ",
+        b"/v1/vector_stores ",
+        b"/v1/files ",
+    ):
+        assert b"POST " + path in sent, path
+    for tool in (
+        b"web_search",
+        b"file_search",
+        b"code_interpreter",
+        b"text_editor_",
+        b"vector_store_ids",
+        b"stop_sequences",
+    ):
+        assert b'"%b' % tool in sent, tool
+    assert b"POST /v1/containers/cntr_0/files " in sent and b"multipart/form-data" in sent
+    assert any(b"file_search" in ws_case(5, number) for number in range(300))
+
+
+def test_a_golden_case_becomes_a_messages_body() -> None:
+    fields = {
+        "input": [
+            {"role": "user", "content": "hi"},
+            {"type": "function_call", "call_id": "c", "name": "f", "arguments": '{"a":1}'},
+            {"type": "function_call_output", "call_id": "c", "output": "x"},
+        ],
+        "tools": [{"type": "function", "name": "f", "parameters": {"type": "object"}}],
+    }
+    body = as_messages(fields)
+    assert [one["role"] for one in body["messages"]] == ["user", "assistant", "user"]
+    assert body["messages"][1]["content"] == [{"type": "tool_use", "id": "c", "name": "f", "input": {"a": 1}}]
+    assert body["tools"][0]["input_schema"] == {"type": "object"}
+
+
+START = {"type": "message_start", "message": {}}
+BLOCK = {"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}}
+PIECE = {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": "a"}}
+CLOSED = {"type": "content_block_stop", "index": 0}
+ENDED = ({"type": "message_delta", "delta": {}}, {"type": "message_stop"})
+MESSAGES_ERROR = {"type": "error", "error": {"type": "api_error", "message": "No."}}
+
+
+@pytest.mark.parametrize(
+    ("events", "fault"),
+    [
+        ((START, BLOCK, PIECE, CLOSED, *ENDED), ""),
+        ((START, {"type": "ping"}, *ENDED), ""),
+        ((START, BLOCK, PIECE, MESSAGES_ERROR), ""),
+        ((START, BLOCK, PIECE), "ends with"),
+        ((BLOCK, PIECE, CLOSED, *ENDED), "behind"),
+        ((START, START, *ENDED), "behind"),
+        ((START, BLOCK, BLOCK, CLOSED, *ENDED), "while 0 is open"),
+        ((START, PIECE, *ENDED), "not open"),
+        ((START, CLOSED, *ENDED), "not open"),
+        ((START, BLOCK, *ENDED), "while a block is open"),
+        ((START, *ENDED, MESSAGES_ERROR), "behind the end"),
+        ((START, {"type": "error", "error": {"message": "No."}}), "another shape"),
+    ],
+)
+def test_what_is_wrong_with_a_stream_of_messages_is_found(events: tuple[dict, ...], fault: str) -> None:
+    found = fault_of(stream(*events, done=b""), form="messages")
+    assert fault in found if fault else not found, found
+
+
+def test_each_route_has_the_errors_of_its_api() -> None:
+    theirs = {**MESSAGES_ERROR, "request_id": "req_1"}
+    assert not fault_of(answer(400, theirs), form="messages") and not fault_of(answer(400, theirs))
+    assert "another shape" in fault_of(answer(400, theirs), form="openai")
+    assert "another shape" in fault_of(answer(400, ERROR), form="messages")
+    assert "another shape" in fault_of(answer(400, MESSAGES_ERROR), form="messages")
 
 
 @pytest.mark.parametrize(

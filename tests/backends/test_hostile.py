@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import pytest
 from websockets.sync.client import connect
 
-from antiphon import app
+from antiphon.composition import app
 from antiphon.config import BackendConfig, Config
 from tests.bounds import bound
 from tests.server.serving import Served, serving, wait_until

@@ -14,9 +14,9 @@ from pathlib import Path
 
 import pytest
 
-from antiphon.app import build
 from antiphon.cli.client import Client
 from antiphon.cli.talk import DIM, Talk
+from antiphon.composition.app import build
 from antiphon.config import BackendConfig, Config
 from antiphon.errors import APIError
 from tests.cli.command import antiphon, environment

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from antiphon.app import build
+from antiphon.composition.app import build
 from antiphon.config import BackendConfig, Config
 from tests.cli.command import antiphon
 from tests.net.upstream import Call, running

@@ -45,7 +45,7 @@ async def test_help_is_quick(tmp_path: Path) -> None:
 
 async def test_help_imports_nothing_heavy(tmp_path: Path) -> None:
     outcome = await antiphon(tmp_path, "--help", PYTHONPROFILEIMPORTTIME="1")
-    heavy = ("msgspec", "uvicorn", "asyncio", "ssl", "http.client", "antiphon.config", "antiphon.app")
+    heavy = ("msgspec", "uvicorn", "asyncio", "ssl", "http.client", "antiphon.config", "antiphon.composition.app")
     imported = {line.rpartition("|")[2].strip() for line in outcome.err.splitlines()}
     assert "click" in imported
     assert not imported & set(heavy)

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from antiphon.cli.checks.clients import served
 from antiphon.cli.checks.diagnosis import COLOURS, square
 from antiphon.config.loading import load
 from tests.cli.command import antiphon
@@ -98,7 +99,7 @@ async def test_a_capable_backend_is_described(tmp_path: Path) -> None:
     assert [found[name] for name in (*names, "tool call", "parallel calls", "context length", "system inside")] == [
         "✓"
     ] * 11
-    assert found["inline thought"] == "–"
+    assert found["inline thought"] == "–" and found["clients"] == "✓"
     assert "hush" not in outcome.out + outcome.err
     assert tomllib.loads(outcome.out) == {
         "backends": {"gpu": {"url": upstream.url, "key": "${GPU_KEY}", "profile": "vllm"}},
@@ -113,6 +114,21 @@ async def test_a_capable_backend_is_described(tmp_path: Path) -> None:
             }
         },
     }
+
+
+@pytest.mark.parametrize(
+    ("tools", "window", "ok", "words"),
+    [
+        (True, 32768, True, "Claude Code"),
+        (True, None, True, "with a window of 24,576 tokens"),
+        (True, 16384, None, "Claude Code --bare; not Claude Code: it needs a window of 24,576 tokens"),
+        (True, 4096, None, "agents; not Claude Code --bare: it needs a window of 8,192 tokens"),
+        (False, 131072, None, "chat; not Codex, opencode and other agents: it needs tool calls"),
+    ],
+)
+def test_which_clients_a_model_can_serve(tools: bool, window: int | None, ok: bool | None, words: str) -> None:
+    found = served(tools, window)
+    assert found.ok is ok and found.note.endswith(words)
 
 
 async def test_what_a_model_cannot_do_and_how_it_wants_to_be_spoken_to_is_written(tmp_path: Path) -> None:

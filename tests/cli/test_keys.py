@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from antiphon import app
 from antiphon.cli import cli
+from antiphon.composition import app
 from antiphon.config import BackendConfig, Config
 from tests.cli.command import antiphon
 from tests.server.handlers import call
@@ -79,7 +79,7 @@ def test_owners_are_apart_unless_they_are_named(tmp_path: Path) -> None:
     one, _ = made(tmp_path)
     two, _ = made(tmp_path)
     assert [key["owner"] for key in listed(tmp_path)] == [one, two]
-    assert listed(tmp_path)[0]["scopes"] == ["chat", "responses"]
+    assert listed(tmp_path)[0]["scopes"] == ["chat", "responses", "tools"]
 
 
 def test_revoke(tmp_path: Path) -> None:

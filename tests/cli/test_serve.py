@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from antiphon.app import build
 from antiphon.cli.banner import Banner, banner
-from antiphon.config import BackendConfig, Config, EngineConfig
+from antiphon.composition.app import build
+from antiphon.config import BackendConfig, CodeInterpreterConfig, Config, EngineConfig, ToolsConfig
 from antiphon.telemetry.log import set_up
 from tests.server.serving import serving
 
@@ -41,14 +41,31 @@ def test_the_banner_hides_keys_and_knows_what_it_does_not_know() -> None:
     assert "http://127.0.0.1:80/v1" in text
 
 
+OFF = ToolsConfig(code_interpreter=CodeInterpreterConfig(sandbox="off"))
+
+
+@pytest.mark.parametrize(
+    ("condition", "shown"),
+    [
+        ("", None),
+        ("bubblewrap, Python 3.11.7", "code    bubblewrap, Python 3.11.7"),
+        ("off: bwrap is not there", "code    off: bwrap is not there (see `antiphon doctor sandbox`)"),
+    ],
+)
+def test_the_banner_says_what_runs_code(condition: str, shown: str | None) -> None:
+    text = banner(Config(store="memory"), 80, None, code=condition)
+    assert shown in text if shown else "code" not in text.replace("curl", "")
+
+
 def test_the_banner_waits_for_the_models() -> None:
-    config = Config(store="memory", shutdown_grace=0, api_keys=["key"], backends=SCRIPTED)
+    config = Config(store="memory", shutdown_grace=0, api_keys=["key"], backends=SCRIPTED, tools=OFF)
     out = io.StringIO()
     with serving(build(config), config) as served:
         thread = Banner(config, served.port, out)
         thread.start()
         thread.join()
     assert "models  scripted" in out.getvalue()
+    assert 'code    off: tools.code_interpreter.sandbox is "off"' in out.getvalue()
 
 
 @pytest.fixture

@@ -97,6 +97,11 @@ def _text(asked: str, said: Sequence[Said]) -> str:
     repeated = re.search(r"exactly(?:, nothing else)?: (.*)", asked, re.DOTALL)
     if repeated:
         return repeated[1]
+    ordered = [
+        word for one in said if one.role == "system" for word in re.findall(r'exactly the word "(\w+)"', one.text)
+    ]
+    if ordered:
+        return ordered[-1]
     if "my name?" in asked:
         names = [name for message in said for name in re.findall(r"[Mm]y name is (\w+)", message.text)]
         return names[-1] if names else "I do not know."

@@ -17,19 +17,29 @@ _SCRIPT = re.compile(r"<play>(.*?)</play>", re.DOTALL)
 _SEEN = re.compile(r"\{\{(\w+)(?:\.([^}]*))?\}\}")
 _NOTE = "NOTE {}="
 _SUMMARY = ("handoff summary", "CONTEXT CHECKPOINT", "ummarize the conversation")
+_WITH_SCRIPT = (
+    "Your task is to create a detailed summary of"  # joined to the message before it, which may hold a script
+)
 _AS_THEY_ARE = ("refuse", "finish", "usage", "piece", "pace", "cut", "error")
 
 
 def play(ask: Ask) -> Reply:
     """Answer as the last script says; without one a compaction's request gets a summary, all else is repeated."""
     last = next((said.text for said in reversed(ask.said) if said.role == "user"), "")
+    scripts = [(place, found[-1]) for place, said in enumerate(ask.said) if (found := _scripts(said))]
+    if _WITH_SCRIPT in last:
+        task = f"<play>{scripts[-1][1]}</play>" if scripts else ""
+        return Reply(say=f"<summary>SUMMARY-OF-ALL {_notes(ask)} {task}</summary>")
     if not _SCRIPT.search(last) and any(mark in last for mark in _SUMMARY):
         return Reply(say="SUMMARY-OF-ALL " + _notes(ask))
-    for place in range(len(ask.said) - 1, -1, -1):
-        found = _SCRIPT.findall(ask.said[place].text) if ask.said[place].role == "user" else []
-        if found:
-            return _step(json.loads(f"[{found[-1]}]"), ask, ask.said[place + 1 :])
+    if scripts:
+        place, script = scripts[-1]
+        return _step(json.loads(f"[{script}]"), ask, ask.said[place + 1 :])
     return Reply(say=f"You said: {last}")
+
+
+def _scripts(said: Said) -> list[str]:
+    return _SCRIPT.findall(said.text) if said.role == "user" else []
 
 
 def _step(steps: list[Json], ask: Ask, since: list[Said]) -> Reply:

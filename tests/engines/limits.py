@@ -43,7 +43,7 @@ LIMITS: Sequence[Limit] = (
         _BOTH,
         ("chat completions", "stop strings"),
         "can't be called through /v1/chat/completions",
-        'A backend with `api = "responses"` is not asked for chat completions: the client gets a 400. Use `api = "chat"`.',
+        'When this was seen, a backend with `api = "responses"` was not asked for chat completions; by now they are translated.',
         apis=("responses",),
     ),
     Limit(

@@ -9,6 +9,9 @@ Json = dict[str, Any]
 
 TERMINAL = ("response.completed", "response.incomplete", "response.failed")
 CAN_FAIL = ("web_search_call", "image_generation_call", "file_search_call", "code_interpreter_call", "mcp_call")
+SHELL_OUTPUT = "shell_call_output"
+AT_FIRST = {SHELL_OUTPUT: "completed", "program": None, "program_output": "completed"}
+"""Type of an item → its status in its first event, where that is not `in_progress`."""
 TEXT_FIELD = {"output_text": "text", "refusal": "refusal", "reasoning_text": "text", "summary_text": "text"}
 
 
@@ -49,6 +52,8 @@ class _Items:
         self._parts: dict[tuple[int, str, int], Json] = {}
         self._texts: dict[tuple[int, str, int], str] = {}
         self._done: dict[tuple[int, str, int], str] = {}
+        self._commands: dict[int, list[str]] = {}
+        self._ended: dict[int, list[Json]] = {}
 
     def take(self, event: Json) -> None:
         type = event["type"]
@@ -57,15 +62,52 @@ class _Items:
         elif type == "response.output_item.done":
             self._item_done(event)
         elif "item_id" in event:
-            assert event["item_id"] == self.open[event["output_index"]]["id"]
-            self._inner(type, event)
+            item = self.open[event["output_index"]]
+            assert event["item_id"] == item["id"]
+            if item["type"] == SHELL_OUTPUT:
+                self._printed(type, event)
+            else:
+                self._inner(type, event)
+        elif "command_index" in event:
+            self._command(type, event)
 
     def _added(self, event: Json) -> None:
         index, item = event["output_index"], event["item"]
         assert index == len(self.open) + len(self.closed), "output_index rises by one"
-        assert item["status"] == "in_progress" and item["id"]
+        # What a shell's commands gave is told as completed from the beginning, as OpenAI's API does.
+        assert item.get("status") == AT_FIRST.get(item["type"], "in_progress") and item["id"]
+        assert not item.get("output") or item["type"] != SHELL_OUTPUT
         assert not item.get("content") and not item.get("arguments") and not item.get("input")
         self.open[index] = item
+
+    def _printed(self, type: str, event: Json) -> None:
+        """Follow what a shell's commands print: what is told at the end is what came in pieces."""
+        index, command = event["output_index"], event["command_index"]
+        assert command == len(self._ended.setdefault(index, []))
+        if type.endswith(".delta"):
+            ((stream, text),) = event["delta"].items()
+            assert text, "no empty delta"
+            key = (index, stream, command)
+            self._texts[key] = self._texts.get(key, "") + text
+        else:
+            (entry,) = event["output"]
+            for stream in ("stdout", "stderr"):
+                text = self._texts.get((index, stream, command), "")
+                assert entry[stream] == text or not text  # a call that could not be made prints nothing
+            self._ended[index].append(entry)
+
+    def _command(self, type: str, event: Json) -> None:
+        """Follow the commands of a shell's call."""
+        index, command = event["output_index"], event["command_index"]
+        key = (index, "command", command)
+        if type.endswith(".added"):
+            assert command == len(self._commands.setdefault(index, [])) and event["command"] == ""
+            self._texts[key] = ""
+        elif type.endswith(".delta"):
+            self._texts[key] += event["delta"]
+        else:
+            assert event["command"] == self._texts[key]
+            self._commands[index].append(event["command"])
 
     def _inner(self, type: str, event: Json) -> None:
         key = _key(type, event)
@@ -91,12 +133,16 @@ class _Items:
         index, item = event["output_index"], event["item"]
         added = self.open.pop(index)
         assert (item["id"], item["type"]) == (added["id"], added["type"])
-        assert item["status"] in ("completed", "incomplete") or item["type"] in CAN_FAIL
+        assert item.get("status") in ("completed", "incomplete") or item["type"] in (*CAN_FAIL, "program")
+        if item["type"] == SHELL_OUTPUT:
+            assert item["output"] == self._ended.get(index, [])
+        if item["type"] == "shell_call":
+            assert item["action"]["commands"] == self._commands.get(index, [])
         for list in ("content", "summary"):
             parts = [part for key, part in self._parts.items() if key[:2] == (index, list)]
             assert item.get(list, []) == parts
         for field in ("arguments", "input", "code"):
-            if field in item:
+            if field in item and item["type"] != "program":
                 assert item[field] == self._done[index, "", 0]
         self.closed[index] = item
 

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, NamedTuple
 
-from antiphon import app
+from antiphon.composition import app
 from antiphon.config import BackendConfig, Config, ModelConfig
 from antiphon.server.asgi import AntiphonApp
 

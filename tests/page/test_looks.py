@@ -14,7 +14,7 @@ from tests.server.whole import Client, whole_server
 
 IMAGES = Path(__file__).parents[2] / "docs" / "images"
 
-VIEWS = ("play", "library", "activity")
+VIEWS = ("play", "library", "stores", "activity")
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +35,7 @@ def fill(page: Page) -> None:
 def show(page: Page, view: str) -> None:
     """Go to a view and wait until it has something to show."""
     page.js(f"location.hash = '{view}'")
-    ready = {"play": ".outputs", "library": "#shelf a", "activity": "#activity .sheet"}[view]
+    ready = {"play": ".outputs", "library": "#shelf a", "stores": "#store-form", "activity": "#activity .sheet"}[view]
     page.wait(f"document.querySelector('{ready}')?.checkVisibility()")
     if view == "library":
         page.click("#shelf a")
@@ -69,7 +69,7 @@ def test_all_can_be_done_from_the_keyboard(page: Page) -> None:
     until_done(page)
     page.js("document.querySelector('.skip').focus()")
     reached = set()
-    for _ in range(45):
+    for _ in range(60):
         page.press("Tab")
         reached.add(page.js("document.activeElement.id || document.activeElement.tagName"))
     assert {"key", "model", "tools", "background", "thread", "input", "send", "code", "rows"} <= reached

@@ -9,7 +9,7 @@ import pytest
 
 from antiphon.access.caller import Caller
 from antiphon.access.limits import FREE
-from antiphon.app import Parts
+from antiphon.composition.app import Parts
 from antiphon.config import BackendConfig, Config
 from antiphon.core.stream.emitter import MuteEmitter
 from antiphon.core.turn import Hints

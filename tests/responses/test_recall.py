@@ -157,3 +157,41 @@ def test_a_long_question_is_read_once() -> None:
 
     few = cpu_time(lambda: bare_calls(items(10), lambda item: False))
     assert cpu_time(lambda: bare_calls(items(1_000), lambda item: False)) < 20 * max(few, 0.005)
+
+
+def thoughts_of(base: str, number: int) -> bytes:
+    return to_json(Reasoning(id=f"rs_{base}{number:04x}", content=[ReasoningText(text="mine")]))
+
+
+@pytest.mark.parametrize("kept", ["in memory", "in the store"])
+async def test_the_thoughts_of_a_deleted_response_are_forgotten(kept: str) -> None:
+    recall, other, base = Recall(100_000), "call_fedcba9876543210", "01ab" * 12
+    output = [thoughts_of(base, 0), answer(ID, "")[1]]
+    stored = Stored({thoughts_id(ID, 0): output[0]} if kept == "in the store" else {})
+    if kept == "in memory":
+        recall.keep("ann", (), output, {}, f"resp_{base}")
+    recall.keep("ann", (), answer(other, "another's"), {}, "resp_other")
+    recall.keep("bob", (), output, {}, f"resp_{base}")
+    assert await recalled(recall, ID, stored=stored) == "mine"
+    recall.forget("ann", f"resp_{base}")
+    assert await recalled(recall, ID) == ""
+    assert (await recalled(recall, other), await recalled(recall, ID, "bob")) == ("another's", "mine")
+
+
+def test_to_forget_a_response_costs_the_same_however_much_is_remembered() -> None:
+    def cost(count: int) -> float:
+        recall = Recall(1 << 30)
+        for number in range(count):
+            recall.keep("ann", (), [thoughts_of(f"{number:048}", 0), answer(f"{ID}{number:06}", "")[1]], {}, "")
+        return cpu_time(lambda: [recall.forget("ann", f"resp_{number}") for number in range(300)])
+
+    assert cost(5_000) < 20 * max(cost(50), 0.001)
+
+
+async def test_all_is_let_go_with_the_last_entry() -> None:
+    recall = Recall(100_000)
+    for id in ids(300):
+        recall.keep("ann", (), [thoughts_of(id, 0), answer(id, "")[1]], {}, f"resp_{id}")
+    for id in ids(300):
+        recall.forget("ann", f"resp_{id}")
+    assert recall.size == 0 and not recall._of_responses and not recall._owners

@@ -127,7 +127,11 @@ async def reader() -> AsyncIterator[DocumentReader]:
 
 
 async def read(reader: DocumentReader, content: bytes, name: str = "file", seconds: int = 30) -> DocumentChunks:
-    return await reader.read(ReadTask(filename=name, tokens=100, overlap=10, seconds=seconds), content)
+    async def piece(start: int) -> bytes:
+        return content[start : start + 10_000]
+
+    task = ReadTask(filename=name, tokens=100, overlap=10, seconds=seconds)
+    return await reader.read(task, len(content), piece)
 
 
 @pytest.mark.slow

@@ -15,7 +15,7 @@ import pytest
 from antiphon.core.retrieval.words import query_words
 from antiphon.retrieval import ingestion
 from antiphon.retrieval.ingestion import IngestBounds, Ingestion
-from antiphon.retrieval.protocol import ReadTask
+from antiphon.retrieval.protocol import DocumentChunks, ReadTask
 from antiphon.retrieval.reader import DocumentReader
 from antiphon.stores.base import Store
 from antiphon.stores.open import open_memory, open_store
@@ -179,13 +179,33 @@ async def test_a_stop_just_behind_a_wake_stops() -> None:
             await worker.close()
 
 
+async def test_a_stop_just_behind_a_completed_file_stops(monkeypatch: pytest.MonkeyPatch) -> None:
+    store = open_memory()
+    await filled(store, count=1)
+    completed = asyncio.Event()
+
+    async def complete(*args: object, **kwargs: object) -> None:
+        completed.set()
+
+    async def read(*args: object) -> DocumentChunks:
+        return DocumentChunks()
+
+    monkeypatch.setattr(store.vector_stores, "complete", complete)
+    monkeypatch.setattr(DocumentReader, "read", read)
+    worker = Ingestion(store, IngestBounds(), time.time)
+    await worker.start()
+    await completed.wait()
+    async with asyncio.timeout(20):
+        await worker.close()
+
+
 async def test_a_file_that_is_taken_out_meanwhile_is_not_completed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ingestion, "LEASE", 0.05)
     store = open_memory()
     id = await filled(store, count=2)
     real, cancelled = DocumentReader.read, asyncio.Event()
 
-    async def waits(self: object, task: ReadTask, content: bytes) -> object:
+    async def waits(self: object, task: ReadTask, *content: object) -> object:
         if task.filename == "0.txt":
             try:
                 await store.vector_stores.detach(id, f"file-{ANN}0", ANN)
@@ -193,7 +213,7 @@ async def test_a_file_that_is_taken_out_meanwhile_is_not_completed(monkeypatch: 
             except asyncio.CancelledError:
                 cancelled.set()
                 raise
-        return await real(self, task, content)  # type: ignore[arg-type]
+        return await real(self, task, *content)  # type: ignore[arg-type]
 
     monkeypatch.setattr(DocumentReader, "read", waits)
     worker = Ingestion(store, IngestBounds(), time.time)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import tempfile
 from collections.abc import Sequence
 
 import pytest
@@ -14,6 +15,8 @@ from antiphon.sandbox.probes import QUICK
 
 from .conftest import LIMITS, ask
 
+OWN_FOLDER = tempfile.mkdtemp(prefix="antiphon-open-")
+
 
 class Open:
     """No sandbox at all: the probes find it open."""
@@ -24,7 +27,7 @@ class Open:
         return None
 
     def command(self, interior: Interior, limits: SandboxLimits, program: Sequence[str], socket: int) -> Command:
-        return Command(arguments=[interior.python, *program], environment={}, own_processes=False, folder="/tmp")
+        return Command(arguments=[interior.python, *program], environment={}, own_processes=False, folder=OWN_FOLDER)
 
 
 class Missing(Open):

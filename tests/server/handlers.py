@@ -39,6 +39,26 @@ class Probe:
     async def count(self, request: Request) -> Reply:
         return json_reply({"size": len(await request.body())})
 
+    async def parts(self, request: Request) -> Reply:
+        """Read the body part by part, the first one late."""
+        sizes = []
+        try:
+            while part := await request.part(20_000_000):
+                self.written += len(part)
+                sizes.append(len(part))
+                while not self.forced.is_set():  # noqa: ASYNC110  # it is set by another thread
+                    await asyncio.sleep(0.01)
+        except ClientGone:
+            self.gone += 1
+            raise
+        return json_reply({"size": sum(sizes), "largest": max(sizes, default=0)})
+
+    async def sized(self, request: Request) -> None:
+        sink = await request.stream("text/plain", length=200_000)
+        for _ in range(2):
+            await sink.write(b"x" * 100_000)
+        await sink.close()
+
     async def stream(self, request: Request) -> None:
         await request.body()
         sink = await request.stream(headers=[(b"x-extra", b"yes")])
@@ -129,6 +149,8 @@ def make_app(probe: Probe | None = None, keys: tuple[str, ...] = (), **options) 
         ("POST", "/echo", probe.echo),
         ("GET", "/echo", probe.echo),
         ("POST", "/count", probe.count),
+        ("POST", "/parts", probe.parts),
+        ("GET", "/sized", probe.sized),
         ("POST", "/stream", probe.stream),
         ("GET", "/stream", probe.stream),
         ("POST", "/slow", probe.slow),

@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 from msgspec import Raw
 
-from antiphon.app import Parts
+from antiphon.composition.app import Parts
 from antiphon.core.deltas import CallStart, Finish, FinishReason
 from antiphon.core.json_encoding import to_json
 from antiphon.core.stream.emitter import MuteEmitter

@@ -176,12 +176,29 @@ def test_tokens_are_counted_by_the_server(client: Client) -> None:
     assert (status, counted["input_tokens"]) == (200, 321)
 
 
-def test_chat_completions_are_refused_with_the_reason(client: Client) -> None:
-    status, body = client.post(
-        "/v1/chat/completions", model="claude-opus-4-5", messages=[{"role": "user", "content": "a"}]
-    )
-    assert (status, body["error"]["code"]) == (400, "unsupported_model")
-    assert "/v1/chat/completions" in body["error"]["message"]
+@pytest.fixture
+def recalling() -> Iterator[Client]:
+    """A server that remembers thoughts by call, for clients that drop them."""
+    with upstream(Messages) as url:
+        backend = BackendConfig(url=url.removesuffix("/v1"), api="anthropic", key="sk-theirs", break_after=0)
+        with whole_server(backends={"upstream": backend}) as client:
+            yield client
+
+
+def test_chat_completions_are_translated(recalling: Client, seen: list[Json]) -> None:
+    function = {"type": "function", "function": {"name": "get_weather", "parameters": {"type": "object"}}}
+    user = {"role": "user", "content": "Weather?"}
+    asked = {"model": "claude-opus-4-5", "messages": [user], "tools": [function], "reasoning_effort": "low"}
+    status, body = recalling.post("/v1/chat/completions", **asked)
+    assert status == 200, body
+    choice = body["choices"][0]
+    (call,) = choice["message"]["tool_calls"]
+    assert choice["finish_reason"] == "tool_calls" and call["function"]["name"] == "get_weather"
+    result = {"role": "tool", "tool_call_id": call["id"], "content": "sunny"}
+    again = {**asked, "messages": [*asked["messages"], choice["message"], result]}
+    status, body = recalling.post("/v1/chat/completions", **again)
+    assert status == 200 and body["choices"][0]["message"]["content"] == "It is sunny."
+    check_second(seen[1])  # with the thoughts and their signature, which chat clients do not carry
 
 
 def test_an_overloaded_server_is_busy_and_another_model_stands_in(client: Client, seen: list[Json]) -> None:

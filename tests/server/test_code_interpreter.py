@@ -29,6 +29,11 @@ class Coder(BaseHTTPRequestHandler):
 
     protocol_version = "HTTP/1.1"
     asked: ClassVar[list[Json]] = []
+    function = "python"
+
+    def arguments(self, cell: str) -> Json:
+        """Return the arguments of a call."""
+        return {"code": cell}
 
     def log_message(self, *args: object) -> None:
         """Say nothing."""
@@ -48,16 +53,16 @@ class Coder(BaseHTTPRequestHandler):
         told = [message["content"] for message in messages[last:] if message["role"] == "tool"]
         parallel = text.startswith("parallel ")
         cells = text.removeprefix("parallel ").split("---")
-        offered = any(tool["function"]["name"] == "python" for tool in request.get("tools", []))
+        offered = any(tool["function"]["name"] == self.function for tool in request.get("tools", []))
         left = cells[len(told) :] if parallel else cells[len(told) : len(told) + 1]
         chunks: list[Json] = [
             {"content": f"It says {told[-1] if told else 'nothing'}. [File](sandbox:/mnt/data/out.csv)"}
         ]
         if offered and left:
-            calls = [(index, json.dumps({"code": cell})) for index, cell in enumerate(left)]
+            calls = [(index, json.dumps(self.arguments(cell))) for index, cell in enumerate(left)]
             chunks = [
                 {"tool_calls": [{"index": index, "id": uuid.uuid4().hex, "type": "function",
-                                 "function": {"name": "python", "arguments": ""}}]}
+                                 "function": {"name": self.function, "arguments": ""}}]}
                 for index, _ in calls
             ]  # fmt: skip
             for index, arguments in calls:
@@ -325,7 +330,7 @@ def test_what_cannot_be_is_refused_before_anything_streams(client: Client, case:
         ({}, "name"),
         ({"name": "a", "network_policy": {"type": "allowlist"}}, "network_policy"),
         ({"name": "a", "memory_limit": "64g"}, "memory_limit"),
-        ({"name": "a", "skills": [{"type": "skill_reference"}]}, "skills"),
+        ({"name": "a", "skills": [{"type": "skill_reference"}]}, "skills[0].skill_id"),
         ({"name": "a", "file_ids": ["file-404"]}, "file_ids[0]"),
         ({"name": "a" * 300}, "name"),
     ],
@@ -378,3 +383,24 @@ def test_code_is_not_run_again_where_the_server_is_killed(url: str, tmp_path: Pa
         made = client.finished(created["response"]["id"])
     assert (made["status"], made["error"]["code"]) == ("failed", "server_interrupted")
     assert len(Coder.asked) == 1
+
+
+def test_seconds_and_files_count_against_a_keys_limits(url: str, tmp_path: Path) -> None:
+    limits = ["100 code_seconds/day", "5 stored_bytes/day"]
+    keys = {"ann": KeyConfig(key="sk-ann", limits=limits)}
+    with whole_server(url, store=str(tmp_path / "antiphon.db"), keys=keys) as served:
+        ann = Client(served.url, "sk-ann")
+        slow = "import time\ntime.sleep(1.2)\nopen('out.csv', 'w').write('a,b,c,d')"
+        assert calls(run(ann, slow))[0]["status"] == "completed"
+        assert calls(run(ann, "1"))[0]["status"] == "failed"  # the file was larger than what was left
+        assert "5 stored_bytes/day is spent" in str(Coder.asked[-1]["messages"][-1]["content"])
+        request = urllib.request.Request(
+            f"{served.url}/v1/responses",
+            json.dumps({"model": "m", "input": "2", "tools": [TOOL]}).encode(),
+            ann.headers,
+        )
+        with urllib.request.urlopen(request, timeout=30) as reply:
+            assert 90 <= int(reply.headers["x-ratelimit-remaining-code-seconds"]) <= 98
+            assert reply.headers["x-ratelimit-remaining-stored-bytes"] == "0"
+        status, body = ann.post("/v1/containers", name="c", memory_limit="1g")
+        assert status == 200, body

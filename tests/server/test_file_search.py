@@ -13,7 +13,7 @@ import pytest
 
 from antiphon.config import FileSearchConfig, KeyConfig, ToolsConfig
 from tests.golden.rules import check_stream
-from tests.server.test_matrix import MODES, essence
+from tests.server.test_matrix import MODES, essence, not_stored, replayed
 from tests.server.whole import Client, Json, upstream, whole_server
 
 pytestmark = pytest.mark.slow
@@ -72,7 +72,7 @@ class Library:
     def __init__(self, url: str) -> None:
         self.client = Client(url, ANN_KEY)
         self.ann = openai.OpenAI(base_url=f"{url}/v1", api_key=ANN_KEY, max_retries=0)
-        bob = openai.OpenAI(base_url=f"{url}/v1", api_key=BOB_KEY, max_retries=0)
+        self.bob = bob = openai.OpenAI(base_url=f"{url}/v1", api_key=BOB_KEY, max_retries=0)
         self.files: dict[str, str] = {}
         self.birds = self._filled("birds", penguins="Penguins live in the south.", owls="Owls hunt at night.")
         self.fish = self._filled("fish", eels="Eels swim to the Sargasso Sea at night.")
@@ -106,7 +106,9 @@ def library(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Library]:
     store = tmp_path_factory.mktemp("store") / "antiphon.db"
     keys = {"ann": KeyConfig(key=ANN_KEY), "bob": KeyConfig(key=BOB_KEY)}
     with upstream(Model) as url, whole_server(url, store=str(store), keys=keys) as client:
-        yield Library(client.url)
+        found = Library(client.url)
+        with found.ann, found.bob:
+            yield found
 
 
 def test_its_events(library: Library) -> None:
@@ -154,6 +156,47 @@ def test_its_response_in_every_mode(library: Library, mode: Any) -> None:
     expected = essence(library.client.stream(**fields)[-1]["response"])
     assert expected["output"][0]["results"][0]["text"] == "Penguins live in the south."
     assert essence(mode(library.client, fields)) == expected
+
+
+@pytest.mark.parametrize("mode", [mode for mode in MODES if mode not in (not_stored, replayed)])
+def test_what_was_hidden_is_included_when_it_is_read(library: Library, mode: Any) -> None:
+    made = mode(library.client, library.fields("penguins"))
+    assert made["output"][0]["results"] is None
+    shown = library.ann.responses.retrieve(made["id"], include=["file_search_call.results"])
+    call = shown.output[0]
+    assert call.type == "file_search_call" and call.results is not None
+    (hit,) = call.results
+    assert (hit.text, hit.filename, hit.attributes) == (
+        "Penguins live in the south.",
+        "penguins.txt",
+        {"name": "penguins"},
+    )
+    assert hit.score is not None and hit.score > 0
+    plain = library.client.get(f"/v1/responses/{made['id']}")[1]
+    whole = library.client.get(f"/v1/responses/{made['id']}?include[]=file_search_call.results")[1]
+    whole["output"][0]["results"] = None
+    assert whole == plain and list(whole) == list(plain)
+    other = library.client.get(f"/v1/responses/{made['id']}?include=code_interpreter_call.outputs&include=nothing")[1]
+    assert other == plain
+
+
+def test_what_was_hidden_is_included_in_items_that_are_listed(library: Library) -> None:
+    conversation = library.ann.conversations.create()
+    fields = {**library.fields("penguins"), "conversation": conversation.id}
+    first = library.client.create(**fields)
+    second = library.client.create(**library.fields("owls"), previous_response_id=first["id"])
+    name = "file_search_call.results"
+    plain: Any = library.ann.responses.input_items.list(second["id"], order="asc")
+    assert [item.results for item in plain if item.type == "file_search_call"] == [None]
+    listed: Any = library.ann.responses.input_items.list(second["id"], order="asc", include=[name])
+    assert [item.results[0].filename for item in listed if item.type == "file_search_call"] == ["penguins.txt"]
+    items: Any = library.ann.conversations.items.list(conversation.id, include=[name])
+    calls = [item for item in items if item.type == "file_search_call"]
+    assert [item.results[0].text for item in calls] == ["Penguins live in the south."]
+    one: Any = library.ann.conversations.items.retrieve(calls[0].id, conversation_id=conversation.id, include=[name])
+    assert one.results == calls[0].results
+    bare: Any = library.ann.conversations.items.retrieve(calls[0].id, conversation_id=conversation.id)
+    assert bare.results is None
 
 
 def test_what_the_model_sees(library: Library) -> None:

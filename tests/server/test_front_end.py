@@ -10,7 +10,7 @@ from typing import Any
 import httpx2 as httpx
 import pytest
 
-from antiphon.app import Parts
+from antiphon.composition.app import Parts
 from antiphon.config import BackendConfig, Config, KeyConfig, ModelConfig
 from antiphon.core.stream.emitter import Emitter
 from tests.backends.responses.recordings import Recorded

@@ -289,12 +289,12 @@ def test_tokens_are_counted_without_a_call(client: Client) -> None:
 
 
 @contextmanager
-def process(store: Path, url: str) -> Iterator[tuple[Client, subprocess.Popen[str]]]:
-    command = [sys.executable, "-m", "tests.tools.lookup_server", str(store), url]
+def process(store: Path, url: str, *limits: str) -> Iterator[tuple[Client, subprocess.Popen[str]]]:
+    command = [sys.executable, "-m", "tests.tools.lookup_server", str(store), url, *limits]
     with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as running:
         assert running.stdout is not None
         try:
-            yield Client(running.stdout.readline().strip()), running
+            yield Client(running.stdout.readline().strip(), "sk-ann" if limits else ""), running
         finally:
             running.kill()
 

@@ -14,7 +14,9 @@ from tests.server.whole import TERMINAL, Client, Json, golden_upstream, turn, wh
 
 pytestmark = pytest.mark.slow
 
-_ID = re.compile(r"(resp|msg|rs|fc|ctc|cmp|conv|lk|ig|ws|fs|ci)_[0-9a-fi]+|call_(golden|[0-9a-f]{16})[0-9a-f]+")
+_ID = re.compile(
+    r"(resp|msg|rs|fc|ctc|cmp|conv|lk|ig|ws|fs|ci|sho?|cmo?)_[0-9a-fi]+|call_(golden|[0-9a-f]{16})[0-9a-f]+"
+)
 _PLACE = ("id", "created_at", "completed_at", "previous_response_id", "conversation", "background", "store")
 
 

@@ -13,6 +13,7 @@ from antiphon.backends.chat.codec import CodecOptions, request
 from antiphon.backends.chat.profiles import PROFILES, Policies
 from antiphon.core.request.text_format import PLAIN
 from antiphon.core.turn import Turn
+from antiphon.errors import InvalidRequest
 from antiphon.server.messages.decoder import MessagesRequestDecoder
 
 Json = dict[str, Any]
@@ -123,3 +124,58 @@ async def test_deferred_tools_come_behind_the_others_once_they_are_referred_to()
         body = {"model": "m", "max_tokens": 9, "messages": messages, "tools": tools}
         asked = await MessagesRequestDecoder(lambda name: name).decode(json.dumps(body).encode())
         assert [tool.name for tool in asked.tools] == names  # type: ignore[union-attr]  # functions alone are declared
+
+
+async def asked_of(profile: str, **fields: Any) -> Json:
+    """Return the whole request that a server of a profile gets."""
+    body = {"model": "m", "max_tokens": 2000, **fields}
+    asked = await MessagesRequestDecoder(lambda name: name).decode(json.dumps(body).encode())
+    reasoning = asked.request.reasoning
+    turn = Turn(
+        model="m",
+        request=asked.request,
+        instructions=asked.request.instructions,
+        items=asked.items,
+        tools=asked.tools,
+        tool_choice="auto",
+        parallel_tool_calls=True,
+        text=PLAIN,
+        temperature=None,
+        top_p=None,
+        max_output_tokens=2000,
+        reasoning_effort=reasoning.effort if reasoning is not None else None,
+        extra={},
+        options=asked.options,
+    )
+    return dict(json.loads(request(turn, CodecOptions(profile=PROFILES[profile]))[0]))
+
+
+PREFILLED = [user("Count."), {"role": "assistant", "content": "One, two,"}]
+LAST = {"role": "assistant", "content": "One, two,"}
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+async def test_a_beginning_of_the_answer_is_continued_where_the_server_can(profile: str) -> None:
+    how = PROFILES[profile].prefill
+    if not how:
+        with pytest.raises(InvalidRequest, match="does not support assistant message prefill"):
+            await asked_of(profile, messages=PREFILLED)
+        return
+    sent = await asked_of(profile, messages=PREFILLED, thinking={"type": "adaptive"})
+    wanted = LAST if how in ("native", "continue_final_message") else {**LAST, how: True}
+    last = sent["messages"][-1]
+    assert {name: last[name] for name in last if name != "reasoning_content"} == wanted
+    assert sent.get("continue_final_message", False) is (how == "continue_final_message")
+    assert sent.get("add_generation_prompt", True) is not (how == "continue_final_message")
+    assert sent.get("chat_template_kwargs", {"enable_thinking": False}) == {"enable_thinking": False}
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+async def test_a_budget_of_thoughts_goes_to_servers_that_take_one(profile: str) -> None:
+    field = PROFILES[profile].thinking_budget
+    thinking = {"type": "enabled", "budget_tokens": 1500}
+    sent = await asked_of(profile, messages=[user("Hi.")], thinking=thinking)
+    assert 1500 in sent.values() if field else 1500 not in sent.values()
+    assert sent.get(field or "none") == (1500 if field else None)
+    off = await asked_of(profile, messages=[user("Hi.")])
+    assert 1500 not in off.values()

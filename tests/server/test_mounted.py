@@ -219,7 +219,7 @@ class Unloadable(ScriptedBackend):
 
 
 async def test_a_model_that_cannot_be_loaded_does_not_stop_the_host(monkeypatch, caplog):
-    monkeypatch.setattr("antiphon.app.make_backends", lambda config: {"engine": Unloadable("engine")})
+    monkeypatch.setattr("antiphon.composition.app.make_backends", lambda config: {"engine": Unloadable("engine")})
     async with app().running() as inner:
         await asyncio.sleep(0.01)
         assert (await ask(inner, "GET", "/health")).status_code == 200

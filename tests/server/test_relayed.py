@@ -206,3 +206,17 @@ def test_thoughts_and_calls_are_told_again_without_what_it_never_kept(
         {"type": "function_call", "call_id": "call_1", "name": "look", "arguments": "{}", "status": "completed"},
         result,
     ]
+
+
+def test_hosted_tools_are_the_backends_own(servers: tuple[Client, Client]) -> None:
+    """A backend that speaks Responses gets declarations with ids of its own, which this server does not know."""
+    inner, outer = servers
+    id = inner.post("/v1/vector_stores", name="theirs")[1]["id"]
+    assert outer.get(f"/v1/vector_stores/{id}")[0] == 404
+    tools = [{"type": "file_search", "vector_store_ids": [id]}, {"type": "programmatic_tool_calling"}]
+    made = outer.create(model="scripted", input="Hello.", tools=tools)
+    assert made["tools"][0]["vector_store_ids"] == [id] and made["output"][0]["content"][0]["text"] == "Hello."
+    status, error = outer.post(
+        "/v1/responses", model="scripted", input="x", tools=[{**tools[0], "vector_store_ids": ["vs_404"]}]
+    )
+    assert status in (400, 404) and "vs_404" in error["error"]["message"], "its refusal comes through"

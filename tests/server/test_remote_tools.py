@@ -19,8 +19,8 @@ from antiphon.core.request.decoding import decode_items
 from antiphon.core.request.other_items import ApprovalRequest
 from antiphon.core.stream.response_stream import ResponseStream
 from antiphon.core.stream.resume import Restart
-from antiphon.responses.approvals import Approval
-from antiphon.responses.mcp_calls import McpWork
+from antiphon.responses.calls.approvals import Approval
+from antiphon.responses.calls.mcp_calls import McpWork
 from antiphon.tools.base import McpTool, RemoteTool, ToolOutput
 from antiphon.types.response import Response
 from tests.acceptance.background import Tools, running

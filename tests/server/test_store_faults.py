@@ -36,7 +36,7 @@ def stores(monkeypatch: pytest.MonkeyPatch) -> list[Store]:
         opened.append(open_sqlite(spec, wal_limit=log_limit))
         return opened[-1]
 
-    monkeypatch.setattr("antiphon.app.open_store", opening)
+    monkeypatch.setattr("antiphon.composition.app.open_store", opening)
     return opened
 
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from websockets.sync.client import connect
 
-from antiphon import app
+from antiphon.composition import app
 from antiphon.config import BackendConfig, Config
 from antiphon.tools.base import HostedTool
 from tests.golden.player import CASES, ROOT

@@ -46,14 +46,16 @@ def event(number: int) -> LoggedEvent:
     return LoggedEvent(number, "response.output_text.delta", b'{"sequence_number":%d}' % number)
 
 
-def file(number: int = 1, *, owner: str = ANN, purpose: str = "user_data", expires_at: int | None = None) -> StoredFile:
+def file(
+    number: int = 1, *, owner: str = ANN, purpose: str = "user_data", size: int = 3, expires_at: int | None = None
+) -> StoredFile:
     return StoredFile(
         id=f"file_{number:03}",
         owner=owner,
         filename=f"ä {number}.txt",
         purpose=purpose,
         media_type="text/plain",
-        size=3,
+        size=size,
         created_at=int(NOW),
         expires_at=expires_at,
     )

@@ -18,13 +18,13 @@ from antiphon.stores.base import Store
 from antiphon.stores.open import open_postgres, open_sqlite
 from antiphon.stores.postgres import preparation
 from antiphon.stores.postgres import sql as postgres_sql
-from antiphon.stores.records import Delivery
+from antiphon.stores.records import Delivery, FileUsage
 from antiphon.stores.sqlite import database
 from antiphon.stores.sqlite import sql as sqlite_sql
 
 from . import databases
 from .postgres_server import Postgres
-from .samples import ANN, conversation, event, item, response
+from .samples import ANN, conversation, event, file, item, response
 
 pytestmark = pytest.mark.slow
 
@@ -166,11 +166,11 @@ def test_the_oldest_version_follows_from_the_scripts() -> None:
 @pytest.mark.parametrize("source", [sqlite_sql, postgres_sql])
 def test_every_insert_names_its_columns(source: object) -> None:
     """Else a column more would stop older versions."""
-    for file in (source.FOLDER / "queries").iterdir():  # type: ignore[attr-defined]
-        text = file.read_text()
+    for queries in (source.FOLDER / "queries").iterdir():  # type: ignore[attr-defined]
+        text = queries.read_text()
         for line in text.splitlines():
             if "INSERT INTO" in line:
-                assert "(" in line.partition("INSERT INTO")[2].partition("VALUES")[0], (file.name, line)
+                assert "(" in line.partition("INSERT INTO")[2].partition("VALUES")[0], (queries.name, line)
 
 
 @pytest.mark.parametrize("kind", ["sqlite", pytest.param("postgres", marks=pytest.mark.needs("postgresql"))])
@@ -205,3 +205,64 @@ def test_a_file_is_checked(tmp_path: Path) -> None:
     assert result.exit_code != 0 and "is damaged" in result.output
     with pytest.raises(ConfigError, match="is damaged"):
         open_sqlite(path)
+
+
+# What the version before rows of contents does, in its own words.
+OLD_FILES = {
+    "sqlite": {
+        "insert": "INSERT INTO files (id, owner, filename, purpose, media_type, size, created_at, expires_at)"
+        " VALUES ('file_old', 'ann', 'a', 'user_data', 'text/plain', 3, 1, NULL);"
+        " INSERT INTO file_contents (file, content) SELECT number, x'6f6c64' FROM files WHERE id = 'file_old';",
+        "content": "SELECT content FROM file_contents WHERE file = (SELECT number FROM files WHERE id = '{}')",
+        "delete": "DELETE FROM file_contents WHERE file = (SELECT number FROM files WHERE id = '{0}');"
+        " DELETE FROM files WHERE number = (SELECT number FROM files WHERE id = '{0}');",
+    },
+    "postgres": {
+        "insert": "INSERT INTO antiphon.files (id, owner, filename, purpose, media_type, size, created_at, expires_at, content)"
+        " VALUES ('file_old', 'ann', 'a', 'user_data', 'text/plain', 3, 1, NULL, 'old');",
+        "content": "SELECT content FROM antiphon.files WHERE id = '{}' AND content IS NOT NULL",
+        "delete": "DELETE FROM antiphon.files WHERE id = '{}';",
+    },
+}
+
+
+@pytest.mark.parametrize("kind", ["sqlite", pytest.param("postgres", marks=pytest.mark.needs("postgresql"))])
+async def test_files_of_versions_side_by_side(
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> None:
+    """A file of the older version is read; the older one reads files of one row, misses larger ones, and deletes both."""
+    name = f"files_{tmp_path.name}"
+    postgres: Postgres | None = request.getfixturevalue("postgres") if kind == "postgres" else None
+    place = str(tmp_path / "store.db") if postgres is None else postgres.create(name)
+    versions, words = Versions(kind, place, monkeypatch), OLD_FILES[kind]
+    scripts = versions.scripts
+    before = next(number for number, script in enumerate(scripts) if "content_rows" in script)
+
+    def old(statement: str) -> list[object]:
+        if postgres is not None:
+            return [line for line in postgres.psql(statement, name).splitlines() if "\\x" in line]
+        with closing(sqlite3.connect(place)) as connection, connection:
+            if statement.startswith("SELECT"):
+                return connection.execute(statement).fetchall()
+            connection.executescript(statement)
+            return []
+
+    versions.scripts = scripts[:before]
+    await versions.open().close()
+    old(words["insert"])
+    versions.scripts = scripts
+    new = versions.open()
+    assert await new.files.content("file_old", ANN, 2) == b"old"
+    await new.files.put(file(1, size=5), b"small")
+    content = await new.files.begin(ANN, 10)
+    await new.files.append(content, 0, b"large")
+    await new.files.finish(file(2, size=5), [content])
+    assert len(old(words["content"].format("file_001"))) == 1
+    assert old(words["content"].format("file_002")) == []
+    for id in ("file_old", "file_001", "file_002"):
+        old(words["delete"].format(id))
+    assert await new.files.list(ANN, 2) == []
+    await new.database.purge(2)
+    assert await new.files.row(content, 0) == b""
+    assert await new.files.usage(ANN) == FileUsage(0, 0)
+    await new.close()

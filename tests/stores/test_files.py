@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import random
 
 import pytest
 
-from antiphon.errors import StoreConflict
-from antiphon.stores.base import Store
+from antiphon.errors import StoreConflict, StoreUnknown
+from antiphon.stores.base import Store, whole_file
 from antiphon.stores.open import open_memory
+from antiphon.stores.records import FILE_ROW, FileUsage
 
 from .samples import ANN, BOB, NOW, delivery, file
 
@@ -16,7 +18,7 @@ from .samples import ANN, BOB, NOW, delivery, file
 
 
 async def test_a_file_comes_back_as_it_was_put(store: Store) -> None:
-    content = bytes(range(256)) * 5000
+    content = bytes(range(256)) * 4096
     await store.files.put(file(), content)
     assert await store.files.get("file_001", ANN, NOW) == file()
     assert await store.files.content("file_001", ANN, NOW) == content
@@ -73,6 +75,96 @@ async def test_an_expired_file_is_absent_and_purged(store: Store) -> None:
     assert await store.database.purge(int(NOW) + 9) == 0
     assert await store.database.purge(int(NOW) + 10) == 1
     assert await store.files.list(ANN, NOW) == [file(2)]
+
+
+def rows_of(content: bytes) -> list[bytes]:
+    return [content[place : place + FILE_ROW] for place in range(0, len(content), FILE_ROW)]
+
+
+async def content_of(store: Store, *rows: bytes, owner: str = ANN, expires_at: int = int(NOW) + 3600) -> int:
+    """Write a content; return its number."""
+    content = await store.files.begin(owner, expires_at)
+    size = 0
+    for row in rows:
+        await store.files.append(content, size, row)
+        size += len(row)
+    return content
+
+
+async def test_a_file_of_many_rows_is_read_from_any_byte_on(store: Store) -> None:
+    first, second, third = random.Random(1).randbytes(3 * FILE_ROW + 17), b"x" * 5, random.Random(2).randbytes(FILE_ROW)
+    whole = first + second + third
+    contents = [await content_of(store, *rows_of(part)) for part in (first, second, third)]
+    assert await store.files.row(contents[0], FILE_ROW + 3) == first[FILE_ROW + 3 : 2 * FILE_ROW]
+    assert await store.files.usage(ANN) == FileUsage(0, len(whole))
+    assert await store.files.list(ANN, NOW) == []
+    made = file(size=len(whole))
+    await store.files.finish(made, contents)
+    assert await store.files.get(made.id, ANN, NOW) == made
+    assert await whole_file(store.files, made, NOW) == whole
+    for start in (
+        0,
+        1,
+        FILE_ROW - 1,
+        FILE_ROW,
+        len(first) - 1,
+        len(first),
+        len(first) + 4,
+        len(first) + 5,
+        len(whole) - 1,
+    ):
+        piece = await store.files.content(made.id, ANN, NOW, start)
+        assert piece and len(piece) <= FILE_ROW and whole[start : start + len(piece)] == piece
+    assert await store.files.content(made.id, ANN, NOW, len(whole)) == b""
+    assert await store.files.content(made.id, BOB, NOW, 0) is None
+    assert await store.files.usage(ANN) == FileUsage(1, len(whole))
+    assert await store.files.delete(made.id, ANN)
+    assert await store.files.content(made.id, ANN, NOW, 0) is None
+    assert await store.files.usage(ANN) == FileUsage(0, 0)
+    assert [await store.files.row(content, 0) for content in contents] == [b"", b"", b""]
+
+
+async def test_a_file_of_one_row_is_read_from_any_byte_on(store: Store) -> None:
+    await store.files.put(file(size=6), b"abcdef")
+    assert [await store.files.content("file_001", ANN, NOW, start) for start in (0, 2, 6)] == [b"abcdef", b"cdef", b""]
+    await store.files.put(file(2, size=0), b"")
+    assert await whole_file(store.files, file(2, size=0), NOW) == b""
+
+
+async def test_contents_that_become_no_file_are_dropped_or_expire(store: Store) -> None:
+    dropped, old, new = [await content_of(store, b"x" * 10, expires_at=int(NOW) + n) for n in (900, 10, 20)]
+    await store.files.drop([dropped])
+    assert await store.files.row(dropped, 0) == b""
+    with pytest.raises(StoreUnknown):
+        await store.files.append(dropped, 10, b"more")
+    assert await store.database.purge(int(NOW) + 10) == 0
+    assert await store.files.usage(ANN) == FileUsage(0, 10)
+    with pytest.raises(StoreUnknown):
+        await store.files.finish(file(), [new, old])
+    assert await store.files.list(ANN, NOW) == []
+    await store.files.finish(file(size=10), [new])
+    with pytest.raises(StoreUnknown):
+        await store.files.finish(file(2), [new])
+    await store.files.drop([new])
+    assert await store.database.purge(int(NOW) + 900) == 0
+    assert await store.files.content("file_001", ANN, NOW) == b"x" * 10
+
+
+async def test_an_expired_file_takes_its_rows_along(store: Store) -> None:
+    content = await content_of(store, *[b"x" * 100] * 70)
+    await store.files.finish(file(size=7000, expires_at=int(NOW) + 10), [content])
+    assert await store.database.purge(int(NOW) + 10) == 1
+    assert await store.files.usage(ANN) == FileUsage(0, 0)
+    assert await store.files.row(content, 0) == b""
+
+
+async def test_a_file_with_a_taken_id_changes_nothing(store: Store) -> None:
+    await store.files.put(file(), b"abc")
+    content = await content_of(store, b"other")
+    with pytest.raises(StoreConflict):
+        await store.files.finish(file(), [content])
+    assert await store.files.content("file_001", ANN, NOW) == b"abc"
+    assert await store.files.row(content, 0) == b"other"
 
 
 async def test_the_memory_store_drops_the_oldest_files() -> None:

@@ -14,6 +14,7 @@ from .postgres_server import Postgres
 pytestmark = pytest.mark.slow
 
 FILL = """
+CREATE EXTENSION vector;
 INSERT INTO antiphon.responses (
     id, owner, model, status, created_at, expires_at, background, previous_response_id, output_start, output_end, input, body
 )
@@ -30,6 +31,14 @@ INSERT INTO antiphon.events (response, sequence_number, type, body)
 SELECT response, n, 'type', '{}' FROM generate_series(1, 2000) AS response, generate_series(1, 20) AS n;
 INSERT INTO antiphon.files (id, owner, filename, purpose, media_type, size, created_at, expires_at, content)
 SELECT 'file_' || n, 'owner' || n % 50, 'f', 'p', 't', 1, n, 1000000 + n, 'x' FROM generate_series(1, 5000) AS n;
+INSERT INTO antiphon.contents (owner, file, expires_at)
+SELECT 'owner' || n % 50, CASE WHEN n % 50 = 0 THEN NULL ELSE n END, 1000000 + n FROM generate_series(1, 5000) AS n;
+INSERT INTO antiphon.content_rows (content, start, row)
+SELECT number, n * 1000, 'x' FROM antiphon.contents, generate_series(0, 3) AS n;
+INSERT INTO antiphon.uploads (id, owner, filename, purpose, media_type, size, created_at, expires_at, file_id, status)
+SELECT 'upload_' || n, 'owner' || n % 50, 'f', 'p', 't', 1, n, 1000000 + n, 'file', 'pending' FROM generate_series(1, 3000) AS n;
+INSERT INTO antiphon.upload_parts (id, upload, created_at, size, content)
+SELECT 'part_' || number || '_' || n, id, 1, 1, 1 FROM antiphon.uploads, generate_series(1, 3) AS n;
 INSERT INTO antiphon.meters SELECT 'meter' || n, 0, 1 FROM generate_series(1, 5000) AS n;
 INSERT INTO antiphon.keys SELECT 'key' || n, 'owner', n::text::bytea, 0, '{}' FROM generate_series(1, 5000) AS n;
 INSERT INTO antiphon.jobs (response_id, owner, request)
@@ -50,10 +59,23 @@ INSERT INTO antiphon.vector_chunks (store, number, file, text)
 SELECT store, number, number, 'text' FROM antiphon.vector_store_files;
 INSERT INTO antiphon.vector_words (store, word, file, chunks, times, lengths)
 SELECT store, 'word' || n, number, '{1}', '{1}', '{1}' FROM antiphon.vector_store_files, generate_series(1, 3) AS n;
+INSERT INTO antiphon.vector_codes (store, number, file, code)
+SELECT store, n, number, '1010' FROM antiphon.vector_store_files, generate_series(1, 4) AS n
+ON CONFLICT (store, number) DO NOTHING;
+INSERT INTO antiphon.vector_embeddings (store, number, file, vector)
+SELECT store, number, file, '{0.5,0.5,0.5,0.5}' FROM antiphon.vector_codes;
+INSERT INTO antiphon.vector_drafts (file, digest, model, code, vector)
+SELECT file, number::text::bytea, 'm', code, '{0.5,0.5,0.5,0.5}' FROM antiphon.vector_codes;
 INSERT INTO antiphon.containers (id, owner, name, memory, idle, created_at, last_active_at, expires_at)
 SELECT 'cntr_' || n, 'owner' || n % 50, 'n', 1, 1, n, n, 1000000 + n FROM generate_series(1, 3000) AS n;
 INSERT INTO antiphon.container_files (id, container, path, size, source, created_at, content)
 SELECT 'cfile_' || number, id, '/mnt/data/f', 1, 'user', 1, 'x' FROM antiphon.containers;
+INSERT INTO antiphon.skills (id, owner, created_at, default_version, made)
+SELECT 'skill_' || n, 'owner' || n % 50, n, 1, 2 FROM generate_series(1, 3000) AS n;
+INSERT INTO antiphon.skill_versions (id, skill, version, created_at, name, description, digest, size, content)
+SELECT 'skillver_' || number || '_' || n, id, n, 1, 'n', 'd', 'd', 1, 'x' FROM antiphon.skills, generate_series(1, 2) AS n;
+INSERT INTO antiphon.container_skills (container, folder, name, description, size, content)
+SELECT id, 'f', 'n', 'd', 1, 'x' FROM antiphon.containers;
 ANALYZE;
 """
 

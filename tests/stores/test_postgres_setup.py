@@ -15,12 +15,28 @@ import pytest
 from click.testing import CliRunner
 
 from antiphon.cli import cli
+from antiphon.core.retrieval.vectors import code, packed
 from antiphon.errors import ConfigError
+from antiphon.stores.base import Store
 from antiphon.stores.open import open_postgres, open_sqlite, open_store, shared_secret
-from antiphon.stores.postgres.address import read_address
+from antiphon.stores.postgres.connection.address import read_address
 from antiphon.stores.postgres.imports.importing import NOUNS, Import
 from antiphon.stores.postgres.sql import migrations
-from antiphon.stores.records import StoredKey
+from antiphon.stores.records import (
+    Chunk,
+    ChunkVector,
+    Embedding,
+    FileBatch,
+    FileUsage,
+    ListPage,
+    StoredContainer,
+    StoredContainerFile,
+    StoredKey,
+    StoredSkill,
+    StoredSkillVersion,
+    VectorFile,
+    VectorStore,
+)
 
 from . import databases
 from .postgres_server import Postgres
@@ -194,10 +210,74 @@ async def fill(path: Path) -> None:
     await store.jobs.append_events(job.response_id, job.fence, [event(number) for number in range(1, 700)], b'{"c":1}')
     await store.jobs.cancel(job.response_id, ANN)
     await store.files.put(file(1), b"\0content")
+    contents = []
+    for number in range(2):
+        contents.append(await store.files.begin(ANN, 10))
+        for place in range(3):
+            await store.files.append(contents[-1], place * 5, b"%d-%d.." % (number, place))
+    await store.files.finish(file(2, size=30), contents)
+    await store.files.append(await store.files.begin(ANN, 10), 0, b"unfinished")
+    await fill_vector_store(store)
+    container = StoredContainer(
+        id="cntr_1", owner=ANN, name="c", memory=1, idle=90, created_at=int(NOW), last_active_at=int(NOW)
+    )
+    await store.containers.put(container)
+    kept = StoredContainerFile(id="cfile_1", container="cntr_1", path="a", size=1, source="user", created_at=1)
+    await store.containers.put_file(kept, b"a")
+    skill = StoredSkill(id="skill_1", owner=ANN, created_at=1, name="s", description="d")
+    first = StoredSkillVersion(
+        id="skillver_1", skill="skill_1", created_at=1, name="s", description="d", digest="x", size=3
+    )
+    await store.skills.create(skill, first, b"zip")
     await store.deliveries.put([delivery(1), delivery(2)])
     await store.keys.put(StoredKey(id="key_1", owner=BOB, digest=b"d", created_at=NOW, body=b"{}"))
     await store.keys.secret("pepper", b"theirs")
     await store.close()
+
+
+V = [(1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, -1.0)]
+
+
+async def fill_vector_store(store: Store) -> None:
+    stores = store.vector_stores
+    await stores.create(
+        VectorStore(id="vs_1", owner=ANN, created_at=1, last_active_at=1, name="v", metadata=b'{"a":"b"}')
+    )
+    files = [
+        VectorFile(file_id=f"file_{n}", filename=f"{n}.txt", created_at=1, attributes=b'{"n":1}') for n in range(5)
+    ]
+    batch = FileBatch(id="vsfb_1", store_id="vs_1", created_at=1)
+    assert await stores.attach("vs_1", ANN, files, batch, most=10)
+    for number in range(4):
+        job = await stores.claim("w", 1.0, 10.0)
+        assert job is not None
+        if number == 3:
+            await stores.fail(job, "invalid_file", "It is broken.")
+            continue
+        chunks = [Chunk(f"crown {number} {place}", ["crown", str(number), str(place)]) for place in range(3)]
+        vectors = [ChunkVector(b"%d-%d" % (number, n), code(V[n]), packed(V[n])) for n in range(3)]
+        await stores.draft(job, "m", vectors)
+        embedding = Embedding(model="m", dimensions=3, digests=[one.digest for one in vectors])
+        await stores.complete(job, chunks, most=100, embedding=embedding)
+    await stores.detach("vs_1", "file_0", ANN)
+    await stores.sweep()
+
+
+async def same_vector_stores(old: Store, new: Store) -> None:
+    a, b = old.vector_stores, new.vector_stores
+    assert await b.get("vs_1", ANN, 1) == await a.get("vs_1", ANN, 1) is not None
+    page = ListPage(descending=False)
+    assert await b.files("vs_1", ANN, page) == await a.files("vs_1", ANN, page)
+    assert await b.batch("vs_1", "vsfb_1", ANN) == await a.batch("vs_1", "vsfb_1", ANN) is not None
+    assert await b.content("vs_1", "file_1", ANN, 0, 9) == await a.content("vs_1", "file_1", ANN, 0, 9) is not None
+    for words in (["crown"], ["1", "2"], ["none"]):
+        mine, theirs = await b.search("vs_1", ANN, words, 9), await a.search("vs_1", ANN, words, 9)
+        assert (mine.chunks, mine.having) == (theirs.chunks, theirs.having)
+        assert [(hit.number, hit.text, round(hit.score, 9)) for hit in mine.hits] == [
+            (hit.number, hit.text, round(hit.score, 9)) for hit in theirs.hits
+        ]
+    near = [await one.nearest("vs_1", ANN, "m", V[1], 4) for one in (a, b)]
+    assert [hit.text for hit in near[0].hits] == [hit.text for hit in near[1].hits] and len(near[0].hits) == 4
 
 
 async def same(path: Path, url: str) -> None:
@@ -213,6 +293,16 @@ async def same(path: Path, url: str) -> None:
     assert await new.jobs.checkpoint(response(201).id) == b'{"c":1}'
     assert await new.files.content("file_001", ANN, NOW) == b"\0content"
     assert await new.files.list(ANN, NOW) == await old.files.list(ANN, NOW)
+    for start in (0, 7, 15, 29):
+        piece = await new.files.content("file_002", ANN, NOW, start)
+        assert piece and piece == await old.files.content("file_002", ANN, NOW, start)
+    assert await new.files.usage(ANN) == FileUsage(2, 33)
+    await same_vector_stores(old, new)
+    assert await new.containers.get("cntr_1", ANN, NOW) == await old.containers.get("cntr_1", ANN, NOW) is not None
+    assert await new.containers.files("cntr_1") == await old.containers.files("cntr_1")
+    assert await new.containers.file_content("cntr_1", "cfile_1") == b"a"
+    assert await new.skills.get("skill_1", ANN) == await old.skills.get("skill_1", ANN) is not None
+    assert await new.skills.content("skill_1", 1) == b"zip"
     assert await new.keys.list() == await old.keys.list()
     assert await new.keys.secret("pepper", b"mine") == b"theirs"
     assert await new.deliveries.next_due() == await old.deliveries.next_due()

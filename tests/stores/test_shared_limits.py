@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from antiphon import app
+from antiphon.composition import app
 from antiphon.config import BackendConfig, Config, KeyConfig
 from tests.server.handlers import Answer, call
 from tests.server.serving import serving, wait_until

@@ -196,11 +196,32 @@ class Twins(RuleBasedStateMachine):
         row = file(number, owner=owner, purpose="vision" if vision else "user_data", expires_at=expires)
         self.same(lambda store: store.files.put(row, b"content %d" % number))
 
-    @rule(number=st.integers(0, 9), owner=owners, now=st.integers(0, 20), delete=st.booleans())
-    def read_file(self, number: int, owner: str, now: int, delete: bool) -> None:
+    @rule(
+        number=st.integers(0, 9),
+        owner=owners,
+        rows=st.lists(st.lists(st.binary(min_size=1, max_size=5), min_size=1, max_size=3)),
+    )
+    def upload_rows(self, number: int, owner: str, rows: list[list[bytes]]) -> None:
+        row = file(number, owner=owner, size=sum(len(one) for content in rows for one in content))
+
+        async def whole(store: Store) -> None:
+            contents = []
+            for content in rows:
+                contents.append(await store.files.begin(owner, 10))
+                for place, one in enumerate(content):
+                    await store.files.append(contents[-1], sum(map(len, content[:place])), one)
+            await store.files.finish(row, contents)
+
+        self.same(whole)
+        self.same(lambda store: store.files.usage(owner))
+
+    @rule(
+        number=st.integers(0, 9), owner=owners, now=st.integers(0, 20), start=st.integers(0, 30), delete=st.booleans()
+    )
+    def read_file(self, number: int, owner: str, now: int, start: int, delete: bool) -> None:
         id = file(number).id
         self.same(lambda store: store.files.get(id, owner, now))
-        self.same(lambda store: store.files.content(id, owner, now))
+        self.same(lambda store: store.files.content(id, owner, now, start))
         if delete:
             self.same(lambda store: store.files.delete(id, owner))
 

@@ -17,16 +17,20 @@ LABELS = """
 put get delete recent history items model_texts enqueue
 create_conversation get_conversation update_conversation delete_conversation add_items conversation_items get_item delete_item
 claim release_job heartbeat finish_job cancel_job append_events append_batches events wait_for_events checkpoint
-put_file get_file file_content files delete_file
+put_file get_file file_content files delete_file begin_file append_file finish_file drop_file file_row file_usage
+uploads.put uploads.get uploads.pending uploads.add uploads.parts uploads.end
 put_deliveries claim_delivery postpone_delivery finish_delivery next_delivery
 secret put_key find_key keys charge take_slot free_slot renew_slots purge census close
 vector_stores.create vector_stores.get vector_stores.list vector_stores.count vector_stores.update vector_stores.touch
 vector_stores.delete vector_stores.attach vector_stores.file vector_stores.files vector_stores.set_attributes
 vector_stores.detach vector_stores.batch vector_stores.cancel_batch vector_stores.content vector_stores.claim
 vector_stores.heartbeat vector_stores.release vector_stores.complete vector_stores.fail vector_stores.sweep
-vector_stores.attributes vector_stores.search
+vector_stores.attributes vector_stores.search vector_stores.drafted vector_stores.draft vector_stores.nearest
 containers.claim containers.count containers.delete containers.delete_file containers.file_content containers.files
 containers.get containers.list containers.put containers.put_file containers.release containers.touch
+containers.put_skill containers.skill_content containers.skills
+skills.add_version skills.content skills.count skills.create skills.delete skills.delete_version skills.get skills.list
+skills.set_default skills.version skills.versions
 """.split()
 
 

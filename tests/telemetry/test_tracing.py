@@ -14,8 +14,10 @@ import pytest
 
 from antiphon.telemetry.otlp import Context, from_environment, parse_parent
 from tests.acceptance.background import Tools, running
+from tests.server.test_hosted_tools import Model as Looking
 from tests.server.test_remote_tools import CALL, Model, declared
-from tests.server.whole import Client, Upstream, turn, whole_server
+from tests.server.whole import Client, Upstream, turn, upstream, whole_server
+from tests.tools.lookup import Lookup
 
 PARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 
@@ -109,6 +111,29 @@ def test_a_response_its_model_calls_and_its_tools() -> None:
     expected = [f"00-{span['traceId']}-{span['spanId']}-01" for span in (first, second)]
     assert Listening.parents == expected
     assert '"a"' not in json.dumps(Collector.bodies), "arguments are the client's affair"
+
+
+def test_calls_of_hosted_tools() -> None:
+    Collector.bodies = []
+    with (
+        upstream(Looking) as model,
+        serving(Collector) as collector,
+        whole_server(model, hosted=[Lookup()], otlp_endpoint=collector) as client,
+    ):
+        client.create(model="m", input="look cats bad", tools=[{"type": "lookup", "shelf": "a"}])
+    root, _, *calls, _ = spans()
+    assert [span["name"] for span in calls] == ["execute_tool lookup"] * 2
+    assert {span["parentSpanId"] for span in calls} == {root["spanId"]}
+    expected = {
+        "gen_ai.operation.name": "execute_tool",
+        "gen_ai.tool.name": "lookup",
+        "gen_ai.tool.type": "extension",
+        "antiphon.tool.kind": "lookup",
+        "antiphon.tool.provider": "shelves",
+    }
+    failed = {"error.type": "ToolServerError"}
+    assert sorted((span["attributes"] for span in calls), key=len) == [expected, expected | failed]
+    assert "cats" not in json.dumps(Collector.bodies), "arguments are the client's affair"
 
 
 def test_a_failure_is_marked_and_a_trace_begins_without_a_parent() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
 import msgspec
@@ -69,6 +69,14 @@ class LookupUse(HostedUse):
     def offers(self) -> Sequence[Offer]:
         """Offer one function."""
         return [Offer(target=Target("lookup", "lookup"), description="Looks it up.", parameters=_PARAMETERS)]
+
+    def provider(self) -> str:
+        """Return whose shelves they are."""
+        return "shelves"
+
+    def demand(self, name: str, arguments: str) -> Mapping[str, float]:
+        """A call counts as a search."""
+        return {"searches": 1}
 
     async def call(self, name: str, arguments: str, progress: Progress) -> ToolResult:
         """Look it up."""

@@ -21,7 +21,11 @@ FUNCTIONS = {
     "web_search": ("web_search", "open_page", "find_in_page"),
     "file_search": ("file_search",),
     "code_interpreter": ("python",),
+    "hosted_shell": ("shell",),
 }
+
+
+IN_CONTAINERS = ("code_interpreter", "hosted_shell")
 
 
 class RecordedResult(msgspec.Struct):
@@ -34,6 +38,7 @@ class RecordedResult(msgspec.Struct):
     passages: list[Passage] = []
     files: list[ContainerFile] = []
     error: str | None = None
+    progress: list[tuple[str, dict[str, Any]]] = []
 
 
 def recorded() -> dict[str, RecordedResult]:
@@ -75,7 +80,7 @@ class RecordedUse(HostedUse):
 
     def opening(self) -> Mapping[str, object]:
         """Return the container of code."""
-        return {"container_id": "cntr_golden"} if self._kind == "code_interpreter" else {}
+        return {"container_id": "cntr_golden"} if self._kind in IN_CONTAINERS else {}
 
     def offers(self) -> Sequence[Offer]:
         """Offer the kind's functions."""
@@ -84,6 +89,8 @@ class RecordedUse(HostedUse):
     async def call(self, name: str, arguments: str, progress: Progress) -> ToolResult:
         """Return what is recorded."""
         result = self._results[_key(name, loads(arguments))]
+        for stage, fields in result.progress:
+            progress(stage, fields)
         if result.error is not None:
             raise ToolServerError(result.error)
         return ToolResult(

@@ -5,23 +5,32 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Set
 from fnmatch import fnmatchcase
-from typing import Literal, cast
+from typing import Literal, cast, get_args
 
 import msgspec
 
 from antiphon.backends.base import ModelCard, Route, Router, unknown_model
+from antiphon.config.keys import KeyScope
 from antiphon.errors import APIError
 
-Unit = Literal["requests", "tokens", "cost", "streams"]
+Unit = Literal["requests", "tokens", "cost", "streams", "searches", "code_seconds", "images", "stored_bytes"]
 Period = Literal["minute", "day", "month", ""]
 
-RESPONSES, CHAT, READ, ADMIN = "responses", "chat", "read", "admin"
-SCOPES = (RESPONSES, CHAT, READ, ADMIN)
-"""What a key may do: the whole API but chat completions; those; only read; everything, the operator's views too."""
-USUAL_SCOPES = frozenset((RESPONSES, CHAT))
+RESPONSES, CHAT, READ, ADMIN, TOOLS = "responses", "chat", "read", "admin", "tools"
+SCOPES: tuple[str, ...] = get_args(KeyScope)
+"""What a key may do: the API but chat completions; those; only read; everything, the operator's views too; hosted tools."""
+
+TOOL_SCOPES = SCOPES[SCOPES.index(TOOLS) :]
+"""What lets a key use hosted tools in responses: all of them, or one by its kind."""
+
+USUAL_SCOPES = frozenset((RESPONSES, CHAT, TOOLS))
+
+TOOL_UNITS = frozenset(("searches", "code_seconds", "images", "stored_bytes"))
+"""Units that calls of hosted tools and uploads use, not responses."""
 
 _LIMIT = re.compile(
-    r"(?P<most>\d[\d_]*(?:\.\d+)?) (?P<unit>requests|tokens|cost|streams)"
+    r"(?P<most>\d[\d_]*(?:\.\d+)?)"
+    r" (?P<unit>requests|tokens|cost|streams|searches|code_seconds|images|stored_bytes)"
     r"(?:/(?P<period>minute|min|day|month))?(?: on (?P<models>\S+))?"
 )
 
@@ -130,6 +139,8 @@ def parse_limit(text: str) -> Limit:
         )
     if unit == "cost" and period == "minute":
         raise ValueError(f"'{text}': cost must be limited per day or month")
+    if unit == "stored_bytes" and found["models"]:
+        raise ValueError(f"'{text}': stored_bytes are of no model")
     most = float(found["most"].replace("_", ""))
     if most <= 0:
         raise ValueError(f"'{text}': a limit must be above 0")

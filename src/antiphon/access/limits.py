@@ -14,7 +14,7 @@ from typing import Protocol
 import msgspec
 from msgspec.structs import force_setattr
 
-from antiphon.access.caller import Caller, Limit
+from antiphon.access.caller import TOOL_UNITS, Caller, Limit
 from antiphon.access.periods import Window, window
 from antiphon.access.prices import FREE_OF_CHARGE, Price
 from antiphon.access.quota import Header, Level, headers, refusal
@@ -142,7 +142,7 @@ class Limiter:
             return FREE
         self.check(caller)
         limits = [limit for limit in caller.limits if limit.concerns(card)]
-        counted = [limit for limit in limits if limit.unit != "streams"]
+        counted = [limit for limit in limits if limit.unit != "streams" and limit.unit not in TOOL_UNITS]
         needed = demand() if any(limit.unit != "requests" for limit in counted) else Demand(0, 0)
         wanted = [_slot(caller, card, limit) for limit in limits if limit.unit == "streams"]
         slots = await self._slots.take(wanted) if wanted else ()
@@ -174,7 +174,7 @@ class Limiter:
         now = self._clock()
         price = self._prices.get(card.id, FREE_OF_CHARGE)
         reserved = [
-            Reserved(limit, Charge(_meter(caller, card, limit, now), _expected(limit, demand, price)))
+            Reserved(limit, Charge(meter_of(caller.meter, card, limit, now), _expected(limit, demand, price)))
             for limit in limits
         ]
         if not reserved:
@@ -276,9 +276,10 @@ def _expected(limit: Limit, demand: Demand, price: Price) -> float:
     return min(tokens, limit.most) if limit.period == "minute" else tokens
 
 
-def _meter(caller: Caller, card: ModelCard, limit: Limit, now: float) -> Meter:
+def meter_of(counted_as: str, card: ModelCard | None, limit: Limit, now: float) -> Meter:
+    """Return the meter of a limit, among those that are counted under a name."""
     span: Window = window(limit.period, now)
-    name = "/".join((caller.meter, limit.unit, span.name, *((limit.models, card.id) if limit.models else ())))
+    name = "/".join((counted_as, limit.unit, span.name, *((limit.models, card.id) if limit.models and card else ())))
     return Meter(name=name, limit=limit.most, window=span.seconds, expires_at=span.end)
 
 

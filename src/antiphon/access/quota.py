@@ -15,6 +15,9 @@ from antiphon.errors import APIError
 
 Header = tuple[bytes, bytes]
 
+TOLD = ("requests", "tokens", "searches", "code_seconds", "images", "stored_bytes")
+"""Units whose limits answers tell of."""
+
 
 class Level(msgspec.Struct, frozen=True):
     """A limit, the requested amount, and the value of its meter before."""
@@ -25,9 +28,9 @@ class Level(msgspec.Struct, frozen=True):
 
 
 def headers(levels: Sequence[Level], now: float, *, charged: bool) -> list[Header]:
-    """Return `x-ratelimit-…-requests` and `…-tokens`, of the limit each that has the least left."""
+    """Return `x-ratelimit-…-requests`, `…-tokens`, `…-code-seconds` …, of the limit each that has the least left."""
     found: list[Header] = []
-    for unit in ("requests", "tokens"):
+    for unit in TOLD:
         its = [level for level in levels if level.limit.unit == unit]
         if its:
             found += _headers(unit, its, now, charged)
@@ -43,7 +46,7 @@ def _headers(unit: str, levels: Sequence[Level], now: float, charged: bool) -> l
         "remaining": str(gcra.remaining(meter, value, now)),
         "reset": duration(gcra.reset(meter, value, now)),
     }
-    return [(f"x-ratelimit-{what}-{unit}".encode(), text.encode()) for what, text in numbers.items()]
+    return [(f"x-ratelimit-{what}-{unit.replace('_', '-')}".encode(), text.encode()) for what, text in numbers.items()]
 
 
 def refusal(levels: Sequence[Level], now: float) -> APIError:

@@ -123,6 +123,13 @@ class MessagesCaller(msgspec.Struct, frozen=True):
 
 
 @runtime_checkable
+class HostsTools(Protocol):
+    """A Backend that speaks Responses itself: hosted tools, and the ids that they name, are its own."""
+
+    runs_hosted_tools: bool
+
+
+@runtime_checkable
 class MessagesRelay(Protocol):
     """A Backend that speaks the Messages API itself, so that a client's request can be passed on as it is."""
 
@@ -131,6 +138,15 @@ class MessagesRelay(Protocol):
 
         A refusal of the request itself is an answer, in the backend's own words. Raises BackendError for others.
         """
+        ...
+
+
+@runtime_checkable
+class JsonEndpoints(Protocol):
+    """A Backend whose server has further endpoints, such as `/embeddings` and `/rerank`."""
+
+    async def post(self, endpoint: str, body: bytes) -> bytes:
+        """Send JSON to an endpoint below the base URL; return the answer. Raises BackendError."""
         ...
 
 
@@ -223,6 +239,16 @@ class Route(Protocol):
         ...
 
     @property
+    def runs_hosted_tools(self) -> bool:
+        """Whether all backends that may answer get hosted tools as they are declared, and run them themselves."""
+        ...
+
+    @property
+    def relays_chat(self) -> bool:
+        """Whether chat completions can be passed on as they are: all backends that may answer speak that API."""
+        ...
+
+    @property
     def relays_messages(self) -> bool:
         """Whether Messages requests can be passed on as they are: all backends that may answer speak that API."""
         ...
@@ -259,6 +285,14 @@ class RouteProxy:
 
     async def chat_completions(self, fields: Mapping[str, Raw], hints: Hints = NO_HINTS) -> ByteStream:
         return await self._route.chat_completions(fields, hints)
+
+    @property
+    def runs_hosted_tools(self) -> bool:
+        return self._route.runs_hosted_tools
+
+    @property
+    def relays_chat(self) -> bool:
+        return self._route.relays_chat
 
     @property
     def relays_messages(self) -> bool:

@@ -13,6 +13,7 @@ from msgspec import UNSET, Raw
 from antiphon.core import kinds
 from antiphon.core.json_encoding import to_json
 from antiphon.core.kinds import READERS
+from antiphon.core.programs import without_inner_calls
 from antiphon.core.tools.call_pairs import BREAK, CallSide, pair
 from antiphon.core.tools.history import HistoryCall, HistoryEntry, HistoryOutput
 from antiphon.core.tools.mcp_content import ALL, Senses, for_senses
@@ -49,7 +50,7 @@ class ModelHistory:
         self.entries: list[Entry] = []
         self._outputs: dict[int, HistoryOutput] = {}
         entries = self.entries
-        for item in items:
+        for item in without_inner_calls(items):
             kind = type(item)
             if kind is Message or kind is Reasoning:
                 entries.append(item)  # type: ignore[arg-type]  # one of the two

@@ -21,6 +21,9 @@ ENDPOINTS = ("/chat/completions", "/responses", "/messages")
 MESSAGES = "anthropic"
 """The `api` of servers whose paths all begin with /v1, and whose key has a header of its own."""
 
+JSON_LIMIT = 64 * 1024 * 1024
+"""Bytes of the answer of an endpoint such as `/embeddings`."""
+
 LIST_LIMIT = 8 * 1024 * 1024
 """Bytes of a list of models."""
 
@@ -68,6 +71,15 @@ async def accepted(response: HttpResponse, *, ours: bool = True) -> HttpResponse
 def trace_header(hints: Hints) -> bytes:
     """Return the header that ties a backend's own trace to ours, or nothing (W3C Trace Context)."""
     return b"traceparent: %b\r\n" % hints.traceparent.encode("ascii") if hints.traceparent else b""
+
+
+async def post_json(client: HttpClient, endpoint: str, body: bytes) -> bytes:
+    """Send JSON to an endpoint below the base URL; return the answer. Raises BackendError."""
+    response = await accepted(await client.send("POST", client.address.target(endpoint), body))
+    try:
+        return await response.read_all(JSON_LIMIT)
+    finally:
+        response.abort()
 
 
 async def list_models(client: HttpClient) -> Sequence[BackendModel]:

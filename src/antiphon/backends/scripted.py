@@ -33,7 +33,7 @@ from antiphon.core.deltas import (
     UsageReport,
 )
 from antiphon.core.text.pieces import PIECE
-from antiphon.core.turn import Turn
+from antiphon.core.turn import Turn, continues, no_prefill
 from antiphon.errors import BackendError, InvalidRequest
 from antiphon.runtime.offload import LARGE, by_size
 from antiphon.types.items import CustomToolCallOutput, FunctionCallOutput, InputText, Item, Message, PlainText
@@ -97,13 +97,15 @@ class ScriptedBackend:
 
     def __init__(self, name: str = "scripted", models: Sequence[str] = ("scripted",)) -> None:
         self.name = name
-        able = Capabilities(chat_completions=False)
+        able = Capabilities()
         self._models = [
             BackendModel(id=model, owned_by="antiphon", context_length=131072, capabilities=able) for model in models
         ]
 
     async def open(self, turn: Turn) -> ScriptedStream:
-        """Start playing. Raises BackendError where the script begins with /error."""
+        """Start playing. Raises BackendError where the script begins with /error, InvalidRequest for a message to continue."""
+        if continues(turn):
+            raise no_prefill()
         steps, usage = await by_size(turn.size or _weight(turn.items), _steps, turn)
         if isinstance(steps[0], BackendError):
             raise steps[0]

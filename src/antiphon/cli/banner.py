@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import ssl
 import sys
@@ -18,11 +19,18 @@ from antiphon import __version__
 from antiphon.cli.client import ListedModels
 from antiphon.config import Config, mask
 from antiphon.config.rules import web_search_choice
+from antiphon.sandbox.base import BEING_TRIED
 
 PATIENCE = 1.0
 """Seconds that the banner waits for the models."""
 
 NAMED = 8
+
+
+class CodeCondition(msgspec.Struct, frozen=True):
+    """What of `/ready` the banner shows."""
+
+    code_interpreter: str = ""
 
 
 class Banner(threading.Thread):
@@ -36,35 +44,49 @@ class Banner(threading.Thread):
 
     def run(self) -> None:
         """Ask the server for its models, and print."""
-        models = self._models()
-        print(banner(self._config, self._port, models, color=self._out.isatty()), file=self._out, flush=True)
-
-    def _models(self) -> Sequence[str] | None:
         end = time.monotonic() + PATIENCE
+        models, code = self._models(end), self._code(end)
+        text = banner(self._config, self._port, models, code=code, color=self._out.isatty())
+        print(text, file=self._out, flush=True)
+
+    def _models(self, end: float) -> Sequence[str] | None:
         while (left := end - time.monotonic()) > 0:
             try:
-                return self._ask(left)
+                found = msgspec.json.decode(self._ask("/v1/models", left), type=ListedModels)
+                return [model.id for model in found.data]
             except (OSError, http.client.HTTPException, msgspec.MsgspecError):
                 time.sleep(0.02)
         return None
 
-    def _ask(self, timeout: float) -> Sequence[str]:
+    def _code(self, end: float) -> str:
+        """Return which sandbox runs code, or why none does; "" where that is not known yet."""
+        while (left := end - time.monotonic()) > 0:
+            with contextlib.suppress(OSError, http.client.HTTPException, msgspec.MsgspecError):
+                found = msgspec.json.decode(self._ask("/ready", left), type=CodeCondition).code_interpreter
+                if found != BEING_TRIED:
+                    return found
+            time.sleep(0.05)
+        return ""
+
+    def _ask(self, path: str, timeout: float) -> bytes:
         connection = _connection(self._config, self._port, timeout)
         keys = self._config.api_keys
         try:
-            connection.request("GET", "/v1/models", headers={"authorization": f"Bearer {keys[0]}"} if keys else {})
-            return [model.id for model in msgspec.json.decode(connection.getresponse().read(), type=ListedModels).data]
+            connection.request("GET", path, headers={"authorization": f"Bearer {keys[0]}"} if keys else {})
+            return connection.getresponse().read()
         finally:
             connection.close()
 
 
-def banner(config: Config, port: int, models: Sequence[str] | None, *, color: bool = False) -> str:
-    """Return the banner; `models` is None where they are not known yet."""
+def banner(config: Config, port: int, models: Sequence[str] | None, *, code: str = "", color: bool = False) -> str:
+    """Return the banner; `models` is None where they are not known yet, `code` what `/ready` says of the sandbox."""
     url = f"{'https' if config.tls_cert else 'http'}://{_bracketed(reachable(config.host))}:{port}/v1"
     lines = [f"{_bold(f'Antiphon {__version__}', color)}  {url}"]
     rows = {"models": _models(models), "keys": _keys(config), "store": _store(config)}
     if tools := _tools(config):
         rows["tools"] = tools
+    if code:
+        rows["code"] = f"{code} (see `antiphon doctor sandbox`)" if code.startswith("off: ") else code
     lines += [f"  {name:<8}{text}" for name, text in rows.items()]
     lines += ["", f"  {_curl(config, url, models)}", ""]
     if config.engine and not config.engine.model:

@@ -14,9 +14,10 @@ from antiphon.errors import APIError, ConfigError
 
 
 class ListedModel(msgspec.Struct):
-    """A model in the answer of `GET /v1/models`."""
+    """A model in the answer of `GET /v1/models`. `context_length`: its window in tokens."""
 
     id: str
+    context_length: int | None = None
 
 
 class ListedModels(msgspec.Struct):
@@ -51,9 +52,13 @@ class Client:
 
     def models(self) -> Sequence[str]:
         """Return the ids of all models. Raises APIError."""
+        return [entry.id for entry in self.listed()]
+
+    def listed(self) -> Sequence[ListedModel]:
+        """Return all models. Raises APIError."""
         connection, answer = self._send("GET", "/models")
         try:
-            return [entry.id for entry in msgspec.json.decode(answer.read(), type=ListedModels).data]
+            return msgspec.json.decode(answer.read(), type=ListedModels).data
         except msgspec.MsgspecError:
             raise APIError(502, f"{self.url} does not list models as this API does") from None
         finally:

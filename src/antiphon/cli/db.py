@@ -112,7 +112,7 @@ def import_(source: str, target: str) -> None:
     from antiphon.stores.open import require_postgres
 
     require_postgres(target)
-    from antiphon.stores.postgres.address import read_address
+    from antiphon.stores.postgres.connection.address import read_address
     from antiphon.stores.postgres.imports.importing import import_sqlite
 
     with _Bars() as bars:

@@ -36,6 +36,20 @@ class TimeSpan(click.ParamType[Any]):
         return float(int(found[1]) * _SECONDS[found[2]])
 
 
+class ScopeName(click.ParamType[Any]):
+    """A scope."""
+
+    name = "scope"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Read it."""
+        from antiphon.access.caller import SCOPES
+
+        if value not in SCOPES:
+            self.fail(f"'{value}' is not one of {', '.join(SCOPES)}.", param, ctx)
+        return str(value)
+
+
 class LimitText(click.ParamType[Any]):
     """A limit, in one spelling."""
 
@@ -71,8 +85,10 @@ def keys() -> None:
     "--scope",
     "scopes",
     multiple=True,
-    type=click.Choice(["responses", "chat", "read", "admin"]),
-    help="Scope of the key. Repeatable.  [default: responses, chat]",
+    type=ScopeName(),
+    metavar="SCOPE",
+    help="Scope of the key: responses, chat, read, admin, tools, or one hosted tool such as web_search. Repeatable."
+    "  [default: responses, chat, tools]",
 )
 @click.option("--model", "models", multiple=True, metavar="PATTERN", help="Allowed models. Repeatable.  [default: all]")
 @click.option(
@@ -89,7 +105,7 @@ def keys() -> None:
     type=LimitText(),
     metavar="LIMIT",
     help="Rate limit or budget, such as '60 requests/min', '100000 tokens/min', '4 streams', '20 cost/month',"
-    " '10 requests/min on gpt-*'. Repeatable.",
+    " '10 requests/min on gpt-*', '600 code_seconds/day'. Repeatable.",
 )
 @click.option(
     "--expires", type=TimeSpan(), metavar="SPAN", help="Time until the key expires, such as 90d.  [default: never]"

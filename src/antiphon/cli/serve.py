@@ -50,7 +50,7 @@ def serve(watch: bool, quiet: bool, **given: Any) -> None:
 
 def load_again(running: Config, given: Mapping[str, Any]) -> Config:
     """Load the settings anew and return those that a running server takes over. Raises ConfigError."""
-    from antiphon.reloading import changed, validate
+    from antiphon.composition.reloading import changed, validate
 
     config = changed(running, load_settings(given).config)
     validate(config)
@@ -59,8 +59,8 @@ def load_again(running: Config, given: Mapping[str, Any]) -> Config:
 
 def run(config: Config, source: Source, *, banner: bool) -> int:
     """Serve until a signal comes; return the exit code. Raises ConfigError."""
-    from antiphon import app
     from antiphon.cli.banner import Banner
+    from antiphon.composition import app
     from antiphon.net.http.address import UNIX
     from antiphon.server.process import run as server
     from antiphon.server.process.sockets import open_listeners
@@ -68,7 +68,7 @@ def run(config: Config, source: Source, *, banner: bool) -> int:
     if config.workers > 1:
         if banner and config.port and not config.host.startswith(UNIX) and "LISTEN_FDS" not in os.environ:
             Banner(config, config.port).start()
-        return server.serve("antiphon.app:build", config, source)
+        return server.serve("antiphon.composition.app:build", config, source)
     listeners = open_listeners(config, os.environ)
     try:
         application = app.build(config)

@@ -1,5 +1,6 @@
 """Settings: their definitions (`structs`, `tables`), sources and rules."""
 
+from antiphon.config.keys import JwtConfig, KeyConfig
 from antiphon.config.structs import DEFAULT_STORE, Config
 from antiphon.config.tables import (
     MASK,
@@ -7,8 +8,6 @@ from antiphon.config.tables import (
     SECRET,
     BackendConfig,
     EngineConfig,
-    JwtConfig,
-    KeyConfig,
     LeakConfig,
     McpServerConfig,
     ModelConfig,

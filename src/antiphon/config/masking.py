@@ -115,6 +115,41 @@ class Secrets:
                 data = data.replace(word, KEY.encode())
         return data
 
+    def begun(self, data: bytes) -> int:
+        """Return how many of the last bytes may be the beginning of one."""
+        return max((_begun(word, data) for word in self._bytes), default=0)
+
+
+def _begun(word: bytes, data: bytes) -> int:
+    return next((size for size in range(min(len(word) - 1, len(data)), 0, -1) if data.endswith(word[:size])), 0)
+
+
+class MaskedErrors:
+    """A stream of bytes whose errors do not tell the operator's secrets, however it is cut; what comes before passes as it is."""
+
+    __slots__ = ("_held", "_last", "_secrets", "_seen")
+
+    def __init__(self, secrets: Secrets) -> None:
+        self._secrets = secrets
+        self._seen = False
+        self._last = self._held = b""
+
+    def feed(self, data: bytes) -> bytes:
+        """Return what may be passed on; b"" is the end, where all that was held back is returned."""
+        if not self._seen:
+            around = self._last + data[: len(_ERROR)]
+            if _ERROR not in data and _ERROR not in around:
+                self._last = data[-len(_ERROR) :] if len(data) >= len(_ERROR) else around[-len(_ERROR) :]
+                return data
+            self._seen = True
+        shown = self._secrets.hide_in_bytes(self._held + data)
+        held = self._secrets.begun(shown) if data else 0
+        self._held = shown[len(shown) - held :]
+        return shown[: len(shown) - held]
+
+
+_ERROR = b'"error"'
+
 
 def _is_secret(value: str) -> bool:
     return len(value) >= SHORTEST and value.lower() not in _NO_SECRETS

@@ -48,6 +48,7 @@ def check(config: Config) -> None:
         _aliases,
         _mcp_servers,
         _web_search,
+        _image_generation,
     ):
         rule(config)
 
@@ -194,6 +195,28 @@ def _file_search(config: Config) -> None:
         raise ConfigError(
             f"tools.file_search.overlap: is {settings.overlap}; at most half of chunk_tokens ({settings.chunk_tokens}) is allowed"
         )
+    for name, value in (("embeddings", settings.embeddings), ("rerank", settings.rerank)):
+        if value:
+            _search_model(config, f"tools.file_search.{name}", value)
+
+
+def _search_model(config: Config, path: str, value: str) -> None:
+    """Check the name of a model that search uses: BACKEND/MODEL."""
+    backend, _, model = value.partition("/")
+    if not model:
+        raise ConfigError(f"{path}: '{mask(value)}': expected BACKEND/MODEL with the name of an entry of backends")
+    if backend == ENGINE:
+        if path.endswith("rerank"):
+            raise ConfigError(f"{path}: the embedded engine does not rerank; name a backend")
+        if model.endswith(".gguf") and not Path(model).expanduser().is_file():
+            raise ConfigError(f"{path}: file not found: '{model}'")
+        if config.workers > 1:
+            raise ConfigError("workers: the embedded engine runs in one process only; use one worker, or a backend")
+    elif backend not in config.backends:
+        known = [*config.backends, ENGINE]
+        raise ConfigError(f"{path}: unknown backend '{backend}'{nearest(backend, known)}")
+    elif config.backends[backend].api not in ("chat", "responses"):
+        raise ConfigError(f"{path}: the backend '{backend}' does not speak OpenAI's API (`api` chat or responses)")
 
 
 def _engine(config: Config) -> None:
@@ -265,6 +288,15 @@ def _web_search(config: Config) -> None:
         raise ConfigError(f'{path}.provider: SearXNG needs its address: provider = "searxng=http://127.0.0.1:8888"')
     elif choice.provider in KEYED and not settings.key:
         raise ConfigError(f"{path}.key: '{choice.provider}' needs a key (or ANTIPHON_TOOLS_WEB_SEARCH_KEY)")
+
+
+def _image_generation(config: Config) -> None:
+    settings = config.tools.image_generation
+    path = "tools.image_generation"
+    if settings.backend and settings.url:
+        raise ConfigError(f"{path}: set either backend or url")
+    if settings.backend and settings.backend not in config.backends:
+        raise ConfigError(f"{path}.backend: there is no backend '{settings.backend}'")
 
 
 def web_search_choice(config: Config) -> WebSearchChoice:

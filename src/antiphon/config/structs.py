@@ -11,12 +11,11 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
+from antiphon.config.keys import JwtConfig, KeyConfig
 from antiphon.config.tables import (
     SECRET,
     BackendConfig,
     EngineConfig,
-    JwtConfig,
-    KeyConfig,
     LeakConfig,
     McpServerConfig,
     ModelConfig,
@@ -115,6 +114,14 @@ class Config(Settings, kw_only=True, forbid_unknown_fields=True):
     max_body: Annotated[
         int, Meta(description="Maximum size of a request body in bytes, before and after decompression.", ge=1)
     ] = 16 * 1024 * 1024
+    max_upload: Annotated[
+        int, Meta(description="Maximum size of an uploaded file in bytes, also of one that comes in parts.", ge=1)
+    ] = 512 * 1024 * 1024
+    owner_file_bytes: Annotated[
+        int,
+        Meta(description="Maximum bytes of all uploaded files of an owner, with those that are being uploaded.", ge=1),
+    ] = 16 * 1024 * 1024 * 1024
+    owner_files: Annotated[int, Meta(description="Maximum number of uploaded files of an owner.", ge=1)] = 100_000
     max_image: Annotated[
         int, Meta(description="Maximum size of an image or other media file fetched for a backend, in bytes.", ge=1)
     ] = 20 * 1024 * 1024

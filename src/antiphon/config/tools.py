@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
-from antiphon.config.tables import Settings
+from antiphon.config.tables import SECRET, Settings
 from antiphon.config.web_search import WebSearchConfig
 
 
@@ -26,6 +26,36 @@ class FileSearchConfig(Settings, kw_only=True, forbid_unknown_fields=True):
     overlap: Annotated[
         int, Meta(description="Tokens that a chunk repeats of the one before; at most half of `chunk_tokens`.", ge=0)
     ] = 400
+    embeddings: Annotated[
+        str,
+        Meta(
+            description="Model of embeddings, for search by words and meaning together: BACKEND/MODEL of a backend that has"
+            " /v1/embeddings, or engine/FILE.gguf, engine/OWNER/REPO[:QUANT] for the embedded engine. Empty: by words alone."
+        ),
+    ] = ""
+    embedding_batch: Annotated[
+        int, Meta(description="Chunks that the model of embeddings gets at once.", ge=1, le=512)
+    ] = 32
+    embedding_text_prefix: Annotated[
+        str, Meta(description="What the model of embeddings wants before a text, such as `passage: `.", max_length=256)
+    ] = ""
+    embedding_query_prefix: Annotated[
+        str, Meta(description="What it wants before a query, such as `query: `.", max_length=256)
+    ] = ""
+    rerank: Annotated[
+        str,
+        Meta(
+            description="Reranker, which orders what a search has found: BACKEND/MODEL of a backend that has /v1/rerank."
+            " Empty: none."
+        ),
+    ] = ""
+    rewrite: Annotated[
+        str,
+        Meta(
+            description="Model, by its id, that rewrites the query of a search that asks for it (`rewrite_query`). Empty: none;"
+            " such a query is searched as it is, and x-antiphon-ignored says so."
+        ),
+    ] = ""
     ingest_workers: Annotated[
         int, Meta(description="Files that a server process makes chunks of at the same time.", ge=1, le=16)
     ] = 1
@@ -39,12 +69,16 @@ class CodeInterpreterConfig(Settings, kw_only=True, forbid_unknown_fields=True):
     """The code interpreter and its containers."""
 
     sandbox: Annotated[
-        Literal["auto", "bwrap", "off"],
+        Literal["auto", "bwrap", "seatbelt", "docker", "podman", "off"],
         Meta(
-            description="What encloses the code: `auto` takes the first that passes its probes on this machine; without one,"
-            " the tool is off. `bwrap` is bubblewrap (Linux)."
+            description="What encloses the code: `auto` takes bubblewrap (Linux) or sandbox-exec (macOS). Whatever it is has to"
+            " pass its probes on this machine, else the tool is off."
         ),
     ] = "auto"
+    image: Annotated[
+        str, Meta(description="The image of containers of `docker` and `podman`, with a `python3`; it is not pulled.")
+    ] = "python:3.12-slim"
+    runtime: Annotated[str, Meta(description="The engine's runtime for them, such as runsc; empty: its own.")] = ""
     python: Annotated[
         str,
         Meta(
@@ -69,6 +103,24 @@ class CodeInterpreterConfig(Settings, kw_only=True, forbid_unknown_fields=True):
     max_containers: Annotated[int, Meta(description="Maximum number of containers of an owner.", ge=1)] = 100
 
 
+class ImageGenerationConfig(Settings, kw_only=True, forbid_unknown_fields=True):
+    """Pictures by a server of images; off until one is named."""
+
+    backend: Annotated[
+        str, Meta(description="The backend whose `/images/generations` makes pictures, with its address and key.")
+    ] = ""
+    url: Annotated[str, Meta(description="Base URL of another server of images, such as http://127.0.0.1:8081/v1.")] = (
+        ""
+    )
+    key: Annotated[str, Meta(description="Key for that server.", extra=SECRET)] = ""
+    model: Annotated[str, Meta(description="The model that is asked; empty: the server's own choice.")] = ""
+    models: Annotated[
+        list[str],
+        Meta(description="Further models, which the declaration of a request may name; any other is not used."),
+    ] = msgspec.field(default_factory=list)
+    timeout: Annotated[float, Meta(description="Seconds that a picture may take.", gt=0, le=3600)] = 180.0
+
+
 class ToolsConfig(Settings, kw_only=True, forbid_unknown_fields=True):
     """Tools that the server runs itself."""
 
@@ -77,6 +129,9 @@ class ToolsConfig(Settings, kw_only=True, forbid_unknown_fields=True):
     )
     file_search: Annotated[FileSearchConfig, Meta(description="File search and vector stores.")] = msgspec.field(
         default_factory=FileSearchConfig
+    )
+    image_generation: Annotated[ImageGenerationConfig, Meta(description="Pictures by a server of images.")] = (
+        msgspec.field(default_factory=ImageGenerationConfig)
     )
     web_search: Annotated[WebSearchConfig, Meta(description="Web search.")] = msgspec.field(
         default_factory=WebSearchConfig

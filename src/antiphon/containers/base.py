@@ -47,12 +47,31 @@ class ContainerBounds(msgspec.Struct, frozen=True, kw_only=True):
     call_seconds: float = 60.0
 
 
+def check_file_size(size: int, param: str) -> None:
+    """Refuse a file that is too large for a container. Raises InvalidRequest."""
+    if size > MOST_FILE:
+        raise InvalidRequest(
+            f"A file of a container has at most {MOST_FILE >> 20} MiB.", param=param, code="file_too_large"
+        )
+
+
 class Done(msgspec.Struct, frozen=True, kw_only=True):
-    """What a call in a container gave: its end, new and changed files as they are kept, files that are not, and why."""
+    """What a call in a container gave: its end, new and changed files as they are kept, files that are not, and why.
+
+    `seconds`: for how long it ran.
+    """
 
     ended: Ended
     files: Sequence[StoredContainerFile] = ()
     left_out: Sequence[str] = ()
+    seconds: float = 0.0
+
+
+class ProgramLeft(msgspec.Struct, frozen=True, kw_only=True):
+    """How a program ended, and the content of the file that it left, b"" for none."""
+
+    ended: Ended
+    content: bytes
 
 
 class ContainersBusy(APIError):

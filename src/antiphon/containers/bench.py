@@ -12,13 +12,17 @@ SWEEP_SECONDS = 30.0
 
 
 class HeldSandbox:
-    """A container's sandbox. `calls`: the container's, after the last one here; `known`: its files' versions by path."""
+    """A container's sandbox.
+
+    `calls`: the container's, after the last one here; `known`: its files' versions by path; `skills`: their folders.
+    """
 
     def __init__(self, owner: str, sandbox: Sandbox) -> None:
         self.owner = owner
         self.sandbox = sandbox
         self.calls = -1
         self.known: dict[str, tuple[str, int]] = {}
+        self.skills: set[str] = set()
         self.busy = False
         self.used = 0.0
 

@@ -18,9 +18,11 @@ from antiphon.containers.base import (
     MOST_FILE,
     ContainerBounds,
     Done,
+    ProgramLeft,
     container_not_found,
 )
 from antiphon.containers.bench import Bench, HeldSandbox
+from antiphon.containers.bundles import unpacked
 from antiphon.errors import APIError, StoreUnknown
 from antiphon.sandbox.base import Ended, Output, Sandbox, SandboxError, SandboxFileError, SandboxSource
 from antiphon.stores.base import ContainerStore
@@ -29,6 +31,7 @@ from antiphon.stores.records import StoredContainer, StoredContainerFile
 LEASE_SPARE = 60.0  # seconds of a lease beyond the call's own, for files and starts
 WAIT_SECONDS = 0.1  # between two looks whether another server has given a container back
 
+PROGRAM_GIVEN, PROGRAM_LEFT = ".program.json", ".left.json"  # below the folder, as `sandbox.inside.program` has them
 Perform = Callable[[Sandbox], Awaitable[Ended]]
 
 
@@ -124,14 +127,34 @@ class Containers:
         """Run a command in a container. Raises SandboxError, APIError."""
         return await self._call(container, seconds, lambda sandbox: sandbox.shell(command, seconds, output, most=most))
 
+    async def program(self, owner: str, given: bytes, code: str, *, most: int) -> ProgramLeft:
+        """Run Python in a sandbox of its own, with a file that it reads; it leaves one of at most so many bytes."""
+        id = f"program_{self._new_id_base()}"
+        held = await self.bench.start(id, owner)
+        held.busy = True
+        began = time.monotonic()
+        try:
+            await held.sandbox.write(PROGRAM_GIVEN, given)
+            ended = await held.sandbox.run(code, self.bounds.call_seconds, lambda *_: None, memory=self.bounds.memory)
+            content = b""
+            with contextlib.suppress(SandboxFileError):
+                content = await held.sandbox.read(PROGRAM_LEFT, most)
+            return ProgramLeft(ended=ended, content=content)
+        finally:
+            self.seconds += time.monotonic() - began
+            await self.bench.drop(id)
+
     async def _call(self, container: StoredContainer, seconds: float, perform: Perform) -> Done:
         async with self._alone(container.id), self._claimed(container, seconds) as claimed:
             held, fresh = await self._sandbox(container, claimed)
             held.busy = True
             began = time.monotonic()
             try:
+                await self._install(held, container.id)
                 await self._bring(held, container.id)
+                started = time.monotonic()
                 ended = await perform(held.sandbox)
+                seconds = time.monotonic() - started
                 held.calls = claimed + 1
                 files, left_out = await self._take(held, container.id, ended)
             finally:
@@ -142,7 +165,7 @@ class Containers:
                     await self.bench.drop(container.id)
             if fresh and not ended.fresh:
                 ended = _as_fresh(ended)
-            return Done(ended=ended, files=files, left_out=left_out)
+            return Done(ended=ended, files=files, left_out=left_out, seconds=seconds)
 
     async def _sandbox(self, container: StoredContainer, calls: int) -> tuple[HeldSandbox, bool]:
         """Return a sandbox for a container that has had so many calls, and whether variables of those are lost."""
@@ -200,6 +223,20 @@ class Containers:
                 except SandboxFileError as error:
                     raise SandboxError(f"The file cannot be put into the container: {error}.") from None
                 held.known[path] = (file.id, file.version)
+
+    async def _install(self, held: HeldSandbox, id: str) -> None:
+        """Put into a sandbox the skills of its container that it does not have yet."""
+        for skill in await self.store.skills(id):
+            if skill.folder in held.skills:
+                continue
+            content = await self.store.skill_content(id, skill.folder)
+            files = await asyncio.to_thread(unpacked, content) if content is not None else ()
+            try:
+                for file in files:
+                    await held.sandbox.install(f"{skill.folder}/{file.path}", file.content, executable=file.executable)
+            except SandboxFileError as error:
+                raise SandboxError(f"The skill '{skill.name}' cannot be put into the container: {error}.") from None
+            held.skills.add(skill.folder)
 
     async def _take(self, held: HeldSandbox, id: str, ended: Ended) -> tuple[list[StoredContainerFile], Sequence[str]]:
         """Write back to the store what a call has changed; return the files, and why others are not kept."""

@@ -64,7 +64,7 @@ class CallStart(msgspec.Struct, frozen=True, gc=False):
     """A tool call begins. `key` tells its fragments from those of other calls of the Turn.
 
     Of a call of a server's tool (MCP) `namespace` is the server's label, and `approval_request_id` what a person agreed to.
-    `opening` are fields of a hosted tool's item that are known when the call begins.
+    `opening` are fields of a hosted tool's item that are known when the call begins, `caller` the program that made the call.
     """
 
     key: str
@@ -74,6 +74,7 @@ class CallStart(msgspec.Struct, frozen=True, gc=False):
     namespace: str | None = None
     approval_request_id: str | None = None
     opening: Mapping[str, object] | None = None
+    caller: str = ""
 
 
 class CallDelta(msgspec.Struct, frozen=True, gc=False):

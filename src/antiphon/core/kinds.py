@@ -15,17 +15,26 @@ from msgspec import Raw
 from msgspec.structs import force_setattr
 
 from antiphon.core.deltas import CallKind
+from antiphon.core.programs import PROGRAM, PROGRAM_OUTPUT, PROGRAMMATIC
 from antiphon.core.stream.hosted_tool_writers import CodeCallWriter, FileSearchWriter, WebSearchWriter
+from antiphon.core.stream.hosted_writers import HostedCallWriter
+from antiphon.core.stream.program_writers import ProgramOutputWriter, ProgramWriter
+from antiphon.core.stream.shell_writers import HostedShellWriter, ShellOutputWriter
 from antiphon.core.stream.tool_writers import McpCallWriter, ServeCall, StructuredCallWriter, WriteCall
 from antiphon.core.stream.writers import CallWriter
 from antiphon.core.tools import call_items
+from antiphon.core.tools.environments import HOSTED_SHELL, SHELL, in_container
 from antiphon.core.tools.history import (
     ReadItem,
     call_reader,
     hosted_reader,
     read_found_tools,
     read_output,
+    read_picture,
+    read_program,
+    read_program_output,
     read_server_call,
+    read_shell_call,
     read_web_search,
 )
 from antiphon.core.tools.offers import Suggestion
@@ -62,8 +71,11 @@ class Kind(msgspec.Struct, frozen=True, kw_only=True):
     `arguments` is the field that a call's text streams into. The client owes an item of type `owes` for one of type
     `owed_for` (the call, where it is ""), which it names by the field `owed_by`. `items` are all types of items.
 
-    `write` makes the writer of a call that the client runs, `serve` that of one which this server runs. `begins` is the event
-    that tells that it runs, `hidden` what of its items a client sees only by `include`.
+    `write` makes the writer of a call that the client runs, `serve` that of one which this server runs. Where `serve_output` is
+    there, too, the call's item ends with its arguments, and its result is an item of its own, of the type `output`.
+    `begins` is the event that tells that it runs, `hidden` what of its items a client sees only by `include`. `hosted` is the
+    kind of those declarations of this one's types that the server runs (`kind_of`). `meters` are the units of limits that its
+    calls may use.
     """
 
     name: CallKind
@@ -82,11 +94,15 @@ class Kind(msgspec.Struct, frozen=True, kw_only=True):
     prefix: str = ""
     write: WriteCall | None = None
     serve: ServeCall | None = None
+    serve_output: ServeCall | None = None
+    output: str = ""
     begins: str = ""
+    hosted: CallKind = ""
     hidden: tuple[Included, ...] = ()
+    meters: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        force_setattr(self, "prefix", next((item.prefix for item in self.items if item.type == self.call), ""))
+        force_setattr(self, "prefix", next((item.prefix for item in self.items if item.type == self.call), self.prefix))
 
 
 _SHELL = Raw(
@@ -150,17 +166,28 @@ KINDS: tuple[Kind, ...] = (
     ),
     Kind(name=NAMESPACE, declared=(NAMESPACE,), own_struct=True),
     Kind(
-        name="shell",
-        declared=("shell",),
+        name=SHELL,
+        declared=(SHELL,),
         secretive=True,
         offer=Suggestion("Runs shell commands and returns their output.", _SHELL),
         call="shell_call",
         owes="shell_call_output",
         items=(
-            ItemType(type="shell_call", prefix="sh", read=call_reader("action")),
-            ItemType(type="shell_call_output", read=read_output),
+            ItemType(type="shell_call", prefix="sh", read=read_shell_call),
+            ItemType(type="shell_call_output", prefix="sho", read=read_output),
         ),
         write=partial(StructuredCallWriter, build=call_items.shell_call),
+        hosted=HOSTED_SHELL,
+    ),
+    Kind(
+        name=HOSTED_SHELL,
+        runs="hosted",
+        call="shell_call",
+        prefix="sh",
+        output="shell_call_output",
+        serve=HostedShellWriter,
+        serve_output=ShellOutputWriter,
+        meters=("code_seconds", "stored_bytes"),
     ),
     Kind(
         name="local_shell",
@@ -234,6 +261,7 @@ KINDS: tuple[Kind, ...] = (
             Included("web_search_call.action.sources", ("action", "sources"), dropped=True),
             Included("web_search_call.results", ("results",), dropped=True),
         ),
+        meters=("searches",),
     ),
     Kind(
         name="file_search",
@@ -263,20 +291,31 @@ KINDS: tuple[Kind, ...] = (
         serve=CodeCallWriter,
         begins="interpreting",
         hidden=(Included("code_interpreter_call.outputs", ("outputs",)),),
+        meters=("code_seconds", "stored_bytes"),
     ),
     Kind(
         name="image_generation",
         runs="hosted",
         declared=("image_generation",),
         call="image_generation_call",
-        items=(ItemType(type="image_generation_call", prefix="ig"),),
+        items=(ItemType(type="image_generation_call", prefix="ig", read=read_picture),),
+        serve=partial(HostedCallWriter, type="image_generation_call", opening={"result": None}, cut="failed"),
+        begins="generating",
+        meters=("images",),
     ),
     Kind(
-        name="programmatic_tool_calling",
+        name=PROGRAMMATIC,
         runs="hosted",
-        declared=("programmatic_tool_calling",),
-        call="program",
-        items=(ItemType(type="program"), ItemType(type="program_output")),
+        declared=(PROGRAMMATIC,),
+        call=PROGRAM,
+        output=PROGRAM_OUTPUT,
+        items=(
+            ItemType(type=PROGRAM, prefix="cm", read=read_program),
+            ItemType(type=PROGRAM_OUTPUT, prefix="cmo", read=read_program_output),
+        ),
+        serve=ProgramWriter,
+        serve_output=ProgramOutputWriter,
+        meters=("code_seconds",),
     ),
     Kind(
         name="computer",
@@ -357,7 +396,16 @@ OWED = {kind.owed_for or kind.call: kind for kind in KINDS if kind.owes}
 
 
 CALLED: dict[str, Kind] = {kind.call: kind for kind in KINDS if kind.call}
-"""Type of the item that a call is → its kind."""
+"""Type of the item that a call is → its kind; of two kinds with such items that which this server runs."""
+
+OUTPUTS = frozenset(kind.output for kind in KINDS if kind.output)
+"""Types of items that hold what a hosted tool gave."""
+
+
+def kind_of(type: str, declaration: Raw) -> Kind:
+    """Return the kind of a declared tool: a shell's environment says whether this server runs it."""
+    kind = BY_DECLARATION[type]
+    return BY_NAME[kind.hosted] if kind.hosted and in_container(declaration) else kind
 
 
 def is_other_tool(type: str) -> bool:
@@ -375,7 +423,7 @@ def is_other_item(type: str) -> bool:
 def has_model_text(type: str) -> bool:
     """Tell whether what the model sees of an item of a type is kept beside it."""
     found = READERS.get(type)
-    return found is not None and found[0].runs == "hosted"
+    return found is not None and (found[0].runs == "hosted" or type in OUTPUTS)
 
 
 def register(kind: Kind) -> None:

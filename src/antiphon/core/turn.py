@@ -13,7 +13,8 @@ from antiphon.core.request.decoding import ResolvedText
 from antiphon.core.request.validation import decode
 from antiphon.core.tools.mcp_content import ALL, Senses
 from antiphon.core.tools.offers import Offer
-from antiphon.types.items import Item
+from antiphon.errors import InvalidRequest
+from antiphon.types.items import Item, Message
 from antiphon.types.request import CreateResponse
 from antiphon.types.tools import Tool, ToolChoice
 
@@ -44,7 +45,7 @@ class TurnOptions(msgspec.Struct, frozen=True, kw_only=True):
     `stop`: the answer ends before the first of these texts (`core/text/stop_sequences`). `top_k`: sampling from so many
     tokens. `thinking_budget`: tokens for thoughts. `continues`: the answer goes on where the last item, the assistant's
     message, ends. `system_in_place`: system messages of the conversation stay where they are, also for models that take one
-    at the front only.
+    at the front only. `summary_prompt`: how a summary of the conversation is asked for; `pauses`: the response ends with that.
     """
 
     stop: tuple[str, ...] = ()
@@ -52,9 +53,28 @@ class TurnOptions(msgspec.Struct, frozen=True, kw_only=True):
     thinking_budget: int | None = None
     continues: bool = False
     system_in_place: bool = False
+    summary_prompt: str = ""
+    pauses: bool = False
 
 
 NO_OPTIONS = TurnOptions()
+
+
+def continues(turn: Turn) -> bool:
+    """Tell whether the answer goes on where the assistant's message at the end of the items ends."""
+    return turn.options.continues and bool(turn.items) and _is_assistants(turn.items[-1])
+
+
+def _is_assistants(item: Item) -> bool:
+    return isinstance(item, Message) and item.role == "assistant"
+
+
+def no_prefill() -> InvalidRequest:
+    """Return the refusal of a Turn that continues a message, which the model cannot do."""
+    return InvalidRequest(
+        "This model does not support assistant message prefill. The conversation must end with a user message.",
+        param="input",
+    )
 
 
 def all_instructions(turn: Turn) -> str | None:

@@ -16,7 +16,7 @@ from antiphon.core.deltas import TextDelta, UsageReport
 from antiphon.core.json_encoding import to_json
 from antiphon.core.request.decoding import PLAIN
 from antiphon.core.request.validation import decode
-from antiphon.core.turn import Turn
+from antiphon.core.turn import NO_OPTIONS, Turn
 from antiphon.errors import BackendError, InvalidRequest
 from antiphon.responses.sealing import Sealer, SealError
 from antiphon.responses.unsealing import AT_ONCE
@@ -34,10 +34,11 @@ class Summary(msgspec.Struct, frozen=True):
 
 async def summarise(route: Route, turn: Turn, items: Sequence[Item]) -> Summary:
     """Ask the model for a summary of the items. Raises BackendError, also where it wrote nothing."""
-    asked = [*items, Message(role="user", content=compaction.PROMPT)]
+    asked = [*items, Message(role="user", content=turn.options.summary_prompt or compaction.PROMPT)]
     request = msgspec.structs.replace(
         turn,
         items=asked,
+        options=NO_OPTIONS,
         tools=(),
         tool_choice="auto",
         text=PLAIN,

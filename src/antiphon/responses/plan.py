@@ -7,30 +7,43 @@ from typing import Literal
 
 import msgspec
 
+from antiphon.access.tool_limits import ALL_RIGHTS, ToolRights
 from antiphon.backends.base import Route
 from antiphon.core import context
 from antiphon.core.citations.sources import Source
 from antiphon.core.context import OwnInput
+from antiphon.core.deltas import CallStart
 from antiphon.core.stream.terms import StreamTerms
+from antiphon.core.tools.results import ToolResult
 from antiphon.core.turn import Turn
-from antiphon.responses.approvals import Approval
+from antiphon.responses.calls.approvals import Approval
 from antiphon.tools.base import AdmittedTool, McpTool
 from antiphon.types.items import Item
 from antiphon.types.request import CreateResponse
 from antiphon.types.response import Response
 
 
-class Identity(msgspec.Struct, frozen=True):
-    """Ids and times of a response, which are not in its request."""
+class Identity(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Ids and times of a response, and its caller's rights to tools: what is not in its request."""
 
     id_base: str
     created_at: int
+    rights: ToolRights = ALL_RIGHTS
+
+
+class FailedCall(msgspec.Struct, frozen=True):
+    """A call that is told as failed without the model being asked; `arguments` is JSON text."""
+
+    start: CallStart
+    arguments: str
+    result: ToolResult
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """One Response to be made: the request, its Route, the first Turn, and the Response as it stands before the first token.
 
-    `sources` are those that texts of its history name. `spell`: see Asked.
+    `sources` are those that texts of its history name. `spell`: see Asked. With `failed` calls the response is these alone: they
+    are all that was asked for, and cannot be made here.
     """
 
     request: CreateResponse
@@ -46,10 +59,12 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     ignored: Sequence[str] = ()
     remote: Sequence[McpTool] = ()
     hosted: Sequence[AdmittedTool] = ()
+    rights: ToolRights = ALL_RIGHTS
     sources: Sequence[Source] = ()
     approvals: Sequence[Approval] = ()
     compaction: Literal["", "trigger", "threshold"] = ""
     spell: Callable[[str], str] | None = None
+    failed: Sequence[FailedCall] = ()
 
     def own_input(self) -> OwnInput:
         """Return this response's own input items as they are stored."""

@@ -6,19 +6,21 @@ RequestDecoder and a Dialect of its own.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 
 import msgspec
 from msgspec.structs import replace
 
 from antiphon.access.caller import Caller
 from antiphon.access.limits import Demand, Permit
+from antiphon.access.quota import Header
 from antiphon.core.stream.writer_table import OPENAI, Dialect
 from antiphon.core.turn import NO_HINTS, Hints
 from antiphon.errors import APIError, spelled
 from antiphon.responses.delta_trace import DeltaTrace
 from antiphon.responses.intake.asked import Asked, RequestDecoder
 from antiphon.responses.intake.history import History
+from antiphon.responses.intake.hosted_tools import forced_kind
 from antiphon.responses.intake.intake import Intake
 from antiphon.responses.plan import Identity, Plan
 from antiphon.responses.run import Run
@@ -66,10 +68,20 @@ class Preparer:
         if plan.stored:
             services.store.database.condition.check()
         turn = plan.turn
+        told = await self._tool_limits(plan) if plan.rights.limits else ()
         permit = await services.limiter.admit(
             caller, plan.route.card, lambda: Demand(services.estimator.estimate(turn), turn.max_output_tokens)
         )
+        if told:
+            permit.headers = [*permit.headers, *told]
         return Prepared(plan, permit)
+
+    async def _tool_limits(self, plan: Plan) -> Sequence[Header]:
+        """Return what an answer tells of limits on its tools. Raises APIError where a tool that is forced has none left."""
+        forced = forced_kind(plan.turn.tool_choice)
+        units = {unit for tool in plan.hosted for unit in tool.kind.meters}
+        needed = forced.meters if forced is not None else ()
+        return await self._services.tool_meters.told(plan.rights, plan.route.card, units, needed)
 
     def run(self, prepared: Prepared, *, mute: bool = False) -> Run:
         """Return the Run of a prepared response; a `mute` one makes no Events but the last."""

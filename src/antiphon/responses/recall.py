@@ -31,6 +31,8 @@ MOST_TOGETHER = 3
 """Reasoning items of one call that the store finds again."""
 
 _ENTRY = 200  # bytes that an entry takes by itself
+_INDEXED = 300  # bytes that it takes to find it by its response
+_INDEX_DIGITS = 4  # at the end of an item's id, behind what it has in common with its response's
 
 
 class _Entry(msgspec.Struct):
@@ -40,12 +42,17 @@ class _Entry(msgspec.Struct):
     opaque: Mapping[str, tuple[Opaque, ...]]
     size: int
     at: float
-    response: str = ""
+    made_for: frozenset[str] = frozenset()
 
 
-def _is_of(entry: _Entry, base: str) -> bool:
-    """Tell whether thoughts have ids that were made for a response."""
-    return any(isinstance(item.id, str) and base in item.id for item in entry.thoughts)
+def _made_for(thoughts: Sequence[Reasoning], response_id: str = "") -> frozenset[str]:
+    """Return the ids, without their prefixes, of the responses that thoughts were made for."""
+    bases = {item.id.partition("_")[2][:-_INDEX_DIGITS] for item in thoughts if item.id}
+    return frozenset(filter(None, {*bases, _base(response_id)}))
+
+
+def _base(response_id: str) -> str:
+    return response_id.removeprefix("resp_")
 
 
 class Recall:
@@ -55,6 +62,7 @@ class Recall:
         self._limit = limit
         self._clock = clock
         self._owners: dict[str, dict[str, _Entry]] = {}
+        self._of_responses: dict[tuple[str, str], set[str]] = {}
         self._sizes: dict[str, int] = {}
         self._size = 0
 
@@ -80,22 +88,18 @@ class Recall:
         for call in made(before, decode_items([Raw(item) for item in output]), model):
             thoughts = [item for _, item in call.thoughts]
             beside = {str(item.id): tuple(opaque[str(item.id)]) for item in thoughts if item.id in opaque}
-            size = (
-                _ENTRY + sum(len(output[place]) for place, _ in call.thoughts) + (len(to_json(beside)) if beside else 0)
-            )
-            self._remember(owner, call.key, _Entry(thoughts, beside, size, self._clock(), response_id))
+            size = _ENTRY + _INDEXED + sum(len(output[place]) for place, _ in call.thoughts)
+            size += len(to_json(beside)) if beside else 0
+            entry = _Entry(thoughts, beside, size, self._clock(), _made_for(thoughts, response_id))
+            self._remember(owner, call.key, entry)
             for number, (place, _) in enumerate(call.thoughts[:MOST_TOGETHER]):
                 places[thoughts_id(call.key, number)] = place
         return places
 
     def forget(self, owner: str, response_id: str) -> None:
         """Forget the thoughts of a response that was deleted."""
-        base = response_id.removeprefix("resp_")
-        entries = self._owners.get(owner, {})
-        for key in [key for key, entry in entries.items() if entry.response == response_id or _is_of(entry, base)]:
-            self._count(owner, -entries.pop(key).size)
-        if owner in self._owners and not entries:
-            del self._owners[owner], self._sizes[owner]
+        for key in tuple(self._of_responses.get((owner, _base(response_id)), ())):
+            self._drop(owner, key)
 
     async def restored(
         self,
@@ -138,8 +142,8 @@ class Recall:
         for key in keys:
             bodies = [body for number in range(MOST_TOGETHER) if (body := found.get(thoughts_id(key, number)))]
             thoughts = [item for item in decode_items([Raw(body) for body in bodies]) if isinstance(item, Reasoning)]
-            size = _ENTRY + sum(map(len, bodies))
-            self._remember(owner, key, _Entry(thoughts, {}, size, self._clock()))
+            size = _ENTRY + (_INDEXED if thoughts else 0) + sum(map(len, bodies))
+            self._remember(owner, key, _Entry(thoughts, {}, size, self._clock(), _made_for(thoughts)))
 
     # Memory
 
@@ -154,28 +158,36 @@ class Recall:
         return entry
 
     def _remember(self, owner: str, key: str, entry: _Entry) -> None:
+        if key in self._owners.get(owner, ()):
+            self._drop(owner, key)
         entries = self._owners.pop(owner, {})
         self._owners[owner] = entries  # the owner who was here last is the last to lose anything
         self._count(owner, entry.size)
-        if (old := entries.pop(key, None)) is not None:
-            self._count(owner, -old.size)
         entries[key] = entry
+        for base in entry.made_for:
+            self._of_responses.setdefault((owner, base), set()).add(key)
         while self._sizes[owner] > self._limit // OWNERS_SHARE and len(entries) > 1:
-            self._forget(owner)
+            self._drop(owner, next(iter(entries)))
         self._forget_old(entry.at - SECONDS)
 
     def _forget_old(self, since: float) -> None:
         """Forget what is too old, and too much: of those who have not been here for longest first."""
         while self._owners:
             owner = next(iter(self._owners))
-            oldest = next(iter(self._owners[owner].values()))
+            key, oldest = next(iter(self._owners[owner].items()))
             if oldest.at >= since and self._size <= self._limit:
                 return
-            self._forget(owner)
+            self._drop(owner, key)
 
-    def _forget(self, owner: str) -> None:
+    def _drop(self, owner: str, key: str) -> None:
         entries = self._owners[owner]
-        self._count(owner, -entries.pop(next(iter(entries))).size)
+        entry = entries.pop(key)
+        self._count(owner, -entry.size)
+        for base in entry.made_for:
+            keys = self._of_responses[owner, base]
+            keys.discard(key)
+            if not keys:
+                del self._of_responses[owner, base]
         if not entries:
             del self._owners[owner], self._sizes[owner]
 

@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from time import perf_counter
 
 from antiphon.access.limits import FREE, Permit
+from antiphon.core.json_encoding import to_json
 from antiphon.core.stream.response_stream import ResponseStream
 from antiphon.core.stream.writer_table import OPENAI, Dialect
 from antiphon.errors import APIError, Gone, spelled
@@ -55,10 +56,11 @@ class Run:
         self.body = b""
         self.error: APIError | None = None
         self.began_at = self.began = 0.0
+        self._is_openai = dialect is OPENAI
         self._services = services
         self._permit = permit
         self._outlet = Outlet(self.stream)
-        self._turns = Turns(plan, services, self.stream, self._outlet)
+        self._turns = Turns(plan, services, self.stream, self._outlet, links=dialect.links)
         self._fence = 0
         self._task: asyncio.Task[object] | None = None
         self._stop: APIError | None = None
@@ -182,7 +184,8 @@ class Run:
             )
         if plan.stored:
             try:
-                await commit(self._services, plan, self.body, output, self._fence, texts, thoughts)
+                body = self.body if self._is_openai else to_json(self.stream.response)
+                await commit(self._services, plan, body, output, self._fence, texts, thoughts)
             except FenceError:
                 raise
             except APIError as error:  # the store is away, which its own log line tells

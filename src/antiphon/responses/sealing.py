@@ -23,8 +23,8 @@ from antiphon.errors import AntiphonError
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 
-Kind = Literal["reasoning", "thoughts", "compaction", "job"]
-"""`reasoning` is a text of thoughts, `thoughts` a text with what only its backend can read."""
+Kind = Literal["reasoning", "thoughts", "found", "compaction", "job"]
+"""`reasoning` is a text of thoughts, `thoughts` a text with what only its backend can read, `found` what a tool has found."""
 
 MOST_BYTES = 4 * 1024 * 1024
 """Bytes of the largest text that is sealed or opened, a job's request excepted."""

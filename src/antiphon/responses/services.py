@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 import msgspec
 
 from antiphon.access.limits import Admission, Unlimited
+from antiphon.access.tool_limits import ToolAdmission, Unmetered
 from antiphon.backends.base import Router
 from antiphon.checker.pool import Checker
 from antiphon.config import Config
@@ -61,5 +62,6 @@ class Services(msgspec.Struct, frozen=True, kw_only=True):
     recall: Recall = msgspec.field(default_factory=Recall)
     observer: Observer = msgspec.field(default_factory=Observers)
     limiter: Admission = msgspec.field(default_factory=Unlimited)
+    tool_meters: ToolAdmission = msgspec.field(default_factory=Unmetered)
     clock: Callable[[], float] = time.time
     new_id_base: Callable[[], str] = new_id_base

@@ -21,9 +21,9 @@ from antiphon.core.stream.terms import Action
 from antiphon.core.text.stop_sequences import StopFilter
 from antiphon.core.turn import on_backend
 from antiphon.errors import APIError, BackendError
+from antiphon.responses.calls.server_calls import ToolWork, items_for_model
 from antiphon.responses.compaction import sealed_compaction, summarise
 from antiphon.responses.plan import Plan
-from antiphon.responses.server_calls import ToolWork, items_for_model
 from antiphon.responses.services import Services
 from antiphon.responses.sink import Outlet
 from antiphon.responses.structured_output import StructuredOutput, structured_output
@@ -40,9 +40,14 @@ Boundary = Callable[[bytes | None], Awaitable[None]]
 
 
 class Turns:
-    """The model calls of one response. `outlet` leads to its client; `spoke` is the time of the first Delta."""
+    """The model calls of one response. `outlet` leads to its client; `spoke` is the time of the first Delta.
 
-    def __init__(self, plan: Plan, services: Services, stream: ResponseStream, outlet: Outlet) -> None:
+    `links`: web pages that the text cites are linked to in it.
+    """
+
+    def __init__(
+        self, plan: Plan, services: Services, stream: ResponseStream, outlet: Outlet, *, links: bool = True
+    ) -> None:
         self.spoke = 0.0
         self.steered = False
         self.boundary: Boundary | None = None
@@ -60,14 +65,14 @@ class Turns:
         self._citer: Citer | None = None
         if plan.hosted or plan.sources:
             stream.sources.load(plan.sources)
-            self._citer = Citer(stream.sources)
+            self._citer = Citer(stream.sources, links=links)
         stops = plan.turn.options.stop
         self._stop = StopFilter(stops) if stops else None
 
     async def make(self) -> None:
         """Make all model calls, until nothing is left but to end the response. Raises APIError, and what the Sink raises."""
         stream, plan = self._stream, self._plan
-        if plan.compaction or self.tools is not None:
+        if plan.compaction or plan.failed or self.tools is not None:
             await self._prepare()
         turns = 0
         action = stream.action
@@ -91,7 +96,9 @@ class Turns:
 
     async def open(self, wait: float | None) -> bool:
         """Start the first call; False if it was not accepted within `wait` seconds: `make` goes on waiting. Raises APIError."""
-        if self._plan.compaction or self._plan.remote:
+        plan = self._plan
+        first = any(tool.use.comes_first(plan.turn.items) for tool in plan.hosted)
+        if plan.compaction or plan.remote or plan.failed or first:
             return True  # there is something to do, and to tell, before the model is called
         if wait is None:
             self._source = await self._plan.route.open(self._plan.turn)
@@ -197,6 +204,12 @@ class Turns:
     async def _prepare(self) -> None:
         """Prepare the first model call: compaction, listing the tools of servers."""
         plan = self._plan
+        for call in plan.failed:
+            self._stream.begin_call(call.start, call.arguments)
+            self._stream.tool_result(call.start.key, call.result)
+        if plan.failed:
+            self._stream.end_without_model()
+            return
         if plan.compaction == "trigger":
             await self._compact(plan.turn.items, None)
             self._stream.end_without_model()
@@ -206,10 +219,17 @@ class Turns:
             self._replace_context(await seals.restored([*plan.turn.items, *made]), seals.opaque)
         elif plan.compaction == "threshold":
             head, tail = compaction.split_for_compaction(plan.turn.items)
+            if head and plan.turn.options.pauses:
+                await self._compact(plan.turn.items, None)
+                self._stream.end_without_model()
+                return
             if head:
                 await self._compact(head, tail)
         if self.tools is not None:
             await self.tools.prepare()
+            if self._stream.asked:  # a program goes on, and waits for the client again
+                self._stream.end_without_model()
+                return
             self._turn = self.tools.next_turn()
             self._outlet.send()
             await self._note_boundary()
@@ -228,6 +248,7 @@ class Turns:
         self._stream.add_item(
             "cmp", lambda id: compaction.compaction_item(id, sealed), "response.compaction.compacting"
         )
+        self._stream.compacted(summary.text, sealed)
         if summary.usage is not None:
             self._stream.feed(UsageReport(summary.usage))
             self._stream.settle_usage()

@@ -8,8 +8,10 @@ from collections.abc import Sequence
 import msgspec
 
 from antiphon.core import compaction, context
+from antiphon.core.citations.sources import Source
 from antiphon.core.opaque import Opaque, SealedThoughts
 from antiphon.core.seals import is_seal
+from antiphon.core.tools.results import ModelText
 from antiphon.errors import InvalidRequest
 from antiphon.responses.sealing import Kind, Sealer, SealError
 from antiphon.types.items import Item, OtherItem, Reasoning
@@ -21,12 +23,14 @@ AT_ONCE = 128 * 1024
 INVALID = "invalid_encrypted_content"
 
 _thoughts = msgspec.json.Decoder(SealedThoughts)
+_found = msgspec.json.Decoder(ModelText)
 
 
 class Unsealing:
     """The seals of one request. `own` are the request's own items, by which an error names its path; `source` those before.
 
-    `opaque` is what stood beside thoughts that were opened. `forgiving`: thoughts that do not open are left out.
+    `opaque` is what stood beside thoughts that were opened, `sources` what texts of searches name. `forgiving`: thoughts that do
+    not open are left out.
     """
 
     def __init__(
@@ -38,6 +42,7 @@ class Unsealing:
         self._source = source
         self._forgiving = forgiving
         self.opaque: dict[str, Sequence[Opaque]] = {}
+        self.sources: list[Source] = []
         self._room = MOST_TOGETHER
         self._unbroken = 0
 
@@ -64,7 +69,26 @@ class Unsealing:
                 self._count(thoughts)  # it is opened once, but stands in the context again
             else:
                 await self._restore(thoughts, opened)
-        return context.unsealed(items, opened.get)
+        restored = context.unsealed(items, opened.get)
+        for index, item in enumerate(restored):
+            if type(item) is OtherItem and item.seen:
+                restored[index] = msgspec.structs.replace(item, model_text=await self._seen(item.seen), seen=())
+        return restored
+
+    async def _seen(self, parts: Sequence[str]) -> str:
+        """Return what the model saw of a call; a seal that does not open is left out."""
+        texts = []
+        for part in parts:
+            if is_seal(part):
+                try:
+                    found = _found.decode(await self._open(part, "found"))
+                except (InvalidRequest, msgspec.MsgspecError):
+                    continue
+                self.sources += found.sources
+                texts.append(found.text)
+            else:
+                texts.append(part)
+        return "\n\n".join(texts)
 
     async def _restore(self, thoughts: str, opened: dict[str, str]) -> None:
         """Open thoughts. Raises InvalidRequest for those that do not open, unless that is forgiven."""

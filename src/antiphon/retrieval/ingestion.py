@@ -18,8 +18,10 @@ import msgspec
 from antiphon.config import FileSearchConfig
 from antiphon.core.retrieval.chunking import OVERLAP, TOKENS
 from antiphon.errors import APIError, StoreConflict
+from antiphon.retrieval.drafting import EmbeddingFailed, embedding_of
+from antiphon.retrieval.model_calls import Embedder
 from antiphon.retrieval.protocol import DocumentChunks, ReadTask
-from antiphon.retrieval.reader import READ_SECONDS, DocumentReader, ReaderDied, ReaderUnusable
+from antiphon.retrieval.reader import READ_SECONDS, DocumentGone, DocumentReader, ReaderDied, ReaderUnusable
 from antiphon.runtime.unexpected_errors import unexpected
 from antiphon.stores.base import FenceError, Store
 from antiphon.stores.records import Chunk, IngestJob
@@ -30,6 +32,7 @@ LEASE = 15.0  # seconds
 POLL = 1.0
 MOST_CRASHES = 2  # servers that died with a file, before it is given up
 MOST_SERVED = 1000  # owners who are remembered as served in this round
+GONE = "The file was deleted, or has expired."
 SPLIT_INLINE = 200  # chunks; more are split into words in a thread
 
 _CODES = {"invalid": "invalid_file", "unsupported": "unsupported_file"}
@@ -59,10 +62,16 @@ class IngestBounds(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Ingestion:
-    """The workers of one server. Belongs to one event loop; `close` gives back what they hold."""
+    """The workers of one server. Belongs to one event loop; `close` gives back what they hold.
 
-    def __init__(self, store: Store, bounds: IngestBounds, clock: Callable[[], float]) -> None:
+    With an `embedder` chunks get vectors; a file whose text it cannot embed fails.
+    """
+
+    def __init__(
+        self, store: Store, bounds: IngestBounds, clock: Callable[[], float], embedder: Embedder | None = None
+    ) -> None:
         self._store = store
+        self._embedder = embedder
         self.bounds = bounds
         self._clock = clock
         self._worker = f"{os.getpid()}-{secrets.token_hex(6)}"
@@ -71,6 +80,10 @@ class Ingestion:
         self._tasks: list[asyncio.Task[None]] = []
         self.completed = 0  # files, since the start
         self.failed = 0
+
+    def outcomes(self) -> list[tuple[str, int]]:
+        """Return how many files became what, since the start."""
+        return [("completed", self.completed), ("failed", self.failed)]
 
     async def start(self) -> None:
         """Begin to claim files."""
@@ -102,7 +115,7 @@ class Ingestion:
                 except Exception:
                     unexpected("ingestion", log, "ingestion failed")
                 with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(POLL):  # `wait_for` of Python 3.11 can lose a cancellation here
+                    async with asyncio.timeout(POLL):
                         await self._new.wait()
         finally:
             reader.close()
@@ -124,16 +137,18 @@ class Ingestion:
             while not (await asyncio.wait((work,), timeout=LEASE / 3))[0]:
                 if not await self._keep(job):
                     work.cancel()
-            await work
+            if not work.cancelled():
+                await work
+                return
+            # What was cancelled is the work alone: a cancellation of this task raises above, also where the work was just done.
         except FenceError:
-            log.debug("ingestion: file %s is no longer wanted, or was taken over", job.file.file_id)
-        except (APIError, asyncio.CancelledError) as error:
-            stopping = not work.done()
+            pass
+        except (APIError, asyncio.CancelledError):
             work.cancel()
             with contextlib.suppress(FenceError, APIError):
                 await self._store.vector_stores.release(job)
-            if stopping or isinstance(error, APIError):
-                raise
+            raise
+        log.debug("ingestion: file %s is no longer wanted, or was taken over", job.file.file_id)
 
     async def _keep(self, job: IngestJob) -> bool:
         """Extend the lease; tell whether it is still held."""
@@ -151,12 +166,19 @@ class Ingestion:
             document = await self._read(job, reader)
             if document.outcome == "read":
                 chunks = await _chunks(document)
-                await stores.complete(job, chunks, most=self.bounds.max_chunks)
+                embedding = None
+                if self._embedder is not None and len(chunks) <= self.bounds.max_chunks:
+                    texts = [chunk.text for chunk in chunks]
+                    embedding = await embedding_of(stores, job, texts, self._embedder)
+                await stores.complete(job, chunks, most=self.bounds.max_chunks, embedding=embedding)
                 self.completed += 1
                 return
             code, reason = _CODES[document.outcome], document.reason
         except StoreConflict:
             code, reason = "invalid_file", f"The vector store would have more than {self.bounds.max_chunks} chunks."
+        except EmbeddingFailed as error:
+            log.warning("ingestion: file %s cannot be embedded: %s", job.file.file_id, error)
+            code, reason = "server_error", f"The text cannot be embedded: {error}"
         except ReaderUnusable as error:
             log.error("ingestion: the process that reads documents cannot be used: %s", error)
             code, reason = "server_error", "Documents cannot be read at present."
@@ -168,16 +190,21 @@ class Ingestion:
         if job.crashes > MOST_CRASHES:
             return _refusal(f"Reading the file ended the server {job.crashes} times.")
         file = await self._store.files.get(job.file.file_id, job.owner, self._clock())
-        if file is not None and file.size > self.bounds.max_file:
+        if file is None:
+            return _refusal(GONE)
+        if file.size > self.bounds.max_file:
             return _refusal(f"The file has more than {self.bounds.max_file} bytes.")
-        content = await self._store.files.content(job.file.file_id, job.owner, self._clock())
-        if content is None:
-            return _refusal("The file was deleted, or has expired.")
         tokens = job.file.chunk_tokens or self.bounds.tokens
         overlap = self.bounds.overlap if job.file.chunk_overlap is None else job.file.chunk_overlap
         task = ReadTask(filename=job.file.filename, tokens=tokens, overlap=overlap, seconds=READ_SECONDS)
+
+        async def content(start: int) -> bytes | None:
+            return await self._store.files.content(job.file.file_id, job.owner, self._clock(), start)
+
         try:
-            return await reader.read(task, content)
+            return await reader.read(task, file.size, content)
+        except DocumentGone:
+            return _refusal(GONE)
         except ReaderDied as error:
             log.warning("ingestion: file %s cannot be read: its process: %s", job.file.file_id, error)
             return _refusal("Reading the file takes more time or memory than is allowed.")

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import socket
 import subprocess
+from collections.abc import Awaitable, Callable
 
 import msgspec
 
@@ -35,6 +36,14 @@ class ReaderDied(AntiphonError):
     """The process ended with a document; the message says how."""
 
 
+class DocumentGone(AntiphonError):
+    """The document was deleted while it was read."""
+
+
+Content = Callable[[int], Awaitable[bytes | None]]
+"""Returns what comes of a document from a byte on, a piece at a time; None: it is not there any more."""
+
+
 class DocumentReader:
     """Reads one document at a time. Belongs to one event loop; `close` ends the process."""
 
@@ -49,16 +58,16 @@ class DocumentReader:
         """The id of the process, None where there is none."""
         return None if self._popen is None else self._popen.pid
 
-    async def read(self, task: ReadTask, content: bytes) -> DocumentChunks:
-        """Have a document read. Raises ReaderDied with the reason, or ReaderUnusable."""
+    async def read(self, task: ReadTask, size: int, content: Content) -> DocumentChunks:
+        """Have a document of `size` bytes read. Raises ReaderDied with the reason, ReaderUnusable, or DocumentGone."""
         if self._idle is not None:
             self._idle.cancel()
         try:
             await self._start()
             async with asyncio.timeout(CLOCK_SECONDS):
                 body = _encode(task)
-                await self._send(LENGTH.pack(len(body)) + body + LENGTH.pack(len(content)))
-                await self._send(content)
+                await self._send(LENGTH.pack(len(body)) + body + LENGTH.pack(size))
+                await self._send_content(size, content)
                 answer = await self._receive()
             found = _answer(answer) if len(answer) < DECODED_INLINE else await asyncio.to_thread(_answer, answer)
         except TimeoutError:
@@ -110,19 +119,31 @@ class DocumentReader:
         """Return how the process ended; it is given a moment for that, and killed then."""
         popen = self._popen
         assert popen is not None
-        for _ in range(100):
-            if popen.poll() is not None:
-                break
-            await asyncio.sleep(0.01)
-        else:
-            popen.kill()
-        code = popen.wait()
-        self.close()
-        return ending(code)
+        try:
+            for _ in range(100):
+                if popen.poll() is not None:
+                    break
+                await asyncio.sleep(0.01)
+            else:
+                popen.kill()
+            return ending(popen.wait())
+        finally:  # also where this is cancelled: what is left of it would be taken for the next one
+            self.close()
 
     async def _send(self, content: bytes) -> None:
         assert self._socket is not None
         await asyncio.get_running_loop().sock_sendall(self._socket, content)
+
+    async def _send_content(self, size: int, content: Content) -> None:
+        """Pass a document on, a piece at a time: it is never here as a whole. Raises DocumentGone."""
+        sent = 0
+        while sent < size:
+            piece = await content(sent)
+            if not piece:
+                raise DocumentGone
+            piece = piece[: size - sent]
+            await self._send(piece)
+            sent += len(piece)
 
     async def _receive(self) -> bytes:
         (size,) = LENGTH.unpack(await self._exactly(LENGTH.size))

@@ -14,6 +14,13 @@ FOLDER = "/mnt/data"
 """Where the files of a container are, for the code that runs in it."""
 
 
+SKILLS = "/home/oai/skills"
+"""Where the skills of a container are, each in a folder of its own."""
+
+BEING_TRIED = "being tried"
+"""The condition of sandboxes of which it is not known yet whether one holds."""
+
+
 class SandboxError(AntiphonError):
     """A sandbox cannot be started, or has ended in the midst of something; the message may be shown to the client."""
 
@@ -41,7 +48,9 @@ class Command(msgspec.Struct, frozen=True, kw_only=True):
     """How the first process of a sandbox is started.
 
     `own_processes`: it sees the processes of its sandbox alone. `user` is the uid it runs under, None for the server's own.
-    `keep` are open files that the command needs; they are closed once it runs. `folder` is where the files are.
+    `keep` are open files that the command needs; they are closed once it runs. `folder` is where the files are. `stdio`: it
+    speaks over its standard input and output, the engine that runs it counts its processes, and the Python is that of an image.
+    `end` is the command that removes what is left of it.
     """
 
     arguments: Sequence[str]
@@ -50,6 +59,8 @@ class Command(msgspec.Struct, frozen=True, kw_only=True):
     user: int | None = None
     keep: Sequence[int] = ()
     folder: str = FOLDER
+    stdio: bool = False
+    end: Sequence[str] = ()
 
 
 class SandboxKind(Protocol):
@@ -113,6 +124,10 @@ class Sandbox(Protocol):
         """Write a file, below the folder. Raises SandboxFileError, SandboxError."""
         ...
 
+    async def install(self, path: str, content: bytes, *, executable: bool = False) -> None:
+        """Write a file of a skill, below the folder of skills. Raises SandboxFileError, SandboxError."""
+        ...
+
     async def read(self, path: str, most: int) -> bytes:
         """Read a file of at most so many bytes. Raises SandboxFileError, SandboxError."""
         ...
@@ -128,6 +143,11 @@ class Sandbox(Protocol):
 
 class SandboxSource(Protocol):
     """Starts sandboxes of whichever kind holds on this machine."""
+
+    @property
+    def name(self) -> str:
+        """Return the kind that is used, "" where there is none."""
+        ...
 
     async def start(self) -> Sandbox:
         """Return a new sandbox. Raises SandboxError."""

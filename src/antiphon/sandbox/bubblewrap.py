@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from antiphon.sandbox import seccomp
-from antiphon.sandbox.base import FOLDER, Command, Interior, SandboxError, SandboxLimits
+from antiphon.sandbox.base import FOLDER, SKILLS, Command, Interior, SandboxError, SandboxLimits
 
 NOBODY = 65534
 """The uid of sandboxes where the server runs as root: root's processes are not limited in number."""
@@ -94,6 +94,7 @@ class Bubblewrap:
             *_memory("/tmp", limits.disk),  # noqa: S108 (the sandbox's own)
             *_memory(FOLDER, limits.disk),
             *_memory(HOME, SMALL),
+            *_memory(SKILLS, SMALL),
             *(word for folder in interior.folders for word in ("--ro-bind", folder, folder)),
             *(word for name, value in ENVIRONMENT.items() for word in ("--setenv", name, value)),
             *("--chdir", FOLDER, "--remount-ro", "/", interior.python, *program),

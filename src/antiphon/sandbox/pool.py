@@ -10,10 +10,10 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
-from antiphon.sandbox.base import Interior, Sandbox, SandboxError, SandboxKind, SandboxLimits
+from antiphon.sandbox.base import BEING_TRIED, Interior, Sandbox, SandboxError, SandboxKind, SandboxLimits
 from antiphon.sandbox.interior import interiors
 from antiphon.sandbox.probes import QUICK, Ground, failing
-from antiphon.sandbox.process import SandboxProcess, start
+from antiphon.sandbox.process import SandboxProcess, run_quietly, start
 
 log = logging.getLogger("antiphon.sandbox")
 
@@ -48,11 +48,16 @@ class Sandboxes:
         return self._off
 
     @property
+    def name(self) -> str:
+        """Return the kind that is used."""
+        return self._found.kind.name if self._found is not None else ""
+
+    @property
     def condition(self) -> str:
         """Say which sandbox is used, for people."""
         if self._found is not None:
             return f"{self._found.kind.name}, Python {self._found.version}"
-        return f"off: {self._off}" if self._off else "being tried"
+        return f"off: {self._off}" if self._off else BEING_TRIED
 
     def begin(self, told: Callable[[str], object] | None = None) -> None:
         """Begin to look for one; where there is none, `told` is called with the reason. Idempotent."""
@@ -137,8 +142,12 @@ class Sandboxes:
         user = kind.command(Interior(python="python3"), self.limits, [], 0)
         for one in user.keep:
             os.close(one)
+        if user.end:
+            await asyncio.to_thread(run_quietly, user.end)
         try:
-            candidates = await asyncio.to_thread(lambda: list(interiors(self._python, user.user)))
+            candidates = [Interior(python=self._python or "python3")]
+            if not user.stdio:
+                candidates = await asyncio.to_thread(lambda: list(interiors(self._python, user.user)))
         except SandboxError as error:
             return None, str(error)
         reason = "there is no Python for it"

@@ -11,12 +11,16 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Sequence
 from typing import Any
+
+from msgspec.structs import replace
 
 from antiphon.sandbox import watch
 from antiphon.sandbox.base import (
     FOLDER,
+    SKILLS,
     Command,
     Ended,
     Interior,
@@ -32,6 +36,7 @@ from antiphon.sandbox.interior import program
 START_SECONDS = 20.0
 STOP_SECONDS = 2.0  # for a sandbox to end what runs in it; then all of it is ended
 FILE_SECONDS = 30.0
+END_SECONDS = 30.0  # for a container engine to remove what is left
 WATCH_SECONDS = 0.1
 MOST_OUTPUT = 100_000
 MOST_JSON = 2 << 20
@@ -45,13 +50,19 @@ class SandboxProcess:
     """One sandbox. `start` makes it."""
 
     def __init__(
-        self, kind: str, popen: subprocess.Popen[bytes], connection: socket.socket, limits: SandboxLimits
+        self,
+        kind: str,
+        popen: subprocess.Popen[bytes],
+        connection: socket.socket,
+        limits: SandboxLimits,
+        end: Sequence[str] = (),
     ) -> None:
         self.kind = kind
         self.version = ""
         self._popen = popen
         self._connection = connection
         self._limits = limits
+        self._end = end
         self._turn = asyncio.Lock()
         self._reason = ""
 
@@ -77,10 +88,16 @@ class SandboxProcess:
 
     async def write(self, path: str, content: bytes) -> None:
         """Write a file."""
+        await self._write({"do": "write", "path": path}, content)
+
+    async def install(self, path: str, content: bytes, *, executable: bool = False) -> None:
+        """Write a file of a skill."""
+        await self._write({"do": "install", "path": path, "executable": executable}, content)
+
+    async def _write(self, wish: dict[str, Any], content: bytes) -> None:
         async with self._turn:
             for start in range(0, max(len(content), 1), PIECE):
-                wish = {"do": "write", "path": path, "more": start > 0}
-                await self._file(wish, content[start : start + PIECE])
+                await self._file({**wish, "more": start > 0}, content[start : start + PIECE])
 
     async def read(self, path: str, most: int) -> bytes:
         """Read a file of at most so many bytes."""
@@ -112,6 +129,9 @@ class SandboxProcess:
             self._popen.kill()
         if self._popen.stderr is not None:
             self._popen.stderr.close()
+        end, self._end = self._end, ()
+        if end:
+            threading.Thread(target=run_quietly, args=(end,), daemon=True).start()
 
     # Calls
 
@@ -241,6 +261,14 @@ class SandboxProcess:
         return said[-1][:300] if said else ""
 
 
+def run_quietly(command: Sequence[str]) -> None:
+    """Run a command that removes what is left of a sandbox."""
+    with contextlib.suppress(OSError, subprocess.SubprocessError):
+        subprocess.run(  # noqa: S603 (the kind's own)
+            list(command), stdin=subprocess.DEVNULL, capture_output=True, timeout=END_SECONDS, check=False
+        )
+
+
 def _ended(message: dict[str, Any], blob: bytes, timed_out: bool) -> Ended:
     """Return a call's end. Raises what its fields raise where they are not what they should be."""
     if "error" in message:
@@ -277,7 +305,7 @@ async def start(kind: SandboxKind, interior: Interior, limits: SandboxLimits) ->
     ours, theirs = socket.socketpair()
     popen = None
     try:
-        popen = _spawn(kind, interior, limits, theirs)
+        popen, end = _spawn(kind, interior, limits, theirs)
     except OSError as error:
         raise SandboxError(f"{kind.name} cannot be started: {error.strerror}") from None
     finally:
@@ -285,43 +313,43 @@ async def start(kind: SandboxKind, interior: Interior, limits: SandboxLimits) ->
         if popen is None:
             ours.close()
     ours.setblocking(False)
-    sandbox = SandboxProcess(kind.name, popen, ours, limits)
+    sandbox = SandboxProcess(kind.name, popen, ours, limits, end)
     await sandbox.ready()
     return sandbox
 
 
 def _spawn(
     kind: SandboxKind, interior: Interior, limits: SandboxLimits, theirs: socket.socket
-) -> subprocess.Popen[bytes]:
+) -> tuple[subprocess.Popen[bytes], Sequence[str]]:
     number = theirs.fileno()
-    settings = {
-        "socket": number,
+    settings: dict[str, object] = {
         "folder": FOLDER,
-        "folders": [FOLDER, "/tmp", "/dev/shm", "/home/user"],  # noqa: S108 (the sandbox's own)
+        "skills": SKILLS,
+        "folders": [FOLDER, "/tmp", "/dev/shm", "/home/user", SKILLS],  # noqa: S108 (the sandbox's own)
         "memory": limits.memory,
         "disk": limits.disk,
     }
-    draft = kind.command(interior, limits, [], number)
-    _close(draft)
-    settings |= {"own_processes": draft.own_processes, "folder": draft.folder}
-    settings["processes"] = _process_limit(limits, draft)
-    command = kind.command(interior, limits, program(settings), number)
+    command = kind.command(interior, limits, [], number)
     try:
-        return _popen(command, number)
+        settings |= {"own_processes": command.own_processes, "folder": command.folder}
+        settings |= {"socket": None if command.stdio else number, "processes": _process_limit(limits, command)}
+        command = replace(command, arguments=[*command.arguments, *program(settings)])
+        return _popen(command, theirs), command.end
     finally:
         _close(command)
 
 
-def _popen(command: Command, number: int) -> subprocess.Popen[bytes]:
+def _popen(command: Command, theirs: socket.socket) -> subprocess.Popen[bytes]:
+    number = theirs.fileno()
     groups: Sequence[int] | None = None if command.user is None else []
     return subprocess.Popen(  # noqa: S603 (our own program)
         list(command.arguments),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
+        stdin=number if command.stdio else subprocess.DEVNULL,
+        stdout=number if command.stdio else subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         cwd="/",
         env=dict(command.environment),
-        pass_fds=(number, *command.keep),
+        pass_fds=command.keep if command.stdio else (number, *command.keep),
         start_new_session=True,
         user=command.user,
         group=command.user,
@@ -336,7 +364,7 @@ def _close(command: Command) -> None:
 
 def _process_limit(limits: SandboxLimits, command: Command) -> int | None:
     """Return the limit of processes to set inside. Older kernels count all of the user's; elsewhere there is none."""
-    if sys.platform != "linux":
+    if sys.platform != "linux" or command.stdio:
         return None
     version = tuple(int(part) for part in platform.release().split("-")[0].split(".")[:2] if part.isdecimal())
     if command.own_processes and version >= COUNTED_APART:

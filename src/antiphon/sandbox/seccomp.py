@@ -16,6 +16,7 @@ _NUMBER, _ARCHITECTURE, _FIRST, _SECOND = 0, 4, 16, 24  # places in struct secco
 _NAMESPACES = 0x7E020080  # CLONE_NEW…: cgroup, uts, ipc, user, pid, net, mount, time
 _SOCKETS = (1, 2, 10)  # AF_UNIX, AF_INET, AF_INET6; AF_VSOCK is in no name space, and reaches the machine's host
 _TERMINAL = (0x5412, 0x541C)  # TIOCSTI, TIOCLINUX: typing into the terminal that started the server
+_LAST_FAMILY = 63
 NEWEST = 463  # what a newer kernel adds from here on is unknown here
 
 
@@ -191,6 +192,26 @@ ARCHITECTURES = {"x86_64": _X86_64, "amd64": _X86_64, "aarch64": _AARCH64, "arm6
 """What `platform.machine()` says → its system calls."""
 
 _Step = tuple[int, int, int, int]
+
+
+def profile(machine: Architecture) -> dict[str, object]:
+    """Return the same as docker and podman read it. Calls newer than their library's names are not refused by it."""
+    refuse: dict[str, object] = {"action": "SCMP_ACT_ERRNO", "errnoRet": errno.EPERM}
+    rules: list[dict[str, object]] = [
+        {"names": sorted(machine.refused), **refuse},
+        {"names": ["clone3"], "action": "SCMP_ACT_ERRNO", "errnoRet": errno.ENOSYS},
+    ]
+    families = [family for family in range(_LAST_FAMILY + 1) if family not in _SOCKETS]
+    compared = [*((family, "SCMP_CMP_EQ") for family in families), (_LAST_FAMILY + 1, "SCMP_CMP_GE")]
+    for value, op in compared:
+        rules.append({"names": ["socket", "socketpair"], **refuse, "args": [{"index": 0, "value": value, "op": op}]})
+    for bit in (1 << place for place in range(32) if _NAMESPACES >> place & 1):
+        masked = {"index": 0, "value": bit, "valueTwo": bit, "op": "SCMP_CMP_MASKED_EQ"}
+        rules.append({"names": ["clone"], **refuse, "args": [masked]})
+    for request in _TERMINAL:
+        typed = {"index": 1, "value": request, "op": "SCMP_CMP_EQ"}
+        rules.append({"names": ["ioctl"], **refuse, "args": [typed]})
+    return {"defaultAction": "SCMP_ACT_ALLOW", "syscalls": rules}
 
 
 def architecture() -> Architecture | None:

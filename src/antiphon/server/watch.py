@@ -14,7 +14,7 @@ from antiphon.server.http.router import RouteTable
 from antiphon.server.process.loop_watch import LoopWatch
 from antiphon.stores.base import Store
 from antiphon.telemetry.access_log import AccessLog
-from antiphon.telemetry.hosted_calls import WatchedTool
+from antiphon.telemetry.hosted_calls import CallLabels, WatchedTool
 from antiphon.telemetry.metrics import Metrics
 from antiphon.telemetry.observers import Observer
 from antiphon.telemetry.otlp import Exporter, from_environment
@@ -99,5 +99,5 @@ class Watch:
         return self._metrics.scrape(worker_number)
 
 
-def _nothing(name: str, outcome: str, seconds: float) -> None:
+def _nothing(call: CallLabels, seconds: float) -> None:
     """Count nothing."""

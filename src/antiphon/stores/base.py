@@ -1,4 +1,4 @@
-"""Store: the seam to databases; nine nouns, one Protocol each. Every row has an owner.
+"""Store: the seam to databases; eleven nouns, one Protocol each. Every row has an owner.
 
 An object of another owner is reported as missing. JSON is passed as bytes and is not decoded here.
 Times are Unix seconds, given by the caller.
@@ -24,7 +24,10 @@ from antiphon.stores.nouns.jobs import JobStore
 from antiphon.stores.nouns.keys import KeyStore
 from antiphon.stores.nouns.limits import LimitStore
 from antiphon.stores.nouns.responses import ResponseStore
+from antiphon.stores.nouns.skills import SkillStore
+from antiphon.stores.nouns.uploads import UploadStore
 from antiphon.stores.nouns.vector_stores import VectorStoreStore
+from antiphon.stores.records import StoredFile
 
 __all__ = [
     "ContainerStore",
@@ -36,9 +39,12 @@ __all__ = [
     "KeyStore",
     "LimitStore",
     "ResponseStore",
+    "SkillStore",
     "Store",
     "StoreDatabase",
+    "UploadStore",
     "VectorStoreStore",
+    "whole_file",
 ]
 
 
@@ -87,9 +93,24 @@ class Store(msgspec.Struct, frozen=True, kw_only=True):
     containers: ContainerStore
     keys: KeyStore
     limits: LimitStore
+    skills: SkillStore
+    uploads: UploadStore
     vector_stores: VectorStoreStore
     database: StoreDatabase
 
     async def close(self) -> None:
         """Finish pending writes and close the database."""
         await self.database.close()
+
+
+async def whole_file(files: FileStore, file: StoredFile, now: float) -> bytes | None:
+    """Return the whole content of a file whose size the caller has bounded; None where it is not there."""
+    rows: list[bytes] = []
+    size = 0
+    while size < file.size or not rows:
+        row = await files.content(file.id, file.owner, now, size)
+        if row is None or (not row and size < file.size):
+            return None
+        rows.append(row)
+        size += len(row)
+    return rows[0] if len(rows) == 1 else b"".join(rows)

@@ -58,6 +58,8 @@ def open_memory(*, max_responses: int = 10_000, max_file_bytes: int = 1 << 30) -
         keys,
         limits,
         responses,
+        skills,
+        uploads,
         vector_stores,
     )
     from antiphon.stores.memory.memory_database import MemoryDatabase
@@ -74,6 +76,8 @@ def open_memory(*, max_responses: int = 10_000, max_file_bytes: int = 1 << 30) -
         containers=containers.MemoryContainers(database),
         keys=keys.MemoryKeys(),
         limits=limits.MemoryLimits(database),
+        skills=skills.MemorySkills(),
+        uploads=uploads.MemoryUploads(database),
         vector_stores=vector_stores.MemoryVectorStores(database),
         database=database,
     )
@@ -93,6 +97,8 @@ def open_sqlite(path: str | Path, *, synchronous: Synchronous = "NORMAL", wal_li
         keys,
         limits,
         responses,
+        skills,
+        uploads,
         vector_stores,
     )
     from antiphon.stores.sqlite.sqlite_database import SQLiteDatabase
@@ -107,6 +113,8 @@ def open_sqlite(path: str | Path, *, synchronous: Synchronous = "NORMAL", wal_li
         containers=containers.SQLiteContainers(database),
         keys=keys.SQLiteKeys(database),
         limits=limits.SQLiteLimits(database),
+        skills=skills.SQLiteSkills(database),
+        uploads=uploads.SQLiteUploads(database),
         vector_stores=vector_stores.SQLiteVectorStores(database),
         database=database,
     )
@@ -123,6 +131,8 @@ def open_postgres(url: str, *, patience: float | None = None) -> Store:
         keys,
         limits,
         responses,
+        skills,
+        uploads,
         vector_stores,
     )
     from antiphon.stores.postgres.postgres_database import PostgresDatabase
@@ -137,6 +147,8 @@ def open_postgres(url: str, *, patience: float | None = None) -> Store:
         containers=containers.PostgresContainers(database),
         keys=keys.PostgresKeys(database),
         limits=limits.PostgresLimits(database),
+        skills=skills.PostgresSkills(database),
+        uploads=uploads.PostgresUploads(database),
         vector_stores=vector_stores.PostgresVectorStores(database),
         database=database,
     )
@@ -147,7 +159,7 @@ def shared_secret(url: str) -> str:
     if is_foreign(url):
         raise ConfigError("secret: must be set, as a store of this kind keeps none for its servers")
     require_postgres(url)
-    from antiphon.stores.postgres.address import read_address
+    from antiphon.stores.postgres.connection.address import read_address
     from antiphon.stores.postgres.preparation import sealing_secret
 
     return sealing_secret(read_address(url))

@@ -6,6 +6,9 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
+FILE_ROW = 1 << 20
+"""Bytes of a file in one row of a store, at most; files up to this size have one row."""
+
 
 class StoredResponse(msgspec.Struct, frozen=True, kw_only=True):
     """A stored Response: its JSON as it was sent, its input, and its metadata.
@@ -114,6 +117,42 @@ class StoredFile(msgspec.Struct, frozen=True, kw_only=True):
     expires_at: int | None = None
 
 
+class FileUsage(msgspec.Struct, frozen=True):
+    """How many files an owner has, and bytes of these and of what is being uploaded."""
+
+    files: int = 0
+    size: int = 0
+
+
+class StoredUpload(msgspec.Struct, frozen=True, kw_only=True):
+    """A file that is uploaded in parts: what it will be (`size` in bytes, `file_id`, how many seconds it will live).
+
+    `status` is `pending`, `completed` or `cancelled`. Once it has expired it is reported as missing; its file stays.
+    """
+
+    id: str
+    owner: str
+    filename: str
+    purpose: str
+    media_type: str
+    size: int
+    created_at: int
+    expires_at: int
+    file_id: str
+    file_seconds: int | None = None
+    status: str = "pending"
+
+
+class StoredPart(msgspec.Struct, frozen=True, kw_only=True):
+    """A part of an upload; `content` is the number of its content."""
+
+    id: str
+    upload: str
+    created_at: int
+    size: int
+    content: int
+
+
 class Delivery(msgspec.Struct, frozen=True, kw_only=True):
     """A pending webhook event for a URL; `id` and `url` together are its key.
 
@@ -167,6 +206,41 @@ class StoredContainerFile(msgspec.Struct, frozen=True, kw_only=True):
     size: int
     source: str
     created_at: int
+    version: int = 1
+
+
+class StoredContainerSkill(msgspec.Struct, frozen=True, kw_only=True):
+    """A skill that a container has in `folder`, without its bundle of `size` bytes."""
+
+    container: str
+    folder: str
+    name: str
+    description: str
+    size: int
+
+
+class StoredSkill(msgspec.Struct, frozen=True, kw_only=True):
+    """A skill. Name and description are those of its default version."""
+
+    id: str
+    owner: str
+    created_at: int
+    name: str
+    description: str
+    default_version: int = 1
+    latest_version: int = 1
+
+
+class StoredSkillVersion(msgspec.Struct, frozen=True, kw_only=True):
+    """A version of a skill, without its bundle, which has `size` bytes and this `digest`."""
+
+    id: str
+    skill: str
+    created_at: int
+    name: str
+    description: str
+    digest: str
+    size: int
     version: int = 1
 
 
@@ -242,6 +316,22 @@ class Chunk(msgspec.Struct, frozen=True):
     words: Sequence[str]
 
 
+class ChunkVector(msgspec.Struct, frozen=True):
+    """The vector of a text (`core.retrieval.vectors`): the digest of the text, the vector's code, and its half floats."""
+
+    digest: bytes
+    code: bytes
+    vector: bytes
+
+
+class Embedding(msgspec.Struct, frozen=True):
+    """Which model made the vectors of a file's chunks, how many dimensions they have, and the digests of the chunks' texts."""
+
+    model: str
+    dimensions: int
+    digests: Sequence[bytes]
+
+
 class IngestJob(msgspec.Struct, frozen=True, kw_only=True):
     """A file that a worker holds, to make chunks of it. `fence` grows with every claim; `crashes` counts holders that died."""
 
@@ -270,6 +360,13 @@ class Hits(msgspec.Struct, frozen=True, kw_only=True):
     hits: Sequence[ChunkHit] = ()
     chunks: int = 0
     having: Sequence[int] = ()
+
+
+class Neighbours(msgspec.Struct, frozen=True, kw_only=True):
+    """The chunks nearest to a vector; a hit's `score` is the cosine. `model` made the vector store's vectors; "": it has none."""
+
+    hits: Sequence[ChunkHit] = ()
+    model: str = ""
 
 
 class ListPage(msgspec.Struct, frozen=True, kw_only=True):

@@ -27,7 +27,7 @@ def migrate(spec: str) -> None:
     """Bring a store to the newest schema, making it where there is none. Raises ConfigError."""
     if is_url(spec):
         require_postgres(spec)
-        from antiphon.stores.postgres.address import read_address
+        from antiphon.stores.postgres.connection.address import read_address
         from antiphon.stores.postgres.preparation import prepare
 
         prepare(read_address(spec))

@@ -5,15 +5,27 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from time import perf_counter
+from typing import NamedTuple
 
 from antiphon.core.kinds import Kind
 from antiphon.core.tools.offers import Offer
 from antiphon.telemetry.otlp import Exporter
 from antiphon.telemetry.tracing import tool_span
 from antiphon.tools.base import Declaration, HostedRun, HostedTool, HostedUse, Progress, ToolBounds, ToolResult
+from antiphon.types.items import Item
 
-CountCall = Callable[[str, str, float], None]
-"""Takes note of a call: its function, how it ended (`ok`, `error`, `cancelled`), its seconds."""
+
+class CallLabels(NamedTuple):
+    """A call as metrics name it. `outcome`: `ok`, `error`, `cancelled`, or `limited` where its key's limits refused it."""
+
+    tool: str
+    kind: str
+    provider: str
+    outcome: str
+
+
+CountCall = Callable[[CallLabels, float], None]
+"""Takes note of a call and its seconds."""
 
 
 class WatchedTool:
@@ -36,14 +48,15 @@ class WatchedTool:
 
     async def admit(self, declared: Sequence[Declaration], owner: str) -> HostedUse:
         """Check the declarations. Raises APIError."""
-        return WatchedUse(await self._tool.admit(declared, owner), self._count, self._exporter)
+        return WatchedUse(await self._tool.admit(declared, owner), self.kind.name, self._count, self._exporter)
 
 
 class WatchedUse(HostedUse):
     """The tool within one response."""
 
-    def __init__(self, use: HostedUse, count: CountCall, exporter: Exporter | None) -> None:
+    def __init__(self, use: HostedUse, kind: str, count: CountCall, exporter: Exporter | None) -> None:
         self._use = use
+        self._kind = kind
         self._count = count
         self._exporter = exporter
 
@@ -55,6 +68,10 @@ class WatchedUse(HostedUse):
         """Return what the model is told of the tool."""
         return self._use.instructions()
 
+    def ignored(self) -> Sequence[str]:
+        """Return what the declarations ask for and do not get."""
+        return self._use.ignored()
+
     def opening(self) -> Mapping[str, object]:
         """Return the fields that its items begin with."""
         return self._use.opening()
@@ -63,12 +80,36 @@ class WatchedUse(HostedUse):
         """Do what comes before the first model call."""
         await self._use.prepare(run)
 
+    def provider(self) -> str:
+        """Return who does the work."""
+        return self._use.provider()
+
+    def limited(self, name: str) -> None:
+        """Count a call that was refused."""
+        self._count(CallLabels(name, self._kind, self._use.provider(), "limited"), 0.0)
+
+    def demand(self, name: str, arguments: str) -> Mapping[str, float]:
+        """Return what a call will take at most."""
+        return self._use.demand(name, arguments)
+
+    def comes_first(self, items: Sequence[Item]) -> bool:
+        """Tell whether there is something to do before the model is called."""
+        return self._use.comes_first(items)
+
+    def resumed(self) -> Mapping[str, str]:
+        """Return the calls that go on before the model is called."""
+        return self._use.resumed()
+
     async def call(self, name: str, arguments: str, progress: Progress) -> ToolResult:
         """Make a call. Raises what the tool raises."""
-        span = tool_span(self._exporter, name, "extension") if self._exporter is not None else None
+        return await self.call_as("", name, arguments, progress)
+
+    async def call_as(self, call_id: str, name: str, arguments: str, progress: Progress) -> ToolResult:
+        """Make a call. Raises what the tool raises."""
+        span = tool_span(self._exporter, name, self._kind, self._use.provider()) if self._exporter is not None else None
         began, outcome, error = perf_counter(), "error", ""
         try:
-            result = await self._use.call(name, arguments, progress)
+            result = await self._use.call_as(call_id, name, arguments, progress)
             if result.error is None:
                 outcome = "ok"
             return result
@@ -79,7 +120,7 @@ class WatchedUse(HostedUse):
             error = type(failure).__name__
             raise
         finally:
-            self._count(name, outcome, perf_counter() - began)
+            self._count(CallLabels(name, self._kind, self._use.provider(), outcome), perf_counter() - began)
             if span is not None:
                 span.error = error or ("" if outcome == "ok" else "tool_error")
                 span.end()

@@ -15,6 +15,7 @@ from typing import ParamSpec, TypeVar
 from antiphon import __version__
 from antiphon.runtime import unexpected_errors
 from antiphon.telemetry import process_metrics
+from antiphon.telemetry.hosted_calls import CallLabels
 from antiphon.telemetry.observers import Observed
 from antiphon.telemetry.peers import Peers
 from antiphon.telemetry.prometheus import OTHER, Bounded, Histogram, Samples, merge, render
@@ -68,16 +69,16 @@ class Metrics:
         )
         self._tools = Histogram(
             "antiphon_tool_duration_seconds",
-            "Time of calls of hosted tools, by function and outcome.",
+            "Time of calls of hosted tools, by function, kind, provider and outcome.",
             DURATION,
-            ("tool", "outcome"),
+            CallLabels._fields,
         )
         self._tool_name = Bounded(MOST_MODELS)
         self._store = Histogram("antiphon_store_duration_seconds", "Time for the store.", STORE, ("operation",))
 
-    def tool_called(self, name: str, outcome: str, seconds: float) -> None:
+    def tool_called(self, call: CallLabels, seconds: float) -> None:
         """Count and time a call of a hosted tool."""
-        self._tools.observe((self._tool_name(name), outcome), seconds)
+        self._tools.observe(call._replace(tool=self._tool_name(call.tool)), seconds)
 
     # Observer
 

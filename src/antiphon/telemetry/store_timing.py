@@ -29,6 +29,12 @@ OPERATIONS: Mapping[str, Mapping[str, str]] = {
         "content": "file_content",
         "list": "files",
         "delete": "delete_file",
+        "begin": "begin_file",
+        "append": "append_file",
+        "finish": "finish_file",
+        "drop": "drop_file",
+        "row": "file_row",
+        "usage": "file_usage",
     },
     "deliveries": {
         "put": "put_deliveries",

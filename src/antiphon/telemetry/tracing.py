@@ -37,6 +37,7 @@ MOST_TOKENS, TEMPERATURE, TOP_P = "gen_ai.request.max_tokens", "gen_ai.request.t
 INPUT_TOKENS, OUTPUT_TOKENS = "gen_ai.usage.input_tokens", "gen_ai.usage.output_tokens"
 PROVIDER, OUTPUT_TYPE = "gen_ai.provider.name", "gen_ai.output.type"
 TOOL, TOOL_TYPE = "gen_ai.tool.name", "gen_ai.tool.type"
+TOOL_KIND, TOOL_PROVIDER = "antiphon.tool.kind", "antiphon.tool.provider"
 FIRST_TOKEN = "gen_ai.first_token"  # noqa: S105
 
 _current: ContextVar[Span | None] = ContextVar("antiphon_span", default=None)
@@ -298,11 +299,13 @@ class TracedToolServer:
         return span
 
 
-def tool_span(exporter: Exporter, name: str, kind: str) -> Span:
-    """Begin the span of a tool's call, beneath the Response's."""
+def tool_span(exporter: Exporter, name: str, kind: str, provider: str) -> Span:
+    """Begin the span of a hosted tool's call, beneath the Response's."""
     above = _current.get()
     span = Span(exporter, f"execute_tool {name}", INTERNAL, above.context if above is not None else None)
-    span.attributes = {OPERATION: "execute_tool", TOOL: name, TOOL_TYPE: kind}
+    span.attributes = {OPERATION: "execute_tool", TOOL: name, TOOL_TYPE: "extension", TOOL_KIND: kind}
+    if provider:
+        span.attributes[TOOL_PROVIDER] = provider
     return span
 
 

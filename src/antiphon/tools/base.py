@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Literal, Protocol
 from urllib.parse import urlsplit
 
@@ -13,10 +13,12 @@ from msgspec import Raw
 from antiphon.core.citations.sources import Sources
 from antiphon.core.kinds import Kind
 from antiphon.core.tools.offers import Offer
+from antiphon.core.tools.results import NO_FIELDS
 from antiphon.core.tools.results import ToolResult as ToolResult
 from antiphon.errors import AntiphonError, InvalidRequest
 from antiphon.types.items import Item
 from antiphon.types.tools import RemoteTool as RemoteTool
+from antiphon.types.tools import Tool
 
 
 class ToolFilter(msgspec.Struct, frozen=True, kw_only=True):
@@ -54,7 +56,7 @@ class NamedServer(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class McpTool(NamedServer, frozen=True, kw_only=True, tag="mcp", tag_field="type"):
-    """The declaration of an MCP server (OpenAI's "MCPTool")."""
+    """The declaration of an MCP server (OpenAI's "MCPTool"). `refused_tools` are not offered, whatever else is allowed."""
 
     server_label: str
     server_description: str | None = None
@@ -62,12 +64,15 @@ class McpTool(NamedServer, frozen=True, kw_only=True, tag="mcp", tag_field="type
     authorization: str | None = None
     headers: dict[str, str] | None = None
     allowed_tools: frozenset[str] | ToolFilter | None = None
+    refused_tools: frozenset[str] = frozenset()
     require_approval: Literal["always", "never"] | ApprovalFilter | None = None
     defer_loading: bool | None = None
 
     def offers(self, tool: RemoteTool) -> bool:
         """Tell whether the model may see a tool."""
         allowed = self.allowed_tools
+        if tool.name in self.refused_tools:
+            return False
         if isinstance(allowed, ToolFilter):
             return allowed.takes(tool.name, tool.read_only)
         return allowed is None or tool.name in allowed
@@ -125,7 +130,14 @@ class ToolOutput(msgspec.Struct, frozen=True):
 
 
 class ToolServerError(AntiphonError):
-    """The server of a tool cannot be reached, refuses, or speaks nonsense; the message may be shown to the client."""
+    """The server of a tool cannot be reached, refuses, or speaks nonsense; the message may be shown to the client.
+
+    `word`: the `code` of the ToolResult that is made of it.
+    """
+
+    def __init__(self, message: str, word: str = "") -> None:
+        super().__init__(message)
+        self.word = word
 
 
 class ToolServer(Protocol):
@@ -158,8 +170,16 @@ class ToolServers(Protocol):
 
 # Hosted tools
 
-Progress = Callable[[str], None]
-"""Tells the client how far a call has come: `searching` becomes the event `response.TYPE.searching`. For the event loop only."""
+
+class CallProgress(Protocol):
+    """Tells the client how far a call has come. For the event loop only."""
+
+    def __call__(self, stage: str, fields: Mapping[str, object] = NO_FIELDS) -> None:
+        """Send the event `response.TYPE.STAGE`, with these fields."""
+        ...
+
+
+Progress = CallProgress
 
 
 class ToolBounds(msgspec.Struct, frozen=True, kw_only=True):
@@ -171,11 +191,15 @@ class ToolBounds(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Declaration(msgspec.Struct, frozen=True, kw_only=True):
-    """A tool as a request declares it. `param` is its path in the request, `raw` its JSON."""
+    """A tool as a request declares it. `param` is its path in the request, `raw` its JSON.
+
+    `beside` are all tools of the request.
+    """
 
     type: str
     raw: Raw
     param: str
+    beside: Sequence[Tool] = ()
 
 
 class HostedRun(msgspec.Struct, frozen=True, kw_only=True):
@@ -194,6 +218,10 @@ class HostedUse(Protocol):
         """Return what the model is told of the tool as a system's text, at most some hundred tokens; "" for nothing."""
         return ""
 
+    def ignored(self) -> Sequence[str]:
+        """Return the paths of what the declarations ask for and do not get, for `x-antiphon-ignored`."""
+        return ()
+
     def opening(self) -> Mapping[str, object]:
         """Return the fields that the items of its calls begin with, as far as they depend on the response."""
         return {}
@@ -205,6 +233,30 @@ class HostedUse(Protocol):
     def offers(self) -> Sequence[Offer]:
         """Return what the model may call; the kind of each target is the tool's."""
         ...
+
+    def provider(self) -> str:
+        """Return who does the work of its calls, for metrics and traces: a search provider, a sandbox, a backend."""
+        return ""
+
+    def limited(self, name: str) -> None:
+        """Note that a call of an offer's name was refused by its key's limits."""
+        return
+
+    def demand(self, name: str, arguments: str) -> Mapping[str, float]:
+        """Return what a call will take at most of the units that limits of keys count: `searches`, `code_seconds` …"""
+        return {}
+
+    def comes_first(self, items: Sequence[Item]) -> bool:
+        """Tell whether there is something to do, and to tell, before the model is called; `items` is what it sees first."""
+        return False
+
+    def resumed(self) -> Mapping[str, str]:
+        """Return the calls of earlier responses that go on before the model is called, by their ids: their code."""
+        return {}
+
+    async def call_as(self, call_id: str, name: str, arguments: str, progress: Progress) -> ToolResult:
+        """Make one call whose id matters. Raises ToolServerError."""
+        return await self.call(name, arguments, progress)
 
     async def call(self, name: str, arguments: str, progress: Progress) -> ToolResult:
         """Make one call of an offer's `target.name`; `arguments` is what the model wrote, JSON or not.

@@ -6,20 +6,24 @@ from collections.abc import Callable, Mapping
 
 from antiphon.config import Config
 from antiphon.config.rules import web_search_choice
-from antiphon.containers.containers import Containers
 from antiphon.retrieval.search import Searcher
 from antiphon.stores.base import Store
 from antiphon.tools.base import HostedTool, ToolServers
 from antiphon.tools.code_interpreter import CodeInterpreter
+from antiphon.tools.container_choice import ContainerChoice
 from antiphon.tools.file_search import FileSearch
+from antiphon.tools.images.generation import ImageGeneration
+from antiphon.tools.images.server import ImageServer
+from antiphon.tools.programs import ProgramTool
+from antiphon.tools.shell import HostedShell
 from antiphon.tools.web.search import WebSearch
 
 
 class BuiltInTools:
     """All hosted tools of a server. `given` are a program's: they take the place of those of the same kind.
 
-    `served`: the server has a process and an address of its own; elsewhere web search is off unless it is set.
-    `off` says of each kind that is not there why, for the log.
+    `images` makes pictures. `served`: the server has a process and an address of its own; elsewhere web search is off unless it
+    is set. `off` says of each kind that is not there why, for the log.
     """
 
     def __init__(
@@ -30,8 +34,9 @@ class BuiltInTools:
         *,
         servers: ToolServers,
         searcher: Searcher,
-        containers: Containers,
+        container_choice: ContainerChoice,
         clock: Callable[[], float],
+        images: ImageServer | None = None,
         served: bool = True,
     ) -> None:
         self.off: dict[str, str] = {}
@@ -43,16 +48,34 @@ class BuiltInTools:
                 self._web = WebSearch(settings, choice, servers)
             else:
                 self.off["web_search"] = choice.reason or "no provider is set: `provider` in [tools.web_search]"
-        own: list[HostedTool] = [CodeInterpreter(containers, store.files)]
+        self._in_sandboxes = (
+            CodeInterpreter(container_choice),
+            HostedShell(container_choice),
+            ProgramTool(container_choice.containers),
+        )
+        own: list[HostedTool] = [*self._in_sandboxes]
         if config.tools.file_search.enabled:
             own.append(FileSearch(store.vector_stores, searcher, clock, results=config.tools.file_search.results))
         elif "file_search" not in given:
             self.off["file_search"] = "`enabled = false` in [tools.file_search]"
         if self._web is not None:
             own.append(self._web)
+        self._images: ImageGeneration | None = None
+        if images is not None:
+            name = config.tools.image_generation.backend or "url"
+            self._images = ImageGeneration(images, name, store.files, clock)
+            own.append(self._images)
+        elif "image_generation" not in given:
+            self.off["image_generation"] = "no server of images is set: `backend` or `url` in [tools.image_generation]"
         self.tools: dict[str, HostedTool] = {**{tool.kind.name: tool for tool in own}, **given}
+
+    def code_off(self, reason: str) -> None:
+        """Note why no sandbox holds here: what needs one is off."""
+        self.off |= {tool.kind.name: reason for tool in self._in_sandboxes}
 
     async def close(self) -> None:
         """Close what they have opened."""
         if self._web is not None:
             await self._web.close()
+        if self._images is not None:
+            await self._images.close()

@@ -7,26 +7,22 @@ that it writes can be linked to as `sandbox:/mnt/data/…`.
 
 from __future__ import annotations
 
-import asyncio
 import base64
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import Any
 
 import msgspec
 from msgspec import Raw
+from msgspec.structs import replace
 
-from antiphon.containers.base import MOST_GIVEN, Done, NetworkPolicy, container_memory, kept_path, shown_path
-from antiphon.containers.containers import Containers
-from antiphon.core.citations.sources import ContainerFile
+from antiphon.containers.base import Done
 from antiphon.core.kinds import BY_NAME
 from antiphon.core.request.validation import decode
 from antiphon.core.tools.input_unwrapper import Unwrapper
 from antiphon.core.tools.offers import Offer, Target
-from antiphon.errors import InvalidRequest, NotFound
 from antiphon.sandbox.base import SandboxError
-from antiphon.stores.base import FileStore
-from antiphon.stores.records import StoredContainer, StoredFile
 from antiphon.tools.base import Declaration, HostedRun, HostedUse, Progress, ToolBounds, ToolResult, ToolServerError
+from antiphon.tools.container_choice import AutoContainer, ChosenContainer, ContainerChoice, cited_files
 from antiphon.types.items import OtherItem
 
 NAME = "code_interpreter"
@@ -51,19 +47,14 @@ _INSTRUCTIONS = (
 )
 
 
-class AutoContainer(msgspec.Struct, frozen=True):
-    """A container that the server chooses, as a request declares it."""
-
-    type: Literal["auto"]
-    file_ids: list[str] = []
-    memory_limit: Literal["1g", "4g", "16g", "64g"] | None = None
-    network_policy: NetworkPolicy | None = None
+class CodeContainer(AutoContainer, frozen=True, tag="auto"):
+    """A container that the server chooses."""
 
 
 class CodeDeclaration(msgspec.Struct, frozen=True):
     """The declaration."""
 
-    container: str | AutoContainer
+    container: str | CodeContainer
 
 
 class EarlierCall(msgspec.Struct, frozen=True):
@@ -81,96 +72,51 @@ class CodeInterpreter:
 
     kind = BY_NAME[NAME]
 
-    def __init__(self, containers: Containers, files: FileStore) -> None:
-        self._containers = containers
-        self._files = files
+    def __init__(self, choice: ContainerChoice) -> None:
+        self._choice = choice
         # Calls of one container wait for each other.
-        self.bounds = ToolBounds(seconds=8 * containers.bounds.call_seconds + 60, bytes=16 << 20, total=48 << 20)
+        self.bounds = ToolBounds(seconds=8 * choice.containers.bounds.call_seconds + 60, bytes=16 << 20, total=48 << 20)
 
     async def admit(self, declared: Sequence[Declaration], owner: str) -> HostedUse:
         """Check the declarations; where no sandbox holds on this machine, nothing is offered."""
         wanted = [(decode(_declaration, one.raw, one.param).container, f"{one.param}.container") for one in declared]
-        container, param = wanted[0]
-        if any(other != container for other, _ in wanted):
-            raise InvalidRequest("Only one container can be used in a response.", param=wanted[-1][1])
-        if await self._containers.source.usable():
-            return CodeUse(None, self._containers, self._files, owner)
-        if isinstance(container, str):
-            return CodeUse(await self._containers.find(container, owner, param), self._containers, self._files, owner)
-        memory = self._admitted(container, param)
-        files = [await self._file(id, owner, f"{param}.file_ids[{n}]") for n, id in enumerate(container.file_ids)]
-        self._containers.source.warm()
-        return CodeUse(AutoWanted(files, memory), self._containers, self._files, owner)
-
-    def _admitted(self, container: AutoContainer, param: str) -> int:
-        """Return the memory of a container that is to be made. Raises InvalidRequest."""
-        if len(container.file_ids) > MOST_GIVEN:
-            raise InvalidRequest(f"At most {MOST_GIVEN} files are allowed.", param=f"{param}.file_ids")
-        return container_memory(container.memory_limit, container.network_policy, self._containers.bounds.memory, param)
-
-    async def _file(self, id: str, owner: str, param: str) -> StoredFile:
-        file = await self._files.get(id, owner, self._containers.clock())
-        if file is None:
-            raise NotFound(f"File '{id}' not found.", param=param, code="file_not_found")
-        return file
-
-
-class AutoWanted(msgspec.Struct, frozen=True):
-    """A container that is still to be chosen: the files that it is to have, and its memory."""
-
-    files: Sequence[StoredFile]
-    memory: int
+        return CodeUse(await self._choice.admit(wanted, owner))
 
 
 class CodeUse(HostedUse):
-    """The tool within one response. `wanted`: the container, what one is to have, or None where there can be none."""
+    """The tool within one response, in a container; None where there can be none."""
 
-    def __init__(
-        self, wanted: StoredContainer | AutoWanted | None, containers: Containers, files: FileStore, owner: str
-    ) -> None:
-        self._wanted = wanted
-        self._containers = containers
-        self._files = files
-        self._owner = owner
-        self._container = wanted if isinstance(wanted, StoredContainer) else None
-        self._id = self._container.id if self._container is not None else ""
-        self._making = asyncio.Lock()
+    def __init__(self, container: ChosenContainer | None) -> None:
+        self._container = container
 
     def offers(self) -> Sequence[Offer]:
         """Offer the function."""
-        if self._wanted is None:
+        if self._container is None:
             return []
         return [Offer(target=Target(NAME, FUNCTION), description=_DESCRIPTION, parameters=_PARAMETERS)]
 
     def instructions(self) -> str:
         """Tell of files, and how the model links to those that it makes."""
-        if self._wanted is None:
-            return ""
-        text = _INSTRUCTIONS
-        if isinstance(self._wanted, AutoWanted) and self._wanted.files:
-            names = ", ".join(shown_path(kept_path(file.filename)) for file in self._wanted.files[:20])
-            text += f" The user's files: {names}."
-        return text
+        return f"{_INSTRUCTIONS}{self._container.about}" if self._container is not None else ""
 
     def opening(self) -> Mapping[str, object]:
         """Return the container, which is known before the first call."""
-        return {"container_id": self._id}
+        return {"container_id": self._container.id if self._container is not None else ""}
 
     async def prepare(self, run: HostedRun) -> None:
-        """Choose the container: that of the last call which still has one, else a new one, made with the first call."""
-        if not isinstance(self._wanted, AutoWanted) or self._id:
-            return
-        asked: set[str] = set()
-        for item in reversed(run.items):
-            if isinstance(item, OtherItem) and item.type == _CALL:
-                id = _container_of(item)
-                if id and id not in asked and len(asked) < 8:
-                    asked.add(id)
-                    found = await self._containers.store.get(id, self._owner, self._containers.clock())
-                    if found is not None:
-                        self._id = found.id
-                        return
-        self._id = self._containers.new_id()
+        """Choose the container."""
+        if self._container is not None:
+            await self._container.choose(run, _container_of)
+
+    def provider(self) -> str:
+        """Return the kind of sandbox."""
+        return self._container.containers.source.name if self._container is not None else ""
+
+    def demand(self, name: str, arguments: str) -> Mapping[str, float]:
+        """Return the seconds of a call; files that it writes are counted afterwards."""
+        if self._container is None:
+            return {}
+        return {"code_seconds": self._container.containers.bounds.call_seconds, "stored_bytes": 0}
 
     async def call(self, name: str, arguments: str, progress: Progress) -> ToolResult:
         """Run the code."""
@@ -178,44 +124,25 @@ class CodeUse(HostedUse):
         code = unwrapper.feed(arguments) + unwrapper.close()
         if not code.strip():
             raise ToolServerError("There is no code to run.")
-        container = await self._there()
-        seconds = self._containers.bounds.call_seconds
+        assert self._container is not None
+        container, containers = await self._container.there(), self._container.containers
+        seconds = containers.bounds.call_seconds
         pieces: list[bytes] = []
         try:
-            done = await self._containers.run(container, code, seconds, lambda _, piece: pieces.append(piece))
+            done = await containers.run(container, code, seconds, lambda _, piece: pieces.append(piece))
         except SandboxError as error:
             logs = _text(pieces, str(error))
             return ToolResult(fields={"outputs": _outputs(logs, ())}, model_text=logs, error=str(error))
-        return _result(container.id, pieces, done, seconds)
-
-    async def _there(self) -> StoredContainer:
-        """Return the container, made with its files where it is not there yet."""
-        async with self._making:
-            if self._container is None:
-                found = await self._containers.store.get(self._id, self._owner, self._containers.clock())
-                assert isinstance(self._wanted, AutoWanted)
-                if found is None:
-                    found = await self._containers.create(self._owner, id=self._id, memory=self._wanted.memory)
-                await self._add_files(found, self._wanted.files)
-                self._container = found
-            return self._container
-
-    async def _add_files(self, container: StoredContainer, files: Sequence[StoredFile]) -> None:
-        there = {file.path for file in await self._containers.store.files(container.id)} if files else set()
-        for file in files:
-            path = kept_path(file.filename)
-            if path not in there:
-                content = await self._files.content(file.id, self._owner, self._containers.clock())
-                if content is None:
-                    raise ToolServerError(f"File '{file.id}' not found.")
-                await self._containers.add_file(container, path, content, "user")
-                there.add(path)
+        used = {"code_seconds": done.seconds, "stored_bytes": float(sum(file.size for file in done.files))}
+        return replace(_result(container.id, pieces, done, seconds), used=used)
 
     async def close(self) -> None:
         """Do nothing: the container stays until it has been idle for its time."""
 
 
 def _container_of(item: OtherItem) -> str:
+    if item.type != _CALL:
+        return ""
     try:
         return _earlier.decode(item.raw).container_id or ""
     except msgspec.MsgspecError:
@@ -257,15 +184,7 @@ def _result(container: str, pieces: Sequence[bytes], done: Done, seconds: float)
         error or "",
     ]
     logs = _text(pieces, *notes).rstrip("\n")
-    files = [
-        ContainerFile(
-            container_id=container,
-            file_id=file.id,
-            filename=file.path.rpartition("/")[2],
-            path=shown_path(file.path),
-        )
-        for file in done.files
-    ]
+    files = cited_files(container, done)
     said = [_shortened(logs) or "(no output)"]
     if images:
         said.append(f"[{len(images)} pictures are shown to the user.]")

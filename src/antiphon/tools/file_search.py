@@ -12,9 +12,10 @@ from antiphon.core.citations.sources import FileSource, Passage
 from antiphon.core.kinds import BY_NAME
 from antiphon.core.request.validation import decode
 from antiphon.core.retrieval.filters import Test, read_filter
+from antiphon.core.retrieval.options import RankingOptions, checked
 from antiphon.core.tools.offers import Offer, Target
 from antiphon.errors import InvalidRequest, NotFound
-from antiphon.retrieval.search import FoundChunk, Searcher, SearchTerms
+from antiphon.retrieval.search import FoundChunk, Searcher, SearchTerms, ranked_by
 from antiphon.stores.base import VectorStoreStore
 from antiphon.tools.base import Declaration, HostedUse, Progress, ToolBounds, ToolResult, ToolServerError
 from antiphon.types.request import Id
@@ -37,19 +38,12 @@ _INSTRUCTIONS = (
 )
 
 
-class SharedRanking(msgspec.Struct, frozen=True, kw_only=True):
-    """How hits are ranked: there is one ranker, whatever its name; less relevant hits can be left out."""
-
-    ranker: str = "auto"
-    score_threshold: Annotated[float, Meta(ge=0, le=1)] = 0.0
-
-
 class FileSearchTool(msgspec.Struct, frozen=True, kw_only=True):
     """The declaration (OpenAI's "FileSearchTool")."""
 
     vector_store_ids: Annotated[list[Id], Meta(min_length=1, max_length=MOST_STORES)]
     max_num_results: Annotated[int, Meta(ge=1, le=MOST_RESULTS)] | None = None
-    ranking_options: SharedRanking | None = None
+    ranking_options: RankingOptions | None = None
     filters: Raw = Raw(b"null")
 
 
@@ -80,7 +74,7 @@ class FileSearch:
 
     async def admit(self, declared: Sequence[Declaration], owner: str) -> HostedUse:
         """Check the declarations. Raises a 404 for a vector store that there is not, a 400 for one that has expired."""
-        scopes = []
+        scopes, ignored = [], []
         for one in declared:
             tool = decode(_declaration, one.raw, one.param)
             fits: Test | None = None
@@ -94,10 +88,12 @@ class FileSearch:
                 queries=(),
                 limit=tool.max_num_results or self._results,
                 fits=fits,
-                threshold=0.0 if tool.ranking_options is None else tool.ranking_options.score_threshold,
             )
-            scopes.append(scope)
-        return FileSearchUse(self._stores, self._searcher, self._clock, scopes)
+            options = checked(tool.ranking_options, f"{one.param}.ranking_options")
+            scopes.append(ranked_by(scope, options))
+            if options.hybrid_search is not None and not self._searcher.hybrid:
+                ignored.append(f"{one.param}.ranking_options.hybrid_search")
+        return FileSearchUse(self._stores, self._searcher, self._clock, scopes, ignored)
 
     async def _check(self, id: str, owner: str, param: str) -> None:
         now = self._clock()
@@ -117,12 +113,18 @@ class FileSearchUse(HostedUse):
         searcher: Searcher,
         clock: Callable[[], float],
         scopes: Sequence[SearchTerms],
+        ignored: Sequence[str] = (),
     ) -> None:
         self._stores = stores
         self._searcher = searcher
         self._clock = clock
         self._scopes = scopes
+        self._ignored = ignored
         self._noted = False
+
+    def ignored(self) -> Sequence[str]:
+        """Name the weights of a hybrid search, where there is no model of embeddings."""
+        return self._ignored
 
     def instructions(self) -> str:
         """Tell how to search and to cite."""

@@ -13,13 +13,20 @@ from antiphon.tools.base import HostedTool
 
 
 def hosted_kind(
-    name: str, *, prefix: str, opening: Mapping[str, object], arguments: Sequence[str], declared: Sequence[str] = ()
+    name: str,
+    *,
+    prefix: str,
+    opening: Mapping[str, object],
+    arguments: Sequence[str],
+    declared: Sequence[str] = (),
+    meters: Sequence[str] = (),
 ) -> Kind:
     """Return the kind of a hosted tool whose calls are items of the type `NAME_call`.
 
     Requests declare it as `{"type": NAME}`, or by one of `declared`. `prefix` begins the ids of its items. `opening` are an
     item's own fields before there is a result, with their values until then. `arguments` are those of the fields that the
-    model's call consists of: in a later turn the model sees the call by them. The model calls a function `NAME`.
+    model's call consists of: in a later turn the model sees the call by them. The model calls a function `NAME`. `meters` are the
+    units of keys' limits that its calls may use (`HostedUse.demand`).
     """
     call = f"{name}_call"
     return Kind(
@@ -29,6 +36,7 @@ def hosted_kind(
         call=call,
         items=(ItemType(type=call, prefix=prefix, read=hosted_reader(name, arguments)),),
         serve=partial(HostedCallWriter, type=call, opening=opening),
+        meters=tuple(meters),
     )
 
 

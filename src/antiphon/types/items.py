@@ -105,6 +105,13 @@ class Reasoning(msgspec.Struct, tag="reasoning", tag_field="type", kw_only=True,
     format: Text = UNSET
 
 
+class ToolCaller(msgspec.Struct, frozen=True):
+    """Who made a call: the model (`direct`), or a program of it (`program`) by its `call_id`."""
+
+    type: str
+    caller_id: Text = UNSET
+
+
 class FunctionCall(msgspec.Struct, tag="function_call", tag_field="type", kw_only=True, frozen=True):
     """A call of the client's function; `arguments` is JSON text."""
 
@@ -114,6 +121,7 @@ class FunctionCall(msgspec.Struct, tag="function_call", tag_field="type", kw_onl
     arguments: str
     status: Text = UNSET
     namespace: Text = UNSET
+    caller: ToolCaller | None | UnsetType = UNSET
 
 
 class FunctionCallOutput(msgspec.Struct, tag="function_call_output", tag_field="type", kw_only=True, frozen=True):
@@ -121,6 +129,7 @@ class FunctionCallOutput(msgspec.Struct, tag="function_call_output", tag_field="
     call_id: str
     output: str | list[Part]
     status: Text = UNSET
+    caller: ToolCaller | None | UnsetType = UNSET
 
 
 class CustomToolCall(msgspec.Struct, tag="custom_tool_call", tag_field="type", kw_only=True, frozen=True):
@@ -150,13 +159,15 @@ class ItemReference(msgspec.Struct, tag="item_reference", tag_field="type", kw_o
 class OtherItem(msgspec.Struct, frozen=True):
     """An item of a type that has no struct of its own; kept as it came. `core.kinds` says how each type is read.
 
-    `model_text` is what the model sees of it where the item itself does not say it; it goes to no client.
+    `model_text` is what the model sees of it where the item itself does not say it; it goes to no client. `seen` are the parts
+    of that as the client of another front end brought them: seals, which are opened with others, and texts.
     """
 
     type: str
     raw: Raw
     id: Text = UNSET
     model_text: Text = UNSET
+    seen: tuple[str, ...] = ()
 
 
 KnownItem = (

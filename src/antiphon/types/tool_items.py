@@ -16,14 +16,28 @@ class LocalEnvironment(msgspec.Struct, tag="local", tag_field="type", frozen=Tru
     pass
 
 
+class ContainerEnvironment(msgspec.Struct, tag="container_reference", tag_field="type", frozen=True):
+    container_id: str
+
+
 class ShellCall(msgspec.Struct, tag="shell_call", tag_field="type", kw_only=True, frozen=True):
-    """Commands for the client's shell."""
+    """Commands for a shell: the client's, or one in a container."""
 
     id: str
     call_id: str
     status: str
     action: ShellAction
-    environment: LocalEnvironment | None = LocalEnvironment()
+    environment: LocalEnvironment | ContainerEnvironment | None = LocalEnvironment()
+
+
+class ShellCallOutput(msgspec.Struct, tag="shell_call_output", tag_field="type", kw_only=True, frozen=True):
+    """What commands in a container gave, each with `stdout`, `stderr` and `outcome`."""
+
+    id: str
+    call_id: str
+    status: str
+    output: list[dict[str, object]] = []
+    max_output_length: int | None = None
 
 
 class LocalShellAction(msgspec.Struct, tag="exec", tag_field="type", frozen=True, kw_only=True):
@@ -109,3 +123,21 @@ class McpApprovalRequest(msgspec.Struct, tag="mcp_approval_request", tag_field="
     server_label: str
     name: str
     arguments: str
+
+
+class ProgramItem(msgspec.Struct, tag="program", tag_field="type", kw_only=True, frozen=True):
+    """A program of the model. `fingerprint` tells it from others; clients send it back."""
+
+    id: str
+    call_id: str
+    code: str
+    fingerprint: str
+
+
+class ProgramOutputItem(msgspec.Struct, tag="program_output", tag_field="type", kw_only=True, frozen=True):
+    """What a program said."""
+
+    id: str
+    call_id: str
+    status: str
+    result: str

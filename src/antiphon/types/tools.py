@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
@@ -16,6 +18,8 @@ class FunctionTool(msgspec.Struct, tag="function", tag_field="type", kw_only=Tru
     parameters: OptionalRaw = None
     strict: bool | None = None
     defer_loading: bool | UnsetType = UNSET
+    allowed_callers: list[str] | None | UnsetType = UNSET
+    output_schema: dict[str, Any] | None | UnsetType = UNSET
 
     def __post_init__(self) -> None:
         settle_nulls(self, parameters=self.parameters)
@@ -36,6 +40,7 @@ class CustomTool(msgspec.Struct, tag="custom", tag_field="type", kw_only=True, f
     description: str | UnsetType = UNSET
     format: ToolFormat | UnsetType | None = UNSET
     defer_loading: bool | UnsetType = UNSET
+    allowed_callers: list[str] | None | UnsetType = UNSET
 
 
 class NamespaceTool(msgspec.Struct, tag="namespace", tag_field="type", kw_only=True, frozen=True):
@@ -47,10 +52,14 @@ class NamespaceTool(msgspec.Struct, tag="namespace", tag_field="type", kw_only=T
 
 
 class OtherTool(msgspec.Struct, frozen=True):
-    """A tool of a type that has no struct of its own; kept as it came. Who runs its kind decodes it (`mcp`: `tools.base`)."""
+    """A tool of a type that has no struct of its own; kept as it came. Who runs its kind decodes it (`mcp`: `tools.base`).
+
+    `own`: the declaration with what only tools of this server understand, where a front end has more to say than `raw`.
+    """
 
     type: str
     raw: Raw
+    own: Raw | None = None
 
 
 KnownTool = FunctionTool | CustomTool | NamespaceTool

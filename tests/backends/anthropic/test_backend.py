@@ -530,7 +530,7 @@ async def test_what_a_list_says_of_a_model_counts() -> None:
             False,
             False,
             True,
-            False,
+            True,
         )
         await read_all(await backend.open(turn("a", model="m", reasoning_effort="low")))
         asked = upstream.calls[-1].json

@@ -192,3 +192,25 @@ def test_a_field_that_was_kept_more_than_once_goes_back_as_one(name: str, values
     assert list(back) == [name]
     if values[0] == b'{"a":1}' and name in fields.WHOLE:
         assert back[name] == {"a": 1, "b": 2}
+
+
+def detail(text: str, index: int = 0) -> Json:
+    block = {"type": "reasoning.text", "id": f"t{index}", "format": "MiniMax-response-v1", "index": index, "text": text}
+    return {"reasoning_details": [block]}
+
+
+@pytest.mark.parametrize(
+    "texts",
+    [["Two ", "and ", "two."], ["Two ", "Two and ", "Two and two."], ["", "Two ", "Two and two."], ["Two and two."]],
+)
+def test_fragments_may_repeat_the_text_before_them(texts: list[str]) -> None:
+    deltas = said(*map(detail, texts), {"content": "Four."})
+    assert thoughts(deltas) == "Two and two."
+    (opaque,) = gathered(deltas)
+    (kept,) = json.loads(bytes(opaque.message["reasoning_details"]))
+    assert kept["text"] == "Two and two."
+
+
+def test_each_block_repeats_its_own_text() -> None:
+    deltas = said(detail("a"), detail("x", 1), detail("ab"), detail("xy", 1), {"content": "."})
+    assert thoughts(deltas) == "axby"

@@ -78,8 +78,9 @@ def in_chat(registry: Registry) -> dict[str, bool]:
     return {card.id: card.capabilities.chat_completions for card in registry.cards()}
 
 
-@pytest.mark.parametrize(("api", "able"), [("chat", True), ("responses", False), ("scripted", False)])
-async def test_models_tell_whether_they_can_be_called_through_chat_completions(api: str, able: bool) -> None:
+@pytest.mark.parametrize(("api", "relays"), [("chat", True), ("responses", False), ("scripted", False)])
+async def test_models_tell_whether_they_can_be_called_through_chat_completions(api: str, relays: bool) -> None:
+    """All can, unless the settings say otherwise; what is not passed on as it is, is translated."""
     listing = {"data": [{"id": "theirs"}]}
     async with running(lambda call: call.answer(listing)) as upstream:
         url = f"http://127.0.0.1:{upstream.port}/v1"
@@ -93,7 +94,8 @@ async def test_models_tell_whether_they_can_be_called_through_chat_completions(a
         registry = Registry(models, backends, discover={"a"}, settings=settings)
         await registry.start()
         (own,) = in_chat(registry).keys() - models.keys()
-        assert in_chat(registry) == {"listed": able, "quiet": able, "no": False, own: able}
+        assert in_chat(registry) == {"listed": True, "quiet": True, "no": False, own: True}
+        assert [registry.resolve(id).relays_chat for id in ("listed", "quiet")] == [relays, relays]
         await registry.close()
 
 

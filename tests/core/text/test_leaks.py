@@ -12,6 +12,8 @@ from msgspec import Raw
 from antiphon.core.deltas import ReasoningDelta, TextDelta
 from antiphon.core.text.leaks import CHANNELS, FAMILIES, NAMES, LeakedCall, Row, open_filters
 from antiphon.core.text.leaks.base import LONGEST
+from antiphon.core.text.leaks.reader import MOST_CALLS
+from tests.growth import cpu_time
 
 SCHEMA = Raw(
     b'{"type":"object","properties":{"city":{"type":"string"},"days":{"type":"integer"},"tags":{"type":"array"}}}'
@@ -351,6 +353,37 @@ def test_what_is_looked_at_in_vain_ends() -> None:
     found = [one for _ in range(3000) for one in reader.feed(text + '"}}</tool_call>')] + reader.close()
     assert len("".join(one.text for one in found if isinstance(one, TextDelta))) == 3000 * len(text + '"}}</tool_call>')
     assert played(reader.feed(HERMES) + reader.close())[2] == []
+
+
+def found_in(family: str, text: str) -> list[Any]:
+    """Return what is found in a text that comes whole, by a reader for one family."""
+    (reader,) = open_filters([family], OFFERED)
+    return [*reader.feed(text), *reader.close()]
+
+
+MANY = [
+    ("kimi_k3", "<|end_of_msg|>a", 20_000),
+    ("kimi_k3", "<|close|>message<|sep|>", 40_000),
+    ("llama", "<|eot_id|>", 60_000),
+    ("glm", "<tool_call>", 80_000),
+    (CHANNELS, "<|channel|>analysis<|message|>a<|end|>", 25_000),
+    (CHANNELS, "<|channel|>final<|message|>", 35_000),
+]
+
+
+@pytest.mark.parametrize(("family", "marker", "times"), MANY)
+def test_of_very_many_markers_the_rest_is_text(family: str, marker: str, times: int) -> None:
+    few = cpu_time(lambda: found_in(family, marker * (times // 10)))
+    assert cpu_time(lambda: found_in(family, marker * times)) < max(0.02, few) * 4  # 10 times as much without a bound
+    assert marker in "".join(one.text for one in found_in(family, marker * times) if not isinstance(one, LeakedCall))
+
+
+@pytest.mark.parametrize(
+    ("family", "call"), [("hermes", HERMES), ("pythonic", "<|python_start|>[get_time()]<|python_end|>")]
+)
+def test_no_more_calls_are_looked_for_than_an_answer_may_have(family: str, call: str) -> None:
+    calls = [one for one in found_in(family, call * 3000) if isinstance(one, LeakedCall)]
+    assert MOST_CALLS < len(calls) < 2 * MOST_CALLS
 
 
 ENDLESS = [

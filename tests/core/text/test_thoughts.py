@@ -15,6 +15,7 @@ CASES = [
     ("<thinking>a</thinking>b", "a", "b"),
     ("[THINK]a[/THINK]b", "a", "b"),
     ("<think></think>b", "", "b"),
+    ("<mm:think>a</mm:think>b", "a", "b"),
     ("<think>a < b </thin </think>c", "a < b </thin ", "c"),
     ("<think>never ends", "never ends", ""),
     ("<think>a</think>\n", "a", ""),

@@ -17,6 +17,7 @@ from antiphon.net.url_guard import UrlGuard
 from antiphon.responses.sealing import Sealer
 from antiphon.responses.services import Services
 from antiphon.server.api.files import Files
+from antiphon.server.api.incoming import FileBounds, Incoming
 from antiphon.server.asgi import AntiphonApp
 from antiphon.server.auth.authenticator import authenticator, callers
 from antiphon.server.http.router import RouteTable
@@ -26,6 +27,7 @@ from antiphon.stores.open import open_sqlite
 from antiphon.tools.mcp.servers import McpServers
 
 MAX_BODY = 300_000
+BOUNDS = FileBounds(file=5_000_000, owner_bytes=8_000_000, owner_files=40)
 
 
 class Server:
@@ -43,7 +45,8 @@ class Server:
             clock=lambda: self.now,
         )
         router = RouteTable()
-        files = Files(store.files, services.clock, services.new_id_base)
+        incoming = Incoming(store.files, services.clock, BOUNDS)
+        files = Files(incoming, services.new_id_base)
         router.add("POST", "/files", files.create)
         router.add("GET", "/files", files.list)
         router.add("GET", "/files/{id}", files.read)
@@ -158,7 +161,7 @@ async def test_what_is_refused(server: Server) -> None:
     assert await post(files={"other": b"x"}, data={"purpose": "vision"}) == (400, "missing_required_parameter", "file")
     assert await post(files={"file": ("a.txt", b"")}, data={"purpose": "vision"}) == (400, "empty_file", "file")
     assert await post(json={}) == (415, "unsupported_content_type", "")
-    large = {"file": ("a.txt", b"x" * (MAX_BODY + 1))}
+    large = {"file": ("a.txt", b"x" * (BOUNDS.file + 1))}
     assert await post(files=large, data={"purpose": "vision"}) == (413, "request_too_large", "")
     broken = {"content-type": "multipart/form-data; boundary=x"}
     assert await post(content=b"nothing", headers=broken) == (400, "invalid_form", "")

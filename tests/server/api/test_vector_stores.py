@@ -10,7 +10,7 @@ from typing import Any
 import openai
 import pytest
 
-from antiphon.app import build
+from antiphon.composition.app import build
 from antiphon.config import BackendConfig, Config, FileSearchConfig, KeyConfig, ToolsConfig
 from antiphon.stores.open import open_postgres
 from tests.retrieval.documents import docx, pdf

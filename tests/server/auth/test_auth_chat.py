@@ -11,8 +11,8 @@ from typing import Any
 import httpx2
 import pytest
 
-from antiphon import app
 from antiphon.access.limits import Demand
+from antiphon.composition import app
 from antiphon.config import BackendConfig, Config, KeyConfig, ModelConfig
 from antiphon.server.api.chat.meter import demand
 from tests.net.upstream import Call

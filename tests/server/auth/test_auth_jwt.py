@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from antiphon import app
 from antiphon.access.caller import Caller
+from antiphon.composition import app
 from antiphon.config import BackendConfig, Config, JwtConfig, ModelConfig
 from antiphon.errors import APIError, ConfigError
 from antiphon.server.auth import jwks
@@ -72,7 +72,7 @@ async def refused(tokens: JwtTokens, token: str) -> str:
 @pytest.mark.parametrize("algorithm", list(KEYS))
 async def test_a_good_token_is_let_in(provider: Issuer, tokens: JwtTokens, algorithm: str) -> None:
     caller = await tokens.find(provider.token(KEYS[algorithm]).encode())
-    assert caller is not None and caller.owner.startswith("jwt_") and caller.scopes == {"responses", "chat"}
+    assert caller is not None and caller.owner.startswith("jwt_") and caller.scopes == {"responses", "chat", "tools"}
 
 
 @pytest.mark.parametrize("algorithm", list(KEYS))

@@ -14,9 +14,9 @@ from typing import Any, TypeVar
 import pytest
 from msgspec.structs import replace
 
-from antiphon import app
 from antiphon.access.caller import Caller
 from antiphon.access.keys import Keyring, Made, Rights, new_secret, well_formed
+from antiphon.composition import app
 from antiphon.config import BackendConfig, Config, KeyConfig, ModelConfig
 from antiphon.errors import APIError, ConfigError
 from antiphon.server.auth import authenticator

@@ -9,8 +9,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from antiphon import app
 from antiphon.access.caller import ADMIN
+from antiphon.composition import app
 from antiphon.config import BackendConfig, Config
 from antiphon.server.asgi import AntiphonApp
 from tests.server.handlers import call
@@ -39,6 +39,8 @@ class Things(msgspec.Struct):
     batch: str = ""
     container: str = ""
     container_file: str = ""
+    upload: str = ""
+    skill: str = ""
 
     def path(self, template: str) -> str:
         """Return a route's path with Ann's ids in it."""
@@ -49,10 +51,12 @@ class Things(msgspec.Struct):
             "files": self.file,
             "vector_stores": self.vector_store,
             "containers": self.container,
+            "uploads": self.upload,
+            "skills": self.skill,
         }[noun]
         file = self.container_file if noun == "containers" else self.file
         path = template.replace("{id}", id).replace("{item_id}", self.conversation_item)
-        return path.replace("{file_id}", file).replace("{batch_id}", self.batch)
+        return path.replace("{file_id}", file).replace("{batch_id}", self.batch).replace("{version}", "1")
 
 
 @pytest.fixture(scope="module")
@@ -87,7 +91,9 @@ def things(url: str) -> Things:
         vector_store=vector_store,
         batch=ann.post(f"/v1/vector_stores/{vector_store}/file_batches", file_ids=[file])[1]["id"],
         container=container,
+        upload=ann.post("/v1/uploads", **UPLOAD)[1]["id"],
         container_file=ann.post(f"/v1/containers/{container}/files", file_id=file)[1]["id"],
+        skill=a_skill(url),
     )
 
 
@@ -103,7 +109,20 @@ def upload(url: str) -> str:
     return answer.json()["id"]
 
 
+UPLOAD = {"filename": SECRET, "purpose": "assistants", "bytes": 5, "mime_type": "text/plain"}
+
+
+def a_skill(url: str) -> str:
+    """Keep a skill as Ann; return its id."""
+    part = b'--b\r\ncontent-disposition: form-data; name="files[]"; filename="SKILL.md"\r\n\r\n%b\r\n--b--\r\n'
+    headers = {"x-api-key": "ann", "content-type": "multipart/form-data; boundary=b"}
+    body = part % f"---\nname: mine\ndescription: {SECRET}\n---\n".encode()
+    return str(call(url, "POST", "/v1/skills", body, headers).json()["id"])
+
+
 BODIES = {
+    "POST /uploads/{id}/complete": {"part_ids": ["part_1"]},
+    "POST /skills/{id}": {"default_version": "1"},
     "POST /vector_stores/{id}/search": {"query": "crown"},
     "POST /vector_stores/{id}/files": {"file_id": "file-1"},
     "POST /vector_stores/{id}/file_batches": {"file_ids": ["file-1"]},

@@ -14,7 +14,7 @@ import pytest
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
-from antiphon import app as composition
+from antiphon.composition import app as composition
 from antiphon.config import BackendConfig, Config
 from antiphon.config.rules import check
 from antiphon.errors import ConfigError

@@ -31,7 +31,7 @@ def test_fields_and_files() -> None:
     fields = parse_form(form(PURPOSE, file()), TYPE)
     assert fields == {
         "purpose": Field(name="purpose", content=b"user_data"),
-        "file": Field(name="file", content=b"hello", filename="a.txt", content_type="text/plain"),
+        "file": Field(name="file", content=b"hello", filename="a.txt", path="a.txt", content_type="text/plain"),
     }
 
 

@@ -12,7 +12,7 @@ import msgspec
 import pytest
 
 from antiphon import __version__
-from antiphon.app import build
+from antiphon.composition.app import build
 from antiphon.config import BackendConfig, Config
 from antiphon.server.http.router import RouteTable
 from antiphon.server.pages.openapi import document
@@ -116,7 +116,13 @@ def test_an_undescribed_route_is_described_by_its_handler():
 
 
 def test_operations_name_no_unknown_tags():
-    assert {operation.tag for operation in OPERATIONS.values()} == {"Responses", "Conversations", "Models", "Server"}
+    assert {operation.tag for operation in OPERATIONS.values()} == {
+        "Responses",
+        "Conversations",
+        "Models",
+        "Messages",
+        "Server",
+    }
 
 
 # The page

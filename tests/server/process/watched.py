@@ -85,7 +85,7 @@ async def _beat(folder: Path) -> None:
 
 
 async def _main(folder: Path) -> None:
-    from antiphon import app
+    from antiphon.composition import app
     from antiphon.config import Config
     from antiphon.runtime.heap import keep_large_blocks_apart
     from antiphon.server.process.run import make_server

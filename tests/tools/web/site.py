@@ -12,6 +12,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, ClassVar
 from urllib.parse import parse_qs, urlsplit
 
+from tests.retrieval.documents import docx, pdf, zipped
+
 Json = dict[str, Any]
 
 ARTICLE = """<!doctype html><html><head><title>Lapse &amp; relapse</title><style>p{}</style><script>var a="<p>"</script>
@@ -31,6 +33,11 @@ PAGES: dict[str, tuple[int, dict[str, str], bytes]] = {
         gzip.compress(b"<p>" + b"a" * 50_000_000),
     ),
     "/more.html": (200, {"content-type": "text/html"}, b"<p>More of it: " + b"word " * 60 + b"</p>"),
+    "/report.pdf": (200, {"content-type": "application/pdf"}, pdf("The fund is in the report.", "Its second page")),
+    "/download": (200, {"content-type": "application/octet-stream"}, docx("A paragraph of a document")),
+    "/cut.pdf": (200, {"content-type": "application/pdf"}, pdf("The fund")[:200]),
+    "/scan.pdf": (200, {"content-type": "application/pdf"}, pdf("")),
+    "/archive.zip": (200, {"content-type": "application/zip"}, zipped({"a.txt": "text"})),
     "/plain.txt": (200, {"content-type": "text/plain"}, b"Plain text."),
     "/picture.png": (200, {"content-type": "image/png"}, b"\x89PNG"),
     "/gone": (404, {"content-type": "text/html"}, b"gone"),

@@ -92,7 +92,12 @@ async def test_a_provider(name: str, base: str) -> None:
     [
         ("status 403", "status 403", "search.formats"),
         ("status 429", "status 429", "limiter"),
-        ("status 500", "status 500", ""),
+        ("status 500", "status 500", "fails at present"),
+        ("status 401", "status 401", "`key` in"),
+        ("status 402", "status 402", "no credit"),
+        ("status 404", "status 404", "set `url`"),
+        ("status 302", "status 302", "another address"),
+        ("status 418", "status 418", ""),
         ("nonsense", "not the expected JSON", "searxng"),
         ("slow", "within 0.5 seconds", ""),
     ],

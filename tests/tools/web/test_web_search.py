@@ -41,7 +41,8 @@ class Planned(BaseHTTPRequestHandler):
         self.asked.append(request)
         messages = request["messages"]
         last = max(index for index, message in enumerate(messages) if message["role"] == "user")
-        text = messages[last]["content"]
+        content = messages[last]["content"]
+        text = content if isinstance(content, str) else "".join(part.get("text", "") for part in content)
         plan = json.loads(bytes.fromhex(text.partition("PLAN ")[2]) or b'{"calls": [], "say": "Hm."}')
         done = sum(message["role"] == "tool" for message in messages[last:])
         if done < len(plan["calls"]) and request.get("tools"):
@@ -234,6 +235,11 @@ def test_a_page_that_an_opened_page_links_to(client: Client, base: str) -> None:
         ("/to-article", "The fund did lapse on Monday"),
         ("/latin", "café"),
         ("/plain.txt", "Plain text."),
+        ("/report.pdf", "The fund is in the report.\n\nIts second page"),
+        ("/download", "A paragraph of a document"),
+        ("/cut.pdf", "Error: The document cannot be read: The PDF file is broken."),
+        ("/scan.pdf", "Error: The document cannot be read: "),
+        ("/archive.zip", "Error: The document cannot be read: "),
         ("/bomb", "Error: The page cannot be fetched"),
         ("/picture.png", "Error: The page is no text: its type is image/png."),
         ("/gone", "Error: The page cannot be fetched: its server answered with status 404."),
@@ -328,7 +334,8 @@ def test_calls_are_counted_and_timed(client: Client) -> None:
     client.create(**plan(SEARCH))
     with urllib.request.urlopen(f"{client.url}/metrics", timeout=20) as reply:
         page = reply.read().decode()
-    assert 'antiphon_tool_duration_seconds_count{tool="web_search",outcome="ok"}' in page
+    labels = 'tool="web_search",kind="web_search",provider="searxng",outcome="ok"'
+    assert f"antiphon_tool_duration_seconds_count{{{labels}}}" in page
 
 
 def test_defaults() -> None:

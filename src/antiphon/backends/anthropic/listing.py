@@ -95,7 +95,6 @@ def _read(raw: Raw) -> _ListedEntry | None:
 def _listed(model: BackendModel, entry: _ListedEntry | None) -> MessagesModel:
     abilities = (entry.capabilities if entry is not None else None) or {}
     capabilities = Capabilities(
-        chat_completions=False,
         images=_supports(abilities, "image_input"),
         structured_outputs=_supports(abilities, "structured_outputs"),
         reasoning=_supports(abilities, "thinking"),

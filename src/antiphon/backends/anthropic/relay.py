@@ -10,7 +10,7 @@ import msgspec
 from antiphon.backends.anthropic.answers import TokenCounts
 from antiphon.backends.openai_calls import accepted
 from antiphon.backends.refusals import read_refusal
-from antiphon.config.masking import SECRETS
+from antiphon.config.masking import SECRETS, MaskedErrors
 from antiphon.core.json_encoding import to_json
 from antiphon.core.text.sse import SSEParser
 from antiphon.errors import BackendError
@@ -119,6 +119,7 @@ class RelayedMessages:
         self.headers: Sequence[tuple[bytes, bytes]] = [pair for pair in response.headers if pair[0] in KEPT_HEADERS]
         self._counts = UsageReader(streamed=response.header(b"content-type").startswith(b"text/event-stream"))
         self._response = response
+        self._errors = MaskedErrors(SECRETS)
         self._refusal = refusal
 
     @classmethod
@@ -142,9 +143,11 @@ class RelayedMessages:
         if self._refusal is not None:
             data, self._refusal = self._refusal, b""
             return data
-        data = await self._response.read()
-        self._counts.feed(data)
-        return SECRETS.hide_in_bytes(data) if b'"error"' in data else data
+        while True:
+            data = await self._response.read()
+            self._counts.feed(data)
+            if (shown := self._errors.feed(data)) or not data:
+                return shown
 
     def abort(self) -> None:
         self._response.abort()

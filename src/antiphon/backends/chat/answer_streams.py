@@ -8,7 +8,7 @@ from antiphon.backends.base import Take
 from antiphon.backends.chat.answers.endings import UNFORCED
 from antiphon.backends.chat.codec import ChatCall, ChatDecoder
 from antiphon.backends.learning.asking import Asking
-from antiphon.config.masking import SECRETS
+from antiphon.config.masking import SECRETS, MaskedErrors
 from antiphon.core.deltas import Delta, Finish
 from antiphon.core.text.sse import MOST_SAID, SSEParser
 from antiphon.errors import BackendError
@@ -211,11 +211,14 @@ class RelayedBytes:
         self.status = response.status
         self.headers: Sequence[tuple[bytes, bytes]] = [pair for pair in response.headers if pair[0] in _KEPT_HEADERS]
         self._response = response
+        self._errors = MaskedErrors(SECRETS)
 
     async def read(self) -> bytes:
         """Return the next piece; an error in it does not tell the operator's secrets."""
         data = await self._response.read()
-        return SECRETS.hide_in_bytes(data) if b'"error"' in data else data
+        while not (shown := self._errors.feed(data)) and data:
+            data = await self._response.read()
+        return shown
 
     def abort(self) -> None:
         self._response.abort()

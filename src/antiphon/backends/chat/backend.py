@@ -19,7 +19,7 @@ from antiphon.backends.chat.profiles import NO_PROFILES, Policies, Profile, Prof
 from antiphon.backends.engine_details import EngineDetails
 from antiphon.backends.learning.adaptations import NOTHING, Adaptation, Adaptations
 from antiphon.backends.learning.asking import Asking, with_window
-from antiphon.backends.openai_calls import accepted, connect, list_models, trace_header
+from antiphon.backends.openai_calls import accepted, connect, list_models, post_json, trace_header
 from antiphon.config import BackendConfig, ModelConfig
 from antiphon.config.reading import nearest, quoted
 from antiphon.core.text.leaks import NO_FAMILIES, Families
@@ -233,6 +233,10 @@ class ChatBackend:
     async def chat_completions(self, body: bytes) -> RelayedBytes:
         """Pass a request on as it is. Raises BackendError."""
         return RelayedBytes(await accepted(await self._client.send("POST", self._path, body), ours=False))
+
+    async def post(self, endpoint: str, body: bytes) -> bytes:
+        """Send JSON to another endpoint of the server, such as `/embeddings`. Raises BackendError."""
+        return await post_json(self._client, endpoint, body)
 
     async def close(self) -> None:
         """Close all connections."""

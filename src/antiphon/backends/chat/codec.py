@@ -27,7 +27,7 @@ from antiphon.core.tools.choices import OfferChoice, choose
 from antiphon.core.tools.schema_subsets import Subset
 from antiphon.core.tools.schemas import HEAVY, format_schema
 from antiphon.core.tools.tool_map import ToolMap
-from antiphon.core.turn import TEMPLATE_FIELDS, Turn, all_instructions, merged_objects
+from antiphon.core.turn import TEMPLATE_FIELDS, Turn, all_instructions, continues, merged_objects, no_prefill
 from antiphon.runtime.offload import LARGE
 from antiphon.types.request import TextFormat
 
@@ -113,6 +113,8 @@ def request(turn: Turn, options: CodecOptions) -> tuple[bytes, ChatCall]:
     body.add("model", to_json(turn.model))
     _add_tools(body, turn, tools, choice, emulation, profile)
     _add_format(body, turn, emulation, profile, messages)
+    if continues(turn):
+        _add_prefill(body, profile, messages)
     body.add("messages", messages.render())
     ignored = _add_sampling(body, turn, options)
     ignored += add_effort(body.fields, turn.reasoning_effort, profile, refuse=options.refuse)
@@ -331,12 +333,24 @@ def _add_sampling(body: _Body, turn: Turn, options: CodecOptions) -> tuple[str, 
         body.put("top_logprobs", request.top_logprobs)
     for name in profile.forward:
         body.put(name, turn.text.verbosity if name == "verbosity" else getattr(request, name))
+    if turn.options.thinking_budget is not None and profile.thinking_budget and turn.reasoning_effort not in OFF:
+        body.put(profile.thinking_budget, turn.options.thinking_budget)
     if turn.options.top_k is None or "top_k" in profile.drop:
         return ()
     if not profile.top_k:
         return ("top_k",)
     body.put("top_k", turn.options.top_k)
     return ()
+
+
+def _add_prefill(body: _Body, profile: Profile, messages: Messages) -> None:
+    """Have the answer go on where the last message ends. Raises InvalidRequest where the server cannot do that."""
+    if not profile.prefill:
+        raise no_prefill()
+    messages.continue_last(profile.prefill if profile.prefill in ("prefix", "partial") else "")
+    if profile.prefill == "continue_final_message":
+        body.add("continue_final_message", b"true")
+        body.add("add_generation_prompt", b"false")
 
 
 def _wants_logprobs(turn: Turn) -> bool:

@@ -47,7 +47,18 @@ RULES: dict[Roles, RoleRules] = {
 class MessageList:
     """Gathers messages; `render` gives them as a JSON array."""
 
-    __slots__ = ("_done", "_first", "_in_place", "_last", "_opening", "_rules", "_system", "_system_role", "_user")
+    __slots__ = (
+        "_continues",
+        "_done",
+        "_first",
+        "_in_place",
+        "_last",
+        "_opening",
+        "_rules",
+        "_system",
+        "_system_role",
+        "_user",
+    )
 
     def __init__(self, roles: Roles, *, in_place: bool = False) -> None:
         """`in_place`: a system message that the model takes at the front only is told by the user, where it stands."""
@@ -60,6 +71,7 @@ class MessageList:
         self._opening: list[Content] = []  # of the first one
         self._done: list[bytes] = []
         self._last = ""
+        self._continues = False
 
     @property
     def gathers_system(self) -> bool:
@@ -107,6 +119,12 @@ class MessageList:
         self._done.append(b"".join((b'{"role":"assistant",', *fields, b"}")))
         self._last = "assistant"
 
+    def continue_last(self, field: str) -> None:
+        """Mark the last message, an assistant's, as one that the answer continues; `field` of it says so, if any."""
+        self._continues = True
+        if field:
+            self._done[-1] = b"%b,%b:true}" % (self._done[-1][:-1], to_json(field))
+
     def tool(self, call_id: str, content: bytes, name: str = "") -> None:
         """Add the output of a call of the assistant's message before it."""
         named = b',"name":%b' % text_json(name) if name else b""
@@ -117,7 +135,7 @@ class MessageList:
         """Return the messages as a JSON array."""
         if self._system:
             self._end_system()
-        if self._rules.alternate and self._last not in ("user", "tool"):
+        if self._rules.alternate and self._last not in ("user", "tool") and not self._continues:
             self.user(Content(GO_ON))
         if self._user:
             self._end_user()

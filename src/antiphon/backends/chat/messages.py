@@ -60,6 +60,10 @@ class Messages:
             self._add(entry)
         self._flush()
 
+    def continue_last(self, field: str) -> None:
+        """Mark the last message, an assistant's, as one that the answer continues; `field` of it says so, if any."""
+        self._list.continue_last(field)
+
     def note(self, text: str) -> None:
         """Add to what stands at the very beginning."""
         self._list.note(text)

@@ -46,8 +46,10 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
     names. `stream`: whether the server is asked for a stream, whatever the client wants. `roles`, `call_ids`,
     `strict_schema`: what its models take where their settings do not say. `tool_images`: outputs of tools may hold images,
     which else follow as a user's. `think`: where its models' thoughts begin, if their settings do not say. `tool_names`:
-    outputs of tools are asked for the function's name. `top_k`: it knows that setting. `base`: of a configured profile, the
-    known one that it was made from.
+    outputs of tools are asked for the function's name. `top_k`: it knows that setting. `prefill`: how an answer goes on where a
+    last message of the assistant's ends: by itself (`native`), by `continue_final_message`, or by a field of that message; ""
+    where it cannot. `thinking_budget`: the field that bounds the tokens of thoughts, "" where there is none. `base`: of a
+    configured profile, the known one that it was made from.
     """
 
     name: str
@@ -78,6 +80,8 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
     tool_images: bool = False
     tool_names: bool = False
     top_k: bool = False
+    prefill: Literal["", "native", "continue_final_message", "prefix", "partial"] = ""
+    thinking_budget: str = ""
 
     @property
     def kind(self) -> str:
@@ -116,6 +120,8 @@ PROFILES: dict[str, Profile] = {
         Profile(
             name="llama_cpp",
             top_k=True,
+            prefill="native",
+            thinking_budget="thinking_budget_tokens",
             leaks=ENGINE_LEAKS,
             effort="enable_thinking",
             grammar="gbnf",
@@ -125,6 +131,8 @@ PROFILES: dict[str, Profile] = {
         Profile(
             name="vllm",
             top_k=True,
+            prefill="continue_final_message",
+            thinking_budget="thinking_token_budget",
             leaks=ENGINE_LEAKS,
             effort="both",
             efforts=_LOW_TO_HIGH,
@@ -134,6 +142,7 @@ PROFILES: dict[str, Profile] = {
         Profile(
             name="sglang",
             top_k=True,
+            prefill="continue_final_message",
             effort="both",
             efforts=_LOW_TO_HIGH,
             grammar="sglang",
@@ -142,6 +151,7 @@ PROFILES: dict[str, Profile] = {
         ),
         Profile(
             name="ollama",
+            prefill="native",
             leaks=ENGINE_LEAKS,
             efforts=("none", *_LOW_TO_HIGH),
             reasoning_out="reasoning",
@@ -181,6 +191,7 @@ PROFILES: dict[str, Profile] = {
             stream_usage=False,
             roles="alternate",
             call_ids="short",
+            prefill="prefix",
         ),
         Profile(name="gemini", strict_schema="gemini", call_signature=UNSIGNED, tool_names=True),
         Profile(
@@ -189,6 +200,7 @@ PROFILES: dict[str, Profile] = {
             forward=frozenset(("user",)),
             strict_schema="moonshot",
             tool_names=True,
+            prefill="partial",
         ),
         # It ignores response_format, tool_choice and logprobs.
         Profile(

@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
-from antiphon.backends.base import Backend, BackendModel, ByteStream, TurnStream
+from antiphon.backends.base import Backend, BackendModel, ByteStream, JsonEndpoints, TurnStream
 from antiphon.backends.chat.backend import ChatBackend
 from antiphon.backends.llama.child import ChildParams
 from antiphon.backends.llama.model import EngineModel
@@ -46,6 +46,8 @@ SOCKET_PATH_LIMIT = 90
 class LlamaCppBackend:
     """The embedded engine as a Backend; `connect` makes the backend that speaks to its unix socket.
 
+    `embeds`: the model is one of embeddings.
+
     A crash breaks the calls in flight (BackendError); the process is restarted, and calls that come meanwhile wait.
     """
 
@@ -55,12 +57,14 @@ class LlamaCppBackend:
         model: EngineModel,
         *,
         name: str = "engine",
+        embeds: bool = False,
         patience: float = PATIENCE,
         connect: Callable[[str], Backend] | None = None,
     ) -> None:
         self.name = name
         self.model = model
         self._config = config
+        self._embeds = embeds
         self._connect = connect or partial(_chat_backend, name)
         self._patience = patience
         self._up = asyncio.Event()
@@ -163,6 +167,7 @@ class LlamaCppBackend:
             threads=self._config.threads,
             gpu_layers=self._config.gpu_layers,
             thinks=not self.model.demo,
+            embeds=self._embeds,
         )
 
     # The calls
@@ -182,6 +187,15 @@ class LlamaCppBackend:
     async def chat_completions(self, body: bytes) -> ByteStream:
         """Relay a chat completions request. Raises BackendError."""
         return await self._call(lambda inner: inner.chat_completions(body))
+
+    async def post(self, endpoint: str, body: bytes) -> bytes:
+        """Send JSON to another endpoint of the engine, such as `/embeddings`. Raises BackendError."""
+
+        async def work(inner: Backend) -> bytes:
+            assert isinstance(inner, JsonEndpoints)
+            return await inner.post(endpoint, body)
+
+        return await self._call(work)
 
     async def _call(self, work: Callable[[Backend], Awaitable[T]]) -> T:
         """Do a call when the engine is up; once more if the process died before it answered a byte.

@@ -17,11 +17,16 @@ from typing import IO, Any
 
 import msgspec
 
+from antiphon.backends.llama.gguf import read_gguf
+
 PR_SET_PDEATHSIG = 1
 HTTP_THREADS = 64
 """Threads beside those of the slots: each request that waits for a slot holds one."""
 
 STDIN_SECONDS = 0.2
+MEAN = 1
+"""llama.cpp's number for the mean of the vectors of all tokens."""
+
 WARNINGS = 2
 """llama.cpp's verbosity; from 4 on it would log prompts."""
 
@@ -40,6 +45,7 @@ class ChildParams(msgspec.Struct, frozen=True, kw_only=True):
     gpu_layers: int = -1
     cache_mib: int = 64
     thinks: bool = True
+    embeds: bool = False
 
 
 class ChildReport(msgspec.Struct, frozen=True):
@@ -89,9 +95,20 @@ def load(params: ChildParams) -> Any:
     settings.cpuparams.n_threads = settings.cpuparams_batch.n_threads = threads
     settings.cache_ram_mib = params.cache_mib
     settings.enable_reasoning = -1 if params.thinks else 0
+    if params.embeds:
+        settings.embedding = True
+        settings.n_batch = settings.n_ubatch = params.context  # a text is embedded in one piece
+        if not _pools(params.model):
+            settings.pooling_type = MEAN
     settings.warmup = False
     settings.verbosity = WARNINGS
     return xllamacpp.Server(settings)
+
+
+def _pools(path: str) -> bool:
+    """Tell whether a model's file says how the vectors of its tokens become one."""
+    info = read_gguf(Path(path))
+    return info.number(f"{info.text('general.architecture')}.pooling_type") not in (None, 0)
 
 
 def _cores() -> set[int]:

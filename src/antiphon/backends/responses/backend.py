@@ -16,7 +16,7 @@ from antiphon.backends.error_words import parse
 from antiphon.backends.learning.adaptations import Adaptation, Adaptations
 from antiphon.backends.learning.asking import Asking, with_window
 from antiphon.backends.learning.responses_wishes import adapted, is_forced, sent_fields
-from antiphon.backends.openai_calls import accepted, connect, list_models, trace_header
+from antiphon.backends.openai_calls import accepted, connect, list_models, post_json, trace_header
 from antiphon.backends.refusals import read_refusal, refusal
 from antiphon.backends.responses import codec
 from antiphon.backends.responses.decoder import ResponsesEventDecoder
@@ -144,6 +144,8 @@ class ResponsesBackend:
     `learn`: a refusal that names a wish of the request is answered by asking without it.
     """
 
+    runs_hosted_tools = True
+
     def __init__(self, name: str, config: BackendConfig, *, socket: str = "", learn: bool = True) -> None:
         self.name = name
         self._client = connect(name, config, socket)
@@ -200,14 +202,14 @@ class ResponsesBackend:
         return await self._client.send("POST", path, body, trace_header(turn.hints))
 
     async def models(self) -> Sequence[BackendModel]:
-        """Ask what it serves; none of it can be called through chat completions here. Raises BackendError."""
+        """Ask what it serves; all of it can be called through chat completions, which are translated. Raises BackendError."""
         learned = self._adaptations.shared()
         models = await list_models(self._client)
         owners = [model.owned_by for model in models]
         self._profile = profile = profiles.find(self._config.profile, self._config.url, owners)
         self._chat = CodecOptions(profile=profile) if profile and token_count.offered(profile.kind) else None
         return [
-            replace(with_window(model, learned), capabilities=replace(model.capabilities, chat_completions=False))
+            replace(with_window(model, learned), capabilities=replace(model.capabilities, chat_completions=True))
             for model in models
         ]
 
@@ -226,6 +228,10 @@ class ResponsesBackend:
         raise InvalidRequest(
             "This model cannot be called through chat completions.", param="model", code="unsupported_model"
         )
+
+    async def post(self, endpoint: str, body: bytes) -> bytes:
+        """Send JSON to another endpoint of the server, such as `/embeddings`. Raises BackendError."""
+        return await post_json(self._client, endpoint, body)
 
     async def close(self) -> None:
         await self._client.close()

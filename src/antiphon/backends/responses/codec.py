@@ -8,7 +8,7 @@ import msgspec
 
 from antiphon.backends.responses.items import RequestForm, sent_items, sent_tool
 from antiphon.core.json_encoding import to_json
-from antiphon.core.turn import Turn
+from antiphon.core.turn import Turn, continues, no_prefill
 from antiphon.types.tools import CustomTool, NamespaceTool, ToolChoice
 
 SEALED_THOUGHTS = "reasoning.encrypted_content"
@@ -29,8 +29,11 @@ DOCUMENTED = RequestForm()
 def request(turn: Turn, form: RequestForm = DOCUMENTED) -> bytes:
     """Return the body of the call: the client's own fields, the whole history as `input`, `store: false`.
 
-    A server that keeps nothing has to be asked for its thoughts, sealed: without them it cannot go on thinking.
+    A server that keeps nothing has to be asked for its thoughts, sealed: without them it cannot go on thinking. Raises
+    InvalidRequest for a message that is to be continued.
     """
+    if continues(turn):
+        raise no_prefill()
     fields: dict[str, object] = dict(turn.extra)
     asked = msgspec.structs.asdict(turn.request)
     fields |= {name: value for name, value in asked.items() if name not in _OURS and value is not None}

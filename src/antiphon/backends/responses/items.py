@@ -38,6 +38,7 @@ from antiphon.types.items import (
     Reasoning,
     ReasoningText,
     Refusal,
+    ToolCaller,
 )
 from antiphon.types.tools import FunctionTool, NamespaceTool, OtherTool, Tool
 
@@ -139,7 +140,7 @@ def _custom_call(item: CustomToolCall, form: RequestForm) -> Fields:
 
 
 def _call(type: str, item: FunctionCall | CustomToolCall, field: str, text: str) -> Fields:
-    fields: Fields = {"type": type, "call_id": item.call_id, "name": item.name, field: text}
+    fields: Fields = {"type": type, "call_id": item.call_id, "name": item.name, field: text, **_caller(item)}
     if isinstance(item.namespace, str):
         fields["namespace"] = item.namespace
     if item.status in WORKED_ON:
@@ -150,7 +151,13 @@ def _call(type: str, item: FunctionCall | CustomToolCall, field: str, text: str)
 def _output(item: FunctionCallOutput | CustomToolCallOutput, form: RequestForm) -> Fields:
     output = item.output
     parts = output if isinstance(output, str) else [_part(part, InputText) for part in output]
-    return {"type": item.__struct_config__.tag, "call_id": responses_id(item.call_id), "output": parts}
+    return {"type": item.__struct_config__.tag, "call_id": responses_id(item.call_id), "output": parts, **_caller(item)}
+
+
+def _caller(item: Item) -> Fields:
+    """Return who made a call, where that is said: a program of the backend goes on with its outputs."""
+    caller = getattr(item, "caller", None)
+    return {"caller": caller} if isinstance(caller, ToolCaller) else {}
 
 
 def _thoughts(item: Reasoning, form: RequestForm) -> Fields | None:
@@ -225,10 +232,13 @@ def sent_tool(tool: Tool) -> object:
             parameters = tidy(tool.parameters) if tool.parameters is not None else NO_PARAMETERS
             if parameters is tool.parameters and None not in (tool.description, tool.strict):
                 return tool
-            said = _said(tool, "name", "description", "strict", "defer_loading")
+            said = _said(tool, "name", "description", "strict", "defer_loading", "allowed_callers", "output_schema")
             return {"type": "function", **said, "parameters": parameters}
         case _:
-            return {"type": "custom", **_said(tool, "name", "description", "format", "defer_loading")}
+            return {
+                "type": "custom",
+                **_said(tool, "name", "description", "format", "defer_loading", "allowed_callers"),
+            }
 
 
 def _without_nulls(raw: Raw) -> object:

@@ -218,7 +218,7 @@ class Registry:
             endpoints = [Endpoint(member, name) for member in self._members.values()]
         listed = [entry for endpoint in endpoints for entry in endpoint.member.models if entry.id == name]
         return ModelRoute(
-            _configured_card(id, model, listed, chat=_speaks_chat(endpoints)),
+            _configured_card(id, model, listed),
             endpoints,
             _defaults(model),
             model.instructions,
@@ -232,7 +232,7 @@ class Registry:
         found = [self._routes.get(id) or self._find(id) for id in model.fallbacks]
         needed = _abilities(model)
         return [
-            route for route in found if route is not None and route.endpoints and _does(_may_stand_in(route), needed)
+            route for route in found if route is not None and route.endpoints and _does(route.card.capabilities, needed)
         ]
 
     def _listing(self, name: str) -> list[Endpoint]:
@@ -281,19 +281,8 @@ def _discovered_card(model: BackendModel) -> ModelCard:
     )
 
 
-def _speaks_chat(endpoints: Sequence[Endpoint]) -> bool:
-    """Tell whether all of some backends are of kinds that chat completions can be passed on to."""
-    return all(endpoint.member.policy.chat_completions for endpoint in endpoints)
-
-
-def _may_stand_in(route: ModelRoute) -> Capabilities:
-    """Return what a model can as a stand-in: that its backend speaks Responses alone does not keep it from those."""
-    able = route.card.capabilities
-    return able if _speaks_chat(route.endpoints) else msgspec.structs.replace(able, chat_completions=True)
-
-
-def _configured_card(id: str, model: ModelConfig, listed: Sequence[BackendModel], *, chat: bool) -> ModelCard:
-    chat = chat and all(entry.capabilities.chat_completions for entry in listed)
+def _configured_card(id: str, model: ModelConfig, listed: Sequence[BackendModel]) -> ModelCard:
+    chat = all(entry.capabilities.chat_completions for entry in listed)
     windows = [entry.context_length for entry in listed if entry.context_length]
     return ModelCard(
         id=id,

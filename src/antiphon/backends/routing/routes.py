@@ -10,7 +10,15 @@ from typing import TypeVar
 import msgspec
 from msgspec import Raw
 
-from antiphon.backends.base import ByteStream, MessagesCaller, MessagesRelay, ModelCard, RelayedAnswer, RoutedStream
+from antiphon.backends.base import (
+    ByteStream,
+    HostsTools,
+    MessagesCaller,
+    MessagesRelay,
+    ModelCard,
+    RelayedAnswer,
+    RoutedStream,
+)
 from antiphon.backends.routing.call_queue import Waiter
 from antiphon.backends.routing.endpoints import Endpoint, least_busy, preferred
 from antiphon.backends.routing.leases import Lease, LeasedBytes, LeasedMessages, LeasedStream
@@ -129,11 +137,28 @@ class ModelRoute:
         return await self._call(call, hints, _cache_key(fields))
 
     @property
+    def runs_hosted_tools(self) -> bool:
+        """Whether all backends that may answer run hosted tools themselves."""
+        return self._all(HostsTools)
+
+    @property
+    def relays_chat(self) -> bool:
+        """Whether all backends that may answer speak chat completions themselves."""
+        return all(one.member.policy.chat_completions for one in self._all_endpoints())
+
+    @property
     def relays_messages(self) -> bool:
         """Whether all backends that may answer speak the Messages API themselves."""
+        return self._all(MessagesRelay)
+
+    def _all_endpoints(self) -> Sequence[Endpoint]:
         routes = [self, *(self._fallbacks() if self._fallbacks is not None else ())]
-        endpoints = [one for route in routes for one in route.endpoints]
-        return bool(endpoints) and all(isinstance(one.member.backend, MessagesRelay) for one in endpoints)
+        return [one for route in routes for one in route.endpoints]
+
+    def _all(self, kind: type[object]) -> bool:
+        """Tell whether all backends that may answer are of a kind."""
+        endpoints = self._all_endpoints()
+        return bool(endpoints) and all(isinstance(one.member.backend, kind) for one in endpoints)
 
     async def relay_messages(
         self, fields: Mapping[str, Raw], caller: MessagesCaller, hints: Hints = NO_HINTS, *, count: bool = False

@@ -14,6 +14,7 @@ import msgspec
 
 from antiphon.backends.base import Backend, BackendModel
 from antiphon.backends.learning.adaptations import NOTHING, Adaptable, Adaptation
+from antiphon.cli.checks.clients import served
 from antiphon.cli.checks.probes import (
     REFUSED,
     TOOL,
@@ -79,6 +80,7 @@ async def diagnose(backend: Backend, model: BackendModel) -> Diagnosis:
         window = window or found.learned.context_length
     note = f"{window:,} tokens" if window else "the backend does not say: set context_length yourself"
     found.findings.append(Finding("context length", True if window else None, note))
+    found.findings.append(served(found.can("tool call"), window))
     if found.learned != NOTHING:
         found.findings.append(Finding("learned", None, f"the model refuses some requests; it takes {found.learned}"))
     return found

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import click
 
+from antiphon.composition.from_settings import make_sandboxes
 from antiphon.config import Config
 from antiphon.errors import AntiphonError
-from antiphon.from_settings import make_sandboxes
 
 
 async def report_sandbox(config: Config) -> int:

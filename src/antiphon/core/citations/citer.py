@@ -1,8 +1,9 @@
 """Citer: markers in a model's answer → what the client sees, and annotations, while the answer streams.
 
 `【3】` or `【3†…】`, also `[^3]`: of a web page, the marker becomes a link, `([host](url))`, which the annotation spans; of a
-file it is removed, and the annotation says where it stood. Unknown numbers vanish. Links to `sandbox:PATH` stay, and are
-annotated where the text ends. Positions count code points of the text so far. A Citer does no I/O.
+file, and without `links` of a page too, it is removed, and the annotation says where it stood. Unknown numbers vanish. Links
+to `sandbox:PATH` stay, and are annotated where the text ends. Positions count code points of the text so far. A Citer does
+no I/O.
 """
 
 from __future__ import annotations
@@ -44,10 +45,22 @@ _NO_HOST = dict.fromkeys(map(ord, '[]()"\\<>'))
 class Citer:
     """Reads the answers of one response; `sources` grows while its tools are called."""
 
-    __slots__ = ("_held", "_keeps", "_length", "_logprobs", "_out", "_pieces", "_sources", "_spaced", "_waiting")
+    __slots__ = (
+        "_held",
+        "_keeps",
+        "_length",
+        "_links",
+        "_logprobs",
+        "_out",
+        "_pieces",
+        "_sources",
+        "_spaced",
+        "_waiting",
+    )
 
-    def __init__(self, sources: Sources) -> None:
+    def __init__(self, sources: Sources, *, links: bool = True) -> None:
         self._sources = sources
+        self._links = links
         self._out: list[Delta] = []
         self._pieces: list[str] = []
         self._logprobs: list[bytes] = []
@@ -135,7 +148,9 @@ class Citer:
         pieces = [before]
         length, spaced = self._length + len(before), before[-1].isspace() if before else self._spaced
         for source in sources:
-            if isinstance(source, WebSource):
+            if isinstance(source, WebSource) and not self._links:
+                annotations.append(_url_citation(source, length, length))
+            elif isinstance(source, WebSource):
                 link = _link(source.url)
                 if not spaced:
                     pieces.append(" ")

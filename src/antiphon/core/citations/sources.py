@@ -122,7 +122,8 @@ class Sources:
             pieces.append(f"{_heading(source)}\n{_harmless(passage.text)}".rstrip())
         for file in files:
             self._add_file(file)
-        return SourcedText("\n\n".join(pieces), (*kept.values(), *files))
+        parts = pieces[1:] if head else pieces
+        return SourcedText("\n\n".join(pieces), (*kept.values(), *files), tuple(parts))
 
     def _number(self, source: NumberedSource) -> NumberedSource:
         known = self._numbers.get(source.key)
@@ -141,10 +142,11 @@ class Sources:
 
 
 class SourcedText(msgspec.Struct, frozen=True):
-    """A tool's text for the model, and the sources that are named in it."""
+    """A tool's text for the model, and the sources that are named in it. `parts`: what of it is from each passage."""
 
     text: str
     sources: tuple[Source, ...]
+    parts: tuple[str, ...] = ()
 
 
 _PLAIN = frozenset("!#$%&*+,-./:;=?@_~[]0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ")

@@ -120,7 +120,7 @@ WEB_OPTIONAL: Mapping[str, str] = {"query": "s", "queries": "ls", "sources": "lo
 OPTIONAL: Mapping[str, Mapping[str, str]] = {
     "message": {"phase": "s"},
     "reasoning": {"encrypted_content": "s"},
-    "function_call": {"namespace": "s"},
+    "function_call": {"namespace": "s", "caller": "o"},
     "custom_tool_call": {"namespace": "s"},
     "file_search_call": {"results": "lo"},
     "mcp_call": {"output": "s", "approval_request_id": "s"},

@@ -35,6 +35,9 @@ MOST_ESCAPES = 4_000_000
 LOOKED_AT = 1024 * 1024
 """Bytes of a refused body that are read again, to name the field at fault."""
 
+MOST_TOKENS = 8_000
+"""Names, texts and brackets that are read of them: 10 ms of the event loop."""
+
 _SLICE = 1024 * 1024  # bytes that are looked at in one call: other threads get their turn between two
 _AS_ARRAYS = bytes.maketrans(b"{}", b"[]")  # only the depth counts
 _NO_COMMAS = bytes(byte for byte in range(256) if byte not in b',"')
@@ -255,10 +258,12 @@ class _Level:
 def place_of(body: bytes, offset: int = LOOKED_AT, *, depth: int = 0) -> str:
     """Return the path of the field at an offset, or of the one that is `depth` levels deep; "" where none can be told.
 
-    At most `LOOKED_AT` bytes are read.
+    At most `LOOKED_AT` bytes and `MOST_TOKENS` tokens are read.
     """
     levels: list[_Level] = []
-    for token in _TOKEN.finditer(body, 0, min(len(body), LOOKED_AT)):
+    for number, token in enumerate(_TOKEN.finditer(body, 0, min(len(body), LOOKED_AT))):
+        if number >= MOST_TOKENS:
+            return ""
         if token.start() >= offset or (token.end() > offset and token["text"] is not None):
             return _path(levels)
         mark = body[token.start() : token.start() + 1]

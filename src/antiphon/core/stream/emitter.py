@@ -101,6 +101,9 @@ class Emitter:
         """Emit `keepalive` after a silence. `position`: the queue position, 0 for none."""
         self.emit(Keepalive(queue_position=position or UNSET))
 
+    def compacted(self, summary: str, sealed: str) -> None:
+        """Do nothing: its item is all that is told."""
+
     def restored(self, index: int, item: bytes) -> None:
         """Emit `response.output_item.done` of an item that another worker left open."""
         self.emit(OutputItemDone(output_index=index, item=Raw(item)))

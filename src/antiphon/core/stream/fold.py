@@ -32,6 +32,7 @@ class _Fields(msgspec.Struct, frozen=True):
     annotation: Json = {}
     delta: Any = None
     logprobs: list[Any] = []
+    output: list[Any] = []
 
 
 class _Target(NamedTuple):
@@ -86,6 +87,8 @@ class _Fold:
         elif event.type == "response.output_item.done":
             self._forget(output_index)
             self._items[output_index] = fields.item
+        elif event.type == "response.shell_call_output_content.done":
+            self._items[output_index]["output"] += fields.output
         elif event.type in ("response.content_part.added", "response.content_part.done"):
             self._put(output_index, "content", fields.content_index, fields.part)
         elif event.type in ("response.reasoning_summary_part.added", "response.reasoning_summary_part.done"):

@@ -11,7 +11,7 @@ from antiphon.core.deltas import CallStart
 from antiphon.core.json_encoding import to_json
 from antiphon.core.stream.emitter import Emitter
 from antiphon.core.stream.writers import IN_PROGRESS, ItemWriter
-from antiphon.core.tools.results import ToolResult
+from antiphon.core.tools.results import NO_FIELDS, ToolResult
 
 
 class HostedCallWriter(ItemWriter):
@@ -55,10 +55,11 @@ class HostedCallWriter(ItemWriter):
     def end_arguments(self) -> None:
         """Do nothing: the item does not show its arguments."""
 
-    def progress(self, stage: str) -> None:
-        """Emit the event `response.TYPE.STAGE`."""
+    def progress(self, stage: str, fields: Mapping[str, object] = NO_FIELDS) -> None:
+        """Emit the event `response.TYPE.STAGE`, with these fields."""
+        told = b"".join(b",%b:%b" % (to_json(name), to_json(value)) for name, value in fields.items())
         where = b'"item_id":%b,"output_index":%d' % (to_json(self.item_id), self.index)
-        self._emitter.raw(f"response.{self._type}.{stage}", where)
+        self._emitter.raw(f"response.{self._type}.{stage}", where + told)
 
     def result(self, result: ToolResult) -> bytes:
         """End the call. A failed call has no event of its own, only the item's status `failed`."""

@@ -263,6 +263,10 @@ class ResponseStream(ToolStream):
         ReadyWriter(self.emitter, item_id, index).write(item, between)
         self._item_list.keep(index, item)
 
+    def compacted(self, summary: str, sealed: str) -> None:
+        """Tell of a compaction, beside its item, where a front end shows the summary; `sealed` is what the item holds."""
+        self.emitter.compacted(summary, sealed)
+
     @property
     def complete(self) -> bool:
         """Tell whether the last Turn came to its own end, rather than being cut off."""
@@ -319,7 +323,7 @@ class ResponseStream(ToolStream):
         self.response.completed_at = now if status == "completed" else None
         self.response.output = [Raw(item) for item in self.output]
         if self._servers is not None and self._servers.hosted_made:
-            self.response.tool_usage = tool_usage(self.output)
+            self.response.tool_usage = tool_usage(self.output, self._servers.pictures)
         self._terminal_number = self.emitter.sequence_number
         body, self.terminal = self.emitter.ended(self.response, self._finish)
         return body

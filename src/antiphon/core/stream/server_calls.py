@@ -5,15 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
+from msgspec import Raw
 from msgspec.structs import replace
 
 from antiphon.core.citations.sources import Sources
 from antiphon.core.deltas import CallKind, CallStart
-from antiphon.core.kinds import BY_NAME, CALLED
+from antiphon.core.json_encoding import to_json
+from antiphon.core.kinds import BY_NAME, CALLED, FUNCTION, ITEMS
 from antiphon.core.stream.emitter import Emitter
 from antiphon.core.stream.output import Output
-from antiphon.core.stream.tool_writers import ReadyWriter, ServerCallWriter
-from antiphon.core.tools.results import ModelText, ModelTexts, ToolResult
+from antiphon.core.stream.tool_writers import ReadyWriter, ServeCall, ServerCallWriter
+from antiphon.core.stream.usage import add_pictures
+from antiphon.core.tools.results import ClientCall, ModelText, ModelTexts, ToolResult
+from antiphon.types.response import PictureUsage
 
 LIMIT_REACHED = "The call was not made: the request's max_tool_calls is reached."
 MOST_HOSTED = 20
@@ -41,16 +45,21 @@ class PendingCall(msgspec.Struct, frozen=True):
     namespace: str
     name: str
     arguments: str
+    call_id: str = ""
 
 
 class _Call:
-    """One call. It has no writer, and no `output_index`, until it is known that it will be made."""
+    """One call. It has no writer, and no `output_index`, until it is known that it will be made.
 
-    __slots__ = ("pieces", "start", "writer")
+    `told`: its item has ended, as its result is an item of its own, which is opened when there is something to tell.
+    """
+
+    __slots__ = ("pieces", "start", "told", "writer")
 
     def __init__(self, start: CallStart, writer: ServerCallWriter | None) -> None:
         self.start = start
         self.writer = writer
+        self.told = False
         self.pieces: list[str] = []
 
 
@@ -58,10 +67,10 @@ class ServerCalls:
     """Owns the open calls. `output` gives an item its id and `output_index`, and takes it when it is closed.
 
     `model_texts` holds what the model sees of the items that do not say it themselves, `sources` what they name. `openings` are
-    fields that a kind's items begin with.
+    fields that a kind's items begin with. `serve` makes the calls' writers where a front end has its own.
     """
 
-    def __init__(self, emitter: Emitter, output: Output, limit: int | None) -> None:
+    def __init__(self, emitter: Emitter, output: Output, limit: int | None, serve: ServeCall | None = None) -> None:
         self.pending: list[PendingCall] = []
         self.may_wait: MayWait | None = None
         self.asked = False
@@ -70,9 +79,11 @@ class ServerCalls:
         self.sources = Sources()
         self.openings: Mapping[str, Mapping[str, object]] = {}
         self.hosted_made = 0
+        self.pictures = PictureUsage()
         self._emitter = emitter
         self._allocate = output.allocate
         self._keep = output.keep
+        self._serve = serve
         self._limit = limit
         self._made = 0
         self._refused = False
@@ -103,8 +114,7 @@ class ServerCalls:
         gathered, self._gathered = self._gathered, {}
         for key, call in gathered.items():
             self._waiting[key] = call
-            if call.writer is not None:
-                call.writer.end_arguments()
+            self._end_arguments(call)
             start = call.start
             refusal = self._refusal(start)
             if refusal:
@@ -114,7 +124,9 @@ class ServerCalls:
                 continue
             self._made += 1
             arguments = "".join(call.pieces) or "{}"
-            self.pending.append(PendingCall(key, start.kind, start.namespace or "", start.name, arguments))
+            self.pending.append(
+                PendingCall(key, start.kind, start.namespace or "", start.name, arguments, start.call_id)
+            )
         refused = len(gathered) > len(self.pending)
         self._refused = self._refused or refused
         return refused
@@ -137,26 +149,53 @@ class ServerCalls:
         self._waiting[start.key] = call
         assert call.writer is not None
         call.writer.text(arguments or "{}")
-        call.writer.end_arguments()
+        self._end_arguments(call)
 
-    def progress(self, key: str, stage: str) -> None:
+    def progress(self, key: str, stage: str, fields: Mapping[str, object]) -> None:
         """Emit a progress event of a call."""
         call = self._waiting[key]
-        self._opened(call).progress(stage)
+        self._opened(call).progress(stage, fields)
 
     def result(self, key: str, result: ToolResult) -> None:
-        """End a call with what it gave."""
+        """End a call with what it gave, or leave it for a later response, where the client has to make other calls first."""
         call = self._take(key)
+        if result.asks:
+            self._ask_client(call, result.asks)
+            return
         writer = self._opened(call)
-        self._keep(writer.index, writer.result(result))
         text = result.model_text
+        if result.pictures is not None:
+            self.pictures = add_pictures(self.pictures, result.pictures)
         if BY_NAME[call.start.kind].runs == "hosted":
             told = self.sources.told(text, result.passages, result.files)
             if text is None and result.error is not None:
                 told = replace(told, text=f"Error: {result.error}")
-            self.model_texts[writer.item_id] = ModelText(told.text, told.sources)
+            hidden = {name: Raw(to_json(value)) for name, value in result.hidden.items()}
+            self.model_texts[writer.item_id] = ModelText(told.text, told.sources, hidden=hidden)
+            result = replace(result, told=told)
         elif text is not None:
             self.model_texts[writer.item_id] = ModelText(text)
+        self._keep(writer.index, writer.result(result))
+
+    def resume(self, start: CallStart) -> None:
+        """Begin to wait for the result of a call whose item an earlier response has."""
+        call = _Call(start, None)
+        call.told = True
+        self._waiting[start.key] = call
+
+    def _ask_client(self, call: _Call, asks: Sequence[ClientCall]) -> None:
+        self.asked = True
+        if not call.told:
+            call.writer = call.writer or self._open(call.start)
+            call.writer.text("".join(call.pieces))
+            self._end_arguments(call)
+        function = BY_NAME[FUNCTION]
+        assert function.write is not None
+        for ask in asks:
+            start = CallStart(ask.call_id, ask.call_id, ask.name, namespace=ask.namespace, caller=call.start.call_id)
+            writer = function.write(self._emitter, *self._allocate(function.prefix), start)
+            writer.text(ask.arguments)
+            self._keep(writer.index, writer.close("completed"))
 
     def ask_instead(self, key: str, prefix: str, build: Callable[[str], tuple[str, bytes]]) -> None:
         """Replace a call by an item that asks the client; `build` makes its id and JSON from the id given to it."""
@@ -172,8 +211,9 @@ class ServerCalls:
     def close(self) -> None:
         """End what is open: the response ends. Calls that were not announced are not mentioned."""
         for call in (*self._gathered.values(), *self._waiting.values()):
-            if call.writer is not None:
-                self._keep(call.writer.index, call.writer.close("incomplete"))
+            writer = self._opened(call) if call.told else call.writer  # what was called is answered, even with nothing
+            if writer is not None:
+                self._keep(writer.index, writer.close("incomplete"))
         self._gathered.clear()
         self._waiting.clear()
         self.pending.clear()
@@ -205,16 +245,30 @@ class ServerCalls:
         item_id, index = self._allocate(kind.prefix)
         if opening := self.openings.get(kind.name):
             call = replace(call, opening=opening)
-        self._item_ids[call.call_id] = item_id
-        return kind.serve(self._emitter, item_id, index, call)
+        if not kind.output:  # else the items have the call's id
+            self._item_ids[call.call_id] = item_id
+        return (self._serve or kind.serve)(self._emitter, item_id, index, call)
+
+    def _end_arguments(self, call: _Call) -> None:
+        """Tell that a call's arguments are whole; its item ends with them where its result is another one."""
+        if call.writer is None:
+            return
+        call.writer.end_arguments()
+        if BY_NAME[call.start.kind].serve_output is not None:
+            self._keep(call.writer.index, call.writer.close("completed"))
+            call.writer, call.told = None, True
 
     def _opened(self, call: _Call) -> ServerCallWriter:
-        """Return a call's writer; opens it, with the fragments so far, if it was not open."""
-        if call.writer is None:
+        """Return the writer of a call's result; opens what is not open, with the fragments so far."""
+        if call.writer is None and not call.told:
             call.writer = self._open(call.start)
             if call.pieces:
                 call.writer.text("".join(call.pieces))
-            call.writer.end_arguments()
+            self._end_arguments(call)
+        if call.writer is None:
+            kind = BY_NAME[call.start.kind]
+            assert kind.serve_output is not None
+            call.writer = kind.serve_output(self._emitter, *self._allocate(ITEMS[kind.output].prefix), call.start)
         return call.writer
 
     def _take(self, key: str) -> _Call:

@@ -29,13 +29,15 @@ class Action(Enum):
 class StreamTerms(msgspec.Struct, frozen=True, kw_only=True):
     """Options of the stream: names of reasoning events, summaries, sealed reasoning.
 
-    `seal` seals thoughts, `seal_all` thoughts with what was kept beside them; None from either: too large.
+    `seal` seals thoughts, `seal_all` thoughts with what was kept beside them, `seal_found` what a tool has found; None from
+    any of them: too large.
     """
 
     open_responses_names: bool = False
     summarise: bool = False
     seal: Callable[[str], str | None] | None = None
     seal_all: Callable[[str, Sequence[Opaque]], str | None] | None = None
+    seal_found: Callable[[str], str | None] | None = None
 
 
 def note_removed(response: Response, removed: InputRemoved) -> None:

@@ -10,7 +10,8 @@ from antiphon.core.stream.emitter import Emitter
 from antiphon.core.stream.output import Output
 from antiphon.core.stream.server_calls import MayWait, PendingCall, ServerCalls
 from antiphon.core.stream.transitions import Stage, State
-from antiphon.core.tools.results import ToolResult
+from antiphon.core.stream.writer_table import WriterTable
+from antiphon.core.tools.results import NO_FIELDS, ToolResult
 from antiphon.types.response import Response
 
 
@@ -23,11 +24,14 @@ class ToolStream:
     emitter: Emitter
     _item_list: Output
     _stage: Stage
+    _writers: WriterTable
 
     def _calls(self) -> ServerCalls:
         """Return the server's calls, from the first look at them on."""
         if self._servers is None:
-            self._servers = ServerCalls(self.emitter, self._item_list, self.response.max_tool_calls)
+            self._servers = ServerCalls(
+                self.emitter, self._item_list, self.response.max_tool_calls, self._writers.serve
+            )
         return self._servers
 
     @property
@@ -53,10 +57,20 @@ class ToolStream:
         self._stage.check("begin_call")
         self._calls().begin(start, arguments)
 
-    def tool_progress(self, key: str, stage: str) -> None:
-        """Emit a progress event of a call, such as `searching`."""
+    def resume_call(self, start: CallStart) -> None:
+        """Go on with a call whose item an earlier response has; `tool_result` ends it."""
+        self._stage.check("begin_call")
+        self._calls().resume(start)
+
+    @property
+    def asked(self) -> bool:
+        """Tell whether the client has to make calls, or to agree to some, before anything goes on."""
+        return self._servers is not None and self._servers.asked
+
+    def tool_progress(self, key: str, stage: str, fields: Mapping[str, object] = NO_FIELDS) -> None:
+        """Emit a progress event of a call, such as `searching`, with these fields."""
         self._stage.check("tool_progress")
-        self._calls().progress(key, stage)
+        self._calls().progress(key, stage, fields)
 
     def tool_result(self, key: str, result: ToolResult) -> None:
         """End a call with what it gave."""

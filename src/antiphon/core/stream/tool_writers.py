@@ -5,9 +5,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from json import loads
-from typing import Any, Protocol
+from collections.abc import Callable, Mapping, Sequence
+from typing import Protocol
 
 from msgspec import Raw, Struct
 
@@ -15,7 +14,7 @@ from antiphon.core.deltas import CallStart
 from antiphon.core.json_encoding import to_json
 from antiphon.core.stream.emitter import Emitter
 from antiphon.core.stream.writers import IN_PROGRESS, ItemWriter, delta_head
-from antiphon.core.tools.call_items import BuildCall, Fields
+from antiphon.core.tools.call_items import BuildCall, Fields, fields_of
 from antiphon.core.tools.results import ToolResult
 from antiphon.types import events as ev
 from antiphon.types.tool_items import (
@@ -75,8 +74,8 @@ class ServerCallWriter(Protocol):
         """Emit the event for complete arguments."""
         ...
 
-    def progress(self, stage: str) -> None:
-        """Emit a progress event, if its kind has such events."""
+    def progress(self, stage: str, fields: Mapping[str, object]) -> None:
+        """Emit a progress event with these fields, if its kind has such events."""
         ...
 
     def result(self, result: ToolResult) -> bytes:
@@ -115,7 +114,7 @@ class StructuredCallWriter(ItemWriter):
 
     def close(self, status: str) -> bytes:
         """End the call. Arguments that cannot be read leave it empty and incomplete: nothing is run by guess."""
-        fields = _fields(self.arguments)
+        fields = fields_of(self.arguments)
         item = self._item(fields or {}, status if fields is not None else "incomplete")
         if isinstance(item, ShellCall):
             self._commands(item.action.commands)
@@ -130,14 +129,6 @@ class StructuredCallWriter(ItemWriter):
 
     def _item(self, fields: Fields, status: str) -> Struct:
         return self._build(self.item_id, self._call.call_id, status, fields)
-
-
-def _fields(arguments: str) -> dict[str, Any] | None:
-    try:
-        value = loads(arguments or "{}", strict=False)
-    except (ValueError, RecursionError):
-        return None
-    return value if isinstance(value, dict) else None
 
 
 class McpCallWriter(ItemWriter):
@@ -181,7 +172,7 @@ class McpCallWriter(ItemWriter):
                 ev.McpArgumentsDone(item_id=self.item_id, output_index=self.index, arguments="".join(self._pieces))
             )
 
-    def progress(self, stage: str) -> None:
+    def progress(self, stage: str, fields: Mapping[str, object]) -> None:
         """Do nothing: these calls have no events between their arguments and their end."""
 
     def result(self, result: ToolResult) -> bytes:

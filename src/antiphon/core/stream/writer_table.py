@@ -13,6 +13,7 @@ from antiphon.core.relay.writers import WriteRelayed, write
 from antiphon.core.stream.emitter import Emitter, MuteEmitter
 from antiphon.core.stream.terms import StreamTerms
 from antiphon.core.stream.tool_writers import CallItemWriter as CallItemWriter
+from antiphon.core.stream.tool_writers import ServeCall
 from antiphon.core.stream.writers import MessageWriter, ReasoningWriter, Writer
 
 
@@ -52,21 +53,27 @@ class WriterTable(msgspec.Struct, frozen=True, kw_only=True):
     Writers of their own; an Emitter that is not OpenAI's passes over their events or spells them its way.
 
     `relayed` writes the items of a backend that speaks Responses, which hold more than the Deltas of a chat backend. Without it
-    they are told by the other three (`core/relay/told`); then several of them may be open at once.
+    they are told by the other three (`core/relay/told`); then several of them may be open at once. `serve` makes the Writers of
+    calls that this server runs, in place of those in `core.kinds`.
     """
 
     message: Callable[[Emitter, str, int], AnswerWriter]
     reasoning: Callable[[Emitter, str, int, StreamTerms], TextWriter]
     call: Callable[[Emitter, str, int, CallStart], CallItemWriter]
     relayed: WriteRelayed | None = None
+    serve: ServeCall | None = None
 
 
 class Dialect(msgspec.Struct, frozen=True, kw_only=True):
-    """Events of a front end: its Emitter, its Emitter without encoding (for responses that are not streamed), and its Writers."""
+    """Events of a front end: its Emitter, its Emitter without encoding (for responses that are not streamed), and its Writers.
+
+    `links`: the text holds a link to each web page that it cites; otherwise the annotation alone names it.
+    """
 
     emitter: Callable[[], Emitter] = Emitter
     mute: Callable[[], Emitter] = MuteEmitter
     writers: WriterTable
+    links: bool = True
 
 
 def _reasoning(emitter: Emitter, item_id: str, index: int, options: StreamTerms) -> ReasoningWriter:

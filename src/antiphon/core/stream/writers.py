@@ -21,6 +21,7 @@ from antiphon.types.items import (
     ReasoningText,
     Refusal,
     SummaryText,
+    ToolCaller,
 )
 
 IN_PROGRESS = "in_progress"
@@ -296,7 +297,13 @@ class CallWriter(ItemWriter):
                 id=self.item_id, call_id=call.call_id, name=call.name, input=text, status=status, namespace=namespace
             )
         return FunctionCall(
-            id=self.item_id, call_id=call.call_id, name=call.name, arguments=text, status=status, namespace=namespace
+            id=self.item_id,
+            call_id=call.call_id,
+            name=call.name,
+            arguments=text,
+            status=status,
+            namespace=namespace,
+            caller=ToolCaller("program", call.caller) if call.caller else UNSET,
         )
 
     def text(self, text: str) -> None:

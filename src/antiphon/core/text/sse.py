@@ -100,9 +100,11 @@ class SSEParser:
     are none of these (JSON or a page instead of events) are kept in `stray`, for whoever has to tell what they say.
     """
 
-    __slots__ = ("_held", "_stray_size", "stray")
+    __slots__ = ("_held", "_most", "_stray_size", "stray")
 
-    def __init__(self) -> None:
+    def __init__(self, most: int | None = None) -> None:
+        """`most`: bytes of an event, if not EVENT_LIMIT."""
+        self._most = EVENT_LIMIT if most is None else most
         self.stray: list[bytes] = []
         self._stray_size = 0
         self._held = bytearray()
@@ -137,7 +139,7 @@ class SSEParser:
 
     def _hold(self, data: bytes) -> None:
         self._held += data
-        if len(self._held) > EVENT_LIMIT:
+        if len(self._held) > self._most:
             raise BackendError(502, "An event of the backend's stream is too large.")
 
     def close(self) -> list[bytes]:

@@ -12,6 +12,7 @@ TAGS = {
     "<thought>": "</thought>",
     "<reasoning>": "</reasoning>",
     "<seed:think>": "</seed:think>",
+    "<mm:think>": "</mm:think>",
     "[THINK]": "[/THINK]",
     "<|open|>think<|sep|>": "<|close|>think<|sep|>",
     "<|START_THINKING|>": "<|END_THINKING|>",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from json import loads
 from typing import Any
 
 from msgspec import UNSET, Raw, Struct
@@ -26,13 +27,26 @@ BuildCall = Callable[[str, str, str, Fields], Struct]
 
 
 def shell_call(id: str, call_id: str, status: str, fields: Fields) -> ShellCall:
-    """Return commands for the client's shell."""
-    action = ShellAction(
+    """Return commands for a shell."""
+    return ShellCall(id=id, call_id=call_id, status=status, action=shell_action(fields))
+
+
+def shell_action(fields: Fields) -> ShellAction:
+    """Return the commands and bounds in a call's arguments."""
+    return ShellAction(
         commands=_strings(fields.get("commands", fields.get("command"))),
         timeout_ms=_number(fields.get("timeout_ms")),
         max_output_length=_number(fields.get("max_output_length")),
     )
-    return ShellCall(id=id, call_id=call_id, status=status, action=action)
+
+
+def fields_of(arguments: str) -> dict[str, Any] | None:
+    """Return the fields of a call's arguments, None where they are no object."""
+    try:
+        value = loads(arguments or "{}", strict=False)
+    except (ValueError, RecursionError):
+        return None
+    return value if isinstance(value, dict) else None
 
 
 def local_shell_call(id: str, call_id: str, status: str, fields: Fields) -> LocalShellCall:

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Sequence
 
 import msgspec
 
+from antiphon.core.programs import PROGRAM
 from antiphon.types.items import (
     CustomToolCall,
     CustomToolCallOutput,
@@ -180,7 +181,7 @@ def side_of(item: Item) -> CallSide | None:
 def _other(item: OtherItem) -> CallSide | None:
     """Return the side of a rarer tool's item; one without a `call_id` (hosted tools, servers' tools) has none."""
     output = item.type.endswith("_output")
-    if not output and not item.type.endswith("_call"):
+    if not output and not item.type.endswith("_call") and item.type != PROGRAM:
         return None
     try:
         call_id = _called.decode(item.raw).call_id

@@ -89,12 +89,23 @@ def thoughts_id(key: str, number: int) -> str:
 
 
 def put_back(items: Sequence[Item], thoughts: Mapping[int, Iterable[Reasoning]]) -> list[Item]:
-    """Return the items with thoughts before the places that are named."""
+    """Return the items with thoughts before the places that are named, and before what was said right before the call.
+
+    Models think first; Anthropic's API refuses an answer whose thoughts stand behind its text.
+    """
     whole: list[Item] = []
     for index, item in enumerate(items):
-        whole += thoughts.get(index, ())
+        if index in thoughts:
+            at = len(whole)
+            while at and _is_said(whole[at - 1]):
+                at -= 1
+            whole[at:at] = thoughts[index]
         whole.append(item)
     return whole
+
+
+def _is_said(item: Item) -> bool:
+    return type(item) is Message and item.role == "assistant"
 
 
 class _Question:

@@ -47,6 +47,9 @@ def _choose(choice: str | ToolChoice, tools: ToolMap) -> OfferChoice:
     if choice.type in tools.ignored:
         raise _not_run(choice.type)
     kind = BY_DECLARATION.get(choice.type)
+    if kind is not None and kind.hosted and choice.name is UNSET and _of_server(choice, kind.hosted, tools):
+        tools.restrict([offer for name in (kind.name, kind.hosted) for offer in _of_server(choice, name, tools)])
+        return OfferChoice("required")
     if kind is not None and kind.serve is not None and choice.name is UNSET:
         meant = _of_server(choice, kind.name, tools)
         if meant or kind.name == MCP:
@@ -101,4 +104,6 @@ def _allowed(wanted: Iterable[dict[str, Raw]], tools: ToolMap) -> list[Offer]:
             namespace = fields.get("namespace", fields.get("server_label"))
             declared = BY_DECLARATION.get(kind) if isinstance(kind, str) else None
             allowed += tools.matching(declared.name if declared else kind, fields.get("name"), namespace)
+            if declared is not None and declared.hosted:
+                allowed += tools.matching(declared.hosted, fields.get("name"), namespace)
     return allowed

@@ -13,6 +13,7 @@ from msgspec import Raw
 
 from antiphon.core.deltas import CallKind
 from antiphon.core.json_encoding import to_json
+from antiphon.core.tools.environments import HOSTED_SHELL, SHELL, in_container
 from antiphon.core.tools.mcp_content import shown_to_model
 from antiphon.core.tools.offers import Target
 from antiphon.errors import InvalidRequest
@@ -67,6 +68,8 @@ class _ItemFields(msgspec.Struct):
     error: OptionalRaw = None
     status: str | None = None
     tools: list[Raw] = []
+    code: str = ""
+    result: OptionalRaw = None
 
 
 _fields = msgspec.json.Decoder(_ItemFields)
@@ -89,11 +92,30 @@ def call_reader(field: str) -> ReadItem:
     return read
 
 
-def read_output(kind: CallKind, item: OtherItem, tools: ToolNames) -> Sequence[HistoryEntry]:
-    """Read what a client's tool gave."""
+def read_shell_call(kind: CallKind, item: OtherItem, tools: ToolNames) -> Sequence[HistoryEntry]:
+    """Read commands for a shell: the client's, or that of a container."""
     fields = _decoded(item)
-    output = text_of(fields.output) or fields.status or ""
+    kind = HOSTED_SHELL if in_container(item.raw) else kind
+    return (HistoryCall(_id(fields), Target(kind, SHELL), object_of(fields.action)),)
+
+
+def read_output(kind: CallKind, item: OtherItem, tools: ToolNames) -> Sequence[HistoryEntry]:
+    """Read what a client's tool gave, or a shell in a container."""
+    fields = _decoded(item)
+    output = item.model_text or text_of(fields.output) or fields.status or ""
     return (HistoryOutput(_id(fields), kind, output, optional=fields.call_id is None),)
+
+
+def read_program(kind: CallKind, item: OtherItem, tools: ToolNames) -> Sequence[HistoryEntry]:
+    """Read a program of the model."""
+    fields = _decoded(item)
+    return (HistoryCall(_id(fields), Target(kind, item.type), to_json({"code": fields.code}).decode()),)
+
+
+def read_program_output(kind: CallKind, item: OtherItem, tools: ToolNames) -> Sequence[HistoryEntry]:
+    """Read what came of a program; one without its program says nothing."""
+    fields = _decoded(item)
+    return (HistoryOutput(_id(fields), kind, item.model_text or text_of(fields.result), optional=True),)
 
 
 def read_found_tools(kind: CallKind, item: OtherItem, tools: ToolNames) -> Sequence[HistoryEntry]:
@@ -131,6 +153,16 @@ def hosted_reader(name: str, fields: Sequence[str], *, results: str = "") -> Rea
         )
 
     return read
+
+
+def read_picture(kind: CallKind, item: OtherItem, tools: ToolNames) -> Sequence[HistoryEntry]:
+    """Return the call for a picture. One that a model made by itself, or that a client brings, says nothing to a chat model."""
+    if not isinstance(item.model_text, str):
+        return ()
+    id = item.id if isinstance(item.id, str) else ""
+    prompt = _decode(_object, item).get("revised_prompt")
+    arguments = to_json({} if prompt is None else {"prompt": prompt}).decode()
+    return (HistoryCall(id, Target(kind, kind), arguments), HistoryOutput(id, kind, item.model_text))
 
 
 class _HostedResult(msgspec.Struct):

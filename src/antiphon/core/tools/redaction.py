@@ -50,13 +50,14 @@ def shown_tool(raw: Raw) -> Raw:
     return Raw(to_json(_without_secrets(decode_any(data, "tools"))))
 
 
-_MAY_HOLD_SECRETS = (b"secret", b"\\u")
+_MAY_HOLD_SECRETS = (b"secret", b"base64", b"\\u")
 
 
 def _without_secrets(value: Any) -> Any:
-    """Leave out the secrets that a shell's or code interpreter's network policy injects ("domain_secrets")."""
+    """Leave out the secrets that a network policy injects ("domain_secrets"), and the bundles of inline skills."""
     if isinstance(value, dict):
-        return {name: _without_secrets(inner) for name, inner in value.items() if name != "domain_secrets"}
+        shown = {name: _without_secrets(inner) for name, inner in value.items() if name != "domain_secrets"}
+        return {**shown, "data": REDACTED} if shown.get("type") == "base64" and "data" in shown else shown
     return [_without_secrets(inner) for inner in value] if isinstance(value, list) else value
 
 

@@ -5,9 +5,22 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import msgspec
+from msgspec import Raw
 
-from antiphon.core.citations.sources import ContainerFile, Passage, Source
+from antiphon.core.citations.sources import ContainerFile, Passage, Source, SourcedText
 from antiphon.core.opaque import Opaque
+from antiphon.types.response import PictureUsage
+
+NO_FIELDS: Mapping[str, object] = {}
+
+
+class ClientCall(msgspec.Struct, frozen=True):
+    """A call of the client's function that a tool of this server wants made."""
+
+    call_id: str
+    name: str
+    arguments: str
+    namespace: str | None = None
 
 
 class ToolResult(msgspec.Struct, frozen=True, kw_only=True):
@@ -15,25 +28,38 @@ class ToolResult(msgspec.Struct, frozen=True, kw_only=True):
 
     `model_text` is what the model sees where the item does not say it; it is kept beside the item. `passages` follow it, each
     under the number that its source gets in this response: the model's answer may cite those, and may link to `files`.
-    `error` says why a call gave nothing.
+    `hidden` are fields as they were before some of them were hidden from the client.
+    `error` says why a call gave nothing; `code` is the word for that where clients know one, such as `max_uses_exceeded`. `told`
+    is all of it as the model sees it: that is set where sources get their numbers.
+    `pictures` are the token counts of pictures that it made, `used` is what it took of units that limits count, where that is
+    not what was expected.
+    A call that `asks` has no result yet: the client makes these calls first.
     """
 
     fields: Mapping[str, object] = {}
     model_text: str | None = None
     passages: Sequence[Passage] = ()
     files: Sequence[ContainerFile] = ()
+    hidden: Mapping[str, object] = {}
     error: str | None = None
+    code: str = ""
+    told: SourcedText | None = None
+    pictures: PictureUsage | None = None
+    used: Mapping[str, float] = {}
+    asks: Sequence[ClientCall] = ()
 
 
 class ModelText(msgspec.Struct, frozen=True, omit_defaults=True):
     """What the model sees of an item, as it is kept beside it: a text, or beside thoughts what the backend said for itself.
 
-    `sources` are those that the text names by their numbers.
+    `sources` are those that the text names by their numbers. `hidden` are fields of the item, whole, of which the client was not
+    shown all.
     """
 
     text: str
     sources: tuple[Source, ...] = ()
     opaque: tuple[Opaque, ...] = ()
+    hidden: dict[str, Raw] = {}
 
 
 ModelTexts = Mapping[str, ModelText]
@@ -59,6 +85,11 @@ def shown_fields(
         if one.name not in include:
             fields = _without(fields, one.path, one.dropped)
     return fields
+
+
+def hidden_fields(fields: Mapping[str, object], shown: Mapping[str, object]) -> Mapping[str, object]:
+    """Return the fields of an item that its client is not shown whole."""
+    return {name: value for name, value in fields.items() if shown.get(name) is not value}
 
 
 def _without(fields: Mapping[str, object], path: tuple[str, ...], dropped: bool) -> Mapping[str, object]:

@@ -13,6 +13,7 @@ from msgspec import UNSET, Raw
 from antiphon.core import kinds
 from antiphon.core.deltas import CallKind
 from antiphon.core.json_encoding import to_json
+from antiphon.core.programs import called_directly
 from antiphon.core.request.other_items import declared_later
 from antiphon.core.request.tool_decoding import decode_search, decode_tool
 from antiphon.core.tools.call_names import CallNames
@@ -170,7 +171,7 @@ class ToolMap:
             self._declare_other(tool)
 
     def _declare_other(self, tool: OtherTool) -> None:
-        kind = kinds.BY_DECLARATION[tool.type]
+        kind = kinds.kind_of(tool.type, tool.raw)
         if kind.offer is None:
             return  # its server says what it offers
         description, parameters = kind.offer.description, kind.offer.parameters
@@ -187,6 +188,8 @@ class ToolMap:
 
     def _declare_client(self, tool: FunctionTool | CustomTool, namespace: str | None, about: str, found: bool) -> None:
         if tool.defer_loading is True and self._deferring and not found:
+            return
+        if tool.allowed_callers and not called_directly(tool):
             return
         if isinstance(tool, FunctionTool) and namespace is None:
             self._declare_function(tool)
@@ -287,7 +290,7 @@ def _is_ignored(tool: OtherTool, run_here: Container[CallKind]) -> bool:
     """Tell whether nobody runs a tool here."""
     if tool.type == kinds.TOOL_SEARCH:
         return not _is_client_search(tool)
-    kind = kinds.BY_DECLARATION[tool.type]
+    kind = kinds.kind_of(tool.type, tool.raw)
     return kind.offer is None and kind.runs != "server" and kind.name not in run_here
 
 

@@ -23,6 +23,9 @@ MAX_IDLE_SECONDS = 60.0
 RETRY_AFTER = {"Retry-After": "2"}
 
 
+JSON = b"application/json"
+
+
 class HttpClient:
     """Sends requests to one backend, through a `proxy` where there is one. Redirects are not followed.
 
@@ -58,13 +61,15 @@ class HttpClient:
         self._all: set[HttpConnection] = set()
         self._shut = False
 
-    async def send(self, method: str, path: str, body: bytes = b"", headers: bytes = b"") -> HttpResponse:
+    async def send(
+        self, method: str, path: str, body: bytes = b"", headers: bytes = b"", content_type: bytes = JSON
+    ) -> HttpResponse:
         """Send a request and return once the head of its answer is here. `path` is absolute.
 
         `headers` are further ones of this request, as they stand on the wire.
         Cancelling this closes the connection.
         """
-        request = self._request(method, path, body, headers)
+        request = self._request(method, path, body, headers, content_type)
         while (connection := self._pop()) is not None:
             try:
                 return await _answer(connection, request)
@@ -92,14 +97,14 @@ class HttpClient:
 
     # Requests
 
-    def _request(self, method: str, path: str, body: bytes, headers: bytes) -> bytes:
+    def _request(self, method: str, path: str, body: bytes, headers: bytes, content_type: bytes) -> bytes:
         start = self._starts.get((method, path))
         if start is None:
             start = f"{method} {self._prefix}{path} HTTP/1.1\r\n".encode("ascii") + self._head
             self._starts[method, path] = start
         if method == "GET":
             return b"".join((start, headers, b"\r\n"))
-        length = b"content-type: application/json\r\ncontent-length: %d\r\n" % len(body)
+        length = b"content-type: %b\r\ncontent-length: %d\r\n" % (content_type, len(body))
         return b"".join((start, length, headers, b"\r\n", body))
 
     # Connections

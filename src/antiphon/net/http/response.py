@@ -213,7 +213,7 @@ class Inflate:
         """Return what can be unpacked so far. Raises BackendError where the data is damaged, or a bomb."""
         raw_allowed, self._raw_allowed = self._raw_allowed, False
         try:
-            unpacked = self._stream.decompress(data, UNPACKED_AT_ONCE)
+            unpacked = self._stream.decompress(data, min(UNPACKED_AT_ONCE, max(self._left, 0) + 1))
             self._left -= len(unpacked)
             if self._stream.unconsumed_tail or self._left < 0:
                 raise too_large()

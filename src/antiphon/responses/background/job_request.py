@@ -38,7 +38,7 @@ class JobRequest(msgspec.Struct, frozen=True, omit_defaults=True):
 
 async def packed(plan: Plan, body: bytes, sealer: Sealer) -> bytes:
     """Return the JSON that the store keeps of a request."""
-    identity = Identity(plan.id_base, plan.response.created_at)
+    identity = Identity(plan.id_base, plan.response.created_at, plan.rights)
     if not _has_secrets(plan):
         return to_json(JobRequest(Raw(body), identity))
     text = body.decode("utf-8", "surrogatepass")

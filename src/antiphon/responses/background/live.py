@@ -307,7 +307,8 @@ class Live:
                 # The store may have been away: whoever holds a run renews its lease first, none of them is dead.
                 await asyncio.sleep(2 * min(MOST_BETWEEN_BEATS, self._lease / 3))
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._freed.wait(), min(POLL, self._lease / 3))
+                async with asyncio.timeout(min(POLL, self._lease / 3)):
+                    await self._freed.wait()
 
     async def _claim(self, crowded: Set[str]) -> Job | None:
         """Take a run that nobody holds, of an owner who has room.

@@ -6,12 +6,13 @@ from collections.abc import Sequence
 
 import msgspec
 
+from antiphon.access.tool_limits import ALL_RIGHTS, ToolRights
 from antiphon.backends.base import Route
 from antiphon.core.citations.sources import Source
 from antiphon.core.opaque import NO_OPAQUE, OpaqueData
 from antiphon.core.request.text_format import ResolvedText
 from antiphon.core.turn import Hints
-from antiphon.responses.approvals import Approval
+from antiphon.responses.calls.approvals import Approval
 from antiphon.responses.intake.asked import Asked
 from antiphon.responses.plan import Identity
 from antiphon.tools.base import AdmittedTool, McpTool
@@ -20,11 +21,16 @@ from antiphon.types.request import CreateResponse
 
 
 class ToolsHere(msgspec.Struct, frozen=True):
-    """Declared tools that this server runs: those of `remote` servers, and `hosted` ones. Types of others are `ignored`."""
+    """Declared tools that this server runs: those of `remote` servers, and `hosted` ones. Types of others are `ignored`.
+
+    `rights` are the caller's; `about` is what the model is told beside the tools.
+    """
 
     remote: Sequence[McpTool] = ()
     hosted: Sequence[AdmittedTool] = ()
     ignored: Sequence[str] = ()
+    rights: ToolRights = ALL_RIGHTS
+    about: str = ""
 
 
 NO_TOOLS = ToolsHere()

@@ -11,9 +11,11 @@ from msgspec import UNSET
 from msgspec.structs import asdict, replace
 
 from antiphon.access.caller import Caller, resolve
+from antiphon.access.tool_limits import ALL_RIGHTS, rights_of
 from antiphon.backends.base import Route
 from antiphon.core import compaction as compact
 from antiphon.core import context, token_count
+from antiphon.core.citations.sources import Source
 from antiphon.core.json_encoding import to_json
 from antiphon.core.opaque import Opaque, SealedThoughts
 from antiphon.core.request.configuration_updates import updated
@@ -24,14 +26,14 @@ from antiphon.core.tools.mcp_content import Senses
 from antiphon.core.tools.tool_map import ignored_tools
 from antiphon.core.turn import NO_HINTS, Hints, Turn, with_operators
 from antiphon.errors import InvalidRequest
-from antiphon.responses.approvals import given
+from antiphon.responses.calls.approvals import given
+from antiphon.responses.calls.hosted_calls import offered, told
 from antiphon.responses.compaction import threshold
-from antiphon.responses.hosted_calls import offered, told
 from antiphon.responses.intake.abilities import EFFORT, check_capabilities, wants_effort
 from antiphon.responses.intake.asked import Asked
 from antiphon.responses.intake.draft import NO_TOOLS, Draft, ToolsHere
 from antiphon.responses.intake.history import Gathering, History
-from antiphon.responses.intake.hosted_tools import admitted, run_here, tell_ignored
+from antiphon.responses.intake.hosted_tools import admitted, check_forced, run_here, tell_ignored, told_local_skills
 from antiphon.responses.intake.mcp_declarations import brings_servers, check_brought, declared_servers
 from antiphon.responses.intake.media import Media, MediaForm, media_holders
 from antiphon.responses.plan import Identity, Plan
@@ -43,13 +45,14 @@ from antiphon.runtime.offload import LARGE, by_size
 from antiphon.types.items import Item, OtherItem, Reasoning
 from antiphon.types.request import CreateResponse
 from antiphon.types.response import Response
-from antiphon.types.tools import CustomTool, FunctionTool, NamespaceTool, Tool
+from antiphon.types.tools import CustomTool, FunctionTool, NamespaceTool, Tool, ToolChoice
 
 FORM = MediaForm(files_as_text=True, inline_images=True)  # chat models know text and images; few know files
 FETCHED_THERE = MediaForm(files_as_text=True)  # for backends that fetch images themselves
 
 MOST_ECHOED = 4 * 1024 * 1024
 """Bytes of what a response repeats of its request (tools, instructions, names): three events of a stream show it."""
+
 
 SEALED = frozenset((OtherItem, Reasoning))
 """The kinds of items that may hold sealed text."""
@@ -96,7 +99,9 @@ class Intake:
             check_capabilities(can, request, tools, text, seen, strict)
         else:
             await by_size(asked.size, check_capabilities, can, request, tools, text, seen, strict)
-        here = NO_TOOLS if CLIENTS_OWN.issuperset(map(type, tools)) else await self._admit_tools(tools, owner, caller)
+        here = NO_TOOLS
+        if not CLIENTS_OWN.issuperset(map(type, tools)) or (tools and isinstance(request.tool_choice, ToolChoice)):
+            here = await self._admit_tools(request, tools, owner, caller, identity, route)
         source = history or services.store.responses
         own, earlier, size = await self._gathering.items(request, own, owner, source, asked.size)
         kinds = set(map(type, chain(earlier, own, prompted)))
@@ -124,24 +129,43 @@ class Intake:
             return plan
         return await self._fit(plan, draft.size if draft.plain else -1)
 
-    async def _admit_tools(self, tools: Sequence[Tool], owner: str, caller: Caller | None) -> ToolsHere:
-        """Find the tools that this server runs. Raises APIError."""
-        services = self._services
+    async def _admit_tools(
+        self,
+        request: CreateResponse,
+        tools: Sequence[Tool],
+        owner: str,
+        caller: Caller | None,
+        identity: Identity | None,
+        route: Route,
+    ) -> ToolsHere:
+        """Find the tools that this server runs, and not the backend, and the caller has a right to. Raises APIError."""
+        services, hosted, rights = self._services, [], ALL_RIGHTS
         remote = await declared_servers(tools, caller, services.tool_servers)
-        hosted = await admitted(tools, owner, services.hosted_tools) if services.hosted_tools else ()
-        ignored = ignored_tools(tools, run_here(hosted) if hosted else ())
+        if services.hosted_tools:
+            if caller is not None:
+                rights = rights_of(caller)
+            elif identity is not None:
+                rights = identity.rights
+            check_forced(request.tool_choice, rights, services.hosted_tools)
+            if not route.runs_hosted_tools:
+                hosted = await admitted(tools, owner, services.hosted_tools, rights)
+        ignored = ignored_tools(tools, run_here(hosted) if hosted else ()) if not route.runs_hosted_tools else []
         if ignored:
-            tell_ignored(ignored, services.tools_off)
-        return ToolsHere(remote, hosted, ignored) if remote or hosted or ignored else NO_TOOLS
+            tell_ignored(ignored, services.tools_off, rights)
+        ignored += [name for tool in hosted for name in tool.use.ignored()]
+        about = "\n\n".join(filter(None, (told(hosted), told_local_skills(tools))))
+        here = ToolsHere(remote, hosted, ignored, rights, about)
+        return here if remote or hosted or ignored or about else NO_TOOLS
 
     async def _restore(self, draft: Draft, source: History, *, sealed: bool) -> None:
         """Put back what was kept beside items: sealed thoughts, thoughts of calls, what the model saw of tools' results."""
         services, owner, own = self._services, draft.owner, draft.own
+        earlier: Sequence[Source] = ()
         if sealed:
             field = _source_of(draft.request)
             seals = Unsealing(services.sealer, owner, own, field, forgiving=draft.asked.forgiving)
             draft.shown = await seals.restored(draft.shown)
-            draft.opaque = seals.opaque
+            draft.opaque, earlier = seals.opaque, seals.sources
             draft.size += seals.size
         if draft.route.card.capabilities.reasoning and not CALLS.isdisjoint(map(type, own)):
             shown, draft.opaque = await services.recall.restored(
@@ -154,6 +178,8 @@ class Intake:
                 draft.shown, draft.opaque, owner, source
             )
             draft.size += added
+            if earlier:
+                draft.sources = [*earlier, *draft.sources]
 
     async def _shown(
         self, prompted: Sequence[Item], earlier: list[Item], own: list[Item], owner: str, route: Route
@@ -286,6 +312,7 @@ class Intake:
             summarise=isinstance(summary, str) and summary != "none",
             seal=partial(self._sealed, owner) if sealed else None,
             seal_all=partial(self._sealed, owner) if sealed else None,
+            seal_found=partial(self._sealed_found, owner) if sealed else None,
         )
 
     def _sealed(self, owner: str, text: str, opaque: Sequence[Opaque] = ()) -> str | None:
@@ -298,6 +325,12 @@ class Intake:
         except SealError:
             return None
 
+    def _sealed_found(self, owner: str, text: str) -> str | None:
+        try:
+            return self._services.sealer.seal(text, "found", owner)
+        except SealError:
+            return None
+
 
 def _with_rest(plan: Plan, draft: Draft) -> Plan:
     """Return a Plan with what few requests have: tools that this server runs, a large size, a forgiving front end."""
@@ -307,9 +340,9 @@ def _with_rest(plan: Plan, draft: Draft) -> Plan:
         turn = replace(turn, size=max(token_count.size_of_large(turn), LARGE))
     if draft.asked.forgiving and turn.max_output_tokens is not None and window is not None:
         turn = replace(turn, max_output_tokens=min(turn.max_output_tokens, window))
-    if tools.remote or tools.hosted:
-        turn = replace(turn, server_tools=offered(tools.hosted), tool_instructions=told(tools.hosted))
-        plan = replace(plan, remote=tools.remote, hosted=tools.hosted, approvals=draft.approvals)
+    if tools is not NO_TOOLS:
+        turn = replace(turn, server_tools=offered(tools.hosted), tool_instructions=tools.about)
+        plan = replace(plan, remote=tools.remote, hosted=tools.hosted, rights=tools.rights, approvals=draft.approvals)
     return replace(plan, turn=turn)
 
 

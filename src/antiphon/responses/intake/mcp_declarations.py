@@ -30,7 +30,7 @@ async def declared_servers(tools: Sequence[Tool], caller: Caller | None, servers
     for index, tool in enumerate(tools):
         if not (isinstance(tool, OtherTool) and tool.type == MCP):
             continue
-        declared = decode(_mcp_tool, tool.raw, f"tools[{index}]")
+        declared = decode(_mcp_tool, tool.own or tool.raw, f"tools[{index}]")
         if any(declared.server_label == other.server_label for other in found):
             raise InvalidRequest(
                 f"Duplicate MCP server label: '{declared.server_label}'.", param=f"tools[{index}].server_label"

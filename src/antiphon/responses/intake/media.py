@@ -25,7 +25,7 @@ from antiphon.net.fetching import Fetcher
 from antiphon.net.url_guard import UrlGuard
 from antiphon.runtime.offload import by_size
 from antiphon.runtime.request_memory import take
-from antiphon.stores.base import FileStore
+from antiphon.stores.base import FileStore, whole_file
 from antiphon.stores.records import StoredFile
 from antiphon.types.items import (
     CustomToolCallOutput,
@@ -259,7 +259,6 @@ class _RequestMedia:
         param = f"{path}.file_id"
         file, content = await self._stored(part.file_id, param)
         _check_image(file.media_type, param)
-        self._spend(len(content), param)
         url = await by_size(len(content), data_url, file.media_type, content)
         return replace(part, image_url=url, file_id=UNSET)
 
@@ -268,7 +267,6 @@ class _RequestMedia:
     async def _file(self, part: InputFile, path: str) -> Part:
         if part.file_id:
             file, content = await self._stored(part.file_id, f"{path}.file_id")
-            self._spend(len(content), f"{path}.file_id")
             return await self._made(part.filename or file.filename, file.media_type, content)
         if part.file_url:
             param = f"{path}.file_url"
@@ -303,8 +301,11 @@ class _RequestMedia:
     async def _stored(self, id: str, param: str) -> tuple[StoredFile, bytes]:
         now = self._media.clock()
         file = await self._media.files.get(id, self._owner, now)
-        content = await self._media.files.content(id, self._owner, now) if file else None
-        if file is None or content is None:
+        if file is None:
+            raise _not_found(id, param)
+        self._spend(file.size, param)
+        content = await whole_file(self._media.files, file, now)
+        if content is None:
             raise _not_found(id, param)
         return file, content
 

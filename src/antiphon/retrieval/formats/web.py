@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import posixpath
-from html.parser import HTMLParser
+from collections import Counter
 from urllib.parse import unquote
 
+from antiphon.core.text.html_pieces import Tag, html_pieces, unescaped
 from antiphon.retrieval.formats.archive import Archive, XmlTarget, read_xml
-from antiphon.retrieval.formats.base import InvalidDocument, TextBuilder
+from antiphon.retrieval.formats.base import TextBuilder
 
-_SILENT = frozenset("script style noscript template svg nav iframe object select button".split())
+_SILENT = frozenset("noscript template svg nav iframe object select button".split())
 _BLOCKS = frozenset(
     """
     address article aside blockquote body br dd div dl dt fieldset figcaption figure footer form h1 h2 h3 h4 h5 h6 header hr
@@ -20,20 +21,31 @@ _PARAGRAPHS = frozenset("article blockquote h1 h2 h3 h4 h5 h6 p pre section tabl
 _HEADINGS = {f"h{level}": "#" * level + " " for level in range(1, 7)}
 
 
-class _Page(HTMLParser):
+class _Page:
     """Gathers the text of a page: blocks on lines of their own, headings and lists as Markdown, no scripts and no menus."""
 
     def __init__(self, builder: TextBuilder) -> None:
-        super().__init__(convert_charrefs=True)
         self._builder = builder
         self._silent: list[str] = []
+        self._silent_open: Counter[str] = Counter()
         self._preformatted = 0
         self._at_start = True
 
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        """Enter an element."""
+    def take(self, piece: Tag | str) -> None:
+        """Take the next piece of the page."""
+        if isinstance(piece, str):
+            self._data(unescaped(piece))
+        elif piece.closing:
+            self._end(piece.name)
+        else:
+            self._start(piece.name)
+            if piece.attributes.endswith("/"):
+                self._end(piece.name)
+
+    def _start(self, tag: str) -> None:
         if tag in _SILENT:
             self._silent.append(tag)
+            self._silent_open[tag] += 1
         self._preformatted += tag == "pre"
         self._break(tag)
         mark = "- " if tag == "li" else _HEADINGS.get(tag, "")
@@ -41,11 +53,12 @@ class _Page(HTMLParser):
             self._builder.add(mark)
             self._at_start = True
 
-    def handle_endtag(self, tag: str) -> None:
-        """Leave an element."""
-        if tag in self._silent:
-            while self._silent.pop() != tag:
-                pass
+    def _end(self, tag: str) -> None:
+        while self._silent_open[tag]:
+            left = self._silent.pop()
+            self._silent_open[left] -= 1
+            if left == tag:
+                break
         if tag == "pre" and self._preformatted:
             self._preformatted -= 1
         if tag in ("td", "th") and not self._silent:
@@ -53,8 +66,7 @@ class _Page(HTMLParser):
             self._at_start = True
         self._break(tag)
 
-    def handle_data(self, data: str) -> None:
-        """Take text."""
+    def _data(self, data: str) -> None:
         if self._silent:
             return
         if not self._preformatted:
@@ -83,12 +95,9 @@ def html_text(page: str) -> str:
 
 def add_page(page: str, builder: TextBuilder) -> None:
     """Append the text of a page. Raises InvalidDocument."""
-    parser = _Page(builder)
-    try:
-        parser.feed(page)
-        parser.close()
-    except (AssertionError, ValueError) as error:
-        raise InvalidDocument(f"The file holds broken HTML: {str(error)[:100]}.") from None
+    reader = _Page(builder)
+    for piece in html_pieces(page, ("script", "style")):
+        reader.take(piece)
 
 
 # EPUB: `META-INF/container.xml` names the package, whose spine names the pages in order.

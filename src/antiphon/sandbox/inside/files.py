@@ -11,6 +11,7 @@ DEEPEST = 16
 LONGEST = 512
 
 State = tuple[int, int, int, int]
+"""Size, times and number of a file."""
 
 
 def names_a_file(path: str) -> bool:
@@ -60,7 +61,7 @@ class Folder:
                 odd += 1
         return odd
 
-    def write(self, path: str, content: bytes, more: bool) -> None:
+    def write(self, path: str, content: bytes, more: bool, mode: int = 0o644) -> None:
         """Write a file, or append to it. Raises OSError, ValueError."""
         if not names_a_file(path):
             raise ValueError(path)
@@ -70,7 +71,7 @@ class Folder:
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(target)
         flags = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | (os.O_APPEND if more else os.O_EXCL)
-        with os.fdopen(os.open(target, flags, 0o644), "wb") as file:
+        with os.fdopen(os.open(target, flags, mode), "wb") as file:
             file.write(content)
         here = os.lstat(target)
         self._known[path] = (here.st_size, here.st_mtime_ns, here.st_ctime_ns, here.st_ino)

@@ -1,21 +1,25 @@
-"""The interpreter in a sandbox: runs cells as a REPL does. Variables stay, and the value of the last expression is shown."""
+"""The interpreter in a sandbox: runs cells as a REPL does. Variables stay, and the value of the last expression is shown.
+
+What few cells need (tracebacks, sources, coroutines) is imported when they do: each idle container would hold it.
+"""
 
 from __future__ import annotations
 
 import ast
 import builtins
 import contextlib
-import inspect
 import io
-import linecache
 import os
 import socket
 import sys
-import traceback
-from typing import Any
 
 from antiphon.sandbox.inside.frames import receive, send
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+COROUTINE = 0x80  # inspect.CO_COROUTINE
 MOST_IMAGES = 10
 MOST_IMAGE = 5 << 20
 FLAGS = ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
@@ -30,13 +34,16 @@ class Cells:
         self._left_out = 0
         self._number = 0
         self._space["display"] = self.display
+        self._sources: dict[str, str] = {}  # of cells that Python has not been told of
 
     def run(self, code: str) -> tuple[bool, list[bytes]]:
         """Run a cell; return whether it ended without an exception, and the pictures that it showed."""
         self._number += 1
         self._images, self._left_out = [], 0
         name = f"<cell {self._number}>"
-        linecache.cache[name] = (len(code), None, code.splitlines(True), name)
+        self._sources[name] = code
+        if "linecache" in sys.modules:
+            self.show_sources()
         failed = False
         try:
             self._run(code, name)
@@ -44,15 +51,36 @@ class Cells:
             pass
         except BaseException as error:
             failed = True
-            _print_traceback(error, name)
+            self._print_traceback(error, name)
         try:
             self._take_figures()
         except BaseException as error:
             failed = True
-            _print_traceback(error, name)
+            self._print_traceback(error, name)
         if self._left_out:
             print(f"[{self._left_out} pictures are left out: at most {MOST_IMAGES}, of {MOST_IMAGE >> 20} MiB each]")
         return not failed, self._images
+
+    def show_sources(self) -> None:
+        """Tell Python the lines of the cells, for tracebacks and `inspect`."""
+        import linecache
+
+        for name, code in self._sources.items():
+            linecache.cache[name] = (len(code), None, code.splitlines(True), name)
+        self._sources.clear()
+
+    def _print_traceback(self, error: BaseException, name: str) -> None:
+        """Print a traceback from the cell on; what is above it is not the user's."""
+        step = error.__traceback__
+        while step is not None and step.tb_frame.f_code.co_filename != name:
+            step = step.tb_next
+        try:
+            import traceback
+
+            self.show_sources()
+            traceback.print_exception(type(error), error, step)
+        except BaseException:
+            sys.stderr.write(f"{type(error).__name__}\n")
 
     def _run(self, code: str, name: str) -> None:
         tree = ast.parse(code, name)
@@ -69,7 +97,7 @@ class Cells:
 
     def _evaluate(self, code: Any) -> Any:
         value = eval(code, self._space)  # noqa: S307 (it is what this is for)
-        if code.co_flags & inspect.CO_COROUTINE:
+        if code.co_flags & COROUTINE:
             import asyncio
 
             return asyncio.run(value)
@@ -101,17 +129,6 @@ class Cells:
             pyplot.figure(number).savefig(target, format="png", bbox_inches="tight")
             self._keep(target.getvalue())
         pyplot.close("all")
-
-
-def _print_traceback(error: BaseException, name: str) -> None:
-    """Print a traceback from the cell on; what is above it is not the user's."""
-    step = error.__traceback__
-    while step is not None and step.tb_frame.f_code.co_filename != name:
-        step = step.tb_next
-    try:
-        traceback.print_exception(type(error), error, step)
-    except BaseException:
-        sys.stderr.write(f"{type(error).__name__}\n")
 
 
 def _open_streams() -> None:

@@ -8,24 +8,30 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import gc
 import os
 import resource
 import select
 import signal
 import socket
 import sys
-import traceback
-from typing import Any
 
 from antiphon.sandbox.inside import interpreter
 from antiphon.sandbox.inside.files import Folder
-from antiphon.sandbox.inside.frames import Message, receive, send
+from antiphon.sandbox.inside.frames import Message, Stdio, receive, send
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from antiphon.sandbox.inside.frames import Connection
 
 PR_SET_DUMPABLE = 4
 PR_SET_PDEATHSIG = 1
 PIECE = 1 << 16
 OPEN_FILES = 256
 MOST_INODES = 50_000
+FIRST_PROCESSES = 3
 
 
 class Child:
@@ -48,11 +54,12 @@ class Child:
 class InnerSupervisor:
     """`own_processes`: all processes that it sees are of this sandbox."""
 
-    def __init__(self, connection: socket.socket, settings: Message) -> None:
+    def __init__(self, connection: Connection, settings: Message) -> None:
         self._server = connection
         self._settings = settings
-        self._own_processes = bool(settings["own_processes"])
+        self._own_processes = alone(settings)
         self._folder = Folder(settings["folder"])
+        self._skills = Folder(settings["skills"])
         self._python: Child | None = None
         self._groups: set[int] = set()
 
@@ -97,6 +104,10 @@ class InnerSupervisor:
         self._folder.write(message["path"], blob, message["more"])
         return {}, b""
 
+    def _do_install(self, message: Message, blob: bytes) -> tuple[Message, bytes]:
+        self._skills.write(message["path"], blob, message["more"], 0o755 if message["executable"] else 0o644)
+        return {}, b""
+
     def _do_read(self, message: Message, blob: bytes) -> tuple[Message, bytes]:
         return {}, self._folder.read(message["path"], message["offset"], message["size"])
 
@@ -118,6 +129,8 @@ class InnerSupervisor:
     def _start_python(self) -> Child:
         ours, theirs = socket.socketpair()
         reading, writing = os.pipe()
+        gc.collect()
+        gc.freeze()  # what both processes have in common stays common: a collection would write to all of it
         pid = os.fork()
         if pid == 0:
             self._become(writing, writing, [ours, self._server])
@@ -146,7 +159,7 @@ class InnerSupervisor:
         self._groups.add(pid)
         return Child(pid, {out: 1, err: 2})
 
-    def _become(self, out: int, err: int, close: list[socket.socket]) -> None:
+    def _become(self, out: int, err: int, close: list[Connection]) -> None:
         """Be a child: a session of its own, output into pipes, nothing of the supervisor's open."""
         os.setsid()
         _set_readable(True)
@@ -279,6 +292,11 @@ class InnerSupervisor:
                 self._groups.discard(group)
 
 
+def alone(settings: Message) -> bool:
+    """Tell whether all processes that this one sees are of its sandbox. It is then one of the first of a name space."""
+    return bool(settings["own_processes"]) and os.getpid() <= FIRST_PROCESSES
+
+
 def confine(settings: Message) -> None:
     """Set this process's limits, which all further ones inherit and none can raise."""
     memory, processes, size = settings["memory"], settings["processes"], settings["disk"]
@@ -320,14 +338,16 @@ def main(settings: Message) -> None:
     os.umask(0o022)
     try:
         confine(settings)
-        connection = socket.socket(fileno=settings["socket"])
+        connection = Stdio() if settings["socket"] is None else socket.socket(fileno=settings["socket"])
         InnerSupervisor(connection, settings).serve()
     except EOFError:
         pass
     except BaseException:
+        import traceback
+
         traceback.print_exc()
     finally:
-        if settings["own_processes"]:  # a stopped child would outlive this process, and keep the name space
+        if alone(settings):  # a stopped child would outlive this process, and keep the name space
             with contextlib.suppress(OSError):
                 os.kill(-1, signal.SIGKILL)
         os._exit(0)

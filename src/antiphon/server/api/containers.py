@@ -6,13 +6,14 @@ from typing import Annotated, Literal
 from urllib.parse import quote
 
 import msgspec
-from msgspec import UNSET, Meta, Raw, UnsetType
+from msgspec import Meta
 
+from antiphon.access.tool_limits import ToolAdmission, Unmetered
 from antiphon.containers.base import (
     LONGEST_NAME,
-    MOST_FILE,
     MOST_GIVEN,
     NetworkPolicy,
+    check_file_size,
     container_memory,
     container_not_found,
     kept_path,
@@ -20,6 +21,7 @@ from antiphon.containers.base import (
     shown_path,
 )
 from antiphon.containers.containers import Containers
+from antiphon.containers.skills import DeclaredSkill, Skills
 from antiphon.core.media.file_types import BINARY
 from antiphon.core.request.validation import decode, missing
 from antiphon.errors import APIError, InvalidRequest, NotFound
@@ -27,7 +29,7 @@ from antiphon.server.api.files import file_not_found
 from antiphon.server.api.paging import listing, page_query
 from antiphon.server.http.messages import Reply, Request, json_reply
 from antiphon.server.http.multipart import read_form
-from antiphon.stores.base import FileStore
+from antiphon.stores.base import FileStore, whole_file
 from antiphon.stores.records import StoredContainer, StoredContainerFile, StoredFile
 from antiphon.types.request import Id
 
@@ -47,7 +49,7 @@ class CreateContainer(msgspec.Struct, frozen=True, kw_only=True):
     expires_after: IdleTime | None = None
     memory_limit: Literal["1g", "4g", "16g", "64g"] | None = None
     network_policy: NetworkPolicy | None = None
-    skills: Raw | UnsetType = UNSET
+    skills: list[DeclaredSkill] | None = None
 
 
 class CopyFile(msgspec.Struct, frozen=True, kw_only=True):
@@ -63,25 +65,31 @@ _copy = msgspec.json.Decoder(CopyFile)
 class ContainerRoutes:
     """The handlers."""
 
-    def __init__(self, containers: Containers, files: FileStore) -> None:
+    def __init__(
+        self, containers: Containers, files: FileStore, skills: Skills, meters: ToolAdmission | None = None
+    ) -> None:
+        """`meters` count the bytes that containers are given."""
         self._containers = containers
+        self._skills = skills
         self._files = files
+        self._meters = meters or Unmetered()
 
     async def create(self, request: Request) -> Reply:
         """POST /v1/containers."""
         body = decode(_create, await request.body())
-        if body.skills is not UNSET and bytes(body.skills) not in (b"null", b"[]"):
-            raise InvalidRequest("Skills are not supported.", param="skills", code="unsupported_value")
         reason = await self._containers.source.usable()
         if reason:
             raise APIError(501, f"This server runs no code: {reason}", code="code_interpreter_off")
         memory = container_memory(body.memory_limit, body.network_policy, self._containers.bounds.memory, "")
         files = [await self._file(id, request.owner, f"file_ids[{n}]") for n, id in enumerate(body.file_ids)]
+        skills = await self._skills.admitted(body.skills or (), request.owner, "skills")
         idle = None if body.expires_after is None else body.expires_after.minutes * 60
+        told = await self._meters.store(request.caller, sum(file.size for file in files)) if files else ()
         container = await self._containers.create(request.owner, name=body.name, memory=memory, idle=idle)
         for file in files:
             await self._add(container, file)
-        return json_reply(container_object(container))
+        await self._skills.give(self._containers.store, container.id, skills)
+        return json_reply(container_object(container), headers=told)
 
     async def list(self, request: Request) -> Reply:
         """GET /v1/containers: newest first unless `order=asc`; `limit`, `after`, `name`."""
@@ -122,18 +130,21 @@ class ContainerRoutes:
             form = await read_form(await request.body(form=True), kind)
             if "file_id" in form:
                 file = await self._file(form["file_id"].text, request.owner, "file_id")
-                return json_reply(file_object(await self._add(container, file)))
+                return await self._copied(request, container, file)
             upload = form.get("file")
             if upload is None or upload.filename is None:
                 raise missing("file")
             content = bytes(upload.content)
-            _check_size(len(content), "file")
+            check_file_size(len(content), "file")
+            told = await self._meters.store(request.caller, len(content))
             kept = await self._containers.add_file(container, kept_path(upload.filename), content, "user")
-            return json_reply(file_object(kept))
+            return json_reply(file_object(kept), headers=told)
         body = decode(_copy, await request.body())
-        return json_reply(
-            file_object(await self._add(container, await self._file(body.file_id, request.owner, "file_id")))
-        )
+        return await self._copied(request, container, await self._file(body.file_id, request.owner, "file_id"))
+
+    async def _copied(self, request: Request, container: StoredContainer, file: StoredFile) -> Reply:
+        told = await self._meters.store(request.caller, file.size)
+        return json_reply(file_object(await self._add(container, file)), headers=told)
 
     async def list_files(self, request: Request) -> Reply:
         """GET /v1/containers/{id}/files: newest first unless `order=asc`; `limit`, `after`."""
@@ -186,11 +197,11 @@ class ContainerRoutes:
         file = await self._files.get(id, owner, self._containers.clock())
         if file is None:
             raise file_not_found(id, param)
-        _check_size(file.size, param)
+        check_file_size(file.size, param)
         return file
 
     async def _add(self, container: StoredContainer, file: StoredFile) -> StoredContainerFile:
-        content = await self._files.content(file.id, container.owner, self._containers.clock())
+        content = await whole_file(self._files, file, self._containers.clock())
         if content is None:
             raise file_not_found(file.id, "file_id")
         return await self._containers.add_file(container, kept_path(file.filename), content, "user")
@@ -226,10 +237,3 @@ def file_object(file: StoredContainerFile) -> dict[str, object]:
 
 def _no_file(id: str) -> NotFound:
     return NotFound(f"File '{id}' not found in this container.", param="file_id", code="file_not_found")
-
-
-def _check_size(size: int, param: str) -> None:
-    if size > MOST_FILE:
-        raise InvalidRequest(
-            f"A file of a container has at most {MOST_FILE >> 20} MiB.", param=param, code="file_too_large"
-        )

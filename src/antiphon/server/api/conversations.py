@@ -14,6 +14,7 @@ from antiphon.core.json_encoding import to_json
 from antiphon.core.request.decoding import decode_items
 from antiphon.core.request.validation import decode
 from antiphon.errors import InvalidRequest, NotFound
+from antiphon.responses.included import wanted, with_included
 from antiphon.runtime.offload import by_size
 from antiphon.server.api.paging import listed, listing, page_query
 from antiphon.server.http.messages import Reply, Request, json_reply
@@ -112,7 +113,7 @@ class Conversations:
         return await _page(items, has_more=False)
 
     async def list_items(self, request: Request) -> Reply:
-        """GET …/items: newest first unless `order=asc`; `limit`, `after`."""
+        """GET …/items: newest first unless `order=asc`; `limit`, `after`, `include`."""
         query = page_query(request)
         id = request.params["id"]
         _there(await self._conversations.get(id, request.owner), request)
@@ -123,15 +124,26 @@ class Conversations:
             raise InvalidRequest(
                 f"Invalid 'after': item '{query.after}' not found in this conversation.", param="after"
             )
-        return await _page(items[: query.limit], has_more=len(items) > query.limit)
+        shown = await self._included(items[: query.limit], request)
+        return await _page(shown, has_more=len(items) > query.limit)
+
+    async def _included(self, items: Sequence[StoredItem], request: Request) -> Sequence[StoredItem]:
+        """Return items with the fields that the request's `include` names."""
+        include = wanted(request.query)
+        if not include:
+            return items
+        bodies = [Raw(item.body) for item in items]
+        shown = await with_included(bodies, include, request.owner, self._responses.model_texts)
+        return [StoredItem(item.id, bytes(body)) for item, body in zip(items, shown, strict=True)]
 
     async def read_item(self, request: Request) -> Reply:
-        """GET …/items/{item_id}."""
+        """GET …/items/{item_id}; `include`."""
         id, item = request.params["id"], request.params["item_id"]
         found = await self._conversations.get_item(id, item, request.owner)
         if found is None:
             raise _no_item(item)
-        return Reply(found.body)
+        (shown,) = await self._included([found], request)
+        return Reply(shown.body)
 
     async def delete_item(self, request: Request) -> Reply:
         """DELETE …/items/{item_id}: returns the conversation."""
@@ -147,9 +159,9 @@ class Conversations:
             raise InvalidRequest(f"Too many items: at most {MOST_ITEMS} can be added in one call.", param="items")
         size = sum([len(bytes(one)) for one in raw])
         items = await by_size(size, decode_items, list(raw), "items")
-        wanted = context.references(items)
-        if wanted:
-            items = context.resolve_references(items, await self._responses.items(wanted, owner))
+        references = context.references(items)
+        if references:
+            items = context.resolve_references(items, await self._responses.items(references, owner))
         return await by_size(size, _stored, items, id_base)
 
 

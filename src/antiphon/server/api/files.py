@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from urllib.parse import quote
 
+from antiphon.access.tool_limits import ToolAdmission, Unmetered
 from antiphon.core.media.file_types import BINARY, media_type
 from antiphon.core.request.validation import missing
-from antiphon.errors import InvalidRequest, NotFound
+from antiphon.errors import APIError, InvalidRequest, NotFound
+from antiphon.server.api.incoming import Incoming
 from antiphon.server.api.paging import listing, whole_number
 from antiphon.server.http.messages import Reply, Request, json_reply
-from antiphon.server.http.multipart import Field, read_form
-from antiphon.stores.base import FileStore
+from antiphon.server.http.multipart import Field
 from antiphon.stores.records import StoredFile
 
 PURPOSES = ("assistants", "batch", "evals", "fine-tune", "user_data", "vision")
@@ -24,35 +25,40 @@ class Files:
 
     def __init__(
         self,
-        files: FileStore,
-        clock: Callable[[], float],
+        incoming: Incoming,
         new_id_base: Callable[[], str],
         deleted: Callable[[], None] = lambda: None,
+        meters: ToolAdmission | None = None,
     ) -> None:
-        """`deleted` is called after a file was deleted: what was made of it is to go as well."""
-        self._files = files
+        """`deleted` is called after a file was deleted: what was made of it is to go as well. `meters` count bytes."""
+        self._incoming = incoming
+        self._files = incoming.files
         self._deleted = deleted
-        self._clock = clock
+        self._meters = meters or Unmetered()
+        self._clock = incoming.clock
         self._new_id_base = new_id_base
 
     async def create(self, request: Request) -> Reply:
-        """POST /v1/files: a form with `file`, `purpose` and perhaps `expires_after`; not larger than a body may be."""
-        form = await read_form(await request.body(form=True), request.header(b"content-type") or b"")
-        upload = _upload(form)
-        created_at = int(self._clock())
-        name = upload.filename or "file"
-        file = StoredFile(
-            id=f"file-{self._new_id_base()}",
-            owner=request.owner,
-            filename=name,
-            purpose=_purpose(form),
-            media_type=media_type(name, upload.content_type, upload.content),
-            size=len(upload.content),
-            created_at=created_at,
-            expires_at=_expires_at(form, created_at),
-        )
-        await self._files.put(file, upload.content)
-        return json_reply(file_object(file))
+        """POST /v1/files: a form with `file`, `purpose` and perhaps `expires_after`; it goes to the store while it comes."""
+        received = await self._incoming.receive(request, "file", self._incoming.bounds.file)
+        try:
+            created_at = int(self._clock())
+            file = StoredFile(
+                id=f"file-{self._new_id_base()}",
+                owner=request.owner,
+                filename=received.filename,
+                purpose=_purpose(received.fields),
+                media_type=media_type(received.filename, received.content_type, received.head),
+                size=received.size,
+                created_at=created_at,
+                expires_at=_expires_at(received.fields, created_at),
+            )
+            told = await self._meters.store(request.caller, file.size)
+            await self._incoming.keep(file, received)
+        except BaseException:
+            await self._incoming.drop([] if received.content is None else [received.content])
+            raise
+        return json_reply(file_object(file), headers=told)
 
     async def list(self, request: Request) -> Reply:
         """GET /v1/files: newest first unless `order=asc`; `limit`, `after`, `purpose`."""
@@ -79,15 +85,46 @@ class Files:
         """GET /v1/files/{id}."""
         return json_reply(file_object(await self._there(request)))
 
-    async def content(self, request: Request) -> Reply:
-        """GET /v1/files/{id}/content: the bytes, as a download: browsers are to run nothing of it."""
+    async def content(self, request: Request) -> Reply | None:
+        """GET /v1/files/{id}/content: the bytes, or a range of them, as a download: browsers are to run nothing of it."""
         file = await self._there(request)
-        content = await self._files.content(file.id, request.owner, self._clock())
-        if content is None:
-            raise file_not_found(file.id, "id")
         disposition = f"attachment; filename*=UTF-8''{quote(file.filename, safe='')}"
-        headers = ((b"content-disposition", disposition.encode()), (b"x-content-type-options", b"nosniff"))
-        return Reply(content, content_type=BINARY, headers=headers)
+        headers = [
+            (b"content-disposition", disposition.encode()),
+            (b"x-content-type-options", b"nosniff"),
+            (b"accept-ranges", b"bytes"),
+        ]
+        wanted = byte_range(request.header(b"range"), file.size)
+        if wanted is not None and not wanted:
+            raise APIError(
+                416,
+                f"The file has {file.size} bytes.",
+                code="invalid_range",
+                headers={"content-range": f"bytes */{file.size}"},
+            )
+        status, part = (200, range(file.size)) if wanted is None else (206, wanted)
+        if wanted is not None:
+            headers.append((b"content-range", b"bytes %d-%d/%d" % (part.start, part.stop - 1, file.size)))
+        first = await self._piece(file, part, part.start)
+        if len(first) == len(part):
+            return Reply(first, status, content_type=BINARY, headers=headers)
+        sink = await request.stream(BINARY, status, headers, length=len(part))
+        place, piece = part.start, first
+        while piece:
+            await sink.write(piece)
+            place += len(piece)
+            piece = await self._piece(file, part, place)
+        await sink.close()
+        return None
+
+    async def _piece(self, file: StoredFile, part: range, place: int) -> bytes:
+        """Return some bytes of a part of a file, from a place on; b"" behind its end. Raises NotFound where it is gone."""
+        if place >= part.stop:
+            return b""
+        found = await self._files.content(file.id, file.owner, self._clock(), place)
+        if not found:
+            raise file_not_found(file.id, "id")
+        return found[: part.stop - place]
 
     async def delete(self, request: Request) -> Reply:
         """DELETE /v1/files/{id}: out of all vector stores, too."""
@@ -120,30 +157,48 @@ def file_object(file: StoredFile) -> dict[str, object]:
     }
 
 
+def byte_range(header: bytes | None, size: int) -> range | None:
+    """Return the bytes that a `range` header asks for, an empty range where there are none.
+
+    None: all of them, as where it asks for several ranges, or says what nobody understands.
+    """
+    unit, _, asked = (header or b"").decode("latin-1").strip().partition("=")
+    first, dash, last = asked.partition("-")
+    first, last = first.strip(), last.strip()
+    if (
+        unit.lower() != "bytes"
+        or not dash
+        or not all(part.isascii() and part.isdigit() for part in (first, last) if part)
+    ):
+        return None
+    if max(len(first), len(last)) > 18:
+        return range(0)
+    if not first:
+        return range(max(0, size - int(last)), size) if last else None
+    if last and int(last) < int(first):
+        return None
+    return range(int(first), min(size, int(last) + 1) if last else size)
+
+
 def file_not_found(id: str, param: str) -> NotFound:
     """Return the 404."""
     return NotFound(f"File '{id}' not found.", param=param, code="file_not_found")
 
 
-def _upload(form: dict[str, Field]) -> Field:
-    upload = form.get("file")
-    if upload is None or upload.filename is None:
-        raise missing("file")
-    if not upload.content:
-        raise InvalidRequest("The file is empty.", param="file", code="empty_file")
-    return upload
-
-
-def _purpose(form: dict[str, Field]) -> str:
+def _purpose(form: Mapping[str, Field]) -> str:
     if "purpose" not in form:
         raise missing("purpose")
-    purpose = form["purpose"].text
+    return check_purpose(form["purpose"].text)
+
+
+def check_purpose(purpose: str) -> str:
+    """Return a purpose. Raises InvalidRequest for one that there is not."""
     if purpose not in PURPOSES:
         raise InvalidRequest(f"Invalid 'purpose': must be one of {', '.join(PURPOSES)}.", param="purpose")
     return purpose
 
 
-def _expires_at(form: dict[str, Field], created_at: int) -> int | None:
+def _expires_at(form: Mapping[str, Field], created_at: int) -> int | None:
     seconds, anchor = form.get("expires_after[seconds]"), form.get("expires_after[anchor]")
     if seconds is None and anchor is None:
         return None

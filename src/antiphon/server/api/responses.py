@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from antiphon.core.context import split_array
 from antiphon.core.json_encoding import to_json
@@ -10,6 +11,7 @@ from antiphon.core.text import sse
 from antiphon.errors import APIError, InvalidRequest, NotFound
 from antiphon.responses.background.event_log import Follower
 from antiphon.responses.background.live import Live
+from antiphon.responses.included import response_with_included, wanted, with_included
 from antiphon.responses.prepare import Prepared, Preparer
 from antiphon.responses.services import Services
 from antiphon.runtime.offload import by_size
@@ -17,7 +19,7 @@ from antiphon.server.api.delta_trace import TracingSink, wants_trace
 from antiphon.server.api.foreground import Foreground, SSESink, ignored_header
 from antiphon.server.api.paging import PageQuery, listed, page, page_query, whole_number
 from antiphon.server.api.routing_hints import request_hints
-from antiphon.server.http.messages import ClientGone, Reply, Request, json_reply
+from antiphon.server.http.messages import ClientGone, Header, Reply, Request, json_reply
 from antiphon.stores.records import StoredResponse
 from antiphon.types.events import Event
 
@@ -56,16 +58,20 @@ class Responses:
     async def _background(self, request: Request, prepared: Prepared, body: bytes) -> Reply | None:
         plan = prepared.plan
         queued = await self._live.submit(plan, body, prepared.permit)
+        headers = [*prepared.permit.headers, *ignored_header(plan.ignored)]
         if not plan.request.stream:
-            return Reply(queued, headers=[*prepared.permit.headers, *ignored_header(plan.ignored)])
+            return Reply(queued, headers=headers)
         follower = await self._live.follow(plan.response.id, plan.owner, -1)
-        await _send_followed(request, follower)
+        await _send_followed(request, follower, headers)
         return None
 
     # /v1/responses/{id}
 
     async def read(self, request: Request) -> Reply | None:
-        """GET: the response as it was sent, or is now; `?stream=true&starting_after=N` follows a background one."""
+        """GET: the response as it was sent, or is now; `?stream=true&starting_after=N` follows a background one.
+
+        `include` shows fields of its output that it was not sent with, once it has ended.
+        """
         id = request.params["id"]
         if request.query.get("stream", ("false",))[-1] in ("true", "1"):
             await self._follow(request, id)
@@ -73,7 +79,9 @@ class Responses:
         live = self._live.snapshot(id, request.owner)
         if live is not None:
             return Reply(live)
-        return Reply((await self._stored(request)).body)
+        stored = await self._stored(request)
+        texts = self._services.store.responses.model_texts
+        return Reply(await response_with_included(stored, wanted(request.query), texts))
 
     async def _follow(self, request: Request, id: str) -> None:
         stored = await self._stored(request)
@@ -99,14 +107,17 @@ class Responses:
         return Reply(await self._live.cancel(stored))
 
     async def input_items(self, request: Request) -> Reply:
-        """GET …/input_items: this response's own input and its history, newest first unless `order=asc`."""
+        """GET …/input_items: this response's own input and its history, newest first unless `order=asc`; `include`."""
         stored = await self._stored(request)
         query = page_query(request)
         arrays = [stored.input]
         if stored.previous_response_id is not None:
             earlier = await self._services.store.responses.history(stored.previous_response_id, request.owner) or ()
             arrays = [*earlier, stored.input]
-        return await by_size(sum(map(len, arrays)), _page_of, arrays, query)
+        cut = await by_size(sum(map(len, arrays)), _page_of, arrays, query)
+        texts = self._services.store.responses.model_texts
+        cut["data"] = await with_included(cut["data"], wanted(request.query), request.owner, texts)
+        return await by_size(sum(len(bytes(item)) for item in cut["data"]), listed, cut)
 
     async def _stored(self, request: Request) -> StoredResponse:
         id = request.params["id"]
@@ -116,8 +127,8 @@ class Responses:
         return stored
 
 
-def _page_of(arrays: Sequence[bytes], query: PageQuery) -> Reply:
-    return listed(page([item for array in arrays for item in split_array(array)], query))
+def _page_of(arrays: Sequence[bytes], query: PageQuery) -> dict[str, Any]:
+    return page([item for array in arrays for item in split_array(array)], query)
 
 
 def _not_found(id: str) -> NotFound:
@@ -128,9 +139,9 @@ def _starting_after(request: Request) -> int:
     return whole_number(request, "starting_after", -1, -1, MOST_EVENTS)
 
 
-async def _send_followed(request: Request, follower: Follower) -> None:
+async def _send_followed(request: Request, follower: Follower, headers: Sequence[Header] = ()) -> None:
     try:
-        sink = await request.stream()
+        sink = await request.stream(headers=headers)
         try:
             while events := await follower.next():
                 await sink.write(sse.encode(events))

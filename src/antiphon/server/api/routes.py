@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
+from antiphon.access.tool_limits import ToolAdmission
+from antiphon.responses.query_rewriting import QueryRewriter
 from antiphon.retrieval.search import Searcher
 from antiphon.server.api.containers import ContainerRoutes
 from antiphon.server.api.conversations import Conversations
 from antiphon.server.api.counting import Counting
 from antiphon.server.api.files import Files
+from antiphon.server.api.incoming import Incoming
 from antiphon.server.api.responses import Responses
+from antiphon.server.api.skills import SkillRoutes
+from antiphon.server.api.uploads import Uploads
 from antiphon.server.api.vectors.files import VectorStoreFiles
 from antiphon.server.api.vectors.stores import VectorShelf, VectorStores
 from antiphon.server.http.router import RouteTable
+from antiphon.stores.base import UploadStore
 
 
 def add_responses(router: RouteTable, responses: Responses, counting: Counting) -> None:
@@ -36,17 +44,40 @@ def add_conversations(router: RouteTable, conversations: Conversations) -> None:
     router.add("DELETE", "/conversations/{id}/items/{item_id}", conversations.delete_item)
 
 
-def add_files(router: RouteTable, files: Files) -> None:
-    """Register `/files`."""
+def add_files(
+    router: RouteTable,
+    incoming: Incoming,
+    parts: UploadStore,
+    new_id_base: Callable[[], str],
+    deleted: Callable[[], None],
+    meters: ToolAdmission,
+) -> None:
+    """Register `/files` and `/uploads`; `deleted` is called after a file was deleted."""
+    files, uploads = Files(incoming, new_id_base, deleted, meters), Uploads(parts, incoming, new_id_base, meters)
     router.add("POST", "/files", files.create)
     router.add("GET", "/files", files.list)
     router.add("GET", "/files/{id}", files.read)
     router.add("DELETE", "/files/{id}", files.delete)
     router.add("GET", "/files/{id}/content", files.content)
+    router.add("POST", "/uploads", uploads.create)
+    router.add("POST", "/uploads/{id}/parts", uploads.add_part)
+    router.add("POST", "/uploads/{id}/complete", uploads.complete)
+    router.add("POST", "/uploads/{id}/cancel", uploads.cancel)
 
 
-def add_containers(router: RouteTable, containers: ContainerRoutes) -> None:
-    """Register `/containers`."""
+def add_containers(router: RouteTable, containers: ContainerRoutes, skills: SkillRoutes) -> None:
+    """Register `/containers` and `/skills`."""
+    router.add("POST", "/skills", skills.create)
+    router.add("GET", "/skills", skills.list)
+    router.add("GET", "/skills/{id}", skills.read)
+    router.add("POST", "/skills/{id}", skills.set_default)
+    router.add("DELETE", "/skills/{id}", skills.delete)
+    router.add("GET", "/skills/{id}/content", skills.content)
+    router.add("POST", "/skills/{id}/versions", skills.add_version)
+    router.add("GET", "/skills/{id}/versions", skills.list_versions)
+    router.add("GET", "/skills/{id}/versions/{version}", skills.read_version)
+    router.add("DELETE", "/skills/{id}/versions/{version}", skills.delete_version)
+    router.add("GET", "/skills/{id}/versions/{version}/content", skills.version_content)
     router.add("POST", "/containers", containers.create)
     router.add("GET", "/containers", containers.list)
     router.add("GET", "/containers/{id}", containers.read)
@@ -58,9 +89,16 @@ def add_containers(router: RouteTable, containers: ContainerRoutes) -> None:
     router.add("GET", "/containers/{id}/files/{file_id}/content", containers.file_content)
 
 
-def add_vector_stores(router: RouteTable, shelf: VectorShelf, searcher: Searcher, *, most_stores: int) -> None:
+def add_vector_stores(
+    router: RouteTable,
+    shelf: VectorShelf,
+    searcher: Searcher,
+    rewriter: QueryRewriter | None = None,
+    *,
+    most_stores: int,
+) -> None:
     """Register `/vector_stores`; `most_stores` are those of an owner."""
-    stores, files = VectorStores(shelf, searcher, most_stores=most_stores), VectorStoreFiles(shelf)
+    stores, files = VectorStores(shelf, searcher, rewriter, most_stores=most_stores), VectorStoreFiles(shelf)
     router.add("POST", "/vector_stores", stores.create)
     router.add("GET", "/vector_stores", stores.list)
     router.add("GET", "/vector_stores/{id}", stores.read)

@@ -58,6 +58,7 @@ class ASGIExchange:
         self._callback: Callable[[], object] | None = None
         self._aborted = False
         self._body_read = False
+        self._body_size = 0  # of what was read in parts
         self._broken_body = False
 
     # Request
@@ -91,6 +92,28 @@ class ASGIExchange:
         self._body_read = True
         return body.getvalue()
 
+    async def read_part(self, limit: int) -> bytes:
+        """Return the next part of the body, b"" at its end. Raises APIError 413 or 408, and ClientGone."""
+        self._broken_body = not self._body_read
+        while not self._body_read:
+            try:
+                async with asyncio.timeout(self._body_timeout):
+                    message = await self._receive()
+            except TimeoutError:
+                raise too_slow() from None
+            if message["type"] == "http.disconnect":
+                self._leave()
+                raise ClientGone
+            part: bytes = message.get("body", b"")
+            self._body_size += len(part)
+            if self._body_size > limit:
+                raise too_large(limit)
+            self._body_read = not message.get("more_body", False)
+            self._broken_body = not self._body_read
+            if part:
+                return part
+        return b""
+
     def on_disconnect(self, callback: Callable[[], object]) -> None:
         """Call back when the client goes away; the body must have been read."""
         self._callback = callback
@@ -120,11 +143,13 @@ class ASGIExchange:
         self._put({"type": "http.response.start", "status": status, "headers": [*headers, *closing]})
         self._put({"type": "http.response.body", "body": body})
 
-    def begin(self, status: int, headers: Sequence[Header]) -> ASGIExchange:
-        """Queue the head of a streamed answer."""
+    def begin(self, status: int, headers: Sequence[Header], length: int | None = None) -> ASGIExchange:
+        """Queue the head of a streamed answer, of so many bytes where that is known."""
         if self.gone:
             raise ClientGone
         self.answered = True
+        if length is not None:
+            headers = (*headers, (b"content-length", b"%d" % length))
         self._put({"type": "http.response.start", "status": status, "headers": list(headers)})
         if self._watcher is None:
             self._watcher = asyncio.create_task(self._watch())

@@ -58,6 +58,8 @@ class DirectExchange(msgspec.Struct, eq=False):
     _body: list[bytes] = []
     _buffer: BytesIO | None = None  # a body that is not small: made whole as it comes, without one long copy
     _size: int = 0
+    _unread: int = 0  # bytes that are here, and not asked for yet
+    _streamed: bool = False  # it is read in parts
     _limit: int = -1  # nobody has asked for the body yet
     _take: Take | None = None
     _failure: APIError | None = None
@@ -73,12 +75,13 @@ class DirectExchange(msgspec.Struct, eq=False):
         if self.response_complete or self._failure is not None:
             return
         self._size += len(data)
+        self._unread += len(data)
         if 0 <= self._limit < self._size:
             self.fail(too_large(self._limit))
             return
         if self._take is not None and not self._taken(len(data)):
             return
-        if self._buffer is None and self._body and self._size > HIGH_WATER:
+        if self._buffer is None and self._body and self._unread > HIGH_WATER:
             self._buffer = BytesIO()
             self._buffer.writelines(self._body)
             self._body.clear()
@@ -86,8 +89,10 @@ class DirectExchange(msgspec.Struct, eq=False):
             self._buffer.write(data)
         else:
             self._body.append(data)
-        if self._limit < 0 and self._size > HIGH_WATER:
+        if (self._limit < 0 or self._streamed) and self._unread > HIGH_WATER:
             self._protocol.flow.pause_reading()
+        if self._streamed:
+            self._wake()
 
     def _taken(self, size: int) -> bool:
         assert self._take is not None
@@ -128,12 +133,31 @@ class DirectExchange(msgspec.Struct, eq=False):
             self.fail(too_large(limit))
         while self.more_body and not self.gone and self._failure is None:
             await self._more()
+        return self._taken_in()
+
+    async def read_part(self, limit: int) -> bytes:
+        """Return what of the body has come since the last call, b"" at its end. Raises APIError 413 or 408, and ClientGone."""
+        self._limit, self._streamed = limit, True
+        if self._size > limit:
+            self.fail(too_large(limit))
+        while self.more_body and not self._unread and not self.gone and self._failure is None:
+            self._protocol.set_deadline(self._protocol.body_timeout)  # it has its time anew
+            await self._more()
+        part = self._taken_in()
+        if self.more_body:
+            self._protocol.set_deadline(self._protocol.body_timeout)
+            self._protocol.flow.resume_reading()
+        return part
+
+    def _taken_in(self) -> bytes:
+        """Return what has come of the body, and let go of it. Raises what went wrong with it, and ClientGone."""
         if self._failure is not None:
             raise self._failure
         if self.gone:
             raise ClientGone
         pieces, buffer = self._body, self._buffer
         self._body, self._buffer = [], None  # not held beside the whole: an open stream keeps its request
+        self._unread = 0
         if buffer is not None:
             return buffer.getvalue()  # no copy
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
@@ -179,12 +203,14 @@ class DirectExchange(msgspec.Struct, eq=False):
             self._protocol.write(body)
         self._complete()
 
-    def begin(self, status: int, headers: Sequence[Header]) -> DirectExchange:
-        """Send the head of a streamed answer. Raises ClientGone."""
+    def begin(self, status: int, headers: Sequence[Header], length: int | None = None) -> DirectExchange:
+        """Send the head of a streamed answer, of so many bytes where that is known. Raises ClientGone."""
         if self.gone:
             raise ClientGone
-        self._chunked = not self.old
-        if self.old:
+        self._chunked = not self.old and length is None
+        if length is not None:
+            headers = (*headers, (b"content-length", b"%d" % length))
+        elif self.old:
             self.keep_alive = False  # the connection's end is the answer's end
         self._protocol.write(b"".join(self._head(status, headers)))
         return self
@@ -227,7 +253,8 @@ class DirectExchange(msgspec.Struct, eq=False):
         unread = self._protocol.unread()
         while self._protocol.flow.write_paused:
             try:
-                await asyncio.wait_for(self._protocol.flow.drain(), STALLED)
+                async with asyncio.timeout(STALLED):
+                    await self._protocol.flow.drain()
             except TimeoutError:
                 before, unread = unread, self._protocol.unread()
                 if unread >= before:

@@ -55,12 +55,20 @@ class Exchange(Protocol):
         """
         ...
 
+    async def read_part(self, limit: int) -> bytes:
+        """Return what of the body has come since the last call, waiting for some; b"" at its end.
+
+        What nobody has asked for stays with the client, but for a little. For each part it has as long as for a whole body.
+        Raises APIError 413 above `limit` bytes in all, 408, and ClientGone.
+        """
+        ...
+
     def send(self, status: int, headers: Sequence[Header], body: bytes) -> None:
         """Send a whole answer, `content-length` included; where the client has gone, nothing happens."""
         ...
 
-    def begin(self, status: int, headers: Sequence[Header]) -> ByteSink:
-        """Send the head of a streamed answer. Raises ClientGone."""
+    def begin(self, status: int, headers: Sequence[Header], length: int | None = None) -> ByteSink:
+        """Send the head of a streamed answer, of so many bytes where that is known. Raises ClientGone."""
         ...
 
     def on_disconnect(self, callback: Callable[[], object]) -> None:

@@ -87,10 +87,22 @@ class Request(Protocol):
         """Return the body, decompressed: JSON, or a `form` with files. Raises APIError 413, 415 or 400, and ClientGone."""
         ...
 
+    async def part(self, limit: int) -> bytes:
+        """Return the next part of the body as it came, b"" at its end. Raises APIError 413 or 408, and ClientGone."""
+        ...
+
+    def hold(self, size: int) -> None:
+        """Count bytes that are held until the request is answered. Raises APIError 429 or 503."""
+        ...
+
     async def stream(
-        self, content_type: str = "text/event-stream", status: int = 200, headers: Sequence[Header] = ()
+        self,
+        content_type: str = "text/event-stream",
+        status: int = 200,
+        headers: Sequence[Header] = (),
+        length: int | None = None,
     ) -> ByteSink:
-        """Send the head of a streamed answer. Raises ClientGone."""
+        """Send the head of a streamed answer, of so many bytes where that is known. Raises ClientGone."""
         ...
 
     def cancel_on_disconnect(self) -> None:

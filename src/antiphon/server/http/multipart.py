@@ -25,6 +25,9 @@ MOST_HEADER_BYTES = 4096
 MOST_TYPE_BYTES = 1024
 """Bytes of a content type: the longest boundary has 70 (RFC 2046, 5.1.1)."""
 
+MOST_GATHERED = 64 * 1024
+"""Bytes of the fields beside the file, where a form is read while it comes; and before its first boundary."""
+
 STEP = 1024 * 1024
 """Bytes that are parsed in one go: between two, other threads run."""
 
@@ -35,11 +38,12 @@ logging.getLogger("python_multipart").setLevel(logging.ERROR)  # what it warns o
 
 
 class Field(msgspec.Struct, frozen=True, kw_only=True):
-    """One field. A file has a `filename` and mostly a `content_type`."""
+    """One field. A file has a `filename`, the `path` that ends with it, and mostly a `content_type`."""
 
     name: str
     content: bytes
     filename: str | None = None
+    path: str = ""
     content_type: str = ""
 
     @property
@@ -55,31 +59,68 @@ async def read_form(body: bytes, content_type: bytes) -> dict[str, Field]:
     return parse_form(body, content_type)
 
 
+async def read_fields(body: bytes, content_type: bytes, most: int) -> list[Field]:
+    """Return at most so many fields, those of one name too, as they come. Raises InvalidRequest."""
+    if len(body) > THREAD_ABOVE:
+        return await asyncio.to_thread(_parse, body, content_type, most)
+    return _parse(body, content_type, most)
+
+
 def parse_form(body: bytes, content_type: bytes) -> dict[str, Field]:
     """Do what `read_form` does, in this thread."""
-    boundary = _boundary(content_type)
-    form = _Form()
-    start = _start(body, b"--" + boundary)
+    return {field.name: field for field in _parse(body, content_type, MOST_FIELDS)}
+
+
+def _parse(body: bytes, content_type: bytes, most: int) -> list[Field]:
+    boundary = form_boundary(content_type)
+    form = FormFields(most=most)
+    start = first_boundary(body, b"--" + boundary)
+    if start is None:
+        raise malformed_form("its boundary does not occur in it")
     view = memoryview(body)
+    parser = form_parser(boundary, form)
+    for place in range(start, len(body), STEP):
+        feed(parser, bytes(view[place : place + STEP]))
+    if not form.ended:
+        raise malformed_form("its end is missing")
+    return form.found
+
+
+def form_parser(boundary: bytes, form: FormFields) -> MultipartParser:
+    """Return a parser that tells a form of what it finds."""
     try:
-        parser = MultipartParser(
+        return MultipartParser(
             boundary, form.callbacks(), max_header_count=MOST_HEADERS, max_header_size=MOST_HEADER_BYTES
         )
-        for place in range(start, len(body), STEP):
-            parser.write(bytes(view[place : place + STEP]))
     except FormParserError as error:
-        raise _malformed(str(error)) from None
-    if not form.ended:
-        raise _malformed("its end is missing")
-    return form.fields
+        raise malformed_form(str(error)) from None
 
 
-class _Form:
-    """Gathers the fields of a form as the parser finds them."""
+def feed(parser: MultipartParser, data: bytes) -> None:
+    """Parse. Raises InvalidRequest."""
+    try:
+        parser.write(data)
+    except FormParserError as error:
+        raise malformed_form(str(error)) from None
 
-    def __init__(self) -> None:
+
+class FormFields:
+    """Gathers the fields of a form, `most` of them: `found` as the parser finds them, `fields` by name, the last of each.
+
+    With `streamed` the content of the file of that name goes to `arrived`, and all else has `MOST_GATHERED` bytes at most.
+    """
+
+    def __init__(self, streamed: str | None = None, most: int = MOST_FIELDS) -> None:
         self.fields: dict[str, Field] = {}
+        self.found: list[Field] = []
         self.ended = False
+        self.arrived = bytearray()
+        self._streamed = streamed
+        self._gathered = 0
+        self._most = most
+        self._name_of: str | None = None  # of the field at hand, once it is known
+        self._filename: str | None = None
+        self._path = ""
         self._count = 0
         self._name = b""
         self._value = b""
@@ -100,9 +141,9 @@ class _Form:
 
     def _begin(self) -> None:
         self._count += 1
-        if self._count > MOST_FIELDS:
-            raise _malformed(f"it has more than {MOST_FIELDS} fields")
-        self._headers, self._content = {}, BytesIO()
+        if self._count > self._most:
+            raise malformed_form(f"it has more than {self._most} fields")
+        self._headers, self._content, self._name_of = {}, BytesIO(), None
 
     def _on_name(self, data: bytes, start: int, end: int) -> None:
         self._name += data[start:end]
@@ -115,44 +156,64 @@ class _Form:
         self._name = self._value = b""
 
     def _on_data(self, data: bytes, start: int, end: int) -> None:
+        if self._streamed is None:
+            self._content.write(memoryview(data)[start:end])
+            return
+        name = self._known()
+        if name == self._streamed and self._filename is not None:
+            if name in self.fields:
+                raise malformed_form(f"it has more than one '{name}'")
+            self.arrived += memoryview(data)[start:end]
+            return
+        self._gathered += end - start
+        if self._gathered > MOST_GATHERED:
+            raise malformed_form(f"its fields beside '{self._streamed}' have more than {MOST_GATHERED} bytes")
         self._content.write(memoryview(data)[start:end])
 
+    def _known(self) -> str:
+        """Return the name of the field at hand, whose headers are complete."""
+        if self._name_of is None:
+            _, parameters = parse_options_header(self._headers.get(b"content-disposition", b""))
+            if b"name" not in parameters:
+                raise malformed_form("a field has no name")
+            filename = parameters.get(b"filename")
+            self._path = "" if filename is None else _text(filename)
+            self._filename = None if filename is None else _last_step(self._path)
+            self._name_of = _text(parameters[b"name"])
+        return self._name_of
+
     def _end(self) -> None:
-        _, parameters = parse_options_header(self._headers.get(b"content-disposition", b""))
-        if b"name" not in parameters:
-            raise _malformed("a field has no name")
-        filename = parameters.get(b"filename")
-        field = Field(
-            name=_text(parameters[b"name"]),
+        name = self._known()
+        self.fields[name] = Field(
+            name=name,
             content=self._content.getvalue(),  # no copy
-            filename=None if filename is None else _last_step(_text(filename)),
+            filename=self._filename,
+            path=self._path,
             content_type=self._headers.get(b"content-type", b"").decode("latin-1"),
         )
         self._content = BytesIO()
-        self.fields[field.name] = field
+        self.found.append(self.fields[name])
 
     def _on_end(self) -> None:
         self.ended = True
 
 
-def _boundary(content_type: bytes) -> bytes:
+def form_boundary(content_type: bytes) -> bytes:
     if len(content_type) > MOST_TYPE_BYTES:
-        raise _malformed(f"its content type is longer than {MOST_TYPE_BYTES} bytes")
+        raise malformed_form(f"its content type is longer than {MOST_TYPE_BYTES} bytes")
     _, parameters = parse_options_header(content_type)
     boundary = parameters.get(b"boundary", b"")
     if not boundary:
-        raise _malformed("its content type names no boundary")
+        raise malformed_form("its content type names no boundary")
     return boundary
 
 
-def _start(body: bytes, delimiter: bytes) -> int:
-    """Return where the first delimiter begins; what stands before it is passed over."""
+def first_boundary(body: bytes, delimiter: bytes) -> int | None:
+    """Return where the first delimiter begins, None where there is none; what stands before it is passed over."""
     if body.startswith(delimiter):
         return 0
     place = body.find(b"\r\n" + delimiter)
-    if place < 0:
-        raise _malformed("its boundary does not occur in it")
-    return place + 2
+    return None if place < 0 else place + 2
 
 
 def _text(value: bytes) -> str:
@@ -167,5 +228,5 @@ def _last_step(name: str) -> str:
     return name.replace("\\", "/").rpartition("/")[2]
 
 
-def _malformed(reason: str) -> InvalidRequest:
+def malformed_form(reason: str) -> InvalidRequest:
     return InvalidRequest(f"Invalid form: {reason}.", code="invalid_form")

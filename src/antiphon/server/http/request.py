@@ -96,12 +96,27 @@ class HTTPRequest:
         self._held.take(len(body) - packed - (most if packed > INLINE else 0))
         return body
 
+    async def part(self, limit: int) -> bytes:
+        """Return the next part of the body as it came, b"" at its end. Raises APIError 413 or 408, and ClientGone."""
+        length = self.header(b"content-length")
+        if length is not None and length.isdigit() and int(length) > limit:
+            raise too_large(limit)
+        return await self._exchange.read_part(limit)
+
+    def hold(self, size: int) -> None:
+        """Count bytes that are held until the request is answered. Raises APIError 429 or 503."""
+        self._held.take(size)
+
     async def stream(
-        self, content_type: str = "text/event-stream", status: int = 200, headers: Sequence[Header] = ()
+        self,
+        content_type: str = "text/event-stream",
+        status: int = 200,
+        headers: Sequence[Header] = (),
+        length: int | None = None,
     ) -> ByteSink:
         """Send the head of a streamed answer. Raises ClientGone, also after a HEAD request: nobody wants the rest."""
         extra = headers if any(name == b"cache-control" for name, _ in headers) else (*_UNCACHED, *headers)
-        sink = self._exchange.begin(status, self._head.begin(content_type, extra))
+        sink = self._exchange.begin(status, self._head.begin(content_type, extra), length)
         if self.method == "HEAD":
             await sink.close()
             raise ClientGone

@@ -124,11 +124,13 @@ class RouteTable:
         return self._find(raw_path)[0].allow()
 
     def form(self, raw_path: bytes) -> AnswerForm:
-        """Return how an error on a path looks, whatever the method; OpenAI's form where there is nothing."""
+        """Return how an error on a path looks, whatever the method; where there is nothing, as on the path above it."""
         try:
             methods = self._find(raw_path)[0].methods
         except APIError:
-            return OPENAI
+            first = plain_path(raw_path).removeprefix("/v1/").strip("/").partition("/")[0]
+            above = self._templates.get(f"/{first}")
+            methods = above.methods if above is not None else {}
         return next((route.form for route in methods.values()), OPENAI)
 
     def _template(self, path: str) -> _Template:
@@ -178,7 +180,8 @@ def _refusal(template: _Template, method: str) -> APIError:
 
 
 def _not_found(path: str) -> APIError:
-    return APIError(404, f"Unknown path: {unquote(path)[:200]}", code="not_found")
+    twice = " ('/v1' stands in it twice: leave it out of the base URL)" if path.startswith("/v1/") else ""
+    return APIError(404, f"Unknown path: {unquote(path)[:200]}{twice}", code="not_found")
 
 
 def _pattern(path: str) -> re.Pattern[str]:

@@ -61,7 +61,8 @@ class DirectProtocol(HttpToolsProtocol):
         self._half_closed: HalfClosed | None = None
         self._deadline = math.inf
         self._timer: asyncio.TimerHandle | None = None
-        self._tick = min(TICK, self._antiphon.body_timeout / 4)
+        self.body_timeout = self._antiphon.body_timeout
+        self._tick = min(TICK, self.body_timeout / 4)
         self._deaf = False  # the last answer is out: what still comes is thrown away
         self._owner: str | None = None  # whose answer waits for its client
         self.cycle: DirectExchange | None = None  # type: ignore[assignment]
@@ -71,7 +72,7 @@ class DirectProtocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         self.peer = self.client[0] if self.client else ""
-        self._set_deadline(KEEP_ALIVE)
+        self.set_deadline(KEEP_ALIVE)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.connections.discard(self)
@@ -120,7 +121,7 @@ class DirectProtocol(HttpToolsProtocol):
         """Parse; return what is to be parsed next."""
         if self._in_head:
             if not self._received:
-                self._set_deadline(self._antiphon.body_timeout)
+                self.set_deadline(self.body_timeout)
             self._received += len(data)
         else:
             self._framing += len(data)
@@ -286,7 +287,7 @@ class DirectProtocol(HttpToolsProtocol):
             self.flow.resume_reading()
             self._end_after(exchange)
         elif self.flow.write_paused:
-            self._set_deadline(STALLED)  # who does not read its answer is not read, and gets no other one
+            self.set_deadline(STALLED)  # who does not read its answer is not read, and gets no other one
         else:
             self._go_on()
 
@@ -296,7 +297,7 @@ class DirectProtocol(HttpToolsProtocol):
         if self._in_line:
             self._start(self._in_line.popleft())
         elif not self._received:
-            self._set_deadline(KEEP_ALIVE)
+            self.set_deadline(KEEP_ALIVE)
 
     def write(self, data: bytes) -> None:
         """Write bytes within this turn of the event loop."""
@@ -376,7 +377,7 @@ class DirectProtocol(HttpToolsProtocol):
             self._half_closed = None
         self._deadline = math.inf
 
-    def _set_deadline(self, seconds: float) -> None:
+    def set_deadline(self, seconds: float) -> None:
         self._deadline = self.loop.time() + seconds
         if self._timer is None:
             self._timer = self.loop.call_later(self._tick, self._on_tick)

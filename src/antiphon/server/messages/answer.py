@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
 from typing import Any
 
 from msgspec import Raw
@@ -9,6 +11,9 @@ from msgspec import Raw
 from antiphon.core.deltas import Finish, FinishReason
 from antiphon.core.json_encoding import to_json
 from antiphon.types.response import Response, Usage
+
+DIRECT = {"type": "direct"}
+"""Who called a tool: the model itself, not code that it wrote."""
 
 REASONS = {
     FinishReason.STOP: "end_turn",
@@ -18,22 +23,42 @@ REASONS = {
     FinishReason.STOP_SEQUENCE: "stop_sequence",
 }
 
+CONTAINER_SECONDS = 1200
+
 
 class AnswerTerms:
-    """What of a request its answer needs: the model as it was asked for, whether thoughts are shown, and the window.
+    """What of a request its answer needs: the model as it was asked for, whether thoughts are wanted and shown, and the window.
 
     `estimate` are the input's tokens as far as they can be told before the first token; `warm`: only the cache is wanted.
+    `seal` seals what a search found. `container` is the one that code ran in; `edits` are those of the context that were made.
     """
 
-    __slots__ = ("beta", "estimate", "model", "shows_thoughts", "warm", "window")
+    __slots__ = (
+        "beta",
+        "container",
+        "edits",
+        "estimate",
+        "model",
+        "request_id",
+        "seal",
+        "shows_thoughts",
+        "thinks",
+        "warm",
+        "window",
+    )
 
     def __init__(self) -> None:
         self.model = ""
+        self.request_id = ""
         self.beta = False
         self.shows_thoughts = True
+        self.thinks = False
         self.warm = False
         self.estimate = 1
         self.window: int | None = None
+        self.seal: Callable[[str], str | None] | None = None
+        self.container = ""
+        self.edits: list[dict[str, object]] | None = None
 
 
 def message_id(response: Response) -> str:
@@ -41,8 +66,9 @@ def message_id(response: Response) -> str:
     return f"msg_{response.id.removeprefix('resp_')}"
 
 
-def usage_of(usage: Usage | None, told: AnswerTerms, said: int) -> dict[str, Any]:
+def usage_of(usage: Usage | None, told: AnswerTerms, said: int, searches: int = 0, fetches: int = 0) -> dict[str, Any]:
     """Return the counts. Cached tokens are not among `input_tokens`. Without a report they are estimated."""
+    served = {"web_search_requests": searches, "web_fetch_requests": fetches} if searches or fetches else None
     if usage is None:
         usage = Usage(input_tokens=told.estimate, output_tokens=said)
     read, written = usage.input_tokens_details.cached_tokens, usage.input_tokens_details.cache_write_tokens
@@ -53,10 +79,20 @@ def usage_of(usage: Usage | None, told: AnswerTerms, said: int) -> dict[str, Any
         "cache_creation": {"ephemeral_5m_input_tokens": written, "ephemeral_1h_input_tokens": 0},
         "output_tokens": 0 if told.warm else usage.output_tokens,
         "output_tokens_details": {"thinking_tokens": usage.output_tokens_details.reasoning_tokens},
-        "server_tool_use": None,
+        "server_tool_use": served,
         "service_tier": "standard",
         "inference_geo": None,
     }
+
+
+AT_THE_END = (
+    "input_tokens cache_creation_input_tokens cache_read_input_tokens output_tokens output_tokens_details server_tool_use"
+).split()
+
+
+def counted_at_the_end(usage: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the counts that `message_delta` has: the others stand in `message_start`."""
+    return {name: usage[name] for name in AT_THE_END}
 
 
 def stop_reason(finish: Finish | None, response: Response, told: AnswerTerms, *, called: bool, refused: bool) -> str:
@@ -91,12 +127,25 @@ def message_json(
         "stop_reason": stop,
         "stop_sequence": sequence,
         "stop_details": details(stop),
-        "container": None,
+        "container": container_of(response, told),
         "usage": usage,
     }
     if told.beta:
-        fields |= {"context_management": None, "diagnostics": None}
+        fields |= {"context_management": context_of(told), "diagnostics": None}
     return to_json(fields)
+
+
+def container_of(response: Response, told: AnswerTerms) -> dict[str, Any] | None:
+    """Return the container that code ran in; it is there for some time after its last use."""
+    if not told.container:
+        return None
+    end = datetime.fromtimestamp(response.created_at + CONTAINER_SECONDS, UTC)
+    return {"id": told.container, "expires_at": end.strftime("%Y-%m-%dT%H:%M:%SZ"), "skills": None}
+
+
+def context_of(told: AnswerTerms) -> dict[str, Any] | None:
+    """Return which edits of the context were made, None where none were asked for."""
+    return None if told.edits is None else {"applied_edits": told.edits}
 
 
 def details(stop: str | None) -> dict[str, Any] | None:

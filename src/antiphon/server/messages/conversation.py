@@ -7,17 +7,21 @@ from collections.abc import Sequence
 import msgspec
 from msgspec import Raw
 
+from antiphon.core.compaction import TRIGGER
+from antiphon.core.json_encoding import to_json
 from antiphon.core.request.validation import decode
 from antiphon.core.seals import is_seal
 from antiphon.errors import InvalidRequest
 from antiphon.server.messages.blocks import BlockFields, arguments_of, blocks_of, parts_of, result_of
 from antiphon.server.messages.call_ids import own_id
+from antiphon.server.messages.server_history import earlier_call
 from antiphon.types.items import (
     FunctionCall,
     FunctionCallOutput,
     InputText,
     Item,
     Message,
+    OtherItem,
     OutputText,
     Part,
     Reasoning,
@@ -52,10 +56,11 @@ _messages = msgspec.json.Decoder(list[MessageFields])
 class MessagesRead:
     """Items of a conversation. `effort`: what its system messages ask for last. `references`: tools it has made known, in order.
 
-    `places` name, item by item, the message and the blocks that its parts came from; `ignored` what has no effect.
+    `held`: the server has the beginning of the conversation. `places` name, item by item, the message and the blocks that its
+    parts came from; `ignored` what has no effect.
     """
 
-    def __init__(self, raw: Raw) -> None:
+    def __init__(self, raw: Raw, *, held: bool = False) -> None:
         self.items: list[Item] = []
         self.places: list[tuple[int, Sequence[int]]] = []
         self.effort: str | None = None
@@ -63,6 +68,11 @@ class MessagesRead:
         self.removed: set[str] = set()
         self.ignored: dict[str, None] = {}
         self._calls: set[str] = set()
+        self._uses: dict[str, BlockFields] = {}
+        self._cited = False
+        self._held = held
+        self._parts: list[Part] = []
+        self._origins: list[int] = []
         messages = decode(_messages, raw, "messages")
         if not messages:
             raise InvalidRequest("at least one message is required", param="messages")
@@ -111,15 +121,15 @@ class MessagesRead:
         if not said:
             return
         before = self.items[-1] if self.items else None
-        if isinstance(before, Message) and before.role == "user" and isinstance(before.content, list):
-            self.items[-1] = Message(role="user", content=[*before.content, *said])
-            place, indexes = self.places[-1]
-            self.places[-1] = (place, [*indexes, *origins])
+        if isinstance(before, Message) and before.content is self._parts and before.role == "user":
+            self._parts += said  # in place: there may be thousands of them
+            self._origins += origins
         else:
+            self._parts, self._origins = said, origins
             self._add(Message(role="user", content=said), at, origins)
 
     def _result(self, block: BlockFields, at: int, index: int, path: str) -> None:
-        if block.tool_use_id not in self._calls:
+        if block.tool_use_id not in self._calls and not self._held:
             raise InvalidRequest(
                 f"unexpected `tool_use_id` found in `tool_result` blocks: {block.tool_use_id[:128]}. Each `tool_result` block"
                 " must have a corresponding `tool_use` block in the previous message.",
@@ -131,9 +141,7 @@ class MessagesRead:
     def _assistant(self, block: BlockFields, at: int, index: int) -> None:
         match block.type:
             case "text":
-                if block.text:
-                    said = Message(role="assistant", content=[OutputText(text=block.text)])
-                    self._add(said, at, [index])
+                self._said(block, at, index)
             case "thinking" | "redacted_thinking":
                 sealed = (block.signature if block.type == "thinking" else block.data) or ""
                 if is_seal(sealed):
@@ -153,17 +161,43 @@ class MessagesRead:
                 self._calls.add(block.id)
                 call = FunctionCall(call_id=own_id(block.id), name=block.name, arguments=arguments_of(block))
                 self._add(call, at, [index])
+            case "server_tool_use" | "mcp_tool_use":
+                self._uses[block.id] = block
+            case kind if kind.endswith("_tool_result"):
+                use = self._uses.pop(block.tool_use_id, None)
+                if use is None:
+                    self.ignored[kind[:64]] = None
+                    return
+                path = f"messages[{at}].content[{index}].content"
+                for item in earlier_call(use, block, path, is_seal, lambda name: self.references.update({name: None})):
+                    self._add(item, at, [index])
+            case "compaction" if block.encrypted_content and is_seal(block.encrypted_content):
+                raw = to_json({"type": "compaction", "encrypted_content": block.encrypted_content})
+                self._add(OtherItem(type="compaction", raw=Raw(raw)), at, [index])
             case "compaction":
+                if block.content is None:
+                    return  # one that failed stands for nothing
                 self.items.clear()
                 self.places.clear()
-                inner = (
-                    blocks_of(block.content, f"messages[{at}].content[{index}]") if block.content is not None else ()
-                )
-                text = "\n".join(one.text for one in inner)
+                text = "\n".join(one.text for one in blocks_of(block.content, f"messages[{at}].content[{index}]"))
                 if text:
                     self._add(Message(role="user", content=[InputText(text=text)]), at, [index])
             case _:
                 self.ignored[block.type[:64]] = None
+
+    def _said(self, block: BlockFields, at: int, index: int) -> None:
+        """Read a text of the assistant's; one that was parted where it cites something is one text."""
+        if not block.text:
+            return
+        cited, self._cited = self._cited, block.citations is not None
+        before = self.items[-1] if self.items else None
+        if (cited or self._cited) and isinstance(before, Message) and before.role == "assistant":
+            place, indexes = self.places[-1]
+            if place == at and isinstance(before.content, list) and isinstance(part := before.content[-1], OutputText):
+                self.items[-1] = Message(role="assistant", content=[OutputText(text=part.text + block.text)])
+                self.places[-1] = (place, [*indexes, index])
+                return
+        self._add(Message(role="assistant", content=[OutputText(text=block.text)]), at, [index])
 
     def _system(self, blocks: Sequence[BlockFields], at: int) -> None:
         texts: list[str] = []
@@ -182,6 +216,16 @@ class MessagesRead:
         text = "\n\n".join(text for text in texts if text)
         if text:
             self._add(Message(role="system", content=[InputText(text=text)]), at, [0])
+
+    def ask_for_summary(self) -> None:
+        """Ask for a summary in the place of an answer."""
+        self._add(OtherItem(type=TRIGGER, raw=Raw(to_json({"type": TRIGGER}))), len(self.places), [0])
+        self.last_role = "user"
+
+    @property
+    def ends_with_text(self) -> bool:
+        """Tell whether the last item is a text."""
+        return bool(self.items) and isinstance(self.items[-1], Message)
 
     def spell(self, name: str) -> str:
         """Return how this API names a field: `input[2].content[0]` → `messages.1.content.3`."""

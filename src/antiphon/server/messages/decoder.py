@@ -9,43 +9,44 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta, Raw
 
+from antiphon.core.compaction import PROMPT
 from antiphon.core.request.text_format import PLAIN, ResolvedText
 from antiphon.core.request.validation import decode, decode_fields
-from antiphon.core.turn import TurnOptions
+from antiphon.core.turn import TurnOptions, no_prefill
 from antiphon.errors import APIError, InvalidRequest, spelled
 from antiphon.responses.intake.asked import Asked
 from antiphon.runtime.offload import by_size
 from antiphon.server.messages.answer import AnswerTerms
 from antiphon.server.messages.blocks import blocks_of
+from antiphon.server.messages.context_edits import WantedCompaction, edited
 from antiphon.server.messages.conversation import MessagesRead
 from antiphon.server.messages.errors import dotted
-from antiphon.server.messages.tools import choice_of, tools_of
+from antiphon.server.messages.server_blocks import OUTPUTS
+from antiphon.server.messages.tools import ToolsRead, choice_of
 from antiphon.types.raw import OptionalRaw, settle_nulls
 from antiphon.types.request import CreateResponse, ReasoningConfig, TextFormat
 
-Verdict = Literal["read", "ignored", "silent", "refused"]
+Verdict = Literal["read", "ignored", "silent"]
 
 FIELDS: Mapping[str, Verdict] = {
     **dict.fromkeys(
         (
             "model max_tokens messages system stream temperature top_p top_k stop_sequences tools tool_choice thinking"
-            " output_config output_format metadata"
+            " output_config output_format metadata mcp_servers container context_management compaction thread"
         ).split(),
         "read",
     ),
     **dict.fromkeys(
         (
-            "compaction container service_tier inference_geo speed fallbacks fallback_credit_token billing_policy"
-            " user_profile_id workspace_id diagnostics safeguards mcp_servers context_management"
+            "service_tier inference_geo speed fallbacks fallback_credit_token billing_policy user_profile_id workspace_id"
+            " diagnostics safeguards"
         ).split(),
         "ignored",
     ),
     "cache_control": "silent",  # it stands in every request; backends cache by prefix, and usage tells what they read
-    "thread": "refused",  # an answer without the history that it names would be wrong
 }
 """What becomes of each field of a request. One that is not here is ignored, and named in `x-antiphon-ignored`."""
 
-KEEPS_ALL = b'"clear_thinking_20251015"'
 MOST_STOPS, MOST_STOP_CHARACTERS = 64, 8192
 EFFORTS = ("low", "medium", "high", "xhigh", "max")
 BILLING = "x-anthropic-billing-header:"
@@ -84,6 +85,20 @@ class MetadataFields(msgspec.Struct, frozen=True, kw_only=True):
     user_id: str | None = None
 
 
+class ThreadWish(msgspec.Struct, frozen=True, kw_only=True):
+    """`thread`: the server keeps the conversation, or goes on with one that it keeps."""
+
+    type: Literal["create", "continue"]
+    previous_message_id: str = ""
+
+
+class CompactionWish(msgspec.Struct, frozen=True, kw_only=True):
+    """`compaction`: the conversation is summarized, and nothing else is answered."""
+
+    type: str
+    instructions: str | None = None
+
+
 class MessagesRequest(msgspec.Struct, frozen=True, kw_only=True):
     """The fields of a request that have an effect."""
 
@@ -102,9 +117,16 @@ class MessagesRequest(msgspec.Struct, frozen=True, kw_only=True):
     output_config: OutputConfig | None = None
     output_format: OutputFormat | None = None
     metadata: MetadataFields | None = None
+    mcp_servers: OptionalRaw = None
+    container: OptionalRaw = None
+    context_management: OptionalRaw = None
+    compaction: CompactionWish | None = None
+    thread: ThreadWish | None = None
 
     def __post_init__(self) -> None:
+        settle_nulls(self, context_management=self.context_management)
         settle_nulls(self, system=self.system, tool_choice=self.tool_choice)
+        settle_nulls(self, mcp_servers=self.mcp_servers, container=self.container)
 
 
 _request = msgspec.json.Decoder(MessagesRequest)
@@ -112,6 +134,8 @@ _request = msgspec.json.Decoder(MessagesRequest)
 
 class MessagesRequestDecoder:
     """Decodes the body of one request (a RequestDecoder); `told` is then what its answer needs.
+
+    `searches_only`: all that the request declares is a web search.
 
     `resolve`: a client's model name → ours. `session` names the conversation, for caches. `counting`: no answer is wanted.
     """
@@ -122,6 +146,7 @@ class MessagesRequestDecoder:
         self.told = AnswerTerms()
         self.told.beta = beta
         self.asked_tokens: int | None = None
+        self.searches_only = False
         self._resolve = resolve
         self._session = session
         self._counting = counting
@@ -139,9 +164,19 @@ class MessagesRequestDecoder:
         request = decode(_request, body)
         if request.max_tokens is None and not self._counting:
             raise InvalidRequest("Field required", param="max_tokens", code="missing_required_parameter")
-        read = MessagesRead(request.messages)
-        tools = tools_of(request.tools or (), read.references, read.removed, ignored)
+        thread = request.thread
+        read = MessagesRead(request.messages, held=thread is not None and thread.type == "continue")
+        compaction = self._edit(request, read)
+        tools = ToolsRead(
+            request.tools or (),
+            read.references,
+            read.removed,
+            ignored,
+            servers=request.mcp_servers,
+            container=request.container,
+        )
         choice, parallel = choice_of(request.tool_choice, tools)
+        self.searches_only = tools.searches_only
         ignored |= read.ignored
         told, most = self.told, request.max_tokens
         told.model, told.warm = request.model, most == 0
@@ -150,54 +185,75 @@ class MessagesRequestDecoder:
             model=self._resolve(request.model),
             instructions=_system(request.system, ignored),
             stream=request.stream,
-            store=False,
+            store=thread is not None and not self._counting,
+            previous_response_id=_previous(thread),
+            context_management=compaction.rule if compaction is not None else None,
             max_output_tokens=max(most, 1) if most is not None else None,
             temperature=request.temperature,
             top_p=request.top_p,
             tool_choice=choice,
             parallel_tool_calls=parallel,
             reasoning=self._reasoning(request, read, ignored),
-            include=["reasoning.encrypted_content"],
+            include=["reasoning.encrypted_content", OUTPUTS],
             prompt_cache_key=self._session or None,
             safety_identifier=_user(request.metadata),
         )
-        if read.last_role == "assistant" and not self._counting:
-            raise InvalidRequest(
-                "This model does not support assistant message prefill. The conversation must end with a user message.",
-                param="messages",
-            )
-        options = TurnOptions(stop=_stops(request.stop_sequences), top_k=request.top_k, system_in_place=True)
+        if read.last_role == "assistant" and not self._counting and not read.ends_with_text:
+            raise no_prefill()
+        options = TurnOptions(
+            stop=_stops(request.stop_sequences),
+            top_k=request.top_k,
+            thinking_budget=request.thinking.budget_tokens if request.thinking is not None else None,
+            continues=read.last_role == "assistant",
+            system_in_place=True,
+            summary_prompt=_summary_prompt(request.compaction, compaction),
+            pauses=compaction is not None and compaction.pauses,
+        )
         return Asked(
             request=asked,
             items=read.items,
-            tools=tools,
+            tools=tools.tools,
             text=_format(request),
             size=len(body),
-            spell=lambda name: _spell(name, read),
+            spell=lambda name: _spell(name, read, tools),
             options=options,
             ignored=list(ignored),
             forgiving=True,
         )
 
     def _verdicts(self, names: Mapping[str, Raw]) -> dict[str, None]:
-        """Return the fields without effect. Raises InvalidRequest for one that must have one."""
+        """Return the fields without effect."""
         ignored: dict[str, None] = {}
         for name, value in names.items():
-            verdict = FIELDS.get(name, "ignored")
-            if verdict == "refused":
-                raise InvalidRequest("not supported: this server keeps no threads", param=name)
-            if name == "context_management" and value and _keeps_all(bytes(value)):
-                continue
-            if verdict == "ignored" and bytes(value) != b"null":
+            if FIELDS.get(name, "ignored") == "ignored" and bytes(value) != b"null":
                 ignored[name[:64]] = None
         return ignored
+
+    def _edit(self, request: MessagesRequest, read: MessagesRead) -> WantedCompaction | None:
+        """Edit the conversation as the request wants it. Raises InvalidRequest."""
+        if request.compaction is not None:
+            if request.context_management is not None:
+                raise InvalidRequest("cannot be used together with `context_management`", param="compaction")
+            if request.compaction.type != "summarize":
+                raise InvalidRequest("must be 'summarize'", param="compaction.type")
+            if not self._counting:
+                read.ask_for_summary()
+            return None
+        if request.context_management is None:
+            return None
+        found = edited(request.context_management, read.items, read.places, read.ignored)
+        read.items, read.places, self.told.edits = found.items, found.places, found.applied
+        return None if self._counting else found.compaction
 
     def _reasoning(self, request: MessagesRequest, read: MessagesRead, ignored: dict[str, None]) -> ReasoningConfig:
         """Return how much is thought. Without `thinking` it is switched off, where the model can do that."""
         thinking = request.thinking
         if thinking is None or thinking.type == "disabled":
             return ReasoningConfig(effort="none")
-        self.told.shows_thoughts = thinking.display != "omitted"
+        if read.last_role == "assistant":  # an answer that has begun is past its thoughts
+            ignored["thinking"] = None
+            return ReasoningConfig(effort="none")
+        self.told.thinks, self.told.shows_thoughts = True, thinking.display != "omitted"
         effort = read.effort or (request.output_config.effort if request.output_config is not None else None)
         if effort is not None and effort not in EFFORTS:
             ignored["output_config.effort"] = None
@@ -214,10 +270,20 @@ def own_model(name: str) -> str:
     return name.removesuffix(LONG_WINDOW).removeprefix(PREFIX) or name
 
 
-def _keeps_all(value: bytes) -> bool:
-    """Tell whether an edit of the context changes nothing: Claude Code's, which keeps all thoughts."""
-    compact = b"".join(value.split())
-    return compact.count(b'"type"') == 1 and KEEPS_ALL in compact and b'"keep":"all"' in compact
+def _previous(thread: ThreadWish | None) -> str | None:
+    """Return the response that a request goes on from. Raises InvalidRequest."""
+    if thread is None or thread.type == "create":
+        return None
+    if not thread.previous_message_id.startswith("msg_"):
+        raise InvalidRequest("must be the id of a message", param="thread.previous_message_id")
+    return f"resp_{thread.previous_message_id.removeprefix('msg_')}"
+
+
+def _summary_prompt(wish: CompactionWish | None, compaction: WantedCompaction | None) -> str:
+    """Return how a summary is asked for: a wish replaces our own words, an edit adds to them."""
+    if wish is not None and wish.instructions and not wish.instructions.isspace():
+        return wish.instructions
+    return f"{PROMPT}\n\n{compaction.instructions}" if compaction is not None and compaction.instructions else ""
 
 
 def _effort_of(thinking: ThinkingWish, most: int | None) -> str:
@@ -286,8 +352,9 @@ _NAMES = {
     "reasoning.effort": "thinking",
     "text.format": "output_config.format",
     "text.format.schema": "output_config.format.schema",
+    "previous_response_id": "thread.previous_message_id",
 }
 
 
-def _spell(name: str, read: MessagesRead) -> str:
-    return dotted(_NAMES.get(name) or read.spell(name))
+def _spell(name: str, read: MessagesRead, tools: ToolsRead) -> str:
+    return dotted(_NAMES.get(name) or (tools.spell(name) if name.startswith("tools[") else read.spell(name)))

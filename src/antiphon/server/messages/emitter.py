@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from functools import partial
+from json import loads
 
 from msgspec import UNSET, UnsetType
 
@@ -12,12 +12,20 @@ from antiphon.core.json_encoding import to_json
 from antiphon.core.request.json_text import is_object
 from antiphon.core.stream.emitter import MuteEmitter
 from antiphon.core.stream.terms import StreamTerms
-from antiphon.core.stream.writer_table import Dialect, WriterTable
 from antiphon.core.text.pieces import text_json
 from antiphon.errors import APIError
-from antiphon.server.messages.answer import AnswerTerms, details, message_json, stop_reason, usage_of
+from antiphon.server.messages.answer import (
+    AnswerTerms,
+    container_of,
+    context_of,
+    counted_at_the_end,
+    details,
+    message_json,
+    stop_reason,
+    usage_of,
+)
 from antiphon.server.messages.call_ids import shown_id
-from antiphon.server.messages.errors import status_of, type_of, words
+from antiphon.server.messages.errors import envelope
 from antiphon.types.events import Event
 from antiphon.types.items import FunctionCall, Message, OutputText, PlainText, Reasoning, ReasoningText
 from antiphon.types.response import Response
@@ -26,6 +34,9 @@ TEXT = b'"text_delta","text"'
 THINKING = b'"thinking_delta","thinking"'
 SIGNATURE = b'"signature_delta","signature"'
 ARGUMENTS = b'"input_json_delta","partial_json"'
+CHARACTERS = 4  # per token, where the backend's call was ended before it reported usage
+COMPACTION = b'"compaction_delta","encrypted_content":%b,"content"'
+CITATION = b'"citations_delta","citation"'
 PING = Event("ping", b'{"type":"ping"}')
 STOP = Event("message_stop", b'{"type":"message_stop"}')
 
@@ -57,14 +68,34 @@ class GrowingContent:
 
 
 class MessagesEmitter(MuteEmitter):
-    """Makes the events of one Message, or with `quiet` only the Message. OpenAI's events are counted."""
+    """Makes the events of one Message, or with `quiet` only the Message. OpenAI's events are counted.
 
-    __slots__ = ("_content", "_index", "_line", "_open", "_quiet", "_said", "_told", "called", "refused")
+    `paused`: a compaction is the last that was told. `searches` and `fetches` are the web's, `quotes` what was found there,
+    by URL.
+    """
+
+    __slots__ = (
+        "_content",
+        "_index",
+        "_line",
+        "_open",
+        "_quiet",
+        "_said",
+        "_told",
+        "called",
+        "fetches",
+        "paused",
+        "quotes",
+        "refused",
+        "searches",
+    )
     mute = False
 
     def __init__(self, told: AnswerTerms, *, quiet: bool = False) -> None:
         super().__init__()
-        self.called = self.refused = False
+        self.called = self.refused = self.paused = False
+        self.searches = self.fetches = 0
+        self.quotes: dict[str, str] = {}
         self._told = told
         self._quiet = quiet
         self._content: list[bytes | None] = []
@@ -79,6 +110,7 @@ class MessagesEmitter(MuteEmitter):
         """Open a block, or put it in line."""
         block = GrowingContent(self, opening, len(self._content))
         self._content.append(None)
+        self.paused = False
         if self._open is None:
             self._show(block)
         else:
@@ -88,7 +120,8 @@ class MessagesEmitter(MuteEmitter):
     def piece(self, index: int, kind: bytes, value: bytes) -> None:
         """Emit a piece of the open block."""
         self.sequence_number += 1
-        self._said += 1
+        if kind is not SIGNATURE and kind is not CITATION:
+            self._said += len(value) - 2
         if not self._quiet:
             body = b'{"type":"content_block_delta","index":%d,"delta":{"type":%b:%b}}' % (index, kind, value)
             self._pending.append(Event("content_block_delta", body))
@@ -130,10 +163,17 @@ class MessagesEmitter(MuteEmitter):
         self.sequence_number += 1
         self._pending.append(PING)
 
+    def compacted(self, summary: str, sealed: str) -> None:
+        """Emit a `compaction` block, which the client sends back in place of what it stands for."""
+        fields = text_json(summary), text_json(sealed)
+        block = self.begin(b'{"type":"compaction","content":null,"encrypted_content":null}')
+        block.piece(COMPACTION % fields[1], fields[0])
+        block.end(b'{"type":"compaction","content":%b,"encrypted_content":%b}' % fields)
+        self.paused = True
+
     def failed(self, error: APIError) -> None:
         """Do nothing: the error is the last event (`ended`)."""
-        error_json = to_json({"type": type_of(status_of(error)), "message": words(error)})
-        self._say("error", b'{"type":"error","error":%b}' % error_json)
+        self._say("error", envelope(error, self._told.request_id))
 
     def ended(self, response: Response, finish: Finish | None) -> tuple[bytes, Event]:
         """Return the Message, and `message_stop`; `message_delta` stands before it. A failed one ends with its error."""
@@ -141,13 +181,15 @@ class MessagesEmitter(MuteEmitter):
             return b"", (self._pending.pop() if self._pending else STOP)
         told = self._told
         content = [] if told.warm else [block for block in self._content if block is not None]
-        usage = usage_of(response.usage, told, self._said)
+        usage = usage_of(response.usage, told, -(-self._said // CHARACTERS), self.searches, self.fetches)
         stop = stop_reason(finish, response, told, called=self.called, refused=self.refused)
+        stop = "compaction" if self.paused else stop
         sequence = finish.stop_sequence if finish is not None and stop == "stop_sequence" else None
-        ending = {"stop_reason": stop, "stop_sequence": sequence, "stop_details": details(stop), "container": None}
-        end: dict[str, object] = {"type": "message_delta", "delta": ending, "usage": usage}
+        ending = {"stop_reason": stop, "stop_sequence": sequence, "stop_details": details(stop)}
+        ending["container"] = container_of(response, told)
+        end: dict[str, object] = {"type": "message_delta", "delta": ending, "usage": counted_at_the_end(usage)}
         if told.beta:
-            end["context_management"] = None
+            end["context_management"] = context_of(told)
         self._say("message_delta", to_json(end))
         return message_json(response, told, content, usage, stop, sequence), STOP
 
@@ -163,16 +205,20 @@ class TextBlock:
         self._emitter = emitter
         self._id = item_id
         self._pieces: list[str] = []
+        self._begin = 0
+        self._citations: list[bytes] = []
         self._block: GrowingContent | None = None
         self._warm = told.warm
 
     def text(self, text: str, logprobs: bytes = b"") -> None:
-        """Append a piece, opening the block first where needed: it never begins empty."""
+        """Append a piece, opening the block first where needed: it never begins empty, and ends with its citations."""
+        if self._citations:
+            self._end_block()
         self._pieces.append(text)
         if self._block is None:
             if self._warm:
                 return
-            self._block = self._emitter.begin(b'{"type":"text","text":"","citations":null}')
+            self._block = self._emitter.begin(b'{"type":"text","text":"","citations":[]}')
         self._block.piece(TEXT, text_json(text))
 
     def refusal(self, text: str) -> None:
@@ -181,13 +227,29 @@ class TextBlock:
         self.text(text)
 
     def annotate(self, annotation: bytes) -> None:
-        """Pass over a citation of OpenAI's form."""
+        """Add a citation of a web page to the block; one of a file has no form here."""
+        found = loads(annotation)
+        if found["type"] != "url_citation" or self._block is None:
+            return
+        url = found["url"]
+        place = {"type": "web_search_result_location", "url": url, "title": found["title"], "encrypted_index": ""}
+        citation = to_json({**place, "cited_text": self._emitter.quotes.get(url, "")})
+        self._citations.append(citation)
+        self._block.piece(CITATION, citation)
+
+    def _end_block(self) -> None:
+        if self._block is not None:
+            cited = b"[%b]" % b",".join(self._citations)
+            text = text_json("".join(self._pieces[self._begin :]))
+            self._block.end(b'{"type":"text","text":%b,"citations":%b}' % (text, cited))
+        self._begin = len(self._pieces)
+        self._block = None
+        self._citations.clear()
 
     def close(self, status: str) -> bytes:
         """End the block."""
+        self._end_block()
         text = "".join(self._pieces)
-        if self._block is not None:
-            self._block.end(b'{"type":"text","text":%b,"citations":null}' % text_json(text))
         return to_json(Message(id=self._id, status=status, role="assistant", content=[OutputText(text=text)]))
 
 
@@ -237,7 +299,7 @@ class CallBlock:
             to_json(call.name),
         )
         emitter.called = True
-        self._block = None if told.warm else emitter.begin(self._head + b'{},"caller":null}')
+        self._block = None if told.warm else emitter.begin(self._head + b'{},"caller":{"type":"direct"}}')
 
     @property
     def arguments(self) -> str:
@@ -257,20 +319,8 @@ class CallBlock:
         arguments = self.arguments
         if self._block is not None:
             whole = arguments.encode("utf-8", "replace") if is_object(arguments) else b"{}"
-            self._block.end(self._head + whole + b',"caller":null}')
+            self._block.end(self._head + whole + b',"caller":{"type":"direct"}}')
         call = self._call
         return to_json(
             FunctionCall(id=self._id, call_id=call.call_id, name=call.name, arguments=arguments, status=status)
         )
-
-
-def dialect(told: AnswerTerms) -> Dialect:
-    """Return the events of one request."""
-    writers = WriterTable(
-        message=partial(TextBlock, told=told),
-        reasoning=partial(ThinkingBlock, told=told),
-        call=partial(CallBlock, told=told),
-    )
-    return Dialect(
-        emitter=partial(MessagesEmitter, told), mute=partial(MessagesEmitter, told, quiet=True), writers=writers
-    )

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from time import time
 
 from antiphon.core.json_encoding import to_json
 from antiphon.errors import APIError
-from antiphon.server.http.messages import Header, Reply
+from antiphon.server.http.messages import Reply
 from antiphon.server.http.response_head import AnswerForm, error_headers
+from antiphon.server.messages.limit_headers import limit_headers
 
 OVERLOADED = 529
 TYPES = {
@@ -21,6 +23,7 @@ TYPES = {
     504: "timeout_error",
     OVERLOADED: "overloaded_error",
 }
+NOT_FOUND = ("model_not_found", "previous_response_not_found")
 OVERFLOW = "context_length_exceeded"
 
 
@@ -30,10 +33,10 @@ def dotted(path: str) -> str:
 
 
 def status_of(error: APIError) -> int:
-    """Return the status: 529 where the server has no room, 404 for a model that does not exist."""
+    """Return the status: 529 where the server has no room, 404 for a model or a message that does not exist."""
     if error.status == 503:
         return OVERLOADED
-    return 404 if error.status == 400 and error.code == "model_not_found" else error.status
+    return 404 if error.status == 400 and error.code in NOT_FOUND else error.status
 
 
 def type_of(status: int) -> str:
@@ -79,7 +82,8 @@ def fault(error: APIError, request_id: str) -> Reply:
     """Return an error's answer. `x-should-retry` spares clients a minute of attempts that cannot succeed."""
     status = status_of(error)
     again = b"true" if status == 429 or status >= 500 else b"false"
-    headers: list[Header] = [*error_headers(error), (b"x-request-id", request_id.encode()), (b"x-should-retry", again)]
+    told = error_headers(error)
+    headers = [*told, *limit_headers(told, time()), (b"x-request-id", request_id.encode()), (b"x-should-retry", again)]
     return Reply(envelope(error, request_id), status, headers=headers)
 
 

@@ -10,7 +10,7 @@ from antiphon.backends.base import ModelCard, Router
 from antiphon.errors import NotFound
 from antiphon.server.api.models import Models
 from antiphon.server.api.paging import whole_number
-from antiphon.server.http.messages import Handler, Reply, Request, json_reply
+from antiphon.server.http.messages import Handler, Header, Reply, Request, json_reply
 from antiphon.server.messages.decoder import PREFIX, own_model
 from antiphon.server.messages.errors import fault
 
@@ -64,7 +64,7 @@ class AnthropicModels:
         page = entries[:limit]
         first, last = (page[0]["id"], page[-1]["id"]) if page else (None, None)
         more = len(entries) > limit
-        return json_reply({"data": page, "has_more": more, "first_id": first, "last_id": last})
+        return json_reply({"data": page, "has_more": more, "first_id": first, "last_id": last}, headers=_id(request))
 
     async def read(self, request: Request) -> Reply:
         """GET /v1/models/{id}."""
@@ -73,11 +73,18 @@ class AnthropicModels:
         wanted = request.params["id"]
         for card in self._cards(request):
             if wanted in (card.id, *card.aliases) or own_model(wanted) in (card.id, *card.aliases):
-                return json_reply(_entry(card, wanted))
-        return fault(NotFound(f"model: {wanted}", code="model_not_found"), request.request_id)
+                return json_reply(_entry(card, wanted), headers=_id(request))
+        reply = fault(NotFound(f"model: {wanted}", code="model_not_found"), request.request_id)
+        own = [header for header in reply.headers if header[0] != b"x-request-id"]  # the path's own form sends that
+        return Reply(reply.body, reply.status, headers=[*own, *_id(request)])
 
     def _cards(self, request: Request) -> Sequence[ModelCard]:
         return [card for card in self._router.cards() if request.caller.may_call(card)]
+
+
+def _id(request: Request) -> list[Header]:
+    """Return the header in which Anthropic's clients look for a request's id."""
+    return [(b"request-id", request.request_id.encode())]
 
 
 def _entries(card: ModelCard) -> Sequence[dict[str, object]]:

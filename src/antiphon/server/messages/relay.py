@@ -16,9 +16,11 @@ from antiphon.core.request.validation import decode, decode_fields
 from antiphon.errors import BackendError, InvalidRequest
 from antiphon.responses.services import Services
 from antiphon.runtime.offload import by_size
+from antiphon.server.api.relayed import whole_body
 from antiphon.server.api.routing_hints import request_hints
 from antiphon.server.http.messages import ClientGone, Header, Reply, Request
 from antiphon.server.messages.errors import envelope
+from antiphon.server.messages.limit_headers import limit_headers
 from antiphon.server.messages.models import VERSION, ModelNames
 from antiphon.telemetry.request_record import calls_model
 
@@ -64,11 +66,12 @@ class MessagesRelayer:
         answer: RelayedAnswer | None = None
         try:
             answer = await route.relay_messages(fields, _caller(request), request_hints(request))
-            headers = [*permit.headers, *_headers(request, answer)]
+            limits = limit_headers(permit.headers, self._services.clock())
+            headers = [*permit.headers, *limits, *_headers(request, answer)]
             if asked.stream and answer.status < 300:
                 await _stream(request, answer, headers)
                 return True, None
-            return True, Reply(await _whole(answer), answer.status, _type(answer), headers)
+            return True, Reply(await whole_body(answer), answer.status, _type(answer), headers)
         finally:
             if answer is not None:
                 answer.abort()
@@ -87,7 +90,7 @@ class MessagesRelayer:
         try:
             if answer.status in (404, 405):
                 return None
-            return Reply(await _whole(answer), answer.status, _type(answer), _headers(request, answer))
+            return Reply(await whole_body(answer), answer.status, _type(answer), _headers(request, answer))
         finally:
             answer.abort()
 
@@ -154,10 +157,3 @@ async def _stream(request: Request, answer: RelayedAnswer, headers: list[Header]
     except BackendError as error:
         sink.write_nowait(b"event: error\ndata: %b\n\n" % envelope(error, request.request_id))
     await sink.close()
-
-
-async def _whole(answer: RelayedAnswer) -> bytes:
-    parts = []
-    while data := await answer.read():
-        parts.append(data)
-    return b"".join(parts)

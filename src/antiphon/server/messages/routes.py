@@ -4,8 +4,14 @@ from __future__ import annotations
 
 import hashlib
 
+from msgspec.structs import replace
+
+from antiphon.core.deltas import CallStart
 from antiphon.core.json_encoding import to_json
+from antiphon.core.tools.results import ToolResult
+from antiphon.responses.intake.abilities import EFFORT
 from antiphon.responses.intake.intake import Intake
+from antiphon.responses.plan import FailedCall, Plan
 from antiphon.responses.prepare import Prepared, Preparer
 from antiphon.responses.services import Services
 from antiphon.server.api.counting import ESTIMATED
@@ -14,13 +20,17 @@ from antiphon.server.api.routing_hints import request_hints
 from antiphon.server.http.messages import Header, Reply, Request, json_reply
 from antiphon.server.http.router import RouteTable
 from antiphon.server.messages.decoder import MessagesRequestDecoder
-from antiphon.server.messages.emitter import dialect
+from antiphon.server.messages.dialect import dialect
 from antiphon.server.messages.errors import FORM
+from antiphon.server.messages.limit_headers import limit_headers
 from antiphon.server.messages.models import ModelNames
 from antiphon.server.messages.relay import MessagesRelayer
+from antiphon.types.items import InputText, Message
 
 SESSION = b"x-claude-code-session-id"
 AGENT = b"x-claude-code-agent-id"
+SEARCHES, THINKING = "web_search", "thinking"
+LONGEST_QUERY = 400
 
 
 class MessagesRoutes:
@@ -42,13 +52,20 @@ class MessagesRoutes:
         decoder = MessagesRequestDecoder(self._names.resolve, session=_session(request), beta=_beta(request))
         preparer = Preparer(self._services, self._intake, decoder, dialect(decoder.told))
         prepared = await preparer.prepare(body, request.caller, request_hints(request))
+        if decoder.searches_only and SEARCHES in prepared.plan.ignored:
+            prepared = replace(prepared, plan=replace(prepared.plan, failed=[_no_search(prepared.plan)]))
         plan, told = prepared.plan, decoder.told
         told.window = plan.route.card.context_length
-        headers = [*prepared.permit.headers, *_told_headers(request, prepared, decoder)]
+        told.seal, told.request_id = plan.options.seal_found, request.request_id
+        if told.thinks and not plan.route.card.capabilities.reasoning:
+            plan = replace(plan, ignored=[*(name for name in plan.ignored if name != EFFORT), THINKING])
+            prepared = replace(prepared, plan=plan)
+        told.estimate = self._services.estimator.estimate(plan.turn)
+        limits = limit_headers(prepared.permit.headers, self._services.clock())
+        headers = [*prepared.permit.headers, *limits, *_told_headers(request, prepared, decoder)]
         if not plan.request.stream:
             run = preparer.run(prepared, mute=True)
             return await self._foreground.whole(request, run, headers)
-        told.estimate = self._services.estimator.estimate(plan.turn)
         await self._foreground.stream(request, preparer.run(prepared), headers, last=b"")
         return None
 
@@ -63,7 +80,21 @@ class MessagesRoutes:
         plan = await preparer.plan_to_count(body, request.caller)
         count = await self._services.counter.count(plan.route, plan.turn)
         headers = [(b"x-request-id", request.request_id.encode()), *ignored_header(plan.ignored)]
-        return json_reply({"input_tokens": count.tokens}, headers=[*headers, ESTIMATED] if count.estimated else headers)
+        fields: dict[str, object] = {"input_tokens": count.tokens}
+        if decoder.told.beta and decoder.told.edits is not None:
+            cleared = sum(int(str(edit["cleared_input_tokens"])) for edit in decoder.told.edits)
+            fields["context_management"] = {"original_input_tokens": count.tokens + cleared}
+        return json_reply(fields, headers=[*headers, ESTIMATED] if count.estimated else headers)
+
+
+def _no_search(plan: Plan) -> FailedCall:
+    """Return the search that a request is made for, as failed: the client learns that there is none."""
+    said = next((item for item in reversed(plan.own_items) if isinstance(item, Message) and item.role == "user"), None)
+    parts = said.content if said is not None and not isinstance(said.content, str) else ()
+    query = next((part.text for part in reversed(parts) if isinstance(part, InputText)), "")
+    arguments = to_json({"queries": [query[:LONGEST_QUERY]]}).decode()
+    result = ToolResult(error="There is no web search here.", code="unavailable")
+    return FailedCall(CallStart("off", "off", SEARCHES, SEARCHES), arguments, result)
 
 
 def _told_headers(request: Request, prepared: Prepared, decoder: MessagesRequestDecoder) -> list[Header]:

@@ -11,6 +11,7 @@ from msgspec import Raw
 from antiphon.core.json_encoding import to_json
 from antiphon.core.request.validation import decode
 from antiphon.errors import InvalidRequest
+from antiphon.server.messages.server_tools import ServerTools
 from antiphon.types.raw import OptionalRaw, settle_nulls
 from antiphon.types.tools import FunctionTool, Tool, ToolChoice
 
@@ -81,28 +82,56 @@ CLIENT_TOOLS: Mapping[str, tuple[str, Raw]] = {
 }
 """Tools of the client that are declared without a schema, by the beginning of their type."""
 
+_MCP_FIELDS = {".server_label": ".name", ".server_url": ".url", ".authorization": ".authorization_token"}
 
-def tools_of(
-    declared: Sequence[Raw], references: Collection[str], removed: Collection[str], ignored: dict[str, None]
-) -> list[Tool]:
-    """Return what is offered: tools that are deferred only once they are referred to, behind all others, in that order.
 
-    Raises InvalidRequest.
+class ToolsRead:
+    """The tools of a request. `places` are the paths of their declarations, `named` server tools by the name that a choice uses.
+
+    Tools that are deferred are offered only once they are referred to, behind all others, in that order. `searches_only`:
+    all that is declared is a web search. Raises InvalidRequest.
     """
-    offered: list[Tool] = []
-    deferred: dict[str, Tool] = {}
-    for index, raw in enumerate(declared):
-        fields = decode(_tool, raw, f"tools[{index}]")
-        tool = _offered(fields, f"tools[{index}]", ignored)
-        if tool is None or fields.name in removed:
-            continue
-        if fields.defer_loading:
-            deferred[fields.name] = tool
-        else:
-            offered.append(tool)
-    if any("tool_search" in name for name in ignored):
-        return [*offered, *deferred.values()]
-    return [*offered, *(deferred[name] for name in references if name in deferred)]
+
+    def __init__(
+        self,
+        declared: Sequence[Raw],
+        references: Collection[str],
+        removed: Collection[str],
+        ignored: dict[str, None],
+        *,
+        servers: Raw | None = None,
+        container: Raw | None = None,
+    ) -> None:
+        offered: list[tuple[Tool, str]] = []
+        deferred: dict[str, tuple[Tool, str]] = {}
+        run_here = ServerTools(container, ignored)
+        for index, raw in enumerate(declared):
+            path = f"tools[{index}]"
+            fields = decode(_tool, raw, path)
+            if fields.name in removed or run_here.take(fields.type or "", fields.name, raw, path):
+                continue
+            tool = _offered(fields, path, ignored)
+            if tool is None:
+                continue
+            if fields.defer_loading:
+                deferred[fields.name] = tool, path
+            else:
+                offered.append((tool, path))
+        later = deferred if any("tool_search" in name for name in ignored) else references
+        pairs = [*offered, *(deferred[name] for name in later if name in deferred)]
+        served = run_here.tools(servers)
+        self.searches_only = not pairs and [tool.type for tool, _ in served] == ["web_search"]
+        self.named = run_here.named
+        self.tools: list[Tool] = [tool for tool, _ in (*pairs, *served)]
+        self.places = [path for _, path in (*pairs, *served)]
+
+    def spell(self, name: str) -> str:
+        """Return how this API names a field of a tool."""
+        number, bracket, rest = name.removeprefix("tools[").partition("]")
+        if not (bracket and number.isdigit() and len(number) < 9 and int(number) < len(self.places)):
+            return name
+        rest = rest.replace(".filters.", ".").replace(".container", "")
+        return self.places[int(number)] + _MCP_FIELDS.get(rest, rest)
 
 
 def _offered(fields: ToolFields, path: str, ignored: dict[str, None]) -> Tool | None:
@@ -125,7 +154,7 @@ def _offered(fields: ToolFields, path: str, ignored: dict[str, None]) -> Tool | 
     )
 
 
-def choice_of(raw: Raw | None, tools: Sequence[Tool]) -> tuple[Choice, bool]:
+def choice_of(raw: Raw | None, read: ToolsRead) -> tuple[Choice, bool]:
     """Return the choice, and whether several calls at once are allowed. Raises InvalidRequest."""
     if raw is None:
         return None, True
@@ -139,7 +168,9 @@ def choice_of(raw: Raw | None, tools: Sequence[Tool]) -> tuple[Choice, bool]:
         case "any":
             return "required", parallel
         case "tool":
-            if fields.name not in {tool.name for tool in tools if isinstance(tool, FunctionTool)}:
+            if (kind := read.named.get(fields.name or "")) is not None:
+                return ToolChoice(type=kind), parallel
+            if fields.name not in {tool.name for tool in read.tools if isinstance(tool, FunctionTool)}:
                 raise InvalidRequest(
                     f"Tool '{(fields.name or '')[:128]}' not found in provided tools", param="tool_choice.name"
                 )

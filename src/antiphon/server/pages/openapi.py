@@ -153,8 +153,10 @@ def _fill_raw_fields(schemas: Json, item: Json, tool: Json) -> None:
         for name, field in properties.items():
             if name in ("output", "items") and field.get("type") == "array":
                 field["items"] = item
-            elif name == "tools":
+            elif name == "tools" and "messages" not in properties:
                 properties[name] = {"anyOf": [{"type": "array", "items": tool}, {"type": "null"}]}
+            elif name == "messages" and not field:
+                field |= {"type": "array", "items": {"type": "object"}}
         for option in properties.get("input", {}).get("anyOf", ()):
             if option.get("type") == "array":
                 option["items"] = item

@@ -11,6 +11,7 @@ from antiphon.server.api.chat.completions import ChatRequest
 from antiphon.server.api.conversations import AddItems, CreateConversation, UpdateConversation
 from antiphon.server.api.health import HealthStatus, Readiness
 from antiphon.server.api.models import Model, ModelList
+from antiphon.server.messages.decoder import MessagesRequest
 from antiphon.stores.records import ListedResponse
 from antiphon.types.request import CreateResponse
 from antiphon.types.response import Response
@@ -85,6 +86,25 @@ class ChatCompletion(msgspec.Struct, frozen=True, kw_only=True):
     object: str = "chat.completion"
 
 
+class AnsweredMessage(msgspec.Struct, frozen=True, kw_only=True):
+    """A message of Anthropic's Messages API. `content` are its blocks: `text`, `thinking`, `tool_use` and others."""
+
+    id: str
+    type: str = "message"
+    role: str = "assistant"
+    model: str
+    content: list[dict[str, Any]]
+    stop_reason: str | None
+    stop_sequence: str | None
+    usage: dict[str, Any]
+
+
+class CountedTokens(msgspec.Struct, frozen=True, kw_only=True):
+    """A count of a message's input tokens."""
+
+    input_tokens: int
+
+
 class QueryParameter(msgspec.Struct, frozen=True):
     """A parameter of the query."""
 
@@ -108,7 +128,7 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     example: Any = None
 
 
-RESPONSES, CONVERSATIONS, MODELS, SERVER = "Responses", "Conversations", "Models", "Server"
+RESPONSES, CONVERSATIONS, MODELS, MESSAGES, SERVER = "Responses", "Conversations", "Models", "Messages", "Server"
 
 PAGE = (
     QueryParameter("limit", "integer", "How many, 1 to 100; 20 if left out."),
@@ -119,6 +139,7 @@ FOLLOW = (
     QueryParameter("stream", "boolean", "Follow a background response as server-sent events."),
     QueryParameter("starting_after", "integer", "The number of the last event that was seen."),
 )
+GREETING = {"model": "", "max_tokens": 1024, "messages": [{"role": "user", "content": "Hello!"}]}
 HELLO = {"model": "", "input": "Say hello in five languages.", "stream": True}
 
 OPERATIONS: dict[tuple[str, str], Operation] = {
@@ -191,6 +212,24 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
         answer=ChatCompletion,
         streams=True,
         example={"model": "", "messages": [{"role": "user", "content": "Hello!"}]},
+    ),
+    ("POST", "/messages"): Operation(
+        tag=MESSAGES,
+        summary="Make a message",
+        words="Anthropic's Messages API on any model, for Claude Code and Anthropic's SDKs; errors have its form. Server-sent"
+        ' events with `"stream": true`.',
+        body=MessagesRequest,
+        answer=AnsweredMessage,
+        streams=True,
+        example=GREETING,
+    ),
+    ("POST", "/messages/count_tokens"): Operation(
+        tag=MESSAGES,
+        summary="Count a message's input tokens",
+        words="No limit is touched. `max_tokens` may be left out.",
+        body=MessagesRequest,
+        answer=CountedTokens,
+        example=GREETING,
     ),
     ("GET", "/health"): Operation(tag=SERVER, summary="Is the process alive?", answer=HealthStatus),
     ("GET", "/ready"): Operation(

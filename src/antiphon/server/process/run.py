@@ -120,7 +120,8 @@ class GracefulServer(uvicorn.Server):
 
     async def _force(self) -> None:
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._hurry.wait(), self._grace)
+            async with asyncio.timeout(self._grace):
+                await self._hurry.wait()
         self._app.force()
 
 

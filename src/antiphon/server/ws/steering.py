@@ -190,9 +190,12 @@ def _user_messages(steer: SteerMessage, message: bytes, sink: Sink) -> list[Raw]
 def _owed(output: Sequence[bytes]) -> list[dict[str, str]]:
     """Return the tool results that the client has to send first, each as its type and call id."""
     owed = []
-    for item in output:
-        call = _call.decode(item)
+    calls = [_call.decode(item) for item in output]
+    given = {(call.type, call.call_id) for call in calls}  # a shell in a container has its output already
+    for call in calls:
         kind = OWED.get(call.type)
+        if kind is not None and (kind.owes, call.call_id) in given:
+            continue
         if kind is not None and kind.owed_by == "id":
             owed.append({"type": kind.owes, "approval_request_id": call.id})
         elif kind is not None:

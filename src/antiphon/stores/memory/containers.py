@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from antiphon.errors import StoreConflict, StoreUnknown
 from antiphon.stores.memory.memory_database import MemoryDatabase
-from antiphon.stores.records import StoredContainer, StoredContainerFile
+from antiphon.stores.records import StoredContainer, StoredContainerFile, StoredContainerSkill
 
 
 class KeptContainer(msgspec.Struct):
@@ -22,6 +22,7 @@ class KeptContainer(msgspec.Struct):
     held_until: float = 0.0
     calls: int = 0
     files: dict[str, tuple[StoredContainerFile, bytes]] = {}
+    skills: dict[str, tuple[StoredContainerSkill, bytes]] = {}
 
 
 class MemoryContainers:
@@ -115,6 +116,21 @@ class MemoryContainers:
             assert kept is not None
             del kept.files[path]
         return bool(paths)
+
+    async def put_skill(self, skill: StoredContainerSkill, content: bytes) -> None:
+        kept = self._containers.get(skill.container)
+        if kept is None:
+            raise StoreUnknown(skill.container)
+        kept.skills.setdefault(skill.folder, (skill, content))
+
+    async def skills(self, container: str) -> Sequence[StoredContainerSkill]:
+        kept = self._containers.get(container)
+        return [] if kept is None else [skill for skill, _ in kept.skills.values()]
+
+    async def skill_content(self, container: str, folder: str) -> bytes | None:
+        kept = self._containers.get(container)
+        found = kept.skills.get(folder) if kept is not None else None
+        return None if found is None else found[1]
 
     @staticmethod
     def _used(kept: KeptContainer, now: float, until: float) -> None:

@@ -2,64 +2,50 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 
-import msgspec
 from msgspec.structs import replace
 
-from antiphon.core.retrieval.ranking import SAME, saturated, weight
+from antiphon.core.retrieval.vectors import Vector
 from antiphon.errors import StoreConflict
 from antiphon.stores.base import FenceError
 from antiphon.stores.memory.memory_database import MemoryDatabase
+from antiphon.stores.memory.vector_shelves import (
+    IndexedChunk,
+    Shelf,
+    ShelvedFile,
+    cut_ids,
+    end_work,
+    file_counts,
+    hit_of,
+    nearest_numbers,
+    ranked,
+    settle,
+    shown_store,
+)
 from antiphon.stores.records import (
     Chunk,
-    ChunkHit,
+    ChunkVector,
+    Embedding,
     FileBatch,
-    FileCounts,
     Hits,
     IngestJob,
     ListPage,
+    Neighbours,
     VectorFile,
     VectorStore,
 )
 
-
-class _Indexed(msgspec.Struct, eq=False):
-    """A chunk: its text, how often it has which word, and how many words."""
-
-    text: str
-    times: Mapping[str, int]
-    length: int
-
-
-class _Kept(msgspec.Struct, eq=False):
-    """A file with its chunks by their numbers, its batch, and the lease of whoever ingests it."""
-
-    number: int
-    file: VectorFile
-    batch: str | None = None
-    chunks: dict[int, _Indexed] = {}
-    worker: str | None = None
-    lease_until: float = 0.0
-    fence: int = 0
-    crashes: int = 0
-
-
-class _Shelf(msgspec.Struct, eq=False):
-    """A vector store with its files by id."""
-
-    store: VectorStore
-    files: dict[str, _Kept] = {}
-    batches: dict[str, FileBatch] = {}
-    next_chunk: int = 1
+INLINE = 100  # chunks that are ranked on the event loop
 
 
 class MemoryVectorStores:
     """Vector stores in memory."""
 
     def __init__(self, database: MemoryDatabase) -> None:
-        self._shelves: dict[str, _Shelf] = {}
+        self._shelves: dict[str, Shelf] = {}
         self._numbers = 0
         database.expires(self._purge)
         database.when_deleted(self._file_deleted)
@@ -69,16 +55,16 @@ class MemoryVectorStores:
     async def create(self, store: VectorStore) -> None:
         if store.id in self._shelves:
             raise StoreConflict(store.id)
-        self._shelves[store.id] = _Shelf(store)
+        self._shelves[store.id] = Shelf(store)
 
     async def get(self, id: str, owner: str, now: float) -> VectorStore | None:
         shelf = self._shelf(id, owner)
-        return None if shelf is None else _shown(shelf, now)
+        return None if shelf is None else shown_store(shelf, now)
 
     async def list(self, owner: str, now: float, page: ListPage) -> Sequence[VectorStore] | None:
         mine = {id: shelf for id, shelf in self._shelves.items() if shelf.store.owner == owner}
-        cut = _cut([*mine], page)
-        return None if cut is None else [_shown(mine[id], now) for id in cut[: page.limit]]
+        cut = cut_ids([*mine], page)
+        return None if cut is None else [shown_store(mine[id], now) for id in cut[: page.limit]]
 
     async def count(self, owner: str) -> int:
         return sum(shelf.store.owner == owner for shelf in self._shelves.values())
@@ -107,7 +93,7 @@ class MemoryVectorStores:
         del self._shelves[id]
         return True
 
-    def _shelf(self, id: str, owner: str) -> _Shelf | None:
+    def _shelf(self, id: str, owner: str) -> Shelf | None:
         shelf = self._shelves.get(id)
         return shelf if shelf is not None and shelf.store.owner == owner else None
 
@@ -116,7 +102,7 @@ class MemoryVectorStores:
         for shelf in self._shelves.values():
             at = shelf.store.expires_at
             if at is not None and at <= now and shelf.files:
-                shelf.files, shelf.batches, shelf.next_chunk = {}, {}, 1
+                shelf.files, shelf.batches, shelf.next_chunk, shelf.model = {}, {}, 1, ("", 0)
                 expired += 1
         return expired
 
@@ -140,7 +126,7 @@ class MemoryVectorStores:
             kept = shelf.files.get(file.file_id)
             if kept is None:
                 self._numbers += 1
-                kept = shelf.files[file.file_id] = _Kept(self._numbers, file)
+                kept = shelf.files[file.file_id] = ShelvedFile(self._numbers, file)
             else:
                 kept.fence, kept.worker, kept.lease_until, kept.crashes = kept.fence + 1, None, 0.0, 0
                 kept.file = replace(
@@ -162,7 +148,7 @@ class MemoryVectorStores:
         shelf = self._shelf(id, owner)
         if shelf is None or (batch is not None and batch not in shelf.batches):
             return None
-        cut = _cut([*shelf.files], page)
+        cut = cut_ids([*shelf.files], page)
         if cut is None:
             return None
         found = [shelf.files[file_id] for file_id in cut]
@@ -187,7 +173,7 @@ class MemoryVectorStores:
         batch = None if shelf is None else shelf.batches.get(batch_id)
         if shelf is None or batch is None:
             return None
-        return replace(batch, counts=_counts([one for one in shelf.files.values() if one.batch == batch_id]))
+        return replace(batch, counts=file_counts([one for one in shelf.files.values() if one.batch == batch_id]))
 
     async def cancel_batch(self, id: str, batch_id: str, owner: str) -> FileBatch | None:
         shelf = self._shelf(id, owner)
@@ -197,7 +183,7 @@ class MemoryVectorStores:
         if waiting:
             shelf.batches[batch_id] = replace(shelf.batches[batch_id], cancelled=True)
         for kept in waiting:
-            _end(kept, replace(kept.file, status="cancelled", usage_bytes=0), {})
+            end_work(kept, replace(kept.file, status="cancelled", usage_bytes=0), {})
             kept.fence += 1
         return await self.batch(id, batch_id, owner)
 
@@ -206,7 +192,7 @@ class MemoryVectorStores:
         texts = [] if kept is None else [chunk.text for chunk in kept.chunks.values()]
         return texts[start : start + limit]
 
-    def _kept(self, id: str, file_id: str, owner: str) -> _Kept | None:
+    def _kept(self, id: str, file_id: str, owner: str) -> ShelvedFile | None:
         shelf = self._shelf(id, owner)
         return None if shelf is None else shelf.files.get(file_id)
 
@@ -241,28 +227,43 @@ class MemoryVectorStores:
         _, kept = self._held(job)
         kept.worker, kept.lease_until = None, 0.0
 
-    async def complete(self, job: IngestJob, chunks: Sequence[Chunk], *, most: int) -> None:
+    async def drafted(self, job: IngestJob, model: str) -> Collection[bytes]:
+        _, kept = self._held(job)
+        if kept.drafts_by != model:
+            kept.drafts, kept.drafts_by = {}, model
+        return {*kept.drafts}
+
+    async def draft(self, job: IngestJob, model: str, vectors: Sequence[ChunkVector]) -> None:
+        _, kept = self._held(job)
+        kept.drafts_by = model
+        kept.drafts.update({one.digest: one for one in vectors})
+
+    async def complete(
+        self, job: IngestJob, chunks: Sequence[Chunk], *, most: int, embedding: Embedding | None = None
+    ) -> None:
         shelf, kept = self._held(job)
         there = sum(len(one.chunks) for one in shelf.files.values() if one is not kept)
         if there + len(chunks) > most:
             raise StoreConflict(job.store_id)
         indexed = {
-            number: _Indexed(chunk.text, Counter(chunk.words), len(chunk.words))
+            number: IndexedChunk(chunk.text, Counter(chunk.words), len(chunk.words))
             for number, chunk in enumerate(chunks, shelf.next_chunk)
         }
         shelf.next_chunk += len(chunks)
+        if embedding is not None and chunks:
+            settle(shelf, [*indexed.values()], kept.drafts, embedding)
         size = sum(len(chunk.text.encode()) for chunk in chunks)
-        _end(kept, replace(kept.file, status="completed", usage_bytes=size), indexed)
+        end_work(kept, replace(kept.file, status="completed", usage_bytes=size), indexed)
 
     async def fail(self, job: IngestJob, code: str, message: str) -> None:
         _, kept = self._held(job)
         failed = replace(kept.file, status="failed", usage_bytes=0, error_code=code, error_message=message)
-        _end(kept, failed, {})
+        end_work(kept, failed, {})
 
     async def sweep(self) -> int:
         return 0
 
-    def _held(self, job: IngestJob) -> tuple[_Shelf, _Kept]:
+    def _held(self, job: IngestJob) -> tuple[Shelf, ShelvedFile]:
         shelf = self._shelf(job.store_id, job.owner)
         kept = None if shelf is None else shelf.files.get(job.file.file_id)
         if shelf is None or kept is None or kept.file.status != "in_progress":
@@ -289,59 +290,25 @@ class MemoryVectorStores:
         )
         if not chunks:
             return Hits()
-        average = sum(chunk.length for _, chunk, _ in chunks) / len(chunks)
-        having = [sum(word in chunk.times for _, chunk, _ in chunks) for word in words]
-        weights = [weight(len(chunks), count) for count in having]
-        hits = []
-        for number, chunk, kept in chunks:
-            score = sum(
-                share * saturated(chunk.times[word], chunk.length, average)
-                for word, share in zip(words, weights, strict=True)
-                if word in chunk.times
-            )
-            if score > 0 and (files is None or kept.file.file_id in files):
-                hits.append(_hit(number, score, chunk, kept.file))
-        hits.sort(key=lambda hit: (-round(hit.score, SAME), hit.number))
-        return Hits(hits=hits[:limit], chunks=len(chunks), having=having)
+        if len(chunks) < INLINE:
+            best, having = ranked(chunks, words, limit, files)
+        else:
+            best, having = await asyncio.to_thread(ranked, chunks, words, limit, files)
+        hits = [hit_of(number, score, chunk, kept.file) for score, number, chunk, kept in best]
+        return Hits(hits=hits, chunks=len(chunks), having=having)
 
-
-def _hit(number: int, score: float, chunk: _Indexed, file: VectorFile) -> ChunkHit:
-    return ChunkHit(
-        number=number,
-        score=score,
-        file_id=file.file_id,
-        filename=file.filename,
-        attributes=file.attributes,
-        text=chunk.text,
-    )
-
-
-def _end(kept: _Kept, file: VectorFile, chunks: dict[int, _Indexed]) -> None:
-    kept.file, kept.chunks = file, chunks
-    kept.worker, kept.lease_until = None, 0.0
-
-
-def _shown(shelf: _Shelf, now: float) -> VectorStore:
-    at = shelf.store.expires_at
-    if at is not None and at <= now:
-        return shelf.store
-    return replace(
-        shelf.store,
-        counts=_counts([*shelf.files.values()]),
-        usage_bytes=sum(kept.file.usage_bytes for kept in shelf.files.values()),
-    )
-
-
-def _counts(kept: Sequence[_Kept]) -> FileCounts:
-    return FileCounts(**Counter(one.file.status for one in kept))
-
-
-def _cut(ids: list[str], page: ListPage) -> list[str] | None:
-    """Return the ids of a page and of all behind it; None if `after` or `before` is not among them."""
-    if page.descending:
-        ids.reverse()
-    if any(end is not None and end not in ids for end in (page.after, page.before)):
-        return None
-    start = 0 if page.after is None else ids.index(page.after) + 1
-    end = len(ids) if page.before is None else ids.index(page.before)
-    return ids[start:end]
+    async def nearest(
+        self, id: str, owner: str, model: str, vector: Vector, limit: int, files: Collection[str] | None = None
+    ) -> Neighbours:
+        shelf = self._shelf(id, owner)
+        if shelf is None or shelf.model != (model, len(vector)):
+            return Neighbours(model="" if shelf is None else shelf.model[0])
+        found = {
+            number: (chunk, kept.file)
+            for kept in shelf.files.values()
+            if files is None or kept.file.file_id in files
+            for number, chunk in kept.chunks.items()
+        }
+        vectors = {number: chunk.vector for number, (chunk, _) in found.items() if chunk.vector is not None}
+        best = await asyncio.to_thread(nearest_numbers, vectors, vector, limit)
+        return Neighbours(hits=[hit_of(number, score, *found[number]) for number, score in best], model=model)

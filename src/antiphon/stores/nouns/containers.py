@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
-from antiphon.stores.records import StoredContainer, StoredContainerFile
+from antiphon.stores.records import StoredContainer, StoredContainerFile, StoredContainerSkill
 
 
 class ContainerStore(Protocol):
@@ -69,4 +69,16 @@ class ContainerStore(Protocol):
 
     async def delete_file(self, container: str, id: str) -> bool:
         """Delete a file; tell whether it was there."""
+        ...
+
+    async def put_skill(self, skill: StoredContainerSkill, content: bytes) -> None:
+        """Give a container a skill; one that it has in that folder stays as it is. Raises StoreUnknown."""
+        ...
+
+    async def skills(self, container: str) -> Sequence[StoredContainerSkill]:
+        """Return the skills of a container, in the order of their insertion."""
+        ...
+
+    async def skill_content(self, container: str, folder: str) -> bytes | None:
+        """Return the bundle of a skill, or None."""
         ...

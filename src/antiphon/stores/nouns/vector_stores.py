@@ -5,7 +5,19 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from typing import Protocol
 
-from antiphon.stores.records import Chunk, FileBatch, Hits, IngestJob, ListPage, VectorFile, VectorStore
+from antiphon.core.retrieval.vectors import Vector
+from antiphon.stores.records import (
+    Chunk,
+    ChunkVector,
+    Embedding,
+    FileBatch,
+    Hits,
+    IngestJob,
+    ListPage,
+    Neighbours,
+    VectorFile,
+    VectorStore,
+)
 
 
 class VectorStoreStore(Protocol):
@@ -105,11 +117,28 @@ class VectorStoreStore(Protocol):
         """Give a file back, so that any worker can claim it. Raises FenceError if the lease was lost."""
         ...
 
-    async def complete(self, job: IngestJob, chunks: Sequence[Chunk], *, most: int) -> None:
+    async def drafted(self, job: IngestJob, model: str) -> Collection[bytes]:
+        """Return the digests of the texts whose vectors by this model are kept for a file; those by others are removed.
+
+        Raises FenceError if the lease was lost.
+        """
+        ...
+
+    async def draft(self, job: IngestJob, model: str, vectors: Sequence[ChunkVector]) -> None:
+        """Keep vectors of a file until it is completed: whoever takes the file over goes on behind them.
+
+        Raises FenceError if the lease was lost.
+        """
+        ...
+
+    async def complete(
+        self, job: IngestJob, chunks: Sequence[Chunk], *, most: int, embedding: Embedding | None = None
+    ) -> None:
         """Put a file's chunks in the place of those before and mark it completed, in one transaction.
 
-        Raises FenceError if the lease was lost or the file is no longer wanted, StoreConflict where the vector store would
-        have more than `most` chunks.
+        With an `embedding` the vectors that were kept for it become those of the chunks, and the vector store's model is that of
+        the embedding: vectors by another one are removed. Raises FenceError if the lease was lost or the file is no longer
+        wanted, StoreConflict where the vector store would have more than `most` chunks.
         """
         ...
 
@@ -133,5 +162,14 @@ class VectorStoreStore(Protocol):
         """Return the chunks with the best BM25 scores for these words, of these `files` only where they are given.
 
         Of equal scores the chunk with the lower number comes first.
+        """
+        ...
+
+    async def nearest(
+        self, id: str, owner: str, model: str, vector: Vector, limit: int, files: Collection[str] | None = None
+    ) -> Neighbours:
+        """Return the chunks whose vectors are nearest to one of length 1, of these `files` only where they are given.
+
+        None where the vector store's vectors are by another model, or of another size.
         """
         ...

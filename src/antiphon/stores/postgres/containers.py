@@ -11,7 +11,7 @@ from antiphon.errors import StoreConflict, StoreUnknown
 from antiphon.stores.postgres.database import UPKEEP_PATIENCE, Row
 from antiphon.stores.postgres.postgres_database import PURGE_GROUP, PostgresDatabase
 from antiphon.stores.postgres.sql import queries, unescape
-from antiphon.stores.records import StoredContainer, StoredContainerFile
+from antiphon.stores.records import StoredContainer, StoredContainerFile, StoredContainerSkill
 
 SQL = queries("containers")
 LAST = (1 << 63) - 1
@@ -98,6 +98,29 @@ class PostgresContainers:
 
     async def delete_file(self, container: str, id: str) -> bool:
         return await self._pool.row(SQL["remove_file"], container=container, file=id) is not None
+
+    async def put_skill(self, skill: StoredContainerSkill, content: bytes) -> None:
+        values = msgspec.structs.asdict(skill)
+        if not await self._pool.value(SQL["put_skill"], UPKEEP_PATIENCE, **values, content=content):
+            raise StoreUnknown(skill.container)
+
+    async def skills(self, container: str) -> Sequence[StoredContainerSkill]:
+        return [
+            StoredContainerSkill(
+                container=container,
+                folder=unescape(folder),
+                name=unescape(name),
+                description=unescape(description),
+                size=size,
+            )
+            for folder, name, description, size in await self._pool.rows(SQL["skills"], container=container)
+        ]
+
+    async def skill_content(self, container: str, folder: str) -> bytes | None:
+        found: bytes | None = await self._pool.value(
+            SQL["skill_content"], UPKEEP_PATIENCE, container=container, folder=folder
+        )
+        return found
 
     async def _purge(self, now: int) -> int:
         return int(await self._pool.value(SQL["purge"], UPKEEP_PATIENCE, now=now, limit=PURGE_GROUP))

@@ -18,9 +18,9 @@ import asyncpg
 
 from antiphon.errors import APIError
 from antiphon.stores.condition import Condition, unavailable
-from antiphon.stores.postgres.address import DatabaseAddress
-from antiphon.stores.postgres.connecting import CONNECT_SECONDS, Connection, apply_settings, fixed_settings
-from antiphon.stores.postgres.faults import AWAY, CONFLICTS, FAULTS, LOCKED, BusyError, is_certain, reason_of
+from antiphon.stores.postgres.connection.address import DatabaseAddress
+from antiphon.stores.postgres.connection.connecting import CONNECT_SECONDS, Connection, apply_settings, fixed_settings
+from antiphon.stores.postgres.connection.faults import AWAY, CONFLICTS, FAULTS, LOCKED, BusyError, is_certain, reason_of
 from antiphon.stores.postgres.sql import Query
 
 T = TypeVar("T")

@@ -15,10 +15,10 @@ from time import monotonic
 from typing import Any
 
 from antiphon.stores.nouns.jobs import POLL_INTERVAL
-from antiphon.stores.postgres.address import DatabaseAddress
-from antiphon.stores.postgres.connecting import CONNECT_SECONDS, connect
+from antiphon.stores.postgres.connection.address import DatabaseAddress
+from antiphon.stores.postgres.connection.connecting import CONNECT_SECONDS, connect
+from antiphon.stores.postgres.connection.faults import FAULTS
 from antiphon.stores.postgres.database import Database
-from antiphon.stores.postgres.faults import FAULTS
 from antiphon.stores.postgres.sql import queries
 
 log = logging.getLogger("antiphon.stores.postgres")

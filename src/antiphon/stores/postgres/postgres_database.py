@@ -13,8 +13,8 @@ from typing import Any
 
 from antiphon.stores.condition import Census, Measure
 from antiphon.stores.postgres import upkeep
-from antiphon.stores.postgres.address import read_address
 from antiphon.stores.postgres.batcher import Batcher
+from antiphon.stores.postgres.connection.address import read_address
 from antiphon.stores.postgres.database import Database
 from antiphon.stores.postgres.listener import Listener
 from antiphon.stores.postgres.preparation import PATIENCE, prepare
@@ -24,6 +24,9 @@ Values = Mapping[str, Any]
 
 Purge = Callable[[int], Awaitable[int]]
 """Deletes up to `PURGE_GROUP` rows that have expired by a time; returns how many of them count."""
+
+Sweep = Callable[[int], Awaitable[None]]
+"""Deletes what is of no use by a time."""
 
 PURGE_GROUP = 100  # rows deleted in one transaction
 
@@ -43,6 +46,7 @@ class PostgresDatabase:
         self._batchers: list[Batcher[Any, Any]] = []
         self._purges: list[Purge] = []
         self._purged = 0
+        self._sweeps: list[Sweep] = []
 
     # For nouns
 
@@ -60,11 +64,18 @@ class PostgresDatabase:
         """Register the function `purge`, called until it deletes nothing; `first`: before the others."""
         self._purges.insert(0 if first else len(self._purges), purge)
 
+    def sweeps(self, sweep: Sweep) -> None:
+        """Register the coroutine function `sweep`, which deletes what the purges leave behind, in steps of its own."""
+        self._sweeps.append(sweep)
+
     # The store as a whole
 
     async def purge(self, now: int) -> int:
         """Delete what has expired; return how many rows that count."""
-        return sum([await self._purge(purge, now) for purge in self._purges])
+        total = sum([await self._purge(purge, now) for purge in self._purges])
+        for sweep in self._sweeps:
+            await sweep(now)
+        return total
 
     async def _purge(self, some: Purge, now: int) -> int:
         total = 0

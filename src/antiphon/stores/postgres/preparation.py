@@ -14,9 +14,9 @@ from typing import Any, TypeVar
 import asyncpg
 
 from antiphon.errors import ConfigError
-from antiphon.stores.postgres.address import DatabaseAddress
-from antiphon.stores.postgres.connecting import CONNECT_SECONDS, Connection, changes_sessions, connect
-from antiphon.stores.postgres.faults import FAULTS
+from antiphon.stores.postgres.connection.address import DatabaseAddress
+from antiphon.stores.postgres.connection.connecting import CONNECT_SECONDS, Connection, changes_sessions, connect
+from antiphon.stores.postgres.connection.faults import FAULTS
 from antiphon.stores.postgres.sql import indexes, migrations, queries
 from antiphon.stores.schema_versions import check, oldest
 

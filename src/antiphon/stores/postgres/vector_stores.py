@@ -8,19 +8,26 @@ from typing import Any
 
 import msgspec
 
+from antiphon.core.retrieval.vectors import Vector
 from antiphon.errors import StoreConflict
 from antiphon.stores.base import FenceError
 from antiphon.stores.postgres.database import UPKEEP_PATIENCE, Row, Transaction
 from antiphon.stores.postgres.postgres_database import PURGE_GROUP, PostgresDatabase
 from antiphon.stores.postgres.sql import queries, unescape
+from antiphon.stores.postgres.vectors import vector_embeddings
+from antiphon.stores.postgres.vectors.postings import postings
+from antiphon.stores.postgres.vectors.vector_embeddings import VectorSearch
 from antiphon.stores.records import (
     Chunk,
     ChunkHit,
+    ChunkVector,
+    Embedding,
     FileBatch,
     FileCounts,
     Hits,
     IngestJob,
     ListPage,
+    Neighbours,
     VectorFile,
     VectorStore,
 )
@@ -34,6 +41,7 @@ class PostgresVectorStores:
 
     def __init__(self, database: PostgresDatabase) -> None:
         self._pool = database.pool
+        self._vectors = VectorSearch(database.pool)
         database.expires(self._purge)
 
     # Vector stores
@@ -181,6 +189,7 @@ class PostgresVectorStores:
             if found:
                 await transaction.rows(SQL["cancel_batch"], batch=number)
                 await _empty(transaction, found)
+                await transaction.rows(SQL["remove_drafts"], numbers=found)
                 await transaction.rows(SQL["cancel_files"], numbers=found)
 
         await self._pool.transact(cancel)
@@ -216,7 +225,19 @@ class PostgresVectorStores:
         if await self._pool.row(SQL["release"], number=job.number, fence=job.fence) is None:
             raise FenceError(job.file.file_id)
 
-    async def complete(self, job: IngestJob, chunks: Sequence[Chunk], *, most: int) -> None:
+    async def drafted(self, job: IngestJob, model: str) -> Collection[bytes]:
+        return await self._pool.transact(
+            lambda transaction: vector_embeddings.drafted(transaction, job, model), UPKEEP_PATIENCE
+        )
+
+    async def draft(self, job: IngestJob, model: str, vectors: Sequence[ChunkVector]) -> None:
+        await self._pool.transact(
+            lambda transaction: vector_embeddings.draft(transaction, job, model, vectors), UPKEEP_PATIENCE
+        )
+
+    async def complete(
+        self, job: IngestJob, chunks: Sequence[Chunk], *, most: int, embedding: Embedding | None = None
+    ) -> None:
         async def complete(transaction: Transaction) -> None:
             store, first, there, before, _ = await _held(transaction, job)
             if there - before + len(chunks) > most:
@@ -225,7 +246,10 @@ class PostgresVectorStores:
             await transaction.rows(
                 SQL["insert_chunks"], store=store, first=first, file=job.number, texts=[chunk.text for chunk in chunks]
             )
-            await transaction.rows(SQL["insert_words"], store=store, file=job.number, **_words(chunks, first))
+            await transaction.rows(SQL["insert_words"], store=store, file=job.number, **postings(chunks, first))
+            if embedding is not None and chunks:
+                await vector_embeddings.settle(transaction, store, first, job, embedding)
+            await transaction.rows(SQL["remove_drafts"], numbers=[job.number])
             words = sum(len(chunk.words) for chunk in chunks)
             await transaction.rows(SQL["grow"], store=store, added=len(chunks), words=words)
             await transaction.rows(
@@ -243,6 +267,7 @@ class PostgresVectorStores:
         async def fail(transaction: Transaction) -> None:
             await _held(transaction, job)
             await _empty(transaction, [job.number])
+            await transaction.rows(SQL["remove_drafts"], numbers=[job.number])
             await transaction.rows(SQL["failed"], number=job.number, code=code, message=message)
 
         await self._pool.transact(fail, UPKEEP_PATIENCE)
@@ -265,22 +290,21 @@ class PostgresVectorStores:
     async def search(
         self, id: str, owner: str, words: Sequence[str], limit: int, files: Collection[str] | None = None
     ) -> Hits:
-        sums = await self._pool.row(SQL["sums"], id=id, owner=owner)
-        if sums is None or not sums[1] or not words:
+        if not words:
             return Hits()
-        store, chunks, length = sums
-        found = await self._pool.rows(
-            SQL["search"],
-            store=store,
-            words=[*words],
-            total=float(chunks),
-            average=length / chunks,
-            wanted=None if files is None else [*files],
-            limit=limit,
-        )
-        counts = await self._pool.rows(SQL["having"], store=store, words=[*words])
-        having: dict[str, int] = {row[0]: row[1] for row in counts}
-        return Hits(hits=[_hit(row) for row in found], chunks=chunks, having=[having.get(word, 0) for word in words])
+        wanted = None if files is None else [*files]
+        found = await self._pool.rows(SQL["search"], id=id, owner=owner, words=[*words], wanted=wanted, limit=limit)
+        if not found:
+            return Hits()
+        chunks, known, counts = found[0][:3]
+        having: dict[str, int] = dict(zip(known or (), counts or (), strict=True))
+        hits = [_hit(row[3:]) for row in found if row[3] is not None]
+        return Hits(hits=hits, chunks=chunks, having=[having.get(word, 0) for word in words])
+
+    async def nearest(
+        self, id: str, owner: str, model: str, vector: Vector, limit: int, files: Collection[str] | None = None
+    ) -> Neighbours:
+        return await self._vectors.nearest(id, owner, model, vector, limit, files)
 
 
 async def _held(transaction: Transaction, job: IngestJob) -> Row:
@@ -299,25 +323,6 @@ async def _empty(transaction: Transaction, numbers: Sequence[int]) -> None:
 async def _remove(transaction: Transaction, numbers: Sequence[int]) -> None:
     await _empty(transaction, numbers)
     await transaction.rows(SQL["detach"], numbers=[*numbers])
-
-
-def _words(chunks: Sequence[Chunk], first: int) -> dict[str, list[str]]:
-    """Return each word with its chunks, how often it is in each, and how many words each has, as texts of arrays."""
-    found: defaultdict[str, tuple[list[int], list[int], list[int]]] = defaultdict(lambda: ([], [], []))
-    for number, chunk in enumerate(chunks, first):
-        length = len(chunk.words)
-        times: defaultdict[str, int] = defaultdict(int)
-        for word in chunk.words:
-            times[word] += 1
-        for word, count in times.items():
-            numbers, counts, lengths = found[word]
-            numbers.append(number)
-            counts.append(count)
-            lengths.append(length)
-    columns: dict[str, list[str]] = {"words": [*found]}
-    for place, name in enumerate(("chunks", "times", "lengths")):
-        columns[name] = [f"{{{','.join(map(str, values[place]))}}}" for values in found.values()]
-    return columns
 
 
 def _bounds(low: int | None, high: int | None, page: ListPage) -> tuple[int, int]:

@@ -11,7 +11,7 @@ import msgspec
 from msgspec.structs import replace
 
 from antiphon.errors import StoreConflict, StoreUnknown
-from antiphon.stores.records import StoredContainer, StoredContainerFile
+from antiphon.stores.records import StoredContainer, StoredContainerFile, StoredContainerSkill
 from antiphon.stores.sqlite.sql import queries
 from antiphon.stores.sqlite.sqlite_database import SQLiteDatabase
 
@@ -82,6 +82,7 @@ def _remove_files(connection: Connection, rows: Sequence[tuple[Any, ...]]) -> No
     for (id,) in rows:
         connection.execute(SQL["remove_contents"], {"container": id})
         connection.execute(SQL["remove_files"], {"container": id})
+        connection.execute(SQL["remove_skills"], {"container": id})
 
 
 def put_file(connection: Connection, file: StoredContainerFile, content: bytes) -> StoredContainerFile:
@@ -117,6 +118,29 @@ def delete_file(connection: Connection, container: str, id: str) -> bool:
     names = {"container": container, "file": id}
     connection.execute(SQL["remove_content"], names)
     return bool(connection.execute(SQL["remove_file"], names).fetchall())
+
+
+def put_skill(connection: Connection, skill: StoredContainerSkill, content: bytes) -> None:
+    """Give a container a skill that it does not have yet. Raises StoreUnknown."""
+    if not connection.execute(SQL["taken"], {"id": skill.container}).fetchall():
+        raise StoreUnknown(skill.container)
+    connection.execute(SQL["put_skill"], {**msgspec.structs.asdict(skill), "content": content})
+
+
+def skills(connection: Connection, container: str) -> list[StoredContainerSkill]:
+    """Return the skills of a container."""
+    rows = connection.execute(SQL["skills"], {"container": container}).fetchall()
+    return [
+        StoredContainerSkill(container=container, folder=folder, name=name, description=description, size=size)
+        for folder, name, description, size in rows
+    ]
+
+
+def skill_content(connection: Connection, container: str, folder: str) -> bytes | None:
+    """Return the bundle of a skill, or None."""
+    for (found,) in connection.execute(SQL["skill_content"], {"container": container, "folder": folder}).fetchall():
+        return bytes(found)
+    return None
 
 
 def _container(owner: str, row: tuple[Any, ...]) -> StoredContainer:
@@ -183,3 +207,12 @@ class SQLiteContainers:
 
     async def delete_file(self, container: str, id: str) -> bool:
         return await self._writer.submit(lambda connection: delete_file(connection, container, id), erases=True)
+
+    async def put_skill(self, skill: StoredContainerSkill, content: bytes) -> None:
+        await self._writer.submit(lambda connection: put_skill(connection, skill, content))
+
+    async def skills(self, container: str) -> Sequence[StoredContainerSkill]:
+        return self._database.read(skills, container)
+
+    async def skill_content(self, container: str, folder: str) -> bytes | None:
+        return await self._database.read_long(lambda connection: skill_content(connection, container, folder))

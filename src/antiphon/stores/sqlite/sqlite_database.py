@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from sqlite3 import Connection
@@ -27,6 +27,9 @@ P = ParamSpec("P")
 
 Purge = Callable[[Connection, int, int], int]
 """Deletes rows that have expired by a time, at most so many; returns how many of them count."""
+
+Sweep = Callable[[int], Awaitable[None]]
+"""Deletes what is of no use by a time."""
 
 SHALLOW = 16  # turns of history, or items by their ids, that are read on the event loop
 READ_SECONDS = 0.25  # that a read on the event loop waits for another program
@@ -54,6 +57,7 @@ class SQLiteDatabase:
         self.keeper = Keeper(self._path, self._open, self.condition, wal_limit=wal_limit)
         self._purges: list[Purge] = []
         self._purged = 0
+        self._sweeps: list[Sweep] = []
         self._reader_thread = ThreadPoolExecutor(1, thread_name_prefix="antiphon-store-reader")
         self.writer = WriterThread(self.keeper)
 
@@ -84,11 +88,18 @@ class SQLiteDatabase:
         """Register the function `purge`, called until it deletes nothing; `first`: before the others."""
         self._purges.insert(0 if first else len(self._purges), purge)
 
+    def sweeps(self, sweep: Sweep) -> None:
+        """Register the coroutine function `sweep`, which deletes what the purges leave behind, in steps of its own."""
+        self._sweeps.append(sweep)
+
     # The store as a whole
 
     async def purge(self, now: int) -> int:
         """Delete what has expired; return how many rows that count."""
-        return sum([await self._purge(purge, now) for purge in self._purges])
+        total = sum([await self._purge(purge, now) for purge in self._purges])
+        for sweep in self._sweeps:
+            await sweep(now)
+        return total
 
     async def _purge(self, some: Purge, now: int) -> int:
         total = 0

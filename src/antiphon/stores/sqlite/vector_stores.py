@@ -8,11 +8,24 @@ from typing import Any
 
 import msgspec
 
+from antiphon.core.retrieval.vectors import Vector
 from antiphon.errors import StoreConflict
-from antiphon.stores.records import Chunk, FileBatch, FileCounts, Hits, IngestJob, ListPage, VectorFile, VectorStore
+from antiphon.stores.records import (
+    Chunk,
+    ChunkVector,
+    Embedding,
+    FileBatch,
+    FileCounts,
+    Hits,
+    IngestJob,
+    ListPage,
+    Neighbours,
+    VectorFile,
+    VectorStore,
+)
 from antiphon.stores.sqlite.sql import queries
 from antiphon.stores.sqlite.sqlite_database import SQLiteDatabase
-from antiphon.stores.sqlite.vectors import vector_chunks, vector_files
+from antiphon.stores.sqlite.vectors import vector_chunks, vector_embeddings, vector_files
 
 SQL = queries("vector_stores")
 
@@ -76,8 +89,9 @@ def purge(connection: Connection, now: int, limit: int) -> int:
 
 
 def _empty(connection: Connection, number: int) -> None:
-    for statement in ("remove_batches", "remove_files"):
+    for statement in ("remove_drafts_of_store", "remove_batches", "remove_files"):
         connection.execute(SQL[statement], {"store": number})
+    vector_embeddings.drop(connection, number)
     vector_chunks.drop(connection, number)
 
 
@@ -198,8 +212,16 @@ class SQLiteVectorStores:
     async def release(self, job: IngestJob) -> None:
         await self._writer.submit(lambda connection: vector_files.keep(connection, "release", job))
 
-    async def complete(self, job: IngestJob, chunks: Sequence[Chunk], *, most: int) -> None:
-        await self._writer.submit(lambda connection: vector_files.complete(connection, job, chunks, most))
+    async def drafted(self, job: IngestJob, model: str) -> Collection[bytes]:
+        return await self._writer.submit(lambda connection: vector_embeddings.drafted(connection, job, model))
+
+    async def draft(self, job: IngestJob, model: str, vectors: Sequence[ChunkVector]) -> None:
+        await self._writer.submit(lambda connection: vector_embeddings.draft(connection, job, model, vectors))
+
+    async def complete(
+        self, job: IngestJob, chunks: Sequence[Chunk], *, most: int, embedding: Embedding | None = None
+    ) -> None:
+        await self._writer.submit(lambda connection: vector_files.complete(connection, job, chunks, most, embedding))
 
     async def fail(self, job: IngestJob, code: str, message: str) -> None:
         await self._writer.submit(lambda connection: vector_files.fail(connection, job, code, message))
@@ -217,4 +239,11 @@ class SQLiteVectorStores:
     ) -> Hits:
         return await self._database.read_long(
             lambda connection: vector_chunks.search(connection, id, owner, words, limit, files)
+        )
+
+    async def nearest(
+        self, id: str, owner: str, model: str, vector: Vector, limit: int, files: Collection[str] | None = None
+    ) -> Neighbours:
+        return await self._database.read_long(
+            lambda connection: vector_embeddings.nearest(connection, id, owner, model, vector, limit, files)
         )

@@ -62,7 +62,8 @@ class StdioChannel:
             if process.stdin is not None:
                 process.stdin.close()
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(process.wait(), PATIENCE)
+                async with asyncio.timeout(PATIENCE):
+                    await process.wait()
         finally:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(process.pid, signal.SIGKILL)

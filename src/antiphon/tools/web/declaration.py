@@ -19,6 +19,17 @@ CONTEXT = {"low": (3, 400), "medium": (5, 800), "high": (8, 1600)}
 
 class SearchFilters(msgspec.Struct, frozen=True):
     allowed_domains: Annotated[list[Short], Meta(max_length=100)] | None = None
+    blocked_domains: Annotated[list[Short], Meta(max_length=100)] | None = None
+
+    @property
+    def allowed(self) -> tuple[str, ...]:
+        """The domains that are allowed; none: all."""
+        return tuple(map(domain_of, self.allowed_domains or ()))
+
+    @property
+    def blocked(self) -> tuple[str, ...]:
+        """The domains that are not."""
+        return tuple(map(domain_of, self.blocked_domains or ()))
 
 
 class SearchLocation(msgspec.Struct, frozen=True):
@@ -35,17 +46,24 @@ class SearchLocation(msgspec.Struct, frozen=True):
 
 
 class WebSearchTool(msgspec.Struct, frozen=True):
-    """The fields that matter here."""
+    """The fields that matter here.
+
+    `searches`, `pages`: how many of each may be made in a response, 0 for none; None: as the settings say. They are what
+    another front end asks for, which declares searches and pages as two tools; `page_filters` are then the domains of pages.
+    """
 
     external_web_access: bool | None = None
     filters: SearchFilters | None = None
     user_location: SearchLocation | None = None
     search_context_size: Literal["low", "medium", "high"] | None = None
+    searches: Annotated[int, Meta(ge=0)] | None = None
+    pages: Annotated[int, Meta(ge=0)] | None = None
+    page_filters: SearchFilters | None = None
 
     @property
     def domains(self) -> tuple[str, ...]:
         """The domains that may be searched; none: all."""
-        return tuple(map(domain_of, (self.filters.allowed_domains or ()) if self.filters else ()))
+        return self.filters.allowed if self.filters else ()
 
 
 _tool = msgspec.json.Decoder(WebSearchTool)

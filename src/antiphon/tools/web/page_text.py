@@ -1,16 +1,13 @@
-"""HTML → the text of a page as Markdown: what it says, without its menus. Linear in the page, whatever the page is.
-
-Written by hand: a page is hostile input, and the parsers at hand either recurse, or take quadratic time on broken markup
-(Python's own did until 3.13.4), or hold the interpreter while they work.
-"""
+"""HTML → the text of a page as Markdown: what it says, without its menus. Linear in the page, whatever the page is."""
 
 from __future__ import annotations
 
-import html
 import re
 from urllib.parse import urljoin, urlsplit
 
 import msgspec
+
+from antiphon.core.text.html_pieces import html_pieces, unescaped
 
 MOST_TEXT = 400_000
 """Characters of a page's text that are kept."""
@@ -24,15 +21,9 @@ MOST_LINKS = 500
 LONGEST_LINK = 2048
 ENOUGH = 200  # characters; a page whose main part has fewer is read whole
 
-_TAG = re.compile(r"<(/?)([a-zA-Z][a-zA-Z0-9:-]{0,31})([^<>]{0,4096})>")
 _HREF = re.compile(r"""\bhref\s{0,8}=\s{0,8}(?:"([^"]{0,2048})"|'([^']{0,2048})'|([^\s"'>]{1,2048}))""", re.IGNORECASE)
 _TITLE = re.compile(r"<title[^<>]{0,256}>([^<]{0,512})", re.IGNORECASE)
 _MAIN = re.compile(r"<(main|article)[\s>]", re.IGNORECASE)
-_SCRIPT_END = re.compile(r"</script", re.IGNORECASE)
-_STYLE_END = re.compile(r"</style", re.IGNORECASE)
-_TEXTAREA_END = re.compile(r"</textarea", re.IGNORECASE)
-_TITLE_END = re.compile(r"</title", re.IGNORECASE)
-_RAW_END = {"script": _SCRIPT_END, "style": _STYLE_END, "textarea": _TEXTAREA_END, "title": _TITLE_END}
 _SILENT = frozenset("nav header footer aside form svg noscript template iframe select button dialog menu".split())
 _NO_TEXT = frozenset("svg noscript template iframe select button".split())
 _BLOCKS = frozenset(
@@ -61,7 +52,7 @@ def page_text(page: str, url: str) -> PageText:
     found = _PageReader(_main_part(page), url, _SILENT).read()
     if len(found.text) < ENOUGH:
         found = _PageReader(page, url, _NO_TEXT).read()
-    return PageText(" ".join(_unescaped(title[1]).split()) if title else "", found.text, found.links)
+    return PageText(" ".join(unescaped(title[1]).split()) if title else "", found.text, found.links)
 
 
 def _main_part(page: str) -> str:
@@ -91,40 +82,20 @@ class _PageReader:
 
     def read(self) -> PageText:
         """Return the text and the links."""
-        page, place = self._page, 0
-        while place < len(page) and self._size < MOST_TEXT:
-            start = page.find("<", place)
-            self._text(page[place : start if start >= 0 else len(page)])
-            if start < 0:
+        for piece in html_pieces(self._page):
+            if isinstance(piece, str):
+                self._text(piece)
+            elif piece.closing:
+                self._close(piece.name)
+            else:
+                self._open(piece.name, piece.attributes)
+            if self._size >= MOST_TEXT:
                 break
-            place = self._markup(start)
         lines = [_BLANK.sub(" ", line).strip() if not line.startswith("\t") else line[1:] for line in self._lines()]
         return PageText("", _without_gaps(lines)[:MOST_TEXT], frozenset(self._links))
 
     def _lines(self) -> list[str]:
         return "".join(self._pieces).split("\n")
-
-    def _markup(self, start: int) -> int:
-        """Take the markup at `start`; return where it ends."""
-        page = self._page
-        if page.startswith("<!--", start):
-            return _behind(page, "-->", start)
-        if page.startswith(("<!", "<?"), start):
-            return _behind(page, ">", start)
-        found = _TAG.match(page, start)
-        if found is None:
-            self._text("<")
-            return start + 1
-        name = found[2].lower()
-        if found[1]:
-            self._close(name)
-        else:
-            raw = _RAW_END.get(name)
-            if raw is not None:
-                end = raw.search(page, found.end())
-                return end.start() if end else len(page)
-            self._open(name, found[3])
-        return found.end()
 
     def _open(self, name: str, attributes: str) -> None:
         if self._silent:
@@ -161,7 +132,7 @@ class _PageReader:
     def _text(self, text: str) -> None:
         if self._silent or not text:
             return
-        plain = _unescaped(text)
+        plain = unescaped(text)
         if self._preformatted:
             self._add(plain.replace("\n", "\n\t"))
         elif plain.isspace():
@@ -176,7 +147,7 @@ class _PageReader:
         if found is None:
             return ""
         try:
-            url = urljoin(self._url, _unescaped(found[1] or found[2] or found[3] or "").strip())
+            url = urljoin(self._url, unescaped(found[1] or found[2] or found[3] or "").strip())
             parts = urlsplit(url)
         except ValueError:
             return ""
@@ -203,20 +174,6 @@ class _PageReader:
 
 _WITHOUT_END = frozenset(' \t\r\n<>"`')
 """What a URL in a link must not have: it would not end where it ends."""
-
-
-def _behind(page: str, end: str, start: int) -> int:
-    place = page.find(end, start)
-    return place + len(end) if place >= 0 else len(page)
-
-
-def _unescaped(text: str) -> str:
-    if "&" not in text:
-        return text
-    try:
-        return html.unescape(text)
-    except ValueError:  # a number with thousands of digits
-        return text
 
 
 def _without_gaps(lines: list[str]) -> str:

@@ -3,21 +3,33 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import re
 from collections.abc import Callable, Sequence
 from urllib.parse import urlsplit
 
 from antiphon.errors import APIError
 from antiphon.net.fetching import Fetched, Fetcher
+from antiphon.retrieval.protocol import ReadTask
+from antiphon.retrieval.reader import DocumentReader, ReaderDied, ReaderUnusable
 from antiphon.tools.base import ToolServerError
 from antiphon.tools.web.declaration import is_within
-from antiphon.tools.web.page_text import PageText, page_text
+from antiphon.tools.web.page_text import MOST_MARKUP, PageText, page_text
+
+log = logging.getLogger("antiphon.tools.web")
 
 MOST_READ = 2
 """Pages that are read at the same time, each in a thread: all share one interpreter."""
 
 MOST_KEPT = 10
 """Pages of a response that are kept, to be searched in."""
+
+CHUNK_TOKENS = 4096  # of the pieces in which a document's text comes; they are joined
+DOCUMENT_SECONDS = 20
+"""Seconds of the processor that a document may take."""
+
+_DOCUMENTS = (b"%PDF-", b"PK\x03\x04")
+"""How documents begin: PDF; Office, OpenDocument and EPUB, which are zip files."""
 
 AROUND = 200  # characters shown on each side of what was found
 MOST_MATCHES = 10
@@ -61,6 +73,8 @@ class Pages:
     def __init__(self, fetcher: Fetcher) -> None:
         self._fetcher = fetcher
         self._reading = asyncio.Semaphore(MOST_READ)
+        self._reader = DocumentReader()
+        self._one_document = asyncio.Lock()
 
     async def open(self, url: str, allow: Callable[[str], bool]) -> PageText:
         """Return the text of a page; `allow` is asked for each address that it redirects to. Raises ToolServerError."""
@@ -69,10 +83,37 @@ class Pages:
         except APIError as error:
             raise ToolServerError(error.message.replace("The file", "The page")) from None
         kind = fetched.declared.partition(";")[0].strip().lower()
+        if fetched.content.startswith(_DOCUMENTS):
+            return await self._document(fetched)
         if kind not in _TEXTS and not kind.startswith("text/"):
             raise ToolServerError(f"The page is no text: its type is {kind[:60]}.")
         async with self._reading:
             return await asyncio.to_thread(_read, fetched, "html" in kind or not kind)
+
+    async def _document(self, fetched: Fetched) -> PageText:
+        """Return the text of a PDF file or another document: a process of its own reads it. Raises ToolServerError."""
+        name = urlsplit(fetched.url).path.rpartition("/")[2]
+        task = ReadTask(filename=name[:200], tokens=CHUNK_TOKENS, overlap=0, seconds=DOCUMENT_SECONDS)
+
+        async def content(start: int) -> bytes:
+            return fetched.content[start:]
+
+        try:
+            async with self._one_document:
+                found = await self._reader.read(task, len(fetched.content), content)
+        except ReaderUnusable as error:
+            log.error("web_search: the process that reads documents cannot be used: %s", error)
+            raise ToolServerError("Documents cannot be read at present.") from None
+        except ReaderDied as error:
+            log.warning("web_search: a document cannot be read: its process: %s", error)
+            raise ToolServerError("Reading the document takes more time or memory than is allowed.") from None
+        if found.outcome != "read":
+            raise ToolServerError(f"The document cannot be read: {found.reason}")
+        return PageText(name, "\n".join(text for text, _ in found.chunks)[:MOST_MARKUP])
+
+    def close(self) -> None:
+        """End the process that reads documents."""
+        self._reader.close()
 
 
 def _read(fetched: Fetched, is_html: bool) -> PageText:

@@ -11,15 +11,22 @@ from typing import Any, Protocol
 import msgspec
 
 from antiphon.core.json_encoding import to_json
+from antiphon.core.request.json_text import has_more_containers
 from antiphon.errors import AntiphonError, BackendError, InvalidRequest
 from antiphon.net.http.address import parse_url
 from antiphon.net.http.client import HttpClient, Timeouts
 from antiphon.net.proxies import proxy_for
 from antiphon.tools.base import McpTool, ToolServerError, ToolServers
-from antiphon.tools.web.providers import Hit, Provider, Wish, body, hits, target
+from antiphon.tools.web.providers import MOST_READ, Hit, Provider, Wish, body, hits, target, usual_hint
 
 MOST_ANSWER = 4 * 1024 * 1024
 """Bytes of a provider's answer."""
+
+MOST_VALUES = 20_000
+"""Arrays and objects of an answer: some for each result are real."""
+
+READ_INLINE = 64 * 1024
+"""Bytes of an answer from which on it is read in a thread."""
 
 MOST_FOUND = 20
 """URLs that are taken from the text of an MCP tool's answer."""
@@ -72,16 +79,14 @@ class HttpSearch:
         except BackendError as error:
             raise SearchFailed("The search provider cannot be reached.", error.message) from None
         if response.status != 200:
-            hint = self._provider.hints.get(response.status, "")
+            hint = self._provider.hints.get(response.status) or usual_hint(response.status)
             raise SearchFailed(f"The search provider answered with status {response.status}.", hint)
-        return self._found(answer, wish)
+        if len(answer) < READ_INLINE:
+            return self._found(answer, wish)
+        return await asyncio.to_thread(self._found, answer, wish)
 
     def _found(self, answer: bytes, wish: Wish) -> Sequence[Hit]:
-        try:
-            decoded = msgspec.json.decode(answer)
-        except (msgspec.DecodeError, ValueError, RecursionError):
-            decoded = None
-        found = hits(self._provider, decoded, wish)
+        found = hits(self._provider, _decoded(answer), wish)
         if found is None:
             raise SearchFailed(
                 "The search provider's answer is not the expected JSON.", f"is there {self._name} at this URL?"
@@ -106,6 +111,16 @@ class HttpSearch:
         for client in self._clients.values():
             await client.close()
         self._clients.clear()
+
+
+def _decoded(answer: bytes) -> Any:
+    """Return an answer, None for what is no JSON or has too many values for one."""
+    if has_more_containers(MOST_VALUES, answer):
+        return None
+    try:
+        return msgspec.json.decode(answer)
+    except (msgspec.DecodeError, ValueError, RecursionError):
+        return None
 
 
 class McpSearch:
@@ -139,14 +154,11 @@ class McpSearch:
 
 def _listed(text: str) -> list[Hit]:
     """Return the results of a JSON answer: a list of objects with a URL, or an object that holds one."""
-    try:
-        answer: Any = msgspec.json.decode(text.encode(errors="replace"))
-    except (msgspec.DecodeError, ValueError, RecursionError):
-        return []
+    answer = _decoded(text.encode(errors="replace"))
     if isinstance(answer, dict):
         answer = next((value for value in answer.values() if isinstance(value, list)), [])
-    found = []
-    for entry in answer if isinstance(answer, list) else []:
+    found: list[Hit] = []
+    for entry in answer[:MOST_READ] if isinstance(answer, list) else []:
         if isinstance(entry, dict):
             url = next((entry[name] for name in ("url", "link", "href") if isinstance(entry.get(name), str)), "")
             names = ("text", "content", "snippet", "description")

@@ -13,6 +13,12 @@ import msgspec
 LONGEST_SNIPPET = 20_000
 """Characters of one result's text that are read."""
 
+MOST_READ = 100
+"""Results of an answer that are read; no more than 20 are wanted."""
+
+MOST_TEXTS = 20
+"""Texts of one result."""
+
 _MARKUP = re.compile(r"<[^<>]{0,200}>")
 
 
@@ -63,6 +69,24 @@ class Provider(msgspec.Struct, frozen=True, kw_only=True):
 
 
 _WRONG_KEY = "its key is missing or wrong: set `key` in [tools.web_search]"
+
+_USUAL: Mapping[int, str] = {
+    400: "it refuses the request: is `url` that of its API?",
+    401: _WRONG_KEY,
+    402: "its account has no credit left",
+    403: "it does not let this key or this server's address in",
+    404: "there is no search at this address: set `url` to the base of its API, without a path of its own",
+    405: "there is no search at this address: set `url` to the base of its API, without a path of its own",
+    429: "too many requests, or the plan's limit is reached",
+}
+
+
+def usual_hint(status: int) -> str:
+    """Return what a status says of most providers."""
+    if 300 <= status < 400:
+        return "it sends to another address, which is not followed: set `url` to that"
+    return _USUAL.get(status, "the provider itself fails at present" if status >= 500 else "")
+
 
 PROVIDERS: Mapping[str, Provider] = {
     "searxng": Provider(
@@ -196,7 +220,7 @@ def hits(provider: Provider, answer: Any, wish: Wish) -> list[Hit] | None:
             return []
     if not isinstance(answer, list):
         return None
-    found = [_hit(provider, entry, wish) for entry in answer if isinstance(entry, dict)]
+    found = [_hit(provider, entry, wish) for entry in answer[:MOST_READ] if isinstance(entry, dict)]
     return [hit for hit in found if hit is not None][: wish.results]
 
 
@@ -212,7 +236,7 @@ def _hit(provider: Provider, entry: dict[str, Any], wish: Wish) -> Hit | None:
     texts: list[str] = []
     for name in provider.texts:
         value = entry.get(name)
-        texts += [_plain(one) for one in (value if isinstance(value, list) else [value])]
+        texts += [_plain(one) for one in (value[:MOST_TEXTS] if isinstance(value, list) else [value])]
     return Hit(url, title, "\n".join(text for text in texts if text)[:LONGEST_SNIPPET])
 
 

@@ -20,6 +20,9 @@ THOUGHTS = ("reasoning_content", "reasoning", "thinking", "reasoning_text")
 BLOCKS = {"reasoning_details": ("text", "summary"), "thinking_blocks": ("thinking",)}
 """Message fields that are lists of blocks → the keys of a block whose text is thoughts."""
 
+CUMULATIVE = ("MiniMax",)
+"""Beginnings of a block's `format`: these servers repeat, or may repeat, in each fragment all text that came before."""
+
 WHOLE = ("extra_content", "provider_specific_fields", "reasoning_opaque")
 """Message fields that are kept as they came."""
 

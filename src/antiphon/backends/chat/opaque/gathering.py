@@ -11,6 +11,7 @@ from msgspec import Raw
 
 from antiphon.backends.chat.opaque.fields import (
     BLOCKS,
+    CUMULATIVE,
     EMPTY,
     IN_BLOCKS,
     IN_CONTENT,
@@ -65,6 +66,7 @@ class Gatherer(msgspec.Struct, eq=False):
     _calls: dict[str, dict[str, Raw]] = {}
     _ids: dict[str, str] = {}
     _seen: dict[tuple[str, str], bytes] = {}
+    _before: dict[tuple[str, str], str | None] = {}
 
     def note_field(self, delta: ChatDelta) -> None:
         """Keep the field in which the thoughts come, where it is not the usual one."""
@@ -97,6 +99,8 @@ class Gatherer(msgspec.Struct, eq=False):
         said = ""
         for name, keys in BLOCKS.items():
             for entry in entries_of(self._value(getattr(delta, name))):
+                if str(entry.get("format")).startswith(CUMULATIVE):
+                    entry = self._news(entry, keys)
                 said += self._block(name, entry, keys)
         for name in WHOLE:
             value = pruned(name, self._value(getattr(delta, name)))
@@ -156,6 +160,24 @@ class Gatherer(msgspec.Struct, eq=False):
                 self._stop("blocks of thoughts", MOST_BLOCKS)
         self.dirty = bool(self._blocks)
         return block.add(entry, keys)
+
+    def _news(self, entry: Mapping[str, Any], keys: Sequence[str]) -> dict[str, Any]:
+        """Return a fragment without the text that came before, where each fragment of a block repeats it.
+
+        The second fragment of a block tells whether they do; the text is kept for as long as they do.
+        """
+        news = dict(entry)
+        for key in keys:
+            value, of = entry.get(key), (str(entry.get("index"))[:16], key)
+            before = self._before.get(of, "")
+            if not isinstance(value, str) or before is None:
+                continue
+            repeated = value.startswith(before)
+            if before and repeated:
+                news[key] = value[len(before) :]
+            if of in self._before or len(self._before) < MOST_BLOCKS:
+                self._before[of] = value if repeated else None
+        return news
 
     def _is_new(self, call_id: str, name: str, value: Any) -> bool:
         """Tell whether a field is to be kept: some servers repeat it in every fragment."""

@@ -12,6 +12,9 @@ _MESSAGE = "<|message|>"
 _ENDS = ("<|end|>", "<|call|>", "<|return|>", *_HEADS)
 _FIRSTS = frozenset("<")
 _LONGEST_HEAD = 1024  # characters
+MOST_MESSAGES = 2000
+"""Messages of an answer: what comes behind so many is all part of the last one."""
+
 _CHANNEL = re.compile(r"<\|channel\|>\s*(\w+)")
 _RECIPIENT = re.compile(r"\bto=(?:functions\.)?([\w.-]+)")
 
@@ -29,6 +32,7 @@ class HarmonyFilter:
         self._recipient = ""
         self._body: list[str] = []
         self._size = 0  # of the body
+        self._messages = 0
 
     @property
     def marks(self) -> frozenset[str] | None:
@@ -63,6 +67,10 @@ class HarmonyFilter:
     def _step(self, out: list[Found]) -> bool:
         if self._head:
             return self._in_head(out)
+        if self._messages >= MOST_MESSAGES:
+            held, self._held = self._held, ""
+            self._piece(held, out)
+            return False
         markers = _ENDS if self._in_message else _HEADS
         found = [(place, marker) for marker in markers if (place := self._held.find(marker)) >= 0]
         if not found:
@@ -94,6 +102,7 @@ class HarmonyFilter:
         self._recipient = recipient[1] if recipient else ""
         self._body, self._size = ([head + marker] if self._recipient else []), 0
         self._in_message = self._framed = True
+        self._messages += 1
         self._head, self._held = "", rest
         return True
 

@@ -30,6 +30,9 @@ MOST_IN_VAIN = 2 * LONGEST
 LEAST_IN_VAIN = 256
 """Characters that such a look counts for at least: markers may be short, and there may be nothing but markers."""
 
+MOST_CALLS = 500
+"""Calls of an answer that are looked for: one with more is refused by its readers."""
+
 MOST_AROUND = 2
 """Markers around a call that stand one behind the other."""
 
@@ -127,6 +130,7 @@ class CallReader:
         self._quiet = True
         self._after_call = False
         self._in_vain = 0
+        self._calls = 0
 
     @property
     def marks(self) -> frozenset[str] | None:
@@ -233,11 +237,12 @@ class CallReader:
         if calls:
             self._found(calls, out)
             return end
-        if marker.around and self._after_call and self._quiet:
+        around, silent = marker.around and self._after_call and self._quiet, marker.silent
+        self._in_vain += LEAST_IN_VAIN if around or silent else max(len(text) - place, LEAST_IN_VAIN)
+        if around:
             return place + len(marker.around)
-        if marker.silent:
+        if silent:
             return end
-        self._in_vain += max(len(text) - place, LEAST_IN_VAIN)
         self._pass(text[place:end], out)
         return end
 
@@ -266,6 +271,9 @@ class CallReader:
     def _found(self, calls: Sequence[Found], out: list[Found]) -> None:
         out.extend(calls)
         self._quiet, self._spaces, self._after_call = True, "", True
+        self._calls += len(calls)
+        if self._calls > MOST_CALLS:
+            self._in_vain = MOST_IN_VAIN + 1
 
     def _pass(self, text: str, out: list[Found]) -> None:
         if not text:

@@ -1,4 +1,4 @@
-"""`POST /v1/chat/completions`: request and answer are relayed without translation."""
+"""`POST /v1/chat/completions`: relayed without translation to backends that speak it; others answer by `translated`."""
 
 from __future__ import annotations
 
@@ -19,6 +19,8 @@ from antiphon.responses.structured_output import check_schema
 from antiphon.runtime.offload import by_size
 from antiphon.server.api.chat.media import with_media
 from antiphon.server.api.chat.meter import demand, metered
+from antiphon.server.api.chat.translated import TranslatedChat
+from antiphon.server.api.relayed import whole_body
 from antiphon.server.api.routing_hints import request_hints
 from antiphon.server.http.messages import ByteSink, ClientGone, Header, Reply, Request
 from antiphon.telemetry.request_record import calls_model
@@ -49,12 +51,18 @@ class ChatCompletions:
     """The handler of `/v1/chat/completions`."""
 
     def __init__(
-        self, router: Router, media: Media, limiter: Admission | None = None, checker: Checker | None = None
+        self,
+        router: Router,
+        media: Media,
+        limiter: Admission | None = None,
+        checker: Checker | None = None,
+        translated: TranslatedChat | None = None,
     ) -> None:
         self._router = router
         self._media = media
         self._limiter = limiter or Unlimited()
         self._checker = checker or Checker()
+        self._translated = translated
 
     async def create(self, request: Request) -> Reply | None:
         """Relay a request. Raises InvalidRequest for what every backend would refuse, BackendError for the rest."""
@@ -64,6 +72,8 @@ class ChatCompletions:
         route = resolve(self._router, chat.model, request.caller)
         _check(route, chat.model)
         calls_model(route.card.id)
+        if self._translated is not None and not route.relays_chat:
+            return await self._translated.create(request, body)
         request.cancel_on_disconnect()
         schema = _schema(fields.get("response_format"))
         if schema is not None:
@@ -133,10 +143,7 @@ async def _copy(answer: ByteStream, sink: ByteSink) -> None:
 
 
 async def _whole(answer: ByteStream) -> Reply:
-    parts = []
-    while data := await answer.read():
-        parts.append(data)
-    return Reply(b"".join(parts), answer.status, _content_type(answer), _kept(answer))
+    return Reply(await whole_body(answer), answer.status, _content_type(answer), _kept(answer))
 
 
 def _content_type(answer: ByteStream) -> str:

@@ -10,6 +10,7 @@ from msgspec import UNSET, Meta, Raw, UnsetType
 
 from antiphon.core.json_encoding import to_json
 from antiphon.core.retrieval.chunking import LEAST_TOKENS, MOST_TOKENS
+from antiphon.core.retrieval.options import RankingOptions
 from antiphon.errors import InvalidRequest, NotFound
 from antiphon.server.http.messages import Header
 from antiphon.stores.records import FileBatch, FileCounts, VectorFile, VectorStore
@@ -28,7 +29,6 @@ Query = Annotated[str, Meta(max_length=LONGEST_QUERY)]
 Attributes = Annotated[
     dict[Annotated[str, Meta(max_length=64)], Annotated[str, Meta(max_length=512)] | float | bool], Meta(max_length=16)
 ]
-Share = Annotated[float, Meta(ge=0, le=1)]
 
 
 class ExpiresAfter(msgspec.Struct, frozen=True, kw_only=True):
@@ -92,13 +92,6 @@ class CreateBatch(msgspec.Struct, frozen=True, kw_only=True):
     files: Annotated[list[AddFile], Meta(min_length=1, max_length=MOST_BATCH)] | None = None
     attributes: Attributes | None = None
     chunking_strategy: ChunkingStrategy | None = None
-
-
-class RankingOptions(msgspec.Struct, frozen=True, kw_only=True):
-    """How hits are ranked: there is one ranker, whatever its name; less relevant hits can be left out."""
-
-    ranker: str = "auto"
-    score_threshold: Share = 0.0
 
 
 class SearchVectorStore(msgspec.Struct, frozen=True, kw_only=True):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import msgspec
 from msgspec import UNSET
@@ -10,10 +10,13 @@ from msgspec import UNSET
 from antiphon.core.json_encoding import to_json
 from antiphon.core.request.validation import decode
 from antiphon.core.retrieval.filters import read_filter
+from antiphon.core.retrieval.options import checked
 from antiphon.errors import InvalidRequest
+from antiphon.responses.query_rewriting import QueryRewriter
 from antiphon.retrieval.ingestion import Ingestion
-from antiphon.retrieval.search import Searcher, SearchTerms
+from antiphon.retrieval.search import Searcher, SearchTerms, ranked_by
 from antiphon.server.api.files import file_not_found
+from antiphon.server.api.foreground import ignored_header
 from antiphon.server.api.paging import listing, page_query
 from antiphon.server.api.vectors.shapes import (
     AddFile,
@@ -91,8 +94,11 @@ class VectorShelf:
 class VectorStores:
     """The handlers of vector stores themselves."""
 
-    def __init__(self, shelf: VectorShelf, searcher: Searcher, *, most_stores: int) -> None:
+    def __init__(
+        self, shelf: VectorShelf, searcher: Searcher, rewriter: QueryRewriter | None = None, *, most_stores: int
+    ) -> None:
         self._shelf = shelf
+        self._rewriter = rewriter
         self._stores = shelf.stores
         self._searcher = searcher
         self._most_stores = most_stores
@@ -173,17 +179,15 @@ class VectorStores:
         fits = None
         if bytes(body.filters) != b"null":
             fits = read_filter(body.filters, "filters")
+        options = checked(body.ranking_options, "ranking_options")
         store = await self._shelf.usable(request)
-        queries = [body.query] if isinstance(body.query, str) else body.query
+        queries, ignored = await self._queries(body, request.owner)
+        if options.hybrid_search is not None and not self._searcher.hybrid:
+            ignored = (*ignored, "ranking_options.hybrid_search")
         terms = SearchTerms(
-            stores=[store.id],
-            owner=request.owner,
-            queries=queries,
-            limit=body.max_num_results,
-            fits=fits,
-            threshold=0.0 if body.ranking_options is None else body.ranking_options.score_threshold,
+            stores=[store.id], owner=request.owner, queries=queries, limit=body.max_num_results, fits=fits
         )
-        found = await self._searcher.search(terms)
+        found = await self._searcher.search(ranked_by(terms, options))
         data = [
             {
                 "file_id": chunk.file_id,
@@ -201,8 +205,17 @@ class VectorStores:
                 "data": data,
                 "has_more": False,
                 "next_page": None,
-            }
+            },
+            headers=ignored_header(ignored),
         )
+
+    async def _queries(self, body: SearchVectorStore, owner: str) -> tuple[Sequence[str], Sequence[str]]:
+        """Return the queries to search for, rewritten where that is asked for, and what of the request is not done."""
+        queries = [body.query] if isinstance(body.query, str) else body.query
+        if not body.rewrite_query:
+            return queries, []
+        rewritten = None if self._rewriter is None else await self._rewriter.rewritten(queries, owner)
+        return (queries, ["rewrite_query"]) if rewritten is None else (rewritten, [])
 
     async def _reply(self, store: VectorStore) -> Reply:
         """Return a vector store as it is now."""

@@ -14,8 +14,9 @@ from typing import Any
 import msgspec
 
 from antiphon.errors import ConfigError
-from antiphon.stores.postgres.address import DatabaseAddress
-from antiphon.stores.postgres.connecting import Connection
+from antiphon.stores.postgres.connection.address import DatabaseAddress
+from antiphon.stores.postgres.connection.connecting import Connection
+from antiphon.stores.postgres.imports.chunks import FILES, copy_chunks
 from antiphon.stores.postgres.preparation import blocking, migrate, once
 from antiphon.stores.postgres.sql import imports
 from antiphon.stores.sqlite.database import open_database
@@ -72,9 +73,46 @@ NOUNS = (
     Noun(
         name="files",
         source="SELECT file.*, content.content FROM files AS file"
-        " JOIN file_contents AS content ON content.file = file.number",
+        " LEFT JOIN file_contents AS content ON content.file = file.number",
         key=["number"],
         batch=1,
+    ),
+    Noun(
+        name="contents",
+        source="SELECT content.*, file.id AS file_id FROM contents AS content JOIN files AS file ON file.number = content.file",
+        key=["number"],
+    ),
+    Noun(
+        name="content_rows",
+        source="SELECT row.*, file.id AS file_id, content.start AS content_start FROM content_rows AS row"
+        " JOIN contents AS content ON content.number = row.content JOIN files AS file ON file.number = content.file",
+        key=["number"],
+        batch=8,
+    ),
+    Noun(name="containers", source="SELECT * FROM containers", key=["number"]),
+    Noun(
+        name="container_files",
+        source="SELECT file.*, content.content FROM container_files AS file"
+        " JOIN container_contents AS content ON content.file = file.number",
+        key=["number"],
+        batch=1,
+    ),
+    Noun(name="skills", source="SELECT * FROM skills", key=["number"]),
+    Noun(name="skill_versions", source="SELECT * FROM skill_versions", key=["number"], batch=1),
+    Noun(name="container_skills", source="SELECT * FROM container_skills", key=["number"], batch=1),
+    Noun(name="vector_stores", source="SELECT * FROM vector_stores", key=["number"]),
+    Noun(
+        name="file_batches",
+        source="SELECT batch.*, store.id AS store_id FROM file_batches AS batch"
+        " JOIN vector_stores AS store ON store.number = batch.store",
+        key=["number"],
+    ),
+    Noun(
+        name="vector_store_files",
+        source="SELECT file.*, store.id AS store_id, batch.id AS batch_id FROM vector_store_files AS file"
+        " JOIN vector_stores AS store ON store.number = file.store"
+        " LEFT JOIN file_batches AS batch ON batch.number = file.batch WHERE file.gone = 0",
+        key=["number"],
     ),
     Noun(name="deliveries", source="SELECT * FROM deliveries", key=["id", "url"]),
     Noun(
@@ -114,7 +152,15 @@ class Import:
             await target.execute(SQL["secrets"].text, *SQL["secrets"].arguments(secret))
         for noun in NOUNS:
             await self._copy(target, noun)
+        await self._copy_chunks(target)
         await target.execute(SQL["forget"].text, str(self._path))
+
+    async def _copy_chunks(self, target: Connection) -> None:
+        files = self._source.execute(FILES).fetchall()
+        for done, file in enumerate(files):
+            self._progress("vector_chunks", done, len(files))
+            await copy_chunks(self._source, target, file)
+        self._progress("vector_chunks", len(files), len(files))
 
     async def _copy(self, target: Connection, noun: Noun) -> None:
         total = self._source.execute(f"SELECT count(*) FROM ({noun.source})").fetchall()[0][0]  # noqa: S608  # ours

@@ -69,3 +69,19 @@ SELECT content FROM antiphon.container_files WHERE id = :file AND container = :c
 
 -- name: remove_file
 DELETE FROM antiphon.container_files WHERE id = :file AND container = :container RETURNING 1
+
+-- name: put_skill
+WITH there AS (
+    SELECT 1 FROM antiphon.containers WHERE id = :container FOR SHARE
+), put AS (
+    INSERT INTO antiphon.container_skills (container, folder, name, description, size, content)
+    SELECT :container, :folder, :name, :description, :size, :content FROM there
+    ON CONFLICT (container, folder) DO NOTHING
+)
+SELECT count(*) FROM there
+
+-- name: skills
+SELECT folder, name, description, size FROM antiphon.container_skills WHERE container = :container ORDER BY number
+
+-- name: skill_content
+SELECT content FROM antiphon.container_skills WHERE container = :container AND folder = :folder

@@ -46,7 +46,7 @@ DELETE FROM antiphon.vector_stores WHERE id = :id AND owner = :owner RETURNING 1
 -- name: purge
 -- Those that still have files: an expired vector store itself stays.
 WITH expired AS (
-    UPDATE antiphon.vector_stores AS s SET chunks = 0, words = 0 WHERE number = ANY (ARRAY(
+    UPDATE antiphon.vector_stores AS s SET chunks = 0, words = 0, embedding_model = '', dimensions = 0 WHERE number = ANY (ARRAY(
         SELECT number FROM antiphon.vector_stores AS t WHERE expires_at <= :now::bigint
             AND EXISTS (SELECT 1 FROM antiphon.vector_store_files WHERE store = t.number)
         ORDER BY expires_at LIMIT :limit FOR UPDATE SKIP LOCKED
@@ -167,7 +167,13 @@ WHERE s.number = f.store AND f.number = :number AND f.fence = :fence AND f.statu
 FOR UPDATE OF s, f
 
 -- name: remove_chunks
-WITH texts AS (DELETE FROM antiphon.vector_chunks WHERE file = ANY (:numbers))
+WITH texts AS (
+    DELETE FROM antiphon.vector_chunks WHERE file = ANY (:numbers)
+), codes AS (
+    DELETE FROM antiphon.vector_codes WHERE file = ANY (:numbers)
+), vectors AS (
+    DELETE FROM antiphon.vector_embeddings WHERE file = ANY (:numbers)
+)
 DELETE FROM antiphon.vector_words WHERE file = ANY (:numbers)
 
 -- name: shrink
@@ -216,35 +222,112 @@ SELECT number FROM antiphon.vector_store_files WHERE gone LIMIT :limit FOR UPDAT
 SELECT f.file_id, f.attributes FROM antiphon.vector_store_files AS f JOIN antiphon.vector_stores AS s ON s.number = f.store
 WHERE s.id = :id AND s.owner = :owner AND f.chunks > 0 AND NOT f.gone
 
--- name: sums
-SELECT number, chunks, words FROM antiphon.vector_stores WHERE id = :id AND owner = :owner
-
 -- name: search
--- BM25 as FTS5 computes it; `wanted` NULL: all files. The row that is always there tells the weights' sum.
-WITH postings AS MATERIALIZED (
-    SELECT word, file, chunks, times, lengths FROM antiphon.vector_words WHERE store = :store AND word = ANY (:words)
+-- BM25 as FTS5 computes it, without `numeric`, which would take most of the time; `wanted` NULL: all files. Each row says how many
+-- chunks there are, and how many of them have which word; without hits there is one row that says it.
+WITH shelf AS MATERIALIZED (
+    SELECT number, chunks, words::double precision / chunks AS average FROM antiphon.vector_stores
+    WHERE id = :id AND owner = :owner AND chunks > 0
+), postings AS MATERIALIZED (
+    SELECT p.word, p.file, p.chunks, p.times, p.lengths FROM antiphon.vector_words AS p
+    WHERE p.store = (SELECT number FROM shelf) AND p.word = ANY (:words)
+), counted AS MATERIALIZED (
+    SELECT word, sum(cardinality(chunks))::double precision AS n FROM postings GROUP BY word
 ), weights AS MATERIALIZED (
-    SELECT word, greatest(0.000001, ln((:total::double precision - n + 0.5) / (n + 0.5))) AS weight
-    FROM (SELECT word, sum(cardinality(chunks)) AS n FROM postings GROUP BY word) AS counted (word, n)
+    SELECT c.word, s.average, 2.2::double precision * greatest(
+        0.000001::double precision, ln((s.chunks::double precision - c.n + 0.5) / (c.n + 0.5))
+    ) AS part
+    FROM counted AS c, shelf AS s
 ), scored AS (
-    SELECT p.chunk, p.file, sum(
-        w.weight * p.times * 2.2 / (p.times + 1.2 * (0.25 + 0.75 * p.length / :average::double precision))
+    SELECT chunk, file, sum(
+        part * times / (times + 0.3::double precision + 0.9::double precision * length / average)
     ) AS score
     FROM (
-        SELECT word, file, unnest(chunks) AS chunk, unnest(times) AS times, unnest(lengths) AS length FROM postings
-    ) AS p JOIN weights AS w USING (word)
-    GROUP BY p.chunk, p.file
+        SELECT file, w.part, w.average, unnest(chunks) AS chunk, unnest(times) AS times, unnest(lengths) AS length
+        FROM postings JOIN weights AS w USING (word)
+    ) AS p
+    GROUP BY chunk, file
 ), best AS (
     SELECT s.chunk, s.score, f.file_id, f.filename, f.attributes
     FROM scored AS s JOIN antiphon.vector_store_files AS f ON f.number = s.file
     WHERE NOT f.gone AND (:wanted::text[] IS NULL OR f.file_id = ANY (:wanted))
-    ORDER BY round(s.score::numeric, 9) DESC, s.chunk LIMIT :limit
+    ORDER BY round(s.score * 1000000000) DESC, s.chunk LIMIT :limit
 )
-SELECT b.chunk, b.score, b.file_id, b.filename, b.attributes, c.text FROM best AS b
-JOIN antiphon.vector_chunks AS c ON c.store = :store AND c.number = b.chunk
-ORDER BY round(b.score::numeric, 9) DESC, b.chunk
+SELECT s.chunks, (SELECT array_agg(word) FROM counted), (SELECT array_agg(n::bigint) FROM counted),
+    b.chunk, b.score, b.file_id, b.filename, b.attributes, c.text
+FROM shelf AS s LEFT JOIN (
+    best AS b JOIN antiphon.vector_chunks AS c ON c.store = (SELECT number FROM shelf) AND c.number = b.chunk
+) ON true
+ORDER BY round(b.score * 1000000000) DESC, b.chunk
 
--- name: having
--- How many chunks have each word.
-SELECT word, sum(cardinality(chunks))::bigint FROM antiphon.vector_words WHERE store = :store AND word = ANY (:words)
-GROUP BY word
+-- name: drop_other_drafts
+DELETE FROM antiphon.vector_drafts WHERE file = :file AND model <> :model
+
+-- name: drafted
+SELECT digest FROM antiphon.vector_drafts WHERE file = :file
+
+-- name: draft
+INSERT INTO antiphon.vector_drafts (file, digest, model, code, vector)
+VALUES (:file, :digest, :model, :code::bit varying, :vector::real[])
+ON CONFLICT (file, digest) DO UPDATE SET model = excluded.model, code = excluded.code, vector = excluded.vector
+
+-- name: remove_drafts
+DELETE FROM antiphon.vector_drafts WHERE file = ANY (:numbers)
+
+-- name: embedding_of
+SELECT embedding_model, dimensions FROM antiphon.vector_stores WHERE number = :store
+
+-- name: embedded
+UPDATE antiphon.vector_stores SET embedding_model = :model, dimensions = :dimensions WHERE number = :store
+
+-- name: remove_vectors
+WITH codes AS (DELETE FROM antiphon.vector_codes WHERE store = :store)
+DELETE FROM antiphon.vector_embeddings WHERE store = :store
+
+-- name: settle_codes
+INSERT INTO antiphon.vector_codes (store, number, file, code)
+SELECT :store::bigint, :first::bigint + d.place - 1, :file::bigint, v.code
+FROM unnest(:digests::bytea[]) WITH ORDINALITY AS d (digest, place)
+JOIN antiphon.vector_drafts AS v ON v.file = :file AND v.digest = d.digest
+RETURNING 1
+
+-- name: settle_vectors
+INSERT INTO antiphon.vector_embeddings (store, number, file, vector)
+SELECT :store::bigint, :first::bigint + d.place - 1, :file::bigint, v.vector
+FROM unnest(:digests::bytea[]) WITH ORDINALITY AS d (digest, place)
+JOIN antiphon.vector_drafts AS v ON v.file = :file AND v.digest = d.digest
+
+-- name: searched
+SELECT number, chunks, embedding_model, dimensions FROM antiphon.vector_stores WHERE id = :id AND owner = :owner
+
+-- name: shortlist
+-- The vectors whose codes differ from the query's in the fewest bits; `wanted` NULL: of all files.
+WITH near AS MATERIALIZED (
+    SELECT c.number FROM antiphon.vector_codes AS c
+    WHERE c.store = :store AND (:wanted::text[] IS NULL OR c.file IN (
+        SELECT number FROM antiphon.vector_store_files WHERE store = :store AND file_id = ANY (:wanted) AND NOT gone
+    ))
+    ORDER BY bit_count(c.code # :code::bit varying), c.number LIMIT :most
+)
+SELECT v.number, v.vector FROM near JOIN antiphon.vector_embeddings AS v ON v.store = :store AND v.number = near.number
+
+-- name: nearest
+-- The same with pgvector, which puts them in order as well.
+WITH near AS MATERIALIZED (
+    SELECT c.number FROM antiphon.vector_codes AS c
+    WHERE c.store = :store AND (:wanted::text[] IS NULL OR c.file IN (
+        SELECT number FROM antiphon.vector_store_files WHERE store = :store AND file_id = ANY (:wanted) AND NOT gone
+    ))
+    ORDER BY bit_count(c.code # :code::bit varying), c.number LIMIT :most
+)
+SELECT v.number, 1 - (v.vector::vector <=> :vector::real[]::vector) AS score
+FROM near JOIN antiphon.vector_embeddings AS v ON v.store = :store AND v.number = near.number
+ORDER BY v.vector::vector <=> :vector::real[]::vector, v.number LIMIT :limit
+
+-- name: found
+SELECT c.number, 0::double precision, f.file_id, f.filename, f.attributes, c.text
+FROM antiphon.vector_chunks AS c JOIN antiphon.vector_store_files AS f ON f.number = c.file
+WHERE c.store = :store AND c.number = ANY (:numbers) AND NOT f.gone
+
+-- name: has_pgvector
+SELECT to_regtype('vector') IS NOT NULL

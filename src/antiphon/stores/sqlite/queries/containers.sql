@@ -74,3 +74,17 @@ DELETE FROM container_contents WHERE file = (
 
 -- name: remove_file
 DELETE FROM container_files WHERE id = :file AND container = :container RETURNING 1
+
+-- name: put_skill
+INSERT INTO container_skills (container, folder, name, description, size, content)
+VALUES (:container, :folder, :name, :description, :size, :content)
+ON CONFLICT (container, folder) DO NOTHING
+
+-- name: skills
+SELECT folder, name, description, size FROM container_skills WHERE container = :container ORDER BY number
+
+-- name: skill_content
+SELECT content FROM container_skills WHERE container = :container AND folder = :folder
+
+-- name: remove_skills
+DELETE FROM container_skills WHERE container = :container

@@ -12,10 +12,45 @@ INSERT INTO file_contents (file, content) VALUES (:file, :content)
 SELECT id, filename, purpose, media_type, size, created_at, expires_at FROM files
 WHERE id = :id AND owner = :owner AND (expires_at IS NULL OR expires_at > :now)
 
--- name: content
-SELECT content FROM file_contents WHERE file = (
-    SELECT number FROM files WHERE id = :id AND owner = :owner AND (expires_at IS NULL OR expires_at > :now)
-)
+-- name: single_row
+SELECT substr(content, :start + 1, :most) FROM file_contents WHERE file = :file
+
+-- name: content_at
+SELECT number, start FROM contents WHERE file = :file AND start <= :start ORDER BY start DESC LIMIT 1
+
+-- name: row_at
+SELECT substr(row, :start - start + 1) FROM content_rows WHERE content = :content AND start <= :start
+ORDER BY start DESC LIMIT 1
+
+-- name: begin
+INSERT INTO contents (owner, expires_at) VALUES (:owner, :expires_at) RETURNING number
+
+-- name: grow
+UPDATE contents SET size = :size WHERE number = :content AND file IS NULL AND expires_at > 0 RETURNING number
+
+-- name: append
+INSERT INTO content_rows (content, start, row) VALUES (:content, :start, :row)
+
+-- name: join_file
+UPDATE contents SET file = :file, start = :start WHERE number = :content AND file IS NULL AND expires_at > 0 RETURNING size
+
+-- name: give_up
+UPDATE contents SET expires_at = 0 WHERE number = :content AND file IS NULL
+
+-- name: rows_left
+SELECT row.number FROM contents AS content JOIN content_rows AS row ON row.content = content.number
+WHERE content.file IS NULL AND content.expires_at <= :now LIMIT :limit
+
+-- name: remove_row
+DELETE FROM content_rows WHERE number = :number
+
+-- name: remove_contents
+DELETE FROM contents WHERE file IS NULL AND expires_at <= :now
+
+-- name: usage
+SELECT count(*), coalesce(sum(size), 0) + (
+    SELECT coalesce(sum(size), 0) FROM contents WHERE owner = :owner AND file IS NULL
+) FROM files WHERE owner = :owner
 
 -- name: number
 SELECT number FROM files WHERE id = :id AND owner = :owner

@@ -45,7 +45,7 @@ DELETE FROM file_batches WHERE store = :store
 DELETE FROM vector_store_files WHERE store = :store
 
 -- name: not_indexed
-UPDATE vector_stores SET indexed = 0, chunks = 0, next_chunk = 1 WHERE number = :store
+UPDATE vector_stores SET indexed = 0, chunks = 0, next_chunk = 1, embedding_model = '', dimensions = 0 WHERE number = :store
 
 -- name: indexed
 UPDATE vector_stores SET indexed = 1 WHERE number = :store AND NOT indexed RETURNING 1
@@ -184,3 +184,31 @@ ORDER BY first_chunk
 -- name: file_of_chunk
 SELECT file_id, filename, attributes, gone FROM vector_store_files
 WHERE store = :store AND chunks > 0 AND first_chunk <= :chunk ORDER BY first_chunk DESC LIMIT 1
+
+-- name: drop_other_drafts
+DELETE FROM vector_drafts WHERE file = :file AND model <> :model
+
+-- name: drafted
+SELECT digest FROM vector_drafts WHERE file = :file
+
+-- name: draft
+INSERT INTO vector_drafts (file, digest, model, code, vector) VALUES (:file, :digest, :model, :code, :vector)
+ON CONFLICT (file, digest) DO UPDATE SET model = excluded.model, code = excluded.code, vector = excluded.vector
+
+-- name: draft_code
+SELECT code FROM vector_drafts WHERE file = :file AND digest = :digest
+
+-- name: remove_drafts
+DELETE FROM vector_drafts WHERE file = :file
+
+-- name: remove_drafts_of_store
+DELETE FROM vector_drafts WHERE file IN (SELECT number FROM vector_store_files WHERE store = :store)
+
+-- name: embedding_of
+SELECT embedding_model, dimensions FROM vector_stores WHERE number = :store
+
+-- name: embedded
+UPDATE vector_stores SET embedding_model = :model, dimensions = :dimensions WHERE number = :store
+
+-- name: searched
+SELECT number, chunks, embedding_model, dimensions FROM vector_stores WHERE id = :id AND owner = :owner AND embedding_model <> ''

@@ -67,9 +67,9 @@ def search(
     store, chunks = found[0]
     hits: list[ChunkHit] = []
     for number, score in _ranked(connection, store, words, limit, files):
-        hit = _hit(connection, store, number, score)
-        if hit is not None:
-            hits.append(hit)
+        found_hit = hit(connection, store, number, score)
+        if found_hit is not None:
+            hits.append(found_hit)
         if len(hits) == limit:
             break
     return Hits(hits=hits, chunks=chunks, having=_having(connection, store, words))
@@ -103,7 +103,7 @@ def _ranked(
             yield number, score
 
 
-def _hit(connection: Connection, store: int, number: int, score: float) -> ChunkHit | None:
+def hit(connection: Connection, store: int, number: int, score: float) -> ChunkHit | None:
     """Return a chunk that was found; None if its file was deleted."""
     for file_id, filename, attributes, gone in connection.execute(
         SQL["file_of_chunk"], {"store": store, "chunk": number}

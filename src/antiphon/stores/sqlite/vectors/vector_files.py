@@ -10,9 +10,10 @@ import msgspec
 
 from antiphon.errors import StoreConflict
 from antiphon.stores.base import FenceError
-from antiphon.stores.records import Chunk, FileBatch, FileCounts, IngestJob, ListPage, VectorFile
+from antiphon.stores.records import Chunk, Embedding, FileBatch, FileCounts, IngestJob, ListPage, VectorFile
 from antiphon.stores.sqlite.sql import queries
 from antiphon.stores.sqlite.vectors import vector_chunks as index
+from antiphon.stores.sqlite.vectors import vector_embeddings
 
 SQL = queries("vector_stores")
 LAST = (1 << 63) - 1
@@ -119,8 +120,16 @@ def detach(connection: Connection, id: str, file_id: str, owner: str) -> bool:
 
 
 def _remove(connection: Connection, number: int) -> None:
-    index.remove(connection, number)
+    empty(connection, number)
+    connection.execute(SQL["remove_drafts"], {"file": number})
     connection.execute(SQL["detach"], {"number": number})
+
+
+def empty(connection: Connection, number: int) -> None:
+    """Remove the chunks of a file, with their vectors."""
+    for store, first, count in connection.execute(SQL["file_chunks"], {"number": number}).fetchall():
+        vector_embeddings.remove(connection, store, first, first + count)
+    index.remove(connection, number)
 
 
 def sweep(connection: Connection, limit: int) -> int:
@@ -159,7 +168,8 @@ def cancel_batch(connection: Connection, id: str, batch_id: str, owner: str) -> 
         if in_progress:
             connection.execute(SQL["cancel_batch"], {"batch": number})
         for (file,) in in_progress:
-            index.remove(connection, file)
+            empty(connection, file)
+            connection.execute(SQL["remove_drafts"], {"file": file})
             connection.execute(SQL["cancel_file"], {"number": file})
     return batch(connection, id, batch_id, owner)
 
@@ -193,16 +203,21 @@ def keep(connection: Connection, statement: str, job: IngestJob, **values: objec
         raise FenceError(job.file.file_id)
 
 
-def complete(connection: Connection, job: IngestJob, chunks: Sequence[Chunk], most: int) -> None:
-    """Put a file's chunks in the place of those before."""
-    store, before = _held(connection, job)
+def complete(
+    connection: Connection, job: IngestJob, chunks: Sequence[Chunk], most: int, embedding: Embedding | None
+) -> None:
+    """Put a file's chunks in the place of those before, with their vectors if there are any."""
+    store, before = held(connection, job)
     first, there = connection.execute(SQL["room"], {"store": store}).fetchall()[0]
     if there - before + len(chunks) > most:
         raise StoreConflict(job.store_id)
-    index.remove(connection, job.number)
+    empty(connection, job.number)
     connection.execute(SQL["grow"], {"store": store, "added": len(chunks)})
     if chunks:
         index.insert(connection, store, first, chunks)
+        if embedding is not None:
+            vector_embeddings.settle(connection, store, first, job, embedding)
+    connection.execute(SQL["remove_drafts"], {"file": job.number})
     values = {
         "number": job.number,
         "first_chunk": first,
@@ -214,12 +229,13 @@ def complete(connection: Connection, job: IngestJob, chunks: Sequence[Chunk], mo
 
 def fail(connection: Connection, job: IngestJob, code: str, message: str) -> None:
     """Mark a file as failed."""
-    _held(connection, job)
-    index.remove(connection, job.number)
+    held(connection, job)
+    empty(connection, job.number)
+    connection.execute(SQL["remove_drafts"], {"file": job.number})
     connection.execute(SQL["failed"], {"number": job.number, "code": code, "message": message})
 
 
-def _held(connection: Connection, job: IngestJob) -> tuple[int, int]:
+def held(connection: Connection, job: IngestJob) -> tuple[int, int]:
     """Return the vector store's number and how many chunks the file has. Raises FenceError if the lease was lost."""
     for store, chunks in connection.execute(SQL["held"], {"number": job.number, "fence": job.fence}).fetchall():
         return store, chunks

@@ -19,9 +19,10 @@ export class ApiError extends Error {
 
 async function send(method, path, { body, signal, headers = {} } = {}) {
   const all = { ...headers };
+  const form = body instanceof FormData;
   if (key()) all.authorization = `Bearer ${key()}`;
-  if (body !== undefined) all["content-type"] = "application/json";
-  const answer = await fetch(root + path, { method, headers: all, signal, body: body === undefined ? undefined : JSON.stringify(body) });
+  if (body !== undefined && !form) all["content-type"] = "application/json";
+  const answer = await fetch(root + path, { method, headers: all, signal, body: body === undefined || form ? body : JSON.stringify(body) });
   if (answer.ok) return answer;
   const problem = await answer.json().catch(() => ({}));
   throw new ApiError(answer.status, problem.error ?? {}, answer.headers.get("x-request-id"));
@@ -29,11 +30,19 @@ async function send(method, path, { body, signal, headers = {} } = {}) {
 
 export const call = async (method, path, body) => (await send(method, path, { body })).json();
 
+// Saves what a path gives as a file: with the key, which a link could not send.
+export async function download(path, name) {
+  const address = URL.createObjectURL(await (await send("GET", path)).blob());
+  Object.assign(document.createElement("a"), { href: address, download: name }).click();
+  setTimeout(() => URL.revokeObjectURL(address), 10_000);
+}
+
 export const id = encodeURIComponent;
 
 // Calls `take` with each event ({ event }) and each Delta of the backend ({ said }) as it arrives.
 export async function stream(method, path, options, take) {
   const answer = await send(method, path, options);
+  options.head?.(answer.headers);
   const frames = new Frames();
   const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
   for (let part = await reader.read(); !part.done; part = await reader.read()) frames.feed(part.value).forEach(take);

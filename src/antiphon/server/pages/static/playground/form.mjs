@@ -24,6 +24,30 @@ const EXAMPLES = {
   },
 };
 
+// What of a hosted tool's items is shown by `include` only.
+const INCLUDE = [
+  [/^web_search/, "web_search_call.action.sources"],
+  [/^file_search$/, "file_search_call.results"],
+  [/^code_interpreter$/, "code_interpreter_call.outputs"],
+];
+
+const HOSTED = {
+  web_search: { type: "web_search" },
+  code_interpreter: { type: "code_interpreter", container: { type: "auto" } },
+  image_generation: { type: "image_generation" },
+};
+
+// Declares a tool, in the place of another one of its type.
+export function addTool(tool) {
+  const tools = (check("tools") ?? []).filter((one) => one.type !== tool.type);
+  $("tools").value = pretty([...tools, tool]);
+  $("tools").rows = 9;
+  $("tools").dispatchEvent(new Event("input", { bubbles: true }));
+  check("tools");
+}
+
+const included = (tools) => INCLUDE.filter(([type]) => tools.some((tool) => type.test(tool.type ?? ""))).map(([, name]) => name);
+
 export function setUpForm() {
   const kept = JSON.parse(localStorage.getItem(KEPT) ?? "{}");
   for (const name of FIELDS) if (kept[name] && name !== "model") $(name).value = kept[name];
@@ -31,6 +55,7 @@ export function setUpForm() {
     localStorage.setItem(KEPT, JSON.stringify(Object.fromEntries(FIELDS.map((name) => [name, $(name).value]))));
   });
   for (const button of document.querySelectorAll("[data-example]")) button.addEventListener("click", () => example(button.dataset.example));
+  for (const button of document.querySelectorAll("[data-tool]")) button.addEventListener("click", () => addTool(HOSTED[button.dataset.tool]));
   for (const name of ["tools", "schema"]) $(name).addEventListener("change", () => check(name));
   $("request").addEventListener("submit", (event) => event.preventDefault());
 }
@@ -88,6 +113,7 @@ export function readForm() {
     model: $("model").value,
     instructions: $("instructions").value || undefined,
     tools: tools?.length ? tools : undefined,
+    include: tools && included(tools).length ? included(tools) : undefined,
     tool_choice: tools?.length && $("choice").value ? $("choice").value : undefined,
     text: schema && { format: { type: "json_schema", name: "answer", schema, strict: true } },
     reasoning: $("effort").value ? { effort: $("effort").value } : undefined,

@@ -1,6 +1,8 @@
 // Views of items: messages, reasoning, calls and their outputs. Each can be appended to while it is streamed.
 
+import { footnotes, marked } from "./citations.mjs";
 import { h, laidOut, pretty } from "./dom.mjs";
+import { finished, grow, growth, unfinished } from "./hosted.mjs";
 import { code, markdown } from "./markdown.mjs";
 
 const textOf = (content) => (typeof content === "string" ? content : (content ?? []).map(partText).join("\n\n"));
@@ -15,7 +17,7 @@ function partText(part) {
 const output = (value) => (typeof value === "string" ? value : textOf(value));
 
 export class ItemView {
-  #text = [];
+  #growth = growth();
   #due = 0;
   #cost = 0; // milliseconds that it took to lay the text out: the longer, the less often
 
@@ -26,16 +28,16 @@ export class ItemView {
     this.#draw(true);
   }
 
-  // Takes a piece of its text, thoughts, arguments or input.
-  add(piece) {
-    this.#text.push(piece);
+  // Takes an event: a piece of its text, thoughts, arguments or input, a citation, how far a tool has come.
+  take(event) {
+    if (!grow(this.#growth, event)) return;
     this.#due ||= setTimeout(() => this.#draw(false), Math.min(30 + 5 * this.#cost, 1000));
   }
 
   // Takes the finished item.
   settle(item) {
     this.item = item;
-    this.#text = [];
+    this.#growth = growth();
     this.#draw(true);
     return this;
   }
@@ -44,7 +46,7 @@ export class ItemView {
     clearTimeout(this.#due);
     this.#due = 0;
     const began = performance.now();
-    const parts = whole ? content(this.item) : growing(this.item, this.#text.join(""));
+    const parts = whole ? content(this.item) : growing(this.item, this.#growth);
     this.body.replaceChildren(...parts);
     this.#cost = performance.now() - began;
     if (whole && !parts.length && this.item.status !== "in_progress") this.body.append(h("p.note", {}, "(empty)"));
@@ -72,7 +74,8 @@ function content(item) {
     case "message": {
       const text = textOf(item.content);
       if (item.role === "user") return [h("p.plain", {}, text)]; // as it was typed
-      return text ? [markdown(text), ...sources(item)] : [];
+      const annotations = annotationsOf(item);
+      return text ? [markdown(marked(text, annotations)), ...footnotes(annotations)] : [];
     }
     case "reasoning":
       return thoughts(item) ? [markdown(thoughts(item))] : [h("p.note", {}, item.encrypted_content ? "sealed" : "none shown")];
@@ -86,18 +89,26 @@ function content(item) {
     case "mcp_call":
       return [code(laidOut(item.arguments || "{}"), "arguments"), code(item.error ? pretty(item.error) : laidOut(item.output ?? ""), item.error ? "error" : "output")];
     default:
-      return [code(pretty(item), "item")];
+      return finished(item) ?? [code(pretty(item), "item")];
   }
 }
 
-function sources(item) {
-  const found = (Array.isArray(item.content) ? item.content : []).flatMap((part) => part.annotations ?? []).filter((one) => one.url);
-  return found.length ? [h("p.note", {}, found.map((one) => one.title || one.url).join(" · "))] : [];
+// Citations with positions in the text as it is shown: all parts of a message, a blank line between two.
+function annotationsOf(item) {
+  if (!Array.isArray(item.content)) return [];
+  let before = 0;
+  return item.content.flatMap((part) => {
+    const moved = (part.annotations ?? []).map((one) => ({ ...one, index: (one.index ?? 0) + before }));
+    before += [...partText(part)].length + 2;
+    return moved;
+  });
 }
 
-function growing(item, text) {
-  if (item.type === "message" || item.type === "reasoning") return [markdown(text)];
-  return [code(text, item.type === "custom_tool_call" ? "input" : "arguments")];
+function growing(item, state) {
+  const text = state.text.join("");
+  if (item.type === "message") return [markdown(marked(text, state.annotations)), ...footnotes(state.annotations)];
+  if (item.type === "reasoning") return [markdown(text)];
+  return unfinished(item, state) ?? [code(text, item.type === "custom_tool_call" ? "input" : "arguments")];
 }
 
 // An answer while it is streamed: events in, item views out.
@@ -112,7 +123,7 @@ export class AnswerView {
     const view = this.#views.get(event.output_index);
     if (event.type === "response.output_item.added") this.#open(event.output_index, event.item);
     else if (event.type === "response.output_item.done") (view ?? this.#open(event.output_index, event.item)).settle(event.item);
-    else if (view && event.type.endsWith(".delta") && typeof event.delta === "string") view.add(event.delta);
+    else view?.take(event);
   }
 
   // Shows the items of an ended response.

@@ -6,13 +6,15 @@ import { $ } from "./dom.mjs";
 import { setUpForm, showConversations, showModels } from "./form.mjs";
 import { Library } from "./library.mjs";
 import { Playground } from "./play.mjs";
+import { Stores } from "./stores.mjs";
 
-const VIEWS = ["play", "library", "activity"];
+const VIEWS = ["play", "library", "stores", "activity"];
 const narrow = matchMedia("(max-width: 60rem)");
 
 const playground = new Playground();
 const library = new Library(playground);
 const activity = new Activity();
+const stores = new Stores();
 
 function show() {
   const [wanted, ...rest] = location.hash.slice(1).split("/");
@@ -23,7 +25,9 @@ function show() {
     else link.removeAttribute("aria-current");
   }
   activity.hide();
+  stores.hide();
   if (view === "activity") activity.show();
+  if (view === "stores") stores.show();
   if (view === "library") {
     library.open(rest.join("/"));
     if (!rest.length || !$("shelf").childElementCount) library.list();

@@ -7,7 +7,7 @@ const ITEM = /^(\s*)([-*+]|\d{1,9}[.)])\s+(.*)/;
 const HEADING = /^(#{1,6})\s+(.*?)\s*#*\s*$/;
 const RULE = /^\s*([-*_])(\s*\1){2,}\s*$/;
 const TABLE = /^\s*\|?\s*:?-+:?\s*(\|\s*:?-+:?\s*)*\|?\s*$/;
-const INLINE = /(`+)(.+?)\1(?!`)|\*\*(?=\S)(.+?)\*\*|(?<![\w*])[*_](?=\S)(.+?)[*_](?![\w*])|!?\[([^\]]*)\]\(([^\s)]+)[^)]*\)|(https?:\/\/[^\s<>)\]]+)/;
+const INLINE = /\ue000(\d{1,6})\ue001|(`+)(.+?)\2(?!`)|\*\*(?=\S)(.+?)\*\*|(?<![\w*])[*_](?=\S)(.+?)[*_](?![\w*])|!?\[([^\]]*)\]\(([^\s)]+)[^)]*\)|(https?:\/\/[^\s<>)\]]+)/;
 
 export function markdown(text) {
   const lines = text.replaceAll("\r\n", "\n").split("\n");
@@ -104,10 +104,12 @@ function inline(text) {
   return [...parts, text].filter((part) => part !== "");
 }
 
-function styled([whole, , codeText, strong, emphasis, label, target, address]) {
+function styled([whole, mark, , codeText, strong, emphasis, label, target, address]) {
+  if (mark !== undefined) return h("sup.cited", {}, mark); // a footnote's number (citations.mjs)
   if (codeText !== undefined) return h("code", {}, codeText);
   if (strong !== undefined) return h("strong", {}, ...inline(strong));
   if (emphasis !== undefined) return h("em", {}, ...inline(emphasis));
+  if (target?.startsWith("sandbox:")) return h("code", {}, label || target); // a file of a container: it is among the footnotes
   return link(target ?? address, label || target || address) ?? whole;
 }
 

@@ -162,6 +162,7 @@ export class Playground {
     this.timeline.show();
     this.#showFigures(run);
     this.#answer.end(run.error || WORKING.includes(response?.status) ? null : response);
+    if (run.ignored) this.#answer.element.append(h("p.note.ignored", {}, `Not in effect here: ${run.ignored}`));
     if (run.error) this.#complain(run.error);
     else if (run.stopped && WORKING.includes(response?.status)) this.#answer.element.append(h("p.note", {}, "stopped"));
     if (response && !WORKING.includes(response.status)) this.#finish(run, items);

@@ -18,7 +18,7 @@ export class Run {
 
   // `take(at, frame)` gets each event and Delta of the backend, `at` in seconds since the request was sent.
   constructor(body, take) {
-    Object.assign(this, { body, response: null, error: null, began: clock(), first: null, last: null, end: null, deltas: 0, stopped: false });
+    Object.assign(this, { body, response: null, error: null, began: clock(), first: null, last: null, end: null, deltas: 0, stopped: false, ignored: "" });
     this.sequence = -1;
     this.take = take;
   }
@@ -30,7 +30,7 @@ export class Run {
 
   async send(listen) {
     const headers = listen && !this.body.background ? { "x-antiphon-trace": "deltas" } : {};
-    await this.#read(() => stream("POST", "/v1/responses", { body: this.body, headers, signal: this.#controller.signal }, (frame) => this.#frame(frame)));
+    await this.#read(() => stream("POST", "/v1/responses", { body: this.body, headers, signal: this.#controller.signal, head: (told) => (this.ignored = told.get("x-antiphon-ignored") ?? "") }, (frame) => this.#frame(frame)));
   }
 
   // Replays the events that were seen, then follows the rest.

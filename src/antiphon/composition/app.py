@@ -1,0 +1,358 @@
+"""The composition root: Config → backends, store, tools → the ASGI app. The only file that knows all parts."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import time
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from itertools import chain
+from typing import Protocol, runtime_checkable
+
+from antiphon.access.keys import Keyring
+from antiphon.access.limits import Limiter
+from antiphon.access.prices import prices
+from antiphon.access.tool_limits import ToolMeters
+from antiphon.backends.base import Backend
+from antiphon.backends.open import open_backends
+from antiphon.backends.routing.registry import Registry
+from antiphon.checker.pool import Checker
+from antiphon.composition.from_settings import (
+    container_bounds,
+    image_server,
+    make_sandboxes,
+    make_tokens,
+    schema_bounds,
+    sealing_secrets,
+)
+from antiphon.composition.reloading import changed, reopened, talkative, tokenizers, validate
+from antiphon.composition.routes import add_routes
+from antiphon.composition.search_models import SearchModels
+from antiphon.config import Config
+from antiphon.config.masking import SECRETS, secrets_of
+from antiphon.config.origins import Origins
+from antiphon.config.rules import ENGINE
+from antiphon.containers.containers import Containers
+from antiphon.containers.skills import Skills
+from antiphon.core.token_count import Estimator
+from antiphon.errors import APIError, ConfigError
+from antiphon.net.fetching import Fetcher
+from antiphon.net.proxies import passwords
+from antiphon.net.url_guard import UrlGuard
+from antiphon.responses.background.live import Live
+from antiphon.responses.intake.decoding import ResponsesDecoder
+from antiphon.responses.intake.intake import Intake
+from antiphon.responses.intake.media import Media
+from antiphon.responses.intake.prompts import Prompts
+from antiphon.responses.intake.token_count import TokenCounter
+from antiphon.responses.prepare import Preparer
+from antiphon.responses.recall import Recall
+from antiphon.responses.sealing import Sealer
+from antiphon.responses.services import Services, new_id_base
+from antiphon.responses.webhooks import Webhooks
+from antiphon.retrieval.ingestion import IngestBounds, Ingestion
+from antiphon.retrieval.search import Searcher
+from antiphon.runtime.request_memory import Rooms
+from antiphon.server.api.admin import Ring
+from antiphon.server.api.foreground import SHUTDOWN, Foreground
+from antiphon.server.api.responses import Responses
+from antiphon.server.asgi import AntiphonApp
+from antiphon.server.auth.authenticator import Authenticator, Credentials, authenticator
+from antiphon.server.auth.credentials import StoredKeys, fixed_callers
+from antiphon.server.auth.hosts import Hosts
+from antiphon.server.http.forwarded import Way
+from antiphon.server.http.router import RouteTable
+from antiphon.server.http.unread_answers import Unread
+from antiphon.server.watch import Watch
+from antiphon.server.ws.connection import WebSockets
+from antiphon.stores.base import StoreDatabase
+from antiphon.stores.open import open_store
+from antiphon.telemetry.gauges import Gauges
+from antiphon.telemetry.observers import Observers
+from antiphon.telemetry.search_counts import SearchCounts
+from antiphon.telemetry.store_metrics import StoreWatch
+from antiphon.tools.base import HostedTool
+from antiphon.tools.built_in import BuiltInTools
+from antiphon.tools.container_choice import ContainerChoice
+from antiphon.tools.hosted import by_kind
+from antiphon.tools.mcp.servers import McpServers
+
+log = logging.getLogger("antiphon.composition")
+
+PURGE_INTERVAL = 600.0  # seconds between two looks for responses that have expired
+
+
+@runtime_checkable
+class Loadable(Protocol):
+    """A backend that has a model to load first."""
+
+    def start(self) -> None:
+        """Begin to load."""
+        ...
+
+    async def ready(self) -> None:
+        """Return when it is loaded. Raises ConfigError."""
+        ...
+
+
+def build(config: Config, hosted: Iterable[HostedTool] = ()) -> AntiphonApp:
+    """Put a server together that has a process of its own: it stops where it cannot serve. Raises ConfigError."""
+    return Parts(config, lambda: signal.raise_signal(signal.SIGTERM), hosted).app
+
+
+class Parts:
+    """A server's parts; `app` serves them.
+
+    `stop` is called where it cannot serve: its model cannot be loaded. `hosted` are the tools that it runs itself.
+    """
+
+    def __init__(
+        self, config: Config, stop: Callable[[], None] | None = None, hosted: Iterable[HostedTool] = ()
+    ) -> None:
+        self.config = config
+        self._stop = stop
+        SECRETS.know([*secrets_of(config), *passwords(os.environ)])
+        self._forced = False
+        self.backends = make_backends(config)
+        self._engine = self.backends.get(ENGINE)
+        self.registry = make_registry(config, self.backends)
+        store = open_store(config.store, log_limit=config.store_log_limit)
+        self.ring = Ring(config.recent_requests)
+        self.watch = Watch(
+            config,
+            Gauges(
+                self.registry.health,
+                lambda: self.live.running,
+                lambda: self.sockets.open,
+                lambda: chain(self.store_watch(), self.search_counts()),
+            ),
+        )
+        self.search_counts = SearchCounts(lambda: self.ingestion.outcomes())
+        self.store = self.watch.store(store)
+        self.store_watch = StoreWatch(self.store.database, time.time, lambda: self.live)
+        self.sandboxes = make_sandboxes(config.tools.code_interpreter)
+        self.containers = Containers(
+            self.store.containers, self.sandboxes, container_bounds(config), time.time, new_id_base
+        )
+        self.skills = Skills(self.store.skills, time.time, new_id_base)
+        self.limiter = Limiter(self.store.limits, time.time, prices(config.models))
+        self.tool_meters = ToolMeters(self.store.limits, time.time, self.limiter.correct)
+        self.keyring = Keyring(self.store.keys, time.time)
+        self.tokens = make_tokens(config.jwt) if config.jwt else None
+        self.guard = UrlGuard(config.url_guard_allow)
+        self.mcp = McpServers(
+            self.guard,
+            config.mcp_servers,
+            config.mcp_timeout,
+            config.mcp_progress_timeout,
+            most_bytes=config.mcp_max_answer,
+            most_tools=config.mcp_max_tools,
+        )
+        self.prompts = Prompts(config.prompts)
+        self.search_models = SearchModels(config, lambda: self.backends)
+        embedder, reranker = self.search_models.embedder, self.search_models.reranker
+        self.ingestion = Ingestion(self.store, IngestBounds.of(config.tools.file_search), time.time, embedder)
+        self.searcher = Searcher(self.store.vector_stores, embedder, reranker, self.search_counts.fallback)
+        self._tools = self._hosted_tools(config, hosted)
+        self.services = self._services(config)
+        self.media = Media(
+            self.store.files,
+            self.guard,
+            Fetcher(self.guard, limit=config.max_body),
+            self.services.clock,
+            limit=config.max_body,
+            max_image=config.max_image,
+        )
+        self.intake = Intake(self.services, self.media)
+        preparer = Preparer(self.services, self.intake, ResponsesDecoder(self.prompts, config))
+        self.webhooks = Webhooks(config.webhooks, self.store.deliveries, self.services.clock)
+        self.live = Live(self.services, preparer, self.webhooks)
+        self.foreground = Foreground(config.head_hold)
+        self.responses = Responses(self.services, preparer, self.live, self.foreground)
+        self.sockets = WebSockets(self.services, preparer)
+        self.app = self._app(config, preparer)
+
+    def _hosted_tools(self, config: Config, given: Iterable[HostedTool]) -> BuiltInTools:
+        """Return the tools that the server runs itself: a program's, and its own."""
+        return BuiltInTools(
+            config,
+            by_kind(given),
+            self.store,
+            servers=self.watch.tool_servers(self.mcp),
+            searcher=self.searcher,
+            container_choice=ContainerChoice(self.containers, self.store.files, self.skills),
+            clock=time.time,
+            images=image_server(config),
+            served=self._stop is not None,
+        )
+
+    def _app(self, config: Config, preparer: Preparer) -> AntiphonApp:
+        """Return the application, of all parts."""
+        router = RouteTable()
+        add_routes(router, self, preparer)
+        return AntiphonApp(
+            router,
+            self._authenticator(config),
+            max_body=config.max_body,
+            body_timeout=config.header_timeout,
+            lifespan=self._lifespan,
+            on_force=self._force,
+            on_reload=self.reload,
+            watchers=self.watch.watchers,
+            rooms=self.services.rooms,
+            unread=Unread(config.unread_owner_bytes),
+            way=Way(config.root_path, config.trusted_proxies),
+        )
+
+    def _services(self, config: Config) -> Services:
+        """Return what requests need, of the parts that there are by now."""
+        estimator = Estimator()
+        return Services(
+            config=config,
+            router=self.watch.router(self.registry),
+            store=self.store,
+            estimator=estimator,
+            counter=TokenCounter(estimator, tokenizers(config)),
+            checker=Checker(schema_bounds(config)),
+            sealer=Sealer(sealing_secrets(config)),
+            tool_servers=self.watch.tool_servers(self.mcp),
+            hosted_tools=self.watch.hosted_tools(self._tools.tools),
+            tools_off=self._tools.off,
+            limiter=self.limiter,
+            tool_meters=self.tool_meters,
+            rooms=Rooms(config.request_owner_bytes, config.request_bytes),
+            recall=Recall(config.recall_bytes),
+            observer=Observers(self.ring, *self.watch.observers),
+        )
+
+    def reload(self, config: Config) -> Authenticator:
+        """Take over what can change while the server runs; return who asks for keys from now on.
+
+        What cannot change stays, and is named in the log. Raises ConfigError, and then nothing has changed.
+        """
+        config = changed(self.config, config)
+        validate(config)
+        auth = self._authenticator(config)
+        # What runs still goes on with the settings before: their secrets are taken out as well.
+        SECRETS.know([*secrets_of(self.config), *secrets_of(config), *passwords(os.environ)])
+        backends = reopened(self.config, config, self.backends)
+        self.registry.replace(
+            config.models,
+            backends,
+            discover=talkative(config, backends),
+            settings=config.backends,
+            retries=config.retries,
+        )
+        self.guard.allow(config.url_guard_allow)
+        self.mcp.replace(
+            config.mcp_servers,
+            config.mcp_timeout,
+            config.mcp_progress_timeout,
+            most_bytes=config.mcp_max_answer,
+            most_tools=config.mcp_max_tools,
+        )
+        self.prompts.replace(config.prompts)
+        self.services.counter.replace(tokenizers(config))
+        self.limiter.reprice(prices(config.models))
+        self.config, self.backends = config, backends
+        log.info("configuration reloaded")
+        return auth
+
+    def _authenticator(self, config: Config) -> Authenticator:
+        others: list[Credentials] = [StoredKeys(self.keyring, time.time)]
+        if self.tokens is not None:
+            others.append(self.tokens)
+        hosts = Hosts(config.allowed_hosts, Origins(config.cors_origins))
+        closed = config.require_key or self.tokens is not None
+        return authenticator(fixed_callers(config), others, closed=closed, hosts=hosts)
+
+    @contextlib.asynccontextmanager
+    async def _lifespan(self) -> AsyncIterator[None]:
+        await self.watch.start()
+        await self.registry.start()
+        await self.live.start()
+        await self.webhooks.start()
+        await self.ingestion.start()
+        self.sandboxes.begin(self._tools.code_off)
+        tasks = [
+            asyncio.create_task(purge_forever(self.store.database, self.services.clock)),
+            asyncio.create_task(self.store_watch.run()),
+        ]
+        if isinstance(self._engine, Loadable):
+            tasks.append(asyncio.create_task(self._load(self._engine)))
+        try:
+            yield
+        finally:
+            for task in tasks:
+                task.cancel()
+            await self.ingestion.close()
+            await self.webhooks.close()
+            await self.live.close(0 if self._forced else self.config.shutdown_grace)
+            await self.containers.close()
+            await self.sandboxes.close()
+            await self.limiter.close()
+            if self.tokens is not None:
+                await self.tokens.close()
+            await self._tools.close()
+            await self.search_models.close()
+            await self.registry.close()
+            await self.services.checker.close()
+            await self.store.close()
+            await self.watch.close()
+
+    async def _load(self, engine: Loadable) -> None:
+        """Load the embedded engine's model while the server answers already; where it can't be loaded, stop."""
+        engine.start()
+        try:
+            await engine.ready()
+        except ConfigError as error:
+            log.critical("%s", error)
+            self.app.failure = str(error)
+            if self._stop is not None:
+                self._stop()
+
+    def _force(self) -> None:
+        """The grace period is over: what still runs ends `failed`."""
+        self._forced = True
+        self.foreground.stop()
+        self.sockets.stop(SHUTDOWN)
+
+
+def make_backends(config: Config) -> dict[str, Backend]:
+    """Make the configured backends and, where it is wanted, the embedded engine. Raises ConfigError."""
+    backends = open_backends(config)
+    if config.engine is not None:
+        from antiphon.backends.llama.backend import LlamaCppBackend
+        from antiphon.backends.llama.model import find_model
+
+        engine = LlamaCppBackend(config.engine, find_model(config.engine))
+        backends[engine.name] = engine
+    return backends
+
+
+def make_registry(config: Config, backends: Mapping[str, Backend]) -> Registry:
+    """Return the registry of the configured models and of those that the backends list. Raises ConfigError."""
+    return Registry(
+        config.models,
+        backends,
+        discover=talkative(config, backends),
+        settings=config.backends,
+        retries=config.retries,
+    )
+
+
+async def purge_forever(database: StoreDatabase, clock: Callable[[], float]) -> None:
+    """Delete what has expired, now and from time to time."""
+    while True:
+        try:
+            gone = await database.purge(int(clock()))
+            if gone:
+                log.info("store: deleted %d expired responses", gone)
+        except APIError:
+            log.debug("store: deleting expired responses failed: the store is unavailable")
+        except Exception:
+            log.exception("store: deleting expired responses failed")
+        await asyncio.sleep(PURGE_INTERVAL)

@@ -1,0 +1,70 @@
+"""The routes of a server: which part answers which path."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from antiphon.access.caller import ADMIN, CHAT, SCOPES
+from antiphon.composition.from_settings import file_bounds
+from antiphon.responses.prepare import Preparer
+from antiphon.server.api.admin import Admin
+from antiphon.server.api.chat.completions import ChatCompletions
+from antiphon.server.api.chat.translated import TranslatedChat
+from antiphon.server.api.containers import ContainerRoutes
+from antiphon.server.api.conversations import Conversations
+from antiphon.server.api.counting import Counting
+from antiphon.server.api.health import Health
+from antiphon.server.api.incoming import Incoming
+from antiphon.server.api.models import Models
+from antiphon.server.api.routes import add_containers, add_conversations, add_files, add_responses, add_vector_stores
+from antiphon.server.api.skills import SkillRoutes
+from antiphon.server.api.vectors.stores import VectorShelf
+from antiphon.server.http.router import RouteTable
+from antiphon.server.messages.models import AnthropicModels, ModelNames
+from antiphon.server.messages.routes import MessagesRoutes, add_messages
+from antiphon.server.pages.docs import docs
+from antiphon.server.pages.openapi import OpenAPI
+from antiphon.server.pages.playground import playground, playground_file
+
+if TYPE_CHECKING:
+    from antiphon.composition.app import Parts
+
+
+def add_routes(router: RouteTable, parts: Parts, preparer: Preparer) -> None:
+    """Register all routes of a server."""
+    add_responses(router, parts.responses, Counting(parts.services, preparer))
+    add_conversations(
+        router,
+        Conversations(
+            parts.store.conversations, parts.store.responses, parts.services.clock, parts.services.new_id_base
+        ),
+    )
+    router.websocket("/responses", parts.sockets.serve if parts.config.websocket else None)
+    clock, new_id_base = parts.services.clock, parts.services.new_id_base
+    incoming = Incoming(parts.store.files, clock, file_bounds(parts.config))
+    add_files(router, incoming, parts.store.uploads, new_id_base, parts.ingestion.wake, parts.tool_meters)
+    shelf = VectorShelf(parts.store, parts.ingestion, clock, new_id_base)
+    rewriter = parts.search_models.rewriter(parts.services.router, parts.search_counts.fallback)
+    most = parts.config.tools.file_search.max_stores
+    add_vector_stores(router, shelf, parts.searcher, rewriter, most_stores=most)
+    containers = ContainerRoutes(parts.containers, parts.store.files, parts.skills, parts.tool_meters)
+    add_containers(router, containers, SkillRoutes(parts.skills))
+    names = ModelNames(parts.registry, lambda: parts.config.messages_models)
+    add_messages(router, MessagesRoutes(parts.services, parts.intake, parts.foreground, names))
+    models = AnthropicModels(parts.registry, Models(parts.registry))
+    router.add("GET", "/models", models.list, scopes=frozenset(SCOPES))
+    router.add("GET", "/models/{id:path}", models.read, scopes=frozenset(SCOPES))
+    translated = TranslatedChat(parts.services, parts.intake, parts.foreground)
+    chat = ChatCompletions(parts.services.router, parts.media, parts.limiter, parts.services.checker, translated)
+    router.add("POST", "/chat/completions", chat.create, scopes=frozenset((CHAT,)))
+    health = Health(parts.registry.health, parts.store.database.condition, lambda: parts.sandboxes.condition)
+    router.add("GET", "/health", health.health, public=True)
+    router.add("GET", "/ready", health.ready, public=True)
+    parts.watch.add_routes(router)
+    router.add("GET", "/openapi.json", OpenAPI(router).read, public=True)
+    router.add("GET", "/docs", docs, public=True)
+    router.add("GET", "/", playground, public=True)
+    router.add("GET", "/playground/{name}", playground_file, public=True)
+    admin = Admin(parts.store.responses, parts.ring)
+    router.add("GET", "/admin/requests", admin.requests, scopes=frozenset((ADMIN,)))
+    router.add("GET", "/admin/responses", admin.responses, scopes=frozenset((ADMIN,)))

@@ -1,0 +1,85 @@
+"""HTML in pieces: tags and the texts between them. Linear in the page, whatever the page is.
+
+Written by hand: a page is hostile input, and the parsers at hand either recurse, or take quadratic time on broken markup
+(Python's own did until 3.13.4), or hold the interpreter while they work.
+"""
+
+from __future__ import annotations
+
+import html
+import re
+from collections.abc import Collection, Iterator
+from typing import NamedTuple
+
+LONGEST_QUOTED = 1024
+"""Characters in which the end of a quoted value is looked for that has a `>` in it."""
+
+_TAG = re.compile(r"<(/?)([a-zA-Z][a-zA-Z0-9:-]{0,31})([^<>]{0,4096})>")
+_SCRIPT_END = re.compile(r"</script", re.IGNORECASE)
+_STYLE_END = re.compile(r"</style", re.IGNORECASE)
+_TEXTAREA_END = re.compile(r"</textarea", re.IGNORECASE)
+_TITLE_END = re.compile(r"</title", re.IGNORECASE)
+_ENDS = {"script": _SCRIPT_END, "style": _STYLE_END, "textarea": _TEXTAREA_END, "title": _TITLE_END}
+RAW = frozenset(_ENDS)
+"""Elements whose content is no markup."""
+
+
+class Tag(NamedTuple):
+    """A tag: its name in lower case, and its attributes as they are written."""
+
+    name: str
+    closing: bool
+    attributes: str
+
+
+def html_pieces(page: str, skipped: Collection[str] = RAW) -> Iterator[Tag | str]:
+    """Yield tags and texts, entities as they are, without comments; of elements that are `skipped` (of `RAW`) only the end."""
+    place, size = 0, len(page)
+    while place < size:
+        start = page.find("<", place)
+        if start != place:
+            yield page[place : start if start >= 0 else size]
+        if start < 0:
+            return
+        if page.startswith("<!--", start):
+            place = _behind(page, "-->", start)
+            continue
+        if page.startswith(("<!", "<?"), start):
+            place = _behind(page, ">", start)
+            continue
+        found = _TAG.match(page, start)
+        if found is None:
+            yield "<"
+            place = start + 1
+            continue
+        name, attributes = found[2].lower(), found[3]
+        place = found.end()
+        if not found[1] and name in skipped:
+            end = _ENDS[name].search(page, place)
+            place = end.start() if end else size
+            continue
+        if attributes.count('"') % 2:
+            place, attributes = _whole(page, place, attributes)
+        yield Tag(name, bool(found[1]), attributes)
+
+
+def _whole(page: str, place: int, attributes: str) -> tuple[int, str]:
+    """Return where a tag ends that was cut at a `>` in a quoted value, and its attributes."""
+    quote = page.find('"', place, place + LONGEST_QUOTED)
+    end = page.find(">", quote, quote + LONGEST_QUOTED) if quote >= 0 else -1
+    return (end + 1, f"{attributes}>{page[place:end]}") if end >= 0 else (place, attributes)
+
+
+def _behind(page: str, end: str, start: int) -> int:
+    place = page.find(end, start)
+    return place + len(end) if place >= 0 else len(page)
+
+
+def unescaped(text: str) -> str:
+    """Return a text with its entities replaced."""
+    if "&" not in text:
+        return text
+    try:
+        return html.unescape(text)
+    except ValueError:  # a number with thousands of digits
+        return text

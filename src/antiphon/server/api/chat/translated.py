@@ -1,0 +1,52 @@
+"""Chat completions for models whose backends speak another API: as a response that is told in chunks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from antiphon.core.text.sse import unbroken
+from antiphon.responses.intake.intake import Intake
+from antiphon.responses.prepare import Preparer
+from antiphon.responses.services import Services
+from antiphon.server.api.chat.asked import ChatAskedDecoder
+from antiphon.server.api.chat.chunks import SILENCE, chunks
+from antiphon.server.api.foreground import Foreground
+from antiphon.server.api.routing_hints import request_hints
+from antiphon.server.http.messages import ByteSink, Reply, Request
+from antiphon.types.events import Event
+
+
+class ChunkSink:
+    """Sends chunks, which have no names of events."""
+
+    __slots__ = ("_sink", "drain")
+
+    def __init__(self, sink: ByteSink) -> None:
+        self._sink = sink
+        self.drain = sink.drain
+
+    def send(self, events: Sequence[Event]) -> bool:
+        """Frame the chunks and hand them to the connection in one piece."""
+        frames = [b": \n\n" if event.type == SILENCE else b"data: %b\n\n" % event.body for event in events]
+        return self._sink.write_nowait(unbroken(b"".join(frames)))
+
+
+class TranslatedChat:
+    """The handler of such requests."""
+
+    def __init__(self, services: Services, intake: Intake, foreground: Foreground) -> None:
+        self._services = services
+        self._intake = intake
+        self._foreground = foreground
+
+    async def create(self, request: Request, body: bytes) -> Reply | None:
+        """Answer a request. Raises APIError."""
+        decoder = ChatAskedDecoder()
+        asked = Preparer(self._services, self._intake, decoder)
+        prepared = await asked.prepare(body, request.caller, request_hints(request))
+        preparer = Preparer(self._services, self._intake, decoder, chunks(counted=decoder.usage))
+        headers = prepared.permit.headers
+        if not prepared.plan.request.stream:
+            return await self._foreground.whole(request, preparer.run(prepared, mute=True), headers)
+        await self._foreground.stream(request, preparer.run(prepared), headers, ChunkSink)
+        return None

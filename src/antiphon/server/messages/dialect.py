@@ -1,0 +1,26 @@
+"""The Dialect of one request: the Emitter and the Writers of the Messages API."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from antiphon.core.stream.writer_table import Dialect, WriterTable
+from antiphon.server.messages.answer import AnswerTerms
+from antiphon.server.messages.emitter import CallBlock, MessagesEmitter, TextBlock, ThinkingBlock
+from antiphon.server.messages.server_blocks import ServerCallBlock
+
+
+def dialect(told: AnswerTerms) -> Dialect:
+    """Return the events of one request."""
+    writers = WriterTable(
+        message=partial(TextBlock, told=told),
+        reasoning=partial(ThinkingBlock, told=told),
+        call=partial(CallBlock, told=told),
+        serve=partial(ServerCallBlock, told=told),
+    )
+    return Dialect(
+        emitter=partial(MessagesEmitter, told),
+        mute=partial(MessagesEmitter, told, quiet=True),
+        writers=writers,
+        links=False,
+    )

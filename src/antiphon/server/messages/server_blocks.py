@@ -1,0 +1,217 @@
+"""Calls that this server runs, as blocks of the Messages API: one for the call, one for what it gave.
+
+server_tool_use · web_search_tool_result │ web_fetch_tool_result │ code_execution_tool_result
+mcp_tool_use    · mcp_tool_result
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from json import loads
+from typing import Any, NamedTuple
+
+from antiphon.core.citations.sources import SourcedText, WebSource
+from antiphon.core.deltas import CallStart
+from antiphon.core.json_encoding import to_json
+from antiphon.core.kinds import BY_NAME, MCP
+from antiphon.core.stream.emitter import MuteEmitter
+from antiphon.core.stream.hosted_tool_writers import FIND, OPEN, queries_in
+from antiphon.core.text.pieces import text_json
+from antiphon.core.tools.results import ModelText, ToolResult
+from antiphon.server.messages.answer import DIRECT, AnswerTerms
+from antiphon.server.messages.emitter import ARGUMENTS, MessagesEmitter
+
+Json = dict[str, Any]
+LONGEST_QUOTE = 150
+"""Characters of a page that a citation quotes."""
+
+OUTPUTS = "code_interpreter_call.outputs"
+_SEARCH_CODES = frozenset("invalid_tool_input unavailable max_uses_exceeded too_many_requests query_too_long".split())
+_FETCH_CODES = frozenset(
+    "invalid_tool_input url_not_allowed url_not_in_prior_context url_not_accessible max_uses_exceeded unavailable".split()
+)
+
+
+class CallForm(NamedTuple):
+    """How a kind's calls look: the block of the call without its input, the input, and the block of its result."""
+
+    prefix: str
+    head: Callable[[CallStart], Json]
+    input: Callable[[CallStart, Json], Json]
+    result: Callable[[CallStart, ToolResult, MessagesEmitter, AnswerTerms], Json]
+
+
+def _web_name(call: CallStart) -> str:
+    return "web_fetch" if call.name in (OPEN, FIND) else "web_search"
+
+
+def _web_head(call: CallStart) -> Json:
+    return {"type": "server_tool_use", "name": _web_name(call)}
+
+
+def _web_input(call: CallStart, arguments: Json) -> Json:
+    if call.name in (OPEN, FIND):
+        return {name: arguments[name] for name in ("url", "pattern", "part") if name in arguments}
+    queries = queries_in(arguments)
+    return {"query": queries[0] if queries else ""} | ({"queries": queries} if len(queries) > 1 else {})
+
+
+def _web_result(call: CallStart, result: ToolResult, emitter: MessagesEmitter, terms: AnswerTerms) -> Json:
+    if call.name in (OPEN, FIND):
+        return _page(result, emitter)
+    if result.error is not None:
+        return _failed("web_search_tool_result", result.code if result.code in _SEARCH_CODES else "unavailable")
+    emitter.searches += 1
+    told = result.told or SourcedText("", ())
+    content = []
+    for passage, part in zip(result.passages, told.parts, strict=False):
+        source = passage.source
+        if not isinstance(source, WebSource):
+            continue
+        emitter.quotes.setdefault(source.url, passage.text[:LONGEST_QUOTE])
+        numbered = tuple(one for one in told.sources if isinstance(one, WebSource) and one.url == source.url)
+        sealed = terms.seal(to_json(ModelText(part, numbered)).decode()) if terms.seal is not None else None
+        found = {"type": "web_search_result", "url": source.url, "title": source.title or source.url}
+        content.append({**found, "page_age": None, "encrypted_content": sealed or ""})
+    return {"type": "web_search_tool_result", "content": content, "caller": DIRECT}
+
+
+def _page(result: ToolResult, emitter: MessagesEmitter) -> Json:
+    passage = next(iter(result.passages), None)
+    if result.error is not None or passage is None or not isinstance(passage.source, WebSource):
+        code = result.code if result.code in _FETCH_CODES else "url_not_accessible"
+        return _failed("web_fetch_tool_result", code)
+    emitter.fetches += 1
+    source = passage.source
+    emitter.quotes.setdefault(source.url, passage.text[:LONGEST_QUOTE])
+    document = {
+        "type": "document",
+        "source": {"type": "text", "media_type": "text/plain", "data": passage.text},
+        "title": source.title or None,
+        "citations": None,
+    }
+    found = {"type": "web_fetch_result", "url": source.url, "retrieved_at": None, "content": document}
+    return {"type": "web_fetch_tool_result", "content": found, "caller": DIRECT}
+
+
+def _failed(type: str, code: str) -> Json:
+    return {"type": type, "content": {"type": f"{type}_error", "error_code": code}, "caller": DIRECT}
+
+
+def _code_result(call: CallStart, result: ToolResult, emitter: MessagesEmitter, terms: AnswerTerms) -> Json:
+    outputs = result.fields.get("outputs")
+    if not isinstance(outputs, list):
+        if result.error is None:
+            outputs = []
+        else:
+            error = {"type": "code_execution_tool_result_error", "error_code": "unavailable"}
+            return {"type": "code_execution_tool_result", "content": error}
+    logs = "".join(str(one["logs"]) for one in outputs if one.get("type") == "logs")
+    pictures = sum(one.get("type") == "image" for one in outputs)
+    notes = [result.error or "", f"[{pictures} pictures: a plot is sent as a file that is saved.]" if pictures else ""]
+    found = {
+        "type": "code_execution_result",
+        "stdout": logs,
+        "stderr": "\n".join(note for note in notes if note),
+        "return_code": 0 if result.error is None else 1,
+        "content": [{"type": "code_execution_output", "file_id": file.file_id} for file in result.files],
+    }
+    if call.opening is not None and (container := call.opening.get("container_id")):
+        terms.container = str(container)
+    return {"type": "code_execution_tool_result", "content": found}
+
+
+def _mcp_result(call: CallStart, result: ToolResult, emitter: MessagesEmitter, terms: AnswerTerms) -> Json:
+    text = result.error if result.error is not None else str(result.fields.get("output", ""))
+    content = [{"type": "text", "text": text, "citations": None}] if text else []
+    return {"type": "mcp_tool_result", "is_error": result.error is not None, "content": content}
+
+
+FORMS: Mapping[str, CallForm] = {
+    "web_search": CallForm("srvtoolu_", _web_head, _web_input, _web_result),
+    "code_interpreter": CallForm(
+        "srvtoolu_",
+        lambda call: {"type": "server_tool_use", "name": "code_execution"},
+        lambda call, arguments: arguments,
+        _code_result,
+    ),
+    MCP: CallForm(
+        "mcptoolu_",
+        lambda call: {"type": "mcp_tool_use", "name": call.name, "server_name": call.namespace or ""},
+        lambda call, arguments: arguments,
+        _mcp_result,
+    ),
+}
+"""Kind → how its calls look. Clients of this API can declare no others."""
+
+
+class ServerCallBlock:
+    """The Writer of a call that this server runs. Its item is made as ever: the next model call and the store read that."""
+
+    def __init__(
+        self, emitter: MessagesEmitter, item_id: str, index: int, call: CallStart, *, told: AnswerTerms
+    ) -> None:
+        serve = BY_NAME[call.kind].serve
+        assert serve is not None, "a call that the client runs"
+        self.index = index
+        self.item_id = item_id
+        self._inner = serve(MuteEmitter(), item_id, index, call)
+        self._form = None if told.warm else FORMS.get(call.kind)
+        self._call = call
+        self._emitter = emitter
+        self._terms = told
+        self._pieces: list[str] = []
+        self._told = False
+
+    @property
+    def _id(self) -> str:
+        assert self._form is not None
+        return self._form.prefix + self.item_id.partition("_")[2]
+
+    def text(self, text: str) -> None:
+        """Append to the arguments."""
+        self._pieces.append(text)
+        self._inner.text(text)
+
+    def end_arguments(self) -> None:
+        """Emit the block of the call: what a model wrote may be spelled otherwise there."""
+        self._inner.end_arguments()
+        if self._told or self._form is None:
+            return
+        self._told = True
+        head = {**self._form.head(self._call), "id": self._id}
+        if head["type"] == "server_tool_use":
+            head["caller"] = DIRECT
+        input = to_json(self._form.input(self._call, _object("".join(self._pieces))))
+        block = self._emitter.begin(to_json({**head, "input": {}}))
+        block.piece(ARGUMENTS, text_json(input.decode()))
+        block.end(to_json({**head, "input": loads(input)}))
+
+    def progress(self, stage: str, fields: Mapping[str, object]) -> None:
+        """Do nothing: a block has no stages."""
+
+    def result(self, result: ToolResult) -> bytes:
+        """Emit the block of the result."""
+        self._show(result)
+        return self._inner.result(result)
+
+    def close(self, status: str) -> bytes:
+        """End a call that got no result: a client gets one all the same, as it has to be sent back."""
+        self._show(ToolResult(error="The response ended before.", code="unavailable"))
+        return self._inner.close(status)
+
+    def _show(self, result: ToolResult) -> None:
+        if self._form is None:
+            return
+        self.end_arguments()
+        shown = self._form.result(self._call, result, self._emitter, self._terms)
+        whole = to_json({"type": shown["type"], "tool_use_id": self._id, **shown})
+        self._emitter.begin(whole).end(whole)
+
+
+def _object(text: str) -> Json:
+    try:
+        found = loads(text or "{}", strict=False)
+    except (ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}

@@ -1,0 +1,183 @@
+"""ChosenContainer: the container in which the code or the commands of a response run.
+
+It is the one that is declared, or for `auto` the one of an earlier call in the context while that is there, else a new one, made
+with the first call, with the files and skills that the request names.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import Literal
+
+import msgspec
+
+from antiphon.containers.base import (
+    MOST_GIVEN,
+    Done,
+    NetworkPolicy,
+    check_file_size,
+    container_memory,
+    kept_path,
+    shown_path,
+)
+from antiphon.containers.containers import Containers
+from antiphon.containers.skills import DeclaredSkill, MountedSkill, Skills, told_skills
+from antiphon.core.citations.sources import ContainerFile
+from antiphon.errors import InvalidRequest, NotFound, StoreConflict
+from antiphon.stores.base import FileStore, whole_file
+from antiphon.stores.records import StoredContainer, StoredFile
+from antiphon.tools.base import HostedRun, ToolServerError
+from antiphon.types.items import OtherItem
+
+MOST_ASKED = 8
+"""Containers of earlier calls of which it is asked whether they are there still."""
+
+MOST_NAMED = 20
+"""Files that the model is told of by name."""
+
+Memory = Literal["1g", "4g", "16g", "64g"]
+ContainerOf = Callable[[OtherItem], str]
+"""Gives the id of the container in which an earlier call of a tool ran; "" for other items."""
+
+
+class AutoContainer(msgspec.Struct, frozen=True):
+    """A container that the server chooses, as a request declares it; each tool has its own name for it."""
+
+    file_ids: list[str] = []
+    memory_limit: Memory | None = None
+    network_policy: NetworkPolicy | None = None
+    skills: list[DeclaredSkill] = []
+
+
+class WantedContainer(msgspec.Struct, frozen=True):
+    """A container that is still to be chosen: the files and skills that it is to have, and its memory."""
+
+    files: Sequence[StoredFile]
+    skills: Sequence[MountedSkill]
+    memory: int
+
+
+class ContainerChoice:
+    """Checks which containers requests name, and what they are to have."""
+
+    def __init__(self, containers: Containers, files: FileStore, skills: Skills) -> None:
+        self.containers = containers
+        self.files = files
+        self.skills = skills
+
+    async def admit(self, wanted: Sequence[tuple[str | AutoContainer, str]], owner: str) -> ChosenContainer | None:
+        """Check the containers of all declarations of a tool, each with its field; None where no sandbox holds here.
+
+        Raises APIError, with the field as `param`.
+        """
+        container, param = wanted[0]
+        if any(other != container for other, _ in wanted):
+            raise InvalidRequest("Only one container can be used in a response.", param=wanted[-1][1])
+        if await self.containers.source.usable():
+            return None
+        if isinstance(container, str):
+            found = await self.containers.find(container, owner, param)
+            return ChosenContainer(found, self, owner, told_skills(await self.containers.store.skills(found.id)))
+        if len(container.file_ids) > MOST_GIVEN:
+            raise InvalidRequest(f"At most {MOST_GIVEN} files are allowed.", param=f"{param}.file_ids")
+        most = self.containers.bounds.memory
+        memory = container_memory(container.memory_limit, container.network_policy, most, param)
+        given = [await self._file(id, owner, f"{param}.file_ids[{n}]") for n, id in enumerate(container.file_ids)]
+        skills = await self.skills.admitted(container.skills, owner, f"{param}.skills")
+        self.containers.source.warm()
+        return ChosenContainer(WantedContainer(given, skills, memory), self, owner, told_skills(skills))
+
+    async def _file(self, id: str, owner: str, param: str) -> StoredFile:
+        file = await self.files.get(id, owner, self.containers.clock())
+        if file is None:
+            raise NotFound(f"File '{id}' not found.", param=param, code="file_not_found")
+        check_file_size(file.size, param)
+        return file
+
+
+class ChosenContainer:
+    """The container of one response; `choose` comes first. `about_skills` is what the model is told of those in it."""
+
+    def __init__(
+        self, wanted: StoredContainer | WantedContainer, choice: ContainerChoice, owner: str, about_skills: str
+    ) -> None:
+        self.containers = choice.containers
+        self._choice = choice
+        self._wanted = wanted
+        self._owner = owner
+        self._about_skills = about_skills
+        self._container = wanted if isinstance(wanted, StoredContainer) else None
+        self.id = self._container.id if self._container is not None else ""
+        self._making = asyncio.Lock()
+
+    @property
+    def about(self) -> str:
+        """What the model is told of the files and skills in it."""
+        files = self._wanted.files[:MOST_NAMED] if isinstance(self._wanted, WantedContainer) else ()
+        names = ", ".join(shown_path(kept_path(file.filename)) for file in files)
+        about = f" The user's files: {names}." if names else ""
+        return f"{about}\n\n{self._about_skills}" if self._about_skills else about
+
+    async def choose(self, run: HostedRun, container_of: ContainerOf) -> None:
+        """Choose it: that of the last call which still has one, else one that is the response's own.
+
+        The id of that follows from the response's, so that all its tools, and a server that takes the response over, choose
+        the same.
+        """
+        if self.id:
+            return
+        asked: set[str] = set()
+        for item in reversed(run.items):
+            id = container_of(item) if isinstance(item, OtherItem) else ""
+            if id and id not in asked and len(asked) < MOST_ASKED:
+                asked.add(id)
+                found = await self.containers.store.get(id, self._owner, self.containers.clock())
+                if found is not None:
+                    self.id = found.id
+                    return
+        self.id = f"cntr_{run.response_id.removeprefix('resp_')}"
+
+    async def there(self) -> StoredContainer:
+        """Return it, made with its files and skills where it is not there yet."""
+        async with self._making:
+            if self._container is None:
+                assert isinstance(self._wanted, WantedContainer)
+                found = await self._found() or await self._made(self._wanted.memory)
+                await self._add_files(found, self._wanted.files)
+                await self._choice.skills.give(self.containers.store, found.id, self._wanted.skills)
+                self._container = found
+            return self._container
+
+    async def _found(self) -> StoredContainer | None:
+        return await self.containers.store.get(self.id, self._owner, self.containers.clock())
+
+    async def _made(self, memory: int) -> StoredContainer:
+        try:
+            return await self.containers.create(self._owner, id=self.id, memory=memory)
+        except StoreConflict:  # another tool of the response has made it at the same time, or it has expired
+            found = await self._found()
+            if found is None:
+                raise ToolServerError("The container of this response has expired.") from None
+            return found
+
+    async def _add_files(self, container: StoredContainer, files: Sequence[StoredFile]) -> None:
+        there = {file.path for file in await self.containers.store.files(container.id)} if files else set()
+        for file in files:
+            path = kept_path(file.filename)
+            if path not in there:
+                content = await whole_file(self._choice.files, file, self.containers.clock())
+                if content is None:
+                    raise ToolServerError(f"File '{file.id}' not found.")
+                await self.containers.add_file(container, path, content, "user")
+                there.add(path)
+
+
+def cited_files(container: str, done: Done) -> list[ContainerFile]:
+    """Return what a call in a container has written, as the model's answer can cite it."""
+    return [
+        ContainerFile(
+            container_id=container, file_id=file.id, filename=file.path.rpartition("/")[2], path=shown_path(file.path)
+        )
+        for file in done.files
+    ]

@@ -1,0 +1,1 @@
+"""openai-python's own generated tests against the server, with the ids that they name."""

@@ -1,0 +1,160 @@
+"""openai-python's own generated tests against the real command: `scripts/acceptance generated [PART OF A NAME …]`.
+
+The tests are those of the source distribution of the `openai` that is installed, from PyPI. They name objects by fixed ids and
+ask for answers of the right types; `seeds.py` puts these objects into the store before each test.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+import tarfile
+import tempfile
+import urllib.error
+import urllib.request
+from collections.abc import Sequence
+from importlib.metadata import version
+from pathlib import Path
+
+from tests.acceptance.command import serving
+
+HERE = Path(__file__).parent
+ROOT = HERE.parents[2]
+CACHE = Path.home() / ".cache" / "antiphon" / "openai-python"
+EXTRAS = CACHE / "extras"
+NEEDED = ("rich",)  # what these tests import beyond our own packages
+
+FOLDERS = """
+test_files.py test_uploads.py uploads test_vector_stores.py vector_stores test_containers.py containers test_skills.py skills
+""".split()
+
+SETTINGS = """
+[backends.scripted]
+url = "http://scripted"
+api = "scripted"
+"""
+
+EXPECTED = {
+    r"_list\w*_with_all_params": "`limit` is 0",
+    r"test_uploads.py::.*_complete_with_all_params": "`md5` is the text 'md5'",
+    r"test_file_batches.py::.*_(method|response)_create(_with_all_params)?\[": "it names no files, or the same in both ways",
+    r"containers/test_files.py::.*_(method|response)_create\[": "it sends neither a file nor the id of one",
+    r"/test_skills.py::.*_(method|response)_create": "it sends no files, or a file that is no skill",
+    r"/test_skills.py::.*_(method|response)_update": "the version is named 'default_version'",
+    r"/test_versions.py::.*_(method|response)_create": "it sends no files, or a file that is no skill",
+    r"/test_versions.py::.*_(method|response)_(retrieve|delete)\[": "the version is named 'version'",
+    r"test_containers.py::.*_create_with_all_params": "`expires_after.minutes` is 0",
+}
+"""Tests that fail, by a pattern of their names, and why they should."""
+
+
+def tests() -> Path:
+    """Return the folder of the source distribution, fetched once."""
+    name = f"openai-{version('openai')}"
+    folder = CACHE / name
+    if not EXTRAS.exists():
+        subprocess.run([sys.executable, "-m", "pip", "-q", "install", "--target", str(EXTRAS), *NEEDED], check=True)
+    if not folder.exists():
+        CACHE.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=CACHE) as fresh:
+            command = [
+                sys.executable,
+                "-m",
+                "pip",
+                "-q",
+                "download",
+                name.replace("-", "=="),
+                "--no-deps",
+                "--no-binary",
+            ]
+            subprocess.run([*command, "openai", "--no-build-isolation", "-d", fresh], check=True)
+            with tarfile.open(next(Path(fresh).glob("*.tar.gz"))) as archive:
+                archive.extractall(fresh, filter="data")
+            (Path(fresh) / name).rename(folder)
+    return folder
+
+
+def play(source: Path, url: str, store: Path, wanted: Sequence[str]) -> str:
+    """Run the tests; return what pytest says of each."""
+    paths = [f"tests/api_resources/{name}" for name in FOLDERS if not wanted or any(part in name for part in wanted)]
+    if not _has_skills(url):
+        print("without skills: the server has none")
+        paths = [path for path in paths if "skills" not in path]
+    environment = {
+        **os.environ,
+        "TEST_API_BASE_URL": f"{url}/v1",
+        "PYTHONPATH": os.pathsep.join(str(one) for one in (ROOT / "src", HERE, EXTRAS)),
+        "SEEDED_STORE": str(store),
+    }
+    options = [
+        "-o",
+        "addopts=",
+        "-o",
+        "filterwarnings=default",
+        "-p",
+        "seeds",
+        "-p",
+        "no:cacheprovider",
+        "-p",
+        "no:xdist",
+    ]
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        *paths,
+        *options,
+        "-v",
+        "--tb=short",
+        "-rfE",
+        "--timeout",
+        "60",
+        "-k",
+        "not aiohttp",
+    ]
+    done = subprocess.run(command, cwd=source, env=environment, capture_output=True, text=True)
+    return done.stdout + done.stderr
+
+
+def _has_skills(url: str) -> bool:
+    try:
+        urllib.request.urlopen(f"{url}/v1/skills", timeout=20).close()
+    except urllib.error.HTTPError as error:
+        return error.code != 404
+    return True
+
+
+def judged(told: str) -> list[str]:
+    """Return what is not as it is expected to be."""
+    results = dict(re.findall(r"^(tests/\S+?::\S.*?) (PASSED|FAILED|ERROR|SKIPPED)", told, re.MULTILINE))
+    if not results:
+        return ["no test ran"]
+    wrong = []
+    for name, result in results.items():
+        expected = any(re.search(pattern, name) for pattern in EXPECTED)
+        if (result in ("FAILED", "ERROR")) != expected:
+            wrong.append(f"{name} {result}")
+    counts = {result: list(results.values()).count(result) for result in sorted(set(results.values()))}
+    print(", ".join(f"{count} {result.lower()}" for result, count in counts.items()), flush=True)
+    return wrong
+
+
+def main(wanted: Sequence[str]) -> int:
+    """Run; return the status of the command."""
+    source = tests()
+    with tempfile.TemporaryDirectory() as folder:
+        store = Path(folder) / "store.db"
+        (Path(folder) / "antiphon.toml").write_text(SETTINGS)
+        with serving(Path(folder), "--config", "antiphon.toml", "--store", str(store)) as server:
+            told = play(source, server.url, store, wanted)
+    wrong = judged(told)
+    if wrong:
+        print(told)
+        print("not as expected:", *wrong, sep="\n  ")
+    return bool(wrong)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
