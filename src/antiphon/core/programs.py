@@ -112,6 +112,8 @@ def _earlier(
 
 def without_inner_calls(items: Sequence[Item]) -> Sequence[Item]:
     """Return a history as a model sees it: of a program it sees the code and what came of it, not the calls within."""
+    if OtherItem not in set(map(type, items)):
+        return items  # nearly all histories; a look at each item would cost a long one more than that
     if not any(type(item) is OtherItem and item.type == PROGRAM for item in items):
         return items
     inner = {item.call_id for item in items if type(item) is FunctionCall and caller_of(item)}

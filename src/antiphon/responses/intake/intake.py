@@ -45,7 +45,7 @@ from antiphon.runtime.offload import LARGE, by_size
 from antiphon.types.items import Item, OtherItem, Reasoning
 from antiphon.types.request import CreateResponse
 from antiphon.types.response import Response
-from antiphon.types.tools import CustomTool, FunctionTool, NamespaceTool, Tool
+from antiphon.types.tools import CustomTool, FunctionTool, NamespaceTool, Tool, ToolChoice
 
 FORM = MediaForm(files_as_text=True, inline_images=True)  # chat models know text and images; few know files
 FETCHED_THERE = MediaForm(files_as_text=True)  # for backends that fetch images themselves
@@ -100,7 +100,7 @@ class Intake:
         else:
             await by_size(asked.size, check_capabilities, can, request, tools, text, seen, strict)
         here = NO_TOOLS
-        if not CLIENTS_OWN.issuperset(map(type, tools)):
+        if not CLIENTS_OWN.issuperset(map(type, tools)) or (tools and isinstance(request.tool_choice, ToolChoice)):
             here = await self._admit_tools(request, tools, owner, caller, identity, route)
         source = history or services.store.responses
         own, earlier, size = await self._gathering.items(request, own, owner, source, asked.size)
