@@ -16,7 +16,7 @@ from tests.attack.verdict import TERMINAL, fault_of, of_events
 from tests.attack.wire import NONE, Closed, Connection, WebSocket
 
 AT_ONCE = 24
-PATIENCE = 30.0  # seconds for a well-formed request
+PATIENCE = 120.0  # seconds for a well-formed request: hosted tools may run for a while
 HANG = 0.4  # seconds to wait for an answer to what may be only the beginning of a request
 
 
