@@ -1,6 +1,7 @@
 """Soak: a steady load of every kind of request for a long time, with WebSocket connections coming and going.
 
-Memory, open files and the event loop's delay are sampled; memory at the end must be that of the beginning.
+Memory, open files and the event loop's delay are sampled; the server's own memory at the end must be that of the beginning.
+Sandboxes and reading processes come and go: how many there may be is bounded, and what they had at most is told.
 """
 
 from __future__ import annotations
@@ -44,6 +45,7 @@ class Soak:
         self.counts: Counter[str] = Counter()
         self.idle: list[Connection] = []
         self.samples: list[tuple[float, float, int, float]] = []
+        self.others = 0.0  # MB of the server's children, at most
 
     async def run(self) -> None:
         """Send until the time is over, then judge."""
@@ -130,7 +132,9 @@ class Soak:
             await asyncio.sleep(SAMPLE)
             delay = await self.target.largest_delay()
             elapsed = time.monotonic() - began
-            self.samples.append((elapsed, self.target.rss, self.target.files, delay))
+            own = self.target.own_rss
+            self.others = max(self.others, self.target.rss - own)
+            self.samples.append((elapsed, own, self.target.files, delay))
             if len(self.samples) % 6 == 0:
                 rss, files = self.samples[-1][1:3]
                 self.report.say(
@@ -146,6 +150,7 @@ class Soak:
             return
         before, after = sorted(early)[len(early) // 2], sorted(late)[len(late) // 2]
         self.report.figure("soak: MB once settled, at the end", (round(before, 1), round(after, 1)))
+        self.report.figure("soak: MB of its children, most", round(self.others, 1))
         self.report.figure("soak: open files, most", max(files for _, _, files, _ in self.samples))
         self.report.figure("soak: event loop's delay in s, most", max(delay for *_, delay in self.samples))
         if after > before * GROWTH:

@@ -154,6 +154,12 @@ class Target:
         return sum(_rss(pid) for pid in _family(self.process.pid))
 
     @property
+    def own_rss(self) -> float:
+        """Memory in MB, of the process alone."""
+        assert self.process is not None
+        return _rss(self.process.pid)
+
+    @property
     def cpu(self) -> float:
         """CPU seconds so far, of the process and its children."""
         assert self.process is not None
