@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from weakref import WeakKeyDictionary
 
-from antiphon.backends.anthropic.backend import AnthropicBackend, messages_options
 from antiphon.backends.base import Backend
 from antiphon.backends.chat.backend import ChatBackend, codec_options
 from antiphon.backends.chat.leak_families import configured_families
@@ -58,7 +57,9 @@ def open_backend(
             )
         case "responses":
             backend = ResponsesBackend(name, config, socket=socket, learn=learn)
-        case "anthropic":
+        case "anthropic":  # few servers have one, and the module takes its time to load
+            from antiphon.backends.anthropic.backend import AnthropicBackend
+
             backend = AnthropicBackend(name, config, own, socket=socket, learn=learn)
         case "scripted":
             return ScriptedBackend(name)
@@ -90,6 +91,8 @@ def made_of(name: str, config: Config) -> object:
             known, families = configured_profiles(config.profiles), configured_families(config.leaks)
             return backend, codec_options(name, backend, own, known, families)
         case "anthropic":
+            from antiphon.backends.anthropic.backend import messages_options
+
             return backend, {model: messages_options(backend, one) for model, one in own.items()}
         case "responses" | "scripted":
             return backend
