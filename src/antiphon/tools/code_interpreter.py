@@ -8,7 +8,7 @@ that it writes can be linked to as `sandbox:/mnt/data/…`.
 from __future__ import annotations
 
 import base64
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -21,8 +21,8 @@ from antiphon.core.request.validation import decode
 from antiphon.core.tools.input_unwrapper import Unwrapper
 from antiphon.core.tools.offers import Offer, Target
 from antiphon.sandbox.base import SandboxError
-from antiphon.tools.base import Declaration, HostedRun, HostedUse, Progress, ToolBounds, ToolResult, ToolServerError
-from antiphon.tools.container_choice import AutoContainer, ChosenContainer, ContainerChoice, cited_files
+from antiphon.tools.base import Declaration, HostedUse, Progress, ToolBounds, ToolResult, ToolServerError
+from antiphon.tools.container_choice import AutoContainer, ContainerChoice, ContainerUse, cited_files
 from antiphon.types.items import OtherItem
 
 NAME = "code_interpreter"
@@ -83,40 +83,26 @@ class CodeInterpreter:
         return CodeUse(await self._choice.admit(wanted, owner))
 
 
-class CodeUse(HostedUse):
-    """The tool within one response, in a container; None where there can be none."""
+class CodeUse(ContainerUse):
+    """The tool within one response."""
 
-    def __init__(self, container: ChosenContainer | None) -> None:
-        self._container = container
+    told = _INSTRUCTIONS
+
+    @staticmethod
+    def container_of(item: OtherItem) -> str:
+        """Return the container of an earlier call, "" for other items."""
+        if item.type != _CALL:
+            return ""
+        try:
+            return _earlier.decode(item.raw).container_id or ""
+        except msgspec.MsgspecError:
+            return ""
 
     def offers(self) -> Sequence[Offer]:
         """Offer the function."""
         if self._container is None:
             return []
         return [Offer(target=Target(NAME, FUNCTION), description=_DESCRIPTION, parameters=_PARAMETERS)]
-
-    def instructions(self) -> str:
-        """Tell of files, and how the model links to those that it makes."""
-        return f"{_INSTRUCTIONS}{self._container.about}" if self._container is not None else ""
-
-    def opening(self) -> Mapping[str, object]:
-        """Return the container, which is known before the first call."""
-        return {"container_id": self._container.id if self._container is not None else ""}
-
-    async def prepare(self, run: HostedRun) -> None:
-        """Choose the container."""
-        if self._container is not None:
-            await self._container.choose(run, _container_of)
-
-    def provider(self) -> str:
-        """Return the kind of sandbox."""
-        return self._container.containers.source.name if self._container is not None else ""
-
-    def demand(self, name: str, arguments: str) -> Mapping[str, float]:
-        """Return the seconds of a call; files that it writes are counted afterwards."""
-        if self._container is None:
-            return {}
-        return {"code_seconds": self._container.containers.bounds.call_seconds, "stored_bytes": 0}
 
     async def call(self, name: str, arguments: str, progress: Progress) -> ToolResult:
         """Run the code."""
@@ -135,18 +121,6 @@ class CodeUse(HostedUse):
             return ToolResult(fields={"outputs": _outputs(logs, ())}, model_text=logs, error=str(error))
         used = {"code_seconds": done.seconds, "stored_bytes": float(sum(file.size for file in done.files))}
         return replace(_result(container.id, pieces, done, seconds), used=used)
-
-    async def close(self) -> None:
-        """Do nothing: the container stays until it has been idle for its time."""
-
-
-def _container_of(item: OtherItem) -> str:
-    if item.type != _CALL:
-        return ""
-    try:
-        return _earlier.decode(item.raw).container_id or ""
-    except msgspec.MsgspecError:
-        return ""
 
 
 def _text(pieces: Sequence[bytes], *notes: str) -> str:

@@ -7,7 +7,7 @@ with the first call, with the files and skills that the request names.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Literal
 
 import msgspec
@@ -27,7 +27,7 @@ from antiphon.core.citations.sources import ContainerFile
 from antiphon.errors import InvalidRequest, NotFound, StoreConflict
 from antiphon.stores.base import FileStore, whole_file
 from antiphon.stores.records import StoredContainer, StoredFile
-from antiphon.tools.base import HostedRun, ToolServerError
+from antiphon.tools.base import HostedRun, HostedUse, ToolServerError
 from antiphon.types.items import OtherItem
 
 MOST_ASKED = 8
@@ -181,3 +181,44 @@ def cited_files(container: str, done: Done) -> list[ContainerFile]:
         )
         for file in done.files
     ]
+
+
+class ContainerUse(HostedUse):
+    """A tool that runs in a container, within one response; without a container, where there can be none, it offers nothing.
+
+    `container_of` finds the container of an earlier call, `told` is what the model is told beside the files, `calls` is how
+    often a call may take the time of one.
+    """
+
+    container_of: ContainerOf
+    told: str
+    calls = 1
+
+    def __init__(self, container: ChosenContainer | None) -> None:
+        self._container = container
+
+    def instructions(self) -> str:
+        """Tell of files, and how the model links to those that it makes."""
+        return f"{self.told}{self._container.about}" if self._container is not None else ""
+
+    def opening(self) -> Mapping[str, object]:
+        """Return the container, which is known before the first call."""
+        return {"container_id": self._container.id if self._container is not None else ""}
+
+    async def prepare(self, run: HostedRun) -> None:
+        """Choose the container."""
+        if self._container is not None:
+            await self._container.choose(run, self.container_of)
+
+    def provider(self) -> str:
+        """Return the kind of sandbox."""
+        return self._container.containers.source.name if self._container is not None else ""
+
+    def demand(self, name: str, arguments: str) -> Mapping[str, float]:
+        """Return the seconds of a call; files that it writes are counted afterwards."""
+        if self._container is None:
+            return {}
+        return {"code_seconds": self.calls * self._container.containers.bounds.call_seconds, "stored_bytes": 0}
+
+    async def close(self) -> None:
+        """Do nothing: the container stays until it has been idle for its time."""

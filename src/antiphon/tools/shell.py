@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import codecs
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from itertools import groupby
 from operator import itemgetter
 
@@ -25,8 +25,8 @@ from antiphon.core.tools.environments import HOSTED_SHELL, SHELL
 from antiphon.core.tools.offers import Offer, Target
 from antiphon.sandbox.base import Ended, SandboxError
 from antiphon.stores.records import StoredContainer
-from antiphon.tools.base import Declaration, HostedRun, HostedUse, Progress, ToolBounds, ToolResult, ToolServerError
-from antiphon.tools.container_choice import AutoContainer, ChosenContainer, ContainerChoice, cited_files
+from antiphon.tools.base import Declaration, HostedUse, Progress, ToolBounds, ToolResult, ToolServerError
+from antiphon.tools.container_choice import AutoContainer, ContainerChoice, ContainerUse, cited_files
 from antiphon.types.items import OtherItem
 from antiphon.types.tool_items import ShellAction, ShellCall
 
@@ -101,11 +101,22 @@ def _wanted(declaration: ShellDeclaration, param: str) -> tuple[str | AutoContai
     return environment, f"{param}.environment"
 
 
-class ShellUse(HostedUse):
-    """The tool within one response, in a container; None where there can be none."""
+class ShellUse(ContainerUse):
+    """The tool within one response."""
 
-    def __init__(self, container: ChosenContainer | None) -> None:
-        self._container = container
+    told = _INSTRUCTIONS
+    calls = CALLS
+
+    @staticmethod
+    def container_of(item: OtherItem) -> str:
+        """Return the container of an earlier call, "" for other items."""
+        if item.type != BY_NAME[HOSTED_SHELL].call:
+            return ""
+        try:
+            environment = _earlier.decode(item.raw).environment
+        except msgspec.MsgspecError:
+            return ""
+        return getattr(environment, "container_id", "")
 
     def offers(self) -> Sequence[Offer]:
         """Offer the function."""
@@ -114,29 +125,6 @@ class ShellUse(HostedUse):
         client = BY_NAME[SHELL].offer
         assert client is not None
         return [Offer(target=Target(HOSTED_SHELL, SHELL), description=_DESCRIPTION, parameters=client.parameters)]
-
-    def instructions(self) -> str:
-        """Tell of files, and how the model links to those that it makes."""
-        return f"{_INSTRUCTIONS}{self._container.about}" if self._container is not None else ""
-
-    def opening(self) -> Mapping[str, object]:
-        """Return the container, which is known before the first call."""
-        return {"container_id": self._container.id if self._container is not None else ""}
-
-    async def prepare(self, run: HostedRun) -> None:
-        """Choose the container."""
-        if self._container is not None:
-            await self._container.choose(run, _container_of)
-
-    def provider(self) -> str:
-        """Return the kind of sandbox."""
-        return self._container.containers.source.name if self._container is not None else ""
-
-    def demand(self, name: str, arguments: str) -> Mapping[str, float]:
-        """Return the seconds of a call; files that it writes are counted afterwards."""
-        if self._container is None:
-            return {}
-        return {"code_seconds": CALLS * self._container.containers.bounds.call_seconds, "stored_bytes": 0}
 
     async def call(self, name: str, arguments: str, progress: Progress) -> ToolResult:
         """Run the commands, one after another."""
@@ -152,19 +140,6 @@ class ShellUse(HostedUse):
         fields = {"output": run.ended, "max_output_length": action.max_output_length}
         used = {"code_seconds": run.seconds, "stored_bytes": float(run.stored)}
         return ToolResult(fields=fields, files=run.files, used=used)
-
-    async def close(self) -> None:
-        """Do nothing: the container stays until it has been idle for its time."""
-
-
-def _container_of(item: OtherItem) -> str:
-    if item.type != BY_NAME[HOSTED_SHELL].call:
-        return ""
-    try:
-        environment = _earlier.decode(item.raw).environment
-    except msgspec.MsgspecError:
-        return ""
-    return getattr(environment, "container_id", "")
 
 
 class CommandRun:
