@@ -329,7 +329,13 @@ def test_any_role_may_use_any_text_part(role: str, kind: str) -> None:
 
 def test_what_clients_add_to_calls_is_passed_over() -> None:
     call = {"type": "function_call", "call_id": "call_1", "name": "look", "arguments": "{}"}
-    added = {"id": None, "status": "completed", "parsed_arguments": {"a": 1}, "namespace": None, "caller": {"type": "direct"}}
+    added = {
+        "id": None,
+        "status": "completed",
+        "parsed_arguments": {"a": 1},
+        "namespace": None,
+        "caller": {"type": "direct"},
+    }
     assert isinstance(_item({**call, **added}), FunctionCall)
     output = {"type": "function_call_output", "call_id": "call_1", "status": "completed", "id": "fco_client_made"}
     assert _item({**output, "output": "done", "name": "look"}) == FunctionCallOutput(
