@@ -104,8 +104,9 @@ FIELDS = (
         "tool_choice",
         "honoured",
         True,
-        "All forms. A forced call that the backend does not make is asked for again by a schema; an answer without it is failed "
-        "(`tool_choice_ignored`). Left out, and named in `x-antiphon-ignored`, where the backend refuses it.",
+        "All forms. A forced call that the backend does not make is asked for again by a schema. Where there is "
+        "still none, the first answer is given, and `tool_choice` named in `x-antiphon-ignored` and in the log. "
+        "Left out, and named in `x-antiphon-ignored`, where the backend refuses it.",
     ),
     Field("tools", "honoured", True, "See below."),
     Field("top_logprobs", "honoured", True, "0 to 20."),

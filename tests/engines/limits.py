@@ -57,23 +57,23 @@ LIMITS: Sequence[Limit] = (
         ("llama_cpp", "litellm"),
         ("forced call", "custom tool"),
         "tool_choice_ignored",
-        'llama.cpp\'s `/v1/responses` obeys no forced call: the answer is failed (`tool_choice_ignored`). With `api = "chat"`'
-        " calls are forced.",
+        "llama.cpp's `/v1/responses` obeys no forced call: the answer is text, and named (`x-antiphon-ignored`). With"
+        ' `api = "chat"` calls are forced.',
         apis=("responses",),
     ),
     Limit(
         ("agentic_api",),
         ("forced call",),
         "tool_choice_ignored",
-        "It passes forced calls on to llama.cpp's `/v1/responses`, which obeys none: the answer is failed"
-        " (`tool_choice_ignored`).",
+        "It passes forced calls on to llama.cpp's `/v1/responses`, which obeys none: the answer is text, and"
+        " named (`x-antiphon-ignored`).",
     ),
     Limit(
         _RELAYING,
         ("required call",),
         "no call; incomplete",
         "llama.cpp's `/v1/responses` lets the model write text where a call is required; the demo model writes until it is cut"
-        " off (`incomplete`). An answer that ends without a call is failed (`tool_choice_ignored`).",
+        " off (`incomplete`). An answer without a call is named (`x-antiphon-ignored`).",
         apis=("responses",),
     ),
     Limit(
@@ -158,7 +158,7 @@ LIMITS: Sequence[Limit] = (
         ("transformers",),
         ("forced call", "required call", "custom tool"),
         "tool_choice_ignored",
-        "It ignores `tool_choice`: an answer without the call is failed (`tool_choice_ignored`).",
+        "It ignores `tool_choice`: an answer without the call is named (`x-antiphon-ignored`).",
     ),
     Limit(
         ("transformers",),

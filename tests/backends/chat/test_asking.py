@@ -386,12 +386,14 @@ async def test_a_forced_call_that_is_not_made_is_brought_about_by_a_schema(strea
 
 
 @pytest.mark.parametrize("stream", [True, False])
-async def test_a_forced_call_that_nothing_brings_about_fails(stream: bool) -> None:
-    async with backend(lambda body: message("No.")) as (one, upstream):
-        with pytest.raises(BackendError, match="called no tool") as failed:
-            await heard(one, ask(tools=[WEATHER], tool_choice="required", stream=stream))
-        assert (failed.value.code, failed.value.param) == ("tool_choice_ignored", "tool_choice")
-        assert len(upstream.calls) == 2
+async def test_where_nothing_brings_a_forced_call_about_the_first_answer_is_given(stream: bool) -> None:
+    def answer(body: Json) -> Json:
+        return message("A schema?" if "response_format" in body else "Which city?")
+
+    async with backend(answer) as (one, upstream):
+        deltas, ignored = await heard(one, ask(tools=[WEATHER], tool_choice="required", stream=stream))
+        assert (text_of(deltas), deltas[-1], ignored) == ("Which city?", Finish(FinishReason.STOP), ["tool_choice"])
+        assert len(upstream.calls) == 2 and one.learned == {}
 
 
 @pytest.mark.parametrize("stream", [True, False])

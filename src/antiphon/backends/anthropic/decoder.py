@@ -21,7 +21,7 @@ from antiphon.backends.anthropic.answers import (
 )
 from antiphon.backends.anthropic.growing_blocks import GrowingBlock, entries_of, explanation_of, says
 from antiphon.backends.anthropic.origin import BLOCKS, MessagesOrigin
-from antiphon.backends.chat.answers.endings import unforced
+from antiphon.backends.chat.answers.endings import tell_uncalled
 from antiphon.backends.chat.answers.side_fields import SideFields
 from antiphon.backends.chat.message_reader import MOST_CALLS
 from antiphon.backends.chat.opaque.gathering import MOST_OPAQUE
@@ -72,7 +72,7 @@ class MessagesDecoder:
     """Reads the answer to one request, streamed or whole.
 
     `ended`: the server has said `message_stop`, which `finish` asks for unless `may_lack_end`. `forced`: the answer must have a
-    call. `paused`: the server wants to be asked again with `content`, what the answer has so far.
+    call, `uncalled` that it has none. `paused`: the server wants to be asked again with `content`, what the answer has so far.
     """
 
     __slots__ = (
@@ -93,6 +93,7 @@ class MessagesDecoder:
         "_text_size",
         "_usage",
         "ended",
+        "uncalled",
     )
 
     def __init__(
@@ -109,6 +110,7 @@ class MessagesDecoder:
         self._origin = origin
         self._removed = removed
         self._forced = forced
+        self.uncalled = False  # there is no call, although there must be one
         self._may_lack_end = may_lack_end
         self._usage = TokenCounts()
         self._halves = Halves()
@@ -186,7 +188,8 @@ class MessagesDecoder:
         if called and not reason.cut:
             reason = FinishReason.TOOL_CALLS
         if self._forced and not called and not reason.cut:
-            raise unforced()
+            self.uncalled = True
+            tell_uncalled(self._origin.model)
         if reason is FinishReason.TOOL_CALLS and not called:
             reason = FinishReason.STOP
         said = self._stopped_at if reason is FinishReason.STOP_SEQUENCE else ""

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from antiphon.backends.anthropic.answers import no_event
 from antiphon.backends.anthropic.decoder import MessagesDecoder
 from antiphon.backends.base import Take
+from antiphon.backends.chat.answers.endings import CHOICE
 from antiphon.core.deltas import Delta
 from antiphon.core.text.sse import SSEParser
 from antiphon.errors import BackendError
@@ -55,6 +56,8 @@ class MessagesStream:
                     if self._full:
                         return False
                     await self._go_on()
+            if self._decoder.uncalled:
+                self.ignored = [*self.ignored, CHOICE]
             return True
         except BackendError:
             self.abort()

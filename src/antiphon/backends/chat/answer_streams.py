@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Sequence
 
 from antiphon.backends.base import Take
-from antiphon.backends.chat.answers.endings import UNFORCED
+from antiphon.backends.chat.answers.endings import CHOICE, UNFORCED, tell_uncalled
 from antiphon.backends.chat.codec import ChatCall, ChatDecoder
 from antiphon.backends.learning.asking import Asking
 from antiphon.config.masking import SECRETS, MaskedErrors
-from antiphon.core.deltas import Delta, Finish
+from antiphon.core.deltas import Delta, Finish, FinishReason
 from antiphon.core.text.sse import MOST_SAID, SSEParser
 from antiphon.errors import BackendError
 from antiphon.net.http.response import HttpResponse
@@ -57,16 +57,25 @@ class Answer:
             self.abort()
             self._next = None if self._asking.settled else await self._again(self._asking, error)
             if self._next is None:
-                held, cut = self._asking.release(), self._decoder.cut
-                if error.code == UNFORCED and cut is not None:
-                    take([*held, Finish(cut)])
+                if error.code == UNFORCED:
+                    self._end_uncalled(take)
                     return True
-                if held:
+                if held := self._asking.release():
                     take(held)
                 raise
         finally:
             self._take = self._wanted = _nobody
         return await self._pour_next(self._next, take)
+
+    def _end_uncalled(self, take: Take) -> None:
+        """Give an answer without the call that it had to be; the client is told so."""
+        cut = self._decoder.cut
+        if cut is not None:
+            take([*self._asking.release(), Finish(cut)])
+            return
+        self.ignored = [*self.ignored, CHOICE]
+        tell_uncalled(self._asking.turn.model)
+        take([*self._asking.uncalled(), Finish(FinishReason.STOP)])
 
     async def _pour_next(self, answer: Answer, take: Take) -> bool:
         """Give the Deltas of the answer to a request that asks otherwise."""

@@ -50,6 +50,7 @@ class Asking:
         "_lasting",
         "_left",
         "_teach",
+        "_uncalled",
         "_why",
         "changed",
         "forced",
@@ -65,6 +66,7 @@ class Asking:
         self.settled = self.forced = False
         self._adaptations = adaptations
         self._held: list[Delta] = []
+        self._uncalled: list[Delta] = []
         self._lasting = NOTHING
         self._left = MOST_CHANGES
         self._why = ""
@@ -91,6 +93,11 @@ class Asking:
         """Return what was held back: the answer has ended."""
         held, self._held = self._held, []
         return held
+
+    def uncalled(self) -> Sequence[Delta]:
+        """Return what the model said in the place of a call that nothing brought about: its first answer."""
+        held = self.release()
+        return self._uncalled or held
 
     def accepted(self) -> None:
         """Remember what was changed: the server has accepted the request."""
@@ -136,6 +143,8 @@ class Asking:
             learned = self._teach(error, sent, self.changed)
             changed = learned is not None and self._change(learned.adaptation, error, lasting=learned.lasting)
         if changed:
+            if error.code == UNFORCED and not self._uncalled:
+                self._uncalled = self._held[:]
             self._held.clear()
         return changed
 

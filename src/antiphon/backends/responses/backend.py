@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from antiphon.backends.base import BackendModel, ByteStream, Take
 from antiphon.backends.chat import profiles, token_count
-from antiphon.backends.chat.answers.endings import unforced
+from antiphon.backends.chat.answers.endings import CHOICE, tell_uncalled
 from antiphon.backends.chat.codec import CodecOptions
 from antiphon.backends.chat.codec import request as chat_request
 from antiphon.backends.error_words import parse
@@ -43,6 +43,7 @@ class RelayStream:
     ) -> None:
         response.counts_itself = True  # comments, keepalives and the like are no part of an answer
         self.ignored = ignored
+        self._model = turn.model
         self._uncalled = forced  # no call has come yet, although there must be one
         self._response = response
         self._parser = SSEParser()
@@ -68,7 +69,9 @@ class RelayStream:
             if decoder.error is not None:
                 raise decoder.error
             if decoder.ended and self._uncalled:
-                raise unforced()
+                self._uncalled = False
+                self.ignored = [*self.ignored, CHOICE]
+                tell_uncalled(self._model)
         except BackendError:
             self.abort()
             raise

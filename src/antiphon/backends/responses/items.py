@@ -83,7 +83,7 @@ def _call_ids(items: Sequence[Item]) -> dict[int, str]:
         return {}
     own = BackendIds("plain")
     given = {
-        index: own.take(item.call_id, item.name)
+        index: own.next(item.call_id, item.name)
         for index, item in enumerate(items)
         if isinstance(item, FunctionCall | CustomToolCall)
     }

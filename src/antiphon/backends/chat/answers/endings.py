@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import logging
+
 from antiphon.backends.chat.answers.errors import broken_off, nothing_said
 from antiphon.backends.chat.answers.finish_reasons import NO_END, reason_of, spelled
 from antiphon.core.deltas import FinishReason
 from antiphon.errors import BackendError
 
 UNFORCED = "tool_choice_ignored"
-"""Code of the error for an answer without the call that it had to be."""
+"""Code of the error for an answer without the call that it had to be: it may be asked for otherwise."""
+
+CHOICE = "tool_choice"
+"""The wish that such an answer does not fulfil, as `x-antiphon-ignored` names it."""
+
+log = logging.getLogger("antiphon.backends.chat.answers")
 
 
 def ending(word: str, payload: bytes) -> FinishReason | None:
@@ -43,4 +50,9 @@ def check_end(reason: FinishReason | None, *, said: bool, ended: bool, may_be_em
 def unforced() -> BackendError:
     """Return the error for an answer without the call that the request asks for."""
     message = "The model called no tool, although 'tool_choice' asks for a call."
-    return BackendError(502, message, code=UNFORCED, param="tool_choice")
+    return BackendError(502, message, code=UNFORCED, param=CHOICE)
+
+
+def tell_uncalled(model: str) -> None:
+    """Write that a model answered without the call that the request asks for: the client gets that answer."""
+    log.warning("model %s called no tool, although 'tool_choice' asks for a call", model)
