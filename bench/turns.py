@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import subprocess
+import time
 from pathlib import Path
 
-from bench.lab import ROOT, Figures, Lab, median, request_cost, token_cost
+from bench.lab import ROOT, Figures, Lab, Server, median, request_cost, token_cost
 
 WORKS = ("A64", "B", "C", "D8", "E")
 STORED = "A64, stored"
 ALLOWED = 3.0
 """Per cent that a load may cost more than before."""
+
+SETTLING = 60.0
+"""Seconds that a server may take for what it does after its start."""
+
+IDLE = 0.02
+"""Seconds of CPU in a second, of a server that does nothing."""
 
 
 def unpacked(commit: str, folder: Path) -> Path:
@@ -37,12 +44,22 @@ def against(lab: Lab, commit: str, repeats: int) -> Figures:
 def _costs(lab: Lab, source: Path) -> dict[str, float]:
     """Return µs of CPU per request of loads that are not streamed, per token of the others."""
     with lab.server(source=source) as server:
+        _settle(server)
         found = {work: server.measure(work, 1) for work in WORKS}
     with lab.server(source=source, store=lab.new_store()) as server:
+        _settle(server)
         found[STORED] = server.measure("A64", 1)
     return {
         work: request_cost(one) * 1000 if one["cpu_us_tok"] is None else token_cost(one) for work, one in found.items()
     }
+
+
+def _settle(server: Server) -> None:
+    """Wait until a server does nothing of its own: after its start it tries sandboxes and warms up, in processes that count."""
+    before, until = -1.0, time.monotonic() + SETTLING
+    while (now := server.cpu()) - before > IDLE and time.monotonic() < until:
+        before = now
+        time.sleep(1)
 
 
 def table(found: Figures) -> str:
