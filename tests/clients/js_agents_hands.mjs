@@ -1,8 +1,8 @@
-// @openai/agents: shell, patches, a namespace, hosted tools that nobody runs here, pictures, compaction, agents as tools, a WebSocket.
+// @openai/agents: shell, patches, a namespace, hosted tools, pictures, compaction, agents as tools, a WebSocket.
 import assert from 'node:assert/strict';
 import * as sdk from '@openai/agents';
 import { z } from 'zod';
-import { MODEL, PIXEL, has, play, scenario } from './lib.mjs';
+import { API_KEY, BASE_URL, MODEL, PIXEL, has, play, scenario } from './lib.mjs';
 
 const { Agent, OpenAIProvider, OpenAIResponsesCompactionSession, Runner, run, tool } = sdk;
 const look = tool({ name: 'look', description: 'Look', parameters: z.object({ at: z.string() }), execute: async ({ at }) => `seen ${at}` });
@@ -43,8 +43,12 @@ async function others() {
   const seen = await run(spaced, play('Look', { call: [['look', { at: 'Rome' }]] }, { say: '{{tool.0}}' }));
   assert.equal(seen.finalOutput, 'seen Rome');
 
-  const hosted = [sdk.webSearchTool(), sdk.codeInterpreterTool(), sdk.fileSearchTool(['vs_1']), sdk.imageGenerationTool(), look];
-  assert.equal((await run(new Agent({ name: 'Hosted', model: MODEL, tools: hosted }), play('x', { say: '{{tools}}' }))).finalOutput, 'look');
+  const headers = { authorization: `Bearer ${API_KEY}`, 'content-type': 'application/json' };
+  const store = await (await fetch(`${BASE_URL}/vector_stores`, { method: 'POST', headers, body: '{}' })).json();
+  const hosted = [sdk.webSearchTool(), sdk.codeInterpreterTool(), sdk.fileSearchTool([store.id]), sdk.imageGenerationTool(), look];
+  const offered = (await run(new Agent({ name: 'Hosted', model: MODEL, tools: hosted }), play('x', { say: '{{tools}}' }))).finalOutput;
+  has(offered, 'look');
+  has(offered, 'file_search');
 
   const picture = [{ role: 'user', content: [{ type: 'input_text', text: play('See', { say: 'I{{images}}' }) }, { type: 'input_image', image: `data:image/png;base64,${PIXEL}` }] }];
   assert.equal((await run(new Agent({ name: 'Eye', model: MODEL }), picture)).finalOutput, 'I1');
