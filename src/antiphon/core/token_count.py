@@ -26,7 +26,10 @@ from antiphon.types.items import (
 )
 
 BYTES_PER_TOKEN = 4.0
-_LEAST, _MOST = 1 / 12, 1.0  # tokens per byte, of any text: what a backend's nonsense may make of the estimates of others
+_LEAST, _MOST = (
+    1 / 12,
+    1.0,
+)  # tokens per byte, of any text: what a backend's nonsense may make of the estimates of others
 _MOST_ADDED = 4096  # tokens that a template may add to any input
 _FIRST = 32  # counts that are all learned from
 
