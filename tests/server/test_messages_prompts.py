@@ -20,11 +20,12 @@ Json = dict[str, Any]
 CACHED = {"cache_control": {"type": "ephemeral"}}
 
 
-async def sent(roles: Any = "auto", **fields: Any) -> bytes:
-    """Return the chat messages that come of a request."""
-    body = {"model": "m", "max_tokens": 9, **fields}
+async def planned(*, most: int, **fields: Any) -> Turn:
+    """Return the Turn of a request, as Intake makes it of what the decoder read."""
+    body = {"model": "m", "max_tokens": most, **fields}
     asked = await MessagesRequestDecoder(lambda name: name).decode(json.dumps(body).encode())
-    turn = Turn(
+    reasoning = asked.request.reasoning
+    return Turn(
         model="m",
         request=asked.request,
         instructions=asked.request.instructions,
@@ -35,11 +36,16 @@ async def sent(roles: Any = "auto", **fields: Any) -> bytes:
         text=PLAIN,
         temperature=None,
         top_p=None,
-        max_output_tokens=9,
-        reasoning_effort=None,
+        max_output_tokens=most,
+        reasoning_effort=reasoning.effort if reasoning is not None else None,
         extra={},
         options=asked.options,
     )
+
+
+async def sent(roles: Any = "auto", **fields: Any) -> bytes:
+    """Return the chat messages that come of a request."""
+    turn = await planned(most=9, **fields)
     options = CodecOptions(profile=PROFILES["vllm"], policies=Policies(roles=roles))
     return bytes(msgspec.json.decode(request(turn, options)[0], type=dict[str, Raw])["messages"])
 
@@ -128,25 +134,7 @@ async def test_deferred_tools_come_behind_the_others_once_they_are_referred_to()
 
 async def asked_of(profile: str, **fields: Any) -> Json:
     """Return the whole request that a server of a profile gets."""
-    body = {"model": "m", "max_tokens": 2000, **fields}
-    asked = await MessagesRequestDecoder(lambda name: name).decode(json.dumps(body).encode())
-    reasoning = asked.request.reasoning
-    turn = Turn(
-        model="m",
-        request=asked.request,
-        instructions=asked.request.instructions,
-        items=asked.items,
-        tools=asked.tools,
-        tool_choice="auto",
-        parallel_tool_calls=True,
-        text=PLAIN,
-        temperature=None,
-        top_p=None,
-        max_output_tokens=2000,
-        reasoning_effort=reasoning.effort if reasoning is not None else None,
-        extra={},
-        options=asked.options,
-    )
+    turn = await planned(most=2000, **fields)
     return dict(json.loads(request(turn, CodecOptions(profile=PROFILES[profile]))[0]))
 
 
