@@ -20,7 +20,7 @@ from antiphon.tools.plugins import tool_kinds
 
 CHANGEABLE = frozenset(
     """
-    allowed_hosts cors_origins api_keys keys require_key leaks models profiles backends retries prompts url_guard_allow
+    allowed_hosts cors_origins api_keys admin_keys keys require_key leaks models profiles backends retries prompts url_guard_allow
     mcp_servers mcp_timeout mcp_progress_timeout mcp_max_answer mcp_max_tools
     """.split()
 )

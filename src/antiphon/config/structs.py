@@ -67,6 +67,10 @@ class Config(Settings, kw_only=True, forbid_unknown_fields=True):
     api_keys: Annotated[
         list[str], Meta(description="API keys of clients; empty: no key needed, on loopback only.", extra=SECRET)
     ] = []
+    admin_keys: Annotated[
+        list[str],
+        Meta(description="API keys with every scope, `admin` included: for the operator.", extra=SECRET),
+    ] = []
     require_key: Annotated[
         bool,
         Meta(

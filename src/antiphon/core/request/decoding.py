@@ -77,6 +77,12 @@ def _decode(body: bytes, unknown: UnknownFields) -> tuple[CreateResponse, Extra]
     except msgspec.ValidationError:
         fields = decode_fields(body)
     extra = {name: value for name, value in fields.items() if name not in _names and bytes(value) != b"null"}
+    if "messages" in extra and "input" not in fields:
+        raise InvalidRequest(
+            "Missing required parameter: 'input'. 'messages' is a parameter of /v1/chat/completions and /v1/messages.",
+            param="input",
+            code="missing_required_parameter",
+        )
     if "max_tokens" in extra:
         raise InvalidRequest(
             "Unsupported parameter: 'max_tokens' is not supported here. Use 'max_output_tokens' instead.",
