@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from shlex import quote
 from typing import Any, NamedTuple
 
 CONTEXT = 32_768  # tokens, where the server does not say
@@ -14,8 +15,10 @@ beginning the same."""
 
 
 KEY_VARIABLE = "ANTIPHON_API_KEY"
-NAMED_KEY = f"${KEY_VARIABLE}"
+NAMED_KEY = "$ANTIPHON_API_KEY"
 """Stands for a key that is in the environment, where a client's settings are printed."""
+_SHELL_KEY = '"Authorization: Bearer $ANTIPHON_API_KEY"'
+_PYTHON_KEY = 'os.environ["ANTIPHON_API_KEY"]'
 
 
 class AgentTarget(NamedTuple):
@@ -42,8 +45,8 @@ class AgentTarget(NamedTuple):
         named = self.key == NAMED_KEY
         values = {
             "url": self.url,
-            "shell_key": f'"Authorization: Bearer {self.key}"',
-            "python_key": f'os.environ["{KEY_VARIABLE}"]' if named else json.dumps(self.key),
+            "shell_key": _SHELL_KEY if named else quote(f"Authorization: Bearer {self.key}"),
+            "python_key": _PYTHON_KEY if named else json.dumps(self.key),
             "import_os": "import os\n" if named else "",
             "javascript_key": f"process.env.{KEY_VARIABLE}" if named else json.dumps(self.key),
             "thinks": str(self.thinks).lower(),
