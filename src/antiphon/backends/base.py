@@ -9,6 +9,7 @@ import msgspec
 from msgspec import Raw
 
 from antiphon.core.deltas import Delta
+from antiphon.core.relayed_request import RelayedRequest
 from antiphon.core.request.echo import Defaults
 from antiphon.core.turn import NO_HINTS, Hints, Turn
 from antiphon.errors import InvalidRequest
@@ -142,6 +143,18 @@ class MessagesRelay(Protocol):
 
 
 @runtime_checkable
+class Relays(Protocol):
+    """A Backend whose server has further routes, such as `/embeddings`, to which requests are passed on."""
+
+    async def relay(self, request: RelayedRequest, model: str, extra: Mapping[str, Raw], hints: Hints) -> ByteStream:
+        """Pass a request on, with the backend's own name of the model and the operator's `extra` fields.
+
+        Raises BackendError; 400 `unsupported_model` where the server has no such route.
+        """
+        ...
+
+
+@runtime_checkable
 class JsonEndpoints(Protocol):
     """A Backend whose server has further endpoints, such as `/embeddings` and `/rerank`."""
 
@@ -238,6 +251,10 @@ class Route(Protocol):
         """Relay a chat completions request; `model` is replaced, defaults are filled in. Raises BackendError."""
         ...
 
+    async def relay(self, request: RelayedRequest, hints: Hints = NO_HINTS) -> ByteStream:
+        """Pass a request on to another route of a backend, such as `/embeddings`. Raises BackendError."""
+        ...
+
     @property
     def runs_hosted_tools(self) -> bool:
         """Whether all backends that may answer get hosted tools as they are declared, and run them themselves."""
@@ -285,6 +302,9 @@ class RouteProxy:
 
     async def chat_completions(self, fields: Mapping[str, Raw], hints: Hints = NO_HINTS) -> ByteStream:
         return await self._route.chat_completions(fields, hints)
+
+    async def relay(self, request: RelayedRequest, hints: Hints = NO_HINTS) -> ByteStream:
+        return await self._route.relay(request, hints)
 
     @property
     def runs_hosted_tools(self) -> bool:
