@@ -9,6 +9,7 @@ import msgspec
 from msgspec import Raw
 
 from antiphon.core.deltas import Delta
+from antiphon.core.model_types import TEXT_GENERATION
 from antiphon.core.relayed_request import RelayedRequest
 from antiphon.core.request.echo import Defaults
 from antiphon.core.turn import NO_HINTS, Hints, Turn
@@ -31,7 +32,7 @@ class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class BackendModel(msgspec.Struct, frozen=True, kw_only=True):
-    """A model as a backend lists it. `context_length` is in tokens; None where the backend does not say."""
+    """A model as a backend lists it. `context_length` is in tokens; None where the backend does not say. `type`: "" likewise."""
 
     id: str
     created: int = 0
@@ -39,6 +40,7 @@ class BackendModel(msgspec.Struct, frozen=True, kw_only=True):
     context_length: int | None = None
     capabilities: Capabilities = Capabilities()
     parameters_number: str | None = None
+    type: str = ""
 
 
 Take = Callable[[Sequence[Delta]], bool]
@@ -211,7 +213,7 @@ class BackendHealth(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ModelCard(msgspec.Struct, frozen=True, kw_only=True):
-    """A model as we serve it: the configured id and what clients are told of it."""
+    """A model as we serve it: the configured id and what clients are told of it. `matryoshka`: its embeddings may be cut."""
 
     id: str
     created: int = 0
@@ -220,6 +222,8 @@ class ModelCard(msgspec.Struct, frozen=True, kw_only=True):
     parameters_number: str | None = None
     capabilities: Capabilities = Capabilities()
     aliases: Sequence[str] = ()
+    type: str = TEXT_GENERATION
+    matryoshka: bool = False
 
 
 class Route(Protocol):

@@ -1,4 +1,4 @@
-"""Requests that are passed on to one server's routes beside model calls (embeddings, images, audio …), and answers that pass as they are."""
+"""Requests passed on to a server's routes beside model calls (embeddings, images, audio …); answers that pass as they are."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from msgspec import Raw
 from antiphon.backends.openai_calls import accepted, trace_header
 from antiphon.backends.refusals import NO_ENDPOINT
 from antiphon.config.masking import SECRETS, MaskedErrors
-from antiphon.core.relayed_request import RelayedRequest, RelayedForm
+from antiphon.core.relayed_request import RelayedForm, RelayedRequest
 from antiphon.core.turn import Hints
 from antiphon.errors import BackendError
 from antiphon.net.http.client import HttpClient
@@ -65,9 +65,9 @@ class Relayer:
             except BackendError as error:
                 if error.message == NO_ENDPOINT:
                     continue
-                if not (form.not_taken and form.not_taken in error.message):
+                if not any(words in error.message for words in form.not_taken):
                     raise
-                refusal = error
+                refusal = refusal or error
                 continue
             self._taken[request.route] = place
             return answer

@@ -163,6 +163,23 @@ class ModelConfig(Settings, kw_only=True, forbid_unknown_fields=True):
     parameters_number: Annotated[str | None, Meta(description="Model size shown to clients, such as 60B.")] = None
     owned_by: Annotated[str, Meta(description="Owner shown to clients.")] = "antiphon"
     created: Annotated[int, Meta(description="Unix time shown to clients.")] = 0
+    type: Annotated[
+        Literal[
+            "auto",
+            "text_generation",
+            "image_generation",
+            "embedding",
+            "rerank",
+            "moderation",
+            "speech",
+            "transcription",
+        ],
+        Meta(description="What the model is for, as /v1/models says; `auto`: by its list entry or name."),
+    ] = "auto"
+    matryoshka: Annotated[
+        bool,
+        Meta(description="Embeddings may be cut to fewer `dimensions` where the backend gives them whole."),
+    ] = False
     responses: Annotated[bool, Meta(description="Allow calls through /v1/responses.")] = True
     chat_completions: Annotated[bool, Meta(description="Allow calls through /v1/chat/completions.")] = True
     functions: Annotated[bool, Meta(description="The model supports tools.")] = True
