@@ -87,5 +87,5 @@ def relay_handlers(parts: Parts) -> RelayHandlers:
         parts.limiter,
         parts.tool_meters,
         most_form=parts.config.max_form,
-        default_models=lambda: parts.config.default_models,
+        default_models=lambda: {**parts.config.default_models},
     )

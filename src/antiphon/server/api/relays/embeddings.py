@@ -131,7 +131,7 @@ def _count(asked: AskedRelay) -> int:
 
 def _as_wanted(vector: Raw, wishes: EmbeddingWishes, shorten: bool) -> Raw | str | list[float]:
     """Return a vector in the form that is wanted. Raises BackendError and InvalidRequest, ValueError for what is none."""
-    packed = bytes(vector[:1]) == b'"'
+    packed = bytes(vector).startswith(b'"')
     numbers = _unpacked(vector) if packed else _numbers.decode(vector)
     size = len(numbers)
     if not 1 <= size <= MOST_DIMENSIONS:
