@@ -44,7 +44,7 @@ class RelayedBytes:
         self._response.abort()
 
 
-class Relayer:
+class RouteRelayer:
     """Passes requests on to one server, in the form that it takes of each route; that is remembered."""
 
     def __init__(self, client: HttpClient) -> None:

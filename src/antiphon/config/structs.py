@@ -307,8 +307,10 @@ class Config(Settings, kw_only=True, forbid_unknown_fields=True):
     ] = {}
     models: Annotated[dict[str, ModelConfig], Meta(description="Models by id, beside those that backends list.")] = {}
     default_models: Annotated[
-        dict[Literal["image_generation", "moderation", "rerank"], str],
-        Meta(description="Models of requests that name none, by type; default: the only model of that type."),
+        dict[str, str],
+        Meta(
+            description="Models of requests that name none, by type: image_generation, moderation, rerank; default: the only one."
+        ),
     ] = {}
     engine: Annotated[EngineConfig | None, Meta(description="The embedded engine.")] = None
     tools: Annotated[ToolsConfig, Meta(description="Tools that the server runs itself.")] = msgspec.field(

@@ -1,4 +1,4 @@
-"""A backend that has every route beside chat completions: it computes small answers from what it is sent, and keeps the requests."""
+"""A backend with every route beside chat completions: it computes small answers of what it is sent, and keeps requests."""
 
 from __future__ import annotations
 
@@ -160,7 +160,9 @@ def transcription(handler: EveryRoute, said: dict[str, Field]) -> None:
     elif form in ("text", "srt", "vtt"):
         handler.bytes(text.encode(), "text/plain; charset=utf-8")
     else:
-        handler.json({"text": text, "usage": {"type": "tokens", "input_tokens": 4, "output_tokens": 3, "total_tokens": 7}})
+        handler.json(
+            {"text": text, "usage": {"type": "tokens", "input_tokens": 4, "output_tokens": 3, "total_tokens": 7}}
+        )
 
 
 def moderations(handler: EveryRoute, said: Json) -> None:

@@ -20,7 +20,7 @@ from antiphon.backends.engine_details import EngineDetails
 from antiphon.backends.learning.adaptations import NOTHING, Adaptation, Adaptations
 from antiphon.backends.learning.asking import Asking, with_window
 from antiphon.backends.openai_calls import accepted, connect, list_models, post_json, trace_header
-from antiphon.backends.relaying import RelayedBytes, Relayer
+from antiphon.backends.relaying import RelayedBytes, RouteRelayer
 from antiphon.config import BackendConfig, ModelConfig
 from antiphon.config.reading import nearest, quoted
 from antiphon.core.relayed_request import RelayedRequest
@@ -143,7 +143,7 @@ class ChatBackend:
         self._known = known
         self._client = connect(name, config, socket)
         self._details = EngineDetails(self._client)
-        self._relayer = Relayer(self._client)
+        self._relayer = RouteRelayer(self._client)
         self._path = self._client.address.target("/chat/completions")
         self._call_base = f"call_{secrets.token_hex(8)}"
         self._calls = count()

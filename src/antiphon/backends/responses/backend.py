@@ -19,7 +19,7 @@ from antiphon.backends.learning.asking import Asking, with_window
 from antiphon.backends.learning.responses_wishes import adapted, is_forced, sent_fields
 from antiphon.backends.openai_calls import accepted, connect, list_models, post_json, trace_header
 from antiphon.backends.refusals import read_refusal, refusal
-from antiphon.backends.relaying import RelayedBytes, Relayer
+from antiphon.backends.relaying import RelayedBytes, RouteRelayer
 from antiphon.backends.responses import codec
 from antiphon.backends.responses.decoder import ResponsesEventDecoder
 from antiphon.backends.responses.one_call import OneCall
@@ -155,7 +155,7 @@ class ResponsesBackend:
     def __init__(self, name: str, config: BackendConfig, *, socket: str = "", learn: bool = True) -> None:
         self.name = name
         self._client = connect(name, config, socket)
-        self._relayer = Relayer(self._client)
+        self._relayer = RouteRelayer(self._client)
         self._config = config
         self._profile = profiles.find(config.profile, config.url)
         self._forms = RequestForms()

@@ -16,7 +16,7 @@ from antiphon.backends.routing.endpoints import Endpoint
 from antiphon.backends.routing.member import Member, Policy
 from antiphon.backends.routing.routes import ModelRoute
 from antiphon.config import BackendConfig, ModelConfig
-from antiphon.core.model_types import TEXT_GENERATION, type_by_name
+from antiphon.core.model_types import MODERATION, TEXT_GENERATION, type_by_name
 from antiphon.core.request.echo import Defaults
 from antiphon.errors import APIError, BackendError, ConfigError
 
@@ -303,6 +303,8 @@ def _configured_type(id: str, model: ModelConfig, listed: Sequence[BackendModel]
     """Return what a model is for: as set, as its backends say, or as its name there or its id says."""
     if model.type != "auto":
         return model.type
+    if model.moderation is not None:
+        return MODERATION
     said = next((entry.type for entry in listed if entry.type), "")
     named = type_by_name(model.name or id)
     return said or (named if named != TEXT_GENERATION else type_by_name(id))

@@ -153,9 +153,11 @@ def _plain(value: Raw) -> bytes:
 
 
 def _part_head(mark: str, part: Field) -> bytes:
-    head = f'--{mark}\r\ncontent-disposition: form-data; name="{part.name.translate(_HEADER)}"'
-    if part.filename is not None:
-        head += f'; filename="{part.filename.translate(_HEADER)}"'
-        kind = part.content_type if part.content_type.isprintable() else ""
-        head += f"\r\ncontent-type: {kind or 'application/octet-stream'}"
-    return f"{head}\r\n\r\n".encode("utf-8", "replace")
+    name = part.name.translate(_HEADER)
+    if part.filename is None:
+        return f'--{mark}\r\ncontent-disposition: form-data; name="{name}"\r\n\r\n'.encode("utf-8", "replace")
+    file = part.filename.translate(_HEADER)
+    kind = part.content_type if part.content_type.isprintable() and part.content_type else "application/octet-stream"
+    return (
+        f'--{mark}\r\ncontent-disposition: form-data; name="{name}"; filename="{file}"\r\ncontent-type: {kind}\r\n\r\n'
+    ).encode("utf-8", "replace")

@@ -7,7 +7,7 @@ from typing import Literal, Protocol
 
 import msgspec
 
-from antiphon.access.caller import CHAT
+from antiphon.access.caller import AUDIO, CHAT, EMBEDDINGS, IMAGES
 from antiphon.core.model_types import (
     EMBEDDING,
     IMAGE_GENERATION,
@@ -111,16 +111,16 @@ ROUTES = (
     RelayedRoute(
         path="/embeddings",
         operation="embeddings",
-        scope="embeddings",
+        scope=EMBEDDINGS,
         type=EMBEDDING,
         shape=Embeddings(),
         values=MOST_NUMBERS,
     ),
-    RelayedRoute(path="/rerank", operation="rerank", scope="embeddings", type=RERANK, shape=Rerank(), unnamed=True),
+    RelayedRoute(path="/rerank", operation="rerank", scope=EMBEDDINGS, type=RERANK, shape=Rerank(), unnamed=True),
     RelayedRoute(
         path="/images/generations",
         operation="generate_content",
-        scope="images",
+        scope=IMAGES,
         type=IMAGE_GENERATION,
         shape=PlainShape("/images/generations", ("prompt",), "data"),
         unnamed=True,
@@ -130,7 +130,7 @@ ROUTES = (
     RelayedRoute(
         path="/images/edits",
         operation="generate_content",
-        scope="images",
+        scope=IMAGES,
         type=IMAGE_GENERATION,
         shape=PlainShape("/images/edits", ("prompt",), "data"),
         takes="either",
@@ -141,7 +141,7 @@ ROUTES = (
     RelayedRoute(
         path="/images/variations",
         operation="generate_content",
-        scope="images",
+        scope=IMAGES,
         type=IMAGE_GENERATION,
         shape=PlainShape("/images/variations", ("image",), "data"),
         takes="form",
@@ -152,7 +152,7 @@ ROUTES = (
     RelayedRoute(
         path="/audio/speech",
         operation="generate_content",
-        scope="audio",
+        scope=AUDIO,
         type=SPEECH,
         shape=PlainShape("/audio/speech", ("input",)),
         gives="sound",
@@ -160,7 +160,7 @@ ROUTES = (
     RelayedRoute(
         path="/audio/transcriptions",
         operation="generate_content",
-        scope="audio",
+        scope=AUDIO,
         type=TRANSCRIPTION,
         shape=PlainShape("/audio/transcriptions", ("file",), "text"),
         takes="form",
@@ -169,7 +169,7 @@ ROUTES = (
     RelayedRoute(
         path="/audio/translations",
         operation="generate_content",
-        scope="audio",
+        scope=AUDIO,
         type=TRANSCRIPTION,
         shape=PlainShape("/audio/translations", ("file",), "text"),
         takes="form",

@@ -20,7 +20,7 @@ class _CachedTokens(msgspec.Struct):
     cached_tokens: int | None = None
 
 
-class _Counts(msgspec.Struct):
+class _UsageCounts(msgspec.Struct):
     """Counts as chat completions, Responses, images and transcriptions name them; those of seconds are no tokens."""
 
     prompt_tokens: int | None = None
@@ -31,14 +31,14 @@ class _Counts(msgspec.Struct):
     prompt_tokens_details: _CachedTokens | None = None
 
 
-class _Counted(msgspec.Struct):
-    usage: _Counts | None = None
+class _WithUsage(msgspec.Struct):
+    usage: _UsageCounts | None = None
 
 
-_counted = msgspec.json.Decoder(_Counted)
+_counted = msgspec.json.Decoder(_WithUsage)
 
 
-def usage_of(counts: _Counts | None) -> Usage | None:
+def usage_of(counts: _UsageCounts | None) -> Usage | None:
     """Return counts as Usage; None where there are none."""
     if counts is None:
         return None
@@ -76,7 +76,7 @@ def usage_in_tail(tail: bytes) -> Usage | None:
         if opening.startswith(b"{"):
             try:
                 found, _ = _scan(tail[begin:].lstrip(b" :\n").decode("utf-8", "replace"))
-                return usage_of(msgspec.convert(found, _Counts))
+                return usage_of(msgspec.convert(found, _UsageCounts))
             except (msgspec.MsgspecError, ValueError, RecursionError):
                 return None
         place = tail.rfind(_MARK, 0, place)
