@@ -48,6 +48,7 @@ from antiphon.responses.intake.intake import Intake
 from antiphon.responses.intake.media import Media
 from antiphon.responses.intake.prompts import Prompts
 from antiphon.responses.intake.token_count import TokenCounter
+from antiphon.responses.moderation.moderators import Moderators
 from antiphon.responses.prepare import Preparer
 from antiphon.responses.recall import Recall
 from antiphon.responses.sealing import Sealer
@@ -159,6 +160,9 @@ class Parts:
         self._tools = self._hosted_tools(config, hosted)
         self.services = self._services(config)
         self.media = self._media(config)
+        self.moderators = Moderators(
+            self.services.router, lambda: self.config.models, lambda: self.config.default_models
+        )
         self.intake = Intake(self.services, self.media)
         preparer = Preparer(self.services, self.intake, ResponsesDecoder(self.prompts, config))
         self.webhooks = Webhooks(config.webhooks, self.store.deliveries, self.services.clock)

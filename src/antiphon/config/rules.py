@@ -25,6 +25,8 @@ HTTP_APIS = ("chat", "responses", "anthropic")
 """Those of servers that are reached over HTTP."""
 NEEDED = ("model", "messages", "input", "stream")
 """Request fields that cannot be dropped; `stream` has a setting of its own."""
+UNNAMED = ("image_generation", "moderation", "rerank")
+"""Types of models that requests need not name."""
 SCHEMES = ("postgresql", "postgres")
 _MODE = frozenset("01234567")
 
@@ -46,6 +48,7 @@ def check(config: Config) -> None:
         _file_search,
         _models,
         _aliases,
+        _default_models,
         _mcp_servers,
         _web_search,
         _image_generation,
@@ -250,6 +253,12 @@ def _models(config: Config) -> None:
         for backend in model.backends:
             if backend not in known:
                 raise ConfigError(f"{path}.backends: unknown backend '{backend}'{nearest(backend, known)}")
+
+
+def _default_models(config: Config) -> None:
+    for type in config.default_models:
+        if type not in UNNAMED:
+            raise ConfigError(f"default_models: '{mask(type)}' is none of {', '.join(UNNAMED)}")
 
 
 def _aliases(config: Config) -> None:

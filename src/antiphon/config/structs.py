@@ -126,6 +126,12 @@ class Config(Settings, kw_only=True, forbid_unknown_fields=True):
         Meta(description="Maximum bytes of all uploaded files of an owner, with those that are being uploaded.", ge=1),
     ] = 16 * 1024 * 1024 * 1024
     owner_files: Annotated[int, Meta(description="Maximum number of uploaded files of an owner.", ge=1)] = 100_000
+    max_form: Annotated[
+        int,
+        Meta(
+            description="Maximum size of a form that is passed on to a backend (/v1/audio, /v1/images), in bytes.", ge=1
+        ),
+    ] = 32 * 1024 * 1024
     max_image: Annotated[
         int, Meta(description="Maximum size of an image or other media file fetched for a backend, in bytes.", ge=1)
     ] = 20 * 1024 * 1024
@@ -304,6 +310,12 @@ class Config(Settings, kw_only=True, forbid_unknown_fields=True):
         dict[str, LeakConfig], Meta(description="Formats of tool calls in text, by name, for `leaks`: see Leaks above.")
     ] = {}
     models: Annotated[dict[str, ModelConfig], Meta(description="Models by id, beside those that backends list.")] = {}
+    default_models: Annotated[
+        dict[str, str],
+        Meta(
+            description="Models of requests that name none, by type: image_generation, moderation, rerank; default: the only one."
+        ),
+    ] = {}
     engine: Annotated[EngineConfig | None, Meta(description="The embedded engine.")] = None
     tools: Annotated[ToolsConfig, Meta(description="Tools that the server runs itself.")] = msgspec.field(
         default_factory=ToolsConfig

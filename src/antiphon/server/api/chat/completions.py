@@ -9,20 +9,19 @@ from msgspec import Raw
 
 from antiphon.access.caller import resolve
 from antiphon.access.limits import Admission, Unlimited
-from antiphon.backends.base import ByteStream, Route, Router
+from antiphon.backends.base import Route, Router
 from antiphon.checker.pool import Checker
 from antiphon.core.request.validation import decode, decode_fields
-from antiphon.core.text.sse import UnbrokenLines
-from antiphon.errors import BackendError, InvalidRequest
+from antiphon.errors import InvalidRequest
 from antiphon.responses.intake.media import Media
 from antiphon.responses.structured_output import check_schema
 from antiphon.runtime.offload import by_size
 from antiphon.server.api.chat.media import with_media
 from antiphon.server.api.chat.meter import demand, metered
 from antiphon.server.api.chat.translated import TranslatedChat
-from antiphon.server.api.relayed import whole_body
+from antiphon.server.api.relayed import pass_on, whole_reply
 from antiphon.server.api.routing_hints import request_hints
-from antiphon.server.http.messages import ByteSink, ClientGone, Header, Reply, Request
+from antiphon.server.http.messages import Reply, Request
 from antiphon.telemetry.request_record import calls_model
 from antiphon.types.request import ModelName
 
@@ -87,8 +86,8 @@ class ChatCompletions:
             raise
         try:
             if not chat.stream or answer.status >= 300:
-                return await _whole(answer)
-            await _relay(request, answer)
+                return await whole_reply(answer)
+            await pass_on(request, answer)
             return None
         finally:
             answer.abort()
@@ -117,56 +116,3 @@ def _check(route: Route, model: str) -> None:
             param="model",
             code="unsupported_model",
         )
-
-
-async def _relay(request: Request, answer: ByteStream) -> None:
-    """Pass a stream on, piece by piece. Where the backend breaks off, so does the answer."""
-    sink = await request.stream(_content_type(answer), answer.status, _kept(answer))
-    try:
-        await _copy(answer, sink)
-    except ClientGone:
-        return
-    except BackendError as error:
-        # The head is out: the error goes into the stream, as OpenAI's own servers send it.
-        sink.write_nowait(b"data: " + msgspec.json.encode(error.body()) + b"\n\ndata: [DONE]\n\n")
-    await sink.close()
-
-
-async def _copy(answer: ByteStream, sink: ByteSink) -> None:
-    lines = UnbrokenLines()
-    while data := await answer.read():
-        if piece := lines.feed(data):
-            sink.write_nowait(piece)
-            await sink.drain()
-    if rest := lines.feed(b""):
-        sink.write_nowait(rest)
-
-
-async def _whole(answer: ByteStream) -> Reply:
-    return Reply(await whole_body(answer), answer.status, _content_type(answer), _kept(answer))
-
-
-def _content_type(answer: ByteStream) -> str:
-    for name, value in answer.headers:
-        if name == b"content-type":
-            return value.decode("latin-1")
-    return "application/json"
-
-
-def _kept(answer: ByteStream) -> list[Header]:
-    return [(name, value) for name, value in answer.headers if name not in _OURS]
-
-
-_OURS = frozenset(
-    {
-        b"connection",
-        b"content-length",
-        b"content-type",
-        b"date",
-        b"keep-alive",
-        b"openai-processing-ms",
-        b"server",
-        b"transfer-encoding",
-        b"x-request-id",
-    }
-)
