@@ -176,6 +176,6 @@ class PostgresBatches:
 
 
 def _batch(row: Sequence[Any]) -> StoredBatch:
-    values = [unescape(value) if isinstance(value, str) else value for value in row]
+    values: list[Any] = [unescape(value) if isinstance(value, str) else value for value in row]
     fields = dict(zip(FIELDS, values, strict=False))
     return StoredBatch(**fields, counts=BatchCounts(**dict(zip(COUNTS, values[len(FIELDS) :], strict=True))))
