@@ -20,8 +20,10 @@ from antiphon.backends.base import Backend
 from antiphon.backends.open import open_backends
 from antiphon.backends.routing.registry import Registry
 from antiphon.checker.pool import Checker
+from antiphon.composition.batches import make_batches
 from antiphon.composition.from_settings import (
     container_bounds,
+    file_bounds,
     image_server,
     make_sandboxes,
     make_tokens,
@@ -59,11 +61,15 @@ from antiphon.retrieval.search import Searcher
 from antiphon.runtime.request_memory import Rooms
 from antiphon.server.api.admin import Ring
 from antiphon.server.api.foreground import SHUTDOWN, Foreground
+from antiphon.server.api.incoming import Incoming
 from antiphon.server.api.responses import Responses
 from antiphon.server.asgi import AntiphonApp
 from antiphon.server.auth.authenticator import Authenticator, Credentials, authenticator
 from antiphon.server.auth.credentials import StoredKeys, fixed_callers
 from antiphon.server.auth.hosts import Hosts
+from antiphon.server.auth.standing import Standing
+from antiphon.server.batches.in_process import InProcess
+from antiphon.server.batches.making import BatchParts
 from antiphon.server.http.forwarded import Way
 from antiphon.server.http.router import RouteTable
 from antiphon.server.http.unread_answers import Unread
@@ -128,7 +134,7 @@ class Parts:
                 self.registry.health,
                 lambda: self.live.running,
                 lambda: self.sockets.open,
-                lambda: chain(self.store_watch(), self.search_counts()),
+                lambda: chain(self.store_watch(), self.search_counts(), self.batches.machine.samples()),
             ),
         )
         self.search_counts = SearchCounts(lambda: self.ingestion.outcomes())
@@ -167,10 +173,12 @@ class Parts:
         preparer = Preparer(self.services, self.intake, ResponsesDecoder(self.prompts, config))
         self.webhooks = Webhooks(config.webhooks, self.store.deliveries, self.services.clock)
         self.live = Live(self.services, preparer, self.webhooks)
+        router = RouteTable()
+        self.batches = self._batches(config, router)
         self.foreground = Foreground(config.head_hold)
         self.responses = Responses(self.services, preparer, self.live, self.foreground)
         self.sockets = WebSockets(self.services, preparer)
-        self.app = self._app(config, preparer)
+        self.app = self._app(config, router, preparer)
 
     def _media(self, config: Config) -> Media:
         return Media(
@@ -196,9 +204,25 @@ class Parts:
             served=self._stop is not None,
         )
 
-    def _app(self, config: Config, preparer: Preparer) -> AntiphonApp:
+    def _batches(self, config: Config, router: RouteTable) -> BatchParts:
+        """Return what batches need; their requests are answered by the routes of `router`."""
+        services = self.services
+        in_process = InProcess(router, services.rooms, new_id_base, self.watch.watchers)
+        incoming = Incoming(self.store.files, services.clock, file_bounds(config))
+        standing = Standing(lambda: self.config, self.keyring, services.clock)
+        machine = make_batches(config, services, in_process, standing, self.webhooks)
+        return BatchParts(
+            store=self.store,
+            incoming=incoming,
+            machine=machine,
+            in_process=in_process,
+            clock=services.clock,
+            new_id_base=new_id_base,
+            most_open=config.batches_per_owner,
+        )
+
+    def _app(self, config: Config, router: RouteTable, preparer: Preparer) -> AntiphonApp:
         """Return the application, of all parts."""
-        router = RouteTable()
         add_routes(router, self, preparer)
         return AntiphonApp(
             router,
@@ -283,6 +307,7 @@ class Parts:
         await self.live.start()
         await self.webhooks.start()
         await self.ingestion.start()
+        await self.batches.machine.start()
         self.sandboxes.begin(self._tools.code_off)
         tasks = [
             asyncio.create_task(purge_forever(self.store.database, self.services.clock)),
@@ -295,6 +320,7 @@ class Parts:
         finally:
             for task in tasks:
                 task.cancel()
+            await self.batches.machine.close()
             await self.ingestion.close()
             await self.webhooks.close()
             await self.live.close(0 if self._forced else self.config.shutdown_grace)

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+<<<<<<< HEAD
 from antiphon.access.caller import ADMIN, CHAT, MODERATIONS, SCOPES
 from antiphon.composition.from_settings import file_bounds
+=======
+from antiphon.access.caller import ADMIN, CHAT, SCOPES
+>>>>>>> batches
 from antiphon.responses.prepare import Preparer
 from antiphon.server.api.admin import Admin
 from antiphon.server.api.chat.completions import ChatCompletions
@@ -14,7 +18,6 @@ from antiphon.server.api.containers import ContainerRoutes
 from antiphon.server.api.conversations import Conversations
 from antiphon.server.api.counting import Counting
 from antiphon.server.api.health import Health
-from antiphon.server.api.incoming import Incoming
 from antiphon.server.api.models import Models
 from antiphon.server.api.relays.handler import RelayHandlers
 from antiphon.server.api.relays.moderations import Moderations
@@ -28,6 +31,7 @@ from antiphon.server.api.routes import (
 )
 from antiphon.server.api.skills import SkillRoutes
 from antiphon.server.api.vectors.stores import VectorShelf
+from antiphon.server.batches.openai import BatchRoutes, add_batches
 from antiphon.server.http.router import RouteTable
 from antiphon.server.messages.models import AnthropicModels, ModelNames
 from antiphon.server.messages.routes import MessagesRoutes, add_messages
@@ -50,8 +54,8 @@ def add_routes(router: RouteTable, parts: Parts, preparer: Preparer) -> None:
     )
     router.websocket("/responses", parts.sockets.serve if parts.config.websocket else None)
     clock, new_id_base = parts.services.clock, parts.services.new_id_base
-    incoming = Incoming(parts.store.files, clock, file_bounds(parts.config))
-    add_files(router, incoming, parts.store.uploads, new_id_base, parts.ingestion.wake, parts.tool_meters)
+    add_batches(router, BatchRoutes(parts.batches))
+    add_files(router, parts.batches.incoming, parts.store.uploads, new_id_base, parts.ingestion.wake, parts.tool_meters)
     shelf = VectorShelf(parts.store, parts.ingestion, clock, new_id_base)
     rewriter = parts.search_models.rewriter(parts.services.router, parts.search_counts.fallback)
     most = parts.config.tools.file_search.max_stores

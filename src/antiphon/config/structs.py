@@ -227,6 +227,16 @@ class Config(Settings, kw_only=True, forbid_unknown_fields=True):
             ge=0,
         ),
     ] = 1000
+    batch_running: Annotated[
+        int, Meta(description="Maximum number of requests of batches that each process works on at once.", ge=1)
+    ] = 8
+    batch_requests: Annotated[int, Meta(description="Maximum number of requests of a batch.", ge=1)] = 50_000
+    batch_bytes: Annotated[int, Meta(description="Maximum size of a batch's input file, in bytes.", ge=1)] = (
+        200 * 1024 * 1024
+    )
+    batches_per_owner: Annotated[
+        int, Meta(description="Maximum number of batches of an owner that have not ended; further ones get 429.", ge=1)
+    ] = 100
     structured_output: Annotated[
         Literal["check", "repair", "off"],
         Meta(
