@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from antiphon.access.caller import ADMIN, CHAT, SCOPES
 from antiphon.composition.from_settings import file_bounds
+from antiphon.responses.intake.decoding import ResponsesDecoder
 from antiphon.responses.prepare import Preparer
 from antiphon.server.api.admin import Admin
 from antiphon.server.api.chat.completions import ChatCompletions
@@ -32,7 +33,8 @@ if TYPE_CHECKING:
 
 def add_routes(router: RouteTable, parts: Parts, preparer: Preparer) -> None:
     """Register all routes of a server."""
-    add_responses(router, parts.responses, Counting(parts.services, preparer))
+    counts = Preparer(parts.services, parts.intake, ResponsesDecoder(parts.prompts, parts.config, needs_input=False))
+    add_responses(router, parts.responses, Counting(parts.services, preparer, counts))
     add_conversations(
         router,
         Conversations(
