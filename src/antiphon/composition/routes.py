@@ -4,12 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-<<<<<<< HEAD
 from antiphon.access.caller import ADMIN, CHAT, MODERATIONS, SCOPES
-from antiphon.composition.from_settings import file_bounds
-=======
-from antiphon.access.caller import ADMIN, CHAT, SCOPES
->>>>>>> batches
+from antiphon.responses.intake.decoding import ResponsesDecoder
 from antiphon.responses.prepare import Preparer
 from antiphon.server.api.admin import Admin
 from antiphon.server.api.chat.completions import ChatCompletions
@@ -45,7 +41,8 @@ if TYPE_CHECKING:
 
 def add_routes(router: RouteTable, parts: Parts, preparer: Preparer) -> None:
     """Register all routes of a server."""
-    add_responses(router, parts.responses, Counting(parts.services, preparer))
+    counts = Preparer(parts.services, parts.intake, ResponsesDecoder(parts.prompts, parts.config, needs_input=False))
+    add_responses(router, parts.responses, Counting(parts.services, preparer, counts))
     add_conversations(
         router,
         Conversations(
