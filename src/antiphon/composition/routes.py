@@ -57,6 +57,8 @@ def add_routes(router: RouteTable, parts: Parts, preparer: Preparer) -> None:
     translated = TranslatedChat(parts.services, parts.intake, parts.foreground)
     chat = ChatCompletions(parts.services.router, parts.media, parts.limiter, parts.services.checker, translated)
     router.add("POST", "/chat/completions", chat.create, scopes=frozenset((CHAT,)))
+    router.add("POST", "/decisions", parts.decisions.create)
+    router.add("POST", "/systemone", parts.decisions.create_systemone)
     health = Health(parts.registry.health, parts.store.database.condition, lambda: parts.sandboxes.condition)
     router.add("GET", "/health", health.health, public=True)
     router.add("GET", "/ready", health.ready, public=True)

@@ -32,6 +32,7 @@ class Record(msgspec.Struct, eq=False):
     run: Observed | None = None
     status: int = 200
     _model: str = ""
+    _usage: Usage | None = None
     _started: float = msgspec.field(default_factory=perf_counter)
 
     @property
@@ -48,13 +49,22 @@ class Record(msgspec.Struct, eq=False):
         """Return the model, the tokens of the Response where they are known, and what it failed with, also behind a 200."""
         run = self.run
         if run is None:
-            return self._model, None, None
+            return self._model, self._usage, None
         response = run.plan.response
         return response.model, response.usage, run.error
+
+    @property
+    def used(self) -> Usage | None:
+        """The tokens of a request that makes no Response; those of a Response are counted as they come to be known."""
+        return self._usage
 
     def calls(self, model: str) -> None:
         """Note the model of a request that makes no Response."""
         self._model = model
+
+    def uses(self, usage: Usage) -> None:
+        """Note its tokens."""
+        self._usage = usage
 
 
 class Watcher(Protocol):
@@ -87,6 +97,13 @@ def calls_model(model: str) -> None:
     record = current.get()
     if record is not None:
         record.calls(model)
+
+
+def used(usage: Usage) -> None:
+    """Note the tokens that the request at hand has used without making a Response."""
+    record = current.get()
+    if record is not None:
+        record.uses(usage)
 
 
 def teller(watchers: Sequence[Watcher]) -> Callable[[Record], None]:
