@@ -83,37 +83,44 @@ def from_logprobs(tokens: Sequence[AnswerToken], labels: Sequence[str]) -> list[
 
     They are normalised: of what the labels have together.
     """
-    best: list[float] | None = None
+    best: _Place | None = None
     for token in tokens:
-        masses = _masses(token, labels)
-        if _label_of(token.token, labels) is not None and any(masses):
-            return _normalised(masses)
-        if not token.token.strip(_MARKS) and sum(masses) < LEAST_MASS:
-            continue  # marks before the answer
-        if best is None or sum(masses) > sum(best):
-            best = masses
-    return _normalised(best) if best is not None and sum(best) >= LEAST_MASS else None
+        place = _place_of(token, labels)
+        if _label_of(token.token, labels) is not None and place.mass:
+            return _normalised(place.completed())
+        if token.token.strip(_MARKS) and (best is None or place.mass > best.mass):
+            best = place
+    return _normalised(best.completed()) if best is not None and best.mass >= LEAST_MASS else None
 
 
-def _masses(token: AnswerToken, labels: Sequence[str]) -> list[float]:
-    """Return the probability of each label at one place; spellings of the same label are added up.
+class _Place(msgspec.Struct, frozen=True):
+    """The probabilities of the labels at one place of an answer, and of all alternatives that are told."""
 
-    Labels that are not among the alternatives share what these leave, each having no more than the least likely of them.
-    """
-    masses = [0.0] * len(labels)
+    masses: list[float]
+    chances: Sequence[float]
+
+    @property
+    def mass(self) -> float:
+        return sum(self.masses)
+
+    def completed(self) -> list[float]:
+        """Return the masses; labels that are not told share the rest, each having no more than the least likely alternative."""
+        absent = self.masses.count(0.0)
+        rest = min(max(1 - sum(self.chances), 0.0) / absent, min(self.chances)) if absent else 0.0
+        return [mass or rest for mass in self.masses]
+
+
+def _place_of(token: AnswerToken, labels: Sequence[str]) -> _Place:
+    """Return the labels' probabilities at a token; spellings of the same label are added up."""
     told = {one.token: one.logprob for one in token.top_logprobs}
     told.setdefault(token.token, token.logprob)
     chances = {text: exp(min(logprob, 0.0)) for text, logprob in told.items() if logprob is not None}
+    masses = [0.0] * len(labels)
     for text, chance in chances.items():
-        place = _label_of(text, labels)
-        if place is not None:
-            masses[place] += chance
-    absent = [place for place, mass in enumerate(masses) if not mass]
-    if absent and len(absent) < len(labels):
-        rest = min(max(1 - sum(chances.values()), 0.0) / len(absent), min(chances.values()))
-        for place in absent:
-            masses[place] = rest
-    return masses
+        at = _label_of(text, labels)
+        if at is not None:
+            masses[at] += chance
+    return _Place(masses, list(chances.values()))
 
 
 def _label_of(token: str, labels: Sequence[str]) -> int | None:
