@@ -45,6 +45,7 @@ from antiphon.net.fetching import Fetcher
 from antiphon.net.proxies import passwords
 from antiphon.net.url_guard import UrlGuard
 from antiphon.responses.background.live import Live
+from antiphon.responses.decisions.decider import Decider
 from antiphon.responses.intake.decoding import ResponsesDecoder
 from antiphon.responses.intake.intake import Intake
 from antiphon.responses.intake.media import Media
@@ -60,6 +61,7 @@ from antiphon.retrieval.ingestion import IngestBounds, Ingestion
 from antiphon.retrieval.search import Searcher
 from antiphon.runtime.request_memory import Rooms
 from antiphon.server.api.admin import Ring
+from antiphon.server.api.decisions import Decisions
 from antiphon.server.api.foreground import SHUTDOWN, Foreground
 from antiphon.server.api.incoming import Incoming
 from antiphon.server.api.responses import Responses
@@ -77,6 +79,7 @@ from antiphon.server.watch import Watch
 from antiphon.server.ws.connection import WebSockets
 from antiphon.stores.base import StoreDatabase
 from antiphon.stores.open import open_store
+from antiphon.telemetry.decision_counts import DecisionCounts
 from antiphon.telemetry.gauges import Gauges
 from antiphon.telemetry.observers import Observers
 from antiphon.telemetry.search_counts import SearchCounts
@@ -134,9 +137,12 @@ class Parts:
                 self.registry.health,
                 lambda: self.live.running,
                 lambda: self.sockets.open,
-                lambda: chain(self.store_watch(), self.search_counts(), self.batches.machine.samples()),
+                lambda: chain(
+                    self.store_watch(), self.search_counts(), self.decision_counts(), self.batches.machine.samples()
+                ),
             ),
         )
+        self.decision_counts = DecisionCounts()
         self.search_counts = SearchCounts(lambda: self.ingestion.outcomes())
         self.store = self.watch.store(store)
         self.store_watch = StoreWatch(self.store.database, time.time, lambda: self.live)
@@ -171,6 +177,8 @@ class Parts:
         )
         self.intake = Intake(self.services, self.media)
         preparer = Preparer(self.services, self.intake, ResponsesDecoder(self.prompts, config))
+        decider = Decider(self.services, self.intake, self.media, self.decision_counts.question)
+        self.decisions = Decisions(decider, config.unknown_fields)
         self.webhooks = Webhooks(config.webhooks, self.store.deliveries, self.services.clock)
         self.live = Live(self.services, preparer, self.webhooks)
         router = RouteTable()

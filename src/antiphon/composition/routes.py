@@ -70,6 +70,8 @@ def add_routes(router: RouteTable, parts: Parts, preparer: Preparer) -> None:
     add_relays(router, relay_handlers(parts))
     moderations = Moderations(parts.moderators, parts.media, parts.limiter, new_id_base)
     router.add("POST", "/moderations", moderations.create, scopes=frozenset((CHAT, MODERATIONS)))
+    router.add("POST", "/decisions", parts.decisions.create)
+    router.add("POST", "/systemone", parts.decisions.create_systemone)
     health = Health(parts.registry.health, parts.store.database.condition, lambda: parts.sandboxes.condition)
     router.add("GET", "/health", health.health, public=True)
     router.add("GET", "/ready", health.ready, public=True)

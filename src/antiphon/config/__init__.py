@@ -1,5 +1,6 @@
 """Settings: their definitions (`structs`, `tables`), sources and rules."""
 
+from antiphon.config.decisions import CalibrationConfig, DecisionsConfig
 from antiphon.config.keys import JwtConfig, KeyConfig
 from antiphon.config.structs import DEFAULT_STORE, Config
 from antiphon.config.tables import (
@@ -26,8 +27,10 @@ __all__ = [
     "MCP",
     "SECRET",
     "BackendConfig",
+    "CalibrationConfig",
     "CodeInterpreterConfig",
     "Config",
+    "DecisionsConfig",
     "EngineConfig",
     "FileSearchConfig",
     "JwtConfig",

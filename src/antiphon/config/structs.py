@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
+from antiphon.config.decisions import DecisionsConfig
 from antiphon.config.keys import JwtConfig, KeyConfig
 from antiphon.config.tables import (
     SECRET,
@@ -329,4 +330,7 @@ class Config(Settings, kw_only=True, forbid_unknown_fields=True):
     engine: Annotated[EngineConfig | None, Meta(description="The embedded engine.")] = None
     tools: Annotated[ToolsConfig, Meta(description="Tools that the server runs itself.")] = msgspec.field(
         default_factory=ToolsConfig
+    )
+    decisions: Annotated[DecisionsConfig, Meta(description="Questions with a closed set of answers.")] = msgspec.field(
+        default_factory=DecisionsConfig
     )
