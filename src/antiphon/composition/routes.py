@@ -55,7 +55,10 @@ def add_routes(router: RouteTable, parts: Parts, preparer: Preparer) -> None:
     router.add("GET", "/models", models.list, scopes=frozenset(SCOPES))
     router.add("GET", "/models/{id:path}", models.read, scopes=frozenset(SCOPES))
     translated = TranslatedChat(parts.services, parts.intake, parts.foreground)
-    chat = ChatCompletions(parts.services.router, parts.media, parts.limiter, parts.services.checker, translated)
+    services = parts.services
+    chat = ChatCompletions(
+        services.router, parts.media, parts.limiter, services.checker, translated, services.guards
+    )
     router.add("POST", "/chat/completions", chat.create, scopes=frozenset((CHAT,)))
     health = Health(parts.registry.health, parts.store.database.condition, lambda: parts.sandboxes.condition)
     router.add("GET", "/health", health.health, public=True)

@@ -1,5 +1,6 @@
 """Settings: their definitions (`structs`, `tables`), sources and rules."""
 
+from antiphon.config.guards import GuardConfig
 from antiphon.config.keys import JwtConfig, KeyConfig
 from antiphon.config.structs import DEFAULT_STORE, Config
 from antiphon.config.tables import (
@@ -30,6 +31,7 @@ __all__ = [
     "Config",
     "EngineConfig",
     "FileSearchConfig",
+    "GuardConfig",
     "JwtConfig",
     "KeyConfig",
     "LeakConfig",

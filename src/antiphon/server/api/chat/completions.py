@@ -14,9 +14,11 @@ from antiphon.checker.pool import Checker
 from antiphon.core.request.validation import decode, decode_fields
 from antiphon.core.text.sse import UnbrokenLines
 from antiphon.errors import BackendError, InvalidRequest
+from antiphon.responses.guards.guards import NO_GUARDS, Guards
 from antiphon.responses.intake.media import Media
 from antiphon.responses.structured_output import check_schema
 from antiphon.runtime.offload import by_size
+from antiphon.server.api.chat.asked import is_moderated
 from antiphon.server.api.chat.media import with_media
 from antiphon.server.api.chat.meter import demand, metered
 from antiphon.server.api.chat.translated import TranslatedChat
@@ -57,12 +59,14 @@ class ChatCompletions:
         limiter: Admission | None = None,
         checker: Checker | None = None,
         translated: TranslatedChat | None = None,
+        guards: Guards = NO_GUARDS,
     ) -> None:
         self._router = router
         self._media = media
         self._limiter = limiter or Unlimited()
         self._checker = checker or Checker()
         self._translated = translated
+        self._guards = guards
 
     async def create(self, request: Request) -> Reply | None:
         """Relay a request. Raises InvalidRequest for what every backend would refuse, BackendError for the rest."""
@@ -72,8 +76,8 @@ class ChatCompletions:
         route = resolve(self._router, chat.model, request.caller)
         _check(route, chat.model)
         calls_model(route.card.id)
-        if self._translated is not None and not route.relays_chat:
-            return await self._translated.create(request, body)
+        if self._translated is not None and (not route.relays_chat or self._guarded(route, request, fields)):
+            return await self._translated.create(request, body, others=route.relays_chat)
         request.cancel_on_disconnect()
         schema = _schema(fields.get("response_format"))
         if schema is not None:
@@ -92,6 +96,10 @@ class ChatCompletions:
             return None
         finally:
             answer.abort()
+
+    def _guarded(self, route: Route, request: Request, fields: Mapping[str, Raw]) -> bool:
+        """Tell whether guards look at the answer: then it is no relayed one, so that there is one way through them."""
+        return is_moderated(fields) or self._guards.apply(route.card, request.owner)
 
 
 def _decoded(body: bytes) -> tuple[ChatRequest, Mapping[str, Raw]]:
