@@ -32,7 +32,7 @@ from antiphon.composition.from_settings import (
 )
 from antiphon.composition.reloading import changed, reopened, talkative, tokenizers, validate
 from antiphon.composition.routes import add_routes
-from antiphon.composition.search_models import SearchModels
+from antiphon.composition.search_models import SearchModels, backend_post
 from antiphon.config import Config
 from antiphon.config.masking import SECRETS, secrets_of
 from antiphon.config.origins import Origins
@@ -46,6 +46,7 @@ from antiphon.net.proxies import passwords
 from antiphon.net.url_guard import UrlGuard
 from antiphon.responses.background.live import Live
 from antiphon.responses.decisions.decider import Decider
+from antiphon.responses.guards.guards import Guards
 from antiphon.responses.intake.decoding import ResponsesDecoder
 from antiphon.responses.intake.intake import Intake
 from antiphon.responses.intake.media import Media
@@ -81,6 +82,7 @@ from antiphon.stores.base import StoreDatabase
 from antiphon.stores.open import open_store
 from antiphon.telemetry.decision_counts import DecisionCounts
 from antiphon.telemetry.gauges import Gauges
+from antiphon.telemetry.guard_counts import GuardCounts
 from antiphon.telemetry.observers import Observers
 from antiphon.telemetry.search_counts import SearchCounts
 from antiphon.telemetry.store_metrics import StoreWatch
@@ -138,12 +140,17 @@ class Parts:
                 lambda: self.live.running,
                 lambda: self.sockets.open,
                 lambda: chain(
-                    self.store_watch(), self.search_counts(), self.decision_counts(), self.batches.machine.samples()
+                    self.store_watch(),
+                    self.search_counts(),
+                    self.decision_counts(),
+                    self.guard_counts(),
+                    self.batches.machine.samples(),
                 ),
             ),
         )
         self.decision_counts = DecisionCounts()
         self.search_counts = SearchCounts(lambda: self.ingestion.outcomes())
+        self.guard_counts = GuardCounts()
         self.store = self.watch.store(store)
         self.store_watch = StoreWatch(self.store.database, time.time, lambda: self.live)
         self.sandboxes = make_sandboxes(config.tools.code_interpreter)
@@ -169,6 +176,7 @@ class Parts:
         embedder, reranker = self.search_models.embedder, self.search_models.reranker
         self.ingestion = Ingestion(self.store, IngestBounds.of(config.tools.file_search), time.time, embedder)
         self.searcher = Searcher(self.store.vector_stores, embedder, reranker, self.search_counts.fallback)
+        self.guards = Guards(config.guards, backend_post("/moderations", lambda: self.backends), self.guard_counts.count)
         self._tools = self._hosted_tools(config, hosted)
         self.services = self._services(config)
         self.media = self._media(config)
@@ -264,6 +272,7 @@ class Parts:
             tool_meters=self.tool_meters,
             rooms=Rooms(config.request_owner_bytes, config.request_bytes),
             recall=Recall(config.recall_bytes),
+            guards=self.guards,
             observer=Observers(self.ring, *self.watch.observers),
         )
 
@@ -294,6 +303,7 @@ class Parts:
             most_tools=config.mcp_max_tools,
         )
         self.prompts.replace(config.prompts)
+        self.guards.replace(config.guards)
         self.services.counter.replace(tokenizers(config))
         self.limiter.reprice(prices(config.models))
         self.config, self.backends = config, backends
@@ -338,6 +348,7 @@ class Parts:
             if self.tokens is not None:
                 await self.tokens.close()
             await self._tools.close()
+            await self.guards.close()
             await self.search_models.close()
             await self.registry.close()
             await self.services.checker.close()

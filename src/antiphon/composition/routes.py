@@ -65,7 +65,10 @@ def add_routes(router: RouteTable, parts: Parts, preparer: Preparer) -> None:
     router.add("GET", "/models", models.list, scopes=frozenset(SCOPES))
     router.add("GET", "/models/{id:path}", models.read, scopes=frozenset(SCOPES))
     translated = TranslatedChat(parts.services, parts.intake, parts.foreground)
-    chat = ChatCompletions(parts.services.router, parts.media, parts.limiter, parts.services.checker, translated)
+    services = parts.services
+    chat = ChatCompletions(
+        services.router, parts.media, parts.limiter, services.checker, translated, services.guards
+    )
     router.add("POST", "/chat/completions", chat.create, scopes=frozenset((CHAT,)))
     add_relays(router, relay_handlers(parts))
     moderations = Moderations(parts.moderators, parts.media, parts.limiter, new_id_base)

@@ -7,8 +7,9 @@ from ipaddress import ip_address, ip_network
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from antiphon.config.guards import MODERATION, PATTERNS
 from antiphon.config.origins import is_origin
-from antiphon.config.plugins import BACKENDS, STORES, TOOLS, check_plugin
+from antiphon.config.plugins import BACKENDS, GUARDS, STORES, TOOLS, check_plugin
 from antiphon.config.reading import nearest, quoted
 from antiphon.config.structs import Config
 from antiphon.config.tables import MCP, mask
@@ -52,6 +53,7 @@ def check(config: Config) -> None:
         _mcp_servers,
         _web_search,
         _image_generation,
+        _guards,
     ):
         rule(config)
 
@@ -209,19 +211,26 @@ def _file_search(config: Config) -> None:
 def _search_model(config: Config, path: str, value: str) -> None:
     """Check the name of a model that search uses: BACKEND/MODEL."""
     backend, _, model = value.partition("/")
-    if not model:
-        raise ConfigError(f"{path}: '{mask(value)}': expected BACKEND/MODEL with the name of an entry of backends")
-    if backend == ENGINE:
+    if model and backend == ENGINE:
         if path.endswith("rerank"):
             raise ConfigError(f"{path}: the embedded engine does not rerank; name a backend")
         if model.endswith(".gguf") and not Path(model).expanduser().is_file():
             raise ConfigError(f"{path}: file not found: '{model}'")
         if config.workers > 1:
             raise ConfigError("workers: the embedded engine runs in one process only; use one worker, or a backend")
-    elif backend not in config.backends:
-        known = [*config.backends, ENGINE]
+        return
+    _named_model(config, path, value, ENGINE)
+
+
+def _named_model(config: Config, path: str, value: str, *others: str) -> None:
+    """Check the name of a model of a backend that speaks OpenAI's API: BACKEND/MODEL."""
+    backend, _, model = value.partition("/")
+    if not model:
+        raise ConfigError(f"{path}: '{mask(value)}': expected BACKEND/MODEL with the name of an entry of backends")
+    if backend not in config.backends:
+        known = [*config.backends, *others]
         raise ConfigError(f"{path}: unknown backend '{backend}'{nearest(backend, known)}")
-    elif config.backends[backend].api not in ("chat", "responses"):
+    if config.backends[backend].api not in ("chat", "responses"):
         raise ConfigError(f"{path}: the backend '{backend}' does not speak OpenAI's API (`api` chat or responses)")
 
 
@@ -309,6 +318,16 @@ def _image_generation(config: Config) -> None:
         raise ConfigError(f"{path}: set either backend or url")
     if settings.backend and settings.backend not in config.backends:
         raise ConfigError(f"{path}.backend: there is no backend '{settings.backend}'")
+
+
+def _guards(config: Config) -> None:
+    for name, guard in config.guards.items():
+        path = f"guards.{quoted(name)}"
+        check_plugin(GUARDS, guard.kind, f"{path}.kind", (PATTERNS, MODERATION))
+        if guard.kind == PATTERNS and not (guard.words or guard.patterns):
+            raise ConfigError(f"{path}: expected words or patterns")
+        if guard.kind == MODERATION:
+            _named_model(config, f"{path}.model", guard.model)
 
 
 def web_search_choice(config: Config) -> WebSearchChoice:

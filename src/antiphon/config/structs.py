@@ -12,6 +12,7 @@ import msgspec
 from msgspec import Meta
 
 from antiphon.config.decisions import DecisionsConfig
+from antiphon.config.guards import GuardConfig
 from antiphon.config.keys import JwtConfig, KeyConfig
 from antiphon.config.tables import (
     SECRET,
@@ -287,6 +288,9 @@ class Config(Settings, kw_only=True, forbid_unknown_fields=True):
         int, Meta(description="Number of retries over a model's backends, before the first token.", ge=0, le=5)
     ] = 1
     mcp_servers: Annotated[dict[str, McpServerConfig], Meta(description="MCP servers by label.")] = {}
+    guards: Annotated[
+        dict[str, GuardConfig], Meta(description="Guards of requests and answers, by a name of yours: see docs/guardrails.md.")
+    ] = {}
     mcp_timeout: Annotated[float, Meta(description="Timeout of an MCP call in seconds.", gt=0)] = 60.0
     mcp_progress_timeout: Annotated[
         float,

@@ -104,10 +104,37 @@ class ToolUsage(msgspec.Struct, frozen=True):
     web_search: SearchUsage = SearchUsage()
 
 
+class ModerationResult(msgspec.Struct, frozen=True, kw_only=True):
+    """What moderation says of an input or an output."""
+
+    type: str = "moderation_result"
+    flagged: bool
+    categories: dict[str, bool]
+    category_scores: dict[str, float]
+    category_applied_input_types: dict[str, list[str]]
+    model: str
+
+
+class ModerationError(msgspec.Struct, frozen=True, kw_only=True):
+    """An input or an output that could not be moderated."""
+
+    type: str = "error"
+    code: str
+    message: str
+
+
+class Moderation(msgspec.Struct, frozen=True, kw_only=True):
+    """What moderation says of a response's input and output, as JSON of a ModerationResult or a ModerationError."""
+
+    input: Raw
+    output: Raw
+
+
 class Response(msgspec.Struct, kw_only=True):
     """What a client gets. `output` holds items as JSON, encoded once; the echoed `text`, `tools` and so on are JSON too.
 
-    `input_transformations` is there where there was one, `tool_usage` where a hosted tool was called.
+    `input_transformations` is there where there was one, `tool_usage` where a hosted tool was called, `moderation` where it was
+    asked for or a guard found something.
     """
 
     id: str
@@ -146,6 +173,7 @@ class Response(msgspec.Struct, kw_only=True):
     frequency_penalty: float = 0.0
     tool_usage: ToolUsage | UnsetType = UNSET
     input_transformations: list[InputTransformation] | UnsetType = UNSET
+    moderation: Moderation | None | UnsetType = UNSET
 
     def __post_init__(self) -> None:
         if self.prompt is not None:

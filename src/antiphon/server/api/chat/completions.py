@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import msgspec
 from msgspec import Raw
 
@@ -13,9 +15,11 @@ from antiphon.core.json_encoding import to_json
 from antiphon.core.request.text_format import is_bare_schema
 from antiphon.core.request.validation import decode, decode_fields, missing
 from antiphon.errors import InvalidRequest
+from antiphon.responses.guards.guards import NO_GUARDS, Guards
 from antiphon.responses.intake.media import Media
 from antiphon.responses.structured_output import check_schema
 from antiphon.runtime.offload import by_size
+from antiphon.server.api.chat.asked import is_moderated
 from antiphon.server.api.chat.media import with_media
 from antiphon.server.api.chat.meter import demand, metered
 from antiphon.server.api.chat.translated import TranslatedChat
@@ -56,12 +60,14 @@ class ChatCompletions:
         limiter: Admission | None = None,
         checker: Checker | None = None,
         translated: TranslatedChat | None = None,
+        guards: Guards = NO_GUARDS,
     ) -> None:
         self._router = router
         self._media = media
         self._limiter = limiter or Unlimited()
         self._checker = checker or Checker()
         self._translated = translated
+        self._guards = guards
 
     async def create(self, request: Request) -> Reply | None:
         """Relay a request. Raises InvalidRequest for what every backend would refuse, BackendError for the rest."""
@@ -78,8 +84,8 @@ class ChatCompletions:
         route = resolve(self._router, model, request.caller)
         _check(route, model)
         calls_model(route.card.id)
-        if self._translated is not None and not route.relays_chat:
-            return await self._translated.create(request, body)
+        if self._translated is not None and (not route.relays_chat or self._guarded(route, request, fields)):
+            return await self._translated.create(request, body, others=route.relays_chat)
         request.cancel_on_disconnect()
         if "response_format" in fields:
             fields["response_format"] = _with_wrapped_schema(fields["response_format"])
@@ -100,6 +106,10 @@ class ChatCompletions:
             return None
         finally:
             answer.abort()
+
+    def _guarded(self, route: Route, request: Request, fields: Mapping[str, Raw]) -> bool:
+        """Tell whether guards look at the answer: then it is no relayed one, so that there is one way through them."""
+        return is_moderated(fields) or self._guards.apply(route.card, request.owner)
 
 
 def _decoded(body: bytes) -> tuple[ChatRequest, dict[str, Raw]]:
