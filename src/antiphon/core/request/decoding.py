@@ -102,7 +102,6 @@ def _check(request: CreateResponse) -> None:
     _check_shape("client_metadata", request.client_metadata, b"{")
     _check_shape("context_management", request.context_management, b"[")
     _check_shape("moderation", request.moderation, b"{")
-    _check_shape("prompt_cache_options", request.prompt_cache_options, b"{")
 
 
 def _may_lack_input(request: CreateResponse) -> bool:
