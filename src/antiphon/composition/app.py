@@ -54,6 +54,7 @@ from antiphon.responses.intake.prompts import Prompts
 from antiphon.responses.intake.token_count import TokenCounter
 from antiphon.responses.moderation.moderators import Moderators
 from antiphon.responses.prepare import Preparer
+from antiphon.responses.prompt_memory import PromptMemory
 from antiphon.responses.recall import Recall
 from antiphon.responses.sealing import Sealer
 from antiphon.responses.services import Services, new_id_base
@@ -273,6 +274,7 @@ class Parts:
             rooms=Rooms(config.request_owner_bytes, config.request_bytes),
             recall=Recall(config.recall_bytes),
             guards=self.guards,
+            prompts=PromptMemory(config.prompt_memory_bytes),
             observer=Observers(self.ring, *self.watch.observers),
         )
 

@@ -205,6 +205,14 @@ class Config(Settings, kw_only=True, forbid_unknown_fields=True):
             ge=0,
         ),
     ] = 64 * 1024 * 1024
+    prompt_memory_bytes: Annotated[
+        int,
+        Meta(
+            description="Maximum bytes of prompts that each process remembers for an hour, to tell why a backend's prompt cache"
+            " was not used. 0: requests are compared with stored responses only, and misses are not counted.",
+            ge=0,
+        ),
+    ] = 32 * 1024 * 1024
     background_lease: Annotated[
         float,
         Meta(

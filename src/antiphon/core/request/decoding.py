@@ -118,7 +118,6 @@ def _check(request: CreateResponse) -> None:
     _check_shape("image", request.image, b"{")
     _check_shape("multi_agent", request.multi_agent, b"{")
     _check_shape("moderation", request.moderation, b"{")
-    _check_shape("prompt_cache_options", request.prompt_cache_options, b"{")
 
 
 def _may_lack_input(request: CreateResponse) -> bool:
