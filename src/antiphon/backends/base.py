@@ -157,6 +157,16 @@ class Relays(Protocol):
 
 
 @runtime_checkable
+class Loads(Protocol):
+    """A Backend that takes time before it answers its first call: it loads a model."""
+
+    @property
+    def healthy(self) -> bool:
+        """Tell whether calls would be answered at once."""
+        ...
+
+
+@runtime_checkable
 class JsonEndpoints(Protocol):
     """A Backend whose server has further endpoints, such as `/embeddings` and `/rerank`."""
 
@@ -197,7 +207,8 @@ class Backend(Protocol):
 class BackendHealth(msgspec.Struct, frozen=True, kw_only=True):
     """How a backend does: `error` is what it last failed with, "" while it is well. Counts are those of this process.
 
-    `learned`: settings that its models want, by its own names for them (`backends.learning.adaptations`).
+    `learned`: settings that its models want, by its own names for them (`backends.learning.adaptations`). `loading`: calls
+    wait until its model is loaded; it is not up then.
     """
 
     name: str
@@ -210,6 +221,7 @@ class BackendHealth(msgspec.Struct, frozen=True, kw_only=True):
     calls: int = 0
     failures: int = 0
     learned: Mapping[str, Mapping[str, object]] = {}
+    loading: bool = False
 
 
 class ModelCard(msgspec.Struct, frozen=True, kw_only=True):
