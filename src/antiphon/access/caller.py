@@ -119,6 +119,19 @@ def resolve(router: Router, model: str, caller: Caller) -> Route:
     raise unknown_model(model, [card.id for card in cards])
 
 
+def only_model(router: Router, caller: Caller, *, chat: bool = False) -> str | None:
+    """Return the model that a request without one means: where its caller may call a single one; else None.
+
+    `chat`: it is called through chat completions.
+    """
+    found = [
+        card.id
+        for card in router.cards()
+        if caller.may_call(card) and (card.capabilities.chat_completions if chat else card.capabilities.responses)
+    ]
+    return found[0] if len(found) == 1 else None
+
+
 def fits(card: ModelCard, patterns: tuple[str, ...]) -> bool:
     """Tell whether a model's id or an alias of it fits one of the patterns."""
     return any(fnmatchcase(name, pattern) for pattern in patterns for name in (card.id, *card.aliases))

@@ -11,6 +11,8 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
+from antiphon.config.decisions import DecisionsConfig
+from antiphon.config.guards import GuardConfig
 from antiphon.config.keys import JwtConfig, KeyConfig
 from antiphon.config.tables import (
     SECRET,
@@ -66,6 +68,10 @@ class Config(Settings, kw_only=True, forbid_unknown_fields=True):
     workers: Annotated[int, Meta(description="Number of worker processes.", ge=1)] = 1
     api_keys: Annotated[
         list[str], Meta(description="API keys of clients; empty: no key needed, on loopback only.", extra=SECRET)
+    ] = []
+    admin_keys: Annotated[
+        list[str],
+        Meta(description="API keys with every scope, `admin` included: for the operator.", extra=SECRET),
     ] = []
     require_key: Annotated[
         bool,
@@ -199,6 +205,14 @@ class Config(Settings, kw_only=True, forbid_unknown_fields=True):
             ge=0,
         ),
     ] = 64 * 1024 * 1024
+    prompt_memory_bytes: Annotated[
+        int,
+        Meta(
+            description="Maximum bytes of prompts that each process remembers for an hour, to tell why a backend's prompt cache"
+            " was not used. 0: requests are compared with stored responses only, and misses are not counted.",
+            ge=0,
+        ),
+    ] = 32 * 1024 * 1024
     background_lease: Annotated[
         float,
         Meta(
@@ -223,6 +237,16 @@ class Config(Settings, kw_only=True, forbid_unknown_fields=True):
             ge=0,
         ),
     ] = 1000
+    batch_running: Annotated[
+        int, Meta(description="Maximum number of requests of batches that each process works on at once.", ge=1)
+    ] = 8
+    batch_requests: Annotated[int, Meta(description="Maximum number of requests of a batch.", ge=1)] = 50_000
+    batch_bytes: Annotated[int, Meta(description="Maximum size of a batch's input file, in bytes.", ge=1)] = (
+        200 * 1024 * 1024
+    )
+    batches_per_owner: Annotated[
+        int, Meta(description="Maximum number of batches of an owner that have not ended; further ones get 429.", ge=1)
+    ] = 100
     structured_output: Annotated[
         Literal["check", "repair", "off"],
         Meta(
@@ -272,6 +296,9 @@ class Config(Settings, kw_only=True, forbid_unknown_fields=True):
         int, Meta(description="Number of retries over a model's backends, before the first token.", ge=0, le=5)
     ] = 1
     mcp_servers: Annotated[dict[str, McpServerConfig], Meta(description="MCP servers by label.")] = {}
+    guards: Annotated[
+        dict[str, GuardConfig], Meta(description="Guards of requests and answers, by a name of yours: see docs/guardrails.md.")
+    ] = {}
     mcp_timeout: Annotated[float, Meta(description="Timeout of an MCP call in seconds.", gt=0)] = 60.0
     mcp_progress_timeout: Annotated[
         float,
@@ -315,4 +342,7 @@ class Config(Settings, kw_only=True, forbid_unknown_fields=True):
     engine: Annotated[EngineConfig | None, Meta(description="The embedded engine.")] = None
     tools: Annotated[ToolsConfig, Meta(description="Tools that the server runs itself.")] = msgspec.field(
         default_factory=ToolsConfig
+    )
+    decisions: Annotated[DecisionsConfig, Meta(description="Questions with a closed set of answers.")] = msgspec.field(
+        default_factory=DecisionsConfig
     )

@@ -30,6 +30,7 @@ from antiphon.core.text.pieces import joined
 from antiphon.core.turn import NO_HINTS, Hints, Turn, with_operators
 from antiphon.errors import BackendError
 from antiphon.runtime.offload import by_size
+from antiphon.runtime.urgency import PATIENT
 
 log = logging.getLogger("antiphon.backends.routing")
 
@@ -317,10 +318,11 @@ class ModelRoute:
 
 async def _wait(endpoints: Sequence[Endpoint], hints: Hints) -> Endpoint:
     """Wait for a slot at any of the endpoints, and take it. Raises BackendError 503."""
-    queues = [one for one in endpoints if len(one.member.queue) < one.member.policy.max_waiting]
+    patient = PATIENT.get()
+    queues = [one for one in endpoints if one.member.queue.room(one.member.policy.max_waiting, patient=patient)]
     if not queues:
         raise _busy("Too many requests are waiting for this model.")
-    waiter = Waiter(hints.owner, hints.response)
+    waiter = Waiter(hints.owner, hints.response, patient=patient)
     for endpoint in queues:
         endpoint.member.queue.join(waiter)
     try:
