@@ -64,7 +64,9 @@ class Load(NamedTuple):
         """Raises ValueError for a load or a way that does not exist."""
         work, _, way = text.partition(":")
         if work not in harness.WORK or way not in WAYS:
-            raise ValueError(f"'{text}' is no load: LOAD or LOAD:WAY of {', '.join(harness.WORK)} and {', '.join(WAYS)}")
+            raise ValueError(
+                f"'{text}' is no load: LOAD or LOAD:WAY of {', '.join(harness.WORK)} and {', '.join(WAYS)}"
+            )
         return cls(work, way)
 
     @property
@@ -139,8 +141,21 @@ def _server(way: Way, source: Path, folder: Path) -> Iterator[int]:
     store = str(folder / "store.db") if "store" not in way.fields and way.api != "messages" else "memory"
     callgrind = ["valgrind", "--tool=callgrind", "--instr-atstart=no", f"--callgrind-out-file={folder}/callgrind"]
     options = ["--port", str(PORT), "--backend", f"http://127.0.0.1:{harness.MOCK_PORT}/v1", "--store", store]
-    command = [*callgrind, str(ROOT / ".venv/bin/python"), "-m", "bench.counted_server", "serve", *options, *way.options]
-    environment = {"PATH": "/usr/bin:/bin", "PYTHONHASHSEED": "0", "PYTHONPATH": f"{source}:{ROOT}", "HOME": str(folder)}
+    command = [
+        *callgrind,
+        str(ROOT / ".venv/bin/python"),
+        "-m",
+        "bench.counted_server",
+        "serve",
+        *options,
+        *way.options,
+    ]
+    environment = {
+        "PATH": "/usr/bin:/bin",
+        "PYTHONHASHSEED": "0",
+        "PYTHONPATH": f"{source}:{ROOT}",
+        "HOME": str(folder),
+    }
     _check_free()
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen(command, cwd=folder, env=environment, stdout=log, stderr=log)
@@ -192,4 +207,6 @@ def table(found: Figures) -> str:
         change = f"{100 * (numbers[-1] / numbers[0] - 1):+.1f} %" if len(numbers) > 1 else "–"
         rows.append(f"| {load} | " + " | ".join(f"{number:.2f}" for number in numbers) + f" | {change} |")
     names = " | ".join(next(iter(found["instructions"].values())))
-    return "\n".join((f"| load, 1,000 instructions | {names} | change |", "|---|" + "---|" * (len(names.split("|")) + 1), *rows))
+    return "\n".join(
+        (f"| load, 1,000 instructions | {names} | change |", "|---|" + "---|" * (len(names.split("|")) + 1), *rows)
+    )

@@ -66,9 +66,7 @@ def add_routes(router: RouteTable, parts: Parts, preparer: Preparer) -> None:
     router.add("GET", "/models/{id:path}", models.read, scopes=frozenset(SCOPES))
     translated = TranslatedChat(parts.services, parts.intake, parts.foreground)
     services = parts.services
-    chat = ChatCompletions(
-        services.router, parts.media, parts.limiter, services.checker, translated, services.guards
-    )
+    chat = ChatCompletions(services.router, parts.media, parts.limiter, services.checker, translated, services.guards)
     router.add("POST", "/chat/completions", chat.create, scopes=frozenset((CHAT,)))
     add_relays(router, relay_handlers(parts))
     moderations = Moderations(parts.moderators, parts.media, parts.limiter, new_id_base)

@@ -81,8 +81,15 @@ def test_a_request_is_blocked_before_a_model_is_asked(client: Client) -> None:
         client.post("/v1/responses", model="clean", input=asked, stream=True),
         client.post("/v1/responses", model="clean", input=asked, background=True),
         client.post("/v1/responses", model="clean", input="Hello.", instructions=asked),
-        client.post("/v1/responses", model="clean", input=[{"role": "user", "content": [{"type": "input_text", "text": asked}]}]),
-        *(client.post("/v1/chat/completions", model="clean", messages=[{"role": "user", "content": asked}], stream=stream) for stream in (False, True)),
+        client.post(
+            "/v1/responses", model="clean", input=[{"role": "user", "content": [{"type": "input_text", "text": asked}]}]
+        ),
+        *(
+            client.post(
+                "/v1/chat/completions", model="clean", messages=[{"role": "user", "content": asked}], stream=stream
+            )
+            for stream in (False, True)
+        ),
     ]
     for status, body in refused:
         assert (status, body["error"]["code"]) == (400, "invalid_prompt"), body

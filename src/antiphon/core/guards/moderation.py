@@ -51,9 +51,7 @@ def moderation_verdicts(
     return [_verdict(result, decoded.model, threshold, categories) for result in decoded.results]
 
 
-def _verdict(
-    result: _ModeratedText, model: str, threshold: float | None, categories: Collection[str]
-) -> GuardVerdict:
+def _verdict(result: _ModeratedText, model: str, threshold: float | None, categories: Collection[str]) -> GuardVerdict:
     scores = {name[:_CATEGORY]: value or 0.0 for name, value in list(result.category_scores.items())[:MOST_CATEGORIES]}
     if threshold is None:
         flags = {name[:_CATEGORY]: bool(value) for name, value in list(result.categories.items())[:MOST_CATEGORIES]}

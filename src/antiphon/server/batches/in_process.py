@@ -47,7 +47,7 @@ class InnerRequest:
     async def body(self, *, form: bool = False, most: int = 0, values: int = MOST_VALUES) -> bytes:
         """Return the body, checked as a client's is. Raises APIError 400, 429 or 503."""
         self._held.take(len(self._body))
-        return await by_size(len(self._body), check_json, self._body, "", values)
+        return await by_size(len(self._body), lambda: check_json(self._body, values=values))
 
     async def part(self, limit: int) -> bytes:
         """Refuse: there are no parts."""

@@ -43,7 +43,9 @@ class OpenAIBatchFront:
             raise InvalidRequest("Invalid 'method': must be 'POST'.", param="method", code="invalid_method")
         if found.url != endpoint:
             raise InvalidRequest(
-                f"The URL of this request is not the endpoint of the batch, '{endpoint}'.", param="url", code="invalid_url"
+                f"The URL of this request is not the endpoint of the batch, '{endpoint}'.",
+                param="url",
+                code="invalid_url",
             )
         if not found.custom_id:
             raise InvalidRequest("Invalid 'custom_id': must not be empty.", param="custom_id")
