@@ -45,7 +45,7 @@ class PassingAnswer:
         return usage_in_tail(self._tail) if self._tail else None
 
 
-class _Named(msgspec.Struct):
+class _NamedAnswer(msgspec.Struct):
     """All that is read of an answer whose list has this name."""
 
     data: list[msgspec.Raw] | None = None
@@ -53,7 +53,7 @@ class _Named(msgspec.Struct):
     text: str | None = None
 
 
-_named = msgspec.json.Decoder(_Named)
+_named = msgspec.json.Decoder(_NamedAnswer)
 
 
 def check_answer(body: bytes, name: str) -> None:

@@ -99,6 +99,12 @@ class RelayedRoute(msgspec.Struct, frozen=True, kw_only=True):
 
 _SAMPLING = {"temperature": "temperature", "top_p": "top_p", "max_tokens": "max_output_tokens"}
 
+
+def _rerank(path: str) -> RelayedRoute:
+    """Return the row of a path at which clients look for it: Cohere's say v2."""
+    return RelayedRoute(path=path, operation="rerank", scope=EMBEDDINGS, type=RERANK, shape=Rerank(), unnamed=True)
+
+
 ROUTES = (
     RelayedRoute(
         path="/completions",
@@ -116,7 +122,7 @@ ROUTES = (
         shape=Embeddings(),
         values=MOST_NUMBERS,
     ),
-    RelayedRoute(path="/rerank", operation="rerank", scope=EMBEDDINGS, type=RERANK, shape=Rerank(), unnamed=True),
+    *(_rerank(path) for path in ("/rerank", "/v2/rerank")),
     RelayedRoute(
         path="/images/generations",
         operation="generate_content",
