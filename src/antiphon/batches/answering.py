@@ -22,7 +22,7 @@ DELAYS = (2.0, 10.0, 60.0, 300.0)
 """Seconds between an answer that may be another one next time, and the next attempt; a limit's own time counts instead."""
 
 AGAIN = frozenset((408, 429, 500, 502, 503, 504, 529))
-LAST_SECONDS = 60.0  # for answers that are on their way when a batch is cancelled, or expires
+LAST_SECONDS = 10.0  # for answers that are on their way when a batch is cancelled, or expires
 
 
 class LineTerms(msgspec.Struct, frozen=True, kw_only=True):
@@ -34,8 +34,8 @@ class LineTerms(msgspec.Struct, frozen=True, kw_only=True):
     ask: Ask
     clock: Callable[[], float]
     turns: FairTurns
-    delays: Sequence[float] = DELAYS
-    last_seconds: float = LAST_SECONDS
+    delays: Sequence[float]
+    last_seconds: float
 
 
 class LineLeft(AntiphonError):

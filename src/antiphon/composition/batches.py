@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from antiphon.batches import answering
 from antiphon.batches.answering import LineTerms
 from antiphon.batches.base import BatchBounds
 from antiphon.batches.machine import Batches
@@ -35,6 +36,8 @@ def make_batches(
         ask=in_process.answer,
         clock=services.clock,
         turns=FairTurns(config.batch_running),
+        delays=answering.DELAYS,
+        last_seconds=answering.LAST_SECONDS,
     )
 
     async def told(event: str, batch: StoredBatch) -> None:
