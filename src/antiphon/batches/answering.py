@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
-from antiphon.batches.base import Answer, Ask, BatchBounds, BatchDetails, BatchFront, BatchRequest
+from antiphon.batches.base import LineAnswer, Ask, BatchBounds, BatchDetails, BatchFront, BatchRequest
 from antiphon.batches.usage import tokens_of
 from antiphon.errors import AntiphonError, APIError
 from antiphon.runtime.fair_turns import FairTurns
@@ -208,7 +208,7 @@ class LineRuns:
             await self._sleep(pause)
             await turn.begin()
 
-    def _pause(self, answer: Answer, attempt: int) -> float | None:
+    def _pause(self, answer: LineAnswer, attempt: int) -> float | None:
         """Return after how many seconds to ask again, None for never. Limits of the caller pass; other troubles may."""
         if answer.status not in AGAIN or (answer.status != 429 and attempt >= len(self._terms.delays)):
             return None

@@ -23,7 +23,7 @@ COUNTS = BatchCounts.__struct_fields__
 SWEPT = 200  # lines deleted in one transaction
 
 
-class Claim(msgspec.Struct, frozen=True, kw_only=True):
+class BatchClaim(msgspec.Struct, frozen=True, kw_only=True):
     """Who claims a batch, until when, of which owners not (a JSON array)."""
 
     worker: str
@@ -89,12 +89,12 @@ def delete(connection: Connection, id: str, owner: str) -> bool:
     return bool(rows)
 
 
-def waiting(connection: Connection, claim: Claim) -> bool:
+def waiting(connection: Connection, claim: BatchClaim) -> bool:
     """Tell whether there is something to claim, by a read."""
     return bool(connection.execute(SQL["free"], {"now": claim.now, "without": claim.without}).fetchall())
 
 
-def take(connection: Connection, claim: Claim) -> BatchLease | None:
+def take(connection: Connection, claim: BatchClaim) -> BatchLease | None:
     """Claim a batch."""
     for number, id, owner, fence, crashes in connection.execute(SQL["claim"], msgspec.structs.asdict(claim)).fetchall():
         connection.execute(SQL["again"], {"batch": number})
@@ -223,7 +223,7 @@ class SQLiteBatches:
         return await self._writer.submit(lambda connection: delete(connection, id, owner), erases=True)
 
     async def claim(self, worker: str, now: float, lease: float, without: Sequence[str] = ()) -> BatchLease | None:
-        claim = Claim(worker=worker, now=now, lease_until=now + lease, without=to_json(list(without)).decode())
+        claim = BatchClaim(worker=worker, now=now, lease_until=now + lease, without=to_json(list(without)).decode())
         if not self._database.read(waiting, claim):
             return None
         return await self._writer.submit(lambda connection: take(connection, claim))
