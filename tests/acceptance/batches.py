@@ -47,10 +47,10 @@ class CountingModel(_Handler):
     asked: ClassVar[Counter[str]] = Counter()
     lock = threading.Lock()
 
-    def do_GET(self) -> None:
+    def do_GET(self) -> None:  # noqa: N802
         self.send(json.dumps({"object": "list", "data": [{"id": "scripted", "object": "model"}]}).encode())
 
-    def do_POST(self) -> None:
+    def do_POST(self) -> None:  # noqa: N802
         text = self.read_json()["messages"][-1]["content"]
         with self.lock:
             self.asked[text] += 1

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
-from antiphon.batches.base import LineAnswer, Ask, BatchBounds, BatchDetails, BatchFront, BatchRequest
+from antiphon.batches.base import Ask, BatchBounds, BatchDetails, BatchFront, BatchRequest, LineAnswer
 from antiphon.batches.usage import tokens_of
 from antiphon.errors import AntiphonError, APIError
 from antiphon.runtime.fair_turns import FairTurns

@@ -24,7 +24,7 @@ LONGEST_ID = 512
 
 
 class BatchBounds(msgspec.Struct, frozen=True, kw_only=True):
-    """Requests that are answered at once in this process, those of a batch, bytes of its file and of a request; a lease in seconds."""
+    """Requests that are answered at once here, those of a batch; bytes of its file and of a request; seconds of a lease."""
 
     running: int = 8
     requests: int = 50_000

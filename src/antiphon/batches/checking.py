@@ -27,7 +27,7 @@ _named = msgspec.json.Decoder(_Named)
 
 
 class InputCheck:
-    """Checks a file piece by piece. `errors` is what is wrong with it, `model` what its requests name, `total` how many they are."""
+    """Checks a file piece by piece. `errors`: what is wrong with it; `model`: what its requests name; `total`: how many."""
 
     def __init__(self, front: BatchFront, endpoint: str, bounds: BatchBounds, insert: Insert) -> None:
         self._front = front

@@ -69,7 +69,12 @@ class OutputFile:
 
 
 async def write_outputs(
-    store: Store, lease: BatchLease, details: BatchDetails, front: BatchFront, ending: Ending, clock: Callable[[], float]
+    store: Store,
+    lease: BatchLease,
+    details: BatchDetails,
+    front: BatchFront,
+    ending: Ending,
+    clock: Callable[[], float],
 ) -> tuple[bool, bool]:
     """Write the files of a batch that ends; tell whether there are an output file and an error file."""
     now = int(clock())

@@ -48,7 +48,9 @@ def tokens_of(body: bytes) -> dict[str, int]:
     read = usage.cache_read_input_tokens or 0
     cached = read or (inputs.cached_tokens if inputs is not None else 0)
     counts = {
-        "input_tokens": (usage.input_tokens or usage.prompt_tokens or 0) + read + (usage.cache_creation_input_tokens or 0),
+        "input_tokens": (usage.input_tokens or usage.prompt_tokens or 0)
+        + read
+        + (usage.cache_creation_input_tokens or 0),
         "cached_tokens": cached,
         "output_tokens": usage.output_tokens or usage.completion_tokens or 0,
         "reasoning_tokens": outputs.reasoning_tokens if outputs is not None else 0,

@@ -21,7 +21,10 @@ def make_batches(
     config: Config, services: Services, in_process: InProcess, standing: Standing, webhooks: Webhooks
 ) -> Batches:
     """Return the batches of this process."""
-    fronts: dict[str, BatchFront] = {openai.FRONT: OpenAIBatchFront(services.new_id_base), anthropic.FRONT: anthropic.MessageBatchFront()}
+    fronts: dict[str, BatchFront] = {
+        openai.FRONT: OpenAIBatchFront(services.new_id_base),
+        anthropic.FRONT: anthropic.MessageBatchFront(),
+    }
     terms = LineTerms(
         store=services.store,
         front=fronts[openai.FRONT],

@@ -10,7 +10,6 @@ from typing import Any
 import openai
 from openai.types import Batch
 
-
 PATIENCE = 60.0  # seconds
 Line = Mapping[str, Any]
 ENDED = ("completed", "failed", "expired", "cancelled")

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import msgspec
 from msgspec import Raw
 
-from antiphon.batches.base import LineAnswer, BatchRequest, Ending
+from antiphon.batches.base import BatchRequest, Ending, LineAnswer
 from antiphon.core.json_encoding import to_json
 from antiphon.core.request.validation import decode
 from antiphon.errors import InvalidRequest
@@ -43,7 +43,9 @@ class OpenAIBatchFront:
             raise InvalidRequest("Invalid 'method': must be 'POST'.", param="method", code="invalid_method")
         if found.url != endpoint:
             raise InvalidRequest(
-                f"The URL of this request is not the endpoint of the batch, '{endpoint}'.", param="url", code="invalid_url"
+                f"The URL of this request is not the endpoint of the batch, '{endpoint}'.",
+                param="url",
+                code="invalid_url",
             )
         if not found.custom_id:
             raise InvalidRequest("Invalid 'custom_id': must not be empty.", param="custom_id")

@@ -38,8 +38,8 @@ class BatchStore(Protocol):
     async def claim(self, worker: str, now: float, lease: float, without: Sequence[str] = ()) -> BatchLease | None:
         """Claim the oldest batch that is to be worked on and that no worker holds, or return None.
 
-        `crashes` are raised where its lease ran out; its lines whose answer did not come are to be asked again. Owners in `without`
-        are passed over.
+        `crashes` are raised where its lease ran out; its lines whose answer did not come are to be asked again.
+        Owners in `without` are passed over.
         """
         ...
 
