@@ -17,11 +17,14 @@ from antiphon.backends.base import (
     MessagesRelay,
     ModelCard,
     RelayedAnswer,
+    Relays,
     RoutedStream,
 )
+from antiphon.backends.relaying import not_offered
 from antiphon.backends.routing.call_queue import Waiter
 from antiphon.backends.routing.endpoints import Endpoint, least_busy, preferred
 from antiphon.backends.routing.leases import Lease, LeasedBytes, LeasedMessages, LeasedStream
+from antiphon.core.relayed_request import RelayedRequest
 from antiphon.core.request.echo import Defaults
 from antiphon.core.text.pieces import joined
 from antiphon.core.turn import NO_HINTS, Hints, Turn, with_operators
@@ -136,6 +139,29 @@ class ModelRoute:
                 raise
 
         return await self._call(call, hints, _cache_key(fields))
+
+    async def relay(self, request: RelayedRequest, hints: Hints = NO_HINTS) -> ByteStream:
+        """Pass a request on to another route of a backend. Raises BackendError."""
+
+        async def call(route: ModelRoute) -> ByteStream:
+            return await route.relay_here(request, hints)
+
+        return await self._somewhere(call)
+
+    async def relay_here(self, request: RelayedRequest, hints: Hints) -> ByteStream:
+        """Pass a request on to an endpoint of this very model. Raises BackendError."""
+
+        async def call(endpoint: Endpoint) -> ByteStream:
+            backend, lease = endpoint.member.backend, Lease(endpoint.member)
+            try:
+                if not isinstance(backend, Relays):
+                    raise not_offered(request.route)
+                return LeasedBytes(await backend.relay(request, endpoint.name, self.extra_body, hints), lease)
+            except BaseException:
+                lease.end()
+                raise
+
+        return await self._call(call, hints, request.key)
 
     @property
     def runs_hosted_tools(self) -> bool:

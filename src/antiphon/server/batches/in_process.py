@@ -9,7 +9,7 @@ import msgspec
 
 from antiphon.access.caller import Caller
 from antiphon.batches.base import LineAnswer
-from antiphon.core.request.json_text import check_json
+from antiphon.core.request.json_text import MOST_VALUES, check_json
 from antiphon.errors import APIError, InvalidRequest
 from antiphon.runtime.offload import by_size
 from antiphon.runtime.request_memory import HELD, Held, Rooms
@@ -44,10 +44,10 @@ class InnerRequest:
         """Return a header by its lower-case name."""
         return HEADERS.get(name)
 
-    async def body(self, *, form: bool = False) -> bytes:
+    async def body(self, *, form: bool = False, most: int = 0, values: int = MOST_VALUES) -> bytes:
         """Return the body, checked as a client's is. Raises APIError 400, 429 or 503."""
         self._held.take(len(self._body))
-        return await by_size(len(self._body), check_json, self._body)
+        return await by_size(len(self._body), lambda: check_json(self._body, values=values))
 
     async def part(self, limit: int) -> bytes:
         """Refuse: there are no parts."""
