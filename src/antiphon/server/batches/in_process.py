@@ -129,7 +129,7 @@ class InProcess:
         try:
             if not caller.may(match.route.scopes):
                 raise APIError(403, f"The API key may not call {path}.", code="insufficient_scope")
-            check_whole(body)
+            await by_size(len(body), check_whole, body)
             reply = await match.route.handler(InnerRequest(match.path, body, caller, request_id, held))
             assert reply is not None
         except APIError as error:

@@ -11,7 +11,7 @@ import msgspec
 from antiphon.core.json_encoding import to_json
 from antiphon.errors import StoreConflict
 from antiphon.stores.base import FenceError
-from antiphon.stores.batch_records import BatchCounts, BatchLease, BatchLine, LineOutcome, LineResult, StoredBatch
+from antiphon.stores.batch_records import BatchCounts, BatchLease, BatchLine, LineOutcome, LineResult, StoredBatch, fitting
 from antiphon.stores.records import ListPage
 from antiphon.stores.sqlite.sql import queries
 from antiphon.stores.sqlite.sqlite_database import SQLiteDatabase
@@ -170,10 +170,12 @@ def finish_line(connection: Connection, lease: BatchLease, result: LineResult) -
         connection.execute(SQL["count"], values)
 
 
-def outcomes(connection: Connection, lease: BatchLease, after: int, limit: int) -> list[LineOutcome]:
-    """Return what has become of lines."""
+def outcomes(connection: Connection, lease: BatchLease, after: int, limit: int, most: int) -> list[LineOutcome]:
+    """Return what has become of lines, of `most` bytes in all."""
     number, _ = _held(connection, lease)
-    rows = connection.execute(SQL["outcomes"], {"batch": number, "after": after, "limit": limit}).fetchall()
+    wanted = {"batch": number, "after": after, "limit": limit}
+    sizes = [size for (size,) in connection.execute(SQL["sizes"], wanted).fetchall()]
+    rows = connection.execute(SQL["outcomes"], {**wanted, "limit": fitting(sizes, most)}).fetchall()
     return [
         LineOutcome(line=line, custom_id=custom_id, answered=bool(answered), failed=bool(failed), body=body or b"")
         for line, custom_id, answered, failed, body in rows
@@ -260,8 +262,8 @@ class SQLiteBatches:
     async def finish_line(self, lease: BatchLease, result: LineResult) -> None:
         await self._writer.submit(lambda connection: finish_line(connection, lease, result))
 
-    async def outcomes(self, lease: BatchLease, after: int, limit: int) -> Sequence[LineOutcome]:
-        return await self._database.read_long(lambda connection: outcomes(connection, lease, after, limit))
+    async def outcomes(self, lease: BatchLease, after: int, limit: int, most: int) -> Sequence[LineOutcome]:
+        return await self._database.read_long(lambda connection: outcomes(connection, lease, after, limit, most))
 
     async def settle(self, lease: BatchLease) -> None:
         await self.clear_lines(lease)
