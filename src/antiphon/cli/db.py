@@ -159,7 +159,9 @@ def detach(**given: Any) -> None:
     from antiphon.stores import upkeep
 
     found = upkeep.detach(load_settings(given).config.store)
-    click.echo(f"{found.runs} background responses are cancelled, {found.deliveries} webhook events are dropped")
+    click.echo(
+        f"{found.runs} background responses and batches are cancelled, {found.deliveries} webhook events are dropped"
+    )
 
 
 @db.command("import")

@@ -52,14 +52,14 @@ def vacuum(spec: str) -> None:
 
 
 class Detached(msgspec.Struct, frozen=True):
-    """Numbers of background responses and deliveries that `detach` ended."""
+    """Numbers of background responses and batches, and of deliveries that `detach` ended."""
 
     runs: int
     deliveries: int
 
 
 def detach(spec: str) -> Detached:
-    """Detach a copy of a store: cancel its open background responses and drop its pending webhooks.
+    """Detach a copy of a store: cancel its open background responses and batches, and drop its pending webhooks.
 
     Raises ConfigError.
     """
