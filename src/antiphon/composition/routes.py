@@ -10,6 +10,8 @@ from antiphon.responses.intake.decoding import ResponsesDecoder
 from antiphon.responses.prepare import Preparer
 from antiphon.server.api.admin import Admin
 from antiphon.server.api.chat.completions import ChatCompletions
+from antiphon.server.api.chat.keeping import ChatKeeping
+from antiphon.server.api.chat.stored import StoredChats
 from antiphon.server.api.chat.translated import TranslatedChat
 from antiphon.server.api.containers import ContainerRoutes
 from antiphon.server.api.conversations import Conversations
@@ -17,7 +19,14 @@ from antiphon.server.api.counting import Counting
 from antiphon.server.api.health import Health
 from antiphon.server.api.incoming import Incoming
 from antiphon.server.api.models import Models
-from antiphon.server.api.routes import add_containers, add_conversations, add_files, add_responses, add_vector_stores
+from antiphon.server.api.routes import (
+    add_containers,
+    add_conversations,
+    add_files,
+    add_responses,
+    add_stored_chats,
+    add_vector_stores,
+)
 from antiphon.server.api.skills import SkillRoutes
 from antiphon.server.api.vectors.stores import VectorShelf
 from antiphon.server.http.router import RouteTable
@@ -57,8 +66,12 @@ def add_routes(router: RouteTable, parts: Parts, preparer: Preparer) -> None:
     router.add("GET", "/models", models.list, scopes=frozenset(SCOPES))
     router.add("GET", "/models/{id:path}", models.read, scopes=frozenset(SCOPES))
     translated = TranslatedChat(parts.services, parts.intake, parts.foreground)
-    chat = ChatCompletions(parts.services.router, parts.media, parts.limiter, parts.services.checker, translated)
+    keeping = ChatKeeping(parts.store, clock, new_id_base, parts.config.store_days)
+    chat = ChatCompletions(
+        parts.services.router, parts.media, parts.limiter, parts.services.checker, translated, keeping
+    )
     router.add("POST", "/chat/completions", chat.create, scopes=frozenset((CHAT,)))
+    add_stored_chats(router, StoredChats(parts.store.chats, clock))
     health = Health(parts.registry.health, parts.store.database.condition, lambda: parts.sandboxes.condition)
     router.add("GET", "/health", health.health, public=True)
     router.add("GET", "/ready", health.ready, public=True)

@@ -50,6 +50,7 @@ def open_store(spec: str, *, log_limit: int = LOG_LIMIT) -> Store:
 def open_memory(*, max_responses: int = 10_000, max_file_bytes: int = 1 << 30) -> Store:
     """Open a store in memory. Beyond `max_responses` the oldest are dropped; beyond `max_file_bytes` the oldest files."""
     from antiphon.stores.memory import (
+        chats,
         containers,
         conversations,
         deliveries,
@@ -73,6 +74,7 @@ def open_memory(*, max_responses: int = 10_000, max_file_bytes: int = 1 << 30) -
         jobs=background,
         files=files.MemoryFiles(database, max_file_bytes),
         deliveries=deliveries.MemoryDeliveries(database),
+        chats=chats.MemoryChats(database),
         containers=containers.MemoryContainers(database),
         keys=keys.MemoryKeys(),
         limits=limits.MemoryLimits(database),
@@ -89,6 +91,7 @@ def open_sqlite(path: str | Path, *, synchronous: Synchronous = "NORMAL", wal_li
     `wal_limit`: bytes of the write-ahead log from which on writes are refused, 0 for never.
     """
     from antiphon.stores.sqlite import (
+        chats,
         containers,
         conversations,
         deliveries,
@@ -110,6 +113,7 @@ def open_sqlite(path: str | Path, *, synchronous: Synchronous = "NORMAL", wal_li
         jobs=jobs.SQLiteJobs(database),
         files=files.SQLiteFiles(database),
         deliveries=deliveries.SQLiteDeliveries(database),
+        chats=chats.SQLiteChats(database),
         containers=containers.SQLiteContainers(database),
         keys=keys.SQLiteKeys(database),
         limits=limits.SQLiteLimits(database),
@@ -123,6 +127,7 @@ def open_sqlite(path: str | Path, *, synchronous: Synchronous = "NORMAL", wal_li
 def open_postgres(url: str, *, patience: float | None = None) -> Store:
     """Open a PostgreSQL database; wait `patience` seconds for it, else as long as is usual. Raises ConfigError."""
     from antiphon.stores.postgres import (
+        chats,
         containers,
         conversations,
         deliveries,
@@ -144,6 +149,7 @@ def open_postgres(url: str, *, patience: float | None = None) -> Store:
         jobs=jobs.PostgresJobs(database),
         files=files.PostgresFiles(database),
         deliveries=deliveries.PostgresDeliveries(database),
+        chats=chats.PostgresChats(database),
         containers=containers.PostgresContainers(database),
         keys=keys.PostgresKeys(database),
         limits=limits.PostgresLimits(database),

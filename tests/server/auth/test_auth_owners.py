@@ -41,6 +41,7 @@ class Things(msgspec.Struct):
     container_file: str = ""
     upload: str = ""
     skill: str = ""
+    chat: str = ""
 
     def path(self, template: str) -> str:
         """Return a route's path with Ann's ids in it."""
@@ -53,6 +54,7 @@ class Things(msgspec.Struct):
             "containers": self.container,
             "uploads": self.upload,
             "skills": self.skill,
+            "chat": self.chat,
         }[noun]
         file = self.container_file if noun == "containers" else self.file
         path = template.replace("{id}", id).replace("{item_id}", self.conversation_item)
@@ -94,6 +96,7 @@ def things(url: str) -> Things:
         upload=ann.post("/v1/uploads", **UPLOAD)[1]["id"],
         container_file=ann.post(f"/v1/containers/{container}/files", file_id=file)[1]["id"],
         skill=a_skill(url),
+        chat=a_chat(ann),
     )
 
 
@@ -120,7 +123,15 @@ def a_skill(url: str) -> str:
     return str(call(url, "POST", "/v1/skills", body, headers).json()["id"])
 
 
+def a_chat(ann: Client) -> str:
+    """Keep a chat completion as Ann; return its id."""
+    messages = [{"role": "user", "content": SECRET}]
+    asked = {"model": "scripted", "messages": messages, "store": True, "metadata": {"secret": SECRET}}
+    return str(ann.post("/v1/chat/completions", **asked)[1]["id"])
+
+
 BODIES = {
+    "POST /chat/completions/{id}": {"metadata": {"mine": "now"}},
     "POST /uploads/{id}/complete": {"part_ids": ["part_1"]},
     "POST /skills/{id}": {"default_version": "1"},
     "POST /vector_stores/{id}/search": {"query": "crown"},

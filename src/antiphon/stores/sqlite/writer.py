@@ -22,7 +22,7 @@ from typing import Any, NamedTuple, TypeVar
 
 from antiphon.errors import AntiphonError
 from antiphon.stores.condition import unavailable
-from antiphon.stores.sqlite.keeper import Keeper
+from antiphon.stores.sqlite.disk.keeper import Keeper
 
 T = TypeVar("T")
 

@@ -25,7 +25,7 @@ READ = frozenset(
     """
     model messages stream stream_options tools tool_choice parallel_tool_calls response_format temperature top_p top_k max_tokens
     max_completion_tokens stop reasoning_effort verbosity user safety_identifier prompt_cache_key n frequency_penalty
-    presence_penalty
+    presence_penalty store
     """.split()
 )
 """Fields that have an effect; others are ignored, and named in `x-antiphon-ignored`."""
@@ -169,7 +169,9 @@ _NAMES = {
 
 
 def _ignored(fields: Mapping[str, Raw]) -> list[str]:
-    return [name[:64] for name, value in fields.items() if name not in READ and bytes(value) != b"null"]
+    kept = bytes(fields.get("store", b"")) == b"true"  # then its metadata are, too
+    read = READ | {"metadata"} if kept else READ
+    return [name[:64] for name, value in fields.items() if name not in read and bytes(value) != b"null"]
 
 
 def _stops(stop: str | list[str] | None) -> tuple[str, ...]:

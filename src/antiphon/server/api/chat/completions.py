@@ -17,6 +17,7 @@ from antiphon.errors import BackendError, InvalidRequest
 from antiphon.responses.intake.media import Media
 from antiphon.responses.structured_output import check_schema
 from antiphon.runtime.offload import by_size
+from antiphon.server.api.chat.keeping import ChatKeeping, KeptAnswer
 from antiphon.server.api.chat.media import with_media
 from antiphon.server.api.chat.meter import demand, metered
 from antiphon.server.api.chat.translated import TranslatedChat
@@ -26,6 +27,9 @@ from antiphon.server.http.messages import ByteSink, ClientGone, Header, Reply, R
 from antiphon.telemetry.request_record import calls_model
 from antiphon.types.request import ModelName
 
+KEPT_HERE = frozenset(("store", "metadata"))
+"""Fields that a backend does not get with a completion that this server stores."""
+
 
 class ChatRequest(msgspec.Struct, frozen=True, kw_only=True):
     """The fields that this server reads."""
@@ -33,6 +37,7 @@ class ChatRequest(msgspec.Struct, frozen=True, kw_only=True):
     model: ModelName | None = None
     messages: list[Raw]
     stream: bool | None = None
+    store: bool | None = None
 
 
 class _Schema(msgspec.Struct):
@@ -57,12 +62,14 @@ class ChatCompletions:
         limiter: Admission | None = None,
         checker: Checker | None = None,
         translated: TranslatedChat | None = None,
+        keeping: ChatKeeping | None = None,
     ) -> None:
         self._router = router
         self._media = media
         self._limiter = limiter or Unlimited()
         self._checker = checker or Checker()
         self._translated = translated
+        self._keeping = keeping
 
     async def create(self, request: Request) -> Reply | None:
         """Relay a request. Raises InvalidRequest for what every backend would refuse, BackendError for the rest."""
@@ -79,8 +86,11 @@ class ChatCompletions:
         route = resolve(self._router, model, request.caller)
         _check(route, model)
         calls_model(route.card.id)
+        kept = self._keeping.open(request.owner, model, fields) if chat.store and self._keeping is not None else None
         if self._translated is not None and not route.relays_chat:
-            return await self._translated.create(request, body)
+            return await self._translated.create(request, body, kept)
+        if kept is not None:  # it is kept here, and not there as well
+            fields = {name: value for name, value in fields.items() if name not in KEPT_HERE}
         request.cancel_on_disconnect()
         if "response_format" in fields:
             fields["response_format"] = _with_wrapped_schema(fields["response_format"])
@@ -95,9 +105,10 @@ class ChatCompletions:
             permit.settle(None)
             raise
         try:
-            if not chat.stream or answer.status >= 300:
-                return await _whole(answer)
-            await _relay(request, answer)
+            whole = not chat.stream or answer.status >= 300
+            if whole or (kept is not None and not _content_type(answer).startswith("text/event-stream")):
+                return await _whole(answer, kept)
+            await _relay(request, answer, kept)
             return None
         finally:
             answer.abort()
@@ -140,9 +151,11 @@ def _check(route: Route, model: str) -> None:
         )
 
 
-async def _relay(request: Request, answer: ByteStream) -> None:
+async def _relay(request: Request, answer: ByteStream, kept: KeptAnswer | None) -> None:
     """Pass a stream on, piece by piece. Where the backend breaks off, so does the answer."""
     sink = await request.stream(_content_type(answer), answer.status, _kept(answer))
+    if kept is not None:
+        sink = kept.sink(sink)
     try:
         await _copy(answer, sink)
     except ClientGone:
@@ -163,8 +176,11 @@ async def _copy(answer: ByteStream, sink: ByteSink) -> None:
         sink.write_nowait(rest)
 
 
-async def _whole(answer: ByteStream) -> Reply:
-    return Reply(await whole_body(answer), answer.status, _content_type(answer), _kept(answer))
+async def _whole(answer: ByteStream, kept: KeptAnswer | None) -> Reply:
+    body = await whole_body(answer)
+    if kept is not None and answer.status < 300:
+        body = await kept.whole(body)
+    return Reply(body, answer.status, _content_type(answer), _kept(answer))
 
 
 def _content_type(answer: ByteStream) -> str:
