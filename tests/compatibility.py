@@ -103,7 +103,13 @@ FIELDS = (
     Field("previous_response_id", "honoured", True),
     Field("prompt", "honoured", True, "A template of the configuration."),
     Field("prompt_cache_key", "forwarded", True, "To backends that know it."),
-    Field("prompt_cache_options", "ignored", False),
+    Field(
+        "prompt_cache_options",
+        "honoured",
+        True,
+        "`comparison_response_id`: the response has `prompt_cache_diagnostics`, for any backend. `mode` and `ttl` go to "
+        "Responses backends. In the response only where the request has it.",
+    ),
     Field("prompt_cache_retention", "forwarded", False, "To backends that know it."),
     Field(
         "reasoning",

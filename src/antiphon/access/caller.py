@@ -17,8 +17,10 @@ Unit = Literal["requests", "tokens", "cost", "streams", "searches", "code_second
 Period = Literal["minute", "day", "month", ""]
 
 RESPONSES, CHAT, READ, ADMIN, TOOLS = "responses", "chat", "read", "admin", "tools"
+EMBEDDINGS, MODERATIONS, IMAGES, AUDIO = "embeddings", "moderations", "images", "audio"
 SCOPES: tuple[str, ...] = get_args(KeyScope)
-"""What a key may do: the API but chat completions; those; only read; everything, the operator's views too; hosted tools."""
+"""What a key may do: the API but what is passed on to backends; that (`chat`), or one kind of it; only read; everything, the
+operator's views too; hosted tools."""
 
 TOOL_SCOPES = SCOPES[SCOPES.index(TOOLS) :]
 """What lets a key use hosted tools in responses: all of them, or one by its kind."""

@@ -75,7 +75,9 @@ class Preparer:
             if model is None:
                 raise
             unnamed, asked = True, await self._decoder.decode(body, model)
-        plan = await self._plan(asked, caller, hints, history)
+        planned = self._plan(asked, caller, hints, history)
+        guards = services.guards
+        plan = await (guards.guarded(planned, asked.spell) if guards.concern(asked.request.moderation) else planned)
         if plan.stored:
             services.store.database.condition.check()
         turn = plan.turn
@@ -125,7 +127,10 @@ class Preparer:
 
         Raises APIError.
         """
-        return await self._intake.plan(await self._decoder.decode(body), owner, identity=identity)
+        asked = await self._decoder.decode(body)
+        planned = self._intake.plan(asked, owner, identity=identity)
+        guards = self._services.guards
+        return await (guards.guarded(planned) if guards.concern(asked.request.moderation) else planned)
 
 
 async def _spelled(planned: Awaitable[Plan], spell: Callable[[str], str]) -> Plan:

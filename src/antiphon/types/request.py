@@ -75,6 +75,15 @@ class ConversationRef(msgspec.Struct, frozen=True):
     id: Id
 
 
+class PromptCacheOptions(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """How the prompt is cached. `comparison_response_id`: why less of it was read from the cache than after that response."""
+
+    comparison_response_id: Id | None = None
+    mode: Literal["implicit", "explicit"] | None = None
+    prewarm: bool | None = None
+    ttl: Literal["30m", "12h"] | None = None
+
+
 class CreateResponse(msgspec.Struct, frozen=True, kw_only=True):
     """A request. Null means "default" for every field but `input`."""
 
@@ -100,7 +109,7 @@ class CreateResponse(msgspec.Struct, frozen=True, kw_only=True):
     previous_response_id: Id | None = None
     prompt: OptionalRaw = None
     prompt_cache_key: str | None = None
-    prompt_cache_options: OptionalRaw = None
+    prompt_cache_options: PromptCacheOptions | None = None
     prompt_cache_retention: str | None = None
     reasoning: ReasoningConfig | None = None
     safety_identifier: str | None = None
@@ -127,5 +136,4 @@ class CreateResponse(msgspec.Struct, frozen=True, kw_only=True):
             moderation=self.moderation,
             multi_agent=self.multi_agent,
             prompt=self.prompt,
-            prompt_cache_options=self.prompt_cache_options,
         )

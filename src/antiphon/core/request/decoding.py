@@ -81,6 +81,12 @@ def _decode(body: bytes, unknown: UnknownFields) -> tuple[CreateResponse, Extra]
     except msgspec.ValidationError:
         fields = decode_fields(body)
     extra = {name: value for name, value in fields.items() if name not in _names and bytes(value) != b"null"}
+    if "messages" in extra and "input" not in fields:
+        raise InvalidRequest(
+            "Missing required parameter: 'input'. 'messages' is a parameter of /v1/chat/completions and /v1/messages.",
+            param="input",
+            code="missing_required_parameter",
+        )
     if "max_tokens" in extra:
         raise InvalidRequest(
             "Unsupported parameter: 'max_tokens' is not supported here. Use 'max_output_tokens' instead.",
@@ -112,7 +118,6 @@ def _check(request: CreateResponse) -> None:
     _check_shape("image", request.image, b"{")
     _check_shape("multi_agent", request.multi_agent, b"{")
     _check_shape("moderation", request.moderation, b"{")
-    _check_shape("prompt_cache_options", request.prompt_cache_options, b"{")
 
 
 def _may_lack_input(request: CreateResponse) -> bool:

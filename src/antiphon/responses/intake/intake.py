@@ -302,6 +302,7 @@ class Intake:
             options=self._stream_options(request, draft.owner),
             ignored=[*asked.ignored, *ignored] if asked.ignored else ignored,
             sources=draft.sources,
+            size=draft.size,
         )
         usual = draft.size < LARGE and tools_here is NO_TOOLS and not asked.forgiving
         return plan if usual else _with_rest(plan, draft)

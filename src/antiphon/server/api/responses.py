@@ -100,6 +100,7 @@ class Responses:
         if not await self._services.store.responses.delete(id, request.owner):
             raise _not_found(id)
         self._services.recall.forget(request.owner, id)
+        self._services.prompts.forget(request.owner, id)
         return json_reply({"id": id, "object": "response", "deleted": True})
 
     async def cancel(self, request: Request) -> Reply:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import msgspec
 from msgspec import Raw
 
@@ -12,23 +14,21 @@ from antiphon.checker.pool import Checker
 from antiphon.core.json_encoding import to_json
 from antiphon.core.request.text_format import is_bare_schema
 from antiphon.core.request.validation import decode, decode_fields, missing
-from antiphon.core.text.sse import UnbrokenLines
-from antiphon.errors import BackendError, InvalidRequest
+from antiphon.errors import InvalidRequest
+from antiphon.responses.guards.guards import NO_GUARDS, Guards
 from antiphon.responses.intake.media import Media
 from antiphon.responses.structured_output import check_schema
 from antiphon.runtime.offload import by_size
+from antiphon.server.api.chat.asked import KEPT_HERE, is_moderated
 from antiphon.server.api.chat.keeping import ChatKeeping, KeptAnswer
 from antiphon.server.api.chat.media import with_media
 from antiphon.server.api.chat.meter import demand, metered
 from antiphon.server.api.chat.translated import TranslatedChat
-from antiphon.server.api.relayed import whole_body
+from antiphon.server.api.relayed import content_type, pass_on, whole_reply
 from antiphon.server.api.routing_hints import request_hints
-from antiphon.server.http.messages import ByteSink, ClientGone, Header, Reply, Request
+from antiphon.server.http.messages import Reply, Request
 from antiphon.telemetry.request_record import calls_model
 from antiphon.types.request import ModelName
-
-KEPT_HERE = frozenset(("store", "metadata"))
-"""Fields that a backend does not get with a completion that this server stores."""
 
 
 class ChatRequest(msgspec.Struct, frozen=True, kw_only=True):
@@ -62,6 +62,7 @@ class ChatCompletions:
         limiter: Admission | None = None,
         checker: Checker | None = None,
         translated: TranslatedChat | None = None,
+        guards: Guards = NO_GUARDS,
         keeping: ChatKeeping | None = None,
     ) -> None:
         self._router = router
@@ -69,6 +70,7 @@ class ChatCompletions:
         self._limiter = limiter or Unlimited()
         self._checker = checker or Checker()
         self._translated = translated
+        self._guards = guards
         self._keeping = keeping
 
     async def create(self, request: Request) -> Reply | None:
@@ -87,8 +89,8 @@ class ChatCompletions:
         _check(route, model)
         calls_model(route.card.id)
         kept = self._keeping.open(request.owner, model, fields) if chat.store and self._keeping is not None else None
-        if self._translated is not None and not route.relays_chat:
-            return await self._translated.create(request, body, kept)
+        if self._translated is not None and (not route.relays_chat or self._guarded(route, request, fields)):
+            return await self._translated.create(request, body, kept, others=route.relays_chat)
         if kept is not None:  # it is kept here, and not there as well
             fields = {name: value for name, value in fields.items() if name not in KEPT_HERE}
         request.cancel_on_disconnect()
@@ -105,13 +107,23 @@ class ChatCompletions:
             permit.settle(None)
             raise
         try:
-            whole = not chat.stream or answer.status >= 300
-            if whole or (kept is not None and not _content_type(answer).startswith("text/event-stream")):
-                return await _whole(answer, kept)
-            await _relay(request, answer, kept)
-            return None
+            return await _answered(request, answer, kept, whole=not chat.stream or answer.status >= 300)
         finally:
             answer.abort()
+
+    def _guarded(self, route: Route, request: Request, fields: Mapping[str, Raw]) -> bool:
+        """Tell whether guards look at the answer: then it is no relayed one, so that there is one way through them."""
+        return is_moderated(fields) or self._guards.apply(route.card, request.owner)
+
+
+async def _answered(request: Request, answer: ByteStream, kept: KeptAnswer | None, *, whole: bool) -> Reply | None:
+    """Pass an answer on, and keep it where that is wanted. Raises APIError."""
+    if kept is None or answer.status >= 300:
+        return await whole_reply(answer) if whole else await pass_on(request, answer)
+    if whole or not content_type(answer).startswith("text/event-stream"):
+        reply = await whole_reply(answer)
+        return msgspec.structs.replace(reply, body=await kept.whole(reply.body))
+    return await pass_on(request, answer, keep=kept.sink)
 
 
 def _decoded(body: bytes) -> tuple[ChatRequest, dict[str, Raw]]:
@@ -149,61 +161,3 @@ def _check(route: Route, model: str) -> None:
             param="model",
             code="unsupported_model",
         )
-
-
-async def _relay(request: Request, answer: ByteStream, kept: KeptAnswer | None) -> None:
-    """Pass a stream on, piece by piece. Where the backend breaks off, so does the answer."""
-    sink = await request.stream(_content_type(answer), answer.status, _kept(answer))
-    if kept is not None:
-        sink = kept.sink(sink)
-    try:
-        await _copy(answer, sink)
-    except ClientGone:
-        return
-    except BackendError as error:
-        # The head is out: the error goes into the stream, as OpenAI's own servers send it.
-        sink.write_nowait(b"data: " + msgspec.json.encode(error.body()) + b"\n\ndata: [DONE]\n\n")
-    await sink.close()
-
-
-async def _copy(answer: ByteStream, sink: ByteSink) -> None:
-    lines = UnbrokenLines()
-    while data := await answer.read():
-        if piece := lines.feed(data):
-            sink.write_nowait(piece)
-            await sink.drain()
-    if rest := lines.feed(b""):
-        sink.write_nowait(rest)
-
-
-async def _whole(answer: ByteStream, kept: KeptAnswer | None) -> Reply:
-    body = await whole_body(answer)
-    if kept is not None and answer.status < 300:
-        body = await kept.whole(body)
-    return Reply(body, answer.status, _content_type(answer), _kept(answer))
-
-
-def _content_type(answer: ByteStream) -> str:
-    for name, value in answer.headers:
-        if name == b"content-type":
-            return value.decode("latin-1")
-    return "application/json"
-
-
-def _kept(answer: ByteStream) -> list[Header]:
-    return [(name, value) for name, value in answer.headers if name not in _OURS]
-
-
-_OURS = frozenset(
-    {
-        b"connection",
-        b"content-length",
-        b"content-type",
-        b"date",
-        b"keep-alive",
-        b"openai-processing-ms",
-        b"server",
-        b"transfer-encoding",
-        b"x-request-id",
-    }
-)

@@ -42,9 +42,14 @@ class TranslatedChat:
         self._intake = intake
         self._foreground = foreground
 
-    async def create(self, request: Request, body: bytes, kept: KeptAnswer | None = None) -> Reply | None:
-        """Answer a request; `kept` keeps the answer. Raises APIError."""
-        decoder = ChatAskedDecoder()
+    async def create(
+        self, request: Request, body: bytes, kept: KeptAnswer | None = None, *, others: bool = False
+    ) -> Reply | None:
+        """Answer a request; `kept` keeps the answer. Raises APIError.
+
+        `others`: the backend speaks this API, and gets fields that are not known here.
+        """
+        decoder = ChatAskedDecoder(others=others)
         asked = Preparer(self._services, self._intake, decoder)
         prepared = await asked.prepare(body, request.caller, request_hints(request))
         preparer = Preparer(self._services, self._intake, decoder, chunks(counted=decoder.usage))
