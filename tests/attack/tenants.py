@@ -28,6 +28,7 @@ USED = {200, 400, 404, 409, 422, 501, 502}
 BODIES: dict[str, Json] = {
     "POST /vector_stores/{id}/search": {"query": "crown jewels"},
     "POST /uploads/{id}/complete": {"part_ids": ["part_1"]},
+    "POST /chat/completions/{id}": {"metadata": {"mine": "now"}},
     "POST /skills/{id}": {"default_version": "1"},
     "POST /vector_stores/{id}/files/{file_id}": {"attributes": {}},
     "POST /vector_stores/{id}": {"name": "mine"},

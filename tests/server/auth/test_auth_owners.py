@@ -43,6 +43,7 @@ class Things(msgspec.Struct):
     skill: str = ""
     job: str = ""
     message_batch: str = ""
+    chat: str = ""
 
     def path(self, template: str) -> str:
         """Return a route's path with Ann's ids in it."""
@@ -57,6 +58,7 @@ class Things(msgspec.Struct):
             "skills": self.skill,
             "batches": self.job,
             "messages": self.message_batch,
+            "chat": self.chat,
         }[noun]
         file = self.container_file if noun == "containers" else self.file
         path = template.replace("{id}", id).replace("{item_id}", self.conversation_item)
@@ -100,6 +102,7 @@ def things(url: str) -> Things:
         skill=a_skill(url),
         job=a_batch(url),
         message_batch=ann.post("/v1/messages/batches", requests=[MESSAGE])[1]["id"],
+        chat=a_chat(ann),
     )
 
 
@@ -143,7 +146,15 @@ def a_skill(url: str) -> str:
     return str(call(url, "POST", "/v1/skills", body, headers).json()["id"])
 
 
+def a_chat(ann: Client) -> str:
+    """Keep a chat completion as Ann; return its id."""
+    messages = [{"role": "user", "content": SECRET}]
+    asked = {"model": "scripted", "messages": messages, "store": True, "metadata": {"secret": SECRET}}
+    return str(ann.post("/v1/chat/completions", **asked)[1]["id"])
+
+
 BODIES = {
+    "POST /chat/completions/{id}": {"metadata": {"mine": "now"}},
     "POST /uploads/{id}/complete": {"part_ids": ["part_1"]},
     "POST /skills/{id}": {"default_version": "1"},
     "POST /vector_stores/{id}/search": {"query": "crown"},

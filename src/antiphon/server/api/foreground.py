@@ -72,10 +72,11 @@ class Foreground:
         headers: Sequence[Header],
         sink_of: Callable[[ByteSink], Sink] = SSESink,
         last: bytes = sse.DONE,
+        keep: Callable[[ByteSink], ByteSink] | None = None,
     ) -> None:
         """Make a response and send its Events through the Sink for a connection, then `last`.
 
-        Raises APIError as long as nothing was sent.
+        `keep` stands before the connection, and may hold back the end. Raises APIError as long as nothing was sent.
         """
         request.cancel_on_disconnect()
         self._running.add(run)
@@ -83,6 +84,8 @@ class Foreground:
             await run.open(self._head_hold)
             try:
                 sink = await request.stream(headers=[*headers, *turn_state(run), *ignored_header(run.ignored)])
+                if keep is not None:
+                    sink = keep(sink)
                 await run.run(sink_of(sink))
                 await sink.close(last)
             except ClientGone:
