@@ -33,8 +33,8 @@ from antiphon.types.items import Message
 from antiphon.types.response import Usage
 
 VOTES = 5
-WORDS_TOKENS = 64
-TOKENS_PER_LABEL = 16
+WORDS_TOKENS = 32
+TOKENS_PER_LABEL = 12
 """Tokens for an answer in words: so many, and so many for each label."""
 
 UNWANTED = (400, 422)
