@@ -32,7 +32,8 @@ class Record(msgspec.Struct, eq=False):
     run: Observed | None = None
     status: int = 200
     _model: str = ""
-    _usage: Usage | None = None
+    usage: Usage | None = None
+    """Tokens of a request that makes no Response."""
     _started: float = msgspec.field(default_factory=perf_counter)
 
     @property
@@ -49,22 +50,13 @@ class Record(msgspec.Struct, eq=False):
         """Return the model, the tokens of the Response where they are known, and what it failed with, also behind a 200."""
         run = self.run
         if run is None:
-            return self._model, self._usage, None
+            return self._model, self.usage, None
         response = run.plan.response
         return response.model, response.usage, run.error
-
-    @property
-    def used(self) -> Usage | None:
-        """The tokens of a request that makes no Response; those of a Response are counted as they come to be known."""
-        return self._usage
 
     def calls(self, model: str) -> None:
         """Note the model of a request that makes no Response."""
         self._model = model
-
-    def uses(self, usage: Usage) -> None:
-        """Note its tokens."""
-        self._usage = usage
 
 
 class Watcher(Protocol):
@@ -99,11 +91,11 @@ def calls_model(model: str) -> None:
         record.calls(model)
 
 
-def used(usage: Usage) -> None:
+def uses_tokens(usage: Usage | None) -> None:
     """Note the tokens that the request at hand has used without making a Response."""
     record = current.get()
     if record is not None:
-        record.uses(usage)
+        record.usage = usage
 
 
 def teller(watchers: Sequence[Watcher]) -> Callable[[Record], None]:

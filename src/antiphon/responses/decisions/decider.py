@@ -34,7 +34,7 @@ from antiphon.responses.services import Services
 from antiphon.runtime.fair_turns import FairTurns
 from antiphon.runtime.offload import by_size
 from antiphon.telemetry.observers import Observers
-from antiphon.telemetry.request_record import calls_model, used
+from antiphon.telemetry.request_record import calls_model, uses_tokens
 from antiphon.types.items import Item, Message
 from antiphon.types.request import ReasoningConfig
 from antiphon.types.response import Usage
@@ -100,7 +100,7 @@ class Decider:
         finally:
             usage = questioner.usage
             permit.settle(usage if questioner.calls else None)
-            used(usage)
+            uses_tokens(usage)
         for question, outcome in zip(questions, outcomes, strict=True):
             self._count(plan.route.card.id, question.kind, _word(outcome))
         return Decided(
