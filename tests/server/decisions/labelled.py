@@ -135,6 +135,8 @@ def labelled() -> list[tuple[str, dict[str, Any], int]]:
             {"value": "account", "description": "Log-in, passwords, personal data."},
         ],
     }
-    cases = [(line, review, place) for place, text in enumerate((POSITIVE, NEGATIVE)) for line in text.split("\n") if line]
+    cases = [
+        (line, review, place) for place, text in enumerate((POSITIVE, NEGATIVE)) for line in text.split("\n") if line
+    ]
     cases += [(line, team, place) for place, text in enumerate(TICKETS.values()) for line in text.split("\n") if line]
     return cases
