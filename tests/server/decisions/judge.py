@@ -110,8 +110,12 @@ class Judge(BaseHTTPRequestHandler):
         usage["prompt_tokens_details"] = {"cached_tokens": 60}
         self.send({"object": "chat.completion", "choices": [choice], "usage": usage})
 
+    def weights(self, request: Json) -> dict[str, float]:
+        """Return the probability of each label."""
+        return weights(text_of(request["messages"][-1]["content"]))
+
     def _judge(self, request: Json, question: str, choice: Json) -> None:
-        shares, message, model = weights(question), choice["message"], request["model"]
+        shares, message, model = self.weights(request), choice["message"], request["model"]
         said = max(shares, key=lambda label: shares[label])
         if model == "thinker":
             message["reasoning_content"] = "Let me see."
