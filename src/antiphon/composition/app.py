@@ -159,7 +159,9 @@ class Parts:
         embedder, reranker = self.search_models.embedder, self.search_models.reranker
         self.ingestion = Ingestion(self.store, IngestBounds.of(config.tools.file_search), time.time, embedder)
         self.searcher = Searcher(self.store.vector_stores, embedder, reranker, self.search_counts.fallback)
-        self.guards = Guards(config.guards, backend_post("/moderations", lambda: self.backends), self.guard_counts.count)
+        self.guards = Guards(
+            config.guards, backend_post("/moderations", lambda: self.backends), self.guard_counts.count
+        )
         self._tools = self._hosted_tools(config, hosted)
         self.services = self._services(config)
         self.media = self._media(config)

@@ -56,9 +56,7 @@ def add_routes(router: RouteTable, parts: Parts, preparer: Preparer) -> None:
     router.add("GET", "/models/{id:path}", models.read, scopes=frozenset(SCOPES))
     translated = TranslatedChat(parts.services, parts.intake, parts.foreground)
     services = parts.services
-    chat = ChatCompletions(
-        services.router, parts.media, parts.limiter, services.checker, translated, services.guards
-    )
+    chat = ChatCompletions(services.router, parts.media, parts.limiter, services.checker, translated, services.guards)
     router.add("POST", "/chat/completions", chat.create, scopes=frozenset((CHAT,)))
     health = Health(parts.registry.health, parts.store.database.condition, lambda: parts.sandboxes.condition)
     router.add("GET", "/health", health.health, public=True)

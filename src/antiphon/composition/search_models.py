@@ -73,7 +73,9 @@ class SearchModels:
             await self._engine.close()
 
 
-def backend_post(endpoint: str, backends: Callable[[], Mapping[str, Backend]]) -> Callable[[str, bytes], Awaitable[bytes]]:
+def backend_post(
+    endpoint: str, backends: Callable[[], Mapping[str, Backend]]
+) -> Callable[[str, bytes], Awaitable[bytes]]:
     """Return how one endpoint of a backend is asked, by the backend's name. `backends` are those of the moment."""
 
     async def post(name: str, body: bytes) -> bytes:

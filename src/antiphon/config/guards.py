@@ -58,15 +58,20 @@ class GuardConfig(Settings, kw_only=True, forbid_unknown_fields=True):
     ] = "block"
     applies: Annotated[
         Literal["always", "asked"],
-        Meta(description="To which requests: `always`: all; `asked`: those whose `moderation.model` names the guard or its model."),
+        Meta(
+            description="To which requests: `always`: all; `asked`: those whose `moderation.model` names the guard or its model."
+        ),
     ] = "always"
     models: Annotated[list[str], Meta(description="Models that it applies to, such as gpt-*; empty: all.")] = []
     owners: Annotated[
-        list[str], Meta(description="Owners of keys (`keys.NAME.owner`) that it applies to, such as team-*; empty: all.")
+        list[str],
+        Meta(description="Owners of keys (`keys.NAME.owner`) that it applies to, such as team-*; empty: all."),
     ] = []
     on_failure: Annotated[
         Literal["block", "pass"],
-        Meta(description="When the guard itself fails: `block`: the request fails with 503; `pass`: it goes on, told in the log."),
+        Meta(
+            description="When the guard itself fails: `block`: the request fails with 503; `pass`: it goes on, told in the log."
+        ),
     ] = "block"
     window: Annotated[
         int,
@@ -79,10 +84,13 @@ class GuardConfig(Settings, kw_only=True, forbid_unknown_fields=True):
     ] = 256
     delay: Annotated[
         float,
-        Meta(description="Seconds after which held text is looked at, though the window is not full; not of `patterns`.", gt=0),
+        Meta(
+            description="Seconds after which held text is looked at, though the window is not full; not of `patterns`.",
+            gt=0,
+        ),
     ] = 1.0
     timeout: Annotated[float, Meta(description="Timeout of one look in seconds; not of `patterns`.", gt=0)] = 10.0
-    refusal: Annotated[str, Meta(description="The refusal that ends a blocked answer.", min_length=1, max_length=2000)] = (
-        REFUSAL
-    )
+    refusal: Annotated[
+        str, Meta(description="The refusal that ends a blocked answer.", min_length=1, max_length=2000)
+    ] = REFUSAL
     options: Annotated[dict[str, Any], Meta(description="Settings for a kind that another package adds.")] = {}

@@ -268,7 +268,8 @@ class Config(Settings, kw_only=True, forbid_unknown_fields=True):
     ] = 1
     mcp_servers: Annotated[dict[str, McpServerConfig], Meta(description="MCP servers by label.")] = {}
     guards: Annotated[
-        dict[str, GuardConfig], Meta(description="Guards of requests and answers, by a name of yours: see docs/guardrails.md.")
+        dict[str, GuardConfig],
+        Meta(description="Guards of requests and answers, by a name of yours: see docs/guardrails.md."),
     ] = {}
     mcp_timeout: Annotated[float, Meta(description="Timeout of an MCP call in seconds.", gt=0)] = 60.0
     mcp_progress_timeout: Annotated[

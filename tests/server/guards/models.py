@@ -81,7 +81,9 @@ class SecretiveModel(BaseHTTPRequestHandler):
         results = []
         for text in request["input"]:
             bad = SECRET in text
-            results.append({"flagged": bad, "categories": {"secrets": bad}, "category_scores": {"secrets": 0.9 if bad else 0.1}})
+            results.append(
+                {"flagged": bad, "categories": {"secrets": bad}, "category_scores": {"secrets": 0.9 if bad else 0.1}}
+            )
         body = json.dumps({"id": "modr-1", "model": "mod-1", "results": results}).encode()
         self._send(body, status=self.moderation_status)
 

@@ -11,7 +11,9 @@ from tests.server.whole import Client, turn
 
 Json = dict[str, Any]
 
-TOOLS = [{"type": "function", "name": "look", "parameters": {"type": "object", "properties": {"q": {"type": "string"}}}}]
+TOOLS = [
+    {"type": "function", "name": "look", "parameters": {"type": "object", "properties": {"q": {"type": "string"}}}}
+]
 CHAT_TOOLS = [{"type": "function", "function": {name: value for name, value in TOOLS[0].items() if name != "type"}}]
 MESSAGES_TOOLS = [{"name": "look", "input_schema": TOOLS[0]["parameters"]}]
 
@@ -44,7 +46,12 @@ def _of_response(response: Json, values: list[Any]) -> Told:
 def _of_events(events: list[Json]) -> Told:
     told = _of_response(events[-1]["response"], events)
     streamed = {"text": "", "reasoning": "", "refusal": "", "call": ""}
-    kinds = {"output_text": "text", "reasoning_text": "reasoning", "refusal": "refusal", "function_call_arguments": "call"}
+    kinds = {
+        "output_text": "text",
+        "reasoning_text": "reasoning",
+        "refusal": "refusal",
+        "function_call_arguments": "call",
+    }
     for event in events:
         kind = kinds.get(event["type"].removeprefix("response.").removesuffix(".delta"))
         if kind is not None and event["type"].endswith(".delta"):

@@ -11,8 +11,8 @@ import pytest
 from antiphon.config import BackendConfig, GuardConfig
 from antiphon.config.guards import REFUSAL
 from tests.server.guards.models import BEFORE, CUTS, PATTERN, PLACES, SECRET, SecretiveModel
-from tests.server.guards.modes import CHAT, MESSAGES, MODES, Told
-from tests.server.whole import Client, upstream, whole_server
+from tests.server.guards.modes import MESSAGES, MODES, Told
+from tests.server.whole import Client, turn, upstream, whole_server
 
 pytestmark = pytest.mark.slow
 
@@ -76,26 +76,33 @@ def test_what_is_clean_passes_whole(client: Client, mode: Any) -> None:
 def test_a_request_is_blocked_before_a_model_is_asked(client: Client) -> None:
     SecretiveModel.asked.clear()
     asked = f"My code is {SECRET}."
-    refused = [
-        client.post("/v1/responses", model="clean", input=asked),
-        client.post("/v1/responses", model="clean", input=asked, stream=True),
-        client.post("/v1/responses", model="clean", input=asked, background=True),
-        client.post("/v1/responses", model="clean", input="Hello.", instructions=asked),
-        client.post("/v1/responses", model="clean", input=[{"role": "user", "content": [{"type": "input_text", "text": asked}]}]),
-        *(client.post("/v1/chat/completions", model="clean", messages=[{"role": "user", "content": asked}], stream=stream) for stream in (False, True)),
-    ]
-    for status, body in refused:
-        assert (status, body["error"]["code"]) == (400, "invalid_prompt"), body
-        assert SECRET not in str(body)
+    said = [{"role": "user", "content": asked}]
+    part = [{"role": "user", "content": [{"type": "input_text", "text": asked}]}]
+    output = [{"type": "function_call_output", "call_id": "call_1", "output": asked}]
+    call = {"type": "function_call", "call_id": "call_1", "name": "look", "arguments": "{}"}
+    tool = {"type": "function", "name": "look", "description": asked, "parameters": {"type": "object"}}
+    for fields in (
+        {"input": asked},
+        {"input": asked, "stream": True},
+        {"input": asked, "background": True},
+        {"input": asked, "store": False},
+        {"input": part},
+        {"input": [call, *output]},
+        {"input": "Hello.", "instructions": asked},
+        {"input": "Hello.", "tools": [tool]},
+    ):
+        status, body = client.post("/v1/responses", model="clean", **fields)
+        assert (status, body["error"]["code"], SECRET in str(body)) == (400, "invalid_prompt", False), body
     for stream in (False, True):
-        messages = [{"role": "user", "content": asked}]
-        status, body = client.post("/v1/messages", model="clean", max_tokens=9, messages=messages, stream=stream)
+        status, body = client.post("/v1/chat/completions", model="clean", messages=said, stream=stream)
+        assert (status, body["error"]["code"], SECRET in str(body)) == (400, "invalid_prompt", False), body
+        status, body = client.post("/v1/messages", model="clean", max_tokens=9, messages=said, stream=stream)
         assert (status, body["error"]["type"]) == (400, "invalid_request_error")
     with client.websocket() as connection:
-        from tests.server.whole import turn
-
         (event,) = turn(connection, model="clean", input=asked)
         assert (event["type"], event["error"]["code"]) == ("error", "invalid_prompt")
+    status, body = client.post("/v1/responses/compact", model="clean", input=asked)
+    assert (status, body["error"]["code"]) == (400, "invalid_prompt")
     assert not SecretiveModel.asked
 
 
@@ -105,6 +112,3 @@ def test_a_conversation_that_was_filled_by_hand_is_looked_at(client: Client) -> 
     status, body = client.post("/v1/responses", model="clean", input="What is it?", conversation=made["id"])
     assert (status, body["error"]["code"]) == (400, "invalid_prompt")
     assert not SecretiveModel.asked
-
-
-assert CHAT

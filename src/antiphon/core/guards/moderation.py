@@ -1,4 +1,4 @@
-"""`/v1/moderations`, as guards ask it: texts → a request's body, an answer → GuardVerdicts; and verdicts as a response tells them."""
+"""`/v1/moderations` as guards ask it: texts → a body, an answer → GuardVerdicts; and verdicts as a response tells them."""
 
 from __future__ import annotations
 
@@ -39,8 +39,8 @@ def moderation_verdicts(
 ) -> Sequence[GuardVerdict]:
     """Read an answer about `count` texts. Raises BackendError.
 
-    With a `threshold`, scores from there on are flagged, else the model's own flags hold; `categories` are those that count, all if
-    there are none.
+    With a `threshold`, scores from there on are flagged, else the model's own flags hold; `categories` are those that count,
+    all if there are none.
     """
     try:
         decoded = _answer.decode(answer)
@@ -51,9 +51,7 @@ def moderation_verdicts(
     return [_verdict(result, decoded.model, threshold, categories) for result in decoded.results]
 
 
-def _verdict(
-    result: _ModeratedText, model: str, threshold: float | None, categories: Collection[str]
-) -> GuardVerdict:
+def _verdict(result: _ModeratedText, model: str, threshold: float | None, categories: Collection[str]) -> GuardVerdict:
     scores = {name[:_CATEGORY]: value or 0.0 for name, value in list(result.category_scores.items())[:MOST_CATEGORIES]}
     if threshold is None:
         flags = {name[:_CATEGORY]: bool(value) for name, value in list(result.categories.items())[:MOST_CATEGORIES]}

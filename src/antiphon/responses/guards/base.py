@@ -22,7 +22,7 @@ class Guard(Protocol):
     """Judges texts: a moderation model, or what another package adds (`antiphon.guards`)."""
 
     async def check(self, texts: Sequence[GuardText]) -> Sequence[GuardVerdict]:
-        """Return a verdict for each text, at most MOST_TEXTS of LONGEST_TEXT characters. What it raises is a failure of the guard."""
+        """Return a verdict for each text: at most MOST_TEXTS of LONGEST_TEXT characters. What it raises is its failure."""
         ...
 
     async def close(self) -> None:

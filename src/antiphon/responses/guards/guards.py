@@ -119,7 +119,9 @@ class Guards:
                 applied.append(AppliedGuard(one, blocks, blocks))
         if not applied and asked is None:
             return None
-        guard = ResponseGuard(plan.response, applied, self._judges, self._count, asked.model if asked is not None else "")
+        guard = ResponseGuard(
+            plan.response, applied, self._judges, self._count, asked.model if asked is not None else ""
+        )
         if asked is not None and by_request is None:
             guard.fail(_unknown(asked.model))
         return guard

@@ -61,7 +61,9 @@ class Judge:
             log.warning("guard %s: did not answer within %g seconds", name, self._named.config.timeout)
         except APIError as error:
             log.warning("guard %s: failed: %s", name, error.message)
-        except Exception as error:  # a guard of another package: whatever it raises is its failure; its words may hold the text
+        except (
+            Exception
+        ) as error:  # a guard of another package: whatever it raises is its failure; its words may hold the text
             log.warning("guard %s: failed: %s", name, type(error).__name__)
         raise unavailable(name)
 

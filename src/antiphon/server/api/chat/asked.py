@@ -30,7 +30,9 @@ READ = frozenset(
 )
 """Fields that have an effect; others are ignored, and named in `x-antiphon-ignored`."""
 
-NOT_PASSED = frozenset("logprobs top_logprobs functions function_call audio modalities store metadata prediction".split())
+NOT_PASSED = frozenset(
+    "logprobs top_logprobs functions function_call audio modalities store metadata prediction".split()
+)
 """Fields whose effect would be lost on the way back: they do not go to a backend either."""
 
 

@@ -142,7 +142,9 @@ class ChunkEmitter(MuteEmitter):
             message["annotations"] = self._annotations
         if self._calls:
             message["tool_calls"] = self._calls
-        more = {"moderation": moderation_json(response.moderation)} if isinstance(response.moderation, Moderation) else {}
+        more = (
+            {"moderation": moderation_json(response.moderation)} if isinstance(response.moderation, Moderation) else {}
+        )
         return to_json(
             {
                 "id": _id(response),
