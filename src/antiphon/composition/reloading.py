@@ -22,8 +22,9 @@ from antiphon.tools.plugins import tool_kinds
 
 CHANGEABLE = frozenset(
     """
-    allowed_hosts cors_origins api_keys keys require_key leaks models profiles backends retries prompts url_guard_allow
-    mcp_servers mcp_timeout mcp_progress_timeout mcp_max_answer mcp_max_tools guards
+    allowed_hosts cors_origins api_keys admin_keys keys require_key leaks models profiles backends retries prompts url_guard_allow
+    mcp_servers mcp_timeout mcp_progress_timeout mcp_max_answer mcp_max_tools
+    default_models guards
     """.split()
 )
 

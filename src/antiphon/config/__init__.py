@@ -1,5 +1,6 @@
 """Settings: their definitions (`structs`, `tables`), sources and rules."""
 
+from antiphon.config.decisions import CalibrationConfig, DecisionsConfig
 from antiphon.config.guards import GuardConfig
 from antiphon.config.keys import JwtConfig, KeyConfig
 from antiphon.config.structs import DEFAULT_STORE, Config
@@ -27,8 +28,10 @@ __all__ = [
     "MCP",
     "SECRET",
     "BackendConfig",
+    "CalibrationConfig",
     "CodeInterpreterConfig",
     "Config",
+    "DecisionsConfig",
     "EngineConfig",
     "FileSearchConfig",
     "GuardConfig",

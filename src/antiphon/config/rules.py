@@ -26,6 +26,8 @@ HTTP_APIS = ("chat", "responses", "anthropic")
 """Those of servers that are reached over HTTP."""
 NEEDED = ("model", "messages", "input", "stream")
 """Request fields that cannot be dropped; `stream` has a setting of its own."""
+UNNAMED = ("image_generation", "moderation", "rerank")
+"""Types of models that requests need not name."""
 SCHEMES = ("postgresql", "postgres")
 _MODE = frozenset("01234567")
 
@@ -47,6 +49,7 @@ def check(config: Config) -> None:
         _file_search,
         _models,
         _aliases,
+        _default_models,
         _mcp_servers,
         _web_search,
         _image_generation,
@@ -67,7 +70,7 @@ def is_loopback(host: str) -> bool:
 
 def is_locked(config: Config) -> bool:
     """Tell whether requests need a key."""
-    return bool(config.api_keys or config.keys or config.jwt or config.require_key)
+    return bool(config.api_keys or config.admin_keys or config.keys or config.jwt or config.require_key)
 
 
 def open_to_others(what: str) -> ConfigError:
@@ -124,11 +127,12 @@ def _origins(config: Config) -> None:
 def _keys(config: Config) -> None:
     paths = {f"keys.{quoted(name)}.key": one.key for name, one in config.keys.items()}
     paths |= {f"api_keys[{index}]": key for index, key in enumerate(config.api_keys)}
+    paths |= {f"admin_keys[{index}]": key for index, key in enumerate(config.admin_keys)}
     seen: dict[str, str] = {}
     for path, key in paths.items():
         if not key or not key.isascii() or not key.isprintable() or " " in key:
             raise ConfigError(f"{path}: a key must be printable ASCII without spaces, and not empty")
-        if path.startswith("keys.") and key in seen:
+        if path.startswith(("keys.", "admin_keys[")) and key in seen:
             raise ConfigError(f"{path}: same key as {seen[key]}")
         seen[key] = path
 
@@ -172,7 +176,9 @@ def _backends(config: Config) -> None:
         check_plugin(BACKENDS, backend.api, f"backends.{quoted(name)}.api", APIS)
         path = f"backends.{quoted(name)}."
         if backend.api in HTTP_APIS and not (_is_http(backend.url) or backend.url.startswith(UNIX)):
-            raise ConfigError(f"{path}url: expected http://host:port/v1, https://… or unix:/path/of/socket:/v1")
+            raise ConfigError(
+                f"{path}url: '{mask(backend.url)}' is not http://host:port/v1, https://… or unix:/path/of/socket:/v1"
+            )
         if not _is_token(backend.key_header):
             raise ConfigError(f"{path}key_header: '{mask(backend.key_header)}' is not the name of a header")
         if backend.proxy and backend.proxy != NONE:
@@ -256,6 +262,12 @@ def _models(config: Config) -> None:
         for backend in model.backends:
             if backend not in known:
                 raise ConfigError(f"{path}.backends: unknown backend '{backend}'{nearest(backend, known)}")
+
+
+def _default_models(config: Config) -> None:
+    for type in config.default_models:
+        if type not in UNNAMED:
+            raise ConfigError(f"default_models: '{mask(type)}' is none of {', '.join(UNNAMED)}")
 
 
 def _aliases(config: Config) -> None:

@@ -43,7 +43,8 @@ class FailedCall(msgspec.Struct, frozen=True):
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """One Response to be made: the request, its Route, the first Turn, and the Response as it stands before the first token.
 
-    `sources` are those that texts of its history name. `spell`: see Asked. With `failed` calls the response is these alone: they
+    `sources` are those that texts of its history name. `spell`: see Asked. `size` are about the bytes
+    of its input. With `failed` calls the response is these alone: they
     are all that was asked for, and cannot be made here.
     """
 
@@ -67,6 +68,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     spell: Callable[[str], str] | None = None
     failed: Sequence[FailedCall] = ()
     guard: ResponseGuard | None = None
+    size: int = 0
 
     def own_input(self) -> OwnInput:
         """Return this response's own input items as they are stored."""

@@ -29,6 +29,7 @@ from antiphon.responses.sink import Outlet
 from antiphon.responses.structured_output import StructuredOutput, structured_output
 from antiphon.responses.unsealing import Unsealing
 from antiphon.types.items import Item
+from antiphon.types.response import Usage
 
 MOST_EVENTS = 2_000_000  # of one response: they are kept for a background one
 MOST_TURNS = 128  # model calls for one response; a model that calls tools for ever is stopped
@@ -40,7 +41,8 @@ Boundary = Callable[[bytes | None], Awaitable[None]]
 
 
 class Turns:
-    """The model calls of one response. `outlet` leads to its client; `spoke` is the time of the first Delta.
+    """The model calls of one response. `outlet` leads to its client; `spoke` is the time of the first Delta,
+    `first_usage` that of the first call.
 
     `links`: web pages that the text cites are linked to in it.
     """
@@ -50,6 +52,7 @@ class Turns:
     ) -> None:
         self.spoke = 0.0
         self.steered = False
+        self.first_usage: Usage | None = None
         self.boundary: Boundary | None = None
         self._plan = plan
         self._services = services
@@ -80,6 +83,7 @@ class Turns:
             await self._call_model()
             stream.end_turn()
             if not turns and (usage := plan.response.usage) is not None:  # later ones have grown, and usage is a sum
+                self.first_usage = usage
                 self._services.estimator.learn(plan.turn, usage.input_tokens)
             turns += 1
             if turns == MOST_TURNS:

@@ -16,7 +16,7 @@ from antiphon.responses.intake.asked import Asked
 from antiphon.runtime.offload import by_size
 from antiphon.server.api.chat.conversation import ChatConversation
 from antiphon.types.raw import OptionalRaw, settle_nulls
-from antiphon.types.request import CreateResponse, ModelName, ReasoningConfig, SchemaFormat, TextConfig, TextFormat
+from antiphon.types.request import CreateResponse, ModelName, ReasoningConfig, TextConfig, TextFormat
 from antiphon.types.tools import FunctionTool, Tool, ToolChoice
 
 MOST_STOPS, MOST_STOP_CHARACTERS = 64, 8192
@@ -78,7 +78,10 @@ class ChatFormat(msgspec.Struct, frozen=True):
     """`response_format`."""
 
     type: Literal["text", "json_object", "json_schema"]
-    json_schema: SchemaFormat | None = None
+    json_schema: OptionalRaw = None
+
+    def __post_init__(self) -> None:
+        settle_nulls(self, json_schema=self.json_schema)
 
 
 class TranslatedRequest(msgspec.Struct, frozen=True, kw_only=True):
@@ -176,6 +179,7 @@ _NAMES = {
     "max_output_tokens": "max_tokens",
     "reasoning.effort": "reasoning_effort",
     "text.format": "response_format",
+    "text.format.json_schema": "response_format.json_schema",
     "text.format.schema": "response_format.json_schema.schema",
     "text.verbosity": "verbosity",
 }
@@ -231,12 +235,5 @@ def _format(request: TranslatedRequest) -> ResolvedText:
     format = request.response_format
     if format is None:
         return ResolvedText(PLAIN.format, request.verbosity)
-    inner = format.json_schema or SchemaFormat()
-    given = TextFormat(
-        type=format.type,
-        name=inner.name,
-        schema=inner.schema,
-        strict=inner.strict,
-        description=inner.description,
-    )
+    given = TextFormat(type=format.type, json_schema=format.json_schema)
     return resolve_text(TextConfig(format=given, verbosity=request.verbosity))
