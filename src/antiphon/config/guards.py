@@ -37,7 +37,10 @@ class GuardConfig(Settings, kw_only=True, forbid_unknown_fields=True):
         ),
     ] = []
     model: Annotated[
-        str, Meta(description="`moderation`: BACKEND/MODEL, a model that the backend serves at /moderations.")
+        str,
+        Meta(
+            description="`moderation`: id of a model that judges, as for /v1/moderations: see `[models.NAME.moderation]`."
+        ),
     ] = ""
     threshold: Annotated[
         float | None,

@@ -121,7 +121,7 @@ class ModerationError(msgspec.Struct, tag="error", frozen=True, kw_only=True):
     message: str
 
 
-class Moderation(msgspec.Struct, frozen=True, kw_only=True):
+class ModerationReport(msgspec.Struct, frozen=True, kw_only=True):
     """What moderation says of a response's input and output."""
 
     input: ModerationResult | ModerationError
@@ -209,7 +209,7 @@ class Response(msgspec.Struct, kw_only=True):
     frequency_penalty: float = 0.0
     tool_usage: ToolUsage | UnsetType = UNSET
     input_transformations: list[InputTransformation] | UnsetType = UNSET
-    moderation: Moderation | None | UnsetType = UNSET
+    moderation: ModerationReport | None | UnsetType = UNSET
     prompt_cache_options: PromptCacheEcho | UnsetType = UNSET
     prompt_cache_diagnostics: CacheDiagnostics | UnsetType = UNSET
 

@@ -74,7 +74,7 @@ class SecretiveModel(BaseHTTPRequestHandler):
         """Say nothing."""
 
     def do_GET(self) -> None:
-        names = ["clean", *(f"{place}.{cut}" for place in PLACES for cut in CUTS)]
+        names = ["clean", "mod-1", *(f"{place}.{cut}" for place in PLACES for cut in CUTS)]
         self._send(json.dumps({"object": "list", "data": [{"id": id, "object": "model"} for id in names]}).encode())
 
     def do_POST(self) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 import openai
 import pytest
 
-from antiphon.config import BackendConfig, GuardConfig, KeyConfig
+from antiphon.config import BackendConfig, GuardConfig, KeyConfig, ModelConfig
 from antiphon.config.guards import REFUSAL
 from tests.examples.packages import add_package
 from tests.server.guards.models import BEFORE, PATTERN, SECRET, SecretiveModel
@@ -49,7 +49,7 @@ def guarded(url: str, guard: GuardConfig = CODES, name: str = "codes", **setting
 
 
 def judge(**fields: Any) -> GuardConfig:
-    return GuardConfig(kind="moderation", model="upstream/mod-1", window=32, **fields)
+    return GuardConfig(kind="moderation", model="mod-1", window=32, **fields)
 
 
 # What is told
@@ -107,7 +107,7 @@ def test_the_sdk_reads_all_of_it(url: str) -> None:
         made = sdk.responses.create(model="text.inside", input="Say it.", moderation=moderation)
         assert made.incomplete_details is not None and made.incomplete_details.reason == "content_filter"
         assert made.moderation is not None and made.moderation.output.type == "moderation_result"
-        assert made.moderation.output.flagged and made.moderation.output.category_scores == {"secrets": 0.9}
+        assert made.moderation.output.flagged and made.moderation.output.category_scores["secrets"] == 0.9
         events = list(sdk.responses.create(model="text.inside", input="Say it.", moderation=moderation, stream=True))
         assert events[-1].type == "response.incomplete" and events[-1].response.moderation == made.moderation
         said: Any = [{"role": "user", "content": "Say it."}]
@@ -131,11 +131,26 @@ def test_a_request_asks_for_scores_or_to_be_blocked(url: str) -> None:
         assert "moderation" not in client.create(**fields) and not SecretiveModel.moderated
         scored = client.create(**fields, moderation={"model": "mod-1"})
         assert scored["status"] == "completed" and SECRET in str(scored["output"])
-        assert scored["moderation"]["output"]["category_scores"] == {"secrets": 0.9}
+        assert scored["moderation"]["output"]["category_scores"]["secrets"] == 0.9
         for side, asked in (("output", fields), ("input", {"model": "clean", "input": f"It is {SECRET}."})):
             policy = {side: {"mode": "block"}}
             status, body = client.post("/v1/responses", **asked, moderation={"model": "mod-1", "policy": policy})
             assert (status, body.get("status")) == ((200, "incomplete") if side == "output" else (400, None))
+
+
+def test_a_model_that_judges_can_be_asked_for_without_a_guard_in_the_settings(url: str) -> None:
+    models = {"mod-1": ModelConfig(backends=["upstream"], type="moderation")}
+    keys = {"a": KeyConfig(key="sk-a"), "b": KeyConfig(key="sk-b", models=["text.*"])}
+    with whole_server(backends={"upstream": BackendConfig(url=url)}, models=models, keys=keys) as client:
+        policy = {"output": {"mode": "block"}}
+        fields: Json = {"model": "text.inside", "input": "Say it.", "moderation": {"model": "mod-1", "policy": policy}}
+        made = Client(client.url, "sk-a").create(**fields)
+        assert made["incomplete_details"] == {"reason": "content_filter"}
+        status, body = Client(client.url, "sk-b").post("/v1/responses", **fields)
+        assert (status, body["error"]["code"]) == (400, "model_not_found")
+        fields["moderation"]["model"] = "clean"  # one that only talks
+        status, body = Client(client.url, "sk-a").post("/v1/responses", **fields)
+        assert (status, body["error"]["code"]) == (400, "model_not_found")
 
 
 @pytest.mark.parametrize("path", ["/v1/responses", "/v1/chat/completions"])
@@ -175,6 +190,16 @@ def test_guards_of_some_models_and_owners(url: str) -> None:
             for mode in (whole, streamed, chat_whole, chat_streamed):
                 told = mode(own, model=model, input="Say it.")
                 assert (SECRET in told.raw) != blocked, (owner, model, mode.__name__)
+
+
+def test_routes_without_a_way_through_guards_refuse(url: str) -> None:
+    with guarded(url) as client:
+        status, body = client.post("/v1/completions", model="clean", prompt="Say it.")
+        assert (status, body["error"]["code"], body["error"]["param"]) == (400, "unsupported_model", "model")
+        question = {"type": "predicate", "instructions": f"Is {SECRET} a code?"}
+        status, body = client.post("/v1/decisions", model="clean", input="Judge.", questions=[question])
+        assert (status, body["error"]["code"]) == (400, "invalid_prompt"), body
+    assert not SecretiveModel.asked
 
 
 def test_places_that_are_not_looked_at_pass(url: str) -> None:
@@ -313,9 +338,7 @@ def test_a_guard_of_another_package(url: str, mode: Any, tmp_path: Path, monkeyp
 def test_text_that_waits_is_looked_at_before_its_window_is_full() -> None:
     with upstream(SecretiveModel) as url:
         backends = {"upstream": BackendConfig(url=url), "demo": BackendConfig(url="http://127.0.0.1:9", api="scripted")}
-        guards = {
-            "judge": GuardConfig(kind="moderation", model="upstream/mod-1", window=4096, delay=0.05, looks_at=["text"])
-        }
+        guards = {"judge": GuardConfig(kind="moderation", model="mod-1", window=4096, delay=0.05, looks_at=["text"])}
         with whole_server(backends=backends, guards=guards) as client:
             events = client.stream(model="scripted", input="/delay 0.1\none two three four five six")
     assert len(SecretiveModel.moderated) > 2

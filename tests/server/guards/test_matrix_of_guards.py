@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from antiphon.config import BackendConfig, GuardConfig
+from antiphon.config import BackendConfig, GuardConfig, ModelConfig
 from antiphon.config.guards import REFUSAL
 from tests.server.guards.models import BEFORE, CUTS, PATTERN, PLACES, SECRET, SecretiveModel
 from tests.server.guards.modes import MESSAGES, MODES, Told
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.slow
 BACKENDS = ("chat", "responses")
 GUARDS = {
     "patterns": {"codes": GuardConfig(patterns=[PATTERN], window=32)},
-    "model": {"judge": GuardConfig(kind="moderation", model="upstream/mod-1", window=32)},
+    "model": {"judge": GuardConfig(kind="moderation", model="mod-1", window=32)},
 }
 ENDS = {"text": {"text": BEFORE}, "reasoning": {"reasoning": BEFORE}, "tool_calls": {}}
 
@@ -41,8 +41,11 @@ def client(request: pytest.FixtureRequest, guards: str, tmp_path_factory: pytest
                 "inner": BackendConfig(url=f"{inner.url}/v1", api="responses"),
                 "upstream": BackendConfig(url=url, discover=False),
             }
+        models = {"mod-1": ModelConfig(backends=["upstream"])}
         store = tmp_path_factory.mktemp("store") / "antiphon.db"
-        yield stack.enter_context(whole_server(backends=backends, guards=GUARDS[guards], store=str(store)))
+        yield stack.enter_context(
+            whole_server(backends=backends, models=models, guards=GUARDS[guards], store=str(store))
+        )
 
 
 @pytest.mark.parametrize("cut", CUTS)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence, Set
+from collections.abc import Callable, Sequence, Set
 from typing import Protocol
 
 import msgspec
@@ -29,9 +29,6 @@ class Guard(Protocol):
         """Let go of what it holds."""
         ...
 
-
-PostModeration = Callable[[str, bytes], Awaitable[bytes]]
-"""Asks the backend of that name at its `/moderations`; the body is JSON, and so is the answer. Raises BackendError."""
 
 CountLook = Callable[[str, str, str, float], None]
 """Takes note of a look: the guard, the place, the outcome (`passed`, `flagged`, `blocked`, `failed`), its seconds."""

@@ -9,9 +9,9 @@ from time import perf_counter
 from antiphon.core.guards.base import GuardText, GuardVerdict, Place
 from antiphon.core.guards.delta_texts import strings, together
 from antiphon.core.guards.input_texts import input_texts
-from antiphon.core.guards.moderation import VerdictSum
 from antiphon.core.guards.pattern_hold import PatternHit, PatternHold, PatternList
 from antiphon.core.guards.patterns import encodable
+from antiphon.core.guards.verdict_sum import VerdictSum
 from antiphon.core.guards.window_hold import WindowHold
 from antiphon.core.tools.results import ToolResult
 from antiphon.core.turn import Turn
@@ -19,7 +19,7 @@ from antiphon.errors import APIError, InvalidRequest
 from antiphon.responses.guards.base import AppliedGuard, CountLook
 from antiphon.responses.guards.judging import Judge
 from antiphon.runtime.offload import by_size
-from antiphon.types.response import Moderation, Response
+from antiphon.types.response import ModerationReport, Response
 
 log = logging.getLogger("antiphon.responses.guards")
 
@@ -177,7 +177,7 @@ class ResponseGuard:
         sums = (self._input, self._output)
         if self._asked or any(one.flagged or one.failed for one in sums):
             name = self._asked or ", ".join(self._by_name)
-            self._response.moderation = Moderation(input=self._input.told(name), output=self._output.told(name))
+            self._response.moderation = ModerationReport(input=self._input.told(name), output=self._output.told(name))
 
 
 def _found(guard: str) -> GuardVerdict:

@@ -15,7 +15,7 @@ from antiphon.core.text.pieces import text_json
 from antiphon.errors import APIError
 from antiphon.types.events import Event
 from antiphon.types.items import FunctionCall, Message, OutputText, PlainText, Reasoning, ReasoningText
-from antiphon.types.response import Moderation, ModerationError, ModerationResult, Response, Usage
+from antiphon.types.response import ModerationError, ModerationReport, ModerationResult, Response, Usage
 
 REASONS = {
     FinishReason.LENGTH: "length",
@@ -124,7 +124,7 @@ class ChunkEmitter(MuteEmitter):
         why = REASONS.get(reason) or ("tool_calls" if self._calls else "stop")
         usage = usage_json(response.usage)
         self._delta(b"", to_json(why))
-        if isinstance(response.moderation, Moderation) and not self._quiet:
+        if isinstance(response.moderation, ModerationReport) and not self._quiet:
             told = to_json(moderation_json(response.moderation))
             self._pending.append(Event(CHUNK, self._head + b'"choices":[],"moderation":%b}' % told))
         if self._counted:
@@ -143,7 +143,9 @@ class ChunkEmitter(MuteEmitter):
         if self._calls:
             message["tool_calls"] = self._calls
         more = (
-            {"moderation": moderation_json(response.moderation)} if isinstance(response.moderation, Moderation) else {}
+            {"moderation": moderation_json(response.moderation)}
+            if isinstance(response.moderation, ModerationReport)
+            else {}
         )
         return to_json(
             {
@@ -162,7 +164,7 @@ def _id(response: Response) -> str:
     return f"chatcmpl-{response.id.removeprefix('resp_')}"
 
 
-def moderation_json(moderation: Moderation) -> dict[str, Any]:
+def moderation_json(moderation: ModerationReport) -> dict[str, Any]:
     """Return what moderation says as chat completions have it."""
     return {"input": _moderated(moderation.input), "output": _moderated(moderation.output)}
 
