@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import re
+import threading
 from collections.abc import Iterator
 from contextlib import ExitStack
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from antiphon.config import BackendConfig, GuardConfig, ModelConfig
+from antiphon.config import BackendConfig, EngineConfig, GuardConfig, ModelConfig
 from antiphon.config.guards import REFUSAL
 from tests.server.guards.models import BEFORE, CUTS, PATTERN, PLACES, SECRET, SecretiveModel
-from tests.server.guards.modes import MESSAGES, MODES, Told
+from tests.server.guards.modes import MESSAGES, MODES, Told, background, resumed, streamed, websocket, whole
 from tests.server.whole import Client, turn, upstream, whole_server
 
 pytestmark = pytest.mark.slow
 
-BACKENDS = ("chat", "responses")
+BACKENDS = ("chat", "responses", "anthropic")
 GUARDS = {
     "patterns": {"codes": GuardConfig(patterns=[PATTERN], window=32)},
     "model": {"judge": GuardConfig(kind="moderation", model="mod-1", window=32)},
@@ -31,14 +34,15 @@ def guards(request: pytest.FixtureRequest) -> Any:
 
 @pytest.fixture(scope="module", params=BACKENDS)
 def client(request: pytest.FixtureRequest, guards: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
-    """A server with guards, in front of a chat backend, or of another server of ours that speaks Responses."""
+    """A server with guards, in front of a chat backend, or of another server of ours that speaks Responses or Messages."""
     with ExitStack() as stack:
         url = stack.enter_context(upstream(SecretiveModel))
         backends = {"upstream": BackendConfig(url=url)}
-        if request.param == "responses":
+        if request.param != "chat":
             inner = stack.enter_context(whole_server(backends=backends))
+            path = "/v1" if request.param == "responses" else ""
             backends = {
-                "inner": BackendConfig(url=f"{inner.url}/v1", api="responses"),
+                "inner": BackendConfig(url=f"{inner.url}{path}", api=request.param),
                 "upstream": BackendConfig(url=url, discover=False),
             }
         models = {"mod-1": ModelConfig(backends=["upstream"])}
@@ -115,3 +119,33 @@ def test_a_conversation_that_was_filled_by_hand_is_looked_at(client: Client) -> 
     status, body = client.post("/v1/responses", model="clean", input="What is it?", conversation=made["id"])
     assert (status, body["error"]["code"]) == (400, "invalid_prompt")
     assert not SecretiveModel.asked
+
+
+def test_the_embedded_model(tmp_path: Path) -> None:
+    """Of what the demo model says, a word in the middle is forbidden: no mode says it, all stop before it."""
+    asked = {"model": "demo", "input": "Who are you?", "temperature": 0.0}
+    engine = EngineConfig()
+    with whole_server(backends={}, engine=engine) as client:
+        wait_for_model(client)
+        model = client.get("/v1/models")[1]["data"][0]["id"]
+        asked["model"] = model
+        text = client.create(**asked)["output"][-1]["content"][0]["text"]
+    word = max(re.findall(r"[A-Za-z]{4,}", text[8:]), key=len)
+    guards = {"word": GuardConfig(words=[word], looks_at=["text"], window=32)}
+    store = str(tmp_path / "antiphon.db")
+    with whole_server(backends={}, engine=engine, guards=guards, store=store) as client:
+        wait_for_model(client)
+        for mode in (whole, streamed, websocket, background, resumed):
+            told = mode(client, **asked)
+            assert (told.reason, told.texts["refusal"]) == ("content_filter", REFUSAL), mode.__name__
+            assert re.search(rf"\b{word}\b", told.texts.get("text", ""), re.IGNORECASE) is None
+            assert text.startswith(told.texts.get("text", ""))
+
+
+def wait_for_model(client: Client) -> None:
+    """Wait until the embedded model is loaded."""
+    for _ in range(600):
+        if client.get("/ready")[0] == 200 and client.get("/v1/models")[1]["data"]:
+            return
+        threading.Event().wait(0.1)
+    raise AssertionError("the model does not load")

@@ -84,6 +84,8 @@ class PatternedStream:
             return True
         try:
             if not await self._source.pour(hear):
+                if self._over:
+                    self._source.abort()  # not where its Deltas arrive: that is inside of its own work
                 return self._over
         except APIError:
             self._give(self._patterns.end(), take)
@@ -102,7 +104,6 @@ class PatternedStream:
             self._guard.note_hits(self._patterns.hits)
             self._guard.tell()
             deltas += refusing(self._guard.refusal)
-            self._source.abort()
         elif len(self._patterns.hits):
             self._guard.note_hits(self._patterns.hits)
         wanted = take(deltas) if deltas else True
