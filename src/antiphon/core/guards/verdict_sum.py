@@ -9,6 +9,10 @@ from antiphon.errors import APIError
 from antiphon.types.response import ModerationError, ModerationResult
 
 
+MOST_CATEGORIES = 200
+"""Categories that are told."""
+
+
 class VerdictSum:
     """What guards have said so far of one side of a response: its input, or its output."""
 
@@ -24,8 +28,12 @@ class VerdictSum:
         self.flagged = self.flagged or verdict.flagged
         self._models[verdict.model or judge] = None
         for name, score in verdict.scores.items():
+            if name not in self._scores and len(self._scores) >= MOST_CATEGORIES:
+                continue
             self._scores[name] = max(score, self._scores.get(name, 0.0))
         for name, flag in verdict.flags.items():
+            if name not in self._flags and len(self._flags) >= MOST_CATEGORIES:
+                continue
             self._flags[name] = flag or self._flags.get(name, False)
 
     def told(self, default: str) -> ModerationResult | ModerationError:
