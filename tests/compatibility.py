@@ -91,7 +91,13 @@ FIELDS = (
     ),
     Field("max_tool_calls", "honoured", True),
     Field("metadata", "honoured", True, "16 pairs; keys of 64, values of 512 characters."),
-    Field("moderation", "ignored", False),
+    Field(
+        "moderation",
+        "honoured",
+        True,
+        "By a guard of the configuration that `model` names ([guardrails.md](guardrails.md)); `policy` blocks or only tells. The "
+        "response has the verdicts in the place of the request's field.",
+    ),
     Field(
         "multi_agent",
         "forwarded",

@@ -104,4 +104,5 @@ def relay_handlers(parts: Parts) -> RelayHandlers:
         parts.tool_meters,
         most_form=parts.config.max_form,
         default_models=lambda: parts.config.default_models,
+        guards=parts.services.guards,
     )
