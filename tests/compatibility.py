@@ -50,15 +50,33 @@ def _nobody_runs(kind: ToolKind) -> bool:
 
 
 FIELDS = (
-    Field("model", "honoured", True, "The configured id or an alias; the backend gets its own name for it."),
+    Field(
+        "model",
+        "honoured",
+        True,
+        "The configured id or an alias; the backend gets its own name for it. May be absent where the caller may call one model"
+        " only.",
+    ),
     Field("input", "honoured", False, "A string, or items. May be absent beside a history or `prompt`."),
     Field("instructions", "honoured", True, "Not carried over by `previous_response_id`."),
+    Field(
+        "access_programs",
+        "forwarded",
+        False,
+        "To Responses backends; `x-antiphon-ignored` names it where there is none.",
+    ),
     Field("background", "honoured", True, "Needs the store."),
     Field("client_metadata", "ignored", False),
     Field("context_management", "honoured", False, "Compaction at a threshold of tokens."),
-    Field("conversation", "honoured", True, "By string or object; not beside `previous_response_id`."),
+    Field(
+        "conversation",
+        "honoured",
+        True,
+        "By string or object; not beside `previous_response_id`. An id begins with `conv_`.",
+    ),
     Field("file_id", "honoured", False, "An unknown file is a 404."),
     Field("frequency_penalty", "honoured", True, "−2 to 2."),
+    Field("image", "forwarded", False, "To Responses backends; `x-antiphon-ignored` names it where there is none."),
     Field(
         "include",
         "honoured",
@@ -74,6 +92,12 @@ FIELDS = (
     Field("max_tool_calls", "honoured", True),
     Field("metadata", "honoured", True, "16 pairs; keys of 64, values of 512 characters."),
     Field("moderation", "ignored", False),
+    Field(
+        "multi_agent",
+        "forwarded",
+        False,
+        "To Responses backends, whose agents' items come back; `x-antiphon-ignored` names it where there is none.",
+    ),
     Field("parallel_tool_calls", "honoured", True),
     Field("presence_penalty", "honoured", True, "−2 to 2."),
     Field("previous_response_id", "honoured", True),
@@ -105,12 +129,19 @@ FIELDS = (
         "There is no obfuscation to switch off; usage is sent wherever the backend tells it.",
     ),
     Field("temperature", "honoured", True, "0 to 2."),
-    Field("text", "honoured", True, "Nested or flat; a flat request gets the flat `type` beside the nested form."),
+    Field(
+        "text",
+        "honoured",
+        True,
+        "Nested or flat; a flat request gets the flat `type` beside the nested form. Under"
+        " `json_schema` may stand the schema itself.",
+    ),
     Field(
         "tool_choice",
         "honoured",
         True,
-        "All forms. A forced call that the backend does not make is asked for again by a schema. Where there is "
+        "All forms, also as chat completions nest them. A forced call that the backend does not make is asked for again by a "
+        "schema. Where there is "
         "still none, the first answer is given, and `tool_choice` named in `x-antiphon-ignored` and in the log. "
         "Left out, and named in `x-antiphon-ignored`, where the backend refuses it.",
     ),
@@ -163,6 +194,10 @@ ITEMS = (
         "In and out; the server makes the calls. An approval is good for a request that this server signed for its owner.",
     ),
     Kind("compaction, compaction_summary, compaction_trigger", "In and out; sealed by the server for its owner."),
+    Kind(
+        "agent_message, multi_agent_call, multi_agent_call_output",
+        "Taken and kept; a Responses backend gets them as they came and may send them, a chat model does not see them.",
+    ),
     Kind("configuration_update", "In: changes settings from there on, until the next."),
     Kind(
         "web_search_call, file_search_call, code_interpreter_call",
@@ -247,6 +282,10 @@ EVENTS = (
     ),
     Kind("response.function_call_arguments.delta, response.function_call_arguments.done", ""),
     Kind("response.custom_tool_call_input.delta, response.custom_tool_call_input.done", ""),
+    Kind(
+        "response.shell_call_command.added, response.shell_call_command.delta, response.shell_call_command.done",
+        "Of `shell`: each command, once the call is whole.",
+    ),
     Kind(
         "any other",
         "From a Responses backend: passed on with our numbers and places, where it belongs to an item that is open.",

@@ -9,6 +9,8 @@ import msgspec
 from msgspec import Raw
 
 from antiphon.core.deltas import Delta
+from antiphon.core.model_types import TEXT_GENERATION
+from antiphon.core.relayed_request import RelayedRequest
 from antiphon.core.request.echo import Defaults
 from antiphon.core.turn import NO_HINTS, Hints, Turn
 from antiphon.errors import InvalidRequest
@@ -30,7 +32,7 @@ class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class BackendModel(msgspec.Struct, frozen=True, kw_only=True):
-    """A model as a backend lists it. `context_length` is in tokens; None where the backend does not say."""
+    """A model as a backend lists it. `context_length` is in tokens; None where the backend does not say. `type`: "" likewise."""
 
     id: str
     created: int = 0
@@ -38,6 +40,7 @@ class BackendModel(msgspec.Struct, frozen=True, kw_only=True):
     context_length: int | None = None
     capabilities: Capabilities = Capabilities()
     parameters_number: str | None = None
+    type: str = ""
 
 
 Take = Callable[[Sequence[Delta]], bool]
@@ -142,6 +145,18 @@ class MessagesRelay(Protocol):
 
 
 @runtime_checkable
+class Relays(Protocol):
+    """A Backend whose server has further routes, such as `/embeddings`, to which requests are passed on."""
+
+    async def relay(self, request: RelayedRequest, model: str, extra: Mapping[str, Raw], hints: Hints) -> ByteStream:
+        """Pass a request on, with the backend's own name of the model and the operator's `extra` fields.
+
+        Raises BackendError; 400 `unsupported_model` where the server has no such route.
+        """
+        ...
+
+
+@runtime_checkable
 class JsonEndpoints(Protocol):
     """A Backend whose server has further endpoints, such as `/embeddings` and `/rerank`."""
 
@@ -198,7 +213,7 @@ class BackendHealth(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ModelCard(msgspec.Struct, frozen=True, kw_only=True):
-    """A model as we serve it: the configured id and what clients are told of it."""
+    """A model as we serve it: the configured id and what clients are told of it. `matryoshka`: its embeddings may be cut."""
 
     id: str
     created: int = 0
@@ -207,6 +222,8 @@ class ModelCard(msgspec.Struct, frozen=True, kw_only=True):
     parameters_number: str | None = None
     capabilities: Capabilities = Capabilities()
     aliases: Sequence[str] = ()
+    type: str = TEXT_GENERATION
+    matryoshka: bool = False
 
 
 class Route(Protocol):
@@ -236,6 +253,10 @@ class Route(Protocol):
 
     async def chat_completions(self, fields: Mapping[str, Raw], hints: Hints = NO_HINTS) -> ByteStream:
         """Relay a chat completions request; `model` is replaced, defaults are filled in. Raises BackendError."""
+        ...
+
+    async def relay(self, request: RelayedRequest, hints: Hints = NO_HINTS) -> ByteStream:
+        """Pass a request on to another route of a backend, such as `/embeddings`. Raises BackendError."""
         ...
 
     @property
@@ -285,6 +306,9 @@ class RouteProxy:
 
     async def chat_completions(self, fields: Mapping[str, Raw], hints: Hints = NO_HINTS) -> ByteStream:
         return await self._route.chat_completions(fields, hints)
+
+    async def relay(self, request: RelayedRequest, hints: Hints = NO_HINTS) -> ByteStream:
+        return await self._route.relay(request, hints)
 
     @property
     def runs_hosted_tools(self) -> bool:

@@ -9,9 +9,10 @@ from antiphon.cli.chat import chat
 from antiphon.cli.checks.check import check
 from antiphon.cli.checks.doctor import doctor
 from antiphon.cli.config import config
+from antiphon.cli.connect import connect
 from antiphon.cli.db import db
 from antiphon.cli.keys import keys
-from antiphon.cli.launch import connect, launch
+from antiphon.cli.launch import launch
 from antiphon.cli.models import models
 from antiphon.cli.monitor.top import top
 from antiphon.cli.serve import serve

@@ -9,10 +9,12 @@ import msgspec
 
 from antiphon.backends.base import Backend
 from antiphon.backends.open import is_renewed, made_of, open_backends
+from antiphon.composition.search_models import backend_post
 from antiphon.config import Config
 from antiphon.config.rules import check
 from antiphon.core.token_count import Estimator
 from antiphon.net.url_guard import UrlGuard
+from antiphon.responses.guards.guards import Guards
 from antiphon.responses.intake.prompts import Prompts
 from antiphon.responses.intake.token_count import TokenCounter
 from antiphon.server.auth.credentials import fixed_callers
@@ -20,8 +22,9 @@ from antiphon.tools.plugins import tool_kinds
 
 CHANGEABLE = frozenset(
     """
-    allowed_hosts cors_origins api_keys keys require_key leaks models profiles backends retries prompts url_guard_allow
+    allowed_hosts cors_origins api_keys admin_keys keys require_key leaks models profiles backends retries prompts url_guard_allow
     mcp_servers mcp_timeout mcp_progress_timeout mcp_max_answer mcp_max_tools
+    default_models guards
     """.split()
 )
 
@@ -50,6 +53,7 @@ def validate(config: Config) -> None:
     UrlGuard(config.url_guard_allow)
     tool_kinds(config.mcp_servers)
     TokenCounter(Estimator(), tokenizers(config))
+    Guards(config.guards, backend_post("/moderations", dict), lambda *_: None)
     open_backends(config)
 
 

@@ -7,8 +7,9 @@ from ipaddress import ip_address, ip_network
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from antiphon.config.guards import MODERATION, PATTERNS
 from antiphon.config.origins import is_origin
-from antiphon.config.plugins import BACKENDS, STORES, TOOLS, check_plugin
+from antiphon.config.plugins import BACKENDS, GUARDS, STORES, TOOLS, check_plugin
 from antiphon.config.reading import nearest, quoted
 from antiphon.config.structs import Config
 from antiphon.config.tables import MCP, mask
@@ -25,6 +26,8 @@ HTTP_APIS = ("chat", "responses", "anthropic")
 """Those of servers that are reached over HTTP."""
 NEEDED = ("model", "messages", "input", "stream")
 """Request fields that cannot be dropped; `stream` has a setting of its own."""
+UNNAMED = ("image_generation", "moderation", "rerank")
+"""Types of models that requests need not name."""
 SCHEMES = ("postgresql", "postgres")
 _MODE = frozenset("01234567")
 
@@ -46,9 +49,11 @@ def check(config: Config) -> None:
         _file_search,
         _models,
         _aliases,
+        _default_models,
         _mcp_servers,
         _web_search,
         _image_generation,
+        _guards,
     ):
         rule(config)
 
@@ -65,7 +70,7 @@ def is_loopback(host: str) -> bool:
 
 def is_locked(config: Config) -> bool:
     """Tell whether requests need a key."""
-    return bool(config.api_keys or config.keys or config.jwt or config.require_key)
+    return bool(config.api_keys or config.admin_keys or config.keys or config.jwt or config.require_key)
 
 
 def open_to_others(what: str) -> ConfigError:
@@ -122,11 +127,12 @@ def _origins(config: Config) -> None:
 def _keys(config: Config) -> None:
     paths = {f"keys.{quoted(name)}.key": one.key for name, one in config.keys.items()}
     paths |= {f"api_keys[{index}]": key for index, key in enumerate(config.api_keys)}
+    paths |= {f"admin_keys[{index}]": key for index, key in enumerate(config.admin_keys)}
     seen: dict[str, str] = {}
     for path, key in paths.items():
         if not key or not key.isascii() or not key.isprintable() or " " in key:
             raise ConfigError(f"{path}: a key must be printable ASCII without spaces, and not empty")
-        if path.startswith("keys.") and key in seen:
+        if path.startswith(("keys.", "admin_keys[")) and key in seen:
             raise ConfigError(f"{path}: same key as {seen[key]}")
         seen[key] = path
 
@@ -170,7 +176,9 @@ def _backends(config: Config) -> None:
         check_plugin(BACKENDS, backend.api, f"backends.{quoted(name)}.api", APIS)
         path = f"backends.{quoted(name)}."
         if backend.api in HTTP_APIS and not (_is_http(backend.url) or backend.url.startswith(UNIX)):
-            raise ConfigError(f"{path}url: expected http://host:port/v1, https://… or unix:/path/of/socket:/v1")
+            raise ConfigError(
+                f"{path}url: '{mask(backend.url)}' is not http://host:port/v1, https://… or unix:/path/of/socket:/v1"
+            )
         if not _is_token(backend.key_header):
             raise ConfigError(f"{path}key_header: '{mask(backend.key_header)}' is not the name of a header")
         if backend.proxy and backend.proxy != NONE:
@@ -203,19 +211,26 @@ def _file_search(config: Config) -> None:
 def _search_model(config: Config, path: str, value: str) -> None:
     """Check the name of a model that search uses: BACKEND/MODEL."""
     backend, _, model = value.partition("/")
-    if not model:
-        raise ConfigError(f"{path}: '{mask(value)}': expected BACKEND/MODEL with the name of an entry of backends")
-    if backend == ENGINE:
+    if model and backend == ENGINE:
         if path.endswith("rerank"):
             raise ConfigError(f"{path}: the embedded engine does not rerank; name a backend")
         if model.endswith(".gguf") and not Path(model).expanduser().is_file():
             raise ConfigError(f"{path}: file not found: '{model}'")
         if config.workers > 1:
             raise ConfigError("workers: the embedded engine runs in one process only; use one worker, or a backend")
-    elif backend not in config.backends:
-        known = [*config.backends, ENGINE]
+        return
+    _named_model(config, path, value, ENGINE)
+
+
+def _named_model(config: Config, path: str, value: str, *others: str) -> None:
+    """Check the name of a model of a backend that speaks OpenAI's API: BACKEND/MODEL."""
+    backend, _, model = value.partition("/")
+    if not model:
+        raise ConfigError(f"{path}: '{mask(value)}': expected BACKEND/MODEL with the name of an entry of backends")
+    if backend not in config.backends:
+        known = [*config.backends, *others]
         raise ConfigError(f"{path}: unknown backend '{backend}'{nearest(backend, known)}")
-    elif config.backends[backend].api not in ("chat", "responses"):
+    if config.backends[backend].api not in ("chat", "responses"):
         raise ConfigError(f"{path}: the backend '{backend}' does not speak OpenAI's API (`api` chat or responses)")
 
 
@@ -247,6 +262,12 @@ def _models(config: Config) -> None:
         for backend in model.backends:
             if backend not in known:
                 raise ConfigError(f"{path}.backends: unknown backend '{backend}'{nearest(backend, known)}")
+
+
+def _default_models(config: Config) -> None:
+    for type in config.default_models:
+        if type not in UNNAMED:
+            raise ConfigError(f"default_models: '{mask(type)}' is none of {', '.join(UNNAMED)}")
 
 
 def _aliases(config: Config) -> None:
@@ -297,6 +318,16 @@ def _image_generation(config: Config) -> None:
         raise ConfigError(f"{path}: set either backend or url")
     if settings.backend and settings.backend not in config.backends:
         raise ConfigError(f"{path}.backend: there is no backend '{settings.backend}'")
+
+
+def _guards(config: Config) -> None:
+    for name, guard in config.guards.items():
+        path = f"guards.{quoted(name)}"
+        check_plugin(GUARDS, guard.kind, f"{path}.kind", (PATTERNS, MODERATION))
+        if guard.kind == PATTERNS and not (guard.words or guard.patterns):
+            raise ConfigError(f"{path}: expected words or patterns")
+        if guard.kind == MODERATION:
+            _named_model(config, f"{path}.model", guard.model)
 
 
 def web_search_choice(config: Config) -> WebSearchChoice:

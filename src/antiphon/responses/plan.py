@@ -17,6 +17,7 @@ from antiphon.core.stream.terms import StreamTerms
 from antiphon.core.tools.results import ToolResult
 from antiphon.core.turn import Turn
 from antiphon.responses.calls.approvals import Approval
+from antiphon.responses.guards.response_guard import ResponseGuard
 from antiphon.tools.base import AdmittedTool, McpTool
 from antiphon.types.items import Item
 from antiphon.types.request import CreateResponse
@@ -66,6 +67,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     compaction: Literal["", "trigger", "threshold"] = ""
     spell: Callable[[str], str] | None = None
     failed: Sequence[FailedCall] = ()
+    guard: ResponseGuard | None = None
     size: int = 0
 
     def own_input(self) -> OwnInput:

@@ -14,6 +14,7 @@ from antiphon.backends.base import Router
 from antiphon.checker.pool import Checker
 from antiphon.config import Config
 from antiphon.core.token_count import Estimator
+from antiphon.responses.guards.guards import NO_GUARDS, Guards
 from antiphon.responses.intake.token_count import TokenCounter
 from antiphon.responses.prompt_memory import PromptMemory
 from antiphon.responses.recall import Recall
@@ -65,5 +66,6 @@ class Services(msgspec.Struct, frozen=True, kw_only=True):
     observer: Observer = msgspec.field(default_factory=Observers)
     limiter: Admission = msgspec.field(default_factory=Unlimited)
     tool_meters: ToolAdmission = msgspec.field(default_factory=Unmetered)
+    guards: Guards = NO_GUARDS
     clock: Callable[[], float] = time.time
     new_id_base: Callable[[], str] = new_id_base

@@ -136,6 +136,8 @@ class Metrics:
         method = record.method if record.method in METHODS else OTHER
         self._requests.add((method, route, str(record.status), self._model(model) if model else ""))
         self._seconds.observe((route,), record.seconds)
+        if record.usage is not None and model:
+            self._count_tokens(self._model(model), record.usage)
 
     def timed(self, operation: str, call: Callable[P, Awaitable[T]]) -> Callable[P, Awaitable[T]]:
         """Return a store's operation that is timed."""

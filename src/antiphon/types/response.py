@@ -104,6 +104,32 @@ class ToolUsage(msgspec.Struct, frozen=True):
     web_search: SearchUsage = SearchUsage()
 
 
+class ModerationResult(msgspec.Struct, frozen=True, kw_only=True):
+    """What moderation says of an input or an output."""
+
+    type: str = "moderation_result"
+    flagged: bool
+    categories: dict[str, bool]
+    category_scores: dict[str, float]
+    category_applied_input_types: dict[str, list[str]]
+    model: str
+
+
+class ModerationError(msgspec.Struct, frozen=True, kw_only=True):
+    """An input or an output that could not be moderated."""
+
+    type: str = "error"
+    code: str
+    message: str
+
+
+class Moderation(msgspec.Struct, frozen=True, kw_only=True):
+    """What moderation says of a response's input and output, as JSON of a ModerationResult or a ModerationError."""
+
+    input: Raw
+    output: Raw
+
+
 class PromptCacheEcho(msgspec.Struct, frozen=True, kw_only=True):
     """The options of prompt caching that a request has, the others as they are by default."""
 
@@ -138,6 +164,8 @@ CacheDiagnostics = CacheHit | CacheMiss | ComparisonNotFound | Incomparable
 class Response(msgspec.Struct, kw_only=True):
     """What a client gets. `output` holds items as JSON, encoded once; the echoed `text`, `tools` and so on are JSON too.
 
+    `input_transformations` is there where there was one, `tool_usage` where a hosted tool was called, `moderation` where it was
+    asked for or a guard found something.
     `input_transformations` is there where there was one, `tool_usage` where a hosted tool was called, `prompt_cache_options` and
     `prompt_cache_diagnostics` where they were asked for.
     """
@@ -178,6 +206,7 @@ class Response(msgspec.Struct, kw_only=True):
     frequency_penalty: float = 0.0
     tool_usage: ToolUsage | UnsetType = UNSET
     input_transformations: list[InputTransformation] | UnsetType = UNSET
+    moderation: Moderation | None | UnsetType = UNSET
     prompt_cache_options: PromptCacheEcho | UnsetType = UNSET
     prompt_cache_diagnostics: CacheDiagnostics | UnsetType = UNSET
 

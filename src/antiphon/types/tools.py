@@ -71,8 +71,19 @@ KnownTool = FunctionTool | CustomTool | NamespaceTool
 Tool = KnownTool | OtherTool
 
 
+class NestedChoice(msgspec.Struct, frozen=True):
+    """What chat completions nest under the type of a choice: the name of a tool, or `allowed_tools`."""
+
+    name: str | UnsetType = UNSET
+    mode: str | UnsetType = UNSET
+    tools: list[dict[str, Raw]] | UnsetType = UNSET
+
+
 class ToolChoice(msgspec.Struct, kw_only=True, frozen=True, omit_defaults=True):
-    """An object form of `tool_choice`: one tool by type and name, or `allowed_tools` with a mode."""
+    """An object form of `tool_choice`: one tool by type and name, or `allowed_tools` with a mode.
+
+    `function`, `custom` and `allowed_tools` are where chat completions nest the other fields (`core.request.other_spellings`).
+    """
 
     type: str
     name: str | UnsetType = UNSET
@@ -80,6 +91,9 @@ class ToolChoice(msgspec.Struct, kw_only=True, frozen=True, omit_defaults=True):
     tools: list[dict[str, Raw]] | UnsetType = UNSET
     server_label: str | UnsetType = UNSET
     namespace: str | UnsetType = UNSET
+    function: NestedChoice | UnsetType | None = UNSET
+    custom: NestedChoice | UnsetType | None = UNSET
+    allowed_tools: NestedChoice | UnsetType | None = UNSET
 
 
 class RemoteTool(msgspec.Struct, frozen=True, kw_only=True):

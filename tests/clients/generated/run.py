@@ -28,12 +28,16 @@ NEEDED = ("rich",)  # what these tests import beyond our own packages
 
 FOLDERS = """
 test_files.py test_uploads.py uploads test_vector_stores.py vector_stores test_containers.py containers test_skills.py skills
+test_decisions.py
 """.split()
 
 SETTINGS = """
 [backends.scripted]
 url = "http://scripted"
 api = "scripted"
+[models.model]
+backends = ["scripted"]
+name = "scripted"
 """
 
 EXPECTED = {

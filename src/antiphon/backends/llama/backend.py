@@ -8,18 +8,21 @@ import logging
 import os
 import shutil
 import tempfile
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
-from antiphon.backends.base import Backend, BackendModel, ByteStream, JsonEndpoints, TurnStream
+from msgspec import Raw
+
+from antiphon.backends.base import Backend, BackendModel, ByteStream, JsonEndpoints, Relays, TurnStream
 from antiphon.backends.chat.backend import ChatBackend
 from antiphon.backends.llama.child import ChildParams
 from antiphon.backends.llama.model import EngineModel
 from antiphon.backends.llama.process import EngineFailure, EngineProcess
 from antiphon.config import BackendConfig, EngineConfig
-from antiphon.core.turn import Turn
+from antiphon.core.relayed_request import RelayedRequest
+from antiphon.core.turn import Hints, Turn
 from antiphon.errors import BackendError, ConfigError
 
 log = logging.getLogger("antiphon.backends.llama")
@@ -187,6 +190,15 @@ class LlamaCppBackend:
     async def chat_completions(self, body: bytes) -> ByteStream:
         """Relay a chat completions request. Raises BackendError."""
         return await self._call(lambda inner: inner.chat_completions(body))
+
+    async def relay(self, request: RelayedRequest, model: str, extra: Mapping[str, Raw], hints: Hints) -> ByteStream:
+        """Pass a request on to another route of the engine, such as `/embeddings`. Raises BackendError."""
+
+        async def work(inner: Backend) -> ByteStream:
+            assert isinstance(inner, Relays)
+            return await inner.relay(request, model, extra, hints)
+
+        return await self._call(work)
 
     async def post(self, endpoint: str, body: bytes) -> bytes:
         """Send JSON to another endpoint of the engine, such as `/embeddings`. Raises BackendError."""

@@ -39,6 +39,7 @@ class ToolWork:
         self._run_of = HostedRun(
             owner=plan.owner, response_id=plan.response.id, items=plan.turn.items, sources=stream.sources
         )
+        self._guard = plan.guard
         self._seen = 0
         self._size = plan.turn.size
         self._called = False
@@ -98,7 +99,10 @@ class ToolWork:
         return call.kind == MCP and self._mcp.needs_approval(call.namespace or "", call.name)
 
     async def _run(self, call: PendingCall) -> None:
-        self._stream.tool_result(call.key, await self._call(call))
+        result = await self._call(call)
+        if self._guard is not None:
+            result = await self._guard.result(result)
+        self._stream.tool_result(call.key, result)
         self._show()
 
     async def _call(self, call: PendingCall) -> ToolResult:

@@ -30,7 +30,7 @@ from antiphon.errors import InvalidRequest
 from antiphon.responses.calls.approvals import given
 from antiphon.responses.calls.hosted_calls import offered, told
 from antiphon.responses.compaction import threshold
-from antiphon.responses.intake.abilities import EFFORT, check_capabilities, wants_effort
+from antiphon.responses.intake.abilities import EFFORT, beyond_chat, check_capabilities, wants_effort
 from antiphon.responses.intake.asked import Asked
 from antiphon.responses.intake.draft import NO_TOOLS, Draft, ToolsHere
 from antiphon.responses.intake.history import Gathering, History
@@ -245,7 +245,7 @@ class Intake:
             raise InvalidRequest(f"A request declares at most {config.max_tools} tools.", param="tools")
         if request.background and request.store is False:
             raise InvalidRequest(
-                "Invalid 'store': must not be false with 'background', as background responses are stored.",
+                "Invalid 'store': background can only be used when `store` is true, as background responses are stored.",
                 param="store",
             )
 
@@ -267,6 +267,9 @@ class Intake:
             effort = None
             if wants_effort(request):
                 ignored = [*ignored, EFFORT]
+        beyond = beyond_chat(request)
+        if beyond and not route.runs_hosted_tools:
+            ignored = [*ignored, *beyond]
         turn = Turn(
             model=route.card.id,
             request=request,

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from antiphon.core.text import sse
 from antiphon.errors import APIError
 from antiphon.responses.run import Run
-from antiphon.responses.sink import Sink
+from antiphon.responses.sink import NULL, Sink
 from antiphon.server.api.routing_hints import turn_state
 from antiphon.server.http.messages import ByteSink, ClientGone, Header, Reply, Request
 from antiphon.types.events import Event
@@ -37,20 +37,6 @@ class SSESink:
         for piece in sse.pieces(events):
             ready = self._sink.write_nowait(piece)
         return ready
-
-
-class NullSink:
-    """Drops Events: for answers that are not streamed."""
-
-    def send(self, events: Sequence[Event]) -> bool:
-        """Drop them."""
-        return True
-
-    async def drain(self) -> None:
-        """Never wait."""
-
-
-NULL = NullSink()
 
 
 class Foreground:

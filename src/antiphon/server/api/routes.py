@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from antiphon.access.caller import CHAT
 from antiphon.access.tool_limits import ToolAdmission
 from antiphon.responses.query_rewriting import QueryRewriter
 from antiphon.retrieval.search import Searcher
@@ -12,6 +13,8 @@ from antiphon.server.api.conversations import Conversations
 from antiphon.server.api.counting import Counting
 from antiphon.server.api.files import Files
 from antiphon.server.api.incoming import Incoming
+from antiphon.server.api.relays.handler import RelayHandlers
+from antiphon.server.api.relays.table import ROUTES
 from antiphon.server.api.responses import Responses
 from antiphon.server.api.skills import SkillRoutes
 from antiphon.server.api.uploads import Uploads
@@ -115,3 +118,9 @@ def add_vector_stores(
     router.add("GET", "/vector_stores/{id}/file_batches/{batch_id}", files.read_batch)
     router.add("POST", "/vector_stores/{id}/file_batches/{batch_id}/cancel", files.cancel_batch)
     router.add("GET", "/vector_stores/{id}/file_batches/{batch_id}/files", files.list_batch)
+
+
+def add_relays(router: RouteTable, handlers: RelayHandlers) -> None:
+    """Register the routes whose requests are passed on to backends."""
+    for row in ROUTES:
+        router.add("POST", row.path, handlers.of(row), scopes=frozenset((CHAT, row.scope)))

@@ -39,9 +39,9 @@ class TranslatedChat:
         self._intake = intake
         self._foreground = foreground
 
-    async def create(self, request: Request, body: bytes) -> Reply | None:
-        """Answer a request. Raises APIError."""
-        decoder = ChatAskedDecoder()
+    async def create(self, request: Request, body: bytes, *, others: bool = False) -> Reply | None:
+        """Answer a request. `others`: the backend speaks this API, and gets fields that are not known here. Raises APIError."""
+        decoder = ChatAskedDecoder(others=others)
         asked = Preparer(self._services, self._intake, decoder)
         prepared = await asked.prepare(body, request.caller, request_hints(request))
         preparer = Preparer(self._services, self._intake, decoder, chunks(counted=decoder.usage))

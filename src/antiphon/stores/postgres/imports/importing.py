@@ -89,6 +89,13 @@ NOUNS = (
         key=["number"],
         batch=8,
     ),
+    Noun(name="batches", source="SELECT * FROM batches", key=["number"]),
+    Noun(
+        name="batch_lines",
+        source="SELECT line.*, batch.id AS batch_id FROM batch_lines AS line JOIN batches AS batch ON batch.number = line.batch",
+        key=["batch", "line"],
+        batch=50,
+    ),
     Noun(name="containers", source="SELECT * FROM containers", key=["number"]),
     Noun(
         name="container_files",
