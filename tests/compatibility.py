@@ -183,7 +183,8 @@ ITEMS = (
         "In and out; an output may be a string or parts. `arguments` may be an object: it is taken as its JSON text. "
         "Ids of calls may repeat in a history: an output belongs to the nearest "
         "earlier calls of its id that have none yet, in their order. A second, different output for a call is a 400, and so is "
-        "one without a call. The ids of new calls are unique in their conversation, whatever the backend sends.",
+        "one without a call. The ids of new calls are unique in their conversation, whatever the backend sends. A call of an "
+        "asynchronous tool has `async: true`.",
     ),
     Kind("custom_tool_call, custom_tool_call_output", "In and out; functions on the way to chat backends."),
     Kind("item_reference", "In: stands for the stored item."),
@@ -223,8 +224,12 @@ ITEMS = (
 )
 
 TOOLS = (
-    Kind("function", "Honoured; also in chat completions' nested form."),
-    Kind("custom", "Honoured; a grammar constrains the backend where it can."),
+    Kind(
+        "function",
+        "Honoured; also in chat completions' nested form. With `async: true` the model goes on without the output, which comes "
+        "with a later request, on any chat model; a Responses backend gets the field as it is.",
+    ),
+    Kind("custom", "Honoured, also with `async`; a grammar constrains the backend where it can."),
     Kind("namespace", "Honoured; the call comes back with `name` and `namespace` apart."),
     Kind(
         "mcp",

@@ -188,7 +188,7 @@ class Run:
         self._account()  # before anybody can know that it has ended, and ask for more
         plan, output, texts = self.plan, self.stream.output, self.stream.model_texts
         thoughts: Mapping[str, int] = NO_IDS
-        if self.stream.asks_client or self.stream.relayed:
+        if self.stream.calls_client or self.stream.relayed:
             thoughts = self._services.recall.keep(
                 plan.owner, plan.turn.items, output, texts, plan.response.id, plan.turn.model
             )
