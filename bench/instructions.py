@@ -41,12 +41,12 @@ class Way(NamedTuple):
     api: str = "responses"
 
 
-PASS_THROUGH = ("--backend-api", "responses")
+PASSED = ("--backend-api", "responses")
 WAYS: Mapping[str, Way] = {
     "": Way(fields={"store": False}),
-    "passed": Way(PASS_THROUGH, {"store": False}),
+    "passed": Way(PASSED, {"store": False}),
     "stored": Way(),
-    "passed, stored": Way(PASS_THROUGH),
+    "passed, stored": Way(PASSED),
     "messages": Way(api="messages"),
 }
 REQUESTS = {"A64": 150, "D8": 40, "D8d": 40, "D8x": 40, "L": 150, "B": 32, "C": 16, "E": 48}
@@ -64,7 +64,9 @@ class Load(NamedTuple):
         """Raises ValueError for a load or a way that does not exist."""
         work, _, way = text.partition(":")
         if work not in harness.WORK or way not in WAYS:
-            raise ValueError(f"'{text}' is no load: LOAD or LOAD:WAY of {', '.join(harness.WORK)} and {', '.join(WAYS)}")
+            raise ValueError(
+                f"'{text}' is no load: LOAD or LOAD:WAY of {', '.join(harness.WORK)} and {', '.join(WAYS)}"
+            )
         return cls(work, way)
 
     @property
@@ -94,7 +96,8 @@ def counted(names: str, sources: Mapping[str, Path], profiles: Path | None = Non
 
 
 def _count(load: Load, source: Path, keep: Path | None) -> float:
-    work, way = harness.WORK[load.work], WAYS[load.way]
+    work: Figures = harness.WORK[load.work]
+    way = WAYS[load.way]
     with tempfile.TemporaryDirectory(prefix="instructions-") as name, _server(way, source, Path(name)) as pid:
         folder = Path(name)
         body = folder / "body.json"
@@ -122,7 +125,7 @@ def _count(load: Load, source: Path, keep: Path | None) -> float:
 
 
 def _run(peer: Figures, load: Load, many: int, body: Path) -> None:
-    work = harness.WORK[load.work]
+    work: Figures = harness.WORK[load.work]
     before = work["conc"]
     work["conc"] = min(CONCURRENCY, before)
     try:
@@ -139,8 +142,21 @@ def _server(way: Way, source: Path, folder: Path) -> Iterator[int]:
     store = str(folder / "store.db") if "store" not in way.fields and way.api != "messages" else "memory"
     callgrind = ["valgrind", "--tool=callgrind", "--instr-atstart=no", f"--callgrind-out-file={folder}/callgrind"]
     options = ["--port", str(PORT), "--backend", f"http://127.0.0.1:{harness.MOCK_PORT}/v1", "--store", store]
-    command = [*callgrind, str(ROOT / ".venv/bin/python"), "-m", "bench.counted_server", "serve", *options, *way.options]
-    environment = {"PATH": "/usr/bin:/bin", "PYTHONHASHSEED": "0", "PYTHONPATH": f"{source}:{ROOT}", "HOME": str(folder)}
+    command = [
+        *callgrind,
+        str(ROOT / ".venv/bin/python"),
+        "-m",
+        "bench.counted_server",
+        "serve",
+        *options,
+        *way.options,
+    ]
+    environment = {
+        "PATH": "/usr/bin:/bin",
+        "PYTHONHASHSEED": "0",
+        "PYTHONPATH": f"{source}:{ROOT}",
+        "HOME": str(folder),
+    }
     _check_free()
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen(command, cwd=folder, env=environment, stdout=log, stderr=log)
@@ -181,7 +197,8 @@ def _settle(pid: int) -> None:
 
 
 def _control(pid: int, *options: str) -> None:
-    subprocess.run(["callgrind_control", *options, str(pid)], check=True, capture_output=True)
+    command = ["callgrind_control", *options, str(pid)]
+    subprocess.run(command, check=True, capture_output=True)
 
 
 def table(found: Figures) -> str:
@@ -192,4 +209,6 @@ def table(found: Figures) -> str:
         change = f"{100 * (numbers[-1] / numbers[0] - 1):+.1f} %" if len(numbers) > 1 else "–"
         rows.append(f"| {load} | " + " | ".join(f"{number:.2f}" for number in numbers) + f" | {change} |")
     names = " | ".join(next(iter(found["instructions"].values())))
-    return "\n".join((f"| load, 1,000 instructions | {names} | change |", "|---|" + "---|" * (len(names.split("|")) + 1), *rows))
+    return "\n".join(
+        (f"| load, 1,000 instructions | {names} | change |", "|---|" + "---|" * (len(names.split("|")) + 1), *rows)
+    )
