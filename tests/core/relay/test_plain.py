@@ -13,7 +13,7 @@ import pytest
 from msgspec.structs import replace
 
 from antiphon.backends.responses.decoder import ResponsesEventDecoder
-from antiphon.core.relay import plain
+from antiphon.core.relay import end, plain
 from antiphon.core.relay.writers import write
 from antiphon.core.request.tool_decoding import decode_tools
 from antiphon.core.stream.emitter import MuteEmitter
@@ -142,7 +142,23 @@ def test_a_recorded_answer_is_the_same_both_ways(name: str) -> None:
 
 def test_whatever_stands_in_an_answer_is_the_same_both_ways() -> None:
     dice = random.Random(16)
-    odd = [None, "", "completed", "x", 0, 10**30, 1.5, True, [], {}, [TEXT], "message", "msg_1", "\ud800", [1, "a", None]]
+    odd = [
+        None,
+        "",
+        "completed",
+        "x",
+        0,
+        10**30,
+        1.5,
+        True,
+        [],
+        {},
+        [TEXT],
+        "message",
+        "msg_1",
+        "\ud800",
+        [1, "a", None],
+    ]
     for _ in range(3000):
         items = copy.deepcopy(dice.choices(ITEMS, k=dice.randint(1, 4)))
         for item in items:
@@ -163,3 +179,29 @@ def test_whatever_stands_in_an_answer_is_the_same_both_ways() -> None:
 @pytest.mark.parametrize(("item", "events"), [(PLAIN, 6), (CALL, 4), (MESSAGE, 0), (THOUGHT, 0), (CUSTOM, 0)])
 def test_most_answers_are_plain(item: Json, events: int) -> None:
     assert plain.events_of(item) == events
+
+
+COUNTS = [0, 1, 7, 2**53 - 1, 2**53, 10**30, -1, 1.0, 1.5, 1e300, float("inf"), True, None, "1", [], {}]
+
+
+def test_counts_are_the_same_whether_they_are_read_at_once_or_with_care() -> None:
+    dice = random.Random(16)
+    for _ in range(5000):
+        usage: Json = {
+            "input_tokens": 3,
+            "input_tokens_details": {"cached_tokens": 5, "cache_write_tokens": 1},
+            "output_tokens": 2,
+            "output_tokens_details": {"reasoning_tokens": 1},
+            "total_tokens": 5,
+        }
+        for _ in range(dice.randint(0, 3)):
+            holder = dice.choice([usage, *(inner for inner in usage.values() if isinstance(inner, dict))])
+            if holder and dice.random() < 0.3:
+                del holder[dice.choice(list(holder))]
+            elif holder:
+                holder[dice.choice(list(holder))] = dice.choice(COUNTS)
+        assert end.usage_of(usage) == end._odd_usage(usage), usage
+    assert all(
+        end.usage_of(value) == end._odd_usage(value)
+        for value in (*COUNTS, {"prompt_tokens": 1, "completion_tokens": 2})
+    )

@@ -32,20 +32,17 @@ def events_of(item: Json) -> int:
         parts = item.get("content")
         if not (item.keys() <= _MESSAGE and type(parts) is list and 0 < len(parts) <= MOST_PARTS):
             return 0
-        return OF_ITEM + OF_TEXT * len(parts) if all(map(_is_text, parts)) else 0
+        for part in parts:
+            if type(part) is not dict or part.get("type") != "output_text" or type(part.get("text")) is not str:
+                return 0
+            if not part["text"] or part.get("annotations") or part.get("logprobs"):
+                return 0
+        return OF_ITEM + OF_TEXT * len(parts)
     if item["type"] == "function_call" and item.keys() <= _CALL:
         name, text = item.get("name"), item.get("arguments")
         if type(name) is str and 0 < len(name) <= MOST_NAME and type(text) is str and text.strip():
             return OF_ITEM + OF_ARGUMENTS
     return 0
-
-
-def _is_text(part: object) -> bool:
-    """Tell whether a part is text and nothing beside it."""
-    if type(part) is not dict or part.get("type") != "output_text":
-        return False
-    text = part.get("text")
-    return type(text) is str and text != "" and not part.get("annotations") and not part.get("logprobs")
 
 
 def written(item: Json, id: str, ids: FreshIds) -> bytes:
