@@ -66,7 +66,9 @@ class OneCall:
         output = response.get("output")
         if not isinstance(output, list):
             return
-        calls = [place for place, item in enumerate(output) if isinstance(item, dict) and str(item.get("type")) in _CALLS]
+        calls = [
+            place for place, item in enumerate(output) if isinstance(item, dict) and str(item.get("type")) in _CALLS
+        ]
         further = frozenset(calls[1:])
         if further:
             response["output"] = [item for place, item in enumerate(output) if place not in further]
