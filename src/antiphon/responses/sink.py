@@ -40,7 +40,7 @@ NULL = NullSink()
 
 
 class Outlet(msgspec.Struct, eq=False):
-    """Passes a ResponseStream's Events to the `sink`, once it is set. """
+    """Passes a ResponseStream's Events to the `sink`, once it is set."""
 
     _stream: ResponseStream
     sink: Sink | None = None

@@ -119,11 +119,15 @@ class ChatCompletions:
 async def _answered(request: Request, answer: ByteStream, kept: KeptAnswer | None, *, whole: bool) -> Reply | None:
     """Pass an answer on, and keep it where that is wanted. Raises APIError."""
     if kept is None or answer.status >= 300:
-        return await whole_reply(answer) if whole else await pass_on(request, answer)
+        if whole:
+            return await whole_reply(answer)
+        await pass_on(request, answer)
+        return None
     if whole or not content_type(answer).startswith("text/event-stream"):
         reply = await whole_reply(answer)
         return msgspec.structs.replace(reply, body=await kept.whole(reply.body))
-    return await pass_on(request, answer, keep=kept.sink)
+    await pass_on(request, answer, keep=kept.sink)
+    return None
 
 
 def _decoded(body: bytes) -> tuple[ChatRequest, dict[str, Raw]]:

@@ -9,13 +9,12 @@ from collections.abc import Sequence
 from typing import Annotated, Literal
 
 import msgspec
-from msgspec import Meta
+from msgspec import Meta, Raw
 
 from antiphon.core.json_encoding import to_json
 from antiphon.core.relayed_request import RelayedForm
 from antiphon.core.request.validation import decode
 from antiphon.core.retrieval.vectors import MOST_DIMENSIONS, unit
-from antiphon.core.text.pieces import enclosed
 from antiphon.errors import BackendError, InvalidRequest
 from antiphon.server.api.relays.asked import AskedRelay
 from antiphon.server.api.relays.passing import wrong_answer
@@ -86,11 +85,17 @@ class Embeddings:
             raise wrong_answer(f"has {len(places)} embeddings for {expected} texts")
         told = counts or _EmbeddingCounts()
         used = told.prompt_tokens if told.prompt_tokens is not None else told.total_tokens or 0
-        usage = {"prompt_tokens": used, "total_tokens": told.total_tokens or used}
-        ordered = sorted(zip(places, vectors, strict=True), key=lambda pair: pair[0])
-        data = [b'{"object":"embedding","index":%d,"embedding":%b}' % pair for pair in ordered]
-        last = b'],"model":%b,"usage":%b}' % (to_json(model), to_json(usage))
-        return enclosed(b'{"object":"list","data":[', data, last)
+        return to_json(
+            {
+                "object": "list",
+                "data": [
+                    {"object": "embedding", "index": place, "embedding": vector}
+                    for place, vector in sorted(zip(places, vectors, strict=True), key=lambda pair: pair[0])
+                ],
+                "model": model,
+                "usage": {"prompt_tokens": used, "total_tokens": told.total_tokens or used},
+            }
+        )
 
 
 def _wishes(asked: AskedRelay) -> EmbeddingWishes:
