@@ -34,7 +34,7 @@ from antiphon.composition.from_settings import (
 )
 from antiphon.composition.reloading import changed, reopened, talkative, tokenizers, validate
 from antiphon.composition.routes import add_routes
-from antiphon.composition.search_models import SearchModels, backend_post
+from antiphon.composition.search_models import SearchModels
 from antiphon.config import Config
 from antiphon.config.masking import SECRETS, secrets_of
 from antiphon.config.origins import Origins
@@ -179,9 +179,7 @@ class Parts:
         embedder, reranker = self.search_models.embedder, self.search_models.reranker
         self.ingestion = Ingestion(self.store, IngestBounds.of(config.tools.file_search), time.time, embedder)
         self.searcher = Searcher(self.store.vector_stores, embedder, reranker, self.search_counts.fallback)
-        self.guards = Guards(
-            config.guards, backend_post("/moderations", lambda: self.backends), self.guard_counts.count
-        )
+        self.guards = Guards(config.guards, lambda model: self.moderators.operators(model), self.guard_counts.count)
         self._tools = self._hosted_tools(config, hosted)
         self.services = self._services(config)
         self.media = self._media(config)

@@ -213,26 +213,19 @@ def _file_search(config: Config) -> None:
 def _search_model(config: Config, path: str, value: str) -> None:
     """Check the name of a model that search uses: BACKEND/MODEL."""
     backend, _, model = value.partition("/")
-    if model and backend == ENGINE:
+    if not model:
+        raise ConfigError(f"{path}: '{mask(value)}': expected BACKEND/MODEL with the name of an entry of backends")
+    if backend == ENGINE:
         if path.endswith("rerank"):
             raise ConfigError(f"{path}: the embedded engine does not rerank; name a backend")
         if model.endswith(".gguf") and not Path(model).expanduser().is_file():
             raise ConfigError(f"{path}: file not found: '{model}'")
         if config.workers > 1:
             raise ConfigError("workers: the embedded engine runs in one process only; use one worker, or a backend")
-        return
-    _named_model(config, path, value, ENGINE)
-
-
-def _named_model(config: Config, path: str, value: str, *others: str) -> None:
-    """Check the name of a model of a backend that speaks OpenAI's API: BACKEND/MODEL."""
-    backend, _, model = value.partition("/")
-    if not model:
-        raise ConfigError(f"{path}: '{mask(value)}': expected BACKEND/MODEL with the name of an entry of backends")
-    if backend not in config.backends:
-        known = [*config.backends, *others]
+    elif backend not in config.backends:
+        known = [*config.backends, ENGINE]
         raise ConfigError(f"{path}: unknown backend '{backend}'{nearest(backend, known)}")
-    if config.backends[backend].api not in ("chat", "responses"):
+    elif config.backends[backend].api not in ("chat", "responses"):
         raise ConfigError(f"{path}: the backend '{backend}' does not speak OpenAI's API (`api` chat or responses)")
 
 
@@ -333,8 +326,8 @@ def _guards(config: Config) -> None:
         check_plugin(GUARDS, guard.kind, f"{path}.kind", (PATTERNS, MODERATION))
         if guard.kind == PATTERNS and not (guard.words or guard.patterns):
             raise ConfigError(f"{path}: expected words or patterns")
-        if guard.kind == MODERATION:
-            _named_model(config, f"{path}.model", guard.model)
+        if guard.kind == MODERATION and not guard.model:
+            raise ConfigError(f"{path}.model: expected the id of a model that judges")
 
 
 def web_search_choice(config: Config) -> WebSearchChoice:
