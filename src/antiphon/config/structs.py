@@ -94,6 +94,9 @@ class Config(Settings, kw_only=True, forbid_unknown_fields=True):
         ),
     ] = 1 << 30
     store_days: Annotated[float, Meta(description="Retention of responses in days; 0: for ever.", ge=0)] = 30.0
+    usage_days: Annotated[
+        float, Meta(description="Retention of usage, which `antiphon usage` sums up, in days; 0: for ever.", ge=0)
+    ] = 400.0
     unknown_fields: Annotated[
         Literal["forward", "ignore", "reject"],
         Meta(description="Unknown request fields: `forward` to the backend, `ignore`, or `reject` with 400."),

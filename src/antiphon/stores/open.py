@@ -62,6 +62,7 @@ def open_memory(*, max_responses: int = 10_000, max_file_bytes: int = 1 << 30) -
         responses,
         skills,
         uploads,
+        usage,
         vector_stores,
     )
     from antiphon.stores.memory.memory_database import MemoryDatabase
@@ -82,6 +83,7 @@ def open_memory(*, max_responses: int = 10_000, max_file_bytes: int = 1 << 30) -
         limits=limits.MemoryLimits(database),
         skills=skills.MemorySkills(),
         uploads=uploads.MemoryUploads(database),
+        usage=usage.MemoryUsage(),
         vector_stores=vector_stores.MemoryVectorStores(database),
         database=database,
     )
@@ -105,6 +107,7 @@ def open_sqlite(path: str | Path, *, synchronous: Synchronous = "NORMAL", wal_li
         responses,
         skills,
         uploads,
+        usage,
         vector_stores,
     )
     from antiphon.stores.sqlite.sqlite_database import SQLiteDatabase
@@ -123,6 +126,7 @@ def open_sqlite(path: str | Path, *, synchronous: Synchronous = "NORMAL", wal_li
         limits=limits.SQLiteLimits(database),
         skills=skills.SQLiteSkills(database),
         uploads=uploads.SQLiteUploads(database),
+        usage=usage.SQLiteUsage(database),
         vector_stores=vector_stores.SQLiteVectorStores(database),
         database=database,
     )
@@ -143,6 +147,7 @@ def open_postgres(url: str, *, patience: float | None = None) -> Store:
         responses,
         skills,
         uploads,
+        usage,
         vector_stores,
     )
     from antiphon.stores.postgres.postgres_database import PostgresDatabase
@@ -161,6 +166,7 @@ def open_postgres(url: str, *, patience: float | None = None) -> Store:
         limits=limits.PostgresLimits(database),
         skills=skills.PostgresSkills(database),
         uploads=uploads.PostgresUploads(database),
+        usage=usage.PostgresUsage(database),
         vector_stores=vector_stores.PostgresVectorStores(database),
         database=database,
     )
