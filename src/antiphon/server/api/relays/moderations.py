@@ -57,7 +57,7 @@ class Moderations:
         self._new_id_base = new_id_base
 
     async def create(self, request: Request) -> Reply:
-        """POST /v1/moderations."""
+        """POST /v1/moderations: verdicts on texts and pictures, with a score for each category."""
         body = await request.body()
         self._limiter.check(request.caller)
         asked = await by_size(len(body), decode, _request, body)
