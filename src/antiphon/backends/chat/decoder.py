@@ -10,8 +10,8 @@ from antiphon.backends.base import FastPath
 from antiphon.backends.chat.answer_text import TextPolicy, as_text, open_sink
 from antiphon.backends.chat.answers.chunk_template import ChunkTemplate
 from antiphon.backends.chat.answers.endings import check_end, ending, unforced
-from antiphon.backends.chat.answers.fast_chunks import FastChunks
 from antiphon.backends.chat.answers.errors import check_containers, error_from_event, no_answer, nothing_said
+from antiphon.backends.chat.answers.fast_chunks import FastChunks
 from antiphon.backends.chat.answers.lenient import read_chunk
 from antiphon.backends.chat.answers.odd_streams import goes_on, json_lines
 from antiphon.backends.chat.answers.side_fields import sources_of
