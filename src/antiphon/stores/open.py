@@ -62,6 +62,7 @@ def open_memory(*, max_responses: int = 10_000, max_file_bytes: int = 1 << 30) -
         skills,
         uploads,
         vector_stores,
+        webhook_endpoints,
     )
     from antiphon.stores.memory.memory_database import MemoryDatabase
 
@@ -81,6 +82,7 @@ def open_memory(*, max_responses: int = 10_000, max_file_bytes: int = 1 << 30) -
         skills=skills.MemorySkills(),
         uploads=uploads.MemoryUploads(database),
         vector_stores=vector_stores.MemoryVectorStores(database),
+        webhook_endpoints=webhook_endpoints.MemoryWebhookEndpoints(),
         database=database,
     )
 
@@ -103,6 +105,7 @@ def open_sqlite(path: str | Path, *, synchronous: Synchronous = "NORMAL", wal_li
         skills,
         uploads,
         vector_stores,
+        webhook_endpoints,
     )
     from antiphon.stores.sqlite.sqlite_database import SQLiteDatabase
 
@@ -120,6 +123,7 @@ def open_sqlite(path: str | Path, *, synchronous: Synchronous = "NORMAL", wal_li
         skills=skills.SQLiteSkills(database),
         uploads=uploads.SQLiteUploads(database),
         vector_stores=vector_stores.SQLiteVectorStores(database),
+        webhook_endpoints=webhook_endpoints.SQLiteWebhookEndpoints(database),
         database=database,
     )
 
@@ -139,6 +143,7 @@ def open_postgres(url: str, *, patience: float | None = None) -> Store:
         skills,
         uploads,
         vector_stores,
+        webhook_endpoints,
     )
     from antiphon.stores.postgres.postgres_database import PostgresDatabase
 
@@ -156,6 +161,7 @@ def open_postgres(url: str, *, patience: float | None = None) -> Store:
         skills=skills.PostgresSkills(database),
         uploads=uploads.PostgresUploads(database),
         vector_stores=vector_stores.PostgresVectorStores(database),
+        webhook_endpoints=webhook_endpoints.PostgresWebhookEndpoints(database),
         database=database,
     )
 

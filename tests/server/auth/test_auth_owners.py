@@ -21,6 +21,7 @@ CONFIG = Config(
     store="memory",
     shutdown_grace=1.0,
     api_keys=["ann", "bob"],
+    url_guard_allow=["127.0.0.0/8"],
     backends={"scripted": BackendConfig(url="http://127.0.0.1:9", api="scripted")},
 )
 SECRET = "The crown jewels are under the stairs."
@@ -43,6 +44,7 @@ class Things(msgspec.Struct):
     skill: str = ""
     job: str = ""
     message_batch: str = ""
+    webhook_endpoint: str = ""
 
     def path(self, template: str) -> str:
         """Return a route's path with Ann's ids in it."""
@@ -57,6 +59,7 @@ class Things(msgspec.Struct):
             "skills": self.skill,
             "batches": self.job,
             "messages": self.message_batch,
+            "webhook_endpoints": self.webhook_endpoint,
         }[noun]
         file = self.container_file if noun == "containers" else self.file
         path = template.replace("{id}", id).replace("{item_id}", self.conversation_item)
@@ -100,6 +103,7 @@ def things(url: str) -> Things:
         skill=a_skill(url),
         job=a_batch(url),
         message_batch=ann.post("/v1/messages/batches", requests=[MESSAGE])[1]["id"],
+        webhook_endpoint=ann.post("/v1/webhook_endpoints", **ENDPOINT)[1]["id"],
     )
 
 
@@ -115,6 +119,7 @@ def upload(url: str, content: str = SECRET, purpose: str = "user_data") -> str:
     return answer.json()["id"]
 
 
+ENDPOINT = {"name": SECRET, "url": "http://127.0.0.1:9/", "event_types": ["batch.completed"]}
 MESSAGE = {
     "custom_id": "a",
     "params": {"model": "scripted", "max_tokens": 9, "messages": [{"role": "user", "content": SECRET}]},
@@ -144,6 +149,7 @@ def a_skill(url: str) -> str:
 
 
 BODIES = {
+    "POST /webhook_endpoints/{id}/test": {"event_type": "batch.failed"},
     "POST /uploads/{id}/complete": {"part_ids": ["part_1"]},
     "POST /skills/{id}": {"default_version": "1"},
     "POST /vector_stores/{id}/search": {"query": "crown"},
@@ -253,6 +259,7 @@ def test_lists_hold_only_ones_own(url: str, things: Things) -> None:
     for path, own in (
         ("/v1/files?purpose=user_data", things.file),
         ("/v1/batches", things.job),
+        ("/v1/webhook_endpoints", things.webhook_endpoint),
         ("/v1/messages/batches", things.message_batch),
     ):
         assert bob.get(path)[1]["data"] == []

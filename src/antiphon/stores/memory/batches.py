@@ -9,7 +9,15 @@ from msgspec.structs import replace
 
 from antiphon.errors import StoreConflict
 from antiphon.stores.base import FenceError
-from antiphon.stores.batch_records import BatchCounts, BatchLease, BatchLine, LineOutcome, LineResult, StoredBatch, fitting
+from antiphon.stores.batch_records import (
+    BatchCounts,
+    BatchLease,
+    BatchLine,
+    LineOutcome,
+    LineResult,
+    StoredBatch,
+    fitting,
+)
 from antiphon.stores.memory.memory_database import MemoryDatabase
 from antiphon.stores.records import ListPage
 

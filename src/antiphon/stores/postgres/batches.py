@@ -7,7 +7,15 @@ from typing import Any, TypeVar
 
 from antiphon.errors import StoreConflict
 from antiphon.stores.base import FenceError
-from antiphon.stores.batch_records import BatchCounts, BatchLease, BatchLine, LineOutcome, LineResult, StoredBatch, fitting
+from antiphon.stores.batch_records import (
+    BatchCounts,
+    BatchLease,
+    BatchLine,
+    LineOutcome,
+    LineResult,
+    StoredBatch,
+    fitting,
+)
 from antiphon.stores.postgres.database import UPKEEP_PATIENCE, Row, Transaction
 from antiphon.stores.postgres.postgres_database import PURGE_GROUP, PostgresDatabase
 from antiphon.stores.postgres.sql import queries, unescape

@@ -11,7 +11,15 @@ import msgspec
 from antiphon.core.json_encoding import to_json
 from antiphon.errors import StoreConflict
 from antiphon.stores.base import FenceError
-from antiphon.stores.batch_records import BatchCounts, BatchLease, BatchLine, LineOutcome, LineResult, StoredBatch, fitting
+from antiphon.stores.batch_records import (
+    BatchCounts,
+    BatchLease,
+    BatchLine,
+    LineOutcome,
+    LineResult,
+    StoredBatch,
+    fitting,
+)
 from antiphon.stores.records import ListPage
 from antiphon.stores.sqlite.sql import queries
 from antiphon.stores.sqlite.sqlite_database import SQLiteDatabase
