@@ -30,6 +30,7 @@ BODIES: dict[str, Json] = {
     "POST /webhook_endpoints/{id}": {"name": "mine"},
     "POST /webhook_endpoints/{id}/test": {"event_type": "batch.failed"},
     "POST /uploads/{id}/complete": {"part_ids": ["part_1"]},
+    "POST /chat/completions/{id}": {"metadata": {"mine": "now"}},
     "POST /skills/{id}": {"default_version": "1"},
     "POST /vector_stores/{id}/files/{file_id}": {"attributes": {}},
     "POST /vector_stores/{id}": {"name": "mine"},

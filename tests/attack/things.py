@@ -16,6 +16,8 @@ SECRET = "The crown jewels are under the stairs."
 
 Json = dict[str, Any]
 
+KEPT_CHAT: Json = {"messages": [{"role": "user", "content": SECRET}], "store": True, "metadata": {"a": SECRET}}
+
 
 class Things(NamedTuple):
     """Ids by the kind of thing, blobs that were sealed for Ann, and signatures of the Messages API."""
@@ -47,6 +49,7 @@ async def make_things(one: Target) -> Things:
         "conversation item": items["data"][0]["id"],
         "file": file["id"],
         "upload": upload["id"],
+        "chat": (await one.json("POST", "/v1/chat/completions", {"model": "scripted", **KEPT_CHAT}))["id"],
         "skill": json.loads((await one.ask("POST", "/v1/skills", skill, key=ANN, headers=FORM)).body)["id"],
         **await _vector_store(one, file["id"]),
         **await _batches(one),

@@ -83,6 +83,8 @@ INSERT INTO antiphon.skills (id, owner, created_at, default_version, made)
 SELECT 'skill_' || n, 'owner' || n % 50, n, 1, 2 FROM generate_series(1, 3000) AS n;
 INSERT INTO antiphon.skill_versions (id, skill, version, created_at, name, description, digest, size, content)
 SELECT 'skillver_' || number || '_' || n, id, n, 1, 'n', 'd', 'd', 1, 'x' FROM antiphon.skills, generate_series(1, 2) AS n;
+INSERT INTO antiphon.chats (id, owner, model, created_at, expires_at, pairs, metadata, body, messages)
+SELECT 'chatcmpl-' || n, 'owner' || n % 50, 'm', n, 1000000 + n, '{}', '{}', '{}', '[]' FROM generate_series(1, 3000) AS n;
 INSERT INTO antiphon.container_skills (container, folder, name, description, size, content)
 SELECT id, 'f', 'n', 'd', 1, 'x' FROM antiphon.containers;
 ANALYZE;

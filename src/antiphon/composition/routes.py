@@ -9,6 +9,8 @@ from antiphon.responses.intake.decoding import ResponsesDecoder
 from antiphon.responses.prepare import Preparer
 from antiphon.server.api.admin import Admin
 from antiphon.server.api.chat.completions import ChatCompletions
+from antiphon.server.api.chat.keeping import ChatKeeping
+from antiphon.server.api.chat.stored import StoredChats
 from antiphon.server.api.chat.translated import TranslatedChat
 from antiphon.server.api.containers import ContainerRoutes
 from antiphon.server.api.conversations import Conversations
@@ -23,6 +25,7 @@ from antiphon.server.api.routes import (
     add_files,
     add_relays,
     add_responses,
+    add_stored_chats,
     add_vector_stores,
 )
 from antiphon.server.api.skills import SkillRoutes
@@ -70,8 +73,12 @@ def add_routes(router: RouteTable, parts: Parts, preparer: Preparer) -> None:
     router.add("GET", "/models/{id:path}", models.read, scopes=frozenset(SCOPES))
     translated = TranslatedChat(parts.services, parts.intake, parts.foreground)
     services = parts.services
-    chat = ChatCompletions(services.router, parts.media, parts.limiter, services.checker, translated, services.guards)
+    keeping = ChatKeeping(parts.store, clock, new_id_base, parts.config.store_days)
+    chat = ChatCompletions(
+        services.router, parts.media, parts.limiter, services.checker, translated, services.guards, keeping
+    )
     router.add("POST", "/chat/completions", chat.create, scopes=frozenset((CHAT,)))
+    add_stored_chats(router, StoredChats(parts.store.chats, clock))
     add_relays(router, relay_handlers(parts))
     moderations = Moderations(parts.moderators, parts.media, parts.limiter, new_id_base)
     router.add("POST", "/moderations", moderations.create, scopes=frozenset((CHAT, MODERATIONS)))
@@ -99,4 +106,5 @@ def relay_handlers(parts: Parts) -> RelayHandlers:
         parts.tool_meters,
         most_form=parts.config.max_form,
         default_models=lambda: parts.config.default_models,
+        guards=parts.services.guards,
     )

@@ -45,6 +45,7 @@ class Things(msgspec.Struct):
     job: str = ""
     message_batch: str = ""
     webhook_endpoint: str = ""
+    chat: str = ""
 
     def path(self, template: str) -> str:
         """Return a route's path with Ann's ids in it."""
@@ -60,6 +61,7 @@ class Things(msgspec.Struct):
             "batches": self.job,
             "messages": self.message_batch,
             "webhook_endpoints": self.webhook_endpoint,
+            "chat": self.chat,
         }[noun]
         file = self.container_file if noun == "containers" else self.file
         path = template.replace("{id}", id).replace("{item_id}", self.conversation_item)
@@ -104,6 +106,7 @@ def things(url: str) -> Things:
         job=a_batch(url),
         message_batch=ann.post("/v1/messages/batches", requests=[MESSAGE])[1]["id"],
         webhook_endpoint=ann.post("/v1/webhook_endpoints", **ENDPOINT)[1]["id"],
+        chat=a_chat(ann),
     )
 
 
@@ -148,8 +151,16 @@ def a_skill(url: str) -> str:
     return str(call(url, "POST", "/v1/skills", body, headers).json()["id"])
 
 
+def a_chat(ann: Client) -> str:
+    """Keep a chat completion as Ann; return its id."""
+    messages = [{"role": "user", "content": SECRET}]
+    asked = {"model": "scripted", "messages": messages, "store": True, "metadata": {"secret": SECRET}}
+    return str(ann.post("/v1/chat/completions", **asked)[1]["id"])
+
+
 BODIES = {
     "POST /webhook_endpoints/{id}/test": {"event_type": "batch.failed"},
+    "POST /chat/completions/{id}": {"metadata": {"mine": "now"}},
     "POST /uploads/{id}/complete": {"part_ids": ["part_1"]},
     "POST /skills/{id}": {"default_version": "1"},
     "POST /vector_stores/{id}/search": {"query": "crown"},
