@@ -70,6 +70,10 @@ INSERT INTO antiphon.containers (id, owner, name, memory, idle, created_at, last
 SELECT 'cntr_' || n, 'owner' || n % 50, 'n', 1, 1, n, n, 1000000 + n FROM generate_series(1, 3000) AS n;
 INSERT INTO antiphon.container_files (id, container, path, size, source, created_at, content)
 SELECT 'cfile_' || number, id, '/mnt/data/f', 1, 'user', 1, 'x' FROM antiphon.containers;
+INSERT INTO antiphon.webhook_endpoints (
+    id, owner, name, url, event_types, secret, hint, created_at, updated_at, old_secret, old_until
+)
+SELECT 'whe_' || n, 'owner' || n % 50, 'n', 'u', '[]', 's', 'h', 1, 1, '', 0 FROM generate_series(1, 3000) AS n;
 INSERT INTO antiphon.batches (id, owner, front, created_at, expires_at, status, open, keep_until, details, progress)
 SELECT 'batch_' || n, 'owner' || n % 50, 'openai', n, n, 'completed', n % 100 = 0, 1000000 + n, '{}', '{}'
 FROM generate_series(1, 3000) AS n;

@@ -61,6 +61,7 @@ from antiphon.responses.prompt_memory import PromptMemory
 from antiphon.responses.recall import Recall
 from antiphon.responses.sealing import Sealer
 from antiphon.responses.services import Services, new_id_base
+from antiphon.responses.webhook_endpoints import WebhookEndpoints
 from antiphon.responses.webhooks import Webhooks
 from antiphon.retrieval.ingestion import IngestBounds, Ingestion
 from antiphon.retrieval.search import Searcher
@@ -193,7 +194,11 @@ class Parts:
         preparer = Preparer(self.services, self.intake, ResponsesDecoder(self.prompts, config))
         decider = Decider(self.services, self.intake, self.media, self.decision_counts.question)
         self.decisions = Decisions(decider, config.unknown_fields)
-        self.webhooks = Webhooks(config.webhooks, self.store.deliveries, self.services.clock)
+        services = self.services
+        self.webhook_endpoints = WebhookEndpoints(
+            self.store.webhook_endpoints, services.sealer, self.guard, services.clock
+        )
+        self.webhooks = Webhooks(config.webhooks, self.store.deliveries, services.clock, own=self.webhook_endpoints)
         self.live = Live(self.services, preparer, self.webhooks)
         router = RouteTable()
         self.batches = self._batches(config, router)

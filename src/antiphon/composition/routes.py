@@ -39,6 +39,7 @@ from antiphon.server.messages.routes import MessagesRoutes, add_messages
 from antiphon.server.pages.docs import docs
 from antiphon.server.pages.openapi import OpenAPI
 from antiphon.server.pages.playground import playground, playground_file
+from antiphon.server.webhooks.endpoints import WebhookEndpointRoutes, add_webhook_endpoints
 
 if TYPE_CHECKING:
     from antiphon.composition.app import Parts
@@ -56,6 +57,7 @@ def add_routes(router: RouteTable, parts: Parts, preparer: Preparer) -> None:
     )
     router.websocket("/responses", parts.sockets.serve if parts.config.websocket else None)
     clock, new_id_base = parts.services.clock, parts.services.new_id_base
+    add_webhook_endpoints(router, WebhookEndpointRoutes(parts.webhook_endpoints, new_id_base))
     add_batches(router, BatchRoutes(parts.batches))
     add_message_batches(router, MessageBatchRoutes(parts.batches, parts.config.batch_requests))
     add_files(router, parts.batches.incoming, parts.store.uploads, new_id_base, parts.ingestion.wake, parts.tool_meters)

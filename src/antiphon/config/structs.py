@@ -327,7 +327,8 @@ class Config(Settings, kw_only=True, forbid_unknown_fields=True):
     ] = {}
     prompts: Annotated[dict[str, PromptConfig], Meta(description="Prompt templates by id.")] = {}
     webhooks: Annotated[
-        dict[str, WebhookConfig], Meta(description="Webhooks for events of background responses, by a name of yours.")
+        dict[str, WebhookConfig],
+        Meta(description="Webhooks for events of background responses and batches of all owners, by a name of yours."),
     ] = {}
     backends: Annotated[dict[str, BackendConfig], Meta(description="Inference servers, by name.")] = {}
     profiles: Annotated[

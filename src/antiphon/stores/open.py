@@ -64,6 +64,7 @@ def open_memory(*, max_responses: int = 10_000, max_file_bytes: int = 1 << 30) -
         uploads,
         usage,
         vector_stores,
+        webhook_endpoints,
     )
     from antiphon.stores.memory.memory_database import MemoryDatabase
 
@@ -85,6 +86,7 @@ def open_memory(*, max_responses: int = 10_000, max_file_bytes: int = 1 << 30) -
         uploads=uploads.MemoryUploads(database),
         usage=usage.MemoryUsage(),
         vector_stores=vector_stores.MemoryVectorStores(database),
+        webhook_endpoints=webhook_endpoints.MemoryWebhookEndpoints(),
         database=database,
     )
 
@@ -109,6 +111,7 @@ def open_sqlite(path: str | Path, *, synchronous: Synchronous = "NORMAL", wal_li
         uploads,
         usage,
         vector_stores,
+        webhook_endpoints,
     )
     from antiphon.stores.sqlite.sqlite_database import SQLiteDatabase
 
@@ -128,6 +131,7 @@ def open_sqlite(path: str | Path, *, synchronous: Synchronous = "NORMAL", wal_li
         uploads=uploads.SQLiteUploads(database),
         usage=usage.SQLiteUsage(database),
         vector_stores=vector_stores.SQLiteVectorStores(database),
+        webhook_endpoints=webhook_endpoints.SQLiteWebhookEndpoints(database),
         database=database,
     )
 
@@ -149,6 +153,7 @@ def open_postgres(url: str, *, patience: float | None = None) -> Store:
         uploads,
         usage,
         vector_stores,
+        webhook_endpoints,
     )
     from antiphon.stores.postgres.postgres_database import PostgresDatabase
 
@@ -168,6 +173,7 @@ def open_postgres(url: str, *, patience: float | None = None) -> Store:
         uploads=uploads.PostgresUploads(database),
         usage=usage.PostgresUsage(database),
         vector_stores=vector_stores.PostgresVectorStores(database),
+        webhook_endpoints=webhook_endpoints.PostgresWebhookEndpoints(database),
         database=database,
     )
 

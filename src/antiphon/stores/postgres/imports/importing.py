@@ -129,6 +129,7 @@ NOUNS = (
         " LEFT JOIN file_batches AS batch ON batch.number = file.batch WHERE file.gone = 0",
         key=["number"],
     ),
+    Noun(name="webhook_endpoints", source="SELECT * FROM webhook_endpoints", key=["number"]),
     Noun(name="deliveries", source="SELECT * FROM deliveries", key=["id", "url"]),
     Noun(
         name="jobs",
