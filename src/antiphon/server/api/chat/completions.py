@@ -118,12 +118,12 @@ class ChatCompletions:
 
 async def _answered(request: Request, answer: ByteStream, kept: KeptAnswer | None, *, whole: bool) -> Reply | None:
     """Pass an answer on, and keep it where that is wanted. Raises APIError."""
-    if kept is None or answer.status >= 300:
-        return await whole_reply(answer) if whole else await pass_on(request, answer)
-    if whole or not content_type(answer).startswith("text/event-stream"):
-        reply = await whole_reply(answer)
-        return msgspec.structs.replace(reply, body=await kept.whole(reply.body))
-    return await pass_on(request, answer, keep=kept.sink)
+    kept = kept if answer.status < 300 else None
+    if not whole and (kept is None or content_type(answer).startswith("text/event-stream")):
+        await pass_on(request, answer, keep=kept.sink if kept is not None else None)
+        return None
+    reply = await whole_reply(answer)
+    return reply if kept is None else msgspec.structs.replace(reply, body=await kept.whole(reply.body))
 
 
 def _decoded(body: bytes) -> tuple[ChatRequest, dict[str, Raw]]:
