@@ -320,7 +320,9 @@ def test_endings(last: object, status: str) -> None:
 )
 def test_why_an_answer_is_incomplete(reason: object, told: str) -> None:
     last = {"output": [MESSAGE], "incomplete_details": {"reason": reason}}
-    response = play([{"type": "response.incomplete", "response": last}])[-1]["response"]  # the document knows two of them
+    response = play([{"type": "response.incomplete", "response": last}])[-1][
+        "response"
+    ]  # the document knows two of them
     assert (response["status"], response["incomplete_details"]) == ("incomplete", {"reason": told})
 
 

@@ -23,6 +23,7 @@ from antiphon.server.api.chat.asked import KEPT_HERE, is_moderated
 from antiphon.server.api.chat.keeping import ChatKeeping, KeptAnswer
 from antiphon.server.api.chat.media import with_media
 from antiphon.server.api.chat.meter import demand, metered
+from antiphon.server.api.chat.required_fields import with_required
 from antiphon.server.api.chat.translated import TranslatedChat
 from antiphon.server.api.relayed import content_type, pass_on, whole_reply
 from antiphon.server.api.routing_hints import request_hints
@@ -123,7 +124,10 @@ async def _answered(request: Request, answer: ByteStream, kept: KeptAnswer | Non
         await pass_on(request, answer, keep=kept.sink if kept is not None else None)
         return None
     reply = await whole_reply(answer)
-    return reply if kept is None else msgspec.structs.replace(reply, body=await kept.whole(reply.body))
+    if answer.status >= 300:
+        return reply
+    body = await by_size(len(reply.body), with_required, reply.body)
+    return msgspec.structs.replace(reply, body=body if kept is None else await kept.whole(body))
 
 
 def _decoded(body: bytes) -> tuple[ChatRequest, dict[str, Raw]]:
