@@ -411,10 +411,10 @@ Written by `scripts/docs` from `tests/compatibility.py`, whose data the tests ch
 *Honoured*: it changes what is done. *Forwarded*: it goes to the backend as it is. *Refused*: a 400 that names it.
 *Ignored*: taken, without effect. `null` stands for the default everywhere but in `input` and `model`.
 
-Where OpenAI's document, Open Responses' and the types of the newest `openai` package differ, and where this server differs from
-one of them: [divergences.py](../tests/oracle/divergences.py), each with its reason and a test that pins it. A test fails when a newer
-package names a field, item, tool, event or value of `include` that no row here names; the fields of each type of item and tool are
-those of [package_fields.json](../tests/oracle/package_fields.json).
+Where OpenAI's document, Open Responses' and the types of the newest `openai` package differ, and where this server differs
+from one of them: [divergences.py](../tests/oracle/divergences.py), each with its reason and a test that pins it. A test fails
+when a newer package names a field, item, tool, event or value of `include` that no row here names; the fields of each type of
+item and tool are those of [package_fields.json](../tests/oracle/package_fields.json).
 """
 
 _CLIENTS = """## Clients
@@ -448,9 +448,13 @@ API leave out what was read from the cache. What it lists as absent is not offer
 audio. Its sections on the model's ability and on agents measure the model, which here is a list of rules.
 
 llm-comply 0.5, which holds answers against OpenAPI documents (`scripts/acceptance llm_comply`): Anthropic 9 of 9, Open Responses
-12 of 12, chat completions 8 of 8; of these two one test each is left out that wants a model by its name. The tests that Anthropic generates for its Python SDK (0.121:
-`test_messages`, `test_models`, both also of the beta) pass, 220 of 220, with the URL of an MCP server that exists in place of
+12 of 12, chat completions 8 of 8; of these two one test each is left out that wants a model by its name. The tests that
+Anthropic generates for its Python SDK (0.121: `test_messages`, `test_models`, both also of the beta) pass, 220 of 220, with the URL of an MCP server that exists in place of
 theirs.
+
+The tests that are generated for openai-python 3.57 (responses, conversations, models, chat, files, uploads, vector stores,
+containers, skills, decisions) and for openai-node 7.5 pass but for those that [run.py](../tests/clients/generated/run.py) and
+[node.py](../tests/clients/generated/node.py) list with the reason, such as `limit: 0`, or a response without any input.
 
 @modelcontextprotocol/conformance 0.2.0-alpha.12, with the server as the MCP client under test; `scripts/acceptance
 mcp_conformance` runs it again: all scenarios that revisions 2025-11-25 and 2026-07-28 require of clients pass, without OAuth (the

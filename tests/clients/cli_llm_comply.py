@@ -1,4 +1,4 @@
-"""llm-comply, a conformance suite that holds answers against OpenAPI documents: Anthropic's Messages API, Open Responses, chat completions."""
+"""llm-comply, a suite that holds answers against OpenAPI documents: Messages, Open Responses, chat completions."""
 
 from __future__ import annotations
 

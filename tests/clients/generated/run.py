@@ -40,7 +40,7 @@ discover = false
 [models.model]
 backends = ["scripted"]
 name = "scripted"
-aliases = ["gpt-6-astra"]
+aliases = ["gpt-6-astra", "gpt-5.6-sol", "gpt-5.4", "gpt-4o-mini"]
 """
 
 EXPECTED = {

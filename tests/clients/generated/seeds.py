@@ -57,9 +57,14 @@ skills skill_versions container_skills
 
 @pytest.fixture(autouse=True)
 def seeded() -> None:
-    """Empty the tables and fill them, in a thread: the test may run in an event loop."""
+    """Do so in a thread: the test may run in an event loop."""
     with ThreadPoolExecutor(1) as pool:
-        pool.submit(lambda: asyncio.run(_seed())).result()
+        pool.submit(fill).result()
+
+
+def fill() -> None:
+    """Empty the tables and fill them."""
+    asyncio.run(_seed())
 
 
 async def _seed() -> None:
