@@ -99,7 +99,7 @@ DIVERGENCES = (
         "openai-python",
         "",
         r"\('code', 'message', 'param' were unexpected\)|\('error'",
-        "OpenAI's document has an error event flat, its WebSocket guide nested: clients read one or the other, so both are there.",
+        "OpenAI's document has an error event flat, its WebSocket guide nested: clients read one of the two.",
     ),
     Divergence(
         "openai-python",
