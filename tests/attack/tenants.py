@@ -187,6 +187,7 @@ class Table:
             for path, fields in (
                 ("/v1/vector_stores", {"file_ids": [id]}),
                 ("/v1/containers", {"name": "mine", "file_ids": [id]}),
+                ("/v1/batches", {"input_file_id": id, "endpoint": "/v1/responses", "completion_window": "24h"}),
             ):
                 answer = await self.one.ask("POST", path, fields, key=BOB)
                 self.judge(f"{path} with {kind}", answer, {200, 400, 404, 501})

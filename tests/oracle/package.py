@@ -1,4 +1,4 @@
-"""The types of the newest `openai` package as JSON Schemas, and what they name: a third document, which grows with the package."""
+"""The types of the newest `openai` package as JSON Schemas, and what they name: a third document."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Both OpenAPI documents and the `openai` package's types validate every event and body; where they do not, `divergences` says why."""
+"""Both OpenAPI documents and the `openai` package's types validate every event and body; where not, `divergences` says why."""
 
 from __future__ import annotations
 

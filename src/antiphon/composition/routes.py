@@ -30,6 +30,7 @@ from antiphon.server.api.routes import (
 )
 from antiphon.server.api.skills import SkillRoutes
 from antiphon.server.api.vectors.stores import VectorShelf
+from antiphon.server.batches.anthropic import MessageBatchRoutes, add_message_batches
 from antiphon.server.batches.openai import BatchRoutes, add_batches
 from antiphon.server.http.router import RouteTable
 from antiphon.server.messages.models import AnthropicModels, ModelNames
@@ -55,6 +56,7 @@ def add_routes(router: RouteTable, parts: Parts, preparer: Preparer) -> None:
     router.websocket("/responses", parts.sockets.serve if parts.config.websocket else None)
     clock, new_id_base = parts.services.clock, parts.services.new_id_base
     add_batches(router, BatchRoutes(parts.batches))
+    add_message_batches(router, MessageBatchRoutes(parts.batches, parts.config.batch_requests))
     add_files(router, parts.batches.incoming, parts.store.uploads, new_id_base, parts.ingestion.wake, parts.tool_meters)
     shelf = VectorShelf(parts.store, parts.ingestion, clock, new_id_base)
     rewriter = parts.search_models.rewriter(parts.services.router, parts.search_counts.fallback)
@@ -102,4 +104,5 @@ def relay_handlers(parts: Parts) -> RelayHandlers:
         parts.tool_meters,
         most_form=parts.config.max_form,
         default_models=lambda: parts.config.default_models,
+        guards=parts.services.guards,
     )

@@ -85,7 +85,7 @@ def main(checkout: str, *wanted: str) -> int:
     with tempfile.TemporaryDirectory() as folder:
         store = Path(folder) / "store.db"
         os.environ["SEEDED_STORE"] = str(store)
-        (Path(folder) / "antiphon.toml").write_text(SETTINGS)
+        (Path(folder) / "antiphon.toml").write_text(SETTINGS.partition("[backends.everything]")[0])
         seeding = ThreadingHTTPServer(("127.0.0.1", 0), _Seeding)
         threading.Thread(target=seeding.serve_forever, daemon=True).start()
         with serving(Path(folder), "--config", "antiphon.toml", "--store", str(store)) as server:

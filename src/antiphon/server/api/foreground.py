@@ -21,13 +21,14 @@ def ignored_header(names: Sequence[str]) -> Sequence[Header]:
 
 
 class SSESink:
-    """Sends Events as server-sent events."""
+    """Sends Events as server-sent events. `frames` sends frames that are ready."""
 
-    __slots__ = ("_sink", "drain")
+    __slots__ = ("_sink", "drain", "frames")
 
     def __init__(self, sink: ByteSink) -> None:
         self._sink = sink
         self.drain = sink.drain
+        self.frames = sink.write_nowait
 
     def send(self, events: Sequence[Event]) -> bool:
         """Frame the events and hand them to the connection, in one piece where they are not large."""

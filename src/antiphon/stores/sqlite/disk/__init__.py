@@ -1,1 +1,1 @@
-"""The file of an SQLite store: its room, its faults, how it is opened again."""
+"""The file on disk: written by one thread, watched, opened anew."""

@@ -29,7 +29,7 @@ T = TypeVar("T")
 GROUP = 200
 SCRUB_SECONDS = 1.0  # deleted text is out of the write-ahead log after this time
 
-log = logging.getLogger("antiphon.stores.sqlite")
+log = logging.getLogger("antiphon.stores.sqlite.disk")
 
 
 class Write(NamedTuple):
