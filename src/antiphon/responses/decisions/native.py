@@ -16,7 +16,7 @@ from antiphon.responses.plan import Plan
 from antiphon.runtime.offload import by_size
 from antiphon.types.response import Usage
 
-log = logging.getLogger("antiphon.responses")
+log = logging.getLogger("antiphon.responses.decisions")
 
 MOST_ANSWER = 16 * 1024 * 1024
 """Bytes of an answer."""
