@@ -36,7 +36,7 @@ from antiphon.runtime.fair_turns import FairTurns
 from antiphon.runtime.offload import by_size
 from antiphon.telemetry.observers import Observers
 from antiphon.telemetry.request_record import calls_model, uses_tokens
-from antiphon.types.items import Item, Message
+from antiphon.types.items import InputText, Item, Message
 from antiphon.types.request import ReasoningConfig
 from antiphon.types.response import Usage
 
@@ -93,7 +93,8 @@ class Decider:
         asked = await by_size(len(body), decode, body)
         plan = await self._plan(asked, caller, hints)
         questions = await self._with_media(asked.questions, plan, caller.owner)
-        await self._guard(plan, questions)
+        if services.guards.concern(None):
+            await services.guards.look_at(plan, [_as_message(question) for question in questions])
         calls_model(plan.route.card.id)
         permit = await services.limiter.admit(caller, plan.route.card, lambda: self._demand(plan, questions))
         questioner = Questioner(services, plan, self._settings, self._known, self._turns)
@@ -131,19 +132,6 @@ class Decider:
         outcomes, usage = answered
         questioner.note(usage)
         return outcomes
-
-    async def _guard(self, plan: Plan, questions: Sequence[Question]) -> None:
-        """Have guards look at input and questions; what is answered is the client's own words. Raises APIError."""
-        guards = self._services.guards
-        if not guards.concern(None):
-            return
-        messages = [ballot.message() for question in questions for ballot in first_ballots(question)]
-        seen = replace(plan, turn=replace(plan.turn, items=[*plan.turn.items, *messages]))
-
-        async def planned() -> Plan:
-            return seen
-
-        await guards.guarded(planned())
 
     async def _plan(self, asked: DecisionRequest, caller: Caller, hints: Hints) -> Plan:
         request = replace(
@@ -267,3 +255,10 @@ def _size(question: Question) -> int:
 def _of_question(param: str) -> str:
     """Return a field of a message that stands for a question, as the request names it."""
     return param.replace("input[", "questions[", 1).replace("].content", "].instructions", 1)
+
+
+def _as_message(question: Question) -> Message:
+    """Return what a model reads of a question."""
+    said = question.instructions
+    parts = [InputText(text=said)] if isinstance(said, str) else list(said)
+    return Message(role="user", content=[*parts, *(InputText(text=option.text) for option in question.options)])
