@@ -36,7 +36,7 @@ from antiphon.runtime.fair_turns import FairTurns
 from antiphon.runtime.offload import by_size
 from antiphon.telemetry.observers import Observers
 from antiphon.telemetry.request_record import calls_model, uses_tokens
-from antiphon.types.items import InputText, Item, Message
+from antiphon.types.items import Item, Message
 from antiphon.types.request import ReasoningConfig
 from antiphon.types.response import Usage
 
@@ -94,7 +94,8 @@ class Decider:
         plan = await self._plan(asked, caller, hints)
         questions = await self._with_media(asked.questions, plan, caller.owner)
         if services.guards.concern(None):
-            await services.guards.look_at(plan, [_as_message(question) for question in questions])
+            messages = [ballot.message() for question in questions for ballot in first_ballots(question)]
+            await services.guards.look_at(plan, messages)
         calls_model(plan.route.card.id)
         permit = await services.limiter.admit(caller, plan.route.card, lambda: self._demand(plan, questions))
         questioner = Questioner(services, plan, self._settings, self._known, self._turns)
@@ -255,10 +256,3 @@ def _size(question: Question) -> int:
 def _of_question(param: str) -> str:
     """Return a field of a message that stands for a question, as the request names it."""
     return param.replace("input[", "questions[", 1).replace("].content", "].instructions", 1)
-
-
-def _as_message(question: Question) -> Message:
-    """Return what a model reads of a question."""
-    said = question.instructions
-    parts = [InputText(text=said)] if isinstance(said, str) else list(said)
-    return Message(role="user", content=[*parts, *(InputText(text=option.text) for option in question.options)])
