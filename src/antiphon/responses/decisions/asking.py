@@ -27,9 +27,10 @@ THOUGHT_TOKENS = 4096
 
 
 class QuestionForm(msgspec.Struct, frozen=True, kw_only=True):
-    """How a call is made: with log-probabilities or without, and how many tokens it may write."""
+    """How a call is made: with log-probabilities, or with probabilities in words, and how many tokens it may write."""
 
     logprobs: bool = False
+    in_words: bool = False
     temperature: float | None = 0.0
     most_tokens: int = LABEL_TOKENS
 

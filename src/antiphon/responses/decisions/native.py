@@ -37,7 +37,8 @@ async def ask_backend(
 
     Raises BackendError.
     """
-    request = native_request(asked.request, plan.turn.items, questions, asked.extra, len(asked.body))
+    size = len(asked.body)
+    request = await by_size(size, native_request, asked.request, plan.turn.items, questions, asked.extra, size)
     try:
         body = await _whole(await plan.route.relay(request, plan.turn.hints))
     except BackendError as error:
