@@ -188,7 +188,9 @@ class Parts:
         )
         self.intake = Intake(self.services, self.media)
         preparer = Preparer(self.services, self.intake, ResponsesDecoder(self.prompts, config))
-        decider = Decider(self.services, self.intake, self.media, self.decision_counts.question)
+        decider = Decider(
+            self.services, self.intake, self.media, self.decision_counts.question, self.watch.request_spans
+        )
         self.decisions = Decisions(decider, config.unknown_fields)
         self.webhooks = Webhooks(config.webhooks, self.store.deliveries, self.services.clock)
         self.live = Live(self.services, preparer, self.webhooks)
