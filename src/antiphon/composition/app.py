@@ -192,7 +192,9 @@ class Parts:
         )
         self.intake = Intake(self.services, self.media)
         preparer = Preparer(self.services, self.intake, ResponsesDecoder(self.prompts, config))
-        decider = Decider(self.services, self.intake, self.media, self.decision_counts.question)
+        decider = Decider(
+            self.services, self.intake, self.media, self.decision_counts.question, self.watch.request_spans
+        )
         self.decisions = Decisions(decider, config.unknown_fields)
         services = self.services
         self.webhook_endpoints = WebhookEndpoints(

@@ -11,7 +11,6 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
-from antiphon.config.decisions import DecisionsConfig
 from antiphon.config.guards import GuardConfig
 from antiphon.config.keys import JwtConfig, KeyConfig
 from antiphon.config.tables import (
@@ -25,7 +24,7 @@ from antiphon.config.tables import (
     Settings,
     WebhookConfig,
 )
-from antiphon.config.tools import ToolsConfig
+from antiphon.config.tools import DecisionsConfig, ToolsConfig
 
 DEFAULT_STORE = "~/.local/share/antiphon/antiphon.db"
 """Where responses are kept; `$XDG_DATA_HOME` takes the place of `~/.local/share`."""

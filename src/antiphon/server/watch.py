@@ -23,7 +23,7 @@ from antiphon.telemetry.peers import Peers
 from antiphon.telemetry.prometheus import Samples
 from antiphon.telemetry.request_record import RecordRuns, Watcher
 from antiphon.telemetry.store_timing import timed_store
-from antiphon.telemetry.tracing import TracedRouter, TracedToolServers, Tracer
+from antiphon.telemetry.tracing import RequestSpans, TracedRouter, TracedToolServers, Tracer
 from antiphon.telemetry.usage_watch import UsageWatch
 from antiphon.tools.base import HostedTools, ToolServers
 
@@ -50,6 +50,7 @@ class Watch:
         endpoint, headers, resource = from_environment(os.environ)
         endpoint = config.otlp_endpoint or endpoint
         self._exporter = Exporter(endpoint, headers, resource) if endpoint else None
+        self.request_spans = RequestSpans(self._exporter)
         if self._exporter is not None:
             self.observers.append(Tracer(self._exporter))
 
