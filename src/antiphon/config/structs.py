@@ -12,8 +12,8 @@ import msgspec
 from msgspec import Meta
 
 from antiphon.config.decisions import DecisionsConfig
-from antiphon.config.guards import GuardConfig
 from antiphon.config.keys import JwtConfig, KeyConfig
+from antiphon.config.sections.guards import GuardConfig
 from antiphon.config.tables import (
     SECRET,
     BackendConfig,

@@ -14,7 +14,7 @@ import openai
 import pytest
 
 from antiphon.config import BackendConfig, GuardConfig, KeyConfig, ModelConfig
-from antiphon.config.guards import REFUSAL
+from antiphon.config.sections.guards import REFUSAL
 from tests.examples.packages import add_package
 from tests.server.guards.models import BEFORE, PATTERN, SECRET, SecretiveModel
 from tests.server.guards.modes import MODES, chat_streamed, chat_whole, streamed, websocket, whole

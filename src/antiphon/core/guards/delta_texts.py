@@ -9,9 +9,8 @@ import msgspec
 
 from antiphon.core.deltas import CallDelta, Delta, ReasoningDelta, RefusalDelta, Relay, RelayedText, TextDelta
 from antiphon.core.guards.base import GuardText, Place
+from antiphon.core.kinds import MCP_LISTING, PARTED
 from antiphon.core.relay.shapes import ENDS, LIFE, TEXTS
-
-_PLACES: Mapping[str, Place] = {"message": "text", "reasoning": "reasoning"}
 
 _RESULTS = frozenset(("output", "outputs", "result", "results", "error", "content", "text"))
 """Fields of a call's item that hold what the tool gave."""
@@ -36,8 +35,15 @@ def place_of(delta: Delta) -> Place | None:
     if isinstance(delta, ReasoningDelta):
         return "reasoning"
     if isinstance(delta, RelayedText):
-        return _PLACES.get(TEXTS[delta.type].item)
+        return _told_place(TEXTS[delta.type].item)
     return None
+
+
+def _told_place(type: str) -> Place | None:
+    """Return where the text of an item with parts stands; None for items of other types."""
+    if type not in PARTED:
+        return None
+    return "reasoning" if type == "reasoning" else "text"
 
 
 def strings(value: object, skipped: frozenset[str] = NO_TEXT) -> Iterator[str]:
@@ -116,11 +122,12 @@ def item_texts(item: Any) -> Iterator[GuardText]:
         return
     type = item.get("type")
     type = type if isinstance(type, str) else ""
-    if type in _PLACES:
-        yield from _told_texts(_PLACES[type], item)
+    place = _told_place(type)
+    if place is not None:
+        yield from _told_texts(place, item)
     elif type == _IMAGES:
         yield from together("tool_calls", list(strings(item.get("revised_prompt"))))
-    elif type.endswith("_output") or type == "mcp_list_tools":
+    elif type.endswith("_output") or type == MCP_LISTING:
         yield from together("tool_results", list(strings(item)))
     else:
         given = {name: value for name, value in item.items() if name in _RESULTS}

@@ -25,13 +25,13 @@ from antiphon.core.deltas import (
 )
 from antiphon.core.guards.base import GuardText, Place
 from antiphon.core.guards.delta_texts import gathered_texts, place_of, relayed_texts
+from antiphon.core.kinds import PARTED
 from antiphon.core.relay.shapes import ENDS, good_name, index_of
 
 _BESIDE = (UsageReport, InputRemoved, AnnotationDelta)
 """Deltas that end no text."""
 
 _ADDED, _DONE = "response.output_item.added", "response.output_item.done"
-_NO_CALLS = frozenset(("message", "reasoning", "compaction", "additional_tools"))
 _BESIDE_EVENTS = frozenset(("response.output_text.annotation.added", "keepalive", "ping"))
 TURN = "turn"
 
@@ -108,7 +108,7 @@ class HoldBack:
             return TURN if "tool_calls" in self._places else ""
         if isinstance(delta, Relay) and delta.type == _ADDED:
             item = delta.fields.get("item")
-            if not isinstance(item, dict) or item.get("type") in _NO_CALLS:
+            if not isinstance(item, dict) or item.get("type") in PARTED:
                 return ""
             return _key(good_name(item.get("id")), index_of(delta.fields.get("output_index")))
         if isinstance(delta, RelayedText) and place_of(delta) is None:
@@ -131,7 +131,7 @@ class HoldBack:
 
     def _closes(self, delta: Relay) -> None:
         item = delta.fields.get("item")
-        if not isinstance(item, dict) or item.get("type") in _NO_CALLS:
+        if not isinstance(item, dict) or item.get("type") in PARTED:
             return
         id, index = good_name(item.get("id")), index_of(delta.fields.get("output_index"))
         for key in (_key(id, None), _key("", index)):

@@ -13,9 +13,9 @@ from msgspec.structs import replace
 from antiphon.access.caller import Caller, fits
 from antiphon.backends.base import ModelCard
 from antiphon.config import GuardConfig
-from antiphon.config.guards import MODERATION, PATTERNS
 from antiphon.config.plugins import GUARDS, load_plugin
 from antiphon.config.reading import quoted
+from antiphon.config.sections.guards import MODERATION, PATTERNS
 from antiphon.core.guards.patterns import Patterns
 from antiphon.core.model_types import MODERATION as MODELS_TYPE
 from antiphon.core.request.validation import decode
