@@ -61,6 +61,7 @@ def test_calls_thoughts_and_texts_keep_their_order() -> None:
     assert [(one.place, one.text) for one in shown] == [
         ("reasoning", "hm"),
         ("text", "so"),
+        ("tool_calls", "look"),
         ("tool_calls", '{"q":"\\u0041"}'),
         ("tool_calls", "q"),
         ("tool_calls", "A"),

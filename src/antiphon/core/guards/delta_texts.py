@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from antiphon.core.deltas import CallDelta, Delta, ReasoningDelta, RefusalDelta, Relay, RelayedText, TextDelta
+from antiphon.core.deltas import AnnotationDelta, CallDelta, CallStart, Delta, ReasoningDelta, RefusalDelta, Relay, RelayedText, TextDelta
 from antiphon.core.guards.base import GuardText, Place
 from antiphon.core.kinds import MCP_LISTING, PARTED
 from antiphon.core.relay.shapes import ENDS, LIFE, TEXTS
@@ -153,11 +153,17 @@ def _told_texts(place: Place, item: Mapping[str, Any]) -> Iterator[GuardText]:
 def gathered_texts(deltas: Sequence[Delta]) -> Iterator[GuardText]:
     """Yield the texts of Deltas that waited for each other: pieces of a call, of a text, joined; events one by one."""
     calls: dict[object, list[str]] = {}
+    unknown: dict[tuple[str, str], list[str]] = {}
     pieces: dict[Place, list[str]] = {}
     for delta in deltas:
         place = place_of(delta)
         if isinstance(delta, Relay):
             yield from relayed_texts(delta)
+            piece = delta.fields.get("delta")
+            if isinstance(piece, str):
+                unknown.setdefault((delta.type, str(delta.fields.get("item_id"))), []).append(piece)
+        elif isinstance(delta, CallStart):
+            yield GuardText("tool_calls", delta.name)
         elif isinstance(delta, CallDelta):
             calls.setdefault(delta.key, []).append(delta.text)
         elif place is not None:
@@ -166,8 +172,18 @@ def gathered_texts(deltas: Sequence[Delta]) -> Iterator[GuardText]:
             calls.setdefault((delta.item_id, delta.output_index, delta.place), []).append(delta.text)
     for parts in calls.values():
         yield from arguments_texts("".join(parts))
+    for (type, _), parts in unknown.items():
+        yield GuardText(_place_of_event(type), "".join(parts))
     for place, parts in pieces.items():
         yield GuardText(place, "".join(parts))
+
+
+def beside_texts(delta: Delta) -> Iterator[GuardText]:
+    """Yield the texts of a Delta that stands beside a text: what a citation says of its source."""
+    if isinstance(delta, AnnotationDelta):
+        yield from (GuardText("text", text) for text in strings(msgspec.json.decode(delta.annotation)))
+    elif isinstance(delta, Relay):
+        yield from (GuardText("text", text) for text in strings(delta.fields.get("annotation")))
 
 
 def text_of(delta: Delta) -> str:

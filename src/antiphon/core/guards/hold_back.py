@@ -24,7 +24,7 @@ from antiphon.core.deltas import (
     UsageReport,
 )
 from antiphon.core.guards.base import GuardText, Place
-from antiphon.core.guards.delta_texts import gathered_texts, place_of, relayed_texts
+from antiphon.core.guards.delta_texts import beside_texts, gathered_texts, place_of, relayed_texts
 from antiphon.core.kinds import PARTED
 from antiphon.core.relay.shapes import ENDS, good_name, index_of
 
@@ -50,8 +50,8 @@ class HoldBack:
         """Take in a piece of text that is looked at."""
         raise NotImplementedError
 
-    def _beside(self, delta: Delta) -> None:
-        """Keep a Delta in its place behind the text so far, which it does not end."""
+    def _beside(self, delta: Delta, texts: list[GuardText]) -> None:
+        """Keep a Delta, and its own texts, in its place behind the text so far, which it does not end."""
         raise NotImplementedError
 
     def _end_text(self) -> None:
@@ -75,7 +75,7 @@ class HoldBack:
                 self._text(place, delta)
                 return
         elif isinstance(delta, _BESIDE) or (isinstance(delta, Relay) and delta.type in _BESIDE_EVENTS):
-            self._beside(delta)
+            self._beside(delta, self._looked_at(beside_texts(delta)))
             return
         self._end_text()
         opened = self._opens(delta)
@@ -102,10 +102,12 @@ class HoldBack:
 
     def _opens(self, delta: Delta) -> str:
         """Return the key of the call that a Delta opens, "" for none or where calls are not looked at."""
-        if "tool_calls" not in self._places and "tool_results" not in self._places:
-            return ""
         if isinstance(delta, CallStart):
             return TURN if "tool_calls" in self._places else ""
+        if isinstance(delta, Relay) and delta.type.endswith(".delta"):
+            return TURN  # pieces of a text that is not known here
+        if "tool_calls" not in self._places and "tool_results" not in self._places:
+            return ""
         if isinstance(delta, Relay) and delta.type == _ADDED:
             item = delta.fields.get("item")
             if not isinstance(item, dict) or item.get("type") in PARTED:

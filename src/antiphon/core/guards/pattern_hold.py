@@ -43,10 +43,12 @@ class PatternHit(msgspec.Struct, frozen=True):
 class _Text(msgspec.Struct):
     """Text of one place: what was passed on and may be the beginning of a match, and what is held.
 
-    `cut`: more stood before it. `passed` are the characters that were passed on.
+    `new` are pieces that belong behind the `characters`. `cut`: more stood before it. `passed` are the characters that were passed
+    on.
     """
 
     characters: str = ""
+    new: list[str] = []
     passed: int = 0
     cut: bool = False
 
@@ -72,6 +74,7 @@ class PatternHold(HoldBack):
         self._out.clear()
         for text in self._texts.values():
             text.characters = text.characters[: text.passed]
+            text.new.clear()
 
     def take(self, deltas: Sequence[Delta]) -> list[Delta]:
         """Return what of the Deltas may be passed on now."""
@@ -101,10 +104,27 @@ class PatternHold(HoldBack):
             self._place = place
         self._queue.append(delta)
         text = self._texts.setdefault(place, _Text())
-        text.characters += encodable(text_of(delta))
+        text.new.append(encodable(text_of(delta)))
 
-    def _beside(self, delta: Delta) -> None:
+    def _beside(self, delta: Delta, texts: list[GuardText]) -> None:
+        if texts and self._broken(texts) is not None:
+            self._end_text()
+            if not self.blocked:
+                self._judge(texts, [delta])
+            return
         self._queue.append(delta)
+
+    def _broken(self, texts: list[GuardText]) -> PatternList | None:
+        """Return the first list of which a text breaks a rule."""
+        return next(
+            (
+                one
+                for text in texts
+                for one in self._lists
+                if text.place in one.places and one.patterns.find(encodable(text.text)) is not None
+            ),
+            None,
+        )
 
     def _end_text(self) -> None:
         self._look(final=True)
@@ -114,6 +134,9 @@ class PatternHold(HoldBack):
         if self.blocked or not self._queue:
             return
         text = self._texts.setdefault(self._place, _Text())
+        if text.new:
+            text.characters += "".join(text.new)
+            text.new.clear()
         size = len(text.characters)
         until, hit = self._first_match(text, size, final=final)
         if hit is not None and hit.blocks:
