@@ -12,6 +12,8 @@ from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from itertools import chain
 from typing import Protocol, runtime_checkable
 
+import msgspec
+
 from antiphon.access.keys import Keyring
 from antiphon.access.limits import Limiter
 from antiphon.access.prices import prices
@@ -36,7 +38,7 @@ from antiphon.composition.search_models import SearchModels
 from antiphon.config import Config
 from antiphon.config.masking import SECRETS, secrets_of
 from antiphon.config.origins import Origins
-from antiphon.config.rules import ENGINE
+from antiphon.config.rules import EMBEDDING_ENGINE, ENGINE
 from antiphon.containers.containers import Containers
 from antiphon.containers.skills import Skills
 from antiphon.core.token_count import Estimator
@@ -384,6 +386,9 @@ def make_backends(config: Config) -> dict[str, Backend]:
 
         engine = LlamaCppBackend(config.engine, find_model(config.engine))
         backends[engine.name] = engine
+        if config.engine.embeddings:
+            own = msgspec.structs.replace(config.engine, model=config.engine.embeddings, mmproj="", context=0)
+            backends[EMBEDDING_ENGINE] = LlamaCppBackend(own, find_model(own), name=EMBEDDING_ENGINE, embeds=True)
     return backends
 
 

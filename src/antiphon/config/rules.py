@@ -21,6 +21,8 @@ from antiphon.net.url_guard import is_allowance
 
 ENGINE = "engine"
 """The name under which `models.*.backends` means the embedded engine."""
+EMBEDDING_ENGINE = "engine-embeddings"
+"""The same of its second model."""
 APIS = ("chat", "responses", "anthropic", "scripted")
 HTTP_APIS = ("chat", "responses", "anthropic")
 """Those of servers that are reached over HTTP."""
@@ -171,8 +173,8 @@ def _networks(config: Config) -> None:
 
 def _backends(config: Config) -> None:
     for name, backend in config.backends.items():
-        if name == ENGINE:
-            raise ConfigError("backends.engine: this name is reserved for the embedded engine; choose another")
+        if name in (ENGINE, EMBEDDING_ENGINE):
+            raise ConfigError(f"backends.{name}: this name is reserved for the embedded engine; choose another")
         check_plugin(BACKENDS, backend.api, f"backends.{quoted(name)}.api", APIS)
         path = f"backends.{quoted(name)}."
         if backend.api in HTTP_APIS and not (_is_http(backend.url) or backend.url.startswith(UNIX)):
@@ -233,15 +235,20 @@ def _engine(config: Config) -> None:
     if config.engine is None:
         return
     model = config.engine.model
-    for path, file in (("engine.model", model), ("engine.mmproj", config.engine.mmproj)):
+    second = config.engine.embeddings
+    for path, file in (("engine.model", model), ("engine.mmproj", config.engine.mmproj), ("engine.embeddings", second)):
         if file.endswith(".gguf") and not Path(file).is_file():
             raise ConfigError(f"{path}: file not found: '{file}'")
-    if model and not Path(model).is_file() and "/" not in model:
-        raise ConfigError(f"engine.model: '{model}' is neither FILE.gguf nor a hub repository such as org/name:Q4_K_M")
+    for path, name in (("engine.model", model), ("engine.embeddings", second)):
+        if name and not Path(name).is_file() and "/" not in name:
+            raise ConfigError(f"{path}: '{name}' is neither FILE.gguf nor a hub repository such as org/name:Q4_K_M")
 
 
 def _models(config: Config) -> None:
-    known = [*config.backends, *([ENGINE] if config.engine else [])]
+    engines = (
+        [ENGINE, EMBEDDING_ENGINE] if config.engine and config.engine.embeddings else [ENGINE] if config.engine else []
+    )
+    known = [*config.backends, *engines]
     for id, model in config.models.items():
         path = f"models.{quoted(id)}"
         if not 1 <= len(id) <= 255:

@@ -11,7 +11,10 @@ from antiphon.types.raw import OptionalRaw, settle_nulls
 
 
 class FunctionTool(msgspec.Struct, tag="function", tag_field="type", kw_only=True, frozen=True):
-    """A function of the client; `parameters` is a JSON Schema, kept as bytes."""
+    """A function of the client; `parameters` is a JSON Schema, kept as bytes.
+
+    `asynchronous`: the model goes on without its output.
+    """
 
     name: str
     description: str | None = None
@@ -20,6 +23,7 @@ class FunctionTool(msgspec.Struct, tag="function", tag_field="type", kw_only=Tru
     defer_loading: bool | UnsetType = UNSET
     allowed_callers: list[str] | None | UnsetType = UNSET
     output_schema: dict[str, Any] | None | UnsetType = UNSET
+    asynchronous: bool | None | UnsetType = msgspec.field(default=UNSET, name="async")
 
     def __post_init__(self) -> None:
         settle_nulls(self, parameters=self.parameters)
@@ -41,6 +45,7 @@ class CustomTool(msgspec.Struct, tag="custom", tag_field="type", kw_only=True, f
     format: ToolFormat | UnsetType | None = UNSET
     defer_loading: bool | UnsetType = UNSET
     allowed_callers: list[str] | None | UnsetType = UNSET
+    asynchronous: bool | None | UnsetType = msgspec.field(default=UNSET, name="async")
 
 
 class NamespaceTool(msgspec.Struct, tag="namespace", tag_field="type", kw_only=True, frozen=True):

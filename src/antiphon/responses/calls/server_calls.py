@@ -67,7 +67,9 @@ class ToolWork:
         # What tools gave may make a Turn large.
         self._size += sum(map(len, new)) + sum(len(item.model_text or "") for item in made if type(item) is OtherItem)
         opaque = opaque_of(self._stream.model_texts)
-        choice = "auto" if self._called else self._turn.tool_choice  # a call that was forced is forced once
+        choice = (
+            "auto" if self._called or self._stream.went_on else self._turn.tool_choice
+        )  # a call that was forced is forced once
         self._turn = msgspec.structs.replace(
             self._turn,
             items=[*self._turn.items, *made],

@@ -15,6 +15,7 @@ from antiphon.access.tool_limits import ALL_RIGHTS, rights_of
 from antiphon.backends.base import Route
 from antiphon.core import compaction as compact
 from antiphon.core import context, token_count
+from antiphon.core.async_tools import async_tools
 from antiphon.core.citations.sources import Source
 from antiphon.core.json_encoding import to_json
 from antiphon.core.opaque import Opaque, SealedThoughts
@@ -299,7 +300,7 @@ class Intake:
             own_items=draft.own,
             stored=response.store,
             conversation_id=response.conversation.id if response.conversation else None,
-            options=self._stream_options(request, draft.owner),
+            options=self._stream_options(draft),
             ignored=[*asked.ignored, *ignored] if asked.ignored else ignored,
             sources=draft.sources,
             size=draft.size,
@@ -307,13 +308,15 @@ class Intake:
         usual = draft.size < LARGE and tools_here is NO_TOOLS and not asked.forgiving
         return plan if usual else _with_rest(plan, draft)
 
-    def _stream_options(self, request: CreateResponse, owner: str) -> StreamTerms:
+    def _stream_options(self, draft: Draft) -> StreamTerms:
+        request, owner = draft.request, draft.owner
         reasoning = request.reasoning
         summary = (reasoning.summary or reasoning.generate_summary) if reasoning else None
         sealed = SEALED_REASONING in (request.include or ())
         return StreamTerms(
             open_responses_names=self._config.open_responses_names,
             summarise=isinstance(summary, str) and summary != "none",
+            asynchronous=partial(async_tools, draft.asked.tools, draft.shown),
             seal=partial(self._sealed, owner) if sealed else None,
             seal_all=partial(self._sealed, owner) if sealed else None,
             seal_found=partial(self._sealed_found, owner) if sealed else None,
