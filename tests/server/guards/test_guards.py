@@ -17,11 +17,10 @@ import msgspec
 import openai
 import pytest
 
+from antiphon import create_app
 from antiphon.backends.base import ModelCard
-from antiphon.composition import app
 from antiphon.composition.app import Parts
 from antiphon.config import BackendConfig, Config, GuardConfig, KeyConfig, ModelConfig
-from antiphon.config.rules import check
 from antiphon.config.sections.guards import REFUSAL
 from antiphon.errors import ConfigError
 from tests.examples.packages import add_package
@@ -86,6 +85,19 @@ def test_a_block_is_told_in_the_response_the_log_and_the_metrics_without_the_tex
     assert not any(SECRET in line for line in caplog.messages)
     assert 'antiphon_guard_looks_total{guard="codes",place="text",outcome="blocked"} 1' in page
     assert 'antiphon_guard_looks_total{guard="codes",place="input",outcome="blocked"} 1' in page
+
+
+@pytest.mark.parametrize("api", ["chat", "responses"])
+@pytest.mark.parametrize("guard", [CODES, GuardConfig(kind="moderation", model="mod-1", window=32)])
+def test_tokens_of_a_blocked_answer_are_counted_where_they_are_known(url: str, api: Any, guard: GuardConfig) -> None:
+    models = {"mod-1": ModelConfig(backends=["upstream"])}
+    with whole_server(backends={"upstream": BackendConfig(url=url)}) as inner:
+        backend = BackendConfig(url=url if api == "chat" else f"{inner.url}/v1", api=api)
+        backends = {"asked": backend, "upstream": BackendConfig(url=url, discover=False)}
+        with whole_server(backends=backends, models=models, guards={"codes": guard}) as client:
+            made = client.create(model="text.inside", input="Say it.")
+    assert made["incomplete_details"] == {"reason": "content_filter"}
+    assert (made["usage"]["input_tokens"], made["usage"]["output_tokens"]) == (5, 7)
 
 
 def test_a_stream_ends_with_the_refusals_events(url: str) -> None:
@@ -321,8 +333,7 @@ def test_settings_that_make_no_guard(guard: GuardConfig, why: str) -> None:
     backends = {"demo": BackendConfig(url="http://127.0.0.1:9", api="scripted")}
     config = Config(store="memory", backends=backends, guards={"g": guard})
     with pytest.raises(ConfigError, match=why):
-        check(config)
-        app.build(config)
+        create_app(config)
 
 
 # Failures

@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
 
-from antiphon.core.deltas import AnnotationDelta, CallDelta, CallStart, Delta, ReasoningDelta, RefusalDelta, Relay, RelayedText, TextDelta
+from antiphon.core.deltas import (
+    AnnotationDelta,
+    CallDelta,
+    CallStart,
+    Delta,
+    ReasoningDelta,
+    RefusalDelta,
+    Relay,
+    RelayedText,
+    TextDelta,
+    UsageReport,
+)
 from antiphon.core.guards.base import GuardText, Place
 from antiphon.core.kinds import MCP_LISTING, PARTED
+from antiphon.core.relay.end import usage_of
 from antiphon.core.relay.shapes import ENDS, LIFE, TEXTS
 
 _RESULTS = frozenset(("output", "outputs", "result", "results", "error", "content", "text"))
@@ -184,6 +196,22 @@ def beside_texts(delta: Delta) -> Iterator[GuardText]:
         yield from (GuardText("text", text) for text in strings(msgspec.json.decode(delta.annotation)))
     elif isinstance(delta, Relay):
         yield from (GuardText("text", text) for text in strings(delta.fields.get("annotation")))
+
+
+def used(deltas: Iterable[Delta]) -> list[UsageReport]:
+    """Return what Deltas that are not passed on say of the tokens that were used."""
+    found = []
+    for delta in deltas:
+        if isinstance(delta, UsageReport):
+            found.append(delta)
+        elif (
+            isinstance(delta, Relay)
+            and delta.type in ENDS
+            and isinstance(response := delta.fields.get("response"), dict)
+        ):
+            usage = usage_of(response.get("usage"))
+            found += [UsageReport(usage)] if usage is not None else []
+    return found
 
 
 def text_of(delta: Delta) -> str:

@@ -25,13 +25,13 @@ from antiphon.core.deltas import (
 )
 from antiphon.core.guards.base import GuardText, Place
 from antiphon.core.guards.delta_texts import beside_texts, gathered_texts, place_of, relayed_texts
+from antiphon.core.guards.unfolding import ADDED, DONE, unfolded
 from antiphon.core.kinds import PARTED
 from antiphon.core.relay.shapes import ENDS, good_name, index_of
 
 _BESIDE = (UsageReport, InputRemoved, AnnotationDelta)
 """Deltas that end no text."""
 
-_ADDED, _DONE = "response.output_item.added", "response.output_item.done"
 _BESIDE_EVENTS = frozenset(("response.output_text.annotation.added", "keepalive", "ping"))
 TURN = "turn"
 
@@ -43,6 +43,7 @@ class HoldBack:
         self._places = places
         self._open: set[str] = set()
         self._waiting: list[Delta] = []
+        self._streamed = False
 
     # What those that inherit do
 
@@ -62,10 +63,29 @@ class HoldBack:
         """Take in Deltas that are passed on if their texts pass; without a text they pass."""
         raise NotImplementedError
 
+    @property
+    def stopped(self) -> bool:
+        """Tell whether something was blocked: then nothing more is looked at."""
+        return False
+
+    def _skip(self, delta: Delta) -> None:
+        """Take in a Delta behind what was blocked."""
+
     # Deltas
 
     def feed(self, delta: Delta) -> None:
-        """Take in one Delta."""
+        """Take in one Delta; an answer that comes whole is taken in as the events that it would have streamed."""
+        if isinstance(delta, Relay) and delta.type in ENDS and not self._streamed:
+            for one in unfolded(delta):
+                if self.stopped:
+                    self._skip(one)
+                else:
+                    self._feed(one)
+            return
+        self._streamed = self._streamed or isinstance(delta, RelayedText | Relay)
+        self._feed(delta)
+
+    def _feed(self, delta: Delta) -> None:
         if self._open:
             self._wait(delta)
             return
@@ -88,6 +108,7 @@ class HoldBack:
         """Begin another Turn: nothing is left of the one before, which may have been broken off."""
         self._open.clear()
         self._waiting.clear()
+        self._streamed = False
 
     def _end_turn(self) -> None:
         """Take it that the Turn has ended."""
@@ -108,7 +129,7 @@ class HoldBack:
             return TURN  # pieces of a text that is not known here
         if "tool_calls" not in self._places and "tool_results" not in self._places:
             return ""
-        if isinstance(delta, Relay) and delta.type == _ADDED:
+        if isinstance(delta, Relay) and delta.type == ADDED:
             item = delta.fields.get("item")
             if not isinstance(item, dict) or item.get("type") in PARTED:
                 return ""
@@ -124,7 +145,7 @@ class HoldBack:
         if opened:
             self._open.add(opened)
         elif isinstance(delta, Relay):
-            if delta.type == _DONE:
+            if delta.type == DONE:
                 self._closes(delta)
             elif delta.type in ENDS:
                 self._open.clear()

@@ -12,9 +12,9 @@ from collections.abc import Sequence, Set
 
 import msgspec
 
-from antiphon.core.deltas import Delta, UsageReport
+from antiphon.core.deltas import Delta
 from antiphon.core.guards.base import GuardText, Place
-from antiphon.core.guards.delta_texts import place_of, text_of
+from antiphon.core.guards.delta_texts import place_of, text_of, used
 from antiphon.core.guards.hold_back import HoldBack, cut
 from antiphon.core.guards.patterns import Patterns, encodable
 
@@ -43,8 +43,7 @@ class PatternHit(msgspec.Struct, frozen=True):
 class _Text(msgspec.Struct):
     """Text of one place: what was passed on and may be the beginning of a match, and what is held.
 
-    `new` are pieces that belong behind the `characters`. `cut`: more stood before it. `passed` are the characters that were passed
-    on.
+    `new` are pieces that belong behind the `characters`, of which `passed` were passed on. `cut`: more stood before it.
     """
 
     characters: str = ""
@@ -81,8 +80,8 @@ class PatternHold(HoldBack):
         for delta in deltas:
             if not self.blocked:
                 self.feed(delta)
-            elif isinstance(delta, UsageReport):
-                self._out.append(delta)
+            else:
+                self._skip(delta)
         self._look(final=False)
         return self._given()
 
@@ -95,6 +94,13 @@ class PatternHold(HoldBack):
     def _given(self) -> list[Delta]:
         out, self._out = self._out, []
         return out
+
+    @property
+    def stopped(self) -> bool:
+        return self.blocked
+
+    def _skip(self, delta: Delta) -> None:
+        self._out += used([delta])
 
     # Text
 
@@ -228,6 +234,6 @@ class PatternHold(HoldBack):
     def _block(self, deltas: Sequence[Delta] | deque[Delta]) -> None:
         """Pass on nothing more, but for what was used."""
         self.blocked = True
-        self._out += [delta for delta in deltas if isinstance(delta, UsageReport)]
+        self._out += used(deltas)
         self._queue.clear()
         self._waiting.clear()

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from antiphon.backends.base import Route, RoutedStream, RouteProxy, Take
 from antiphon.core.deltas import Delta
 from antiphon.core.guards.base import refusing
+from antiphon.core.guards.delta_texts import used
 from antiphon.core.guards.pattern_hold import PatternHold
 from antiphon.core.guards.window_hold import HeldPart, WindowHold
 from antiphon.core.turn import Turn
@@ -209,11 +210,12 @@ class JudgedStream:
         texts = [text for part in some for text in part.texts]
         passed = await self._guard.passes(texts) if texts else 0
         given: list[Delta] = []
-        for part in some:
+        for place, part in enumerate(some):
             passed -= len(part.texts)
             if passed < 0:
+                left = [delta for other in (*some[place:], *self._windows.parts) for delta in other.deltas]
                 self._windows.parts.clear()
-                return self._refuse(given, take)
+                return self._refuse([*given, *used(left)], take)
             given += part.deltas
         return take(given) if given else True
 
