@@ -261,4 +261,5 @@ def _as_message(question: Question) -> Message:
     """Return what a model reads of a question."""
     said = question.instructions
     parts = [InputText(text=said)] if isinstance(said, str) else list(said)
-    return Message(role="user", content=[*parts, *(InputText(text=option.text) for option in question.options)])
+    options = [text for option in question.options for text in (option.text, option.description) if text]
+    return Message(role="user", content=[*parts, *(InputText(text=text) for text in options)])
