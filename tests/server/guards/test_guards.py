@@ -23,6 +23,7 @@ from antiphon.composition.app import Parts
 from antiphon.config import BackendConfig, Config, GuardConfig, KeyConfig, ModelConfig
 from antiphon.config.sections.guards import REFUSAL
 from antiphon.errors import ConfigError
+from antiphon.responses.guards.stream import JudgedStream, PatternedStream, RefusedStream
 from tests.examples.packages import add_package
 from tests.server.guards.models import BEFORE, PATTERN, SECRET, SecretiveModel
 from tests.server.guards.modes import MODES, chat_streamed, chat_whole, streamed, websocket, whole
@@ -421,3 +422,8 @@ def test_text_that_waits_is_looked_at_before_its_window_is_full() -> None:
     assert len(SecretiveModel.moderated) > 2
     assert len([event for event in events if event["type"] == "response.output_text.delta"]) > 2
     assert SecretiveModel.moderated[-1] == "one two three four five six"
+
+
+def test_no_way_past_deltas_is_offered_behind_a_guard() -> None:
+    """The fast path from a backend's read to a client's write (`backends.base.offer`) would lead around a guard."""
+    assert not any(hasattr(stream, "offer") for stream in (PatternedStream, JudgedStream, RefusedStream))
