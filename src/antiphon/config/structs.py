@@ -11,8 +11,8 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
-from antiphon.config.guards import GuardConfig
 from antiphon.config.keys import JwtConfig, KeyConfig
+from antiphon.config.sections.guards import GuardConfig
 from antiphon.config.tables import (
     SECRET,
     BackendConfig,
