@@ -106,8 +106,7 @@ def request(turn: Turn, options: CodecOptions) -> tuple[bytes, ChatCall]:
         raise unusable.error(turn.tools) from None
     origin = options.origin(turn.model)
     carried = Carried(origin, turn.opaque, options.thoughts_in or profile.reasoning_out)
-    in_place = turn.options.system_in_place
-    messages = Messages(tools, profile, turn.senses, carried, system_in_place=in_place)
+    messages = Messages(tools, profile, turn.senses, carried)
     messages.add(all_instructions(turn), turn.items)
     body = _Body()
     body.add("model", to_json(turn.model))
