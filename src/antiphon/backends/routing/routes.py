@@ -24,6 +24,7 @@ from antiphon.backends.relaying import not_offered
 from antiphon.backends.routing.call_queue import Waiter
 from antiphon.backends.routing.endpoints import Endpoint, least_busy, preferred
 from antiphon.backends.routing.leases import Lease, LeasedBytes, LeasedMessages, LeasedStream
+from antiphon.backends.routing.prefix_keys import key_of_messages, key_of_turn
 from antiphon.core.relayed_request import RelayedRequest
 from antiphon.core.request.echo import Defaults
 from antiphon.core.text.pieces import joined
@@ -98,7 +99,8 @@ class ModelRoute:
                 lease.end()
                 raise
 
-        return await self._call(call, turn.hints, turn.request.prompt_cache_key or "")
+        key = turn.request.prompt_cache_key or (key_of_turn(turn) if len(self.endpoints) > 1 else "")
+        return await self._call(call, turn.hints, key)
 
     def position(self, response: str) -> int:
         """Return the best position of a response's call in the queues, from 1 on; 0 where it does not wait."""
@@ -138,7 +140,8 @@ class ModelRoute:
                 lease.end()
                 raise
 
-        return await self._call(call, hints, _cache_key(fields))
+        key = _cache_key(fields) or (await by_size(size, key_of_messages, fields) if len(self.endpoints) > 1 else "")
+        return await self._call(call, hints, key)
 
     async def relay(self, request: RelayedRequest, hints: Hints = NO_HINTS) -> ByteStream:
         """Pass a request on to another route of a backend. Raises BackendError."""
@@ -216,7 +219,8 @@ class ModelRoute:
                 lease.end()
                 raise
 
-        return await self._call(call, hints, "")
+        key = await by_size(size, key_of_messages, fields) if len(self.endpoints) > 1 else ""
+        return await self._call(call, hints, key)
 
     # Another model
 
