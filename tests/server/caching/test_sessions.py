@@ -1,8 +1,8 @@
 """Recorded sessions of real clients: each prompt begins as the one before it, so that prefix caches read it, and is told to.
 
 `tests/golden/responses_sessions.json` has requests of Codex 0.171, opencode, pi, llm, LangChain, pydantic-ai, both Agents SDKs
-`tests/golden/responses_sessions.json` has requests of Codex 0.171, opencode, pi, llm, LangChain, pydantic-ai, the Agents SDKs and
-the AI SDK, which send their history along. Long texts are cut to their beginning and length; `expanded` fills them in. Clients
+and the AI SDK, which send their history along. Long texts are cut to their beginning and length; `expanded` fills them in.
+Clients that leave the history to the server are played below, as what they send depends on what is answered.
 """
 
 from __future__ import annotations
