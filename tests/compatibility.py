@@ -66,6 +66,13 @@ FIELDS = (
         "To Responses backends; `x-antiphon-ignored` names it where there is none.",
     ),
     Field("background", "honoured", True, "Needs the store."),
+    Field(
+        "background_options",
+        "honoured",
+        False,
+        "`completion_window` 2h and 8h: the response's model calls come after all others, and wait as long. They need `background: "
+        "true`, no `stream` and the default `service_tier`. `continuation_id`: requests with the same one go to one backend.",
+    ),
     Field("client_metadata", "ignored", False),
     Field("context_management", "honoured", False, "Compaction at a threshold of tokens."),
     Field(
@@ -107,8 +114,9 @@ FIELDS = (
         "prompt_cache_options",
         "honoured",
         True,
-        "`comparison_response_id`: the response has `prompt_cache_diagnostics`, for any backend. `mode` and `ttl` go to "
-        "Responses backends. In the response only where the request has it.",
+        "`comparison_response_id`: the response has `prompt_cache_diagnostics`, for any backend. `prewarm`: the backend reads the "
+        "prompt, and the response has no output. `mode` and `ttl` go to Responses backends. In the response only where the "
+        "request has it.",
     ),
     Field("prompt_cache_retention", "forwarded", False, "To backends that know it."),
     Field(

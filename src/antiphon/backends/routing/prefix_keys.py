@@ -36,7 +36,12 @@ _messages = msgspec.json.Decoder(list[_ChatMessage])
 
 
 def key_of_turn(turn: Turn) -> str:
-    """Return the key of a Turn, "" where none is worth while."""
+    """Return the key of a Turn, "" where none is worth while. A client's own key comes first."""
+    request = turn.request
+    if request.prompt_cache_key:
+        return request.prompt_cache_key
+    if request.background_options is not None and request.background_options.continuation_id:
+        return request.background_options.continuation_id
     answered = any(map(_is_answer, turn.items))
     return _key(_of_items(turn.instructions, turn.items), answered)
 

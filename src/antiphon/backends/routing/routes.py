@@ -31,7 +31,7 @@ from antiphon.core.text.pieces import joined
 from antiphon.core.turn import NO_HINTS, Hints, Turn, with_operators
 from antiphon.errors import BackendError
 from antiphon.runtime.offload import by_size
-from antiphon.runtime.urgency import PATIENT
+from antiphon.runtime.urgency import PATIENCE, PATIENT
 
 log = logging.getLogger("antiphon.backends.routing")
 
@@ -99,7 +99,7 @@ class ModelRoute:
                 lease.end()
                 raise
 
-        key = turn.request.prompt_cache_key or (key_of_turn(turn) if len(self.endpoints) > 1 else "")
+        key = key_of_turn(turn) if len(self.endpoints) > 1 else ""
         return await self._call(call, turn.hints, key)
 
     def position(self, response: str) -> int:
@@ -330,7 +330,8 @@ async def _wait(endpoints: Sequence[Endpoint], hints: Hints) -> Endpoint:
     for endpoint in queues:
         endpoint.member.queue.join(waiter)
     try:
-        async with asyncio.timeout(max(endpoint.member.policy.wait_timeout for endpoint in queues)):
+        longest = max(endpoint.member.policy.wait_timeout for endpoint in queues)
+        async with asyncio.timeout(max(PATIENCE.get(), longest)):
             member = await asyncio.shield(waiter.slot)
     except BaseException as error:
         if waiter.slot.done():
