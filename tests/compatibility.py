@@ -115,8 +115,8 @@ FIELDS = (
         "honoured",
         True,
         "`comparison_response_id`: the response has `prompt_cache_diagnostics`, for any backend. `prewarm`: the backend reads the "
-        "prompt, and the response has no output. `mode` and `ttl` go to Responses backends. In the response only where the "
-        "request has it.",
+        "prompt, and the response has no output. `mode` and `ttl` go to backends of OpenAI's kind, and to the Messages API as its "
+        "own; others are not told, and `x-antiphon-ignored` names them. In the response only where the request has it.",
     ),
     Field("prompt_cache_retention", "forwarded", False, "To backends that know it."),
     Field(
@@ -172,7 +172,8 @@ ITEMS = (
         "message",
         "In and out, with text, refusal, image, file and audio parts. Needs no `type`. Parts in chat completions' spelling "
         "(`text`, `image_url`, `file`) are taken, and stored in this API's; OpenAI refuses them. Messages of the role `tool` "
-        "and `tool_calls` are refused.",
+        "and `tool_calls` are refused. `prompt_cache_breakpoint` of a part is kept; a Responses backend gets it, the Messages API as "
+        "`cache_control`, a chat backend, which caches by prefix, does not.",
     ),
     Kind(
         "reasoning",

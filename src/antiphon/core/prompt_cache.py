@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import msgspec
-from msgspec import Raw
+from msgspec import UNSET, Raw
 
 from antiphon.core.compaction import is_summary
 from antiphon.core.json_encoding import to_json
@@ -20,6 +20,8 @@ from antiphon.types.items import (
     CustomToolCallOutput,
     FunctionCall,
     FunctionCallOutput,
+    InputFile,
+    InputImage,
     InputText,
     Item,
     Message,
@@ -150,7 +152,13 @@ def _content(content: str | Sequence[Part]) -> bytes:
     if isinstance(content, str):
         return _text(content)
     texts = (InputText, OutputText, PlainText)
-    return b"\x1f".join([_text(part.text) if isinstance(part, texts) else to_json(part) for part in content])
+    return b"\x1f".join([_text(part.text) if isinstance(part, texts) else to_json(_unmarked(part)) for part in content])
+
+
+def _unmarked(part: Part) -> Part:
+    """Return a part without a breakpoint: where it stands reaches no model."""
+    marked = isinstance(part, InputImage | InputFile) and part.prompt_cache_breakpoint is not UNSET
+    return msgspec.structs.replace(part, prompt_cache_breakpoint=UNSET) if marked else part
 
 
 def _text(text: str) -> bytes:
