@@ -41,12 +41,12 @@ class Way(NamedTuple):
     api: str = "responses"
 
 
-PASS_THROUGH = ("--backend-api", "responses")
+PASSED = ("--backend-api", "responses")
 WAYS: Mapping[str, Way] = {
     "": Way(fields={"store": False}),
-    "passed": Way(PASS_THROUGH, {"store": False}),
+    "passed": Way(PASSED, {"store": False}),
     "stored": Way(),
-    "passed, stored": Way(PASS_THROUGH),
+    "passed, stored": Way(PASSED),
     "messages": Way(api="messages"),
 }
 REQUESTS = {"A64": 150, "D8": 40, "D8d": 40, "D8x": 40, "L": 150, "B": 32, "C": 16, "E": 48}
@@ -96,7 +96,8 @@ def counted(names: str, sources: Mapping[str, Path], profiles: Path | None = Non
 
 
 def _count(load: Load, source: Path, keep: Path | None) -> float:
-    work, way = harness.WORK[load.work], WAYS[load.way]
+    work: Figures = harness.WORK[load.work]
+    way = WAYS[load.way]
     with tempfile.TemporaryDirectory(prefix="instructions-") as name, _server(way, source, Path(name)) as pid:
         folder = Path(name)
         body = folder / "body.json"
@@ -124,7 +125,7 @@ def _count(load: Load, source: Path, keep: Path | None) -> float:
 
 
 def _run(peer: Figures, load: Load, many: int, body: Path) -> None:
-    work = harness.WORK[load.work]
+    work: Figures = harness.WORK[load.work]
     before = work["conc"]
     work["conc"] = min(CONCURRENCY, before)
     try:
@@ -196,7 +197,8 @@ def _settle(pid: int) -> None:
 
 
 def _control(pid: int, *options: str) -> None:
-    subprocess.run(["callgrind_control", *options, str(pid)], check=True, capture_output=True)
+    command = ["callgrind_control", *options, str(pid)]
+    subprocess.run(command, check=True, capture_output=True)
 
 
 def table(found: Figures) -> str:

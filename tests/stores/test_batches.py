@@ -175,8 +175,10 @@ async def test_an_answer_is_kept_and_counted_once(store: Store) -> None:
         LineOutcome(line=2, custom_id="id\0002", answered=False),
         LineOutcome(line=3, custom_id="id\0003", answered=True, failed=True, body=b"answer 3"),
     ]
-    assert await store.batches.outcomes(lease, 0, 10) == wanted
-    assert await store.batches.outcomes(lease, 1, 1) == wanted[1:2]
+    assert await store.batches.outcomes(lease, 0, 10, 100) == wanted
+    assert await store.batches.outcomes(lease, 1, 1, 100) == wanted[1:2]
+    assert await store.batches.outcomes(lease, 0, 10, 10) == wanted[:2]
+    assert await store.batches.outcomes(lease, 0, 10, 1) == wanted[:1]
 
 
 async def test_a_status_follows_the_expected_one(store: Store) -> None:

@@ -48,6 +48,40 @@ Take = Callable[[Sequence[Delta]], bool]
 pause."""
 
 
+class Straight(Protocol):
+    """Writes further pieces of a text that is open at the client. Both methods return False to pause."""
+
+    def one(self, text: str, string: bytes) -> bool:
+        """Write a piece; `string` is its JSON."""
+        ...
+
+    def several(self, texts: list[str], strings: list[bytes]) -> bool:
+        """Write some pieces at once."""
+        ...
+
+
+class FastPath(Protocol):
+    """The way past Deltas and Events for pieces of one text: from the backend's read to the client's write.
+
+    A TurnStream may have `offer(path)`: who watches or changes Deltas passes none on. What is asked for holds until the next Delta.
+    """
+
+    def text(self) -> Straight | None:
+        """Return what takes further pieces of the answer's text; None where none is open, or something has to see it."""
+        ...
+
+    def arguments(self, key: str) -> Straight | None:
+        """Return the same for the arguments of a call (`CallStart.key`)."""
+        ...
+
+
+def offer(stream: object, path: FastPath) -> None:
+    """Offer the fast path to a stream, if it knows of such a thing."""
+    take = getattr(stream, "offer", None)
+    if take is not None:
+        take(path)
+
+
 class TurnStream(Protocol):
     """One model call that the backend has accepted.
 
@@ -157,6 +191,16 @@ class Relays(Protocol):
 
 
 @runtime_checkable
+class Loads(Protocol):
+    """A Backend that takes time before it answers its first call: it loads a model."""
+
+    @property
+    def healthy(self) -> bool:
+        """Tell whether calls would be answered at once."""
+        ...
+
+
+@runtime_checkable
 class JsonEndpoints(Protocol):
     """A Backend whose server has further endpoints, such as `/embeddings` and `/rerank`."""
 
@@ -197,7 +241,8 @@ class Backend(Protocol):
 class BackendHealth(msgspec.Struct, frozen=True, kw_only=True):
     """How a backend does: `error` is what it last failed with, "" while it is well. Counts are those of this process.
 
-    `learned`: settings that its models want, by its own names for them (`backends.learning.adaptations`).
+    `learned`: settings that its models want, by its own names for them (`backends.learning.adaptations`). `loading`: calls
+    wait until its model is loaded; it is not up then.
     """
 
     name: str
@@ -210,6 +255,7 @@ class BackendHealth(msgspec.Struct, frozen=True, kw_only=True):
     calls: int = 0
     failures: int = 0
     learned: Mapping[str, Mapping[str, object]] = {}
+    loading: bool = False
 
 
 class ModelCard(msgspec.Struct, frozen=True, kw_only=True):

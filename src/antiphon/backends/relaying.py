@@ -49,11 +49,12 @@ class RouteRelayer:
 
     def __init__(self, client: HttpClient) -> None:
         self._client = client
-        self._taken: dict[str, int] = {}
+        self._taken: dict[tuple[str, ...], int] = {}
 
     async def relay(self, request: RelayedRequest, model: str, extra: Mapping[str, Raw], hints: Hints) -> RelayedBytes:
         """Return the answer of the first form that the server takes. Raises BackendError, 400 where it has no such route."""
-        first = self._taken.get(request.route, 0)
+        endpoints = tuple([form.endpoint for form in request.forms])
+        first = self._taken.get(endpoints, 0)
         refusal: BackendError | None = None
         for place in (first, *(one for one in range(len(request.forms)) if one != first)):
             form = request.forms[place]
@@ -69,7 +70,7 @@ class RouteRelayer:
                     raise
                 refusal = refusal or error
                 continue
-            self._taken[request.route] = place
+            self._taken[endpoints] = place
             return answer
         raise refusal or not_offered(request.route)
 

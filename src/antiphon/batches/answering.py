@@ -8,10 +8,11 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
-from antiphon.batches.base import Answer, Ask, BatchBounds, BatchDetails, BatchFront, BatchRequest
+from antiphon.batches.base import Ask, BatchBounds, BatchDetails, BatchFront, BatchRequest, LineAnswer
 from antiphon.batches.usage import tokens_of
 from antiphon.errors import AntiphonError, APIError
 from antiphon.runtime.fair_turns import FairTurns
+from antiphon.runtime.offload import by_size
 from antiphon.stores.base import Store
 from antiphon.stores.batch_records import BatchLease, BatchLine, LineResult
 
@@ -22,7 +23,10 @@ DELAYS = (2.0, 10.0, 60.0, 300.0)
 """Seconds between an answer that may be another one next time, and the next attempt; a limit's own time counts instead."""
 
 AGAIN = frozenset((408, 429, 500, 502, 503, 504, 529))
-LAST_SECONDS = 60.0  # for answers that are on their way when a batch is cancelled, or expires
+MOST_ANSWER = 32 << 20
+"""Bytes of an answer that is kept."""
+
+LAST_SECONDS = 10.0  # for answers that are on their way when a batch is cancelled, or expires
 
 
 class LineTerms(msgspec.Struct, frozen=True, kw_only=True):
@@ -34,8 +38,8 @@ class LineTerms(msgspec.Struct, frozen=True, kw_only=True):
     ask: Ask
     clock: Callable[[], float]
     turns: FairTurns
-    delays: Sequence[float] = DELAYS
-    last_seconds: float = LAST_SECONDS
+    delays: Sequence[float]
+    last_seconds: float
 
 
 class LineLeft(AntiphonError):
@@ -188,7 +192,7 @@ class LineRuns:
 
     async def _result(self, line: BatchLine, turn: LineTurn) -> LineResult:
         """Return what a line comes to. While it waits to be asked again, others have its turn."""
-        front, attempt = self._terms.front, 0
+        attempt = 0
         while True:
             if line.asked > MOST_ASKED:
                 return self._refused(line, "server_error", f"To ask this ended the server {MOST_ASKED} times.")
@@ -200,15 +204,20 @@ class LineRuns:
             answer = await self._terms.ask(self._details.endpoint, request.body, self.caller)
             pause = self._pause(answer, attempt)
             if pause is None:
-                body = front.answered(line.custom_id, answer)
-                tokens = {} if answer.failed else tokens_of(answer.body)
-                return LineResult(line=line.line, failed=answer.failed, body=body, **tokens)
+                return await by_size(len(answer.body), self._answered, line, answer)
             attempt += 1
             turn.end()
             await self._sleep(pause)
             await turn.begin()
 
-    def _pause(self, answer: Answer, attempt: int) -> float | None:
+    def _answered(self, line: BatchLine, answer: LineAnswer) -> LineResult:
+        if len(answer.body) > MOST_ANSWER:
+            return self._refused(line, "answer_too_large", f"The answer has more than {MOST_ANSWER} bytes.")
+        body = self._terms.front.answered(line.custom_id, answer)
+        tokens = {} if answer.failed else tokens_of(answer.body)
+        return LineResult(line=line.line, failed=answer.failed, body=body, **tokens)
+
+    def _pause(self, answer: LineAnswer, attempt: int) -> float | None:
         """Return after how many seconds to ask again, None for never. Limits of the caller pass; other troubles may."""
         if answer.status not in AGAIN or (answer.status != 429 and attempt >= len(self._terms.delays)):
             return None
@@ -239,4 +248,4 @@ class LineRuns:
                 return None
             rows.append(row[: line.size - size])
             size += len(rows[-1])
-        return self._terms.front.read(b"".join(rows), self._details.endpoint)
+        return await by_size(size, self._terms.front.read, b"".join(rows), self._details.endpoint)

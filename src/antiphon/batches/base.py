@@ -24,7 +24,7 @@ LONGEST_ID = 512
 
 
 class BatchBounds(msgspec.Struct, frozen=True, kw_only=True):
-    """Requests that are answered at once in this process, those of a batch, bytes of its file and of a request; a lease in seconds."""
+    """Requests that are answered at once here, those of a batch; bytes of its file and of a request; seconds of a lease."""
 
     running: int = 8
     requests: int = 50_000
@@ -45,6 +45,8 @@ class BatchDetails(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     caller: Caller
     metadata: Raw = Raw(b"null")
     output_seconds: int | None = None
+    requests: int = 0
+    """How many there are, where that is known before the file is read."""
 
 
 class BatchError(msgspec.Struct, frozen=True, kw_only=True):
@@ -69,7 +71,7 @@ class BatchProgress(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     error_file_id: str | None = None
 
 
-class Answer(msgspec.Struct, frozen=True, kw_only=True):
+class LineAnswer(msgspec.Struct, frozen=True, kw_only=True):
     """The answer to one request: the body is JSON. `wait`: seconds after which to ask again, where it says so."""
 
     status: int
@@ -102,7 +104,7 @@ class BatchFront(Protocol):
         """Read a line of the input file. Raises InvalidRequest."""
         ...
 
-    def answered(self, custom_id: str, answer: Answer) -> bytes:
+    def answered(self, custom_id: str, answer: LineAnswer) -> bytes:
         """Return the line that tells an answer."""
         ...
 
@@ -115,7 +117,7 @@ class BatchFront(Protocol):
         ...
 
 
-Ask = Callable[[str, bytes, Caller], Awaitable[Answer]]
+Ask = Callable[[str, bytes, Caller], Awaitable[LineAnswer]]
 """Answers a request to a path, as its route does."""
 
 Renew = Callable[[Caller], Awaitable[Caller]]

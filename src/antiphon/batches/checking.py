@@ -16,6 +16,7 @@ from antiphon.stores.batch_records import BatchLine
 Insert = Callable[[Sequence[BatchLine]], Awaitable[Sequence[tuple[int, int]]]]
 """Keeps lines; returns those whose `custom_id` an earlier line has, and that line."""
 
+MOST_VALUES = 2_000_000  # of a line; its route looks at it again, and may take fewer
 INSERTED = 500  # lines in one transaction
 
 
@@ -27,7 +28,7 @@ _named = msgspec.json.Decoder(_Named)
 
 
 class InputCheck:
-    """Checks a file piece by piece. `errors` is what is wrong with it, `model` what its requests name, `total` how many they are."""
+    """Checks a file piece by piece. `errors`: what is wrong with it; `model`: what its requests name; `total`: how many."""
 
     def __init__(self, front: BatchFront, endpoint: str, bounds: BatchBounds, insert: Insert) -> None:
         self._front = front
@@ -79,7 +80,7 @@ class InputCheck:
             self.fail("too_many_requests", f"At most {self._bounds.requests} requests are allowed.", line.number)
             return []
         try:
-            request = self._front.read(check_json(line.text), self._endpoint)
+            request = self._front.read(check_json(line.text, values=MOST_VALUES), self._endpoint)
             if len(request.custom_id) > LONGEST_ID:
                 raise InvalidRequest(
                     f"Invalid 'custom_id': at most {LONGEST_ID} characters are allowed.", param="custom_id"

@@ -1,7 +1,7 @@
-"""Batches: the batches of this process: claimed by leases, worked on, given back. What a server that died left, another takes up.
+"""Batches: the batches of this process: claimed by leases, worked on, given back. Another one takes up what a dead one left.
 
-At any moment a process may die: an answer is one commit, and goes into the output file once. A request whose answer was not kept is
-asked again; when that ends a process too, it is not asked a third time.
+At any moment a process may die: an answer is one commit, and goes into the output file once. A request whose answer was not
+kept is asked again; when that ends a process too, it is not asked a third time.
 """
 
 from __future__ import annotations

@@ -14,7 +14,8 @@ from antiphon.stores.records import FILE_ROW, StoredFile
 
 PURPOSE = "batch_output"
 UNFINISHED_SECONDS = 3600  # after which a file that was begun is swept
-READ_LINES = 16  # at a time: each may have many bytes
+READ_LINES = 64  # at a time
+READ_BYTES = 4 << 20  # of them, unless one has more
 
 
 class OutputFile:
@@ -96,7 +97,7 @@ async def write_outputs(
     output, errors = begin(details.output_file_id, "output"), begin(details.error_file_id, "error")
     try:
         at = 0
-        while lines := await store.batches.outcomes(lease, at, READ_LINES):
+        while lines := await store.batches.outcomes(lease, at, READ_LINES, READ_BYTES):
             for line in lines:
                 text = line.body if line.answered else front.left(line.custom_id, ending)
                 failed = line.failed or not line.answered

@@ -55,6 +55,24 @@ def version() -> None:
     click.echo(f"antiphon {__version__}")
 
 
+@cli.command()
+@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+def completion(shell: str) -> None:
+    """Print a script that completes this command line in a shell.
+
+    \b
+    Examples:
+      eval "$(antiphon completion bash)"                                # in ~/.bashrc
+      eval "$(antiphon completion zsh)"                                 # in ~/.zshrc
+      antiphon completion fish > ~/.config/fish/completions/antiphon.fish
+    """
+    from click.shell_completion import get_completion_class
+
+    found = get_completion_class(shell)
+    assert found is not None
+    click.echo(found(cli, {}, "antiphon", "_ANTIPHON_COMPLETE").source())
+
+
 for command in (serve, chat, check, doctor, models, keys, top, launch, connect, config, db):
     cli.add_command(command)
 

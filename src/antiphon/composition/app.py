@@ -12,6 +12,8 @@ from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from itertools import chain
 from typing import Protocol, runtime_checkable
 
+import msgspec
+
 from antiphon.access.keys import Keyring
 from antiphon.access.limits import Limiter
 from antiphon.access.prices import prices
@@ -32,11 +34,11 @@ from antiphon.composition.from_settings import (
 )
 from antiphon.composition.reloading import changed, reopened, talkative, tokenizers, validate
 from antiphon.composition.routes import add_routes
-from antiphon.composition.search_models import SearchModels, backend_post
+from antiphon.composition.search_models import SearchModels
 from antiphon.config import Config
 from antiphon.config.masking import SECRETS, secrets_of
 from antiphon.config.origins import Origins
-from antiphon.config.rules import ENGINE
+from antiphon.config.rules import EMBEDDING_ENGINE, ENGINE
 from antiphon.containers.containers import Containers
 from antiphon.containers.skills import Skills
 from antiphon.core.token_count import Estimator
@@ -177,9 +179,7 @@ class Parts:
         embedder, reranker = self.search_models.embedder, self.search_models.reranker
         self.ingestion = Ingestion(self.store, IngestBounds.of(config.tools.file_search), time.time, embedder)
         self.searcher = Searcher(self.store.vector_stores, embedder, reranker, self.search_counts.fallback)
-        self.guards = Guards(
-            config.guards, backend_post("/moderations", lambda: self.backends), self.guard_counts.count
-        )
+        self.guards = Guards(config.guards, lambda model: self.moderators.operators(model), self.guard_counts.count)
         self._tools = self._hosted_tools(config, hosted)
         self.services = self._services(config)
         self.media = self._media(config)
@@ -386,6 +386,9 @@ def make_backends(config: Config) -> dict[str, Backend]:
 
         engine = LlamaCppBackend(config.engine, find_model(config.engine))
         backends[engine.name] = engine
+        if config.engine.embeddings:
+            own = msgspec.structs.replace(config.engine, model=config.engine.embeddings, mmproj="", context=0)
+            backends[EMBEDDING_ENGINE] = LlamaCppBackend(own, find_model(own), name=EMBEDDING_ENGINE, embeds=True)
     return backends
 
 

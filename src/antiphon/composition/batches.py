@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+from antiphon.batches import answering
 from antiphon.batches.answering import LineTerms
-from antiphon.batches.base import BatchBounds
+from antiphon.batches.base import BatchBounds, BatchFront
 from antiphon.batches.machine import Batches
 from antiphon.config import Config
 from antiphon.responses.services import Services
 from antiphon.responses.webhooks import Webhooks
 from antiphon.runtime.fair_turns import FairTurns
 from antiphon.server.auth.standing import Standing
+from antiphon.server.batches import anthropic, openai
 from antiphon.server.batches.in_process import InProcess
 from antiphon.server.batches.lines import OpenAIBatchFront
-from antiphon.server.batches.openai import FRONT
 from antiphon.stores.batch_records import StoredBatch
 
 
@@ -20,10 +21,13 @@ def make_batches(
     config: Config, services: Services, in_process: InProcess, standing: Standing, webhooks: Webhooks
 ) -> Batches:
     """Return the batches of this process."""
-    openai = OpenAIBatchFront(services.new_id_base)
+    fronts: dict[str, BatchFront] = {
+        openai.FRONT: OpenAIBatchFront(services.new_id_base),
+        anthropic.FRONT: anthropic.MessageBatchFront(),
+    }
     terms = LineTerms(
         store=services.store,
-        front=openai,
+        front=fronts[openai.FRONT],
         bounds=BatchBounds(
             running=config.batch_running,
             requests=config.batch_requests,
@@ -35,9 +39,11 @@ def make_batches(
         ask=in_process.answer,
         clock=services.clock,
         turns=FairTurns(config.batch_running),
+        delays=answering.DELAYS,
+        last_seconds=answering.LAST_SECONDS,
     )
 
     async def told(event: str, batch: StoredBatch) -> None:
         await webhooks.notify(event, batch.id, batch.owner)
 
-    return Batches(terms, {FRONT: openai}, standing.now, told, services.rooms)
+    return Batches(terms, fronts, standing.now, told, services.rooms)

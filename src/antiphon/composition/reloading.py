@@ -9,12 +9,11 @@ import msgspec
 
 from antiphon.backends.base import Backend
 from antiphon.backends.open import is_renewed, made_of, open_backends
-from antiphon.composition.search_models import backend_post
 from antiphon.config import Config
 from antiphon.config.rules import check
 from antiphon.core.token_count import Estimator
 from antiphon.net.url_guard import UrlGuard
-from antiphon.responses.guards.guards import Guards
+from antiphon.responses.guards.guards import NO_GUARDS
 from antiphon.responses.intake.prompts import Prompts
 from antiphon.responses.intake.token_count import TokenCounter
 from antiphon.server.auth.credentials import fixed_callers
@@ -53,7 +52,7 @@ def validate(config: Config) -> None:
     UrlGuard(config.url_guard_allow)
     tool_kinds(config.mcp_servers)
     TokenCounter(Estimator(), tokenizers(config))
-    Guards(config.guards, backend_post("/moderations", dict), lambda *_: None)
+    NO_GUARDS.check(config.guards)
     open_backends(config)
 
 

@@ -9,6 +9,8 @@ from antiphon.responses.intake.decoding import ResponsesDecoder
 from antiphon.responses.prepare import Preparer
 from antiphon.server.api.admin import Admin
 from antiphon.server.api.chat.completions import ChatCompletions
+from antiphon.server.api.chat.keeping import ChatKeeping
+from antiphon.server.api.chat.stored import StoredChats
 from antiphon.server.api.chat.translated import TranslatedChat
 from antiphon.server.api.containers import ContainerRoutes
 from antiphon.server.api.conversations import Conversations
@@ -23,10 +25,12 @@ from antiphon.server.api.routes import (
     add_files,
     add_relays,
     add_responses,
+    add_stored_chats,
     add_vector_stores,
 )
 from antiphon.server.api.skills import SkillRoutes
 from antiphon.server.api.vectors.stores import VectorShelf
+from antiphon.server.batches.anthropic import MessageBatchRoutes, add_message_batches
 from antiphon.server.batches.openai import BatchRoutes, add_batches
 from antiphon.server.http.router import RouteTable
 from antiphon.server.messages.models import AnthropicModels, ModelNames
@@ -52,6 +56,7 @@ def add_routes(router: RouteTable, parts: Parts, preparer: Preparer) -> None:
     router.websocket("/responses", parts.sockets.serve if parts.config.websocket else None)
     clock, new_id_base = parts.services.clock, parts.services.new_id_base
     add_batches(router, BatchRoutes(parts.batches))
+    add_message_batches(router, MessageBatchRoutes(parts.batches, parts.config.batch_requests))
     add_files(router, parts.batches.incoming, parts.store.uploads, new_id_base, parts.ingestion.wake, parts.tool_meters)
     shelf = VectorShelf(parts.store, parts.ingestion, clock, new_id_base)
     rewriter = parts.search_models.rewriter(parts.services.router, parts.search_counts.fallback)
@@ -66,8 +71,12 @@ def add_routes(router: RouteTable, parts: Parts, preparer: Preparer) -> None:
     router.add("GET", "/models/{id:path}", models.read, scopes=frozenset(SCOPES))
     translated = TranslatedChat(parts.services, parts.intake, parts.foreground)
     services = parts.services
-    chat = ChatCompletions(services.router, parts.media, parts.limiter, services.checker, translated, services.guards)
+    keeping = ChatKeeping(parts.store, clock, new_id_base, parts.config.store_days)
+    chat = ChatCompletions(
+        services.router, parts.media, parts.limiter, services.checker, translated, services.guards, keeping
+    )
     router.add("POST", "/chat/completions", chat.create, scopes=frozenset((CHAT,)))
+    add_stored_chats(router, StoredChats(parts.store.chats, clock))
     add_relays(router, relay_handlers(parts))
     moderations = Moderations(parts.moderators, parts.media, parts.limiter, new_id_base)
     router.add("POST", "/moderations", moderations.create, scopes=frozenset((CHAT, MODERATIONS)))
@@ -95,4 +104,5 @@ def relay_handlers(parts: Parts) -> RelayHandlers:
         parts.tool_meters,
         most_form=parts.config.max_form,
         default_models=lambda: parts.config.default_models,
+        guards=parts.services.guards,
     )

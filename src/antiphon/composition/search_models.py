@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
@@ -71,20 +71,6 @@ class SearchModels:
         """End the engine's process."""
         if self._engine is not None:
             await self._engine.close()
-
-
-def backend_post(
-    endpoint: str, backends: Callable[[], Mapping[str, Backend]]
-) -> Callable[[str, bytes], Awaitable[bytes]]:
-    """Return how one endpoint of a backend is asked, by the backend's name. `backends` are those of the moment."""
-
-    async def post(name: str, body: bytes) -> bytes:
-        backend = backends().get(name)
-        if not isinstance(backend, JsonEndpoints):
-            raise BackendError(503, f"There is no backend '{name}' at present.", code="backend_unavailable")
-        return await backend.post(endpoint, body)
-
-    return post
 
 
 def _engine(config: EngineConfig, model: str) -> LlamaCppBackend:

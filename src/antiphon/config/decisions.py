@@ -54,7 +54,7 @@ class DecisionsConfig(Settings, kw_only=True, forbid_unknown_fields=True):
     native: Annotated[
         list[str],
         Meta(
-            description="Models by id, patterns such as gpt-6-luna*, whose backend has /v1/decisions itself and is asked as it is."
+            description="Models by id, patterns such as gpt-6-luna*, whose backend has /v1/decisions itself and is asked there."
         ),
     ] = []
     calibration: Annotated[dict[str, CalibrationConfig], Meta(description="Calibrations, by a name of yours.")] = {}

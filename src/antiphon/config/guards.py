@@ -11,6 +11,8 @@ from antiphon.config.tables import Settings
 GuardedPlace = Literal["input", "text", "reasoning", "tool_calls", "tool_results"]
 
 PATTERNS, MODERATION = "patterns", "moderation"
+MOST_WORDS, LONGEST_WORD = 10_000, 200
+MOST_PATTERNS, LONGEST_PATTERN = 1000, 2000
 REFUSAL = "This answer was stopped by a content guard."
 
 
@@ -26,18 +28,21 @@ class GuardConfig(Settings, kw_only=True, forbid_unknown_fields=True):
         ),
     ] = PATTERNS
     words: Annotated[
-        list[Annotated[str, Meta(max_length=200)]],
-        Meta(description="`patterns`: words and phrases, in upper or lower case.", max_length=10_000),
+        list[Annotated[str, Meta(max_length=LONGEST_WORD)]],
+        Meta(description="`patterns`: words and phrases, in upper or lower case.", max_length=MOST_WORDS),
     ] = []
     patterns: Annotated[
-        list[Annotated[str, Meta(max_length=2000)]],
+        list[Annotated[str, Meta(max_length=LONGEST_PATTERN)]],
         Meta(
             description="`patterns`: regular expressions of RE2, which take linear time, such as '\\b\\d{3}-\\d{2}-\\d{4}\\b'.",
-            max_length=1000,
+            max_length=MOST_PATTERNS,
         ),
     ] = []
     model: Annotated[
-        str, Meta(description="`moderation`: BACKEND/MODEL, a model that the backend serves at /moderations.")
+        str,
+        Meta(
+            description="`moderation`: id of a model that judges, as for /v1/moderations: see `[models.NAME.moderation]`."
+        ),
     ] = ""
     threshold: Annotated[
         float | None,

@@ -21,6 +21,8 @@ from antiphon.net.url_guard import is_allowance
 
 ENGINE = "engine"
 """The name under which `models.*.backends` means the embedded engine."""
+EMBEDDING_ENGINE = "engine-embeddings"
+"""The same of its second model."""
 APIS = ("chat", "responses", "anthropic", "scripted")
 HTTP_APIS = ("chat", "responses", "anthropic")
 """Those of servers that are reached over HTTP."""
@@ -171,8 +173,8 @@ def _networks(config: Config) -> None:
 
 def _backends(config: Config) -> None:
     for name, backend in config.backends.items():
-        if name == ENGINE:
-            raise ConfigError("backends.engine: this name is reserved for the embedded engine; choose another")
+        if name in (ENGINE, EMBEDDING_ENGINE):
+            raise ConfigError(f"backends.{name}: this name is reserved for the embedded engine; choose another")
         check_plugin(BACKENDS, backend.api, f"backends.{quoted(name)}.api", APIS)
         path = f"backends.{quoted(name)}."
         if backend.api in HTTP_APIS and not (_is_http(backend.url) or backend.url.startswith(UNIX)):
@@ -211,26 +213,19 @@ def _file_search(config: Config) -> None:
 def _search_model(config: Config, path: str, value: str) -> None:
     """Check the name of a model that search uses: BACKEND/MODEL."""
     backend, _, model = value.partition("/")
-    if model and backend == ENGINE:
+    if not model:
+        raise ConfigError(f"{path}: '{mask(value)}': expected BACKEND/MODEL with the name of an entry of backends")
+    if backend == ENGINE:
         if path.endswith("rerank"):
             raise ConfigError(f"{path}: the embedded engine does not rerank; name a backend")
         if model.endswith(".gguf") and not Path(model).expanduser().is_file():
             raise ConfigError(f"{path}: file not found: '{model}'")
         if config.workers > 1:
             raise ConfigError("workers: the embedded engine runs in one process only; use one worker, or a backend")
-        return
-    _named_model(config, path, value, ENGINE)
-
-
-def _named_model(config: Config, path: str, value: str, *others: str) -> None:
-    """Check the name of a model of a backend that speaks OpenAI's API: BACKEND/MODEL."""
-    backend, _, model = value.partition("/")
-    if not model:
-        raise ConfigError(f"{path}: '{mask(value)}': expected BACKEND/MODEL with the name of an entry of backends")
-    if backend not in config.backends:
-        known = [*config.backends, *others]
+    elif backend not in config.backends:
+        known = [*config.backends, ENGINE]
         raise ConfigError(f"{path}: unknown backend '{backend}'{nearest(backend, known)}")
-    if config.backends[backend].api not in ("chat", "responses"):
+    elif config.backends[backend].api not in ("chat", "responses"):
         raise ConfigError(f"{path}: the backend '{backend}' does not speak OpenAI's API (`api` chat or responses)")
 
 
@@ -240,15 +235,20 @@ def _engine(config: Config) -> None:
     if config.engine is None:
         return
     model = config.engine.model
-    for path, file in (("engine.model", model), ("engine.mmproj", config.engine.mmproj)):
+    second = config.engine.embeddings
+    for path, file in (("engine.model", model), ("engine.mmproj", config.engine.mmproj), ("engine.embeddings", second)):
         if file.endswith(".gguf") and not Path(file).is_file():
             raise ConfigError(f"{path}: file not found: '{file}'")
-    if model and not Path(model).is_file() and "/" not in model:
-        raise ConfigError(f"engine.model: '{model}' is neither FILE.gguf nor a hub repository such as org/name:Q4_K_M")
+    for path, name in (("engine.model", model), ("engine.embeddings", second)):
+        if name and not Path(name).is_file() and "/" not in name:
+            raise ConfigError(f"{path}: '{name}' is neither FILE.gguf nor a hub repository such as org/name:Q4_K_M")
 
 
 def _models(config: Config) -> None:
-    known = [*config.backends, *([ENGINE] if config.engine else [])]
+    engines = (
+        [ENGINE, EMBEDDING_ENGINE] if config.engine and config.engine.embeddings else [ENGINE] if config.engine else []
+    )
+    known = [*config.backends, *engines]
     for id, model in config.models.items():
         path = f"models.{quoted(id)}"
         if not 1 <= len(id) <= 255:
@@ -326,8 +326,8 @@ def _guards(config: Config) -> None:
         check_plugin(GUARDS, guard.kind, f"{path}.kind", (PATTERNS, MODERATION))
         if guard.kind == PATTERNS and not (guard.words or guard.patterns):
             raise ConfigError(f"{path}: expected words or patterns")
-        if guard.kind == MODERATION:
-            _named_model(config, f"{path}.model", guard.model)
+        if guard.kind == MODERATION and not guard.model:
+            raise ConfigError(f"{path}.model: expected the id of a model that judges")
 
 
 def web_search_choice(config: Config) -> WebSearchChoice:

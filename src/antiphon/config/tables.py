@@ -157,8 +157,8 @@ class ModerationConfig(Settings, kw_only=True, forbid_unknown_fields=True):
     by: Annotated[
         Literal["route", "classifier", "rubric"],
         Meta(
-            description="`route`: the backend's /v1/moderations; `classifier`: its /classify (vLLM) or /predict (TEI); `rubric`: a"
-            " chat model, which is asked for a score of each category."
+            description="`route`: the backend's /v1/moderations; `classifier`: its /classify (vLLM) or /predict (TEI); `rubric`:"
+            " a chat model, which is asked for a score of each category."
         ),
     ] = "route"
     rubric: Annotated[str, Meta(description="`rubric`: what the model is told beside the categories.")] = ""
@@ -321,6 +321,12 @@ class EngineConfig(Settings, kw_only=True, forbid_unknown_fields=True):
         str, Meta(description="Model: FILE.gguf or hub repository OWNER/REPO[:QUANT]; empty: the demo model.")
     ] = ""
     mmproj: Annotated[str, Meta(description="Image projector, FILE.gguf.")] = ""
+    embeddings: Annotated[
+        str,
+        Meta(
+            description="A second model, for /v1/embeddings or /v1/rerank: FILE.gguf or OWNER/REPO[:QUANT]; empty: none."
+        ),
+    ] = ""
     context: Annotated[int, Meta(description="Context window in tokens; 0: the model's own, capped at 8192.", ge=0)] = 0
     threads: Annotated[int, Meta(description="CPU threads; 0: all cores.", ge=0)] = 0
     gpu_layers: Annotated[int, Meta(description="Number of layers on the GPU; -1: as many as fit.")] = -1

@@ -77,7 +77,9 @@ class Preparer:
             unnamed, asked = True, await self._decoder.decode(body, model)
         planned = self._plan(asked, caller, hints, history)
         guards = services.guards
-        plan = await (guards.guarded(planned, asked.spell) if guards.concern(asked.request.moderation) else planned)
+        plan = await (
+            guards.guarded(planned, caller, asked.spell) if guards.concern(asked.request.moderation) else planned
+        )
         if plan.stored:
             services.store.database.condition.check()
         turn = plan.turn

@@ -64,6 +64,7 @@ class Run:
         self._outlet = Outlet(self.stream)
         self._turns = Turns(plan, services, self.stream, self._outlet, links=dialect.links)
         self._fence = 0
+        self._quiet = self._seen = 0
         self._task: asyncio.Task[object] | None = None
         self._stop: APIError | None = None
         self._cancel = self._observed = False
@@ -255,8 +256,11 @@ class Run:
 
     def _look(self) -> None:
         """Emit `keepalive` after so many checks without an Event: no silence is longer than the setting `keepalive`."""
-        self._outlet.quiet += 1
-        if self._outlet.quiet >= LOOKS and self.stream.terminal is None:
+        number = self.events_made
+        self._quiet = self._quiet + 1 if number == self._seen else 1
+        self._seen = number
+        if self._quiet >= LOOKS and self.stream.terminal is None:
             self.stream.keepalive(self.plan.route.position(self.plan.response.id) if self._turns.waiting else 0)
+            self._quiet, self._seen = 0, self.events_made
             with contextlib.suppress(Gone):  # the task is told by other ways
                 self._outlet.send()

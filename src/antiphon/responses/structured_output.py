@@ -86,6 +86,11 @@ class StructuredOutput:
         self._called = False
         self._empty = True
 
+    @property
+    def withholds(self) -> bool:
+        """Tell whether an answer is held back until it has been checked."""
+        return self._repair
+
     def take(self, deltas: Sequence[Delta]) -> Sequence[Delta]:
         """Return the Deltas that may be sent now. Text beside a call is not the answer and is not withheld."""
         if not self._repair or self._called:

@@ -8,7 +8,7 @@ from time import perf_counter
 
 from msgspec.structs import replace
 
-from antiphon.backends.base import RoutedStream, read
+from antiphon.backends.base import FastPath, RoutedStream, offer, read
 from antiphon.core import compaction
 from antiphon.core.citations.citer import Citer
 from antiphon.core.compaction import Compacted
@@ -24,6 +24,7 @@ from antiphon.core.turn import Turn, on_backend
 from antiphon.errors import APIError, BackendError
 from antiphon.responses.calls.server_calls import ToolWork, items_for_model
 from antiphon.responses.compaction import sealed_compaction, summarise
+from antiphon.responses.fast_path import MOST_EVENTS
 from antiphon.responses.plan import Plan
 from antiphon.responses.services import Services
 from antiphon.responses.sink import Outlet
@@ -33,7 +34,6 @@ from antiphon.types.items import Item
 from antiphon.types.request import prewarms
 from antiphon.types.response import Usage
 
-MOST_EVENTS = 2_000_000  # of one response: they are kept for a background one
 MOST_TURNS = 128  # model calls for one response; a model that calls tools for ever is stopped
 
 _CALL_MODEL, _DONE = Action.CALL_MODEL, Action.DONE  # looked up once: each time costs as much as a function call
@@ -164,6 +164,8 @@ class Turns:
             self._stop.begin()
         if self._citer is not None:
             self._citer.begin()
+        if (path := self.fast_path()) is not None:
+            offer(source, path)
         try:
             while not await source.pour(self._take):
                 if self._stop is not None and self._stop.matched:
@@ -177,6 +179,14 @@ class Turns:
         self._source = None
         if self._structured is not None:
             await self._settle(self._structured)
+
+    def fast_path(self) -> FastPath | None:
+        """Return the way past Deltas and Events for pieces of text; None where something here has to see each of them."""
+        if self._stop is not None or self._citer is not None:
+            return None
+        if self._structured is not None and self._structured.withholds:
+            return None
+        return self._outlet.fast_path()
 
     async def _turn_stream(self) -> RoutedStream:
         if self._opening is not None:

@@ -1,4 +1,4 @@
-"""Store: the seam to databases; twelve nouns, one Protocol each. Every row has an owner.
+"""Store: the seam to databases; thirteen nouns, one Protocol each. Every row has an owner.
 
 An object of another owner is reported as missing. JSON is passed as bytes and is not decoded here.
 Times are Unix seconds, given by the caller.
@@ -17,6 +17,7 @@ import msgspec
 from antiphon.errors import StoreError
 from antiphon.stores.condition import Census, Condition, Measure
 from antiphon.stores.nouns.batches import BatchStore
+from antiphon.stores.nouns.chats import ChatFilter, ChatStore
 from antiphon.stores.nouns.containers import ContainerStore
 from antiphon.stores.nouns.conversations import ConversationStore
 from antiphon.stores.nouns.deliveries import DeliveryStore
@@ -32,6 +33,8 @@ from antiphon.stores.records import StoredFile
 
 __all__ = [
     "BatchStore",
+    "ChatFilter",
+    "ChatStore",
     "ContainerStore",
     "ConversationStore",
     "DeliveryStore",
@@ -93,6 +96,7 @@ class Store(msgspec.Struct, frozen=True, kw_only=True):
     jobs: JobStore
     files: FileStore
     deliveries: DeliveryStore
+    chats: ChatStore
     containers: ContainerStore
     keys: KeyStore
     limits: LimitStore

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import msgspec
 
 
@@ -65,6 +67,16 @@ class LineResult(msgspec.Struct, frozen=True, kw_only=True):
     cached_tokens: int = 0
     output_tokens: int = 0
     reasoning_tokens: int = 0
+
+
+def fitting(sizes: Sequence[int], most: int) -> int:
+    """Return how many of the first pieces have `most` bytes in all; one at least, where there are any."""
+    total = 0
+    for number, size in enumerate(sizes):
+        total += size
+        if total > most and number:
+            return number
+    return len(sizes)
 
 
 class LineOutcome(msgspec.Struct, frozen=True, kw_only=True):

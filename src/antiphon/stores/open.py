@@ -51,6 +51,7 @@ def open_memory(*, max_responses: int = 10_000, max_file_bytes: int = 1 << 30) -
     """Open a store in memory. Beyond `max_responses` the oldest are dropped; beyond `max_file_bytes` the oldest files."""
     from antiphon.stores.memory import (
         batches,
+        chats,
         containers,
         conversations,
         deliveries,
@@ -75,6 +76,7 @@ def open_memory(*, max_responses: int = 10_000, max_file_bytes: int = 1 << 30) -
         jobs=background,
         files=files.MemoryFiles(database, max_file_bytes),
         deliveries=deliveries.MemoryDeliveries(database),
+        chats=chats.MemoryChats(database),
         containers=containers.MemoryContainers(database),
         keys=keys.MemoryKeys(),
         limits=limits.MemoryLimits(database),
@@ -92,6 +94,7 @@ def open_sqlite(path: str | Path, *, synchronous: Synchronous = "NORMAL", wal_li
     """
     from antiphon.stores.sqlite import (
         batches,
+        chats,
         containers,
         conversations,
         deliveries,
@@ -114,6 +117,7 @@ def open_sqlite(path: str | Path, *, synchronous: Synchronous = "NORMAL", wal_li
         jobs=jobs.SQLiteJobs(database),
         files=files.SQLiteFiles(database),
         deliveries=deliveries.SQLiteDeliveries(database),
+        chats=chats.SQLiteChats(database),
         containers=containers.SQLiteContainers(database),
         keys=keys.SQLiteKeys(database),
         limits=limits.SQLiteLimits(database),
@@ -128,6 +132,7 @@ def open_postgres(url: str, *, patience: float | None = None) -> Store:
     """Open a PostgreSQL database; wait `patience` seconds for it, else as long as is usual. Raises ConfigError."""
     from antiphon.stores.postgres import (
         batches,
+        chats,
         containers,
         conversations,
         deliveries,
@@ -150,6 +155,7 @@ def open_postgres(url: str, *, patience: float | None = None) -> Store:
         jobs=jobs.PostgresJobs(database),
         files=files.PostgresFiles(database),
         deliveries=deliveries.PostgresDeliveries(database),
+        chats=chats.PostgresChats(database),
         containers=containers.PostgresContainers(database),
         keys=keys.PostgresKeys(database),
         limits=limits.PostgresLimits(database),

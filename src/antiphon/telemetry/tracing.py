@@ -30,7 +30,7 @@ from antiphon.errors import APIError
 from antiphon.telemetry.observers import Observed
 from antiphon.telemetry.otlp import CLIENT, INTERNAL, SERVER, Exporter, Span, parse_parent
 from antiphon.tools.base import McpTool, RemoteTool, ToolOutput, ToolServer, ToolServerError, ToolServers
-from antiphon.types.response import Usage
+from antiphon.types.response import ModerationReport, Usage
 
 OPERATION, MODEL = "gen_ai.operation.name", "gen_ai.request.model"
 RESPONSE_ID, CONVERSATION, REASONS = "gen_ai.response.id", "gen_ai.conversation.id", "gen_ai.response.finish_reasons"
@@ -76,6 +76,8 @@ class Tracer:
         response = run.plan.response
         span.attributes["antiphon.status"] = response.status
         _note_usage(span, response.usage)
+        if isinstance(response.moderation, ModerationReport):
+            span.attributes["antiphon.moderation.flagged"] = response.moderation.flagged
         if run.spoke:
             span.note(FIRST_TOKEN, run.spoke - run.began)
         if run.error is not None:

@@ -104,10 +104,9 @@ class ToolUsage(msgspec.Struct, frozen=True):
     web_search: SearchUsage = SearchUsage()
 
 
-class ModerationResult(msgspec.Struct, frozen=True, kw_only=True):
+class ModerationResult(msgspec.Struct, tag="moderation_result", frozen=True, kw_only=True):
     """What moderation says of an input or an output."""
 
-    type: str = "moderation_result"
     flagged: bool
     categories: dict[str, bool]
     category_scores: dict[str, float]
@@ -115,19 +114,23 @@ class ModerationResult(msgspec.Struct, frozen=True, kw_only=True):
     model: str
 
 
-class ModerationError(msgspec.Struct, frozen=True, kw_only=True):
+class ModerationError(msgspec.Struct, tag="error", frozen=True, kw_only=True):
     """An input or an output that could not be moderated."""
 
-    type: str = "error"
     code: str
     message: str
 
 
-class Moderation(msgspec.Struct, frozen=True, kw_only=True):
-    """What moderation says of a response's input and output, as JSON of a ModerationResult or a ModerationError."""
+class ModerationReport(msgspec.Struct, frozen=True, kw_only=True):
+    """What moderation says of a response's input and output."""
 
-    input: Raw
-    output: Raw
+    input: ModerationResult | ModerationError
+    output: ModerationResult | ModerationError
+
+    @property
+    def flagged(self) -> bool:
+        """Tell whether something was flagged."""
+        return any(isinstance(one, ModerationResult) and one.flagged for one in (self.input, self.output))
 
 
 class PromptCacheEcho(msgspec.Struct, frozen=True, kw_only=True):
@@ -206,7 +209,7 @@ class Response(msgspec.Struct, kw_only=True):
     frequency_penalty: float = 0.0
     tool_usage: ToolUsage | UnsetType = UNSET
     input_transformations: list[InputTransformation] | UnsetType = UNSET
-    moderation: Moderation | None | UnsetType = UNSET
+    moderation: ModerationReport | None | UnsetType = UNSET
     prompt_cache_options: PromptCacheEcho | UnsetType = UNSET
     prompt_cache_diagnostics: CacheDiagnostics | UnsetType = UNSET
 

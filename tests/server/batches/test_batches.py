@@ -10,7 +10,9 @@ from typing import Any
 import openai
 import pytest
 
+from antiphon.batches import answering
 from antiphon.config import KeyConfig
+from antiphon.server.batches import making
 from tests.server.batches.batch_client import client_of, ended, jsonl, lines_of, reached, response_line, submit
 from tests.server.whole import whole_server
 
@@ -173,13 +175,58 @@ def test_batches_are_listed_newest_first(client: openai.OpenAI) -> None:
         client.batches.list(after="batch_unknown")
 
 
-def test_a_cancelled_batch_keeps_what_is_done(client: openai.OpenAI) -> None:
-    lines = [response_line(str(n), "Quick." if n < 5 else "/delay 20\nSlow.") for n in range(200)]
-    running = reached(client, submit(client, jsonl(lines)), 5)
-    cancelling = client.batches.cancel(running.id)
+SLOW = "/delay 20\nSlow."
+
+
+@pytest.fixture
+def hasty(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[openai.OpenAI]:
+    """A server that waits for nothing long."""
+    monkeypatch.setattr(answering, "LAST_SECONDS", 0.2)
+    monkeypatch.setattr(answering, "DELAYS", (0.05, 0.05))
+    with whole_server(store=str(tmp_path / "antiphon.db")) as server:
+        yield client_of(server.url)
+
+
+def test_a_cancelled_batch_keeps_what_is_done(hasty: openai.OpenAI) -> None:
+    lines = [response_line(str(n), "Quick." if n < 5 else SLOW) for n in range(200)]
+    running = reached(hasty, submit(hasty, jsonl(lines)), 5)
+    cancelling = hasty.batches.cancel(running.id)
     assert cancelling.status == "cancelling" and cancelling.cancelling_at
-    # Those that are on their way would take 20 seconds: another cancel changes nothing.
-    assert client.batches.cancel(running.id).cancelling_at == cancelling.cancelling_at
+    batch = ended(hasty, cancelling)
+    assert (batch.status, batch.error_file_id) == ("cancelled", None) and batch.cancelled_at
+    assert batch.request_counts is not None
+    assert (batch.request_counts.total, batch.request_counts.completed, batch.request_counts.failed) == (200, 5, 0)
+    assert [line["custom_id"] for line in lines_of(hasty, batch.output_file_id)] == ["0", "1", "2", "3", "4"]
+    # What was on its way is given up: others have its place.
+    assert ended(hasty, submit(hasty, jsonl([GOOD]))).status == "completed"
+
+
+def test_a_batch_expires_with_what_is_done(hasty: openai.OpenAI, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(making.WINDOWS, "24h", 3)
+    lines = [response_line(str(n), "Quick." if n < 5 else SLOW) for n in range(50)]
+    batch = ended(hasty, submit(hasty, jsonl(lines)))
+    assert batch.status == "expired" and batch.expired_at and batch.request_counts is not None
+    assert (batch.request_counts.completed, batch.request_counts.failed) == (5, 45)
+    assert len(lines_of(hasty, batch.output_file_id)) == 5
+    errors = lines_of(hasty, batch.error_file_id)
+    assert [line["custom_id"] for line in errors] == [str(n) for n in range(5, 50)]
+    assert {(line["response"], line["error"]["code"]) for line in errors} == {(None, "batch_expired")}
+
+
+def test_troubles_of_a_backend_are_waited_out_for_a_while(hasty: openai.OpenAI) -> None:
+    batch = ended(hasty, submit(hasty, jsonl([response_line("1", "/error 503 busy"), GOOD])))
+    assert batch.status == "completed"
+    [error] = lines_of(hasty, batch.error_file_id)
+    assert (error["custom_id"], error["response"]["status_code"]) == ("1", 503)
+
+
+def test_an_input_file_that_is_deleted_meanwhile_is_told(hasty: openai.OpenAI) -> None:
+    lines = [response_line(str(n), "/delay 0.5\nQuick.") for n in range(40)]
+    batch = reached(hasty, submit(hasty, jsonl(lines)), 1)
+    hasty.files.delete(batch.input_file_id)
+    batch = ended(hasty, batch)
+    assert batch.status == "completed"
+    assert {line["error"]["code"] for line in lines_of(hasty, batch.error_file_id)} == {"file_not_found"}
 
 
 def test_a_cancel_while_the_file_is_read_ends_it(client: openai.OpenAI) -> None:

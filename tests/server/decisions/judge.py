@@ -69,11 +69,14 @@ class Judge(BaseHTTPRequestHandler):
         """Say nothing."""
 
     def do_GET(self) -> None:
-        self._send({"object": "list", "data": [{"id": name, "object": "model"} for name in MODELS]})
+        self.send({"object": "list", "data": [{"id": name, "object": "model"} for name in MODELS]})
 
     def do_POST(self) -> None:
         request = json.loads(self.rfile.read(int(self.headers["content-length"])))
         kind = type(self)
+        if not self.path.endswith("/chat/completions"):
+            self.elsewhere(request)
+            return
         with kind.lock:
             kind.requests.append(request)
             kind.running += 1
@@ -85,11 +88,15 @@ class Judge(BaseHTTPRequestHandler):
             with kind.lock:
                 kind.running -= 1
 
+    def elsewhere(self, request: Json) -> None:
+        """Answer a request of another path: there is none."""
+        self.send({"detail": "Not Found"}, 404)
+
     def _answer(self, request: Json) -> None:
         question = text_of(request["messages"][-1]["content"])
         failing = re.search(r"FAIL (\d+)", question)
         if failing:
-            self._send({"error": {"message": "kaputt", "code": "broken"}}, int(failing[1]))
+            self.send({"error": {"message": "kaputt", "code": "broken"}}, int(failing[1]))
             return
         if "HANG" in question:
             type(self).over.wait(20)
@@ -101,10 +108,14 @@ class Judge(BaseHTTPRequestHandler):
             self._judge(request, question, choice)
         usage = {"prompt_tokens": 100, "completion_tokens": 2, "total_tokens": 102}
         usage["prompt_tokens_details"] = {"cached_tokens": 60}
-        self._send({"object": "chat.completion", "choices": [choice], "usage": usage})
+        self.send({"object": "chat.completion", "choices": [choice], "usage": usage})
+
+    def weights(self, request: Json) -> dict[str, float]:
+        """Return the probability of each label."""
+        return weights(text_of(request["messages"][-1]["content"]))
 
     def _judge(self, request: Json, question: str, choice: Json) -> None:
-        shares, message, model = weights(question), choice["message"], request["model"]
+        shares, message, model = self.weights(request), choice["message"], request["model"]
         said = max(shares, key=lambda label: shares[label])
         if model == "thinker":
             message["reasoning_content"] = "Let me see."
@@ -118,7 +129,8 @@ class Judge(BaseHTTPRequestHandler):
             message["content"] = f"**{said}**" if marks else said
             choice["logprobs"] = {"content": [*marks, logprobs(shares, said), *marks]}
 
-    def _send(self, value: Json, status: int = 200) -> None:
+    def send(self, value: Json, status: int = 200) -> None:
+        """Send JSON."""
         body = json.dumps(value).encode()
         self.send_response(status)
         self.send_header("content-type", "application/json")

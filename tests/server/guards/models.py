@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from http.server import BaseHTTPRequestHandler
 from typing import Any, ClassVar
 
@@ -45,6 +46,20 @@ def deltas(place: str, cut: str) -> list[Json]:
     return said if place == "text" else [*said, {"content": "I have thought."}]
 
 
+def _joined(said: list[Json]) -> Json:
+    """Return deltas as the message that they make."""
+    message: Json = {}
+    for delta in said:
+        for field, value in delta.items():
+            if field != "tool_calls":
+                message[field] = message.get(field, "") + value
+            elif "tool_calls" in message:
+                message["tool_calls"][0]["function"]["arguments"] += value[0]["function"]["arguments"]
+            else:
+                message["tool_calls"] = json.loads(json.dumps(value))
+    return message
+
+
 class SecretiveModel(BaseHTTPRequestHandler):
     """Answers as the name of the model says, `PLACE.CUT`; `clean` says nothing secret, `echo` what it was asked last."""
 
@@ -52,12 +67,14 @@ class SecretiveModel(BaseHTTPRequestHandler):
     asked: ClassVar[list[Json]] = []
     moderated: ClassVar[list[str]] = []
     moderation_status: ClassVar[int] = 200
+    hesitates: ClassVar[threading.Event | None] = None
+    reached: ClassVar[threading.Event] = threading.Event()
 
     def log_message(self, *args: object) -> None:
         """Say nothing."""
 
     def do_GET(self) -> None:
-        names = ["clean", *(f"{place}.{cut}" for place in PLACES for cut in CUTS)]
+        names = ["clean", "mod-1", *(f"{place}.{cut}" for place in PLACES for cut in CUTS)]
         self._send(json.dumps({"object": "list", "data": [{"id": id, "object": "model"} for id in names]}).encode())
 
     def do_POST(self) -> None:
@@ -66,12 +83,19 @@ class SecretiveModel(BaseHTTPRequestHandler):
             self._moderate(request)
             return
         self.asked.append(request)
+        if self.hesitates is not None:
+            self.reached.set()
+            self.hesitates.wait(20)
         place, _, cut = request["model"].partition(".")
         said = deltas(place, cut) if cut else [{"content": "Nothing "}, {"content": "secret."}]
         reason = "tool_calls" if place == "tool_calls" else "stop"
-        chunks: list[Json] = [{"choices": [{"index": 0, "delta": delta}]} for delta in said]
-        chunks.append({"choices": [{"index": 0, "delta": {}, "finish_reason": reason}]})
         usage = {"prompt_tokens": 5, "completion_tokens": 7, "total_tokens": 12}
+        if not request.get("stream"):
+            choice = {"index": 0, "message": {"role": "assistant", **_joined(said)}, "finish_reason": reason}
+            self._send(json.dumps({"choices": [choice], "usage": usage}).encode())
+            return
+        chunks: list[Json] = [{"choices": [{"index": 0, "delta": delta, "finish_reason": None}]} for delta in said]
+        chunks.append({"choices": [{"index": 0, "delta": {}, "finish_reason": reason}]})
         chunks.append({"choices": [], "usage": usage})
         body = b"".join(b"data: %b\n\n" % json.dumps(chunk).encode() for chunk in chunks)
         self._send(body + b"data: [DONE]\n\n", "text/event-stream")

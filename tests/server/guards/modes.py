@@ -155,7 +155,7 @@ def chat_streamed(client: Client, **fields: Any) -> Told:
             texts["reasoning"] += delta.get("reasoning_content") or ""
             texts["refusal"] += delta.get("refusal") or ""
             texts["call"] += "".join(call["function"].get("arguments", "") for call in delta.get("tool_calls") or ())
-            reason = choice["finish_reason"] or reason
+            reason = choice.get("finish_reason") or reason
     return Told(chunks, texts, reason)
 
 

@@ -132,7 +132,8 @@ def completions(handler: EveryRoute, said: Json) -> None:
 def pictures(handler: EveryRoute, said: Any) -> None:
     told = {name: value.text if isinstance(value, Field) else value for name, value in said.items()}
     data = base64.b64encode(PICTURE).decode()
-    usage = {"input_tokens": 5, "output_tokens": 20, "total_tokens": 25}
+    details = {"text_tokens": 5, "image_tokens": 0}
+    usage = {"input_tokens": 5, "output_tokens": 20, "total_tokens": 25, "input_tokens_details": details}
     if str(told.get("stream")).lower() == "true":
         handler.events(
             {"type": "image_generation.partial_image", "b64_json": data, "partial_image_index": 0},

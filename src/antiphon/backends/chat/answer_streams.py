@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 
-from antiphon.backends.base import Take
+from antiphon.backends.base import FastPath, Take
 from antiphon.backends.chat.answers.endings import CHOICE, UNFORCED, tell_uncalled
+from antiphon.backends.chat.answers.fast_chunks import FastChunks
 from antiphon.backends.chat.codec import ChatCall, ChatDecoder
 from antiphon.backends.learning.asking import Asking
 from antiphon.core.deltas import Delta, Finish, FinishReason
@@ -36,9 +37,14 @@ class Answer:
         self._asking = asking
         self._again = again
         self._next: Answer | None = None
+        self._path: FastPath | None = None
         self._take: Take = _nobody
         self._wanted: Take = _nobody
         self._ended = False
+
+    def offer(self, path: FastPath) -> None:
+        """Be offered a way past Deltas, for a stream in its steady state."""
+        self._path = path
 
     async def pour(self, take: Take) -> bool:
         """Give the Deltas as they arrive. Raises BackendError."""
@@ -76,6 +82,8 @@ class Answer:
 
     async def _pour_next(self, answer: Answer, take: Take) -> bool:
         """Give the Deltas of the answer to a request that asks otherwise."""
+        if self._path is not None:
+            answer.offer(self._path)
         ended = await answer.pour(take)
         self.ignored = answer.ignored
         return ended
@@ -117,6 +125,8 @@ class ChatStream(Answer):
         self._parser = SSEParser()
         self._size = 0
         self._came = 0
+        self._hastened = False
+        self._chunks = FastChunks(response.pause)
 
     async def _read(self) -> None:
         if await self._response.pour(self._feed):
@@ -126,11 +136,13 @@ class ChatStream(Answer):
         self._came += len(data)
         events = self._parser.feed(data)
         decoder = self._decoder
+        if self._hastened:
+            self._settle()
         deltas: list[Delta] = []
         try:
             if events:
                 decoder.feed(events, deltas)
-            if self._came > MOST_SAID:
+            if self._came + self._chunks.size > MOST_SAID:
                 _check_size(decoder)
             if decoder.ended:
                 self._end(deltas)
@@ -140,15 +152,35 @@ class ChatStream(Answer):
             raise
         if deltas:
             self._response.alive()
-            return self._take(deltas) and not self._ended
+            if not self._take(deltas) or self._ended:
+                return False
+            if self._path is not None:
+                self._hasten(self._path)
+            return True
         if decoder.size != self._size:  # what was said is held back
             self._size = decoder.size
             self._response.alive()
         return not self._ended
 
+    def _hasten(self, path: FastPath) -> None:
+        """Let what comes next go straight to the client, where it can be only more of the same text."""
+        if self._asking.settled and not self._parser.waiting and self._decoder.hasten(self._chunks, path):
+            self._response.shortcut = self._chunks.take
+            self._hastened = True
+
+    def _settle(self) -> None:
+        """Let the decoder know of what went straight to the client."""
+        self._hastened = False
+        if self._chunks.texts:
+            self._decoder.settle(self._chunks.texts)
+        if not self._chunks.settle():
+            self._path = None
+
     def _close(self) -> None:
         """Read what the end of the body brings."""
         deltas: list[Delta] = []
+        if self._hastened:
+            self._settle()
         try:
             self._decoder.feed(self._parser.close(), deltas)
             self._end(deltas)

@@ -24,7 +24,7 @@ from antiphon.backends.responses import codec
 from antiphon.backends.responses.decoder import ResponsesEventDecoder
 from antiphon.backends.responses.one_call import OneCall
 from antiphon.backends.responses.refused_forms import REFUSED, RequestForms, next_form
-from antiphon.config import BackendConfig
+from antiphon.config import BackendConfig, ModelConfig
 from antiphon.core.deltas import Delta, InputRemoved, Relay, RelayedText
 from antiphon.core.opaque import OTHER_MODEL, withheld
 from antiphon.core.relay.end import response_of
@@ -39,7 +39,7 @@ from antiphon.runtime.offload import LARGE, by_size
 
 
 class RelayStream:
-    """The events of one answer, as Deltas; or an answer that came whole, although a stream was asked for."""
+    """The events of one answer, as Deltas; or an answer that came whole, whichever of the two was asked for."""
 
     def __init__(
         self, response: HttpResponse, turn: Turn, *, ignored: Sequence[str] = (), forced: bool = False
@@ -144,16 +144,31 @@ def _is_call(item: object) -> bool:
     return refused or str(item.get("type")).endswith("_call")
 
 
+def stream_policies(models: Mapping[str, ModelConfig]) -> dict[str, bool]:
+    """Return whether a model is asked for streams, of those for which clients do not decide it."""
+    return {name: model.stream == "always" for name, model in models.items() if model.stream != "as_asked"}
+
+
 class ResponsesBackend:
     """A backend that is asked with the whole history, `store: false`, and whose events pass through.
 
-    `learn`: a refusal that names a wish of the request is answered by asking without it.
+    A client that does not stream gets its answer from a call that does not stream. `models` holds the settings of models by the
+    backend's own names. `learn`: a refusal that names a wish of the request is answered by asking without it.
     """
 
     runs_hosted_tools = True
 
-    def __init__(self, name: str, config: BackendConfig, *, socket: str = "", learn: bool = True) -> None:
+    def __init__(
+        self,
+        name: str,
+        config: BackendConfig,
+        models: Mapping[str, ModelConfig] | None = None,
+        *,
+        socket: str = "",
+        learn: bool = True,
+    ) -> None:
         self.name = name
+        self._streams = stream_policies(models or {})
         self._client = connect(name, config, socket)
         self._relayer = RouteRelayer(self._client)
         self._config = config
@@ -170,6 +185,9 @@ class ResponsesBackend:
 
     async def open(self, turn: Turn) -> RelayStream:
         """Start a call; a wish that the model refuses is left out. Raises BackendError."""
+        policy = self._streams.get(turn.model)
+        if policy is not None and turn.stream is not policy:
+            turn = replace(turn, stream=policy)
         asking = Asking(turn, self._adaptations)
         while True:
             asked, ignored = adapted(asking.turn, asking.changed)

@@ -14,7 +14,7 @@ from antiphon.types.tools import CustomTool, NamespaceTool, ToolChoice
 
 SEALED_THOUGHTS = "reasoning.encrypted_content"
 
-# What is ours alone: state is kept here, every call is told the whole history, and all of them stream.
+# What is ours alone: state is kept here, and every call is told the whole history.
 _OURS = frozenset(
     """
     model input instructions background conversation previous_response_id store stream stream_options file_id prompt
@@ -44,7 +44,7 @@ def request(turn: Turn, form: RequestForm = DOCUMENTED) -> bytes:
         "model": turn.model,
         "input": sent_items(turn.items, form),
         "store": False,
-        "stream": True,
+        "stream": turn.stream,
     }
     fields |= {name: value for name, value in _chosen(turn, form).items() if value is not None}
     return to_json(fields)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal
 
 import msgspec
 
@@ -12,10 +13,19 @@ from antiphon.errors import APIError
 
 
 class Distribution(msgspec.Struct, frozen=True):
-    """The probability of each option of a question."""
+    """The probability of each option of a question. `told`: the confidence, where a backend has told one."""
 
     shares: Sequence[float]
-    reading: Reading
+    reading: Reading | Literal["native"]
+    told: float | None = None
+
+    @property
+    def confidence(self) -> float:
+        """How far the likeliest option stands above chance: 0 where all are as likely, 1 where one is certain."""
+        if self.told is not None:
+            return self.told
+        even = 1 / len(self.shares)
+        return min(max((max(self.shares) - even) / (1 - even), 0.0), 1.0)
 
 
 class Declined(msgspec.Struct, frozen=True):
@@ -25,12 +35,6 @@ class Declined(msgspec.Struct, frozen=True):
 
 
 Outcome = Distribution | Declined
-
-
-def confidence(shares: Sequence[float]) -> float:
-    """Return how far the likeliest option stands above chance: 0 where all are as likely, 1 where one is certain."""
-    even = 1 / len(shares)
-    return min(max((max(shares) - even) / (1 - even), 0.0), 1.0)
 
 
 def expected(shares: Sequence[float]) -> float:
@@ -56,7 +60,7 @@ def answer(question: Question, outcome: Outcome) -> dict[str, object]:
             "probabilities": [
                 {"value": option.value, "probability": share} for option, share in zip(options, shares, strict=True)
             ],
-            "confidence": confidence(shares),
+            "confidence": outcome.confidence,
         }
     return {
         **head,
@@ -65,5 +69,5 @@ def answer(question: Question, outcome: Outcome) -> dict[str, object]:
             {"value": level, "label": option.value, "probability": share}
             for level, (option, share) in enumerate(zip(options, shares, strict=True))
         ],
-        "confidence": confidence(shares),
+        "confidence": outcome.confidence,
     }

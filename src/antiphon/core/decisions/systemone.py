@@ -8,7 +8,7 @@ from typing import Annotated
 import msgspec
 from msgspec import UNSET, Meta, Raw, UnsetType
 
-from antiphon.core.decisions.answers import Distribution, confidence, expected
+from antiphon.core.decisions.answers import Distribution, expected
 from antiphon.core.decisions.decision_request import (
     LONGEST_NAME,
     PREDICATE,
@@ -165,12 +165,12 @@ def systemone_answer(question: Question, outcome: Distribution) -> dict[str, obj
             "type": "choice",
             "choice": options[shares.index(max(shares))].value,
             "probabilities": {option.text: share for option, share in zip(options, shares, strict=True)},
-            "confidence": confidence(shares),
+            "confidence": outcome.confidence,
         }
     return {
         "type": "score",
         "score": expected(shares),
         "legend": {str(level): option.text for level, option in enumerate(options)},
         "probabilities": {str(level): share for level, share in enumerate(shares)},
-        "confidence": confidence(shares),
+        "confidence": outcome.confidence,
     }

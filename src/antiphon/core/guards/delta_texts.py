@@ -41,7 +41,7 @@ def place_of(delta: Delta) -> Place | None:
 
 
 def strings(value: object, skipped: frozenset[str] = NO_TEXT) -> Iterator[str]:
-    """Yield the texts of decoded JSON, in their order."""
+    """Yield the texts of decoded JSON, in their order; where no field is skipped, names of fields are texts, too."""
     waiting = [value]
     while waiting:
         one = waiting.pop()
@@ -49,7 +49,11 @@ def strings(value: object, skipped: frozenset[str] = NO_TEXT) -> Iterator[str]:
             if one:
                 yield one
         elif isinstance(one, dict):
-            waiting += [part for name, part in reversed(one.items()) if name not in skipped]
+            for name, part in reversed(one.items()):
+                if name not in skipped:
+                    waiting.append(part)
+                if not skipped:
+                    waiting.append(name)
         elif isinstance(one, list):
             waiting += reversed(one)
 

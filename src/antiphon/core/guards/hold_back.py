@@ -1,8 +1,8 @@
 """HoldBack: the Deltas of a response, passed on in their order once they were looked at.
 
-Pieces of text are the affair of those that inherit from it: `_text`, `_end_text`. A call is held until it is whole, and with it all
-that comes behind it: of a chat backend until the Turn ends, of a backend that speaks Responses until its item is done. `_judge` is
-told what belongs to Deltas that are then passed on.
+Pieces of text are the affair of those that inherit from it: `_text`, `_end_text`. A call is held until it is whole, and with it
+all that comes behind it: of a chat backend until the Turn ends, of a backend that speaks Responses until its item is done.
+`_judge` gets the texts that belong to Deltas, which are passed on if these pass.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """PatternHold: an answer up to the first match of a guard's Patterns, however it was cut into pieces.
 
-The last `window` characters of a text are held back until it goes on or ends, so that of a match of that length nothing is passed on;
-of a longer one the beginning may have been. What is passed on does not depend on the pieces in which the text comes. The text of
-an answer goes on over calls and thoughts between its parts, because clients of chat completions see it as one.
+The last `window` characters of a text are held back until it goes on or ends, so that of a match of that length nothing is passed
+on; of a longer one the beginning may have been. What is passed on does not depend on the pieces in which the text comes. The
+text of an answer goes on over calls and thoughts between its parts, because clients of chat completions see it as one.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """WindowHold: an answer in windows of a stated size, each held back until guards that take time have looked at it.
 
-Windows end after so many characters, wherever the pieces end in which the text comes, so that the verdicts are the same however an
-answer comes. Each is looked at together with as much of the text before it.
+Windows end after so many characters, wherever the pieces end in which the text comes, so that the verdicts are the same however
+an answer comes. Each is looked at together with as much of the text before it.
 """
 
 from __future__ import annotations

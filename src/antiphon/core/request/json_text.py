@@ -103,16 +103,16 @@ def _check_encoding(body: bytes, path: str) -> None:
         ) from None
 
 
-def _more_than_few(body: bytes) -> bool:
-    """Tell whether the body has more brackets than `FEW_CONTAINERS`.
+def _more_than_few(body: bytes, few: int = FEW_CONTAINERS) -> bool:
+    """Tell whether the body has more brackets than `few`, in its strings or outside.
 
     `bytes.replace` goes from hit to hit and stops at the last that it wants; `bytes.count` of Python 3.11 looks at each byte.
     """
     begin = body[:_SLICE]
-    left = len(begin.replace(b"{", b"", FEW_CONTAINERS + 1)) + len(begin.replace(b"[", b"", FEW_CONTAINERS + 1))
-    if 2 * len(begin) - left > FEW_CONTAINERS or len(body) <= _SLICE:
-        return 2 * len(begin) - left > FEW_CONTAINERS
-    return _more_than(FEW_CONTAINERS, body, b"[", b"{")
+    left = len(begin.replace(b"{", b"", few + 1)) + len(begin.replace(b"[", b"", few + 1))
+    if 2 * len(begin) - left > few or len(body) <= _SLICE:
+        return 2 * len(begin) - left > few
+    return _more_than(few, body, b"[", b"{")
 
 
 def _more_than(most: int, body: bytes, *marks: bytes) -> bool:
@@ -182,7 +182,7 @@ def _pieces(body: bytes, without: bytes) -> Iterator[bytes]:
 
 def nested_deeper(data: bytes, limit: int) -> bool:
     """Tell whether JSON is nested deeper than `limit` levels, or has more than `MOST_STRINGS` strings with brackets."""
-    if not _more_than(limit, data, b"[", b"{"):
+    if not _more_than_few(data, limit):
         return False
     try:
         return deeper_than(_outside(data, _NO_STRUCTURE, ""), limit)

@@ -23,6 +23,7 @@ from antiphon.core.token_count import BYTES_PER_TOKEN
 from antiphon.core.turn import NO_HINTS, Hints
 from antiphon.errors import APIError, spelled
 from antiphon.responses.decisions.asking import LABEL_TOKENS
+from antiphon.responses.decisions.native import ask_backend, is_native
 from antiphon.responses.decisions.questioner import Questioner
 from antiphon.responses.decisions.readings import ModelReadings
 from antiphon.responses.intake.abilities import check_capabilities
@@ -35,7 +36,7 @@ from antiphon.runtime.fair_turns import FairTurns
 from antiphon.runtime.offload import by_size
 from antiphon.telemetry.observers import Observers
 from antiphon.telemetry.request_record import calls_model, uses_tokens
-from antiphon.types.items import Item, Message
+from antiphon.types.items import InputText, Item, Message
 from antiphon.types.request import ReasoningConfig
 from antiphon.types.response import Usage
 
@@ -92,24 +93,45 @@ class Decider:
         asked = await by_size(len(body), decode, body)
         plan = await self._plan(asked, caller, hints)
         questions = await self._with_media(asked.questions, plan, caller.owner)
+        if services.guards.concern(None):
+            await services.guards.look_at(plan, [_as_message(question) for question in questions])
         calls_model(plan.route.card.id)
         permit = await services.limiter.admit(caller, plan.route.card, lambda: self._demand(plan, questions))
         questioner = Questioner(services, plan, self._settings, self._known, self._turns)
         try:
-            outcomes = await self._outcomes(questioner, questions, len(body))
+            outcomes = await self._native(asked, questioner, questions)
+            if outcomes is None:
+                outcomes = await self._outcomes(questioner, questions, len(body))
         finally:
-            usage = questioner.usage
-            permit.settle(usage if questioner.calls else None)
-            uses_tokens(usage)
+            permit.settle(questioner.usage if questioner.calls else None)
+            uses_tokens(questioner.usage)
         for question, outcome in zip(questions, outcomes, strict=True):
             self._count(plan.route.card.id, question.kind, _word(outcome))
         return Decided(
             model=plan.response.model,
             questions=questions,
             outcomes=outcomes,
-            usage=usage,
+            usage=questioner.usage,
             headers=permit.headers,
         )
+
+    async def _native(
+        self, asked: DecisionRequest, questioner: Questioner, questions: Sequence[Question]
+    ) -> Sequence[Outcome] | None:
+        """Return what a backend that has `/v1/decisions` itself answers; None where the model is to be asked by us."""
+        plan = questioner.plan
+        if not is_native(plan, self._settings):
+            return None
+        try:
+            async with asyncio.timeout(self._settings.timeout):
+                answered = await ask_backend(asked, plan, questions)
+        except TimeoutError:
+            raise LATE from None
+        if answered is None:
+            return None
+        outcomes, usage = answered
+        questioner.note(usage)
+        return outcomes
 
     async def _plan(self, asked: DecisionRequest, caller: Caller, hints: Hints) -> Plan:
         request = replace(
@@ -233,3 +255,10 @@ def _size(question: Question) -> int:
 def _of_question(param: str) -> str:
     """Return a field of a message that stands for a question, as the request names it."""
     return param.replace("input[", "questions[", 1).replace("].content", "].instructions", 1)
+
+
+def _as_message(question: Question) -> Message:
+    """Return what a model reads of a question."""
+    said = question.instructions
+    parts = [InputText(text=said)] if isinstance(said, str) else list(said)
+    return Message(role="user", content=[*parts, *(InputText(text=option.text) for option in question.options)])

@@ -33,8 +33,8 @@ from antiphon.types.items import Message
 from antiphon.types.response import Usage
 
 VOTES = 5
-WORDS_TOKENS = 64
-TOKENS_PER_LABEL = 16
+WORDS_TOKENS = 32
+TOKENS_PER_LABEL = 12
 """Tokens for an answer in words: so many, and so many for each label."""
 
 UNWANTED = (400, 422)
@@ -56,7 +56,7 @@ class Questioner:
         self.usage = Usage()
         self.calls = 0
         self._services = services
-        self._plan = plan
+        self.plan = plan
         self._settings = settings
         self._known = known
         self._turns = turns
@@ -79,7 +79,7 @@ class Questioner:
     async def _read(self, ballot: Ballot) -> Read | None:
         """Return a ballot's calibrated probabilities; None where the model answers with none of its labels."""
         refusal: APIError | None = None
-        if not self._known.knows(self._plan.route.card.id, SILENT):
+        if not self._known.knows(self.plan.route.card.id, SILENT):
             try:
                 read = await self._by_logprobs(ballot)
             except APIError as error:
@@ -99,7 +99,7 @@ class Questioner:
 
     async def _by_logprobs(self, ballot: Ballot) -> Sequence[float] | None:
         """Return the labels' probabilities, none of them where the backend gives no log-probabilities; None: declined."""
-        model, message = self._plan.route.card.id, ballot.message()
+        model, message = self.plan.route.card.id, ballot.message()
         thinks = self._known.knows(model, THINKS)
         answer = await self._call(message, CallForm(logprobs=True, most_tokens=self._most(LABEL_TOKENS)))
         if answer.cut and not answer.text.strip() and not thinks:
@@ -135,10 +135,10 @@ class Questioner:
         return self._believed(from_votes(votes, len(ballot.labels)), "votes") if votes else None
 
     def _most(self, tokens: int) -> int:
-        return tokens + (THOUGHT_TOKENS if self._known.knows(self._plan.route.card.id, THINKS) else 0)
+        return tokens + (THOUGHT_TOKENS if self._known.knows(self.plan.route.card.id, THINKS) else 0)
 
     def _believed(self, shares: Sequence[float], reading: Reading) -> Read:
-        card = self._plan.route.card
+        card = self.plan.route.card
         for table in self._settings.calibration.values():
             if table.reading in (reading, "any") and (not table.models or fits(card, tuple(table.models))):
                 return calibrated(shares, Calibration(table.temperature, table.bias)), reading
@@ -146,18 +146,22 @@ class Questioner:
 
     async def _call(self, message: Message, form: CallForm) -> CallAnswer:
         """Make a call in the owner's turn, where the beginning of its prompt is cached."""
-        async with self._turns.turn(self._plan.owner):
-            answer = await call_model(self._services, self._plan, message, form)
-        self.calls += 1
-        self.usage = added(self.usage, answer.usage or self._estimated(message))
-        turn = on_backend(self._plan.turn, answer.backend_id)
-        if turn is not self._plan.turn:
-            self._plan = replace(self._plan, turn=turn)
+        async with self._turns.turn(self.plan.owner):
+            answer = await call_model(self._services, self.plan, message, form)
+        self.note(answer.usage or self._estimated(message))
+        turn = on_backend(self.plan.turn, answer.backend_id)
+        if turn is not self.plan.turn:
+            self.plan = replace(self.plan, turn=turn)
         return answer
+
+    def note(self, usage: Usage) -> None:
+        """Count a call and what it has used."""
+        self.calls += 1
+        self.usage = added(self.usage, usage)
 
     def _estimated(self, message: Message) -> Usage:
         """Return what a call has used of a backend that does not say."""
-        turn = self._plan.turn
+        turn = self.plan.turn
         tokens = self._services.estimator.estimate(replace(turn, items=[*turn.items, message]))
         return Usage(input_tokens=tokens, output_tokens=1, total_tokens=tokens + 1)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence, Set
+from collections.abc import Callable, Sequence, Set
 from typing import Protocol
 
 import msgspec
@@ -22,16 +22,13 @@ class Guard(Protocol):
     """Judges texts: a moderation model, or what another package adds (`antiphon.guards`)."""
 
     async def check(self, texts: Sequence[GuardText]) -> Sequence[GuardVerdict]:
-        """Return a verdict for each text, at most MOST_TEXTS of LONGEST_TEXT characters. What it raises is a failure of the guard."""
+        """Return a verdict for each text: at most MOST_TEXTS of LONGEST_TEXT characters. What it raises is its failure."""
         ...
 
     async def close(self) -> None:
         """Let go of what it holds."""
         ...
 
-
-PostModeration = Callable[[str, bytes], Awaitable[bytes]]
-"""Asks the backend of that name at its `/moderations`; the body is JSON, and so is the answer. Raises BackendError."""
 
 CountLook = Callable[[str, str, str, float], None]
 """Takes note of a look: the guard, the place, the outcome (`passed`, `flagged`, `blocked`, `failed`), its seconds."""

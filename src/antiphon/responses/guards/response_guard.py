@@ -6,23 +6,20 @@ import logging
 from collections.abc import Iterable, Mapping, Sequence
 from time import perf_counter
 
-from msgspec import Raw
-
 from antiphon.core.guards.base import GuardText, GuardVerdict, Place
 from antiphon.core.guards.delta_texts import strings, together
 from antiphon.core.guards.input_texts import input_texts
-from antiphon.core.guards.moderation import VerdictSum
 from antiphon.core.guards.pattern_hold import PatternHit, PatternHold, PatternList
 from antiphon.core.guards.patterns import encodable
+from antiphon.core.guards.verdict_sum import VerdictSum
 from antiphon.core.guards.window_hold import WindowHold
-from antiphon.core.json_encoding import to_json
 from antiphon.core.tools.results import ToolResult
 from antiphon.core.turn import Turn
 from antiphon.errors import APIError, InvalidRequest
 from antiphon.responses.guards.base import AppliedGuard, CountLook
 from antiphon.responses.guards.judging import Judge
 from antiphon.runtime.offload import by_size
-from antiphon.types.response import Moderation, Response
+from antiphon.types.response import ModerationReport, Response
 
 log = logging.getLogger("antiphon.responses.guards")
 
@@ -180,8 +177,7 @@ class ResponseGuard:
         sums = (self._input, self._output)
         if self._asked or any(one.flagged or one.failed for one in sums):
             name = self._asked or ", ".join(self._by_name)
-            first, second = (Raw(to_json(one.told(name))) for one in sums)
-            self._response.moderation = Moderation(input=first, output=second)
+            self._response.moderation = ModerationReport(input=self._input.told(name), output=self._output.told(name))
 
 
 def _found(guard: str) -> GuardVerdict:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from time import monotonic
 
 from antiphon.backends.base import Route, RoutedStream, RouteProxy, Take
 from antiphon.core.deltas import Delta
@@ -85,6 +84,8 @@ class PatternedStream:
             return True
         try:
             if not await self._source.pour(hear):
+                if self._over:
+                    self._source.abort()  # not where its Deltas arrive: that is inside of its own work
                 return self._over
         except APIError:
             self._give(self._patterns.end(), take)
@@ -103,7 +104,6 @@ class PatternedStream:
             self._guard.note_hits(self._patterns.hits)
             self._guard.tell()
             deltas += refusing(self._guard.refusal)
-            self._source.abort()
         elif len(self._patterns.hits):
             self._guard.note_hits(self._patterns.hits)
         wanted = take(deltas) if deltas else True
@@ -124,7 +124,8 @@ class JudgedStream:
         self._pouring: asyncio.Task[bool] | None = None
         self._error: APIError | None = None
         self._heard = self._over = False
-        self._since = 0.0
+        self._alarm: asyncio.Future[None] | None = None
+        self._timer: asyncio.TimerHandle | None = None
 
     @property
     def ignored(self) -> Sequence[str]:
@@ -132,6 +133,7 @@ class JudgedStream:
 
     def abort(self) -> None:
         """Let go of the call at once."""
+        self._set_timer(wanted=False)
         if self._pouring is not None:
             self._pouring.cancel()
             self._pouring = None
@@ -155,31 +157,47 @@ class JudgedStream:
         """Listen until something is to be looked at, or text has waited long enough."""
         if self._pouring is None:
             self._pouring = asyncio.ensure_future(self._source.pour(self._hear))
-        left = max(self._since + self._guard.delay - monotonic(), 0.0) if self._windows.holds else None
-        done, _ = await asyncio.wait((self._pouring,), timeout=left)
-        if not done:
-            if self._windows.holds and monotonic() >= self._since + self._guard.delay:
-                self._windows.flush()
+        if self._alarm is None:
+            self._alarm = asyncio.get_running_loop().create_future()
+        await asyncio.wait((self._pouring, self._alarm), return_when=asyncio.FIRST_COMPLETED)
+        if self._alarm.done():
+            self._alarm = None
+            self._windows.flush()
+        if not self._pouring.done():
             return
         pouring, self._pouring = self._pouring, None
         try:
             self._heard = pouring.result()
         except APIError as error:
             self._heard, self._error = True, error
-        if self._heard and self._patterns is not None and not self._patterns.blocked:
-            self._windows.take(self._patterns.end())
         if self._patterns is not None:
+            if self._heard and not self._patterns.blocked:
+                self._windows.take(self._patterns.end())
             self._guard.note_hits(self._patterns.hits)
             self._heard = self._heard or self._patterns.blocked
         if self._heard:
+            self._set_timer(wanted=False)
             self._windows.end()
 
     def _hear(self, deltas: Sequence[Delta]) -> bool:
-        held = self._windows.holds
         self._windows.take(self._patterns.take(deltas) if self._patterns is not None else deltas)
-        if self._windows.holds and (not held or self._windows.parts):
-            self._since = monotonic()
+        if self._windows.parts:  # the time of what is held now begins with the next piece
+            self._set_timer(wanted=False)
+        self._set_timer(wanted=self._windows.holds)
         return not self._windows.parts and not (self._patterns is not None and self._patterns.blocked)
+
+    def _set_timer(self, *, wanted: bool) -> None:
+        """Let text that is held ring after its time, or not."""
+        if wanted and self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(self._guard.delay, self._ring)
+        elif not wanted and self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _ring(self) -> None:
+        self._timer = None
+        if self._alarm is not None and not self._alarm.done():
+            self._alarm.set_result(None)
 
     async def _pass_on(self, take: Take) -> bool:
         """Look at the parts that wait; give those that pass."""

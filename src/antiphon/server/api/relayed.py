@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 import msgspec
 
 from antiphon.backends.base import ByteStream
+from antiphon.core.text.pieces import joined
 from antiphon.core.text.sse import UnbrokenLines
 from antiphon.errors import BackendError
 from antiphon.server.http.messages import ByteSink, ClientGone, Header, Reply, Request
@@ -43,7 +44,7 @@ async def whole_body(answer: ByteStream, most: int = WHOLE_LIMIT, hold: Callable
         if hold is not None:
             hold(len(data))
         parts.append(data)
-    return b"".join(parts)
+    return joined(parts)
 
 
 async def whole_reply(answer: ByteStream) -> Reply:
@@ -51,9 +52,16 @@ async def whole_reply(answer: ByteStream) -> Reply:
     return Reply(await whole_body(answer), answer.status, content_type(answer), kept_headers(answer))
 
 
-async def pass_on(request: Request, answer: ByteStream, headers: Sequence[Header] = ()) -> None:
-    """Pass a stream on, piece by piece. Where the backend breaks off, so does the answer."""
+async def pass_on(
+    request: Request,
+    answer: ByteStream,
+    headers: Sequence[Header] = (),
+    keep: Callable[[ByteSink], ByteSink] | None = None,
+) -> None:
+    """Pass a stream on, piece by piece. Where the backend breaks off, so does the answer. `keep` stands before the connection."""
     sink = await request.stream(content_type(answer), answer.status, [*headers, *kept_headers(answer)])
+    if keep is not None:
+        sink = keep(sink)
     try:
         await _copy(answer, sink)
     except ClientGone:

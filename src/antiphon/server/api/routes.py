@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from antiphon.access.caller import CHAT
+from antiphon.access.caller import CHAT, READ
 from antiphon.access.tool_limits import ToolAdmission
 from antiphon.responses.query_rewriting import QueryRewriter
 from antiphon.retrieval.search import Searcher
+from antiphon.server.api.chat.stored import StoredChats
 from antiphon.server.api.containers import ContainerRoutes
 from antiphon.server.api.conversations import Conversations
 from antiphon.server.api.counting import Counting
@@ -33,6 +34,16 @@ def add_responses(router: RouteTable, responses: Responses, counting: Counting) 
     router.add("DELETE", "/responses/{id}", responses.delete)
     router.add("POST", "/responses/{id}/cancel", responses.cancel)
     router.add("GET", "/responses/{id}/input_items", responses.input_items)
+
+
+def add_stored_chats(router: RouteTable, chats: StoredChats) -> None:
+    """Register what reads and changes stored chat completions; keys need the scope `chat`, or `read` to read."""
+    writing, reading = frozenset((CHAT,)), frozenset((CHAT, READ))
+    router.add("GET", "/chat/completions", chats.list, scopes=reading)
+    router.add("GET", "/chat/completions/{id}", chats.read, scopes=reading)
+    router.add("POST", "/chat/completions/{id}", chats.update, scopes=writing)
+    router.add("DELETE", "/chat/completions/{id}", chats.delete, scopes=writing)
+    router.add("GET", "/chat/completions/{id}/messages", chats.messages, scopes=reading)
 
 
 def add_conversations(router: RouteTable, conversations: Conversations) -> None:

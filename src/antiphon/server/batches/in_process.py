@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 import msgspec
 
 from antiphon.access.caller import Caller
-from antiphon.batches.base import Answer
+from antiphon.batches.base import LineAnswer
 from antiphon.core.request.json_text import MOST_VALUES, check_json
 from antiphon.errors import APIError, InvalidRequest
 from antiphon.runtime.offload import by_size
@@ -19,7 +19,7 @@ from antiphon.server.http.response_head import server_error
 from antiphon.server.http.router import HttpRoute, RouteTable
 from antiphon.telemetry.request_record import Record, Watcher, current, teller
 
-log = logging.getLogger("antiphon.server")
+log = logging.getLogger("antiphon.server.batches")
 
 HEADERS: Mapping[bytes, bytes] = {b"content-type": b"application/json", b"anthropic-version": b"2023-06-01"}
 
@@ -116,8 +116,8 @@ class InProcess:
         except APIError:
             return None
 
-    async def answer(self, path: str, body: bytes, caller: Caller) -> Answer:
-        """Answer a request of a caller; whatever happens is an answer."""
+    async def answer(self, path: str, body: bytes, caller: Caller) -> LineAnswer:
+        """LineAnswer a request of a caller; whatever happens is an answer."""
         request_id = f"req_{self._new_id_base()[16:]}"
         record = Record("POST", path.encode(), request_id)
         current.set(record)
@@ -129,7 +129,7 @@ class InProcess:
         try:
             if not caller.may(match.route.scopes):
                 raise APIError(403, f"The API key may not call {path}.", code="insufficient_scope")
-            check_whole(body)
+            await by_size(len(body), check_whole, body)
             reply = await match.route.handler(InnerRequest(match.path, body, caller, request_id, held))
             assert reply is not None
         except APIError as error:
@@ -143,7 +143,7 @@ class InProcess:
         record.status = reply.status
         self._tell(record)
         record.run = None
-        return Answer(status=reply.status, body=reply.body, request_id=request_id, wait=_wait(reply))
+        return LineAnswer(status=reply.status, body=reply.body, request_id=request_id, wait=_wait(reply))
 
 
 def _wait(reply: Reply) -> float | None:

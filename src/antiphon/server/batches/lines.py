@@ -7,7 +7,7 @@ from collections.abc import Callable
 import msgspec
 from msgspec import Raw
 
-from antiphon.batches.base import Answer, BatchRequest, Ending
+from antiphon.batches.base import BatchRequest, Ending, LineAnswer
 from antiphon.core.json_encoding import to_json
 from antiphon.core.request.validation import decode
 from antiphon.errors import InvalidRequest
@@ -51,7 +51,7 @@ class OpenAIBatchFront:
             raise InvalidRequest("Invalid 'custom_id': must not be empty.", param="custom_id")
         return BatchRequest(found.custom_id, bytes(found.body))
 
-    def answered(self, custom_id: str, answer: Answer) -> bytes:
+    def answered(self, custom_id: str, answer: LineAnswer) -> bytes:
         """Return the line that tells an answer, whatever its status."""
         response = {"status_code": answer.status, "request_id": answer.request_id, "body": Raw(answer.body or b"null")}
         return self._told(custom_id, response, None)

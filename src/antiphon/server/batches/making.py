@@ -45,6 +45,7 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
     window: str = "24h"
     metadata: bytes = b"null"
     output_seconds: int | None = None
+    requests: int = 0
 
 
 def check_endpoint(parts: BatchParts, endpoint: str, caller: Caller) -> None:
@@ -77,6 +78,7 @@ async def make(parts: BatchParts, wanted: Wanted, caller: Caller) -> StoredBatch
         caller=caller,
         metadata=Raw(wanted.metadata),
         output_seconds=wanted.output_seconds,
+        requests=wanted.requests,
     )
     batch = StoredBatch(
         id=f"{wanted.prefix}_{parts.new_id_base()}",

@@ -44,7 +44,7 @@ class OutputExpiresAfter(msgspec.Struct, frozen=True, kw_only=True):
     seconds: Annotated[int, Meta(ge=SHORTEST, le=LONGEST)]
 
 
-class CreateBatch(msgspec.Struct, frozen=True, kw_only=True):
+class NewBatch(msgspec.Struct, frozen=True, kw_only=True):
     """The body of `POST /v1/batches`."""
 
     input_file_id: Id
@@ -54,7 +54,7 @@ class CreateBatch(msgspec.Struct, frozen=True, kw_only=True):
     output_expires_after: OutputExpiresAfter | None = None
 
 
-_create = msgspec.json.Decoder(CreateBatch)
+_create = msgspec.json.Decoder(NewBatch)
 
 
 class BatchRoutes:

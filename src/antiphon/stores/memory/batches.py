@@ -9,7 +9,15 @@ from msgspec.structs import replace
 
 from antiphon.errors import StoreConflict
 from antiphon.stores.base import FenceError
-from antiphon.stores.batch_records import BatchCounts, BatchLease, BatchLine, LineOutcome, LineResult, StoredBatch
+from antiphon.stores.batch_records import (
+    BatchCounts,
+    BatchLease,
+    BatchLine,
+    LineOutcome,
+    LineResult,
+    StoredBatch,
+    fitting,
+)
 from antiphon.stores.memory.memory_database import MemoryDatabase
 from antiphon.stores.records import ListPage
 
@@ -152,9 +160,10 @@ class MemoryBatches:
         completed, failed = counts.completed + (not result.failed), counts.failed + result.failed
         one.batch = replace(one.batch, counts=replace(counts, completed=completed, failed=failed, **tokens))
 
-    async def outcomes(self, lease: BatchLease, after: int, limit: int) -> Sequence[LineOutcome]:
+    async def outcomes(self, lease: BatchLease, after: int, limit: int, most: int) -> Sequence[LineOutcome]:
         lines = [one for one in self._held(lease).lines.values() if one.line.line > after][:limit]
-        return [_outcome(one) for one in lines]
+        found = [_outcome(one) for one in lines]
+        return found[: fitting([len(one.body) for one in found], most)]
 
     async def settle(self, lease: BatchLease) -> None:
         one = self._held(lease)

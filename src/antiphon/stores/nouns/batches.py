@@ -38,8 +38,8 @@ class BatchStore(Protocol):
     async def claim(self, worker: str, now: float, lease: float, without: Sequence[str] = ()) -> BatchLease | None:
         """Claim the oldest batch that is to be worked on and that no worker holds, or return None.
 
-        `crashes` are raised where its lease ran out; its lines whose answer did not come are to be asked again. Owners in `without`
-        are passed over.
+        `crashes` are raised where its lease ran out; its lines whose answer did not come are to be asked again.
+        Owners in `without` are passed over.
         """
         ...
 
@@ -80,8 +80,11 @@ class BatchStore(Protocol):
         """Keep what a line has come to, once; the counts of the batch grow with it."""
         ...
 
-    async def outcomes(self, lease: BatchLease, after: int, limit: int) -> Sequence[LineOutcome]:
-        """Return what has become of the lines behind line `after`, in their order."""
+    async def outcomes(self, lease: BatchLease, after: int, limit: int, most: int) -> Sequence[LineOutcome]:
+        """Return what has become of lines behind line `after`, in their order: up to `limit`, of `most` bytes in all.
+
+        One that is larger comes alone.
+        """
         ...
 
     async def settle(self, lease: BatchLease) -> None:

@@ -7,7 +7,15 @@ from typing import Any, TypeVar
 
 from antiphon.errors import StoreConflict
 from antiphon.stores.base import FenceError
-from antiphon.stores.batch_records import BatchCounts, BatchLease, BatchLine, LineOutcome, LineResult, StoredBatch
+from antiphon.stores.batch_records import (
+    BatchCounts,
+    BatchLease,
+    BatchLine,
+    LineOutcome,
+    LineResult,
+    StoredBatch,
+    fitting,
+)
 from antiphon.stores.postgres.database import UPKEEP_PATIENCE, Row, Transaction
 from antiphon.stores.postgres.postgres_database import PURGE_GROUP, PostgresDatabase
 from antiphon.stores.postgres.sql import queries, unescape
@@ -146,9 +154,10 @@ class PostgresBatches:
 
         await self._hold(lease, work)
 
-    async def outcomes(self, lease: BatchLease, after: int, limit: int) -> Sequence[LineOutcome]:
-        values = {"id": lease.batch.id, "fence": lease.fence, "after": after, "limit": limit}
-        rows = await self._pool.rows(SQL["outcomes"], **values)
+    async def outcomes(self, lease: BatchLease, after: int, limit: int, most: int) -> Sequence[LineOutcome]:
+        values = {"id": lease.batch.id, "fence": lease.fence, "after": after}
+        sizes = [row[0] for row in await self._pool.rows(SQL["sizes"], **values, limit=limit)]
+        rows = await self._pool.rows(SQL["outcomes"], **values, limit=fitting(sizes, most))
         return [
             LineOutcome(line=line, custom_id=unescape(id), answered=answered, failed=failed, body=body or b"")
             for line, id, answered, failed, body in rows

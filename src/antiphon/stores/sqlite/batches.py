@@ -11,7 +11,15 @@ import msgspec
 from antiphon.core.json_encoding import to_json
 from antiphon.errors import StoreConflict
 from antiphon.stores.base import FenceError
-from antiphon.stores.batch_records import BatchCounts, BatchLease, BatchLine, LineOutcome, LineResult, StoredBatch
+from antiphon.stores.batch_records import (
+    BatchCounts,
+    BatchLease,
+    BatchLine,
+    LineOutcome,
+    LineResult,
+    StoredBatch,
+    fitting,
+)
 from antiphon.stores.records import ListPage
 from antiphon.stores.sqlite.sql import queries
 from antiphon.stores.sqlite.sqlite_database import SQLiteDatabase
@@ -23,7 +31,7 @@ COUNTS = BatchCounts.__struct_fields__
 SWEPT = 200  # lines deleted in one transaction
 
 
-class Claim(msgspec.Struct, frozen=True, kw_only=True):
+class BatchClaim(msgspec.Struct, frozen=True, kw_only=True):
     """Who claims a batch, until when, of which owners not (a JSON array)."""
 
     worker: str
@@ -89,12 +97,12 @@ def delete(connection: Connection, id: str, owner: str) -> bool:
     return bool(rows)
 
 
-def waiting(connection: Connection, claim: Claim) -> bool:
+def waiting(connection: Connection, claim: BatchClaim) -> bool:
     """Tell whether there is something to claim, by a read."""
     return bool(connection.execute(SQL["free"], {"now": claim.now, "without": claim.without}).fetchall())
 
 
-def take(connection: Connection, claim: Claim) -> BatchLease | None:
+def take(connection: Connection, claim: BatchClaim) -> BatchLease | None:
     """Claim a batch."""
     for number, id, owner, fence, crashes in connection.execute(SQL["claim"], msgspec.structs.asdict(claim)).fetchall():
         connection.execute(SQL["again"], {"batch": number})
@@ -170,10 +178,12 @@ def finish_line(connection: Connection, lease: BatchLease, result: LineResult) -
         connection.execute(SQL["count"], values)
 
 
-def outcomes(connection: Connection, lease: BatchLease, after: int, limit: int) -> list[LineOutcome]:
-    """Return what has become of lines."""
+def outcomes(connection: Connection, lease: BatchLease, after: int, limit: int, most: int) -> list[LineOutcome]:
+    """Return what has become of lines, of `most` bytes in all."""
     number, _ = _held(connection, lease)
-    rows = connection.execute(SQL["outcomes"], {"batch": number, "after": after, "limit": limit}).fetchall()
+    wanted = {"batch": number, "after": after, "limit": limit}
+    sizes = [size for (size,) in connection.execute(SQL["sizes"], wanted).fetchall()]
+    rows = connection.execute(SQL["outcomes"], {**wanted, "limit": fitting(sizes, most)}).fetchall()
     return [
         LineOutcome(line=line, custom_id=custom_id, answered=bool(answered), failed=bool(failed), body=body or b"")
         for line, custom_id, answered, failed, body in rows
@@ -223,7 +233,7 @@ class SQLiteBatches:
         return await self._writer.submit(lambda connection: delete(connection, id, owner), erases=True)
 
     async def claim(self, worker: str, now: float, lease: float, without: Sequence[str] = ()) -> BatchLease | None:
-        claim = Claim(worker=worker, now=now, lease_until=now + lease, without=to_json(list(without)).decode())
+        claim = BatchClaim(worker=worker, now=now, lease_until=now + lease, without=to_json(list(without)).decode())
         if not self._database.read(waiting, claim):
             return None
         return await self._writer.submit(lambda connection: take(connection, claim))
@@ -260,8 +270,8 @@ class SQLiteBatches:
     async def finish_line(self, lease: BatchLease, result: LineResult) -> None:
         await self._writer.submit(lambda connection: finish_line(connection, lease, result))
 
-    async def outcomes(self, lease: BatchLease, after: int, limit: int) -> Sequence[LineOutcome]:
-        return await self._database.read_long(lambda connection: outcomes(connection, lease, after, limit))
+    async def outcomes(self, lease: BatchLease, after: int, limit: int, most: int) -> Sequence[LineOutcome]:
+        return await self._database.read_long(lambda connection: outcomes(connection, lease, after, limit, most))
 
     async def settle(self, lease: BatchLease) -> None:
         await self.clear_lines(lease)

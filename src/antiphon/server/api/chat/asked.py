@@ -30,6 +30,9 @@ READ = frozenset(
 )
 """Fields that have an effect; others are ignored, and named in `x-antiphon-ignored`."""
 
+KEPT_HERE = frozenset(("store", "metadata"))
+"""Fields that a backend does not get with a completion that this server stores."""
+
 NOT_PASSED = frozenset(
     "logprobs top_logprobs functions function_call audio modalities store metadata prediction".split()
 )
@@ -191,7 +194,8 @@ def is_moderated(fields: Mapping[str, Raw]) -> bool:
 
 
 def _ignored(fields: Mapping[str, Raw]) -> list[str]:
-    return [name[:64] for name, value in fields.items() if name not in READ and bytes(value) != b"null"]
+    read = READ | (KEPT_HERE if bytes(fields.get("store", b"")) == b"true" else {"store"})
+    return [name[:64] for name, value in fields.items() if name not in read and bytes(value) != b"null"]
 
 
 def _stops(stop: str | list[str] | None) -> tuple[str, ...]:

@@ -9,7 +9,7 @@ from msgspec import Raw
 
 from antiphon.access.caller import only_model, resolve
 from antiphon.access.limits import Admission, Unlimited
-from antiphon.backends.base import Route, Router
+from antiphon.backends.base import ByteStream, Route, Router
 from antiphon.checker.pool import Checker
 from antiphon.core.json_encoding import to_json
 from antiphon.core.request.text_format import is_bare_schema
@@ -19,11 +19,12 @@ from antiphon.responses.guards.guards import NO_GUARDS, Guards
 from antiphon.responses.intake.media import Media
 from antiphon.responses.structured_output import check_schema
 from antiphon.runtime.offload import by_size
-from antiphon.server.api.chat.asked import is_moderated
+from antiphon.server.api.chat.asked import KEPT_HERE, is_moderated
+from antiphon.server.api.chat.keeping import ChatKeeping, KeptAnswer
 from antiphon.server.api.chat.media import with_media
 from antiphon.server.api.chat.meter import demand, metered
 from antiphon.server.api.chat.translated import TranslatedChat
-from antiphon.server.api.relayed import pass_on, whole_reply
+from antiphon.server.api.relayed import content_type, pass_on, whole_reply
 from antiphon.server.api.routing_hints import request_hints
 from antiphon.server.http.messages import Reply, Request
 from antiphon.telemetry.request_record import calls_model
@@ -36,6 +37,7 @@ class ChatRequest(msgspec.Struct, frozen=True, kw_only=True):
     model: ModelName | None = None
     messages: list[Raw]
     stream: bool | None = None
+    store: bool | None = None
 
 
 class _Schema(msgspec.Struct):
@@ -61,6 +63,7 @@ class ChatCompletions:
         checker: Checker | None = None,
         translated: TranslatedChat | None = None,
         guards: Guards = NO_GUARDS,
+        keeping: ChatKeeping | None = None,
     ) -> None:
         self._router = router
         self._media = media
@@ -68,6 +71,7 @@ class ChatCompletions:
         self._checker = checker or Checker()
         self._translated = translated
         self._guards = guards
+        self._keeping = keeping
 
     async def create(self, request: Request) -> Reply | None:
         """Relay a request. Raises InvalidRequest for what every backend would refuse, BackendError for the rest."""
@@ -84,8 +88,11 @@ class ChatCompletions:
         route = resolve(self._router, model, request.caller)
         _check(route, model)
         calls_model(route.card.id)
+        kept = self._keeping.open(request.owner, model, fields) if chat.store and self._keeping is not None else None
         if self._translated is not None and (not route.relays_chat or self._guarded(route, request, fields)):
-            return await self._translated.create(request, body, others=route.relays_chat)
+            return await self._translated.create(request, body, kept, others=route.relays_chat)
+        if kept is not None:  # it is kept here, and not there as well
+            fields = {name: value for name, value in fields.items() if name not in KEPT_HERE}
         request.cancel_on_disconnect()
         if "response_format" in fields:
             fields["response_format"] = _with_wrapped_schema(fields["response_format"])
@@ -100,16 +107,27 @@ class ChatCompletions:
             permit.settle(None)
             raise
         try:
-            if not chat.stream or answer.status >= 300:
-                return await whole_reply(answer)
-            await pass_on(request, answer)
-            return None
+            return await _answered(request, answer, kept, whole=not chat.stream or answer.status >= 300)
         finally:
             answer.abort()
 
     def _guarded(self, route: Route, request: Request, fields: Mapping[str, Raw]) -> bool:
         """Tell whether guards look at the answer: then it is no relayed one, so that there is one way through them."""
         return is_moderated(fields) or self._guards.apply(route.card, request.owner)
+
+
+async def _answered(request: Request, answer: ByteStream, kept: KeptAnswer | None, *, whole: bool) -> Reply | None:
+    """Pass an answer on, and keep it where that is wanted. Raises APIError."""
+    if kept is None or answer.status >= 300:
+        if whole:
+            return await whole_reply(answer)
+        await pass_on(request, answer)
+        return None
+    if whole or not content_type(answer).startswith("text/event-stream"):
+        reply = await whole_reply(answer)
+        return msgspec.structs.replace(reply, body=await kept.whole(reply.body))
+    await pass_on(request, answer, keep=kept.sink)
+    return None
 
 
 def _decoded(body: bytes) -> tuple[ChatRequest, dict[str, Raw]]:

@@ -13,7 +13,7 @@ from antiphon.core.media.urls import UrlSlot
 from antiphon.core.request.validation import decode, invalid
 from antiphon.errors import InvalidRequest
 from antiphon.responses.intake.media import Media
-from antiphon.responses.moderation.base import MOST_INPUTS, ModeratedInput, Moderation
+from antiphon.responses.moderation.base import MOST_INPUTS, ModeratedInput, ModerationResult
 from antiphon.responses.moderation.moderators import Moderators
 from antiphon.runtime.offload import by_size
 from antiphon.server.api.relays.asked import BYTES_PER_TOKEN
@@ -113,7 +113,7 @@ def _inputs(value: str | list[str | ModeratedPart]) -> list[ModeratedInput]:
     return [ModeratedInput(text, tuple(images))]
 
 
-def _answer(id: str, model: str, judged: Moderation) -> dict[str, Any]:
+def _answer(id: str, model: str, judged: ModerationResult) -> dict[str, Any]:
     results = [
         {
             "flagged": verdict.flagged,

@@ -103,6 +103,11 @@ UPDATE antiphon.batches SET completed = completed + (NOT :failed::boolean)::inte
     output_tokens = output_tokens + :output_tokens, reasoning_tokens = reasoning_tokens + :reasoning_tokens
 WHERE number = :batch::bigint AND EXISTS (SELECT FROM done)
 
+-- name: sizes
+SELECT coalesce(octet_length(body), 0)
+FROM antiphon.batch_lines AS line JOIN antiphon.batches AS batch ON batch.number = line.batch
+WHERE batch.id = :id AND batch.fence = :fence AND line.line > :after ORDER BY line.line LIMIT :limit
+
 -- name: outcomes
 SELECT line.line, custom_id, line.state = 2, line.failed, body
 FROM antiphon.batch_lines AS line JOIN antiphon.batches AS batch ON batch.number = line.batch

@@ -93,6 +93,9 @@ UPDATE batches SET completed = completed + 1 - :failed, failed = failed + :faile
     reasoning_tokens = reasoning_tokens + :reasoning_tokens
 WHERE number = :batch
 
+-- name: sizes
+SELECT coalesce(length(body), 0) FROM batch_lines WHERE batch = :batch AND line > :after ORDER BY line LIMIT :limit
+
 -- name: outcomes
 SELECT line, custom_id, state = 2, failed, body FROM batch_lines WHERE batch = :batch AND line > :after ORDER BY line LIMIT :limit
 
