@@ -39,6 +39,7 @@ from antiphon.responses.webhooks import Webhooks
 from antiphon.runtime.offload import by_size
 from antiphon.runtime.request_memory import HELD, Held
 from antiphon.runtime.unexpected_errors import unexpected
+from antiphon.runtime.urgency import be_patient
 from antiphon.stores.base import FenceError
 from antiphon.stores.records import Job, StoredResponse
 
@@ -235,6 +236,9 @@ class Live:
 
     async def _work(self, one: Working) -> None:
         id, fence = one.job.response_id, one.job.fence
+        options = one.run.plan.request.background_options
+        if options is not None and options.window:
+            be_patient(one.run.plan.response.created_at + options.window - self._services.clock())
         heart = asyncio.create_task(self._heartbeat(one))
         try:
             await one.run.run(one.log)
