@@ -30,6 +30,7 @@ from antiphon.types.items import (
     Message,
     OtherItem,
     Reasoning,
+    json_of,
 )
 
 NO_OUTPUT = "(no output)"
@@ -100,14 +101,14 @@ def _read(item: Item, tools: ToolMap, senses: Senses) -> Sequence[Entry]:
             target = Target(kinds.FUNCTION, item.name, _namespace(item.namespace))
             return (HistoryCall(item.call_id, target, valid_arguments(item.arguments)),)
         case FunctionCallOutput():
-            return (HistoryOutput(item.call_id, kinds.FUNCTION, item.output),)
+            return (HistoryOutput(item.call_id, kinds.FUNCTION, item.output, json=json_of(item)),)
         case Message() | Reasoning():
             return (item,)
         case CustomToolCall():
             target = Target(kinds.CUSTOM, item.name, _namespace(item.namespace))
             return (HistoryCall(item.call_id, target, to_json({"input": item.input}).decode()),)
         case CustomToolCallOutput():
-            return (HistoryOutput(item.call_id, kinds.CUSTOM, item.output),)
+            return (HistoryOutput(item.call_id, kinds.CUSTOM, item.output, json=json_of(item)),)
         case ItemReference():
             raise InvalidRequest("An item reference was not resolved.", param="input")
         case OtherItem():

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import msgspec
+from msgspec import Raw
 
 from antiphon.backends.chat.content_parts import Content, text_of
 from antiphon.backends.chat.content_parts import content as render_content
@@ -31,7 +32,7 @@ class _Assistant(msgspec.Struct, eq=False):
 
 
 class Messages:
-    """Gathers the messages of one request; `render` gives them as a JSON array."""
+    """Gathers the messages of one request; `pieces` gives them as a JSON array."""
 
     def __init__(
         self,
@@ -68,9 +69,9 @@ class Messages:
         """Add to what stands at the very beginning."""
         self._list.note(text)
 
-    def render(self) -> bytes:
-        """Return the messages as a JSON array."""
-        return self._list.render()
+    def pieces(self) -> list[bytes | Raw]:
+        """Return the messages as a JSON array, in pieces that are to be joined."""
+        return self._list.pieces()
 
     # Gathering
 
@@ -155,6 +156,9 @@ class Messages:
         media: list[Content] = []
         for call_id, name, call in calls:
             output = self._history.output_of(call)
+            if output is not None and output.json is not None:
+                self._list.tool(call_id, output.json, name if self._profile.tool_names else "")
+                continue
             found = render_content(output.output) if output is not None else Content(NO_OUTPUT)
             if found.media and found.shown and self._profile.tool_images:
                 content = found.whole()

@@ -31,12 +31,13 @@ class HistoryCall(msgspec.Struct, frozen=True):
 
 
 class HistoryOutput(msgspec.Struct, frozen=True):
-    """What a call of that kind gave. An `optional` one may lack its call."""
+    """What a call of that kind gave. An `optional` one may lack its call. `json`: a text's JSON as it came, if it is known."""
 
     call_id: str
     kind: CallKind
     output: str | Sequence[Part]
     optional: bool = False
+    json: Raw | None = None
 
 
 HistoryEntry = HistoryCall | HistoryOutput
