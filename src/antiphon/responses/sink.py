@@ -7,7 +7,9 @@ from typing import Protocol
 
 import msgspec
 
+from antiphon.core.stream.emitter import Emitter
 from antiphon.core.stream.response_stream import ResponseStream
+from antiphon.responses.fast_path import EventPath
 from antiphon.types.events import Event
 
 
@@ -23,20 +25,37 @@ class Sink(Protocol):
         ...
 
 
+class NullSink:
+    """Drops Events: for answers that are not streamed."""
+
+    def send(self, events: Sequence[Event]) -> bool:
+        """Drop them."""
+        return True
+
+    async def drain(self) -> None:
+        """Never wait."""
+
+
+NULL = NullSink()
+
+
 class Outlet(msgspec.Struct, eq=False):
-    """Passes a ResponseStream's Events to the `sink`, once it is set. `quiet`: keepalive checks since the last Event."""
+    """Passes a ResponseStream's Events to the `sink`, once it is set."""
 
     _stream: ResponseStream
     sink: Sink | None = None
-    quiet: int = 0
 
     def send(self) -> bool:
         """Send what has come up; False where `drain` should come before more."""
         events = self._stream.take()
         if not events or self.sink is None:
             return True
-        self.quiet = 0
         return self.sink.send(events)
+
+    def fast_path(self) -> EventPath | None:
+        """Return the way past Deltas and Events, where the sink sends plain frames of OpenAI's events."""
+        frames = getattr(self.sink, "frames", None)
+        return EventPath(self._stream, frames) if frames and type(self._stream.emitter) is Emitter else None
 
     async def drain(self) -> None:
         """Wait until the sink has room."""

@@ -28,6 +28,9 @@ SAID = (TextDelta, CallStart, RefusalDelta, RelayedText, Relay)
 
 CUT = (FinishReason.LENGTH, FinishReason.CONTENT_FILTER)
 
+NOT_AGAIN = {"x-should-retry": "false"}
+"""OpenAI's SDKs try a 502 again, by themselves: the same request would be paid for once more, and fare no better."""
+
 _REPAIR = "That answer does not fit the required format: {fault} Answer again with valid JSON only, and nothing else."
 
 
@@ -83,6 +86,11 @@ class StructuredOutput:
         self._called = False
         self._empty = True
 
+    @property
+    def withholds(self) -> bool:
+        """Tell whether an answer is held back until it has been checked."""
+        return self._repair
+
     def take(self, deltas: Sequence[Delta]) -> Sequence[Delta]:
         """Return the Deltas that may be sent now. Text beside a call is not the answer and is not withheld."""
         if not self._repair or self._called:
@@ -128,13 +136,17 @@ class StructuredOutput:
         verdict = await self._judge(text)
         if verdict.outcome == "fault":
             raise BackendError(
-                502, f"The model's answer does not fit the required format. {verdict.reason}", code="invalid_output"
+                502,
+                f"The model's answer does not fit the required format. {verdict.reason}",
+                code="invalid_output",
+                headers=NOT_AGAIN,
             )
         if verdict.outcome == "unchecked":
             raise BackendError(
                 502,
                 f"The model's answer cannot be checked against the required format. {verdict.reason}",
                 code="unchecked_output",
+                headers=NOT_AGAIN,
             )
 
     async def _fault(self, text: str) -> str:

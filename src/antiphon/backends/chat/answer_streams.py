@@ -1,21 +1,19 @@
-"""Answers to chat completion calls: streamed, whole, relayed; one that is a refusal may be asked for otherwise."""
+"""Answers to chat completion calls: streamed, whole; one that is a refusal may be asked for otherwise."""
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 
-from antiphon.backends.base import Take
+from antiphon.backends.base import FastPath, Take
 from antiphon.backends.chat.answers.endings import CHOICE, UNFORCED, tell_uncalled
+from antiphon.backends.chat.answers.fast_chunks import FastChunks
 from antiphon.backends.chat.codec import ChatCall, ChatDecoder
 from antiphon.backends.learning.asking import Asking
-from antiphon.config.masking import SECRETS, MaskedErrors
 from antiphon.core.deltas import Delta, Finish, FinishReason
 from antiphon.core.text.sse import MOST_SAID, SSEParser
 from antiphon.errors import BackendError
 from antiphon.net.http.response import HttpResponse
 from antiphon.runtime.offload import LARGE, by_size
-
-_KEPT_HEADERS = (b"content-type", b"cache-control")
 
 
 def _nobody(deltas: Sequence[Delta]) -> bool:
@@ -39,9 +37,14 @@ class Answer:
         self._asking = asking
         self._again = again
         self._next: Answer | None = None
+        self._path: FastPath | None = None
         self._take: Take = _nobody
         self._wanted: Take = _nobody
         self._ended = False
+
+    def offer(self, path: FastPath) -> None:
+        """Be offered a way past Deltas, for a stream in its steady state."""
+        self._path = path
 
     async def pour(self, take: Take) -> bool:
         """Give the Deltas as they arrive. Raises BackendError."""
@@ -79,6 +82,8 @@ class Answer:
 
     async def _pour_next(self, answer: Answer, take: Take) -> bool:
         """Give the Deltas of the answer to a request that asks otherwise."""
+        if self._path is not None:
+            answer.offer(self._path)
         ended = await answer.pour(take)
         self.ignored = answer.ignored
         return ended
@@ -120,6 +125,8 @@ class ChatStream(Answer):
         self._parser = SSEParser()
         self._size = 0
         self._came = 0
+        self._hastened = False
+        self._chunks = FastChunks(response.pause)
 
     async def _read(self) -> None:
         if await self._response.pour(self._feed):
@@ -129,11 +136,13 @@ class ChatStream(Answer):
         self._came += len(data)
         events = self._parser.feed(data)
         decoder = self._decoder
+        if self._hastened:
+            self._settle()
         deltas: list[Delta] = []
         try:
             if events:
                 decoder.feed(events, deltas)
-            if self._came > MOST_SAID:
+            if self._came + self._chunks.size > MOST_SAID:
                 _check_size(decoder)
             if decoder.ended:
                 self._end(deltas)
@@ -143,15 +152,35 @@ class ChatStream(Answer):
             raise
         if deltas:
             self._response.alive()
-            return self._take(deltas) and not self._ended
+            if not self._take(deltas) or self._ended:
+                return False
+            if self._path is not None:
+                self._hasten(self._path)
+            return True
         if decoder.size != self._size:  # what was said is held back
             self._size = decoder.size
             self._response.alive()
         return not self._ended
 
+    def _hasten(self, path: FastPath) -> None:
+        """Let what comes next go straight to the client, where it can be only more of the same text."""
+        if self._asking.settled and not self._parser.waiting and self._decoder.hasten(self._chunks, path):
+            self._response.shortcut = self._chunks.take
+            self._hastened = True
+
+    def _settle(self) -> None:
+        """Let the decoder know of what went straight to the client."""
+        self._hastened = False
+        if self._chunks.texts:
+            self._decoder.settle(self._chunks.texts)
+        if not self._chunks.settle():
+            self._path = None
+
     def _close(self) -> None:
         """Read what the end of the body brings."""
         deltas: list[Delta] = []
+        if self._hastened:
+            self._settle()
         try:
             self._decoder.feed(self._parser.close(), deltas)
             self._end(deltas)
@@ -211,23 +240,3 @@ class WholeAnswer(Answer):
                 decoder.feed_stray(b"\n".join(parser.stray), deltas)
         _check_size(decoder)
         decoder.finish(deltas)
-
-
-class RelayedBytes:
-    """An answer that passes through as it is."""
-
-    def __init__(self, response: HttpResponse) -> None:
-        self.status = response.status
-        self.headers: Sequence[tuple[bytes, bytes]] = [pair for pair in response.headers if pair[0] in _KEPT_HEADERS]
-        self._response = response
-        self._errors = MaskedErrors(SECRETS)
-
-    async def read(self) -> bytes:
-        """Return the next piece; an error in it does not tell the operator's secrets."""
-        data = await self._response.read()
-        while not (shown := self._errors.feed(data)) and data:
-            data = await self._response.read()
-        return shown
-
-    def abort(self) -> None:
-        self._response.abort()

@@ -6,9 +6,11 @@ from collections.abc import Sequence
 
 import msgspec
 
+from antiphon.backends.base import FastPath
 from antiphon.backends.chat.answer_text import TextPolicy, as_text, open_sink
 from antiphon.backends.chat.answers.chunk_template import ChunkTemplate
 from antiphon.backends.chat.answers.endings import check_end, ending, unforced
+from antiphon.backends.chat.answers.fast_chunks import FastChunks
 from antiphon.backends.chat.answers.errors import check_containers, error_from_event, no_answer, nothing_said
 from antiphon.backends.chat.answers.lenient import read_chunk
 from antiphon.backends.chat.answers.odd_streams import goes_on, json_lines
@@ -21,7 +23,7 @@ from antiphon.backends.chat.profiles import Profile
 from antiphon.backends.chat.tool_calls import Calls
 from antiphon.backends.error_words import parse
 from antiphon.core.deltas import Delta, Finish, FinishReason, TextDelta, UsageReport
-from antiphon.core.text.sse import LARGE_EVENT
+from antiphon.core.text.sse import LARGE_EVENT, MOST_SAID
 from antiphon.core.text.surrogate_halves import Halves
 from antiphon.core.tools.tool_map import ToolMap
 from antiphon.errors import BackendError
@@ -149,6 +151,33 @@ class ChatDecoder(MessageReader):
                         self._reason = ending(choice.finish_reason, payload) or self._reason
                         self._late(chunk, payload)
             template.learn(payload, chunk)
+
+    def hasten(self, chunks: FastChunks, path: FastPath) -> bool:
+        """Let chunks like the last one go straight to the client, where nothing here has to look at them. `settle` comes after."""
+        template, marks = self._template, self._marks
+        if template is None or marks is None or self._logprobs or self._unwanted is not None:
+            return False
+        if template.text_only and not (self._kept.dirty and self._text_size == self._text_before):
+            straight = path.text()
+        elif template.arguments_only and not (marks or self._kept.dirty):
+            call = self._calls.growing(template.index)
+            straight = path.arguments(call.key) if call is not None else None
+        else:
+            return False
+        if straight is not None:
+            chunks.begin(template.before, template.after, straight, MOST_SAID - self.size, marks)
+        return straight is not None
+
+    def settle(self, texts: Sequence[str]) -> None:
+        """Take note of what went straight to the client."""
+        template = self._template
+        assert template is not None
+        template.used += len(texts)
+        if template.text_only:
+            self._text_size += sum(map(len, texts))
+        else:
+            self._text_before = self._text_size
+            self._calls.grew(template.index, texts)
 
     def feed_whole(self, body: bytes, out: list[Delta]) -> None:
         """Read a whole answer. Raises BackendError where it is none."""

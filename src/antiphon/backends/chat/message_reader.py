@@ -12,14 +12,11 @@ from antiphon.backends.chat.answers.side_fields import SideFields
 from antiphon.backends.chat.answers.usage import logprob_pieces
 from antiphon.backends.chat.opaque.fields import is_signed
 from antiphon.backends.chat.opaque.gathering import Gatherer
-from antiphon.backends.chat.tool_calls import Calls
+from antiphon.backends.chat.tool_calls import MOST_CALLS, Calls
 from antiphon.core.deltas import Delta, ReasoningDelta, RefusalDelta, TextDelta
 from antiphon.core.json_encoding import to_json
 from antiphon.errors import BackendError
 from antiphon.types.chat import ChatChoice, ChatDelta, ChatPart, ChatToolCall
-
-MOST_CALLS = 500
-"""Tool calls of one answer."""
 
 
 class MessageReader:

@@ -24,6 +24,9 @@ LONGEST_KEPT_ID = 16 * 1024
 BUNDLE = "multi_tool_use"
 """In the name of a function that OpenAI's models make up, which takes several calls as its arguments."""
 
+MOST_CALLS = 500
+"""Tool calls of one answer."""
+
 MOST_BUNDLED = 100  # calls of one bundle
 _MARKS = re.compile(r'[\\"{}\[\]]')
 
@@ -61,6 +64,13 @@ class _Object:
         self.size += len(piece)
         if not self.begun:
             self.begun = not piece.isspace()
+
+    def extend(self, pieces: Sequence[str]) -> int:
+        """Take in pieces of an object that has begun; return how many characters they are."""
+        size = sum(map(len, pieces))
+        self.pieces += pieces
+        self.size += size
+        return size
 
     def says(self, text: str) -> bool:
         """Tell whether all of it is this text."""
@@ -189,6 +199,19 @@ class Calls:
             name = name or call.name
             call = self._open(index, id, out)
         self._add(call, name, arguments, raw, out)
+
+    def growing(self, index: int | None) -> _ChatCall | None:
+        """Return the call that a further piece of arguments goes on, where that is all it can do; else None."""
+        call = self._find(index, "")
+        plain = call is not None and call.plain and call.arguments.begun and not call.named_again
+        return call if plain and self.count <= MOST_CALLS else None
+
+    def grew(self, index: int | None, pieces: Sequence[str]) -> None:
+        """Take note of pieces of the arguments of a `growing` call that others have passed on, each from a chunk of its own."""
+        call = self._find(index, "")
+        assert call is not None
+        self.chunk += len(pieces)
+        self.size += call.arguments.extend(pieces)
 
     def whole(self, id: str, name: str, arguments: str, out: list[Delta], *, raw: bool = False) -> None:
         """Take in a call that came at once: no other fragment belongs to it, whatever its id says."""

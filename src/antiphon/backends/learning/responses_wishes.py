@@ -18,7 +18,7 @@ EFFORT = "reasoning.effort"
 _OF_TURN = ("temperature", "top_p")
 _OF_REQUEST = (
     "parallel_tool_calls presence_penalty frequency_penalty top_logprobs prompt_cache_key prompt_cache_retention"
-    " safety_identifier service_tier metadata user"
+    " prompt_cache_options safety_identifier service_tier metadata user"
 ).split()
 
 

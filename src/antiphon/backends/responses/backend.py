@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from functools import partial
 
+from msgspec import Raw
 from msgspec.structs import replace
 
 from antiphon.backends.base import BackendModel, ByteStream, Take
@@ -18,6 +19,7 @@ from antiphon.backends.learning.asking import Asking, with_window
 from antiphon.backends.learning.responses_wishes import adapted, is_forced, sent_fields
 from antiphon.backends.openai_calls import accepted, connect, list_models, post_json, trace_header
 from antiphon.backends.refusals import read_refusal, refusal
+from antiphon.backends.relaying import RelayedBytes, RouteRelayer
 from antiphon.backends.responses import codec
 from antiphon.backends.responses.decoder import ResponsesEventDecoder
 from antiphon.backends.responses.one_call import OneCall
@@ -27,9 +29,10 @@ from antiphon.core.deltas import Delta, InputRemoved, Relay, RelayedText
 from antiphon.core.opaque import OTHER_MODEL, withheld
 from antiphon.core.relay.end import response_of
 from antiphon.core.relay.shapes import ENDS, LIFE
+from antiphon.core.relayed_request import RelayedRequest
 from antiphon.core.text.sse import EVENT_LIMIT, MOST_SAID, SSEParser
 from antiphon.core.tools.tool_map import ToolMap
-from antiphon.core.turn import Turn
+from antiphon.core.turn import Hints, Turn
 from antiphon.errors import BackendError, InvalidRequest
 from antiphon.net.http.client import HttpResponse
 from antiphon.runtime.offload import LARGE, by_size
@@ -167,6 +170,7 @@ class ResponsesBackend:
         self.name = name
         self._streams = stream_policies(models or {})
         self._client = connect(name, config, socket)
+        self._relayer = RouteRelayer(self._client)
         self._config = config
         self._profile = profiles.find(config.profile, config.url)
         self._forms = RequestForms()
@@ -249,6 +253,10 @@ class ResponsesBackend:
         raise InvalidRequest(
             "This model cannot be called through chat completions.", param="model", code="unsupported_model"
         )
+
+    async def relay(self, request: RelayedRequest, model: str, extra: Mapping[str, Raw], hints: Hints) -> RelayedBytes:
+        """Pass a request on to another route of the server. Raises BackendError."""
+        return await self._relayer.relay(request, model, extra, hints)
 
     async def post(self, endpoint: str, body: bytes) -> bytes:
         """Send JSON to another endpoint of the server, such as `/embeddings`. Raises BackendError."""

@@ -18,7 +18,7 @@ _OURS = frozenset(
     """
     model input instructions background conversation previous_response_id store stream stream_options file_id prompt
     context_management include tools tool_choice parallel_tool_calls text reasoning temperature top_p max_output_tokens
-    max_tool_calls
+    max_tool_calls prompt_cache_options
     """.split()
 )
 
@@ -74,7 +74,17 @@ def _chosen(turn: Turn, form: RequestForm) -> dict[str, object]:
         "parallel_tool_calls": turn.request.parallel_tool_calls if turn.tools else None,
         "text": _text(turn),
         "reasoning": _reasoning(turn),
+        "prompt_cache_options": _cache_options(turn),
     }
+
+
+def _cache_options(turn: Turn) -> object:
+    """Return the options of the server's own prompt cache; responses are compared here, which have other ids there."""
+    asked = turn.request.prompt_cache_options
+    if asked is None:
+        return None
+    pairs = {"mode": asked.mode, "ttl": asked.ttl}
+    return {name: value for name, value in pairs.items() if value is not None} or None
 
 
 def _choice(turn: Turn) -> str | ToolChoice | None:

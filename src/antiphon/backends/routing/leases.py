@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from antiphon.backends.base import ByteStream, RelayedAnswer, Take, TurnStream
+from antiphon.backends.base import ByteStream, FastPath, RelayedAnswer, Take, TurnStream, offer
 from antiphon.backends.routing.member import Member
 from antiphon.errors import APIError, BackendError
 from antiphon.types.response import Usage
@@ -51,6 +51,10 @@ class LeasedStream(msgspec.Struct, eq=False):
             self._lease.end()
             self.ignored = getattr(self._inner, "ignored", ())
         return ended
+
+    def offer(self, path: FastPath) -> None:
+        """Pass the fast path on."""
+        offer(self._inner, path)
 
     def abort(self) -> None:
         self._lease.end()

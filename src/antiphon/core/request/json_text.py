@@ -44,17 +44,17 @@ _NO_COMMAS = bytes(byte for byte in range(256) if byte not in b',"')
 _NO_STRUCTURE = bytes(byte for byte in range(256) if byte not in b'[]{}"')
 
 
-def check_json(body: bytes, path: str = "") -> bytes:
+def check_json(body: bytes, path: str = "", values: int = MOST_VALUES) -> bytes:
     """Return the body, fit to be decoded. Raises InvalidRequest: not UTF-8, too deep, or too many parts.
 
-    Whether it is JSON at all is for the decoder to say. Lone surrogates become U+FFFD.
+    `values`: how many it may have. Whether it is JSON at all is for the decoder to say. Lone surrogates become U+FFFD.
     """
     if not body.isascii():
         _check_encoding(body, path)
     if len(body) > FEW_CONTAINERS and _more_than_few(body):
         _check_structure(body, path)
-    if len(body) > 2 * MOST_VALUES and _more_than(MOST_VALUES, body, b","):
-        _check_values(body, path)
+    if len(body) > 2 * values and _more_than(values, body, b","):
+        _check_values(body, path, values)
     if len(body) > MOST_ESCAPES and _more_than(MOST_ESCAPES, body, b"\\"):
         raise _too_many(MOST_ESCAPES, "backslashes", path)
     if body.find(b"\\") >= 0 and _SURROGATE.search(body):  # `in` would raise and catch an error first
@@ -127,9 +127,9 @@ def _more_than(most: int, body: bytes, *marks: bytes) -> bool:
     return False
 
 
-def _check_values(body: bytes, path: str) -> None:
-    if len(_outside(body, _NO_COMMAS, path)) > MOST_VALUES:
-        raise _too_many(MOST_VALUES, "values", path)
+def _check_values(body: bytes, path: str, most: int) -> None:
+    if len(_outside(body, _NO_COMMAS, path)) > most:
+        raise _too_many(most, "values", path)
 
 
 def _check_structure(body: bytes, path: str) -> None:

@@ -14,6 +14,7 @@ from antiphon.core.stream.hosted_writers import HostedCallWriter
 from antiphon.core.stream.output import Output
 from antiphon.core.stream.terms import StreamTerms
 from antiphon.core.stream.transitions import Stage
+from antiphon.core.stream.writers import CallWriter, Growing, MessageWriter
 from antiphon.core.stream.writer_table import AnswerWriter, CallItemWriter, TextWriter, WriterTable
 from antiphon.core.tools.results import ModelText, ToolResult
 
@@ -38,6 +39,11 @@ class OpenItems(msgspec.Struct, eq=False):
     _thoughts_id: str = ""
     _calls: dict[str, CallItemWriter] = {}
     _closed_calls: set[str] = set()
+
+    def growing(self, key: str = "") -> Growing | None:
+        """Return the text that grows: of the message or, by its key, of a client's call. None where other events tell of it."""
+        writer = self._calls.get(key) if key else self.message
+        return writer.growing if isinstance(writer, MessageWriter | CallWriter) else None
 
     def begin_message(self) -> AnswerWriter:
         """Close the reasoning and open a message."""

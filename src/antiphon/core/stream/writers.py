@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
+import msgspec
 from msgspec import UNSET, Raw, Struct
 
 from antiphon.core.deltas import CallStart
@@ -56,6 +57,14 @@ def delta_head(type: str, item_id: str, output_index: int, rest: bytes) -> bytes
     """Return a delta event's JSON up to the text of its `delta`."""
     head = b'{"type":%b,"item_id":%b,"output_index":%d,' % (type_json(type), to_json(item_id), output_index)
     return b"".join((head, rest, b'"delta":'))
+
+
+class Growing(msgspec.Struct, frozen=True):
+    """A text that grows by delta events, for who writes them himself: their type and JSON up to the text, and what keeps its pieces."""
+
+    type: str
+    head: bytes
+    pieces: list[str]
 
 
 class ItemWriter:
@@ -110,6 +119,11 @@ class MessageWriter(ItemWriter):
 
     def _item(self, status: str) -> Message:
         return Message(id=self.item_id, status=status, role="assistant", content=list(self._parts))
+
+    @property
+    def growing(self) -> Growing | None:
+        """The text part, if one is open."""
+        return Growing("response.output_text.delta", self._head, self._pieces) if self._kind == "text" else None
 
     def text(self, text: str, logprobs: bytes = b"") -> None:
         """Append to the text part, opening it first where needed."""
@@ -292,9 +306,16 @@ class CallWriter(ItemWriter):
     def _item(self, text: str, status: str) -> FunctionCall | CustomToolCall:
         call = self._call
         namespace = call.namespace if call.namespace is not None else UNSET
+        asynchronous = call.asynchronous or UNSET
         if call.kind == "custom":
             return CustomToolCall(
-                id=self.item_id, call_id=call.call_id, name=call.name, input=text, status=status, namespace=namespace
+                id=self.item_id,
+                call_id=call.call_id,
+                name=call.name,
+                input=text,
+                status=status,
+                namespace=namespace,
+                asynchronous=asynchronous,
             )
         return FunctionCall(
             id=self.item_id,
@@ -304,12 +325,18 @@ class CallWriter(ItemWriter):
             status=status,
             namespace=namespace,
             caller=ToolCaller("program", call.caller) if call.caller else UNSET,
+            asynchronous=asynchronous,
         )
 
     def text(self, text: str) -> None:
         """Append to the arguments or the input."""
         self._pieces.append(text)
         self._emitter.delta(self._type, self._head, text)
+
+    @property
+    def growing(self) -> Growing:
+        """The arguments or the input."""
+        return Growing(self._type, self._head, self._pieces)
 
     @property
     def arguments(self) -> str:

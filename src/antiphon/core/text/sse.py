@@ -52,6 +52,11 @@ def encode(events: Iterable[Framed]) -> bytes:
     return piece if len(piece) < _SMALL and piece.isascii() else unbroken(piece)
 
 
+def head_of(type: str, json: bytes) -> bytes:
+    """Return the beginning of a frame, up to where an event's JSON begins that way."""
+    return b"event: %b\ndata: %b" % (type.encode(), json)
+
+
 def unbroken(data: bytes) -> bytes:
     """Escape the line ends of Unicode inside of JSON: many clients split a stream where Python's `splitlines` does.
 
@@ -152,6 +157,11 @@ class SSEParser:
         if end < len(data) or tail:
             self._hold(data[end:] + tail)
         return self._payloads(data, end)
+
+    @property
+    def waiting(self) -> bool:
+        """Tell whether a part of an event is there."""
+        return bool(self._held)
 
     def _hold(self, data: bytes) -> None:
         self._held += data

@@ -140,6 +140,21 @@ class HttpConnection(asyncio.Protocol):
             data, self._backlog = data[:FAIR_SHARE], data[FAIR_SHARE:]
             self._wait()
         self._silent = False
+        shortcut = response.shortcut
+        if shortcut is not None:
+            try:
+                taken = shortcut(data)
+            except Exception as error:
+                response.give_up(error)
+                return
+            self._size += taken
+            if taken == len(data):
+                self._deadline = self.loop.time() + self._timeouts.idle
+                if taken > LARGE_READ:
+                    self._be_fair(taken)
+                return
+            response.shortcut = None
+            data = data[taken:]
         try:
             self._parser.feed_data(data)
         except (httptools.HttpParserError, httptools.HttpParserUpgrade, BackendError) as error:
@@ -156,8 +171,11 @@ class HttpConnection(asyncio.Protocol):
             self._between = 0
             if not response.counts_itself:
                 self._progress(self._pieces)
+            last = self._pieces[-1]
             if response.body(self._pieces) > UNREAD_LIMIT and not self._paused:
                 self._pause()
+            if response.shortcut is not None and not data.endswith(b"%x\r\n%b\r\n" % (len(last), last)):
+                response.shortcut = None  # the parser is in the middle of a chunk
         else:
             self._between += size
             if self._between > HEAD_LIMIT:

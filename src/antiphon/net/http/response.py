@@ -69,6 +69,9 @@ class HttpResponse(msgspec.Struct, eq=False):
     size: int = 0
     counts_itself: bool = False  # the reader tells by `alive` what is a part of the answer, and no mere sign of life
     _pieces: list[bytes] = []
+    shortcut: Callable[[bytes], int] | None = None
+    """Takes what is read from the socket as it is, and returns how many bytes of it: whole pieces of a chunked body. Only where a
+    piece has just ended, and until it leaves something over: the rest, and what follows, comes by `pour` again."""
     _discard: bool = False
     _error: Exception | None = None
     _take: Callable[[bytes], bool] | None = None
@@ -118,7 +121,7 @@ class HttpResponse(msgspec.Struct, eq=False):
                     return True
             return await waiter
         finally:
-            self._waiter = self._take = None
+            self._waiter = self._take = self.shortcut = None
 
     async def read_all(self, limit: int = WHOLE_LIMIT) -> bytes:
         """Return the whole body. Raises BackendError, also where it is larger than `limit` bytes."""
@@ -152,7 +155,19 @@ class HttpResponse(msgspec.Struct, eq=False):
             self._pieces.clear()
             self._connection.linger(self)
 
+    def pause(self) -> None:
+        """End the `pour` at hand as a reader does that wants no more for now. To be called by the shortcut."""
+        self.shortcut = None
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(False)
+
     # What the connection calls
+
+    def give_up(self, error: Exception) -> None:
+        """End the `pour` at hand with an error of its reader."""
+        self.shortcut = None
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_exception(error)
 
     def accept(self) -> None:
         """Take note that the head is whole."""

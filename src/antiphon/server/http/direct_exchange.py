@@ -234,13 +234,19 @@ class DirectExchange(msgspec.Struct, eq=False):
         """Send bytes. Returns False where the client reads too slowly: `drain` waits for it. Raises ClientGone."""
         if self.gone or self.response_complete:
             raise ClientGone
-        size = len(data)
-        if size > HIGH_WATER and self._chunked:
-            for piece in (b"%x\r\n" % size, data, b"\r\n"):  # in a row they would be a copy
-                self._protocol.write(piece)
+        size, protocol = len(data), self._protocol
+        if self._chunked and 0 < size <= HIGH_WATER:
+            protocol.writes.put(protocol.transport, b"%x\r\n%b\r\n" % (size, data))
+            if protocol.flow.write_paused:
+                protocol.wrote(size)
+                return False
+            return True
+        if size and not self._chunked:
+            protocol.write(data)
         elif size:  # an empty chunk would end the answer
-            self._protocol.write(b"%x\r\n%b\r\n" % (size, data) if self._chunked else data)
-        return not self._protocol.flow.write_paused
+            for piece in (b"%x\r\n" % size, data, b"\r\n"):  # in a row they would be a copy
+                protocol.write(piece)
+        return not protocol.flow.write_paused
 
     async def drain(self) -> None:
         """Wait while the client reads too slowly; one that reads nothing for a while counts as gone. Raises ClientGone."""

@@ -303,9 +303,10 @@ class DirectProtocol(HttpToolsProtocol):
         """Write bytes within this turn of the event loop."""
         self.writes.put(self.transport, data)
         if self.flow.write_paused:
-            self._wrote(len(data))
+            self.wrote(len(data))
 
-    def _wrote(self, size: int) -> None:
+    def wrote(self, size: int) -> None:
+        """Count bytes that wait, as their client reads too slowly."""
         if self._owner is None:
             self._owner = self.cycle.owner if self.cycle is not None else ""
         self._antiphon.unread.wrote(self._owner, self, size)
@@ -313,7 +314,7 @@ class DirectProtocol(HttpToolsProtocol):
     def pause_writing(self) -> None:
         """Note that the client reads more slowly than it is written to."""
         super().pause_writing()
-        self._wrote(0)
+        self.wrote(0)
 
     def resume_writing(self) -> None:
         """Go on: the client has read."""

@@ -50,7 +50,8 @@ def detach(path: Path) -> tuple[int, int]:
         raise ConfigError(f"Store not found: {path}.")
     with closing(open_database(path)) as connection:
         connection.execute("BEGIN IMMEDIATE")
-        found = (connection.execute(SQL["cancel_all"]).rowcount, connection.execute(SQL["drop_deliveries"]).rowcount)
+        runs = sum(connection.execute(SQL[name]).rowcount for name in ("cancel_all", "cancel_batches"))
+        found = (runs, connection.execute(SQL["drop_deliveries"]).rowcount)
         connection.execute("COMMIT")
     return found
 

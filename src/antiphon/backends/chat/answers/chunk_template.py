@@ -24,23 +24,23 @@ class ChunkTemplate:
 
     `text_only`: the chunk says nothing but a piece of the answer's text, `arguments_only`: nothing but a piece of the arguments
     of the call `index`; `read` returns the piece and does not set it. Else `choice` and `delta` are those of the chunk that was
-    read last; the next one changes them.
+    read last; the next one changes them. `used` counts the chunks like it, also those that others read by `before` and `after`.
     """
 
     __slots__ = (
-        "_after",
-        "_before",
         "_from",
         "_holder",
         "_name",
         "_to",
         "_tries",
-        "_used",
+        "after",
         "arguments_only",
+        "before",
         "choice",
         "delta",
         "index",
         "text_only",
+        "used",
     )
 
     def __init__(self) -> None:
@@ -48,16 +48,16 @@ class ChunkTemplate:
         self.delta = ChatDelta()
         self.index: int | None = None
         self.text_only = self.arguments_only = False
-        self._before = self._after = b"\n"  # in no event's data
+        self.before = self.after = b"\n"  # in no event's data
         self._from = self._to = 0
         self._holder: ChatDelta | ChatFunction = self.delta
         self._name = ""
-        self._tries, self._used = _TRIES, 0
+        self._tries, self.used = _TRIES, 0
 
     def read(self, payload: bytes) -> str:
         """Return the string of a chunk like the one that was learned; "" where it has none, or differs in more than that."""
         # Slices, as `startswith` and `endswith` take three times as long.
-        if payload[: self._from + 1] != self._before or payload[self._to - 1 :] != self._after:
+        if payload[: self._from + 1] != self.before or payload[self._to - 1 :] != self.after:
             return ""
         try:
             text = _string.decode(payload[self._from : self._to])
@@ -65,14 +65,14 @@ class ChunkTemplate:
             return ""
         if not (self.text_only or self.arguments_only):
             setattr(self._holder, self._name, text)
-        self._used += 1
+        self.used += 1
         return text
 
     def learn(self, payload: bytes, chunk: ChatChunk) -> None:
         """Learn a chunk, where those that follow can be like it. It has been read, and is changed here."""
-        if self._used >= _USEFUL:
+        if self.used >= _USEFUL:
             self._tries = _TRIES
-        self._used = 0
+        self.used = 0
         if not self._tries or len(payload) > _LARGEST or chunk.usage is not None or chunk.error is not None:
             return
         if chunk.choices is None or len(chunk.choices) != 1:
@@ -109,7 +109,7 @@ class ChunkTemplate:
         piece = ChatToolCall(index=call.index, function=ChatFunction(arguments=_PROBE))
         self.arguments_only = self.delta == ChatDelta(tool_calls=[piece])
         self._holder, self._name = _holder(probe, name), name
-        self._before, self._after = before, after
+        self.before, self.after = before, after
         self._from, self._to = start - 1, 1 - len(after)
 
 
