@@ -31,7 +31,6 @@ from antiphon.types.items import (
     Message,
     OtherItem,
     Reasoning,
-    json_of,
 )
 
 NO_OUTPUT = "(no output)"
@@ -126,7 +125,7 @@ def _read(item: Item, tools: ToolMap, senses: Senses) -> Sequence[Entry]:
             call = StartedCall if item.asynchronous is True else HistoryCall
             return (call(item.call_id, target, valid_arguments(item.arguments)),)
         case FunctionCallOutput():
-            return (HistoryOutput(item.call_id, kinds.FUNCTION, item.output, json=json_of(item)),)
+            return (HistoryOutput(item.call_id, kinds.FUNCTION, item.output),)
         case Message() | Reasoning():
             return (item,)
         case CustomToolCall():
@@ -134,7 +133,7 @@ def _read(item: Item, tools: ToolMap, senses: Senses) -> Sequence[Entry]:
             call = StartedCall if item.asynchronous is True else HistoryCall
             return (call(item.call_id, target, to_json({"input": item.input}).decode()),)
         case CustomToolCallOutput():
-            return (HistoryOutput(item.call_id, kinds.CUSTOM, item.output, json=json_of(item)),)
+            return (HistoryOutput(item.call_id, kinds.CUSTOM, item.output),)
         case ItemReference():
             raise InvalidRequest("An item reference was not resolved.", param="input")
         case OtherItem():

@@ -125,9 +125,7 @@ class FunctionCall(msgspec.Struct, tag="function_call", tag_field="type", kw_onl
     asynchronous: bool | UnsetType = msgspec.field(default=UNSET, name="async")
 
 
-class FunctionCallOutput(
-    msgspec.Struct, tag="function_call_output", tag_field="type", kw_only=True, frozen=True, dict=True
-):
+class FunctionCallOutput(msgspec.Struct, tag="function_call_output", tag_field="type", kw_only=True, frozen=True):
     id: Text = UNSET
     call_id: str
     output: str | list[Part]
@@ -147,9 +145,7 @@ class CustomToolCall(msgspec.Struct, tag="custom_tool_call", tag_field="type", k
     asynchronous: bool | UnsetType = msgspec.field(default=UNSET, name="async")
 
 
-class CustomToolCallOutput(
-    msgspec.Struct, tag="custom_tool_call_output", tag_field="type", kw_only=True, frozen=True, dict=True
-):
+class CustomToolCallOutput(msgspec.Struct, tag="custom_tool_call_output", tag_field="type", kw_only=True, frozen=True):
     id: Text = UNSET
     call_id: str
     output: str | list[Part]
@@ -182,19 +178,3 @@ KnownItem = (
 Item = KnownItem | OtherItem
 Call = FunctionCall | CustomToolCall
 CallOutput = FunctionCallOutput | CustomToolCallOutput
-
-_AS_IT_CAME = "json"
-
-
-def keep_json(item: CallOutput, json: Raw) -> None:
-    """Note the JSON of an output that is a text, as it came: it is copied where the output is sent on, and not made anew.
-
-    It stands beside the fields of the item: one that is made of it by `replace` has none, nor is it encoded.
-    """
-    item.__dict__[_AS_IT_CAME] = json
-
-
-def json_of(item: CallOutput) -> Raw | None:
-    """Return the JSON of an output as it came, if that is known."""
-    json: Raw | None = item.__dict__.get(_AS_IT_CAME)
-    return json

@@ -156,9 +156,6 @@ class Messages:
         media: list[Content] = []
         for call_id, name, call in calls:
             output = self._history.output_of(call)
-            if output is not None and output.json is not None:
-                self._list.tool(call_id, output.json, name if self._profile.tool_names else "")
-                continue
             found = render_content(output.output) if output is not None else Content(NO_OUTPUT)
             if found.media and found.shown and self._profile.tool_images:
                 content = found.whole()

@@ -39,7 +39,6 @@ from antiphon.types.items import (
     ReasoningText,
     Refusal,
     ToolCaller,
-    json_of,
 )
 from antiphon.types.tools import CustomTool, FunctionTool, NamespaceTool, OtherTool, Tool
 
@@ -158,7 +157,7 @@ def _call(type: str, item: FunctionCall | CustomToolCall, field: str, text: str)
 
 def _output(item: FunctionCallOutput | CustomToolCallOutput, form: RequestForm) -> Fields:
     output = item.output
-    parts = (json_of(item) or output) if isinstance(output, str) else [_part(part, InputText) for part in output]
+    parts = output if isinstance(output, str) else [_part(part, InputText) for part in output]
     return {"type": item.__struct_config__.tag, "call_id": responses_id(item.call_id), "output": parts, **_caller(item)}
 
 

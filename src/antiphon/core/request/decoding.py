@@ -17,7 +17,7 @@ from antiphon.core.request.tool_decoding import check_tool_choice, decode_tool, 
 from antiphon.core.request.validation import decode, decode_fields, invalid, malformed, missing, too_deep
 from antiphon.core.tools.redaction import shown_item
 from antiphon.errors import InvalidRequest
-from antiphon.types.items import CustomToolCallOutput, FunctionCallOutput, Item, KnownItem, OtherItem, keep_json
+from antiphon.types.items import Item, KnownItem, OtherItem
 from antiphon.types.request import CreateResponse
 
 __all__ = [
@@ -144,31 +144,15 @@ class _ItemKind(msgspec.Struct):
 _kind = msgspec.json.Decoder(_ItemKind)
 
 
-_OUTPUTS = frozenset((FunctionCallOutput, CustomToolCallOutput))
-_LONG = 256
-"""Characters of an output whose JSON is kept as it came: to make that of a short one takes no longer than to find it."""
-
-
-class _Output(msgspec.Struct):
-    output: Raw
-
-
-_output = msgspec.json.Decoder(_Output)
-
-
 def decode_items(items: Sequence[Raw], path: str = "input") -> list[Item]:
     """Decode items one by one, so that an error names its place."""
     decode = _known_item.decode
     decoded: list[Item] = []
     for index, raw in enumerate(items):
         try:
-            item = decode(raw)
+            decoded.append(decode(raw))
         except (ValueError, RecursionError) as error:
             decoded.append(_decode_unusual_item(bytes(raw), f"{path}[{index}]", error))
-            continue
-        if type(item) in _OUTPUTS and type(item.output) is str and len(item.output) >= _LONG:  # type: ignore[union-attr]
-            keep_json(item, _output.decode(raw).output)  # type: ignore[arg-type]  # `type` narrows nothing
-        decoded.append(item)
     return decoded
 
 

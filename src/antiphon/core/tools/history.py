@@ -35,13 +35,12 @@ class StartedCall(HistoryCall, frozen=True):
 
 
 class HistoryOutput(msgspec.Struct, frozen=True):
-    """What a call of that kind gave. An `optional` one may lack its call. `json`: a text's JSON as it came, if it is known."""
+    """What a call of that kind gave. An `optional` one may lack its call."""
 
     call_id: str
     kind: CallKind
     output: str | Sequence[Part]
     optional: bool = False
-    json: Raw | None = None
 
 
 HistoryEntry = HistoryCall | HistoryOutput
