@@ -26,7 +26,7 @@ from antiphon.responses.intake.media import Media
 from antiphon.runtime.offload import by_size
 from antiphon.server.api.relayed import content_type, kept_headers, pass_on, whole_body
 from antiphon.server.api.relays.asked import MOST_PICTURES, AskedRelay, read_json, read_relayed_form
-from antiphon.server.api.relays.passing import PassingAnswer, wrong_answer
+from antiphon.server.api.relays.passing import PassingAnswer, read_answer, wrong_answer
 from antiphon.server.api.relays.table import RelayedRoute
 from antiphon.server.api.relays.usage import usage_in_body
 from antiphon.server.api.routing_hints import request_hints
@@ -166,13 +166,14 @@ class RelayHandlers:
             return None
         body = await whole_body(answer, row.most, request.hold)
         if kind.startswith("application/json"):
-            usage = await by_size(len(body), usage_in_body, body)
+            read = await by_size(len(body), read_answer, body, row.large)
+            usage = await by_size(len(read.skeleton), usage_in_body, read.skeleton)
             body = await by_size(
                 len(body),
                 row.shape.answer,
                 asked,
                 asked.head.model or route.card.id,
-                body,
+                read,
                 shorten=route.card.matryoshka,
             )
             _settle(permit, usage, 1)
