@@ -26,7 +26,7 @@ class Sink(Protocol):
 
 
 class Outlet(msgspec.Struct, eq=False):
-    """Passes a ResponseStream's Events to the `sink`, once it is set. """
+    """Passes a ResponseStream's Events to the `sink`, once it is set."""
 
     _stream: ResponseStream
     sink: Sink | None = None

@@ -10,8 +10,8 @@ from antiphon.backends.base import FastPath
 from antiphon.backends.chat.answer_text import TextPolicy, as_text, open_sink
 from antiphon.backends.chat.answers.chunk_template import ChunkTemplate
 from antiphon.backends.chat.answers.endings import check_end, ending, unforced
-from antiphon.backends.chat.answers.fast_chunks import FastChunks
 from antiphon.backends.chat.answers.errors import check_containers, error_from_event, no_answer, nothing_said
+from antiphon.backends.chat.answers.fast_chunks import FastChunks
 from antiphon.backends.chat.answers.lenient import read_chunk
 from antiphon.backends.chat.answers.odd_streams import goes_on, json_lines
 from antiphon.backends.chat.answers.side_fields import sources_of
@@ -153,7 +153,10 @@ class ChatDecoder(MessageReader):
             template.learn(payload, chunk)
 
     def hasten(self, chunks: FastChunks, path: FastPath) -> bool:
-        """Let chunks like the last one go straight to the client, where nothing here has to look at them. `settle` comes after."""
+        """Let chunks like the last one go straight to the client, where nothing here has to look at them.
+
+        Before anything else is fed, `settle` has to be told what they said.
+        """
         template, marks = self._template, self._marks
         if template is None or marks is None or self._logprobs or self._unwanted is not None:
             return False

@@ -60,7 +60,7 @@ def delta_head(type: str, item_id: str, output_index: int, rest: bytes) -> bytes
 
 
 class Growing(msgspec.Struct, frozen=True):
-    """A text that grows by delta events, for who writes them himself: their type and JSON up to the text, and what keeps its pieces."""
+    """A text that is open, for who writes its delta events himself: type, JSON up to the text, what keeps the pieces."""
 
     type: str
     head: bytes

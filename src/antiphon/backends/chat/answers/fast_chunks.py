@@ -127,7 +127,7 @@ class FastChunks:
         return size
 
     def _start(self, length: int) -> tuple[bytes, int]:
-        """Return what a chunk begins with whose string ends after so many bytes, and its size; of impossible ones what never fits."""
+        """Return what a chunk begins with whose string ends after so many bytes, and its size; what never fits if none can."""
         start = b"-" * (length + 1)
         for digits in (1, 2, 3, 4, 5):
             size = b"%x" % max(0, length - digits - 2 + self._end_size - 2)
