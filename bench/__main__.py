@@ -7,9 +7,11 @@ import json
 import os
 import platform
 import subprocess
+import tempfile
 from pathlib import Path
 
-from bench import figures, page, turns
+from bench import figures, instructions, page, turns
+from bench.harness import bench as harness
 from bench.lab import ROOT, Figures, Lab, laboratory
 
 REPEATED = ("ordinary", "messages", "stored", "background", "workers")
@@ -26,7 +28,18 @@ def main() -> None:
     parser.add_argument(
         "--against", default="", metavar="COMMIT", help="compare with a commit by turns, and nothing else"
     )
+    parser.add_argument(
+        "--instructions",
+        nargs="?",
+        const=instructions.LOADS,
+        metavar="LOADS",
+        help="count instructions with callgrind (apt-get install valgrind), and nothing else; with --against, of both",
+    )
+    parser.add_argument("--profiles", type=Path, help="a folder for callgrind's files (callgrind_annotate reads them)")
     arguments = parser.parse_args()
+    if arguments.instructions:
+        count(arguments.instructions, arguments.against, arguments.profiles)
+        return
     found: Figures = json.loads(arguments.keep.read_text()) if arguments.keep.exists() else {}
     with laboratory() as lab:
         os.sched_setaffinity(0, {1 % (os.cpu_count() or 1)})
@@ -48,6 +61,14 @@ def main() -> None:
         return
     print(page.table(found))
     arguments.page.write_text(page.page(found, machine(), "scripts/bench"))
+
+
+def count(loads: str, against: str, profiles: Path | None) -> None:
+    """Count instructions of this checkout, and of a commit before it."""
+    harness.build()
+    with tempfile.TemporaryDirectory(prefix="bench-") as folder:
+        sources = {"before": turns.unpacked(commit(against), Path(folder) / "before")} if against else {}
+        print(instructions.table(instructions.counted(loads, {**sources, "now": ROOT / "src"}, profiles)))
 
 
 def _keep(found: Figures, path: Path) -> None:

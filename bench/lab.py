@@ -17,7 +17,7 @@ from bench.harness import bench as harness
 
 ROOT = Path(__file__).parents[1]
 HARNESS = ROOT / "bench" / "harness"
-PORT = 19490
+PORT = int(os.environ.get("BENCH_PORT", "19490"))
 PATH = "/v1/responses"
 MESSAGES_PATH = "/v1/messages"
 COMMAND = os.environ.get("ANTIPHON", str(ROOT / ".venv/bin/antiphon"))

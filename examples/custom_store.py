@@ -1,6 +1,6 @@
 """A store of your own: uploaded files lie in a folder, all else in an SQLite file beside them.
 
-A store is eleven nouns of one database; this one takes ten of the server's own and replaces the eleventh. A package adds it with an
+A store is nouns of one database; this one takes all but one of the server's own. A package adds it with an
 entry point, and the configuration names it:
 
     # pyproject.toml of the package

@@ -50,15 +50,33 @@ def _nobody_runs(kind: ToolKind) -> bool:
 
 
 FIELDS = (
-    Field("model", "honoured", True, "The configured id or an alias; the backend gets its own name for it."),
+    Field(
+        "model",
+        "honoured",
+        True,
+        "The configured id or an alias; the backend gets its own name for it. May be absent where the caller may call one model"
+        " only.",
+    ),
     Field("input", "honoured", False, "A string, or items. May be absent beside a history or `prompt`."),
     Field("instructions", "honoured", True, "Not carried over by `previous_response_id`."),
+    Field(
+        "access_programs",
+        "forwarded",
+        False,
+        "To Responses backends; `x-antiphon-ignored` names it where there is none.",
+    ),
     Field("background", "honoured", True, "Needs the store."),
     Field("client_metadata", "ignored", False),
     Field("context_management", "honoured", False, "Compaction at a threshold of tokens."),
-    Field("conversation", "honoured", True, "By string or object; not beside `previous_response_id`."),
+    Field(
+        "conversation",
+        "honoured",
+        True,
+        "By string or object; not beside `previous_response_id`. An id begins with `conv_`.",
+    ),
     Field("file_id", "honoured", False, "An unknown file is a 404."),
     Field("frequency_penalty", "honoured", True, "−2 to 2."),
+    Field("image", "forwarded", False, "To Responses backends; `x-antiphon-ignored` names it where there is none."),
     Field(
         "include",
         "honoured",
@@ -73,13 +91,31 @@ FIELDS = (
     ),
     Field("max_tool_calls", "honoured", True),
     Field("metadata", "honoured", True, "16 pairs; keys of 64, values of 512 characters."),
-    Field("moderation", "ignored", False),
+    Field(
+        "moderation",
+        "honoured",
+        True,
+        "By a guard of the configuration that `model` names ([guardrails.md](guardrails.md)); `policy` blocks or only tells. The "
+        "response has the verdicts in the place of the request's field.",
+    ),
+    Field(
+        "multi_agent",
+        "forwarded",
+        False,
+        "To Responses backends, whose agents' items come back; `x-antiphon-ignored` names it where there is none.",
+    ),
     Field("parallel_tool_calls", "honoured", True),
     Field("presence_penalty", "honoured", True, "−2 to 2."),
     Field("previous_response_id", "honoured", True),
     Field("prompt", "honoured", True, "A template of the configuration."),
     Field("prompt_cache_key", "forwarded", True, "To backends that know it."),
-    Field("prompt_cache_options", "ignored", False),
+    Field(
+        "prompt_cache_options",
+        "honoured",
+        True,
+        "`comparison_response_id`: the response has `prompt_cache_diagnostics`, for any backend. `mode` and `ttl` go to "
+        "Responses backends. In the response only where the request has it.",
+    ),
     Field("prompt_cache_retention", "forwarded", False, "To backends that know it."),
     Field(
         "reasoning",
@@ -99,12 +135,19 @@ FIELDS = (
         "There is no obfuscation to switch off; usage is sent wherever the backend tells it.",
     ),
     Field("temperature", "honoured", True, "0 to 2."),
-    Field("text", "honoured", True, "Nested or flat; a flat request gets the flat `type` beside the nested form."),
+    Field(
+        "text",
+        "honoured",
+        True,
+        "Nested or flat; a flat request gets the flat `type` beside the nested form. Under"
+        " `json_schema` may stand the schema itself.",
+    ),
     Field(
         "tool_choice",
         "honoured",
         True,
-        "All forms. A forced call that the backend does not make is asked for again by a schema. Where there is "
+        "All forms, also as chat completions nest them. A forced call that the backend does not make is asked for again by a "
+        "schema. Where there is "
         "still none, the first answer is given, and `tool_choice` named in `x-antiphon-ignored` and in the log. "
         "Left out, and named in `x-antiphon-ignored`, where the backend refuses it.",
     ),
@@ -140,7 +183,8 @@ ITEMS = (
         "In and out; an output may be a string or parts. `arguments` may be an object: it is taken as its JSON text. "
         "Ids of calls may repeat in a history: an output belongs to the nearest "
         "earlier calls of its id that have none yet, in their order. A second, different output for a call is a 400, and so is "
-        "one without a call. The ids of new calls are unique in their conversation, whatever the backend sends.",
+        "one without a call. The ids of new calls are unique in their conversation, whatever the backend sends. A call of an "
+        "asynchronous tool has `async: true`.",
     ),
     Kind("custom_tool_call, custom_tool_call_output", "In and out; functions on the way to chat backends."),
     Kind("item_reference", "In: stands for the stored item."),
@@ -156,6 +200,10 @@ ITEMS = (
         "In and out; the server makes the calls. An approval is good for a request that this server signed for its owner.",
     ),
     Kind("compaction, compaction_summary, compaction_trigger", "In and out; sealed by the server for its owner."),
+    Kind(
+        "agent_message, multi_agent_call, multi_agent_call_output",
+        "Taken and kept; a Responses backend gets them as they came and may send them, a chat model does not see them.",
+    ),
     Kind("configuration_update", "In: changes settings from there on, until the next."),
     Kind(
         "web_search_call, file_search_call, code_interpreter_call",
@@ -176,8 +224,12 @@ ITEMS = (
 )
 
 TOOLS = (
-    Kind("function", "Honoured; also in chat completions' nested form."),
-    Kind("custom", "Honoured; a grammar constrains the backend where it can."),
+    Kind(
+        "function",
+        "Honoured; also in chat completions' nested form. With `async: true` the model goes on without the output, which comes "
+        "with a later request, on any chat model; a Responses backend gets the field as it is.",
+    ),
+    Kind("custom", "Honoured, also with `async`; a grammar constrains the backend where it can."),
     Kind("namespace", "Honoured; the call comes back with `name` and `namespace` apart."),
     Kind(
         "mcp",
@@ -236,6 +288,10 @@ EVENTS = (
     ),
     Kind("response.function_call_arguments.delta, response.function_call_arguments.done", ""),
     Kind("response.custom_tool_call_input.delta, response.custom_tool_call_input.done", ""),
+    Kind(
+        "response.shell_call_command.added, response.shell_call_command.delta, response.shell_call_command.done",
+        "Of `shell`: each command, once the call is whole.",
+    ),
     Kind(
         "any other",
         "From a Responses backend: passed on with our numbers and places, where it belongs to an item that is open.",

@@ -191,6 +191,16 @@ _FIELDS = (
     _field("client_metadata", "x", INVALID_TYPE),
     _field("context_management", {}, INVALID_TYPE),
     _field("moderation", [], INVALID_TYPE),
+    _field("moderation", {"model": 1}, INVALID_TYPE, "moderation.model"),
+    _field(
+        "moderation",
+        {"model": "m", "policy": {"input": {"mode": "drop"}}},
+        INVALID_VALUE,
+        "moderation.policy.input.mode",
+    ),
+    _field(
+        "moderation", {"model": "m", "policy": {"output": {"mode": "block"}}}, "model_not_found", "moderation.model"
+    ),
     _field("prompt_cache_options", 1, INVALID_TYPE),
     _field("file_id", 1, INVALID_TYPE),
     Refused("unknown field", _body(seed=1), "seed", "unknown_parameter", setting="reject"),

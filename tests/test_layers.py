@@ -27,6 +27,7 @@ MAY_IMPORT = {
     "access": "types errors core config stores backends",
     "telemetry": "types errors core runtime net config stores backends tools",
     "responses": "*",
+    "batches": "*",
     "server": "*",
     "composition": "*",
     "cli": "*",
@@ -34,7 +35,7 @@ MAY_IMPORT = {
 }
 
 # What the others see of a folder that holds several kinds of one thing. Which kind is used is known to COMPOSING only.
-SEAMS = {"backends": "base", "stores": "base records condition", "tools": "base", "sandbox": "base"}
+SEAMS = {"backends": "base", "stores": "base records batch_records condition", "tools": "base", "sandbox": "base"}
 COMPOSING = frozenset(("composition", "cli"))
 
 MOST_FILES = 20

@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from antiphon.config import BackendConfig, CodeInterpreterConfig, Config, FileSearchConfig
+from antiphon.config import BackendConfig, CodeInterpreterConfig, Config, DecisionsConfig, FileSearchConfig
 from antiphon.config.tools import ImageGenerationConfig
 
 PAGE = Path(__file__).parent.parent / "docs" / "limits.md"
@@ -34,6 +34,7 @@ def value_of(source: str) -> object:
         return getattr(importlib.import_module(f"antiphon.{module}"), name)
     tables = {"backends.NAME": BackendConfig, "tools.file_search": FileSearchConfig, "": Config}
     tables["tools.code_interpreter"] = CodeInterpreterConfig
+    tables["decisions"] = DecisionsConfig
     tables["tools.image_generation"] = ImageGenerationConfig
     path, _, name = source.rpartition(".")
     table = tables[path]

@@ -328,6 +328,7 @@ INSIDE = frozenset(
     config.environment:_plain
     config.environment:_split
     config.layers:_VARIABLE
+    config.shortcuts:_ADDRESS
     config.shortcuts:_NAMED
     stores.postgres.sql:_PARAMETER
     server.http.router:_pattern

@@ -9,9 +9,10 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "antiphon.backends.base": "Backend BackendModel ByteStream Capabilities Take TurnStream",
-    "antiphon.config": "BackendConfig Config EngineConfig KeyConfig McpServerConfig ModelConfig",
+    "antiphon.config": "BackendConfig Config EngineConfig GuardConfig KeyConfig McpServerConfig ModelConfig",
     "antiphon.core.deltas": "CallDelta CallStart Delta Finish FinishReason ReasoningDelta RefusalDelta TextDelta UsageReport",
     "antiphon.core.gcra": "Charge Meter",
+    "antiphon.core.guards.base": "GuardText GuardVerdict",
     "antiphon.core.kind": "Kind",
     "antiphon.core.tools.offers": "Offer Target",
     "antiphon.core.turn": "Turn",
@@ -19,6 +20,7 @@ _HOMES = {
         "AntiphonError APIError BackendError ConfigError InvalidRequest NotFound StoreConflict StoreError StoreUnknown"
     ),
     "antiphon.composition.factory": "create_app load_config",
+    "antiphon.responses.guards.base": "Guard",
     "antiphon.server.asgi": "AntiphonApp",
     "antiphon.stores.base": (
         "ConversationStore DeliveryStore FenceError FileStore JobStore KeyStore LimitStore ResponseStore Store StoreDatabase "

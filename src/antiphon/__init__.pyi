@@ -11,6 +11,7 @@ from antiphon.composition.factory import load_config as load_config
 from antiphon.config import BackendConfig as BackendConfig
 from antiphon.config import Config as Config
 from antiphon.config import EngineConfig as EngineConfig
+from antiphon.config import GuardConfig as GuardConfig
 from antiphon.config import KeyConfig as KeyConfig
 from antiphon.config import McpServerConfig as McpServerConfig
 from antiphon.config import ModelConfig as ModelConfig
@@ -25,6 +26,8 @@ from antiphon.core.deltas import TextDelta as TextDelta
 from antiphon.core.deltas import UsageReport as UsageReport
 from antiphon.core.gcra import Charge as Charge
 from antiphon.core.gcra import Meter as Meter
+from antiphon.core.guards.base import GuardText as GuardText
+from antiphon.core.guards.base import GuardVerdict as GuardVerdict
 from antiphon.core.kind import Kind as Kind
 from antiphon.core.tools.offers import Offer as Offer
 from antiphon.core.tools.offers import Target as Target
@@ -38,6 +41,7 @@ from antiphon.errors import NotFound as NotFound
 from antiphon.errors import StoreConflict as StoreConflict
 from antiphon.errors import StoreError as StoreError
 from antiphon.errors import StoreUnknown as StoreUnknown
+from antiphon.responses.guards.base import Guard as Guard
 from antiphon.server.asgi import AntiphonApp as AntiphonApp
 from antiphon.stores.base import ConversationStore as ConversationStore
 from antiphon.stores.base import DeliveryStore as DeliveryStore

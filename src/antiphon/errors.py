@@ -25,8 +25,8 @@ AntiphonError
 └── what one module tells another, and no client sees:
     SealError, IllegalCall, GrammarError, GrammarFault, SchemaFault, Unchecked, Unusable, UnusableKey, WorkerDied, WorkerUnusable,
     EngineFailure, StaleConnection, BrokenOff, ServerStopping, SteerRefused, NoRoom, Unpackable, BusyError, Extensive,
-    FileGone, TornError, Unacceptable, ProxyRefused, MoreText, NoCall, InvalidDocument, UnsupportedDocument, ReaderDied,
-    DocumentGone, ReaderUnusable, EmbeddingFailed, SearchFailed
+    LineLeft, LinesMissing, FileGone, TornError, Unacceptable, ProxyRefused, MoreText, NoCall,
+    InvalidDocument, UnsupportedDocument, ReaderDied, DocumentGone, ReaderUnusable, EmbeddingFailed, SearchFailed
 """
 
 from __future__ import annotations

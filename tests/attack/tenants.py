@@ -28,6 +28,7 @@ USED = {200, 400, 404, 409, 422, 501, 502}
 BODIES: dict[str, Json] = {
     "POST /vector_stores/{id}/search": {"query": "crown jewels"},
     "POST /uploads/{id}/complete": {"part_ids": ["part_1"]},
+    "POST /chat/completions/{id}": {"metadata": {"mine": "now"}},
     "POST /skills/{id}": {"default_version": "1"},
     "POST /vector_stores/{id}/files/{file_id}": {"attributes": {}},
     "POST /vector_stores/{id}": {"name": "mine"},
@@ -186,6 +187,7 @@ class Table:
             for path, fields in (
                 ("/v1/vector_stores", {"file_ids": [id]}),
                 ("/v1/containers", {"name": "mine", "file_ids": [id]}),
+                ("/v1/batches", {"input_file_id": id, "endpoint": "/v1/responses", "completion_window": "24h"}),
             ):
                 answer = await self.one.ask("POST", path, fields, key=BOB)
                 self.judge(f"{path} with {kind}", answer, {200, 400, 404, 501})

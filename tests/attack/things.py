@@ -16,6 +16,8 @@ SECRET = "The crown jewels are under the stairs."
 
 Json = dict[str, Any]
 
+KEPT_CHAT: Json = {"messages": [{"role": "user", "content": SECRET}], "store": True, "metadata": {"a": SECRET}}
+
 
 class Things(NamedTuple):
     """Ids by the kind of thing, blobs that were sealed for Ann, and signatures of the Messages API."""
@@ -47,8 +49,10 @@ async def make_things(one: Target) -> Things:
         "conversation item": items["data"][0]["id"],
         "file": file["id"],
         "upload": upload["id"],
+        "chat": (await one.json("POST", "/v1/chat/completions", {"model": "scripted", **KEPT_CHAT}))["id"],
         "skill": json.loads((await one.ask("POST", "/v1/skills", skill, key=ANN, headers=FORM)).body)["id"],
         **await _vector_store(one, file["id"]),
+        **await _batches(one),
         **await _container(one, file["id"]),
     }
     thought = await one.json(
@@ -66,6 +70,20 @@ async def make_things(one: Target) -> Things:
     assert {item["type"] for item in blobs} >= {"reasoning"}, (thought, compacted)
     sealed = [{k: v for k, v in item.items() if k in ("type", "encrypted_content", "id")} for item in blobs]
     return Things(ids, sealed, [*await _signatures(one), *(str(blob["encrypted_content"]) for blob in sealed)])
+
+
+async def _batches(one: Target) -> dict[str, str]:
+    body = {"model": "scripted", "input": SECRET}
+    line = json.dumps({"custom_id": SECRET, "method": "POST", "url": "/v1/responses", "body": body})
+    parts = [("purpose", None, b"batch"), ("file", "s.jsonl", line.encode())]
+    file = json.loads((await one.ask("POST", "/v1/files", form(parts), key=ANN, headers=FORM)).body)["id"]
+    fields = {"input_file_id": file, "endpoint": "/v1/responses", "completion_window": "24h", "metadata": {"a": SECRET}}
+    made = await one.json("POST", "/v1/batches", fields)
+    params = {"model": "scripted", "max_tokens": 9, "messages": [{"role": "user", "content": SECRET}]}
+    other = await one.json("POST", "/v1/messages/batches", {"requests": [{"custom_id": "a", "params": params}]})
+    while made["status"] != "completed":
+        made = await one.json("GET", f"/v1/batches/{made['id']}")
+    return {"batch of requests": made["id"], "message batch": other["id"], "batch's output": made["output_file_id"]}
 
 
 async def _vector_store(one: Target, file: str) -> dict[str, str]:

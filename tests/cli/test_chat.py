@@ -89,9 +89,9 @@ def test_a_wrong_key_and_an_absent_server_are_told_apart(served: Served) -> None
 
 
 async def test_one_question_in_one_answer_out(tmp_path: Path, served: Served) -> None:
-    outcome = await antiphon(tmp_path, "chat", "--url", served.url, stdin="Hello there.\n", ANTIPHON_KEY="key")
+    outcome = await antiphon(tmp_path, "chat", "--url", served.url, stdin="Hello there.\n", ANTIPHON_API_KEY="key")
     assert (outcome.code, outcome.out, outcome.err) == (0, "Hello there.\n", "")
-    failed = await antiphon(tmp_path, "chat", "--url", served.url, stdin="/error 400 No.", ANTIPHON_KEY="key")
+    failed = await antiphon(tmp_path, "chat", "--url", served.url, stdin="/error 400 No.", ANTIPHON_API_KEY="key")
     assert (failed.code, failed.out, failed.err) == (1, "", "antiphon: error: No.\n")
 
 

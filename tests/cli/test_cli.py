@@ -87,3 +87,9 @@ def test_the_settings_in_effect_are_shown_without_secrets(tmp_path: Path) -> Non
 def test_the_schema_and_the_page_are_printed(tmp_path: Path) -> None:
     assert "engine" in json.loads(run(tmp_path, "config", "schema").stdout)["$defs"]["Config"]["properties"]
     assert run(tmp_path, "config", "docs").stdout == page()
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+async def test_completion_is_printed_for_a_shell(tmp_path: Path, shell: str) -> None:
+    outcome = await antiphon(tmp_path, "completion", shell)
+    assert outcome.code == 0 and "_ANTIPHON_COMPLETE" in outcome.out

@@ -145,6 +145,17 @@ async def test_what_a_model_cannot_do_and_how_it_wants_to_be_spoken_to_is_writte
     assert [one.url for one in config.backends.values()] == [upstream.url]
 
 
+@pytest.mark.parametrize(
+    ("cached", "sign", "words"), [(2, "✓", "2 of 3 tokens"), (0, "–", "--enable-prompt-tokens-details")]
+)
+async def test_whether_a_repeated_prompt_is_read_from_a_cache(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cached: int, sign: str, words: str
+) -> None:
+    monkeypatch.setitem(USAGE, "prompt_tokens_details", {"cached_tokens": cached})
+    _, err = await written(tmp_path, able)
+    assert signs(err)["prompt cache"] == sign and words in err
+
+
 async def test_thoughts_that_the_template_opened_are_seen(tmp_path: Path) -> None:
     async with running(server(lambda call: {"content": "Well.</think>Hello."})) as upstream:
         outcome = await antiphon(tmp_path, "doctor", upstream.url)

@@ -14,19 +14,20 @@ from types import SimpleNamespace
 import click
 import pytest
 
+from antiphon.cli.agents.choice import chosen
 from antiphon.cli.agents.profiles import AGENTS, launch
 from antiphon.cli.agents.snippets import SNIPPETS, snippet
 from antiphon.cli.agents.target import AgentTarget
 from antiphon.cli.client import ListedModel
-from antiphon.cli.launch import chosen
 from tests.acceptance.command import serving
 
 pytestmark = pytest.mark.slow
 
 TARGET = AgentTarget(url="http://127.0.0.1:8080/v1", key="sk-secret", model="org/a-model")
 AGENT = """#!/bin/sh
-cat "$CODEX_HOME/config.toml"
-echo "key $ANTIPHON_KEY folder $CODEX_HOME arguments $@"
+echo "key $ANTIPHON_API_KEY home ${CODEX_HOME:-mine}"
+for word; do echo "word $word"; done
+case "$6" in model_catalog_json=*) eval "${6}"; cat "$model_catalog_json"; echo ;; esac
 exit 7
 """
 CLAUDE = """#!/bin/sh
@@ -47,21 +48,22 @@ api = "scripted"
 def test_a_profile_names_the_server_and_hides_the_key(agent: str) -> None:
     start = launch(agent, TARGET)
     files = "".join(start.files.values())
-    told = files + "".join(start.variables.values())
+    told = files + "".join(start.variables.values()) + "".join(start.command)
     assert TARGET.url in told or TARGET.url.removesuffix("/v1") in start.variables.values()
     assert TARGET.model in told
     assert TARGET.key not in files
     assert TARGET.key in start.variables.values()
-    assert any("{folder}" in value for value in start.variables.values())
+    assert any("{folder}" in value for value in (*start.variables.values(), *start.command))
 
 
 def test_codex_gets_a_provider_and_a_catalogue() -> None:
-    start = launch("codex", TARGET)
+    start = launch("codex", TARGET, isolated=True)
+    assert start.variables["CODEX_HOME"] == "{folder}"
     config = tomllib.loads(start.files["config.toml"])
     assert config["model_providers"]["antiphon"] == {
         "name": "Antiphon",
         "base_url": TARGET.url,
-        "env_key": "ANTIPHON_KEY",
+        "env_key": "ANTIPHON_API_KEY",
         "wire_api": "responses",
     }
     (model,) = json.loads(start.files["models.json"])["models"]
@@ -72,10 +74,14 @@ def test_codex_gets_a_provider_and_a_catalogue() -> None:
 def test_a_snippet_names_server_and_model(client: str) -> None:
     text = snippet(client, TARGET)
     assert TARGET.url.removesuffix("/v1") in text
-    assert TARGET.model in text
+    assert TARGET.model in text or client in ("jan", "open-webui")  # these list the models themselves
     assert "{url}" not in text
-    assert "{{" not in text
-    assert not [name for name in ("base", "context", "output", "search") if f"{{{name}}}" in text]
+    assert "{{" not in text.replace("{{ secrets", "")
+    assert not [
+        name
+        for name in ("base", "context", "output", "search", "key", "python_key", "thinks", "sees")
+        if f"{{{name}}}" in text
+    ]
 
 
 def installed(folder: Path, name: str, text: str) -> Path:
@@ -95,20 +101,32 @@ def test_an_agent_runs_against_the_server_and_leaves_nothing_behind(tmp_path: Pa
     (tmp_path / "antiphon.toml").write_text(CONFIG)
     environment = {**os.environ, "PATH": f"{program.parent}:{os.environ['PATH']}", "HOME": str(home)}
     with serving(tmp_path, "--config", "antiphon.toml") as server:
-        done = subprocess.run(
-            [sys.executable, "-m", "antiphon", "launch", "codex", "--url", server.url, "--", "exec", "Do it."],
-            env=environment,
-            capture_output=True,
-            text=True,
-            timeout=30,
-        )
+        done = run_launch(tmp_path, environment, "codex", "--url", server.url, "--", "exec", "Do it.")
+        alone = run_launch(tmp_path, environment, "codex", "--isolated", "--url", server.url)
     assert done.returncode == 7, done.stderr
-    assert f'base_url = "{server.url}/v1"' in done.stdout
-    assert "key none" in done.stdout
-    assert "arguments exec Do it." in done.stdout
-    folder = done.stdout.split("folder ")[1].split(" arguments")[0]
-    assert not Path(folder).exists()
+    assert "key none home mine\n" in done.stdout
+    words = [line.removeprefix("word ") for line in done.stdout.splitlines() if line.startswith("word ")]
+    assert words[-2:] == ["exec", "Do it."]
+    settings = tomllib.loads("\n".join(word for word in words if "=" in word))
+    assert settings["model"] == "scripted" and settings["model_provider"] == "antiphon"
+    assert settings["model_providers"]["antiphon"]["base_url"] == f"{server.url}/v1"
+    (model,) = json.loads(done.stdout.splitlines()[-1])["models"]
+    assert (model["slug"], model["supported_reasoning_levels"] != []) == ("scripted", True)
+    assert not Path(settings["model_catalog_json"]).exists()
+    assert "home mine" not in alone.stdout and "home /" in alone.stdout
     assert (home / ".codex/config.toml").read_text() == "mine = true\n"
+
+
+def run_launch(folder: Path, environment: dict[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "antiphon", "launch", *arguments],
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=30,
+        stdin=subprocess.DEVNULL,
+    )
 
 
 def test_an_agent_that_is_not_there_is_told_how_to_get(tmp_path: Path) -> None:
@@ -186,9 +204,11 @@ def test_claude_code_needs_a_window_for_its_own_prompt(tmp_path: Path) -> None:
 
 
 def test_the_shell_takes_what_connect_prints_for_claude_code(tmp_path: Path) -> None:
-    text = snippet("claude", TARGET._replace(key="$ANTIPHON_KEY")).removesuffix("claude\n")
+    text = snippet("claude", TARGET._replace(key="$ANTIPHON_API_KEY")).removesuffix("claude\n")
     shell = ["sh", "-c", f"{text}\nenv"]
-    done = subprocess.run(shell, env={"ANTIPHON_KEY": "sk-1"}, capture_output=True, text=True, timeout=30, check=True)
+    done = subprocess.run(
+        shell, env={"ANTIPHON_API_KEY": "sk-1"}, capture_output=True, text=True, timeout=30, check=True
+    )
     assert "ANTHROPIC_AUTH_TOKEN=sk-1\n" in done.stdout
     assert "ANTHROPIC_BASE_URL=http://127.0.0.1:8080\n" in done.stdout
 
@@ -224,11 +244,11 @@ def test_in_a_terminal_the_model_is_asked_for(monkeypatch: pytest.MonkeyPatch) -
         asked.append(options["default"])
         return 2
 
-    assert chosen(models, None, "url") is models[0]  # not in a terminal
+    assert chosen(models, None, "url", "codex") is models[0]  # not in a terminal
     monkeypatch.setattr(sys.modules[chosen.__module__], "sys", SimpleNamespace(stdin=Terminal(), stderr=Terminal()))
     monkeypatch.setattr(click, "prompt", prompt)
-    assert chosen(models, None, "url") is models[1]
-    assert chosen(models, "b", "url") is models[1]
-    assert chosen(models, "an-alias", "url").id == "an-alias"
-    assert chosen(models[:1], None, "url") is models[0]
+    assert chosen(models, None, "url", "codex") is models[1]
+    assert chosen(models, "b", "url", "codex") is models[1]
+    assert chosen(models, "an-alias", "url", "codex").id == "an-alias"
+    assert chosen(models[:1], None, "url", "codex") is models[0]
     assert asked == [1]

@@ -39,7 +39,7 @@ def main() -> None:
         assert demo.stdout.strip(), demo.stderr  # whatever so small a model says
         refused = launch(home, "--", "-p", "Say hello.")
         same((refused.returncode, refused.stdout), (1, ""))
-        has(refused.stderr, "antiphon-demo has a window of 8,192 tokens")
+        has(refused.stderr, "antiphon-demo is too small for claude")
         server = ("--url", BASE_URL, "--key", API_KEY, "--")
         told = launch(home, *server, "-p", play("NOTE colour=blue", {"say": "noted"}))
         same((told.returncode, told.stdout.strip()), (0, "noted"))

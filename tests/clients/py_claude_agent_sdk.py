@@ -30,7 +30,7 @@ COMMAND = [str(HERE.parent.parent / ".venv/bin/python"), "-m", "antiphon", "conn
 
 def printed(prompt: str) -> dict[str, Any]:
     """Return the names of the program that `antiphon connect` prints, with another prompt."""
-    asked = {**os.environ, "ANTIPHON_KEY": API_KEY}
+    asked = {**os.environ, "ANTIPHON_API_KEY": API_KEY}
     done = subprocess.run(
         [*COMMAND, "--url", BASE_URL, "--key", API_KEY], env=asked, capture_output=True, text=True, check=True
     )

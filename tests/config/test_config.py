@@ -164,7 +164,7 @@ WRONG_TOGETHER = {
     "api_keys = ['']": "api_keys[0]: a key must be",
     "workers = 2\nstore = 'memory'": "workers: several processes cannot share",
     "url_guard_allow = ['10.0.0.0/33']": "url_guard_allow[0]: '10.0.0.0/33' is not a network",
-    "[backends.a]\nurl = 'a:8000'": "backends.a.url: expected http://",
+    "[backends.a]\nurl = 'a:8000'": "backends.a.url: 'a:8000' is not http://host:port/v1",
     "[backends.engine]\nurl = 'http://a'": "this name is reserved for the embedded engine",
     "[engine]\nmodel = 'no.gguf'": "engine.model: file not found: 'no.gguf'",
     "[engine]\nmodel = 'llama'": "engine.model: 'llama' is neither FILE.gguf nor a hub repository",
@@ -208,7 +208,7 @@ def test_a_key_opens_other_addresses(tmp_path: Path, file: str) -> None:
 
 def test_wrong_variables_are_named(tmp_path: Path) -> None:
     assert refusal(tmp_path, ANTIPHON_PORT="x") == "environment ANTIPHON_PORT: port: expected int, got str"
-    assert "did you mean 'ANTIPHON_API_KEYS'?" in refusal(tmp_path, ANTIPHON_API_KEY="k")
+    assert "did you mean 'ANTIPHON_STORE'?" in refusal(tmp_path, ANTIPHON_STOER="k")
 
 
 def test_what_kubernetes_sets_is_left_alone(tmp_path: Path) -> None:
@@ -265,3 +265,32 @@ def test_variables_of_tables_in_tables() -> None:
     }
     settings = load({"backend": ["http://127.0.0.1:1/v1"]}, variables).config.tools.web_search
     assert (settings.provider, settings.key, settings.blocked_domains) == ("brave", "k", ["a.example", "b.example"])
+
+
+def test_one_variable_holds_the_key_of_both_sides(tmp_path: Path) -> None:
+    assert settings(tmp_path, ANTIPHON_API_KEY="k").config.api_keys == ["k"]
+    assert settings(tmp_path, ANTIPHON_API_KEY="k", ANTIPHON_API_KEYS="a,b").config.api_keys == ["a", "b"]
+    assert (
+        settings(tmp_path, 'api_keys = ["f"]', ANTIPHON_API_KEY="k").origins["api_keys"]
+        == "environment ANTIPHON_API_KEY"
+    )
+
+
+@pytest.mark.parametrize(
+    ("given", "url"),
+    [
+        ("localhost:8000", "http://localhost:8000"),
+        ("gpu=10.0.0.1:8000/v1", "http://10.0.0.1:8000/v1"),
+        ("[::1]:8000", "http://[::1]:8000"),
+        ("https://x.example/v1", "https://x.example/v1"),
+        ("unix:/a/b:/v1", "unix:/a/b:/v1"),
+    ],
+)
+def test_a_backend_by_flag_may_leave_out_http(tmp_path: Path, given: str, url: str) -> None:
+    (backend,) = settings(tmp_path, flags={"backend": [given]}).config.backends.values()
+    assert backend.url == url
+
+
+def test_a_wrong_scope_is_told_with_those_that_are(tmp_path: Path) -> None:
+    told = refusal(tmp_path, '[keys.a]\nkey = "k"\nscopes = ["respones"]')
+    assert "invalid enum value 'respones' at [0]; expected some of responses, chat" in told

@@ -17,7 +17,7 @@ import pytest
 
 from antiphon.stores.base import Store
 from antiphon.stores.open import open_sqlite
-from antiphon.stores.sqlite import keeper
+from antiphon.stores.sqlite.disk import keeper
 from tests.server.serving import wait_until
 from tests.server.whole import Client, turn, whole_server
 from tests.stores.databases import sqlite

@@ -186,7 +186,9 @@ async def test_a_copy_is_detached(
     await store.deliveries.put([Delivery(id="evt_1", url="u", owner=ANN, body=b"{}", due=0.0)])
     await store.close()
     result = await asyncio.to_thread(CliRunner().invoke, cli, ["db", "detach", "--store", place])
-    assert result.output.startswith("1 background responses are cancelled, 1 webhook events are dropped"), result.output
+    assert result.output.startswith("1 background responses and batches are cancelled, 1 webhook events are dropped"), (
+        result.output
+    )
     store = stores.open()
     job = await store.jobs.claim("w", 0.0, 1.0)
     assert job is not None and job.cancelled

@@ -70,10 +70,17 @@ INSERT INTO antiphon.containers (id, owner, name, memory, idle, created_at, last
 SELECT 'cntr_' || n, 'owner' || n % 50, 'n', 1, 1, n, n, 1000000 + n FROM generate_series(1, 3000) AS n;
 INSERT INTO antiphon.container_files (id, container, path, size, source, created_at, content)
 SELECT 'cfile_' || number, id, '/mnt/data/f', 1, 'user', 1, 'x' FROM antiphon.containers;
+INSERT INTO antiphon.batches (id, owner, front, created_at, expires_at, status, open, keep_until, details, progress)
+SELECT 'batch_' || n, 'owner' || n % 50, 'openai', n, n, 'completed', n % 100 = 0, 1000000 + n, '{}', '{}'
+FROM generate_series(1, 3000) AS n;
+INSERT INTO antiphon.batch_lines (batch, line, custom_id, start, size, state)
+SELECT number, n, 'id' || n, 0, 1, n % 3 FROM antiphon.batches, generate_series(1, 20) AS n;
 INSERT INTO antiphon.skills (id, owner, created_at, default_version, made)
 SELECT 'skill_' || n, 'owner' || n % 50, n, 1, 2 FROM generate_series(1, 3000) AS n;
 INSERT INTO antiphon.skill_versions (id, skill, version, created_at, name, description, digest, size, content)
 SELECT 'skillver_' || number || '_' || n, id, n, 1, 'n', 'd', 'd', 1, 'x' FROM antiphon.skills, generate_series(1, 2) AS n;
+INSERT INTO antiphon.chats (id, owner, model, created_at, expires_at, pairs, metadata, body, messages)
+SELECT 'chatcmpl-' || n, 'owner' || n % 50, 'm', n, 1000000 + n, '{}', '{}', '{}', '[]' FROM generate_series(1, 3000) AS n;
 INSERT INTO antiphon.container_skills (container, folder, name, description, size, content)
 SELECT id, 'f', 'n', 'd', 1, 'x' FROM antiphon.containers;
 ANALYZE;
@@ -82,6 +89,7 @@ ANALYZE;
 ALL_OF_A_TABLE = {
     ("upkeep", "census"),  # counts what waits
     ("upkeep", "cancel_all"),  # by hand: `antiphon db detach`
+    ("upkeep", "cancel_batches"),
     ("upkeep", "drop_deliveries"),
     ("jobs", "claim"),  # a row for each background run that has not ended: the planner reads a few thousand as they lie
     ("keys", "all"),

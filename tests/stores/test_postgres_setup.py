@@ -18,6 +18,7 @@ from antiphon.cli import cli
 from antiphon.core.retrieval.vectors import code, packed
 from antiphon.errors import ConfigError
 from antiphon.stores.base import Store
+from antiphon.stores.nouns.chats import ChatFilter
 from antiphon.stores.open import open_postgres, open_sqlite, open_store, shared_secret
 from antiphon.stores.postgres.connection.address import read_address
 from antiphon.stores.postgres.imports.importing import NOUNS, Import
@@ -41,6 +42,7 @@ from antiphon.stores.records import (
 from . import databases
 from .postgres_server import Postgres
 from .samples import ANN, BOB, NOW, conversation, delivery, event, file, item, response
+from .test_chats import chat
 
 # Reaching it
 
@@ -229,6 +231,7 @@ async def fill(path: Path) -> None:
         id="skillver_1", skill="skill_1", created_at=1, name="s", description="d", digest="x", size=3
     )
     await store.skills.create(skill, first, b"zip")
+    await store.chats.put(chat(1, expires_at=int(NOW) + 9))
     await store.deliveries.put([delivery(1), delivery(2)])
     await store.keys.put(StoredKey(id="key_1", owner=BOB, digest=b"d", created_at=NOW, body=b"{}"))
     await store.keys.secret("pepper", b"theirs")
@@ -303,6 +306,8 @@ async def same(path: Path, url: str) -> None:
     assert await new.containers.file_content("cntr_1", "cfile_1") == b"a"
     assert await new.skills.get("skill_1", ANN) == await old.skills.get("skill_1", ANN) is not None
     assert await new.skills.content("skill_1", 1) == b"zip"
+    assert await new.chats.get("chatcmpl-001", ANN, NOW) == await old.chats.get("chatcmpl-001", ANN, NOW) is not None
+    assert await new.chats.list(ANN, NOW, ChatFilter(metadata={"colour": "grün"})) == await old.chats.list(ANN, NOW)
     assert await new.keys.list() == await old.keys.list()
     assert await new.keys.secret("pepper", b"mine") == b"theirs"
     assert await new.deliveries.next_due() == await old.deliveries.next_due()

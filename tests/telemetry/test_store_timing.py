@@ -20,6 +20,8 @@ claim release_job heartbeat finish_job cancel_job append_events append_batches e
 put_file get_file file_content files delete_file begin_file append_file finish_file drop_file file_row file_usage
 uploads.put uploads.get uploads.pending uploads.add uploads.parts uploads.end
 put_deliveries claim_delivery postpone_delivery finish_delivery next_delivery
+batches.create batches.get batches.list batches.cancel batches.delete batches.claim batches.heartbeat batches.release
+batches.clear_lines batches.add_lines batches.advance batches.begin_line batches.finish_line batches.outcomes batches.settle
 secret put_key find_key keys charge take_slot free_slot renew_slots purge census close
 vector_stores.create vector_stores.get vector_stores.list vector_stores.count vector_stores.update vector_stores.touch
 vector_stores.delete vector_stores.attach vector_stores.file vector_stores.files vector_stores.set_attributes
@@ -29,6 +31,7 @@ vector_stores.attributes vector_stores.search vector_stores.drafted vector_store
 containers.claim containers.count containers.delete containers.delete_file containers.file_content containers.files
 containers.get containers.list containers.put containers.put_file containers.release containers.touch
 containers.put_skill containers.skill_content containers.skills
+chats.put chats.get chats.list chats.update chats.delete
 skills.add_version skills.content skills.count skills.create skills.delete skills.delete_version skills.get skills.list
 skills.set_default skills.version skills.versions
 """.split()

@@ -17,8 +17,10 @@ Unit = Literal["requests", "tokens", "cost", "streams", "searches", "code_second
 Period = Literal["minute", "day", "month", ""]
 
 RESPONSES, CHAT, READ, ADMIN, TOOLS = "responses", "chat", "read", "admin", "tools"
+EMBEDDINGS, MODERATIONS, IMAGES, AUDIO = "embeddings", "moderations", "images", "audio"
 SCOPES: tuple[str, ...] = get_args(KeyScope)
-"""What a key may do: the API but chat completions; those; only read; everything, the operator's views too; hosted tools."""
+"""What a key may do: the API but what is passed on to backends; that (`chat`), or one kind of it; only read; everything, the
+operator's views too; hosted tools."""
 
 TOOL_SCOPES = SCOPES[SCOPES.index(TOOLS) :]
 """What lets a key use hosted tools in responses: all of them, or one by its kind."""
@@ -115,6 +117,19 @@ def resolve(router: Router, model: str, caller: Caller) -> Route:
         if any(model == card.id or model in card.aliases for card in cards):
             raise
     raise unknown_model(model, [card.id for card in cards])
+
+
+def only_model(router: Router, caller: Caller, *, chat: bool = False) -> str | None:
+    """Return the model that a request without one means: where its caller may call a single one; else None.
+
+    `chat`: it is called through chat completions.
+    """
+    found = [
+        card.id
+        for card in router.cards()
+        if caller.may_call(card) and (card.capabilities.chat_completions if chat else card.capabilities.responses)
+    ]
+    return found[0] if len(found) == 1 else None
 
 
 def fits(card: ModelCard, patterns: tuple[str, ...]) -> bool:

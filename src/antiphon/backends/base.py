@@ -9,6 +9,8 @@ import msgspec
 from msgspec import Raw
 
 from antiphon.core.deltas import Delta
+from antiphon.core.model_types import TEXT_GENERATION
+from antiphon.core.relayed_request import RelayedRequest
 from antiphon.core.request.echo import Defaults
 from antiphon.core.turn import NO_HINTS, Hints, Turn
 from antiphon.errors import InvalidRequest
@@ -30,7 +32,7 @@ class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class BackendModel(msgspec.Struct, frozen=True, kw_only=True):
-    """A model as a backend lists it. `context_length` is in tokens; None where the backend does not say."""
+    """A model as a backend lists it. `context_length` is in tokens; None where the backend does not say. `type`: "" likewise."""
 
     id: str
     created: int = 0
@@ -38,6 +40,7 @@ class BackendModel(msgspec.Struct, frozen=True, kw_only=True):
     context_length: int | None = None
     capabilities: Capabilities = Capabilities()
     parameters_number: str | None = None
+    type: str = ""
 
 
 Take = Callable[[Sequence[Delta]], bool]
@@ -177,6 +180,28 @@ class MessagesRelay(Protocol):
 
 
 @runtime_checkable
+class Relays(Protocol):
+    """A Backend whose server has further routes, such as `/embeddings`, to which requests are passed on."""
+
+    async def relay(self, request: RelayedRequest, model: str, extra: Mapping[str, Raw], hints: Hints) -> ByteStream:
+        """Pass a request on, with the backend's own name of the model and the operator's `extra` fields.
+
+        Raises BackendError; 400 `unsupported_model` where the server has no such route.
+        """
+        ...
+
+
+@runtime_checkable
+class Loads(Protocol):
+    """A Backend that takes time before it answers its first call: it loads a model."""
+
+    @property
+    def healthy(self) -> bool:
+        """Tell whether calls would be answered at once."""
+        ...
+
+
+@runtime_checkable
 class JsonEndpoints(Protocol):
     """A Backend whose server has further endpoints, such as `/embeddings` and `/rerank`."""
 
@@ -217,7 +242,8 @@ class Backend(Protocol):
 class BackendHealth(msgspec.Struct, frozen=True, kw_only=True):
     """How a backend does: `error` is what it last failed with, "" while it is well. Counts are those of this process.
 
-    `learned`: settings that its models want, by its own names for them (`backends.learning.adaptations`).
+    `learned`: settings that its models want, by its own names for them (`backends.learning.adaptations`). `loading`: calls
+    wait until its model is loaded; it is not up then.
     """
 
     name: str
@@ -230,10 +256,11 @@ class BackendHealth(msgspec.Struct, frozen=True, kw_only=True):
     calls: int = 0
     failures: int = 0
     learned: Mapping[str, Mapping[str, object]] = {}
+    loading: bool = False
 
 
 class ModelCard(msgspec.Struct, frozen=True, kw_only=True):
-    """A model as we serve it: the configured id and what clients are told of it."""
+    """A model as we serve it: the configured id and what clients are told of it. `matryoshka`: its embeddings may be cut."""
 
     id: str
     created: int = 0
@@ -242,6 +269,8 @@ class ModelCard(msgspec.Struct, frozen=True, kw_only=True):
     parameters_number: str | None = None
     capabilities: Capabilities = Capabilities()
     aliases: Sequence[str] = ()
+    type: str = TEXT_GENERATION
+    matryoshka: bool = False
 
 
 class Route(Protocol):
@@ -271,6 +300,10 @@ class Route(Protocol):
 
     async def chat_completions(self, fields: Mapping[str, Raw], hints: Hints = NO_HINTS) -> ByteStream:
         """Relay a chat completions request; `model` is replaced, defaults are filled in. Raises BackendError."""
+        ...
+
+    async def relay(self, request: RelayedRequest, hints: Hints = NO_HINTS) -> ByteStream:
+        """Pass a request on to another route of a backend, such as `/embeddings`. Raises BackendError."""
         ...
 
     @property
@@ -320,6 +353,9 @@ class RouteProxy:
 
     async def chat_completions(self, fields: Mapping[str, Raw], hints: Hints = NO_HINTS) -> ByteStream:
         return await self._route.chat_completions(fields, hints)
+
+    async def relay(self, request: RelayedRequest, hints: Hints = NO_HINTS) -> ByteStream:
+        return await self._route.relay(request, hints)
 
     @property
     def runs_hosted_tools(self) -> bool:

@@ -11,11 +11,12 @@ import msgspec
 from msgspec import UNSET, Raw
 
 from antiphon.core import kinds
+from antiphon.core.async_tools import STARTED, late_output
 from antiphon.core.json_encoding import to_json
 from antiphon.core.kinds import READERS
 from antiphon.core.programs import without_inner_calls
-from antiphon.core.tools.call_pairs import BREAK, CallSide, pair
-from antiphon.core.tools.history import HistoryCall, HistoryEntry, HistoryOutput
+from antiphon.core.tools.call_pairs import BREAK, CallSide, Pairs, pair
+from antiphon.core.tools.history import HistoryCall, HistoryEntry, HistoryOutput, StartedCall
 from antiphon.core.tools.mcp_content import ALL, Senses, for_senses
 from antiphon.core.tools.offers import Target
 from antiphon.core.tools.tool_map import ToolMap
@@ -56,16 +57,16 @@ class ModelHistory:
                 entries.append(item)  # type: ignore[arg-type]  # one of the two
             else:
                 entries += _read(item, tools, senses)
-        self._match()
+        self._match(tools)
 
     def output_of(self, call: HistoryCall) -> HistoryOutput | None:
         """Return what a call of the history gave; None where there is nothing."""
         return self._outputs.get(id(call))
 
-    def _match(self) -> None:
+    def _match(self, tools: ToolMap) -> None:
         """Find the output of each call, which is kept under the identity of the call's entry."""
-        entries = self.entries
-        if HistoryOutput not in set(map(type, entries)):
+        entries, there = self.entries, set(map(type, self.entries))
+        if HistoryOutput not in there and StartedCall not in there:
             return
         pairs = pair([_side(entry) for entry in entries])
         for output in _outputs(entries, pairs.orphans):
@@ -82,6 +83,29 @@ class ModelHistory:
                     f"Duplicate tool output for call_id {output.call_id}: each tool call must have exactly one output.",
                     param="input",
                 )
+        if StartedCall in there:
+            self._tell_late_outputs(pairs, tools)
+
+    def _tell_late_outputs(self, pairs: Pairs, tools: ToolMap) -> None:
+        """Answer calls for which the model does not wait at once, and tell what they gave where that came.
+
+        Each has an answer of its own, however many were made together: so a prompt that has some of them is the beginning of one
+        that has more.
+        """
+        entries = self.entries
+        told: list[Entry] = []
+        late = {**pairs.calls, **pairs.doubles}
+        for place, entry in enumerate(entries):
+            call = entries[late[place]] if place in late else None
+            if type(entry) is StartedCall:
+                started = HistoryCall(entry.call_id, entry.target, entry.arguments)
+                self._outputs[id(started)] = HistoryOutput(entry.call_id, entry.target.kind, STARTED)
+                told += [started, self._outputs[id(started)]]
+            elif type(call) is not StartedCall:
+                told.append(entry)
+            elif place in pairs.calls and type(entry) is HistoryOutput:
+                told.append(late_output(tools.name_of(call.target), call.arguments, entry.output))
+        self.entries = told
 
 
 EMPTY = ModelHistory((), ToolMap())
@@ -98,14 +122,16 @@ def _read(item: Item, tools: ToolMap, senses: Senses) -> Sequence[Entry]:
     match item:
         case FunctionCall():
             target = Target(kinds.FUNCTION, item.name, _namespace(item.namespace))
-            return (HistoryCall(item.call_id, target, valid_arguments(item.arguments)),)
+            call = StartedCall if item.asynchronous is True else HistoryCall
+            return (call(item.call_id, target, valid_arguments(item.arguments)),)
         case FunctionCallOutput():
             return (HistoryOutput(item.call_id, kinds.FUNCTION, item.output),)
         case Message() | Reasoning():
             return (item,)
         case CustomToolCall():
             target = Target(kinds.CUSTOM, item.name, _namespace(item.namespace))
-            return (HistoryCall(item.call_id, target, to_json({"input": item.input}).decode()),)
+            call = StartedCall if item.asynchronous is True else HistoryCall
+            return (call(item.call_id, target, to_json({"input": item.input}).decode()),)
         case CustomToolCallOutput():
             return (HistoryOutput(item.call_id, kinds.CUSTOM, item.output),)
         case ItemReference():
@@ -130,7 +156,7 @@ def _seen(entry: HistoryEntry, senses: Senses) -> HistoryEntry:
 
 
 def _side(entry: Entry) -> CallSide | None:
-    if type(entry) is HistoryCall:
+    if type(entry) is HistoryCall or type(entry) is StartedCall:
         return CallSide(entry.call_id, entry.target.kind)
     if type(entry) is HistoryOutput:
         return CallSide(entry.call_id, entry.kind, True)

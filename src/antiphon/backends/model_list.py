@@ -9,6 +9,7 @@ import msgspec
 from msgspec import Raw
 
 from antiphon.backends.base import BackendModel, Capabilities
+from antiphon.core.model_types import said_type
 from antiphon.errors import BackendError
 
 log = logging.getLogger("antiphon.backends")
@@ -27,6 +28,7 @@ class _Meta(msgspec.Struct):
 
 class _Architecture(msgspec.Struct):
     input_modalities: list[str] | None = None
+    output_modalities: Any = None
 
 
 class _MistralAbilities(msgspec.Struct):
@@ -47,6 +49,9 @@ class _Model(msgspec.Struct):
     meta: _Meta | None = None
     architecture: _Architecture | None = None  # OpenRouter
     supported_parameters: list[str] | None = None  # OpenRouter
+    type: Any = None  # Together, LM Studio
+    mode: Any = None  # LiteLLM
+    task: Any = None
 
 
 class _Name(msgspec.Struct):
@@ -95,6 +100,7 @@ def _parse(entry: Raw) -> BackendModel | None:
         owned_by=(model.owned_by or "")[:LONGEST_ID],
         context_length=_window(model),
         capabilities=_capabilities(model),
+        type=_type(model),
     )
 
 
@@ -117,6 +123,12 @@ def _window(model: _Model) -> int | None:
         meta.n_ctx_train,
     )
     return next((size for size in sizes if size and 0 < size <= MOST_NUMBER), None)
+
+
+def _type(model: _Model) -> str:
+    """What the entry says that the model is for, "" where it says nothing."""
+    outputs = model.architecture.output_modalities if model.architecture else None
+    return next(filter(None, map(said_type, (model.type, model.mode, model.task, model.capabilities, outputs))), "")
 
 
 def _capabilities(model: _Model) -> Capabilities:

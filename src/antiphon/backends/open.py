@@ -9,7 +9,7 @@ from antiphon.backends.base import Backend
 from antiphon.backends.chat.backend import ChatBackend, codec_options
 from antiphon.backends.chat.leak_families import configured_families
 from antiphon.backends.chat.profiles import NO_PROFILES, Profiles, configured_profiles
-from antiphon.backends.responses.backend import ResponsesBackend
+from antiphon.backends.responses.backend import ResponsesBackend, stream_policies
 from antiphon.backends.scripted import ScriptedBackend
 from antiphon.config import BackendConfig, Config, ModelConfig
 from antiphon.config.plugins import BACKENDS, load_plugin
@@ -56,7 +56,7 @@ def open_backend(
                 name, config, own, socket=socket, known=known, families=families, learn=learn
             )
         case "responses":
-            backend = ResponsesBackend(name, config, socket=socket, learn=learn)
+            backend = ResponsesBackend(name, config, own, socket=socket, learn=learn)
         case "anthropic":  # few servers have one, and the module takes its time to load
             from antiphon.backends.anthropic.backend import AnthropicBackend
 
@@ -94,7 +94,9 @@ def made_of(name: str, config: Config) -> object:
             from antiphon.backends.anthropic.backend import messages_options
 
             return backend, {model: messages_options(backend, one) for model, one in own.items()}
-        case "responses" | "scripted":
+        case "responses":
+            return backend, stream_policies(own)
+        case "scripted":
             return backend
         case _:
             return backend, own

@@ -17,7 +17,20 @@ from antiphon.net.http.client import HttpClient, HttpResponse, Timeouts
 from antiphon.net.proxies import proxy_for
 from antiphon.net.tls import client_context
 
-ENDPOINTS = ("/chat/completions", "/responses", "/messages")
+ENDPOINTS = (
+    "/chat/completions",
+    "/completions",
+    "/responses",
+    "/messages",
+    "/embeddings",
+    "/rerank",
+    "/moderations",
+    "/images/generations",
+    "/audio/speech",
+    "/audio/transcriptions",
+)
+"""Paths that URLs are pasted with from providers' pages."""
+
 MESSAGES = "anthropic"
 """The `api` of servers whose paths all begin with /v1, and whose key has a header of its own."""
 
@@ -32,7 +45,7 @@ def connect(name: str, config: BackendConfig, socket: str = "") -> HttpClient:
     """Return a client for a configured backend; `socket` is the path of a unix socket. Raises ConfigError."""
     path = f"backends.{quoted(name)}."
     address = parse_url(config.url, socket)
-    for endpoint in ENDPOINTS:  # URLs are pasted from providers' pages with them
+    for endpoint in ENDPOINTS:
         address = replace(address, path=address.path.removesuffix(endpoint))
     if config.api == MESSAGES and not address.path.endswith("/v1"):
         address = replace(address, path=f"{address.path}/v1")

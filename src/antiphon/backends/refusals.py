@@ -13,6 +13,8 @@ from antiphon.errors import BackendError
 from antiphon.net.http.response import HttpResponse
 
 NO_ACCESS = "The backend refused this server: "
+NO_ENDPOINT = "The backend does not support this endpoint."
+"""What is said of a path that the server does not have."""
 MESSAGE_LIMIT = 2000
 PARAM_LIMIT = 200
 BODY_LIMIT = 1024 * 1024
@@ -41,7 +43,7 @@ _KINDS = (
 _STATUS_OF_WORDS = tuple((status, re.compile(words, re.IGNORECASE)) for status, words in _KINDS)
 # What servers say of a path that they do not have; any other words of a 404 are about the request.
 _NO_PATH = re.compile(
-    r"(?:(?:http )?(?:error )?40[45]:?\s*)?(?:page |url |path |route |resource |endpoint )?(?:was )?"
+    r"(?:(?:http )?(?:error )?40[45]:?\s*)?(?:page |url |path |route |resource |endpoint |file )?(?:was )?"
     r"(?:not found|method not allowed)"
     r"|(?:no (?:static resource|route|handler)|cannot post|invalid url|unknown (?:url|path|endpoint)|unrecognized request url"
     r"|the requested (?:url|resource))\b.{0,300}",
@@ -142,7 +144,7 @@ def _refusal(status: int, error: ErrorWords, wait: float | None = None, ours: bo
     if status >= 500 or status == 408:
         return _failed(status, message, _wait(wait, error))
     if status in (404, 405) and not code and (not message or _NO_PATH.fullmatch(message.rstrip("."))):
-        return BackendError(502, "The backend does not support this endpoint.", retriable=True)
+        return BackendError(502, NO_ENDPOINT, retriable=True)
     return _of_request(status, message, error, ours)
 
 

@@ -9,9 +9,10 @@ from antiphon.cli.chat import chat
 from antiphon.cli.checks.check import check
 from antiphon.cli.checks.doctor import doctor
 from antiphon.cli.config import config
+from antiphon.cli.connect import connect
 from antiphon.cli.db import db
 from antiphon.cli.keys import keys
-from antiphon.cli.launch import connect, launch
+from antiphon.cli.launch import launch
 from antiphon.cli.models import models
 from antiphon.cli.monitor.top import top
 from antiphon.cli.serve import serve
@@ -52,6 +53,24 @@ def cli() -> None:
 def version() -> None:
     """Print the version."""
     click.echo(f"antiphon {__version__}")
+
+
+@cli.command()
+@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+def completion(shell: str) -> None:
+    """Print a script that completes this command line in a shell.
+
+    \b
+    Examples:
+      eval "$(antiphon completion bash)"                                # in ~/.bashrc
+      eval "$(antiphon completion zsh)"                                 # in ~/.zshrc
+      antiphon completion fish > ~/.config/fish/completions/antiphon.fish
+    """
+    from click.shell_completion import get_completion_class
+
+    found = get_completion_class(shell)
+    assert found is not None
+    click.echo(found(cli, {}, "antiphon", "_ANTIPHON_COMPLETE").source())
 
 
 for command in (serve, chat, check, doctor, models, keys, top, launch, connect, config, db):

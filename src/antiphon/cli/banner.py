@@ -18,7 +18,7 @@ import msgspec
 from antiphon import __version__
 from antiphon.cli.client import ListedModels
 from antiphon.config import Config, mask
-from antiphon.config.rules import web_search_choice
+from antiphon.config.rules import is_locked, web_search_choice
 from antiphon.sandbox.base import BEING_TRIED
 
 PATIENCE = 1.0
@@ -70,7 +70,7 @@ class Banner(threading.Thread):
 
     def _ask(self, path: str, timeout: float) -> bytes:
         connection = _connection(self._config, self._port, timeout)
-        keys = self._config.api_keys
+        keys = [*self._config.admin_keys, *self._config.api_keys]
         try:
             connection.request("GET", path, headers={"authorization": f"Bearer {keys[0]}"} if keys else {})
             return connection.getresponse().read()
@@ -80,9 +80,10 @@ class Banner(threading.Thread):
 
 def banner(config: Config, port: int, models: Sequence[str] | None, *, code: str = "", color: bool = False) -> str:
     """Return the banner; `models` is None where they are not known yet, `code` what `/ready` says of the sandbox."""
-    url = f"{'https' if config.tls_cert else 'http'}://{_bracketed(reachable(config.host))}:{port}/v1"
+    origin = f"{'https' if config.tls_cert else 'http'}://{_bracketed(reachable(config.host))}:{port}{config.root_path}"
+    url = f"{origin}/v1"
     lines = [f"{_bold(f'Antiphon {__version__}', color)}  {url}"]
-    rows = {"models": _models(models), "keys": _keys(config), "store": _store(config)}
+    rows = {"page": f"{origin}/", "models": _models(models), "keys": _keys(config), "store": _store(config)}
     if tools := _tools(config):
         rows["tools"] = tools
     if code:
@@ -119,8 +120,10 @@ def _models(models: Sequence[str] | None) -> str:
 
 
 def _keys(config: Config) -> str:
-    count = len(config.api_keys)
-    return f"{count} key{'s' if count > 1 else ''}" if count else "open (loopback only)"
+    count = len(config.api_keys) + len(config.admin_keys) + len(config.keys)
+    if not count:
+        return "required" if is_locked(config) else "open (loopback only)"
+    return f"{count} key{'s' if count > 1 else ''}"
 
 
 def _store(config: Config) -> str:
@@ -134,7 +137,7 @@ def _tools(config: Config) -> str:
 
 
 def _curl(config: Config, url: str, models: Sequence[str] | None) -> str:
-    key = " -H 'authorization: Bearer YOUR_KEY'" if config.api_keys else ""
+    key = " -H 'authorization: Bearer YOUR_KEY'" if is_locked(config) else ""
     body = dumps(
         {"model": models[0] if models else "MODEL", "input": "Say hello in five words."}, separators=(",", ":")
     )

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from antiphon.cli.options import PARTS, with_options
+from antiphon.cli.options import KEY_VARIABLES, PARTS, with_options
 
 if TYPE_CHECKING:
     from antiphon.cli.client import Client
@@ -27,7 +27,7 @@ Ctrl-C stops an answer, Ctrl-D leaves."""
 @with_options(*(option for option in PARTS if option.name != "model"))
 @click.command()
 @click.option("--url", envvar="ANTIPHON_URL", metavar="URL", help=f"Server to talk to.  [default: {DEFAULT_URL}]")
-@click.option("--key", envvar="ANTIPHON_KEY", metavar="KEY", help="API key for that server.")
+@click.option("--key", envvar=KEY_VARIABLES, metavar="KEY", help="API key for that server.")
 @click.option(
     "--model", metavar="ID|FILE.gguf|ORG/REPO", help="Model id; if a server is started: as for `antiphon serve`."
 )

@@ -13,17 +13,33 @@ from antiphon.core.text.sse import SSEParser
 from antiphon.errors import APIError, ConfigError
 
 
+class ListedCapabilities(msgspec.Struct):
+    """What a listed model can do; what a server does not say is assumed."""
+
+    supports_responses: bool = True
+    supports_image: bool = True
+    supports_function_calling: bool = True
+
+
 class ListedModel(msgspec.Struct):
-    """A model in the answer of `GET /v1/models`. `context_length`: its window in tokens."""
+    """A model in the answer of `GET /v1/models`. `context_length`: its window in tokens; `features`: None where not told."""
 
     id: str
     context_length: int | None = None
+    capabilities: ListedCapabilities = msgspec.field(default_factory=ListedCapabilities)
+    features: list[str] | None = None
+
+    @property
+    def thinks(self) -> bool:
+        """Whether the model can think before it answers."""
+        return self.features is None or "reasoning" in self.features
 
 
 class ListedModels(msgspec.Struct):
-    """The answer of `GET /v1/models`."""
+    """The answer of `GET /v1/models`. `models`: the same models as Codex's catalogue has them."""
 
     data: list[ListedModel]
+    models: list[dict[str, Any]] = []
 
 
 class _ServerError(msgspec.Struct):
@@ -56,9 +72,13 @@ class Client:
 
     def listed(self) -> Sequence[ListedModel]:
         """Return all models. Raises APIError."""
+        return self.catalogue().data
+
+    def catalogue(self) -> ListedModels:
+        """Return all models, and what Codex wants to know of them. Raises APIError."""
         connection, answer = self._send("GET", "/models")
         try:
-            return msgspec.json.decode(answer.read(), type=ListedModels).data
+            return msgspec.json.decode(answer.read(), type=ListedModels)
         except msgspec.MsgspecError:
             raise APIError(502, f"{self.url} does not list models as this API does") from None
         finally:

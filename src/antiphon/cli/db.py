@@ -1,4 +1,4 @@
-"""`antiphon db`: status, migrate, vacuum, check, detach, import."""
+"""`antiphon db`: status, path, migrate, vacuum, check, backup, restore, detach, import."""
 
 from __future__ import annotations
 
@@ -83,6 +83,74 @@ def check(**given: Any) -> None:
 
 @with_options(*_STORE)
 @db.command()
+def path(**given: Any) -> None:
+    """Print where the store is: the SQLite file, or the database's address without its password."""
+    from antiphon.config import mask
+
+    click.echo(mask(load_settings(given).config.store))
+
+
+@with_options(*_STORE)
+@db.command()
+@click.argument("target", metavar="FILE")
+def backup(target: str, **given: Any) -> None:
+    """Copy the SQLite store into FILE, and the secret beside it into FILE's .key. Servers may keep running.
+
+    The copy is the store as it was at one moment; it is checked before it appears.
+
+    \b
+    Examples:
+      antiphon db backup /backup/antiphon-$(date +%F).db
+      antiphon db backup copy.db --store antiphon.db
+    """
+    from pathlib import Path
+
+    from antiphon.stores import upkeep
+
+    with _Bars() as bars:
+        upkeep.backup(
+            load_settings(given).config.store,
+            Path(target).expanduser(),
+            lambda done, total: bars.show("pages", done, total),
+        )
+    click.echo(f"{target}: a whole copy")
+
+
+@with_options(*_STORE)
+@db.command()
+@click.argument("source", metavar="FILE")
+@click.option(
+    "--keep-work",
+    is_flag=True,
+    help="Let background responses go on and webhooks be sent: the original is not used any more.",
+)
+def restore(source: str, keep_work: bool, **given: Any) -> None:
+    """Make the store from a backup. The store must not be there yet.
+
+    Background responses that had not ended are cancelled and pending webhook events dropped, as the original may still do
+    that work: --keep-work leaves both.
+
+    \b
+    Examples:
+      antiphon db restore /backup/antiphon-2030-01-01.db
+      antiphon db restore copy.db --store /srv/antiphon.db --keep-work
+    """
+    from pathlib import Path
+
+    from antiphon.stores import upkeep
+
+    store = load_settings(given).config.store
+    with _Bars() as bars:
+        found = upkeep.restore(
+            Path(source).expanduser(), store, lambda done, total: bars.show("pages", done, total), keep_work=keep_work
+        )
+    click.echo(
+        f"{store}: restored; {found.runs} background responses are cancelled, {found.deliveries} webhook events dropped"
+    )
+
+
+@with_options(*_STORE)
+@db.command()
 def detach(**given: Any) -> None:
     """Drop pending work from a copy of a store, such as a restored dump.
 
@@ -91,7 +159,9 @@ def detach(**given: Any) -> None:
     from antiphon.stores import upkeep
 
     found = upkeep.detach(load_settings(given).config.store)
-    click.echo(f"{found.runs} background responses are cancelled, {found.deliveries} webhook events are dropped")
+    click.echo(
+        f"{found.runs} background responses and batches are cancelled, {found.deliveries} webhook events are dropped"
+    )
 
 
 @db.command("import")

@@ -1,4 +1,4 @@
-"""`antiphon launch` and `antiphon connect`: agents and other clients on this server."""
+"""`antiphon launch`: agents on this server."""
 
 from __future__ import annotations
 
@@ -8,25 +8,21 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
+from antiphon.cli.agents.choice import chosen, remember, target_of
 from antiphon.cli.agents.profiles import AGENTS
 from antiphon.cli.agents.profiles import launch as launch_of
-from antiphon.cli.agents.snippets import SNIPPETS, snippet
 from antiphon.cli.agents.target import CONTEXT, AgentTarget, Launch
 from antiphon.cli.chat import DEFAULT_URL, connected
-from antiphon.cli.options import PARTS, with_options
-
-if TYPE_CHECKING:
-    from antiphon.cli.client import Client, ListedModel
+from antiphon.cli.options import KEY_VARIABLES, PARTS, with_options
 
 NO_KEY = "none"
-MARKUP = frozenset("\"'`$\\{}\n\r")
-"""Characters that mean something in shells and programs, which no model's id needs."""
+DEMO = "antiphon-demo"
 
 
 @with_options(*(option for option in PARTS if option.name != "model"))
@@ -34,20 +30,30 @@ MARKUP = frozenset("\"'`$\\{}\n\r")
 @click.argument("agent", type=click.Choice(AGENTS))
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 @click.option("--url", envvar="ANTIPHON_URL", metavar="URL", help=f"Server to use.  [default: {DEFAULT_URL}]")
-@click.option("--key", envvar="ANTIPHON_KEY", metavar="KEY", help="API key for that server.")
+@click.option("--key", envvar=KEY_VARIABLES, metavar="KEY", help="API key for that server.")
 @click.option(
     "--model",
     metavar="ID|FILE.gguf|ORG/REPO",
-    help="Model id; if a server is started: as for `antiphon serve`.  [default: asked for in a terminal, else the first]",
+    help="Model id; if a server is started: as for `antiphon serve`.  [default: asked for in a terminal, else the last one or"
+    " the first that can chat]",
 )
+@click.option("--isolated", is_flag=True, help="Codex: a home of its own for this run, not yours.")
 def launch(
-    agent: str, arguments: tuple[str, ...], url: str | None, key: str | None, model: str | None, **given: Any
+    agent: str,
+    arguments: tuple[str, ...],
+    url: str | None,
+    key: str | None,
+    model: str | None,
+    isolated: bool,
+    **given: Any,
 ) -> None:
     """Start a coding agent that uses this server, configured for this run only.
 
-    Your own configuration of the agent is neither read nor changed. Arguments after the agent's name are passed to it.
-    If no server is running, one is started and stopped with the agent. Claude Code keeps its sessions for the next run
-    in ~/.local/share/antiphon/claude; with a window of less than 24,576 tokens, as the demo model has, it needs --bare.
+    Your own configuration of the agent is not changed. Codex and opencode use it beside ours: sessions, MCP servers and
+    AGENTS.md stay in use (--isolated: Codex gets a home of its own for this run). llm and pi get a folder of their own,
+    Claude Code one that keeps its sessions: ~/.local/share/antiphon/claude. Arguments after the agent's name are passed to
+    it. If no server is running, one is started and stopped with the agent. With a window of less than 24,576 tokens, as the
+    demo model has, Claude Code needs --bare.
 
     \b
     Examples:
@@ -56,39 +62,39 @@ def launch(
       antiphon launch claude -- --bare -p "Say hello."
       antiphon launch codex
       antiphon launch codex --model qwen3-coder -- exec "Fix the failing test."
-      antiphon launch opencode --backend http://127.0.0.1:8000/v1
+      antiphon launch codex -- resume --last
+      antiphon launch opencode --backend http://127.0.0.1:11434/v1
       antiphon launch llm -- "Say hello."
     """
     program_of(launch_of(agent, AgentTarget(url="", key="", model="")))
     with connected(url, key or "", model, given) as (client, wanted):
-        card = chosen(client.listed(), wanted, client.url)
-        target = AgentTarget(
-            url=client.url, key=client.key or NO_KEY, model=wanted or card.id, context=card.context_length or CONTEXT
-        )
-        start = launch_of(agent, target)
-        if target.context < start.window and start.bare not in arguments:
-            raise click.ClickException(
-                f"{target.model} has a window of {target.context:,} tokens; {agent} needs {start.window:,}, most of it for its"
-                f" own prompt. Choose another model (--model), or add `-- {start.bare}`: a short prompt, three tools."
-            )
+        listed = client.catalogue()
+        card = chosen(listed.data, wanted, client.url, agent)
+        target = target_of(client, card, listed, key=client.key or NO_KEY, model=wanted or card.id)
+        start = launch_of(agent, target, isolated=isolated)
+        _check(agent, start, target, given_model=bool(wanted), bare=bool(start.bare) and start.bare in arguments)
+        remember(agent, card.id)
         sys.exit(run(start, arguments))
 
 
-def chosen(models: Sequence[ListedModel], wanted: str | None, url: str) -> ListedModel:
-    """Return the model that is wanted; in a terminal it is asked for. An alias or a name that is not listed passes."""
-    from antiphon.cli.client import ListedModel
-
-    if wanted:
-        return next((model for model in models if model.id == wanted), ListedModel(id=wanted))
-    if not models:
-        raise click.ClickException(f"{url} has no models at present")
-    if len(models) == 1 or not (sys.stdin.isatty() and sys.stderr.isatty()):
-        return models[0]
-    for number, model in enumerate(models, 1):
-        window = f"  {model.context_length:,} tokens" if model.context_length else ""
-        click.echo(f"{number:3}  {model.id}{window}", err=True)
-    number = click.prompt("Model", type=click.IntRange(1, len(models)), default=1, err=True)
-    return models[number - 1]
+def _check(agent: str, start: Launch, target: AgentTarget, *, given_model: bool, bare: bool) -> None:
+    """Refuse a model that the agent cannot work with, and warn of a small window. Raises ClickException."""
+    if start.tools and not bare and not given_model and target.model == DEMO:
+        raise click.ClickException(
+            f"{DEMO} is too small for {agent}: it knows next to nothing. Use a real model: --backend URL of a server that you"
+            f" run, or --model FILE.gguf, --model OWNER/REPO. To try the connection all the same: --model {DEMO}."
+        )
+    if target.context < start.window and not bare:
+        raise click.ClickException(
+            f"{target.model} has a window of {target.context:,} tokens; {agent} needs {start.window:,}, most of it for its"
+            f" own prompt. Choose another model (--model), or add `-- {start.bare}`: a short prompt, three tools."
+        )
+    if start.tools and target.context < CONTEXT:
+        click.echo(
+            f"antiphon: {target.model} has a window of {target.context:,} tokens; agents need {CONTEXT:,} or more, and may"
+            " stop in the middle of a task. A larger one: --context for --model, or the engine's own setting.",
+            err=True,
+        )
 
 
 def program_of(start: Launch) -> str:
@@ -108,7 +114,7 @@ def run(start: Launch, arguments: tuple[str, ...]) -> int:
         inherited = {
             name: value for name, value in os.environ.items() if not (start.without and name.startswith(start.without))
         }
-        command = [program, *start.command[1:], *arguments]
+        command = [program, *(word.replace("{folder}", folder) for word in start.command[1:]), *arguments]
         try:
             return subprocess.run(command, env={**inherited, **variables}, check=False).returncode  # noqa: S603
         except KeyboardInterrupt:
@@ -138,44 +144,3 @@ def write_files(folder: Path, files: Mapping[str, str], *, kept: bool = False) -
         if not (kept and path.exists()):
             path.write_text(text.replace("{folder}", str(folder)))
             path.chmod(0o600)
-
-
-@click.command()
-@click.argument("client", type=click.Choice(sorted(SNIPPETS)))
-@click.option(
-    "--url", envvar="ANTIPHON_URL", default=DEFAULT_URL, show_default=True, metavar="URL", help="URL of the server."
-)
-@click.option(
-    "--key", metavar="KEY", default="$ANTIPHON_KEY", show_default=True, help="Text to print in place of the API key."
-)
-@click.option("--model", metavar="ID", help="Model id.  [default: the server's first model]")
-def connect(client: str, url: str, key: str, model: str | None) -> None:
-    """Print the configuration for a client that uses this server.
-
-    \b
-    Examples:
-      antiphon connect python
-      antiphon connect vscode --url http://gpu1:8080/v1 --model qwen3-coder
-      eval "$(antiphon connect claude)"
-    """
-    from antiphon.cli.client import Client
-
-    server = Client(url, os.environ.get("ANTIPHON_KEY", ""))
-    card = listed_model(server, model)
-    if MARKUP & set(card.id):
-        raise click.ClickException(f"the model's id {card.id!r} cannot stand in a snippet; name another by --model")
-    target = AgentTarget(url=server.url, key=key, model=card.id, context=card.context_length or CONTEXT)
-    click.echo(snippet(client, target), nl=False)
-
-
-def listed_model(server: Client, wanted: str | None) -> ListedModel:
-    """Return the model of this id, or the server's first, or a stand-in where it can't be asked."""
-    from antiphon.cli.client import ListedModel
-    from antiphon.errors import APIError
-
-    models: Sequence[ListedModel] = ()
-    with contextlib.suppress(APIError):
-        models = server.listed()
-    if wanted:
-        return next((model for model in models if model.id == wanted), ListedModel(id=wanted))
-    return models[0] if models else ListedModel(id="your-model")

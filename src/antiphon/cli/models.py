@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from antiphon.cli.options import PARTS, load_settings, with_options
+from antiphon.cli.options import KEY_VARIABLES, PARTS, load_settings, with_options
 
 if TYPE_CHECKING:
     from antiphon.backends.base import ModelCard
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 @with_options(*PARTS)
 @click.command()
 @click.option("--url", metavar="URL", help="Ask a running server instead, such as http://127.0.0.1:8080/v1.")
-@click.option("--key", envvar="ANTIPHON_KEY", metavar="KEY", help="API key for that server.")
+@click.option("--key", envvar=KEY_VARIABLES, metavar="KEY", help="API key for that server.")
 def models(url: str | None, key: str | None, **given: Any) -> None:
     """List the models of the configuration, or of a running server.
 

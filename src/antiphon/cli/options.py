@@ -16,8 +16,12 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 ENGINE_OPTIONS = ("model", "mmproj", "context", "threads", "gpu_layers")
 _OF_TABLES = {name: f"engine.{name}" for name in ENGINE_OPTIONS} | {
     "api_key": "api_keys",
+    "admin_key": "admin_keys",
     "web_search": "tools.web_search.provider",
 }
+
+KEY_VARIABLES = ("ANTIPHON_API_KEY", "ANTIPHON_KEY")
+"""Variables with the key that commands send to a server; the second is its old name."""
 
 PARTS: tuple[click.Option, ...] = (
     click.Option(
@@ -67,6 +71,12 @@ SERVER: tuple[click.Option, ...] = (
         multiple=True,
         metavar="KEY",
         help="API key that clients must send. Repeatable.  [default: none needed]",
+    ),
+    click.Option(
+        ["--admin-key"],
+        multiple=True,
+        metavar="KEY",
+        help="API key of the operator: every scope, metrics and `antiphon top` included. Repeatable.",
     ),
     click.Option(
         ["--store"],

@@ -12,6 +12,8 @@ from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from itertools import chain
 from typing import Protocol, runtime_checkable
 
+import msgspec
+
 from antiphon.access.keys import Keyring
 from antiphon.access.limits import Limiter
 from antiphon.access.prices import prices
@@ -20,8 +22,10 @@ from antiphon.backends.base import Backend
 from antiphon.backends.open import open_backends
 from antiphon.backends.routing.registry import Registry
 from antiphon.checker.pool import Checker
+from antiphon.composition.batches import make_batches
 from antiphon.composition.from_settings import (
     container_bounds,
+    file_bounds,
     image_server,
     make_sandboxes,
     make_tokens,
@@ -34,7 +38,7 @@ from antiphon.composition.search_models import SearchModels
 from antiphon.config import Config
 from antiphon.config.masking import SECRETS, secrets_of
 from antiphon.config.origins import Origins
-from antiphon.config.rules import ENGINE
+from antiphon.config.rules import EMBEDDING_ENGINE, ENGINE
 from antiphon.containers.containers import Containers
 from antiphon.containers.skills import Skills
 from antiphon.core.token_count import Estimator
@@ -43,12 +47,16 @@ from antiphon.net.fetching import Fetcher
 from antiphon.net.proxies import passwords
 from antiphon.net.url_guard import UrlGuard
 from antiphon.responses.background.live import Live
+from antiphon.responses.decisions.decider import Decider
+from antiphon.responses.guards.guards import Guards
 from antiphon.responses.intake.decoding import ResponsesDecoder
 from antiphon.responses.intake.intake import Intake
 from antiphon.responses.intake.media import Media
 from antiphon.responses.intake.prompts import Prompts
 from antiphon.responses.intake.token_count import TokenCounter
+from antiphon.responses.moderation.moderators import Moderators
 from antiphon.responses.prepare import Preparer
+from antiphon.responses.prompt_memory import PromptMemory
 from antiphon.responses.recall import Recall
 from antiphon.responses.sealing import Sealer
 from antiphon.responses.services import Services, new_id_base
@@ -57,12 +65,17 @@ from antiphon.retrieval.ingestion import IngestBounds, Ingestion
 from antiphon.retrieval.search import Searcher
 from antiphon.runtime.request_memory import Rooms
 from antiphon.server.api.admin import Ring
+from antiphon.server.api.decisions import Decisions
 from antiphon.server.api.foreground import SHUTDOWN, Foreground
+from antiphon.server.api.incoming import Incoming
 from antiphon.server.api.responses import Responses
 from antiphon.server.asgi import AntiphonApp
 from antiphon.server.auth.authenticator import Authenticator, Credentials, authenticator
 from antiphon.server.auth.credentials import StoredKeys, fixed_callers
 from antiphon.server.auth.hosts import Hosts
+from antiphon.server.auth.standing import Standing
+from antiphon.server.batches.in_process import InProcess
+from antiphon.server.batches.making import BatchParts
 from antiphon.server.http.forwarded import Way
 from antiphon.server.http.router import RouteTable
 from antiphon.server.http.unread_answers import Unread
@@ -70,7 +83,9 @@ from antiphon.server.watch import Watch
 from antiphon.server.ws.connection import WebSockets
 from antiphon.stores.base import StoreDatabase
 from antiphon.stores.open import open_store
+from antiphon.telemetry.decision_counts import DecisionCounts
 from antiphon.telemetry.gauges import Gauges
+from antiphon.telemetry.guard_counts import GuardCounts
 from antiphon.telemetry.observers import Observers
 from antiphon.telemetry.search_counts import SearchCounts
 from antiphon.telemetry.store_metrics import StoreWatch
@@ -127,10 +142,18 @@ class Parts:
                 self.registry.health,
                 lambda: self.live.running,
                 lambda: self.sockets.open,
-                lambda: chain(self.store_watch(), self.search_counts()),
+                lambda: chain(
+                    self.store_watch(),
+                    self.search_counts(),
+                    self.decision_counts(),
+                    self.guard_counts(),
+                    self.batches.machine.samples(),
+                ),
             ),
         )
+        self.decision_counts = DecisionCounts()
         self.search_counts = SearchCounts(lambda: self.ingestion.outcomes())
+        self.guard_counts = GuardCounts()
         self.store = self.watch.store(store)
         self.store_watch = StoreWatch(self.store.database, time.time, lambda: self.live)
         self.sandboxes = make_sandboxes(config.tools.code_interpreter)
@@ -156,17 +179,25 @@ class Parts:
         embedder, reranker = self.search_models.embedder, self.search_models.reranker
         self.ingestion = Ingestion(self.store, IngestBounds.of(config.tools.file_search), time.time, embedder)
         self.searcher = Searcher(self.store.vector_stores, embedder, reranker, self.search_counts.fallback)
+        self.guards = Guards(config.guards, lambda model: self.moderators.operators(model), self.guard_counts.count)
         self._tools = self._hosted_tools(config, hosted)
         self.services = self._services(config)
         self.media = self._media(config)
+        self.moderators = Moderators(
+            self.services.router, lambda: self.config.models, lambda: self.config.default_models
+        )
         self.intake = Intake(self.services, self.media)
         preparer = Preparer(self.services, self.intake, ResponsesDecoder(self.prompts, config))
+        decider = Decider(self.services, self.intake, self.media, self.decision_counts.question)
+        self.decisions = Decisions(decider, config.unknown_fields)
         self.webhooks = Webhooks(config.webhooks, self.store.deliveries, self.services.clock)
         self.live = Live(self.services, preparer, self.webhooks)
+        router = RouteTable()
+        self.batches = self._batches(config, router)
         self.foreground = Foreground(config.head_hold)
         self.responses = Responses(self.services, preparer, self.live, self.foreground)
         self.sockets = WebSockets(self.services, preparer)
-        self.app = self._app(config, preparer)
+        self.app = self._app(config, router, preparer)
 
     def _media(self, config: Config) -> Media:
         return Media(
@@ -192,9 +223,25 @@ class Parts:
             served=self._stop is not None,
         )
 
-    def _app(self, config: Config, preparer: Preparer) -> AntiphonApp:
+    def _batches(self, config: Config, router: RouteTable) -> BatchParts:
+        """Return what batches need; their requests are answered by the routes of `router`."""
+        services = self.services
+        in_process = InProcess(router, services.rooms, new_id_base, self.watch.watchers)
+        incoming = Incoming(self.store.files, services.clock, file_bounds(config))
+        standing = Standing(lambda: self.config, self.keyring, services.clock)
+        machine = make_batches(config, services, in_process, standing, self.webhooks)
+        return BatchParts(
+            store=self.store,
+            incoming=incoming,
+            machine=machine,
+            in_process=in_process,
+            clock=services.clock,
+            new_id_base=new_id_base,
+            most_open=config.batches_per_owner,
+        )
+
+    def _app(self, config: Config, router: RouteTable, preparer: Preparer) -> AntiphonApp:
         """Return the application, of all parts."""
-        router = RouteTable()
         add_routes(router, self, preparer)
         return AntiphonApp(
             router,
@@ -228,6 +275,8 @@ class Parts:
             tool_meters=self.tool_meters,
             rooms=Rooms(config.request_owner_bytes, config.request_bytes),
             recall=Recall(config.recall_bytes),
+            guards=self.guards,
+            prompts=PromptMemory(config.prompt_memory_bytes),
             observer=Observers(self.ring, *self.watch.observers),
         )
 
@@ -258,6 +307,7 @@ class Parts:
             most_tools=config.mcp_max_tools,
         )
         self.prompts.replace(config.prompts)
+        self.guards.replace(config.guards)
         self.services.counter.replace(tokenizers(config))
         self.limiter.reprice(prices(config.models))
         self.config, self.backends = config, backends
@@ -279,6 +329,7 @@ class Parts:
         await self.live.start()
         await self.webhooks.start()
         await self.ingestion.start()
+        await self.batches.machine.start()
         self.sandboxes.begin(self._tools.code_off)
         tasks = [
             asyncio.create_task(purge_forever(self.store.database, self.services.clock)),
@@ -291,6 +342,7 @@ class Parts:
         finally:
             for task in tasks:
                 task.cancel()
+            await self.batches.machine.close()
             await self.ingestion.close()
             await self.webhooks.close()
             await self.live.close(0 if self._forced else self.config.shutdown_grace)
@@ -300,6 +352,7 @@ class Parts:
             if self.tokens is not None:
                 await self.tokens.close()
             await self._tools.close()
+            await self.guards.close()
             await self.search_models.close()
             await self.registry.close()
             await self.services.checker.close()
@@ -333,6 +386,9 @@ def make_backends(config: Config) -> dict[str, Backend]:
 
         engine = LlamaCppBackend(config.engine, find_model(config.engine))
         backends[engine.name] = engine
+        if config.engine.embeddings:
+            own = msgspec.structs.replace(config.engine, model=config.engine.embeddings, mmproj="", context=0)
+            backends[EMBEDDING_ENGINE] = LlamaCppBackend(own, find_model(own), name=EMBEDDING_ENGINE, embeds=True)
     return backends
 
 

@@ -13,6 +13,7 @@ from antiphon.config import Config
 from antiphon.config.rules import check
 from antiphon.core.token_count import Estimator
 from antiphon.net.url_guard import UrlGuard
+from antiphon.responses.guards.guards import NO_GUARDS
 from antiphon.responses.intake.prompts import Prompts
 from antiphon.responses.intake.token_count import TokenCounter
 from antiphon.server.auth.credentials import fixed_callers
@@ -20,8 +21,9 @@ from antiphon.tools.plugins import tool_kinds
 
 CHANGEABLE = frozenset(
     """
-    allowed_hosts cors_origins api_keys keys require_key leaks models profiles backends retries prompts url_guard_allow
+    allowed_hosts cors_origins api_keys admin_keys keys require_key leaks models profiles backends retries prompts url_guard_allow
     mcp_servers mcp_timeout mcp_progress_timeout mcp_max_answer mcp_max_tools
+    default_models guards
     """.split()
 )
 
@@ -50,6 +52,7 @@ def validate(config: Config) -> None:
     UrlGuard(config.url_guard_allow)
     tool_kinds(config.mcp_servers)
     TokenCounter(Estimator(), tokenizers(config))
+    NO_GUARDS.check(config.guards)
     open_backends(config)
 
 

@@ -4,21 +4,34 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from antiphon.access.caller import ADMIN, CHAT, SCOPES
-from antiphon.composition.from_settings import file_bounds
+from antiphon.access.caller import ADMIN, CHAT, MODERATIONS, SCOPES
+from antiphon.responses.intake.decoding import ResponsesDecoder
 from antiphon.responses.prepare import Preparer
 from antiphon.server.api.admin import Admin
 from antiphon.server.api.chat.completions import ChatCompletions
+from antiphon.server.api.chat.keeping import ChatKeeping
+from antiphon.server.api.chat.stored import StoredChats
 from antiphon.server.api.chat.translated import TranslatedChat
 from antiphon.server.api.containers import ContainerRoutes
 from antiphon.server.api.conversations import Conversations
 from antiphon.server.api.counting import Counting
 from antiphon.server.api.health import Health
-from antiphon.server.api.incoming import Incoming
 from antiphon.server.api.models import Models
-from antiphon.server.api.routes import add_containers, add_conversations, add_files, add_responses, add_vector_stores
+from antiphon.server.api.relays.handler import RelayHandlers
+from antiphon.server.api.relays.moderations import Moderations
+from antiphon.server.api.routes import (
+    add_containers,
+    add_conversations,
+    add_files,
+    add_relays,
+    add_responses,
+    add_stored_chats,
+    add_vector_stores,
+)
 from antiphon.server.api.skills import SkillRoutes
 from antiphon.server.api.vectors.stores import VectorShelf
+from antiphon.server.batches.anthropic import MessageBatchRoutes, add_message_batches
+from antiphon.server.batches.openai import BatchRoutes, add_batches
 from antiphon.server.http.router import RouteTable
 from antiphon.server.messages.models import AnthropicModels, ModelNames
 from antiphon.server.messages.routes import MessagesRoutes, add_messages
@@ -32,7 +45,8 @@ if TYPE_CHECKING:
 
 def add_routes(router: RouteTable, parts: Parts, preparer: Preparer) -> None:
     """Register all routes of a server."""
-    add_responses(router, parts.responses, Counting(parts.services, preparer))
+    counts = Preparer(parts.services, parts.intake, ResponsesDecoder(parts.prompts, parts.config, needs_input=False))
+    add_responses(router, parts.responses, Counting(parts.services, preparer, counts))
     add_conversations(
         router,
         Conversations(
@@ -41,8 +55,9 @@ def add_routes(router: RouteTable, parts: Parts, preparer: Preparer) -> None:
     )
     router.websocket("/responses", parts.sockets.serve if parts.config.websocket else None)
     clock, new_id_base = parts.services.clock, parts.services.new_id_base
-    incoming = Incoming(parts.store.files, clock, file_bounds(parts.config))
-    add_files(router, incoming, parts.store.uploads, new_id_base, parts.ingestion.wake, parts.tool_meters)
+    add_batches(router, BatchRoutes(parts.batches))
+    add_message_batches(router, MessageBatchRoutes(parts.batches, parts.config.batch_requests))
+    add_files(router, parts.batches.incoming, parts.store.uploads, new_id_base, parts.ingestion.wake, parts.tool_meters)
     shelf = VectorShelf(parts.store, parts.ingestion, clock, new_id_base)
     rewriter = parts.search_models.rewriter(parts.services.router, parts.search_counts.fallback)
     most = parts.config.tools.file_search.max_stores
@@ -55,8 +70,18 @@ def add_routes(router: RouteTable, parts: Parts, preparer: Preparer) -> None:
     router.add("GET", "/models", models.list, scopes=frozenset(SCOPES))
     router.add("GET", "/models/{id:path}", models.read, scopes=frozenset(SCOPES))
     translated = TranslatedChat(parts.services, parts.intake, parts.foreground)
-    chat = ChatCompletions(parts.services.router, parts.media, parts.limiter, parts.services.checker, translated)
+    services = parts.services
+    keeping = ChatKeeping(parts.store, clock, new_id_base, parts.config.store_days)
+    chat = ChatCompletions(
+        services.router, parts.media, parts.limiter, services.checker, translated, services.guards, keeping
+    )
     router.add("POST", "/chat/completions", chat.create, scopes=frozenset((CHAT,)))
+    add_stored_chats(router, StoredChats(parts.store.chats, clock))
+    add_relays(router, relay_handlers(parts))
+    moderations = Moderations(parts.moderators, parts.media, parts.limiter, new_id_base)
+    router.add("POST", "/moderations", moderations.create, scopes=frozenset((CHAT, MODERATIONS)))
+    router.add("POST", "/decisions", parts.decisions.create)
+    router.add("POST", "/systemone", parts.decisions.create_systemone)
     health = Health(parts.registry.health, parts.store.database.condition, lambda: parts.sandboxes.condition)
     router.add("GET", "/health", health.health, public=True)
     router.add("GET", "/ready", health.ready, public=True)
@@ -68,3 +93,16 @@ def add_routes(router: RouteTable, parts: Parts, preparer: Preparer) -> None:
     admin = Admin(parts.store.responses, parts.ring)
     router.add("GET", "/admin/requests", admin.requests, scopes=frozenset((ADMIN,)))
     router.add("GET", "/admin/responses", admin.responses, scopes=frozenset((ADMIN,)))
+
+
+def relay_handlers(parts: Parts) -> RelayHandlers:
+    """Return what makes the handlers of routes whose requests are passed on to backends."""
+    return RelayHandlers(
+        parts.services.router,
+        parts.media,
+        parts.limiter,
+        parts.tool_meters,
+        most_form=parts.config.max_form,
+        default_models=lambda: parts.config.default_models,
+        guards=parts.services.guards,
+    )

@@ -1,5 +1,7 @@
 """Settings: their definitions (`structs`, `tables`), sources and rules."""
 
+from antiphon.config.decisions import CalibrationConfig, DecisionsConfig
+from antiphon.config.guards import GuardConfig
 from antiphon.config.keys import JwtConfig, KeyConfig
 from antiphon.config.structs import DEFAULT_STORE, Config
 from antiphon.config.tables import (
@@ -26,10 +28,13 @@ __all__ = [
     "MCP",
     "SECRET",
     "BackendConfig",
+    "CalibrationConfig",
     "CodeInterpreterConfig",
     "Config",
+    "DecisionsConfig",
     "EngineConfig",
     "FileSearchConfig",
+    "GuardConfig",
     "JwtConfig",
     "KeyConfig",
     "LeakConfig",

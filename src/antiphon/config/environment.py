@@ -17,8 +17,10 @@ from antiphon.errors import ConfigError
 
 PREFIX = "ANTIPHON_"
 SHORTCUTS = {"BACKEND": "backend", "BACKEND_KEY": "backend_key", "BACKEND_API": "backend_api", "MODEL": "engine.model"}
-OTHERS = ("CONFIG", "URL", "KEY")
-"""Not settings of a server: the file to read, and what `antiphon chat` and `models` talk to."""
+API_KEY = "API_KEY"
+"""One key for both sides: a server takes it as its `api_keys`, the commands that talk to a server send it."""
+OTHERS = ("CONFIG", "URL", API_KEY, "KEY")
+"""Not settings of a server: the file to read, and what `antiphon chat` and `models` talk to (`KEY`: as it was called before)."""
 
 _KUBERNETES = re.compile(r"(\w+_)?SERVICE_(HOST|PORT)(_\w+)?|(\w+_)?PORT_\d+_(TCP|UDP)(_\w+)?")
 KeyPath = tuple[str, ...]
@@ -62,6 +64,9 @@ def _shortcuts(variables: Mapping[str, str], table: dict[str, Any], origins: dic
         for field in fields:
             suffix = "" if field == "url" else f"_{field.upper()}"
             origins[f"backends.{quoted(name)}.{field}"] = f"environment {PREFIX}BACKEND{suffix}"
+    if (key := variables.get(f"{PREFIX}{API_KEY}")) and "api_keys" not in table:
+        table["api_keys"] = [key]
+        origins["api_keys"] = f"environment {PREFIX}{API_KEY}"
     if model := variables.get(f"{PREFIX}MODEL"):
         table.setdefault("engine", {}).setdefault("model", model)
         origins.setdefault("engine.model", f"environment {PREFIX}MODEL")

@@ -1,4 +1,4 @@
-"""Plugins: kinds of backends, tool servers and stores of other packages, as entry points.
+"""Plugins: kinds of backends, tool servers, guards and stores of other packages, as entry points.
 
 Nothing is looked up before the configuration names a kind that is not built in, and nothing else is imported.
 """
@@ -16,6 +16,8 @@ BACKENDS = "antiphon.backends"
 """Name: a value of `backends.NAME.api`. Object: `(name, BackendConfig, Mapping[str, ModelConfig]) -> Backend`."""
 TOOLS = "antiphon.tools"
 """Name: a value of `mcp_servers.LABEL.kind`. Object: `(label, McpServerConfig) -> ToolServer`, called for each response."""
+GUARDS = "antiphon.guards"
+"""Name: a value of `guards.NAME.kind`. Object: `(name, GuardConfig) -> Guard`."""
 STORES = "antiphon.stores"
 """Name: the scheme of the URL in `store`. Object: `(url) -> Store`."""
 

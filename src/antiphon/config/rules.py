@@ -7,8 +7,9 @@ from ipaddress import ip_address, ip_network
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from antiphon.config.guards import MODERATION, PATTERNS
 from antiphon.config.origins import is_origin
-from antiphon.config.plugins import BACKENDS, STORES, TOOLS, check_plugin
+from antiphon.config.plugins import BACKENDS, GUARDS, STORES, TOOLS, check_plugin
 from antiphon.config.reading import nearest, quoted
 from antiphon.config.structs import Config
 from antiphon.config.tables import MCP, mask
@@ -20,11 +21,15 @@ from antiphon.net.url_guard import is_allowance
 
 ENGINE = "engine"
 """The name under which `models.*.backends` means the embedded engine."""
+EMBEDDING_ENGINE = "engine-embeddings"
+"""The same of its second model."""
 APIS = ("chat", "responses", "anthropic", "scripted")
 HTTP_APIS = ("chat", "responses", "anthropic")
 """Those of servers that are reached over HTTP."""
 NEEDED = ("model", "messages", "input", "stream")
 """Request fields that cannot be dropped; `stream` has a setting of its own."""
+UNNAMED = ("image_generation", "moderation", "rerank")
+"""Types of models that requests need not name."""
 SCHEMES = ("postgresql", "postgres")
 _MODE = frozenset("01234567")
 
@@ -46,9 +51,11 @@ def check(config: Config) -> None:
         _file_search,
         _models,
         _aliases,
+        _default_models,
         _mcp_servers,
         _web_search,
         _image_generation,
+        _guards,
     ):
         rule(config)
 
@@ -65,7 +72,7 @@ def is_loopback(host: str) -> bool:
 
 def is_locked(config: Config) -> bool:
     """Tell whether requests need a key."""
-    return bool(config.api_keys or config.keys or config.jwt or config.require_key)
+    return bool(config.api_keys or config.admin_keys or config.keys or config.jwt or config.require_key)
 
 
 def open_to_others(what: str) -> ConfigError:
@@ -122,11 +129,12 @@ def _origins(config: Config) -> None:
 def _keys(config: Config) -> None:
     paths = {f"keys.{quoted(name)}.key": one.key for name, one in config.keys.items()}
     paths |= {f"api_keys[{index}]": key for index, key in enumerate(config.api_keys)}
+    paths |= {f"admin_keys[{index}]": key for index, key in enumerate(config.admin_keys)}
     seen: dict[str, str] = {}
     for path, key in paths.items():
         if not key or not key.isascii() or not key.isprintable() or " " in key:
             raise ConfigError(f"{path}: a key must be printable ASCII without spaces, and not empty")
-        if path.startswith("keys.") and key in seen:
+        if path.startswith(("keys.", "admin_keys[")) and key in seen:
             raise ConfigError(f"{path}: same key as {seen[key]}")
         seen[key] = path
 
@@ -165,12 +173,14 @@ def _networks(config: Config) -> None:
 
 def _backends(config: Config) -> None:
     for name, backend in config.backends.items():
-        if name == ENGINE:
-            raise ConfigError("backends.engine: this name is reserved for the embedded engine; choose another")
+        if name in (ENGINE, EMBEDDING_ENGINE):
+            raise ConfigError(f"backends.{name}: this name is reserved for the embedded engine; choose another")
         check_plugin(BACKENDS, backend.api, f"backends.{quoted(name)}.api", APIS)
         path = f"backends.{quoted(name)}."
         if backend.api in HTTP_APIS and not (_is_http(backend.url) or backend.url.startswith(UNIX)):
-            raise ConfigError(f"{path}url: expected http://host:port/v1, https://… or unix:/path/of/socket:/v1")
+            raise ConfigError(
+                f"{path}url: '{mask(backend.url)}' is not http://host:port/v1, https://… or unix:/path/of/socket:/v1"
+            )
         if not _is_token(backend.key_header):
             raise ConfigError(f"{path}key_header: '{mask(backend.key_header)}' is not the name of a header")
         if backend.proxy and backend.proxy != NONE:
@@ -225,15 +235,20 @@ def _engine(config: Config) -> None:
     if config.engine is None:
         return
     model = config.engine.model
-    for path, file in (("engine.model", model), ("engine.mmproj", config.engine.mmproj)):
+    second = config.engine.embeddings
+    for path, file in (("engine.model", model), ("engine.mmproj", config.engine.mmproj), ("engine.embeddings", second)):
         if file.endswith(".gguf") and not Path(file).is_file():
             raise ConfigError(f"{path}: file not found: '{file}'")
-    if model and not Path(model).is_file() and "/" not in model:
-        raise ConfigError(f"engine.model: '{model}' is neither FILE.gguf nor a hub repository such as org/name:Q4_K_M")
+    for path, name in (("engine.model", model), ("engine.embeddings", second)):
+        if name and not Path(name).is_file() and "/" not in name:
+            raise ConfigError(f"{path}: '{name}' is neither FILE.gguf nor a hub repository such as org/name:Q4_K_M")
 
 
 def _models(config: Config) -> None:
-    known = [*config.backends, *([ENGINE] if config.engine else [])]
+    engines = (
+        [ENGINE, EMBEDDING_ENGINE] if config.engine and config.engine.embeddings else [ENGINE] if config.engine else []
+    )
+    known = [*config.backends, *engines]
     for id, model in config.models.items():
         path = f"models.{quoted(id)}"
         if not 1 <= len(id) <= 255:
@@ -247,6 +262,12 @@ def _models(config: Config) -> None:
         for backend in model.backends:
             if backend not in known:
                 raise ConfigError(f"{path}.backends: unknown backend '{backend}'{nearest(backend, known)}")
+
+
+def _default_models(config: Config) -> None:
+    for type in config.default_models:
+        if type not in UNNAMED:
+            raise ConfigError(f"default_models: '{mask(type)}' is none of {', '.join(UNNAMED)}")
 
 
 def _aliases(config: Config) -> None:
@@ -297,6 +318,16 @@ def _image_generation(config: Config) -> None:
         raise ConfigError(f"{path}: set either backend or url")
     if settings.backend and settings.backend not in config.backends:
         raise ConfigError(f"{path}.backend: there is no backend '{settings.backend}'")
+
+
+def _guards(config: Config) -> None:
+    for name, guard in config.guards.items():
+        path = f"guards.{quoted(name)}"
+        check_plugin(GUARDS, guard.kind, f"{path}.kind", (PATTERNS, MODERATION))
+        if guard.kind == PATTERNS and not (guard.words or guard.patterns):
+            raise ConfigError(f"{path}: expected words or patterns")
+        if guard.kind == MODERATION and not guard.model:
+            raise ConfigError(f"{path}.model: expected the id of a model that judges")
 
 
 def web_search_choice(config: Config) -> WebSearchChoice:

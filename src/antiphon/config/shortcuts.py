@@ -17,6 +17,7 @@ FLAGS: dict[str, str] = {
     "tls_key": "--tls-key",
     "workers": "--workers",
     "api_keys": "--api-key",
+    "admin_keys": "--admin-key",
     "store": "--store",
     "url_guard_allow": "--url-guard-allow",
     "log_level": "--log-level",
@@ -29,6 +30,7 @@ FLAGS: dict[str, str] = {
 }
 """The flag of each setting that has one."""
 
+_ADDRESS = re.compile(r"(?:[A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\]):\d{1,5}(?:/[^\s]*)?")
 _NAMED = re.compile(r"([A-Za-z0-9_.-]+)=(.+)")
 
 
@@ -53,12 +55,18 @@ def backend_tables(urls: Sequence[str], keys: Sequence[str], apis: Sequence[str]
     for entry in urls:
         named = _NAMED.fullmatch(entry) if "://" not in entry.partition("=")[0] else None
         name, url = (named[1], named[2]) if named else (_name(entry, tables), entry)
+        url = _with_scheme(url)
         if name in tables:
             raise ConfigError(f"{source}: duplicate backend name '{name}'")
         tables[name] = {"url": url} | ({"api": "anthropic"} if speaks_messages(url) else {})
     _spread(tables, "key", keys, f"{source}: backend keys")
     _spread(tables, "api", apis, f"{source}: backend APIs")
     return tables
+
+
+def _with_scheme(url: str) -> str:
+    """Return a URL; `host:port` and `host:port/v1` without a scheme stand for http://."""
+    return f"http://{url}" if _ADDRESS.fullmatch(url) else url
 
 
 def speaks_messages(url: str) -> bool:

@@ -11,6 +11,8 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
+from antiphon.config.decisions import DecisionsConfig
+from antiphon.config.guards import GuardConfig
 from antiphon.config.keys import JwtConfig, KeyConfig
 from antiphon.config.tables import (
     SECRET,
@@ -67,6 +69,10 @@ class Config(Settings, kw_only=True, forbid_unknown_fields=True):
     api_keys: Annotated[
         list[str], Meta(description="API keys of clients; empty: no key needed, on loopback only.", extra=SECRET)
     ] = []
+    admin_keys: Annotated[
+        list[str],
+        Meta(description="API keys with every scope, `admin` included: for the operator.", extra=SECRET),
+    ] = []
     require_key: Annotated[
         bool,
         Meta(
@@ -122,6 +128,12 @@ class Config(Settings, kw_only=True, forbid_unknown_fields=True):
         Meta(description="Maximum bytes of all uploaded files of an owner, with those that are being uploaded.", ge=1),
     ] = 16 * 1024 * 1024 * 1024
     owner_files: Annotated[int, Meta(description="Maximum number of uploaded files of an owner.", ge=1)] = 100_000
+    max_form: Annotated[
+        int,
+        Meta(
+            description="Maximum size of a form that is passed on to a backend (/v1/audio, /v1/images), in bytes.", ge=1
+        ),
+    ] = 32 * 1024 * 1024
     max_image: Annotated[
         int, Meta(description="Maximum size of an image or other media file fetched for a backend, in bytes.", ge=1)
     ] = 20 * 1024 * 1024
@@ -193,6 +205,14 @@ class Config(Settings, kw_only=True, forbid_unknown_fields=True):
             ge=0,
         ),
     ] = 64 * 1024 * 1024
+    prompt_memory_bytes: Annotated[
+        int,
+        Meta(
+            description="Maximum bytes of prompts that each process remembers for an hour, to tell why a backend's prompt cache"
+            " was not used. 0: requests are compared with stored responses only, and misses are not counted.",
+            ge=0,
+        ),
+    ] = 32 * 1024 * 1024
     background_lease: Annotated[
         float,
         Meta(
@@ -217,6 +237,16 @@ class Config(Settings, kw_only=True, forbid_unknown_fields=True):
             ge=0,
         ),
     ] = 1000
+    batch_running: Annotated[
+        int, Meta(description="Maximum number of requests of batches that each process works on at once.", ge=1)
+    ] = 8
+    batch_requests: Annotated[int, Meta(description="Maximum number of requests of a batch.", ge=1)] = 50_000
+    batch_bytes: Annotated[int, Meta(description="Maximum size of a batch's input file, in bytes.", ge=1)] = (
+        200 * 1024 * 1024
+    )
+    batches_per_owner: Annotated[
+        int, Meta(description="Maximum number of batches of an owner that have not ended; further ones get 429.", ge=1)
+    ] = 100
     structured_output: Annotated[
         Literal["check", "repair", "off"],
         Meta(
@@ -266,6 +296,10 @@ class Config(Settings, kw_only=True, forbid_unknown_fields=True):
         int, Meta(description="Number of retries over a model's backends, before the first token.", ge=0, le=5)
     ] = 1
     mcp_servers: Annotated[dict[str, McpServerConfig], Meta(description="MCP servers by label.")] = {}
+    guards: Annotated[
+        dict[str, GuardConfig],
+        Meta(description="Guards of requests and answers, by a name of yours: see docs/guardrails.md."),
+    ] = {}
     mcp_timeout: Annotated[float, Meta(description="Timeout of an MCP call in seconds.", gt=0)] = 60.0
     mcp_progress_timeout: Annotated[
         float,
@@ -300,7 +334,16 @@ class Config(Settings, kw_only=True, forbid_unknown_fields=True):
         dict[str, LeakConfig], Meta(description="Formats of tool calls in text, by name, for `leaks`: see Leaks above.")
     ] = {}
     models: Annotated[dict[str, ModelConfig], Meta(description="Models by id, beside those that backends list.")] = {}
+    default_models: Annotated[
+        dict[str, str],
+        Meta(
+            description="Models of requests that name none, by type: image_generation, moderation, rerank; default: the only one."
+        ),
+    ] = {}
     engine: Annotated[EngineConfig | None, Meta(description="The embedded engine.")] = None
     tools: Annotated[ToolsConfig, Meta(description="Tools that the server runs itself.")] = msgspec.field(
         default_factory=ToolsConfig
+    )
+    decisions: Annotated[DecisionsConfig, Meta(description="Questions with a closed set of answers.")] = msgspec.field(
+        default_factory=DecisionsConfig
     )

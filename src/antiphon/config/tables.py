@@ -148,6 +148,35 @@ class BackendConfig(Settings, kw_only=True, forbid_unknown_fields=True):
     check_interval: Annotated[float, Meta(description="Health check interval in seconds.", gt=0)] = 60.0
 
 
+Score = Annotated[float, Meta(ge=0, le=1)]
+
+
+class ModerationConfig(Settings, kw_only=True, forbid_unknown_fields=True):
+    """How a model judges texts for /v1/moderations and guardrails."""
+
+    by: Annotated[
+        Literal["route", "classifier", "rubric"],
+        Meta(
+            description="`route`: the backend's /v1/moderations; `classifier`: its /classify (vLLM) or /predict (TEI); `rubric`:"
+            " a chat model, which is asked for a score of each category."
+        ),
+    ] = "route"
+    rubric: Annotated[str, Meta(description="`rubric`: what the model is told beside the categories.")] = ""
+    categories: Annotated[
+        dict[str, str], Meta(description="`rubric`: categories and what each means; default: OpenAI's.")
+    ] = {}
+    labels: Annotated[
+        dict[str, str], Meta(description='Categories by the backend\'s own labels, such as toxic = "harassment".')
+    ] = {}
+    threshold: Annotated[
+        float,
+        Meta(description="Score from which on a category is flagged, unless the backend says it itself.", ge=0, le=1),
+    ] = 0.5
+    thresholds: Annotated[
+        dict[str, Score], Meta(description="Such scores by category; they overrule the backend.")
+    ] = {}
+
+
 class ModelConfig(Settings, kw_only=True, forbid_unknown_fields=True):
     """A model id that clients may name."""
 
@@ -163,6 +192,24 @@ class ModelConfig(Settings, kw_only=True, forbid_unknown_fields=True):
     parameters_number: Annotated[str | None, Meta(description="Model size shown to clients, such as 60B.")] = None
     owned_by: Annotated[str, Meta(description="Owner shown to clients.")] = "antiphon"
     created: Annotated[int, Meta(description="Unix time shown to clients.")] = 0
+    type: Annotated[
+        Literal[
+            "auto",
+            "text_generation",
+            "image_generation",
+            "embedding",
+            "rerank",
+            "moderation",
+            "speech",
+            "transcription",
+        ],
+        Meta(description="What the model is for, as /v1/models says; `auto`: by its list entry or name."),
+    ] = "auto"
+    moderation: Annotated[ModerationConfig | None, Meta(description="How the model judges texts.")] = None
+    matryoshka: Annotated[
+        bool,
+        Meta(description="Embeddings may be cut to fewer `dimensions` where the backend gives them whole."),
+    ] = False
     responses: Annotated[bool, Meta(description="Allow calls through /v1/responses.")] = True
     chat_completions: Annotated[bool, Meta(description="Allow calls through /v1/chat/completions.")] = True
     functions: Annotated[bool, Meta(description="The model supports tools.")] = True
@@ -274,6 +321,12 @@ class EngineConfig(Settings, kw_only=True, forbid_unknown_fields=True):
         str, Meta(description="Model: FILE.gguf or hub repository OWNER/REPO[:QUANT]; empty: the demo model.")
     ] = ""
     mmproj: Annotated[str, Meta(description="Image projector, FILE.gguf.")] = ""
+    embeddings: Annotated[
+        str,
+        Meta(
+            description="A second model, for /v1/embeddings or /v1/rerank: FILE.gguf or OWNER/REPO[:QUANT]; empty: none."
+        ),
+    ] = ""
     context: Annotated[int, Meta(description="Context window in tokens; 0: the model's own, capped at 8192.", ge=0)] = 0
     threads: Annotated[int, Meta(description="CPU threads; 0: all cores.", ge=0)] = 0
     gpu_layers: Annotated[int, Meta(description="Number of layers on the GPU; -1: as many as fit.")] = -1

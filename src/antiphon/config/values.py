@@ -52,4 +52,7 @@ def _message(text: str, bare: Any) -> str:
     text = text.replace("`", "").replace(" - at $", " at ")
     if get_origin(bare) is Literal:
         return f"expected one of {', '.join(get_args(bare))}"
+    listed = bare_type(get_args(bare)[0]) if get_origin(bare) is list else None
+    if get_origin(listed) is Literal and text.startswith("Invalid enum value"):
+        return f"{text[0].lower()}{text[1:]}; expected some of {', '.join(get_args(listed))}"
     return text[0].lower() + text[1:]

@@ -193,10 +193,11 @@ def kept_items(compacted: Compacted) -> list[Item]:
 
 def user_messages(items: Sequence[Item]) -> list[Item]:
     """Return the user's own messages among the items, without the summaries that stand for earlier ones."""
-    return [item for item in items if isinstance(item, Message) and item.role == "user" and not _is_summary(item)]
+    return [item for item in items if isinstance(item, Message) and item.role == "user" and not is_summary(item)]
 
 
-def _is_summary(message: Message) -> bool:
+def is_summary(message: Message) -> bool:
+    """Tell whether a message stands for what a compaction has replaced."""
     first = next(iter(message.content), None)
     return isinstance(first, InputText) and first.text.startswith(_HEADING)
 

@@ -17,6 +17,9 @@ from antiphon.types.response import Usage
 CallKind = str
 """The name of a kind of call: a row of `core.kinds`."""
 
+AsyncTools = frozenset[tuple[CallKind, str | None, str]]
+"""Kind, namespace and name of tools for whose output the model does not wait."""
+
 
 class TextDelta(msgspec.Struct, frozen=True, gc=False):
     """A piece of the answer. `logprobs` holds the pieces of a JSON array, without its brackets."""
@@ -65,6 +68,7 @@ class CallStart(msgspec.Struct, frozen=True, gc=False):
 
     Of a call of a server's tool (MCP) `namespace` is the server's label, and `approval_request_id` what a person agreed to.
     `opening` are fields of a hosted tool's item that are known when the call begins, `caller` the program that made the call.
+    `asynchronous`: the model goes on without its output.
     """
 
     key: str
@@ -75,6 +79,7 @@ class CallStart(msgspec.Struct, frozen=True, gc=False):
     approval_request_id: str | None = None
     opening: Mapping[str, object] | None = None
     caller: str = ""
+    asynchronous: bool = False
 
 
 class CallDelta(msgspec.Struct, frozen=True, gc=False):

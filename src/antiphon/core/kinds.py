@@ -268,6 +268,9 @@ ITEM_TYPES: tuple[ItemType, ...] = (
     ItemType(type="compaction", prefix="cmp", sealed=True),
     ItemType(type="compaction_summary", sealed=True),
     ItemType(type="compaction_trigger"),
+    ItemType(type="agent_message", prefix="amsg"),
+    ItemType(type="multi_agent_call", prefix="mac"),
+    ItemType(type="multi_agent_call_output", prefix="maco"),
 )
 """Types of items that no tool makes."""
 

@@ -17,6 +17,7 @@ from antiphon.core.stream.terms import StreamTerms
 from antiphon.core.tools.results import ToolResult
 from antiphon.core.turn import Turn
 from antiphon.responses.calls.approvals import Approval
+from antiphon.responses.guards.response_guard import ResponseGuard
 from antiphon.tools.base import AdmittedTool, McpTool
 from antiphon.types.items import Item
 from antiphon.types.request import CreateResponse
@@ -42,7 +43,8 @@ class FailedCall(msgspec.Struct, frozen=True):
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """One Response to be made: the request, its Route, the first Turn, and the Response as it stands before the first token.
 
-    `sources` are those that texts of its history name. `spell`: see Asked. With `failed` calls the response is these alone: they
+    `sources` are those that texts of its history name. `spell`: see Asked. `size` are about the bytes
+    of its input. With `failed` calls the response is these alone: they
     are all that was asked for, and cannot be made here.
     """
 
@@ -65,6 +67,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     compaction: Literal["", "trigger", "threshold"] = ""
     spell: Callable[[str], str] | None = None
     failed: Sequence[FailedCall] = ()
+    guard: ResponseGuard | None = None
+    size: int = 0
 
     def own_input(self) -> OwnInput:
         """Return this response's own input items as they are stored."""

@@ -11,12 +11,12 @@ from collections.abc import Awaitable, Callable, Sequence
 import msgspec
 from msgspec.structs import replace
 
-from antiphon.access.caller import Caller
+from antiphon.access.caller import Caller, only_model
 from antiphon.access.limits import Demand, Permit
 from antiphon.access.quota import Header
 from antiphon.core.stream.writer_table import OPENAI, Dialect
 from antiphon.core.turn import NO_HINTS, Hints
-from antiphon.errors import APIError, spelled
+from antiphon.errors import APIError, InvalidRequest, spelled
 from antiphon.responses.delta_trace import DeltaTrace
 from antiphon.responses.intake.asked import Asked, RequestDecoder
 from antiphon.responses.intake.history import History
@@ -28,16 +28,20 @@ from antiphon.responses.services import Services
 
 
 class Prepared(msgspec.Struct, frozen=True):
-    """An admitted response. The caller of `prepare` settles its `permit`; `trace` is set if the client asked for it."""
+    """An admitted response. The caller of `prepare` settles its `permit`; `trace` is set if the client asked for it.
+
+    `unnamed`: the request names no model, and the only one is meant.
+    """
 
     plan: Plan
     permit: Permit
     trace: DeltaTrace | None = None
+    unnamed: bool = False
 
     def traced(self) -> Prepared:
         """Return the same response with a DeltaTrace."""
         trace = DeltaTrace(self.plan.route)
-        return Prepared(replace(self.plan, route=trace.route), self.permit, trace)
+        return Prepared(replace(self.plan, route=trace.route), self.permit, trace, self.unnamed)
 
 
 class Preparer:
@@ -63,8 +67,19 @@ class Preparer:
         """
         services = self._services
         services.limiter.check(caller)
-        asked = await self._decoder.decode(body)
-        plan = await self._plan(asked, caller, hints, history)
+        unnamed = False
+        try:
+            asked = await self._decoder.decode(body)
+        except InvalidRequest as error:
+            model = only_model(services.router, caller) if error.param == "model" else None
+            if model is None:
+                raise
+            unnamed, asked = True, await self._decoder.decode(body, model)
+        planned = self._plan(asked, caller, hints, history)
+        guards = services.guards
+        plan = await (
+            guards.guarded(planned, caller, asked.spell) if guards.concern(asked.request.moderation) else planned
+        )
         if plan.stored:
             services.store.database.condition.check()
         turn = plan.turn
@@ -74,7 +89,7 @@ class Preparer:
         )
         if told:
             permit.headers = [*permit.headers, *told]
-        return Prepared(plan, permit)
+        return Prepared(plan, permit, unnamed=unnamed)
 
     async def _tool_limits(self, plan: Plan) -> Sequence[Header]:
         """Return what an answer tells of limits on its tools. Raises APIError where a tool that is forced has none left."""
@@ -114,7 +129,10 @@ class Preparer:
 
         Raises APIError.
         """
-        return await self._intake.plan(await self._decoder.decode(body), owner, identity=identity)
+        asked = await self._decoder.decode(body)
+        planned = self._intake.plan(asked, owner, identity=identity)
+        guards = self._services.guards
+        return await (guards.guarded(planned) if guards.concern(asked.request.moderation) else planned)
 
 
 async def _spelled(planned: Awaitable[Plan], spell: Callable[[str], str]) -> Plan:

@@ -30,6 +30,8 @@ MOST_ASKED = 64
 MOST_TOGETHER = 3
 """Reasoning items of one call that the store finds again."""
 
+_FURTHER = range(1, MOST_TOGETHER)  # their places: most calls have no thoughts, and those are asked for the first only
+
 _ENTRY = 200  # bytes that an entry takes by itself
 _INDEXED = 300  # bytes that it takes to find it by its response
 _INDEX_DIGITS = 4  # at the end of an item's id, behind what it has in common with its response's
@@ -137,10 +139,13 @@ class Recall:
 
     async def _ask(self, owner: str, keys: Sequence[str], responses: ResponseStore) -> None:
         """Look for calls that are not remembered here; what the store does not know either is remembered as such."""
-        wanted = [thoughts_id(key, number) for key in keys for number in range(MOST_TOGETHER)]
-        found = await responses.items(wanted, owner)
+        firsts = {key: thoughts_id(key, 0) for key in keys}
+        found = dict(await responses.items(list(firsts.values()), owner))
+        further = [thoughts_id(key, place) for key, first in firsts.items() if first in found for place in _FURTHER]
+        if further:
+            found |= await responses.items(further, owner)
         for key in keys:
-            bodies = [body for number in range(MOST_TOGETHER) if (body := found.get(thoughts_id(key, number)))]
+            bodies = [body for place in range(MOST_TOGETHER) if (body := found.get(thoughts_id(key, place)))]
             thoughts = [item for item in decode_items([Raw(body) for body in bodies]) if isinstance(item, Reasoning)]
             size = _ENTRY + (_INDEXED if thoughts else 0) + sum(map(len, bodies))
             self._remember(owner, key, _Entry(thoughts, {}, size, self._clock(), _made_for(thoughts)))

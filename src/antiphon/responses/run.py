@@ -17,6 +17,7 @@ from antiphon.core.json_encoding import to_json
 from antiphon.core.stream.response_stream import ResponseStream
 from antiphon.core.stream.writer_table import OPENAI, Dialect
 from antiphon.errors import APIError, Gone, spelled
+from antiphon.responses.cache_diagnostics import CacheOutcome, compared, outcome, succeed
 from antiphon.responses.plan import Plan
 from antiphon.responses.services import Services
 from antiphon.responses.sink import Outlet, Sink
@@ -56,6 +57,7 @@ class Run:
         self.body = b""
         self.error: APIError | None = None
         self.began_at = self.began = 0.0
+        self.cache: CacheOutcome | None = None
         self._is_openai = dialect is OPENAI
         self._services = services
         self._permit = permit
@@ -95,6 +97,7 @@ class Run:
             self.stream.start()
             self._outlet.send()
             await self._turns.make()
+            await self._compare()
             self.body = self.stream.finish(int(self._services.clock()))
             if self.plan.stored:
                 self._outlet.send()  # the commit takes a moment; else these go out with the terminal event
@@ -122,6 +125,7 @@ class Run:
         """Make the response without calling the model: its input is there for those that follow it."""
         self._outlet.sink = sink
         self.stream.start()
+        await self._compare()
         self.body = self.stream.finish(int(self._services.clock()))
         self._outlet.send()
         await self._end()
@@ -174,12 +178,18 @@ class Run:
         self.body = self.stream.fail(error, int(self._services.clock()))
         self._outlet.send()
 
+    async def _compare(self) -> None:
+        """Tell why a prompt cache was not used, where the request asks for it."""
+        options = self.plan.request.prompt_cache_options
+        if options is not None and options.comparison_response_id is not None:
+            self.plan.response.prompt_cache_diagnostics = await compared(self._services, self.plan)
+
     async def _end(self) -> None:
         """Commit, then send the terminal event: an immediate `previous_response_id` finds the response."""
         self._account()  # before anybody can know that it has ended, and ask for more
         plan, output, texts = self.plan, self.stream.output, self.stream.model_texts
         thoughts: Mapping[str, int] = NO_IDS
-        if self.stream.asks_client or self.stream.relayed:
+        if self.stream.calls_client or self.stream.relayed:
             thoughts = self._services.recall.keep(
                 plan.owner, plan.turn.items, output, texts, plan.response.id, plan.turn.model
             )
@@ -195,8 +205,12 @@ class Run:
                 unexpected("response", log, "response %s: storing it failed", self.plan.response.id)
                 self._fail(APIError(500, "The response could not be stored.", code="server_error"))
         assert self.stream.terminal is not None and self._outlet.sink is not None
+        usage = self._turns.first_usage
+        before = succeed(self._services, plan, usage, self.backend_id)
         # Nobody waits until these are read: what they were made from is let go of before.
         self._outlet.sink.send([*self.stream.take(), self.stream.terminal])
+        if before is not None and usage is not None:
+            self.cache = await outcome(self._services, plan, before, usage, self.backend_id)
 
     def _account(self) -> None:
         """Settle the permit, or hand it over if another server continues the background response."""

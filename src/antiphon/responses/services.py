@@ -14,7 +14,9 @@ from antiphon.backends.base import Router
 from antiphon.checker.pool import Checker
 from antiphon.config import Config
 from antiphon.core.token_count import Estimator
+from antiphon.responses.guards.guards import NO_GUARDS, Guards
 from antiphon.responses.intake.token_count import TokenCounter
+from antiphon.responses.prompt_memory import PromptMemory
 from antiphon.responses.recall import Recall
 from antiphon.responses.sealing import Sealer
 from antiphon.runtime.request_memory import Rooms
@@ -60,8 +62,10 @@ class Services(msgspec.Struct, frozen=True, kw_only=True):
     rooms: Rooms = msgspec.field(default_factory=Rooms)
     pulse: Pulse = msgspec.field(default_factory=Pulse)
     recall: Recall = msgspec.field(default_factory=Recall)
+    prompts: PromptMemory = msgspec.field(default_factory=PromptMemory)
     observer: Observer = msgspec.field(default_factory=Observers)
     limiter: Admission = msgspec.field(default_factory=Unlimited)
     tool_meters: ToolAdmission = msgspec.field(default_factory=Unmetered)
+    guards: Guards = NO_GUARDS
     clock: Callable[[], float] = time.time
     new_id_base: Callable[[], str] = new_id_base

@@ -25,6 +25,20 @@ class Sink(Protocol):
         ...
 
 
+class NullSink:
+    """Drops Events: for answers that are not streamed."""
+
+    def send(self, events: Sequence[Event]) -> bool:
+        """Drop them."""
+        return True
+
+    async def drain(self) -> None:
+        """Never wait."""
+
+
+NULL = NullSink()
+
+
 class Outlet(msgspec.Struct, eq=False):
     """Passes a ResponseStream's Events to the `sink`, once it is set."""
 

@@ -28,6 +28,9 @@ SAID = (TextDelta, CallStart, RefusalDelta, RelayedText, Relay)
 
 CUT = (FinishReason.LENGTH, FinishReason.CONTENT_FILTER)
 
+NOT_AGAIN = {"x-should-retry": "false"}
+"""OpenAI's SDKs try a 502 again, by themselves: the same request would be paid for once more, and fare no better."""
+
 _REPAIR = "That answer does not fit the required format: {fault} Answer again with valid JSON only, and nothing else."
 
 
@@ -133,13 +136,17 @@ class StructuredOutput:
         verdict = await self._judge(text)
         if verdict.outcome == "fault":
             raise BackendError(
-                502, f"The model's answer does not fit the required format. {verdict.reason}", code="invalid_output"
+                502,
+                f"The model's answer does not fit the required format. {verdict.reason}",
+                code="invalid_output",
+                headers=NOT_AGAIN,
             )
         if verdict.outcome == "unchecked":
             raise BackendError(
                 502,
                 f"The model's answer cannot be checked against the required format. {verdict.reason}",
                 code="unchecked_output",
+                headers=NOT_AGAIN,
             )
 
     async def _fault(self, text: str) -> str:

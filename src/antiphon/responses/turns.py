@@ -12,14 +12,14 @@ from antiphon.backends.base import FastPath, RoutedStream, offer
 from antiphon.core import compaction
 from antiphon.core.citations.citer import Citer
 from antiphon.core.compaction import Compacted
-from antiphon.core.context import kept_items
+from antiphon.core.context import kept_items, opaque_of
 from antiphon.core.deltas import Delta, UsageReport
 from antiphon.core.opaque import NO_OPAQUE, OpaqueData
 from antiphon.core.stream.response_stream import ResponseStream
 from antiphon.core.stream.resume import checkpoint
 from antiphon.core.stream.terms import Action
 from antiphon.core.text.stop_sequences import StopFilter
-from antiphon.core.turn import on_backend
+from antiphon.core.turn import Turn, on_backend
 from antiphon.errors import APIError, BackendError
 from antiphon.responses.calls.server_calls import ToolWork, items_for_model
 from antiphon.responses.compaction import sealed_compaction, summarise
@@ -30,6 +30,7 @@ from antiphon.responses.sink import Outlet
 from antiphon.responses.structured_output import StructuredOutput, structured_output
 from antiphon.responses.unsealing import Unsealing
 from antiphon.types.items import Item
+from antiphon.types.response import Usage
 
 MOST_TURNS = 128  # model calls for one response; a model that calls tools for ever is stopped
 
@@ -40,7 +41,8 @@ Boundary = Callable[[bytes | None], Awaitable[None]]
 
 
 class Turns:
-    """The model calls of one response. `outlet` leads to its client; `spoke` is the time of the first Delta.
+    """The model calls of one response. `outlet` leads to its client; `spoke` is the time of the first Delta,
+    `first_usage` that of the first call.
 
     `links`: web pages that the text cites are linked to in it.
     """
@@ -50,12 +52,14 @@ class Turns:
     ) -> None:
         self.spoke = 0.0
         self.steered = False
+        self.first_usage: Usage | None = None
         self.boundary: Boundary | None = None
         self._plan = plan
         self._services = services
         self._stream = stream
         self._outlet = outlet
         self._turn = plan.turn
+        self._seen = 0
         self._source: RoutedStream | None = None
         self._opening: asyncio.Task[RoutedStream] | None = None
         self._backend_id = ""
@@ -74,12 +78,15 @@ class Turns:
         stream, plan = self._stream, self._plan
         if plan.compaction or plan.failed or self.tools is not None:
             await self._prepare()
+        elif stream.output_begun:  # a run taken over, behind asynchronous calls
+            self._turn = self._grown_turn()
         turns = 0
         action = stream.action
         while action is _CALL_MODEL:
             await self._call_model()
             stream.end_turn()
             if not turns and (usage := plan.response.usage) is not None:  # later ones have grown, and usage is a sum
+                self.first_usage = usage
                 self._services.estimator.learn(plan.turn, usage.input_tokens)
             turns += 1
             if turns == MOST_TURNS:
@@ -98,7 +105,7 @@ class Turns:
         """Start the first call; False if it was not accepted within `wait` seconds: `make` goes on waiting. Raises APIError."""
         plan = self._plan
         first = any(tool.use.comes_first(plan.turn.items) for tool in plan.hosted)
-        if plan.compaction or plan.remote or plan.failed or first:
+        if plan.compaction or plan.remote or plan.failed or first or self._stream.output_begun:
             return True  # there is something to do, and to tell, before the model is called
         if wait is None:
             self._source = await self._plan.route.open(self._plan.turn)
@@ -268,6 +275,7 @@ class Turns:
     def _replace_context(self, items: list[Item], opaque: OpaqueData = NO_OPAQUE) -> None:
         """Replace the context, which includes all output so far."""
         self._turn = replace(self._turn, items=items, opaque={**self._turn.opaque, **opaque})
+        self._seen = len(self._stream.output)
         if self.tools is not None:
             self.tools.compacted(self._turn)
 
@@ -277,16 +285,31 @@ class Turns:
             if self.boundary is not None:
                 await self.boundary(None)  # whoever takes over shall know that the calls may have been made
             await self.tools.run_pending()
-            self._outlet.send()
+        self._outlet.send()  # ends of items, which a client may wait for, and a checkpoint stands behind
         if self._stream.action is not _CALL_MODEL:
             return self._stream.action
         if self.steered:
             self._stream.end_steered()
             return self._stream.action
-        if self.tools is not None:
-            self._turn = on_backend(self.tools.next_turn(), self._backend_id)
+        grown = self.tools.next_turn() if self.tools is not None else self._grown_turn()
+        self._turn = on_backend(grown, self._backend_id)
         await self._note_boundary()
         return self._stream.action
+
+    def _grown_turn(self) -> Turn:
+        """Return the Turn that follows where this server runs no tools: with all output so far in its context."""
+        stream, turn, new = self._stream, self._turn, self._stream.output[self._seen :]
+        self._seen += len(new)
+        made, opaque = items_for_model(stream, new), opaque_of(stream.model_texts)
+        return replace(
+            turn,
+            items=[*turn.items, *made],
+            opaque={**turn.opaque, **opaque} if opaque else turn.opaque,
+            tool_choice=turn.tool_choice
+            if turn.tool_choice == "none"
+            else "auto",  # a call that was forced is forced once
+            size=turn.size and turn.size + sum(map(len, new)),
+        )
 
     async def _note_boundary(self) -> None:
         """Commit a checkpoint: all items are closed, so that another server can continue from here."""

@@ -1,4 +1,4 @@
-"""Webhooks: tell configured receivers that a background response has ended; signed as OpenAI does (Standard Webhooks).
+"""Webhooks: tell configured receivers that a background response or a batch has ended; signed as OpenAI does (Standard Webhooks).
 
 Pending deliveries are in the store: any process on the store delivers them, also after a restart.
 An event may come twice, with the same `webhook-id`; after five attempts within some ten minutes it is given up.
@@ -31,7 +31,16 @@ from antiphon.stores.records import Delivery
 
 log = logging.getLogger("antiphon.responses")
 
-EVENTS = ("response.completed", "response.failed", "response.incomplete", "response.cancelled")
+EVENTS = (
+    "response.completed",
+    "response.failed",
+    "response.incomplete",
+    "response.cancelled",
+    "batch.completed",
+    "batch.failed",
+    "batch.expired",
+    "batch.cancelled",
+)
 DELAYS = (5.0, 30.0, 120.0, 420.0)
 """Seconds between an attempt that failed and the next one."""
 
@@ -77,8 +86,8 @@ class Webhooks:
         if self._receivers and self._runner is None:
             self._runner = asyncio.create_task(self._run())
 
-    async def notify(self, type: str, response_id: str, owner: str) -> None:
-        """Note that a background response has ended (`type` such as `response.completed`).
+    async def notify(self, type: str, of: str, owner: str) -> None:
+        """Note that a background response or a batch has ended (`type` such as `response.completed`); `of` is its id.
 
         Returns once that is in the store, without waiting for any receiver; never raises.
         """
@@ -86,13 +95,13 @@ class Webhooks:
         if not urls:
             return
         now = self._clock()
-        # The id follows from the response's: who notifies twice, before and after a crash, makes no second event.
-        id = f"evt_{response_id.removeprefix('resp_')}"
-        body = to_json({"id": id, "object": "event", "created_at": int(now), "type": type, "data": {"id": response_id}})
+        # The id follows from what it is of: who notifies twice, before and after a crash, makes no second event.
+        id = f"evt_{of.removeprefix('resp_')}"
+        body = to_json({"id": id, "object": "event", "created_at": int(now), "type": type, "data": {"id": of}})
         try:
             await self._deliveries.put([Delivery(id=id, url=url, owner=owner, body=body, due=now) for url in urls])
         except Exception:
-            log.exception("webhooks: storing event %s of response %s failed; the event is lost", type, response_id)
+            log.exception("webhooks: storing event %s of %s failed; the event is lost", type, of)
         self._wake.set()
 
     async def close(self) -> None:

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Literal
 
-Where = Literal["request", "websocket", "turn", "response", "ingestion"]
+Where = Literal["request", "websocket", "turn", "response", "ingestion", "batch"]
 
 _counts: Counter[Where] = Counter()
 
@@ -20,4 +20,4 @@ def unexpected(where: Where, log: logging.Logger, message: str, *args: object) -
 
 def counts() -> Mapping[Where, int]:
     """Return how many there have been in this process, by where they were caught."""
-    return {"request": 0, "websocket": 0, "turn": 0, "response": 0, "ingestion": 0, **_counts}
+    return {"request": 0, "websocket": 0, "turn": 0, "response": 0, "ingestion": 0, "batch": 0, **_counts}

@@ -1,4 +1,4 @@
-"""Store: the seam to databases; eleven nouns, one Protocol each. Every row has an owner.
+"""Store: the seam to databases; thirteen nouns, one Protocol each. Every row has an owner.
 
 An object of another owner is reported as missing. JSON is passed as bytes and is not decoded here.
 Times are Unix seconds, given by the caller.
@@ -16,6 +16,8 @@ import msgspec
 
 from antiphon.errors import StoreError
 from antiphon.stores.condition import Census, Condition, Measure
+from antiphon.stores.nouns.batches import BatchStore
+from antiphon.stores.nouns.chats import ChatFilter, ChatStore
 from antiphon.stores.nouns.containers import ContainerStore
 from antiphon.stores.nouns.conversations import ConversationStore
 from antiphon.stores.nouns.deliveries import DeliveryStore
@@ -30,6 +32,9 @@ from antiphon.stores.nouns.vector_stores import VectorStoreStore
 from antiphon.stores.records import StoredFile
 
 __all__ = [
+    "BatchStore",
+    "ChatFilter",
+    "ChatStore",
     "ContainerStore",
     "ConversationStore",
     "DeliveryStore",
@@ -86,10 +91,12 @@ class Store(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     responses: ResponseStore
+    batches: BatchStore
     conversations: ConversationStore
     jobs: JobStore
     files: FileStore
     deliveries: DeliveryStore
+    chats: ChatStore
     containers: ContainerStore
     keys: KeyStore
     limits: LimitStore

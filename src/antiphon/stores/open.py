@@ -50,6 +50,8 @@ def open_store(spec: str, *, log_limit: int = LOG_LIMIT) -> Store:
 def open_memory(*, max_responses: int = 10_000, max_file_bytes: int = 1 << 30) -> Store:
     """Open a store in memory. Beyond `max_responses` the oldest are dropped; beyond `max_file_bytes` the oldest files."""
     from antiphon.stores.memory import (
+        batches,
+        chats,
         containers,
         conversations,
         deliveries,
@@ -69,10 +71,12 @@ def open_memory(*, max_responses: int = 10_000, max_file_bytes: int = 1 << 30) -
     talks = conversations.MemoryConversations()
     return Store(
         responses=responses.MemoryResponses(database, talks, background, max_responses),
+        batches=batches.MemoryBatches(database),
         conversations=talks,
         jobs=background,
         files=files.MemoryFiles(database, max_file_bytes),
         deliveries=deliveries.MemoryDeliveries(database),
+        chats=chats.MemoryChats(database),
         containers=containers.MemoryContainers(database),
         keys=keys.MemoryKeys(),
         limits=limits.MemoryLimits(database),
@@ -89,6 +93,8 @@ def open_sqlite(path: str | Path, *, synchronous: Synchronous = "NORMAL", wal_li
     `wal_limit`: bytes of the write-ahead log from which on writes are refused, 0 for never.
     """
     from antiphon.stores.sqlite import (
+        batches,
+        chats,
         containers,
         conversations,
         deliveries,
@@ -106,10 +112,12 @@ def open_sqlite(path: str | Path, *, synchronous: Synchronous = "NORMAL", wal_li
     database = SQLiteDatabase(path, synchronous=synchronous, wal_limit=wal_limit)
     return Store(
         responses=responses.SQLiteResponses(database),
+        batches=batches.SQLiteBatches(database),
         conversations=conversations.SQLiteConversations(database),
         jobs=jobs.SQLiteJobs(database),
         files=files.SQLiteFiles(database),
         deliveries=deliveries.SQLiteDeliveries(database),
+        chats=chats.SQLiteChats(database),
         containers=containers.SQLiteContainers(database),
         keys=keys.SQLiteKeys(database),
         limits=limits.SQLiteLimits(database),
@@ -123,6 +131,8 @@ def open_sqlite(path: str | Path, *, synchronous: Synchronous = "NORMAL", wal_li
 def open_postgres(url: str, *, patience: float | None = None) -> Store:
     """Open a PostgreSQL database; wait `patience` seconds for it, else as long as is usual. Raises ConfigError."""
     from antiphon.stores.postgres import (
+        batches,
+        chats,
         containers,
         conversations,
         deliveries,
@@ -140,10 +150,12 @@ def open_postgres(url: str, *, patience: float | None = None) -> Store:
     database = PostgresDatabase(url, patience=patience)
     return Store(
         responses=responses.PostgresResponses(database),
+        batches=batches.PostgresBatches(database),
         conversations=conversations.PostgresConversations(database),
         jobs=jobs.PostgresJobs(database),
         files=files.PostgresFiles(database),
         deliveries=deliveries.PostgresDeliveries(database),
+        chats=chats.PostgresChats(database),
         containers=containers.PostgresContainers(database),
         keys=keys.PostgresKeys(database),
         limits=limits.PostgresLimits(database),

@@ -219,6 +219,22 @@ class StoredContainerSkill(msgspec.Struct, frozen=True, kw_only=True):
     size: int
 
 
+class StoredChat(msgspec.Struct, frozen=True, kw_only=True):
+    """A stored chat completion: its JSON without metadata, the messages of its request and its metadata as JSON.
+
+    An `expires_at` of None means never.
+    """
+
+    id: str
+    owner: str
+    model: str
+    created_at: int
+    body: bytes
+    messages: bytes = b"[]"
+    metadata: bytes = b"{}"
+    expires_at: int | None = None
+
+
 class StoredSkill(msgspec.Struct, frozen=True, kw_only=True):
     """A skill. Name and description are those of its default version."""
 

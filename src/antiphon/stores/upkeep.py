@@ -1,7 +1,8 @@
-"""`antiphon db`: status, migrate, vacuum, detach and check, for any store."""
+"""`antiphon db`: status, migrate, vacuum, backup, restore, detach and check, for any store."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
@@ -51,14 +52,14 @@ def vacuum(spec: str) -> None:
 
 
 class Detached(msgspec.Struct, frozen=True):
-    """Numbers of background responses and deliveries that `detach` ended."""
+    """Numbers of background responses and batches, and of deliveries that `detach` ended."""
 
     runs: int
     deliveries: int
 
 
 def detach(spec: str) -> Detached:
-    """Detach a copy of a store: cancel its open background responses and drop its pending webhooks.
+    """Detach a copy of a store: cancel its open background responses and batches, and drop its pending webhooks.
 
     Raises ConfigError.
     """
@@ -70,6 +71,30 @@ def detach(spec: str) -> Detached:
     from antiphon.stores.sqlite import upkeep as sqlite
 
     return Detached(*sqlite.detach(_path(spec)))
+
+
+def backup(spec: str, target: Path, progress: Callable[[int, int], None]) -> None:
+    """Copy an SQLite store and its secret into a file, while servers may run; told of pages copied. Raises ConfigError."""
+    _refuse_postgres(spec)
+    from antiphon.stores.sqlite import backup as sqlite
+
+    sqlite.backup(_path(spec), target, progress)
+
+
+def restore(source: Path, spec: str, progress: Callable[[int, int], None], *, keep_work: bool) -> Detached:
+    """Make an SQLite store of a backup; unless `keep_work`, the copy is detached. Raises ConfigError."""
+    _refuse_postgres(spec)
+    from antiphon.stores.sqlite import backup as sqlite
+
+    return Detached(*sqlite.restore(source, _path(spec), progress, keep_work=keep_work))
+
+
+def _refuse_postgres(spec: str) -> None:
+    if is_url(spec):
+        raise ConfigError(
+            "PostgreSQL is backed up with its own tools, while servers run: pg_dump --format=custom --file=FILE URL; after"
+            " pg_restore run `antiphon db detach` on the copy if the original stays in use."
+        )
 
 
 def check(spec: str) -> str | None:

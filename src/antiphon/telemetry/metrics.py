@@ -73,6 +73,16 @@ class Metrics:
             DURATION,
             CallLabels._fields,
         )
+        self._cache = Samples(
+            "antiphon_prompt_cache_total",
+            "Requests that continue a conversation, by what the prompt cache of their backend did.",
+            ("model", "outcome"),
+        )
+        self._cache_missed = Samples(
+            "antiphon_prompt_cache_missed_tokens_total",
+            "Tokens that were in the prompt before, and were not read from the cache, by cause.",
+            ("model", "cause"),
+        )
         self._tool_name = Bounded(MOST_MODELS)
         self._store = Histogram("antiphon_store_duration_seconds", "Time for the store.", STORE, ("operation",))
 
@@ -101,6 +111,10 @@ class Metrics:
             self._count_tokens(model[0], response.usage)
             if run.plan.request.stream and spoke and response.usage.output_tokens > 1:
                 self._per_token.observe(model, (now - spoke) / (response.usage.output_tokens - 1))
+        if run.cache is not None:
+            self._cache.add((model[0], run.cache.outcome))
+            if run.cache.missed:
+                self._cache_missed.add((model[0], run.cache.outcome), run.cache.missed)
 
     def _count_tokens(self, model: str, usage: Usage) -> None:
         add = self._tokens.add
@@ -122,6 +136,8 @@ class Metrics:
         method = record.method if record.method in METHODS else OTHER
         self._requests.add((method, route, str(record.status), self._model(model) if model else ""))
         self._seconds.observe((route,), record.seconds)
+        if record.usage is not None and model:
+            self._count_tokens(self._model(model), record.usage)
 
     def timed(self, operation: str, call: Callable[P, Awaitable[T]]) -> Callable[P, Awaitable[T]]:
         """Return a store's operation that is timed."""
@@ -162,6 +178,8 @@ class Metrics:
             self._duration,
             self._store,
             self._tools,
+            self._cache,
+            self._cache_missed,
         )
 
     def _live(self) -> Iterable[Samples]:

@@ -26,6 +26,15 @@ class ObservedPlan(Protocol):
     def turn(self) -> Turn: ...
 
 
+class ObservedCache(Protocol):
+    """What the backend's prompt cache did for a conversation's next request (`cache_diagnostics.CacheOutcome`)."""
+
+    @property
+    def outcome(self) -> str: ...
+    @property
+    def missed(self) -> int: ...
+
+
 class Observed(Protocol):
     """A Response in the making (`run.Run`)."""
 
@@ -41,6 +50,11 @@ class Observed(Protocol):
     @property
     def spoke(self) -> float:
         """When the model first said something, by the steady clock; 0 while it has not."""
+        ...
+
+    @property
+    def cache(self) -> ObservedCache | None:
+        """What its backend's prompt cache did; None where there was nothing to compare with."""
         ...
 
     @property

@@ -32,6 +32,8 @@ class Record(msgspec.Struct, eq=False):
     run: Observed | None = None
     status: int = 200
     _model: str = ""
+    usage: Usage | None = None
+    """Tokens of a request that makes no Response."""
     _started: float = msgspec.field(default_factory=perf_counter)
 
     @property
@@ -48,7 +50,7 @@ class Record(msgspec.Struct, eq=False):
         """Return the model, the tokens of the Response where they are known, and what it failed with, also behind a 200."""
         run = self.run
         if run is None:
-            return self._model, None, None
+            return self._model, self.usage, None
         response = run.plan.response
         return response.model, response.usage, run.error
 
@@ -87,6 +89,13 @@ def calls_model(model: str) -> None:
     record = current.get()
     if record is not None:
         record.calls(model)
+
+
+def uses_tokens(usage: Usage | None) -> None:
+    """Note the tokens that the request at hand has used without making a Response."""
+    record = current.get()
+    if record is not None:
+        record.usage = usage
 
 
 def teller(watchers: Sequence[Watcher]) -> Callable[[Record], None]:

@@ -24,12 +24,13 @@ from antiphon.backends.base import (
     Take,
 )
 from antiphon.core.deltas import Delta, Finish, UsageReport
+from antiphon.core.relayed_request import RelayedRequest
 from antiphon.core.turn import NO_HINTS, Hints, Turn
 from antiphon.errors import APIError
 from antiphon.telemetry.observers import Observed
 from antiphon.telemetry.otlp import CLIENT, INTERNAL, SERVER, Exporter, Span, parse_parent
 from antiphon.tools.base import McpTool, RemoteTool, ToolOutput, ToolServer, ToolServerError, ToolServers
-from antiphon.types.response import Usage
+from antiphon.types.response import ModerationReport, Usage
 
 OPERATION, MODEL = "gen_ai.operation.name", "gen_ai.request.model"
 RESPONSE_ID, CONVERSATION, REASONS = "gen_ai.response.id", "gen_ai.conversation.id", "gen_ai.response.finish_reasons"
@@ -75,6 +76,8 @@ class Tracer:
         response = run.plan.response
         span.attributes["antiphon.status"] = response.status
         _note_usage(span, response.usage)
+        if isinstance(response.moderation, ModerationReport):
+            span.attributes["antiphon.moderation.flagged"] = response.moderation.flagged
         if run.spoke:
             span.note(FIRST_TOKEN, run.spoke - run.began)
         if run.error is not None:
@@ -128,6 +131,17 @@ class TracedRoute(RouteProxy):
             _end(span, error)
             raise
 
+    async def relay(self, request: RelayedRequest, hints: Hints = NO_HINTS) -> ByteStream:
+        """Pass a request on within a span. Raises BackendError."""
+        span = self._span(hints, request.operation)
+        try:
+            return TracedBytes(
+                await self._route.relay(request, replace(hints, traceparent=span.context.header())), span
+            )
+        except BaseException as error:
+            _end(span, error)
+            raise
+
     async def relay_messages(
         self, fields: Mapping[str, Raw], caller: MessagesCaller, hints: Hints = NO_HINTS, *, count: bool = False
     ) -> RelayedAnswer:
@@ -141,11 +155,11 @@ class TracedRoute(RouteProxy):
             _end(span, error)
             raise
 
-    def _span(self, hints: Hints) -> Span:
+    def _span(self, hints: Hints, operation: str = "chat") -> Span:
         above = _current.get()
         parent = above.context if above is not None else parse_parent(hints.traceparent)
-        span = Span(self._exporter, f"chat {self.card.id}", CLIENT, parent)
-        span.attributes = {OPERATION: "chat", PROVIDER: "antiphon", MODEL: self.card.id}
+        span = Span(self._exporter, f"{operation} {self.card.id}", CLIENT, parent)
+        span.attributes = {OPERATION: operation, PROVIDER: "antiphon", MODEL: self.card.id}
         return span
 
 

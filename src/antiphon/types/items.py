@@ -113,7 +113,7 @@ class ToolCaller(msgspec.Struct, frozen=True):
 
 
 class FunctionCall(msgspec.Struct, tag="function_call", tag_field="type", kw_only=True, frozen=True):
-    """A call of the client's function; `arguments` is JSON text."""
+    """A call of the client's function; `arguments` is JSON text. `asynchronous`: the model went on without its output."""
 
     id: Text = UNSET
     call_id: str
@@ -122,6 +122,7 @@ class FunctionCall(msgspec.Struct, tag="function_call", tag_field="type", kw_onl
     status: Text = UNSET
     namespace: Text = UNSET
     caller: ToolCaller | None | UnsetType = UNSET
+    asynchronous: bool | UnsetType = msgspec.field(default=UNSET, name="async")
 
 
 class FunctionCallOutput(msgspec.Struct, tag="function_call_output", tag_field="type", kw_only=True, frozen=True):
@@ -141,6 +142,7 @@ class CustomToolCall(msgspec.Struct, tag="custom_tool_call", tag_field="type", k
     input: str
     status: Text = UNSET
     namespace: Text = UNSET
+    asynchronous: bool | UnsetType = msgspec.field(default=UNSET, name="async")
 
 
 class CustomToolCallOutput(msgspec.Struct, tag="custom_tool_call_output", tag_field="type", kw_only=True, frozen=True):

@@ -27,7 +27,7 @@ class ReasoningConfig(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SchemaFormat(msgspec.Struct, frozen=True, kw_only=True):
-    """What chat completions nest under `json_schema`."""
+    """What chat completions nest under `json_schema`, where it is not the schema itself."""
 
     name: str | None = None
     schema: OptionalRaw = None
@@ -44,10 +44,10 @@ class TextFormat(msgspec.Struct, frozen=True, kw_only=True):
     schema: OptionalRaw = None
     strict: bool | None = None
     description: str | None = None
-    json_schema: SchemaFormat | None = None
+    json_schema: OptionalRaw = None
 
     def __post_init__(self) -> None:
-        settle_nulls(self, schema=self.schema)
+        settle_nulls(self, schema=self.schema, json_schema=self.json_schema)
 
 
 class TextConfig(msgspec.Struct, frozen=True, kw_only=True):
@@ -60,10 +60,10 @@ class TextConfig(msgspec.Struct, frozen=True, kw_only=True):
     schema: OptionalRaw = None
     strict: bool | None = None
     description: str | None = None
-    json_schema: SchemaFormat | None = None
+    json_schema: OptionalRaw = None
 
     def __post_init__(self) -> None:
-        settle_nulls(self, schema=self.schema)
+        settle_nulls(self, schema=self.schema, json_schema=self.json_schema)
 
 
 class StreamOptions(msgspec.Struct, frozen=True, kw_only=True):
@@ -75,29 +75,41 @@ class ConversationRef(msgspec.Struct, frozen=True):
     id: Id
 
 
+class PromptCacheOptions(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """How the prompt is cached. `comparison_response_id`: why less of it was read from the cache than after that response."""
+
+    comparison_response_id: Id | None = None
+    mode: Literal["implicit", "explicit"] | None = None
+    prewarm: bool | None = None
+    ttl: Literal["30m", "12h"] | None = None
+
+
 class CreateResponse(msgspec.Struct, frozen=True, kw_only=True):
     """A request. Null means "default" for every field but `input`."""
 
     model: ModelName
     input: str | list[Raw] | None | UnsetType = UNSET
     instructions: str | None = None
+    access_programs: OptionalRaw = None
     background: bool | None = None
     client_metadata: OptionalRaw = None
     context_management: OptionalRaw = None
     conversation: Id | ConversationRef | None = None
     file_id: Id | None = None
     frequency_penalty: Penalty | None = None
+    image: OptionalRaw = None
     include: list[str] | None = None
     max_output_tokens: Positive | None = None
     max_tool_calls: Positive | None = None
     metadata: Metadata | None = None
     moderation: OptionalRaw = None
+    multi_agent: OptionalRaw = None
     parallel_tool_calls: bool | None = None
     presence_penalty: Penalty | None = None
     previous_response_id: Id | None = None
     prompt: OptionalRaw = None
     prompt_cache_key: str | None = None
-    prompt_cache_options: OptionalRaw = None
+    prompt_cache_options: PromptCacheOptions | None = None
     prompt_cache_retention: str | None = None
     reasoning: ReasoningConfig | None = None
     safety_identifier: str | None = None
@@ -117,9 +129,11 @@ class CreateResponse(msgspec.Struct, frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         settle_nulls(
             self,
+            access_programs=self.access_programs,
             client_metadata=self.client_metadata,
             context_management=self.context_management,
+            image=self.image,
             moderation=self.moderation,
+            multi_agent=self.multi_agent,
             prompt=self.prompt,
-            prompt_cache_options=self.prompt_cache_options,
         )

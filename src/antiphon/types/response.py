@@ -104,10 +104,73 @@ class ToolUsage(msgspec.Struct, frozen=True):
     web_search: SearchUsage = SearchUsage()
 
 
+class ModerationResult(msgspec.Struct, tag="moderation_result", frozen=True, kw_only=True):
+    """What moderation says of an input or an output."""
+
+    flagged: bool
+    categories: dict[str, bool]
+    category_scores: dict[str, float]
+    category_applied_input_types: dict[str, list[str]]
+    model: str
+
+
+class ModerationError(msgspec.Struct, tag="error", frozen=True, kw_only=True):
+    """An input or an output that could not be moderated."""
+
+    code: str
+    message: str
+
+
+class ModerationReport(msgspec.Struct, frozen=True, kw_only=True):
+    """What moderation says of a response's input and output."""
+
+    input: ModerationResult | ModerationError
+    output: ModerationResult | ModerationError
+
+    @property
+    def flagged(self) -> bool:
+        """Tell whether something was flagged."""
+        return any(isinstance(one, ModerationResult) and one.flagged for one in (self.input, self.output))
+
+
+class PromptCacheEcho(msgspec.Struct, frozen=True, kw_only=True):
+    """The options of prompt caching that a request has, the others as they are by default."""
+
+    mode: str = "implicit"
+    ttl: str = "30m"
+    comparison_response_id: str | UnsetType = UNSET
+
+
+class CacheHit(msgspec.Struct, frozen=True, tag_field="type", tag="cache_hit"):
+    """Nothing in the request kept the prompt cache of the response that it is compared with from being used."""
+
+
+class CacheMiss(msgspec.Struct, frozen=True, tag_field="type", tag="cache_miss", kw_only=True):
+    """What kept it from being used; tokens of that response's prompt, and those of them from the first difference on."""
+
+    reason: str
+    cache_missed_tokens: int
+    comparison_reusable_tokens: int
+
+
+class ComparisonNotFound(msgspec.Struct, frozen=True, tag_field="type", tag="comparison_response_not_found"):
+    """The response to compare with is not known, or not this owner's."""
+
+
+class Incomparable(msgspec.Struct, frozen=True, tag_field="type", tag="unavailable"):
+    """The comparison leads to nothing."""
+
+
+CacheDiagnostics = CacheHit | CacheMiss | ComparisonNotFound | Incomparable
+
+
 class Response(msgspec.Struct, kw_only=True):
     """What a client gets. `output` holds items as JSON, encoded once; the echoed `text`, `tools` and so on are JSON too.
 
-    `input_transformations` is there where there was one, `tool_usage` where a hosted tool was called.
+    `input_transformations` is there where there was one, `tool_usage` where a hosted tool was called, `moderation` where it was
+    asked for or a guard found something.
+    `input_transformations` is there where there was one, `tool_usage` where a hosted tool was called, `prompt_cache_options` and
+    `prompt_cache_diagnostics` where they were asked for.
     """
 
     id: str
@@ -146,6 +209,9 @@ class Response(msgspec.Struct, kw_only=True):
     frequency_penalty: float = 0.0
     tool_usage: ToolUsage | UnsetType = UNSET
     input_transformations: list[InputTransformation] | UnsetType = UNSET
+    moderation: ModerationReport | None | UnsetType = UNSET
+    prompt_cache_options: PromptCacheEcho | UnsetType = UNSET
+    prompt_cache_diagnostics: CacheDiagnostics | UnsetType = UNSET
 
     def __post_init__(self) -> None:
         if self.prompt is not None:

@@ -11,7 +11,10 @@ from antiphon.types.raw import OptionalRaw, settle_nulls
 
 
 class FunctionTool(msgspec.Struct, tag="function", tag_field="type", kw_only=True, frozen=True):
-    """A function of the client; `parameters` is a JSON Schema, kept as bytes."""
+    """A function of the client; `parameters` is a JSON Schema, kept as bytes.
+
+    `asynchronous`: the model goes on without its output.
+    """
 
     name: str
     description: str | None = None
@@ -20,6 +23,7 @@ class FunctionTool(msgspec.Struct, tag="function", tag_field="type", kw_only=Tru
     defer_loading: bool | UnsetType = UNSET
     allowed_callers: list[str] | None | UnsetType = UNSET
     output_schema: dict[str, Any] | None | UnsetType = UNSET
+    asynchronous: bool | None | UnsetType = msgspec.field(default=UNSET, name="async")
 
     def __post_init__(self) -> None:
         settle_nulls(self, parameters=self.parameters)
@@ -41,6 +45,7 @@ class CustomTool(msgspec.Struct, tag="custom", tag_field="type", kw_only=True, f
     format: ToolFormat | UnsetType | None = UNSET
     defer_loading: bool | UnsetType = UNSET
     allowed_callers: list[str] | None | UnsetType = UNSET
+    asynchronous: bool | None | UnsetType = msgspec.field(default=UNSET, name="async")
 
 
 class NamespaceTool(msgspec.Struct, tag="namespace", tag_field="type", kw_only=True, frozen=True):
@@ -66,8 +71,19 @@ KnownTool = FunctionTool | CustomTool | NamespaceTool
 Tool = KnownTool | OtherTool
 
 
+class NestedChoice(msgspec.Struct, frozen=True):
+    """What chat completions nest under the type of a choice: the name of a tool, or `allowed_tools`."""
+
+    name: str | UnsetType = UNSET
+    mode: str | UnsetType = UNSET
+    tools: list[dict[str, Raw]] | UnsetType = UNSET
+
+
 class ToolChoice(msgspec.Struct, kw_only=True, frozen=True, omit_defaults=True):
-    """An object form of `tool_choice`: one tool by type and name, or `allowed_tools` with a mode."""
+    """An object form of `tool_choice`: one tool by type and name, or `allowed_tools` with a mode.
+
+    `function`, `custom` and `allowed_tools` are where chat completions nest the other fields (`core.request.other_spellings`).
+    """
 
     type: str
     name: str | UnsetType = UNSET
@@ -75,6 +91,9 @@ class ToolChoice(msgspec.Struct, kw_only=True, frozen=True, omit_defaults=True):
     tools: list[dict[str, Raw]] | UnsetType = UNSET
     server_label: str | UnsetType = UNSET
     namespace: str | UnsetType = UNSET
+    function: NestedChoice | UnsetType | None = UNSET
+    custom: NestedChoice | UnsetType | None = UNSET
+    allowed_tools: NestedChoice | UnsetType | None = UNSET
 
 
 class RemoteTool(msgspec.Struct, frozen=True, kw_only=True):

@@ -325,6 +325,7 @@ async def test_what_one_owner_has_taught_is_not_done_to_others(kind: str) -> Non
             await heard(one, of_owner(fields, "mallory"))
         taught = upstream.calls[0].json
         assert upstream.calls[-1].json != taught, "what mallory's requests have taught counts for mallory"
+        assert [call.json == taught for call in upstream.calls].count(True) == 1, "and is not refused again"
         before = len(upstream.calls)
         await heard(one, of_owner(fields, "alice"))
         assert upstream.calls[before].json == taught, "alice is asked for as configured"

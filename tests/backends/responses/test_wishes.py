@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 
 from antiphon.backends.learning.adaptations import Adaptation
+from antiphon.backends.open import made_of
 from antiphon.backends.responses.backend import ResponsesBackend
-from antiphon.config import BackendConfig
+from antiphon.config import BackendConfig, Config, ModelConfig
 from antiphon.core.request.tool_decoding import decode_tools
 from antiphon.core.turn import Turn
 from antiphon.errors import BackendError
@@ -38,6 +39,7 @@ async def backend(
     status: str = "completed",
     whole: bool = False,
     learn: bool = True,
+    models: Mapping[str, ModelConfig] | None = None,
 ) -> AsyncIterator[tuple[ResponsesBackend, Upstream]]:
     async def handle(call: Call) -> None:
         if call.path.endswith("/models"):
@@ -61,7 +63,7 @@ async def backend(
         await call.end()
 
     async with running(handle) as upstream:
-        one = ResponsesBackend("r", BackendConfig(url=upstream.url, api="responses"), learn=learn)
+        one = ResponsesBackend("r", BackendConfig(url=upstream.url, api="responses"), models, learn=learn)
         try:
             yield one, upstream
         finally:
@@ -121,6 +123,20 @@ METADATA = CreateResponse(model="m", input="x", metadata={"a": "b"}, parallel_to
             Adaptation(drop=("tool_choice",)),
             ["tool_choice"],
         ),
+        (
+            {"stream": False},
+            "Stream must be set to true",
+            lambda body: not body["stream"],
+            Adaptation(stream="always"),
+            [],
+        ),
+        (
+            {},
+            "Streaming is not supported for this model.",
+            lambda body: body["stream"],
+            Adaptation(stream="never"),
+            [],
+        ),
     ],
 )
 @pytest.mark.parametrize("status", [400, 422, 500])
@@ -133,6 +149,28 @@ async def test_a_refused_wish_is_left_out_and_that_is_remembered(
         assert await heard(one, wish(**fields)) == ignored
         assert len(upstream.calls) == 3
         assert await heard(one, wish()) == []
+
+
+@pytest.mark.parametrize(
+    ("policy", "asked"), [("as_asked", [True, False]), ("always", [True] * 2), ("never", [False] * 2)]
+)
+@pytest.mark.parametrize("whole", [True, False])
+async def test_a_model_is_asked_for_a_stream_as_the_client_or_its_setting_says(
+    policy: Literal["as_asked", "always", "never"], asked: list[bool], whole: bool
+) -> None:
+    models = {"m": ModelConfig(stream=policy)}
+    async with backend(lambda body: MESSAGE, whole=whole, models=models) as (one, upstream):
+        said = [await read_all(await one.open(wish(stream=stream))) for stream in (True, False)]
+        assert [call.json["stream"] for call in upstream.calls] == asked
+        assert said[0] == said[1], "what came counts, not what was asked for"
+
+
+@pytest.mark.parametrize(("policy", "same"), [("as_asked", True), ("always", False)])
+def test_a_reload_keeps_a_backend_that_is_asked_as_before(policy: Literal["as_asked", "always"], same: bool) -> None:
+    backends = {"r": BackendConfig(url="https://example.org", api="responses")}
+    before = Config(backends=backends, models={"m": ModelConfig(backends=["r"])})
+    after = Config(backends=backends, models={"m": ModelConfig(backends=["r"], stream=policy)})
+    assert (made_of("r", before) == made_of("r", after)) is same
 
 
 async def test_one_may_want_to_be_told_instead() -> None:

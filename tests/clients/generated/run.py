@@ -19,6 +19,8 @@ from importlib.metadata import version
 from pathlib import Path
 
 from tests.acceptance.command import serving
+from tests.server.relays.every_route import EveryRoute
+from tests.server.whole import upstream
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[2]
@@ -28,13 +30,46 @@ NEEDED = ("rich",)  # what these tests import beyond our own packages
 
 FOLDERS = """
 test_files.py test_uploads.py uploads test_vector_stores.py vector_stores test_containers.py containers test_skills.py skills
+test_decisions.py
+test_embeddings.py test_moderations.py test_completions.py test_images.py test_models.py
+audio/test_speech.py audio/test_transcriptions.py audio/test_translations.py
 """.split()
 
 SETTINGS = """
 [backends.scripted]
 url = "http://scripted"
 api = "scripted"
+[models.model]
+backends = ["scripted"]
+name = "scripted"
+[models.gpt-6-astra]
+backends = ["scripted"]
+name = "scripted"
+[backends.everything]
+url = "{everything}"
+[default_models]
+image_generation = "gpt-image-1.5"
+moderation = "omni-moderation-2024-09-26"
 """
+
+RELAYED = {
+    "text-embedding-3-small": "text-embedding-mini",
+    "omni-moderation-2024-09-26": "text-moderation-small",
+    "gpt-3.5-turbo-instruct": "babbage",
+    "gpt-image-1.5": "gpt-image-small",
+    "gpt-image-2.5-flare": "gpt-image-small",
+    "tts-1": "tts-small",
+    "whisper-1": "whisper-small",
+    "gpt-4o-transcribe": "whisper-small",
+}
+"""Models that the tests name: those of the backend that has every route (`tests/server/relays/every_route.py`)."""
+
+
+def settings(everything: str) -> str:
+    """Return the file of settings."""
+    models = [f'[models."{id}"]\nbackends = ["everything"]\nname = "{name}"\n' for id, name in RELAYED.items()]
+    return SETTINGS.format(everything=everything) + "".join(models)
+
 
 EXPECTED = {
     r"_list\w*_with_all_params": "`limit` is 0",
@@ -45,6 +80,8 @@ EXPECTED = {
     r"/test_skills.py::.*_(method|response)_update": "the version is named 'default_version'",
     r"/test_versions.py::.*_(method|response)_create": "it sends no files, or a file that is no skill",
     r"/test_versions.py::.*_(method|response)_(retrieve|delete)\[": "the version is named 'version'",
+    r"test_models.py::.*_(method|response)_delete\[": "models are not deleted by clients",
+    r"test_embeddings.py::.*_(method|response)_create\[strict": "the client asks for base64 by itself, and its types refuse that",
     r"test_containers.py::.*_create_with_all_params": "`expires_after.minutes` is 0",
 }
 """Tests that fail, by a pattern of their names, and why they should."""
@@ -146,9 +183,10 @@ def main(wanted: Sequence[str]) -> int:
     source = tests()
     with tempfile.TemporaryDirectory() as folder:
         store = Path(folder) / "store.db"
-        (Path(folder) / "antiphon.toml").write_text(SETTINGS)
-        with serving(Path(folder), "--config", "antiphon.toml", "--store", str(store)) as server:
-            told = play(source, server.url, store, wanted)
+        with upstream(EveryRoute) as everything:
+            (Path(folder) / "antiphon.toml").write_text(settings(everything))
+            with serving(Path(folder), "--config", "antiphon.toml", "--store", str(store)) as server:
+                told = play(source, server.url, store, wanted)
     wrong = judged(told)
     if wrong:
         print(told)

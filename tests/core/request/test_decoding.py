@@ -479,3 +479,9 @@ def test_what_is_rewritten_in_one_request_has_a_bound() -> None:
         decode_tools([Raw(tool)] * 200)
     plain = tool.replace(b'"required":"a"', b'"required":["a"]')
     assert len(decode_tools([Raw(plain)] * 200)) == 200
+
+
+def test_a_request_of_another_api_is_told_as_one() -> None:
+    with pytest.raises(InvalidRequest) as caught:
+        decode_request(b'{"model":"m","messages":[]}')
+    assert caught.value.param == "input" and "'messages' is a parameter of /v1/chat/completions" in caught.value.message

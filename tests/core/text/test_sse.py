@@ -29,6 +29,10 @@ STREAMS = [
     (b"event: nothing\n\n", []),
     (b'data: {"a":1}\n\ndata: [DONE]', [b'{"a":1}', b"[DONE]"]),
     (b'data: {"a":1}\n\ndata: [DONE]\n', [b'{"a":1}', b"[DONE]"]),
+    (b'event: x\ndata: {"a":1}\n\n', [b'{"a":1}']),
+    (b'event: x\ndata: {"a":1}\n\nevent: y\ndata: {"b":2}\n\n', [b'{"a":1}', b'{"b":2}']),
+    (b'event: x\ndata: {"a":1}\n\nevent: y\ndata: \n\nevent: z\n\ndata: 3\n\n', [b'{"a":1}', b"3"]),
+    (b'event: x\ndata: {"a":1}\ndata: 2\n\nevent: y\n\n\n', [b'{"a":1}\n2']),
     ("data: grüße 😀\n\n".encode(), ["grüße 😀".encode()]),
 ]
 
@@ -49,6 +53,31 @@ def test_cut_anywhere(case: tuple[bytes, list[bytes]], cuts: list[int]) -> None:
     stream, events = case
     places = [0, *sorted(min(cut, len(stream)) for cut in cuts), len(stream)]
     assert parse(*(stream[a:b] for a, b in pairwise(places))) == events
+
+
+LINES = [
+    b"event: x",
+    b"event:",
+    b"event",
+    b"data: 1",
+    b"data: 2",
+    b"data: ",
+    b"data:3",
+    b"data",
+    b"",
+    b"",
+    b": c",
+    b"id: 7",
+    b"{",
+    b"data: 4\r",
+]
+
+
+@given(st.lists(st.sampled_from(LINES), max_size=12))
+def test_events_of_known_form_are_read_as_all_others(lines: list[bytes]) -> None:
+    stream = b"\n".join((*lines, b"", b""))
+    assert parse(stream) == parse(*(stream[place : place + 1] for place in range(len(stream))))
+    assert parse(b"event: a\ndata: 0\n\n" + stream) == [b"0", *parse(stream)]
 
 
 def test_events_come_as_soon_as_they_are_complete() -> None:

@@ -125,7 +125,7 @@ async def test_the_official_client_streams():
 REFUSED = [
     (body(model="nobody"), "model", "model_not_found"),
     (body(model="embedder"), "model", "unsupported_model"),
-    ({"messages": []}, "model", "missing_required_parameter"),
+    (body(model=7), "model", "invalid_type"),
     ({"model": "nova"}, "messages", "missing_required_parameter"),
     (body(messages="hi"), "messages", "invalid_type"),
     (body(stream="yes"), "stream", "invalid_type"),

@@ -71,6 +71,7 @@ def test_a_model_in_the_contracts_shape(served):
         "owned_by": "acme",
         "parameters_number": "60B",
         "context_length": 131072,
+        "type": "text_generation",
         "capabilities": {
             "supports_responses": True,
             "support_chat_completion": True,

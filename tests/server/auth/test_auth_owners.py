@@ -41,6 +41,9 @@ class Things(msgspec.Struct):
     container_file: str = ""
     upload: str = ""
     skill: str = ""
+    job: str = ""
+    message_batch: str = ""
+    chat: str = ""
 
     def path(self, template: str) -> str:
         """Return a route's path with Ann's ids in it."""
@@ -53,6 +56,9 @@ class Things(msgspec.Struct):
             "containers": self.container,
             "uploads": self.upload,
             "skills": self.skill,
+            "batches": self.job,
+            "messages": self.message_batch,
+            "chat": self.chat,
         }[noun]
         file = self.container_file if noun == "containers" else self.file
         path = template.replace("{id}", id).replace("{item_id}", self.conversation_item)
@@ -94,19 +100,39 @@ def things(url: str) -> Things:
         upload=ann.post("/v1/uploads", **UPLOAD)[1]["id"],
         container_file=ann.post(f"/v1/containers/{container}/files", file_id=file)[1]["id"],
         skill=a_skill(url),
+        job=a_batch(url),
+        message_batch=ann.post("/v1/messages/batches", requests=[MESSAGE])[1]["id"],
+        chat=a_chat(ann),
     )
 
 
-def upload(url: str) -> str:
+def upload(url: str, content: str = SECRET, purpose: str = "user_data") -> str:
     """Upload a file as Ann; return its id."""
     parts = (
-        b'--b\r\ncontent-disposition: form-data; name="purpose"\r\n\r\nuser_data\r\n'
+        b'--b\r\ncontent-disposition: form-data; name="purpose"\r\n\r\n%b\r\n'
         b'--b\r\ncontent-disposition: form-data; name="file"; filename="secret.txt"\r\n\r\n%b\r\n--b--\r\n'
     )
     headers = {"x-api-key": "ann", "content-type": "multipart/form-data; boundary=b"}
-    answer = call(url, "POST", "/v1/files", parts % SECRET.encode(), headers)
+    answer = call(url, "POST", "/v1/files", parts % (purpose.encode(), content.encode()), headers)
     assert answer.status == 200, answer.body
     return answer.json()["id"]
+
+
+MESSAGE = {
+    "custom_id": "a",
+    "params": {"model": "scripted", "max_tokens": 9, "messages": [{"role": "user", "content": SECRET}]},
+}
+
+
+def a_batch(url: str) -> str:
+    """Make a batch as Ann; return its id."""
+    body = {"model": "scripted", "input": SECRET}
+    line = {"custom_id": SECRET, "method": "POST", "url": "/v1/responses", "body": body}
+    file = upload(url, json.dumps(line), "batch")
+    fields = {"input_file_id": file, "endpoint": "/v1/responses", "completion_window": "24h", "metadata": {"a": SECRET}}
+    status, made = Client(url, "ann").post("/v1/batches", **fields)
+    assert status == 200, made
+    return str(made["id"])
 
 
 UPLOAD = {"filename": SECRET, "purpose": "assistants", "bytes": 5, "mime_type": "text/plain"}
@@ -120,7 +146,15 @@ def a_skill(url: str) -> str:
     return str(call(url, "POST", "/v1/skills", body, headers).json()["id"])
 
 
+def a_chat(ann: Client) -> str:
+    """Keep a chat completion as Ann; return its id."""
+    messages = [{"role": "user", "content": SECRET}]
+    asked = {"model": "scripted", "messages": messages, "store": True, "metadata": {"secret": SECRET}}
+    return str(ann.post("/v1/chat/completions", **asked)[1]["id"])
+
+
 BODIES = {
+    "POST /chat/completions/{id}": {"metadata": {"mine": "now"}},
     "POST /uploads/{id}/complete": {"part_ids": ["part_1"]},
     "POST /skills/{id}": {"default_version": "1"},
     "POST /vector_stores/{id}/search": {"query": "crown"},
@@ -155,9 +189,13 @@ def test_a_foreign_id_is_as_good_as_absent(url: str, things: Things, method: str
     assert foreign.status == 404 and SECRET.encode() not in foreign.body
     noun, ids = things.path(path)[1:].split("/", 1)
     unknown = call(url, method, f"/{noun}/{ids.replace('_', '_0', 1)}", body, {"x-api-key": "bob"})
-    for answer in (foreign, unknown):
-        assert answer.error()["type"] == "not_found_error"
-    assert foreign.error()["code"] == unknown.error()["code"]
+    if noun == "messages":  # Anthropic's envelope
+        errors = [answer.json()["error"] for answer in (foreign, unknown)]
+        assert {error["details"]["error_code"] for error in errors} == {"batch_not_found"}
+    else:
+        errors = [answer.error() for answer in (foreign, unknown)]
+        assert errors[0]["code"] == errors[1]["code"]
+    assert [error["type"] for error in errors] == ["not_found_error"] * 2
 
 
 @pytest.mark.parametrize("rest", ["", "?stream=true", "/input_items"])
@@ -223,8 +261,19 @@ def test_nor_can_it_be_steered_or_continued_by_its_own_conversation(url: str, th
 
 def test_lists_hold_only_ones_own(url: str, things: Things) -> None:
     bob, ann = Client(url, "bob"), Client(url, "ann")
-    assert bob.get("/v1/files")[1]["data"] == []
-    assert [file["id"] for file in ann.get("/v1/files")[1]["data"]] == [things.file]
+    for path, own in (
+        ("/v1/files?purpose=user_data", things.file),
+        ("/v1/batches", things.job),
+        ("/v1/messages/batches", things.message_batch),
+    ):
+        assert bob.get(path)[1]["data"] == []
+        assert [one["id"] for one in ann.get(path)[1]["data"]] == [own]
+
+
+def test_a_batch_of_anothers_file_is_not_made(url: str, things: Things) -> None:
+    fields = {"input_file_id": things.file, "endpoint": "/v1/responses", "completion_window": "24h"}
+    status, body = Client(url, "bob").post("/v1/batches", **fields)
+    assert (status, body["error"]["code"]) == (404, "file_not_found")
 
 
 def test_a_foreign_id_cannot_be_made_anew(url: str, things: Things) -> None:

@@ -85,3 +85,21 @@ def test_all_routes_are_listed(router):
 def test_slashes_of_a_model_id_survive_the_wire(plain, mode):
     for path in ("/v1/models/a/b", "/v1/models/a%2Fb", "/models/a%2fb"):
         assert call(plain(mode).url, "GET", path).json()["params"] == {"id": "a/b"}
+
+
+@pytest.mark.parametrize(
+    ("path", "hint"),
+    [
+        (b"/v1/response", "did you mean /responses?"),
+        (b"/modles", "did you mean /models?"),
+        (b"/v1/responses/input_token/x", "did you mean /responses/input_tokens?"),
+        (b"/v1/zzzz", ""),
+        (b"/v1/" + b"a" * 5000, ""),
+        (b"/v1/v1/models", "'/v1' stands in it twice"),
+    ],
+)
+def test_an_unknown_path_names_the_nearest(router: RouteTable, path: bytes, hint: str) -> None:
+    with pytest.raises(APIError) as caught:
+        router.match("GET", path)
+    assert caught.value.status == 404
+    assert (hint in caught.value.message) if hint else "did you mean" not in caught.value.message

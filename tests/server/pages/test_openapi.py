@@ -53,7 +53,7 @@ def test_what_it_documents_exists(served, spec):
         for method in methods:
             answer = call(served.url, method.upper(), re.sub(r"\{\w+\}", "x", path))
             assert answer.status not in (405, 426)
-            assert answer.status != 404 or answer.error()["code"] != "not_found" or "{" in path
+            assert "{" in path or answer.status != 404 or answer.error()["code"] != "not_found"
 
 
 def test_it_is_sound(spec):

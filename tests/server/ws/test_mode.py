@@ -43,6 +43,43 @@ def test_turns_follow_one_another_and_remember_what_is_not_stored(client: Client
         assert (lost[-1]["error"]["code"], lost[-1]["status"]) == ("previous_response_not_found", 400)
 
 
+FAILED = [
+    {"input": [{"type": "message"}]},
+    {"input": "x", "temperature": 9},
+    {"input": "x", "model": "nobody"},
+    {"input": "/error 500 away"},
+]
+
+
+@pytest.mark.parametrize("failed", FAILED)
+@pytest.mark.parametrize("store", [False, True])
+def test_a_failed_continuation_evicts_what_it_named(client: Client, failed: dict, store: bool) -> None:
+    with client.websocket() as connection:
+        first = turn(connection, model="scripted", input="One.", store=store)[-1]["response"]["id"]
+        forked = turn(connection, model="scripted", input="Two.", store=store, previous_response_id=first)
+        error = turn(connection, **{"model": "scripted", "store": store, "previous_response_id": first, **failed})
+        assert error[-1]["type"] in ("error", "response.failed")
+        again = turn(connection, model="scripted", input="Again.", store=store, previous_response_id=first)
+        if store:  # the store has it
+            assert text(again) == "Again."
+        else:
+            assert again[-1]["error"]["code"] == "previous_response_not_found"
+        # What continued from it before keeps its whole history.
+        later = turn(connection, model="scripted", input="x", previous_response_id=forked[-1]["response"]["id"])
+        assert later[-1]["response"]["usage"]["input_tokens"] == 3  # words of the input
+
+
+def test_a_continuation_that_fails_while_it_streams_evicts_what_it_named(client: Client) -> None:
+    with client.websocket() as connection:
+        first = turn(connection, model="scripted", input="One.", store=False)[-1]["response"]["id"]
+        failed = turn(
+            connection, model="scripted", store=False, previous_response_id=first, input="Said.\n/error 500 away"
+        )
+        assert failed[-1]["type"] == "response.failed"
+        again = turn(connection, model="scripted", input="Again.", store=False, previous_response_id=first)
+        assert again[-1]["error"]["code"] == "previous_response_not_found"
+
+
 def test_a_warm_up_makes_no_call_and_is_remembered(client: Client) -> None:
     with client.websocket() as connection:
         warm = turn(connection, model="scripted", generate=False, store=False, input="/error 500 never called")

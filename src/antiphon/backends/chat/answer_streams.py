@@ -1,4 +1,4 @@
-"""Answers to chat completion calls: streamed, whole, relayed; one that is a refusal may be asked for otherwise."""
+"""Answers to chat completion calls: streamed, whole; one that is a refusal may be asked for otherwise."""
 
 from __future__ import annotations
 
@@ -9,14 +9,11 @@ from antiphon.backends.chat.answers.endings import CHOICE, UNFORCED, tell_uncall
 from antiphon.backends.chat.answers.fast_chunks import FastChunks
 from antiphon.backends.chat.codec import ChatCall, ChatDecoder
 from antiphon.backends.learning.asking import Asking
-from antiphon.config.masking import SECRETS, MaskedErrors
 from antiphon.core.deltas import Delta, Finish, FinishReason
 from antiphon.core.text.sse import MOST_SAID, SSEParser
 from antiphon.errors import BackendError
 from antiphon.net.http.response import HttpResponse
 from antiphon.runtime.offload import LARGE, by_size
-
-_KEPT_HEADERS = (b"content-type", b"cache-control")
 
 
 def _nobody(deltas: Sequence[Delta]) -> bool:
@@ -243,23 +240,3 @@ class WholeAnswer(Answer):
                 decoder.feed_stray(b"\n".join(parser.stray), deltas)
         _check_size(decoder)
         decoder.finish(deltas)
-
-
-class RelayedBytes:
-    """An answer that passes through as it is."""
-
-    def __init__(self, response: HttpResponse) -> None:
-        self.status = response.status
-        self.headers: Sequence[tuple[bytes, bytes]] = [pair for pair in response.headers if pair[0] in _KEPT_HEADERS]
-        self._response = response
-        self._errors = MaskedErrors(SECRETS)
-
-    async def read(self) -> bytes:
-        """Return the next piece; an error in it does not tell the operator's secrets."""
-        data = await self._response.read()
-        while not (shown := self._errors.feed(data)) and data:
-            data = await self._response.read()
-        return shown
-
-    def abort(self) -> None:
-        self._response.abort()

@@ -12,7 +12,7 @@ from msgspec import Raw
 
 from antiphon.backends.base import BackendModel
 from antiphon.backends.chat import codec, profiles, token_count
-from antiphon.backends.chat.answer_streams import Answer, ChatStream, RelayedBytes, WholeAnswer
+from antiphon.backends.chat.answer_streams import Answer, ChatStream, WholeAnswer
 from antiphon.backends.chat.codec import ChatCall, CodecOptions
 from antiphon.backends.chat.leak_families import check_names
 from antiphon.backends.chat.profiles import NO_PROFILES, Policies, Profile, Profiles
@@ -20,10 +20,12 @@ from antiphon.backends.engine_details import EngineDetails
 from antiphon.backends.learning.adaptations import NOTHING, Adaptation, Adaptations
 from antiphon.backends.learning.asking import Asking, with_window
 from antiphon.backends.openai_calls import accepted, connect, list_models, post_json, trace_header
+from antiphon.backends.relaying import RelayedBytes, RouteRelayer
 from antiphon.config import BackendConfig, ModelConfig
 from antiphon.config.reading import nearest, quoted
+from antiphon.core.relayed_request import RelayedRequest
 from antiphon.core.text.leaks import NO_FAMILIES, Families
-from antiphon.core.turn import Turn
+from antiphon.core.turn import Hints, Turn
 from antiphon.errors import BackendError, ConfigError
 from antiphon.runtime.offload import LARGE, by_size
 
@@ -141,6 +143,7 @@ class ChatBackend:
         self._known = known
         self._client = connect(name, config, socket)
         self._details = EngineDetails(self._client)
+        self._relayer = RouteRelayer(self._client)
         self._path = self._client.address.target("/chat/completions")
         self._call_base = f"call_{secrets.token_hex(8)}"
         self._calls = count()
@@ -237,6 +240,10 @@ class ChatBackend:
     async def post(self, endpoint: str, body: bytes) -> bytes:
         """Send JSON to another endpoint of the server, such as `/embeddings`. Raises BackendError."""
         return await post_json(self._client, endpoint, body)
+
+    async def relay(self, request: RelayedRequest, model: str, extra: Mapping[str, Raw], hints: Hints) -> RelayedBytes:
+        """Pass a request on to another route of the server. Raises BackendError."""
+        return await self._relayer.relay(request, model, extra, hints)
 
     async def close(self) -> None:
         """Close all connections."""

@@ -62,7 +62,7 @@ class Asking:
         self.turn = turn
         self._teach = teach
         self._bounded = bounded
-        self.changed: Adaptation = adaptations.of(turn.model)
+        self.changed: Adaptation = adaptations.of(turn.model, turn.hints.owner)
         self.settled = self.forced = False
         self._adaptations = adaptations
         self._held: list[Delta] = []

@@ -110,6 +110,7 @@ CLIENTS_NAMES = {
     "verbosity": "text.verbosity",
     "prompt_cache_key": "prompt_cache_key",
     "prompt_cache_retention": "prompt_cache_retention",
+    "prompt_cache_options": "prompt_cache_options",
     "safety_identifier": "safety_identifier",
     "service_tier": "service_tier",
     "metadata": "metadata",

@@ -18,7 +18,7 @@ EFFORT = "reasoning.effort"
 _OF_TURN = ("temperature", "top_p")
 _OF_REQUEST = (
     "parallel_tool_calls presence_penalty frequency_penalty top_logprobs prompt_cache_key prompt_cache_retention"
-    " safety_identifier service_tier metadata user"
+    " prompt_cache_options safety_identifier service_tier metadata user"
 ).split()
 
 
@@ -40,6 +40,8 @@ def adapted(turn: Turn, learned: Adaptation) -> tuple[Turn, tuple[str, ...]]:
     if "tool_choice" in learned.drop and is_forced(turn):
         changed["tool_choice"] = "auto"
         ignored.append("tool_choice")
+    if learned.stream:
+        changed["stream"] = learned.stream == "always"
     if learned.max_output_tokens and turn.max_output_tokens:
         changed["max_output_tokens"] = min(turn.max_output_tokens, learned.max_output_tokens)
     if of_request:
@@ -65,4 +67,5 @@ def sent_fields(turn: Turn) -> Mapping[str, Raw]:
     fields |= {name: getattr(turn.request, name) for name in _OF_REQUEST}
     fields["tool_choice"] = turn.tool_choice if is_forced(turn) else None
     fields["reasoning"] = {"effort": turn.reasoning_effort} if turn.reasoning_effort is not None else None
+    fields["stream"] = turn.stream
     return {name: Raw(to_json(value)) for name, value in fields.items() if value is not None}

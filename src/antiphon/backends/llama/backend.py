@@ -8,18 +8,23 @@ import logging
 import os
 import shutil
 import tempfile
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
-from antiphon.backends.base import Backend, BackendModel, ByteStream, JsonEndpoints, TurnStream
+import msgspec
+from msgspec import Raw
+
+from antiphon.backends.base import Backend, BackendModel, ByteStream, JsonEndpoints, Relays, TurnStream
 from antiphon.backends.chat.backend import ChatBackend
 from antiphon.backends.llama.child import ChildParams
 from antiphon.backends.llama.model import EngineModel
 from antiphon.backends.llama.process import EngineFailure, EngineProcess
 from antiphon.config import BackendConfig, EngineConfig
-from antiphon.core.turn import Turn
+from antiphon.core.model_types import EMBEDDING, RERANK, TEXT_GENERATION
+from antiphon.core.relayed_request import RelayedRequest
+from antiphon.core.turn import Hints, Turn
 from antiphon.errors import BackendError, ConfigError
 
 log = logging.getLogger("antiphon.backends.llama")
@@ -46,7 +51,7 @@ SOCKET_PATH_LIMIT = 90
 class LlamaCppBackend:
     """The embedded engine as a Backend; `connect` makes the backend that speaks to its unix socket.
 
-    `embeds`: the model is one of embeddings.
+    `embeds`: the model is one of embeddings; None: as its file says.
 
     A crash breaks the calls in flight (BackendError); the process is restarted, and calls that come meanwhile wait.
     """
@@ -57,14 +62,14 @@ class LlamaCppBackend:
         model: EngineModel,
         *,
         name: str = "engine",
-        embeds: bool = False,
+        embeds: bool | None = None,
         patience: float = PATIENCE,
         connect: Callable[[str], Backend] | None = None,
     ) -> None:
         self.name = name
         self.model = model
         self._config = config
-        self._embeds = embeds
+        self._embeds = model.card.type in (EMBEDDING, RERANK) if embeds is None else embeds
         self._connect = connect or partial(_chat_backend, name)
         self._patience = patience
         self._up = asyncio.Event()
@@ -178,7 +183,10 @@ class LlamaCppBackend:
 
     async def models(self) -> Sequence[BackendModel]:
         """Return the one model; the file is known before it is loaded."""
-        return [self.model.card]
+        card = self.model.card
+        if self._embeds and card.type == TEXT_GENERATION:
+            card = msgspec.structs.replace(card, type=EMBEDDING)
+        return [card]
 
     async def count_tokens(self, turn: Turn) -> int | None:
         """Count a Turn's input tokens with the model's own tokenizer. Raises BackendError."""
@@ -187,6 +195,15 @@ class LlamaCppBackend:
     async def chat_completions(self, body: bytes) -> ByteStream:
         """Relay a chat completions request. Raises BackendError."""
         return await self._call(lambda inner: inner.chat_completions(body))
+
+    async def relay(self, request: RelayedRequest, model: str, extra: Mapping[str, Raw], hints: Hints) -> ByteStream:
+        """Pass a request on to another route of the engine, such as `/embeddings`. Raises BackendError."""
+
+        async def work(inner: Backend) -> ByteStream:
+            assert isinstance(inner, Relays)
+            return await inner.relay(request, model, extra, hints)
+
+        return await self._call(work)
 
     async def post(self, endpoint: str, body: bytes) -> bytes:
         """Send JSON to another endpoint of the engine, such as `/embeddings`. Raises BackendError."""

@@ -13,6 +13,7 @@ from antiphon.backends.llama.hub.client import Report
 from antiphon.backends.llama.hub.models import HubModel, download, is_hub_name
 from antiphon.backends.llama.hub.progress import Progress
 from antiphon.config import EngineConfig
+from antiphon.core.model_types import EMBEDDING, RERANK, TEXT_GENERATION
 from antiphon.errors import ConfigError
 
 DEMO_FILE = Path(__file__).parent / "demo" / "antiphon-demo.gguf"
@@ -22,6 +23,22 @@ DEMO_NOTICE = (
     "For a real one: --model FILE.gguf, --model OWNER/REPO[:QUANT], or --backend URL of a server that you run."
 )
 CONTEXT_CAP = 8192
+ENCODERS = frozenset(
+    (
+        "bert",
+        "nomic-bert",
+        "nomic-bert-moe",
+        "jina-bert-v2",
+        "jina-bert-v3",
+        "modern-bert",
+        "gemma-embedding",
+        "t5encoder",
+    )
+)
+"""Architectures of models that give vectors and no text."""
+
+RANK = 4
+"""llama.cpp's number for models that give one score: rerankers."""
 
 
 class EngineModel(msgspec.Struct, frozen=True, kw_only=True):
@@ -62,6 +79,7 @@ def _describe(config: EngineConfig, files: HubModel, id: str, demo: bool = False
         context_length=context,
         capabilities=_capabilities(info, files.mmproj),
         parameters_number=_size(info),
+        type=_type(info),
     )
     return EngineModel(
         path=files.path,
@@ -87,6 +105,15 @@ def _capabilities(info: GgufInfo, mmproj: Path | None) -> Capabilities:
         images=projector is not None and projector.flag("clip.has_vision_encoder", True),
         audio=projector is not None and projector.flag("clip.has_audio_encoder", False),
     )
+
+
+def _type(info: GgufInfo) -> str:
+    """Tell what a model is for: whether its file says how the vectors of its tokens become one, or a score."""
+    architecture = info.text("general.architecture")
+    pooling = info.number(f"{architecture}.pooling_type") or 0
+    if pooling == RANK:
+        return RERANK
+    return EMBEDDING if pooling > 0 or architecture in ENCODERS else TEXT_GENERATION
 
 
 def _size(info: GgufInfo) -> str | None:

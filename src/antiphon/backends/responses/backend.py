@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from functools import partial
 
+from msgspec import Raw
 from msgspec.structs import replace
 
 from antiphon.backends.base import BackendModel, ByteStream, Take
@@ -18,25 +19,27 @@ from antiphon.backends.learning.asking import Asking, with_window
 from antiphon.backends.learning.responses_wishes import adapted, is_forced, sent_fields
 from antiphon.backends.openai_calls import accepted, connect, list_models, post_json, trace_header
 from antiphon.backends.refusals import read_refusal, refusal
+from antiphon.backends.relaying import RelayedBytes, RouteRelayer
 from antiphon.backends.responses import codec
 from antiphon.backends.responses.decoder import ResponsesEventDecoder
 from antiphon.backends.responses.one_call import OneCall
 from antiphon.backends.responses.refused_forms import REFUSED, RequestForms, next_form
-from antiphon.config import BackendConfig
+from antiphon.config import BackendConfig, ModelConfig
 from antiphon.core.deltas import Delta, InputRemoved, Relay, RelayedText
 from antiphon.core.opaque import OTHER_MODEL, withheld
 from antiphon.core.relay.end import response_of
 from antiphon.core.relay.shapes import ENDS, LIFE
+from antiphon.core.relayed_request import RelayedRequest
 from antiphon.core.text.sse import EVENT_LIMIT, MOST_SAID, SSEParser
 from antiphon.core.tools.tool_map import ToolMap
-from antiphon.core.turn import Turn
+from antiphon.core.turn import Hints, Turn
 from antiphon.errors import BackendError, InvalidRequest
 from antiphon.net.http.client import HttpResponse
 from antiphon.runtime.offload import LARGE, by_size
 
 
 class RelayStream:
-    """The events of one answer, as Deltas; or an answer that came whole, although a stream was asked for."""
+    """The events of one answer, as Deltas; or an answer that came whole, whichever of the two was asked for."""
 
     def __init__(
         self, response: HttpResponse, turn: Turn, *, ignored: Sequence[str] = (), forced: bool = False
@@ -141,17 +144,33 @@ def _is_call(item: object) -> bool:
     return refused or str(item.get("type")).endswith("_call")
 
 
+def stream_policies(models: Mapping[str, ModelConfig]) -> dict[str, bool]:
+    """Return whether a model is asked for streams, of those for which clients do not decide it."""
+    return {name: model.stream == "always" for name, model in models.items() if model.stream != "as_asked"}
+
+
 class ResponsesBackend:
     """A backend that is asked with the whole history, `store: false`, and whose events pass through.
 
-    `learn`: a refusal that names a wish of the request is answered by asking without it.
+    A client that does not stream gets its answer from a call that does not stream. `models` holds the settings of models by the
+    backend's own names. `learn`: a refusal that names a wish of the request is answered by asking without it.
     """
 
     runs_hosted_tools = True
 
-    def __init__(self, name: str, config: BackendConfig, *, socket: str = "", learn: bool = True) -> None:
+    def __init__(
+        self,
+        name: str,
+        config: BackendConfig,
+        models: Mapping[str, ModelConfig] | None = None,
+        *,
+        socket: str = "",
+        learn: bool = True,
+    ) -> None:
         self.name = name
+        self._streams = stream_policies(models or {})
         self._client = connect(name, config, socket)
+        self._relayer = RouteRelayer(self._client)
         self._config = config
         self._profile = profiles.find(config.profile, config.url)
         self._forms = RequestForms()
@@ -166,6 +185,9 @@ class ResponsesBackend:
 
     async def open(self, turn: Turn) -> RelayStream:
         """Start a call; a wish that the model refuses is left out. Raises BackendError."""
+        policy = self._streams.get(turn.model)
+        if policy is not None and turn.stream is not policy:
+            turn = replace(turn, stream=policy)
         asking = Asking(turn, self._adaptations)
         while True:
             asked, ignored = adapted(asking.turn, asking.changed)
@@ -231,6 +253,10 @@ class ResponsesBackend:
         raise InvalidRequest(
             "This model cannot be called through chat completions.", param="model", code="unsupported_model"
         )
+
+    async def relay(self, request: RelayedRequest, model: str, extra: Mapping[str, Raw], hints: Hints) -> RelayedBytes:
+        """Pass a request on to another route of the server. Raises BackendError."""
+        return await self._relayer.relay(request, model, extra, hints)
 
     async def post(self, endpoint: str, body: bytes) -> bytes:
         """Send JSON to another endpoint of the server, such as `/embeddings`. Raises BackendError."""

@@ -13,12 +13,12 @@ from antiphon.types.tools import CustomTool, NamespaceTool, ToolChoice
 
 SEALED_THOUGHTS = "reasoning.encrypted_content"
 
-# What is ours alone: state is kept here, every call is told the whole history, and all of them stream.
+# What is ours alone: state is kept here, and every call is told the whole history.
 _OURS = frozenset(
     """
     model input instructions background conversation previous_response_id store stream stream_options file_id prompt
     context_management include tools tool_choice parallel_tool_calls text reasoning temperature top_p max_output_tokens
-    max_tool_calls
+    max_tool_calls prompt_cache_options
     """.split()
 )
 
@@ -41,7 +41,7 @@ def request(turn: Turn, form: RequestForm = DOCUMENTED) -> bytes:
         "model": turn.model,
         "input": sent_items(turn.items, form),
         "store": False,
-        "stream": True,
+        "stream": turn.stream,
     }
     fields |= {name: value for name, value in _chosen(turn, form).items() if value is not None}
     return to_json(fields)
@@ -74,7 +74,17 @@ def _chosen(turn: Turn, form: RequestForm) -> dict[str, object]:
         "parallel_tool_calls": turn.request.parallel_tool_calls if turn.tools else None,
         "text": _text(turn),
         "reasoning": _reasoning(turn),
+        "prompt_cache_options": _cache_options(turn),
     }
+
+
+def _cache_options(turn: Turn) -> object:
+    """Return the options of the server's own prompt cache; responses are compared here, which have other ids there."""
+    asked = turn.request.prompt_cache_options
+    if asked is None:
+        return None
+    pairs = {"mode": asked.mode, "ttl": asked.ttl}
+    return {name: value for name, value in pairs.items() if value is not None} or None
 
 
 def _choice(turn: Turn) -> str | ToolChoice | None:

@@ -98,7 +98,7 @@ class ResponsesEventDecoder:
         return deltas
 
     def whole(self, body: bytes) -> Sequence[Delta]:
-        """Decode a response that came whole although a stream was asked for."""
+        """Decode a response that came whole."""
         try:
             return self._whole(self._fields(body))
         except BackendError as error:
@@ -194,7 +194,7 @@ class ResponsesEventDecoder:
                 self._ids = FreshIds(call_ids(self._history))
             self._calls[call_id] = self._ids.take(call_id)
         own = {**item, "call_id": self._calls.get(call_id, call_id)}
-        return as_custom(self._named(own) if item.get("type") in _NAMED else own, self._custom_tools)
+        return as_custom(self._named(own) if str(item.get("type")) in _NAMED else own, self._custom_tools)
 
     def _named(self, item: dict[str, Any]) -> dict[str, Any]:
         """Return a call under the name that it means."""

@@ -40,7 +40,7 @@ from antiphon.types.items import (
     Refusal,
     ToolCaller,
 )
-from antiphon.types.tools import FunctionTool, NamespaceTool, OtherTool, Tool
+from antiphon.types.tools import CustomTool, FunctionTool, NamespaceTool, OtherTool, Tool
 
 _text = msgspec.json.Decoder(str)
 
@@ -140,7 +140,14 @@ def _custom_call(item: CustomToolCall, form: RequestForm) -> Fields:
 
 
 def _call(type: str, item: FunctionCall | CustomToolCall, field: str, text: str) -> Fields:
-    fields: Fields = {"type": type, "call_id": item.call_id, "name": item.name, field: text, **_caller(item)}
+    fields: Fields = {
+        "type": type,
+        "call_id": item.call_id,
+        "name": item.name,
+        field: text,
+        **_caller(item),
+        **_async(item),
+    }
     if isinstance(item.namespace, str):
         fields["namespace"] = item.namespace
     if item.status in WORKED_ON:
@@ -158,6 +165,11 @@ def _caller(item: Item) -> Fields:
     """Return who made a call, where that is said: a program of the backend goes on with its outputs."""
     caller = getattr(item, "caller", None)
     return {"caller": caller} if isinstance(caller, ToolCaller) else {}
+
+
+def _async(one: FunctionCall | CustomToolCall | FunctionTool | CustomTool) -> Fields:
+    """Return that the model does not wait for a call, or for those of a tool, where it is so."""
+    return {"async": True} if one.asynchronous is True else {}
 
 
 def _thoughts(item: Reasoning, form: RequestForm) -> Fields | None:
@@ -233,12 +245,10 @@ def sent_tool(tool: Tool) -> object:
             if parameters is tool.parameters and None not in (tool.description, tool.strict):
                 return tool
             said = _said(tool, "name", "description", "strict", "defer_loading", "allowed_callers", "output_schema")
-            return {"type": "function", **said, "parameters": parameters}
+            return {"type": "function", **said, "parameters": parameters, **_async(tool)}
         case _:
-            return {
-                "type": "custom",
-                **_said(tool, "name", "description", "format", "defer_loading", "allowed_callers"),
-            }
+            said = _said(tool, "name", "description", "format", "defer_loading", "allowed_callers")
+            return {"type": "custom", **said, **_async(tool)}
 
 
 def _without_nulls(raw: Raw) -> object:

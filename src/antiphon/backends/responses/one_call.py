@@ -44,7 +44,7 @@ class OneCall:
             return True
         fields = delta.fields
         item, index = fields.get("item"), index_of(fields.get("output_index"))
-        if isinstance(item, dict) and item.get("type") in _CALLS:
+        if isinstance(item, dict) and str(item.get("type")) in _CALLS:
             first = self._is_first(_Place(good_name(item.get("id")), good_name(item.get("call_id")), index))
             self._further |= not first
             return first
@@ -66,7 +66,9 @@ class OneCall:
         output = response.get("output")
         if not isinstance(output, list):
             return
-        calls = [place for place, item in enumerate(output) if isinstance(item, dict) and item.get("type") in _CALLS]
+        calls = [
+            place for place, item in enumerate(output) if isinstance(item, dict) and str(item.get("type")) in _CALLS
+        ]
         further = frozenset(calls[1:])
         if further:
             response["output"] = [item for place, item in enumerate(output) if place not in further]

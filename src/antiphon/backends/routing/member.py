@@ -9,7 +9,7 @@ from time import monotonic
 
 import msgspec
 
-from antiphon.backends.base import Backend, BackendHealth, BackendModel
+from antiphon.backends.base import Backend, BackendHealth, BackendModel, Loads
 from antiphon.backends.learning.adaptations import Adaptable
 from antiphon.backends.routing.breaker import Breaker
 from antiphon.backends.routing.call_queue import CallQueue
@@ -115,9 +115,11 @@ class Member:
 
     def health(self) -> BackendHealth:
         """Tell how it does."""
+        loading = isinstance(self.backend, Loads) and not self.backend.healthy
         return BackendHealth(
             name=self.backend.name,
-            up=not self.error and not self.breaker.dead,
+            up=not self.error and not self.breaker.dead and not loading,
+            loading=loading,
             models=len(self.models),
             outstanding=self.outstanding,
             error=self.error,

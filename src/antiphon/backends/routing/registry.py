@@ -16,6 +16,7 @@ from antiphon.backends.routing.endpoints import Endpoint
 from antiphon.backends.routing.member import Member, Policy
 from antiphon.backends.routing.routes import ModelRoute
 from antiphon.config import BackendConfig, ModelConfig
+from antiphon.core.model_types import MODERATION, TEXT_GENERATION, type_by_name
 from antiphon.core.request.echo import Defaults
 from antiphon.errors import APIError, BackendError, ConfigError
 
@@ -278,6 +279,7 @@ def _discovered_card(model: BackendModel) -> ModelCard:
         context_length=model.context_length,
         parameters_number=model.parameters_number,
         capabilities=model.capabilities,
+        type=model.type or type_by_name(model.id),
     )
 
 
@@ -292,7 +294,20 @@ def _configured_card(id: str, model: ModelConfig, listed: Sequence[BackendModel]
         parameters_number=model.parameters_number,
         capabilities=msgspec.structs.replace(_abilities(model), chat_completions=model.chat_completions and chat),
         aliases=tuple(model.aliases),
+        type=_configured_type(id, model, listed),
+        matryoshka=model.matryoshka,
     )
+
+
+def _configured_type(id: str, model: ModelConfig, listed: Sequence[BackendModel]) -> str:
+    """Return what a model is for: as set, as its backends say, or as its name there or its id says."""
+    if model.type != "auto":
+        return model.type
+    if model.moderation is not None:
+        return MODERATION
+    said = next((entry.type for entry in listed if entry.type), "")
+    named = type_by_name(model.name or id)
+    return said or (named if named != TEXT_GENERATION else type_by_name(id))
 
 
 def _taken(target: type[T], settings: BackendConfig | ModelConfig, **others: object) -> T:

@@ -17,16 +17,20 @@ from antiphon.backends.base import (
     MessagesRelay,
     ModelCard,
     RelayedAnswer,
+    Relays,
     RoutedStream,
 )
+from antiphon.backends.relaying import not_offered
 from antiphon.backends.routing.call_queue import Waiter
 from antiphon.backends.routing.endpoints import Endpoint, least_busy, preferred
 from antiphon.backends.routing.leases import Lease, LeasedBytes, LeasedMessages, LeasedStream
+from antiphon.core.relayed_request import RelayedRequest
 from antiphon.core.request.echo import Defaults
 from antiphon.core.text.pieces import joined
 from antiphon.core.turn import NO_HINTS, Hints, Turn, with_operators
 from antiphon.errors import BackendError
 from antiphon.runtime.offload import by_size
+from antiphon.runtime.urgency import PATIENT
 
 log = logging.getLogger("antiphon.backends.routing")
 
@@ -135,6 +139,29 @@ class ModelRoute:
                 raise
 
         return await self._call(call, hints, _cache_key(fields))
+
+    async def relay(self, request: RelayedRequest, hints: Hints = NO_HINTS) -> ByteStream:
+        """Pass a request on to another route of a backend. Raises BackendError."""
+
+        async def call(route: ModelRoute) -> ByteStream:
+            return await route.relay_here(request, hints)
+
+        return await self._somewhere(call)
+
+    async def relay_here(self, request: RelayedRequest, hints: Hints) -> ByteStream:
+        """Pass a request on to an endpoint of this very model. Raises BackendError."""
+
+        async def call(endpoint: Endpoint) -> ByteStream:
+            backend, lease = endpoint.member.backend, Lease(endpoint.member)
+            try:
+                if not isinstance(backend, Relays):
+                    raise not_offered(request.route)
+                return LeasedBytes(await backend.relay(request, endpoint.name, self.extra_body, hints), lease)
+            except BaseException:
+                lease.end()
+                raise
+
+        return await self._call(call, hints, request.key)
 
     @property
     def runs_hosted_tools(self) -> bool:
@@ -291,10 +318,11 @@ class ModelRoute:
 
 async def _wait(endpoints: Sequence[Endpoint], hints: Hints) -> Endpoint:
     """Wait for a slot at any of the endpoints, and take it. Raises BackendError 503."""
-    queues = [one for one in endpoints if len(one.member.queue) < one.member.policy.max_waiting]
+    patient = PATIENT.get()
+    queues = [one for one in endpoints if one.member.queue.room(one.member.policy.max_waiting, patient=patient)]
     if not queues:
         raise _busy("Too many requests are waiting for this model.")
-    waiter = Waiter(hints.owner, hints.response)
+    waiter = Waiter(hints.owner, hints.response, patient=patient)
     for endpoint in queues:
         endpoint.member.queue.join(waiter)
     try:

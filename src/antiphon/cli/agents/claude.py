@@ -43,12 +43,15 @@ SNIPPET = (
 SDK_SNIPPET = (
     """\
 import asyncio
-
+{import_os}
 from claude_agent_sdk import ClaudeAgentOptions, query
 
 environment = {{
 """
-    + "".join(f"    {json.dumps(name)}: {json.dumps(value)},\n" for name, value in VARIABLES.items())
+    + "".join(
+        f"    {json.dumps(name)}: {'{python_key}' if value == '{key}' else json.dumps(value)},\n"
+        for name, value in VARIABLES.items()
+    )
     + """\
 }}
 
@@ -76,4 +79,5 @@ def claude(target: AgentTarget) -> Launch:
         without=OTHERS,
         window=WINDOW,
         bare="--bare",
+        tools=True,
     )

@@ -26,6 +26,7 @@ from antiphon.cli.checks.probes import (
     guarded,
     json_schema,
     one_line,
+    prompt_cache,
     sampled,
     tool_call,
     turn,
@@ -74,6 +75,7 @@ async def diagnose(backend: Backend, model: BackendModel) -> Diagnosis:
     found.findings += await guarded("parallel calls", lambda: _parallel(backend, model.id))
     found.findings += await guarded("inline thought", lambda: _think(backend, found))
     found.findings += await guarded("system inside", lambda: _system(backend, found))
+    found.findings += await guarded("prompt cache", lambda: prompt_cache(backend, model.id))
     window = model.context_length
     if isinstance(backend, Adaptable):
         found.learned = backend.learned.get(model.id, NOTHING)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from typing import Any
@@ -22,7 +23,7 @@ from antiphon.core.turn import Turn
 from antiphon.errors import APIError
 from antiphon.types.items import Message
 from antiphon.types.request import CreateResponse
-from antiphon.types.response import Response
+from antiphon.types.response import Response, Usage
 from antiphon.types.tools import FunctionTool
 
 PATIENCE = 60.0
@@ -65,12 +66,12 @@ class Said(msgspec.Struct, frozen=True):
         return self._has(ReasoningDelta) or self._relays("response.reasoning")
 
     @property
-    def counted(self) -> bool:
-        return self._has(UsageReport) or any(
-            usage_of(response_of(delta.fields).get("usage")) is not None
-            for delta in self.deltas
-            if isinstance(delta, Relay) and delta.type in ENDS
-        )
+    def usage(self) -> Usage | None:
+        """Return its token counts, None where it tells none."""
+        told = [delta.usage for delta in self.deltas if isinstance(delta, UsageReport)]
+        ends = [delta for delta in self.deltas if isinstance(delta, Relay) and delta.type in ENDS]
+        told += [usage for end in ends if (usage := usage_of(response_of(end.fields).get("usage"))) is not None]
+        return told[-1] if told else None
 
     @property
     def calls(self) -> int:
@@ -197,10 +198,38 @@ async def _streaming(backend: Backend, model: str) -> list[Finding]:
         note = ALL_THOUGHTS
     return [
         Finding("streaming", not note, note),
-        Finding("usage", said.counted, "" if said.counted else "no token counts in streams: clients get null"),
+        Finding(
+            "usage",
+            said.usage is not None,
+            "" if said.usage is not None else "no token counts in streams: clients get null",
+        ),
         Finding(
             "reasoning", said.thought or None, "" if said.thought else "none seen; right for a model that has none"
         ),
+    ]
+
+
+CACHED_WORDS = 2000
+"""Words of the prompt that is asked twice: caches keep blocks, and some none that is shorter than 1,024 tokens."""
+
+
+async def prompt_cache(backend: Backend, model: str) -> list[Finding]:
+    """Ask the same long prompt twice, and see how much of it the second time is read from a cache."""
+    words = " ".join(f"w{number}" for number in range(CACHED_WORDS))
+    wish = turn(model, f"{secrets.token_hex(8)} {words}\nSay hi.", 1, stream=False)
+    first, second = (await ask(backend, wish)).usage, (await ask(backend, wish)).usage
+    if first is None or second is None:
+        return [Finding("prompt cache", None, "not known: there are no token counts")]
+    cached, read = second.input_tokens_details.cached_tokens, second.input_tokens
+    if cached:
+        return [Finding("prompt cache", True, f"{cached:,} of {read:,} tokens of a repeated prompt are read from it")]
+    return [
+        Finding(
+            "prompt cache",
+            None,
+            f"none of {read:,} tokens of a repeated prompt are told to be read from it: it is off, or not reported"
+            " (vLLM: --enable-prefix-caching, --enable-prompt-tokens-details; SGLang: --enable-cache-report)",
+        )
     ]
 
 

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from antiphon.cli.options import KEY_VARIABLES
+
 if TYPE_CHECKING:
     from antiphon.cli.client import Client
     from antiphon.cli.monitor.scrape import Scrape
@@ -21,7 +23,7 @@ _HOME, _LINE_END, _BELOW = "\x1b[H", "\x1b[K\r\n", "\x1b[J"
 @click.command()
 @click.option("--url", default="http://127.0.0.1:8080/v1", show_default=True, metavar="URL", help="URL of the server.")
 @click.option(
-    "--key", envvar="ANTIPHON_KEY", metavar="KEY", help="API key with the scope admin, if the server has keys."
+    "--key", envvar=KEY_VARIABLES, metavar="KEY", help="API key with the scope admin, if the server has keys."
 )
 @click.option("--interval", default=1.0, show_default=True, metavar="SECONDS", help="Refresh interval in seconds.")
 @click.option("--once", is_flag=True, help="Measure one interval, print it and exit: for scripts.")

@@ -61,7 +61,7 @@ def _models(window: ScrapeInterval) -> list[str]:
     now = window.after
     names = dict.fromkeys([*now.values("antiphon_responses_running", "model"), *now.values(RESPONSES, "model")])
     header = f"{'MODEL':30} {'running':>7} {'req/s':>6} {'events/s':>8} {'in tok/s':>8} {'ttft p50':>8} "
-    header += f"{'p95':>7} {'ms/tok':>7} {'failed':>6}"
+    header += f"{'p95':>7} {'ms/tok':>7} {'cached':>6} {'failed':>6}"
     return [f"{DIM}{header}{PLAIN}", *(_model(window, name) for name in names)]
 
 
@@ -70,11 +70,13 @@ def _model(window: ScrapeInterval, model: str) -> str:
         RESPONSES, model=model, status="refused"
     )
     pace = window.quantile(0.5, PACE, model=model)
+    read, cached = window.more(TOKENS, model=model, kind="input"), window.more(TOKENS, model=model, kind="cached")
     return (
         f"{_cut(model, 30):30} {window.after.sum('antiphon_responses_running', model=model):7.0f} "
         f"{window.rate(RESPONSES, model=model):6.1f} {window.rate(EVENTS, model=model):8.0f} "
         f"{window.rate(TOKENS, model=model, kind='input'):8.0f} {_time(window.quantile(0.5, FIRST, model=model)):>8} "
         f"{_time(window.quantile(0.95, FIRST, model=model)):>7} {'-' if pace is None else f'{pace * 1000:.1f}':>7} "
+        f"{f'{100 * cached / read:.0f} %' if cached and read else '-':>6} "
         f"{_alarm(failed > 0, f'{failed:6.0f}')}"
     )
 

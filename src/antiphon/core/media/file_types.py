@@ -109,12 +109,12 @@ def parse_data_url(url: str, param: str) -> tuple[str, str]:
     return kind, data
 
 
-def decode_base64(data: str, param: str) -> bytes:
-    """Return the bytes. Raises InvalidRequest."""
+def decode_base64(data: str, param: str, code: str = "invalid_base64") -> bytes:
+    """Return the bytes. Raises InvalidRequest with this code."""
     try:
         return from_base64(data)
     except ValueError:
-        raise InvalidRequest("The data is not valid base64.", param=param, code="invalid_base64") from None
+        raise InvalidRequest("The data is not valid base64.", param=param, code=code) from None
 
 
 def as_text(content: bytes) -> str | None:

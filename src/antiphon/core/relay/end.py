@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 
@@ -51,8 +51,42 @@ def _reason(type: str, response: Json) -> FinishReason:
     return FinishReason.CONTENT_FILTER if reason == "content_filter" else FinishReason.LENGTH
 
 
+class _Cached(msgspec.Struct, gc=False):
+    cached_tokens: Annotated[int, msgspec.Meta(ge=0, le=MOST_TOKENS)]
+    cache_write_tokens: Annotated[int, msgspec.Meta(ge=0, le=MOST_TOKENS)] = 0
+
+
+class _Thought(msgspec.Struct, gc=False):
+    reasoning_tokens: Annotated[int, msgspec.Meta(ge=0, le=MOST_TOKENS)]
+
+
+class _Counts(msgspec.Struct, gc=False):
+    """Token counts as the document has them."""
+
+    input_tokens: Annotated[int, msgspec.Meta(ge=0, le=MOST_TOKENS)]
+    input_tokens_details: _Cached
+    output_tokens: Annotated[int, msgspec.Meta(ge=0, le=MOST_TOKENS)]
+    output_tokens_details: _Thought
+
+
 def usage_of(value: object) -> Usage | None:
     """Return token counts; None where they are not counts."""
+    try:
+        told = msgspec.convert(value, _Counts)
+    except (msgspec.ValidationError, TypeError):
+        return _odd_usage(value)
+    read, written, inner = told.input_tokens, told.output_tokens, told.input_tokens_details
+    return Usage(
+        input_tokens=read,
+        input_tokens_details=InputTokensDetails(min(inner.cached_tokens, read), inner.cache_write_tokens),
+        output_tokens=written,
+        output_tokens_details=OutputTokensDetails(min(told.output_tokens_details.reasoning_tokens, written)),
+        total_tokens=read + written,
+    )
+
+
+def _odd_usage(value: object) -> Usage | None:
+    """Read counts with care: they may be missing, floats, or have the names of chat completions."""
     if not isinstance(value, dict):
         return None
     read, written = (

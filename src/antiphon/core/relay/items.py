@@ -176,7 +176,7 @@ def as_custom(item: object, names: Collection[str]) -> object:
 
     Its `arguments` stay, and are unwrapped where the item is written.
     """
-    if isinstance(item, dict) and item.get("type") == "function_call" and item.get("name") in names:
+    if isinstance(item, dict) and item.get("type") == "function_call" and good_name(item.get("name")) in names:
         return {**item, "type": "custom_tool_call"}
     return item
 

@@ -12,6 +12,7 @@ from collections import defaultdict, deque
 from antiphon.core.deltas import Relay, RelayedText
 from antiphon.core.relay.items import ARGUMENTS, encoded, item_of
 from antiphon.core.relay.parts import TextPart
+from antiphon.core.relay.plain import events_of, written
 from antiphon.core.relay.shapes import (
     LIFE,
     OTHER_EVENTS,
@@ -27,7 +28,7 @@ from antiphon.core.relay.shapes import (
     wrong,
 )
 from antiphon.core.relay.told import told_by
-from antiphon.core.relay.writers import PREFIXES, RelayedItem
+from antiphon.core.relay.writers import PREFIXES, RelayedItem, write
 from antiphon.core.stream.emitter import Emitter
 from antiphon.core.stream.output import Output
 from antiphon.core.stream.terms import StreamTerms
@@ -49,6 +50,7 @@ class Relayer:
         self._emitter = emitter
         self._places = places
         self._write = writers.relayed or told_by(writers)
+        self._unseen = emitter.mute and writers.relayed is write
         self._options = options
         self._items: list[RelayedItem] = []
         self._used: set[str] = set()  # ids, of all Turns
@@ -107,14 +109,33 @@ class Relayer:
         for one in self._items:
             if one.id not in ids:
                 left[one.type].append(one)
+        plain: set[str] | None = None if self._items or not self._unseen else set()
         for item in final:
             found = self._by_id.get(good_name(item.get("id")))
             if found is None:
+                if plain is not None and self._is_written(item, plain):
+                    continue
                 others = left[item["type"]]
                 found = others.popleft() if others else self._begin(item, None)
             if not found.closed:
                 self._finish(self._named(found, item, None), item)
         self._check_early()
+
+    def _is_written(self, item: Json, plain: set[str]) -> bool:
+        """Write an item without its events where it is plain; `plain` holds the ids of those that were."""
+        id = good_name(item.get("id"))
+        if id in plain:
+            return True  # it is told twice
+        count = events_of(item)
+        if count:
+            made, index = self._places.allocate(PREFIXES[item["type"]])
+            self._places.keep(index, written(item, made if not id or id in self._used else id, self._call_ids))
+            self._emitter.skip(count)
+            self.spoke = True
+            self._used.add(id)
+            if id:
+                plain.add(id)
+        return count > 0
 
     def _check_early(self) -> None:
         """Make sure that no text is left which came before the name of its call. Raises BackendError."""

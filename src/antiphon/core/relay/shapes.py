@@ -76,6 +76,7 @@ OTHER_EVENTS: Mapping[str, Mapping[str, str]] = {
 # Items that are passed on as they are: what they hold beside `id`, `type` and `status`.
 OTHER_ITEMS: Mapping[str, Mapping[str, str]] = {
     "additional_tools": {"role": "s", "tools": "lo"},
+    "agent_message": {"author": "s", "recipient": "s", "content": "lo"},
     "apply_patch_call": {"call_id": "s", "operation": "o"},
     "apply_patch_call_output": {"call_id": "s"},
     "code_interpreter_call": {"container_id": "s", "code": "s?", "outputs": "lo?"},
@@ -92,6 +93,8 @@ OTHER_ITEMS: Mapping[str, Mapping[str, str]] = {
     "mcp_approval_response": {"request_id": "s", "approve": "b", "approval_request_id": "s"},
     "mcp_call": {"server_label": "s", "name": "s", "arguments": "s"},
     "mcp_list_tools": {"server_label": "s", "tools": "lo"},
+    "multi_agent_call": {"call_id": "s", "action": "s", "arguments": "s"},
+    "multi_agent_call_output": {"call_id": "s", "action": "s", "output": "lo"},
     "program": {"call_id": "s", "code": "s", "fingerprint": "s"},
     "program_output": {"call_id": "s", "result": "s"},
     "shell_call": {"call_id": "s", "action": "o", "environment": "o?"},
@@ -128,6 +131,7 @@ OPTIONAL: Mapping[str, Mapping[str, str]] = {
 }
 STATUSES: Mapping[str, Sequence[str]] = {
     "additional_tools": (),
+    "agent_message": (),
     "apply_patch_call": ("in_progress", "completed"),
     "apply_patch_call_output": ("completed", "failed"),
     "code_interpreter_call": (*WORKED_ON, "interpreting", "failed"),
@@ -139,6 +143,8 @@ STATUSES: Mapping[str, Sequence[str]] = {
     "mcp_approval_response": (),
     "mcp_call": (*WORKED_ON, "calling", "failed"),
     "mcp_list_tools": (),
+    "multi_agent_call": (),
+    "multi_agent_call_output": (),
     "program": (),
     "program_output": ("completed", "incomplete"),
     "web_search_call": ("in_progress", "completed", "searching", "failed"),
@@ -147,6 +153,7 @@ NEEDS_ID = frozenset(
     """
     file_search_call computer_call web_search_call image_generation_call code_interpreter_call local_shell_call
     local_shell_call_output mcp_list_tools mcp_approval_request mcp_call program program_output
+    agent_message multi_agent_call multi_agent_call_output
     """.split()
 )
 """Types of items whose id the document requires; an answer to an approval request names it by its id."""

@@ -48,7 +48,9 @@ _names = frozenset(field.encode_name for field in msgspec.structs.fields(CreateR
 # Request
 
 
-def decode_request(body: bytes, unknown: UnknownFields = "forward") -> tuple[CreateResponse, Extra]:
+def decode_request(
+    body: bytes, unknown: UnknownFields = "forward", *, needs_input: bool = True
+) -> tuple[CreateResponse, Extra]:
     """Decode a body. Returns the request and the unknown fields that are to be forwarded.
 
     The body has passed `check_json`. Raises InvalidRequest with the path of the offending field (contract, "Request fields").
@@ -62,6 +64,8 @@ def decode_request(body: bytes, unknown: UnknownFields = "forward") -> tuple[Cre
         raise malformed(error, "", body) from None
     except RecursionError:
         raise too_deep() from None
+    if needs_input:
+        _check_input(request)
     _check(request)
     return request, extra
 
@@ -77,6 +81,12 @@ def _decode(body: bytes, unknown: UnknownFields) -> tuple[CreateResponse, Extra]
     except msgspec.ValidationError:
         fields = decode_fields(body)
     extra = {name: value for name, value in fields.items() if name not in _names and bytes(value) != b"null"}
+    if "messages" in extra and "input" not in fields:
+        raise InvalidRequest(
+            "Missing required parameter: 'input'. 'messages' is a parameter of /v1/chat/completions and /v1/messages.",
+            param="input",
+            code="missing_required_parameter",
+        )
     if "max_tokens" in extra:
         raise InvalidRequest(
             "Unsupported parameter: 'max_tokens' is not supported here. Use 'max_output_tokens' instead.",
@@ -89,11 +99,14 @@ def _decode(body: bytes, unknown: UnknownFields) -> tuple[CreateResponse, Extra]
     return _request.decode(body), extra if unknown == "forward" else {}
 
 
-def _check(request: CreateResponse) -> None:
+def _check_input(request: CreateResponse) -> None:
     if request.input is None or (request.input is UNSET and not _may_lack_input(request)):
         raise missing("input")
     if request.input == [] and not _may_lack_input(request):
         raise InvalidRequest("Invalid 'input': must have at least one item.", param="input")
+
+
+def _check(request: CreateResponse) -> None:
     if request.previous_response_id is not None and request.conversation is not None:
         raise InvalidRequest(
             "'previous_response_id' and 'conversation' cannot be used together.", param="previous_response_id"
@@ -101,8 +114,10 @@ def _check(request: CreateResponse) -> None:
     _check_shape("prompt", request.prompt, b"{")
     _check_shape("client_metadata", request.client_metadata, b"{")
     _check_shape("context_management", request.context_management, b"[")
+    _check_shape("access_programs", request.access_programs, b"{")
+    _check_shape("image", request.image, b"{")
+    _check_shape("multi_agent", request.multi_agent, b"{")
     _check_shape("moderation", request.moderation, b"{")
-    _check_shape("prompt_cache_options", request.prompt_cache_options, b"{")
 
 
 def _may_lack_input(request: CreateResponse) -> bool:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import msgspec
-from msgspec import UNSET, Raw
+from msgspec import UNSET, Raw, UnsetType
 
 from antiphon.core.json_encoding import to_json
 from antiphon.core.kinds import SECRETIVE
 from antiphon.core.request.text_format import ResolvedText
 from antiphon.core.tools.declared_defaults import with_defaults
 from antiphon.core.tools.redaction import shown_choice, shown_tool
-from antiphon.types.request import ConversationRef, CreateResponse
-from antiphon.types.response import ReasoningEcho, Response
+from antiphon.types.request import ConversationRef, CreateResponse, PromptCacheOptions
+from antiphon.types.response import PromptCacheEcho, ReasoningEcho, Response
 from antiphon.types.tools import CustomTool, FunctionTool, NamespaceTool, OtherTool, Tool, ToolChoice
 
 
@@ -53,6 +53,7 @@ def echo_response(
         previous_response_id=request.previous_response_id,
         prompt=request.prompt,
         prompt_cache_key=request.prompt_cache_key,
+        prompt_cache_options=_cache_options(request.prompt_cache_options),
         reasoning=ReasoningEcho(
             effort=(reasoning.effort if reasoning else None) or defaults.reasoning_effort,
             summary=reasoning.summary if reasoning else None,
@@ -70,6 +71,17 @@ def echo_response(
         metadata=request.metadata or {},
         presence_penalty=request.presence_penalty or 0.0,
         frequency_penalty=request.frequency_penalty or 0.0,
+    )
+
+
+def _cache_options(asked: PromptCacheOptions | None) -> PromptCacheEcho | UnsetType:
+    if asked is None:
+        return UNSET
+    usual = PromptCacheEcho()
+    return PromptCacheEcho(
+        mode=asked.mode or usual.mode,
+        ttl=asked.ttl or usual.ttl,
+        comparison_response_id=asked.comparison_response_id or UNSET,
     )
 
 

@@ -44,17 +44,17 @@ _NO_COMMAS = bytes(byte for byte in range(256) if byte not in b',"')
 _NO_STRUCTURE = bytes(byte for byte in range(256) if byte not in b'[]{}"')
 
 
-def check_json(body: bytes, path: str = "") -> bytes:
+def check_json(body: bytes, path: str = "", values: int = MOST_VALUES) -> bytes:
     """Return the body, fit to be decoded. Raises InvalidRequest: not UTF-8, too deep, or too many parts.
 
-    Whether it is JSON at all is for the decoder to say. Lone surrogates become U+FFFD.
+    `values`: how many it may have. Whether it is JSON at all is for the decoder to say. Lone surrogates become U+FFFD.
     """
     if not body.isascii():
         _check_encoding(body, path)
     if len(body) > FEW_CONTAINERS and _more_than_few(body):
         _check_structure(body, path)
-    if len(body) > 2 * MOST_VALUES and _more_than(MOST_VALUES, body, b","):
-        _check_values(body, path)
+    if len(body) > 2 * values and _more_than(values, body, b","):
+        _check_values(body, path, values)
     if len(body) > MOST_ESCAPES and _more_than(MOST_ESCAPES, body, b"\\"):
         raise _too_many(MOST_ESCAPES, "backslashes", path)
     if body.find(b"\\") >= 0 and _SURROGATE.search(body):  # `in` would raise and catch an error first
@@ -103,16 +103,16 @@ def _check_encoding(body: bytes, path: str) -> None:
         ) from None
 
 
-def _more_than_few(body: bytes) -> bool:
-    """Tell whether the body has more brackets than `FEW_CONTAINERS`.
+def _more_than_few(body: bytes, few: int = FEW_CONTAINERS) -> bool:
+    """Tell whether the body has more brackets than `few`, in its strings or outside.
 
     `bytes.replace` goes from hit to hit and stops at the last that it wants; `bytes.count` of Python 3.11 looks at each byte.
     """
     begin = body[:_SLICE]
-    left = len(begin.replace(b"{", b"", FEW_CONTAINERS + 1)) + len(begin.replace(b"[", b"", FEW_CONTAINERS + 1))
-    if 2 * len(begin) - left > FEW_CONTAINERS or len(body) <= _SLICE:
-        return 2 * len(begin) - left > FEW_CONTAINERS
-    return _more_than(FEW_CONTAINERS, body, b"[", b"{")
+    left = len(begin.replace(b"{", b"", few + 1)) + len(begin.replace(b"[", b"", few + 1))
+    if 2 * len(begin) - left > few or len(body) <= _SLICE:
+        return 2 * len(begin) - left > few
+    return _more_than(few, body, b"[", b"{")
 
 
 def _more_than(most: int, body: bytes, *marks: bytes) -> bool:
@@ -127,9 +127,9 @@ def _more_than(most: int, body: bytes, *marks: bytes) -> bool:
     return False
 
 
-def _check_values(body: bytes, path: str) -> None:
-    if len(_outside(body, _NO_COMMAS, path)) > MOST_VALUES:
-        raise _too_many(MOST_VALUES, "values", path)
+def _check_values(body: bytes, path: str, most: int) -> None:
+    if len(_outside(body, _NO_COMMAS, path)) > most:
+        raise _too_many(most, "values", path)
 
 
 def _check_structure(body: bytes, path: str) -> None:
@@ -182,7 +182,7 @@ def _pieces(body: bytes, without: bytes) -> Iterator[bytes]:
 
 def nested_deeper(data: bytes, limit: int) -> bool:
     """Tell whether JSON is nested deeper than `limit` levels, or has more than `MOST_STRINGS` strings with brackets."""
-    if not _more_than(limit, data, b"[", b"{"):
+    if not _more_than_few(data, limit):
         return False
     try:
         return deeper_than(_outside(data, _NO_STRUCTURE, ""), limit)

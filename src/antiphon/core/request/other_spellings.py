@@ -1,4 +1,4 @@
-"""Items in the spelling of chat completions → the Responses API's own, where no known item could be read.
+"""Items and tool choices in the spelling of chat completions → the Responses API's own.
 
 Clients that were written for both APIs send parts of the one in messages of the other (`image_url`, `file`), an image's URL as
 an object, arguments as the object that their text stands for. It is kept, echoed and sent on in this API's spelling.
@@ -9,10 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import msgspec
-from msgspec import Raw
+from msgspec import UNSET, Raw
 
 from antiphon.core.json_encoding import to_json
+from antiphon.core.request.validation import decode_fields
 from antiphon.types.raw import OptionalRaw
+from antiphon.types.tools import NestedChoice, ToolChoice
 
 Fields = dict[str, Raw]
 
@@ -41,6 +43,31 @@ _part = msgspec.json.Decoder(_ForeignPart)
 _parts = msgspec.json.Decoder(list[Raw])
 _image_url = msgspec.json.Decoder(str | _ImageUrl)
 _file = msgspec.json.Decoder(_File)
+
+
+def flat_choice(choice: ToolChoice) -> ToolChoice:
+    """Return a choice with the fields beside its type that chat completions nest under it, in the entries of `tools`, too."""
+    nested = next(
+        (one for one in (choice.function, choice.custom, choice.allowed_tools) if isinstance(one, NestedChoice)),
+        NestedChoice(),
+    )
+    tools = choice.tools if choice.tools is not UNSET else nested.tools
+    return ToolChoice(
+        type=choice.type,
+        name=choice.name if choice.name is not UNSET else nested.name,
+        mode=choice.mode if choice.mode is not UNSET else nested.mode,
+        tools=tools if tools is UNSET else [_flat_entry(entry) for entry in tools],
+        server_label=choice.server_label,
+        namespace=choice.namespace,
+    )
+
+
+def _flat_entry(entry: Fields) -> Fields:
+    kind = bytes(entry.get("type", b"")).strip(b'"').decode("utf-8", "replace")
+    nested = bytes(entry.get(kind, b""))
+    if not nested.startswith(b"{"):
+        return entry
+    return {**decode_fields(nested, "tool_choice.tools"), **{name: entry[name] for name in entry if name != kind}}
 
 
 def own_spelling(fields: Fields) -> Fields | None:

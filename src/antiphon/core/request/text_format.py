@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import msgspec
+from msgspec import Raw
 
+from antiphon.core.request.validation import decode, decode_fields
 from antiphon.errors import InvalidRequest
 from antiphon.types.request import SchemaFormat, TextConfig, TextFormat
 
@@ -38,10 +40,29 @@ def resolve_text(text: TextConfig | None) -> ResolvedText:
     return ResolvedText(_complete(flat, "text"), text.verbosity, flat=True)
 
 
+def schema_format(nested: Raw | None, path: str) -> SchemaFormat:
+    """Return what stands under `json_schema`; many clients put the bare schema there, without a name. Raises InvalidRequest."""
+    if nested is None:
+        return SchemaFormat()
+    if is_bare_schema(nested, path):
+        return SchemaFormat(name="response", schema=nested)
+    return decode(_schema_format, nested, path)
+
+
+def is_bare_schema(nested: Raw, path: str) -> bool:
+    """Tell whether what stands under `json_schema` is the schema itself. Raises InvalidRequest where it is no object."""
+    fields = decode_fields(nested, path)
+    return "schema" not in fields and not _KEYWORDS.isdisjoint(fields)
+
+
+_KEYWORDS = frozenset("type properties required items enum const anyOf oneOf allOf $ref $defs $schema".split())
+_schema_format = msgspec.json.Decoder(SchemaFormat)
+
+
 def _complete(format: TextFormat, path: str) -> TextFormat:
     if format.type != "json_schema":
         return TextFormat(type=format.type)
-    inner = format.json_schema or SchemaFormat()
+    inner = schema_format(format.json_schema, f"{path}.json_schema")
     schema = format.schema if format.schema is not None else inner.schema
     name = format.name or inner.name or ("response" if path == "text" else None)
     for value, field in ((schema, "schema"), (name, "name")):

@@ -66,7 +66,7 @@ _TURN, _DONE, _ENDED = State.TURN, State.DONE, State.ENDED
 class ResponseStream(ToolStream):
     """State machine of one Response. `emitter` (its number is the one that the next event gets) and `writers` encode its events.
 
-    `asks_client`: a call is the client's to run. `relayed`: items are another server's.
+    `calls_client`: a call is the client's to run. `relayed`: items are another server's.
     """
 
     def __init__(
@@ -91,7 +91,7 @@ class ResponseStream(ToolStream):
         self.growing = self._items.growing
         self._servers: ServerCalls | None = None
         self._made: dict[int, MadeWriter] = {}
-        self.asks_client = self.relayed = self._announced = False
+        self.calls_client = self.asks_client = self.relayed = self._announced = False
         self._turn_usage: Usage | None = None
         self._finish: Finish | None = None
         self._relayer: Relayer | None = None
@@ -217,7 +217,7 @@ class ResponseStream(ToolStream):
         self._close_items("incomplete" if cut else "completed")
         self._add_usage()
         self._items.spoke = False
-        self._stage.state = _TURN if refused else _DONE
+        self._stage.state = _TURN if refused or (self._calls_async and self._goes_on(cut)) else _DONE
         if self._servers is not None and self._servers.pending:
             self._stage.state = State.TOOLS
 
@@ -341,8 +341,8 @@ class ResponseStream(ToolStream):
         if BY_NAME[call.kind].write is None:
             self._calls().start(call)
             return
-        self.asks_client = True
-        self._items.begin_call(call)
+        self.calls_client = True
+        self._items.begin_call(self._client_call(call, self._options))
 
     def _feed_call(self, delta: CallDelta) -> None:
         if self._items.feed_call(delta):

@@ -7,7 +7,7 @@ from enum import Enum
 
 import msgspec
 
-from antiphon.core.deltas import FinishReason, InputRemoved
+from antiphon.core.deltas import AsyncTools, FinishReason, InputRemoved
 from antiphon.core.opaque import Opaque
 from antiphon.types.response import InputTransformation, Response
 
@@ -29,12 +29,13 @@ class Action(Enum):
 class StreamTerms(msgspec.Struct, frozen=True, kw_only=True):
     """Options of the stream: names of reasoning events, summaries, sealed reasoning.
 
-    `seal` seals thoughts, `seal_all` thoughts with what was kept beside them, `seal_found` what a tool has found; None from
-    any of them: too large.
+    `asynchronous` finds the tools for which the model does not wait. `seal` seals thoughts, `seal_all` thoughts with what was
+    kept beside them, `seal_found` what a tool has found; None from any of them: too large.
     """
 
     open_responses_names: bool = False
     summarise: bool = False
+    asynchronous: Callable[[], AsyncTools] | None = None
     seal: Callable[[str], str | None] | None = None
     seal_all: Callable[[str, Sequence[Opaque]], str | None] | None = None
     seal_found: Callable[[str], str | None] | None = None

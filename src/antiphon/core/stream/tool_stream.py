@@ -4,21 +4,33 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
+from msgspec.structs import replace
+
 from antiphon.core.citations.sources import Sources
-from antiphon.core.deltas import CallStart
+from antiphon.core.deltas import AsyncTools, CallStart
 from antiphon.core.stream.emitter import Emitter
 from antiphon.core.stream.output import Output
 from antiphon.core.stream.server_calls import MayWait, PendingCall, ServerCalls
+from antiphon.core.stream.terms import StreamTerms
 from antiphon.core.stream.transitions import Stage, State
 from antiphon.core.stream.writer_table import WriterTable
 from antiphon.core.tools.results import NO_FIELDS, ToolResult
 from antiphon.types.response import Response
 
+MOST_WENT_ON = 16
+"""Model calls of one response that go on behind asynchronous calls: a model that starts the same again and again is stopped."""
+
 
 class ToolStream:
-    """Calls that the server makes: begun, told, answered. `asks_client`: a call is the client's to run."""
+    """Calls that the server makes: begun, told, answered. `asks_client`: a call is the client's to run before anything goes on.
+
+    `went_on`: so many model calls ended with asynchronous calls alone, and another one followed.
+    """
 
     asks_client: bool
+    went_on = 0
+    _calls_async = False
+    _async_tools: AsyncTools | None = None
     response: Response
     _servers: ServerCalls | None  # most responses have none, and pay nothing for them
     emitter: Emitter
@@ -33,6 +45,24 @@ class ToolStream:
                 self.emitter, self._item_list, self.response.max_tool_calls, self._writers.serve
             )
         return self._servers
+
+    def _client_call(self, call: CallStart, terms: StreamTerms) -> CallStart:
+        """Take note of a call that the client runs; return it as its item tells it."""
+        if self._async_tools is None:
+            self._async_tools = terms.asynchronous() if terms.asynchronous is not None else frozenset()
+        if self._async_tools and not call.caller and (call.kind, call.namespace, call.name) in self._async_tools:
+            self._calls_async = True
+            return replace(call, asynchronous=True)
+        self.asks_client = True
+        return call
+
+    def _goes_on(self, cut: bool) -> bool:
+        """Tell whether the model is called again behind asynchronous calls: unless it waits for others, or did so often."""
+        self._calls_async = False
+        if cut or self.asks_client or self.went_on >= MOST_WENT_ON:
+            return False
+        self.went_on += 1
+        return True
 
     @property
     def pending(self) -> Sequence[PendingCall]:

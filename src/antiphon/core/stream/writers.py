@@ -306,9 +306,16 @@ class CallWriter(ItemWriter):
     def _item(self, text: str, status: str) -> FunctionCall | CustomToolCall:
         call = self._call
         namespace = call.namespace if call.namespace is not None else UNSET
+        asynchronous = call.asynchronous or UNSET
         if call.kind == "custom":
             return CustomToolCall(
-                id=self.item_id, call_id=call.call_id, name=call.name, input=text, status=status, namespace=namespace
+                id=self.item_id,
+                call_id=call.call_id,
+                name=call.name,
+                input=text,
+                status=status,
+                namespace=namespace,
+                asynchronous=asynchronous,
             )
         return FunctionCall(
             id=self.item_id,
@@ -318,6 +325,7 @@ class CallWriter(ItemWriter):
             status=status,
             namespace=namespace,
             caller=ToolCaller("program", call.caller) if call.caller else UNSET,
+            asynchronous=asynchronous,
         )
 
     def text(self, text: str) -> None:

@@ -98,6 +98,18 @@ def pieces(events: Sequence[Framed]) -> list[bytes]:
     return found
 
 
+def _named(lines: list[bytes]) -> list[bytes]:
+    """Return the data of events of two lines each, name and data, as servers of the Responses API write them; else nothing."""
+    if len(lines) == 4:
+        _, data, blank, end = lines
+        return [data[6:]] if data[:6] == b"data: " and len(data) > 6 and not (blank or end) else []
+    found = [data[6:] for data in lines[1::3] if data[:6] == b"data: " and len(data) > 6]
+    names = [name for name in lines[:-1:3] if name[:6] == b"event:"]
+    if len(lines) != 3 * len(found) + 1 or len(names) != len(found) or any(lines[2::3]):
+        return []
+    return found
+
+
 class SSEParser:
     """Cuts bytes into the `data` of events. Feed it any pieces; what is not yet complete waits.
 
@@ -122,6 +134,10 @@ class SSEParser:
             payloads = data[6:-2].split(b"\n\ndata: ")
             if data.count(b"\n") == 2 * len(payloads) and b"" not in payloads:
                 return payloads
+        if not self._held and data[:6] == b"event:" and data[-2:] == b"\n\n" and data.find(b"\r") < 0:
+            named = _named(data.split(b"\n"))
+            if named:
+                return named
         # What holds no blank line is only kept: an event of many lines is looked at once, not with every piece.
         seam = bytes(self._held[-2:]) + data
         if seam.find(b"\n\n") < 0 and seam.find(b"\n\r") < 0 and seam.find(b"\r\r") < 0:

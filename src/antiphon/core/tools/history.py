@@ -30,6 +30,10 @@ class HistoryCall(msgspec.Struct, frozen=True):
     arguments: str
 
 
+class StartedCall(HistoryCall, frozen=True):
+    """A call for whose output the model does not wait."""
+
+
 class HistoryOutput(msgspec.Struct, frozen=True):
     """What a call of that kind gave. An `optional` one may lack its call."""
 

@@ -11,6 +11,7 @@ import msgspec
 from msgspec import UNSET, Raw
 
 from antiphon.core import kinds
+from antiphon.core.async_tools import described
 from antiphon.core.deltas import CallKind
 from antiphon.core.json_encoding import to_json
 from antiphon.core.programs import called_directly
@@ -194,7 +195,7 @@ class ToolMap:
         if isinstance(tool, FunctionTool) and namespace is None:
             self._declare_function(tool)
             return
-        description = tool.description if isinstance(tool.description, str) else ""
+        description = described(tool)
         if about:
             description = f"({namespace}: {about})\n{description}"
         if isinstance(tool, CustomTool):
@@ -219,7 +220,7 @@ class ToolMap:
                 return
         target = Target(kinds.FUNCTION, tool.name)
         taken = len(self.offers)
-        self._offer(target, tool.description or "", tool.parameters, strict=bool(tool.strict))
+        self._offer(target, described(tool), tool.parameters, strict=bool(tool.strict))
         if len(self.offers) > taken:
             name = self._targets[target]
             self.offers[name] = _remembered(tool, self.strict, self.offers[name])

@@ -39,6 +39,7 @@ class ToolWork:
         self._run_of = HostedRun(
             owner=plan.owner, response_id=plan.response.id, items=plan.turn.items, sources=stream.sources
         )
+        self._guard = plan.guard
         self._seen = 0
         self._size = plan.turn.size
         self._called = False
@@ -66,7 +67,9 @@ class ToolWork:
         # What tools gave may make a Turn large.
         self._size += sum(map(len, new)) + sum(len(item.model_text or "") for item in made if type(item) is OtherItem)
         opaque = opaque_of(self._stream.model_texts)
-        choice = "auto" if self._called else self._turn.tool_choice  # a call that was forced is forced once
+        choice = (
+            "auto" if self._called or self._stream.went_on else self._turn.tool_choice
+        )  # a call that was forced is forced once
         self._turn = msgspec.structs.replace(
             self._turn,
             items=[*self._turn.items, *made],
@@ -96,7 +99,10 @@ class ToolWork:
         return call.kind == MCP and self._mcp.needs_approval(call.namespace or "", call.name)
 
     async def _run(self, call: PendingCall) -> None:
-        self._stream.tool_result(call.key, await self._call(call))
+        result = await self._call(call)
+        if self._guard is not None:
+            result = await self._guard.result(result)
+        self._stream.tool_result(call.key, result)
         self._show()
 
     async def _call(self, call: PendingCall) -> ToolResult:

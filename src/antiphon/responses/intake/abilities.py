@@ -54,6 +54,13 @@ def wants_effort(request: CreateResponse) -> bool:
     return request.reasoning is not None and request.reasoning.effort not in (None, "none")
 
 
+def beyond_chat(request: CreateResponse) -> Sequence[str]:
+    """Return the fields of a request that only a backend which speaks Responses itself can follow."""
+    if request.multi_agent is None and request.access_programs is None and request.image is None:
+        return ()
+    return [name for name in ("multi_agent", "access_programs", "image") if getattr(request, name) is not None]
+
+
 MOST_MEDIA = 2_000
 """Images, files and pieces of audio in one request: each is looked at, and perhaps fetched."""
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from msgspec.structs import replace
+
 from antiphon.config import Config
 from antiphon.core import context
 from antiphon.core.json_encoding import to_json
 from antiphon.core.request.decoding import decode_request
+from antiphon.core.request.other_spellings import flat_choice
 from antiphon.core.request.text_format import resolve_text
 from antiphon.core.request.tool_decoding import check_tool_choice, decode_tools
 from antiphon.core.request.validation import decode_fields
@@ -15,15 +18,16 @@ from antiphon.responses.intake.history import too_many_items
 from antiphon.responses.intake.prompts import Prompts
 from antiphon.runtime.offload import LARGE, by_size
 from antiphon.types.request import CreateResponse
-from antiphon.types.tools import ToolChoice
+from antiphon.types.tools import NestedChoice, ToolChoice
 
 
 class ResponsesDecoder:
-    """Decodes requests as OpenAI's Responses API spells them (a RequestDecoder)."""
+    """Decodes requests as OpenAI's Responses API spells them (a RequestDecoder). `needs_input`: an answer needs a question."""
 
-    def __init__(self, prompts: Prompts, config: Config) -> None:
+    def __init__(self, prompts: Prompts, config: Config, *, needs_input: bool = True) -> None:
         self._prompts = prompts
         self._config = config
+        self._needs_input = needs_input
 
     async def decode(self, body: bytes, model: str | None = None) -> Asked:
         """Decode a body; a large one off the event loop. Raises APIError with the offending field as `param`."""
@@ -35,10 +39,12 @@ class ResponsesDecoder:
         size = len(body)
         body = self._prompts.with_model(body)
         if model is not None:
-            body = _with_model(body, model)
-        request, extra = decode_request(body, self._config.unknown_fields)
+            body = with_model(body, model)
+        request, extra = decode_request(body, self._config.unknown_fields, needs_input=self._needs_input)
         request, prompted = self._prompts.apply(request)
         self._check_counts(request)
+        if isinstance(request.tool_choice, ToolChoice):
+            request = replace(request, tool_choice=flat_choice(request.tool_choice))
         tools = decode_tools(request.tools)
         check_tool_choice(request.tool_choice, tools)
         items = context.input_items(request.input)
@@ -57,11 +63,13 @@ class ResponsesDecoder:
         if request.include and len(request.include) > most:
             raise _too_many("include", most)
         choice = request.tool_choice
-        if isinstance(choice, ToolChoice) and isinstance(choice.tools, list) and len(choice.tools) > most:
-            raise _too_many("tool_choice", most)
+        if isinstance(choice, ToolChoice):
+            for one in (choice, choice.allowed_tools):
+                if isinstance(one, ToolChoice | NestedChoice) and isinstance(one.tools, list) and len(one.tools) > most:
+                    raise _too_many("tool_choice", most)
 
 
-def _with_model(body: bytes, model: str) -> bytes:
+def with_model(body: bytes, model: str) -> bytes:
     """Return a body that names a model: its own where it has one."""
     fields = decode_fields(body)
     if "model" in fields and bytes(fields["model"]) != b"null":

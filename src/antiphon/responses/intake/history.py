@@ -71,6 +71,7 @@ class Gathering:
             arrays = await self._previous(request.previous_response_id, owner, source)
         elif request.conversation is not None:
             param = "conversation"
+            _check_conversation_id(request.conversation)
             arrays = await self._conversation(_conversation_id(request.conversation), owner)
         if not arrays:
             return own, [], size
@@ -134,6 +135,18 @@ def too_many_items(items: int, most: int, param: str) -> InvalidRequest:
 
 def _bytes_of(texts: Iterable[bytes]) -> int:
     return sum(map(len, texts))
+
+
+CONVERSATION_PREFIX = "conv_"
+
+
+def _check_conversation_id(conversation: str | ConversationRef) -> None:
+    """Refuse what is no conversation's id: a name, or another object's id. Raises InvalidRequest."""
+    if not _conversation_id(conversation).startswith(CONVERSATION_PREFIX):
+        param = "conversation" if isinstance(conversation, str) else "conversation.id"
+        raise InvalidRequest(
+            f"Invalid '{param}': expected an id that begins with '{CONVERSATION_PREFIX}'.", param=param
+        )
 
 
 def _conversation_id(conversation: str | ConversationRef) -> str:

@@ -15,6 +15,7 @@ from antiphon.access.tool_limits import ALL_RIGHTS, rights_of
 from antiphon.backends.base import Route
 from antiphon.core import compaction as compact
 from antiphon.core import context, token_count
+from antiphon.core.async_tools import async_tools
 from antiphon.core.citations.sources import Source
 from antiphon.core.json_encoding import to_json
 from antiphon.core.opaque import Opaque, SealedThoughts
@@ -29,7 +30,7 @@ from antiphon.errors import InvalidRequest
 from antiphon.responses.calls.approvals import given
 from antiphon.responses.calls.hosted_calls import offered, told
 from antiphon.responses.compaction import threshold
-from antiphon.responses.intake.abilities import EFFORT, check_capabilities, wants_effort
+from antiphon.responses.intake.abilities import EFFORT, beyond_chat, check_capabilities, wants_effort
 from antiphon.responses.intake.asked import Asked
 from antiphon.responses.intake.draft import NO_TOOLS, Draft, ToolsHere
 from antiphon.responses.intake.history import Gathering, History
@@ -244,7 +245,7 @@ class Intake:
             raise InvalidRequest(f"A request declares at most {config.max_tools} tools.", param="tools")
         if request.background and request.store is False:
             raise InvalidRequest(
-                "Invalid 'store': must not be false with 'background', as background responses are stored.",
+                "Invalid 'store': background can only be used when `store` is true, as background responses are stored.",
                 param="store",
             )
 
@@ -266,6 +267,9 @@ class Intake:
             effort = None
             if wants_effort(request):
                 ignored = [*ignored, EFFORT]
+        beyond = beyond_chat(request)
+        if beyond and not route.runs_hosted_tools:
+            ignored = [*ignored, *beyond]
         turn = Turn(
             model=route.card.id,
             request=request,
@@ -296,20 +300,23 @@ class Intake:
             own_items=draft.own,
             stored=response.store,
             conversation_id=response.conversation.id if response.conversation else None,
-            options=self._stream_options(request, draft.owner),
+            options=self._stream_options(draft),
             ignored=[*asked.ignored, *ignored] if asked.ignored else ignored,
             sources=draft.sources,
+            size=draft.size,
         )
         usual = draft.size < LARGE and tools_here is NO_TOOLS and not asked.forgiving
         return plan if usual else _with_rest(plan, draft)
 
-    def _stream_options(self, request: CreateResponse, owner: str) -> StreamTerms:
+    def _stream_options(self, draft: Draft) -> StreamTerms:
+        request, owner = draft.request, draft.owner
         reasoning = request.reasoning
         summary = (reasoning.summary or reasoning.generate_summary) if reasoning else None
         sealed = SEALED_REASONING in (request.include or ())
         return StreamTerms(
             open_responses_names=self._config.open_responses_names,
             summarise=isinstance(summary, str) and summary != "none",
+            asynchronous=partial(async_tools, draft.asked.tools, draft.shown),
             seal=partial(self._sealed, owner) if sealed else None,
             seal_all=partial(self._sealed, owner) if sealed else None,
             seal_found=partial(self._sealed_found, owner) if sealed else None,

@@ -213,6 +213,9 @@ class _RequestMedia:
         if is_data_url(url):
             kind, data = file_types.parse_data_url(url, param)
             self._spend(len(data) * 3 // 4, param)
+            if not self._lenient:  # those of earlier turns were looked at then
+                code = "invalid_base64_image" if image else "invalid_base64"
+                await by_size(len(data), file_types.decode_base64, data, param, code)
         else:
             url = await self._begin(url, param)
             kind = file_types.kind_of(url) if is_data_url(url) else ""

@@ -26,6 +26,7 @@ class Failure(msgspec.Struct, frozen=True):
 class RequestRecord(msgspec.Struct, frozen=True, kw_only=True):
     """A running or ended response. Times in seconds after `started_at` (Unix).
 
+    `cache` is what the backend's prompt cache did for a request that continues a conversation: `hit`, or why not.
     `events` are those made so far, about one per token of a streamed response; `status` "abandoned" means that the client left.
     """
 
@@ -41,6 +42,7 @@ class RequestRecord(msgspec.Struct, frozen=True, kw_only=True):
     events: int = 0
     usage: Usage | None = None
     error: Failure | None = None
+    cache: str | None = None
 
 
 class RequestList(msgspec.Struct, frozen=True, kw_only=True):
@@ -91,6 +93,7 @@ def _record(run: Observed) -> RequestRecord:
         events=run.events_made,
         usage=response.usage,
         error=None if error is None else Failure(error.status, error.type, error.code),
+        cache=run.cache.outcome if run.cache is not None else None,
     )
 
 

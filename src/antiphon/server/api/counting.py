@@ -18,15 +18,16 @@ ESTIMATED: Header = (b"x-antiphon-token-count", b"estimate")
 
 
 class Counting:
-    """The handlers of `/v1/responses/input_tokens` and `/v1/responses/compact`."""
+    """The handlers of `/v1/responses/input_tokens` and `/v1/responses/compact`. `counts` prepares requests without input, too."""
 
-    def __init__(self, services: Services, preparer: Preparer) -> None:
+    def __init__(self, services: Services, preparer: Preparer, counts: Preparer) -> None:
         self._services = services
         self._preparer = preparer
+        self._counts = counts
 
     async def input_tokens(self, request: Request) -> Reply:
         """POST /v1/responses/input_tokens: the model's own tokenizer where it can be reached, else an estimate that says so."""
-        prepared = await self._preparer.prepare_count(await request.body(), request.caller)
+        prepared = await self._counts.prepare_count(await request.body(), request.caller)
         plan, permit = prepared.plan, prepared.permit
         try:
             count = await self._services.counter.count(plan.route, plan.turn)

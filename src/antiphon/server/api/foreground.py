@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from antiphon.core.text import sse
 from antiphon.errors import APIError
 from antiphon.responses.run import Run
-from antiphon.responses.sink import Sink
+from antiphon.responses.sink import NULL, Sink
 from antiphon.server.api.routing_hints import turn_state
 from antiphon.server.http.messages import ByteSink, ClientGone, Header, Reply, Request
 from antiphon.types.events import Event
@@ -38,20 +38,6 @@ class SSESink:
         for piece in sse.pieces(events):
             ready = self._sink.write_nowait(piece)
         return ready
-
-
-class NullSink:
-    """Drops Events: for answers that are not streamed."""
-
-    def send(self, events: Sequence[Event]) -> bool:
-        """Drop them."""
-        return True
-
-    async def drain(self) -> None:
-        """Never wait."""
-
-
-NULL = NullSink()
 
 
 class Foreground:
@@ -87,10 +73,11 @@ class Foreground:
         headers: Sequence[Header],
         sink_of: Callable[[ByteSink], Sink] = SSESink,
         last: bytes = sse.DONE,
+        keep: Callable[[ByteSink], ByteSink] | None = None,
     ) -> None:
         """Make a response and send its Events through the Sink for a connection, then `last`.
 
-        Raises APIError as long as nothing was sent.
+        `keep` stands before the connection, and may hold back the end. Raises APIError as long as nothing was sent.
         """
         request.cancel_on_disconnect()
         self._running.add(run)
@@ -98,6 +85,8 @@ class Foreground:
             await run.open(self._head_hold)
             try:
                 sink = await request.stream(headers=[*headers, *turn_state(run), *ignored_header(run.ignored)])
+                if keep is not None:
+                    sink = keep(sink)
                 await run.run(sink_of(sink))
                 await sink.close(last)
             except ClientGone:

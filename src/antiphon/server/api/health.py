@@ -34,6 +34,8 @@ class BackendState(msgspec.Struct, frozen=True, kw_only=True):
     outstanding: int = 0
     waiting: int = 0
     learned: Sequence[LearnedSetting] | UnsetType = UNSET
+    loading: bool | UnsetType = UNSET
+    """True while it loads its model: calls wait for that."""
 
 
 class StoreState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -99,6 +101,7 @@ def _state(health: BackendHealth) -> BackendState:
         outstanding=health.outstanding,
         waiting=health.waiting,
         learned=_learned(health.learned.values()) if health.learned else UNSET,
+        loading=True if health.loading else UNSET,
     )
 
 

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 import msgspec
 
 from antiphon.backends.base import Capabilities, ModelCard, Router
-from antiphon.errors import NotFound
+from antiphon.core.model_types import MODEL_TYPES, TEXT_GENERATION
+from antiphon.errors import InvalidRequest, NotFound
 from antiphon.server.http.messages import Reply, Request, json_reply
 
 
@@ -23,7 +24,7 @@ class CapabilityFlags(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Model(msgspec.Struct, frozen=True, kw_only=True):
-    """A model as clients see it. `context_length` is in tokens."""
+    """A model as clients see it. `context_length` is in tokens; `type` is what it is for (`core/model_types`)."""
 
     id: str
     object: str = "model"
@@ -31,6 +32,7 @@ class Model(msgspec.Struct, frozen=True, kw_only=True):
     owned_by: str
     parameters_number: str | None
     context_length: int | None
+    type: str
     capabilities: CapabilityFlags
     features: list[str]
 
@@ -95,9 +97,15 @@ class Models:
         self._router = router
 
     async def list(self, request: Request) -> Reply:
-        """GET /v1/models."""
+        """GET /v1/models; `type`: those of a type."""
         cards = self._cards(request)
-        entries = [catalogue_entry(card, index) for index, card in enumerate(cards)]
+        wanted = request.query.get("type")
+        if wanted is not None:
+            if wanted[-1] not in MODEL_TYPES:
+                raise InvalidRequest(f"Invalid 'type': must be one of {', '.join(MODEL_TYPES)}.", param="type")
+            cards = [card for card in cards if card.type == wanted[-1]]
+        talking = [card for card in cards if card.type == TEXT_GENERATION]
+        entries = [catalogue_entry(card, index) for index, card in enumerate(talking)]
         return json_reply(ModelList(data=[model_of(card) for card in cards], models=entries))
 
     async def read(self, request: Request) -> Reply:
@@ -115,22 +123,23 @@ class Models:
 
 def model_of(card: ModelCard) -> Model:
     """Return a model as clients see it."""
-    can = card.capabilities
+    can, talks = card.capabilities, card.type == TEXT_GENERATION
     return Model(
         id=card.id,
         created=card.created,
         owned_by=card.owned_by,
         parameters_number=card.parameters_number,
         context_length=card.context_length,
+        type=card.type,
         capabilities=CapabilityFlags(
-            supports_responses=can.responses,
-            support_chat_completion=can.chat_completions,
-            supports_chat_completion=can.chat_completions,
-            supports_function_calling=can.functions,
+            supports_responses=can.responses and talks,
+            support_chat_completion=can.chat_completions and talks,
+            supports_chat_completion=can.chat_completions and talks,
+            supports_function_calling=can.functions and talks,
             supports_image=can.images,
             supports_audio=can.audio,
         ),
-        features=features(can),
+        features=features(can) if talks else [],
     )
 
 

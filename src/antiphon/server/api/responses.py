@@ -12,6 +12,7 @@ from antiphon.errors import APIError, InvalidRequest, NotFound
 from antiphon.responses.background.event_log import Follower
 from antiphon.responses.background.live import Live
 from antiphon.responses.included import response_with_included, wanted, with_included
+from antiphon.responses.intake.decoding import with_model
 from antiphon.responses.prepare import Prepared, Preparer
 from antiphon.responses.services import Services
 from antiphon.runtime.offload import by_size
@@ -57,6 +58,8 @@ class Responses:
 
     async def _background(self, request: Request, prepared: Prepared, body: bytes) -> Reply | None:
         plan = prepared.plan
+        if prepared.unnamed:  # whoever continues it may have another model, or several
+            body = await by_size(len(body), with_model, body, plan.request.model)
         queued = await self._live.submit(plan, body, prepared.permit)
         headers = [*prepared.permit.headers, *ignored_header(plan.ignored)]
         if not plan.request.stream:
@@ -97,13 +100,16 @@ class Responses:
         if not await self._services.store.responses.delete(id, request.owner):
             raise _not_found(id)
         self._services.recall.forget(request.owner, id)
+        self._services.prompts.forget(request.owner, id)
         return json_reply({"id": id, "object": "response", "deleted": True})
 
     async def cancel(self, request: Request) -> Reply:
         """POST …/cancel: idempotent, for background responses only."""
         stored = await self._stored(request)
         if not stored.background:
-            raise InvalidRequest("Only a response created with 'background' can be cancelled.", param="id")
+            raise InvalidRequest(
+                "Cannot cancel a synchronous response: only one created with 'background' can be cancelled.", param="id"
+            )
         return Reply(await self._live.cancel(stored))
 
     async def input_items(self, request: Request) -> Reply:

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from antiphon.access.caller import CHAT, READ
 from antiphon.access.tool_limits import ToolAdmission
 from antiphon.responses.query_rewriting import QueryRewriter
 from antiphon.retrieval.search import Searcher
+from antiphon.server.api.chat.stored import StoredChats
 from antiphon.server.api.containers import ContainerRoutes
 from antiphon.server.api.conversations import Conversations
 from antiphon.server.api.counting import Counting
 from antiphon.server.api.files import Files
 from antiphon.server.api.incoming import Incoming
+from antiphon.server.api.relays.handler import RelayHandlers
+from antiphon.server.api.relays.table import ROUTES
 from antiphon.server.api.responses import Responses
 from antiphon.server.api.skills import SkillRoutes
 from antiphon.server.api.uploads import Uploads
@@ -30,6 +34,16 @@ def add_responses(router: RouteTable, responses: Responses, counting: Counting) 
     router.add("DELETE", "/responses/{id}", responses.delete)
     router.add("POST", "/responses/{id}/cancel", responses.cancel)
     router.add("GET", "/responses/{id}/input_items", responses.input_items)
+
+
+def add_stored_chats(router: RouteTable, chats: StoredChats) -> None:
+    """Register what reads and changes stored chat completions; keys need the scope `chat`, or `read` to read."""
+    writing, reading = frozenset((CHAT,)), frozenset((CHAT, READ))
+    router.add("GET", "/chat/completions", chats.list, scopes=reading)
+    router.add("GET", "/chat/completions/{id}", chats.read, scopes=reading)
+    router.add("POST", "/chat/completions/{id}", chats.update, scopes=writing)
+    router.add("DELETE", "/chat/completions/{id}", chats.delete, scopes=writing)
+    router.add("GET", "/chat/completions/{id}/messages", chats.messages, scopes=reading)
 
 
 def add_conversations(router: RouteTable, conversations: Conversations) -> None:
@@ -115,3 +129,9 @@ def add_vector_stores(
     router.add("GET", "/vector_stores/{id}/file_batches/{batch_id}", files.read_batch)
     router.add("POST", "/vector_stores/{id}/file_batches/{batch_id}/cancel", files.cancel_batch)
     router.add("GET", "/vector_stores/{id}/file_batches/{batch_id}/files", files.list_batch)
+
+
+def add_relays(router: RouteTable, handlers: RelayHandlers) -> None:
+    """Register the routes whose requests are passed on to backends."""
+    for row in ROUTES:
+        router.add("POST", row.path, handlers.of(row), scopes=frozenset((CHAT, row.scope)))

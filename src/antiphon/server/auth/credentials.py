@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from antiphon.access.caller import Caller, parse_limits
+from antiphon.access.caller import ADMIN, Caller, parse_limits
 from antiphon.access.keys import Keyring
 from antiphon.config import Config, KeyConfig
 from antiphon.errors import ConfigError
@@ -36,7 +36,8 @@ class StoredKeys:
 def fixed_callers(config: Config) -> dict[str, Caller]:
     """Return the callers of the configuration's keys. Raises ConfigError."""
     own = {key.key: _caller(name, key) for name, key in config.keys.items()}
-    return {**callers(config.api_keys), **own}
+    operators = {key: Caller(owner=owner_of(key.encode()), scopes=frozenset((ADMIN,))) for key in config.admin_keys}
+    return {**callers(config.api_keys), **operators, **own}
 
 
 def _caller(name: str, key: KeyConfig) -> Caller:

@@ -9,6 +9,7 @@ import msgspec
 
 from antiphon.access.caller import Caller
 from antiphon.core.json_encoding import to_json
+from antiphon.core.request.json_text import MOST_VALUES
 from antiphon.errors import AntiphonError, Gone
 
 Header = tuple[bytes, bytes]
@@ -83,8 +84,11 @@ class Request(Protocol):
         """Return a header by its lower-case name."""
         ...
 
-    async def body(self, *, form: bool = False) -> bytes:
-        """Return the body, decompressed: JSON, or a `form` with files. Raises APIError 413, 415 or 400, and ClientGone."""
+    async def body(self, *, form: bool = False, most: int = 0, values: int = MOST_VALUES) -> bytes:
+        """Return the body, decompressed: JSON of so many `values`, or a `form` with files; `most`: bytes, if not `max_body`.
+
+        Raises APIError 413, 415 or 400, and ClientGone.
+        """
         ...
 
     async def part(self, limit: int) -> bytes:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from urllib.parse import parse_qs
 
 from antiphon.access.caller import Caller
-from antiphon.core.request.json_text import check_json
+from antiphon.core.request.json_text import MOST_VALUES, check_json
 from antiphon.runtime.offload import LARGE, by_size
 from antiphon.runtime.request_memory import SMALL, Held
 from antiphon.server.http.body import BOM, INLINE, check_content_type, encoding, too_large, unpack
@@ -65,8 +65,8 @@ class HTTPRequest:
         """Return a header by its lower-case name."""
         return self._head.fields.get(name)
 
-    async def body(self, *, form: bool = False) -> bytes:
-        """Return the body, decompressed: JSON, or a `form` with files.
+    async def body(self, *, form: bool = False, most: int = 0, values: int = MOST_VALUES) -> bytes:
+        """Return the body, decompressed: JSON, or a `form` with files. `most`: bytes, where it is not `max_body`.
 
         It is held until the request is answered. Raises APIError 413, 415, 408, 400, 429 or 503, and ClientGone.
         """
@@ -75,21 +75,24 @@ class HTTPRequest:
         packing = encoding(self._exchange.headers) if b"content-encoding" in fields else ""
         length = fields.get(b"content-length")
         declared = int(length) if length is not None and length.isdigit() else -1
-        if declared > self._max_body:
-            raise too_large(self._max_body)
+        most = most or self._max_body
+        if declared > most:
+            raise too_large(most)
         if declared >= SMALL:
             self._held.take(declared)
-        body = await self._exchange.read_body(self._max_body, self._held.take if declared < 0 else None)
+        body = await self._exchange.read_body(most, self._held.take if declared < 0 else None)
         if packing:
-            body = await self._unpacked(body, packing)
+            body = await self._unpacked(body, packing, most)
         if form:
             return body
         body = body.removeprefix(BOM)
-        return check_json(body) if len(body) < LARGE else await by_size(len(body), check_json, body)
+        if len(body) < LARGE:
+            return check_json(body, "", values)
+        return await by_size(len(body), check_json, body, "", values)
 
-    async def _unpacked(self, body: bytes, packing: str) -> bytes:
+    async def _unpacked(self, body: bytes, packing: str, most: int) -> bytes:
         """Undo a packing; nobody knows before how large the body becomes, so the most that it may is held meanwhile."""
-        packed, most = len(body), self._max_body
+        packed = len(body)
         if packed > INLINE:
             self._held.take(most)
         body = await unpack(body, packing, most)

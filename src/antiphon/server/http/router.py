@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Callable, Mapping, Set
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Set
+from difflib import get_close_matches
 from urllib.parse import unquote
 
 import msgspec
@@ -17,6 +18,8 @@ from antiphon.server.ws.asgi_socket import ASGIWebSocket
 WebSocketHandler = Callable[[ASGIWebSocket], Awaitable[None]]
 
 _VARIABLE = re.compile(r"\{(\w+)(:path)?\}")
+MOST_COMPARED = 60
+"""Characters of an unknown path that are compared with the routes."""
 NO_PARAMS: Mapping[str, str] = {}
 WRITING = frozenset((RESPONSES,))
 READING = frozenset((RESPONSES, READ))
@@ -116,7 +119,7 @@ class RouteTable:
         """Find the handler of a WebSocket connection. Raises APIError 404, or 426 where they are switched off."""
         template, _, _ = self._find(raw_path)
         if template.websocket is None:
-            raise upgrade_required() if template.upgrades else _not_found(template.path)
+            raise upgrade_required() if template.upgrades else _not_found(template.path, self._templates)
         return template.websocket
 
     def allowed(self, raw_path: bytes) -> str:
@@ -150,7 +153,7 @@ class RouteTable:
             found = template.pattern.fullmatch(path)
             if found:
                 return template, path, {name: unquote(value) for name, value in found.groupdict().items()}
-        raise _not_found(path)
+        raise _not_found(path, self._templates)
 
 
 def plain_path(raw_path: bytes) -> str:
@@ -179,9 +182,18 @@ def _refusal(template: _Template, method: str) -> APIError:
     return APIError(405, message, code="method_not_allowed", headers={"allow": template.allow()})
 
 
-def _not_found(path: str) -> APIError:
-    twice = " ('/v1' stands in it twice: leave it out of the base URL)" if path.startswith("/v1/") else ""
-    return APIError(404, f"Unknown path: {unquote(path)[:200]}{twice}", code="not_found")
+def _not_found(path: str, templates: Iterable[str]) -> APIError:
+    hint = " ('/v1' stands in it twice: leave it out of the base URL)" if path.startswith("/v1/") else ""
+    if not hint and (near := _nearest(unquote(path)[:MOST_COMPARED], templates)):
+        hint = f" (did you mean {near}? GET /docs lists all)"
+    return APIError(404, f"Unknown path: {unquote(path)[:200]}{hint}", code="not_found")
+
+
+def _nearest(path: str, templates: Iterable[str]) -> str:
+    """Return the route without variables that a path begins or almost is, "" where there is none."""
+    fixed = [template for template in templates if "{" not in template]
+    begun = [template for template in fixed if template.startswith(f"{path}/")]
+    return next(iter(begun or get_close_matches(path, fixed, n=1, cutoff=0.75)), "")
 
 
 def _pattern(path: str) -> re.Pattern[str]:

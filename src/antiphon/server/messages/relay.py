@@ -57,6 +57,8 @@ class MessagesRelayer:
         if found is None:
             return False, None
         asked, fields, route = found
+        if self._services.guards.apply(route.card, request.owner):
+            return False, None
         limiter = self._services.limiter
         limiter.check(request.caller)
         calls_model(route.card.id)

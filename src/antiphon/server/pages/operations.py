@@ -213,6 +213,22 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
         streams=True,
         example={"model": "", "messages": [{"role": "user", "content": "Hello!"}]},
     ),
+    ("GET", "/chat/completions"): Operation(
+        tag=MODELS,
+        summary="List stored chat completions",
+        words="Those made with `store: true`, oldest first: `limit`, `order`, `after`, `model`, `metadata[KEY]=VALUE`.",
+        answer=ItemList,
+    ),
+    ("GET", "/chat/completions/{id}"): Operation(
+        tag=MODELS, summary="Read a stored chat completion", answer=ChatCompletion
+    ),
+    ("POST", "/chat/completions/{id}"): Operation(
+        tag=MODELS, summary="Replace its metadata", body=UpdateConversation, answer=ChatCompletion
+    ),
+    ("DELETE", "/chat/completions/{id}"): Operation(tag=MODELS, summary="Delete it", answer=Deleted),
+    ("GET", "/chat/completions/{id}/messages"): Operation(
+        tag=MODELS, summary="List the messages of its request", answer=ItemList
+    ),
     ("POST", "/messages"): Operation(
         tag=MESSAGES,
         summary="Make a message",

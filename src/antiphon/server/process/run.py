@@ -112,6 +112,13 @@ class GracefulServer(uvicorn.Server):
         """Stop accepting, let what runs come to its end, or make it."""
         if self._watching is not None:
             self._watching.cancel()
+        if running := len(self.server_state.tasks):
+            log.warning(
+                "stopping: waiting up to %g s for %d running request%s; a second signal (Ctrl-C) ends them now",
+                self._grace,
+                running,
+                "" if running == 1 else "s",
+            )
         forcing = asyncio.create_task(self._force())
         try:
             await super().shutdown(sockets)

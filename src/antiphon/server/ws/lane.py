@@ -9,6 +9,8 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol
 
+import msgspec
+
 from antiphon.access.caller import Caller
 from antiphon.core.json_encoding import to_json
 from antiphon.core.turn import Hints
@@ -29,6 +31,21 @@ log = logging.getLogger("antiphon.server.ws")
 MOST_WAITING = 64
 HIGH_WATER = 1024  # events that wait for a slow client before its turn waits too
 HIGH_WATER_BYTES = 1024 * 1024  # the same in bytes
+
+
+class _Continued(msgspec.Struct):
+    previous_response_id: str | None = None
+
+
+_continued = msgspec.json.Decoder(_Continued)
+
+
+def continued(body: bytes) -> str:
+    """Return the id of the response that a request continues from, "" where it names none."""
+    try:
+        return _continued.decode(body).previous_response_id or ""
+    except (ValueError, RecursionError):
+        return ""
 
 
 class WebSocket(Protocol):
@@ -209,10 +226,18 @@ class Lane:
         connection = self._connection
         next_body: bytes | None = connection.steering.joined(body)
         while next_body is not None:
-            caller = await connection.caller()  # again: a connection can outlive its key
-            prepared = await connection.preparer.prepare(next_body, caller, connection.hints, history=connection.memory)
-            run = await self._respond(prepared, generate)
+            try:
+                caller = await connection.caller()  # again: a connection can outlive its key
+                prepared = await connection.preparer.prepare(
+                    next_body, caller, connection.hints, history=connection.memory
+                )
+                run = await self._respond(prepared, generate)
+            except APIError:
+                connection.memory.evict(continued(next_body))
+                raise
             connection.memory.keep(prepared.plan, run)
+            if run.error is not None and prepared.plan.response.previous_response_id is not None:
+                connection.memory.evict(prepared.plan.response.previous_response_id)
             next_body = connection.steering.successor(next_body, run, self.sink)
 
     async def _respond(self, prepared: Prepared, generate: bool) -> Run:

@@ -16,10 +16,11 @@ from antiphon.stores.base import ResponseStore
 class Remembered:
     """A response's own input and output as JSON arrays, its model texts, and the id of the response before it."""
 
-    __slots__ = ("input", "output", "previous", "texts")
+    __slots__ = ("evicted", "input", "output", "previous", "texts")
 
     def __init__(self, previous: str | None, input: bytes, output: bytes, texts: Mapping[str, bytes]) -> None:
         self.previous = previous
+        self.evicted = False
         self.input = input
         self.output = output
         self.texts = texts
@@ -50,6 +51,15 @@ class ConnectionMemory:
         while (self._size > self._limit or self._budget.over) and len(self._kept) > 1:
             self._count(-self._kept.pop(next(iter(self._kept))).size)
 
+    def evict(self, id: str) -> None:
+        """Let no further request continue from a response: one that did has failed (Open Responses, "WebSocket").
+
+        It stays a link in the chains of those that continued from it before. One that is stored can be continued from the store.
+        """
+        kept = self._kept.get(id)
+        if kept is not None:
+            kept.evicted = True
+
     def _count(self, size: int) -> None:
         self._size += size
         self._budget.keep(size)
@@ -58,6 +68,8 @@ class ConnectionMemory:
         """Return the chain that ends with a response, oldest first, or None."""
         chain: list[bytes] = []
         next_id: str | None = id
+        if id in self._kept and self._kept[id].evicted:
+            return await self._responses.history(id, owner)
         while next_id is not None and next_id in self._kept:
             kept = self._kept[next_id]
             chain += (kept.output, kept.input)

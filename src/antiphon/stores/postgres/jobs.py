@@ -9,7 +9,7 @@ from typing import Any
 
 from antiphon.errors import APIError, StoreConflict
 from antiphon.stores.base import FenceError
-from antiphon.stores.postgres.batcher import Batcher
+from antiphon.stores.postgres.connection.batcher import Batcher
 from antiphon.stores.postgres.postgres_database import PostgresDatabase, Values
 from antiphon.stores.postgres.sql import escape, queries, unescape
 from antiphon.stores.records import EventBatch, Job, LoggedEvent

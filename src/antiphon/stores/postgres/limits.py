@@ -9,7 +9,7 @@ import msgspec
 
 from antiphon.core import gcra
 from antiphon.core.gcra import Charge
-from antiphon.stores.postgres.batcher import Batcher
+from antiphon.stores.postgres.connection.batcher import Batcher
 from antiphon.stores.postgres.database import Transaction
 from antiphon.stores.postgres.postgres_database import PostgresDatabase
 from antiphon.stores.postgres.sql import queries, unescape

@@ -15,7 +15,7 @@ from antiphon.runtime.offload import by_size
 from antiphon.stores.base import FenceError
 from antiphon.stores.item_ids import ItemPosition, ResponseItems, pick_texts, positions, responses_of
 from antiphon.stores.postgres import conversations
-from antiphon.stores.postgres.batcher import Batcher
+from antiphon.stores.postgres.connection.batcher import Batcher
 from antiphon.stores.postgres.database import UPKEEP_PATIENCE, Database, Row, Transaction
 from antiphon.stores.postgres.jobs import event_arrays
 from antiphon.stores.postgres.postgres_database import PURGE_GROUP, PostgresDatabase, Values

@@ -40,6 +40,7 @@ def detach(url: str) -> tuple[int, int]:
 
     async def end(connection: Connection) -> tuple[int, int]:
         runs = await connection.fetchval(SQL["cancel_all"].text)
+        runs += await connection.fetchval(SQL["cancel_batches"].text)
         return int(runs), int(await connection.fetchval(SQL["drop_deliveries"].text))
 
     return blocking(lambda: once(read_address(url), end))

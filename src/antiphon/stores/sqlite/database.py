@@ -14,7 +14,7 @@ from typing import Literal
 
 from antiphon.errors import ConfigError
 from antiphon.stores.schema_versions import check, needs_alone, oldest
-from antiphon.stores.sqlite.faults import reason_of
+from antiphon.stores.sqlite.disk.faults import reason_of
 from antiphon.stores.sqlite.sql import migrations, statements
 
 log = logging.getLogger("antiphon.stores.sqlite")

@@ -50,7 +50,8 @@ def detach(path: Path) -> tuple[int, int]:
         raise ConfigError(f"Store not found: {path}.")
     with closing(open_database(path)) as connection:
         connection.execute("BEGIN IMMEDIATE")
-        found = (connection.execute(SQL["cancel_all"]).rowcount, connection.execute(SQL["drop_deliveries"]).rowcount)
+        runs = sum(connection.execute(SQL[name]).rowcount for name in ("cancel_all", "cancel_batches"))
+        found = (runs, connection.execute(SQL["drop_deliveries"]).rowcount)
         connection.execute("COMMIT")
     return found
 
@@ -64,7 +65,7 @@ def check(path: Path) -> str | None:
 
 
 def vacuum(path: Path) -> None:
-    """Rewrite the file without gaps; if nobody else has it open, with pages of the size that new files have. Raises ConfigError."""
+    """Rewrite the file without gaps; if nobody else has it open, with pages as new files have them. Raises ConfigError."""
     if not path.is_file():
         raise ConfigError(f"Store not found: {path}.")
     with closing(open_database(path)) as connection:

@@ -16,7 +16,7 @@ from antiphon.responses.intake.asked import Asked
 from antiphon.runtime.offload import by_size
 from antiphon.server.api.chat.conversation import ChatConversation
 from antiphon.types.raw import OptionalRaw, settle_nulls
-from antiphon.types.request import CreateResponse, ModelName, ReasoningConfig, SchemaFormat, TextConfig, TextFormat
+from antiphon.types.request import CreateResponse, ModelName, ReasoningConfig, TextConfig, TextFormat
 from antiphon.types.tools import FunctionTool, Tool, ToolChoice
 
 MOST_STOPS, MOST_STOP_CHARACTERS = 64, 8192
@@ -25,10 +25,18 @@ READ = frozenset(
     """
     model messages stream stream_options tools tool_choice parallel_tool_calls response_format temperature top_p top_k max_tokens
     max_completion_tokens stop reasoning_effort verbosity user safety_identifier prompt_cache_key n frequency_penalty
-    presence_penalty
+    presence_penalty moderation
     """.split()
 )
 """Fields that have an effect; others are ignored, and named in `x-antiphon-ignored`."""
+
+KEPT_HERE = frozenset(("store", "metadata"))
+"""Fields that a backend does not get with a completion that this server stores."""
+
+NOT_PASSED = frozenset(
+    "logprobs top_logprobs functions function_call audio modalities store metadata prediction".split()
+)
+"""Fields whose effect would be lost on the way back: they do not go to a backend either."""
 
 
 class UsageWish(msgspec.Struct, frozen=True):
@@ -73,7 +81,10 @@ class ChatFormat(msgspec.Struct, frozen=True):
     """`response_format`."""
 
     type: Literal["text", "json_object", "json_schema"]
-    json_schema: SchemaFormat | None = None
+    json_schema: OptionalRaw = None
+
+    def __post_init__(self) -> None:
+        settle_nulls(self, json_schema=self.json_schema)
 
 
 class TranslatedRequest(msgspec.Struct, frozen=True, kw_only=True):
@@ -101,16 +112,24 @@ class TranslatedRequest(msgspec.Struct, frozen=True, kw_only=True):
     n: int | None = None
     frequency_penalty: Annotated[float, Meta(ge=-2, le=2)] | None = None
     presence_penalty: Annotated[float, Meta(ge=-2, le=2)] | None = None
+    moderation: OptionalRaw = None
+
+    def __post_init__(self) -> None:
+        settle_nulls(self, moderation=self.moderation)
 
 
 _request = msgspec.json.Decoder(TranslatedRequest)
 
 
 class ChatAskedDecoder:
-    """Decodes the body of one request (a RequestDecoder). `usage`: a stream ends with the token counts."""
+    """Decodes the body of one request (a RequestDecoder). `usage`: a stream ends with the token counts.
 
-    def __init__(self) -> None:
+    `others`: fields that are not known here go to the backend as they are.
+    """
+
+    def __init__(self, *, others: bool = False) -> None:
         self.usage = False
+        self._others = others
 
     async def decode(self, body: bytes, model: str | None = None) -> Asked:
         """Decode a body, a large one off the event loop. Raises InvalidRequest."""
@@ -141,7 +160,10 @@ class ChatAskedDecoder:
             prompt_cache_key=request.prompt_cache_key,
             safety_identifier=request.safety_identifier,
             user=request.user,
+            moderation=request.moderation,
         )
+        fields = decode_fields(body)
+        extra = {name: value for name, value in fields.items() if name not in READ | NOT_PASSED} if self._others else {}
         return Asked(
             request=asked,
             items=conversation.items,
@@ -150,7 +172,8 @@ class ChatAskedDecoder:
             size=len(body),
             spell=lambda name: _NAMES.get(name) or conversation.spell(name),
             options=TurnOptions(stop=_stops(request.stop), top_k=request.top_k),
-            ignored=_ignored(decode_fields(body)),
+            extra=extra,
+            ignored=[name for name in _ignored(fields) if name not in extra],
             forgiving=True,
         )
 
@@ -159,13 +182,20 @@ _NAMES = {
     "max_output_tokens": "max_tokens",
     "reasoning.effort": "reasoning_effort",
     "text.format": "response_format",
+    "text.format.json_schema": "response_format.json_schema",
     "text.format.schema": "response_format.json_schema.schema",
     "text.verbosity": "verbosity",
 }
 
 
+def is_moderated(fields: Mapping[str, Raw]) -> bool:
+    """Tell whether a request asks for moderation."""
+    return bytes(fields.get("moderation", b"null")) != b"null"
+
+
 def _ignored(fields: Mapping[str, Raw]) -> list[str]:
-    return [name[:64] for name, value in fields.items() if name not in READ and bytes(value) != b"null"]
+    read = READ | (KEPT_HERE if bytes(fields.get("store", b"")) == b"true" else {"store"})
+    return [name[:64] for name, value in fields.items() if name not in read and bytes(value) != b"null"]
 
 
 def _stops(stop: str | list[str] | None) -> tuple[str, ...]:
@@ -209,12 +239,5 @@ def _format(request: TranslatedRequest) -> ResolvedText:
     format = request.response_format
     if format is None:
         return ResolvedText(PLAIN.format, request.verbosity)
-    inner = format.json_schema or SchemaFormat()
-    given = TextFormat(
-        type=format.type,
-        name=inner.name,
-        schema=inner.schema,
-        strict=inner.strict,
-        description=inner.description,
-    )
+    given = TextFormat(type=format.type, json_schema=format.json_schema)
     return resolve_text(TextConfig(format=given, verbosity=request.verbosity))

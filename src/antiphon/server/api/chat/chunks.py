@@ -15,7 +15,7 @@ from antiphon.core.text.pieces import text_json
 from antiphon.errors import APIError
 from antiphon.types.events import Event
 from antiphon.types.items import FunctionCall, Message, OutputText, PlainText, Reasoning, ReasoningText
-from antiphon.types.response import Response, Usage
+from antiphon.types.response import ModerationError, ModerationReport, ModerationResult, Response, Usage
 
 REASONS = {
     FinishReason.LENGTH: "length",
@@ -124,6 +124,9 @@ class ChunkEmitter(MuteEmitter):
         why = REASONS.get(reason) or ("tool_calls" if self._calls else "stop")
         usage = usage_json(response.usage)
         self._delta(b"", to_json(why))
+        if isinstance(response.moderation, ModerationReport) and not self._quiet:
+            told = to_json(moderation_json(response.moderation))
+            self._pending.append(Event(CHUNK, self._head + b'"choices":[],"moderation":%b}' % told))
         if self._counted:
             self._pending.append(Event(CHUNK, self._head + b'"choices":[],"usage":%b}' % to_json(usage)))
         last = self._pending.pop() if self._pending else Event(SILENCE, b"")
@@ -139,6 +142,11 @@ class ChunkEmitter(MuteEmitter):
             message["annotations"] = self._annotations
         if self._calls:
             message["tool_calls"] = self._calls
+        more = (
+            {"moderation": moderation_json(response.moderation)}
+            if isinstance(response.moderation, ModerationReport)
+            else {}
+        )
         return to_json(
             {
                 "id": _id(response),
@@ -147,12 +155,24 @@ class ChunkEmitter(MuteEmitter):
                 "model": response.model,
                 "choices": [{"index": 0, "message": message, "logprobs": None, "finish_reason": why}],
                 "usage": usage,
+                **more,
             }
         )
 
 
 def _id(response: Response) -> str:
     return f"chatcmpl-{response.id.removeprefix('resp_')}"
+
+
+def moderation_json(moderation: ModerationReport) -> dict[str, Any]:
+    """Return what moderation says as chat completions have it."""
+    return {"input": _moderated(moderation.input), "output": _moderated(moderation.output)}
+
+
+def _moderated(one: ModerationResult | ModerationError) -> Any:
+    if isinstance(one, ModerationError):
+        return one
+    return {"type": "moderation_results", "model": one.model, "results": [one]}
 
 
 def usage_json(usage: Usage | None) -> dict[str, Any] | None:

@@ -7,32 +7,37 @@ from collections.abc import Mapping
 import msgspec
 from msgspec import Raw
 
-from antiphon.access.caller import resolve
+from antiphon.access.caller import only_model, resolve
 from antiphon.access.limits import Admission, Unlimited
 from antiphon.backends.base import ByteStream, Route, Router
 from antiphon.checker.pool import Checker
-from antiphon.core.request.validation import decode, decode_fields
-from antiphon.core.text.sse import UnbrokenLines
-from antiphon.errors import BackendError, InvalidRequest
+from antiphon.core.json_encoding import to_json
+from antiphon.core.request.text_format import is_bare_schema
+from antiphon.core.request.validation import decode, decode_fields, missing
+from antiphon.errors import InvalidRequest
+from antiphon.responses.guards.guards import NO_GUARDS, Guards
 from antiphon.responses.intake.media import Media
 from antiphon.responses.structured_output import check_schema
 from antiphon.runtime.offload import by_size
+from antiphon.server.api.chat.asked import KEPT_HERE, is_moderated
+from antiphon.server.api.chat.keeping import ChatKeeping, KeptAnswer
 from antiphon.server.api.chat.media import with_media
 from antiphon.server.api.chat.meter import demand, metered
 from antiphon.server.api.chat.translated import TranslatedChat
-from antiphon.server.api.relayed import whole_body
+from antiphon.server.api.relayed import content_type, pass_on, whole_reply
 from antiphon.server.api.routing_hints import request_hints
-from antiphon.server.http.messages import ByteSink, ClientGone, Header, Reply, Request
+from antiphon.server.http.messages import Reply, Request
 from antiphon.telemetry.request_record import calls_model
 from antiphon.types.request import ModelName
 
 
-class ChatRequest(msgspec.Struct, frozen=True):
+class ChatRequest(msgspec.Struct, frozen=True, kw_only=True):
     """The fields that this server reads."""
 
-    model: ModelName
+    model: ModelName | None = None
     messages: list[Raw]
     stream: bool | None = None
+    store: bool | None = None
 
 
 class _Schema(msgspec.Struct):
@@ -57,45 +62,88 @@ class ChatCompletions:
         limiter: Admission | None = None,
         checker: Checker | None = None,
         translated: TranslatedChat | None = None,
+        guards: Guards = NO_GUARDS,
+        keeping: ChatKeeping | None = None,
     ) -> None:
         self._router = router
         self._media = media
         self._limiter = limiter or Unlimited()
         self._checker = checker or Checker()
         self._translated = translated
+        self._guards = guards
+        self._keeping = keeping
 
     async def create(self, request: Request) -> Reply | None:
         """Relay a request. Raises InvalidRequest for what every backend would refuse, BackendError for the rest."""
         body = await request.body()
         self._limiter.check(request.caller)
         chat, fields = await by_size(len(body), _decoded, body)
-        route = resolve(self._router, chat.model, request.caller)
-        _check(route, chat.model)
+        model = chat.model
+        if model is None:
+            model = only_model(self._router, request.caller, chat=True)
+            if model is None:
+                raise missing("model")
+            fields["model"] = Raw(to_json(model))
+            body = await by_size(len(body), to_json, fields)
+        route = resolve(self._router, model, request.caller)
+        _check(route, model)
         calls_model(route.card.id)
-        if self._translated is not None and not route.relays_chat:
-            return await self._translated.create(request, body)
+        kept = self._keeping.open(request.owner, model, fields) if chat.store and self._keeping is not None else None
+        if self._translated is not None and (not route.relays_chat or self._guarded(route, request, fields)):
+            return await self._translated.create(request, body, kept, others=route.relays_chat)
+        if kept is not None:  # it is kept here, and not there as well
+            fields = {name: value for name, value in fields.items() if name not in KEPT_HERE}
         request.cancel_on_disconnect()
+        if "response_format" in fields:
+            fields["response_format"] = _with_wrapped_schema(fields["response_format"])
         schema = _schema(fields.get("response_format"))
         if schema is not None:
             await check_schema(schema, "response_format.json_schema.schema", request.owner, self._checker)
-        fields = await with_media(self._media, fields, chat.messages, request.caller, inline=route.inline_images)
-        permit = await self._limiter.admit(request.caller, route.card, lambda: demand(body, fields))
+        ready = await with_media(self._media, fields, chat.messages, request.caller, inline=route.inline_images)
+        permit = await self._limiter.admit(request.caller, route.card, lambda: demand(body, ready))
         try:
-            answer = metered(await route.chat_completions(fields, request_hints(request)), permit)
+            answer = metered(await route.chat_completions(ready, request_hints(request)), permit)
         except BaseException:
             permit.settle(None)
             raise
         try:
-            if not chat.stream or answer.status >= 300:
-                return await _whole(answer)
-            await _relay(request, answer)
-            return None
+            return await _answered(request, answer, kept, whole=not chat.stream or answer.status >= 300)
         finally:
             answer.abort()
 
+    def _guarded(self, route: Route, request: Request, fields: Mapping[str, Raw]) -> bool:
+        """Tell whether guards look at the answer: then it is no relayed one, so that there is one way through them."""
+        return is_moderated(fields) or self._guards.apply(route.card, request.owner)
 
-def _decoded(body: bytes) -> tuple[ChatRequest, Mapping[str, Raw]]:
+
+async def _answered(request: Request, answer: ByteStream, kept: KeptAnswer | None, *, whole: bool) -> Reply | None:
+    """Pass an answer on, and keep it where that is wanted. Raises APIError."""
+    if kept is None or answer.status >= 300:
+        if whole:
+            return await whole_reply(answer)
+        await pass_on(request, answer)
+        return None
+    if whole or not content_type(answer).startswith("text/event-stream"):
+        reply = await whole_reply(answer)
+        return msgspec.structs.replace(reply, body=await kept.whole(reply.body))
+    await pass_on(request, answer, keep=kept.sink)
+    return None
+
+
+def _decoded(body: bytes) -> tuple[ChatRequest, dict[str, Raw]]:
     return decode(_chat, body), decode_fields(body)
+
+
+def _with_wrapped_schema(response_format: Raw) -> Raw:
+    """Return `response_format` as backends take it: a bare schema under `json_schema` gets a name, and stands under `schema`."""
+    try:
+        format = decode_fields(response_format)
+        nested = format.get("json_schema")
+        if nested is None or not is_bare_schema(nested, "response_format.json_schema"):
+            return response_format
+    except InvalidRequest:
+        return response_format  # the backend refuses it
+    return Raw(to_json({**format, "json_schema": {"name": "response", "schema": nested}}))
 
 
 def _schema(response_format: Raw | None) -> bytes | None:
@@ -117,56 +165,3 @@ def _check(route: Route, model: str) -> None:
             param="model",
             code="unsupported_model",
         )
-
-
-async def _relay(request: Request, answer: ByteStream) -> None:
-    """Pass a stream on, piece by piece. Where the backend breaks off, so does the answer."""
-    sink = await request.stream(_content_type(answer), answer.status, _kept(answer))
-    try:
-        await _copy(answer, sink)
-    except ClientGone:
-        return
-    except BackendError as error:
-        # The head is out: the error goes into the stream, as OpenAI's own servers send it.
-        sink.write_nowait(b"data: " + msgspec.json.encode(error.body()) + b"\n\ndata: [DONE]\n\n")
-    await sink.close()
-
-
-async def _copy(answer: ByteStream, sink: ByteSink) -> None:
-    lines = UnbrokenLines()
-    while data := await answer.read():
-        if piece := lines.feed(data):
-            sink.write_nowait(piece)
-            await sink.drain()
-    if rest := lines.feed(b""):
-        sink.write_nowait(rest)
-
-
-async def _whole(answer: ByteStream) -> Reply:
-    return Reply(await whole_body(answer), answer.status, _content_type(answer), _kept(answer))
-
-
-def _content_type(answer: ByteStream) -> str:
-    for name, value in answer.headers:
-        if name == b"content-type":
-            return value.decode("latin-1")
-    return "application/json"
-
-
-def _kept(answer: ByteStream) -> list[Header]:
-    return [(name, value) for name, value in answer.headers if name not in _OURS]
-
-
-_OURS = frozenset(
-    {
-        b"connection",
-        b"content-length",
-        b"content-type",
-        b"date",
-        b"keep-alive",
-        b"openai-processing-ms",
-        b"server",
-        b"transfer-encoding",
-        b"x-request-id",
-    }
-)

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import msgspec
+
 from antiphon.core.text.sse import unbroken
 from antiphon.responses.intake.intake import Intake
 from antiphon.responses.prepare import Preparer
 from antiphon.responses.services import Services
 from antiphon.server.api.chat.asked import ChatAskedDecoder
 from antiphon.server.api.chat.chunks import SILENCE, chunks
+from antiphon.server.api.chat.keeping import KeptAnswer
 from antiphon.server.api.foreground import Foreground
 from antiphon.server.api.routing_hints import request_hints
 from antiphon.server.http.messages import ByteSink, Reply, Request
@@ -39,14 +42,21 @@ class TranslatedChat:
         self._intake = intake
         self._foreground = foreground
 
-    async def create(self, request: Request, body: bytes) -> Reply | None:
-        """Answer a request. Raises APIError."""
-        decoder = ChatAskedDecoder()
+    async def create(
+        self, request: Request, body: bytes, kept: KeptAnswer | None = None, *, others: bool = False
+    ) -> Reply | None:
+        """Answer a request; `kept` keeps the answer. Raises APIError.
+
+        `others`: the backend speaks this API, and gets fields that are not known here.
+        """
+        decoder = ChatAskedDecoder(others=others)
         asked = Preparer(self._services, self._intake, decoder)
         prepared = await asked.prepare(body, request.caller, request_hints(request))
         preparer = Preparer(self._services, self._intake, decoder, chunks(counted=decoder.usage))
         headers = prepared.permit.headers
         if not prepared.plan.request.stream:
-            return await self._foreground.whole(request, preparer.run(prepared, mute=True), headers)
-        await self._foreground.stream(request, preparer.run(prepared), headers, ChunkSink)
+            reply = await self._foreground.whole(request, preparer.run(prepared, mute=True), headers)
+            return reply if kept is None else msgspec.structs.replace(reply, body=await kept.whole(reply.body))
+        keep = kept.sink if kept is not None else None
+        await self._foreground.stream(request, preparer.run(prepared), headers, ChunkSink, keep=keep)
         return None

@@ -1,6 +1,6 @@
 // The API's document as a page: reads openapi.json of this server, asks no other host for anything.
 
-const base = location.pathname.replace(/\/(docs\/?)?$/, "");
+const base = location.pathname.replace(/(\/v1)?\/(docs\/?)?$/, "");
 const origin = location.origin + base;
 const $ = (id) => document.getElementById(id);
 

@@ -89,6 +89,13 @@ NOUNS = (
         key=["number"],
         batch=8,
     ),
+    Noun(name="batches", source="SELECT * FROM batches", key=["number"]),
+    Noun(
+        name="batch_lines",
+        source="SELECT line.*, batch.id AS batch_id FROM batch_lines AS line JOIN batches AS batch ON batch.number = line.batch",
+        key=["batch", "line"],
+        batch=50,
+    ),
     Noun(name="containers", source="SELECT * FROM containers", key=["number"]),
     Noun(
         name="container_files",
@@ -96,6 +103,13 @@ NOUNS = (
         " JOIN container_contents AS content ON content.file = file.number",
         key=["number"],
         batch=1,
+    ),
+    Noun(
+        name="chats",
+        source="SELECT * FROM chats",
+        key=["number"],
+        batch=8,
+        unpack=lambda row: [{**row, "pairs": msgspec.json.decode(row["pairs"])}],
     ),
     Noun(name="skills", source="SELECT * FROM skills", key=["number"]),
     Noun(name="skill_versions", source="SELECT * FROM skill_versions", key=["number"], batch=1),

@@ -14,6 +14,13 @@ SELECT
 WITH cancelled AS (UPDATE antiphon.jobs SET cancelled = true, lease_until = NULL, worker = NULL RETURNING 1)
 SELECT count(*) FROM cancelled
 
+-- name: cancel_batches
+WITH cancelled AS (
+    UPDATE antiphon.batches SET status = 'cancelling', cancelling_at = extract(epoch FROM now())::bigint, lease_until = NULL, worker = NULL
+    WHERE open AND status IN ('validating', 'in_progress') RETURNING 1
+)
+SELECT count(*) FROM cancelled
+
 -- name: drop_deliveries
 WITH dropped AS (DELETE FROM antiphon.deliveries RETURNING 1)
 SELECT count(*) FROM dropped

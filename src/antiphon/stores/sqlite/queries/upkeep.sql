@@ -12,5 +12,9 @@ SELECT
 -- name: cancel_all
 UPDATE jobs SET cancelled = 1, lease_until = NULL, worker = NULL
 
+-- name: cancel_batches
+UPDATE batches SET status = 'cancelling', cancelling_at = CAST(strftime('%s', 'now') AS INTEGER), lease_until = NULL, worker = NULL
+WHERE open = 1 AND status IN ('validating', 'in_progress')
+
 -- name: drop_deliveries
 DELETE FROM deliveries

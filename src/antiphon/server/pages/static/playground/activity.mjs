@@ -42,7 +42,7 @@ export class Activity {
   }
 }
 
-const HEADS = ["Started", "Response", "Model", "Status", "First token", "Took", "In", "Out", "Tokens/s"];
+const HEADS = ["Started", "Response", "Model", "Status", "First token", "Took", "In", "Cached", "Out", "Tokens/s"];
 
 function sheet(rows) {
   return h("div.scroll", { tabIndex: 0, role: "group", "aria-label": "Requests" },
@@ -54,7 +54,16 @@ function row(one) {
   const speaking = first === null ? 0 : one.duration - first;
   const state = [one.status.replace("_", " "), one.background ? "background" : "", one.error && `${one.error.status} ${one.error.code}`].filter(Boolean).join(" · ");
   const tokens = one.tokens || null;
+  const [cached, why] = fromCache(one);
   return h("tr", { className: one.status }, h("td", {}, h("time", {}, when(one.started_at))), h("td", {}, h("a", { href: `#library/${one.id}` }, short(one.id))),
     h("td", {}, one.model), h("td.state", {}, state), h("td.figure", {}, seconds(first)), h("td.figure", {}, seconds(one.duration ?? null)),
-    h("td.figure", {}, one.usage ? String(one.usage.input_tokens) : "–"), h("td.figure", {}, tokens ? `${one.exact ? "" : "≈ "}${tokens}` : "–"), h("td.figure", {}, rate(tokens, speaking)));
+    h("td.figure", {}, one.usage ? String(one.usage.input_tokens) : "–"), h("td.figure", { title: why }, cached), h("td.figure", {}, tokens ? `${one.exact ? "" : "≈ "}${tokens}` : "–"), h("td.figure", {}, rate(tokens, speaking)));
+}
+
+// How much of the prompt was read from the backend's cache; a miss is marked, with its cause as the title.
+function fromCache({ usage, cache }) {
+  const [input, cached] = [usage?.input_tokens, usage?.input_tokens_details?.cached_tokens ?? 0];
+  if (!input || (!cached && (!cache || cache === "unreported"))) return ["–", cache === "unreported" ? "The backend does not tell what it reads from its cache." : ""];
+  const miss = cache && cache !== "hit" && cache !== "unreported";
+  return [`${Math.round((100 * cached) / input)} %${miss ? " !" : ""}`, miss ? `Not read from the cache: ${cache.replaceAll("_", " ")}` : ""];
 }

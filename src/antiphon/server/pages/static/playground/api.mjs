@@ -4,7 +4,8 @@ import { Frames } from "./sse.mjs";
 
 const KEY = "antiphon-key";
 
-export const root = new URL(".", document.baseURI).href.replace(/\/$/, "");
+// The page answers below /v1/, too: the address that clients get.
+export const root = new URL(".", document.baseURI).href.replace(/\/(v1\/)?$/, "");
 
 export const key = () => sessionStorage.getItem(KEY) ?? "";
 

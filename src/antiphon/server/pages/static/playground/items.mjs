@@ -146,9 +146,20 @@ export class AnswerView {
 
 function ending(response) {
   if (response?.error) return problem(response.error.message, response.error.code);
-  if (response?.incomplete_details) return problem("The answer is incomplete.", response.incomplete_details.reason);
+  if (response?.incomplete_details) return problem("The answer is incomplete.", response.incomplete_details.reason, flagged(response.moderation));
+  if (flagged(response?.moderation)) return problem("Moderation has flagged this exchange.", flagged(response.moderation));
   if (response?.status === "cancelled") return problem("Cancelled.", "");
   return null;
+}
+
+// What moderation has flagged, or why it could not look, as one line.
+function flagged(moderation) {
+  const sides = Object.entries(moderation ?? {});
+  const told = sides.map(([side, { type, message, categories }]) => {
+    const names = Object.keys(categories ?? {}).filter((name) => categories[name]);
+    return type === "error" ? `${side}: ${message}` : names.length ? `${side}: ${names.join(", ")}` : "";
+  });
+  return told.filter(Boolean).join(" · ");
 }
 
 export function problem(message, ...details) {

@@ -22,14 +22,14 @@ from typing import Any, NamedTuple, TypeVar
 
 from antiphon.errors import AntiphonError
 from antiphon.stores.condition import unavailable
-from antiphon.stores.sqlite.keeper import Keeper
+from antiphon.stores.sqlite.disk.keeper import Keeper
 
 T = TypeVar("T")
 
 GROUP = 200
 SCRUB_SECONDS = 1.0  # deleted text is out of the write-ahead log after this time
 
-log = logging.getLogger("antiphon.stores.sqlite")
+log = logging.getLogger("antiphon.stores.sqlite.disk")
 
 
 class Write(NamedTuple):

@@ -16,8 +16,8 @@ from time import monotonic
 from antiphon.errors import AntiphonError, ConfigError
 from antiphon.stores.condition import Condition, log, unavailable
 from antiphon.stores.sqlite.database import BUSY_SECONDS, damage
-from antiphon.stores.sqlite.faults import reason_of
-from antiphon.stores.sqlite.file import Fault, StoreFile
+from antiphon.stores.sqlite.disk.faults import reason_of
+from antiphon.stores.sqlite.disk.file import Fault, StoreFile
 
 LOOK_SECONDS = 1.0  # between two looks at the path, the free room and the log's size
 WAIT_SECONDS = 2.0  # for another program's lock, after which the store counts as locked

@@ -1,0 +1,1 @@
+"""Batches at work: requests of a file, answered one by one while nobody waits."""

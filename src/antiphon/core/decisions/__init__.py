@@ -1,0 +1,1 @@
+"""Questions with a closed set of answers → probabilities of the answers."""

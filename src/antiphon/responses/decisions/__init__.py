@@ -1,0 +1,1 @@
+"""Decisions: questions about one input, asked of a model."""

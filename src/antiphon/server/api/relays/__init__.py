@@ -1,0 +1,1 @@
+"""Routes whose requests are passed on to backends: embeddings, rerank, completions, images, audio."""

@@ -1,0 +1,184 @@
+"""The table of relayed routes: what each takes, which forms go to backends, what an answer is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Literal, Protocol
+
+import msgspec
+
+from antiphon.access.caller import AUDIO, CHAT, EMBEDDINGS, IMAGES
+from antiphon.core.model_types import (
+    EMBEDDING,
+    IMAGE_GENERATION,
+    RERANK,
+    SPEECH,
+    TEXT_GENERATION,
+    TRANSCRIPTION,
+)
+from antiphon.core.relayed_request import RelayedForm
+from antiphon.server.api.relays.asked import AskedRelay
+from antiphon.server.api.relays.embeddings import MOST_NUMBERS, Embeddings
+from antiphon.server.api.relays.passing import JSON, check_answer, is_text
+from antiphon.server.api.relays.rerank import Rerank
+
+MOST_JSON = 32 * 1024 * 1024
+"""Bytes of an answer that is read whole and checked."""
+
+MOST_PICTURES_JSON = 128 * 1024 * 1024
+"""Bytes of an answer with pictures in base64."""
+
+
+class RouteShape(Protocol):
+    """What a route takes and answers. `answer` gets the body of a whole answer and the model's id as the client named it."""
+
+    def check(self, asked: AskedRelay) -> None:
+        """Refuse what no backend would take. Raises InvalidRequest."""
+        ...
+
+    def forms(self, asked: AskedRelay) -> Sequence[RelayedForm]:
+        """Return the forms in which the request goes to backends."""
+        ...
+
+    def answer(self, asked: AskedRelay, model: str, body: bytes, *, shorten: bool = False) -> bytes:
+        """Return the answer for the client. Raises BackendError 502 for a body that is none."""
+        ...
+
+
+class PlainShape(msgspec.Struct, frozen=True):
+    """A route that is passed on as it is: fields that must be there, and the one that its answer must have."""
+
+    endpoint: str
+    required: tuple[str, ...]
+    answered: str = ""
+
+    def check(self, asked: AskedRelay) -> None:
+        """Refuse a request without these fields. Raises InvalidRequest."""
+        asked.require(*self.required)
+
+    def forms(self, asked: AskedRelay) -> Sequence[RelayedForm]:
+        """Return the request as it is."""
+        return (asked.form(self.endpoint) if asked.parts else asked.json(self.endpoint),)
+
+    def answer(self, asked: AskedRelay, model: str, body: bytes, *, shorten: bool = False) -> bytes:
+        """Return the answer as it is. Raises BackendError 502 for a body of another kind."""
+        if self.answered:
+            check_answer(body, self.answered)
+        return body
+
+
+class RelayedRoute(msgspec.Struct, frozen=True, kw_only=True):
+    """One route. `operation` is its name in traces, `scope` what a key needs that has not `chat`.
+
+    `type` is the type of its models: the one of `default_models`, or the only one, answers requests that name none, where the
+    API allows that (`unnamed`). `takes`: JSON, a form, or both. `gives`: JSON, texts too, or sounds. `most` and `values` bound
+    an answer that comes whole and a request. `defaults` are fields that the model's settings fill in; `pictures`: it makes some.
+    """
+
+    path: str
+    operation: str
+    scope: str
+    type: str
+    shape: RouteShape
+    takes: Literal["json", "form", "either"] = "json"
+    gives: Literal["json", "text", "sound"] = "json"
+    unnamed: bool = False
+    most: int = MOST_JSON
+    values: int = 0
+    defaults: Mapping[str, str] = {}
+    pictures: bool = False
+
+    def allows(self, kind: str, *, streams: bool) -> bool:
+        """Tell whether an answer of a media type is one of this route's."""
+        if kind.startswith("text/event-stream"):
+            return streams
+        if self.gives == "sound":
+            return kind.startswith(("audio/", "application/octet-stream", "video/", "binary/"))
+        return kind.startswith(JSON) or (self.gives == "text" and is_text(kind))
+
+
+_SAMPLING = {"temperature": "temperature", "top_p": "top_p", "max_tokens": "max_output_tokens"}
+
+
+def _rerank(path: str) -> RelayedRoute:
+    """Return the row of a path at which clients look for it: Cohere's say v2."""
+    return RelayedRoute(path=path, operation="rerank", scope=EMBEDDINGS, type=RERANK, shape=Rerank(), unnamed=True)
+
+
+ROUTES = (
+    RelayedRoute(
+        path="/completions",
+        operation="text_completion",
+        scope=CHAT,
+        type=TEXT_GENERATION,
+        shape=PlainShape("/completions", ("prompt",), "choices"),
+        defaults=_SAMPLING,
+    ),
+    RelayedRoute(
+        path="/embeddings",
+        operation="embeddings",
+        scope=EMBEDDINGS,
+        type=EMBEDDING,
+        shape=Embeddings(),
+        values=MOST_NUMBERS,
+    ),
+    *(_rerank(path) for path in ("/rerank", "/v2/rerank")),
+    RelayedRoute(
+        path="/images/generations",
+        operation="generate_content",
+        scope=IMAGES,
+        type=IMAGE_GENERATION,
+        shape=PlainShape("/images/generations", ("prompt",), "data"),
+        unnamed=True,
+        most=MOST_PICTURES_JSON,
+        pictures=True,
+    ),
+    RelayedRoute(
+        path="/images/edits",
+        operation="generate_content",
+        scope=IMAGES,
+        type=IMAGE_GENERATION,
+        shape=PlainShape("/images/edits", ("prompt",), "data"),
+        takes="either",
+        unnamed=True,
+        most=MOST_PICTURES_JSON,
+        pictures=True,
+    ),
+    RelayedRoute(
+        path="/images/variations",
+        operation="generate_content",
+        scope=IMAGES,
+        type=IMAGE_GENERATION,
+        shape=PlainShape("/images/variations", ("image",), "data"),
+        takes="form",
+        unnamed=True,
+        most=MOST_PICTURES_JSON,
+        pictures=True,
+    ),
+    RelayedRoute(
+        path="/audio/speech",
+        operation="generate_content",
+        scope=AUDIO,
+        type=SPEECH,
+        shape=PlainShape("/audio/speech", ("input",)),
+        gives="sound",
+    ),
+    RelayedRoute(
+        path="/audio/transcriptions",
+        operation="generate_content",
+        scope=AUDIO,
+        type=TRANSCRIPTION,
+        shape=PlainShape("/audio/transcriptions", ("file",), "text"),
+        takes="form",
+        gives="text",
+    ),
+    RelayedRoute(
+        path="/audio/translations",
+        operation="generate_content",
+        scope=AUDIO,
+        type=TRANSCRIPTION,
+        shape=PlainShape("/audio/translations", ("file",), "text"),
+        takes="form",
+        gives="text",
+    ),
+)

@@ -1,0 +1,1 @@
+"""`/v1/batches`: requests of a file as handlers of their routes answer them."""

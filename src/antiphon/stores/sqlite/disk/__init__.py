@@ -1,0 +1,1 @@
+"""The file on disk: written by one thread, watched, opened anew."""

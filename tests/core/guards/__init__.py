@@ -1,0 +1,1 @@
+"""Text that guards hold back."""
