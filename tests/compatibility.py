@@ -362,8 +362,8 @@ llmprobe 0.6.12, run against a model by rule that can do what the suite asks for
 These are its MUST assertions. The eight misses of the last row are one: the suite knows Open Responses' names of reasoning
 events only (`response.reasoning.delta`), and the default is OpenAI's (`response.reasoning_text.delta`), which the SDKs read. The
 three misses of messages are one: the suite wants `cache_read_input_tokens` not to exceed `input_tokens`, which in Anthropic's
-API leave out what was read from the cache. What it lists as absent is not offered: embeddings, legacy completions, images,
-audio. Its sections on the model's ability and on agents measure the model, which here is a list of rules.
+API leave out what was read from the cache. What it lists as absent (embeddings, legacy completions, images,
+audio) that model does not have: see [relayed-routes.md](relayed-routes.md). Its sections on the model's ability and on agents measure the model, which here is a list of rules.
 
 llm-comply 0.5, which holds answers against OpenAPI documents (`scripts/acceptance llm_comply`): Anthropic 9 of 9, Open Responses
 12 of 12; one test is left out that wants a model by its name. The tests that Anthropic generates for its Python SDK (0.121:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 import msgspec
 
 from antiphon.backends.base import ByteStream
+from antiphon.core.text.pieces import joined
 from antiphon.core.text.sse import UnbrokenLines
 from antiphon.errors import BackendError
 from antiphon.server.http.messages import ByteSink, ClientGone, Header, Reply, Request
@@ -43,7 +44,7 @@ async def whole_body(answer: ByteStream, most: int = WHOLE_LIMIT, hold: Callable
         if hold is not None:
             hold(len(data))
         parts.append(data)
-    return b"".join(parts)
+    return joined(parts)
 
 
 async def whole_reply(answer: ByteStream) -> Reply:

@@ -9,15 +9,16 @@ from collections.abc import Sequence
 from typing import Annotated, Literal
 
 import msgspec
-from msgspec import Meta, Raw
+from msgspec import Meta
 
 from antiphon.core.json_encoding import to_json
 from antiphon.core.relayed_request import RelayedForm
 from antiphon.core.request.validation import decode
 from antiphon.core.retrieval.vectors import MOST_DIMENSIONS, unit
+from antiphon.core.text.pieces import enclosed
 from antiphon.errors import BackendError, InvalidRequest
 from antiphon.server.api.relays.asked import AskedRelay
-from antiphon.server.api.relays.passing import wrong_answer
+from antiphon.server.api.relays.passing import ReadAnswer, wrong_answer
 from antiphon.types.raw import OptionalRaw
 
 MOST_INPUTS = 2048
@@ -35,7 +36,9 @@ class EmbeddingWishes(msgspec.Struct, frozen=True):
 
 
 class _Vector(msgspec.Struct):
-    embedding: Raw
+    """A vector by its place among the values of the answer."""
+
+    embedding: Annotated[int, Meta(ge=0)]
     index: int | None = None
 
 
@@ -70,32 +73,26 @@ class Embeddings:
         """Return the request as it is."""
         return (asked.json("/embeddings"),)
 
-    def answer(self, asked: AskedRelay, model: str, body: bytes, *, shorten: bool = False) -> bytes:
+    def answer(self, asked: AskedRelay, model: str, read: ReadAnswer, *, shorten: bool = False) -> bytes:
         """Return an answer as the client wants it; `shorten`: vectors may be cut. Raises BackendError, InvalidRequest."""
         wishes = _wishes(asked)
         try:
-            found = _vectors.decode(body)
+            found = _vectors.decode(read.skeleton)
             places = [place if one.index is None else one.index for place, one in enumerate(found.data)]
-            vectors = [_as_wanted(one.embedding, wishes, shorten) for one in found.data]
+            vectors = [_as_wanted(read.values[one.embedding], wishes, shorten) for one in found.data]
             counts = _counts.decode(found.usage) if found.usage is not None else None
-        except (msgspec.MsgspecError, ValueError, OverflowError, RecursionError):
+        except (msgspec.MsgspecError, ValueError, OverflowError, IndexError, RecursionError):
             raise wrong_answer("has no embeddings") from None
         expected = 1 if asked.has("messages") else _count(asked)
         if sorted(places) != list(range(expected)):
             raise wrong_answer(f"has {len(places)} embeddings for {expected} texts")
         told = counts or _EmbeddingCounts()
         used = told.prompt_tokens if told.prompt_tokens is not None else told.total_tokens or 0
-        return to_json(
-            {
-                "object": "list",
-                "data": [
-                    {"object": "embedding", "index": place, "embedding": vector}
-                    for place, vector in sorted(zip(places, vectors, strict=True), key=lambda pair: pair[0])
-                ],
-                "model": model,
-                "usage": {"prompt_tokens": used, "total_tokens": told.total_tokens or used},
-            }
-        )
+        usage = {"prompt_tokens": used, "total_tokens": told.total_tokens or used}
+        ordered = sorted(zip(places, vectors, strict=True), key=lambda pair: pair[0])
+        data = [b'{"object":"embedding","index":%d,"embedding":%b}' % pair for pair in ordered]
+        last = b'],"model":%b,"usage":%b}' % (to_json(model), to_json(usage))
+        return enclosed(b'{"object":"list","data":[', data, last)
 
 
 def _wishes(asked: AskedRelay) -> EmbeddingWishes:
@@ -129,9 +126,9 @@ def _count(asked: AskedRelay) -> int:
     return len(value)
 
 
-def _as_wanted(vector: Raw, wishes: EmbeddingWishes, shorten: bool) -> Raw | str | list[float]:
+def _as_wanted(vector: bytes, wishes: EmbeddingWishes, shorten: bool) -> bytes:
     """Return a vector in the form that is wanted. Raises BackendError and InvalidRequest, ValueError for what is none."""
-    packed = bytes(vector).startswith(b'"')
+    packed = vector.startswith(b'"')
     numbers = _unpacked(vector) if packed else _numbers.decode(vector)
     size = len(numbers)
     if not 1 <= size <= MOST_DIMENSIONS:
@@ -140,11 +137,13 @@ def _as_wanted(vector: Raw, wishes: EmbeddingWishes, shorten: bool) -> Raw | str
     if size != wanted:
         numbers = _shortened(numbers, wanted, shorten)
     if wishes.encoding_format == "base64":
-        return vector if packed and size == wanted else base64.b64encode(struct.pack(f"<{wanted}f", *numbers)).decode()
-    return list(numbers) if packed or size != wanted else vector
+        if packed and size == wanted:
+            return vector
+        return to_json(base64.b64encode(struct.pack(f"<{wanted}f", *numbers)).decode())
+    return to_json(list(numbers)) if packed or size != wanted else vector
 
 
-def _unpacked(vector: Raw) -> Sequence[float]:
+def _unpacked(vector: bytes) -> Sequence[float]:
     try:
         data = base64.b64decode(_string.decode(vector), validate=True)
         return struct.unpack(f"<{len(data) // 4}f", data)

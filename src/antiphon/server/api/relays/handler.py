@@ -15,16 +15,18 @@ from antiphon.access.tool_limits import Taken, ToolAdmission, rights_of
 from antiphon.backends.base import Route, Router
 from antiphon.core.json_encoding import to_json
 from antiphon.core.media.urls import UrlSlot, may_hold_urls, url_slots
+from antiphon.core.model_types import TEXT_GENERATION
 from antiphon.core.relayed_request import RelayedRequest
 from antiphon.core.request.json_text import MOST_VALUES
 from antiphon.core.request.validation import decode_any, missing
 from antiphon.errors import InvalidRequest
+from antiphon.responses.guards.guards import NO_GUARDS, Guards
 from antiphon.responses.intake.abilities import MOST_MEDIA
 from antiphon.responses.intake.media import Media
 from antiphon.runtime.offload import by_size
 from antiphon.server.api.relayed import content_type, kept_headers, pass_on, whole_body
 from antiphon.server.api.relays.asked import MOST_PICTURES, AskedRelay, read_json, read_relayed_form
-from antiphon.server.api.relays.passing import PassingAnswer, wrong_answer
+from antiphon.server.api.relays.passing import PassingAnswer, read_answer, wrong_answer
 from antiphon.server.api.relays.table import RelayedRoute
 from antiphon.server.api.relays.usage import usage_in_body
 from antiphon.server.api.routing_hints import request_hints
@@ -45,6 +47,7 @@ class RelayHandlers:
         *,
         most_form: int,
         default_models: Callable[[], Mapping[str, str]],
+        guards: Guards = NO_GUARDS,
     ) -> None:
         self._router = router
         self._media = media
@@ -52,6 +55,7 @@ class RelayHandlers:
         self._meters = meters
         self._most_form = most_form
         self._default_models = default_models
+        self._guards = guards
 
     def of(self, row: RelayedRoute) -> Handler:
         """Return the handler of a route."""
@@ -66,6 +70,8 @@ class RelayHandlers:
         asked = await self._read(row, request)
         await by_size(asked.size, row.shape.check, asked)
         route = resolve(self._router, self._model(row, asked, request), request.caller)
+        if row.type == TEXT_GENERATION and self._guards.apply(route.card, request.owner):
+            raise _not_guarded(row)
         calls_model(route.card.id)
         request.cancel_on_disconnect()
         asked = _with_defaults(await self._with_media(asked, request, route), row, route)
@@ -160,17 +166,27 @@ class RelayHandlers:
             return None
         body = await whole_body(answer, row.most, request.hold)
         if kind.startswith("application/json"):
-            usage = await by_size(len(body), usage_in_body, body)
+            read = await by_size(len(body), read_answer, body, row.large)
+            usage = await by_size(len(read.skeleton), usage_in_body, read.skeleton)
             body = await by_size(
                 len(body),
                 row.shape.answer,
                 asked,
                 asked.head.model or route.card.id,
-                body,
+                read,
                 shorten=route.card.matryoshka,
             )
             _settle(permit, usage, 1)
         return Reply(body, answer.status, kind, [*permit.headers, *kept_headers(answer)])
+
+
+def _not_guarded(row: RelayedRoute) -> InvalidRequest:
+    return InvalidRequest(
+        f"Answers of this model pass through content guards, which /v1{row.path} does not: call it through /v1/responses,"
+        " /v1/chat/completions or /v1/messages.",
+        param="model",
+        code="unsupported_model",
+    )
 
 
 def _settle(permit: Permit, usage: Usage | None, seen: int) -> None:

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 import msgspec
 
 from antiphon.backends.base import ByteStream
+from antiphon.core.json_encoding import to_json
+from antiphon.core.text.pieces import joined
 from antiphon.errors import BackendError
 from antiphon.server.api.relayed import content_type
 from antiphon.server.api.relays.usage import TAIL, usage_in_tail
@@ -14,6 +16,11 @@ from antiphon.types.response import Usage
 
 EVENTS = "text/event-stream"
 JSON = "application/json"
+MOST_SKELETON = 16 * 1024 * 1024
+"""Bytes of an answer beside its vectors or pictures."""
+
+_GAP = 32  # bytes between a name and its value
+_CLOSING = {b"[": b"]", b'"': b'"'}
 _TEXTS = ("text/", "application/x-subrip")
 
 
@@ -43,6 +50,41 @@ class PassingAnswer:
     def usage(self) -> Usage | None:
         """Return the token counts that were seen; None where there were none."""
         return usage_in_tail(self._tail) if self._tail else None
+
+
+class ReadAnswer(msgspec.Struct, frozen=True):
+    """A whole answer. `skeleton` is its JSON with numbers in the place of its large `values`, which are read one by one:
+    to decode all in one piece would hold the event loop.
+    """
+
+    body: bytes
+    skeleton: bytes
+    values: Sequence[bytes] = ()
+
+
+def read_answer(body: bytes, name: str) -> ReadAnswer:
+    """Take an answer apart at the values of a field: arrays of numbers, or base64. Raises BackendError 502."""
+    parts: list[bytes] = []
+    values: list[bytes] = []
+    mark = to_json(name)
+    end = look = 0
+    while name and (place := body.find(mark, look)) >= 0:
+        look = place + len(mark)
+        gap = body[look : look + _GAP]
+        begin = look + len(gap) - len(gap.lstrip(b" \r\n\t:"))
+        closing = _CLOSING.get(body[begin : begin + 1])
+        if closing is None:
+            continue
+        stop = body.find(closing, begin + 1)
+        if stop < 0:
+            break  # nor is there one behind any later value
+        parts += (body[end:begin], b"%d" % len(values))
+        values.append(body[begin : stop + 1])
+        end = look = stop + 1
+    skeleton = joined([*parts, body[end:]]) if values else body
+    if len(skeleton) > MOST_SKELETON:
+        raise wrong_answer("is too large")
+    return ReadAnswer(body, skeleton, values)
 
 
 class _NamedAnswer(msgspec.Struct):

@@ -14,7 +14,7 @@ from antiphon.core.relayed_request import RelayedForm
 from antiphon.core.request.validation import decode, missing
 from antiphon.errors import InvalidRequest
 from antiphon.server.api.relays.asked import AskedRelay, fields_writer
-from antiphon.server.api.relays.passing import wrong_answer
+from antiphon.server.api.relays.passing import ReadAnswer, wrong_answer
 from antiphon.types.raw import OptionalRaw
 
 MOST_DOCUMENTS = 2048
@@ -91,16 +91,16 @@ class Rerank:
         wishes = _wishes(asked)
         return [_form(dialect, asked, wishes) for dialect in DIALECTS]
 
-    def answer(self, asked: AskedRelay, model: str, body: bytes, *, shorten: bool = False) -> bytes:
+    def answer(self, asked: AskedRelay, model: str, read: ReadAnswer, *, shorten: bool = False) -> bytes:
         """Return the ranking, the best first, as Cohere and Jina have it. Raises BackendError."""
         wishes = _wishes(asked)
         documents = _documents(wishes)
         try:
-            found = _ranking.decode(body)
+            found = _ranking.decode(read.skeleton)
         except (msgspec.MsgspecError, ValueError, RecursionError):
             raise wrong_answer("has no ranking") from None
-        read = _Ranking(results=found) if isinstance(found, list) else found
-        scores = _scores(read.results if read.results is not None else read.data, len(documents))
+        ranking = _Ranking(results=found) if isinstance(found, list) else found
+        scores = _scores(ranking.results if ranking.results is not None else ranking.data, len(documents))
         best = sorted(scores, key=lambda index: -scores[index])[: _most(wishes)]
         whole = wishes.return_documents is not False
         results = [
@@ -111,13 +111,13 @@ class Rerank:
             }
             for index in best
         ]
-        counts = read.usage or _RerankCounts()
+        counts = ranking.usage or _RerankCounts()
         total = counts.total_tokens or counts.prompt_tokens or 0
         answer: dict[str, Any] = {"object": "list", "model": model, "results": results}
         answer["usage"] = {"prompt_tokens": counts.prompt_tokens or total, "total_tokens": total}
-        if read.id:
-            answer = {"id": read.id, **answer}
-        return to_json(answer if read.meta is None else {**answer, "meta": read.meta})
+        if ranking.id:
+            answer = {"id": ranking.id, **answer}
+        return to_json(answer if ranking.meta is None else {**answer, "meta": ranking.meta})
 
 
 def _wishes(asked: AskedRelay) -> RerankWishes:

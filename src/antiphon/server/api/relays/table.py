@@ -19,18 +19,18 @@ from antiphon.core.model_types import (
 from antiphon.core.relayed_request import RelayedForm
 from antiphon.server.api.relays.asked import AskedRelay
 from antiphon.server.api.relays.embeddings import MOST_NUMBERS, Embeddings
-from antiphon.server.api.relays.passing import JSON, check_answer, is_text
+from antiphon.server.api.relays.passing import JSON, ReadAnswer, check_answer, is_text
 from antiphon.server.api.relays.rerank import Rerank
 
-MOST_JSON = 32 * 1024 * 1024
+MOST_JSON = 16 * 1024 * 1024
 """Bytes of an answer that is read whole and checked."""
 
-MOST_PICTURES_JSON = 128 * 1024 * 1024
-"""Bytes of an answer with pictures in base64."""
+MOST_LARGE = 64 * 1024 * 1024
+"""The same of one with vectors, or with pictures in base64."""
 
 
 class RouteShape(Protocol):
-    """What a route takes and answers. `answer` gets the body of a whole answer and the model's id as the client named it."""
+    """What a route takes and answers. `answer` gets a whole answer and the model's id as the client named it."""
 
     def check(self, asked: AskedRelay) -> None:
         """Refuse what no backend would take. Raises InvalidRequest."""
@@ -40,7 +40,7 @@ class RouteShape(Protocol):
         """Return the forms in which the request goes to backends."""
         ...
 
-    def answer(self, asked: AskedRelay, model: str, body: bytes, *, shorten: bool = False) -> bytes:
+    def answer(self, asked: AskedRelay, model: str, read: ReadAnswer, *, shorten: bool = False) -> bytes:
         """Return the answer for the client. Raises BackendError 502 for a body that is none."""
         ...
 
@@ -60,11 +60,11 @@ class PlainShape(msgspec.Struct, frozen=True):
         """Return the request as it is."""
         return (asked.form(self.endpoint) if asked.parts else asked.json(self.endpoint),)
 
-    def answer(self, asked: AskedRelay, model: str, body: bytes, *, shorten: bool = False) -> bytes:
+    def answer(self, asked: AskedRelay, model: str, read: ReadAnswer, *, shorten: bool = False) -> bytes:
         """Return the answer as it is. Raises BackendError 502 for a body of another kind."""
         if self.answered:
-            check_answer(body, self.answered)
-        return body
+            check_answer(read.skeleton, self.answered)
+        return read.body
 
 
 class RelayedRoute(msgspec.Struct, frozen=True, kw_only=True):
@@ -72,7 +72,8 @@ class RelayedRoute(msgspec.Struct, frozen=True, kw_only=True):
 
     `type` is the type of its models: the one of `default_models`, or the only one, answers requests that name none, where the
     API allows that (`unnamed`). `takes`: JSON, a form, or both. `gives`: JSON, texts too, or sounds. `most` and `values` bound
-    an answer that comes whole and a request. `defaults` are fields that the model's settings fill in; `pictures`: it makes some.
+    an answer that comes whole and a request; `large` is the field of an answer that makes it large. `defaults` are fields that
+    the model's settings fill in; `pictures`: it makes some.
     """
 
     path: str
@@ -84,6 +85,7 @@ class RelayedRoute(msgspec.Struct, frozen=True, kw_only=True):
     gives: Literal["json", "text", "sound"] = "json"
     unnamed: bool = False
     most: int = MOST_JSON
+    large: str = ""
     values: int = 0
     defaults: Mapping[str, str] = {}
     pictures: bool = False
@@ -121,6 +123,8 @@ ROUTES = (
         type=EMBEDDING,
         shape=Embeddings(),
         values=MOST_NUMBERS,
+        most=MOST_LARGE,
+        large="embedding",
     ),
     *(_rerank(path) for path in ("/rerank", "/v2/rerank")),
     RelayedRoute(
@@ -130,7 +134,8 @@ ROUTES = (
         type=IMAGE_GENERATION,
         shape=PlainShape("/images/generations", ("prompt",), "data"),
         unnamed=True,
-        most=MOST_PICTURES_JSON,
+        most=MOST_LARGE,
+        large="b64_json",
         pictures=True,
     ),
     RelayedRoute(
@@ -141,7 +146,8 @@ ROUTES = (
         shape=PlainShape("/images/edits", ("prompt",), "data"),
         takes="either",
         unnamed=True,
-        most=MOST_PICTURES_JSON,
+        most=MOST_LARGE,
+        large="b64_json",
         pictures=True,
     ),
     RelayedRoute(
@@ -152,7 +158,8 @@ ROUTES = (
         shape=PlainShape("/images/variations", ("image",), "data"),
         takes="form",
         unnamed=True,
-        most=MOST_PICTURES_JSON,
+        most=MOST_LARGE,
+        large="b64_json",
         pictures=True,
     ),
     RelayedRoute(
