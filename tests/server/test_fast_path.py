@@ -20,6 +20,7 @@ from antiphon.backends.chat.answers.fast_chunks import FastChunks
 from antiphon.backends.chat.codec import CodecOptions, decoder, request
 from antiphon.backends.learning.adaptations import Adaptations
 from antiphon.backends.learning.asking import Asking
+from antiphon.config import GuardConfig
 from antiphon.core.deltas import Delta
 from antiphon.core.stream.response_stream import ResponseStream
 from antiphon.core.text import sse
@@ -474,6 +475,14 @@ def test_who_has_to_look_switches_it_off(paced: str, fields: Json) -> None:
         events = server.stream(**{"model": "m", "input": "Hi", "store": False, **fields})
         assert Counting.total == 0
         assert events[-1]["type"] in TERMINAL
+
+
+@pytest.mark.slow
+def test_a_guard_that_looks_at_answers_switches_it_off(paced: str) -> None:
+    with whole_server(paced, guards={"codes": GuardConfig(patterns=["zebra"])}) as server:
+        Counting.total = 0
+        assert text_of(server.stream(model="m", input="Hi", store=False)) == TEXT
+        assert Counting.total == 0
 
 
 @pytest.mark.slow

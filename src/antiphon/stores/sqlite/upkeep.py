@@ -70,7 +70,9 @@ def vacuum(path: Path) -> None:
         raise ConfigError(f"Store not found: {path}.")
     with closing(open_database(path)) as connection:
         try:
-            with suppress(sqlite3.OperationalError):  # it is open elsewhere: SQLite changes no page size beside a write-ahead log
+            with suppress(
+                sqlite3.OperationalError
+            ):  # it is open elsewhere: SQLite changes no page size beside a write-ahead log
                 connection.execute("PRAGMA busy_timeout = 0")
                 connection.execute("PRAGMA journal_mode = DELETE").fetchall()
             connection.execute(f"PRAGMA busy_timeout = {BUSY_SECONDS * 1000:.0f}")
