@@ -344,6 +344,23 @@ def test_texts_of_real_servers(shape: Callable[..., bytes], cut: Cut, last_with_
 
 @pytest.mark.parametrize("cut", CUTS)
 @pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("field", ["reasoning_content", "reasoning"])
+@pytest.mark.parametrize("name", ["text", "reasoning_field_with_summary"])
+def test_thoughts_of_real_servers(name: str, field: str, shape: Callable[..., bytes], cut: Cut) -> None:
+    lines = [shape({"role": "assistant", "content": ""}, 0)]
+    lines += [shape({field: word}, number) for number, word in enumerate(WORDS)]
+    lines += [shape({"content": word}, number) for number, word in enumerate("The answer is: 42")]
+    lines += [shape({field: word}, number) for number, word in enumerate("Wait, is it?")]
+    lines += [shape({"content": word}, number) for number, word in enumerate("Yes, it is.")]
+    lines.append(shape({}, 99, "stop"))
+    case = Case(name)
+    taken = same(case, list(cut(lines)))
+    if cut in (one_by_one, some_at_once) and name == "text":
+        assert taken > sum(map(len, lines)) * 0.5
+
+
+@pytest.mark.parametrize("cut", CUTS)
+@pytest.mark.parametrize("shape", SHAPES)
 def test_calls_of_real_servers(shape: Callable[..., bytes], cut: Cut) -> None:
     case = Case("one_call")
     name = case.tools[0].name  # type: ignore[union-attr]  # a function

@@ -71,6 +71,10 @@ class FastPath(Protocol):
         """Return what takes further pieces of the answer's text; None where none is open, or something has to see it."""
         ...
 
+    def thoughts(self) -> Straight | None:
+        """Return the same for the model's thoughts."""
+        ...
+
     def arguments(self, key: str) -> Straight | None:
         """Return the same for the arguments of a call (`CallStart.key`)."""
         ...

@@ -252,6 +252,15 @@ class ReasoningWriter(ItemWriter):
             )
         )
 
+    @property
+    def growing(self) -> Growing | None:
+        """The thoughts, once they have begun; None where a summary repeats them."""
+        return (
+            Growing(f"{self._names}.delta", self._head, self._pieces)
+            if self._pieces and not self._summary_head
+            else None
+        )
+
     def text(self, text: str) -> None:
         """Append to the thoughts."""
         if not self._pieces:
