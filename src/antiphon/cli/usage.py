@@ -11,7 +11,6 @@ import click
 from antiphon.cli.keys import STORE
 from antiphon.cli.options import KEY_VARIABLES, load_settings, with_options
 from antiphon.errors import ConfigError
-from antiphon.stores.usage_records import UsageQuery, UsageSum
 
 if TYPE_CHECKING:
     from antiphon.stores.usage_records import UsageQuery, UsageSum
