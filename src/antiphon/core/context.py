@@ -301,4 +301,7 @@ def _parts(message: Message) -> list[object]:
     kind = OutputText if message.role == "assistant" else InputText
     if isinstance(content, str):
         return [kind(text=content)]
-    return [kind(text=part.text) if isinstance(part, PlainText | InputText) else part for part in content]
+    return [
+        kind(text=part.text) if type(part) is not kind and isinstance(part, PlainText | InputText) else part
+        for part in content
+    ]

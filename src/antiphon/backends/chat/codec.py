@@ -29,7 +29,7 @@ from antiphon.core.tools.schemas import HEAVY, format_schema
 from antiphon.core.tools.tool_map import ToolMap
 from antiphon.core.turn import TEMPLATE_FIELDS, Turn, all_instructions, continues, merged_objects, no_prefill
 from antiphon.runtime.offload import LARGE
-from antiphon.types.request import TextFormat
+from antiphon.types.request import PromptCacheOptions, TextFormat
 
 __all__ = ["ChatDecoder", "CodecOptions", "decoder", "request"]
 
@@ -37,6 +37,7 @@ _any = msgspec.json.Decoder(Any)
 
 MOST_FITTED = 32 * 1024  # bytes of schemas that are brought into a subset on the event loop
 LOGPROBS = "message.output_text.logprobs"
+CACHE_OPTIONS = "prompt_cache_options"
 
 _OWN = {
     name: to_json(name) + b":"
@@ -106,8 +107,7 @@ def request(turn: Turn, options: CodecOptions) -> tuple[bytes, ChatCall]:
         raise unusable.error(turn.tools) from None
     origin = options.origin(turn.model)
     carried = Carried(origin, turn.opaque, options.thoughts_in or profile.reasoning_out)
-    in_place = turn.options.system_in_place
-    messages = Messages(tools, profile, turn.senses, carried, system_in_place=in_place)
+    messages = Messages(tools, profile, turn.senses, carried)
     messages.add(all_instructions(turn), turn.items)
     body = _Body()
     body.add("model", to_json(turn.model))
@@ -342,14 +342,24 @@ def _add_sampling(body: _Body, turn: Turn, options: CodecOptions) -> tuple[str, 
         body.put("top_logprobs", request.top_logprobs)
     for name in profile.forward:
         body.put(name, turn.text.verbosity if name == "verbosity" else getattr(request, name))
+    ignored = _add_cache_options(body, request.prompt_cache_options, profile) if request.prompt_cache_options else ()
     if turn.options.thinking_budget is not None and profile.thinking_budget and turn.reasoning_effort not in OFF:
         body.put(profile.thinking_budget, turn.options.thinking_budget)
     if turn.options.top_k is None or "top_k" in profile.drop:
-        return ()
+        return ignored
     if not profile.top_k:
-        return ("top_k",)
+        return (*ignored, "top_k")
     body.put("top_k", turn.options.top_k)
-    return ()
+    return ignored
+
+
+def _add_cache_options(body: _Body, asked: PromptCacheOptions, profile: Profile) -> tuple[str, ...]:
+    """Tell a server of OpenAI's kind how to cache the prompt; return what others are not told."""
+    wishes = {name: value for name, value in (("mode", asked.mode), ("ttl", asked.ttl)) if value is not None}
+    if wishes and "prompt_cache_retention" in profile.forward:
+        body.put(CACHE_OPTIONS, wishes)
+        return ()
+    return tuple(f"{CACHE_OPTIONS}.{name}" for name in wishes)
 
 
 def _add_prefill(body: _Body, profile: Profile, messages: Messages) -> None:

@@ -25,8 +25,9 @@ class RoleRules(msgspec.Struct, frozen=True, kw_only=True):
     """What one policy does.
 
     `developer`: developer messages keep their role. `system`: each system message stays where it is, neighbours are `joined`,
-    all stand together at the `first` place, or before the first message of the `user`. `alternate`: user and assistant take
-    turns, only the assistant follows outputs of tools, and a user or an output is the last.
+    those before the first answer stand together at the `first` place, or before the first message of the `user`, who tells
+    later ones at their place. `alternate`: user and assistant take turns, only the assistant follows outputs of tools, and a
+    user or an output is the last.
     """
 
     developer: bool = False
@@ -52,10 +53,10 @@ class MessageList:
     """
 
     __slots__ = (
+        "_answered",
         "_continues",
         "_done",
         "_first",
-        "_in_place",
         "_last",
         "_opening",
         "_rules",
@@ -64,10 +65,8 @@ class MessageList:
         "_user",
     )
 
-    def __init__(self, roles: Roles, *, in_place: bool = False) -> None:
-        """`in_place`: a system message that the model takes at the front only is told by the user, where it stands."""
+    def __init__(self, roles: Roles) -> None:
         self._rules = RULES[roles]
-        self._in_place = in_place
         self._first: list[str] = []
         self._system: list[str] = []
         self._system_role = "system"
@@ -75,12 +74,7 @@ class MessageList:
         self._opening: list[Content] = []  # of the first one
         self._done: list[bytes | tuple[bytes | Raw, ...]] = []
         self._last = ""
-        self._continues = False
-
-    @property
-    def gathers_system(self) -> bool:
-        """Tell whether system messages leave their place, and so part nothing."""
-        return self._rules.system in ("first", "user") and not self._in_place
+        self._continues = self._answered = False
 
     def note(self, text: str) -> None:
         """Add to what stands at the very beginning."""
@@ -89,7 +83,7 @@ class MessageList:
     def system(self, role: str, text: str) -> None:
         """Add a system or developer message."""
         if self._rules.system in ("first", "user"):
-            if self._in_place and (self._done or self._user):
+            if self._answered:  # moved to the front, it would change the beginning of a prompt that was sent
                 self.user(Content(f"<system-reminder>\n{text}\n</system-reminder>"))
             else:
                 self._first.append(text)
@@ -114,6 +108,7 @@ class MessageList:
 
     def assistant(self, fields: Sequence[bytes]) -> None:
         """Add an assistant's message: its fields as JSON, from `content` on."""
+        self._answered = True
         if self._system:
             self._end_system()
         if self._rules.alternate and self._last not in ("user", "tool"):

@@ -40,14 +40,12 @@ class Messages:
         profile: Profile,
         senses: Senses = ALL,
         carried: Carried | None = None,
-        *,
-        system_in_place: bool = False,
     ) -> None:
         self._tools = tools
         self._senses = senses
         self._carried = carried if carried is not None else Carried()
         self._profile = profile
-        self._list = MessageList(profile.roles, in_place=system_in_place)
+        self._list = MessageList(profile.roles)
         self._assistant = _Assistant()
         self._history = EMPTY
         self._ids: BackendIds | None = None
@@ -102,8 +100,7 @@ class Messages:
             self._flush()
             self._list.user(found)
             return
-        if found.media or not self._list.gathers_system:
-            self._flush()
+        self._flush()
         self._list.system(message.role, found.text)
         if found.media:  # only user messages may hold them
             self._list.user(Content("", found.media))
