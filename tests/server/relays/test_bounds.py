@@ -139,6 +139,10 @@ def events(handler: EveryRoute) -> None:
     handler.events({"data": []})
 
 
+def loud(handler: EveryRoute) -> None:
+    handler.bytes(b'{"error": 1}', "APPLICATION/JSON; charset=utf-8")
+
+
 def redirect(handler: EveryRoute) -> None:
     handler.send_response(302)
     handler.send_header("location", "http://127.0.0.1:1/")
@@ -146,7 +150,7 @@ def redirect(handler: EveryRoute) -> None:
     handler.end_headers()
 
 
-@pytest.mark.parametrize("wrong", [page, error_in_200, half, words, deep, events, redirect])
+@pytest.mark.parametrize("wrong", [page, error_in_200, half, words, deep, events, loud, redirect])
 @pytest.mark.parametrize("path", REQUESTS)
 def test_a_backend_that_answers_something_else(server: Client, path: str, wrong: Callable[[EveryRoute], None]) -> None:
     EveryRoute.broken[path.removeprefix("/v2")] = wrong
