@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 import msgspec
 
-from tests.attack import corpus, hosted, messages, relays
+from tests.attack import corpus, deciding, hosted, messages, relays
 from tests.attack.framing import raw_case
 from tests.attack.mutate import TEXTS, Mutator, mutate_bytes
 from tests.attack.target import ANN, MODELS, Target
@@ -155,7 +155,16 @@ def http_case(seed: int, number: int, ids: Known) -> Case:
         fields["stream"] = random.random() < 0.5
         body = _mutator().mutate(random, fields) if random.random() < 0.8 else msgspec.json.encode(fields)
         return _case("POST", "/v1/responses", body[:SMALLER])
+    if kind < 0.7:
+        return _decided(random)
     return _documented(random, ids)
+
+
+def _decided(random: Random) -> Case:
+    native = random.random() < 0.7
+    fields = {**(deciding.decision if native else deciding.systemone)(random), "model": random.choice(MODELS)}
+    body = _mutator().mutate(random, fields) if random.random() < 0.8 else msgspec.json.encode(fields)
+    return _case("POST", "/v1/decisions" if native else "/v1/systemone", body[:SMALLER])
 
 
 def _messages(random: Random) -> Case:
