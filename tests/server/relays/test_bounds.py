@@ -324,6 +324,17 @@ def test_pictures_of_a_key(server: Client) -> None:
     assert status_of(server, "all", "/images/generations", n=11) == (400, "invalid_value")
 
 
+def test_only_models_of_texts_answer_requests_that_name_none() -> None:
+    with upstream(EveryRoute) as url, whole_server(url) as client:
+        for path, fields in (
+            ("/v1/responses", {"input": "a"}),
+            ("/v1/chat/completions", {"messages": [{"role": "user", "content": "a"}]}),
+        ):
+            status, refused = client.post(path, **fields)
+            assert (status, refused["error"]["message"]) == (502, "The backend does not support this endpoint.")
+        assert [one["slug"] for one in client.get("/v1/models")[1]["models"]] == ["babbage"]
+
+
 # Several backends, and who looks on
 
 
