@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from antiphon.stores.usage_records import UsageQuery, UsageSum
+
 import json
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -13,9 +15,7 @@ from antiphon.cli.options import KEY_VARIABLES, load_settings, with_options
 from antiphon.errors import ConfigError
 
 if TYPE_CHECKING:
-    from antiphon.stores.nouns.usage import UsageQuery
-    from antiphon.stores.records import UsageSum
-
+        
 HEADS = {"input_tokens": "input", "cached_tokens": "cached", "output_tokens": "output", "reasoning_tokens": "reasoning"}
 """Heads of columns that are narrower than their names."""
 
