@@ -360,6 +360,16 @@ def test_another_backend_answers_what_one_cannot() -> None:
                 assert server.post("/v1/embeddings", **VECTORS)[0] == 200
 
 
+@pytest.mark.parametrize(("api", "status"), [("chat", 200), ("responses", 200), ("anthropic", 400), ("scripted", 400)])
+def test_backends_of_all_kinds(api: str, status: int) -> None:
+    with upstream(EveryRoute) as url:
+        backends = {"one": BackendConfig(url=url, api=api)}
+        models = {"vectors": ModelConfig(backends=["one"], name="text-embedding-mini")}
+        with whole_server(backends=backends, models=models) as client:
+            answered, body = client.post("/v1/embeddings", model="vectors", input="a")
+    assert (answered, body.get("error", {}).get("code")) == (status, None if status == 200 else "unsupported_model")
+
+
 def test_a_model_that_stands_in(server: Client) -> None:
     with upstream(EveryRoute) as url:
         backends = {"up": BackendConfig(url=url), "down": BackendConfig(url="http://127.0.0.1:9/v1", discover=False)}
