@@ -84,7 +84,7 @@ class Table:
         case = f"{self.store}: {name}"
         if SECRET.encode() in answer.body:
             self.report.found("tenants", "a foreign text was read", case, b"", answer.body[:2000].decode())
-        fault = fault_of(answer, method, "messages" if "messages " in name else "")
+        fault = fault_of(answer, method, "messages" if "/v1/messages" in name or name.startswith("messages ") else "")
         if fault:
             self.report.found("tenants", fault, case, b"", answer.body[:2000].decode(errors="replace"))
         elif answer.status not in expected:
