@@ -19,6 +19,9 @@ FILES = (
     / "spec"
     / "openai-stores-2026-08-21.openapi.json",  # files, uploads, vector stores, containers, skills
     Path(__file__).parent / "spec" / "batches.openapi.json",  # batches of both APIs, webhook endpoints; written by hand
+    Path(__file__).parent
+    / "spec"
+    / "openai-relays-2026-08-21.openapi.json",  # embeddings, moderations, images, audio …
 )
 METHODS = ("get", "post", "delete")
 

@@ -214,7 +214,7 @@ class Table:
                     answer = await self.one.ask("POST", path, body, key=BOB)
                     self.judge(f"{path} {name} {model}", answer, USED)
                 answer = await self.one.ask("POST", MESSAGES[0], {**body, "stream": True}, key=BOB)
-                self.judge(f"stream of messages {name} {model}", answer, USED)
+                self.judge(f"messages stream of {name} {model}", answer, USED)
 
     async def lists(self) -> None:
         """Read every route without variables as Bob."""

@@ -32,6 +32,7 @@ vector_stores.attributes vector_stores.search vector_stores.drafted vector_store
 containers.claim containers.count containers.delete containers.delete_file containers.file_content containers.files
 containers.get containers.list containers.put containers.put_file containers.release containers.touch
 containers.put_skill containers.skill_content containers.skills
+usage.add usage.read usage.drop
 chats.put chats.get chats.list chats.update chats.delete
 skills.add_version skills.content skills.count skills.create skills.delete skills.delete_version skills.get skills.list
 skills.set_default skills.version skills.versions

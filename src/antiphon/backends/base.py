@@ -8,7 +8,7 @@ from typing import Protocol, runtime_checkable
 import msgspec
 from msgspec import Raw
 
-from antiphon.core.deltas import Delta
+from antiphon.core.deltas import Delta, RelayedText
 from antiphon.core.model_types import TEXT_GENERATION
 from antiphon.core.relayed_request import RelayedRequest
 from antiphon.core.request.echo import Defaults
@@ -72,6 +72,10 @@ class FastPath(Protocol):
 
     def arguments(self, key: str) -> Straight | None:
         """Return the same for the arguments of a call (`CallStart.key`)."""
+        ...
+
+    def relayed(self, like: RelayedText) -> Straight | None:
+        """Return the same for the text of another server that a Delta like this one goes on with."""
         ...
 
 

@@ -29,6 +29,7 @@ from antiphon.server.api.routes import (
     add_vector_stores,
 )
 from antiphon.server.api.skills import SkillRoutes
+from antiphon.server.api.usage import UsageRoutes
 from antiphon.server.api.vectors.stores import VectorShelf
 from antiphon.server.batches.anthropic import MessageBatchRoutes, add_message_batches
 from antiphon.server.batches.openai import BatchRoutes, add_batches
@@ -94,6 +95,10 @@ def add_routes(router: RouteTable, parts: Parts, preparer: Preparer) -> None:
     router.add("GET", "/playground/{name}", playground_file, public=True)
     admin = Admin(parts.store.responses, parts.ring)
     router.add("GET", "/admin/requests", admin.requests, scopes=frozenset((ADMIN,)))
+    usage = UsageRoutes(parts.store.usage, parts.ledger, parts.services.clock)
+    router.add("GET", "/admin/usage", usage.report, scopes=frozenset((ADMIN,)))
+    router.add("GET", "/organization/usage/completions", usage.completions, scopes=frozenset((ADMIN,)))
+    router.add("GET", "/organization/costs", usage.costs, scopes=frozenset((ADMIN,)))
     router.add("GET", "/admin/responses", admin.responses, scopes=frozenset((ADMIN,)))
 
 

@@ -28,6 +28,7 @@ from antiphon.stores.nouns.limits import LimitStore
 from antiphon.stores.nouns.responses import ResponseStore
 from antiphon.stores.nouns.skills import SkillStore
 from antiphon.stores.nouns.uploads import UploadStore
+from antiphon.stores.nouns.usage import UsageStore
 from antiphon.stores.nouns.vector_stores import VectorStoreStore
 from antiphon.stores.nouns.webhook_endpoints import WebhookEndpointStore
 from antiphon.stores.records import StoredFile
@@ -104,6 +105,7 @@ class Store(msgspec.Struct, frozen=True, kw_only=True):
     limits: LimitStore
     skills: SkillStore
     uploads: UploadStore
+    usage: UsageStore
     vector_stores: VectorStoreStore
     webhook_endpoints: WebhookEndpointStore
     database: StoreDatabase

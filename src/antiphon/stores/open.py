@@ -62,6 +62,7 @@ def open_memory(*, max_responses: int = 10_000, max_file_bytes: int = 1 << 30) -
         responses,
         skills,
         uploads,
+        usage,
         vector_stores,
         webhook_endpoints,
     )
@@ -83,6 +84,7 @@ def open_memory(*, max_responses: int = 10_000, max_file_bytes: int = 1 << 30) -
         limits=limits.MemoryLimits(database),
         skills=skills.MemorySkills(),
         uploads=uploads.MemoryUploads(database),
+        usage=usage.MemoryUsage(),
         vector_stores=vector_stores.MemoryVectorStores(database),
         webhook_endpoints=webhook_endpoints.MemoryWebhookEndpoints(),
         database=database,
@@ -107,6 +109,7 @@ def open_sqlite(path: str | Path, *, synchronous: Synchronous = "NORMAL", wal_li
         responses,
         skills,
         uploads,
+        usage,
         vector_stores,
         webhook_endpoints,
     )
@@ -126,6 +129,7 @@ def open_sqlite(path: str | Path, *, synchronous: Synchronous = "NORMAL", wal_li
         limits=limits.SQLiteLimits(database),
         skills=skills.SQLiteSkills(database),
         uploads=uploads.SQLiteUploads(database),
+        usage=usage.SQLiteUsage(database),
         vector_stores=vector_stores.SQLiteVectorStores(database),
         webhook_endpoints=webhook_endpoints.SQLiteWebhookEndpoints(database),
         database=database,
@@ -147,6 +151,7 @@ def open_postgres(url: str, *, patience: float | None = None) -> Store:
         responses,
         skills,
         uploads,
+        usage,
         vector_stores,
         webhook_endpoints,
     )
@@ -166,6 +171,7 @@ def open_postgres(url: str, *, patience: float | None = None) -> Store:
         limits=limits.PostgresLimits(database),
         skills=skills.PostgresSkills(database),
         uploads=uploads.PostgresUploads(database),
+        usage=usage.PostgresUsage(database),
         vector_stores=vector_stores.PostgresVectorStores(database),
         webhook_endpoints=webhook_endpoints.PostgresWebhookEndpoints(database),
         database=database,

@@ -29,10 +29,11 @@ EXTRAS = CACHE / "extras"
 NEEDED = ("rich",)  # what these tests import beyond our own packages
 
 FOLDERS = """
+test_responses.py responses conversations test_conversations.py test_models.py chat beta/test_responses.py beta/responses
 test_files.py test_uploads.py uploads test_vector_stores.py vector_stores test_containers.py containers test_skills.py skills
 test_batches.py test_webhooks.py webhooks
 test_decisions.py
-test_embeddings.py test_moderations.py test_completions.py test_images.py test_models.py
+test_embeddings.py test_moderations.py test_completions.py test_images.py
 audio/test_speech.py audio/test_transcriptions.py audio/test_translations.py
 """.split()
 
@@ -44,12 +45,11 @@ secret = "{secret}"
 [backends.scripted]
 url = "http://scripted"
 api = "scripted"
+discover = false
 [models.model]
 backends = ["scripted"]
 name = "scripted"
-[models.gpt-6-astra]
-backends = ["scripted"]
-name = "scripted"
+aliases = ["gpt-6-astra", "gpt-5.6-sol", "gpt-5.4", "gpt-4o-mini"]
 [backends.everything]
 url = "{everything}"
 [default_models]
@@ -78,6 +78,13 @@ def settings(everything: str) -> str:
 
 EXPECTED = {
     r"/test_(?!webhooks)\w+\.py::.*_list\w*_with_all_params": "`limit` is 0",
+    r"/test_responses.py::.*_create_overload_\d": "it sends neither input nor a prompt",
+    r"/test_responses.py::.*_create_with_all_params": "`conversation` and `previous_response_id` together, `max_tool_calls` is 0",
+    r"/test_input_tokens.py::.*_count_with_all_params": "`conversation` and `previous_response_id` together",
+    r"/test_responses.py::.*_(method|response)_compact\[": "it sends nothing that could be compacted",
+    r"/test_responses.py::.*_compact_with_all_params": "its type knows no messages of users, which a compaction keeps",
+    r"/test_models.py::.*_(method|response)_delete\[": "models are the operator's",
+    r"chat/test_completions.py::.*_create_with_all_params": "`max_tokens` and `max_completion_tokens` are 0",
     r"test_uploads.py::.*_complete_with_all_params": "`md5` is the text 'md5'",
     r"test_file_batches.py::.*_(method|response)_create(_with_all_params)?\[": "it names no files, or the same in both ways",
     r"containers/test_files.py::.*_(method|response)_create\[": "it sends neither a file nor the id of one",

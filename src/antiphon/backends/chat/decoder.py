@@ -10,8 +10,8 @@ from antiphon.backends.base import FastPath
 from antiphon.backends.chat.answer_text import TextPolicy, as_text, open_sink
 from antiphon.backends.chat.answers.chunk_template import ChunkTemplate
 from antiphon.backends.chat.answers.endings import check_end, ending, unforced
-from antiphon.backends.chat.answers.fast_chunks import FastChunks
 from antiphon.backends.chat.answers.errors import check_containers, error_from_event, no_answer, nothing_said
+from antiphon.backends.chat.answers.fast_chunks import FastChunks
 from antiphon.backends.chat.answers.lenient import read_chunk
 from antiphon.backends.chat.answers.odd_streams import goes_on, json_lines
 from antiphon.backends.chat.answers.side_fields import sources_of
@@ -22,7 +22,7 @@ from antiphon.backends.chat.opaque.gathering import Gatherer
 from antiphon.backends.chat.profiles import Profile
 from antiphon.backends.chat.tool_calls import Calls
 from antiphon.backends.error_words import parse
-from antiphon.core.deltas import Delta, Finish, FinishReason, TextDelta, UsageReport
+from antiphon.core.deltas import Delta, Finish, FinishReason, TextDelta, UsageReport, tier_of
 from antiphon.core.text.sse import LARGE_EVENT, MOST_SAID
 from antiphon.core.text.surrogate_halves import Halves
 from antiphon.core.tools.tool_map import ToolMap
@@ -31,6 +31,7 @@ from antiphon.types.chat import ChatChoice, ChatChunk, ChatUsage
 from antiphon.types.items import Item
 
 _chunk = msgspec.json.Decoder(ChatChunk, strict=False)
+_text = msgspec.json.Decoder(str)
 _NO_ERROR = (b"null", b"{}", b"[]", b'""', b"false", b"0")
 _FINE = (0, 200, "0", "200", "ok", "success")  # codes in vendors' envelopes that are no error
 MOST_CONTAINERS = 10_000
@@ -62,6 +63,7 @@ class ChatDecoder(MessageReader):
         "_profile",
         "_reason",
         "_template",
+        "_tier",
         "_usage",
         "ended",
     )
@@ -93,6 +95,7 @@ class ChatDecoder(MessageReader):
         self._forced = forced
         self._emulated = emulation is not None
         self._usage: ChatUsage | None = None
+        self._tier = ""
         self._reason: FinishReason | None = None
         self._message: ChatChoice | None = None  # a whole answer in a stream
         self._odd = b""
@@ -239,7 +242,7 @@ class ChatDecoder(MessageReader):
         reason = self._reason or (FinishReason.TOOL_CALLS if called else FinishReason.STOP)
         if self._forced and not (called or self._refused or self._excused(reason)):
             raise unforced()
-        out.append(Finish(reason))
+        out.append(Finish(reason, service_tier=self._tier))
 
     def _excused(self, reason: FinishReason) -> bool:
         """Tell whether an answer was cut off before its forced call: text tells that none would have come."""
@@ -251,6 +254,8 @@ class ChatDecoder(MessageReader):
         """Take in what a chunk says beside its choices. One that has none is looked through for an error's words."""
         if chunk.error is not None and bytes(chunk.error) not in _NO_ERROR:
             raise error_from_event(bytes(payload))
+        if chunk.service_tier is not None:
+            self._tier = _tier_in(chunk.service_tier)
         if chunk.usage is not None:
             self._usage = chunk.usage if chunk.usage.known else find_usage(payload) or self._usage
         if not chunk.choices:
@@ -289,3 +294,10 @@ class ChatDecoder(MessageReader):
             if self._logprobs and choice.logprobs is not None:
                 self._end_text(out, before_call=False)
                 add_logprobs(choice.logprobs, out, begun)
+
+
+def _tier_in(value: msgspec.Raw) -> str:
+    try:
+        return tier_of(_text.decode(value))
+    except ValueError:
+        return ""

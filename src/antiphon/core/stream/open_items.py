@@ -14,8 +14,8 @@ from antiphon.core.stream.hosted_writers import HostedCallWriter
 from antiphon.core.stream.output import Output
 from antiphon.core.stream.terms import StreamTerms
 from antiphon.core.stream.transitions import Stage
-from antiphon.core.stream.writers import CallWriter, Growing, MessageWriter
 from antiphon.core.stream.writer_table import AnswerWriter, CallItemWriter, TextWriter, WriterTable
+from antiphon.core.stream.writers import CallWriter, Growing, MessageWriter
 from antiphon.core.tools.results import ModelText, ToolResult
 
 
