@@ -29,7 +29,7 @@ def migrate(spec: str) -> None:
     if is_url(spec):
         require_postgres(spec)
         from antiphon.stores.postgres.connection.address import read_address
-        from antiphon.stores.postgres.preparation import prepare
+        from antiphon.stores.postgres.connection.preparation import prepare
 
         prepare(read_address(spec))
     else:
