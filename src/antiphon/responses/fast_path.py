@@ -61,6 +61,10 @@ class EventPath:
         """Return what writes more of the answer's text, if some is open."""
         return self._of(self._stream.growing())
 
+    def thoughts(self) -> DeltaFrames | None:
+        """Return what writes more of the model's thoughts, if some are open."""
+        return self._of(self._stream.growing_thoughts())
+
     def arguments(self, key: str) -> DeltaFrames | None:
         """Return what writes more of a call's arguments, if it is open."""
         return self._of(self._stream.growing(key))

@@ -89,7 +89,7 @@ class ResponseStream(ToolStream):
         self._stage = Stage()
         self._writers = writers
         self._items = OpenItems(self.emitter, writers, self._item_list, self._options, self._stage)
-        self.growing = self._items.growing
+        self.growing, self.growing_thoughts = self._items.growing, self._items.growing_thoughts
         self._servers: ServerCalls | None = None
         self._made: dict[int, MadeWriter] = {}
         self.calls_client = self.asks_client = self.relayed = self._announced = False
