@@ -76,6 +76,10 @@ class Known(NamedTuple):
     container: str = "cntr_0"
     container_file: str = "cfile_0"
     upload: str = "upload_0"
+    job: str = "batch_0"
+    message_batch: str = "msgbatch_0"
+    endpoint: str = "whe_0"
+    requests: str = "file-0"
 
     def of(self, variable: str, path: str) -> str:
         """Return the id that a variable of a path stands for."""
@@ -127,12 +131,26 @@ async def known(target: Target) -> Known:
     announced = {"filename": "a.txt", "purpose": "assistants", "bytes": 26, "mime_type": "text/plain"}
     upload = (await target.json("POST", "/v1/uploads", announced))["id"]
     found = Known(response["id"], conversation["id"], items["data"][0]["id"], file, store, batch["id"], upload=upload)
+    found = found._replace(**await _batches(target))
     made = await target.ask("POST", "/v1/containers", {"name": "c"}, key=ANN)
     if made.status == 200:  # there is a sandbox on this machine
         container = json.loads(made.body)["id"]
         kept = await target.json("POST", f"/v1/containers/{container}/files", {"file_id": file})
         found = found._replace(container=container, container_file=kept["id"])
     return found
+
+
+async def _batches(target: Target) -> dict[str, str]:
+    body = {"model": "scripted", "input": "hi"}
+    line = json.dumps({"custom_id": "1", "method": "POST", "url": "/v1/responses", "body": body})
+    parts = [("purpose", None, b"batch"), ("file", "b.jsonl", line.encode())]
+    uploaded = await target.ask("POST", "/v1/files", form(parts), key=ANN, headers=FORM)
+    file = json.loads(uploaded.body)["id"]
+    wanted = {"input_file_id": file, "endpoint": "/v1/responses", "completion_window": "24h"}
+    job = await target.json("POST", "/v1/batches", wanted)
+    params = {"model": "scripted", "max_tokens": 9, "messages": [{"role": "user", "content": "hi"}]}
+    other = await target.json("POST", "/v1/messages/batches", {"requests": [{"custom_id": "1", "params": params}]})
+    return {"job": job["id"], "message_batch": other["id"], "requests": file}
 
 
 def http_case(seed: int, number: int, ids: Known) -> Case:
@@ -195,18 +213,19 @@ def _documented(random: Random, ids: Known) -> Case:
         if random.random() < 0.4
     ]
     path += "?" + "&".join(query) if query else ""
+    shape: Form = "messages" if path.startswith("/v1/messages") else "openai"
     if operation.form is not None and (operation.body is None or random.random() < 0.5):
         return _uploaded(random, path, ids)
     if operation.body is None:
-        return _case(method, path, None if method != "POST" else b"{}")
+        return _case(method, path, None if method != "POST" else b"{}", shape)
     fields = _with_ids(corpus.sample(random, operation.document, operation.body), random, ids)
     if isinstance(fields, dict) and "responses" in path:
         fields = _fields(random, fields)
     elif isinstance(fields, dict) and operation.path in relays.PATHS and random.random() < 0.9:
         fields = {**fields, "model": random.choice(MODELS), "stream": False}
     if random.random() < 0.3:
-        return _case(method, path, msgspec.json.encode(fields))
-    return _case(method, path, _mutator().mutate(random, fields)[:SMALLER])
+        return _case(method, path, msgspec.json.encode(fields), shape)
+    return _case(method, path, _mutator().mutate(random, fields)[:SMALLER], shape)
 
 
 def _with_ids(value: Any, random: Random, ids: Known) -> Any:
@@ -214,6 +233,8 @@ def _with_ids(value: Any, random: Random, ids: Known) -> Any:
     if not isinstance(value, dict) or random.random() < 0.3:
         return value
     found = dict(value)
+    if "input_file_id" in found:
+        found["input_file_id"] = ids.requests
     if "file_id" in found:
         found["file_id"] = ids.file
     if "file_ids" in found:

@@ -18,6 +18,7 @@ FILES = (
     Path(__file__).parent
     / "spec"
     / "openai-stores-2026-08-21.openapi.json",  # files, uploads, vector stores, containers, skills
+    Path(__file__).parent / "spec" / "batches.openapi.json",  # batches of both APIs, webhook endpoints; written by hand
     Path(__file__).parent
     / "spec"
     / "openai-relays-2026-08-21.openapi.json",  # embeddings, moderations, images, audio …

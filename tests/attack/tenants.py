@@ -84,7 +84,7 @@ class Table:
         case = f"{self.store}: {name}"
         if SECRET.encode() in answer.body:
             self.report.found("tenants", "a foreign text was read", case, b"", answer.body[:2000].decode())
-        fault = fault_of(answer, method, "messages" if "messages " in name else "")
+        fault = fault_of(answer, method, "messages" if "/v1/messages" in name or name.startswith("messages ") else "")
         if fault:
             self.report.found("tenants", fault, case, b"", answer.body[:2000].decode(errors="replace"))
         elif answer.status not in expected:
@@ -214,7 +214,7 @@ class Table:
                     answer = await self.one.ask("POST", path, body, key=BOB)
                     self.judge(f"{path} {name} {model}", answer, USED)
                 answer = await self.one.ask("POST", MESSAGES[0], {**body, "stream": True}, key=BOB)
-                self.judge(f"stream of messages {name} {model}", answer, USED)
+                self.judge(f"messages stream of {name} {model}", answer, USED)
 
     async def lists(self) -> None:
         """Read every route without variables as Bob."""

@@ -13,7 +13,7 @@ import pytest
 
 from antiphon.config import WebhookConfig
 from antiphon.errors import ConfigError
-from antiphon.responses.webhooks import EVENTS, Webhooks
+from antiphon.responses.webhooks.delivery import EVENTS, Webhooks
 from antiphon.stores.base import Store
 from antiphon.stores.open import open_memory, open_sqlite
 from tests.net.upstream import Call, Handler, running, until

@@ -61,8 +61,8 @@ from antiphon.responses.prepare import Preparer
 from antiphon.responses.recall import Recall
 from antiphon.responses.sealing import Sealer
 from antiphon.responses.services import Services, new_id_base
-from antiphon.responses.webhook_endpoints import WebhookEndpoints
-from antiphon.responses.webhooks import Webhooks
+from antiphon.responses.webhooks.delivery import Webhooks
+from antiphon.responses.webhooks.endpoints import WebhookEndpoints
 from antiphon.retrieval.ingestion import IngestBounds, Ingestion
 from antiphon.retrieval.search import Searcher
 from antiphon.runtime.request_memory import Rooms

@@ -8,7 +8,7 @@ from antiphon.batches.base import BatchBounds, BatchFront
 from antiphon.batches.machine import Batches
 from antiphon.config import Config
 from antiphon.responses.services import Services
-from antiphon.responses.webhooks import Webhooks
+from antiphon.responses.webhooks.delivery import Webhooks
 from antiphon.runtime.fair_turns import FairTurns
 from antiphon.server.auth.standing import Standing
 from antiphon.server.batches import anthropic, openai

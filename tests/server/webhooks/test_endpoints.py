@@ -15,7 +15,7 @@ from typing import Any, ClassVar
 import openai
 import pytest
 
-from antiphon.responses.webhooks import EVENTS
+from antiphon.responses.webhooks.delivery import EVENTS
 from tests.server.batches.batch_client import PATIENCE, client_of, ended, jsonl, response_line, submit
 from tests.server.whole import Client, upstream, whole_server
 

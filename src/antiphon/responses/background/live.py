@@ -35,7 +35,7 @@ from antiphon.responses.prepare import Preparer
 from antiphon.responses.run import Run
 from antiphon.responses.services import Services
 from antiphon.responses.stored_response import stored_response
-from antiphon.responses.webhooks import Webhooks
+from antiphon.responses.webhooks.delivery import Webhooks
 from antiphon.runtime.offload import by_size
 from antiphon.runtime.request_memory import HELD, Held
 from antiphon.runtime.unexpected_errors import unexpected

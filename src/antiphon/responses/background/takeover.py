@@ -23,7 +23,7 @@ from antiphon.responses.prepare import Preparer
 from antiphon.responses.run import Run
 from antiphon.responses.services import Services
 from antiphon.responses.stored_response import model_texts_json, output_span
-from antiphon.responses.webhooks import Webhooks
+from antiphon.responses.webhooks.delivery import Webhooks
 from antiphon.stores.records import Job, LoggedEvent, StoredResponse
 from antiphon.types.events import Event
 from antiphon.types.response import Response

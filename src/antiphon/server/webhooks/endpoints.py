@@ -10,8 +10,8 @@ from msgspec import Meta
 
 from antiphon.core.request.validation import decode
 from antiphon.errors import InvalidRequest
-from antiphon.responses.webhook_endpoints import NewSecret, WebhookEndpoints, types_of
-from antiphon.responses.webhooks import EVENTS
+from antiphon.responses.webhooks.delivery import EVENTS
+from antiphon.responses.webhooks.endpoints import NewSecret, WebhookEndpoints, types_of
 from antiphon.server.api.paging import listing, page_query
 from antiphon.server.http.messages import Reply, Request, json_reply
 from antiphon.server.http.router import RouteTable

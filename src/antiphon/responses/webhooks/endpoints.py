@@ -18,7 +18,7 @@ from antiphon.errors import APIError, BackendError, ConfigError, InvalidRequest,
 from antiphon.net.proxies import proxy_for
 from antiphon.net.url_guard import UrlGuard
 from antiphon.responses.sealing import Sealer, SealError
-from antiphon.responses.webhooks import Receiver, place_of, send
+from antiphon.responses.webhooks.delivery import Receiver, place_of, send
 from antiphon.runtime.fair_turns import FairTurns
 from antiphon.stores.base import WebhookEndpointStore
 from antiphon.stores.records import ListPage, StoredWebhook

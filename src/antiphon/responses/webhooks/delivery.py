@@ -31,7 +31,7 @@ from antiphon.net.url_guard import split_url
 from antiphon.stores.base import DeliveryStore
 from antiphon.stores.records import Delivery
 
-log = logging.getLogger("antiphon.responses")
+log = logging.getLogger("antiphon.responses.webhooks")
 
 EVENTS = (
     "response.completed",

@@ -1,0 +1,1 @@
+"""Webhooks: receivers of events, and deliveries to them."""
