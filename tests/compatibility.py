@@ -241,7 +241,8 @@ ITEMS = (
     ),
     Kind(
         "function_call, function_call_output",
-        "In and out; an output may be a string or parts. `arguments` may be an object: it is taken as its JSON text. "
+        "In and out; an output may be a string or parts, and may leave out `call_id`: it belongs to the first call without one, "
+        "of the function that `name` names. `arguments` may be an object: it is taken as its JSON text. "
         "Ids of calls may repeat in a history: an output belongs to the nearest "
         "earlier calls of its id that have none yet, in their order. A second, different output for a call is a 400, and so is "
         "one without a call. The ids of new calls are unique in their conversation, whatever the backend sends. A call of an "
@@ -455,8 +456,9 @@ llmprobe 0.6.12, run against a model by rule that can do what the suite asks for
 These are its MUST assertions. The eight misses of the last row are one: the suite knows Open Responses' names of reasoning
 events only (`response.reasoning.delta`), and the default is OpenAI's (`response.reasoning_text.delta`), which the SDKs read. The
 three misses of messages are one: the suite wants `cache_read_input_tokens` not to exceed `input_tokens`, which in Anthropic's
-API leave out what was read from the cache. What it lists as absent (embeddings, legacy completions, images,
-audio) that model does not have: see [relayed-routes.md](relayed-routes.md). Its sections on the model's ability and on agents measure the model, which here is a list of rules.
+API leave out what was read from the cache. What it lists as absent (embeddings, legacy completions, images, audio) that model
+does not have: see [relayed-routes.md](relayed-routes.md). Its sections on the model's ability and on agents measure the
+model, which here is a list of rules.
 
 llm-comply 0.5, which holds answers against OpenAPI documents (`scripts/acceptance llm_comply`): Anthropic 9 of 9, Open Responses
 12 of 12, chat completions 8 of 8; of these two one test each is left out that wants a model by its name. The tests that
