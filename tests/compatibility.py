@@ -66,6 +66,13 @@ FIELDS = (
         "To Responses backends; `x-antiphon-ignored` names it where there is none.",
     ),
     Field("background", "honoured", True, "Needs the store."),
+    Field(
+        "background_options",
+        "honoured",
+        False,
+        "`completion_window` 2h and 8h: the response's model calls come after all others, and wait as long. They need `background: "
+        "true`, no `stream` and the default `service_tier`. `continuation_id`: requests with the same one go to one backend.",
+    ),
     Field("client_metadata", "ignored", False),
     Field("context_management", "honoured", False, "Compaction at a threshold of tokens."),
     Field(
@@ -113,8 +120,9 @@ FIELDS = (
         "prompt_cache_options",
         "honoured",
         True,
-        "`comparison_response_id`: the response has `prompt_cache_diagnostics`, for any backend. `mode` and `ttl` go to "
-        "Responses backends. In the response only where the request has it.",
+        "`comparison_response_id`: the response has `prompt_cache_diagnostics`, for any backend. `prewarm`: the backend reads the "
+        "prompt, and the response has no output. `mode` and `ttl` go to backends of OpenAI's kind, and to the Messages API as its "
+        "own; others are not told, and `x-antiphon-ignored` names them. In the response only where the request has it.",
     ),
     Field("prompt_cache_retention", "forwarded", False, "To backends that know it."),
     Field(
@@ -231,7 +239,8 @@ ITEMS = (
         "message",
         "In and out, with text, refusal, image, file and audio parts. Needs no `type`. Parts in chat completions' spelling "
         "(`text`, `image_url`, `file`) are taken, and stored in this API's; OpenAI refuses them. Messages of the role `tool` "
-        "and `tool_calls` are refused.",
+        "and `tool_calls` are refused. `prompt_cache_breakpoint` of a part is kept; a Responses backend gets it, the Messages API as "
+        "`cache_control`, a chat backend, which caches by prefix, does not.",
     ),
     Kind(
         "reasoning",

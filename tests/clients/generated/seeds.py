@@ -15,11 +15,16 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from io import BytesIO
 
+import msgspec
 import pytest
 from msgspec.structs import replace
 
+from antiphon.access.caller import Caller
+from antiphon.batches.base import BatchDetails
 from antiphon.core.json_encoding import to_json
+from antiphon.responses.sealing import Sealer
 from antiphon.stores.base import Store
+from antiphon.stores.batch_records import StoredBatch
 from antiphon.stores.open import open_sqlite
 from antiphon.stores.records import (
     FileBatch,
@@ -34,6 +39,7 @@ from antiphon.stores.records import (
     StoredSkill,
     StoredSkillVersion,
     StoredUpload,
+    StoredWebhook,
     VectorFile,
     VectorStore,
 )
@@ -51,7 +57,7 @@ EMPTIED = """
 responses foreign_items conversations conversation_items chats event_batches jobs job_requests checkpoints
 files file_contents contents content_rows uploads upload_parts
 vector_stores vector_store_files file_batches containers container_files container_contents
-skills skill_versions container_skills
+skills skill_versions container_skills batches batch_lines webhook_endpoints deliveries
 """.split()
 
 
@@ -88,7 +94,52 @@ async def _seed() -> None:
     )
     await store.containers.put_file(file, TEXT)
     await _skill(store)
+    await _batches(store)
     await store.close()
+
+
+async def _batches(store: Store) -> None:
+    """Make what tests of batches and webhooks name. The endpoint is a path of the server that takes no POST."""
+    file = StoredFile(
+        id="input_file_id",
+        owner=OWNER,
+        filename="a.jsonl",
+        purpose="batch",
+        media_type="application/jsonl",
+        size=len(TEXT),
+        created_at=NOW,
+    )
+    await store.files.put(file, TEXT)
+    details = BatchDetails(
+        endpoint="/v1/responses",
+        input_file_id=file.id,
+        window="24h",
+        output_file_id="file-output",
+        error_file_id="file-error",
+        caller=Caller(owner=OWNER),
+    )
+    batch = StoredBatch(
+        id="batch_id",
+        owner=OWNER,
+        front="openai",
+        created_at=NOW,
+        expires_at=NOW + 86_400,
+        details=msgspec.json.encode(details),
+        status="completed",
+    )
+    await store.batches.create(batch, 10)
+    endpoint = StoredWebhook(
+        id="whe_123",
+        owner=OWNER,
+        name="x",
+        url=f"{os.environ['TEST_API_BASE_URL']}/models",
+        event_types=b'["batch.completed"]',
+        secret=Sealer([os.environ["SEEDED_SECRET"]]).seal("whsec_AAAA", "webhook", OWNER),
+        hint="whsec_",
+        created_at=NOW,
+        updated_at=NOW,
+    )
+    await store.webhook_endpoints.create(endpoint, 10)
 
 
 async def _texts(store: Store) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import msgspec
 
 from antiphon.backends.base import FastPath
-from antiphon.backends.chat.answer_text import TextPolicy, as_text, open_sink
+from antiphon.backends.chat.answer_text import NO_MARKS, TextPolicy, as_text, open_sink
 from antiphon.backends.chat.answers.chunk_template import ChunkTemplate
 from antiphon.backends.chat.answers.endings import check_end, ending, unforced
 from antiphon.backends.chat.answers.errors import check_containers, error_from_event, no_answer, nothing_said
@@ -156,20 +156,29 @@ class ChatDecoder(MessageReader):
             template.learn(payload, chunk)
 
     def hasten(self, chunks: FastChunks, path: FastPath) -> bool:
-        """Let chunks like the last one go straight to the client, where nothing here has to look at them. `settle` comes after."""
+        """Let chunks like the last one go straight to the client, where nothing here has to look at them.
+
+        Before anything else is fed, `settle` has to be told what they said.
+        """
         template, marks = self._template, self._marks
-        if template is None or marks is None or self._logprobs or self._unwanted is not None:
+        if template is None or self._logprobs or self._unwanted is not None:
             return False
-        if template.text_only and not (self._kept.dirty and self._text_size == self._text_before):
-            straight = path.text()
+        straight = None
+        if template.thoughts_only:
+            if self._reasoning_size and self._seen and self._kept.field:  # the first thoughts tell more than their text
+                straight, marks = path.thoughts(), NO_MARKS
+        elif marks is None:
+            return False
+        elif template.text_only:
+            if not self._kept.dirty or self._text_size != self._text_before:
+                straight = path.text()
         elif template.arguments_only and not (marks or self._kept.dirty):
             call = self._calls.growing(template.index)
             straight = path.arguments(call.key) if call is not None else None
-        else:
+        if straight is None or marks is None:
             return False
-        if straight is not None:
-            chunks.begin(template.before, template.after, straight, MOST_SAID - self.size, marks)
-        return straight is not None
+        chunks.begin(template.before, template.after, straight, MOST_SAID - self.size, marks)
+        return True
 
     def settle(self, texts: Sequence[str]) -> None:
         """Take note of what went straight to the client."""
@@ -178,6 +187,9 @@ class ChatDecoder(MessageReader):
         template.used += len(texts)
         if template.text_only:
             self._text_size += sum(map(len, texts))
+        elif template.thoughts_only:
+            self._reasoning_size += sum(map(len, texts))
+            self._text_before = self._text_size
         else:
             self._text_before = self._text_size
             self._calls.grew(template.index, texts)

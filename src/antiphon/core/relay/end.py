@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 import msgspec
 
-from antiphon.core.deltas import FinishReason, Relay, tier_of
-from antiphon.core.relay.shapes import Json, wrong
+from antiphon.core.deltas import Delta, FinishReason, Relay, UsageReport, tier_of
+from antiphon.core.relay.shapes import ENDS, Json, wrong
 from antiphon.types.response import InputTokensDetails, OutputTokensDetails, Usage
 
 MOST_TOKENS = 2**53 - 1  # what JavaScript counts without loss
@@ -43,6 +44,14 @@ def relayed_end(delta: Relay) -> RelayedEnd:
         output = [{"type": "message", "content": text}]
     tier = tier_of(response.get("service_tier"))
     return RelayedEnd(output, usage_of(response.get("usage")), _reason(delta.type, response), tier)
+
+
+def counted(deltas: Sequence[Delta]) -> Usage | None:
+    """Return the token counts among Deltas of any backend, None where there are none."""
+    told = [delta.usage for delta in deltas if isinstance(delta, UsageReport)]
+    ends = [delta for delta in deltas if isinstance(delta, Relay) and delta.type in ENDS]
+    told += [usage for end in ends if (usage := usage_of(response_of(end.fields).get("usage"))) is not None]
+    return told[-1] if told else None
 
 
 def _reason(type: str, response: Json) -> FinishReason:

@@ -52,6 +52,7 @@ from antiphon.core.stream.tool_writers import MadeWriter, ReadyWriter
 from antiphon.core.stream.transitions import Stage, State
 from antiphon.core.stream.usage import add_usage, tool_usage
 from antiphon.core.stream.writer_table import OPENAI_WRITERS, WriterTable
+from antiphon.core.stream.writers import Growing
 from antiphon.core.tools.results import ModelTexts
 from antiphon.errors import APIError, BackendError
 from antiphon.types.events import Event
@@ -88,7 +89,7 @@ class ResponseStream(ToolStream):
         self._stage = Stage()
         self._writers = writers
         self._items = OpenItems(self.emitter, writers, self._item_list, self._options, self._stage)
-        self.growing = self._items.growing
+        self.growing, self.growing_thoughts = self._items.growing, self._items.growing_thoughts
         self._servers: ServerCalls | None = None
         self._made: dict[int, MadeWriter] = {}
         self.calls_client = self.asks_client = self.relayed = self._announced = False
@@ -371,6 +372,10 @@ class ResponseStream(ToolStream):
             self.relayed = True
             self._relayer = Relayer(self.emitter, self._writers, self._item_list, self._options)
         return self._relayer
+
+    def relayed_text(self, like: RelayedText) -> Growing | None:
+        """Return the text of another server's item that such a Delta goes on with, while it grows by nothing but deltas."""
+        return self._relayer.growing(like) if self._relayer is not None else None
 
     def _relay(self, delta: Relay) -> None:
         if delta.type in ENDS:
